@@ -1,0 +1,177 @@
+//! The parent's side: seats parties, starts samples, checks what came of them, and prints where everybody is if nothing does.
+
+use super::{Case, Control, Desk, Host, NOT_PINNED, Order, PHASES, Placement, WORKERS, kernel, name_of, work};
+use std::{
+    fmt,
+    sync::atomic::Ordering::{Acquire, Relaxed, Release},
+    time::{Duration, Instant},
+};
+
+/// An order that is not answered by then is a hang, whatever the case.
+const HANG: Duration = Duration::from_secs(30);
+/// Sleeps are cut to this, to look for dead workers and for the deadline.
+const LOOK: Duration = Duration::from_millis(50);
+
+struct Worker {
+    pid: libc::pid_t,
+    running: bool,
+}
+
+struct Party {
+    case: usize,
+    host: Box<dyn Host>,
+    producers: u32,
+    consumers: u32,
+}
+
+/// The forked workers, seen by the parent.
+pub struct Crew {
+    control: &'static Control,
+    cases: Vec<Box<dyn Case>>,
+    workers: Vec<Worker>,
+    cores: Vec<usize>,
+    party: Option<Party>,
+}
+
+impl Crew {
+    /// Forks the workers. The process must still have one thread.
+    pub fn fork(cases: Vec<Box<dyn Case>>) -> Crew {
+        let control: &'static Control = kernel::share();
+        let (cores, bench) = (kernel::separate_cores(), std::process::id());
+        let mut crew = Crew { control, cases, workers: Vec::new(), cores, party: None };
+        for desk in &control.desks {
+            let pid = kernel::fork(|| work(control, desk, &crew.cases, bench));
+            crew.workers.push(Worker { pid, running: true });
+        }
+        crew
+    }
+
+    /// The cores that a pinned party uses, in the order of its members.
+    pub fn cores(&self) -> &[usize] {
+        &self.cores
+    }
+
+    /// Seats `producers` and `consumers` at a case and waits until all are attached.
+    pub fn seat(&mut self, case: usize, producers: u32, consumers: u32, placement: Placement) {
+        let name = name_of(std::process::id(), case);
+        let host = self.cases[case].create(&name);
+        let party = producers + consumers;
+        assert!(self.party.is_none() && party as usize <= WORKERS, "a party is seated, or {party} is too large a one");
+        self.party = Some(Party { case, host, producers, consumers });
+        for (member, desk) in (0..party).zip(&self.control.desks) {
+            let core = self.cores[member as usize % self.cores.len()];
+            desk.cpu.store(if placement == Placement::Pinned { core as i32 } else { NOT_PINNED }, Relaxed);
+            desk.case.store(case as u32, Relaxed);
+            desk.member.store(member, Relaxed);
+            desk.producers.store(producers, Relaxed);
+            desk.party.store(party, Relaxed);
+        }
+        self.order(Order::Join);
+        self.party.as_ref().expect("seated above").host.unlink();
+    }
+
+    /// Moves at least `messages` through the seated party; returns how many and the time from the first start to the last end.
+    /// Checks that all arrived, by number and by sum.
+    pub fn run(&mut self, messages: u64) -> (u64, Duration) {
+        let Party { producers, consumers, .. } = *self.party.as_ref().expect("a party is seated");
+        let total = messages.max(1).next_multiple_of(u64::from(producers * consumers.max(1)));
+        let (sent, received) = self.control.desks[..(producers + consumers) as usize].split_at(producers as usize);
+        sent.iter().for_each(|desk| desk.share.store(total / u64::from(producers), Relaxed));
+        received.iter().for_each(|desk| desk.share.store(total / u64::from(consumers), Relaxed));
+        self.control.at_start.store(0, Relaxed);
+        self.order(Order::Run);
+        let sum = |desks: &[Desk], of: fn(&Desk) -> u64| desks.iter().map(of).fold(0, u64::wrapping_add);
+        let moved = |desk: &Desk| desk.moved.load(Relaxed);
+        let checksum = |desk: &Desk| desk.checksum.load(Relaxed);
+        if [sum(sent, moved), sum(received, moved)] != [total; 2] || sum(sent, checksum) != sum(received, checksum) {
+            self.fail(&format!("messages of {total} lost, duplicated or damaged"));
+        }
+        let start = sent.iter().chain(received).map(|desk| desk.start_nanos.load(Relaxed)).min();
+        let end = sent.iter().chain(received).map(|desk| desk.end_nanos.load(Relaxed)).max();
+        (total, Duration::from_nanos(end.zip(start).map_or(0, |(end, start)| end - start)))
+    }
+
+    /// Sends the party away and drops what the parent held for it.
+    pub fn clear(&mut self) {
+        self.order(Order::Leave);
+        self.party = None;
+    }
+
+    /// Ends the workers and checks how they ended.
+    pub fn dismiss(mut self) {
+        for (worker, desk) in self.workers.iter_mut().zip(&self.control.desks) {
+            give(desk, Order::Exit);
+            let status = kernel::ended(worker.pid, true);
+            worker.running = false;
+            assert_eq!(status, Some(0), "worker {} ended with this status", worker.pid);
+        }
+    }
+
+    /// Gives the party an order and waits for its answer.
+    fn order(&mut self, order: Order) {
+        let party = self.party.as_ref().map_or(0, |party| party.producers + party.consumers);
+        self.control.answers.store(0, Relaxed);
+        self.control.desks[..party as usize].iter().for_each(|desk| give(desk, order));
+        let deadline = Instant::now() + HANG;
+        loop {
+            let answers = self.control.answers.load(Acquire);
+            if answers == party {
+                return;
+            }
+            kernel::futex_wait(&self.control.answers, answers, Some(LOOK));
+            for at in 0..self.workers.len() {
+                if let Some(status) = kernel::ended(self.workers[at].pid, false) {
+                    self.workers[at].running = false;
+                    self.fail(&format!("worker {at} ended with status {status}"));
+                }
+            }
+            if Instant::now() > deadline {
+                self.fail(&format!("no answer within {HANG:?}"));
+            }
+        }
+    }
+
+    /// Prints where everybody is, ends the workers and the bench.
+    fn fail(&mut self, why: &str) -> ! {
+        eprintln!("bench failed: {why}\n{self:?}");
+        self.end_workers();
+        std::process::exit(1);
+    }
+
+    fn end_workers(&mut self) {
+        for worker in self.workers.iter_mut().filter(|worker| worker.running) {
+            kernel::kill(worker.pid);
+            kernel::ended(worker.pid, true);
+            worker.running = false;
+        }
+    }
+}
+
+/// Invariant 1.
+fn give(desk: &Desk, order: Order) {
+    desk.order.store(order as u32, Relaxed);
+    desk.ordered.fetch_add(1, Release);
+    kernel::futex_wake(&desk.ordered);
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.end_workers();
+    }
+}
+
+impl fmt::Debug for Crew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(party) = &self.party else { return f.write_str("no party is seated") };
+        writeln!(f, "case {}, {}x{}: {}", party.case, party.producers, party.consumers, party.host.state())?;
+        let members = self.workers.iter().zip(&self.control.desks).take((party.producers + party.consumers) as usize);
+        for (member, (worker, desk)) in members.enumerate() {
+            let role = if (member as u32) < party.producers { "producer" } else { "consumer" };
+            let phase = PHASES.get(desk.phase.load(Relaxed) as usize).unwrap_or(&"?");
+            let (moved, share) = (desk.moved.load(Relaxed), desk.share.load(Relaxed));
+            let doing = if worker.running { kernel::activity(worker.pid) } else { "ended".into() };
+            writeln!(f, "  {role} {member}, pid {}, {phase}, moved {moved} of {share}, {doing}", worker.pid)?;
+        }
+        Ok(())
+    }
+}

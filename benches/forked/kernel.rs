@@ -1,0 +1,123 @@
+//! The system calls of the benches: fork, wait, futex, affinity, the clock.
+use std::{fs, io, mem, ptr, sync::atomic::AtomicU32, time::Duration};
+
+/// Sleeps while `word` is `seen`, at most `limit`; may wake early, so callers look again.
+pub fn futex_wait(word: &AtomicU32, seen: u32, limit: Option<Duration>) {
+    let limit = limit.map(|d| libc::timespec { tv_sec: d.as_secs() as _, tv_nsec: d.subsec_nanos() as _ });
+    let limit = limit.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: FUTEX_WAIT reads the word, which outlives the call, and a timespec that is null or a local of this frame.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, seen, limit) };
+}
+
+/// Wakes everybody who sleeps on `word`.
+pub fn futex_wake(word: &AtomicU32) {
+    // SAFETY: FUTEX_WAKE uses the address as a key only; the word outlives the call.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+}
+
+/// Nanoseconds of the monotonic clock, which all processes share.
+pub fn now_nanos() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local timespec, which the call fills.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// Zeroed memory that forked children share; never unmapped.
+pub fn share<T>() -> &'static T {
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: a fresh anonymous mapping; nothing is replaced.
+    let at = unsafe { libc::mmap(ptr::null_mut(), mem::size_of::<T>(), access, kind, -1, 0) };
+    assert_ne!(at, libc::MAP_FAILED, "mmap: {}", io::Error::last_os_error());
+    // SAFETY: page-aligned, large enough, never unmapped; callers ask for structures of atomics, for which zero is valid.
+    unsafe { &*at.cast::<T>() }
+}
+
+/// Forks; the child runs `body`, ends with the status that it returns, and dies with its parent.
+pub fn fork(body: impl FnOnce() -> i32) -> libc::pid_t {
+    assert_eq!(threads(), 1, "a threaded process cannot fork safely");
+    let parent = std::process::id();
+    // SAFETY: the process has one thread, so that the child inherits no lock in the middle of its use.
+    match unsafe { libc::fork() } {
+        -1 => panic!("fork: {}", io::Error::last_os_error()),
+        0 => {
+            // SAFETY: two calls without pointers; then _exit, which runs no destructors of the parent's.
+            unsafe {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                let orphaned = libc::getppid() as u32 != parent; // it died before the line above
+                libc::_exit(if orphaned { 1 } else { body() })
+            }
+        }
+        pid => pid,
+    }
+}
+
+/// The status of a child that has ended: its exit code, or its signal negated. Waits for it if told to.
+pub fn ended(pid: libc::pid_t, wait: bool) -> Option<i32> {
+    let mut status = 0;
+    // SAFETY: the pointer is to a local.
+    let got = unsafe { libc::waitpid(pid, &mut status, if wait { 0 } else { libc::WNOHANG }) };
+    assert!(got >= 0, "waitpid {pid}: {}", io::Error::last_os_error());
+    (got == pid).then(|| if libc::WIFSIGNALED(status) { -libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) })
+}
+
+/// Kills a child that we forked and have not waited for.
+pub fn kill(pid: libc::pid_t) {
+    // SAFETY: no pointers; the child is not reaped, so that the pid is still its own.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
+/// Gives the rest of the time slice away.
+pub fn give_way() {
+    std::thread::yield_now();
+}
+
+/// Restricts this process to `cpus`.
+pub fn run_on(cpus: &[usize]) {
+    // SAFETY: a cpu_set_t is plain bits, for which zero is valid.
+    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+    for &cpu in cpus {
+        // SAFETY: the set is a local; the numbers come from `allowed`, which stays below its size.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+    }
+    // SAFETY: pid 0 is this thread; the set is a local of the size given.
+    let failed = unsafe { libc::sched_setaffinity(0, mem::size_of_val(&set), &set) };
+    assert_eq!(failed, 0, "sched_setaffinity {cpus:?}: {}", io::Error::last_os_error());
+}
+
+/// The processors that this process may use.
+pub fn allowed() -> Vec<usize> {
+    // SAFETY: a cpu_set_t is plain bits, for which zero is valid.
+    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+    // SAFETY: pid 0 is this thread; the set is a local of the size given.
+    let failed = unsafe { libc::sched_getaffinity(0, mem::size_of_val(&set), &mut set) };
+    assert_eq!(failed, 0, "sched_getaffinity: {}", io::Error::last_os_error());
+    // SAFETY: the numbers stay below the size of the set.
+    (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
+}
+
+/// One allowed processor of each core: hyperthreads of one core share its caches and would flatter every figure.
+pub fn separate_cores() -> Vec<usize> {
+    let mut seen = Vec::new();
+    let mut cpus = allowed();
+    cpus.retain(|cpu| {
+        let siblings = fs::read_to_string(format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"));
+        let siblings = siblings.unwrap_or_else(|_| cpu.to_string());
+        let new = !seen.contains(&siblings);
+        seen.push(siblings);
+        new
+    });
+    cpus
+}
+
+fn threads() -> usize {
+    fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
+}
+
+/// What the kernel says a process is doing: its state and, asleep, where.
+pub fn activity(pid: libc::pid_t) -> String {
+    let state = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let state = state.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or("gone").trim().to_owned();
+    let place = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+    if place.len() < 2 { state } else { format!("{state} in {place}") }
+}

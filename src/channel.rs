@@ -1,0 +1,312 @@
+//! Locks, ring and condition variables together: one attached segment, and every operation on it in bytes.
+//!
+//! ```text
+//!   put:  enter put side -> reserve -> write -> commit -> exit -> wake a getter
+//!            | contended, Full                                      (fast path: no system call, no fence but the lock's two)
+//!            v
+//!         look, spin, yield, sleep -> look again until the deadline; every 100 ms also look after the dead
+//! ```
+//!
+//! Invariants:
+//! 1. A side is entered by locking it while no live endpoint owns it, or by being that endpoint. Between enter and exit nobody
+//!    allocates, calls the user, or touches the caller's memory beyond a copy of [`SMALL_COPY_BYTES`]; an endpoint may copy more.
+//! 2. The mapping lives as long as the channel, and a [`Cell`] is in the ring: its record starts inside the mapping.
+//!    A payload pointer is made only for a record whose length was checked against the geometry.
+//! 3. `me` is this process's id in the incarnation that `incarnation` names. After a fork they differ from the fork word, and the
+//!    first call attaches anew.
+//! 4. A record that this process claimed or leased is touched by nobody else until it is committed, aborted or released: the ring's
+//!    owner words say so, and peers that write to records that they do not own are outside every promise of this crate.
+
+mod attach;
+mod done;
+mod endpoint;
+mod get;
+mod put;
+mod recover;
+mod typed;
+mod wait;
+
+pub(crate) use done::JOIN_FOREVER;
+pub use done::Stats;
+pub(crate) use endpoint::{Side, Tenure};
+pub(crate) use get::LeasedRecord;
+pub(crate) use put::ClaimedRecord;
+pub use recover::RecoveryReport;
+pub use wait::Patience;
+
+use crate::error::{GetError, PutError};
+use crate::geometry::{Cell, Geometry};
+use crate::layout::{GetSide, Head, PutSide};
+use crate::os::{Barrier, Incarnation};
+use crate::participant::{self, Id};
+use crate::ring::{Memory, Owner, Ring};
+use crate::segment::Segment;
+use crate::sync::{Condvar, Locks};
+use crate::wait_strategy::WaitStrategy;
+use std::fmt;
+use std::io;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+/// Copies up to this size are made under the lock; larger ones in a loan or a lease, so that no lock is held for long.
+pub(crate) const SMALL_COPY_BYTES: usize = 4096;
+
+/// The words and cells of a mapped segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mapped {
+    head: NonNull<Head>,
+    cells: NonNull<u8>,
+    cell_bytes: usize,
+    payload_offset: usize,
+}
+
+impl Mapped {
+    #[inline(always)]
+    fn head(&self) -> &Head {
+        // SAFETY: Invariant 2; the words are atomics, or written before publication only.
+        unsafe { self.head.as_ref() }
+    }
+
+    /// Where the payload of the record at `cell` starts.
+    #[inline(always)]
+    fn payload(&self, cell: Cell) -> *mut u8 {
+        // SAFETY: Invariant 2: the payload starts inside the record's first cell, or right behind it where it is empty.
+        unsafe { self.record(cell).add(self.payload_offset) }
+    }
+
+    #[inline(always)]
+    fn record(&self, cell: Cell) -> *mut u8 {
+        // SAFETY: Invariant 2: the cell is in the ring, so the offset stays inside the mapping.
+        unsafe { self.cells.as_ptr().add(cell.index() as usize * self.cell_bytes) }
+    }
+}
+
+impl Memory for Mapped {
+    #[inline(always)]
+    fn put_side(&self) -> &PutSide {
+        &self.head().put
+    }
+
+    #[inline(always)]
+    fn get_side(&self) -> &GetSide {
+        &self.head().get
+    }
+
+    #[inline(always)]
+    fn returned(&self) -> &AtomicU32 {
+        &self.head().get_notice.returned
+    }
+
+    #[inline(always)]
+    fn header(&self, cell: Cell) -> &AtomicU64 {
+        // SAFETY: Invariant 2; cells are aligned to 8 bytes and as long as a header word at least.
+        unsafe { &*self.record(cell).cast() }
+    }
+
+    #[inline(always)]
+    fn will_write(&self, cell: Cell) {
+        let record = self.record(cell);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch is a hint: it reads and writes nothing that the program can see, and cannot fault.
+        unsafe {
+            std::arch::asm!("prefetchw [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
+        };
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        unsafe {
+            std::arch::asm!("prfm pstl1keep, [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
+        };
+        let _ = record;
+    }
+
+    #[inline(always)]
+    fn sequence(&self, cell: Cell) -> &AtomicU64 {
+        // SAFETY: Invariant 2; cells of slice rings have 16 bytes or more (Geometry), which only they ask for.
+        unsafe { &*self.record(cell).add(8).cast() }
+    }
+}
+
+/// One attached segment. Shared by the handles, guards and endpoints of a process.
+pub struct Channel {
+    ring: Ring<Mapped>,
+    fork_word: Incarnation,
+    incarnation: AtomicU32,
+    me: AtomicU32,
+    barrier: Barrier,
+    strategy: WaitStrategy,
+    max_deliveries: u32,
+    /// When a caller of this process last looked after the dead, for those who never wait as long as a slice.
+    looked_ns: AtomicU64,
+    locks: Locks,
+    segment: Segment,
+}
+
+// SAFETY: the pointers of `Mapped` lead into a mapping that lives as long as the channel (Invariant 2), and what they lead to is
+// atomics, or records that the ring's protocol gives to one owner at a time (Invariant 4).
+unsafe impl Send for Channel {}
+// SAFETY: as above.
+unsafe impl Sync for Channel {}
+
+/// Why an operation stopped, before it is told in the words of its family.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Busy,
+    Timeout,
+    Held { pid: u32 },
+    Poisoned,
+    Corrupted,
+    Inherited,
+    TooManyParticipants { max: u32 },
+    Os { call: &'static str, source: io::Error },
+}
+
+macro_rules! tell_failure {
+    ($($error:ident),*) => {$(
+        impl From<Failure> for $error {
+            fn from(failure: Failure) -> Self {
+                match failure {
+                    Failure::Busy => $error::Busy,
+                    Failure::Timeout => $error::Timeout,
+                    Failure::Held { pid } => $error::Held { pid },
+                    Failure::Poisoned => $error::Poisoned,
+                    Failure::Corrupted => $error::Corrupted,
+                    Failure::Inherited => $error::Inherited,
+                    Failure::TooManyParticipants { max } => $error::TooManyParticipants { max },
+                    Failure::Os { call, source } => $error::Os { call, source },
+                }
+            }
+        }
+    )*};
+}
+tell_failure!(PutError, GetError);
+
+impl Channel {
+    #[inline(always)]
+    fn head(&self) -> &Head {
+        self.ring.memory.head()
+    }
+
+    /// Shape of the ring.
+    #[inline(always)]
+    pub(crate) fn geometry(&self) -> &Geometry {
+        &self.ring.geometry
+    }
+
+    /// The mapped segment.
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    fn owner_word(id: Id) -> Owner {
+        Owner::new(id.entry(), id.generation_low())
+    }
+
+    fn is_dead(&self, owner: Owner, me: Id) -> bool {
+        !participant::owner_is_alive(&self.segment, owner.entry(), owner.generation_low(), me)
+    }
+
+    fn is_alive(&self, id: Id, me: Id) -> bool {
+        participant::is_alive(&self.segment, id, me)
+    }
+
+    #[inline(always)]
+    fn not_empty(&self) -> Condvar<'_> {
+        self.locks.not_empty(self.head())
+    }
+
+    #[inline(always)]
+    fn not_full(&self) -> Condvar<'_> {
+        self.locks.not_full(self.head())
+    }
+
+    fn all_done(&self) -> Condvar<'_> {
+        self.locks.all_done(self.head())
+    }
+
+    /// Wakes everybody to look again.
+    #[cold]
+    fn wake_all(&self) {
+        self.barrier.light();
+        for condvar in [self.not_empty(), self.not_full(), self.all_done()] {
+            condvar.wake(u32::MAX);
+        }
+    }
+
+    /// Wakes `count` getters after a commit. The barrier orders the commit before the look at the count (sync, Invariant 3).
+    #[inline(always)]
+    fn notify_not_empty(&self, count: u32) {
+        self.barrier.light();
+        if self.not_empty().has_waiters() {
+            self.not_empty().wake(count);
+        }
+    }
+
+    /// Wakes putters after space was freed: one cell helps one putter of a sized ring; in a slice ring they need different amounts.
+    #[inline(always)]
+    fn notify_not_full(&self, records: u32) {
+        self.barrier.light();
+        if self.not_full().has_waiters() {
+            self.not_full().wake(if self.geometry().sized { records } else { u32::MAX });
+        }
+    }
+
+    #[cold]
+    fn notify_all_done(&self) {
+        self.barrier.light();
+        if self.all_done().has_waiters() {
+            self.all_done().wake(u32::MAX);
+        }
+    }
+
+    /// A process that was taken for dead is at work: no order can be trusted any more. Everybody is told.
+    #[cold]
+    fn poison(&self) -> Failure {
+        self.head().rare.poisoned.store(1, std::sync::atomic::Ordering::SeqCst);
+        self.wake_all();
+        Failure::Poisoned
+    }
+
+    fn is_poisoned(&self) -> bool {
+        self.head().rare.poisoned.load(Relaxed) != 0
+    }
+
+    /// Has somebody called `close`?
+    pub(crate) fn is_closed(&self) -> bool {
+        self.head().put_notice.closed.load(Acquire) != 0
+    }
+}
+
+/// Bytes that a batch moves in one entry: no lock is held for longer.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// Messages of `length` bytes that a batch moves in one entry.
+#[inline]
+fn batch_limit(length: usize) -> usize {
+    (BATCH_BYTES / length.max(16)).max(1)
+}
+
+/// Moves messages one by one until one fails: how many moved, or the error of the first.
+fn moved_or<E>(count: usize, mut move_one: impl FnMut(usize) -> Result<(), E>) -> Result<usize, E> {
+    for moved in 0..count {
+        match move_one(moved) {
+            Ok(()) => {}
+            Err(error) if moved == 0 => return Err(error),
+            Err(_) => return Ok(moved),
+        }
+    }
+    Ok(count)
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Channel")
+            .field("name", &self.segment.name())
+            .field("len", &self.ring.len())
+            .field("capacity", &self.geometry().capacity)
+            .field("cells", &self.geometry().cells)
+            .field("closed", &self.is_closed())
+            .field("poisoned", &self.is_poisoned())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,184 @@
+//! What comes after the messages: closing, finishing, joining, counting.
+
+use super::wait::{Pause, Waiter};
+use super::{Channel, Failure, Patience};
+use crate::error::JoinError;
+use crate::os::{FOREVER_NS, now_ns};
+use crate::participant::Id;
+use crate::ring::State;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::time::Duration;
+
+/// How long one look of `join` waits for the get side's lock before it looks at its deadline again.
+const JOIN_LOCK_NS: u64 = 100_000_000;
+
+/// Far longer than any processor keeps a store to itself.
+const UNORDERED_SETTLE: Duration = Duration::from_millis(1);
+
+/// Counters of a queue since its creation, as [`Queue::stats`](crate::Queue::stats) found them.
+///
+/// Each is written by one side at a time without a lock of its own: a process killed in the middle of an operation may leave
+/// one uncounted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Messages put: copies committed and loans begun.
+    pub puts: u64,
+    /// Messages taken: copies and leases begun, redeliveries included.
+    pub gets: u64,
+    /// Payload bytes of `puts`.
+    pub bytes_put: u64,
+    /// Payload bytes of `gets`.
+    pub bytes_got: u64,
+    /// Leases of messages that were delivered before.
+    pub redelivered: u64,
+    /// Loans dropped without commit, or whose holder died.
+    pub aborted: u64,
+    /// Messages given up after `max_deliveries`.
+    pub given_up: u64,
+    /// Repairs after a death.
+    pub recoveries: u64,
+}
+
+impl Channel {
+    /// No more puts, for everybody. Puts that are inside the put side now may still commit; getters wait for them before they
+    /// say Closed. Takes no lock, so that a stopped process cannot hold it up.
+    pub(crate) fn close(&self) {
+        self.head().put_notice.closed.store(1, SeqCst);
+        self.wake_all();
+    }
+
+    /// May a put that looked at `closed` too early still commit?
+    pub(super) fn put_side_is_at_work(&self) -> bool {
+        let side = &self.head().put;
+        self.locks.put(self.head()).looks_held() || (side.owner.load(Acquire) != 0 && side.busy.load(Acquire) != 0)
+    }
+
+    /// The verdict on a closed queue that was found empty: nothing will ever come. The heavy barrier comes first: a put that looked
+    /// at `closed` before `close` is seen inside the put side, or has committed what is then seen at head.
+    pub(super) fn is_drained(&self, me: Id) -> bool {
+        if !self.barrier.heavy() {
+            // Without the barrier only time empties the store buffers of others.
+            std::thread::sleep(UNORDERED_SETTLE);
+        }
+        let side = &self.head().put;
+        let endpoint = Id::from_bits(side.owner.load(Acquire));
+        let endpoint_at_work = side.busy.load(Acquire) != 0 && endpoint.is_some_and(|owner| self.is_alive(owner, me));
+        !self.locks.put(self.head()).is_held(&self.segment, me)
+            && !endpoint_at_work
+            && self.ring.nothing_to_take() == Some(State::Free)
+    }
+
+    /// Marks one message that was taken by copy as finished.
+    pub(crate) fn task_done(&self) -> Result<(), JoinError> {
+        let rare = &self.head().rare;
+        let taken = self.taken_by_copy();
+        rare.task_dones
+            .fetch_update(SeqCst, Relaxed, |done| (done < taken).then_some(done + 1))
+            .map_err(|_| JoinError::TooManyDone)?;
+        self.notify_all_done();
+        Ok(())
+    }
+
+    fn taken_by_copy(&self) -> u64 {
+        self.head().get.copies.load(Acquire).wrapping_add(self.head().rare.large_copies.load(Acquire))
+    }
+
+    /// Waits until every message put so far is finished: leases released, copies followed by `task_done`.
+    pub(crate) fn join(&self, deadline_ns: u64) -> Result<(), JoinError> {
+        let mut waiter = Waiter::new(deadline_ns);
+        loop {
+            if self.is_poisoned() {
+                return Err(JoinError::Poisoned);
+            }
+            let left = self.unfinished(deadline_ns)?;
+            if left == Some(0) {
+                return Ok(());
+            }
+            let mut ready = || self.is_poisoned() || self.may_be_done();
+            match waiter.pause(self, self.all_done(), &mut ready) {
+                Pause::TimedOut => return Err(JoinError::Timeout { left: left.unwrap_or_else(|| self.ring.len().max(1)) }),
+                Pause::SliceOver => drop(self.recover_until(deadline_ns)),
+                Pause::LookAgain => {}
+            }
+        }
+    }
+
+    /// A look without locks: `false` while messages surely stand ahead of head, or copies are unfinished.
+    fn may_be_done(&self) -> bool {
+        self.taken_by_copy() == self.head().rare.task_dones.load(Acquire) && self.ring.unfinished() == Ok(0)
+    }
+
+    /// Messages put and not finished. Under the get lock, so that no copy is between the ring and the counter; an endpoint that
+    /// owns the get side is caught between two calls. `None`: it stayed busy, or the lock was not to be had.
+    fn unfinished(&self, deadline_ns: u64) -> Result<Option<u64>, JoinError> {
+        let me = self.me().map_err(join_failure)?;
+        let count = || {
+            let in_ring = self.ring.unfinished().map_err(|_| JoinError::Corrupted)?;
+            let copies = self.taken_by_copy().saturating_sub(self.head().rare.task_dones.load(SeqCst));
+            Ok(Some(in_ring.saturating_add(copies)))
+        };
+        match self.lock_get(me, Patience::Until(deadline_ns.min(now_ns() + JOIN_LOCK_NS))) {
+            Ok(()) => {
+                let counted = count();
+                self.exit_get::<false>(me).map_err(join_failure)?;
+                counted
+            }
+            Err(Failure::Held { .. }) => {
+                // Idle before and after: the count lies between two calls of the endpoint, or is too high.
+                let busy = &self.head().get.busy;
+                let taken_before = self.taken_by_copy();
+                self.barrier.heavy();
+                if busy.load(Acquire) != 0 {
+                    return Ok(None);
+                }
+                let counted = count()?;
+                self.barrier.heavy();
+                Ok(counted.filter(|_| busy.load(Acquire) == 0 && taken_before == self.taken_by_copy()))
+            }
+            Err(Failure::Timeout) => Ok(None),
+            Err(failure) => Err(join_failure(failure)),
+        }
+    }
+
+    /// Committed messages that nobody has taken.
+    pub(crate) fn len(&self) -> u64 {
+        self.ring.len()
+    }
+
+    /// Would a message of no bytes find no room?
+    pub(crate) fn is_full(&self) -> bool {
+        let smallest = if self.geometry().sized { self.geometry().message_bytes as u32 } else { 0 };
+        !self.ring.has_room(smallest, true).unwrap_or(false)
+    }
+
+    /// All counters.
+    pub(crate) fn stats(&self) -> Stats {
+        let head = self.head();
+        let puts = self.ring.published();
+        let gets = head.get.copies.load(Relaxed).wrapping_add(head.get.leases.load(Relaxed));
+        let sized = self.geometry().sized.then_some(self.geometry().message_bytes);
+        Stats {
+            puts,
+            gets,
+            bytes_put: sized.map_or_else(|| head.put.bytes_put.load(Relaxed), |bytes| puts.saturating_mul(bytes)),
+            bytes_got: sized.map_or_else(|| head.get.bytes_got.load(Relaxed), |bytes| gets.saturating_mul(bytes)),
+            redelivered: head.get.redelivered.load(Relaxed),
+            aborted: head.rare.aborted.load(Relaxed),
+            given_up: head.get.given_up.load(Relaxed),
+            recoveries: head.rare.recoveries.load(Relaxed),
+        }
+    }
+}
+
+fn join_failure(failure: Failure) -> JoinError {
+    match failure {
+        Failure::Poisoned => JoinError::Poisoned,
+        Failure::Corrupted => JoinError::Corrupted,
+        Failure::Os { call, source } => JoinError::Os { call, source },
+        other => JoinError::Os { call: "attach for join", source: std::io::Error::other(crate::error::GetError::from(other)) },
+    }
+}
+
+/// For `join` without a deadline.
+pub(crate) const JOIN_FOREVER: u64 = FOREVER_NS;

@@ -1,0 +1,452 @@
+//! Getting: by copy, in batches, and leasing records to be read in place.
+
+use super::put::add;
+use super::wait::{Pause, Waiter};
+use super::{Channel, Failure, Mapped, Patience, SMALL_COPY_BYTES};
+use crate::error::GetError;
+use crate::geometry::Cell;
+use crate::os::now_ns;
+use crate::participant::Id;
+use crate::ring::{Front, Header, Record, Ring, State};
+use crate::sync::Locked;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// A record that this process reads in place.
+#[derive(Debug)]
+pub(crate) struct LeasedRecord {
+    cell: Cell,
+    header: Header,
+    pub payload: *mut u8,
+    pub length: usize,
+}
+
+impl LeasedRecord {
+    /// Which delivery of its message this is, from 1.
+    pub(crate) fn deliveries(&self) -> u32 {
+        self.header.deliveries()
+    }
+}
+
+/// Needs the get side.
+#[inline(always)]
+fn read_and_take<const SIZED: bool, R>(ring: &Ring<Mapped>, record: Record, read: &mut impl FnMut(*const u8, usize) -> R) -> R {
+    let result = read(ring.memory.payload(record.cell), record.length());
+    ring.take(record);
+    let side = &ring.memory.head().get;
+    add(&side.copies, 1);
+    if !SIZED {
+        add(&side.bytes_got, record.length() as u64);
+    }
+    result
+}
+
+/// How long the end of a large copy waits for the get lock.
+const FINISH_LOCK_NS: u64 = 20_000_000;
+
+/// Says whether a message of that length would be read, before anything happens to it.
+pub(super) type Check<'a> = &'a dyn Fn(usize) -> Result<(), GetError>;
+
+impl Channel {
+    /// The get side's fast entry (Invariant 1). `false`: take the slow path.
+    #[inline(always)]
+    fn try_enter_get<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> bool {
+        let head = ring.memory.head();
+        let side = &head.get;
+        if OWNED {
+            side.busy.store(1, Relaxed);
+        } else if !self.locks.get(head).try_lock(me) {
+            return false;
+        }
+        let expected_owner = if OWNED { me.bits() } else { 0 };
+        // Acquire pairs with the Release of an endpoint that leaves: its cursors come with the 0. Free on x86.
+        let free = side.owner.load(Acquire) == expected_owner && !ring.may_hold_returned();
+        if !free {
+            let _ = self.exit_get_of::<OWNED>(ring, me);
+        }
+        free
+    }
+
+    #[inline(always)]
+    fn exit_get_of<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> Result<(), Failure> {
+        if OWNED {
+            ring.memory.head().get.busy.store(0, Release);
+            Ok(())
+        } else {
+            self.locks.get(ring.memory.head()).unlock(me).map_err(|_| self.poison())
+        }
+    }
+
+    pub(super) fn exit_get<const OWNED: bool>(&self, me: Id) -> Result<(), Failure> {
+        self.exit_get_of::<OWNED>(&self.ring, me)
+    }
+
+    #[cold]
+    fn enter_get<const OWNED: bool>(&self, me: Id, patience: Patience) -> Result<(), GetError> {
+        if self.is_poisoned() {
+            return Err(GetError::Poisoned);
+        }
+        if !OWNED {
+            return Ok(self.lock_get(me, patience)?);
+        }
+        let side = &self.head().get;
+        side.busy.store(1, Relaxed);
+        if side.owner.load(Relaxed) != me.bits() {
+            side.busy.store(0, Release);
+            return Err(self.poison().into());
+        }
+        Ok(())
+    }
+
+    /// Locks the get side for one that is not its endpoint; repairs it if its holder or its endpoint died.
+    pub(super) fn lock_get(&self, me: Id, patience: Patience) -> Result<(), Failure> {
+        let lock = self.locks.get(self.head());
+        let locked = if lock.try_lock(me) {
+            Locked::Clean
+        } else {
+            let (deadline_ns, sleep) = patience.for_lock();
+            lock.lock(&self.segment, me, deadline_ns, sleep).ok_or(if patience == Patience::Try {
+                Failure::Busy
+            } else {
+                Failure::Timeout
+            })?
+        };
+        let side = &self.head().get;
+        let owner = Id::from_bits(side.owner.load(Acquire));
+        let settled = match owner {
+            Some(owner) if self.is_alive(owner, me) => {
+                Err(Failure::Held { pid: crate::participant::pid_of(&self.segment, owner) })
+            }
+            None if locked == Locked::Clean => Ok(()),
+            _ => self.repair_get_side(me),
+        };
+        settled.inspect_err(|_| {
+            let _ = lock.unlock(me);
+        })
+    }
+
+    /// Gets one message by copy: `read(from, length)` copies it out, and is called once. A message that `check` refuses is left.
+    #[inline(always)]
+    pub(super) fn get<const OWNED: bool, const SIZED: bool, R>(
+        &self,
+        me: Option<Id>,
+        patience: Patience,
+        check: impl Fn(usize) -> Result<(), GetError>,
+        read: impl Fn(*const u8, usize) -> R + Copy,
+    ) -> Result<R, GetError> {
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        // A copy: what never changes stays in registers while atomics are stored. So it must not meet a call that is not inlined.
+        let ring = self.ring;
+        let mut looks = self.early_looks(patience);
+        loop {
+            if self.try_enter_get::<OWNED>(&ring, me) {
+                let mut got = None;
+                if let Some(record) = ring.ready_at_head::<SIZED>() {
+                    if (OWNED || record.length() <= SMALL_COPY_BYTES) && check(record.length()).is_ok() {
+                        got = Some(read_and_take::<SIZED, R>(&ring, record, &mut |from, length| read(from, length)));
+                    }
+                }
+                let exited = self.exit_get_of::<OWNED>(&ring, me);
+                if let Some(result) = got {
+                    self.notify_not_full(1);
+                    exited?;
+                    return Ok(result);
+                }
+                exited?;
+            }
+            // A message that is on its way arrives sooner here than through the slow path.
+            while looks > 0 && ring.head_is_free() {
+                std::hint::spin_loop();
+                looks -= 1;
+            }
+            if looks == 0 {
+                break;
+            }
+            looks = 0;
+        }
+        let mut read_slowly = read;
+        self.get_slow::<OWNED, R>(me, patience, &check, &mut read_slowly)
+    }
+
+    /// For slow paths, which ask what kind of ring it is. Needs the get side.
+    fn read_and_take_any<R>(&self, record: Record, read: &mut impl FnMut(*const u8, usize) -> R) -> R {
+        if self.geometry().sized {
+            read_and_take::<true, R>(&self.ring, record, read)
+        } else {
+            read_and_take::<false, R>(&self.ring, record, read)
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_slow<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        patience: Patience,
+        check: Check<'_>,
+        read: &mut dyn FnMut(*const u8, usize) -> R,
+    ) -> Result<R, GetError> {
+        enum Got<R> {
+            Small { result: R, came_back: bool },
+            Large(LeasedRecord),
+        }
+        let got = self.with_record::<OWNED, Result<Got<R>, GetError>>(me, patience, &mut |record| {
+            check(record.length())?;
+            Ok(if OWNED || record.length() <= SMALL_COPY_BYTES {
+                let came_back = record.is_redelivery();
+                Got::Small { result: self.read_and_take_any(record, &mut |from, length| read(from, length)), came_back }
+            } else {
+                Got::Large(self.lease_record(record, me))
+            })
+        })?;
+        match got {
+            Ok(Got::Small { result, came_back }) => {
+                // A message that came back was perhaps the oldest of several whose space is free now.
+                self.notify_not_full(if came_back { u32::MAX } else { 1 });
+                Ok(result)
+            }
+            Ok(Got::Large(leased)) => {
+                // No lock is held while bytes move. Killed meanwhile, the message comes back.
+                let result = read(leased.payload, leased.length);
+                self.finish_large_copy(leased, me)?;
+                Ok(result)
+            }
+            Err(refused) => {
+                // The wake for this message may have come to us: somebody else may want it.
+                self.notify_not_empty(1);
+                Err(refused)
+            }
+        }
+    }
+
+    /// Ends the lease of a large copy and counts it, under the get lock, so that `join` never sees it in neither place. A kill between the
+    /// two leaves it uncounted: it went with the process, and nobody waits for its `task_done`.
+    fn finish_large_copy(&self, leased: LeasedRecord, me: Id) -> Result<(), GetError> {
+        let counted = &self.head().rare.large_copies;
+        let locked = self.lock_get(me, Patience::Until(now_ns() + FINISH_LOCK_NS)).is_ok();
+        if !locked {
+            // A stopped holder, or a Consumer since: in this order a kill would leave one too many, but nobody waits.
+            counted.fetch_add(1, Relaxed);
+        }
+        let released = self.release(leased);
+        if locked {
+            counted.fetch_add(1, Relaxed);
+            self.exit_get::<false>(me)?;
+        }
+        released
+    }
+
+    /// Gets up to `count` messages by copy in one entry: `read(i, from, length)` copies message `i`. Blocks until there is one.
+    pub(super) fn get_batch<const OWNED: bool>(
+        &self,
+        me: Option<Id>,
+        count: usize,
+        patience: Patience,
+        mut read: impl FnMut(usize, *const u8, usize),
+    ) -> Result<usize, GetError> {
+        if count == 0 {
+            return Ok(0);
+        }
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        let large = !OWNED && self.geometry().message_bytes as usize > SMALL_COPY_BYTES;
+        let limit = super::batch_limit(self.geometry().message_bytes as usize);
+        let mut taken = 0;
+        let mut came_back = false;
+        if !large && self.try_enter_get::<OWNED>(&self.ring, me) {
+            taken = self.drain(count.min(limit), &mut |i, from, length| read(i, from, length));
+            self.exit_get::<OWNED>(me)?;
+        }
+        if taken == 0 {
+            if large {
+                return super::moved_or(count, |i| {
+                    let patience = if i == 0 { patience } else { Patience::Try };
+                    let read = std::cell::RefCell::new(&mut read);
+                    self.get::<OWNED, true, ()>(
+                        Some(me),
+                        patience,
+                        |_| Ok(()),
+                        |from, length| (read.borrow_mut())(i, from, length),
+                    )
+                });
+            }
+            taken = self.with_record::<OWNED, _>(me, patience, &mut |record| {
+                came_back |= record.is_redelivery();
+                read_and_take::<true, ()>(&self.ring, record, &mut |from, length| read(0, from, length));
+                let mut taken = 1;
+                // Those that came back are before those at head.
+                while taken < count.min(limit) && self.ring.may_hold_returned() {
+                    let Ok(Some(record)) = self.next_record(me) else { return taken };
+                    came_back |= record.is_redelivery();
+                    read_and_take::<true, ()>(&self.ring, record, &mut |from, length| read(taken, from, length));
+                    taken += 1;
+                }
+                taken + self.drain(count.min(limit) - taken, &mut |i, from, length| read(taken + i, from, length))
+            })?;
+        }
+        // One entry takes no more than the limit; whoever wants more enters again, and does not wait.
+        while taken < count && taken % limit == 0 && self.try_enter_get::<OWNED>(&self.ring, me) {
+            let more = self.drain((count - taken).min(limit), &mut |i, from, length| read(taken + i, from, length));
+            taken += more;
+            self.exit_get::<OWNED>(me)?;
+            if more == 0 {
+                break;
+            }
+        }
+        // More than it took may have become free: a message that came back was the oldest of several.
+        self.notify_not_full(if came_back { u32::MAX } else { taken as u32 });
+        Ok(taken)
+    }
+
+    /// Takes as many of `count` sized messages as stand ready at head. Needs the get side.
+    #[inline(always)]
+    fn drain(&self, count: usize, read: &mut impl FnMut(usize, *const u8, usize)) -> usize {
+        let ring = self.ring;
+        for i in 0..count {
+            let Some(record) = ring.ready_at_head::<true>() else { return i };
+            read_and_take::<true, ()>(&ring, record, &mut |from, length| read(i, from, length));
+        }
+        count
+    }
+
+    /// Leases one message to be read in place.
+    pub(crate) fn lease<const OWNED: bool>(&self, me: Option<Id>, patience: Patience) -> Result<LeasedRecord, GetError> {
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        self.with_record::<OWNED, _>(me, patience, &mut |record| self.lease_record(record, me))
+    }
+
+    fn lease_record(&self, record: Record, me: Id) -> LeasedRecord {
+        let side = &self.head().get;
+        // Before the record: `len` takes its long way round as soon as there may be a lease.
+        add(&side.leases, 1);
+        if record.is_redelivery() {
+            add(&side.redelivered, 1);
+        }
+        if !self.geometry().sized {
+            add(&side.bytes_got, record.length() as u64);
+        }
+        let length = record.length();
+        let (cell, header) = self.ring.lease(record, Channel::owner_word(me));
+        LeasedRecord { cell, header, payload: self.ring.memory.payload(cell), length }
+    }
+
+    /// Finishes a lease: the message is done, its space can be reclaimed.
+    pub(crate) fn release(&self, record: LeasedRecord) -> Result<(), GetError> {
+        let released = self.ring.release(record.cell, record.header);
+        // The oldest of several leases frees the space of all that were released before it.
+        self.notify_not_full(u32::MAX);
+        self.notify_all_done();
+        if released { Ok(()) } else { Err(self.poison().into()) }
+    }
+
+    /// Ends a lease without finishing its message.
+    pub(crate) fn give_back(&self, record: LeasedRecord) -> Result<(), GetError> {
+        let given = self.ring.give_back(record.cell, record.header);
+        self.notify_not_empty(1);
+        if given { Ok(()) } else { Err(self.poison().into()) }
+    }
+
+    /// The one blocking path of the get side: enters it, finds a message, lets `act` take it, exits.
+    #[cold]
+    fn with_record<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        patience: Patience,
+        act: &mut dyn FnMut(Record) -> R,
+    ) -> Result<R, GetError> {
+        let deadline_ns = if let Patience::Until(deadline_ns) = patience { deadline_ns } else { 0 };
+        let mut waiter = Waiter::new(deadline_ns);
+        let mut look_after_the_dead = false;
+        loop {
+            // Nothing to take: do not lock. An open loan is looked at under the lock, since its owner may be dead.
+            let nothing = self.ring.nothing_to_take() == Some(State::Free) && !look_after_the_dead && !self.is_poisoned();
+            if !nothing || self.head().get.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 } {
+                self.enter_get::<OWNED>(me, patience)?;
+                if look_after_the_dead {
+                    self.free_the_dead(me);
+                }
+                let found = self.next_record(me).map(|record| record.map(&mut *act));
+                self.exit_get::<OWNED>(me)?;
+                if let Some(result) = found? {
+                    return Ok(result);
+                }
+            }
+            if self.is_closed() && self.is_drained(me) {
+                // No put is under way, so what is found now is the last: also what a dead holder left, or gave back before it died.
+                self.enter_get::<OWNED>(me, patience)?;
+                self.free_the_dead(me);
+                let found = self.next_record(me).map(|record| record.map(&mut *act));
+                self.exit_get::<OWNED>(me)?;
+                return found?.ok_or(GetError::Closed);
+            }
+            if patience == Patience::Try {
+                if !look_after_the_dead && self.is_time_to_look() {
+                    look_after_the_dead = true;
+                    continue;
+                }
+                return Err(GetError::Empty);
+            }
+            let mut ready = || match self.ring.nothing_to_take() {
+                None => true,
+                Some(State::Free) => self.is_closed() && !self.put_side_is_at_work(),
+                // An open loan: its commit or abort wakes us, its owner's death is looked for once a slice.
+                Some(_) => false,
+            };
+            look_after_the_dead = match waiter.pause(self, self.not_empty(), &mut ready) {
+                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look() => return Err(GetError::Timeout),
+                Pause::TimedOut | Pause::SliceOver => true,
+                Pause::LookAgain => false,
+            };
+        }
+    }
+
+    /// The message to take next: returned ones first. Needs the get side.
+    fn next_record(&self, me: Id) -> Result<Option<Record>, GetError> {
+        loop {
+            if self.ring.may_hold_returned() {
+                match self.ring.first_returned().map_err(|_| GetError::Corrupted)? {
+                    Some(record) if self.is_worn_out(record.header) => {
+                        self.ring.give_up(record.header, record.cell);
+                        add(&self.head().get.given_up, 1);
+                        self.notify_not_full(u32::MAX);
+                        self.notify_all_done();
+                        continue;
+                    }
+                    Some(record) => return Ok(Some(record)),
+                    None => {}
+                }
+            }
+            let head = &self.head().get.head;
+            let before = head.load(Relaxed);
+            let front = self.ring.front().map_err(|_| GetError::Corrupted)?;
+            if head.load(Relaxed) != before {
+                // Skipped records are room for those who wait behind them.
+                self.notify_not_full(u32::MAX);
+            }
+            match front {
+                Front::Ready(record) => return Ok(Some(record)),
+                Front::Empty => return Ok(None),
+                Front::Claimed(owner, cell, header) => {
+                    if !self.is_dead(owner, me) {
+                        return Ok(None);
+                    }
+                    // We own the get side, so the record stays; its owner is dead, so nobody else writes it.
+                    self.ring.abort_claimed(cell, header);
+                    self.head().rare.aborted.fetch_add(1, Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Was this message delivered as often as the queue allows?
+    fn is_worn_out(&self, header: Header) -> bool {
+        self.max_deliveries != 0 && header.deliveries() >= self.max_deliveries.min(u8::MAX as u32)
+    }
+}

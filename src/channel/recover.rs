@@ -1,0 +1,166 @@
+//! After a death: the one recovery of each side, and freeing what the dead held.
+
+use super::{Channel, Failure, Patience};
+use crate::layout::Entry;
+use crate::os::{FOREVER_NS, now_ns};
+use crate::participant::{self, Id};
+use crate::ring::{Corrupted, Front, Repaired, State};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+/// How long `recover` waits for each side's lock.
+const RECOVER_LOCK_NS: u64 = 50_000_000;
+
+/// What [`Queue::recover`](crate::Queue::recover) found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// Participants that died without leaving, seen for the first time.
+    pub dead_participants: u32,
+    /// Leases of the dead that will be delivered again.
+    pub redelivered: u64,
+    /// Loans of the dead that were aborted: their messages never existed.
+    pub aborted: u64,
+    /// Sides (put, get) that this call could look at: 2 unless a live endpoint or a stopped process holds one.
+    pub sides_repaired: u32,
+}
+
+impl Channel {
+    /// Restores the put side after its holder or its endpoint died. Needs its lock. Idempotent, and may itself be killed.
+    #[cold]
+    pub(super) fn repair_put_side(&self, me: Id) -> Result<(), Failure> {
+        let repaired = self.ring.repair_put_side(|owner| self.is_dead(owner, me)).map_err(|_| Failure::Corrupted)?;
+        let side = &self.head().put;
+        // The order of design: cursors first, then busy, then the owner, so that a kill in between leaves a side to be repaired.
+        side.busy.store(0, Release);
+        side.owner.store(0, Release);
+        self.count(repaired);
+        // The dead committed, perhaps, and did not wake.
+        self.notify_not_empty(u32::MAX);
+        Ok(())
+    }
+
+    /// Restores the get side after its holder or its endpoint died. Needs its lock. Idempotent, and may itself be killed.
+    #[cold]
+    pub(super) fn repair_get_side(&self, me: Id) -> Result<(), Failure> {
+        self.ring.repair_get_side().map_err(|_| Failure::Corrupted)?;
+        let side = &self.head().get;
+        side.busy.store(0, Release);
+        side.owner.store(0, Release);
+        self.free_the_dead(me);
+        self.notify_not_full(u32::MAX);
+        Ok(())
+    }
+
+    fn count(&self, repaired: Repaired) {
+        let rare = &self.head().rare;
+        rare.aborted.fetch_add(repaired.aborted, Relaxed);
+        rare.recoveries.fetch_add(1, Relaxed);
+    }
+
+    /// Frees what the dead claimed or leased. Needs the get side.
+    #[cold]
+    pub(super) fn free_the_dead(&self, me: Id) -> Repaired {
+        let repaired = self.ring.free_the_dead(|owner| self.is_dead(owner, me)).unwrap_or_default();
+        if repaired != Repaired::default() {
+            self.count(repaired);
+            self.notify_not_empty(u32::MAX);
+        }
+        repaired
+    }
+
+    /// Frees the record that stops a full put side, if a dead process holds it. Needs the put side.
+    #[cold]
+    pub(super) fn free_stopper(&self, me: Id) -> bool {
+        self.ring.free_stopper(|owner| self.is_dead(owner, me)).unwrap_or(false)
+    }
+
+    /// An aborted loan at head makes an empty queue full, since reclaim never passes head. Needs the put side; only *tries* the get
+    /// side, and leaves it alone while a live Consumer owns it. `true`: there may be room now.
+    #[cold]
+    pub(super) fn step_head_over_aborted(&self, me: Id) -> Result<bool, Corrupted> {
+        let (position, _, header) = self.ring.stopper()?;
+        let at_head = position == self.head().get.head.load(Acquire);
+        let aborted = match header.state() {
+            Some(State::Done) => at_head,
+            Some(State::Claimed) => at_head && self.is_dead(header.owner(), me),
+            _ => false,
+        };
+        if !aborted {
+            // Getters may have passed it meanwhile.
+            return Ok(header.state() == Some(State::Done));
+        }
+        let lock = self.locks.get(self.head());
+        // Try only: nobody waits for the second lock. A dead holder is found by the probe, a live one within the spins.
+        let Some(locked) = lock.lock(&self.segment, me, now_ns(), false) else { return Ok(false) };
+        let owner = Id::from_bits(self.head().get.owner.load(Acquire));
+        let stepped = if owner.is_some_and(|owner| self.is_alive(owner, me)) {
+            Ok(false)
+        } else if (owner.is_some() || locked == crate::sync::Locked::FromTheDead) && self.repair_get_side(me).is_err() {
+            Err(Corrupted)
+        } else {
+            self.step_head(me)
+        };
+        if lock.unlock(me).is_err() {
+            self.poison();
+        }
+        stepped
+    }
+
+    /// Needs the get side.
+    fn step_head(&self, me: Id) -> Result<bool, Corrupted> {
+        loop {
+            match self.ring.front()? {
+                Front::Claimed(owner, cell, header) if self.is_dead(owner, me) => {
+                    self.ring.abort_claimed(cell, header);
+                    self.head().rare.aborted.fetch_add(1, Relaxed);
+                }
+                _ => return Ok(true),
+            }
+        }
+    }
+
+    /// Looks after the dead, now: both sides one after the other, and the participant table.
+    pub(crate) fn recover(&self) -> RecoveryReport {
+        self.recover_until(FOREVER_NS)
+    }
+
+    /// The same, for a caller with a deadline.
+    pub(super) fn recover_until(&self, deadline_ns: u64) -> RecoveryReport {
+        let mut report = RecoveryReport::default();
+        let Ok(me) = self.me() else { return report };
+        let dead = self.dead_participants(me);
+        let patience = || Patience::Until(deadline_ns.min(now_ns() + RECOVER_LOCK_NS));
+        let aborted_before = self.head().rare.aborted.load(Relaxed);
+        if self.lock_put(me, patience()).is_ok() {
+            // A loan that its holder claimed without moving tail; those behind tail are freed with the get side.
+            if let Ok(repaired) = self.ring.repair_put_side(|owner| self.is_dead(owner, me)) {
+                self.head().rare.aborted.fetch_add(repaired.aborted, Relaxed);
+                report.sides_repaired += 1;
+            }
+            let _ = self.unlock_put(me);
+        }
+        if self.lock_get(me, patience()).is_ok() {
+            report.sides_repaired += 1;
+            report.redelivered = self.free_the_dead(me).redelivered;
+            let _ = self.exit_get::<false>(me);
+        }
+        report.aborted = self.head().rare.aborted.load(Relaxed).saturating_sub(aborted_before);
+        for (entry, pid) in dead {
+            // Last, and only if nothing of theirs is left: until then whoever takes the entry repairs it first.
+            let forget = if report.sides_repaired == 2 { 0 } else { pid };
+            report.dead_participants += entry.pid.compare_exchange(pid, forget, AcqRel, Relaxed).is_ok() as u32;
+        }
+        report
+    }
+
+    /// Entries of participants that died without leaving.
+    fn dead_participants(&self, me: Id) -> Vec<(&Entry, u32)> {
+        let entries = self.segment.entries().iter().enumerate();
+        let died = |(number, entry): (usize, &'_ Entry)| {
+            let pid = entry.pid.load(Acquire);
+            let id = Id::from_bits(entry.generation.load(Acquire).wrapping_shl(10) | number as u32);
+            pid != 0 && !id.is_some_and(|id| participant::is_alive(&self.segment, id, me))
+        };
+        entries.filter(|&(number, entry)| died((number, entry))).map(|(_, entry)| (entry, entry.pid.load(Acquire))).collect()
+    }
+}

@@ -1,0 +1,181 @@
+//! Copies of typed values into and out of records: the last step between bytes and types.
+
+use super::{Channel, Patience, SMALL_COPY_BYTES};
+use crate::error::{GetError, PutError};
+use crate::participant::Id;
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ptr;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
+
+impl Channel {
+    /// Puts one sized value.
+    #[inline(always)]
+    pub(crate) fn put_value<const OWNED: bool, T>(&self, me: Option<Id>, value: &T, patience: Patience) -> Result<(), PutError>
+    where
+        T: IntoBytes + Immutable,
+    {
+        let from = value.as_bytes().as_ptr();
+        // SAFETY: the stamp says that a record has room for `size_of::<T>()` bytes, and it is ours until it is committed.
+        let write = |to| unsafe { ptr::copy_nonoverlapping(from, to, size_of::<T>()) };
+        self.put::<OWNED, true>(me, size_of::<T>(), patience, write)
+    }
+
+    /// Puts one slice.
+    #[inline]
+    pub(crate) fn put_elements<const OWNED: bool, X>(
+        &self,
+        me: Option<Id>,
+        value: &[X],
+        patience: Patience,
+    ) -> Result<(), PutError>
+    where
+        X: IntoBytes + Immutable,
+    {
+        let bytes = value.as_bytes();
+        let max = self.geometry().max_message_bytes();
+        if bytes.len() as u64 > max {
+            return Err(PutError::TooLarge { len: bytes.len(), max: max as usize });
+        }
+        // SAFETY: the record has room for its length (Invariant 2), and it is ours until it is committed.
+        let write = |to| unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        self.put::<OWNED, false>(me, bytes.len(), patience, write)
+    }
+
+    /// Puts values of one size, one entry for as many as there is room for.
+    #[inline]
+    pub(crate) fn put_values<const OWNED: bool, T>(
+        &self,
+        me: Option<Id>,
+        values: &[T],
+        patience: Patience,
+    ) -> Result<usize, PutError>
+    where
+        T: IntoBytes + Immutable,
+    {
+        self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), patience, |i, to| {
+            let bytes = values[i].as_bytes();
+            // SAFETY: as in `put_value`; a sized ring's records have room for `size_of::<T>()` bytes.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
+        })
+    }
+
+    /// Gets one sized value. Its bits are checked on the private copy, so a peer cannot change them afterwards.
+    #[inline(always)]
+    pub(crate) fn get_value<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<T, GetError>
+    where
+        T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+    {
+        let mut copy = MaybeUninit::<T>::uninit();
+        let to = copy.as_mut_ptr().cast::<u8>();
+        // SAFETY: the ring found the record's length equal to `size_of::<T>()` (stamp and header), which is what `to` has room for.
+        let read = |from, _| unsafe { ptr::copy_nonoverlapping(from, to, size_of::<T>()) };
+        self.get::<OWNED, true, ()>(me, patience, |_| Ok(()), read)?;
+        // SAFETY: all bytes of `copy` were written above.
+        let bytes = unsafe { std::slice::from_raw_parts(copy.as_ptr().cast::<u8>(), size_of::<T>()) };
+        T::try_ref_from_bytes(bytes).map_err(|_| GetError::Invalid)?;
+        // SAFETY: the bytes were just found to be a value of T.
+        Ok(unsafe { copy.assume_init() })
+    }
+
+    /// Gets up to `values.len()` sized values, at least one. Bits that are no value are reported as [`GetError::Invalid`], and what
+    /// `values` then holds before them was taken too.
+    #[inline]
+    pub(crate) fn get_values<const OWNED: bool, T>(
+        &self,
+        me: Option<Id>,
+        values: &mut [T],
+        patience: Patience,
+    ) -> Result<usize, GetError>
+    where
+        T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+    {
+        let mut invalid = false;
+        let mut kept = 0;
+        let taken = self.get_batch::<OWNED>(me, values.len(), patience, |_, from, _| {
+            let mut copy = MaybeUninit::<T>::uninit();
+            // SAFETY: as in `get_value`.
+            unsafe { ptr::copy_nonoverlapping(from, copy.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
+            // SAFETY: all bytes of `copy` were written above.
+            let bytes = unsafe { std::slice::from_raw_parts(copy.as_ptr().cast::<u8>(), size_of::<T>()) };
+            if T::try_ref_from_bytes(bytes).is_err() {
+                invalid = true;
+                return;
+            }
+            // SAFETY: the bytes were just found to be a value of T.
+            let old = std::mem::replace(&mut values[kept], unsafe { copy.assume_init() });
+            // Plain data: nothing is lost by not dropping it, and nothing of the caller's runs under the lock.
+            std::mem::forget(old);
+            kept += 1;
+        })?;
+        debug_assert!(kept <= taken);
+        if kept == 0 && invalid { Err(GetError::Invalid) } else { Ok(kept) }
+    }
+
+    /// Gets one slice as a vector. Nothing is allocated while the get side is entered by lock.
+    #[inline]
+    pub(crate) fn get_vec<const OWNED: bool, X>(&self, me: Option<Id>, patience: Patience) -> Result<Vec<X>, GetError>
+    where
+        X: FromBytes + IntoBytes + Immutable + KnownLayout,
+    {
+        let mut small = MaybeUninit::<[u8; SMALL_COPY_BYTES]>::uninit();
+        let staged = small.as_mut_ptr().cast::<u8>();
+        let large = Cell::new(Vec::new());
+        let length = self.get::<OWNED, false, usize>(me, patience, whole_elements::<X>, |from, length| {
+            if length <= SMALL_COPY_BYTES {
+                // SAFETY: `staged` has room for SMALL_COPY_BYTES; the record holds `length` bytes (Invariant 2).
+                unsafe { ptr::copy_nonoverlapping(from, staged, length) };
+            } else {
+                // SAFETY: the record holds `length` bytes.
+                large.set(unsafe { vec_from_bytes(from, length) });
+            }
+            length
+        })?;
+        // SAFETY: `length` bytes were copied to `staged` above.
+        Ok(if length <= SMALL_COPY_BYTES { unsafe { vec_from_bytes(staged, length) } } else { large.into_inner() })
+    }
+
+    /// Gets one slice into the caller's buffer: its number of elements.
+    #[inline]
+    pub(crate) fn get_into<const OWNED: bool, X>(
+        &self,
+        me: Option<Id>,
+        buffer: &mut [X],
+        patience: Patience,
+    ) -> Result<usize, GetError>
+    where
+        X: FromBytes + IntoBytes + Immutable + KnownLayout,
+    {
+        let given = buffer.len();
+        let fits = |length: usize| {
+            whole_elements::<X>(length)?;
+            let needed = length / size_of::<X>();
+            if needed > given { Err(GetError::TooSmall { needed, given }) } else { Ok(()) }
+        };
+        let to = buffer.as_mut_ptr().cast::<u8>();
+        self.get::<OWNED, false, usize>(me, patience, fits, |from, length| {
+            // SAFETY: `fits` found room for `length` bytes, and any bits are an X.
+            unsafe { ptr::copy_nonoverlapping(from, to, length) };
+            length / size_of::<X>()
+        })
+    }
+}
+
+/// A record's length must be whole elements: another length is garbage.
+#[inline(always)]
+fn whole_elements<X>(length: usize) -> Result<(), GetError> {
+    if length % size_of::<X>() == 0 { Ok(()) } else { Err(GetError::Corrupted) }
+}
+
+/// # Safety
+/// `from` leads to `length` readable bytes; `length` is a multiple of `size_of::<X>()`.
+unsafe fn vec_from_bytes<X: FromBytes>(from: *const u8, length: usize) -> Vec<X> {
+    let count = length / size_of::<X>();
+    let mut vec = Vec::<X>::with_capacity(count);
+    // SAFETY: the vector has room for `count` elements, `length` bytes; any bits are an X (FromBytes).
+    unsafe {
+        ptr::copy_nonoverlapping(from, vec.as_mut_ptr().cast::<u8>(), length);
+        vec.set_len(count);
+    }
+    vec
+}

@@ -1,0 +1,159 @@
+//! Waiting: look, spin, yield, sleep in slices, until the deadline.
+
+use super::Channel;
+use crate::os::{FOREVER_NS, now_ns};
+use crate::sync::Condvar;
+use crate::wait_strategy::WaitStrategy;
+use crossbeam_utils::Backoff;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Every sleep is cut here: a process can die between its commit and its wake. Whoever wakes also looks after the dead.
+const SLICE_NS: u64 = 100_000_000;
+/// How long `try_` puts up with a contended lock before it is Busy.
+const TRY_LOCK_NS: u64 = 1_000_000;
+/// Looks of a spinning waiter between two looks at the clock.
+const SPINS_PER_CLOCK: u32 = 64;
+
+/// `Backoff::snooze` spins this often before it yields.
+const BACKOFF_SPIN_ROUNDS: u32 = 7;
+/// Within this time of its deadline a waiter sleeps rather than yields.
+const YIELD_RISK_NS: u64 = 5_000_000;
+
+/// Looks of a spinning getter in its fast path: a microsecond or so.
+const EARLY_LOOKS: u32 = 64;
+
+/// How long a caller waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Not at all: Full or Empty.
+    Try,
+    /// Until that monotonic instant (or for ever): Timeout.
+    Until(u64),
+}
+
+impl Patience {
+    pub const FOREVER: Patience = Patience::Until(FOREVER_NS);
+
+    /// Until when to wait for a lock, and whether to sleep on it.
+    pub(crate) fn for_lock(self) -> (u64, bool) {
+        match self {
+            Patience::Try => (now_ns() + TRY_LOCK_NS, false),
+            Patience::Until(deadline_ns) => (deadline_ns, true),
+        }
+    }
+}
+
+/// What a pause ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pause {
+    LookAgain,
+    /// A whole slice passed: look after the dead as well.
+    SliceOver,
+    TimedOut,
+}
+
+impl Channel {
+    /// How often a getter looks at the word at head before it takes the slow path.
+    #[inline(always)]
+    pub(super) fn early_looks(&self, patience: Patience) -> u32 {
+        match (patience, self.strategy) {
+            (Patience::Try, _) | (_, WaitStrategy::Block | WaitStrategy::Custom { .. }) => 0,
+            (_, WaitStrategy::Spin | WaitStrategy::Adaptive) => EARLY_LOOKS,
+        }
+    }
+
+    /// Before a caller is told that there is nothing (or no room): has nobody of this process looked after the dead for a slice? Then
+    /// it does so once. Whoever only polls would otherwise never see what the dead left.
+    #[cold]
+    pub(super) fn is_time_to_look(&self) -> bool {
+        let now = now_ns();
+        let looked = self.looked_ns.load(Relaxed);
+        now.saturating_sub(looked) >= SLICE_NS && self.looked_ns.compare_exchange(looked, now, Relaxed, Relaxed).is_ok()
+    }
+}
+
+/// One blocked call.
+pub(super) struct Waiter {
+    deadline_ns: u64,
+    slice_ends_ns: u64,
+}
+
+impl Waiter {
+    pub(crate) fn new(deadline_ns: u64) -> Waiter {
+        Waiter { deadline_ns, slice_ends_ns: 0 }
+    }
+
+    /// Until the deadline.
+    pub fn time_left(&self) -> Duration {
+        Duration::from_nanos(self.deadline_ns.saturating_sub(now_ns()))
+    }
+
+    /// Waits until `ready`, a wake, the end of the slice or the deadline. The deadline is reported on the next call, after the caller
+    /// has looked once more: a wake may have come with it. So a deadline is never early, and a zero timeout is one try.
+    pub fn pause(&mut self, channel: &Channel, condvar: Condvar<'_>, ready: &mut dyn FnMut() -> bool) -> Pause {
+        if self.deadline_ns != FOREVER_NS && now_ns() >= self.deadline_ns {
+            return Pause::TimedOut;
+        }
+        if self.slice_ends_ns != 0 && now_ns() >= self.slice_ends_ns {
+            self.slice_ends_ns = 0;
+            return Pause::SliceOver;
+        }
+        if self.look(channel, ready) {
+            return Pause::LookAgain;
+        }
+        if self.slice_ends_ns == 0 {
+            self.slice_ends_ns = now_ns() + SLICE_NS;
+        }
+        if channel.strategy != WaitStrategy::Spin {
+            condvar.wait(&channel.barrier, self.deadline_ns.min(self.slice_ends_ns), ready);
+        }
+        Pause::LookAgain
+    }
+
+    /// Looks without sleeping, as the strategy says.
+    fn look(&self, channel: &Channel, ready: &mut dyn FnMut() -> bool) -> bool {
+        match channel.strategy {
+            WaitStrategy::Block => ready(),
+            WaitStrategy::Adaptive => {
+                let backoff = Backoff::new();
+                for round in 0.. {
+                    if ready() {
+                        return true;
+                    }
+                    if backoff.is_completed() || (round >= BACKOFF_SPIN_ROUNDS && self.is_near_deadline()) {
+                        break;
+                    }
+                    backoff.snooze();
+                }
+                false
+            }
+            WaitStrategy::Custom { spins, yields } => {
+                for round in 0..spins.saturating_add(yields) {
+                    if ready() {
+                        return true;
+                    }
+                    if (round >= spins || round % SPINS_PER_CLOCK == SPINS_PER_CLOCK - 1) && self.is_near_deadline() {
+                        break;
+                    }
+                    if round < spins { std::hint::spin_loop() } else { std::thread::yield_now() }
+                }
+                ready()
+            }
+            WaitStrategy::Spin => {
+                for _ in 0..SPINS_PER_CLOCK {
+                    if ready() {
+                        return true;
+                    }
+                    std::hint::spin_loop();
+                }
+                false
+            }
+        }
+    }
+
+    /// A yield on a loaded machine may last several scheduler slices; the futex keeps a deadline to some microseconds.
+    fn is_near_deadline(&self) -> bool {
+        self.deadline_ns != FOREVER_NS && now_ns().saturating_add(YIELD_RISK_NS) >= self.deadline_ns
+    }
+}

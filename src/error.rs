@@ -1,0 +1,288 @@
+//! Public errors: one enum per family of operations, each value carrying what a person needs to act.
+
+use std::io;
+
+/// Why a message was not put.
+///
+/// Nothing was enqueued when a `put` or `loan` returns one of these, except that
+/// [`put_slice`](crate::Queue::put_slice) reports an error only when *none* of its messages moved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PutError {
+    /// `try_put` found no room. Take messages out, or use `put`, which waits.
+    #[error("the queue is full")]
+    Full,
+    /// `try_put` gave up after about a millisecond: the put side is locked by a process that does not run
+    /// (stopped, or starved of CPU). Try again, or use a verb with a timeout.
+    #[error("the put side is locked by a process that does not run (stopped or starved); try again")]
+    Busy,
+    /// The deadline passed before there was room. Never reported early.
+    #[error("timed out before there was room in the queue")]
+    Timeout,
+    /// Somebody called [`close`](crate::Queue::close): no message can be put any more, by anybody.
+    #[error("the queue is closed: it takes no more messages")]
+    Closed,
+    /// The message can never fit this queue. Create it with a larger `capacity_bytes` (twice the largest message, or more).
+    #[error(
+        "message of {len} bytes is larger than this queue can ever hold ({max} bytes); create it with a larger capacity_bytes"
+    )]
+    TooLarge {
+        /// Size of the refused message, in bytes.
+        len: usize,
+        /// Largest message that this queue can hold, in bytes.
+        max: usize,
+    },
+    /// A live [`Producer`](crate::Producer) owns the put side: only it may put.
+    #[error("the put side is held by a Producer of process {pid}; drop that endpoint, or put through it")]
+    Held {
+        /// Process id of the endpoint's owner, as that process saw it.
+        pid: u32,
+    },
+    /// A process that was taken for dead turned out to be alive (it closed descriptors that were not its own).
+    /// The order of this queue can no longer be trusted; create a new one.
+    #[error("the queue is poisoned: a process was taken for dead while it was still at work; create a new queue")]
+    Poisoned,
+    /// Words in the segment hold impossible values: somebody else wrote to it.
+    #[error("the segment is corrupted: its words hold impossible values")]
+    Corrupted,
+    /// Every entry of the participant table is taken by a live process.
+    #[error("all {max} participant entries are in use; create the queue with a larger max_participants")]
+    TooManyParticipants {
+        /// Size of the participant table.
+        max: u32,
+    },
+    /// This guard or endpoint was made before a `fork` and belongs to the parent process.
+    #[error("this guard or endpoint belongs to the parent process; make a new one after fork")]
+    Inherited,
+    /// The operating system refused a call.
+    #[error("{call}: {source}")]
+    Os {
+        /// The call that failed.
+        call: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// Why no message was taken.
+///
+/// Whatever the error, the message (if there was one) is still in the queue, with one exception: [`GetError::Invalid`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GetError {
+    /// `try_get` found no message. Use `get`, which waits.
+    #[error("the queue is empty")]
+    Empty,
+    /// `try_get` gave up after about a millisecond: the get side is locked by a process that does not run.
+    #[error("the get side is locked by a process that does not run (stopped or starved); try again")]
+    Busy,
+    /// The deadline passed before a message came. Never reported early.
+    #[error("timed out before a message came")]
+    Timeout,
+    /// The queue is closed and drained: no message will ever come.
+    #[error("the queue is closed and drained")]
+    Closed,
+    /// The buffer given to `get_into` is too small. The message is still in the queue.
+    #[error("the next message has {needed} elements, the buffer only {given}; the message is still in the queue")]
+    TooSmall {
+        /// Elements of the message at the front.
+        needed: usize,
+        /// Elements that the given buffer can hold.
+        given: usize,
+    },
+    /// The bits of the message are not a value of the type (an enum without such a variant, a `bool` of 2).
+    /// The message was taken: it would otherwise stand in the way of those behind it.
+    #[error("the bits of the message are not a valid value of the type; the message was taken out")]
+    Invalid,
+    /// A live [`Consumer`](crate::Consumer) owns the get side: only it may get.
+    #[error("the get side is held by a Consumer of process {pid}; drop that endpoint, or get through it")]
+    Held {
+        /// Process id of the endpoint's owner, as that process saw it.
+        pid: u32,
+    },
+    /// A process that was taken for dead turned out to be alive. Create a new queue.
+    #[error("the queue is poisoned: a process was taken for dead while it was still at work; create a new queue")]
+    Poisoned,
+    /// Words in the segment hold impossible values: somebody else wrote to it.
+    #[error("the segment is corrupted: its words hold impossible values")]
+    Corrupted,
+    /// Every entry of the participant table is taken by a live process.
+    #[error("all {max} participant entries are in use; create the queue with a larger max_participants")]
+    TooManyParticipants {
+        /// Size of the participant table.
+        max: u32,
+    },
+    /// This guard or endpoint was made before a `fork` and belongs to the parent process.
+    #[error("this guard or endpoint belongs to the parent process; make a new one after fork")]
+    Inherited,
+    /// The operating system refused a call.
+    #[error("{call}: {source}")]
+    Os {
+        /// The call that failed.
+        call: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// Why a queue was not created. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// The name cannot name a segment.
+    #[error("queue name {name:?} cannot be used: {why}")]
+    BadName {
+        /// The name as given.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The capacity is zero, or needs more memory than can be addressed.
+    #[error("capacity {asked} cannot be used: it must be from 1 to {max}")]
+    BadCapacity {
+        /// What was asked for.
+        asked: usize,
+        /// The largest that can be given for this message type.
+        max: usize,
+    },
+    /// A segment of that name exists already: in use, or persisted.
+    #[error("a queue of that name exists already ({}); open it, choose another name, or unlink it first", if *.in_use { "in use" } else { "persisted, nobody is attached" })]
+    AlreadyExists {
+        /// Whether a live process is attached to it.
+        in_use: bool,
+    },
+    /// `/dev/shm` has not enough free space.
+    #[error("the queue needs {needed_bytes} bytes of shared memory, {free_bytes} are free")]
+    NoSpace {
+        /// Size of the segment, in bytes.
+        needed_bytes: u64,
+        /// Free space that the file system reported, in bytes.
+        free_bytes: u64,
+    },
+    /// `open_or_create` found a segment made for another type, format or shape.
+    #[error("the existing segment holds {theirs}; this program wants {ours}")]
+    Mismatch {
+        /// What this program was built for.
+        ours: String,
+        /// What the segment holds.
+        theirs: String,
+    },
+    /// The segment exists and belongs to somebody else, or shared memory cannot be created here.
+    #[error("permission denied: the segment belongs to another user (its creator can widen it with Builder::mode)")]
+    PermissionDenied,
+    /// `open_or_create` found a segment whose words hold impossible values.
+    #[error("the existing segment is corrupted: its words hold impossible values; unlink it")]
+    Corrupted,
+    /// Every entry of the participant table of the existing segment is taken by a live process.
+    #[error("all {max} participant entries of the existing queue are in use; create it with a larger max_participants")]
+    TooManyParticipants {
+        /// Size of the participant table.
+        max: u32,
+    },
+    /// The operating system refused a call.
+    #[error("{call}: {source}")]
+    Os {
+        /// The call that failed.
+        call: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// Why a queue was not opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The name cannot name a segment.
+    #[error("queue name {name:?} cannot be used: {why}")]
+    BadName {
+        /// The name as given.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No segment has that name. Its creator has not started yet, or the last participant has left.
+    #[error("no queue of that name exists (not created yet, or its last user has left)")]
+    NotFound,
+    /// The name kept changing hands (created, replaced, removed) until the attempt was given up. Try again.
+    #[error("the queue was being replaced or removed the whole time; try again")]
+    NotReady,
+    /// The segment was made for another type, format or shape.
+    #[error("the segment holds {theirs}; this program wants {ours}")]
+    Mismatch {
+        /// What this program was built for.
+        ours: String,
+        /// What the segment holds.
+        theirs: String,
+    },
+    /// The handle names a segment that has since been replaced by another of the same name.
+    #[error("another queue has taken this name since the handle was sent")]
+    Replaced,
+    /// The segment belongs to another user.
+    #[error("permission denied: the segment belongs to another user (its creator can widen it with Builder::mode)")]
+    PermissionDenied,
+    /// The file is not a segment of ours, or its words hold impossible values.
+    #[error("the segment is corrupted, or not a segment of shmq at all")]
+    Corrupted,
+    /// Every entry of the participant table is taken by a live process.
+    #[error("all {max} participant entries are in use; create the queue with a larger max_participants")]
+    TooManyParticipants {
+        /// Size of the participant table.
+        max: u32,
+    },
+    /// The operating system refused a call.
+    #[error("{call}: {source}")]
+    Os {
+        /// The call that failed.
+        call: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// Why `join` or `task_done` did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The deadline passed while messages were still unfinished. Never reported early.
+    #[error("timed out with {left} messages unfinished")]
+    Timeout {
+        /// Messages put and not yet finished when time ran out.
+        left: u64,
+    },
+    /// `task_done` was called more often than messages were taken by copy.
+    #[error("task_done was called more often than messages were taken")]
+    TooManyDone,
+    /// A process that was taken for dead turned out to be alive. Create a new queue.
+    #[error("the queue is poisoned: a process was taken for dead while it was still at work; create a new queue")]
+    Poisoned,
+    /// Words in the segment hold impossible values: somebody else wrote to it.
+    #[error("the segment is corrupted: its words hold impossible values")]
+    Corrupted,
+    /// The operating system refused a call, or this process could not attach after `fork`.
+    #[error("{call}: {source}")]
+    Os {
+        /// The call that failed.
+        call: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl From<OpenError> for CreateError {
+    /// For `open_or_create`, whose opening half may fail.
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::BadName { name, why } => CreateError::BadName { name, why },
+            OpenError::Mismatch { ours, theirs } => CreateError::Mismatch { ours, theirs },
+            OpenError::PermissionDenied => CreateError::PermissionDenied,
+            OpenError::Corrupted => CreateError::Corrupted,
+            OpenError::TooManyParticipants { max } => CreateError::TooManyParticipants { max },
+            OpenError::Os { call, source } => CreateError::Os { call, source },
+            OpenError::NotFound | OpenError::NotReady | OpenError::Replaced => CreateError::Os {
+                call: "open_or_create (the name kept changing hands)",
+                source: io::Error::from(io::ErrorKind::WouldBlock),
+            },
+        }
+    }
+}

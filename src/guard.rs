@@ -1,0 +1,251 @@
+//! Messages in place: a [`Loan`] is being written, a [`Lease`] is being read.
+//!
+//! ```text
+//!   Loan:   open --commit--> message          Lease:  open --drop, release--> done
+//!             \--drop--> skipped                        \--give_back, drop in a panic--> delivered again
+//! ```
+//!
+//! Invariants:
+//! 1. `record` is `Some` until the guard is finished; a finished guard touches nothing.
+//! 2. `message` leads to the payload of a record that this process owns (channel, Invariant 4) for as long as `record` is `Some`,
+//!    with the length of the record, aligned as its type (stamp, geometry).
+//! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
+//!    and its drop touches nothing.
+
+use crate::channel::{Channel, ClaimedRecord, LeasedRecord};
+use crate::error::PutError;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use zerocopy::FromBytes;
+
+/// Dropping a loan aborts it: its message is skipped, as if it had never been. [`commit`](Loan::commit) makes it a message.
+///
+/// A loan is room for one message inside the shared segment, to be written in place. What it holds at first is unspecified
+/// (some valid value, from zeros to an old message). While it is open, everything put behind it waits.
+/// `mem::forget` of a loan holds its room until the process ends. If the process dies, the loan is aborted for it.
+/// A loan inherited across `fork` belongs to the parent: `Deref` panics, `commit` returns [`PutError::Inherited`].
+///
+/// ```
+/// let queue = shmq::Queue::<[u32]>::builder().capacity_bytes(4096).create()?;
+/// let mut loan = queue.loan_len(3)?;
+/// loan.copy_from_slice(&[1, 2, 3]);
+/// loan.commit_len(2)?;
+/// assert_eq!(queue.get()?, [1, 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping aborts the message"]
+pub struct Loan<'q, T: ?Sized + FromBytes> {
+    channel: &'q Channel,
+    record: Option<ClaimedRecord>,
+    message: *mut T,
+    incarnation: u32,
+    owns: PhantomData<fn() -> Box<T>>,
+}
+
+// SAFETY: a loan is the only access to its message in this process (Invariant 2), like a `Box`.
+unsafe impl<T: ?Sized + FromBytes + Send> Send for Loan<'_, T> {}
+
+impl<'q, T: ?Sized + FromBytes> Loan<'q, T> {
+    pub(crate) fn new(channel: &'q Channel, record: ClaimedRecord, message: *mut T) -> Loan<'q, T> {
+        Loan { channel, record: Some(record), message, incarnation: channel.incarnation(), owns: PhantomData }
+    }
+
+    fn is_inherited(&self) -> bool {
+        self.channel.incarnation() != self.incarnation
+    }
+
+    fn finish(mut self, length: usize) -> Result<(), PutError> {
+        if self.is_inherited() {
+            return Err(PutError::Inherited);
+        }
+        // Invariant 1: there is a record until here.
+        self.record.take().map_or(Ok(()), |record| self.channel.commit_claimed(record, length))
+    }
+
+    /// Makes the loan a message, in the place that it took when it was lent. Does not block.
+    ///
+    /// # Errors
+    /// [`PutError::Inherited`] in a forked child; [`PutError::Poisoned`] if this process was taken for dead meanwhile.
+    /// A loan may be committed after the queue was closed: it was lent before.
+    pub fn commit(self) -> Result<(), PutError> {
+        // SAFETY: Invariant 2; only the length is read. In a forked child `finish` returns before any use.
+        let length = size_of_val(unsafe { &*self.message });
+        self.finish(length)
+    }
+}
+
+impl<X> Loan<'_, [X]>
+where
+    [X]: FromBytes,
+{
+    /// Makes the first `len` elements of the loan a message; the rest of its room is given back.
+    ///
+    /// # Errors
+    /// As [`commit`](Loan::commit).
+    ///
+    /// # Panics
+    /// If `len` is more than was lent.
+    pub fn commit_len(self, len: usize) -> Result<(), PutError> {
+        let lent = self.message.len();
+        assert!(len <= lent, "commit_len({len}) of a loan of {lent} elements");
+        self.finish(len * size_of::<X>())
+    }
+}
+
+impl<T: ?Sized + FromBytes> Deref for Loan<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
+        // SAFETY: Invariant 2, and any bits are a T (FromBytes).
+        unsafe { &*self.message }
+    }
+}
+
+impl<T: ?Sized + FromBytes> DerefMut for Loan<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
+        // SAFETY: Invariant 2; the loan is borrowed mutably.
+        unsafe { &mut *self.message }
+    }
+}
+
+impl<T: ?Sized + FromBytes> Drop for Loan<'_, T> {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take() {
+            if !self.is_inherited() {
+                self.channel.abort_claimed(record);
+            }
+        }
+    }
+}
+
+impl<T: ?Sized + FromBytes> fmt::Debug for Loan<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Loan").field("record", &self.record).field("inherited", &self.is_inherited()).finish_non_exhaustive()
+    }
+}
+
+/// How a lease holds on to the segment.
+enum Holding<'q> {
+    Borrowed(&'q Channel),
+    Shared(Arc<Channel>),
+}
+
+impl Holding<'_> {
+    fn channel(&self) -> &Channel {
+        match self {
+            Holding::Borrowed(channel) => channel,
+            Holding::Shared(channel) => channel,
+        }
+    }
+}
+
+/// Dropping a lease takes its message: it is done. Dropped by a panic, the message is given back instead.
+///
+/// A lease is one message inside the shared segment, to be read in place. Until it ends, the message occupies capacity;
+/// leases may end in any order, and space is reclaimed in order. [`give_back`](Lease::give_back) has the message delivered again, to
+/// anybody, before newer ones; so does the death of the process (at-least-once). `mem::forget` of a lease holds its room until the
+/// process ends. A lease inherited across `fork` belongs to the parent: `Deref` panics, ending it does nothing.
+///
+/// The message is read where others can write it: a peer that breaks the rules of this crate can change what `&T` shows.
+/// Get it by copy if you do not trust your peers.
+///
+/// ```
+/// let queue = shmq::Queue::<[u8; 1024]>::new(4)?;
+/// queue.put(&[7; 1024])?;
+/// let frame = queue.lease()?;
+/// assert_eq!((frame[1023], frame.deliveries()), (7, 1));
+/// frame.give_back();
+/// assert_eq!(queue.lease()?.deliveries(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping takes the message"]
+pub struct Lease<'q, T: ?Sized + FromBytes> {
+    holding: Holding<'q>,
+    record: Option<LeasedRecord>,
+    message: *const T,
+    incarnation: u32,
+    owns: PhantomData<fn() -> Box<T>>,
+}
+
+// SAFETY: a lease gives shared access to a message that it alone holds (Invariant 2): like a `Box` that is only read.
+unsafe impl<T: ?Sized + FromBytes + Send> Send for Lease<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: ?Sized + FromBytes + Sync> Sync for Lease<'_, T> {}
+
+impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
+    pub(crate) fn borrowed(channel: &'q Channel, record: LeasedRecord, message: *const T) -> Lease<'q, T> {
+        Lease::new(Holding::Borrowed(channel), record, message)
+    }
+
+    pub(crate) fn shared(channel: Arc<Channel>, record: LeasedRecord, message: *const T) -> Lease<'static, T> {
+        Lease::new(Holding::Shared(channel), record, message)
+    }
+
+    fn new(holding: Holding<'_>, record: LeasedRecord, message: *const T) -> Lease<'_, T> {
+        let incarnation = holding.channel().incarnation();
+        Lease { holding, record: Some(record), message, incarnation, owns: PhantomData }
+    }
+
+    fn is_inherited(&self) -> bool {
+        self.holding.channel().incarnation() != self.incarnation
+    }
+
+    /// Ends the lease; the message is done. The same as dropping it, said aloud.
+    ///
+    /// If this process was taken for dead meanwhile, the queue is poisoned, which its next verb reports.
+    pub fn release(mut self) {
+        self.end(false);
+    }
+
+    /// Ends the lease without finishing its message: it is delivered again, to anybody, before newer ones.
+    pub fn give_back(mut self) {
+        self.end(true);
+    }
+
+    /// Which delivery of its message this is: 1 the first time, more after a `give_back` or the death of a holder (255 at most).
+    pub fn deliveries(&self) -> u32 {
+        self.record.as_ref().map_or(0, LeasedRecord::deliveries)
+    }
+
+    fn end(&mut self, again: bool) {
+        let Some(record) = self.record.take() else { return };
+        if self.is_inherited() {
+            return;
+        }
+        let channel = self.holding.channel();
+        // Poisoned: told by the next verb, since an end has nobody to tell.
+        let _ = if again { channel.give_back(record) } else { channel.release(record) };
+    }
+}
+
+impl<T: ?Sized + FromBytes> Deref for Lease<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
+        // SAFETY: Invariant 2, and any bits are a T (FromBytes).
+        unsafe { &*self.message }
+    }
+}
+
+impl AsRef<[u8]> for Lease<'_, [u8]> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<T: ?Sized + FromBytes> Drop for Lease<'_, T> {
+    fn drop(&mut self) {
+        self.end(std::thread::panicking());
+    }
+}
+
+impl<T: ?Sized + FromBytes> fmt::Debug for Lease<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Lease").field("record", &self.record).field("inherited", &self.is_inherited()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,270 @@
+//! The byte map of a segment: every offset, every width, and nothing else.
+//!
+//! ```text
+//!  0x000  Stamp          who made this, for which type, how large            written once, then read
+//!  0x200  PutSide        lock, owner, tail, reclaim                          written by putters
+//!  0x280  GetSide        lock, owner, head                                   written by getters
+//!  0x300  PutNotice      "not empty" waiters, closed                         read by putters at each message
+//!  0x380  GetNotice      "not full" waiters, returned                        read by getters at each message
+//!  0x400  Rare           "all done" waiters, task_done, poison, repairs      slow paths only
+//!  0x480  PortableSync   space for raw_sync's objects, unused on futex       portable lock backend only
+//!  0x900  Entry * n      participant table; byte i*64 of it is entry i's pulse (an OFD lock)
+//!   + n   name byte      whoever changes a name holds its OFD lock
+//!   page  cells          the ring: records, each a header word and a payload, in whole cells
+//!
+//!  a record of a sized ring (one cell)       a record of a slice ring (whole contiguous cells of 16 bytes or more)
+//!  +--------+------------------+             +--------+----------+---------------------+
+//!  | header | payload          |             | header | sequence | payload ...         |
+//!  +--------+------------------+             +--------+----------+---------------------+
+//!  0        payload_offset                   0        8          payload_offset
+//!
+//!  header   63..61 state | 60..50 generation (low 11) | 49..40 entry | 39..32 deliveries | 31..0 length in bytes
+//!  lock     31..11 generation (21) | 10..1 entry (10) | 0 waiters
+//! ```
+//!
+//! Invariants:
+//! 1. Everything shared has an explicit width. No `usize`, no pointer, no `bool`.
+//! 2. Words that different sides write lie in different cache lines ([`CachePadded`]).
+//! 3. Any change of this file raises [`FORMAT`].
+
+use crate::atomic::{AtomicU32, AtomicU64};
+use crossbeam_utils::CachePadded;
+
+/// First word of every segment.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"shmqring");
+/// Raised with every change of the layout or of the protocol.
+pub const FORMAT: u32 = 1;
+/// Bytes kept of a message type's name.
+pub const TYPE_NAME_BYTES: usize = 320;
+/// Bytes kept of a user's schema.
+pub const SCHEMA_BYTES: usize = 64;
+/// An id has 10 bits for the entry.
+pub const MAX_PARTICIPANTS: u32 = (1 << 10) - 1;
+
+/// States of a stamp, in the order of a segment's life.
+pub mod stamp_state {
+    /// Being initialised under a temporary name.
+    pub const BUILDING: u32 = 0;
+    /// Published: the name leads here.
+    pub const ALIVE: u32 = 1;
+    /// The name was removed; those attached go on.
+    pub const UNLINKED: u32 = 2;
+    /// Another segment was renamed over it: nobody may attach any more.
+    pub const DEAD: u32 = 3;
+}
+
+/// What kind of messages a ring carries.
+pub mod kind {
+    /// One plain value a message, one cell each.
+    pub const SIZED: u32 = 1;
+    /// A slice of plain elements a message.
+    pub const SLICE: u32 = 2;
+}
+
+/// Which locks a segment uses.
+pub mod lock_kind {
+    /// Futex words with owners that the kernel watches.
+    pub const FUTEX: u32 = 1;
+    /// `raw_sync`, without crash recovery.
+    pub const RAW_SYNC: u32 = 2;
+    /// What this build uses.
+    pub const OURS: u32 = if cfg!(any(not(target_os = "linux"), shmq_portable_sync)) { RAW_SYNC } else { FUTEX };
+}
+
+/// The description of a segment. All but `state` and `persisted` is written before publication and never changes.
+#[repr(C)]
+pub struct Stamp {
+    pub magic: u64,
+    pub format: u32,
+    pub pointer_bits: u32,
+    /// One of [`stamp_state`].
+    pub state: AtomicU32,
+    /// One of [`lock_kind`].
+    pub lock_kind: u32,
+    /// Random, never 0: tells this segment from any other that had its name.
+    pub nonce: u64,
+    pub total_bytes: u64,
+    pub cells: u64,
+    pub cell_bytes: u64,
+    /// One of [`kind`].
+    pub kind: u32,
+    pub max_participants: u32,
+    /// `size_of` of the message, or of the element of a slice.
+    pub message_bytes: u64,
+    pub message_align: u64,
+    /// Bound in messages; `u64::MAX` where only bytes bound the ring.
+    pub capacity: u64,
+    /// 0: deliver for ever.
+    pub max_deliveries: u32,
+    /// 1 once `persist` was called.
+    pub persisted: AtomicU32,
+    /// Seconds since 1970, for people.
+    pub created_unix_s: u64,
+    pub type_name_len: u32,
+    pub schema_len: u32,
+    pub type_name: [u8; TYPE_NAME_BYTES],
+    pub schema: [u8; SCHEMA_BYTES],
+}
+
+/// Words that putters write, under the put lock or as its owner.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct PutSide {
+    /// Futex mutex word.
+    pub lock: AtomicU32,
+    /// Id of the live `Producer`, 0 for none.
+    pub owner: AtomicU32,
+    /// 1 while the owner is inside a call (it takes no lock).
+    pub busy: AtomicU32,
+    pub reserved: AtomicU32,
+    /// Position of the next record: the word there is FREE.
+    pub tail: AtomicU64,
+    /// Position of the oldest record whose space is not free yet.
+    pub reclaim: AtomicU64,
+    /// What head was when it was last looked at: so that its cache line crosses seldom. Never more than head.
+    pub head_seen: AtomicU64,
+    /// Monotonic nanoseconds until which `ticket` is respected.
+    pub ticket_until_ns: AtomicU64,
+    /// Number of the waiting put that goes first, 0 for none.
+    pub ticket: AtomicU64,
+    /// Last ticket drawn.
+    pub tickets: AtomicU64,
+    /// Records published: copies committed and loans claimed.
+    pub puts: AtomicU64,
+    pub bytes_put: AtomicU64,
+    /// Loans claimed, part of `puts`.
+    pub loans: AtomicU64,
+}
+
+/// Words that getters write, under the get lock or as its owner.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct GetSide {
+    /// Futex mutex word.
+    pub lock: AtomicU32,
+    /// Id of the live `Consumer`, 0 for none.
+    pub owner: AtomicU32,
+    /// 1 while the owner is inside a call.
+    pub busy: AtomicU32,
+    pub reserved: AtomicU32,
+    /// Position of the next record to take.
+    pub head: AtomicU64,
+    /// Messages taken by copy.
+    pub copies: AtomicU64,
+    /// Leases begun, redeliveries included.
+    pub leases: AtomicU64,
+    pub bytes_got: AtomicU64,
+    pub redelivered: AtomicU64,
+    pub given_up: AtomicU64,
+}
+
+/// A condition variable: no mutex of its own.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct CondvarWords {
+    /// `epoch:32 | count:32`.
+    pub waiters: AtomicU64,
+    /// Futex word, raised by each notify.
+    pub sequence: AtomicU32,
+    pub reserved: AtomicU32,
+}
+
+/// Read by putters at each message; written when a getter goes to sleep, and by `close`.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct PutNotice {
+    pub not_empty: CondvarWords,
+    /// 1 after `close`.
+    pub closed: AtomicU32,
+}
+
+/// Read by getters at each message; written when a putter goes to sleep, and when a lease comes back.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct GetNotice {
+    pub not_full: CondvarWords,
+    /// 1 if some record behind head may be RETURNED.
+    pub returned: AtomicU32,
+}
+
+/// Words of slow paths.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Rare {
+    pub all_done: CondvarWords,
+    /// `task_done` calls.
+    pub task_dones: AtomicU64,
+    /// Messages of more than a small copy's size, taken by copy from a lease.
+    pub large_copies: AtomicU64,
+    /// Loans aborted, by their holder or for a dead one.
+    pub aborted: AtomicU64,
+    /// Sides and records repaired after a death.
+    pub recoveries: AtomicU64,
+    /// 1: a process was taken for dead while it was at work.
+    pub poisoned: AtomicU32,
+}
+
+/// Room for `raw_sync`'s two mutexes and three events.
+#[repr(C, align(64))]
+pub struct PortableSync(pub [u8; 1152]);
+
+/// The head of a segment, before the participant table.
+#[repr(C)]
+pub struct Head {
+    pub stamp: CachePadded<Stamp>,
+    pub put: CachePadded<PutSide>,
+    pub get: CachePadded<GetSide>,
+    pub put_notice: CachePadded<PutNotice>,
+    pub get_notice: CachePadded<GetNotice>,
+    pub rare: CachePadded<Rare>,
+    pub portable: PortableSync,
+}
+
+/// One attached process. Its pulse is an OFD lock on its first byte.
+#[repr(C, align(64))]
+pub struct Entry {
+    /// Raised at each registration, 1 to 2^21 - 1.
+    pub generation: AtomicU32,
+    /// Process id as its owner saw it: for messages to people, never for decisions.
+    pub pid: AtomicU32,
+    /// Seconds since 1970, for people.
+    pub attached_unix_s: AtomicU64,
+    pub reserved: [u64; 6],
+}
+
+/// Offset of the participant table.
+pub const ENTRIES_OFFSET: u64 = size_of::<Head>() as u64;
+/// Bytes of an entry.
+pub const ENTRY_BYTES: u64 = size_of::<Entry>() as u64;
+/// Cells begin on a page of their own.
+pub const PAGE_BYTES: u64 = 4096;
+
+/// Offset of the byte whose OFD lock is the pulse of `entry`.
+pub const fn pulse_offset(entry: u32) -> u64 {
+    ENTRIES_OFFSET + entry as u64 * ENTRY_BYTES
+}
+
+/// Offset of the name byte.
+pub const fn name_byte_offset(max_participants: u32) -> u64 {
+    pulse_offset(max_participants)
+}
+
+/// Offset of cell 0.
+pub const fn cells_offset(max_participants: u32) -> u64 {
+    (name_byte_offset(max_participants) + 1).next_multiple_of(PAGE_BYTES)
+}
+
+#[cfg(all(not(loom), any(target_arch = "x86_64", target_arch = "aarch64")))]
+const _: () = {
+    use std::mem::offset_of;
+    assert!(size_of::<Stamp>() <= 0x200);
+    assert!(offset_of!(Head, put) == 0x200);
+    assert!(offset_of!(Head, get) == 0x280);
+    assert!(offset_of!(Head, put_notice) == 0x300);
+    assert!(offset_of!(Head, get_notice) == 0x380);
+    assert!(offset_of!(Head, rare) == 0x400);
+    assert!(offset_of!(Head, portable) == 0x480);
+    assert!(ENTRIES_OFFSET == 0x900);
+    assert!(size_of::<PutSide>() <= 128 && size_of::<GetSide>() <= 128 && size_of::<Rare>() <= 128);
+    assert!(ENTRY_BYTES == 64);
+};

@@ -1,0 +1,50 @@
+//! A bounded queue between processes, in named shared memory, that loses nothing when a process dies.
+#![cfg_attr(not(loom), doc = include_str!("../README.md"))]
+#![cfg_attr(loom, allow(dead_code, missing_docs))]
+
+#[cfg(all(not(loom), not(target_os = "linux")))]
+compile_error!(
+    "shmq runs on Linux only so far: a port needs its own `os` (who is alive, how to wait) and `segment` (how to name)"
+);
+
+mod atomic;
+mod geometry;
+mod layout;
+mod ring;
+
+#[cfg(not(loom))]
+mod channel;
+#[cfg(not(loom))]
+mod error;
+#[cfg(not(loom))]
+mod guard;
+#[cfg(not(loom))]
+mod message;
+#[cfg(not(loom))]
+mod os;
+#[cfg(not(loom))]
+mod participant;
+#[cfg(not(loom))]
+pub mod process;
+#[cfg(not(loom))]
+mod queue;
+#[cfg(not(loom))]
+mod segment;
+#[cfg(not(loom))]
+mod sync;
+#[cfg(not(loom))]
+mod wait_strategy;
+
+#[cfg(not(loom))]
+pub use {
+    channel::{RecoveryReport, Stats},
+    error::{CreateError, GetError, JoinError, OpenError, PutError},
+    guard::{Lease, Loan},
+    message::Message,
+    process::{Process, SpawnError},
+    queue::{Builder, Consumer, Iter, Producer, Queue},
+    wait_strategy::WaitStrategy,
+};
+
+#[cfg(not(loom))]
+pub use zerocopy;

@@ -1,0 +1,15 @@
+//! The operating system: the only system calls besides those that make and name segments.
+
+mod clock;
+mod fork;
+#[cfg(not(shmq_portable_sync))]
+mod futex;
+mod membarrier;
+mod ofd;
+
+pub(crate) use clock::{FOREVER_NS, deadline_after, deadline_at, now_ns, unix_seconds};
+pub(crate) use fork::{Incarnation, on_fork};
+#[cfg(not(shmq_portable_sync))]
+pub(crate) use futex::{futex_wait, futex_wake};
+pub(crate) use membarrier::Barrier;
+pub(crate) use ofd::{conflict_in_range, lock_range, reopen, unlock_range};

@@ -1,0 +1,29 @@
+//! The monotonic clock, as one number of nanoseconds: what deadlines are made of.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A deadline that never comes.
+pub(crate) const FOREVER_NS: u64 = u64::MAX;
+
+/// Nanoseconds of `CLOCK_MONOTONIC`, the clock that futex deadlines use.
+pub(crate) fn now_ns() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a timespec that the call may write; the clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// The deadline `timeout` from now. One too long to add means for ever.
+pub(crate) fn deadline_after(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_nanos()).ok().and_then(|ns| now_ns().checked_add(ns)).unwrap_or(FOREVER_NS)
+}
+
+/// The deadline at `instant`. `Instant` is read before our clock, so the result is never early.
+pub(crate) fn deadline_at(instant: Instant) -> u64 {
+    deadline_after(instant.saturating_duration_since(Instant::now()))
+}
+
+/// Seconds since 1970, for people.
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

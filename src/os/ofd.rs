@@ -1,0 +1,75 @@
+//! Open-file-description locks: the pulse of participants and the right to change a name.
+//!
+//! Invariant 1: a lock belongs to an open description, not to a process or a thread. It goes with the last descriptor of it,
+//! so a forked child must swap its copies for descriptions of its own ([`reopen`]) before a dead parent looks alive.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+fn flock(kind: libc::c_int, start: u64, len: u64) -> libc::flock {
+    // SAFETY: flock is plain integers; l_pid must be 0 for OFD commands.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = start as libc::off_t;
+    lock.l_len = len as libc::off_t;
+    lock
+}
+
+fn fcntl(fd: BorrowedFd<'_>, command: libc::c_int, lock: &mut libc::flock) -> io::Result<()> {
+    // SAFETY: the descriptor is borrowed, `lock` is a flock that the call may write.
+    if unsafe { libc::fcntl(fd.as_raw_fd(), command, lock) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Write-locks the range without waiting. `Ok(false)`: somebody else's lock is in the way.
+pub(crate) fn lock_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<bool> {
+    match fcntl(fd, libc::F_OFD_SETLK, &mut flock(libc::F_WRLCK, start, len)) {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Unlocks what this description holds of the range.
+pub(crate) fn unlock_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<()> {
+    fcntl(fd, libc::F_OFD_SETLK, &mut flock(libc::F_UNLCK, start, len))
+}
+
+/// Where the first lock of another description in the range lies, as (start, length); length 0 reaches to the end of all files.
+pub(crate) fn conflict_in_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
+    let mut lock = flock(libc::F_WRLCK, start, len);
+    fcntl(fd, libc::F_OFD_GETLK, &mut lock)?;
+    Ok((lock.l_type != libc::F_UNLCK as libc::c_short).then_some((lock.l_start as u64, lock.l_len as u64)))
+}
+
+/// Replaces the description behind descriptor `fd` by a new one of the same file, under the same number: the old description's
+/// locks are left to whoever else holds it. Async-signal-safe, so that a fork handler may call it.
+pub(crate) fn reopen(fd: RawFd) -> io::Result<()> {
+    let mut path = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";
+    let mut digits = [0u8; 10];
+    let mut rest = fd as u32;
+    let mut count = 0;
+    loop {
+        digits[count] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        count += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    for place in 0..count {
+        path[14 + place] = digits[count - 1 - place];
+    }
+    // SAFETY: `path` is NUL-terminated (25 bytes, at most 24 used).
+    let fresh = unsafe { libc::open(path.as_ptr().cast(), libc::O_RDWR | libc::O_CLOEXEC) };
+    if fresh == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: both are descriptors of this process, and the caller owns `fd`; `fresh` is ours to close.
+    unsafe {
+        let moved = libc::dup3(fresh, fd, libc::O_CLOEXEC);
+        let result = if moved == -1 { Err(io::Error::last_os_error()) } else { Ok(()) };
+        libc::close(fresh);
+        result
+    }
+}

@@ -1,0 +1,413 @@
+//! [`Process`]: a closure in a process of its own, by `fork`.
+//!
+//! ```text
+//!   spawn ──> running ──(returns, panics, is killed)──> ended ──(join, exit_status, is_alive)──> reaped(status)
+//!                │ drop                                   │ drop
+//!                v                                        v
+//!             orphan ──(ended; a later spawn or drop)──> reaped, nobody asks for the status
+//! ```
+//!
+//! Invariants:
+//! 1. A child is in one place: its `Process`, or the list of orphans. Only that place reaps it, so until then the kernel keeps
+//!    its pid from being used again, and signals and waits that name it reach no other process. A pidfd names it whatever
+//!    happens, also where some other code of the program reaps all children.
+//! 2. A `Process` acts only in the program that spawned it: `owner` is compared with our pid first. A forked copy is inert.
+//! 3. The state changes once, by the look that reaps.
+//! 4. Behind `fork` the child runs the closure, flushes and `_exit`s: no path leads back into the frames of its parent, panics
+//!    included, and no handler registered with `atexit` runs.
+//! 5. The thread that forks holds the lock of the list of orphans and those of stdout and stderr, so the child finds none of them
+//!    held by a thread that it does not have.
+
+mod child;
+mod outcome;
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::mem;
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitStatus;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use self::child::Child;
+pub use self::outcome::Outcome;
+use crate::os::{FOREVER_NS, deadline_after, now_ns};
+
+/// Exit code of a child that panicked: the one that Rust programs use.
+const PANICKED: i32 = 101;
+
+/// For how long threads may be seen that are about to be gone: one that was joined is still counted for a moment.
+const LEAVING: Duration = Duration::from_millis(20);
+
+/// Children whose [`Process`] was dropped while they ran (Invariant 1).
+static ORPHANS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+
+/// Why no process was spawned. The closure was dropped without being called.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The program has other threads. `fork` copies only the calling one, so whatever lock another thread holds at that
+    /// moment (the allocator's, a logger's) would stay locked in the child for ever.
+    #[error(
+        "the program has {threads} threads, and fork copies only the calling one: spawn processes before threads are started \
+         (or, knowing what the threads hold, use the unsafe Process::spawn_unchecked)"
+    )]
+    Threaded {
+        /// Threads of the program at the time of the call, the caller included.
+        threads: usize,
+    },
+    /// The operating system refused a call: too many processes, no memory, or no `/proc` to count threads in.
+    #[error("{call}: {source}")]
+    Os {
+        /// The call that failed.
+        call: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// A child process that runs a closure.
+///
+/// The child is a copy of this program made by `fork`: it has everything that its parent had in memory, the closure may use
+/// variables around it, and what it changes stays its own. [`Queue`](crate::Queue) handles go on working in the child; guards
+/// and endpoints stay with the parent, where their copies in the child answer `Inherited`.
+///
+/// **Dropping does not wait**, and kills nobody. A child that has ended is reaped at once. One that still runs goes on running,
+/// and is reaped by a later `spawn` or drop of any `Process`, so it does not stay a zombie while the program spawns processes.
+///
+/// A child that was killed, by whomever, looks like any other that ended: [`join`](Self::join) returns a status whose
+/// [`signal`](std::os::unix::process::ExitStatusExt::signal) says by what. What becomes of the messages that it had in its hands is told at
+/// [`Queue::lease`](crate::Queue::lease).
+///
+/// ```
+/// use shmq::{Process, Queue};
+///
+/// let queue = Queue::<u32>::new(8)?;
+/// let mut child = Process::spawn(|| queue.put(&42))?;
+/// assert_eq!(queue.get()?, 42);
+/// assert!(child.join()?.success());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Waiting for children elsewhere
+///
+/// A program that ignores `SIGCHLD`, or that reaps children it did not start (`wait`, `waitpid(-1)`), takes the status away:
+/// then `join`, `join_timeout` and `exit_status` fail with `ECHILD`. Signals still hit the right process or nobody.
+pub struct Process {
+    pid: u32,
+    state: State,
+    owner: u32,
+}
+
+/// Invariants 1 and 3.
+enum State {
+    /// Perhaps ended, not reaped.
+    Running(Child),
+    Reaped(ExitStatus),
+}
+
+impl State {
+    fn status(&self) -> Option<ExitStatus> {
+        match self {
+            State::Running(_) => None,
+            State::Reaped(status) => Some(*status),
+        }
+    }
+}
+
+impl Process {
+    /// Runs `closure` in a new process, a `fork` of this one, and returns at once.
+    ///
+    /// In the child, stdout and stderr of `std` are flushed when the closure has returned, and the process ends there: it never
+    /// returns into the code around this call, runs no `atexit` handlers, and drops nothing but the closure. What the closure
+    /// returns becomes the exit code, see [`Outcome`]; a panic prints its message and becomes 101 (with `panic = "abort"`:
+    /// SIGABRT). The parent's stdout is flushed before, lest buffered output be printed twice.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Threaded`] if the program has more than one thread, [`SpawnError::Os`] if the system makes no process.
+    ///
+    /// ```
+    /// use shmq::{Process, SpawnError};
+    ///
+    /// let greeting = String::from("hello from process");
+    /// let mut child = Process::spawn(|| println!("{greeting} {}", std::process::id()))?;
+    /// assert!(child.join()?.success());
+    ///
+    /// let refused = std::thread::scope(|s| s.spawn(|| Process::spawn(|| ())).join().unwrap());
+    /// assert!(matches!(refused, Err(SpawnError::Threaded { threads: 2 })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn<F, R>(closure: F) -> Result<Process, SpawnError>
+    where
+        F: FnOnce() -> R,
+        R: Outcome,
+    {
+        let patience_ns = deadline_after(LEAVING);
+        loop {
+            let threads = count_threads().map_err(|source| SpawnError::Os { call: "reading /proc/self/task", source })?;
+            if threads <= 1 {
+                // SAFETY: this thread is the only one, so the child lacks none, nor finds a lock that one might hold.
+                return unsafe { Process::spawn_unchecked(closure) };
+            }
+            if now_ns() >= patience_ns {
+                return Err(SpawnError::Threaded { threads });
+            }
+            thread::sleep(LEAVING / 50);
+        }
+    }
+
+    /// [`spawn`](Self::spawn) without counting threads: for a program that has some and knows what they hold.
+    ///
+    /// # Safety
+    ///
+    /// The child has only the calling thread. What other threads were in the middle of stays so for ever: locks that they hold
+    /// are never released, data behind those locks may be half changed. Until the child ends it must touch nothing of the kind:
+    /// strictly, it may only call functions that are safe in signal handlers. (glibc puts its allocator in order across `fork`,
+    /// and `spawn_unchecked` does so for the locks of `std`'s stdout and stderr. Other libraries do not.)
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Os`] if the system makes no process.
+    ///
+    /// ```
+    /// use shmq::Process;
+    ///
+    /// std::thread::scope(|s| {
+    ///     s.spawn(|| std::thread::sleep(std::time::Duration::from_millis(20)));
+    ///     // SAFETY: the other thread sleeps, holding nothing.
+    ///     let mut child = unsafe { Process::spawn_unchecked(|| 3) }.unwrap();
+    ///     assert_eq!(child.join().unwrap().code(), Some(3));
+    /// });
+    /// ```
+    pub unsafe fn spawn_unchecked<F, R>(closure: F) -> Result<Process, SpawnError>
+    where
+        F: FnOnce() -> R,
+        R: Outcome,
+    {
+        let mut orphans = lock_orphans();
+        orphans.retain(Child::is_running);
+        let mut stdout = io::stdout().lock();
+        let stderr = io::stderr().lock();
+        // A stdout that cannot be written to loses its text in `print`, too; that is no reason not to spawn.
+        let _ = stdout.flush();
+        // SAFETY: the caller vouches for other threads; the locks that we use ourselves are ours (Invariant 5).
+        match unsafe { libc::fork() } {
+            -1 => Err(SpawnError::Os { call: "fork", source: io::Error::last_os_error() }),
+            0 => {
+                orphans.clear();
+                drop((orphans, stdout, stderr));
+                run_child(closure)
+            }
+            pid => Ok(Process { pid: pid as u32, state: State::Running(Child::adopt(pid)), owner: std::process::id() }),
+        }
+    }
+
+    /// The child's process id. Once the child is reaped the system may give the number to another process, so do not send signals
+    /// to it: [`kill`](Self::kill) and [`terminate`](Self::terminate) know the difference.
+    ///
+    /// ```
+    /// let mut child = shmq::Process::spawn(|| ())?;
+    /// assert_ne!(child.pid(), std::process::id());
+    /// # child.join()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits until the child has ended, and says how. A second call gives the same status at once.
+    ///
+    /// # Errors
+    ///
+    /// `ECHILD` if other code of this program has reaped the child; [`io::ErrorKind::Unsupported`] in a forked copy of this
+    /// program, whose child it is not.
+    ///
+    /// ```
+    /// use std::os::unix::process::ExitStatusExt;
+    ///
+    /// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+    /// child.kill()?;
+    /// assert_eq!(child.join()?.signal(), Some(9));
+    /// assert_eq!(child.join()?.code(), None); // killed, so it has no exit code
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join(&mut self) -> io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.wait_until(FOREVER_NS)? {
+                return Ok(status);
+            }
+        }
+    }
+
+    /// Waits until the child has ended, but no longer than `timeout`: `None` means that it still runs. Never early; a zero
+    /// `timeout` is one look, one too long to add to the present means for ever.
+    ///
+    /// # Errors
+    ///
+    /// As for [`join`](Self::join).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+    /// assert_eq!(child.join_timeout(Duration::from_millis(10))?, None);
+    /// child.terminate()?;
+    /// assert!(child.join_timeout(Duration::MAX)?.is_some_and(|status| !status.success()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join_timeout(&mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
+        self.wait_until(deadline_after(timeout))
+    }
+
+    /// How the child ended, or `None` while it runs. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As for [`join`](Self::join).
+    ///
+    /// ```
+    /// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+    /// assert!(child.exit_status()?.is_none());
+    /// child.kill()?;
+    /// assert_eq!(Some(child.join()?), child.exit_status()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn exit_status(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.check_owner()?;
+        if let State::Running(child) = &self.state {
+            if let Some(status) = child.reap()? {
+                self.state = State::Reaped(status);
+            }
+        }
+        Ok(self.state.status())
+    }
+
+    /// Whether the child still runs. A stopped one does; one that ended does not, joined or not. `false` also where
+    /// [`exit_status`](Self::exit_status) would fail.
+    ///
+    /// ```
+    /// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+    /// assert!(child.is_alive());
+    /// child.kill()?;
+    /// child.join()?;
+    /// assert!(!child.is_alive());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.exit_status(), Ok(None))
+    }
+
+    /// Asks the child to end: sends SIGTERM, which kills it unless it handles or ignores that signal. Does not wait. Does nothing
+    /// if the child has ended, and never hits another process that was given the same pid.
+    ///
+    /// # Errors
+    ///
+    /// What the system says where the signal is not allowed (the child has changed its user); [`io::ErrorKind::Unsupported`] in a
+    /// forked copy of this program.
+    ///
+    /// ```
+    /// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+    /// child.terminate()?;
+    /// child.join()?;
+    /// child.terminate()?; // nobody there: fine
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn terminate(&mut self) -> io::Result<()> {
+        self.signal(libc::SIGTERM)
+    }
+
+    /// Ends the child: sends SIGKILL, which cannot be handled. Does not wait. Does nothing if the child has ended, and never hits
+    /// another process that was given the same pid.
+    ///
+    /// # Errors
+    ///
+    /// As for [`terminate`](Self::terminate).
+    ///
+    /// ```
+    /// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+    /// child.kill()?;
+    /// assert!(!child.join()?.success());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.signal(libc::SIGKILL)
+    }
+
+    fn signal(&mut self, signal: libc::c_int) -> io::Result<()> {
+        match (self.exit_status(), &self.state) {
+            (Ok(_), State::Running(child)) => child.signal(signal),
+            (Err(error), _) if error.raw_os_error() != Some(libc::ECHILD) => Err(error),
+            // It has ended, reaped by us or by other code.
+            _ => Ok(()),
+        }
+    }
+
+    /// The one path that waits.
+    fn wait_until(&mut self, deadline_ns: u64) -> io::Result<Option<ExitStatus>> {
+        loop {
+            let status = self.exit_status()?;
+            let left_ns = deadline_ns.saturating_sub(now_ns());
+            match &self.state {
+                State::Running(child) if left_ns > 0 => child.sleep(Duration::from_nanos(left_ns))?,
+                _ => return Ok(status),
+            }
+        }
+    }
+
+    /// Invariant 2.
+    fn check_owner(&self) -> io::Result<()> {
+        if self.owner == std::process::id() {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this Process belongs to the parent of this process"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.check_owner().is_err() {
+            return;
+        }
+        let mut orphans = lock_orphans();
+        orphans.retain(Child::is_running);
+        let state = mem::replace(&mut self.state, State::Reaped(ExitStatus::default()));
+        if let State::Running(child) = state {
+            orphans.extend(child.is_running().then_some(child));
+        }
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("pid", &self.pid).field("status", &self.state.status()).finish()
+    }
+}
+
+fn lock_orphans() -> MutexGuard<'static, Vec<Child>> {
+    // The list is in order at every point where its user might panic.
+    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn count_threads() -> io::Result<usize> {
+    Ok(fs::read_dir("/proc/self/task")?.count())
+}
+
+/// The child's whole life (Invariant 4).
+fn run_child<F, R>(closure: F) -> !
+where
+    F: FnOnce() -> R,
+    R: Outcome,
+{
+    let code = panic::catch_unwind(AssertUnwindSafe(|| closure().exit_code())).unwrap_or_else(|payload| {
+        mem::forget(payload); // its drop might panic
+        PANICKED
+    });
+    // Nobody is left to tell if these fail; std says nothing at exit either.
+    let _ = io::stdout().flush();
+    let _ = io::stderr().flush();
+    // SAFETY: ends the process, whatever state it is in.
+    unsafe { libc::_exit(code) }
+}

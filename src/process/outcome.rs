@@ -1,0 +1,74 @@
+//! What a closure may return, and the exit code that comes of it.
+
+use std::fmt;
+
+/// What the closure of a [`Process`](crate::Process) may return, and the exit code that comes of it.
+///
+/// | returned | exit code |
+/// |---|---|
+/// | `()`, `Ok(())` | 0 |
+/// | `Err(e)` | 1, after `Error: {e:?}` on stderr |
+/// | an `i32` | its low 8 bits, as the kernel keeps no more |
+/// | nothing (`!`): it calls `std::process::exit` | what it says there |
+/// | nothing: it panicked | 101, after the panic's message on stderr |
+///
+/// ```
+/// let mut child = shmq::Process::spawn(|| 7)?;
+/// assert_eq!(child.join()?.code(), Some(7));
+/// let mut child = shmq::Process::spawn(|| "twelve".parse::<i32>().map(drop))?; // Error: ParseIntError { kind: InvalidDigit }
+/// assert_eq!(child.join()?.code(), Some(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Outcome: sealed::Sealed {
+    /// Reports an error, if it is one, and gives the exit code.
+    #[doc(hidden)]
+    fn exit_code(self) -> i32;
+}
+
+impl Outcome for () {
+    fn exit_code(self) -> i32 {
+        0
+    }
+}
+
+impl Outcome for i32 {
+    fn exit_code(self) -> i32 {
+        self
+    }
+}
+
+/// For closures that never return.
+impl Outcome for sealed::Never {
+    fn exit_code(self) -> i32 {
+        self
+    }
+}
+
+impl<E: fmt::Debug> Outcome for Result<(), E> {
+    fn exit_code(self) -> i32 {
+        match self {
+            Ok(()) => 0,
+            Err(error) => {
+                eprintln!("Error: {error:?}");
+                1
+            }
+        }
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl Sealed for i32 {}
+    impl<E: super::fmt::Debug> Sealed for Result<(), E> {}
+    impl Sealed for Never {}
+
+    /// The type `!`, which stable Rust lets nobody write but as the end of a function type.
+    pub type Never = <fn() -> ! as Returns>::Type;
+    pub trait Returns {
+        type Type;
+    }
+    impl<T> Returns for fn() -> T {
+        type Type = T;
+    }
+}

@@ -1,0 +1,507 @@
+//! The public face: [`Queue`], [`Builder`], [`Producer`], [`Consumer`].
+
+mod builder;
+mod endpoint;
+mod handle;
+mod verbs;
+
+pub use builder::Builder;
+pub use endpoint::{Consumer, Producer};
+
+use crate::channel::{Channel, JOIN_FOREVER, RecoveryReport, Stats};
+use crate::error::{CreateError, GetError, JoinError, OpenError, PutError};
+use crate::guard::{Lease, Loan};
+use crate::message::Message;
+use crate::segment::{Expect, Segment};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+use verbs::verbs;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// A bounded queue between processes, in a named shared-memory segment.
+///
+/// Any number of processes and threads put and get through any number of handles. Clones share one attachment; a handle
+/// survives `fork` (the child attaches at its first call), can be opened by name in another process, and can be serialised
+/// with `serde` (as its name) and sent through another queue.
+///
+/// **Order**: all puts are in one total order; each getter sees a subsequence of it, except that messages that were given back come first.
+/// **Delivery**: a put that returned `Ok` is not lost before somebody takes it. By copy it is taken at most once; by
+/// [lease](Queue::lease) at least once.
+/// **If a process dies** anywhere in a call, the others go on: see the table in the crate's README.
+///
+/// ```
+/// let queue = shmq::Queue::<u64>::new(3)?;
+/// let child = shmq::Process::spawn({
+///     let queue = queue.clone();
+///     move || queue.put(&42)
+/// })?;
+/// assert_eq!(queue.get()?, 42);
+/// # { let mut child = child; assert!(child.join()?.success()); }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Queue<T: ?Sized> {
+    channel: Arc<Channel>,
+    /// As given to the builder: travels with the serialised handle.
+    schema: Option<Arc<str>>,
+    carries: PhantomData<fn() -> Box<T>>,
+}
+
+/// What an opener for messages of type `T` expects of a segment.
+fn expect<T: ?Sized + Message>(schema: Option<String>) -> Expect {
+    Expect {
+        kind: T::WIRE.kind,
+        message_bytes: T::WIRE.unit_bytes as u64,
+        message_align: T::WIRE.unit_align as u64,
+        type_name: T::unit_name(),
+        schema,
+        lock_memory: false,
+        huge_pages: false,
+        nonce: None,
+    }
+}
+
+fn loan_of<T: ?Sized + Message + FromBytes>(
+    channel: &Channel,
+    record: crate::channel::ClaimedRecord,
+    length: usize,
+) -> Loan<'_, T> {
+    let message = T::pointer(record.payload, length);
+    Loan::new(channel, record, message)
+}
+
+impl<T: Message> Queue<T> {
+    /// Creates a named queue for exactly `capacity` messages.
+    ///
+    /// A dead segment of that name (nobody attached) is replaced unless it was persisted. The name goes when the last
+    /// participant leaves, unless [`persist`](Queue::persist) is called.
+    ///
+    /// # Errors
+    /// [`CreateError::AlreadyExists`] if somebody uses a queue of that name; the other variants of [`CreateError`]. Nothing was changed.
+    ///
+    /// ```
+    /// # let name = format!("doc-create-{}", std::process::id());
+    /// let queue = shmq::Queue::<u32>::create(&name, 100)?;
+    /// let same = shmq::Queue::<u32>::open(&name)?;
+    /// queue.put(&7)?;
+    /// assert_eq!(same.get()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn create(name: impl AsRef<str>, capacity: usize) -> Result<Self, CreateError> {
+        Queue::builder().name(name).capacity(capacity).create()
+    }
+
+    /// Opens the queue of that name, or creates it for `capacity` messages. Of several processes that do so at once, one creates.
+    /// A dead segment is opened: its messages are still there.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed. The capacity of an existing queue is not compared.
+    pub fn open_or_create(name: impl AsRef<str>, capacity: usize) -> Result<Self, CreateError> {
+        Queue::builder().name(name).capacity(capacity).open_or_create()
+    }
+
+    /// Creates an anonymous queue for exactly `capacity` messages, for forked children and for handles that are sent.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    pub fn new(capacity: usize) -> Result<Self, CreateError> {
+        Queue::builder().capacity(capacity).create()
+    }
+
+    verbs! {
+        /// Puts all messages of `values` in order, waiting for room as often as needed: how many moved, which is all of them.
+        ///
+        /// Each message commits by itself, so getters may take the first while the last still waits; those for which there is
+        /// room at once share one lock and one wake. An empty slice is `Ok(0)`.
+        ///
+        /// # Errors
+        /// [`PutError`] if *none* moved. If some moved before the queue was closed (or the time was up), `Ok` tells how many.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u32>::new(8)?;
+        /// assert_eq!(queue.put_slice(&[1, 2, 3])?, 3);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
+        |self, patience, v: &[T]| -> Result<usize, PutError> { self.channel.put_values::<false, T>(None, v, patience) }
+    }
+
+    verbs! {
+        /// Gets as many messages as there are, up to `v.len()`, waiting until there is at least one: how many were taken.
+        ///
+        /// They share one lock. An empty buffer is `Ok(0)` at once.
+        ///
+        /// # Errors
+        /// [`GetError`] if none was taken. Bits that are not a `T` are left out of the buffer; `Invalid` only if nothing else came.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u32>::new(8)?;
+        /// queue.put_slice(&[1, 2, 3])?;
+        /// let mut buffer = [0; 8];
+        /// assert_eq!(queue.get_slice(&mut buffer)?, 3);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        get_slice, try_get_slice, get_slice_timeout, get_slice_deadline, none: "Empty",
+        |self, patience, v: &mut [T]| -> Result<usize, GetError> { self.channel.get_values::<false, T>(None, v, patience) }
+    }
+
+    verbs! {
+        /// Lends room for one message inside the segment, to be written in place; waits while the queue is full.
+        ///
+        /// The message takes its place in the order now, and everything behind it waits until the loan ends. What the loan holds at first is
+        /// unspecified. No lock is held while it is open.
+        ///
+        /// # Errors
+        /// [`PutError`]; nothing was lent.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<[u8; 65536]>::new(4)?;
+        /// let mut frame = queue.loan()?;
+        /// frame.fill(1);
+        /// frame.commit()?;
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        loan, try_loan, loan_timeout, loan_deadline, none: "Full",
+        |self, patience| -> Result<Loan<'_, T>, PutError> [where T: FromBytes] {
+            let record = self.channel.claim::<false>(None, size_of::<T>(), patience)?;
+            Ok(loan_of(&self.channel, record, size_of::<T>()))
+        }
+    }
+}
+
+impl<X> Queue<[X]>
+where
+    [X]: Message + FromBytes,
+    X: FromBytes + IntoBytes + Immutable + KnownLayout,
+{
+    verbs! {
+        /// Gets one message into `buf`: how many elements it has. Waits while the queue is empty; allocates nothing.
+        ///
+        /// # Errors
+        /// [`GetError::TooSmall`] if the message has more elements than `buf`: it is still in the queue. Otherwise as [`get`](Self::get).
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(4096).create()?;
+        /// queue.put(b"abc")?;
+        /// let mut buffer = [0; 16];
+        /// assert_eq!(queue.get_into(&mut buffer)?, 3);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        get_into, try_get_into, get_into_timeout, get_into_deadline, none: "Empty",
+        |self, patience, buf: &mut [X]| -> Result<usize, GetError> { self.channel.get_into::<false, X>(None, buf, patience) }
+    }
+
+    verbs! {
+        /// Lends room for a message of `n` elements inside the segment, to be written in place; waits while there is not enough.
+        ///
+        /// As [`Queue::loan`]; [`Loan::commit_len`] commits fewer than were lent.
+        ///
+        /// # Errors
+        /// [`PutError::TooLarge`] if `n` is more than [`max_len`](Queue::max_len); otherwise as [`put`](Self::put).
+        loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
+        |self, patience, n: usize| -> Result<Loan<'_, [X]>, PutError> {
+            let bytes = slice_bytes::<X>(&self.channel, n)?;
+            Ok(loan_of(&self.channel, self.channel.claim::<false>(None, bytes, patience)?, bytes))
+        }
+    }
+
+    /// Elements of the largest message that the queue can hold: about half of [`capacity_bytes`](Queue::capacity_bytes).
+    pub fn max_len(&self) -> usize {
+        self.channel.geometry().max_message_bytes() as usize / size_of::<X>()
+    }
+
+    /// Size of the ring, in bytes: what was asked for, rounded up to whole cells. A message takes its own bytes rounded up to 16
+    /// and 16 more.
+    pub fn capacity_bytes(&self) -> usize {
+        self.channel.geometry().ring_bytes() as usize
+    }
+}
+
+/// Bytes of a loan of `n` elements, if the queue can ever hold that.
+fn slice_bytes<X>(channel: &Channel, n: usize) -> Result<usize, PutError> {
+    let max = channel.geometry().max_message_bytes() as usize;
+    let bytes = n.saturating_mul(size_of::<X>());
+    if bytes > max { Err(PutError::TooLarge { len: bytes, max }) } else { Ok(bytes) }
+}
+
+impl<T: ?Sized + Message> Queue<T> {
+    fn over(channel: Arc<Channel>, schema: Option<String>) -> Queue<T> {
+        Queue { channel, schema: schema.map(Arc::from), carries: PhantomData }
+    }
+
+    /// Settings for a queue to be created or opened.
+    pub fn builder() -> Builder<T> {
+        Builder::new()
+    }
+
+    /// Opens the queue that another process created. A dead one (nobody attached) is opened too: its messages are still there.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed. Does not wait for a queue to be created.
+    pub fn open(name: impl AsRef<str>) -> Result<Self, OpenError> {
+        Queue::builder().name(name).open()
+    }
+
+    /// Removes a name. Processes that use the queue go on with it; nobody can open it any more.
+    ///
+    /// # Errors
+    /// [`OpenError::NotFound`] if there is no such name, [`OpenError::PermissionDenied`] if it is another user's.
+    pub fn unlink(name: impl AsRef<str>) -> Result<(), OpenError> {
+        Segment::unlink(name.as_ref())
+    }
+
+    /// Keeps the segment when its last participant leaves, until it is [unlinked](Queue::unlink).
+    pub fn persist(&self) {
+        self.channel.segment().persist();
+    }
+
+    verbs! {
+        /// Puts one message by copy; waits while the queue is full.
+        ///
+        /// When it returns `Ok`, the message is in shared memory and is not lost if this process dies. A message of up to 4 KiB is copied under a
+        /// lock that is held for nothing else.
+        ///
+        /// # Errors
+        /// [`PutError`]; nothing was put. If the process that held the put side died, this call repairs it and goes on; if it was
+        /// stopped, this call waits for it until its deadline.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(1)?;
+        /// queue.put(&1)?;
+        /// assert!(matches!(queue.try_put(&2), Err(shmq::PutError::Full)));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        put, try_put, put_timeout, put_deadline, none: "Full",
+        |self, patience, v: &T| -> Result<(), PutError> { v.send::<false>(&self.channel, None, patience) }
+    }
+
+    verbs! {
+        /// Gets one message by copy; waits while the queue is empty.
+        ///
+        /// By copy a message is delivered at most once: it goes with the process that got it.
+        ///
+        /// # Errors
+        /// [`GetError::Closed`] once the queue is closed and drained; otherwise [`GetError`] with the message still in the queue, except
+        /// for [`GetError::Invalid`]. If the process that held the get side died, this call repairs it and goes on.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(1)?;
+        /// assert!(matches!(queue.try_get(), Err(shmq::GetError::Empty)));
+        /// queue.put(&1)?;
+        /// assert_eq!(queue.get()?, 1);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        get, try_get, get_timeout, get_deadline, none: "Empty",
+        |self, patience| -> Result<T::Owned, GetError> { T::receive::<false>(&self.channel, None, patience) }
+    }
+
+    verbs! {
+        /// Leases one message, to be read in place; waits while the queue is empty.
+        ///
+        /// If the process dies before the lease ends, the message is delivered again, before newer ones.
+        ///
+        /// # Errors
+        /// As [`get`](Self::get).
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(1)?;
+        /// queue.put(&1)?;
+        /// let message = queue.lease()?;
+        /// assert_eq!(*message, 1);
+        /// message.release();
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
+        |self, patience| -> Result<Lease<'_, T>, GetError> [where T: FromBytes] {
+            let record = self.channel.lease::<false>(None, patience)?;
+            let message = T::pointer(record.payload, record.length);
+            Ok(Lease::borrowed(&self.channel, record, message))
+        }
+    }
+
+    verbs! {
+        /// Leases one message with a lease that keeps the segment attached by itself, and so may outlive this handle.
+        ///
+        /// # Errors
+        /// As [`get`](Self::get).
+        lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
+        |self, patience| -> Result<Lease<'static, T>, GetError> [where T: FromBytes] {
+            let record = self.channel.lease::<false>(None, patience)?;
+            let message = T::pointer(record.payload, record.length);
+            Ok(Lease::<T>::shared(Arc::clone(&self.channel), record, message))
+        }
+    }
+
+    /// Becomes the only one who puts, without a lock per message, until the [`Producer`] is dropped.
+    ///
+    /// While it lives, putting through any [`Queue`] and a second `producer` report `Held` at once. If its process dies, the side is free.
+    ///
+    /// # Errors
+    /// [`PutError::Held`]; [`PutError::Busy`] if a stopped process is in the middle of a put.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(16)?;
+    /// let producer = queue.producer()?;
+    /// producer.put(&1)?;
+    /// assert!(matches!(queue.put(&2), Err(shmq::PutError::Held { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn producer(&self) -> Result<Producer<T>, PutError> {
+        Producer::new(Arc::clone(&self.channel))
+    }
+
+    /// Becomes the only one who gets, without a lock per message, until the [`Consumer`] is dropped.
+    ///
+    /// While it lives, getting through any [`Queue`] and a second `consumer` report `Held` at once. If its process dies, the side is free.
+    ///
+    /// # Errors
+    /// [`GetError::Held`]; [`GetError::Busy`] if a stopped process is in the middle of a get.
+    pub fn consumer(&self) -> Result<Consumer<T>, GetError> {
+        Consumer::new(Arc::clone(&self.channel))
+    }
+
+    /// Gets messages until the queue is closed and drained, waiting for each. Ends at `Closed` without yielding it; other errors are items.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(16)?;
+    /// queue.put_slice(&[1, 2, 3])?;
+    /// queue.close();
+    /// let all: Result<Vec<u64>, _> = queue.iter().collect();
+    /// assert_eq!(all?, [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { queue: self }
+    }
+
+    /// Committed messages that nobody has taken yet: exact when nothing moves, otherwise a value between call and return.
+    /// Messages on lease are not counted, messages given back are.
+    pub fn len(&self) -> usize {
+        self.channel.len() as usize
+    }
+
+    /// Is there no message to take?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Would a put (of the smallest message) have to wait? Leased messages and open loans occupy capacity.
+    pub fn is_full(&self) -> bool {
+        self.channel.is_full()
+    }
+
+    /// Bound in messages; `usize::MAX` for a queue that is bounded in bytes only.
+    pub fn capacity(&self) -> usize {
+        usize::try_from(self.channel.geometry().capacity).unwrap_or(usize::MAX)
+    }
+
+    /// The name by which other processes open it. An anonymous queue has one too.
+    pub fn name(&self) -> &str {
+        self.channel.segment().name()
+    }
+
+    /// Closes the queue for everybody: no more puts. Blocked putters wake with `Closed`; getters drain what is there, then get
+    /// `Closed`. A loan that was open may still be committed, and getters wait for it. Doing it again changes nothing.
+    pub fn close(&self) {
+        self.channel.close();
+    }
+
+    /// Was it closed?
+    pub fn is_closed(&self) -> bool {
+        self.channel.is_closed()
+    }
+
+    /// Counters since the queue was created, by all processes.
+    pub fn stats(&self) -> Stats {
+        self.channel.stats()
+    }
+
+    /// Looks after dead processes now: frees the sides they held, aborts their loans, gives their leases back.
+    ///
+    /// Nobody needs to call it: whoever waits does the same ten times a second, and whoever finds a lock held by the dead at once.
+    pub fn recover(&self) -> RecoveryReport {
+        self.channel.recover()
+    }
+
+    /// Marks one message that was got *by copy* as finished, for [`join`](Queue::join). For a leased one, ending the lease does.
+    ///
+    /// # Errors
+    /// [`JoinError::TooManyDone`] if it was called for all messages that were got by copy already.
+    pub fn task_done(&self) -> Result<(), JoinError> {
+        self.channel.task_done()
+    }
+
+    /// Waits until every message is finished: leases ended, and [`task_done`](Queue::task_done) called for each copy. Returns at
+    /// once if nothing was ever put.
+    ///
+    /// A process that dies with a lease does not hang it: the message comes back. One that dies after it got a message by copy, and
+    /// before `task_done`, does: use leases, or [`join_timeout`](Queue::join_timeout).
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// queue.put(&1)?;
+    /// queue.get()?;
+    /// queue.task_done()?;
+    /// queue.join()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join(&self) -> Result<(), JoinError> {
+        self.channel.join(JOIN_FOREVER)
+    }
+
+    /// Like [`join`](Queue::join), but gives up after `timeout`, never earlier.
+    ///
+    /// # Errors
+    /// [`JoinError::Timeout`] with the number of messages that are unfinished; otherwise [`JoinError`].
+    pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
+        self.channel.join(crate::os::deadline_after(timeout))
+    }
+}
+
+impl<T: ?Sized> Clone for Queue<T> {
+    /// Another handle of the same attachment. Cheap.
+    fn clone(&self) -> Self {
+        Queue { channel: Arc::clone(&self.channel), schema: self.schema.clone(), carries: PhantomData }
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Queue<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Queue").field(&self.channel).finish()
+    }
+}
+
+/// Messages by copy until the queue is closed and drained; made by [`Queue::iter`].
+pub struct Iter<'q, T: ?Sized> {
+    queue: &'q Queue<T>,
+}
+
+impl<T: ?Sized + Message> Iterator for Iter<'_, T> {
+    type Item = Result<T::Owned, GetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.queue.get() {
+            Err(GetError::Closed) => None,
+            item => Some(item),
+        }
+    }
+}
+
+impl<'q, T: ?Sized + Message> IntoIterator for &'q Queue<T> {
+    type Item = Result<T::Owned, GetError>;
+    type IntoIter = Iter<'q, T>;
+
+    fn into_iter(self) -> Iter<'q, T> {
+        self.iter()
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Iter<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Iter").field(&self.queue.channel).finish()
+    }
+}

@@ -1,0 +1,226 @@
+//! Everything that can be said about a queue before it exists.
+
+use super::Queue;
+use crate::channel::Channel;
+use crate::error::{CreateError, OpenError};
+use crate::geometry::Geometry;
+use crate::layout::{MAX_PARTICIPANTS, SCHEMA_BYTES, kind};
+use crate::message::Message;
+use crate::segment::{Expect, Spec};
+use crate::wait_strategy::WaitStrategy;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// Participants that a segment has room for, unless told otherwise: 64 bytes each.
+const DEFAULT_PARTICIPANTS: usize = 120;
+/// The header word counts deliveries in 8 bits.
+const MAX_DELIVERIES: u32 = 255;
+/// Bytes of a slice ring, unless told otherwise.
+const DEFAULT_CAPACITY_BYTES: usize = 1 << 20;
+
+/// Settings of a queue to be created or opened; made by [`Queue::builder`](crate::Queue::builder).
+///
+/// Settings of the segment (capacity, mode, schema ...) count when it is created; an opener takes what is there. Settings of
+/// the handle (the wait strategy, locked memory, huge pages) count for this process.
+///
+/// ```
+/// use shmq::{Queue, WaitStrategy};
+///
+/// let frames = Queue::<[u8]>::builder().capacity_bytes(8 << 20).capacity(100).wait(WaitStrategy::Block).create()?;
+/// assert_eq!(frames.capacity(), 100);
+/// assert!(frames.max_len() >= 4_000_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a builder does nothing until create, open or open_or_create"]
+pub struct Builder<T: ?Sized> {
+    name: Option<String>,
+    capacity: Option<usize>,
+    capacity_bytes: Option<usize>,
+    strategy: WaitStrategy,
+    schema: Option<String>,
+    mode: Option<u32>,
+    persist: bool,
+    max_deliveries: u32,
+    max_participants: usize,
+    lock_memory: bool,
+    huge_pages: bool,
+    carries: PhantomData<fn() -> Box<T>>,
+}
+
+impl<T: ?Sized + Message> Builder<T> {
+    pub(super) fn new() -> Builder<T> {
+        Builder {
+            name: None,
+            capacity: None,
+            capacity_bytes: None,
+            strategy: WaitStrategy::default(),
+            schema: None,
+            mode: None,
+            persist: false,
+            max_deliveries: 0,
+            max_participants: DEFAULT_PARTICIPANTS,
+            lock_memory: false,
+            huge_pages: false,
+            carries: PhantomData,
+        }
+    }
+
+    /// Name by which other processes open the queue: 1 to 200 bytes without `/`. Without one, `create` makes an anonymous queue, which
+    /// forked children inherit and serialised handles lead to.
+    pub fn name(mut self, name: impl AsRef<str>) -> Self {
+        self.name = Some(name.as_ref().to_owned());
+        self
+    }
+
+    /// Bound in messages: exactly that many fit.
+    pub fn capacity(mut self, messages: usize) -> Self {
+        self.capacity = Some(messages);
+        self
+    }
+
+    /// Bound in bytes. For slices (`Queue<[u8]>`) the size of the ring, each message with 16 bytes of header and rounded up to 16;
+    /// the largest message takes half of it ([`max_len`](crate::Queue::max_len)). 1 MiB if not set. For sized messages, as many as
+    /// fit into so many bytes of payload.
+    pub fn capacity_bytes(mut self, bytes: usize) -> Self {
+        self.capacity_bytes = Some(bytes);
+        self
+    }
+
+    /// How blocked calls of this handle wait.
+    pub fn wait(mut self, strategy: WaitStrategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// A name for what the messages mean, such as `"tick/2"`, up to 64 bytes. Where creator and opener both set one, they must be equal;
+    /// otherwise the names of the message types must be.
+    pub fn schema(mut self, schema: impl AsRef<str>) -> Self {
+        self.schema = Some(schema.as_ref().to_owned());
+        self
+    }
+
+    /// Unix permissions of the segment, 0o600 (only this user) if not set. Whoever may write it is trusted with its contents.
+    pub fn mode(mut self, unix: u32) -> Self {
+        self.mode = Some(unix);
+        self
+    }
+
+    /// Keep the segment when its last participant leaves, with the messages in it, until [`unlink`](crate::Queue::unlink).
+    pub fn persist(mut self, yes: bool) -> Self {
+        self.persist = yes;
+        self
+    }
+
+    /// Give a leased message up once it was delivered `n` times and came back each time. 0, the default: deliver
+    /// for ever. At most 255, which is as far as a message counts.
+    pub fn max_deliveries(mut self, n: u32) -> Self {
+        self.max_deliveries = n.min(MAX_DELIVERIES);
+        self
+    }
+
+    /// How many processes may be attached at once: 1 to 1023, 120 if not set. 64 bytes each.
+    pub fn max_participants(mut self, n: usize) -> Self {
+        self.max_participants = n;
+        self
+    }
+
+    /// Lock the segment into memory (`mlock`), so that no access ever waits for a page. Bounded by `RLIMIT_MEMLOCK`.
+    pub fn lock_memory(mut self, yes: bool) -> Self {
+        self.lock_memory = yes;
+        self
+    }
+
+    /// Ask for huge pages, which pays for rings of many megabytes. A wish: the kernel may not grant it.
+    pub fn huge_pages(mut self, yes: bool) -> Self {
+        self.huge_pages = yes;
+        self
+    }
+
+    /// Creates the queue. A dead segment of that name is replaced unless it was persisted.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    pub fn create(self) -> Result<Queue<T>, CreateError> {
+        let spec = self.spec()?;
+        Ok(Queue::over(Channel::create(self.name.as_deref(), &spec, self.strategy)?, self.schema))
+    }
+
+    /// Opens the queue that another process created. A dead one is opened too: its messages are still there.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed. Does not wait for a queue to be created.
+    pub fn open(self) -> Result<Queue<T>, OpenError> {
+        let name = self.name.as_deref().ok_or(OpenError::BadName { name: String::new(), why: "no name was given" })?;
+        Ok(Queue::over(Channel::open(name, &self.expect(), self.strategy)?, self.schema))
+    }
+
+    /// Opens the queue, or creates it if there is none. Of several processes that do so at once, one creates.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    pub fn open_or_create(self) -> Result<Queue<T>, CreateError> {
+        let name = self.name.as_deref().ok_or(CreateError::BadName { name: String::new(), why: "no name was given" })?;
+        let channel = Channel::open_or_create(name, &self.spec()?, &self.expect(), self.strategy)?;
+        Ok(Queue::over(channel, self.schema))
+    }
+
+    fn expect(&self) -> Expect {
+        let mut expect = super::expect::<T>(self.schema.clone());
+        expect.lock_memory = self.lock_memory;
+        expect.huge_pages = self.huge_pages;
+        expect
+    }
+
+    fn spec(&self) -> Result<Spec, CreateError> {
+        if let Some(schema) = self.schema.as_ref().filter(|schema| schema.len() > SCHEMA_BYTES) {
+            return Err(CreateError::BadName { name: schema.clone(), why: "a schema has at most 64 bytes" });
+        }
+        if self.max_participants == 0 || self.max_participants > MAX_PARTICIPANTS as usize {
+            return Err(CreateError::BadCapacity { asked: self.max_participants, max: MAX_PARTICIPANTS as usize });
+        }
+        Ok(Spec {
+            kind: T::WIRE.kind,
+            geometry: self.geometry()?,
+            type_name: T::unit_name(),
+            schema: self.schema.clone(),
+            max_participants: self.max_participants as u32,
+            max_deliveries: self.max_deliveries,
+            persist: self.persist,
+            mode: self.mode,
+            lock_memory: self.lock_memory,
+            huge_pages: self.huge_pages,
+        })
+    }
+
+    fn geometry(&self) -> Result<Geometry, CreateError> {
+        let unit_bytes = T::WIRE.unit_bytes as u64;
+        let unit_align = T::WIRE.unit_align as u64;
+        let refuse = |asked: usize, max: u64| CreateError::BadCapacity { asked, max: usize::try_from(max).unwrap_or(usize::MAX) };
+        if T::WIRE.kind == kind::SIZED {
+            let by_bytes = self.capacity_bytes.map(|bytes| if unit_bytes == 0 { usize::MAX } else { bytes / T::WIRE.unit_bytes });
+            let capacity = match (self.capacity, by_bytes) {
+                (Some(messages), Some(fit)) => messages.min(fit),
+                (Some(messages), None) => messages,
+                (None, Some(fit)) => fit,
+                (None, None) => 0,
+            };
+            return Geometry::sized(unit_bytes, unit_align, capacity as u64)
+                .map_err(|max| refuse(self.capacity.unwrap_or(capacity), max));
+        }
+        let bytes = self.capacity_bytes.unwrap_or(DEFAULT_CAPACITY_BYTES);
+        let messages = self.capacity.map_or(u64::MAX, |messages| messages as u64);
+        Geometry::slice(unit_bytes, unit_align, messages, bytes as u64)
+            .map_err(|max| if messages == 0 { refuse(0, u64::MAX) } else { refuse(bytes, max) })
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Builder<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("capacity", &self.capacity)
+            .field("capacity_bytes", &self.capacity_bytes)
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
+    }
+}

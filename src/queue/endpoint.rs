@@ -1,0 +1,194 @@
+//! [`Producer`] and [`Consumer`]: a side of the queue, held for the endpoint's life.
+
+use super::verbs::verbs;
+use super::{loan_of, slice_bytes};
+use crate::channel::{Channel, Side, Tenure};
+use crate::error::{GetError, PutError};
+use crate::guard::{Lease, Loan};
+use crate::message::Message;
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The put side of a queue, held by one owner: no lock per message. Dropping it frees the side.
+///
+/// Made by [`Queue::producer`](crate::Queue::producer). It can be sent to another thread, not shared. If its process dies, the
+/// side is free for others. Inherited across `fork` it belongs to the parent: every verb returns [`PutError::Inherited`].
+///
+/// ```
+/// let queue = shmq::Queue::<u64>::new(1024)?;
+/// let (producer, consumer) = (queue.producer()?, queue.consumer()?);
+/// producer.put(&1)?;
+/// assert_eq!(consumer.get()?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Producer<T: ?Sized> {
+    channel: Arc<Channel>,
+    tenure: Tenure,
+    carries: PhantomData<fn() -> Box<T>>,
+    /// One thread at a time.
+    not_sync: PhantomData<Cell<u64>>,
+}
+
+/// The get side of a queue, held by one owner: no lock per message. Dropping it frees the side.
+///
+/// Made by [`Queue::consumer`](crate::Queue::consumer); otherwise as [`Producer`].
+pub struct Consumer<T: ?Sized> {
+    channel: Arc<Channel>,
+    tenure: Tenure,
+    carries: PhantomData<fn() -> Box<T>>,
+    /// One thread at a time.
+    not_sync: PhantomData<Cell<u64>>,
+}
+
+impl<T: ?Sized> Producer<T> {
+    pub(super) fn new(channel: Arc<Channel>) -> Result<Producer<T>, PutError> {
+        let tenure = channel.acquire(Side::Put)?;
+        Ok(Producer { channel, tenure, carries: PhantomData, not_sync: PhantomData })
+    }
+}
+
+impl<T: ?Sized> Consumer<T> {
+    pub(super) fn new(channel: Arc<Channel>) -> Result<Consumer<T>, GetError> {
+        let tenure = channel.acquire(Side::Get)?;
+        Ok(Consumer { channel, tenure, carries: PhantomData, not_sync: PhantomData })
+    }
+}
+
+impl<T: ?Sized + Message> Producer<T> {
+    verbs! {
+        /// As [`Queue::put`](crate::Queue::put).
+        ///
+        /// # Errors
+        /// As there, and [`PutError::Inherited`] after `fork`.
+        put, try_put, put_timeout, put_deadline, none: "Full",
+        |self, patience, v: &T| -> Result<(), PutError> {
+            v.send::<true>(&self.channel, self.channel.tenant(&self.tenure)?, patience)
+        }
+    }
+}
+
+impl<T: Message> Producer<T> {
+    verbs! {
+        /// As [`Queue::put_slice`](crate::Queue::put_slice).
+        ///
+        /// # Errors
+        /// As there, and [`PutError::Inherited`] after `fork`.
+        put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
+        |self, patience, v: &[T]| -> Result<usize, PutError> {
+            self.channel.put_values::<true, T>(self.channel.tenant(&self.tenure)?, v, patience)
+        }
+    }
+
+    verbs! {
+        /// As [`Queue::loan`](crate::Queue::loan).
+        ///
+        /// # Errors
+        /// As there, and [`PutError::Inherited`] after `fork`.
+        loan, try_loan, loan_timeout, loan_deadline, none: "Full",
+        |self, patience| -> Result<Loan<'_, T>, PutError> [where T: FromBytes] {
+            let record = self.channel.claim::<true>(self.channel.tenant(&self.tenure)?, size_of::<T>(), patience)?;
+            Ok(loan_of(&self.channel, record, size_of::<T>()))
+        }
+    }
+}
+
+impl<X> Producer<[X]>
+where
+    [X]: Message + FromBytes,
+{
+    verbs! {
+        /// As [`Queue::loan_len`](crate::Queue::loan_len).
+        ///
+        /// # Errors
+        /// As there, and [`PutError::Inherited`] after `fork`.
+        loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
+        |self, patience, n: usize| -> Result<Loan<'_, [X]>, PutError> {
+            let me = self.channel.tenant(&self.tenure)?;
+            let bytes = slice_bytes::<X>(&self.channel, n)?;
+            Ok(loan_of(&self.channel, self.channel.claim::<true>(me, bytes, patience)?, bytes))
+        }
+    }
+}
+
+impl<T: ?Sized + Message> Consumer<T> {
+    verbs! {
+        /// As [`Queue::get`](crate::Queue::get).
+        ///
+        /// # Errors
+        /// As there, and [`GetError::Inherited`] after `fork`.
+        get, try_get, get_timeout, get_deadline, none: "Empty",
+        |self, patience| -> Result<T::Owned, GetError> {
+            T::receive::<true>(&self.channel, self.channel.tenant(&self.tenure)?, patience)
+        }
+    }
+
+    verbs! {
+        /// As [`Queue::lease`](crate::Queue::lease).
+        ///
+        /// # Errors
+        /// As there, and [`GetError::Inherited`] after `fork`.
+        lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
+        |self, patience| -> Result<Lease<'_, T>, GetError> [where T: FromBytes] {
+            let record = self.channel.lease::<true>(self.channel.tenant(&self.tenure)?, patience)?;
+            let message = T::pointer(record.payload, record.length);
+            Ok(Lease::borrowed(&self.channel, record, message))
+        }
+    }
+}
+
+impl<T: Message> Consumer<T> {
+    verbs! {
+        /// As [`Queue::get_slice`](crate::Queue::get_slice).
+        ///
+        /// # Errors
+        /// As there, and [`GetError::Inherited`] after `fork`.
+        get_slice, try_get_slice, get_slice_timeout, get_slice_deadline, none: "Empty",
+        |self, patience, v: &mut [T]| -> Result<usize, GetError> [where T: zerocopy::TryFromBytes] {
+            self.channel.get_values::<true, T>(self.channel.tenant(&self.tenure)?, v, patience)
+        }
+    }
+}
+
+impl<X> Consumer<[X]>
+where
+    [X]: Message + FromBytes,
+    X: FromBytes + IntoBytes + Immutable + KnownLayout,
+{
+    verbs! {
+        /// As [`Queue::get_into`](crate::Queue::get_into).
+        ///
+        /// # Errors
+        /// As there, and [`GetError::Inherited`] after `fork`.
+        get_into, try_get_into, get_into_timeout, get_into_deadline, none: "Empty",
+        |self, patience, buf: &mut [X]| -> Result<usize, GetError> {
+            self.channel.get_into::<true, X>(self.channel.tenant(&self.tenure)?, buf, patience)
+        }
+    }
+}
+
+impl<T: ?Sized> Drop for Producer<T> {
+    fn drop(&mut self) {
+        self.channel.vacate(&self.tenure);
+    }
+}
+
+impl<T: ?Sized> Drop for Consumer<T> {
+    fn drop(&mut self) {
+        self.channel.vacate(&self.tenure);
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Producer<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Producer").field(&self.channel).finish()
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Consumer<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Consumer").field(&self.channel).finish()
+    }
+}

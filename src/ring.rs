@@ -1,0 +1,117 @@
+//! The ring: header words, cursors, and every transition between them. No system call, no lock, no payload.
+//!
+//! ```text
+//!        reclaim          head            tail
+//!           v               v               v
+//!   +-------+-------+-------+-------+-------+-------+
+//!   | DONE  |LEASED | READY |CLAIMED| FREE  | spare |        positions grow to the right, cells are reused lap by lap
+//!   +-------+-------+-------+-------+-------+-------+
+//!     put side moves        put side writes
+//!     reclaim               at tail
+//!
+//!   FREE -> CLAIMED(owner) -> READY -> LEASED(owner) -> DONE        CLAIMED -> DONE when aborted (the record is skipped)
+//!    \----------------------^   \-> DONE (taken by copy)            LEASED -> RETURNED -> LEASED | DONE
+//! ```
+//!
+//! To *own a side* is to hold its lock, or to be its live endpoint. Methods say which side they need.
+//!
+//! Invariants:
+//! 1. The word at tail is FREE, and in a slice ring the sequence beside it is the number of records before it. Whoever publishes a
+//!    record at [p, p+n) writes both at p+n first. So a getter at head needs no other word.
+//! 2. reclaim <= head <= tail, except that head may pass the stored tail by one record until the put side is done or repaired.
+//!    reclaim and tail belong to the put side, head to the get side.
+//! 3. Each operation has one commit point, one atomic store: READY, CLAIMED, DONE, LEASED or RETURNED in the record's own header.
+//!    Cursors follow it and can be derived anew ([`Ring::repair_put_side`], [`Ring::repair_get_side`]).
+//! 4. A record in [reclaim, tail) that is not DONE keeps its cells, and so do all after it. Whoever owns the get side pins
+//!    [head, tail) as well: nothing there is overwritten.
+//! 5. A record's cells follow from its length, and its length changes only while it is CLAIMED by one owner.
+//!
+//! Orderings. Headers and cursors are stored with Release: a header so that whoever acquires it sees the payload, FREE and sequence
+//! before it; a cursor so that it never becomes visible before the header that it follows, not even to the compiler (a process
+//! can be killed between any two instructions). Headers are loaded with Acquire. A side's own cursors are loaded Relaxed: the
+//! side's lock, or being its only owner, orders them.
+
+mod get;
+mod header;
+mod put;
+mod repair;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub(crate) use get::{Front, Record};
+pub(crate) use header::{Header, Owner, State};
+pub(crate) use put::{NoRoom, Slot};
+#[cfg(not(loom))]
+pub(crate) use repair::Repaired;
+
+use crate::atomic::{AtomicU32, AtomicU64};
+use crate::geometry::{Cell, Geometry};
+use crate::layout::{GetSide, PutSide};
+
+/// Words hold values that no transition leaves behind: somebody else wrote to the segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Corrupted;
+
+/// Where the words live: in a mapped segment, or in the heap of a model.
+pub(crate) trait Memory {
+    fn put_side(&self) -> &PutSide;
+    fn get_side(&self) -> &GetSide;
+    /// 1 if some record behind head may be RETURNED. A flag, not a count: a count loses a message to a kill between its two stores.
+    fn returned(&self) -> &AtomicU32;
+    /// First word of the record that starts at `cell`.
+    fn header(&self, cell: Cell) -> &AtomicU64;
+    /// Second word of it, in slice rings only.
+    fn sequence(&self, cell: Cell) -> &AtomicU64;
+    /// A hint that the record at `cell` will be written soon: several cache lines can then cross at a time.
+    fn will_write(&self, _cell: Cell) {}
+}
+
+/// A ring over some memory. Copied into each fast path, so that what never changes stays in registers while atomics are stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ring<M> {
+    pub memory: M,
+    pub geometry: Geometry,
+}
+
+impl<M: Memory> Ring<M> {
+    /// Makes the FREE word at tail and all cursors. Before publication only.
+    pub fn initialise(&self) {
+        use crate::atomic::Ordering::Relaxed;
+        let first = self.cell(0).expect("every ring has a cell 0");
+        self.memory.header(first).store(Header::FREE.bits(), Relaxed);
+        if !self.geometry.sized {
+            self.memory.sequence(first).store(0, Relaxed);
+        }
+        self.memory.put_side().tail.store(0, Relaxed);
+        self.memory.put_side().reclaim.store(0, Relaxed);
+        self.memory.get_side().head.store(0, Relaxed);
+    }
+
+    #[inline(always)]
+    fn cell(&self, position: u64) -> Result<Cell, Corrupted> {
+        self.geometry.cell(position).ok_or(Corrupted)
+    }
+
+    #[inline(always)]
+    fn load_header(&self, cell: Cell) -> Header {
+        Header::from_bits(self.memory.header(cell).load(crate::atomic::Ordering::Acquire))
+    }
+
+    /// The position after a record that starts at `position`.
+    #[inline]
+    fn after(&self, position: u64, header: Header) -> Result<u64, Corrupted> {
+        self.geometry.after(position, self.geometry.record_cells(header.length() as u64)).ok_or(Corrupted)
+    }
+
+    /// One header transition, made only if nobody made another.
+    fn transition(&self, cell: Cell, from: Header, to: Header) -> bool {
+        use crate::atomic::Ordering::{AcqRel, Acquire};
+        self.memory.header(cell).compare_exchange(from.bits(), to.bits(), AcqRel, Acquire).is_ok()
+    }
+
+    /// Tells getters to look for RETURNED records. A swap, so that whoever clears the flag acquires from every giver before it.
+    fn announce_returned(&self) {
+        self.memory.returned().swap(1, crate::atomic::Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,184 @@
+//! The get side: the record at the front, taking it, leasing it, giving it back.
+
+use super::{Corrupted, Header, Memory, Owner, Ring, State};
+use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::geometry::Cell;
+
+/// Value of the flag while a getter walks: it saw 1, and has not found out yet.
+const WALKING: u32 = 2;
+
+/// A record that its finder may take, as long as it owns the get side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub cell: Cell,
+    pub header: Header,
+    /// Where head goes when this record is taken; `None` for a RETURNED one, which lies behind head.
+    next: Option<u64>,
+}
+
+impl Record {
+    /// Payload, in bytes: range-checked against the ring when the record was found.
+    #[inline(always)]
+    pub fn length(&self) -> usize {
+        self.header.length() as usize
+    }
+
+    /// Was it delivered before?
+    pub fn is_redelivery(&self) -> bool {
+        self.next.is_none()
+    }
+}
+
+/// What stands at head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Front {
+    Empty,
+    /// Being written in place by that owner: everything behind it waits.
+    Claimed(Owner, Cell, Header),
+    Ready(Record),
+}
+
+impl<M: Memory> Ring<M> {
+    /// The record at head, if it is READY. Calls nothing, so that a copy of the ring stays in registers. Needs the get side.
+    #[inline(always)]
+    pub fn ready_at_head<const SIZED: bool>(&self) -> Option<Record> {
+        debug_assert_eq!(SIZED, self.geometry.sized);
+        let head = self.memory.get_side().head.load(Relaxed);
+        let cell = self.geometry.cell(head)?;
+        let header = self.load_header(cell);
+        let next = if SIZED {
+            if header != Header::ready(self.geometry.message_bytes as u32) {
+                return None;
+            }
+            self.geometry.after(head, 1)?
+        } else {
+            let length = header.length() as u64;
+            if header != Header::ready(header.length()) || length > self.geometry.max_message_bytes() {
+                return None;
+            }
+            self.geometry.after(head, self.geometry.slice_cells(length))?
+        };
+        Some(Record { cell, header, next: Some(next) })
+    }
+
+    fn after_message(&self, head: u64, header: Header) -> Result<u64, Corrupted> {
+        self.check_length(header)?;
+        self.after(head, header)
+    }
+
+    fn check_length(&self, header: Header) -> Result<(), Corrupted> {
+        let length = header.length() as u64;
+        let max = self.geometry.max_message_bytes();
+        let fits = if self.geometry.sized { length == max } else { length <= max };
+        if fits { Ok(()) } else { Err(Corrupted) }
+    }
+
+    /// Steps head over skipped records and tells what stands there. Needs the get side.
+    #[cold]
+    pub fn front(&self) -> Result<Front, Corrupted> {
+        let get = self.memory.get_side();
+        for _ in 0..=self.geometry.cells {
+            let head = get.head.load(Relaxed);
+            let cell = self.cell(head)?;
+            let header = self.load_header(cell);
+            match header.state() {
+                Some(State::Free) => return Ok(Front::Empty),
+                Some(State::Claimed) => return Ok(Front::Claimed(header.owner(), cell, header)),
+                Some(State::Ready) => {
+                    let next = self.after_message(head, header)?;
+                    return Ok(Front::Ready(Record { cell, header, next: Some(next) }));
+                }
+                // Aborted, or a filler. LEASED and RETURNED stand at head only when a get side died between lease and head.
+                Some(State::Done) => get.head.store(self.after(head, header)?, Release),
+                Some(State::Leased | State::Returned) => {
+                    get.head.store(self.after(head, header)?, Release);
+                    self.announce_returned();
+                }
+                None => return Err(Corrupted),
+            }
+        }
+        Err(Corrupted)
+    }
+
+    /// What stands at head, seen without owning the get side, if there is nothing to take: FREE, or CLAIMED by an open loan.
+    /// Reads head, header, head again: a stale head leads to payload. A hint: `None` sends the caller to the lock.
+    #[inline]
+    pub fn nothing_to_take(&self) -> Option<State> {
+        let head = &self.memory.get_side().head;
+        let before = head.load(Acquire);
+        let header = self.load_header(self.cell(before).ok()?);
+        let state = header.state().filter(|state| matches!(state, State::Free | State::Claimed))?;
+        (!self.may_hold_returned() && head.load(Relaxed) == before).then_some(state)
+    }
+
+    /// Is the word at head FREE still? A hint: for a spinning getter, without the look at head that follows it.
+    #[inline(always)]
+    pub fn head_is_free(&self) -> bool {
+        let head = self.memory.get_side().head.load(Relaxed);
+        self.geometry.cell(head).is_some_and(|cell| self.memory.header(cell).load(Relaxed) == Header::FREE.bits())
+    }
+
+    /// May some record behind head be RETURNED?
+    #[inline(always)]
+    pub fn may_hold_returned(&self) -> bool {
+        self.memory.returned().load(Relaxed) != 0
+    }
+
+    /// The oldest RETURNED record. Needs the get side. The flag reads WALKING meanwhile: not 0, so that nobody takes the queue for
+    /// empty, and a kill leaves it so. It is set again before a record is handed out, since there may be more, and cleared only if no
+    /// giver has set it since: a giver that comes after the walk sets it after us.
+    #[cold]
+    pub fn first_returned(&self) -> Result<Option<Record>, Corrupted> {
+        self.memory.returned().swap(WALKING, AcqRel);
+        let end = self.memory.get_side().head.load(Relaxed);
+        let mut found = None;
+        self.walk(end, |_, cell, header| {
+            let is_it = header.state() == Some(State::Returned);
+            if is_it {
+                found = Some(Record { cell, header, next: None });
+            }
+            !is_it
+        })?;
+        match &found {
+            Some(record) => {
+                self.announce_returned();
+                self.check_length(record.header)?;
+            }
+            None => drop(self.memory.returned().compare_exchange(WALKING, 0, AcqRel, Relaxed)),
+        }
+        Ok(found)
+    }
+
+    /// Finishes a record that was copied out. The store of DONE is the commit point. Needs the get side.
+    #[inline(always)]
+    pub fn take(&self, record: Record) {
+        self.memory.header(record.cell).store(Header::done(record.header.length()).bits(), Release);
+        if let Some(next) = record.next {
+            self.memory.get_side().head.store(next, Release);
+        }
+    }
+
+    /// Hands a record to `owner` to read in place. The store of LEASED is the commit point. Needs the get side.
+    pub fn lease(&self, record: Record, owner: Owner) -> (Cell, Header) {
+        let leased = record.header.leased_by(owner);
+        self.memory.header(record.cell).store(leased.bits(), Release);
+        if let Some(next) = record.next {
+            self.memory.get_side().head.store(next, Release);
+        }
+        (record.cell, leased)
+    }
+
+    /// Finishes a leased record of the caller's. `false`: it was given to somebody else, its owner was taken for dead.
+    pub fn release(&self, cell: Cell, leased: Header) -> bool {
+        self.transition(cell, leased, Header::done(leased.length()))
+    }
+
+    /// Gives a leased record of the caller's back, to be delivered before newer ones.
+    pub fn give_back(&self, cell: Cell, leased: Header) -> bool {
+        let given = self.transition(cell, leased, leased.returned());
+        if given {
+            self.announce_returned();
+        }
+        given
+    }
+}

@@ -1,0 +1,134 @@
+//! The header word of a record: state, owner, deliveries and length in one atomic `u64`.
+//!
+//! ```text
+//!   63..61 state | 60..50 generation (low 11) | 49..40 entry | 39..32 deliveries | 31..0 length in bytes
+//! ```
+
+use std::fmt;
+
+const STATE_SHIFT: u32 = 61;
+const OWNER_SHIFT: u32 = 40;
+const OWNER_MASK: u64 = (1 << 21) - 1;
+const DELIVERIES_SHIFT: u32 = 32;
+const DELIVERIES_MASK: u64 = 0xff;
+const LENGTH_MASK: u64 = 0xffff_ffff;
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not a record: the end of the stream.
+    Free,
+    /// Being written in place by its owner.
+    Claimed,
+    /// Committed, to be taken.
+    Ready,
+    /// Being read in place by its owner.
+    Leased,
+    /// Given back, or left by a dead owner: to be taken before newer ones.
+    Returned,
+    /// Finished: taken, aborted, or a filler. Its cells are free once head has passed.
+    Done,
+}
+
+/// Who claimed or leased a record: entry, and the low bits of the generation. An entry is repaired whenever it is taken anew,
+/// so the bits need not last longer than 2048 registrations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner(u32);
+
+impl Owner {
+    pub fn new(entry: u32, generation_low: u32) -> Owner {
+        Owner((generation_low & 0x7ff) << 10 | entry & 0x3ff)
+    }
+
+    pub fn entry(self) -> u32 {
+        self.0 & 0x3ff
+    }
+
+    pub fn generation_low(self) -> u32 {
+        self.0 >> 10
+    }
+}
+
+/// A header word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header(u64);
+
+impl Header {
+    pub const FREE: Header = Header(0);
+
+    #[inline(always)]
+    pub const fn ready(length: u32) -> Header {
+        Header(2 << STATE_SHIFT | length as u64)
+    }
+
+    #[inline(always)]
+    pub const fn done(length: u32) -> Header {
+        Header(5 << STATE_SHIFT | length as u64)
+    }
+
+    pub fn claimed(owner: Owner, length: u32) -> Header {
+        Header(1 << STATE_SHIFT | (owner.0 as u64) << OWNER_SHIFT | length as u64)
+    }
+
+    /// One more delivery, to `owner`. The count saturates.
+    pub fn leased_by(self, owner: Owner) -> Header {
+        let deliveries = (self.deliveries() as u64 + 1).min(DELIVERIES_MASK);
+        Header(3 << STATE_SHIFT | (owner.0 as u64) << OWNER_SHIFT | deliveries << DELIVERIES_SHIFT | self.0 & LENGTH_MASK)
+    }
+
+    /// The same message, for anybody to take again.
+    pub fn returned(self) -> Header {
+        Header(4 << STATE_SHIFT | self.0 & (DELIVERIES_MASK << DELIVERIES_SHIFT | LENGTH_MASK))
+    }
+
+    #[inline(always)]
+    pub const fn from_bits(bits: u64) -> Header {
+        Header(bits)
+    }
+
+    #[inline(always)]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// `None`: no transition leaves such a word behind.
+    #[inline]
+    pub fn state(self) -> Option<State> {
+        match self.0 >> STATE_SHIFT {
+            0 if self.0 == 0 => Some(State::Free),
+            1 => Some(State::Claimed),
+            2 => Some(State::Ready),
+            3 => Some(State::Leased),
+            4 => Some(State::Returned),
+            5 => Some(State::Done),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    pub fn length(self) -> u32 {
+        (self.0 & LENGTH_MASK) as u32
+    }
+
+    pub fn deliveries(self) -> u32 {
+        (self.0 >> DELIVERIES_SHIFT & DELIVERIES_MASK) as u32
+    }
+
+    pub fn owner(self) -> Owner {
+        Owner((self.0 >> OWNER_SHIFT & OWNER_MASK) as u32)
+    }
+}
+
+impl fmt::Debug for Header {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.state() {
+            None => write!(out, "Garbage({:#018x})", self.0),
+            Some(State::Free) => out.write_str("Free"),
+            Some(state) => {
+                let owner = self.owner();
+                write!(out, "{state:?}(length {}, deliveries {}, ", self.length(), self.deliveries())?;
+                write!(out, "entry {} generation ..{})", owner.entry(), owner.generation_low())
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Deriving the cursors anew after a death, and freeing what the dead held. Each function is idempotent and may itself be killed
+//! at any point: whoever comes next starts it again.
+
+use super::{Corrupted, Header, Memory, Owner, Ring, State};
+use crate::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// What a repair did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Repaired {
+    /// Leases of the dead that will be delivered again.
+    pub redelivered: u64,
+    /// Loans of the dead that will be skipped.
+    pub aborted: u64,
+}
+
+impl<M: Memory> Ring<M> {
+    /// Steps tail over what its dead owner published without moving tail: restores Invariant 1. Needs the put side.
+    pub fn repair_put_side(&self, is_dead: impl Fn(Owner) -> bool) -> Result<Repaired, Corrupted> {
+        let tail = &self.memory.put_side().tail;
+        let mut repaired = Repaired::default();
+        for _ in 0..=self.geometry.cells {
+            let at = tail.load(Relaxed);
+            let cell = self.cell(at)?;
+            let header = self.load_header(cell);
+            match header.state() {
+                Some(State::Free) => return Ok(repaired),
+                Some(State::Claimed) if is_dead(header.owner()) => {
+                    repaired.aborted += self.abort_claimed(cell, header) as u64;
+                }
+                Some(_) => {}
+                None => return Err(Corrupted),
+            }
+            tail.store(self.after(at, header)?, Release);
+        }
+        Err(Corrupted)
+    }
+
+    /// Steps head over what its dead owner took without moving head. Needs the get side.
+    pub fn repair_get_side(&self) -> Result<(), Corrupted> {
+        let head = &self.memory.get_side().head;
+        for _ in 0..=self.geometry.cells {
+            let at = head.load(Relaxed);
+            let header = self.load_header(self.cell(at)?);
+            match header.state() {
+                Some(State::Done | State::Leased | State::Returned) => head.store(self.after(at, header)?, Release),
+                Some(_) => {
+                    // The dead may have cleared the flag and not finished its walk.
+                    self.announce_returned();
+                    return Ok(());
+                }
+                None => return Err(Corrupted),
+            }
+        }
+        Err(Corrupted)
+    }
+
+    /// Frees every record of a dead owner. Needs the get side, which pins all of them (Invariant 4).
+    pub fn free_the_dead(&self, is_dead: impl Fn(Owner) -> bool) -> Result<Repaired, Corrupted> {
+        let tail = self.memory.put_side().tail.load(Acquire);
+        let mut repaired = Repaired::default();
+        let mut found_returned = false;
+        self.walk(tail, |_, cell, header| {
+            match header.state() {
+                Some(State::Leased) if is_dead(header.owner()) => {
+                    repaired.redelivered += self.transition(cell, header, header.returned()) as u64;
+                    found_returned = true;
+                }
+                Some(State::Claimed) if is_dead(header.owner()) => {
+                    repaired.aborted += self.abort_claimed(cell, header) as u64;
+                }
+                Some(State::Returned) => found_returned = true,
+                _ => {}
+            }
+            true
+        })?;
+        if found_returned {
+            self.announce_returned();
+        }
+        Ok(repaired)
+    }
+
+    /// Gives a record of a dead owner back that stops the put side at reclaim (see [`Ring::stopper`]), or announces one that is given
+    /// back already. Needs the put side, which pins it. `true`: getters have something to take.
+    pub fn free_stopper(&self, is_dead: impl Fn(Owner) -> bool) -> Result<bool, Corrupted> {
+        let (_, cell, header) = self.stopper()?;
+        match header.state() {
+            Some(State::Leased) if is_dead(header.owner()) => {
+                let freed = self.transition(cell, header, header.returned());
+                self.announce_returned();
+                Ok(freed)
+            }
+            Some(State::Returned) => {
+                self.announce_returned();
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Marks a message that was delivered too often as done. Needs the get side.
+    pub fn give_up(&self, header: Header, cell: crate::geometry::Cell) -> bool {
+        self.transition(cell, header, Header::done(header.length()))
+    }
+}

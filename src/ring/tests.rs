@@ -1,0 +1,9 @@
+//! The ring on the heap: explored with kills at every store, under loom, and against a model.
+
+#[cfg(not(loom))]
+mod explorer;
+mod heap;
+#[cfg(loom)]
+mod loom;
+#[cfg(not(loom))]
+mod model;

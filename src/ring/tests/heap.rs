@@ -1,0 +1,76 @@
+//! A ring's words on the heap.
+
+use crate::atomic::Ordering::Relaxed;
+use crate::atomic::{AtomicU32, AtomicU64};
+use crate::geometry::{Cell, Geometry};
+use crate::layout::{GetSide, PutSide};
+use crate::ring::{Memory, Ring};
+
+/// What payload looks like to whoever takes it for a header or a sequence: a state that does not exist, a number that is too large.
+pub(super) const GARBAGE: u64 = 0xeeee_eeee_eeee_eeee;
+
+#[derive(Debug)]
+pub(super) struct Heap {
+    put: PutSide,
+    get: GetSide,
+    returned: AtomicU32,
+    headers: Vec<AtomicU64>,
+    sequences: Vec<AtomicU64>,
+}
+
+impl Heap {
+    /// Nothing is initialised: every word of a cell is garbage.
+    pub fn new(geometry: &Geometry) -> Heap {
+        let words = || (0..geometry.cells).map(|_| AtomicU64::new(GARBAGE)).collect();
+        Heap {
+            put: PutSide::default(),
+            get: GetSide::default(),
+            returned: AtomicU32::default(),
+            headers: words(),
+            sequences: words(),
+        }
+    }
+}
+
+impl Memory for Heap {
+    fn put_side(&self) -> &PutSide {
+        &self.put
+    }
+
+    fn get_side(&self) -> &GetSide {
+        &self.get
+    }
+
+    fn returned(&self) -> &AtomicU32 {
+        &self.returned
+    }
+
+    fn header(&self, cell: Cell) -> &AtomicU64 {
+        &self.headers[cell.index() as usize]
+    }
+
+    fn sequence(&self, cell: Cell) -> &AtomicU64 {
+        &self.sequences[cell.index() as usize]
+    }
+}
+
+/// A fresh ring on the heap.
+pub(super) fn ring(geometry: Geometry) -> Ring<Heap> {
+    let ring = Ring { memory: Heap::new(&geometry), geometry };
+    ring.initialise();
+    ring
+}
+
+/// A slice ring of so many cells of 16 bytes, for bytes.
+pub(super) fn bytes(cells: u64, capacity: u64) -> Geometry {
+    Geometry::slice(1, 1, capacity, cells * 16).expect("a small ring")
+}
+
+/// Writes a payload of `length` bytes into the record at `cell`, as its neighbours see it: their words become garbage.
+pub(super) fn write_garbage<M: Memory>(ring: &Ring<M>, cell: Cell, length: u32) {
+    for behind in 1..ring.geometry.record_cells(length as u64) {
+        let inner = ring.geometry.cell(cell.index() + behind).expect("records are contiguous");
+        ring.memory.header(inner).store(GARBAGE, Relaxed);
+        ring.memory.sequence(inner).store(GARBAGE, Relaxed);
+    }
+}

@@ -1,0 +1,356 @@
+//! The ring's transitions under weak memory: loom tries every interleaving, and every value that a load may see.
+//!
+//! A sized record's payload is a cell that loom watches for races: it fails if a reader and a writer of one record are not ordered. In a
+//! slice ring the payload lies where other records have headers, so there it is garbage in those words.
+
+use super::heap::{self, Heap, bytes, write_garbage};
+use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use crate::atomic::{AtomicU32, fence};
+use crate::geometry::{Cell, Geometry};
+use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State};
+use ::loom::cell::UnsafeCell;
+use ::loom::sync::{Arc, Mutex};
+use ::loom::thread;
+
+/// A ring, and a payload for each cell.
+struct Shared {
+    ring: Ring<Heap>,
+    payloads: Vec<UnsafeCell<u64>>,
+}
+
+fn owner() -> Owner {
+    Owner::new(1, 1)
+}
+
+impl Shared {
+    fn new(geometry: Geometry) -> Arc<Shared> {
+        let payloads = (0..geometry.cells).map(|_| UnsafeCell::new(0)).collect();
+        Arc::new(Shared { ring: heap::ring(geometry), payloads })
+    }
+
+    fn sized(capacity: u64) -> Arc<Shared> {
+        Shared::new(Geometry::sized(8, 8, capacity).expect("a small ring"))
+    }
+
+    fn write(&self, cell: Cell, length: u32, message: u64) {
+        // SAFETY: the pointer lives as long as the closure runs, and the ring gave the record to us alone: loom checks just that.
+        self.payloads[cell.index() as usize].with_mut(|payload| unsafe { *payload = message });
+        write_garbage(&self.ring, cell, length);
+    }
+
+    fn read(&self, cell: Cell) -> u64 {
+        // SAFETY: as in `write`, and whoever wrote this record published it before: loom checks just that.
+        self.payloads[cell.index() as usize].with(|payload| unsafe { *payload })
+    }
+
+    fn reserve(&self, length: u32) -> Option<Slot> {
+        let at_once = match self.ring.geometry.sized {
+            true => self.ring.reserve_at_once::<true>(length),
+            false => self.ring.reserve_at_once::<false>(length),
+        };
+        at_once.or_else(|| match self.ring.reserve(length) {
+            Ok(slot) => Some(slot),
+            Err(NoRoom::Full) => None,
+            Err(NoRoom::Corrupted) => panic!("corrupted"),
+        })
+    }
+
+    fn try_put(&self, length: u32, message: u64) -> bool {
+        let Some(slot) = self.reserve(length) else { return false };
+        self.write(slot.cell, length, message);
+        self.ring.commit(slot);
+        true
+    }
+
+    fn put(&self, length: u32, message: u64) {
+        while !self.try_put(length, message) {
+            thread::yield_now();
+        }
+    }
+
+    fn lend(&self, length: u32, message: u64) -> (Cell, Header) {
+        self.ring.memory.put_side().loans.store(1, Relaxed);
+        let slot = self.reserve(length).expect("room");
+        let lent = self.ring.claim(slot, owner());
+        self.write(lent.0, length, message);
+        lent
+    }
+
+    /// Returned ones first, as the channel looks.
+    fn find(&self) -> Option<Record> {
+        let at_head = match self.ring.geometry.sized {
+            true => self.ring.ready_at_head::<true>(),
+            false => self.ring.ready_at_head::<false>(),
+        };
+        if at_head.is_some() && !self.ring.may_hold_returned() {
+            return at_head;
+        }
+        if self.ring.may_hold_returned() {
+            if let Some(record) = self.ring.first_returned().expect("not corrupted") {
+                return Some(record);
+            }
+        }
+        match self.ring.front().expect("not corrupted") {
+            Front::Ready(record) => Some(record),
+            Front::Empty | Front::Claimed(..) => None,
+        }
+    }
+
+    fn try_get(&self) -> Option<u64> {
+        let record = self.find()?;
+        let message = self.read(record.cell);
+        self.ring.take(record);
+        Some(message)
+    }
+
+    fn get(&self) -> u64 {
+        loop {
+            if let Some(message) = self.try_get() {
+                return message;
+            }
+            thread::yield_now();
+        }
+    }
+
+    fn lease(&self) -> (Cell, Header, u64) {
+        self.ring.memory.get_side().leases.store(1, Relaxed);
+        let record = self.find().expect("a message");
+        let (cell, header) = self.ring.lease(record, owner());
+        (cell, header, self.read(cell))
+    }
+
+    fn drain(&self) -> Vec<u64> {
+        std::iter::from_fn(|| self.try_get()).collect()
+    }
+}
+
+/// One putter and one getter without locks.
+fn endpoints(geometry: Geometry, lengths: &'static [u32]) {
+    ::loom::model(move || {
+        let shared = Shared::new(geometry);
+        let putter = shared.clone();
+        let putter = thread::spawn(move || {
+            for (message, &length) in lengths.iter().enumerate() {
+                putter.put(length, message as u64);
+            }
+        });
+        for message in 0..lengths.len() as u64 {
+            assert_eq!(shared.get(), message);
+        }
+        putter.join().expect("putter");
+        assert_eq!(shared.ring.len(), 0);
+    });
+}
+
+#[test]
+fn endpoints_of_capacity_1() {
+    endpoints(Geometry::sized(8, 8, 1).expect("a small ring"), &[8, 8, 8]);
+}
+
+#[test]
+fn endpoints_of_capacity_2() {
+    endpoints(Geometry::sized(8, 8, 2).expect("a small ring"), &[8, 8, 8]);
+}
+
+/// The third record needs a filler, and its payload overwrites headers.
+#[test]
+fn endpoints_of_slices() {
+    endpoints(bytes(6, u64::MAX), &[16, 32, 16]);
+    endpoints(bytes(6, 1), &[32, 0, 32]);
+}
+
+/// Two putters take turns at a lock: one reclaims, the other may be the one that overwrites.
+#[test]
+fn putters_with_a_lock() {
+    ::loom::model(|| {
+        let shared = Shared::sized(1);
+        let lock = Arc::new(Mutex::new(()));
+        let putters = [1, 2].map(|message| {
+            let (shared, lock) = (shared.clone(), lock.clone());
+            thread::spawn(move || {
+                loop {
+                    let held = lock.lock().expect("lock");
+                    if shared.try_put(8, message) {
+                        return;
+                    }
+                    drop(held);
+                    thread::yield_now();
+                }
+            })
+        });
+        assert_eq!(shared.get() + shared.get(), 3);
+        putters.into_iter().for_each(|putter| putter.join().expect("putter"));
+    });
+}
+
+/// Whatever a getter looks at meanwhile, what is given back is delivered again, once, and first.
+#[test]
+fn given_back_is_never_lost() {
+    ::loom::model(|| {
+        let shared = Shared::sized(3);
+        (1..=3).for_each(|message| shared.put(8, message));
+        let givers = [shared.lease(), shared.lease()].map(|(cell, header, _)| {
+            let shared = shared.clone();
+            thread::spawn(move || assert!(shared.ring.give_back(cell, header)))
+        });
+        let mut got: Vec<u64> = shared.try_get().into_iter().collect();
+        givers.into_iter().for_each(|giver| giver.join().expect("giver"));
+        let rest = shared.drain();
+        assert!(rest.is_sorted(), "{rest:?} after {got:?}");
+        got.extend(rest);
+        got.sort_unstable();
+        assert_eq!(got, [1, 2, 3]);
+    });
+}
+
+/// Leases are released out of order while a putter wants their cells.
+#[test]
+fn released_out_of_order() {
+    ::loom::model(|| {
+        let shared = Shared::sized(2);
+        (1..=2).for_each(|message| shared.put(8, message));
+        let leases = [shared.lease(), shared.lease()];
+        let readers = leases.map(|(cell, header, message)| {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                assert_eq!(shared.read(cell), message);
+                assert!(shared.ring.release(cell, header));
+            })
+        });
+        shared.put(8, 3);
+        let mut expected = vec![3];
+        if shared.try_put(8, 4) {
+            expected.push(4);
+        }
+        readers.into_iter().for_each(|reader| reader.join().expect("reader"));
+        assert_eq!(shared.drain(), expected);
+        assert_eq!(shared.ring.unfinished(), Ok(0));
+    });
+}
+
+/// Loans finish, one way or the other, while a getter stands before them and a putter comes behind.
+fn loans(geometry: Geometry, length: u32, finish: fn(&Ring<Heap>, Cell, Header) -> bool, expected: &'static [u64]) {
+    ::loom::model(move || {
+        let shared = Shared::new(geometry);
+        let (cell, header) = shared.lend(length, 1);
+        let lender = shared.clone();
+        let lender = thread::spawn(move || assert!(finish(&lender.ring, cell, header)));
+        let putter = shared.clone();
+        let putter = thread::spawn(move || putter.put(putter.ring.geometry.sized as u32 * 8, 2));
+        for &message in expected {
+            assert_eq!(shared.get(), message);
+        }
+        lender.join().expect("lender");
+        putter.join().expect("putter");
+        assert_eq!((shared.try_get(), shared.ring.len()), (None, 0));
+    });
+}
+
+#[test]
+fn aborted_against_front() {
+    loans(Geometry::sized(8, 8, 2).expect("a small ring"), 8, |ring, cell, header| ring.abort_claimed(cell, header), &[2]);
+    loans(bytes(6, u64::MAX), 32, |ring, cell, header| ring.abort_claimed(cell, header), &[2]);
+}
+
+#[test]
+fn committed_short_against_front() {
+    loans(bytes(6, u64::MAX), 32, |ring, cell, header| ring.commit_claimed(cell, header, 0), &[1, 2]);
+}
+
+/// Looks from outside, while records are put and taken over the wrap. Three at work: two preemptions at most, or it takes minutes.
+fn looks(geometry: Geometry, lengths: [u32; 3], look: fn(&Ring<Heap>)) {
+    let mut model = ::loom::model::Builder::new();
+    model.preemption_bound = Some(model.preemption_bound.map_or(2, |bound| bound.min(2)));
+    model.check(move || {
+        let shared = Shared::new(geometry);
+        shared.put(lengths[0], 1);
+        let looker = shared.clone();
+        let looker = thread::spawn(move || look(&looker.ring));
+        let putter = shared.clone();
+        let putter = thread::spawn(move || {
+            lengths[1..].iter().zip(2..).filter(|(length, message)| putter.try_put(**length, *message)).count()
+        });
+        let mut got = shared.drain();
+        looker.join().expect("looker");
+        let put = putter.join().expect("putter") + 1;
+        assert_eq!(shared.ring.nothing_to_take().is_none(), got.len() < put, "a look when nothing moves");
+        got.extend(shared.drain());
+        assert_eq!(got.len(), put);
+        assert_eq!((shared.ring.nothing_to_take(), shared.ring.len()), (Some(State::Free), 0));
+    });
+}
+
+fn look_for_something(ring: &Ring<Heap>) {
+    if let Some(state) = ring.nothing_to_take() {
+        assert_eq!(state, State::Free, "nobody lends here");
+    }
+}
+
+fn look_how_many(ring: &Ring<Heap>) {
+    assert!(ring.len() <= 3);
+}
+
+fn look_at_each(ring: &Ring<Heap>) {
+    assert!(ring.unfinished().expect("not corrupted") <= 3);
+}
+
+fn look_for_room(ring: &Ring<Heap>) {
+    ring.has_room(0, true).expect("not corrupted");
+}
+
+#[test]
+fn looks_at_sized_rings() {
+    for look in [look_for_something, look_how_many, look_at_each] {
+        looks(Geometry::sized(8, 8, 1).expect("a small ring"), [8, 8, 8], look);
+    }
+}
+
+#[test]
+fn looks_at_slice_rings() {
+    for look in [look_for_something, look_how_many, look_at_each, look_for_room] {
+        looks(bytes(6, u64::MAX), [0, 32, 32], look);
+    }
+}
+
+/// An endpoint commits while the queue is closed: nothing comes after a getter's verdict that nothing will. Full fences stand for
+/// `membarrier` and its compiler fence.
+#[test]
+fn closed_means_drained() {
+    ::loom::model(|| {
+        let shared = Shared::sized(2);
+        let closed = Arc::new(AtomicU32::new(0));
+        let putter = (shared.clone(), closed.clone());
+        let putter = thread::spawn(move || {
+            let (shared, closed) = putter;
+            let busy = &shared.ring.memory.put_side().busy;
+            busy.store(1, Relaxed);
+            fence(SeqCst);
+            let open = closed.load(Relaxed) == 0;
+            if open {
+                shared.put(8, 1);
+            }
+            busy.store(0, Release);
+            open
+        });
+        let closer = closed.clone();
+        let closer = thread::spawn(move || closer.store(1, SeqCst));
+        let mut got = Vec::new();
+        let mut verdict = false;
+        for _ in 0..2 {
+            got.extend(shared.try_get());
+            if closed.load(Acquire) != 0 {
+                fence(SeqCst);
+                let at_work = shared.ring.memory.put_side().busy.load(Acquire) != 0;
+                verdict = !at_work && shared.ring.nothing_to_take() == Some(State::Free);
+            }
+            if verdict {
+                break;
+            }
+        }
+        let put = putter.join().expect("putter");
+        closer.join().expect("closer");
+        let rest = shared.drain();
+        assert!(!verdict || rest.is_empty(), "{rest:?} came after the verdict");
+        assert_eq!(got.len() + rest.len(), put as usize);
+    });
+}

@@ -1,0 +1,195 @@
+//! Segments: made, opened, replaced and unlinked so that nobody ever sees a half-made one, and no name outlives its last user.
+//!
+//! ```text
+//!   temporary ---publish---> ALIVE ---unlink(), or the last participant leaves---> UNLINKED   (those attached go on)
+//!   (BUILDING)                  \-----all dead, and a creator renames over it----> DEAD       (nobody attaches any more)
+//!
+//!   locks on the file (OFD, so the kernel drops them with their holder)
+//!   [ head | pulse 0 . pulse 1 . ... pulse n | name byte | cells ]
+//!            ^ one a participant               ^ whoever changes the name
+//!   [ the whole file ....................................... )   whoever judges it dead: conflicts with all of the above
+//! ```
+//!
+//! Invariants:
+//! 1. The name of a segment leads only to files that are complete and stamped ALIVE, or were so when the name last changed.
+//! 2. Whoever changes what a name leads to holds the name byte (as part of the whole file, unless the segment is in use) and has
+//!    looked, after locking, that the name still leads to the file it locked. Only then does it write the state.
+//! 3. The name changes first, the state after it: a process killed in between leaves a segment without a name, which those
+//!    attached go on using, and never a name that leads to a segment which nobody may enter.
+//! 4. A whole file is locked through a description that holds no pulse: a lock never conflicts with those of its own description.
+//! 5. An opener does everything that can fail before it takes a pulse. From then on it either attaches, or finds that the name
+//!    leads elsewhere: a failed open is never the reason why the last one out leaves a name behind.
+//! 6. The mapping begins with a complete [`Head`], the table of `max_participants` entries and the cells of `geometry`, all
+//!    inside its length, zeroed memory or integers of any value: checked before the first [`Segment`] exists.
+
+mod create;
+mod descriptors;
+mod leave;
+mod mapping;
+mod names;
+mod open;
+mod patience;
+mod stamp;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+use crate::atomic::Ordering;
+use crate::error::{CreateError, OpenError};
+use crate::geometry::Geometry;
+use crate::layout::{self, ENTRIES_OFFSET, Entry, Head};
+use descriptors::Descriptor;
+use mapping::Mapping;
+use names::Place;
+use patience::Patience;
+use stamp::Imprint;
+use std::io;
+use std::ptr::NonNull;
+
+/// What a creator wants.
+#[derive(Clone, Debug)]
+pub(crate) struct Spec {
+    /// One of [`layout::kind`].
+    pub kind: u32,
+    pub geometry: Geometry,
+    /// Without module paths; kept up to `TYPE_NAME_BYTES`.
+    pub type_name: String,
+    /// Kept up to `SCHEMA_BYTES`.
+    pub schema: Option<String>,
+    /// 1 to 1023; brought into that range.
+    pub max_participants: u32,
+    pub max_deliveries: u32,
+    pub persist: bool,
+    /// Widens the permissions of 0600.
+    pub mode: Option<u32>,
+    pub lock_memory: bool,
+    pub huge_pages: bool,
+}
+
+/// What an opener expects.
+#[derive(Clone, Debug)]
+pub(crate) struct Expect {
+    /// One of [`layout::kind`].
+    pub kind: u32,
+    pub message_bytes: u64,
+    pub message_align: u64,
+    pub type_name: String,
+    pub schema: Option<String>,
+    pub lock_memory: bool,
+    pub huge_pages: bool,
+    /// Of the one segment that will do.
+    pub nonce: Option<u64>,
+}
+
+/// Why a forked child could not attach.
+#[derive(Debug)]
+pub(crate) enum AttachError {
+    /// Live processes have all entries.
+    Full {
+        max: u32,
+    },
+    /// Another segment has the name, and this one is out of reach or was declared dead.
+    Replaced,
+    Os {
+        call: &'static str,
+        source: io::Error,
+    },
+}
+
+/// A system call that was refused.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    call: &'static str,
+    source: io::Error,
+}
+
+impl From<Refused> for OpenError {
+    fn from(Refused { call, source }: Refused) -> OpenError {
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => OpenError::PermissionDenied,
+            _ => OpenError::Os { call, source },
+        }
+    }
+}
+
+impl From<Refused> for CreateError {
+    fn from(Refused { call, source }: Refused) -> CreateError {
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => CreateError::PermissionDenied,
+            _ => CreateError::Os { call, source },
+        }
+    }
+}
+
+/// An attached segment: its mapping, and a descriptor of our own that carries the pulse.
+///
+/// Dropping it unmaps and closes; it neither unlocks nor unlinks, so that a forked child may drop it. See [`Segment::leave`].
+pub(crate) struct Segment {
+    mapping: Mapping,
+    descriptor: Descriptor,
+    place: Place,
+    imprint: Imprint,
+    lock_memory: bool,
+}
+
+impl Segment {
+    pub fn head(&self) -> &Head {
+        // SAFETY: Invariant 6, and mappings begin at a page, which aligns a Head. It lives as long as `self`.
+        unsafe { self.mapping.base().cast::<Head>().as_ref() }
+    }
+
+    pub fn entries(&self) -> &[Entry] {
+        // SAFETY: Invariant 6: the table lies inside the mapping, at a multiple of an entry's alignment. It lives as long as `self`.
+        unsafe {
+            let table = self.mapping.base().add(ENTRIES_OFFSET as usize).cast::<Entry>();
+            NonNull::slice_from_raw_parts(table, self.imprint.max_participants as usize).as_ref()
+        }
+    }
+
+    /// Cell 0. The cells of [`Segment::geometry`] follow.
+    pub fn cells(&self) -> NonNull<u8> {
+        // SAFETY: Invariant 6: the cells lie inside the mapping.
+        unsafe { self.mapping.base().add(layout::cells_offset(self.imprint.max_participants) as usize) }
+    }
+
+    pub fn geometry(&self) -> Geometry {
+        self.imprint.geometry
+    }
+
+    pub fn nonce(&self) -> u64 {
+        self.imprint.nonce
+    }
+
+    pub fn name(&self) -> &str {
+        self.place.name()
+    }
+
+    pub fn max_deliveries(&self) -> u32 {
+        self.imprint.max_deliveries
+    }
+
+    /// Would an opener who expects this be content with the segment?
+    pub fn check(&self, expect: &Expect) -> Result<(), OpenError> {
+        self.imprint.check(expect)
+    }
+
+    /// From now on the name outlives its last user.
+    pub fn persist(&self) {
+        self.head().stamp.persisted.store(1, Ordering::Release);
+    }
+
+    /// Does another description hold the pulse of this entry? Where the kernel does not say, or the program has closed our descriptor
+    /// and its number leads elsewhere, yes: to take a live process for a dead one does harm, the reverse only delays.
+    pub fn pulse(&self, entry: u32) -> bool {
+        let free = || matches!(self.descriptor.pulse_conflict(entry), Ok(None)) && self.descriptor.is_open();
+        entry < self.imprint.max_participants && !free()
+    }
+}
+
+/// Is the name usable? Says why not.
+fn judge_name(name: &str) -> Result<Place, (String, &'static str)> {
+    match names::fault(name) {
+        Some(why) => Err((name.to_owned(), why)),
+        None => Ok(Place::published(name)),
+    }
+}

@@ -1,0 +1,214 @@
+//! Creating: built under a temporary name, complete when published, never seen before.
+
+use super::descriptors::Descriptor;
+use super::mapping::{Mapping, reserve};
+use super::names::{self, Place};
+use super::stamp::{Imprint, NONCE_OFFSET};
+use super::sweep::{self, Found};
+use super::{Expect, Patience, Refused, Segment, Spec, judge_name, open};
+use crate::atomic::Ordering;
+use crate::error::{CreateError, OpenError};
+use crate::layout::{Head, stamp_state};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+/// The entry of a creator.
+const FIRST_ENTRY: u32 = 0;
+/// A build starts over when a sweep took its temporary, which takes a process stopped for ten seconds at the worst moment.
+const BUILD_ATTEMPTS: u32 = 16;
+/// What `shared_memory` gives, and no `mode` takes away: a forked child must be able to open its own segment.
+const OWNER_MODE: u32 = 0o600;
+const MODE_BITS: u32 = 0o666;
+
+impl Segment {
+    /// Makes a segment and gives it the name, which nobody alive may have, nor anybody dead who asked to keep it.
+    /// Returns it with the entry whose pulse is ours. `init` may run several times, each time on a new segment full of zeros.
+    pub fn create(name: &str, spec: &Spec, mut init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
+        let place = judge_name(name).map_err(|(name, why)| CreateError::BadName { name, why })?;
+        sweep::temporaries();
+        // Looked at before anything is built: a name that is taken should not cost its memory first.
+        drop(replaceable(&place, &mut Patience::new())?);
+        let building = Building::start(&place, spec, &mut init)?;
+        // The build may have taken longer than our patience with others.
+        let mut patience = Patience::new();
+        loop {
+            if building.publish_to_free(&place)? {
+                return Ok(building.published());
+            }
+            if let Some(claim) = replaceable(&place, &mut patience)? {
+                building.publish_over(&place, claim)?;
+                return Ok(building.published());
+            }
+            if patience.ends() {
+                return Err(kept_changing("create (the name kept changing hands)"));
+            }
+        }
+    }
+
+    /// Makes a segment under a name that nobody has, after clearing away what killed users of others left.
+    pub fn create_anonymous(spec: &Spec, init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
+        sweep::anonymous_segments();
+        Segment::create(&names::anonymous()?, spec, init)
+    }
+
+    /// Attaches to the segment of that name, dead or alive, or makes it. The last value is true if it was made.
+    pub fn open_or_create(
+        name: &str,
+        spec: &Spec,
+        expect: &Expect,
+        mut init: impl FnMut(&Segment),
+    ) -> Result<(Segment, u32, bool), CreateError> {
+        let place = judge_name(name).map_err(|(name, why)| CreateError::BadName { name, why })?;
+        let mut building = None;
+        let mut patience = Patience::new();
+        loop {
+            match open::attempt(&place, expect, &mut patience) {
+                Ok(Some((segment, entry))) => return Ok((segment, entry, false)),
+                Ok(None) => Patience::pause(),
+                Err(OpenError::NotFound) => {
+                    let built = match building.take() {
+                        Some(built) => built,
+                        None => {
+                            sweep::temporaries();
+                            let built = Building::start(&place, spec, &mut init)?;
+                            patience = Patience::new();
+                            built
+                        }
+                    };
+                    if built.publish_to_free(&place)? {
+                        let (segment, entry) = built.published();
+                        return Ok((segment, entry, true));
+                    }
+                    building = Some(built);
+                }
+                Err(error) => return Err(error.into()),
+            }
+            if patience.ends() {
+                return Err(kept_changing("open_or_create (the name kept changing hands)"));
+            }
+        }
+    }
+}
+
+fn kept_changing(call: &'static str) -> CreateError {
+    CreateError::Os { call, source: io::ErrorKind::WouldBlock.into() }
+}
+
+/// `Ok(None)`: nothing has the name. An error if it is in use, or wanted by nobody alive but persisted.
+fn replaceable(place: &Place, patience: &mut Patience) -> Result<Option<sweep::Claim>, CreateError> {
+    match sweep::inspect(place, patience)? {
+        Found::Nothing => Ok(None),
+        Found::InUse => Err(CreateError::AlreadyExists { in_use: true }),
+        Found::Dead(claim) if claim.stamp().is_some_and(|stamp| stamp.is_persisted()) => {
+            Err(CreateError::AlreadyExists { in_use: false })
+        }
+        Found::Dead(claim) => Ok(Some(claim)),
+    }
+}
+
+/// A complete segment under a temporary name, its pulse held.
+struct Building {
+    temporary: Temporary,
+    segment: Segment,
+}
+
+/// The temporary name, taken away at drop unless it became a published one.
+struct Temporary {
+    place: Place,
+    published: bool,
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.published {
+            // A sweep may have been here before us.
+            let _ = self.place.unlink();
+        }
+    }
+}
+
+impl Temporary {
+    /// Opens the file and takes the first pulse, which keeps sweeps off for as long as building takes.
+    /// `Ok(None)`: a sweep was faster.
+    fn open_and_hold(&self) -> Result<Option<Descriptor>, CreateError> {
+        let refused = |call| move |source| CreateError::from(Refused { call, source });
+        let descriptor = match Descriptor::open(self.place.path()) {
+            Ok(descriptor) => descriptor,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(refused("open")(source)),
+        };
+        let held = descriptor.lock_pulse(FIRST_ENTRY).map_err(refused("fcntl(F_OFD_SETLK)"))?;
+        // A sweep unlinks with the whole file locked: once our pulse is held, a link that is still there will stay.
+        let linked = descriptor.metadata().map_err(refused("fstat"))?.nlink() > 0;
+        Ok((held && linked).then_some(descriptor))
+    }
+}
+
+impl Building {
+    fn start(place: &Place, spec: &Spec, init: &mut dyn FnMut(&Segment)) -> Result<Building, CreateError> {
+        for _ in 0..BUILD_ATTEMPTS {
+            if let Some(building) = Building::attempt(place, spec, init)? {
+                return Ok(building);
+            }
+        }
+        Err(kept_changing("create (the temporary kept disappearing)"))
+    }
+
+    /// `Ok(None)`: a sweep took the temporary.
+    fn attempt(place: &Place, spec: &Spec, init: &mut dyn FnMut(&Segment)) -> Result<Option<Building>, CreateError> {
+        let imprint = Imprint::of_spec(spec, names::random()?);
+        let bytes = imprint.total_bytes().ok_or_else(|| kept_changing("create (too many bytes)"))?;
+        let temporary = Place::temporary()?;
+        let Some(mapping) = Mapping::create(&temporary.os_id(), bytes)? else { return Ok(None) };
+        let temporary = Temporary { place: temporary, published: false };
+        let Some(descriptor) = temporary.open_and_hold()? else { return Ok(None) };
+        reserve(&descriptor, bytes)?;
+        let refused = |call| move |source| CreateError::from(Refused { call, source });
+        // Written through the descriptor, read through the mapping: both lead to the same file.
+        descriptor.write_at(&imprint.nonce.to_ne_bytes(), NONCE_OFFSET).map_err(refused("write"))?;
+        if mapping.bytes() != bytes || mapping.nonce() != Some(imprint.nonce) {
+            return Ok(None);
+        }
+        mapping.advise(spec.huge_pages);
+        if spec.lock_memory {
+            mapping.lock_in_memory().map_err(|Refused { call, source }| CreateError::Os { call, source })?;
+        }
+        if let Some(mode) = spec.mode {
+            descriptor.set_mode(OWNER_MODE | (mode & MODE_BITS)).map_err(refused("fchmod"))?;
+        }
+        // SAFETY: Invariant 6 of the module above: the file was sized by its imprint, holds zeros and a nonce, and nobody else
+        // maps it yet, so that the reference is the only one.
+        let head = unsafe { mapping.base().cast::<Head>().as_mut() };
+        imprint.write(&mut head.stamp);
+        head.stamp.state.store(stamp_state::BUILDING, Ordering::Relaxed);
+        head.stamp.persisted.store(u32::from(spec.persist), Ordering::Relaxed);
+        let segment = Segment { mapping, descriptor, place: place.clone(), imprint, lock_memory: spec.lock_memory };
+        init(&segment);
+        // Release: whoever sees ALIVE through a mapping sees all that was initialised.
+        segment.head().stamp.state.store(stamp_state::ALIVE, Ordering::Release);
+        Ok(Some(Building { temporary, segment }))
+    }
+
+    /// Publishes under a name that nobody has. `Ok(false)`: somebody has it.
+    fn publish_to_free(&self, place: &Place) -> Result<bool, CreateError> {
+        match self.temporary.place.rename_to_free(place) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(source) => Err(Refused { call: "renameat2(RENAME_NOREPLACE)", source }.into()),
+        }
+    }
+
+    /// Publishes in the place of a dead segment.
+    fn publish_over(&self, place: &Place, dead: sweep::Claim) -> Result<(), CreateError> {
+        self.temporary.place.rename_over(place).map_err(|source| Refused { call: "rename", source })?;
+        dead.mark(stamp_state::DEAD);
+        Ok(())
+    }
+
+    /// The segment, after it was published.
+    fn published(self) -> (Segment, u32) {
+        let Building { mut temporary, segment } = self;
+        temporary.published = true;
+        (segment, FIRST_ENTRY)
+    }
+}

@@ -1,0 +1,169 @@
+//! The mapping: `shared_memory` makes it, and this room knows what that crate hides or leaves out.
+//!
+//! It sizes with `ftruncate` (so a full `/dev/shm` would show as SIGBUS at first touch), unlinks by name when its `owner` flag is
+//! set (a forked child would unlink its parent's segment), has opinions on neither dumps nor paging, and hides its descriptor: which
+//! it closes by number at drop, even if the program closed that number meanwhile and opened something else there.
+//!
+//! Invariants:
+//! 1. The `owner` flag is off from the moment a mapping exists: dropping one unmaps and closes, nothing else.
+//! 2. The mapping stays at its address, with its length, until the drop.
+
+use super::Refused;
+use super::descriptors::{Descriptor, STANDARD_NUMBERS};
+use super::stamp::{NONCE_OFFSET, STAMP_BYTES};
+use crate::error::CreateError;
+use shared_memory::{Shmem, ShmemConf, ShmemError};
+use std::fs::File;
+use std::io;
+use std::ptr::NonNull;
+
+/// Fills a hole in `libc`: make huge pages now, whatever the setting of the system (Linux 6.1).
+const MADV_COLLAPSE: libc::c_int = 25;
+/// Space is reserved in steps, so that a program with a busy interval timer gets on.
+const RESERVE_STEP_BYTES: u64 = 64 << 20;
+const RESERVE_STEP_BYTES_MIN: u64 = 64 << 10;
+
+pub(super) struct Mapping {
+    shmem: Shmem,
+    base: NonNull<u8>,
+}
+
+// SAFETY: a Shmem is an address, a length, a descriptor number and its configuration; nothing of it belongs to a thread.
+unsafe impl Send for Mapping {}
+// SAFETY: its shared methods only read these fields; the memory itself is used through atomics (layout's Invariant 1).
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Makes the object, sparse: nobody may touch it before [`reserve`] succeeded. `Ok(None)`: the name is taken.
+    pub fn create(os_id: &str, bytes: u64) -> Result<Option<Mapping>, Refused> {
+        let size = usize::try_from(bytes).ok().filter(|&size| isize::try_from(size).is_ok());
+        let size = size.ok_or_else(|| Refused { call: "mmap", source: io::Error::from_raw_os_error(libc::ENOMEM) })?;
+        let _occupied = occupy_standard_numbers();
+        match ShmemConf::new().os_id(os_id).size(size).create() {
+            Ok(shmem) => Mapping::disowned(shmem).map(Some),
+            Err(ShmemError::MappingIdExists) => Ok(None),
+            Err(error) => Err(refusal(error)),
+        }
+    }
+
+    /// Maps whatever the name leads to at this moment: the caller compares.
+    pub fn open(os_id: &str) -> Result<Mapping, Refused> {
+        let _occupied = occupy_standard_numbers();
+        ShmemConf::new().os_id(os_id).open().map_err(refusal).and_then(Mapping::disowned)
+    }
+
+    fn disowned(mut shmem: Shmem) -> Result<Mapping, Refused> {
+        shmem.set_owner(false);
+        let base = NonNull::new(shmem.as_ptr());
+        let base = base.ok_or_else(|| Refused { call: "mmap", source: io::Error::from_raw_os_error(libc::EFAULT) })?;
+        Ok(Mapping { shmem, base })
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.shmem.len() as u64
+    }
+
+    /// The nonce as the mapping shows it, to be compared with that of a descriptor.
+    pub fn nonce(&self) -> Option<u64> {
+        // SAFETY: inside the mapping, which begins at a page; the stamp's nonce lies at a multiple of 8.
+        (self.bytes() >= STAMP_BYTES as u64)
+            .then(|| unsafe { self.base.byte_add(NONCE_OFFSET as usize).cast::<u64>().read_volatile() })
+    }
+
+    pub fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// Hints, which the kernel may refuse: no dumps of other processes' messages, and no fault at the first touch of a page.
+    pub fn advise(&self, huge_pages: bool) {
+        self.madvise(libc::MADV_DONTDUMP);
+        if huge_pages {
+            self.madvise(libc::MADV_HUGEPAGE);
+        }
+        self.madvise(libc::MADV_POPULATE_WRITE);
+        if huge_pages {
+            self.madvise(MADV_COLLAPSE);
+        }
+    }
+
+    fn madvise(&self, advice: libc::c_int) {
+        // SAFETY: the range is the whole mapping (Invariant 2), and none of these advices changes its contents.
+        unsafe { libc::madvise(self.base.as_ptr().cast(), self.shmem.len(), advice) };
+    }
+
+    /// Keeps all pages in memory. Not inherited by a forked child.
+    pub fn lock_in_memory(&self) -> Result<(), Refused> {
+        // SAFETY: the range is the whole mapping (Invariant 2).
+        match unsafe { libc::mlock(self.base.as_ptr().cast(), self.shmem.len()) } {
+            0 => Ok(()),
+            _ => Err(Refused { call: "mlock (see RLIMIT_MEMLOCK, ulimit -l)", source: io::Error::last_os_error() }),
+        }
+    }
+}
+
+/// Keeps `shared_memory` from being given number 0, 1 or 2 in a program that closed its standard streams: what is printed there
+/// would be written over the segment. For as long as the result lives; empty in most programs.
+fn occupy_standard_numbers() -> Vec<File> {
+    let is_closed = |number| {
+        // SAFETY: F_GETFD takes no pointers and changes nothing.
+        unsafe { libc::fcntl(number, libc::F_GETFD) == -1 }
+    };
+    // The lowest free number is given first, so that each open fills one of the gaps.
+    (0..STANDARD_NUMBERS).filter(|&number| is_closed(number)).map_while(|_| File::open("/dev/null").ok()).collect()
+}
+
+fn refusal(error: ShmemError) -> Refused {
+    let (call, errno) = match error {
+        ShmemError::MapCreateFailed(errno) => ("shm_open, or mmap of a new segment", errno),
+        ShmemError::MapOpenFailed(errno) => ("shm_open, or mmap of a segment", errno),
+        ShmemError::UnknownOsError(errno) => ("ftruncate", errno),
+        _ => ("shared_memory", 0),
+    };
+    Refused { call, source: io::Error::from_raw_os_error(errno as i32) }
+}
+
+/// Gives the file its memory, or says that there is not enough of it, before anybody touches the mapping.
+pub(super) fn reserve(file: &Descriptor, bytes: u64) -> Result<(), CreateError> {
+    // Asked first, because a `fallocate` that fails half-way takes all memory from others for a moment.
+    let no_space = |free_bytes| CreateError::NoSpace { needed_bytes: bytes, free_bytes };
+    if let Some(free_bytes) = free_bytes(file).filter(|&free_bytes| free_bytes < bytes) {
+        return Err(no_space(free_bytes));
+    }
+    let (mut done, mut step) = (0, RESERVE_STEP_BYTES);
+    while done < bytes {
+        let len = step.min(bytes - done);
+        match allocate(file, done, len) {
+            Ok(()) => done += len,
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINTR) => step = (step / 2).max(RESERVE_STEP_BYTES_MIN),
+                Some(libc::ENOSPC) => return Err(no_space(free_bytes(file).unwrap_or(0))),
+                _ => return Err(CreateError::Os { call: "fallocate", source: error }),
+            },
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure that no touch of the file can fail for lack of space.
+pub(super) fn fill_holes(file: &Descriptor, bytes: u64) -> io::Result<()> {
+    allocate(file, 0, bytes)
+}
+
+fn allocate(file: &Descriptor, offset: u64, len: u64) -> io::Result<()> {
+    // SAFETY: fallocate takes no pointers; a number that leads nowhere is refused.
+    match file.with_number(|number| unsafe { libc::fallocate(number, 0, offset as libc::off_t, len as libc::off_t) })? {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Free space of the file system; `None` if it has no limit of its own, or does not say.
+#[allow(clippy::unnecessary_cast, reason = "these are 32 bits wide on some platforms")]
+fn free_bytes(file: &Descriptor) -> Option<u64> {
+    // SAFETY: statvfs is plain integers, which the call fills.
+    let (refused, space) = unsafe {
+        let mut space: libc::statvfs = std::mem::zeroed();
+        (file.with_number(|number| libc::fstatvfs(number, &mut space)).ok()?, space)
+    };
+    (refused == 0 && space.f_blocks > 0).then(|| (space.f_bavail as u64).saturating_mul(space.f_frsize as u64))
+}

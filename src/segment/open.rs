@@ -1,0 +1,161 @@
+//! Opening: from a name to an attached segment, and from an inherited segment to an attached one.
+
+use super::descriptors::{Conflict, Descriptor};
+use super::mapping::{Mapping, fill_holes};
+use super::names::Place;
+use super::stamp::Imprint;
+use super::sweep::read_stamp;
+use super::{AttachError, Expect, Patience, Refused, Segment, judge_name};
+use crate::atomic::Ordering;
+use crate::error::OpenError;
+use crate::layout::stamp_state;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+/// A full table is looked at this often: some of its pulses may be those of openers who came too late.
+const FULL_SIGHTINGS: u32 = 3;
+/// `st_blocks` counts these.
+const BLOCK_BYTES: u64 = 512;
+
+impl Segment {
+    /// Attaches to a published segment, dead or alive, and returns the entry whose pulse is ours.
+    pub fn open(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
+        let place = judge_name(name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+        let mut patience = Patience::new();
+        loop {
+            if let Some(attached) = attempt(&place, expect, &mut patience)? {
+                return Ok(attached);
+            }
+            if patience.ends() {
+                return Err(OpenError::NotReady);
+            }
+            Patience::pause();
+        }
+    }
+
+    /// Makes a participant of a forked child: a description, a pulse and page tables of its own. Once in each incarnation, by one
+    /// thread at a time.
+    pub fn reattach(&self) -> Result<u32, AttachError> {
+        let os_error = |call| move |source| AttachError::Os { call, source };
+        if !self.descriptor.renew(self.place.path()).map_err(os_error("open"))? {
+            return Err(AttachError::Replaced);
+        }
+        if self.lock_memory {
+            self.mapping.lock_in_memory().map_err(|Refused { call, source }| AttachError::Os { call, source })?;
+        }
+        let max = self.imprint.max_participants;
+        let entry = match take_pulse(&self.descriptor, max, &mut Patience::new()).map_err(os_error("fcntl(F_OFD_SETLK)"))? {
+            Pulse::Of(entry) => entry,
+            Pulse::Full => return Err(AttachError::Full { max }),
+            Pulse::TooLate => return Err(os_error("fcntl(F_OFD_SETLK)")(io::ErrorKind::WouldBlock.into())),
+        };
+        if self.head().stamp.state.load(Ordering::Acquire) == stamp_state::DEAD {
+            let _ = self.descriptor.unlock_pulse(entry);
+            return Err(AttachError::Replaced);
+        }
+        self.mapping.advise(false);
+        Ok(entry)
+    }
+}
+
+/// What became of an attempt to open a name.
+pub(super) fn locate(opened: io::Result<Descriptor>) -> Result<Descriptor, OpenError> {
+    opened.map_err(|source| match source.raw_os_error() {
+        Some(libc::ENOENT) => OpenError::NotFound,
+        // A directory, a symbolic link, a socket: nothing that we made.
+        Some(libc::EISDIR | libc::ELOOP | libc::ENXIO) => OpenError::Corrupted,
+        _ => Refused { call: "open", source }.into(),
+    })
+}
+
+/// `Ok(None)`: the name led elsewhere by the time we were in.
+pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience) -> Result<Option<(Segment, u32)>, OpenError> {
+    let descriptor = locate(Descriptor::open(place.path()))?;
+    let imprint = examine(&descriptor)?;
+    imprint.check(expect)?;
+    let Some(mapping) = map_same(place, &imprint)? else { return Ok(None) };
+    if expect.lock_memory {
+        mapping.lock_in_memory().map_err(|Refused { call, source }| OpenError::Os { call, source })?;
+    }
+    let max = imprint.max_participants;
+    let refused = |source| Refused { call: "fcntl(F_OFD_SETLK)", source };
+    // Invariant 5 of the module above: what can fail has been done.
+    let entry = match take_pulse(&descriptor, max, patience).map_err(refused)? {
+        Pulse::Of(entry) => entry,
+        Pulse::Full => return Err(OpenError::TooManyParticipants { max }),
+        Pulse::TooLate => return Ok(None),
+    };
+    let segment = Segment { mapping, descriptor, place: place.clone(), imprint, lock_memory: expect.lock_memory };
+    // With a pulse in our hand nobody can judge the segment dead, so a name that leads here now led here when we attached.
+    let state = segment.head().stamp.state.load(Ordering::Acquire);
+    let led_here = place.leads_to(segment.descriptor.file());
+    if led_here && state == stamp_state::ALIVE {
+        segment.mapping.advise(expect.huge_pages);
+        return Ok(Some((segment, entry)));
+    }
+    // Nothing to take away: the name is another's, or was put here by hand (Invariants 1 and 3 of the module above).
+    let _ = segment.descriptor.unlock_pulse(entry);
+    if led_here { Err(OpenError::Corrupted) } else { Ok(None) }
+}
+
+/// Reads the stamp through the descriptor: a file that is too short is an error there, and a signal in a mapping.
+fn examine(descriptor: &Descriptor) -> Result<Imprint, OpenError> {
+    let refused = |call| move |source| OpenError::from(Refused { call, source });
+    let file = descriptor.metadata().map_err(refused("fstat"))?;
+    if !file.is_file() {
+        return Err(OpenError::Corrupted);
+    }
+    let stamp = match read_stamp(descriptor) {
+        Ok(stamp) => stamp,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(OpenError::Corrupted),
+        Err(source) => return Err(refused("read")(source)),
+    };
+    let imprint = stamp.imprint(file.len())?;
+    if file.blocks().saturating_mul(BLOCK_BYTES) < file.len() {
+        // No segment is published with holes; a copy made by hand may have some.
+        fill_holes(descriptor, file.len()).map_err(refused("fallocate"))?;
+    }
+    Ok(imprint)
+}
+
+/// Maps the file of the descriptor, or `Ok(None)` if the name leads to another by now.
+fn map_same(place: &Place, imprint: &Imprint) -> Result<Option<Mapping>, OpenError> {
+    let mapping = match Mapping::open(&place.os_id()) {
+        Ok(mapping) => mapping,
+        Err(Refused { source, .. }) if matches!(source.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => return Ok(None),
+        Err(refused) => return Err(refused.into()),
+    };
+    Ok((Some(mapping.bytes()) == imprint.total_bytes() && mapping.nonce() == Some(imprint.nonce)).then_some(mapping))
+}
+
+/// What a search for a free entry came to.
+enum Pulse {
+    Of(u32),
+    /// Participants have them all.
+    Full,
+    /// Somebody held the whole file for longer than our patience.
+    TooLate,
+}
+
+fn take_pulse(descriptor: &Descriptor, max_participants: u32, patience: &mut Patience) -> io::Result<Pulse> {
+    let mut sightings = 0;
+    loop {
+        for entry in 0..max_participants {
+            if descriptor.lock_pulse(entry)? {
+                return Ok(Pulse::Of(entry));
+            }
+        }
+        let mut full = true;
+        for entry in 0..max_participants {
+            full = full && descriptor.pulse_conflict(entry)? == Some(Conflict::Pulse);
+        }
+        sightings = if full { sightings + 1 } else { 0 };
+        if sightings >= FULL_SIGHTINGS {
+            return Ok(Pulse::Full);
+        }
+        if patience.ends() {
+            return Ok(Pulse::TooLate);
+        }
+        Patience::pause();
+    }
+}

@@ -1,0 +1,33 @@
+//! Mutex and condition variable between processes: on futex words and the kernel's word on who is alive (Linux), or on `raw_sync`.
+//!
+//! ```text
+//!   Mutex     free --try_lock--> mine --unlock--> free
+//!             held by another --probe: dead--> mine, and the caller must repair before anything else
+//!                             --probe: alive--> sleep at most 5 ms, look again, until the deadline
+//!   Condvar   look --nothing--> register --look again--> sleep (at most until the slice ends) --> deregister --> look
+//! ```
+//!
+//! Both backends have the same shape: [`Locks`] is what one attached channel keeps, [`Mutex`] and [`Condvar`] borrow it.
+
+#[cfg(not(any(not(target_os = "linux"), shmq_portable_sync)))]
+mod futex;
+#[cfg(any(not(target_os = "linux"), shmq_portable_sync))]
+mod portable;
+
+#[cfg(not(any(not(target_os = "linux"), shmq_portable_sync)))]
+pub(crate) use futex::{Condvar, Locks};
+#[cfg(any(not(target_os = "linux"), shmq_portable_sync))]
+pub(crate) use portable::{Condvar, Locks};
+
+/// How a lock was got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locked {
+    /// Its last holder unlocked it.
+    Clean,
+    /// Its holder died inside: repair before anything else.
+    FromTheDead,
+}
+
+/// The word of a lock that was being unlocked held another id: its holder was taken for dead while it was at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotMine;

@@ -1,0 +1,207 @@
+//! The Linux backend.
+//!
+//! Invariants:
+//! 1. A mutex word is 0 or its holder's id and a waiters bit. Only its holder stores 0; only who saw the holder dead replaces an id.
+//! 2. A sleeper on a mutex has set the waiters bit, and sleeps at most [`LOCK_SLICE_NS`]: a wake lost to a death costs one slice.
+//! 3. A waiter reads the sequence before it registers; registers, runs the heavy barrier, looks, then sleeps on that sequence. A
+//!    notifier changes what is looked at, runs the light barrier, reads the count. So one of them sees the other.
+//! 4. Nothing but speed rests on the waiter count: a count that is too high costs one needless wake, which resets it by a new epoch;
+//!    a waiter takes its count back only in its own epoch.
+
+use super::{Locked, NotMine};
+use crate::layout::{CondvarWords, Head};
+use crate::os::{Barrier, FOREVER_NS, futex_wait, futex_wake, now_ns};
+use crate::participant::{self, Id};
+use crate::segment::Segment;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+/// Longest sleep on a mutex before its holder is probed again.
+const LOCK_SLICE_NS: u64 = 5_000_000;
+/// Looks at a contended lock, with a pause after each, before yielding.
+const LOCK_SPINS: u32 = 32;
+/// Yields before the holder is probed.
+const LOCK_YIELDS: u32 = 8;
+/// Sleep of a waiter that the kernel refuses `membarrier`: a lost wake costs one of these.
+const UNORDERED_SLICE_NS: u64 = 1_000_000;
+
+const WAITERS: u32 = 1;
+
+/// What a channel keeps of its locks: nothing, they are words of the segment.
+#[derive(Debug)]
+pub(crate) struct Locks;
+
+impl Locks {
+    /// Zeroed words are free locks and condition variables without waiters.
+    pub fn initialise(_: &Segment) {}
+
+    pub fn attach(_: &Segment) -> std::io::Result<Locks> {
+        Ok(Locks)
+    }
+
+    #[inline(always)]
+    pub fn put<'a>(&'a self, head: &'a Head) -> Mutex<'a> {
+        Mutex { word: &head.put.lock }
+    }
+
+    #[inline(always)]
+    pub fn get<'a>(&'a self, head: &'a Head) -> Mutex<'a> {
+        Mutex { word: &head.get.lock }
+    }
+
+    #[inline(always)]
+    pub fn not_empty<'a>(&'a self, head: &'a Head) -> Condvar<'a> {
+        Condvar { words: &head.put_notice.not_empty }
+    }
+
+    #[inline(always)]
+    pub fn not_full<'a>(&'a self, head: &'a Head) -> Condvar<'a> {
+        Condvar { words: &head.get_notice.not_full }
+    }
+
+    pub fn all_done<'a>(&'a self, head: &'a Head) -> Condvar<'a> {
+        Condvar { words: &head.rare.all_done }
+    }
+}
+
+/// A mutual exclusion between threads of any processes, which outlives its holder.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mutex<'a> {
+    word: &'a AtomicU32,
+}
+
+fn word_of(id: Id) -> u32 {
+    id.bits() << 1
+}
+
+impl Mutex<'_> {
+    /// Takes the lock if it is free. Acquire: whatever the last holder did under it happened before.
+    #[inline(always)]
+    pub fn try_lock(self, me: Id) -> bool {
+        self.word.compare_exchange(0, word_of(me), Acquire, Relaxed).is_ok()
+    }
+
+    /// Takes the lock, from a dead holder if need be; `None` once `deadline_ns` has passed. Without `sleep` it only spins and yields.
+    #[cold]
+    pub fn lock(self, segment: &Segment, me: Id, deadline_ns: u64, sleep: bool) -> Option<Locked> {
+        let mut looks = 0;
+        // Set once this caller has slept: others may still sleep on the word, and nobody else would know.
+        let mut waiters = 0;
+        loop {
+            let seen = self.word.load(Relaxed);
+            if seen == 0 {
+                if self.word.compare_exchange(0, word_of(me) | waiters, Acquire, Relaxed).is_ok() {
+                    return Some(Locked::Clean);
+                }
+                continue;
+            }
+            if looks < LOCK_SPINS {
+                looks += 1;
+                (0..looks.min(8)).for_each(|_| std::hint::spin_loop());
+                continue;
+            }
+            // A yield on a loaded machine may last several scheduler slices: not close to a deadline.
+            if looks < LOCK_SPINS + LOCK_YIELDS && now_ns().saturating_add(LOCK_SLICE_NS) < deadline_ns {
+                looks += 1;
+                std::thread::yield_now();
+                continue;
+            }
+            let holder = Id::from_bits(seen >> 1);
+            if !holder.is_some_and(|id| participant::is_alive(segment, id, me)) {
+                // Invariant 1. The waiters bit is kept: those who sleep on this word still do.
+                if self.word.compare_exchange(seen, word_of(me) | WAITERS, Acquire, Relaxed).is_ok() {
+                    return Some(Locked::FromTheDead);
+                }
+                continue;
+            }
+            let now = now_ns();
+            if now >= deadline_ns {
+                return None;
+            }
+            if !sleep {
+                if looks < LOCK_SPINS + LOCK_YIELDS {
+                    looks += 1;
+                    std::thread::yield_now();
+                } else {
+                    std::hint::spin_loop();
+                }
+                continue;
+            }
+            if seen & WAITERS == 0 && self.word.compare_exchange(seen, seen | WAITERS, Relaxed, Relaxed).is_err() {
+                continue;
+            }
+            waiters = WAITERS;
+            futex_wait(self.word, seen | WAITERS, deadline_ns.min(now + LOCK_SLICE_NS));
+        }
+    }
+
+    /// Gives the lock back and wakes one sleeper. Release: the next holder sees all that was done under it.
+    #[inline(always)]
+    pub fn unlock(self, me: Id) -> Result<(), NotMine> {
+        let was = self.word.swap(0, Release);
+        if was == word_of(me) { Ok(()) } else { self.unlock_slow(was, me) }
+    }
+
+    #[cold]
+    fn unlock_slow(self, was: u32, me: Id) -> Result<(), NotMine> {
+        futex_wake(self.word, 1);
+        if was & !WAITERS == word_of(me) { Ok(()) } else { Err(NotMine) }
+    }
+
+    /// Is somebody inside, dead or alive?
+    pub fn looks_held(self) -> bool {
+        self.word.load(Acquire) != 0
+    }
+
+    /// Is a live process inside? After a heavy barrier: whoever locks later sees what the caller stored before the barrier.
+    pub fn is_held(self, segment: &Segment, me: Id) -> bool {
+        Id::from_bits(self.word.load(Acquire) >> 1).is_some_and(|id| participant::is_alive(segment, id, me))
+    }
+}
+
+/// A place to sleep until something changes. Needs no mutex: the waiter says what to look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Condvar<'a> {
+    words: &'a CondvarWords,
+}
+
+const COUNT_MASK: u64 = u32::MAX as u64;
+
+impl Condvar<'_> {
+    /// The notifier's look, after the light barrier (Invariant 3).
+    #[inline(always)]
+    pub fn has_waiters(self) -> bool {
+        self.words.waiters.load(Relaxed) & COUNT_MASK != 0
+    }
+
+    /// Wakes `count` waiters, if there are any.
+    #[cold]
+    pub fn wake(self, count: u32) {
+        let waiters = self.words.waiters.load(Relaxed);
+        self.words.sequence.fetch_add(1, Release);
+        if futex_wake(&self.words.sequence, count) == 0 {
+            // Nobody slept: those counted are on their way to or from sleep, or were killed in it (Invariant 4).
+            let next_epoch = (waiters >> 32).wrapping_add(1) << 32;
+            if waiters & COUNT_MASK != 0 && self.words.waiters.compare_exchange(waiters, next_epoch, AcqRel, Relaxed).is_ok() {
+                self.words.sequence.fetch_add(1, Release);
+                futex_wake(&self.words.sequence, u32::MAX);
+            }
+        }
+    }
+
+    /// Sleeps until woken or `until_ns`, unless `ready` after registering (Invariant 3). May return for no reason.
+    pub fn wait(self, barrier: &Barrier, until_ns: u64, ready: &mut dyn FnMut() -> bool) {
+        let sequence = self.words.sequence.load(Acquire);
+        let epoch = self.words.waiters.fetch_add(1, AcqRel) >> 32;
+        let ordered = barrier.heavy();
+        if !ready() {
+            let until_ns = if ordered { until_ns } else { until_ns.min(now_ns() + UNORDERED_SLICE_NS) };
+            debug_assert!(until_ns != FOREVER_NS, "every sleep is cut into slices");
+            futex_wait(&self.words.sequence, sequence, until_ns);
+        }
+        let _ = self.words.waiters.fetch_update(AcqRel, Relaxed, |word| {
+            let mine = word >> 32 == epoch && word & COUNT_MASK != 0;
+            mine.then(|| word - 1)
+        });
+    }
+}

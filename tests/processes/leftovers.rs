@@ -1,0 +1,241 @@
+//! What a process leaves behind that did not leave in good order, and who clears it away.
+
+use crate::support::harness::Case;
+use crate::support::process::{Child, fork, fork_orphan, send_signal, shared_word, wait_for_count};
+use crate::support::{PATIENCE, Rng, segment_exists, unique_name};
+use shmq::{CreateError, GetError, OpenError, Queue};
+use std::process::Command;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::time::Duration;
+
+pub fn cases() -> Vec<Case> {
+    crate::cases![
+        nothing_is_left_of_a_normal_exit,
+        an_exit_without_drop_is_cleared_away_by_the_next_create,
+        a_killed_user_is_cleared_away_by_the_next_create,
+        a_dead_anonymous_queue_is_cleared_away_by_new,
+        a_dead_queue_can_be_opened_with_its_messages,
+        a_dead_persisted_queue_is_not_replaced,
+        creators_killed_at_random_are_in_nobodys_way.leaves_temporaries(),
+        a_child_that_never_calls_does_not_keep_its_dead_parent_alive,
+        an_exec_gives_up_what_was_held,
+        entries_of_the_dead_are_used_again,
+    ]
+}
+
+/// Tells that it has come so far, and waits for its end.
+fn wait_to_be_killed(ready: &AtomicU64) -> ! {
+    ready.store(1, Release);
+    loop {
+        std::thread::sleep(PATIENCE);
+    }
+}
+
+fn nothing_is_left_of_a_normal_exit() {
+    let name = unique_name("normal");
+    let child = fork("a normal program", || {
+        let queue: Queue<u64> = Queue::create(&name, 3).unwrap();
+        queue.put(&1).unwrap();
+        fork("its child", || assert_eq!(queue.get().unwrap(), 1)).expect_success();
+    });
+    child.expect_success();
+    assert!(!segment_exists(&name));
+}
+
+fn an_exit_without_drop_is_cleared_away_by_the_next_create() {
+    let name = unique_name("exit");
+    let child = fork("a program that exits in the middle", || {
+        let queue: Queue<u64> = Queue::create(&name, 3).unwrap();
+        queue.put(&1).unwrap();
+        std::process::exit(0);
+    });
+    child.expect_success();
+    let queue: Queue<u64> = Queue::create(&name, 5).unwrap();
+    assert_eq!((queue.len(), queue.capacity()), (0, 5));
+}
+
+fn a_killed_user_is_cleared_away_by_the_next_create() {
+    let name = unique_name("killed");
+    for round in 0..5 {
+        let ready = shared_word();
+        let child = fork("a user to be killed", || {
+            let queue: Queue<u64> = Queue::create(&name, 3).unwrap();
+            queue.put(&1).unwrap();
+            let _loan = queue.loan().unwrap();
+            let _producer = queue.producer().unwrap();
+            wait_to_be_killed(ready)
+        });
+        wait_for_count("the user to be ready", ready, 1);
+        assert!(matches!(Queue::<u64>::create(&name, 5), Err(CreateError::AlreadyExists { in_use: true })));
+        child.kill();
+        assert!(segment_exists(&name), "nobody could clear it away yet");
+        let queue: Queue<u64> = Queue::create(&name, 5).unwrap();
+        assert_eq!((queue.len(), queue.capacity()), (0, 5), "round {round}");
+        queue.put(&1).unwrap();
+        assert_eq!(queue.get().unwrap(), 1);
+        drop(queue);
+        assert!(!segment_exists(&name));
+    }
+}
+
+fn a_dead_anonymous_queue_is_cleared_away_by_new() {
+    let ready = shared_word();
+    let post = Queue::<[u8]>::builder().capacity_bytes(4096).create().unwrap();
+    let child = fork("a user of an anonymous queue", || {
+        let queue: Queue<u64> = Queue::new(3).unwrap();
+        post.put(queue.name().as_bytes()).unwrap();
+        wait_to_be_killed(ready)
+    });
+    let name = String::from_utf8(post.get_timeout(PATIENCE).unwrap()).unwrap();
+    wait_for_count("the user to be ready", ready, 1);
+    drop(Queue::<u64>::new(1).unwrap());
+    assert!(segment_exists(&name), "somebody uses it");
+    child.kill();
+    drop(Queue::<u64>::new(1).unwrap());
+    assert!(!segment_exists(&name));
+}
+
+fn a_dead_queue_can_be_opened_with_its_messages() {
+    for either in [false, true] {
+        let name = unique_name("dead");
+        let ready = shared_word();
+        let child = fork("the only user", || {
+            let queue: Queue<u64> = Queue::create(&name, 8).unwrap();
+            assert_eq!(queue.put_slice(&[1, 2, 3, 4]).unwrap(), 4);
+            assert_eq!(queue.get().unwrap(), 1);
+            let _lease = queue.lease().unwrap();
+            let _loan = queue.loan().unwrap();
+            queue.put(&5).unwrap();
+            let _consumer = queue.consumer().unwrap();
+            wait_to_be_killed(ready)
+        });
+        wait_for_count("the user to be ready", ready, 1);
+        child.kill();
+        let queue: Queue<u64> = if either { Queue::open_or_create(&name, 99).unwrap() } else { Queue::open(&name).unwrap() };
+        let lease = queue.lease_timeout(PATIENCE).unwrap();
+        assert_eq!((*lease, lease.deliveries(), queue.capacity()), (2, 2, 8));
+        lease.release();
+        for expected in [3, 4, 5] {
+            assert_eq!(queue.get_timeout(PATIENCE).unwrap(), expected);
+        }
+        assert!(matches!(queue.try_get(), Err(GetError::Empty)));
+        assert_eq!(queue.try_put_slice(&[0; 20]).unwrap(), 8);
+        drop(queue);
+        assert!(!segment_exists(&name));
+    }
+}
+
+fn a_dead_persisted_queue_is_not_replaced() {
+    let name = unique_name("kept");
+    let ready = shared_word();
+    let child = fork("a user to be killed", || {
+        let queue = Queue::<u64>::builder().name(&name).capacity(3).persist(true).create().unwrap();
+        queue.put(&7).unwrap();
+        wait_to_be_killed(ready)
+    });
+    wait_for_count("the user to be ready", ready, 1);
+    child.kill();
+    assert!(matches!(Queue::<u64>::create(&name, 5), Err(CreateError::AlreadyExists { in_use: false })));
+    drop(Queue::<u64>::new(1).unwrap());
+    assert_eq!(Queue::<u64>::open(&name).unwrap().get().unwrap(), 7);
+    Queue::<u64>::unlink(&name).unwrap();
+    assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::NotFound)));
+}
+
+fn creators_killed_at_random_are_in_nobodys_way() {
+    let mut rng = Rng::new("killed creators");
+    let name = unique_name("made");
+    for _ in 0..60 {
+        let creators: Vec<Child> = (0..3)
+            .map(|_| {
+                fork("a creator", || {
+                    loop {
+                        match Queue::<u64>::open_or_create(&name, 3) {
+                            Ok(queue) => drop(queue.try_put(&1)),
+                            Err(error) => panic!("{error:?}"),
+                        }
+                    }
+                })
+            })
+            .collect();
+        std::thread::sleep(rng.duration_below(Duration::from_millis(4)));
+        creators.into_iter().for_each(Child::kill);
+        let queue: Queue<u64> = match rng.below(2) {
+            0 => Queue::create(&name, 3).unwrap(),
+            _ => Queue::open_or_create(&name, 3).unwrap(),
+        };
+        while queue.try_get().is_ok() {}
+        assert_eq!(queue.try_put_slice(&[1; 9]).unwrap(), 3);
+        drop(queue);
+        assert!(!segment_exists(&name));
+    }
+}
+
+fn a_child_that_never_calls_does_not_keep_its_dead_parent_alive() {
+    let queue: Queue<u64> = Queue::new(3).unwrap();
+    queue.put(&1).unwrap();
+    let (ready, bystander_pid) = (shared_word(), shared_word());
+    let holder = fork("a holder with a child", || {
+        let _lease = queue.lease().unwrap();
+        let bystander = fork_orphan("a bystander", || -> i32 { wait_to_be_killed(ready) });
+        bystander_pid.store(u64::from(bystander.pid()), Release);
+        std::mem::forget(bystander);
+        loop {
+            std::thread::sleep(PATIENCE);
+        }
+    });
+    wait_for_count("the bystander to run", ready, 1);
+    wait_for_count("the bystander's number", bystander_pid, 1);
+    holder.kill();
+    let bystander = Child::adopted("the bystander", bystander_pid.load(Relaxed) as u32);
+    let lease = queue.lease_timeout(Duration::from_secs(3)).expect("the holder is dead, whoever it has forked");
+    assert_eq!((*lease, lease.deliveries()), (1, 2));
+    bystander.kill();
+}
+
+fn an_exec_gives_up_what_was_held() {
+    let queue: Queue<u64> = Queue::new(3).unwrap();
+    queue.put(&1).unwrap();
+    let ready = shared_word();
+    let mut holder = fork("a holder that becomes another program", || {
+        use std::os::unix::process::CommandExt;
+        let _lease = queue.lease().unwrap();
+        let _producer = queue.producer().unwrap();
+        ready.store(1, Release);
+        let error = Command::new("sleep").arg("60").exec();
+        panic!("exec of sleep: {error}");
+    });
+    wait_for_count("the lease", ready, 1);
+    let lease = queue.lease_timeout(PATIENCE).unwrap();
+    assert_eq!((*lease, lease.deliveries()), (1, 2));
+    queue.put_timeout(&2, PATIENCE).unwrap();
+    assert!(!holder.has_ended());
+    send_signal(holder.pid() as i32, libc::SIGKILL);
+    holder.wait();
+}
+
+fn entries_of_the_dead_are_used_again() {
+    let queue = Queue::<u64>::builder().capacity(3).max_participants(2).create().unwrap();
+    for round in 0..200 {
+        queue.put_timeout(&round, PATIENCE).unwrap();
+        let ready = shared_word();
+        let child = fork("one to be killed", || {
+            let lease = queue.lease_timeout(PATIENCE).unwrap();
+            assert_eq!((*lease, lease.deliveries()), (round, 1));
+            wait_to_be_killed(ready)
+        });
+        wait_for_count("the lease", ready, 1);
+        if round == 0 {
+            assert!(matches!(Queue::<u64>::open(queue.name()), Err(OpenError::TooManyParticipants { max: 2 })));
+        }
+        child.kill();
+        if round % 2 == 0 {
+            // Whoever takes the entry repairs what its predecessor left.
+            let next: Queue<u64> = Queue::open(queue.name()).unwrap();
+            assert_eq!(next.try_get().unwrap(), round);
+        } else {
+            assert_eq!(queue.get_timeout(PATIENCE).unwrap(), round);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What the queue promises between processes: forked ones, unrelated ones, stopped ones and dead ones.
+//!
+//! `main` is single-threaded and forks each case (see `support/harness.rs`). Crashes are not promised by the portable locks:
+//! under `--cfg shmq_portable_sync` those chapters are left out.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod forking;
+mod naming;
+mod space;
+mod traffic;
+mod waiting;
+
+#[cfg(not(shmq_portable_sync))]
+mod deaths;
+#[cfg(not(shmq_portable_sync))]
+mod leftovers;
+#[cfg(not(shmq_portable_sync))]
+mod stepping;
+#[cfg(not(shmq_portable_sync))]
+mod stops;
+#[cfg(not(shmq_portable_sync))]
+mod storm;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, role, name] = &arguments[..] {
+        if role == naming::UNRELATED {
+            return naming::unrelated_program(name);
+        }
+    }
+    let mut cases = traffic::cases();
+    cases.extend(forking::cases());
+    cases.extend(waiting::cases());
+    cases.extend(naming::cases());
+    cases.extend(space::cases());
+    #[cfg(not(shmq_portable_sync))]
+    {
+        cases.extend(leftovers::cases());
+        cases.extend(deaths::cases());
+        cases.extend(stops::cases());
+        cases.extend(stepping::cases());
+        cases.extend(storm::cases());
+    }
+    support::harness::run(&cases)
+}

@@ -1,0 +1,103 @@
+//! A full `/dev/shm` is an error at creation, never a signal at the first touch.
+
+use crate::support::harness::{Case, skip};
+use crate::support::{segment_exists, shm_files, unique_name};
+use shmq::{CreateError, Queue};
+use std::ffi::CString;
+use std::io;
+
+pub fn cases() -> Vec<Case> {
+    crate::cases![a_queue_larger_than_the_file_system_is_refused, a_full_file_system_is_told]
+}
+
+/// Size and free space of `/dev/shm`, in bytes.
+fn size_and_free() -> (u64, u64) {
+    let path = CString::new("/dev/shm").unwrap();
+    // SAFETY: statvfs is plain integers.
+    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a NUL-terminated path, and a struct that the call may write.
+    let result = unsafe { libc::statvfs(path.as_ptr(), &mut found) };
+    assert_eq!(result, 0, "statvfs: {}", io::Error::last_os_error());
+    (found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+}
+
+#[track_caller]
+fn expect_no_space<T: ?Sized>(result: Result<Queue<T>, CreateError>, at_least: u64, size: u64) {
+    match result {
+        Err(CreateError::NoSpace { needed_bytes, free_bytes }) => {
+            assert!(needed_bytes >= at_least, "needs {needed_bytes}, at least {at_least}");
+            assert!(free_bytes <= size && free_bytes < needed_bytes, "{free_bytes} of {size} free, {needed_bytes} needed");
+        }
+        other => panic!("{:?}", other.map(|_| "made")),
+    }
+}
+
+fn a_queue_larger_than_the_file_system_is_refused() {
+    let (size, _) = size_and_free();
+    // Larger than all of it, so that the kernel refuses without giving any: other programs need theirs.
+    let wanted = size + (64 << 20);
+    if size == 0 || wanted > 1 << 45 {
+        skip("/dev/shm has no bound here");
+    }
+    let name = unique_name("too-large");
+    expect_no_space(Queue::<[u8]>::builder().name(&name).capacity_bytes(wanted as usize).create(), wanted, size);
+    expect_no_space(Queue::<[u8]>::builder().name(&name).capacity_bytes(wanted as usize).open_or_create(), wanted, size);
+    expect_no_space(Queue::<u64>::create(&name, (wanted / 8) as usize), wanted, size);
+    expect_no_space(Queue::<[u8]>::builder().capacity_bytes(wanted as usize).create(), wanted, size);
+    assert!(!segment_exists(&name));
+    assert_eq!(shm_files(&format!(".shmq-{}-", std::process::id())), Vec::<String>::new());
+    // The name is as good as before.
+    Queue::<u64>::create(&name, 3).unwrap();
+}
+
+/// A small `/dev/shm` that only this process sees.
+fn enter_small_shm(bytes: u64) -> io::Result<()> {
+    let text = |text: &str| CString::new(text).expect("no NUL");
+    let (none, root, tmpfs, shm, options) =
+        (text("none"), text("/"), text("tmpfs"), text("/dev/shm"), text(&format!("size={bytes},mode=1777")));
+    // SAFETY: unshare takes a number; mount takes NUL-terminated strings that outlive the calls.
+    unsafe {
+        if libc::unshare(libc::CLONE_NEWNS) != 0 && libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let private = libc::MS_REC | libc::MS_PRIVATE;
+        if libc::mount(none.as_ptr(), root.as_ptr(), std::ptr::null(), private, std::ptr::null()) != 0
+            || libc::mount(tmpfs.as_ptr(), shm.as_ptr(), tmpfs.as_ptr(), 0, options.as_ptr().cast()) != 0
+        {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+fn a_full_file_system_is_told() {
+    const SIZE: u64 = 2 << 20;
+    if let Err(error) = enter_small_shm(SIZE) {
+        skip(&format!("no private mount of a small /dev/shm: {error}"));
+    }
+    let everything = || shm_files("");
+    assert_eq!(everything(), Vec::<String>::new());
+    expect_no_space(Queue::<[u8]>::builder().capacity_bytes(4 << 20).create(), 4 << 20, SIZE);
+    assert_eq!(everything(), Vec::<String>::new(), "nothing is left of a failed attempt");
+    let name = unique_name("small");
+    let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(1 << 20).create().unwrap();
+    // The next does not fit beside it.
+    expect_no_space(Queue::<[u8]>::builder().capacity_bytes(1 << 20).create(), 1 << 20, SIZE);
+    assert_eq!(everything(), [format!("shmq.{name}")]);
+    // Others take all that is left: what was given stays given, to its last byte.
+    let hog = vec![1u8; size_and_free().1 as usize];
+    std::fs::write("/dev/shm/hog", &hog).unwrap();
+    assert_eq!(size_and_free().1, 0);
+    for fill in 0..4 {
+        let message = vec![fill; queue.max_len()];
+        queue.put(&message).unwrap();
+        queue.put(&[fill; 100]).unwrap();
+        assert!(queue.get().unwrap() == message && queue.get().unwrap() == [fill; 100]);
+    }
+    expect_no_space(Queue::<u64>::new(1), 1, SIZE);
+    assert_eq!(everything(), ["hog".to_string(), format!("shmq.{name}")]);
+    std::fs::remove_file("/dev/shm/hog").unwrap();
+    Queue::<u64>::new(1).unwrap();
+    drop(queue);
+    assert_eq!(everything(), Vec::<String>::new());
+}

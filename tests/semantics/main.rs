@@ -1,0 +1,51 @@
+//! What the verbs promise, within one process: each module is a chapter of the promises, each test one of them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod batches;
+mod bounds;
+mod closing;
+mod counting;
+mod endpoints;
+mod in_place;
+mod lengths;
+mod names;
+mod timeouts;
+mod types;
+
+use shmq::{Message, Queue};
+use std::time::Duration;
+use support::PATIENCE;
+use support::threads::watch_for_hangs;
+
+/// An anonymous queue for `capacity` messages of one size.
+fn queue<T: Message>(capacity: usize) -> Queue<T> {
+    watch_for_hangs();
+    Queue::new(capacity).unwrap()
+}
+
+/// An anonymous queue for slices, bounded in bytes only.
+fn slices<X>(capacity_bytes: usize) -> Queue<[X]>
+where
+    [X]: Message,
+{
+    watch_for_hangs();
+    Queue::<[X]>::builder().capacity_bytes(capacity_bytes).create().unwrap()
+}
+
+/// Long enough for a call to have gone to sleep, short enough for a test.
+const A_WHILE: Duration = Duration::from_millis(30);
+
+/// Takes all that is there by copy.
+fn drain<T: Message>(queue: &Queue<T>) -> Vec<T::Owned> {
+    std::iter::from_fn(|| match queue.try_get() {
+        Ok(message) => Some(message),
+        Err(shmq::GetError::Empty | shmq::GetError::Closed) => None,
+        Err(error) => panic!("{error}"),
+    })
+    .collect()
+}
+
+/// Bound on calls that need not wait: expired, they have failed.
+const SOON: Duration = PATIENCE;

@@ -1,0 +1,338 @@
+//! Forked children whose status nobody forgets, words that they share, and a look at what a process is doing.
+
+use super::{PATIENCE, wait_at_most, wait_until};
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+}
+
+/// Exit code of a child whose closure panicked, as of a Rust program.
+pub const PANICKED: i32 = 101;
+
+/// A child of this process. Dropping one that was not waited for fails the test.
+#[derive(Debug)]
+pub struct Child {
+    pid: libc::pid_t,
+    what: &'static str,
+    exit: Option<Exit>,
+}
+
+/// Forks a child that runs `run` and exits with 0, or with [`PANICKED`]. What `run` owns is dropped in it, what it borrows is not.
+/// The child dies with its parent.
+pub fn fork(what: &'static str, run: impl FnOnce()) -> Child {
+    fork_with_code(what, || {
+        run();
+        0
+    })
+}
+
+/// As [`fork`], for a child that says its own exit code.
+pub fn fork_with_code(what: &'static str, run: impl FnOnce() -> i32) -> Child {
+    let parent = std::process::id();
+    fork_orphan(what, || {
+        die_with(parent);
+        run()
+    })
+}
+
+/// As [`fork_with_code`], for a child that survives its parent.
+pub fn fork_orphan(what: &'static str, run: impl FnOnce() -> i32) -> Child {
+    std::io::stdout().flush().expect("stdout takes what was printed");
+    // SAFETY: the caller's process is single-threaded (the harness forks each case from a single-threaded main, and cases start no
+    // threads before they fork), so the child may do whatever its parent could.
+    match unsafe { libc::fork() } {
+        -1 => panic!("fork of {what}: {}", std::io::Error::last_os_error()),
+        0 => {
+            register_pid();
+            let code = catch_unwind(AssertUnwindSafe(run)).unwrap_or(PANICKED);
+            exit_now(code)
+        }
+        pid => Child { pid, what, exit: None },
+    }
+}
+
+/// Ends this process without running what its parent left on the stack or registered to be run at exit.
+pub fn exit_now(code: i32) -> ! {
+    let _ = std::io::stdout().flush();
+    // SAFETY: _exit has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// The kernel kills this process when its parent ends.
+pub fn die_with(parent: u32) {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: PR_SET_PDEATHSIG takes a signal number; getppid has no preconditions.
+        let orphaned = unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            libc::getppid() as u32 != parent
+        };
+        if orphaned {
+            exit_now(PANICKED);
+        }
+    }
+    let _ = parent;
+}
+
+/// Orphans among this process's descendants become its children.
+pub fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: PR_SET_CHILD_SUBREAPER takes a flag.
+    unsafe {
+        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1)
+    };
+}
+
+/// What `waitpid` says of a process without waiting: `None` while it runs.
+pub fn poll_exit(pid: libc::pid_t) -> Option<Exit> {
+    let mut status = 0;
+    // SAFETY: `status` is an int that the call may write.
+    match unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } {
+        0 => None,
+        -1 => panic!("waitpid({pid}): {}", std::io::Error::last_os_error()),
+        _ => Some(exit_of(status)),
+    }
+}
+
+fn exit_of(status: libc::c_int) -> Exit {
+    if libc::WIFSIGNALED(status) { Exit::Signal(libc::WTERMSIG(status)) } else { Exit::Code(libc::WEXITSTATUS(status)) }
+}
+
+/// Sends a signal to a process that this process started, or to its own group.
+pub fn send_signal(pid: libc::pid_t, signal: libc::c_int) {
+    // SAFETY: kill takes two numbers.
+    let sent = unsafe { libc::kill(pid, signal) };
+    assert_eq!(sent, 0, "kill({pid}, {signal}): {}", std::io::Error::last_os_error());
+}
+
+impl Child {
+    /// A child that somebody else forked and this process has inherited (see [`adopt_orphans`]).
+    pub fn adopted(what: &'static str, pid: u32) -> Child {
+        Child { pid: pid as libc::pid_t, what, exit: None }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.pid as u32
+    }
+
+    /// Has it ended? Its status is kept.
+    pub fn has_ended(&mut self) -> bool {
+        if self.exit.is_none() {
+            self.exit = poll_exit(self.pid);
+        }
+        self.exit.is_some()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(&mut self) -> Exit {
+        self.wait_at_most(PATIENCE)
+    }
+
+    /// Waits for its end, which must come within `bound`.
+    #[track_caller]
+    pub fn wait_at_most(&mut self, bound: Duration) -> Exit {
+        let (pid, what) = (self.pid, self.what);
+        wait_at_most(bound, &format!("the end of {what} (process {pid})"), || self.has_ended(), || describe_process(pid));
+        self.exit.expect("it has ended")
+    }
+
+    /// Waits for its end, which must be exit code 0.
+    #[track_caller]
+    pub fn expect_success(mut self) {
+        let exit = self.wait();
+        assert_eq!(exit, Exit::Code(0), "{} (process {})", self.what, self.pid);
+    }
+
+    /// Waits for its end, which must be exit code 0 within `bound`.
+    #[track_caller]
+    pub fn expect_success_within(mut self, bound: Duration) {
+        let exit = self.wait_at_most(bound);
+        assert_eq!(exit, Exit::Code(0), "{} (process {})", self.what, self.pid);
+    }
+
+    /// Kills it with SIGKILL and waits until it is gone. It must not have ended before by itself.
+    #[track_caller]
+    pub fn kill(mut self) {
+        assert!(!self.has_ended(), "{} (process {}) ended by itself: {:?}", self.what, self.pid, self.exit);
+        send_signal(self.pid, libc::SIGKILL);
+        let exit = self.wait();
+        assert_eq!(exit, Exit::Signal(libc::SIGKILL), "{} (process {})", self.what, self.pid);
+    }
+
+    /// Kills it, unless it has ended with success already. `true`: it was killed.
+    #[track_caller]
+    pub fn kill_if_running(mut self) -> bool {
+        if !self.has_ended() {
+            send_signal(self.pid, libc::SIGKILL);
+        }
+        self.killed_or_succeeded()
+    }
+
+    /// Waits for its end, which must be success or a SIGKILL that it sent itself. `true`: it was killed.
+    #[track_caller]
+    pub fn killed_or_succeeded(mut self) -> bool {
+        match self.wait() {
+            Exit::Signal(libc::SIGKILL) => true,
+            Exit::Code(0) => false,
+            other => panic!("{} (process {}) ended with {other:?}", self.what, self.pid),
+        }
+    }
+
+    /// Stops it, wherever it is, and waits until it stands still.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        send_signal(self.pid, libc::SIGSTOP);
+        assert!(self.wait_for_stop(), "{} (process {}) ended instead of stopping: {:?}", self.what, self.pid, self.exit);
+    }
+
+    /// Waits until it stands still, stopped or traced. `false`: it has ended.
+    pub fn wait_for_stop(&mut self) -> bool {
+        let mut status = 0;
+        // SAFETY: `status` is an int that the call may write.
+        let found = unsafe { libc::waitpid(self.pid, &mut status, libc::WUNTRACED) };
+        assert_eq!(found, self.pid, "waitpid: {}", std::io::Error::last_os_error());
+        if !libc::WIFSTOPPED(status) {
+            self.exit = Some(exit_of(status));
+        }
+        self.exit.is_none()
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        send_signal(self.pid, libc::SIGCONT);
+    }
+
+    /// Waits until it sleeps in the kernel, as a blocked call does that has given up spinning.
+    #[track_caller]
+    pub fn wait_until_asleep(&mut self) {
+        let (pid, what) = (self.pid, self.what);
+        let mut asleep = 0;
+        wait_until(
+            &format!("{what} (process {pid}) to sleep"),
+            || {
+                assert!(!self.has_ended(), "{what} (process {pid}) ended: {:?}", self.exit);
+                // One look may catch a nap on the way (a page fault, a contended lock).
+                asleep = if is_asleep(pid) { asleep + 1 } else { 0 };
+                asleep >= 3
+            },
+            || describe_process(pid),
+        );
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.exit.is_none() {
+            // SAFETY: a child of this process that was not waited for, so the number is still its own.
+            unsafe {
+                libc::kill(self.pid, libc::SIGKILL);
+                libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+            }
+            assert!(std::thread::panicking(), "nobody waited for {} (process {})", self.what, self.pid);
+        }
+    }
+}
+
+/// Waits for all of them, which must exit with 0.
+#[track_caller]
+pub fn expect_all_succeed(children: Vec<Child>) {
+    for child in children {
+        child.expect_success();
+    }
+}
+
+/// Zeroed words that this process and the children that it forks later share.
+pub fn shared_words(count: usize) -> &'static [AtomicU64] {
+    let bytes = count * size_of::<AtomicU64>();
+    // SAFETY: a new anonymous mapping at an address of the kernel's choice.
+    let start = unsafe {
+        libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANON, -1, 0)
+    };
+    assert_ne!(start, libc::MAP_FAILED, "mmap of {bytes} bytes: {}", std::io::Error::last_os_error());
+    // SAFETY: zeroed, aligned to a page, `bytes` long, never unmapped; zeroes are atomics of 0.
+    unsafe { std::slice::from_raw_parts(start.cast(), count) }
+}
+
+/// One shared word.
+pub fn shared_word() -> &'static AtomicU64 {
+    &shared_words(1)[0]
+}
+
+/// Waits until a shared word holds `value` or more.
+#[track_caller]
+pub fn wait_for_count(what: &str, word: &AtomicU64, value: u64) {
+    wait_until(what, || word.load(Ordering::Acquire) >= value, || format!("{} of {value}", word.load(Ordering::Acquire)));
+}
+
+/// Pids of a case and its children: temporaries of theirs may not stay.
+static PIDS: std::sync::OnceLock<&'static [AtomicU64]> = std::sync::OnceLock::new();
+
+/// Makes the table; the first word counts.
+pub fn keep_pids() {
+    PIDS.get_or_init(|| shared_words(1 << 16));
+}
+
+/// Notes this process.
+pub fn register_pid() {
+    if let Some(table) = PIDS.get() {
+        let place = table[0].fetch_add(1, Ordering::Relaxed) as usize + 1;
+        if let Some(entry) = table.get(place) {
+            entry.store(u64::from(std::process::id()), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Takes all that were noted.
+pub fn take_pids() -> Vec<u32> {
+    let Some(table) = PIDS.get() else { return Vec::new() };
+    let count = (table[0].swap(0, Ordering::Relaxed) as usize).min(table.len() - 1);
+    table[1..=count].iter().map(|entry| entry.swap(0, Ordering::Relaxed) as u32).collect()
+}
+
+/// The state letter and the process group that the kernel reports.
+pub fn state_and_group(pid: libc::pid_t) -> Option<(char, libc::pid_t)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let group = fields.nth(1)?.parse().ok()?;
+    Some((state, group))
+}
+
+/// Does it sleep in the kernel?
+pub fn is_asleep(pid: libc::pid_t) -> bool {
+    matches!(state_and_group(pid), Some(('S', _)))
+}
+
+/// What a process is doing, for people.
+pub fn describe_process(pid: libc::pid_t) -> String {
+    let read =
+        |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default().trim().replace('\n', " < ");
+    match state_and_group(pid) {
+        None => format!("process {pid}: gone"),
+        Some((state, _)) => {
+            format!(
+                "process {pid}: state {state}, wchan {:?}, syscall {:?}, stack {:?}",
+                read("wchan"),
+                read("syscall"),
+                read("stack")
+            )
+        }
+    }
+}
+
+/// Occupies a processor until a word is set.
+pub fn burn_until(stop: &AtomicU64) {
+    let end = Instant::now() + 4 * PATIENCE;
+    while stop.load(Ordering::Relaxed) == 0 && Instant::now() < end {
+        std::hint::spin_loop();
+    }
+}

@@ -1,0 +1,77 @@
+//! Threads that block: known to be asleep before a test goes on, and waited for with a bound.
+
+use super::{PATIENCE, wait_until};
+use std::sync::Once;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A thread that was seen asleep in what it was asked to do.
+pub struct Sleeper<R> {
+    what: &'static str,
+    thread: JoinHandle<R>,
+}
+
+/// Starts a thread, and returns once it sleeps in the kernel (or has finished).
+#[track_caller]
+pub fn start_and_wait_until_asleep<R: Send + 'static>(
+    what: &'static str,
+    run: impl FnOnce() -> R + Send + 'static,
+) -> Sleeper<R> {
+    let (tell, told) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        // SAFETY: gettid has no preconditions.
+        tell.send(unsafe { libc::gettid() }).expect("the starter waits for it");
+        run()
+    });
+    let tid = told.recv().expect("the thread tells its number first");
+    let sleeper = Sleeper { what, thread };
+    let mut asleep = 0;
+    wait_until(
+        what,
+        || {
+            // One look may catch a nap on the way (a page fault, a contended lock).
+            asleep = if is_asleep(tid) { asleep + 1 } else { 0 };
+            asleep >= 3 || sleeper.thread.is_finished()
+        },
+        || format!("thread {tid} is awake"),
+    );
+    sleeper
+}
+
+impl<R> Sleeper<R> {
+    /// Did it come back already?
+    pub fn has_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// What it came back with.
+    #[track_caller]
+    pub fn join(self) -> R {
+        let thread = self.thread;
+        wait_until(self.what, || thread.is_finished(), || "still blocked".to_string());
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+fn is_asleep(tid: libc::pid_t) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")) else { return false };
+    stat.rfind(')').is_some_and(|end| stat[end + 1..].trim_start().starts_with('S'))
+}
+
+/// Ends the whole binary if a test hangs: libtest would wait for ever.
+pub fn watch_for_hangs() {
+    static WATCHING: Once = Once::new();
+    WATCHING.call_once(|| {
+        std::thread::spawn(|| {
+            std::thread::sleep(4 * PATIENCE + Duration::from_secs(30));
+            let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+            let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+            eprintln!(
+                "a test hangs; threads (named after their tests): {:?}",
+                names.map(|name| name.trim().to_string()).collect::<Vec<_>>()
+            );
+            std::process::abort();
+        });
+    });
+}
