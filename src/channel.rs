@@ -37,11 +37,11 @@ pub use wait::Patience;
 use crate::error::{GetError, PutError};
 use crate::geometry::{Cell, Geometry};
 use crate::layout::{GetSide, Head, PutSide};
+use crate::lock::{Condvar, Locks};
 use crate::os::{Barrier, Incarnation};
 use crate::participant::{self, Id};
 use crate::ring::{Memory, Owner, Ring};
 use crate::segment::Segment;
-use crate::sync::{Condvar, Locks};
 use crate::wait_strategy::WaitStrategy;
 use std::fmt;
 use std::io;
@@ -233,7 +233,7 @@ impl Channel {
         }
     }
 
-    /// Wakes `count` getters after a commit. The barrier orders the commit before the look at the count (sync, Invariant 3).
+    /// Wakes `count` getters after a commit. The barrier orders the commit before the look at the count (lock, Invariant 3).
     #[inline(always)]
     fn notify_not_empty(&self, count: u32) {
         self.barrier.light();

@@ -19,6 +19,8 @@ mod error;
 #[cfg(not(loom))]
 mod guard;
 #[cfg(not(loom))]
+mod lock;
+#[cfg(not(loom))]
 mod message;
 #[cfg(not(loom))]
 mod os;
@@ -30,8 +32,6 @@ pub mod process;
 mod queue;
 #[cfg(not(loom))]
 mod segment;
-#[cfg(not(loom))]
-mod sync;
 #[cfg(not(loom))]
 mod wait_strategy;
 

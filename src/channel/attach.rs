@@ -2,11 +2,11 @@
 
 use super::{Channel, Failure, Mapped};
 use crate::error::{CreateError, OpenError};
+use crate::lock::Locks;
 use crate::os::{Barrier, Incarnation, on_fork};
 use crate::participant::{self, Id};
 use crate::ring::Ring;
 use crate::segment::{AttachError, Expect, Segment, Spec};
-use crate::sync::Locks;
 use crate::wait_strategy::WaitStrategy;
 use std::cell::UnsafeCell;
 use std::io;

@@ -5,10 +5,10 @@ use super::wait::{Pause, Waiter};
 use super::{Channel, Failure, Mapped, Patience, SMALL_COPY_BYTES};
 use crate::error::GetError;
 use crate::geometry::Cell;
+use crate::lock::Locked;
 use crate::os::now_ns;
 use crate::participant::Id;
 use crate::ring::{Front, Header, Record, Ring, State};
-use crate::sync::Locked;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// A record that this process reads in place.

@@ -95,7 +95,7 @@ impl Channel {
         let owner = Id::from_bits(self.head().get.owner.load(Acquire));
         let stepped = if owner.is_some_and(|owner| self.is_alive(owner, me)) {
             Ok(false)
-        } else if (owner.is_some() || locked == crate::sync::Locked::FromTheDead) && self.repair_get_side(me).is_err() {
+        } else if (owner.is_some() || locked == crate::lock::Locked::FromTheDead) && self.repair_get_side(me).is_err() {
             Err(Corrupted)
         } else {
             self.step_head(me)

@@ -1,8 +1,8 @@
 //! Waiting: look, spin, yield, sleep in slices, until the deadline.
 
 use super::Channel;
+use crate::lock::Condvar;
 use crate::os::{FOREVER_NS, now_ns};
-use crate::sync::Condvar;
 use crate::wait_strategy::WaitStrategy;
 use crossbeam_utils::Backoff;
 use std::sync::atomic::Ordering::Relaxed;
