@@ -21,6 +21,7 @@ mod attach;
 mod done;
 mod endpoint;
 mod get;
+mod lane;
 mod put;
 mod recover;
 mod typed;
@@ -28,7 +29,8 @@ mod wait;
 
 pub(crate) use done::JOIN_FOREVER;
 pub use done::Stats;
-pub(crate) use endpoint::{Side, Tenure};
+pub(crate) use endpoint::Side;
+pub use endpoint::Tenure;
 pub(crate) use get::LeasedRecord;
 pub(crate) use put::ClaimedRecord;
 pub use recover::RecoveryReport;
@@ -105,19 +107,11 @@ impl Memory for Mapped {
     }
 
     #[inline(always)]
-    fn will_write(&self, cell: Cell) {
-        let record = self.record(cell);
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch is a hint: it reads and writes nothing that the program can see, and cannot fault.
-        unsafe {
-            std::arch::asm!("prefetchw [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
-        };
-        #[cfg(target_arch = "aarch64")]
-        // SAFETY: as above.
-        unsafe {
-            std::arch::asm!("prfm pstl1keep, [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
-        };
-        let _ = record;
+    fn will_write(&self, first: Cell, count: u64) {
+        let from = self.record(first);
+        for offset in (0..count as usize * self.cell_bytes).step_by(CACHE_LINE_BYTES) {
+            will_write(from.wrapping_add(offset));
+        }
     }
 
     #[inline(always)]
@@ -125,6 +119,25 @@ impl Memory for Mapped {
         // SAFETY: Invariant 2; cells of slice rings have 16 bytes or more (Geometry), which only they ask for.
         unsafe { &*self.record(cell).add(8).cast() }
     }
+}
+
+/// Of all processors that this runs on, as far as prefetching cares.
+const CACHE_LINE_BYTES: usize = 64;
+
+/// Asks for the cache line there, to write to it soon. Any address will do.
+#[inline(always)]
+fn will_write(record: *mut u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint: it reads and writes nothing that the program can see, and cannot fault.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
+    };
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
+    };
+    let _ = record;
 }
 
 /// One attached segment. Shared by the handles, guards and endpoints of a process.
@@ -138,6 +151,8 @@ pub struct Channel {
     max_deliveries: u32,
     /// When a caller of this process last looked after the dead, for those who never wait as long as a slice.
     looked_ns: AtomicU64,
+    /// Messages taken when a getter of this process last found nothing.
+    caught_up_at: AtomicU64,
     locks: Locks,
     segment: Segment,
 }

@@ -29,6 +29,40 @@ impl Cell {
     pub fn index(self) -> u64 {
         self.0
     }
+
+    /// That many cells further; the caller knows that the ring does not end before.
+    #[inline(always)]
+    pub fn plus(self, cells: u64) -> Cell {
+        Cell(self.0 + cells)
+    }
+}
+
+/// How records of one size lie in their ring: one cell each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SizedShape {
+    pub cell_bytes: u64,
+    /// From a record's first byte to its payload.
+    pub payload_offset: u64,
+}
+
+impl SizedShape {
+    /// For a message type whose size and alignment were found fit for a ring.
+    pub const fn of<T>() -> SizedShape {
+        match SizedShape::new(size_of::<T>() as u64, align_of::<T>() as u64) {
+            Some(shape) => shape,
+            None => SizedShape { cell_bytes: 0, payload_offset: 0 },
+        }
+    }
+
+    /// `None` if no ring could have such cells.
+    const fn new(message_bytes: u64, message_align: u64) -> Option<SizedShape> {
+        let payload_offset = if message_align > SIZED_HEADER_BYTES { message_align } else { SIZED_HEADER_BYTES };
+        if message_bytes > MAX_MESSAGE_BYTES || message_align > PAGE_ALIGN {
+            return None;
+        }
+        let cell_bytes = (message_bytes + payload_offset).next_multiple_of(payload_offset);
+        if cell_bytes > MAX_RING_BYTES { None } else { Some(SizedShape { cell_bytes, payload_offset }) }
+    }
 }
 
 /// Shape of a ring.
@@ -53,12 +87,7 @@ pub(crate) struct Geometry {
 impl Geometry {
     /// A ring for `capacity` messages of one size. `Err` is the largest capacity possible.
     pub fn sized(message_bytes: u64, message_align: u64, capacity: u64) -> Result<Geometry, u64> {
-        let payload_offset = SIZED_HEADER_BYTES.max(message_align);
-        let cell_bytes = message_bytes
-            .checked_add(payload_offset)
-            .and_then(|bytes| bytes.checked_next_multiple_of(payload_offset))
-            .filter(|&bytes| bytes <= MAX_RING_BYTES && message_bytes <= MAX_MESSAGE_BYTES && message_align <= PAGE_ALIGN)
-            .ok_or(0u64)?;
+        let SizedShape { cell_bytes, payload_offset } = SizedShape::new(message_bytes, message_align).ok_or(0u64)?;
         let largest = (MAX_RING_BYTES / cell_bytes).saturating_sub(1);
         if capacity == 0 || capacity > largest {
             return Err(largest);
@@ -124,6 +153,12 @@ impl Geometry {
         self.index_mask = self.cells.next_power_of_two() - 1;
         self.cell_shift = self.cell_bytes.trailing_zeros();
         self
+    }
+
+    /// The bits of a position that are its index.
+    #[inline(always)]
+    pub fn index_mask(&self) -> u64 {
+        self.index_mask
     }
 
     /// All cells, in bytes.

@@ -45,16 +45,17 @@ pub trait Message: TryFromBytes + IntoBytes + Immutable + KnownLayout + sealed::
     #[doc(hidden)]
     fn pointer(payload: *mut u8, length: usize) -> *mut Self;
     #[doc(hidden)]
-    fn send<const OWNED: bool>(
-        &self,
-        channel: &sealed::Channel,
-        me: Option<sealed::Id>,
-        patience: sealed::Patience,
-    ) -> Result<(), PutError>;
+    fn send(&self, channel: &sealed::Channel, patience: sealed::Patience) -> Result<(), PutError>;
+    /// `send` by the endpoint that owns the put side.
     #[doc(hidden)]
-    fn receive<const OWNED: bool>(
+    fn send_held(&self, channel: &sealed::Channel, tenure: &sealed::Tenure, patience: sealed::Patience) -> Result<(), PutError>;
+    #[doc(hidden)]
+    fn receive(channel: &sealed::Channel, patience: sealed::Patience) -> Result<Self::Owned, GetError>;
+    /// `receive` by the endpoint that owns the get side.
+    #[doc(hidden)]
+    fn receive_held(
         channel: &sealed::Channel,
-        me: Option<sealed::Id>,
+        tenure: &sealed::Tenure,
         patience: sealed::Patience,
     ) -> Result<Self::Owned, GetError>;
 }
@@ -72,22 +73,23 @@ impl<T: TryFromBytes + IntoBytes + Immutable + KnownLayout> Message for T {
     }
 
     #[inline(always)]
-    fn send<const OWNED: bool>(
-        &self,
-        channel: &sealed::Channel,
-        me: Option<sealed::Id>,
-        patience: sealed::Patience,
-    ) -> Result<(), PutError> {
-        channel.put_value::<OWNED, T>(me, self, patience)
+    fn send(&self, channel: &sealed::Channel, patience: sealed::Patience) -> Result<(), PutError> {
+        channel.put_value::<false, T>(None, self, patience)
     }
 
     #[inline(always)]
-    fn receive<const OWNED: bool>(
-        channel: &sealed::Channel,
-        me: Option<sealed::Id>,
-        patience: sealed::Patience,
-    ) -> Result<T, GetError> {
-        channel.get_value::<OWNED, T>(me, patience)
+    fn send_held(&self, channel: &sealed::Channel, tenure: &sealed::Tenure, patience: sealed::Patience) -> Result<(), PutError> {
+        channel.put_held::<T>(tenure, self, patience)
+    }
+
+    #[inline(always)]
+    fn receive(channel: &sealed::Channel, patience: sealed::Patience) -> Result<T, GetError> {
+        channel.get_value::<false, T>(None, patience)
+    }
+
+    #[inline(always)]
+    fn receive_held(channel: &sealed::Channel, tenure: &sealed::Tenure, patience: sealed::Patience) -> Result<T, GetError> {
+        channel.get_held::<T>(tenure, patience)
     }
 }
 
@@ -107,29 +109,29 @@ impl<X: FromBytes + IntoBytes + Immutable + KnownLayout> Message for [X] {
     }
 
     #[inline(always)]
-    fn send<const OWNED: bool>(
-        &self,
-        channel: &sealed::Channel,
-        me: Option<sealed::Id>,
-        patience: sealed::Patience,
-    ) -> Result<(), PutError> {
-        channel.put_elements::<OWNED, X>(me, self, patience)
+    fn send(&self, channel: &sealed::Channel, patience: sealed::Patience) -> Result<(), PutError> {
+        channel.put_elements::<false, X>(None, self, patience)
     }
 
     #[inline(always)]
-    fn receive<const OWNED: bool>(
-        channel: &sealed::Channel,
-        me: Option<sealed::Id>,
-        patience: sealed::Patience,
-    ) -> Result<Vec<X>, GetError> {
-        channel.get_vec::<OWNED, X>(me, patience)
+    fn send_held(&self, channel: &sealed::Channel, tenure: &sealed::Tenure, patience: sealed::Patience) -> Result<(), PutError> {
+        channel.put_elements::<true, X>(channel.tenant(tenure)?, self, patience)
+    }
+
+    #[inline(always)]
+    fn receive(channel: &sealed::Channel, patience: sealed::Patience) -> Result<Vec<X>, GetError> {
+        channel.get_vec::<false, X>(None, patience)
+    }
+
+    #[inline(always)]
+    fn receive_held(channel: &sealed::Channel, tenure: &sealed::Tenure, patience: sealed::Patience) -> Result<Vec<X>, GetError> {
+        channel.get_vec::<true, X>(channel.tenant(tenure)?, patience)
     }
 }
 
 /// What the hidden methods of [`Message`] speak of. Nobody outside can name it, so nobody outside can implement `Message`.
 pub(crate) mod sealed {
-    pub use crate::channel::{Channel, Patience};
-    pub use crate::participant::Id;
+    pub use crate::channel::{Channel, Patience, Tenure};
 
     pub trait Sealed {}
     impl<T> Sealed for T {}

@@ -273,7 +273,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         put, try_put, put_timeout, put_deadline, none: "Full",
-        |self, patience, v: &T| -> Result<(), PutError> { v.send::<false>(&self.channel, None, patience) }
+        |self, patience, v: &T| -> Result<(), PutError> { v.send(&self.channel, patience) }
     }
 
     verbs! {
@@ -293,7 +293,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
-        |self, patience| -> Result<T::Owned, GetError> { T::receive::<false>(&self.channel, None, patience) }
+        |self, patience| -> Result<T::Owned, GetError> { T::receive(&self.channel, patience) }
     }
 
     verbs! {

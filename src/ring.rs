@@ -63,8 +63,9 @@ pub(crate) trait Memory {
     fn header(&self, cell: Cell) -> &AtomicU64;
     /// Second word of it, in slice rings only.
     fn sequence(&self, cell: Cell) -> &AtomicU64;
-    /// A hint that the record at `cell` will be written soon: several cache lines can then cross at a time.
-    fn will_write(&self, _cell: Cell) {}
+    /// A hint that `count` cells from `first` on, which do not reach beyond the ring's end, will be written soon: several cache lines
+    /// can then cross at a time.
+    fn will_write(&self, _first: Cell, _count: u64) {}
 }
 
 /// A ring over some memory. Copied into each fast path, so that what never changes stays in registers while atomics are stored.

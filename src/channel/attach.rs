@@ -164,6 +164,7 @@ impl Channel {
             strategy,
             max_deliveries: segment.max_deliveries(),
             looked_ns: AtomicU64::new(0),
+            caught_up_at: AtomicU64::new(0),
             locks,
             segment,
         });

@@ -5,6 +5,7 @@
 //!                                            \--owner dies--> whoever locks next: repair, busy 0, owner 0
 //! ```
 
+use super::lane::Lane;
 use super::{Channel, Failure, Patience};
 use crate::participant::Id;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -17,10 +18,11 @@ pub(crate) enum Side {
 }
 
 /// The right to be the only one on a side.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tenure {
-    pub me: Id,
-    incarnation: u32,
+#[derive(Debug)]
+pub struct Tenure {
+    pub(super) me: Id,
+    pub(super) incarnation: u32,
+    pub(super) lane: Lane,
     side: Side,
 }
 
@@ -40,7 +42,7 @@ impl Channel {
                 self.exit_get::<false>(me)?;
             }
         }
-        Ok(Tenure { me, incarnation: self.incarnation(), side })
+        Ok(Tenure { me, incarnation: self.incarnation(), lane: Lane::default(), side })
     }
 
     /// The endpoint's id, unless it was made before a fork.

@@ -139,7 +139,8 @@ impl Channel {
         };
         // A copy: what never changes stays in registers while atomics are stored. So it must not meet a call that is not inlined.
         let ring = self.ring;
-        let mut looks = self.early_looks(patience);
+        // An endpoint has looked along its lane already.
+        let mut looks = if OWNED && SIZED { 0 } else { self.early_looks(patience) };
         loop {
             if self.try_enter_get::<OWNED>(&ring, me) {
                 let mut got = None;
@@ -155,6 +156,9 @@ impl Channel {
                     return Ok(result);
                 }
                 exited?;
+            }
+            if looks > 0 {
+                self.let_messages_gather(&ring);
             }
             // A message that is on its way arrives sooner here than through the slow path.
             while looks > 0 && ring.head_is_free() {

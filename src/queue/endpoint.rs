@@ -6,7 +6,6 @@ use crate::channel::{Channel, Side, Tenure};
 use crate::error::{GetError, PutError};
 use crate::guard::{Lease, Loan};
 use crate::message::Message;
-use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -26,10 +25,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// ```
 pub struct Producer<T: ?Sized> {
     channel: Arc<Channel>,
+    /// Its cells also make this one thread at a time.
     tenure: Tenure,
     carries: PhantomData<fn() -> Box<T>>,
-    /// One thread at a time.
-    not_sync: PhantomData<Cell<u64>>,
 }
 
 /// The get side of a queue, held by one owner: no lock per message. Dropping it frees the side.
@@ -37,23 +35,22 @@ pub struct Producer<T: ?Sized> {
 /// Made by [`Queue::consumer`](crate::Queue::consumer); otherwise as [`Producer`].
 pub struct Consumer<T: ?Sized> {
     channel: Arc<Channel>,
+    /// Its cells also make this one thread at a time.
     tenure: Tenure,
     carries: PhantomData<fn() -> Box<T>>,
-    /// One thread at a time.
-    not_sync: PhantomData<Cell<u64>>,
 }
 
 impl<T: ?Sized> Producer<T> {
     pub(super) fn new(channel: Arc<Channel>) -> Result<Producer<T>, PutError> {
         let tenure = channel.acquire(Side::Put)?;
-        Ok(Producer { channel, tenure, carries: PhantomData, not_sync: PhantomData })
+        Ok(Producer { channel, tenure, carries: PhantomData })
     }
 }
 
 impl<T: ?Sized> Consumer<T> {
     pub(super) fn new(channel: Arc<Channel>) -> Result<Consumer<T>, GetError> {
         let tenure = channel.acquire(Side::Get)?;
-        Ok(Consumer { channel, tenure, carries: PhantomData, not_sync: PhantomData })
+        Ok(Consumer { channel, tenure, carries: PhantomData })
     }
 }
 
@@ -65,7 +62,7 @@ impl<T: ?Sized + Message> Producer<T> {
         /// As there, and [`PutError::Inherited`] after `fork`.
         put, try_put, put_timeout, put_deadline, none: "Full",
         |self, patience, v: &T| -> Result<(), PutError> {
-            v.send::<true>(&self.channel, self.channel.tenant(&self.tenure)?, patience)
+            v.send_held(&self.channel, &self.tenure, patience)
         }
     }
 }
@@ -121,7 +118,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// As there, and [`GetError::Inherited`] after `fork`.
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, patience| -> Result<T::Owned, GetError> {
-            T::receive::<true>(&self.channel, self.channel.tenant(&self.tenure)?, patience)
+            T::receive_held(&self.channel, &self.tenure, patience)
         }
     }
 
