@@ -30,7 +30,7 @@ pub struct Stats {
     pub bytes_put: u64,
     /// Payload bytes of `gets`.
     pub bytes_got: u64,
-    /// Leases of messages that were delivered before.
+    /// Deliveries, by copy or by lease, of messages that came back: part of `gets`.
     pub redelivered: u64,
     /// Loans dropped without commit, or whose holder died.
     pub aborted: u64,
