@@ -338,7 +338,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// While it lives, putting through any [`Queue`] and a second `producer` report `Held` at once. If its process dies, the side is free.
     ///
     /// # Errors
-    /// [`PutError::Held`]; [`PutError::Busy`] if a stopped process is in the middle of a put.
+    /// [`PutError::Held`]; [`PutError::Busy`] if a process in the middle of a put does not get on for 0.1 s (it is stopped or starved).
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(16)?;
@@ -356,7 +356,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// While it lives, getting through any [`Queue`] and a second `consumer` report `Held` at once. If its process dies, the side is free.
     ///
     /// # Errors
-    /// [`GetError::Held`]; [`GetError::Busy`] if a stopped process is in the middle of a get.
+    /// [`GetError::Held`]; [`GetError::Busy`] if a process in the middle of a get does not get on for 0.1 s (it is stopped or starved).
     pub fn consumer(&self) -> Result<Consumer<T>, GetError> {
         Consumer::new(Arc::clone(&self.channel))
     }

@@ -1,6 +1,6 @@
 //! `len`, `stats`, `task_done` and `join`: what is counted, and when it is done.
 
-use super::{SOON, drain, queue, slices};
+use super::{ClosesAtEnd, SOON, drain, queue, slices};
 use crate::support::threads::start_and_wait_until_asleep;
 use crate::support::{PATIENCE, Rng};
 use shmq::{JoinError, Queue};
@@ -129,12 +129,12 @@ fn workers_that_finish_all_let_join_return() {
                 }
             });
         }
+        let _ends_the_workers = ClosesAtEnd(&queue);
         for round in 1..=20 {
             (0..50).for_each(|i| queue.put_timeout(&i, SOON).unwrap());
             queue.join_timeout(SOON).unwrap();
             assert_eq!(finished.load(Ordering::Relaxed), round * 50);
         }
-        queue.close();
     });
 }
 
