@@ -6,6 +6,7 @@
 
 pub mod harness;
 pub mod process;
+pub mod stepper;
 pub mod threads;
 
 use std::sync::OnceLock;
