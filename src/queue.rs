@@ -20,7 +20,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use verbs::verbs;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::FromBytes;
 
 /// A bounded queue between processes, in a named shared-memory segment.
 ///
@@ -190,7 +190,6 @@ impl<T: Message> Queue<T> {
 impl<X> Queue<[X]>
 where
     [X]: Message + FromBytes,
-    X: FromBytes + IntoBytes + Immutable + KnownLayout,
 {
     verbs! {
         /// Gets one message into `buf`: how many elements it has. Waits while the queue is empty; allocates nothing.

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::FromBytes;
 
 /// The put side of a queue, held by one owner: no lock per message. Dropping it frees the side.
 ///
@@ -165,7 +165,7 @@ impl<T: Message> Consumer<T> {
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
         get_slice, try_get_slice, get_slice_timeout, get_slice_deadline, none: "Empty",
-        |self, patience, v: &mut [T]| -> Result<usize, GetError> [where T: zerocopy::TryFromBytes] {
+        |self, patience, v: &mut [T]| -> Result<usize, GetError> {
             self.channel.get_values::<true, T>(self.channel.tenant(&self.tenure)?, v, patience)
         }
     }
@@ -174,7 +174,6 @@ impl<T: Message> Consumer<T> {
 impl<X> Consumer<[X]>
 where
     [X]: Message + FromBytes,
-    X: FromBytes + IntoBytes + Immutable + KnownLayout,
 {
     verbs! {
         /// As [`Queue::get_into`](crate::Queue::get_into).
