@@ -69,6 +69,16 @@ impl<'q, T: ?Sized + FromBytes> Loan<'q, T> {
     /// # Errors
     /// [`PutError::Inherited`] in a forked child; [`PutError::Poisoned`] if this process was taken for dead meanwhile.
     /// A loan may be committed after the queue was closed: it was lent before.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// let mut loan = queue.loan()?;
+    /// queue.put(&2)?; // behind it
+    /// *loan = 1;
+    /// loan.commit()?;
+    /// assert_eq!((queue.get()?, queue.get()?), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn commit(self) -> Result<(), PutError> {
         // SAFETY: Invariant 2; only the length is read. In a forked child `finish` returns before any use.
         let length = size_of_val(unsafe { &*self.message });
@@ -87,6 +97,15 @@ where
     ///
     /// # Panics
     /// If `len` is more than was lent.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(4096).create()?;
+    /// let mut loan = queue.loan_len(512)?;
+    /// let read = std::io::Read::read(&mut &b"from a file"[..], &mut loan)?;
+    /// loan.commit_len(read)?;
+    /// assert_eq!(queue.get()?, b"from a file");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn commit_len(self, len: usize) -> Result<(), PutError> {
         let lent = self.message.len();
         assert!(len <= lent, "commit_len({len}) of a loan of {lent} elements");
@@ -197,16 +216,44 @@ impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
     /// Ends the lease; the message is done. The same as dropping it, said aloud.
     ///
     /// If this process was taken for dead meanwhile, the queue is poisoned, which its next verb reports.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(1)?;
+    /// queue.put(&1)?;
+    /// let lease = queue.lease()?;
+    /// assert!(matches!(queue.try_put(&2), Err(shmq::PutError::Full)));
+    /// lease.release();
+    /// queue.put(&2)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn release(mut self) {
         self.end(false);
     }
 
-    /// Ends the lease without finishing its message: it is delivered again, to anybody, before newer ones.
+    /// Ends the lease without finishing its message: it is delivered again, to anybody, before newer ones. So does the end of this
+    /// process, however it ends.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put_slice(&[1, 2])?;
+    /// queue.lease()?.give_back();
+    /// assert_eq!((queue.get()?, queue.get()?), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn give_back(mut self) {
         self.end(true);
     }
 
     /// Which delivery of its message this is: 1 the first time, more after a `give_back` or the death of a holder (255 at most).
+    /// A worker can set a message aside that has killed others: see also [`Builder::max_deliveries`](crate::Builder::max_deliveries).
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put(&1)?;
+    /// queue.lease()?.give_back();
+    /// assert_eq!(queue.lease()?.deliveries(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn deliveries(&self) -> u32 {
         self.record.as_ref().map_or(0, LeasedRecord::deliveries)
     }

@@ -3,22 +3,24 @@
 mod builder;
 mod endpoint;
 mod handle;
+mod iter;
+mod state;
 mod verbs;
 
 pub use builder::Builder;
 pub use endpoint::{Consumer, Producer};
+pub use iter::Iter;
 
-use crate::channel::{Channel, JOIN_FOREVER, RecoveryReport, Stats};
-use crate::error::{CreateError, GetError, JoinError, OpenError, PutError};
+use crate::channel::Channel;
+use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::guard::{Lease, Loan};
 use crate::message::Message;
 use crate::segment::{Expect, Segment};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
 use verbs::verbs;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::FromBytes;
 
 /// A bounded queue between processes, in a named shared-memory segment.
 ///
@@ -97,6 +99,14 @@ impl<T: Message> Queue<T> {
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed. The capacity of an existing queue is not compared.
+    ///
+    /// ```
+    /// # let name = format!("doc-either-{}", std::process::id());
+    /// let first = shmq::Queue::<u32>::open_or_create(&name, 100)?;
+    /// let second = shmq::Queue::<u32>::open_or_create(&name, 7)?; // of the same queue
+    /// assert_eq!(second.capacity(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open_or_create(name: impl AsRef<str>, capacity: usize) -> Result<Self, CreateError> {
         Queue::builder().name(name).capacity(capacity).open_or_create()
     }
@@ -105,6 +115,13 @@ impl<T: Message> Queue<T> {
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<[f32; 3]>::new(2)?;
+    /// queue.put(&[1.0, 2.0, 3.0])?;
+    /// assert_eq!(queue.get()?, [1.0, 2.0, 3.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(capacity: usize) -> Result<Self, CreateError> {
         Queue::builder().capacity(capacity).create()
     }
@@ -173,7 +190,6 @@ impl<T: Message> Queue<T> {
 impl<X> Queue<[X]>
 where
     [X]: Message + FromBytes,
-    X: FromBytes + IntoBytes + Immutable + KnownLayout,
 {
     verbs! {
         /// Gets one message into `buf`: how many elements it has. Waits while the queue is empty; allocates nothing.
@@ -199,6 +215,15 @@ where
         ///
         /// # Errors
         /// [`PutError::TooLarge`] if `n` is more than [`max_len`](Queue::max_len); otherwise as [`put`](Self::put).
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<[u16]>::builder().capacity_bytes(4096).create()?;
+        /// let mut loan = queue.loan_len(100)?;
+        /// loan[..3].copy_from_slice(&[1, 2, 3]);
+        /// loan.commit_len(3)?;
+        /// assert_eq!(queue.get()?, [1, 2, 3]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
         |self, patience, n: usize| -> Result<Loan<'_, [X]>, PutError> {
             let bytes = slice_bytes::<X>(&self.channel, n)?;
@@ -207,12 +232,26 @@ where
     }
 
     /// Elements of the largest message that the queue can hold: about half of [`capacity_bytes`](Queue::capacity_bytes).
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<[u64]>::builder().capacity_bytes(1 << 20).create()?;
+    /// let too_long = vec![0; queue.max_len() + 1];
+    /// assert!(matches!(queue.put(&too_long), Err(shmq::PutError::TooLarge { .. })));
+    /// queue.put(&too_long[1..])?; // fits, whatever was put and got before
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max_len(&self) -> usize {
         self.channel.geometry().max_message_bytes() as usize / size_of::<X>()
     }
 
     /// Size of the ring, in bytes: what was asked for, rounded up to whole cells. A message takes its own bytes rounded up to 16
     /// and 16 more.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(10_000).create()?;
+    /// assert!(queue.capacity_bytes() >= 10_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn capacity_bytes(&self) -> usize {
         self.channel.geometry().ring_bytes() as usize
     }
@@ -230,7 +269,7 @@ impl<T: ?Sized + Message> Queue<T> {
         Queue { channel, schema: schema.map(Arc::from), carries: PhantomData }
     }
 
-    /// Settings for a queue to be created or opened.
+    /// Settings for a queue to be created or opened: see [`Builder`] for an example.
     pub fn builder() -> Builder<T> {
         Builder::new()
     }
@@ -239,6 +278,15 @@ impl<T: ?Sized + Message> Queue<T> {
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed. Does not wait for a queue to be created.
+    ///
+    /// ```
+    /// # let name = format!("doc-open-{}", std::process::id());
+    /// assert!(matches!(shmq::Queue::<u32>::open(&name), Err(shmq::OpenError::NotFound)));
+    /// let queue = shmq::Queue::<u32>::create(&name, 10)?;
+    /// shmq::Queue::<u32>::open(&name)?.put(&1)?;
+    /// assert_eq!(queue.get()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(name: impl AsRef<str>) -> Result<Self, OpenError> {
         Queue::builder().name(name).open()
     }
@@ -247,11 +295,32 @@ impl<T: ?Sized + Message> Queue<T> {
     ///
     /// # Errors
     /// [`OpenError::NotFound`] if there is no such name, [`OpenError::PermissionDenied`] if it is another user's.
+    ///
+    /// ```
+    /// # let name = format!("doc-unlink-{}", std::process::id());
+    /// let queue = shmq::Queue::<u32>::create(&name, 10)?;
+    /// shmq::Queue::<u8>::unlink(&name)?; // whatever the messages are
+    /// queue.put(&1)?;
+    /// assert!(shmq::Queue::<u32>::open(&name).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unlink(name: impl AsRef<str>) -> Result<(), OpenError> {
         Segment::unlink(name.as_ref())
     }
 
-    /// Keeps the segment when its last participant leaves, until it is [unlinked](Queue::unlink).
+    /// Keeps the segment, with the messages in it, when its last participant leaves or dies, until it is [unlinked](Queue::unlink) or
+    /// the machine restarts. There is no way back.
+    ///
+    /// ```
+    /// # let name = format!("doc-persist-{}", std::process::id());
+    /// let queue = shmq::Queue::<u32>::create(&name, 10)?;
+    /// queue.persist();
+    /// queue.put(&1)?;
+    /// drop(queue);
+    /// assert_eq!(shmq::Queue::<u32>::open(&name)?.get()?, 1);
+    /// shmq::Queue::<u32>::unlink(&name)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn persist(&self) {
         self.channel.segment().persist();
     }
@@ -321,10 +390,20 @@ impl<T: ?Sized + Message> Queue<T> {
     }
 
     verbs! {
-        /// Leases one message with a lease that keeps the segment attached by itself, and so may outlive this handle.
+        /// Leases one message with a lease that keeps the segment attached by itself, and so may outlive this handle; otherwise as
+        /// [`lease`](Self::lease).
         ///
         /// # Errors
         /// As [`get`](Self::get).
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(1)?;
+        /// queue.put(&1)?;
+        /// let message = queue.lease_owned()?;
+        /// drop(queue);
+        /// assert_eq!(std::thread::spawn(move || *message).join().unwrap(), 1);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
         |self, patience| -> Result<Lease<'static, T>, GetError> [where T: FromBytes] {
             let record = self.channel.lease::<false>(None, patience)?;
@@ -338,7 +417,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// While it lives, putting through any [`Queue`] and a second `producer` report `Held` at once. If its process dies, the side is free.
     ///
     /// # Errors
-    /// [`PutError::Held`]; [`PutError::Busy`] if a stopped process is in the middle of a put.
+    /// [`PutError::Held`]; [`PutError::Busy`] if a process in the middle of a put does not get on for 0.1 s (it is stopped or starved).
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(16)?;
@@ -356,109 +435,18 @@ impl<T: ?Sized + Message> Queue<T> {
     /// While it lives, getting through any [`Queue`] and a second `consumer` report `Held` at once. If its process dies, the side is free.
     ///
     /// # Errors
-    /// [`GetError::Held`]; [`GetError::Busy`] if a stopped process is in the middle of a get.
-    pub fn consumer(&self) -> Result<Consumer<T>, GetError> {
-        Consumer::new(Arc::clone(&self.channel))
-    }
-
-    /// Gets messages until the queue is closed and drained, waiting for each. Ends at `Closed` without yielding it; other errors are items.
+    /// [`GetError::Held`]; [`GetError::Busy`] if a process in the middle of a get does not get on for 0.1 s (it is stopped or starved).
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(16)?;
-    /// queue.put_slice(&[1, 2, 3])?;
-    /// queue.close();
-    /// let all: Result<Vec<u64>, _> = queue.iter().collect();
-    /// assert_eq!(all?, [1, 2, 3]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn iter(&self) -> Iter<'_, T> {
-        Iter { queue: self }
-    }
-
-    /// Committed messages that nobody has taken yet: exact when nothing moves, otherwise a value between call and return.
-    /// Messages on lease are not counted, messages given back are.
-    pub fn len(&self) -> usize {
-        self.channel.len() as usize
-    }
-
-    /// Is there no message to take?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Would a put (of the smallest message) have to wait? Leased messages and open loans occupy capacity.
-    pub fn is_full(&self) -> bool {
-        self.channel.is_full()
-    }
-
-    /// Bound in messages; `usize::MAX` for a queue that is bounded in bytes only.
-    pub fn capacity(&self) -> usize {
-        usize::try_from(self.channel.geometry().capacity).unwrap_or(usize::MAX)
-    }
-
-    /// The name by which other processes open it. An anonymous queue has one too.
-    pub fn name(&self) -> &str {
-        self.channel.segment().name()
-    }
-
-    /// Closes the queue for everybody: no more puts. Blocked putters wake with `Closed`; getters drain what is there, then get
-    /// `Closed`. A loan that was open may still be committed, and getters wait for it. Doing it again changes nothing.
-    pub fn close(&self) {
-        self.channel.close();
-    }
-
-    /// Was it closed?
-    pub fn is_closed(&self) -> bool {
-        self.channel.is_closed()
-    }
-
-    /// Counters since the queue was created, by all processes.
-    pub fn stats(&self) -> Stats {
-        self.channel.stats()
-    }
-
-    /// Looks after dead processes now: frees the sides they held, aborts their loans, gives their leases back.
-    ///
-    /// Nobody needs to call it: whoever waits does the same ten times a second, and whoever finds a lock held by the dead at once.
-    pub fn recover(&self) -> RecoveryReport {
-        self.channel.recover()
-    }
-
-    /// Marks one message that was got *by copy* as finished, for [`join`](Queue::join). For a leased one, ending the lease does.
-    ///
-    /// # Errors
-    /// [`JoinError::TooManyDone`] if it was called for all messages that were got by copy already.
-    pub fn task_done(&self) -> Result<(), JoinError> {
-        self.channel.task_done()
-    }
-
-    /// Waits until every message is finished: leases ended, and [`task_done`](Queue::task_done) called for each copy. Returns at
-    /// once if nothing was ever put.
-    ///
-    /// A process that dies with a lease does not hang it: the message comes back. One that dies after it got a message by copy, and
-    /// before `task_done`, does: use leases, or [`join_timeout`](Queue::join_timeout).
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    ///
-    /// ```
-    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// let consumer = queue.consumer()?;
     /// queue.put(&1)?;
-    /// queue.get()?;
-    /// queue.task_done()?;
-    /// queue.join()?;
+    /// assert!(matches!(queue.get(), Err(shmq::GetError::Held { .. })));
+    /// assert_eq!(consumer.get()?, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn join(&self) -> Result<(), JoinError> {
-        self.channel.join(JOIN_FOREVER)
-    }
-
-    /// Like [`join`](Queue::join), but gives up after `timeout`, never earlier.
-    ///
-    /// # Errors
-    /// [`JoinError::Timeout`] with the number of messages that are unfinished; otherwise [`JoinError`].
-    pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
-        self.channel.join(crate::os::deadline_after(timeout))
+    pub fn consumer(&self) -> Result<Consumer<T>, GetError> {
+        Consumer::new(Arc::clone(&self.channel))
     }
 }
 
@@ -472,36 +460,5 @@ impl<T: ?Sized> Clone for Queue<T> {
 impl<T: ?Sized> fmt::Debug for Queue<T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_tuple("Queue").field(&self.channel).finish()
-    }
-}
-
-/// Messages by copy until the queue is closed and drained; made by [`Queue::iter`].
-pub struct Iter<'q, T: ?Sized> {
-    queue: &'q Queue<T>,
-}
-
-impl<T: ?Sized + Message> Iterator for Iter<'_, T> {
-    type Item = Result<T::Owned, GetError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self.queue.get() {
-            Err(GetError::Closed) => None,
-            item => Some(item),
-        }
-    }
-}
-
-impl<'q, T: ?Sized + Message> IntoIterator for &'q Queue<T> {
-    type Item = Result<T::Owned, GetError>;
-    type IntoIter = Iter<'q, T>;
-
-    fn into_iter(self) -> Iter<'q, T> {
-        self.iter()
-    }
-}
-
-impl<T: ?Sized> fmt::Debug for Iter<'_, T> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Iter").field(&self.queue.channel).finish()
     }
 }

@@ -3,7 +3,16 @@
 /// How a blocked call of this handle waits: how long it looks again before it sleeps in the kernel.
 ///
 /// A spinning waiter answers within 0.1 - 0.2 us but occupies a core; waking a sleeper costs 25 - 50 us on a virtual machine.
-/// Spinning beside more runnable processes than cores costs everybody a factor of 4 or so.
+/// Spinning beside more runnable processes than cores costs everybody a factor of 4 or so. Deadlines are kept with each, and so is
+/// the look after dead processes, ten times a second.
+///
+/// ```
+/// use shmq::{Queue, WaitStrategy};
+///
+/// let queue = Queue::<u64>::builder().capacity(1).wait(WaitStrategy::Custom { spins: 1000, yields: 0 }).create()?;
+/// assert!(queue.get_timeout(std::time::Duration::from_millis(1)).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitStrategy {

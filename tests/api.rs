@@ -6,13 +6,14 @@ mod support;
 
 use shmq::zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
 use shmq::{
-    Builder, Consumer, CreateError, GetError, Iter, JoinError, Lease, Loan, Message, OpenError, Producer, PutError, Queue,
-    RecoveryReport, Stats, WaitStrategy,
+    Builder, Consumer, CreateError, GetError, Iter, JoinError, Lease, Loan, Message, OpenError, Process, Producer, PutError,
+    Queue, RecoveryReport, SpawnError, Stats, WaitStrategy,
 };
 use std::error::Error;
 use std::fmt::Debug;
 use std::io;
 use std::marker::PhantomData;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use support::unique_name;
 
@@ -339,6 +340,21 @@ fn round_trip<T: Message + ?Sized>(queue: &Queue<T>, message: &T) -> T::Owned {
     queue.get().unwrap()
 }
 
+/// What a generic user of slices may rest on: these two bounds, and no more.
+fn in_place<X: Copy>(queue: &Queue<[X]>, message: &[X], buffer: &mut [X]) -> usize
+where
+    [X]: Message + FromBytes,
+{
+    assert!(message.len() <= queue.max_len() && size_of_val(message) <= queue.capacity_bytes());
+    let mut loan = queue.loan_len(message.len()).unwrap();
+    loan.copy_from_slice(message);
+    loan.commit().unwrap();
+    let got = queue.get_into(buffer).unwrap();
+    let (producer, consumer) = (queue.producer().unwrap(), queue.consumer().unwrap());
+    producer.loan_len(got).unwrap().commit_len(got).unwrap();
+    consumer.get_into(buffer).unwrap()
+}
+
 #[test]
 fn messages_are_plain_data_and_slices_of_it() {
     assert_eq!(round_trip(&Queue::new(1).unwrap(), &7u8), 7);
@@ -350,6 +366,7 @@ fn messages_are_plain_data_and_slices_of_it() {
     assert_eq!(round_trip(&Queue::new(1).unwrap(), &Local { value: 3, here: PhantomData }).value, 3);
     let queue = Queue::<[f64]>::builder().capacity_bytes(4096).create().unwrap();
     assert_eq!(round_trip(&queue, &[0.5, 1.5]), [0.5, 1.5]);
+    assert_eq!(in_place(&queue, &[0.5, 1.5], &mut [0.0; 4]), 2);
 }
 
 /// Each signature as a function pointer: argument and result types, lifetimes included.
@@ -408,6 +425,16 @@ fn signatures_are_what_they_were() {
     let _: fn(&Consumer<u32>, &mut [u32]) -> Result<usize, GetError> = Consumer::get_slice;
     let _: fn(&Consumer<[u8]>, &mut [u8]) -> Result<usize, GetError> = Consumer::get_into;
     let _: fn(&Consumer<[u8]>) -> Result<Vec<u8>, GetError> = Consumer::get;
+    let _: fn(fn()) -> Result<Process, SpawnError> = Process::spawn;
+    let _: fn(fn() -> Result<(), PutError>) -> Result<Process, SpawnError> = Process::spawn;
+    let _: unsafe fn(fn() -> i32) -> Result<Process, SpawnError> = Process::spawn_unchecked;
+    let _: fn(&Process) -> u32 = Process::pid;
+    let _: fn(&mut Process) -> io::Result<ExitStatus> = Process::join;
+    let _: fn(&mut Process, Duration) -> io::Result<Option<ExitStatus>> = Process::join_timeout;
+    let _: fn(&mut Process) -> io::Result<Option<ExitStatus>> = Process::exit_status;
+    let _: fn(&mut Process) -> bool = Process::is_alive;
+    let _: fn(&mut Process) -> io::Result<()> = Process::terminate;
+    let _: fn(&mut Process) -> io::Result<()> = Process::kill;
 }
 
 /// Does not compile if `$type` is `$bound`: two implementations would fit.
@@ -464,6 +491,8 @@ fn auto_traits_are_what_they_were() {
     error::<CreateError>();
     error::<OpenError>();
     error::<JoinError>();
+    error::<SpawnError>();
+    shared::<Process>();
     shared::<Stats>();
     cloned::<Stats>();
     cloned::<RecoveryReport>();
@@ -542,6 +571,7 @@ fn errors_name_their_values() {
     says(GetError::Held { pid: 4321 }, &["4321"]);
     says(GetError::Poisoned, &["poisoned"]);
     says(GetError::Corrupted, &["corrupted"]);
+    says(GetError::TooManyParticipants { max: 77 }, &["77", "participant"]);
     says(GetError::Inherited, &["fork"]);
     says(GetError::Os { call: "mmap", source: refusal() }, &["mmap"]);
     says(CreateError::BadName { name: "a/b".into(), why: "has a slash" }, &["a/b", "has a slash"]);
@@ -549,6 +579,8 @@ fn errors_name_their_values() {
     says(CreateError::NoSpace { needed_bytes: 1234, free_bytes: 567 }, &["1234", "567"]);
     says(CreateError::Mismatch { ours: "u32/4".into(), theirs: "f64/8".into() }, &["u32/4", "f64/8"]);
     says(CreateError::PermissionDenied, &["permission"]);
+    says(CreateError::Corrupted, &["corrupted"]);
+    says(CreateError::TooManyParticipants { max: 77 }, &["77", "participant"]);
     says(CreateError::Os { call: "renameat2", source: refusal() }, &["renameat2"]);
     let (used, unused) = (CreateError::AlreadyExists { in_use: true }, CreateError::AlreadyExists { in_use: false });
     assert_ne!(used.to_string(), unused.to_string());
@@ -560,15 +592,22 @@ fn errors_name_their_values() {
     says(OpenError::Replaced, &["taken this name"]);
     says(OpenError::PermissionDenied, &["permission"]);
     says(OpenError::Corrupted, &["corrupted"]);
+    says(OpenError::TooManyParticipants { max: 77 }, &["77", "participant"]);
     says(OpenError::Os { call: "open", source: refusal() }, &["open"]);
     says(JoinError::Timeout { left: 42 }, &["42"]);
     says(JoinError::TooManyDone, &["task_done"]);
     says(JoinError::Poisoned, &["poisoned"]);
+    says(JoinError::Corrupted, &["corrupted"]);
+    says(JoinError::Os { call: "attach", source: refusal() }, &["attach"]);
+    says(SpawnError::Threaded { threads: 1234 }, &["1234"]);
+    says(SpawnError::Os { call: "fork", source: refusal() }, &["fork"]);
     for error in [
         Box::new(PutError::Os { call: "futex", source: refusal() }) as Box<dyn Error>,
         Box::new(GetError::Os { call: "futex", source: refusal() }),
         Box::new(CreateError::Os { call: "futex", source: refusal() }),
         Box::new(OpenError::Os { call: "futex", source: refusal() }),
+        Box::new(JoinError::Os { call: "futex", source: refusal() }),
+        Box::new(SpawnError::Os { call: "fork", source: refusal() }),
     ] {
         assert!(error.source().is_some_and(|source| source.is::<io::Error>()), "{error} has no source");
     }

@@ -18,7 +18,17 @@ const UNORDERED_SETTLE: Duration = Duration::from_millis(1);
 /// Counters of a queue since its creation, as [`Queue::stats`](crate::Queue::stats) found them.
 ///
 /// Each is written by one side at a time without a lock of its own: a process killed in the middle of an operation may leave
-/// one uncounted.
+/// one uncounted. Bytes are those of payloads.
+///
+/// ```
+/// let queue = shmq::Queue::<u64>::new(4)?;
+/// queue.put(&1)?;
+/// queue.lease()?.give_back();
+/// queue.get()?;
+/// let stats = queue.stats();
+/// assert_eq!((stats.puts, stats.gets, stats.redelivered), (1, 2, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -26,11 +36,11 @@ pub struct Stats {
     pub puts: u64,
     /// Messages taken: copies and leases begun, redeliveries included.
     pub gets: u64,
-    /// Payload bytes of `puts`.
+    /// Payload bytes of `puts`; a loan counts as long as it was lent.
     pub bytes_put: u64,
     /// Payload bytes of `gets`.
     pub bytes_got: u64,
-    /// Leases of messages that were delivered before.
+    /// Deliveries, by copy or by lease, of messages that came back: part of `gets`.
     pub redelivered: u64,
     /// Loans dropped without commit, or whose holder died.
     pub aborted: u64,

@@ -7,8 +7,12 @@
 
 use super::lane::Lane;
 use super::{Channel, Failure, Patience};
+use crate::os::now_ns;
 use crate::participant::Id;
 use std::sync::atomic::Ordering::{Relaxed, Release};
+
+/// How long becoming an endpoint waits for those who are inside the side. Unlike a `try_` verb it comes once, and has no form that waits.
+const ACQUIRE_LOCK_NS: u64 = 100_000_000;
 
 /// Which side an endpoint owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,17 +31,19 @@ pub struct Tenure {
 }
 
 impl Channel {
-    /// Becomes the owner of a side. `Held` while a live endpoint owns it.
+    /// Becomes the owner of a side. `Held` while a live endpoint owns it, `Busy` if somebody stays inside it who does not run.
     pub(crate) fn acquire(&self, side: Side) -> Result<Tenure, Failure> {
         let me = self.me()?;
+        let patience = Patience::Until(now_ns() + ACQUIRE_LOCK_NS);
+        let busy = |failure| if matches!(failure, Failure::Timeout) { Failure::Busy } else { failure };
         match side {
             Side::Put => {
-                self.lock_put(me, Patience::Try)?;
+                self.lock_put(me, patience).map_err(busy)?;
                 self.head().put.owner.store(me.bits(), Release);
                 self.unlock_put(me)?;
             }
             Side::Get => {
-                self.lock_get(me, Patience::Try)?;
+                self.lock_get(me, patience).map_err(busy)?;
                 self.head().get.owner.store(me.bits(), Release);
                 self.exit_get::<false>(me)?;
             }

@@ -199,7 +199,7 @@ impl Channel {
         let got = self.with_record::<OWNED, Result<Got<R>, GetError>>(me, patience, &mut |record| {
             check(record.length())?;
             Ok(if OWNED || record.length() <= SMALL_COPY_BYTES {
-                let came_back = record.is_redelivery();
+                let came_back = self.count_redelivery(&record);
                 Got::Small { result: self.read_and_take_any(record, &mut |from, length| read(from, length)), came_back }
             } else {
                 Got::Large(self.lease_record(record, me))
@@ -279,13 +279,13 @@ impl Channel {
                 });
             }
             taken = self.with_record::<OWNED, _>(me, patience, &mut |record| {
-                came_back |= record.is_redelivery();
+                came_back |= self.count_redelivery(&record);
                 read_and_take::<true, ()>(&self.ring, record, &mut |from, length| read(0, from, length));
                 let mut taken = 1;
                 // Those that came back are before those at head.
                 while taken < count.min(limit) && self.ring.may_hold_returned() {
                     let Ok(Some(record)) = self.next_record(me) else { return taken };
-                    came_back |= record.is_redelivery();
+                    came_back |= self.count_redelivery(&record);
                     read_and_take::<true, ()>(&self.ring, record, &mut |from, length| read(taken, from, length));
                     taken += 1;
                 }
@@ -317,6 +317,15 @@ impl Channel {
         count
     }
 
+    /// Counts the delivery of a message that came back, before it is counted as got, and tells whether it is one. Needs the get side.
+    fn count_redelivery(&self, record: &Record) -> bool {
+        let came_back = record.is_redelivery();
+        if came_back {
+            add(&self.head().get.redelivered, 1);
+        }
+        came_back
+    }
+
     /// Leases one message to be read in place.
     pub(crate) fn lease<const OWNED: bool>(&self, me: Option<Id>, patience: Patience) -> Result<LeasedRecord, GetError> {
         let me = match me {
@@ -327,12 +336,10 @@ impl Channel {
     }
 
     fn lease_record(&self, record: Record, me: Id) -> LeasedRecord {
+        self.count_redelivery(&record);
         let side = &self.head().get;
         // Before the record: `len` takes its long way round as soon as there may be a lease.
         add(&side.leases, 1);
-        if record.is_redelivery() {
-            add(&side.redelivered, 1);
-        }
         if !self.geometry().sized {
             add(&side.bytes_got, record.length() as u64);
         }

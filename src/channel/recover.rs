@@ -11,6 +11,12 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 const RECOVER_LOCK_NS: u64 = 50_000_000;
 
 /// What [`Queue::recover`](crate::Queue::recover) found and did.
+///
+/// ```
+/// let report = shmq::Queue::<u64>::new(4)?.recover();
+/// assert_eq!((report.dead_participants, report.redelivered, report.aborted), (0, 0, 0)); // nobody died
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryReport {

@@ -146,7 +146,7 @@ impl Channel {
         patience: Patience,
     ) -> Result<usize, GetError>
     where
-        X: FromBytes + IntoBytes + Immutable + KnownLayout,
+        [X]: FromBytes,
     {
         let given = buffer.len();
         let fits = |length: usize| {
@@ -156,7 +156,7 @@ impl Channel {
         };
         let to = buffer.as_mut_ptr().cast::<u8>();
         self.get::<OWNED, false, usize>(me, patience, fits, |from, length| {
-            // SAFETY: `fits` found room for `length` bytes, and any bits are an X.
+            // SAFETY: `fits` found room for `length` bytes, and any bits are an X ([X] is FromBytes).
             unsafe { ptr::copy_nonoverlapping(from, to, length) };
             length / size_of::<X>()
         })

@@ -18,6 +18,8 @@ const MAX_DELIVERIES: u32 = 255;
 /// Bytes of a slice ring, unless told otherwise.
 const DEFAULT_CAPACITY_BYTES: usize = 1 << 20;
 
+const LONG_SCHEMA: &str = "a schema has at most 64 bytes";
+
 /// Settings of a queue to be created or opened; made by [`Queue::builder`](crate::Queue::builder).
 ///
 /// Settings of the segment (capacity, mode, schema ...) count when it is created; an opener takes what is there. Settings of
@@ -151,6 +153,10 @@ impl<T: ?Sized + Message> Builder<T> {
     /// [`OpenError`]; nothing was changed. Does not wait for a queue to be created.
     pub fn open(self) -> Result<Queue<T>, OpenError> {
         let name = self.name.as_deref().ok_or(OpenError::BadName { name: String::new(), why: "no name was given" })?;
+        // No segment has one, but some may have its beginning.
+        if let Some(schema) = self.long_schema() {
+            return Err(OpenError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
+        }
         Ok(Queue::over(Channel::open(name, &self.expect(), self.strategy)?, self.schema))
     }
 
@@ -171,9 +177,13 @@ impl<T: ?Sized + Message> Builder<T> {
         expect
     }
 
+    fn long_schema(&self) -> Option<&str> {
+        self.schema.as_deref().filter(|schema| schema.len() > SCHEMA_BYTES)
+    }
+
     fn spec(&self) -> Result<Spec, CreateError> {
-        if let Some(schema) = self.schema.as_ref().filter(|schema| schema.len() > SCHEMA_BYTES) {
-            return Err(CreateError::BadName { name: schema.clone(), why: "a schema has at most 64 bytes" });
+        if let Some(schema) = self.long_schema() {
+            return Err(CreateError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
         }
         if self.max_participants == 0 || self.max_participants > MAX_PARTICIPANTS as usize {
             return Err(CreateError::BadCapacity { asked: self.max_participants, max: MAX_PARTICIPANTS as usize });

@@ -9,7 +9,7 @@ use crate::message::Message;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::FromBytes;
 
 /// The put side of a queue, held by one owner: no lock per message. Dropping it frees the side.
 ///
@@ -18,9 +18,14 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 ///
 /// ```
 /// let queue = shmq::Queue::<u64>::new(1024)?;
-/// let (producer, consumer) = (queue.producer()?, queue.consumer()?);
+/// let producer = queue.producer()?;
 /// producer.put(&1)?;
-/// assert_eq!(consumer.get()?, 1);
+/// producer.put_slice(&[2, 3])?;
+/// let mut loan = producer.loan()?;
+/// *loan = 4;
+/// loan.commit()?;
+/// let mut all = [0; 4];
+/// assert_eq!((queue.get_slice(&mut all)?, all), (4, [1, 2, 3, 4]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Producer<T: ?Sized> {
@@ -32,7 +37,21 @@ pub struct Producer<T: ?Sized> {
 
 /// The get side of a queue, held by one owner: no lock per message. Dropping it frees the side.
 ///
-/// Made by [`Queue::consumer`](crate::Queue::consumer); otherwise as [`Producer`].
+/// Made by [`Queue::consumer`](crate::Queue::consumer). It can be sent to another thread, not shared. If its process dies, the
+/// side is free for others, and what it held on lease comes back. Inherited across `fork` it belongs to the parent: every verb
+/// returns [`GetError::Inherited`].
+///
+/// ```
+/// let queue = shmq::Queue::<u64>::new(8)?;
+/// queue.put_slice(&[1, 2, 3, 4])?;
+/// let consumer = queue.consumer()?;
+/// let mut buffer = [0; 2];
+/// assert_eq!(consumer.get()?, 1);
+/// assert_eq!((consumer.get_slice(&mut buffer)?, buffer), (2, [2, 3]));
+/// assert_eq!(*consumer.lease()?, 4);
+/// assert!(matches!(consumer.try_get(), Err(shmq::GetError::Empty)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Consumer<T: ?Sized> {
     channel: Arc<Channel>,
     /// Its cells also make this one thread at a time.
@@ -143,7 +162,7 @@ impl<T: Message> Consumer<T> {
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
         get_slice, try_get_slice, get_slice_timeout, get_slice_deadline, none: "Empty",
-        |self, patience, v: &mut [T]| -> Result<usize, GetError> [where T: zerocopy::TryFromBytes] {
+        |self, patience, v: &mut [T]| -> Result<usize, GetError> {
             self.channel.get_values::<true, T>(self.channel.tenant(&self.tenure)?, v, patience)
         }
     }
@@ -152,7 +171,6 @@ impl<T: Message> Consumer<T> {
 impl<X> Consumer<[X]>
 where
     [X]: Message + FromBytes,
-    X: FromBytes + IntoBytes + Immutable + KnownLayout,
 {
     verbs! {
         /// As [`Queue::get_into`](crate::Queue::get_into).

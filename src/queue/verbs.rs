@@ -17,6 +17,10 @@ macro_rules! verbs {
         #[doc = concat!("Like [`", stringify!($name), "`](Self::", stringify!($name), ") without waiting: `", $none, "` at once.")]
         #[doc = ""]
         #[doc = "A contended lock is not that: after about 1 ms of it (its holder is stopped or starved) the error is `Busy`."]
+        #[doc = "A dead holder is none: the call repairs what it left, and goes on."]
+        #[doc = ""]
+        #[doc = "# Errors"]
+        #[doc = concat!("`", $none, "`, `Busy`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
         #[inline]
         pub fn $try_name(&$this $(, $arg: $ty)*) -> Result<$ok, $error> $($($bound)*)? {
             let $patience = crate::channel::Patience::Try;
@@ -25,6 +29,9 @@ macro_rules! verbs {
 
         #[doc = concat!("Like [`", stringify!($name), "`](Self::", stringify!($name), "), but gives up with `Timeout` after `timeout`, never")]
         #[doc = "earlier. Zero means one try; one too long to add to now means for ever."]
+        #[doc = ""]
+        #[doc = "# Errors"]
+        #[doc = concat!("`Timeout`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
         #[inline]
         pub fn $timeout_name(&$this $(, $arg: $ty)*, timeout: std::time::Duration) -> Result<$ok, $error> $($($bound)*)? {
             let $patience = crate::channel::Patience::Until(crate::os::deadline_after(timeout));
@@ -33,6 +40,9 @@ macro_rules! verbs {
 
         #[doc = concat!("Like [`", stringify!($name), "`](Self::", stringify!($name), "), but gives up with `Timeout` at `deadline`, never earlier.")]
         #[doc = "A deadline in the past means one try."]
+        #[doc = ""]
+        #[doc = "# Errors"]
+        #[doc = concat!("`Timeout`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
         #[inline]
         pub fn $deadline_name(&$this $(, $arg: $ty)*, deadline: std::time::Instant) -> Result<$ok, $error> $($($bound)*)? {
             let $patience = crate::channel::Patience::Until(crate::os::deadline_at(deadline));

@@ -230,11 +230,12 @@ fn entries_of_the_dead_are_used_again() {
             assert!(matches!(Queue::<u64>::open(queue.name()), Err(OpenError::TooManyParticipants { max: 2 })));
         }
         child.kill();
-        if round % 2 == 0 {
+        if round % 10 != 1 {
             // Whoever takes the entry repairs what its predecessor left.
             let next: Queue<u64> = Queue::open(queue.name()).unwrap();
             assert_eq!(next.try_get().unwrap(), round);
         } else {
+            // Or whoever waits, after a slice of sleep: not each time, for the test's sake.
             assert_eq!(queue.get_timeout(PATIENCE).unwrap(), round);
         }
     }

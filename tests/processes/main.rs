@@ -9,6 +9,7 @@ mod support;
 mod forking;
 mod naming;
 mod space;
+mod spawning;
 mod traffic;
 mod waiting;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     cases.extend(waiting::cases());
     cases.extend(naming::cases());
     cases.extend(space::cases());
+    cases.extend(spawning::cases());
     #[cfg(not(shmq_portable_sync))]
     {
         cases.extend(leftovers::cases());

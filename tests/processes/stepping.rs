@@ -3,12 +3,12 @@
 //! Whatever the instruction, what survivors find is one of the states that the operation may leave, and the queue is whole: its
 //! capacity, its order, its locks. Places are drawn by the seed; `SHMQ_TEST_EXHAUSTIVE=1` visits them all.
 
-use crate::support::harness::{Case, skip};
-use crate::support::process::{Exit, exit_now, fork, send_signal, shared_word, wait_for_count};
+use crate::support::harness::Case;
+use crate::support::process::{fork, shared_word, wait_for_count};
+use crate::support::stepper::{Stepped, step_through};
 use crate::support::{PATIENCE, Rng, pattern, unique_name};
 use shmq::{GetError, Message, PutError, Queue};
-use std::io;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
@@ -39,7 +39,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// Instructions that a case may step through, unless all places are asked for: each costs two switches between processes.
+/// Instructions that a case may step through, unless all places are asked for: each costs a signal, or two switches between processes.
 const BUDGET: u64 = 60_000;
 
 fn is_exhaustive() -> bool {
@@ -96,53 +96,6 @@ const LARGE: u64 = 1_000_000;
 
 fn put<T: Numbered + ?Sized>(queue: &Queue<T>, number: u64) -> Result<(), PutError> {
     T::with_message(number, |message| queue.try_put(message))
-}
-
-fn ptrace(request: libc::c_uint, pid: libc::pid_t) -> io::Result<()> {
-    let none = std::ptr::null_mut::<libc::c_void>();
-    // SAFETY: these requests use no memory of ours; `pid` is 0 or a child that asked to be traced.
-    match unsafe { libc::ptrace(request, pid, none, none) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
-    }
-}
-
-/// Exit code of a child that may not be traced.
-const NOT_TRACED: i32 = 79;
-
-/// Where a stepped child ended up.
-enum Stepped {
-    /// It had done what it was asked to, after so many instructions.
-    Done(u64),
-    Killed,
-}
-
-/// Steps a child through `act`, `steps` instructions far, and kills it there.
-fn step_through(prepare: impl FnOnce(), act: impl FnOnce(), steps: u64) -> Stepped {
-    let done = shared_word();
-    let mut child = fork("a stepped child", || {
-        prepare();
-        if ptrace(libc::PTRACE_TRACEME, 0).is_err() {
-            exit_now(NOT_TRACED);
-        }
-        send_signal(std::process::id() as libc::pid_t, libc::SIGSTOP);
-        act();
-        done.store(1, SeqCst);
-    });
-    let pid = child.pid() as libc::pid_t;
-    if !child.wait_for_stop() {
-        assert_eq!(child.wait(), Exit::Code(NOT_TRACED), "the child ended in its preparation");
-        skip("ptrace is not permitted here");
-    }
-    let mut taken = 0;
-    while taken < steps && done.load(Relaxed) == 0 {
-        ptrace(libc::PTRACE_SINGLESTEP, pid).unwrap();
-        assert!(child.wait_for_stop(), "the child ended after {taken} steps: {:?}", child.wait());
-        taken += 1;
-    }
-    let was_done = done.load(Relaxed) != 0;
-    child.kill();
-    if was_done { Stepped::Done(taken) } else { Stepped::Killed }
 }
 
 /// What survivors may find after an operation on `[10, 11]` and other messages that were there.

@@ -1,6 +1,6 @@
 //! Close is for everybody, loses nothing that was put, and says Closed only when nothing can come any more.
 
-use super::{SOON, drain, queue, slices};
+use super::{ClosesAtEnd, SOON, drain, queue, slices};
 use crate::support::threads::start_and_wait_until_asleep;
 use crate::support::{PATIENCE, wait_until};
 use shmq::{GetError, PutError, Queue};
@@ -207,8 +207,8 @@ fn every_accepted_put_is_received(put: impl Fn(&Queue<u64>, &Going) + Sync, roun
                 });
             }
             scope.spawn(|| put(&queue, &Going { accepted: &accepted }));
+            let _at_work = ClosesAtEnd(&queue);
             wait_until("puts to go on", || accepted.load(Ordering::Relaxed) > round % 50 * 3, || format!("{queue:?}"));
-            queue.close();
         });
         assert_eq!(accepted.into_inner(), received.into_inner(), "round {round}, {queue:?}");
     }

@@ -1,10 +1,11 @@
 //! `len`, `stats`, `task_done` and `join`: what is counted, and when it is done.
 
-use super::{SOON, drain, queue, slices};
-use crate::support::Rng;
+use super::{ClosesAtEnd, SOON, drain, queue, slices};
 use crate::support::threads::start_and_wait_until_asleep;
+use crate::support::{PATIENCE, Rng};
 use shmq::{JoinError, Queue};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 #[test]
 fn join_returns_at_once_if_nothing_was_put() {
@@ -128,12 +129,12 @@ fn workers_that_finish_all_let_join_return() {
                 }
             });
         }
+        let _ends_the_workers = ClosesAtEnd(&queue);
         for round in 1..=20 {
             (0..50).for_each(|i| queue.put_timeout(&i, SOON).unwrap());
             queue.join_timeout(SOON).unwrap();
             assert_eq!(finished.load(Ordering::Relaxed), round * 50);
         }
-        queue.close();
     });
 }
 
@@ -150,6 +151,24 @@ fn stats_count_messages_and_bytes() {
     let stats = queue.stats();
     assert_eq!((stats.puts, stats.gets, stats.redelivered, stats.aborted), (4, 3, 1, 1));
     assert_eq!((stats.bytes_put, stats.bytes_got, stats.given_up, stats.recoveries), (16, 12, 0, 0));
+
+    // A message that came back is a redelivery, whichever verb takes it.
+    let queue: Queue<u32> = self::queue(4);
+    for (round, take) in [
+        (|queue| queue.get().map(drop)) as fn(&Queue<u32>) -> Result<(), shmq::GetError>,
+        |queue| queue.get_slice(&mut [0; 2]).map(drop),
+        |queue| queue.lease().map(drop),
+        |queue| queue.consumer().unwrap().get().map(drop),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        queue.put(&1).unwrap();
+        queue.lease().unwrap().give_back();
+        take(&queue).unwrap();
+        let (stats, rounds) = (queue.stats(), round as u64 + 1);
+        assert_eq!((stats.puts, stats.gets, stats.redelivered), (rounds, 2 * rounds, rounds));
+    }
 
     let queue = slices::<u16>(512);
     queue.put(&[1, 2, 3]).unwrap();
@@ -225,16 +244,20 @@ fn len_stays_within_bounds_while_all_moves() {
                 }
             });
             // What is asserted inside would leave the two at work for ever: the scope waits for them.
-            let wrong = (0..20_000).find_map(|_| {
+            let (mut wrong, mut looks, mut gets) = (None, 0, 0);
+            let end = Instant::now() + PATIENCE;
+            while wrong.is_none() && (looks < 20_000 || gets < 1_000) && Instant::now() < end {
                 let len = queue.len();
-                let gets = queue.stats().gets;
+                gets = queue.stats().gets;
                 // Read after gets: whatever was taken had been put, but for one whose put is not counted yet.
                 let after = queue.stats();
                 let possible = after.puts + after.redelivered + 1;
-                (len > 5 || gets > possible).then(|| format!("{len} of 5, {gets} gets of {possible}"))
-            });
+                wrong = (len > 5 || gets > possible).then(|| format!("{len} of 5, {gets} gets of {possible}"));
+                looks += 1;
+            }
             stop.store(true, Ordering::Relaxed);
             assert_eq!(wrong, None);
+            assert!(gets >= 1_000, "{gets} gets in {PATIENCE:?}");
         });
         let left = drain(&queue).len();
         assert_eq!((queue.len(), left <= 5), (0, true));

@@ -182,3 +182,23 @@ fn a_putter_behind_a_dropped_loan_waits_asleep_for_an_idle_consumer() {
     assert_eq!(consumer.get_timeout(SOON).unwrap(), 1);
     putter.join().unwrap();
 }
+
+/// Others inside the side are no reason to refuse: they are out of it in a moment, even where the machine is loaded.
+#[test]
+fn an_endpoint_comes_to_a_side_that_is_at_work() {
+    let queue: Queue<u32> = queue(64);
+    std::thread::scope(|scope| {
+        let (queue, closes) = (&queue, super::ClosesAtEnd(&queue));
+        for _ in 0..4 {
+            scope.spawn(|| while !matches!(queue.put_timeout(&1, super::A_WHILE), Err(PutError::Closed)) {});
+            scope.spawn(|| while !matches!(queue.get_timeout(super::A_WHILE), Err(GetError::Closed)) {});
+        }
+        for round in 0..600 {
+            // Spread over many turns of the scheduler, so that some come while the holder of a lock has to wait for its own.
+            std::thread::sleep(Duration::from_micros(200));
+            queue.producer().map(drop).unwrap_or_else(|error| panic!("round {round}: {error}"));
+            queue.consumer().map(drop).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        }
+        drop(closes);
+    });
+}

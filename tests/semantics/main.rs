@@ -47,5 +47,15 @@ fn drain<T: Message>(queue: &Queue<T>) -> Vec<T::Owned> {
     .collect()
 }
 
+/// Closes its queue when it is dropped. For scopes whose threads only a close ends: a scope waits for them after a failed assertion
+/// too, and the failure would be a hang.
+struct ClosesAtEnd<'a, T: Message + ?Sized>(&'a Queue<T>);
+
+impl<T: Message + ?Sized> Drop for ClosesAtEnd<'_, T> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Bound on calls that need not wait: expired, they have failed.
 const SOON: Duration = PATIENCE;

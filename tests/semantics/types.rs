@@ -200,6 +200,8 @@ fn a_schema_has_at_most_64_bytes() {
     Queue::<u8>::builder().name(&name).schema(&fits).open().unwrap();
     let differs_at_the_end = "s".repeat(63) + "t";
     assert!(matches!(Queue::<u8>::builder().name(&name).schema(differs_at_the_end).open(), Err(OpenError::Mismatch { .. })));
+    let begins_the_same = Queue::<u8>::builder().name(&name).schema("s".repeat(65)).open();
+    assert!(matches!(begins_the_same, Err(OpenError::BadName { .. })), "{begins_the_same:?}");
     let long = Queue::<u8>::builder().capacity(1).schema("s".repeat(65)).create();
     assert!(matches!(long, Err(CreateError::BadName { .. })), "{long:?}");
 }

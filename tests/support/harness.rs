@@ -13,7 +13,7 @@
 use super::process::{
     Exit, adopt_orphans, describe_process, die_with, exit_now, keep_pids, poll_exit, register_pid, state_and_group, take_pids,
 };
-use super::{seed, set_prefix, shm_files};
+use super::{describe_segment, seed, set_prefix, shm_files};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
@@ -293,15 +293,7 @@ fn describe_hang(group: libc::pid_t, prefix: &str) -> String {
         text += &format!("  {}\n", describe_process(pid));
     }
     for file in shm_files(&format!("shmq.{prefix}")) {
-        text += &format!("  /dev/shm/{file}, words that are not 0:\n");
-        let mut bytes = [0u8; 0x900];
-        let read = File::open(format!("/dev/shm/{file}")).and_then(|mut segment| segment.read(&mut bytes)).unwrap_or(0);
-        for (place, word) in bytes[..read].chunks_exact(8).enumerate().skip(0x200 / 8) {
-            let word = u64::from_le_bytes(word.try_into().expect("a chunk of 8"));
-            if word != 0 {
-                text += &format!("    {:#05x}: {word:#018x}\n", place * 8);
-            }
-        }
+        text += &describe_segment(&format!("/dev/shm/{file}"));
     }
     text
 }

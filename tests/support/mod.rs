@@ -6,8 +6,11 @@
 
 pub mod harness;
 pub mod process;
+pub mod stepper;
 pub mod threads;
 
+use std::fs::File;
+use std::io::Read;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -149,4 +152,18 @@ pub fn shm_files(starting_with: &str) -> Vec<String> {
 /// Is there a segment of that queue name?
 pub fn segment_exists(name: &str) -> bool {
     shm_files(&format!("shmq.{name}")).iter().any(|file| *file == format!("shmq.{name}"))
+}
+
+/// The words of a segment's sides, notices and locks, for people: see `src/layout.rs` for what is where.
+pub fn describe_segment(path: &str) -> String {
+    let mut text = format!("  {path}, words that are not 0:\n");
+    let mut bytes = [0u8; 0x900];
+    let read = File::open(path).and_then(|mut segment| segment.read(&mut bytes)).unwrap_or(0);
+    for (place, word) in bytes[..read].chunks_exact(8).enumerate().skip(0x200 / 8) {
+        let word = u64::from_le_bytes(word.try_into().expect("a chunk of 8"));
+        if word != 0 {
+            text += &format!("    {:#05x}: {word:#018x}\n", place * 8);
+        }
+    }
+    text
 }

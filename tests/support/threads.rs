@@ -1,6 +1,6 @@
 //! Threads that block: known to be asleep before a test goes on, and waited for with a bound.
 
-use super::{PATIENCE, wait_until};
+use super::{PATIENCE, describe_segment, seed, wait_until};
 use std::sync::Once;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -59,19 +59,36 @@ fn is_asleep(tid: libc::pid_t) -> bool {
     stat.rfind(')').is_some_and(|end| stat[end + 1..].trim_start().starts_with('S'))
 }
 
-/// Ends the whole binary if a test hangs: libtest would wait for ever.
+/// Ends the whole binary if a test hangs: libtest would wait for ever. Says what its threads and queues are doing.
 pub fn watch_for_hangs() {
     static WATCHING: Once = Once::new();
     WATCHING.call_once(|| {
         std::thread::spawn(|| {
             std::thread::sleep(4 * PATIENCE + Duration::from_secs(30));
-            let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-            let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
-            eprintln!(
-                "a test hangs; threads (named after their tests): {:?}",
-                names.map(|name| name.trim().to_string()).collect::<Vec<_>>()
-            );
+            eprintln!("a test hangs (SHMQ_TEST_SEED={}); threads, named after their tests:", seed());
+            for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+                let read = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default().trim().to_string();
+                let state = read("stat");
+                let state = state.rfind(')').and_then(|end| state[end + 1..].trim_start().chars().next()).unwrap_or('?');
+                eprintln!("  {:15} state {state}, wchan {:?}, syscall {:?}", read("comm"), read("wchan"), read("syscall"));
+            }
+            for file in mapped_segments() {
+                eprint!("{}", describe_segment(&file));
+            }
             std::process::abort();
         });
     });
+}
+
+/// Segments that this process has mapped, and whose name still leads somewhere.
+fn mapped_segments() -> Vec<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mut files: Vec<String> = maps
+        .lines()
+        .filter_map(|line| Some(line[line.find("/dev/shm/shmq.")?..].to_string()))
+        .filter(|file| std::fs::exists(file).unwrap_or(false))
+        .collect();
+    files.sort();
+    files.dedup();
+    files
 }

@@ -1,0 +1,176 @@
+//! What a queue tells of itself, and what ends it: counting, closing, recovering, joining.
+
+use super::Queue;
+use crate::channel::{JOIN_FOREVER, RecoveryReport, Stats};
+use crate::error::JoinError;
+use crate::message::Message;
+use std::time::Duration;
+
+impl<T: ?Sized + Message> Queue<T> {
+    /// Committed messages that nobody has taken yet: exact when nothing moves, otherwise a value between call and return.
+    /// Messages on lease are not counted, messages given back are.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// queue.put_slice(&[1, 2, 3])?;
+    /// let lease = queue.lease()?;
+    /// assert_eq!((queue.len(), queue.is_empty()), (2, false));
+    /// lease.give_back();
+    /// assert_eq!(queue.len(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn len(&self) -> usize {
+        self.channel.len() as usize
+    }
+
+    /// Is there no message to take? As exact as [`len`](Queue::len).
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Would a put (of the smallest message) have to wait? Leased messages and open loans occupy capacity.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(1)?;
+    /// queue.put(&1)?;
+    /// let lease = queue.lease()?;
+    /// assert!(queue.is_full() && queue.is_empty());
+    /// lease.release();
+    /// assert!(!queue.is_full());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_full(&self) -> bool {
+        self.channel.is_full()
+    }
+
+    /// Bound in messages; `usize::MAX` for a queue that is bounded in bytes only.
+    ///
+    /// ```
+    /// assert_eq!(shmq::Queue::<u64>::new(3)?.capacity(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn capacity(&self) -> usize {
+        usize::try_from(self.channel.geometry().capacity).unwrap_or(usize::MAX)
+    }
+
+    /// The name by which other processes open it. An anonymous queue has one too.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(3)?;
+    /// let same = shmq::Queue::<u64>::open(queue.name())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn name(&self) -> &str {
+        self.channel.segment().name()
+    }
+
+    /// Closes the queue for everybody: no more puts. Blocked putters wake with `Closed`; getters drain what is there, then get
+    /// `Closed`. A loan that was open may still be committed, and getters wait for it, unless its process dies. Messages on lease are not
+    /// waited for; given back, they are delivered. Never blocks; doing it again changes nothing.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// queue.put(&1)?;
+    /// queue.close();
+    /// assert!(matches!(queue.put(&2), Err(shmq::PutError::Closed)));
+    /// assert_eq!(queue.get()?, 1);
+    /// assert!(matches!(queue.get(), Err(shmq::GetError::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn close(&self) {
+        self.channel.close();
+    }
+
+    /// Was it [closed](Queue::close), by anybody? Messages may still be in it.
+    pub fn is_closed(&self) -> bool {
+        self.channel.is_closed()
+    }
+
+    /// Counters since the queue was created, by all processes.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// queue.put(&1)?;
+    /// assert_eq!((queue.stats().puts, queue.stats().bytes_put), (1, 8));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stats(&self) -> Stats {
+        self.channel.stats()
+    }
+
+    /// Looks after dead processes now: frees the sides they held, aborts their loans, gives their leases back.
+    ///
+    /// Nobody needs to call it: whoever waits does the same ten times a second, and whoever finds a lock held by the dead at once.
+    /// Waits at most 0.05 s for each side, if a process that does not run holds it.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// queue.put(&1)?;
+    /// let mut worker = shmq::Process::spawn(|| {
+    ///     let _lease = queue.lease();
+    ///     std::process::abort(); // SIGABRT: a crash
+    /// })?;
+    /// worker.join()?;
+    /// assert_eq!(queue.recover().redelivered, 1);
+    /// assert_eq!(queue.lease()?.deliveries(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recover(&self) -> RecoveryReport {
+        self.channel.recover()
+    }
+
+    /// Marks one message that was got *by copy* as finished, for [`join`](Queue::join). For a leased one, ending the lease does.
+    ///
+    /// # Errors
+    /// [`JoinError::TooManyDone`] if it was called for all messages that were got by copy already.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// queue.put(&1)?;
+    /// queue.get()?;
+    /// queue.task_done()?;
+    /// assert!(matches!(queue.task_done(), Err(shmq::JoinError::TooManyDone)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn task_done(&self) -> Result<(), JoinError> {
+        self.channel.task_done()
+    }
+
+    /// Waits until every message is finished: leases ended, and [`task_done`](Queue::task_done) called for each copy. Returns at
+    /// once if nothing was ever put.
+    ///
+    /// A process that dies with a lease does not hang it: the message comes back. One that dies after it got a message by copy, and
+    /// before `task_done`, does: use leases, or [`join_timeout`](Queue::join_timeout).
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// queue.put(&1)?;
+    /// queue.get()?;
+    /// queue.task_done()?;
+    /// queue.join()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join(&self) -> Result<(), JoinError> {
+        self.channel.join(JOIN_FOREVER)
+    }
+
+    /// Like [`join`](Queue::join), but gives up after `timeout`, never earlier.
+    ///
+    /// # Errors
+    /// [`JoinError::Timeout`] with the number of messages that are unfinished; otherwise [`JoinError`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// queue.put(&1)?;
+    /// assert!(matches!(queue.join_timeout(Duration::ZERO), Err(shmq::JoinError::Timeout { left: 1 })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
+        self.channel.join(crate::os::deadline_after(timeout))
+    }
+}
