@@ -64,7 +64,7 @@ impl<M: Memory> Ring<M> {
         // Invariant 1. Relaxed: the header that publishes the record is stored with Release after it.
         self.memory.header(behind).store(Header::FREE.bits(), Relaxed);
         if SIZED && self.geometry.cell_bytes >= WRITE_AHEAD_LEAST_BYTES {
-            if let Some(ahead) = self.geometry.cell(next + WRITE_AHEAD_CELLS) {
+            if let Some(ahead) = self.geometry.cell(next.wrapping_add(WRITE_AHEAD_CELLS)) {
                 self.memory.will_write(ahead);
             }
         }
