@@ -118,7 +118,7 @@ fn trial<T: ?Sized + Subject>(
         }
         if disturbing.chance(30) {
             // As it was, so that not all of the trial is spent on a poisoned or closed queue.
-            file.write_all_at(&image[0x200..], 0x200).expect("the rest of the file");
+            file.write_all_at(image, 0).expect("the whole file");
         }
     };
     let mut choose = |end| rng.below(end);
