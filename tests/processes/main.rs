@@ -7,15 +7,20 @@
 mod support;
 
 mod forking;
+mod limits;
 mod naming;
 mod space;
 mod traffic;
 mod waiting;
 
 #[cfg(not(shmq_portable_sync))]
+mod cgroup;
+#[cfg(not(shmq_portable_sync))]
 mod deaths;
 #[cfg(not(shmq_portable_sync))]
 mod leftovers;
+#[cfg(not(shmq_portable_sync))]
+mod renames;
 #[cfg(not(shmq_portable_sync))]
 mod stepping;
 #[cfg(not(shmq_portable_sync))]
@@ -37,9 +42,12 @@ fn main() -> ExitCode {
     cases.extend(waiting::cases());
     cases.extend(naming::cases());
     cases.extend(space::cases());
+    cases.extend(limits::cases());
     #[cfg(not(shmq_portable_sync))]
     {
         cases.extend(leftovers::cases());
+        cases.extend(renames::cases());
+        cases.extend(cgroup::cases());
         cases.extend(deaths::cases());
         cases.extend(stops::cases());
         cases.extend(stepping::cases());
