@@ -187,7 +187,7 @@ fn boundary(was: u64, shape: Shape, rng: &mut Rng) -> u64 {
         was.wrapping_add(lap),
         was.wrapping_sub(lap),
         was.wrapping_mul(2),
-        was << 32 | was >> 32,
+        was.rotate_right(32),
         rng.draw(),
     ];
     values[rng.below(values.len() as u64) as usize]

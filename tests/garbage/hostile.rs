@@ -93,8 +93,8 @@ fn scribble(name: &str, image: &[u8], rng: &mut Rng, mut tell: impl FnMut()) -> 
     let words: &[AtomicU64] = unsafe { std::slice::from_raw_parts(start.cast(), image.len() / 8) };
     let fields = fields::of(image);
     let restore = |from: usize, to: usize| {
-        for place in from..to {
-            words[place].store(fields::read(image, place * 8, 8), Relaxed);
+        for (word, place) in words[from..to].iter().zip(from..) {
+            word.store(fields::read(image, place * 8, 8), Relaxed);
         }
     };
     let pause = |rng: &mut Rng| {
