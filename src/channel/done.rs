@@ -84,7 +84,7 @@ impl Channel {
         let rare = &self.head().rare;
         let taken = self.taken_by_copy();
         rare.task_dones
-            .fetch_update(SeqCst, Relaxed, |done| (done < taken).then_some(done + 1))
+            .fetch_update(SeqCst, Relaxed, |done| (done < taken).then(|| done + 1))
             .map_err(|_| JoinError::TooManyDone)?;
         self.notify_all_done();
         Ok(())

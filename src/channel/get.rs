@@ -420,7 +420,8 @@ impl Channel {
 
     /// The message to take next: returned ones first. Needs the get side.
     fn next_record(&self, me: Id) -> Result<Option<Record>, GetError> {
-        loop {
+        // Each round but the last finishes a record: more rounds than cells, and somebody undoes them.
+        for _ in 0..=self.geometry().cells {
             if self.ring.may_hold_returned() {
                 match self.ring.first_returned().map_err(|_| GetError::Corrupted)? {
                     Some(record) if self.is_worn_out(record.header) => {
@@ -454,6 +455,7 @@ impl Channel {
                 }
             }
         }
+        Err(GetError::Corrupted)
     }
 
     /// Was this message delivered as often as the queue allows?

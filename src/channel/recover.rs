@@ -114,7 +114,8 @@ impl Channel {
 
     /// Needs the get side.
     fn step_head(&self, me: Id) -> Result<bool, Corrupted> {
-        loop {
+        // Each round but the last finishes a record: more rounds than cells, and somebody undoes them.
+        for _ in 0..=self.geometry().cells {
             match self.ring.front()? {
                 Front::Claimed(owner, cell, header) if self.is_dead(owner, me) => {
                     self.ring.abort_claimed(cell, header);
@@ -123,6 +124,7 @@ impl Channel {
                 _ => return Ok(true),
             }
         }
+        Err(Corrupted)
     }
 
     /// Looks after the dead, now: both sides one after the other, and the participant table.

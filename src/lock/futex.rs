@@ -112,6 +112,10 @@ impl Mutex<'_> {
                 if self.word.compare_exchange(seen, word_of(me) | WAITERS, Acquire, Relaxed).is_ok() {
                     return Some(Locked::FromTheDead);
                 }
+                // Somebody else did, or writes here what he likes: not for longer than the caller has time.
+                if now_ns() >= deadline_ns {
+                    return None;
+                }
                 continue;
             }
             let now = now_ns();

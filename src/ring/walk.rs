@@ -66,7 +66,7 @@ impl<M: Memory> Ring<M> {
         let in_place = self.memory.put_side().loans.load(Acquire) != 0 || self.memory.get_side().leases.load(Acquire) != 0;
         if in_place {
             if let Some(counted) = self.count_untaken() {
-                return counted;
+                return counted.min(self.geometry.capacity);
             }
         }
         let head = &self.memory.get_side().head;

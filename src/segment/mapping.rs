@@ -144,8 +144,12 @@ pub(super) fn reserve(file: &Descriptor, bytes: u64) -> Result<(), CreateError> 
     Ok(())
 }
 
-/// Makes sure that no touch of the file can fail for lack of space.
-pub(super) fn fill_holes(file: &Descriptor, bytes: u64) -> io::Result<()> {
+/// Makes sure that no touch of the file can fail for lack of space, of which `missing` bytes are needed at least.
+pub(super) fn fill_holes(file: &Descriptor, bytes: u64, missing: u64) -> io::Result<()> {
+    // Asked first, as in `reserve`: a file may claim to be larger than all there is.
+    if free_bytes(file).is_some_and(|free_bytes| free_bytes < missing) {
+        return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+    }
     allocate(file, 0, bytes)
 }
 

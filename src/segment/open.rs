@@ -111,9 +111,10 @@ fn examine(descriptor: &Descriptor) -> Result<Imprint, OpenError> {
         Err(source) => return Err(refused("read")(source)),
     };
     let imprint = stamp.imprint(file.len())?;
-    if file.blocks().saturating_mul(BLOCK_BYTES) < file.len() {
+    let missing = file.len().saturating_sub(file.blocks().saturating_mul(BLOCK_BYTES));
+    if missing > 0 {
         // No segment is published with holes; a copy made by hand may have some.
-        fill_holes(descriptor, file.len()).map_err(refused("fallocate"))?;
+        fill_holes(descriptor, file.len(), missing).map_err(refused("fallocate"))?;
     }
     Ok(imprint)
 }

@@ -7,6 +7,7 @@
 mod support;
 
 mod forking;
+mod limits;
 mod naming;
 mod space;
 mod spawning;
@@ -14,9 +15,13 @@ mod traffic;
 mod waiting;
 
 #[cfg(not(shmq_portable_sync))]
+mod cgroup;
+#[cfg(not(shmq_portable_sync))]
 mod deaths;
 #[cfg(not(shmq_portable_sync))]
 mod leftovers;
+#[cfg(not(shmq_portable_sync))]
+mod renames;
 #[cfg(not(shmq_portable_sync))]
 mod stepping;
 #[cfg(not(shmq_portable_sync))]
@@ -39,9 +44,12 @@ fn main() -> ExitCode {
     cases.extend(naming::cases());
     cases.extend(space::cases());
     cases.extend(spawning::cases());
+    cases.extend(limits::cases());
     #[cfg(not(shmq_portable_sync))]
     {
         cases.extend(leftovers::cases());
+        cases.extend(renames::cases());
+        cases.extend(cgroup::cases());
         cases.extend(deaths::cases());
         cases.extend(stops::cases());
         cases.extend(stepping::cases());

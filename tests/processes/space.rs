@@ -2,12 +2,16 @@
 
 use crate::support::harness::{Case, skip};
 use crate::support::{segment_exists, shm_files, unique_name};
-use shmq::{CreateError, Queue};
+use shmq::{CreateError, OpenError, Queue};
 use std::ffi::CString;
 use std::io;
 
 pub fn cases() -> Vec<Case> {
-    crate::cases![a_queue_larger_than_the_file_system_is_refused, a_full_file_system_is_told]
+    crate::cases![
+        a_queue_larger_than_the_file_system_is_refused,
+        a_full_file_system_is_told,
+        a_copy_with_holes_is_filled_or_refused,
+    ]
 }
 
 /// Size and free space of `/dev/shm`, in bytes.
@@ -100,4 +104,29 @@ fn a_full_file_system_is_told() {
     Queue::<u64>::new(1).unwrap();
     drop(queue);
     assert_eq!(everything(), Vec::<String>::new());
+}
+
+fn a_copy_with_holes_is_filled_or_refused() {
+    if let Err(error) = enter_small_shm(4 << 20) {
+        skip(&format!("no private mount of a small /dev/shm: {error}"));
+    }
+    let name = unique_name("sparse");
+    let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(2 << 20).persist(true).create().unwrap();
+    queue.put(b"first").unwrap();
+    drop(queue);
+    // As `cp --sparse` would: what is zero is a hole.
+    let path = format!("/dev/shm/shmq.{name}");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..1 << 16]).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(whole.len() as u64).unwrap();
+    std::fs::write("/dev/shm/hog", vec![1u8; 3 << 20]).unwrap();
+    match Queue::<[u8]>::open(&name) {
+        Err(OpenError::Os { call: "fallocate", source }) => assert_eq!(source.raw_os_error(), Some(libc::ENOSPC)),
+        other => panic!("{other:?}"),
+    }
+    std::fs::remove_file("/dev/shm/hog").unwrap();
+    let queue: Queue<[u8]> = Queue::open(&name).unwrap();
+    assert_eq!(queue.get().unwrap(), b"first");
+    queue.put(&vec![7; queue.max_len()]).unwrap();
+    Queue::<u8>::unlink(&name).unwrap();
 }

@@ -1,0 +1,97 @@
+//! Takes bytes as a segment, opens it and calls every verb.
+//!
+//! ```text
+//!   byte 0   which type of messages, and what the rest is:
+//!              a whole file | all behind the stamp of a good segment | changes (offset 2, word 8) of a good segment
+//! ```
+//!
+//! The order of verbs follows from the input, so a crash repeats.
+#![no_main]
+
+#[path = "../../tests/garbage/verbs.rs"]
+mod verbs;
+
+use libfuzzer_sys::fuzz_target;
+use shmq::{Builder, Queue};
+use std::sync::OnceLock;
+use verbs::{Stage, Travels, every_verb};
+
+/// Where the words behind the stamp begin.
+const BEHIND_THE_STAMP: usize = 0x200;
+/// An offset of 2 bytes and a word of 8.
+const CHANGE_BYTES: usize = 10;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&first, rest)) = data.split_first() else { return };
+    match first % 4 {
+        0 => run::<u64>(|| Queue::builder().capacity(3), first / 4, rest, &77, &mut [0; 5]),
+        1 => run::<[u8; 5000]>(|| Queue::builder().capacity(2), first / 4, rest, &[7; 5000], &mut [[0; 5000]; 3]),
+        2 => run::<[u8]>(|| Queue::builder().capacity_bytes(16384), first / 4, rest, &[7; 300], &mut [0; 500]),
+        _ => {
+            let settings = || Queue::builder().capacity_bytes(1024).capacity(5).max_deliveries(2);
+            run::<[u32]>(settings, first / 4, rest, &[7; 30], &mut [0; 50])
+        }
+    }
+});
+
+fn path_of(name: &str) -> String {
+    format!("/dev/shm/shmq.{name}")
+}
+
+/// A good segment with a few messages in it, made once a type.
+fn template<T: ?Sized + Travels>(settings: Builder<T>, value: &T, made: &'static OnceLock<Vec<u8>>) -> &'static [u8] {
+    made.get_or_init(|| {
+        let name = format!("fuzz-template-{}", std::process::id());
+        let queue = settings.name(&name).max_participants(3).create().expect("a segment");
+        for _ in 0..20 {
+            queue.put(value).expect("room");
+            queue.get().expect("a message");
+        }
+        queue.put(value).expect("room");
+        queue.put(value).expect("room");
+        queue.lease().expect("a message").give_back();
+        std::fs::read(path_of(&name)).expect("the segment's file")
+    })
+}
+
+fn run<T: ?Sized + Travels>(settings: impl FnOnce() -> Builder<T>, how: u8, bytes: &[u8], value: &T, buffer: &mut T::Buffer) {
+    static TEMPLATES: [OnceLock<Vec<u8>>; 4] = [const { OnceLock::new() }; 4];
+    let which = if size_of_val(value) == 8 {
+        0
+    } else if size_of_val(value) == 5000 {
+        1
+    } else {
+        2 + (size_of_val(value) == 120) as usize
+    };
+    let mut image = template(settings(), value, &TEMPLATES[which]).to_vec();
+    match how % 3 {
+        0 => image = bytes.to_vec(),
+        1 => {
+            let len = bytes.len().min(image.len() - BEHIND_THE_STAMP);
+            image[BEHIND_THE_STAMP..][..len].copy_from_slice(&bytes[..len]);
+        }
+        _ => {
+            for change in bytes.chunks_exact(CHANGE_BYTES) {
+                let offset = usize::from(u16::from_le_bytes([change[0], change[1]])) % (image.len() - 8);
+                image[offset..offset + 8].copy_from_slice(&change[2..]);
+            }
+        }
+    }
+    let name = format!("fuzz-{}", std::process::id());
+    std::fs::write(path_of(&name), &image).expect("room in /dev/shm");
+    if let Ok(queue) = Queue::<T>::open(&name) {
+        let mut state =
+            bytes.iter().fold(0x9e37_79b9_7f4a_7c15u64, |state, &byte| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+                | 1;
+        let mut choose = |end: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % end.max(1)
+        };
+        let stage = &mut Stage { step: &mut |_| {}, choose: &mut choose, mapping: None, names: true };
+        every_verb(queue, value, buffer, 1, stage);
+    }
+    // Gone already, if the last one out took it away.
+    let _ = std::fs::remove_file(path_of(&name));
+}

@@ -1,0 +1,56 @@
+//! Segments of garbage: whatever their words hold, every verb comes back with a value or an error. No signal, no panic, no hang, and
+//! no access out of bounds, which the fences around each mapping and each buffer would turn into a signal.
+//!
+//! `main` is single-threaded and forks each case (see `support/harness.rs`); a case forks workers, whose status is checked. How to
+//! repeat or prolong a run: see `trials.rs`. The portable locks keep the words of `raw_sync` in the segment, which nobody can
+//! check: nothing of this is promised there.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+/// What `layout.rs` takes its words from.
+#[cfg(not(shmq_portable_sync))]
+mod atomic {
+    pub use std::sync::atomic::{AtomicU32, AtomicU64};
+}
+/// The byte map itself.
+#[cfg(not(shmq_portable_sync))]
+#[path = "../../src/layout.rs"]
+#[allow(dead_code, reason = "the tests use a part of it")]
+mod layout;
+
+#[cfg(not(shmq_portable_sync))]
+mod fences;
+#[cfg(not(shmq_portable_sync))]
+mod fields;
+#[cfg(not(shmq_portable_sync))]
+mod files;
+#[cfg(not(shmq_portable_sync))]
+mod flips;
+#[cfg(not(shmq_portable_sync))]
+mod hostile;
+#[cfg(not(shmq_portable_sync))]
+mod images;
+#[cfg(not(shmq_portable_sync))]
+mod mended;
+#[cfg(not(shmq_portable_sync))]
+mod trials;
+#[cfg(not(shmq_portable_sync))]
+mod verbs;
+
+use std::process::ExitCode;
+
+#[cfg(not(shmq_portable_sync))]
+fn main() -> ExitCode {
+    let mut cases = mended::cases();
+    cases.extend(files::cases());
+    cases.extend(flips::cases());
+    cases.extend(hostile::cases());
+    support::harness::run(&cases)
+}
+
+#[cfg(shmq_portable_sync)]
+fn main() -> ExitCode {
+    println!("no promise about garbage is made on the portable locks");
+    support::harness::run(&[])
+}
