@@ -17,8 +17,6 @@ mod deaths;
 #[cfg(not(shmq_portable_sync))]
 mod leftovers;
 #[cfg(not(shmq_portable_sync))]
-mod stepping;
-#[cfg(not(shmq_portable_sync))]
 mod stops;
 #[cfg(not(shmq_portable_sync))]
 mod storm;
@@ -42,7 +40,6 @@ fn main() -> ExitCode {
         cases.extend(leftovers::cases());
         cases.extend(deaths::cases());
         cases.extend(stops::cases());
-        cases.extend(stepping::cases());
         cases.extend(storm::cases());
     }
     support::harness::run(&cases)
