@@ -52,6 +52,7 @@ impl Channel {
         let side = &self.head().get;
         side.busy.store(0, Release);
         side.owner.store(0, Release);
+        self.head().rare.recoveries.fetch_add(1, Relaxed);
         self.free_the_dead(me);
         self.notify_not_full(u32::MAX);
         Ok(())

@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         a_dead_loan_of_a_closed_queue_lets_getters_go,
         a_dead_producer_frees_its_side,
         a_dead_consumer_frees_its_side,
+        a_repaired_get_side_is_counted,
         producers_killed_at_random_lose_nothing_that_they_put,
         a_message_that_kills_its_holders_is_given_up,
         join_does_not_hang_on_a_dead_holder,
@@ -289,6 +290,19 @@ fn a_dead_consumer_frees_its_side() {
         assert!(matches!(queue.try_get(), Err(GetError::Empty)));
         assert_eq!(queue.len(), 0);
     }
+}
+
+fn a_repaired_get_side_is_counted() {
+    let queue: Queue<u64> = Queue::new(4).unwrap();
+    queue.put(&1).unwrap();
+    victim("the owner of a consumer", |wait| {
+        let _consumer = queue.consumer().unwrap();
+        wait();
+    })
+    .kill();
+    assert_eq!(queue.stats().recoveries, 0);
+    assert_eq!(queue.try_get().unwrap(), 1);
+    assert_eq!(queue.stats().recoveries, 1, "as a put side's repair is");
 }
 
 fn producers_killed_at_random_lose_nothing_that_they_put() {

@@ -23,8 +23,6 @@ mod leftovers;
 #[cfg(not(shmq_portable_sync))]
 mod renames;
 #[cfg(not(shmq_portable_sync))]
-mod stepping;
-#[cfg(not(shmq_portable_sync))]
 mod stops;
 #[cfg(not(shmq_portable_sync))]
 mod storm;
@@ -52,7 +50,6 @@ fn main() -> ExitCode {
         cases.extend(cgroup::cases());
         cases.extend(deaths::cases());
         cases.extend(stops::cases());
-        cases.extend(stepping::cases());
         cases.extend(storm::cases());
     }
     support::harness::run(&cases)

@@ -38,11 +38,13 @@ pub struct Case {
     pub bound: Duration,
     /// Kills creators, which may leave temporaries for the next create to sweep.
     pub leaves_temporaries: bool,
+    /// Runs with `--ignored`, and only then.
+    pub ignored: bool,
 }
 
 impl Case {
     pub const fn new(name: &'static str, run: fn()) -> Case {
-        Case { name, run, bound: DEFAULT_BOUND, leaves_temporaries: false }
+        Case { name, run, bound: DEFAULT_BOUND, leaves_temporaries: false, ignored: false }
     }
 
     pub const fn leaves_temporaries(self) -> Case {
@@ -56,6 +58,11 @@ macro_rules! cases {
     ($($(#[$attribute:meta])* $function:ident $(.$refine:ident())*),* $(,)?) => {
         vec![$($(#[$attribute])* $crate::support::harness::Case::new(stringify!($function), $function) $(.$refine())*),*]
     };
+}
+
+/// Are the cases asked for that are too long for every day?
+pub fn asks_for_ignored() -> bool {
+    Options::parse().only_ignored
 }
 
 /// Ends the case: it cannot run here.
@@ -95,9 +102,12 @@ impl Options {
         options
     }
 
-    fn wants(&self, name: &str) -> bool {
+    fn wants(&self, case: &Case) -> bool {
+        let name = case.name;
         let matches = |pattern: &String| if self.exact { name == pattern } else { name.contains(pattern.as_str()) };
-        !self.only_ignored && (self.filters.is_empty() || self.filters.iter().any(matches)) && !self.skips.iter().any(matches)
+        case.ignored == self.only_ignored
+            && (self.filters.is_empty() || self.filters.iter().any(matches))
+            && !self.skips.iter().any(matches)
     }
 }
 
@@ -110,7 +120,7 @@ enum Outcome {
 /// Runs the cases that the arguments ask for.
 pub fn run(cases: &[Case]) -> ExitCode {
     let options = Options::parse();
-    let chosen: Vec<&Case> = cases.iter().filter(|case| options.wants(case.name)).collect();
+    let chosen: Vec<&Case> = cases.iter().filter(|case| options.wants(case)).collect();
     if options.list {
         chosen.iter().for_each(|case| println!("{}: test", case.name));
         println!("\n{} tests, 0 benchmarks", chosen.len());
@@ -219,7 +229,8 @@ fn enter_case(output: &File, show_output: bool) {
     }
 }
 
-fn unlinked_file(prefix: &str) -> File {
+/// A file that nobody else sees.
+pub fn unlinked_file(prefix: &str) -> File {
     let path = std::env::temp_dir().join(format!("shmq-{prefix}output"));
     let file = File::options().read(true).append(true).create_new(true).open(&path);
     let file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -6,7 +6,6 @@
 
 pub mod harness;
 pub mod process;
-pub mod stepper;
 pub mod threads;
 
 use std::fs::File;

@@ -205,6 +205,20 @@ impl Child {
         self.exit.is_none()
     }
 
+    /// Has a traced child stopped? It must not have ended.
+    #[track_caller]
+    pub fn has_stopped(&mut self) -> bool {
+        let mut status = 0;
+        // SAFETY: `status` is an int that the call may write.
+        let found = unsafe { libc::waitpid(self.pid, &mut status, libc::WUNTRACED | libc::WNOHANG) };
+        assert_ne!(found, -1, "waitpid: {}", std::io::Error::last_os_error());
+        if found != 0 && !libc::WIFSTOPPED(status) {
+            self.exit = Some(exit_of(status));
+            panic!("{} (process {}) ended by itself: {:?}", self.what, self.pid, self.exit);
+        }
+        found != 0
+    }
+
     /// Lets it go on.
     pub fn go_on(&self) {
         send_signal(self.pid, libc::SIGCONT);
@@ -310,6 +324,12 @@ pub fn state_and_group(pid: libc::pid_t) -> Option<(char, libc::pid_t)> {
 /// Does it sleep in the kernel?
 pub fn is_asleep(pid: libc::pid_t) -> bool {
     matches!(state_and_group(pid), Some(('S', _)))
+}
+
+/// Does it sleep on a futex?
+pub fn is_asleep_on_a_futex(pid: libc::pid_t) -> bool {
+    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    call.split_whitespace().next().is_some_and(|number| number.parse() == Ok(libc::SYS_futex))
 }
 
 /// What a process is doing, for people.

@@ -1,0 +1,25 @@
+//! Killed between any two instructions of an operation: a child is stopped after k of them and killed, and survivors look.
+//!
+//! Whatever the instruction, what they find is one of the states that the operation may leave: every committed message, in order, once,
+//! whole; the queue's whole capacity; its locks; and looking after the dead again finds nothing. Then a second child is killed in
+//! looking after the first.
+//!
+//! `cargo test --test kill_everywhere` kills at a sample that the seed draws (`SHMQ_TEST_SEED`); with `-- --ignored` at every instruction,
+//! which takes minutes. Both print how many kills there were. Linux on x86_64; the code for aarch64 has not been run.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(shmq_portable_sync)))]
+mod stepped;
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(shmq_portable_sync)))]
+fn main() -> std::process::ExitCode {
+    stepped::main()
+}
+
+/// Crashes are not promised by the portable locks, and elsewhere nobody can step through a child.
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(shmq_portable_sync))))]
+fn main() {
+    println!("running 0 tests: not promised here");
+}

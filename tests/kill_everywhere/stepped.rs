@@ -1,0 +1,31 @@
+//! The operations, and how each is swept.
+
+mod contents;
+mod copies;
+mod in_place;
+mod names;
+mod sweep;
+mod tracee;
+mod waits;
+
+use crate::support::harness::{Case, asks_for_ignored, run, unlinked_file};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the whole sweep of an operation may take.
+const WHOLE_BOUND: Duration = Duration::from_secs(3600);
+
+pub fn main() -> ExitCode {
+    sweep::collect_reports(unlinked_file(&format!("kills-{}-", std::process::id())));
+    let mut cases = copies::cases();
+    cases.extend(in_place::cases());
+    cases.extend(waits::cases());
+    cases.extend(names::cases());
+    if asks_for_ignored() {
+        // The same cases, which sweep wholly then.
+        cases = cases.into_iter().map(|case| Case { ignored: true, bound: WHOLE_BOUND, ..case }).collect();
+    }
+    let code = run(&cases);
+    sweep::print_reports();
+    code
+}

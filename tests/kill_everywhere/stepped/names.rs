@@ -1,0 +1,203 @@
+//! Killed in what makes, opens and takes away segments and their names.
+
+use crate::stepped::contents::{attach, check, expect_whole, holding, put, recover};
+use crate::stepped::sweep::{Finding, Operation};
+use crate::stepped::tracee::Killed;
+use crate::support::harness::Case;
+use crate::support::process::{fork, send_signal};
+use crate::support::{segment_exists, shm_files, unique_name};
+use shmq::{CreateError, GetError, OpenError, Queue};
+
+pub fn cases() -> Vec<Case> {
+    crate::cases![
+        killed_in_create.leaves_temporaries(),
+        killed_in_open_put_and_leave,
+        killed_in_open_or_create_and_leave.leaves_temporaries(),
+        killed_in_replacing_a_dead_queue.leaves_temporaries(),
+        killed_in_leaving_as_the_last,
+        killed_in_unlink,
+    ]
+}
+
+/// A name that the test takes away at last, whoever has it then.
+struct Name(String);
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(format!("/dev/shm/shmq.{}", self.0));
+    }
+}
+
+/// Temporaries of a killed creator: one at most. Taken away here, since the next create would leave it for ten seconds.
+fn clear_temporaries_of(pid: u32) {
+    let left = shm_files(&format!(".shmq-{pid}-"));
+    assert!(left.len() <= 1, "one creator left {left:?}");
+    left.iter().for_each(|file| std::fs::remove_file(format!("/dev/shm/{file}")).unwrap());
+}
+
+fn take_all(queue: &Queue<u64>) -> Vec<u64> {
+    let mut found = Vec::new();
+    loop {
+        match queue.try_get() {
+            Ok(number) => found.push(number),
+            Err(GetError::Empty) => return found,
+            Err(error) => panic!("{error:?}, {queue:?}"),
+        }
+    }
+}
+
+/// Takes the name, in one of several ways, from whatever a killed process left of it. `stages`: what may be behind the name before,
+/// on the way, after; `None` is nothing.
+fn check_name(name: &str, killed: Killed, turn: u64, stages: &[Option<&[u64]>]) -> Finding {
+    clear_temporaries_of(killed.pid);
+    let stage = match turn % 3 {
+        0 => {
+            let found = match Queue::<u64>::open(name) {
+                Ok(queue) => {
+                    let found = take_all(&queue);
+                    expect_whole(&queue);
+                    Some(found)
+                }
+                Err(OpenError::NotFound) => None,
+                Err(error) => panic!("{error:?}"),
+            };
+            assert!(!segment_exists(name), "its only user has left again");
+            let stage = stages.iter().position(|stage| stage.map(<[u64]>::to_vec) == found);
+            let Some(stage) = stage else { panic!("found {found:?} of {stages:?}, {killed:?}") };
+            assert!(!killed.done || stage == stages.len() - 1, "done, and found {found:?}");
+            Some(stage)
+        }
+        1 => {
+            let queue = Queue::<u64>::open_or_create(name, 4).unwrap();
+            let found = take_all(&queue);
+            assert!(stages.iter().any(|stage| stage.unwrap_or(&[]) == found), "found {found:?} of {stages:?}, {killed:?}");
+            expect_whole(&queue);
+            None
+        }
+        _ => None,
+    };
+    let queue = Queue::<u64>::create(name, 4).unwrap();
+    assert_eq!(take_all(&queue), []);
+    expect_whole(&queue);
+    assert!(matches!(Queue::<u64>::create(name, 4), Err(CreateError::AlreadyExists { in_use: true })));
+    drop(queue);
+    assert!(!segment_exists(name));
+    Finding { stage, repaired: false }
+}
+
+/// A dead segment with messages in it.
+fn dead_queue(name: &str) {
+    let child = fork("one who leaves a dead queue", || {
+        let queue = Queue::<u64>::create(name, 4).unwrap();
+        [5, 6].into_iter().for_each(|number| put(&queue, number).unwrap());
+        send_signal(std::process::id() as libc::pid_t, libc::SIGKILL);
+    });
+    assert!(child.killed_or_succeeded(), "it was killed");
+}
+
+fn sweep_name(what: &'static str, world: impl Fn() -> Name, body: impl Fn(&str, &dyn Fn()), stages: &[Option<&[u64]>]) {
+    let check = |name: &Name, killed: Killed, turn: u64| check_name(&name.0, killed, turn, stages);
+    let body = |name: &Name, begin: &dyn Fn()| body(&name.0, begin);
+    Operation { what, world: &world, body: &body, wake: None, recovery: None, check: &check }.sweep();
+}
+
+fn killed_in_create() {
+    let body = |name: &str, begin: &dyn Fn()| {
+        begin();
+        let queue = Queue::<u64>::create(name, 4).unwrap();
+        queue.try_put(&1).unwrap();
+        std::mem::forget(queue);
+    };
+    sweep_name("create, put", || Name(unique_name("created")), body, &[None, Some(&[]), Some(&[1])]);
+}
+
+fn killed_in_open_or_create_and_leave() {
+    let body = |name: &str, begin: &dyn Fn()| {
+        begin();
+        let queue = Queue::<u64>::open_or_create(name, 4).unwrap();
+        assert_eq!(take_all(&queue), [5, 6]);
+        drop(queue);
+    };
+    let world = || {
+        let name = Name(unique_name("left"));
+        dead_queue(&name.0);
+        name
+    };
+    sweep_name("open_or_create, gets, drop", world, body, &[Some(&[5, 6]), Some(&[6]), Some(&[]), None]);
+}
+
+fn killed_in_replacing_a_dead_queue() {
+    let body = |name: &str, begin: &dyn Fn()| {
+        begin();
+        let queue = Queue::<u64>::create(name, 4).unwrap();
+        queue.try_put(&1).unwrap();
+        std::mem::forget(queue);
+    };
+    let world = || {
+        let name = Name(unique_name("stale"));
+        dead_queue(&name.0);
+        name
+    };
+    sweep_name("create over a dead queue, put", world, body, &[Some(&[5, 6]), Some(&[]), Some(&[1])]);
+}
+
+fn killed_in_leaving_as_the_last() {
+    let body = |name: &str, begin: &dyn Fn()| {
+        let queue = Queue::<u64>::create(name, 4).unwrap();
+        put(&queue, 5).unwrap();
+        begin();
+        drop(queue);
+    };
+    sweep_name("drop of the last handle", || Name(unique_name("last")), body, &[Some(&[5]), None]);
+}
+
+fn killed_in_open_put_and_leave() {
+    let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
+        let name = queue.name().to_string();
+        attach(queue);
+        begin();
+        let again: Queue<u64> = Queue::open(name).unwrap();
+        again.try_put(&12).unwrap();
+        drop(again);
+    };
+    let operation = Operation {
+        what: "open, put, drop",
+        world: &|| holding::<u64>(&[10, 11]),
+        body: &body,
+        wake: None,
+        recovery: Some(&recover),
+        check: &|queue, killed, turn| check(queue, killed, turn, &[&[10, 11], &[10, 11, 12]], &[]),
+    };
+    operation.sweep();
+}
+
+fn killed_in_unlink() {
+    // The queue is in use, and stays so.
+    let check = |queue: &Queue<u64>, killed: Killed, _: u64| {
+        let there = segment_exists(queue.name());
+        assert!(!(killed.done && there), "unlinked, and there");
+        let next = Queue::<u64>::create(queue.name(), 4);
+        match &next {
+            Ok(_) => assert!(!there, "a queue in use was replaced"),
+            Err(error) => assert!(there && matches!(error, CreateError::AlreadyExists { in_use: true }), "{error:?}"),
+        }
+        assert_eq!(take_all(queue), [10, 11]);
+        expect_whole(queue);
+        if let Ok(next) = next {
+            expect_whole(&next);
+        }
+        Finding { stage: Some(usize::from(!there)), repaired: false }
+    };
+    let operation = Operation {
+        what: "unlink",
+        world: &|| holding::<u64>(&[10, 11]),
+        body: &|queue, begin| {
+            begin();
+            Queue::<u64>::unlink(queue.name()).unwrap();
+        },
+        wake: None,
+        recovery: None,
+        check: &check,
+    };
+    operation.sweep();
+}

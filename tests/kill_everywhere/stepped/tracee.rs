@@ -1,0 +1,419 @@
+//! A child that is stopped after exactly so many instructions.
+//!
+//! ```text
+//!   fork --> prepares itself --> begin: a breakpoint of its own --> the operation --> done = 1, another breakpoint
+//!                                 0 instructions                     all
+//! ```
+//!
+//! A [`Trace`] comes from one run in single steps, which notes where each instruction lies. To stop a later child after k of them, a
+//! breakpoint is set on one shortly before that the operation meets for the first time there, or has not met often; the child gets
+//! there at full speed, and single steps do the rest. An operation that does not repeat itself exactly (it lists a directory, or
+//! asks for the time) may end elsewhere: such a stop is as good as any other, and counted.
+
+use crate::support::harness::skip;
+use crate::support::process::{Child, Exit, describe_process, exit_now, fork, is_asleep_on_a_futex, send_signal, shared_word};
+use crate::support::{PATIENCE, wait_at_most};
+use std::collections::HashMap;
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// Exit code of a child that may not be traced.
+const NOT_TRACED: i32 = 79;
+
+/// Far more instructions than any operation takes: one that gets there never ends.
+const ENDLESS: usize = 3_000_000;
+
+/// Looks of a tracer at a child that may sleep, before it asks the kernel whether it does.
+const LOOKS: u32 = 2_000;
+
+fn ptrace(request: libc::c_uint, pid: libc::pid_t, address: usize, data: usize) -> io::Result<i64> {
+    // SAFETY: the requests of this module read or write nothing of ours but what they are given; `pid` is 0, or a child of ours that
+    // asked to be traced and stands still.
+    match unsafe { libc::ptrace(request, pid, address, data) } {
+        -1 => Err(io::Error::last_os_error()),
+        value => Ok(value),
+    }
+}
+
+/// Where a program's instructions are, and how to stop it at one.
+#[cfg(target_arch = "x86_64")]
+mod machine {
+    use super::ptrace;
+    use std::mem::offset_of;
+
+    const RIP: usize = offset_of!(libc::user, regs) + offset_of!(libc::user_regs_struct, rip);
+    const RSP: usize = offset_of!(libc::user, regs) + offset_of!(libc::user_regs_struct, rsp);
+    const INT3: u64 = 0xcc;
+
+    /// Stops a traced program right here.
+    #[inline(always)]
+    pub fn stop_here() {
+        // SAFETY: a breakpoint changes nothing; the tracer goes on behind it.
+        unsafe { std::arch::asm!("int3", options(nomem, nostack, preserves_flags)) };
+    }
+
+    pub fn program_counter(pid: libc::pid_t) -> std::io::Result<usize> {
+        // The result is the value: an address of user space is never -1.
+        Ok(ptrace(libc::PTRACE_PEEKUSER, pid, RIP, 0)? as usize)
+    }
+
+    pub fn stack_pointer(pid: libc::pid_t) -> std::io::Result<usize> {
+        Ok(ptrace(libc::PTRACE_PEEKUSER, pid, RSP, 0)? as usize)
+    }
+
+    /// The processor stands behind a breakpoint that it has met: before it again.
+    pub fn step_back(pid: libc::pid_t, to: usize) -> std::io::Result<()> {
+        ptrace(libc::PTRACE_POKEUSER, pid, RIP, to).map(drop)
+    }
+
+    /// Behind the breakpoint that the program stopped at by itself: there already.
+    pub fn step_over(_: libc::pid_t) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    pub fn with_breakpoint(word: u64) -> u64 {
+        word & !0xff | INT3
+    }
+}
+
+/// Compiled and not run so far.
+#[cfg(target_arch = "aarch64")]
+mod machine {
+    use super::ptrace;
+    use std::mem::offset_of;
+
+    const BRK: u64 = 0xd420_0000;
+    const NT_PRSTATUS: usize = 1;
+
+    /// Stops a traced program right here.
+    #[inline(always)]
+    pub fn stop_here() {
+        // SAFETY: a breakpoint changes nothing; the tracer goes on behind it.
+        unsafe { std::arch::asm!("brk #0", options(nomem, nostack, preserves_flags)) };
+    }
+
+    fn registers(pid: libc::pid_t, request: libc::c_uint, registers: &mut libc::user_regs_struct) -> std::io::Result<()> {
+        let mut vector =
+            libc::iovec { iov_base: std::ptr::from_mut(registers).cast(), iov_len: size_of::<libc::user_regs_struct>() };
+        ptrace(request, pid, NT_PRSTATUS, &raw mut vector as usize).map(drop)
+    }
+
+    fn all_registers(pid: libc::pid_t) -> std::io::Result<libc::user_regs_struct> {
+        // SAFETY: plain integers.
+        let mut all: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+        registers(pid, libc::PTRACE_GETREGSET, &mut all)?;
+        Ok(all)
+    }
+
+    pub fn program_counter(pid: libc::pid_t) -> std::io::Result<usize> {
+        Ok(all_registers(pid)?.pc as usize)
+    }
+
+    pub fn stack_pointer(pid: libc::pid_t) -> std::io::Result<usize> {
+        Ok(all_registers(pid)?.sp as usize)
+    }
+
+    /// The processor stands at a breakpoint that it has met: nothing to do.
+    pub fn step_back(_: libc::pid_t, _: usize) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    /// Behind the breakpoint that the program stopped at by itself.
+    pub fn step_over(pid: libc::pid_t) -> std::io::Result<()> {
+        let mut all = all_registers(pid)?;
+        all.pc += 4;
+        registers(pid, libc::PTRACE_SETREGSET, &mut all)
+    }
+
+    pub fn with_breakpoint(word: u64) -> u64 {
+        word & !0xffff_ffff | BRK
+    }
+
+    const _: () = assert!(offset_of!(libc::user_regs_struct, pc) % 8 == 0);
+}
+
+/// What a child does: prepares itself, calls `begin`, and what it does from there on is what it is killed in.
+pub type Body<'a> = &'a dyn Fn(&dyn Fn());
+
+/// The instructions of one run of an operation.
+pub struct Trace {
+    /// Address of each.
+    addresses: Vec<usize>,
+    /// How deep the stack was then, from where the operation began.
+    depths: Vec<usize>,
+    /// How often its address was met before.
+    passes: Vec<u32>,
+    /// The first after the child woke up, if it slept.
+    pub woken_at: Option<usize>,
+}
+
+/// Addresses of this program, rather than of a library, are that close to one another.
+const PROGRAM_BYTES: usize = 1 << 30;
+
+/// Of the rounds of an instruction that copies, one of so many counts as a place of its own.
+const ROUNDS: usize = 64;
+
+/// What meeting a breakpoint costs, in single steps.
+const MEETING: usize = 3;
+
+impl Trace {
+    fn new(addresses: Vec<usize>, depths: Vec<usize>, woken_at: Option<usize>) -> Trace {
+        let mut met: HashMap<usize, u32> = HashMap::new();
+        let passes = addresses.iter().map(|&address| {
+            let passes = met.entry(address).or_default();
+            *passes += 1;
+            *passes - 1
+        });
+        let passes = passes.collect();
+        Trace { addresses, depths, passes, woken_at }
+    }
+
+    pub fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
+    /// Is this one of many rounds of one instruction that copies, and neither among the first or last of them nor one of a few between?
+    pub fn is_amid_a_copy(&self, steps: usize) -> bool {
+        let from = steps.saturating_sub(2);
+        let around = self.addresses.get(from..steps + 3).unwrap_or_default();
+        steps % ROUNDS != 0 && !around.is_empty() && around.iter().all(|&address| address == self.addresses[steps])
+    }
+
+    /// The instruction from which to go on in single steps, on the cheapest way to the one after `steps`.
+    fn landmark(&self, steps: usize) -> usize {
+        let (mut best, mut cost) = (0, steps);
+        for place in (0..=steps).rev() {
+            if steps - place >= cost {
+                break;
+            }
+            let there = steps - place + MEETING * (self.passes[place] as usize + 1);
+            if there < cost {
+                (best, cost) = (place, there);
+            }
+        }
+        best
+    }
+}
+
+/// Where a child is to be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// After so many instructions.
+    After(usize),
+    /// In the kernel, where it sleeps for the first time.
+    Asleep,
+}
+
+/// Where a child was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Killed {
+    /// It had done all that it was asked to.
+    pub done: bool,
+    /// It had slept, and was woken.
+    pub woken: bool,
+    /// Where it was to be killed, as far as its tracer saw.
+    pub exact: bool,
+    /// Surely there: no allocator or other library, whose ways depend on what was before, had a say in it.
+    pub certain: bool,
+    pub pid: u32,
+}
+
+/// Follows a child through all of its operation in single steps, and kills it then. `wake` is called when it sleeps.
+pub fn trace(body: Body<'_>, wake: Option<&dyn Fn()>) -> Trace {
+    let mut tracee = Tracee::start(body, wake);
+    let (mut addresses, mut depths) = (Vec::new(), Vec::new());
+    let mut woken_at = None;
+    while !tracee.is_done() {
+        addresses.push(tracee.program_counter());
+        depths.push(tracee.stack_depth());
+        assert!(addresses.len() < ENDLESS, "the operation never ends: {}", describe_process(tracee.pid()));
+        tracee.step();
+        if tracee.woken && woken_at.is_none() {
+            woken_at = Some(addresses.len());
+        }
+    }
+    tracee.kill();
+    Trace::new(addresses, depths, woken_at)
+}
+
+/// Kills a child at one place of its operation.
+pub fn kill_at(body: Body<'_>, trace: &Trace, place: Place, wake: Option<&dyn Fn()>) -> Killed {
+    let mut tracee = Tracee::start(body, wake.filter(|_| place != Place::Asleep));
+    let mut certain = false;
+    let exact = match place {
+        Place::After(steps) => {
+            let landmark = trace.landmark(steps);
+            let address = trace.addresses[landmark];
+            let mut exact = landmark == 0 || tracee.run_to(address, trace.passes[landmark]);
+            exact &= tracee.stack_depth() == trace.depths[landmark];
+            certain = exact && trace.passes[landmark] == 0 && address.abs_diff(kill_at as *const () as usize) < PROGRAM_BYTES;
+            for expected in &trace.addresses[landmark..steps] {
+                if tracee.is_done() {
+                    exact = false;
+                    break;
+                }
+                exact &= *expected == tracee.program_counter();
+                tracee.step();
+            }
+            exact
+        }
+        Place::Asleep => {
+            tracee.go_on();
+            tracee.wait_until_asleep()
+        }
+    };
+    let killed =
+        Killed { done: tracee.is_done(), woken: tracee.woken, exact, certain: certain && exact, pid: tracee.child.pid() };
+    tracee.kill();
+    killed
+}
+
+/// Leaves four free blocks of each small size in glibc's cache, whatever the parent had in it: so that allocating takes the same way in
+/// all children.
+fn even_out_the_heap() {
+    for bytes in (16..=1032).step_by(16) {
+        let blocks = [(); 7].map(|()| Vec::<u8>::with_capacity(bytes - 8));
+        drop(blocks);
+        std::mem::forget([(); 3].map(|()| Vec::<u8>::with_capacity(bytes - 8)));
+    }
+}
+
+struct Tracee<'a> {
+    child: Child,
+    done: &'static AtomicU64,
+    wake: Option<&'a dyn Fn()>,
+    woken: bool,
+    stack_base: usize,
+}
+
+impl<'a> Tracee<'a> {
+    fn start(body: Body<'_>, wake: Option<&'a dyn Fn()>) -> Tracee<'a> {
+        static DONE: OnceLock<&'static AtomicU64> = OnceLock::new();
+        let done = *DONE.get_or_init(shared_word);
+        done.store(0, Relaxed);
+        let mut child = fork("a child to be killed", || {
+            body(&|| {
+                if ptrace(libc::PTRACE_TRACEME, 0, 0, 0).is_err() {
+                    exit_now(NOT_TRACED);
+                }
+                even_out_the_heap();
+                machine::stop_here();
+            });
+            done.store(1, SeqCst);
+            machine::stop_here();
+        });
+        if !child.wait_for_stop() {
+            let exit = child.wait();
+            assert_eq!(exit, Exit::Code(NOT_TRACED), "the child ended in its preparation");
+            skip("ptrace is not permitted here");
+        }
+        machine::step_over(child.pid() as libc::pid_t).expect("a traced child's registers can be written");
+        let stack_base = machine::stack_pointer(child.pid() as libc::pid_t).expect("a stopped child's registers can be read");
+        Tracee { child, done, wake, woken: false, stack_base }
+    }
+
+    fn pid(&self) -> libc::pid_t {
+        self.child.pid() as libc::pid_t
+    }
+
+    fn is_done(&self) -> bool {
+        self.done.load(Relaxed) != 0
+    }
+
+    fn program_counter(&self) -> usize {
+        machine::program_counter(self.pid()).expect("a stopped child's registers can be read")
+    }
+
+    fn stack_depth(&self) -> usize {
+        let pointer = machine::stack_pointer(self.pid()).expect("a stopped child's registers can be read");
+        self.stack_base.wrapping_sub(pointer)
+    }
+
+    /// One instruction further, or one system call.
+    fn step(&mut self) {
+        ptrace(libc::PTRACE_SINGLESTEP, self.pid(), 0, 0).expect("a stopped child goes on");
+        self.wait_for_stop();
+    }
+
+    fn go_on(&mut self) {
+        ptrace(libc::PTRACE_CONT, self.pid(), 0, 0).expect("a stopped child goes on");
+    }
+
+    /// Goes on to where the instruction at `address` is to be run, after so many passes. `false`: the operation ended before.
+    fn run_to(&mut self, address: usize, passes: u32) -> bool {
+        let pid = self.pid();
+        let word = ptrace(libc::PTRACE_PEEKTEXT, pid, address, 0).expect("the program's text can be read") as u64;
+        let patch = |word: u64| {
+            ptrace(libc::PTRACE_POKETEXT, pid, address, word as usize).expect("the program's text can be written");
+        };
+        for pass in 0..=passes {
+            patch(machine::with_breakpoint(word));
+            self.go_on();
+            self.wait_for_stop();
+            patch(word);
+            if self.is_done() {
+                return false;
+            }
+            machine::step_back(pid, address).expect("a traced child's registers can be written");
+            if pass < passes {
+                self.step();
+            }
+        }
+        true
+    }
+
+    fn wait_for_stop(&mut self) {
+        let Some(wake) = self.wake.filter(|_| !self.woken) else {
+            assert!(self.child.wait_for_stop(), "the child ended by itself: {:?}", self.child.wait());
+            return;
+        };
+        if self.stops_before_it_sleeps() {
+            return;
+        }
+        self.woken = true;
+        wake();
+        assert!(self.child.wait_for_stop(), "the child ended by itself: {:?}", self.child.wait());
+    }
+
+    fn stops_before_it_sleeps(&mut self) -> bool {
+        loop {
+            for _ in 0..LOOKS {
+                if self.child.has_stopped() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            // One look may catch a nap on the way.
+            if (0..3).all(|_| is_asleep_on_a_futex(self.pid())) {
+                return false;
+            }
+        }
+    }
+
+    /// `false`: it did not need to.
+    fn wait_until_asleep(&mut self) -> bool {
+        let mut stopped = false;
+        let mut asleep = 0;
+        let pid = self.pid();
+        wait_at_most(
+            PATIENCE,
+            "a child to sleep",
+            || {
+                stopped = stopped || self.child.has_stopped();
+                asleep = if is_asleep_on_a_futex(pid) { asleep + 1 } else { 0 };
+                stopped || asleep >= 3
+            },
+            || describe_process(pid),
+        );
+        !stopped
+    }
+
+    /// SIGKILL, wherever it stands.
+    fn kill(mut self) {
+        send_signal(self.pid(), libc::SIGKILL);
+        assert!(!self.child.wait_for_stop(), "SIGKILL ends a process");
+        assert_eq!(self.child.wait(), Exit::Signal(libc::SIGKILL));
+    }
+}

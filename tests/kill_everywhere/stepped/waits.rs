@@ -1,0 +1,130 @@
+//! Killed in a call that waits: on the way to sleep, asleep, and on the way back.
+
+use crate::stepped::contents::{attach, check, expect_whole, holding, put, recover};
+use crate::stepped::sweep::Operation;
+use crate::stepped::tracee::{Place, kill_at, trace};
+use crate::support::harness::{Case, asks_for_ignored};
+use crate::support::process::{Exit, fork};
+use crate::support::{PATIENCE, Rng};
+use shmq::Queue;
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+pub fn cases() -> Vec<Case> {
+    crate::cases![
+        killed_in_a_waiting_get,
+        killed_in_a_waiting_put,
+        killed_in_a_waiting_join,
+        killed_with_a_wake_that_another_needs
+    ]
+}
+
+fn killed_in_a_waiting_get() {
+    let operation = Operation {
+        what: "get, waiting",
+        world: &|| holding::<u64>(&[]),
+        body: &|queue, begin| {
+            attach(queue);
+            begin();
+            assert_eq!(queue.get_timeout(PATIENCE).unwrap(), 10);
+        },
+        wake: Some(&|queue| put(queue, 10).unwrap()),
+        recovery: Some(&recover),
+        check: &|queue, killed, turn| check(queue, killed, turn, &[&[]], &[&[10], &[]]),
+    };
+    operation.sweep();
+}
+
+fn killed_in_a_waiting_put() {
+    let operation = Operation {
+        what: "put, waiting",
+        world: &|| holding::<u64>(&[10, 11, 12, 13]),
+        body: &|queue, begin| {
+            attach(queue);
+            begin();
+            queue.put_timeout(&14, PATIENCE).unwrap();
+        },
+        wake: Some(&|queue| assert_eq!(queue.try_get().unwrap(), 10)),
+        recovery: Some(&recover),
+        check: &|queue, killed, turn| check(queue, killed, turn, &[&[10, 11, 12, 13]], &[&[11, 12, 13], &[11, 12, 13, 14]]),
+    };
+    operation.sweep();
+}
+
+fn killed_in_a_waiting_join() {
+    let operation = Operation {
+        what: "join, waiting",
+        world: &|| {
+            let queue = holding::<u64>(&[10]);
+            assert_eq!(queue.try_get().unwrap(), 10);
+            queue
+        },
+        body: &|queue, begin| {
+            attach(queue);
+            begin();
+            queue.join_timeout(PATIENCE).unwrap();
+        },
+        wake: Some(&|queue| queue.task_done().unwrap()),
+        recovery: Some(&recover),
+        check: &|queue, killed, turn| check(queue, killed, turn, &[&[]], &[&[]]),
+    };
+    operation.sweep();
+}
+
+/// Long enough for a slice on a loaded machine.
+const SOON: Duration = Duration::from_secs(5);
+
+/// The dead may have had the wake of a message that it did not take: another sleeper gets it nevertheless, within a slice.
+fn killed_with_a_wake_that_another_needs() {
+    let mut rng = Rng::new("a wake that another needs");
+    let get = |queue: &Queue<u64>, begin: &dyn Fn()| {
+        attach(queue);
+        begin();
+        queue.get_timeout(PATIENCE).unwrap();
+    };
+    let all = {
+        let queue = holding::<u64>(&[]);
+        trace(&|begin| get(&queue, begin), Some(&|| put(&queue, 10).unwrap()))
+    };
+    let woken_at = all.woken_at.expect("it sleeps") as u64;
+    let from_there = all.len() as u64 - woken_at;
+    let places: Vec<u64> =
+        if asks_for_ignored() { (0..from_there).collect() } else { (0..12).map(|_| rng.below(from_there)).collect() };
+    for place in places {
+        let queue = holding::<u64>(&[]);
+        let other = RefCell::new(None);
+        // Called when the child sleeps: the other sleeps behind it, so that the wake is the child's.
+        let wake = || {
+            let mut sleeper = fork("another sleeper", || {
+                attach(&queue);
+                assert!(matches!(queue.get_timeout(PATIENCE), Ok(10 | 11)));
+            });
+            sleeper.wait_until_asleep();
+            put(&queue, 10).unwrap();
+            other.replace(Some(sleeper));
+        };
+        let steps = Place::After((woken_at + place) as usize);
+        kill_at(&|begin| get(&queue, begin), &all, steps, Some(&wake));
+        let Some(mut sleeper) = other.take() else { continue };
+        // Counted, the message went with the dead.
+        let mut taken = queue.stats().gets == 1;
+        if !taken {
+            let end = Instant::now() + SOON;
+            while !sleeper.has_ended() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // Taken and not counted is what is left: no wake is lost for longer than a slice.
+            taken = !sleeper.has_ended();
+            queue.recover();
+            assert!(!taken || queue.is_empty(), "killed {place} instructions after its wake: the other sleeps on, {queue:?}");
+        }
+        if taken {
+            put(&queue, 11).unwrap();
+        }
+        assert_eq!(sleeper.wait(), Exit::Code(0), "killed {place} instructions after its wake, {queue:?}");
+        while queue.try_get().is_ok() {}
+        queue.recover();
+        while queue.try_get().is_ok() {}
+        expect_whole(&queue);
+    }
+}
