@@ -20,6 +20,7 @@
 
 mod child;
 mod outcome;
+mod watch;
 
 use std::fmt;
 use std::fs;
