@@ -25,9 +25,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 /// What this process has attached, so that a handle that arrives twice uses one mapping. Also held while one attaches anew: a child's
 /// threads may all notice the fork at once.
-static OPEN: Mutex<Vec<Weak<dyn Any + Send + Sync>>> = Mutex::new(Vec::new());
+static OPEN: Mutex<Vec<Weak<dyn Attached>>> = Mutex::new(Vec::new());
 
-type OpenGuard = MutexGuard<'static, Vec<Weak<dyn Any + Send + Sync>>>;
+/// What stands on an attachment: a channel, or an object.
+pub(crate) trait Attached: Send + Sync + 'static {
+    fn attachment(&self) -> &Attachment;
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+type OpenGuard = MutexGuard<'static, Vec<Weak<dyn Attached>>>;
 
 struct HeldAcrossFork(UnsafeCell<Option<OpenGuard>>);
 // SAFETY: only the fork handlers use it, between taking the mutex and letting go of it, in the one thread that forks.
@@ -151,13 +157,11 @@ impl Attachment {
     }
 }
 
-impl Drop for Attachment {
-    fn drop(&mut self) {
+impl Attachment {
+    /// Gives up what makes this process a participant.
+    fn leave(&self) {
         // A child that never attached holds no pulse: it only unmaps and closes.
-        if self.fork_word.peek() != *self.incarnation.get_mut() {
-            return;
-        }
-        if let Some(me) = Id::from_bits(*self.me.get_mut()) {
+        if let Some(me) = self.known_me() {
             // Left in good order: whoever takes this entry next has nothing to repair.
             self.segment.entries()[me.entry() as usize].pid.store(0, Relaxed);
             self.segment.leave(me.entry());
@@ -165,8 +169,22 @@ impl Drop for Attachment {
     }
 }
 
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Leaves everything that this process has attached, in good order: for one that is about to end, and drops nothing.
+pub(crate) fn leave_all() {
+    let open: Vec<Arc<dyn Attached>> = lock_open().iter().filter_map(Weak::upgrade).collect();
+    open.iter().for_each(|attached| attached.attachment().leave());
+    // Never dropped: they have left, and must not do so again.
+    std::mem::forget(open);
+}
+
 /// Notes what was attached, for [`find`].
-pub(crate) fn remember<T: Any + Send + Sync>(attached: &Arc<T>) {
+pub(crate) fn remember<T: Attached>(attached: &Arc<T>) {
     let mut open = lock_open();
     open.retain(|other| other.strong_count() > 0);
     let weak: Weak<T> = Arc::downgrade(attached);
@@ -174,8 +192,8 @@ pub(crate) fn remember<T: Any + Send + Sync>(attached: &Arc<T>) {
 }
 
 /// What this process has attached already, if it is this.
-pub(crate) fn find<T: Any + Send + Sync>(is_this: impl Fn(&T) -> bool) -> Option<Arc<T>> {
+pub(crate) fn find<T: Attached>(is_this: impl Fn(&T) -> bool) -> Option<Arc<T>> {
     // Collected first: whoever is the last owner meanwhile must not drop it under the mutex (Invariant 2).
-    let open: Vec<Arc<dyn Any + Send + Sync>> = lock_open().iter().filter_map(Weak::upgrade).collect();
-    open.into_iter().filter_map(|attached| attached.downcast::<T>().ok()).find(|attached| is_this(attached))
+    let open: Vec<Arc<dyn Attached>> = lock_open().iter().filter_map(Weak::upgrade).collect();
+    open.into_iter().filter_map(|attached| attached.into_any().downcast::<T>().ok()).find(|attached| is_this(attached))
 }

@@ -120,6 +120,30 @@ impl Waitable for Process {
 /// 2 ms. The end of a process is noticed at once if only processes are waited for, otherwise within 10 ms, since the kernel
 /// has no sleep for both kinds. Between looks no processor time is used. What dead processes left behind is looked for ten times a second.
 ///
+/// # Async
+///
+/// Like every blocking call of this crate it must not run in an executor's thread. Give it, or a plain `get`, a thread that may block; the `try_`
+/// forms and the setters (`Event::set`, `Semaphore::release`) need none. A call that was given away is not cancelled by dropping its future: use a
+/// deadline, or have an [`Event`] in the list that says "stop".
+///
+/// ```
+/// use shmq::{Queue, sync::Event, wait_any};
+///
+/// let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+/// runtime.block_on(async {
+///     let (jobs, stop) = (Queue::<u64>::new(4)?, Event::new()?);
+///     let (jobs_there, stop_there) = (jobs.clone(), stop.clone());
+///     let waiting = tokio::task::spawn_blocking(move || match wait_any(&[&stop_there, &jobs_there], None) {
+///         Ok(1) => jobs_there.try_get().ok(),
+///         _ => None,
+///     });
+///     jobs.try_put(&42)?;
+///     assert_eq!(waiting.await?, Some(42));
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`WaitError`].
 ///

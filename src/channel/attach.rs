@@ -1,13 +1,14 @@
 //! Becoming a participant: at create, at open, and at the first call after a fork.
 
 use super::{Channel, Failure, Mapped};
-use crate::attachment::{self, AttachFailure, Attachment};
+use crate::attachment::{self, AttachFailure, Attached, Attachment};
 use crate::error::{CreateError, OpenError};
 use crate::lock::Locks;
 use crate::participant::Id;
 use crate::ring::Ring;
 use crate::segment::{AttachError, Expect, Segment, Spec};
 use crate::wait_strategy::WaitStrategy;
+use std::any::Any;
 use std::io;
 use std::ops::Deref;
 use std::ptr::NonNull;
@@ -120,6 +121,16 @@ impl Channel {
             self.recover();
         }
         Ok(me)
+    }
+}
+
+impl Attached for Channel {
+    fn attachment(&self) -> &Attachment {
+        &self.attachment
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
     }
 }
 

@@ -36,7 +36,8 @@ const GIVE_UP_NS: u64 = 100_000_000;
 ///
 /// **If a process dies** that has arrived, or that has the barrier attached (has used its handle, and did not drop it), those who wait get
 /// [`SyncError::Broken`] within 0.1 s or so, since they might wait for it for ever; so do all who come later, until [`reset`](Self::reset).
-/// A process that ends without dropping its handle (by `exit`) counts as one that died. A party that times out breaks the barrier as well, as in Python.
+/// One that ends without dropping its handle (by `exit`) counts as one that died; a child whose closure returns to
+/// [`Process::spawn`](crate::Process::spawn) does not. A party that times out breaks the barrier as well, as in Python.
 ///
 /// ```
 /// use shmq::{Process, sync::Barrier};

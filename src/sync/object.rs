@@ -7,7 +7,7 @@
 //!    every promise of this crate.
 
 use super::SyncError;
-use crate::attachment::{self, Attachment};
+use crate::attachment::{self, Attached, Attachment};
 use crate::channel::{Patience, Pause, Waiter};
 use crate::error::{CreateError, OpenError};
 use crate::geometry::Geometry;
@@ -17,6 +17,7 @@ use crate::os::now_ns;
 use crate::participant::Id;
 use crate::segment::{Expect, Segment, Spec};
 use crate::wait_strategy::WaitStrategy;
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -283,6 +284,16 @@ impl Object {
         let now = now_ns();
         let looked = self.looked_ns.load(Relaxed);
         now.saturating_sub(looked) >= LOOK_NS && self.looked_ns.compare_exchange(looked, now, Relaxed, Relaxed).is_ok()
+    }
+}
+
+impl Attached for Object {
+    fn attachment(&self) -> &Attachment {
+        &self.attachment
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
     }
 }
 

@@ -44,16 +44,26 @@ handle! {
     [T: Plain] Value<T>, Shape::of::<T>(kind::VALUE)
 }
 
-/// Unlocks, also where the caller's function panics: its value counts only if it came back.
+/// Unlocks, also where the caller's function panics: its value counts only if it came back. In a child that was forked by that
+/// function it is the parent's, and does nothing.
 struct Entered<'o> {
     object: &'o Object,
     me: Id,
+    incarnation: u32,
+}
+
+impl Entered<'_> {
+    fn is_inherited(&self) -> bool {
+        self.object.incarnation() != self.incarnation
+    }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        // The next caller is told.
-        let _ = self.object.exit(self.me);
+        if !self.is_inherited() {
+            // The next caller is told.
+            let _ = self.object.exit(self.me);
+        }
     }
 }
 
@@ -142,7 +152,7 @@ impl<T: Plain> Value<T> {
     /// meanwhile. If `change` panics, or the process dies in it, the value is what it was.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get); [`SyncError::Inherited`] in a child that `change` forked: the change is the parent's.
     ///
     /// ```
     /// let highest = shmq::sync::Value::new(3u64)?;
@@ -150,9 +160,12 @@ impl<T: Plain> Value<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn update(&self, change: impl FnOnce(&mut T)) -> Result<T, SyncError> {
-        let _entered = self.enter()?;
+        let entered = self.enter()?;
         let mut value = self.read();
         change(&mut value);
+        if entered.is_inherited() {
+            return Err(SyncError::Inherited);
+        }
         self.write(&value);
         Ok(value)
     }
@@ -161,7 +174,7 @@ impl<T: Plain> Value<T> {
         let me = self.object.me()?;
         // Nothing to repair after a death (Invariant 1).
         self.object.enter(me, Patience::FOREVER)?;
-        Ok(Entered { object: &self.object, me })
+        Ok(Entered { object: &self.object, me, incarnation: self.object.incarnation() })
     }
 
     fn words(&self) -> &ValueWords {

@@ -1,8 +1,10 @@
 //! Barriers.
 
+use crate::support::PATIENCE;
 use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_words};
 use crate::{SHORT, gives_up_in_time};
+use shmq::Process;
 use shmq::sync::{Barrier, SyncError};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -14,6 +16,7 @@ pub fn cases() -> Vec<Case> {
         who_times_out_breaks_it_for_the_others,
         an_abort_reaches_all,
         a_reset_releases_those_who_wait_and_begins_anew,
+        children_that_returned_are_not_missed,
     ]
 }
 
@@ -100,4 +103,25 @@ fn a_reset_releases_those_who_wait_and_begins_anew() {
     let parties: Vec<Child> = parties.collect();
     barrier.wait().unwrap();
     expect_all_succeed(parties);
+}
+
+fn children_that_returned_are_not_missed() {
+    let barrier = Barrier::new(2).unwrap();
+    // It borrows the handle, so that nothing is dropped in it.
+    let mut child = Process::spawn(|| assert!(barrier.wait().is_ok())).unwrap();
+    barrier.wait().unwrap();
+    assert!(child.join().unwrap().success());
+    // Several looks after the dead long, nobody finds any.
+    assert!(matches!(barrier.wait_timeout(Duration::from_millis(400)), Err(SyncError::Timeout)));
+    barrier.reset().unwrap();
+    let mut panicking = Process::spawn(|| {
+        barrier.wait().unwrap();
+        panic!("this one is missed");
+    })
+    .unwrap();
+    barrier.wait().unwrap();
+    assert_eq!(panicking.join().unwrap().code(), Some(101));
+    if cfg!(not(shmq_portable_sync)) {
+        assert!(matches!(barrier.wait_timeout(PATIENCE), Err(SyncError::Broken)));
+    }
 }

@@ -79,7 +79,7 @@ fn another_kind_or_type_is_a_mismatch_that_names_both() {
     names_both(Mutex::<i64>::open(&name), "a mutex of type i64 (8 bytes)", "a mutex of type u64 (8 bytes)");
     names_both(Mutex::<[u64; 2]>::open(&name), "a mutex of type [u64; 2] (16 bytes)", "a mutex of type u64 (8 bytes)");
     names_both(Value::<u64>::open(&name), "a value of type u64 (8 bytes)", "a mutex of type u64 (8 bytes)");
-    names_both(Event::open(&name), "an event", "a mutex of type u64 (8 bytes)");
+    names_both(Event::open(&name), "an event", "a mutex of type u64 (8 bytes, aligned to 8)");
     names_both(Queue::<u64>::open(&name), "messages of type u64 (8 bytes)", "a mutex of type u64 (8 bytes)");
     assert!(matches!(Barrier::open_or_create(&name, 2), Err(CreateError::Mismatch { .. })));
     drop(mutex);
@@ -88,7 +88,7 @@ fn another_kind_or_type_is_a_mismatch_that_names_both() {
     let queue_name = unique_name("queue");
     let _queue = Queue::<u32>::create(&queue_name, 4).unwrap();
     names_both(Array::<u32>::open(&queue_name), "an array of type u32 (4 bytes an element)", "messages of type u32 (4 bytes)");
-    names_both(Barrier::open(&queue_name), "a barrier", "messages of type u32 (4 bytes)");
+    names_both(Barrier::open(&queue_name), "a barrier", "messages of type u32 (4 bytes, aligned to 4)");
 }
 
 #[derive(Serialize, Deserialize)]

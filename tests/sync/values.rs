@@ -1,8 +1,8 @@
 //! Values that change as a whole.
 
 use crate::support::harness::Case;
-use crate::support::process::{Exit, expect_all_succeed, fork, fork_with_code};
-use shmq::sync::Value;
+use crate::support::process::{Child, Exit, exit_now, expect_all_succeed, fork, fork_with_code};
+use shmq::sync::{SyncError, Value};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
@@ -10,6 +10,7 @@ pub fn cases() -> Vec<Case> {
         set_returns_what_was_there,
         a_value_of_many_words_is_never_mixed,
         a_panic_in_an_update_leaves_the_value_as_it_was,
+        a_fork_in_an_update_leaves_it_to_the_parent,
     ]
 }
 
@@ -70,4 +71,20 @@ fn a_panic_in_an_update_leaves_the_value_as_it_was() {
     });
     assert_eq!(child.wait(), Exit::Code(101));
     assert_eq!(value.get().unwrap(), [1, 2]);
+}
+
+fn a_fork_in_an_update_leaves_it_to_the_parent() {
+    let value = Value::new(1u64).unwrap();
+    let mut child = 0;
+    let updated = value.update(|n| {
+        // SAFETY: the case is single-threaded; the child does no more than look and exit.
+        child = unsafe { libc::fork() };
+        *n = if child == 0 { 99 } else { 2 };
+    });
+    if child == 0 {
+        exit_now(i32::from(!matches!(updated, Err(SyncError::Inherited))));
+    }
+    assert_eq!(updated.unwrap(), 2);
+    Child::adopted("a child forked in an update", child as u32).expect_success();
+    assert_eq!(value.get().unwrap(), 2);
 }
