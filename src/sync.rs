@@ -58,7 +58,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// What may lie in a [`Mutex`], a [`Value`] or an [`Array`]: plain data, of which any bits are a value, without pointers or padding.
 ///
-/// Implemented for integers, floats, arrays of them, and every type that derives these four from [`zerocopy`](crate::zerocopy):
+/// Implemented for integers, floats, arrays of them, and every type that derives these four from [`zerocopy`]:
 ///
 /// ```
 /// use shmq::{sync::Mutex, zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout}};

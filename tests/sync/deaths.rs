@@ -1,11 +1,12 @@
 //! Killed by SIGKILL, or stopped, while it waits or holds something: the others go on.
 
 use crate::support::harness::Case;
-use crate::support::process::{Child, expect_all_succeed, fork};
+use crate::support::process::{Child, expect_all_succeed, fork, shared_word, wait_for_count};
 use crate::support::{PATIENCE, wait_until};
-use crate::{BACK_SOON, SHORT, gives_up_in_time, victim};
+use crate::{SHORT, gives_up_in_time};
 use shmq::sync::{Array, Barrier, Condvar, Event, LockError, Mutex, Semaphore, SyncError, Value};
 use shmq::{Queue, wait_any};
+use std::sync::atomic::Ordering::Release;
 use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
@@ -29,6 +30,25 @@ pub fn cases() -> Vec<Case> {
         wait_any_finds_the_lease_of_the_dead_and_the_permit_of_the_dead,
         sleepers_killed_in_wait_any_do_not_stop_the_others,
     ]
+}
+
+/// What the dead left is back by then: about a second, and time to be scheduled.
+const BACK_SOON: Duration = Duration::from_secs(5);
+
+/// A child that did something and then waits to be killed.
+fn victim(what: &'static str, act: impl FnOnce(&dyn Fn())) -> Child {
+    let ready = shared_word();
+    let child = fork(what, || {
+        act(&|| {
+            ready.store(1, Release);
+            loop {
+                std::thread::sleep(PATIENCE);
+            }
+        });
+        panic!("{what} was to be killed");
+    });
+    wait_for_count(what, ready, 1);
+    child
 }
 
 fn a_dead_holder_is_reported_to_everybody_until_one_repairs() {
@@ -126,7 +146,7 @@ fn a_stopped_holder_is_waited_for_and_not_robbed() {
     assert!(matches!(refused, Err(LockError::Failed(SyncError::Timeout))));
     assert!(matches!(mutex.try_lock(), Err(LockError::Failed(SyncError::WouldBlock))));
     holder.go_on();
-    go_on.store(1, std::sync::atomic::Ordering::Release);
+    go_on.store(1, Release);
     assert_eq!(*mutex.lock_timeout(PATIENCE).unwrap(), 6);
     holder.expect_success();
 }

@@ -24,30 +24,10 @@ mod storm;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Release;
 use std::time::{Duration, Instant};
-use support::PATIENCE;
-use support::process::{Child, fork, shared_word, wait_for_count};
+use support::process::{Child, fork, wait_for_count};
 
-/// What the dead left is back by then: about a second, and time to be scheduled.
-const BACK_SOON: Duration = Duration::from_secs(5);
 /// A time-out that is not waited for long.
 const SHORT: Duration = Duration::from_millis(30);
-
-/// A child that did something and then waits to be killed.
-#[cfg(not(shmq_portable_sync))]
-fn victim(what: &'static str, act: impl FnOnce(&dyn Fn())) -> Child {
-    let ready = shared_word();
-    let child = fork(what, || {
-        act(&|| {
-            ready.store(1, Release);
-            loop {
-                std::thread::sleep(PATIENCE);
-            }
-        });
-        panic!("{what} was to be killed");
-    });
-    wait_for_count(what, ready, 1);
-    child
-}
 
 /// A child that holds something until `go` is stored.
 fn holder(what: &'static str, act: impl FnOnce(&dyn Fn())) -> (Child, &'static std::sync::atomic::AtomicU64) {
