@@ -12,11 +12,11 @@
 //!    allocates, calls the user, or touches the caller's memory beyond a copy of [`SMALL_COPY_BYTES`]; an endpoint may copy more.
 //! 2. The mapping lives as long as the channel, and a [`Cell`] is in the ring: its record starts inside the mapping.
 //!    A payload pointer is made only for a record whose length was checked against the geometry.
-//! 3. `me` is this process's id in the incarnation that `incarnation` names. After a fork they differ from the fork word, and the
-//!    first call attaches anew.
+//! 3. `me` is this process's id, also after a fork: see attachment, Invariant 1.
 //! 4. A record that this process claimed or leased is touched by nobody else until it is committed, aborted or released: the ring's
 //!    owner words say so, and peers that write to records that they do not own are outside every promise of this crate.
 
+mod any;
 mod attach;
 mod done;
 mod endpoint;
@@ -35,12 +35,13 @@ pub(crate) use get::LeasedRecord;
 pub(crate) use put::ClaimedRecord;
 pub use recover::RecoveryReport;
 pub use wait::Patience;
+pub(crate) use wait::{Pause, SLICE_NS, Waiter};
 
+use crate::attachment::Attachment;
 use crate::error::{GetError, PutError};
 use crate::geometry::{Cell, Geometry};
 use crate::layout::{GetSide, Head, PutSide};
-use crate::lock::{Condvar, Locks};
-use crate::os::{Barrier, Incarnation};
+use crate::lock::Condvar;
 use crate::participant::{self, Id};
 use crate::ring::{Memory, Owner, Ring};
 use crate::segment::Segment;
@@ -143,18 +144,13 @@ fn will_write(record: *mut u8) {
 /// One attached segment. Shared by the handles, guards and endpoints of a process.
 pub struct Channel {
     ring: Ring<Mapped>,
-    fork_word: Incarnation,
-    incarnation: AtomicU32,
-    me: AtomicU32,
-    barrier: Barrier,
     strategy: WaitStrategy,
     max_deliveries: u32,
     /// When a caller of this process last looked after the dead, for those who never wait as long as a slice.
     looked_ns: AtomicU64,
     /// Messages taken when a getter of this process last found nothing.
     caught_up_at: AtomicU64,
-    locks: Locks,
-    segment: Segment,
+    attachment: Attachment,
 }
 
 // SAFETY: the pointers of `Mapped` lead into a mapping that lives as long as the channel (Invariant 2), and what they lead to is

@@ -4,16 +4,19 @@
 //! stream of cells, and gives its cell without a division.
 //!
 //! Invariants:
+//! 0. What follows is about rings. An object of `shmq::sync` has a geometry too, in which no ring may run: one cell that holds it all.
 //! 1. `1 < cells <= 1 << index_bits`; a ring of `capacity` sized messages has `capacity + 1` cells: one spare cell always exists.
 //! 2. A slice ring has at least twice the cells of its largest record, so that one fits an empty ring at any offset.
-//! 3. A geometry comes from [`Geometry::sized`], [`Geometry::slice`] or, checked, from a stamp; it is never reread.
+//! 3. A geometry comes from [`Geometry::sized`], [`Geometry::slice`], [`Geometry::object`] or, checked, from a stamp; it is never reread.
 
-use crate::layout::kind;
+use crate::layout::{HOLDERS_BYTES, OBJECT_DATA_OFFSET, kind};
 
 /// Bytes of a sized record before its payload (the header word).
 const SIZED_HEADER_BYTES: u64 = 8;
 /// Bytes of a slice record before its payload (header word and sequence).
 const SLICE_HEADER_BYTES: u64 = 16;
+/// The words, the data and the two copies of an object begin at multiples of this.
+const OBJECT_LINE_BYTES: u64 = 64;
 /// A segment may not be larger than this, whatever its cells: keeps every offset far from overflow.
 const MAX_RING_BYTES: u64 = 1 << 46;
 /// A record's length is a 32-bit word.
@@ -126,6 +129,42 @@ impl Geometry {
         }))
     }
 
+    /// An object of `shmq::sync`: `count` elements of an array, parties of a barrier, first permits of a semaphore, otherwise 1.
+    /// `Err` is the largest count possible.
+    pub fn object(kind: u32, unit_bytes: u64, unit_align: u64, count: u64) -> Result<Geometry, u64> {
+        let payload_offset = OBJECT_DATA_OFFSET.max(unit_align);
+        if unit_align > PAGE_ALIGN || unit_bytes > MAX_RING_BYTES {
+            return Err(0);
+        }
+        let (data_bytes, max_count) = match kind {
+            kind::MUTEX => (unit_bytes, 1),
+            kind::VALUE => (2 * Geometry::copy_stride(unit_bytes, unit_align), 1),
+            kind::ARRAY => (unit_bytes.saturating_mul(count), (MAX_RING_BYTES - payload_offset) / unit_bytes.max(1)),
+            kind::SEMAPHORE => (HOLDERS_BYTES, u64::MAX),
+            kind::BARRIER => (HOLDERS_BYTES, u32::MAX as u64),
+            _ => (0, 1),
+        };
+        if count > max_count || (count == 0 && kind != kind::SEMAPHORE) {
+            return Err(max_count);
+        }
+        Ok(Geometry {
+            cells: 1,
+            cell_bytes: (payload_offset + data_bytes).next_multiple_of(OBJECT_LINE_BYTES),
+            payload_offset,
+            sized: true,
+            message_bytes: unit_bytes,
+            message_align: unit_align,
+            capacity: count,
+            index_mask: 0,
+            cell_shift: 0,
+        })
+    }
+
+    /// From one copy of a value to the other.
+    pub fn copy_stride(unit_bytes: u64, unit_align: u64) -> u64 {
+        unit_bytes.next_multiple_of(OBJECT_LINE_BYTES.max(unit_align))
+    }
+
     /// A geometry as a stamp tells it; `None` unless it is one that this module could have made.
     pub fn from_stamp(
         kind: u32,
@@ -144,6 +183,7 @@ impl Geometry {
                 let ring_bytes = cells.checked_mul(SLICE_HEADER_BYTES.max(message_align))?;
                 Geometry::slice(message_bytes, message_align, capacity, ring_bytes).ok()?
             }
+            kind::FIRST_OBJECT..=kind::BARRIER => Geometry::object(kind, message_bytes, message_align, capacity).ok()?,
             _ => return None,
         };
         (made.cells == cells && made.cell_bytes == cell_bytes).then_some(made)
@@ -268,5 +308,29 @@ mod tests {
         assert_eq!(Geometry::from_stamp(1, 8, 8, 3, 7, 16), None);
         assert_eq!(Geometry::from_stamp(1, 9, 8, 8, 7, 16), None);
         assert!(Geometry::from_stamp(1, 8, 8, 8, 7, 16).is_some());
+    }
+
+    #[test]
+    fn an_object_has_room_for_its_words_and_its_data() {
+        for (kind, bytes, align, count, cell) in [
+            (kind::MUTEX, 24, 8, 1, 320),
+            (kind::MUTEX, 0, 1, 1, 256),
+            (kind::VALUE, 24, 8, 1, 384),
+            (kind::ARRAY, 4, 4, 100, 704),
+            (kind::EVENT, 0, 1, 1, 256),
+            (kind::SEMAPHORE, 0, 1, 0, 8448),
+            (kind::BARRIER, 0, 1, 3, 8448),
+        ] {
+            let object = Geometry::object(kind, bytes, align, count).unwrap();
+            assert_eq!((object.cells, object.cell_bytes), (1, cell), "kind {kind}");
+            assert_eq!(Geometry::from_stamp(kind, 1, bytes, align, count, cell), Some(object));
+            assert_eq!(Geometry::from_stamp(kind, 2, bytes, align, count, cell), None);
+            assert_eq!(Geometry::from_stamp(kind, 1, bytes, align, count, cell + 64), None);
+        }
+        assert_eq!(Geometry::object(kind::MUTEX, 1, 4096, 1).unwrap().payload_offset, 4096);
+        assert!(Geometry::object(kind::ARRAY, 8, 8, 0).is_err());
+        assert!(Geometry::object(kind::ARRAY, 8, 8, u64::MAX).is_err());
+        assert!(Geometry::object(kind::BARRIER, 0, 1, 1 << 32).is_err());
+        assert!(Geometry::object(kind::MUTEX, 8, 8192, 1).is_err());
     }
 }

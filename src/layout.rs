@@ -18,6 +18,12 @@
 //!  +--------+------------------+             +--------+----------+---------------------+
 //!  0        payload_offset                   0        8          payload_offset
 //!
+//!  An object of `shmq::sync` has the same head and table (its lock is that of PutSide, its condition variable that of PutNotice,
+//!  its poison that of Rare) and one cell, without a header:
+//!
+//!  0x000  MutexWords, ValueWords, EventWords, SemaphoreWords or BarrierWords       none in a condition variable
+//!  0x100  data           a mutex's value, an array's elements, a value twice, or a word for each participant
+//!
 //!  header   63..61 state | 60..50 generation (low 11) | 49..40 entry | 39..32 deliveries | 31..0 length in bytes
 //!  lock     31..11 generation (21) | 10..1 entry (10) | 0 waiters
 //! ```
@@ -33,7 +39,7 @@ use crossbeam_utils::CachePadded;
 /// First word of every segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"shmqring");
 /// Raised with every change of the layout or of the protocol.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Bytes kept of a message type's name.
 pub const TYPE_NAME_BYTES: usize = 320;
 /// Bytes kept of a user's schema.
@@ -59,6 +65,23 @@ pub mod kind {
     pub const SIZED: u32 = 1;
     /// A slice of plain elements a message.
     pub const SLICE: u32 = 2;
+
+    /// The first kind that is no ring but an object of `shmq::sync`.
+    pub const FIRST_OBJECT: u32 = 16;
+    /// One plain value behind a lock.
+    pub const MUTEX: u32 = 16;
+    /// A slice of plain elements behind a lock.
+    pub const ARRAY: u32 = 17;
+    /// One plain value that changes as a whole.
+    pub const VALUE: u32 = 18;
+    /// A flag to wait for.
+    pub const EVENT: u32 = 19;
+    /// Permits.
+    pub const SEMAPHORE: u32 = 20;
+    /// A place to sleep with a mutex.
+    pub const CONDVAR: u32 = 21;
+    /// A place where parties wait for each other.
+    pub const BARRIER: u32 = 22;
 }
 
 /// Which locks a segment uses.
@@ -232,6 +255,59 @@ pub struct Entry {
     pub reserved: [u64; 6],
 }
 
+/// An object's data begin here in its cell, or at the next multiple of their alignment.
+pub const OBJECT_DATA_OFFSET: u64 = 0x100;
+/// Bytes of a table with a word for each participant: `generation:32 | count:32`.
+pub const HOLDERS_BYTES: u64 = (MAX_PARTICIPANTS as u64 + 1) * 8;
+
+/// Words of a mutex or an array, beside its lock.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct MutexWords {
+    /// 1 from when a holder died until somebody says that the data are in order.
+    pub needs_repair: AtomicU32,
+}
+
+/// Words of a value, of which the data hold two copies.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct ValueWords {
+    /// Its lowest bit tells which copy counts. Raised by each change, after the other copy was written.
+    pub changes: AtomicU64,
+}
+
+/// Words of an event.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct EventWords {
+    /// Raised by each change: odd while the event is set.
+    pub changes: AtomicU64,
+}
+
+/// Words of a semaphore. Its data are a table: permits that each participant holds as guards.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct SemaphoreWords {
+    /// Permits that are free or held as guards: changes with `acquire` and `release`.
+    pub total: AtomicU64,
+    /// `total` less what the table holds: derived, and derived anew after a death.
+    pub available: AtomicU64,
+}
+
+/// Words of a barrier. Its data are a table: arrivals of each participant in this phase.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct BarrierWords {
+    /// Number of the phase that is being waited in.
+    pub phase: AtomicU64,
+    /// Bit `n % 64`: phase n ended, or stands, broken.
+    pub broken_phases: AtomicU64,
+    /// Arrivals in this phase.
+    pub arrived: AtomicU32,
+    /// 1 until a reset.
+    pub broken: AtomicU32,
+}
+
 /// Offset of the participant table.
 pub const ENTRIES_OFFSET: u64 = size_of::<Head>() as u64;
 /// Bytes of an entry.
@@ -267,4 +343,8 @@ const _: () = {
     assert!(ENTRIES_OFFSET == 0x900);
     assert!(size_of::<PutSide>() <= 128 && size_of::<GetSide>() <= 128 && size_of::<Rare>() <= 128);
     assert!(ENTRY_BYTES == 64);
+    assert!(size_of::<MutexWords>() as u64 <= OBJECT_DATA_OFFSET && size_of::<ValueWords>() as u64 <= OBJECT_DATA_OFFSET);
+    assert!(size_of::<EventWords>() as u64 <= OBJECT_DATA_OFFSET && size_of::<SemaphoreWords>() as u64 <= OBJECT_DATA_OFFSET);
+    assert!(size_of::<BarrierWords>() as u64 <= OBJECT_DATA_OFFSET);
+    assert!(OBJECT_DATA_OFFSET % 64 == 0 && PAGE_BYTES % OBJECT_DATA_OFFSET == 0 && HOLDERS_BYTES == 8192);
 };

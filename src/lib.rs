@@ -13,6 +13,8 @@ mod layout;
 mod ring;
 
 #[cfg(not(loom))]
+mod attachment;
+#[cfg(not(loom))]
 mod channel;
 #[cfg(not(loom))]
 mod error;
@@ -33,6 +35,10 @@ mod queue;
 #[cfg(not(loom))]
 mod segment;
 #[cfg(not(loom))]
+pub mod sync;
+#[cfg(not(loom))]
+mod wait_any;
+#[cfg(not(loom))]
 mod wait_strategy;
 
 #[cfg(not(loom))]
@@ -43,6 +49,7 @@ pub use {
     message::Message,
     process::{Process, SpawnError},
     queue::{Builder, Consumer, Iter, Producer, Queue},
+    wait_any::{WaitError, Waitable, wait_any},
     wait_strategy::WaitStrategy,
 };
 

@@ -17,9 +17,9 @@ mod model;
 mod portable;
 
 #[cfg(not(any(not(target_os = "linux"), shmq_portable_sync)))]
-pub(crate) use futex::{Condvar, Locks};
+pub(crate) use futex::{Condvar, Locks, Mutex, Place, sleep_any};
 #[cfg(any(not(target_os = "linux"), shmq_portable_sync))]
-pub(crate) use portable::{Condvar, Locks};
+pub(crate) use portable::{Condvar, Locks, Mutex, Place, sleep_any};
 
 /// How a lock was got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,6 @@ mod ofd;
 pub(crate) use clock::{FOREVER_NS, deadline_after, deadline_at, now_ns, unix_seconds};
 pub(crate) use fork::{Incarnation, on_fork};
 #[cfg(not(shmq_portable_sync))]
-pub(crate) use futex::{futex_wait, futex_wake};
+pub(crate) use futex::{futex_wait, futex_wait_any, futex_wake};
 pub(crate) use membarrier::Barrier;
 pub(crate) use ofd::{conflict_in_range, lock_range, reopen, unlock_range};

@@ -20,6 +20,7 @@
 
 mod child;
 mod outcome;
+mod watch;
 
 use std::fmt;
 use std::fs;
@@ -401,10 +402,17 @@ where
     F: FnOnce() -> R,
     R: Outcome,
 {
-    let code = panic::catch_unwind(AssertUnwindSafe(|| closure().exit_code())).unwrap_or_else(|payload| {
-        mem::forget(payload); // its drop might panic
-        PANICKED
-    });
+    let code = match panic::catch_unwind(AssertUnwindSafe(|| closure().exit_code())) {
+        Ok(code) => {
+            // What the closure only borrowed is never dropped here; a panic, though, counts as a death.
+            crate::attachment::leave_all();
+            code
+        }
+        Err(payload) => {
+            mem::forget(payload); // its drop might panic
+            PANICKED
+        }
+    };
     // Nobody is left to tell if these fail; std says nothing at exit either.
     let _ = io::stdout().flush();
     let _ = io::stderr().flush();

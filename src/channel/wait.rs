@@ -2,14 +2,14 @@
 
 use super::Channel;
 use crate::lock::Condvar;
-use crate::os::{FOREVER_NS, now_ns};
+use crate::os::{Barrier, FOREVER_NS, now_ns};
 use crate::wait_strategy::WaitStrategy;
 use crossbeam_utils::Backoff;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Every sleep is cut here: a process can die between its commit and its wake. Whoever wakes also looks after the dead.
-const SLICE_NS: u64 = 100_000_000;
+pub(crate) const SLICE_NS: u64 = 100_000_000;
 /// How long `try_` puts up with a contended lock before it is Busy.
 const TRY_LOCK_NS: u64 = 1_000_000;
 /// Looks of a spinning waiter between two looks at the clock.
@@ -38,6 +38,14 @@ pub enum Patience {
 impl Patience {
     pub const FOREVER: Patience = Patience::Until(FOREVER_NS);
 
+    /// Until when to wait: a moment that has passed, for one who does not.
+    pub(crate) fn deadline_ns(self) -> u64 {
+        match self {
+            Patience::Try => 0,
+            Patience::Until(deadline_ns) => deadline_ns,
+        }
+    }
+
     /// Until when to wait for a lock, and whether to sleep on it.
     pub(crate) fn for_lock(self) -> (u64, bool) {
         match self {
@@ -49,7 +57,7 @@ impl Patience {
 
 /// What a pause ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pause {
+pub(crate) enum Pause {
     LookAgain,
     /// A whole slice passed: look after the dead as well.
     SliceOver,
@@ -94,7 +102,7 @@ impl Channel {
 }
 
 /// One blocked call.
-pub(super) struct Waiter {
+pub(crate) struct Waiter {
     deadline_ns: u64,
     slice_ends_ns: u64,
 }
@@ -112,6 +120,17 @@ impl Waiter {
     /// Waits until `ready`, a wake, the end of the slice or the deadline. The deadline is reported on the next call, after the caller
     /// has looked once more: a wake may have come with it. So a deadline is never early, and a zero timeout is one try.
     pub fn pause(&mut self, channel: &Channel, condvar: Condvar<'_>, ready: &mut dyn FnMut() -> bool) -> Pause {
+        self.pause_as(channel.strategy, &channel.barrier, condvar, ready)
+    }
+
+    /// The same, for what is not a channel.
+    pub fn pause_as(
+        &mut self,
+        strategy: WaitStrategy,
+        barrier: &Barrier,
+        condvar: Condvar<'_>,
+        ready: &mut dyn FnMut() -> bool,
+    ) -> Pause {
         if self.deadline_ns != FOREVER_NS && now_ns() >= self.deadline_ns {
             return Pause::TimedOut;
         }
@@ -119,21 +138,21 @@ impl Waiter {
             self.slice_ends_ns = 0;
             return Pause::SliceOver;
         }
-        if self.look(channel, ready) {
+        if self.look(strategy, ready) {
             return Pause::LookAgain;
         }
         if self.slice_ends_ns == 0 {
             self.slice_ends_ns = now_ns() + SLICE_NS;
         }
-        if channel.strategy != WaitStrategy::Spin {
-            condvar.wait(&channel.barrier, self.deadline_ns.min(self.slice_ends_ns), ready);
+        if strategy != WaitStrategy::Spin {
+            condvar.wait(barrier, self.deadline_ns.min(self.slice_ends_ns), ready);
         }
         Pause::LookAgain
     }
 
     /// Looks without sleeping, as the strategy says.
-    fn look(&self, channel: &Channel, ready: &mut dyn FnMut() -> bool) -> bool {
-        match channel.strategy {
+    fn look(&self, strategy: WaitStrategy, ready: &mut dyn FnMut() -> bool) -> bool {
+        match strategy {
             WaitStrategy::Block => ready(),
             WaitStrategy::Adaptive => {
                 let backoff = Backoff::new();

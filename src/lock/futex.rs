@@ -2,7 +2,9 @@
 //!
 //! Invariants:
 //! 1. A mutex word is 0 or its holder's id and a waiters bit. Only its holder stores 0; only who saw the holder dead replaces an id.
-//! 2. A sleeper on a mutex has set the waiters bit, and sleeps at most [`LOCK_SLICE_NS`]: a wake lost to a death costs one slice.
+//! 2. A sleeper on a mutex has set the waiters bit, and sleeps at most [`LOCK_SLICE_NS`], or [`LONG_LOCK_SLICE_NS`] once it has slept
+//!    often: a wake lost to a death costs one slice. The id is a process's: a thread that locks twice waits for itself, since its
+//!    own process is alive by definition, and any thread of the process may unlock.
 //! 3. A waiter reads the sequence before it registers; registers, runs the heavy barrier, looks, then sleeps on that sequence. A
 //!    notifier changes what is looked at, runs the light barrier, reads the count. So one of them sees the other.
 //! 4. Nothing but speed rests on the waiter count: a count that is too high costs one needless wake, which resets it by a new epoch;
@@ -10,7 +12,7 @@
 
 use super::{Locked, NotMine};
 use crate::layout::{CondvarWords, Head};
-use crate::os::{Barrier, FOREVER_NS, futex_wait, futex_wake, now_ns};
+use crate::os::{Barrier, FOREVER_NS, futex_wait, futex_wait_any, futex_wake, now_ns};
 use crate::participant::{self, Id};
 use crate::segment::Segment;
 use std::sync::atomic::AtomicU32;
@@ -18,6 +20,9 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// Longest sleep on a mutex before its holder is probed again.
 const LOCK_SLICE_NS: u64 = 5_000_000;
+/// The same, for a mutex that is held across the work of a user: after so many sleeps a waiter has had patience for 0.1 s.
+const LONG_LOCK_SLICE_NS: u64 = 50_000_000;
+const SHORT_SLEEPS: u32 = 20;
 /// Looks at a contended lock, with a pause after each, before yielding.
 const LOCK_SPINS: u32 = 32;
 /// Yields before the holder is probed.
@@ -87,6 +92,7 @@ impl Mutex<'_> {
         let mut looks = 0;
         // Set once this caller has slept: others may still sleep on the word, and nobody else would know.
         let mut waiters = 0;
+        let mut sleeps = 0;
         loop {
             let seen = self.word.load(Relaxed);
             if seen == 0 {
@@ -135,7 +141,9 @@ impl Mutex<'_> {
                 continue;
             }
             waiters = WAITERS;
-            futex_wait(self.word, seen | WAITERS, deadline_ns.min(now + LOCK_SLICE_NS));
+            let slice_ns = if sleeps < SHORT_SLEEPS { LOCK_SLICE_NS } else { LONG_LOCK_SLICE_NS };
+            sleeps += 1;
+            futex_wait(self.word, seen | WAITERS, deadline_ns.min(now + slice_ns));
         }
     }
 
@@ -169,6 +177,13 @@ pub(crate) struct Condvar<'a> {
     words: &'a CondvarWords,
 }
 
+/// A registered waiter's place: the sequence that it sleeps on, and the epoch that counts it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    sequence: u32,
+    epoch: u64,
+}
+
 const COUNT_MASK: u64 = u32::MAX as u64;
 
 impl Condvar<'_> {
@@ -195,17 +210,45 @@ impl Condvar<'_> {
 
     /// Sleeps until woken or `until_ns`, unless `ready` after registering (Invariant 3). May return for no reason.
     pub fn wait(self, barrier: &Barrier, until_ns: u64, ready: &mut dyn FnMut() -> bool) {
-        let sequence = self.words.sequence.load(Acquire);
-        let epoch = self.words.waiters.fetch_add(1, AcqRel) >> 32;
+        let place = self.register();
         let ordered = barrier.heavy();
         if !ready() {
             let until_ns = if ordered { until_ns } else { until_ns.min(now_ns() + UNORDERED_SLICE_NS) };
             debug_assert!(until_ns != FOREVER_NS, "every sleep is cut into slices");
-            futex_wait(&self.words.sequence, sequence, until_ns);
+            futex_wait(&self.words.sequence, place.sequence, until_ns);
         }
+        self.deregister(place);
+    }
+
+    /// Counts a waiter, who then runs the heavy barrier, looks, and sleeps on the word (Invariant 3): for those who wait in several
+    /// places at once.
+    pub fn register(self) -> Place {
+        let sequence = self.words.sequence.load(Acquire);
+        let epoch = self.words.waiters.fetch_add(1, AcqRel) >> 32;
+        Place { sequence, epoch }
+    }
+
+    /// Takes the count back (Invariant 4).
+    pub fn deregister(self, place: Place) {
         let _ = self.words.waiters.fetch_update(AcqRel, Relaxed, |word| {
-            let mine = word >> 32 == epoch && word & COUNT_MASK != 0;
+            let mine = word >> 32 == place.epoch && word & COUNT_MASK != 0;
             mine.then(|| word - 1)
         });
+    }
+}
+
+/// Longest sleep in several places on a kernel that can sleep in one only.
+const BLIND_SLICE_NS: u64 = 2_000_000;
+
+/// Sleeps in several places, as a waiter who has registered in each, run the heavy barrier, and looked (Invariant 3).
+/// May return for no reason.
+pub(crate) fn sleep_any(places: &[(Condvar<'_>, Place)], ordered: bool, until_ns: u64) {
+    let until_ns = if ordered { until_ns } else { until_ns.min(now_ns() + UNORDERED_SLICE_NS) };
+    if let [(condvar, place)] = places {
+        return futex_wait(&condvar.words.sequence, place.sequence, until_ns);
+    }
+    let words = places.iter().map(|(condvar, place)| (&condvar.words.sequence, place.sequence));
+    if !futex_wait_any(words, until_ns) {
+        std::thread::sleep(std::time::Duration::from_nanos(until_ns.saturating_sub(now_ns()).min(BLIND_SLICE_NS)));
     }
 }

@@ -156,6 +156,10 @@ impl Mutex<'_> {
     }
 }
 
+/// A registered waiter's place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place;
+
 /// A place to sleep until something changes.
 #[derive(Clone, Copy)]
 pub(crate) struct Condvar<'a> {
@@ -174,7 +178,7 @@ impl Condvar<'_> {
     }
 
     pub fn wait(self, barrier: &Barrier, until_ns: u64, ready: &mut dyn FnMut() -> bool) {
-        self.words.waiters.fetch_add(1, SeqCst);
+        let place = self.register();
         barrier.heavy();
         if !ready() {
             let left = Duration::from_nanos(until_ns.saturating_sub(now_ns()));
@@ -183,8 +187,26 @@ impl Condvar<'_> {
                 std::thread::sleep(EARLY_FAILURE.min(left));
             }
         }
+        self.deregister(place);
+    }
+
+    /// Counts a waiter that looks again and again, in several places at once.
+    pub fn register(self) -> Place {
+        self.words.waiters.fetch_add(1, SeqCst);
+        Place
+    }
+
+    pub fn deregister(self, _: Place) {
         self.words.waiters.fetch_sub(1, SeqCst);
     }
+}
+
+/// Sleep of a waiter in several places.
+const BLIND_SLICE: Duration = Duration::from_millis(2);
+
+/// Sleeps for a moment: `raw_sync` cannot wait in several places.
+pub(crate) fn sleep_any(_: &[(Condvar<'_>, Place)], _ordered: bool, until_ns: u64) {
+    std::thread::sleep(Duration::from_nanos(until_ns.saturating_sub(now_ns())).min(BLIND_SLICE));
 }
 
 /// Time in which no carry can happen, with a margin for the moments until `raw_sync` reads the clock.

@@ -34,3 +34,62 @@ pub(crate) fn futex_wake(word: &AtomicU32, count: u32) -> u32 {
     let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
     u32::try_from(woken).unwrap_or(0)
 }
+
+/// Most words that one thread can sleep on at a time.
+const WAIT_ANY_MAX: usize = 128;
+/// Of `futex_waitv`'s flags: a word of 32 bits, shared between processes.
+const FUTEX2_SIZE_U32: u32 = 0x02;
+
+/// The kernel's `struct futex_waitv`.
+#[repr(C)]
+struct WaitVector {
+    expected: u64,
+    address: u64,
+    flags: u32,
+    reserved: u32,
+}
+
+/// Sleeps while each of these words holds what is expected of it, at most until `deadline_ns` (monotonic). Returns for any reason, or
+/// none: the caller looks again. `false`: the kernel cannot (before Linux 5.16, or too many words), and nobody slept.
+pub(crate) fn futex_wait_any<'a>(words: impl Iterator<Item = (&'a AtomicU32, u32)>, deadline_ns: u64) -> bool {
+    let vector = |(word, expected): (&AtomicU32, u32)| WaitVector {
+        expected: u64::from(expected),
+        address: word.as_ptr() as u64,
+        flags: FUTEX2_SIZE_U32,
+        reserved: 0,
+    };
+    let vectors: Vec<WaitVector> = words.map(vector).collect();
+    if vectors.is_empty() || vectors.len() > WAIT_ANY_MAX {
+        return false;
+    }
+    // The kernel's `struct __kernel_timespec`, of 64 bits on every platform.
+    let deadline = [(deadline_ns / 1_000_000_000) as i64, (deadline_ns % 1_000_000_000) as i64];
+    // SAFETY: the vectors, the words that they name (borrowed) and the time are valid for the call, which only reads them. An absolute
+    // time on CLOCK_MONOTONIC. Every error but the two below (EAGAIN, EINTR, ETIMEDOUT) means "look again".
+    let slept = unsafe {
+        libc::syscall(libc::SYS_futex_waitv, vectors.as_ptr(), vectors.len(), 0, deadline.as_ptr(), libc::CLOCK_MONOTONIC)
+    };
+    // EPERM: what some sandboxes say to calls that they do not know.
+    slept != -1 || !matches!(std::io::Error::last_os_error().raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::now_ns;
+
+    #[test]
+    fn a_sleep_on_many_words_ends_in_time_and_one_on_too_many_does_not_begin() {
+        let words: Vec<AtomicU32> = (0..=WAIT_ANY_MAX as u32).map(AtomicU32::new).collect();
+        let all = |count: usize| words.iter().zip(0..).take(count);
+        let deadline_ns = now_ns() + 20_000_000;
+        if futex_wait_any(all(WAIT_ANY_MAX), deadline_ns) {
+            assert!(now_ns() >= deadline_ns);
+        }
+        assert!(!futex_wait_any(all(WAIT_ANY_MAX + 1), now_ns() + 20_000_000));
+        // One word is not as expected: no sleep.
+        let started_ns = now_ns();
+        futex_wait_any([(&words[1], 1), (&words[2], 3)].into_iter(), started_ns + 10_000_000_000);
+        assert!(now_ns() - started_ns < 5_000_000_000);
+    }
+}

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::thread;
@@ -28,6 +28,26 @@ impl Child {
 
     pub fn is_running(&self) -> bool {
         matches!(self.reap(), Ok(None))
+    }
+
+    /// What can be polled for its end.
+    pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Has it ended? Its status stays to be taken.
+    pub fn has_ended(&self) -> bool {
+        // SAFETY: a siginfo_t is plain numbers, for which zero is a value.
+        let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+        // SAFETY: `info` may be written, and the pid is our child's until it is reaped (Invariant 1).
+        let looked = unsafe {
+            libc::waitid(libc::P_PID, self.pid as libc::id_t, &mut info, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
+        };
+        match looked {
+            -1 => io::Error::last_os_error().kind() != io::ErrorKind::Interrupted,
+            // SAFETY: waitid filled the fields of a child's end, or left the zeroes.
+            _ => unsafe { info.si_pid() != 0 },
+        }
     }
 
     /// Takes the status of a child that has ended. `None` while it runs.

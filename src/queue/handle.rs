@@ -6,6 +6,13 @@ use crate::message::Message;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+impl<T: ?Sized> Queue<T> {
+    /// For those who wait for several queues at once.
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+}
+
 impl<T: ?Sized + Message> Serialize for Queue<T> {
     /// Name, nonce and schema. The receiver needs a live participant, or a persisted segment, to open it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

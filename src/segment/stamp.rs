@@ -215,8 +215,18 @@ struct Messages<'a> {
 impl Messages<'_> {
     /// `messages of type Tick, schema tick/2 (24 bytes)`. Text from a segment is escaped: it goes to somebody's terminal.
     fn in_words(&self) -> String {
-        let what = if self.kind == kind::SLICE { "slices of type" } else { "messages of type" };
-        let unit = match (self.bytes, self.kind == kind::SLICE) {
+        let what = match self.kind {
+            kind::SLICE => "slices of type",
+            kind::MUTEX => "a mutex of type",
+            kind::ARRAY => "an array of type",
+            kind::VALUE => "a value of type",
+            kind::EVENT => return "an event".to_owned(),
+            kind::SEMAPHORE => return "a semaphore".to_owned(),
+            kind::CONDVAR => return "a condition variable".to_owned(),
+            kind::BARRIER => return "a barrier".to_owned(),
+            _ => "messages of type",
+        };
+        let unit = match (self.bytes, matches!(self.kind, kind::SLICE | kind::ARRAY)) {
             (1, true) => "byte an element",
             (_, true) => "bytes an element",
             (1, false) => "byte",

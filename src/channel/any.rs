@@ -1,0 +1,40 @@
+//! A queue as one of several things to wait for.
+
+use super::Channel;
+use crate::lock::Condvar;
+use crate::ring::State;
+
+impl Channel {
+    /// Becomes a participant, if a fork lies between. `false`: a get would say why not.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.me().is_ok()
+    }
+
+    /// Would a get return at once, with a message or an error?
+    pub(crate) fn is_ready_to_get(&self) -> bool {
+        self.is_poisoned()
+            || match self.ring.nothing_to_take() {
+                None => true,
+                Some(State::Free) => self.is_closed() && !self.put_side_is_at_work(),
+                // An open loan: its commit or abort wakes us, its owner's death is looked for once a slice.
+                Some(_) => false,
+            }
+    }
+
+    /// Where getters sleep.
+    pub(crate) fn getters(&self) -> Condvar<'_> {
+        self.not_empty()
+    }
+
+    /// What a getter does once a slice.
+    pub(crate) fn look_after_the_dead(&self, deadline_ns: u64) {
+        self.recover_until(deadline_ns);
+    }
+
+    /// Wakes another getter for a message that the caller was woken for, perhaps, and does not take.
+    pub(crate) fn pass_on(&self) {
+        if self.is_ready_to_get() {
+            self.notify_not_empty(1);
+        }
+    }
+}

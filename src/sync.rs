@@ -1,0 +1,84 @@
+//! What processes agree by, beside queues: [`Mutex`], [`Value`], [`Array`], [`Event`], [`Semaphore`], [`Condvar`], [`Barrier`],
+//! and [`Pipe`], which is two queues.
+//!
+//! Each lies in a named segment of its own, like a queue: **named** (`create`, `open`, `open_or_create`) for programs that meet by name, or
+//! **anonymous** (`new`) for forked children, which inherit the handle. Handles are `Clone`, `Serialize` and `Deserialize`: they travel
+//! through queues, and lead to the same object in every process. The name goes with the last process that drops its handles, unless
+//! `persist` was called. Up to 250 processes use one object at a time.
+//!
+//! **Whoever is killed, the others go on.** A lock that a dead process held is taken over by the next who asks, and what it guarded is
+//! reported until somebody has looked at it ([`LockError::OwnerDied`]). Deadlines are never early, and hold even
+//! against a holder that was stopped (`SIGSTOP`).
+//!
+//! **After a fork** handles work in the child. Guards that the parent held stay with the parent: their copies in the child
+//! unlock nothing when dropped, and panic when used.
+//!
+//! Under `--cfg shmq_portable_sync` all of this works too, except that nobody notices a death: see the README, "Platforms".
+//!
+//! ```
+//! use shmq::{Process, sync::Value};
+//!
+//! let hits = Value::new(0u64)?;
+//! let mut workers = Vec::new();
+//! for _ in 0..3 {
+//!     let hits = hits.clone();
+//!     workers.push(Process::spawn(move || (0..100).try_for_each(|_| hits.update(|n| *n += 1).map(drop)))?);
+//! }
+//! for mut worker in workers {
+//!     assert!(worker.join()?.success());
+//! }
+//! assert_eq!(hits.get()?, 300);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod array;
+mod barrier;
+mod condvar;
+mod error;
+mod event;
+mod handle;
+mod holders;
+mod mutex;
+pub(crate) mod object;
+mod pipe;
+mod semaphore;
+mod value;
+
+pub use array::Array;
+pub use barrier::{Barrier, BarrierWaitResult};
+pub use condvar::{Condvar, WaitTimeoutResult};
+pub use error::{LockError, SyncError};
+pub use event::Event;
+pub use mutex::{Mutex, MutexGuard};
+pub use pipe::Pipe;
+pub use semaphore::{Permit, Semaphore};
+pub use value::Value;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// What may lie in a [`Mutex`], a [`Value`] or an [`Array`]: plain data, of which any bits are a value, without pointers or padding.
+///
+/// Implemented for integers, floats, arrays of them, and every type that derives these four from [`zerocopy`]:
+///
+/// ```
+/// use shmq::{sync::Mutex, zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout}};
+///
+/// #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+/// #[repr(C)]
+/// struct Account {
+///     number: u64,
+///     balance: i64,
+/// }
+///
+/// let account = Mutex::new(Account { number: 7, balance: 0 })?;
+/// account.lock().unwrap().balance += 100;
+/// assert_eq!(account.lock().unwrap().balance, 100);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be shared between processes",
+    label = "not plain data",
+    note = "derive `FromBytes, IntoBytes, Immutable, KnownLayout` of `shmq::zerocopy` with `#[repr(C)]`"
+)]
+pub trait Plain: FromBytes + IntoBytes + Immutable + KnownLayout {}
+impl<T: FromBytes + IntoBytes + Immutable + KnownLayout> Plain for T {}

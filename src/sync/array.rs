@@ -1,0 +1,157 @@
+//! [`Array`]: a slice of plain data that one thread of one process uses at a time.
+
+use super::handle::{handle, waits};
+use super::mutex::MutexGuard;
+use super::object::{Object, Shape};
+use super::{LockError, Plain};
+use crate::channel::Patience;
+use crate::error::CreateError;
+use crate::layout::kind;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::Arc;
+use zerocopy::IntoBytes;
+
+/// A slice of plain data that one thread of one process uses at a time: Python's `multiprocessing.Array`.
+///
+/// It is a [`Mutex`](crate::sync::Mutex) over `[X]`, of a length that its creator chose: all that is said there of dead holders and
+/// of guards holds here.
+///
+/// ```
+/// use shmq::{Process, sync::Array};
+///
+/// let squares = Array::<u64>::new(vec![0; 10])?;
+/// let inherited = squares.clone();
+/// let mut child = Process::spawn(move || {
+///     for (n, square) in inherited.lock().unwrap().iter_mut().enumerate() {
+///         *square = (n * n) as u64;
+///     }
+/// })?;
+/// assert!(child.join()?.success());
+/// assert_eq!(squares.lock().unwrap()[9], 81);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Array<X> {
+    object: Arc<Object>,
+    guards: PhantomData<fn() -> X>,
+}
+
+handle! {
+    "array", new: "shmq::sync::Array::<u64>::new([1, 2, 3])?", path: "shmq::sync::Array::<u64>",
+    [X: Plain] Array<X>, Shape::of::<X>(kind::ARRAY)
+}
+
+impl<X: Plain> Array<X> {
+    const SIZED: () = assert!(size_of::<X>() > 0, "an array of zero-sized elements has nothing to guard: use Mutex<()>");
+
+    fn over(object: Arc<Object>) -> Array<X> {
+        Array { object, guards: PhantomData }
+    }
+
+    /// Creates an anonymous array of these elements, which forked children inherit and serialised handles lead to. Its length is
+    /// fixed from then on.
+    ///
+    /// # Errors
+    /// [`CreateError::BadCapacity`] without elements; otherwise [`CreateError`].
+    ///
+    /// ```
+    /// let array = shmq::sync::Array::<u32>::new(vec![7; 100])?;
+    /// assert_eq!(array.len(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(elements: impl AsRef<[X]>) -> Result<Array<X>, CreateError> {
+        Array::make(None, elements.as_ref())
+    }
+
+    /// Creates an array of that name, which nobody alive may have.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// # let name = format!("doc-array-create-{}", std::process::id());
+    /// let array = shmq::sync::Array::<f32>::create(&name, [0.5; 8])?;
+    /// assert_eq!(array.lock().unwrap()[7], 0.5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn create(name: impl AsRef<str>, elements: impl AsRef<[X]>) -> Result<Array<X>, CreateError> {
+        Array::make(Some(name.as_ref()), elements.as_ref())
+    }
+
+    fn make(name: Option<&str>, elements: &[X]) -> Result<Array<X>, CreateError> {
+        let () = Self::SIZED;
+        let init = |cell: super::object::Cell| cell.fill(elements.as_bytes(), 0);
+        Ok(Array::over(Object::create(name, &Shape::of::<X>(kind::ARRAY), elements.len() as u64, &init)?))
+    }
+
+    /// Opens the array of that name, with the length and the elements that it has, or creates it with these.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// # let name = format!("doc-array-open-or-create-{}", std::process::id());
+    /// let first = shmq::sync::Array::<u8>::open_or_create(&name, [1, 2, 3])?;
+    /// let second = shmq::sync::Array::<u8>::open_or_create(&name, [0])?;
+    /// assert_eq!(second.len(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_or_create(name: impl AsRef<str>, elements: impl AsRef<[X]>) -> Result<Array<X>, CreateError> {
+        let () = Self::SIZED;
+        let elements = elements.as_ref();
+        let init = |cell: super::object::Cell| cell.fill(elements.as_bytes(), 0);
+        let shape = Shape::of::<X>(kind::ARRAY);
+        Ok(Array::over(Object::open_or_create(name.as_ref(), &shape, elements.len() as u64, &init)?))
+    }
+
+    /// Number of elements, at least 1.
+    #[allow(clippy::len_without_is_empty, reason = "there are no empty ones")]
+    pub fn len(&self) -> usize {
+        self.object.count() as usize
+    }
+
+    waits! {
+        /// Locks all elements; waits while another thread or process has the lock. The guard unlocks when it is dropped.
+        ///
+        /// # Errors
+        /// [`LockError::OwnerDied`] with the guard if the last holder died or panicked; otherwise [`LockError::Failed`], and it is not
+        /// locked.
+        ///
+        /// ```
+        /// let array = shmq::sync::Array::<u32>::new([1, 2, 3])?;
+        /// array.lock().unwrap().reverse();
+        /// assert_eq!(*array.lock().unwrap(), [3, 2, 1]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lock, lock_timeout, lock_deadline,
+        |self, patience| -> Result<MutexGuard<'_, [X]>, LockError<MutexGuard<'_, [X]>>> { self.lock_by(patience) }
+    }
+
+    /// Locks if nobody has the lock, or only somebody dead: [`SyncError::WouldBlock`](crate::sync::SyncError::WouldBlock) otherwise, at once.
+    ///
+    /// # Errors
+    /// As [`lock`](Self::lock).
+    ///
+    /// ```
+    /// let array = shmq::sync::Array::<u32>::new([1])?;
+    /// let guard = array.try_lock().unwrap();
+    /// assert!(array.try_lock().is_err());
+    /// # drop(guard);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_lock(&self) -> Result<MutexGuard<'_, [X]>, LockError<MutexGuard<'_, [X]>>> {
+        self.lock_by(Patience::Try)
+    }
+
+    fn lock_by(&self, patience: Patience) -> Result<MutexGuard<'_, [X]>, LockError<MutexGuard<'_, [X]>>> {
+        let elements = ptr::slice_from_raw_parts_mut(self.object.cell().data().cast::<X>(), self.len());
+        MutexGuard::lock(&self.object, elements, patience)
+    }
+}
+
+impl<X> fmt::Debug for Array<X> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Array").field(&self.object).finish()
+    }
+}

@@ -1,0 +1,271 @@
+//! [`Condvar`]: sleeping with a mutex let go, until somebody says that something changed.
+//!
+//! Invariants:
+//! 1. A waiter has registered before it unlocks, so whoever locks after it, changes something and notifies, sees it counted.
+//! 2. A sleep ends after a slice at the latest, whether or not somebody notified: wakes that died with a sleeper or a notifier delay, and
+//!    never hang.
+
+use super::handle::handle;
+use super::mutex::MutexGuard;
+use super::object::{Object, Shape};
+use super::{LockError, SyncError};
+use crate::channel::Patience;
+use crate::error::CreateError;
+use crate::layout::kind;
+use crate::os::{FOREVER_NS, deadline_after, now_ns};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering::SeqCst, fence};
+use std::time::Duration;
+
+/// Longest sleep before the caller looks again (Invariant 2).
+const SLICE_NS: u64 = 100_000_000;
+/// How long past its deadline a waiter tries to lock again.
+const RELOCK_NS: u64 = 1_000_000_000;
+
+/// A place to sleep, with a [`Mutex`](crate::sync::Mutex) let go, until somebody says that something changed: Python's `multiprocessing.Condition`.
+///
+/// It works with the guard of any mutex or array, and lies in a segment of its own. As everywhere, what is waited for is a state, and
+/// a wait may end for no reason: **wait in a loop, or with [`wait_while`](Self::wait_while)**.
+///
+/// **If a process dies** asleep, notifiers do not notice: they never wait for sleepers. If one dies that was just being woken, or between
+/// its change and its notice, the others look again within 0.1 s: each wait ends, for no reason, at least that often.
+///
+/// ```
+/// use shmq::{Process, sync::{Condvar, Mutex}};
+///
+/// let (stock, restocked) = (Mutex::new(0u32)?, Condvar::new()?);
+/// let mut child = Process::spawn({
+///     let (stock, restocked) = (stock.clone(), restocked.clone());
+///     move || {
+///         *stock.lock().unwrap() += 10;
+///         restocked.notify_all();
+///     }
+/// })?;
+/// let mut left = restocked.wait_while(stock.lock().unwrap(), |stock| *stock == 0).unwrap();
+/// *left -= 1;
+/// assert_eq!(*left, 9);
+/// # drop(left);
+/// # child.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Condvar {
+    object: Arc<Object>,
+}
+
+handle! {
+    "condition variable", new: "shmq::sync::Condvar::new()?", path: "shmq::sync::Condvar",
+    [] Condvar, Shape::bare(kind::CONDVAR)
+}
+
+/// Did a wait end because its time was up?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitTimeoutResult(bool);
+
+impl WaitTimeoutResult {
+    /// True if the time was up: what was waited for may have come all the same.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use shmq::sync::{Condvar, Mutex};
+    ///
+    /// let (mutex, condvar) = (Mutex::new(0u32)?, Condvar::new()?);
+    /// let waited = condvar.wait_timeout_while(mutex.lock().unwrap(), Duration::from_millis(10), |n| *n == 0);
+    /// let (guard, result) = waited.unwrap();
+    /// assert!(result.timed_out() && *guard == 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn timed_out(&self) -> bool {
+        self.0
+    }
+}
+
+type Relocked<'m, T> = Result<MutexGuard<'m, T>, LockError<MutexGuard<'m, T>>>;
+type TimedRelocked<'m, T> = Result<(MutexGuard<'m, T>, WaitTimeoutResult), LockError<(MutexGuard<'m, T>, WaitTimeoutResult)>>;
+
+impl Condvar {
+    fn over(object: Arc<Object>) -> Condvar {
+        Condvar { object }
+    }
+
+    /// Creates an anonymous condition variable, which forked children inherit and serialised handles lead to.
+    ///
+    /// # Errors
+    /// [`CreateError`].
+    ///
+    /// ```
+    /// let condvar = shmq::sync::Condvar::new()?;
+    /// condvar.notify_all(); // nobody is there
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new() -> Result<Condvar, CreateError> {
+        Ok(Condvar::over(Object::create(None, &Shape::bare(kind::CONDVAR), 1, &|_| ())?))
+    }
+
+    /// Creates a condition variable of that name, which nobody alive may have.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// # let name = format!("doc-condvar-create-{}", std::process::id());
+    /// let condvar = shmq::sync::Condvar::create(&name)?;
+    /// shmq::sync::Condvar::open(&name)?.notify_one();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn create(name: impl AsRef<str>) -> Result<Condvar, CreateError> {
+        Ok(Condvar::over(Object::create(Some(name.as_ref()), &Shape::bare(kind::CONDVAR), 1, &|_| ())?))
+    }
+
+    /// Opens the condition variable of that name, or creates it if there is none.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// # let name = format!("doc-condvar-open-or-create-{}", std::process::id());
+    /// let first = shmq::sync::Condvar::open_or_create(&name)?;
+    /// shmq::sync::Condvar::open_or_create(&name)?.notify_one();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_or_create(name: impl AsRef<str>) -> Result<Condvar, CreateError> {
+        Ok(Condvar::over(Object::open_or_create(name.as_ref(), &Shape::bare(kind::CONDVAR), 1, &|_| ())?))
+    }
+
+    /// Unlocks, sleeps until somebody notifies (or for no reason, after 0.1 s at the latest), and locks again.
+    ///
+    /// # Errors
+    /// [`LockError::OwnerDied`] with the guard if somebody died with the mutex meanwhile, [`LockError::Failed`] without one
+    /// ([`SyncError::Inherited`] if the guard is the parent's).
+    ///
+    /// ```
+    /// use shmq::sync::{Condvar, Mutex};
+    ///
+    /// let (done, finished) = (Mutex::new(0u32)?, Condvar::new()?);
+    /// std::thread::scope(|s| {
+    ///     s.spawn(|| {
+    ///         *done.lock().unwrap() = 1;
+    ///         finished.notify_one();
+    ///     });
+    ///     let mut guard = done.lock().unwrap();
+    ///     while *guard == 0 {
+    ///         guard = finished.wait(guard).unwrap();
+    ///     }
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>) -> Relocked<'m, T> {
+        self.sleep(guard, FOREVER_NS)
+    }
+
+    /// Like [`wait`](Self::wait), but for `timeout` at the longest. The mutex is then locked again, which may take up to a second more while others have it;
+    /// after that it is [`SyncError::Timeout`], without a guard.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use shmq::sync::{Condvar, Mutex};
+    ///
+    /// let (mutex, condvar) = (Mutex::new(0u32)?, Condvar::new()?);
+    /// let (guard, result) = condvar.wait_timeout(mutex.lock().unwrap(), Duration::from_millis(10)).unwrap();
+    /// # drop(guard);
+    /// # let _ = result;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_timeout<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>, timeout: Duration) -> TimedRelocked<'m, T> {
+        let deadline_ns = deadline_after(timeout);
+        timed(self.sleep(guard, deadline_ns), || now_ns() >= deadline_ns)
+    }
+
+    /// Waits while `condition` holds of what the mutex guards.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait); `condition` is not asked about the data of somebody who died.
+    pub fn wait_while<'m, T: ?Sized>(
+        &self,
+        mut guard: MutexGuard<'m, T>,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> Relocked<'m, T> {
+        while condition(&mut *guard) {
+            guard = self.sleep(guard, FOREVER_NS)?;
+        }
+        Ok(guard)
+    }
+
+    /// Waits while `condition` holds of what the mutex guards, but not longer than `timeout`, and never less while it holds. Locking
+    /// again as in [`wait_timeout`](Self::wait_timeout).
+    ///
+    /// # Errors
+    /// As [`wait_while`](Self::wait_while).
+    pub fn wait_timeout_while<'m, T: ?Sized>(
+        &self,
+        mut guard: MutexGuard<'m, T>,
+        timeout: Duration,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> TimedRelocked<'m, T> {
+        let deadline_ns = deadline_after(timeout);
+        loop {
+            // The clock first: what came before the deadline is looked at after it.
+            let time_is_up = deadline_ns != FOREVER_NS && now_ns() >= deadline_ns;
+            if !condition(&mut *guard) {
+                return Ok((guard, WaitTimeoutResult(false)));
+            }
+            if time_is_up {
+                return Ok((guard, WaitTimeoutResult(true)));
+            }
+            guard = match self.sleep(guard, deadline_ns) {
+                Ok(guard) => guard,
+                error => return timed(error, || now_ns() >= deadline_ns),
+            };
+        }
+    }
+
+    /// Wakes one who sleeps, if anybody does. Does not wait.
+    pub fn notify_one(&self) {
+        self.notify(1);
+    }
+
+    /// Wakes all who sleep. Does not wait.
+    pub fn notify_all(&self) {
+        self.notify(u32::MAX);
+    }
+
+    fn notify(&self, count: u32) {
+        // Here, since a forked child that never attached has not registered for the sleepers' barrier.
+        fence(SeqCst);
+        self.object.notify(count);
+    }
+
+    fn sleep<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>, deadline_ns: u64) -> Relocked<'m, T> {
+        if guard.is_inherited() {
+            return Err(SyncError::Inherited.into());
+        }
+        self.object.me()?;
+        let (mutex, value) = guard.parts();
+        let until_ns = deadline_ns.min(now_ns() + SLICE_NS);
+        let mut guard = Some(guard);
+        // Called once it has registered (Invariant 1).
+        self.object.condvar().wait(self.object.barrier(), until_ns, &mut || {
+            guard = None;
+            false
+        });
+        let relock_ns = if deadline_ns == FOREVER_NS { FOREVER_NS } else { deadline_ns.max(now_ns().saturating_add(RELOCK_NS)) };
+        MutexGuard::lock(mutex, value, Patience::Until(relock_ns))
+    }
+}
+
+fn timed<'m, T: ?Sized>(relocked: Relocked<'m, T>, time_is_up: impl FnOnce() -> bool) -> TimedRelocked<'m, T> {
+    match relocked {
+        Ok(guard) => Ok((guard, WaitTimeoutResult(time_is_up()))),
+        Err(LockError::OwnerDied(guard)) => Err(LockError::OwnerDied((guard, WaitTimeoutResult(time_is_up())))),
+        Err(LockError::Failed(error)) => Err(LockError::Failed(error)),
+    }
+}
+
+impl fmt::Debug for Condvar {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Condvar").field(&self.object).finish()
+    }
+}

@@ -1,0 +1,146 @@
+//! Errors of the primitives.
+
+use crate::segment::AttachError;
+use std::fmt;
+use std::io;
+
+/// Why an operation of [`sync`](crate::sync) did not happen. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// A `try_` form found the lock taken, or no permit.
+    #[error("it would have to wait")]
+    WouldBlock,
+    /// A `try_` form gave up after about a millisecond: a process that does not run (stopped, or starved of CPU) is in the middle of
+    /// an operation on this object. Try again, or use a form with a timeout.
+    #[error("the object is locked by a process that does not run (stopped or starved); try again")]
+    Busy,
+    /// The deadline passed. Never reported early.
+    #[error("timed out")]
+    Timeout,
+    /// The process that held the lock died, or panicked, in the middle of its work, and nobody has repaired the data yet.
+    #[error("the holder of the lock died or panicked before it unlocked; the data need to be looked at and marked as repaired")]
+    OwnerDied,
+    /// A party of the barrier died, gave up or broke it, so the others need not wait. See `Barrier::reset`.
+    #[error("the barrier is broken: a party died, timed out or aborted; reset it to use it again")]
+    Broken,
+    /// A process that was taken for dead turned out to be alive (it closed descriptors that were not its own). Create a new object.
+    #[error("the object is poisoned: a process was taken for dead while it was still at work; create a new one")]
+    Poisoned,
+    /// This guard was made before a `fork` and belongs to the parent process.
+    #[error("this guard belongs to the parent process; make a new one after fork")]
+    Inherited,
+    /// Every entry of the participant table is taken by a live process.
+    #[error("all {max} participant entries are in use")]
+    TooManyParticipants {
+        /// Size of the participant table.
+        max: u32,
+    },
+    /// The operating system refused a call.
+    #[error("{call}: {source}")]
+    Os {
+        /// The call that failed.
+        call: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl From<AttachError> for SyncError {
+    fn from(error: AttachError) -> Self {
+        match error {
+            AttachError::Full { max } => SyncError::TooManyParticipants { max },
+            AttachError::Replaced => SyncError::Os {
+                call: "attach after fork",
+                source: io::Error::new(io::ErrorKind::NotFound, "every user left and the object was replaced meanwhile"),
+            },
+            AttachError::Os { call, source } => SyncError::Os { call, source },
+        }
+    }
+}
+
+/// Why a lock was not got cleanly.
+///
+/// `?` turns it into a [`SyncError`] (and unlocks, if it was a dead holder's):
+///
+/// ```
+/// use shmq::sync::{Mutex, SyncError};
+///
+/// fn add(total: &Mutex<u64>, n: u64) -> Result<(), SyncError> {
+///     *total.lock()? += n;
+///     Ok(())
+/// }
+/// # add(&Mutex::new(1)?, 2)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[non_exhaustive]
+pub enum LockError<G> {
+    /// The lock was got, but its last holder died, or panicked, while it held it, so the data may be half changed. Look at them through
+    /// the guard, put them in order, and call [`MutexGuard::mark_repaired`](crate::sync::MutexGuard::mark_repaired). Until somebody
+    /// does, each later locker is told the same.
+    OwnerDied(G),
+    /// The lock was not got.
+    Failed(SyncError),
+}
+
+impl<G> LockError<G> {
+    /// The guard of a lock that was taken over from the dead.
+    ///
+    /// ```
+    /// use shmq::sync::{LockError, Mutex};
+    ///
+    /// let mutex = Mutex::new(1u32)?;
+    /// let held = mutex.lock().unwrap();
+    /// assert!(mutex.try_lock().unwrap_err().into_guard().is_none()); // held, not dead
+    /// # drop(held);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_guard(self) -> Option<G> {
+        match self {
+            LockError::OwnerDied(guard) => Some(guard),
+            LockError::Failed(_) => None,
+        }
+    }
+}
+
+impl<G> From<LockError<G>> for SyncError {
+    fn from(error: LockError<G>) -> SyncError {
+        match error {
+            LockError::OwnerDied(_) => SyncError::OwnerDied,
+            LockError::Failed(error) => error,
+        }
+    }
+}
+
+impl<G> From<SyncError> for LockError<G> {
+    fn from(error: SyncError) -> Self {
+        LockError::Failed(error)
+    }
+}
+
+impl<G> fmt::Debug for LockError<G> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LockError::OwnerDied(_) => out.write_str("OwnerDied(..)"),
+            LockError::Failed(error) => out.debug_tuple("Failed").field(error).finish(),
+        }
+    }
+}
+
+impl<G> fmt::Display for LockError<G> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LockError::OwnerDied(_) => SyncError::OwnerDied.fmt(out),
+            LockError::Failed(error) => error.fmt(out),
+        }
+    }
+}
+
+impl<G> std::error::Error for LockError<G> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            LockError::OwnerDied(_) => None,
+            LockError::Failed(error) => error.source(),
+        }
+    }
+}

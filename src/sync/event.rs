@@ -1,0 +1,188 @@
+//! [`Event`]: a flag that many wait for.
+//!
+//! ```text
+//!   changes    even: clear --set, wake all--> odd: set --clear--> even
+//! ```
+//!
+//! Invariants:
+//! 1. One word, changed by one instruction: no lock, so nobody can die with it half changed.
+//! 2. A waiter that began at an even number is released by any other number: also by a set that was cleared before it looked.
+
+use super::SyncError;
+use super::handle::{handle, waits};
+use super::object::{Object, Shape};
+use crate::channel::{Patience, Pause, Waiter};
+use crate::error::CreateError;
+use crate::layout::{EventWords, kind};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, SeqCst};
+use std::sync::atomic::fence;
+
+/// A flag that many wait for: Python's `multiprocessing.Event`.
+///
+/// Setting it releases everybody who waits, also if it is cleared again before they run. Who waits while it is set goes on at once.
+///
+/// **If a process dies** in the middle of anything, the others go on; one that dies between setting the flag and waking
+/// the waiters delays them by 0.1 s at most.
+///
+/// ```
+/// use shmq::{Process, sync::Event};
+///
+/// let ready = Event::new()?;
+/// let inherited = ready.clone();
+/// let mut child = Process::spawn(move || inherited.set())?;
+/// ready.wait()?;
+/// assert!(ready.is_set());
+/// child.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Event {
+    object: Arc<Object>,
+}
+
+handle! {
+    "event", new: "shmq::sync::Event::new()?", path: "shmq::sync::Event",
+    [] Event, Shape::bare(kind::EVENT)
+}
+
+impl Event {
+    fn over(object: Arc<Object>) -> Event {
+        Event { object }
+    }
+
+    /// Creates an anonymous event that is not set, which forked children inherit and serialised handles lead to.
+    ///
+    /// # Errors
+    /// [`CreateError`].
+    ///
+    /// ```
+    /// assert!(!shmq::sync::Event::new()?.is_set());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new() -> Result<Event, CreateError> {
+        Ok(Event::over(Object::create(None, &Shape::bare(kind::EVENT), 1, &|_| ())?))
+    }
+
+    /// Creates an event of that name, which nobody alive may have.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// # let name = format!("doc-event-create-{}", std::process::id());
+    /// let event = shmq::sync::Event::create(&name)?;
+    /// event.set();
+    /// assert!(shmq::sync::Event::open(&name)?.is_set());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn create(name: impl AsRef<str>) -> Result<Event, CreateError> {
+        Ok(Event::over(Object::create(Some(name.as_ref()), &Shape::bare(kind::EVENT), 1, &|_| ())?))
+    }
+
+    /// Opens the event of that name, or creates it if there is none.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// # let name = format!("doc-event-open-or-create-{}", std::process::id());
+    /// let first = shmq::sync::Event::open_or_create(&name)?;
+    /// shmq::sync::Event::open_or_create(&name)?.set();
+    /// assert!(first.is_set());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_or_create(name: impl AsRef<str>) -> Result<Event, CreateError> {
+        Ok(Event::over(Object::open_or_create(name.as_ref(), &Shape::bare(kind::EVENT), 1, &|_| ())?))
+    }
+
+    fn words(&self) -> &EventWords {
+        // SAFETY: the words of an event.
+        unsafe { self.object.cell().words::<EventWords>() }
+    }
+
+    /// Sets it, and wakes everybody who waits. Nothing changes if it is set. Does not wait.
+    ///
+    /// ```
+    /// let event = shmq::sync::Event::new()?;
+    /// event.set();
+    /// event.wait()?; // at once
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set(&self) {
+        let set =
+            self.words().changes.fetch_update(SeqCst, SeqCst, |changes| (changes % 2 == 0).then(|| changes.wrapping_add(1)));
+        // Here, since a forked child that never attached has not registered for the sleepers' barrier.
+        fence(SeqCst);
+        if set.is_ok() {
+            self.object.notify(u32::MAX);
+        }
+    }
+
+    /// Clears it: who comes to wait from now on waits. Nothing changes if it is clear. Does not wait.
+    ///
+    /// ```
+    /// let event = shmq::sync::Event::new()?;
+    /// event.set();
+    /// event.clear();
+    /// assert!(!event.is_set());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn clear(&self) {
+        let _ = self.words().changes.fetch_update(SeqCst, SeqCst, |changes| (changes % 2 == 1).then(|| changes.wrapping_add(1)));
+    }
+
+    /// Is it set?
+    pub fn is_set(&self) -> bool {
+        self.changes() % 2 == 1
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.words().changes.load(Acquire)
+    }
+
+    /// Was it set at some time since it had this number (Invariant 2)?
+    pub(crate) fn was_set_since(&self, seen: u64) -> bool {
+        seen % 2 == 1 || self.changes() != seen
+    }
+
+    waits! {
+        /// Waits until it is set.
+        ///
+        /// # Errors
+        /// What kept this process from attaching after a fork.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use shmq::sync::{Event, SyncError};
+        ///
+        /// let event = Event::new()?;
+        /// assert!(matches!(event.wait_timeout(Duration::from_millis(10)), Err(SyncError::Timeout)));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        wait, wait_timeout, wait_deadline,
+        |self, patience| -> Result<(), SyncError> { self.wait_by(patience) }
+    }
+
+    fn wait_by(&self, patience: Patience) -> Result<(), SyncError> {
+        self.object.me()?;
+        let seen = self.changes();
+        let mut waiter = Waiter::new(patience.deadline_ns());
+        while !self.was_set_since(seen) {
+            if self.object.pause(&mut waiter, &mut || self.was_set_since(seen)) == Pause::TimedOut {
+                return Err(SyncError::Timeout);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn object(&self) -> &Object {
+        &self.object
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Event").field("object", &self.object).field("set", &self.is_set()).finish()
+    }
+}

@@ -1,0 +1,115 @@
+//! What every handle can do: be opened, cloned, sent, kept and unlinked; and the forms of a verb that waits.
+
+/// The common part of a handle with a field `object: Arc<Object>` and an associated function `over(object)`.
+macro_rules! handle {
+    ($what:literal, new: $new:literal, path: $path:literal, [$($generics:tt)*] $type:ty, $shape:expr) => {
+        impl<$($generics)*> $type {
+            #[doc = concat!("Opens the ", $what, " that another process created. One whose users are all dead is opened too, as they left it.")]
+            ///
+            /// # Errors
+            /// [`OpenError`](crate::OpenError); nothing was changed. `Mismatch` names both sides if something else has that name. Does
+            /// not wait for it to be created.
+            ///
+            /// ```
+            #[doc = concat!("let first = ", $new, ";")]
+            #[doc = concat!("let second = ", $path, "::open(first.name())?;")]
+            /// assert_eq!(first.name(), second.name());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn open(name: impl AsRef<str>) -> Result<Self, crate::OpenError> {
+                Ok(Self::over(crate::sync::object::Object::open(name.as_ref(), &$shape)?))
+            }
+
+            /// Removes a name. Processes that use what it led to go on with it; nobody can open it any more.
+            ///
+            /// # Errors
+            /// [`OpenError::NotFound`](crate::OpenError::NotFound) if there is no such name,
+            /// [`OpenError::PermissionDenied`](crate::OpenError::PermissionDenied) if it is another user's.
+            ///
+            /// ```
+            #[doc = concat!("let kept = ", $new, ";")]
+            #[doc = concat!($path, "::unlink(kept.name())?;")]
+            #[doc = concat!("assert!(", $path, "::open(kept.name()).is_err());")]
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn unlink(name: impl AsRef<str>) -> Result<(), crate::OpenError> {
+                crate::segment::Segment::unlink(name.as_ref())
+            }
+
+            /// Keeps the segment when its last participant leaves, until it is [unlinked](Self::unlink).
+            ///
+            /// ```
+            #[doc = concat!("let first = ", $new, ";")]
+            /// let name = first.name().to_owned();
+            /// first.persist();
+            /// drop(first);
+            #[doc = concat!("let again = ", $path, "::open(&name)?;")]
+            #[doc = concat!($path, "::unlink(again.name())?;")]
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn persist(&self) {
+                self.object.segment().persist();
+            }
+
+            /// The name by which other processes open it. An anonymous one has a name too.
+            pub fn name(&self) -> &str {
+                self.object.segment().name()
+            }
+        }
+
+        impl<$($generics)*> Clone for $type {
+            /// Another handle of the same attachment. Cheap.
+            fn clone(&self) -> Self {
+                Self::over(std::sync::Arc::clone(&self.object))
+            }
+        }
+
+        impl<$($generics)*> serde::Serialize for $type {
+            /// Name and nonce. The receiver needs a live participant, or a persisted segment, to open it.
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                (self.name(), self.object.segment().nonce()).serialize(serializer)
+            }
+        }
+
+        impl<'de, $($generics)*> serde::Deserialize<'de> for $type {
+            /// Opens it, through the mapping that this process may have already. The error is that of `open`, or `Replaced` if another took
+            /// the name since.
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let (name, nonce) = <(String, u64)>::deserialize(deserializer)?;
+                let object = crate::sync::object::Object::reopen(&name, nonce, &$shape).map_err(serde::de::Error::custom)?;
+                Ok(Self::over(object))
+            }
+        }
+    };
+}
+
+/// The three forms of a verb that waits: for ever, for a while, until then.
+macro_rules! waits {
+    (
+        $(#[$doc:meta])*
+        $name:ident, $timeout_name:ident, $deadline_name:ident,
+        |$this:ident, $patience:ident $(, $arg:ident: $ty:ty)*| -> $result:ty $body:block
+    ) => {
+        $(#[$doc])*
+        pub fn $name(&$this $(, $arg: $ty)*) -> $result {
+            let $patience = crate::channel::Patience::FOREVER;
+            $body
+        }
+
+        #[doc = concat!("Like [`", stringify!($name), "`](Self::", stringify!($name), "), but gives up with `Timeout` after `timeout`, never")]
+        #[doc = "earlier. Zero means one try; one too long to add to now means for ever."]
+        pub fn $timeout_name(&$this $(, $arg: $ty)*, timeout: std::time::Duration) -> $result {
+            let $patience = crate::channel::Patience::Until(crate::os::deadline_after(timeout));
+            $body
+        }
+
+        #[doc = concat!("Like [`", stringify!($name), "`](Self::", stringify!($name), "), but gives up with `Timeout` at `deadline`, never earlier.")]
+        #[doc = "A deadline in the past means one try."]
+        pub fn $deadline_name(&$this $(, $arg: $ty)*, deadline: std::time::Instant) -> $result {
+            let $patience = crate::channel::Patience::Until(crate::os::deadline_at(deadline));
+            $body
+        }
+    };
+}
+
+pub(super) use {handle, waits};

@@ -1,0 +1,305 @@
+//! [`Mutex`]: plain data that one thread of one process uses at a time.
+//!
+//! ```text
+//!   free --lock--> held --unlock (drop)--> free
+//!                   |  holder dies (or panics)
+//!                   v
+//!               needs repair: each locker gets OwnerDied(guard) --mark_repaired--> held, in order
+//! ```
+//!
+//! Invariants:
+//! 1. `value` of a guard leads to the object's data, which nobody else reads or writes while the lock is held.
+//! 2. `needs_repair` is written under the lock. It is 1 before anybody who takes the lock over from the dead gives it back.
+//! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
+//!    and its drop touches nothing.
+
+use super::handle::{handle, waits};
+use super::object::{Object, Shape};
+use super::{LockError, Plain, SyncError};
+use crate::channel::Patience;
+use crate::error::CreateError;
+use crate::layout::{MutexWords, kind};
+use crate::lock::Locked;
+use crate::os::now_ns;
+use crate::participant::Id;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Plain data that one thread of one process uses at a time, whoever is killed meanwhile.
+///
+/// **If the holder dies** or panics, the next locker gets the lock within about 5 ms (at most 0.1 s if it has been waiting for long), as
+/// [`LockError::OwnerDied`]: with a guard, so that it can look at the data, repair them, and say so with
+/// [`mark_repaired`](MutexGuard::mark_repaired). Until somebody does, every locker is told the same. A holder that
+/// was *stopped* is alive: others wait for it until their deadlines.
+///
+/// **Not recursive**: a thread that locks twice waits for itself until its deadline, or for ever. There is no fairness.
+/// A lock and unlock without contention take two locked instructions, no system call.
+///
+/// ```
+/// use shmq::{Process, sync::{LockError, Mutex}};
+///
+/// let pair = Mutex::new([1u32, 1])?; // both always the same
+/// let inherited = pair.clone();
+/// let mut child = Process::spawn(move || {
+///     let mut pair = inherited.lock().unwrap();
+///     pair[0] = 2;
+///     std::process::abort(); // in the middle of its work
+/// })?;
+/// child.join()?;
+/// let mut guard = match pair.lock() {
+///     Err(LockError::OwnerDied(guard)) => guard,
+///     other => panic!("{other:?}"),
+/// };
+/// assert_eq!(*guard, [2, 1]);
+/// guard[1] = 2;
+/// guard.mark_repaired();
+/// drop(guard);
+/// assert!(pair.lock().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Mutex<T> {
+    object: Arc<Object>,
+    guards: PhantomData<fn() -> T>,
+}
+
+type Locking<'m, T> = Result<MutexGuard<'m, T>, LockError<MutexGuard<'m, T>>>;
+
+handle! {
+    "mutex", new: "shmq::sync::Mutex::new(1u64)?", path: "shmq::sync::Mutex::<u64>",
+    [T: Plain] Mutex<T>, Shape::of::<T>(kind::MUTEX)
+}
+
+impl<T: Plain> Mutex<T> {
+    fn over(object: Arc<Object>) -> Mutex<T> {
+        Mutex { object, guards: PhantomData }
+    }
+
+    /// Creates an anonymous mutex, which forked children inherit and serialised handles lead to.
+    ///
+    /// # Errors
+    /// [`CreateError`].
+    ///
+    /// ```
+    /// let mutex = shmq::sync::Mutex::new(5u64)?;
+    /// assert_eq!(*mutex.lock().unwrap(), 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(value: T) -> Result<Mutex<T>, CreateError> {
+        let init = |cell: super::object::Cell| cell.fill(value.as_bytes(), 0);
+        Ok(Mutex::over(Object::create(None, &Shape::of::<T>(kind::MUTEX), 1, &init)?))
+    }
+
+    /// Creates a mutex of that name, which nobody alive may have.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// # let name = format!("doc-mutex-create-{}", std::process::id());
+    /// let mutex = shmq::sync::Mutex::create(&name, 5u64)?;
+    /// assert!(shmq::sync::Mutex::create(&name, 6u64).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn create(name: impl AsRef<str>, value: T) -> Result<Mutex<T>, CreateError> {
+        let init = |cell: super::object::Cell| cell.fill(value.as_bytes(), 0);
+        Ok(Mutex::over(Object::create(Some(name.as_ref()), &Shape::of::<T>(kind::MUTEX), 1, &init)?))
+    }
+
+    /// Opens the mutex of that name, or creates it with `value` if there is none.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// # let name = format!("doc-mutex-open-or-create-{}", std::process::id());
+    /// let first = shmq::sync::Mutex::open_or_create(&name, 5u64)?;
+    /// let second = shmq::sync::Mutex::open_or_create(&name, 6u64)?;
+    /// assert_eq!(*second.lock().unwrap(), 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_or_create(name: impl AsRef<str>, value: T) -> Result<Mutex<T>, CreateError> {
+        let init = |cell: super::object::Cell| cell.fill(value.as_bytes(), 0);
+        Ok(Mutex::over(Object::open_or_create(name.as_ref(), &Shape::of::<T>(kind::MUTEX), 1, &init)?))
+    }
+
+    waits! {
+        /// Locks; waits while another thread or process has the lock. The guard unlocks when it is dropped.
+        ///
+        /// # Errors
+        /// [`LockError::OwnerDied`] with the guard if the last holder died or panicked; otherwise [`LockError::Failed`], and it is not
+        /// locked.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use shmq::sync::{LockError, Mutex, SyncError};
+        ///
+        /// let mutex = Mutex::new(1u64)?;
+        /// let mut guard = mutex.lock().unwrap();
+        /// *guard += 1;
+        /// let refused = mutex.lock_timeout(Duration::from_millis(10));
+        /// assert!(matches!(refused, Err(LockError::Failed(SyncError::Timeout))));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lock, lock_timeout, lock_deadline,
+        |self, patience| -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> { self.lock_by(patience) }
+    }
+
+    /// Locks if nobody has the lock, or only somebody dead: [`SyncError::WouldBlock`] otherwise, at once.
+    ///
+    /// # Errors
+    /// As [`lock`](Self::lock).
+    ///
+    /// ```
+    /// use shmq::sync::{LockError, Mutex, SyncError};
+    ///
+    /// let mutex = Mutex::new(1u64)?;
+    /// let guard = mutex.try_lock().unwrap();
+    /// assert!(matches!(mutex.try_lock(), Err(LockError::Failed(SyncError::WouldBlock))));
+    /// # drop(guard);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> {
+        self.lock_by(Patience::Try)
+    }
+
+    fn lock_by(&self, patience: Patience) -> Locking<'_, T> {
+        let value = self.object.cell().data().cast::<T>();
+        MutexGuard::lock(&self.object, value, patience)
+    }
+}
+
+impl<T> fmt::Debug for Mutex<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Mutex").field(&self.object).finish()
+    }
+}
+
+/// Dropping it unlocks. Access to what a [`Mutex`] or an [`Array`](crate::sync::Array) guards.
+///
+/// Stays in its thread (`!Send`), like `std`'s. `mem::forget` of it holds the lock until the process ends, which is then a
+/// death like any other. Dropped in a panic, it is reported to the next locker like a death. A guard inherited across
+/// `fork` belongs to the parent: in the child it unlocks nothing, and using it panics.
+#[must_use = "dropping it unlocks at once"]
+pub struct MutexGuard<'m, T: ?Sized> {
+    object: &'m Object,
+    me: Id,
+    incarnation: u32,
+    /// Was this thread panicking when it locked? Then a panic is no news.
+    was_panicking: bool,
+    /// Also keeps the guard in its thread.
+    value: *mut T,
+}
+
+// SAFETY: a shared guard gives `&T` only, and its other methods need it mutably or by value.
+unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
+
+pub(super) fn words(object: &Object) -> &MutexWords {
+    // SAFETY: guards are made for mutexes and arrays only, whose words these are.
+    unsafe { object.cell().words::<MutexWords>() }
+}
+
+impl<'m, T: ?Sized> MutexGuard<'m, T> {
+    /// The one path to a guard. `value` leads to the data of the object.
+    pub(super) fn lock(object: &'m Object, value: *mut T, patience: Patience) -> Locking<'m, T> {
+        let me = object.me()?;
+        if object.is_poisoned() {
+            return Err(SyncError::Poisoned.into());
+        }
+        let lock = object.lock();
+        let locked = if lock.try_lock(me) {
+            Locked::Clean
+        } else {
+            match patience {
+                // One look, some spins, and the probe of the holder.
+                Patience::Try => lock.lock(object.segment(), me, now_ns(), false).ok_or(SyncError::WouldBlock)?,
+                Patience::Until(deadline_ns) => lock.lock(object.segment(), me, deadline_ns, true).ok_or(SyncError::Timeout)?,
+            }
+        };
+        let was_panicking = std::thread::panicking();
+        let guard = MutexGuard { object, me, incarnation: object.incarnation(), was_panicking, value };
+        if locked == Locked::FromTheDead {
+            words(object).needs_repair.store(1, Relaxed);
+        }
+        // Relaxed, here and above: ordered by the lock (Invariant 2).
+        if words(object).needs_repair.load(Relaxed) != 0 { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
+    }
+
+    /// Says that the data are in order, after [`LockError::OwnerDied`]: later lockers are told nothing any more. Does nothing otherwise.
+    ///
+    /// # Panics
+    /// In a child that inherited the guard.
+    ///
+    /// ```
+    /// use shmq::sync::Mutex;
+    ///
+    /// let mutex = Mutex::new(0u32)?;
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// std::thread::scope(|s| s.spawn(|| {
+    ///     let _guard = mutex.lock().unwrap();
+    ///     panic!("with the lock held");
+    /// }).join()).unwrap_err();
+    /// let mut guard = mutex.lock().unwrap_err().into_guard().unwrap();
+    /// *guard = 7;
+    /// guard.mark_repaired();
+    /// drop(guard);
+    /// assert_eq!(*mutex.lock().unwrap(), 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn mark_repaired(&mut self) {
+        self.check_owner();
+        words(self.object).needs_repair.store(0, Relaxed);
+    }
+
+    pub(super) fn is_inherited(&self) -> bool {
+        self.object.incarnation() != self.incarnation
+    }
+
+    fn check_owner(&self) {
+        assert!(!self.is_inherited(), "this guard belongs to the parent process: lock again after fork");
+    }
+
+    /// For a condition variable, which unlocks by dropping and locks again.
+    pub(super) fn parts(&self) -> (&'m Object, *mut T) {
+        (self.object, self.value)
+    }
+}
+
+impl<T: ?Sized> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.check_owner();
+        // SAFETY: Invariants 1 and 3; any bits are a T (Plain).
+        unsafe { &*self.value }
+    }
+}
+
+impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.check_owner();
+        // SAFETY: Invariants 1 and 3; the guard is borrowed mutably.
+        unsafe { &mut *self.value }
+    }
+}
+
+impl<T: ?Sized> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        if self.is_inherited() {
+            return;
+        }
+        if !self.was_panicking && std::thread::panicking() {
+            words(self.object).needs_repair.store(1, Relaxed);
+        }
+        // Nobody to tell here; the next locker is told.
+        let _ = self.object.exit(self.me);
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_inherited() { out.write_str("MutexGuard(inherited)") } else { (**self).fmt(out) }
+    }
+}

@@ -1,0 +1,307 @@
+//! What all primitives stand on: an attached segment with one cell, a lock, a condition variable and a poison word.
+//!
+//! Invariants:
+//! 1. The mapping lives as long as the object, and its cell has the length of the geometry: the words of the object's kind at its
+//!    beginning, its data from `payload_offset` on, aligned as the stamp says.
+//! 2. Words are atomics. Data are read and written only by who holds the lock; peers that write without it are outside
+//!    every promise of this crate.
+
+use super::SyncError;
+use crate::attachment::{self, Attached, Attachment};
+use crate::channel::{Patience, Pause, Waiter};
+use crate::error::{CreateError, OpenError};
+use crate::geometry::Geometry;
+use crate::layout::{HOLDERS_BYTES, Head};
+use crate::lock::{Condvar, Locked, Locks, Mutex};
+use crate::os::now_ns;
+use crate::participant::Id;
+use crate::segment::{Expect, Segment, Spec};
+use crate::wait_strategy::WaitStrategy;
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// Processes that may be attached to one object at a time.
+const PARTICIPANTS: u32 = 250;
+
+/// How often somebody of this process looks after the dead, who otherwise only tries.
+const LOOK_NS: u64 = 100_000_000;
+
+/// What an object is made of, and what its openers expect.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    /// One of [`kind`](crate::layout::kind), an object's.
+    pub kind: u32,
+    pub unit_bytes: usize,
+    pub unit_align: usize,
+    /// Without module paths.
+    pub type_name: String,
+}
+
+impl Shape {
+    /// Of an object that holds no values.
+    pub fn bare(kind: u32) -> Shape {
+        Shape { kind, unit_bytes: 0, unit_align: 1, type_name: String::new() }
+    }
+
+    /// Of one that holds values of type `T`.
+    pub fn of<T: super::Plain>(kind: u32) -> Shape {
+        let type_name = <T as crate::message::Message>::unit_name();
+        Shape { kind, unit_bytes: size_of::<T>(), unit_align: align_of::<T>(), type_name }
+    }
+
+    fn expect(&self, nonce: Option<u64>) -> Expect {
+        Expect {
+            kind: self.kind,
+            message_bytes: self.unit_bytes as u64,
+            message_align: self.unit_align as u64,
+            type_name: self.type_name.clone(),
+            schema: None,
+            lock_memory: false,
+            huge_pages: false,
+            nonce,
+        }
+    }
+
+    fn spec(&self, count: u64) -> Result<Spec, CreateError> {
+        let geometry = Geometry::object(self.kind, self.unit_bytes as u64, self.unit_align as u64, count).map_err(|max| {
+            CreateError::BadCapacity {
+                asked: usize::try_from(count).unwrap_or(usize::MAX),
+                max: usize::try_from(max).unwrap_or(usize::MAX),
+            }
+        })?;
+        Ok(Spec {
+            kind: self.kind,
+            geometry,
+            type_name: self.type_name.clone(),
+            schema: None,
+            max_participants: PARTICIPANTS,
+            max_deliveries: 0,
+            persist: false,
+            mode: None,
+            lock_memory: false,
+            huge_pages: false,
+        })
+    }
+}
+
+/// Where an object lies in a segment.
+#[derive(Clone, Copy)]
+pub(crate) struct Cell {
+    start: *mut u8,
+    data_offset: usize,
+    data_bytes: usize,
+}
+
+impl Cell {
+    fn of(segment: &Segment) -> Cell {
+        let geometry = segment.geometry();
+        Cell {
+            start: segment.cells().as_ptr(),
+            data_offset: geometry.payload_offset as usize,
+            data_bytes: (geometry.cell_bytes - geometry.payload_offset) as usize,
+        }
+    }
+
+    /// The data (Invariant 1).
+    pub fn data(self) -> *mut u8 {
+        self.start.wrapping_add(self.data_offset)
+    }
+
+    /// Fills the data, before publication only.
+    pub fn fill(self, bytes: &[u8], offset: usize) {
+        assert!(bytes.len() <= self.data_bytes.saturating_sub(offset), "the geometry has room for the first value");
+        // SAFETY: inside the data (checked above); nobody else uses them before publication.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.data().add(offset), bytes.len()) };
+    }
+
+    /// # Safety
+    /// `W` are the words of the object's kind.
+    pub unsafe fn words<'a, W>(self) -> &'a W {
+        const { assert!(size_of::<W>() as u64 <= crate::layout::OBJECT_DATA_OFFSET && align_of::<W>() <= 64) };
+        // SAFETY: Invariant 1: the cell begins at a page and with these words; the caller vouches for their type, and borrows the object
+        // for as long.
+        unsafe { &*self.start.cast::<W>() }
+    }
+}
+
+/// One attached object. Shared by the handles and guards of a process.
+pub struct Object {
+    attachment: Attachment,
+    cell: Cell,
+    /// When a caller of this process last looked after the dead, for those who only try.
+    looked_ns: AtomicU64,
+}
+
+// SAFETY: the cell leads into a mapping that lives as long as the object, and is used as Invariant 2 says.
+unsafe impl Send for Object {}
+// SAFETY: as above.
+unsafe impl Sync for Object {}
+
+impl Object {
+    fn initialise(init: &dyn Fn(Cell)) -> impl Fn(&Segment) {
+        move |segment| {
+            Locks::initialise(segment);
+            init(Cell::of(segment));
+        }
+    }
+
+    /// Creates an object; without a name, an anonymous one. `init` sees a cell of zeros that nobody else sees yet.
+    pub(crate) fn create(name: Option<&str>, shape: &Shape, count: u64, init: &dyn Fn(Cell)) -> Result<Arc<Object>, CreateError> {
+        let spec = shape.spec(count)?;
+        let (segment, entry) = match name {
+            Some(name) => Segment::create(name, &spec, Object::initialise(init))?,
+            None => Segment::create_anonymous(&spec, Object::initialise(init))?,
+        };
+        Object::over(segment, entry)
+    }
+
+    pub(crate) fn open(name: &str, shape: &Shape) -> Result<Arc<Object>, OpenError> {
+        let (segment, entry) = Segment::open(name, &shape.expect(None))?;
+        Object::over(segment, entry)
+    }
+
+    pub(crate) fn open_or_create(name: &str, shape: &Shape, count: u64, init: &dyn Fn(Cell)) -> Result<Arc<Object>, CreateError> {
+        let spec = shape.spec(count)?;
+        let (segment, entry, _) = Segment::open_or_create(name, &spec, &shape.expect(None), Object::initialise(init))?;
+        Object::over(segment, entry)
+    }
+
+    /// Attaches to the object that a handle was sent of, through the mapping that this process may have already.
+    pub(crate) fn reopen(name: &str, nonce: u64, shape: &Shape) -> Result<Arc<Object>, OpenError> {
+        let expect = shape.expect(Some(nonce));
+        if let Some(object) = attachment::find(|object: &Object| object.segment().nonce() == nonce) {
+            object.segment().check(&expect)?;
+            return Ok(object);
+        }
+        let (segment, entry) = Segment::open(name, &expect)?;
+        Object::over(segment, entry)
+    }
+
+    fn over<E: From<attachment::AttachFailure>>(segment: Segment, entry: u32) -> Result<Arc<Object>, E> {
+        // What a dead predecessor in this entry left is found by its id, which names an older generation.
+        let (attachment, _) = Attachment::over(segment, entry)?;
+        let cell = Cell::of(&attachment.segment);
+        let object = Arc::new(Object { attachment, cell, looked_ns: AtomicU64::new(0) });
+        attachment::remember(&object);
+        Ok(object)
+    }
+
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.attachment.segment
+    }
+
+    pub(crate) fn cell(&self) -> Cell {
+        self.cell
+    }
+
+    /// Elements, parties or first permits, as the creator asked for.
+    pub(crate) fn count(&self) -> u64 {
+        self.segment().geometry().capacity
+    }
+
+    fn head(&self) -> &Head {
+        self.segment().head()
+    }
+
+    /// This process's id, attaching anew after a fork.
+    #[inline]
+    pub(crate) fn me(&self) -> Result<Id, SyncError> {
+        match self.attachment.known_me() {
+            Some(me) => Ok(me),
+            None => Ok(self.attachment.attach_again()?.0),
+        }
+    }
+
+    /// The incarnation of this process, for guards to remember.
+    #[inline]
+    pub(crate) fn incarnation(&self) -> u32 {
+        self.attachment.incarnation()
+    }
+
+    /// The object's lock.
+    #[inline]
+    pub(crate) fn lock(&self) -> Mutex<'_> {
+        self.attachment.locks.put(self.head())
+    }
+
+    /// Where its waiters sleep.
+    pub(crate) fn condvar(&self) -> Condvar<'_> {
+        self.attachment.locks.not_empty(self.head())
+    }
+
+    pub(crate) fn barrier(&self) -> &crate::os::Barrier {
+        &self.attachment.barrier
+    }
+
+    /// Wakes waiters after a change. The barrier orders the change before the look at their number (lock, Invariant 3).
+    pub(crate) fn notify(&self, count: u32) {
+        self.attachment.barrier.light();
+        if self.condvar().has_waiters() {
+            self.condvar().wake(count);
+        }
+    }
+
+    /// Locks the object for one call.
+    pub(crate) fn enter(&self, me: Id, patience: Patience) -> Result<Locked, SyncError> {
+        if self.is_poisoned() {
+            return Err(SyncError::Poisoned);
+        }
+        if self.lock().try_lock(me) {
+            return Ok(Locked::Clean);
+        }
+        let (deadline_ns, sleep) = patience.for_lock();
+        let refused = if patience == Patience::Try { SyncError::Busy } else { SyncError::Timeout };
+        self.lock().lock(self.segment(), me, deadline_ns, sleep).ok_or(refused)
+    }
+
+    /// Unlocks it.
+    pub(crate) fn exit(&self, me: Id) -> Result<(), SyncError> {
+        self.lock().unlock(me).map_err(|_| self.poison())
+    }
+
+    /// A process that was taken for dead is at work: nothing under this lock can be trusted any more. Everybody is told.
+    #[cold]
+    pub(crate) fn poison(&self) -> SyncError {
+        self.head().rare.poisoned.store(1, SeqCst);
+        self.notify(u32::MAX);
+        SyncError::Poisoned
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.head().rare.poisoned.load(Relaxed) != 0
+    }
+
+    /// One step of a blocked call.
+    pub(crate) fn pause(&self, waiter: &mut Waiter, ready: &mut dyn FnMut() -> bool) -> Pause {
+        waiter.pause_as(WaitStrategy::Adaptive, &self.attachment.barrier, self.condvar(), ready)
+    }
+
+    /// Has nobody of this process looked after the dead for a while? Then the caller does so.
+    pub(crate) fn is_time_to_look(&self) -> bool {
+        let now = now_ns();
+        let looked = self.looked_ns.load(Relaxed);
+        now.saturating_sub(looked) >= LOOK_NS && self.looked_ns.compare_exchange(looked, now, Relaxed, Relaxed).is_ok()
+    }
+}
+
+impl Attached for Object {
+    fn attachment(&self) -> &Attachment {
+        &self.attachment
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = out.debug_struct("Object");
+        fields.field("name", &self.segment().name()).field("poisoned", &self.is_poisoned()).finish_non_exhaustive()
+    }
+}
+
+const _: () = assert!(HOLDERS_BYTES / 8 > PARTICIPANTS as u64);

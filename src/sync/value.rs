@@ -1,0 +1,218 @@
+//! [`Value`]: one plain value that changes as a whole.
+//!
+//! ```text
+//!   changes   n: copy n % 2 counts --write the other copy--> --n + 1--> the other one counts
+//! ```
+//!
+//! Invariants:
+//! 1. Both copies are read and written under the lock only. A change writes the copy that does not count, and then makes it count with one
+//!    store: a process killed anywhere leaves the value as it was, or as it meant it to be.
+
+use super::handle::handle;
+use super::object::{Cell, Object, Shape};
+use super::{Plain, SyncError};
+use crate::channel::Patience;
+use crate::error::CreateError;
+use crate::geometry::Geometry;
+use crate::layout::{ValueWords, kind};
+use crate::participant::Id;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// One plain value that all processes see and change as a whole: Python's `multiprocessing.Value`.
+///
+/// **If a process dies** anywhere in a call, the value is what it was, or what that process was about to make of it, never a mixture;
+/// the others go on, and nobody has to repair anything. For data that are changed in place use a [`Mutex`](crate::sync::Mutex).
+///
+/// ```
+/// let counter = shmq::sync::Value::new(40u64)?;
+/// counter.update(|n| *n += 2)?;
+/// assert_eq!(counter.get()?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Value<T> {
+    object: Arc<Object>,
+    holds: PhantomData<fn() -> T>,
+}
+
+handle! {
+    "value", new: "shmq::sync::Value::new(1u64)?", path: "shmq::sync::Value::<u64>",
+    [T: Plain] Value<T>, Shape::of::<T>(kind::VALUE)
+}
+
+/// Unlocks, also where the caller's function panics: its value counts only if it came back. In a child that was forked by that
+/// function it is the parent's, and does nothing.
+struct Entered<'o> {
+    object: &'o Object,
+    me: Id,
+    incarnation: u32,
+}
+
+impl Entered<'_> {
+    fn is_inherited(&self) -> bool {
+        self.object.incarnation() != self.incarnation
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if !self.is_inherited() {
+            // The next caller is told.
+            let _ = self.object.exit(self.me);
+        }
+    }
+}
+
+impl<T: Plain> Value<T> {
+    fn over(object: Arc<Object>) -> Value<T> {
+        Value { object, holds: PhantomData }
+    }
+
+    fn init(value: &T) -> impl Fn(Cell) + '_ {
+        |cell| cell.fill(value.as_bytes(), 0)
+    }
+
+    /// Creates an anonymous value, which forked children inherit and serialised handles lead to.
+    ///
+    /// # Errors
+    /// [`CreateError`].
+    ///
+    /// ```
+    /// let value = shmq::sync::Value::new([1.5f64, 2.5])?;
+    /// assert_eq!(value.get()?, [1.5, 2.5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(value: T) -> Result<Value<T>, CreateError> {
+        Ok(Value::over(Object::create(None, &Shape::of::<T>(kind::VALUE), 1, &Self::init(&value))?))
+    }
+
+    /// Creates a value of that name, which nobody alive may have.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// # let name = format!("doc-value-create-{}", std::process::id());
+    /// let value = shmq::sync::Value::create(&name, 5u64)?;
+    /// assert_eq!(shmq::sync::Value::<u64>::open(&name)?.get()?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn create(name: impl AsRef<str>, value: T) -> Result<Value<T>, CreateError> {
+        Ok(Value::over(Object::create(Some(name.as_ref()), &Shape::of::<T>(kind::VALUE), 1, &Self::init(&value))?))
+    }
+
+    /// Opens the value of that name, or creates it as `value` if there is none.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// # let name = format!("doc-value-open-or-create-{}", std::process::id());
+    /// let first = shmq::sync::Value::open_or_create(&name, 5u64)?;
+    /// let second = shmq::sync::Value::open_or_create(&name, 6u64)?;
+    /// assert_eq!(second.get()?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_or_create(name: impl AsRef<str>, value: T) -> Result<Value<T>, CreateError> {
+        Ok(Value::over(Object::open_or_create(name.as_ref(), &Shape::of::<T>(kind::VALUE), 1, &Self::init(&value))?))
+    }
+
+    /// A copy of the value. Waits while another thread or process is in the middle of an [`update`](Self::update).
+    ///
+    /// # Errors
+    /// [`SyncError::Poisoned`], or what kept this process from attaching after a fork.
+    pub fn get(&self) -> Result<T, SyncError> {
+        let _entered = self.enter()?;
+        Ok(self.read())
+    }
+
+    /// Replaces the value, and returns the one that it had. Waits as [`get`](Self::get) does.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); the value is what it was.
+    ///
+    /// ```
+    /// let value = shmq::sync::Value::new(1u64)?;
+    /// assert_eq!(value.set(2)?, 1);
+    /// assert_eq!(value.get()?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set(&self, value: T) -> Result<T, SyncError> {
+        let _entered = self.enter()?;
+        let old = self.read();
+        self.write(&value);
+        Ok(old)
+    }
+
+    /// Lets `change` work on a copy of the value, and makes that the value if `change` returns; returns the new value. Nobody else gets at the value
+    /// meanwhile. If `change` panics, or the process dies in it, the value is what it was.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); [`SyncError::Inherited`] in a child that `change` forked: the change is the parent's.
+    ///
+    /// ```
+    /// let highest = shmq::sync::Value::new(3u64)?;
+    /// assert_eq!(highest.update(|n| *n = (*n).max(7))?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn update(&self, change: impl FnOnce(&mut T)) -> Result<T, SyncError> {
+        let entered = self.enter()?;
+        let mut value = self.read();
+        change(&mut value);
+        if entered.is_inherited() {
+            return Err(SyncError::Inherited);
+        }
+        self.write(&value);
+        Ok(value)
+    }
+
+    fn enter(&self) -> Result<Entered<'_>, SyncError> {
+        let me = self.object.me()?;
+        // Nothing to repair after a death (Invariant 1).
+        self.object.enter(me, Patience::FOREVER)?;
+        Ok(Entered { object: &self.object, me, incarnation: self.object.incarnation() })
+    }
+
+    fn words(&self) -> &ValueWords {
+        // SAFETY: the words of a value.
+        unsafe { self.object.cell().words::<ValueWords>() }
+    }
+
+    /// The copy that counts at `changes`.
+    fn copy(&self, changes: u64) -> *mut u8 {
+        let stride = Geometry::copy_stride(size_of::<T>() as u64, align_of::<T>() as u64) as usize;
+        self.object.cell().data().wrapping_add((changes % 2) as usize * stride)
+    }
+
+    /// Needs the lock.
+    fn read(&self) -> T {
+        let mut value = MaybeUninit::<T>::uninit();
+        // Acquire: who takes the lock over from the dead is not ordered by it, but by this word.
+        let from = self.copy(self.words().changes.load(Acquire));
+        // SAFETY: the data hold two copies (geometry), and the lock keeps others from writing. Any bits are a T (Plain).
+        unsafe {
+            ptr::copy_nonoverlapping(from, value.as_mut_ptr().cast::<u8>(), size_of::<T>());
+            value.assume_init()
+        }
+    }
+
+    /// Needs the lock.
+    fn write(&self, value: &T) {
+        let changes = self.words().changes.load(Relaxed);
+        let bytes = value.as_bytes();
+        // SAFETY: as in `read`.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.copy(changes.wrapping_add(1)), bytes.len()) };
+        // Release: the copy comes before the word that makes it count, also for who takes the lock over from us.
+        self.words().changes.store(changes.wrapping_add(1), Release);
+    }
+}
+
+impl<T> fmt::Debug for Value<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Value").field(&self.object).finish()
+    }
+}

@@ -1,0 +1,305 @@
+//! [`wait_any`]: waiting for several things at once.
+//!
+//! ```text
+//!   look at each --none ready--> register with each, heavy barrier, look again --none--> sleep on all words at once --> deregister --> look
+//!                                                                    (a pidfd among them: in slices, with a look at it after each)
+//! ```
+//!
+//! Invariants:
+//! 1. With each place the order of `lock`'s Invariant 3 is kept: the sequence is read before registering, and the look comes after the
+//!    barrier. So a notifier of any place sees us, or we see what it did.
+//! 2. Every sleep is cut into slices, after which the dead are looked for, as in every blocked call.
+//! 3. "Ready" means that the thing's own verb would return at once, with an error perhaps. So there is nothing to report here.
+
+use crate::channel::{Channel, SLICE_NS};
+use crate::lock::{Condvar, Place, sleep_any};
+use crate::message::Message;
+use crate::os::{Barrier, FOREVER_NS, deadline_at, now_ns};
+use crate::process::Process;
+use crate::queue::Queue;
+use crate::sync::{Event, Pipe, Semaphore};
+use crossbeam_utils::Backoff;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Instant;
+
+/// Longest sleep while a process is waited for together with other things, or one without a pidfd.
+const PROCESS_SLICE_NS: u64 = 10_000_000;
+/// Within this time of its deadline a waiter sleeps rather than yields.
+const YIELD_RISK_NS: u64 = 5_000_000;
+
+/// Why [`wait_any`] named nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The deadline passed. Never reported early.
+    #[error("timed out before any of them was ready")]
+    Timeout,
+    /// The list is empty: nothing could ever be ready.
+    #[error("there is nothing to wait for: the list is empty")]
+    Empty,
+}
+
+/// What [`wait_any`] can wait for.
+///
+/// | | ready when |
+/// |---|---|
+/// | [`Queue`] | a get would not wait: there is a message, or it is closed and drained |
+/// | [`Pipe`] | the same of what comes in |
+/// | [`Event`] | it is set, or was since the wait began |
+/// | [`Semaphore`] | there is a permit |
+/// | [`Process`] | it has ended |
+///
+/// It cannot be implemented by hand.
+///
+/// ```
+/// use shmq::{Queue, Waitable, sync::Event, wait_any};
+///
+/// let (work, stop) = (Queue::<u32>::new(4)?, Event::new()?);
+/// let both: [&dyn Waitable; 2] = [&stop, &work];
+/// work.put(&1)?;
+/// assert_eq!(wait_any(&both, None)?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Waitable {
+    /// Where to look, and where to sleep.
+    #[doc(hidden)]
+    fn source(&self) -> Source<'_>;
+}
+
+/// Nobody outside can make one, so nobody outside can implement [`Waitable`].
+#[derive(Debug)]
+pub struct Source<'a>(Kind<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Kind<'a> {
+    Queue(&'a Channel),
+    Event(&'a Event),
+    Semaphore(&'a Semaphore),
+    Process(&'a Process),
+}
+
+impl<T: ?Sized + Message> Waitable for Queue<T> {
+    fn source(&self) -> Source<'_> {
+        Source(Kind::Queue(self.channel()))
+    }
+}
+
+impl<A: ?Sized + Message, B: ?Sized + Message> Waitable for Pipe<A, B> {
+    fn source(&self) -> Source<'_> {
+        self.incoming().source()
+    }
+}
+
+impl Waitable for Event {
+    fn source(&self) -> Source<'_> {
+        Source(Kind::Event(self))
+    }
+}
+
+impl Waitable for Semaphore {
+    fn source(&self) -> Source<'_> {
+        Source(Kind::Semaphore(self))
+    }
+}
+
+impl Waitable for Process {
+    fn source(&self) -> Source<'_> {
+        Source(Kind::Process(self))
+    }
+}
+
+/// Waits until one of these is ready, and returns its index: the lowest, if several are. Python's `multiprocessing.connection.wait`.
+///
+/// Ready means that its own verb (`get`, `acquire`, `join` ...) would return at once, as far as can be seen: another process may be
+/// faster, so use the `try_` form, and come back if there was nothing. Nothing is taken from anybody. Since the lowest index wins, put what
+/// must not starve first, or turn the list.
+///
+/// `deadline`: an [`Instant`], or `None` to wait for ever. One in the past means one look.
+///
+/// **How it sleeps**: on all of them at once (`futex_waitv`, Linux 5.16), for up to 128; with more, or on an older kernel, it looks every
+/// 2 ms. The end of a process is noticed at once if only processes are waited for, otherwise within 10 ms, since the kernel
+/// has no sleep for both kinds. Between looks no processor time is used. What dead processes left behind is looked for ten times a second.
+///
+/// # Async
+///
+/// Like every blocking call of this crate it must not run in an executor's thread. Give it, or a plain `get`, a thread that may block; the `try_`
+/// forms and the setters (`Event::set`, `Semaphore::release`) need none. A call that was given away is not cancelled by dropping its future: use a
+/// deadline, or have an [`Event`] in the list that says "stop".
+///
+/// ```
+/// use shmq::{Queue, sync::Event, wait_any};
+///
+/// let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+/// runtime.block_on(async {
+///     let (jobs, stop) = (Queue::<u64>::new(4)?, Event::new()?);
+///     let (jobs_there, stop_there) = (jobs.clone(), stop.clone());
+///     let waiting = tokio::task::spawn_blocking(move || match wait_any(&[&stop_there, &jobs_there], None) {
+///         Ok(1) => jobs_there.try_get().ok(),
+///         _ => None,
+///     });
+///     jobs.try_put(&42)?;
+///     assert_eq!(waiting.await?, Some(42));
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`WaitError`].
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use shmq::{Process, Queue, WaitError, wait_any};
+///
+/// let results = Queue::<u64>::new(8)?;
+/// let worker = Process::spawn(|| results.put(&42))?;
+/// // A result, or the news that none will come.
+/// match wait_any(&[&results, &worker], Instant::now() + Duration::from_secs(60))? {
+///     0 => assert_eq!(results.get()?, 42),
+///     _ => assert_eq!(results.try_get()?, 42), // it ended so fast that both were ready, or before we looked at the queue again
+/// }
+/// assert_eq!(wait_any(&[&results], Instant::now()), Err(WaitError::Timeout));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn wait_any(waitables: &[&dyn Waitable], deadline: impl Into<Option<Instant>>) -> Result<usize, WaitError> {
+    let deadline_ns = deadline.into().map_or(FOREVER_NS, deadline_at);
+    let watched: Vec<Watched<'_>> = waitables.iter().map(|waitable| Watched::new(waitable.source().0)).collect();
+    if watched.is_empty() {
+        return Err(WaitError::Empty);
+    }
+    let backoff = Backoff::new();
+    let mut slice_ends_ns = now_ns().saturating_add(SLICE_NS);
+    let mut may_have_been_woken = false;
+    loop {
+        // The clock first: what came before the deadline is looked at after it.
+        let now = now_ns();
+        if let Some(index) = first_ready(&watched) {
+            if may_have_been_woken {
+                // The wake of another may have come to us, who take what is at `index`.
+                watched.iter().enumerate().filter(|&(other, _)| other != index).for_each(|(_, other)| other.kind.pass_on());
+            }
+            return Ok(index);
+        }
+        if now >= deadline_ns {
+            return Err(WaitError::Timeout);
+        }
+        if now >= slice_ends_ns {
+            watched.iter().for_each(|watched| watched.kind.look_after_the_dead(deadline_ns));
+            slice_ends_ns = now_ns().saturating_add(SLICE_NS);
+            continue;
+        }
+        if !backoff.is_completed() && now.saturating_add(YIELD_RISK_NS) < deadline_ns {
+            backoff.snooze();
+            continue;
+        }
+        may_have_been_woken = true;
+        sleep(&watched, deadline_ns.min(slice_ends_ns));
+    }
+}
+
+/// One of those that are waited for, and what it looked like at the beginning.
+struct Watched<'a> {
+    kind: Kind<'a>,
+    seen: u64,
+    /// Could this process attach to it? If not, its verb says so (Invariant 3).
+    attached: bool,
+}
+
+impl<'a> Watched<'a> {
+    fn new(kind: Kind<'a>) -> Watched<'a> {
+        let attached = match kind {
+            Kind::Queue(channel) => channel.is_attached(),
+            Kind::Event(event) => event.object().me().is_ok(),
+            Kind::Semaphore(semaphore) => semaphore.object().me().is_ok(),
+            Kind::Process(_) => true,
+        };
+        let seen = if let Kind::Event(event) = kind { event.changes() } else { 0 };
+        Watched { kind, seen, attached }
+    }
+
+    fn is_ready(&self) -> bool {
+        let ready = match self.kind {
+            Kind::Queue(channel) => channel.is_ready_to_get(),
+            Kind::Event(event) => event.was_set_since(self.seen),
+            Kind::Semaphore(semaphore) => semaphore.has_permits(),
+            Kind::Process(process) => process.has_ended(),
+        };
+        ready || !self.attached
+    }
+}
+
+impl<'a> Kind<'a> {
+    /// Where to register and sleep, and the barrier between the two.
+    fn place(self) -> Option<(Condvar<'a>, &'a Barrier)> {
+        match self {
+            Kind::Queue(channel) => Some((channel.getters(), &channel.barrier)),
+            Kind::Event(event) => Some((event.object().condvar(), event.object().barrier())),
+            Kind::Semaphore(semaphore) => Some((semaphore.object().condvar(), semaphore.object().barrier())),
+            Kind::Process(_) => None,
+        }
+    }
+
+    fn look_after_the_dead(self, deadline_ns: u64) {
+        match self {
+            Kind::Queue(channel) => channel.look_after_the_dead(deadline_ns),
+            Kind::Semaphore(semaphore) => semaphore.look_after_the_dead(),
+            Kind::Event(_) | Kind::Process(_) => {}
+        }
+    }
+
+    fn pass_on(self) {
+        match self {
+            Kind::Queue(channel) => channel.pass_on(),
+            Kind::Semaphore(semaphore) if semaphore.has_permits() => semaphore.object().notify(1),
+            // An event wakes all.
+            Kind::Semaphore(_) | Kind::Event(_) | Kind::Process(_) => {}
+        }
+    }
+}
+
+fn first_ready(watched: &[Watched<'_>]) -> Option<usize> {
+    watched.iter().position(Watched::is_ready)
+}
+
+/// Sleeps until one may be ready, or `until_ns` (Invariants 1 and 2).
+fn sleep(watched: &[Watched<'_>], until_ns: u64) {
+    let processes = || watched.iter().filter(|watched| matches!(watched.kind, Kind::Process(_)));
+    let mut places: Vec<(Condvar<'_>, Place)> = Vec::with_capacity(watched.len());
+    let mut ordered = true;
+    if processes().count() == watched.len() {
+        return poll_processes(watched, until_ns);
+    }
+    let mut barrier = None;
+    for (condvar, its_barrier) in watched.iter().filter_map(|watched| watched.kind.place()) {
+        places.push((condvar, condvar.register()));
+        barrier = Some(its_barrier);
+    }
+    if let Some(barrier) = barrier {
+        // One barrier for all places: it reaches every processor, whoever asks for it.
+        ordered = barrier.heavy();
+    }
+    if first_ready(watched).is_none() {
+        let until_ns = match processes().next() {
+            Some(_) => until_ns.min(now_ns().saturating_add(PROCESS_SLICE_NS)),
+            None => until_ns,
+        };
+        sleep_any(&places, ordered, until_ns);
+    }
+    places.into_iter().for_each(|(condvar, place)| condvar.deregister(place));
+}
+
+/// Sleeps until one of the processes may have ended.
+fn poll_processes(watched: &[Watched<'_>], until_ns: u64) {
+    let pidfds: Vec<BorrowedFd<'_>> = watched
+        .iter()
+        .filter_map(|watched| if let Kind::Process(process) = watched.kind { process.pidfd() } else { None })
+        .collect();
+    let now = now_ns();
+    let until_ns = if pidfds.len() == watched.len() { until_ns } else { until_ns.min(now + PROCESS_SLICE_NS) };
+    let mut polled: Vec<libc::pollfd> =
+        pidfds.iter().map(|pidfd| libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }).collect();
+    // Rounded up: a poll that ends early is followed by another look and another poll. A slice is far less than c_int::MAX ms.
+    let longest_ms = until_ns.saturating_sub(now).div_ceil(1_000_000).min(1000) as libc::c_int;
+    // SAFETY: as many pollfds as there are, on descriptors that are borrowed. Every error means "look again".
+    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, longest_ms) };
+}

@@ -1,0 +1,70 @@
+//! What the primitives of `shmq::sync` and `wait_any` promise between processes: forked ones, stopped ones and dead ones.
+//!
+//! `main` is single-threaded and forks each case (see `support/harness.rs`). Crashes are not promised by the portable locks:
+//! under `--cfg shmq_portable_sync` those chapters are left out.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod barriers;
+mod condvars;
+mod events;
+mod handles;
+mod mutexes;
+mod pipes;
+mod semaphores;
+mod values;
+mod wait_any;
+
+#[cfg(not(shmq_portable_sync))]
+mod deaths;
+#[cfg(not(shmq_portable_sync))]
+mod storm;
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering::Release;
+use std::time::{Duration, Instant};
+use support::process::{Child, fork, wait_for_count};
+
+/// A time-out that is not waited for long.
+const SHORT: Duration = Duration::from_millis(30);
+
+/// A child that holds something until `go` is stored.
+fn holder(what: &'static str, act: impl FnOnce(&dyn Fn())) -> (Child, &'static std::sync::atomic::AtomicU64) {
+    let words = support::process::shared_words(2);
+    let child = fork(what, || {
+        act(&|| {
+            words[0].store(1, Release);
+            wait_for_count("the word to go on", &words[1], 1);
+        });
+    });
+    wait_for_count(what, &words[0], 1);
+    (child, &words[1])
+}
+
+/// Runs what must give up, and not before `timeout`.
+#[track_caller]
+fn gives_up_in_time<R>(timeout: Duration, run: impl FnOnce() -> R) -> R {
+    let started = Instant::now();
+    let result = run();
+    assert!(started.elapsed() >= timeout, "gave up after {:?}, early", started.elapsed());
+    result
+}
+
+fn main() -> ExitCode {
+    let mut cases = mutexes::cases();
+    cases.extend(values::cases());
+    cases.extend(handles::cases());
+    cases.extend(events::cases());
+    cases.extend(semaphores::cases());
+    cases.extend(condvars::cases());
+    cases.extend(barriers::cases());
+    cases.extend(wait_any::cases());
+    cases.extend(pipes::cases());
+    #[cfg(not(shmq_portable_sync))]
+    {
+        cases.extend(deaths::cases());
+        cases.extend(storm::cases());
+    }
+    support::harness::run(&cases)
+}

@@ -1,0 +1,182 @@
+//! Waiting for several things at once.
+
+use crate::support::PATIENCE;
+use crate::support::harness::Case;
+use crate::support::process::{Child, expect_all_succeed, fork};
+use crate::{SHORT, gives_up_in_time};
+use shmq::sync::{Event, Pipe, Semaphore};
+use shmq::{Process, Queue, WaitError, Waitable, wait_any};
+use std::time::{Duration, Instant};
+
+pub fn cases() -> Vec<Case> {
+    crate::cases![
+        the_lowest_that_is_ready_is_named,
+        nothing_to_wait_for_is_an_error,
+        waiting_gives_up_in_time_and_never_early,
+        each_kind_wakes_a_sleeper,
+        a_closed_queue_is_ready,
+        a_set_that_was_cleared_meanwhile_counts,
+        the_end_of_a_process_is_noticed_alone_and_beside_a_queue,
+        a_process_that_was_joined_is_ready,
+        more_than_the_kernel_takes_at_once_works_too,
+        messages_are_never_lost_on_the_way_to_sleep,
+        a_wake_that_is_not_used_is_passed_on,
+    ]
+}
+
+fn soon() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+fn the_lowest_that_is_ready_is_named() {
+    let (queue, event, semaphore) = (Queue::<u32>::new(4).unwrap(), Event::new().unwrap(), Semaphore::new(0).unwrap());
+    let (pipe, other_end) = Pipe::<u32, u32>::new(1).unwrap();
+    let all: [&dyn Waitable; 4] = [&queue, &event, &semaphore, &pipe];
+    assert_eq!(wait_any(&all, Instant::now()), Err(WaitError::Timeout));
+    other_end.put(&1).unwrap();
+    assert_eq!(wait_any(&all, None), Ok(3));
+    semaphore.release().unwrap();
+    assert_eq!(wait_any(&all, None), Ok(2));
+    event.set();
+    assert_eq!(wait_any(&all, Instant::now()), Ok(1));
+    queue.put(&1).unwrap();
+    assert_eq!(wait_any(&all, None), Ok(0));
+    assert_eq!((queue.try_get().unwrap(), semaphore.value()), (1, 1));
+    assert_eq!(wait_any(&all, None), Ok(1));
+}
+
+fn nothing_to_wait_for_is_an_error() {
+    assert_eq!(wait_any(&[], None), Err(WaitError::Empty));
+    assert_eq!(wait_any(&[], soon()), Err(WaitError::Empty));
+}
+
+fn waiting_gives_up_in_time_and_never_early() {
+    let (queue, event) = (Queue::<u32>::new(4).unwrap(), Event::new().unwrap());
+    let mut process = Process::spawn(|| std::thread::sleep(PATIENCE)).unwrap();
+    for timeout in [Duration::ZERO, Duration::from_micros(200), SHORT, Duration::from_millis(250)] {
+        for waitables in [&[&queue as &dyn Waitable, &event] as &[&dyn Waitable], &[&event], &[&process], &[&process, &queue]] {
+            let result = gives_up_in_time(timeout, || wait_any(waitables, Instant::now() + timeout));
+            assert_eq!(result, Err(WaitError::Timeout));
+        }
+    }
+    process.kill().unwrap();
+    process.join().unwrap();
+}
+
+fn each_kind_wakes_a_sleeper() {
+    for kind in 0..3 {
+        for _ in 0..5 {
+            let (queue, event, semaphore) = (Queue::<u32>::new(4).unwrap(), Event::new().unwrap(), Semaphore::new(0).unwrap());
+            let mut sleeper = fork("a sleeper", || {
+                let all: [&dyn Waitable; 3] = [&queue, &event, &semaphore];
+                assert_eq!(wait_any(&all, soon()), Ok(kind));
+            });
+            sleeper.wait_until_asleep();
+            match kind {
+                0 => queue.put(&1).unwrap(),
+                1 => event.set(),
+                _ => semaphore.release().unwrap(),
+            }
+            sleeper.expect_success();
+        }
+    }
+}
+
+fn a_closed_queue_is_ready() {
+    let (queue, event) = (Queue::<u32>::new(4).unwrap(), Event::new().unwrap());
+    let mut sleeper = fork("a sleeper", || assert_eq!(wait_any(&[&event, &queue], soon()), Ok(1)));
+    sleeper.wait_until_asleep();
+    queue.close();
+    sleeper.expect_success();
+}
+
+fn a_set_that_was_cleared_meanwhile_counts() {
+    let (first, second) = (Event::new().unwrap(), Event::new().unwrap());
+    let mut sleepers: Vec<Child> =
+        (0..2).map(|_| fork("a sleeper", || assert_eq!(wait_any(&[&first, &second], soon()), Ok(1)))).collect();
+    sleepers.iter_mut().for_each(Child::wait_until_asleep);
+    second.set();
+    second.clear();
+    expect_all_succeed(sleepers);
+}
+
+fn the_end_of_a_process_is_noticed_alone_and_beside_a_queue() {
+    let queue = Queue::<u32>::new(4).unwrap();
+    for _ in 0..5 {
+        let (mut long, mut short) =
+            (Process::spawn(|| std::thread::sleep(PATIENCE)).unwrap(), Process::spawn(|| std::thread::sleep(SHORT)).unwrap());
+        assert_eq!(wait_any(&[&long, &short], soon()), Ok(1));
+        assert_eq!(wait_any(&[&long, &queue, &short], soon()), Ok(2));
+        // Looked at only: the status is still there.
+        assert!(short.join().unwrap().success());
+        long.kill().unwrap();
+        assert_eq!(wait_any(&[&queue, &long], soon()), Ok(1));
+        assert!(!long.join().unwrap().success());
+    }
+}
+
+fn a_process_that_was_joined_is_ready() {
+    let mut process = Process::spawn(|| ()).unwrap();
+    process.join().unwrap();
+    assert_eq!(wait_any(&[&process], Instant::now()), Ok(0));
+}
+
+fn more_than_the_kernel_takes_at_once_works_too() {
+    // As on a kernel without futex_waitv: in short slices.
+    let name = Event::new().unwrap();
+    let events: Vec<Event> = (0..140).map(|_| name.clone()).collect();
+    let queue = Queue::<u32>::new(1).unwrap();
+    let mut all: Vec<&dyn Waitable> = events.iter().map(|event| event as &dyn Waitable).collect();
+    all.push(&queue);
+    assert_eq!(gives_up_in_time(SHORT, || wait_any(&all, Instant::now() + SHORT)), Err(WaitError::Timeout));
+    let mut sleeper = fork("a sleeper", || assert_eq!(wait_any(&all, soon()), Ok(140)));
+    sleeper.wait_until_asleep();
+    queue.put(&1).unwrap();
+    sleeper.expect_success();
+}
+
+fn messages_are_never_lost_on_the_way_to_sleep() {
+    const ROUNDS: u64 = 3_000;
+    let (left, right, back) = (Queue::<u64>::new(1).unwrap(), Queue::<u64>::new(1).unwrap(), Queue::<u64>::new(1).unwrap());
+    let echo = fork("an echo", || {
+        for _ in 0..ROUNDS {
+            let number = match wait_any(&[&left, &right], soon()).unwrap() {
+                0 => left.try_get().unwrap(),
+                _ => right.try_get().unwrap(),
+            };
+            back.put(&number).unwrap();
+        }
+    });
+    for number in 0..ROUNDS {
+        if number % 2 == 0 {
+            left.put(&number).unwrap()
+        } else {
+            right.put(&number).unwrap()
+        }
+        assert_eq!(back.get_timeout(PATIENCE).unwrap(), number);
+    }
+    echo.expect_success();
+}
+
+fn a_wake_that_is_not_used_is_passed_on() {
+    let (first, second) = (Queue::<u64>::new(4).unwrap(), Queue::<u64>::new(4).unwrap());
+    for _ in 0..5 {
+        let mut chooser = fork("one who waits for both", || {
+            // Takes from the first; the wake of the second may have come to it all the same.
+            if wait_any(&[&first, &second], soon()).unwrap() == 0 {
+                first.get().unwrap();
+            } else {
+                second.get().unwrap();
+                first.get().unwrap();
+                second.put(&1).unwrap();
+            }
+        });
+        chooser.wait_until_asleep();
+        let mut getter = fork("a getter of the second", || assert!(second.get_timeout(PATIENCE).is_ok()));
+        getter.wait_until_asleep();
+        second.put(&1).unwrap();
+        first.put(&1).unwrap();
+        expect_all_succeed(vec![chooser, getter]);
+        assert!(first.is_empty() && second.is_empty());
+    }
+}
