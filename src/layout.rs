@@ -33,7 +33,7 @@ use crossbeam_utils::CachePadded;
 /// First word of every segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"shmqring");
 /// Raised with every change of the layout or of the protocol.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Bytes kept of a message type's name.
 pub const TYPE_NAME_BYTES: usize = 320;
 /// Bytes kept of a user's schema.
@@ -59,6 +59,8 @@ pub mod kind {
     pub const SIZED: u32 = 1;
     /// A slice of plain elements a message.
     pub const SLICE: u32 = 2;
+    /// An encoded object a message: in the ring, a slice of bytes.
+    pub const OBJECT: u32 = 3;
 }
 
 /// Which locks a segment uses.

@@ -22,6 +22,8 @@ mod guard;
 mod lock;
 #[cfg(not(loom))]
 mod message;
+#[cfg(all(feature = "object", not(loom)))]
+mod object;
 #[cfg(not(loom))]
 mod os;
 #[cfg(not(loom))]
@@ -48,3 +50,6 @@ pub use {
 
 #[cfg(not(loom))]
 pub use zerocopy;
+
+#[cfg(all(feature = "object", not(loom)))]
+pub use object::{Codec, MessagePack, ObjectBuilder, ObjectIter, ObjectLease, ObjectQueue, Postcard};

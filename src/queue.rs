@@ -8,6 +8,8 @@ mod verbs;
 pub use builder::Builder;
 pub use endpoint::{Consumer, Producer};
 
+#[cfg(feature = "object")]
+use crate::channel::Patience;
 use crate::channel::{Channel, JOIN_FOREVER, RecoveryReport, Stats};
 use crate::error::{CreateError, GetError, JoinError, OpenError, PutError};
 use crate::guard::{Lease, Loan};
@@ -17,7 +19,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
-use verbs::verbs;
+pub(crate) use verbs::verbs;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A bounded queue between processes, in a named shared-memory segment.
@@ -206,6 +208,19 @@ where
         }
     }
 
+    #[cfg(feature = "object")]
+    pub(crate) fn loan_patiently(&self, n: usize, patience: Patience) -> Result<Loan<'_, [X]>, PutError> {
+        let bytes = slice_bytes::<X>(&self.channel, n)?;
+        Ok(loan_of(&self.channel, self.channel.claim::<false>(None, bytes, patience)?, bytes))
+    }
+
+    #[cfg(feature = "object")]
+    pub(crate) fn lease_patiently(&self, patience: Patience) -> Result<Lease<'_, [X]>, GetError> {
+        let record = self.channel.lease::<false>(None, patience)?;
+        let message = <[X]>::pointer(record.payload, record.length);
+        Ok(Lease::borrowed(&self.channel, record, message))
+    }
+
     /// Elements of the largest message that the queue can hold: about half of [`capacity_bytes`](Queue::capacity_bytes).
     pub fn max_len(&self) -> usize {
         self.channel.geometry().max_message_bytes() as usize / size_of::<X>()
@@ -226,6 +241,12 @@ fn slice_bytes<X>(channel: &Channel, n: usize) -> Result<usize, PutError> {
 }
 
 impl<T: ?Sized + Message> Queue<T> {
+    /// What the handle stands for, for other faces of the same ring.
+    #[cfg(feature = "object")]
+    pub(crate) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
     fn over(channel: Arc<Channel>, schema: Option<String>) -> Queue<T> {
         Queue { channel, schema: schema.map(Arc::from), carries: PhantomData }
     }

@@ -24,3 +24,24 @@ impl<'de, T: ?Sized + Message> Deserialize<'de> for Queue<T> {
         Ok(Queue::over(channel, schema))
     }
 }
+
+#[cfg(feature = "object")]
+impl Queue<[u8]> {
+    /// What a handle of encoded objects sends of itself: name, nonce and schema.
+    pub(crate) fn sent(&self) -> (&str, u64, Option<&str>) {
+        (self.name(), self.channel.segment().nonce(), self.schema.as_deref())
+    }
+
+    /// Opens what [`sent`](Self::sent) told of.
+    pub(crate) fn open_sent(
+        (name, nonce, schema): (String, u64, Option<String>),
+        kind: u32,
+        type_name: String,
+    ) -> Result<Self, crate::error::OpenError> {
+        let mut expected = expect::<[u8]>(schema.clone());
+        expected.nonce = Some(nonce);
+        expected.kind = kind;
+        expected.type_name = type_name;
+        Ok(Queue::over(Channel::reopen(&name, &expected)?, schema))
+    }
+}

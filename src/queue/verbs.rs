@@ -41,4 +41,4 @@ macro_rules! verbs {
     };
 }
 
-pub(super) use verbs;
+pub(crate) use verbs;

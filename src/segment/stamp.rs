@@ -215,7 +215,15 @@ struct Messages<'a> {
 impl Messages<'_> {
     /// `messages of type Tick, schema tick/2 (24 bytes)`. Text from a segment is escaped: it goes to somebody's terminal.
     fn in_words(&self) -> String {
-        let what = if self.kind == kind::SLICE { "slices of type" } else { "messages of type" };
+        let what = match self.kind {
+            kind::SLICE => "slices of type",
+            kind::OBJECT => "encoded objects of type",
+            _ => "messages of type",
+        };
+        if self.kind == kind::OBJECT {
+            let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
+            return format!("{what} {}{schema}", self.type_name.escape_debug());
+        }
         let unit = match (self.bytes, self.kind == kind::SLICE) {
             (1, true) => "byte an element",
             (_, true) => "bytes an element",
