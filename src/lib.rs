@@ -28,6 +28,8 @@ mod object;
 mod os;
 #[cfg(not(loom))]
 mod participant;
+#[cfg(all(feature = "object", not(loom)))]
+mod pool;
 #[cfg(not(loom))]
 pub mod process;
 #[cfg(not(loom))]
@@ -53,3 +55,5 @@ pub use zerocopy;
 
 #[cfg(all(feature = "object", not(loom)))]
 pub use object::{Codec, MessagePack, ObjectBuilder, ObjectIter, ObjectLease, ObjectQueue, Postcard};
+#[cfg(all(feature = "object", not(loom)))]
+pub use pool::{AsyncResult, Batch, Imap, ImapUnordered, Pool, PoolBuilder, PoolError, Progress, TaskError};

@@ -495,7 +495,7 @@ fn lock_children() -> MutexGuard<'static, Vec<Arc<Child>>> {
 }
 
 /// The kernel kills this process when the thread that forked it ends, or has ended by now.
-fn die_with(parent: u32) {
+pub(crate) fn die_with(parent: u32) {
     // SAFETY: a signal number; getppid has no preconditions; _exit ends the process, whatever state it is in.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -510,7 +510,7 @@ fn count_threads() -> io::Result<usize> {
 }
 
 /// The child's whole life (Invariant 4).
-fn run_child<F, R>(closure: F) -> !
+pub(crate) fn run_child<F, R>(closure: F) -> !
 where
     F: FnOnce() -> R,
     R: Outcome,

@@ -18,9 +18,19 @@ fn anchor_address() -> usize {
     anchor as fn() as usize
 }
 
+/// How far the function at an address is from the anchor.
+pub(crate) fn distance_of(address: usize) -> i64 {
+    address.wrapping_sub(anchor_address()) as i64
+}
+
+/// The address at a distance: that of the same function, in any copy of this program (Invariant 1).
+pub(crate) fn address_at(distance: i64) -> usize {
+    anchor_address().wrapping_add(distance as usize)
+}
+
 /// How far a function is from the anchor.
 pub(crate) fn distance<R>(entry: Entry<R>) -> i64 {
-    (entry as usize).wrapping_sub(anchor_address()) as i64
+    distance_of(entry as usize)
 }
 
 /// The function at a distance.
@@ -28,9 +38,8 @@ pub(crate) fn distance<R>(entry: Entry<R>) -> i64 {
 /// # Safety
 /// `distance` is what [`distance`] gave for an `Entry<R>` of the same `R`, in a copy of this program (Invariant 1).
 pub(crate) unsafe fn entry_at<R>(distance: i64) -> Entry<R> {
-    let address = anchor_address().wrapping_add(distance as usize);
     // SAFETY: Invariant 1: the address of an `Entry<R>`.
-    unsafe { std::mem::transmute::<usize, Entry<R>>(address) }
+    unsafe { std::mem::transmute::<usize, Entry<R>>(address_at(distance)) }
 }
 
 /// Function items and closures that capture nothing: what can be called in another copy of the program.
