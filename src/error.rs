@@ -32,6 +32,13 @@ pub enum PutError {
         /// Largest message that this queue can hold, in bytes.
         max: usize,
     },
+    /// The value was not encoded (its `Serialize` refused, or the codec cannot carry such a type): see
+    /// `ObjectQueue`.
+    #[error("the value cannot be encoded: {source}")]
+    Encode {
+        /// What the codec said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A live [`Producer`](crate::Producer) owns the put side: only it may put.
     #[error("the put side is held by a Producer of process {pid}; drop that endpoint, or put through it")]
     Held {
@@ -66,7 +73,8 @@ pub enum PutError {
 
 /// Why no message was taken.
 ///
-/// Whatever the error, the message (if there was one) is still in the queue, with one exception: [`GetError::Invalid`].
+/// Whatever the error, the message (if there was one) is still in the queue, with two exceptions: [`GetError::Invalid`] and
+/// [`GetError::Decode`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GetError {
@@ -94,6 +102,13 @@ pub enum GetError {
     /// The message was taken: it would otherwise stand in the way of those behind it.
     #[error("the bits of the message are not a valid value of the type; the message was taken out")]
     Invalid,
+    /// The message is not an encoded value of the type, or leaves bytes over: see `ObjectQueue`.
+    /// The message was taken: it would otherwise stand in the way of those behind it.
+    #[error("the message cannot be decoded: {source}; it was taken out")]
+    Decode {
+        /// What the codec said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A live [`Consumer`](crate::Consumer) owns the get side: only it may get.
     #[error("the get side is held by a Consumer of process {pid}; drop that endpoint, or get through it")]
     Held {

@@ -179,7 +179,7 @@ impl Geometry {
         }
         let made = match kind {
             kind::SIZED => Geometry::sized(message_bytes, message_align, capacity).ok()?,
-            kind::SLICE => {
+            kind::SLICE | kind::OBJECT => {
                 let ring_bytes = cells.checked_mul(SLICE_HEADER_BYTES.max(message_align))?;
                 Geometry::slice(message_bytes, message_align, capacity, ring_bytes).ok()?
             }

@@ -65,6 +65,8 @@ pub mod kind {
     pub const SIZED: u32 = 1;
     /// A slice of plain elements a message.
     pub const SLICE: u32 = 2;
+    /// An encoded object a message: in the ring, a slice of bytes.
+    pub const OBJECT: u32 = 3;
 
     /// The first kind that is no ring but an object of `shmq::sync`.
     pub const FIRST_OBJECT: u32 = 16;

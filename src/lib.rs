@@ -24,10 +24,14 @@ mod guard;
 mod lock;
 #[cfg(not(loom))]
 mod message;
+#[cfg(all(feature = "object", not(loom)))]
+mod object;
 #[cfg(not(loom))]
 mod os;
 #[cfg(not(loom))]
 mod participant;
+#[cfg(all(feature = "object", not(loom)))]
+mod pool;
 #[cfg(not(loom))]
 pub mod process;
 #[cfg(not(loom))]
@@ -55,3 +59,8 @@ pub use {
 
 #[cfg(not(loom))]
 pub use zerocopy;
+
+#[cfg(all(feature = "object", not(loom)))]
+pub use object::{Codec, MessagePack, ObjectBuilder, ObjectIter, ObjectLease, ObjectQueue, Postcard};
+#[cfg(all(feature = "object", not(loom)))]
+pub use pool::{AsyncResult, Batch, Imap, ImapUnordered, Pool, PoolBuilder, PoolError, Progress, TaskError};

@@ -150,7 +150,7 @@ pub(crate) mod sealed {
 }
 
 /// `alloc::vec::Vec<app::Tick>` -> `Vec<Tick>`: two programs keep the same type in different modules.
-fn without_paths(name: &str) -> String {
+pub(crate) fn without_paths(name: &str) -> String {
     let mut short = String::with_capacity(name.len());
     let mut word = String::new();
     let mut rest = name.chars().peekable();

@@ -4,36 +4,55 @@
 //!   spawn ──> running ──(returns, panics, is killed)──> ended ──(join, exit_status, is_alive)──> reaped(status)
 //!                │ drop                                   │ drop
 //!                v                                        v
-//!             orphan ──(ended; a later spawn or drop)──> reaped, nobody asks for the status
+//!             listed ──(ended; a later spawn or drop)──> reaped, nobody asks for the status
 //! ```
 //!
 //! Invariants:
-//! 1. A child is in one place: its `Process`, or the list of orphans. Only that place reaps it, so until then the kernel keeps
+//! 1. Every child is in the list of children until it is reaped, under the lock of its status. Until then the kernel keeps
 //!    its pid from being used again, and signals and waits that name it reach no other process. A pidfd names it whatever
 //!    happens, also where some other code of the program reaps all children.
 //! 2. A `Process` acts only in the program that spawned it: `owner` is compared with our pid first. A forked copy is inert.
-//! 3. The state changes once, by the look that reaps.
+//! 3. A child's status is taken once, by the look that reaps, and kept.
 //! 4. Behind `fork` the child runs the closure, flushes and `_exit`s: no path leads back into the frames of its parent, panics
 //!    included, and no handler registered with `atexit` runs.
-//! 5. The thread that forks holds the lock of the list of orphans and those of stdout and stderr, so the child finds none of them
-//!    held by a thread that it does not have.
+//! 5. The thread that forks holds the lock of the list of children, that of the spawner and those of stdout and stderr, so the child
+//!    finds none of them held by a thread that it does not have.
+//! 6. Threads of the crate itself ([`background`]) are not counted: they hold nothing while the one that forks keeps them still.
 
+pub(crate) mod background;
+#[cfg(feature = "object")]
+mod call;
 mod child;
+mod error;
 mod outcome;
-mod watch;
+#[cfg(feature = "object")]
+mod spawner;
+#[cfg(feature = "object")]
+pub(crate) mod travel;
+#[cfg(feature = "object")]
+mod wire;
 
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
-use std::mem;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{self, AssertUnwindSafe};
-use std::process::ExitStatus;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::process::{Command, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+#[cfg(feature = "object")]
+pub(crate) use self::call::{start, take_handed_over};
 use self::child::Child;
+#[cfg(feature = "object")]
+pub(crate) use self::child::open_pidfd;
+pub use self::error::SpawnError;
 pub use self::outcome::Outcome;
+#[cfg(feature = "object")]
+pub use self::spawner::init;
+#[cfg(feature = "object")]
+pub(crate) use self::spawner::{ignore_interrupts, poll, restore_interrupts};
 use crate::os::{FOREVER_NS, deadline_after, now_ns};
 
 /// Exit code of a child that panicked: the one that Rust programs use.
@@ -42,32 +61,8 @@ const PANICKED: i32 = 101;
 /// For how long threads may be seen that are about to be gone: one that was joined is still counted for a moment.
 const LEAVING: Duration = Duration::from_millis(20);
 
-/// Children whose [`Process`] was dropped while they ran (Invariant 1).
-static ORPHANS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
-
-/// Why no process was spawned. The closure was dropped without being called.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SpawnError {
-    /// The program has other threads. `fork` copies only the calling one, so whatever lock another thread holds at that
-    /// moment (the allocator's, a logger's) would stay locked in the child for ever.
-    #[error(
-        "the program has {threads} threads, and fork copies only the calling one: spawn processes before threads are started \
-         (or, knowing what the threads hold, use the unsafe Process::spawn_unchecked)"
-    )]
-    Threaded {
-        /// Threads of the program at the time of the call, the caller included.
-        threads: usize,
-    },
-    /// The operating system refused a call: too many processes, no memory, or no `/proc` to count threads in.
-    #[error("{call}: {source}")]
-    Os {
-        /// The call that failed.
-        call: &'static str,
-        /// What the operating system said.
-        source: io::Error,
-    },
-}
+/// Children that were not seen to have ended (Invariant 1).
+static CHILDREN: Mutex<Vec<Arc<Child>>> = Mutex::new(Vec::new());
 
 /// A child process that runs a closure.
 ///
@@ -97,25 +92,8 @@ pub enum SpawnError {
 /// A program that ignores `SIGCHLD`, or that reaps children it did not start (`wait`, `waitpid(-1)`), takes the status away:
 /// then `join`, `join_timeout` and `exit_status` fail with `ECHILD`. Signals still hit the right process or nobody.
 pub struct Process {
-    pid: u32,
-    state: State,
+    child: Arc<Child>,
     owner: u32,
-}
-
-/// Invariants 1 and 3.
-enum State {
-    /// Perhaps ended, not reaped.
-    Running(Child),
-    Reaped(ExitStatus),
-}
-
-impl State {
-    fn status(&self) -> Option<ExitStatus> {
-        match self {
-            State::Running(_) => None,
-            State::Reaped(status) => Some(*status),
-        }
-    }
 }
 
 impl Process {
@@ -146,15 +124,50 @@ impl Process {
         F: FnOnce() -> R,
         R: Outcome,
     {
+        Self::fork_alone(closure, false)
+    }
+
+    /// [`spawn`](Self::spawn) for a child that does not outlive its parent: however the parent ends, SIGKILL included, the
+    /// kernel kills the child at that moment (Python's `daemon=True`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn`](Self::spawn).
+    ///
+    /// ```
+    /// let mut child = shmq::Process::spawn_daemon(|| loop { std::thread::park() })?;
+    /// assert!(child.is_alive()); // for as long as we live
+    /// # child.kill()?;
+    /// # child.join()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_daemon<F, R>(closure: F) -> Result<Process, SpawnError>
+    where
+        F: FnOnce() -> R,
+        R: Outcome,
+    {
+        Self::fork_alone(closure, true)
+    }
+
+    /// Forks if nothing is lost by it: there are no threads but our own, and those stand still.
+    fn fork_alone<F, R>(closure: F, dies_with_us: bool) -> Result<Process, SpawnError>
+    where
+        F: FnOnce() -> R,
+        R: Outcome,
+    {
         let patience_ns = deadline_after(LEAVING);
         loop {
-            let threads = count_threads().map_err(|source| SpawnError::Os { call: "reading /proc/self/task", source })?;
+            let counted = count_threads().map_err(|source| SpawnError::Os { call: "reading /proc/self/task", source })?;
+            let threads = counted.saturating_sub(background::count());
             if threads <= 1 {
-                // SAFETY: this thread is the only one, so the child lacks none, nor finds a lock that one might hold.
-                return unsafe { Process::spawn_unchecked(closure) };
+                if let Some(still) = background::hold_still() {
+                    // SAFETY: this thread is the only one but for those of Invariant 6, so the child lacks none, nor finds a lock that
+                    // one might hold. A daemon's parent is this thread, which ends with the program.
+                    return unsafe { Process::fork(closure, dies_with_us, Some(still)) };
+                }
             }
             if now_ns() >= patience_ns {
-                return Err(SpawnError::Threaded { threads });
+                return Err(SpawnError::Threaded { threads: counted });
             }
             thread::sleep(LEAVING / 50);
         }
@@ -188,22 +201,76 @@ impl Process {
         F: FnOnce() -> R,
         R: Outcome,
     {
-        let mut orphans = lock_orphans();
-        orphans.retain(Child::is_running);
+        // SAFETY: as the caller says.
+        unsafe { Process::fork(closure, false, None) }
+    }
+
+    /// # Safety
+    /// As for [`spawn_unchecked`](Self::spawn_unchecked); with `dies_with_us`, the child also dies when this thread ends.
+    unsafe fn fork<F, R>(closure: F, dies_with_us: bool, still: Option<background::Still>) -> Result<Process, SpawnError>
+    where
+        F: FnOnce() -> R,
+        R: Outcome,
+    {
+        #[cfg(feature = "object")]
+        let mut spawner = spawner::lock();
+        let mut children = lock_children();
+        children.retain(|child| child.is_running());
         let mut stdout = io::stdout().lock();
         let stderr = io::stderr().lock();
         // A stdout that cannot be written to loses its text in `print`, too; that is no reason not to spawn.
         let _ = stdout.flush();
+        let parent = std::process::id();
         // SAFETY: the caller vouches for other threads; the locks that we use ourselves are ours (Invariant 5).
         match unsafe { libc::fork() } {
             -1 => Err(SpawnError::Os { call: "fork", source: io::Error::last_os_error() }),
             0 => {
-                orphans.clear();
-                drop((orphans, stdout, stderr));
+                // The parent's children are not ours, and the spawner waits for the end of a socket that we shall not keep open.
+                children.clear();
+                drop((children, stdout, stderr, still));
+                #[cfg(feature = "object")]
+                {
+                    drop(spawner.take());
+                    drop(spawner);
+                }
+                if dies_with_us {
+                    die_with(parent);
+                }
                 run_child(closure)
             }
-            pid => Ok(Process { pid: pid as u32, state: State::Running(Child::adopt(pid)), owner: std::process::id() }),
+            pid => Ok(Process::listed(Child::adopt(pid), &mut children)),
         }
+    }
+
+    /// A new entry of the list.
+    fn listed(child: Child, children: &mut Vec<Arc<Child>>) -> Process {
+        let child = Arc::new(child);
+        children.push(Arc::clone(&child));
+        Process { child, owner: std::process::id() }
+    }
+
+    /// Starts a fresh program, in no way a copy of this one: it opens queues by their names. Works from any thread. The same as
+    /// [`Command::spawn`], for those who want all their children to be of one kind; what `command` says of the child's input and output
+    /// holds, but pipes to it are closed (use `Command::spawn` for those).
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Os`] if the program cannot be run.
+    ///
+    /// ```
+    /// use shmq::Process;
+    /// use std::process::Command;
+    ///
+    /// let mut child = Process::command(Command::new("sh").args(["-c", "exit 3"]))?;
+    /// assert_eq!(child.join()?.code(), Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn command(command: &mut Command) -> Result<Process, SpawnError> {
+        let mut children = lock_children();
+        children.retain(|child| child.is_running());
+        let child = command.spawn().map_err(|source| SpawnError::Os { call: "starting a program", source })?;
+        // Dropping std's `Child` neither kills nor reaps.
+        Ok(Process::listed(Child::adopt(child.id() as libc::pid_t), &mut children))
     }
 
     /// The child's process id. Once the child is reaped the system may give the number to another process, so do not send signals
@@ -216,7 +283,26 @@ impl Process {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn pid(&self) -> u32 {
-        self.pid
+        self.child.pid()
+    }
+
+    /// A descriptor that can be polled: readable once the child has ended, joined or not, and from then on. `None` where the kernel
+    /// has no pidfds (before 5.3).
+    ///
+    /// ```
+    /// use std::os::fd::AsRawFd;
+    ///
+    /// let child = shmq::Process::spawn(|| ())?;
+    /// if let Some(sentinel) = child.sentinel() {
+    ///     let mut ended = libc::pollfd { fd: sentinel.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    ///     // SAFETY: one pollfd, on an open descriptor.
+    ///     assert_eq!(unsafe { libc::poll(&mut ended, 1, 10_000) }, 1);
+    /// }
+    /// # { let mut child = child; child.join()?; }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sentinel(&self) -> Option<BorrowedFd<'_>> {
+        self.child.sentinel()
     }
 
     /// Waits until the child has ended, and says how. A second call gives the same status at once.
@@ -278,12 +364,7 @@ impl Process {
     /// ```
     pub fn exit_status(&mut self) -> io::Result<Option<ExitStatus>> {
         self.check_owner()?;
-        if let State::Running(child) = &self.state {
-            if let Some(status) = child.reap()? {
-                self.state = State::Reaped(status);
-            }
-        }
-        Ok(self.state.status())
+        self.child.status()
     }
 
     /// Whether the child still runs. A stopped one does; one that ended does not, joined or not. `false` also where
@@ -338,9 +419,9 @@ impl Process {
     }
 
     fn signal(&mut self, signal: libc::c_int) -> io::Result<()> {
-        match (self.exit_status(), &self.state) {
-            (Ok(_), State::Running(child)) => child.signal(signal),
-            (Err(error), _) if error.raw_os_error() != Some(libc::ECHILD) => Err(error),
+        match self.exit_status() {
+            Ok(None) => self.child.signal(signal),
+            Err(error) if error.raw_os_error() != Some(libc::ECHILD) => Err(error),
             // It has ended, reaped by us or by other code.
             _ => Ok(()),
         }
@@ -351,14 +432,19 @@ impl Process {
         loop {
             let status = self.exit_status()?;
             let left_ns = deadline_ns.saturating_sub(now_ns());
-            match &self.state {
-                State::Running(child) if left_ns > 0 => child.sleep(Duration::from_nanos(left_ns))?,
-                _ => return Ok(status),
+            if status.is_some() || left_ns == 0 {
+                return Ok(status);
             }
+            self.child.sleep(Duration::from_nanos(left_ns))?;
         }
     }
 
     /// Invariant 2.
+    /// Would [`join`](Process::join) return at once? It does so too in a forked copy of this program, with an error.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.check_owner().is_err() || !self.child.is_running()
+    }
+
     fn check_owner(&self) -> io::Result<()> {
         if self.owner == std::process::id() {
             return Ok(());
@@ -369,27 +455,59 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.check_owner().is_err() {
-            return;
+        if self.check_owner().is_ok() {
+            lock_children().retain(|child| child.is_running());
         }
-        let mut orphans = lock_orphans();
-        orphans.retain(Child::is_running);
-        let state = mem::replace(&mut self.state, State::Reaped(ExitStatus::default()));
-        if let State::Running(child) = state {
-            orphans.extend(child.is_running().then_some(child));
-        }
+    }
+}
+
+impl AsFd for Process {
+    /// The [`sentinel`](Process::sentinel).
+    ///
+    /// # Panics
+    /// On a kernel without pidfds (before 5.3).
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.sentinel().expect("a kernel with pidfds (5.3)")
     }
 }
 
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Process").field("pid", &self.pid).field("status", &self.state.status()).finish()
+        f.debug_struct("Process").field("pid", &self.pid()).field("status", &self.child.known_status()).finish()
     }
 }
 
-fn lock_orphans() -> MutexGuard<'static, Vec<Child>> {
+/// Process ids of the children of this program that still run: those of every [`Process`], dropped or not, that it started.
+/// Those that have ended are reaped, if nobody did before. (A pid may end, and be given to another process, as soon as it is told.)
+///
+/// ```
+/// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+/// assert_eq!(shmq::process::active_children(), [child.pid()]);
+/// child.kill()?;
+/// child.join()?;
+/// assert_eq!(shmq::process::active_children(), []);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn active_children() -> Vec<u32> {
+    let mut children = lock_children();
+    children.retain(|child| child.is_running());
+    children.iter().map(|child| child.pid()).collect()
+}
+
+fn lock_children() -> MutexGuard<'static, Vec<Arc<Child>>> {
     // The list is in order at every point where its user might panic.
-    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner)
+    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The kernel kills this process when the thread that forked it ends, or has ended by now.
+pub(crate) fn die_with(parent: u32) {
+    // SAFETY: a signal number; getppid has no preconditions; _exit ends the process, whatever state it is in.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        if libc::getppid() as u32 != parent {
+            libc::_exit(PANICKED);
+        }
+    }
 }
 
 fn count_threads() -> io::Result<usize> {
@@ -397,7 +515,7 @@ fn count_threads() -> io::Result<usize> {
 }
 
 /// The child's whole life (Invariant 4).
-fn run_child<F, R>(closure: F) -> !
+pub(crate) fn run_child<F, R>(closure: F) -> !
 where
     F: FnOnce() -> R,
     R: Outcome,
@@ -409,7 +527,7 @@ where
             code
         }
         Err(payload) => {
-            mem::forget(payload); // its drop might panic
+            std::mem::forget(payload); // its drop might panic
             PANICKED
         }
     };

@@ -12,6 +12,8 @@ pub use endpoint::{Consumer, Producer};
 pub use iter::Iter;
 
 use crate::channel::Channel;
+#[cfg(feature = "object")]
+use crate::channel::Patience;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::guard::{Lease, Loan};
 use crate::message::Message;
@@ -19,7 +21,7 @@ use crate::segment::{Expect, Segment};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use verbs::verbs;
+pub(crate) use verbs::verbs;
 use zerocopy::FromBytes;
 
 /// A bounded queue between processes, in a named shared-memory segment.
@@ -231,6 +233,19 @@ where
         }
     }
 
+    #[cfg(feature = "object")]
+    pub(crate) fn loan_patiently(&self, n: usize, patience: Patience) -> Result<Loan<'_, [X]>, PutError> {
+        let bytes = slice_bytes::<X>(&self.channel, n)?;
+        Ok(loan_of(&self.channel, self.channel.claim::<false>(None, bytes, patience)?, bytes))
+    }
+
+    #[cfg(feature = "object")]
+    pub(crate) fn lease_patiently(&self, patience: Patience) -> Result<Lease<'_, [X]>, GetError> {
+        let record = self.channel.lease::<false>(None, patience)?;
+        let message = <[X]>::pointer(record.payload, record.length);
+        Ok(Lease::borrowed(&self.channel, record, message))
+    }
+
     /// Elements of the largest message that the queue can hold: about half of [`capacity_bytes`](Queue::capacity_bytes).
     ///
     /// ```
@@ -265,6 +280,12 @@ fn slice_bytes<X>(channel: &Channel, n: usize) -> Result<usize, PutError> {
 }
 
 impl<T: ?Sized + Message> Queue<T> {
+    /// What the handle stands for, for other faces of the same ring.
+    #[cfg(feature = "object")]
+    pub(crate) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
     fn over(channel: Arc<Channel>, schema: Option<String>) -> Queue<T> {
         Queue { channel, schema: schema.map(Arc::from), carries: PhantomData }
     }

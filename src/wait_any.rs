@@ -292,7 +292,7 @@ fn sleep(watched: &[Watched<'_>], until_ns: u64) {
 fn poll_processes(watched: &[Watched<'_>], until_ns: u64) {
     let pidfds: Vec<BorrowedFd<'_>> = watched
         .iter()
-        .filter_map(|watched| if let Kind::Process(process) = watched.kind { process.pidfd() } else { None })
+        .filter_map(|watched| if let Kind::Process(process) = watched.kind { process.sentinel() } else { None })
         .collect();
     let now = now_ns();
     let until_ns = if pidfds.len() == watched.len() { until_ns } else { until_ns.min(now + PROCESS_SLICE_NS) };

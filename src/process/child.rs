@@ -1,57 +1,85 @@
-//! What the kernel knows of a child: looking, waiting and sending signals, through a pidfd where there is one.
+//! What is known of a child: looking, waiting and sending signals, through a pidfd where there is one.
 //!
 //! The invariants are those of the parent module.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 /// How long a wait sleeps between two looks at a child without a pidfd.
 const SLICE: Duration = Duration::from_millis(5);
 
-/// A child that nobody has reaped yet (Invariant 1).
+/// A child, until nobody asks for it any more. Its status is taken once and kept (Invariants 1 and 3).
+#[derive(Debug)]
 pub(super) struct Child {
     pid: libc::pid_t,
     /// `None` where the kernel has none, or refuses it.
     pidfd: Option<OwnedFd>,
+    /// Whose child the process is in the eyes of the kernel.
+    kin: Kin,
+    ended: Mutex<Option<ExitStatus>>,
+}
+
+#[derive(Debug)]
+enum Kin {
+    /// Ours: we reap it.
+    Own,
+    /// The spawner's, which reaps it and writes its status into a pipe (the reading end, not blocking).
+    Spawners(File),
 }
 
 impl Child {
     /// The child that `fork` has just made.
     pub fn adopt(pid: libc::pid_t) -> Child {
-        Child { pid, pidfd: open_pidfd(pid) }
+        Child { pid, pidfd: open_pidfd(pid), kin: Kin::Own, ended: Mutex::new(None) }
     }
 
-    pub fn is_running(&self) -> bool {
-        matches!(self.reap(), Ok(None))
+    /// A child of the spawner, which will write its status into the pipe.
+    pub fn distant(pid: libc::pid_t, pidfd: Option<OwnedFd>, status: OwnedFd) -> Child {
+        Child { pid, pidfd, kin: Kin::Spawners(File::from(status)), ended: Mutex::new(None) }
     }
 
-    /// What can be polled for its end.
-    pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+    pub fn pid(&self) -> u32 {
+        self.pid as u32
+    }
+
+    /// The pidfd, which can be polled.
+    pub fn sentinel(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(AsFd::as_fd)
     }
 
-    /// Has it ended? Its status stays to be taken.
-    pub fn has_ended(&self) -> bool {
-        // SAFETY: a siginfo_t is plain numbers, for which zero is a value.
-        let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
-        // SAFETY: `info` may be written, and the pid is our child's until it is reaped (Invariant 1).
-        let looked = unsafe {
-            libc::waitid(libc::P_PID, self.pid as libc::id_t, &mut info, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
-        };
-        match looked {
-            -1 => io::Error::last_os_error().kind() != io::ErrorKind::Interrupted,
-            // SAFETY: waitid filled the fields of a child's end, or left the zeroes.
-            _ => unsafe { info.si_pid() != 0 },
-        }
+    pub fn is_running(&self) -> bool {
+        matches!(self.status(), Ok(None))
     }
 
-    /// Takes the status of a child that has ended. `None` while it runs.
-    pub fn reap(&self) -> io::Result<Option<ExitStatus>> {
+    fn lock(&self) -> MutexGuard<'_, Option<ExitStatus>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The status of a child that has ended, taken now if need be. `None` while it runs.
+    pub fn status(&self) -> io::Result<Option<ExitStatus>> {
+        let mut ended = self.lock();
+        if ended.is_none() {
+            *ended = match &self.kin {
+                Kin::Own => self.reap()?,
+                Kin::Spawners(pipe) => self.hear_of(pipe)?,
+            };
+        }
+        Ok(*ended)
+    }
+
+    /// What was known at the last look.
+    pub fn known_status(&self) -> Option<ExitStatus> {
+        *self.lock()
+    }
+
+    fn reap(&self) -> io::Result<Option<ExitStatus>> {
         let (kind, id) = match &self.pidfd {
             Some(pidfd) => (libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t),
             None => (libc::P_PID, self.pid as libc::id_t),
@@ -79,13 +107,31 @@ impl Child {
         Ok(Some(ExitStatus::from_raw(word)))
     }
 
+    /// What the spawner wrote.
+    fn hear_of(&self, mut pipe: &File) -> io::Result<Option<ExitStatus>> {
+        let mut word = [0; 4];
+        match pipe.read(&mut word) {
+            Ok(4) => Ok(Some(ExitStatus::from_raw(i32::from_ne_bytes(word)))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+            Ok(_) => Err(io::Error::new(
+                io::ErrorKind::BrokenPipe,
+                "the spawner (shmq::process::init) died, and what it knew of this process went with it",
+            )),
+        }
+    }
+
     /// Sleeps until the child may have ended, `longest` has passed, or a signal came.
     pub fn sleep(&self, longest: Duration) -> io::Result<()> {
-        let Some(pidfd) = &self.pidfd else {
-            thread::sleep(longest.min(SLICE));
-            return Ok(());
+        let news = match (&self.kin, &self.pidfd) {
+            (Kin::Spawners(pipe), _) => pipe.as_fd(),
+            (Kin::Own, Some(pidfd)) => pidfd.as_fd(),
+            (Kin::Own, None) => {
+                thread::sleep(longest.min(SLICE));
+                return Ok(());
+            }
         };
-        let mut ended = libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut ended = libc::pollfd { fd: news.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // Rounded up: a poll that ends early is followed by another look and another poll.
         let longest_ms = longest.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(libc::c_int::MAX);
         // SAFETY: one pollfd, on a descriptor that is open.
@@ -100,10 +146,21 @@ impl Child {
 
     /// Sends a signal to a child that was not reaped; one that has ended takes it and does nothing.
     pub fn signal(&self, signal: libc::c_int) -> io::Result<()> {
-        let sent = match &self.pidfd {
-            Some(pidfd) => send_by_pidfd(pidfd, signal),
-            // SAFETY: any numbers may be passed; the pid is still our child's (Invariant 1).
-            None => unsafe { libc::kill(self.pid, signal) as libc::c_long },
+        // Held: nobody reaps it meanwhile, so the pid stays its own (Invariant 1).
+        let ended = self.lock();
+        if ended.is_some() {
+            return Ok(());
+        }
+        let sent = match (&self.pidfd, &self.kin) {
+            (Some(pidfd), _) => send_by_pidfd(pidfd, signal),
+            // SAFETY: any numbers may be passed.
+            (None, Kin::Own) => unsafe { libc::kill(self.pid, signal) as libc::c_long },
+            (None, Kin::Spawners(_)) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "signals to a process of the spawner need a kernel with pidfds",
+                ));
+            }
         };
         if sent == -1 {
             let error = io::Error::last_os_error();
@@ -115,7 +172,8 @@ impl Child {
     }
 }
 
-fn open_pidfd(pid: libc::pid_t) -> Option<OwnedFd> {
+/// A descriptor of a process, if the kernel has such (5.3).
+pub(crate) fn open_pidfd(pid: libc::pid_t) -> Option<OwnedFd> {
     // SAFETY: any numbers may be passed.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     // SAFETY: a descriptor that the kernel has just made for us.

@@ -23,11 +23,18 @@ pub trait Outcome: sealed::Sealed {
     /// Reports an error, if it is one, and gives the exit code.
     #[doc(hidden)]
     fn exit_code(self) -> i32;
+    /// What went wrong, in words; `None` if nothing did.
+    #[doc(hidden)]
+    fn failure(self) -> Option<String>;
 }
 
 impl Outcome for () {
     fn exit_code(self) -> i32 {
         0
+    }
+
+    fn failure(self) -> Option<String> {
+        None
     }
 }
 
@@ -35,11 +42,19 @@ impl Outcome for i32 {
     fn exit_code(self) -> i32 {
         self
     }
+
+    fn failure(self) -> Option<String> {
+        (self != 0).then(|| format!("it returned {self}"))
+    }
 }
 
 /// For closures that never return.
 impl Outcome for sealed::Never {
     fn exit_code(self) -> i32 {
+        self
+    }
+
+    fn failure(self) -> Option<String> {
         self
     }
 }
@@ -53,6 +68,10 @@ impl<E: fmt::Debug> Outcome for Result<(), E> {
                 1
             }
         }
+    }
+
+    fn failure(self) -> Option<String> {
+        self.err().map(|error| format!("{error:?}"))
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Builder<T: ?Sized> {
     max_participants: usize,
     lock_memory: bool,
     huge_pages: bool,
+    /// Kind and type name of the messages, where they are not what `T` says.
+    content: Option<(u32, String)>,
     carries: PhantomData<fn() -> Box<T>>,
 }
 
@@ -63,6 +65,7 @@ impl<T: ?Sized + Message> Builder<T> {
             max_participants: DEFAULT_PARTICIPANTS,
             lock_memory: false,
             huge_pages: false,
+            content: None,
             carries: PhantomData,
         }
     }
@@ -138,6 +141,13 @@ impl<T: ?Sized + Message> Builder<T> {
         self
     }
 
+    /// Describes the messages otherwise than `T` does: encoded objects in slices of bytes.
+    #[cfg(feature = "object")]
+    pub(crate) fn content(mut self, kind: u32, type_name: String) -> Self {
+        self.content = Some((kind, type_name));
+        self
+    }
+
     /// Creates the queue. A dead segment of that name is replaced unless it was persisted.
     ///
     /// # Errors
@@ -172,6 +182,10 @@ impl<T: ?Sized + Message> Builder<T> {
 
     fn expect(&self) -> Expect {
         let mut expect = super::expect::<T>(self.schema.clone());
+        if let Some((kind, type_name)) = &self.content {
+            expect.kind = *kind;
+            expect.type_name.clone_from(type_name);
+        }
         expect.lock_memory = self.lock_memory;
         expect.huge_pages = self.huge_pages;
         expect
@@ -188,10 +202,11 @@ impl<T: ?Sized + Message> Builder<T> {
         if self.max_participants == 0 || self.max_participants > MAX_PARTICIPANTS as usize {
             return Err(CreateError::BadCapacity { asked: self.max_participants, max: MAX_PARTICIPANTS as usize });
         }
+        let (kind, type_name) = self.content.clone().unwrap_or_else(|| (T::WIRE.kind, T::unit_name()));
         Ok(Spec {
-            kind: T::WIRE.kind,
+            kind,
             geometry: self.geometry()?,
-            type_name: T::unit_name(),
+            type_name,
             schema: self.schema.clone(),
             max_participants: self.max_participants as u32,
             max_deliveries: self.max_deliveries,

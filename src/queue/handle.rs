@@ -6,13 +6,6 @@ use crate::message::Message;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-impl<T: ?Sized> Queue<T> {
-    /// For those who wait for several queues at once.
-    pub(crate) fn channel(&self) -> &Channel {
-        &self.channel
-    }
-}
-
 impl<T: ?Sized + Message> Serialize for Queue<T> {
     /// Name, nonce and schema. The receiver needs a live participant, or a persisted segment, to open it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -29,5 +22,26 @@ impl<'de, T: ?Sized + Message> Deserialize<'de> for Queue<T> {
         expected.nonce = Some(nonce);
         let channel = Channel::reopen(&name, &expected).map_err(D::Error::custom)?;
         Ok(Queue::over(channel, schema))
+    }
+}
+
+#[cfg(feature = "object")]
+impl Queue<[u8]> {
+    /// What a handle of encoded objects sends of itself: name, nonce and schema.
+    pub(crate) fn sent(&self) -> (&str, u64, Option<&str>) {
+        (self.name(), self.channel.segment().nonce(), self.schema.as_deref())
+    }
+
+    /// Opens what [`sent`](Self::sent) told of.
+    pub(crate) fn open_sent(
+        (name, nonce, schema): (String, u64, Option<String>),
+        kind: u32,
+        type_name: String,
+    ) -> Result<Self, crate::error::OpenError> {
+        let mut expected = expect::<[u8]>(schema.clone());
+        expected.nonce = Some(nonce);
+        expected.kind = kind;
+        expected.type_name = type_name;
+        Ok(Queue::over(Channel::reopen(&name, &expected)?, schema))
     }
 }

@@ -51,4 +51,4 @@ macro_rules! verbs {
     };
 }
 
-pub(super) use verbs;
+pub(crate) use verbs;

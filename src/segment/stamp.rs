@@ -224,8 +224,13 @@ impl Messages<'_> {
             kind::SEMAPHORE => return "a semaphore".to_owned(),
             kind::CONDVAR => return "a condition variable".to_owned(),
             kind::BARRIER => return "a barrier".to_owned(),
+            kind::OBJECT => "encoded objects of type",
             _ => "messages of type",
         };
+        if self.kind == kind::OBJECT {
+            let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
+            return format!("{what} {}{schema}", self.type_name.escape_debug());
+        }
         let unit = match (self.bytes, matches!(self.kind, kind::SLICE | kind::ARRAY)) {
             (1, true) => "byte an element",
             (_, true) => "bytes an element",

@@ -1,0 +1,66 @@
+//! An object on lease: decoded here, its message still in the queue until the lease ends.
+
+use crate::guard::Lease;
+use std::fmt;
+use std::ops::Deref;
+
+/// Dropping the lease takes the message: it is done. Dropped by a panic, the message is given back instead.
+///
+/// The value of one message of an [`ObjectQueue`](crate::ObjectQueue), whose message stays in the queue until the lease ends: if the
+/// process dies before, it is delivered again, before newer ones (at-least-once). As [`Lease`] otherwise.
+///
+/// ```
+/// let queue = shmq::ObjectQueue::<String>::new(4)?;
+/// queue.put(&"job".to_string())?;
+/// let job = queue.lease()?;
+/// assert_eq!((job.as_str(), job.deliveries()), ("job", 1));
+/// job.give_back();
+/// assert_eq!(queue.lease()?.take(), "job");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping takes the message"]
+pub struct ObjectLease<'q, T> {
+    value: T,
+    lease: Lease<'q, [u8]>,
+}
+
+impl<'q, T> ObjectLease<'q, T> {
+    pub(super) fn new(value: T, lease: Lease<'q, [u8]>) -> Self {
+        ObjectLease { value, lease }
+    }
+
+    /// Ends the lease; the message is done. The same as dropping it, said aloud.
+    pub fn release(self) {
+        self.lease.release();
+    }
+
+    /// Ends the lease and keeps the value; the message is done.
+    pub fn take(self) -> T {
+        self.lease.release();
+        self.value
+    }
+
+    /// Ends the lease without finishing its message: it is delivered again, to anybody, before newer ones.
+    pub fn give_back(self) {
+        self.lease.give_back();
+    }
+
+    /// Which delivery of its message this is, as [`Lease::deliveries`].
+    pub fn deliveries(&self) -> u32 {
+        self.lease.deliveries()
+    }
+}
+
+impl<T> Deref for ObjectLease<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for ObjectLease<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ObjectLease").field("value", &self.value).field("deliveries", &self.deliveries()).finish()
+    }
+}

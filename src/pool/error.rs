@@ -1,0 +1,105 @@
+//! What may go wrong with a pool, and with a task.
+
+use crate::error::CreateError;
+use crate::process::SpawnError;
+
+/// Why a pool was not made, or not waited for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// `workers(0)`, or more than a pool can have.
+    #[error("a pool of {asked} workers: it takes 1 to {max}")]
+    BadWorkers {
+        /// Workers asked for.
+        asked: usize,
+        /// The most that a pool can have.
+        max: usize,
+    },
+    /// [`max_tasks_per_worker(0)`](crate::PoolBuilder::max_tasks_per_worker): no worker would ever do anything.
+    #[error("workers of 0 tasks each would never do any")]
+    NoTasks,
+    /// The argument of the initializer cannot be encoded.
+    #[error("the initializer's argument cannot be encoded: {why}")]
+    Argument {
+        /// What the codec said.
+        why: String,
+    },
+    /// Its queues were not created.
+    #[error("the pool's queues cannot be created: {0}")]
+    Create(#[from] CreateError),
+    /// Its processes were not started. In a program with threads: call [`process::init`](crate::process::init) first in `main`.
+    #[error("the pool's processes cannot be started: {0}")]
+    Spawn(#[from] SpawnError),
+    /// `join` of a pool that was neither closed nor terminated: it would never return.
+    #[error("the pool is still open: close or terminate it before join")]
+    StillOpen,
+    /// The pool failed, and all tasks that were not done with it.
+    #[error("the pool failed: {0}")]
+    Failed(TaskError),
+}
+
+/// Why a task has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The task panicked. Its worker lives on.
+    #[error("the task panicked: {message}")]
+    Panicked {
+        /// The panic's message.
+        message: String,
+    },
+    /// The worker died in the middle of the task (or of its chunk): killed, crashed, or `exit` was called. The task was begun
+    /// `attempts` times, see [`PoolBuilder::retries`](crate::PoolBuilder::retries).
+    #[error("the worker died in the middle of the task (attempts: {attempts})")]
+    WorkerDied {
+        /// How often the task was begun.
+        attempts: u32,
+    },
+    /// The task's argument cannot be encoded, or not decoded in the worker (a handle whose queue is gone). The task did not run.
+    #[error("the task's argument cannot travel: {why}")]
+    Argument {
+        /// What the codec said.
+        why: String,
+    },
+    /// The task ran; its result cannot be encoded, decoded, or is too large.
+    #[error("the task's result cannot travel: {why}")]
+    Result {
+        /// What the codec said.
+        why: String,
+    },
+    /// The task's argument is larger than the pool's queue can ever hold. The task did not run.
+    #[error("argument of {len} bytes, the pool's queue holds {max} at most; build it with a larger capacity_bytes")]
+    TooLarge {
+        /// Bytes of the encoded argument.
+        len: usize,
+        /// The most that the queue can hold.
+        max: usize,
+    },
+    /// The time was up before the result was there. The task goes on.
+    #[error("timed out before the result was there")]
+    Timeout,
+    /// A chunk size of 0: nothing would ever be done.
+    #[error("a chunk size of 0 would do nothing")]
+    ZeroChunk,
+    /// The pool was closed before the task was submitted.
+    #[error("the pool is closed: it takes no more tasks")]
+    Closed,
+    /// The pool was terminated, or dropped, before the task was done.
+    #[error("the pool was terminated")]
+    Terminated,
+    /// The workers' initializer failed, so the pool did.
+    #[error("the pool's initializer failed: {message}")]
+    Initializer {
+        /// What it returned, or its panic's message.
+        message: String,
+    },
+    /// The pool's own processes were killed all at once, or its queues do not work any more.
+    #[error("the pool is broken: {why}")]
+    Broken {
+        /// What happened.
+        why: String,
+    },
+    /// This is the copy of a pool in a forked child: it belongs to the parent.
+    #[error("this pool belongs to the parent process")]
+    Inherited,
+}

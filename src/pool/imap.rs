@@ -1,0 +1,157 @@
+//! Results one by one, while the input is still being read: in order, or as they come.
+//!
+//! Invariant: `out` counts the chunks that were sent and whose results were not yet yielded, those that wait for their turn included;
+//! it never exceeds `ahead`. So neither the input nor the results pile up.
+
+use super::batch::Chunker;
+use super::collector::Shared;
+use super::error::TaskError;
+use super::job::{Job, Piece, decode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::iter::FusedIterator;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Sends chunks and takes pieces.
+pub(super) struct Reader<'p, I, R> {
+    pub(super) shared: &'p Arc<Shared>,
+    pub(super) job: Arc<Job>,
+    pub(super) number: u64,
+    pub(super) chunker: Chunker<'p>,
+    pub(super) input: I,
+    pub(super) exhausted: bool,
+    pub(super) ahead: usize,
+    pub(super) out: usize,
+    pub(super) yields: PhantomData<fn() -> R>,
+}
+
+impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'_, I, R> {
+    /// Sends as many chunks as may be out.
+    pub(super) fn read_ahead(&mut self) {
+        while self.out < self.ahead && !self.exhausted {
+            let before = self.chunker.sent;
+            self.exhausted = !self.chunker.send_one(&mut self.input);
+            self.out += self.chunker.sent - before;
+        }
+    }
+
+    /// The next piece to come. `None`: all were taken.
+    fn take_piece(&mut self) -> Option<Result<Piece, TaskError>> {
+        (self.out > 0).then(|| self.job.take_piece())
+    }
+
+    /// Results of a piece, decoded; the piece is out no more.
+    fn take_results(&mut self, piece: &Piece) -> VecDeque<Result<R, TaskError>> {
+        self.out -= 1;
+        piece.results().map(|result| result.and_then(decode)).collect()
+    }
+
+    /// There will be nothing more.
+    fn stop(&mut self) {
+        self.exhausted = true;
+        self.out = 0;
+    }
+}
+
+impl<I, R> Drop for Reader<'_, I, R> {
+    fn drop(&mut self) {
+        self.shared.forget(self.number);
+    }
+}
+
+/// Results in the order of the input, each as soon as those before it are there; made by [`Pool::imap`](crate::Pool::imap).
+///
+/// Dropping it gives up what is left: the input is read no further, tasks that were sent run and nobody hears of them.
+pub struct Imap<'p, I, R> {
+    reader: Reader<'p, I, R>,
+    current: VecDeque<Result<R, TaskError>>,
+    /// Pieces that came before their turn.
+    early: BTreeMap<u64, Piece>,
+    /// Index of the first task of the next piece.
+    next: u64,
+}
+
+impl<'p, I, R> Imap<'p, I, R> {
+    pub(super) fn new(reader: Reader<'p, I, R>) -> Self {
+        Imap { reader, current: VecDeque::new(), early: BTreeMap::new(), next: 0 }
+    }
+}
+
+impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Iterator for Imap<'_, I, R> {
+    type Item = Result<R, TaskError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(result) = self.current.pop_front() {
+                return Some(result);
+            }
+            if let Some(piece) = self.early.remove(&self.next) {
+                self.next += u64::from(piece.count);
+                self.current = self.reader.take_results(&piece);
+                self.reader.read_ahead();
+                continue;
+            }
+            match self.reader.take_piece()? {
+                Ok(piece) => drop(self.early.insert(piece.first, piece)),
+                Err(error) => {
+                    self.reader.stop();
+                    self.early.clear();
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> FusedIterator for Imap<'_, I, R> {}
+
+/// Results as they come; made by [`Pool::imap_unordered`](crate::Pool::imap_unordered). Otherwise as [`Imap`].
+pub struct ImapUnordered<'p, I, R> {
+    reader: Reader<'p, I, R>,
+    current: VecDeque<Result<R, TaskError>>,
+}
+
+impl<'p, I, R> ImapUnordered<'p, I, R> {
+    pub(super) fn new(reader: Reader<'p, I, R>) -> Self {
+        ImapUnordered { reader, current: VecDeque::new() }
+    }
+}
+
+impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Iterator for ImapUnordered<'_, I, R> {
+    type Item = Result<R, TaskError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(result) = self.current.pop_front() {
+                return Some(result);
+            }
+            match self.reader.take_piece()? {
+                Ok(piece) => {
+                    self.current = self.reader.take_results(&piece);
+                    self.reader.read_ahead();
+                }
+                Err(error) => {
+                    self.reader.stop();
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> FusedIterator for ImapUnordered<'_, I, R> {}
+
+impl<I, R> fmt::Debug for Imap<'_, I, R> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Imap").field("job", &self.reader.job).field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+impl<I, R> fmt::Debug for ImapUnordered<'_, I, R> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ImapUnordered").field("job", &self.reader.job).finish_non_exhaustive()
+    }
+}

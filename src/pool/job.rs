@@ -1,0 +1,344 @@
+//! A job: the chunks of one call, and what became of them. Filled by the collector, read by whoever waits.
+//!
+//! ```text
+//!   open(first, count) -> sent -> parts of an attempt -> the last part: a piece, counted once
+//!                                    \-- a later attempt: earlier parts are thrown away
+//! ```
+//!
+//! Invariant: a chunk is in `open` from before it is sent until its piece is there. What comes for others was done twice.
+
+use super::error::TaskError;
+use super::message::{ResultHead, Results, kind, tag};
+use crate::object::{Codec, MessagePack};
+use serde::de::DeserializeOwned;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// How far a job is, as told to a progress hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Tasks that have a result, or an error.
+    pub done: u64,
+    /// Tasks of the job, if that is known yet: the input of `imap` is read as it is needed.
+    pub total: Option<u64>,
+}
+
+/// A progress hook.
+pub(super) type Hook = dyn Fn(Progress) + Send + Sync;
+/// What is called once when a job is done.
+type Callback = Box<dyn FnOnce(&Job) + Send>;
+
+/// What became of a chunk.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    /// Index of its first task.
+    pub first: u64,
+    pub count: u32,
+    pub content: Content,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// Results as the worker put them, part by part.
+    Results(Vec<Vec<u8>>),
+    /// None of its tasks has a result.
+    Failed(TaskError),
+}
+
+/// A chunk that was sent.
+struct Open {
+    count: u32,
+    attempt: u32,
+    parts: Vec<Vec<u8>>,
+}
+
+#[derive(Default)]
+struct State {
+    open: HashMap<u64, Open>,
+    pieces: VecDeque<Piece>,
+    done: u64,
+    /// Known once the input was read.
+    total: Option<u64>,
+    /// The error that came first.
+    first_error: Option<TaskError>,
+    /// Why there will be nothing more.
+    failure: Option<TaskError>,
+}
+
+impl State {
+    fn is_over(&self) -> bool {
+        self.failure.is_some() || (self.total == Some(self.done) && self.open.is_empty())
+    }
+}
+
+pub(super) struct Job {
+    state: Mutex<State>,
+    changed: Condvar,
+    hook: Option<std::sync::Arc<Hook>>,
+    callback: Mutex<Option<Callback>>,
+}
+
+impl Job {
+    pub fn new(hook: Option<std::sync::Arc<Hook>>) -> Job {
+        Job { state: Mutex::default(), changed: Condvar::new(), hook, callback: Mutex::new(None) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What to call when the job is done; set before anything is sent.
+    pub fn call_back(&self, callback: Callback) {
+        *self.callback.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
+    }
+
+    /// A chunk is about to be sent.
+    pub fn open(&self, first: u64, count: u32) {
+        self.lock().open.insert(first, Open { count, attempt: 0, parts: Vec::new() });
+    }
+
+    /// So many tasks are to come, as far as is known: for progress, and for a job of one.
+    pub fn set_expected(&self, total: u64) {
+        self.lock().total = Some(total);
+    }
+
+    /// The input was read: so many tasks.
+    pub fn set_total(&self, total: u64) {
+        self.lock().total = Some(total);
+        self.tell_if_over();
+    }
+
+    /// Takes what a worker put. `true`: the job is over.
+    pub fn accept(&self, head: ResultHead, items: &[u8]) -> bool {
+        let mut state = self.lock();
+        let Some(open) = state.open.get_mut(&head.first) else { return false };
+        if head.attempt < open.attempt {
+            return false;
+        }
+        if head.attempt > open.attempt {
+            open.attempt = head.attempt;
+            open.parts.clear();
+        }
+        let (count, content) = match head.kind {
+            kind::DIED => (open.count, Content::Failed(TaskError::WorkerDied { attempts: head.attempt - 1 })),
+            _ => {
+                open.parts.push(items.to_vec());
+                if head.kind != kind::LAST {
+                    return false;
+                }
+                (open.count, Content::Results(std::mem::take(&mut open.parts)))
+            }
+        };
+        state.open.remove(&head.first);
+        self.finish(state, Piece { first: head.first, count, content })
+    }
+
+    /// A chunk that cannot be sent, open or not. `true`: the job is over.
+    pub fn fail_chunk(&self, first: u64, count: u32, error: TaskError) -> bool {
+        let mut state = self.lock();
+        state.open.remove(&first);
+        self.finish(state, Piece { first, count, content: Content::Failed(error) })
+    }
+
+    fn finish(&self, mut state: MutexGuard<'_, State>, piece: Piece) -> bool {
+        if state.first_error.is_none() {
+            state.first_error = piece.first_error();
+        }
+        state.done += u64::from(piece.count);
+        state.pieces.push_back(piece);
+        let progress = Progress { done: state.done, total: state.total };
+        drop(state);
+        self.changed.notify_all();
+        if let Some(hook) = &self.hook {
+            run_guarded("progress hook", || hook(progress));
+        }
+        self.tell_if_over()
+    }
+
+    /// There will be nothing more.
+    pub fn fail(&self, error: &TaskError) {
+        let mut state = self.lock();
+        if !state.is_over() {
+            state.failure = Some(error.clone());
+            state.open.clear();
+        }
+        drop(state);
+        self.tell_if_over();
+    }
+
+    fn tell_if_over(&self) -> bool {
+        let over = self.lock().is_over();
+        if over {
+            self.changed.notify_all();
+            let callback = self.callback.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(callback) = callback {
+                run_guarded("callback", || callback(self));
+            }
+        }
+        over
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.lock().is_over()
+    }
+
+    /// Chunks sent and not answered.
+    #[cfg(test)]
+    pub fn open_chunks(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// Waits until the job is over, at most until then. `false`: it is not.
+    pub fn wait(&self, deadline: Option<Instant>) -> bool {
+        self.wait_for(deadline, |state| state.is_over().then_some(())).is_some()
+    }
+
+    /// Waits for any piece and takes it; an error: there will be none.
+    pub fn take_piece(&self) -> Result<Piece, TaskError> {
+        let taken = self.wait_for(None, |state| match (state.pieces.pop_front(), &state.failure) {
+            (Some(piece), _) => Some(Ok(piece)),
+            (None, Some(failure)) => Some(Err(failure.clone())),
+            (None, None) => None,
+        });
+        taken.unwrap_or(Err(TaskError::Timeout))
+    }
+
+    fn wait_for<R>(&self, deadline: Option<Instant>, mut look: impl FnMut(&mut State) -> Option<R>) -> Option<R> {
+        let mut state = self.lock();
+        loop {
+            if let Some(found) = look(&mut state) {
+                return Some(found);
+            }
+            state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) if left.is_zero() => return None,
+                Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+    }
+
+    /// The error that came first, or all results in the order of the tasks. Call when the job is over.
+    pub fn results<R: DeserializeOwned>(&self) -> Result<Vec<R>, TaskError> {
+        let state = self.lock();
+        if let Some(error) = state.first_error.as_ref().or(state.failure.as_ref()) {
+            return Err(error.clone());
+        }
+        let mut pieces: Vec<&Piece> = state.pieces.iter().collect();
+        pieces.sort_unstable_by_key(|piece| piece.first);
+        let mut results = Vec::with_capacity(state.done as usize);
+        for piece in pieces {
+            for result in piece.results() {
+                results.push(decode(result?)?);
+            }
+        }
+        if results.len() as u64 == state.done { Ok(results) } else { Err(garbled()) }
+    }
+
+    /// Did it end without an error? `None` while it is not over.
+    pub fn succeeded(&self) -> Option<bool> {
+        let state = self.lock();
+        state.is_over().then(|| state.first_error.is_none() && state.failure.is_none())
+    }
+}
+
+fn garbled() -> TaskError {
+    TaskError::Result { why: "its message is not whole".to_owned() }
+}
+
+/// Callers' code in our threads: a panic is told on stderr, by its hook, and changes nothing here.
+fn run_guarded(what: &str, run: impl FnOnce()) {
+    if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+        eprintln!("a pool's {what} panicked: {}", super::worker::text_of(panic));
+    }
+}
+
+/// Decodes one result.
+pub(super) fn decode<R: DeserializeOwned>(mut bytes: &[u8]) -> Result<R, TaskError> {
+    MessagePack::decode(&mut bytes).map_err(|error| TaskError::Result { why: error.to_string() })
+}
+
+fn outcome((tag, bytes): (u8, &[u8])) -> Result<&[u8], TaskError> {
+    let text = || String::from_utf8_lossy(bytes).into_owned();
+    match tag {
+        tag::VALUE => Ok(bytes),
+        tag::PANICKED => Err(TaskError::Panicked { message: text() }),
+        tag::BAD_ARGUMENT => Err(TaskError::Argument { why: text() }),
+        _ => Err(TaskError::Result { why: text() }),
+    }
+}
+
+impl Piece {
+    /// What became of each of its tasks, in order: encoded results or errors, as many as there are tasks.
+    pub fn results(&self) -> Box<dyn Iterator<Item = Result<&[u8], TaskError>> + '_> {
+        let count = self.count as usize;
+        match &self.content {
+            Content::Failed(error) => Box::new(std::iter::repeat_with(|| Err(error.clone())).take(count)),
+            Content::Results(parts) => {
+                let found = parts.iter().flat_map(|part| Results(part)).map(outcome);
+                Box::new(found.chain(std::iter::repeat_with(|| Err(garbled()))).take(count))
+            }
+        }
+    }
+
+    fn first_error(&self) -> Option<TaskError> {
+        match &self.content {
+            Content::Failed(error) => Some(error.clone()),
+            Content::Results(parts) => {
+                let mut found = parts.iter().flat_map(|part| Results(part));
+                found.find(|(tag, _)| *tag != tag::VALUE).and_then(|item| outcome(item).err())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        out.debug_struct("Job").field("done", &state.done).field("total", &state.total).field("open", &state.open.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::message::append_sized;
+
+    fn head(first: u64, attempt: u32, kind: u32) -> ResultHead {
+        ResultHead { nonce: 0, job: 0, first, count: 1, attempt, kind }
+    }
+
+    fn item(value: u8) -> Vec<u8> {
+        let mut bytes = vec![tag::VALUE];
+        append_sized(&mut bytes, |to| to.push(value));
+        bytes
+    }
+
+    #[test]
+    fn parts_of_an_attempt_that_was_not_finished_are_thrown_away() {
+        let job = Job::new(None);
+        job.open(0, 2);
+        job.open(2, 1);
+        job.set_total(3);
+        assert!(!job.accept(head(0, 1, kind::PART), &item(9)));
+        assert!(!job.accept(head(0, 2, kind::PART), &item(1)));
+        assert!(!job.accept(head(0, 2, kind::LAST), &item(2)));
+        assert!(!job.accept(head(0, 3, kind::LAST), &item(9)), "done twice: counted once");
+        assert_eq!(job.open_chunks(), 1);
+        assert!(job.accept(head(2, 1, kind::LAST), &item(3)));
+        assert_eq!(job.results::<u8>(), Ok(vec![1, 2, 3]));
+        assert_eq!(job.succeeded(), Some(true));
+    }
+
+    #[test]
+    fn a_chunk_whose_worker_died_fails_its_tasks_once() {
+        let job = Job::new(None);
+        job.open(0, 2);
+        job.set_total(2);
+        assert!(job.accept(head(0, 2, kind::DIED), &[]));
+        assert!(!job.accept(head(0, 2, kind::LAST), &item(1)));
+        assert_eq!(job.results::<u8>(), Err(TaskError::WorkerDied { attempts: 1 }));
+    }
+}

@@ -1,0 +1,92 @@
+//! A result that will be there some time.
+
+use super::error::TaskError;
+use super::job::Job;
+use crate::os::deadline_after;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The result of a task (or of many) that will be there some time: Python's `AsyncResult`. Made by
+/// [`Pool::apply_async`](crate::Pool::apply_async) and [`Pool::map_async`](crate::Pool::map_async).
+///
+/// Whatever happens to the pool's processes, it will be there, or be an error. Dropping it does not stop the task.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let pool = shmq::Pool::new(2)?;
+/// let result = pool.apply_async(|text: String| text.len(), "four".to_string())?;
+/// result.wait();
+/// assert!(result.ready() && result.successful() == Some(true));
+/// assert_eq!(result.get()?, 4);
+/// assert_eq!(result.get_timeout(Duration::ZERO)?, 4); // again, as often as you like
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct AsyncResult<T> {
+    job: Arc<Job>,
+    take: fn(&Job) -> Result<T, TaskError>,
+}
+
+impl<R: DeserializeOwned> AsyncResult<Vec<R>> {
+    pub(super) fn of_many(job: Arc<Job>) -> Self {
+        AsyncResult { job, take: Job::results::<R> }
+    }
+}
+
+pub(super) fn only<R: DeserializeOwned>(job: &Job) -> Result<R, TaskError> {
+    job.results()?.pop().ok_or_else(|| TaskError::Result { why: "there is none".to_owned() })
+}
+
+impl<R: DeserializeOwned> AsyncResult<R> {
+    pub(super) fn of_one(job: Arc<Job>) -> Self {
+        AsyncResult { job, take: only::<R> }
+    }
+}
+
+impl<T> AsyncResult<T> {
+    /// The result, waiting until it is there. Each call decodes it anew.
+    ///
+    /// # Errors
+    /// What became of the task instead, see [`TaskError`]. Of many tasks: the error that came first, after all have ended.
+    pub fn get(&self) -> Result<T, TaskError> {
+        self.job.wait(None);
+        (self.take)(&self.job)
+    }
+
+    /// The result, waiting no longer than `timeout`. Never early; zero is one look.
+    ///
+    /// # Errors
+    /// [`TaskError::Timeout`]; otherwise as [`get`](Self::get).
+    pub fn get_timeout(&self, timeout: Duration) -> Result<T, TaskError> {
+        if self.wait_timeout(timeout) { (self.take)(&self.job) } else { Err(TaskError::Timeout) }
+    }
+
+    /// Waits until the result, or an error, is there.
+    pub fn wait(&self) {
+        self.job.wait(None);
+    }
+
+    /// Waits no longer than `timeout`: is it there?
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        let forever = deadline_after(timeout) == crate::os::FOREVER_NS;
+        self.job.wait(if forever { None } else { Instant::now().checked_add(timeout) })
+    }
+
+    /// Is the result, or an error, there?
+    pub fn ready(&self) -> bool {
+        self.job.is_over()
+    }
+
+    /// Did the task end without an error? `None` while it is not ready.
+    pub fn successful(&self) -> Option<bool> {
+        self.job.succeeded()
+    }
+}
+
+impl<T> fmt::Debug for AsyncResult<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("AsyncResult").field(&self.job).finish()
+    }
+}

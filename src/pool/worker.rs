@@ -1,0 +1,203 @@
+//! A worker: leases chunks, runs them, puts their results, and only then lets go of the lease.
+//!
+//! ```text
+//!   initializer -> ready -> lease -> run each task -> put results -> release -> lease -> ...
+//!                                       \-- killed anywhere here: the chunk is delivered again, its deliveries counted;
+//!                                           whoever gets it too often says DIED instead of running it
+//! ```
+//!
+//! So nobody keeps a list of who does what: a chunk that a worker died with cannot be forgotten, and is failed or retried once.
+
+use super::keeper::Settings;
+use super::message::{Arguments, RESULT_BYTES, ResultHead, TaskHead, append_sized, kind, tag};
+use crate::error::{GetError, PutError};
+use crate::guard::Lease;
+use crate::object::{Codec, MessagePack};
+use crate::process::Outcome;
+use crate::process::travel::{Task, address_at, entry_at};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::any::Any;
+use std::fs::File;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Results are sent when they fill so much, the chunk done or not.
+const PART_BYTES: usize = 256 << 10;
+
+/// What a worker tells its keeper, a byte each.
+pub(super) mod word {
+    /// The initializer is over.
+    pub const READY: u8 = b'r';
+    /// There will be no more tasks.
+    pub const CLOSED: u8 = b'c';
+    /// It has done as many as it may.
+    pub const RETIRED: u8 = b'm';
+    /// The initializer failed, which the program was told.
+    pub const FAILED: u8 = b'f';
+}
+
+/// What runs one task: given the argument, appends the result or a text, and says which.
+pub(super) type RunTask = fn(&[u8], &mut Vec<u8>) -> u8;
+
+/// The one that runs tasks of type `F`.
+pub(super) fn run_task<F, A, R>(mut argument: &[u8], to: &mut Vec<u8>) -> u8
+where
+    F: Fn(A) -> R + Copy,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    let start = to.len();
+    let mut tell = |tag: u8, text: &str| {
+        to.truncate(start);
+        to.extend(text.as_bytes());
+        tag
+    };
+    let argument = match catch_unwind(AssertUnwindSafe(|| MessagePack::decode::<A>(&mut argument))) {
+        Ok(Ok(argument)) => argument,
+        Ok(Err(error)) => return tell(tag::BAD_ARGUMENT, &error.to_string()),
+        Err(panic) => return tell(tag::BAD_ARGUMENT, &text_of(panic)),
+    };
+    // SAFETY: whoever submitted the task had a value of F (`Task::of` in `Batch`).
+    let task = unsafe { Task::<F>::revive() };
+    let result = match catch_unwind(AssertUnwindSafe(|| task(argument))) {
+        Ok(result) => result,
+        Err(panic) => return tell(tag::PANICKED, &text_of(panic)),
+    };
+    match catch_unwind(AssertUnwindSafe(|| MessagePack::encode(&result, to))) {
+        Ok(Ok(())) => tag::VALUE,
+        Ok(Err(error)) => {
+            to.truncate(start);
+            to.extend(error.to_string().as_bytes());
+            tag::BAD_RESULT
+        }
+        Err(panic) => {
+            to.truncate(start);
+            to.extend(text_of(panic).as_bytes());
+            tag::BAD_RESULT
+        }
+    }
+}
+
+/// Runs an initializer: what went wrong, if something did.
+pub(super) fn run_initializer<F, A, R>(mut argument: &[u8]) -> Option<String>
+where
+    F: Fn(A) -> R + Copy,
+    A: DeserializeOwned,
+    R: Outcome,
+{
+    // SAFETY: `PoolBuilder::initializer` had a value of F.
+    let initializer = unsafe { Task::<F>::revive() };
+    let run = || match MessagePack::decode::<A>(&mut argument) {
+        Ok(argument) => initializer(argument).failure(),
+        Err(error) => Some(format!("its argument cannot be decoded: {error}")),
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Some(text_of(panic)))
+}
+
+/// The message of a panic.
+pub(super) fn text_of(panic: Box<dyn Any + Send>) -> String {
+    let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (_, Some(text)) => text.clone(),
+        _ => "a panic without a message".to_owned(),
+    };
+    std::mem::forget(panic); // its drop might panic
+    text
+}
+
+/// A worker's life: its exit code.
+pub(super) fn work(settings: &Settings, mut keeper: File) -> i32 {
+    // The keeper reads it when we have ended; nothing is lost if it is gone, since then so are we.
+    let mut tell = |word: u8| drop(keeper.write_all(&[word]));
+    if let Some(initializer) = &settings.initializer {
+        // SAFETY: the distance of an `Entry<Option<String>>`, in the program that this process is a copy of.
+        let run = unsafe { entry_at::<Option<String>>(initializer.distance) };
+        if let Some(why) = run(&initializer.argument) {
+            settings.fail(&why);
+            tell(word::FAILED);
+            return 1;
+        }
+    }
+    tell(word::READY);
+    let mut chunks = 0;
+    let mut message = Vec::new();
+    loop {
+        let chunk = match settings.tasks.lease() {
+            Ok(chunk) => chunk,
+            Err(GetError::Closed) => {
+                tell(word::CLOSED);
+                return 0;
+            }
+            Err(error) => {
+                eprintln!("a pool's worker cannot get tasks: {error}");
+                return 1;
+            }
+        };
+        if let Err(error) = run_chunk(settings, chunk, &mut message) {
+            eprintln!("a pool's worker cannot put results: {error}");
+            return 1;
+        }
+        chunks += 1;
+        if settings.max_tasks == Some(chunks) {
+            tell(word::RETIRED);
+            return 0;
+        }
+    }
+}
+
+fn run_chunk(settings: &Settings, chunk: Lease<'_, [u8]>, message: &mut Vec<u8>) -> Result<(), PutError> {
+    let attempt = chunk.deliveries();
+    let Some((head, items)) = TaskHead::read(&chunk).filter(|(head, _)| head.nonce == settings.nonce) else {
+        // Not from our program: nobody waits for it.
+        return Ok(());
+    };
+    let answer = |count: u32, kind: u32| {
+        let TaskHead { nonce, job, first, .. } = head;
+        ResultHead { nonce, job, first, count, attempt, kind }
+    };
+    message.clear();
+    if attempt > settings.retries + 1 {
+        answer(head.count, kind::DIED).write(message);
+        settings.results.put(message)?;
+        chunk.release();
+        return Ok(());
+    }
+    // SAFETY: the nonce says that our program sent it: the distance of a `RunTask`, in the program that this process is a copy of.
+    let run = unsafe { std::mem::transmute::<usize, RunTask>(address_at(head.distance)) };
+    let max = settings.results.max_len();
+    let largest_item = max.saturating_sub(RESULT_BYTES + 5);
+    answer(0, kind::PART).write(message);
+    let mut count = 0;
+    let mut item = Vec::new();
+    for argument in Arguments(items).take(head.count as usize) {
+        item.clear();
+        let mut tag = run(argument, &mut item);
+        if item.len() > largest_item {
+            let text = format!("{} bytes, the pool's queue holds {largest_item} at most", item.len());
+            item.clear();
+            item.extend(text.as_bytes());
+            tag = tag::BAD_RESULT;
+        }
+        if count > 0 && message.len() + item.len() + 5 > max.min(PART_BYTES) {
+            send_part(settings, message, answer(count, kind::PART))?;
+            count = 0;
+        }
+        message.push(tag);
+        append_sized(message, |to| to.extend(&item));
+        count += 1;
+    }
+    send_part(settings, message, answer(count, kind::LAST))?;
+    chunk.release();
+    Ok(())
+}
+
+/// Puts what was gathered, under its head, and begins anew.
+fn send_part(settings: &Settings, message: &mut Vec<u8>, head: ResultHead) -> Result<(), PutError> {
+    let mut bytes = Vec::with_capacity(RESULT_BYTES);
+    head.write(&mut bytes);
+    message[..RESULT_BYTES].copy_from_slice(&bytes);
+    settings.results.put(message)?;
+    message.truncate(RESULT_BYTES);
+    Ok(())
+}

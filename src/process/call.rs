@@ -1,0 +1,132 @@
+//! [`Process::call`]: a function and its argument, in a process that the spawner forks, or that we fork ourselves where we may.
+
+use super::outcome::Outcome;
+use super::travel::{Entry, Task};
+use super::{Process, SpawnError, lock_children, spawner};
+use crate::object::{Codec, MessagePack};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
+
+/// Descriptors that came with the call that this process was made for.
+static HANDED_OVER: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
+
+pub(super) fn hand_over(fds: Vec<OwnedFd>) {
+    *HANDED_OVER.lock().unwrap_or_else(PoisonError::into_inner) = fds;
+}
+
+/// Takes them.
+pub(crate) fn take_handed_over() -> Vec<OwnedFd> {
+    std::mem::take(&mut *HANDED_OVER.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Runs `entry` in a new process: through the spawner where there is one, else by a fork of our own if we have no threads.
+pub(crate) fn start(entry: Entry<i32>, argument: Vec<u8>, fds: Vec<OwnedFd>, dies_with_us: bool) -> Result<Process, SpawnError> {
+    if !spawner::is_there() {
+        return Process::fork_alone(
+            move || {
+                hand_over(fds);
+                entry(&argument)
+            },
+            dies_with_us,
+        );
+    }
+    let numbers: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let child = spawner::request(entry, &argument, &numbers, dies_with_us)?;
+    Ok(Process::listed(child, &mut lock_children()))
+}
+
+fn run<F, A, R>(mut argument: &[u8]) -> i32
+where
+    F: Fn(A) -> R + Copy,
+    A: DeserializeOwned,
+    R: Outcome,
+{
+    match MessagePack::decode::<A>(&mut argument) {
+        Ok(argument) => {
+            // SAFETY: `call` had a value of F.
+            let function = unsafe { Task::<F>::revive() };
+            function(argument).exit_code()
+        }
+        Err(error) => {
+            eprintln!("Error: the argument of a call cannot be decoded: {error}");
+            1
+        }
+    }
+}
+
+impl Process {
+    /// Runs `function(argument)` in a new process: like [`spawn`](Self::spawn), but it works in programs with threads, from any thread and
+    /// under async runtimes, once [`process::init`](crate::process::init) was called at the top of `main`.
+    ///
+    /// The process is then a copy of the program as it was at `init`, not as it is now, so everything that the function needs
+    /// travels in its argument, encoded by serde: handles of queues, too. The function is a `fn` item or a closure that
+    /// captures nothing; one that captures does not compile. Without `init`, in a program without threads, the process is a fork of the
+    /// program as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Threaded`] if the program has threads and did not call `init`; [`SpawnError::Encode`] if the argument cannot be
+    /// encoded; [`SpawnError::SpawnerDied`]; [`SpawnError::Os`].
+    ///
+    /// ```
+    /// use shmq::{Process, Queue};
+    ///
+    /// fn square((n, answers): (u64, Queue<u64>)) -> Result<(), shmq::PutError> {
+    ///     answers.put(&(n * n))
+    /// }
+    ///
+    /// let answers = Queue::<u64>::new(4)?;
+    /// let mut child = Process::call(square, (7, answers.clone()))?;
+    /// assert_eq!(answers.get()?, 49);
+    /// assert!(child.join()?.success());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// ```compile_fail,E0080
+    /// let captured = 3;
+    /// let child = shmq::Process::call(move |n: i32| n + captured, 4); // the 3 would have to travel in the argument
+    /// ```
+    pub fn call<F, A, R>(function: F, argument: A) -> Result<Process, SpawnError>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Outcome,
+    {
+        call_as(function, &argument, false)
+    }
+
+    /// [`call`](Self::call) for a process that does not outlive this one, however this one ends (Python's `daemon=True`). It also ends when
+    /// the spawner is killed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call).
+    ///
+    /// ```
+    /// let mut child = shmq::Process::call_daemon(|n: i32| n, 3)?;
+    /// assert_eq!(child.join()?.code(), Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn call_daemon<F, A, R>(function: F, argument: A) -> Result<Process, SpawnError>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Outcome,
+    {
+        call_as(function, &argument, true)
+    }
+}
+
+fn call_as<F, A, R>(function: F, argument: &A, dies_with_us: bool) -> Result<Process, SpawnError>
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Outcome,
+{
+    Task::of(function);
+    let mut encoded = Vec::new();
+    MessagePack::encode(argument, &mut encoded).map_err(|source| SpawnError::Encode { source })?;
+    start(run::<F, A, R>, encoded, Vec::new(), dies_with_us)
+}

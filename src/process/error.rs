@@ -1,0 +1,41 @@
+//! Why a process was not started.
+
+use std::io;
+
+/// Why no process was spawned. The closure was dropped without being called.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The program has other threads. `fork` copies only the calling one, so whatever lock another thread holds at that
+    /// moment (the allocator's, a logger's) would stay locked in the child for ever.
+    #[error(
+        "the program has {threads} threads, and fork copies only the calling one: call shmq::process::init() first in main, \
+         after which Process::call and Pool work from any thread; or spawn processes before threads are started \
+         (or, knowing what the threads hold, use the unsafe Process::spawn_unchecked)"
+    )]
+    Threaded {
+        /// Threads of the program at the time of the call, the caller included.
+        threads: usize,
+    },
+    /// The argument of `Process::call` was not encoded.
+    #[error("the argument cannot be encoded: {source}")]
+    Encode {
+        /// What the codec said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The spawner that `init` started was killed, so it forks no more. Processes that it forked go on; how they end
+    /// is not told any more.
+    #[error("the spawner (process {pid}) has died: no process can be started by call any more")]
+    SpawnerDied {
+        /// Its process id.
+        pid: u32,
+    },
+    /// The operating system refused a call: too many processes, no memory, or no `/proc` to count threads in.
+    #[error("{call}: {source}")]
+    Os {
+        /// The call that failed.
+        call: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,106 @@
+//! Bytes and descriptors through a socket between a program and its spawner.
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::ptr;
+
+/// Descriptors in one message, at most.
+pub(super) const MAX_FDS: usize = 4;
+
+/// Room for the control message that carries [`MAX_FDS`] descriptors, aligned for its header.
+#[repr(C, align(8))]
+struct Control([u8; 64]);
+
+/// Sends all of `bytes`, with descriptors that arrive with the first of them.
+pub(super) fn send(socket: &UnixStream, bytes: &[u8], fds: &[RawFd]) -> io::Result<()> {
+    assert!(fds.len() <= MAX_FDS && !bytes.is_empty());
+    let mut control = Control([0; 64]);
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: a msghdr is pointers and numbers, for which zero is a value.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &mut part;
+    message.msg_iovlen = 1;
+    if !fds.is_empty() {
+        let payload = size_of_val(fds) as libc::c_uint;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        // SAFETY: CMSG_SPACE and CMSG_LEN are arithmetic; MAX_FDS descriptors need 32 bytes of the 64.
+        message.msg_controllen = unsafe { libc::CMSG_SPACE(payload) } as _;
+        // SAFETY: the control buffer is aligned and has room for one header and its payload.
+        unsafe {
+            let header = libc::CMSG_FIRSTHDR(&message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(payload) as _;
+            ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(header), size_of_val(fds));
+        }
+    }
+    let sent = retry(|| {
+        // SAFETY: the message's parts live until the call is over.
+        unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) }
+    })?;
+    let mut rest = &bytes[sent..];
+    while !rest.is_empty() {
+        // SAFETY: `rest` is readable for its length.
+        let sent = retry(|| unsafe { libc::send(socket.as_raw_fd(), rest.as_ptr().cast(), rest.len(), libc::MSG_NOSIGNAL) })?;
+        rest = &rest[sent..];
+    }
+    Ok(())
+}
+
+/// Receives `bytes.len()` bytes and the descriptors that came with the first of them. `UnexpectedEof`: the other end is gone.
+pub(super) fn receive(socket: &UnixStream, bytes: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
+    let mut control = Control([0; 64]);
+    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: as in `send`.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = size_of::<Control>() as _;
+    let mut got = retry(|| {
+        // SAFETY: the message's parts live until the call is over.
+        unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) }
+    })?;
+    let mut fds = Vec::new();
+    // SAFETY: the kernel filled the control buffer with whole headers.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(&message) };
+    while !header.is_null() {
+        // SAFETY: a header inside the control buffer, and behind it as many descriptors as its length says, which are ours now.
+        unsafe {
+            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
+                let count = ((*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
+                let data = libc::CMSG_DATA(header).cast::<RawFd>();
+                fds.extend((0..count).map(|place| OwnedFd::from_raw_fd(data.add(place).read_unaligned())));
+            }
+            header = libc::CMSG_NXTHDR(&message, header);
+        }
+    }
+    while got < bytes.len() {
+        let rest = &mut bytes[got..];
+        // SAFETY: `rest` may be written for its length.
+        let more = match got {
+            0 => 0,
+            _ => retry(|| unsafe { libc::recv(socket.as_raw_fd(), rest.as_mut_ptr().cast(), rest.len(), 0) })?,
+        };
+        if more == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        got += more;
+    }
+    Ok(fds)
+}
+
+fn retry(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
+    loop {
+        let result = call();
+        if result >= 0 {
+            return Ok(result as usize);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}

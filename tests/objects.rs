@@ -1,0 +1,468 @@
+//! What an `ObjectQueue` promises: every serde type, errors told to whom they concern, nothing enqueued by halves.
+#![cfg(feature = "object")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, Serializer};
+use shmq::{Codec, CreateError, GetError, JoinError, MessagePack, ObjectQueue, OpenError, Postcard, PutError, Queue};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+use support::threads::{start_and_wait_until_asleep, watch_for_hangs};
+use support::unique_name;
+
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+struct Unit;
+
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+struct Newtype(u32);
+
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+enum Shape {
+    Unit,
+    Newtype(String),
+    Tuple(u8, i64),
+    Struct { width: f64, name: Option<String> },
+}
+
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+#[serde(untagged)]
+enum Untagged {
+    Number(i64),
+    Text(String),
+    Named { x: u32, y: Vec<u8> },
+}
+
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+#[serde(tag = "kind")]
+enum Internally {
+    A { a: u32 },
+    B { b: String },
+}
+
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+#[serde(tag = "t", content = "c")]
+enum Adjacently {
+    A(u32),
+    B { b: String },
+}
+
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+struct Inner {
+    x: u32,
+    y: String,
+}
+
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+struct Flattened {
+    id: u64,
+    #[serde(flatten)]
+    inner: Inner,
+    #[serde(flatten)]
+    rest: BTreeMap<String, u8>,
+}
+
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+struct Skipping {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    first: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    second: Vec<String>,
+    #[serde(rename = "the third")]
+    third: u16,
+}
+
+/// A value that does not let itself be encoded.
+#[derive(Deserialize, Debug)]
+struct Refusing;
+
+impl Serialize for Refusing {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("no words for this"))
+    }
+}
+
+fn round_trip<C: Codec, T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) {
+    let queue = ObjectQueue::<T, C>::new(4).unwrap();
+    queue.put(&value).unwrap_or_else(|error| panic!("{} put {value:?}: {error}", C::NAME));
+    assert_eq!(queue.get().unwrap_or_else(|error| panic!("{} get {value:?}: {error}", C::NAME)), value);
+    assert!(queue.is_empty());
+}
+
+fn plain_types<C: Codec>() {
+    round_trip::<C, _>(());
+    round_trip::<C, _>((true, 'ß', 1u8, -2i16, 3u32, i64::MIN, u64::MAX));
+    round_trip::<C, _>((i128::MIN, u128::MAX));
+    round_trip::<C, _>((1.5f32, f64::MIN_POSITIVE, f64::INFINITY));
+    round_trip::<C, _>((String::from("héllo"), String::new(), Some(1u8), None::<u8>));
+    round_trip::<C, _>(vec![vec![1u8, 2], vec![], vec![255]]);
+    round_trip::<C, _>([Unit, Unit]);
+    round_trip::<C, _>(Newtype(7));
+    for shape in
+        [Shape::Unit, Shape::Newtype("x".into()), Shape::Tuple(1, -1), Shape::Struct { width: 0.5, name: Some("n".into()) }]
+    {
+        round_trip::<C, _>(shape);
+    }
+    round_trip::<C, _>(HashMap::from([("a".to_string(), vec![Some(1.0), None]), (String::new(), vec![])]));
+    round_trip::<C, _>(BTreeMap::from([(3u64, Ok::<u8, String>(1)), (4, Err("no".into()))]));
+    round_trip::<C, _>((Duration::new(3, 7), "127.0.0.1".parse::<IpAddr>().unwrap(), std::path::PathBuf::from("/tmp/x")));
+}
+
+#[test]
+fn plain_types_travel_with_both_codecs() {
+    plain_types::<MessagePack>();
+    plain_types::<Postcard>();
+}
+
+#[test]
+fn message_pack_carries_untagged_flattened_tagged_and_skipped() {
+    for value in [Untagged::Number(-5), Untagged::Text("t".into()), Untagged::Named { x: 1, y: vec![1, 2] }] {
+        round_trip::<MessagePack, _>(value);
+    }
+    round_trip::<MessagePack, _>(vec![Internally::A { a: 1 }, Internally::B { b: "b".into() }]);
+    round_trip::<MessagePack, _>(vec![Adjacently::A(1), Adjacently::B { b: "b".into() }]);
+    let inner = Inner { x: 1, y: "y".into() };
+    round_trip::<MessagePack, _>(Flattened { id: 9, inner, rest: BTreeMap::from([("more".into(), 3)]) });
+    round_trip::<MessagePack, _>(Skipping { first: None, second: vec![], third: 3 });
+    round_trip::<MessagePack, _>(Skipping { first: Some(1), second: vec!["s".into()], third: 3 });
+    round_trip::<MessagePack, _>(serde_json::json!({"a": [1, -2, 2.5, null, true, "x"], "b": {}}));
+}
+
+#[test]
+fn message_pack_has_one_word_for_nothing_as_documented() {
+    let queue = ObjectQueue::<Option<Option<u8>>>::new(2).unwrap();
+    queue.put(&Some(None)).unwrap();
+    assert_eq!(queue.get().unwrap(), None);
+    round_trip::<Postcard, _>(Some(None::<u8>));
+    round_trip::<Postcard, _>(Some(()));
+}
+
+#[test]
+fn programs_may_differ_in_fields_with_message_pack() {
+    #[derive(Serialize, Deserialize)]
+    struct Old {
+        b: u8,
+        a: u8,
+        gone: String,
+    }
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    struct New {
+        a: u8,
+        b: u8,
+        #[serde(default)]
+        added: Option<String>,
+    }
+    let name = unique_name("fields");
+    let old = ObjectQueue::<Old>::builder().name(&name).schema("it").capacity(2).create().unwrap();
+    let new = ObjectQueue::<New>::builder().name(&name).schema("it").open().unwrap();
+    old.put(&Old { b: 2, a: 1, gone: "x".into() }).unwrap();
+    assert_eq!(new.get().unwrap(), New { a: 1, b: 2, added: None });
+}
+
+#[test]
+fn what_postcard_cannot_carry_is_an_error_as_documented() {
+    let flattened = ObjectQueue::<Flattened, Postcard>::new(2).unwrap();
+    let value = Flattened { id: 9, inner: Inner { x: 1, y: "y".into() }, rest: BTreeMap::new() };
+    assert!(matches!(flattened.put(&value), Err(PutError::Encode { .. })));
+    assert!(flattened.is_empty());
+
+    let untagged = ObjectQueue::<Untagged, Postcard>::new(2).unwrap();
+    untagged.put(&Untagged::Number(1)).unwrap();
+    assert!(matches!(untagged.get(), Err(GetError::Decode { .. })));
+
+    let tagged = ObjectQueue::<Internally, Postcard>::new(2).unwrap();
+    tagged.put(&Internally::A { a: 1 }).unwrap();
+    assert!(matches!(tagged.get(), Err(GetError::Decode { .. })));
+
+    let any = ObjectQueue::<serde_json::Value, Postcard>::new(2).unwrap();
+    any.put(&serde_json::json!(1)).unwrap();
+    assert!(matches!(any.get(), Err(GetError::Decode { .. })));
+
+    let skipping = ObjectQueue::<Skipping, Postcard>::new(2).unwrap();
+    skipping.put(&Skipping { first: None, second: vec![], third: 3 }).unwrap();
+    assert!(matches!(skipping.get(), Err(GetError::Decode { .. })));
+}
+
+#[test]
+fn an_unencodable_object_is_an_error_to_its_putter_and_nothing_is_enqueued() {
+    let queue = ObjectQueue::<Vec<Option<Refusing>>>::new(4).unwrap();
+    let error = queue.put(&vec![Some(Refusing)]).unwrap_err();
+    assert!(error.to_string().contains("no words for this"), "{error}");
+    // After more than a loan's worth of bytes, too.
+    let mut long: Vec<Option<Refusing>> = (0..5000).map(|_| None).collect();
+    long.push(Some(Refusing));
+    assert!(matches!(queue.put(&long), Err(PutError::Encode { .. })));
+    assert_eq!((queue.len(), queue.stats().puts), (0, 0));
+    queue.put(&vec![None]).unwrap();
+    assert_eq!(queue.get().unwrap().len(), 1);
+}
+
+/// Longer, or refusing, or panicking, when it is written for the second time.
+#[derive(Deserialize)]
+struct Fickle {
+    #[serde(skip)]
+    second: Option<fn() -> usize>,
+    #[serde(skip)]
+    times: Cell<u32>,
+}
+
+impl Serialize for Fickle {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.times.set(self.times.get() + 1);
+        let length = if self.times.get() == 1 { 4000 } else { self.second.expect("set by the test")() };
+        serializer.serialize_bytes(&vec![7; length])
+    }
+}
+
+#[test]
+fn an_object_that_changes_between_the_passes_leaves_nothing_half_written() {
+    let queue = ObjectQueue::<Fickle>::new(4).unwrap();
+    let fickle = |second: fn() -> usize| Fickle { second: Some(second), times: Cell::new(0) };
+    assert!(matches!(queue.put(&fickle(|| 5000)), Err(PutError::Encode { .. })));
+    let panicked = std::panic::catch_unwind(|| queue.put(&fickle(|| panic!("in the second pass"))));
+    assert!(panicked.is_err());
+    assert_eq!(queue.len(), 0);
+    assert_eq!(queue.stats().aborted, 2);
+    queue.put(&fickle(|| 3000)).unwrap();
+    assert_eq!(queue.len(), 1);
+}
+
+#[test]
+fn an_object_changed_after_put_arrives_as_it_was() {
+    let queue = ObjectQueue::<Vec<u32>>::new(4).unwrap();
+    let mut value = vec![1, 2, 3];
+    queue.put(&value).unwrap();
+    value[0] = 99;
+    assert_eq!(queue.get().unwrap(), [1, 2, 3]);
+}
+
+#[test]
+fn large_objects_are_encoded_in_place_and_arrive_whole() {
+    let queue = ObjectQueue::<Vec<String>>::builder().capacity_bytes(8 << 20).create().unwrap();
+    for count in [100, 120, 1000, 100_000] {
+        let value: Vec<String> = (0..count).map(|n| format!("number {n}")).collect();
+        queue.put(&value).unwrap();
+        assert!(queue.get().unwrap() == value, "{count} strings");
+    }
+    let postcard = ObjectQueue::<Vec<String>, Postcard>::builder().capacity_bytes(8 << 20).create().unwrap();
+    let value: Vec<String> = (0..10_000).map(|n| format!("number {n}")).collect();
+    postcard.put(&value).unwrap();
+    assert!(postcard.get().unwrap() == value);
+}
+
+#[test]
+fn an_object_that_never_fits_is_too_large() {
+    let queue = ObjectQueue::<Vec<u8>>::builder().capacity_bytes(4096).create().unwrap();
+    let max = queue.max_len();
+    match queue.put(&vec![1; 10_000]) {
+        Err(PutError::TooLarge { len, max: told }) => assert_eq!((len > 10_000, told), (true, max)),
+        other => panic!("{other:?}"),
+    }
+    assert!(queue.is_empty());
+}
+
+/// Bytes of a peer that keeps to no rule, in a queue of objects of the same name.
+fn misdecoding<T: Serialize + DeserializeOwned, U: Serialize + DeserializeOwned>(
+    capacity: usize,
+) -> (ObjectQueue<T>, ObjectQueue<U>) {
+    let name = unique_name("misdecoding");
+    let ours = ObjectQueue::<T>::builder().name(&name).schema("same").capacity(capacity).create().unwrap();
+    let theirs = ObjectQueue::<U>::builder().name(&name).schema("same").open().unwrap();
+    (ours, theirs)
+}
+
+#[test]
+fn a_message_that_does_not_decode_is_an_error_and_does_not_block_those_behind_it() {
+    let (numbers, texts) = misdecoding::<u32, String>(4);
+    texts.put(&"not a number".into()).unwrap();
+    numbers.put(&1).unwrap();
+    texts.put(&"nor this".into()).unwrap();
+    numbers.put(&2).unwrap();
+    let error = numbers.get().unwrap_err();
+    assert!(matches!(error, GetError::Decode { .. }), "{error:?}");
+    assert!(error.to_string().contains("taken out"), "{error}");
+    assert_eq!(numbers.get().unwrap(), 1);
+    // By lease: consumed, not delivered for ever.
+    assert!(matches!(numbers.lease(), Err(GetError::Decode { .. })));
+    let last = numbers.lease().unwrap();
+    assert_eq!((*last, last.deliveries()), (2, 1));
+    last.release();
+    assert!(matches!(numbers.try_get(), Err(GetError::Empty)));
+}
+
+#[test]
+fn bytes_left_over_behind_a_value_are_an_error() {
+    let name = unique_name("left-over");
+    // Two integers where one is expected: postcard has no types to notice it by.
+    let pairs = ObjectQueue::<(u8, u8), Postcard>::builder().name(&name).schema("same").capacity(4).create().unwrap();
+    let singles = ObjectQueue::<u8, Postcard>::builder().name(&name).schema("same").open().unwrap();
+    pairs.put(&(1, 2)).unwrap();
+    singles.put(&3).unwrap();
+    let error = singles.get().unwrap_err();
+    assert!(error.to_string().contains("1 bytes are left over"), "{error}");
+    assert_eq!(singles.get().unwrap(), 3);
+}
+
+#[test]
+fn another_codec_or_type_or_kind_of_queue_is_a_mismatch_that_names_both() {
+    let name = unique_name("mismatch");
+    let _queue = ObjectQueue::<Inner>::create(&name, 4).unwrap();
+    for (what, result) in [
+        ("Inner as Postcard", ObjectQueue::<Inner, Postcard>::open(&name).map(drop)),
+        ("Newtype as MessagePack", ObjectQueue::<Newtype>::open(&name).map(drop)),
+        ("slices of type u8", Queue::<[u8]>::open(&name).map(drop)),
+    ] {
+        match result {
+            Err(OpenError::Mismatch { ours, theirs }) => {
+                assert!(ours.contains(what), "{ours}");
+                assert_eq!(theirs, "encoded objects of type Inner as MessagePack");
+            }
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+    assert!(matches!(ObjectQueue::<Inner>::create(&name, 4), Err(CreateError::AlreadyExists { in_use: true })));
+    assert!(matches!(ObjectQueue::<Inner>::open(unique_name("nobody")), Err(OpenError::NotFound)));
+    assert!(matches!(ObjectQueue::<Inner>::new(0), Err(CreateError::BadCapacity { .. })));
+}
+
+#[test]
+fn put_waits_fails_or_times_out_when_full_and_get_when_empty() {
+    let queue = ObjectQueue::<String>::new(3).unwrap();
+    assert_eq!(queue.capacity(), 3);
+    for n in 0..3 {
+        assert!(!queue.is_full());
+        queue.put(&n.to_string()).unwrap();
+    }
+    assert!(queue.is_full() && queue.len() == 3);
+    let word = "x".to_string();
+    assert!(matches!(queue.try_put(&word), Err(PutError::Full)));
+    assert!(matches!(queue.put_timeout(&word, Duration::ZERO), Err(PutError::Timeout)));
+    let start = Instant::now();
+    assert!(matches!(queue.put_timeout(&word, Duration::from_millis(20)), Err(PutError::Timeout)));
+    assert!(start.elapsed() >= Duration::from_millis(20));
+    // A large object takes the way in place to the same answers.
+    let long = "x".repeat(5000);
+    assert!(matches!(queue.try_put(&long), Err(PutError::Full)));
+    assert!(matches!(queue.put_deadline(&long, Instant::now() + Duration::from_millis(5)), Err(PutError::Timeout)));
+    for n in 0..3 {
+        assert_eq!(queue.get_deadline(Instant::now() + Duration::from_secs(60)).unwrap(), n.to_string());
+    }
+    assert!(matches!(queue.try_get(), Err(GetError::Empty)));
+    let start = Instant::now();
+    assert!(matches!(queue.get_timeout(Duration::from_millis(20)), Err(GetError::Timeout)));
+    assert!(start.elapsed() >= Duration::from_millis(20));
+    assert!(matches!(queue.try_lease(), Err(GetError::Empty)));
+}
+
+#[test]
+fn a_blocked_put_goes_on_when_there_is_room_and_a_blocked_get_when_there_is_an_object() {
+    watch_for_hangs();
+    let queue = ObjectQueue::<String>::new(1).unwrap();
+    queue.put(&"first".into()).unwrap();
+    let putter = {
+        let queue = queue.clone();
+        start_and_wait_until_asleep("a putter", move || queue.put(&"second".into()))
+    };
+    assert_eq!(queue.get().unwrap(), "first");
+    putter.join().unwrap();
+    assert_eq!(queue.get().unwrap(), "second");
+    let getter = {
+        let queue = queue.clone();
+        start_and_wait_until_asleep("a getter", move || queue.get())
+    };
+    queue.put(&"third".into()).unwrap();
+    assert_eq!(getter.join().unwrap(), "third");
+}
+
+#[test]
+fn close_wakes_putters_drains_getters_and_ends_iteration() {
+    watch_for_hangs();
+    let queue = ObjectQueue::<u32>::new(2).unwrap();
+    queue.put(&1).unwrap();
+    queue.put(&2).unwrap();
+    let putter = {
+        let queue = queue.clone();
+        start_and_wait_until_asleep("a putter", move || queue.put(&3))
+    };
+    queue.close();
+    queue.close();
+    assert!(matches!(putter.join(), Err(PutError::Closed)));
+    assert!(queue.is_closed());
+    assert_eq!((&queue).into_iter().collect::<Result<Vec<_>, _>>().unwrap(), [1, 2]);
+    assert!(matches!(queue.get(), Err(GetError::Closed)));
+}
+
+#[test]
+fn task_done_and_join_count_objects() {
+    let queue = ObjectQueue::<String>::new(4).unwrap();
+    queue.join().unwrap();
+    queue.put(&"a".into()).unwrap();
+    queue.put(&"b".into()).unwrap();
+    assert!(matches!(queue.join_timeout(Duration::from_millis(5)), Err(JoinError::Timeout { left: 2 })));
+    queue.get().unwrap();
+    queue.task_done().unwrap();
+    queue.lease().unwrap().release();
+    queue.join().unwrap();
+    assert!(matches!(queue.task_done(), Err(JoinError::TooManyDone)));
+}
+
+#[test]
+fn a_leased_object_comes_back_when_it_is_given_back() {
+    let queue = ObjectQueue::<String>::new(4).unwrap();
+    queue.put(&"first".into()).unwrap();
+    queue.put(&"second".into()).unwrap();
+    queue.lease().unwrap().give_back();
+    let again = queue.lease().unwrap();
+    assert_eq!((again.as_str(), again.deliveries()), ("first", 2));
+    assert_eq!(again.take(), "first");
+    assert_eq!(queue.get().unwrap(), "second");
+}
+
+#[test]
+fn handles_of_every_queue_travel_through_queues() {
+    let plain = Queue::<u64>::new(4).unwrap();
+    let objects = ObjectQueue::<String, Postcard>::new(4).unwrap();
+    type Handles = (Queue<u64>, ObjectQueue<String, Postcard>);
+    let (packed, carded) = (ObjectQueue::<Handles>::new(2).unwrap(), ObjectQueue::<Handles, Postcard>::new(2).unwrap());
+    packed.put(&(plain.clone(), objects.clone())).unwrap();
+    carded.put(&packed.get().unwrap()).unwrap();
+    let (plain_too, objects_too) = carded.get().unwrap();
+    plain_too.put(&7).unwrap();
+    objects_too.put(&"seven".into()).unwrap();
+    assert_eq!((plain.get().unwrap(), objects.get().unwrap()), (7, "seven".to_string()));
+}
+
+#[test]
+fn a_handle_of_a_queue_that_is_gone_or_replaced_is_a_decode_error() {
+    let name = unique_name("sent");
+    let carrier = ObjectQueue::<ObjectQueue<u32>>::new(4).unwrap();
+    let sent = ObjectQueue::<u32>::create(&name, 4).unwrap();
+    carrier.put(&sent).unwrap();
+    carrier.put(&sent).unwrap();
+    drop(sent);
+    let error = carrier.get().unwrap_err();
+    assert!(error.to_string().contains("no queue of that name"), "{error}");
+    let _other = ObjectQueue::<u32>::create(&name, 4).unwrap();
+    let error = carrier.get().unwrap_err();
+    assert!(error.to_string().contains("another queue has taken this name"), "{error}");
+}
+
+#[test]
+fn an_object_queue_may_be_used_while_it_encodes() {
+    /// Puts into the same queue while it is being put.
+    #[derive(Deserialize)]
+    struct Nosy(#[serde(skip)] Option<ObjectQueue<u32>>);
+    impl Serialize for Nosy {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.as_ref().expect("set by the test").put(&5).expect("room for one more");
+            serializer.serialize_u32(6)
+        }
+    }
+    let (numbers, nosy) = misdecoding::<u32, Nosy>(4);
+    nosy.put(&Nosy(Some(numbers.clone()))).unwrap();
+    assert_eq!((numbers.get().unwrap(), numbers.get().unwrap()), (5, 6));
+}

@@ -1,0 +1,28 @@
+//! What `Pool` promises: results, errors at their places, and nobody who hangs, whoever dies.
+//!
+//! `main` is single-threaded and forks each case (see `support/harness.rs`).
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod refusals;
+mod tasks;
+
+#[cfg(not(shmq_portable_sync))]
+mod deaths;
+#[cfg(not(shmq_portable_sync))]
+mod storm;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut cases = tasks::cases();
+    cases.extend(refusals::cases());
+    // The portable locks do not promise to survive deaths.
+    #[cfg(not(shmq_portable_sync))]
+    {
+        cases.extend(deaths::cases());
+        cases.extend(storm::cases());
+    }
+    support::harness::run(&cases)
+}

@@ -1,0 +1,23 @@
+//! What `Process` promises: forked children, daemons, the spawner, and fresh programs.
+//!
+//! `main` is single-threaded and forks each case (see `support/harness.rs`), so a case may start threads and ask what happens then.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod calls;
+mod children;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, role, name] = &arguments[..] {
+        if role == children::FRESH {
+            return children::fresh_program(name);
+        }
+    }
+    let mut cases = children::cases();
+    cases.extend(calls::cases());
+    support::harness::run(&cases)
+}
