@@ -25,18 +25,19 @@ mod put;
 mod recover;
 mod typed;
 mod wait;
+mod watch;
 
 pub(crate) use done::JOIN_FOREVER;
-pub use done::Stats;
 pub(crate) use endpoint::{Side, Tenure};
 pub(crate) use get::LeasedRecord;
 pub(crate) use put::ClaimedRecord;
 pub use recover::RecoveryReport;
 pub use wait::Patience;
+pub use watch::Stats;
 
 use crate::error::{GetError, PutError};
 use crate::geometry::{Cell, Geometry};
-use crate::layout::{GetSide, Head, PutSide};
+use crate::layout::{GetSide, Head, PutSide, Rare};
 use crate::lock::{Condvar, Locks};
 use crate::os::{Barrier, Incarnation};
 use crate::participant::{self, Id};
@@ -62,6 +63,12 @@ pub(crate) struct Mapped {
 }
 
 impl Mapped {
+    /// The words and cells of a mapping that somebody else keeps (Invariant 2).
+    pub(crate) fn new(head: NonNull<Head>, cells: NonNull<u8>, geometry: &Geometry) -> Mapped {
+        let (cell_bytes, payload_offset) = (geometry.cell_bytes as usize, geometry.payload_offset as usize);
+        Mapped { head, cells, cell_bytes, payload_offset }
+    }
+
     #[inline(always)]
     fn head(&self) -> &Head {
         // SAFETY: Invariant 2; the words are atomics, or written before publication only.
@@ -70,7 +77,7 @@ impl Mapped {
 
     /// Where the payload of the record at `cell` starts.
     #[inline(always)]
-    fn payload(&self, cell: Cell) -> *mut u8 {
+    pub(crate) fn payload(&self, cell: Cell) -> *mut u8 {
         // SAFETY: Invariant 2: the payload starts inside the record's first cell, or right behind it where it is empty.
         unsafe { self.record(cell).add(self.payload_offset) }
     }
@@ -138,6 +145,8 @@ pub struct Channel {
     max_deliveries: u32,
     /// When a caller of this process last looked after the dead, for those who never wait as long as a slice.
     looked_ns: AtomicU64,
+    #[cfg(feature = "tracing")]
+    untold: watch::Untold,
     locks: Locks,
     segment: Segment,
 }
@@ -229,8 +238,19 @@ impl Channel {
     fn wake_all(&self) {
         self.barrier.light();
         for condvar in [self.not_empty(), self.not_full(), self.all_done()] {
-            condvar.wake(u32::MAX);
+            self.wake(condvar, u32::MAX);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake(&self, condvar: Condvar<'_>, count: u32) {
+        self.rare().wakes.fetch_add(1, Relaxed);
+        condvar.wake(count);
+    }
+
+    fn rare(&self) -> &Rare {
+        &self.head().rare
     }
 
     /// Wakes `count` getters after a commit. The barrier orders the commit before the look at the count (lock, Invariant 3).
@@ -238,7 +258,7 @@ impl Channel {
     fn notify_not_empty(&self, count: u32) {
         self.barrier.light();
         if self.not_empty().has_waiters() {
-            self.not_empty().wake(count);
+            self.wake(self.not_empty(), count);
         }
     }
 
@@ -247,7 +267,7 @@ impl Channel {
     fn notify_not_full(&self, records: u32) {
         self.barrier.light();
         if self.not_full().has_waiters() {
-            self.not_full().wake(if self.geometry().sized { records } else { u32::MAX });
+            self.wake(self.not_full(), if self.geometry().sized { records } else { u32::MAX });
         }
     }
 
@@ -255,7 +275,7 @@ impl Channel {
     fn notify_all_done(&self) {
         self.barrier.light();
         if self.all_done().has_waiters() {
-            self.all_done().wake(u32::MAX);
+            self.wake(self.all_done(), u32::MAX);
         }
     }
 

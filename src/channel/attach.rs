@@ -87,12 +87,7 @@ impl From<AttachError> for Failure {
 
 fn ring_of(segment: &Segment) -> Ring<Mapped> {
     let geometry = segment.geometry();
-    let memory = Mapped {
-        head: NonNull::from(segment.head()),
-        cells: segment.cells(),
-        cell_bytes: geometry.cell_bytes as usize,
-        payload_offset: geometry.payload_offset as usize,
-    };
+    let memory = Mapped::new(NonNull::from(segment.head()), segment.cells(), &geometry);
     Ring { memory, geometry }
 }
 
@@ -164,6 +159,8 @@ impl Channel {
             strategy,
             max_deliveries: segment.max_deliveries(),
             looked_ns: AtomicU64::new(0),
+            #[cfg(feature = "tracing")]
+            untold: Default::default(),
             locks,
             segment,
         });

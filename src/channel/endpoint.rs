@@ -5,6 +5,7 @@
 //!                                            \--owner dies--> whoever locks next: repair, busy 0, owner 0
 //! ```
 
+use super::watch::Verb;
 use super::{Channel, Failure, Patience};
 use crate::participant::Id;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -31,11 +32,13 @@ impl Channel {
         match side {
             Side::Put => {
                 self.lock_put(me, Patience::Try)?;
+                self.note_tenure(me, Verb::Put);
                 self.head().put.owner.store(me.bits(), Release);
                 self.unlock_put(me)?;
             }
             Side::Get => {
                 self.lock_get(me, Patience::Try)?;
+                self.note_tenure(me, Verb::Get);
                 self.head().get.owner.store(me.bits(), Release);
                 self.exit_get::<false>(me)?;
             }

@@ -55,6 +55,7 @@ impl Channel {
         let rare = &self.head().rare;
         rare.aborted.fetch_add(repaired.aborted, Relaxed);
         rare.recoveries.fetch_add(1, Relaxed);
+        self.note_repair(repaired);
     }
 
     /// Frees what the dead claimed or leased. Needs the get side.
@@ -150,6 +151,7 @@ impl Channel {
             let forget = if report.sides_repaired == 2 { 0 } else { pid };
             report.dead_participants += entry.pid.compare_exchange(pid, forget, AcqRel, Relaxed).is_ok() as u32;
         }
+        self.tell();
         report
     }
 

@@ -1,6 +1,7 @@
 //! Waiting: look, spin, yield, sleep in slices, until the deadline.
 
 use super::Channel;
+use super::watch::{Blocked, Verb};
 use crate::lock::Condvar;
 use crate::os::{FOREVER_NS, now_ns};
 use crate::wait_strategy::WaitStrategy;
@@ -74,14 +75,17 @@ impl Channel {
 }
 
 /// One blocked call.
-pub(super) struct Waiter {
+pub(super) struct Waiter<'a> {
     deadline_ns: u64,
     slice_ends_ns: u64,
+    verb: Verb,
+    /// From the first sleep on, until the call ends.
+    blocked: Option<Blocked<'a>>,
 }
 
-impl Waiter {
-    pub(crate) fn new(deadline_ns: u64) -> Waiter {
-        Waiter { deadline_ns, slice_ends_ns: 0 }
+impl<'a> Waiter<'a> {
+    pub(crate) fn new(deadline_ns: u64, verb: Verb) -> Waiter<'a> {
+        Waiter { deadline_ns, slice_ends_ns: 0, verb, blocked: None }
     }
 
     /// Until the deadline.
@@ -91,12 +95,14 @@ impl Waiter {
 
     /// Waits until `ready`, a wake, the end of the slice or the deadline. The deadline is reported on the next call, after the caller
     /// has looked once more: a wake may have come with it. So a deadline is never early, and a zero timeout is one try.
-    pub fn pause(&mut self, channel: &Channel, condvar: Condvar<'_>, ready: &mut dyn FnMut() -> bool) -> Pause {
+    pub fn pause(&mut self, channel: &'a Channel, condvar: Condvar<'_>, ready: &mut dyn FnMut() -> bool) -> Pause {
         if self.deadline_ns != FOREVER_NS && now_ns() >= self.deadline_ns {
             return Pause::TimedOut;
         }
         if self.slice_ends_ns != 0 && now_ns() >= self.slice_ends_ns {
             self.slice_ends_ns = 0;
+            // One that only spins counts from here on.
+            self.blocked.get_or_insert_with(|| Blocked::start(channel, self.verb));
             return Pause::SliceOver;
         }
         if self.look(channel, ready) {
@@ -106,6 +112,7 @@ impl Waiter {
             self.slice_ends_ns = now_ns() + SLICE_NS;
         }
         if channel.strategy != WaitStrategy::Spin {
+            self.blocked.get_or_insert_with(|| Blocked::start(channel, self.verb));
             condvar.wait(&channel.barrier, self.deadline_ns.min(self.slice_ends_ns), ready);
         }
         Pause::LookAgain

@@ -15,6 +15,8 @@ mod waiting;
 #[cfg(not(shmq_portable_sync))]
 mod deaths;
 #[cfg(not(shmq_portable_sync))]
+mod inspecting;
+#[cfg(not(shmq_portable_sync))]
 mod leftovers;
 #[cfg(not(shmq_portable_sync))]
 mod stepping;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         cases.extend(leftovers::cases());
         cases.extend(deaths::cases());
         cases.extend(stops::cases());
+        cases.extend(inspecting::cases());
         cases.extend(stepping::cases());
         cases.extend(storm::cases());
     }
