@@ -16,8 +16,12 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+fn cases() -> Vec<support::harness::Case> {
+    cases![each_slow_path_tells, the_fast_path_is_silent]
+}
+
 fn main() -> ExitCode {
-    support::harness::run(&cases![each_slow_path_tells, the_fast_path_is_silent])
+    support::harness::run(&cases())
 }
 
 /// Keeps events as text, and uses the queue from inside each of them: with a side held, that would be Busy.

@@ -100,7 +100,7 @@ impl Stream {
         while written < total {
             if signals::noted().is_some() {
                 let since = *signalled.get_or_insert_with(Instant::now);
-                if written == 0 || since.elapsed() >= FINISH {
+                if written == 0 || since.elapsed() >= FINISH || signals::are_insisted_on() {
                     return (written, Ok(()));
                 }
             }

@@ -57,8 +57,11 @@ impl Target<'_> {
             let left = self.timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
             match call(left.map_or(SLICE, |left| left.min(SLICE))) {
                 Err(PutError::Timeout) if left.is_none_or(|left| left > SLICE) => {
-                    if signals::noted().is_some() && signalled.get_or_insert_with(Instant::now).elapsed() >= grace {
-                        return Ok(None);
+                    if signals::noted().is_some() {
+                        let waited = signalled.get_or_insert_with(Instant::now).elapsed();
+                        if waited >= grace || signals::are_insisted_on() {
+                            return Ok(None);
+                        }
                     }
                 }
                 result => return Ok(Some(result?)),
@@ -99,8 +102,16 @@ impl Target<'_> {
                     Ok(0) => over = true,
                     Ok(count) => {
                         length += count;
-                        if length < loan.len() && !input.wait(Some(PAUSE))? {
+                        if length == loan.len() {
                             break;
+                        }
+                        match input.wait(Some(PAUSE)) {
+                            Ok(true) => {}
+                            Ok(false) => break,
+                            Err(error) => {
+                                fault = Some(error);
+                                break;
+                            }
                         }
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {

@@ -7,10 +7,11 @@
 //! The timer closes the gap between a look at the note and the system call after it. SIGPIPE is ignored (as Rust does), so that a
 //! reader who goes away is an error of `write`, after which messages can still be given back.
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
 
 static NOTED: AtomicI32 = AtomicI32::new(0);
+static COUNT: AtomicU32 = AtomicU32::new(0);
 const NUDGE: libc::suseconds_t = 20_000;
 
 /// How long a call into the library waits before the note is looked at again.
@@ -18,6 +19,7 @@ pub const SLICE: Duration = Duration::from_millis(250);
 
 extern "C" fn note(signal: libc::c_int) {
     NOTED.store(signal, Ordering::Relaxed);
+    COUNT.fetch_add(1, Ordering::Relaxed);
     let every = libc::timeval { tv_sec: 0, tv_usec: NUDGE };
     let timer = libc::itimerval { it_interval: every, it_value: every };
     // SAFETY: a system call that reads `timer`, which lives until it returns. Nothing else in this program uses the timer.
@@ -43,6 +45,11 @@ pub fn install() {
             }
         }
     }
+}
+
+/// Did a second one come? Then its sender has no patience left.
+pub fn are_insisted_on() -> bool {
+    COUNT.load(Ordering::Relaxed) > 1
 }
 
 /// The signal that asked us to end, if one did.

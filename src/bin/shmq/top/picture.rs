@@ -12,8 +12,10 @@ use std::collections::VecDeque;
 const WIDTH: u16 = 150;
 const HEIGHT: u16 = 20;
 
+/// From one value to another, `bend` telling how late, with some unrest.
 fn wave(from: f64, to: f64, bend: f64) -> VecDeque<f64> {
-    (0..24).map(|i| from + (to - from) * (i as f64 / 23.0).powf(bend) * (1.0 - 0.25 * ((i * 7 % 5) as f64 / 4.0))).collect()
+    let at = |i: i32| from + (to - from) * (f64::from(i) / 23.0).powf(bend);
+    (0..24).map(|i| at(i) * (1.0 - 0.3 * f64::from(i * 7 % 5) / 4.0)).collect()
 }
 
 /// A system in the night: one consumer was stopped, another killed with a lease; the rest is well.
@@ -64,10 +66,7 @@ fn night() -> Screen {
             messages: 256,
             capacity: Some(256),
             capacity_words: "256".to_owned(),
-            depths: wave(3.0, 256.0, 5.0)
-                .into_iter()
-                .map(|depth| depth.min(256.0) * if depth > 150.0 { 4.0 } else { 1.0 })
-                .collect(),
+            depths: (0..24).map(|i: i32| f64::from(if i < 14 { i * 5 % 7 + 2 } else { 256.min((i - 13) * 51) })).collect(),
             puts: wave(90.0, 0.0, 0.4),
             gets: wave(90.0, 0.0, 0.2),
             who: vec!["1877 scheduler put".to_owned(), "1889 billing get STOPPED".to_owned()],

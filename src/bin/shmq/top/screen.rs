@@ -161,7 +161,8 @@ impl Screen {
         Table::new(shown.iter().map(|line| self.row(line, spark_widths(width))), widths)
             .header(Row::new(head).style(bold))
             .column_spacing(1)
-            .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED))
+            .row_highlight_style(Style::new().add_modifier(Modifier::BOLD))
+            .highlight_symbol("▶ ")
     }
 
     fn row(&self, line: &Line, [depth, rate]: [usize; 2]) -> Row<'static> {
