@@ -57,7 +57,6 @@ fn night() -> Screen {
                 "Process 1904 died (killed, or crashed) while it held 1 message on lease. Its message is not lost: it is delivered \
                  again, before newer ones.",
             )],
-            ..Line::default()
         },
         Line {
             name: "orders".to_owned(),
