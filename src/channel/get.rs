@@ -2,6 +2,7 @@
 
 use super::put::add;
 use super::wait::{Pause, Waiter};
+use super::watch::Verb;
 use super::{Channel, Failure, Mapped, Patience, SMALL_COPY_BYTES};
 use crate::error::GetError;
 use crate::geometry::Cell;
@@ -86,7 +87,11 @@ impl Channel {
             return Err(GetError::Poisoned);
         }
         if !OWNED {
-            return Ok(self.lock_get(me, patience)?);
+            return Ok(self.lock_get(me, patience).inspect_err(|failure| {
+                if matches!(failure, Failure::Timeout) {
+                    self.count_timeout(Verb::Get);
+                }
+            })?);
         }
         let side = &self.head().get;
         side.busy.store(1, Relaxed);
@@ -373,7 +378,8 @@ impl Channel {
         act: &mut dyn FnMut(Record) -> R,
     ) -> Result<R, GetError> {
         let deadline_ns = if let Patience::Until(deadline_ns) = patience { deadline_ns } else { 0 };
-        let mut waiter = Waiter::new(deadline_ns);
+        let mut waiter = Waiter::new(deadline_ns, Verb::Get);
+        self.note_role(me, Verb::Get);
         let mut look_after_the_dead = false;
         loop {
             // Nothing to take: do not lock. An open loan is looked at under the lock, since its owner may be dead.
@@ -385,6 +391,7 @@ impl Channel {
                 }
                 let found = self.next_record(me).map(|record| record.map(&mut *act));
                 self.exit_get::<OWNED>(me)?;
+                self.tell();
                 if let Some(result) = found? {
                     return Ok(result);
                 }
@@ -411,7 +418,10 @@ impl Channel {
                 Some(_) => false,
             };
             look_after_the_dead = match waiter.pause(self, self.not_empty(), &mut ready) {
-                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look() => return Err(GetError::Timeout),
+                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look() => {
+                    self.count_timeout(Verb::Get);
+                    return Err(GetError::Timeout);
+                }
                 Pause::TimedOut | Pause::SliceOver => true,
                 Pause::LookAgain => false,
             };
@@ -431,7 +441,10 @@ impl Channel {
                         self.notify_all_done();
                         continue;
                     }
-                    Some(record) => return Ok(Some(record)),
+                    Some(record) => {
+                        self.note_redelivery();
+                        return Ok(Some(record));
+                    }
                     None => {}
                 }
             }

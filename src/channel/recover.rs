@@ -62,6 +62,7 @@ impl Channel {
         let rare = &self.head().rare;
         rare.aborted.fetch_add(repaired.aborted, Relaxed);
         rare.recoveries.fetch_add(1, Relaxed);
+        self.note_repair(repaired);
     }
 
     /// Frees what the dead claimed or leased. Needs the get side.
@@ -159,6 +160,7 @@ impl Channel {
             let forget = if report.sides_repaired == 2 { 0 } else { pid };
             report.dead_participants += entry.pid.compare_exchange(pid, forget, AcqRel, Relaxed).is_ok() as u32;
         }
+        self.tell();
         report
     }
 
