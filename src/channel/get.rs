@@ -9,7 +9,7 @@ use crate::geometry::Cell;
 use crate::lock::Locked;
 use crate::os::now_ns;
 use crate::participant::Id;
-use crate::ring::{Front, Header, Record, Ring, State};
+use crate::ring::{Front, Header, Record, Repaired, Ring, State};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// A record that this process reads in place.
@@ -104,6 +104,11 @@ impl Channel {
 
     /// Locks the get side for one that is not its endpoint; repairs it if its holder or its endpoint died.
     pub(super) fn lock_get(&self, me: Id, patience: Patience) -> Result<(), Failure> {
+        self.lock_get_and_repair(me, patience).map(drop)
+    }
+
+    /// The same, which tells what it freed.
+    pub(super) fn lock_get_and_repair(&self, me: Id, patience: Patience) -> Result<Repaired, Failure> {
         let lock = self.locks.get(self.head());
         let locked = if lock.try_lock(me) {
             Locked::Clean
@@ -121,7 +126,7 @@ impl Channel {
             Some(owner) if self.is_alive(owner, me) => {
                 Err(Failure::Held { pid: crate::participant::pid_of(&self.segment, owner) })
             }
-            None if locked == Locked::Clean => Ok(()),
+            None if locked == Locked::Clean => Ok(Repaired::default()),
             _ => self.repair_get_side(me),
         };
         settled.inspect_err(|_| {
@@ -472,7 +477,7 @@ impl Channel {
     }
 
     /// Was this message delivered as often as the queue allows?
-    fn is_worn_out(&self, header: Header) -> bool {
+    pub(super) fn is_worn_out(&self, header: Header) -> bool {
         self.max_deliveries != 0 && header.deliveries() >= self.max_deliveries.min(u8::MAX as u32)
     }
 }
