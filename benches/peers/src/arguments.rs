@@ -11,6 +11,7 @@ shmq beside everything that one could pick instead
   --json         print the results as JSON instead of tables
   --out DIR      where results.json, results.csv and the charts go (charts/ beside the bench)
   --no-python    leave the Python rivals out
+  --self-test    only see whether lost and torn messages are noticed
 
 kinds: throughput, latency, waiting, creation, idle, growth";
 
@@ -28,6 +29,7 @@ pub struct Arguments {
     pub quick: bool,
     pub json: bool,
     pub python: bool,
+    pub self_test: bool,
     pub only: Vec<String>,
     pub out: PathBuf,
     repetitions: usize,
@@ -37,7 +39,8 @@ impl Arguments {
     /// `None`: the help was asked for and printed.
     pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
         let out = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/charts"));
-        let mut arguments = Arguments { quick: false, json: false, python: true, only: Vec::new(), out, repetitions: 5 };
+        let mut arguments =
+            Arguments { quick: false, json: false, python: true, self_test: false, only: Vec::new(), out, repetitions: 5 };
         let mut words = words;
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or(format!("{word} needs a value"));
@@ -45,6 +48,7 @@ impl Arguments {
                 "--quick" => arguments.quick = true,
                 "--json" => arguments.json = true,
                 "--no-python" => arguments.python = false,
+                "--self-test" => arguments.self_test = true,
                 "--only" => arguments.only.push(value()?.to_lowercase()),
                 "--out" => arguments.out = value()?.into(),
                 "--reps" => {

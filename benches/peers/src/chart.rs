@@ -236,7 +236,7 @@ fn growth(path: &Path, run: &Run, group: &Group, column: Column<'_>) -> Drawn {
         let whose = if family == Family::Shmq { format!("shmq {name}") } else { format!("{name}, threads") };
         area.draw(&Text::new(whose, (x + 16, y - 2), font(12, HPos::Left)))?;
     }
-    foot(&area, run, column, height - 24)
+    foot(&area, run, column, height - 34)
 }
 
 /// A file name made of a group's kind and title.

@@ -47,6 +47,9 @@ fn main() -> ExitCode {
     };
     clock::calibrate();
     rivals::iceoryx::prepare();
+    if arguments.self_test {
+        return self_test(&arguments);
+    }
     let plan::Plan { cases, mut groups, notes } = plan::plan(&arguments);
     if groups.is_empty() {
         eprintln!("no group is called like that; they are: {}", plan::KINDS.join(", "));
@@ -89,4 +92,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The bench must find out who loses or tears messages.
+fn self_test(arguments: &Arguments) -> ExitCode {
+    let mut cases = vec![ping_pong::bare_cache_line().1];
+    let first = cases.len();
+    cases.extend(rivals::faulty::cases());
+    let mut lab = Lab::open(cases, arguments.effort());
+    let passed = rivals::faulty::self_test(&mut lab, first);
+    lab.close();
+    println!("{}", if passed { "passed" } else { "FAILED" });
+    ExitCode::from(u8::from(!passed))
 }

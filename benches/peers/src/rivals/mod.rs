@@ -2,6 +2,7 @@
 
 pub mod boost;
 pub mod bytes;
+pub mod faulty;
 pub mod iceoryx;
 pub mod ipc;
 pub mod mq;
