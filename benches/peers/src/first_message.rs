@@ -7,6 +7,7 @@ use crate::{
     forked::{Case, Host, Seat},
     rally::Turns,
 };
+use shmq::Queue;
 use std::{marker::PhantomData, sync::atomic::Ordering::Relaxed};
 
 /// Room for this many messages, in every channel.
@@ -34,6 +35,21 @@ impl<T: Transport> First for ByName<T> {
     }
 }
 
+/// A `Queue` put into and got from through the handle that created it.
+pub struct OneHandle;
+
+impl First for OneHandle {
+    type Made = Queue<[u64; 8]>;
+
+    fn make(name: &str) -> Queue<[u64; 8]> {
+        let queue = Queue::<[u64; 8]>::create(name, CAPACITY).expect("create a queue");
+        queue.put(&[7; 8]).expect("put");
+        assert_eq!(queue.get().expect("get"), [7; 8]);
+        queue
+    }
+}
+
+/// All that must be dropped afterwards, and a name to take away.
 pub struct Named<T: Transport> {
     _sender: T::Sender,
     _receiver: T::Receiver,

@@ -4,7 +4,7 @@ use crate::{
     arguments::Arguments,
     crowd,
     figures::{Family, Group, Row, Unit},
-    first_message::{ByName, first_message},
+    first_message::{ByName, OneHandle, first_message},
     flows::{self, flow},
     forked::Case,
     idle,
@@ -209,7 +209,9 @@ impl Planner {
         let times = self.times;
         let mut rows = vec![
             self.first("Queue", Shmq, first_message::<ByName<ByQueue<LINE, ADAPTIVE>>>(times)),
-            self.first("iceoryx2", Peer, first_message::<FirstSample>(times)),
+            self.first("Queue, one handle", Shmq, first_message::<OneHandle>(times)),
+            self.first("iceoryx2", Peer, first_message::<FirstSample<true>>(times)),
+            self.first("iceoryx2, one node", Peer, first_message::<FirstSample<false>>(times)),
             self.first("shared_memory + raw_sync ring", Peer, first_message::<ByName<PlainRing<LINE>>>(times)),
         ];
         if boost::BUILT {

@@ -130,6 +130,7 @@ pub fn verdicts(run: &Run) -> Vec<Verdict> {
             .judge("CPU of a blocked receiver: Queue, default", "a whole core", 0.001, false, |column| column.spread(row, share));
     }
     judge.time("creation to first message", "median", "Queue", "iceoryx2", 0.1, nanos);
+    judge.time("creation to first message", "median", "Queue, one handle", "iceoryx2, one node", 0.1, nanos);
     judge.growth(GROWTH_CAPACITY, &CAPACITIES);
     judge.growth(GROWTH_CAPACITY_ALONE, &CAPACITIES);
     judge.growth(GROWTH_ATTACHED, &ATTACHED);

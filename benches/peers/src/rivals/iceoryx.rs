@@ -183,22 +183,31 @@ impl<const W: usize, const BLOCKING: bool> Transport for Iceoryx<W, BLOCKING> {
     }
 }
 
-/// From nothing to the first sample, in one process.
-pub struct FirstSample;
+/// From nothing to the first sample, in one process: with one node, or with a second one that opens the service by its name.
+pub struct FirstSample<const BY_NAME: bool>;
 
-impl First for FirstSample {
-    type Made = (Node<ipc::Service>, Publisher<ipc::Service, Payload<8>, ()>, Subscriber<ipc::Service, Payload<8>, ()>);
+/// What must be dropped afterwards.
+pub struct FirstPorts {
+    _publisher: Publisher<ipc::Service, Payload<8>, ()>,
+    _subscriber: Subscriber<ipc::Service, Payload<8>, ()>,
+    _nodes: (Node<ipc::Service>, Option<Node<ipc::Service>>),
+}
 
-    fn make(name: &str) -> Self::Made {
-        let node = node();
-        let service = service::<8>(&node, name, 64);
-        let publisher = service.publisher_builder().create().expect("a publisher");
-        let subscriber = service.subscriber_builder().create().expect("a subscriber");
+impl<const BY_NAME: bool> First for FirstSample<BY_NAME> {
+    type Made = FirstPorts;
+
+    fn make(name: &str) -> FirstPorts {
+        let first = node();
+        let made = service::<8>(&first, name, 64);
+        let second = BY_NAME.then(node);
+        let opened = second.as_ref().map(|node| service::<8>(node, name, 64));
+        let publisher = made.publisher_builder().create().expect("a publisher");
+        let subscriber = opened.as_ref().unwrap_or(&made).subscriber_builder().create().expect("a subscriber");
         let sample = publisher.loan_uninit().expect("loan a sample").write_payload([7; 8]);
         assert_eq!(sample.send().expect("send a sample"), 1);
         let sample = subscriber.receive().expect("receive").expect("a sample");
         assert_eq!(sum(&*sample), 56);
         drop(sample);
-        (node, publisher, subscriber)
+        FirstPorts { _publisher: publisher, _subscriber: subscriber, _nodes: (first, second) }
     }
 }
