@@ -26,21 +26,22 @@ mod put;
 mod recover;
 mod typed;
 mod wait;
+mod watch;
 
 pub(crate) use done::JOIN_FOREVER;
-pub use done::Stats;
 pub(crate) use endpoint::Side;
 pub use endpoint::Tenure;
 pub(crate) use get::LeasedRecord;
 pub(crate) use put::ClaimedRecord;
 pub use recover::RecoveryReport;
 pub use wait::Patience;
-pub(crate) use wait::{Pause, SLICE_NS, Waiter};
+pub(crate) use wait::{Pause, Pauses, SLICE_NS};
+pub use watch::Stats;
 
 use crate::attachment::Attachment;
 use crate::error::{GetError, PutError};
 use crate::geometry::{Cell, Geometry};
-use crate::layout::{GetSide, Head, PutSide};
+use crate::layout::{GetSide, Head, PutSide, Rare};
 use crate::lock::Condvar;
 use crate::participant::{self, Id};
 use crate::ring::{Memory, Owner, Ring};
@@ -65,6 +66,12 @@ pub(crate) struct Mapped {
 }
 
 impl Mapped {
+    /// The words and cells of a mapping that somebody else keeps (Invariant 2).
+    pub(crate) fn new(head: NonNull<Head>, cells: NonNull<u8>, geometry: &Geometry) -> Mapped {
+        let (cell_bytes, payload_offset) = (geometry.cell_bytes as usize, geometry.payload_offset as usize);
+        Mapped { head, cells, cell_bytes, payload_offset }
+    }
+
     #[inline(always)]
     fn head(&self) -> &Head {
         // SAFETY: Invariant 2; the words are atomics, or written before publication only.
@@ -73,7 +80,7 @@ impl Mapped {
 
     /// Where the payload of the record at `cell` starts.
     #[inline(always)]
-    fn payload(&self, cell: Cell) -> *mut u8 {
+    pub(crate) fn payload(&self, cell: Cell) -> *mut u8 {
         // SAFETY: Invariant 2: the payload starts inside the record's first cell, or right behind it where it is empty.
         unsafe { self.record(cell).add(self.payload_offset) }
     }
@@ -150,6 +157,8 @@ pub struct Channel {
     looked_ns: AtomicU64,
     /// Messages taken when a getter of this process last found nothing.
     caught_up_at: AtomicU64,
+    #[cfg(feature = "tracing")]
+    untold: watch::Untold,
     attachment: Attachment,
 }
 
@@ -240,8 +249,19 @@ impl Channel {
     fn wake_all(&self) {
         self.barrier.light();
         for condvar in [self.not_empty(), self.not_full(), self.all_done()] {
-            condvar.wake(u32::MAX);
+            self.wake(condvar, u32::MAX);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake(&self, condvar: Condvar<'_>, count: u32) {
+        self.rare().wakes.fetch_add(1, Relaxed);
+        condvar.wake(count);
+    }
+
+    fn rare(&self) -> &Rare {
+        &self.head().rare
     }
 
     /// Wakes `count` getters after a commit. The barrier orders the commit before the look at the count (lock, Invariant 3).
@@ -249,7 +269,7 @@ impl Channel {
     fn notify_not_empty(&self, count: u32) {
         self.barrier.light();
         if self.not_empty().has_waiters() {
-            self.not_empty().wake(count);
+            self.wake(self.not_empty(), count);
         }
     }
 
@@ -258,7 +278,7 @@ impl Channel {
     fn notify_not_full(&self, records: u32) {
         self.barrier.light();
         if self.not_full().has_waiters() {
-            self.not_full().wake(if self.geometry().sized { records } else { u32::MAX });
+            self.wake(self.not_full(), if self.geometry().sized { records } else { u32::MAX });
         }
     }
 
@@ -266,7 +286,7 @@ impl Channel {
     fn notify_all_done(&self) {
         self.barrier.light();
         if self.all_done().has_waiters() {
-            self.all_done().wake(u32::MAX);
+            self.wake(self.all_done(), u32::MAX);
         }
     }
 

@@ -225,6 +225,17 @@ pub struct Rare {
     pub aborted: AtomicU64,
     /// Sides and records repaired after a death.
     pub recoveries: AtomicU64,
+    /// Puts that slept at least once, counted when they end, and for how long altogether.
+    pub blocked_puts: AtomicU64,
+    pub blocked_put_ns: AtomicU64,
+    pub blocked_gets: AtomicU64,
+    pub blocked_get_ns: AtomicU64,
+    pub put_timeouts: AtomicU64,
+    pub get_timeouts: AtomicU64,
+    /// Times that somebody was woken, or looked for in vain: one system call each.
+    pub wakes: AtomicU64,
+    /// Most messages that a blocked put, or a caller of `stats`, found waiting.
+    pub high_water: AtomicU64,
     /// 1: a process was taken for dead while it was at work.
     pub poisoned: AtomicU32,
 }
@@ -254,7 +265,24 @@ pub struct Entry {
     pub pid: AtomicU32,
     /// Seconds since 1970, for people.
     pub attached_unix_s: AtomicU64,
-    pub reserved: [u64; 6],
+    /// Bits of [`role`], set in slow paths: for people.
+    pub roles: AtomicU32,
+    /// Threads that sleep in a put, in a get, in a join, now.
+    pub put_sleepers: AtomicU32,
+    pub get_sleepers: AtomicU32,
+    pub join_sleepers: AtomicU32,
+    /// Monotonic nanoseconds of when the first of them fell asleep. Meaningless while there is none.
+    pub put_asleep_ns: AtomicU64,
+    pub get_asleep_ns: AtomicU64,
+    /// Monotonic nanoseconds of when its last `Producer` and `Consumer` were made.
+    pub producer_ns: AtomicU64,
+    pub consumer_ns: AtomicU64,
+}
+
+/// What a participant was seen to do.
+pub mod role {
+    pub const PUT: u32 = 1;
+    pub const GET: u32 = 2;
 }
 
 /// An object's data begin here in its cell, or at the next multiple of their alignment.

@@ -21,6 +21,8 @@ mod error;
 #[cfg(not(loom))]
 mod guard;
 #[cfg(not(loom))]
+pub mod inspect;
+#[cfg(not(loom))]
 mod lock;
 #[cfg(not(loom))]
 mod message;

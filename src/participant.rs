@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Invariants:
-//! 1. Only the holder of an entry's pulse writes the entry.
+//! 1. Only the holder of an entry's pulse writes the entry, except that others set the pid of a dead one to 0.
 //! 2. Whoever is named by an id anywhere in a segment registered it first, so its entry showed the generation before the id could
 //!    be seen: an id whose entry shows another generation belongs to somebody who is gone.
 //! 3. A generation is never 0, so an id is never 0 and no lock word of a holder equals "unlocked".
@@ -70,6 +70,9 @@ pub(crate) fn register(segment: &Segment, entry: u32) -> Id {
     let generation = slot.generation.load(Ordering::Relaxed) % GENERATION_MAX + 1;
     slot.pid.store(std::process::id(), Ordering::Relaxed);
     slot.attached_unix_s.store(os::unix_seconds(), Ordering::Relaxed);
+    for word in [&slot.roles, &slot.put_sleepers, &slot.get_sleepers, &slot.join_sleepers] {
+        word.store(0, Ordering::Relaxed);
+    }
     slot.generation.store(generation, Ordering::Release);
     // Invariant 2 for every way in which any thread of this process may publish the id later, a relaxed store included.
     fence(Ordering::SeqCst);

@@ -281,7 +281,6 @@ fn slice_bytes<X>(channel: &Channel, n: usize) -> Result<usize, PutError> {
 
 impl<T: ?Sized + Message> Queue<T> {
     /// What the handle stands for, for other faces of the same ring.
-    #[cfg(feature = "object")]
     pub(crate) fn channel(&self) -> &Arc<Channel> {
         &self.channel
     }

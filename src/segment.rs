@@ -25,6 +25,7 @@
 mod create;
 mod descriptors;
 mod leave;
+mod look;
 mod mapping;
 mod names;
 mod open;
@@ -39,10 +40,11 @@ use crate::error::{CreateError, OpenError};
 use crate::geometry::Geometry;
 use crate::layout::{self, ENTRIES_OFFSET, Entry, Head};
 use descriptors::Descriptor;
+pub(crate) use look::{Removal, View, names_in_use, remove_stale};
 use mapping::Mapping;
 use names::Place;
 use patience::Patience;
-use stamp::Imprint;
+pub(crate) use stamp::Imprint;
 use std::io;
 use std::ptr::NonNull;
 

@@ -11,6 +11,7 @@ use crate::{
 };
 use shmq::{Consumer, Message, Producer, Queue, zerocopy::FromZeros};
 use std::{
+    cell::Cell,
     marker::PhantomData,
     ops::Range,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -52,12 +53,18 @@ pub fn endpoints_batch<const W: usize>() -> Contestant {
     ("endpoints_batch_32", flow::<EndpointsBatch<W>>())
 }
 
-fn flow<T: Transport>() -> Box<dyn Case> {
-    Box::new(Flow(PhantomData::<fn() -> T>))
+/// The flow of a transport, through a channel of about 4 MiB: at least 16 messages and at most 1024.
+pub fn flow<T: Transport>() -> Box<dyn Case> {
+    flow_through::<T>(((4 << 20) / (T::WORDS * 8)).clamp(16, 1024))
+}
+
+/// The flow of a transport, through a channel for that many messages.
+pub fn flow_through<T: Transport>(capacity: usize) -> Box<dyn Case> {
+    Box::new(Flow { capacity, moves: PhantomData::<fn() -> T> })
 }
 
 /// One way to move messages of `WORDS` words.
-trait Transport: 'static {
+pub trait Transport: 'static {
     const WORDS: usize;
     type Host: Host + 'static;
     type Sender;
@@ -71,12 +78,14 @@ trait Transport: 'static {
     fn receive(receiver: &Self::Receiver, count: u64) -> u64;
 }
 
-struct Flow<T>(PhantomData<fn() -> T>);
+struct Flow<T> {
+    capacity: usize,
+    moves: PhantomData<fn() -> T>,
+}
 
 impl<T: Transport> Case for Flow<T> {
-    /// About 4 MiB of messages, at least 16 of them and at most 1024.
     fn create(&self, name: &str) -> Box<dyn Host> {
-        Box::new(T::create(name, ((4 << 20) / (T::WORDS * 8)).clamp(16, 1024)))
+        Box::new(T::create(name, self.capacity))
     }
 
     fn play(&self, seat: &Seat<'_>, name: &str) {
@@ -92,6 +101,7 @@ impl<T: Transport> Case for Flow<T> {
             seat.serve(|share, moved| {
                 let mut sum = 0_u64;
                 in_stretches::<T>(share, moved, |part| sum = sum.wrapping_add(T::receive(&receiver, part.end - part.start)));
+                seat.note_torn(TORN.take());
                 sum
             });
         }
@@ -110,8 +120,22 @@ fn in_stretches<T: Transport>(share: u64, moved: &AtomicU64, mut part: impl FnMu
     }
 }
 
-fn sum(words: &[u64]) -> u64 {
+thread_local! {
+    /// Torn messages that this worker received.
+    static TORN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The sum of a message's words; notes whether its ends belong together.
+pub fn sum(words: &[u64]) -> u64 {
+    if words.first() != words.last() {
+        note_torn();
+    }
     words.iter().copied().fold(0, u64::wrapping_add)
+}
+
+#[cold]
+fn note_torn() {
+    TORN.set(TORN.get() + 1);
 }
 
 impl Host for Baseline {

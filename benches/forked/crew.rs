@@ -24,6 +24,15 @@ struct Party {
     consumers: u32,
 }
 
+/// Why a party did not do what was asked of it. The crew is of no more use.
+#[derive(Debug)]
+pub struct Fault {
+    pub why: String,
+    /// Messages that the producers had sent and the consumers had received by then, as far as they noted it.
+    pub sent: u64,
+    pub received: u64,
+}
+
 /// The forked workers, seen by the parent.
 pub struct Crew {
     control: &'static Control,
@@ -51,8 +60,13 @@ impl Crew {
         &self.cores
     }
 
-    /// Seats `producers` and `consumers` at a case and waits until all are attached.
+    /// Seats `producers` and `consumers` at a case and waits until all are attached. A party that cannot ends the bench.
     pub fn seat(&mut self, case: usize, producers: u32, consumers: u32, placement: Placement) {
+        self.try_seat(case, producers, consumers, placement).unwrap_or_else(|fault| self.fail(&fault.why));
+    }
+
+    /// As [`seat`](Crew::seat), for a bench that goes on with another crew.
+    pub fn try_seat(&mut self, case: usize, producers: u32, consumers: u32, placement: Placement) -> Result<(), Fault> {
         let name = name_of(std::process::id(), case);
         let host = self.cases[case].create(&name);
         let party = producers + consumers;
@@ -66,35 +80,62 @@ impl Crew {
             desk.producers.store(producers, Relaxed);
             desk.party.store(party, Relaxed);
         }
-        self.order(Order::Join);
+        self.order(Order::Join)?;
         self.party.as_ref().expect("seated above").host.unlink();
+        Ok(())
     }
 
     /// Moves at least `messages` through the seated party; returns how many and the time from the first start to the last end.
-    /// Checks that all arrived, by number and by sum.
+    /// Checks that all arrived, by number and by sum; if not, it ends the bench.
     pub fn run(&mut self, messages: u64) -> (u64, Duration) {
+        self.try_run(messages).unwrap_or_else(|fault| self.fail(&fault.why))
+    }
+
+    /// As [`run`](Crew::run), for a bench that goes on with another crew.
+    pub fn try_run(&mut self, messages: u64) -> Result<(u64, Duration), Fault> {
         let Party { producers, consumers, .. } = *self.party.as_ref().expect("a party is seated");
         let total = messages.max(1).next_multiple_of(u64::from(producers * consumers.max(1)));
         let (sent, received) = self.control.desks[..(producers + consumers) as usize].split_at(producers as usize);
         sent.iter().for_each(|desk| desk.share.store(total / u64::from(producers), Relaxed));
         received.iter().for_each(|desk| desk.share.store(total / u64::from(consumers), Relaxed));
         self.control.at_start.store(0, Relaxed);
-        self.order(Order::Run);
+        self.order(Order::Run)?;
         let sum = |desks: &[Desk], of: fn(&Desk) -> u64| desks.iter().map(of).fold(0, u64::wrapping_add);
         let moved = |desk: &Desk| desk.moved.load(Relaxed);
         let checksum = |desk: &Desk| desk.checksum.load(Relaxed);
-        if [sum(sent, moved), sum(received, moved)] != [total; 2] || sum(sent, checksum) != sum(received, checksum) {
-            self.fail(&format!("messages of {total} lost, duplicated or damaged"));
+        let torn = sum(received, |desk| desk.torn.load(Relaxed));
+        let complete = [sum(sent, moved), sum(received, moved)] == [total; 2] && sum(sent, checksum) == sum(received, checksum);
+        if !complete || torn > 0 {
+            return Err(self.fault(format!("messages of {total} lost, duplicated or damaged, {torn} of them torn")));
         }
         let start = sent.iter().chain(received).map(|desk| desk.start_nanos.load(Relaxed)).min();
         let end = sent.iter().chain(received).map(|desk| desk.end_nanos.load(Relaxed)).max();
-        (total, Duration::from_nanos(end.zip(start).map_or(0, |(end, start)| end - start)))
+        Ok((total, Duration::from_nanos(end.zip(start).map_or(0, |(end, start)| end - start))))
+    }
+
+    /// Nanoseconds on processors that each member spent in the last run, producers first.
+    pub fn cpu_nanos(&self) -> Vec<u64> {
+        let members = self.party.as_ref().map_or(0, |party| party.producers + party.consumers) as usize;
+        self.control.desks[..members].iter().map(|desk| desk.cpu_nanos.load(Relaxed)).collect()
     }
 
     /// Sends the party away and drops what the parent held for it.
     pub fn clear(&mut self) {
-        self.order(Order::Leave);
+        self.try_clear().unwrap_or_else(|fault| self.fail(&fault.why));
+    }
+
+    /// As [`clear`](Crew::clear), for a bench that goes on with another crew.
+    pub fn try_clear(&mut self) -> Result<(), Fault> {
+        self.order(Order::Leave)?;
         self.party = None;
+        Ok(())
+    }
+
+    /// Kills the workers, whatever they do; returns the cases, for another crew.
+    pub fn abandon(mut self) -> Vec<Box<dyn Case>> {
+        self.end_workers();
+        self.party = None;
+        std::mem::take(&mut self.cases)
     }
 
     /// Ends the workers and checks how they ended.
@@ -108,7 +149,7 @@ impl Crew {
     }
 
     /// Gives the party an order and waits for its answer.
-    fn order(&mut self, order: Order) {
+    fn order(&mut self, order: Order) -> Result<(), Fault> {
         let party = self.party.as_ref().map_or(0, |party| party.producers + party.consumers);
         self.control.answers.store(0, Relaxed);
         self.control.desks[..party as usize].iter().for_each(|desk| give(desk, order));
@@ -116,19 +157,26 @@ impl Crew {
         loop {
             let answers = self.control.answers.load(Acquire);
             if answers == party {
-                return;
+                return Ok(());
             }
             kernel::futex_wait(&self.control.answers, answers, Some(LOOK));
             for at in 0..self.workers.len() {
                 if let Some(status) = kernel::ended(self.workers[at].pid, false) {
                     self.workers[at].running = false;
-                    self.fail(&format!("worker {at} ended with status {status}"));
+                    return Err(self.fault(format!("worker {at} ended with status {status}")));
                 }
             }
             if Instant::now() > deadline {
-                self.fail(&format!("no answer within {HANG:?}"));
+                return Err(self.fault(format!("no answer within {HANG:?}")));
             }
         }
+    }
+
+    fn fault(&self, why: String) -> Fault {
+        let moved = |desks: &[Desk]| desks.iter().map(|desk| desk.moved.load(Relaxed)).sum();
+        let (producers, party) = self.party.as_ref().map_or((0, 0), |party| (party.producers, party.producers + party.consumers));
+        let (sent, received) = self.control.desks[..party as usize].split_at(producers as usize);
+        Fault { why, sent: moved(sent), received: moved(received) }
     }
 
     /// Prints where everybody is, ends the workers and the bench.

@@ -23,6 +23,25 @@ pub fn now_nanos() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+/// Nanoseconds that this process has spent on processors, in user mode and in the kernel.
+pub fn cpu_nanos() -> u64 {
+    cpu_nanos_of(libc::RUSAGE_SELF)
+}
+
+/// As [`cpu_nanos`], of the calling thread alone.
+pub fn thread_cpu_nanos() -> u64 {
+    cpu_nanos_of(libc::RUSAGE_THREAD)
+}
+
+fn cpu_nanos_of(whom: libc::c_int) -> u64 {
+    // SAFETY: a rusage is plain numbers, for which zero is valid.
+    let mut usage: libc::rusage = unsafe { mem::zeroed() };
+    // SAFETY: the pointer is to a local, which the call fills.
+    unsafe { libc::getrusage(whom, &mut usage) };
+    let nanos = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
+    nanos(usage.ru_utime) + nanos(usage.ru_stime)
+}
+
 /// Zeroed memory that forked children share; never unmapped.
 pub fn share<T>() -> &'static T {
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);

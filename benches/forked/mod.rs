@@ -14,7 +14,7 @@
 //! 2. A worker publishes its results by raising `answers` (Release); the parent reads them after it has counted the whole party
 //!    (Acquire). Hence all other accesses are Relaxed.
 //! 3. `Control` holds atomics only and is never unmapped: zero is valid, and references to it live as long as the process.
-#![allow(dead_code)] // each bench is a crate of its own and uses its part of this
+#![allow(dead_code, unused_imports)] // each bench is a crate of its own and uses its part of this
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("the benches need Linux: they fork, pin, and wait on futexes");
@@ -22,7 +22,7 @@ compile_error!("the benches need Linux: they fork, pin, and wait on futexes");
 mod crew;
 pub mod kernel;
 
-pub use crew::Crew;
+pub use crew::{Crew, Fault};
 
 use crossbeam_utils::CachePadded;
 use std::{
@@ -100,6 +100,8 @@ struct Desk {
     start_nanos: AtomicU64,
     end_nanos: AtomicU64,
     checksum: AtomicU64,
+    cpu_nanos: AtomicU64, // on processors, from the start to the end
+    torn: AtomicU64,      // messages of which not all words were of one
 }
 
 #[repr(C)]
@@ -132,12 +134,19 @@ impl Seat<'_> {
             let desk = self.desk;
             desk.moved.store(0, Relaxed);
             self.meet_at_start();
+            let cpu_nanos = kernel::cpu_nanos();
             desk.start_nanos.store(kernel::now_nanos(), Relaxed);
             let checksum = part(desk.share.load(Relaxed), &desk.moved);
             desk.end_nanos.store(kernel::now_nanos(), Relaxed);
             desk.checksum.store(checksum, Relaxed);
+            desk.cpu_nanos.store(kernel::cpu_nanos() - cpu_nanos, Relaxed);
             self.answer(Phase::Ready);
         }
+    }
+
+    /// Notes how many messages of this sample arrived torn.
+    pub fn note_torn(&self, messages: u64) {
+        self.desk.torn.store(messages, Relaxed);
     }
 
     /// Starts all members together: a wake-up takes longer than many a sample.

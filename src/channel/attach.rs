@@ -30,12 +30,7 @@ impl From<AttachError> for Failure {
 
 fn ring_of(segment: &Segment) -> Ring<Mapped> {
     let geometry = segment.geometry();
-    let memory = Mapped {
-        head: NonNull::from(segment.head()),
-        cells: segment.cells(),
-        cell_bytes: geometry.cell_bytes as usize,
-        payload_offset: geometry.payload_offset as usize,
-    };
+    let memory = Mapped::new(NonNull::from(segment.head()), segment.cells(), &geometry);
     Ring { memory, geometry }
 }
 
@@ -90,6 +85,8 @@ impl Channel {
             max_deliveries: attachment.segment.max_deliveries(),
             looked_ns: AtomicU64::new(0),
             caught_up_at: AtomicU64::new(0),
+            #[cfg(feature = "tracing")]
+            untold: Default::default(),
             attachment,
         });
         if left_behind {

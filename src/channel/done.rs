@@ -1,6 +1,7 @@
 //! What comes after the messages: closing, finishing, joining, counting.
 
 use super::wait::{Pause, Waiter};
+use super::watch::Verb;
 use super::{Channel, Failure, Patience};
 use crate::error::JoinError;
 use crate::os::{FOREVER_NS, now_ns};
@@ -14,41 +15,6 @@ const JOIN_LOCK_NS: u64 = 100_000_000;
 
 /// Far longer than any processor keeps a store to itself.
 const UNORDERED_SETTLE: Duration = Duration::from_millis(1);
-
-/// Counters of a queue since its creation, as [`Queue::stats`](crate::Queue::stats) found them.
-///
-/// Each is written by one side at a time without a lock of its own: a process killed in the middle of an operation may leave
-/// one uncounted. Bytes are those of payloads.
-///
-/// ```
-/// let queue = shmq::Queue::<u64>::new(4)?;
-/// queue.put(&1)?;
-/// queue.lease()?.give_back();
-/// queue.get()?;
-/// let stats = queue.stats();
-/// assert_eq!((stats.puts, stats.gets, stats.redelivered), (1, 2, 1));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Messages put: copies committed and loans begun.
-    pub puts: u64,
-    /// Messages taken: copies and leases begun, redeliveries included.
-    pub gets: u64,
-    /// Payload bytes of `puts`; a loan counts as long as it was lent.
-    pub bytes_put: u64,
-    /// Payload bytes of `gets`.
-    pub bytes_got: u64,
-    /// Deliveries, by copy or by lease, of messages that came back: part of `gets`.
-    pub redelivered: u64,
-    /// Loans dropped without commit, or whose holder died.
-    pub aborted: u64,
-    /// Messages given up after `max_deliveries`.
-    pub given_up: u64,
-    /// Repairs after a death.
-    pub recoveries: u64,
-}
 
 impl Channel {
     /// No more puts, for everybody. Puts that are inside the put side now may still commit; getters wait for them before they
@@ -96,7 +62,7 @@ impl Channel {
 
     /// Waits until every message put so far is finished: leases released, copies followed by `task_done`.
     pub(crate) fn join(&self, deadline_ns: u64) -> Result<(), JoinError> {
-        let mut waiter = Waiter::new(deadline_ns);
+        let mut waiter = Waiter::new(deadline_ns, Verb::Join);
         loop {
             if self.is_poisoned() {
                 return Err(JoinError::Poisoned);
@@ -160,24 +126,6 @@ impl Channel {
     pub(crate) fn is_full(&self) -> bool {
         let smallest = if self.geometry().sized { self.geometry().message_bytes as u32 } else { 0 };
         !self.ring.has_room(smallest, true).unwrap_or(false)
-    }
-
-    /// All counters.
-    pub(crate) fn stats(&self) -> Stats {
-        let head = self.head();
-        let puts = self.ring.published();
-        let gets = head.get.copies.load(Relaxed).wrapping_add(head.get.leases.load(Relaxed));
-        let sized = self.geometry().sized.then_some(self.geometry().message_bytes);
-        Stats {
-            puts,
-            gets,
-            bytes_put: sized.map_or_else(|| head.put.bytes_put.load(Relaxed), |bytes| puts.saturating_mul(bytes)),
-            bytes_got: sized.map_or_else(|| head.get.bytes_got.load(Relaxed), |bytes| gets.saturating_mul(bytes)),
-            redelivered: head.get.redelivered.load(Relaxed),
-            aborted: head.rare.aborted.load(Relaxed),
-            given_up: head.get.given_up.load(Relaxed),
-            recoveries: head.rare.recoveries.load(Relaxed),
-        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! ```
 
 use super::lane::Lane;
+use super::watch::Verb;
 use super::{Channel, Failure, Patience};
 use crate::os::now_ns;
 use crate::participant::Id;
@@ -39,11 +40,13 @@ impl Channel {
         match side {
             Side::Put => {
                 self.lock_put(me, patience).map_err(busy)?;
+                self.note_tenure(me, Verb::Put);
                 self.head().put.owner.store(me.bits(), Release);
                 self.unlock_put(me)?;
             }
             Side::Get => {
                 self.lock_get(me, patience).map_err(busy)?;
+                self.note_tenure(me, Verb::Get);
                 self.head().get.owner.store(me.bits(), Release);
                 self.exit_get::<false>(me)?;
             }

@@ -2,13 +2,14 @@
 
 use super::put::add;
 use super::wait::{Pause, Waiter};
+use super::watch::Verb;
 use super::{Channel, Failure, Mapped, Patience, SMALL_COPY_BYTES};
 use crate::error::GetError;
 use crate::geometry::Cell;
 use crate::lock::Locked;
 use crate::os::now_ns;
 use crate::participant::Id;
-use crate::ring::{Front, Header, Record, Ring, State};
+use crate::ring::{Front, Header, Record, Repaired, Ring, State};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// A record that this process reads in place.
@@ -86,7 +87,11 @@ impl Channel {
             return Err(GetError::Poisoned);
         }
         if !OWNED {
-            return Ok(self.lock_get(me, patience)?);
+            return Ok(self.lock_get(me, patience).inspect_err(|failure| {
+                if matches!(failure, Failure::Timeout) {
+                    self.count_timeout(Verb::Get);
+                }
+            })?);
         }
         let side = &self.head().get;
         side.busy.store(1, Relaxed);
@@ -99,6 +104,11 @@ impl Channel {
 
     /// Locks the get side for one that is not its endpoint; repairs it if its holder or its endpoint died.
     pub(super) fn lock_get(&self, me: Id, patience: Patience) -> Result<(), Failure> {
+        self.lock_get_and_repair(me, patience).map(drop)
+    }
+
+    /// The same, which tells what it freed.
+    pub(super) fn lock_get_and_repair(&self, me: Id, patience: Patience) -> Result<Repaired, Failure> {
         let lock = self.locks.get(self.head());
         let locked = if lock.try_lock(me) {
             Locked::Clean
@@ -116,7 +126,7 @@ impl Channel {
             Some(owner) if self.is_alive(owner, me) => {
                 Err(Failure::Held { pid: crate::participant::pid_of(&self.segment, owner) })
             }
-            None if locked == Locked::Clean => Ok(()),
+            None if locked == Locked::Clean => Ok(Repaired::default()),
             _ => self.repair_get_side(me),
         };
         settled.inspect_err(|_| {
@@ -373,7 +383,8 @@ impl Channel {
         act: &mut dyn FnMut(Record) -> R,
     ) -> Result<R, GetError> {
         let deadline_ns = if let Patience::Until(deadline_ns) = patience { deadline_ns } else { 0 };
-        let mut waiter = Waiter::new(deadline_ns);
+        let mut waiter = Waiter::new(deadline_ns, Verb::Get);
+        self.note_role(me, Verb::Get);
         let mut look_after_the_dead = false;
         loop {
             // Nothing to take: do not lock. An open loan is looked at under the lock, since its owner may be dead.
@@ -385,6 +396,7 @@ impl Channel {
                 }
                 let found = self.next_record(me).map(|record| record.map(&mut *act));
                 self.exit_get::<OWNED>(me)?;
+                self.tell();
                 if let Some(result) = found? {
                     return Ok(result);
                 }
@@ -411,7 +423,10 @@ impl Channel {
                 Some(_) => false,
             };
             look_after_the_dead = match waiter.pause(self, self.not_empty(), &mut ready) {
-                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look() => return Err(GetError::Timeout),
+                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look() => {
+                    self.count_timeout(Verb::Get);
+                    return Err(GetError::Timeout);
+                }
                 Pause::TimedOut | Pause::SliceOver => true,
                 Pause::LookAgain => false,
             };
@@ -431,7 +446,10 @@ impl Channel {
                         self.notify_all_done();
                         continue;
                     }
-                    Some(record) => return Ok(Some(record)),
+                    Some(record) => {
+                        self.note_redelivery();
+                        return Ok(Some(record));
+                    }
                     None => {}
                 }
             }
@@ -459,7 +477,7 @@ impl Channel {
     }
 
     /// Was this message delivered as often as the queue allows?
-    fn is_worn_out(&self, header: Header) -> bool {
+    pub(super) fn is_worn_out(&self, header: Header) -> bool {
         self.max_deliveries != 0 && header.deliveries() >= self.max_deliveries.min(u8::MAX as u32)
     }
 }

@@ -1,6 +1,7 @@
 //! Putting: by copy, in batches, and claiming records to be written in place.
 
 use super::wait::{Pause, Waiter};
+use super::watch::Verb;
 use super::{Channel, Failure, Mapped, Patience, SMALL_COPY_BYTES};
 use crate::error::PutError;
 use crate::geometry::Cell;
@@ -95,7 +96,11 @@ impl Channel {
                 return Err(self.poison().into());
             }
         } else {
-            self.lock_put(me, patience)?;
+            self.lock_put(me, patience).inspect_err(|failure| {
+                if matches!(failure, Failure::Timeout) {
+                    self.count_timeout(Verb::Put);
+                }
+            })?;
         }
         self.barrier.light();
         if self.is_closed() {
@@ -324,7 +329,8 @@ impl Channel {
         act: &mut dyn FnMut(Slot) -> R,
     ) -> Result<R, PutError> {
         let deadline_ns = if let Patience::Until(deadline_ns) = patience { deadline_ns } else { 0 };
-        let mut waiter = Waiter::new(deadline_ns);
+        let mut waiter = Waiter::new(deadline_ns, Verb::Put);
+        self.note_role(me, Verb::Put);
         let mut ticket = Ticket { channel: self, number: 0, renewed_at: 0 };
         let mut look_after_the_dead = false;
         let mut stuck = 0u32;
@@ -337,6 +343,7 @@ impl Channel {
                     let result = act(slot);
                     ticket.give_back();
                     self.exit_put::<OWNED>(me)?;
+                    self.tell();
                     return Ok(result);
                 }
                 Err(NoRoom::Corrupted) => {
@@ -371,7 +378,10 @@ impl Channel {
                 std::thread::sleep(Duration::from_micros(STUCK_NAP_US << stuck.min(7)).min(waiter.time_left()));
             }
             look_after_the_dead = match waiter.pause(self, self.not_full(), &mut ready) {
-                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look() => return Err(PutError::Timeout),
+                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look() => {
+                    self.count_timeout(Verb::Put);
+                    return Err(PutError::Timeout);
+                }
                 Pause::TimedOut | Pause::SliceOver => true,
                 Pause::LookAgain => false,
             };

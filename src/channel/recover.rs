@@ -1,5 +1,6 @@
 //! After a death: the one recovery of each side, and freeing what the dead held.
 
+use super::put::add;
 use super::{Channel, Failure, Patience};
 use crate::layout::Entry;
 use crate::os::{FOREVER_NS, now_ns};
@@ -26,6 +27,8 @@ pub struct RecoveryReport {
     pub redelivered: u64,
     /// Loans of the dead that were aborted: their messages never existed.
     pub aborted: u64,
+    /// Messages that came back after as many deliveries as `max_deliveries` allows: they are finished, and nobody gets them again.
+    pub given_up: u64,
     /// Sides (put, get) that this call could look at: 2 unless a live endpoint or a stopped process holds one.
     pub sides_repaired: u32,
 }
@@ -47,27 +50,34 @@ impl Channel {
 
     /// Restores the get side after its holder or its endpoint died. Needs its lock. Idempotent, and may itself be killed.
     #[cold]
-    pub(super) fn repair_get_side(&self, me: Id) -> Result<(), Failure> {
+    pub(super) fn repair_get_side(&self, me: Id) -> Result<Repaired, Failure> {
         self.ring.repair_get_side().map_err(|_| Failure::Corrupted)?;
         let side = &self.head().get;
         side.busy.store(0, Release);
         side.owner.store(0, Release);
         self.head().rare.recoveries.fetch_add(1, Relaxed);
-        self.free_the_dead(me);
+        let freed = self.free_the_dead(me);
         self.notify_not_full(u32::MAX);
-        Ok(())
+        Ok(freed)
     }
 
     fn count(&self, repaired: Repaired) {
         let rare = &self.head().rare;
         rare.aborted.fetch_add(repaired.aborted, Relaxed);
         rare.recoveries.fetch_add(1, Relaxed);
+        self.note_repair(repaired);
     }
 
     /// Frees what the dead claimed or leased. Needs the get side.
     #[cold]
     pub(super) fn free_the_dead(&self, me: Id) -> Repaired {
-        let repaired = self.ring.free_the_dead(|owner| self.is_dead(owner, me)).unwrap_or_default();
+        let is_worn_out = |header| self.is_worn_out(header);
+        let repaired = self.ring.free_the_dead(|owner| self.is_dead(owner, me), is_worn_out).unwrap_or_default();
+        if repaired.given_up != 0 {
+            add(&self.head().get.given_up, repaired.given_up);
+            self.notify_not_full(u32::MAX);
+            self.notify_all_done();
+        }
         if repaired != Repaired::default() {
             self.count(repaired);
             self.notify_not_empty(u32::MAX);
@@ -148,9 +158,11 @@ impl Channel {
             }
             let _ = self.unlock_put(me);
         }
-        if self.lock_get(me, patience()).is_ok() {
+        if let Ok(taken_over) = self.lock_get_and_repair(me, patience()) {
             report.sides_repaired += 1;
-            report.redelivered = self.free_the_dead(me).redelivered;
+            let freed = self.free_the_dead(me);
+            report.redelivered = taken_over.redelivered + freed.redelivered;
+            report.given_up = taken_over.given_up + freed.given_up;
             let _ = self.exit_get::<false>(me);
         }
         report.aborted = self.head().rare.aborted.load(Relaxed).saturating_sub(aborted_before);
@@ -159,6 +171,7 @@ impl Channel {
             let forget = if report.sides_repaired == 2 { 0 } else { pid };
             report.dead_participants += entry.pid.compare_exchange(pid, forget, AcqRel, Relaxed).is_ok() as u32;
         }
+        self.tell();
         report
     }
 

@@ -1,6 +1,7 @@
 //! Waiting: look, spin, yield, sleep in slices, until the deadline.
 
 use super::Channel;
+use super::watch::{Blocked, Verb};
 use crate::lock::Condvar;
 use crate::os::{Barrier, FOREVER_NS, now_ns};
 use crate::wait_strategy::WaitStrategy;
@@ -101,41 +102,62 @@ impl Channel {
     }
 }
 
-/// One blocked call.
-pub(crate) struct Waiter {
-    deadline_ns: u64,
-    slice_ends_ns: u64,
+/// One blocked call of a channel.
+pub(super) struct Waiter<'a> {
+    pauses: Pauses,
+    verb: Verb,
+    /// From the first sleep on, until the call ends.
+    blocked: Option<Blocked<'a>>,
 }
 
-impl Waiter {
-    pub(crate) fn new(deadline_ns: u64) -> Waiter {
-        Waiter { deadline_ns, slice_ends_ns: 0 }
+impl<'a> Waiter<'a> {
+    pub(crate) fn new(deadline_ns: u64, verb: Verb) -> Waiter<'a> {
+        Waiter { pauses: Pauses::new(deadline_ns), verb, blocked: None }
     }
 
     /// Until the deadline.
     pub fn time_left(&self) -> Duration {
-        Duration::from_nanos(self.deadline_ns.saturating_sub(now_ns()))
+        Duration::from_nanos(self.pauses.deadline_ns.saturating_sub(now_ns()))
+    }
+
+    /// One of the [`Pauses`], seen by others from the first sleep on.
+    pub fn pause(&mut self, channel: &'a Channel, condvar: Condvar<'_>, ready: &mut dyn FnMut() -> bool) -> Pause {
+        let (verb, blocked) = (self.verb, &mut self.blocked);
+        let mut falls_asleep = || {
+            blocked.get_or_insert_with(|| Blocked::start(channel, verb));
+        };
+        self.pauses.pause(channel.strategy, &channel.barrier, condvar, ready, &mut falls_asleep)
+    }
+}
+
+/// The pauses of one blocked call, until its deadline.
+pub(crate) struct Pauses {
+    deadline_ns: u64,
+    slice_ends_ns: u64,
+}
+
+impl Pauses {
+    pub(crate) fn new(deadline_ns: u64) -> Pauses {
+        Pauses { deadline_ns, slice_ends_ns: 0 }
     }
 
     /// Waits until `ready`, a wake, the end of the slice or the deadline. The deadline is reported on the next call, after the caller
     /// has looked once more: a wake may have come with it. So a deadline is never early, and a zero timeout is one try.
-    pub fn pause(&mut self, channel: &Channel, condvar: Condvar<'_>, ready: &mut dyn FnMut() -> bool) -> Pause {
-        self.pause_as(channel.strategy, &channel.barrier, condvar, ready)
-    }
-
-    /// The same, for what is not a channel.
-    pub fn pause_as(
+    /// `falls_asleep` is called before each sleep, and where one that only spins has done so for a slice.
+    pub fn pause(
         &mut self,
         strategy: WaitStrategy,
         barrier: &Barrier,
         condvar: Condvar<'_>,
         ready: &mut dyn FnMut() -> bool,
+        falls_asleep: &mut dyn FnMut(),
     ) -> Pause {
         if self.deadline_ns != FOREVER_NS && now_ns() >= self.deadline_ns {
             return Pause::TimedOut;
         }
         if self.slice_ends_ns != 0 && now_ns() >= self.slice_ends_ns {
             self.slice_ends_ns = 0;
+            falls_asleep();
             return Pause::SliceOver;
         }
         if self.look(strategy, ready) {
@@ -145,6 +167,7 @@ impl Waiter {
             self.slice_ends_ns = now_ns() + SLICE_NS;
         }
         if strategy != WaitStrategy::Spin {
+            falls_asleep();
             condvar.wait(barrier, self.deadline_ns.min(self.slice_ends_ns), ready);
         }
         Pause::LookAgain

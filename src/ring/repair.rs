@@ -11,6 +11,8 @@ pub(crate) struct Repaired {
     pub redelivered: u64,
     /// Loans of the dead that will be skipped.
     pub aborted: u64,
+    /// Messages that came back once too often, and are done.
+    pub given_up: u64,
 }
 
 impl<M: Memory> Ring<M> {
@@ -54,17 +56,27 @@ impl<M: Memory> Ring<M> {
         Err(Corrupted)
     }
 
-    /// Frees every record of a dead owner. Needs the get side, which pins all of them (Invariant 4).
-    pub fn free_the_dead(&self, is_dead: impl Fn(Owner) -> bool) -> Result<Repaired, Corrupted> {
+    /// Frees every record of a dead owner, and gives up those that come back worn out. Needs the get side, which pins all of them
+    /// (Invariant 4).
+    pub fn free_the_dead(
+        &self,
+        is_dead: impl Fn(Owner) -> bool,
+        is_worn_out: impl Fn(Header) -> bool,
+    ) -> Result<Repaired, Corrupted> {
         let tail = self.memory.put_side().tail.load(Acquire);
         let mut repaired = Repaired::default();
         let mut found_returned = false;
         self.walk(tail, |_, cell, header| {
             match header.state() {
                 Some(State::Leased) if is_dead(header.owner()) => {
-                    repaired.redelivered += self.transition(cell, header, header.returned()) as u64;
-                    found_returned = true;
+                    if is_worn_out(header) {
+                        repaired.given_up += self.give_up(header, cell) as u64;
+                    } else {
+                        repaired.redelivered += self.transition(cell, header, header.returned()) as u64;
+                        found_returned = true;
+                    }
                 }
+                Some(State::Returned) if is_worn_out(header) => repaired.given_up += self.give_up(header, cell) as u64,
                 Some(State::Claimed) if is_dead(header.owner()) => {
                     repaired.aborted += self.abort_claimed(cell, header) as u64;
                 }

@@ -13,7 +13,7 @@ impl<M: Memory> Ring<M> {
     /// meanwhile: it is reread after each header, and the walk goes on from there where it was passed (all before it is DONE).
     /// A record that `visit` sees was in the ring when its header was read. It still is as long as nobody can finish it: it is
     /// RETURNED or held by the dead, and the caller owns the get side (Invariant 4).
-    pub(super) fn walk(&self, end: u64, mut visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
+    pub fn walk(&self, end: u64, mut visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
         let reclaim = &self.memory.put_side().reclaim;
         let mut at = reclaim.load(Acquire);
         // Restarts count too: putters pass a lap at most while the caller, or the records that it looks for, pin the rest.
@@ -69,6 +69,11 @@ impl<M: Memory> Ring<M> {
                 return counted.min(self.geometry.capacity);
             }
         }
+        self.ahead()
+    }
+
+    /// Records between head and tail: open and aborted loans count as messages, those given back do not. Two looks, no walk.
+    pub fn ahead(&self) -> u64 {
         let head = &self.memory.get_side().head;
         for _ in 0..ATTEMPTS {
             let before = head.load(Acquire);

@@ -108,6 +108,11 @@ fn c_string(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from)
 }
 
+/// The name that a file of the directory publishes, if it is a segment's.
+pub(super) fn published_name(file_name: &str) -> Option<&str> {
+    file_name.strip_prefix(PUBLISHED_PREFIX).filter(|name| fault(name).is_none())
+}
+
 /// A name that nobody has.
 pub(super) fn anonymous() -> Result<String, Refused> {
     Ok(format!("{ANONYMOUS_PREFIX}{:016x}", random()?))

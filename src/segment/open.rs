@@ -15,7 +15,7 @@ use std::os::unix::fs::MetadataExt;
 /// A full table is looked at this often: some of its pulses may be those of openers who came too late.
 const FULL_SIGHTINGS: u32 = 3;
 /// `st_blocks` counts these.
-const BLOCK_BYTES: u64 = 512;
+pub(super) const BLOCK_BYTES: u64 = 512;
 
 impl Segment {
     /// Attaches to a published segment, dead or alive, and returns the entry whose pulse is ours.
@@ -59,7 +59,7 @@ impl Segment {
 }
 
 /// What became of an attempt to open a name.
-pub(super) fn locate(opened: io::Result<Descriptor>) -> Result<Descriptor, OpenError> {
+pub(super) fn locate<D>(opened: io::Result<D>) -> Result<D, OpenError> {
     opened.map_err(|source| match source.raw_os_error() {
         Some(libc::ENOENT) => OpenError::NotFound,
         // A directory, a symbolic link, a socket: nothing that we made.

@@ -20,7 +20,7 @@ pub(super) struct RawStamp(pub [u8; STAMP_BYTES]);
 
 /// The private copy of a stamp's constants.
 #[derive(Clone, Debug)]
-pub(super) struct Imprint {
+pub(crate) struct Imprint {
     pub kind: u32,
     pub geometry: Geometry,
     pub type_name: String,
@@ -56,6 +56,16 @@ impl RawStamp {
         self.u64(offset_of!(Stamp, nonce))
     }
 
+    /// Did this version of us make it?
+    pub fn is_of_our_format(&self) -> bool {
+        self.is_ours() && self.u32(offset_of!(Stamp, format)) == FORMAT
+    }
+
+    /// Seconds since 1970, for people.
+    pub fn created_unix_s(&self) -> u64 {
+        self.u64(offset_of!(Stamp, created_unix_s))
+    }
+
     /// May its messages still be wanted, though nobody is attached? What another version of us wrote is not ours to judge.
     pub fn is_persisted(&self) -> bool {
         self.is_ours() && (self.u32(offset_of!(Stamp, format)) != FORMAT || self.u32(offset_of!(Stamp, persisted)) != 0)
@@ -84,8 +94,7 @@ impl RawStamp {
 
     /// Size of the participant table, also where locks or width are not ours: enough to find the name byte.
     pub fn max_participants(&self, file_bytes: u64) -> Option<u32> {
-        let readable = self.is_ours() && self.u32(offset_of!(Stamp, format)) == FORMAT;
-        self.shape(file_bytes).filter(|_| readable).map(|imprint| imprint.max_participants)
+        self.shape(file_bytes).filter(|_| self.is_of_our_format()).map(|imprint| imprint.max_participants)
     }
 
     fn shape(&self, file_bytes: u64) -> Option<Imprint> {

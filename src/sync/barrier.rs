@@ -16,7 +16,7 @@ use super::SyncError;
 use super::handle::{handle, waits};
 use super::holders::Holders;
 use super::object::{Object, Shape};
-use crate::channel::{Patience, Pause, Waiter};
+use crate::channel::{Patience, Pause, Pauses};
 use crate::error::CreateError;
 use crate::layout::{BarrierWords, Entry, kind};
 use crate::lock::Locked;
@@ -268,7 +268,7 @@ impl Barrier {
             self.object.notify(u32::MAX);
             return Ok(BarrierWaitResult(true));
         }
-        let mut waiter = Waiter::new(patience.deadline_ns());
+        let mut waiter = Pauses::new(patience.deadline_ns());
         loop {
             if let Some(end) = self.end_of(phase) {
                 return end;

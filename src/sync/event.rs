@@ -11,7 +11,7 @@
 use super::SyncError;
 use super::handle::{handle, waits};
 use super::object::{Object, Shape};
-use crate::channel::{Patience, Pause, Waiter};
+use crate::channel::{Patience, Pause, Pauses};
 use crate::error::CreateError;
 use crate::layout::{EventWords, kind};
 use std::fmt;
@@ -167,7 +167,7 @@ impl Event {
     fn wait_by(&self, patience: Patience) -> Result<(), SyncError> {
         self.object.me()?;
         let seen = self.changes();
-        let mut waiter = Waiter::new(patience.deadline_ns());
+        let mut waiter = Pauses::new(patience.deadline_ns());
         while !self.was_set_since(seen) {
             if self.object.pause(&mut waiter, &mut || self.was_set_since(seen)) == Pause::TimedOut {
                 return Err(SyncError::Timeout);

@@ -8,7 +8,7 @@
 
 use super::SyncError;
 use crate::attachment::{self, Attached, Attachment};
-use crate::channel::{Patience, Pause, Waiter};
+use crate::channel::{Patience, Pause, Pauses};
 use crate::error::{CreateError, OpenError};
 use crate::geometry::Geometry;
 use crate::layout::{HOLDERS_BYTES, Head};
@@ -275,8 +275,8 @@ impl Object {
     }
 
     /// One step of a blocked call.
-    pub(crate) fn pause(&self, waiter: &mut Waiter, ready: &mut dyn FnMut() -> bool) -> Pause {
-        waiter.pause_as(WaitStrategy::Adaptive, &self.attachment.barrier, self.condvar(), ready)
+    pub(crate) fn pause(&self, waiter: &mut Pauses, ready: &mut dyn FnMut() -> bool) -> Pause {
+        waiter.pause(WaitStrategy::Adaptive, &self.attachment.barrier, self.condvar(), ready, &mut || {})
     }
 
     /// Has nobody of this process looked after the dead for a while? Then the caller does so.

@@ -15,7 +15,7 @@ use super::SyncError;
 use super::handle::{handle, waits};
 use super::holders::Holders;
 use super::object::{Cell, Object, Shape};
-use crate::channel::{Patience, Pause, Waiter};
+use crate::channel::{Patience, Pause, Pauses};
 use crate::error::CreateError;
 use crate::layout::{SemaphoreWords, kind};
 use crate::lock::Locked;
@@ -317,7 +317,7 @@ impl Semaphore {
     /// The one path that waits.
     fn take_by(&self, patience: Patience, taking: Taking) -> Result<Id, SyncError> {
         let me = self.object.me()?;
-        let mut waiter = Waiter::new(patience.deadline_ns());
+        let mut waiter = Pauses::new(patience.deadline_ns());
         let mut look_after_the_dead = false;
         loop {
             if look_after_the_dead || self.has_permits() {

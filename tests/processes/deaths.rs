@@ -26,6 +26,8 @@ pub fn cases() -> Vec<Case> {
         a_repaired_get_side_is_counted,
         producers_killed_at_random_lose_nothing_that_they_put,
         a_message_that_kills_its_holders_is_given_up,
+        a_message_is_given_up_without_anybody_calling_recover,
+        recover_reports_what_a_dead_consumer_held,
         join_does_not_hang_on_a_dead_holder,
         recover_reports_what_it_found,
         a_live_holder_is_never_robbed,
@@ -352,11 +354,49 @@ fn a_message_that_kills_its_holders_is_given_up() {
             wait();
         });
         holder.kill();
-        assert_eq!(queue.recover().redelivered, 1);
+        let report = queue.recover();
+        assert_eq!((report.redelivered, report.given_up), if delivery < 2 { (1, 0) } else { (0, 1) });
     }
+    assert_eq!(queue.recover().given_up, 0, "given up once");
     assert_eq!(queue.get_timeout(BACK_SOON).unwrap(), 1);
     assert!(matches!(queue.try_get(), Err(GetError::Empty)));
     assert_eq!(queue.stats().given_up, 1);
+}
+
+fn a_message_is_given_up_without_anybody_calling_recover() {
+    // Everybody sleeps: a getter for the message behind it, a putter for its room, one who joins for its end.
+    let queue = Queue::<u64>::builder().capacity(1).max_deliveries(1).create().unwrap();
+    queue.put(&13).unwrap();
+    let holder = victim("a holder that the message kills", |wait| {
+        let _lease = queue.lease().unwrap();
+        wait();
+    });
+    let mut putter = fork("a putter", || queue.put_timeout(&14, PATIENCE).unwrap());
+    let mut getter = fork("a getter", || assert_eq!(queue.get_timeout(PATIENCE).unwrap(), 14));
+    putter.wait_until_asleep();
+    getter.wait_until_asleep();
+    holder.kill();
+    putter.expect_success_within(BACK_SOON);
+    getter.expect_success_within(BACK_SOON);
+    assert_eq!(queue.stats().given_up, 1);
+    queue.task_done().unwrap();
+    queue.join_timeout(PATIENCE).unwrap();
+}
+
+fn recover_reports_what_a_dead_consumer_held() {
+    // The side is taken over and repaired on the way to its lock.
+    let queue = Queue::<u64>::builder().capacity(8).max_deliveries(2).create().unwrap();
+    queue.put(&1).unwrap();
+    for expected in [(1, 0), (0, 1)] {
+        victim("the owner of a consumer", |wait| {
+            let consumer = queue.consumer().unwrap();
+            let _lease = consumer.lease().unwrap();
+            wait();
+        })
+        .kill();
+        let report = queue.recover();
+        assert_eq!((report.redelivered, report.given_up, report.dead_participants), (expected.0, expected.1, 1));
+    }
 }
 
 fn join_does_not_hang_on_a_dead_holder() {

@@ -20,6 +20,8 @@ pub fn cases() -> Vec<Case> {
         creators_killed_at_random_are_in_nobodys_way.leaves_temporaries(),
         a_child_that_never_calls_does_not_keep_its_dead_parent_alive,
         an_exec_gives_up_what_was_held,
+        a_spawned_program_does_not_keep_its_dead_parent_alive,
+        a_daemon_is_a_participant_of_its_own,
         entries_of_the_dead_are_used_again,
     ]
 }
@@ -213,6 +215,55 @@ fn an_exec_gives_up_what_was_held() {
     assert!(!holder.has_ended());
     send_signal(holder.pid() as i32, libc::SIGKILL);
     holder.wait();
+}
+
+fn a_spawned_program_does_not_keep_its_dead_parent_alive() {
+    let queue: Queue<u64> = Queue::new(3).unwrap();
+    queue.put(&1).unwrap();
+    let spawned_pid = shared_word();
+    let holder = fork("a holder that spawns a program", || {
+        let _lease = queue.lease().unwrap();
+        // posix_spawn, where std finds nothing that it cannot do.
+        let spawned = Command::new("sleep").arg("60").spawn().unwrap();
+        spawned_pid.store(u64::from(spawned.id()), Release);
+        loop {
+            std::thread::sleep(PATIENCE);
+        }
+    });
+    wait_for_count("the program's number", spawned_pid, 1);
+    holder.kill();
+    let spawned = Child::adopted("the spawned program", spawned_pid.load(Relaxed) as u32);
+    let lease = queue.lease_timeout(Duration::from_secs(3)).expect("the holder is dead, whatever it has spawned");
+    assert_eq!((*lease, lease.deliveries()), (1, 2));
+    spawned.kill();
+}
+
+fn a_daemon_is_a_participant_of_its_own() {
+    let queue: Queue<u64> = Queue::new(3).unwrap();
+    queue.put(&1).unwrap();
+    let (ready, daemon_pid) = (shared_word(), shared_word());
+    let starter = fork("one who becomes a daemon", || {
+        let lease = queue.lease().unwrap();
+        let daemon = fork_orphan("the daemon", || -> i32 {
+            // SAFETY: setsid has no preconditions.
+            assert_ne!(unsafe { libc::setsid() }, -1);
+            queue.put(&2).unwrap();
+            wait_to_be_killed(ready)
+        });
+        daemon_pid.store(u64::from(daemon.pid()), Release);
+        std::mem::forget((daemon, lease));
+    });
+    wait_for_count("the daemon to put", ready, 1);
+    wait_for_count("the daemon's number", daemon_pid, 1);
+    starter.expect_success();
+    let daemon = Child::adopted("the daemon", daemon_pid.load(Relaxed) as u32);
+    // What its starter held comes back, and what the daemon put is there.
+    let lease = queue.lease_timeout(Duration::from_secs(3)).expect("the starter has ended, whoever goes on");
+    assert_eq!((*lease, lease.deliveries()), (1, 2));
+    assert_eq!(queue.get_timeout(PATIENCE).unwrap(), 2);
+    daemon.kill();
+    // The daemon may have attached in the entry of its starter.
+    assert!(matches!(queue.recover().dead_participants, 1 | 2));
 }
 
 fn entries_of_the_dead_are_used_again() {

@@ -19,6 +19,8 @@ mod cgroup;
 #[cfg(not(shmq_portable_sync))]
 mod deaths;
 #[cfg(not(shmq_portable_sync))]
+mod inspecting;
+#[cfg(not(shmq_portable_sync))]
 mod leftovers;
 #[cfg(not(shmq_portable_sync))]
 mod renames;
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         cases.extend(cgroup::cases());
         cases.extend(deaths::cases());
         cases.extend(stops::cases());
+        cases.extend(inspecting::cases());
         cases.extend(storm::cases());
     }
     support::harness::run(&cases)

@@ -9,6 +9,7 @@ mod closing;
 mod counting;
 mod endpoints;
 mod in_place;
+mod inspecting;
 mod lengths;
 mod names;
 mod timeouts;

@@ -120,7 +120,7 @@ impl Worker<'_> {
     }
 
     fn free_the_dead(&self) {
-        self.ring.free_the_dead(|owner| self.is_dead(owner)).expect("nothing is corrupted");
+        self.ring.free_the_dead(|owner| self.is_dead(owner), |_| false).expect("nothing is corrupted");
     }
 
     fn recover(&mut self) {

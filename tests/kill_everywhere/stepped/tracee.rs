@@ -264,6 +264,10 @@ pub fn kill_at(body: Body<'_>, trace: &Trace, place: Place, wake: Option<&dyn Fn
             tracee.wait_until_asleep()
         }
     };
+    // A tracer that was kept from the processor for a slice finds the child on its way without having been woken.
+    if let (Place::After(steps), Some(woken_at)) = (place, trace.woken_at) {
+        certain &= tracee.woken == (steps >= woken_at);
+    }
     let killed =
         Killed { done: tracee.is_done(), woken: tracee.woken, exact, certain: certain && exact, pid: tracee.child.pid() };
     tracee.kill();

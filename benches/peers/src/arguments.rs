@@ -1,0 +1,83 @@
+//! What the command line asks for.
+
+use std::{path::PathBuf, time::Duration};
+
+pub const HELP: &str = "\
+shmq beside everything that one could pick instead
+
+  --quick        the core rows, shorter samples: under a minute
+  --only WHAT    only groups whose kind or title contains WHAT; again for more
+  --reps N       repetitions (5)
+  --json         print the results as JSON instead of tables
+  --out DIR      where results.json, results.csv and the charts go (charts/ beside the bench)
+  --no-python    leave the Python rivals out
+  --self-test    only see whether lost and torn messages are noticed
+
+kinds: throughput, latency, waiting, creation, idle, growth";
+
+/// How long a sample lasts.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    pub sample: Duration,
+    pub turns: u64,
+    pub sleeping_turns: u64,
+    pub idle: Duration,
+}
+
+#[derive(Debug)]
+pub struct Arguments {
+    pub quick: bool,
+    pub json: bool,
+    pub python: bool,
+    pub self_test: bool,
+    pub only: Vec<String>,
+    pub out: PathBuf,
+    repetitions: usize,
+}
+
+impl Arguments {
+    /// `None`: the help was asked for and printed.
+    pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
+        let out = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/charts"));
+        let mut arguments =
+            Arguments { quick: false, json: false, python: true, self_test: false, only: Vec::new(), out, repetitions: 5 };
+        let mut words = words;
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or(format!("{word} needs a value"));
+            match word.as_str() {
+                "--quick" => arguments.quick = true,
+                "--json" => arguments.json = true,
+                "--no-python" => arguments.python = false,
+                "--self-test" => arguments.self_test = true,
+                "--only" => arguments.only.push(value()?.to_lowercase()),
+                "--out" => arguments.out = value()?.into(),
+                "--reps" => {
+                    arguments.repetitions = value()?.parse().map_err(|problem| format!("--reps: {problem}"))?;
+                }
+                "--help" | "-h" => {
+                    println!("{HELP}");
+                    return Ok(None);
+                }
+                other => return Err(format!("what is {other}?")),
+            }
+        }
+        if arguments.repetitions == 0 {
+            return Err("--reps: at least 1".into());
+        }
+        Ok(Some(arguments))
+    }
+
+    pub fn repetitions(&self) -> usize {
+        self.repetitions
+    }
+
+    pub fn effort(&self) -> Effort {
+        if self.quick {
+            let sample = Duration::from_millis(20);
+            Effort { sample, turns: 20_000, sleeping_turns: 300, idle: Duration::from_millis(100) }
+        } else {
+            let sample = Duration::from_millis(60);
+            Effort { sample, turns: 100_000, sleeping_turns: 2_000, idle: Duration::from_millis(400) }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What one could use instead, between processes.
+
+pub mod boost;
+pub mod bytes;
+pub mod faulty;
+pub mod iceoryx;
+pub mod ipc;
+pub mod mq;
+pub mod pipe;
+pub mod ring;
+pub mod seqpacket;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// One side waits for the other to come no longer than this.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Repeats `attempt` until it succeeds.
+pub fn until<R>(what: &str, mut attempt: impl FnMut() -> Option<R>) -> R {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(result) = attempt() {
+            return result;
+        }
+        assert!(Instant::now() < deadline, "{what} did not happen within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// A file by which two processes meet.
+pub fn meeting_point(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("shmq-peers-{name}"))
+}

@@ -1,0 +1,282 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed for a reason that has no code of its own
+  2    wrong usage
+  3    no queue of that name
+  4    permission denied
+  5    nothing to take, or no room, before the timeout
+  6    the queue is closed (get: and drained, before as many messages came as were asked for)
+  7    the segment is damaged, poisoned, of another version, or carries another type
+  8    doctor found something wrong
+  130, 143, 129, 141   ended by SIGINT, SIGTERM, SIGHUP, SIGPIPE; nothing was lost";
+
+/// See and operate live shmq queues: bounded queues between processes, in named shared memory.
+#[derive(Parser, Debug)]
+#[command(name = "shmq", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Arguments {
+    /// When to use colours; `auto` obeys NO_COLOR and CLICOLOR, and uses none in pipes
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    pub fn write_global(self) {
+        match self {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// List every queue: state, type, messages, who uses it, and what is wrong with it
+    Ls(Ls),
+    /// Show everything that is known about a queue: counters, rates, who holds and who waits
+    Stat(Stat),
+    /// Watch all queues live
+    Top(Top),
+    /// Put standard input (or files) into a queue of bytes
+    Put(Put),
+    /// Take messages out of a queue of bytes, to standard output
+    Get(Get),
+    /// Show messages without taking them
+    Peek(Peek),
+    /// Take the messages of a queue and throw them away
+    Drain(Drain),
+    /// Close a queue, for everybody: no more puts; what is in it can still be taken
+    Close { name: String },
+    /// Create a queue of bytes that stays until it is removed
+    Create(Create),
+    /// Remove queues: those who use them go on, nobody else can open them any more
+    Rm(Rm),
+    /// Free what dead processes hold, now
+    Recover(Recover),
+    /// Explain what is wrong with queues, and what to do
+    Doctor(Doctor),
+    /// Write a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Args, Debug)]
+pub struct Ls {
+    /// Only these queues; all if none is given
+    pub names: Vec<String>,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Stat {
+    pub name: String,
+    /// Look twice, so many seconds apart, for rates; 0 looks once
+    #[arg(long, short, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
+    pub interval: Duration,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Top {
+    /// Only queues with this in their name or type
+    pub filter: Option<String>,
+    /// Seconds between two looks
+    #[arg(long, short, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub interval: Duration,
+    /// What to sort by
+    #[arg(long, short, value_enum, default_value_t = Order::Name)]
+    pub sort: Order,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    Name,
+    Messages,
+    Puts,
+    Gets,
+    Bytes,
+}
+
+#[derive(Args, Debug)]
+pub struct Put {
+    pub name: String,
+    /// One message a line, without its line feed
+    #[arg(long, conflicts_with_all = ["null", "file"])]
+    pub lines: bool,
+    /// One message for each string that ends in a NUL byte (as of `find -print0`)
+    #[arg(long, conflicts_with = "file")]
+    pub null: bool,
+    /// One message a file, instead of standard input. May be given several times
+    #[arg(long, short, value_name = "F")]
+    pub file: Vec<PathBuf>,
+    /// Without a mode: size of the blocks that the input is cut into
+    #[arg(long, value_name = "BYTES", default_value = "64K", value_parser = size)]
+    pub block: usize,
+    /// Size of the queue, if there is none of that name yet
+    #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = size)]
+    pub capacity_bytes: usize,
+    /// Give up when there is no room for so long
+    #[arg(long, short, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Args, Debug)]
+pub struct Get {
+    pub name: String,
+    /// How many messages to take, waiting for each; 1 if not said
+    #[arg(long = "number", short = 'n', value_name = "N")]
+    pub number: Option<u64>,
+    /// Take messages until the queue is closed and drained
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Write a line feed after each message
+    #[arg(long, conflicts_with = "null")]
+    pub lines: bool,
+    /// Write a NUL byte after each message
+    #[arg(long)]
+    pub null: bool,
+    /// Give up when no message comes for so long; 0 takes only what is there
+    #[arg(long, short, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+    /// Size of the queue, if there is none of that name yet
+    #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = size)]
+    pub capacity_bytes: usize,
+}
+
+#[derive(Args, Debug)]
+pub struct Peek {
+    pub name: String,
+    /// How many messages to show
+    #[arg(long = "number", short = 'n', value_name = "N", default_value_t = 10)]
+    pub number: usize,
+    /// How many bytes of each to show
+    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = size)]
+    pub bytes: usize,
+    /// Write the messages themselves, whole and back to back
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Drain {
+    pub name: String,
+    /// Throw at most so many away
+    #[arg(long = "number", short = 'n', value_name = "N")]
+    pub number: Option<u64>,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Create {
+    pub name: String,
+    /// Size of the ring; the largest message takes half of it. K, M, G count in 1024s
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub capacity_bytes: usize,
+    /// At most so many messages
+    #[arg(long, value_name = "N")]
+    pub capacity: Option<usize>,
+    /// A name for what the messages mean, up to 64 bytes
+    #[arg(long)]
+    pub schema: Option<String>,
+    /// Permissions in octal
+    #[arg(long, value_parser = octal, default_value = "600")]
+    pub mode: u32,
+}
+
+#[derive(Args, Debug)]
+pub struct Rm {
+    /// The queues. With --stale: all if none is given
+    #[arg(required_unless_present = "stale")]
+    pub names: Vec<String>,
+    /// Only queues whose users are all dead, and that nobody asked to keep
+    #[arg(long)]
+    pub stale: bool,
+    /// With --stale: also those that somebody asked to keep (as those made by this command are)
+    #[arg(long, requires = "stale")]
+    pub persisted: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Recover {
+    pub name: String,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Only these queues; all if none is given
+    pub names: Vec<String>,
+    /// Look twice, so many seconds apart, to see what moves; 0 looks once
+    #[arg(long, short, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
+    pub interval: Duration,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let factor: usize = match unit {
+        "" | "B" => 1,
+        "K" | "k" | "KiB" => 1 << 10,
+        "M" | "MiB" => 1 << 20,
+        "G" | "GiB" => 1 << 30,
+        _ => return Err("a size is a number with B, K, M or G behind it".to_owned()),
+    };
+    let number: usize = digits.parse().map_err(|_| "a size begins with a number".to_owned())?;
+    number.checked_mul(factor).filter(|&bytes| bytes > 0).ok_or_else(|| "not a possible size".to_owned())
+}
+
+fn octal(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777).ok_or_else(|| "permissions are octal, as 660".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!((size("64K"), size("7"), size("2GiB")), (Ok(65536), Ok(7), Ok(2 << 30)));
+        assert!(size("").is_err() && size("K").is_err() && size("1T").is_err() && size("0").is_err() && size("-1").is_err());
+        assert_eq!((octal("660"), octal("8").is_err()), (Ok(0o660), true));
+    }
+}

@@ -1,0 +1,127 @@
+//! Queues of bytes, and the standard streams without buffers between them and the segment.
+
+use crate::failure::Failure;
+use crate::signals;
+use shmq::Queue;
+use shmq::inspect::Inspector;
+use std::fs::File;
+use std::io::{self, IoSlice, Read, Write};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// Larger pipes mean fewer switches between the processes at their ends.
+const PIPE_BYTES: libc::c_int = 1 << 20;
+/// How long a message that is half written may take to be finished after a signal.
+const FINISH: Duration = Duration::from_secs(1);
+
+/// Opens the queue, or creates it so that it stays.
+pub fn open_or_create(name: &str, capacity_bytes: usize) -> Result<Queue<[u8]>, Failure> {
+    let is_stale = is_stale(name);
+    let queue = Queue::<[u8]>::builder().name(name).capacity_bytes(capacity_bytes).persist(true).open_or_create();
+    let queue = queue.map_err(|error| Failure::create(name, &error))?;
+    if is_stale {
+        queue.persist();
+    }
+    Ok(queue)
+}
+
+/// Did all users of the queue die? Then whoever attaches would be its last user, and take the name and all messages along when it leaves.
+pub fn is_stale(name: &str) -> bool {
+    let seen = Inspector::open(name).map(|inspector| inspector.look_briefly());
+    seen.is_ok_and(|seen| !seen.persisted && seen.participants.iter().all(|participant| !participant.alive))
+}
+
+/// One of the standard streams: not closed at the end, since it is not ours.
+pub struct Stream(ManuallyDrop<File>);
+
+impl Stream {
+    pub fn input() -> Stream {
+        Stream::of(libc::STDIN_FILENO)
+    }
+
+    pub fn output() -> Stream {
+        Stream::of(libc::STDOUT_FILENO)
+    }
+
+    fn of(number: RawFd) -> Stream {
+        // SAFETY: F_SETPIPE_SZ takes a number; what is not a pipe refuses it. The descriptor is never closed by us.
+        unsafe {
+            libc::fcntl(number, libc::F_SETPIPE_SZ, PIPE_BYTES);
+            Stream(ManuallyDrop::new(File::from_raw_fd(number)))
+        }
+    }
+
+    /// Waits until there is something to read, or the end of the input. `false`: not within `timeout`, or a signal came.
+    pub fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {
+        let end = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            if signals::noted().is_some() {
+                return Ok(false);
+            }
+            let left =
+                end.map_or(-1, |end| end.saturating_duration_since(Instant::now()).as_millis().min(1 << 30) as libc::c_int);
+            let mut look = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one pollfd, which lives until the call returns.
+            match unsafe { libc::poll(&mut look, 1, left) } {
+                0 => return Ok(false),
+                1 => return Ok(true),
+                _ => {
+                    let error = io::Error::last_os_error();
+                    if error.kind() != io::ErrorKind::Interrupted {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bytes that can be read now, where the kernel says so.
+    pub fn readable_bytes(&self) -> Option<usize> {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: FIONREAD writes an int; what does not know it refuses.
+        let known = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::FIONREAD, &mut bytes) } == 0;
+        known.then(|| usize::try_from(bytes).unwrap_or(0))
+    }
+
+    /// Reads what there is; 0 is the end. An error of the kind `Interrupted`: a signal came.
+    pub fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        (&*self.0).read(bytes)
+    }
+
+    /// Writes all parts. `Ok` is how many bytes were written: fewer than all if a signal came before the first, or if the reader
+    /// did not take the rest within [`FINISH`] after it; an error, and how many, if the reader went away.
+    pub fn write_all(&self, parts: &[&[u8]]) -> (usize, io::Result<()>) {
+        let total: usize = parts.iter().map(|part| part.len()).sum();
+        let mut written = 0;
+        let mut signalled: Option<Instant> = None;
+        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut rest = &mut slices[..];
+        while written < total {
+            if signals::noted().is_some() {
+                let since = *signalled.get_or_insert_with(Instant::now);
+                if written == 0 || since.elapsed() >= FINISH || signals::are_insisted_on() {
+                    return (written, Ok(()));
+                }
+            }
+            match (&*self.0).write_vectored(rest) {
+                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    written += count;
+                    IoSlice::advance_slices(&mut rest, count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(),
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, Ok(()))
+    }
+
+    /// For an output that somebody else made non-blocking.
+    fn wait_for_room(&self) {
+        let mut look = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one pollfd, which lives until the call returns.
+        unsafe { libc::poll(&mut look, 1, 100) };
+    }
+}

@@ -1,0 +1,441 @@
+//! From what is seen to what is wrong: the rules of `shmq doctor`, of which `ls` and `top` show the first that applies.
+//!
+//! Findings come in the order of how surely they are the cause of others: a stopped process before the full queue that follows from it.
+
+use crate::json;
+use crate::words;
+use shmq::inspect::{About, Hold, Holding, Participant, ProcessState, Snapshot, State};
+use std::time::Duration;
+
+/// Waits shorter than this are everyday life.
+const LONG: Duration = Duration::from_secs(1);
+/// A message delivered as often as this without being finished is probably what its takers die of.
+const MANY_DELIVERIES: u32 = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Something does not work.
+    Trouble,
+    /// Worth knowing.
+    Notice,
+}
+
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub severity: Severity,
+    /// A word for programs.
+    pub code: &'static str,
+    /// A few words for a column.
+    pub headline: String,
+    pub explanation: String,
+    pub advice: String,
+}
+
+/// A queue, seen once or twice.
+pub struct Sight<'a> {
+    pub name: &'a str,
+    pub about: &'a About,
+    pub before: Option<&'a Snapshot>,
+    pub now: &'a Snapshot,
+}
+
+/// All findings, those that trouble first.
+pub fn diagnose(sight: &Sight<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    sight.condition(&mut findings);
+    sight.stopped(&mut findings);
+    sight.dead(&mut findings);
+    sight.open_loan(&mut findings);
+    sight.full(&mut findings);
+    sight.came_back(&mut findings);
+    sight.waiting_getters(&mut findings);
+    sight.long_held(&mut findings);
+    sight.table(&mut findings);
+    findings.sort_by_key(|finding| finding.severity);
+    findings
+}
+
+impl Sight<'_> {
+    /// The queue's name as an argument of a command.
+    fn argument(&self) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:@%+,".contains(c);
+        if self.name.chars().all(plain) && !self.name.starts_with('-') {
+            return self.name.to_owned();
+        }
+        format!("-- '{}'", words::escaped(self.name).replace('\'', "'\\''"))
+    }
+
+    fn person(&self, participant: &Participant) -> String {
+        self.pid_in_words(participant.pid)
+    }
+
+    /// `process 4711 (worker)`
+    fn pid_in_words(&self, pid: u32) -> String {
+        let known = self.now.participants.iter().find(|participant| participant.pid == pid);
+        match known.and_then(|participant| participant.program.as_deref()) {
+            Some(program) => format!("process {pid} ({})", words::escaped(program)),
+            None if pid == 0 => "a process that is gone".to_owned(),
+            None => format!("process {pid}"),
+        }
+    }
+
+    fn held_by(&self, pid: u32) -> String {
+        let of_it = |what| self.now.holdings.iter().filter(|held| held.pid == pid && held.what == what).count();
+        let mut parts = Vec::new();
+        for what in [Hold::Producer, Hold::Consumer, Hold::PutLock, Hold::GetLock] {
+            if of_it(what) != 0 {
+                parts.push(match what {
+                    Hold::Producer => "the put side (as its Producer)".to_owned(),
+                    Hold::Consumer => "the get side (as its Consumer)".to_owned(),
+                    other => format!("the {}", json::hold_word(other)),
+                });
+            }
+        }
+        for (what, where_) in [(Hold::Lease, "on lease"), (Hold::Loan, "on loan")] {
+            match of_it(what) {
+                0 => {}
+                1 => parts.push(format!("1 message {where_}")),
+                n => parts.push(format!("{n} messages {where_}")),
+            }
+        }
+        parts.join(", ")
+    }
+
+    /// Was anything taken (or put) between the two looks? `None`: there was one look.
+    fn moved(&self, counter: impl Fn(&Snapshot) -> u64) -> Option<bool> {
+        self.before.map(|before| counter(before) != counter(self.now))
+    }
+
+    fn getters(&self) -> Vec<&Participant> {
+        let gets = |participant: &&Participant| participant.alive && crate::ls::role(participant, self.now).contains("get");
+        let consumes =
+            |participant: &&Participant| participant.alive && crate::ls::role(participant, self.now).contains("consumer");
+        self.now.participants.iter().filter(|participant| gets(participant) || consumes(participant)).collect()
+    }
+
+    fn people(&self, participants: &[&Participant]) -> String {
+        participants.iter().map(|participant| self.person(participant)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn condition(&self, findings: &mut Vec<Finding>) {
+        let name = self.argument();
+        if self.now.damaged {
+            findings.push(trouble(
+                "damaged",
+                "damaged",
+                "The segment holds values that no user of this library writes: another program, or a bug, wrote into it. Its users get \
+                 the error Corrupted.",
+                format!("Stop its users, remove it (`shmq rm {name}`), and let them create it anew. Its messages are lost."),
+            ));
+        }
+        match self.now.state {
+            State::Poisoned => findings.push(trouble(
+                "poisoned",
+                "poisoned",
+                "A process was taken for dead while it was still at work (it had closed file descriptors that were not its own, as some \
+                 daemons do). The order of the messages can no longer be trusted, so every call fails with Poisoned.",
+                format!("Stop its users, remove it (`shmq rm {name}`), and start them again. Open queues after daemonising."),
+            )),
+            State::Stale => findings.push(trouble(
+                "stale",
+                format!("stale: {} died", people_count(self.now.participants.len())),
+                format!(
+                    "Nobody is attached: all of its users were killed, or exited without dropping it. {} still in it.",
+                    messages(self.now.messages + self.now.on_lease)
+                ),
+                format!(
+                    "The next `open` goes on with its messages, the next `create` replaces it. `shmq get {name} --follow` (bytes) or \
+                     `shmq recover {name}` keeps them; `shmq rm {name}` or `shmq rm --stale` throws them away."
+                ),
+            )),
+            State::Closed if self.now.messages != 0 && self.getters().is_empty() => findings.push(notice(
+                "closed",
+                format!("closed, {} left", messages(self.now.messages)),
+                "It was closed, and nobody who gets is attached to take what is left.".to_owned(),
+                format!("Start a getter, or throw them away: `shmq drain {name}`."),
+            )),
+            State::Persisted if self.now.messages != 0 => findings.push(notice(
+                "kept",
+                format!("kept: {} wait", messages(self.now.messages)),
+                "Nobody is attached. The queue was made to stay, and its messages wait for whoever opens it.".to_owned(),
+                format!("Nothing is wrong, if that is meant. `shmq rm {name}` removes it."),
+            )),
+            _ => {}
+        }
+    }
+
+    fn stopped(&self, findings: &mut Vec<Finding>) {
+        let stopped = self.now.participants.iter().filter(|p| p.alive && p.process == ProcessState::Stopped);
+        for participant in stopped {
+            let pid = participant.pid;
+            let role = crate::ls::role(participant, self.now);
+            let held = self.held_by(pid);
+            let holds = if held.is_empty() { "It holds nothing.".to_owned() } else { format!("It holds {held}.") };
+            let does = match role {
+                "" => String::new(),
+                role => format!(" Its part here: {role}."),
+            };
+            let consequence = match role {
+                role if role.contains("get") || role.contains("consumer") => {
+                    format!(" {} for it, or for another getter.", messages_wait(self.now.messages))
+                }
+                _ => String::new(),
+            };
+            findings.push(Finding {
+                severity: if role.is_empty() && held.is_empty() { Severity::Notice } else { Severity::Trouble },
+                code: "stopped",
+                headline: format!("{} is stopped", short(role, pid)),
+                explanation: format!(
+                    "{} is stopped (SIGSTOP, Ctrl-Z, or a debugger): it is alive, so nothing is taken from it, and it does not run. \
+                     {holds}{does}{consequence}",
+                    capitalised(&self.person(participant))
+                ),
+                advice: format!(
+                    "Let it go on: `kill -CONT {pid}`. Or end it: `kill -KILL {pid}`; what it holds then comes back by itself."
+                ),
+            });
+        }
+    }
+
+    fn dead(&self, findings: &mut Vec<Finding>) {
+        if self.now.state == State::Stale {
+            return;
+        }
+        let name = self.argument();
+        let mut pids: Vec<u32> = self.now.participants.iter().filter(|p| !p.alive).map(|p| p.pid).collect();
+        pids.extend(self.now.holdings.iter().filter(|held| !held.alive).map(|held| held.pid));
+        pids.sort_unstable();
+        pids.dedup();
+        for pid in pids {
+            let held = self.held_by(pid);
+            let who = self.pid_in_words(pid);
+            if held.is_empty() {
+                findings.push(notice(
+                    "died",
+                    format!("{pid} died"),
+                    format!(
+                        "{} died without leaving (killed, or exited without dropping the queue). It holds nothing.",
+                        capitalised(&who)
+                    ),
+                    format!("Nothing to do; its entry is used again. `shmq recover {name}` forgets it now."),
+                ));
+                continue;
+            }
+            let leases = self.count_of(pid, Hold::Lease);
+            let headline = match leases {
+                0 => format!("{pid} died holding {held}"),
+                1 => format!("{pid} died with a lease"),
+                n => format!("{pid} died with {n} leases"),
+            };
+            let redelivery = if leases == 0 {
+                String::new()
+            } else {
+                format!(
+                    " {} not lost: it is delivered again, before newer ones.",
+                    if leases == 1 { "Its message is" } else { "Each of its messages is" }
+                )
+            };
+            findings.push(trouble(
+                "died-holding",
+                headline,
+                format!(
+                    "{} died (killed, or crashed) while it held {held}.{redelivery} Whoever waits in a get or a put takes it over \
+                     within 0.1 s; that it is still held says that nobody does.",
+                    capitalised(&who)
+                ),
+                format!("Start (or look after) a getter; or `shmq recover {name}` frees it at once."),
+            ));
+        }
+    }
+
+    fn count_of(&self, pid: u32, what: Hold) -> usize {
+        self.now.holdings.iter().filter(|held| held.pid == pid && held.what == what).count()
+    }
+
+    fn open_loan(&self, findings: &mut Vec<Finding>) {
+        let blocked = self.now.participants.iter().filter_map(|p| p.get_waits).any(|waits| waits.since >= LONG);
+        let Some(loan) = self.now.holdings.iter().find(|held| held.what == Hold::Loan && held.alive) else { return };
+        if !blocked || self.now.messages == 0 || self.moved(|seen| seen.stats.gets) == Some(true) {
+            return;
+        }
+        findings.push(trouble(
+            "open-loan",
+            format!("{} holds a loan open", loan.pid),
+            format!(
+                "{} has a message on loan that it has neither committed nor dropped; the {} behind it cannot be taken before.",
+                capitalised(&self.pid_in_words(loan.pid)),
+                messages(self.now.messages)
+            ),
+            format!("See what process {} does. If it is killed, its loan is aborted.", loan.pid),
+        ));
+    }
+
+    fn full(&self, findings: &mut Vec<Finding>) {
+        let waiting: Vec<&Participant> = self.now.participants.iter().filter(|p| p.put_waits.is_some()).collect();
+        let Some(longest) = waiting.iter().filter_map(|p| p.put_waits).map(|waits| waits.since).max() else { return };
+        let flows = self.moved(|seen| seen.stats.gets + seen.stats.puts) == Some(true);
+        let severity = if flows || longest < LONG { Severity::Notice } else { Severity::Trouble };
+        let getters = self.getters();
+        let stopped: Vec<&Participant> = getters.iter().copied().filter(|p| p.process == ProcessState::Stopped).collect();
+        let leased = self.now.holdings.iter().find(|held| held.what == Hold::Lease);
+        let (cause, advice) = if flows {
+            ("Messages flow: the getters are slower than the putters.".to_owned(), "Nothing, or more getters.".to_owned())
+        } else if getters.is_empty() {
+            (
+                "Nobody who gets is attached.".to_owned(),
+                format!("Start a getter; or throw messages away: `shmq drain {}`.", self.argument()),
+            )
+        } else if !stopped.is_empty() {
+            (format!("Its getter is stopped: {}.", self.people(&stopped)), "See there.".to_owned())
+        } else if let Some(lease) = leased.filter(|_| self.now.messages == 0) {
+            (
+                format!("All its room is on lease; the oldest is held by {}.", self.pid_in_words(lease.pid)),
+                format!("See what process {} does.", lease.pid),
+            )
+        } else {
+            (
+                format!("Those who got before are attached and do not get now: {}.", self.people(&getters)),
+                "See what they do: they are busy, or stuck somewhere else.".to_owned(),
+            )
+        };
+        let room = match self.about.capacity {
+            Some(capacity) => format!("{} of {capacity} messages", self.now.messages),
+            None => format!("{} in {}", messages(self.now.messages), words::bytes(self.about.capacity_bytes as f64)),
+        };
+        findings.push(Finding {
+            severity,
+            code: "full",
+            headline: format!("full: put waits {}", words::duration(longest)),
+            explanation: format!(
+                "The queue is full ({room}, {} on lease), and {} in put, {} at the longest. {cause}",
+                self.now.on_lease,
+                if waiting.len() == 1 {
+                    format!("{} waits", self.person(waiting[0]))
+                } else {
+                    format!("{} processes wait ({})", waiting.len(), self.people(&waiting))
+                },
+                words::duration(longest)
+            ),
+            advice,
+        });
+    }
+
+    fn came_back(&self, findings: &mut Vec<Finding>) {
+        if self.now.came_back != 0 {
+            let taken = self.moved(|seen| seen.stats.gets) == Some(true);
+            findings.push(Finding {
+                severity: if taken || self.now.state != State::InUse { Severity::Notice } else { Severity::Trouble },
+                code: "came-back",
+                headline: format!("{} came back", messages(self.now.came_back)),
+                explanation: format!(
+                    "{} taken before and came back: whoever had it on lease died, or gave it back. Nobody has taken it again yet.",
+                    capitalised(&(messages(self.now.came_back) + if self.now.came_back == 1 { " was" } else { " were" }))
+                ),
+                advice: "Look for the process that died, and start (or look after) a getter.".to_owned(),
+            });
+        }
+        if self.now.most_deliveries >= MANY_DELIVERIES {
+            findings.push(notice(
+                "many-deliveries",
+                format!("delivered {} times", self.now.most_deliveries),
+                format!(
+                    "A message has been delivered {} times and was never finished: perhaps its takers die of it.",
+                    self.now.most_deliveries
+                ),
+                format!(
+                    "Look at it (`shmq peek {}`). A queue created with max_deliveries gives such messages up.",
+                    self.argument()
+                ),
+            ));
+        }
+    }
+
+    fn waiting_getters(&self, findings: &mut Vec<Finding>) {
+        let waiting: Vec<&Participant> = self.now.participants.iter().filter(|p| p.get_waits.is_some()).collect();
+        let longest = waiting.iter().filter_map(|p| p.get_waits).map(|waits| waits.since).max().unwrap_or_default();
+        if longest < LONG || self.now.messages != 0 || self.now.closed || self.now.on_loan != 0 {
+            return;
+        }
+        findings.push(notice(
+            "empty",
+            format!("empty: get waits {}", words::duration(longest)),
+            format!(
+                "The queue is empty, and {} in get: it waits for work, which is no fault of the queue's.",
+                self.people(&waiting)
+            ),
+            "If there should be messages: look for who puts them.".to_owned(),
+        ));
+    }
+
+    /// Messages and locks that the same live, running process held at both looks.
+    fn long_held(&self, findings: &mut Vec<Finding>) {
+        let Some(before) = self.before else { return };
+        let apart = words::duration(self.now.at.saturating_duration_since(before.at));
+        let runs = |pid: u32| self.now.participants.iter().any(|p| p.pid == pid && p.alive && p.process != ProcessState::Stopped);
+        let same = |held: &&Holding| {
+            let was = |other: &Holding| (other.what, other.pid, other.position) == (held.what, held.pid, held.position);
+            held.what != Hold::Producer && held.what != Hold::Consumer && runs(held.pid) && before.holdings.iter().any(was)
+        };
+        let mut pids: Vec<(u32, Hold)> = self.now.holdings.iter().filter(same).map(|held| (held.pid, held.what)).collect();
+        pids.dedup();
+        for (pid, what) in pids {
+            let moved = what == Hold::PutLock && self.moved(|seen| seen.stats.puts) == Some(true)
+                || what == Hold::GetLock && self.moved(|seen| seen.stats.gets) == Some(true);
+            if moved {
+                continue;
+            }
+            findings.push(notice(
+                "held",
+                format!("{pid} holds a {}", json::hold_word(what)),
+                format!("{} has held {} for {apart} at least.", capitalised(&self.pid_in_words(pid)), self.held_by(pid)),
+                "Nothing is wrong if its work takes that long.".to_owned(),
+            ));
+        }
+    }
+
+    fn table(&self, findings: &mut Vec<Finding>) {
+        let alive = self.now.participants.iter().filter(|p| p.alive).count();
+        if alive * 10 >= self.about.max_participants as usize * 9 && self.about.max_participants > 3 {
+            findings.push(notice(
+                "table",
+                format!("{alive} of {} participants", self.about.max_participants),
+                format!("{alive} processes are attached; the queue has room for {}.", self.about.max_participants),
+                "Create it with a larger max_participants.".to_owned(),
+            ));
+        }
+    }
+}
+
+fn trouble(code: &'static str, headline: impl Into<String>, explanation: impl Into<String>, advice: String) -> Finding {
+    Finding { severity: Severity::Trouble, code, headline: headline.into(), explanation: explanation.into(), advice }
+}
+
+fn notice(code: &'static str, headline: impl Into<String>, explanation: String, advice: String) -> Finding {
+    Finding { severity: Severity::Notice, code, headline: headline.into(), explanation, advice }
+}
+
+fn messages(count: u64) -> String {
+    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
+}
+
+fn messages_wait(count: u64) -> String {
+    if count == 1 { "1 message waits".to_owned() } else { format!("{count} messages wait") }
+}
+
+fn people_count(count: usize) -> String {
+    if count == 1 { "its user".to_owned() } else { format!("all {count} users") }
+}
+
+/// `consumer 4711`, `getter 4711`, `4711`
+fn short(role: &str, pid: u32) -> String {
+    match role {
+        "put" | "producer" => format!("producer {pid}"),
+        "get" | "consumer" => format!("consumer {pid}"),
+        _ => pid.to_string(),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + characters.as_str())
+}

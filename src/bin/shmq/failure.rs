@@ -1,0 +1,105 @@
+//! What went wrong, in words and as an exit code.
+
+use crate::words;
+use shmq::{CreateError, GetError, OpenError, PutError};
+use std::io;
+
+pub const OTHER: u8 = 1;
+pub const NOT_FOUND: u8 = 3;
+pub const DENIED: u8 = 4;
+pub const TIMEOUT: u8 = 5;
+pub const CLOSED: u8 = 6;
+pub const UNUSABLE: u8 = 7;
+pub const UNWELL: u8 = 8;
+/// A process that a signal ended counts as this and its number.
+pub const SIGNAL_BASE: u8 = 128;
+
+#[derive(Debug)]
+pub struct Failure {
+    pub code: u8,
+    /// `None`: there is nothing to be said, as when a reader went away.
+    pub text: Option<String>,
+}
+
+impl Failure {
+    pub fn new(code: u8, text: impl Into<String>) -> Failure {
+        Failure { code, text: Some(text.into()) }
+    }
+
+    pub fn of_signal(signal: i32) -> Failure {
+        Failure { code: SIGNAL_BASE.saturating_add(signal as u8), text: None }
+    }
+
+    pub fn tell(&self) {
+        if let Some(text) = &self.text {
+            words::complain(text);
+        }
+    }
+
+    /// A queue could not be opened.
+    pub fn open(name: &str, error: &OpenError) -> Failure {
+        let failure = Failure::unreadable(error);
+        Failure { text: failure.text.map(|text| format!("queue {}: {text}", words::quoted(name))), ..failure }
+    }
+
+    /// The same, without the name.
+    pub fn unreadable(error: &OpenError) -> Failure {
+        let (code, text) = match error {
+            OpenError::NotFound => (NOT_FOUND, "there is none of that name (`shmq ls` lists them)".to_owned()),
+            OpenError::PermissionDenied => (DENIED, DENIED_IN_WORDS.to_owned()),
+            OpenError::Corrupted => (UNUSABLE, DAMAGED_IN_WORDS.to_owned()),
+            OpenError::Mismatch { ours, theirs } => (UNUSABLE, format!("it is {theirs}, this command knows {ours}")),
+            error => (OTHER, error.to_string()),
+        };
+        Failure::new(code, text)
+    }
+
+    /// A queue of bytes could neither be opened nor created.
+    pub fn create(name: &str, error: &CreateError) -> Failure {
+        let (code, text) = match error {
+            CreateError::PermissionDenied => (DENIED, DENIED_IN_WORDS.to_owned()),
+            CreateError::Corrupted => (UNUSABLE, DAMAGED_IN_WORDS.to_owned()),
+            CreateError::Mismatch { theirs, .. } => {
+                (UNUSABLE, format!("it carries {theirs}; only a queue of bytes, [u8], can be put to and got from here"))
+            }
+            error => (OTHER, error.to_string()),
+        };
+        Failure::new(code, format!("queue {}: {text}", words::quoted(name)))
+    }
+}
+
+const DENIED_IN_WORDS: &str = "permission denied: it belongs to another user, or may only be read";
+const DAMAGED_IN_WORDS: &str = "no segment of this library, or a damaged one";
+
+impl From<PutError> for Failure {
+    fn from(error: PutError) -> Failure {
+        let code = match error {
+            PutError::Full | PutError::Timeout | PutError::Busy => TIMEOUT,
+            PutError::Closed => CLOSED,
+            PutError::Poisoned | PutError::Corrupted => UNUSABLE,
+            _ => OTHER,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+impl From<GetError> for Failure {
+    fn from(error: GetError) -> Failure {
+        let code = match error {
+            GetError::Empty | GetError::Timeout | GetError::Busy => TIMEOUT,
+            GetError::Closed => CLOSED,
+            GetError::Poisoned | GetError::Corrupted => UNUSABLE,
+            _ => OTHER,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Failure::of_signal(libc::SIGPIPE);
+        }
+        Failure::new(OTHER, error.to_string())
+    }
+}

@@ -1,0 +1,99 @@
+//! `shmq get`: messages from a queue of bytes to standard output.
+//!
+//! Messages are leased, written from where they lie, and released only after the write has succeeded. What was not written whole when
+//! the reader went away, or a signal came, is given back; and if this process is killed, its leases come back by themselves.
+
+use crate::arguments::Get;
+use crate::bytes::{Stream, open_or_create};
+use crate::failure::{self, Failure};
+use crate::signals::{self, SLICE};
+use shmq::{GetError, Lease, Queue};
+use std::time::{Duration, Instant};
+
+/// Messages that are there already are written together, up to so many and so many bytes.
+const BATCH: usize = 256;
+const BATCH_BYTES: usize = 256 << 10;
+
+pub fn run(arguments: &Get) -> Result<u8, Failure> {
+    signals::install();
+    let queue = open_or_create(&arguments.name, arguments.capacity_bytes)?;
+    let output = Stream::output();
+    let end: &[u8] = match (arguments.lines, arguments.null) {
+        (true, _) => b"\n",
+        (_, true) => b"\0",
+        _ => b"",
+    };
+    let asked = arguments.number.unwrap_or(if arguments.follow { u64::MAX } else { 1 });
+    let mut taken = 0;
+    while taken < asked {
+        let first = match wait_for_message(&queue, arguments.timeout)? {
+            Some(lease) => lease,
+            None if arguments.follow => return Ok(0),
+            None => return Err(GetError::Closed.into()),
+        };
+        taken += write_batch(&queue, first, asked - taken, &output, end)?;
+    }
+    Ok(0)
+}
+
+/// The next message. `None`: closed and drained.
+fn wait_for_message(queue: &Queue<[u8]>, timeout: Option<Duration>) -> Result<Option<Lease<'_, [u8]>>, Failure> {
+    let started = Instant::now();
+    loop {
+        if let Some(signal) = signals::noted() {
+            return Err(Failure::of_signal(signal));
+        }
+        let left = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
+        match queue.lease_timeout(left.map_or(SLICE, |left| left.min(SLICE))) {
+            Ok(lease) => return Ok(Some(lease)),
+            Err(GetError::Timeout) if left.is_none_or(|left| left > SLICE) => {}
+            Err(GetError::Timeout) => return Err(Failure::new(failure::TIMEOUT, "no message came in time")),
+            Err(GetError::Closed) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Writes a message, and those behind it that are there already: how many.
+fn write_batch<'q>(
+    queue: &'q Queue<[u8]>,
+    first: Lease<'q, [u8]>,
+    most: u64,
+    output: &Stream,
+    end: &[u8],
+) -> Result<u64, Failure> {
+    let mut bytes = first.len();
+    let mut leases = vec![first];
+    while (leases.len() as u64) < most.min(BATCH as u64) && bytes < BATCH_BYTES {
+        // An error is met again by whoever gets next.
+        let Ok(lease) = queue.try_lease() else { break };
+        bytes += lease.len();
+        leases.push(lease);
+    }
+    let mut parts: Vec<&[u8]> = Vec::with_capacity(2 * leases.len());
+    for lease in &leases {
+        parts.push(lease);
+        if !end.is_empty() {
+            parts.push(end);
+        }
+    }
+    let (mut written, outcome) = output.write_all(&parts);
+    let mut whole = 0;
+    let count = leases.len() as u64;
+    for lease in leases {
+        let length = lease.len() + end.len();
+        if written >= length {
+            written -= length;
+            whole += 1;
+            lease.release();
+        } else {
+            written = 0;
+            lease.give_back();
+        }
+    }
+    outcome?;
+    if whole < count {
+        return Err(Failure::of_signal(signals::noted().unwrap_or(libc::SIGINT)));
+    }
+    Ok(whole)
+}

@@ -1,0 +1,173 @@
+//! What is seen, as JSON. The schema is `docs/shmq.schema.json`; a field that does not apply is `null`, never left out.
+
+use crate::diagnosis::{Finding, Severity};
+use crate::ls::Row;
+use serde_json::{Value, json};
+use shmq::Stats;
+use shmq::inspect::{About, Hold, Holding, Kind, Participant, ProcessState, Snapshot, State, Waiting};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub fn text(value: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn seconds(time: Option<Duration>) -> Value {
+    time.map_or(Value::Null, |time| json!(time.as_secs_f64()))
+}
+
+pub fn queue(row: &Row) -> Value {
+    match &row.seen {
+        Ok((about, snapshot)) => {
+            let mut value = about_value(about);
+            merge(&mut value, snapshot_value(snapshot));
+            merge(&mut value, json!({ "name": row.name, "error": null }));
+            value
+        }
+        Err(failure) => json!({
+            "name": row.name,
+            "state": row.state_word(),
+            "owner_uid": row.owner_uid,
+            "error": { "code": failure.code, "text": failure.text },
+        }),
+    }
+}
+
+pub fn merge(into: &mut Value, from: Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from);
+    }
+}
+
+fn about_value(about: &About) -> Value {
+    json!({
+        "owner_uid": about.owner_uid,
+        "mode": format!("{:03o}", about.mode),
+        "kind": match about.kind { Kind::Sized => "sized", Kind::Slice => "slice", _ => "other" },
+        "type": about.type_name,
+        "schema": about.schema,
+        "unit_bytes": about.unit_bytes,
+        "capacity": about.capacity,
+        "capacity_bytes": about.capacity_bytes,
+        "max_message_bytes": about.max_message_bytes,
+        "segment_bytes": about.segment_bytes,
+        "max_participants": about.max_participants,
+        "max_deliveries": about.max_deliveries,
+        "created_unix_s": unix_seconds(about.created),
+        "age_s": crate::words::age(about.created).as_secs(),
+    })
+}
+
+pub fn state_word(state: State) -> &'static str {
+    match state {
+        State::InUse => "in use",
+        State::Closed => "closed",
+        State::Persisted => "kept",
+        State::Stale => "stale",
+        State::Poisoned => "poisoned",
+        _ => "unknown",
+    }
+}
+
+fn snapshot_value(seen: &Snapshot) -> Value {
+    json!({
+        "state": if seen.damaged { "damaged" } else { state_word(seen.state) },
+        "persisted": seen.persisted,
+        "closed": seen.closed,
+        "damaged": seen.damaged,
+        "messages": seen.messages,
+        "bytes": seen.bytes,
+        "on_lease": seen.on_lease,
+        "on_loan": seen.on_loan,
+        "came_back": seen.came_back,
+        "most_deliveries": seen.most_deliveries,
+        "participants": seen.participants.iter().map(participant).collect::<Vec<_>>(),
+        "holdings": seen.holdings.iter().map(holding).collect::<Vec<_>>(),
+    })
+}
+
+pub fn process_word(state: ProcessState) -> &'static str {
+    match state {
+        ProcessState::Running => "running",
+        ProcessState::Sleeping => "sleeping",
+        ProcessState::Stopped => "stopped",
+        ProcessState::Zombie => "zombie",
+        _ => "unknown",
+    }
+}
+
+fn participant(participant: &Participant) -> Value {
+    let waits = |waits: Option<Waiting>| seconds(waits.map(|waits| waits.since));
+    json!({
+        "pid": participant.pid,
+        "alive": participant.alive,
+        "program": participant.program,
+        "process": process_word(participant.process),
+        "attached_unix_s": unix_seconds(participant.attached),
+        "puts": participant.puts,
+        "gets": participant.gets,
+        "put_waits_s": waits(participant.put_waits),
+        "get_waits_s": waits(participant.get_waits),
+        "join_threads": participant.join_threads,
+    })
+}
+
+pub fn hold_word(hold: Hold) -> &'static str {
+    match hold {
+        Hold::Loan => "loan",
+        Hold::Lease => "lease",
+        Hold::PutLock => "put lock",
+        Hold::GetLock => "get lock",
+        Hold::Producer => "producer",
+        Hold::Consumer => "consumer",
+        _ => "other",
+    }
+}
+
+fn holding(holding: &Holding) -> Value {
+    json!({
+        "what": hold_word(holding.what),
+        "pid": holding.pid,
+        "alive": holding.alive,
+        "position": holding.position,
+        "bytes": holding.bytes,
+        "deliveries": holding.deliveries,
+        "since_s": seconds(holding.since),
+    })
+}
+
+pub fn stats(stats: &Stats) -> Value {
+    json!({
+        "puts": stats.puts,
+        "gets": stats.gets,
+        "bytes_put": stats.bytes_put,
+        "bytes_got": stats.bytes_got,
+        "redelivered": stats.redelivered,
+        "aborted": stats.aborted,
+        "given_up": stats.given_up,
+        "recoveries": stats.recoveries,
+        "blocked_puts": stats.blocked_puts,
+        "blocked_gets": stats.blocked_gets,
+        "blocked_put_s": stats.blocked_put_time.as_secs_f64(),
+        "blocked_get_s": stats.blocked_get_time.as_secs_f64(),
+        "put_timeouts": stats.put_timeouts,
+        "get_timeouts": stats.get_timeouts,
+        "wakes": stats.wakes,
+        "high_water": stats.high_water,
+    })
+}
+
+pub fn finding(finding: &Finding) -> Value {
+    json!({
+        "severity": match finding.severity { Severity::Trouble => "trouble", Severity::Notice => "notice" },
+        "code": finding.code,
+        "headline": finding.headline,
+        "explanation": finding.explanation,
+        "advice": finding.advice,
+    })
+}

@@ -1,0 +1,223 @@
+//! `shmq put`: standard input, or files, into a queue of bytes.
+//!
+//! Nothing that was read is lost. A block is read into a loan, that is, into the room that it will be taken from: it is known to fit
+//! before a byte of it is read, and a signal ends it early and commits it. A block is waited for without a loan, which would hold up
+//! what others put behind it; and one whose input pauses is committed as it is.
+
+use crate::arguments::Put;
+use crate::bytes::{Stream, open_or_create};
+use crate::failure::{self, Failure};
+use crate::signals::{self, SLICE};
+use crate::words;
+use shmq::{Loan, PutError, Queue};
+use std::fs::File;
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+/// An input that says nothing for so long has its block committed as it is.
+const PAUSE: Duration = Duration::from_millis(200);
+/// After a signal, what was read is put as long as there comes room within this.
+const LAST_WILL: Duration = Duration::from_secs(2);
+/// How much is read at a time to be cut into lines.
+const CHUNK_BYTES: usize = 256 << 10;
+
+pub fn run(arguments: &Put) -> Result<u8, Failure> {
+    signals::install();
+    let queue = open_or_create(&arguments.name, arguments.capacity_bytes)?;
+    let target = Target { queue: &queue, timeout: arguments.timeout };
+    if !arguments.file.is_empty() {
+        for path in &arguments.file {
+            target.put_file(path).map_err(|failure| failure.about(&path.display().to_string()))?;
+        }
+        return Ok(0);
+    }
+    let input = Stream::input();
+    match (arguments.lines, arguments.null) {
+        (true, _) => target.put_cut(&input, b'\n')?,
+        (_, true) => target.put_cut(&input, 0)?,
+        _ => target.put_blocks(&input, arguments.block)?,
+    }
+    match signals::noted() {
+        Some(signal) => Err(Failure::of_signal(signal)),
+        None => Ok(0),
+    }
+}
+
+struct Target<'q> {
+    queue: &'q Queue<[u8]>,
+    timeout: Option<Duration>,
+}
+
+impl Target<'_> {
+    /// Calls in slices until it ends otherwise than by Timeout. `None`: a signal came, and its grace is over.
+    fn in_slices<R>(&self, grace: Duration, mut call: impl FnMut(Duration) -> Result<R, PutError>) -> Result<Option<R>, Failure> {
+        let started = Instant::now();
+        let mut signalled: Option<Instant> = None;
+        loop {
+            let left = self.timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
+            match call(left.map_or(SLICE, |left| left.min(SLICE))) {
+                Err(PutError::Timeout) if left.is_none_or(|left| left > SLICE) => {
+                    if signals::noted().is_some() {
+                        let waited = signalled.get_or_insert_with(Instant::now).elapsed();
+                        if waited >= grace || signals::are_insisted_on() {
+                            return Ok(None);
+                        }
+                    }
+                }
+                result => return Ok(Some(result?)),
+            }
+        }
+    }
+
+    fn loan(&self, bytes: usize) -> Result<Option<Loan<'_, [u8]>>, Failure> {
+        if signals::noted().is_some() {
+            return Ok(None);
+        }
+        self.in_slices(Duration::ZERO, |slice| self.queue.loan_len_timeout(bytes, slice))
+    }
+
+    fn put_blocks(&self, input: &Stream, block: usize) -> Result<(), Failure> {
+        let block = block.min(self.queue.max_len());
+        loop {
+            if !input.wait(None)? {
+                return Ok(());
+            }
+            let mut first = [0; 1];
+            let mut length = 0;
+            // Mostly the end of the input, for which no room need be lent.
+            if input.readable_bytes() == Some(0) {
+                length = read_uninterrupted(input, &mut first)?;
+                if length == 0 {
+                    return Ok(());
+                }
+            }
+            let Some(mut loan) = self.loan(block)? else {
+                return if length == 0 { Ok(()) } else { Err(unput(length)) };
+            };
+            loan[..length].copy_from_slice(&first[..length]);
+            let mut over = false;
+            let mut fault = None;
+            while length < loan.len() && !over {
+                match input.read(&mut loan[length..]) {
+                    Ok(0) => over = true,
+                    Ok(count) => {
+                        length += count;
+                        if length == loan.len() {
+                            break;
+                        }
+                        match input.wait(Some(PAUSE)) {
+                            Ok(true) => {}
+                            Ok(false) => break,
+                            Err(error) => {
+                                fault = Some(error);
+                                break;
+                            }
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                        if signals::noted().is_some() {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        fault = Some(error);
+                        break;
+                    }
+                }
+            }
+            // What was read is put, whatever came after it.
+            if length > 0 {
+                loan.commit_len(length)?;
+            }
+            if let Some(error) = fault {
+                return Err(Failure::new(failure::OTHER, format!("standard input: {error}")));
+            }
+            if over || signals::noted().is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One message for each piece that ends with `end`, and for a last one that does not.
+    fn put_cut(&self, input: &Stream, end: u8) -> Result<(), Failure> {
+        let mut pending = Vec::new();
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let count = if input.wait(None)? { read_uninterrupted(input, &mut chunk)? } else { 0 };
+            let mut rest = &chunk[..count];
+            while let Some(at) = rest.iter().position(|&byte| byte == end) {
+                let (piece, after) = (&rest[..at], &rest[at + 1..]);
+                if pending.is_empty() {
+                    self.put_piece(piece, after.len() + 1)?;
+                } else {
+                    pending.extend_from_slice(piece);
+                    self.put_piece(&pending, after.len() + 1)?;
+                    pending.clear();
+                }
+                rest = after;
+            }
+            pending.extend_from_slice(rest);
+            if count == 0 {
+                if !pending.is_empty() {
+                    self.put_piece(&pending, 0)?;
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// `behind`: how many bytes more were read.
+    fn put_piece(&self, piece: &[u8], behind: usize) -> Result<(), Failure> {
+        match self.in_slices(LAST_WILL, |slice| self.queue.put_timeout(piece, slice)) {
+            Ok(Some(())) => Ok(()),
+            Ok(None) => Err(unput(piece.len() + behind)),
+            Err(failure) => Err(Failure {
+                text: failure.text.map(|text| format!("{text} ({} bytes that were read are not put)", piece.len() + behind)),
+                ..failure
+            }),
+        }
+    }
+
+    fn put_file(&self, path: &std::path::Path) -> Result<(), Failure> {
+        let mut file = File::open(path)?;
+        let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        if file.metadata()?.is_file() {
+            let Some(mut loan) = self.loan(bytes)? else {
+                return Err(Failure::of_signal(signals::noted().unwrap_or(libc::SIGINT)));
+            };
+            file.read_exact(&mut loan)?;
+            return Ok(loan.commit()?);
+        }
+        let mut content = Vec::new();
+        file.read_to_end(&mut content)?;
+        self.put_piece(&content, 0)
+    }
+}
+
+impl Failure {
+    fn about(self, what: &str) -> Failure {
+        Failure { text: self.text.map(|text| format!("{}: {text}", words::escaped(what))), ..self }
+    }
+}
+
+/// A signal came, and the queue stayed full.
+fn unput(bytes: usize) -> Failure {
+    let signal = signals::noted().unwrap_or(libc::SIGINT);
+    let text = format!("ended by signal {signal} with the queue full: {bytes} bytes that were read are not put");
+    Failure { text: Some(text), ..Failure::of_signal(signal) }
+}
+
+/// Reads, once; again after a signal that means nothing. 0: the end, or a signal that asks to end.
+fn read_uninterrupted(input: &Stream, bytes: &mut [u8]) -> Result<usize, Failure> {
+    loop {
+        match input.read(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                if signals::noted().is_some() {
+                    return Ok(0);
+                }
+            }
+            Err(error) => return Err(Failure::new(failure::OTHER, format!("standard input: {error}"))),
+            Ok(count) => return Ok(count),
+        }
+    }
+}

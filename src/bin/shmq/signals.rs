@@ -1,0 +1,58 @@
+//! SIGINT, SIGTERM and SIGHUP: noticed between messages, and inside system calls that block.
+//!
+//! ```text
+//!   signal --handler--> noted, a timer started --SIGALRM every 20 ms--> whatever blocks returns EINTR, and looks at the note
+//! ```
+//!
+//! The timer closes the gap between a look at the note and the system call after it. SIGPIPE is ignored (as Rust does), so that a
+//! reader who goes away is an error of `write`, after which messages can still be given back.
+
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::time::Duration;
+
+static NOTED: AtomicI32 = AtomicI32::new(0);
+static COUNT: AtomicU32 = AtomicU32::new(0);
+const NUDGE: libc::suseconds_t = 20_000;
+
+/// How long a call into the library waits before the note is looked at again.
+pub const SLICE: Duration = Duration::from_millis(250);
+
+extern "C" fn note(signal: libc::c_int) {
+    NOTED.store(signal, Ordering::Relaxed);
+    COUNT.fetch_add(1, Ordering::Relaxed);
+    let every = libc::timeval { tv_sec: 0, tv_usec: NUDGE };
+    let timer = libc::itimerval { it_interval: every, it_value: every };
+    // SAFETY: a system call that reads `timer`, which lives until it returns. Nothing else in this program uses the timer.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) };
+}
+
+extern "C" fn nudge(_: libc::c_int) {}
+
+/// From here on signals are noted.
+pub fn install() {
+    let handlers: [(libc::c_int, extern "C" fn(libc::c_int)); 4] =
+        [(libc::SIGALRM, nudge), (libc::SIGINT, note), (libc::SIGTERM, note), (libc::SIGHUP, note)];
+    for (signal, handler) in handlers {
+        // SAFETY: sigaction is plain integers, and zeros are an empty mask and no flags: without SA_RESTART, blocked calls return
+        // EINTR. The handlers store to an atomic and make a system call, which is all that a handler may do.
+        unsafe {
+            let mut old: libc::sigaction = std::mem::zeroed();
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = handler as *const () as libc::sighandler_t;
+            // A program started with a signal ignored (`nohup`) keeps ignoring it.
+            if libc::sigaction(signal, std::ptr::null(), &mut old) == 0 && old.sa_sigaction != libc::SIG_IGN {
+                libc::sigaction(signal, &action, std::ptr::null_mut());
+            }
+        }
+    }
+}
+
+/// Did a second one come? Then its sender has no patience left.
+pub fn are_insisted_on() -> bool {
+    COUNT.load(Ordering::Relaxed) > 1
+}
+
+/// The signal that asked us to end, if one did.
+pub fn noted() -> Option<i32> {
+    Some(NOTED.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
+}

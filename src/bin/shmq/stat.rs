@@ -1,0 +1,160 @@
+//! `shmq stat`: everything that is known about one queue.
+
+use crate::arguments::Stat;
+use crate::failure::Failure;
+use crate::json;
+use crate::ls::{self, Row};
+use crate::words::{self, BOLD, Cell};
+use serde_json::{Value, json};
+use shmq::inspect::{About, Inspector, Snapshot, Waiting};
+use std::time::Duration;
+
+pub fn run(arguments: &Stat) -> Result<u8, Failure> {
+    let name = &arguments.name;
+    let inspector = Inspector::open(name).map_err(|error| Failure::open(name, &error))?;
+    let about = inspector.about();
+    let before = (!arguments.interval.is_zero()).then(|| {
+        let before = inspector.look();
+        std::thread::sleep(arguments.interval);
+        before
+    });
+    let now = inspector.look();
+    if arguments.json {
+        let mut value = json::queue(&Row { name: name.clone(), owner_uid: about.owner_uid, seen: Ok((about, now.clone())) });
+        let rates = before.as_ref().map(|before| Rates::between(before, &now));
+        let rates = rates.map_or(Value::Null, |rates| {
+            json!({
+                "interval_s": rates.interval.as_secs_f64(),
+                "puts_per_s": rates.puts,
+                "gets_per_s": rates.gets,
+                "bytes_put_per_s": rates.bytes_put,
+                "bytes_got_per_s": rates.bytes_got,
+            })
+        });
+        json::merge(&mut value, json!({ "stats": json::stats(&now.stats), "rates": rates }));
+        words::print(&json::text(&value))?;
+    } else {
+        words::print(&report(name, &about, before.as_ref(), &now))?;
+    }
+    Ok(0)
+}
+
+/// What moved between two looks, per second.
+pub struct Rates {
+    pub interval: Duration,
+    pub puts: f64,
+    pub gets: f64,
+    pub bytes_put: f64,
+    pub bytes_got: f64,
+}
+
+impl Rates {
+    pub fn between(before: &Snapshot, now: &Snapshot) -> Rates {
+        let interval = now.at.saturating_duration_since(before.at);
+        let seconds = interval.as_secs_f64().max(1e-9);
+        let rate = |before: u64, now: u64| now.saturating_sub(before) as f64 / seconds;
+        let (was, is) = (&before.stats, &now.stats);
+        Rates {
+            interval,
+            puts: rate(was.puts, is.puts),
+            gets: rate(was.gets, is.gets),
+            bytes_put: rate(was.bytes_put, is.bytes_put),
+            bytes_got: rate(was.bytes_got, is.bytes_got),
+        }
+    }
+}
+
+fn report(name: &str, about: &About, before: Option<&Snapshot>, now: &Snapshot) -> String {
+    let mut out = format!("{}\n", words::painted(BOLD, &words::escaped(name)));
+    let mut line = |what: &str, value: String| out += &format!("  {what:<16}{value}\n");
+    let stats = &now.stats;
+    let persisted = if now.persisted { ", stays when its last user leaves" } else { "" };
+    let closed = if now.closed { ", closed" } else { "" };
+    line("state", format!("{}{closed}{persisted}", if now.damaged { "damaged" } else { json::state_word(now.state) }));
+    line("type", about.type_in_words());
+    let in_bytes = words::bytes(about.capacity_bytes as f64);
+    line("capacity", about.capacity.map_or(in_bytes.clone(), |messages| format!("{messages} messages, {in_bytes}")));
+    line("largest message", words::bytes(about.max_message_bytes as f64));
+    line("age", words::duration(words::age(about.created)));
+    line("messages", format!("{}, {}", now.messages, words::bytes(now.bytes as f64)));
+    line("on lease, loan", format!("{}, {}", now.on_lease, now.on_loan));
+    line("came back", format!("{} (most deliveries of one: {})", now.came_back, now.most_deliveries));
+    line("high water", format!("{} messages, as seen by puts that had to wait", stats.high_water));
+    let rates = before.map(|before| Rates::between(before, now));
+    let per_second = |rate: Option<(f64, f64)>| {
+        rate.map_or(String::new(), |(messages, bytes)| format!("   {}/s, {}/s", words::count(messages), words::bytes(bytes)))
+    };
+    let puts = per_second(rates.as_ref().map(|rates| (rates.puts, rates.bytes_put)));
+    let gets = per_second(rates.as_ref().map(|rates| (rates.gets, rates.bytes_got)));
+    line("puts", format!("{}, {}{puts}", stats.puts, words::bytes(stats.bytes_put as f64)));
+    line("gets", format!("{}, {}{gets}", stats.gets, words::bytes(stats.bytes_got as f64)));
+    line("blocked puts", format!("{}, {} altogether", stats.blocked_puts, words::duration(stats.blocked_put_time)));
+    line("blocked gets", format!("{}, {} altogether", stats.blocked_gets, words::duration(stats.blocked_get_time)));
+    line("timeouts", format!("put {}, get {}", stats.put_timeouts, stats.get_timeouts));
+    line("wakes", stats.wakes.to_string());
+    line("recoveries", format!("{} (redelivered {}, aborted {})", stats.recoveries, stats.redelivered, stats.aborted));
+    line("given up", stats.given_up.to_string());
+    out += &participants(now);
+    out += &holdings(before, now);
+    out
+}
+
+fn participants(now: &Snapshot) -> String {
+    if now.participants.is_empty() {
+        return "\nNobody is attached.\n".to_owned();
+    }
+    let waits = |waits: Option<Waiting>| {
+        waits.map_or("-".to_owned(), |waits| match waits.threads {
+            1 => words::duration(waits.since),
+            threads => format!("{} ({threads} threads)", words::duration(waits.since)),
+        })
+    };
+    let row = |participant: &shmq::inspect::Participant| {
+        let process = if participant.alive { json::process_word(participant.process) } else { "dead" };
+        vec![
+            Cell::plain(participant.pid.to_string()),
+            Cell::plain(participant.program.as_deref().map_or("-".to_owned(), words::escaped)),
+            Cell::plain(Some(ls::role(participant, now)).filter(|role| !role.is_empty()).unwrap_or("-")),
+            Cell::plain(process),
+            Cell::plain(words::duration(words::age(participant.attached))),
+            Cell::plain(waits(participant.put_waits)),
+            Cell::plain(waits(participant.get_waits)),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = now.participants.iter().map(row).collect();
+    let head = ["PID", "PROGRAM", "ROLE", "PROCESS", "ATTACHED", "PUT WAITS", "GET WAITS"];
+    format!("\n{}", words::columns(&head, &[0, 4, 5, 6], &rows))
+}
+
+fn holdings(before: Option<&Snapshot>, now: &Snapshot) -> String {
+    if now.holdings.is_empty() {
+        return String::new();
+    }
+    let row = |held: &shmq::inspect::Holding| {
+        let was = |before: &&Snapshot| {
+            before.holdings.iter().any(|was| (was.what, was.pid, was.position) == (held.what, held.pid, held.position))
+        };
+        let at_least = before.filter(was).map(|before| now.at.saturating_duration_since(before.at));
+        let since = match (held.since, at_least) {
+            (Some(since), _) => words::duration(since),
+            (None, Some(at_least)) => format!("{} at least", words::duration(at_least)),
+            (None, None) => "-".to_owned(),
+        };
+        let of_message = |value: String| if held.bytes == 0 && held.deliveries == 0 { "-".to_owned() } else { value };
+        vec![
+            Cell::plain(json::hold_word(held.what)),
+            Cell::plain(if held.pid == 0 { "gone".to_owned() } else { held.pid.to_string() }),
+            Cell::plain(if held.alive { "alive" } else { "DEAD" }),
+            Cell::plain(since),
+            Cell::plain(of_message(words::bytes(held.bytes as f64))),
+            Cell::plain(of_message(held.deliveries.to_string())),
+        ]
+    };
+    /// A person reads no more than this.
+    const SHOWN: usize = 20;
+    let rows: Vec<Vec<Cell>> = now.holdings.iter().take(SHOWN).map(row).collect();
+    let head = ["HELD", "BY", "", "FOR", "BYTES", "DELIVERIES"];
+    let more = now.holdings.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("... and {more} more\n") } else { String::new() };
+    format!("\n{}{more}", words::columns(&head, &[1, 3, 4, 5], &rows))
+}

@@ -1,0 +1,111 @@
+//! Working on a queue whose type one does not know.
+
+use crate::channel::{Channel, Patience, RecoveryReport};
+use crate::error::{GetError, OpenError};
+use crate::segment::{self, Expect, View};
+use crate::wait_strategy::WaitStrategy;
+use std::sync::Arc;
+
+/// An attached queue of whatever type: it can be closed, drained, recovered and persisted, but its messages cannot be read.
+///
+/// Opening one attaches this process, which repairs what a dead participant left, and dropping it leaves. A segment that
+/// nobody else is attached to, and that is not persisted, goes with the operator.
+///
+/// ```
+/// # let name = format!("doc-operator-{}", std::process::id());
+/// let queue = shmq::Queue::<u64>::create(&name, 10)?;
+/// queue.put_slice(&[1, 2, 3])?;
+/// let operator = shmq::inspect::Operator::open(&name)?;
+/// assert_eq!(operator.drain(2)?, 2);
+/// operator.close();
+/// assert_eq!(queue.iter().count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Operator {
+    channel: Arc<Channel>,
+}
+
+impl Operator {
+    /// Attaches to the queue of that name.
+    ///
+    /// # Errors
+    /// [`OpenError`], but never a mismatch of types.
+    pub fn open(name: impl AsRef<str>) -> Result<Operator, OpenError> {
+        let view = View::open(name.as_ref())?;
+        let (imprint, geometry) = (view.imprint(), view.geometry());
+        let expect = Expect {
+            kind: imprint.kind,
+            message_bytes: geometry.message_bytes,
+            message_align: geometry.message_align,
+            type_name: imprint.type_name.clone(),
+            schema: imprint.schema.clone(),
+            lock_memory: false,
+            huge_pages: false,
+            nonce: None,
+        };
+        Ok(Operator { channel: Channel::open(name.as_ref(), &expect, WaitStrategy::Block)? })
+    }
+
+    /// As [`Queue::close`](crate::Queue::close): no more puts, for everybody.
+    pub fn close(&self) {
+        self.channel.close();
+    }
+
+    /// As [`Queue::recover`](crate::Queue::recover): frees what the dead hold, now.
+    pub fn recover(&self) -> RecoveryReport {
+        self.channel.recover()
+    }
+
+    /// As [`Queue::persist`](crate::Queue::persist): the segment outlives its last user.
+    pub fn persist(&self) {
+        self.channel.segment().persist();
+    }
+
+    /// Takes up to `max` messages and throws them away, without waiting for any: how many there were.
+    ///
+    /// # Errors
+    /// [`GetError`] if none could be taken for another reason than that there are none, or no more.
+    pub fn drain(&self, max: u64) -> Result<u64, GetError> {
+        let mut drained = 0;
+        while drained < max {
+            match self.channel.lease::<false>(None, Patience::Try) {
+                Ok(record) => self.channel.release(record)?,
+                Err(GetError::Empty | GetError::Closed) => break,
+                Err(error) if drained == 0 => return Err(error),
+                Err(_) => break,
+            }
+            drained += 1;
+        }
+        Ok(drained)
+    }
+}
+
+/// What became of an attempt to remove a stale segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Removal {
+    /// It is gone.
+    Removed,
+    /// A live process is attached: left alone.
+    InUse,
+    /// Nobody is attached, but somebody asked to keep it: left alone.
+    Persisted,
+    /// A file that is no segment, or one of a version that this build cannot judge: left alone.
+    Foreign,
+}
+
+/// Removes the segment of that name if nobody is attached to it, and unless it was persisted.
+///
+/// With `even_persisted` also then. Nobody can attach between the look and the removal.
+///
+/// # Errors
+/// [`OpenError::NotFound`]; [`OpenError::PermissionDenied`] for another user's.
+pub fn remove_stale(name: impl AsRef<str>, even_persisted: bool) -> Result<Removal, OpenError> {
+    Ok(match segment::remove_stale(name.as_ref(), even_persisted)? {
+        segment::Removal::Removed => Removal::Removed,
+        segment::Removal::InUse => Removal::InUse,
+        segment::Removal::Kept => Removal::Persisted,
+        segment::Removal::Foreign => Removal::Foreign,
+    })
+}

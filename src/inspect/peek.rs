@@ -1,0 +1,56 @@
+//! Copies of messages that stay where they are.
+
+use super::Inspector;
+use crate::atomic::{Ordering, fence};
+use crate::ring::{Memory, State};
+use std::ptr;
+
+/// A message, copied without being taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peeked {
+    /// Its first bytes, as many as were asked for.
+    pub bytes: Vec<u8>,
+    /// Its size, in bytes.
+    pub length: u64,
+    /// How often it was delivered before.
+    pub deliveries: u32,
+}
+
+impl Inspector {
+    /// Copies up to `max_messages` messages, up to `max_bytes` of each, in the order in which they would be taken. They stay in the queue.
+    ///
+    /// Messages may be taken by others while this looks; each one that is returned was whole, in the queue, and not taken, at some
+    /// moment during the call.
+    pub fn peek(&self, max_messages: usize, max_bytes: usize) -> Vec<Peeked> {
+        let (mut came_back, mut ready) = (Vec::new(), Vec::new());
+        let ring = &self.ring;
+        let head = ring.memory.get_side().head.load(Ordering::Acquire);
+        let tail = ring.memory.put_side().tail.load(Ordering::Acquire);
+        // Garbage ends the walk: what was seen before it is what there is to show.
+        let _ = ring.walk(tail.max(head), |at, cell, header| {
+            let list = match header.state() {
+                Some(State::Returned) => &mut came_back,
+                Some(State::Ready) if at >= head => &mut ready,
+                _ => return true,
+            };
+            let length = header.length() as u64;
+            if length > ring.geometry.max_message_bytes() || list.len() >= max_messages {
+                return list.len() < max_messages;
+            }
+            let mut bytes = vec![0; max_bytes.min(length as usize)];
+            // SAFETY: the walk has checked that the record lies in the ring, and the length fits it. Others may write there meanwhile,
+            // into memory that is bytes to us: that is found out below, before anybody sees the copy.
+            unsafe { ptr::copy_nonoverlapping(ring.memory.payload(cell).cast_const(), bytes.as_mut_ptr(), bytes.len()) };
+            // As in `walk`: what a putter wrote into reclaimed cells comes with a newer reclaim.
+            fence(Ordering::Acquire);
+            if ring.memory.put_side().reclaim.load(Ordering::Relaxed) <= at {
+                list.push(Peeked { bytes, length, deliveries: header.deliveries() });
+            }
+            true
+        });
+        came_back.extend(ready);
+        came_back.truncate(max_messages);
+        came_back
+    }
+}

@@ -1,0 +1,126 @@
+//! Three broken set-ups, and a few more, told apart by `ls` and `doctor` alone.
+
+use crate::command::{Name, run, wait_for};
+use crate::peers;
+use crate::schema;
+use serde_json::Value;
+use shmq::Queue;
+use shmq::inspect::{Inspector, ProcessState, Snapshot};
+use std::time::Duration;
+
+/// The codes of what troubles the queue, the first line of `ls` about it, and the doctor's words.
+#[track_caller]
+fn examine(name: &str) -> (Vec<String>, String, String) {
+    let text = run(&["doctor", name, "-i", "0.1"]);
+    let told = run(&["doctor", name, "--json", "-i", "0.1"]).json();
+    schema::check(&told, "doctor");
+    let of = |finding: &Value| finding["code"].as_str().expect("a word").to_owned();
+    let troubles = told[0]["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == "trouble").map(of);
+    let troubles: Vec<String> = troubles.collect();
+    assert_eq!(text.code, if troubles.is_empty() { 0 } else { 8 }, "{text:?}");
+    let ls = run(&["ls", name]).expect(0).text().lines().nth(1).expect("a line").to_owned();
+    (troubles, ls, text.text().replace("\n    ", " "))
+}
+
+fn of(seen: &Snapshot, pid: u32) -> Option<&shmq::inspect::Participant> {
+    seen.participants.iter().find(|participant| participant.pid == pid)
+}
+
+#[test]
+fn set_up_1_the_consumer_is_stopped() {
+    let name = Name::new("stopped");
+    let queue = Queue::<u64>::create(&*name, 4).expect("created");
+    let consumer = peers::start_and_see("consumer", &name, |seen, pid| of(seen, pid).is_some_and(|p| p.get_waits.is_some()));
+    let (troubles, ls, words) = examine(&name);
+    assert!(troubles.is_empty() && !ls.contains("STOPPED"), "nothing is wrong yet: {ls}\n{words}");
+    consumer.send(libc::SIGSTOP);
+    let pid = consumer.pid();
+    let state = || Inspector::open(&*name).ok().and_then(|inspector| of(&inspector.look(), pid).map(|p| p.process));
+    wait_for(&name, "it to stop", || state() == Some(ProcessState::Stopped));
+    queue.put_slice(&[1, 2, 3]).expect("room");
+    let (troubles, ls, words) = examine(&name);
+    assert_eq!(troubles, ["stopped"], "{words}");
+    assert!(
+        ls.contains(&format!("{pid} cli")) && ls.contains("STOPPED") && ls.contains(&format!("consumer {pid} is stopped")),
+        "{ls}"
+    );
+    for word in ["is stopped (SIGSTOP", "3 messages wait", &format!("kill -CONT {pid}")] {
+        assert!(words.contains(word), "{word:?} is not in {words}");
+    }
+    consumer.send(libc::SIGCONT);
+    wait_for(&name, "it to go on", || queue.is_empty());
+    queue.close();
+    consumer.expect(0);
+}
+
+#[test]
+fn set_up_2_the_consumer_was_killed_with_a_lease() {
+    let name = Name::new("killed");
+    let queue = Queue::<u64>::create(&*name, 4).expect("created");
+    queue.put_slice(&[1, 2]).expect("room");
+    let consumer = peers::start_and_see("lessee", &name, |seen, _| seen.on_lease == 1);
+    let pid = consumer.pid();
+    assert!(examine(&name).0.is_empty(), "a lease is no fault");
+    consumer.kill();
+    let (troubles, ls, words) = examine(&name);
+    assert_eq!(troubles, ["died-holding"], "{words}");
+    assert!(ls.contains(&format!("{pid} get DEAD")), "{ls}");
+    assert!(ls.contains(&format!("{pid} died with a lease")), "{ls}");
+    for word in ["1 message on lease", "not lost", &format!("shmq recover {}", &*name)] {
+        assert!(words.contains(word), "{word:?} is not in {words}");
+    }
+    // What the doctor advises helps.
+    let told = run(&["recover", &name, "--json"]).expect(0).json();
+    schema::check(&told, "recover");
+    assert_eq!((&told["redelivered"], &told["dead_participants"]), (&1.into(), &1.into()));
+    let (troubles, ls, words) = examine(&name);
+    assert_eq!(troubles, ["came-back"], "{words}");
+    assert!(ls.contains("1 message came back"), "{ls}");
+    assert_eq!((queue.get().expect("it is there"), queue.get().expect("and the other")), (1, 2));
+    assert!(examine(&name).0.is_empty());
+}
+
+#[test]
+fn set_up_3_the_producer_is_blocked_on_a_full_queue() {
+    let name = Name::new("full");
+    let queue = Queue::<u64>::create(&*name, 4).expect("created");
+    let long = Duration::from_millis(1100);
+    let producer = peers::start_and_see("producer", &name, |seen, pid| {
+        of(seen, pid).is_some_and(|p| p.put_waits.is_some_and(|waits| waits.since > long))
+    });
+    let pid = producer.pid();
+    let (troubles, ls, words) = examine(&name);
+    assert_eq!(troubles, ["full"], "{words}");
+    assert!(ls.contains(&format!("{pid} cli")) && ls.contains(" put ") && ls.contains("full: put waits"), "{ls}");
+    for word in ["4 of 4 messages", "Nobody who gets is attached", &format!("process {pid}"), "shmq drain"] {
+        assert!(words.contains(word), "{word:?} is not in {words}");
+    }
+    let drained = run(&["drain", &name, "--json", "-n", "4"]).expect(0).json();
+    schema::check(&drained, "drain");
+    assert_eq!(drained["drained"], 4);
+    queue.close();
+    producer.expect(0);
+}
+
+#[test]
+fn a_stale_queue_is_told_and_not_lost_by_looking_after_it() {
+    let name = Name::new("stale");
+    peers::start_and_see("owner", &name, |seen, _| seen.messages == 3).kill();
+    let (troubles, ls, words) = examine(&name);
+    assert_eq!(troubles, ["stale"], "{words}");
+    assert!(ls.contains("stale") && words.contains("3 messages still in it"), "{ls}\n{words}");
+    // The only one attached leaves again, and takes nothing along.
+    run(&["recover", &name]).expect(0);
+    let (troubles, ls, words) = examine(&name);
+    assert!(troubles.is_empty() && ls.contains("kept: 3 messages wait"), "{ls}\n{words}");
+    assert_eq!(Queue::<u64>::open(&*name).expect("it is there").len(), 3);
+}
+
+#[test]
+fn advice_for_odd_names_can_be_pasted() {
+    let name = Name::new("it's; rm -rf $HOME");
+    peers::start_and_see("owner", &name, |seen, _| seen.messages == 3).kill();
+    let (_, _, words) = examine(&name);
+    let quoted = format!("shmq rm -- '{}'", name.replace('\'', "'\\''"));
+    assert!(words.contains(&quoted), "{quoted} is not in {words}");
+}

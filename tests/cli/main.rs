@@ -1,0 +1,13 @@
+//! The `shmq` command, end to end: against live queues whose users are other processes.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod command;
+mod diagnosing;
+mod peers;
+mod reading;
+mod schema;
+mod streams;
+mod terminal;
+mod upkeep;

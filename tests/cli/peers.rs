@@ -1,0 +1,72 @@
+//! Users of queues that are other processes: this binary again, as one "test" that plays a part given by the environment.
+
+use crate::command::{Running, wait_for};
+use shmq::Queue;
+use shmq::inspect::Inspector;
+use std::process::{Command, Stdio};
+
+const PART: &str = "SHMQ_CLI_TEST_PART";
+const QUEUE: &str = "SHMQ_CLI_TEST_QUEUE";
+
+/// Starts a process that plays `part` on the queue.
+pub fn start(part: &str, name: &str) -> Running {
+    let mut command = Command::new(std::env::current_exe().expect("this binary"));
+    command.args(["--exact", "peers::play_a_part", "--nocapture"]).env(PART, part).env(QUEUE, name);
+    Running::of(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts"))
+}
+
+#[test]
+fn play_a_part() {
+    // As one of many tests it has nothing to play.
+    let Ok(part) = std::env::var(PART) else { return };
+    let name = std::env::var(QUEUE).expect("a queue");
+    crate::support::process::die_with(std::os::unix::process::parent_id());
+    match part.as_str() {
+        // Creates a queue of three messages that goes with it.
+        "owner" => {
+            let queue = Queue::<u64>::create(&name, 8).expect("created");
+            queue.put_slice(&[1, 2, 3]).expect("room");
+            sleep_for_ever()
+        }
+        // Gets for ever.
+        "consumer" => {
+            let queue = Queue::<u64>::open(&name).expect("there is one");
+            while queue.get().is_ok() {}
+        }
+        // Takes one message by lease, and dwells on it.
+        "lessee" => {
+            let queue = Queue::<u64>::open(&name).expect("there is one");
+            let lease = queue.lease().expect("a message");
+            std::hint::black_box(&lease);
+            sleep_for_ever()
+        }
+        // Puts for ever.
+        "producer" => {
+            let queue = Queue::<u64>::open(&name).expect("there is one");
+            while queue.put(&7).is_ok() {}
+        }
+        // Owns the put side.
+        "endpoint" => {
+            let queue = Queue::<u64>::open(&name).expect("there is one");
+            let producer = queue.producer().expect("nobody has it");
+            std::hint::black_box(&producer);
+            sleep_for_ever()
+        }
+        other => panic!("no part {other:?}"),
+    }
+}
+
+fn sleep_for_ever() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Starts it and waits until `seen`.
+#[track_caller]
+pub fn start_and_see(part: &str, name: &str, seen: impl Fn(&shmq::inspect::Snapshot, u32) -> bool) -> Running {
+    let running = start(part, name);
+    let pid = running.pid();
+    wait_for(name, part, || Inspector::open(name).is_ok_and(|inspector| seen(&inspector.look(), pid)));
+    running
+}

@@ -1,0 +1,259 @@
+//! `ls`, `stat`, `peek`: what they show, as text and as JSON; of live queues, garbage, other users' and none.
+
+use crate::command::{Name, bytes, feed, run, run_with, shmq};
+use crate::peers;
+use crate::schema;
+use serde_json::{Value, json};
+use shmq::Queue;
+use std::io;
+use std::os::unix::process::CommandExt;
+
+/// The line of `ls` that is about this queue.
+#[track_caller]
+fn line(name: &str) -> String {
+    let ran = run(&["ls"]).expect(0);
+    let found = ran.text().lines().find(|line| line.split_whitespace().next() == Some(name)).map(str::to_owned);
+    found.unwrap_or_else(|| panic!("{name} is not in:\n{}", ran.text()))
+}
+
+#[test]
+fn ls_shows_each_queue_in_a_line() {
+    let name = Name::new("ls");
+    let queue = Queue::<u64>::builder().name(&*name).capacity(10).schema("answer/1").create().expect("created");
+    queue.put_slice(&[1, 2, 3]).expect("room");
+    let getter = peers::start_and_see("lessee", &name, |seen, _| seen.on_lease == 1);
+    let shown = line(&name);
+    for word in
+        ["in use", "u64 answer/1", " 2 ", " 10 ", "16 B", &format!("{} cli", std::process::id()), &getter.pid().to_string()]
+    {
+        assert!(shown.contains(word), "{word:?} is not in {shown}");
+    }
+    queue.close();
+    assert!(line(&name).contains("closed"));
+}
+
+#[test]
+fn ls_tells_json_as_the_schema_says() {
+    let name = Name::new("json");
+    let queue = Queue::<u64>::create(&*name, 10).expect("created");
+    queue.put_slice(&[1, 2, 3]).expect("room");
+    let lessee = peers::start_and_see("lessee", &name, |seen, _| seen.on_lease == 1);
+    let all = run(&["ls", "--json"]).expect(0).json();
+    schema::check(&all, "ls");
+    let one = run(&["ls", "--json", &name]).expect(0).json();
+    let one = &one.as_array().expect("a list")[0];
+    schema::check(one, "queue");
+    assert_eq!(all.as_array().unwrap().iter().filter(|queue| queue["name"] == *name).count(), 1);
+    assert_eq!(
+        (&one["messages"], &one["bytes"], &one["capacity"], &one["type"]),
+        (&json!(2), &json!(16), &json!(10), &json!("u64"))
+    );
+    let held = &one["holdings"][0];
+    assert_eq!((&held["what"], &held["pid"], &held["alive"]), (&json!("lease"), &json!(lessee.pid()), &json!(true)));
+    let participants: Vec<&Value> =
+        one["participants"].as_array().unwrap().iter().map(|participant| &participant["pid"]).collect();
+    assert_eq!(participants, [&json!(std::process::id()), &json!(lessee.pid())]);
+}
+
+#[test]
+fn stat_tells_everything() {
+    let name = Name::new("stat");
+    let queue = Queue::<u64>::create(&*name, 2).expect("created");
+    let producer = peers::start_and_see("producer", &name, |seen, pid| {
+        seen.participants.iter().any(|participant| participant.pid == pid && participant.put_waits.is_some())
+    });
+    queue.get().expect("a message");
+    let lease = queue.lease().expect("a message");
+    let told = run(&["stat", &name, "--json", "--interval", "0.01"]).expect(0).json();
+    schema::check(&told, "stat");
+    let stats = &told["stats"];
+    assert!(stats["puts"].as_u64() >= Some(3) && stats["gets"] == 2 && stats["high_water"] == 2, "{told:#}");
+    assert!(stats["blocked_puts"].as_u64() >= Some(1) && stats["blocked_put_s"].as_f64() > Some(0.0), "{told:#}");
+    assert!(told["rates"]["interval_s"].as_f64() >= Some(0.01), "{told:#}");
+    assert_eq!(run(&["stat", &name, "--json", "-i", "0"]).expect(0).json()["rates"], Value::Null);
+    let text = run(&["stat", &name, "-i", "0.01"]).expect(0);
+    for word in ["blocked puts", "high water", "PUT WAITS", "lease", "wakes", &producer.pid().to_string()] {
+        assert!(text.text().contains(word), "{word:?} is not in {}", text.text());
+    }
+    lease.release();
+    run(&["stat", "no-such-queue"]).expect(3);
+}
+
+#[test]
+fn stat_tells_who_owns_a_side_and_for_how_long() {
+    let name = Name::new("endpoint");
+    let _queue = Queue::<u64>::create(&*name, 2).expect("created");
+    let owner = peers::start_and_see("endpoint", &name, |seen, _| seen.holdings.len() == 1);
+    let told = run(&["stat", &name, "--json", "-i", "0"]).expect(0).json();
+    let held = &told["holdings"][0];
+    assert_eq!((&held["what"], &held["pid"]), (&json!("producer"), &json!(owner.pid())));
+    assert!(held["since_s"].as_f64().is_some());
+    assert!(line(&name).contains("producer"), "{}", line(&name));
+}
+
+#[test]
+fn peek_leaves_messages_where_they_are() {
+    let name = Name::new("peek");
+    feed(&["put", &name, "--lines"], b"first\nsecond\n\x1b[2J\n").expect(0);
+    for _ in 0..2 {
+        let text = run(&["peek", &name]).expect(0);
+        assert!(text.text().contains("\"first\"") && text.text().contains("\"\\x1b[2J\""), "{}", text.text());
+        let told = run(&["peek", &name, "--json", "-n", "2", "--bytes", "3"]).expect(0).json();
+        schema::check(&told, "peek");
+        assert_eq!(told[0], json!({ "length": 5, "deliveries": 0, "text": "fir", "hex": "666972" }));
+        assert_eq!(told.as_array().map(Vec::len), Some(2));
+    }
+    assert_eq!(run(&["peek", &name, "--raw"]).expect(0).out, b"firstsecond\x1b[2J");
+    assert_eq!(run(&["get", &name, "-n", "3", "--lines"]).expect(0).out, b"first\nsecond\n\x1b[2J\n");
+    assert_eq!(run(&["peek", &name, "--json"]).expect(0).json(), json!([]));
+}
+
+#[test]
+fn garbage_is_named_and_harms_nobody() {
+    let name = Name::new("garbage");
+    let path = format!("/dev/shm/shmq.{}", &*name);
+    let real = {
+        let other = Name::new("model");
+        let _queue = bytes(&other, 4096);
+        std::fs::read(format!("/dev/shm/shmq.{}", &*other)).expect("a segment")
+    };
+    let mut torn = real.clone();
+    torn.truncate(real.len() / 2);
+    let mut scribbled = real.clone();
+    scribbled[0x200..].fill(0xa5);
+    for (content, state, code) in [
+        (Vec::new(), "unusable", 7),
+        (b"not a segment".to_vec(), "unusable", 7),
+        (vec![0xff; 20_000], "unusable", 7),
+        (torn, "unusable", 7),
+        (scribbled, "damaged", 0),
+    ] {
+        std::fs::write(&path, &content).expect("written");
+        assert!(line(&name).contains(state), "{} bytes: {}", content.len(), line(&name));
+        let told = run(&["ls", &name, "--json"]).expect(0).json();
+        schema::check(&told, "ls");
+        run(&["stat", &name, "-i", "0"]).expect(code);
+        run(&["peek", &name]).expect(code);
+        let doctor = run(&["doctor", &name, "--json", "-i", "0.01"]).expect(8).json();
+        schema::check(&doctor, "doctor");
+        let taken = run(&["get", &name, "--timeout", "0"]);
+        assert!(matches!(taken.code, 5 | 7), "{taken:?}");
+        run(&["rm", &name]).expect(0);
+    }
+    std::fs::create_dir(&path).expect("made");
+    assert!(line(&name).contains("unusable"));
+    run(&["stat", &name]).expect(7);
+    std::fs::remove_dir(&path).expect("removed");
+}
+
+#[test]
+fn another_users_queue_is_denied_in_words() {
+    // SAFETY: geteuid has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let name = Name::new("denied");
+    let _queue = bytes(&name, 4096);
+    // Where `nobody` can run it.
+    let program = std::env::temp_dir().join(format!("shmq-{}-nobody", std::process::id()));
+    std::fs::copy(env!("CARGO_BIN_EXE_shmq"), &program).expect("copied");
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        run_with(
+            {
+                command.args(arguments).uid(65534).gid(65534);
+                command
+            },
+            b"x",
+        )
+    };
+    let results = [
+        as_nobody(&["ls"]),
+        as_nobody(&["stat", &name]),
+        as_nobody(&["put", &name]),
+        as_nobody(&["get", &name]),
+        as_nobody(&["close", &name]),
+        as_nobody(&["rm", &name]),
+        as_nobody(&["doctor", &name, "-i", "0"]),
+    ];
+    std::fs::remove_file(&program).expect("removed");
+    let [ls, stat, put, get, close, rm, doctor] = results;
+    let shown = ls.expect(0);
+    let shown = shown.text().lines().find(|line| line.starts_with(&*name)).expect("it is listed").to_owned();
+    assert!(shown.contains("denied") && shown.contains("owner: user 0") && shown.contains("permission denied"), "{shown}");
+    for ran in [stat, put, get, close, rm] {
+        let err = ran.expect(4).err;
+        assert!(err.contains("permission denied") && err.contains("belongs to another user"), "{err}");
+    }
+    assert!(doctor.expect(0).text().contains("belongs to user 0"));
+}
+
+#[test]
+fn no_queues_are_no_fault() {
+    let mut probe = std::process::Command::new("true");
+    if empty_world(&mut probe).status().is_err() {
+        eprintln!("skipped: this user may not have a /dev/shm of its own");
+        return;
+    }
+    let alone = |arguments: &[&str]| {
+        let mut command = shmq(arguments);
+        empty_world(&mut command);
+        run_with(command, b"")
+    };
+    let ls = alone(&["ls"]).expect(0);
+    assert!(ls.out.is_empty() && ls.err.contains("there are no queues"), "{ls:?}");
+    assert_eq!(alone(&["ls", "--json"]).expect(0).json(), json!([]));
+    assert_eq!(alone(&["doctor", "--json"]).expect(0).json(), json!([]));
+    assert!(alone(&["doctor"]).expect(0).err.contains("there are no queues"));
+    alone(&["rm", "--stale"]).expect(0);
+    for verb in ["stat", "peek", "drain", "close", "rm", "recover", "doctor", "ls"] {
+        let ran = alone(&[verb, "nothing"]).expect(3);
+        assert!(ran.err.contains("there is none of that name"), "{verb}: {}", ran.err);
+    }
+}
+
+/// The command sees a `/dev/shm` of its own, empty.
+fn empty_world(command: &mut std::process::Command) -> &mut std::process::Command {
+    let enter = || {
+        // SAFETY: system calls on constants, in a child that is about to exec.
+        unsafe {
+            let namespaces = if libc::geteuid() == 0 { libc::CLONE_NEWNS } else { libc::CLONE_NEWNS | libc::CLONE_NEWUSER };
+            let private = libc::MS_REC | libc::MS_PRIVATE;
+            let none = std::ptr::null();
+            let entered = libc::unshare(namespaces) == 0
+                && libc::mount(none, c"/".as_ptr(), none, private, none.cast()) == 0
+                && libc::mount(c"tmpfs".as_ptr(), c"/dev/shm".as_ptr(), c"tmpfs".as_ptr(), 0, none.cast()) == 0;
+            if entered { Ok(()) } else { Err(io::Error::last_os_error()) }
+        }
+    };
+    // SAFETY: `enter` only makes system calls.
+    unsafe { command.pre_exec(enter) }
+}
+
+#[test]
+fn colours_are_for_terminals_and_obey_no_color() {
+    let name = Name::new("colours");
+    let _queue = bytes(&name, 4096);
+    let coloured = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut command = shmq(arguments);
+        command.envs(environment.iter().copied());
+        run_with(command, b"").expect(0).text().contains('\x1b')
+    };
+    assert!(!coloured(&["ls"], &[]), "a pipe");
+    assert!(coloured(&["ls", "--color", "always"], &[]));
+    assert!(coloured(&["ls"], &[("CLICOLOR_FORCE", "1")]));
+    assert!(!coloured(&["ls"], &[("CLICOLOR_FORCE", "0"), ("NO_COLOR", "1")]));
+    assert!(!coloured(&["ls", "--color", "never"], &[("CLICOLOR_FORCE", "1")]));
+}
+
+#[test]
+fn usage_and_completions() {
+    assert!(run(&["--help"]).expect(0).text().contains("Exit codes:"));
+    for wrong in [&["frobnicate"][..], &[], &["put"], &["put", "q", "--lines", "--null"], &["create", "q"], &["rm"]] {
+        run(wrong).expect(2);
+    }
+    for (shell, word) in [("bash", "_shmq"), ("zsh", "#compdef shmq"), ("fish", "complete -c shmq")] {
+        assert!(run(&["completions", shell]).expect(0).text().contains(word));
+    }
+}

@@ -1,0 +1,108 @@
+//! `top` in a terminal: a pseudo-terminal of our own, whose other side reads what a person would see.
+
+use crate::command::{Name, Running, bytes, run, shmq};
+use crate::support::wait_until;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::process::Stdio;
+use std::sync::Mutex;
+
+/// A terminal of 120 columns and 30 rows: the side of the person, and that of the program.
+fn terminal() -> (File, File) {
+    let (mut person, mut program) = (0, 0);
+    let size = libc::winsize { ws_row: 30, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+    let none = std::ptr::null_mut();
+    // SAFETY: the call writes two descriptors, which are ours to close, and reads the size.
+    unsafe {
+        assert_eq!(libc::openpty(&mut person, &mut program, none, none.cast(), &size), 0);
+        (File::from(OwnedFd::from_raw_fd(person)), File::from(OwnedFd::from_raw_fd(program)))
+    }
+}
+
+/// A `top` at work.
+struct Top {
+    running: Running,
+    keys: File,
+}
+
+fn top(arguments: &[&str]) -> (Top, File) {
+    let (person, program) = terminal();
+    let stream = || Stdio::from(program.try_clone().expect("cloned"));
+    let mut command = shmq(&[&["top", "--interval", "0.1"], arguments].concat());
+    let child = command.env("TERM", "xterm").stdin(stream()).stdout(stream()).stderr(stream()).spawn().expect("it starts");
+    (Top { running: Running::of(child), keys: person.try_clone().expect("cloned") }, person)
+}
+
+impl Top {
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).expect("a terminal");
+    }
+}
+
+/// Collects what is drawn while `with` goes on.
+fn while_watching(mut person: File, top: &mut Top, with: impl FnOnce(&mut Top, &Mutex<String>)) {
+    let drawn = Mutex::new(String::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut bytes = [0; 4096];
+            // An error: the program has closed its side.
+            while let Ok(count @ 1..) = person.read(&mut bytes) {
+                drawn.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+        });
+        with(top, &drawn);
+    });
+}
+
+#[track_caller]
+fn wait_to_see(drawn: &Mutex<String>, text: &str) {
+    wait_until(text, || drawn.lock().unwrap().contains(text), || format!("{:?}", drawn.lock().unwrap()));
+}
+
+#[test]
+fn top_shows_queues_and_obeys_keys() {
+    let name = Name::new("top");
+    let queue = bytes(&name, 1 << 16);
+    queue.put(b"message").expect("room");
+    let (mut top, person) = top(&[&name]);
+    while_watching(person, &mut top, |top, drawn| {
+        wait_to_see(drawn, &name);
+        wait_to_see(drawn, "nothing is wrong");
+        drawn.lock().unwrap().clear();
+        top.press("s");
+        wait_to_see(drawn, "messages");
+        queue.close();
+        wait_to_see(drawn, "closed");
+        top.press("/zzz\r");
+        wait_to_see(drawn, "No queue matches the filter.");
+        top.press("q");
+        assert_eq!(top.running.wait().code(), Some(0));
+        // The terminal is as it was: main screen, cursor shown.
+        wait_to_see(drawn, "\x1b[?1049l");
+        wait_to_see(drawn, "\x1b[?25h");
+    });
+}
+
+#[test]
+fn top_leaves_the_terminal_in_order_when_it_is_told_to_end() {
+    for how in ["SIGTERM", "ctrl-c"] {
+        let (mut top, person) = top(&[]);
+        while_watching(person, &mut top, |top, drawn| {
+            wait_to_see(drawn, "shmq top");
+            if how == "SIGTERM" {
+                top.running.send(libc::SIGTERM)
+            } else {
+                top.press("\x03")
+            }
+            let code = top.running.wait().code();
+            assert_eq!(code, Some(if how == "SIGTERM" { 128 + libc::SIGTERM } else { 0 }));
+            wait_to_see(drawn, "\x1b[?1049l");
+        });
+    }
+}
+
+#[test]
+fn top_without_a_terminal_says_so() {
+    assert!(run(&["top"]).expect(1).err.contains("needs a terminal"));
+}

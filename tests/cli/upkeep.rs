@@ -1,0 +1,74 @@
+//! `create`, `close`, `drain`, `rm`, `recover`.
+
+use crate::command::{Name, bytes, feed, run};
+use crate::peers;
+use crate::support::segment_exists;
+use shmq::{PutError, Queue};
+
+#[test]
+fn a_created_queue_stays_until_it_is_removed() {
+    let name = Name::new("create");
+    run(&["create", &name, "--capacity-bytes", "64K", "--capacity", "5", "--schema", "s/1", "--mode", "640"]).expect(0);
+    let told = run(&["ls", &name, "--json"]).expect(0).json();
+    let queue = &told[0];
+    assert_eq!((&queue["state"], &queue["capacity"], &queue["schema"]), (&"kept".into(), &5.into(), &"s/1".into()));
+    assert_eq!((&queue["capacity_bytes"], &queue["mode"]), (&65536.into(), &"640".into()));
+    let again = run(&["create", &name, "--capacity-bytes", "64K"]).expect(1);
+    assert!(again.err.contains("already") && again.err.contains("shmq rm"), "{}", again.err);
+    run(&["rm", &name]).expect(0);
+    assert!(!segment_exists(&name));
+    run(&["rm", &name]).expect(3);
+    run(&["create", "a/b", "--capacity-bytes", "1K"]).expect(1);
+}
+
+#[test]
+fn close_is_for_everybody() {
+    let name = Name::new("close");
+    let queue = Queue::<u32>::create(&*name, 3).expect("created");
+    queue.put(&1).expect("room");
+    run(&["close", &name]).expect(0);
+    assert!(matches!(queue.put(&2), Err(PutError::Closed)));
+    run(&["close", &name]).expect(0);
+    assert!(run(&["drain", &name]).expect(0).text().starts_with("1 messages"));
+    run(&["close", "no-such-queue"]).expect(3);
+}
+
+#[test]
+fn a_closed_queue_ends_put_and_get() {
+    let name = Name::new("ends");
+    feed(&["put", &name, "--lines"], b"a\nb\n").expect(0);
+    run(&["close", &name]).expect(0);
+    assert!(feed(&["put", &name], b"x").expect(6).err.contains("closed"));
+    assert_eq!(run(&["get", &name, "-n", "5"]).expect(6).out, b"ab", "fewer than asked for");
+    assert_eq!(run(&["get", &name, "--follow"]).expect(0).out, b"");
+}
+
+#[test]
+fn rm_stale_spares_what_is_used_and_what_is_kept() {
+    let (stale, kept, used) = (Name::new("rm-stale"), Name::new("rm-kept"), Name::new("rm-used"));
+    peers::start_and_see("owner", &stale, |seen, _| seen.messages == 3).kill();
+    run(&["create", &kept, "--capacity-bytes", "4K"]).expect(0);
+    let queue = bytes(&used, 4096);
+    // By name, so that no other test's segments are touched.
+    let ran = run(&["rm", "--stale", &stale, &kept, &used]).expect(1);
+    assert!(ran.text().contains(&*stale) && ran.err.contains("--persisted") && ran.err.contains("somebody uses it"), "{ran:?}");
+    assert!(!segment_exists(&stale) && segment_exists(&kept) && segment_exists(&used));
+    run(&["rm", "--stale", "--persisted", &kept]).expect(0);
+    assert!(!segment_exists(&kept));
+    // Without --stale, the name goes and its users go on.
+    run(&["rm", &used]).expect(0);
+    queue.put(b"still").expect("room");
+    assert!(!segment_exists(&used));
+}
+
+#[test]
+fn only_bytes_are_put_and_got() {
+    for (name, open) in [(Name::new("sized"), true), (Name::new("floats"), false)] {
+        let _sized = open.then(|| Queue::<u64>::create(&*name, 3).expect("created"));
+        let _floats = (!open).then(|| Queue::<[f32]>::builder().name(&*name).create().expect("created"));
+        for verb in [&["put"][..], &["get", "--timeout", "0"]] {
+            let ran = feed(&[&verb[..1], &[&*name], &verb[1..]].concat(), b"12345678").expect(7);
+            assert!(ran.err.contains("only a queue of bytes, [u8]"), "{}", ran.err);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Events of slow paths: there is one for each, and none while a side of the queue is held.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use shmq::{GetError, Queue};
+use std::fmt::Debug;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use support::process::{fork, shared_word};
+use support::{unique_name, wait_until};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+fn cases() -> Vec<support::harness::Case> {
+    cases![each_slow_path_tells, the_fast_path_is_silent]
+}
+
+fn main() -> ExitCode {
+    support::harness::run(&cases())
+}
+
+/// Keeps events as text, and uses the queue from inside each of them: with a side held, that would be Busy.
+struct Listener {
+    queue: Queue<u64>,
+    heard: Arc<Mutex<Vec<String>>>,
+    inside: AtomicBool,
+    next_span: AtomicU64,
+}
+
+struct Words(String);
+
+impl Visit for Words {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0 += &format!(" {}={value:?}", field.name());
+    }
+}
+
+impl Subscriber for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "shmq"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(self.next_span.fetch_add(1, Relaxed) + 1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        if self.inside.swap(true, Relaxed) {
+            return;
+        }
+        let mut words = Words(event.metadata().level().to_string());
+        event.record(&mut words);
+        self.heard.lock().expect("nobody panicked").push(words.0);
+        for round in 0..2 {
+            match self.queue.try_put(&99).map(|()| round) {
+                Ok(_) | Err(shmq::PutError::Full) => {}
+                Err(error) => panic!("the put side is held while {:?} is told: {error}", self.heard),
+            }
+            assert!(self.queue.recover().sides_repaired == 2, "a side is held while {:?} is told", self.heard);
+        }
+        self.inside.store(false, Relaxed);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+fn listen(queue: &Queue<u64>, act: impl FnOnce()) -> Vec<String> {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener =
+        Listener { queue: queue.clone(), heard: heard.clone(), inside: AtomicBool::new(false), next_span: AtomicU64::new(0) };
+    tracing::subscriber::with_default(listener, act);
+    heard.lock().expect("nobody panicked").clone()
+}
+
+fn each_slow_path_tells() {
+    let queue = Queue::<u64>::create(unique_name("told"), 100).expect("created");
+    queue.put(&1).expect("room");
+    let leased = shared_word();
+    let lessee = fork("lessee", || {
+        let lease = queue.lease().expect("a message");
+        leased.store(1, Release);
+        loop {
+            std::hint::black_box(&lease);
+            std::thread::park();
+        }
+    });
+    wait_until("the lease", || leased.load(Acquire) == 1, || "none".to_owned());
+    lessee.kill();
+    let name = queue.name().to_owned();
+    let heard = listen(&queue, || {
+        assert_eq!(queue.recover().redelivered, 1);
+        assert_eq!(queue.get().expect("it came back"), 1);
+    });
+    let expected = [
+        format!("WARN message=recovered after a death queue=\"{name}\" repairs=1 came_back=1 aborted=0"),
+        format!("INFO message=redelivered queue=\"{name}\" messages=1"),
+    ];
+    assert_eq!(heard, expected);
+    let empty = Queue::<u64>::create(unique_name("blocked"), 100).expect("created");
+    let other = Queue::<u64>::new(100).expect("created");
+    let heard = listen(&other, || {
+        assert!(matches!(empty.get_timeout(Duration::from_millis(20)), Err(GetError::Timeout)));
+    });
+    assert_eq!(heard, [format!("DEBUG message=blocked queue=\"{}\" verb=\"get\"", empty.name())]);
+}
+
+fn the_fast_path_is_silent() {
+    let queue = Queue::<u64>::create(unique_name("silent"), 10).expect("created");
+    let heard = listen(&queue, || {
+        for i in 0..1000 {
+            queue.put(&i).expect("room");
+            assert_eq!(queue.get().expect("a message"), i);
+            queue.lease_timeout(Duration::ZERO).expect_err("it is empty");
+        }
+    });
+    assert!(heard.is_empty(), "{heard:?}");
+}
