@@ -87,6 +87,13 @@ pub struct ObjectQueue<T, C = MessagePack> {
     carries: PhantomData<fn(T) -> (T, C)>,
 }
 
+impl<T, C> ObjectQueue<T, C> {
+    /// For those who wait for several queues at once.
+    pub(crate) fn bytes(&self) -> &Queue<[u8]> {
+        &self.bytes
+    }
+}
+
 /// What the segment's stamp says that it carries.
 fn type_name<T, C: Codec>() -> String {
     format!("{} as {}", without_paths(std::any::type_name::<T>()), C::NAME)

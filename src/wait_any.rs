@@ -14,6 +14,8 @@
 use crate::channel::{Channel, SLICE_NS};
 use crate::lock::{Condvar, Place, sleep_any};
 use crate::message::Message;
+#[cfg(feature = "object")]
+use crate::object::ObjectQueue;
 use crate::os::{Barrier, FOREVER_NS, deadline_at, now_ns};
 use crate::process::Process;
 use crate::queue::Queue;
@@ -44,6 +46,7 @@ pub enum WaitError {
 /// | | ready when |
 /// |---|---|
 /// | [`Queue`] | a get would not wait: there is a message, or it is closed and drained |
+/// | `ObjectQueue` | the same |
 /// | [`Pipe`] | the same of what comes in |
 /// | [`Event`] | it is set, or was since the wait began |
 /// | [`Semaphore`] | there is a permit |
@@ -81,6 +84,13 @@ enum Kind<'a> {
 impl<T: ?Sized + Message> Waitable for Queue<T> {
     fn source(&self) -> Source<'_> {
         Source(Kind::Queue(self.channel()))
+    }
+}
+
+#[cfg(feature = "object")]
+impl<T, C> Waitable for ObjectQueue<T, C> {
+    fn source(&self) -> Source<'_> {
+        self.bytes().source()
     }
 }
 

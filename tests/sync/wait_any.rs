@@ -21,6 +21,8 @@ pub fn cases() -> Vec<Case> {
         more_than_the_kernel_takes_at_once_works_too,
         messages_are_never_lost_on_the_way_to_sleep,
         a_wake_that_is_not_used_is_passed_on,
+        #[cfg(feature = "object")]
+        a_queue_of_objects_wakes_a_sleeper,
     ]
 }
 
@@ -179,4 +181,16 @@ fn a_wake_that_is_not_used_is_passed_on() {
         expect_all_succeed(vec![chooser, getter]);
         assert!(first.is_empty() && second.is_empty());
     }
+}
+
+#[cfg(feature = "object")]
+fn a_queue_of_objects_wakes_a_sleeper() {
+    let (objects, event) = (shmq::ObjectQueue::<String>::new(4).unwrap(), Event::new().unwrap());
+    let mut sleeper = fork("a sleeper", || {
+        assert_eq!(wait_any(&[&event, &objects], soon()), Ok(1));
+        assert_eq!(objects.try_get().unwrap(), "news");
+    });
+    sleeper.wait_until_asleep();
+    objects.put(&"news".to_string()).unwrap();
+    sleeper.expect_success();
 }
