@@ -4,7 +4,7 @@ use super::Pool;
 use super::collector::Shared;
 use super::error::TaskError;
 use super::imap::{Imap, ImapUnordered, Reader};
-use super::job::{Hook, Job, Progress};
+use super::job::{Callback, Hook, Job, Progress};
 use super::message::{TASK_BYTES, TaskHead, append_sized};
 use super::result::AsyncResult;
 use super::worker::{RunTask, run_task};
@@ -21,7 +21,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// Chunks for each worker that `map` makes of its input, as Python's does.
 const CHUNKS_PER_WORKER: u64 = 4;
 /// Chunks for each worker that `imap` reads ahead.
-const AHEAD_PER_WORKER: usize = 4;
+const AHEAD_PER_WORKER: usize = 32;
 
 /// How a call of many tasks is made: chunk size, reading ahead, progress. Made by [`Pool::batch`].
 ///
@@ -160,7 +160,7 @@ impl<'p> Batch<'p> {
         self
     }
 
-    /// Chunks that `imap` and `imap_unordered` have out at most, sent and not yet yielded: 4 for each worker, if not set; 1 at least.
+    /// Chunks that `imap` and `imap_unordered` have out at most, sent and not yet yielded: 32 for each worker, if not set; 1 at least.
     pub fn read_ahead(mut self, chunks: usize) -> Self {
         self.ahead = Some(chunks.max(1));
         self
@@ -252,7 +252,7 @@ impl<'p> Batch<'p> {
         &self,
         task: F,
         argument: &A,
-        callback: Option<Box<dyn FnOnce(&Job) + Send>>,
+        callback: Option<Callback>,
     ) -> Result<(Arc<Job>, u64), TaskError>
     where
         F: Fn(A) -> R + Copy + Send + 'static,
@@ -274,7 +274,7 @@ impl<'p> Batch<'p> {
         task: F,
         input: I,
         patient: bool,
-        callback: Option<Box<dyn FnOnce(&Job) + Send>>,
+        callback: Option<Callback>,
     ) -> Result<(Arc<Job>, u64), TaskError>
     where
         F: Fn(A) -> R + Copy + Send + 'static,
@@ -296,7 +296,7 @@ impl<'p> Batch<'p> {
         task: F,
         mut input: impl Iterator<Item = A>,
         patient: bool,
-        callback: Option<Box<dyn FnOnce(&Job) + Send>>,
+        callback: Option<Callback>,
     ) -> Result<(Arc<Job>, u64), TaskError>
     where
         F: Fn(A) -> R + Copy + Send + 'static,

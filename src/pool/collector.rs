@@ -10,7 +10,7 @@
 
 use super::error::TaskError;
 use super::job::Job;
-use super::keeper::{ENDED, REPORT_BYTES, STARTED};
+use super::keeper::{BEGAN, ENDED, REPORT_BYTES, STARTED};
 use super::message::{ResultHead, kind};
 use crate::error::{GetError, PutError};
 use crate::process::background::Presence;
@@ -268,6 +268,7 @@ impl Shared {
             let word = |at: usize| u32::from_ne_bytes(std::array::from_fn(|byte| report[at + byte]));
             let mut state = self.lock();
             match word(0) {
+                BEGAN => state.workers.clear(),
                 STARTED => drop(state.workers.insert(word(4))),
                 ENDED => {
                     state.workers.remove(&word(4));
@@ -345,7 +346,10 @@ pub(super) fn collect(shared: &Shared, mut keeper: Process) {
     }
     let _ = keeper.kill(); // it has ended; if it lives without its socket, it does not live on
     let _ = keeper.join();
-    shared.lock().phase = Phase::Over;
+    let mut state = shared.lock();
+    state.workers.clear();
+    state.phase = Phase::Over;
+    drop(state);
     shared.changed.notify_all();
     drop(at_work);
 }

@@ -29,8 +29,11 @@ pub(super) struct Reader<'p, I, R> {
 }
 
 impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'_, I, R> {
-    /// Sends as many chunks as may be out.
+    /// Sends as many chunks as may be out, when half of them have come back: many at a time wake fewer sleepers.
     pub(super) fn read_ahead(&mut self) {
+        if self.out > self.ahead / 2 {
+            return;
+        }
         while self.out < self.ahead && !self.exhausted {
             let before = self.chunker.sent;
             self.exhausted = !self.chunker.send_one(&mut self.input);

@@ -29,7 +29,7 @@ pub struct Progress {
 /// A progress hook.
 pub(super) type Hook = dyn Fn(Progress) + Send + Sync;
 /// What is called once when a job is done.
-type Callback = Box<dyn FnOnce(&Job) + Send>;
+pub(super) type Callback = Box<dyn FnOnce(&Job) + Send>;
 
 /// What became of a chunk.
 #[derive(Clone, Debug)]
@@ -66,6 +66,8 @@ struct State {
     first_error: Option<TaskError>,
     /// Why there will be nothing more.
     failure: Option<TaskError>,
+    /// Somebody sleeps until the next piece. Others need no wake before the end.
+    wants_pieces: bool,
 }
 
 impl State {
@@ -150,8 +152,11 @@ impl Job {
         state.done += u64::from(piece.count);
         state.pieces.push_back(piece);
         let progress = Progress { done: state.done, total: state.total };
+        let wanted = std::mem::take(&mut state.wants_pieces);
         drop(state);
-        self.changed.notify_all();
+        if wanted {
+            self.changed.notify_all();
+        }
         if let Some(hook) = &self.hook {
             run_guarded("progress hook", || hook(progress));
         }
@@ -201,7 +206,10 @@ impl Job {
         let taken = self.wait_for(None, |state| match (state.pieces.pop_front(), &state.failure) {
             (Some(piece), _) => Some(Ok(piece)),
             (None, Some(failure)) => Some(Err(failure.clone())),
-            (None, None) => None,
+            (None, None) => {
+                state.wants_pieces = true;
+                None
+            }
         });
         taken.unwrap_or(Err(TaskError::Timeout))
     }

@@ -34,6 +34,9 @@ pub(super) const STARTED: u32 = 1;
 /// A worker was reaped.
 pub(super) const ENDED: u32 = 2;
 
+/// A keeper begins: workers that others started are gone, or about to be.
+pub(super) const BEGAN: u32 = 3;
+
 /// How often a keeper looks around where it has no descriptor to poll, or something to try again.
 const SLICE_MS: libc::c_int = 20;
 /// How long a keeper tries to tell the program why it gives up.
@@ -148,6 +151,7 @@ fn keep(settings: &Settings, socket: &OwnedFd) -> i32 {
             unready: 0,
             reports: VecDeque::new(),
         };
+        keeper.report(BEGAN, std::process::id() as libc::pid_t, 0);
         match keeper.run() {
             Some(code) => return code,
             // We are the standby, and the keeper is dead: what its workers had comes back.
@@ -267,6 +271,7 @@ impl Keeper<'_> {
         if died {
             // What they had is taken by others at once, not at their next look around.
             self.settings.tasks.recover();
+            self.settings.results.recover();
         }
         if self.standby.as_ref().is_some_and(|standby| ended(standby.pid).is_some()) {
             self.standby = None;
