@@ -125,7 +125,7 @@ impl Job {
             open.parts.clear();
         }
         let (count, content) = match head.kind {
-            kind::DIED => (open.count, Content::Failed(TaskError::WorkerDied { attempts: head.attempt - 1 })),
+            kind::DIED => (open.count, Content::Failed(TaskError::WorkerDied { attempts: head.count })),
             _ => {
                 open.parts.push(items.to_vec());
                 if head.kind != kind::LAST {
