@@ -229,7 +229,7 @@ mod tests {
         assert!(Geometry::slice(1, 1, 1, 0).is_err());
         assert!(Geometry::slice(1, 1, 0, 1).is_err());
         assert!(Geometry::slice(1, 1, 1, u64::MAX).is_err());
-        assert_eq!(Geometry::from_stamp(3, 8, 8, 8, 7, 16), None);
+        assert_eq!(Geometry::from_stamp(4, 8, 8, 8, 7, 16), None);
         assert_eq!(Geometry::from_stamp(1, 8, 8, 3, 7, 16), None);
         assert_eq!(Geometry::from_stamp(1, 9, 8, 8, 7, 16), None);
         assert!(Geometry::from_stamp(1, 8, 8, 8, 7, 16).is_some());

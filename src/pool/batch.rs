@@ -12,6 +12,7 @@ use crate::object::{Codec, MessagePack};
 use crate::process::travel::{Task, distance_of};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -346,6 +347,7 @@ impl<'p> Batch<'p> {
             exhausted: false,
             ahead,
             out: 0,
+            arrived: VecDeque::new(),
             yields: PhantomData,
         };
         reader.read_ahead();

@@ -184,11 +184,13 @@ impl Keeper<'_> {
             }
             let mut again = self.send_reports();
             if self.standby.is_none() {
+                // Known before the fork: the child may be an orphan by the time it asks.
+                let keeper = std::process::id() as libc::pid_t;
                 // SAFETY: Invariant 1.
                 match unsafe { fork() } {
                     Ok(Side::Parent(forked)) => self.standby = Some(forked),
                     Ok(Side::Child) => {
-                        if let Some(code) = self.stand_by() {
+                        if let Some(code) = self.stand_by(keeper) {
                             return Some(code);
                         }
                         return None;
@@ -316,10 +318,9 @@ impl Keeper<'_> {
     }
 
     /// The standby's life: `None` when the keeper has died and the program has not.
-    fn stand_by(&mut self) -> Option<i32> {
+    fn stand_by(&mut self, keeper: libc::pid_t) -> Option<i32> {
         // SAFETY: getppid has no preconditions.
         let parent = || unsafe { libc::getppid() };
-        let keeper = parent();
         self.workers.clear();
         let watched = open_pidfd(keeper);
         while parent() == keeper {
