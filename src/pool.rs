@@ -145,7 +145,7 @@ impl Pool {
     }
 
     /// As [`apply_async`](Self::apply_async); `callback` is called once with what [`AsyncResult::get`] would return, the error included,
-    /// in the pool's own thread as a rule: keep it short. If it panics, that is told on stderr, and the pool lives on.
+    /// in the pool's own thread as a rule: keep it short, and do not wait for the pool in it. If it panics, that is told on stderr, and the pool lives on.
     ///
     /// # Errors
     /// As [`apply_async`](Self::apply_async). The callback is then not called.
@@ -303,8 +303,11 @@ impl Drop for Pool {
     fn drop(&mut self) {
         if self.shared.is_ours() {
             self.shared.terminate();
-            self.shared.wait_until_over();
-            self.join_collector();
+            // Dropped by a callback: the collector cannot wait for itself, and ends by itself.
+            if !crate::process::background::is_one() {
+                self.shared.wait_until_over();
+                self.join_collector();
+            }
         }
     }
 }
@@ -316,6 +319,7 @@ impl fmt::Debug for Pool {
             .field("workers", &self.shared.workers)
             .field("phase", &state.phase)
             .field("failure", &state.failure)
+            .field("deaths", &state.deaths)
             .finish_non_exhaustive()
     }
 }

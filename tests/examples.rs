@@ -143,6 +143,67 @@ impl Ended {
 }
 
 #[test]
+fn globals_are_not_shared() {
+    let expected = "the first child added 100 and sees 101\nthe second child sees 1\nthe parent sees 1\n";
+    assert_eq!(run("globals", &[]).assert_success(), expected);
+}
+
+#[cfg(feature = "object")]
+#[test]
+fn bounded_queue_is_full_after_three() {
+    let out = run("bounded", &[]);
+    let lines: Vec<&str> = out.assert_success().lines().collect();
+    let expected = [
+        "put message 1; full: false",
+        "put message 2; full: false",
+        "put message 3; full: true",
+        "message 4 waited for room in vain",
+        "message 4 was told at once: full",
+        "got message 1; full: false",
+        "put message 4; 3 in the queue",
+        "got message 2",
+        "got message 3",
+        "got message 4",
+        "empty",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[cfg(feature = "object")]
+#[test]
+fn reader_gets_what_writer_puts() {
+    let out = run("reader_writer", &[]);
+    let lines: Vec<&str> = out.assert_success().lines().collect();
+    let of = |who: &str| lines.iter().filter(|line| line.starts_with(who)).copied().collect::<Vec<_>>();
+    assert_eq!(of("writer"), ["writer: put A", "writer: put B", "writer: put C"]);
+    assert_eq!(of("reader"), ["reader: got A", "reader: got B", "reader: got C", "reader: that was all"]);
+    assert_eq!((lines.len(), lines.last()), (8, Some(&"both have ended")));
+}
+
+#[cfg(feature = "object")]
+#[test]
+fn pool_workers_share_a_queue() {
+    let out = run("pool_queue", &[]);
+    let lines: Vec<&str> = out.assert_success().lines().collect();
+    assert_eq!(lines.len(), 11);
+    (0..10).for_each(|n| assert_eq!(lines[n], format!("task {n} says hello")));
+    assert_eq!(lines[10], "squares: [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]");
+}
+
+#[cfg(feature = "object")]
+#[test]
+fn pool_progress_counts_primes() {
+    assert_eq!(run("pool_progress", &[]).assert_success(), "17984 primes below 200000\n");
+}
+
+#[cfg(feature = "object")]
+#[test]
+fn pool_overhead_measures_every_verb() {
+    let out = run("pool_overhead", &["2", "10000"]);
+    assert_eq!(out.assert_success().lines().count(), 5);
+}
+
+#[test]
 fn hello() {
     assert_eq!(run("hello", &[]).assert_success(), "the child counted to 1000, which adds up to 500500\n");
 }

@@ -4,7 +4,7 @@ use super::Pool;
 use super::collector::Shared;
 use super::error::TaskError;
 use super::imap::{Imap, ImapUnordered, Reader};
-use super::job::{Hook, Job, Progress};
+use super::job::{Callback, Hook, Job, Progress};
 use super::message::{TASK_BYTES, TaskHead, append_sized};
 use super::result::AsyncResult;
 use super::worker::{RunTask, run_task};
@@ -12,6 +12,7 @@ use crate::object::{Codec, MessagePack};
 use crate::process::travel::{Task, distance_of};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// Chunks for each worker that `map` makes of its input, as Python's does.
 const CHUNKS_PER_WORKER: u64 = 4;
 /// Chunks for each worker that `imap` reads ahead.
-const AHEAD_PER_WORKER: usize = 4;
+const AHEAD_PER_WORKER: usize = 32;
 
 /// How a call of many tasks is made: chunk size, reading ahead, progress. Made by [`Pool::batch`].
 ///
@@ -160,7 +161,7 @@ impl<'p> Batch<'p> {
         self
     }
 
-    /// Chunks that `imap` and `imap_unordered` have out at most, sent and not yet yielded: 4 for each worker, if not set; 1 at least.
+    /// Chunks that `imap` and `imap_unordered` have out at most, sent and not yet yielded: 32 for each worker, if not set; 1 at least.
     pub fn read_ahead(mut self, chunks: usize) -> Self {
         self.ahead = Some(chunks.max(1));
         self
@@ -252,7 +253,7 @@ impl<'p> Batch<'p> {
         &self,
         task: F,
         argument: &A,
-        callback: Option<Box<dyn FnOnce(&Job) + Send>>,
+        callback: Option<Callback>,
     ) -> Result<(Arc<Job>, u64), TaskError>
     where
         F: Fn(A) -> R + Copy + Send + 'static,
@@ -274,7 +275,7 @@ impl<'p> Batch<'p> {
         task: F,
         input: I,
         patient: bool,
-        callback: Option<Box<dyn FnOnce(&Job) + Send>>,
+        callback: Option<Callback>,
     ) -> Result<(Arc<Job>, u64), TaskError>
     where
         F: Fn(A) -> R + Copy + Send + 'static,
@@ -296,7 +297,7 @@ impl<'p> Batch<'p> {
         task: F,
         mut input: impl Iterator<Item = A>,
         patient: bool,
-        callback: Option<Box<dyn FnOnce(&Job) + Send>>,
+        callback: Option<Callback>,
     ) -> Result<(Arc<Job>, u64), TaskError>
     where
         F: Fn(A) -> R + Copy + Send + 'static,
@@ -346,6 +347,7 @@ impl<'p> Batch<'p> {
             exhausted: false,
             ahead,
             out: 0,
+            arrived: VecDeque::new(),
             yields: PhantomData,
         };
         reader.read_ahead();

@@ -10,7 +10,7 @@
 
 use super::error::TaskError;
 use super::job::Job;
-use super::keeper::{ENDED, REPORT_BYTES, STARTED};
+use super::keeper::{BEGAN, ENDED, REPORT_BYTES, STARTED};
 use super::message::{ResultHead, kind};
 use crate::error::{GetError, PutError};
 use crate::process::background::Presence;
@@ -211,7 +211,8 @@ impl Shared {
     }
 
     /// What a worker, or somebody else of the pool, put.
-    fn accept(&self, message: &[u8]) {
+    /// Jobs that somebody waits for are noted, to be woken when all that is there was taken: one wake for many pieces.
+    fn accept(&self, message: &[u8], woken: &mut Vec<Arc<Job>>) {
         let Some((head, rest)) = ResultHead::read(message) else { return };
         if head.nonce != self.nonce {
             return;
@@ -221,8 +222,13 @@ impl Shared {
             kind::FAILED => self.fail(TaskError::Initializer { message: String::from_utf8_lossy(rest).into_owned() }),
             _ => {
                 let job = self.lock().jobs.get(&head.job).map(Arc::clone);
-                if job.is_some_and(|job| job.accept(head, rest)) {
+                let Some(job) = job else { return };
+                let accepted = job.accept(head, rest);
+                if accepted.over {
                     self.forget(head.job);
+                }
+                if accepted.wanted {
+                    woken.push(job);
                 }
             }
         }
@@ -268,6 +274,7 @@ impl Shared {
             let word = |at: usize| u32::from_ne_bytes(std::array::from_fn(|byte| report[at + byte]));
             let mut state = self.lock();
             match word(0) {
+                BEGAN => state.workers.clear(),
                 STARTED => drop(state.workers.insert(word(4))),
                 ENDED => {
                     state.workers.remove(&word(4));
@@ -288,6 +295,7 @@ impl Shared {
 pub(super) fn collect(shared: &Shared, mut keeper: Process) {
     let presence = Presence::begin();
     let mut buffer = vec![0; 64 << 10];
+    let mut woken = Vec::new();
     let mut sleep = IDLE;
     let mut ending: Option<Instant> = None;
     let mut heard = Instant::now();
@@ -296,9 +304,10 @@ pub(super) fn collect(shared: &Shared, mut keeper: Process) {
         let at_work = presence.work();
         let idle = matches!(first, Err(GetError::Timeout));
         let outcome = first.and_then(|length| {
-            shared.accept(&buffer[..length]);
-            take_more(shared, &mut buffer)
+            shared.accept(&buffer[..length], &mut woken);
+            take_more(shared, &mut buffer, &mut woken)
         });
+        woken.drain(..).for_each(|job| job.wake());
         match outcome {
             Ok(()) | Err(GetError::Empty | GetError::Timeout | GetError::Busy) => {}
             Err(GetError::TooSmall { needed, .. }) => {
@@ -313,9 +322,10 @@ pub(super) fn collect(shared: &Shared, mut keeper: Process) {
             if !shared.hear() {
                 drop(at_work);
                 // Everything was put before they ended.
-                while let Err(GetError::TooSmall { needed, .. }) = take_more(shared, &mut buffer) {
+                while let Err(GetError::TooSmall { needed, .. }) = take_more(shared, &mut buffer, &mut woken) {
                     buffer.resize(needed, 0);
                 }
+                woken.drain(..).for_each(|job| job.wake());
                 break;
             }
             // Reaped here, so that it does not stay a zombie when its standby has taken over.
@@ -345,16 +355,19 @@ pub(super) fn collect(shared: &Shared, mut keeper: Process) {
     }
     let _ = keeper.kill(); // it has ended; if it lives without its socket, it does not live on
     let _ = keeper.join();
-    shared.lock().phase = Phase::Over;
+    let mut state = shared.lock();
+    state.workers.clear();
+    state.phase = Phase::Over;
+    drop(state);
     shared.changed.notify_all();
     drop(at_work);
 }
 
 /// Takes what is there, up to a round.
-fn take_more(shared: &Shared, buffer: &mut [u8]) -> Result<(), GetError> {
+fn take_more(shared: &Shared, buffer: &mut [u8], woken: &mut Vec<Arc<Job>>) -> Result<(), GetError> {
     for _ in 0..ROUND {
         let length = shared.results.try_get_into(buffer)?;
-        shared.accept(&buffer[..length]);
+        shared.accept(&buffer[..length], woken);
     }
     Ok(())
 }

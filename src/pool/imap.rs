@@ -25,12 +25,17 @@ pub(super) struct Reader<'p, I, R> {
     pub(super) exhausted: bool,
     pub(super) ahead: usize,
     pub(super) out: usize,
+    /// Pieces that came together with one that was taken.
+    pub(super) arrived: VecDeque<Piece>,
     pub(super) yields: PhantomData<fn() -> R>,
 }
 
 impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'_, I, R> {
-    /// Sends as many chunks as may be out.
+    /// Sends as many chunks as may be out, when half of them have come back: many at a time wake fewer sleepers.
     pub(super) fn read_ahead(&mut self) {
+        if self.out > self.ahead / 2 {
+            return;
+        }
         while self.out < self.ahead && !self.exhausted {
             let before = self.chunker.sent;
             self.exhausted = !self.chunker.send_one(&mut self.input);
@@ -40,7 +45,16 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'_, I, R> {
 
     /// The next piece to come. `None`: all were taken.
     fn take_piece(&mut self) -> Option<Result<Piece, TaskError>> {
-        (self.out > 0).then(|| self.job.take_piece())
+        if self.out == 0 {
+            return None;
+        }
+        if self.arrived.is_empty() {
+            match self.job.take_pieces() {
+                Ok(pieces) => self.arrived = pieces,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        self.arrived.pop_front().map(Ok)
     }
 
     /// Results of a piece, decoded; the piece is out no more.

@@ -29,7 +29,7 @@ pub struct Progress {
 /// A progress hook.
 pub(super) type Hook = dyn Fn(Progress) + Send + Sync;
 /// What is called once when a job is done.
-type Callback = Box<dyn FnOnce(&Job) + Send>;
+pub(super) type Callback = Box<dyn FnOnce(&Job) + Send>;
 
 /// What became of a chunk.
 #[derive(Clone, Debug)]
@@ -66,12 +66,23 @@ struct State {
     first_error: Option<TaskError>,
     /// Why there will be nothing more.
     failure: Option<TaskError>,
+    /// Somebody sleeps until the next piece. Others need no wake before the end.
+    wants_pieces: bool,
 }
 
 impl State {
     fn is_over(&self) -> bool {
         self.failure.is_some() || (self.total == Some(self.done) && self.open.is_empty())
     }
+}
+
+/// What came of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Accepted {
+    /// The job is over.
+    pub over: bool,
+    /// Somebody sleeps until there is a piece.
+    pub wanted: bool,
 }
 
 pub(super) struct Job {
@@ -111,23 +122,23 @@ impl Job {
         self.tell_if_over();
     }
 
-    /// Takes what a worker put. `true`: the job is over.
-    pub fn accept(&self, head: ResultHead, items: &[u8]) -> bool {
+    /// Takes what a worker put. Somebody who wants pieces is to be woken by [`wake`](Self::wake), soon.
+    pub fn accept(&self, head: ResultHead, items: &[u8]) -> Accepted {
         let mut state = self.lock();
-        let Some(open) = state.open.get_mut(&head.first) else { return false };
+        let Some(open) = state.open.get_mut(&head.first) else { return Accepted::default() };
         if head.attempt < open.attempt {
-            return false;
+            return Accepted::default();
         }
         if head.attempt > open.attempt {
             open.attempt = head.attempt;
             open.parts.clear();
         }
         let (count, content) = match head.kind {
-            kind::DIED => (open.count, Content::Failed(TaskError::WorkerDied { attempts: head.attempt - 1 })),
+            kind::DIED => (open.count, Content::Failed(TaskError::WorkerDied { attempts: head.count })),
             _ => {
                 open.parts.push(items.to_vec());
                 if head.kind != kind::LAST {
-                    return false;
+                    return Accepted::default();
                 }
                 (open.count, Content::Results(std::mem::take(&mut open.parts)))
             }
@@ -136,26 +147,35 @@ impl Job {
         self.finish(state, Piece { first: head.first, count, content })
     }
 
+    /// Wakes whoever waits.
+    pub fn wake(&self) {
+        self.changed.notify_all();
+    }
+
     /// A chunk that cannot be sent, open or not. `true`: the job is over.
     pub fn fail_chunk(&self, first: u64, count: u32, error: TaskError) -> bool {
         let mut state = self.lock();
         state.open.remove(&first);
-        self.finish(state, Piece { first, count, content: Content::Failed(error) })
+        let accepted = self.finish(state, Piece { first, count, content: Content::Failed(error) });
+        if accepted.wanted {
+            self.wake();
+        }
+        accepted.over
     }
 
-    fn finish(&self, mut state: MutexGuard<'_, State>, piece: Piece) -> bool {
+    fn finish(&self, mut state: MutexGuard<'_, State>, piece: Piece) -> Accepted {
         if state.first_error.is_none() {
             state.first_error = piece.first_error();
         }
         state.done += u64::from(piece.count);
         state.pieces.push_back(piece);
         let progress = Progress { done: state.done, total: state.total };
+        let wanted = std::mem::take(&mut state.wants_pieces);
         drop(state);
-        self.changed.notify_all();
         if let Some(hook) = &self.hook {
             run_guarded("progress hook", || hook(progress));
         }
-        self.tell_if_over()
+        Accepted { over: self.tell_if_over(), wanted }
     }
 
     /// There will be nothing more.
@@ -196,12 +216,15 @@ impl Job {
         self.wait_for(deadline, |state| state.is_over().then_some(())).is_some()
     }
 
-    /// Waits for any piece and takes it; an error: there will be none.
-    pub fn take_piece(&self) -> Result<Piece, TaskError> {
-        let taken = self.wait_for(None, |state| match (state.pieces.pop_front(), &state.failure) {
-            (Some(piece), _) => Some(Ok(piece)),
-            (None, Some(failure)) => Some(Err(failure.clone())),
-            (None, None) => None,
+    /// Waits for pieces and takes all that there are; an error: there will be none.
+    pub fn take_pieces(&self) -> Result<VecDeque<Piece>, TaskError> {
+        let taken = self.wait_for(None, |state| match (state.pieces.is_empty(), &state.failure) {
+            (false, _) => Some(Ok(std::mem::take(&mut state.pieces))),
+            (true, Some(failure)) => Some(Err(failure.clone())),
+            (true, None) => {
+                state.wants_pieces = true;
+                None
+            }
         });
         taken.unwrap_or(Err(TaskError::Timeout))
     }
@@ -322,12 +345,12 @@ mod tests {
         job.open(0, 2);
         job.open(2, 1);
         job.set_total(3);
-        assert!(!job.accept(head(0, 1, kind::PART), &item(9)));
-        assert!(!job.accept(head(0, 2, kind::PART), &item(1)));
-        assert!(!job.accept(head(0, 2, kind::LAST), &item(2)));
-        assert!(!job.accept(head(0, 3, kind::LAST), &item(9)), "done twice: counted once");
+        assert!(!job.accept(head(0, 1, kind::PART), &item(9)).over);
+        assert!(!job.accept(head(0, 2, kind::PART), &item(1)).over);
+        assert!(!job.accept(head(0, 2, kind::LAST), &item(2)).over);
+        assert!(!job.accept(head(0, 3, kind::LAST), &item(9)).over, "done twice: counted once");
         assert_eq!(job.open_chunks(), 1);
-        assert!(job.accept(head(2, 1, kind::LAST), &item(3)));
+        assert!(job.accept(head(2, 1, kind::LAST), &item(3)).over);
         assert_eq!(job.results::<u8>(), Ok(vec![1, 2, 3]));
         assert_eq!(job.succeeded(), Some(true));
     }
@@ -337,8 +360,8 @@ mod tests {
         let job = Job::new(None);
         job.open(0, 2);
         job.set_total(2);
-        assert!(job.accept(head(0, 2, kind::DIED), &[]));
-        assert!(!job.accept(head(0, 2, kind::LAST), &item(1)));
+        assert!(job.accept(ResultHead { count: 1, ..head(0, 2, kind::DIED) }, &[]).over);
+        assert!(!job.accept(head(0, 2, kind::LAST), &item(1)).over);
         assert_eq!(job.results::<u8>(), Err(TaskError::WorkerDied { attempts: 1 }));
     }
 }

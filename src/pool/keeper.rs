@@ -34,6 +34,9 @@ pub(super) const STARTED: u32 = 1;
 /// A worker was reaped.
 pub(super) const ENDED: u32 = 2;
 
+/// A keeper begins: workers that others started are gone, or about to be.
+pub(super) const BEGAN: u32 = 3;
+
 /// How often a keeper looks around where it has no descriptor to poll, or something to try again.
 const SLICE_MS: libc::c_int = 20;
 /// How long a keeper tries to tell the program why it gives up.
@@ -148,6 +151,7 @@ fn keep(settings: &Settings, socket: &OwnedFd) -> i32 {
             unready: 0,
             reports: VecDeque::new(),
         };
+        keeper.report(BEGAN, std::process::id() as libc::pid_t, 0);
         match keeper.run() {
             Some(code) => return code,
             // We are the standby, and the keeper is dead: what its workers had comes back.
@@ -180,11 +184,13 @@ impl Keeper<'_> {
             }
             let mut again = self.send_reports();
             if self.standby.is_none() {
+                // Known before the fork: the child may be an orphan by the time it asks.
+                let keeper = std::process::id() as libc::pid_t;
                 // SAFETY: Invariant 1.
                 match unsafe { fork() } {
                     Ok(Side::Parent(forked)) => self.standby = Some(forked),
                     Ok(Side::Child) => {
-                        if let Some(code) = self.stand_by() {
+                        if let Some(code) = self.stand_by(keeper) {
                             return Some(code);
                         }
                         return None;
@@ -267,6 +273,7 @@ impl Keeper<'_> {
         if died {
             // What they had is taken by others at once, not at their next look around.
             self.settings.tasks.recover();
+            self.settings.results.recover();
         }
         if self.standby.as_ref().is_some_and(|standby| ended(standby.pid).is_some()) {
             self.standby = None;
@@ -311,10 +318,9 @@ impl Keeper<'_> {
     }
 
     /// The standby's life: `None` when the keeper has died and the program has not.
-    fn stand_by(&mut self) -> Option<i32> {
+    fn stand_by(&mut self, keeper: libc::pid_t) -> Option<i32> {
         // SAFETY: getppid has no preconditions.
         let parent = || unsafe { libc::getppid() };
-        let keeper = parent();
         self.workers.clear();
         let watched = open_pidfd(keeper);
         while parent() == keeper {

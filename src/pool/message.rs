@@ -16,7 +16,7 @@ pub(super) mod kind {
     pub const PART: u32 = 0;
     /// Results of the last part of the chunk.
     pub const LAST: u32 = 1;
-    /// The chunk's worker died too often.
+    /// The chunk's worker died too often: as often as `count` says.
     pub const DIED: u32 = 2;
     /// The initializer failed: the rest is text.
     pub const FAILED: u32 = 3;
@@ -51,7 +51,7 @@ pub(super) struct ResultHead {
     pub job: u64,
     /// The first task of the chunk.
     pub first: u64,
-    /// Tasks in this message.
+    /// Tasks in this message, see [`kind::DIED`].
     pub count: u32,
     /// Which delivery of the chunk they are from.
     pub attempt: u32,

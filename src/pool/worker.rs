@@ -158,7 +158,8 @@ fn run_chunk(settings: &Settings, chunk: Lease<'_, [u8]>, message: &mut Vec<u8>)
     };
     message.clear();
     if attempt > settings.retries + 1 {
-        answer(head.count, kind::DIED).write(message);
+        // Begun so often; who came after may have died before it could say so.
+        answer(settings.retries + 1, kind::DIED).write(message);
         settings.results.put(message)?;
         chunk.release();
         return Ok(());

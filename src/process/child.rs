@@ -30,6 +30,7 @@ pub(super) struct Child {
 enum Kin {
     /// Ours: we reap it.
     Own,
+    #[cfg_attr(not(feature = "object"), allow(dead_code, reason = "there is no spawner"))]
     /// The spawner's, which reaps it and writes its status into a pipe (the reading end, not blocking).
     Spawners(File),
 }
@@ -40,6 +41,7 @@ impl Child {
         Child { pid, pidfd: open_pidfd(pid), kin: Kin::Own, ended: Mutex::new(None) }
     }
 
+    #[cfg(feature = "object")]
     /// A child of the spawner, which will write its status into the pipe.
     pub fn distant(pid: libc::pid_t, pidfd: Option<OwnedFd>, status: OwnedFd) -> Child {
         Child { pid, pidfd, kin: Kin::Spawners(File::from(status)), ended: Mutex::new(None) }

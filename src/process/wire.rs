@@ -79,9 +79,9 @@ pub(super) fn receive(socket: &UnixStream, bytes: &mut [u8]) -> io::Result<Vec<O
     }
     while got < bytes.len() {
         let rest = &mut bytes[got..];
-        // SAFETY: `rest` may be written for its length.
         let more = match got {
             0 => 0,
+            // SAFETY: `rest` may be written for its length.
             _ => retry(|| unsafe { libc::recv(socket.as_raw_fd(), rest.as_mut_ptr().cast(), rest.len(), 0) })?,
         };
         if more == 0 {

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod beside;
 mod refusals;
 mod tasks;
 
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut cases = tasks::cases();
+    cases.extend(beside::cases());
     cases.extend(refusals::cases());
     // The portable locks do not promise to survive deaths.
     #[cfg(not(shmq_portable_sync))]

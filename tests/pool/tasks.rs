@@ -2,10 +2,10 @@
 
 use crate::cases;
 use crate::support::harness::Case;
-use crate::support::process::{shared_word, shared_words, wait_for_count};
+use crate::support::process::{shared_words, wait_for_count};
 use crate::support::wait_until;
 use serde::{Deserialize, Serialize};
-use shmq::{ObjectQueue, Pool, Process, Queue, TaskError};
+use shmq::{ObjectQueue, Pool, Queue, TaskError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
@@ -42,12 +42,6 @@ pub fn cases() -> Vec<Case> {
         close_then_join_finishes_queued_work,
         terminate_gives_up_what_is_queued,
         drop_terminates,
-        many_threads_submit_at_once,
-        processes_are_spawned_beside_a_pool,
-        two_pools_at_once,
-        nested_pools_work_and_end,
-        a_pool_under_tokio_after_init,
-        an_idle_pool_answers_at_once_again,
     ]
 }
 
@@ -423,89 +417,4 @@ fn drop_terminates() {
     assert_eq!(running.get(), Err(TaskError::Terminated));
     // Dropped at once, before a worker is there.
     drop(Pool::new(4).unwrap());
-}
-
-fn many_threads_submit_at_once() {
-    let pool = Pool::new(2).unwrap();
-    std::thread::scope(|scope| {
-        for thread in 0..4 {
-            let pool = &pool;
-            scope.spawn(move || {
-                for n in 0..50 {
-                    assert_eq!(pool.apply(square, thread * 100 + n), Ok(square(thread * 100 + n)));
-                }
-                assert_eq!(pool.map(square, 0..100).unwrap()[99], 9801);
-            });
-        }
-    });
-}
-
-fn processes_are_spawned_beside_a_pool() {
-    let pool = Pool::new(2).unwrap();
-    for n in 0..20 {
-        let running = pool.map_async(square, 0..500).unwrap();
-        let mut child = Process::spawn(move || n).unwrap();
-        assert_eq!(child.join().unwrap().code(), Some(n));
-        running.get().unwrap();
-    }
-    // A copy of the pool in a child is the parent's.
-    let mut child = Process::spawn(|| {
-        assert_eq!(pool.apply(square, 1), Err(TaskError::Inherited));
-        assert!(pool.join().is_err());
-        pool.terminate();
-        drop(Pool::new(1).unwrap());
-    })
-    .unwrap();
-    assert!(child.join().unwrap().success());
-    assert_eq!(pool.apply(square, 5), Ok(25));
-}
-
-fn two_pools_at_once() {
-    let first = Pool::new(1).unwrap();
-    let second = Pool::new(2).unwrap();
-    let (a, b) = (first.map_async(square, 0..100).unwrap(), second.map_async(square, 100..200).unwrap());
-    assert_eq!((a.get().unwrap()[99], b.get().unwrap()[99]), (square(99), square(199)));
-    drop(first);
-    assert_eq!(second.apply(square, 2), Ok(4));
-}
-
-fn nested_pools_work_and_end() {
-    let pool = Pool::new(2).unwrap();
-    let outer = |n: u64| -> u64 {
-        let inner = Pool::new(2).unwrap();
-        inner.map(square, 0..n).unwrap().iter().sum()
-    };
-    let sums = pool.batch().chunk_size(1).map(outer, [3, 4, 5, 6]).unwrap();
-    assert_eq!(sums, [5, 14, 30, 55]);
-}
-
-fn a_pool_under_tokio_after_init() {
-    shmq::process::init().unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    let squares = runtime.block_on(async {
-        let work = tokio::task::spawn_blocking(|| {
-            let pool = Pool::builder().workers(2).initializer(|()| (), ()).build().unwrap();
-            let squares = pool.map(square, 0..100);
-            pool.close();
-            pool.join().unwrap();
-            squares
-        });
-        work.await.unwrap()
-    });
-    assert_eq!(squares.unwrap()[99], 9801);
-    drop(runtime);
-    let [spawner] = shmq::process::active_children()[..] else { panic!("only the spawner") };
-    // SAFETY: our own child, not reaped.
-    unsafe { libc::kill(spawner as i32, libc::SIGKILL) };
-    wait_until("the spawner's end", || shmq::process::active_children().is_empty(), String::new);
-}
-
-fn an_idle_pool_answers_at_once_again() {
-    let pool = Pool::new(2).unwrap();
-    for n in 0..3 {
-        assert_eq!(pool.apply(square, n), Ok(square(n)));
-        // Long enough for all to fall asleep; nothing depends on it.
-        let quiet = shared_word();
-        wait_until("a while", || quiet.fetch_add(1, SeqCst) > 300, String::new);
-    }
 }

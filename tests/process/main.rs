@@ -7,6 +7,7 @@ mod support;
 
 mod calls;
 mod children;
+mod objects;
 
 use std::process::ExitCode;
 
@@ -19,5 +20,6 @@ fn main() -> ExitCode {
     }
     let mut cases = children::cases();
     cases.extend(calls::cases());
+    cases.extend(objects::cases());
     support::harness::run(&cases)
 }

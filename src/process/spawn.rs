@@ -1,0 +1,242 @@
+//! Forking, and what the child does. The invariants are those of the parent module.
+
+#[cfg(feature = "object")]
+use super::spawner;
+use super::{Child, Outcome, Process, SpawnError, background, lock_children};
+use crate::os::{deadline_after, now_ns};
+use std::fs;
+use std::io::{self, Write};
+use std::panic::{self, AssertUnwindSafe};
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// Exit code of a child that panicked: the one that Rust programs use.
+const PANICKED: i32 = 101;
+
+/// For how long threads may be seen that are about to be gone: one that was joined is still counted for a moment.
+const LEAVING: Duration = Duration::from_millis(20);
+
+impl Process {
+    /// Runs `closure` in a new process, a `fork` of this one, and returns at once.
+    ///
+    /// In the child, stdout and stderr of `std` are flushed when the closure has returned, and the process ends there: it never
+    /// returns into the code around this call, runs no `atexit` handlers, and drops nothing but the closure. What the closure
+    /// returns becomes the exit code, see [`Outcome`]; a panic prints its message and becomes 101 (with `panic = "abort"`:
+    /// SIGABRT). The parent's stdout is flushed before, lest buffered output be printed twice.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Threaded`] if the program has more than one thread, [`SpawnError::Os`] if the system makes no process.
+    ///
+    /// ```
+    /// use shmq::{Process, SpawnError};
+    ///
+    /// let greeting = String::from("hello from process");
+    /// let mut child = Process::spawn(|| println!("{greeting} {}", std::process::id()))?;
+    /// assert!(child.join()?.success());
+    ///
+    /// let refused = std::thread::scope(|s| s.spawn(|| Process::spawn(|| ())).join().unwrap());
+    /// assert!(matches!(refused, Err(SpawnError::Threaded { threads: 2 })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn<F, R>(closure: F) -> Result<Process, SpawnError>
+    where
+        F: FnOnce() -> R,
+        R: Outcome,
+    {
+        Self::fork_alone(closure, false)
+    }
+
+    /// [`spawn`](Self::spawn) for a child that does not outlive its parent: however the parent ends, SIGKILL included, the
+    /// kernel kills the child at that moment (Python's `daemon=True`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn`](Self::spawn).
+    ///
+    /// ```
+    /// let mut child = shmq::Process::spawn_daemon(|| loop { std::thread::park() })?;
+    /// assert!(child.is_alive()); // for as long as we live
+    /// # child.kill()?;
+    /// # child.join()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_daemon<F, R>(closure: F) -> Result<Process, SpawnError>
+    where
+        F: FnOnce() -> R,
+        R: Outcome,
+    {
+        Self::fork_alone(closure, true)
+    }
+
+    /// Forks if nothing is lost by it: there are no threads but our own, and those stand still.
+    pub(super) fn fork_alone<F, R>(closure: F, dies_with_us: bool) -> Result<Process, SpawnError>
+    where
+        F: FnOnce() -> R,
+        R: Outcome,
+    {
+        let patience_ns = deadline_after(LEAVING);
+        let wish = background::Wish::make();
+        loop {
+            let counted = count_threads().map_err(|source| SpawnError::Os { call: "reading /proc/self/task", source })?;
+            let threads = counted.saturating_sub(background::count());
+            if threads <= 1 {
+                if let Some(still) = background::hold_still() {
+                    // SAFETY: this thread is the only one but for those of Invariant 6, so the child lacks none, nor finds a lock that
+                    // one might hold. A daemon's parent is this thread, which ends with the program.
+                    return unsafe { Process::fork(closure, dies_with_us, Some((still, wish))) };
+                }
+            }
+            if now_ns() >= patience_ns {
+                return Err(SpawnError::Threaded { threads: counted });
+            }
+            thread::sleep(LEAVING / 50);
+        }
+    }
+
+    /// [`spawn`](Self::spawn) without counting threads: for a program that has some and knows what they hold.
+    ///
+    /// # Safety
+    ///
+    /// The child has only the calling thread. What other threads were in the middle of stays so for ever: locks that they hold
+    /// are never released, data behind those locks may be half changed. Until the child ends it must touch nothing of the kind:
+    /// strictly, it may only call functions that are safe in signal handlers. (glibc puts its allocator in order across `fork`,
+    /// and `spawn_unchecked` does so for the locks of `std`'s stdout and stderr. Other libraries do not.)
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Os`] if the system makes no process.
+    ///
+    /// ```
+    /// use shmq::Process;
+    ///
+    /// std::thread::scope(|s| {
+    ///     s.spawn(|| std::thread::sleep(std::time::Duration::from_millis(20)));
+    ///     // SAFETY: the other thread sleeps, holding nothing.
+    ///     let mut child = unsafe { Process::spawn_unchecked(|| 3) }.unwrap();
+    ///     assert_eq!(child.join().unwrap().code(), Some(3));
+    /// });
+    /// ```
+    pub unsafe fn spawn_unchecked<F, R>(closure: F) -> Result<Process, SpawnError>
+    where
+        F: FnOnce() -> R,
+        R: Outcome,
+    {
+        // SAFETY: as the caller says.
+        unsafe { Process::fork(closure, false, None) }
+    }
+
+    /// # Safety
+    /// As for [`spawn_unchecked`](Self::spawn_unchecked); with `dies_with_us`, the child also dies when this thread ends.
+    unsafe fn fork<F, R>(
+        closure: F,
+        dies_with_us: bool,
+        still: Option<(background::Still, background::Wish)>,
+    ) -> Result<Process, SpawnError>
+    where
+        F: FnOnce() -> R,
+        R: Outcome,
+    {
+        #[cfg(feature = "object")]
+        let mut spawner = spawner::lock();
+        let mut children = lock_children();
+        children.retain(|child| child.is_running());
+        let mut stdout = io::stdout().lock();
+        let stderr = io::stderr().lock();
+        // A stdout that cannot be written to loses its text in `print`, too; that is no reason not to spawn.
+        let _ = stdout.flush();
+        let parent = std::process::id();
+        // SAFETY: the caller vouches for other threads; the locks that we use ourselves are ours (Invariant 5).
+        match unsafe { libc::fork() } {
+            -1 => Err(SpawnError::Os { call: "fork", source: io::Error::last_os_error() }),
+            0 => {
+                // The parent's children are not ours, and the spawner waits for the end of a socket that we shall not keep open.
+                children.clear();
+                drop((children, stdout, stderr, still));
+                #[cfg(feature = "object")]
+                {
+                    drop(spawner.take());
+                    drop(spawner);
+                }
+                if dies_with_us {
+                    die_with(parent);
+                }
+                run_child(closure)
+            }
+            pid => Ok(Process::listed(Child::adopt(pid), &mut children)),
+        }
+    }
+
+    /// A new entry of the list.
+    pub(super) fn listed(child: Child, children: &mut Vec<Arc<Child>>) -> Process {
+        let child = Arc::new(child);
+        children.push(Arc::clone(&child));
+        Process { child, owner: std::process::id() }
+    }
+
+    /// Starts a fresh program, in no way a copy of this one: it opens queues by their names. Works from any thread. The same as
+    /// [`Command::spawn`], for those who want all their children to be of one kind; what `command` says of the child's input and output
+    /// holds, but pipes to it are closed (use `Command::spawn` for those).
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Os`] if the program cannot be run.
+    ///
+    /// ```
+    /// use shmq::Process;
+    /// use std::process::Command;
+    ///
+    /// let mut child = Process::command(Command::new("sh").args(["-c", "exit 3"]))?;
+    /// assert_eq!(child.join()?.code(), Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn command(command: &mut Command) -> Result<Process, SpawnError> {
+        let mut children = lock_children();
+        children.retain(|child| child.is_running());
+        let child = command.spawn().map_err(|source| SpawnError::Os { call: "starting a program", source })?;
+        // Dropping std's `Child` neither kills nor reaps.
+        Ok(Process::listed(Child::adopt(child.id() as libc::pid_t), &mut children))
+    }
+}
+
+/// The kernel kills this process when the thread that forked it ends, or has ended by now.
+pub(crate) fn die_with(parent: u32) {
+    // SAFETY: signal numbers and our own pid; getppid has no preconditions.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        if libc::getppid() as u32 != parent {
+            // As the kernel would have, a moment later.
+            libc::kill(libc::getpid(), libc::SIGKILL);
+        }
+    }
+}
+
+fn count_threads() -> io::Result<usize> {
+    Ok(fs::read_dir("/proc/self/task")?.count())
+}
+
+/// The child's whole life (Invariant 4).
+pub(crate) fn run_child<F, R>(closure: F) -> !
+where
+    F: FnOnce() -> R,
+    R: Outcome,
+{
+    let code = match panic::catch_unwind(AssertUnwindSafe(|| closure().exit_code())) {
+        Ok(code) => {
+            // What the closure only borrowed is never dropped here; a panic, though, counts as a death.
+            crate::attachment::leave_all();
+            code
+        }
+        Err(payload) => {
+            std::mem::forget(payload); // its drop might panic
+            PANICKED
+        }
+    };
+    // Nobody is left to tell if these fail; std says nothing at exit either.
+    let _ = io::stdout().flush();
+    let _ = io::stderr().flush();
+    // SAFETY: ends the process, whatever state it is in.
+    unsafe { libc::_exit(code) }
+}
