@@ -77,11 +77,8 @@ impl Lab {
     fn renew(&mut self, fault: Fault) -> String {
         let cases = self.crew.take().map(Crew::abandon).unwrap_or_default();
         self.crew = Some(Crew::fork(cases));
-        let lost = match fault.sent.saturating_sub(fault.received) {
-            0 => String::new(),
-            lost => format!("; {lost} of {} sent messages had not arrived", fault.sent),
-        };
-        format!("{}{lost}", fault.why)
+        // Noted after each stretch of messages, so a little less than what was done.
+        format!("{} (noted as sent: {}, as received: {})", fault.why, fault.sent, fault.received)
     }
 
     fn with_party<R>(

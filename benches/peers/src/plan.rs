@@ -245,17 +245,17 @@ impl Planner {
         self.push("idle", "CPU of a blocked receiver", Unit::IdleMicros, rows);
     }
 
-    fn growth(&mut self) {
+    fn growth(&mut self, rivals: bool) {
         let unit = Unit::Rate { bytes: LINE * 8 };
         if self.wants("growth", GROWTH_CAPACITY) {
             let mut rows = Vec::new();
             for capacity in CAPACITIES {
                 rows.push(self.flow(&format!("Queue, {capacity}"), Shmq, flows::flow_through::<Ours>(capacity), 1));
             }
-            for capacity in CAPACITIES {
+            for capacity in CAPACITIES.into_iter().filter(|_| rivals) {
                 rows.push(Row::new(format!("rtrb, {capacity}"), Threads, threads::flow::<threads::Rtrb<LINE>>(capacity, 1)));
             }
-            for capacity in CAPACITIES {
+            for capacity in CAPACITIES.into_iter().filter(|_| rivals) {
                 let measure = threads::flow::<threads::Crossbeam<LINE>>(capacity, 1);
                 rows.push(Row::new(format!("crossbeam-channel, {capacity}"), Threads, measure));
             }
@@ -333,6 +333,6 @@ pub fn plan(arguments: &Arguments) -> Plan {
     planner.waiting();
     planner.creation();
     planner.idle(arguments.effort().idle);
-    planner.growth();
+    planner.growth(full);
     planner.plan
 }
