@@ -68,7 +68,7 @@ pub fn list() -> io::Result<Vec<Found>> {
     Ok(names.into_iter().filter_map(look).collect())
 }
 
-/// How the messages of a queue lie in memory.
+/// What a segment is: how the messages of a queue lie in memory, or which object of [`sync`](crate::sync) it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -76,6 +76,60 @@ pub enum Kind {
     Sized,
     /// A slice of plain elements each.
     Slice,
+    /// An encoded object each, of an `ObjectQueue`.
+    Encoded,
+    /// No queue, but a mutex around one value.
+    Mutex,
+    /// No queue, but a mutex around a slice.
+    Array,
+    /// No queue, but a value that changes as a whole.
+    Value,
+    /// No queue, but an event.
+    Event,
+    /// No queue, but a semaphore.
+    Semaphore,
+    /// No queue, but a condition variable.
+    Condvar,
+    /// No queue, but a barrier.
+    Barrier,
+}
+
+impl Kind {
+    fn of(kind: u32) -> Kind {
+        match kind {
+            kind::SIZED => Kind::Sized,
+            kind::OBJECT => Kind::Encoded,
+            kind::MUTEX => Kind::Mutex,
+            kind::ARRAY => Kind::Array,
+            kind::VALUE => Kind::Value,
+            kind::EVENT => Kind::Event,
+            kind::SEMAPHORE => Kind::Semaphore,
+            kind::CONDVAR => Kind::Condvar,
+            kind::BARRIER => Kind::Barrier,
+            _ => Kind::Slice,
+        }
+    }
+
+    /// Does it hold messages? Of what does not, only the participants are seen.
+    pub fn is_queue(self) -> bool {
+        matches!(self, Kind::Sized | Kind::Slice | Kind::Encoded)
+    }
+
+    /// In a word.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Kind::Sized => "sized",
+            Kind::Slice => "slice",
+            Kind::Encoded => "encoded",
+            Kind::Mutex => "mutex",
+            Kind::Array => "array",
+            Kind::Value => "value",
+            Kind::Event => "event",
+            Kind::Semaphore => "semaphore",
+            Kind::Condvar => "condvar",
+            Kind::Barrier => "barrier",
+        }
+    }
 }
 
 /// What a segment says about itself and never changes.
@@ -118,6 +172,10 @@ impl About {
         let schema = self.schema.as_deref().map(|schema| format!(" {}", schema.escape_debug())).unwrap_or_default();
         match self.kind {
             Kind::Sized => format!("{name}{schema}"),
+            Kind::Encoded => format!("object {name}{schema}"),
+            Kind::Mutex | Kind::Value => format!("{} {name}{schema}", self.kind.in_words()),
+            Kind::Array => format!("array [{name}]{schema}"),
+            Kind::Event | Kind::Semaphore | Kind::Condvar | Kind::Barrier => self.kind.in_words().to_owned(),
             Kind::Slice => format!("[{name}]{schema}"),
         }
     }
@@ -160,11 +218,15 @@ impl Inspector {
         self.view.has_name()
     }
 
+    fn kind(&self) -> Kind {
+        Kind::of(self.view.imprint().kind)
+    }
+
     /// What never changes.
     pub fn about(&self) -> About {
         let (imprint, geometry) = (self.view.imprint(), self.view.geometry());
         About {
-            kind: if imprint.kind == kind::SIZED { Kind::Sized } else { Kind::Slice },
+            kind: self.kind(),
             type_name: imprint.type_name.clone(),
             schema: imprint.schema.clone(),
             unit_bytes: geometry.message_bytes,

@@ -1,5 +1,6 @@
 //! Working on a queue whose type one does not know.
 
+use super::Kind;
 use crate::channel::{Channel, Patience, RecoveryReport};
 use crate::error::{GetError, OpenError};
 use crate::segment::{self, Expect, View};
@@ -30,10 +31,14 @@ impl Operator {
     /// Attaches to the queue of that name.
     ///
     /// # Errors
-    /// [`OpenError`], but never a mismatch of types.
+    /// [`OpenError`]; a mismatch only if it is no queue.
     pub fn open(name: impl AsRef<str>) -> Result<Operator, OpenError> {
         let view = View::open(name.as_ref())?;
         let (imprint, geometry) = (view.imprint(), view.geometry());
+        if !Kind::of(imprint.kind).is_queue() {
+            let theirs = format!("an object of another kind ({})", Kind::of(imprint.kind).in_words());
+            return Err(OpenError::Mismatch { ours: "a queue".to_owned(), theirs });
+        }
         let expect = Expect {
             kind: imprint.kind,
             message_bytes: geometry.message_bytes,

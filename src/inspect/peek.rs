@@ -24,6 +24,9 @@ impl Inspector {
     /// moment during the call.
     pub fn peek(&self, max_messages: usize, max_bytes: usize) -> Vec<Peeked> {
         let (mut came_back, mut ready) = (Vec::new(), Vec::new());
+        if !self.kind().is_queue() {
+            return ready;
+        }
         let ring = &self.ring;
         let head = ring.memory.get_side().head.load(Ordering::Acquire);
         let tail = ring.memory.put_side().tail.load(Ordering::Acquire);

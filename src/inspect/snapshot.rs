@@ -173,6 +173,9 @@ struct Records {
 impl Inspector {
     /// A cheap look, for those who look often.
     pub fn glance(&self) -> Glance {
+        if !self.kind().is_queue() {
+            return Glance { at: Instant::now(), messages: 0, stats: Stats::default(), closed: false, poisoned: false };
+        }
         Glance {
             at: Instant::now(),
             messages: self.ring.ahead(),
@@ -185,6 +188,9 @@ impl Inspector {
     /// Cells that a full look reads, at most: it visits each record that is in the ring. A look at many of them takes their cache lines
     /// from those at work.
     pub fn records_to_walk(&self) -> u64 {
+        if !self.kind().is_queue() {
+            return 0;
+        }
         let (put, geometry) = (self.ring.memory.put_side(), &self.ring.geometry);
         let (reclaim, tail) = (put.reclaim.load(Relaxed), put.tail.load(Relaxed));
         geometry.linear(tail).wrapping_sub(geometry.linear(reclaim)).min(geometry.cells)
@@ -272,6 +278,9 @@ impl Inspector {
 
     /// Who holds locks and endpoints.
     fn sides(&self, participants: &[Participant]) -> Vec<Holding> {
+        if !self.kind().is_queue() {
+            return Vec::new();
+        }
         let (put, get) = (self.ring.memory.put_side(), self.ring.memory.get_side());
         let words = [
             (Hold::PutLock, put.lock.load(Relaxed) >> 1),
@@ -314,6 +323,9 @@ impl Inspector {
 
     /// Walks the records. The flag: they hold garbage.
     fn records(&self) -> (Records, bool) {
+        if !self.kind().is_queue() {
+            return (Records::default(), false);
+        }
         let mut garbage_at = None;
         for _ in 0..WALKS {
             let (head, tail) = (&self.ring.memory.get_side().head, &self.ring.memory.put_side().tail);
@@ -359,6 +371,9 @@ impl Inspector {
 
     /// For records that could not be walked.
     fn estimate(&self) -> Records {
+        if !self.kind().is_queue() {
+            return Records::default();
+        }
         let stats = Stats::read(&self.ring, &self.view.head().rare);
         let bytes = stats.bytes_put.saturating_sub(stats.bytes_got).min(self.ring.geometry.ring_bytes());
         Records { messages: self.ring.ahead(), bytes, ..Records::default() }

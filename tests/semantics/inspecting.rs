@@ -77,6 +77,19 @@ fn a_segment_tells_its_type_and_size() {
 }
 
 #[test]
+fn what_is_no_queue_is_listed_and_left_alone() {
+    let name = unique_name("no-queue");
+    let mutex = shmq::sync::Mutex::<[u64; 40]>::create(&name, [u64::MAX; 40]).unwrap();
+    let inspector = Inspector::open(&name).unwrap();
+    assert_eq!((inspector.about().kind, inspector.about().kind.is_queue()), (Kind::Mutex, false));
+    let seen = inspector.look();
+    assert_eq!((seen.state, seen.damaged, seen.messages, seen.participants.len()), (State::InUse, false, 0, 1));
+    assert_eq!((inspector.peek(9, 9).len(), inspector.records_to_walk(), inspector.glance().messages), (0, 0, 0));
+    assert!(matches!(Operator::open(&name), Err(OpenError::Mismatch { .. })));
+    drop(mutex);
+}
+
+#[test]
 fn peeked_messages_stay() {
     let queue = slices::<u8>(4096);
     for message in [&b"first"[..], b"second", b"third"] {

@@ -4,7 +4,7 @@ use crate::diagnosis::{Finding, Severity};
 use crate::ls::Row;
 use serde_json::{Value, json};
 use shmq::Stats;
-use shmq::inspect::{About, Hold, Holding, Kind, Participant, ProcessState, Snapshot, State, Waiting};
+use shmq::inspect::{About, Hold, Holding, Participant, ProcessState, Snapshot, State, Waiting};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub fn text(value: &Value) -> String {
@@ -48,7 +48,7 @@ fn about_value(about: &About) -> Value {
     json!({
         "owner_uid": about.owner_uid,
         "mode": format!("{:03o}", about.mode),
-        "kind": match about.kind { Kind::Sized => "sized", Kind::Slice => "slice", _ => "other" },
+        "kind": about.kind.in_words(),
         "type": about.type_name,
         "schema": about.schema,
         "unit_bytes": about.unit_bytes,
