@@ -217,6 +217,7 @@ fn an_exec_gives_up_what_was_held() {
     holder.wait();
 }
 
+#[expect(clippy::zombie_processes, reason = "its parent is killed, and this test adopts it")]
 fn a_spawned_program_does_not_keep_its_dead_parent_alive() {
     let queue: Queue<u64> = Queue::new(3).unwrap();
     queue.put(&1).unwrap();
