@@ -10,7 +10,7 @@ use crate::{
     idle,
     lab::{self, Measure, PROBE},
     limits, ping_pong, python,
-    rally::{self, Turns, rally},
+    rally::{self, Turns, rally, sleeping_rally},
     rivals::{
         boost::{self, BoostMq},
         bytes::Words,
@@ -162,20 +162,20 @@ impl Planner {
         }
         if self.wants("latency", "ping-pong 64 B, blocking") {
             let mut rows = vec![
-                self.rally("Queue", Shmq, rally::<ByQueue<LINE, BLOCK>>(times, 0), true),
-                self.rally("Producer/Consumer", Shmq, rally::<ByEndpoints<LINE, BLOCK>>(times, 0), true),
-                self.rally("iceoryx2, event", Peer, rally::<Iceoryx<LINE, true>>(times, 0), true),
-                self.rally("ipc-channel", Peer, rally::<IpcChannel<LINE>>(times, 0), true),
-                self.rally("shared_memory + raw_sync ring", Peer, rally::<PlainRing<LINE>>(times, 0), true),
+                self.rally("Queue", Shmq, sleeping_rally::<ByQueue<LINE, BLOCK>>(times), true),
+                self.rally("Producer/Consumer", Shmq, sleeping_rally::<ByEndpoints<LINE, BLOCK>>(times), true),
+                self.rally("iceoryx2, event", Peer, sleeping_rally::<Iceoryx<LINE, true>>(times), true),
+                self.rally("ipc-channel", Peer, sleeping_rally::<IpcChannel<LINE>>(times), true),
+                self.rally("shared_memory + raw_sync ring", Peer, sleeping_rally::<PlainRing<LINE>>(times), true),
             ];
             if boost::BUILT {
-                rows.push(self.rally("boost message_queue", Peer, rally::<Words<BoostMq, LINE>>(times, 0), true));
+                rows.push(self.rally("boost message_queue", Peer, sleeping_rally::<Words<BoostMq, LINE>>(times), true));
             }
             if self.has_mq(LINE * 8) {
-                rows.push(self.rally("POSIX mq", Peer, rally::<Words<PosixMq, LINE>>(times, 0), true));
+                rows.push(self.rally("POSIX mq", Peer, sleeping_rally::<Words<PosixMq, LINE>>(times), true));
             }
-            rows.push(self.rally("pipe", Peer, rally::<Words<Pipe, LINE>>(times, 0), true));
-            rows.push(self.rally("SOCK_SEQPACKET", Peer, rally::<Words<SeqPacket, LINE>>(times, 0), true));
+            rows.push(self.rally("pipe", Peer, sleeping_rally::<Words<Pipe, LINE>>(times), true));
+            rows.push(self.rally("SOCK_SEQPACKET", Peer, sleeping_rally::<Words<SeqPacket, LINE>>(times), true));
             self.with_python(&mut rows, python::rally);
             rows.push(Row::new("crossbeam-channel", Threads, threads::rally::<threads::Crossbeam<LINE>>(true)));
             rows.push(Row::new("std sync_channel", Threads, threads::rally::<threads::StdSync<LINE>>(true)));

@@ -42,13 +42,21 @@ impl Turns {
     }
 }
 
+/// Before it asks somebody who is to be asleep, member 0 is busy this long, untimed: time enough to fall asleep. Else an answer that
+/// comes before the other side has gone to sleep keeps both awake, turn after turn.
+pub const REST_NANOS: u64 = 50_000;
+
 /// What member 0 does in each turn, and member 1.
-fn serve(seat: &Seat<'_>, times: &Turns, mut ask: impl FnMut(u64), mut answer: impl FnMut(u64)) {
+fn serve(seat: &Seat<'_>, times: &Turns, rest_nanos: u64, mut ask: impl FnMut(u64), mut answer: impl FnMut(u64)) {
     let mut last = 0;
     seat.serve(|share, moved| {
         let mut from = clock::ticks();
         for turn in 0..share {
             if seat.produces() {
+                if rest_nanos > 0 {
+                    clock::work(rest_nanos);
+                    from = clock::ticks();
+                }
                 ask(last + turn);
                 let to = clock::ticks();
                 times.note(turn, to.wrapping_sub(from));
@@ -68,11 +76,17 @@ pub struct Rally<T> {
     times: &'static Turns,
     /// What each side computes before it sends.
     work_nanos: u64,
+    rest_nanos: u64,
     moves: PhantomData<fn() -> T>,
 }
 
 pub fn rally<T: Transport>(times: &'static Turns, work_nanos: u64) -> Box<dyn Case> {
-    Box::new(Rally { times, work_nanos, moves: PhantomData::<fn() -> T> })
+    Box::new(Rally { times, work_nanos, rest_nanos: 0, moves: PhantomData::<fn() -> T> })
+}
+
+/// A rally in which each message finds its receiver asleep.
+pub fn sleeping_rally<T: Transport>(times: &'static Turns) -> Box<dyn Case> {
+    Box::new(Rally { times, work_nanos: 0, rest_nanos: REST_NANOS, moves: PhantomData::<fn() -> T> })
 }
 
 struct Both<H>(H, H);
@@ -114,7 +128,7 @@ impl<T: Transport> Case for Rally<T> {
             clock::work(self.work_nanos);
             T::send(&sender, turn..turn + 1);
         };
-        serve(seat, self.times, ask, answer);
+        serve(seat, self.times, self.rest_nanos, ask, answer);
     }
 }
 
@@ -156,7 +170,7 @@ impl Case for CacheLine {
             wait_for(sent, turn + 1);
             answered.store(turn + 1, Release);
         };
-        serve(seat, self.0, ask, answer);
+        serve(seat, self.0, 0, ask, answer);
     }
 }
 
@@ -185,6 +199,6 @@ impl Case for Futex {
             wait_for(sent, turn);
             tell(answered, turn);
         };
-        serve(seat, self.0, ask, answer);
+        serve(seat, self.0, REST_NANOS, ask, answer);
     }
 }

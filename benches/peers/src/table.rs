@@ -74,17 +74,17 @@ impl fmt::Display for Table<'_> {
         }
         let columns = run.states.columns();
         for group in &run.groups {
-            write!(f, "\n{:<42}", format!("{}: {}", group.kind, group.title))?;
+            write!(f, "\n{:<44}", format!("{}: {}", group.kind, group.title))?;
             for &column in &columns {
-                write!(f, " | {:<27}{:<14}", format!("{}, {}", column.name(), unit_name(group)), extra_name(group))?;
+                write!(f, " | {:<28}{:<20}", format!("{}, {}", column.name(), unit_name(group)), extra_name(group))?;
             }
             writeln!(f)?;
             for row in &group.rows {
-                write!(f, "  {:<30}{:<10}", row.name, row.family.name())?;
+                write!(f, "  {:<32}{:<10}", row.name, row.family.name())?;
                 for &column in &columns {
                     let spread = column.spread(row, |figures| Some(figure(group.unit, figures)));
                     let shown = spread.map_or("      -".into(), |spread| format!("{spread} ({})", spread.count));
-                    write!(f, " | {shown:<27}{:<14}", extra(group, row, column))?;
+                    write!(f, " | {shown:<28}{:<20}", extra(group, row, column))?;
                 }
                 if let Some(fault) = &row.fault {
                     write!(f, " FAULT: {fault}")?;

@@ -14,6 +14,7 @@ use crate::{
     figures::Figures,
     forked::kernel::{now_nanos, run_on, thread_cpu_nanos},
     lab::{self, Measure},
+    rally::REST_NANOS,
 };
 use std::{
     cell::Cell,
@@ -120,6 +121,10 @@ pub fn rally<T: Within>(sleeps: bool) -> Measure {
                 play(Some(cores[0]), 2, at_start, || {
                     let mut from = clock::ticks();
                     for turn in 0..turns {
+                        if sleeps {
+                            clock::work(REST_NANOS);
+                            from = clock::ticks();
+                        }
                         T::send(&mut out, turn..turn + 1);
                         expect(turn, T::receive(&mut back_end, 1));
                         let to = clock::ticks();

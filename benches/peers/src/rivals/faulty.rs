@@ -39,7 +39,7 @@ impl<const LOSES: bool> ByteChannel for Faulty<LOSES> {
 
     fn send(to: &File, message: &[u8]) {
         SENT.set(SENT.get() + 1);
-        match (SENT.get() % OFTEN == 0, LOSES) {
+        match (SENT.get().is_multiple_of(OFTEN), LOSES) {
             (false, _) => Pipe::send(to, message),
             (true, true) => (),
             (true, false) => {
