@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use support::threads::{start_and_wait_until_asleep, watch_for_hangs};
 use support::unique_name;
@@ -223,7 +224,7 @@ fn an_object_that_changes_between_the_passes_leaves_nothing_half_written() {
     let queue = ObjectQueue::<Fickle>::new(4).unwrap();
     let fickle = |second: fn() -> usize| Fickle { second: Some(second), times: Cell::new(0) };
     assert!(matches!(queue.put(&fickle(|| 5000)), Err(PutError::Encode { .. })));
-    let panicked = std::panic::catch_unwind(|| queue.put(&fickle(|| panic!("in the second pass"))));
+    let panicked = catch_unwind(AssertUnwindSafe(|| queue.put(&fickle(|| panic!("in the second pass")))));
     assert!(panicked.is_err());
     assert_eq!(queue.len(), 0);
     assert_eq!(queue.stats().aborted, 2);
