@@ -92,6 +92,22 @@ fn stat_tells_who_owns_a_side_and_for_how_long() {
 }
 
 #[test]
+fn what_is_no_queue_is_shown_and_not_operated() {
+    let name = Name::new("mutex");
+    let _mutex = shmq::sync::Mutex::<u64>::create(&*name, 7).expect("created");
+    let shown = line(&name);
+    assert!(shown.contains("in use") && shown.contains("mutex u64") && !shown.contains("damaged"), "{shown}");
+    let told = run(&["ls", &name, "--json"]).expect(0).json();
+    schema::check(&told[0], "queue");
+    assert_eq!(told[0]["kind"], "mutex");
+    run(&["stat", &name, "-i", "0"]).expect(0);
+    run(&["doctor", &name, "-i", "0"]).expect(0);
+    for verb in ["close", "drain", "recover", "put", "get"] {
+        assert!(run(&[verb, &name]).expect(7).err.contains("mutex"), "{verb}");
+    }
+}
+
+#[test]
 fn peek_leaves_messages_where_they_are() {
     let name = Name::new("peek");
     feed(&["put", &name, "--lines"], b"first\nsecond\n\x1b[2J\n").expect(0);

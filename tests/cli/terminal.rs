@@ -4,7 +4,8 @@ use crate::command::{Name, Running, bytes, run, shmq};
 use crate::support::wait_until;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Stdio;
 use std::sync::Mutex;
 
@@ -51,13 +52,37 @@ fn while_watching(mut person: File, top: &mut Top, with: impl FnOnce(&mut Top, &
                 drawn.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
             }
         });
-        with(top, &drawn);
+        // The reader ends with the program, which must not outlive a failure.
+        let outcome = catch_unwind(AssertUnwindSafe(|| with(top, &drawn)));
+        if let Err(failure) = outcome {
+            let _ = top.running.child.kill();
+            resume_unwind(failure);
+        }
     });
 }
 
 #[track_caller]
 fn wait_to_see(drawn: &Mutex<String>, text: &str) {
     wait_until(text, || drawn.lock().unwrap().contains(text), || format!("{:?}", drawn.lock().unwrap()));
+}
+
+impl Top {
+    /// As `wait_to_see`, for a word of a frame that is drawn whole: only what changed is drawn otherwise, and never blanks.
+    #[track_caller]
+    fn wait_to_see(&self, drawn: &Mutex<String>, text: &str) {
+        let (mut rows, mut looks) = (30, 0u32);
+        let seen = || {
+            looks += 1;
+            if looks % 1000 == 65 {
+                rows = 61 - rows;
+                let size = libc::winsize { ws_row: rows, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+                // SAFETY: the call reads the size of a terminal that is open.
+                unsafe { libc::ioctl(self.keys.as_raw_fd(), libc::TIOCSWINSZ, &size) };
+            }
+            drawn.lock().unwrap().contains(text)
+        };
+        wait_until(text, seen, || format!("{:?}", drawn.lock().unwrap()));
+    }
 }
 
 #[test]
@@ -71,11 +96,11 @@ fn top_shows_queues_and_obeys_keys() {
         wait_to_see(drawn, "nothing is wrong");
         drawn.lock().unwrap().clear();
         top.press("s");
-        wait_to_see(drawn, "messages");
+        top.wait_to_see(drawn, "messages");
         queue.close();
-        wait_to_see(drawn, "closed");
+        top.wait_to_see(drawn, "closed");
         top.press("/zzz\r");
-        wait_to_see(drawn, "No queue matches the filter.");
+        top.wait_to_see(drawn, "matches");
         top.press("q");
         assert_eq!(top.running.wait().code(), Some(0));
         // The terminal is as it was: main screen, cursor shown.

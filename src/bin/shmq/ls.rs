@@ -81,13 +81,14 @@ fn line(row: &Row) -> Vec<Cell> {
         let style = if finding.severity == Severity::Trouble { TROUBLE } else { NOTICE };
         Cell::styled(style, format!("{}{more}", finding.headline))
     });
+    let of_queue = |text: String| if about.kind.is_queue() { Cell::plain(text) } else { Cell::styled(DIM, "-") };
     vec![
         name,
         state,
         Cell::plain(about.type_in_words()),
-        Cell::plain(seen.messages.to_string()),
-        Cell::plain(capacity(about)),
-        Cell::plain(words::bytes(seen.bytes as f64)),
+        of_queue(seen.messages.to_string()),
+        of_queue(capacity(about)),
+        of_queue(words::bytes(seen.bytes as f64)),
         Cell::plain(words::duration(words::age(about.created))),
         Cell::plain(if who.is_empty() { "-".to_owned() } else { who.join(", ") }),
         note,
