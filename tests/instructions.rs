@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// Most instructions of a put and of a get, with the making and the checking of the message.
 const BOUNDS: [(&str, u64, u64); 4] =
-    [("queue_8", 158, 98), ("queue_64", 179, 118), ("endpoints_8", 135, 81), ("endpoints_64", 157, 104)];
+    [("queue_8", 127, 101), ("queue_64", 154, 122), ("endpoints_8", 80, 58), ("endpoints_64", 106, 78)];
 
 const ROUNDS: u64 = 300;
 const MESSAGES: u64 = ROUNDS * 32;

@@ -149,8 +149,8 @@ impl Channel {
         };
         // A copy: what never changes stays in registers while atomics are stored. So it must not meet a call that is not inlined.
         let ring = self.ring;
-        // An endpoint has looked along its lane already.
-        let mut looks = if OWNED && SIZED { 0 } else { self.early_looks(patience) };
+        // The endpoint of a sized ring has looked along its lane already.
+        let mut looked = OWNED && SIZED;
         loop {
             if self.try_enter_get::<OWNED>(&ring, me) {
                 let mut got = None;
@@ -167,18 +167,10 @@ impl Channel {
                 }
                 exited?;
             }
-            if looks > 0 {
-                self.let_messages_gather(&ring);
-            }
-            // A message that is on its way arrives sooner here than through the slow path.
-            while looks > 0 && ring.head_is_free() {
-                std::hint::spin_loop();
-                looks -= 1;
-            }
-            if looks == 0 {
+            if looked || !self.await_message(patience) {
                 break;
             }
-            looks = 0;
+            looked = true;
         }
         let mut read_slowly = read;
         self.get_slow::<OWNED, R>(me, patience, &check, &mut read_slowly)

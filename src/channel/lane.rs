@@ -153,7 +153,7 @@ impl Channel {
         if self.incarnation() != tenure.incarnation {
             return Err(Failure::Inherited.into());
         }
-        if self.get_along(tenure, &mut copy) || (self.await_along(tenure, patience) && self.get_along(tenure, &mut copy)) {
+        if self.get_along(tenure, &mut copy) || (self.await_message(patience) && self.get_along(tenure, &mut copy)) {
             // SAFETY: all bytes of `copy` were written.
             unsafe { check_written(&copy)? };
             // SAFETY: the bytes were just found to be a value of T.
@@ -198,27 +198,5 @@ impl Channel {
             self.not_full().wake(1);
         }
         true
-    }
-
-    /// Looks at the record at the position until it is not FREE, for as long as the strategy spins.
-    #[inline(always)]
-    fn await_along(&self, tenure: &Tenure, patience: Patience) -> bool {
-        let lane = &tenure.lane;
-        if lane.ring_bytes.get() == 0 || self.head().get.head.load(Relaxed) != lane.position.get() {
-            return false;
-        }
-        let looks = self.early_looks(patience);
-        if looks == 0 {
-            return false;
-        }
-        self.let_messages_gather(&self.ring);
-        let header = self.header_at(lane.offset.get());
-        for _ in 0..looks {
-            if header.load(Relaxed) != Header::FREE.bits() {
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        false
     }
 }
