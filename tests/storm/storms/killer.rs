@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 pub enum Side {
     Puts,
     Takes,
+    /// Takes, and is only stopped, so that nothing may go with it.
+    TakesAndLives,
 }
 
 /// A process of the storm: its name, its side and what it does.
@@ -65,10 +67,14 @@ pub fn storm(ledger: Ledger, roles: &[Role<'_>], rng: &mut Rng, end: Instant) ->
         }
         let role = rng.below(roles.len() as u64) as usize;
         let victim = &mut all[role];
-        if rng.chance(30) && victim.stopped_until.is_none() {
+        let spared = roles[role].1 == Side::TakesAndLives;
+        if (spared || rng.chance(30)) && victim.stopped_until.is_none() {
             victim.child.stop();
             victim.stopped_until = Some(now + length_of_stop(rng));
             toll.stops += 1;
+            continue;
+        }
+        if spared {
             continue;
         }
         // Stopped ones are killed too.
@@ -79,6 +85,7 @@ pub fn storm(ledger: Ledger, roles: &[Role<'_>], rng: &mut Rng, end: Instant) ->
         match roles[role].1 {
             Side::Puts => toll.putters_killed += 1,
             Side::Takes => toll.takers_killed += 1,
+            Side::TakesAndLives => unreachable!("it is spared"),
         }
     }
     all.iter().filter(|one| one.stopped_until.is_some()).for_each(|one| one.child.go_on());

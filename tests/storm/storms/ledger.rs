@@ -41,12 +41,13 @@ pub struct Ledger {
     stop: &'static AtomicU64,
     leases: &'static AtomicU64,
     redelivered: &'static AtomicU64,
+    given_back: &'static AtomicU64,
 }
 
 impl Ledger {
     /// For processes of as many places.
     pub fn new(places: usize) -> Ledger {
-        let words = shared_words(4);
+        let words = shared_words(5);
         Ledger {
             entries: shared_words(ROOM),
             deliveries: shared_words(ROOM),
@@ -55,13 +56,14 @@ impl Ledger {
             stop: &words[1],
             leases: &words[2],
             redelivered: &words[3],
+            given_back: &words[4],
         }
     }
 
     /// An empty one again, with nobody else alive.
     pub fn clear(&self) {
         let used = self.drawn();
-        let words = [self.next, self.stop, self.leases, self.redelivered].into_iter();
+        let words = [self.next, self.stop, self.leases, self.redelivered, self.given_back].into_iter();
         let pages = self.entries[..used].iter().chain(&self.deliveries[..used]).chain(self.settling);
         words.chain(pages).for_each(|word| word.store(0, SeqCst));
     }
@@ -82,17 +84,17 @@ impl Ledger {
         self.stop.load(SeqCst) != 0
     }
 
-    /// A number that nobody else has, to be put now. `None`: the storm is over.
-    pub fn draw(&self) -> Option<u64> {
-        let drawn = self.next.fetch_add(1, SeqCst);
-        while drawn >= ROOM as u64 && !self.is_stopped() {
+    /// Numbers that nobody else has, to be put now. `None`: the storm is over.
+    pub fn draw(&self, count: usize) -> Option<Vec<u64>> {
+        let first = self.next.fetch_add(count as u64, SeqCst) as usize;
+        while first + count > ROOM && !self.is_stopped() {
             std::thread::sleep(Duration::from_millis(1));
         }
         if self.is_stopped() {
             return None;
         }
-        self.entries[drawn as usize].store(ATTEMPTED, SeqCst);
-        Some(drawn)
+        self.entries[first..first + count].iter().for_each(|entry| entry.store(ATTEMPTED, SeqCst));
+        Some((first as u64..(first + count) as u64).collect())
     }
 
     /// The put of a number returned `Ok`.
@@ -122,6 +124,11 @@ impl Ledger {
         self.redelivered.fetch_add(u64::from(deliveries > 1), SeqCst);
     }
 
+    /// A lease is about to be given back.
+    pub fn giving_back(&self) {
+        self.given_back.fetch_add(1, SeqCst);
+    }
+
     /// Completes a lease: `end` does.
     pub fn finish(&self, place: usize, number: u64, end: impl FnOnce()) {
         self.settling[place].store(number + 1, SeqCst);
@@ -145,8 +152,12 @@ impl Ledger {
 
     /// Adds everything up, with nobody else alive.
     pub fn audit(&self) -> Audit {
-        let mut audit =
-            Audit { leases: self.leases.load(SeqCst), redelivered: self.redelivered.load(SeqCst), ..Audit::default() };
+        let mut audit = Audit {
+            leases: self.leases.load(SeqCst),
+            redelivered: self.redelivered.load(SeqCst),
+            given_back: self.given_back.load(SeqCst),
+            ..Audit::default()
+        };
         let used = self.drawn();
         for (number, (entry, deliveries)) in self.entries[..used].iter().zip(self.deliveries).enumerate() {
             let (entry, deliveries) = (entry.load(SeqCst), deliveries.load(SeqCst));
@@ -195,7 +206,9 @@ pub struct Audit {
     pub leases: u64,
     /// Part of `leases`: with a delivery count above 1.
     pub redelivered: u64,
-    /// How many messages those were.
+    /// Leases that their holders were about to give back: part of what was redelivered, the rest came back from the dead.
+    pub given_back: u64,
+    /// How many messages were redelivered.
     pub redelivered_messages: u64,
     pub most_deliveries: u64,
 }

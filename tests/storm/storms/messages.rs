@@ -8,8 +8,8 @@ use std::time::Duration;
 /// A wait after which everybody looks around.
 const SHORT: Duration = Duration::from_millis(20);
 
-/// Most messages of a batch.
-pub const BATCH: usize = 6;
+/// Most messages of a batch, if nothing else is said.
+pub const BATCH: u64 = 6;
 
 /// Where one puts.
 pub enum Put<'a, T: ?Sized> {
@@ -71,8 +71,8 @@ pub trait Numbered: Message<Owned: Borrow<Self>> + zerocopy::FromBytes {
     fn put_in_place(to: &Put<'_, Self>, number: u64, rng: &mut Rng, commit: bool) -> Result<(), PutError>;
     /// All at once, where the type can: how many.
     fn put_batch(to: &Put<'_, Self>, numbers: &[u64], rng: &mut Rng) -> Result<usize, PutError>;
-    /// Several at once, where the type can.
-    fn get_batch(from: &Get<'_, Self>, rng: &mut Rng) -> Result<Vec<u64>, GetError>;
+    /// Up to `room` at once, where the type can.
+    fn get_batch(from: &Get<'_, Self>, room: usize) -> Result<Vec<u64>, GetError>;
     /// Nobody has taken anything away from an empty queue.
     fn expect_whole_capacity(queue: &Queue<Self>);
 }
@@ -106,10 +106,9 @@ impl Numbered for Triple {
         on_either!(Put, to, put_slice_timeout(&messages, SHORT))
     }
 
-    fn get_batch(from: &Get<'_, Triple>, rng: &mut Rng) -> Result<Vec<u64>, GetError> {
-        let mut buffer = [[0; 3]; BATCH];
-        let room = 1 + rng.below(BATCH as u64) as usize;
-        let count = on_either!(Get, from, get_slice_timeout(&mut buffer[..room], SHORT))?;
+    fn get_batch(from: &Get<'_, Triple>, room: usize) -> Result<Vec<u64>, GetError> {
+        let mut buffer = vec![[0; 3]; room];
+        let count = on_either!(Get, from, get_slice_timeout(&mut buffer, SHORT))?;
         Ok(buffer[..count].iter().map(Numbered::number).collect())
     }
 
@@ -148,7 +147,7 @@ impl Numbered for [u8] {
         to.put(numbers[0], rng).map(|()| 1)
     }
 
-    fn get_batch(from: &Get<'_, [u8]>, _: &mut Rng) -> Result<Vec<u64>, GetError> {
+    fn get_batch(from: &Get<'_, [u8]>, _: usize) -> Result<Vec<u64>, GetError> {
         let mut buffer = [0; 6_100];
         let length = on_either!(Get, from, get_into_timeout(&mut buffer, SHORT))?;
         Ok(vec![buffer[..length].number()])

@@ -70,26 +70,31 @@ impl Worker {
         }
     }
 
+    fn put_batch<T: Numbered + ?Sized>(&mut self, to: &Put<'_, T>, count: usize) {
+        let Some(numbers) = self.ledger.draw(count) else { return };
+        let result = T::put_batch(to, &numbers, &mut self.rng);
+        let moved = *result.as_ref().unwrap_or(&0);
+        numbers[..moved].iter().for_each(|&number| self.ledger.put(number));
+        numbers[moved..].iter().for_each(|&number| self.ledger.refused(number));
+        if let Err(error) = result {
+            self.expect_refusal(error);
+        }
+    }
+
     /// Puts something, some way or other.
     fn put_some<T: Numbered + ?Sized>(&mut self, to: &Put<'_, T>) {
-        let Some(number) = self.ledger.draw() else { return };
-        match self.rng.below(10) {
+        let kind = self.rng.below(10);
+        if kind > 7 {
+            let count = 1 + self.rng.below(BATCH) as usize;
+            return self.put_batch(to, count);
+        }
+        let Some(number) = self.ledger.draw(1).map(|numbers| numbers[0]) else { return };
+        match kind {
             0..=5 => {
                 let result = to.put(number, &mut self.rng);
                 self.settle(number, result);
             }
-            6 | 7 => {
-                let more = self.rng.below(BATCH as u64);
-                let numbers: Vec<u64> = std::iter::once(number).chain((0..more).map_while(|_| self.ledger.draw())).collect();
-                let result = T::put_batch(to, &numbers, &mut self.rng);
-                let moved = *result.as_ref().unwrap_or(&0);
-                numbers[..moved].iter().for_each(|&number| self.ledger.put(number));
-                numbers[moved..].iter().for_each(|&number| self.ledger.refused(number));
-                if let Err(error) = result {
-                    self.expect_refusal(error);
-                }
-            }
-            8 => {
+            6 => {
                 let result = T::put_in_place(to, number, &mut self.rng, true);
                 self.settle(number, result);
             }
@@ -126,7 +131,10 @@ impl Worker {
             // Still what it was when it came.
             assert_eq!(lease.number(), number);
             match self.rng.below(10) {
-                0 => lease.give_back(),
+                0 => {
+                    self.ledger.giving_back();
+                    lease.give_back();
+                }
                 1 | 2 => self.ledger.finish(self.place, number, || drop(lease)),
                 _ => self.ledger.finish(self.place, number, || lease.release()),
             }
@@ -137,7 +145,15 @@ impl Worker {
     }
 
     fn copy_some<T: Numbered + ?Sized>(&mut self, from: &Get<'_, T>) {
-        let copied = if self.rng.chance(50) { from.get().map(|number| vec![number]) } else { T::get_batch(from, &mut self.rng) };
+        if self.rng.chance(50) {
+            let got = from.get().map(|number| vec![number]);
+            return self.note_copies(got);
+        }
+        let room = 1 + self.rng.below(BATCH) as usize;
+        self.note_copies(T::get_batch(from, room));
+    }
+
+    fn note_copies(&mut self, copied: Result<Vec<u64>, GetError>) {
         match copied {
             Ok(numbers) => numbers.into_iter().for_each(|number| self.ledger.copied(number)),
             Err(error) => self.expect_nothing(error),
@@ -226,5 +242,25 @@ pub fn copy_by_endpoint<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Wor
         }
         worker.look_around(queue);
         worker.nap();
+    }
+}
+
+/// Most messages of a large batch.
+const LARGE_BATCH: u64 = 200;
+
+/// Nothing but large batches: death finds most in the middle of one.
+pub fn put_in_batches<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Worker) {
+    while !worker.is_stopped() {
+        let count = 1 + worker.rng.below(LARGE_BATCH) as usize;
+        worker.put_batch(&Put::Shared(queue), count);
+        worker.look_around(queue);
+    }
+}
+
+pub fn copy_in_batches<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Worker) {
+    while !worker.is_stopped() {
+        let room = 1 + worker.rng.below(LARGE_BATCH) as usize;
+        worker.note_copies(T::get_batch(&Get::Shared(queue), room));
+        worker.look_around(queue);
     }
 }
