@@ -81,32 +81,41 @@ fn slices() -> Queue<[u8]> {
     Queue::builder().capacity_bytes(16_000).max_participants(16).create().unwrap()
 }
 
+/// What the ledger must show.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    /// Each message that was put is delivered to one completed lease.
+    ExactlyOnce,
+    /// Each is got by copy, or goes with a getter that is killed.
+    AtMostOnce,
+}
+
 /// What one who puts or takes does with the queue.
 type Work<T> = fn(&Queue<T>, &mut Worker);
 type Cast<T> = [(&'static str, Side, Work<T>)];
 
 fn a_storm_of_kills_loses_no_message() {
-    rage("leases", triples, &by_lease());
+    rage("leases", Promise::ExactlyOnce, triples, &by_lease());
 }
 
 fn a_storm_of_kills_loses_no_slice() {
-    rage("leases of slices", slices, &by_lease());
+    rage("leases of slices", Promise::ExactlyOnce, slices, &by_lease());
 }
 
 fn a_storm_of_kills_over_endpoints_loses_no_message() {
-    rage("endpoints", triples, &by_endpoint());
+    rage("endpoints", Promise::ExactlyOnce, triples, &by_endpoint());
 }
 
 fn a_storm_of_kills_over_endpoints_loses_no_slice() {
-    rage("endpoints, slices", slices, &by_endpoint());
+    rage("endpoints, slices", Promise::ExactlyOnce, slices, &by_endpoint());
 }
 
 fn a_storm_of_kills_over_copies_delivers_at_most_once() {
-    rage("copies", triples, &by_copy());
+    rage("copies", Promise::AtMostOnce, triples, &by_copy());
 }
 
 fn a_storm_of_kills_over_copies_of_slices_delivers_at_most_once() {
-    rage("copies of slices", slices, &by_copy());
+    rage("copies of slices", Promise::AtMostOnce, slices, &by_copy());
 }
 
 fn a_storm_of_kills_over_large_batches_loses_no_message() {
@@ -118,7 +127,8 @@ fn a_storm_of_kills_over_large_batches_loses_no_message() {
         ("a getter", Side::TakesAndLives, copy_in_batches),
         ("another getter", Side::TakesAndLives, copy_in_batches),
     ];
-    rage("copies in batches", || Queue::builder().capacity(300).max_participants(16).create().unwrap(), &cast);
+    let create = || Queue::builder().capacity(300).max_participants(16).create().unwrap();
+    rage("copies in batches", Promise::AtMostOnce, create, &cast);
 }
 
 fn by_lease<T: Numbered + ?Sized>() -> [(&'static str, Side, Work<T>); 4] {
@@ -181,31 +191,21 @@ impl Total {
     }
 
     fn report(&self, what: &str, started: Instant) {
-        let Total {
-            kills,
-            stops,
-            put,
-            finished,
-            redelivered,
-            from_the_dead,
-            redelivered_messages,
-            most_deliveries,
-            in_doubt,
-            gone,
-        } = self;
         let seconds = started.elapsed().as_secs_f64();
-        let line = format!(
-            "{what:20} {seconds:7.1} {kills:7} {stops:6} {put:9} {finished:9} {redelivered:11} {from_the_dead:13} {redelivered_messages:8} {most_deliveries:6} {in_doubt:8} {gone:6}\n"
-        );
+        let Total { kills, stops, put, finished, redelivered, from_the_dead, redelivered_messages, .. } = self;
+        let Total { most_deliveries, in_doubt, gone, .. } = self;
+        let head =
+            format!("{what:20} {seconds:7.1} {kills:7} {stops:6} {put:9} {finished:9} {redelivered:11} {from_the_dead:13}");
+        let line = format!("{head} {redelivered_messages:8} {most_deliveries:6} {in_doubt:8} {gone:6}\n");
         REPORT.get().expect("main collects reports").write_all(line.as_bytes()).expect("a file takes a line");
     }
 }
 
 /// Storms over new queues, one after the other, until the time is up.
-fn rage<T: Numbered + ?Sized>(what: &'static str, create: fn() -> Queue<T>, cast: &Cast<T>) {
+fn rage<T: Numbered + ?Sized>(what: &'static str, promise: Promise, create: fn() -> Queue<T>, cast: &Cast<T>) {
     let mut rng = Rng::new(what);
     let ledger = Ledger::new(places(cast.len()));
-    let by_copy = what.starts_with("copies");
+    let by_copy = promise == Promise::AtMostOnce;
     let seconds = if asks_for_ignored() { WHOLE_S } else { EVERY_DAY_S };
     let seconds = std::env::var("SHMQ_TEST_STORM_S").map_or(seconds, |text| text.parse().expect("a number of seconds"));
     let started = Instant::now();

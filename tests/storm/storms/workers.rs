@@ -20,6 +20,9 @@ const NAP: Duration = Duration::from_micros(200);
 /// Rounds between a change of mind.
 const SPELL: u64 = 300;
 
+/// Most messages of a large batch.
+const LARGE_BATCH: u64 = 200;
+
 /// Most leases that one holds at once.
 const HELD: usize = 3;
 
@@ -244,9 +247,6 @@ pub fn copy_by_endpoint<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Wor
         worker.nap();
     }
 }
-
-/// Most messages of a large batch.
-const LARGE_BATCH: u64 = 200;
 
 /// Nothing but large batches: death finds most in the middle of one.
 pub fn put_in_batches<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Worker) {
