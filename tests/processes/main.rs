@@ -26,8 +26,6 @@ mod leftovers;
 mod renames;
 #[cfg(not(shmq_portable_sync))]
 mod stops;
-#[cfg(not(shmq_portable_sync))]
-mod storm;
 
 use std::process::ExitCode;
 
@@ -53,7 +51,6 @@ fn main() -> ExitCode {
         cases.extend(deaths::cases());
         cases.extend(stops::cases());
         cases.extend(inspecting::cases());
-        cases.extend(storm::cases());
     }
     support::harness::run(&cases)
 }

@@ -15,6 +15,7 @@ pub fn cases() -> Vec<Case> {
         a_stopped_holder_is_not_robbed,
         a_stopped_sleeper_swallows_no_wake,
         a_stopped_putter_does_not_hang_getters_of_a_closed_queue,
+        a_stopped_putter_with_a_ticket_lets_others_put,
     ]
 }
 
@@ -231,5 +232,46 @@ fn a_stopped_putter_does_not_hang_getters_of_a_closed_queue() {
         putter.go_on();
         putter.expect_success();
         assert_eq!(accepted.load(Relaxed), received.load(Relaxed), "round {round}");
+    }
+}
+
+/// A large message that waits for room has a ticket, which later puts respect: not for ever, if its putter is stopped.
+fn a_stopped_putter_with_a_ticket_lets_others_put() {
+    let queue = Queue::<[u8]>::builder().capacity_bytes(4_000).create().unwrap();
+    let (large, small) = (vec![7; queue.max_len()], [1; 20]);
+    for round in 0..3 {
+        let mut put = 0;
+        while queue.try_put(&small).is_ok() {
+            put += 1;
+        }
+        let mut large_putter = fork("a putter of a large message", || queue.put_timeout(&large, 2 * PATIENCE).unwrap());
+        // It draws its ticket before it sleeps.
+        large_putter.wait_until_asleep();
+        let mut waiter = fork("a putter behind it", || queue.put_timeout(&small, PATIENCE).unwrap());
+        waiter.wait_until_asleep();
+        large_putter.stop();
+        let started = Instant::now();
+        // Room for more small ones than are put now, and not for the large one.
+        (0..8).for_each(|_| assert_eq!(queue.try_get().unwrap(), small));
+        queue.put_timeout(&small, LATE).unwrap();
+        waiter.expect_success_within(LATE);
+        eprintln!("round {round}: others put after {:?}", started.elapsed());
+        // The ticket has run out for everybody.
+        (0..3).for_each(|_| queue.try_put(&small).unwrap());
+        assert!(!large_putter.has_ended());
+        large_putter.go_on();
+        let mut got = (8, 0);
+        while !(large_putter.has_ended() && queue.is_empty()) {
+            match queue.get_timeout(Duration::from_millis(20)) {
+                Ok(message) if message == small => got.0 += 1,
+                Ok(message) => {
+                    assert!(message == large, "{} bytes", message.len());
+                    got.1 += 1;
+                }
+                Err(error) => assert!(matches!(error, GetError::Timeout), "{error:?}"),
+            }
+        }
+        large_putter.expect_success();
+        assert_eq!(got, (put + 5, 1), "round {round}");
     }
 }
