@@ -263,9 +263,16 @@ impl Channel {
         let limit = super::batch_limit(self.geometry().message_bytes as usize);
         let mut taken = 0;
         let mut came_back = false;
-        if !large && self.try_enter_get::<OWNED>(&self.ring, me) {
-            taken = self.drain(count.min(limit), &mut |i, from, length| read(i, from, length));
-            self.exit_get::<OWNED>(me)?;
+        let mut looked = large;
+        loop {
+            if !large && self.try_enter_get::<OWNED>(&self.ring, me) {
+                taken = self.drain(count.min(limit), &mut |i, from, length| read(i, from, length));
+                self.exit_get::<OWNED>(me)?;
+            }
+            if taken != 0 || looked || !self.await_message(patience) {
+                break;
+            }
+            looked = true;
         }
         if taken == 0 {
             if large {
