@@ -2,10 +2,12 @@
 
 use crate::cases;
 use crate::support::harness::Case;
+#[cfg(not(shmq_portable_sync))]
 use crate::support::process::{fork, shared_word, wait_for_count};
 use serde::{Deserialize, Serialize};
 use shmq::{ObjectQueue, Postcard, Process, PutError};
 use std::collections::BTreeMap;
+#[cfg(not(shmq_portable_sync))]
 use std::sync::atomic::Ordering::SeqCst;
 
 pub fn cases() -> Vec<Case> {
