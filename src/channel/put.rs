@@ -248,7 +248,9 @@ impl Channel {
                 }
             }
             self.notify_not_empty((moved - before) as u32);
-            outcome?;
+            if let Err(error) = outcome {
+                return if moved == 0 { Err(error) } else { Ok(moved) };
+            }
         }
         Ok(moved)
     }

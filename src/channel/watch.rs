@@ -113,14 +113,15 @@ impl<'a> Blocked<'a> {
     #[cold]
     pub fn start(channel: &'a Channel, verb: Verb) -> Blocked<'a> {
         let since_ns = now_ns();
+        // First: whoever sees us asleep and then takes a message finds the mark of the full queue.
+        if verb == Verb::Put {
+            channel.rare().high_water.fetch_max(channel.ring.ahead(), Relaxed);
+        }
         if let Some((entry, sleepers, asleep_ns)) = words(channel, verb) {
-            if sleepers.fetch_add(1, Relaxed) == 0 {
+            if sleepers.fetch_add(1, Release) == 0 {
                 asleep_ns.store(since_ns, Relaxed);
             }
             note(entry, verb);
-        }
-        if verb == Verb::Put {
-            channel.rare().high_water.fetch_max(channel.ring.ahead(), Relaxed);
         }
         #[cfg(feature = "tracing")]
         tracing::debug!(target: "shmq", queue = channel.segment.name(), verb = verb.in_words(), "blocked");
