@@ -23,7 +23,8 @@ use std::time::{Duration, Instant};
 
 /// Exit code of a case that cannot run here; the last line that it printed says why.
 const SKIPPED: i32 = 77;
-const DEFAULT_BOUND: Duration = Duration::from_secs(60);
+/// Several waits of the longest kind, one after the other, end before it and say what they waited for.
+const DEFAULT_BOUND: Duration = Duration::from_secs(600);
 
 /// How long a case may take: `SHMQ_TEST_BOUND_S` seconds, if set, for runs that do more than usual.
 fn bound_of(case: &Case) -> Duration {

@@ -15,7 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Longest wait for a state that must come. Far longer than any healthy run needs: a loaded machine is not a failure.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Bound on what must come by itself, without anybody's help: expired, it did not. Less than [`PATIENCE`], which is how long a call
+/// sleeps that nobody wakes, and far more than a starved process needs until it runs again.
+pub const BY_ITSELF: Duration = Duration::from_secs(60);
 
 static PREFIX: OnceLock<String> = OnceLock::new();
 static NAMES: AtomicU64 = AtomicU64::new(0);

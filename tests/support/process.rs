@@ -228,17 +228,29 @@ impl Child {
     #[track_caller]
     pub fn wait_until_asleep(&mut self) {
         let (pid, what) = (self.pid, self.what);
-        let mut asleep = 0;
+        let mut sleep = OneSleep::of(format!("/proc/{pid}"));
         wait_until(
             &format!("{what} (process {pid}) to sleep"),
             || {
                 assert!(!self.has_ended(), "{what} (process {pid}) ended: {:?}", self.exit);
-                // One look may catch a nap on the way (a page fault, a contended lock).
-                asleep = if is_asleep(pid) { asleep + 1 } else { 0 };
-                asleep >= 3
+                sleep.is_long()
             },
             || describe_process(pid),
         );
+    }
+
+    /// Stops it in its sleep: a sleeper that was just looking around would be stopped with a lock in its hands.
+    #[track_caller]
+    pub fn stop_asleep(&mut self) {
+        for _ in 0..1000 {
+            self.wait_until_asleep();
+            self.stop();
+            if was_in_a_futex_wait(self.pid).unwrap_or(true) {
+                return;
+            }
+            self.go_on();
+        }
+        panic!("{} (process {}) is always awake: {}", self.what, self.pid, describe_process(self.pid));
     }
 }
 
@@ -330,6 +342,54 @@ pub fn is_asleep(pid: libc::pid_t) -> bool {
 pub fn is_asleep_on_a_futex(pid: libc::pid_t) -> bool {
     let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
     call.split_whitespace().next().is_some_and(|number| number.parse() == Ok(libc::SYS_futex))
+}
+
+/// Was it asleep on a futex when it was stopped? `None`: the kernel does not tell.
+fn was_in_a_futex_wait(pid: libc::pid_t) -> Option<bool> {
+    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
+    let mut words = call.split_whitespace();
+    // A process that was stopped in its own code is in no call: -1.
+    let number: libc::c_long = words.next()?.parse().ok()?;
+    let operation = words.nth(1).and_then(|word| i32::from_str_radix(word.trim_start_matches("0x"), 16).ok());
+    let waits = operation.is_some_and(|operation| {
+        matches!(operation & !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME), libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET)
+    });
+    Some(number == libc::SYS_futex_waitv || (number == libc::SYS_futex && waits))
+}
+
+/// Looks at a process or thread, until it has stayed in one and the same sleep for a while. On its way to where it stays it may nap
+/// (a page fault, a contended lock, a name that another process holds).
+pub struct OneSleep {
+    of: String,
+    /// How often it had gone to sleep, when it was first seen in this sleep, and when that was.
+    seen: Option<(u64, Instant)>,
+}
+
+impl OneSleep {
+    /// Longer than a nap, unless it is that of a lock whose holder does not run.
+    const LONG: Duration = Duration::from_millis(2);
+
+    /// Of whom the directory in `/proc` tells.
+    pub fn of(directory: String) -> OneSleep {
+        OneSleep { of: directory, seen: None }
+    }
+
+    pub fn is_long(&mut self) -> bool {
+        let status = std::fs::read_to_string(format!("{}/status", self.of)).unwrap_or_default();
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let is_asleep = field("State:").is_some_and(|state| state.starts_with('S'));
+        let Some(sleeps) = field("voluntary_ctxt_switches:").and_then(|count| count.parse().ok()).filter(|_| is_asleep) else {
+            self.seen = None;
+            return false;
+        };
+        match self.seen {
+            Some((same, since)) if same == sleeps => since.elapsed() >= Self::LONG,
+            _ => {
+                self.seen = Some((sleeps, Instant::now()));
+                false
+            }
+        }
+    }
 }
 
 /// What a process is doing, for people.

@@ -1,10 +1,10 @@
 //! Threads that block: known to be asleep before a test goes on, and waited for with a bound.
 
+use super::process::OneSleep;
 use super::{PATIENCE, describe_segment, seed, wait_until};
 use std::sync::Once;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// A thread that was seen asleep in what it was asked to do.
 pub struct Sleeper<R> {
@@ -26,16 +26,8 @@ pub fn start_and_wait_until_asleep<R: Send + 'static>(
     });
     let tid = told.recv().expect("the thread tells its number first");
     let sleeper = Sleeper { what, thread };
-    let mut asleep = 0;
-    wait_until(
-        what,
-        || {
-            // One look may catch a nap on the way (a page fault, a contended lock).
-            asleep = if is_asleep(tid) { asleep + 1 } else { 0 };
-            asleep >= 3 || sleeper.thread.is_finished()
-        },
-        || format!("thread {tid} is awake"),
-    );
+    let mut sleep = OneSleep::of(format!("/proc/self/task/{tid}"));
+    wait_until(what, || sleep.is_long() || sleeper.thread.is_finished(), || format!("thread {tid} is awake"));
     sleeper
 }
 
@@ -54,17 +46,12 @@ impl<R> Sleeper<R> {
     }
 }
 
-fn is_asleep(tid: libc::pid_t) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")) else { return false };
-    stat.rfind(')').is_some_and(|end| stat[end + 1..].trim_start().starts_with('S'))
-}
-
 /// Ends the whole binary if a test hangs: libtest would wait for ever. Says what its threads and queues are doing.
 pub fn watch_for_hangs() {
     static WATCHING: Once = Once::new();
     WATCHING.call_once(|| {
         std::thread::spawn(|| {
-            std::thread::sleep(4 * PATIENCE + Duration::from_secs(30));
+            std::thread::sleep(7 * PATIENCE);
             eprintln!("a test hangs (SHMQ_TEST_SEED={}); threads, named after their tests:", seed());
             for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
                 let read = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default().trim().to_string();
