@@ -7,6 +7,7 @@ use crate::os::{deadline_after, now_ns};
 use std::fs;
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
@@ -15,8 +16,12 @@ use std::time::Duration;
 /// Exit code of a child that panicked: the one that Rust programs use.
 const PANICKED: i32 = 101;
 
-/// For how long threads may be seen that are about to be gone: one that was joined is still counted for a moment.
-const LEAVING: Duration = Duration::from_millis(20);
+/// For how long threads may be seen that are about to be gone: one whose scope is over has a few last instructions to run.
+const LEAVING: Duration = Duration::from_millis(100);
+/// For how long a thread of the crate itself may be at work: it takes a millisecond, and its turn on a loaded machine.
+const AT_WORK: Duration = Duration::from_secs(2);
+/// Between two looks.
+const MOMENT: Duration = Duration::from_micros(400);
 
 impl Process {
     /// Runs `closure` in a new process, a `fork` of this one, and returns at once.
@@ -77,7 +82,7 @@ impl Process {
         F: FnOnce() -> R,
         R: Outcome,
     {
-        let patience_ns = deadline_after(LEAVING);
+        let (leaving_ns, at_work_ns) = (deadline_after(LEAVING), deadline_after(AT_WORK));
         let wish = background::Wish::make();
         loop {
             let counted = count_threads().map_err(|source| SpawnError::Os { call: "reading /proc/self/task", source })?;
@@ -89,10 +94,10 @@ impl Process {
                     return unsafe { Process::fork(closure, dies_with_us, Some((still, wish))) };
                 }
             }
-            if now_ns() >= patience_ns {
+            if now_ns() >= if threads <= 1 { at_work_ns } else { leaving_ns } {
                 return Err(SpawnError::Threaded { threads: counted });
             }
-            thread::sleep(LEAVING / 50);
+            thread::sleep(MOMENT);
         }
     }
 
@@ -213,8 +218,28 @@ pub(crate) fn die_with(parent: u32) {
     }
 }
 
+/// Threads of this process, without those that are in the kernel on their way out: one that was joined is still listed for a moment,
+/// on a loaded machine for long, and neither holds nor runs anything of ours any more.
 fn count_threads() -> io::Result<usize> {
-    Ok(fs::read_dir("/proc/self/task")?.count())
+    let tasks: Vec<_> = fs::read_dir("/proc/self/task")?.collect::<io::Result<_>>()?;
+    if tasks.len() <= 1 {
+        return Ok(tasks.len());
+    }
+    Ok(tasks.iter().filter(|task| !is_leaving(&task.path().join("stat"))).count())
+}
+
+/// Says so its `stat`, or is it gone by now? Whatever else keeps us from reading it, it is counted.
+fn is_leaving(stat: &Path) -> bool {
+    /// The kernel's mark of a task that ends, since long before it lets go of those who join it.
+    const PF_EXITING: u32 = 4;
+    match fs::read_to_string(stat) {
+        // The name in parentheses may hold anything; behind it come state, parent, group, session, terminal, its group, and the marks.
+        Ok(text) => {
+            let marks = text.rfind(')').and_then(|end| text[end + 1..].split_whitespace().nth(6)?.parse::<u32>().ok());
+            marks.is_some_and(|marks| marks & PF_EXITING != 0)
+        }
+        Err(error) => error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH),
+    }
 }
 
 /// The child's whole life (Invariant 4).

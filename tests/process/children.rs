@@ -2,7 +2,9 @@
 
 use crate::cases;
 use crate::support::harness::Case;
-use crate::support::process::{fork_with_code, is_asleep, shared_word, shared_words, state_and_group, wait_for_count};
+use crate::support::process::{
+    burn_until, expect_all_succeed, fork, fork_with_code, is_asleep, shared_word, shared_words, state_and_group, wait_for_count,
+};
 use crate::support::{unique_name, wait_until};
 use shmq::process::active_children;
 use shmq::{Process, Queue, SpawnError};
@@ -36,6 +38,7 @@ pub fn cases() -> Vec<Case> {
         a_fresh_program_opens_a_queue_by_name,
         a_program_that_is_not_there_is_an_error,
         a_threaded_program_is_refused_and_told_what_to_call,
+        a_joined_thread_is_in_nobodys_way,
         a_copy_of_a_process_in_a_child_is_inert,
     ]
 }
@@ -301,6 +304,19 @@ fn a_threaded_program_is_refused_and_told_what_to_call() {
     assert!(error.to_string().contains("shmq::process::init()"), "{error}");
     // The thread is gone: now it works.
     assert!(Process::spawn(|| ()).unwrap().join().unwrap().success());
+}
+
+fn a_joined_thread_is_in_nobodys_way() {
+    // More to do than processors: a thread that was joined has to wait for its turn to be taken off the list.
+    let stop = shared_word();
+    let load: Vec<_> = (0..8).map(|_| fork("load", || burn_until(stop))).collect();
+    for round in 0..50 {
+        std::thread::spawn(|| ()).join().unwrap();
+        let mut child = Process::spawn(|| ()).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert!(child.join().unwrap().success());
+    }
+    stop.store(1, SeqCst);
+    expect_all_succeed(load);
 }
 
 fn a_copy_of_a_process_in_a_child_is_inert() {
