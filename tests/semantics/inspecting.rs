@@ -4,8 +4,8 @@ use super::{A_WHILE, queue, slices};
 use crate::support::threads::start_and_wait_until_asleep;
 use crate::support::{unique_name, wait_until};
 use shmq::inspect::{Hold, Inspector, Kind, Operator, ProcessState, Removal, State, list, remove_stale};
-use shmq::{GetError, OpenError, PutError, Queue};
-use std::time::Duration;
+use shmq::{GetError, OpenError, PutError, Queue, WaitStrategy};
+use std::time::{Duration, Instant};
 
 fn look(name: &str) -> shmq::inspect::Snapshot {
     Inspector::open(name).unwrap().look()
@@ -181,7 +181,7 @@ fn blocked_calls_are_seen_while_they_sleep_and_counted_when_they_end() {
     assert_eq!(waiting(queue.name()), None);
     let stats = queue.stats();
     assert_eq!((stats.blocked_gets, stats.blocked_puts), (1, 0));
-    assert!(stats.blocked_get_time > Duration::ZERO && stats.wakes >= 1, "{stats:?}");
+    assert!(stats.blocked_get_time > Duration::ZERO, "{stats:?}");
 
     queue.put_slice(&[1, 2]).unwrap();
     let putter = start_and_wait_until_asleep("a put to a full queue", {
@@ -201,18 +201,59 @@ fn blocked_calls_are_seen_while_they_sleep_and_counted_when_they_end() {
 }
 
 #[test]
-fn timeouts_are_counted_on_their_side() {
+fn wakes_are_counted() {
     let queue = queue::<u64>(1);
-    for _ in 0..3 {
+    let woken = || {
+        let getter = start_and_wait_until_asleep("a get of an empty queue", {
+            let queue = queue.clone();
+            move || queue.get()
+        });
+        queue.put(&1).unwrap();
+        getter.join().unwrap();
+        queue.stats().wakes >= 1
+    };
+    // A sleeper looks around ten times a second: who is awake just then needs no wake.
+    wait_until("a sleeper that needs a wake", woken, || format!("{:?}", queue.stats()));
+}
+
+#[test]
+fn timeouts_are_counted_on_their_side() {
+    let queue = Queue::<u64>::builder().capacity(1).wait(WaitStrategy::Block).create().unwrap();
+    let started = Instant::now();
+    // Blocked is who sleeps: not one whose time was up before it got there, as happens on a loaded machine.
+    let mut calls = 0;
+    let sleeps = || {
+        calls += 1;
         assert!(matches!(queue.get_timeout(A_WHILE / 10), Err(GetError::Timeout)));
-    }
+        let stats = queue.stats();
+        assert_eq!((stats.get_timeouts, stats.put_timeouts, stats.blocked_puts), (calls, 0, 0));
+        assert!(stats.blocked_gets <= calls, "{stats:?}");
+        stats.blocked_gets >= 3
+    };
+    wait_until("three that sleep", sleeps, || format!("{:?}", queue.stats()));
     queue.put(&1).unwrap();
-    assert!(matches!(queue.put_timeout(&2, A_WHILE), Err(PutError::Timeout)));
+    let gets = queue.stats().blocked_gets;
+    let mut calls = 0;
+    let sleeps = || {
+        calls += 1;
+        assert!(matches!(queue.put_timeout(&2, A_WHILE), Err(PutError::Timeout)));
+        let stats = queue.stats();
+        assert_eq!((stats.put_timeouts, stats.blocked_gets), (calls, gets));
+        assert!(stats.blocked_puts <= calls, "{stats:?}");
+        stats.blocked_puts == 1
+    };
+    wait_until("one that sleeps", sleeps, || format!("{:?}", queue.stats()));
+    let before = queue.stats();
     assert!(matches!(queue.try_put(&2), Err(PutError::Full)));
     let stats = queue.stats();
-    assert_eq!((stats.get_timeouts, stats.put_timeouts), (3, 1));
-    assert_eq!((stats.blocked_gets, stats.blocked_puts), (3, 1));
-    assert!(stats.blocked_put_time <= A_WHILE * 100 && stats.blocked_put_time >= A_WHILE / 2, "{stats:?}");
+    assert_eq!(
+        (stats.put_timeouts, stats.blocked_puts),
+        (before.put_timeouts, before.blocked_puts),
+        "a try neither waits nor times out"
+    );
+    let took = started.elapsed();
+    assert!(stats.blocked_put_time > Duration::ZERO && stats.blocked_get_time > Duration::ZERO, "{stats:?}");
+    assert!(stats.blocked_put_time + stats.blocked_get_time <= took, "{stats:?} in {took:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{queue, slices};
 use crate::support::threads::start_and_wait_until_asleep;
-use crate::support::{PATIENCE, Rng};
+use crate::support::{BY_ITSELF, PATIENCE, Rng};
 use shmq::{GetError, JoinError, PutError, Queue, WaitStrategy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const ZERO: Duration = Duration::ZERO;
 /// A deadline may be missed by as long as a loaded machine needs to run us again.
-const LATE: Duration = Duration::from_secs(5);
+const LATE: Duration = BY_ITSELF;
 
 #[test]
 fn try_forms_are_full_or_empty() {
