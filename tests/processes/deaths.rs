@@ -2,7 +2,7 @@
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_word, shared_words, wait_for_count};
-use crate::support::{PATIENCE, Rng};
+use crate::support::{BY_ITSELF, PATIENCE, Rng};
 use shmq::{GetError, PutError, Queue};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -34,8 +34,8 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A message of the dead is back by then: about a second, and time to be scheduled.
-const BACK_SOON: Duration = Duration::from_secs(3);
+/// A message of the dead is back by then: after about a second, and when those who look for it have had their turn.
+const BACK_SOON: Duration = BY_ITSELF;
 
 /// A child that did something and then waits to be killed.
 fn victim(what: &'static str, act: impl FnOnce(&dyn Fn())) -> Child {

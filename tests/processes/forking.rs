@@ -2,7 +2,7 @@
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_word, wait_for_count};
-use crate::support::{PATIENCE, segment_exists, unique_name};
+use crate::support::{PATIENCE, segment_exists, unique_name, wait_until};
 use shmq::{GetError, PutError, Queue};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -287,11 +287,19 @@ fn a_fork_in_the_middle_of_traffic_goes_on() {
     }
     stop.store(1, Relaxed);
     // One of the two may be waiting for the other, which has left.
-    let _ = (queue.try_put(&3), queue.try_put(&3));
     let mut traffic = traffic.into_iter();
-    let (putter, getter) = (traffic.next().unwrap(), traffic.next().unwrap());
+    let (mut putter, mut getter) = (traffic.next().unwrap(), traffic.next().unwrap());
+    let end = || {
+        drop(queue.try_put(&3));
+        getter.has_ended()
+    };
+    wait_until("the getter's end", end, || format!("{queue:?}"));
+    let end = || {
+        while queue.try_get().is_ok() {}
+        putter.has_ended()
+    };
+    wait_until("the putter's end", end, || format!("{queue:?}"));
     getter.expect_success();
-    while queue.try_get().is_ok() {}
     putter.expect_success();
 }
 

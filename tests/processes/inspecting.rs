@@ -23,8 +23,7 @@ fn look(name: &str) -> Snapshot {
 fn a_stopped_consumer_is_seen_to_be_stopped() {
     let queue = Queue::<u64>::create(unique_name("stopped"), 4).expect("created");
     let mut consumer = fork("consumer", || while queue.get().is_ok() {});
-    consumer.wait_until_asleep();
-    consumer.stop();
+    consumer.stop_asleep();
     let seen = look(queue.name());
     let of_it = seen.participants.iter().find(|participant| participant.pid == consumer.pid()).expect("it is attached");
     assert_eq!((of_it.alive, of_it.process, of_it.gets), (true, ProcessState::Stopped, true), "{seen:?}");

@@ -2,7 +2,7 @@
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, fork, fork_orphan, send_signal, shared_word, wait_for_count};
-use crate::support::{PATIENCE, Rng, segment_exists, unique_name};
+use crate::support::{BY_ITSELF, PATIENCE, Rng, segment_exists, unique_name};
 use shmq::{CreateError, GetError, OpenError, Queue};
 use std::process::Command;
 use std::sync::atomic::AtomicU64;
@@ -191,7 +191,7 @@ fn a_child_that_never_calls_does_not_keep_its_dead_parent_alive() {
     wait_for_count("the bystander's number", bystander_pid, 1);
     holder.kill();
     let bystander = Child::adopted("the bystander", bystander_pid.load(Relaxed) as u32);
-    let lease = queue.lease_timeout(Duration::from_secs(3)).expect("the holder is dead, whoever it has forked");
+    let lease = queue.lease_timeout(BY_ITSELF).expect("the holder is dead, whoever it has forked");
     assert_eq!((*lease, lease.deliveries()), (1, 2));
     bystander.kill();
 }
@@ -205,7 +205,7 @@ fn an_exec_gives_up_what_was_held() {
         let _lease = queue.lease().unwrap();
         let _producer = queue.producer().unwrap();
         ready.store(1, Release);
-        let error = Command::new("sleep").arg("60").exec();
+        let error = Command::new("sleep").arg("1000").exec();
         panic!("exec of sleep: {error}");
     });
     wait_for_count("the lease", ready, 1);
@@ -225,7 +225,7 @@ fn a_spawned_program_does_not_keep_its_dead_parent_alive() {
     let holder = fork("a holder that spawns a program", || {
         let _lease = queue.lease().unwrap();
         // posix_spawn, where std finds nothing that it cannot do.
-        let spawned = Command::new("sleep").arg("60").spawn().unwrap();
+        let spawned = Command::new("sleep").arg("1000").spawn().unwrap();
         spawned_pid.store(u64::from(spawned.id()), Release);
         loop {
             std::thread::sleep(PATIENCE);
@@ -234,7 +234,7 @@ fn a_spawned_program_does_not_keep_its_dead_parent_alive() {
     wait_for_count("the program's number", spawned_pid, 1);
     holder.kill();
     let spawned = Child::adopted("the spawned program", spawned_pid.load(Relaxed) as u32);
-    let lease = queue.lease_timeout(Duration::from_secs(3)).expect("the holder is dead, whatever it has spawned");
+    let lease = queue.lease_timeout(BY_ITSELF).expect("the holder is dead, whatever it has spawned");
     assert_eq!((*lease, lease.deliveries()), (1, 2));
     spawned.kill();
 }
@@ -261,7 +261,7 @@ fn a_daemon_is_a_participant_of_its_own() {
     // What its starter held comes back, and what the daemon put is there. Newer messages go first until somebody has looked. The
     // daemon may have attached in the entry of its starter, and looked then.
     assert!(matches!(queue.recover().dead_participants, 0 | 1));
-    let lease = queue.lease_timeout(Duration::from_secs(3)).expect("the starter has ended, whoever goes on");
+    let lease = queue.lease_timeout(BY_ITSELF).expect("the starter has ended, whoever goes on");
     assert_eq!((*lease, lease.deliveries()), (1, 2));
     assert_eq!(queue.get_timeout(PATIENCE).unwrap(), 2);
     daemon.kill();

@@ -2,7 +2,7 @@
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_word, shared_words, wait_for_count};
-use crate::support::{PATIENCE, Rng, wait_until};
+use crate::support::{BY_ITSELF, PATIENCE, Rng, wait_until};
 use shmq::{GetError, PutError, Queue};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -20,7 +20,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// How late a call may come back on a loaded machine.
-const LATE: Duration = Duration::from_secs(3);
+const LATE: Duration = BY_ITSELF;
 
 /// Runs a call that may take `asked`; `timed_out` tells whether its result was Timeout, and fails for what it may not be.
 #[track_caller]
@@ -182,7 +182,7 @@ fn a_stopped_sleeper_swallows_no_wake() {
         stopped.wait_until_asleep();
         let mut awake = fork("a getter that runs", || assert_eq!(queue.get_timeout(PATIENCE).unwrap(), round));
         awake.wait_until_asleep();
-        stopped.stop();
+        stopped.stop_asleep();
         let started = Instant::now();
         queue.put(&round).unwrap();
         // The wake may have gone to the one who cannot come.
@@ -249,10 +249,10 @@ fn a_stopped_putter_with_a_ticket_lets_others_put() {
         large_putter.wait_until_asleep();
         let mut waiter = fork("a putter behind it", || queue.put_timeout(&small, PATIENCE).unwrap());
         waiter.wait_until_asleep();
-        large_putter.stop();
+        large_putter.stop_asleep();
         let started = Instant::now();
         // Room for more small ones than are put now, and not for the large one.
-        (0..8).for_each(|_| assert_eq!(queue.try_get().unwrap(), small));
+        (0..8).for_each(|_| assert_eq!(queue.get_timeout(LATE).unwrap(), small));
         queue.put_timeout(&small, LATE).unwrap();
         waiter.expect_success_within(LATE);
         eprintln!("round {round}: others put after {:?}", started.elapsed());
