@@ -1,8 +1,8 @@
 //! Barriers.
 
-use crate::support::PATIENCE;
 use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_words};
+use crate::support::{PATIENCE, wait_until};
 use crate::{SHORT, gives_up_in_time};
 use shmq::Process;
 use shmq::sync::{Barrier, SyncError};
@@ -60,6 +60,7 @@ fn two_who_get_broken(barrier: &Barrier) -> Vec<Child> {
             fork("a party", move || broken(&barrier))
         })
         .collect();
+    wait_until("two to wait", || barrier.waiting() == 2, || format!("{} wait", barrier.waiting()));
     waiters.iter_mut().for_each(Child::wait_until_asleep);
     assert_eq!(barrier.waiting(), 2);
     waiters

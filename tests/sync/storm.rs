@@ -6,7 +6,7 @@ use crate::support::{PATIENCE, Rng};
 use shmq::sync::{Array, Condvar, LockError, Mutex, Semaphore, Value};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
@@ -20,9 +20,9 @@ pub fn cases() -> Vec<Case> {
 const WORKERS: usize = 4;
 const KILLS: u64 = 150;
 
-/// Kills workers at random moments, each of which a new one replaces; then lets the last ones finish. `work` runs until it is told to stop, and
-/// counts its rounds.
-fn storm(purpose: &str, work: impl Fn(&dyn Fn() -> bool, &AtomicU64)) {
+/// Kills workers at random moments, each of which a new one replaces, until it was `enough`; then lets the last ones finish. `work` runs until
+/// it is told to stop, and counts its rounds.
+fn storm(purpose: &str, enough: impl Fn() -> bool, work: impl Fn(&dyn Fn() -> bool, &AtomicU64)) {
     let mut rng = Rng::new(purpose);
     let words = shared_words(2);
     let (stop, rounds) = (&words[0], &words[1]);
@@ -32,7 +32,10 @@ fn storm(purpose: &str, work: impl Fn(&dyn Fn() -> bool, &AtomicU64)) {
         })
     };
     let mut workers: Vec<Child> = (0..WORKERS).map(|_| start()).collect();
-    for _ in 0..KILLS {
+    let end = Instant::now() + PATIENCE;
+    let mut kills = 0;
+    while kills < KILLS || (!enough() && Instant::now() < end) {
+        kills += 1;
         std::thread::sleep(rng.duration_below(Duration::from_millis(4)));
         let chosen = rng.below(WORKERS as u64) as usize;
         std::mem::replace(&mut workers[chosen], start()).kill();
@@ -41,48 +44,53 @@ fn storm(purpose: &str, work: impl Fn(&dyn Fn() -> bool, &AtomicU64)) {
     wait_for_count("the last workers to work", rounds, before + 1000);
     stop.store(1, SeqCst);
     workers.into_iter().for_each(Child::expect_success);
-    eprintln!("{purpose}: {} rounds, {KILLS} kills", rounds.load(Relaxed));
+    eprintln!("{purpose}: {} rounds, {kills} kills", rounds.load(Relaxed));
 }
 
 fn a_mutex_survives_a_storm_of_kills() {
     // Whoever holds the lock makes all elements one more, in order: a death leaves a step somewhere, which the next one removes.
     let array = Array::<u64>::new(vec![0; 64]).unwrap();
     let deaths = Mutex::new(0u64).unwrap();
-    storm("a mutex in a storm", |stopped, rounds| {
-        while !stopped() {
-            let mut guard = match array.lock_timeout(PATIENCE) {
-                Ok(guard) => guard,
-                Err(LockError::OwnerDied(mut guard)) => {
-                    let first = guard[0];
-                    let same = guard.iter().take_while(|&&element| element == first).count();
-                    assert!(guard[same..].iter().all(|&element| element + 1 == first), "{:?}", &*guard);
-                    guard.fill(first);
-                    guard.mark_repaired();
-                    match deaths.lock() {
-                        Ok(mut deaths) => *deaths += 1,
-                        Err(LockError::OwnerDied(mut deaths)) => {
-                            *deaths += 1;
-                            deaths.mark_repaired();
-                        }
-                        Err(error) => panic!("{error}"),
-                    }
-                    guard
-                }
-                Err(error) => panic!("{error}"),
-            };
-            let first = guard[0];
-            assert!(guard.iter().all(|&element| element == first), "{:?}", &*guard);
-            guard.iter_mut().for_each(|element| {
-                *element += 1;
-                std::hint::spin_loop();
-            });
-            rounds.fetch_add(1, Relaxed);
-        }
-    });
-    let dead_holders = match deaths.lock() {
+    let dead_holders = || match deaths.lock() {
         Ok(deaths) => *deaths,
         Err(error) => *error.into_guard().expect("the lock"),
     };
+    storm(
+        "a mutex in a storm",
+        || dead_holders() > 0,
+        |stopped, rounds| {
+            while !stopped() {
+                let mut guard = match array.lock_timeout(PATIENCE) {
+                    Ok(guard) => guard,
+                    Err(LockError::OwnerDied(mut guard)) => {
+                        let first = guard[0];
+                        let same = guard.iter().take_while(|&&element| element == first).count();
+                        assert!(guard[same..].iter().all(|&element| element + 1 == first), "{:?}", &*guard);
+                        guard.fill(first);
+                        guard.mark_repaired();
+                        match deaths.lock() {
+                            Ok(mut deaths) => *deaths += 1,
+                            Err(LockError::OwnerDied(mut deaths)) => {
+                                *deaths += 1;
+                                deaths.mark_repaired();
+                            }
+                            Err(error) => panic!("{error}"),
+                        }
+                        guard
+                    }
+                    Err(error) => panic!("{error}"),
+                };
+                let first = guard[0];
+                assert!(guard.iter().all(|&element| element == first), "{:?}", &*guard);
+                guard.iter_mut().for_each(|element| {
+                    *element += 1;
+                    std::hint::spin_loop();
+                });
+                rounds.fetch_add(1, Relaxed);
+            }
+        },
+    );
+    let dead_holders = dead_holders();
     eprintln!("{dead_holders} died with the lock");
     assert!(dead_holders > 0, "no kill hit a holder");
     // The last ones left in good order.
@@ -91,29 +99,37 @@ fn a_mutex_survives_a_storm_of_kills() {
 
 fn a_value_survives_a_storm_of_kills() {
     let value = Value::new([0u64; 64]).unwrap();
-    storm("a value in a storm", |stopped, rounds| {
-        while !stopped() {
-            let before = value.get().unwrap();
-            assert!(before.iter().all(|&word| word == before[0]));
-            let after = value.update(|words| words.iter_mut().for_each(|word| *word += 1)).unwrap();
-            assert!(after.iter().all(|&word| word == after[0]) && after[0] > before[0]);
-            rounds.fetch_add(1, Relaxed);
-        }
-    });
+    storm(
+        "a value in a storm",
+        || true,
+        |stopped, rounds| {
+            while !stopped() {
+                let before = value.get().unwrap();
+                assert!(before.iter().all(|&word| word == before[0]));
+                let after = value.update(|words| words.iter_mut().for_each(|word| *word += 1)).unwrap();
+                assert!(after.iter().all(|&word| word == after[0]) && after[0] > before[0]);
+                rounds.fetch_add(1, Relaxed);
+            }
+        },
+    );
 }
 
 fn a_semaphore_survives_a_storm_of_kills() {
     let semaphore = Semaphore::new(3).unwrap();
-    storm("a semaphore in a storm", |stopped, rounds| {
-        while !stopped() {
-            let first = semaphore.permit_timeout(PATIENCE).unwrap();
-            let second = semaphore.try_permit().ok();
-            std::hint::spin_loop();
-            drop(first);
-            drop(second);
-            rounds.fetch_add(1, Relaxed);
-        }
-    });
+    storm(
+        "a semaphore in a storm",
+        || true,
+        |stopped, rounds| {
+            while !stopped() {
+                let first = semaphore.permit_timeout(PATIENCE).unwrap();
+                let second = semaphore.try_permit().ok();
+                std::hint::spin_loop();
+                drop(first);
+                drop(second);
+                rounds.fetch_add(1, Relaxed);
+            }
+        },
+    );
     // All are back: those of the dead, too.
     let all = (semaphore.permit_timeout(PATIENCE), semaphore.permit_timeout(PATIENCE), semaphore.permit_timeout(PATIENCE));
     assert!(all.0.is_ok() && all.1.is_ok() && all.2.is_ok());
@@ -122,27 +138,31 @@ fn a_semaphore_survives_a_storm_of_kills() {
 
 fn a_condvar_survives_a_storm_of_kills() {
     let (turn, changed) = (Mutex::new(0u64).unwrap(), Condvar::new().unwrap());
-    storm("a condvar in a storm", |stopped, rounds| {
-        let repaired = |locked: Result<_, LockError<shmq::sync::MutexGuard<'_, u64>>>| match locked {
-            Ok(guard) => guard,
-            Err(LockError::OwnerDied(mut guard)) => {
-                guard.mark_repaired();
-                drop(guard);
-                turn.lock().unwrap_or_else(|error| error.into_guard().expect("the lock, or the news"))
+    storm(
+        "a condvar in a storm",
+        || true,
+        |stopped, rounds| {
+            let repaired = |locked: Result<_, LockError<shmq::sync::MutexGuard<'_, u64>>>| match locked {
+                Ok(guard) => guard,
+                Err(LockError::OwnerDied(mut guard)) => {
+                    guard.mark_repaired();
+                    drop(guard);
+                    turn.lock().unwrap_or_else(|error| error.into_guard().expect("the lock, or the news"))
+                }
+                Err(error) => panic!("{error}"),
+            };
+            while !stopped() {
+                let mut guard = repaired(turn.lock());
+                let seen = *guard;
+                *guard += 1;
+                changed.notify_one();
+                // Another one's turn, or some time.
+                let waited = changed.wait_timeout_while(guard, Duration::from_millis(1), |turn| *turn == seen + 1);
+                if let Err(LockError::OwnerDied((mut guard, _))) = waited {
+                    guard.mark_repaired();
+                }
+                rounds.fetch_add(1, Relaxed);
             }
-            Err(error) => panic!("{error}"),
-        };
-        while !stopped() {
-            let mut guard = repaired(turn.lock());
-            let seen = *guard;
-            *guard += 1;
-            changed.notify_one();
-            // Another one's turn, or some time.
-            let waited = changed.wait_timeout_while(guard, Duration::from_millis(1), |turn| *turn == seen + 1);
-            if let Err(LockError::OwnerDied((mut guard, _))) = waited {
-                guard.mark_repaired();
-            }
-            rounds.fetch_add(1, Relaxed);
-        }
-    });
+        },
+    );
 }
