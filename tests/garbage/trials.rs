@@ -3,7 +3,7 @@
 //! `SHMQ_TEST_SEED` repeats a run, `SHMQ_GARBAGE_TRIAL=n` only its trial n, `SHMQ_GARBAGE_TIMES=k` makes k times as many.
 
 use crate::support::process::{Child, Exit, describe_process, fork, shared_words};
-use crate::support::{Rng, shm_files, unique_name};
+use crate::support::{BY_ITSELF, Rng, shm_files, unique_name};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Trials at a time.
 const WORKERS: u64 = 2;
 /// No verb takes longer, on whatever machine: their own deadlines are a millisecond, some wait 50 for a lock.
-const HANG: Duration = Duration::from_secs(20);
+const HANG: Duration = BY_ITSELF;
 /// Words of a worker: trial, steps made, and the name of the step.
 const WORDS: usize = 8;
 const NAME_WORDS: usize = WORDS - 2;
