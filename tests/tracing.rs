@@ -3,7 +3,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use shmq::{GetError, Queue};
+use shmq::{GetError, Queue, WaitStrategy};
 use std::fmt::Debug;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -107,11 +107,18 @@ fn each_slow_path_tells() {
         format!("INFO message=redelivered queue=\"{name}\" messages=1"),
     ];
     assert_eq!(heard, expected);
-    let empty = Queue::<u64>::create(unique_name("blocked"), 100).expect("created");
+    let empty = Queue::<u64>::builder().name(unique_name("blocked")).capacity(100).wait(WaitStrategy::Block).create();
+    let empty = empty.expect("created");
     let other = Queue::<u64>::new(100).expect("created");
-    let heard = listen(&other, || {
-        assert!(matches!(empty.get_timeout(Duration::from_millis(20)), Err(GetError::Timeout)));
-    });
+    let mut heard = Vec::new();
+    // Blocked is who sleeps: not one whose time was up before it got there, as happens on a loaded machine.
+    let sleeps = || {
+        heard = listen(&other, || {
+            assert!(matches!(empty.get_timeout(Duration::from_millis(20)), Err(GetError::Timeout)));
+        });
+        !heard.is_empty()
+    };
+    wait_until("a get that sleeps", sleeps, || "none".to_owned());
     assert_eq!(heard, [format!("DEBUG message=blocked queue=\"{}\" verb=\"get\"", empty.name())]);
 }
 

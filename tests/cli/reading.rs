@@ -1,11 +1,13 @@
 //! `ls`, `stat`, `peek`: what they show, as text and as JSON; of live queues, garbage, other users' and none.
 
-use crate::command::{Name, bytes, feed, run, run_with, shmq};
+use crate::command::{Name, bytes, feed, run, run_with, shmq, wait_for};
 use crate::peers;
 use crate::schema;
 use serde_json::{Value, json};
 use shmq::Queue;
+use shmq::inspect::Inspector;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
 /// The line of `ls` that is about this queue.
@@ -64,6 +66,14 @@ fn stat_tells_everything() {
     });
     queue.get().expect("a message");
     let lease = queue.lease().expect("a message");
+    // The producer goes on, and waits again: for the room that the lease takes.
+    let waits_again = || {
+        let seen = Inspector::open(&*name).expect("it is there").look();
+        let waits =
+            seen.participants.iter().any(|participant| participant.pid == producer.pid() && participant.put_waits.is_some());
+        seen.stats.puts >= 3 && seen.stats.blocked_puts >= 1 && waits
+    };
+    wait_for(&name, "the producer to wait again", waits_again);
     let told = run(&["stat", &name, "--json", "--interval", "0.01"]).expect(0).json();
     schema::check(&told, "stat");
     let stats = &told["stats"];
@@ -171,19 +181,23 @@ fn another_users_queue_is_denied_in_words() {
     }
     let name = Name::new("denied");
     let _queue = bytes(&name, 4096);
-    // Where `nobody` can run it.
+    // Where `nobody` can run it. Copied by another process: a child that another test forks meanwhile would have our descriptor for a
+    // moment, and what is open for writing cannot be run.
     let program = std::env::temp_dir().join(format!("shmq-{}-nobody", std::process::id()));
-    std::fs::copy(env!("CARGO_BIN_EXE_shmq"), &program).expect("copied");
-    let as_nobody = |arguments: &[&str]| {
+    let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_shmq")).arg(&program).status();
+    assert!(copied.is_ok_and(|status| status.success()), "cp");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("our own file");
+    let command_of_nobody = |arguments: &[&str]| {
         let mut command = std::process::Command::new(&program);
-        run_with(
-            {
-                command.args(arguments).uid(65534).gid(65534);
-                command
-            },
-            b"x",
-        )
+        command.args(arguments).uid(65534).gid(65534);
+        command
     };
+    if command_of_nobody(&["--version"]).stdout(std::process::Stdio::null()).status().is_err() {
+        std::fs::remove_file(&program).expect("removed");
+        eprintln!("skipped: nobody may not run what lies in {}", std::env::temp_dir().display());
+        return;
+    }
+    let as_nobody = |arguments: &[&str]| run_with(command_of_nobody(arguments), b"x");
     let results = [
         as_nobody(&["ls"]),
         as_nobody(&["stat", &name]),
