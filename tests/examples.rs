@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use std::{env, thread};
 
 /// Far more than any of them needs on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(50);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// An example at work, the leader of a process group.
 struct Running {

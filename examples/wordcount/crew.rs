@@ -18,7 +18,7 @@ pub const NUMBER_BYTES: usize = 8;
 /// How often a worker that waits looks whether it still has a parent.
 const ORPHAN_CHECK: Duration = Duration::from_secs(1);
 /// How long a worker may take to end when there is no more to do.
-const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(60);
 
 pub struct Crew {
     pub blocks: Queue<[u8]>,
