@@ -6,6 +6,11 @@ use crate::error::{GetError, OpenError};
 use crate::segment::{self, Expect, View};
 use crate::wait_strategy::WaitStrategy;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a drain puts up with one who is in the middle of an operation: a live one has its turn meanwhile, a stopped one does not.
+const OTHERS_AT_WORK: Duration = Duration::from_secs(1);
 
 /// An attached queue of whatever type: it can be closed, drained, recovered and persisted, but its messages cannot be read.
 ///
@@ -67,16 +72,25 @@ impl Operator {
         self.channel.segment().persist();
     }
 
-    /// Takes up to `max` messages and throws them away, without waiting for any: how many there were.
+    /// Takes up to `max` messages and throws them away, without waiting for any: how many there were. Only for others who are in the
+    /// middle of a get it waits, for a second at most.
     ///
     /// # Errors
     /// [`GetError`] if none could be taken for another reason than that there are none, or no more.
     pub fn drain(&self, max: u64) -> Result<u64, GetError> {
         let mut drained = 0;
+        let mut progress = Instant::now();
         while drained < max {
             match self.channel.lease::<false>(None, Patience::Try) {
-                Ok(record) => self.channel.release(record)?,
+                Ok(record) => {
+                    self.channel.release(record)?;
+                    progress = Instant::now();
+                }
                 Err(GetError::Empty | GetError::Closed) => break,
+                Err(GetError::Busy) if progress.elapsed() < OTHERS_AT_WORK => {
+                    thread::yield_now();
+                    continue;
+                }
                 Err(error) if drained == 0 => return Err(error),
                 Err(_) => break,
             }

@@ -2,23 +2,34 @@
 
 use crate::command::{Name, Running, bytes, run, shmq};
 use crate::support::wait_until;
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Stdio;
 use std::sync::Mutex;
 
-/// A terminal of 120 columns and 30 rows: the side of the person, and that of the program.
+/// A terminal of 120 columns and 30 rows: the side of the person, and that of the program. Not `openpty`, whose descriptors the programs
+/// of other tests would inherit: the side of the person learns of the end when nobody has the other one any more.
 fn terminal() -> (File, File) {
-    let (mut person, mut program) = (0, 0);
     let size = libc::winsize { ws_row: 30, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
-    let none = std::ptr::null_mut();
-    // SAFETY: the call writes two descriptors, which are ours to close, and reads the size.
-    unsafe {
-        assert_eq!(libc::openpty(&mut person, &mut program, none, none.cast(), &size), 0);
-        (File::from(OwnedFd::from_raw_fd(person)), File::from(OwnedFd::from_raw_fd(program)))
-    }
+    let mut path = [0u8; 64];
+    // SAFETY: the calls take a descriptor that is ours to close, and a buffer of that length; the last one reads the size.
+    let person = unsafe {
+        let person = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+        assert_ne!(person, -1, "posix_openpt: {}", std::io::Error::last_os_error());
+        let person = OwnedFd::from_raw_fd(person);
+        assert_eq!(libc::grantpt(person.as_raw_fd()), 0);
+        assert_eq!(libc::unlockpt(person.as_raw_fd()), 0);
+        assert_eq!(libc::ptsname_r(person.as_raw_fd(), path.as_mut_ptr().cast(), path.len()), 0);
+        assert_eq!(libc::ioctl(person.as_raw_fd(), libc::TIOCSWINSZ, &size), 0);
+        person
+    };
+    let path = CStr::from_bytes_until_nul(&path).expect("a path").to_str().expect("text");
+    let program = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path).expect("the other side");
+    (File::from(person), program)
 }
 
 /// A `top` at work.

@@ -1,6 +1,6 @@
 //! Looking from outside: what is there, who has it, and what slow paths counted; without becoming a user.
 
-use super::{A_WHILE, queue, slices};
+use super::{A_WHILE, ClosesAtEnd, queue, slices};
 use crate::support::threads::start_and_wait_until_asleep;
 use crate::support::{unique_name, wait_until};
 use shmq::inspect::{Hold, Inspector, Kind, Operator, ProcessState, Removal, State, list, remove_stale};
@@ -150,6 +150,23 @@ fn an_operator_works_on_a_queue_of_any_type() {
     assert_eq!(operator.drain(u64::MAX).unwrap(), 3);
     assert_eq!(operator.drain(u64::MAX).unwrap(), 0);
     assert_eq!(operator.recover().sides_repaired, 2);
+}
+
+#[test]
+fn a_drain_is_not_cut_short_by_others_at_work() {
+    let queue = queue::<u64>(4);
+    let operator = Operator::open(queue.name()).unwrap();
+    std::thread::scope(|scope| {
+        let (queue, _closes) = (&queue, ClosesAtEnd(&queue));
+        // More than processors, and all of them short of room: they look around on the side that the drain takes from.
+        for _ in 0..6 {
+            scope.spawn(|| while queue.put(&1).is_ok() {});
+        }
+        for round in 0..300 {
+            wait_until("a full queue", || queue.is_full(), || format!("{queue:?}"));
+            assert_eq!(operator.drain(4).unwrap(), 4, "round {round}");
+        }
+    });
 }
 
 #[test]
