@@ -7,7 +7,7 @@ use crate::error::JoinError;
 use crate::os::{FOREVER_NS, now_ns};
 use crate::participant::Id;
 use crate::ring::State;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{Acquire, SeqCst};
 use std::time::Duration;
 
 /// How long one look of `join` waits for the get side's lock before it looks at its deadline again.
@@ -48,9 +48,10 @@ impl Channel {
     /// Marks one message that was taken by copy as finished.
     pub(crate) fn task_done(&self) -> Result<(), JoinError> {
         let rare = &self.head().rare;
-        let taken = self.taken_by_copy();
+        // What was taken is read after what is done, anew at each attempt, so that it counts all that those have taken who finished since,
+        // and the caller's own. Acquire: a finisher counted what it took before it counted that as done.
         rare.task_dones
-            .fetch_update(SeqCst, Relaxed, |done| (done < taken).then(|| done + 1))
+            .fetch_update(SeqCst, Acquire, |done| (done < self.taken_by_copy()).then(|| done + 1))
             .map_err(|_| JoinError::TooManyDone)?;
         self.notify_all_done();
         Ok(())

@@ -107,6 +107,25 @@ fn join_counts_large_copies_and_batches() {
     assert!(matches!(queue.task_done(), Err(JoinError::TooManyDone)));
 }
 
+/// Whoever has got a message may say that it is done, whatever others get and finish meanwhile.
+#[test]
+fn task_done_is_never_refused_to_one_of_many_who_finish() {
+    let queue: Queue<u32> = queue(64);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for round in 0..20_000 {
+                    queue.put_timeout(&round, SOON).unwrap();
+                    queue.get_timeout(SOON).unwrap();
+                    queue.task_done().unwrap_or_else(|error| panic!("round {round}: {error}"));
+                }
+            });
+        }
+    });
+    assert!(matches!(queue.task_done(), Err(JoinError::TooManyDone)));
+    queue.join_timeout(SOON).unwrap();
+}
+
 #[test]
 fn workers_that_finish_all_let_join_return() {
     let queue: Queue<u32> = queue(8);
