@@ -357,21 +357,26 @@ fn was_in_a_futex_wait(pid: libc::pid_t) -> Option<bool> {
     Some(number == libc::SYS_futex_waitv || (number == libc::SYS_futex && waits))
 }
 
-/// Looks at a process or thread, until it has stayed in one and the same sleep for a while. On its way to where it stays it may nap
-/// (a page fault, a contended lock, a name that another process holds).
+/// Looks at a process or thread, until it has stayed in one and the same sleep for a while, or was asleep at every look for longer. On its
+/// way to where it stays it may nap (a page fault, a contended lock, a name that another process holds); and where it stays it may
+/// sleep in naps (a mutex of the portable locks).
 pub struct OneSleep {
     of: String,
-    /// How often it had gone to sleep, when it was first seen in this sleep, and when that was.
+    /// How often it had gone to sleep when it was first seen in this sleep, and when that was.
     seen: Option<(u64, Instant)>,
+    /// At how many looks in a row it was asleep, and when that began.
+    row: Option<(u32, Instant)>,
 }
 
 impl OneSleep {
-    /// Longer than a nap, unless it is that of a lock whose holder does not run.
-    const LONG: Duration = Duration::from_millis(2);
+    /// Longer than a nap on the way, and shorter than one of the portable locks (1 ms).
+    const LONG: Duration = Duration::from_micros(500);
+    /// Looks in a row, and how far they are apart.
+    const ROW: (u32, Duration) = (4, Duration::from_millis(2));
 
     /// Of whom the directory in `/proc` tells.
     pub fn of(directory: String) -> OneSleep {
-        OneSleep { of: directory, seen: None }
+        OneSleep { of: directory, seen: None, row: None }
     }
 
     pub fn is_long(&mut self) -> bool {
@@ -379,16 +384,15 @@ impl OneSleep {
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         let is_asleep = field("State:").is_some_and(|state| state.starts_with('S'));
         let Some(sleeps) = field("voluntary_ctxt_switches:").and_then(|count| count.parse().ok()).filter(|_| is_asleep) else {
-            self.seen = None;
+            (self.seen, self.row) = (None, None);
             return false;
         };
-        match self.seen {
-            Some((same, since)) if same == sleeps => since.elapsed() >= Self::LONG,
-            _ => {
-                self.seen = Some((sleeps, Instant::now()));
-                false
-            }
-        }
+        let now = Instant::now();
+        let (looks, first) = self.row.map_or((1, now), |(looks, first)| (looks + 1, first));
+        self.row = Some((looks, first));
+        let since = self.seen.filter(|&(same, _)| same == sleeps).map_or(now, |(_, since)| since);
+        self.seen = Some((sleeps, since));
+        now - since >= Self::LONG || (looks >= Self::ROW.0 && now - first >= Self::ROW.1)
     }
 }
 
