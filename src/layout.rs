@@ -223,7 +223,7 @@ pub struct Rare {
     pub large_copies: AtomicU64,
     /// Loans aborted, by their holder or for a dead one.
     pub aborted: AtomicU64,
-    /// Sides and records repaired after a death.
+    /// Sides and records repaired after a death. In an object: participants that died and whose entry was taken anew, until a reset.
     pub recoveries: AtomicU64,
     /// Puts that slept at least once, counted when they end, and for how long altogether.
     pub blocked_puts: AtomicU64,

@@ -104,6 +104,22 @@ fn shows_generation(segment: &Segment, entry: u32, expected: impl Fn(u32) -> boo
     expected(slot.generation.load(Ordering::Acquire))
 }
 
+/// Entries of participants that died without leaving, each with the pid that stands there.
+pub(crate) fn dead(segment: &Segment, me: Id) -> Vec<(&Entry, u32)> {
+    let died = |(number, entry): (usize, &'_ Entry)| {
+        let pid = entry.pid.load(Ordering::Acquire);
+        if pid == 0 {
+            return None;
+        }
+        let id = Id::from_bits(entry.generation.load(Ordering::Acquire).wrapping_shl(ENTRY_BITS) | number as u32);
+        let alive = id.is_some_and(|id| is_alive(segment, id, me));
+        // The pid once more: one that leaves takes its pid away before its pulse, and may do so while we look; one that comes has a pid of
+        // its own.
+        (!alive && entry.pid.load(Ordering::Acquire) == pid).then_some((&segment.entries()[number], pid))
+    };
+    segment.entries().iter().enumerate().filter_map(died).collect()
+}
+
 /// Process id of a participant as that process saw it, for messages to people. 0 if the id is garbage.
 pub(crate) fn pid_of(segment: &Segment, id: Id) -> u32 {
     segment.entries().get(id.entry() as usize).map_or(0, |slot: &Entry| slot.pid.load(Ordering::Relaxed))

@@ -2,7 +2,6 @@
 
 use super::put::add;
 use super::{Channel, Failure, Patience};
-use crate::layout::Entry;
 use crate::os::{FOREVER_NS, now_ns};
 use crate::participant::{self, Id};
 use crate::ring::{Corrupted, Front, Repaired, State};
@@ -147,7 +146,7 @@ impl Channel {
     pub(super) fn recover_until(&self, deadline_ns: u64) -> RecoveryReport {
         let mut report = RecoveryReport::default();
         let Ok(me) = self.me() else { return report };
-        let dead = self.dead_participants(me);
+        let dead = participant::dead(&self.segment, me);
         let patience = || Patience::Until(deadline_ns.min(now_ns() + RECOVER_LOCK_NS));
         let aborted_before = self.head().rare.aborted.load(Relaxed);
         if self.lock_put(me, patience()).is_ok() {
@@ -173,16 +172,5 @@ impl Channel {
         }
         self.tell();
         report
-    }
-
-    /// Entries of participants that died without leaving.
-    fn dead_participants(&self, me: Id) -> Vec<(&Entry, u32)> {
-        let entries = self.segment.entries().iter().enumerate();
-        let died = |(number, entry): (usize, &'_ Entry)| {
-            let pid = entry.pid.load(Acquire);
-            let id = Id::from_bits(entry.generation.load(Acquire).wrapping_shl(10) | number as u32);
-            pid != 0 && !id.is_some_and(|id| participant::is_alive(&self.segment, id, me))
-        };
-        entries.filter(|&(number, entry)| died((number, entry))).map(|(_, entry)| (entry, entry.pid.load(Acquire))).collect()
     }
 }

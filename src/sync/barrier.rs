@@ -18,7 +18,7 @@ use super::holders::Holders;
 use super::object::{Object, Shape};
 use crate::channel::{Patience, Pause, Pauses};
 use crate::error::CreateError;
-use crate::layout::{BarrierWords, Entry, kind};
+use crate::layout::{BarrierWords, kind};
 use crate::lock::Locked;
 use crate::os::now_ns;
 use crate::participant::{self, Id};
@@ -167,9 +167,10 @@ impl Barrier {
     pub fn reset(&self) -> Result<(), SyncError> {
         let me = self.object.me()?;
         self.enter(me, Patience::FOREVER)?;
-        for (entry, pid) in self.dead_participants(me) {
+        for (entry, pid) in participant::dead(self.object.segment(), me) {
             let _ = entry.pid.compare_exchange(pid, 0, AcqRel, Relaxed);
         }
+        self.object.forget_deaths();
         let words = self.words();
         if words.arrived.load(Relaxed) > 0 {
             self.break_phase();
@@ -322,7 +323,10 @@ impl Barrier {
             // Too late, or poisoned: the caller's next look says so.
             return;
         }
-        let breaks = self.end_of(phase).is_none() && (self.arrivals().has_dead(me) || !self.dead_participants(me).is_empty());
+        let died = || {
+            self.arrivals().has_dead(me) || self.object.had_a_death() || !participant::dead(self.object.segment(), me).is_empty()
+        };
+        let breaks = self.end_of(phase).is_none() && died();
         if breaks {
             self.break_phase();
         }
@@ -330,17 +334,6 @@ impl Barrier {
         if breaks {
             self.object.notify(u32::MAX);
         }
-    }
-
-    /// Entries of participants that died without leaving.
-    fn dead_participants(&self, me: Id) -> Vec<(&Entry, u32)> {
-        let segment = self.object.segment();
-        let died = |number: usize, entry: &Entry| {
-            let id = Id::from_bits(entry.generation.load(Acquire).wrapping_shl(10) | number as u32);
-            !id.is_some_and(|id| participant::is_alive(segment, id, me))
-        };
-        let entries = segment.entries().iter().enumerate().map(|(number, entry)| (number, entry, entry.pid.load(Acquire)));
-        entries.filter(|&(number, entry, pid)| pid != 0 && died(number, entry)).map(|(_, entry, pid)| (entry, pid)).collect()
     }
 }
 

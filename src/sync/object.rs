@@ -181,10 +181,12 @@ impl Object {
     }
 
     fn over<E: From<attachment::AttachFailure>>(segment: Segment, entry: u32) -> Result<Arc<Object>, E> {
-        // What a dead predecessor in this entry left is found by its id, which names an older generation.
-        let (attachment, _) = Attachment::over(segment, entry)?;
+        let (attachment, left_behind) = Attachment::over(segment, entry)?;
         let cell = Cell::of(&attachment.segment);
         let object = Arc::new(Object { attachment, cell, looked_ns: AtomicU64::new(0) });
+        if left_behind {
+            object.note_a_death();
+        }
         attachment::remember(&object);
         Ok(object)
     }
@@ -211,8 +213,33 @@ impl Object {
     pub(crate) fn me(&self) -> Result<Id, SyncError> {
         match self.attachment.known_me() {
             Some(me) => Ok(me),
-            None => Ok(self.attachment.attach_again()?.0),
+            None => self.attach_again(),
         }
+    }
+
+    #[cold]
+    fn attach_again(&self) -> Result<Id, SyncError> {
+        let (me, left_behind) = self.attachment.attach_again()?;
+        if left_behind {
+            self.note_a_death();
+        }
+        Ok(me)
+    }
+
+    /// What a dead predecessor in our entry held is found by its id, which names an older generation; that it was there at all is found
+    /// here only. One who dies before it says so has died itself, and is found instead.
+    fn note_a_death(&self) {
+        self.head().rare.recoveries.fetch_add(1, SeqCst);
+    }
+
+    /// Has a participant died whose entry is another's by now?
+    pub(crate) fn had_a_death(&self) -> bool {
+        self.head().rare.recoveries.load(SeqCst) != 0
+    }
+
+    /// Forgets those deaths.
+    pub(crate) fn forget_deaths(&self) {
+        self.head().rare.recoveries.store(0, SeqCst);
     }
 
     /// The incarnation of this process, for guards to remember.

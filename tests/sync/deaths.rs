@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         a_condvar_tells_that_a_holder_died,
         a_party_killed_after_it_arrived_breaks_the_barrier,
         a_party_killed_before_it_arrives_breaks_the_barrier,
+        a_party_killed_and_replaced_at_once_breaks_the_barrier,
         a_barrier_goes_on_after_a_reset_without_the_dead,
         wait_any_finds_the_lease_of_the_dead_and_the_permit_of_the_dead,
         sleepers_killed_in_wait_any_do_not_stop_the_others,
@@ -302,6 +303,30 @@ fn a_party_killed_before_it_arrives_breaks_the_barrier() {
     survivor.wait_until_asleep();
     killed.kill();
     survivor.expect_success_within(BACK_SOON);
+}
+
+fn a_party_killed_and_replaced_at_once_breaks_the_barrier() {
+    let barrier = Barrier::new(3).unwrap();
+    let killed = victim("a party on its way", |wait| {
+        let own = Barrier::open(barrier.name()).unwrap();
+        assert_eq!(own.parties(), 3);
+        wait();
+    });
+    let mut survivor = fork("a party that lives", || assert!(matches!(barrier.wait_timeout(PATIENCE), Err(SyncError::Broken))));
+    survivor.wait_until_asleep();
+    survivor.stop();
+    killed.kill();
+    // The dead party's place in the table is taken before anybody could have looked.
+    let (replacement, go_on) = crate::holder("another party", |wait| {
+        let _own = Barrier::open(barrier.name()).unwrap();
+        wait();
+    });
+    survivor.go_on();
+    survivor.expect_success_within(BACK_SOON);
+    go_on.store(1, Release);
+    replacement.expect_success();
+    barrier.reset().unwrap();
+    assert!(matches!(barrier.wait_timeout(10 * SHORT), Err(SyncError::Timeout)), "the dead are forgotten");
 }
 
 fn a_barrier_goes_on_after_a_reset_without_the_dead() {
