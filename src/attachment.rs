@@ -158,27 +158,30 @@ impl Attachment {
 }
 
 impl Attachment {
-    /// Gives up what makes this process a participant.
-    fn leave(&self) {
+    /// Gives up what makes this process a participant. `at_work`: other threads may be in the middle of something, and are until the
+    /// process ends, so that its pulse must not end before.
+    fn leave(&self, at_work: bool) {
         // A child that never attached holds no pulse: it only unmaps and closes.
         if let Some(me) = self.known_me() {
             // Left in good order: whoever takes this entry next has nothing to repair.
             self.segment.entries()[me.entry() as usize].pid.store(0, Relaxed);
-            self.segment.leave(me.entry());
+            if at_work { self.segment.leave_with_the_pulse() } else { self.segment.leave(me.entry()) }
         }
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        self.leave();
+        // The last owner: nobody is in the middle of anything.
+        self.leave(false);
     }
 }
 
-/// Leaves everything that this process has attached, in good order: for one that is about to end, and drops nothing.
-pub(crate) fn leave_all() {
+/// Leaves everything that this process has attached, in good order: for one that is about to end, and drops nothing. `at_work`: it has other
+/// threads, whose locks and guards are those of the dead once the kernel has ended them, and not a moment earlier.
+pub(crate) fn leave_all(at_work: bool) {
     let open: Vec<Arc<dyn Attached>> = lock_open().iter().filter_map(Weak::upgrade).collect();
-    open.iter().for_each(|attached| attached.attachment().leave());
+    open.iter().for_each(|attached| attached.attachment().leave(at_work));
     // Never dropped: they have left, and must not do so again.
     std::mem::forget(open);
 }

@@ -242,6 +242,12 @@ fn is_leaving(stat: &Path) -> bool {
     }
 }
 
+/// Nobody is left to tell if these fail; std says nothing at exit either.
+fn flush() {
+    let _ = io::stdout().flush();
+    let _ = io::stderr().flush();
+}
+
 /// The child's whole life (Invariant 4).
 pub(crate) fn run_child<F, R>(closure: F) -> !
 where
@@ -250,18 +256,17 @@ where
 {
     let code = match panic::catch_unwind(AssertUnwindSafe(|| closure().exit_code())) {
         Ok(code) => {
+            flush();
             // What the closure only borrowed is never dropped here; a panic, though, counts as a death.
-            crate::attachment::leave_all();
+            crate::attachment::leave_all(!matches!(count_threads(), Ok(1)));
             code
         }
         Err(payload) => {
             std::mem::forget(payload); // its drop might panic
+            flush();
             PANICKED
         }
     };
-    // Nobody is left to tell if these fail; std says nothing at exit either.
-    let _ = io::stdout().flush();
-    let _ = io::stderr().flush();
     // SAFETY: ends the process, whatever state it is in.
     unsafe { libc::_exit(code) }
 }

@@ -37,13 +37,28 @@ impl Segment {
         }
     }
 
+    /// For a process that is about to end while its threads may be at work here: as [`leave`](Segment::leave), but the kernel takes the
+    /// pulse, after the threads. One look only, and of several that leave like this at the same time each may see the others: then the name
+    /// stays for the next create to sweep.
+    pub fn leave_with_the_pulse(&self) {
+        // Our own pulse is no conflict. The lock ends with the process as well: given back by hand, it would take the pulse along.
+        if !self.is_persisted() && self.descriptor.is_open() && matches!(self.descriptor.lock_whole(), Ok(true)) {
+            self.take_name();
+        }
+    }
+
     /// With the whole file locked.
     fn take_name_away(&self) {
+        self.take_name();
+        // By hand, since a raw-forked child may have a copy of the descriptor.
+        let _ = self.descriptor.unlock_whole();
+    }
+
+    /// With the whole file locked.
+    fn take_name(&self) {
         if !self.is_persisted() && self.place.leads_to(self.descriptor.file()) && self.place.unlink().is_ok() {
             self.head().stamp.state.store(stamp_state::UNLINKED, Ordering::Release);
         }
-        // By hand, since a raw-forked child may have a copy of the descriptor.
-        let _ = self.descriptor.unlock_whole();
     }
 
     fn is_persisted(&self) -> bool {

@@ -5,7 +5,11 @@ use crate::support::process::{Child, expect_all_succeed, fork, shared_word, wait
 use crate::support::{BY_ITSELF, PATIENCE, wait_until};
 use crate::{SHORT, gives_up_in_time};
 use shmq::sync::{Array, Barrier, Condvar, Event, LockError, Mutex, Semaphore, SyncError, Value};
-use shmq::{Queue, wait_any};
+use shmq::{Process, Queue, wait_any};
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Release;
 use std::time::{Duration, Instant};
 
@@ -27,6 +31,7 @@ pub fn cases() -> Vec<Case> {
         a_party_killed_after_it_arrived_breaks_the_barrier,
         a_party_killed_before_it_arrives_breaks_the_barrier,
         a_party_killed_and_replaced_at_once_breaks_the_barrier,
+        one_that_works_on_in_a_thread_after_its_function_returned_is_not_robbed,
         a_barrier_goes_on_after_a_reset_without_the_dead,
         wait_any_finds_the_lease_of_the_dead_and_the_permit_of_the_dead,
         sleepers_killed_in_wait_any_do_not_stop_the_others,
@@ -327,6 +332,53 @@ fn a_party_killed_and_replaced_at_once_breaks_the_barrier() {
     replacement.expect_success();
     barrier.reset().unwrap();
     assert!(matches!(barrier.wait_timeout(10 * SHORT), Err(SyncError::Timeout)), "the dead are forgotten");
+}
+
+/// A stream that takes nothing more: its ends, for reading and for writing.
+fn full_stream() -> (UnixStream, UnixStream) {
+    let (reader, mut writer) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    while writer.write(&[b' '; 4096]).is_ok() {}
+    while writer.write(b" ").is_ok() {}
+    writer.set_nonblocking(false).unwrap();
+    (reader, writer)
+}
+
+fn one_that_works_on_in_a_thread_after_its_function_returned_is_not_robbed() {
+    let mutex = Mutex::new(0u64).unwrap();
+    let (mut reader, writer) = full_stream();
+    let returned = shared_word();
+    let mut child = Process::spawn(|| {
+        // SAFETY: descriptors that are open; nothing else writes to this process's standard output.
+        assert_ne!(unsafe { libc::dup2(writer.as_raw_fd(), 1) }, -1);
+        std::io::stdout().write_all(b"does not fit, and is flushed last").unwrap();
+        let locked = Arc::new(std::sync::Barrier::new(2));
+        let at_work = {
+            let (mutex, locked) = (&mutex, locked.clone());
+            move || {
+                let mut guard = mutex.lock().unwrap();
+                locked.wait();
+                loop {
+                    *guard += 1;
+                }
+            }
+        };
+        // SAFETY: what the thread borrows is never dropped: this process ends without unwinding.
+        let thread = unsafe { std::thread::Builder::new().spawn_unchecked(at_work) };
+        std::mem::forget(thread.unwrap());
+        locked.wait();
+        returned.store(1, Release);
+    })
+    .unwrap();
+    wait_for_count("the function to return", returned, 1);
+    // It cannot end before somebody reads what it wrote.
+    let robbed = gives_up_in_time(10 * SHORT, || mutex.lock_timeout(10 * SHORT));
+    assert!(matches!(robbed, Err(LockError::Failed(SyncError::Timeout))), "its thread is still at work: {robbed:?}");
+    drop(robbed);
+    drop(writer);
+    std::io::copy(&mut reader, &mut std::io::sink()).unwrap();
+    assert!(child.join().unwrap().success());
+    assert!(matches!(mutex.lock(), Err(LockError::OwnerDied(_))));
 }
 
 fn a_barrier_goes_on_after_a_reset_without_the_dead() {
