@@ -115,7 +115,7 @@ impl Channel {
         lane.room.set(lane.room.get() - 1);
         self.barrier.compiler_only();
         if self.not_empty().has_waiters() {
-            self.not_empty().wake(1);
+            self.wake(self.not_empty(), 1);
         }
         true
     }
@@ -195,7 +195,7 @@ impl Channel {
         lane.move_to(next);
         self.barrier.compiler_only();
         if self.not_full().has_waiters() {
-            self.not_full().wake(1);
+            self.wake(self.not_full(), 1);
         }
         true
     }
