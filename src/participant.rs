@@ -59,6 +59,12 @@ impl Id {
     pub fn generation_low(self) -> u32 {
         self.generation() & GENERATION_LOW_MASK
     }
+
+    /// Do the generations that a record header can tell apart begin anew with this one? Then records of earlier holders of the entry are
+    /// freed first, also where the last one left in good order: it may have forgotten a guard.
+    pub fn begins_anew(self) -> bool {
+        self.generation_low() == 0
+    }
 }
 
 /// Makes the holder of an entry's pulse a participant. From here on the predecessor's ids are those of a dead process, so the
@@ -131,6 +137,7 @@ mod tests {
 
     #[test]
     fn ids_keep_their_parts() {
+        assert!(Id(2048 << ENTRY_BITS).begins_anew() && !Id(2049 << ENTRY_BITS).begins_anew());
         for (generation, entry) in [(1, 0), (1, 1022), (GENERATION_MAX, 5), (2048, 1023)] {
             let id = Id::from_bits(generation << 10 | entry).unwrap();
             assert_eq!((id.generation(), id.entry(), id.generation_low()), (generation, entry, generation & 2047));

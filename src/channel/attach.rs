@@ -89,7 +89,7 @@ impl Channel {
             untold: Default::default(),
             attachment,
         });
-        if left_behind {
+        if left_behind || channel.known_me().is_some_and(Id::begins_anew) {
             // Whoever registers in an entry first repairs what its dead predecessor left.
             channel.recover();
         }
@@ -115,7 +115,7 @@ impl Channel {
     #[cold]
     fn attach_again(&self) -> Result<Id, Failure> {
         let (me, left_behind) = self.attachment.attach_again()?;
-        if left_behind {
+        if left_behind || me.begins_anew() {
             self.recover();
         }
         Ok(me)

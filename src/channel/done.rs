@@ -126,7 +126,16 @@ impl Channel {
     /// Would a message of no bytes find no room?
     pub(crate) fn is_full(&self) -> bool {
         let smallest = if self.geometry().sized { self.geometry().message_bytes as u32 } else { 0 };
-        !self.ring.has_room(smallest, true).unwrap_or(false)
+        let has_room = |past_head| self.ring.has_room(smallest, past_head).unwrap_or(false);
+        // Aborted records at head are room for a putter that may step over them: not while a Consumer lives.
+        !(has_room(false) || (has_room(true) && !self.has_live_consumer()))
+    }
+
+    fn has_live_consumer(&self) -> bool {
+        // In a child that never attached every owner is somebody else.
+        let me = self.known_me();
+        let owner = Id::from_bits(self.head().get.owner.load(Acquire));
+        owner.is_some_and(|owner| me.is_none_or(|me| self.is_alive(owner, me)))
     }
 }
 

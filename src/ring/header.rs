@@ -30,8 +30,8 @@ pub(crate) enum State {
     Done,
 }
 
-/// Who claimed or leased a record: entry, and the low bits of the generation. An entry is repaired whenever it is taken anew,
-/// so the bits need not last longer than 2048 registrations.
+/// Who claimed or leased a record: entry, and the low bits of the generation. Whoever takes the entry of a dead participant, or is the first
+/// to whom these bits begin anew, frees the records of its predecessors: so no later holder of the entry is taken for one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner(u32);
 

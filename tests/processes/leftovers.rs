@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         a_spawned_program_does_not_keep_its_dead_parent_alive,
         a_daemon_is_a_participant_of_its_own,
         entries_of_the_dead_are_used_again,
+        a_forgotten_lease_comes_back_however_often_its_entry_is_used_again,
     ]
 }
 
@@ -292,4 +293,22 @@ fn entries_of_the_dead_are_used_again() {
             assert_eq!(queue.get_timeout(PATIENCE).unwrap(), round);
         }
     }
+}
+
+fn a_forgotten_lease_comes_back_however_often_its_entry_is_used_again() {
+    // A record keeps so many successive holders of an entry apart.
+    const GENERATIONS: u32 = 1 << 11;
+    let queue = Queue::<u64>::builder().name(unique_name("forgotten")).capacity(2).create().unwrap();
+    queue.put(&7).unwrap();
+    let forgetful: Queue<u64> = Queue::open(queue.name()).unwrap();
+    std::mem::forget(forgetful.try_lease().unwrap());
+    // In good order, for all that anybody can see.
+    drop(forgetful);
+    let mut last = None;
+    for _ in 0..GENERATIONS {
+        drop(last.take());
+        last = Some(Queue::<u64>::open(queue.name()).unwrap());
+    }
+    queue.recover();
+    assert_eq!(queue.try_get().unwrap(), 7, "{queue:?}");
 }

@@ -226,3 +226,20 @@ fn an_endpoint_comes_to_a_side_that_is_at_work() {
         drop(closes);
     });
 }
+
+#[test]
+fn dropped_loans_are_no_room_before_the_consumer_has_passed_them() {
+    let queue: Queue<u32> = queue(2);
+    let consumer = queue.consumer().unwrap();
+    (0..2).for_each(|_| drop(queue.try_loan().unwrap()));
+    assert!(matches!(queue.try_put(&1), Err(PutError::Full)));
+    assert_eq!((queue.is_full(), queue.len()), (true, 0));
+    assert!(matches!(consumer.try_get(), Err(GetError::Empty)));
+    assert!(!queue.is_full());
+    (0..2).for_each(|_| drop(queue.try_loan().unwrap()));
+    assert!(queue.is_full());
+    drop(consumer);
+    assert!(!queue.is_full());
+    queue.try_put(&1).unwrap();
+    assert_eq!(queue.get().unwrap(), 1);
+}
