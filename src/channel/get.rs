@@ -267,7 +267,10 @@ impl Channel {
         loop {
             if !large && self.try_enter_get::<OWNED>(&self.ring, me) {
                 taken = self.drain(count.min(limit), &mut |i, from, length| read(i, from, length));
-                self.exit_get::<OWNED>(me)?;
+                let exited = self.exit_get::<OWNED>(me);
+                if taken == 0 {
+                    exited?;
+                }
             }
             if taken != 0 || looked || !self.await_message(patience) {
                 break;
@@ -287,26 +290,30 @@ impl Channel {
                     )
                 });
             }
-            taken = self.with_record::<OWNED, _>(me, patience, &mut |record| {
+            let outcome = self.with_record::<OWNED, _>(me, patience, &mut |record| {
                 came_back |= self.count_redelivery(&record);
                 read_and_take::<true, ()>(&self.ring, record, &mut |from, length| read(0, from, length));
-                let mut taken = 1;
+                taken = 1;
                 // Those that came back are before those at head.
                 while taken < count.min(limit) && self.ring.may_hold_returned() {
-                    let Ok(Some(record)) = self.next_record(me) else { return taken };
+                    let Ok(Some(record)) = self.next_record(me) else { return };
                     came_back |= self.count_redelivery(&record);
                     read_and_take::<true, ()>(&self.ring, record, &mut |from, length| read(taken, from, length));
                     taken += 1;
                 }
-                taken + self.drain(count.min(limit) - taken, &mut |i, from, length| read(taken + i, from, length))
-            })?;
+                let from_here = taken;
+                taken += self.drain(count.min(limit) - taken, &mut |i, from, length| read(from_here + i, from, length));
+            });
+            // What was taken was taken, whatever came after: the next verb tells.
+            if taken == 0 {
+                outcome?;
+            }
         }
         // One entry takes no more than the limit; whoever wants more enters again, and does not wait.
         while taken < count && taken % limit == 0 && self.try_enter_get::<OWNED>(&self.ring, me) {
             let more = self.drain((count - taken).min(limit), &mut |i, from, length| read(taken + i, from, length));
             taken += more;
-            self.exit_get::<OWNED>(me)?;
-            if more == 0 {
+            if self.exit_get::<OWNED>(me).is_err() || more == 0 {
                 break;
             }
         }

@@ -3,7 +3,9 @@
 mod contents;
 mod copies;
 mod in_place;
+mod meetings;
 mod names;
+mod objects;
 mod sweep;
 mod tracee;
 mod waits;
@@ -21,6 +23,8 @@ pub fn main() -> ExitCode {
     cases.extend(in_place::cases());
     cases.extend(waits::cases());
     cases.extend(names::cases());
+    cases.extend(objects::cases());
+    cases.extend(meetings::cases());
     if asks_for_ignored() {
         // The same cases, which sweep wholly then.
         cases = cases.into_iter().map(|case| Case { ignored: true, bound: WHOLE_BOUND, ..case }).collect();

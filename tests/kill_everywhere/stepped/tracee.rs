@@ -244,19 +244,8 @@ pub fn kill_at(body: Body<'_>, trace: &Trace, place: Place, wake: Option<&dyn Fn
     let mut certain = false;
     let exact = match place {
         Place::After(steps) => {
-            let landmark = trace.landmark(steps);
-            let address = trace.addresses[landmark];
-            let mut exact = landmark == 0 || tracee.run_to(address, trace.passes[landmark]);
-            exact &= tracee.stack_depth() == trace.depths[landmark];
-            certain = exact && trace.passes[landmark] == 0 && address.abs_diff(kill_at as *const () as usize) < PROGRAM_BYTES;
-            for expected in &trace.addresses[landmark..steps] {
-                if tracee.is_done() {
-                    exact = false;
-                    break;
-                }
-                exact &= *expected == tracee.program_counter();
-                tracee.step();
-            }
+            let (exact, is_certain) = tracee.go_to(trace, steps);
+            certain = is_certain;
             exact
         }
         Place::Asleep => {
@@ -272,6 +261,19 @@ pub fn kill_at(body: Body<'_>, trace: &Trace, place: Place, wake: Option<&dyn Fn
         Killed { done: tracee.is_done(), woken: tracee.woken, exact, certain: certain && exact, pid: tracee.child.pid() };
     tracee.kill();
     killed
+}
+
+/// Stops a child after so many instructions of its operation, lets something else happen, and lets it finish; it is killed then.
+pub fn interrupt_at(body: Body<'_>, trace: &Trace, steps: usize, meanwhile: &dyn Fn()) {
+    let mut tracee = Tracee::start(body, None);
+    tracee.go_to(trace, steps);
+    meanwhile();
+    if !tracee.is_done() {
+        tracee.go_on();
+        tracee.wait_for_stop();
+        assert!(tracee.is_done(), "a child stops where it has finished");
+    }
+    tracee.kill();
 }
 
 /// Leaves four free blocks of each small size in glibc's cache, whatever the parent had in it: so that allocating takes the same way in
@@ -343,6 +345,23 @@ impl<'a> Tracee<'a> {
 
     fn go_on(&mut self) {
         ptrace(libc::PTRACE_CONT, self.pid(), 0, 0).expect("a stopped child goes on");
+    }
+
+    /// Goes on for so many instructions from the beginning. Whether it got exactly there, as far as can be seen, and surely so.
+    fn go_to(&mut self, trace: &Trace, steps: usize) -> (bool, bool) {
+        let landmark = trace.landmark(steps);
+        let address = trace.addresses[landmark];
+        let mut exact = landmark == 0 || self.run_to(address, trace.passes[landmark]);
+        exact &= self.stack_depth() == trace.depths[landmark];
+        let certain = exact && trace.passes[landmark] == 0 && address.abs_diff(kill_at as *const () as usize) < PROGRAM_BYTES;
+        for expected in &trace.addresses[landmark..steps] {
+            if self.is_done() {
+                return (false, certain);
+            }
+            exact &= *expected == self.program_counter();
+            self.step();
+        }
+        (exact, certain)
     }
 
     /// Goes on to where the instruction at `address` is to be run, after so many passes. `false`: the operation ended before.
