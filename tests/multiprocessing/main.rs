@@ -1,0 +1,87 @@
+//! What Python's `multiprocessing` promises its users, row by row, and the test that holds this crate to it.
+//!
+//! Each chapter begins with a table: what a row promises, and the path of a test, `binary::chapter::name`. A promise that another binary
+//! tests already is not tested again; what is missing there is tested here. A table that names a test that is not there fails.
+//!
+//! `main` is single-threaded and forks each case (see `support/harness.rs`).
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod pool;
+mod process;
+mod queue;
+mod rest;
+
+use std::path::Path;
+use std::process::ExitCode;
+use support::harness::Case;
+
+/// Each chapter's name and text.
+const CHAPTERS: [(&str, &str); 4] = [
+    ("queue", include_str!("queue.rs")),
+    ("process", include_str!("process.rs")),
+    ("pool", include_str!("pool.rs")),
+    ("rest", include_str!("rest.rs")),
+];
+
+fn main() -> ExitCode {
+    let mut cases = queue::cases();
+    cases.extend(process::cases());
+    cases.extend(pool::cases());
+    cases.extend(rest::cases());
+    cases.extend(cases![every_row_names_tests_that_are_there, every_test_here_belongs_to_a_row]);
+    support::harness::run(&cases)
+}
+
+/// The rows of a chapter's table: what is promised, and the paths of its tests.
+fn rows(text: &'static str) -> Vec<(&'static str, Vec<&'static str>)> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("//! | ")).skip(1);
+    lines
+        .map(|line| {
+            let (promise, tests) = line.trim_end_matches('|').rsplit_once(" | ").expect("two columns");
+            (promise, tests.split('`').skip(1).step_by(2).collect())
+        })
+        .collect()
+}
+
+/// Is there a function of that name in a file?
+fn has_function(file: &Path, name: &str) -> bool {
+    std::fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {name}(")))
+}
+
+fn every_row_names_tests_that_are_there() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut missing = Vec::new();
+    for (chapter, text) in CHAPTERS {
+        let rows = rows(text);
+        assert!(rows.len() > 5, "the table of {chapter}");
+        for (promise, paths) in rows {
+            assert!(!paths.is_empty(), "{promise}: no test");
+            for path in paths {
+                let (file, name) = path.rsplit_once("::").expect("a path");
+                let file = file.replace("::", "/") + ".rs";
+                if !has_function(&tests.join(file), name) {
+                    missing.push(path);
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "named by the tables, and not there: {missing:#?}");
+}
+
+fn every_test_here_belongs_to_a_row() {
+    for (chapter, text) in CHAPTERS {
+        let named: Vec<&str> = rows(text).into_iter().flat_map(|(_, tests)| tests).collect();
+        let cases: Vec<Case> = match chapter {
+            "queue" => queue::cases(),
+            "process" => process::cases(),
+            "pool" => pool::cases(),
+            _ => rest::cases(),
+        };
+        for case in cases {
+            let path = format!("multiprocessing::{chapter}::{}", case.name);
+            assert!(named.contains(&path.as_str()), "{path} belongs to no row");
+        }
+    }
+}
