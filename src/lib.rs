@@ -66,3 +66,8 @@ pub use zerocopy;
 pub use object::{Codec, MessagePack, ObjectBuilder, ObjectIter, ObjectLease, ObjectQueue, Postcard};
 #[cfg(all(feature = "object", not(loom)))]
 pub use pool::{AsyncResult, Batch, Imap, ImapUnordered, Pool, PoolBuilder, PoolError, Progress, TaskError};
+
+/// The examples of the guide.
+#[cfg(all(doctest, feature = "object", not(loom)))]
+#[doc = include_str!("../docs/from-python.md")]
+struct FromPython;
