@@ -24,6 +24,8 @@ pub(crate) mod background;
 mod call;
 mod child;
 mod error;
+#[cfg(feature = "object")]
+mod guardian;
 mod outcome;
 mod spawn;
 #[cfg(feature = "object")]
@@ -53,6 +55,8 @@ pub(crate) use self::spawn::{die_with, run_child};
 pub use self::spawner::init;
 #[cfg(feature = "object")]
 pub(crate) use self::spawner::{ignore_interrupts, poll, restore_interrupts};
+#[cfg(feature = "object")]
+pub(crate) use self::wire::packet_pair;
 use crate::os::{FOREVER_NS, deadline_after, now_ns};
 
 /// Children that were not seen to have ended (Invariant 1).

@@ -7,13 +7,11 @@ use super::worker::run_initializer;
 use super::{Pool, random_nonce};
 use crate::object::{Codec, MessagePack};
 use crate::process::travel::{Task, distance};
-use crate::process::{Outcome, SpawnError, start};
+use crate::process::{Outcome, SpawnError, packet_pair, start};
 use crate::queue::Queue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
-use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -136,7 +134,7 @@ impl PoolBuilder {
         let nonce = random_nonce();
         let (tasks, results) = (queue()?, queue()?);
         let os = |call| move |source| PoolError::Spawn(SpawnError::Os { call, source });
-        let (ours, theirs) = socket_pair().map_err(os("socketpair"))?;
+        let (ours, theirs) = packet_pair().map_err(os("socketpair"))?;
         let settings = Settings {
             nonce,
             program: std::process::id(),
@@ -159,17 +157,6 @@ impl PoolBuilder {
         let collector = collector.map_err(os("starting a thread"))?;
         Ok(Pool { shared, collector: Mutex::new(Some(collector)) })
     }
-}
-
-/// Whole reports, and an end that can be seen.
-fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut ends = [0; 2];
-    // SAFETY: room for two descriptors.
-    if unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, ends.as_mut_ptr()) } == -1 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: descriptors that the kernel has just made for us.
-    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
 impl fmt::Debug for PoolBuilder {

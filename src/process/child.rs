@@ -31,7 +31,7 @@ enum Kin {
     /// Ours: we reap it.
     Own,
     #[cfg_attr(not(feature = "object"), allow(dead_code, reason = "there is no spawner"))]
-    /// The spawner's, which reaps it and writes its status into a pipe (the reading end, not blocking).
+    /// The spawner's, which reaps it and tells its status (our end of the line, not blocking).
     Spawners(File),
 }
 
@@ -42,9 +42,9 @@ impl Child {
     }
 
     #[cfg(feature = "object")]
-    /// A child of the spawner, which will write its status into the pipe.
-    pub fn distant(pid: libc::pid_t, pidfd: Option<OwnedFd>, status: OwnedFd) -> Child {
-        Child { pid, pidfd, kin: Kin::Spawners(File::from(status)), ended: Mutex::new(None) }
+    /// A child of the spawner, which will tell its status through the line.
+    pub fn distant(pid: libc::pid_t, pidfd: Option<OwnedFd>, line: OwnedFd) -> Child {
+        Child { pid, pidfd, kin: Kin::Spawners(File::from(line)), ended: Mutex::new(None) }
     }
 
     pub fn pid(&self) -> u32 {
@@ -70,7 +70,7 @@ impl Child {
         if ended.is_none() {
             *ended = match &self.kin {
                 Kin::Own => self.reap()?,
-                Kin::Spawners(pipe) => self.hear_of(pipe)?,
+                Kin::Spawners(line) => self.hear_of(line)?,
             };
         }
         Ok(*ended)
@@ -82,43 +82,24 @@ impl Child {
     }
 
     fn reap(&self) -> io::Result<Option<ExitStatus>> {
-        let (kind, id) = match &self.pidfd {
-            Some(pidfd) => (libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t),
-            None => (libc::P_PID, self.pid as libc::id_t),
+        // The child is ours to reap (Invariant 1).
+        let ended = match &self.pidfd {
+            Some(pidfd) => ended(libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t, 0),
+            None => ended(libc::P_PID, self.pid as libc::id_t, 0),
         };
-        // SAFETY: a siginfo_t is plain numbers, for which zero is a value.
-        let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
-        // SAFETY: `info` may be written, and the child is ours to reap (Invariant 1).
-        while unsafe { libc::waitid(kind, id, &mut info, libc::WEXITED | libc::WNOHANG) } == -1 {
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
-            }
-        }
-        // SAFETY: waitid filled the fields of a child's end, or left the zeroes, which are a pid that nobody has.
-        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-        if pid == 0 {
-            return Ok(None);
-        }
-        // `wait` gives one word where `waitid` gives two; std wants the word.
-        let word = match info.si_code {
-            libc::CLD_EXITED => (status & 0xff) << 8,
-            libc::CLD_DUMPED => status | 0x80,
-            _killed => status,
-        };
-        Ok(Some(ExitStatus::from_raw(word)))
+        Ok(ended?.map(|(_, status)| status))
     }
 
-    /// What the spawner wrote.
-    fn hear_of(&self, mut pipe: &File) -> io::Result<Option<ExitStatus>> {
+    /// What the spawner told.
+    fn hear_of(&self, mut line: &File) -> io::Result<Option<ExitStatus>> {
         let mut word = [0; 4];
-        match pipe.read(&mut word) {
+        match line.read(&mut word) {
             Ok(4) => Ok(Some(ExitStatus::from_raw(i32::from_ne_bytes(word)))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
             Ok(_) => Err(io::Error::new(
                 io::ErrorKind::BrokenPipe,
-                "the spawner (shmq::process::init) died, and what it knew of this process went with it",
+                "the spawner (shmq::process::init) and its standby died, and what they knew of this process went with them",
             )),
         }
     }
@@ -126,7 +107,7 @@ impl Child {
     /// Sleeps until the child may have ended, `longest` has passed, or a signal came.
     pub fn sleep(&self, longest: Duration) -> io::Result<()> {
         let news = match (&self.kin, &self.pidfd) {
-            (Kin::Spawners(pipe), _) => pipe.as_fd(),
+            (Kin::Spawners(line), _) => line.as_fd(),
             (Kin::Own, Some(pidfd)) => pidfd.as_fd(),
             (Kin::Own, None) => {
                 thread::sleep(longest.min(SLICE));
@@ -172,6 +153,31 @@ impl Child {
         }
         Ok(())
     }
+}
+
+/// Has a child of this process ended? Its status is taken, unless `more` is `WNOWAIT`.
+pub(super) fn ended(kind: libc::idtype_t, id: libc::id_t, more: libc::c_int) -> io::Result<Option<(libc::pid_t, ExitStatus)>> {
+    // SAFETY: a siginfo_t is plain numbers, for which zero is a value.
+    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+    // SAFETY: `info` may be written.
+    while unsafe { libc::waitid(kind, id, &mut info, libc::WEXITED | libc::WNOHANG | more) } == -1 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    // SAFETY: waitid filled the fields of a child's end, or left the zeroes, which are a pid that nobody has.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    if pid == 0 {
+        return Ok(None);
+    }
+    // `wait` gives one word where `waitid` gives two; std wants the word.
+    let word = match info.si_code {
+        libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_DUMPED => status | 0x80,
+        _killed => status,
+    };
+    Ok(Some((pid, ExitStatus::from_raw(word))))
 }
 
 /// A descriptor of a process, if the kernel has such (5.3).

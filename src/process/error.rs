@@ -23,11 +23,12 @@ pub enum SpawnError {
         /// What the codec said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The spawner that `init` started was killed, so it forks no more. Processes that it forked go on; how they end
-    /// is not told any more.
-    #[error("the spawner (process {pid}) has died: no process can be started by call any more")]
+    /// The spawner that `init` started was killed, and its standby too before it could take its place: nobody forks any more. Processes that
+    /// they forked go on; how those end may not be told. Or each spawner that was given this call died of it: others work. Nothing was
+    /// started.
+    #[error("the spawner died, and so did who took its place (the first standby was process {pid}): nothing was started")]
     SpawnerDied {
-        /// Its process id.
+        /// Process id of the standby that `init` started first.
         pid: u32,
     },
     /// The operating system refused a call: too many processes, no memory, or no `/proc` to count threads in.

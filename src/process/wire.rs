@@ -3,7 +3,6 @@
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
 use std::ptr;
 
 /// Descriptors in one message, at most.
@@ -13,8 +12,36 @@ pub(super) const MAX_FDS: usize = 4;
 #[repr(C, align(8))]
 struct Control([u8; 64]);
 
+/// Two ends that carry whole messages, and see each other's end.
+pub(crate) fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: room for two descriptors.
+    if unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, ends.as_mut_ptr()) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: descriptors that the kernel has just made for us.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
 /// Sends all of `bytes`, with descriptors that arrive with the first of them.
-pub(super) fn send(socket: &UnixStream, bytes: &[u8], fds: &[RawFd]) -> io::Result<()> {
+pub(super) fn send(socket: &impl AsRawFd, bytes: &[u8], fds: &[RawFd]) -> io::Result<()> {
+    let sent = send_first(socket, bytes, fds, 0)?;
+    let mut rest = &bytes[sent..];
+    while !rest.is_empty() {
+        // SAFETY: `rest` is readable for its length.
+        let sent = retry(|| unsafe { libc::send(socket.as_raw_fd(), rest.as_ptr().cast(), rest.len(), libc::MSG_NOSIGNAL) })?;
+        rest = &rest[sent..];
+    }
+    Ok(())
+}
+
+/// Sends a few bytes if there is room for them, and does not wait for it.
+pub(super) fn send_now(socket: &impl AsRawFd, bytes: &[u8], fds: &[RawFd]) -> io::Result<()> {
+    send_first(socket, bytes, fds, libc::MSG_DONTWAIT).map(drop)
+}
+
+/// Sends what there is room for: how much.
+fn send_first(socket: &impl AsRawFd, bytes: &[u8], fds: &[RawFd], flags: libc::c_int) -> io::Result<usize> {
     assert!(fds.len() <= MAX_FDS && !bytes.is_empty());
     let mut control = Control([0; 64]);
     let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
@@ -36,21 +63,14 @@ pub(super) fn send(socket: &UnixStream, bytes: &[u8], fds: &[RawFd]) -> io::Resu
             ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(header), size_of_val(fds));
         }
     }
-    let sent = retry(|| {
+    retry(|| {
         // SAFETY: the message's parts live until the call is over.
-        unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) }
-    })?;
-    let mut rest = &bytes[sent..];
-    while !rest.is_empty() {
-        // SAFETY: `rest` is readable for its length.
-        let sent = retry(|| unsafe { libc::send(socket.as_raw_fd(), rest.as_ptr().cast(), rest.len(), libc::MSG_NOSIGNAL) })?;
-        rest = &rest[sent..];
-    }
-    Ok(())
+        unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL | flags) }
+    })
 }
 
 /// Receives `bytes.len()` bytes and the descriptors that came with the first of them. `UnexpectedEof`: the other end is gone.
-pub(super) fn receive(socket: &UnixStream, bytes: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
+pub(super) fn receive(socket: &impl AsRawFd, bytes: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
     let mut control = Control([0; 64]);
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     // SAFETY: as in `send`.

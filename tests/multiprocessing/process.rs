@@ -16,6 +16,7 @@
 //! | `active_children` | `process::children::active_children_are_those_that_run` |
 //! | fork of a threaded program is refused, and told what to call | `process::children::a_threaded_program_is_refused_and_told_what_to_call`, `process::calls::a_call_without_init_is_refused_where_there_are_and_told_what_to_call` |
 //! | after `init` threads may start processes, under tokio too | `process::calls::a_call_works_from_any_thread_after_init`, `process::calls::a_call_works_under_tokio_after_init`, `process::calls::many_threads_call_at_once` |
+//! | a killed spawner is replaced; what it forked is joined as ever | `process::calls::a_killed_spawner_is_replaced`, `process::calls::a_killed_standby_is_replaced`, `process::calls::processes_of_a_killed_spawner_are_joined_as_ever`, `process::calls::calls_beside_killed_spawners_run_once` |
 //! | an `unsafe` fork for those who know | `multiprocessing::process::an_unsafe_fork_is_there_for_those_who_know` |
 //! | a fresh program (`spawn`) | `process::children::a_fresh_program_opens_a_queue_by_name` |
 

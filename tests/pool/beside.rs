@@ -2,7 +2,7 @@
 
 use crate::cases;
 use crate::support::harness::Case;
-use crate::support::process::shared_word;
+use crate::support::process::{end_spawner, shared_word};
 use crate::support::wait_until;
 use shmq::{Pool, Process, TaskError};
 use std::sync::atomic::Ordering::SeqCst;
@@ -91,10 +91,9 @@ fn a_pool_under_tokio_after_init() {
     });
     assert_eq!(squares.unwrap()[99], 9801);
     drop(runtime);
-    let [spawner] = shmq::process::active_children()[..] else { panic!("only the spawner") };
-    // SAFETY: our own child, not reaped.
-    unsafe { libc::kill(spawner as i32, libc::SIGKILL) };
-    wait_until("the spawner's end", || shmq::process::active_children().is_empty(), String::new);
+    let [standby] = shmq::process::active_children()[..] else { panic!("only the spawner's standby") };
+    end_spawner(standby);
+    wait_until("its end", || shmq::process::active_children().is_empty(), String::new);
 }
 
 fn an_idle_pool_answers_at_once_again() {

@@ -2,7 +2,9 @@
 
 use crate::cases;
 use crate::support::harness::Case;
-use crate::support::process::{fork_with_code, send_signal, shared_words, state_and_group, wait_for_count};
+use crate::support::process::{
+    children_of, fork_with_code, parent_of, send_signal, shared_words, state_and_group, wait_for_count,
+};
 use crate::support::wait_until;
 use shmq::{Pool, PoolError, TaskError};
 use std::collections::BTreeSet;
@@ -104,19 +106,10 @@ fn reap_orphans() {
     );
 }
 
-fn children_of(pid: u32) -> Vec<u32> {
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
-}
-
 /// The keeper, and its standby.
 fn keepers(pool: &Pool) -> (u32, u32) {
     let workers = all_workers(pool);
-    let parent = |pid: u32| -> u32 {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap()
-    };
-    let keeper = parent(workers[0]);
+    let keeper = parent_of(workers[0]);
     let mut standby = 0;
     wait_until(
         "the standby",

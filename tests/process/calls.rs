@@ -2,16 +2,19 @@
 
 use crate::cases;
 use crate::support::harness::Case;
-use crate::support::process::{fork_with_code, shared_words, state_and_group};
-use crate::support::wait_until;
+use crate::support::process::{
+    self, children_of, fork_with_code, parent_of, send_signal, shared_word, shared_words, state_and_group, wait_for_count,
+};
+use crate::support::{Rng, wait_until};
 use serde::{Deserialize, Serialize};
 use shmq::process::{active_children, init};
 use shmq::{ObjectQueue, Process, Queue, SpawnError};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::process::ExitStatusExt;
-use std::sync::atomic::AtomicU32;
+use std::os::unix::process::{ExitStatusExt, parent_id};
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
@@ -33,17 +36,31 @@ pub fn cases() -> Vec<Case> {
         many_threads_call_at_once,
         a_called_daemon_dies_with_the_killed_program_and_the_spawner_too,
         a_called_process_outlives_the_killed_program,
-        a_killed_spawner_is_an_error_and_hangs_nobody,
+        a_killed_spawner_is_replaced,
+        a_killed_standby_is_replaced,
+        processes_of_a_killed_spawner_are_joined_as_ever,
+        a_called_daemon_dies_with_the_killed_spawner,
+        orphans_of_a_killed_spawner_leave_no_zombies,
+        calls_beside_killed_spawners_run_once,
+        calls_beside_a_killed_standby_run_once,
+        after_replacements_all_end_with_the_killed_program,
+        spawner_and_standby_killed_at_once_are_an_error_and_hang_nobody,
+        called_processes_have_the_signals_of_the_program,
         a_called_process_may_call,
     ]
 }
 
-/// Ends the spawner, which would end with this process, but a moment too late for the harness.
+/// The standby, which is our child, and the spawner, which is its child.
+fn spawners() -> (u32, u32) {
+    let standby = || active_children().into_iter().find(|&pid| parent_of(pid) == std::process::id());
+    let standby = standby().unwrap_or_else(|| panic!("no standby among {:?}", active_children()));
+    wait_until("a spawner", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
+    (standby, children_of(standby)[0])
+}
+
+/// Ends them: they would end with this process, but a moment too late for the harness.
 fn end_spawner() {
-    for pid in active_children() {
-        // SAFETY: our own child, not reaped.
-        unsafe { libc::kill(pid as i32, libc::SIGKILL) };
-    }
+    process::end_spawner(spawners().0);
     wait_until("no children", || active_children().is_empty(), || format!("{:?}", active_children()));
 }
 
@@ -245,14 +262,14 @@ fn many_threads_call_at_once() {
     end_spawner();
 }
 
-/// A program with a spawner and one called process, killed: pids of the spawner and the process.
+/// A program with a spawner and one called process, killed: pids of the standby and the process.
 fn killed_program(daemon: bool) -> [u32; 2] {
     let words = shared_words(2);
     let program = fork_with_code("a program", move || {
         init().unwrap();
-        let [spawner] = active_children()[..] else { panic!("one spawner") };
+        let [standby] = active_children()[..] else { panic!("one standby") };
         let child = if daemon { Process::call_daemon(forever, ()) } else { Process::call(forever, ()) };
-        words[0].store(u64::from(spawner), SeqCst);
+        words[0].store(u64::from(standby), SeqCst);
         words[1].store(u64::from(child.unwrap().pid()), SeqCst);
         forever(());
         0
@@ -275,37 +292,275 @@ fn reap(pid: u32) -> i32 {
 }
 
 fn a_called_daemon_dies_with_the_killed_program_and_the_spawner_too() {
-    let [spawner, child] = killed_program(true);
-    assert_eq!(reap(spawner), 0);
-    assert_eq!(reap(child), libc::SIGKILL);
+    let [standby, child] = killed_program(true);
+    assert_eq!(reap(standby), 0);
+    // Reaped by the standby perhaps, or by us.
+    reap_all();
+    assert_eq!(state_and_group(child as i32), None);
 }
 
 fn a_called_process_outlives_the_killed_program() {
-    let [spawner, child] = killed_program(false);
-    assert_eq!(reap(spawner), 0);
+    let [standby, child] = killed_program(false);
+    assert_eq!(reap(standby), 0);
     assert!(matches!(state_and_group(child as i32), Some((state, _)) if state != 'Z'));
     // SAFETY: an orphan of ours, not reaped.
     unsafe { libc::kill(child as i32, libc::SIGKILL) };
     assert_eq!(reap(child), libc::SIGKILL);
 }
 
-fn a_killed_spawner_is_an_error_and_hangs_nobody() {
+fn kill(pid: u32) {
+    send_signal(pid as i32, libc::SIGKILL);
+}
+
+fn a_killed_spawner_is_replaced() {
     init().unwrap();
-    let [spawner] = active_children()[..] else { panic!("one spawner") };
+    for n in 0..5 {
+        let (standby, spawner) = spawners();
+        kill(spawner);
+        assert_eq!(Process::call(code_of, n).unwrap().join().unwrap().code(), Some(n));
+        assert_eq!(active_children(), [standby]);
+        assert_ne!(spawners().1, spawner);
+    }
+    end_spawner();
+}
+
+fn a_killed_standby_is_replaced() {
+    init().unwrap();
+    let (mut standby, mut spawner) = spawners();
+    for n in 0..5 {
+        kill(standby);
+        assert_eq!(Process::call(code_of, n).unwrap().join().unwrap().code(), Some(n));
+        if n == 0 {
+            // Our own child is gone, and no zombie.
+            wait_until("its end", || active_children().is_empty(), || format!("{:?}", active_children()));
+            assert_eq!(state_and_group(standby as i32), None);
+        } else {
+            assert_eq!(reap(standby), libc::SIGKILL);
+        }
+        // The spawner stands by, for one that it has forked.
+        standby = spawner;
+        wait_until("a spawner", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
+        spawner = children_of(standby)[0];
+    }
+    assert_eq!(active_children(), []);
+    process::end_spawner(standby);
+    assert_eq!(reap(standby), libc::SIGKILL);
+}
+
+/// Ends with that code at the case's word.
+fn end_at_word(code: i32) -> i32 {
+    wait_for_count("the word to end", &words()[0], 1);
+    code
+}
+
+static WORDS: OnceLock<&'static [AtomicU64]> = OnceLock::new();
+
+/// Shared with called processes: made before `init`, inherited by fork.
+fn words() -> &'static [AtomicU64] {
+    WORDS.get_or_init(|| shared_words(4))
+}
+
+fn processes_of_a_killed_spawner_are_joined_as_ever() {
+    words();
+    init().unwrap();
+    let mut ends = Process::call(end_at_word, 7).unwrap();
+    let mut killed = Process::call(forever, ()).unwrap();
+    let mut ended = Process::call(code_of, 8).unwrap();
+    wait_until("its end", || !ended.is_alive(), String::new);
+    for _ in 0..2 {
+        kill(spawners_with_orphans().1);
+        assert_eq!(Process::call(code_of, 9).unwrap().join().unwrap().code(), Some(9));
+    }
+    assert!(ends.is_alive() && killed.is_alive());
+    killed.kill().unwrap();
+    assert_eq!(killed.join().unwrap().signal(), Some(libc::SIGKILL));
+    assert_eq!(ended.join().unwrap().code(), Some(8));
+    assert_eq!(ends.join_timeout(Duration::ZERO).unwrap(), None);
+    words()[0].store(1, SeqCst);
+    assert_eq!(ends.join().unwrap().code(), Some(7));
+    end_spawner();
+}
+
+/// As `spawners`, where the standby has adopted others: the spawner is the youngest.
+fn spawners_with_orphans() -> (u32, u32) {
+    let standby = active_children().into_iter().find(|&pid| parent_of(pid) == std::process::id()).unwrap();
+    // A call that is answered was answered by the spawner that is there.
     let mut child = Process::call(forever, ()).unwrap();
-    // SAFETY: our own child, not reaped.
-    unsafe { libc::kill(spawner as i32, libc::SIGKILL) };
-    wait_until("the spawner's end", || !active_children().contains(&spawner), || format!("{:?}", active_children()));
+    let spawner = parent_of(child.pid());
+    child.kill().unwrap();
+    child.join().unwrap();
+    (standby, spawner)
+}
+
+fn a_called_daemon_dies_with_the_killed_spawner() {
+    init().unwrap();
+    let mut daemon = Process::call_daemon(forever, ()).unwrap();
+    kill(spawners().1);
+    assert_eq!(daemon.join().unwrap().signal(), Some(libc::SIGKILL));
+    end_spawner();
+}
+
+fn orphans_of_a_killed_spawner_leave_no_zombies() {
+    words();
+    init().unwrap();
+    let mut pids: Vec<u32> = (0..3).map(|n| Process::call(end_at_word, n).unwrap().pid()).collect(); // dropped at once
+    // A child of a called process, which will be an orphan that nobody asks about.
+    let leave = |()| {
+        let child = Process::spawn(|| end_at_word(0)).unwrap();
+        words()[1].store(u64::from(child.pid()), SeqCst);
+    };
+    assert!(Process::call(leave, ()).unwrap().join().unwrap().success());
+    pids.push(words()[1].load(SeqCst) as u32);
+    let (standby, spawner) = spawners_with_orphans();
+    kill(spawner);
+    words()[0].store(1, SeqCst);
+    let left = || pids.iter().filter(|&&pid| state_and_group(pid as i32).is_some()).count();
+    wait_until("the standby to reap them", || left() == 0, || format!("{} left", left()));
+    wait_until("only a spawner", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
+    end_spawner();
+}
+
+fn calls_beside_killed_spawners_run_once() {
+    const CALLS: u64 = 60;
+    words();
+    init().unwrap();
+    let mut rng = Rng::new("kills of spawners");
+    let callers: Vec<_> = (0..2)
+        .map(|caller| {
+            std::thread::spawn(move || {
+                for n in 0..CALLS {
+                    let code = ((caller * CALLS + n) % 100) as i32;
+                    let count = |(code, _): (i32, Vec<u8>)| {
+                        words()[0].fetch_add(1, SeqCst);
+                        words()[1].store(u64::from(parent_id()), SeqCst);
+                        code
+                    };
+                    // Large enough to be killed in the middle of.
+                    let mut child = Process::call(count, (code, vec![1; 10_000])).unwrap();
+                    assert_eq!(child.join().unwrap().code(), Some(code));
+                }
+            })
+        })
+        .collect();
+    let (standby, _) = spawners_with_orphans();
+    let mut kills = 0;
+    while !callers.iter().all(|caller| caller.is_finished()) {
+        let spawner = words()[1].swap(0, SeqCst) as u32;
+        if parent_of(spawner) == standby {
+            // SAFETY: a spawner, which an earlier kill may just have ended: no other has its pid so soon.
+            kills += i32::from(unsafe { libc::kill(spawner as i32, libc::SIGKILL) } == 0);
+        }
+        std::thread::sleep(rng.duration_below(Duration::from_millis(6)));
+    }
+    callers.into_iter().for_each(|caller| caller.join().unwrap());
+    assert_eq!(words()[0].load(SeqCst), 2 * CALLS);
+    assert!(kills > 0);
+    end_spawner();
+}
+
+fn calls_beside_a_killed_standby_run_once() {
+    let mut rng = Rng::new("kills of standbys");
+    for _ in 0..10 {
+        let (done, pause) = (shared_word(), rng.duration_below(Duration::from_millis(3)));
+        let program = fork_with_code("a program", || {
+            init().unwrap();
+            let (standby, _) = spawners();
+            let caller = std::thread::spawn(move || {
+                for n in 0..20 {
+                    let code = Process::call(code_of, n).unwrap().join().unwrap().code();
+                    assert_eq!(code, Some(n));
+                    done.fetch_add(1, SeqCst);
+                }
+            });
+            std::thread::sleep(pause);
+            kill(standby);
+            caller.join().unwrap();
+            0
+        });
+        program.expect_success();
+        assert_eq!(done.load(SeqCst), 20);
+    }
+    reap_all();
+}
+
+fn after_replacements_all_end_with_the_killed_program() {
+    let words = shared_words(4);
+    let program = fork_with_code("a program", move || {
+        init().unwrap();
+        kill(spawners().1);
+        let (standby, spawner) = spawners_with_orphans();
+        kill(standby);
+        let plain = Process::call(forever, ()).unwrap();
+        let daemon = Process::call_daemon(forever, ()).unwrap();
+        let pids = [spawner, parent_of(daemon.pid()), plain.pid(), daemon.pid()];
+        pids.iter().zip(words).for_each(|(&pid, word)| word.store(u64::from(pid), SeqCst));
+        forever(());
+        0
+    });
+    wait_for_count("the program's processes", &words[3], 1);
+    program.kill();
+    let [standby, spawner, plain, daemon] = [0, 1, 2, 3].map(|place: usize| words[place].load(SeqCst) as u32);
+    let gone = |pid: u32| state_and_group(pid as i32).is_none_or(|(state, _)| state == 'Z');
+    for pid in [standby, spawner, daemon] {
+        wait_until("its end", || gone(pid), || format!("{:?}", state_and_group(pid as i32)));
+    }
+    wait_until("an orphan", || parent_of(plain) == std::process::id(), || format!("of {}", parent_of(plain)));
+    assert!(!gone(plain));
+    kill(plain);
+    assert_eq!(reap(plain), libc::SIGKILL);
+    reap_all();
+}
+
+/// Reaps all that is left to us.
+fn reap_all() {
+    // SAFETY: no status is asked for.
+    let reaped = || while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } > 0 {};
+    let none = || {
+        reaped();
+        children_of(std::process::id()).is_empty()
+    };
+    wait_until("the ends of all", none, || format!("{:?}", children_of(std::process::id())));
+}
+
+fn spawner_and_standby_killed_at_once_are_an_error_and_hang_nobody() {
+    init().unwrap();
+    let (standby, _) = spawners();
+    let mut child = Process::call(forever, ()).unwrap();
+    end_spawner_pair(standby);
     let error = Process::call(code_of, 1).unwrap_err();
-    assert!(matches!(error, SpawnError::SpawnerDied { pid } if pid == spawner), "{error:?}");
+    assert!(matches!(error, SpawnError::SpawnerDied { pid } if pid == standby), "{error:?}");
     let error = child.join().unwrap_err();
     assert!(error.to_string().contains("spawner"), "{error}");
     // It can still be signalled. Its status is the case's to take, which adopts orphans.
     child.kill().ok();
     let pid = child.pid();
-    // SAFETY: an orphan of ours, not reaped.
-    unsafe { libc::kill(pid as i32, libc::SIGKILL) };
+    kill(pid);
     assert_eq!(reap(pid), libc::SIGKILL);
+}
+
+fn end_spawner_pair(standby: u32) {
+    process::end_spawner(standby);
+    wait_until("the standby's end", || !active_children().contains(&standby), || format!("{:?}", active_children()));
+}
+
+fn called_processes_have_the_signals_of_the_program() {
+    // A program that ignores its children's ends: the statuses of called ones are told all the same.
+    // SAFETY: ignoring runs no code.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    init().unwrap();
+    let told = |()| {
+        // SAFETY: a sigset_t is plain words, filled before they are read.
+        unsafe {
+            let mut blocked: libc::sigset_t = std::mem::zeroed();
+            libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &mut blocked);
+            let ignored = libc::signal(libc::SIGCHLD, libc::SIG_DFL) == libc::SIG_IGN;
+            i32::from(ignored) + 2 * libc::sigismember(&blocked, libc::SIGCHLD)
+        }
+    };
+    assert_eq!(Process::call(told, ()).unwrap().join().unwrap().code(), Some(1));
+    // SAFETY: the default runs no code.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    end_spawner();
 }
 
 fn a_called_process_may_call() {

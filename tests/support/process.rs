@@ -333,6 +333,36 @@ pub fn state_and_group(pid: libc::pid_t) -> Option<(char, libc::pid_t)> {
     Some((state, group))
 }
 
+/// Its parent; 0 if it is gone.
+pub fn parent_of(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    line.map_or(0, |pid| pid.trim().parse().expect("a pid"))
+}
+
+/// Its children, zombies included.
+pub fn children_of(pid: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
+}
+
+/// Ends a spawner's standby, which is a child of this process, and the spawner, which would take its place.
+pub fn end_spawner(standby: u32) {
+    let spawner = || children_of(standby).first().copied();
+    wait_until("a spawner", || spawner().is_some(), || format!("{standby}"));
+    let spawner = spawner().expect("there is one");
+    send_signal(spawner as libc::pid_t, libc::SIGSTOP);
+    send_signal(standby as libc::pid_t, libc::SIGKILL);
+    wait_until("the spawner to be an orphan", || parent_of(spawner) == std::process::id(), || format!("{spawner}"));
+    let reaped_late = children_of(spawner);
+    Child::adopted("the spawner", spawner).kill();
+    // What it was stopped short of reaping is ours.
+    for pid in reaped_late {
+        // SAFETY: no status is asked for.
+        unsafe { libc::waitpid(pid as libc::pid_t, std::ptr::null_mut(), libc::WNOHANG) };
+    }
+}
+
 /// Does it sleep in the kernel?
 pub fn is_asleep(pid: libc::pid_t) -> bool {
     matches!(state_and_group(pid), Some(('S', _)))
