@@ -13,6 +13,13 @@
 //!    chunk is delivered again, and fails or is retried by whoever gets it (`worker`).
 //! 2. A job counts each chunk once, whatever is done twice (`job`).
 //! 3. If all that could put results is gone, the socket is at its end, and the collector fails what is left (`collector`, `keeper`).
+//! 4. The program knows its workers by pid only, and acts on none: what it knows of a death has other sources, none of which mistakes a pid
+//!    that was given to another process.
+//!     - That a worker holds a chunk no more is told by the kernel's lock on its participant byte, to whoever looks at the tasks' ring.
+//!     - Its keeper, which is its parent, has a pidfd of each worker and of the standby, sleeps on all of them, and reaps; it reports to the
+//!       program. A pidfd in the program would tell the same a moment earlier, and the program could neither reap nor replace.
+//!     - The keeper's death kills its workers (`keeper`, Invariant 2). The program has a pidfd of the first keeper, and of them all the end of
+//!       the socket, which no pid comes into.
 
 mod batch;
 mod builder;

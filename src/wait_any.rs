@@ -18,7 +18,7 @@ use crate::message::Message;
 use crate::object::ObjectQueue;
 use crate::os::{Barrier, FOREVER_NS, deadline_at, now_ns};
 use crate::process::Process;
-use crate::queue::Queue;
+use crate::queue::{Consumer, Queue};
 use crate::sync::{Event, Pipe, Semaphore};
 use crossbeam_utils::Backoff;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -46,7 +46,8 @@ pub enum WaitError {
 /// | | ready when |
 /// |---|---|
 /// | [`Queue`] | a get would not wait: there is a message, or it is closed and drained |
-/// | `ObjectQueue` | the same |
+/// | [`Consumer`] | the same; wait with it rather than with its queue, whose gets are refused while it lives |
+/// | `ObjectQueue` | the same as a queue |
 /// | [`Pipe`] | the same of what comes in |
 /// | [`Event`] | it is set, or was since the wait began |
 /// | [`Semaphore`] | there is a permit |
@@ -79,11 +80,19 @@ enum Kind<'a> {
     Event(&'a Event),
     Semaphore(&'a Semaphore),
     Process(&'a Process),
+    /// Its verb returns at once, with an error.
+    Refused,
 }
 
 impl<T: ?Sized + Message> Waitable for Queue<T> {
     fn source(&self) -> Source<'_> {
         Source(Kind::Queue(self.channel()))
+    }
+}
+
+impl<T: ?Sized + Message> Waitable for Consumer<T> {
+    fn source(&self) -> Source<'_> {
+        Source(self.waited_for().map_or(Kind::Refused, Kind::Queue))
     }
 }
 
@@ -221,7 +230,7 @@ impl<'a> Watched<'a> {
             Kind::Queue(channel) => channel.is_attached(),
             Kind::Event(event) => event.object().me().is_ok(),
             Kind::Semaphore(semaphore) => semaphore.object().me().is_ok(),
-            Kind::Process(_) => true,
+            Kind::Process(_) | Kind::Refused => true,
         };
         let seen = if let Kind::Event(event) = kind { event.changes() } else { 0 };
         Watched { kind, seen, attached }
@@ -233,6 +242,7 @@ impl<'a> Watched<'a> {
             Kind::Event(event) => event.was_set_since(self.seen),
             Kind::Semaphore(semaphore) => semaphore.has_permits(),
             Kind::Process(process) => process.has_ended(),
+            Kind::Refused => true,
         };
         ready || !self.attached
     }
@@ -245,7 +255,7 @@ impl<'a> Kind<'a> {
             Kind::Queue(channel) => Some((channel.getters(), &channel.barrier)),
             Kind::Event(event) => Some((event.object().condvar(), event.object().barrier())),
             Kind::Semaphore(semaphore) => Some((semaphore.object().condvar(), semaphore.object().barrier())),
-            Kind::Process(_) => None,
+            Kind::Process(_) | Kind::Refused => None,
         }
     }
 
@@ -253,7 +263,7 @@ impl<'a> Kind<'a> {
         match self {
             Kind::Queue(channel) => channel.look_after_the_dead(deadline_ns),
             Kind::Semaphore(semaphore) => semaphore.look_after_the_dead(),
-            Kind::Event(_) | Kind::Process(_) => {}
+            Kind::Event(_) | Kind::Process(_) | Kind::Refused => {}
         }
     }
 
@@ -262,7 +272,7 @@ impl<'a> Kind<'a> {
             Kind::Queue(channel) => channel.pass_on(),
             Kind::Semaphore(semaphore) if semaphore.has_permits() => semaphore.object().notify(1),
             // An event wakes all.
-            Kind::Semaphore(_) | Kind::Event(_) | Kind::Process(_) => {}
+            Kind::Semaphore(_) | Kind::Event(_) | Kind::Process(_) | Kind::Refused => {}
         }
     }
 }

@@ -71,6 +71,11 @@ impl<T: ?Sized> Consumer<T> {
         let tenure = channel.acquire(Side::Get)?;
         Ok(Consumer { channel, tenure, carries: PhantomData })
     }
+
+    /// For those who wait for several things at once. `None` if it is inherited: its verbs do not wait.
+    pub(crate) fn waited_for(&self) -> Option<&Channel> {
+        self.channel.tenant(&self.tenure).is_ok().then_some(&self.channel)
+    }
 }
 
 impl<T: ?Sized + Message> Producer<T> {

@@ -5,7 +5,7 @@ use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork};
 use crate::{SHORT, gives_up_in_time};
 use shmq::sync::{Event, Pipe, Semaphore};
-use shmq::{Process, Queue, WaitError, Waitable, wait_any};
+use shmq::{GetError, Process, Queue, WaitError, Waitable, wait_any};
 use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
@@ -21,6 +21,10 @@ pub fn cases() -> Vec<Case> {
         more_than_the_kernel_takes_at_once_works_too,
         messages_are_never_lost_on_the_way_to_sleep,
         a_wake_that_is_not_used_is_passed_on,
+        an_end_of_a_pipe_wakes_a_sleeper,
+        a_consumer_wakes_a_sleeper,
+        a_consumer_gets_what_wait_any_told_and_sleeps_again,
+        an_inherited_consumer_is_ready_with_its_refusal,
         #[cfg(feature = "object")]
         a_queue_of_objects_wakes_a_sleeper,
     ]
@@ -182,6 +186,70 @@ fn a_wake_that_is_not_used_is_passed_on() {
         expect_all_succeed(vec![chooser, getter]);
         assert!(first.is_empty() && second.is_empty());
     }
+}
+
+fn an_end_of_a_pipe_wakes_a_sleeper() {
+    let (ours, theirs) = Pipe::<u32, u64>::new(1).unwrap();
+    let event = Event::new().unwrap();
+    let mut sleeper = fork("a sleeper", || {
+        assert_eq!(wait_any(&[&event, &theirs], soon()), Ok(1));
+        theirs.put(&u64::from(theirs.try_get().unwrap())).unwrap();
+    });
+    sleeper.wait_until_asleep();
+    ours.put(&7).unwrap();
+    assert_eq!(wait_any(&[&event, &ours], soon()), Ok(1));
+    assert_eq!(ours.try_get().unwrap(), 7);
+    sleeper.expect_success();
+}
+
+fn a_consumer_wakes_a_sleeper() {
+    for by_endpoint in [false, true] {
+        let (queue, event) = (Queue::<u32>::new(4).unwrap(), Event::new().unwrap());
+        let mut sleeper = fork("a sleeper", || {
+            let consumer = queue.consumer().unwrap();
+            assert_eq!(wait_any(&[&event, &consumer], soon()), Ok(1));
+            assert_eq!(consumer.try_get().unwrap(), 7);
+            assert_eq!(wait_any(&[&event, &consumer], soon()), Ok(1));
+            assert!(matches!(consumer.get(), Err(GetError::Closed)));
+        });
+        sleeper.wait_until_asleep();
+        if by_endpoint {
+            queue.producer().unwrap().put(&7).unwrap();
+        } else {
+            queue.put(&7).unwrap();
+        }
+        sleeper.wait_until_asleep();
+        queue.close();
+        sleeper.expect_success();
+    }
+}
+
+fn a_consumer_gets_what_wait_any_told_and_sleeps_again() {
+    const ROUNDS: u64 = 2_000;
+    let (queue, back, stop) = (Queue::<u64>::new(2).unwrap(), Queue::<u64>::new(1).unwrap(), Event::new().unwrap());
+    let echo = fork("an echo", || {
+        let consumer = queue.consumer().unwrap();
+        while wait_any(&[&consumer, &stop], soon()) == Ok(0) {
+            back.put(&consumer.try_get().unwrap()).unwrap();
+        }
+    });
+    for number in 0..ROUNDS {
+        queue.put(&number).unwrap();
+        assert_eq!(back.get_timeout(PATIENCE).unwrap(), number);
+    }
+    stop.set();
+    echo.expect_success();
+}
+
+fn an_inherited_consumer_is_ready_with_its_refusal() {
+    let (queue, event) = (Queue::<u32>::new(4).unwrap(), Event::new().unwrap());
+    let consumer = queue.consumer().unwrap();
+    assert_eq!(wait_any(&[&event, &consumer], Instant::now()), Err(WaitError::Timeout));
+    let child = fork("a child", || {
+        assert_eq!(wait_any(&[&event, &consumer], soon()), Ok(1));
+        assert!(matches!(consumer.get(), Err(GetError::Inherited)));
+    });
+    child.expect_success();
 }
 
 #[cfg(feature = "object")]
