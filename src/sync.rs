@@ -4,7 +4,7 @@
 //! Each lies in a named segment of its own, like a queue: **named** (`create`, `open`, `open_or_create`) for programs that meet by name, or
 //! **anonymous** (`new`) for forked children, which inherit the handle. Handles are `Clone`, `Serialize` and `Deserialize`: they travel
 //! through queues, and lead to the same object in every process. The name goes with the last process that drops its handles, unless
-//! `persist` was called. Up to 250 processes use one object at a time.
+//! `persist` was called. Up to 250 processes of one user use one object at a time, unless its [`builder`](Event::builder) says otherwise.
 //!
 //! **Whoever is killed, the others go on.** A lock that a dead process held is taken over by the next who asks, and what it guarded is
 //! reported until somebody has looked at it ([`LockError::OwnerDied`]). Deadlines are never early, and hold even
@@ -33,6 +33,7 @@
 
 mod array;
 mod barrier;
+mod builder;
 mod condvar;
 mod error;
 mod event;
@@ -46,6 +47,7 @@ mod value;
 
 pub use array::Array;
 pub use barrier::{Barrier, BarrierWaitResult};
+pub use builder::Builder;
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use error::{LockError, SyncError};
 pub use event::Event;

@@ -1,5 +1,6 @@
 //! [`Array`]: a slice of plain data that one thread of one process uses at a time.
 
+use super::builder::Builder;
 use super::handle::{handle, waits};
 use super::mutex::MutexGuard;
 use super::object::{Object, Shape};
@@ -49,6 +50,18 @@ impl<X: Plain> Array<X> {
         Array { object, guards: PhantomData }
     }
 
+    /// Settings for an array to be created: permissions, participants and more.
+    ///
+    /// ```
+    /// assert_eq!(shmq::sync::Array::builder([1u8, 2]).max_participants(9).create()?.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder(elements: impl AsRef<[X]>) -> Builder<Self> {
+        let () = Self::SIZED;
+        let (count, bytes) = (elements.as_ref().len() as u64, elements.as_ref().as_bytes().to_vec());
+        Builder::of(Shape::of::<X>(kind::ARRAY), count, move |cell| cell.fill(&bytes, 0), Self::over)
+    }
+
     /// Creates an anonymous array of these elements, which forked children inherit and serialised handles lead to. Its length is
     /// fixed from then on.
     ///
@@ -61,7 +74,7 @@ impl<X: Plain> Array<X> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(elements: impl AsRef<[X]>) -> Result<Array<X>, CreateError> {
-        Array::make(None, elements.as_ref())
+        Self::builder(elements).create()
     }
 
     /// Creates an array of that name, which nobody alive may have.
@@ -76,13 +89,7 @@ impl<X: Plain> Array<X> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create(name: impl AsRef<str>, elements: impl AsRef<[X]>) -> Result<Array<X>, CreateError> {
-        Array::make(Some(name.as_ref()), elements.as_ref())
-    }
-
-    fn make(name: Option<&str>, elements: &[X]) -> Result<Array<X>, CreateError> {
-        let () = Self::SIZED;
-        let init = |cell: super::object::Cell| cell.fill(elements.as_bytes(), 0);
-        Ok(Array::over(Object::create(name, &Shape::of::<X>(kind::ARRAY), elements.len() as u64, &init)?))
+        Self::builder(elements).name(name).create()
     }
 
     /// Opens the array of that name, with the length and the elements that it has, or creates it with these.
@@ -98,11 +105,7 @@ impl<X: Plain> Array<X> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open_or_create(name: impl AsRef<str>, elements: impl AsRef<[X]>) -> Result<Array<X>, CreateError> {
-        let () = Self::SIZED;
-        let elements = elements.as_ref();
-        let init = |cell: super::object::Cell| cell.fill(elements.as_bytes(), 0);
-        let shape = Shape::of::<X>(kind::ARRAY);
-        Ok(Array::over(Object::open_or_create(name.as_ref(), &shape, elements.len() as u64, &init)?))
+        Self::builder(elements).name(name).open_or_create()
     }
 
     /// Number of elements, at least 1.

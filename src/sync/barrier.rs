@@ -13,6 +13,7 @@
 //!    `broken_phases`, written before the phase changes.
 
 use super::SyncError;
+use super::builder::Builder;
 use super::handle::{handle, waits};
 use super::holders::Holders;
 use super::object::{Object, Shape};
@@ -79,6 +80,16 @@ impl Barrier {
         Barrier { object }
     }
 
+    /// Settings for a barrier to be created: permissions, participants and more.
+    ///
+    /// ```
+    /// assert_eq!(shmq::sync::Barrier::builder(2).max_participants(2).create()?.parties(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder(parties: usize) -> Builder<Self> {
+        Builder::of(Shape::bare(kind::BARRIER), parties as u64, |_| (), Self::over)
+    }
+
     /// Creates an anonymous barrier for so many parties, which forked children inherit and serialised handles lead to.
     ///
     /// # Errors
@@ -90,7 +101,7 @@ impl Barrier {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(parties: usize) -> Result<Barrier, CreateError> {
-        Ok(Barrier::over(Object::create(None, &Shape::bare(kind::BARRIER), parties as u64, &|_| ())?))
+        Self::builder(parties).create()
     }
 
     /// Creates a barrier of that name, which nobody alive may have.
@@ -105,7 +116,7 @@ impl Barrier {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create(name: impl AsRef<str>, parties: usize) -> Result<Barrier, CreateError> {
-        Ok(Barrier::over(Object::create(Some(name.as_ref()), &Shape::bare(kind::BARRIER), parties as u64, &|_| ())?))
+        Self::builder(parties).name(name).create()
     }
 
     /// Opens the barrier of that name, for as many parties as it has, or creates it for so many.
@@ -120,8 +131,7 @@ impl Barrier {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open_or_create(name: impl AsRef<str>, parties: usize) -> Result<Barrier, CreateError> {
-        let shape = Shape::bare(kind::BARRIER);
-        Ok(Barrier::over(Object::open_or_create(name.as_ref(), &shape, parties as u64, &|_| ())?))
+        Self::builder(parties).name(name).open_or_create()
     }
 
     /// How many have to arrive.

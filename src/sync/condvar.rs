@@ -5,6 +5,7 @@
 //! 2. A sleep ends after a slice at the latest, whether or not somebody notified: wakes that died with a sleeper or a notifier delay, and
 //!    never hang.
 
+use super::builder::Builder;
 use super::handle::handle;
 use super::mutex::MutexGuard;
 use super::object::{Object, Shape};
@@ -88,6 +89,16 @@ impl Condvar {
         Condvar { object }
     }
 
+    /// Settings for a condition variable to be created: permissions, participants and more.
+    ///
+    /// ```
+    /// let condition = shmq::sync::Condvar::builder().max_participants(2).create()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder() -> Builder<Self> {
+        Builder::of(Shape::bare(kind::CONDVAR), 1, |_| (), Self::over)
+    }
+
     /// Creates an anonymous condition variable, which forked children inherit and serialised handles lead to.
     ///
     /// # Errors
@@ -99,7 +110,7 @@ impl Condvar {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new() -> Result<Condvar, CreateError> {
-        Ok(Condvar::over(Object::create(None, &Shape::bare(kind::CONDVAR), 1, &|_| ())?))
+        Self::builder().create()
     }
 
     /// Creates a condition variable of that name, which nobody alive may have.
@@ -114,7 +125,7 @@ impl Condvar {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create(name: impl AsRef<str>) -> Result<Condvar, CreateError> {
-        Ok(Condvar::over(Object::create(Some(name.as_ref()), &Shape::bare(kind::CONDVAR), 1, &|_| ())?))
+        Self::builder().name(name).create()
     }
 
     /// Opens the condition variable of that name, or creates it if there is none.
@@ -129,7 +140,7 @@ impl Condvar {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open_or_create(name: impl AsRef<str>) -> Result<Condvar, CreateError> {
-        Ok(Condvar::over(Object::open_or_create(name.as_ref(), &Shape::bare(kind::CONDVAR), 1, &|_| ())?))
+        Self::builder().name(name).open_or_create()
     }
 
     /// Unlocks, sleeps until somebody notifies (or for no reason, after 0.1 s at the latest), and locks again.

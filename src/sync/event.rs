@@ -9,6 +9,7 @@
 //! 2. A waiter that began at an even number is released by any other number: also by a set that was cleared before it looked.
 
 use super::SyncError;
+use super::builder::Builder;
 use super::handle::{handle, waits};
 use super::object::{Object, Shape};
 use crate::channel::{Patience, Pause, Pauses};
@@ -51,6 +52,16 @@ impl Event {
         Event { object }
     }
 
+    /// Settings for an event to be created: permissions, participants and more.
+    ///
+    /// ```
+    /// assert!(!shmq::sync::Event::builder().max_participants(2).create()?.is_set());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder() -> Builder<Self> {
+        Builder::of(Shape::bare(kind::EVENT), 1, |_| (), Self::over)
+    }
+
     /// Creates an anonymous event that is not set, which forked children inherit and serialised handles lead to.
     ///
     /// # Errors
@@ -61,7 +72,7 @@ impl Event {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new() -> Result<Event, CreateError> {
-        Ok(Event::over(Object::create(None, &Shape::bare(kind::EVENT), 1, &|_| ())?))
+        Self::builder().create()
     }
 
     /// Creates an event of that name, which nobody alive may have.
@@ -77,7 +88,7 @@ impl Event {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create(name: impl AsRef<str>) -> Result<Event, CreateError> {
-        Ok(Event::over(Object::create(Some(name.as_ref()), &Shape::bare(kind::EVENT), 1, &|_| ())?))
+        Self::builder().name(name).create()
     }
 
     /// Opens the event of that name, or creates it if there is none.
@@ -93,7 +104,7 @@ impl Event {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open_or_create(name: impl AsRef<str>) -> Result<Event, CreateError> {
-        Ok(Event::over(Object::open_or_create(name.as_ref(), &Shape::bare(kind::EVENT), 1, &|_| ())?))
+        Self::builder().name(name).open_or_create()
     }
 
     fn words(&self) -> &EventWords {

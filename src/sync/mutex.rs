@@ -13,6 +13,7 @@
 //! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
 //!    and its drop touches nothing.
 
+use super::builder::Builder;
 use super::handle::{handle, waits};
 use super::object::{Object, Shape};
 use super::{LockError, Plain, SyncError};
@@ -77,6 +78,17 @@ impl<T: Plain> Mutex<T> {
         Mutex { object, guards: PhantomData }
     }
 
+    /// Settings for a mutex to be created: permissions, participants and more.
+    ///
+    /// ```
+    /// assert_eq!(*shmq::sync::Mutex::builder(5u64).max_participants(9).create()?.lock().unwrap(), 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder(value: T) -> Builder<Self> {
+        let bytes = value.as_bytes().to_vec();
+        Builder::of(Shape::of::<T>(kind::MUTEX), 1, move |cell| cell.fill(&bytes, 0), Self::over)
+    }
+
     /// Creates an anonymous mutex, which forked children inherit and serialised handles lead to.
     ///
     /// # Errors
@@ -88,8 +100,7 @@ impl<T: Plain> Mutex<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(value: T) -> Result<Mutex<T>, CreateError> {
-        let init = |cell: super::object::Cell| cell.fill(value.as_bytes(), 0);
-        Ok(Mutex::over(Object::create(None, &Shape::of::<T>(kind::MUTEX), 1, &init)?))
+        Self::builder(value).create()
     }
 
     /// Creates a mutex of that name, which nobody alive may have.
@@ -104,8 +115,7 @@ impl<T: Plain> Mutex<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create(name: impl AsRef<str>, value: T) -> Result<Mutex<T>, CreateError> {
-        let init = |cell: super::object::Cell| cell.fill(value.as_bytes(), 0);
-        Ok(Mutex::over(Object::create(Some(name.as_ref()), &Shape::of::<T>(kind::MUTEX), 1, &init)?))
+        Self::builder(value).name(name).create()
     }
 
     /// Opens the mutex of that name, or creates it with `value` if there is none.
@@ -121,8 +131,7 @@ impl<T: Plain> Mutex<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open_or_create(name: impl AsRef<str>, value: T) -> Result<Mutex<T>, CreateError> {
-        let init = |cell: super::object::Cell| cell.fill(value.as_bytes(), 0);
-        Ok(Mutex::over(Object::open_or_create(name.as_ref(), &Shape::of::<T>(kind::MUTEX), 1, &init)?))
+        Self::builder(value).name(name).open_or_create()
     }
 
     waits! {

@@ -7,11 +7,12 @@
 //!    every promise of this crate.
 
 use super::SyncError;
+use super::builder::Settings;
 use crate::attachment::{self, Attached, Attachment};
 use crate::channel::{Patience, Pause, Pauses};
 use crate::error::{CreateError, OpenError};
 use crate::geometry::Geometry;
-use crate::layout::{HOLDERS_BYTES, Head};
+use crate::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS};
 use crate::lock::{Condvar, Locked, Locks, Mutex};
 use crate::os::now_ns;
 use crate::participant::Id;
@@ -22,9 +23,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-
-/// Processes that may be attached to one object at a time.
-const PARTICIPANTS: u32 = 250;
 
 /// How often somebody of this process looks after the dead, who otherwise only tries.
 const LOOK_NS: u64 = 100_000_000;
@@ -65,7 +63,7 @@ impl Shape {
         }
     }
 
-    fn spec(&self, count: u64) -> Result<Spec, CreateError> {
+    fn spec(&self, count: u64, settings: &Settings) -> Result<Spec, CreateError> {
         let geometry = Geometry::object(self.kind, self.unit_bytes as u64, self.unit_align as u64, count).map_err(|max| {
             CreateError::BadCapacity {
                 asked: usize::try_from(count).unwrap_or(usize::MAX),
@@ -77,10 +75,10 @@ impl Shape {
             geometry,
             type_name: self.type_name.clone(),
             schema: None,
-            max_participants: PARTICIPANTS,
+            max_participants: settings.max_participants as u32,
             max_deliveries: 0,
-            persist: false,
-            mode: None,
+            persist: settings.persist,
+            mode: settings.mode,
             lock_memory: false,
             huge_pages: false,
         })
@@ -149,8 +147,14 @@ impl Object {
     }
 
     /// Creates an object; without a name, an anonymous one. `init` sees a cell of zeros that nobody else sees yet.
-    pub(crate) fn create(name: Option<&str>, shape: &Shape, count: u64, init: &dyn Fn(Cell)) -> Result<Arc<Object>, CreateError> {
-        let spec = shape.spec(count)?;
+    pub(crate) fn create(
+        name: Option<&str>,
+        shape: &Shape,
+        count: u64,
+        settings: &Settings,
+        init: &dyn Fn(Cell),
+    ) -> Result<Arc<Object>, CreateError> {
+        let spec = shape.spec(count, settings)?;
         let (segment, entry) = match name {
             Some(name) => Segment::create(name, &spec, Object::initialise(init))?,
             None => Segment::create_anonymous(&spec, Object::initialise(init))?,
@@ -163,8 +167,14 @@ impl Object {
         Object::over(segment, entry)
     }
 
-    pub(crate) fn open_or_create(name: &str, shape: &Shape, count: u64, init: &dyn Fn(Cell)) -> Result<Arc<Object>, CreateError> {
-        let spec = shape.spec(count)?;
+    pub(crate) fn open_or_create(
+        name: &str,
+        shape: &Shape,
+        count: u64,
+        settings: &Settings,
+        init: &dyn Fn(Cell),
+    ) -> Result<Arc<Object>, CreateError> {
+        let spec = shape.spec(count, settings)?;
         let (segment, entry, _) = Segment::open_or_create(name, &spec, &shape.expect(None), Object::initialise(init))?;
         Object::over(segment, entry)
     }
@@ -331,4 +341,4 @@ impl fmt::Debug for Object {
     }
 }
 
-const _: () = assert!(HOLDERS_BYTES / 8 > PARTICIPANTS as u64);
+const _: () = assert!(HOLDERS_BYTES / 8 > MAX_PARTICIPANTS as u64);

@@ -12,6 +12,7 @@
 //! 3. Each waiter looks after dead holders once a slice, so permits of the dead come back to a semaphore that is otherwise idle.
 
 use super::SyncError;
+use super::builder::Builder;
 use super::handle::{handle, waits};
 use super::holders::Holders;
 use super::object::{Cell, Object, Shape};
@@ -79,6 +80,16 @@ impl Semaphore {
         }
     }
 
+    /// Settings for a semaphore to be created: permissions, participants and more.
+    ///
+    /// ```
+    /// assert_eq!(shmq::sync::Semaphore::builder(3).max_participants(9).create()?.value(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder(permits: u64) -> Builder<Self> {
+        Builder::of(Shape::bare(kind::SEMAPHORE), permits, Self::init(permits), Self::over)
+    }
+
     /// Creates an anonymous semaphore with so many permits, which forked children inherit and serialised handles lead to.
     ///
     /// # Errors
@@ -89,8 +100,7 @@ impl Semaphore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(permits: u64) -> Result<Semaphore, CreateError> {
-        let shape = Shape::bare(kind::SEMAPHORE);
-        Ok(Semaphore::over(Object::create(None, &shape, permits, &Semaphore::init(permits))?))
+        Self::builder(permits).create()
     }
 
     /// Creates a semaphore of that name, which nobody alive may have.
@@ -106,8 +116,7 @@ impl Semaphore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create(name: impl AsRef<str>, permits: u64) -> Result<Semaphore, CreateError> {
-        let shape = Shape::bare(kind::SEMAPHORE);
-        Ok(Semaphore::over(Object::create(Some(name.as_ref()), &shape, permits, &Semaphore::init(permits))?))
+        Self::builder(permits).name(name).create()
     }
 
     /// Opens the semaphore of that name, or creates it with so many permits if there is none.
@@ -123,8 +132,7 @@ impl Semaphore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open_or_create(name: impl AsRef<str>, permits: u64) -> Result<Semaphore, CreateError> {
-        let shape = Shape::bare(kind::SEMAPHORE);
-        Ok(Semaphore::over(Object::open_or_create(name.as_ref(), &shape, permits, &Semaphore::init(permits))?))
+        Self::builder(permits).name(name).open_or_create()
     }
 
     waits! {

@@ -8,8 +8,9 @@
 //! 1. Both copies are read and written under the lock only. A change writes the copy that does not count, and then makes it count with one
 //!    store: a process killed anywhere leaves the value as it was, or as it meant it to be.
 
+use super::builder::Builder;
 use super::handle::handle;
-use super::object::{Cell, Object, Shape};
+use super::object::{Object, Shape};
 use super::{Plain, SyncError};
 use crate::channel::Patience;
 use crate::error::CreateError;
@@ -72,8 +73,15 @@ impl<T: Plain> Value<T> {
         Value { object, holds: PhantomData }
     }
 
-    fn init(value: &T) -> impl Fn(Cell) + '_ {
-        |cell| cell.fill(value.as_bytes(), 0)
+    /// Settings for a value to be created: permissions, participants and more.
+    ///
+    /// ```
+    /// assert_eq!(shmq::sync::Value::builder(5u64).max_participants(9).create()?.get()?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder(value: T) -> Builder<Self> {
+        let bytes = value.as_bytes().to_vec();
+        Builder::of(Shape::of::<T>(kind::VALUE), 1, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 
     /// Creates an anonymous value, which forked children inherit and serialised handles lead to.
@@ -87,7 +95,7 @@ impl<T: Plain> Value<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(value: T) -> Result<Value<T>, CreateError> {
-        Ok(Value::over(Object::create(None, &Shape::of::<T>(kind::VALUE), 1, &Self::init(&value))?))
+        Self::builder(value).create()
     }
 
     /// Creates a value of that name, which nobody alive may have.
@@ -102,7 +110,7 @@ impl<T: Plain> Value<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create(name: impl AsRef<str>, value: T) -> Result<Value<T>, CreateError> {
-        Ok(Value::over(Object::create(Some(name.as_ref()), &Shape::of::<T>(kind::VALUE), 1, &Self::init(&value))?))
+        Self::builder(value).name(name).create()
     }
 
     /// Opens the value of that name, or creates it as `value` if there is none.
@@ -118,7 +126,7 @@ impl<T: Plain> Value<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open_or_create(name: impl AsRef<str>, value: T) -> Result<Value<T>, CreateError> {
-        Ok(Value::over(Object::open_or_create(name.as_ref(), &Shape::of::<T>(kind::VALUE), 1, &Self::init(&value))?))
+        Self::builder(value).name(name).open_or_create()
     }
 
     /// A copy of the value. Waits while another thread or process is in the middle of an [`update`](Self::update).

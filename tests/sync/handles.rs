@@ -4,8 +4,9 @@ use crate::support::harness::Case;
 use crate::support::process::{fork, shared_word, wait_for_count};
 use crate::support::{segment_exists, unique_name};
 use serde::{Deserialize, Serialize};
-use shmq::sync::{Array, Barrier, Condvar, Event, Mutex, Pipe, Semaphore, Value};
+use shmq::sync::{Array, Barrier, Condvar, Event, LockError, Mutex, Pipe, Semaphore, SyncError, Value};
 use shmq::{CreateError, OpenError, Queue};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering::Release;
 
 pub fn cases() -> Vec<Case> {
@@ -17,6 +18,8 @@ pub fn cases() -> Vec<Case> {
         every_handle_travels_through_a_queue,
         a_handle_of_what_was_replaced_says_so,
         bad_names_and_sizes_are_refused,
+        a_builder_says_who_may_use_it_and_how_many,
+        a_builder_refuses_what_cannot_be,
     ]
 }
 
@@ -173,4 +176,42 @@ fn bad_names_and_sizes_are_refused() {
     assert!(matches!(Array::<u8>::new([]), Err(CreateError::BadCapacity { asked: 0, .. })));
     assert!(Semaphore::new(u64::MAX).is_ok());
     assert!(Mutex::new(()).unwrap().lock().is_ok());
+}
+
+fn a_builder_says_who_may_use_it_and_how_many() {
+    let name = unique_name("built");
+    let mutex = Mutex::builder(7u64).name(&name).mode(0o640).max_participants(1).create().unwrap();
+    let mode = std::fs::metadata(format!("/dev/shm/shmq.{name}")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+    let full = |result: Result<Mutex<u64>, OpenError>| matches!(result, Err(OpenError::TooManyParticipants { max: 1 }));
+    fork("one too many", || {
+        assert!(full(Mutex::<u64>::open(&name)));
+        assert!(matches!(mutex.lock(), Err(LockError::Failed(SyncError::TooManyParticipants { max: 1 }))));
+    })
+    .expect_success();
+    assert_eq!(*mutex.lock().unwrap(), 7);
+    // Many more than usual, with what each kind keeps of each.
+    let semaphore = Semaphore::builder(3).max_participants(1023).create().unwrap();
+    let barrier = Barrier::builder(2).max_participants(1023).create().unwrap();
+    let child = fork("a child", || {
+        semaphore.acquire().unwrap();
+        barrier.wait().unwrap();
+    });
+    barrier.wait().unwrap();
+    child.expect_success();
+    assert_eq!(semaphore.value(), 2);
+}
+
+fn a_builder_refuses_what_cannot_be() {
+    for asked in [0, 1024] {
+        let error = Event::builder().max_participants(asked).create().unwrap_err();
+        assert!(matches!(error, CreateError::BadCapacity { asked: told, max: 1023 } if told == asked), "{error:?}");
+    }
+    assert!(matches!(Condvar::builder().open_or_create(), Err(CreateError::BadName { .. })));
+    let name = unique_name("kept");
+    let kept = Array::builder([1u8, 2]).name(&name).persist(true).create().unwrap();
+    assert!(matches!(Array::builder([0u8]).name(&name).create(), Err(CreateError::AlreadyExists { .. })));
+    drop(kept);
+    assert_eq!(*Array::builder([0u8]).name(&name).open_or_create().unwrap().lock().unwrap(), [1, 2]);
+    Array::<u8>::unlink(&name).unwrap();
 }

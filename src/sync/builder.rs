@@ -1,0 +1,114 @@
+//! [`Builder`]: everything that can be said about an object before it exists.
+
+use super::object::{Cell, Object, Shape};
+use crate::error::CreateError;
+use crate::layout::MAX_PARTICIPANTS;
+use std::fmt;
+use std::sync::Arc;
+
+/// Processes that may be attached to one object at a time, unless told otherwise.
+const DEFAULT_PARTICIPANTS: usize = 250;
+
+/// Settings of an object of [`shmq::sync`](crate::sync) to be created; made by its `builder`.
+///
+/// They count when the object is created; who opens it takes what is there.
+///
+/// ```
+/// use shmq::sync::{Event, Mutex};
+///
+/// # let name = format!("doc-sync-builder-{}", std::process::id());
+/// // Users of the same group may use it, 10 processes at a time.
+/// let stop = Event::builder().name(&name).mode(0o660).max_participants(10).create()?;
+/// stop.set();
+/// assert!(Event::builder().name(&name).open_or_create()?.is_set());
+/// let anonymous = Mutex::builder(7u64).max_participants(1000).create()?;
+/// assert_eq!(*anonymous.lock().unwrap(), 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a builder does nothing until create or open_or_create"]
+pub struct Builder<O> {
+    shape: Shape,
+    count: u64,
+    init: Box<dyn Fn(Cell) + Send + Sync>,
+    over: fn(Arc<Object>) -> O,
+    name: Option<String>,
+    settings: Settings,
+}
+
+/// What the segment is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub mode: Option<u32>,
+    pub max_participants: usize,
+    pub persist: bool,
+}
+
+impl<O> Builder<O> {
+    /// `init` sees a cell of zeros that nobody else sees yet.
+    pub(super) fn of(
+        shape: Shape,
+        count: u64,
+        init: impl Fn(Cell) + Send + Sync + 'static,
+        over: fn(Arc<Object>) -> O,
+    ) -> Builder<O> {
+        let settings = Settings { mode: None, max_participants: DEFAULT_PARTICIPANTS, persist: false };
+        Builder { shape, count, init: Box::new(init), over, name: None, settings }
+    }
+
+    /// Its name. Without one it is anonymous: for forked children, and for who is sent its handle.
+    pub fn name(mut self, name: impl AsRef<str>) -> Self {
+        self.name = Some(name.as_ref().to_owned());
+        self
+    }
+
+    /// Permissions of the segment, 0600 if not set: who may attach. The umask does not apply.
+    pub fn mode(mut self, unix: u32) -> Self {
+        self.settings.mode = Some(unix);
+        self
+    }
+
+    /// How many processes may be attached at once: 1 to 1023, 250 if not set.
+    pub fn max_participants(mut self, n: usize) -> Self {
+        self.settings.max_participants = n;
+        self
+    }
+
+    /// Keep the segment when its last participant leaves, until it is unlinked.
+    pub fn persist(mut self, yes: bool) -> Self {
+        self.settings.persist = yes;
+        self
+    }
+
+    /// Creates it. Nobody alive may have the name.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was changed. [`BadCapacity`](CreateError::BadCapacity) for a number of participants that cannot be.
+    pub fn create(self) -> Result<O, CreateError> {
+        self.check()?;
+        let object = Object::create(self.name.as_deref(), &self.shape, self.count, &self.settings, &*self.init)?;
+        Ok((self.over)(object))
+    }
+
+    /// Opens what has the name, as it is, or creates it.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create); [`BadName`](CreateError::BadName) if no name was given.
+    pub fn open_or_create(self) -> Result<O, CreateError> {
+        self.check()?;
+        let name = self.name.as_deref().ok_or(CreateError::BadName { name: String::new(), why: "no name was given" })?;
+        Ok((self.over)(Object::open_or_create(name, &self.shape, self.count, &self.settings, &*self.init)?))
+    }
+
+    fn check(&self) -> Result<(), CreateError> {
+        let (asked, max) = (self.settings.max_participants, MAX_PARTICIPANTS as usize);
+        if (1..=max).contains(&asked) { Ok(()) } else { Err(CreateError::BadCapacity { asked, max }) }
+    }
+}
+
+impl<O> fmt::Debug for Builder<O> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = out.debug_struct("Builder");
+        fields.field("shape", &self.shape).field("count", &self.count).field("name", &self.name);
+        fields.field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
