@@ -29,9 +29,12 @@
 use crate::cases;
 use crate::support::PATIENCE;
 use crate::support::harness::Case;
-use crate::support::process::{expect_all_succeed, fork, shared_word, wait_for_count};
+use crate::support::process::{fork, shared_word, wait_for_count};
 #[cfg(not(shmq_portable_sync))]
-use crate::support::{Rng, process::Child};
+use crate::support::{
+    Rng,
+    process::{Child, expect_all_succeed},
+};
 use shmq::{CreateError, GetError, ObjectQueue, Process, PutError, Queue};
 #[cfg(not(shmq_portable_sync))]
 use shmq::{JoinError, Postcard};
