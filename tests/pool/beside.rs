@@ -2,7 +2,7 @@
 
 use crate::cases;
 use crate::support::harness::Case;
-use crate::support::process::{end_spawner, shared_word};
+use crate::support::process::{children_of, end_spawner, parent_of, send_signal, shared_word};
 use crate::support::wait_until;
 use shmq::{Pool, Process, TaskError};
 use std::sync::atomic::Ordering::SeqCst;
@@ -14,6 +14,7 @@ pub fn cases() -> Vec<Case> {
         two_pools_at_once,
         nested_pools_work_and_end,
         a_pool_under_tokio_after_init,
+        a_pool_outlives_the_spawner_that_started_it,
         an_idle_pool_answers_at_once_again,
     ]
 }
@@ -92,6 +93,26 @@ fn a_pool_under_tokio_after_init() {
     assert_eq!(squares.unwrap()[99], 9801);
     drop(runtime);
     let [standby] = shmq::process::active_children()[..] else { panic!("only the spawner's standby") };
+    end_spawner(standby);
+    wait_until("its end", || shmq::process::active_children().is_empty(), String::new);
+}
+
+fn a_pool_outlives_the_spawner_that_started_it() {
+    shmq::process::init().unwrap();
+    let pool = Pool::new(2).unwrap();
+    let standby = shmq::process::active_children().into_iter().min().unwrap();
+    assert_eq!(pool.apply(square, 3), Ok(9));
+    wait_until("a worker", || !pool.worker_pids().is_empty(), String::new);
+    let keeper = parent_of(pool.worker_pids()[0]);
+    send_signal(parent_of(keeper) as i32, libc::SIGKILL);
+    wait_until("the keeper to be adopted", || parent_of(keeper) == standby, || format!("{}", parent_of(keeper)));
+    assert_eq!(pool.map(square, 0..100).unwrap()[99], 9801);
+    // The next one is started by the next spawner.
+    assert_eq!(Pool::new(1).unwrap().apply(square, 4), Ok(16));
+    pool.close();
+    pool.join().unwrap();
+    drop(pool);
+    wait_until("one child", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
     end_spawner(standby);
     wait_until("its end", || shmq::process::active_children().is_empty(), String::new);
 }
