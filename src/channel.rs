@@ -50,8 +50,9 @@ use crate::wait_strategy::WaitStrategy;
 use std::fmt;
 use std::io;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 /// Copies up to this size are made under the lock; larger ones in a loan or a lease, so that no lock is held for long.
 pub(crate) const SMALL_COPY_BYTES: usize = 4096;
@@ -157,6 +158,8 @@ pub struct Channel {
     looked_ns: AtomicU64,
     /// Messages taken when a getter of this process last found nothing.
     caught_up_at: AtomicU64,
+    /// Set by a signal handler: who waits gives up.
+    interrupt: OnceLock<&'static AtomicBool>,
     #[cfg(feature = "tracing")]
     untold: watch::Untold,
     attachment: Attachment,

@@ -12,8 +12,8 @@ use std::any::Any;
 use std::io;
 use std::ops::Deref;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 impl From<AttachError> for Failure {
     fn from(error: AttachError) -> Self {
@@ -85,6 +85,7 @@ impl Channel {
             max_deliveries: attachment.segment.max_deliveries(),
             looked_ns: AtomicU64::new(0),
             caught_up_at: AtomicU64::new(0),
+            interrupt: OnceLock::new(),
             #[cfg(feature = "tracing")]
             untold: Default::default(),
             attachment,

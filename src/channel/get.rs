@@ -110,16 +110,7 @@ impl Channel {
     /// The same, which tells what it freed.
     pub(super) fn lock_get_and_repair(&self, me: Id, patience: Patience) -> Result<Repaired, Failure> {
         let lock = self.locks.get(self.head());
-        let locked = if lock.try_lock(me) {
-            Locked::Clean
-        } else {
-            let (deadline_ns, sleep) = patience.for_lock();
-            lock.lock(&self.segment, me, deadline_ns, sleep).ok_or(if patience == Patience::Try {
-                Failure::Busy
-            } else {
-                Failure::Timeout
-            })?
-        };
+        let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, patience)? };
         let side = &self.head().get;
         let owner = Id::from_bits(side.owner.load(Acquire));
         let settled = match owner {

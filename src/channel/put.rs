@@ -115,16 +115,7 @@ impl Channel {
     /// Locks the put side for one that is not its endpoint; repairs it if its holder or its endpoint died.
     pub(super) fn lock_put(&self, me: Id, patience: Patience) -> Result<(), Failure> {
         let lock = self.locks.put(self.head());
-        let locked = if lock.try_lock(me) {
-            Locked::Clean
-        } else {
-            let (deadline_ns, sleep) = patience.for_lock();
-            lock.lock(&self.segment, me, deadline_ns, sleep).ok_or(if patience == Patience::Try {
-                Failure::Busy
-            } else {
-                Failure::Timeout
-            })?
-        };
+        let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, patience)? };
         let side = &self.head().put;
         let owner = Id::from_bits(side.owner.load(Acquire));
         let settled = match owner {

@@ -1,11 +1,13 @@
 //! Waiting: look, spin, yield, sleep in slices, until the deadline.
 
-use super::Channel;
 use super::watch::{Blocked, Verb};
-use crate::lock::Condvar;
+use super::{Channel, Failure};
+use crate::lock::{Condvar, Locked, Mutex};
 use crate::os::{Barrier, FOREVER_NS, now_ns};
+use crate::participant::Id;
 use crate::wait_strategy::WaitStrategy;
 use crossbeam_utils::Backoff;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -99,6 +101,35 @@ impl Channel {
         false
     }
 
+    /// From now on, whoever waits for a message, for room or for a lock gives up, as if at a deadline that is not counted, soon after
+    /// `flag` is set: at once if a signal handler sets it that interrupts the sleep, and within a slice anyhow. The first flag stays.
+    pub(crate) fn interrupt_by(&self, flag: &'static AtomicBool) {
+        let _ = self.interrupt.set(flag);
+    }
+
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupt.get().is_some_and(|flag| flag.load(Relaxed))
+    }
+
+    /// Waits for a side's lock that was not free at once.
+    #[cold]
+    pub(super) fn wait_for_lock(&self, lock: Mutex<'_>, me: Id, patience: Patience) -> Result<Locked, Failure> {
+        let (deadline_ns, sleep) = patience.for_lock();
+        loop {
+            // A lock knows of no interruption: it is asked for in slices where there may be one.
+            let until_ns = match self.interrupt.get() {
+                Some(_) => deadline_ns.min(now_ns().saturating_add(SLICE_NS)),
+                None => deadline_ns,
+            };
+            if let Some(locked) = lock.lock(&self.segment, me, until_ns, sleep) {
+                return Ok(locked);
+            }
+            if until_ns == deadline_ns || self.is_interrupted() {
+                return Err(if patience == Patience::Try { Failure::Busy } else { Failure::Timeout });
+            }
+        }
+    }
+
     /// Before a caller is told that there is nothing (or no room): has nobody of this process looked after the dead for a slice? Then
     /// it does so once. Whoever only polls would otherwise never see what the dead left.
     #[cold]
@@ -129,6 +160,9 @@ impl<'a> Waiter<'a> {
 
     /// One of the [`Pauses`], seen by others from the first sleep on.
     pub fn pause(&mut self, channel: &'a Channel, condvar: Condvar<'_>, ready: &mut dyn FnMut() -> bool) -> Pause {
+        if channel.is_interrupted() {
+            return Pause::TimedOut;
+        }
         let (verb, blocked) = (self.verb, &mut self.blocked);
         let mut falls_asleep = || {
             blocked.get_or_insert_with(|| Blocked::start(channel, verb));

@@ -4,6 +4,7 @@ use super::Queue;
 use crate::channel::{JOIN_FOREVER, RecoveryReport, Stats};
 use crate::error::JoinError;
 use crate::message::Message;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 impl<T: ?Sized + Message> Queue<T> {
@@ -155,6 +156,13 @@ impl<T: ?Sized + Message> Queue<T> {
     /// ```
     pub fn join(&self) -> Result<(), JoinError> {
         self.channel.join(JOIN_FOREVER)
+    }
+
+    /// For the command: soon after a signal handler has set `flag`, whoever waits here in a put, a get or a join is told `Timeout`.
+    /// Nothing is counted as a timeout. For the whole process and for good.
+    #[doc(hidden)]
+    pub fn interrupt_by(&self, flag: &'static AtomicBool) {
+        self.channel.interrupt_by(flag);
     }
 
     /// Like [`join`](Queue::join), but gives up after `timeout`, never earlier.

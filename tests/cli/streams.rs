@@ -3,11 +3,12 @@
 use crate::command::{Name, Running, bytes, feed, run, shmq, wait_for};
 use crate::support::{Rng, pattern, wait_until};
 use shmq::Queue;
-use shmq::inspect::Inspector;
+use shmq::inspect::{Inspector, Participant, Waiting};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Stdio;
+use std::time::Duration;
 
 const BLOCK: usize = 64 << 10;
 
@@ -280,4 +281,34 @@ fn a_pause_in_the_input_ends_a_block() {
     drop(to);
     running.expect(0);
     assert_eq!(run(&["get", &name, "-n", "2", "--lines"]).expect(0).out, b"first\nsecond\n");
+}
+
+#[test]
+fn one_wait_is_one_wait_however_long_and_ended_by_a_signal_is_no_timeout() {
+    /// Waits cut into slices would never be seen as long as this.
+    const LONG: Duration = Duration::from_millis(700);
+    let name = Name::new("long-wait");
+    let queue = bytes(&name, 4 * BLOCK);
+    let waits_long = |waits: fn(&Participant) -> Option<Waiting>| {
+        let seen = Inspector::open(&*name).expect("there").look();
+        seen.participants.iter().filter_map(waits).any(|waits| waits.since >= LONG)
+    };
+    let (mut getter, _from) = getter(&name);
+    wait_for(&name, "a getter that has waited for long", || waits_long(|p| p.get_waits));
+    getter.send(libc::SIGINT);
+    assert_eq!(getter.wait().code(), Some(128 + libc::SIGINT));
+    while queue.try_put(&[7; BLOCK / 2]).is_ok() {}
+    for mode in ["--lines", "--block=64K"] {
+        let (from, mut to) = pipe();
+        let mut putter = Running::of(shmq(&["put", &name, mode]).stdin(from).spawn().expect("it starts"));
+        // A line for which there is no room.
+        to.write_all(&[&[b'x'; BLOCK / 2 + 1][..], b"\n"].concat()).expect("a pipe");
+        wait_for(&name, "a putter that has waited for long", || waits_long(|p| p.put_waits));
+        putter.send(libc::SIGTERM);
+        assert_eq!(putter.wait().code(), Some(128 + libc::SIGTERM), "{mode}");
+    }
+    let stats = queue.stats();
+    assert_eq!((stats.get_timeouts, stats.blocked_gets), (0, 1), "{stats:?}");
+    // With lines, what was read is given a last chance, which ends at a deadline.
+    assert_eq!((stats.put_timeouts, stats.blocked_puts), (1, 3), "{stats:?}");
 }

@@ -20,6 +20,7 @@ pub fn open_or_create(name: &str, capacity_bytes: usize) -> Result<Queue<[u8]>, 
     let is_stale = is_stale(name);
     let queue = Queue::<[u8]>::builder().name(name).capacity_bytes(capacity_bytes).persist(true).open_or_create();
     let queue = queue.map_err(|error| Failure::create(name, &error))?;
+    queue.interrupt_by(&signals::INTERRUPT);
     if is_stale {
         queue.persist();
     }

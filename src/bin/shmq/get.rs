@@ -6,9 +6,9 @@
 use crate::arguments::Get;
 use crate::bytes::{Stream, open_or_create};
 use crate::failure::{self, Failure};
-use crate::signals::{self, SLICE};
+use crate::signals;
 use shmq::{GetError, Lease, Queue};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Messages that are there already are written together, up to so many and so many bytes.
 const BATCH: usize = 256;
@@ -38,19 +38,15 @@ pub fn run(arguments: &Get) -> Result<u8, Failure> {
 
 /// The next message. `None`: closed and drained.
 fn wait_for_message(queue: &Queue<[u8]>, timeout: Option<Duration>) -> Result<Option<Lease<'_, [u8]>>, Failure> {
-    let started = Instant::now();
-    loop {
-        if let Some(signal) = signals::noted() {
-            return Err(Failure::of_signal(signal));
-        }
-        let left = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
-        match queue.lease_timeout(left.map_or(SLICE, |left| left.min(SLICE))) {
-            Ok(lease) => return Ok(Some(lease)),
-            Err(GetError::Timeout) if left.is_none_or(|left| left > SLICE) => {}
-            Err(GetError::Timeout) => return Err(Failure::new(failure::TIMEOUT, "no message came in time")),
-            Err(GetError::Closed) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        }
+    if let Some(signal) = signals::noted() {
+        return Err(Failure::of_signal(signal));
+    }
+    match (queue.lease_timeout(timeout.unwrap_or(Duration::MAX)), signals::noted()) {
+        (Ok(lease), _) => Ok(Some(lease)),
+        (Err(GetError::Timeout), Some(signal)) => Err(Failure::of_signal(signal)),
+        (Err(GetError::Timeout), None) => Err(Failure::new(failure::TIMEOUT, "no message came in time")),
+        (Err(GetError::Closed), _) => Ok(None),
+        (Err(error), _) => Err(error.into()),
     }
 }
 

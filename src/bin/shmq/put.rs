@@ -7,7 +7,7 @@
 use crate::arguments::Put;
 use crate::bytes::{Stream, open_or_create};
 use crate::failure::{self, Failure};
-use crate::signals::{self, SLICE};
+use crate::signals;
 use crate::words;
 use shmq::{Loan, PutError, Queue};
 use std::fs::File;
@@ -49,23 +49,27 @@ struct Target<'q> {
 }
 
 impl Target<'_> {
-    /// Calls in slices until it ends otherwise than by Timeout. `None`: a signal came, and its grace is over.
-    fn in_slices<R>(&self, grace: Duration, mut call: impl FnMut(Duration) -> Result<R, PutError>) -> Result<Option<R>, Failure> {
+    /// A call that may wait. `None`: a signal came, and there was no room within `grace` after it.
+    fn unless_signalled<R>(
+        &self,
+        grace: Duration,
+        mut call: impl FnMut(Duration) -> Result<R, PutError>,
+    ) -> Result<Option<R>, Failure> {
         let started = Instant::now();
-        let mut signalled: Option<Instant> = None;
-        loop {
-            let left = self.timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
-            match call(left.map_or(SLICE, |left| left.min(SLICE))) {
-                Err(PutError::Timeout) if left.is_none_or(|left| left > SLICE) => {
-                    if signals::noted().is_some() {
-                        let waited = signalled.get_or_insert_with(Instant::now).elapsed();
-                        if waited >= grace || signals::are_insisted_on() {
-                            return Ok(None);
-                        }
-                    }
-                }
+        if signals::noted().is_none() {
+            match call(self.timeout.unwrap_or(Duration::MAX)) {
+                Err(PutError::Timeout) if signals::noted().is_some() => {}
                 result => return Ok(Some(result?)),
             }
+        }
+        if grace.is_zero() || signals::are_insisted_on() {
+            return Ok(None);
+        }
+        signals::wait_once_more();
+        let left = self.timeout.map_or(grace, |timeout| timeout.saturating_sub(started.elapsed()).min(grace));
+        match call(left) {
+            Err(PutError::Timeout) => Ok(None),
+            result => Ok(Some(result?)),
         }
     }
 
@@ -73,22 +77,24 @@ impl Target<'_> {
         if signals::noted().is_some() {
             return Ok(None);
         }
-        self.in_slices(Duration::ZERO, |slice| self.queue.loan_len_timeout(bytes, slice))
+        self.unless_signalled(Duration::ZERO, |patience| self.queue.loan_len_timeout(bytes, patience))
     }
 
     fn put_blocks(&self, input: &Stream, block: usize) -> Result<(), Failure> {
         let block = block.min(self.queue.max_len());
         loop {
-            if !input.wait(None)? {
-                return Ok(());
-            }
             let mut first = [0; 1];
             let mut length = 0;
-            // Mostly the end of the input, for which no room need be lent.
-            if input.readable_bytes() == Some(0) {
-                length = read_uninterrupted(input, &mut first)?;
-                if length == 0 {
+            if input.readable_bytes().unwrap_or(0) == 0 {
+                if !input.wait(None)? {
                     return Ok(());
+                }
+                // Mostly the end of the input, for which no room need be lent.
+                if input.readable_bytes() == Some(0) {
+                    length = read_uninterrupted(input, &mut first)?;
+                    if length == 0 {
+                        return Ok(());
+                    }
                 }
             }
             let Some(mut loan) = self.loan(block)? else {
@@ -168,7 +174,7 @@ impl Target<'_> {
 
     /// `behind`: how many bytes more were read.
     fn put_piece(&self, piece: &[u8], behind: usize) -> Result<(), Failure> {
-        match self.in_slices(LAST_WILL, |slice| self.queue.put_timeout(piece, slice)) {
+        match self.unless_signalled(LAST_WILL, |patience| self.queue.put_timeout(piece, patience)) {
             Ok(Some(())) => Ok(()),
             Ok(None) => Err(unput(piece.len() + behind)),
             Err(failure) => Err(Failure {

@@ -2,24 +2,25 @@
 //!
 //! ```text
 //!   signal --handler--> noted, a timer started --SIGALRM every 20 ms--> whatever blocks returns EINTR, and looks at the note
+//!                \-> INTERRUPT: who sleeps in the library wakes by the same EINTR, and is told Timeout
 //! ```
 //!
 //! The timer closes the gap between a look at the note and the system call after it. SIGPIPE is ignored (as Rust does), so that a
 //! reader who goes away is an error of `write`, after which messages can still be given back.
 
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 static NOTED: AtomicI32 = AtomicI32::new(0);
 static COUNT: AtomicU32 = AtomicU32::new(0);
 const NUDGE: libc::suseconds_t = 20_000;
 
-/// How long a call into the library waits before the note is looked at again.
-pub const SLICE: Duration = Duration::from_millis(250);
+/// Whoever waits in a queue gives up once this is set: see [`Queue::interrupt_by`](shmq::Queue::interrupt_by).
+pub static INTERRUPT: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn note(signal: libc::c_int) {
     NOTED.store(signal, Ordering::Relaxed);
     COUNT.fetch_add(1, Ordering::Relaxed);
+    INTERRUPT.store(true, Ordering::Relaxed);
     let every = libc::timeval { tv_sec: 0, tv_usec: NUDGE };
     let timer = libc::itimerval { it_interval: every, it_value: every };
     // SAFETY: a system call that reads `timer`, which lives until it returns. Nothing else in this program uses the timer.
@@ -45,6 +46,11 @@ pub fn install() {
             }
         }
     }
+}
+
+/// Waits are possible again, until a second signal comes.
+pub fn wait_once_more() {
+    INTERRUPT.store(false, Ordering::Relaxed);
 }
 
 /// Did a second one come? Then its sender has no patience left.
