@@ -1,7 +1,9 @@
 //! `top` in a terminal: a pseudo-terminal of our own, whose other side reads what a person would see.
 
-use crate::command::{Name, Running, bytes, run, shmq};
+use crate::command::{Name, Running, bytes, run, shmq, wait_for};
+use crate::peers;
 use crate::support::wait_until;
+use shmq::inspect::Inspector;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,6 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Stdio;
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// A terminal of 120 columns and 30 rows: the side of the person, and that of the program. Not `openpty`, whose descriptors the programs
 /// of other tests would inherit: the side of the person learns of the end when nobody has the other one any more.
@@ -39,9 +42,13 @@ struct Top {
 }
 
 fn top(arguments: &[&str]) -> (Top, File) {
+    top_of(&[&["top", "--interval", "0.1"], arguments].concat())
+}
+
+fn top_of(arguments: &[&str]) -> (Top, File) {
     let (person, program) = terminal();
     let stream = || Stdio::from(program.try_clone().expect("cloned"));
-    let mut command = shmq(&[&["top", "--interval", "0.1"], arguments].concat());
+    let mut command = shmq(arguments);
     let child = command.env("TERM", "xterm").stdin(stream()).stdout(stream()).stderr(stream()).spawn().expect("it starts");
     (Top { running: Running::of(child), keys: person.try_clone().expect("cloned") }, person)
 }
@@ -141,4 +148,82 @@ fn top_leaves_the_terminal_in_order_when_it_is_told_to_end() {
 #[test]
 fn top_without_a_terminal_says_so() {
     assert!(run(&["top"]).expect(1).err.contains("needs a terminal"));
+}
+
+/// Nanoseconds that a process has run so far.
+fn processor_ns(pid: u32) -> u64 {
+    let told = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("it runs");
+    told.split(' ').next().and_then(|first| first.parse().ok()).expect("a number")
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+/// Two processes, one queue, full speed; `top` runs and is stopped in turn: at its default interval, and twenty times as often, which shows
+/// twenty times what it costs, where the machine's moods hide the cost itself. A measurement: it wants a release build and a machine
+/// that does nothing else, and prints what it found.
+///
+/// ```sh
+/// cargo test --release --features cli --test cli -- --ignored --nocapture top_disturbs
+/// ```
+#[test]
+#[ignore = "a measurement of 80 seconds"]
+fn top_disturbs_a_queue_at_full_speed_by_this_much() {
+    let name = Name::new("top-full-speed");
+    let queue = shmq::Queue::<u64>::create(&*name, 1024).expect("created");
+    let stream = (peers::start("producer", &name), peers::start("consumer", &name));
+    wait_for(&name, "a stream", || queue.stats().gets > 1_000_000);
+    for (interval, rounds, window) in [("1", 12, Duration::from_secs(2)), ("0.05", 50, Duration::from_millis(300))] {
+        let (mut top, person) = top_of(&["top", "--interval", interval]);
+        while_watching(person, &mut top, |top, drawn| {
+            wait_to_see(drawn, &name);
+            println!(
+                "8 B, 1x1, top every {interval} s, {rounds} pairs of {window:?}: {}",
+                disturbance(top, &name, rounds, window)
+            );
+            top.press("q");
+            assert_eq!(top.running.wait().code(), Some(0));
+        });
+    }
+    queue.close();
+    drop(stream);
+}
+
+fn disturbance(top: &Top, name: &str, rounds: usize, window: Duration) -> String {
+    let inspector = Inspector::open(name).expect("there");
+    // Gets per second, and the part of a processor that `top` used.
+    let look = || {
+        let (before, used) = (inspector.glance(), processor_ns(top.running.pid()));
+        std::thread::sleep(window);
+        let now = inspector.glance();
+        let seconds = (now.at - before.at).as_secs_f64();
+        let used = (processor_ns(top.running.pid()) - used) as f64 / 1e9 / seconds;
+        ((now.stats.gets - before.stats.gets) as f64 / seconds, used)
+    };
+    let (mut rates, mut ratios, mut used) = ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
+    for round in 0..rounds {
+        // Who goes first changes: a machine that gets faster, or slower, favours neither.
+        let [first, second] = [round % 2, 1 - round % 2].map(|shown| {
+            top.running.send(if shown == 1 { libc::SIGCONT } else { libc::SIGSTOP });
+            let (rate, of_top) = look();
+            rates[shown].push(rate);
+            if shown == 1 {
+                used.push(of_top);
+            }
+            rate
+        });
+        ratios.push(if round % 2 == 0 { second / first } else { first / second });
+    }
+    top.running.send(libc::SIGCONT);
+    ratios.sort_by(f64::total_cmp);
+    let [without, with] = rates.map(|rates| median(rates) / 1e6);
+    format!(
+        "{with:.2} M/s with it, {without:.2} without; ratio {:.3} [quartiles {:.3}..{:.3}]; it used {:.2} % of a processor",
+        ratios[rounds / 2],
+        ratios[rounds / 4],
+        ratios[rounds * 3 / 4],
+        100.0 * median(used),
+    )
 }

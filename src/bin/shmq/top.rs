@@ -45,14 +45,19 @@ fn watch(arguments: &Top, terminal: &mut DefaultTerminal) -> io::Result<()> {
         ..Screen::default()
     };
     let mut next = Instant::now();
+    let mut is_drawn = false;
     while signals::noted().is_none() {
         if Instant::now() >= next {
             if !screen.paused {
                 screen.show(watch.look(screen.selected_name()));
+                is_drawn = false;
             }
             next = Instant::now() + interval;
         }
-        terminal.draw(|frame| screen.draw(frame))?;
+        if !is_drawn {
+            terminal.draw(|frame| screen.draw(frame))?;
+            is_drawn = true;
+        }
         let left = next.saturating_duration_since(Instant::now());
         match event::poll(left.min(REACTION)) {
             Ok(false) => {}
@@ -62,6 +67,8 @@ fn watch(arguments: &Top, terminal: &mut DefaultTerminal) -> io::Result<()> {
                         return Ok(());
                     }
                 }
+                // Also after a change of size.
+                is_drawn = false;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
