@@ -15,11 +15,41 @@ Exit codes:
   6    the queue is closed (get: and drained, before as many messages came as were asked for)
   7    the segment is damaged, poisoned, of another version, or carries another type
   8    doctor found something wrong
-  130, 143, 129, 141   ended by SIGINT, SIGTERM, SIGHUP, SIGPIPE; nothing was lost";
+  130, 143, 129, 141   ended by SIGINT, SIGTERM, SIGHUP, SIGPIPE; what get had not written is back in the queue";
+
+const WHERE_TO_BEGIN: &str = "\
+Something is stuck?
+  shmq ls              who uses which queue, and in the last column what is wrong
+  shmq doctor          the same in sentences, with what to do
+  shmq stat NAME       who holds and who waits, and for how long
+
+";
+
+const PUT_EXAMPLES: &str = "\
+Examples:
+  producer | shmq put q              in blocks of 64 KiB; a pause of the producer ends a block
+  tail -f log | shmq put q --lines   one message a line
+  shmq put q -f a.json -f b.json     one message a file
+
+It waits while the queue is full. Whether somebody takes what it puts, it does not know: see `shmq ls`.";
+
+const GET_EXAMPLES: &str = "\
+Examples:
+  shmq get q                         one message; waits for it
+  shmq get q --follow | consumer     all, until the queue is closed and drained
+  shmq get q -f --lines -t 0         all that is there now, one a line, then exit code 5
+
+A message leaves the queue when it has been written. Ended by a signal, or by a reader that went away, get gives back the others.";
+
+const TOP_KEYS: &str = "\
+Keys:
+  up, down, k, j   select a queue            s   sort by the next column
+  /                filter by name or type    r   reverse the order
+  q, Esc, Ctrl-C   quit                      p   pause";
 
 /// See and operate live shmq queues: bounded queues between processes, in named shared memory.
 #[derive(Parser, Debug)]
-#[command(name = "shmq", version, after_help = EXIT_CODES, max_term_width = 110)]
+#[command(name = "shmq", version, after_help = format!("{WHERE_TO_BEGIN}{EXIT_CODES}"), max_term_width = 110)]
 pub struct Arguments {
     /// When to use colours; `auto` obeys NO_COLOR and CLICOLOR, and uses none in pipes
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
@@ -53,45 +83,56 @@ pub enum Verb {
     /// Show everything that is known about a queue: counters, rates, who holds and who waits
     Stat(Stat),
     /// Watch all queues live
+    #[command(after_help = TOP_KEYS)]
     Top(Top),
-    /// Put standard input (or files) into a queue of bytes
+    /// Put standard input (or files) into a queue of bytes, which is created if there is none
+    #[command(after_help = PUT_EXAMPLES)]
     Put(Put),
-    /// Take messages out of a queue of bytes, to standard output
+    /// Take messages out of a queue of bytes, to standard output; created if there is none
+    #[command(after_help = GET_EXAMPLES)]
     Get(Get),
     /// Show messages without taking them
     Peek(Peek),
     /// Take the messages of a queue and throw them away
     Drain(Drain),
     /// Close a queue, for everybody: no more puts; what is in it can still be taken
-    Close { name: String },
+    Close {
+        /// The queue
+        name: String,
+    },
     /// Create a queue of bytes that stays until it is removed
     Create(Create),
-    /// Remove queues: those who use them go on, nobody else can open them any more
+    /// Remove queues, with their messages: those who use them go on, nobody else can open them any more
     Rm(Rm),
-    /// Free what dead processes hold, now
+    /// Free what dead processes hold, now: their messages come back (waiting getters do so by themselves)
     Recover(Recover),
     /// Explain what is wrong with queues, and what to do
     Doctor(Doctor),
     /// Write a completion script for a shell
-    Completions { shell: clap_complete::Shell },
+    #[command(after_help = "For bash:  shmq completions bash > ~/.local/share/bash-completion/completions/shmq")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Args, Debug)]
 pub struct Ls {
     /// Only these queues; all if none is given
     pub names: Vec<String>,
-    /// Write JSON
+    /// Write JSON, for programs
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Args, Debug)]
 pub struct Stat {
+    /// The queue
     pub name: String,
     /// Look twice, so many seconds apart, for rates; 0 looks once
     #[arg(long, short, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
     pub interval: Duration,
-    /// Write JSON
+    /// Write JSON, for programs
     #[arg(long)]
     pub json: bool,
 }
@@ -119,6 +160,7 @@ pub enum Order {
 
 #[derive(Args, Debug)]
 pub struct Put {
+    /// The queue
     pub name: String,
     /// One message a line, without its line feed
     #[arg(long, conflicts_with_all = ["null", "file"])]
@@ -135,13 +177,14 @@ pub struct Put {
     /// Size of the queue, if there is none of that name yet
     #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = size)]
     pub capacity_bytes: usize,
-    /// Give up when there is no room for so long
+    /// Give up when there is no room for so long, with exit code 5
     #[arg(long, short, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
 }
 
 #[derive(Args, Debug)]
 pub struct Get {
+    /// The queue
     pub name: String,
     /// How many messages to take, waiting for each; 1 if not said
     #[arg(long = "number", short = 'n', value_name = "N")]
@@ -155,7 +198,7 @@ pub struct Get {
     /// Write a NUL byte after each message
     #[arg(long)]
     pub null: bool,
-    /// Give up when no message comes for so long; 0 takes only what is there
+    /// Give up when no message comes for so long, with exit code 5; 0 takes only what is there
     #[arg(long, short, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
     /// Size of the queue, if there is none of that name yet
@@ -165,6 +208,7 @@ pub struct Get {
 
 #[derive(Args, Debug)]
 pub struct Peek {
+    /// The queue
     pub name: String,
     /// How many messages to show
     #[arg(long = "number", short = 'n', value_name = "N", default_value_t = 10)]
@@ -175,24 +219,26 @@ pub struct Peek {
     /// Write the messages themselves, whole and back to back
     #[arg(long, conflicts_with = "json")]
     pub raw: bool,
-    /// Write JSON
+    /// Write JSON, for programs
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Args, Debug)]
 pub struct Drain {
+    /// The queue
     pub name: String,
     /// Throw at most so many away
     #[arg(long = "number", short = 'n', value_name = "N")]
     pub number: Option<u64>,
-    /// Write JSON
+    /// Write JSON, for programs
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Args, Debug)]
 pub struct Create {
+    /// The queue
     pub name: String,
     /// Size of the ring; the largest message takes half of it. K, M, G count in 1024s
     #[arg(long, value_name = "BYTES", value_parser = size)]
@@ -203,7 +249,7 @@ pub struct Create {
     /// A name for what the messages mean, up to 64 bytes
     #[arg(long)]
     pub schema: Option<String>,
-    /// Permissions in octal
+    /// Permissions in octal; 660 lets the group use it
     #[arg(long, value_parser = octal, default_value = "600")]
     pub mode: u32,
 }
@@ -223,8 +269,9 @@ pub struct Rm {
 
 #[derive(Args, Debug)]
 pub struct Recover {
+    /// The queue
     pub name: String,
-    /// Write JSON
+    /// Write JSON, for programs
     #[arg(long)]
     pub json: bool,
 }
@@ -236,7 +283,7 @@ pub struct Doctor {
     /// Look twice, so many seconds apart, to see what moves; 0 looks once
     #[arg(long, short, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
     pub interval: Duration,
-    /// Write JSON
+    /// Write JSON, for programs
     #[arg(long)]
     pub json: bool,
 }

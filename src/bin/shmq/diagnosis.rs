@@ -173,7 +173,7 @@ impl Sight<'_> {
             let holds = if held.is_empty() { "It holds nothing.".to_owned() } else { format!("It holds {held}.") };
             let does = match role {
                 "" => String::new(),
-                role => format!(" Its part here: {role}."),
+                role => format!(" {}", part_in_words(role)),
             };
             let consequence = match role {
                 role if role.contains("get") || role.contains("consumer") => {
@@ -227,20 +227,20 @@ impl Sight<'_> {
                 1 => format!("{pid} died with a lease"),
                 n => format!("{pid} died with {n} leases"),
             };
-            let redelivery = if leases == 0 {
-                String::new()
-            } else {
-                format!(
-                    " {} not lost: it is delivered again, before newer ones.",
-                    if leases == 1 { "Its message is" } else { "Each of its messages is" }
-                )
+            // A lease comes back to getters; what else the dead hold stands in the way of both.
+            let only_leases = self.now.holdings.iter().all(|held| held.pid != pid || held.what == Hold::Lease);
+            let (redelivery, heirs) = match leases {
+                0 => ("", "in a get or a put"),
+                1 => (" Its message is not lost: it is delivered again, before newer ones.", "in a get"),
+                _ => (" None of its messages is lost: they are delivered again, before newer ones.", "in a get"),
             };
+            let heirs = if only_leases { heirs } else { "in a get or a put" };
             findings.push(trouble(
                 "died-holding",
                 headline,
                 format!(
-                    "{} died (killed, or crashed) while it held {held}.{redelivery} Whoever waits in a get or a put takes it over \
-                     within 0.1 s; that it is still held says that nobody does.",
+                    "{} died (killed, or crashed) while it held {held}.{redelivery} Whoever waits {heirs} takes over \
+                     within 0.1 s; that it is still held says that nobody waits there.",
                     capitalised(&who)
                 ),
                 format!("Start (or look after) a getter; or `shmq recover {name}` frees it at once."),
@@ -281,21 +281,32 @@ impl Sight<'_> {
         let (cause, advice) = if flows {
             ("Messages flow: the getters are slower than the putters.".to_owned(), "Nothing, or more getters.".to_owned())
         } else if getters.is_empty() {
+            let dead: Vec<&Participant> = self.now.participants.iter().filter(|p| !p.alive && p.gets).collect();
+            let died = if dead.is_empty() { String::new() } else { format!(": {} died", self.people(&dead)) };
             (
-                "Nobody who gets is attached.".to_owned(),
+                format!("Nobody who gets is attached{died}."),
                 format!("Start a getter; or throw messages away: `shmq drain {}`.", self.argument()),
             )
         } else if !stopped.is_empty() {
-            (format!("Its getter is stopped: {}.", self.people(&stopped)), "See there.".to_owned())
+            let pids: Vec<String> = stopped.iter().map(|participant| participant.pid.to_string()).collect();
+            let go_on = format!("Let it go on: `kill -CONT {}`; or start another getter.", pids.join(" "));
+            (format!("Its getter is stopped: {}.", self.people(&stopped)), go_on)
         } else if let Some(lease) = leased.filter(|_| self.now.messages == 0) {
             (
                 format!("All its room is on lease; the oldest is held by {}.", self.pid_in_words(lease.pid)),
                 format!("See what process {} does.", lease.pid),
             )
         } else {
+            let doing = |getter: &&Participant| match self.held_by(getter.pid) {
+                held if held.is_empty() => self.person(getter),
+                held => format!("{}, with {held}", self.person(getter)),
+            };
+            let doing: Vec<String> = getters.iter().map(doing).collect();
             (
-                format!("Those who got before are attached and do not get now: {}.", self.people(&getters)),
-                "See what they do: they are busy, or stuck somewhere else.".to_owned(),
+                format!("Those who got before are attached and do not get now: {}.", doing.join("; ")),
+                "See what they do: they are busy, or wait for something else than this queue (a `shmq get` for whoever reads \
+                 its output)."
+                    .to_owned(),
             )
         };
         let room = match self.about.capacity {
@@ -388,7 +399,7 @@ impl Sight<'_> {
                 "held",
                 format!("{pid} holds a {}", json::hold_word(what)),
                 format!("{} has held {} for {apart} at least.", capitalised(&self.pid_in_words(pid)), self.held_by(pid)),
-                "Nothing is wrong if its work takes that long.".to_owned(),
+                "Nothing is wrong if its work takes that long. (A `shmq get` waits for whoever reads its output.)".to_owned(),
             ));
         }
     }
@@ -424,6 +435,17 @@ fn messages_wait(count: u64) -> String {
 
 fn people_count(count: usize) -> String {
     if count == 1 { "its user".to_owned() } else { format!("all {count} users") }
+}
+
+fn part_in_words(role: &str) -> &'static str {
+    match role {
+        "put" => "It puts into this queue.",
+        "get" => "It gets from this queue.",
+        "producer" => "It owns the put side: nobody else can put.",
+        "consumer" => "It owns the get side: nobody else can get.",
+        "producer+consumer" => "It owns both sides: nobody else can put or get.",
+        _ => "It puts into this queue and gets from it.",
+    }
 }
 
 /// `consumer 4711`, `getter 4711`, `4711`
