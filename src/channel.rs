@@ -31,7 +31,7 @@ mod watch;
 pub(crate) use done::JOIN_FOREVER;
 pub(crate) use endpoint::Side;
 pub use endpoint::Tenure;
-pub(crate) use get::LeasedRecord;
+pub use get::LeasedRecord;
 pub(crate) use put::ClaimedRecord;
 pub use recover::RecoveryReport;
 pub use wait::Patience;
@@ -156,7 +156,7 @@ pub struct Channel {
     max_deliveries: u32,
     /// When a caller of this process last looked after the dead, for those who never wait as long as a slice.
     looked_ns: AtomicU64,
-    /// Messages taken when a getter of this process last found nothing.
+    /// Messages taken, by copy and on lease, when a getter of this process last found nothing.
     caught_up_at: AtomicU64,
     /// Set by a signal handler: who waits gives up.
     interrupt: OnceLock<&'static AtomicBool>,
@@ -221,6 +221,7 @@ impl Channel {
         &self.segment
     }
 
+    #[inline(always)]
     fn owner_word(id: Id) -> Owner {
         Owner::new(id.entry(), id.generation_low())
     }
@@ -243,6 +244,7 @@ impl Channel {
         self.locks.not_full(self.head())
     }
 
+    #[inline(always)]
     fn all_done(&self) -> Condvar<'_> {
         self.locks.all_done(self.head())
     }
@@ -263,6 +265,7 @@ impl Channel {
         condvar.wake(count);
     }
 
+    #[inline(always)]
     fn rare(&self) -> &Rare {
         &self.head().rare
     }
@@ -285,7 +288,7 @@ impl Channel {
         }
     }
 
-    #[cold]
+    #[inline]
     fn notify_all_done(&self) {
         self.barrier.light();
         if self.all_done().has_waiters() {
@@ -301,6 +304,7 @@ impl Channel {
         Failure::Poisoned
     }
 
+    #[inline(always)]
     fn is_poisoned(&self) -> bool {
         self.head().rare.poisoned.load(Relaxed) != 0
     }

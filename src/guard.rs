@@ -48,20 +48,36 @@ pub struct Loan<'q, T: ?Sized + FromBytes> {
 unsafe impl<T: ?Sized + FromBytes + Send> Send for Loan<'_, T> {}
 
 impl<'q, T: ?Sized + FromBytes> Loan<'q, T> {
+    #[inline]
     pub(crate) fn new(channel: &'q Channel, record: ClaimedRecord, message: *mut T) -> Loan<'q, T> {
         Loan { channel, record: Some(record), message, incarnation: channel.incarnation(), owns: PhantomData }
     }
 
+    #[inline]
     fn is_inherited(&self) -> bool {
         self.channel.incarnation() != self.incarnation
     }
 
+    #[cold]
+    #[inline(never)]
+    fn abort(&mut self) {
+        if let Some(record) = self.record.take() {
+            if !self.is_inherited() {
+                self.channel.abort_claimed(record);
+            }
+        }
+    }
+
+    #[inline(always)]
     fn finish(mut self, length: usize) -> Result<(), PutError> {
         if self.is_inherited() {
             return Err(PutError::Inherited);
         }
         // Invariant 1: there is a record until here.
-        self.record.take().map_or(Ok(()), |record| self.channel.commit_claimed(record, length))
+        match self.record.take() {
+            Some(record) => self.channel.commit_claimed(record, length),
+            None => Ok(()),
+        }
     }
 
     /// Makes the loan a message, in the place that it took when it was lent. Does not block.
@@ -79,6 +95,7 @@ impl<'q, T: ?Sized + FromBytes> Loan<'q, T> {
     /// assert_eq!((queue.get()?, queue.get()?), (1, 2));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline(always)]
     pub fn commit(self) -> Result<(), PutError> {
         // SAFETY: Invariant 2; only the length is read. In a forked child `finish` returns before any use.
         let length = size_of_val(unsafe { &*self.message });
@@ -106,6 +123,7 @@ where
     /// assert_eq!(queue.get()?, b"from a file");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn commit_len(self, len: usize) -> Result<(), PutError> {
         let lent = self.message.len();
         assert!(len <= lent, "commit_len({len}) of a loan of {lent} elements");
@@ -116,6 +134,7 @@ where
 impl<T: ?Sized + FromBytes> Deref for Loan<'_, T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
         // SAFETY: Invariant 2, and any bits are a T (FromBytes).
@@ -124,6 +143,7 @@ impl<T: ?Sized + FromBytes> Deref for Loan<'_, T> {
 }
 
 impl<T: ?Sized + FromBytes> DerefMut for Loan<'_, T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut T {
         assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
         // SAFETY: Invariant 2; the loan is borrowed mutably.
@@ -132,11 +152,10 @@ impl<T: ?Sized + FromBytes> DerefMut for Loan<'_, T> {
 }
 
 impl<T: ?Sized + FromBytes> Drop for Loan<'_, T> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(record) = self.record.take() {
-            if !self.is_inherited() {
-                self.channel.abort_claimed(record);
-            }
+        if self.record.is_some() {
+            self.abort();
         }
     }
 }
@@ -154,6 +173,7 @@ enum Holding<'q> {
 }
 
 impl Holding<'_> {
+    #[inline]
     fn channel(&self) -> &Channel {
         match self {
             Holding::Borrowed(channel) => channel,
@@ -196,19 +216,23 @@ unsafe impl<T: ?Sized + FromBytes + Send> Send for Lease<'_, T> {}
 unsafe impl<T: ?Sized + FromBytes + Sync> Sync for Lease<'_, T> {}
 
 impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
+    #[inline]
     pub(crate) fn borrowed(channel: &'q Channel, record: LeasedRecord, message: *const T) -> Lease<'q, T> {
         Lease::new(Holding::Borrowed(channel), record, message)
     }
 
+    #[inline]
     pub(crate) fn shared(channel: Arc<Channel>, record: LeasedRecord, message: *const T) -> Lease<'static, T> {
         Lease::new(Holding::Shared(channel), record, message)
     }
 
+    #[inline]
     fn new(holding: Holding<'_>, record: LeasedRecord, message: *const T) -> Lease<'_, T> {
         let incarnation = holding.channel().incarnation();
         Lease { holding, record: Some(record), message, incarnation, owns: PhantomData }
     }
 
+    #[inline]
     fn is_inherited(&self) -> bool {
         self.holding.channel().incarnation() != self.incarnation
     }
@@ -226,6 +250,7 @@ impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
     /// queue.put(&2)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline(always)]
     pub fn release(mut self) {
         self.end(false);
     }
@@ -258,6 +283,13 @@ impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
         self.record.as_ref().map_or(0, LeasedRecord::deliveries)
     }
 
+    /// A function of its own, so that nothing of it is left where a lease was released before it is dropped.
+    #[inline(never)]
+    fn end_by_drop(&mut self) {
+        self.end(std::thread::panicking());
+    }
+
+    #[inline(always)]
     fn end(&mut self, again: bool) {
         let Some(record) = self.record.take() else { return };
         if self.is_inherited() {
@@ -272,6 +304,7 @@ impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
 impl<T: ?Sized + FromBytes> Deref for Lease<'_, T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
         // SAFETY: Invariant 2, and any bits are a T (FromBytes).
@@ -286,8 +319,11 @@ impl AsRef<[u8]> for Lease<'_, [u8]> {
 }
 
 impl<T: ?Sized + FromBytes> Drop for Lease<'_, T> {
+    #[inline]
     fn drop(&mut self) {
-        self.end(std::thread::panicking());
+        if self.record.is_some() {
+            self.end_by_drop();
+        }
     }
 }
 

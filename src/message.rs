@@ -58,6 +58,15 @@ pub trait Message: TryFromBytes + IntoBytes + Immutable + KnownLayout + sealed::
         tenure: &sealed::Tenure,
         patience: sealed::Patience,
     ) -> Result<Self::Owned, GetError>;
+    #[doc(hidden)]
+    fn lease(channel: &sealed::Channel, patience: sealed::Patience) -> Result<sealed::LeasedRecord, GetError>;
+    /// `lease` by the endpoint that owns the get side.
+    #[doc(hidden)]
+    fn lease_held(
+        channel: &sealed::Channel,
+        tenure: &sealed::Tenure,
+        patience: sealed::Patience,
+    ) -> Result<sealed::LeasedRecord, GetError>;
 }
 
 impl<T: TryFromBytes + IntoBytes + Immutable + KnownLayout> Message for T {
@@ -90,6 +99,20 @@ impl<T: TryFromBytes + IntoBytes + Immutable + KnownLayout> Message for T {
     #[inline(always)]
     fn receive_held(channel: &sealed::Channel, tenure: &sealed::Tenure, patience: sealed::Patience) -> Result<T, GetError> {
         channel.get_held::<T>(tenure, patience)
+    }
+
+    #[inline(always)]
+    fn lease(channel: &sealed::Channel, patience: sealed::Patience) -> Result<sealed::LeasedRecord, GetError> {
+        channel.lease::<false, true>(None, patience)
+    }
+
+    #[inline(always)]
+    fn lease_held(
+        channel: &sealed::Channel,
+        tenure: &sealed::Tenure,
+        patience: sealed::Patience,
+    ) -> Result<sealed::LeasedRecord, GetError> {
+        channel.lease_held::<T>(tenure, patience)
     }
 }
 
@@ -127,11 +150,25 @@ impl<X: FromBytes + IntoBytes + Immutable + KnownLayout> Message for [X] {
     fn receive_held(channel: &sealed::Channel, tenure: &sealed::Tenure, patience: sealed::Patience) -> Result<Vec<X>, GetError> {
         channel.get_vec::<true, X>(channel.tenant(tenure)?, patience)
     }
+
+    #[inline(always)]
+    fn lease(channel: &sealed::Channel, patience: sealed::Patience) -> Result<sealed::LeasedRecord, GetError> {
+        channel.lease::<false, false>(None, patience)
+    }
+
+    #[inline(always)]
+    fn lease_held(
+        channel: &sealed::Channel,
+        tenure: &sealed::Tenure,
+        patience: sealed::Patience,
+    ) -> Result<sealed::LeasedRecord, GetError> {
+        channel.lease::<true, false>(channel.tenant(tenure)?, patience)
+    }
 }
 
 /// What the hidden methods of [`Message`] speak of. Nobody outside can name it, so nobody outside can implement `Message`.
 pub(crate) mod sealed {
-    pub use crate::channel::{Channel, Patience, Tenure};
+    pub use crate::channel::{Channel, LeasedRecord, Patience, Tenure};
 
     pub trait Sealed {}
     impl<T> Sealed for T {}

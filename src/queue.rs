@@ -66,6 +66,7 @@ fn expect<T: ?Sized + Message>(schema: Option<String>) -> Expect {
     }
 }
 
+#[inline(always)]
 fn loan_of<T: ?Sized + Message + FromBytes>(
     channel: &Channel,
     record: crate::channel::ClaimedRecord,
@@ -183,7 +184,7 @@ impl<T: Message> Queue<T> {
         /// ```
         loan, try_loan, loan_timeout, loan_deadline, none: "Full",
         |self, patience| -> Result<Loan<'_, T>, PutError> [where T: FromBytes] {
-            let record = self.channel.claim::<false>(None, size_of::<T>(), patience)?;
+            let record = self.channel.claim::<false, true>(None, size_of::<T>(), patience)?;
             Ok(loan_of(&self.channel, record, size_of::<T>()))
         }
     }
@@ -229,19 +230,19 @@ where
         loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
         |self, patience, n: usize| -> Result<Loan<'_, [X]>, PutError> {
             let bytes = slice_bytes::<X>(&self.channel, n)?;
-            Ok(loan_of(&self.channel, self.channel.claim::<false>(None, bytes, patience)?, bytes))
+            Ok(loan_of(&self.channel, self.channel.claim::<false, false>(None, bytes, patience)?, bytes))
         }
     }
 
     #[cfg(feature = "object")]
     pub(crate) fn loan_patiently(&self, n: usize, patience: Patience) -> Result<Loan<'_, [X]>, PutError> {
         let bytes = slice_bytes::<X>(&self.channel, n)?;
-        Ok(loan_of(&self.channel, self.channel.claim::<false>(None, bytes, patience)?, bytes))
+        Ok(loan_of(&self.channel, self.channel.claim::<false, false>(None, bytes, patience)?, bytes))
     }
 
     #[cfg(feature = "object")]
     pub(crate) fn lease_patiently(&self, patience: Patience) -> Result<Lease<'_, [X]>, GetError> {
-        let record = self.channel.lease::<false>(None, patience)?;
+        let record = self.channel.lease::<false, false>(None, patience)?;
         let message = <[X]>::pointer(record.payload, record.length);
         Ok(Lease::borrowed(&self.channel, record, message))
     }
@@ -403,7 +404,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// ```
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, patience| -> Result<Lease<'_, T>, GetError> [where T: FromBytes] {
-            let record = self.channel.lease::<false>(None, patience)?;
+            let record = T::lease(&self.channel, patience)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.channel, record, message))
         }
@@ -426,7 +427,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// ```
         lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
         |self, patience| -> Result<Lease<'static, T>, GetError> [where T: FromBytes] {
-            let record = self.channel.lease::<false>(None, patience)?;
+            let record = T::lease(&self.channel, patience)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::<T>::shared(Arc::clone(&self.channel), record, message))
         }

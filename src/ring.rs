@@ -106,6 +106,7 @@ impl<M: Memory> Ring<M> {
     }
 
     /// One header transition, made only if nobody made another.
+    #[inline(always)]
     fn transition(&self, cell: Cell, from: Header, to: Header) -> bool {
         use crate::atomic::Ordering::{AcqRel, Acquire};
         self.memory.header(cell).compare_exchange(from.bits(), to.bits(), AcqRel, Acquire).is_ok()

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   off --set out (a slow call succeeded)--> at a position, room for n more
-//!    ^                                          | put, get: one record further
+//!    ^                                          | put, loan, get, lease: one record further
 //!    '---- the side moved without us, no room, nothing there, a closer, a waiter with a ticket: the slow call
 //! ```
 //!
@@ -14,7 +14,7 @@
 //! 3. `T` is the message type that the stamp was checked for: its [`SizedShape`] is that of the segment.
 
 use super::typed::{check_written, copy_message};
-use super::{Channel, Failure, Patience, Tenure};
+use super::{Channel, ClaimedRecord, Failure, LeasedRecord, Patience, Tenure};
 use crate::error::{GetError, PutError};
 use crate::geometry::SizedShape;
 use crate::ring::Header;
@@ -81,12 +81,9 @@ impl Channel {
         Ok(())
     }
 
-    /// The fast way. `false`: nothing was put.
+    /// Enters the put side at the lane's position, where there is room for one record. `false`: take the slow path.
     #[inline(always)]
-    fn put_along<T>(&self, tenure: &Tenure, value: &T) -> bool
-    where
-        T: IntoBytes + Immutable,
-    {
+    fn enter_lane_to_put(&self, tenure: &Tenure) -> bool {
         let lane = &tenure.lane;
         let head = self.head();
         let side = &head.put;
@@ -98,6 +95,20 @@ impl Channel {
         self.barrier.compiler_only();
         if side.owner.load(Relaxed) != tenure.me.bits() || head.put_notice.closed.load(Relaxed) != 0 {
             side.busy.store(0, Release);
+            return false;
+        }
+        true
+    }
+
+    /// The fast way. `false`: nothing was put.
+    #[inline(always)]
+    fn put_along<T>(&self, tenure: &Tenure, value: &T) -> bool
+    where
+        T: IntoBytes + Immutable,
+    {
+        let lane = &tenure.lane;
+        let side = &self.head().put;
+        if !self.enter_lane_to_put(tenure) {
             return false;
         }
         let shape = const { SizedShape::of::<T>() };
@@ -118,6 +129,47 @@ impl Channel {
             self.wake(self.not_empty(), 1);
         }
         true
+    }
+
+    /// [`claim`](Channel::claim) for the side's endpoint.
+    #[inline(always)]
+    pub(crate) fn loan_held<T>(&self, tenure: &Tenure, patience: Patience) -> Result<ClaimedRecord, PutError> {
+        match self.claim_along::<T>(tenure) {
+            Some(claimed) => Ok(claimed),
+            None => self.loan_held_slowly::<T>(tenure, patience),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn loan_held_slowly<T>(&self, tenure: &Tenure, patience: Patience) -> Result<ClaimedRecord, PutError> {
+        let claimed = self.claim_slow::<true>(self.tenant(tenure)?, size_of::<T>(), patience)?;
+        self.set_out_to_put::<T>(tenure);
+        Ok(claimed)
+    }
+
+    /// The fast way. `None`: nothing was claimed.
+    #[inline(always)]
+    fn claim_along<T>(&self, tenure: &Tenure) -> Option<ClaimedRecord> {
+        let lane = &tenure.lane;
+        let side = &self.head().put;
+        let cell = self.geometry().cell(lane.position.get())?;
+        if self.is_poisoned() || !self.enter_lane_to_put(tenure) {
+            return None;
+        }
+        let shape = const { SizedShape::of::<T>() };
+        let offset = lane.offset.get();
+        let next = lane.after(shape.cell_bytes as usize, self.geometry().index_mask());
+        let header = Header::claimed(Channel::owner_word(tenure.me), size_of::<T>() as u32);
+        // Ring, Invariant 1. The counter: see `claim_slot`.
+        self.header_at(next.1).store(Header::FREE.bits(), Relaxed);
+        super::put::add(&side.loans, 1);
+        self.header_at(offset).store(header.bits(), Release);
+        side.tail.store(next.0, Release);
+        side.busy.store(0, Release);
+        lane.move_to(next);
+        lane.room.set(lane.room.get() - 1);
+        Some(ClaimedRecord { cell, header, payload: self.record_at(offset).wrapping_add(shape.payload_offset as usize) })
     }
 
     #[cold]
@@ -164,16 +216,14 @@ impl Channel {
         got
     }
 
-    /// The fast way. `true`: `to` was filled.
+    /// Enters the get side at the lane's position, if a message of `length` bytes is ready there. `false`: take the slow path.
     #[inline(always)]
-    fn get_along<T>(&self, tenure: &Tenure, to: &mut MaybeUninit<T>) -> bool {
+    fn enter_lane_to_get(&self, tenure: &Tenure, offset: usize, length: u32) -> bool {
         let lane = &tenure.lane;
         let side = &self.head().get;
         if lane.ring_bytes.get() == 0 || side.head.load(Relaxed) != lane.position.get() {
             return false;
         }
-        let offset = lane.offset.get();
-        let length = size_of::<T>() as u32;
         // Busy before the record is taken: `join` counts between two calls only.
         side.busy.store(1, Relaxed);
         let ready = self.header_at(offset).load(Acquire) == Header::ready(length).bits()
@@ -181,6 +231,18 @@ impl Channel {
             && !self.ring.may_hold_returned();
         if !ready {
             side.busy.store(0, Release);
+        }
+        ready
+    }
+
+    /// The fast way. `true`: `to` was filled.
+    #[inline(always)]
+    fn get_along<T>(&self, tenure: &Tenure, to: &mut MaybeUninit<T>) -> bool {
+        let lane = &tenure.lane;
+        let side = &self.head().get;
+        let offset = lane.offset.get();
+        let length = size_of::<T>() as u32;
+        if !self.enter_lane_to_get(tenure, offset, length) {
             return false;
         }
         let shape = const { SizedShape::of::<T>() };
@@ -198,5 +260,52 @@ impl Channel {
             self.wake(self.not_full(), 1);
         }
         true
+    }
+
+    /// [`lease`](Channel::lease) for the side's endpoint.
+    #[inline(always)]
+    pub(crate) fn lease_held<T>(&self, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError> {
+        if let Some(leased) = self.lease_along::<T>(tenure) {
+            return Ok(leased);
+        }
+        self.lease_held_slowly::<T>(tenure, patience)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lease_held_slowly<T>(&self, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError> {
+        let me = self.tenant(tenure)?;
+        if self.await_message(patience) {
+            if let Some(leased) = self.lease_along::<T>(tenure) {
+                return Ok(leased);
+            }
+        }
+        let leased = self.lease_slow::<true>(me, patience);
+        self.set_out::<T>(tenure, self.head().get.head.load(Relaxed));
+        leased
+    }
+
+    /// The fast way. `None`: nothing was leased.
+    #[inline(always)]
+    fn lease_along<T>(&self, tenure: &Tenure) -> Option<LeasedRecord> {
+        let lane = &tenure.lane;
+        let side = &self.head().get;
+        let offset = lane.offset.get();
+        let length = size_of::<T>() as u32;
+        let cell = self.geometry().cell(lane.position.get())?;
+        if self.incarnation() != tenure.incarnation || self.is_poisoned() || !self.enter_lane_to_get(tenure, offset, length) {
+            return None;
+        }
+        let shape = const { SizedShape::of::<T>() };
+        let header = Header::ready(length).leased_by(Channel::owner_word(tenure.me));
+        let next = lane.after(shape.cell_bytes as usize, self.geometry().index_mask());
+        // Before the record: see `lease_record`.
+        super::put::add(&side.leases, 1);
+        self.header_at(offset).store(header.bits(), Release);
+        side.head.store(next.0, Release);
+        side.busy.store(0, Release);
+        lane.move_to(next);
+        let payload = self.record_at(offset).wrapping_add(shape.payload_offset as usize);
+        Some(LeasedRecord { cell, header, payload, length: length as usize })
     }
 }

@@ -22,8 +22,8 @@ const STUCK_NAP_US: u64 = 10;
 /// A record that this process writes in place.
 #[derive(Debug)]
 pub(crate) struct ClaimedRecord {
-    cell: Cell,
-    header: Header,
+    pub(super) cell: Cell,
+    pub(super) header: Header,
     pub payload: *mut u8,
 }
 
@@ -35,6 +35,19 @@ fn write_and_commit<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: 
         add(&ring.memory.head().put.bytes_put, length as u64);
     }
     ring.commit(slot);
+}
+
+/// Needs the put side.
+#[inline(always)]
+fn claim_slot<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize, me: Id) -> ClaimedRecord {
+    let side = &ring.memory.head().put;
+    // Before the record: `len` takes its long way round as soon as there may be a loan.
+    add(&side.loans, 1);
+    if !SIZED {
+        add(&side.bytes_put, length as u64);
+    }
+    let (cell, header) = ring.claim(slot, Channel::owner_word(me));
+    ClaimedRecord { cell, header, payload: ring.memory.payload(cell) }
 }
 
 /// Adds to a counter that only one process at a time writes: a plain load and a plain store.
@@ -190,7 +203,7 @@ impl Channel {
     /// A large copy goes through a loan: no lock is held while bytes move.
     #[cold]
     fn put_large(&self, me: Id, length: usize, patience: Patience, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
-        let claimed = self.claim::<false>(Some(me), length, patience)?;
+        let claimed = self.claim_slow::<false>(Some(me), length, patience)?;
         write(claimed.payload);
         self.commit_claimed(claimed, length)
     }
@@ -269,7 +282,36 @@ impl Channel {
     }
 
     /// Claims a record of `length` bytes to be written in place. Callers check that `length` fits the ring.
-    pub(crate) fn claim<const OWNED: bool>(
+    #[inline(always)]
+    pub(crate) fn claim<const OWNED: bool, const SIZED: bool>(
+        &self,
+        me: Option<Id>,
+        length: usize,
+        patience: Patience,
+    ) -> Result<ClaimedRecord, PutError> {
+        match self.claim_at_once::<OWNED, SIZED>(me.or_else(|| self.known_me()), length) {
+            Some(claimed) => Ok(claimed),
+            None => self.claim_slow::<OWNED>(me, length, patience),
+        }
+    }
+
+    /// The fast way. `None`: nothing was claimed, or the slow path tells what is wrong.
+    #[inline(always)]
+    fn claim_at_once<const OWNED: bool, const SIZED: bool>(&self, me: Option<Id>, length: usize) -> Option<ClaimedRecord> {
+        let me = me?;
+        // A copy: as in `put`.
+        let ring = self.ring;
+        if self.is_poisoned() || !self.try_enter_put::<OWNED>(&ring, me) {
+            return None;
+        }
+        let claimed = ring.reserve_at_once::<SIZED>(length as u32).map(|slot| claim_slot::<SIZED>(&ring, slot, length, me));
+        self.exit_put_of::<OWNED>(&ring, me).ok()?;
+        claimed
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn claim_slow<const OWNED: bool>(
         &self,
         me: Option<Id>,
         length: usize,
@@ -280,18 +322,16 @@ impl Channel {
             None => self.me()?,
         };
         self.with_slot::<OWNED, _>(me, length as u32, patience, &mut |slot| {
-            let side = &self.head().put;
-            // Before the record: `len` takes its long way round as soon as there may be a loan.
-            add(&side.loans, 1);
-            if !self.geometry().sized {
-                add(&side.bytes_put, length as u64);
+            if self.geometry().sized {
+                claim_slot::<true>(&self.ring, slot, length, me)
+            } else {
+                claim_slot::<false>(&self.ring, slot, length, me)
             }
-            let (cell, header) = self.ring.claim(slot, Channel::owner_word(me));
-            ClaimedRecord { cell, header, payload: self.ring.memory.payload(cell) }
         })
     }
 
     /// Commits a claimed record, shortened to `length` bytes.
+    #[inline(always)]
     pub(crate) fn commit_claimed(&self, record: ClaimedRecord, length: usize) -> Result<(), PutError> {
         debug_assert!(length <= record.header.length() as usize, "a loan only shrinks");
         let committed = self.ring.commit_claimed(record.cell, record.header, length as u32);

@@ -81,7 +81,7 @@ impl Operator {
         let mut drained = 0;
         let mut progress = Instant::now();
         while drained < max {
-            match self.channel.lease::<false>(None, Patience::Try) {
+            match self.channel.lease_whatever(Patience::Try) {
                 Ok(record) => {
                     self.channel.release(record)?;
                     progress = Instant::now();

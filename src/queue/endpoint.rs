@@ -110,7 +110,7 @@ impl<T: Message> Producer<T> {
         /// As there, and [`PutError::Inherited`] after `fork`.
         loan, try_loan, loan_timeout, loan_deadline, none: "Full",
         |self, patience| -> Result<Loan<'_, T>, PutError> [where T: FromBytes] {
-            let record = self.channel.claim::<true>(self.channel.tenant(&self.tenure)?, size_of::<T>(), patience)?;
+            let record = self.channel.loan_held::<T>(&self.tenure, patience)?;
             Ok(loan_of(&self.channel, record, size_of::<T>()))
         }
     }
@@ -129,7 +129,7 @@ where
         |self, patience, n: usize| -> Result<Loan<'_, [X]>, PutError> {
             let me = self.channel.tenant(&self.tenure)?;
             let bytes = slice_bytes::<X>(&self.channel, n)?;
-            Ok(loan_of(&self.channel, self.channel.claim::<true>(me, bytes, patience)?, bytes))
+            Ok(loan_of(&self.channel, self.channel.claim::<true, false>(me, bytes, patience)?, bytes))
         }
     }
 }
@@ -153,7 +153,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// As there, and [`GetError::Inherited`] after `fork`.
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, patience| -> Result<Lease<'_, T>, GetError> [where T: FromBytes] {
-            let record = self.channel.lease::<true>(self.channel.tenant(&self.tenure)?, patience)?;
+            let record = T::lease_held(&self.channel, &self.tenure, patience)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.channel, record, message))
         }

@@ -111,11 +111,11 @@ impl<M: Memory> Ring<M> {
         (!self.may_hold_returned() && head.load(Relaxed) == before).then_some(state)
     }
 
-    /// Is the word at head FREE still? A hint: for a spinning getter, without the look at head that follows it.
+    /// Is there nothing to take at head still? A hint: for a spinning getter, without the look at head that follows it.
     #[inline(always)]
-    pub fn head_is_free(&self) -> bool {
+    pub fn head_is_pending(&self) -> bool {
         let head = self.memory.get_side().head.load(Relaxed);
-        self.geometry.cell(head).is_some_and(|cell| self.memory.header(cell).load(Relaxed) == Header::FREE.bits())
+        self.geometry.cell(head).is_some_and(|cell| Header::from_bits(self.memory.header(cell).load(Relaxed)).is_pending())
     }
 
     /// May some record behind head be RETURNED?
@@ -159,6 +159,7 @@ impl<M: Memory> Ring<M> {
     }
 
     /// Hands a record to `owner` to read in place. The store of LEASED is the commit point. Needs the get side.
+    #[inline(always)]
     pub fn lease(&self, record: Record, owner: Owner) -> (Cell, Header) {
         let leased = record.header.leased_by(owner);
         self.memory.header(record.cell).store(leased.bits(), Release);
@@ -169,6 +170,7 @@ impl<M: Memory> Ring<M> {
     }
 
     /// Finishes a leased record of the caller's. `false`: it was given to somebody else, its owner was taken for dead.
+    #[inline(always)]
     pub fn release(&self, cell: Cell, leased: Header) -> bool {
         self.transition(cell, leased, Header::done(leased.length()))
     }

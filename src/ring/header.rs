@@ -36,6 +36,7 @@ pub(crate) enum State {
 pub(crate) struct Owner(u32);
 
 impl Owner {
+    #[inline(always)]
     pub fn new(entry: u32, generation_low: u32) -> Owner {
         Owner((generation_low & 0x7ff) << 10 | entry & 0x3ff)
     }
@@ -66,11 +67,13 @@ impl Header {
         Header(5 << STATE_SHIFT | length as u64)
     }
 
+    #[inline(always)]
     pub fn claimed(owner: Owner, length: u32) -> Header {
         Header(1 << STATE_SHIFT | (owner.0 as u64) << OWNER_SHIFT | length as u64)
     }
 
     /// One more delivery, to `owner`. The count saturates.
+    #[inline(always)]
     pub fn leased_by(self, owner: Owner) -> Header {
         let deliveries = (self.deliveries() as u64 + 1).min(DELIVERIES_MASK);
         Header(3 << STATE_SHIFT | (owner.0 as u64) << OWNER_SHIFT | deliveries << DELIVERIES_SHIFT | self.0 & LENGTH_MASK)
@@ -103,6 +106,12 @@ impl Header {
             5 => Some(State::Done),
             _ => None,
         }
+    }
+
+    /// Is there nothing to take as long as this word stands at head: FREE, or CLAIMED by an open loan?
+    #[inline(always)]
+    pub fn is_pending(self) -> bool {
+        self.0 >> STATE_SHIFT <= 1
     }
 
     #[inline(always)]

@@ -192,6 +192,7 @@ impl<M: Memory> Ring<M> {
     }
 
     /// Publishes a record that `owner` will write. Needs the put side.
+    #[inline(always)]
     pub fn claim(&self, slot: Slot, owner: Owner) -> (Cell, Header) {
         let header = Header::claimed(owner, slot.length);
         self.memory.header(slot.cell).store(header.bits(), Release);
@@ -200,7 +201,15 @@ impl<M: Memory> Ring<M> {
     }
 
     /// Commits a claimed record of the caller's, shortened to `length` bytes. `false`: it was aborted, its owner was taken for dead.
+    #[inline(always)]
     pub fn commit_claimed(&self, cell: Cell, claimed: Header, length: u32) -> bool {
+        (length == claimed.length() || self.shorten(cell, claimed, length))
+            && self.transition(cell, claimed, Header::ready(length))
+    }
+
+    /// Makes a record of what a claimed one will not need of its cells when its length is stored.
+    #[cold]
+    fn shorten(&self, cell: Cell, claimed: Header, length: u32) -> bool {
         let kept = self.geometry.record_cells(length as u64);
         let spare = self.geometry.record_cells(claimed.length() as u64) - kept;
         if spare > 0 {
@@ -210,7 +219,7 @@ impl<M: Memory> Ring<M> {
             self.memory.sequence(rest).store(sequence.wrapping_add(1), Relaxed);
             self.memory.header(rest).store(Header::done(((spare - 1) * self.geometry.cell_bytes) as u32).bits(), Relaxed);
         }
-        self.transition(cell, claimed, Header::ready(length))
+        true
     }
 
     /// Makes a claimed record of the caller's one that getters skip.

@@ -1,8 +1,9 @@
-//! What `tests/instructions.rs` counts the instructions of: rounds of puts, each followed by as many gets, by one process.
+//! What `tests/instructions.rs` counts the instructions of: rounds of puts, each followed by as many gets, by one process; by copy, and in
+//! place (a loan and its commit, a lease and its release).
 //!
 //! `program CASE ROUNDS`; a round has 32 messages. Callgrind collects inside `measured_puts` or `measured_gets` only.
 
-use shmq::Queue;
+use shmq::{Lease, Loan, Queue};
 use std::{env, hint::black_box};
 
 const ROUND: u64 = 32;
@@ -45,6 +46,47 @@ fn by_endpoints<const W: usize>(count: u64) {
     rounds(count, |message| producer.put(message).expect("put"), || consumer.get().expect("get"));
 }
 
+#[inline(always)]
+fn fill<const W: usize>(mut loan: Loan<'_, [u64; W]>, message: &[u64; W]) {
+    *loan = *message;
+    loan.commit().expect("commit");
+}
+
+#[inline(always)]
+fn read<const W: usize>(lease: Lease<'_, [u64; W]>) -> [u64; W] {
+    let message = *lease;
+    lease.release();
+    message
+}
+
+fn in_place_by_queue<const W: usize>(count: u64) {
+    let queue = Queue::<[u64; W]>::new(CAPACITY).expect("create a queue");
+    rounds(count, |message| fill(queue.loan().expect("loan"), message), || read(queue.lease().expect("lease")));
+}
+
+fn in_place_by_endpoints<const W: usize>(count: u64) {
+    let queue = Queue::<[u64; W]>::new(CAPACITY).expect("create a queue");
+    let producer = queue.producer().expect("become the producer");
+    let consumer = queue.consumer().expect("become the consumer");
+    rounds(count, |message| fill(producer.loan().expect("loan"), message), || read(consumer.lease().expect("lease")));
+}
+
+fn slices_in_place_by_queue<const W: usize>(count: u64) {
+    let queue = Queue::<[u64]>::builder().capacity_bytes(CAPACITY * (W * 8 + 16)).create().expect("create a queue of slices");
+    let put = |message: &[u64; W]| {
+        let mut loan = queue.loan_len(W).expect("loan_len");
+        loan.copy_from_slice(message);
+        loan.commit().expect("commit");
+    };
+    let get = || {
+        let lease = queue.lease().expect("lease");
+        let message = (*lease).try_into().expect("as long as it was put");
+        lease.release();
+        message
+    };
+    rounds::<W>(count, put, get);
+}
+
 fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
     let [case, count] = words.as_slice() else { panic!("program CASE ROUNDS, not {words:?}") };
@@ -54,6 +96,11 @@ fn main() {
         "queue_64" => by_queue::<8>(count),
         "endpoints_8" => by_endpoints::<1>(count),
         "endpoints_64" => by_endpoints::<8>(count),
+        "queue_8_in_place" => in_place_by_queue::<1>(count),
+        "queue_64_in_place" => in_place_by_queue::<8>(count),
+        "endpoints_8_in_place" => in_place_by_endpoints::<1>(count),
+        "endpoints_64_in_place" => in_place_by_endpoints::<8>(count),
+        "slices_64_in_place" => slices_in_place_by_queue::<8>(count),
         other => panic!("no case {other}"),
     }
 }
