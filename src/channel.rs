@@ -117,6 +117,9 @@ impl Memory for Mapped {
 
     #[inline(always)]
     fn will_write(&self, first: Cell, count: u64) {
+        if self.cell_bytes > LARGEST_FETCHED_AHEAD {
+            return;
+        }
         let from = self.record(first);
         for offset in (0..count as usize * self.cell_bytes).step_by(CACHE_LINE_BYTES) {
             will_write(from.wrapping_add(offset));
@@ -129,6 +132,10 @@ impl Memory for Mapped {
         unsafe { &*self.record(cell).add(8).cast() }
     }
 }
+
+/// Cells up to this size are fetched for writing when they are reclaimed. Larger ones are written one at a time, which the processor's own
+/// prefetching follows, and a stretch of them is more than a cache holds: its lines would be thrown out again before they are written.
+const LARGEST_FETCHED_AHEAD: usize = 2048;
 
 /// Of all processors that this runs on, as far as prefetching cares.
 const CACHE_LINE_BYTES: usize = 64;
