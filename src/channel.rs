@@ -127,14 +127,25 @@ impl Memory for Mapped {
     }
 
     #[inline(always)]
+    fn will_take(&self, first: Cell, count: u64) {
+        if self.cell_bytes > LARGEST_FETCHED_AHEAD {
+            return;
+        }
+        let from = self.record(first);
+        for offset in (0..count as usize * self.cell_bytes).step_by(CACHE_LINE_BYTES) {
+            will_read(from.wrapping_add(offset));
+        }
+    }
+
+    #[inline(always)]
     fn sequence(&self, cell: Cell) -> &AtomicU64 {
         // SAFETY: Invariant 2; cells of slice rings have 16 bytes or more (Geometry), which only they ask for.
         unsafe { &*self.record(cell).add(8).cast() }
     }
 }
 
-/// Cells up to this size are fetched for writing when they are reclaimed. Larger ones are written one at a time, which the processor's own
-/// prefetching follows, and a stretch of them is more than a cache holds: its lines would be thrown out again before they are written.
+/// Cells up to this size are fetched when they are reclaimed, or before they are taken. Larger ones are moved one at a
+/// time, which the processor's own prefetching follows, and a stretch of them is more than a cache holds.
 const LARGEST_FETCHED_AHEAD: usize = 2048;
 
 /// Of all processors that this runs on, as far as prefetching cares.
@@ -152,6 +163,22 @@ fn will_write(record: *mut u8) {
     // SAFETY: as above.
     unsafe {
         std::arch::asm!("prfm pstl1keep, [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
+    };
+    let _ = record;
+}
+
+/// Asks for the cache line there, to read it soon. Any address will do.
+#[inline(always)]
+fn will_read(record: *mut u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint: it reads nothing that the program can see, and cannot fault.
+    unsafe {
+        std::arch::asm!("prefetcht0 [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
+    };
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
     };
     let _ = record;
 }

@@ -195,12 +195,6 @@ impl Geometry {
         self
     }
 
-    /// The bits of a position that are its index.
-    #[inline(always)]
-    pub fn index_mask(&self) -> u64 {
-        self.index_mask
-    }
-
     /// All cells, in bytes.
     pub fn ring_bytes(&self) -> u64 {
         self.cells * self.cell_bytes

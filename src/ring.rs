@@ -66,6 +66,8 @@ pub(crate) trait Memory {
     /// A hint that `count` cells from `first` on, which do not reach beyond the ring's end, will be written soon: several cache lines
     /// can then cross at a time.
     fn will_write(&self, _first: Cell, _count: u64) {}
+    /// The same of cells that will be read, and then finished.
+    fn will_take(&self, _first: Cell, _count: u64) {}
 }
 
 /// A ring over some memory. Copied into each fast path, so that what never changes stays in registers while atomics are stored.

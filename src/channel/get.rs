@@ -172,7 +172,7 @@ impl Channel {
                 }
                 exited?;
             }
-            if looked || !self.await_message(patience) {
+            if looked || !self.await_message::<OWNED>(patience) {
                 break;
             }
             looked = true;
@@ -277,7 +277,7 @@ impl Channel {
                     exited?;
                 }
             }
-            if taken != 0 || looked || !self.await_message(patience) {
+            if taken != 0 || looked || !self.await_message::<OWNED>(patience) {
                 break;
             }
             looked = true;
@@ -358,7 +358,7 @@ impl Channel {
         if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
             return Ok(leased);
         }
-        if self.await_message(patience) {
+        if self.await_message::<OWNED>(patience) {
             if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
                 return Ok(leased);
             }

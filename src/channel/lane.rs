@@ -1,22 +1,21 @@
 //! The endpoints' own way through the ring for messages of one size: no lock, and hardly a look at anything that is shared.
 //!
 //! ```text
-//!   off --set out (a slow call succeeded)--> at a position, room for n more
-//!    ^                                          | put, loan, get, lease: one record further
-//!    '---- the side moved without us, no room, nothing there, a closer, a waiter with a ticket: the slow call
+//!   shut --set out (a slow call succeeded, and the ring is such)--> open
+//!                                                                    |  put, loan, get, lease: at the side's cursor
+//!                                                                    |  no room, nothing there, a closer, a death: the slow call
 //! ```
 //!
 //! Invariants:
-//! 1. A lane is used only while its position is the side's cursor, so it never needs to be told that another verb moved it. Then
-//!    `offset` is where the record at that position starts: less than `ring_bytes`, and a whole number of cells.
-//! 2. The word at a put lane's position is FREE, and `room` counts records that end before the spare cell of reclaim's lap. Only this
-//!    endpoint makes it smaller, and reclaim only grows: so it may be too small, never too large.
-//! 3. `T` is the message type that the stamp was checked for: its [`SizedShape`] is that of the segment.
+//! 1. A lane has no place of its own: that is the side's cursor, read and range-checked at each call. So it never needs to be told that
+//!    another verb moved it, and a cursor of garbage leads to some record of the ring, or to the slow call.
+//! 2. An open lane's `T` is the message type that the stamp was checked for: its [`SizedShape`] is that of the segment. And its process
+//!    may rely on the light barrier.
 
 use super::typed::{check_written, copy_message};
 use super::{Channel, ClaimedRecord, Failure, LeasedRecord, Patience, Tenure};
 use crate::error::{GetError, PutError};
-use crate::geometry::SizedShape;
+use crate::geometry::{Cell as RingCell, SizedShape};
 use crate::ring::Header;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -25,46 +24,46 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
-/// Where an endpoint stands.
+/// May this endpoint go its own way (Invariant 2)? Not before it went the slow one.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    position: Cell<u64>,
-    offset: Cell<usize>,
-    ring_bytes: Cell<usize>,
-    /// Put lanes only (Invariant 2). 0: off.
-    room: Cell<u64>,
+    open: Cell<bool>,
 }
 
-impl Lane {
-    /// One record further: the position there.
-    #[inline(always)]
-    fn after(&self, cell_bytes: usize, index_mask: u64) -> (u64, usize) {
-        let (position, offset) = (self.position.get(), self.offset.get() + cell_bytes);
-        if offset == self.ring_bytes.get() {
-            ((position | index_mask).wrapping_add(1), 0)
-        } else {
-            (position.wrapping_add(1), offset)
-        }
-    }
-
-    #[inline(always)]
-    fn move_to(&self, (position, offset): (u64, usize)) {
-        self.position.set(position);
-        self.offset.set(offset);
-    }
+/// Where a record lies, as an offset from cell 0, and where the one behind it.
+#[derive(Clone, Copy)]
+struct Place {
+    cell: RingCell,
+    offset: usize,
+    next: u64,
+    next_offset: usize,
 }
 
 impl Channel {
     #[inline(always)]
     fn record_at(&self, offset: usize) -> *mut u8 {
-        // Lane, Invariant 1: inside the ring.
+        // Invariants 1 and 2: inside the ring.
         self.ring.memory.cells.as_ptr().wrapping_add(offset)
     }
 
     #[inline(always)]
     fn header_at(&self, offset: usize) -> &AtomicU64 {
-        // SAFETY: Lane, Invariant 1: a record of the ring starts there, aligned to 8 bytes as all cells are.
+        // SAFETY: Invariants 1 and 2: a record of the ring starts there, aligned to 8 bytes as all cells are.
         unsafe { &*self.record_at(offset).cast() }
+    }
+
+    /// The record at a cursor, in an open lane. `None`: the cursor is garbage.
+    #[inline(always)]
+    fn place<T>(&self, cursor: u64) -> Option<Place> {
+        let cell_bytes = const { SizedShape::of::<T>() }.cell_bytes;
+        let geometry = self.geometry();
+        let cell = geometry.cell(cursor)?;
+        let offset = (cell.index() * cell_bytes) as usize;
+        let (next, next_offset) = match cell.index() + 1 == geometry.cells {
+            true => (geometry.next_lap(cursor).wrapping_sub(cell.index()), 0),
+            false => (cursor.wrapping_add(1), offset + cell_bytes as usize),
+        };
+        Some(Place { cell, offset, next, next_offset })
     }
 
     /// [`put_value`](Channel::put_value) for the side's endpoint.
@@ -73,31 +72,34 @@ impl Channel {
     where
         T: IntoBytes + Immutable,
     {
-        if self.put_along(tenure, value) {
+        if self.put_along(tenure, value) || (self.make_room_along(tenure) && self.put_along(tenure, value)) {
             return Ok(());
         }
         self.put_value::<true, T>(self.tenant(tenure)?, value, patience)?;
-        self.set_out_to_put::<T>(tenure);
+        self.set_out::<T>(tenure);
         Ok(())
     }
 
-    /// Enters the put side at the lane's position, where there is room for one record. `false`: take the slow path.
+    /// Enters the put side, if there is room for one record at tail. `None`: take the slow path.
     #[inline(always)]
-    fn enter_lane_to_put(&self, tenure: &Tenure) -> bool {
-        let lane = &tenure.lane;
+    fn enter_lane_to_put<T>(&self, tenure: &Tenure) -> Option<Place> {
         let head = self.head();
         let side = &head.put;
-        if self.incarnation() != tenure.incarnation || lane.room.get() == 0 || side.tail.load(Relaxed) != lane.position.get() {
-            return false;
+        if self.incarnation() != tenure.incarnation || !tenure.lane.open.get() {
+            return None;
         }
-        // Busy before the look at `closed`: see `try_enter_put`. A process that may not rely on the light barrier has no lane.
+        let place = self.place::<T>(side.tail.load(Relaxed))?;
+        if place.next >= self.geometry().next_lap(side.reclaim.load(Relaxed)) {
+            return None;
+        }
+        // Busy before the look at `closed`: see `try_enter_put`. A process that may not rely on the light barrier has no open lane.
         side.busy.store(1, Relaxed);
         self.barrier.compiler_only();
         if side.owner.load(Relaxed) != tenure.me.bits() || head.put_notice.closed.load(Relaxed) != 0 {
             side.busy.store(0, Release);
-            return false;
+            return None;
         }
-        true
+        Some(place)
     }
 
     /// The fast way. `false`: nothing was put.
@@ -106,29 +108,33 @@ impl Channel {
     where
         T: IntoBytes + Immutable,
     {
-        let lane = &tenure.lane;
         let side = &self.head().put;
-        if !self.enter_lane_to_put(tenure) {
-            return false;
-        }
-        let shape = const { SizedShape::of::<T>() };
-        let (cell_bytes, payload_offset) = (shape.cell_bytes as usize, shape.payload_offset as usize);
-        let offset = lane.offset.get();
-        let next = lane.after(cell_bytes, self.geometry().index_mask());
+        let Some(Place { offset, next, next_offset, .. }) = self.enter_lane_to_put::<T>(tenure) else { return false };
+        let payload_offset = const { SizedShape::of::<T>() }.payload_offset as usize;
         // Ring, Invariant 1.
-        self.header_at(next.1).store(Header::FREE.bits(), Relaxed);
-        // SAFETY: Invariants 1 and 3: the record has room for a T behind its header.
+        self.header_at(next_offset).store(Header::FREE.bits(), Relaxed);
+        // SAFETY: Invariants 1 and 2: the record has room for a T behind its header.
         unsafe { copy_message(value, self.record_at(offset).wrapping_add(payload_offset)) };
         self.header_at(offset).store(Header::ready(size_of::<T>() as u32).bits(), Release);
-        side.tail.store(next.0, Release);
+        side.tail.store(next, Release);
         side.busy.store(0, Release);
-        lane.move_to(next);
-        lane.room.set(lane.room.get() - 1);
         self.barrier.compiler_only();
         if self.not_empty().has_waiters() {
             self.wake(self.not_empty(), 1);
         }
         true
+    }
+
+    /// Moves reclaim on where the lane ends for want of room. `false`: not here, or there is no room.
+    #[cold]
+    #[inline(never)]
+    fn make_room_along(&self, tenure: &Tenure) -> bool {
+        let side = &self.head().put;
+        // While it is the owner and alive, nobody else moves reclaim (Ring, Invariant 2).
+        self.incarnation() == tenure.incarnation
+            && tenure.lane.open.get()
+            && side.owner.load(Relaxed) == tenure.me.bits()
+            && self.ring.make_room_for_one()
     }
 
     /// [`claim`](Channel::claim) for the side's endpoint.
@@ -143,56 +149,41 @@ impl Channel {
     #[cold]
     #[inline(never)]
     fn loan_held_slowly<T>(&self, tenure: &Tenure, patience: Patience) -> Result<ClaimedRecord, PutError> {
+        if self.make_room_along(tenure) {
+            if let Some(claimed) = self.claim_along::<T>(tenure) {
+                return Ok(claimed);
+            }
+        }
         let claimed = self.claim_slow::<true>(self.tenant(tenure)?, size_of::<T>(), patience)?;
-        self.set_out_to_put::<T>(tenure);
+        self.set_out::<T>(tenure);
         Ok(claimed)
     }
 
     /// The fast way. `None`: nothing was claimed.
     #[inline(always)]
     fn claim_along<T>(&self, tenure: &Tenure) -> Option<ClaimedRecord> {
-        let lane = &tenure.lane;
         let side = &self.head().put;
-        let cell = self.geometry().cell(lane.position.get())?;
-        if self.is_poisoned() || !self.enter_lane_to_put(tenure) {
+        if self.is_poisoned() {
             return None;
         }
-        let shape = const { SizedShape::of::<T>() };
-        let offset = lane.offset.get();
-        let next = lane.after(shape.cell_bytes as usize, self.geometry().index_mask());
+        let Place { cell, offset, next, next_offset } = self.enter_lane_to_put::<T>(tenure)?;
         let header = Header::claimed(Channel::owner_word(tenure.me), size_of::<T>() as u32);
         // Ring, Invariant 1. The counter: see `claim_slot`.
-        self.header_at(next.1).store(Header::FREE.bits(), Relaxed);
+        self.header_at(next_offset).store(Header::FREE.bits(), Relaxed);
         super::put::add(&side.loans, 1);
         self.header_at(offset).store(header.bits(), Release);
-        side.tail.store(next.0, Release);
+        side.tail.store(next, Release);
         side.busy.store(0, Release);
-        lane.move_to(next);
-        lane.room.set(lane.room.get() - 1);
-        Some(ClaimedRecord { cell, header, payload: self.record_at(offset).wrapping_add(shape.payload_offset as usize) })
+        let payload = self.record_at(offset).wrapping_add(const { SizedShape::of::<T>() }.payload_offset as usize);
+        Some(ClaimedRecord { cell, header, payload })
     }
 
+    /// Opens the lane if Invariant 2 allows it.
     #[cold]
-    fn set_out_to_put<T>(&self, tenure: &Tenure) {
-        let side = &self.head().put;
-        let (tail, reclaim) = (side.tail.load(Relaxed), side.reclaim.load(Relaxed));
-        let taken = self.geometry().linear(tail).wrapping_sub(self.geometry().linear(reclaim));
-        let room = self.geometry().capacity.saturating_sub(taken);
-        let set = self.set_out::<T>(tenure, tail);
-        tenure.lane.room.set(if set { room } else { 0 });
-    }
-
-    /// Invariant 1, for the cursor's position. `false`: no lane for this process or this cursor.
-    fn set_out<T>(&self, tenure: &Tenure, position: u64) -> bool {
+    fn set_out<T>(&self, tenure: &Tenure) {
         let shape = const { SizedShape::of::<T>() };
         let fits = self.geometry().sized && self.geometry().cell_bytes == shape.cell_bytes && self.barrier.is_registered();
-        let Some(cell) = self.geometry().cell(position).filter(|_| fits) else {
-            tenure.lane.ring_bytes.set(0);
-            return false;
-        };
-        tenure.lane.ring_bytes.set(self.geometry().ring_bytes() as usize);
-        tenure.lane.move_to((position, (cell.index() * shape.cell_bytes) as usize));
-        true
+        tenure.lane.open.set(fits);
     }
 
     /// [`get_value`](Channel::get_value) for the side's endpoint.
@@ -205,56 +196,51 @@ impl Channel {
         if self.incarnation() != tenure.incarnation {
             return Err(Failure::Inherited.into());
         }
-        if self.get_along(tenure, &mut copy) || (self.await_message(patience) && self.get_along(tenure, &mut copy)) {
+        if self.get_along(tenure, &mut copy) || (self.await_message::<true>(patience) && self.get_along(tenure, &mut copy)) {
             // SAFETY: all bytes of `copy` were written.
             unsafe { check_written(&copy)? };
             // SAFETY: the bytes were just found to be a value of T.
             return Ok(unsafe { copy.assume_init() });
         }
         let got = self.get_value::<true, T>(Some(tenure.me), patience);
-        self.set_out::<T>(tenure, self.head().get.head.load(Relaxed));
+        self.set_out::<T>(tenure);
         got
     }
 
-    /// Enters the get side at the lane's position, if a message of `length` bytes is ready there. `false`: take the slow path.
+    /// Enters the get side, if a message is ready at head. `None`: take the slow path.
     #[inline(always)]
-    fn enter_lane_to_get(&self, tenure: &Tenure, offset: usize, length: u32) -> bool {
-        let lane = &tenure.lane;
+    fn enter_lane_to_get<T>(&self, tenure: &Tenure) -> Option<Place> {
         let side = &self.head().get;
-        if lane.ring_bytes.get() == 0 || side.head.load(Relaxed) != lane.position.get() {
-            return false;
+        if !tenure.lane.open.get() {
+            return None;
         }
+        let place = self.place::<T>(side.head.load(Relaxed))?;
         // Busy before the record is taken: `join` counts between two calls only.
         side.busy.store(1, Relaxed);
-        let ready = self.header_at(offset).load(Acquire) == Header::ready(length).bits()
+        let ready = self.header_at(place.offset).load(Acquire) == Header::ready(size_of::<T>() as u32).bits()
             && side.owner.load(Relaxed) == tenure.me.bits()
             && !self.ring.may_hold_returned();
         if !ready {
             side.busy.store(0, Release);
         }
-        ready
+        ready.then_some(place)
     }
 
     /// The fast way. `true`: `to` was filled.
     #[inline(always)]
     fn get_along<T>(&self, tenure: &Tenure, to: &mut MaybeUninit<T>) -> bool {
-        let lane = &tenure.lane;
         let side = &self.head().get;
-        let offset = lane.offset.get();
-        let length = size_of::<T>() as u32;
-        if !self.enter_lane_to_get(tenure, offset, length) {
-            return false;
-        }
-        let shape = const { SizedShape::of::<T>() };
-        let payload = self.record_at(offset).wrapping_add(shape.payload_offset as usize);
-        // SAFETY: Invariants 1 and 3: a committed T lies there, and only this endpoint may end it.
+        let Some(Place { cell, offset, next, .. }) = self.enter_lane_to_get::<T>(tenure) else { return false };
+        let payload = self.record_at(offset).wrapping_add(const { SizedShape::of::<T>() }.payload_offset as usize);
+        // SAFETY: Invariants 1 and 2: a committed T lies there, and only this endpoint may end it.
         unsafe { ptr::copy_nonoverlapping(payload, to.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
-        self.header_at(offset).store(Header::done(length).bits(), Release);
-        let next = lane.after(shape.cell_bytes as usize, self.geometry().index_mask());
-        side.head.store(next.0, Release);
+        self.header_at(offset).store(Header::done(size_of::<T>() as u32).bits(), Release);
+        side.head.store(next, Release);
         super::put::add(&side.copies, 1);
         side.busy.store(0, Release);
-        lane.move_to(next);
+        if self.ring.ends_stretch(cell) {
+            self.ring.fetch_ahead();
+        }
         self.barrier.compiler_only();
         if self.not_full().has_waiters() {
             self.wake(self.not_full(), 1);
@@ -275,37 +261,32 @@ impl Channel {
     #[inline(never)]
     fn lease_held_slowly<T>(&self, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError> {
         let me = self.tenant(tenure)?;
-        if self.await_message(patience) {
+        if self.await_message::<true>(patience) {
             if let Some(leased) = self.lease_along::<T>(tenure) {
                 return Ok(leased);
             }
         }
         let leased = self.lease_slow::<true>(me, patience);
-        self.set_out::<T>(tenure, self.head().get.head.load(Relaxed));
+        self.set_out::<T>(tenure);
         leased
     }
 
     /// The fast way. `None`: nothing was leased.
     #[inline(always)]
     fn lease_along<T>(&self, tenure: &Tenure) -> Option<LeasedRecord> {
-        let lane = &tenure.lane;
         let side = &self.head().get;
-        let offset = lane.offset.get();
-        let length = size_of::<T>() as u32;
-        let cell = self.geometry().cell(lane.position.get())?;
-        if self.incarnation() != tenure.incarnation || self.is_poisoned() || !self.enter_lane_to_get(tenure, offset, length) {
+        if self.incarnation() != tenure.incarnation || self.is_poisoned() {
             return None;
         }
-        let shape = const { SizedShape::of::<T>() };
+        let Place { cell, offset, next, .. } = self.enter_lane_to_get::<T>(tenure)?;
+        let length = size_of::<T>() as u32;
         let header = Header::ready(length).leased_by(Channel::owner_word(tenure.me));
-        let next = lane.after(shape.cell_bytes as usize, self.geometry().index_mask());
         // Before the record: see `lease_record`.
         super::put::add(&side.leases, 1);
         self.header_at(offset).store(header.bits(), Release);
-        side.head.store(next.0, Release);
+        side.head.store(next, Release);
         side.busy.store(0, Release);
-        lane.move_to(next);
-        let payload = self.record_at(offset).wrapping_add(shape.payload_offset as usize);
+        let payload = self.record_at(offset).wrapping_add(const { SizedShape::of::<T>() }.payload_offset as usize);
         Some(LeasedRecord { cell, header, payload, length: length as usize })
     }
 }

@@ -26,10 +26,12 @@ const YIELD_RISK_NS: u64 = 5_000_000;
 /// Looks of a spinning getter in its fast path: a microsecond or so.
 const EARLY_LOOKS: u32 = 64;
 
-/// Longest pause of a getter that has caught up with a stream, in spins for each byte of a cell, and in all: what matters is that
-/// several cache lines fill meanwhile (measured: some 80 spins are best for messages of 8 bytes, 200 for 64).
+/// Longest pause of a getter that has caught up with a stream, in spins: what matters is that several cache lines fill meanwhile. Where
+/// putters take a lock for each message, it also depends on the bytes of a cell (measured: some 80 spins are best for messages of 8 bytes,
+/// 200 for 64).
+const GATHER_SPINS: u64 = 200;
 const GATHER_SPINS_PER_BYTE: u64 = 3;
-const GATHER_SPINS: std::ops::RangeInclusive<u64> = 80..=200;
+const LEAST_GATHER_SPINS: u64 = 80;
 
 /// How long a caller waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +79,7 @@ impl Channel {
     /// and each would take the cache line from the other (measured: 64 B between two cores 15 -> 55 M/s). It pauses for as many
     /// spins as it took messages since it last caught up: after a single message it looks at once.
     #[inline(never)]
-    pub(super) fn await_message(&self, patience: Patience) -> bool {
+    pub(super) fn await_message<const OWNED: bool>(&self, patience: Patience) -> bool {
         if patience == Patience::Try || !matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive) {
             return false;
         }
@@ -86,12 +88,13 @@ impl Channel {
         let run = taken.wrapping_sub(self.caught_up_at.load(Relaxed));
         self.caught_up_at.store(taken, Relaxed);
         if run > 1 {
-            let longest = self
-                .geometry()
-                .cell_bytes
-                .saturating_mul(GATHER_SPINS_PER_BYTE)
-                .clamp(*GATHER_SPINS.start(), *GATHER_SPINS.end());
+            let by_size =
+                self.geometry().cell_bytes.saturating_mul(GATHER_SPINS_PER_BYTE).clamp(LEAST_GATHER_SPINS, GATHER_SPINS);
+            let longest = if OWNED { GATHER_SPINS } else { by_size };
             (0..run.min(longest)).for_each(|_| std::hint::spin_loop());
+            if OWNED && self.geometry().sized {
+                self.ring.fetch_ahead();
+            }
         }
         for _ in 0..EARLY_LOOKS {
             if !self.ring.head_is_pending() {

@@ -7,6 +7,9 @@ use crate::geometry::Cell;
 /// Value of the flag while a getter walks: it saw 1, and has not found out yet.
 const WALKING: u32 = 2;
 
+/// Records that a getter asks for at a time, ahead of their turn.
+const FETCH_AHEAD: u64 = 64;
+
 /// A record that its finder may take, as long as it owns the get side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
@@ -116,6 +119,24 @@ impl<M: Memory> Ring<M> {
     pub fn head_is_pending(&self) -> bool {
         let head = self.memory.get_side().head.load(Relaxed);
         self.geometry.cell(head).is_some_and(|cell| Header::from_bits(self.memory.header(cell).load(Relaxed)).is_pending())
+    }
+
+    /// Is it time to [fetch ahead](Ring::fetch_ahead), after the record in that cell of a sized ring was taken?
+    #[inline(always)]
+    pub fn ends_stretch(&self, cell: Cell) -> bool {
+        cell.index() % FETCH_AHEAD == FETCH_AHEAD - 1
+    }
+
+    /// Asks for the cache lines of the next records that stand between head and tail, in one go: a getter would otherwise wait for one
+    /// after the other. Not for those behind tail, which a putter is writing. Needs the get side of a sized ring.
+    #[cold]
+    #[inline(never)]
+    pub fn fetch_ahead(&self) {
+        let (head, tail) = (self.memory.get_side().head.load(Relaxed), self.memory.put_side().tail.load(Relaxed));
+        let ready = if tail > head { self.geometry.linear(tail).wrapping_sub(self.geometry.linear(head)) } else { 0 };
+        if let Some(first) = self.geometry.cell(head) {
+            self.memory.will_take(first, ready.min(self.geometry.cells_to_end(head)).min(FETCH_AHEAD));
+        }
     }
 
     /// May some record behind head be RETURNED?

@@ -145,6 +145,12 @@ impl<M: Memory> Ring<M> {
         if at == before { Err(NoRoom::Full) } else { Ok(()) }
     }
 
+    /// Makes room for one more message of a sized ring, if it can be had without the get side. Needs the put side.
+    #[cold]
+    pub fn make_room_for_one(&self) -> bool {
+        self.reclaim_sized().is_ok()
+    }
+
     fn move_reclaim(&self, before: u64, to: u64) {
         if to != before {
             self.memory.put_side().reclaim.store(to, Release);

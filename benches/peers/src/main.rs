@@ -25,6 +25,7 @@ mod plan;
 mod python;
 mod rally;
 mod raw;
+mod records;
 mod rivals;
 mod shmq_ways;
 mod states;

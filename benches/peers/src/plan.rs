@@ -11,6 +11,7 @@ use crate::{
     lab::{self, Measure, PROBE},
     limits, ping_pong, python,
     rally::{self, Turns, rally, sleeping_rally},
+    records::Records,
     rivals::{
         boost::{self, BoostMq},
         bytes::Words,
@@ -127,6 +128,8 @@ impl Planner {
         if W >= LARGE_WORDS {
             rows.push(Row::new("memcpy", Limit, limits::memcpy::<W>()));
             rows.push(self.flow("bare buffers handed over", Limit, limits::bare_buffers::<W>(), sides));
+        } else if sides == 1 {
+            rows.push(self.flow("bare records", Limit, flow::<Records<W>>(), sides));
         }
         self.push("throughput", title, Unit::Rate { bytes }, rows);
     }
@@ -157,6 +160,7 @@ impl Planner {
             rows.push(Row::new("rtrb", Threads, threads::rally::<threads::Rtrb<LINE>>(false)));
             rows.push(Row::new("crossbeam-channel, polled", Threads, threads::rally::<threads::CrossbeamSpinning<LINE>>(false)));
             rows.push(Row::new("crossbeam ArrayQueue", Threads, threads::rally::<threads::Array<LINE>>(false)));
+            rows.push(self.rally("bare records", Limit, rally::<Records<LINE>>(times, 0), false));
             rows.push(self.rally("bare cache line", Limit, rally::cache_line(times), false));
             self.push("latency", "ping-pong 64 B, spinning", Unit::Nanos, rows);
         }

@@ -102,6 +102,8 @@ pub fn verdicts(run: &Run) -> Vec<Verdict> {
     judge.rate("64 B, 1x1", "Producer/Consumer", "rtrb", 2.0);
     judge.rate("8 B, 1x1", "Producer/Consumer", "rtrb", 1.5);
     for title in ["8 B, 1x1", "64 B, 1x1"] {
+        judge.rate(title, "Producer/Consumer", "bare records", 0.9);
+        judge.rate(title, "bare records", "rtrb", 1.0);
         judge.rate(title, "Queue", "crossbeam-channel", 1.0);
         judge.rate(title, "Queue", "iceoryx2", 10.0);
     }
@@ -119,6 +121,8 @@ pub fn verdicts(run: &Run) -> Vec<Verdict> {
     for row in ["Queue", "Producer/Consumer"] {
         judge.time("ping-pong 64 B, spinning", "p50", row, "bare cache line", 1.1, percentile(0));
         judge.time("ping-pong 64 B, spinning", "p99.9", row, "bare cache line", 1.3, percentile(2));
+        judge.time("ping-pong 64 B, spinning", "p50", row, "bare records", 1.1, percentile(0));
+        judge.time("ping-pong 64 B, spinning", "p99.9", row, "bare records", 1.3, percentile(2));
     }
     for row in ["Queue", "Producer/Consumer"] {
         judge.time("ping-pong 64 B, blocking", "p50", row, "bare futex", 1.1, percentile(0));
