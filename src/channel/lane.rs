@@ -72,7 +72,7 @@ impl Channel {
     where
         T: IntoBytes + Immutable,
     {
-        if self.put_along(tenure, value) || (self.make_room_along(tenure) && self.put_along(tenure, value)) {
+        if self.put_along(tenure, value) || (self.make_room_along(tenure, patience) && self.put_along(tenure, value)) {
             return Ok(());
         }
         self.put_value::<true, T>(self.tenant(tenure)?, value, patience)?;
@@ -128,13 +128,14 @@ impl Channel {
     /// Moves reclaim on where the lane ends for want of room. `false`: not here, or there is no room.
     #[cold]
     #[inline(never)]
-    fn make_room_along(&self, tenure: &Tenure) -> bool {
+    fn make_room_along(&self, tenure: &Tenure, patience: Patience) -> bool {
+        if !tenure.lane.open.get() {
+            return false;
+        }
+        self.await_room(patience);
         let side = &self.head().put;
         // While it is the owner and alive, nobody else moves reclaim (Ring, Invariant 2).
-        self.incarnation() == tenure.incarnation
-            && tenure.lane.open.get()
-            && side.owner.load(Relaxed) == tenure.me.bits()
-            && self.ring.make_room_for_one()
+        self.incarnation() == tenure.incarnation && side.owner.load(Relaxed) == tenure.me.bits() && self.ring.make_room_for_one()
     }
 
     /// [`claim`](Channel::claim) for the side's endpoint.
@@ -149,7 +150,7 @@ impl Channel {
     #[cold]
     #[inline(never)]
     fn loan_held_slowly<T>(&self, tenure: &Tenure, patience: Patience) -> Result<ClaimedRecord, PutError> {
-        if self.make_room_along(tenure) {
+        if self.make_room_along(tenure, patience) {
             if let Some(claimed) = self.claim_along::<T>(tenure) {
                 return Ok(claimed);
             }

@@ -134,6 +134,23 @@ impl Channel {
         }
     }
 
+    /// Looks for a while whether getters free a whole stretch of a full ring, before a putter takes the slow path: one that follows them from
+    /// record to record, and looks at head besides, takes from them the cache lines that they work in.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn await_room(&self, patience: Patience) {
+        let spins = patience != Patience::Try && matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive);
+        if !spins || !self.geometry().sized || self.ring.oldest_is_done() {
+            return;
+        }
+        for _ in 0..EARLY_LOOKS {
+            if self.ring.stretch_is_done() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
     /// Before a caller is told that there is nothing (or no room): has nobody of this process looked after the dead for a slice? Then
     /// it does so once. Whoever only polls would otherwise never see what the dead left.
     #[cold]

@@ -151,6 +151,26 @@ impl<M: Memory> Ring<M> {
         self.reclaim_sized().is_ok()
     }
 
+    /// Is the record at reclaim taken, and only has to be reclaimed? And is a whole stretch from there on? Looks at the records, and not at
+    /// head, which lies beside the getters' lock. Hints; they need nothing, in a sized ring.
+    #[inline(always)]
+    pub fn oldest_is_done(&self) -> bool {
+        self.is_done_after_reclaim(1)
+    }
+
+    #[inline(always)]
+    pub fn stretch_is_done(&self) -> bool {
+        self.is_done_after_reclaim((self.geometry.cells / 2).clamp(1, RECLAIM_AHEAD as u64))
+    }
+
+    #[inline(always)]
+    fn is_done_after_reclaim(&self, count: u64) -> bool {
+        let reclaim = self.memory.put_side().reclaim.load(Relaxed);
+        let Ok(first) = self.cell(reclaim) else { return true };
+        let last = first.plus(count.min(self.geometry.cells_to_end(reclaim)) - 1);
+        self.memory.header(last).load(Relaxed) == Header::done(self.geometry.message_bytes as u32).bits()
+    }
+
     fn move_reclaim(&self, before: u64, to: u64) {
         if to != before {
             self.memory.put_side().reclaim.store(to, Release);
