@@ -132,7 +132,7 @@ impl Memory for Mapped {
             return;
         }
         let from = self.record(first);
-        for offset in (0..count as usize * self.cell_bytes).step_by(CACHE_LINE_BYTES) {
+        for offset in (0..(count as usize * self.cell_bytes).min(MOST_FETCHED_BYTES)).step_by(CACHE_LINE_BYTES) {
             will_read(from.wrapping_add(offset));
         }
     }
@@ -147,6 +147,9 @@ impl Memory for Mapped {
 /// Cells up to this size are fetched when they are reclaimed, or before they are taken. Larger ones are moved one at a
 /// time, which the processor's own prefetching follows, and a stretch of them is more than a cache holds.
 const LARGEST_FETCHED_AHEAD: usize = 2048;
+
+/// A getter asks for no more than this at a time: a part of the nearest cache.
+const MOST_FETCHED_BYTES: usize = 8192;
 
 /// Of all processors that this runs on, as far as prefetching cares.
 const CACHE_LINE_BYTES: usize = 64;

@@ -7,7 +7,7 @@ mod futex;
 mod membarrier;
 mod ofd;
 
-pub(crate) use clock::{FOREVER_NS, deadline_after, deadline_at, now_ns, unix_seconds};
+pub(crate) use clock::{FOREVER_NS, ONE_TRY_NS, deadline_after, deadline_at, now_ns, unix_seconds};
 pub(crate) use fork::{Incarnation, on_fork};
 #[cfg(not(shmq_portable_sync))]
 pub(crate) use futex::{futex_wait, futex_wait_any, futex_wake};

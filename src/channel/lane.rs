@@ -1,7 +1,7 @@
 //! The endpoints' own way through the ring for messages of one size: no lock, and hardly a look at anything that is shared.
 //!
 //! ```text
-//!   shut --set out (a slow call succeeded, and the ring is such)--> open
+//!   shut --set out (after the first slow call, if the ring is such)--> open
 //!                                                                    |  put, loan, get, lease: at the side's cursor
 //!                                                                    |  no room, nothing there, a closer, a death: the slow call
 //! ```
@@ -129,13 +129,13 @@ impl Channel {
     #[cold]
     #[inline(never)]
     fn make_room_along(&self, tenure: &Tenure, patience: Patience) -> bool {
-        if !tenure.lane.open.get() {
+        let owns = || self.head().put.owner.load(Relaxed) == tenure.me.bits();
+        if self.incarnation() != tenure.incarnation || !tenure.lane.open.get() || !owns() {
             return false;
         }
         self.await_room(patience);
-        let side = &self.head().put;
         // While it is the owner and alive, nobody else moves reclaim (Ring, Invariant 2).
-        self.incarnation() == tenure.incarnation && side.owner.load(Relaxed) == tenure.me.bits() && self.ring.make_room_for_one()
+        owns() && self.ring.make_room_for_one()
     }
 
     /// [`claim`](Channel::claim) for the side's endpoint.
@@ -239,12 +239,12 @@ impl Channel {
         side.head.store(next, Release);
         super::put::add(&side.copies, 1);
         side.busy.store(0, Release);
-        if self.ring.ends_stretch(cell) {
-            self.ring.fetch_ahead();
-        }
         self.barrier.compiler_only();
         if self.not_full().has_waiters() {
             self.wake(self.not_full(), 1);
+        }
+        if self.ring.ends_stretch(cell) {
+            self.ring.fetch_ahead();
         }
         true
     }

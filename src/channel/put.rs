@@ -193,7 +193,10 @@ impl Channel {
         patience: Patience,
         write: &dyn Fn(*mut u8),
     ) -> Result<(), PutError> {
-        self.await_room(patience);
+        if !OWNED {
+            // An endpoint has waited along its lane.
+            self.await_room(patience);
+        }
         self.with_slot::<OWNED, ()>(me, length as u32, patience, &mut |slot| {
             self.write_and_commit_any(slot, length, &|to| write(to))
         })?;

@@ -3,7 +3,7 @@
 use super::watch::{Blocked, Verb};
 use super::{Channel, Failure};
 use crate::lock::{Condvar, Locked, Mutex};
-use crate::os::{Barrier, FOREVER_NS, now_ns};
+use crate::os::{Barrier, FOREVER_NS, ONE_TRY_NS, now_ns};
 use crate::participant::Id;
 use crate::wait_strategy::WaitStrategy;
 use crossbeam_utils::Backoff;
@@ -80,7 +80,7 @@ impl Channel {
     /// spins as it took messages since it last caught up: after a single message it looks at once.
     #[inline(never)]
     pub(super) fn await_message<const OWNED: bool>(&self, patience: Patience) -> bool {
-        if patience == Patience::Try || !matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive) {
+        if !self.looks_early(patience) {
             return false;
         }
         let side = &self.head().get;
@@ -139,8 +139,8 @@ impl Channel {
     #[cold]
     #[inline(never)]
     pub(super) fn await_room(&self, patience: Patience) {
-        let spins = patience != Patience::Try && matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive);
-        if !spins || !self.geometry().sized || self.ring.oldest_is_done() {
+        let full = self.geometry().sized && self.ring.needs_room() && !self.ring.oldest_is_done();
+        if !full || !self.looks_early(patience) || self.is_closed() || self.is_poisoned() {
             return;
         }
         for _ in 0..EARLY_LOOKS {
@@ -149,6 +149,12 @@ impl Channel {
             }
             std::hint::spin_loop();
         }
+    }
+
+    /// Is this a caller who waits, by a strategy that spins?
+    fn looks_early(&self, patience: Patience) -> bool {
+        !matches!(patience, Patience::Try | Patience::Until(ONE_TRY_NS))
+            && matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive)
     }
 
     /// Before a caller is told that there is nothing (or no room): has nobody of this process looked after the dead for a slice? Then

@@ -210,10 +210,17 @@ impl Inspector {
 
     fn snapshot(&self, records: Records, damaged: bool) -> Snapshot {
         let Glance { at, stats, closed, poisoned, .. } = self.glance();
-        let participants = self.participants();
+        let mut participants = self.participants();
         let mut holdings = self.sides(&participants);
         for &(what, owner, position, bytes, deliveries) in &records.held {
             let (pid, alive) = self.owner(owner, &participants);
+            // A loan or a lease that was had at once left no other trace of its holder's part.
+            if let Some(holder) = participants.iter_mut().find(|holder| pid != 0 && holder.pid == pid) {
+                match what {
+                    Hold::Loan => holder.puts = true,
+                    _ => holder.gets = true,
+                }
+            }
             holdings.push(Holding { what, pid, alive, position, bytes, deliveries, since: None });
         }
         let persisted = self.view.is_persisted();

@@ -13,8 +13,14 @@ pub(crate) fn now_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// The deadline `timeout` from now. One too long to add means for ever.
+/// A deadline that has passed: one try.
+pub(crate) const ONE_TRY_NS: u64 = 1;
+
+/// The deadline `timeout` from now. One too long to add means for ever; zero, that it has passed.
 pub(crate) fn deadline_after(timeout: Duration) -> u64 {
+    if timeout.is_zero() {
+        return ONE_TRY_NS;
+    }
     u64::try_from(timeout.as_nanos()).ok().and_then(|ns| now_ns().checked_add(ns)).unwrap_or(FOREVER_NS)
 }
 

@@ -124,11 +124,13 @@ impl<M: Memory> Ring<M> {
     /// Is it time to [fetch ahead](Ring::fetch_ahead), after the record in that cell of a sized ring was taken?
     #[inline(always)]
     pub fn ends_stretch(&self, cell: Cell) -> bool {
-        cell.index() % FETCH_AHEAD == FETCH_AHEAD - 1
+        // The ring's last cell as well: what is fetched does not go round the end.
+        cell.index() % FETCH_AHEAD == FETCH_AHEAD - 1 || cell.index() + 1 == self.geometry.cells
     }
 
     /// Asks for the cache lines of the next records that stand between head and tail, in one go: a getter would otherwise wait for one
-    /// after the other. Not for those behind tail, which a putter is writing. Needs the get side of a sized ring.
+    /// after the other. Not for those behind tail, which a putter is writing. A hint that needs nothing,
+    /// in a sized ring.
     #[cold]
     #[inline(never)]
     pub fn fetch_ahead(&self) {

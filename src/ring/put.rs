@@ -145,10 +145,18 @@ impl<M: Memory> Ring<M> {
         if at == before { Err(NoRoom::Full) } else { Ok(()) }
     }
 
-    /// Makes room for one more message of a sized ring, if it can be had without the get side. Needs the put side.
+    /// Makes room for one more message of a sized ring, if it can be had without the get side. Needs the put side; an endpoint need not be
+    /// busy meanwhile, since nothing is committed, and while its owner lives nobody else moves reclaim.
     #[cold]
     pub fn make_room_for_one(&self) -> bool {
         self.reclaim_sized().is_ok()
+    }
+
+    /// Does one more message of a sized ring need room that was not reclaimed yet? A hint that needs nothing.
+    pub fn needs_room(&self) -> bool {
+        let put = self.memory.put_side();
+        let next = self.geometry.after(put.tail.load(Relaxed), 1);
+        next.is_some_and(|next| next >= self.geometry.next_lap(put.reclaim.load(Relaxed)))
     }
 
     /// Is the record at reclaim taken, and only has to be reclaimed? And is a whole stretch from there on? Looks at the records, and not at

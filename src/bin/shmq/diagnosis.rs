@@ -157,8 +157,8 @@ impl Sight<'_> {
             State::Persisted if self.now.messages != 0 => findings.push(notice(
                 "kept",
                 format!("kept: {} wait", messages(self.now.messages)),
-                "Nobody is attached. The queue was made to stay, and its messages wait for whoever opens it.".to_owned(),
-                format!("Nothing is wrong, if that is meant. `shmq rm {name}` removes it."),
+                "Nobody who lives is attached. The queue was made to stay (persistent), and its messages wait for whoever opens it.".to_owned(),
+                format!("Start a getter, if they are wanted. `shmq rm {name}` would throw them away for good."),
             )),
             _ => {}
         }
@@ -186,12 +186,13 @@ impl Sight<'_> {
                 code: "stopped",
                 headline: format!("{} is stopped", short(role, pid)),
                 explanation: format!(
-                    "{} is stopped (SIGSTOP, Ctrl-Z, or a debugger): it is alive, so nothing is taken from it, and it does not run. \
+                    "{} is stopped (SIGSTOP, Ctrl-Z, or a debugger): it is alive, so it keeps what it holds, and it does not run. \
                      {holds}{does}{consequence}",
                     capitalised(&self.person(participant))
                 ),
                 advice: format!(
-                    "Let it go on: `kill -CONT {pid}`. Or end it: `kill -KILL {pid}`; what it holds then comes back by itself."
+                    "Let it go on: `kill -CONT {pid}` (a debugger may hold it still). Or end it: `kill -KILL {pid}`{}.",
+                    if self.held_by(pid).is_empty() { "; start another in its place" } else { "; what it holds then comes back by itself" }
                 ),
             });
         }
@@ -243,7 +244,15 @@ impl Sight<'_> {
                      within 0.1 s; that it is still held says that nobody waits there.",
                     capitalised(&who)
                 ),
-                format!("Start (or look after) a getter; or `shmq recover {name}` frees it at once."),
+                if leases == 0 {
+                    format!("Start it again, or a getter; or `shmq recover {name}` frees what it holds at once.")
+                } else {
+                    format!(
+                        "Start a getter: it takes over by itself, and may be the second to work on such a message. `shmq recover {name}` \
+                         puts {} back into the queue at once. See what {pid} died of.",
+                        if leases == 1 { "it" } else { "them" }
+                    )
+                },
             ));
         }
     }
@@ -285,7 +294,11 @@ impl Sight<'_> {
             let died = if dead.is_empty() { String::new() } else { format!(": {} died", self.people(&dead)) };
             (
                 format!("Nobody who gets is attached{died}."),
-                format!("Start a getter; or throw messages away: `shmq drain {}`.", self.argument()),
+                format!(
+                    "Start a getter. (`shmq drain {}` would throw {} away for good.)",
+                    self.argument(),
+                    messages(self.now.messages)
+                ),
             )
         } else if !stopped.is_empty() {
             let pids: Vec<String> = stopped.iter().map(|participant| participant.pid.to_string()).collect();
@@ -311,12 +324,20 @@ impl Sight<'_> {
         };
         let room = match self.about.capacity {
             Some(capacity) => format!("{} of {capacity} messages", self.now.messages),
-            None => format!("{} in {}", messages(self.now.messages), words::bytes(self.about.capacity_bytes as f64)),
+            None => format!(
+                "{}, which with their headers fill {}",
+                messages(self.now.messages),
+                words::bytes(self.about.capacity_bytes as f64)
+            ),
         };
         findings.push(Finding {
             severity,
             code: "full",
-            headline: format!("full: put waits {}", words::duration(longest)),
+            headline: format!(
+                "full: put waits {}{}",
+                words::duration(longest),
+                if getters.is_empty() { ", no getter" } else { "" }
+            ),
             explanation: format!(
                 "The queue is full ({room}, {} on lease), and {} in put, {} at the longest. {cause}",
                 self.now.on_lease,

@@ -77,7 +77,7 @@ fn line(row: &Row) -> Vec<Cell> {
     let who: Vec<String> = seen.participants.iter().map(|participant| who(participant, seen)).collect();
     let findings = diagnosis::diagnose(&Sight { name: &row.name, about, before: None, now: seen });
     let note = findings.first().map_or(Cell::plain(""), |finding| {
-        let more = if findings.len() > 1 { format!(" (+{})", findings.len() - 1) } else { String::new() };
+        let more = if findings.len() > 1 { format!(" (+{} more)", findings.len() - 1) } else { String::new() };
         let style = if finding.severity == Severity::Trouble { TROUBLE } else { NOTICE };
         Cell::styled(style, format!("{}{more}", finding.headline))
     });
