@@ -124,8 +124,9 @@ impl<M: Memory> Ring<M> {
     /// Is it time to [fetch ahead](Ring::fetch_ahead), after the record in that cell of a sized ring was taken?
     #[inline(always)]
     pub fn ends_stretch(&self, cell: Cell) -> bool {
-        // The ring's last cell as well: what is fetched does not go round the end.
-        cell.index() % FETCH_AHEAD == FETCH_AHEAD - 1 || cell.index() + 1 == self.geometry.cells
+        // The ring's last cell as well, since what is fetched does not go round the end; but not twice in a few cells.
+        let next = cell.index() + 1;
+        next == self.geometry.cells || (next % FETCH_AHEAD == 0 && next + FETCH_AHEAD / 4 < self.geometry.cells)
     }
 
     /// Asks for the cache lines of the next records that stand between head and tail, in one go: a getter would otherwise wait for one
