@@ -515,9 +515,9 @@ impl Channel {
                     if !self.is_dead(owner, me) {
                         return Ok(None);
                     }
-                    // We own the get side, so the record stays; its owner is dead, so nobody else writes it.
-                    self.ring.abort_claimed(cell, header);
-                    self.head().rare.aborted.fetch_add(1, Relaxed);
+                    // We own the get side, so the record stays. A putter who repairs its side may abort it as well: one of us counts.
+                    let aborted = self.ring.abort_claimed(cell, header);
+                    self.head().rare.aborted.fetch_add(aborted as u64, Relaxed);
                 }
             }
         }

@@ -128,8 +128,8 @@ impl Channel {
         for _ in 0..=self.geometry().cells {
             match self.ring.front()? {
                 Front::Claimed(owner, cell, header) if self.is_dead(owner, me) => {
-                    self.ring.abort_claimed(cell, header);
-                    self.head().rare.aborted.fetch_add(1, Relaxed);
+                    let aborted = self.ring.abort_claimed(cell, header);
+                    self.head().rare.aborted.fetch_add(aborted as u64, Relaxed);
                 }
                 _ => return Ok(true),
             }
