@@ -91,6 +91,14 @@ impl Mapped {
         // SAFETY: Invariant 2: the cell is in the ring, so the offset stays inside the mapping.
         unsafe { self.cells.as_ptr().add(cell.index() as usize * self.cell_bytes) }
     }
+
+    /// The cache lines of `count` cells that do not reach beyond the ring's end, but of no more than `most_bytes`; none of large cells.
+    #[inline(always)]
+    fn lines(&self, first: Cell, count: u64, most_bytes: usize) -> impl Iterator<Item = *mut u8> {
+        let from = self.record(first);
+        let bytes = if self.cell_bytes > LARGEST_FETCHED_AHEAD { 0 } else { count as usize * self.cell_bytes };
+        (0..bytes.min(most_bytes)).step_by(CACHE_LINE_BYTES).map(move |offset| from.wrapping_add(offset))
+    }
 }
 
 impl Memory for Mapped {
@@ -117,24 +125,12 @@ impl Memory for Mapped {
 
     #[inline(always)]
     fn will_write(&self, first: Cell, count: u64) {
-        if self.cell_bytes > LARGEST_FETCHED_AHEAD {
-            return;
-        }
-        let from = self.record(first);
-        for offset in (0..count as usize * self.cell_bytes).step_by(CACHE_LINE_BYTES) {
-            will_write(from.wrapping_add(offset));
-        }
+        self.lines(first, count, usize::MAX).for_each(will_write);
     }
 
     #[inline(always)]
     fn will_take(&self, first: Cell, count: u64) {
-        if self.cell_bytes > LARGEST_FETCHED_AHEAD {
-            return;
-        }
-        let from = self.record(first);
-        for offset in (0..(count as usize * self.cell_bytes).min(MOST_FETCHED_BYTES)).step_by(CACHE_LINE_BYTES) {
-            will_read(from.wrapping_add(offset));
-        }
+        self.lines(first, count, MOST_FETCHED_BYTES).for_each(will_read);
     }
 
     #[inline(always)]

@@ -16,6 +16,7 @@
 //! 4. Entry numbers read from a segment may be garbage: beyond the table nobody is alive.
 
 use crate::atomic::{Ordering, fence};
+use crate::error::CreateError;
 use crate::layout::{Entry, MAX_PARTICIPANTS};
 use crate::os;
 use crate::segment::Segment;
@@ -26,6 +27,12 @@ const _: () = assert!(MAX_PARTICIPANTS <= ENTRY_MASK);
 const GENERATION_MAX: u32 = (1 << 21) - 1;
 /// A record header keeps only this much of a generation.
 const GENERATION_LOW_MASK: u32 = (1 << 11) - 1;
+
+/// How many may be attached at once, as somebody asked for it.
+pub(crate) fn checked_count(asked: usize) -> Result<u32, CreateError> {
+    let max = MAX_PARTICIPANTS as usize;
+    if (1..=max).contains(&asked) { Ok(asked as u32) } else { Err(CreateError::BadCapacity { asked, max }) }
+}
 
 /// A participant: an entry of the table and which of its successive holders.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]

@@ -4,8 +4,9 @@ use super::Queue;
 use crate::channel::Channel;
 use crate::error::{CreateError, OpenError};
 use crate::geometry::Geometry;
-use crate::layout::{MAX_PARTICIPANTS, SCHEMA_BYTES, kind};
+use crate::layout::{SCHEMA_BYTES, kind};
 use crate::message::Message;
+use crate::participant;
 use crate::segment::{Expect, Spec};
 use crate::wait_strategy::WaitStrategy;
 use std::fmt;
@@ -199,16 +200,14 @@ impl<T: ?Sized + Message> Builder<T> {
         if let Some(schema) = self.long_schema() {
             return Err(CreateError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
         }
-        if self.max_participants == 0 || self.max_participants > MAX_PARTICIPANTS as usize {
-            return Err(CreateError::BadCapacity { asked: self.max_participants, max: MAX_PARTICIPANTS as usize });
-        }
+        let max_participants = participant::checked_count(self.max_participants)?;
         let (kind, type_name) = self.content.clone().unwrap_or_else(|| (T::WIRE.kind, T::unit_name()));
         Ok(Spec {
             kind,
             geometry: self.geometry()?,
             type_name,
             schema: self.schema.clone(),
-            max_participants: self.max_participants as u32,
+            max_participants,
             max_deliveries: self.max_deliveries,
             persist: self.persist,
             mode: self.mode,

@@ -2,7 +2,7 @@
 
 use super::object::{Cell, Object, Shape};
 use crate::error::CreateError;
-use crate::layout::MAX_PARTICIPANTS;
+use crate::participant;
 use std::fmt;
 use std::sync::Arc;
 
@@ -85,8 +85,8 @@ impl<O> Builder<O> {
     /// [`CreateError`]; nothing was changed. [`BadCapacity`](CreateError::BadCapacity) for a number of participants that cannot be.
     pub fn create(self) -> Result<O, CreateError> {
         self.check()?;
-        let object = Object::create(self.name.as_deref(), &self.shape, self.count, &self.settings, &*self.init)?;
-        Ok((self.over)(object))
+        let spec = self.shape.spec(self.count, &self.settings)?;
+        Ok((self.over)(Object::create(self.name.as_deref(), &spec, &*self.init)?))
     }
 
     /// Opens what has the name, as it is, or creates it.
@@ -96,12 +96,12 @@ impl<O> Builder<O> {
     pub fn open_or_create(self) -> Result<O, CreateError> {
         self.check()?;
         let name = self.name.as_deref().ok_or(CreateError::BadName { name: String::new(), why: "no name was given" })?;
-        Ok((self.over)(Object::open_or_create(name, &self.shape, self.count, &self.settings, &*self.init)?))
+        let spec = self.shape.spec(self.count, &self.settings)?;
+        Ok((self.over)(Object::open_or_create(name, &spec, &self.shape, &*self.init)?))
     }
 
     fn check(&self) -> Result<(), CreateError> {
-        let (asked, max) = (self.settings.max_participants, MAX_PARTICIPANTS as usize);
-        if (1..=max).contains(&asked) { Ok(()) } else { Err(CreateError::BadCapacity { asked, max }) }
+        participant::checked_count(self.settings.max_participants).map(drop)
     }
 }
 

@@ -63,7 +63,7 @@ impl Shape {
         }
     }
 
-    fn spec(&self, count: u64, settings: &Settings) -> Result<Spec, CreateError> {
+    pub(super) fn spec(&self, count: u64, settings: &Settings) -> Result<Spec, CreateError> {
         let geometry = Geometry::object(self.kind, self.unit_bytes as u64, self.unit_align as u64, count).map_err(|max| {
             CreateError::BadCapacity {
                 asked: usize::try_from(count).unwrap_or(usize::MAX),
@@ -147,17 +147,10 @@ impl Object {
     }
 
     /// Creates an object; without a name, an anonymous one. `init` sees a cell of zeros that nobody else sees yet.
-    pub(crate) fn create(
-        name: Option<&str>,
-        shape: &Shape,
-        count: u64,
-        settings: &Settings,
-        init: &dyn Fn(Cell),
-    ) -> Result<Arc<Object>, CreateError> {
-        let spec = shape.spec(count, settings)?;
+    pub(crate) fn create(name: Option<&str>, spec: &Spec, init: &dyn Fn(Cell)) -> Result<Arc<Object>, CreateError> {
         let (segment, entry) = match name {
-            Some(name) => Segment::create(name, &spec, Object::initialise(init))?,
-            None => Segment::create_anonymous(&spec, Object::initialise(init))?,
+            Some(name) => Segment::create(name, spec, Object::initialise(init))?,
+            None => Segment::create_anonymous(spec, Object::initialise(init))?,
         };
         Object::over(segment, entry)
     }
@@ -169,13 +162,11 @@ impl Object {
 
     pub(crate) fn open_or_create(
         name: &str,
+        spec: &Spec,
         shape: &Shape,
-        count: u64,
-        settings: &Settings,
         init: &dyn Fn(Cell),
     ) -> Result<Arc<Object>, CreateError> {
-        let spec = shape.spec(count, settings)?;
-        let (segment, entry, _) = Segment::open_or_create(name, &spec, &shape.expect(None), Object::initialise(init))?;
+        let (segment, entry, _) = Segment::open_or_create(name, spec, &shape.expect(None), Object::initialise(init))?;
         Object::over(segment, entry)
     }
 

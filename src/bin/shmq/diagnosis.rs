@@ -192,7 +192,7 @@ impl Sight<'_> {
                 ),
                 advice: format!(
                     "Let it go on: `kill -CONT {pid}` (a debugger may hold it still). Or end it: `kill -KILL {pid}`{}.",
-                    if self.held_by(pid).is_empty() { "; start another in its place" } else { "; what it holds then comes back by itself" }
+                    if held.is_empty() { "; start another in its place" } else { "; what it holds then comes back by itself" }
                 ),
             });
         }
@@ -230,12 +230,12 @@ impl Sight<'_> {
             };
             // A lease comes back to getters; what else the dead hold stands in the way of both.
             let only_leases = self.now.holdings.iter().all(|held| held.pid != pid || held.what == Hold::Lease);
-            let (redelivery, heirs) = match leases {
-                0 => ("", "in a get or a put"),
-                1 => (" Its message is not lost: it is delivered again, before newer ones.", "in a get"),
-                _ => (" None of its messages is lost: they are delivered again, before newer ones.", "in a get"),
+            let heirs = if only_leases { "in a get" } else { "in a get or a put" };
+            let redelivery = match leases {
+                0 => "",
+                1 => " Its message is not lost: it is delivered again, before newer ones.",
+                _ => " None of its messages is lost: they are delivered again, before newer ones.",
             };
-            let heirs = if only_leases { heirs } else { "in a get or a put" };
             findings.push(trouble(
                 "died-holding",
                 headline,
