@@ -24,6 +24,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
+/// Smaller cells share their cache lines with so many others that there is nothing to win by asking for lines ahead.
+const LINE_SHARED_BYTES: u64 = 48;
+
 /// May this endpoint go its own way (Invariant 2)? Not before it went the slow one.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
@@ -117,12 +120,30 @@ impl Channel {
         unsafe { copy_message(value, self.record_at(offset).wrapping_add(payload_offset)) };
         self.header_at(offset).store(Header::ready(size_of::<T>() as u32).bits(), Release);
         side.tail.store(next, Release);
+        if const { SizedShape::of::<T>() }.cell_bytes > LINE_SHARED_BYTES {
+            self.own_ahead::<T>(next, next_offset);
+        }
         side.busy.store(0, Release);
         self.barrier.compiler_only();
         if self.not_empty().has_waiters() {
             self.wake(self.not_empty(), 1);
         }
         true
+    }
+
+    /// Takes the lines of the record behind the next one from the getter, who had them a lap ago, before they are needed: the getter
+    /// begins to watch the next record by then, not yet this one. What does it is a store of FREE into free space, which nobody reads
+    /// (Ring, Invariant 1; the fence of `move_reclaim`). Measured, a spinning round trip of 64 B: 280 -> 225 ns with the cores near, 850 ->
+    /// 690 far; asking by `prefetchw` changed nothing.
+    #[inline(always)]
+    fn own_ahead<T>(&self, next: u64, next_offset: usize) {
+        // The header two records on has in its line the end of the record before it.
+        let ahead = next.wrapping_add(2);
+        let is_free = ahead < self.geometry().next_lap(self.head().put.reclaim.load(Relaxed));
+        if is_free && self.geometry().cell(ahead).is_some_and(|cell| cell.index() >= 2) {
+            let offset = next_offset + 2 * const { SizedShape::of::<T>() }.cell_bytes as usize;
+            self.header_at(offset).store(Header::FREE.bits(), Relaxed);
+        }
     }
 
     /// Moves reclaim on where the lane ends for want of room. `false`: not here, or there is no room.
