@@ -208,7 +208,7 @@ pub fn wait_any(waitables: &[&dyn Waitable], deadline: impl Into<Option<Instant>
         }
         if !has_looked {
             has_looked = true;
-            if look_a_while(&TRUST, deadline_ns, &mut || first_ready(&watched).is_some()) {
+            if look_a_while(Some(&TRUST), deadline_ns, &mut || first_ready(&watched).is_some()) {
                 continue;
             }
         }

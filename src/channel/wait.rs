@@ -219,11 +219,13 @@ impl<'a> Waiter<'a> {
 pub(crate) struct Pauses {
     deadline_ns: u64,
     slice_ends_ns: u64,
+    /// A call that has slept is a long one: it neither is patient after each slice nor counts again.
+    has_slept: bool,
 }
 
 impl Pauses {
     pub(crate) fn new(deadline_ns: u64) -> Pauses {
-        Pauses { deadline_ns, slice_ends_ns: 0 }
+        Pauses { deadline_ns, slice_ends_ns: 0, has_slept: false }
     }
 
     /// Waits until `ready`, a wake, the end of the slice or the deadline. The deadline is reported on the next call, after the caller
@@ -254,6 +256,7 @@ impl Pauses {
         }
         if strategy != WaitStrategy::Spin {
             falls_asleep();
+            self.has_slept = true;
             condvar.wait(barrier, self.deadline_ns.min(self.slice_ends_ns), ready);
         }
         Pause::LookAgain
@@ -263,7 +266,7 @@ impl Pauses {
     fn look(&self, strategy: WaitStrategy, trust: &Trust, ready: &mut dyn FnMut() -> bool) -> bool {
         match strategy {
             WaitStrategy::Block => ready(),
-            WaitStrategy::Adaptive => look_a_while(trust, self.deadline_ns, ready),
+            WaitStrategy::Adaptive => look_a_while((!self.has_slept).then_some(trust), self.deadline_ns, ready),
             WaitStrategy::Custom { spins, yields } => {
                 for round in 0..spins.saturating_add(yields) {
                     if ready() {
@@ -298,9 +301,9 @@ fn is_near(deadline_ns: u64) -> bool {
     deadline_ns != FOREVER_NS && now_ns().saturating_add(YIELD_RISK_NS) >= deadline_ns
 }
 
-/// How one that waits adaptively looks before it sleeps; `false`: it is to sleep now.
-pub(crate) fn look_a_while(trust: &Trust, deadline_ns: u64, ready: &mut dyn FnMut() -> bool) -> bool {
-    let patient = trust.is_patient();
+/// How one that waits adaptively looks before it sleeps, without patience where there is no trust to ask; `false`: it is to sleep now.
+pub(crate) fn look_a_while(trust: Option<&Trust>, deadline_ns: u64, ready: &mut dyn FnMut() -> bool) -> bool {
+    let patient = trust.is_some_and(Trust::is_patient);
     for round in 0..if patient { PATIENT_ROUNDS } else { SPIN_ROUNDS } {
         if ready() {
             return true;
@@ -315,7 +318,9 @@ pub(crate) fn look_a_while(trust: &Trust, deadline_ns: u64, ready: &mut dyn FnMu
     }
     let mut was_alone = true;
     let came = look_between_yields(patient, deadline_ns, &mut was_alone, ready);
-    trust.learn(patient, came && was_alone);
+    if let Some(trust) = trust {
+        trust.learn(patient, came && was_alone);
+    }
     came
 }
 
