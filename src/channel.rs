@@ -24,6 +24,7 @@ mod get;
 mod lane;
 mod put;
 mod recover;
+mod trust;
 mod typed;
 mod wait;
 mod watch;
@@ -34,8 +35,9 @@ pub use endpoint::Tenure;
 pub use get::LeasedRecord;
 pub(crate) use put::ClaimedRecord;
 pub use recover::RecoveryReport;
+pub(crate) use trust::Trust;
 pub use wait::Patience;
-pub(crate) use wait::{Pause, Pauses, SLICE_NS};
+pub(crate) use wait::{Pause, Pauses, SLICE_NS, look_a_while};
 pub use watch::Stats;
 
 use crate::attachment::Attachment;
@@ -191,6 +193,8 @@ pub struct Channel {
     looked_ns: AtomicU64,
     /// Messages taken, by copy and on lease, when a getter of this process last found nothing.
     caught_up_at: AtomicU64,
+    /// Whether its waits are worth staying awake for.
+    trust: Trust,
     /// Set by a signal handler: who waits gives up.
     interrupt: OnceLock<&'static AtomicBool>,
     #[cfg(feature = "tracing")]

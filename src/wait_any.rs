@@ -11,7 +11,7 @@
 //! 2. Every sleep is cut into slices, after which the dead are looked for, as in every blocked call.
 //! 3. "Ready" means that the thing's own verb would return at once, with an error perhaps. So there is nothing to report here.
 
-use crate::channel::{Channel, SLICE_NS};
+use crate::channel::{Channel, SLICE_NS, Trust, look_a_while};
 use crate::lock::{Condvar, Place, sleep_any};
 use crate::message::Message;
 #[cfg(feature = "object")]
@@ -20,14 +20,13 @@ use crate::os::{Barrier, FOREVER_NS, deadline_at, now_ns};
 use crate::process::Process;
 use crate::queue::{Consumer, Queue};
 use crate::sync::{Event, Pipe, Semaphore};
-use crossbeam_utils::Backoff;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Instant;
 
 /// Longest sleep while a process is waited for together with other things, or one without a pidfd.
 const PROCESS_SLICE_NS: u64 = 10_000_000;
-/// Within this time of its deadline a waiter sleeps rather than yields.
-const YIELD_RISK_NS: u64 = 5_000_000;
+/// Of all waits for several things in this process: a list has nothing of its own that lasts.
+static TRUST: Trust = Trust::new();
 
 /// Why [`wait_any`] named nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -186,7 +185,7 @@ pub fn wait_any(waitables: &[&dyn Waitable], deadline: impl Into<Option<Instant>
     if watched.is_empty() {
         return Err(WaitError::Empty);
     }
-    let backoff = Backoff::new();
+    let mut has_looked = false;
     let mut slice_ends_ns = now_ns().saturating_add(SLICE_NS);
     let mut may_have_been_woken = false;
     loop {
@@ -207,9 +206,11 @@ pub fn wait_any(waitables: &[&dyn Waitable], deadline: impl Into<Option<Instant>
             slice_ends_ns = now_ns().saturating_add(SLICE_NS);
             continue;
         }
-        if !backoff.is_completed() && now.saturating_add(YIELD_RISK_NS) < deadline_ns {
-            backoff.snooze();
-            continue;
+        if !has_looked {
+            has_looked = true;
+            if look_a_while(Some(&TRUST), deadline_ns, &mut || first_ready(&watched).is_some()) {
+                continue;
+            }
         }
         may_have_been_woken = true;
         sleep(&watched, deadline_ns.min(slice_ends_ns));

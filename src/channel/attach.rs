@@ -1,6 +1,6 @@
 //! Becoming a participant: at create, at open, and at the first call after a fork.
 
-use super::{Channel, Failure, Mapped};
+use super::{Channel, Failure, Mapped, Trust};
 use crate::attachment::{self, AttachFailure, Attached, Attachment};
 use crate::error::{CreateError, OpenError};
 use crate::lock::Locks;
@@ -85,6 +85,7 @@ impl Channel {
             max_deliveries: attachment.segment.max_deliveries(),
             looked_ns: AtomicU64::new(0),
             caught_up_at: AtomicU64::new(0),
+            trust: Trust::new(),
             interrupt: OnceLock::new(),
             #[cfg(feature = "tracing")]
             untold: Default::default(),

@@ -9,7 +9,7 @@
 use super::SyncError;
 use super::builder::Settings;
 use crate::attachment::{self, Attached, Attachment};
-use crate::channel::{Patience, Pause, Pauses};
+use crate::channel::{Patience, Pause, Pauses, Trust};
 use crate::error::{CreateError, OpenError};
 use crate::geometry::Geometry;
 use crate::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS};
@@ -131,6 +131,8 @@ pub struct Object {
     cell: Cell,
     /// When a caller of this process last looked after the dead, for those who only try.
     looked_ns: AtomicU64,
+    /// Whether its waits are worth staying awake for.
+    trust: Trust,
 }
 
 // SAFETY: the cell leads into a mapping that lives as long as the object, and is used as Invariant 2 says.
@@ -184,7 +186,7 @@ impl Object {
     fn over<E: From<attachment::AttachFailure>>(segment: Segment, entry: u32) -> Result<Arc<Object>, E> {
         let (attachment, left_behind) = Attachment::over(segment, entry)?;
         let cell = Cell::of(&attachment.segment);
-        let object = Arc::new(Object { attachment, cell, looked_ns: AtomicU64::new(0) });
+        let object = Arc::new(Object { attachment, cell, looked_ns: AtomicU64::new(0), trust: Trust::new() });
         if left_behind {
             object.note_a_death();
         }
@@ -304,7 +306,7 @@ impl Object {
 
     /// One step of a blocked call.
     pub(crate) fn pause(&self, waiter: &mut Pauses, ready: &mut dyn FnMut() -> bool) -> Pause {
-        waiter.pause(WaitStrategy::Adaptive, &self.attachment.barrier, self.condvar(), ready, &mut || {})
+        waiter.pause(WaitStrategy::Adaptive, &self.trust, &self.attachment.barrier, self.condvar(), ready, &mut || {})
     }
 
     /// Has nobody of this process looked after the dead for a while? Then the caller does so.
