@@ -21,6 +21,8 @@ use std::{
 pub const BATCH: usize = 32;
 /// From here on, copies go through `Queue<[u64]>` and a buffer of the caller's.
 const LARGE_WORDS: usize = 8192;
+/// Of a record of a `Queue<[u64]>`.
+const SLICE_HEADER_BYTES: usize = 16;
 
 /// A way to move messages, by its name in the reports.
 pub type Contestant = (&'static str, Box<dyn Case>);
@@ -53,9 +55,18 @@ pub fn endpoints_batch<const W: usize>() -> Contestant {
     ("endpoints_batch_32", flow::<EndpointsBatch<W>>())
 }
 
-/// The flow of a transport, through a channel of about 4 MiB: at least 16 messages and at most 1024.
+/// How many messages of that many words a channel holds: 4 MiB of them, but at least 4 and at most 1024.
+pub const fn capacity(words: usize) -> usize {
+    match (4 << 20) / (words * 8) {
+        0..4 => 4,
+        fitting @ 4..=1024 => fitting,
+        _ => 1024,
+    }
+}
+
+/// The flow of a transport, through a channel of the [`capacity`] for its messages.
 pub fn flow<T: Transport>() -> Box<dyn Case> {
-    flow_through::<T>(((4 << 20) / (T::WORDS * 8)).clamp(16, 1024))
+    flow_through::<T>(capacity(T::WORDS))
 }
 
 /// The flow of a transport, through a channel for that many messages.
@@ -203,7 +214,8 @@ fn create_typed<const W: usize>(name: &str, capacity: usize) -> Queue<[u64; W]> 
 
 fn create_slices<const W: usize>(name: &str, capacity: usize) -> Queue<[u64]> {
     let builder = Queue::<[u64]>::builder().name(name).capacity(capacity);
-    builder.capacity_bytes(capacity * W * 8).create().expect("create a queue of slices")
+    // With their headers, and one more: what a ring of messages of one size has, so that as many fit wherever the first one lies.
+    builder.capacity_bytes((capacity + 1) * (SLICE_HEADER_BYTES + W * 8)).create().expect("create a queue of slices")
 }
 
 fn open<T: ?Sized + Message>(name: &str) -> Queue<T> {

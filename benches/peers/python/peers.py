@@ -85,7 +85,7 @@ def collect(processes, results):
 
 
 def flow(kind, size, sides, count, cores):
-    channel = KINDS[kind](1024 if size <= 1024 else 64, size)
+    channel = KINDS[kind](max(4, min(1024, (4 << 20) // size)), size)  # as the other rivals
     results = context.Queue()
     barrier = context.Barrier(sides * 2)
 

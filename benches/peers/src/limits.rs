@@ -1,7 +1,7 @@
 //! What the machine allows: copying alone, and handing buffers over with nothing around them.
 
 use crate::{
-    flows::sum,
+    flows::{capacity, sum},
     forked::{
         Case, Host, Seat,
         kernel::{run_on, share, thread_cpu_nanos},
@@ -20,10 +20,12 @@ use std::{
     time::Instant,
 };
 
-/// As much memory as the channels for large messages have.
-const ARENA_WORDS: usize = (4 << 20) / 8;
+/// The largest message that is measured, in words.
+const LARGEST_WORDS: usize = 128 << 10;
+/// What a channel for any of the large messages holds.
+const ARENA_WORDS: usize = capacity(LARGEST_WORDS) * LARGEST_WORDS;
 
-/// `memcpy` of messages of `W` words out of 4 MiB of them, by one thread on the first core.
+/// `memcpy` of messages of `W` words out of as many as a channel holds, by one thread on the first core.
 pub fn memcpy<const W: usize>() -> Measure {
     let pace = Cell::new(0);
     Box::new(move |lab| {
@@ -33,12 +35,12 @@ pub fn memcpy<const W: usize>() -> Measure {
         let copy = move || {
             run_on(&[core]);
             let pace = Cell::new(known);
-            let source: Vec<u64> = (0..ARENA_WORDS as u64).collect();
+            let source: Vec<u64> = (0..(capacity(W) * W) as u64).collect();
             let mut target = vec![0_u64; W];
             let filled = lab::fill(sample, &pace, |messages| {
                 let (from, cpu) = (Instant::now(), thread_cpu_nanos());
                 for message in 0..messages {
-                    let at = message as usize % (ARENA_WORDS / W) * W;
+                    let at = message as usize % capacity(W) * W;
                     target.copy_from_slice(black_box(&source[at..at + W]));
                     black_box(&mut target);
                 }
@@ -62,8 +64,8 @@ struct Buffers<const W: usize> {
 // SAFETY: the words of a buffer are touched only by the side whose turn its word says it is.
 unsafe impl<const W: usize> Sync for Buffers<W> {}
 
-/// The most that are used: 4 MiB of 64 KiB.
-const SLOTS: usize = 64;
+/// The most that any channel holds.
+const SLOTS: usize = capacity(1);
 
 struct Bare<const W: usize>(&'static Buffers<W>);
 
@@ -72,7 +74,10 @@ pub fn bare_buffers<const W: usize>() -> Box<dyn Case> {
 }
 
 impl<const W: usize> Bare<W> {
-    const USED: usize = if ARENA_WORDS / W < SLOTS { ARENA_WORDS / W } else { SLOTS };
+    const USED: usize = {
+        assert!(capacity(W) * W <= ARENA_WORDS);
+        capacity(W)
+    };
 
     fn buffer(&self, slot: usize) -> *mut u64 {
         self.0.words.get().cast::<u64>().wrapping_add(slot * W)

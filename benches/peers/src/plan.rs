@@ -295,7 +295,7 @@ pub fn waiting_title(micros: u64) -> String {
 }
 
 fn between_threads<const W: usize>(sides: u32) -> Vec<Row> {
-    let capacity = ((4 << 20) / (W * 8)).clamp(16, 1024);
+    let capacity = flows::capacity(W);
     let mut rows = vec![
         Row::new("crossbeam-channel", Threads, threads::flow::<threads::Crossbeam<W>>(capacity, sides)),
         Row::new("crossbeam ArrayQueue", Threads, threads::flow::<threads::Array<W>>(capacity, sides)),
@@ -310,7 +310,7 @@ fn between_threads<const W: usize>(sides: u32) -> Vec<Row> {
 }
 
 fn large_between_threads<const W: usize>() -> Vec<Row> {
-    let capacity = ((4 << 20) / (W * 8)).clamp(16, 1024);
+    let capacity = flows::capacity(W);
     vec![Row::new("crossbeam-channel of boxes", Threads, threads::flow::<threads::CrossbeamBoxes<W>>(capacity, 1))]
 }
 

@@ -7,7 +7,7 @@
 use super::until;
 use crate::{
     first_message::First,
-    flows::{Transport, sum},
+    flows::{Transport, capacity, sum},
 };
 use iceoryx2::{
     node::{Node, NodeBuilder},
@@ -74,11 +74,6 @@ fn service<const W: usize>(node: &Node<ipc::Service>, name: &str, capacity: usiz
     service.max_publishers(1).max_subscribers(1).open_or_create().expect("a publish-subscribe service")
 }
 
-/// As many samples as the other channels hold; both sides agree on it by the size of a message.
-fn capacity<const W: usize>() -> usize {
-    ((4 << 20) / (W * 8)).clamp(16, 1024)
-}
-
 pub struct Out<const W: usize> {
     publisher: Publisher<ipc::Service, Payload<W>, ()>,
     notifier: Option<Notifier<ipc::Service>>,
@@ -132,7 +127,7 @@ fn event(node: &Node<ipc::Service>, name: &str) -> iceoryx2::service::port_facto
 
 fn sender<const W: usize>(name: &str, blocking: bool) -> Out<W> {
     let node = node();
-    let service = service::<W>(&node, name, capacity::<W>());
+    let service = service::<W>(&node, name, capacity(W));
     let builder = service.publisher_builder().backpressure_strategy(BackpressureStrategy::RetryUntilDelivered);
     let publisher = builder.create().expect("a publisher");
     until("the subscriber's coming", || (service.dynamic_config().number_of_subscribers() == 1).then_some(()));
@@ -147,7 +142,7 @@ fn sender<const W: usize>(name: &str, blocking: bool) -> Out<W> {
 
 fn receiver<const W: usize>(name: &str, blocking: bool) -> In<W> {
     let node = node();
-    let service = service::<W>(&node, name, capacity::<W>());
+    let service = service::<W>(&node, name, capacity(W));
     let subscriber = service.subscriber_builder().create().expect("a subscriber");
     let listener = blocking.then(|| event(&node, name).listener_builder().create().expect("a listener"));
     until("the publisher's coming", || (service.dynamic_config().number_of_publishers() == 1).then_some(()));
