@@ -23,7 +23,7 @@ const BOUNDS: [(&str, u64, u64); 9] = [
     ("queue_8", 127, 101),
     ("queue_64", 154, 122),
     ("endpoints_8", 82, 70),
-    ("endpoints_64", 108, 95),
+    ("endpoints_64", 124, 95),
     ("queue_8_in_place", 185, 168),
     ("queue_64_in_place", 201, 178),
     ("endpoints_8_in_place", 160, 149),
