@@ -137,10 +137,9 @@ impl Channel {
     /// 690 far; asking by `prefetchw` changed nothing.
     #[inline(always)]
     fn own_ahead<T>(&self, next: u64, next_offset: usize) {
-        // The header two records on has in its line the end of the record before it.
-        let ahead = next.wrapping_add(2);
-        let is_free = ahead < self.geometry().next_lap(self.head().put.reclaim.load(Relaxed));
-        if is_free && self.geometry().cell(ahead).is_some_and(|cell| cell.index() >= 2) {
+        // The header two records on has in its line the end of the record before it. Not round the ring's end.
+        let is_free = next.wrapping_add(2) < self.geometry().next_lap(self.head().put.reclaim.load(Relaxed));
+        if is_free && self.geometry().cells_to_end(next) > 2 {
             let offset = next_offset + 2 * const { SizedShape::of::<T>() }.cell_bytes as usize;
             self.header_at(offset).store(Header::FREE.bits(), Relaxed);
         }

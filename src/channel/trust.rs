@@ -56,13 +56,8 @@ fn next(trust: i32, patient: bool, came: bool) -> i32 {
         (true, true) => FEW,
         (true, false) => (trust - PRICE).max(0),
         // Another thread may have won trust meanwhile.
-        (false, _) => {
-            if trust > 0 {
-                trust
-            } else {
-                (trust - 1).max(-TRIAL)
-            }
-        }
+        (false, _) if trust > 0 => trust,
+        (false, _) => (trust - 1).max(-TRIAL),
     }
 }
 
