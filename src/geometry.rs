@@ -22,8 +22,9 @@ const MAX_RING_BYTES: u64 = 1 << 46;
 /// A record's length is a 32-bit word.
 const MAX_MESSAGE_BYTES: u64 = u32::MAX as u64;
 
-/// A cell that is in its ring: made by [`Geometry::cell`] only, so that whoever turns it into an address need not check again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A cell that is in its ring: made by [`Geometry::cell`] only, so that whoever turns it into an address need not check again. The default is
+/// cell 0, which every ring has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cell(u64);
 
 impl Cell {

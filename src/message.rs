@@ -93,7 +93,7 @@ impl<T: TryFromBytes + IntoBytes + Immutable + KnownLayout> Message for T {
 
     #[inline(always)]
     fn receive(channel: &sealed::Channel, patience: sealed::Patience) -> Result<T, GetError> {
-        channel.get_value::<false, T>(None, patience)
+        channel.get_value::<T>(patience)
     }
 
     #[inline(always)]

@@ -77,7 +77,23 @@ pub(crate) struct Ring<M> {
     pub geometry: Geometry,
 }
 
+/// Records of one cell each that lie one behind the other, at positions that differ by one. The record behind the last of them is in the
+/// ring too, and at the next position.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stretch {
+    /// Position of the first.
+    pub first: u64,
+    pub cell: Cell,
+    pub records: u64,
+}
+
 impl<M: Memory> Ring<M> {
+    /// At `position`, of at most `most` records; `None` if it is garbage.
+    fn stretch(&self, position: u64, most: u64) -> Option<Stretch> {
+        let cell = self.geometry.cell(position)?;
+        Some(Stretch { first: position, cell, records: most.min(self.geometry.cells_to_end(position) - 1) })
+    }
+
     /// Makes the FREE word at tail and all cursors. Before publication only.
     pub fn initialise(&self) {
         use crate::atomic::Ordering::Relaxed;

@@ -20,14 +20,14 @@ use std::time::{Duration, Instant};
 /// Most instructions of a put and of a get, with the making and the checking of the message. In place a put is a loan and its commit, a
 /// get a lease and its release.
 const BOUNDS: [(&str, u64, u64); 9] = [
-    ("queue_8", 127, 101),
-    ("queue_64", 154, 122),
-    ("endpoints_8", 82, 70),
-    ("endpoints_64", 124, 95),
+    ("queue_8", 127, 95),
+    ("queue_64", 154, 121),
+    ("endpoints_8", 65, 55),
+    ("endpoints_64", 97, 82),
     ("queue_8_in_place", 185, 168),
     ("queue_64_in_place", 201, 178),
-    ("endpoints_8_in_place", 160, 149),
-    ("endpoints_64_in_place", 174, 160),
+    ("endpoints_8_in_place", 145, 152),
+    ("endpoints_64_in_place", 159, 163),
     ("slices_64_in_place", 266, 208),
 ];
 

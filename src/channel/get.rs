@@ -139,11 +139,45 @@ impl Channel {
         })
     }
 
-    /// Gets one message by copy: `read(from, length)` copies it out, and is called once. A message that `check` refuses is left.
+    /// Enters the get side of a sized ring, if a message is ready at head or becomes so soon. Callers end it by `take_and_exit`.
+    #[inline(always)]
+    pub(super) fn enter_ready_or_look(&self, ring: &Ring<Mapped>, patience: Patience) -> Option<(Id, Record)> {
+        match self.enter_ready(ring) {
+            // Entered in two places, so that no call returns a record: what a call fills lies in memory.
+            None if self.await_message::<false>(patience) => self.enter_ready(ring),
+            entered => entered,
+        }
+    }
+
+    #[inline(always)]
+    fn enter_ready(&self, ring: &Ring<Mapped>) -> Option<(Id, Record)> {
+        let me = self.known_me()?;
+        if !self.try_enter_get::<false>(ring, me) {
+            return None;
+        }
+        let record = ring.ready_at_head::<true>();
+        if record.is_none() {
+            let _ = self.exit_get_of::<false>(ring, me);
+        }
+        record.map(|record| (me, record))
+    }
+
+    /// Finishes a record that was copied out. What was taken was taken, whatever comes after: the next verb tells.
+    #[inline(always)]
+    pub(super) fn take_and_exit(&self, ring: &Ring<Mapped>, record: Record, me: Id) {
+        ring.take(record);
+        add(&ring.memory.head().get.copies, 1);
+        let _ = self.exit_get_of::<false>(ring, me);
+        self.notify_not_full(1);
+    }
+
+    /// Gets one message by copy: `read(from, length)` copies it out, and is called once. A message that `check` refuses is left. `looked`: the
+    /// caller has waited a while already.
     #[inline(always)]
     pub(super) fn get<const OWNED: bool, const SIZED: bool, R>(
         &self,
         me: Option<Id>,
+        mut looked: bool,
         patience: Patience,
         check: impl Fn(usize) -> Result<(), GetError>,
         read: impl Fn(*const u8, usize) -> R + Copy,
@@ -154,8 +188,6 @@ impl Channel {
         };
         // A copy: what never changes stays in registers while atomics are stored. So it must not meet a call that is not inlined.
         let ring = self.ring;
-        // The endpoint of a sized ring has looked along its lane already.
-        let mut looked = OWNED && SIZED;
         loop {
             if self.try_enter_get::<OWNED>(&ring, me) {
                 let mut got = None;
@@ -289,6 +321,7 @@ impl Channel {
                     let read = std::cell::RefCell::new(&mut read);
                     self.get::<OWNED, true, ()>(
                         Some(me),
+                        false,
                         patience,
                         |_| Ok(()),
                         |from, length| (read.borrow_mut())(i, from, length),

@@ -1,25 +1,23 @@
 //! The endpoints' own way through the ring for messages of one size: no lock, and hardly a look at anything that is shared.
 //!
 //! ```text
-//!   shut --set out (after the first slow call, if the ring is such)--> open
-//!                                                                    |  put, loan, get, lease: at the side's cursor
-//!                                                                    |  no room, nothing there, a closer, a death: the slow call
+//!   shut --turn--> open: a stretch of the ring --put, loan, get, lease: at the side's cursor--> the stretch ends, or no message stands there
+//!    ^               ^                                                                            |
+//!    +-- the slow call <-- the ring's last record, no room, a closer, a death --+-- turn <--------+
 //! ```
 //!
 //! Invariants:
-//! 1. A lane has no place of its own: that is the side's cursor, read and range-checked at each call. So it never needs to be told that
-//!    another verb moved it, and a cursor of garbage leads to some record of the ring, or to the slow call.
-//! 2. An open lane's `T` is the message type that the stamp was checked for: its [`SizedShape`] is that of the segment. And its process
-//!    may rely on the light barrier.
+//! 1. A lane has no place of its own: that is the side's cursor, read at each call and looked for in the stretch. So it never needs to be
+//!    told that another verb moved it, and a cursor of garbage leads to some record of the ring, or to the slow call.
+//! 2. The stretch of an open lane lies in the ring, one record behind the other, and so does the record behind it ([`Stretch`]). It was
+//!    set out for the `T` whose shape is that of the segment, by a process that may rely on the light barrier.
 
-use super::typed::{check_written, copy_message};
-use super::{Channel, ClaimedRecord, Failure, LeasedRecord, Patience, Tenure};
+use super::typed::{Aside, copy_message, read_message};
+use super::{Channel, ClaimedRecord, LeasedRecord, Patience, Tenure};
 use crate::error::{GetError, PutError};
 use crate::geometry::{Cell as RingCell, SizedShape};
-use crate::ring::Header;
+use crate::ring::{Header, Stretch};
 use std::cell::Cell;
-use std::mem::MaybeUninit;
-use std::ptr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
@@ -27,46 +25,76 @@ use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 /// Smaller cells share their cache lines with so many others that there is nothing to win by asking for lines ahead.
 const LINE_SHARED_BYTES: u64 = 48;
 
-/// May this endpoint go its own way (Invariant 2)? Not before it went the slow one.
+/// The stretch that an endpoint moves along; of no record while it is shut.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    open: Cell<bool>,
+    first: Cell<u64>,
+    records: Cell<u64>,
+    cell: Cell<RingCell>,
 }
 
-/// Where a record lies, as an offset from cell 0, and where the one behind it.
+/// A record of the stretch.
 #[derive(Clone, Copy)]
-struct Place {
+struct Spot {
+    position: u64,
     cell: RingCell,
-    offset: usize,
-    next: u64,
-    next_offset: usize,
+    /// How many more the stretch has.
+    ahead: u64,
+}
+
+impl Lane {
+    #[inline(always)]
+    fn find(&self, cursor: u64) -> Option<Spot> {
+        let nth = cursor.wrapping_sub(self.first.get());
+        let records = self.records.get();
+        (nth < records).then(|| Spot { position: cursor, cell: self.cell.get().plus(nth), ahead: records - nth - 1 })
+    }
+
+    fn set_out(&self, stretch: Stretch) {
+        self.first.set(stretch.first);
+        self.records.set(stretch.records);
+        self.cell.set(stretch.cell);
+    }
+}
+
+#[inline(always)]
+const fn cell_bytes<T>() -> usize {
+    const { SizedShape::of::<T>() }.cell_bytes as usize
+}
+
+/// The ring's cells, as those of a `T`.
+#[derive(Clone, Copy)]
+struct Records(*mut u8);
+
+impl Records {
+    #[inline(always)]
+    fn at<T>(self, cell: RingCell) -> *mut u8 {
+        // Invariant 2: the shape of `T` is that of the segment, so it is inside the ring.
+        self.0.wrapping_add(cell.index() as usize * cell_bytes::<T>())
+    }
+
+    #[inline(always)]
+    fn payload<T>(self, cell: RingCell) -> *mut T {
+        self.at::<T>(cell).wrapping_add(const { SizedShape::of::<T>() }.payload_offset as usize).cast()
+    }
+
+    #[inline(always)]
+    fn header<'a, T>(self, cell: RingCell) -> &'a AtomicU64 {
+        // SAFETY: Invariant 2: a record of the ring starts there, aligned to 8 bytes as all cells are; who asks holds the channel, which
+        // keeps the mapping.
+        unsafe { &*self.at::<T>(cell).cast() }
+    }
 }
 
 impl Channel {
     #[inline(always)]
-    fn record_at(&self, offset: usize) -> *mut u8 {
-        // Invariants 1 and 2: inside the ring.
-        self.ring.memory.cells.as_ptr().wrapping_add(offset)
+    fn records(&self) -> Records {
+        Records(self.ring.memory.cells.as_ptr())
     }
 
-    #[inline(always)]
-    fn header_at(&self, offset: usize) -> &AtomicU64 {
-        // SAFETY: Invariants 1 and 2: a record of the ring starts there, aligned to 8 bytes as all cells are.
-        unsafe { &*self.record_at(offset).cast() }
-    }
-
-    /// The record at a cursor, in an open lane. `None`: the cursor is garbage.
-    #[inline(always)]
-    fn place<T>(&self, cursor: u64) -> Option<Place> {
-        let cell_bytes = const { SizedShape::of::<T>() }.cell_bytes;
-        let geometry = self.geometry();
-        let cell = geometry.cell(cursor)?;
-        let offset = (cell.index() * cell_bytes) as usize;
-        let (next, next_offset) = match cell.index() + 1 == geometry.cells {
-            true => (geometry.next_lap(cursor).wrapping_sub(cell.index()), 0),
-            false => (cursor.wrapping_add(1), offset + cell_bytes as usize),
-        };
-        Some(Place { cell, offset, next, next_offset })
+    /// May lanes for `T` be open here (Invariant 2)?
+    fn has_lanes<T>(&self) -> bool {
+        self.geometry().sized && self.geometry().cell_bytes as usize == cell_bytes::<T>() && self.barrier.is_registered()
     }
 
     /// [`put_value`](Channel::put_value) for the side's endpoint.
@@ -75,26 +103,31 @@ impl Channel {
     where
         T: IntoBytes + Immutable,
     {
-        if self.put_along(tenure, value) || (self.make_room_along(tenure, patience) && self.put_along(tenure, value)) {
+        if self.put_along(tenure, value) { Ok(()) } else { self.put_held_slowly(tenure, value, patience) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_held_slowly<T>(&self, tenure: &Tenure, value: &T, patience: Patience) -> Result<(), PutError>
+    where
+        T: IntoBytes + Immutable,
+    {
+        let me = self.tenant(tenure)?;
+        if self.turn_to_put::<T>(tenure, patience) && self.put_along(tenure, value) {
             return Ok(());
         }
-        self.put_value::<true, T>(self.tenant(tenure)?, value, patience)?;
-        self.set_out::<T>(tenure);
-        Ok(())
+        self.put_value::<true, T>(me, value, patience)
     }
 
     /// Enters the put side, if there is room for one record at tail. `None`: take the slow path.
     #[inline(always)]
-    fn enter_lane_to_put<T>(&self, tenure: &Tenure) -> Option<Place> {
+    fn enter_lane_to_put(&self, tenure: &Tenure) -> Option<Spot> {
         let head = self.head();
         let side = &head.put;
-        if self.incarnation() != tenure.incarnation || !tenure.lane.open.get() {
+        if self.incarnation() != tenure.incarnation {
             return None;
         }
-        let place = self.place::<T>(side.tail.load(Relaxed))?;
-        if place.next >= self.geometry().next_lap(side.reclaim.load(Relaxed)) {
-            return None;
-        }
+        let spot = tenure.lane.find(side.tail.load(Relaxed))?;
         // Busy before the look at `closed`: see `try_enter_put`. A process that may not rely on the light barrier has no open lane.
         side.busy.store(1, Relaxed);
         self.barrier.compiler_only();
@@ -102,7 +135,7 @@ impl Channel {
             side.busy.store(0, Release);
             return None;
         }
-        Some(place)
+        Some(spot)
     }
 
     /// The fast way. `false`: nothing was put.
@@ -111,22 +144,22 @@ impl Channel {
     where
         T: IntoBytes + Immutable,
     {
-        let side = &self.head().put;
-        let Some(Place { offset, next, next_offset, .. }) = self.enter_lane_to_put::<T>(tenure) else { return false };
-        let payload_offset = const { SizedShape::of::<T>() }.payload_offset as usize;
+        let (head, records) = (self.head(), self.records());
+        let Some(Spot { position, cell, ahead }) = self.enter_lane_to_put(tenure) else { return false };
         // Ring, Invariant 1.
-        self.header_at(next_offset).store(Header::FREE.bits(), Relaxed);
-        // SAFETY: Invariants 1 and 2: the record has room for a T behind its header.
-        unsafe { copy_message(value, self.record_at(offset).wrapping_add(payload_offset)) };
-        self.header_at(offset).store(Header::ready(size_of::<T>() as u32).bits(), Release);
-        side.tail.store(next, Release);
-        if const { SizedShape::of::<T>() }.cell_bytes > LINE_SHARED_BYTES {
-            self.own_ahead::<T>(next, next_offset);
+        records.header::<T>(cell.plus(1)).store(Header::FREE.bits(), Relaxed);
+        // SAFETY: Invariant 2: the record has room for a T behind its header.
+        unsafe { copy_message(value, records.payload::<T>(cell).cast()) };
+        records.header::<T>(cell).store(Header::ready(size_of::<T>() as u32).bits(), Release);
+        head.put.tail.store(position.wrapping_add(1), Release);
+        if cell_bytes::<T>() as u64 > LINE_SHARED_BYTES && ahead > 2 {
+            self.own_ahead::<T>(cell);
         }
-        side.busy.store(0, Release);
+        head.put.busy.store(0, Release);
         self.barrier.compiler_only();
-        if self.not_empty().has_waiters() {
-            self.wake(self.not_empty(), 1);
+        let not_empty = self.locks.not_empty(head);
+        if not_empty.has_waiters() {
+            self.wake(not_empty, 1);
         }
         true
     }
@@ -136,26 +169,25 @@ impl Channel {
     /// (Ring, Invariant 1; the fence of `move_reclaim`). Measured, a spinning round trip of 64 B: 280 -> 225 ns with the cores near, 850 ->
     /// 690 far; asking by `prefetchw` changed nothing.
     #[inline(always)]
-    fn own_ahead<T>(&self, next: u64, next_offset: usize) {
-        // The header two records on has in its line the end of the record before it. Not round the ring's end.
-        let is_free = next.wrapping_add(2) < self.geometry().next_lap(self.head().put.reclaim.load(Relaxed));
-        if is_free && self.geometry().cells_to_end(next) > 2 {
-            let offset = next_offset + 2 * const { SizedShape::of::<T>() }.cell_bytes as usize;
-            self.header_at(offset).store(Header::FREE.bits(), Relaxed);
-        }
+    fn own_ahead<T>(&self, cell: RingCell) {
+        // The header three records on has in its line the end of the record before it.
+        self.records().header::<T>(cell.plus(3)).store(Header::FREE.bits(), Relaxed);
     }
 
-    /// Moves reclaim on where the lane ends for want of room. `false`: not here, or there is no room.
-    #[cold]
-    #[inline(never)]
-    fn make_room_along(&self, tenure: &Tenure, patience: Patience) -> bool {
+    /// Sets the lane out where tail is, having moved reclaim on if need be. `false`: not here, or there is no room.
+    fn turn_to_put<T>(&self, tenure: &Tenure, patience: Patience) -> bool {
         let owns = || self.head().put.owner.load(Relaxed) == tenure.me.bits();
-        if self.incarnation() != tenure.incarnation || !tenure.lane.open.get() || !owns() {
+        if !self.has_lanes::<T>() || !owns() {
             return false;
         }
-        self.await_room(patience);
-        // While it is the owner and alive, nobody else moves reclaim (Ring, Invariant 2).
-        owns() && self.ring.make_room_for_one()
+        if self.ring.needs_room() {
+            self.await_room(patience);
+            // While it is the owner and alive, nobody else moves reclaim (Ring, Invariant 2).
+            if !owns() || !self.ring.make_room_for_one() {
+                return false;
+            }
+        }
+        self.ring.stretch_to_put().map(|stretch| tenure.lane.set_out(stretch)).is_some()
     }
 
     /// [`claim`](Channel::claim) for the side's endpoint.
@@ -170,41 +202,31 @@ impl Channel {
     #[cold]
     #[inline(never)]
     fn loan_held_slowly<T>(&self, tenure: &Tenure, patience: Patience) -> Result<ClaimedRecord, PutError> {
-        if self.make_room_along(tenure, patience) {
+        let me = self.tenant(tenure)?;
+        if self.turn_to_put::<T>(tenure, patience) {
             if let Some(claimed) = self.claim_along::<T>(tenure) {
                 return Ok(claimed);
             }
         }
-        let claimed = self.claim_slow::<true>(self.tenant(tenure)?, size_of::<T>(), patience)?;
-        self.set_out::<T>(tenure);
-        Ok(claimed)
+        self.claim_slow::<true>(me, size_of::<T>(), patience)
     }
 
     /// The fast way. `None`: nothing was claimed.
     #[inline(always)]
     fn claim_along<T>(&self, tenure: &Tenure) -> Option<ClaimedRecord> {
-        let side = &self.head().put;
+        let (side, records) = (&self.head().put, self.records());
         if self.is_poisoned() {
             return None;
         }
-        let Place { cell, offset, next, next_offset } = self.enter_lane_to_put::<T>(tenure)?;
+        let Spot { position, cell, .. } = self.enter_lane_to_put(tenure)?;
         let header = Header::claimed(Channel::owner_word(tenure.me), size_of::<T>() as u32);
         // Ring, Invariant 1. The counter: see `claim_slot`.
-        self.header_at(next_offset).store(Header::FREE.bits(), Relaxed);
+        records.header::<T>(cell.plus(1)).store(Header::FREE.bits(), Relaxed);
         super::put::add(&side.loans, 1);
-        self.header_at(offset).store(header.bits(), Release);
-        side.tail.store(next, Release);
+        records.header::<T>(cell).store(header.bits(), Release);
+        side.tail.store(position.wrapping_add(1), Release);
         side.busy.store(0, Release);
-        let payload = self.record_at(offset).wrapping_add(const { SizedShape::of::<T>() }.payload_offset as usize);
-        Some(ClaimedRecord { cell, header, payload })
-    }
-
-    /// Opens the lane if Invariant 2 allows it.
-    #[cold]
-    fn set_out<T>(&self, tenure: &Tenure) {
-        let shape = const { SizedShape::of::<T>() };
-        let fits = self.geometry().sized && self.geometry().cell_bytes == shape.cell_bytes && self.barrier.is_registered();
-        tenure.lane.open.set(fits);
+        Some(ClaimedRecord { cell, header, payload: records.payload::<T>(cell).cast() })
     }
 
     /// [`get_value`](Channel::get_value) for the side's endpoint.
@@ -213,101 +235,113 @@ impl Channel {
     where
         T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
     {
-        let mut copy = MaybeUninit::<T>::uninit();
-        if self.incarnation() != tenure.incarnation {
-            return Err(Failure::Inherited.into());
+        let mut aside = Aside::new();
+        let entered = self.enter_lane_or_look::<T>(tenure, patience);
+        let from = match &entered {
+            Some(spot) => self.records().payload::<T>(spot.cell),
+            None if aside.fill(|| self.get_value_slowly::<true, T>(self.tenant(tenure)?, patience)) => aside.got(),
+            // SAFETY: `fill` failed.
+            None => return unsafe { aside.failure() },
+        };
+        // SAFETY: Invariant 2: a committed T lies there, and only this endpoint may end it. Or a value was written aside.
+        let copy = unsafe { read_message(from) };
+        if let Some(spot) = entered {
+            self.take_along::<T>(spot);
         }
-        if self.get_along(tenure, &mut copy) || (self.await_message::<true>(patience) && self.get_along(tenure, &mut copy)) {
-            // SAFETY: all bytes of `copy` were written.
-            unsafe { check_written(&copy)? };
-            // SAFETY: the bytes were just found to be a value of T.
-            return Ok(unsafe { copy.assume_init() });
-        }
-        let got = self.get_value::<true, T>(Some(tenure.me), patience);
-        self.set_out::<T>(tenure);
-        got
+        // SAFETY: all bytes of `copy` were written.
+        unsafe { aside.checked(copy) }
     }
 
-    /// Enters the get side, if a message is ready at head. `None`: take the slow path.
+    /// Enters the get side, if a message is ready at head or becomes so soon. `None`: take the slow path.
     #[inline(always)]
-    fn enter_lane_to_get<T>(&self, tenure: &Tenure) -> Option<Place> {
+    fn enter_lane_or_look<T>(&self, tenure: &Tenure, patience: Patience) -> Option<Spot> {
+        match self.enter_lane_to_get::<T>(tenure) {
+            // Entered in two places: see `enter_ready_or_look`.
+            None if self.look_along::<T>(tenure, patience) => self.enter_lane_to_get::<T>(tenure),
+            entered => entered,
+        }
+    }
+
+    /// Sets the lane out anew, or waits a while for a message, if either is what it needs. `true`: it may be entered now.
+    #[cold]
+    #[inline(never)]
+    fn look_along<T>(&self, tenure: &Tenure, patience: Patience) -> bool {
+        if self.tenant(tenure).is_err() {
+            return false;
+        }
+        let turned = self.turn_to_get::<T>(tenure);
+        if self.ring.head_is_pending() { self.await_message::<true>(patience) } else { turned }
+    }
+
+    /// Sets the lane out where head is, if it is not there. `false`: not here, or it was.
+    fn turn_to_get<T>(&self, tenure: &Tenure) -> bool {
+        let cursor = self.head().get.head.load(Relaxed);
+        if !self.has_lanes::<T>() || tenure.lane.find(cursor).is_some() {
+            return false;
+        }
+        let Some(stretch) = self.ring.stretch_to_get() else { return false };
+        tenure.lane.set_out(stretch);
+        true
+    }
+
+    /// Enters the get side, if a message is ready at head.
+    #[inline(always)]
+    fn enter_lane_to_get<T>(&self, tenure: &Tenure) -> Option<Spot> {
         let side = &self.head().get;
-        if !tenure.lane.open.get() {
+        if self.incarnation() != tenure.incarnation {
             return None;
         }
-        let place = self.place::<T>(side.head.load(Relaxed))?;
+        let spot = tenure.lane.find(side.head.load(Relaxed))?;
         // Busy before the record is taken: `join` counts between two calls only.
         side.busy.store(1, Relaxed);
-        let ready = self.header_at(place.offset).load(Acquire) == Header::ready(size_of::<T>() as u32).bits()
+        let ready = self.records().header::<T>(spot.cell).load(Acquire) == Header::ready(size_of::<T>() as u32).bits()
             && side.owner.load(Relaxed) == tenure.me.bits()
             && !self.ring.may_hold_returned();
         if !ready {
             side.busy.store(0, Release);
         }
-        ready.then_some(place)
+        ready.then_some(spot)
     }
 
-    /// The fast way. `true`: `to` was filled.
+    /// Finishes a record that was copied out, and exits. The store of DONE is the commit point.
     #[inline(always)]
-    fn get_along<T>(&self, tenure: &Tenure, to: &mut MaybeUninit<T>) -> bool {
-        let side = &self.head().get;
-        let Some(Place { cell, offset, next, .. }) = self.enter_lane_to_get::<T>(tenure) else { return false };
-        let payload = self.record_at(offset).wrapping_add(const { SizedShape::of::<T>() }.payload_offset as usize);
-        // SAFETY: Invariants 1 and 2: a committed T lies there, and only this endpoint may end it.
-        unsafe { ptr::copy_nonoverlapping(payload, to.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
-        self.header_at(offset).store(Header::done(size_of::<T>() as u32).bits(), Release);
-        side.head.store(next, Release);
-        super::put::add(&side.copies, 1);
-        side.busy.store(0, Release);
+    fn take_along<T>(&self, Spot { position, cell, .. }: Spot) {
+        let (head, records) = (self.head(), self.records());
+        records.header::<T>(cell).store(Header::done(size_of::<T>() as u32).bits(), Release);
+        head.get.head.store(position.wrapping_add(1), Release);
+        super::put::add(&head.get.copies, 1);
+        head.get.busy.store(0, Release);
         self.barrier.compiler_only();
-        if self.not_full().has_waiters() {
-            self.wake(self.not_full(), 1);
+        let not_full = self.locks.not_full(head);
+        if not_full.has_waiters() {
+            self.wake(not_full, 1);
         }
-        if self.ring.ends_stretch(cell) {
-            self.ring.fetch_ahead();
-        }
-        true
     }
 
     /// [`lease`](Channel::lease) for the side's endpoint.
     #[inline(always)]
     pub(crate) fn lease_held<T>(&self, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError> {
-        if let Some(leased) = self.lease_along::<T>(tenure) {
-            return Ok(leased);
+        if self.is_poisoned() {
+            return self.lease_slow::<true>(self.tenant(tenure)?, patience);
         }
-        self.lease_held_slowly::<T>(tenure, patience)
+        match self.enter_lane_or_look::<T>(tenure, patience) {
+            Some(spot) => Ok(self.lease_along::<T>(tenure, spot)),
+            None => self.lease_slow::<true>(self.tenant(tenure)?, patience),
+        }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn lease_held_slowly<T>(&self, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError> {
-        let me = self.tenant(tenure)?;
-        if self.await_message::<true>(patience) {
-            if let Some(leased) = self.lease_along::<T>(tenure) {
-                return Ok(leased);
-            }
-        }
-        let leased = self.lease_slow::<true>(me, patience);
-        self.set_out::<T>(tenure);
-        leased
-    }
-
-    /// The fast way. `None`: nothing was leased.
+    /// Leases a record, and exits. The store of LEASED is the commit point.
     #[inline(always)]
-    fn lease_along<T>(&self, tenure: &Tenure) -> Option<LeasedRecord> {
-        let side = &self.head().get;
-        if self.incarnation() != tenure.incarnation || self.is_poisoned() {
-            return None;
-        }
-        let Place { cell, offset, next, .. } = self.enter_lane_to_get::<T>(tenure)?;
+    fn lease_along<T>(&self, tenure: &Tenure, Spot { position, cell, .. }: Spot) -> LeasedRecord {
+        let (side, records) = (&self.head().get, self.records());
         let length = size_of::<T>() as u32;
         let header = Header::ready(length).leased_by(Channel::owner_word(tenure.me));
         // Before the record: see `lease_record`.
         super::put::add(&side.leases, 1);
-        self.header_at(offset).store(header.bits(), Release);
-        side.head.store(next, Release);
+        records.header::<T>(cell).store(header.bits(), Release);
+        side.head.store(position.wrapping_add(1), Release);
         side.busy.store(0, Release);
-        let payload = self.record_at(offset).wrapping_add(const { SizedShape::of::<T>() }.payload_offset as usize);
-        Some(LeasedRecord { cell, header, payload, length: length as usize })
+        let payload = records.payload::<T>(cell).cast();
+        LeasedRecord { cell, header, payload, length: length as usize }
     }
 }

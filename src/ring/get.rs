@@ -1,6 +1,6 @@
 //! The get side: the record at the front, taking it, leasing it, giving it back.
 
-use super::{Corrupted, Header, Memory, Owner, Ring, State};
+use super::{Corrupted, Header, Memory, Owner, Ring, State, Stretch};
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::geometry::Cell;
 
@@ -121,12 +121,17 @@ impl<M: Memory> Ring<M> {
         self.geometry.cell(head).is_some_and(|cell| Header::from_bits(self.memory.header(cell).load(Relaxed)).is_pending())
     }
 
-    /// Is it time to [fetch ahead](Ring::fetch_ahead), after the record in that cell of a sized ring was taken?
-    #[inline(always)]
-    pub fn ends_stretch(&self, cell: Cell) -> bool {
-        // The ring's last cell as well, since what is fetched does not go round the end; but not twice in a few cells.
-        let next = cell.index() + 1;
-        next == self.geometry.cells || (next % FETCH_AHEAD == 0 && next + FETCH_AHEAD / 4 < self.geometry.cells)
+    /// The records from head on, ready or not, until the next such look; it is time to [fetch ahead](Ring::fetch_ahead), and that is
+    /// done. Needs the get side of a sized ring.
+    pub fn stretch_to_get(&self) -> Option<Stretch> {
+        let head = self.memory.get_side().head.load(Relaxed);
+        let index = self.geometry.cell(head)?.index();
+        let stretch = self.stretch(head, FETCH_AHEAD - index % FETCH_AHEAD)?;
+        // Not where the ring's end cuts it short: the next look comes soon.
+        if stretch.records >= FETCH_AHEAD / 4 {
+            self.fetch_ahead();
+        }
+        Some(stretch)
     }
 
     /// Asks for the cache lines of the next records that stand between head and tail, in one go: a getter would otherwise wait for one

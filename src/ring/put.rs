@@ -1,6 +1,6 @@
 //! The put side: finding room, publishing records, finishing loans.
 
-use super::{Corrupted, Header, Memory, Owner, Ring, State};
+use super::{Corrupted, Header, Memory, Owner, Ring, State, Stretch};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::atomic::fence;
 use crate::geometry::Cell;
@@ -143,6 +143,15 @@ impl<M: Memory> Ring<M> {
         let at = self.geometry.after(before, reclaimed).ok_or(Corrupted)?;
         self.move_reclaim(before, at);
         if at == before { Err(NoRoom::Full) } else { Ok(()) }
+    }
+
+    /// The records at tail that can be put without another look at getters: room was reclaimed for all of them. Needs the put side of a
+    /// sized ring.
+    pub fn stretch_to_put(&self) -> Option<Stretch> {
+        let put = self.memory.put_side();
+        let (tail, reclaim) = (put.tail.load(Relaxed), put.reclaim.load(Relaxed));
+        let used = self.geometry.linear(tail).wrapping_sub(self.geometry.linear(reclaim));
+        self.stretch(tail, (self.geometry.cells - 1).saturating_sub(used))
     }
 
     /// Makes room for one more message of a sized ring, if it can be had without the get side. Needs the put side; an endpoint need not be
