@@ -31,6 +31,8 @@ pub(super) struct Lane {
     first: Cell<u64>,
     records: Cell<u64>,
     cell: Cell<RingCell>,
+    /// A getter's: what tail was when it last looked.
+    tail_seen: Cell<u64>,
 }
 
 /// A record of the stretch.
@@ -279,7 +281,9 @@ impl Channel {
         if !self.has_lanes::<T>() || tenure.lane.find(cursor).is_some() {
             return false;
         }
-        let Some(stretch) = self.ring.stretch_to_get() else { return false };
+        let mut tail_seen = tenure.lane.tail_seen.get();
+        let Some(stretch) = self.ring.stretch_to_get(&mut tail_seen) else { return false };
+        tenure.lane.tail_seen.set(tail_seen);
         tenure.lane.set_out(stretch);
         true
     }

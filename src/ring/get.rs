@@ -121,28 +121,33 @@ impl<M: Memory> Ring<M> {
         self.geometry.cell(head).is_some_and(|cell| Header::from_bits(self.memory.header(cell).load(Relaxed)).is_pending())
     }
 
-    /// The records from head on, ready or not, until the next such look; it is time to [fetch ahead](Ring::fetch_ahead), and that is
-    /// done. Needs the get side of a sized ring.
-    pub fn stretch_to_get(&self) -> Option<Stretch> {
+    /// The records from head on, ready or not, until the next such look; it is time to fetch ahead, and that is done. `tail_seen`: what
+    /// tail was when the caller last looked. Needs the get side of a sized ring.
+    pub fn stretch_to_get(&self, tail_seen: &mut u64) -> Option<Stretch> {
         let head = self.memory.get_side().head.load(Relaxed);
         let index = self.geometry.cell(head)?.index();
         let stretch = self.stretch(head, FETCH_AHEAD - index % FETCH_AHEAD)?;
         // Not where the ring's end cuts it short: the next look comes soon.
         if stretch.records >= FETCH_AHEAD / 4 {
-            self.fetch_ahead();
+            self.fetch_ahead(tail_seen);
         }
         Some(stretch)
     }
 
     /// Asks for the cache lines of the next records that stand between head and tail, in one go: a getter would otherwise wait for one
-    /// after the other. Not for those behind tail, which a putter is writing. A hint that needs nothing,
-    /// in a sized ring.
+    /// after the other. Not for those behind tail, which a putter is writing. Looks at tail, whose line the putter works in, only if what was
+    /// seen of it does not reach. A hint that needs nothing, in a sized ring.
     #[cold]
     #[inline(never)]
-    pub fn fetch_ahead(&self) {
-        let (head, tail) = (self.memory.get_side().head.load(Relaxed), self.memory.put_side().tail.load(Relaxed));
-        let ready = if tail > head { self.geometry.linear(tail).wrapping_sub(self.geometry.linear(head)) } else { 0 };
+    pub fn fetch_ahead(&self, tail_seen: &mut u64) {
+        let head = self.memory.get_side().head.load(Relaxed);
+        let before =
+            |tail: u64| if tail > head { self.geometry.linear(tail).wrapping_sub(self.geometry.linear(head)) } else { 0 };
+        if before(*tail_seen) < FETCH_AHEAD {
+            *tail_seen = self.memory.put_side().tail.load(Relaxed);
+        }
         if let Some(first) = self.geometry.cell(head) {
+            let ready = before(*tail_seen);
             self.memory.will_take(first, ready.min(self.geometry.cells_to_end(head)).min(FETCH_AHEAD));
         }
     }
