@@ -25,6 +25,9 @@ use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 /// Smaller cells share their cache lines with so many others that there is nothing to win by asking for lines ahead.
 const LINE_SHARED_BYTES: u64 = 48;
 
+/// Records between the two ends of a ping-pong, at most.
+const CLOSE: u64 = 2;
+
 /// The stretch that an endpoint moves along; of no record while it is shut.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
@@ -33,6 +36,8 @@ pub(super) struct Lane {
     cell: Cell<RingCell>,
     /// A getter's: what tail was when it last looked.
     tail_seen: Cell<u64>,
+    /// A putter's: did the getter have all but [`CLOSE`] records when it last looked?
+    is_followed: Cell<bool>,
 }
 
 /// A record of the stretch.
@@ -154,7 +159,7 @@ impl Channel {
         unsafe { copy_message(value, records.payload::<T>(cell).cast()) };
         records.header::<T>(cell).store(Header::ready(size_of::<T>() as u32).bits(), Release);
         head.put.tail.store(position.wrapping_add(1), Release);
-        if cell_bytes::<T>() as u64 > LINE_SHARED_BYTES && ahead > 2 {
+        if cell_bytes::<T>() as u64 > LINE_SHARED_BYTES && ahead > 2 && tenure.lane.is_followed.get() {
             self.own_ahead::<T>(cell);
         }
         head.put.busy.store(0, Release);
@@ -185,8 +190,13 @@ impl Channel {
         if self.ring.needs_room() {
             self.await_room(patience);
             // While it is the owner and alive, nobody else moves reclaim (Ring, Invariant 2).
+            let head_seen = &self.head().put.head_seen;
+            let before = head_seen.load(Relaxed);
             if !owns() || !self.ring.make_room_for_one() {
                 return false;
+            }
+            if head_seen.load(Relaxed) != before {
+                tenure.lane.is_followed.set(self.ring.backlog_seen() <= CLOSE);
             }
         }
         self.ring.stretch_to_put().map(|stretch| tenure.lane.set_out(stretch)).is_some()

@@ -161,6 +161,12 @@ impl<M: Memory> Ring<M> {
         self.reclaim_sized().is_ok()
     }
 
+    /// Records that were not taken when head was last looked at. Needs the put side of a sized ring.
+    pub fn backlog_seen(&self) -> u64 {
+        let put = self.memory.put_side();
+        self.geometry.linear(put.tail.load(Relaxed)).wrapping_sub(self.geometry.linear(put.head_seen.load(Relaxed)))
+    }
+
     /// Does one more message of a sized ring need room that was not reclaimed yet? A hint that needs nothing.
     pub fn needs_room(&self) -> bool {
         let put = self.memory.put_side();
