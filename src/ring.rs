@@ -41,6 +41,8 @@ mod walk;
 
 pub(crate) use get::{Front, Record};
 pub(crate) use header::{Header, Owner, State};
+#[cfg(not(loom))]
+pub(crate) use put::RECLAIM_AHEAD;
 pub(crate) use put::{NoRoom, Slot};
 #[cfg(not(loom))]
 pub(crate) use repair::Repaired;

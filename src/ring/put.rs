@@ -6,7 +6,7 @@ use crate::atomic::fence;
 use crate::geometry::Cell;
 
 /// Records reclaimed beyond the need of the moment: each look at head moves a cache line between the sides, so it should pay.
-const RECLAIM_AHEAD: u32 = 64;
+pub(crate) const RECLAIM_AHEAD: u64 = 64;
 
 /// Room for one record, not yet published: dropping it changes nothing.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl<M: Memory> Ring<M> {
         }
         let next = self.geometry.after(tail, 1).ok_or(Corrupted)?;
         if next >= self.geometry.next_lap(self.memory.put_side().reclaim.load(Relaxed)) {
-            self.reclaim_sized()?;
+            self.reclaim_sized(RECLAIM_AHEAD)?;
         }
         self.memory.header(self.cell(next)?).store(Header::FREE.bits(), Relaxed);
         Ok(Slot { cell, next, length })
@@ -121,9 +121,9 @@ impl<M: Memory> Ring<M> {
         Ok(Span { filler, position, next })
     }
 
-    /// [`reclaim_for`](Ring::reclaim_for) one more message of a sized ring, whose records all look alike.
+    /// [`reclaim_for`](Ring::reclaim_for) one more message of a sized ring, whose records all look alike, and up to `most`.
     #[cold]
-    fn reclaim_sized(&self) -> Result<(), NoRoom> {
+    fn reclaim_sized(&self, most: u64) -> Result<(), NoRoom> {
         let put = self.memory.put_side();
         let before = put.reclaim.load(Relaxed);
         let mut head = put.head_seen.load(Relaxed);
@@ -135,7 +135,7 @@ impl<M: Memory> Ring<M> {
         // A stretch of cells without the ring's end in it, and without cells at or behind head.
         let first = self.cell(before)?;
         let taken = if head > before { self.geometry.linear(head).wrapping_sub(self.geometry.linear(before)) } else { 0 };
-        let stretch = taken.min(self.geometry.cells_to_end(before)).min(RECLAIM_AHEAD as u64);
+        let stretch = taken.min(self.geometry.cells_to_end(before)).min(most);
         // All of them are taken, so their lines are wanted for writing, and together rather than one after the other.
         self.memory.will_write(first, stretch);
         let reclaimed =
@@ -148,17 +148,22 @@ impl<M: Memory> Ring<M> {
     /// The records at tail that can be put without another look at getters: room was reclaimed for all of them. Needs the put side of a
     /// sized ring.
     pub fn stretch_to_put(&self) -> Option<Stretch> {
+        self.stretch(self.memory.put_side().tail.load(Relaxed), self.room_reclaimed())
+    }
+
+    /// Records that find room without another look at getters. A hint that needs nothing, in a sized ring; for the put side more.
+    pub fn room_reclaimed(&self) -> u64 {
         let put = self.memory.put_side();
         let (tail, reclaim) = (put.tail.load(Relaxed), put.reclaim.load(Relaxed));
         let used = self.geometry.linear(tail).wrapping_sub(self.geometry.linear(reclaim));
-        self.stretch(tail, (self.geometry.cells - 1).saturating_sub(used))
+        (self.geometry.cells - 1).saturating_sub(used)
     }
 
-    /// Makes room for one more message of a sized ring, if it can be had without the get side. Needs the put side; an endpoint need not be
-    /// busy meanwhile, since nothing is committed, and while its owner lives nobody else moves reclaim.
+    /// Makes room for one to `most` more messages of a sized ring, if it can be had without the get side. Needs the put side; an endpoint
+    /// need not be busy meanwhile, since nothing is committed, and while its owner lives nobody else moves reclaim.
     #[cold]
-    pub fn make_room_for_one(&self) -> bool {
-        self.reclaim_sized().is_ok()
+    pub fn make_room(&self, most: u64) -> bool {
+        self.reclaim_sized(most).is_ok()
     }
 
     /// Records that were not taken when head was last looked at. Needs the put side of a sized ring.
@@ -183,7 +188,7 @@ impl<M: Memory> Ring<M> {
 
     #[inline(always)]
     pub fn stretch_is_done(&self) -> bool {
-        self.is_done_after_reclaim((self.geometry.cells / 2).clamp(1, RECLAIM_AHEAD as u64))
+        self.is_done_after_reclaim((self.geometry.cells / 2).clamp(1, RECLAIM_AHEAD))
     }
 
     #[inline(always)]
@@ -227,7 +232,7 @@ impl<M: Memory> Ring<M> {
                 Some(_) => break,
                 None => return Err(NoRoom::Corrupted),
             }
-            ahead += fits as u32;
+            ahead += fits as u64;
         }
         self.move_reclaim(before, at);
         if fits { Ok(()) } else { Err(NoRoom::Full) }
