@@ -193,6 +193,8 @@ pub struct Channel {
     looked_ns: AtomicU64,
     /// Messages taken, by copy and on lease, when a getter of this process last found nothing.
     caught_up_at: AtomicU64,
+    /// What tail was when a getter of this process last looked, to ask for cache lines ahead. A hint.
+    tail_seen: AtomicU64,
     /// Whether its waits are worth staying awake for.
     trust: Trust,
     /// Set by a signal handler: who waits gives up.
@@ -269,6 +271,10 @@ impl Channel {
 
     fn is_alive(&self, id: Id, me: Id) -> bool {
         participant::is_alive(&self.segment, id, me)
+    }
+
+    fn fetch_ahead(&self) {
+        self.ring.fetch_ahead(&self.tail_seen);
     }
 
     #[inline(always)]

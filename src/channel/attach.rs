@@ -85,6 +85,7 @@ impl Channel {
             max_deliveries: attachment.segment.max_deliveries(),
             looked_ns: AtomicU64::new(0),
             caught_up_at: AtomicU64::new(0),
+            tail_seen: AtomicU64::new(0),
             trust: Trust::new(),
             interrupt: OnceLock::new(),
             #[cfg(feature = "tracing")]

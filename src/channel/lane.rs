@@ -41,8 +41,6 @@ pub(super) struct Lane {
     first: Cell<u64>,
     records: Cell<u64>,
     cell: Cell<RingCell>,
-    /// A getter's: what tail was when it last looked.
-    tail_seen: Cell<u64>,
     /// A putter's: was it followed closely when it last looked? And does it therefore take lines ahead?
     is_followed: Cell<bool>,
     owns_ahead: Cell<bool>,
@@ -309,10 +307,11 @@ impl Channel {
         if !self.has_lanes::<T>() || tenure.lane.find(cursor).is_some() {
             return false;
         }
-        let mut tail_seen = tenure.lane.tail_seen.get();
-        let Some(stretch) = self.ring.stretch_to_get(&mut tail_seen) else { return false };
-        tenure.lane.tail_seen.set(tail_seen);
+        let Some((stretch, is_long)) = self.ring.stretch_to_get() else { return false };
         tenure.lane.set_out(stretch);
+        if is_long {
+            self.fetch_ahead();
+        }
         true
     }
 

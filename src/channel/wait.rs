@@ -111,7 +111,7 @@ impl Channel {
             let longest = if OWNED { GATHER_SPINS } else { by_size };
             (0..run.min(longest)).for_each(|_| std::hint::spin_loop());
             if OWNED && self.geometry().sized {
-                self.ring.fetch_ahead(&mut 0);
+                self.fetch_ahead();
             }
         }
         for _ in 0..EARLY_LOOKS {

@@ -1,6 +1,7 @@
 //! The get side: the record at the front, taking it, leasing it, giving it back.
 
 use super::{Corrupted, Header, Memory, Owner, Ring, State, Stretch};
+use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::geometry::Cell;
 
@@ -121,33 +122,31 @@ impl<M: Memory> Ring<M> {
         self.geometry.cell(head).is_some_and(|cell| Header::from_bits(self.memory.header(cell).load(Relaxed)).is_pending())
     }
 
-    /// The records from head on, ready or not, until the next such look; it is time to fetch ahead, and that is done. `tail_seen`: what
-    /// tail was when the caller last looked. Needs the get side of a sized ring.
-    pub fn stretch_to_get(&self, tail_seen: &mut u64) -> Option<Stretch> {
+    /// The records from head on, ready or not, until it is time to [fetch ahead](Ring::fetch_ahead) again; and whether it is now: not where the
+    /// ring's end cuts the stretch short, since the next comes soon. Needs the get side of a sized ring.
+    pub fn stretch_to_get(&self) -> Option<(Stretch, bool)> {
         let head = self.memory.get_side().head.load(Relaxed);
         let index = self.geometry.cell(head)?.index();
         let stretch = self.stretch(head, FETCH_AHEAD - index % FETCH_AHEAD)?;
-        // Not where the ring's end cuts it short: the next look comes soon.
-        if stretch.records >= FETCH_AHEAD / 4 {
-            self.fetch_ahead(tail_seen);
-        }
-        Some(stretch)
+        Some((stretch, stretch.records >= FETCH_AHEAD / 4))
     }
 
     /// Asks for the cache lines of the next records that stand between head and tail, in one go: a getter would otherwise wait for one
-    /// after the other. Not for those behind tail, which a putter is writing. Looks at tail, whose line the putter works in, only if what was
-    /// seen of it does not reach. A hint that needs nothing, in a sized ring.
+    /// after the other. Not for those behind tail, which a putter is writing. Looks at tail, whose line the putter works in, only if
+    /// `tail_seen` does not reach so far, what it was when somebody last looked. A hint that needs nothing, in a sized ring.
     #[cold]
     #[inline(never)]
-    pub fn fetch_ahead(&self, tail_seen: &mut u64) {
+    pub fn fetch_ahead(&self, tail_seen: &AtomicU64) {
         let head = self.memory.get_side().head.load(Relaxed);
         let before =
             |tail: u64| if tail > head { self.geometry.linear(tail).wrapping_sub(self.geometry.linear(head)) } else { 0 };
-        if before(*tail_seen) < FETCH_AHEAD {
-            *tail_seen = self.memory.put_side().tail.load(Relaxed);
+        let mut ready = before(tail_seen.load(Relaxed));
+        if ready < FETCH_AHEAD {
+            let tail = self.memory.put_side().tail.load(Relaxed);
+            tail_seen.store(tail, Relaxed);
+            ready = before(tail);
         }
         if let Some(first) = self.geometry.cell(head) {
-            let ready = before(*tail_seen);
             self.memory.will_take(first, ready.min(self.geometry.cells_to_end(head)).min(FETCH_AHEAD));
         }
     }
