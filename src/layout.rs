@@ -16,7 +16,8 @@
 //!  +--------+------------------+             +--------+----------+---------------------+
 //!  | header | payload          |             | header | sequence | payload ...         |
 //!  +--------+------------------+             +--------+----------+---------------------+
-//!  0        payload_offset                   0        8          payload_offset
+//!  0        payload_offset (a cache line,    0        8          payload_offset
+//!           from messages of 1 KiB on)
 //!
 //!  An object of `shmq::sync` has the same head and table (its lock is that of PutSide, its condition variable that of PutNotice,
 //!  its poison that of Rare) and one cell, without a header:
@@ -39,7 +40,7 @@ use crossbeam_utils::CachePadded;
 /// First word of every segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"shmqring");
 /// Raised with every change of the layout or of the protocol.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// Bytes kept of a message type's name.
 pub const TYPE_NAME_BYTES: usize = 320;
 /// Bytes kept of a user's schema.

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Release;
 /// Entries of the participant tables here.
 const PARTICIPANTS: usize = 4;
 /// A message that no lock is held for while it is copied, and whose cells end with a page.
-pub const LARGE: usize = 8184;
+pub const LARGE: usize = 8128;
 
 /// Types of messages, with queues whose cells end exactly at the end of a page.
 pub trait Subject: Travels {
@@ -36,7 +36,7 @@ macro_rules! sized_subject {
     };
 }
 sized_subject!(u64, "u64", 255, 0x5a5a_5a5a_5a5a_5a5a);
-sized_subject!([u8; LARGE], "[u8; 8184]", 3, [0xa5; LARGE]);
+sized_subject!([u8; LARGE], "[u8; 8128]", 3, [0xa5; LARGE]);
 
 macro_rules! slice_subject {
     ($element:ty, $name:literal, $bytes:literal $(, $refine:ident($n:literal))*) => {
