@@ -22,8 +22,11 @@ mod done;
 mod endpoint;
 mod get;
 mod lane;
+mod lease;
+mod loan;
 mod put;
 mod recover;
+mod ticket;
 mod trust;
 mod typed;
 mod wait;
@@ -32,8 +35,8 @@ mod watch;
 pub(crate) use done::JOIN_FOREVER;
 pub(crate) use endpoint::Side;
 pub use endpoint::Tenure;
-pub use get::LeasedRecord;
-pub(crate) use put::ClaimedRecord;
+pub use lease::LeasedRecord;
+pub(crate) use loan::ClaimedRecord;
 pub use recover::RecoveryReport;
 pub(crate) use trust::Trust;
 pub use wait::Patience;
@@ -209,6 +212,12 @@ pub struct Channel {
 unsafe impl Send for Channel {}
 // SAFETY: as above.
 unsafe impl Sync for Channel {}
+
+/// Adds to a counter that only one process at a time writes: a plain load and a plain store.
+#[inline(always)]
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
+}
 
 /// Why an operation stopped, before it is told in the words of its family.
 #[derive(Debug)]

@@ -1,46 +1,14 @@
-//! Getting: by copy, in batches, and leasing records to be read in place.
+//! Getting: the ways into the get side, and messages taken by copy, alone and in batches.
 
-use super::put::add;
 use super::wait::{Pause, Waiter};
 use super::watch::Verb;
-use super::{Channel, Failure, Mapped, Patience, SMALL_COPY_BYTES};
+use super::{Channel, Failure, LeasedRecord, Mapped, Patience, SMALL_COPY_BYTES, add};
 use crate::error::GetError;
-use crate::geometry::Cell;
 use crate::lock::Locked;
 use crate::os::now_ns;
 use crate::participant::Id;
 use crate::ring::{Front, Header, Record, Repaired, Ring, State};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-
-/// A record that this process reads in place.
-#[derive(Debug)]
-pub struct LeasedRecord {
-    pub(super) cell: Cell,
-    pub(super) header: Header,
-    pub(crate) payload: *mut u8,
-    pub(crate) length: usize,
-}
-
-/// Needs the get side. For a message that was not delivered before.
-#[inline(always)]
-fn lease_record<const SIZED: bool>(ring: &Ring<Mapped>, record: Record, me: Id) -> LeasedRecord {
-    let side = &ring.memory.head().get;
-    // Before the record: `len` takes its long way round as soon as there may be a lease.
-    add(&side.leases, 1);
-    if !SIZED {
-        add(&side.bytes_got, record.length() as u64);
-    }
-    let length = record.length();
-    let (cell, header) = ring.lease(record, Channel::owner_word(me));
-    LeasedRecord { cell, header, payload: ring.memory.payload(cell), length }
-}
-
-impl LeasedRecord {
-    /// Which delivery of its message this is, from 1.
-    pub(crate) fn deliveries(&self) -> u32 {
-        self.header.deliveries()
-    }
-}
 
 /// Needs the get side.
 #[inline(always)]
@@ -67,7 +35,7 @@ pub(super) type Check<'a> = &'a dyn Fn(usize) -> Result<(), GetError>;
 impl Channel {
     /// The get side's fast entry (Invariant 1). `false`: take the slow path.
     #[inline(always)]
-    fn try_enter_get<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> bool {
+    pub(super) fn try_enter_get<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> bool {
         let head = ring.memory.head();
         let side = &head.get;
         if OWNED {
@@ -85,7 +53,7 @@ impl Channel {
     }
 
     #[inline(always)]
-    fn exit_get_of<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> Result<(), Failure> {
+    pub(super) fn exit_get_of<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> Result<(), Failure> {
         if OWNED {
             ring.memory.head().get.busy.store(0, Release);
             Ok(())
@@ -378,7 +346,7 @@ impl Channel {
     }
 
     /// Counts the delivery of a message that came back, before it is counted as got, and tells whether it is one. Needs the get side.
-    fn count_redelivery(&self, record: &Record) -> bool {
+    pub(super) fn count_redelivery(&self, record: &Record) -> bool {
         let came_back = record.is_redelivery();
         if came_back {
             add(&self.head().get.redelivered, 1);
@@ -386,84 +354,9 @@ impl Channel {
         came_back
     }
 
-    /// Leases one message to be read in place.
-    #[inline(always)]
-    pub(crate) fn lease<const OWNED: bool, const SIZED: bool>(
-        &self,
-        me: Option<Id>,
-        patience: Patience,
-    ) -> Result<LeasedRecord, GetError> {
-        let known = me.or_else(|| self.known_me());
-        if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
-            return Ok(leased);
-        }
-        if self.await_message::<OWNED>(patience) {
-            if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
-                return Ok(leased);
-            }
-        }
-        self.lease_slow::<OWNED>(me, patience)
-    }
-
-    /// The fast way. `None`: nothing was leased, or the slow path tells what is wrong.
-    #[inline(always)]
-    fn lease_at_once<const OWNED: bool, const SIZED: bool>(&self, me: Option<Id>) -> Option<LeasedRecord> {
-        let me = me?;
-        // A copy: as in `get`.
-        let ring = self.ring;
-        if self.is_poisoned() || !self.try_enter_get::<OWNED>(&ring, me) {
-            return None;
-        }
-        let leased = ring.ready_at_head::<SIZED>().map(|record| lease_record::<SIZED>(&ring, record, me));
-        self.exit_get_of::<OWNED>(&ring, me).ok()?;
-        leased
-    }
-
-    /// [`lease`](Channel::lease) for one who does not know what the messages are.
-    pub(crate) fn lease_whatever(&self, patience: Patience) -> Result<LeasedRecord, GetError> {
-        self.lease_slow::<false>(None, patience)
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(super) fn lease_slow<const OWNED: bool>(&self, me: Option<Id>, patience: Patience) -> Result<LeasedRecord, GetError> {
-        let me = match me {
-            Some(me) => me,
-            None => self.me()?,
-        };
-        self.with_record::<OWNED, _>(me, patience, &mut |record| self.lease_any(record, me))
-    }
-
-    /// For slow paths. Needs the get side.
-    fn lease_any(&self, record: Record, me: Id) -> LeasedRecord {
-        self.count_redelivery(&record);
-        if self.geometry().sized {
-            lease_record::<true>(&self.ring, record, me)
-        } else {
-            lease_record::<false>(&self.ring, record, me)
-        }
-    }
-
-    /// Finishes a lease: the message is done, its space can be reclaimed.
-    #[inline(always)]
-    pub(crate) fn release(&self, record: LeasedRecord) -> Result<(), GetError> {
-        let released = self.ring.release(record.cell, record.header);
-        // The oldest of several leases frees the space of all that were released before it.
-        self.notify_not_full(u32::MAX);
-        self.notify_all_done();
-        if released { Ok(()) } else { Err(self.poison().into()) }
-    }
-
-    /// Ends a lease without finishing its message.
-    pub(crate) fn give_back(&self, record: LeasedRecord) -> Result<(), GetError> {
-        let given = self.ring.give_back(record.cell, record.header);
-        self.notify_not_empty(1);
-        if given { Ok(()) } else { Err(self.poison().into()) }
-    }
-
     /// The one blocking path of the get side: enters it, finds a message, lets `act` take it, exits.
     #[cold]
-    fn with_record<const OWNED: bool, R>(
+    pub(super) fn with_record<const OWNED: bool, R>(
         &self,
         me: Id,
         patience: Patience,

@@ -250,7 +250,7 @@ impl Channel {
         let header = Header::claimed(Channel::owner_word(tenure.me), size_of::<T>() as u32);
         // Ring, Invariant 1. The counter: see `claim_slot`.
         records.header::<T>(cell.plus(1)).store(Header::FREE.bits(), Relaxed);
-        super::put::add(&side.loans, 1);
+        super::add(&side.loans, 1);
         records.header::<T>(cell).store(header.bits(), Release);
         side.tail.store(position.wrapping_add(1), Release);
         side.busy.store(0, Release);
@@ -340,7 +340,7 @@ impl Channel {
         let (head, records) = (self.head(), self.records());
         records.header::<T>(cell).store(Header::done(size_of::<T>() as u32).bits(), Release);
         head.get.head.store(position.wrapping_add(1), Release);
-        super::put::add(&head.get.copies, 1);
+        super::add(&head.get.copies, 1);
         head.get.busy.store(0, Release);
         self.barrier.compiler_only();
         let not_full = self.locks.not_full(head);
@@ -368,7 +368,7 @@ impl Channel {
         let length = size_of::<T>() as u32;
         let header = Header::ready(length).leased_by(Channel::owner_word(tenure.me));
         // Before the record: see `lease_record`.
-        super::put::add(&side.leases, 1);
+        super::add(&side.leases, 1);
         records.header::<T>(cell).store(header.bits(), Release);
         side.head.store(position.wrapping_add(1), Release);
         side.busy.store(0, Release);

@@ -1,31 +1,18 @@
-//! Putting: by copy, in batches, and claiming records to be written in place.
+//! Putting: the ways into the put side, and messages put by copy, alone and in batches.
 
+use super::ticket::Ticket;
 use super::wait::{Pause, Waiter};
 use super::watch::Verb;
-use super::{Channel, Failure, Mapped, Patience, SMALL_COPY_BYTES};
+use super::{Channel, Failure, Mapped, Patience, SMALL_COPY_BYTES, add};
 use crate::error::PutError;
-use crate::geometry::Cell;
 use crate::lock::Locked;
-use crate::os::now_ns;
 use crate::participant::Id;
-use crate::ring::{Header, NoRoom, Ring, Slot};
-use std::sync::atomic::AtomicU64;
+use crate::ring::{NoRoom, Ring, Slot};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-/// How long a ticket is respected without being renewed. Its holder renews it at every look, ten times a second at least.
-const TICKET_NS: u64 = 300_000_000;
-
 /// First nap of a putter that sees room and cannot have it; it doubles a few times.
 const STUCK_NAP_US: u64 = 10;
-
-/// A record that this process writes in place.
-#[derive(Debug)]
-pub(crate) struct ClaimedRecord {
-    pub(super) cell: Cell,
-    pub(super) header: Header,
-    pub payload: *mut u8,
-}
 
 /// Needs the put side.
 #[inline(always)]
@@ -37,29 +24,10 @@ fn write_and_commit<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: 
     ring.commit(slot);
 }
 
-/// Needs the put side.
-#[inline(always)]
-fn claim_slot<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize, me: Id) -> ClaimedRecord {
-    let side = &ring.memory.head().put;
-    // Before the record: `len` takes its long way round as soon as there may be a loan.
-    add(&side.loans, 1);
-    if !SIZED {
-        add(&side.bytes_put, length as u64);
-    }
-    let (cell, header) = ring.claim(slot, Channel::owner_word(me));
-    ClaimedRecord { cell, header, payload: ring.memory.payload(cell) }
-}
-
-/// Adds to a counter that only one process at a time writes: a plain load and a plain store.
-#[inline(always)]
-pub(super) fn add(counter: &AtomicU64, amount: u64) {
-    counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
-}
-
 impl Channel {
     /// The put side's fast entry (Invariant 1). `false`: take the slow path.
     #[inline(always)]
-    fn try_enter_put<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> bool {
+    pub(super) fn try_enter_put<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> bool {
         let head = ring.memory.head();
         let side = &head.put;
         if OWNED {
@@ -81,7 +49,7 @@ impl Channel {
     }
 
     #[inline(always)]
-    fn exit_put_of<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> Result<(), Failure> {
+    pub(super) fn exit_put_of<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> Result<(), Failure> {
         if OWNED {
             // Release: whoever sees busy 0 sees all that was committed.
             ring.memory.head().put.busy.store(0, Release);
@@ -288,80 +256,9 @@ impl Channel {
         }
     }
 
-    /// Claims a record of `length` bytes to be written in place. Callers check that `length` fits the ring.
-    #[inline(always)]
-    pub(crate) fn claim<const OWNED: bool, const SIZED: bool>(
-        &self,
-        me: Option<Id>,
-        length: usize,
-        patience: Patience,
-    ) -> Result<ClaimedRecord, PutError> {
-        match self.claim_at_once::<OWNED, SIZED>(me.or_else(|| self.known_me()), length) {
-            Some(claimed) => Ok(claimed),
-            None => self.claim_slow::<OWNED>(me, length, patience),
-        }
-    }
-
-    /// The fast way. `None`: nothing was claimed, or the slow path tells what is wrong.
-    #[inline(always)]
-    fn claim_at_once<const OWNED: bool, const SIZED: bool>(&self, me: Option<Id>, length: usize) -> Option<ClaimedRecord> {
-        let me = me?;
-        // A copy: as in `put`.
-        let ring = self.ring;
-        if self.is_poisoned() || !self.try_enter_put::<OWNED>(&ring, me) {
-            return None;
-        }
-        let claimed = ring.reserve_at_once::<SIZED>(length as u32).map(|slot| claim_slot::<SIZED>(&ring, slot, length, me));
-        self.exit_put_of::<OWNED>(&ring, me).ok()?;
-        claimed
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(super) fn claim_slow<const OWNED: bool>(
-        &self,
-        me: Option<Id>,
-        length: usize,
-        patience: Patience,
-    ) -> Result<ClaimedRecord, PutError> {
-        let me = match me {
-            Some(me) => me,
-            None => self.me()?,
-        };
-        self.with_slot::<OWNED, _>(me, length as u32, patience, &mut |slot| {
-            if self.geometry().sized {
-                claim_slot::<true>(&self.ring, slot, length, me)
-            } else {
-                claim_slot::<false>(&self.ring, slot, length, me)
-            }
-        })
-    }
-
-    /// Commits a claimed record, shortened to `length` bytes.
-    #[inline(always)]
-    pub(crate) fn commit_claimed(&self, record: ClaimedRecord, length: usize) -> Result<(), PutError> {
-        debug_assert!(length <= record.header.length() as usize, "a loan only shrinks");
-        let committed = self.ring.commit_claimed(record.cell, record.header, length as u32);
-        // All that was put behind it meanwhile can be taken now.
-        self.notify_not_empty(u32::MAX);
-        if committed { Ok(()) } else { Err(self.poison().into()) }
-    }
-
-    /// Gives a claimed record up: getters skip it.
-    pub(crate) fn abort_claimed(&self, record: ClaimedRecord) {
-        if self.ring.abort_claimed(record.cell, record.header) {
-            self.head().rare.aborted.fetch_add(1, Relaxed);
-        } else {
-            self.poison();
-        }
-        // Whoever waits behind it may go on; a getter of a closed queue learns that nothing will come.
-        self.notify_not_empty(u32::MAX);
-        self.notify_not_full(u32::MAX);
-    }
-
     /// The one blocking path of the put side: enters it, finds room for `length` bytes, lets `act` use it, exits.
     #[cold]
-    fn with_slot<const OWNED: bool, R>(
+    pub(super) fn with_slot<const OWNED: bool, R>(
         &self,
         me: Id,
         length: u32,
@@ -371,7 +268,7 @@ impl Channel {
         let deadline_ns = if let Patience::Until(deadline_ns) = patience { deadline_ns } else { 0 };
         let mut waiter = Waiter::new(deadline_ns, Verb::Put);
         self.note_role(me, Verb::Put);
-        let mut ticket = Ticket { channel: self, number: 0, renewed_at: 0 };
+        let mut ticket = Ticket::none(self);
         let mut look_after_the_dead = false;
         let mut stuck = 0u32;
         loop {
@@ -437,75 +334,6 @@ impl Channel {
         match self.ring.reserve(length) {
             Err(NoRoom::Full) if self.step_head_over_aborted(me)? => self.ring.reserve(length),
             room => room,
-        }
-    }
-}
-
-/// The right to go before later puts, for a large message that has waited: `id << 32 | serial`. Only fairness rests on it.
-struct Ticket<'a> {
-    channel: &'a Channel,
-    number: u64,
-    /// Where reclaim was then.
-    renewed_at: u64,
-}
-
-impl Ticket<'_> {
-    /// Does somebody else's ticket go first? An expired one does not count.
-    fn must_wait(&self) -> bool {
-        let side = &self.channel.head().put;
-        let first = side.ticket.load(Relaxed);
-        first != 0 && first != self.number && now_ns() < side.ticket_until_ns.load(Relaxed)
-    }
-
-    /// Takes the ticket of a dead holder away. Needs the put side.
-    fn must_wait_for_the_living(&self, me: Id) -> bool {
-        if !self.must_wait() {
-            return false;
-        }
-        let side = &self.channel.head().put;
-        let first = side.ticket.load(Relaxed);
-        let alive = Id::from_bits((first >> 32) as u32).is_some_and(|holder| self.channel.is_alive(holder, me));
-        if !alive {
-            let _ = side.ticket.compare_exchange(first, 0, Relaxed, Relaxed);
-        }
-        alive
-    }
-
-    /// Needs the put side.
-    fn draw_or_renew(&mut self, me: Id) {
-        let side = &self.channel.head().put;
-        if self.must_wait() {
-            return;
-        }
-        // Renewed while space comes free: a holder of the space that must itself put something first would wait for us for ever.
-        let reclaim = side.reclaim.load(Relaxed);
-        if self.number == 0 {
-            add(&side.tickets, 1);
-            self.number = (me.bits() as u64) << 32 | side.tickets.load(Relaxed) & u32::MAX as u64;
-        } else if self.renewed_at == reclaim {
-            return;
-        }
-        self.renewed_at = reclaim;
-        side.ticket_until_ns.store(now_ns() + TICKET_NS, Relaxed);
-        side.ticket.store(self.number, Relaxed);
-    }
-
-    fn give_back(&mut self) {
-        let side = &self.channel.head().put;
-        let first = side.ticket.load(Relaxed);
-        let mine = self.number != 0 && first == self.number;
-        let stale = first != 0 && now_ns() >= side.ticket_until_ns.load(Relaxed);
-        if (mine || stale) && side.ticket.compare_exchange(first, 0, Relaxed, Relaxed).is_ok() {
-            self.channel.notify_not_full(u32::MAX);
-        }
-        self.number = 0;
-    }
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        if self.number != 0 {
-            self.give_back();
         }
     }
 }

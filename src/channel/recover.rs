@@ -1,7 +1,6 @@
 //! After a death: the one recovery of each side, and freeing what the dead held.
 
-use super::put::add;
-use super::{Channel, Failure, Patience};
+use super::{Channel, Failure, Patience, add};
 use crate::os::{FOREVER_NS, now_ns};
 use crate::participant::{self, Id};
 use crate::ring::{Corrupted, Front, Repaired, State};
