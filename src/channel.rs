@@ -45,7 +45,7 @@ pub use watch::Stats;
 
 use crate::attachment::Attachment;
 use crate::error::{GetError, PutError};
-use crate::geometry::{Cell, Geometry};
+use crate::geometry::{CACHE_LINE_BYTES, Cell, Geometry};
 use crate::layout::{GetSide, Head, PutSide, Rare};
 use crate::lock::Condvar;
 use crate::participant::{self, Id};
@@ -102,7 +102,7 @@ impl Mapped {
     fn lines(&self, first: Cell, count: u64, most_bytes: usize) -> impl Iterator<Item = *mut u8> {
         let from = self.record(first);
         let bytes = if self.cell_bytes > LARGEST_FETCHED_AHEAD { 0 } else { count as usize * self.cell_bytes };
-        (0..bytes.min(most_bytes)).step_by(CACHE_LINE_BYTES).map(move |offset| from.wrapping_add(offset))
+        (0..bytes.min(most_bytes)).step_by(CACHE_LINE_BYTES as usize).map(move |offset| from.wrapping_add(offset))
     }
 }
 
@@ -149,11 +149,11 @@ impl Memory for Mapped {
 /// time, which the processor's own prefetching follows, and a stretch of them is more than a cache holds.
 const LARGEST_FETCHED_AHEAD: usize = 2048;
 
+/// For fewer records nobody looks whether they are there.
+const LEAST_FETCHED_AHEAD: u64 = 16;
+
 /// A getter asks for no more than this at a time: a part of the nearest cache.
 const MOST_FETCHED_BYTES: usize = 8192;
-
-/// Of all processors that this runs on, as far as prefetching cares.
-const CACHE_LINE_BYTES: usize = 64;
 
 /// Asks for the cache line there, to write to it soon. Any address will do.
 #[inline(always)]
@@ -282,8 +282,11 @@ impl Channel {
         participant::is_alive(&self.segment, id, me)
     }
 
-    fn fetch_ahead(&self) {
-        self.ring.fetch_ahead(&self.tail_seen);
+    /// Asks for the cache lines of what a getter takes next, if it is as many records as make that worth its while.
+    fn fetch_ahead(&self, records: u64) {
+        if records >= LEAST_FETCHED_AHEAD {
+            self.ring.fetch_ahead(&self.tail_seen);
+        }
     }
 
     #[inline(always)]

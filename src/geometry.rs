@@ -16,11 +16,10 @@ const SIZED_HEADER_BYTES: u64 = 8;
 /// From this size on, the payload of a sized record begins on a cache line (measured, 1 MiB in place: wide loads and stores that cross
 /// lines cost 13 %; 64 KiB 7 %).
 const LARGE_MESSAGE_BYTES: u64 = 1024;
-const CACHE_LINE_BYTES: u64 = 64;
 /// Bytes of a slice record before its payload (header word and sequence).
 const SLICE_HEADER_BYTES: u64 = 16;
-/// The words, the data and the two copies of an object begin at multiples of this.
-const OBJECT_LINE_BYTES: u64 = 64;
+/// Of all processors that this runs on, as far as alignment and prefetching care.
+pub(crate) const CACHE_LINE_BYTES: u64 = 64;
 /// A segment may not be larger than this, whatever its cells: keeps every offset far from overflow.
 const MAX_RING_BYTES: u64 = 1 << 46;
 /// A record's length is a 32-bit word.
@@ -155,7 +154,7 @@ impl Geometry {
         }
         Ok(Geometry {
             cells: 1,
-            cell_bytes: (payload_offset + data_bytes).next_multiple_of(OBJECT_LINE_BYTES),
+            cell_bytes: (payload_offset + data_bytes).next_multiple_of(CACHE_LINE_BYTES),
             payload_offset,
             sized: true,
             message_bytes: unit_bytes,
@@ -168,7 +167,7 @@ impl Geometry {
 
     /// From one copy of a value to the other.
     pub fn copy_stride(unit_bytes: u64, unit_align: u64) -> u64 {
-        unit_bytes.next_multiple_of(OBJECT_LINE_BYTES.max(unit_align))
+        unit_bytes.next_multiple_of(CACHE_LINE_BYTES.max(unit_align))
     }
 
     /// A geometry as a stamp tells it; `None` unless it is one that this module could have made.

@@ -22,11 +22,11 @@ use std::time::{Duration, Instant};
 const BOUNDS: [(&str, u64, u64); 9] = [
     ("queue_8", 127, 95),
     ("queue_64", 154, 121),
-    ("endpoints_8", 77, 55),
+    ("endpoints_8", 68, 55),
     ("endpoints_64", 106, 82),
     ("queue_8_in_place", 185, 168),
     ("queue_64_in_place", 201, 178),
-    ("endpoints_8_in_place", 156, 152),
+    ("endpoints_8_in_place", 146, 152),
     ("endpoints_64_in_place", 170, 163),
     ("slices_64_in_place", 266, 208),
 ];

@@ -23,9 +23,6 @@ fn read_and_take<const SIZED: bool, R>(ring: &Ring<Mapped>, record: Record, read
     result
 }
 
-/// From so many messages in a batch on, it pays to ask for their cache lines first.
-const FETCHED_BATCH: usize = 16;
-
 /// How long the end of a large copy waits for the get lock.
 const FINISH_LOCK_NS: u64 = 20_000_000;
 
@@ -334,9 +331,7 @@ impl Channel {
     /// Takes as many of `count` sized messages as stand ready at head. Needs the get side.
     #[inline(always)]
     fn drain(&self, count: usize, read: &mut impl FnMut(usize, *const u8, usize)) -> usize {
-        if count >= FETCHED_BATCH {
-            self.fetch_ahead();
-        }
+        self.fetch_ahead(count as u64);
         let ring = self.ring;
         for i in 0..count {
             let Some(record) = ring.ready_at_head::<true>() else { return i };

@@ -22,8 +22,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
-/// Smaller cells share their cache lines with so many others that there is nothing to win by asking for lines ahead.
-const LINE_SHARED_BYTES: u64 = 48;
+/// Smaller cells share their cache lines with so many others that there is nothing to win by taking lines ahead.
+const LINE_SHARED_BYTES: usize = 48;
 
 /// A Producer is followed closely if no more records than these wait for the getter: a ping-pong, most likely.
 const CLOSE: u64 = 2;
@@ -31,8 +31,8 @@ const CLOSE: u64 = 2;
 /// As many records ahead of the one that is put lie the lines that a closely followed Producer takes.
 const OWNED_AHEAD: u64 = 3;
 
-/// Records that a closely followed Producer reclaims at a time: each put that does it is an answer that comes later (measured, the 99th
-/// percentile of a spinning round trip of 64 B: 530 -> 380 ns).
+/// Records that a closely followed Producer of such cells reclaims at a time: each put that does it is an answer that comes later (measured, the
+/// 99th percentile of a spinning round trip of 64 B: 530 -> 380 ns). As many lines as a whole stretch of small cells has.
 const RECLAIM_FOLLOWED: u64 = 16;
 
 /// The stretch that an endpoint moves along; of no record while it is shut.
@@ -70,6 +70,11 @@ impl Lane {
 #[inline(always)]
 const fn cell_bytes<T>() -> usize {
     const { SizedShape::of::<T>() }.cell_bytes as usize
+}
+
+#[inline(always)]
+const fn fills_lines<T>() -> bool {
+    cell_bytes::<T>() > LINE_SHARED_BYTES
 }
 
 /// The ring's cells, as those of a `T`.
@@ -162,7 +167,7 @@ impl Channel {
         unsafe { copy_message(value, records.payload::<T>(cell).cast()) };
         records.header::<T>(cell).store(Header::ready(size_of::<T>() as u32).bits(), Release);
         head.put.tail.store(position.wrapping_add(1), Release);
-        if cell_bytes::<T>() as u64 > LINE_SHARED_BYTES && tenure.lane.owns_ahead.get() {
+        if fills_lines::<T>() && tenure.lane.owns_ahead.get() {
             self.own_ahead::<T>(cell);
         }
         head.put.busy.store(0, Release);
@@ -205,7 +210,7 @@ impl Channel {
                 return false;
             }
             if head_seen.load(Relaxed) != before {
-                lane.is_followed.set(self.ring.backlog_seen() <= CLOSE);
+                lane.is_followed.set(fills_lines::<T>() && self.ring.backlog_seen() <= CLOSE);
             }
         }
         let Some(mut stretch) = self.ring.stretch_to_put() else { return false };
@@ -307,11 +312,9 @@ impl Channel {
         if !self.has_lanes::<T>() || tenure.lane.find(cursor).is_some() {
             return false;
         }
-        let Some((stretch, is_long)) = self.ring.stretch_to_get() else { return false };
+        let Some(stretch) = self.ring.stretch_to_get() else { return false };
         tenure.lane.set_out(stretch);
-        if is_long {
-            self.fetch_ahead();
-        }
+        self.fetch_ahead(stretch.records);
         true
     }
 

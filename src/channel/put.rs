@@ -208,9 +208,7 @@ impl Channel {
         while moved < count {
             let before = moved;
             let upto = count.min(before + limit);
-            if self.ring.needs_room() {
-                self.await_room(patience);
-            }
+            self.await_room(patience);
             let outcome = if self.try_enter_put::<OWNED>(&self.ring, me) {
                 moved += self.fill(upto - before, length, &|i, to| write(before + i, to));
                 self.exit_put::<OWNED>(me).map_err(PutError::from)

@@ -111,7 +111,7 @@ impl Channel {
             let longest = if OWNED { GATHER_SPINS } else { by_size };
             (0..run.min(longest)).for_each(|_| std::hint::spin_loop());
             if OWNED && self.geometry().sized {
-                self.fetch_ahead();
+                self.ring.fetch_ahead(&self.tail_seen);
             }
         }
         for _ in 0..EARLY_LOOKS {
@@ -158,7 +158,7 @@ impl Channel {
     #[cold]
     #[inline(never)]
     pub(super) fn await_room(&self, patience: Patience) {
-        let full = self.geometry().sized && self.ring.needs_room();
+        let full = self.geometry().sized && self.ring.room_reclaimed() == 0;
         if !full || !self.looks_early(patience) || self.is_closed() || self.is_poisoned() {
             return;
         }

@@ -122,13 +122,11 @@ impl<M: Memory> Ring<M> {
         self.geometry.cell(head).is_some_and(|cell| Header::from_bits(self.memory.header(cell).load(Relaxed)).is_pending())
     }
 
-    /// The records from head on, ready or not, until it is time to [fetch ahead](Ring::fetch_ahead) again; and whether it is now: not where the
-    /// ring's end cuts the stretch short, since the next comes soon. Needs the get side of a sized ring.
-    pub fn stretch_to_get(&self) -> Option<(Stretch, bool)> {
+    /// The records from head on, ready or not, until it is time to [fetch ahead](Ring::fetch_ahead) again. Needs the get side of a sized ring.
+    pub fn stretch_to_get(&self) -> Option<Stretch> {
         let head = self.memory.get_side().head.load(Relaxed);
         let index = self.geometry.cell(head)?.index();
-        let stretch = self.stretch(head, FETCH_AHEAD - index % FETCH_AHEAD)?;
-        Some((stretch, stretch.records >= FETCH_AHEAD / 4))
+        self.stretch(head, FETCH_AHEAD - index % FETCH_AHEAD)
     }
 
     /// Asks for the cache lines of the next records that stand between head and tail, in one go: a getter would otherwise wait for one

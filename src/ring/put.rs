@@ -172,13 +172,6 @@ impl<M: Memory> Ring<M> {
         self.geometry.linear(put.tail.load(Relaxed)).wrapping_sub(self.geometry.linear(put.head_seen.load(Relaxed)))
     }
 
-    /// Does one more message of a sized ring need room that was not reclaimed yet? A hint that needs nothing.
-    pub fn needs_room(&self) -> bool {
-        let put = self.memory.put_side();
-        let next = self.geometry.after(put.tail.load(Relaxed), 1);
-        next.is_some_and(|next| next >= self.geometry.next_lap(put.reclaim.load(Relaxed)))
-    }
-
     /// Is the record at reclaim taken, and only has to be reclaimed? And is a whole stretch from there on? Looks at the records, and not at
     /// head, which lies beside the getters' lock. Hints; they need nothing, in a sized ring.
     #[inline(always)]
