@@ -29,9 +29,8 @@ impl Inspector {
         }
         let ring = &self.ring;
         let head = ring.memory.get_side().head.load(Ordering::Acquire);
-        let tail = ring.memory.put_side().tail.load(Ordering::Acquire);
         // Garbage ends the walk: what was seen before it is what there is to show.
-        let _ = ring.walk(tail.max(head), |at, cell, header| {
+        let _ = ring.walk_all(|at, cell, header| {
             let list = match header.state() {
                 Some(State::Returned) => &mut came_back,
                 Some(State::Ready) if at >= head => &mut ready,

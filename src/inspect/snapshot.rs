@@ -339,7 +339,7 @@ impl Inspector {
             let (head, tail) = (head.load(Acquire), tail.load(Acquire));
             let mut records = Records::default();
             let mut plausible = self.are_plausible(head, tail);
-            let walked = self.ring.walk(tail.max(head), |at, _, header| {
+            let walked = self.ring.walk_all(|at, _, header| {
                 plausible &= self.is_plausible(header);
                 records.count(at, head, header);
                 plausible

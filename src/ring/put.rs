@@ -279,7 +279,7 @@ impl<M: Memory> Ring<M> {
     pub fn has_room(&self, length: u32, past_head: bool) -> Result<bool, Corrupted> {
         let put = self.memory.put_side();
         let head = if past_head { u64::MAX } else { self.memory.get_side().head.load(Acquire) };
-        let tail = put.tail.load(Acquire);
+        let tail = self.end()?.unwrap_or_else(|| put.tail.load(Acquire));
         let next = self.span(tail, length)?.next;
         let bounded = !self.geometry.sized && self.geometry.capacity != u64::MAX;
         let oldest = match bounded {
@@ -307,10 +307,5 @@ impl<M: Memory> Ring<M> {
         let at = self.memory.put_side().reclaim.load(Relaxed);
         let cell = self.cell(at)?;
         Ok((at, cell, self.load_header(cell)))
-    }
-
-    /// Number of records ever published, fillers not counted. Needs nothing.
-    pub fn published(&self) -> u64 {
-        self.count_at(&self.memory.put_side().tail)
     }
 }

@@ -2,7 +2,7 @@
 //! at any point: whoever comes next starts it again.
 
 use super::{Corrupted, Header, Memory, Owner, Ring, State};
-use crate::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::atomic::Ordering::{Relaxed, Release};
 
 /// What a repair did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,17 +56,17 @@ impl<M: Memory> Ring<M> {
         Err(Corrupted)
     }
 
-    /// Frees every record of a dead owner, and gives up those that come back worn out. Needs the get side, which pins all of them
-    /// (Invariant 4).
+    /// Frees every record of a dead owner, and gives up those that come back worn out; also those that the stored tail does not cover,
+    /// since two may have died: a putter before it stored tail, and a getter with that record. Needs the get side, which pins all
+    /// of them (Invariant 4).
     pub fn free_the_dead(
         &self,
         is_dead: impl Fn(Owner) -> bool,
         is_worn_out: impl Fn(Header) -> bool,
     ) -> Result<Repaired, Corrupted> {
-        let tail = self.memory.put_side().tail.load(Acquire);
         let mut repaired = Repaired::default();
         let mut found_returned = false;
-        self.walk(tail, |_, cell, header| {
+        self.walk_all(|_, cell, header| {
             match header.state() {
                 Some(State::Leased) if is_dead(header.owner()) => {
                     if is_worn_out(header) {

@@ -44,6 +44,57 @@ impl<M: Memory> Ring<M> {
         Err(Corrupted)
     }
 
+    /// [`walk`](Ring::walk) to the FREE word that ends the records (Invariant 1): the stored tail may not cover the last of them
+    /// (Invariant 2). All that were in the ring when the walk began lie within a lap of where it began, so it ends there, however fast
+    /// putters go on.
+    pub fn walk_all(&self, visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
+        self.walk(self.geometry.next_lap(self.memory.put_side().reclaim.load(Acquire)), visit)
+    }
+
+    /// Position of the FREE word that ends the records: at the stored tail, or behind what that does not cover. `None`: the cells on
+    /// the way were reclaimed meanwhile, so tail is far ahead by now.
+    pub(super) fn end(&self) -> Result<Option<u64>, Corrupted> {
+        let put = self.memory.put_side();
+        let mut at = put.tail.load(Acquire);
+        // A record each, and no more than a lap.
+        for _ in 0..=self.geometry.cells {
+            let header = self.load_header(self.cell(at)?);
+            // As in `walk`: a header of a reclaimed cell is nothing to go by.
+            fence(Acquire);
+            if put.reclaim.load(Relaxed) > at {
+                return Ok(None);
+            }
+            if header.state().ok_or(Corrupted)? == State::Free {
+                return Ok(Some(at));
+            }
+            at = self.after(at, header)?;
+        }
+        Err(Corrupted)
+    }
+
+    /// Number of records ever published, fillers not counted, those included that the stored tail does not cover. Needs nothing.
+    pub fn published(&self) -> u64 {
+        let put = self.memory.put_side();
+        for _ in 0..ATTEMPTS {
+            let end = match self.end() {
+                Ok(Some(end)) => end,
+                Ok(None) => continue,
+                Err(Corrupted) => break,
+            };
+            if self.geometry.sized {
+                return self.geometry.linear(end);
+            }
+            let Ok(cell) = self.cell(end) else { break };
+            let sequence = self.memory.sequence(cell).load(Acquire);
+            // The sequence beside the FREE word stays until the cells are reclaimed.
+            fence(Acquire);
+            if put.reclaim.load(Relaxed) <= end {
+                return sequence;
+            }
+        }
+        self.count_at(&put.tail)
+    }
+
     /// Records before the one that `cursor` leads to, since the beginning of time.
     pub(super) fn count_at(&self, cursor: &AtomicU64) -> u64 {
         for _ in 0..ATTEMPTS {
@@ -72,7 +123,7 @@ impl<M: Memory> Ring<M> {
         self.ahead()
     }
 
-    /// Records between head and tail: open and aborted loans count as messages, those given back do not. Two looks, no walk.
+    /// Records from head on: open and aborted loans count as messages, those given back do not. Looks at both ends, no walk.
     pub fn ahead(&self) -> u64 {
         let head = &self.memory.get_side().head;
         for _ in 0..ATTEMPTS {
@@ -81,7 +132,7 @@ impl<M: Memory> Ring<M> {
             let published = self.published();
             fence(Acquire);
             if head.load(Relaxed) == before {
-                // head may have passed the stored tail by one record (Invariant 2).
+                // head was read first: it has not passed the end of the records, unless words are garbage.
                 return published.saturating_sub(taken).min(self.geometry.capacity);
             }
         }
@@ -93,9 +144,8 @@ impl<M: Memory> Ring<M> {
         let head = &self.memory.get_side().head;
         for _ in 0..ATTEMPTS {
             let before = head.load(Acquire);
-            let tail = self.memory.put_side().tail.load(Acquire);
             let mut count = 0;
-            let walked = self.walk(tail.max(before), |at, _, header| {
+            let walked = self.walk_all(|at, _, header| {
                 let untaken = if at < before { State::Returned } else { State::Ready };
                 count += (header.state() == Some(untaken)) as u64;
                 true
@@ -111,8 +161,7 @@ impl<M: Memory> Ring<M> {
     /// Messages in the ring that somebody still has to finish: committed, leased or given back. Needs the get side.
     pub fn unfinished(&self) -> Result<u64, Corrupted> {
         let mut count = 0;
-        let tail = self.memory.put_side().tail.load(Acquire);
-        self.walk(tail, |_, _, header| {
+        self.walk_all(|_, _, header| {
             count += matches!(header.state(), Some(State::Ready | State::Leased | State::Returned)) as u64;
             true
         })?;

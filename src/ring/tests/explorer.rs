@@ -6,8 +6,8 @@
 //!
 //! A [`World`] is an image, the locks that the dead hold, and what the messages ought to be. Worlds are explored until no new one
 //! turns up: from each, every operation of every participant, completed, and killed at every store, as the channel runs it (locks,
-//! repair by whoever takes them over, looking after the dead). In each world a survivor then recovers, drains, fills to exact
-//! capacity and drains again.
+//! repair by whoever takes them over, looking after the dead). In each world a survivor then looks after the dead (on both sides, or as a
+//! getter does, on its own side alone), drains, fills to exact capacity and drains again.
 //!
 //! Participants 0 and 1 lend and lease; copies are made by whoever (a kill there takes any participant along, or none). Positions,
 //! sequences and messages are numbered anew in each world: that makes the worlds finite.
@@ -504,9 +504,18 @@ impl Explorer {
     /// The survivor: recovers, lets the living finish in one way or the other, drains, fills and drains.
     fn survive(&self, world: &World) {
         let holding = (0..world.messages.len()).any(|number| world.holder(number).is_some());
-        for keep in [true, false].into_iter().filter(|&keep| keep || holding) {
+        let ways = [(true, true), (true, false), (false, true), (false, false)];
+        for (keep, both_sides) in ways.into_iter().filter(|&(keep, _)| keep || holding) {
             let mut worker = self.worker(world);
-            worker.recover();
+            if both_sides {
+                worker.recover();
+                self.check_cursors(world);
+            } else {
+                // What a dead putter published without moving tail stays past it.
+                worker.enter_get();
+                worker.free_the_dead();
+                worker.exit_get();
+            }
             self.check_counts(world);
             let mut expected = Vec::new();
             for message in &world.messages {
@@ -523,7 +532,7 @@ impl Explorer {
                     expected.push(message.tag);
                 }
             }
-            assert_eq!(worker.drain(), expected, "keep {keep}, {world:#x?}");
+            assert_eq!(worker.drain(), expected, "keep {keep}, both sides {both_sides}, {world:#x?}");
             assert_eq!(self.ring.len(), 0, "{world:#x?}");
             self.fill_and_drain(&mut worker, world);
         }
@@ -534,6 +543,9 @@ impl Explorer {
         let leased = world.messages.iter().filter(|message| matches!(message.status, Status::Leased(_))).count();
         assert_eq!(self.ring.len(), committed as u64, "{world:#x?}");
         assert_eq!(self.ring.unfinished(), Ok((committed + leased) as u64), "{world:#x?}");
+    }
+
+    fn check_cursors(&self, world: &World) {
         let image = self.ring.memory.image();
         assert!(image[RECLAIM] <= image[HEAD] && image[HEAD] <= image[TAIL], "{world:#x?}");
         let tail = self.ring.geometry.cell(image[TAIL]).expect("a cursor leads to a cell");
