@@ -26,6 +26,7 @@ mod lease;
 mod loan;
 mod put;
 mod recover;
+mod skipped;
 mod ticket;
 mod trust;
 mod typed;

@@ -182,7 +182,7 @@ impl Holding<'_> {
     }
 }
 
-/// Dropping a lease takes its message: it is done. Dropped by a panic, the message is given back instead.
+/// Dropping a lease takes its message: it is done. Dropped by a panic that began while it was held, the message is given back instead.
 ///
 /// A lease is one message inside the shared segment, to be read in place. Until it ends, the message occupies capacity;
 /// leases may end in any order, and space is reclaimed in order. [`give_back`](Lease::give_back) has the message delivered again, to
@@ -207,6 +207,8 @@ pub struct Lease<'q, T: ?Sized + FromBytes> {
     record: Option<LeasedRecord>,
     message: *const T,
     incarnation: u32,
+    /// Was this thread panicking when it was taken? Then the panic is no news.
+    was_panicking: bool,
     owns: PhantomData<fn() -> Box<T>>,
 }
 
@@ -229,7 +231,8 @@ impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
     #[inline]
     fn new(holding: Holding<'_>, record: LeasedRecord, message: *const T) -> Lease<'_, T> {
         let incarnation = holding.channel().incarnation();
-        Lease { holding, record: Some(record), message, incarnation, owns: PhantomData }
+        let was_panicking = std::thread::panicking();
+        Lease { holding, record: Some(record), message, incarnation, was_panicking, owns: PhantomData }
     }
 
     #[inline]
@@ -286,7 +289,7 @@ impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
     /// A function of its own, so that nothing of it is left where a lease was released before it is dropped.
     #[inline(never)]
     fn end_by_drop(&mut self) {
-        self.end(std::thread::panicking());
+        self.end(std::thread::panicking() && !self.was_panicking);
     }
 
     #[inline(always)]

@@ -40,7 +40,7 @@ use crossbeam_utils::CachePadded;
 /// First word of every segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"shmqring");
 /// Raised with every change of the layout or of the protocol.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 /// Bytes kept of a message type's name.
 pub const TYPE_NAME_BYTES: usize = 320;
 /// Bytes kept of a user's schema.
@@ -155,11 +155,15 @@ pub struct PutSide {
     pub ticket: AtomicU64,
     /// Last ticket drawn.
     pub tickets: AtomicU64,
-    /// Records published: copies committed and loans claimed.
-    pub puts: AtomicU64,
+    /// Records that tail went back over: they were published, and their positions are used again.
+    pub taken_back: AtomicU64,
     pub bytes_put: AtomicU64,
-    /// Loans claimed, part of `puts`.
+    /// Loans claimed, part of what was published.
     pub loans: AtomicU64,
+    /// Times that tail went back, counted before it does.
+    pub retreats: AtomicU64,
+    /// A position of a record, or tail: no run of DONE records that ends at tail begins before it.
+    pub settled: AtomicU64,
 }
 
 /// Words that getters write, under the get lock or as its owner.
@@ -172,7 +176,8 @@ pub struct GetSide {
     pub owner: AtomicU32,
     /// 1 while the owner is inside a call.
     pub busy: AtomicU32,
-    pub reserved: AtomicU32,
+    /// 1 if the owner's process is registered for the expedited barrier, so that a putter may hold it off.
+    pub yields: AtomicU32,
     /// Position of the next record to take.
     pub head: AtomicU64,
     /// Messages taken by copy.
@@ -209,7 +214,7 @@ pub struct PutNotice {
 #[derive(Debug, Default)]
 pub struct GetNotice {
     pub not_full: CondvarWords,
-    /// 1 if some record behind head may be RETURNED.
+    /// Bits (ring's `notice`); 0 lets getters by: no record behind head is RETURNED, and no putter moves head.
     pub returned: AtomicU32,
 }
 

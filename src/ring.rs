@@ -23,6 +23,9 @@
 //!    side is done or repaired: one of each put, all of a batch that its first record publishes. They are like any others:
 //!    taken, leased, given back, and head may pass tail by them. So nothing but the put side itself takes tail for the end of
 //!    the records. reclaim and tail belong to the put side, head to the get side.
+//!    Both together may take tail back over DONE records that were not taken, as far as head (`retreat`); a kill in the middle of
+//!    that leaves DONE records between the stored tail and the FREE word. Only then is a position used twice, and `retreats`
+//!    says so to walks that own no side.
 //! 3. Each operation has one commit point, one atomic store: READY, CLAIMED, DONE, LEASED or RETURNED in the record's own header.
 //!    Cursors follow it and can be derived anew ([`Ring::repair_put_side`], [`Ring::repair_get_side`]).
 //! 4. A record from reclaim on that is not DONE keeps its cells, and so do all after it. Whoever owns the get side pins all from
@@ -36,14 +39,18 @@
 
 mod get;
 mod header;
+mod outlook;
 mod put;
 mod repair;
+mod retreat;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 pub(crate) use get::{Front, Record};
 pub(crate) use header::{Header, Owner, State};
+#[cfg(not(loom))]
+pub(crate) use outlook::Outlook;
 #[cfg(not(loom))]
 pub(crate) use put::RECLAIM_AHEAD;
 pub(crate) use put::{NoRoom, Slot};
@@ -54,6 +61,16 @@ use crate::atomic::{AtomicU32, AtomicU64};
 use crate::geometry::{Cell, Geometry};
 use crate::layout::{GetSide, PutSide};
 
+/// Bits of the word [`returned`](Memory::returned).
+mod notice {
+    /// Some record behind head may be RETURNED. A flag, not a count: a count loses a message to a kill between its two stores.
+    pub const RETURNED: u32 = 1;
+    /// A getter saw [`RETURNED`], and has not found out yet.
+    pub const WALKING: u32 = 2;
+    /// A putter holds the Consumer off, or did: see `retreat`.
+    pub const HELD_OFF: u32 = 4;
+}
+
 /// Words hold values that no transition leaves behind: somebody else wrote to the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Corrupted;
@@ -62,7 +79,7 @@ pub(crate) struct Corrupted;
 pub(crate) trait Memory {
     fn put_side(&self) -> &PutSide;
     fn get_side(&self) -> &GetSide;
-    /// 1 if some record behind head may be RETURNED. A flag, not a count: a count loses a message to a kill between its two stores.
+    /// What getters look at before they take what stands at head: bits of [`notice`].
     fn returned(&self) -> &AtomicU32;
     /// First word of the record that starts at `cell`.
     fn header(&self, cell: Cell) -> &AtomicU64;
@@ -135,8 +152,9 @@ impl<M: Memory> Ring<M> {
         self.memory.header(cell).compare_exchange(from.bits(), to.bits(), AcqRel, Acquire).is_ok()
     }
 
-    /// Tells getters to look for RETURNED records. A swap, so that whoever clears the flag acquires from every giver before it.
+    /// Tells getters to look for RETURNED records. A read-modify-write, so that a getter that clears the bit acquires from every
+    /// giver before it.
     fn announce_returned(&self) {
-        self.memory.returned().swap(1, crate::atomic::Ordering::AcqRel);
+        self.memory.returned().fetch_or(notice::RETURNED, crate::atomic::Ordering::AcqRel);
     }
 }

@@ -10,6 +10,9 @@
 //!    barrier. So a notifier of any place sees us, or we see what it did.
 //! 2. Every sleep is cut into slices, after which the dead are looked for, as in every blocked call.
 //! 3. "Ready" means that the thing's own verb would return at once, with an error perhaps. So there is nothing to report here.
+//! 4. `Timeout` means that there was a moment at which none was ready. They are looked at one after the other, so that alone does not
+//!    follow from a look: one may cease to be ready when the next begins to be. It does if none ceased to be ready meanwhile, which
+//!    each shows by what it counts ([`Kind::ceased`]).
 
 use crate::channel::{Channel, SLICE_NS, Trust, look_a_while};
 use crate::lock::{Condvar, Place, sleep_any};
@@ -25,6 +28,8 @@ use std::time::Instant;
 
 /// Longest sleep while a process is waited for together with other things, or one without a pidfd.
 const PROCESS_SLICE_NS: u64 = 10_000_000;
+/// Looks for a moment at which none was ready, before the deadline is said to have passed.
+const LAST_LOOKS: u32 = 100;
 /// Of all waits for several things in this process: a list has nothing of its own that lasts.
 static TRUST: Trust = Trust::new();
 
@@ -132,7 +137,8 @@ impl Waitable for Process {
 /// faster, so use the `try_` form, and come back if there was nothing. Nothing is taken from anybody. Since the lowest index wins, put what
 /// must not starve first, or turn the list.
 ///
-/// `deadline`: an [`Instant`], or `None` to wait for ever. One in the past means one look.
+/// `deadline`: an [`Instant`], or `None` to wait for ever. One in the past means one look, at all of them at one moment: while one or the
+/// other is always ready, the call never says [`Timeout`](WaitError::Timeout).
 ///
 /// **How it sleeps**: on all of them at once (`futex_waitv`, Linux 5.16), for up to 128; with more, or on an older kernel, it looks every
 /// 2 ms. The end of a process is noticed at once if only processes are waited for, otherwise within 10 ms, since the kernel
@@ -199,7 +205,7 @@ pub fn wait_any(waitables: &[&dyn Waitable], deadline: impl Into<Option<Instant>
             return Ok(index);
         }
         if now >= deadline_ns {
-            return Err(WaitError::Timeout);
+            return first_ready_at_last(&watched).ok_or(WaitError::Timeout);
         }
         if now >= slice_ends_ns {
             watched.iter().for_each(|watched| watched.kind.look_after_the_dead(deadline_ns));
@@ -260,6 +266,16 @@ impl<'a> Kind<'a> {
         }
     }
 
+    /// Changes whenever it ceases to be ready: what never does needs to show nothing.
+    fn ceased(self) -> [u64; 3] {
+        match self {
+            Kind::Queue(channel) => channel.takes(),
+            Kind::Semaphore(semaphore) => semaphore.permits_seen(),
+            // Once it is ready, it is for the whole wait.
+            Kind::Event(_) | Kind::Process(_) | Kind::Refused => [0; 3],
+        }
+    }
+
     fn look_after_the_dead(self, deadline_ns: u64) {
         match self {
             Kind::Queue(channel) => channel.look_after_the_dead(deadline_ns),
@@ -280,6 +296,24 @@ impl<'a> Kind<'a> {
 
 fn first_ready(watched: &[Watched<'_>]) -> Option<usize> {
     watched.iter().position(Watched::is_ready)
+}
+
+/// One that is ready, or `None` if there was a moment at which none was (Invariant 4). Where there was no quiet moment for it: after many
+/// looks.
+fn first_ready_at_last(watched: &[Watched<'_>]) -> Option<usize> {
+    let ceased = || watched.iter().map(|watched| watched.kind.ceased()).collect::<Vec<_>>();
+    let mut before = ceased();
+    for _ in 0..LAST_LOOKS {
+        if let Some(index) = first_ready(watched) {
+            return Some(index);
+        }
+        let after = ceased();
+        if after == before {
+            return None;
+        }
+        before = after;
+    }
+    None
 }
 
 /// Sleeps until one may be ready, or `until_ns` (Invariants 1 and 2).

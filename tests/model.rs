@@ -61,10 +61,13 @@ struct Record<M> {
     message: M,
     state: State,
     deliveries: u32,
+    /// It was taken, or skipped on the way to one that was.
+    passed: bool,
 }
 
-/// A queue as a list: records in the order of their puts, the finished ones at its front taken off.
-#[derive(Debug)]
+/// A queue as a list: records in the order of their puts, those at its front taken off that were passed and are finished. Where room is
+/// needed, so are aborted ones at both ends.
+#[derive(Clone, Debug)]
 struct Model<M> {
     records: VecDeque<Record<M>>,
     capacity: usize,
@@ -78,13 +81,29 @@ impl<M: Clone> Model<M> {
     }
 
     fn settle(&mut self) {
-        while self.records.front().is_some_and(|record| record.state == State::Done) {
+        while self.records.front().is_some_and(|record| record.state == State::Done && record.passed) {
             self.records.pop_front();
         }
     }
 
+    /// Skips what is finished, and comes next.
+    fn pass(&mut self) {
+        let skipped = |record: &&mut Record<M>| record.passed || record.state == State::Done;
+        self.records.iter_mut().take_while(skipped).for_each(|record| record.passed = true);
+        self.settle();
+    }
+
+    fn make_room(&mut self) {
+        while self.records.back().is_some_and(|record| record.state == State::Done && !record.passed) {
+            self.records.pop_back();
+        }
+        self.pass();
+    }
+
     fn is_full(&self) -> bool {
-        self.records.len() == self.capacity
+        let mut after = self.clone();
+        after.make_room();
+        after.records.len() == self.capacity
     }
 
     fn len(&self) -> usize {
@@ -95,11 +114,14 @@ impl<M: Clone> Model<M> {
         if self.closed {
             return Err("Closed");
         }
-        if self.is_full() {
+        if self.records.len() == self.capacity {
+            self.make_room();
+        }
+        if self.records.len() == self.capacity {
             return Err("Full");
         }
         self.next += 1;
-        self.records.push_back(Record { number: self.next, message, state, deliveries: 0 });
+        self.records.push_back(Record { number: self.next, message, state, deliveries: 0, passed: false });
         Ok(self.next)
     }
 
@@ -111,9 +133,11 @@ impl<M: Clone> Model<M> {
             (self.records[first].state == State::Ready).then_some(first)
         };
         let Some(place) = returned.or_else(ready) else {
+            self.pass();
             let claimed = self.records.iter().any(|record| record.state == State::Claimed);
             return Err(if self.closed && !claimed { "Closed" } else { "Empty" });
         };
+        self.records.iter_mut().take(place + 1).for_each(|record| record.passed |= returned.is_none());
         self.records[place].state = to;
         self.records[place].deliveries += 1;
         let record = self.records[place].clone();

@@ -2,7 +2,8 @@
 
 use super::Channel;
 use crate::lock::Condvar;
-use crate::ring::State;
+use crate::ring::Outlook;
+use std::sync::atomic::Ordering::Acquire;
 
 impl Channel {
     /// Becomes a participant, if a fork lies between. `false`: a get would say why not.
@@ -13,12 +14,18 @@ impl Channel {
     /// Would a get return at once, with a message or an error?
     pub(crate) fn is_ready_to_get(&self) -> bool {
         self.is_poisoned()
-            || match self.ring.nothing_to_take() {
-                None => true,
-                Some(State::Free) => self.is_closed() && !self.put_side_is_at_work(),
-                // An open loan: its commit or abort wakes us, its owner's death is looked for once a slice.
-                Some(_) => false,
+            || match self.ring.outlook(|header| self.is_worn_out(header)) {
+                Outlook::Message | Outlook::Unclear => true,
+                Outlook::Nothing => self.is_closed() && !self.put_side_is_at_work(),
+                // Its commit or abort wakes us, its owner's death is looked for once a slice.
+                Outlook::Loan => false,
             }
+    }
+
+    /// Changes whenever a message is taken, which is the only way for the queue to cease to be ready.
+    pub(crate) fn takes(&self) -> [u64; 3] {
+        let side = &self.head().get;
+        [side.head.load(Acquire), side.copies.load(Acquire), side.leases.load(Acquire)]
     }
 
     /// Where getters sleep.

@@ -127,8 +127,8 @@ impl Channel {
     pub(crate) fn is_full(&self) -> bool {
         let smallest = if self.geometry().sized { self.geometry().message_bytes as u32 } else { 0 };
         let has_room = |past_head| self.ring.has_room(smallest, past_head).unwrap_or(false);
-        // Aborted records at head are room for a putter that may step over them: not while a Consumer lives.
-        !(has_room(false) || (has_room(true) && !self.has_live_consumer()))
+        // Records that getters would skip are room for a putter that can have the get side.
+        !(has_room(false) || (has_room(true) && (self.is_get_side_open() || !self.has_live_consumer())))
     }
 
     fn has_live_consumer(&self) -> bool {

@@ -47,6 +47,7 @@ impl Channel {
             Side::Get => {
                 self.lock_get(me, patience).map_err(busy)?;
                 self.note_tenure(me, Verb::Get);
+                self.head().get.yields.store(self.barrier.is_registered() as u32, Relaxed);
                 self.head().get.owner.store(me.bits(), Release);
                 self.exit_get::<false>(me)?;
             }

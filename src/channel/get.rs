@@ -8,7 +8,8 @@ use crate::lock::Locked;
 use crate::os::now_ns;
 use crate::participant::Id;
 use crate::ring::{Front, Header, Record, Repaired, Ring, State};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::compiler_fence;
 
 /// Needs the get side.
 #[inline(always)]
@@ -36,7 +37,10 @@ impl Channel {
         let head = ring.memory.head();
         let side = &head.get;
         if OWNED {
+            // Busy before the look at what holds the Consumer off (ring, `retreat`). Only one whose light barrier is that of the compiler
+            // is held off, so that is enough.
             side.busy.store(1, Relaxed);
+            compiler_fence(SeqCst);
         } else if !self.locks.get(head).try_lock(me) {
             return false;
         }
@@ -69,17 +73,26 @@ impl Channel {
             return Err(GetError::Poisoned);
         }
         if !OWNED {
-            return Ok(self.lock_get(me, patience).inspect_err(|failure| {
+            self.lock_get(me, patience).inspect_err(|failure| {
                 if matches!(failure, Failure::Timeout) {
                     self.count_timeout(Verb::Get);
                 }
-            })?);
+            })?;
+            if self.ring.is_held_off() {
+                // A Consumer that was held off has left since.
+                self.ring.let_by();
+            }
+            return Ok(());
         }
         let side = &self.head().get;
         side.busy.store(1, Relaxed);
+        self.barrier.light();
         if side.owner.load(Relaxed) != me.bits() {
             side.busy.store(0, Release);
             return Err(self.poison().into());
+        }
+        if self.ring.is_held_off() {
+            self.wait_for_putter(me, patience)?;
         }
         Ok(())
     }
@@ -301,7 +314,7 @@ impl Channel {
                 read_and_take::<true, ()>(&self.ring, record, &mut |from, length| read(0, from, length));
                 taken = 1;
                 // Those that came back are before those at head.
-                while taken < count.min(limit) && self.ring.may_hold_returned() {
+                while taken < count.min(limit) && self.ring.has_returned() {
                     let Ok(Some(record)) = self.next_record(me) else { return };
                     came_back |= self.count_redelivery(&record);
                     read_and_take::<true, ()>(&self.ring, record, &mut |from, length| read(taken, from, length));
@@ -412,7 +425,7 @@ impl Channel {
     fn next_record(&self, me: Id) -> Result<Option<Record>, GetError> {
         // Each round but the last finishes a record: more rounds than cells, and somebody undoes them.
         for _ in 0..=self.geometry().cells {
-            if self.ring.may_hold_returned() {
+            if self.ring.has_returned() {
                 match self.ring.first_returned().map_err(|_| GetError::Corrupted)? {
                     Some(record) if self.is_worn_out(record.header) => {
                         self.ring.give_up(record.header, record.cell);

@@ -1,11 +1,12 @@
 //! Putting: the ways into the put side, and messages put by copy, alone and in batches.
 
 use super::ticket::Ticket;
-use super::wait::{Pause, Waiter};
+use super::wait::{Pause, TRY_LOCK_NS, Waiter};
 use super::watch::Verb;
 use super::{Channel, Failure, Mapped, Patience, SMALL_COPY_BYTES, add};
 use crate::error::PutError;
 use crate::lock::Locked;
+use crate::os::now_ns;
 use crate::participant::Id;
 use crate::ring::{NoRoom, Ring, Slot};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -269,10 +270,19 @@ impl Channel {
         let mut ticket = Ticket::none(self);
         let mut look_after_the_dead = false;
         let mut stuck = 0u32;
+        let mut busy_until_ns = None;
+        let may_make_room = |ticket: &Ticket<'_>| {
+            // Where its side is not ours to try, a Consumer steps over aborted records itself, when it gets.
+            let past_head = self.is_get_side_open();
+            !ticket.must_wait() && self.ring.has_room(length, past_head).unwrap_or(true)
+        };
         loop {
             self.enter_put::<OWNED>(me, patience)?;
-            let room =
-                if ticket.must_wait_for_the_living(me) { Err(NoRoom::Full) } else { self.reserve_or_make_room(me, length) };
+            let room = if ticket.must_wait_for_the_living(me) {
+                Err(NoRoom::Full)
+            } else {
+                self.reserve_or_make_room(me, length, look_after_the_dead)
+            };
             match room {
                 Ok(slot) => {
                     let result = act(slot);
@@ -300,14 +310,18 @@ impl Channel {
                     look_after_the_dead = true;
                     continue;
                 }
-                return Err(PutError::Full);
+                if !may_make_room(&ticket) {
+                    return Err(PutError::Full);
+                }
+                // Only the get side is missing, and nobody stays in there for long who runs.
+                if now_ns() >= *busy_until_ns.get_or_insert_with(|| now_ns() + TRY_LOCK_NS) {
+                    return Err(PutError::Busy);
+                }
+                std::thread::yield_now();
+                continue;
             }
-            let mut ready = || {
-                // A Consumer steps over aborted records itself, when it gets: its side is not ours to try.
-                let past_head = self.head().get.owner.load(Relaxed) == 0;
-                self.is_closed() || (!ticket.must_wait() && self.ring.has_room(length, past_head).unwrap_or(true))
-            };
-            // Room that could not be had, twice: aborted records stand at head, and somebody holds the get side.
+            let mut ready = || self.is_closed() || may_make_room(&ticket);
+            // Room that could not be had, twice: aborted records hold it, and somebody is inside the get side.
             stuck = if ready() { stuck + 1 } else { 0 };
             if stuck > 2 {
                 std::thread::sleep(Duration::from_micros(STUCK_NAP_US << stuck.min(7)).min(waiter.time_left()));
@@ -328,9 +342,9 @@ impl Channel {
         !self.geometry().sized && self.geometry().record_cells(length as u64) * 8 >= self.geometry().cells
     }
 
-    fn reserve_or_make_room(&self, me: Id, length: u32) -> Result<Slot, NoRoom> {
+    fn reserve_or_make_room(&self, me: Id, length: u32, look_after_the_dead: bool) -> Result<Slot, NoRoom> {
         match self.ring.reserve(length) {
-            Err(NoRoom::Full) if self.step_head_over_aborted(me)? => self.ring.reserve(length),
+            Err(NoRoom::Full) if self.make_room_of_skipped(me, look_after_the_dead)? => self.ring.reserve(length),
             room => room,
         }
     }

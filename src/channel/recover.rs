@@ -3,8 +3,8 @@
 use super::{Channel, Failure, Patience, add};
 use crate::os::{FOREVER_NS, now_ns};
 use crate::participant::{self, Id};
-use crate::ring::{Corrupted, Front, Repaired, State};
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::ring::Repaired;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 
 /// How long `recover` waits for each side's lock.
 const RECOVER_LOCK_NS: u64 = 50_000_000;
@@ -87,53 +87,6 @@ impl Channel {
     #[cold]
     pub(super) fn free_stopper(&self, me: Id) -> bool {
         self.ring.free_stopper(|owner| self.is_dead(owner, me)).unwrap_or(false)
-    }
-
-    /// An aborted loan at head makes an empty queue full, since reclaim never passes head. Needs the put side; only *tries* the get
-    /// side, and leaves it alone while a live Consumer owns it. `true`: there may be room now.
-    #[cold]
-    pub(super) fn step_head_over_aborted(&self, me: Id) -> Result<bool, Corrupted> {
-        let (position, _, header) = self.ring.stopper()?;
-        let at_head = position == self.head().get.head.load(Acquire);
-        let aborted = match header.state() {
-            Some(State::Done) => at_head,
-            Some(State::Claimed) => at_head && self.is_dead(header.owner(), me),
-            _ => false,
-        };
-        if !aborted {
-            // Getters may have passed it meanwhile.
-            return Ok(header.state() == Some(State::Done));
-        }
-        let lock = self.locks.get(self.head());
-        // Try only: nobody waits for the second lock. A dead holder is found by the probe, a live one within the spins.
-        let Some(locked) = lock.lock(&self.segment, me, now_ns(), false) else { return Ok(false) };
-        let owner = Id::from_bits(self.head().get.owner.load(Acquire));
-        let stepped = if owner.is_some_and(|owner| self.is_alive(owner, me)) {
-            Ok(false)
-        } else if (owner.is_some() || locked == crate::lock::Locked::FromTheDead) && self.repair_get_side(me).is_err() {
-            Err(Corrupted)
-        } else {
-            self.step_head(me)
-        };
-        if lock.unlock(me).is_err() {
-            self.poison();
-        }
-        stepped
-    }
-
-    /// Needs the get side.
-    fn step_head(&self, me: Id) -> Result<bool, Corrupted> {
-        // Each round but the last finishes a record: more rounds than cells, and somebody undoes them.
-        for _ in 0..=self.geometry().cells {
-            match self.ring.front()? {
-                Front::Claimed(owner, cell, header) if self.is_dead(owner, me) => {
-                    let aborted = self.ring.abort_claimed(cell, header);
-                    self.head().rare.aborted.fetch_add(aborted as u64, Relaxed);
-                }
-                _ => return Ok(true),
-            }
-        }
-        Err(Corrupted)
     }
 
     /// Looks after the dead, now: both sides one after the other, and the participant table.

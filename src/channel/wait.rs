@@ -20,7 +20,7 @@ use std::time::Duration;
 /// Every sleep is cut here: a process can die between its commit and its wake. Whoever wakes also looks after the dead.
 pub(crate) const SLICE_NS: u64 = 100_000_000;
 /// How long `try_` puts up with a contended lock before it is Busy.
-const TRY_LOCK_NS: u64 = 1_000_000;
+pub(super) const TRY_LOCK_NS: u64 = 1_000_000;
 /// Looks of a spinning waiter between two looks at the clock.
 const SPINS_PER_CLOCK: u32 = 64;
 

@@ -70,7 +70,7 @@ impl Stats {
     /// As the words of a segment tell, of which none is trusted to be anything but a number.
     pub(crate) fn read(ring: &Ring<Mapped>, rare: &Rare) -> Stats {
         let (put, get) = (ring.memory.put_side(), ring.memory.get_side());
-        let puts = ring.published();
+        let puts = ring.published().wrapping_add(put.taken_back.load(Relaxed));
         let gets = get.copies.load(Relaxed).wrapping_add(get.leases.load(Relaxed));
         let sized = ring.geometry.sized.then_some(ring.geometry.message_bytes);
         Stats {
@@ -115,7 +115,10 @@ impl<'a> Blocked<'a> {
         let since_ns = now_ns();
         // First: whoever sees us asleep and then takes a message finds the mark of the full queue.
         if verb == Verb::Put {
-            channel.rare().high_water.fetch_max(channel.ring.ahead(), Relaxed);
+            let high_water = &channel.rare().high_water;
+            if channel.ring.ahead() > high_water.load(Relaxed) {
+                high_water.fetch_max(channel.ring.len(), Relaxed);
+            }
         }
         if let Some((entry, sleepers, asleep_ns)) = words(channel, verb) {
             if sleepers.fetch_add(1, Release) == 0 {

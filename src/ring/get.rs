@@ -1,12 +1,10 @@
 //! The get side: the record at the front, taking it, leasing it, giving it back.
 
+use super::notice::{RETURNED, WALKING};
 use super::{Corrupted, Header, Memory, Owner, Ring, State, Stretch};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::geometry::Cell;
-
-/// Value of the flag while a getter walks: it saw 1, and has not found out yet.
-const WALKING: u32 = 2;
 
 /// Records that a getter asks for at a time, ahead of their turn.
 const FETCH_AHEAD: u64 = 64;
@@ -112,7 +110,7 @@ impl<M: Memory> Ring<M> {
         let before = head.load(Acquire);
         let header = self.load_header(self.cell(before).ok()?);
         let state = header.state().filter(|state| matches!(state, State::Free | State::Claimed))?;
-        (!self.may_hold_returned() && head.load(Relaxed) == before).then_some(state)
+        (!self.has_returned() && head.load(Relaxed) == before).then_some(state)
     }
 
     /// Is there nothing to take at head still? A hint: for a spinning getter, without the look at head that follows it.
@@ -149,18 +147,24 @@ impl<M: Memory> Ring<M> {
         }
     }
 
-    /// May some record behind head be RETURNED?
+    /// May some record behind head be RETURNED, or does a putter hold the Consumer off? Then what stands at head is not to be taken yet.
     #[inline(always)]
     pub fn may_hold_returned(&self) -> bool {
         self.memory.returned().load(Relaxed) != 0
     }
 
-    /// The oldest RETURNED record. Needs the get side. The flag reads WALKING meanwhile: not 0, so that nobody takes the queue for
-    /// empty, and a kill leaves it so. It is set again before a record is handed out, since there may be more, and cleared only if no
-    /// giver has set it since: a giver that comes after the walk sets it after us.
+    /// May some record behind head be RETURNED?
+    pub fn has_returned(&self) -> bool {
+        self.memory.returned().load(Relaxed) & (RETURNED | WALKING) != 0
+    }
+
+    /// The oldest RETURNED record. Needs the get side. WALKING is set while RETURNED is cleared, so that the queue is not taken for
+    /// empty meanwhile, and a kill leaves it so. RETURNED is set again before a record is handed out, since there may be more, and
+    /// otherwise only if a giver came after the walk began.
     #[cold]
     pub fn first_returned(&self) -> Result<Option<Record>, Corrupted> {
-        self.memory.returned().swap(WALKING, AcqRel);
+        self.memory.returned().fetch_or(WALKING, AcqRel);
+        self.memory.returned().fetch_and(!RETURNED, AcqRel);
         let end = self.memory.get_side().head.load(Relaxed);
         let mut found = None;
         self.walk(end, |_, cell, header| {
@@ -170,12 +174,12 @@ impl<M: Memory> Ring<M> {
             }
             !is_it
         })?;
-        match &found {
-            Some(record) => {
-                self.announce_returned();
-                self.check_length(record.header)?;
-            }
-            None => drop(self.memory.returned().compare_exchange(WALKING, 0, AcqRel, Relaxed)),
+        if found.is_some() {
+            self.announce_returned();
+        }
+        self.memory.returned().fetch_and(!WALKING, AcqRel);
+        if let Some(record) = &found {
+            self.check_length(record.header)?;
         }
         Ok(found)
     }

@@ -274,8 +274,9 @@ impl<M: Memory> Ring<M> {
         self.transition(cell, claimed, Header::done(claimed.length()))
     }
 
-    /// Would a record of `length` bytes find room now? Counts DONE records before head, and with `past_head` also aborted ones that
-    /// stand at head, which a putter can step over if it gets the get side. Needs nothing, and is only a hint while others are at work.
+    /// Would a record of `length` bytes find room now? Counts DONE records before head, and with `past_head` also those that stand at
+    /// head or before tail and were not taken, which a putter makes room of if it gets the get side (`retreat`). Needs nothing, and is
+    /// only a hint while others are at work.
     pub fn has_room(&self, length: u32, past_head: bool) -> Result<bool, Corrupted> {
         let put = self.memory.put_side();
         let head = if past_head { u64::MAX } else { self.memory.get_side().head.load(Acquire) };
@@ -294,12 +295,24 @@ impl<M: Memory> Ring<M> {
             }
             let header = self.load_header(cell);
             if at >= head || header.state() != Some(State::Done) {
-                return Ok(false);
+                return if past_head { self.has_room_at_the_end(length, at) } else { Ok(false) };
             }
             let Ok(after) = self.after(at, header) else { return Ok(true) };
             at = after;
         }
         Ok(true)
+    }
+
+    /// The same, once tail is back at the end of what was not aborted, and reclaim at `reclaim`.
+    fn has_room_at_the_end(&self, length: u32, reclaim: u64) -> Result<bool, Corrupted> {
+        let Some(end) = self.look_for_untaken_end() else { return Ok(true) };
+        if end >= self.memory.put_side().tail.load(Acquire) {
+            return Ok(false);
+        }
+        let bounded = !self.geometry.sized && self.geometry.capacity != u64::MAX;
+        let sequence = |position| Ok(self.memory.sequence(self.cell(position)?).load(Acquire));
+        Ok(self.span(end, length)?.next < self.geometry.next_lap(reclaim)
+            && (!bounded || sequence(end)?.wrapping_sub(sequence(reclaim)?) < self.geometry.capacity))
     }
 
     /// The record that stands in the way of more space: at reclaim, and not DONE. Needs the put side, which pins it.

@@ -7,17 +7,26 @@ use crate::geometry::Cell;
 
 /// Looks that give up because positions move faster than they can be read.
 const ATTEMPTS: u32 = 64;
+/// Walks that give up because tail goes back again and again.
+const RETREATS: u32 = 1000;
 
 impl<M: Memory> Ring<M> {
     /// Visits the records of [reclaim, end) in order, DONE ones left out, until `visit` returns `false`. Putters may move reclaim
-    /// meanwhile: it is reread after each header, and the walk goes on from there where it was passed (all before it is DONE).
+    /// meanwhile: it is reread after each header, and the walk goes on from there where it was passed (all before it is DONE). Where
+    /// tail went back, the walk goes on behind the last record that no retreat can have touched; CLAIMED ones may be visited again.
     /// A record that `visit` sees was in the ring when its header was read. It still is as long as nobody can finish it: it is
     /// RETURNED or held by the dead, and the caller owns the get side (Invariant 4).
     pub fn walk(&self, end: u64, mut visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
-        let reclaim = &self.memory.put_side().reclaim;
+        let (reclaim, retreats) = (&self.memory.put_side().reclaim, &self.memory.put_side().retreats);
+        let mut gone_back = retreats.load(Acquire);
         let mut at = reclaim.load(Acquire);
+        let mut firm = at;
+        let mut restarts = 0;
         // Restarts count too: putters pass a lap at most while the caller, or the records that it looks for, pin the rest.
-        for _ in 0..=2 * self.geometry.cells {
+        let longest = 2 * self.geometry.cells;
+        let mut steps = 0;
+        while steps <= longest {
+            steps += 1;
             if at >= end {
                 return Ok(());
             }
@@ -26,8 +35,18 @@ impl<M: Memory> Ring<M> {
             // Orders the header's load before that of reclaim: what a putter wrote into reclaimed cells comes with a newer reclaim.
             fence(Acquire);
             let now = reclaim.load(Relaxed);
+            let retreated = retreats.load(Relaxed);
+            if retreated != gone_back && restarts < RETREATS {
+                gone_back = retreated;
+                restarts += 1;
+                steps = 0;
+                firm = firm.max(now);
+                at = firm;
+                continue;
+            }
             if now > at {
                 at = now;
+                firm = now;
                 continue;
             }
             let state = header.state().ok_or(Corrupted)?;
@@ -40,6 +59,10 @@ impl<M: Memory> Ring<M> {
                 return Ok(());
             }
             at = next;
+            // A taken record is before head, behind which nothing goes back; one that is not taken keeps its place.
+            if !matches!(state, State::Done | State::Claimed) {
+                firm = next;
+            }
         }
         Err(Corrupted)
     }
@@ -52,16 +75,17 @@ impl<M: Memory> Ring<M> {
     }
 
     /// Position of the FREE word that ends the records: at the stored tail, or behind what that does not cover. `None`: the cells on
-    /// the way were reclaimed meanwhile, so tail is far ahead by now.
+    /// the way were reclaimed meanwhile, so tail is far ahead by now; or tail went back.
     pub(super) fn end(&self) -> Result<Option<u64>, Corrupted> {
         let put = self.memory.put_side();
+        let retreats = put.retreats.load(Acquire);
         let mut at = put.tail.load(Acquire);
         // A record each, and no more than a lap.
         for _ in 0..=self.geometry.cells {
             let header = self.load_header(self.cell(at)?);
             // As in `walk`: a header of a reclaimed cell is nothing to go by.
             fence(Acquire);
-            if put.reclaim.load(Relaxed) > at {
+            if put.reclaim.load(Relaxed) > at || put.retreats.load(Relaxed) != retreats {
                 return Ok(None);
             }
             if header.state().ok_or(Corrupted)? == State::Free {
@@ -76,6 +100,7 @@ impl<M: Memory> Ring<M> {
     pub fn published(&self) -> u64 {
         let put = self.memory.put_side();
         for _ in 0..ATTEMPTS {
+            let retreats = put.retreats.load(Acquire);
             let end = match self.end() {
                 Ok(Some(end)) => end,
                 Ok(None) => continue,
@@ -86,9 +111,9 @@ impl<M: Memory> Ring<M> {
             }
             let Ok(cell) = self.cell(end) else { break };
             let sequence = self.memory.sequence(cell).load(Acquire);
-            // The sequence beside the FREE word stays until the cells are reclaimed.
+            // The sequence beside the FREE word stays until the cells are reclaimed, or tail goes back.
             fence(Acquire);
-            if put.reclaim.load(Relaxed) <= end {
+            if put.reclaim.load(Relaxed) <= end && put.retreats.load(Relaxed) == retreats {
                 return sequence;
             }
         }
@@ -139,9 +164,11 @@ impl<M: Memory> Ring<M> {
         self.published().saturating_sub(self.count_at(head)).min(self.geometry.capacity)
     }
 
-    /// Counts READY ahead of head and RETURNED behind it. `None`: head kept moving.
+    /// Counts READY ahead of head and RETURNED behind it: at one moment, or, where head keeps moving, each at its own. `None`: no walk
+    /// came to its end.
     fn count_untaken(&self) -> Option<u64> {
         let head = &self.memory.get_side().head;
+        let mut counted = None;
         for _ in 0..ATTEMPTS {
             let before = head.load(Acquire);
             let mut count = 0;
@@ -151,11 +178,14 @@ impl<M: Memory> Ring<M> {
                 true
             });
             fence(Acquire);
-            if walked.is_ok() && head.load(Relaxed) == before {
-                return Some(count);
+            if walked.is_ok() {
+                counted = Some(count);
+                if head.load(Relaxed) == before {
+                    break;
+                }
             }
         }
-        None
+        counted
     }
 
     /// Messages in the ring that somebody still has to finish: committed, leased or given back. Needs the get side.

@@ -269,6 +269,12 @@ impl Semaphore {
         self.words().available.load(Acquire) > 0 || self.object.is_poisoned()
     }
 
+    /// Changes when permits are taken; not if as many came meanwhile.
+    pub(crate) fn permits_seen(&self) -> [u64; 3] {
+        let words = self.words();
+        [words.available.load(Acquire), words.total.load(Acquire), 0]
+    }
+
     pub(crate) fn object(&self) -> &Object {
         &self.object
     }

@@ -21,7 +21,7 @@ use crate::geometry::{Cell, Geometry};
 use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State};
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
-use watched::{HEAD, HEAD_SEEN, Held, Image, LEASES, LOANS, RECLAIM, RETURNED, TAIL, Watched};
+use watched::{HEAD, HEAD_SEEN, Held, Image, LEASES, LOANS, RECLAIM, RETURNED, SETTLED, TAIL, Watched};
 use watched::{header_at, sequence_at, tag_at, write_payload};
 
 const PARTICIPANTS: usize = 2;
@@ -142,22 +142,32 @@ impl Worker<'_> {
             return at_once;
         }
         let room = match self.ring.reserve(length) {
-            Err(NoRoom::Full) if self.step_head_over_aborted() => self.ring.reserve(length),
+            Err(NoRoom::Full) if self.make_room_of_skipped() => self.ring.reserve(length),
             room => room,
         };
         assert_ne!(room.as_ref().err(), Some(&NoRoom::Corrupted));
         room.ok()
     }
 
-    fn step_head_over_aborted(&mut self) -> bool {
+    fn make_room_of_skipped(&mut self) -> bool {
         let (position, _, header) = self.ring.stopper().expect("nothing is corrupted");
         let at_head = position == self.ring.memory.image()[HEAD];
-        match header.state() {
-            Some(State::Done) if at_head => {}
-            Some(State::Claimed) if at_head && self.is_dead(header.owner()) => {}
-            state => return state == Some(State::Done),
+        if header.state() == Some(State::Done) && !at_head {
+            return true;
+        }
+        let aborted_at_head = at_head
+            && match header.state() {
+                Some(State::Done) => true,
+                Some(State::Claimed) => self.is_dead(header.owner()),
+                _ => false,
+            };
+        let abort = |cell: Cell, header: Header| self.is_dead(header.owner()) && self.ring.abort_claimed(cell, header);
+        let end = self.ring.untaken_end(abort).expect("nothing is corrupted");
+        if !aborted_at_head && end == self.ring.memory.image()[TAIL] {
+            return false;
         }
         self.enter_get();
+        self.ring.retreat(end).expect("nothing is corrupted");
         while let Front::Claimed(owner, cell, header) = self.ring.front().expect("nothing is corrupted") {
             if !self.is_dead(owner) {
                 break;
@@ -331,7 +341,7 @@ impl World {
     fn renumber(mut self, geometry: &Geometry) -> World {
         let lap = geometry.next_lap(0);
         let laps = (self.image[RECLAIM] / lap).saturating_sub(1) * lap;
-        for cursor in [TAIL, RECLAIM, HEAD, HEAD_SEEN] {
+        for cursor in [TAIL, RECLAIM, HEAD, HEAD_SEEN, SETTLED] {
             self.image[cursor] = self.image[cursor].saturating_sub(laps);
         }
         for counter in [LOANS, LEASES] {

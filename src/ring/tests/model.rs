@@ -54,6 +54,8 @@ struct Entry {
     length: u32,
     message: u64,
     deliveries: u32,
+    /// Head is behind it.
+    passed: bool,
     handle: Option<(Cell, Header)>,
 }
 
@@ -70,10 +72,25 @@ impl Model {
         self.entries.iter().map(|entry| entry.cells).sum()
     }
 
-    /// What is done at the old end is free space.
+    /// What is done at the old end, and behind head, is free space.
     fn trim(&mut self) {
-        while self.entries.front().is_some_and(|entry| entry.status == Status::Done) {
+        while self.entries.front().is_some_and(|entry| entry.status == Status::Done && entry.passed) {
             self.entries.pop_front();
+        }
+    }
+
+    /// Head steps over what was skipped.
+    fn step_head(&mut self) {
+        let skipped = |entry: &&mut Entry| entry.passed || entry.status == Status::Done;
+        self.entries.iter_mut().take_while(skipped).for_each(|entry| entry.passed = true);
+        self.trim();
+    }
+
+    /// Tail goes back over what was skipped, as far as head.
+    fn retreat(&mut self) {
+        while self.entries.back().is_some_and(|entry| entry.status == Status::Done && !entry.passed) {
+            let cells = self.entries.pop_back().map_or(0, |entry| entry.cells);
+            self.tail = (self.tail + self.geometry.cells - cells) % self.geometry.cells;
         }
     }
 
@@ -132,7 +149,9 @@ impl Pair {
         };
         let room = at_once.map_or_else(|| self.ring.reserve(length), Ok);
         let room = room.or_else(|_| {
-            // As the channel does: an aborted record at head stops reclaim, until head steps over it.
+            // As the channel does: an aborted record at head stops reclaim, until head steps over it; others before tail are taken back.
+            let end = self.ring.untaken_end(|_, _| false).expect("not corrupted");
+            self.ring.retreat(end).expect("not corrupted");
             self.ring.front().expect("not corrupted");
             self.ring.reserve(length)
         });
@@ -147,14 +166,26 @@ impl Pair {
 
     /// Puts, or lends: the model and the ring agree on whether there is room.
     fn publish(&mut self, length: u32, status: Status) {
-        let expected = self.model.room(length);
+        let expected = self.model.room(length).or_else(|| {
+            self.model.retreat();
+            self.model.step_head();
+            self.model.room(length)
+        });
         assert_eq!(self.ring.has_room(length, true), Ok(expected.is_some()), "has_room of {length} bytes");
         let slot = self.reserve(length);
         assert_eq!(slot.is_some(), expected.is_some(), "room for {length} bytes");
         let (Some(slot), Some(filler)) = (slot, expected) else { return };
         let message = self.next_message;
-        let done =
-            Entry { status: Status::Done, counts: false, cells: filler, length: 0, message: 0, deliveries: 0, handle: None };
+        let done = Entry {
+            status: Status::Done,
+            counts: false,
+            cells: filler,
+            length: 0,
+            message: 0,
+            deliveries: 0,
+            passed: false,
+            handle: None,
+        };
         if filler > 0 {
             self.model.publish(done.clone());
         }
@@ -190,10 +221,20 @@ impl Pair {
     /// Takes, or leases: the model and the ring agree on which message comes next.
     fn get(&mut self, lease: bool) -> Option<u64> {
         let expected = self.model.next();
+        if expected.is_none_or(|at| self.model.entries[at].status == Status::Ready) {
+            // Until the next message, or as far as head comes.
+            let passed = expected.unwrap_or(0);
+            self.model.entries.iter_mut().take(passed).for_each(|entry| entry.passed = true);
+            if expected.is_none() {
+                let skipped = |entry: &&mut Entry| entry.passed || entry.status == Status::Done;
+                self.model.entries.iter_mut().take_while(skipped).for_each(|entry| entry.passed = true);
+            }
+        }
         let record = self.next_record();
         assert_eq!(record.is_some(), expected.is_some(), "a next message");
         let (record, at) = (record?, expected?);
         let entry = &mut self.model.entries[at];
+        entry.passed = true;
         assert_eq!(self.messages[record.cell.index() as usize], entry.message);
         assert_eq!(record.length(), entry.length as usize);
         assert_eq!(record.header.deliveries(), entry.deliveries);

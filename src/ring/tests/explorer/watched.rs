@@ -18,7 +18,8 @@ pub(super) const HEAD_SEEN: usize = 3;
 pub(super) const RETURNED: usize = 4;
 pub(super) const LOANS: usize = 5;
 pub(super) const LEASES: usize = 6;
-const CELLS: usize = 7;
+pub(super) const SETTLED: usize = 7;
+const CELLS: usize = 8;
 const WORDS_A_CELL: usize = 3;
 
 /// Where the words of a cell are in an image.
@@ -65,14 +66,15 @@ impl Watched {
         ring
     }
 
-    fn named(&self) -> [&AtomicU64; 6] {
+    /// Not those that only tell a bystander what happened.
+    fn named(&self) -> [&AtomicU64; 7] {
         let (put, get) = (self.heap.put_side(), self.heap.get_side());
-        [&put.tail, &put.reclaim, &get.head, &put.head_seen, &put.loans, &get.leases]
+        [&put.tail, &put.reclaim, &get.head, &put.head_seen, &put.loans, &get.leases, &put.settled]
     }
 
     pub fn image(&self) -> Image {
-        let [tail, reclaim, head, head_seen, loans, leases] = self.named().map(|word| word.load(Relaxed));
-        let mut image = vec![tail, reclaim, head, head_seen, self.heap.returned().load(Relaxed) as u64, loans, leases];
+        let [tail, reclaim, head, head_seen, loans, leases, settled] = self.named().map(|word| word.load(Relaxed));
+        let mut image = vec![tail, reclaim, head, head_seen, self.heap.returned().load(Relaxed) as u64, loans, leases, settled];
         let tags = self.tags.borrow();
         for index in 0..self.geometry.cells {
             let cell = self.geometry.cell(index).expect("index < cells");
@@ -83,7 +85,7 @@ impl Watched {
     }
 
     pub fn restore(&self, image: &Image) {
-        for (word, at) in self.named().into_iter().zip([TAIL, RECLAIM, HEAD, HEAD_SEEN, LOANS, LEASES]) {
+        for (word, at) in self.named().into_iter().zip([TAIL, RECLAIM, HEAD, HEAD_SEEN, LOANS, LEASES, SETTLED]) {
             word.store(image[at], Relaxed);
         }
         self.heap.returned().store(image[RETURNED] as u32, Relaxed);

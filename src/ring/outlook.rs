@@ -1,0 +1,70 @@
+//! What a getter would find, seen without a side: aborted records count for nothing.
+
+use super::{Header, Memory, Ring, State};
+use crate::atomic::Ordering::{Acquire, Relaxed};
+use crate::atomic::fence;
+
+/// Looks that give up because positions move faster than they can be read.
+const ATTEMPTS: u32 = 16;
+
+/// What stands before a getter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// A message to take.
+    Message,
+    /// An open loan: all behind it waits.
+    Loan,
+    Nothing,
+    /// Head kept moving, or the words are garbage.
+    Unclear,
+}
+
+impl<M: Memory> Ring<M> {
+    /// Steps over skipped records, and looks for RETURNED ones where there may be any (a walk); those that `is_worn_out` are no messages.
+    pub fn outlook(&self, is_worn_out: impl Fn(Header) -> bool) -> Outlook {
+        let (get, put) = (self.memory.get_side(), self.memory.put_side());
+        for _ in 0..ATTEMPTS {
+            let retreats = put.retreats.load(Acquire);
+            let head = get.head.load(Acquire);
+            if self.has_returned() && self.has_returned_before(head, &is_worn_out) {
+                return Outlook::Message;
+            }
+            let outlook = self.outlook_from(head);
+            // Orders the loads of headers before that of head: while it stays, nobody writes records behind it.
+            fence(Acquire);
+            if get.head.load(Relaxed) == head && put.retreats.load(Relaxed) == retreats && outlook != Outlook::Unclear {
+                return outlook;
+            }
+        }
+        Outlook::Unclear
+    }
+
+    fn has_returned_before(&self, end: u64, is_worn_out: &impl Fn(Header) -> bool) -> bool {
+        let mut found = false;
+        let walked = self.walk(end, |_, _, header| {
+            found = header.state() == Some(State::Returned) && !is_worn_out(header);
+            !found
+        });
+        found || walked.is_err()
+    }
+
+    fn outlook_from(&self, head: u64) -> Outlook {
+        let mut at = head;
+        for _ in 0..=self.geometry.cells {
+            let Ok(cell) = self.cell(at) else { return Outlook::Unclear };
+            let header = self.load_header(cell);
+            match header.state() {
+                Some(State::Free) => return Outlook::Nothing,
+                Some(State::Claimed) => return Outlook::Loan,
+                Some(State::Ready | State::Returned) => return Outlook::Message,
+                // Leased: a getter is about to move head, or died before it did.
+                Some(State::Done | State::Leased) => match self.after(at, header) {
+                    Ok(after) => at = after,
+                    Err(_) => return Outlook::Unclear,
+                },
+                None => return Outlook::Unclear,
+            }
+        }
+        Outlook::Unclear
+    }
+}
