@@ -1,6 +1,7 @@
 //! The operating system: the only system calls besides those that make and name segments.
 
 mod clock;
+mod file_size;
 mod fork;
 #[cfg(not(shmq_portable_sync))]
 mod futex;
@@ -8,6 +9,7 @@ mod membarrier;
 mod ofd;
 
 pub(crate) use clock::{FOREVER_NS, ONE_TRY_NS, deadline_after, deadline_at, now_ns, unix_seconds};
+pub(crate) use file_size::{file_size_limit, without_sigxfsz};
 pub(crate) use fork::{Incarnation, on_fork};
 #[cfg(not(shmq_portable_sync))]
 pub(crate) use futex::{futex_wait, futex_wait_any, futex_wake};

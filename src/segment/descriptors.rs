@@ -125,7 +125,7 @@ impl Descriptor {
     }
 
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.with_file(|file| file.write_all_at(bytes, offset))
+        os::without_sigxfsz(|| self.with_file(|file| file.write_all_at(bytes, offset)))
     }
 
     /// Passes the number to a system call that std does not have.

@@ -12,6 +12,7 @@ use super::Refused;
 use super::descriptors::{Descriptor, STANDARD_NUMBERS};
 use super::stamp::{NONCE_OFFSET, STAMP_BYTES};
 use crate::error::CreateError;
+use crate::os;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 use std::fs::File;
 use std::io;
@@ -22,6 +23,9 @@ const MADV_COLLAPSE: libc::c_int = 25;
 /// Space is reserved in steps, so that a program with a busy interval timer gets on.
 const RESERVE_STEP_BYTES: u64 = 64 << 20;
 const RESERVE_STEP_BYTES_MIN: u64 = 64 << 10;
+
+/// What is refused where the limit on the size of files is below that of the segment.
+const FILE_TOO_LARGE: &str = "ftruncate (the limit on the size of files is below that of the segment: see RLIMIT_FSIZE, ulimit -f)";
 
 pub(super) struct Mapping {
     shmem: Shmem,
@@ -38,8 +42,12 @@ impl Mapping {
     pub fn create(os_id: &str, bytes: u64) -> Result<Option<Mapping>, Refused> {
         let size = usize::try_from(bytes).ok().filter(|&size| isize::try_from(size).is_ok());
         let size = size.ok_or_else(|| Refused { call: "mmap", source: io::Error::from_raw_os_error(libc::ENOMEM) })?;
+        if os::file_size_limit().is_some_and(|limit| limit < bytes) {
+            return Err(Refused { call: FILE_TOO_LARGE, source: io::Error::from_raw_os_error(libc::EFBIG) });
+        }
         let _occupied = occupy_standard_numbers();
-        match ShmemConf::new().os_id(os_id).size(size).create() {
+        // The limit may be lowered from outside meanwhile.
+        match os::without_sigxfsz(|| ShmemConf::new().os_id(os_id).size(size).create()) {
             Ok(shmem) => Mapping::disowned(shmem).map(Some),
             Err(ShmemError::MappingIdExists) => Ok(None),
             Err(error) => Err(refusal(error)),
@@ -116,6 +124,7 @@ fn refusal(error: ShmemError) -> Refused {
     let (call, errno) = match error {
         ShmemError::MapCreateFailed(errno) => ("shm_open, or mmap of a new segment", errno),
         ShmemError::MapOpenFailed(errno) => ("shm_open, or mmap of a segment", errno),
+        ShmemError::UnknownOsError(errno) if errno as i32 == libc::EFBIG => (FILE_TOO_LARGE, errno),
         ShmemError::UnknownOsError(errno) => ("ftruncate", errno),
         _ => ("shared_memory", 0),
     };
@@ -155,10 +164,11 @@ pub(super) fn fill_holes(file: &Descriptor, bytes: u64, missing: u64) -> io::Res
 
 fn allocate(file: &Descriptor, offset: u64, len: u64) -> io::Result<()> {
     // SAFETY: fallocate takes no pointers; a number that leads nowhere is refused.
-    match file.with_number(|number| unsafe { libc::fallocate(number, 0, offset as libc::off_t, len as libc::off_t) })? {
+    let call = |number| match unsafe { libc::fallocate(number, 0, offset as libc::off_t, len as libc::off_t) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
-    }
+    };
+    os::without_sigxfsz(|| file.with_number(call))?
 }
 
 /// Free space of the file system; `None` if it has no limit of its own, or does not say.

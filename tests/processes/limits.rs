@@ -4,6 +4,7 @@
 use crate::support::harness::{Case, skip};
 use crate::support::process::{exit_now, fork, shared_word, wait_for_count};
 use crate::support::{segment_exists, shm_files, unique_name};
+use shmq::sync::Array;
 use shmq::{CreateError, GetError, OpenError, PutError, Queue};
 use std::fs::{self, File};
 use std::io;
@@ -17,6 +18,8 @@ pub fn cases() -> Vec<Case> {
         memory_that_may_not_be_locked_is_told,
         no_descriptors_for_a_queue_is_told,
         no_descriptors_after_a_fork_is_told,
+        a_limit_on_the_size_of_files_is_told,
+        no_signal_of_a_limit_on_files_reaches_a_user_of_what_is_there,
     ]
 }
 
@@ -171,6 +174,63 @@ fn memory_that_may_not_be_locked_is_told() {
     })
     .expect_success();
     assert_eq!(shared.get().unwrap(), 1);
+}
+
+fn a_limit_on_the_size_of_files_is_told() {
+    let name = unique_name("large");
+    for ignored in [false, true] {
+        fork("a program that may make small files only", || {
+            if ignored {
+                // As Python does: the call fails, and there is no signal.
+                // SAFETY: a disposition without a handler.
+                unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+            }
+            limit(libc::RLIMIT_FSIZE, 64 << 10);
+            let settings = || Queue::<[u8]>::builder().capacity_bytes(1 << 20);
+            let made = [
+                settings().create().map(drop),
+                settings().name(&name).create().map(drop),
+                settings().name(&name).persist(true).open_or_create().map(drop),
+                Array::new([0u8; 1 << 20]).map(drop),
+                Array::open_or_create(&name, [0u8; 1 << 20]).map(drop),
+            ];
+            for result in made {
+                let error = result.expect_err("above the limit");
+                assert!(error.to_string().contains("RLIMIT_FSIZE, ulimit -f"), "{error}");
+                assert!(matches!(error, CreateError::Os { source, .. } if source.raw_os_error() == Some(libc::EFBIG)));
+                expect_nothing_left(&name);
+            }
+            // What fits is made.
+            let queue = Queue::<u64>::create(&name, 100).unwrap();
+            queue.put(&1).unwrap();
+            assert_eq!(queue.get().unwrap(), 1);
+        })
+        .expect_success();
+    }
+}
+
+fn no_signal_of_a_limit_on_files_reaches_a_user_of_what_is_there() {
+    let (name, dead) = (unique_name("there"), unique_name("dead"));
+    let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(1 << 20).create().unwrap();
+    fork("a user that is killed", || {
+        std::mem::forget(Queue::<u64>::create(&dead, 3).unwrap());
+        exit_now(0);
+    })
+    .expect_success();
+    fork("a program that may write to no file at all", || {
+        limit(libc::RLIMIT_FSIZE, 0);
+        let same = Queue::<[u8]>::open(&name).unwrap();
+        same.put(b"through memory").unwrap();
+        assert_eq!(queue.get().unwrap(), b"through memory");
+        // Names are taken away, and the files behind them are written to.
+        Queue::<u8>::unlink(&dead).unwrap();
+        Queue::<u8>::unlink(&name).unwrap();
+        assert!(matches!(Queue::<u64>::create(&name, 3), Err(CreateError::Os { source, .. }) if source.raw_os_error() == Some(libc::EFBIG)));
+        expect_nothing_left(&name);
+    })
+    .expect_success();
+    queue.put(b"still").unwrap();
+    assert_eq!(queue.get().unwrap(), b"still");
 }
 
 /// Takes descriptors until there are no more.
