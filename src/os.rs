@@ -5,6 +5,8 @@ mod file_size;
 mod fork;
 #[cfg(not(shmq_portable_sync))]
 mod futex;
+#[cfg(feature = "object")]
+mod home;
 mod membarrier;
 mod ofd;
 
@@ -13,5 +15,7 @@ pub(crate) use file_size::{file_size_limit, without_sigxfsz};
 pub(crate) use fork::{Incarnation, on_fork};
 #[cfg(not(shmq_portable_sync))]
 pub(crate) use futex::{futex_wait, futex_wait_any, futex_wake};
+#[cfg(feature = "object")]
+pub(crate) use home::Home;
 pub(crate) use membarrier::Barrier;
 pub(crate) use ofd::{conflict_in_range, lock_range, reopen, unlock_range};

@@ -63,6 +63,9 @@ use std::time::Duration;
 /// **Dropping terminates**: tasks that are not done are given up with [`TaskError::Terminated`]. To finish them, [`close`](Self::close)
 /// and [`join`](Self::join).
 ///
+/// **A forked child has no part in the pool**: its copies of the pool, of results and of iterators answer [`TaskError::Inherited`] at
+/// once, and dropping them does nothing. A child that needs a pool builds one.
+///
 /// The workers are forks of the program as it was when the pool was built. A program that has threads by then calls
 /// [`process::init`](crate::process::init) first in `main`. The pool's own thread does not count.
 ///
@@ -297,30 +300,38 @@ impl Pool {
         self.shared.workers
     }
 
-    /// Process ids of the workers that run, as far as the pool knows at this moment. They change as workers are replaced.
+    /// Process ids of the workers that run, as far as the pool knows at this moment. They change as workers are replaced. None in a
+    /// forked child, whose pool this is not.
     pub fn worker_pids(&self) -> Vec<u32> {
-        if self.shared.is_ours() {
-            collector::hear_soon(&self.shared, Duration::ZERO);
+        if !self.shared.is_ours() {
+            return Vec::new();
         }
+        collector::hear_soon(&self.shared, Duration::ZERO);
         self.shared.lock().workers.iter().copied().collect()
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        if self.shared.is_ours() {
-            self.shared.terminate();
-            // Dropped by a callback: the collector cannot wait for itself, and ends by itself.
-            if !crate::process::background::is_one() {
-                self.shared.wait_until_over();
-                self.join_collector();
-            }
+        if !self.shared.is_ours() {
+            // Dropping the handle would detach a thread by the parent's number for it, which names another thread here, or freed memory.
+            std::mem::forget(self.collector.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+            return;
+        }
+        self.shared.terminate();
+        // Dropped by a callback: the collector cannot wait for itself, and ends by itself.
+        if !crate::process::background::is_one() {
+            self.shared.wait_until_over();
+            self.join_collector();
         }
     }
 }
 
 impl fmt::Debug for Pool {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.shared.is_ours() {
+            return out.write_str("Pool(inherited)");
+        }
         let state = self.shared.lock();
         out.debug_struct("Pool")
             .field("workers", &self.shared.workers)

@@ -17,7 +17,8 @@
 //!    included, and no handler registered with `atexit` runs.
 //! 5. The thread that forks holds the lock of the list of children, that of the spawner and those of stdout and stderr, so the child
 //!    finds none of them held by a thread that it does not have.
-//! 6. Threads of the crate itself (`background`) are not counted: they hold nothing while the one that forks keeps them still.
+//! 6. Threads of the crate itself (`background`) are not counted: they hold nothing while the one that forks keeps them still, and so
+//!    they call nobody but while they are at work, which includes subscribers of events.
 
 pub(crate) mod background;
 #[cfg(feature = "object")]
@@ -314,6 +315,12 @@ pub fn active_children() -> Vec<u32> {
     let mut children = lock_children();
     children.retain(|child| child.is_running());
     children.iter().map(|child| child.pid()).collect()
+}
+
+/// A line on stderr, where that can be written to. `eprintln!` panics where it cannot: not what a thread or a process of ours may die of.
+pub(crate) fn tell_stderr(line: fmt::Arguments<'_>) {
+    use std::io::Write;
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn lock_children() -> MutexGuard<'static, Vec<Arc<Child>>> {

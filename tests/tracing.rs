@@ -3,6 +3,10 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[cfg(feature = "object")]
+#[path = "tracing/pools.rs"]
+mod pools;
+
 use shmq::{GetError, Queue, WaitStrategy};
 use std::fmt::Debug;
 use std::process::ExitCode;
@@ -16,12 +20,15 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-fn cases() -> Vec<support::harness::Case> {
+fn own() -> Vec<support::harness::Case> {
     cases![each_slow_path_tells, the_fast_path_is_silent]
 }
 
 fn main() -> ExitCode {
-    support::harness::run(&cases())
+    let mut all = own();
+    #[cfg(feature = "object")]
+    all.extend(pools::cases());
+    support::harness::run(&all)
 }
 
 /// Keeps events as text, and uses the queue from inside each of them: with a side held, that would be Busy.

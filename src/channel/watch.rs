@@ -112,6 +112,15 @@ pub(super) struct Blocked<'a> {
 impl<'a> Blocked<'a> {
     #[cold]
     pub fn start(channel: &'a Channel, verb: Verb) -> Blocked<'a> {
+        let blocked = Blocked::start_silently(channel, verb);
+        #[cfg(feature = "tracing")]
+        tracing::debug!(target: "shmq", queue = channel.segment.name(), verb = verb.in_words(), "blocked");
+        blocked
+    }
+
+    /// Without an event: for a thread that may hold nothing of a subscriber's.
+    #[cold]
+    pub fn start_silently(channel: &'a Channel, verb: Verb) -> Blocked<'a> {
         let since_ns = now_ns();
         // First: whoever sees us asleep and then takes a message finds the mark of the full queue.
         if verb == Verb::Put {
@@ -126,8 +135,6 @@ impl<'a> Blocked<'a> {
             }
             note(entry, verb);
         }
-        #[cfg(feature = "tracing")]
-        tracing::debug!(target: "shmq", queue = channel.segment.name(), verb = verb.in_words(), "blocked");
         Blocked { channel, verb, since_ns }
     }
 }

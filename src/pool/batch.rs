@@ -180,7 +180,7 @@ impl<'p> Batch<'p> {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        self.begin_with(task, size, patient, Job::new(self.hook.clone()))
+        self.begin_with(task, size, patient, Job::new(self.shared.home, self.hook.clone()))
     }
 
     fn begin_with<F, A, R>(&self, task: F, size: u64, patient: bool, job: Job) -> Result<(Arc<Job>, u64, Chunker<'p>), TaskError>

@@ -6,6 +6,7 @@ use super::keeper::{self, Initializer, Settings};
 use super::worker::run_initializer;
 use super::{Pool, random_nonce};
 use crate::object::{Codec, MessagePack};
+use crate::os::Home;
 use crate::process::travel::{Task, distance};
 use crate::process::{Outcome, SpawnError, packet_pair, start};
 use crate::queue::Queue;
@@ -134,6 +135,7 @@ impl PoolBuilder {
         let nonce = random_nonce();
         let (tasks, results) = (queue()?, queue()?);
         let os = |call| move |source| PoolError::Spawn(SpawnError::Os { call, source });
+        let home = Home::here().map_err(os("noticing forks (mmap)"))?;
         let (ours, theirs) = packet_pair().map_err(os("socketpair"))?;
         let settings = Settings {
             nonce,
@@ -148,7 +150,7 @@ impl PoolBuilder {
         let mut encoded = Vec::new();
         MessagePack::encode(&settings, &mut encoded).map_err(|error| PoolError::Argument { why: error.to_string() })?;
         let keeper = start(keeper::entry, encoded, vec![theirs], false)?;
-        let shared = Arc::new(Shared::new(nonce, asked, tasks, results, ours));
+        let shared = Arc::new(Shared::new(home, nonce, asked, tasks, results, ours));
         let collector = thread::Builder::new().name("shmq-pool".into()).spawn({
             let shared = Arc::clone(&shared);
             move || collect(&shared, keeper)

@@ -12,12 +12,15 @@ use super::error::TaskError;
 use super::job::Job;
 use super::keeper::{BEGAN, ENDED, REPORT_BYTES, STARTED};
 use super::message::{ResultHead, kind};
+use super::worker::text_of;
 use crate::error::{GetError, PutError};
+use crate::os::Home;
 use crate::process::background::Presence;
 use crate::process::{Process, poll};
 use crate::queue::Queue;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,7 +61,7 @@ pub(super) struct State {
 /// What the pool's handle, its collector and its iterators share.
 pub(super) struct Shared {
     /// The program that built the pool.
-    pub owner: u32,
+    pub home: Home,
     pub nonce: u64,
     pub workers: usize,
     pub tasks: Queue<[u8]>,
@@ -69,7 +72,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn new(nonce: u64, workers: usize, tasks: Queue<[u8]>, results: Queue<[u8]>, socket: OwnedFd) -> Shared {
+    pub fn new(home: Home, nonce: u64, workers: usize, tasks: Queue<[u8]>, results: Queue<[u8]>, socket: OwnedFd) -> Shared {
         let state = State {
             jobs: HashMap::new(),
             next_job: 1,
@@ -79,12 +82,11 @@ impl Shared {
             workers: BTreeSet::new(),
             deaths: 0,
         };
-        let owner = std::process::id();
-        Shared { owner, nonce, workers, tasks, results, socket, state: Mutex::new(state), changed: Condvar::new() }
+        Shared { home, nonce, workers, tasks, results, socket, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     pub fn is_ours(&self) -> bool {
-        self.owner == std::process::id()
+        self.home.is_here()
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
@@ -177,9 +179,14 @@ impl Shared {
         unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_WR) };
     }
 
+    /// The first reason stays.
+    fn note_failure(&self, failure: TaskError) {
+        self.lock().failure.get_or_insert(failure);
+    }
+
     /// The pool does not work any more.
     fn fail(&self, failure: TaskError) {
-        self.lock().failure.get_or_insert_with(|| failure.clone());
+        self.note_failure(failure.clone());
         self.end_keepers();
         self.fail_all(&failure);
     }
@@ -191,6 +198,19 @@ impl Shared {
         drop(state);
         self.changed.notify_all();
         jobs.iter().for_each(|job| job.fail(error));
+    }
+
+    /// No process of the pool is left: what was not done never will be.
+    fn fail_the_rest(&self) {
+        let mut state = self.lock();
+        let expected = state.phase != Phase::Open && state.jobs.is_empty();
+        if expected {
+            return;
+        }
+        let broken = || TaskError::Broken { why: "its processes were killed, the keeper and its standby at once".to_owned() };
+        let failure = state.failure.get_or_insert_with(broken).clone();
+        drop(state);
+        self.fail_all(&failure);
     }
 
     /// Waits until no process of the pool is left.
@@ -285,24 +305,66 @@ impl Shared {
         }
     }
 
+    /// Hears the keepers out until none is left, or for as long as they have to end.
+    fn hear_the_end(&self) {
+        let begun = Instant::now();
+        while self.hear() && begun.elapsed() < GRACE {
+            poll(&[self.socket.as_raw_fd()], IDLE.as_millis() as libc::c_int);
+        }
+    }
+
     fn is_eager(&self) -> bool {
         let state = self.lock();
         !state.backlog.is_empty() || (state.phase != Phase::Open && state.jobs.is_empty()) || state.failure.is_some()
     }
 }
 
-/// The collector's life.
+/// The collector's life. It does not die quietly: whatever panics in it, of which nobody is known but a subscriber of events, fails every
+/// job and ends the pool, and whoever waits is told.
 pub(super) fn collect(shared: &Shared, mut keeper: Process) {
     let presence = Presence::begin();
+    let worked = catch_unwind(AssertUnwindSafe(|| work(shared, &presence, &mut keeper)));
+    let at_work = presence.work();
+    // Each by itself: one that panics keeps none of the others from being done.
+    if let Err(panic) = worked {
+        let why = format!("its own thread panicked: {}", text_of(panic));
+        go_on(|| shared.note_failure(TaskError::Broken { why }));
+        go_on(|| shared.end_keepers());
+        go_on(|| shared.hear_the_end());
+    }
+    go_on(|| shared.fail_the_rest());
+    go_on(|| drop(keeper.kill())); // it has ended; if it lives without its socket, it does not live on
+    go_on(|| drop(keeper.join()));
+    let mut state = shared.lock();
+    state.workers.clear();
+    state.phase = Phase::Over;
+    drop(state);
+    shared.changed.notify_all();
+    go_on(|| drop(keeper));
+    drop(at_work);
+}
+
+fn go_on(step: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
+        std::mem::forget(panic); // its drop might panic
+    }
+}
+
+/// Until no keeper is left.
+fn work(shared: &Shared, presence: &Presence, keeper: &mut Process) {
     let mut buffer = vec![0; 64 << 10];
     let mut woken = Vec::new();
     let mut sleep = IDLE;
     let mut ending: Option<Instant> = None;
     let mut heard = Instant::now();
     loop {
-        let first = shared.results.get_into_timeout(&mut buffer, sleep);
+        // Not at work, so only this: a fork may come between (background).
+        shared.results.sleep_until_ready(sleep);
         let at_work = presence.work();
-        let idle = matches!(first, Err(GetError::Timeout));
+        let first = shared.results.try_get_into(&mut buffer);
+        let idle = matches!(first, Err(GetError::Empty));
+        // Whoever has the get side was stopped in the middle of it.
+        let busy = matches!(first, Err(GetError::Busy));
         let outcome = first.and_then(|length| {
             shared.accept(&buffer[..length], &mut woken);
             take_more(shared, &mut buffer, &mut woken)
@@ -320,13 +382,12 @@ pub(super) fn collect(shared: &Shared, mut keeper: Process) {
         if idle || heard.elapsed() >= IDLE || shared.lock().phase != Phase::Open {
             heard = Instant::now();
             if !shared.hear() {
-                drop(at_work);
                 // Everything was put before they ended.
                 while let Err(GetError::TooSmall { needed, .. }) = take_more(shared, &mut buffer, &mut woken) {
                     buffer.resize(needed, 0);
                 }
                 woken.drain(..).for_each(|job| job.wake());
-                break;
+                return;
             }
             // Reaped here, so that it does not stay a zombie when its standby has taken over.
             let _ = keeper.exit_status();
@@ -343,24 +404,10 @@ pub(super) fn collect(shared: &Shared, mut keeper: Process) {
             (false, _) => IDLE,
         };
         drop(at_work);
+        if busy {
+            std::thread::sleep(EAGER);
+        }
     }
-    let at_work = presence.work();
-    let state = shared.lock();
-    let expected = state.phase != Phase::Open && state.jobs.is_empty();
-    let broken = TaskError::Broken { why: "its processes were killed, the keeper and its standby at once".to_owned() };
-    drop(state);
-    if !expected {
-        shared.lock().failure.get_or_insert_with(|| broken.clone());
-        shared.fail_all(&broken);
-    }
-    let _ = keeper.kill(); // it has ended; if it lives without its socket, it does not live on
-    let _ = keeper.join();
-    let mut state = shared.lock();
-    state.workers.clear();
-    state.phase = Phase::Over;
-    drop(state);
-    shared.changed.notify_all();
-    drop(at_work);
 }
 
 /// Takes what is there, up to a round.

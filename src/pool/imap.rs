@@ -63,6 +63,17 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'_, I, R> {
         piece.results().map(|result| result.and_then(decode)).collect()
     }
 
+    /// What the next item is in a forked child, which has no part in the pool: an error, and then the end. `None`: this is no such.
+    fn refuse_inherited(&mut self, current: &mut VecDeque<Result<R, TaskError>>) -> Option<Option<Result<R, TaskError>>> {
+        if !self.job.is_inherited() {
+            return None;
+        }
+        let has_more = self.out > 0 || !self.exhausted || !current.is_empty();
+        self.stop();
+        current.clear();
+        Some(has_more.then_some(Err(TaskError::Inherited)))
+    }
+
     /// There will be nothing more.
     fn stop(&mut self) {
         self.exhausted = true;
@@ -72,7 +83,9 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'_, I, R> {
 
 impl<I, R> Drop for Reader<'_, I, R> {
     fn drop(&mut self) {
-        self.shared.forget(self.number);
+        if self.shared.is_ours() {
+            self.shared.forget(self.number);
+        }
     }
 }
 
@@ -98,6 +111,9 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Iterator for Imap<'_, I,
     type Item = Result<R, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(refused) = self.reader.refuse_inherited(&mut self.current) {
+            return refused;
+        }
         loop {
             if let Some(result) = self.current.pop_front() {
                 return Some(result);
@@ -138,6 +154,9 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Iterator for ImapUnorder
     type Item = Result<R, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(refused) = self.reader.refuse_inherited(&mut self.current) {
+            return refused;
+        }
         loop {
             if let Some(result) = self.current.pop_front() {
                 return Some(result);

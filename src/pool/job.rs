@@ -10,6 +10,8 @@
 use super::error::TaskError;
 use super::message::{ResultHead, Results, kind, tag};
 use crate::object::{Codec, MessagePack};
+use crate::os::Home;
+use crate::process::tell_stderr;
 use serde::de::DeserializeOwned;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -86,15 +88,23 @@ pub(super) struct Accepted {
 }
 
 pub(super) struct Job {
+    /// Where it is filled: its copy in a forked child never will be.
+    home: Home,
     state: Mutex<State>,
     changed: Condvar,
-    hook: Option<std::sync::Arc<Hook>>,
-    callback: Mutex<Option<Callback>>,
+    hook: Option<Given<std::sync::Arc<Hook>>>,
+    callback: Mutex<Option<Given<Callback>>>,
 }
 
 impl Job {
-    pub fn new(hook: Option<std::sync::Arc<Hook>>) -> Job {
-        Job { state: Mutex::default(), changed: Condvar::new(), hook, callback: Mutex::new(None) }
+    pub fn new(home: Home, hook: Option<std::sync::Arc<Hook>>) -> Job {
+        let hook = hook.map(|hook| Given::new("progress hook", hook));
+        Job { home, state: Mutex::default(), changed: Condvar::new(), hook, callback: Mutex::new(None) }
+    }
+
+    /// Is this the copy of a forked child? Its locks are left alone, too: who has them may not be here.
+    pub fn is_inherited(&self) -> bool {
+        !self.home.is_here()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -103,7 +113,7 @@ impl Job {
 
     /// What to call when the job is done; set before anything is sent.
     pub fn call_back(&self, callback: Callback) {
-        *self.callback.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
+        *self.callback.lock().unwrap_or_else(PoisonError::into_inner) = Some(Given::new("callback", callback));
     }
 
     /// A chunk is about to be sent.
@@ -173,7 +183,7 @@ impl Job {
         let wanted = std::mem::take(&mut state.wants_pieces);
         drop(state);
         if let Some(hook) = &self.hook {
-            run_guarded("progress hook", || hook(progress));
+            hook.run(|hook| hook(progress));
         }
         Accepted { over: self.tell_if_over(), wanted }
     }
@@ -195,14 +205,14 @@ impl Job {
             self.changed.notify_all();
             let callback = self.callback.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(callback) = callback {
-                run_guarded("callback", || callback(self));
+                callback.run_once(|callback| callback(self));
             }
         }
         over
     }
 
     pub fn is_over(&self) -> bool {
-        self.lock().is_over()
+        self.is_inherited() || self.lock().is_over()
     }
 
     /// Chunks sent and not answered.
@@ -213,11 +223,14 @@ impl Job {
 
     /// Waits until the job is over, at most until then. `false`: it is not.
     pub fn wait(&self, deadline: Option<Instant>) -> bool {
-        self.wait_for(deadline, |state| state.is_over().then_some(())).is_some()
+        self.is_inherited() || self.wait_for(deadline, |state| state.is_over().then_some(())).is_some()
     }
 
     /// Waits for pieces and takes all that there are; an error: there will be none.
     pub fn take_pieces(&self) -> Result<VecDeque<Piece>, TaskError> {
+        if self.is_inherited() {
+            return Err(TaskError::Inherited);
+        }
         let taken = self.wait_for(None, |state| match (state.pieces.is_empty(), &state.failure) {
             (false, _) => Some(Ok(std::mem::take(&mut state.pieces))),
             (true, Some(failure)) => Some(Err(failure.clone())),
@@ -245,6 +258,9 @@ impl Job {
 
     /// The error that came first, or all results in the order of the tasks. Call when the job is over.
     pub fn results<R: DeserializeOwned>(&self) -> Result<Vec<R>, TaskError> {
+        if self.is_inherited() {
+            return Err(TaskError::Inherited);
+        }
         let state = self.lock();
         if let Some(error) = state.first_error.as_ref().or(state.failure.as_ref()) {
             return Err(error.clone());
@@ -262,6 +278,9 @@ impl Job {
 
     /// Did it end without an error? `None` while it is not over.
     pub fn succeeded(&self) -> Option<bool> {
+        if self.is_inherited() {
+            return Some(false);
+        }
         let state = self.lock();
         state.is_over().then(|| state.first_error.is_none() && state.failure.is_none())
     }
@@ -271,10 +290,44 @@ fn garbled() -> TaskError {
     TaskError::Result { why: "its message is not whole".to_owned() }
 }
 
+/// What the program gave to a job. It may panic when it is called, and also where what it captured is dropped, which is in the pool's
+/// thread as a rule: that is told on stderr, and changes nothing here.
+struct Given<T> {
+    what: &'static str,
+    /// Until it is taken, or dropped.
+    given: Option<T>,
+}
+
+impl<T> Given<T> {
+    fn new(what: &'static str, given: T) -> Given<T> {
+        Given { what, given: Some(given) }
+    }
+
+    fn run(&self, run: impl FnOnce(&T)) {
+        if let Some(given) = &self.given {
+            run_guarded(self.what, || run(given));
+        }
+    }
+
+    fn run_once(mut self, run: impl FnOnce(T)) {
+        if let Some(given) = self.given.take() {
+            run_guarded(self.what, || run(given));
+        }
+    }
+}
+
+impl<T> Drop for Given<T> {
+    fn drop(&mut self) {
+        if let Some(given) = self.given.take() {
+            run_guarded(self.what, || drop(given));
+        }
+    }
+}
+
 /// Callers' code in our threads: a panic is told on stderr, by its hook, and changes nothing here.
 fn run_guarded(what: &str, run: impl FnOnce()) {
     if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
-        eprintln!("a pool's {what} panicked: {}", super::worker::text_of(panic));
+        tell_stderr(format_args!("a pool's {what} panicked: {}", super::worker::text_of(panic)));
     }
 }
 
@@ -319,6 +372,9 @@ impl Piece {
 
 impl fmt::Debug for Job {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_inherited() {
+            return out.write_str("Job(inherited)");
+        }
         let state = self.lock();
         out.debug_struct("Job").field("done", &state.done).field("total", &state.total).field("open", &state.open.len()).finish()
     }
@@ -341,7 +397,7 @@ mod tests {
 
     #[test]
     fn parts_of_an_attempt_that_was_not_finished_are_thrown_away() {
-        let job = Job::new(None);
+        let job = Job::new(Home::here().unwrap(), None);
         job.open(0, 2);
         job.open(2, 1);
         job.set_total(3);
@@ -357,7 +413,7 @@ mod tests {
 
     #[test]
     fn a_chunk_whose_worker_died_fails_its_tasks_once() {
-        let job = Job::new(None);
+        let job = Job::new(Home::here().unwrap(), None);
         job.open(0, 2);
         job.set_total(2);
         assert!(job.accept(ResultHead { count: 1, ..head(0, 2, kind::DIED) }, &[]).over);

@@ -16,7 +16,9 @@
 use super::message::{ResultHead, kind};
 use super::worker::{word, work};
 use crate::object::{Codec, MessagePack};
-use crate::process::{die_with, ignore_interrupts, open_pidfd, poll, restore_interrupts, run_child, take_handed_over};
+use crate::process::{
+    die_with, ignore_interrupts, open_pidfd, poll, restore_interrupts, run_child, take_handed_over, tell_stderr,
+};
 use crate::queue::Queue;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -89,7 +91,7 @@ pub(super) fn entry(mut argument: &[u8]) -> i32 {
             keep(&settings, &socket)
         }
         (Err(error), _) => {
-            eprintln!("a pool's settings did not arrive: {error}");
+            tell_stderr(format_args!("a pool's settings did not arrive: {error}"));
             1
         }
         (_, None) => 1,

@@ -13,8 +13,8 @@ use super::message::{Arguments, RESULT_BYTES, ResultHead, TaskHead, append_sized
 use crate::error::{GetError, PutError};
 use crate::guard::Lease;
 use crate::object::{Codec, MessagePack};
-use crate::process::Outcome;
 use crate::process::travel::{Task, address_at, entry_at};
+use crate::process::{Outcome, tell_stderr};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
@@ -64,7 +64,7 @@ where
         Ok(result) => result,
         Err(panic) => return tell(tag::PANICKED, &text_of(panic)),
     };
-    match catch_unwind(AssertUnwindSafe(|| MessagePack::encode(&result, to))) {
+    let encoded = match catch_unwind(AssertUnwindSafe(|| MessagePack::encode(&result, to))) {
         Ok(Ok(())) => tag::VALUE,
         Ok(Err(error)) => {
             to.truncate(start);
@@ -75,6 +75,15 @@ where
             to.truncate(start);
             to.extend(text_of(panic).as_bytes());
             tag::BAD_RESULT
+        }
+    };
+    // A panic of the task's, still: it costs no worker either.
+    match catch_unwind(AssertUnwindSafe(|| drop(result))) {
+        Ok(()) => encoded,
+        Err(panic) => {
+            to.truncate(start);
+            to.extend(text_of(panic).as_bytes());
+            tag::PANICKED
         }
     }
 }
@@ -130,12 +139,12 @@ pub(super) fn work(settings: &Settings, mut keeper: File) -> i32 {
                 return 0;
             }
             Err(error) => {
-                eprintln!("a pool's worker cannot get tasks: {error}");
+                tell_stderr(format_args!("a pool's worker cannot get tasks: {error}"));
                 return 1;
             }
         };
         if let Err(error) = run_chunk(settings, chunk, &mut message) {
-            eprintln!("a pool's worker cannot put results: {error}");
+            tell_stderr(format_args!("a pool's worker cannot put results: {error}"));
             return 1;
         }
         chunks += 1;

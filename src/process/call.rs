@@ -2,7 +2,7 @@
 
 use super::outcome::Outcome;
 use super::travel::{Entry, Task};
-use super::{Process, SpawnError, lock_children, spawner};
+use super::{Process, SpawnError, lock_children, spawner, tell_stderr};
 use crate::object::{Codec, MessagePack};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,7 +50,7 @@ where
             function(argument).exit_code()
         }
         Err(error) => {
-            eprintln!("Error: the argument of a call cannot be decoded: {error}");
+            tell_stderr(format_args!("Error: the argument of a call cannot be decoded: {error}"));
             1
         }
     }

@@ -64,7 +64,7 @@ impl<E: fmt::Debug> Outcome for Result<(), E> {
         match self {
             Ok(()) => 0,
             Err(error) => {
-                eprintln!("Error: {error:?}");
+                super::tell_stderr(format_args!("Error: {error:?}"));
                 1
             }
         }

@@ -24,6 +24,12 @@ impl<T: ?Sized + Message> Queue<T> {
         self.channel.len() as usize
     }
 
+    /// For a thread of the crate, which may hold nothing while it sleeps.
+    #[cfg(feature = "object")]
+    pub(crate) fn sleep_until_ready(&self, longest: Duration) {
+        self.channel.sleep_until_ready(longest);
+    }
+
     /// Is there no message to take? As exact as [`len`](Queue::len).
     pub fn is_empty(&self) -> bool {
         self.len() == 0

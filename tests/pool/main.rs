@@ -6,6 +6,8 @@
 mod support;
 
 mod beside;
+mod inherited;
+mod programs;
 mod refusals;
 mod tasks;
 
@@ -19,6 +21,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut cases = tasks::cases();
     cases.extend(beside::cases());
+    cases.extend(inherited::cases());
+    cases.extend(programs::cases());
     cases.extend(refusals::cases());
     // The portable locks do not promise to survive deaths.
     #[cfg(not(shmq_portable_sync))]

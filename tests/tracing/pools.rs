@@ -1,0 +1,126 @@
+//! A subscriber beside a pool: its locks, in a program that forks, and its panics, in the pool's own thread.
+
+use crate::cases;
+use crate::support::harness::Case;
+use crate::support::process::fork;
+use crate::support::{BY_ITSELF, wait_until};
+use shmq::{Pool, PoolError, Process, Queue, TaskError, inspect};
+use std::process;
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+pub fn cases() -> Vec<Case> {
+    cases![children_find_the_locks_of_a_subscriber_free, a_pool_whose_thread_dies_fails_and_says_why]
+}
+
+/// Calls a function at each event.
+struct Calls(fn());
+
+impl Subscriber for Calls {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        (self.0)();
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+fn subscribe(call: fn()) {
+    tracing::subscriber::set_global_default(Calls(call)).expect("the first subscriber of this process");
+}
+
+/// A subscriber that has a lock for a while, as one has that writes to a slow file. Its holder must not be a thread that a child lacks.
+fn children_find_the_locks_of_a_subscriber_free() {
+    static LOG: Mutex<()> = Mutex::new(());
+    subscribe(|| {
+        let _writing = LOG.lock().unwrap_or_else(PoisonError::into_inner);
+        thread::sleep(Duration::from_millis(1));
+    });
+    let pool = Pool::new(1).unwrap();
+    let empty = Queue::<u64>::new(1).unwrap();
+    for _ in 0..200 {
+        // So that the pool's thread has something to do, and then nothing.
+        let task = pool.apply_async(|n: u64| n, 1).unwrap();
+        let mut child = Process::spawn(|| {
+            let _ = empty.get_timeout(Duration::from_millis(1));
+        })
+        .unwrap();
+        let ended = child.join_timeout(BY_ITSELF).unwrap();
+        if ended.is_none() {
+            child.kill().unwrap();
+        }
+        assert!(ended.is_some_and(|status| status.success()), "a child waits for a lock that a thread of its parent's had");
+        assert_eq!(task.get(), Ok(1));
+    }
+}
+
+/// In the pool's own thread all is caught that the program gave to the pool. A subscriber is not known to the pool: if that panics, the
+/// thread ends, and must not leave anybody waiting. It is made to emit an event by a process that dies in its queue of results.
+fn a_pool_whose_thread_dies_fails_and_says_why() {
+    subscribe(|| {
+        if thread::current().name() == Some("shmq-pool") {
+            panic!("the subscriber's panic");
+        }
+    });
+    let pool = Pool::new(1).unwrap();
+    assert_eq!(pool.apply(|n: u64| n, 1), Ok(1));
+    let (tell, told) = mpsc::channel();
+    let never = |n: u64| -> u64 {
+        loop {
+            thread::park_timeout(Duration::from_secs(n));
+        }
+    };
+    let waits = pool.apply_async_then(never, 1, move |result| drop(tell.send(result))).unwrap();
+    let mut items = pool.imap(never, 0..3).unwrap();
+    let ours = |found: &inspect::Found| {
+        let attached = found.inspector.as_ref().map(|inspector| inspector.look().participants);
+        attached.is_ok_and(|all| all.iter().any(|participant| participant.pid == process::id()))
+    };
+    let queues: Vec<String> = inspect::list().unwrap().into_iter().filter(ours).map(|found| found.name).collect();
+    assert_eq!(queues.len(), 2, "tasks and results: {queues:?}");
+    fork("one that dies with a lease of each queue of the pool", || {
+        let queues: Vec<_> = queues.iter().map(|name| Queue::<[u8]>::open(name).expect("open a pool's queue")).collect();
+        for queue in &queues {
+            // The pool's thread wants it too.
+            let lease = loop {
+                queue.put(b"not a message of the pool's").expect("room");
+                if let Ok(lease) = queue.try_lease() {
+                    break lease;
+                }
+            };
+            std::mem::forget(lease);
+        }
+        // Nothing is dropped.
+        crate::support::process::exit_now(0);
+    })
+    .expect_success();
+    wait_until("the failure", || waits.ready(), || format!("{pool:?}"));
+    let Err(TaskError::Broken { why }) = waits.get() else { panic!("{:?}", waits.get()) };
+    assert!(why.contains("the subscriber's panic"), "{why}");
+    assert_eq!(told.recv_timeout(BY_ITSELF), Ok(Err(TaskError::Broken { why: why.clone() })));
+    assert_eq!(items.next(), Some(Err(TaskError::Broken { why: why.clone() })));
+    assert!(matches!(pool.apply_async(|n: u64| n, 1), Err(TaskError::Broken { .. })));
+    drop(items);
+    match pool.join() {
+        Err(PoolError::Failed(TaskError::Broken { why: said })) => assert_eq!(said, why),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(pool.worker_pids(), []);
+    drop(pool);
+}
