@@ -13,6 +13,8 @@
 //!    and its drop touches nothing.
 
 use crate::channel::{Channel, ClaimedRecord, LeasedRecord};
+#[cfg(feature = "object")]
+use crate::copy::vec_from_bytes;
 use crate::error::PutError;
 use std::fmt;
 use std::marker::PhantomData;
@@ -312,6 +314,19 @@ impl<T: ?Sized + FromBytes> Deref for Lease<'_, T> {
         assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
         // SAFETY: Invariant 2, and any bits are a T (FromBytes).
         unsafe { &*self.message }
+    }
+}
+
+#[cfg(feature = "object")]
+impl Lease<'_, [u8]> {
+    /// A copy of the message, for who does not trust the peers to leave the record alone while it is read.
+    ///
+    /// # Panics
+    /// In a child that inherited the lease.
+    pub(crate) fn copied(&self) -> Vec<u8> {
+        assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
+        // SAFETY: Invariant 2; a slice of bytes is as many bytes long as elements.
+        unsafe { vec_from_bytes(self.message.cast(), self.message.len()) }
     }
 }
 

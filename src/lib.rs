@@ -17,6 +17,8 @@ mod attachment;
 #[cfg(not(loom))]
 mod channel;
 #[cfg(not(loom))]
+mod copy;
+#[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
 mod guard;

@@ -247,7 +247,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, patience| -> Result<ObjectLease<'_, T>, GetError> {
             let lease = self.bytes.lease_patiently(patience)?;
-            match decode::<T, C>(&lease) {
+            // From a copy: a peer that writes to the record meanwhile cannot make a `String` of what is none.
+            match decode::<T, C>(&lease.copied()) {
                 Ok(value) => Ok(ObjectLease::new(value, lease)),
                 Err(error) => {
                     lease.release();

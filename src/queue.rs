@@ -167,6 +167,30 @@ impl<T: Message> Queue<T> {
     }
 
     verbs! {
+        /// Gets one message by copy into a box, for messages that are too large for the stack; waits while the queue is empty.
+        ///
+        /// [`get`](Self::get) returns the message by value, which needs several times its size on the stack: a few megabytes overflow it,
+        /// and in a thread with a small stack much less does. Here a message of more than 4 KiB goes from the segment to the heap, and is
+        /// nowhere on the stack. (Putting needs no such form: [`put`](Self::put) takes a reference, and a [`loan`](Self::loan) is written
+        /// in place.)
+        ///
+        /// # Errors
+        /// As [`get`](Self::get).
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<[u8; 6_000_000]>::new(2)?;
+        /// let mut frame = queue.loan()?;
+        /// frame.fill(7);
+        /// frame.commit()?;
+        /// let frame: Box<[u8; 6_000_000]> = queue.get_boxed()?;
+        /// assert_eq!(frame[5_999_999], 7);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        get_boxed, try_get_boxed, get_boxed_timeout, get_boxed_deadline, none: "Empty",
+        |self, patience| -> Result<Box<T>, GetError> { self.channel.get_boxed::<false, T>(None, patience) }
+    }
+
+    verbs! {
         /// Lends room for one message inside the segment, to be written in place; waits while the queue is full.
         ///
         /// The message takes its place in the order now, and everything behind it waits until the loan ends. What the loan holds at first is
@@ -369,7 +393,8 @@ impl<T: ?Sized + Message> Queue<T> {
     verbs! {
         /// Gets one message by copy; waits while the queue is empty.
         ///
-        /// By copy a message is delivered at most once: it goes with the process that got it.
+        /// By copy a message is delivered at most once: it goes with the process that got it. It is returned by value, on the stack: for
+        /// arrays of megabytes see [`get_boxed`](Queue::get_boxed), or read them in place by [`lease`](Self::lease).
         ///
         /// # Errors
         /// [`GetError::Closed`] once the queue is closed and drained; otherwise [`GetError`] with the message still in the queue, except

@@ -12,8 +12,9 @@
 //! 2. The stretch of an open lane lies in the ring, one record behind the other, and so does the record behind it ([`Stretch`]). It was
 //!    set out for the `T` whose shape is that of the segment, by a process that may rely on the light barrier.
 
-use super::typed::{Aside, copy_message, read_message};
+use super::typed::{Aside, copy_message};
 use super::{Channel, ClaimedRecord, LeasedRecord, Patience, Tenure};
+use crate::copy::read_message;
 use crate::error::{GetError, PutError};
 use crate::geometry::{Cell as RingCell, SizedShape};
 use crate::ring::{Header, RECLAIM_AHEAD, Stretch};

@@ -1,6 +1,7 @@
 //! Copies of typed values into and out of records: the last step between bytes and types.
 
 use super::{Channel, Patience, SMALL_COPY_BYTES};
+use crate::copy::{copy_out, read_message, vec_from_bytes};
 use crate::error::{GetError, PutError};
 use crate::participant::Id;
 use std::cell::Cell;
@@ -98,10 +99,55 @@ impl Channel {
         let mut copy = MaybeUninit::<T>::uninit();
         let to = copy.as_mut_ptr().cast::<u8>();
         // SAFETY: the ring found the record's length equal to `size_of::<T>()` (stamp and header), which is what `to` has room for.
-        let read = |from, _| unsafe { ptr::copy_nonoverlapping(from, to, size_of::<T>()) };
+        let read = |from, _| unsafe { copy_out(from, to, size_of::<T>()) };
         self.get::<OWNED, true, ()>(me, OWNED || size_of::<T>() <= SMALL_COPY_BYTES, patience, |_| Ok(()), read)?;
         // SAFETY: all bytes of `copy` were written above.
         unsafe { check_written(&copy)? };
+        // SAFETY: the bytes were just found to be a value of T.
+        Ok(unsafe { copy.assume_init() })
+    }
+
+    /// Gets one sized value into a box. A large one is nowhere on the stack on its way.
+    pub(crate) fn get_boxed<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<Box<T>, GetError>
+    where
+        T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+    {
+        if size_of::<T>() <= SMALL_COPY_BYTES {
+            self.get_boxed_small::<OWNED, T>(me, patience)
+        } else {
+            self.get_boxed_large::<OWNED, T>(me, patience)
+        }
+    }
+
+    /// Apart, so that its frame is not there where it is not called, whatever the compiler optimises.
+    #[inline(never)]
+    fn get_boxed_small<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<Box<T>, GetError>
+    where
+        T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+    {
+        self.get_value_slowly::<OWNED, T>(me, patience).map(Box::new)
+    }
+
+    #[inline(never)]
+    fn get_boxed_large<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<Box<T>, GetError>
+    where
+        T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+    {
+        let copy = self.get::<OWNED, true, Box<MaybeUninit<T>>>(
+            me,
+            OWNED,
+            patience,
+            |_| Ok(()),
+            |from, _| {
+                // A large copy is made without a lock (Invariant 1), so that there is time to allocate; and only when there is a message.
+                let mut copy = Box::<T>::new_uninit();
+                // SAFETY: as in `get_value`; the box has room for a T.
+                unsafe { copy_out(from, copy.as_mut_ptr().cast(), size_of::<T>()) };
+                copy
+            },
+        )?;
+        // SAFETY: all bytes of `copy` were written above.
+        unsafe { check_written(&*copy)? };
         // SAFETY: the bytes were just found to be a value of T.
         Ok(unsafe { copy.assume_init() })
     }
@@ -120,21 +166,17 @@ impl Channel {
     {
         let mut invalid = false;
         let mut kept = 0;
+        let mut staged = None;
         let taken = self.get_batch::<OWNED>(me, values.len(), patience, |_, from, _| {
-            let mut copy = MaybeUninit::<T>::uninit();
+            let (from, to) = (from.cast::<T>(), &mut values[kept]);
             // SAFETY: as in `get_value`.
-            unsafe { ptr::copy_nonoverlapping(from, copy.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
-            // SAFETY: all bytes of `copy` were written above.
-            let bytes = unsafe { std::slice::from_raw_parts(copy.as_ptr().cast::<u8>(), size_of::<T>()) };
-            if T::try_ref_from_bytes(bytes).is_err() {
-                invalid = true;
-                return;
+            let checked = unsafe {
+                if size_of::<T>() <= SMALL_COPY_BYTES { replace_small(to, from) } else { replace_large(to, from, &mut staged) }
+            };
+            match checked {
+                Ok(()) => kept += 1,
+                Err(_) => invalid = true,
             }
-            // SAFETY: the bytes were just found to be a value of T.
-            let old = std::mem::replace(&mut values[kept], unsafe { copy.assume_init() });
-            // Plain data: nothing is lost by not dropping it, and nothing of the caller's runs under the lock.
-            std::mem::forget(old);
-            kept += 1;
         })?;
         // A copy whose end was refused (its record is another's by now) was read and does not count.
         let kept = kept.min(taken);
@@ -153,7 +195,7 @@ impl Channel {
         let length = self.get::<OWNED, false, usize>(me, false, patience, whole_elements::<X>, |from, length| {
             if length <= SMALL_COPY_BYTES {
                 // SAFETY: `staged` has room for SMALL_COPY_BYTES; the record holds `length` bytes (Invariant 2).
-                unsafe { ptr::copy_nonoverlapping(from, staged, length) };
+                unsafe { copy_out(from, staged, length) };
             } else {
                 // SAFETY: the record holds `length` bytes.
                 large.set(unsafe { vec_from_bytes(from, length) });
@@ -184,7 +226,7 @@ impl Channel {
         let to = buffer.as_mut_ptr().cast::<u8>();
         self.get::<OWNED, false, usize>(me, false, patience, fits, |from, length| {
             // SAFETY: `fits` found room for `length` bytes, and any bits are an X ([X] is FromBytes).
-            unsafe { ptr::copy_nonoverlapping(from, to, length) };
+            unsafe { copy_out(from, to, length) };
             length / size_of::<X>()
         })
     }
@@ -207,21 +249,10 @@ pub(super) unsafe fn copy_message<T>(from: *const T, to: *mut u8) {
     }
 }
 
-/// Copies a message out of its record.
-///
-/// # Safety
-/// A `T` that was written lies at `from`, or bytes that are none.
-#[inline(always)]
-pub(super) unsafe fn read_message<T>(from: *const T) -> MaybeUninit<T> {
-    let mut copy = MaybeUninit::<T>::uninit();
-    // SAFETY: as the caller says.
-    unsafe { copy_message(from, copy.as_mut_ptr().cast()) };
-    copy
-}
-
 /// Where the slow way of a get leaves what it comes to. The fast way then takes it from here as it would from a record: with one read
 /// and one way to each result, a message stays in registers. In memory, what the caller computes from it may have to wait for the store
 /// buffer, and that for cache lines of the putter's (measured, the sum of 64 B, between two cores: 55 -> 24 M/s by endpoints).
+#[repr(C, align(8))] // `got` is read as a payload is, which is aligned so
 pub(super) struct Aside<T> {
     got: MaybeUninit<T>,
     failed: MaybeUninit<Result<T, GetError>>,
@@ -302,21 +333,46 @@ where
     T::try_ref_from_bytes(bytes).map(drop).map_err(|_| GetError::Invalid)
 }
 
+/// Puts a message of a record in the place of a value, if its bits are a value too. Plain data: nothing is lost by not dropping the old one,
+/// and nothing of the caller's runs under the lock.
+///
+/// # Safety
+/// The payload of a record of a `T` lies at `from`.
+#[inline]
+unsafe fn replace_small<T>(value: &mut T, from: *const T) -> Result<(), GetError>
+where
+    T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+{
+    // SAFETY: as the caller says; all bytes of the copy are written, and found to be a value of T before they are taken for one.
+    unsafe {
+        let copy = read_message(from);
+        check_written(&copy)?;
+        ptr::from_mut(value).write(copy.assume_init());
+    }
+    Ok(())
+}
+
+/// The same by way of a box, which is made at the first message: a large one has no room on the stack. Not under a lock (see `get_batch`).
+///
+/// # Safety
+/// As [`replace_small`].
+#[inline(never)]
+unsafe fn replace_large<T>(value: &mut T, from: *const T, staged: &mut Option<Box<MaybeUninit<T>>>) -> Result<(), GetError>
+where
+    T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+{
+    let copy = staged.get_or_insert_with(Box::new_uninit);
+    // SAFETY: as in `replace_small`.
+    unsafe {
+        copy_out(from.cast(), copy.as_mut_ptr().cast(), size_of::<T>());
+        check_written(copy)?;
+        ptr::copy_nonoverlapping(copy.as_ptr(), value, 1);
+    }
+    Ok(())
+}
+
 /// A record's length must be whole elements: another length is garbage.
 #[inline(always)]
 fn whole_elements<X>(length: usize) -> Result<(), GetError> {
     if length % size_of::<X>() == 0 { Ok(()) } else { Err(GetError::Corrupted) }
-}
-
-/// # Safety
-/// `from` leads to `length` readable bytes; `length` is a multiple of `size_of::<X>()`.
-unsafe fn vec_from_bytes<X: FromBytes>(from: *const u8, length: usize) -> Vec<X> {
-    let count = length / size_of::<X>();
-    let mut vec = Vec::<X>::with_capacity(count);
-    // SAFETY: the vector has room for `count` elements, `length` bytes; any bits are an X (FromBytes).
-    unsafe {
-        ptr::copy_nonoverlapping(from, vec.as_mut_ptr().cast::<u8>(), length);
-        vec.set_len(count);
-    }
-    vec
 }

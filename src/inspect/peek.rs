@@ -2,8 +2,8 @@
 
 use super::Inspector;
 use crate::atomic::{Ordering, fence};
+use crate::copy::copy_out;
 use crate::ring::{Memory, State};
-use std::ptr;
 
 /// A message, copied without being taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Inspector {
             let mut bytes = vec![0; max_bytes.min(length as usize)];
             // SAFETY: the walk has checked that the record lies in the ring, and the length fits it. Others may write there meanwhile,
             // into memory that is bytes to us: that is found out below, before anybody sees the copy.
-            unsafe { ptr::copy_nonoverlapping(ring.memory.payload(cell).cast_const(), bytes.as_mut_ptr(), bytes.len()) };
+            unsafe { copy_out(ring.memory.payload(cell).cast_const(), bytes.as_mut_ptr(), bytes.len()) };
             // As in `walk`: what a putter wrote into reclaimed cells comes with a newer reclaim.
             fence(Ordering::Acquire);
             if ring.memory.put_side().reclaim.load(Ordering::Relaxed) <= at {

@@ -162,6 +162,17 @@ impl<T: ?Sized + Message> Consumer<T> {
 
 impl<T: Message> Consumer<T> {
     verbs! {
+        /// As [`Queue::get_boxed`](crate::Queue::get_boxed).
+        ///
+        /// # Errors
+        /// As there, and [`GetError::Inherited`] after `fork`.
+        get_boxed, try_get_boxed, get_boxed_timeout, get_boxed_deadline, none: "Empty",
+        |self, patience| -> Result<Box<T>, GetError> {
+            self.channel.get_boxed::<true, T>(self.channel.tenant(&self.tenure)?, patience)
+        }
+    }
+
+    verbs! {
         /// As [`Queue::get_slice`](crate::Queue::get_slice).
         ///
         /// # Errors

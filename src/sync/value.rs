@@ -13,13 +13,13 @@ use super::handle::handle;
 use super::object::{Object, Shape};
 use super::{Plain, SyncError};
 use crate::channel::Patience;
+use crate::copy::read_message;
 use crate::error::CreateError;
 use crate::geometry::Geometry;
 use crate::layout::{ValueWords, kind};
 use crate::participant::Id;
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -198,14 +198,11 @@ impl<T: Plain> Value<T> {
 
     /// Needs the lock.
     fn read(&self) -> T {
-        let mut value = MaybeUninit::<T>::uninit();
         // Acquire: who takes the lock over from the dead is not ordered by it, but by this word.
         let from = self.copy(self.words().changes.load(Acquire));
-        // SAFETY: the data hold two copies (geometry), and the lock keeps others from writing. Any bits are a T (Plain).
-        unsafe {
-            ptr::copy_nonoverlapping(from, value.as_mut_ptr().cast::<u8>(), size_of::<T>());
-            value.assume_init()
-        }
+        // SAFETY: the data hold two copies (geometry), each at a multiple of a cache line, and the lock keeps others from writing. Any bits
+        // are a T (Plain).
+        unsafe { read_message::<T>(from.cast()).assume_init() }
     }
 
     /// Needs the lock.

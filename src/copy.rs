@@ -1,0 +1,153 @@
+//! Private copies of bytes that other processes may write at any moment: every read by copy of a segment's payload goes through here.
+//!
+//! ```text
+//!   shared bytes --read once--> copy --sealed--> its bits checked --> handed out
+//! ```
+//!
+//! Invariants:
+//! 1. The shared bytes are read once, and whatever is done with a copy afterwards reads the copy. Without help the compiler need not keep
+//!    to that: it knows of no writer but this thread, so it turns "copy, check the copy, move the copy to the caller" into "check the
+//!    shared bytes, copy the shared bytes to the caller", and a peer changes the bits in between (seen in the machine code of `get_slice`).
+//!    Two things keep it from that, and neither costs an instruction by itself: a volatile load is made exactly once, so that small
+//!    messages stay in registers; a larger copy is *sealed* by an empty `asm!` block that might have written to it, so that what the copy
+//!    holds afterwards cannot be had from anywhere else.
+//! 2. No reference to shared bytes is made: they are read through raw pointers, and what comes of a read that meets a peer's write is some
+//!    mixture of bytes, which the check of the private copy judges.
+
+use std::mem::MaybeUninit;
+use std::ptr;
+use zerocopy::FromBytes;
+
+/// Messages up to this size are read word by word, into registers.
+const WORDWISE_BYTES: usize = 64;
+
+/// What every payload in a segment is aligned to, whatever its type.
+const PAYLOAD_ALIGN: usize = 8;
+
+/// The bytes of a `T`, or bytes that are none.
+///
+/// # Safety
+/// `size_of::<T>()` bytes that were written lie at `from`, which is a multiple of `PAYLOAD_ALIGN`.
+#[inline(always)]
+pub(crate) unsafe fn read_message<T>(from: *const T) -> MaybeUninit<T> {
+    let mut copy = MaybeUninit::<T>::uninit();
+    let (from, to) = (from.cast::<u8>(), copy.as_mut_ptr().cast::<u8>());
+    debug_assert!(from.addr() % PAYLOAD_ALIGN == 0);
+    if size_of::<T>() <= WORDWISE_BYTES {
+        // SAFETY: as the caller says; `copy` has room for a T.
+        unsafe { read_words(from, to, size_of::<T>()) };
+    } else {
+        // SAFETY: as above.
+        unsafe { copy_out(from, to, size_of::<T>()) };
+    }
+    copy
+}
+
+/// Copies `length` bytes out of a segment, to memory of this process.
+///
+/// # Safety
+/// `length` bytes can be read at `from`, and written at `to`; they do not overlap.
+#[inline(always)]
+pub(crate) unsafe fn copy_out(from: *const u8, to: *mut u8, length: usize) {
+    // SAFETY: as the caller says.
+    unsafe { ptr::copy_nonoverlapping(from, to, length) };
+    seal(to);
+}
+
+/// The same, into a vector.
+///
+/// # Safety
+/// `length` bytes can be read at `from`; `length` is a multiple of `size_of::<X>()`.
+pub(crate) unsafe fn vec_from_bytes<X: FromBytes>(from: *const u8, length: usize) -> Vec<X> {
+    let count = length / size_of::<X>();
+    let mut vec = Vec::<X>::with_capacity(count);
+    // SAFETY: the vector has room for `count` elements, `length` bytes; any bits are an X (FromBytes).
+    unsafe {
+        copy_out(from, vec.as_mut_ptr().cast::<u8>(), length);
+        vec.set_len(count);
+    }
+    vec
+}
+
+/// For a length that is known at compile time: whole words, then what is left.
+///
+/// # Safety
+/// As [`copy_out`], and `from` is a multiple of `PAYLOAD_ALIGN`.
+#[inline(always)]
+unsafe fn read_words(from: *const u8, to: *mut u8, length: usize) {
+    // SAFETY: within `length` bytes, each at a multiple of its size: the widest come first.
+    unsafe {
+        for word in 0..length / 8 {
+            to.cast::<u64>().add(word).write_unaligned(from.cast::<u64>().add(word).read_volatile());
+        }
+        let mut at = length / 8 * 8;
+        if length & 4 != 0 {
+            to.add(at).cast::<u32>().write_unaligned(from.add(at).cast::<u32>().read_volatile());
+            at += 4;
+        }
+        if length & 2 != 0 {
+            to.add(at).cast::<u16>().write_unaligned(from.add(at).cast::<u16>().read_volatile());
+            at += 2;
+        }
+        if length & 1 != 0 {
+            to.add(at).write(from.add(at).read_volatile());
+        }
+    }
+}
+
+/// From here on the compiler takes what `copy` leads to for memory that anything may have been written to (Invariant 1).
+#[inline(always)]
+fn seal(copy: *mut u8) {
+    #[cfg(any(
+        target_arch = "x86_64",
+        target_arch = "x86",
+        target_arch = "aarch64",
+        target_arch = "arm",
+        target_arch = "riscv64",
+        target_arch = "loongarch64"
+    ))]
+    // SAFETY: no instruction. It is said to read and write memory (no `nomem`), and does neither.
+    unsafe {
+        std::arch::asm!("/* {0} */", in(reg) copy, options(nostack, preserves_flags))
+    };
+    // The same by promise of best effort only.
+    #[cfg(not(any(
+        target_arch = "x86_64",
+        target_arch = "x86",
+        target_arch = "aarch64",
+        target_arch = "arm",
+        target_arch = "riscv64",
+        target_arch = "loongarch64"
+    )))]
+    std::hint::black_box(copy);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_all_small_sizes_are_read_whole() {
+        fn check<const N: usize>() {
+            #[repr(C, align(8))]
+            struct Payload<const N: usize>([u8; N]);
+            let payload = Payload::<N>(std::array::from_fn(|at| at as u8 + 1));
+            // SAFETY: N bytes, at a multiple of 8.
+            let copy = unsafe { read_message::<[u8; N]>(&payload.0).assume_init() };
+            assert_eq!(copy, payload.0);
+        }
+        check::<0>();
+        check::<1>();
+        check::<2>();
+        check::<3>();
+        check::<5>();
+        check::<7>();
+        check::<8>();
+        check::<15>();
+        check::<22>();
+        check::<63>();
+        check::<64>();
+        check::<65>();
+        check::<200>();
+    }
+}
