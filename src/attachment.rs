@@ -3,7 +3,8 @@
 //! ```text
 //!   over --> attached (incarnation n, id) --fork--> parent: as before
 //!                                               \-> child: incarnation differs --first call, attach_again--> attached, id of its own
-//!   drop --> pulse given up, and with the last of them the name       (a child that never attached: only unmaps and closes)
+//!   drop --> pulse given up, and with the last of them the name       (a child that never attached: its share in the name)
+//!   exit --> the same, but the kernel takes the pulse: other threads may be at work, and nothing is unmapped
 //! ```
 //!
 //! Invariants:
@@ -21,7 +22,8 @@ use std::cell::UnsafeCell;
 use std::io;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::time::Duration;
 
 /// What this process has attached, so that a handle that arrives twice uses one mapping. Also held while one attaches anew: a child's
 /// threads may all notice the fork at once.
@@ -89,7 +91,10 @@ impl From<AttachFailure> for OpenError {
 /// One attached segment.
 pub struct Attachment {
     fork_word: Incarnation,
+    /// What the fork word must show for `me` to be this process's id: `attached_in`, or 0, which it never shows here, where the word is
+    /// believed only after a slower look.
     incarnation: AtomicU32,
+    attached_in: AtomicU32,
     me: AtomicU32,
     pub(crate) barrier: Barrier,
     pub(crate) locks: Locks,
@@ -102,7 +107,8 @@ impl Attachment {
     pub(crate) fn over(segment: Segment, entry: u32) -> Result<(Attachment, bool), AttachFailure> {
         let prepared = Incarnation::word()
             .and_then(|word| install_fork_handlers().map(|()| word))
-            .map_err(|source| AttachFailure { call: "noticing forks (mmap, pthread_atfork)", source })
+            .and_then(|word| install_exit_handler().map(|()| word))
+            .map_err(|source| AttachFailure { call: "noticing forks and the exit (mmap, pthread_atfork, atexit)", source })
             .and_then(|word| Ok((word, Locks::attach(&segment).map_err(|source| AttachFailure { call: "raw_sync", source })?)));
         let (fork_word, locks) = match prepared {
             Ok(both) => both,
@@ -113,9 +119,11 @@ impl Attachment {
         };
         let left_behind = segment.entries()[entry as usize].pid.load(Relaxed) != 0;
         let me = participant::register(&segment, entry);
+        let now = fork_word.current();
         let attachment = Attachment {
             fork_word,
-            incarnation: AtomicU32::new(fork_word.current()),
+            incarnation: AtomicU32::new(shown_by(fork_word, now)),
+            attached_in: AtomicU32::new(now),
             me: AtomicU32::new(me.bits()),
             barrier: Barrier::register(),
             locks,
@@ -128,7 +136,18 @@ impl Attachment {
     #[inline(always)]
     pub(crate) fn known_me(&self) -> Option<Id> {
         // Acquire pairs with the store in `attach_again`: the incarnation comes with its id. Free on x86.
-        if self.fork_word.peek() == self.incarnation.load(Acquire) { Id::from_bits(self.me.load(Relaxed)) } else { None }
+        if self.fork_word.peek() == self.incarnation.load(Acquire) {
+            Id::from_bits(self.me.load(Relaxed))
+        } else {
+            self.known_me_where_nothing_is_wiped()
+        }
+    }
+
+    /// Where the fork word alone does not tell a raw-forked child from its parent.
+    #[cold]
+    fn known_me_where_nothing_is_wiped(&self) -> Option<Id> {
+        let attached = !self.fork_word.is_wiped_in_children() && self.attached_in.load(Acquire) == self.fork_word.current();
+        attached.then(|| Id::from_bits(self.me.load(Relaxed))).flatten()
     }
 
     /// The incarnation of this process, for guards and endpoints to remember.
@@ -142,7 +161,7 @@ impl Attachment {
     pub(crate) fn attach_again(&self) -> Result<(Id, bool), AttachError> {
         let _attaching = lock_open();
         let now = self.fork_word.current();
-        if self.incarnation.load(Acquire) == now {
+        if self.attached_in.load(Acquire) == now {
             if let Some(me) = Id::from_bits(self.me.load(Relaxed)) {
                 return Ok((me, false));
             }
@@ -152,21 +171,29 @@ impl Attachment {
         let me = participant::register(&self.segment, entry);
         self.barrier.register_again();
         self.me.store(me.bits(), Relaxed);
-        self.incarnation.store(now, Release);
+        self.attached_in.store(now, Release);
+        self.incarnation.store(shown_by(self.fork_word, now), Release);
         Ok((me, left_behind))
     }
+}
+
+fn shown_by(fork_word: Incarnation, now: u32) -> u32 {
+    if fork_word.is_wiped_in_children() { now } else { 0 }
 }
 
 impl Attachment {
     /// Gives up what makes this process a participant. `at_work`: other threads may be in the middle of something, and are until the
     /// process ends, so that its pulse must not end before.
     fn leave(&self, at_work: bool) {
-        // A child that never attached holds no pulse: it only unmaps and closes.
-        if let Some(me) = self.known_me() {
+        let Some(me) = self.known_me() else {
+            // A child that never attached holds no pulse: it only keeps the name.
+            return self.segment.leave_unused();
+        };
+        if let Some(entry) = self.segment.entries().get(me.entry() as usize) {
             // Left in good order: whoever takes this entry next has nothing to repair.
-            self.segment.entries()[me.entry() as usize].pid.store(0, Relaxed);
-            if at_work { self.segment.leave_with_the_pulse() } else { self.segment.leave(me.entry()) }
+            entry.pid.store(0, Relaxed);
         }
+        if at_work { self.segment.leave_with_the_pulse() } else { self.segment.leave(me.entry()) }
     }
 }
 
@@ -180,10 +207,39 @@ impl Drop for Attachment {
 /// Leaves everything that this process has attached, in good order: for one that is about to end, and drops nothing. `at_work`: it has other
 /// threads, whose locks and guards are those of the dead once the kernel has ended them, and not a moment earlier.
 pub(crate) fn leave_all(at_work: bool) {
-    let open: Vec<Arc<dyn Attached>> = lock_open().iter().filter_map(Weak::upgrade).collect();
+    leave_those(lock_open(), at_work);
+}
+
+fn leave_those(list: OpenGuard, at_work: bool) {
+    let open: Vec<Arc<dyn Attached>> = list.iter().filter_map(Weak::upgrade).collect();
+    drop(list);
     open.iter().for_each(|attached| attached.attachment().leave(at_work));
     // Never dropped: they have left, and must not do so again.
     std::mem::forget(open);
+}
+
+/// How often `exit` looks for the mutex of [`OPEN`], and how long it waits in between: about 50 ms.
+const EXIT_LOOKS: u32 = 250;
+const EXIT_MOMENT: Duration = Duration::from_micros(200);
+
+/// Has the names given back at a normal end of the program: handles in a `static`, or in a thread that is blocked, are never dropped.
+fn install_exit_handler() -> io::Result<()> {
+    static INSTALLED: OnceLock<bool> = OnceLock::new();
+    // SAFETY: a plain function that lives as long as the program. A forked child inherits its registration.
+    let installed = *INSTALLED.get_or_init(|| unsafe { libc::atexit(at_exit) } == 0);
+    if installed { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
+}
+
+/// Runs in `exit`, before the kernel ends the other threads: nothing is unmapped under them, and their pulse stays.
+extern "C" fn at_exit() {
+    for _ in 0..EXIT_LOOKS {
+        // Never for ever: `exit` may have been called in a signal handler, above a frame that holds the mutex.
+        match OPEN.try_lock() {
+            Ok(open) => return leave_those(open, true),
+            Err(TryLockError::Poisoned(poisoned)) => return leave_those(poisoned.into_inner(), true),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(EXIT_MOMENT),
+        }
+    }
 }
 
 /// Notes what was attached, for [`find`].

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!  0x000  Stamp          who made this, for which type, how large            written once, then read
+//!                        its first byte is read-locked by all who keep the name (OFD locks)
 //!  0x200  PutSide        lock, owner, tail, reclaim                          written by putters
 //!  0x280  GetSide        lock, owner, head                                   written by getters
 //!  0x300  PutNotice      "not empty" waiters, closed                         read by putters at each message
 //!  0x380  GetNotice      "not full" waiters, returned                        read by getters at each message
 //!  0x400  Rare           "all done" waiters, task_done, poison, repairs      slow paths only
 //!  0x480  PortableSync   space for raw_sync's objects, unused on futex       portable lock backend only
-//!  0x900  Entry * n      participant table; byte i*64 of it is entry i's pulse (an OFD lock)
+//!  0x900  Entry * n      participant table; byte i*64 of it is entry i's pulse (an OFD lock), byte i*64 + 32 is locked by who takes it
 //!   + n   name byte      whoever changes a name holds its OFD lock
 //!   page  cells          the ring: records, each a header word and a payload, in whole cells
 //!
@@ -356,10 +357,20 @@ pub const fn pulse_offset(entry: u32) -> u64 {
     ENTRIES_OFFSET + entry as u64 * ENTRY_BYTES
 }
 
+/// Offset of the byte whose OFD lock is the right to take `entry`. Not beside the pulse: the kernel makes one lock of two neighbours
+/// that one description holds.
+pub const fn registration_offset(entry: u32) -> u64 {
+    pulse_offset(entry) + ENTRY_BYTES / 2
+}
+
 /// Offset of the name byte.
 pub const fn name_byte_offset(max_participants: u32) -> u64 {
     pulse_offset(max_participants)
 }
+
+/// Offset of the byte that those who keep the name hold read-locked. The same in all segments: whatever a stamp says of the table, nobody
+/// takes a name away that others keep.
+pub const KEEPERS_OFFSET: u64 = 0;
 
 /// Offset of cell 0.
 pub const fn cells_offset(max_participants: u32) -> u64 {

@@ -9,13 +9,14 @@ mod futex;
 mod home;
 mod membarrier;
 mod ofd;
+mod wipe;
 
 pub(crate) use clock::{FOREVER_NS, ONE_TRY_NS, deadline_after, deadline_at, now_ns, unix_seconds};
 pub(crate) use file_size::{file_size_limit, without_sigxfsz};
-pub(crate) use fork::{Incarnation, on_fork};
+pub(crate) use fork::{Incarnation, begin_child, on_fork};
 #[cfg(not(shmq_portable_sync))]
 pub(crate) use futex::{futex_wait, futex_wait_any, futex_wake};
 #[cfg(feature = "object")]
 pub(crate) use home::Home;
 pub(crate) use membarrier::Barrier;
-pub(crate) use ofd::{conflict_in_range, lock_range, reopen, unlock_range};
+pub(crate) use ofd::{any_conflict_in_range, conflict_in_range, lock_range, open_again, raise, share_range, unlock_range};

@@ -3,13 +3,14 @@
 //! ```text
 //!   id     generation (21 bits) | entry (10 bits)         a lock word is id << 1 | waiters
 //!
-//!   entry  free --pulse taken--> attached, generation g of the predecessor --register--> attached, generation g + 1
-//!           ^                                                                                 |
-//!           '---------- the kernel drops the pulse with the process, however it ends ---------'
+//!   entry  free, generation g --raise_generation--> free, generation g + 1 --pulse taken, register--> attached, generation g + 1
+//!           ^                                                                                              |
+//!           '---------------- the kernel drops the pulse with the process, however it ends ----------------'
 //! ```
 //!
 //! Invariants:
-//! 1. Only the holder of an entry's pulse writes the entry, except that others set the pid of a dead one to 0.
+//! 1. Only the holder of an entry's pulse writes the entry, except that others set the pid of a dead one to 0, and that the generation
+//!    is raised before the pulse is taken (the segment's `enter.rs`).
 //! 2. Whoever is named by an id anywhere in a segment registered it first, so its entry showed the generation before the id could
 //!    be seen: an id whose entry shows another generation belongs to somebody who is gone.
 //! 3. A generation is never 0, so an id is never 0 and no lock word of a holder equals "unlocked".
@@ -74,21 +75,55 @@ impl Id {
     }
 }
 
-/// Makes the holder of an entry's pulse a participant. From here on the predecessor's ids are those of a dead process, so the
-/// caller repairs first what it left.
+/// What is known of those who had an entry before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Past {
+    /// Nobody had it.
+    None,
+    /// The last one left in good order.
+    Left,
+    /// The last one is attached, or died.
+    Open,
+}
+
+pub(crate) fn past_of(entry: &Entry) -> Past {
+    match (entry.generation.load(Ordering::Relaxed), entry.pid.load(Ordering::Relaxed)) {
+        (0, _) => Past::None,
+        (_, 0) => Past::Left,
+        _ => Past::Open,
+    }
+}
+
+/// Makes all ids of an entry those of the dead: whoever takes its pulse after this is another. For the holder of its registration byte,
+/// while nobody has the pulse.
+pub(crate) fn raise_generation(entry: &Entry) {
+    // Whatever stands there, garbage too, the next one is in range (Invariant 3).
+    let generation = entry.generation.load(Ordering::Relaxed) % GENERATION_MAX + 1;
+    if generation & GENERATION_LOW_MASK == 0 {
+        // `begins_anew` must not be missed, also if this process dies before it attaches: there is something to repair.
+        let _ = entry.pid.compare_exchange(0, std::process::id(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+    entry.generation.store(generation, Ordering::Release);
+    // Before the pulse, for whoever sees the pulse (`shows_generation`), and Invariant 2 for every way in which any thread of this
+    // process may publish the id later, a relaxed store included.
+    fence(Ordering::SeqCst);
+}
+
+/// Makes the holder of an entry's pulse a participant, who repairs first what its predecessor left.
 pub(crate) fn register(segment: &Segment, entry: u32) -> Id {
     // An entry beyond the table has no pulse to hold; its id would be dead in everybody's eyes (Invariant 4).
     let Some(slot) = segment.entries().get(entry as usize) else { return Id(1 << ENTRY_BITS | (entry & ENTRY_MASK)) };
-    // Whatever stands there, garbage too, the next one is in range (Invariant 3).
-    let generation = slot.generation.load(Ordering::Relaxed) % GENERATION_MAX + 1;
+    let mut generation = slot.generation.load(Ordering::Relaxed);
+    if !(1..=GENERATION_MAX).contains(&generation) {
+        // Somebody wrote there who must not.
+        raise_generation(slot);
+        generation = slot.generation.load(Ordering::Relaxed).clamp(1, GENERATION_MAX);
+    }
     slot.pid.store(std::process::id(), Ordering::Relaxed);
     slot.attached_unix_s.store(os::unix_seconds(), Ordering::Relaxed);
     for word in [&slot.roles, &slot.put_sleepers, &slot.get_sleepers, &slot.join_sleepers] {
         word.store(0, Ordering::Relaxed);
     }
-    slot.generation.store(generation, Ordering::Release);
-    // Invariant 2 for every way in which any thread of this process may publish the id later, a relaxed store included.
-    fence(Ordering::SeqCst);
     Id(generation << ENTRY_BITS | entry)
 }
 

@@ -24,6 +24,7 @@
 
 mod create;
 mod descriptors;
+mod enter;
 mod leave;
 mod look;
 mod mapping;
@@ -40,6 +41,8 @@ use crate::error::{CreateError, OpenError};
 use crate::geometry::Geometry;
 use crate::layout::{self, ENTRIES_OFFSET, Entry, Head};
 use descriptors::Descriptor;
+#[cfg(feature = "object")]
+pub(crate) use descriptors::keep_no_names;
 pub(crate) use look::{Removal, View, names_in_use, remove_stale};
 use mapping::Mapping;
 use names::Place;

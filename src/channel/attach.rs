@@ -4,7 +4,7 @@ use super::{Channel, Failure, Mapped, Trust};
 use crate::attachment::{self, AttachFailure, Attached, Attachment};
 use crate::error::{CreateError, OpenError};
 use crate::lock::Locks;
-use crate::participant::Id;
+use crate::participant::{self, Id};
 use crate::ring::Ring;
 use crate::segment::{AttachError, Expect, Segment, Spec};
 use crate::wait_strategy::WaitStrategy;
@@ -92,8 +92,8 @@ impl Channel {
             untold: Default::default(),
             attachment,
         });
-        if left_behind || channel.known_me().is_some_and(Id::begins_anew) {
-            // Whoever registers in an entry first repairs what its dead predecessor left.
+        if left_behind || channel.known_me().is_some_and(|me| me.begins_anew() || channel.has_dead(me)) {
+            // Whoever registers in an entry first repairs what its dead predecessor left, and what those left whose entries it passed over.
             channel.recover();
         }
         attachment::remember(&channel);
@@ -118,10 +118,14 @@ impl Channel {
     #[cold]
     fn attach_again(&self) -> Result<Id, Failure> {
         let (me, left_behind) = self.attachment.attach_again()?;
-        if left_behind || me.begins_anew() {
+        if left_behind || me.begins_anew() || self.has_dead(me) {
             self.recover();
         }
         Ok(me)
+    }
+
+    fn has_dead(&self, me: Id) -> bool {
+        !participant::dead(&self.segment, me).is_empty()
     }
 }
 

@@ -7,9 +7,12 @@
 //!
 //! Invariants:
 //! 1. The word lies in a `MADV_WIPEONFORK` page: it reads 0 in a child until the child draws an incarnation of its own, also
-//!    after a raw `fork` system call that runs no handlers.
+//!    after a raw `fork` system call that runs no handlers. The handler of a `fork` clears it as well ([`begin_child`]).
 //! 2. Incarnations are never 0 and never repeat along a line of descent (the counter is ordinary memory, which fork copies).
+//! 3. Where the page is not wiped, whatever the kernel says ([`is_wiped_in_children`]), the word is believed only after a look at
+//!    the process id ([`Incarnation::current`]): a raw-forked child is noticed at its first call.
 
+use super::wipe::is_wiped_in_children;
 use std::io;
 use std::ptr;
 use std::sync::OnceLock;
@@ -17,9 +20,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Last incarnation drawn by this process or an ancestor.
 static LAST: AtomicU32 = AtomicU32::new(0);
+/// Process that drew the incarnation in the word, where the page is not wiped.
+static DRAWN_BY: AtomicU32 = AtomicU32::new(0);
 static WORD: OnceLock<Word> = OnceLock::new();
 
-struct Word(*const AtomicU32);
+struct Word {
+    at: *const AtomicU32,
+    is_wiped: bool,
+}
 // SAFETY: points to an atomic in a page that is never unmapped.
 unsafe impl Send for Word {}
 // SAFETY: as above.
@@ -32,9 +40,8 @@ pub(crate) struct Incarnation(&'static AtomicU32);
 impl Incarnation {
     /// Finds the word, making its page at first use.
     pub fn word() -> io::Result<Incarnation> {
-        if let Some(word) = WORD.get() {
-            // SAFETY: Invariant 1's page lives as long as the process.
-            return Ok(Incarnation(unsafe { &*word.0 }));
+        if let Some(word) = Incarnation::if_known() {
+            return Ok(word);
         }
         // SAFETY: an anonymous private mapping at an address of the kernel's choice.
         let page = unsafe {
@@ -54,10 +61,23 @@ impl Incarnation {
         if unsafe { libc::madvise(page, crate::layout::PAGE_BYTES as usize, libc::MADV_WIPEONFORK) } == -1 {
             return Err(io::Error::last_os_error());
         }
+        // SAFETY: the page that was just mapped, which no other thread knows.
+        let is_wiped = unsafe { is_wiped_in_children(page.cast()) };
         // A thread that lost the race leaks its page: once per process at most.
-        let word = WORD.get_or_init(|| Word(page.cast()));
+        let word = WORD.get_or_init(|| Word { at: page.cast(), is_wiped });
         // SAFETY: Invariant 1's page lives as long as the process, and zeroed memory is an atomic 0.
-        Ok(Incarnation(unsafe { &*word.0 }))
+        Ok(Incarnation(unsafe { &*word.at }))
+    }
+
+    /// The word, if this process or an ancestor has made it. Async-signal-safe.
+    pub fn if_known() -> Option<Incarnation> {
+        // SAFETY: Invariant 1's page lives as long as the process.
+        WORD.get().map(|word| Incarnation(unsafe { &*word.at }))
+    }
+
+    /// Does the kernel wipe the word in every child? Else compare only what [`current`](Self::current) says (Invariant 3).
+    pub fn is_wiped_in_children(self) -> bool {
+        WORD.get().is_some_and(|word| word.is_wiped)
     }
 
     /// The incarnation of this process, or 0 if it was forked and has drawn none yet. One relaxed load: fork has no other thread
@@ -67,8 +87,15 @@ impl Incarnation {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The incarnation of this process, drawn now if need be (Invariant 2).
+    /// The incarnation of this process, drawn now if need be (Invariant 2). Async-signal-safe.
     pub fn current(self) -> u32 {
+        if !self.is_wiped_in_children() {
+            // Invariant 3. Relaxed: a child has one thread until it has been here.
+            let pid = std::process::id();
+            if DRAWN_BY.swap(pid, Ordering::Relaxed) != pid {
+                self.0.store(0, Ordering::Relaxed);
+            }
+        }
         let seen = self.peek();
         if seen != 0 {
             return seen;
@@ -79,6 +106,15 @@ impl Incarnation {
             Err(other) => other,
         }
     }
+}
+
+/// In the child of a `fork`: clears the word, where the kernel did not (Invariant 3), and draws an incarnation, 0 if there is no word.
+/// Async-signal-safe.
+pub(crate) fn begin_child() -> u32 {
+    Incarnation::if_known().map_or(0, |word| {
+        word.0.store(0, Ordering::Relaxed);
+        word.current()
+    })
 }
 
 /// Registers the three handlers that libc runs around a `fork`.

@@ -1,7 +1,9 @@
-//! Open-file-description locks: the pulse of participants and the right to change a name.
+//! Open-file-description locks: the pulse of participants, who keeps a name, and the right to change it.
 //!
-//! Invariant 1: a lock belongs to an open description, not to a process or a thread. It goes with the last descriptor of it,
-//! so a forked child must swap its copies for descriptions of its own ([`reopen`]) before a dead parent looks alive.
+//! Invariants:
+//! 1. A lock belongs to an open description, not to a process or a thread. It goes with the last descriptor of it, so a forked child
+//!    must swap its copies for descriptions of its own ([`open_again`]) before a dead parent looks alive.
+//! 2. Only write locks say something about a participant: a process that may only read the file can hold read locks on any byte.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -21,9 +23,18 @@ fn fcntl(fd: BorrowedFd<'_>, command: libc::c_int, lock: &mut libc::flock) -> io
     if unsafe { libc::fcntl(fd.as_raw_fd(), command, lock) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Write-locks the range without waiting. `Ok(false)`: somebody else's lock is in the way.
+/// Write-locks the range without waiting. `Ok(false)`: the lock of another description is in the way.
 pub(crate) fn lock_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<bool> {
-    match fcntl(fd, libc::F_OFD_SETLK, &mut flock(libc::F_WRLCK, start, len)) {
+    set(fd, libc::F_WRLCK, start, len)
+}
+
+/// Read-locks the range without waiting: any number of descriptions may. `Ok(false)`: another one has it write-locked.
+pub(crate) fn share_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<bool> {
+    set(fd, libc::F_RDLCK, start, len)
+}
+
+fn set(fd: BorrowedFd<'_>, kind: libc::c_int, start: u64, len: u64) -> io::Result<bool> {
+    match fcntl(fd, libc::F_OFD_SETLK, &mut flock(kind, start, len)) {
         Ok(()) => Ok(true),
         Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
         Err(error) => Err(error),
@@ -35,16 +46,26 @@ pub(crate) fn unlock_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Resu
     fcntl(fd, libc::F_OFD_SETLK, &mut flock(libc::F_UNLCK, start, len))
 }
 
-/// Where the first lock of another description in the range lies, as (start, length); length 0 reaches to the end of all files.
+/// Where the first write lock of another description in the range lies, as (start, length); length 0 reaches to the end of all
+/// files. Asks for what would stop a reader (Invariant 2).
 pub(crate) fn conflict_in_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
-    let mut lock = flock(libc::F_WRLCK, start, len);
+    conflict(fd, libc::F_RDLCK, start, len)
+}
+
+/// The same with read locks, which stop a writer.
+pub(crate) fn any_conflict_in_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
+    conflict(fd, libc::F_WRLCK, start, len)
+}
+
+fn conflict(fd: BorrowedFd<'_>, wanted: libc::c_int, start: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
+    let mut lock = flock(wanted, start, len);
     fcntl(fd, libc::F_OFD_GETLK, &mut lock)?;
     Ok((lock.l_type != libc::F_UNLCK as libc::c_short).then_some((lock.l_start as u64, lock.l_len as u64)))
 }
 
-/// Replaces the description behind descriptor `fd` by a new one of the same file, under the same number: the old description's
-/// locks are left to whoever else holds it. Async-signal-safe, so that a fork handler may call it.
-pub(crate) fn reopen(fd: RawFd) -> io::Result<()> {
+/// Opens the file behind descriptor `fd` once more: a description of its own, which has no locks. Its number is `lowest` or more.
+/// Async-signal-safe, so that a fork handler may call it.
+pub(crate) fn open_again(fd: RawFd, lowest: RawFd) -> io::Result<RawFd> {
     let mut path = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";
     let mut digits = [0u8; 10];
     let mut rest = fd as u32;
@@ -62,14 +83,20 @@ pub(crate) fn reopen(fd: RawFd) -> io::Result<()> {
     }
     // SAFETY: `path` is NUL-terminated (25 bytes, at most 24 used).
     let fresh = unsafe { libc::open(path.as_ptr().cast(), libc::O_RDWR | libc::O_CLOEXEC) };
-    if fresh == -1 {
-        return Err(io::Error::last_os_error());
+    match fresh {
+        -1 => Err(io::Error::last_os_error()),
+        number if number < lowest => raise(number, lowest),
+        number => Ok(number),
     }
-    // SAFETY: both are descriptors of this process, and the caller owns `fd`; `fresh` is ours to close.
+}
+
+/// Moves a descriptor that nobody else knows to a number that is `lowest` or more. Async-signal-safe.
+pub(crate) fn raise(number: RawFd, lowest: RawFd) -> io::Result<RawFd> {
+    // SAFETY: duplicates, then closes, a descriptor of the caller's.
     unsafe {
-        let moved = libc::dup3(fresh, fd, libc::O_CLOEXEC);
-        let result = if moved == -1 { Err(io::Error::last_os_error()) } else { Ok(()) };
-        libc::close(fresh);
-        result
+        let moved = libc::fcntl(number, libc::F_DUPFD_CLOEXEC, lowest);
+        let error = io::Error::last_os_error();
+        libc::close(number);
+        if moved == -1 { Err(error) } else { Ok(moved) }
     }
 }

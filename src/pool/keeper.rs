@@ -84,6 +84,8 @@ impl Settings {
 
 /// Where a keeper's process starts.
 pub(super) fn entry(mut argument: &[u8]) -> i32 {
+    // The pool's own queues are attached below; the program's others are its own affair.
+    crate::segment::keep_no_names();
     let socket = take_handed_over().pop();
     match (MessagePack::decode::<Settings>(&mut argument), socket) {
         (Ok(settings), Some(socket)) => {

@@ -60,6 +60,7 @@ struct Nursery {
 
 /// The life of either: the exit code.
 pub(super) fn live(requests: OwnedFd, program: u32) -> i32 {
+    crate::segment::keep_no_names();
     ignore_interrupts();
     let program = program as libc::pid_t;
     let mut nursery =

@@ -162,8 +162,11 @@ impl Building {
         let Some(mapping) = Mapping::create(&temporary.os_id(), bytes)? else { return Ok(None) };
         let temporary = Temporary { place: temporary, published: false };
         let Some(descriptor) = temporary.open_and_hold()? else { return Ok(None) };
-        reserve(&descriptor, bytes)?;
         let refused = |call| move |source| CreateError::from(Refused { call, source });
+        if !descriptor.keep_name().map_err(refused("fcntl(F_OFD_SETLK)"))? {
+            return Ok(None);
+        }
+        reserve(&descriptor, bytes)?;
         // Written through the descriptor, read through the mapping: both lead to the same file.
         descriptor.write_at(&imprint.nonce.to_ne_bytes(), NONCE_OFFSET).map_err(refused("write"))?;
         if mapping.bytes() != bytes || mapping.nonce() != Some(imprint.nonce) {
@@ -183,6 +186,7 @@ impl Building {
         head.stamp.state.store(stamp_state::BUILDING, Ordering::Relaxed);
         head.stamp.persisted.store(u32::from(spec.persist), Ordering::Relaxed);
         let segment = Segment { mapping, descriptor, place: place.clone(), imprint, lock_memory: spec.lock_memory };
+        crate::participant::raise_generation(&segment.entries()[FIRST_ENTRY as usize]);
         init(&segment);
         // Release: whoever sees ALIVE through a mapping sees all that was initialised.
         segment.head().stamp.state.store(stamp_state::ALIVE, Ordering::Release);

@@ -1,24 +1,29 @@
 //! Our own descriptors of segments, and what becomes of them in a forked child.
 //!
 //! ```text
-//!                          fork (handlers run)                      reattach
-//!  parent: number -> D1    parent: number -> D1
-//!                          child:  number -> D2, no locks           number -> D3, takes a pulse
-//!                                  or -1 where that was refused     opened by name, inode compared
-//!                          fork (raw, no handlers)
-//!                          child:  number -> D1, the parent's locks number -> D2, takes a pulse
+//!             before a fork         fork (handlers run)                      reattach
+//!  parent:    number -> D1          number -> D1
+//!             heir -> D2, which     child:  number -> D2, keeps the name     number -> D2, takes a pulse
+//!             keeps the name too            or -1 where that was refused     opened by name, inode compared
+//!                                   fork (raw, no handlers)
+//!                                   child:  number -> D1, the parent's locks number -> D2, keeps the name, takes a pulse
 //! ```
+//!
+//! **The heir is opened before the fork**, so that the child keeps the name from its first moment: its parent may end, and take the name
+//! away, before the child runs at all. It costs the parent what the child would have paid otherwise.
 //!
 //! Invariants:
 //! 1. Descriptors are opened, listed, replaced and closed under the mutex of [`LISTED`], which the fork handlers hold around a
 //!    fork: a child finds every description that it inherited in the list. A lock is taken only through a listed descriptor.
 //! 2. Before a number is replaced or closed, the file behind it is compared: a program may have closed our descriptor and the
 //!    kernel given its number to another file.
-//! 3. What runs in the child of a fork takes no lock, allocates nothing and frees nothing: it uses `fstat`, `open`, `dup3` and
-//!    `close` only.
+//! 3. What runs in the child of a fork takes no lock, allocates nothing and frees nothing: it uses `fstat`, `open`, `fcntl`, `close`
+//!    and atomics only.
 //! 4. Nothing here unlocks at drop: in a child that would drop the parent's lock. Descriptors are closed, never unlocked.
+//! 5. `own_in` names the incarnation whose description stands behind the number. What changes locks asks for it first
+//!    ([`Descriptor::is_own`]): in a raw-forked child the description is still the parent's.
 
-use crate::layout::{name_byte_offset, pulse_offset};
+use crate::layout::{KEEPERS_OFFSET, name_byte_offset, pulse_offset, registration_offset};
 use crate::os;
 use std::cell::UnsafeCell;
 use std::fs::{File, Metadata, OpenOptions, Permissions};
@@ -27,12 +32,12 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Number of a descriptor that this process does not have any more.
 const LOST: RawFd = -1;
-/// The lock on the name byte has a second byte, so that its length tells it from a pulse.
+/// The locks of those who change a name have a second byte, so that their length tells them from a pulse.
 const NAME_LOCK_BYTES: u64 = 2;
 /// Standard input, output and error: whoever writes there must not write into a segment.
 pub(super) const STANDARD_NUMBERS: RawFd = 3;
@@ -52,12 +57,62 @@ struct Slot {
     file: FileId,
     /// Used within one call: its user does not exist in a forked child.
     transient: bool,
+    /// Descriptor for the child, while a fork goes on.
+    heir: AtomicI32,
+    /// Incarnation that opened the description (Invariant 5).
+    own_in: AtomicU32,
+    /// Does the description hold the lock that keeps the name?
+    keeps_name: AtomicBool,
+}
+
+impl Slot {
+    fn borrow(&self) -> io::Result<BorrowedFd<'_>> {
+        match self.number.load(Ordering::Relaxed) {
+            LOST => Err(io::Error::from_raw_os_error(libc::EBADF)),
+            // SAFETY: the number is not -1, and is closed only at drop (which needs the descriptor itself) or in a fork handler,
+            // when no other thread exists (Invariant 3).
+            number => Ok(unsafe { BorrowedFd::borrow_raw(number) }),
+        }
+    }
+
+    fn is_own(&self) -> bool {
+        self.own_in.load(Ordering::Relaxed) == incarnation()
+    }
+
+    fn stop_keeping_name(&self) -> io::Result<()> {
+        match self.keeps_name.swap(false, Ordering::Relaxed) {
+            true => os::unlock_range(self.borrow()?, KEEPERS_OFFSET, 1),
+            false => Ok(()),
+        }
+    }
+
+    /// Gives a description to the slot, under the list's mutex or in a fork handler. What stood behind the number before is closed.
+    fn take_over(&self, fresh: RawFd, own_in: u32) {
+        let stale = self.number.swap(fresh, Ordering::Relaxed);
+        self.own_in.store(own_in, Ordering::Relaxed);
+        close_if(stale, self.file);
+    }
+
+    /// Opens a description of the same file, which keeps the name if this one does. Async-signal-safe.
+    fn open_again(&self) -> io::Result<RawFd> {
+        let number = self.number.load(Ordering::Relaxed);
+        let fresh = os::open_again(number, STANDARD_NUMBERS)?;
+        if file_behind(fresh) != Some(self.file) {
+            close_number(fresh);
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
+        if self.keeps_name.load(Ordering::Relaxed) {
+            // SAFETY: `fresh` was just opened and nobody else knows it. A lock that is refused is missed at the parent's end only.
+            let _ = os::share_range(unsafe { BorrowedFd::borrow_raw(fresh) }, KEEPERS_OFFSET, 1);
+        }
+        Ok(fresh)
+    }
 }
 
 /// What stands in the way of a lock on the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Conflict {
-    /// An attached participant, or one about to find out that it came too late.
+    /// An attached participant, one that keeps the name, or one about to find out that it came too late.
     Pulse,
     /// Somebody who changes, or looks at, the name: gone in a moment.
     Name,
@@ -82,7 +137,14 @@ impl Descriptor {
         install_fork_handlers()?;
         let mut listed = lock_list();
         let (number, file) = open_number(path)?;
-        let slot = Arc::new(Slot { number: AtomicI32::new(number), file, transient });
+        let slot = Arc::new(Slot {
+            number: AtomicI32::new(number),
+            file,
+            transient,
+            heir: AtomicI32::new(LOST),
+            own_in: AtomicU32::new(if transient { 0 } else { incarnation() }),
+            keeps_name: AtomicBool::new(false),
+        });
         listed.push(slot.clone());
         Ok(Descriptor(slot))
     }
@@ -96,13 +158,13 @@ impl Descriptor {
         file_behind(self.0.number.load(Ordering::Relaxed)) == Some(self.0.file)
     }
 
+    /// Is the description this process's own (Invariant 5)?
+    pub fn is_own(&self) -> bool {
+        self.0.is_own()
+    }
+
     fn borrow(&self) -> io::Result<BorrowedFd<'_>> {
-        match self.0.number.load(Ordering::Relaxed) {
-            LOST => Err(io::Error::from_raw_os_error(libc::EBADF)),
-            // SAFETY: the number is not -1, and is closed only at drop (which needs the descriptor itself) or in a fork handler,
-            // when no other thread exists (Invariant 3).
-            number => Ok(unsafe { BorrowedFd::borrow_raw(number) }),
-        }
+        self.0.borrow()
     }
 
     fn with_file<R>(&self, call: impl FnOnce(&File) -> io::Result<R>) -> io::Result<R> {
@@ -142,14 +204,66 @@ impl Descriptor {
         os::unlock_range(self.borrow()?, pulse_offset(entry), 1)
     }
 
-    /// What stands in the way of taking this pulse.
+    /// Does another description hold this pulse?
     pub fn pulse_conflict(&self, entry: u32) -> io::Result<Option<Conflict>> {
         Ok(os::conflict_in_range(self.borrow()?, pulse_offset(entry), 1)?.map(|(_, len)| kind_of(len)))
+    }
+
+    /// Could this pulse be taken now? Not one that another description has locked to read, either.
+    pub fn pulse_is_free(&self, entry: u32) -> io::Result<bool> {
+        Ok(os::any_conflict_in_range(self.borrow()?, pulse_offset(entry), 1)?.is_none())
+    }
+
+    /// Takes the right to take an entry. `Ok(false)`: another process is about to.
+    pub fn lock_registration(&self, entry: u32) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, registration_offset(entry), 1)
+    }
+
+    pub fn unlock_registration(&self, entry: u32) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, registration_offset(entry), 1)
+    }
+
+    /// Keeps the name, beside all others that do. `Ok(false)`: somebody takes it away at this moment.
+    pub fn keep_name(&self) -> io::Result<bool> {
+        let kept = os::share_range(self.borrow()?, KEEPERS_OFFSET, 1)?;
+        if kept {
+            self.0.keeps_name.store(true, Ordering::Relaxed);
+        }
+        Ok(kept)
+    }
+
+    pub fn keeps_name(&self) -> bool {
+        self.0.keeps_name.load(Ordering::Relaxed)
+    }
+
+    /// Keeps the name no longer. For the owner of the description only.
+    pub fn stop_keeping_name(&self) -> io::Result<()> {
+        self.0.stop_keeping_name()
     }
 
     /// Takes the right to change the name of a segment in use.
     pub fn lock_name(&self, max_participants: u32) -> io::Result<bool> {
         os::lock_range(self.borrow()?, name_byte_offset(max_participants), NAME_LOCK_BYTES)
+    }
+
+    pub fn unlock_name(&self, max_participants: u32) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, name_byte_offset(max_participants), NAME_LOCK_BYTES)
+    }
+
+    /// Sees to it that nobody keeps the name, nor begins to. `Ok(false)`: another description does, or does the same.
+    pub fn lock_keepers(&self) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, KEEPERS_OFFSET, NAME_LOCK_BYTES)
+    }
+
+    pub fn unlock_keepers(&self) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, KEEPERS_OFFSET, NAME_LOCK_BYTES)
+    }
+
+    /// Does another description keep the name?
+    pub fn name_is_kept(&self) -> io::Result<bool> {
+        // Not one that sees to it that nobody does, which has a write lock.
+        let at = KEEPERS_OFFSET;
+        Ok(os::conflict_in_range(self.borrow()?, at, 1)?.is_none() && os::any_conflict_in_range(self.borrow()?, at, 1)?.is_some())
     }
 
     /// Takes all pulses and the right to change the name: length 0 reaches beyond any table that any version might have.
@@ -159,21 +273,31 @@ impl Descriptor {
 
     /// What stands in the way of [`Descriptor::lock_whole`], or the first of it.
     pub fn whole_conflict(&self) -> io::Result<Option<Conflict>> {
-        Ok(os::conflict_in_range(self.borrow()?, 0, 0)?.map(|(_, len)| kind_of(len)))
+        if let Some((_, len)) = os::conflict_in_range(self.borrow()?, 0, 0)? {
+            return Ok(Some(kind_of(len)));
+        }
+        // Read locks: of those that keep the name, or of a process that may only read the file, which is not to be told from them.
+        Ok(os::any_conflict_in_range(self.borrow()?, 0, 0)?.map(|_| Conflict::Pulse))
     }
 
     pub fn unlock_whole(&self) -> io::Result<()> {
         os::unlock_range(self.borrow()?, 0, 0)
     }
 
-    /// Gives a forked child a description of its own, whatever the fork handler did or could not do.
+    /// Gives a forked child a description of its own, unless its fork handler did. It keeps the name if the inherited one did.
     /// `Ok(false)`: it is lost, and `path` leads elsewhere by now.
     pub fn renew(&self, path: &Path) -> io::Result<bool> {
         install_fork_handlers()?;
         let _listed = lock_list();
-        let number = self.0.number.load(Ordering::Relaxed);
-        if file_behind(number) == Some(self.0.file) && os::reopen(number).is_ok() {
+        let is_open = file_behind(self.0.number.load(Ordering::Relaxed)) == Some(self.0.file);
+        if is_open && self.is_own() {
             return Ok(true);
+        }
+        if is_open {
+            if let Ok(fresh) = self.0.open_again() {
+                self.0.take_over(fresh, incarnation());
+                return Ok(true);
+            }
         }
         let (fresh, file) = match open_number(path) {
             Ok(opened) => opened,
@@ -181,8 +305,11 @@ impl Descriptor {
             Err(error) => return Err(error),
         };
         let found = file == self.0.file;
-        let stale = if found { self.0.number.swap(fresh, Ordering::Relaxed) } else { fresh };
-        close_if(stale, file);
+        if found {
+            self.0.take_over(fresh, incarnation());
+        } else {
+            close_if(fresh, file);
+        }
         Ok(found)
     }
 }
@@ -215,20 +342,8 @@ fn open_number(path: &Path) -> io::Result<(RawFd, FileId)> {
         .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK)
         .open(path)?;
     let found = file.metadata()?;
-    let mut number = file.into_raw_fd();
-    if number < STANDARD_NUMBERS {
-        // SAFETY: duplicates, then closes, the descriptor that was just opened and nobody else knows.
-        let (moved, error) = unsafe {
-            let moved = libc::fcntl(number, libc::F_DUPFD_CLOEXEC, STANDARD_NUMBERS);
-            let error = io::Error::last_os_error();
-            libc::close(number);
-            (moved, error)
-        };
-        if moved == -1 {
-            return Err(error);
-        }
-        number = moved;
-    }
+    let number = file.into_raw_fd();
+    let number = if number < STANDARD_NUMBERS { os::raise(number, STANDARD_NUMBERS)? } else { number };
     Ok((number, FileId { device: found.dev(), inode: found.ino() }))
 }
 
@@ -244,8 +359,27 @@ fn file_behind(number: RawFd) -> Option<FileId> {
 /// Closes a number that still leads to `file` (Invariant 2). Async-signal-safe.
 fn close_if(number: RawFd, file: FileId) {
     if number != LOST && file_behind(number) == Some(file) {
-        // SAFETY: the number is ours: it leads to our file, and it stands in one slot only (Invariant 1).
-        unsafe { libc::close(number) };
+        close_number(number);
+    }
+}
+
+/// Async-signal-safe.
+fn close_number(number: RawFd) {
+    // SAFETY: callers have just opened the number, or compared the file behind it, and it stands in one slot only (Invariant 1).
+    unsafe { libc::close(number) };
+}
+
+/// The incarnation of this process, 0 where forks are not noticed.
+fn incarnation() -> u32 {
+    os::Incarnation::word().map_or(0, os::Incarnation::current)
+}
+
+/// Keeps no name any more, whatever this process inherited: for helpers of ours, which use the queues of the program, if at all, like any
+/// other process, and would otherwise keep them from being taken away as long as the program runs.
+#[cfg(feature = "object")]
+pub(crate) fn keep_no_names() {
+    for slot in lock_list().iter().filter(|slot| slot.is_own()) {
+        let _ = slot.stop_keeping_name();
     }
 }
 
@@ -266,8 +400,27 @@ fn install_fork_handlers() -> io::Result<()> {
     }
 }
 
+/// Opens the heirs, while numbers last: a quarter of what the process may have stays free for its other threads. A slot without an heir
+/// gets its description in the child.
+fn open_heirs(listed: &[Arc<Slot>]) {
+    // SAFETY: rlimit is plain integers, which the call fills.
+    let most = unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        limit.rlim_cur - limit.rlim_cur / 4
+    };
+    for slot in listed.iter().filter(|slot| !slot.transient) {
+        match slot.open_again() {
+            Ok(number) if (number as u64) < most as u64 => slot.heir.store(number, Ordering::Relaxed),
+            Ok(number) => return close_number(number),
+            Err(_) => {}
+        }
+    }
+}
+
 unsafe extern "C" fn before_fork() {
     let guard = lock_list();
+    open_heirs(&guard);
     // SAFETY: the mutex is held, so that no other thread is between here and its `in_parent`.
     unsafe { *HELD.0.get() = Some(guard) };
 }
@@ -276,22 +429,29 @@ unsafe extern "C" fn in_parent() {
     // SAFETY: this thread took the mutex in `before_fork`. The guard is moved out before it unlocks, so that the next forker finds
     // the cell empty.
     let guard = unsafe { (*HELD.0.get()).take() };
+    for slot in guard.iter().flat_map(|listed| listed.iter()) {
+        let heir = slot.heir.swap(LOST, Ordering::Relaxed);
+        if heir != LOST {
+            close_number(heir);
+        }
+    }
     drop(guard);
 }
 
 unsafe extern "C" fn in_child() {
+    let own_in = os::begin_child();
     // SAFETY: as in `in_parent`; the child's only thread is a copy of the one that took the mutex.
     let guard = unsafe { (*HELD.0.get()).take() };
     for slot in guard.iter().flat_map(|listed| listed.iter()) {
-        let number = slot.number.load(Ordering::Relaxed);
-        let ours = file_behind(number) == Some(slot.file);
-        if ours && !slot.transient && os::reopen(number).is_ok() {
-            continue;
+        let fresh = match slot.heir.swap(LOST, Ordering::Relaxed) {
+            LOST if slot.transient => LOST,
+            LOST => slot.open_again().unwrap_or(LOST),
+            heir => heir,
+        };
+        if fresh == LOST {
+            slot.keeps_name.store(false, Ordering::Relaxed);
         }
-        if ours {
-            close_if(number, slot.file);
-        }
-        slot.number.store(LOST, Ordering::Relaxed);
+        slot.take_over(fresh, own_in);
     }
     drop(guard);
 }

@@ -1,6 +1,6 @@
 //! Leaving a segment, and taking its name away.
 
-use super::descriptors::{Conflict, Descriptor};
+use super::descriptors::Descriptor;
 use super::open::locate;
 use super::sweep;
 use super::{Patience, Refused, Segment, judge_name};
@@ -13,48 +13,69 @@ use std::io;
 const LEAVE_ATTEMPTS: u32 = 250;
 
 impl Segment {
-    /// The last thing that a participant does with its segment: gives up the pulse of `entry` and, if nobody else is attached and
-    /// nobody asked to keep it, takes the name away. For the owner of the pulse only, never for a child that inherited it.
+    /// The last thing that a participant does with its segment: gives up the pulse of `entry` and, if no other process keeps the name
+    /// and nobody asked for it to stay, takes the name away. For the owner of the pulse only, never for a child that inherited it.
     pub fn leave(&self, entry: u32) {
-        if entry >= self.imprint.max_participants || !self.descriptor.is_open() || self.descriptor.unlock_pulse(entry).is_err() {
-            return;
-        }
-        // Our own pulse went first: two leavers who kept theirs would each see the other, and leave the name to nobody.
-        for _ in 0..LEAVE_ATTEMPTS {
-            if self.is_persisted() {
-                return;
-            }
-            match self.descriptor.lock_whole() {
-                Ok(true) => return self.take_name_away(),
-                Ok(false) => match self.descriptor.whole_conflict() {
-                    // Somebody is attached, or about to be (Invariant 5 of the module above): the name is theirs to take away.
-                    Ok(Some(Conflict::Pulse)) | Err(_) => return,
-                    Ok(None) => {}
-                    Ok(Some(Conflict::Name)) => Patience::pause(),
-                },
-                Err(_) => return,
-            }
+        if entry < self.imprint.max_participants && self.may_leave() && self.descriptor.unlock_pulse(entry).is_ok() {
+            self.give_name_back(|| true);
         }
     }
 
     /// For a process that is about to end while its threads may be at work here: as [`leave`](Segment::leave), but the kernel takes the
-    /// pulse, after the threads. One look only, and of several that leave like this at the same time each may see the others: then the name
-    /// stays for the next create to sweep.
+    /// pulse, after the threads.
     pub fn leave_with_the_pulse(&self) {
-        // Our own pulse is no conflict. The lock ends with the process as well: given back by hand, it would take the pulse along.
-        if !self.is_persisted() && self.descriptor.is_open() && matches!(self.descriptor.lock_whole(), Ok(true)) {
-            self.take_name();
+        if self.may_leave() {
+            self.give_name_back(|| true);
         }
     }
 
-    /// With the whole file locked.
-    fn take_name_away(&self) {
-        self.take_name();
-        // By hand, since a raw-forked child may have a copy of the descriptor.
-        let _ = self.descriptor.unlock_whole();
+    /// For a forked child that never attached, and kept the name all the same. As the last one it takes the name away only from a
+    /// segment that every participant has left in good order: what the dead had may be wanted by those who come after them.
+    pub fn leave_unused(&self) {
+        if self.may_leave() && self.descriptor.keeps_name() {
+            self.give_name_back(|| self.entries().iter().all(|entry| entry.pid.load(Ordering::Acquire) == 0));
+        }
     }
 
-    /// With the whole file locked.
+    /// Not in a raw-forked child, whose locks are its parent's, nor where the program closed our descriptor.
+    fn may_leave(&self) -> bool {
+        self.descriptor.is_own() && self.descriptor.is_open()
+    }
+
+    /// Takes the name away, unless other processes keep it.
+    fn give_name_back(&self, may_take_it: impl Fn() -> bool) {
+        // Our own wish goes first: two leavers who kept theirs would each see the other, and leave the name to nobody. Now the later of
+        // the two finds nobody else, and an opener has either kept the name by then, or finds that it leads elsewhere.
+        if self.descriptor.stop_keeping_name().is_err() || self.is_persisted() {
+            return;
+        }
+        let max_participants = self.imprint.max_participants;
+        for _ in 0..LEAVE_ATTEMPTS {
+            match self.descriptor.lock_keepers() {
+                Ok(true) => {
+                    let locked = self.descriptor.lock_name(max_participants);
+                    if matches!(locked, Ok(true)) {
+                        if may_take_it() {
+                            self.take_name();
+                        }
+                        // By hand, since a raw-forked child may have a copy of the descriptor.
+                        let _ = self.descriptor.unlock_name(max_participants);
+                    }
+                    let _ = self.descriptor.unlock_keepers();
+                    if !matches!(locked, Ok(false)) {
+                        return;
+                    }
+                }
+                // Kept by others: the name is theirs to take away.
+                Ok(false) if self.descriptor.name_is_kept().unwrap_or(true) => return,
+                Ok(false) => {}
+                Err(_) => return,
+            }
+            Patience::pause();
+        }
+    }
+
+    /// With the name locked.
     fn take_name(&self) {
         if !self.is_persisted() && self.place.leads_to(self.descriptor.file()) && self.place.unlink().is_ok() {
             self.head().stamp.state.store(stamp_state::UNLINKED, Ordering::Release);

@@ -1,6 +1,7 @@
 //! Opening: from a name to an attached segment, and from an inherited segment to an attached one.
 
-use super::descriptors::{Conflict, Descriptor};
+use super::descriptors::Descriptor;
+use super::enter::Entrance;
 use super::mapping::{Mapping, fill_holes};
 use super::names::Place;
 use super::stamp::Imprint;
@@ -12,8 +13,6 @@ use crate::layout::stamp_state;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-/// A full table is looked at this often: some of its pulses may be those of openers who came too late.
-const FULL_SIGHTINGS: u32 = 3;
 /// `st_blocks` counts these.
 pub(super) const BLOCK_BYTES: u64 = 512;
 
@@ -43,17 +42,18 @@ impl Segment {
         if self.lock_memory {
             self.mapping.lock_in_memory().map_err(|Refused { call, source }| AttachError::Os { call, source })?;
         }
+        // Before the pulse: mapping a gigabyte takes long, and nobody is attached until it is done.
+        self.mapping.advise(false);
         let max = self.imprint.max_participants;
-        let entry = match take_pulse(&self.descriptor, max, &mut Patience::new()).map_err(os_error("fcntl(F_OFD_SETLK)"))? {
-            Pulse::Of(entry) => entry,
-            Pulse::Full => return Err(AttachError::Full { max }),
-            Pulse::TooLate => return Err(os_error("fcntl(F_OFD_SETLK)")(io::ErrorKind::WouldBlock.into())),
+        let entry = match self.enter(&mut Patience::new()).map_err(os_error("fcntl(F_OFD_SETLK)"))? {
+            Entrance::As(entry) => entry,
+            Entrance::Full => return Err(AttachError::Full { max }),
+            Entrance::TooLate => return Err(os_error("fcntl(F_OFD_SETLK)")(io::ErrorKind::WouldBlock.into())),
         };
         if self.head().stamp.state.load(Ordering::Acquire) == stamp_state::DEAD {
-            let _ = self.descriptor.unlock_pulse(entry);
+            self.step_back(entry);
             return Err(AttachError::Replaced);
         }
-        self.mapping.advise(false);
         Ok(entry)
     }
 }
@@ -77,24 +77,25 @@ pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience) -
     if expect.lock_memory {
         mapping.lock_in_memory().map_err(|Refused { call, source }| OpenError::Os { call, source })?;
     }
+    // Before the pulse, as above.
+    mapping.advise(expect.huge_pages);
     let max = imprint.max_participants;
     let refused = |source| Refused { call: "fcntl(F_OFD_SETLK)", source };
-    // Invariant 5 of the module above: what can fail has been done.
-    let entry = match take_pulse(&descriptor, max, patience).map_err(refused)? {
-        Pulse::Of(entry) => entry,
-        Pulse::Full => return Err(OpenError::TooManyParticipants { max }),
-        Pulse::TooLate => return Ok(None),
-    };
     let segment = Segment { mapping, descriptor, place: place.clone(), imprint, lock_memory: expect.lock_memory };
-    // With a pulse in our hand nobody can judge the segment dead, so a name that leads here now led here when we attached.
+    // Invariant 5 of the module above: what can fail has been done.
+    let entry = match segment.enter(patience).map_err(refused)? {
+        Entrance::As(entry) => entry,
+        Entrance::Full => return Err(OpenError::TooManyParticipants { max }),
+        Entrance::TooLate => return Ok(None),
+    };
+    // While we keep the name nobody takes it away, nor judges the segment dead: a name that leads here now led here when we attached.
     let state = segment.head().stamp.state.load(Ordering::Acquire);
     let led_here = place.leads_to(segment.descriptor.file());
     if led_here && state == stamp_state::ALIVE {
-        segment.mapping.advise(expect.huge_pages);
         return Ok(Some((segment, entry)));
     }
     // Nothing to take away: the name is another's, or was put here by hand (Invariants 1 and 3 of the module above).
-    let _ = segment.descriptor.unlock_pulse(entry);
+    segment.step_back(entry);
     if led_here { Err(OpenError::Corrupted) } else { Ok(None) }
 }
 
@@ -127,36 +128,4 @@ fn map_same(place: &Place, imprint: &Imprint) -> Result<Option<Mapping>, OpenErr
         Err(refused) => return Err(refused.into()),
     };
     Ok((Some(mapping.bytes()) == imprint.total_bytes() && mapping.nonce() == Some(imprint.nonce)).then_some(mapping))
-}
-
-/// What a search for a free entry came to.
-enum Pulse {
-    Of(u32),
-    /// Participants have them all.
-    Full,
-    /// Somebody held the whole file for longer than our patience.
-    TooLate,
-}
-
-fn take_pulse(descriptor: &Descriptor, max_participants: u32, patience: &mut Patience) -> io::Result<Pulse> {
-    let mut sightings = 0;
-    loop {
-        for entry in 0..max_participants {
-            if descriptor.lock_pulse(entry)? {
-                return Ok(Pulse::Of(entry));
-            }
-        }
-        let mut full = true;
-        for entry in 0..max_participants {
-            full = full && descriptor.pulse_conflict(entry)? == Some(Conflict::Pulse);
-        }
-        sightings = if full { sightings + 1 } else { 0 };
-        if sightings >= FULL_SIGHTINGS {
-            return Ok(Pulse::Full);
-        }
-        if patience.ends() {
-            return Ok(Pulse::TooLate);
-        }
-        Patience::pause();
-    }
 }

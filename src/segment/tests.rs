@@ -99,7 +99,7 @@ fn a_live_segment_is_not_created_anew_and_a_dead_one_is() {
     drop(first);
     assert!(name.exists());
     let (opened, entry) = open(&name).unwrap();
-    assert_eq!((opened.nonce(), entry), (nonce, 0));
+    assert_eq!((opened.nonce(), entry), (nonce, 1), "an entry that nobody had comes first");
     drop(opened);
     let (second, entry) = create(&name, &spec()).unwrap();
     assert_ne!(second.nonce(), nonce);
@@ -287,7 +287,7 @@ fn the_state_is_alive_after_init_and_all_cells_are_zero() {
 #[test]
 fn ids_live_as_long_as_their_pulse_and_generation() {
     let name = Name::new("ids");
-    let (mine, my_entry) = create(&name, &spec()).unwrap();
+    let (mine, my_entry) = create(&name, &Spec { max_participants: 2, ..spec() }).unwrap();
     let me = participant::register(&mine, my_entry);
     let (theirs, their_entry) = open(&name).unwrap();
     let them = participant::register(&theirs, their_entry);
@@ -316,6 +316,7 @@ fn generations_wrap_to_one_and_garbage_is_overwritten() {
     let word = &segment.entries()[entry as usize].generation;
     for (before, after) in [((1 << 21) - 2, (1 << 21) - 1), ((1 << 21) - 1, 1), (0, 1)] {
         word.store(before, Ordering::Relaxed);
+        participant::raise_generation(&segment.entries()[entry as usize]);
         assert_eq!(participant::register(&segment, entry).generation(), after);
     }
     word.store(u32::MAX, Ordering::Relaxed);
