@@ -4,6 +4,8 @@
 mod explorer;
 mod heap;
 #[cfg(loom)]
+mod held_off;
+#[cfg(loom)]
 mod loom;
 #[cfg(not(loom))]
 mod model;

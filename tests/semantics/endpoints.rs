@@ -170,20 +170,6 @@ fn a_blocked_endpoint_is_woken_by_the_other_side() {
     assert_eq!(consumer.get_timeout(SOON).unwrap(), 3);
 }
 
-/// An idle consumer has yet to step over a loan that was dropped: a putter waits for it asleep, and is woken.
-#[test]
-fn a_putter_behind_a_dropped_loan_waits_asleep_for_an_idle_consumer() {
-    let queue: Queue<u32> = queue(1);
-    let consumer = queue.consumer().unwrap();
-    drop(queue.loan().unwrap());
-    let putter = start_and_wait_until_asleep("a put behind a dropped loan", {
-        let queue = queue.clone();
-        move || queue.put_timeout(&1, SOON)
-    });
-    assert_eq!(consumer.get_timeout(SOON).unwrap(), 1);
-    putter.join().unwrap();
-}
-
 /// How long one who wants to be an endpoint waits for others inside the side.
 const PATIENCE_OF_AN_ENDPOINT: Duration = Duration::from_millis(100);
 
@@ -225,21 +211,4 @@ fn an_endpoint_comes_to_a_side_that_is_at_work() {
         }
         drop(closes);
     });
-}
-
-#[test]
-fn dropped_loans_are_no_room_before_the_consumer_has_passed_them() {
-    let queue: Queue<u32> = queue(2);
-    let consumer = queue.consumer().unwrap();
-    (0..2).for_each(|_| drop(queue.try_loan().unwrap()));
-    assert!(matches!(queue.try_put(&1), Err(PutError::Full)));
-    assert_eq!((queue.is_full(), queue.len()), (true, 0));
-    assert!(matches!(consumer.try_get(), Err(GetError::Empty)));
-    assert!(!queue.is_full());
-    (0..2).for_each(|_| drop(queue.try_loan().unwrap()));
-    assert!(queue.is_full());
-    drop(consumer);
-    assert!(!queue.is_full());
-    queue.try_put(&1).unwrap();
-    assert_eq!(queue.get().unwrap(), 1);
 }

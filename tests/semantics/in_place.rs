@@ -3,6 +3,7 @@
 use super::{SOON, drain, queue, slices};
 use crate::support::threads::start_and_wait_until_asleep;
 use shmq::{GetError, PutError, Queue};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[test]
@@ -179,6 +180,31 @@ fn a_panic_gives_a_lease_back() {
         assert!(panicked.is_err());
     }
     assert_eq!(drain(&queue), [1, 2]);
+}
+
+/// Only a lease that was held when the panic began is given back: a destructor that takes messages while it unwinds does take them.
+#[test]
+fn a_lease_that_is_taken_while_a_panic_unwinds_ends_as_ever() {
+    struct Drains<'q>(&'q Queue<u32>, &'q RefCell<Vec<u32>>);
+    impl Drop for Drains<'_> {
+        fn drop(&mut self) {
+            let mut drained = self.1.borrow_mut();
+            (0..2).for_each(|_| drained.extend(self.0.try_lease().map(|lease| *lease)));
+            drained.extend(self.0.lease_owned().map(|lease| *lease));
+        }
+    }
+    let drained = RefCell::default();
+    let queue: Queue<u32> = queue(4);
+    assert_eq!(queue.put_slice(&[1, 2, 3, 4]).unwrap(), 4);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        // Dropped after the other: what came back is not among what it drains.
+        let _held = queue.lease().unwrap();
+        let _drains = Drains(&queue, &drained);
+        panic!("of something else");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(drained.into_inner(), [2, 3, 4]);
+    assert_eq!(drain(&queue), [1]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod batches;
 mod bounds;
 mod closing;
 mod counting;
+mod dropped_loans;
 mod endpoints;
 mod in_place;
 mod inspecting;

@@ -2,10 +2,11 @@
 
 use crate::support::PATIENCE;
 use crate::support::harness::Case;
-use crate::support::process::{Child, expect_all_succeed, fork};
+use crate::support::process::{Child, expect_all_succeed, fork, shared_word};
 use crate::{SHORT, gives_up_in_time};
 use shmq::sync::{Event, Pipe, Semaphore};
 use shmq::{GetError, Process, Queue, WaitError, Waitable, wait_any};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
@@ -13,6 +14,7 @@ pub fn cases() -> Vec<Case> {
         the_lowest_that_is_ready_is_named,
         nothing_to_wait_for_is_an_error,
         waiting_gives_up_in_time_and_never_early,
+        one_look_finds_what_is_ready_at_each_moment,
         each_kind_wakes_a_sleeper,
         a_closed_queue_is_ready,
         a_set_that_was_cleared_meanwhile_counts,
@@ -67,6 +69,32 @@ fn waiting_gives_up_in_time_and_never_early() {
     }
     process.kill().unwrap();
     process.join().unwrap();
+}
+
+/// One queue or the other holds a message at each moment, so a look at both finds one, however the message moves meanwhile.
+fn one_look_finds_what_is_ready_at_each_moment() {
+    let queues = [Queue::<u32>::new(4).unwrap(), Queue::<u32>::new(4).unwrap()];
+    let stop = shared_word();
+    queues[0].put(&0).unwrap();
+    let mover = fork("one who moves a message", || {
+        let mut here = 0;
+        while stop.load(Relaxed) == 0 {
+            let there = 1 - here;
+            queues[there].put(&1).unwrap();
+            if here == 0 {
+                drop(queues[0].get().unwrap())
+            } else {
+                queues[1].lease().unwrap().release()
+            }
+            here = there;
+        }
+    });
+    let both: [&dyn Waitable; 2] = [&queues[0], &queues[1]];
+    for look in 0..200_000 {
+        assert!(wait_any(&both, Instant::now()).is_ok(), "look {look} found neither ready");
+    }
+    stop.store(1, Relaxed);
+    mover.expect_success();
 }
 
 fn each_kind_wakes_a_sleeper() {
