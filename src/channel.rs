@@ -33,6 +33,7 @@ mod typed;
 mod wait;
 mod watch;
 
+pub(crate) use attach::messages_left;
 pub(crate) use done::JOIN_FOREVER;
 pub(crate) use endpoint::Side;
 pub use endpoint::Tenure;

@@ -23,11 +23,13 @@
 
 mod operator;
 mod peek;
+mod predecessor;
 mod process;
 mod snapshot;
 
 pub use operator::{Operator, Removal, remove_stale};
 pub use peek::Peeked;
+pub use predecessor::{Predecessor, WhyReplaced};
 pub use process::ProcessState;
 pub use snapshot::{Glance, Hold, Holding, Participant, Snapshot, State, Waiting};
 
@@ -66,6 +68,27 @@ pub fn list() -> io::Result<Vec<Found>> {
         (!matches!(inspector, Err(OpenError::NotFound))).then_some(Found { name, owner_uid, inspector })
     };
     Ok(names.into_iter().filter_map(look).collect())
+}
+
+/// Every segment that has lost its name while processes use it, by the name that it had: found through those processes, of which this
+/// user must be allowed to look at one. It takes a look at every descriptor of every process.
+///
+/// ```
+/// # let name = format!("doc-nameless-{}", std::process::id());
+/// let queue = shmq::Queue::<u64>::create(&name, 10)?;
+/// shmq::Queue::<u64>::unlink(&name)?;
+/// let found = shmq::inspect::nameless()?;
+/// let found = found.iter().find(|found| found.name == name).expect("this process uses it");
+/// assert!(!found.inspector.as_ref().unwrap().has_name());
+/// # drop(queue);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// If `/proc` cannot be read.
+pub fn nameless() -> io::Result<Vec<Found>> {
+    let found = |(name, owner_uid, view)| Found { name, owner_uid, inspector: Ok(Inspector::over(view)) };
+    Ok(segment::nameless()?.into_iter().map(found).collect())
 }
 
 /// What a segment is: how the messages of a queue lie in memory, or which object of [`sync`](crate::sync) it holds.
@@ -143,6 +166,10 @@ pub struct About {
     pub type_name: String,
     /// The schema, if its creator set one. As `type_name`.
     pub schema: Option<String>,
+    /// The text of the messages' structure, if its creator gave one: its first 4 KiB. As `type_name`.
+    pub structure: Option<String>,
+    /// The dead segment that this one took the place of, if it did.
+    pub predecessor: Option<Predecessor>,
     /// Size of a message, or of one element of a slice.
     pub unit_bytes: u64,
     /// Bound in messages; `None` if only bytes bound the queue.
@@ -202,10 +229,13 @@ impl Inspector {
     /// [`OpenError::NotFound`]; [`OpenError::PermissionDenied`] for another user's; [`OpenError::Corrupted`] for a file that is no segment;
     /// [`OpenError::Mismatch`] for a segment of another version, lock backend or pointer width.
     pub fn open(name: impl AsRef<str>) -> Result<Inspector, OpenError> {
-        let view = View::open(name.as_ref())?;
+        Ok(Inspector::over(View::open(name.as_ref())?))
+    }
+
+    fn over(view: View) -> Inspector {
         let geometry = view.geometry();
         let memory = Mapped::new(NonNull::from(view.head()), view.cells(), &geometry);
-        Ok(Inspector { ring: Ring { memory, geometry }, view })
+        Inspector { ring: Ring { memory, geometry }, view }
     }
 
     /// The name by which it was found.
@@ -229,6 +259,8 @@ impl Inspector {
             kind: self.kind(),
             type_name: imprint.type_name.clone(),
             schema: imprint.schema.clone(),
+            structure: imprint.structure.as_ref().map(|structure| structure.text().to_owned()),
+            predecessor: Predecessor::of(&self.view),
             unit_bytes: geometry.message_bytes,
             capacity: (geometry.capacity != u64::MAX).then_some(geometry.capacity),
             capacity_bytes: geometry.ring_bytes(),

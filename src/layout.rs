@@ -11,6 +11,7 @@
 //!  0x480  PortableSync   space for raw_sync's objects, unused on futex       portable lock backend only
 //!  0x900  Entry * n      participant table; byte i*64 of it is entry i's pulse (an OFD lock), byte i*64 + 32 is locked by who takes it
 //!   + n   name byte      whoever changes a name holds its OFD lock
+//!   + 64  structure      text of the messages' structure, 0 to 4096 bytes  written once, then read
 //!   page  cells          the ring: records, each a header word and a payload, in whole cells
 //!
 //!  a record of a sized ring (one cell)       a record of a slice ring (whole contiguous cells of 16 bytes or more)
@@ -43,9 +44,11 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"shmqring");
 /// Raised with every change of the layout or of the protocol.
 pub const FORMAT: u32 = 4;
 /// Bytes kept of a message type's name.
-pub const TYPE_NAME_BYTES: usize = 320;
+pub const TYPE_NAME_BYTES: usize = 304;
 /// Bytes kept of a user's schema.
 pub const SCHEMA_BYTES: usize = 64;
+/// Bytes kept of a structural schema's text; its hash is that of the whole text.
+pub const STRUCTURE_BYTES: usize = 4096;
 /// An id has 10 bits for the entry.
 pub const MAX_PARTICIPANTS: u32 = (1 << 10) - 1;
 
@@ -61,6 +64,25 @@ pub mod stamp_state {
     pub const DEAD: u32 = 3;
 }
 
+/// Which dead segment this one took the place of, if it did, and why.
+pub mod predecessor {
+    /// The name was free.
+    pub const NONE: u32 = 0;
+    /// `create` was called, which replaces what nobody alive uses.
+    pub const CREATED_ANEW: u32 = 1;
+    /// A queue that was closed and drained.
+    pub const DRAINED: u32 = 2;
+    /// One for messages of another type, schema, structure or kind.
+    pub const OTHER_TYPE: u32 = 3;
+    /// A poisoned queue.
+    pub const POISONED: u32 = 4;
+    /// An object of `shmq::sync`, whose users were all dead.
+    pub const OBJECT: u32 = 5;
+
+    /// Stands in `predecessor_messages` where they could not be counted.
+    pub const UNCOUNTED: u64 = u64::MAX;
+}
+
 /// What kind of messages a ring carries.
 pub mod kind {
     /// One plain value a message, one cell each.
@@ -69,6 +91,11 @@ pub mod kind {
     pub const SLICE: u32 = 2;
     /// An encoded object a message: in the ring, a slice of bytes.
     pub const OBJECT: u32 = 3;
+
+    /// Is it one of a ring?
+    pub const fn is_ring(kind: u32) -> bool {
+        kind < FIRST_OBJECT
+    }
 
     /// The first kind that is no ring but an object of `shmq::sync`.
     pub const FIRST_OBJECT: u32 = 16;
@@ -98,7 +125,7 @@ pub mod lock_kind {
     pub const OURS: u32 = if cfg!(any(not(target_os = "linux"), shmq_portable_sync)) { RAW_SYNC } else { FUTEX };
 }
 
-/// The description of a segment. All but `state` and `persisted` is written before publication and never changes.
+/// The description of a segment. All but `state` and `persisted` is written before publication and never changes afterwards.
 #[repr(C)]
 pub struct Stamp {
     pub magic: u64,
@@ -129,6 +156,14 @@ pub struct Stamp {
     pub created_unix_s: u64,
     pub type_name_len: u32,
     pub schema_len: u32,
+    /// Of the whole text of the messages' structure; 0: there is none.
+    pub structure_hash: u64,
+    /// Bytes of that text that are kept at [`structure_offset`].
+    pub structure_len: u32,
+    /// One of [`predecessor`], written when the name is taken over.
+    pub predecessor: AtomicU32,
+    /// Messages that went with the predecessor, those on lease to the dead included.
+    pub predecessor_messages: AtomicU64,
     pub type_name: [u8; TYPE_NAME_BYTES],
     pub schema: [u8; SCHEMA_BYTES],
 }
@@ -372,15 +407,22 @@ pub const fn name_byte_offset(max_participants: u32) -> u64 {
 /// takes a name away that others keep.
 pub const KEEPERS_OFFSET: u64 = 0;
 
-/// Offset of cell 0.
-pub const fn cells_offset(max_participants: u32) -> u64 {
-    (name_byte_offset(max_participants) + 1).next_multiple_of(PAGE_BYTES)
+/// Offset of the structure's text, on a cache line of its own.
+pub const fn structure_offset(max_participants: u32) -> u64 {
+    name_byte_offset(max_participants) + ENTRY_BYTES
+}
+
+/// Offset of cell 0. A text that fits into what is left of the page before the cells costs nothing.
+pub const fn cells_offset(max_participants: u32, structure_len: u32) -> u64 {
+    (structure_offset(max_participants) + structure_len as u64).next_multiple_of(PAGE_BYTES)
 }
 
 #[cfg(all(not(loom), any(target_arch = "x86_64", target_arch = "aarch64")))]
 const _: () = {
     use std::mem::offset_of;
     assert!(size_of::<Stamp>() <= 0x200);
+    assert!(structure_offset(120) % 64 == 0 && structure_offset(120) > name_byte_offset(120) + 1);
+    assert!(cells_offset(120, 0) == 0x3000 && cells_offset(120, STRUCTURE_BYTES as u32) == 0x4000);
     assert!(offset_of!(Head, put) == 0x200);
     assert!(offset_of!(Head, get) == 0x280);
     assert!(offset_of!(Head, put_notice) == 0x300);

@@ -57,6 +57,7 @@ pub use {
     message::Message,
     process::{Process, SpawnError},
     queue::{Builder, Consumer, Iter, Producer, Queue},
+    segment::UnappliedOption,
     wait_any::{WaitError, Waitable, wait_any},
     wait_strategy::WaitStrategy,
 };

@@ -24,6 +24,7 @@ use crate::error::{CreateError, GetError, JoinError, OpenError, PutError};
 use crate::layout::kind;
 use crate::message::without_paths;
 use crate::queue::{Queue, verbs};
+use crate::segment::UnappliedOption;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -319,6 +320,26 @@ impl<T, C> ObjectQueue<T, C> {
     /// The name by which other processes open it. An anonymous queue has one too.
     pub fn name(&self) -> &str {
         self.bytes.name()
+    }
+
+    /// Does the name still lead to this queue? As [`Queue::has_name`].
+    ///
+    /// ```
+    /// assert!(shmq::ObjectQueue::<String>::new(4)?.has_name());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn has_name(&self) -> bool {
+        self.bytes.has_name()
+    }
+
+    /// What the builder asked for in vain. As [`Queue::unapplied_options`].
+    ///
+    /// ```
+    /// assert!(shmq::ObjectQueue::<String>::new(4)?.unapplied_options().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unapplied_options(&self) -> &[UnappliedOption] {
+        self.bytes.unapplied_options()
     }
 
     /// Closes the queue for everybody, as [`Queue::close`].

@@ -17,7 +17,7 @@ use crate::channel::Patience;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::guard::{Lease, Loan};
 use crate::message::Message;
-use crate::segment::{Expect, Segment};
+use crate::segment::{Asked, Expect, Segment};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -60,8 +60,10 @@ fn expect<T: ?Sized + Message>(schema: Option<String>) -> Expect {
         message_align: T::WIRE.unit_align as u64,
         type_name: T::unit_name(),
         schema,
+        structure: None,
         lock_memory: false,
         huge_pages: false,
+        asked: Asked::default(),
         nonce: None,
     }
 }

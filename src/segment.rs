@@ -24,14 +24,18 @@
 
 mod create;
 mod descriptors;
+mod ended;
 mod enter;
 mod leave;
 mod look;
 mod mapping;
+mod nameless;
 mod names;
 mod open;
+mod options;
 mod patience;
 mod stamp;
+mod structure;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -39,13 +43,19 @@ mod tests;
 use crate::atomic::Ordering;
 use crate::error::{CreateError, OpenError};
 use crate::geometry::Geometry;
-use crate::layout::{self, ENTRIES_OFFSET, Entry, Head};
+#[cfg(feature = "tracing")]
+use crate::layout::stamp_state;
+use crate::layout::{ENTRIES_OFFSET, Entry, Head};
 use descriptors::Descriptor;
 #[cfg(feature = "object")]
 pub(crate) use descriptors::keep_no_names;
+pub(crate) use ended::Predecessor;
 pub(crate) use look::{Removal, View, names_in_use, remove_stale};
 use mapping::Mapping;
+pub(crate) use nameless::nameless;
 use names::Place;
+pub(crate) use options::Asked;
+pub use options::UnappliedOption;
 use patience::Patience;
 pub(crate) use stamp::Imprint;
 use std::io;
@@ -61,6 +71,8 @@ pub(crate) struct Spec {
     pub type_name: String,
     /// Kept up to `SCHEMA_BYTES`.
     pub schema: Option<String>,
+    /// Kept up to `STRUCTURE_BYTES`, compared whole.
+    pub structure: Option<String>,
     /// 1 to 1023; brought into that range.
     pub max_participants: u32,
     pub max_deliveries: u32,
@@ -69,6 +81,8 @@ pub(crate) struct Spec {
     pub mode: Option<u32>,
     pub lock_memory: bool,
     pub huge_pages: bool,
+    /// Counts the messages in a dead segment that this one is to replace; `None`: it holds garbage.
+    pub messages_left: fn(&View) -> Option<u64>,
 }
 
 /// What an opener expects.
@@ -80,8 +94,11 @@ pub(crate) struct Expect {
     pub message_align: u64,
     pub type_name: String,
     pub schema: Option<String>,
+    pub structure: Option<String>,
     pub lock_memory: bool,
     pub huge_pages: bool,
+    /// What the caller wants of the segment, of which it gets what is there.
+    pub asked: Asked,
     /// Of the one segment that will do.
     pub nonce: Option<u64>,
 }
@@ -135,9 +152,26 @@ pub(crate) struct Segment {
     place: Place,
     imprint: Imprint,
     lock_memory: bool,
+    unapplied: Vec<UnappliedOption>,
+    /// Has anybody been told that it lost its name?
+    #[cfg(feature = "tracing")]
+    told_nameless: std::sync::atomic::AtomicBool,
 }
 
 impl Segment {
+    fn over(mapping: Mapping, descriptor: Descriptor, place: Place, imprint: Imprint, lock_memory: bool) -> Segment {
+        Segment {
+            mapping,
+            descriptor,
+            place,
+            imprint,
+            lock_memory,
+            unapplied: Vec::new(),
+            #[cfg(feature = "tracing")]
+            told_nameless: false.into(),
+        }
+    }
+
     pub fn head(&self) -> &Head {
         // SAFETY: Invariant 6, and mappings begin at a page, which aligns a Head. It lives as long as `self`.
         unsafe { self.mapping.base().cast::<Head>().as_ref() }
@@ -154,7 +188,7 @@ impl Segment {
     /// Cell 0. The cells of [`Segment::geometry`] follow.
     pub fn cells(&self) -> NonNull<u8> {
         // SAFETY: Invariant 6: the cells lie inside the mapping.
-        unsafe { self.mapping.base().add(layout::cells_offset(self.imprint.max_participants) as usize) }
+        unsafe { self.mapping.base().add(self.imprint.cells_offset() as usize) }
     }
 
     pub fn geometry(&self) -> Geometry {
@@ -176,6 +210,32 @@ impl Segment {
     /// Would an opener who expects this be content with the segment?
     pub fn check(&self, expect: &Expect) -> Result<(), OpenError> {
         self.imprint.check(expect)
+    }
+
+    /// What its opener asked for in vain.
+    pub fn unapplied(&self) -> &[UnappliedOption] {
+        &self.unapplied
+    }
+
+    /// Does the name still lead to this segment? If not, nobody can come to it any more.
+    pub fn has_name(&self) -> bool {
+        self.place.leads_to(self.descriptor.file())
+    }
+
+    /// Tells who listens, once, if the segment has lost its name. For slow paths, with no lock held: it asks the file system.
+    pub fn tell_if_nameless(&self) {
+        #[cfg(feature = "tracing")]
+        if !self.told_nameless.load(Ordering::Relaxed) && !self.has_name() && !self.told_nameless.swap(true, Ordering::Relaxed) {
+            let queue = self.name();
+            match self.head().stamp.state.load(Ordering::Acquire) {
+                stamp_state::UNLINKED => tracing::info!(target: "shmq", queue, "unlinked: nobody can open this segment any more"),
+                _ => tracing::warn!(
+                    target: "shmq",
+                    queue,
+                    "lost its name: the file was removed (systemd's RemoveIPC?), and who opens the name now gets another segment"
+                ),
+            }
+        }
     }
 
     /// From now on the name outlives its last user.

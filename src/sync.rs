@@ -10,6 +10,11 @@
 //! reported until somebody has looked at it ([`LockError::OwnerDied`]). Deadlines are never early, and hold even
 //! against a holder that was stopped (`SIGSTOP`).
 //!
+//! **If all its users are dead**, an object has ended its life, as if the last of them had dropped it: `open_or_create` makes a new one in its
+//! place, unless it was persisted or is another user's. What a new life finds is what it asked for: an `Event` that is not set, all permits of a
+//! `Semaphore`, a whole `Barrier` for so many parties, a `Condvar` that nobody waits at, and the first value in a `Mutex`, an `Array` or a
+//! `Value`: data that must outlive a crash of all who use them are for `persist`. `open` still opens a dead object, as it was left.
+//!
 //! **After a fork** handles work in the child. Guards that the parent held stay with the parent: their copies in the child
 //! unlock nothing when dropped, and panic when used.
 //!

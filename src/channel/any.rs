@@ -39,6 +39,7 @@ impl Channel {
     /// What a getter does once a slice.
     pub(crate) fn look_after_the_dead(&self, deadline_ns: u64) {
         self.recover_until(deadline_ns);
+        self.segment.tell_if_nameless();
     }
 
     /// Sleeps until a get would return at once, or for so long, a slice at most. Takes no lock, neither of the queue nor of this process,

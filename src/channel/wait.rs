@@ -183,7 +183,12 @@ impl Channel {
     pub(super) fn is_time_to_look(&self) -> bool {
         let now = now_ns();
         let looked = self.looked_ns.load(Relaxed);
-        now.saturating_sub(looked) >= SLICE_NS && self.looked_ns.compare_exchange(looked, now, Relaxed, Relaxed).is_ok()
+        let is_time = now.saturating_sub(looked) >= SLICE_NS;
+        let is_ours = is_time && self.looked_ns.compare_exchange(looked, now, Relaxed, Relaxed).is_ok();
+        if is_ours {
+            self.segment.tell_if_nameless();
+        }
+        is_ours
     }
 }
 
@@ -214,7 +219,11 @@ impl<'a> Waiter<'a> {
         let mut falls_asleep = || {
             blocked.get_or_insert_with(|| Blocked::start(channel, verb));
         };
-        self.pauses.pause(channel.strategy, &channel.trust, &channel.barrier, condvar, ready, &mut falls_asleep)
+        let pause = self.pauses.pause(channel.strategy, &channel.trust, &channel.barrier, condvar, ready, &mut falls_asleep);
+        if pause == Pause::SliceOver {
+            channel.segment.tell_if_nameless();
+        }
+        pause
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Kind;
 use crate::channel::{Channel, Patience, RecoveryReport};
 use crate::error::{GetError, OpenError};
-use crate::segment::{self, Expect, View};
+use crate::segment::{self, Asked, Expect, View};
 use crate::wait_strategy::WaitStrategy;
 use std::sync::Arc;
 use std::thread;
@@ -50,8 +50,10 @@ impl Operator {
             message_align: geometry.message_align,
             type_name: imprint.type_name.clone(),
             schema: imprint.schema.clone(),
+            structure: None,
             lock_memory: false,
             huge_pages: false,
+            asked: Asked::default(),
             nonce: None,
         };
         Ok(Operator { channel: Channel::open(name.as_ref(), &expect, WaitStrategy::Block)? })

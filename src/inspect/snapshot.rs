@@ -134,6 +134,10 @@ pub struct Snapshot {
     pub state: State,
     /// Does it outlive its last user?
     pub persisted: bool,
+    /// Does its name still lead to it? If not, nobody can open it any more.
+    pub has_name: bool,
+    /// Was its name taken away by `unlink`, and not by hand or by systemd?
+    pub unlinked: bool,
     /// Was it closed?
     pub closed: bool,
     /// Messages that nobody has taken.
@@ -236,6 +240,8 @@ impl Inspector {
             at,
             state,
             persisted,
+            has_name: self.view.has_name(),
+            unlinked: self.view.was_unlinked(),
             closed,
             messages: records.messages,
             bytes: records.bytes,

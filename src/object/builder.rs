@@ -58,6 +58,11 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectBuilder<T, C> {
         self.with(|bytes| bytes.schema(schema))
     }
 
+    /// As [`Builder::structure`]: of the encoded objects.
+    pub fn structure(self, text: impl AsRef<str>) -> Self {
+        self.with(|bytes| bytes.structure(text))
+    }
+
     /// As [`Builder::mode`].
     pub fn mode(self, unix: u32) -> Self {
         self.with(|bytes| bytes.mode(unix))
@@ -104,7 +109,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectBuilder<T, C> {
         Ok(ObjectQueue::over(self.bytes.open()?))
     }
 
-    /// As [`Builder::open_or_create`].
+    /// As [`Builder::open_or_create`]: on a queue that exists, of the settings of the segment only `persist(true)` takes effect.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.

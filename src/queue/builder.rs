@@ -1,13 +1,13 @@
 //! Everything that can be said about a queue before it exists.
 
 use super::Queue;
-use crate::channel::Channel;
+use crate::channel::{Channel, messages_left};
 use crate::error::{CreateError, OpenError};
 use crate::geometry::Geometry;
 use crate::layout::{SCHEMA_BYTES, kind};
 use crate::message::Message;
 use crate::participant;
-use crate::segment::{Expect, Spec};
+use crate::segment::{Asked, Expect, Spec};
 use crate::wait_strategy::WaitStrategy;
 use std::fmt;
 use std::marker::PhantomData;
@@ -41,10 +41,11 @@ pub struct Builder<T: ?Sized> {
     capacity_bytes: Option<usize>,
     strategy: WaitStrategy,
     schema: Option<String>,
+    structure: Option<String>,
     mode: Option<u32>,
-    persist: bool,
-    max_deliveries: u32,
-    max_participants: usize,
+    persist: Option<bool>,
+    max_deliveries: Option<u32>,
+    max_participants: Option<usize>,
     lock_memory: bool,
     huge_pages: bool,
     /// Kind and type name of the messages, where they are not what `T` says.
@@ -60,10 +61,11 @@ impl<T: ?Sized + Message> Builder<T> {
             capacity_bytes: None,
             strategy: WaitStrategy::default(),
             schema: None,
+            structure: None,
             mode: None,
-            persist: false,
-            max_deliveries: 0,
-            max_participants: DEFAULT_PARTICIPANTS,
+            persist: None,
+            max_deliveries: None,
+            max_participants: None,
             lock_memory: false,
             huge_pages: false,
             content: None,
@@ -105,28 +107,45 @@ impl<T: ?Sized + Message> Builder<T> {
         self
     }
 
+    /// The structure of the messages as text, such as `"{price: f64, volume: u64}"`. Where creator and opener both say one, they must be
+    /// equal, or the error names both: it tells types apart that have one name and one size, such as two versions of a struct with its
+    /// fields in another order. Of a text longer than 4 KiB the segment keeps the beginning, and compares all of it.
+    ///
+    /// ```
+    /// # let name = format!("doc-structure-{}", std::process::id());
+    /// let queue = shmq::Queue::<[u64; 2]>::builder().name(&name).capacity(8).structure("{volume: u64, price: f64}").create()?;
+    /// let other = shmq::Queue::<[u64; 2]>::builder().name(&name).structure("{price: f64, volume: u64}").open();
+    /// assert!(matches!(other, Err(shmq::OpenError::Mismatch { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn structure(mut self, text: impl AsRef<str>) -> Self {
+        self.structure = Some(text.as_ref().to_owned());
+        self
+    }
+
     /// Unix permissions of the segment, 0o600 (only this user) if not set. Whoever may write it is trusted with its contents.
     pub fn mode(mut self, unix: u32) -> Self {
         self.mode = Some(unix);
         self
     }
 
-    /// Keep the segment when its last participant leaves, with the messages in it, until [`unlink`](crate::Queue::unlink).
+    /// Keep the segment when its last participant leaves, with the messages in it, until [`unlink`](crate::Queue::unlink). Takes effect
+    /// on a queue that exists as well, whoever created it, and is not taken back by `false`.
     pub fn persist(mut self, yes: bool) -> Self {
-        self.persist = yes;
+        self.persist = Some(yes);
         self
     }
 
     /// Give a leased message up once it was delivered `n` times and came back each time. 0, the default: deliver
     /// for ever. At most 255, which is as far as a message counts.
     pub fn max_deliveries(mut self, n: u32) -> Self {
-        self.max_deliveries = n.min(MAX_DELIVERIES);
+        self.max_deliveries = Some(n.min(MAX_DELIVERIES));
         self
     }
 
     /// How many processes may be attached at once: 1 to 1023, 120 if not set. 64 bytes each.
     pub fn max_participants(mut self, n: usize) -> Self {
-        self.max_participants = n;
+        self.max_participants = Some(n);
         self
     }
 
@@ -158,7 +177,10 @@ impl<T: ?Sized + Message> Builder<T> {
         Ok(Queue::over(Channel::create(self.name.as_deref(), &spec, self.strategy)?, self.schema))
     }
 
-    /// Opens the queue that another process created. A dead one is opened too: its messages are still there.
+    /// Opens the queue that another process created. A dead one is opened too, as it was left: its messages are still there.
+    ///
+    /// Of the settings of the segment only `persist(true)` takes effect; what the queue has otherwise than asked for is in
+    /// [`unapplied_options`](crate::Queue::unapplied_options).
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed. Does not wait for a queue to be created.
@@ -171,7 +193,20 @@ impl<T: ?Sized + Message> Builder<T> {
         Ok(Queue::over(Channel::open(name, &self.expect(), self.strategy)?, self.schema))
     }
 
-    /// Opens the queue, or creates it if there is none. Of several processes that do so at once, one creates.
+    /// Opens the queue, or creates it if there is none. **On a queue that exists** `capacity`, `capacity_bytes`, `mode`, `max_deliveries`
+    /// and `max_participants` do not take effect: [`unapplied_options`](crate::Queue::unapplied_options) lists what was asked for and what
+    /// is. `persist(true)` does take effect. Of several processes that call this at once, one creates.
+    ///
+    /// **If all users of the queue are dead** (killed, or ended by `exit`), what is found depends on what they left:
+    /// - an open queue is opened, and its messages are still there;
+    /// - one that was [closed](crate::Queue::close), with messages in it, is opened: getters drain it, and a put is
+    ///   [`Closed`](crate::PutError::Closed), as it was for its predecessors. Once it is drained, and whoever drained it has left or died, the
+    ///   next call replaces it: a putter that finds a queue closed that it has just opened drops its handle and tries again later;
+    /// - one that is closed and drained, that is poisoned, or that carries messages of another type, schema or structure, is replaced by a
+    ///   new one. Messages that go with it are counted in a `tracing` event and by `shmq doctor`.
+    ///
+    /// A [persisted](Self::persist) queue, or another user's, is never replaced: such a closed one stays closed until it is
+    /// [unlinked](crate::Queue::unlink), and one of another type is a [`Mismatch`](CreateError::Mismatch), as one in use is.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -189,7 +224,21 @@ impl<T: ?Sized + Message> Builder<T> {
         }
         expect.lock_memory = self.lock_memory;
         expect.huge_pages = self.huge_pages;
+        expect.structure.clone_from(&self.structure);
+        expect.asked = self.asked();
         expect
+    }
+
+    fn asked(&self) -> Asked {
+        Asked {
+            capacity: self.capacity.map(|messages| ("capacity", messages as u64)),
+            capacity_bytes: self.capacity_bytes.map(|bytes| bytes as u64),
+            geometry: self.geometry().ok(),
+            mode: self.mode,
+            max_deliveries: self.max_deliveries,
+            max_participants: self.max_participants.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+            persist: self.persist,
+        }
     }
 
     fn long_schema(&self) -> Option<&str> {
@@ -200,19 +249,21 @@ impl<T: ?Sized + Message> Builder<T> {
         if let Some(schema) = self.long_schema() {
             return Err(CreateError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
         }
-        let max_participants = participant::checked_count(self.max_participants)?;
+        let max_participants = participant::checked_count(self.max_participants.unwrap_or(DEFAULT_PARTICIPANTS))?;
         let (kind, type_name) = self.content.clone().unwrap_or_else(|| (T::WIRE.kind, T::unit_name()));
         Ok(Spec {
             kind,
             geometry: self.geometry()?,
             type_name,
             schema: self.schema.clone(),
+            structure: self.structure.clone(),
             max_participants,
-            max_deliveries: self.max_deliveries,
-            persist: self.persist,
+            max_deliveries: self.max_deliveries.unwrap_or(0),
+            persist: self.persist == Some(true),
             mode: self.mode,
             lock_memory: self.lock_memory,
             huge_pages: self.huge_pages,
+            messages_left,
         })
     }
 

@@ -4,6 +4,7 @@ use super::Queue;
 use crate::channel::{JOIN_FOREVER, RecoveryReport, Stats};
 use crate::error::JoinError;
 use crate::message::Message;
+use crate::segment::UnappliedOption;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -69,6 +70,43 @@ impl<T: ?Sized + Message> Queue<T> {
     /// ```
     pub fn name(&self) -> &str {
         self.channel.segment().name()
+    }
+
+    /// Does the name still lead to this queue? If not, no process can open it any more: those attached go on with each other, and whoever
+    /// opens the name gets another queue, or none.
+    ///
+    /// A name is lost by [`unlink`](Queue::unlink), by `shmq rm`, by hand, or by systemd-logind, which removes the shared memory of a user at
+    /// its last logout (`RemoveIPC=yes`, the default; not of system users, nor of users who linger). Puts go on to be `Ok`: a service that
+    /// meets others by name asks now and then, and opens its queue anew. Who waits in a call is told by a `tracing` event.
+    /// Asks the file system: about a microsecond.
+    ///
+    /// ```
+    /// # let name = format!("doc-has-name-{}", std::process::id());
+    /// let queue = shmq::Queue::<u64>::create(&name, 4)?;
+    /// assert!(queue.has_name());
+    /// shmq::Queue::<u64>::unlink(&name)?;
+    /// assert!(!queue.has_name());
+    /// queue.put(&1)?; // as before, for those attached
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn has_name(&self) -> bool {
+        self.channel.segment().has_name()
+    }
+
+    /// What the builder asked for and the queue has otherwise, because it existed already: `capacity`, `capacity_bytes`, `mode`,
+    /// `max_deliveries`, `max_participants`, `persist(false)`, and a `schema` where its creator set none. Empty for a queue that this call
+    /// created, and for what the builder left unsaid.
+    ///
+    /// ```
+    /// # let name = format!("doc-unapplied-{}", std::process::id());
+    /// let first = shmq::Queue::<u64>::open_or_create(&name, 8)?;
+    /// assert!(first.unapplied_options().is_empty());
+    /// let second = shmq::Queue::<u64>::open_or_create(&name, 100)?;
+    /// assert_eq!(second.unapplied_options()[0].to_string(), "capacity: asked for 100, is 8");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unapplied_options(&self) -> &[UnappliedOption] {
+        self.channel.segment().unapplied()
     }
 
     /// Closes the queue for everybody: no more puts. Blocked putters wake with `Closed`; getters drain what is there, then get

@@ -1,14 +1,16 @@
 //! Creating: built under a temporary name, complete when published, never seen before.
 
-use super::descriptors::Descriptor;
+use super::descriptors::{Conflict, Descriptor};
+use super::ended::{self, Predecessor};
 use super::mapping::{Mapping, reserve};
 use super::names::{self, Place};
+use super::open::{self, Attempt, Ended};
 use super::stamp::{Imprint, NONCE_OFFSET};
 use super::sweep::{self, Found};
-use super::{Expect, Patience, Refused, Segment, Spec, judge_name, open};
+use super::{Expect, Patience, Refused, Segment, Spec, judge_name};
 use crate::atomic::Ordering;
 use crate::error::{CreateError, OpenError};
-use crate::layout::{Head, stamp_state};
+use crate::layout::{Head, kind, stamp_state, structure_offset};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
@@ -32,11 +34,12 @@ impl Segment {
         // The build may have taken longer than our patience with others.
         let mut patience = Patience::new();
         loop {
-            if building.publish_to_free(&place)? {
+            if building.publish_to_free(&place, None)? {
                 return Ok(building.published());
             }
             if let Some(claim) = replaceable(&place, &mut patience)? {
-                building.publish_over(&place, claim)?;
+                let predecessor = ended::replaced_by_create(&claim, &place, spec);
+                building.publish_over(&place, claim, predecessor)?;
                 return Ok(building.published());
             }
             if patience.ends() {
@@ -51,7 +54,8 @@ impl Segment {
         Segment::create(&names::anonymous()?, spec, init)
     }
 
-    /// Attaches to the segment of that name, dead or alive, or makes it. The last value is true if it was made.
+    /// Attaches to the segment of that name, dead or alive, or makes it; a dead one whose life has [ended](super::ended) it replaces.
+    /// The last value is true if it was made.
     pub fn open_or_create(
         name: &str,
         spec: &Spec,
@@ -61,32 +65,109 @@ impl Segment {
         let place = judge_name(name).map_err(|(name, why)| CreateError::BadName { name, why })?;
         let mut building = None;
         let mut patience = Patience::new();
+        // What went to make room for its successor.
+        let mut gone = None;
         loop {
-            match open::attempt(&place, expect, &mut patience) {
-                Ok(Some((segment, entry))) => return Ok((segment, entry, false)),
-                Ok(None) => Patience::pause(),
-                Err(OpenError::NotFound) => {
-                    let built = match building.take() {
-                        Some(built) => built,
-                        None => {
-                            sweep::temporaries();
-                            let built = Building::start(&place, spec, &mut init)?;
-                            patience = Patience::new();
-                            built
-                        }
-                    };
-                    if built.publish_to_free(&place)? {
-                        let (segment, entry) = built.published();
-                        return Ok((segment, entry, true));
+            let dead = match look(&place, spec, expect, &mut patience)? {
+                Sight::Attached(segment, entry) => return Ok((segment, entry, false)),
+                Sight::Nothing => None,
+                Sight::Ended(claim, predecessor) => Some((claim, predecessor)),
+                Sight::Changing => {
+                    Patience::pause();
+                    if patience.ends() {
+                        return Err(kept_changing("open_or_create (the name kept changing hands)"));
                     }
-                    building = Some(built);
+                    continue;
                 }
-                Err(error) => return Err(error.into()),
+            };
+            let Some(built) = building.take() else {
+                // Built with no claim in our hand: nobody is to wait for it. What lies there then is looked at anew.
+                let was_dead = dead.is_some();
+                drop(dead);
+                sweep::temporaries();
+                building = match Building::start(&place, spec, &mut init) {
+                    Ok(built) => Some(built),
+                    Err(CreateError::NoSpace { needed_bytes, free_bytes }) if was_dead => {
+                        let Sight::Ended(claim, predecessor) = look(&place, spec, expect, &mut patience)? else { continue };
+                        if place.unlink().is_err() {
+                            return Err(CreateError::NoSpace { needed_bytes, free_bytes });
+                        }
+                        claim.mark(stamp_state::UNLINKED);
+                        gone = Some(predecessor);
+                        None
+                    }
+                    Err(error) => return Err(error),
+                };
+                patience = Patience::new();
+                continue;
+            };
+            let published = match dead {
+                Some((claim, predecessor)) => {
+                    built.publish_over(&place, claim, predecessor)?;
+                    true
+                }
+                None => built.publish_to_free(&place, gone)?,
+            };
+            if published {
+                let (segment, entry) = built.published();
+                return Ok((segment, entry, true));
             }
+            building = Some(built);
             if patience.ends() {
                 return Err(kept_changing("open_or_create (the name kept changing hands)"));
             }
         }
+    }
+}
+
+/// What one who would attach, or create, finds behind a name.
+enum Sight {
+    Nothing,
+    Attached(Segment, u32),
+    /// A dead segment whose life has ended, and the right to replace it.
+    Ended(sweep::Claim, Predecessor),
+    /// Somebody is at work on the name.
+    Changing,
+}
+
+fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) -> Result<Sight, CreateError> {
+    if !kind::is_ring(spec.kind) {
+        // Before anything else: attached to, a dead one would look alive.
+        match sweep::attempt(place)? {
+            sweep::Attempt::Nothing => return Ok(Sight::Nothing),
+            sweep::Attempt::Claimed(claim) => {
+                if let Some(predecessor) = ended::judge(&claim, place, spec, expect) {
+                    return Ok(Sight::Ended(claim, predecessor));
+                }
+            }
+            sweep::Attempt::Conflict(Conflict::Name) | sweep::Attempt::Again => return Ok(Sight::Changing),
+            sweep::Attempt::Conflict(Conflict::Pulse) => {}
+        }
+    }
+    let refused = match open::attempt(place, expect, patience, Ended::AreTold) {
+        Ok(Attempt::Attached(segment, entry)) => return Ok(Sight::Attached(segment, entry)),
+        Ok(Attempt::Elsewhere) => return Ok(Sight::Changing),
+        Ok(Attempt::TakesNoMore) => None,
+        Err(OpenError::NotFound) => return Ok(Sight::Nothing),
+        Err(error @ OpenError::Mismatch { .. }) => Some(error),
+        Err(error) => return Err(error.into()),
+    };
+    // Not to be used as it is. Is anybody using it?
+    match sweep::inspect(place, patience)? {
+        Found::Nothing => return Ok(Sight::Nothing),
+        Found::InUse => {}
+        Found::Dead(claim) => {
+            if let Some(predecessor) = ended::judge(&claim, place, spec, expect) {
+                return Ok(Sight::Ended(claim, predecessor));
+            }
+        }
+    }
+    match refused {
+        Some(error) => Err(error.into()),
+        None => Ok(match open::attempt(place, expect, patience, Ended::AreTaken)? {
+            Attempt::Attached(segment, entry) => Sight::Attached(segment, entry),
+            _ => Sight::Changing,
+        }),
     }
 }
 
@@ -183,9 +264,14 @@ impl Building {
         // maps it yet, so that the reference is the only one.
         let head = unsafe { mapping.base().cast::<Head>().as_mut() };
         imprint.write(&mut head.stamp);
+        if let Some(structure) = &imprint.structure {
+            // Through the descriptor, as the nonce above.
+            let offset = structure_offset(imprint.max_participants);
+            descriptor.write_at(structure.text().as_bytes(), offset).map_err(refused("write"))?;
+        }
         head.stamp.state.store(stamp_state::BUILDING, Ordering::Relaxed);
         head.stamp.persisted.store(u32::from(spec.persist), Ordering::Relaxed);
-        let segment = Segment { mapping, descriptor, place: place.clone(), imprint, lock_memory: spec.lock_memory };
+        let segment = Segment::over(mapping, descriptor, place.clone(), imprint, spec.lock_memory);
         crate::participant::raise_generation(&segment.entries()[FIRST_ENTRY as usize]);
         init(&segment);
         // Release: whoever sees ALIVE through a mapping sees all that was initialised.
@@ -193,19 +279,30 @@ impl Building {
         Ok(Some(Building { temporary, segment }))
     }
 
-    /// Publishes under a name that nobody has. `Ok(false)`: somebody has it.
-    fn publish_to_free(&self, place: &Place) -> Result<bool, CreateError> {
+    /// Publishes under a name that nobody has. `Ok(false)`: somebody has it. `gone`: who had it was removed for this one.
+    fn publish_to_free(&self, place: &Place, gone: Option<Predecessor>) -> Result<bool, CreateError> {
+        Predecessor::write(gone, &self.segment.head().stamp);
         match self.temporary.place.rename_to_free(place) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                if let Some(predecessor) = gone {
+                    predecessor.tell(place.name());
+                }
+                Ok(true)
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(source) => Err(Refused { call: "renameat2(RENAME_NOREPLACE)", source }.into()),
         }
     }
 
     /// Publishes in the place of a dead segment.
-    fn publish_over(&self, place: &Place, dead: sweep::Claim) -> Result<(), CreateError> {
+    fn publish_over(&self, place: &Place, dead: sweep::Claim, predecessor: Predecessor) -> Result<(), CreateError> {
+        // Before the name changes: whoever finds the new segment finds what it replaced.
+        Predecessor::write(Some(predecessor), &self.segment.head().stamp);
         self.temporary.place.rename_over(place).map_err(|source| Refused { call: "rename", source })?;
         dead.mark(stamp_state::DEAD);
+        // Told with no lock held.
+        drop(dead);
+        predecessor.tell(place.name());
         Ok(())
     }
 

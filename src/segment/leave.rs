@@ -82,7 +82,7 @@ impl Segment {
         }
     }
 
-    fn is_persisted(&self) -> bool {
+    pub(super) fn is_persisted(&self) -> bool {
         self.head().stamp.persisted.load(Ordering::Acquire) != 0
     }
 

@@ -7,6 +7,7 @@
 //! 3. A view holds no lock, so nobody waits for it, and a forked child may have its copy.
 
 use super::descriptors::FileId;
+use super::ended::Predecessor;
 use super::names::{self, DIRECTORY, Place};
 use super::open::{BLOCK_BYTES, locate};
 use super::stamp::{Imprint, RawStamp, STAMP_BYTES};
@@ -42,11 +43,20 @@ unsafe impl Sync for View {}
 
 impl View {
     pub fn open(name: &str) -> Result<View, OpenError> {
-        let place = judge_name(name).map_err(|(name, why)| OpenError::BadName { name, why })?;
-        let refused = |call| move |source| OpenError::from(Refused { call, source });
+        View::at(&judge_name(name).map_err(|(name, why)| OpenError::BadName { name, why })?)
+    }
+
+    /// What lies there.
+    pub(super) fn at(place: &Place) -> Result<View, OpenError> {
         let file = locate(
             OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK).open(place.path()),
         )?;
+        View::over(file, place.clone())
+    }
+
+    /// A file that is open for reading, which that place led to at some time.
+    pub(super) fn over(file: File, place: Place) -> Result<View, OpenError> {
+        let refused = |call| move |source| OpenError::from(Refused { call, source });
         let found = file.metadata().map_err(refused("fstat"))?;
         if !found.is_file() {
             return Err(OpenError::Corrupted);
@@ -58,7 +68,7 @@ impl View {
             Err(source) => return Err(refused("read")(source)),
         }
         let stamp = RawStamp(bytes);
-        let imprint = stamp.imprint(found.len())?;
+        let imprint = stamp.imprint(found.len())?.with_text(|bytes, offset| file.read_exact_at(bytes, offset))?;
         // A page that is not there would be made by a look at it, or end us where memory is short.
         if found.blocks().saturating_mul(BLOCK_BYTES) < found.len() {
             return Err(OpenError::Corrupted);
@@ -95,7 +105,7 @@ impl View {
 
     pub fn cells(&self) -> NonNull<u8> {
         // SAFETY: Invariant 1.
-        unsafe { self.base.add(layout::cells_offset(self.imprint.max_participants) as usize) }
+        unsafe { self.base.add(self.imprint.cells_offset() as usize) }
     }
 
     pub fn geometry(&self) -> Geometry {
@@ -133,6 +143,20 @@ impl View {
     /// Does the name still lead here?
     pub fn has_name(&self) -> bool {
         self.file.metadata().is_ok_and(|found| self.place.leads_to(FileId { device: found.dev(), inode: found.ino() }))
+    }
+
+    /// Was the name taken away by `unlink`, and not by hand?
+    pub fn was_unlinked(&self) -> bool {
+        self.head().stamp.state.load(Ordering::Acquire) == stamp_state::UNLINKED
+    }
+
+    /// The dead segment that this one replaced.
+    pub fn predecessor(&self) -> Option<Predecessor> {
+        Predecessor::read(&self.head().stamp)
+    }
+
+    pub(super) fn is_file(&self, file: FileId) -> bool {
+        self.file.metadata().is_ok_and(|found| file == FileId { device: found.dev(), inode: found.ino() })
     }
 
     pub fn is_persisted(&self) -> bool {

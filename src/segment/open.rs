@@ -1,6 +1,7 @@
 //! Opening: from a name to an attached segment, and from an inherited segment to an attached one.
 
 use super::descriptors::Descriptor;
+use super::ended::takes_no_more;
 use super::enter::Entrance;
 use super::mapping::{Mapping, fill_holes};
 use super::names::Place;
@@ -22,14 +23,24 @@ impl Segment {
         let place = judge_name(name).map_err(|(name, why)| OpenError::BadName { name, why })?;
         let mut patience = Patience::new();
         loop {
-            if let Some(attached) = attempt(&place, expect, &mut patience)? {
-                return Ok(attached);
+            if let Attempt::Attached(segment, entry) = attempt(&place, expect, &mut patience, Ended::AreTaken)? {
+                return Ok((segment, entry));
             }
             if patience.ends() {
                 return Err(OpenError::NotReady);
             }
             Patience::pause();
         }
+    }
+
+    /// What can take effect on a segment that exists does; of the rest it is noted what is there instead.
+    fn apply(&mut self, expect: &Expect) {
+        if expect.asked.persist == Some(true) {
+            self.persist();
+        }
+        let mode = self.descriptor.metadata().map_or(0, |file| file.mode() & 0o777);
+        let schema = expect.schema.as_deref();
+        self.unapplied = expect.asked.unapplied(schema, &self.imprint, mode, self.is_persisted());
     }
 
     /// Makes a participant of a forked child: a description, a pulse and page tables of its own. Once in each incarnation, by one
@@ -68,35 +79,55 @@ pub(super) fn locate<D>(opened: io::Result<D>) -> Result<D, OpenError> {
     })
 }
 
-/// `Ok(None)`: the name led elsewhere by the time we were in.
-pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience) -> Result<Option<(Segment, u32)>, OpenError> {
+/// What becomes of queues that will take no more messages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    AreTaken,
+    AreTold,
+}
+
+/// What an attempt to attach came to.
+pub(super) enum Attempt {
+    /// With the entry whose pulse is ours.
+    Attached(Segment, u32),
+    /// It is closed or poisoned, and nobody asked to keep it: nothing was done to it.
+    TakesNoMore,
+    /// The name led elsewhere by the time we were in.
+    Elsewhere,
+}
+
+pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, ended: Ended) -> Result<Attempt, OpenError> {
     let descriptor = locate(Descriptor::open(place.path()))?;
     let imprint = examine(&descriptor)?;
     imprint.check(expect)?;
-    let Some(mapping) = map_same(place, &imprint)? else { return Ok(None) };
+    let Some(mapping) = map_same(place, &imprint)? else { return Ok(Attempt::Elsewhere) };
     if expect.lock_memory {
         mapping.lock_in_memory().map_err(|Refused { call, source }| OpenError::Os { call, source })?;
     }
-    // Before the pulse, as above.
-    mapping.advise(expect.huge_pages);
     let max = imprint.max_participants;
     let refused = |source| Refused { call: "fcntl(F_OFD_SETLK)", source };
-    let segment = Segment { mapping, descriptor, place: place.clone(), imprint, lock_memory: expect.lock_memory };
+    let mut segment = Segment::over(mapping, descriptor, place.clone(), imprint, expect.lock_memory);
+    if ended == Ended::AreTold && takes_no_more(segment.head()) && !segment.is_persisted() {
+        return Ok(Attempt::TakesNoMore);
+    }
+    // Before the pulse, as above.
+    segment.mapping.advise(expect.huge_pages);
     // Invariant 5 of the module above: what can fail has been done.
     let entry = match segment.enter(patience).map_err(refused)? {
         Entrance::As(entry) => entry,
         Entrance::Full => return Err(OpenError::TooManyParticipants { max }),
-        Entrance::TooLate => return Ok(None),
+        Entrance::TooLate => return Ok(Attempt::Elsewhere),
     };
     // While we keep the name nobody takes it away, nor judges the segment dead: a name that leads here now led here when we attached.
     let state = segment.head().stamp.state.load(Ordering::Acquire);
     let led_here = place.leads_to(segment.descriptor.file());
     if led_here && state == stamp_state::ALIVE {
-        return Ok(Some((segment, entry)));
+        segment.apply(expect);
+        return Ok(Attempt::Attached(segment, entry));
     }
     // Nothing to take away: the name is another's, or was put here by hand (Invariants 1 and 3 of the module above).
     segment.step_back(entry);
-    if led_here { Err(OpenError::Corrupted) } else { Ok(None) }
+    if led_here { Err(OpenError::Corrupted) } else { Ok(Attempt::Elsewhere) }
 }
 
 /// Reads the stamp through the descriptor: a file that is too short is an error there, and a signal in a mapping.
@@ -111,7 +142,7 @@ fn examine(descriptor: &Descriptor) -> Result<Imprint, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(OpenError::Corrupted),
         Err(source) => return Err(refused("read")(source)),
     };
-    let imprint = stamp.imprint(file.len())?;
+    let imprint = stamp.imprint(file.len())?.with_text(|bytes, offset| descriptor.read_at(bytes, offset))?;
     let missing = file.len().saturating_sub(file.blocks().saturating_mul(BLOCK_BYTES));
     if missing > 0 {
         // No segment is published with holes; a copy made by hand may have some.

@@ -3,6 +3,7 @@
 //! Invariant 1: an [`Imprint`] is one that [`Imprint::of_spec`] could have made: its geometry and its table fit its length, and its
 //! strings are UTF-8. It is private memory: what peers do to the stamp later changes nothing.
 
+use super::structure::Structure;
 use super::{Expect, Spec};
 use crate::error::OpenError;
 use crate::geometry::Geometry;
@@ -25,6 +26,8 @@ pub(crate) struct Imprint {
     pub geometry: Geometry,
     pub type_name: String,
     pub schema: Option<String>,
+    /// Its text is read after the rest: see [`Imprint::with_text`].
+    pub structure: Option<Structure>,
     pub nonce: u64,
     pub max_participants: u32,
     pub max_deliveries: u32,
@@ -111,7 +114,9 @@ impl RawStamp {
         if !(1..=MAX_PARTICIPANTS).contains(&max_participants) {
             return None;
         }
-        let total_bytes = total_bytes(max_participants, &geometry)?;
+        let structure =
+            Structure::of_stamp(self.u64(offset_of!(Stamp, structure_hash)), self.u32(offset_of!(Stamp, structure_len)))?;
+        let total_bytes = total_bytes(max_participants, structure.as_ref(), &geometry)?;
         if total_bytes != self.u64(offset_of!(Stamp, total_bytes)) || total_bytes != file_bytes || self.nonce() == 0 {
             return None;
         }
@@ -122,6 +127,7 @@ impl RawStamp {
             geometry,
             type_name: self.text(offset_of!(Stamp, type_name), self.u32(offset_of!(Stamp, type_name_len)), TYPE_NAME_BYTES)?,
             schema: Some(schema).filter(|schema| !schema.is_empty()),
+            structure,
             nonce: self.nonce(),
             max_participants,
             max_deliveries: self.u32(offset_of!(Stamp, max_deliveries)),
@@ -141,14 +147,31 @@ impl Imprint {
                 .as_deref()
                 .map(|schema| at_most(schema, SCHEMA_BYTES).to_owned())
                 .filter(|schema| !schema.is_empty()),
+            structure: spec.structure.as_deref().and_then(Structure::of_text),
             nonce,
             max_participants: spec.max_participants.clamp(1, MAX_PARTICIPANTS),
             max_deliveries: spec.max_deliveries,
         }
     }
 
+    /// Reads the text of the structure, which `read` finds in the file: bytes of it, at that offset.
+    pub fn with_text(mut self, read: impl FnOnce(&mut [u8], u64) -> std::io::Result<()>) -> Result<Imprint, OpenError> {
+        if let Some(structure) = &mut self.structure {
+            let mut bytes = vec![0; structure.kept_bytes()];
+            let found = read(&mut bytes, layout::structure_offset(self.max_participants)).is_ok();
+            let text = found.then(|| String::from_utf8(bytes).ok()).flatten();
+            structure.set_text(text.ok_or(OpenError::Corrupted)?);
+        }
+        Ok(self)
+    }
+
     pub fn total_bytes(&self) -> Option<u64> {
-        total_bytes(self.max_participants, &self.geometry)
+        total_bytes(self.max_participants, self.structure.as_ref(), &self.geometry)
+    }
+
+    /// Where the cells begin.
+    pub fn cells_offset(&self) -> u64 {
+        cells_offset(self.max_participants, self.structure.as_ref())
     }
 
     /// Writes the constants. The state stays as it is.
@@ -171,6 +194,8 @@ impl Imprint {
         let schema = self.schema.as_deref().unwrap_or("");
         stamp.type_name_len = self.type_name.len() as u32;
         stamp.schema_len = schema.len() as u32;
+        stamp.structure_hash = self.structure.as_ref().map_or(0, Structure::hash);
+        stamp.structure_len = self.structure.as_ref().map_or(0, |structure| structure.kept_bytes() as u32);
         stamp.type_name[..self.type_name.len()].copy_from_slice(self.type_name.as_bytes());
         stamp.schema[..schema.len()].copy_from_slice(schema.as_bytes());
     }
@@ -186,10 +211,15 @@ impl Imprint {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => type_name == self.type_name,
         };
+        let structure = expect.structure.as_deref().and_then(Structure::of_text);
+        let structures_differ = match (&structure, &self.structure) {
+            (Some(ours), Some(theirs)) => !ours.is_same(theirs),
+            _ => false,
+        };
         let same_shape = expect.kind == self.kind
             && expect.message_bytes == self.geometry.message_bytes
             && expect.message_align == self.geometry.message_align;
-        if same_meaning && same_shape {
+        if same_meaning && same_shape && !structures_differ {
             return Ok(());
         }
         let aligns_differ = expect.message_align != self.geometry.message_align;
@@ -199,6 +229,7 @@ impl Imprint {
             schema,
             bytes: expect.message_bytes,
             align: aligns_differ.then_some(expect.message_align),
+            structure: structure.as_ref().filter(|_| structures_differ),
         };
         let theirs = Messages {
             kind: self.kind,
@@ -206,6 +237,7 @@ impl Imprint {
             schema: self.schema.as_deref(),
             bytes: self.geometry.message_bytes,
             align: aligns_differ.then_some(self.geometry.message_align),
+            structure: self.structure.as_ref().filter(|_| structures_differ),
         };
         Err(OpenError::Mismatch { ours: ours.in_words(), theirs: theirs.in_words() })
     }
@@ -219,11 +251,14 @@ struct Messages<'a> {
     bytes: u64,
     /// Told only where the two sides differ.
     align: Option<u64>,
+    /// Likewise.
+    structure: Option<&'a Structure>,
 }
 
 impl Messages<'_> {
     /// `messages of type Tick, schema tick/2 (24 bytes)`. Text from a segment is escaped: it goes to somebody's terminal.
     fn in_words(&self) -> String {
+        let structure = self.structure.map(|structure| format!(" of structure {structure}")).unwrap_or_default();
         let what = match self.kind {
             kind::SLICE => "slices of type",
             kind::MUTEX => "a mutex of type",
@@ -238,7 +273,7 @@ impl Messages<'_> {
         };
         if self.kind == kind::OBJECT {
             let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
-            return format!("{what} {}{schema}", self.type_name.escape_debug());
+            return format!("{what} {}{schema}{structure}", self.type_name.escape_debug());
         }
         let unit = match (self.bytes, matches!(self.kind, kind::SLICE | kind::ARRAY)) {
             (1, true) => "byte an element",
@@ -248,7 +283,7 @@ impl Messages<'_> {
         };
         let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
         let align = self.align.map(|align| format!(", aligned to {align}")).unwrap_or_default();
-        format!("{what} {}{schema} ({} {unit}{align})", self.type_name.escape_debug(), self.bytes)
+        format!("{what} {}{schema} ({} {unit}{align}){structure}", self.type_name.escape_debug(), self.bytes)
     }
 }
 
@@ -260,13 +295,17 @@ fn locks_in_words(locks: u32) -> String {
     }
 }
 
-fn total_bytes(max_participants: u32, geometry: &Geometry) -> Option<u64> {
+fn cells_offset(max_participants: u32, structure: Option<&Structure>) -> u64 {
+    layout::cells_offset(max_participants, structure.map_or(0, |structure| structure.kept_bytes() as u32))
+}
+
+fn total_bytes(max_participants: u32, structure: Option<&Structure>, geometry: &Geometry) -> Option<u64> {
     let ring_bytes = geometry.cells.checked_mul(geometry.cell_bytes)?;
-    layout::cells_offset(max_participants).checked_add(ring_bytes)
+    cells_offset(max_participants, structure).checked_add(ring_bytes)
 }
 
 /// The longest beginning of `text` that has at most `bytes` bytes and ends between characters.
-fn at_most(text: &str, bytes: usize) -> &str {
+pub(super) fn at_most(text: &str, bytes: usize) -> &str {
     let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -25,6 +25,13 @@ pub(super) struct Claim {
     descriptor: Descriptor,
 }
 
+/// What a judge wants to know of a file.
+pub(super) struct FileFacts {
+    pub bytes: u64,
+    /// Its owner is the user that this process acts for.
+    pub is_ours: bool,
+}
+
 /// What is behind a name.
 pub(super) enum Found {
     Nothing,
@@ -36,6 +43,13 @@ pub(super) enum Found {
 impl Claim {
     pub fn file(&self) -> FileId {
         self.descriptor.file()
+    }
+
+    /// Of the file, and whether it is this user's.
+    pub fn metadata(&self) -> io::Result<FileFacts> {
+        let found = self.descriptor.metadata()?;
+        // SAFETY: geteuid has no preconditions and cannot fail.
+        Ok(FileFacts { bytes: found.len(), is_ours: found.uid() == unsafe { libc::geteuid() } })
     }
 
     /// What the file says about itself, if it is long enough to say anything.
@@ -71,7 +85,7 @@ pub(super) fn mark(descriptor: &Descriptor, state: u32) {
 }
 
 /// One attempt at a claim.
-enum Attempt {
+pub(super) enum Attempt {
     Nothing,
     Claimed(Claim),
     Conflict(Conflict),
@@ -79,7 +93,7 @@ enum Attempt {
     Again,
 }
 
-fn attempt(place: &Place) -> Result<Attempt, Refused> {
+pub(super) fn attempt(place: &Place) -> Result<Attempt, Refused> {
     let descriptor = match Descriptor::open_transient(place.path()) {
         Ok(descriptor) => descriptor,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Attempt::Nothing),

@@ -36,12 +36,14 @@ fn spec() -> Spec {
         geometry: Geometry::sized(24, 8, 10).unwrap(),
         type_name: "Tick".to_owned(),
         schema: None,
+        structure: None,
         max_participants: 4,
         max_deliveries: 0,
         persist: false,
         mode: None,
         lock_memory: false,
         huge_pages: false,
+        messages_left: |_| Some(0),
     }
 }
 
@@ -52,8 +54,10 @@ fn expect() -> Expect {
         message_align: 8,
         type_name: "Tick".to_owned(),
         schema: None,
+        structure: None,
         lock_memory: false,
         huge_pages: false,
+        asked: Asked::default(),
         nonce: None,
     }
 }

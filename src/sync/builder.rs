@@ -2,7 +2,9 @@
 
 use super::object::{Cell, Object, Shape};
 use crate::error::CreateError;
+use crate::layout::kind;
 use crate::participant;
+use crate::segment::Asked;
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,8 +41,14 @@ pub struct Builder<O> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub mode: Option<u32>,
-    pub max_participants: usize,
-    pub persist: bool,
+    pub max_participants: Option<usize>,
+    pub persist: Option<bool>,
+}
+
+impl Settings {
+    pub fn participants(&self) -> usize {
+        self.max_participants.unwrap_or(DEFAULT_PARTICIPANTS)
+    }
 }
 
 impl<O> Builder<O> {
@@ -51,7 +59,7 @@ impl<O> Builder<O> {
         init: impl Fn(Cell) + Send + Sync + 'static,
         over: fn(Arc<Object>) -> O,
     ) -> Builder<O> {
-        let settings = Settings { mode: None, max_participants: DEFAULT_PARTICIPANTS, persist: false };
+        let settings = Settings { mode: None, max_participants: None, persist: None };
         Builder { shape, count, init: Box::new(init), over, name: None, settings }
     }
 
@@ -69,13 +77,13 @@ impl<O> Builder<O> {
 
     /// How many processes may be attached at once: 1 to 1023, 250 if not set.
     pub fn max_participants(mut self, n: usize) -> Self {
-        self.settings.max_participants = n;
+        self.settings.max_participants = Some(n);
         self
     }
 
-    /// Keep the segment when its last participant leaves, until it is unlinked.
+    /// Keep the segment when its last participant leaves, until it is unlinked. Takes effect on an object that exists as well.
     pub fn persist(mut self, yes: bool) -> Self {
-        self.settings.persist = yes;
+        self.settings.persist = Some(yes);
         self
     }
 
@@ -89,7 +97,9 @@ impl<O> Builder<O> {
         Ok((self.over)(Object::create(self.name.as_deref(), &spec, &*self.init)?))
     }
 
-    /// Opens what has the name, as it is, or creates it.
+    /// Opens what has the name, as it is, or creates it. **On an object that exists** only `persist(true)` takes effect: `unapplied_options` of the
+    /// handle lists what was asked for otherwise and what is. An object whose users are all dead is replaced by a new one, unless it was persisted
+    /// or is another user's: see the [module](crate::sync).
     ///
     /// # Errors
     /// As [`create`](Self::create); [`BadName`](CreateError::BadName) if no name was given.
@@ -97,11 +107,28 @@ impl<O> Builder<O> {
         self.check()?;
         let name = self.name.as_deref().ok_or(CreateError::BadName { name: String::new(), why: "no name was given" })?;
         let spec = self.shape.spec(self.count, &self.settings)?;
-        Ok((self.over)(Object::open_or_create(name, &spec, &self.shape, &*self.init)?))
+        Ok((self.over)(Object::open_or_create(name, &spec, &self.shape, self.asked(), &*self.init)?))
+    }
+
+    /// What may differ in an object that exists already. Its first value is no option: whoever opens an object wants what is in it.
+    fn asked(&self) -> Asked {
+        let count_name = match self.shape.kind {
+            kind::ARRAY => Some("len"),
+            kind::SEMAPHORE => Some("permits"),
+            kind::BARRIER => Some("parties"),
+            _ => None,
+        };
+        Asked {
+            capacity: count_name.map(|name| (name, self.count)),
+            mode: self.settings.mode,
+            max_participants: self.settings.max_participants.map(|n| n as u32),
+            persist: self.settings.persist,
+            ..Asked::default()
+        }
     }
 
     fn check(&self) -> Result<(), CreateError> {
-        participant::checked_count(self.settings.max_participants).map(drop)
+        participant::checked_count(self.settings.participants()).map(drop)
     }
 }
 

@@ -51,6 +51,31 @@ macro_rules! handle {
                 self.object.segment().persist();
             }
 
+            /// Does the name still lead to it? If not, no process can open it any more, and who opens the name gets another. As
+            /// [`Queue::has_name`](crate::Queue::has_name).
+            ///
+            /// ```
+            #[doc = concat!("let it = ", $new, ";")]
+            /// assert!(it.has_name());
+            #[doc = concat!($path, "::unlink(it.name())?;")]
+            /// assert!(!it.has_name());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn has_name(&self) -> bool {
+                self.object.segment().has_name()
+            }
+
+            /// What its builder asked for and it has otherwise, because it existed already. As
+            /// [`Queue::unapplied_options`](crate::Queue::unapplied_options).
+            ///
+            /// ```
+            #[doc = concat!("assert!((", $new, ").unapplied_options().is_empty());")]
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn unapplied_options(&self) -> &[crate::UnappliedOption] {
+                self.object.segment().unapplied()
+            }
+
             /// The name by which other processes open it. An anonymous one has a name too.
             pub fn name(&self) -> &str {
                 self.object.segment().name()

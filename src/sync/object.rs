@@ -9,14 +9,14 @@
 use super::SyncError;
 use super::builder::Settings;
 use crate::attachment::{self, Attached, Attachment};
-use crate::channel::{Patience, Pause, Pauses, Trust};
+use crate::channel::{Patience, Pause, Pauses, Trust, messages_left};
 use crate::error::{CreateError, OpenError};
 use crate::geometry::Geometry;
 use crate::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS};
 use crate::lock::{Condvar, Locked, Locks, Mutex};
 use crate::os::now_ns;
 use crate::participant::Id;
-use crate::segment::{Expect, Segment, Spec};
+use crate::segment::{Asked, Expect, Segment, Spec};
 use crate::wait_strategy::WaitStrategy;
 use std::any::Any;
 use std::fmt;
@@ -57,8 +57,10 @@ impl Shape {
             message_align: self.unit_align as u64,
             type_name: self.type_name.clone(),
             schema: None,
+            structure: None,
             lock_memory: false,
             huge_pages: false,
+            asked: Asked::default(),
             nonce,
         }
     }
@@ -75,12 +77,14 @@ impl Shape {
             geometry,
             type_name: self.type_name.clone(),
             schema: None,
-            max_participants: settings.max_participants as u32,
+            structure: None,
+            max_participants: settings.participants() as u32,
             max_deliveries: 0,
-            persist: settings.persist,
+            persist: settings.persist == Some(true),
             mode: settings.mode,
             lock_memory: false,
             huge_pages: false,
+            messages_left,
         })
     }
 }
@@ -166,9 +170,11 @@ impl Object {
         name: &str,
         spec: &Spec,
         shape: &Shape,
+        asked: Asked,
         init: &dyn Fn(Cell),
     ) -> Result<Arc<Object>, CreateError> {
-        let (segment, entry, _) = Segment::open_or_create(name, spec, &shape.expect(None), Object::initialise(init))?;
+        let expect = Expect { asked, ..shape.expect(None) };
+        let (segment, entry, _) = Segment::open_or_create(name, spec, &expect, Object::initialise(init))?;
         Object::over(segment, entry)
     }
 
@@ -306,7 +312,12 @@ impl Object {
 
     /// One step of a blocked call.
     pub(crate) fn pause(&self, waiter: &mut Pauses, ready: &mut dyn FnMut() -> bool) -> Pause {
-        waiter.pause(WaitStrategy::Adaptive, &self.trust, &self.attachment.barrier, self.condvar(), ready, &mut || {})
+        let (trust, barrier) = (&self.trust, &self.attachment.barrier);
+        let pause = waiter.pause(WaitStrategy::Adaptive, trust, barrier, self.condvar(), ready, &mut || {});
+        if pause == Pause::SliceOver {
+            self.segment().tell_if_nameless();
+        }
+        pause
     }
 
     /// Has nobody of this process looked after the dead for a while? Then the caller does so.

@@ -37,7 +37,8 @@ pub fn of(image: &[u8]) -> Vec<Field> {
     fields! { list:
         stamp of Stamp {
             magic format pointer_bits state lock_kind nonce total_bytes cells cell_bytes kind max_participants message_bytes
-            message_align capacity max_deliveries persisted created_unix_s type_name_len schema_len type_name schema
+            message_align capacity max_deliveries persisted created_unix_s type_name_len schema_len structure_hash structure_len
+            predecessor predecessor_messages type_name schema
         }
         put of PutSide {
             lock owner busy reserved tail reclaim head_seen ticket_until_ns ticket tickets puts bytes_put loans
@@ -78,6 +79,7 @@ pub struct Shape {
     pub cells: u64,
     pub cell_bytes: u64,
     pub message_bytes: u64,
+    pub structure_len: u32,
 }
 
 const TAIL: usize = offset_of!(Head, put) + offset_of!(PutSide, tail);
@@ -93,11 +95,12 @@ impl Shape {
             cells: read(image, offset_of!(Head, stamp) + offset_of!(Stamp, cells), 8),
             cell_bytes: read(image, offset_of!(Head, stamp) + offset_of!(Stamp, cell_bytes), 8),
             message_bytes: read(image, offset_of!(Head, stamp) + offset_of!(Stamp, message_bytes), 8),
+            structure_len: read(image, offset_of!(Head, stamp) + offset_of!(Stamp, structure_len), 4) as u32,
         }
     }
 
     pub fn cell(self, cell: u64) -> usize {
-        (cells_offset(self.participants) + cell * self.cell_bytes) as usize
+        (cells_offset(self.participants, self.structure_len) + cell * self.cell_bytes) as usize
     }
 
     fn index(self, position: u64) -> u64 {

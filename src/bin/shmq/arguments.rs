@@ -82,6 +82,8 @@ pub enum Verb {
     Ls(Ls),
     /// Show everything that is known about a queue: counters, rates, who holds and who waits
     Stat(Stat),
+    /// Show what the messages of a queue are: type, schema, and the text of their structure
+    Schema(Schema),
     /// Watch all queues live
     #[command(after_help = TOP_KEYS)]
     Top(Top),
@@ -120,6 +122,15 @@ pub enum Verb {
 pub struct Ls {
     /// Only these queues; all if none is given
     pub names: Vec<String>,
+    /// Write JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Schema {
+    /// The queue
+    pub name: String,
     /// Write JSON, for programs
     #[arg(long)]
     pub json: bool,

@@ -4,13 +4,16 @@
 
 use crate::json;
 use crate::words;
-use shmq::inspect::{About, Hold, Holding, Participant, ProcessState, Snapshot, State};
+use shmq::inspect::{About, Hold, Holding, Participant, Predecessor, ProcessState, Snapshot, State};
 use std::time::Duration;
 
 /// Waits shorter than this are everyday life.
 const LONG: Duration = Duration::from_secs(1);
 /// A message delivered as often as this without being finished is probably what its takers die of.
 const MANY_DELIVERIES: u32 = 3;
+
+/// What took the place of a dead segment, and no message went with that.
+const REPLACED: &str = "replaced";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -31,6 +34,13 @@ pub struct Finding {
     pub advice: String,
 }
 
+impl Finding {
+    /// Is it worth a line's last column?
+    pub fn is_for_a_list(&self) -> bool {
+        self.code != REPLACED
+    }
+}
+
 /// A queue, seen once or twice.
 pub struct Sight<'a> {
     pub name: &'a str,
@@ -43,6 +53,7 @@ pub struct Sight<'a> {
 pub fn diagnose(sight: &Sight<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     sight.condition(&mut findings);
+    sight.lost_name(&mut findings);
     sight.stopped(&mut findings);
     sight.dead(&mut findings);
     sight.open_loan(&mut findings);
@@ -51,6 +62,7 @@ pub fn diagnose(sight: &Sight<'_>) -> Vec<Finding> {
     sight.waiting_getters(&mut findings);
     sight.long_held(&mut findings);
     sight.table(&mut findings);
+    sight.predecessor(&mut findings);
     findings.sort_by_key(|finding| finding.severity);
     findings
 }
@@ -140,12 +152,14 @@ impl Sight<'_> {
                 "stale",
                 format!("stale: {} died", people_count(self.now.participants.len())),
                 format!(
-                    "Nobody is attached: all of its users were killed, or exited without dropping it. {} still in it.",
-                    messages(self.now.messages + self.now.on_lease)
+                    "Nobody is attached: all of its users were killed, or exited without dropping it. {} still in it.{}",
+                    messages(self.now.messages + self.now.on_lease),
+                    if self.now.closed { " It was closed." } else { "" }
                 ),
                 format!(
-                    "The next `open` goes on with its messages, the next `create` replaces it. `shmq get {name} --follow` (bytes) or \
-                     `shmq recover {name}` keeps them; `shmq rm {name}` or `shmq rm --stale` throws them away."
+                    "The next `open` goes on with its messages, the next `create` replaces it{}. `shmq get {name} --follow` (bytes) or \
+                     `shmq recover {name}` keeps them; `shmq rm {name}` or `shmq rm --stale` throws them away.",
+                    self.open_or_create_does()
                 ),
             )),
             State::Closed if self.now.messages != 0 && self.getters().is_empty() => findings.push(notice(
@@ -162,6 +176,64 @@ impl Sight<'_> {
             )),
             _ => {}
         }
+    }
+
+    /// What the next `open_or_create` does with a stale segment.
+    fn open_or_create_does(&self) -> &'static str {
+        match self.now.messages + self.now.on_lease {
+            _ if !self.about.kind.is_queue() => ", and so does `open_or_create`",
+            0 if self.now.closed => ", and so does `open_or_create`, since it is closed and drained",
+            _ if self.now.closed => "; `open_or_create` opens it to be drained, and replaces it once it is",
+            _ => ", and `open_or_create` opens it if its messages are of the same type",
+        }
+    }
+
+    fn lost_name(&self, findings: &mut Vec<Finding>) {
+        if self.now.has_name {
+            return;
+        }
+        let users: Vec<&Participant> = self.now.participants.iter().filter(|p| p.alive).collect();
+        let users = if users.is_empty() { "a process that has it open".to_owned() } else { self.people(&users) };
+        let how = if self.now.unlinked {
+            "It was unlinked (`unlink`, `shmq rm`)"
+        } else {
+            "Its file was removed by hand, or by systemd-logind, which removes a user's shared memory at the last logout (RemoveIPC)"
+        };
+        findings.push(Finding {
+            severity: if self.now.unlinked { Severity::Notice } else { Severity::Trouble },
+            code: "nameless",
+            headline: "lost its name".to_owned(),
+            explanation: format!(
+                "{how}, and is still in use: {users}. They go on with each other, and their puts are Ok; whoever opens the name now gets another \
+                 queue, or none."
+            ),
+            advice: "Start its users again, so that they meet under the name. If logind did it: RemoveIPC=no in /etc/systemd/logind.conf, \
+                     `loginctl enable-linger USER`, or a system user for the service."
+                .to_owned(),
+        });
+    }
+
+    fn predecessor(&self, findings: &mut Vec<Finding>) {
+        let Some(predecessor) = &self.about.predecessor else { return };
+        let lost = predecessor.messages != Some(0);
+        findings.push(notice(
+            if lost { "replaced-with-messages" } else { REPLACED },
+            match predecessor.messages {
+                Some(0) => "replaced a dead one".to_owned(),
+                Some(count) => format!("replaced a dead one: {} lost", messages(count)),
+                None => "replaced a dead one".to_owned(),
+            },
+            format!(
+                "{} ago it took the place of a dead one of the same name: {}.",
+                capitalised(&words::duration(words::age(self.about.created))),
+                predecessor_in_words(predecessor)
+            ),
+            if lost {
+                "Messages that must outlive all users are for a queue that is persisted; drain a queue before its message type changes.".to_owned()
+            } else {
+                "Nothing.".to_owned()
+            },
+        ));
     }
 
     fn stopped(&self, findings: &mut Vec<Finding>) {
@@ -444,6 +516,12 @@ fn trouble(code: &'static str, headline: impl Into<String>, explanation: impl In
 
 fn notice(code: &'static str, headline: impl Into<String>, explanation: String, advice: String) -> Finding {
     Finding { severity: Severity::Notice, code, headline: headline.into(), explanation, advice }
+}
+
+/// `a dead one, closed and drained; 0 messages went with it`
+pub fn predecessor_in_words(predecessor: &Predecessor) -> String {
+    let went = predecessor.messages.map_or("nobody knows how many messages".to_owned(), messages);
+    format!("a dead one, {}; {went} went with it", predecessor.why.in_words())
 }
 
 fn messages(count: u64) -> String {

@@ -19,7 +19,15 @@ pub fn run(arguments: &Doctor) -> Result<u8, Failure> {
     let now = rows.as_ref().unwrap_or(&before);
     let examined: Vec<(&Row, Vec<Finding>)> = now
         .iter()
-        .map(|row| (row, examine(row, rows.as_ref().and(before.iter().find(|before| before.name == row.name)))))
+        .map(|row| {
+            (
+                row,
+                examine(
+                    row,
+                    rows.as_ref().and(before.iter().find(|before| before.name == row.name && before.nameless == row.nameless)),
+                ),
+            )
+        })
         .collect();
     let unwell = examined.iter().flat_map(|(_, findings)| findings).any(|finding| finding.severity == Severity::Trouble);
     if arguments.json {

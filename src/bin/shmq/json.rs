@@ -51,6 +51,11 @@ fn about_value(about: &About) -> Value {
         "kind": about.kind.in_words(),
         "type": about.type_name,
         "schema": about.schema,
+        "structure": about.structure,
+        "predecessor": about.predecessor.map(|predecessor| json!({
+            "why": predecessor.why.in_words(),
+            "messages": predecessor.messages,
+        })),
         "unit_bytes": about.unit_bytes,
         "capacity": about.capacity,
         "capacity_bytes": about.capacity_bytes,
@@ -78,6 +83,7 @@ fn snapshot_value(seen: &Snapshot) -> Value {
     json!({
         "state": if seen.damaged { "damaged" } else { state_word(seen.state) },
         "persisted": seen.persisted,
+        "has_name": seen.has_name,
         "closed": seen.closed,
         "damaged": seen.damaged,
         "messages": seen.messages,

@@ -8,22 +8,25 @@ use crate::words::{self, Cell, DIM, GOOD, NOTICE, TROUBLE};
 use anstyle::Style;
 use serde_json::Value;
 use shmq::OpenError;
-use shmq::inspect::{self, About, Found, Hold, Inspector, Participant, ProcessState, Snapshot, State};
+use shmq::inspect::{self, About, Found, Hold, Participant, ProcessState, Snapshot, State};
 
 /// A name, and what a look behind it came to.
 pub struct Row {
     pub name: String,
     pub owner_uid: u32,
     pub seen: Result<(About, Snapshot), Failure>,
+    /// Found through its users: no name leads to it any more.
+    pub nameless: bool,
 }
 
 impl Row {
-    fn of(name: String, owner_uid: u32, inspector: &Result<Inspector, OpenError>) -> Row {
-        let seen = match inspector {
+    fn of(found: Found, nameless: bool) -> Row {
+        let Found { name, owner_uid, inspector, .. } = found;
+        let seen = match &inspector {
             Ok(inspector) => Ok((inspector.about(), inspector.look())),
             Err(error) => Err(Failure::unreadable(error)),
         };
-        Row { name, owner_uid, seen }
+        Row { name, owner_uid, seen, nameless }
     }
 
     pub fn state_word(&self) -> &'static str {
@@ -36,14 +39,17 @@ impl Row {
     }
 }
 
-/// The queues of these names, or all.
+/// The queues of these names, or all; also those that have lost them.
 pub fn rows(names: &[String]) -> Result<Vec<Row>, Failure> {
     let found = inspect::list().map_err(|error| Failure::new(failure::OTHER, format!("/dev/shm cannot be read: {error}")))?;
-    if let Some(name) = names.iter().find(|name| !found.iter().any(|found| found.name == **name)) {
+    // What cannot be found in /proc is not found: the rest is no worse for it.
+    let nameless = inspect::nameless().unwrap_or_default();
+    if let Some(name) = names.iter().find(|name| !found.iter().chain(&nameless).any(|found| found.name == **name)) {
         return Err(Failure::open(name, &OpenError::NotFound));
     }
     let wanted = |found: &Found| names.is_empty() || names.contains(&found.name);
-    Ok(found.into_iter().filter(wanted).map(|found| Row::of(found.name, found.owner_uid, &found.inspector)).collect())
+    let named = found.into_iter().filter(wanted).map(|found| Row::of(found, false));
+    Ok(named.chain(nameless.into_iter().filter(wanted).map(|found| Row::of(found, true))).collect())
 }
 
 pub fn run(arguments: &Ls) -> Result<u8, Failure> {
@@ -76,6 +82,8 @@ fn line(row: &Row) -> Vec<Cell> {
     };
     let who: Vec<String> = seen.participants.iter().map(|participant| who(participant, seen)).collect();
     let findings = diagnosis::diagnose(&Sight { name: &row.name, about, before: None, now: seen });
+    // What went before is for who asks, unless messages went with it.
+    let findings: Vec<_> = findings.into_iter().filter(|finding| finding.is_for_a_list()).collect();
     let note = findings.first().map_or(Cell::plain(""), |finding| {
         let more = if findings.len() > 1 { format!(" (+{} more)", findings.len() - 1) } else { String::new() };
         let style = if finding.severity == Severity::Trouble { TROUBLE } else { NOTICE };

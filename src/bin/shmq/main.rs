@@ -10,6 +10,7 @@ mod json;
 mod ls;
 mod peek;
 mod put;
+mod schema;
 mod signals;
 mod stat;
 mod top;
@@ -37,6 +38,7 @@ fn run(verb: Verb) -> Result<u8, Failure> {
     match verb {
         Verb::Ls(ls) => ls::run(&ls),
         Verb::Stat(stat) => stat::run(&stat),
+        Verb::Schema(schema) => schema::run(&schema),
         Verb::Top(top) => top::run(&top),
         Verb::Put(put) => put::run(&put),
         Verb::Get(get) => get::run(&get),

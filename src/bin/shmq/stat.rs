@@ -20,7 +20,8 @@ pub fn run(arguments: &Stat) -> Result<u8, Failure> {
     });
     let now = inspector.look();
     if arguments.json {
-        let mut value = json::queue(&Row { name: name.clone(), owner_uid: about.owner_uid, seen: Ok((about, now.clone())) });
+        let mut value =
+            json::queue(&Row { name: name.clone(), owner_uid: about.owner_uid, seen: Ok((about, now.clone())), nameless: false });
         let rates = before.as_ref().map(|before| Rates::between(before, &now));
         let rates = rates.map_or(Value::Null, |rates| {
             json!({
@@ -69,9 +70,16 @@ fn report(name: &str, about: &About, before: Option<&Snapshot>, now: &Snapshot) 
     let mut line = |what: &str, value: String| out += &format!("  {what:<16}{value}\n");
     let stats = &now.stats;
     let persisted = if now.persisted { ", stays when its last user leaves" } else { "" };
+    let nameless = if now.has_name { "" } else { ", has lost its name" };
     let closed = if now.closed { ", closed" } else { "" };
-    line("state", format!("{}{closed}{persisted}", if now.damaged { "damaged" } else { json::state_word(now.state) }));
+    line("state", format!("{}{closed}{persisted}{nameless}", if now.damaged { "damaged" } else { json::state_word(now.state) }));
     line("type", about.type_in_words());
+    if let Some(structure) = &about.structure {
+        line("structure", words::escaped(structure));
+    }
+    if let Some(predecessor) = &about.predecessor {
+        line("replaced", crate::diagnosis::predecessor_in_words(predecessor));
+    }
     let in_bytes = words::bytes(about.capacity_bytes as f64);
     line("capacity", about.capacity.map_or(in_bytes.clone(), |messages| format!("{messages} messages, {in_bytes}")));
     line("largest message", words::bytes(about.max_message_bytes as f64));

@@ -62,7 +62,7 @@ impl Watch {
             Err(error) => {
                 let failure = Failure::unreadable(&error);
                 let reason = failure.text.clone().unwrap_or_default();
-                let row = Row { name: found.name, owner_uid: found.owner_uid, seen: Err(failure) };
+                let row = Row { name: found.name, owner_uid: found.owner_uid, seen: Err(failure), nameless: false };
                 return Line {
                     state: row.state_word().to_owned(),
                     who: vec![format!("owner: user {}", found.owner_uid)],
@@ -83,7 +83,8 @@ impl Watch {
         remember(&mut past.puts, puts);
         remember(&mut past.gets, gets);
         let findings = diagnosis::diagnose(&Sight { name: &found.name, about: &about, before: past.seen.as_ref(), now: &now });
-        let row = Row { name: found.name.clone(), owner_uid: found.owner_uid, seen: Ok((about.clone(), now.clone())) };
+        let row =
+            Row { name: found.name.clone(), owner_uid: found.owner_uid, seen: Ok((about.clone(), now.clone())), nameless: false };
         let line = Line {
             state: row.state_word().to_owned(),
             carries: about.type_in_words(),
@@ -97,7 +98,11 @@ impl Watch {
             puts: past.puts.clone(),
             gets: past.gets.clone(),
             who: now.participants.iter().map(|participant| ls::who(participant, &now)).collect(),
-            findings: findings.into_iter().map(|finding| (finding.severity, finding.headline, finding.explanation)).collect(),
+            findings: findings
+                .into_iter()
+                .filter(diagnosis::Finding::is_for_a_list)
+                .map(|finding| (finding.severity, finding.headline, finding.explanation))
+                .collect(),
             name: found.name,
         };
         past.seen = Some(now);

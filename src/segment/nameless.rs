@@ -1,0 +1,48 @@
+//! Segments that have lost their names while processes use them: found through those processes.
+
+use super::look::View;
+use super::names::{DIRECTORY, Place, published_name};
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// What the kernel writes behind the path of a file that no name leads to.
+const DELETED: &str = " (deleted)";
+
+/// Every segment without a name that a process of this machine has open, as far as this user may look, by the names they had; with the
+/// user who owns each. What cannot be looked at is left out.
+pub(crate) fn nameless() -> io::Result<Vec<(String, u32, View)>> {
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for process in fs::read_dir("/proc")?.flatten() {
+        let is_process = process.file_name().to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        // Gone meanwhile, or another user's.
+        let descriptors = is_process.then(|| fs::read_dir(process.path().join("fd")).ok()).flatten();
+        for link in descriptors.into_iter().flatten().flatten() {
+            let Some(name) = lost_name(&link.path()) else { continue };
+            let Some(file) = reopened(&link.path()) else { continue };
+            let Ok(about) = file.metadata() else { continue };
+            if about.nlink() != 0 || !seen.insert((about.dev(), about.ino())) {
+                continue;
+            }
+            if let Ok(view) = View::over(file, Place::published(&name)) {
+                found.push((name, about.uid(), view));
+            }
+        }
+    }
+    found.sort_by(|(one, _, _), (other, _, _)| one.cmp(other));
+    Ok(found)
+}
+
+/// The name that the file of a descriptor had.
+fn lost_name(link: &Path) -> Option<String> {
+    let path = fs::read_link(link).ok()?;
+    let file_name = path.to_str()?.strip_prefix(DIRECTORY)?.strip_prefix('/')?.strip_suffix(DELETED)?;
+    published_name(file_name).map(str::to_owned)
+}
+
+fn reopened(link: &Path) -> Option<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK).open(link).ok()
+}
