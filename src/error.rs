@@ -186,6 +186,15 @@ pub enum CreateError {
     /// The segment exists and belongs to somebody else, or shared memory cannot be created here.
     #[error("permission denied: the segment belongs to another user (its creator can widen it with Builder::mode)")]
     PermissionDenied,
+    /// The segment of that name belongs to a user other than this process's effective user and root, and was not allowed: its owner could read
+    /// and change all messages. See [`Builder::allow_owner`](crate::Builder::allow_owner).
+    #[error(
+        "permission denied: the segment belongs to another user (uid {owner_uid}), which could read and change all messages; if that is wanted, use allow_owner({owner_uid})"
+    )]
+    ForeignOwner {
+        /// The user that owns the segment.
+        owner_uid: u32,
+    },
     /// `open_or_create` found a segment whose words hold impossible values.
     #[error("the existing segment is corrupted: its words hold impossible values; unlink it")]
     Corrupted,
@@ -237,6 +246,15 @@ pub enum OpenError {
     /// The segment belongs to another user.
     #[error("permission denied: the segment belongs to another user (its creator can widen it with Builder::mode)")]
     PermissionDenied,
+    /// The segment belongs to a user other than this process's effective user and root, and was not allowed: its owner could read and change
+    /// all messages. See [`Builder::allow_owner`](crate::Builder::allow_owner).
+    #[error(
+        "permission denied: the segment belongs to another user (uid {owner_uid}), which could read and change all messages; if that is wanted, use allow_owner({owner_uid})"
+    )]
+    ForeignOwner {
+        /// The user that owns the segment.
+        owner_uid: u32,
+    },
     /// The file is not a segment of ours, or its words hold impossible values.
     #[error("the segment is corrupted, or not a segment of shmq at all")]
     Corrupted,
@@ -292,6 +310,7 @@ impl From<OpenError> for CreateError {
             OpenError::BadName { name, why } => CreateError::BadName { name, why },
             OpenError::Mismatch { ours, theirs } => CreateError::Mismatch { ours, theirs },
             OpenError::PermissionDenied => CreateError::PermissionDenied,
+            OpenError::ForeignOwner { owner_uid } => CreateError::ForeignOwner { owner_uid },
             OpenError::Corrupted => CreateError::Corrupted,
             OpenError::TooManyParticipants { max } => CreateError::TooManyParticipants { max },
             OpenError::Os { call, source } => CreateError::Os { call, source },

@@ -4,7 +4,9 @@
 //! it and nothing is kept alive by it. What it reads may be garbage or change under its eyes; it is masked and range-checked and never
 //! decides anything, so a snapshot of a queue at work is a picture with a shutter time: numbers in it may be a moment apart.
 //!
-//! [`Operator`] is the opposite: it attaches to a queue of any type, to close, drain or recover it.
+//! [`Operator`] is the opposite: it attaches to a queue of any type, to close, drain or recover it. What only looks does so whichever user
+//! owns the segment, if its mode allows that; what acts refuses one that is neither this user's nor root's, unless its [`Owners`] say
+//! otherwise.
 //!
 //! ```
 //! # let name = format!("doc-inspect-{}", std::process::id());
@@ -27,7 +29,8 @@ mod predecessor;
 mod process;
 mod snapshot;
 
-pub use operator::{Operator, Removal, remove_stale};
+pub use crate::segment::Owners;
+pub use operator::{Operator, Removal, remove_stale, remove_stale_of, unlink_of};
 pub use peek::Peeked;
 pub use predecessor::{Predecessor, WhyReplaced};
 pub use process::ProcessState;

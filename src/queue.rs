@@ -17,7 +17,7 @@ use crate::channel::Patience;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::guard::{Lease, Loan};
 use crate::message::Message;
-use crate::segment::{Asked, Expect, Segment};
+use crate::segment::{Asked, Expect, Owners, Segment};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -65,6 +65,7 @@ fn expect<T: ?Sized + Message>(schema: Option<String>) -> Expect {
         huge_pages: false,
         asked: Asked::default(),
         nonce: None,
+        owners: Owners::default(),
     }
 }
 
@@ -341,7 +342,8 @@ impl<T: ?Sized + Message> Queue<T> {
     /// Removes a name. Processes that use the queue go on with it; nobody can open it any more.
     ///
     /// # Errors
-    /// [`OpenError::NotFound`] if there is no such name, [`OpenError::PermissionDenied`] if it is another user's.
+    /// [`OpenError::NotFound`] if there is no such name, [`OpenError::PermissionDenied`] or [`OpenError::ForeignOwner`] if it is another user's
+    /// (see [`inspect::unlink_of`](crate::inspect::unlink_of)).
     ///
     /// ```
     /// # let name = format!("doc-unlink-{}", std::process::id());

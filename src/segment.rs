@@ -33,6 +33,7 @@ mod nameless;
 mod names;
 mod open;
 mod options;
+mod owners;
 mod patience;
 mod stamp;
 mod structure;
@@ -56,6 +57,7 @@ pub(crate) use nameless::nameless;
 use names::Place;
 pub(crate) use options::Asked;
 pub use options::UnappliedOption;
+pub use owners::Owners;
 use patience::Patience;
 pub(crate) use stamp::Imprint;
 use std::io;
@@ -83,6 +85,8 @@ pub(crate) struct Spec {
     pub huge_pages: bool,
     /// Counts the messages in a dead segment that this one is to replace; `None`: it holds garbage.
     pub messages_left: fn(&View) -> Option<u64>,
+    /// Whose dead segment may be replaced.
+    pub owners: Owners,
 }
 
 /// What an opener expects.
@@ -101,6 +105,8 @@ pub(crate) struct Expect {
     pub asked: Asked,
     /// Of the one segment that will do.
     pub nonce: Option<u64>,
+    /// Whose segment will do.
+    pub owners: Owners,
 }
 
 /// Why a forked child could not attach.
@@ -125,8 +131,25 @@ pub(crate) struct Refused {
     source: io::Error,
 }
 
+impl Refused {
+    /// Says what to do where descriptors have run out.
+    fn explained(self) -> Refused {
+        match self.source.raw_os_error() {
+            Some(libc::EMFILE) => Refused { call: NO_DESCRIPTORS, ..self },
+            Some(libc::ENFILE) => Refused { call: NO_DESCRIPTORS_ANYWHERE, ..self },
+            _ => self,
+        }
+    }
+}
+
+const NO_DESCRIPTORS: &str =
+    "open (each queue or sync object takes two descriptors, and this process may have no more: see RLIMIT_NOFILE, ulimit -n)";
+const NO_DESCRIPTORS_ANYWHERE: &str =
+    "open (each queue or sync object takes two descriptors, and the system has no more: see sysctl fs.file-max)";
+
 impl From<Refused> for OpenError {
-    fn from(Refused { call, source }: Refused) -> OpenError {
+    fn from(refused: Refused) -> OpenError {
+        let Refused { call, source } = refused.explained();
         match source.kind() {
             io::ErrorKind::PermissionDenied => OpenError::PermissionDenied,
             _ => OpenError::Os { call, source },
@@ -135,7 +158,8 @@ impl From<Refused> for OpenError {
 }
 
 impl From<Refused> for CreateError {
-    fn from(Refused { call, source }: Refused) -> CreateError {
+    fn from(refused: Refused) -> CreateError {
+        let Refused { call, source } = refused.explained();
         match source.kind() {
             io::ErrorKind::PermissionDenied => CreateError::PermissionDenied,
             _ => CreateError::Os { call, source },

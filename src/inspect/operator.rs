@@ -3,7 +3,7 @@
 use super::Kind;
 use crate::channel::{Channel, Patience, RecoveryReport};
 use crate::error::{GetError, OpenError};
-use crate::segment::{self, Asked, Expect, View};
+use crate::segment::{self, Asked, Expect, Owners, Segment, View};
 use crate::wait_strategy::WaitStrategy;
 use std::sync::Arc;
 use std::thread;
@@ -36,8 +36,16 @@ impl Operator {
     /// Attaches to the queue of that name.
     ///
     /// # Errors
-    /// [`OpenError`]; a mismatch only if it is no queue.
+    /// [`OpenError`]; a mismatch only if it is no queue. [`ForeignOwner`](OpenError::ForeignOwner) if it is neither this user's nor root's.
     pub fn open(name: impl AsRef<str>) -> Result<Operator, OpenError> {
+        Operator::open_of(name, &Owners::default())
+    }
+
+    /// Attaches to the queue of that name, if it is of one of these owners.
+    ///
+    /// # Errors
+    /// As [`open`](Operator::open).
+    pub fn open_of(name: impl AsRef<str>, owners: &Owners) -> Result<Operator, OpenError> {
         let view = View::open(name.as_ref())?;
         let (imprint, geometry) = (view.imprint(), view.geometry());
         if !Kind::of(imprint.kind).is_queue() {
@@ -55,6 +63,7 @@ impl Operator {
             huge_pages: false,
             asked: Asked::default(),
             nonce: None,
+            owners: owners.clone(),
         };
         Ok(Operator { channel: Channel::open(name.as_ref(), &expect, WaitStrategy::Block)? })
     }
@@ -121,12 +130,37 @@ pub enum Removal {
 /// With `even_persisted` also then. Nobody can attach between the look and the removal.
 ///
 /// # Errors
-/// [`OpenError::NotFound`]; [`OpenError::PermissionDenied`] for another user's.
+/// [`OpenError::NotFound`]; [`OpenError::ForeignOwner`] and [`OpenError::PermissionDenied`] for another user's.
 pub fn remove_stale(name: impl AsRef<str>, even_persisted: bool) -> Result<Removal, OpenError> {
-    Ok(match segment::remove_stale(name.as_ref(), even_persisted)? {
+    remove_stale_of(name, even_persisted, &Owners::default())
+}
+
+/// As [`remove_stale`], if the segment is of one of these owners.
+///
+/// # Errors
+/// As [`remove_stale`].
+pub fn remove_stale_of(name: impl AsRef<str>, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
+    Ok(match segment::remove_stale(name.as_ref(), even_persisted, owners)? {
         segment::Removal::Removed => Removal::Removed,
         segment::Removal::InUse => Removal::InUse,
         segment::Removal::Kept => Removal::Persisted,
         segment::Removal::Foreign => Removal::Foreign,
     })
+}
+
+/// Removes a name, as [`Queue::unlink`](crate::Queue::unlink), if it leads to a segment of one of these owners.
+///
+/// # Errors
+/// [`OpenError::NotFound`]; [`OpenError::ForeignOwner`] and [`OpenError::PermissionDenied`] for another user's.
+///
+/// ```
+/// # let name = format!("doc-unlink-of-{}", std::process::id());
+/// use shmq::inspect::{self, Owners};
+///
+/// let _queue = shmq::Queue::<u32>::create(&name, 10)?;
+/// inspect::unlink_of(&name, &Owners::default().allow_any_owner())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn unlink_of(name: impl AsRef<str>, owners: &Owners) -> Result<(), OpenError> {
+    Segment::unlink_of(name.as_ref(), owners)
 }

@@ -68,6 +68,16 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectBuilder<T, C> {
         self.with(|bytes| bytes.mode(unix))
     }
 
+    /// As [`Builder::allow_owner`].
+    pub fn allow_owner(self, uid: u32) -> Self {
+        self.with(|bytes| bytes.allow_owner(uid))
+    }
+
+    /// As [`Builder::allow_any_owner`].
+    pub fn allow_any_owner(self) -> Self {
+        self.with(Builder::allow_any_owner)
+    }
+
     /// As [`Builder::persist`].
     pub fn persist(self, yes: bool) -> Self {
         self.with(|bytes| bytes.persist(yes))

@@ -7,7 +7,7 @@ use crate::geometry::Geometry;
 use crate::layout::{SCHEMA_BYTES, kind};
 use crate::message::Message;
 use crate::participant;
-use crate::segment::{Asked, Expect, Spec};
+use crate::segment::{Asked, Expect, Owners, Spec};
 use crate::wait_strategy::WaitStrategy;
 use std::fmt;
 use std::marker::PhantomData;
@@ -48,6 +48,7 @@ pub struct Builder<T: ?Sized> {
     max_participants: Option<usize>,
     lock_memory: bool,
     huge_pages: bool,
+    owners: Owners,
     /// Kind and type name of the messages, where they are not what `T` says.
     content: Option<(u32, String)>,
     carries: PhantomData<fn() -> Box<T>>,
@@ -68,6 +69,7 @@ impl<T: ?Sized + Message> Builder<T> {
             max_participants: None,
             lock_memory: false,
             huge_pages: false,
+            owners: Owners::default(),
             content: None,
             carries: PhantomData,
         }
@@ -126,6 +128,34 @@ impl<T: ?Sized + Message> Builder<T> {
     /// Unix permissions of the segment, 0o600 (only this user) if not set. Whoever may write it is trusted with its contents.
     pub fn mode(mut self, unix: u32) -> Self {
         self.mode = Some(unix);
+        self
+    }
+
+    /// Also open a segment that user `uid` owns. May be called several times.
+    ///
+    /// The owner of a segment can read and change all that is in it, and whichever user asks for a name first owns what it leads to. So
+    /// only segments of this process's effective user and of root are opened; one of another user is refused with
+    /// [`ForeignOwner`](OpenError::ForeignOwner), also to root, and so is a dead one whose place [`create`](Builder::create) would take.
+    /// The mode of the segment must let this process in as well. Only its owner (and root) can take its name away: where another user's
+    /// process leaves last, the name stays for the owner's next `create`. A serialised handle opens by the same rule; where it comes from
+    /// another user, open its queue by name first, with this: what a process has attached already is used.
+    ///
+    /// ```
+    /// # let name = format!("doc-owner-{}", std::process::id());
+    /// # let _server = shmq::Queue::<u64>::create(&name, 10)?;
+    /// // Requests to a service that runs as user 1001.
+    /// let requests = shmq::Queue::<u64>::builder().name(&name).allow_owner(1001).open()?;
+    /// requests.put(&7)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn allow_owner(mut self, uid: u32) -> Self {
+        self.owners = self.owners.allow_owner(uid);
+        self
+    }
+
+    /// Open the segment whichever user owns it: see [`allow_owner`](Builder::allow_owner).
+    pub fn allow_any_owner(mut self) -> Self {
+        self.owners = self.owners.allow_any_owner();
         self
     }
 
@@ -226,6 +256,7 @@ impl<T: ?Sized + Message> Builder<T> {
         expect.huge_pages = self.huge_pages;
         expect.structure.clone_from(&self.structure);
         expect.asked = self.asked();
+        expect.owners.clone_from(&self.owners);
         expect
     }
 
@@ -264,6 +295,7 @@ impl<T: ?Sized + Message> Builder<T> {
             lock_memory: self.lock_memory,
             huge_pages: self.huge_pages,
             messages_left,
+            owners: self.owners.clone(),
         })
     }
 

@@ -15,7 +15,8 @@ impl<T: ?Sized + Message> Serialize for Queue<T> {
 
 impl<'de, T: ?Sized + Message> Deserialize<'de> for Queue<T> {
     /// Opens the queue, through the mapping that this process may have already. The error is that of [`Queue::open`], or
-    /// `Replaced` if another queue took the name since.
+    /// `Replaced` if another queue took the name since. One of another user is refused, unless this process has opened it already by
+    /// [`Builder::allow_owner`](crate::Builder::allow_owner).
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (name, nonce, schema) = <(String, u64, Option<String>)>::deserialize(deserializer)?;
         let mut expected = expect::<T>(schema.clone());

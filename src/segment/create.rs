@@ -5,8 +5,9 @@ use super::ended::{self, Predecessor};
 use super::mapping::{Mapping, reserve};
 use super::names::{self, Place};
 use super::open::{self, Attempt, Ended};
+use super::owners::Owners;
 use super::stamp::{Imprint, NONCE_OFFSET};
-use super::sweep::{self, Found};
+use super::sweep::{self, Found, Sweep};
 use super::{Expect, Patience, Refused, Segment, Spec, judge_name};
 use crate::atomic::Ordering;
 use crate::error::{CreateError, OpenError};
@@ -27,9 +28,9 @@ impl Segment {
     /// Returns it with the entry whose pulse is ours. `init` may run several times, each time on a new segment full of zeros.
     pub fn create(name: &str, spec: &Spec, mut init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
         let place = judge_name(name).map_err(|(name, why)| CreateError::BadName { name, why })?;
-        sweep::temporaries();
+        sweep::if_due(Sweep::Temporaries);
         // Looked at before anything is built: a name that is taken should not cost its memory first.
-        drop(replaceable(&place, &mut Patience::new())?);
+        drop(replaceable(&place, &spec.owners, &mut Patience::new())?);
         let building = Building::start(&place, spec, &mut init)?;
         // The build may have taken longer than our patience with others.
         let mut patience = Patience::new();
@@ -37,7 +38,7 @@ impl Segment {
             if building.publish_to_free(&place, None)? {
                 return Ok(building.published());
             }
-            if let Some(claim) = replaceable(&place, &mut patience)? {
+            if let Some(claim) = replaceable(&place, &spec.owners, &mut patience)? {
                 let predecessor = ended::replaced_by_create(&claim, &place, spec);
                 building.publish_over(&place, claim, predecessor)?;
                 return Ok(building.published());
@@ -50,7 +51,7 @@ impl Segment {
 
     /// Makes a segment under a name that nobody has, after clearing away what killed users of others left.
     pub fn create_anonymous(spec: &Spec, init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
-        sweep::anonymous_segments();
+        sweep::if_due(Sweep::All);
         Segment::create(&names::anonymous()?, spec, init)
     }
 
@@ -84,7 +85,7 @@ impl Segment {
                 // Built with no claim in our hand: nobody is to wait for it. What lies there then is looked at anew.
                 let was_dead = dead.is_some();
                 drop(dead);
-                sweep::temporaries();
+                sweep::if_due(Sweep::Temporaries);
                 building = match Building::start(&place, spec, &mut init) {
                     Ok(built) => Some(built),
                     Err(CreateError::NoSpace { needed_bytes, free_bytes }) if was_dead => {
@@ -133,7 +134,8 @@ enum Sight {
 fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) -> Result<Sight, CreateError> {
     if !kind::is_ring(spec.kind) {
         // Before anything else: attached to, a dead one would look alive.
-        match sweep::attempt(place)? {
+        match sweep::attempt(place, &spec.owners)? {
+            sweep::Attempt::Foreign(foreign) => return Err(foreign.into()),
             sweep::Attempt::Nothing => return Ok(Sight::Nothing),
             sweep::Attempt::Claimed(claim) => {
                 if let Some(predecessor) = ended::judge(&claim, place, spec, expect) {
@@ -153,8 +155,9 @@ fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) ->
         Err(error) => return Err(error.into()),
     };
     // Not to be used as it is. Is anybody using it?
-    match sweep::inspect(place, patience)? {
+    match sweep::inspect(place, &spec.owners, patience)? {
         Found::Nothing => return Ok(Sight::Nothing),
+        Found::Foreign(foreign) => return Err(foreign.into()),
         Found::InUse => {}
         Found::Dead(claim) => {
             if let Some(predecessor) = ended::judge(&claim, place, spec, expect) {
@@ -176,14 +179,24 @@ fn kept_changing(call: &'static str) -> CreateError {
 }
 
 /// `Ok(None)`: nothing has the name. An error if it is in use, or wanted by nobody alive but persisted.
-fn replaceable(place: &Place, patience: &mut Patience) -> Result<Option<sweep::Claim>, CreateError> {
-    match sweep::inspect(place, patience)? {
+fn replaceable(place: &Place, owners: &Owners, patience: &mut Patience) -> Result<Option<sweep::Claim>, CreateError> {
+    match sweep::inspect(place, owners, patience)? {
         Found::Nothing => Ok(None),
+        Found::Foreign(foreign) => Err(foreign.into()),
         Found::InUse => Err(CreateError::AlreadyExists { in_use: true }),
         Found::Dead(claim) if claim.stamp().is_some_and(|stamp| stamp.is_persisted()) => {
             Err(CreateError::AlreadyExists { in_use: false })
         }
-        Found::Dead(claim) => Ok(Some(claim)),
+        Found::Dead(claim) => claim.check_replaced(owners).map(|()| Some(claim)),
+    }
+}
+
+/// No space, or no room for one more file, in the file system.
+fn is_full(error: &CreateError) -> bool {
+    match error {
+        CreateError::NoSpace { .. } => true,
+        CreateError::Os { source, .. } => source.raw_os_error() == Some(libc::ENOSPC),
+        _ => false,
     }
 }
 
@@ -227,9 +240,19 @@ impl Temporary {
 
 impl Building {
     fn start(place: &Place, spec: &Spec, init: &mut dyn FnMut(&Segment)) -> Result<Building, CreateError> {
+        let mut has_swept = false;
         for _ in 0..BUILD_ATTEMPTS {
-            if let Some(building) = Building::attempt(place, spec, init)? {
-                return Ok(building);
+            match Building::attempt(place, spec, init) {
+                Ok(Some(building)) => return Ok(building),
+                Ok(None) => {}
+                // What the dead left may be all that is missing.
+                Err(error) if !has_swept && is_full(&error) => {
+                    has_swept = true;
+                    if sweep::now() == 0 {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(kept_changing("create (the temporary kept disappearing)"))

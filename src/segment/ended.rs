@@ -38,11 +38,10 @@ pub(super) fn takes_no_more(head: &Head) -> bool {
 /// Has the life of a dead segment ended, for a caller who wants this? `None`: it is to be attached to, or to be refused.
 pub(super) fn judge(claim: &Claim, place: &Place, spec: &Spec, expect: &Expect) -> Option<Predecessor> {
     let stamp = claim.stamp().filter(|stamp| stamp.is_ours() && !stamp.is_persisted())?;
-    let file = claim.metadata().ok()?;
-    if !file.is_ours {
+    if !claim.is_own() {
         return None;
     }
-    if let Err(error) = stamp.imprint(file.bytes) {
+    if let Err(error) = stamp.imprint(claim.bytes().ok()?) {
         // Of this version, by its stamp, but of other locks or another width; or garbage.
         let is_other = matches!(error, OpenError::Mismatch { .. });
         return is_other.then_some(Predecessor { why: predecessor::OTHER_TYPE, messages: None });

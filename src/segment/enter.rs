@@ -39,7 +39,8 @@ impl Segment {
                 break entry;
             }
             let pulses = (0..self.imprint.max_participants).map(|entry| self.descriptor.pulse_conflict(entry));
-            let full = pulses.into_iter().try_fold(true, |full, pulse| pulse.map(|pulse| full && pulse == Some(Conflict::Pulse)))?;
+            let full =
+                pulses.into_iter().try_fold(true, |full, pulse| pulse.map(|pulse| full && pulse == Some(Conflict::Pulse)))?;
             sightings = if full { sightings + 1 } else { 0 };
             if sightings >= FULL_SIGHTINGS {
                 return Ok(Entrance::Full);

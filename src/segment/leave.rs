@@ -2,6 +2,7 @@
 
 use super::descriptors::Descriptor;
 use super::open::locate;
+use super::owners::Owners;
 use super::sweep;
 use super::{Patience, Refused, Segment, judge_name};
 use crate::atomic::Ordering;
@@ -86,13 +87,20 @@ impl Segment {
         self.head().stamp.persisted.load(Ordering::Acquire) != 0
     }
 
-    /// Takes the name from a segment, in use or not. Those attached go on; nobody new comes.
+    /// Takes the name from a segment, in use or not, of this user or of root. Those attached go on; nobody new comes.
     pub fn unlink(name: &str) -> Result<(), OpenError> {
+        Segment::unlink_of(name, &Owners::default())
+    }
+
+    /// The same, of these owners.
+    pub fn unlink_of(name: &str, owners: &Owners) -> Result<(), OpenError> {
         let place = judge_name(name).map_err(|(name, why)| OpenError::BadName { name, why })?;
         let refused = |source| Refused { call: "fcntl(F_OFD_SETLK)", source };
         let mut patience = Patience::new();
         loop {
             let descriptor = locate(Descriptor::open_transient(place.path()))?;
+            let file = descriptor.metadata().map_err(|source| Refused { call: "fstat", source })?;
+            owners.check(&descriptor, &file)?;
             // Without a readable stamp there is no telling where the name byte is, nor anybody who could use the segment.
             let max_participants = max_participants_of(&descriptor);
             let locked = match max_participants {

@@ -10,6 +10,7 @@ use super::descriptors::FileId;
 use super::ended::Predecessor;
 use super::names::{self, DIRECTORY, Place};
 use super::open::{BLOCK_BYTES, locate};
+use super::owners::Owners;
 use super::stamp::{Imprint, RawStamp, STAMP_BYTES};
 use super::sweep;
 use super::{Patience, Refused, judge_name};
@@ -207,10 +208,11 @@ pub(crate) enum Removal {
 }
 
 /// Removes a segment that nobody is attached to.
-pub(crate) fn remove_stale(name: &str, even_persisted: bool) -> Result<Removal, OpenError> {
+pub(crate) fn remove_stale(name: &str, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
     let place = judge_name(name).map_err(|(name, why)| OpenError::BadName { name, why })?;
-    match sweep::inspect(&place, &mut Patience::new())? {
+    match sweep::inspect(&place, owners, &mut Patience::new())? {
         sweep::Found::Nothing => Err(OpenError::NotFound),
+        sweep::Found::Foreign(foreign) => Err(foreign.into()),
         sweep::Found::InUse => Ok(Removal::InUse),
         sweep::Found::Dead(claim) => {
             let Some(stamp) = claim.stamp().filter(RawStamp::is_of_our_format) else { return Ok(Removal::Foreign) };

@@ -25,7 +25,8 @@ const RESERVE_STEP_BYTES: u64 = 64 << 20;
 const RESERVE_STEP_BYTES_MIN: u64 = 64 << 10;
 
 /// What is refused where the limit on the size of files is below that of the segment.
-const FILE_TOO_LARGE: &str = "ftruncate (the limit on the size of files is below that of the segment: see RLIMIT_FSIZE, ulimit -f)";
+const FILE_TOO_LARGE: &str =
+    "ftruncate (the limit on the size of files is below that of the segment: see RLIMIT_FSIZE, ulimit -f)";
 
 pub(super) struct Mapping {
     shmem: Shmem,
@@ -65,6 +66,22 @@ impl Mapping {
         let base = NonNull::new(shmem.as_ptr());
         let base = base.ok_or_else(|| Refused { call: "mmap", source: io::Error::from_raw_os_error(libc::EFAULT) })?;
         Ok(Mapping { shmem, base })
+    }
+
+    /// Puts the file of the descriptor in the place of the one that the name led to when `shared_memory` opened it, which may have been
+    /// another, of another user, with a copy of the same stamp. Both have [`bytes`](Mapping::bytes) bytes: the caller has compared.
+    pub fn be_of(&self, descriptor: &Descriptor) -> Result<(), Refused> {
+        // SAFETY: the range is the whole mapping (Invariant 2), to which nothing refers yet; it stays mapped, so that the drop unmaps it.
+        let mapped = descriptor.with_number(|number| unsafe {
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+            libc::mmap(self.base.as_ptr().cast(), self.shmem.len(), protection, flags, number, 0)
+        });
+        match mapped {
+            Ok(libc::MAP_FAILED) => Err(Refused { call: "mmap", source: io::Error::last_os_error() }),
+            Ok(_) => Ok(()),
+            Err(source) => Err(Refused { call: "mmap", source }),
+        }
     }
 
     pub fn bytes(&self) -> u64 {

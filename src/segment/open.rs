@@ -5,6 +5,7 @@ use super::ended::takes_no_more;
 use super::enter::Entrance;
 use super::mapping::{Mapping, fill_holes};
 use super::names::Place;
+use super::owners::Owners;
 use super::stamp::Imprint;
 use super::sweep::read_stamp;
 use super::{AttachError, Expect, Patience, Refused, Segment, judge_name};
@@ -14,6 +15,8 @@ use crate::layout::stamp_state;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
+/// Bits of a mode: the group, or every user, may read or write.
+const OTHERS_MAY_ENTER: u32 = 0o066;
 /// `st_blocks` counts these.
 pub(super) const BLOCK_BYTES: u64 = 512;
 
@@ -46,7 +49,12 @@ impl Segment {
     /// Makes a participant of a forked child: a description, a pulse and page tables of its own. Once in each incarnation, by one
     /// thread at a time.
     pub fn reattach(&self) -> Result<u32, AttachError> {
-        let os_error = |call| move |source| AttachError::Os { call, source };
+        let os_error = |call| {
+            move |source| {
+                let Refused { call, source } = Refused { call, source }.explained();
+                AttachError::Os { call, source }
+            }
+        };
         if !self.descriptor.renew(self.place.path()).map_err(os_error("open"))? {
             return Err(AttachError::Replaced);
         }
@@ -98,9 +106,9 @@ pub(super) enum Attempt {
 
 pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, ended: Ended) -> Result<Attempt, OpenError> {
     let descriptor = locate(Descriptor::open(place.path()))?;
-    let imprint = examine(&descriptor)?;
+    let imprint = examine(&descriptor, &expect.owners)?;
     imprint.check(expect)?;
-    let Some(mapping) = map_same(place, &imprint)? else { return Ok(Attempt::Elsewhere) };
+    let Some(mapping) = map_same(place, &descriptor, &imprint)? else { return Ok(Attempt::Elsewhere) };
     if expect.lock_memory {
         mapping.lock_in_memory().map_err(|Refused { call, source }| OpenError::Os { call, source })?;
     }
@@ -131,10 +139,16 @@ pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, e
 }
 
 /// Reads the stamp through the descriptor: a file that is too short is an error there, and a signal in a mapping.
-fn examine(descriptor: &Descriptor) -> Result<Imprint, OpenError> {
+fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<Imprint, OpenError> {
     let refused = |call| move |source| OpenError::from(Refused { call, source });
     let file = descriptor.metadata().map_err(refused("fstat"))?;
     if !file.is_file() {
+        return Err(OpenError::Corrupted);
+    }
+    owners.check(descriptor, &file)?;
+    // No segment is published under two names. A second one, made by a user that may enter the segment, would lead this caller and
+    // its messages to a segment that was meant for something else.
+    if file.nlink() > 1 && file.mode() & OTHERS_MAY_ENTER != 0 {
         return Err(OpenError::Corrupted);
     }
     let stamp = match read_stamp(descriptor) {
@@ -152,11 +166,15 @@ fn examine(descriptor: &Descriptor) -> Result<Imprint, OpenError> {
 }
 
 /// Maps the file of the descriptor, or `Ok(None)` if the name leads to another by now.
-fn map_same(place: &Place, imprint: &Imprint) -> Result<Option<Mapping>, OpenError> {
+pub(super) fn map_same(place: &Place, descriptor: &Descriptor, imprint: &Imprint) -> Result<Option<Mapping>, OpenError> {
     let mapping = match Mapping::open(&place.os_id()) {
         Ok(mapping) => mapping,
         Err(Refused { source, .. }) if matches!(source.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => return Ok(None),
         Err(refused) => return Err(refused.into()),
     };
-    Ok((Some(mapping.bytes()) == imprint.total_bytes() && mapping.nonce() == Some(imprint.nonce)).then_some(mapping))
+    if Some(mapping.bytes()) != imprint.total_bytes() {
+        return Ok(None);
+    }
+    mapping.be_of(descriptor)?;
+    Ok((mapping.nonce() == Some(imprint.nonce)).then_some(mapping))
 }

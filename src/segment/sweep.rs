@@ -5,12 +5,17 @@
 
 use super::descriptors::{Conflict, Descriptor, FileId};
 use super::names::{self, DIRECTORY, Place, TEMPORARY_PREFIX};
+use super::owners::{self, Foreign, Owners};
 use super::stamp::{RawStamp, STAMP_BYTES, STATE_OFFSET};
 use super::{Patience, Refused};
+use crate::error::CreateError;
 use crate::layout::stamp_state;
 use crate::os;
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
@@ -19,17 +24,33 @@ const TEMPORARY_AGE_S: u64 = 10;
 /// A participant that was seen is looked at once more: one that is being killed is gone by then.
 const SIGHTINGS: u32 = 2;
 const BETWEEN_SIGHTINGS: Duration = Duration::from_millis(2);
+/// How often the creates of one process sweep.
+const SWEEP_INTERVAL_NS: u64 = 10_000_000_000;
+
+/// When this process last swept, in monotonic nanoseconds; 0 for never. A forked child goes on with its parent's times.
+///
+/// A sweep costs a listing of the folder and, for each anonymous segment of this user, a probe (open, lock, close). Measured,
+/// `Event::new` by a process that has swept already, medians of one run: before, when each create swept, 22 ms beside 1,600 live
+/// segments of another process and 166 ms beside 100,000 foreign files; since, as fast as alone.
+static SWEPT: Swept = Swept { temporaries: AtomicU64::new(0), anonymous: AtomicU64::new(0) };
+
+struct Swept {
+    temporaries: AtomicU64,
+    anonymous: AtomicU64,
+}
+
+/// What a create clears away that is not its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sweep {
+    /// The temporaries of killed creators.
+    Temporaries,
+    /// Those, and anonymous segments whose participants are all dead.
+    All,
+}
 
 /// The right to do as one likes with a dead segment and its name.
 pub(super) struct Claim {
     descriptor: Descriptor,
-}
-
-/// What a judge wants to know of a file.
-pub(super) struct FileFacts {
-    pub bytes: u64,
-    /// Its owner is the user that this process acts for.
-    pub is_ours: bool,
 }
 
 /// What is behind a name.
@@ -38,6 +59,8 @@ pub(super) enum Found {
     /// A live participant is attached.
     InUse,
     Dead(Claim),
+    /// It belongs to a user that was not allowed.
+    Foreign(Foreign),
 }
 
 impl Claim {
@@ -45,11 +68,19 @@ impl Claim {
         self.descriptor.file()
     }
 
-    /// Of the file, and whether it is this user's.
-    pub fn metadata(&self) -> io::Result<FileFacts> {
-        let found = self.descriptor.metadata()?;
-        // SAFETY: geteuid has no preconditions and cannot fail.
-        Ok(FileFacts { bytes: found.len(), is_ours: found.uid() == unsafe { libc::geteuid() } })
+    pub fn bytes(&self) -> io::Result<u64> {
+        Ok(self.descriptor.metadata()?.len())
+    }
+
+    /// Is it this process's user's?
+    pub fn is_own(&self) -> bool {
+        self.descriptor.metadata().is_ok_and(|file| owners::is_own(&self.descriptor, &file))
+    }
+
+    /// May a segment of this process take its place?
+    pub fn check_replaced(&self, owners: &Owners) -> Result<(), CreateError> {
+        let file = self.descriptor.metadata().map_err(|source| Refused { call: "fstat", source })?;
+        Ok(owners.check_replaced(&self.descriptor, &file)?)
     }
 
     /// What the file says about itself, if it is long enough to say anything.
@@ -91,14 +122,19 @@ pub(super) enum Attempt {
     Conflict(Conflict),
     /// The name changed, or the conflict went, while we looked.
     Again,
+    Foreign(Foreign),
 }
 
-pub(super) fn attempt(place: &Place) -> Result<Attempt, Refused> {
+pub(super) fn attempt(place: &Place, owners: &Owners) -> Result<Attempt, Refused> {
     let descriptor = match Descriptor::open_transient(place.path()) {
         Ok(descriptor) => descriptor,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Attempt::Nothing),
         Err(source) => return Err(Refused { call: "open", source }),
     };
+    let file = descriptor.metadata().map_err(|source| Refused { call: "fstat", source })?;
+    if let Err(foreign) = owners.check(&descriptor, &file) {
+        return Ok(Attempt::Foreign(foreign));
+    }
     let refused = |source| Refused { call: "fcntl(F_OFD_SETLK)", source };
     if descriptor.lock_whole().map_err(refused)? {
         let claim = Claim { descriptor };
@@ -110,11 +146,12 @@ pub(super) fn attempt(place: &Place) -> Result<Attempt, Refused> {
 }
 
 /// Finds out what is behind a name. A name that somebody was at work on all the time counts as in use.
-pub(super) fn inspect(place: &Place, patience: &mut Patience) -> Result<Found, Refused> {
+pub(super) fn inspect(place: &Place, owners: &Owners, patience: &mut Patience) -> Result<Found, Refused> {
     let mut sightings = 0;
     loop {
-        match attempt(place)? {
+        match attempt(place, owners)? {
             Attempt::Nothing => return Ok(Found::Nothing),
+            Attempt::Foreign(foreign) => return Ok(Found::Foreign(foreign)),
             Attempt::Claimed(claim) => return Ok(Found::Dead(claim)),
             Attempt::Again => {}
             Attempt::Conflict(Conflict::Name) => Patience::pause(),
@@ -132,42 +169,76 @@ pub(super) fn inspect(place: &Place, patience: &mut Patience) -> Result<Found, R
     }
 }
 
-/// Removes the temporaries of killed creators.
-pub(super) fn temporaries() {
-    each_file(|file_name, place| {
-        if file_name.starts_with(TEMPORARY_PREFIX) && is_old(place) {
-            if let Ok(Attempt::Claimed(_claim)) = attempt(place) {
-                let _ = place.unlink();
-            }
-        }
-    });
+/// Sweeps for a create, if this process has not done so for ten seconds: see [`SWEPT`].
+pub(super) fn if_due(what: Sweep) {
+    if what.begins(os::now_ns().max(1), SWEEP_INTERVAL_NS) {
+        sweep(what);
+    }
 }
 
-/// Removes anonymous segments whose participants are all dead.
-pub(super) fn anonymous_segments() {
-    each_file(|file_name, place| {
-        if !names::is_anonymous_file(file_name) {
-            return;
-        }
-        if let Ok(Attempt::Claimed(claim)) = attempt(place) {
-            if !claim.stamp().is_some_and(|stamp| stamp.is_persisted()) && place.unlink().is_ok() {
-                claim.mark(stamp_state::UNLINKED);
-            }
-        }
-    });
+/// Sweeps everything now, because memory is short. Returns how many files are gone.
+pub(super) fn now() -> u32 {
+    Sweep::All.begins(os::now_ns().max(1), 0);
+    sweep(Sweep::All)
 }
 
-fn each_file(mut visit: impl FnMut(&str, &Place)) {
-    // What cannot be read or looked at is left alone: sweeping is a service to others.
-    for file in std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten() {
-        if let Some(file_name) = file.file_name().to_str() {
-            visit(file_name, &Place::found(file.path()));
+impl Sweep {
+    /// Is it time, and this thread the one? Takes note of it.
+    fn begins(self, now_ns: u64, interval_ns: u64) -> bool {
+        let is_first = |swept: &AtomicU64| {
+            let before = swept.load(Relaxed);
+            let due = before == 0 || now_ns.saturating_sub(before) >= interval_ns;
+            // Relaxed: a time orders nothing, and the exchange makes one thread the first.
+            due && swept.compare_exchange(before, now_ns, Relaxed, Relaxed).is_ok()
+        };
+        match self {
+            Sweep::Temporaries => is_first(&SWEPT.temporaries),
+            Sweep::All => {
+                let first = is_first(&SWEPT.anonymous);
+                if first {
+                    SWEPT.temporaries.store(now_ns, Relaxed);
+                }
+                first
+            }
         }
     }
 }
 
+/// One listing of the folder. What cannot be read or probed is left alone: sweeping is a service to others.
+fn sweep(what: Sweep) -> u32 {
+    let mut removed = 0;
+    for file in std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten() {
+        let file_name = file.file_name();
+        let Some(file_name) = file_name.to_str() else { continue };
+        let is_temporary = file_name.starts_with(TEMPORARY_PREFIX);
+        if !is_temporary && (what == Sweep::Temporaries || !names::is_anonymous_file(file_name)) {
+            continue;
+        }
+        // Of all others' the user that made them takes care, root's own processes of root's.
+        let Some(found) = file.metadata().ok().filter(|found| found.is_file() && found.nlink() == 1) else { continue };
+        // SAFETY: geteuid has no preconditions and cannot fail.
+        if found.uid() != unsafe { libc::geteuid() } || (is_temporary && !is_old(&found)) {
+            continue;
+        }
+        removed += u32::from(remove_dead(&Place::found(file.path()), is_temporary));
+    }
+    removed
+}
+
+fn remove_dead(place: &Place, is_temporary: bool) -> bool {
+    let Ok(Attempt::Claimed(claim)) = attempt(place, &Owners::default()) else { return false };
+    if !claim.is_own() || (!is_temporary && claim.stamp().is_some_and(|stamp| stamp.is_persisted())) {
+        return false;
+    }
+    let removed = place.unlink().is_ok();
+    if removed {
+        claim.mark(stamp_state::UNLINKED);
+    }
+    removed
+}
+
 /// By the last change of the file's inode, which its builder makes all the time. A wrong clock only costs a creator a new start.
-fn is_old(place: &Place) -> bool {
+fn is_old(found: &Metadata) -> bool {
     let now_s = i64::try_from(os::unix_seconds()).unwrap_or(i64::MAX);
-    std::fs::symlink_metadata(place.path()).is_ok_and(|file| file.ctime().saturating_add(TEMPORARY_AGE_S as i64) < now_s)
+    found.ctime().saturating_add(TEMPORARY_AGE_S as i64) < now_s
 }

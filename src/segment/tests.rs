@@ -44,6 +44,7 @@ fn spec() -> Spec {
         lock_memory: false,
         huge_pages: false,
         messages_left: |_| Some(0),
+        owners: Owners::default(),
     }
 }
 
@@ -59,6 +60,7 @@ fn expect() -> Expect {
         huge_pages: false,
         asked: Asked::default(),
         nonce: None,
+        owners: Owners::default(),
     }
 }
 
@@ -240,13 +242,43 @@ fn only_dead_files_are_swept() {
     drop(kept);
     let young = PathBuf::from(DIRECTORY).join(format!("{}1-0123456789abcdef", names::TEMPORARY_PREFIX));
     std::fs::write(&young, b"x").unwrap();
-    sweep::anonymous_segments();
-    sweep::temporaries();
+    sweep::now();
     assert_eq!(paths.each_ref().map(|path| path.exists()), [true, false, true]);
     assert!(young.exists());
     std::fs::remove_file(young).unwrap();
     std::fs::remove_file(&paths[2]).unwrap();
     live.leave(entry);
+}
+
+#[test]
+fn the_mapping_is_of_the_file_that_was_examined() {
+    let (name, other) = (Name::new("examined"), Name::new("copied"));
+    let (segment, entry) = create(&name, &spec()).unwrap();
+    let descriptor = descriptors::Descriptor::open(&name.path()).unwrap();
+    // Its stamp and its nonce are copied, and the name leads to the copy before the mapping is made.
+    std::fs::copy(name.path(), other.path()).unwrap();
+    let imprint = segment.imprint.clone();
+    let mapping = open::map_same(&Place::published(&other.0), &descriptor, &imprint).unwrap().expect("it fits");
+    // SAFETY: inside the mapping; the word is an atomic.
+    let state = unsafe { &mapping.base().cast::<Head>().as_ref().stamp.state };
+    segment.head().stamp.state.store(0x5555, Ordering::Relaxed);
+    assert_eq!(state.load(Ordering::Relaxed), 0x5555, "the mapping is that of the copy");
+    segment.head().stamp.state.store(stamp_state::ALIVE, Ordering::Relaxed);
+    // A copy of another length is none at all.
+    std::fs::OpenOptions::new().write(true).open(other.path()).unwrap().set_len(5).unwrap();
+    assert!(open::map_same(&Place::published(&other.0), &descriptor, &imprint).unwrap().is_none());
+    segment.leave(entry);
+}
+
+#[test]
+fn descriptors_that_ran_out_are_told_with_what_to_do() {
+    for (errno, word) in [(libc::EMFILE, "RLIMIT_NOFILE, ulimit -n"), (libc::ENFILE, "fs.file-max"), (libc::EIO, "open: ")] {
+        let refused = || Refused { call: "open", source: io::Error::from_raw_os_error(errno) };
+        for words in [OpenError::from(refused()).to_string(), CreateError::from(refused()).to_string()] {
+            assert!(words.contains(word) && words.contains(&format!("os error {errno}")), "{words}");
+            assert_eq!(words.contains("two descriptors"), errno != libc::EIO, "{words}");
+        }
+    }
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! [`Builder`]: everything that can be said about an object before it exists.
 
 use super::object::{Cell, Object, Shape};
-use crate::error::CreateError;
+use crate::error::{CreateError, OpenError};
 use crate::layout::kind;
 use crate::participant;
-use crate::segment::Asked;
+use crate::segment::{Asked, Owners, Spec};
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ const DEFAULT_PARTICIPANTS: usize = 250;
 /// assert_eq!(*anonymous.lock().unwrap(), 7);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "a builder does nothing until create or open_or_create"]
+#[must_use = "a builder does nothing until create, open or open_or_create"]
 pub struct Builder<O> {
     shape: Shape,
     count: u64,
@@ -35,6 +35,7 @@ pub struct Builder<O> {
     over: fn(Arc<Object>) -> O,
     name: Option<String>,
     settings: Settings,
+    owners: Owners,
 }
 
 /// What the segment is told.
@@ -60,7 +61,7 @@ impl<O> Builder<O> {
         over: fn(Arc<Object>) -> O,
     ) -> Builder<O> {
         let settings = Settings { mode: None, max_participants: None, persist: None };
-        Builder { shape, count, init: Box::new(init), over, name: None, settings }
+        Builder { shape, count, init: Box::new(init), over, name: None, settings, owners: Owners::default() }
     }
 
     /// Its name. Without one it is anonymous: for forked children, and for who is sent its handle.
@@ -72,6 +73,19 @@ impl<O> Builder<O> {
     /// Permissions of the segment, 0600 if not set: who may attach. The umask does not apply.
     pub fn mode(mut self, unix: u32) -> Self {
         self.settings.mode = Some(unix);
+        self
+    }
+
+    /// Also open one that user `uid` owns. May be called several times. Only those of this process's effective user and of root are opened
+    /// otherwise, as by a [queue's builder](crate::Builder::allow_owner).
+    pub fn allow_owner(mut self, uid: u32) -> Self {
+        self.owners = self.owners.allow_owner(uid);
+        self
+    }
+
+    /// Open it whichever user owns it.
+    pub fn allow_any_owner(mut self) -> Self {
+        self.owners = self.owners.allow_any_owner();
         self
     }
 
@@ -93,7 +107,7 @@ impl<O> Builder<O> {
     /// [`CreateError`]; nothing was changed. [`BadCapacity`](CreateError::BadCapacity) for a number of participants that cannot be.
     pub fn create(self) -> Result<O, CreateError> {
         self.check()?;
-        let spec = self.shape.spec(self.count, &self.settings)?;
+        let spec = self.spec()?;
         Ok((self.over)(Object::create(self.name.as_deref(), &spec, &*self.init)?))
     }
 
@@ -106,7 +120,7 @@ impl<O> Builder<O> {
     pub fn open_or_create(self) -> Result<O, CreateError> {
         self.check()?;
         let name = self.name.as_deref().ok_or(CreateError::BadName { name: String::new(), why: "no name was given" })?;
-        let spec = self.shape.spec(self.count, &self.settings)?;
+        let spec = self.spec()?;
         Ok((self.over)(Object::open_or_create(name, &spec, &self.shape, self.asked(), &*self.init)?))
     }
 
@@ -125,6 +139,29 @@ impl<O> Builder<O> {
             persist: self.settings.persist,
             ..Asked::default()
         }
+    }
+
+    /// Opens what has the name, as it is. The settings of its creation, and its first value, count for nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed. Does not wait for it to be created.
+    ///
+    /// ```
+    /// # let name = format!("doc-sync-builder-open-{}", std::process::id());
+    /// use shmq::sync::Event;
+    ///
+    /// # let _server = Event::builder().name(&name).create()?;
+    /// let stop = Event::builder().name(&name).allow_owner(1001).open()?;
+    /// assert!(!stop.is_set());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open(self) -> Result<O, OpenError> {
+        let name = self.name.as_deref().ok_or(OpenError::BadName { name: String::new(), why: "no name was given" })?;
+        Ok((self.over)(Object::open(name, &self.shape, self.owners)?))
+    }
+
+    fn spec(&self) -> Result<Spec, CreateError> {
+        Ok(Spec { owners: self.owners.clone(), ..self.shape.spec(self.count, &self.settings)? })
     }
 
     fn check(&self) -> Result<(), CreateError> {

@@ -17,14 +17,15 @@ macro_rules! handle {
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             pub fn open(name: impl AsRef<str>) -> Result<Self, crate::OpenError> {
-                Ok(Self::over(crate::sync::object::Object::open(name.as_ref(), &$shape)?))
+                Ok(Self::over(crate::sync::object::Object::open(name.as_ref(), &$shape, Default::default())?))
             }
 
             /// Removes a name. Processes that use what it led to go on with it; nobody can open it any more.
             ///
             /// # Errors
             /// [`OpenError::NotFound`](crate::OpenError::NotFound) if there is no such name,
-            /// [`OpenError::PermissionDenied`](crate::OpenError::PermissionDenied) if it is another user's.
+            /// [`OpenError::PermissionDenied`](crate::OpenError::PermissionDenied) or
+            /// [`OpenError::ForeignOwner`](crate::OpenError::ForeignOwner) if it is another user's.
             ///
             /// ```
             #[doc = concat!("let kept = ", $new, ";")]

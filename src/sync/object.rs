@@ -16,7 +16,7 @@ use crate::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS};
 use crate::lock::{Condvar, Locked, Locks, Mutex};
 use crate::os::now_ns;
 use crate::participant::Id;
-use crate::segment::{Asked, Expect, Segment, Spec};
+use crate::segment::{Asked, Expect, Owners, Segment, Spec};
 use crate::wait_strategy::WaitStrategy;
 use std::any::Any;
 use std::fmt;
@@ -62,6 +62,7 @@ impl Shape {
             huge_pages: false,
             asked: Asked::default(),
             nonce,
+            owners: Owners::default(),
         }
     }
 
@@ -85,6 +86,7 @@ impl Shape {
             lock_memory: false,
             huge_pages: false,
             messages_left,
+            owners: Owners::default(),
         })
     }
 }
@@ -161,8 +163,8 @@ impl Object {
         Object::over(segment, entry)
     }
 
-    pub(crate) fn open(name: &str, shape: &Shape) -> Result<Arc<Object>, OpenError> {
-        let (segment, entry) = Segment::open(name, &shape.expect(None))?;
+    pub(crate) fn open(name: &str, shape: &Shape, owners: Owners) -> Result<Arc<Object>, OpenError> {
+        let (segment, entry) = Segment::open(name, &Expect { owners, ..shape.expect(None) })?;
         Object::over(segment, entry)
     }
 
@@ -173,7 +175,7 @@ impl Object {
         asked: Asked,
         init: &dyn Fn(Cell),
     ) -> Result<Arc<Object>, CreateError> {
-        let expect = Expect { asked, ..shape.expect(None) };
+        let expect = Expect { asked, owners: spec.owners.clone(), ..shape.expect(None) };
         let (segment, entry, _) = Segment::open_or_create(name, spec, &expect, Object::initialise(init))?;
         Object::over(segment, entry)
     }

@@ -72,3 +72,53 @@ fn only_bytes_are_put_and_got() {
         }
     }
 }
+
+#[test]
+fn verbs_that_act_refuse_another_users_queue_unless_told_so() {
+    // SAFETY: geteuid has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("skipped: only root can give a file to another user");
+        return;
+    }
+    const UID: u32 = 54_321;
+    let name = Name::new("foreign");
+    let make = || {
+        feed(&["put", &name, "--lines"], b"a\nb\nc\n").expect(0);
+        std::os::unix::fs::chown(format!("/dev/shm/shmq.{}", &*name), Some(UID), None).expect("root may");
+    };
+    make();
+    let acting: &[&[&str]] = &[
+        &["put", &name],
+        &["get", &name],
+        &["drain", &name],
+        &["close", &name],
+        &["recover", &name],
+        &["rm", &name],
+        &["rm", "--stale", "--persisted", &name],
+    ];
+    for verb in acting {
+        let ran = feed(verb, b"x").expect(4);
+        assert!(ran.err.contains("uid 54321") && ran.err.contains("--owner 54321"), "{verb:?}: {}", ran.err);
+        let of_a_third = feed(&[verb, &["--owner", "7"][..]].concat(), b"x").expect(4);
+        assert!(of_a_third.err.contains("uid 54321"), "{}", of_a_third.err);
+    }
+    // Looking is free, and says whose it is.
+    let told = run(&["ls", &name, "--json"]).expect(0).json();
+    assert_eq!((&told[0]["owner_uid"], &told[0]["messages"]), (&UID.into(), &3.into()));
+    run(&["peek", &name]).expect(0);
+    run(&["stat", &name, "--interval", "0"]).expect(0);
+    for allowed in [&["--owner", "7", "--owner", "54321"][..], &["--any-owner"]] {
+        let run = |verb: &[&str]| feed(&[verb, allowed].concat(), b"d");
+        run(&["put", &name]).expect(0);
+        assert_eq!(run(&["get", &name]).expect(0).out, b"a");
+        assert!(run(&["drain", &name]).expect(0).text().starts_with("3 messages"));
+        run(&["recover", &name]).expect(0);
+        run(&["close", &name]).expect(0);
+        run(&["rm", &name]).expect(0);
+        assert!(!segment_exists(&name));
+        make();
+    }
+    run(&["rm", "--stale", "--persisted", "--any-owner", &name]).expect(0);
+    assert!(!segment_exists(&name));
+    assert!(run(&["rm", &name, "--owner", "1", "--any-owner"]).expect(2).err.contains("cannot be used with"));
+}

@@ -1,7 +1,7 @@
 //! What a process leaves behind that did not leave in good order, and who clears it away.
 
 use crate::support::harness::Case;
-use crate::support::process::{Child, fork, fork_orphan, send_signal, shared_word, wait_for_count};
+use crate::support::process::{Child, exit_now, fork, fork_orphan, send_signal, shared_word, shared_words, wait_for_count};
 use crate::support::{BY_ITSELF, PATIENCE, Rng, segment_exists, unique_name};
 use shmq::{CreateError, GetError, OpenError, Queue};
 use std::process::Command;
@@ -15,6 +15,7 @@ pub fn cases() -> Vec<Case> {
         an_exit_without_drop_is_cleared_away_by_the_next_create,
         a_killed_user_is_cleared_away_by_the_next_create,
         a_dead_anonymous_queue_is_cleared_away_by_new,
+        a_process_sweeps_once_in_ten_seconds,
         a_dead_queue_can_be_opened_with_its_messages,
         a_dead_persisted_queue_is_not_replaced,
         creators_killed_at_random_are_in_nobodys_way.leaves_temporaries(),
@@ -83,20 +84,64 @@ fn a_killed_user_is_cleared_away_by_the_next_create() {
 }
 
 fn a_dead_anonymous_queue_is_cleared_away_by_new() {
-    let ready = shared_word();
-    let post = Queue::<[u8]>::builder().capacity_bytes(4096).create().unwrap();
+    let (ready, known) = (shared_word(), shared_words(4));
     let child = fork("a user of an anonymous queue", || {
         let queue: Queue<u64> = Queue::new(3).unwrap();
-        post.put(queue.name().as_bytes()).unwrap();
+        known.iter().zip(queue.name().as_bytes().chunks(8)).for_each(|(word, part)| {
+            let mut bytes = [0; 8];
+            bytes[..part.len()].copy_from_slice(part);
+            word.store(u64::from_ne_bytes(bytes), Relaxed);
+        });
         wait_to_be_killed(ready)
     });
-    let name = String::from_utf8(post.get_timeout(PATIENCE).unwrap()).unwrap();
     wait_for_count("the user to be ready", ready, 1);
-    drop(Queue::<u64>::new(1).unwrap());
+    let name: Vec<u8> = known.iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).filter(|&byte| byte != 0).collect();
+    let name = String::from_utf8(name).unwrap();
+    // Each a process of its own, which sweeps at its first create: this one has not made any.
+    let new_one = || fork("one that makes a queue", || drop(Queue::<u64>::new(1).unwrap())).expect_success();
+    new_one();
     assert!(segment_exists(&name), "somebody uses it");
     child.kill();
-    drop(Queue::<u64>::new(1).unwrap());
+    // A named one has other things to do.
+    fork("one that makes a named queue", || drop(Queue::<u64>::create(unique_name("named"), 1).unwrap())).expect_success();
+    assert!(segment_exists(&name), "it is in nobody's way");
+    new_one();
     assert!(!segment_exists(&name));
+}
+
+/// One that nobody uses, as a killed user leaves it: (name, bytes).
+fn leave_anonymous(bytes: usize) -> String {
+    let name = format!("anon-{:016x}", u64::from(std::process::id()) << 16 | bytes as u64 & 0xffff);
+    fork("a user of an anonymous queue that ends without a word", || {
+        let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(bytes).create().unwrap();
+        std::mem::forget(queue);
+        exit_now(0);
+    })
+    .expect_success();
+    name
+}
+
+fn a_process_sweeps_once_in_ten_seconds() {
+    let began = std::time::Instant::now();
+    drop(Queue::<u64>::new(1).unwrap());
+    let name = leave_anonymous(4096);
+    let mut made = 0;
+    while segment_exists(&name) {
+        drop(Queue::<u64>::new(1).unwrap());
+        made += 1;
+        assert!(began.elapsed() < PATIENCE, "never swept");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(began.elapsed() >= Duration::from_secs(10), "swept after {:?}", began.elapsed());
+    assert!(made > 1);
+    // A forked child goes on with its parent's times.
+    let name = leave_anonymous(8192);
+    fork("a child of one that has swept", || drop(Queue::<u64>::new(1).unwrap())).expect_success();
+    let swept = !segment_exists(&name);
+    assert!(!swept || began.elapsed() >= Duration::from_secs(20));
+    if !swept {
+        Queue::<u8>::unlink(&name).unwrap();
+    }
 }
 
 fn a_dead_queue_can_be_opened_with_its_messages() {

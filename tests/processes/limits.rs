@@ -4,7 +4,7 @@
 use crate::support::harness::{Case, skip};
 use crate::support::process::{exit_now, fork, shared_word, wait_for_count};
 use crate::support::{segment_exists, shm_files, unique_name};
-use shmq::sync::Array;
+use shmq::sync::{Array, Event};
 use shmq::{CreateError, GetError, OpenError, PutError, Queue};
 use std::fs::{self, File};
 use std::io;
@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         memory_that_may_not_be_locked_is_told,
         no_descriptors_for_a_queue_is_told,
         no_descriptors_after_a_fork_is_told,
+        a_queue_takes_two_descriptors,
         a_limit_on_the_size_of_files_is_told,
         no_signal_of_a_limit_on_files_reaches_a_user_of_what_is_there,
     ]
@@ -74,7 +75,7 @@ fn a_file_of_another_length_is_refused() {
 }
 
 /// Makes this process one of another user. Ends it if that is refused.
-fn become_user(number: u32) {
+pub fn become_user(number: u32) {
     // SAFETY: the three calls take numbers.
     let changed = unsafe { libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(number) == 0 && libc::setuid(number) == 0 };
     if !changed {
@@ -82,7 +83,7 @@ fn become_user(number: u32) {
     }
 }
 
-fn needs_root() {
+pub fn needs_root() {
     // SAFETY: geteuid has no preconditions.
     if unsafe { libc::geteuid() } != 0 {
         skip("only root can become another user, or one whose memory is limited");
@@ -248,6 +249,7 @@ fn take_all_descriptors() -> Vec<OwnedFd> {
 }
 
 fn expect_no_descriptor(what: &str, source: &io::Error) {
+    assert!(what.contains("two descriptors") && what.contains("RLIMIT_NOFILE, ulimit -n"), "{what}");
     assert_eq!(source.raw_os_error(), Some(libc::EMFILE), "{what}: {source}");
 }
 
@@ -299,6 +301,28 @@ fn no_descriptors_for_a_queue_is_told() {
     .expect_success();
     theirs.put(&1).unwrap();
     assert_eq!((theirs.get().unwrap(), theirs.recover().dead_participants), (1, 0));
+}
+
+fn a_queue_takes_two_descriptors() {
+    limit(libc::RLIMIT_NOFILE, 200);
+    let open = fs::read_dir("/proc/self/fd").unwrap().count() - 1;
+    for what in ["a queue", "an event"] {
+        let mut queues: Vec<Queue<u64>> = Vec::new();
+        let mut events = Vec::new();
+        let error = loop {
+            let made = match what {
+                "a queue" => Queue::new(1).map(|queue| queues.push(queue)),
+                _ => Event::new().map(|event| events.push(event)),
+            };
+            match made {
+                Ok(()) => {}
+                Err(CreateError::Os { call, source }) => break (call, source),
+                Err(error) => panic!("{error:?}"),
+            }
+        };
+        expect_no_descriptor(error.0, &error.1);
+        assert_eq!(queues.len() + events.len(), (200 - open) / 2, "{what}");
+    }
 }
 
 fn no_descriptors_after_a_fork_is_told() {

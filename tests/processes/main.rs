@@ -9,6 +9,7 @@ mod support;
 mod forking;
 mod limits;
 mod naming;
+mod owners;
 mod space;
 mod spawning;
 mod traffic;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     cases.extend(space::cases());
     cases.extend(spawning::cases());
     cases.extend(limits::cases());
+    cases.extend(owners::cases());
     #[cfg(not(shmq_portable_sync))]
     {
         cases.extend(leftovers::cases());

@@ -1,6 +1,7 @@
 //! A full `/dev/shm` is an error at creation, never a signal at the first touch.
 
 use crate::support::harness::{Case, skip};
+use crate::support::process::{exit_now, fork};
 use crate::support::{segment_exists, shm_files, unique_name};
 use shmq::{CreateError, OpenError, Queue};
 use std::ffi::CString;
@@ -10,6 +11,7 @@ pub fn cases() -> Vec<Case> {
     crate::cases![
         a_queue_larger_than_the_file_system_is_refused,
         a_full_file_system_is_told,
+        a_full_file_system_is_swept_at_once,
         a_copy_with_holes_is_filled_or_refused,
     ]
 }
@@ -56,9 +58,14 @@ fn a_queue_larger_than_the_file_system_is_refused() {
 
 /// A small `/dev/shm` that only this process sees.
 fn enter_small_shm(bytes: u64) -> io::Result<()> {
+    enter_small_shm_with(bytes, 0)
+}
+
+/// The same, with so many files and folders at most; 0 for no bound.
+fn enter_small_shm_with(bytes: u64, files: u64) -> io::Result<()> {
     let text = |text: &str| CString::new(text).expect("no NUL");
     let (none, root, tmpfs, shm, options) =
-        (text("none"), text("/"), text("tmpfs"), text("/dev/shm"), text(&format!("size={bytes},mode=1777")));
+        (text("none"), text("/"), text("tmpfs"), text("/dev/shm"), text(&format!("size={bytes},nr_inodes={files},mode=1777")));
     // SAFETY: unshare takes a number; mount takes NUL-terminated strings that outlive the calls.
     unsafe {
         if libc::unshare(libc::CLONE_NEWNS) != 0 && libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) != 0 {
@@ -104,6 +111,54 @@ fn a_full_file_system_is_told() {
     Queue::<u64>::new(1).unwrap();
     drop(queue);
     assert_eq!(everything(), Vec::<String>::new());
+}
+
+/// Leaves an anonymous segment, as a killed user does.
+fn leave_anonymous(number: u64, bytes: usize) -> String {
+    let name = format!("anon-{number:016x}");
+    fork("a user that ends without a word", || {
+        std::mem::forget(Queue::<[u8]>::builder().name(&name).capacity_bytes(bytes).create().unwrap());
+        exit_now(0);
+    })
+    .expect_success();
+    name
+}
+
+fn a_full_file_system_is_swept_at_once() {
+    if let Err(error) = enter_small_shm(4 << 20) {
+        skip(&format!("no private mount of a small /dev/shm: {error}"));
+    }
+    // This process has swept a moment ago.
+    Queue::<u64>::new(1).unwrap();
+    for turn in 0..3 {
+        let left = leave_anonymous(turn, 3 << 20);
+        let live = Queue::<[u8]>::builder().capacity_bytes(1 << 18).create().unwrap();
+        let name = unique_name("large");
+        let builder = || Queue::<[u8]>::builder().capacity_bytes(2 << 20);
+        let made = match turn {
+            0 => builder().create().unwrap(),
+            1 => builder().name(&name).create().unwrap(),
+            _ => builder().name(&name).open_or_create().unwrap(),
+        };
+        assert!(!segment_exists(&left) && segment_exists(live.name()) && segment_exists(made.name()));
+        // What is left is used: that is told, and nobody is harmed.
+        expect_no_space(builder().create(), 2 << 20, 4 << 20);
+        live.put(b"alive").unwrap();
+    }
+    // No memory is missing, but room for one more file.
+    drop(shm_files(""));
+    if let Err(error) = enter_small_shm_with(4 << 20, 4) {
+        skip(&format!("no private mount of a small /dev/shm: {error}"));
+    }
+    let left: Vec<String> = (0..3).map(|number| leave_anonymous(100 + number, 4096)).collect();
+    Queue::<u64>::new(1).unwrap();
+    assert!(left.iter().all(|name| !segment_exists(name)));
+    let live: Vec<Queue<u64>> = (0..3).map(|_| Queue::new(1).unwrap()).collect();
+    match Queue::<u64>::new(1) {
+        Err(CreateError::Os { source, .. }) => assert_eq!(source.raw_os_error(), Some(libc::ENOSPC)),
+        other => panic!("{other:?}"),
+    }
+    drop(live);
 }
 
 fn a_copy_with_holes_is_filled_or_refused() {

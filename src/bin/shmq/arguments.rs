@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use shmq::inspect::Owners;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -98,10 +99,7 @@ pub enum Verb {
     /// Take the messages of a queue and throw them away
     Drain(Drain),
     /// Close a queue, for everybody: no more puts; what is in it can still be taken
-    Close {
-        /// The queue
-        name: String,
-    },
+    Close(Close),
     /// Create a queue of bytes that stays until it is removed
     Create(Create),
     /// Remove queues, with their messages: those who use them go on, nobody else can open them any more
@@ -116,6 +114,32 @@ pub enum Verb {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+/// Whose queues a verb acts on.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Whose {
+    /// Act also on a queue that this user owns, given by number; otherwise only on your own and on root's
+    #[arg(long = "owner", value_name = "UID", conflicts_with = "any_owner")]
+    pub owner: Vec<u32>,
+    /// Act on the queue whichever user owns it: its owner can read and change its messages
+    #[arg(long)]
+    pub any_owner: bool,
+}
+
+impl Whose {
+    pub fn owners(&self) -> Owners {
+        let owners = self.owner.iter().fold(Owners::default(), |owners, &uid| owners.allow_owner(uid));
+        if self.any_owner { owners.allow_any_owner() } else { owners }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Close {
+    /// The queue
+    pub name: String,
+    #[command(flatten)]
+    pub whose: Whose,
 }
 
 #[derive(Args, Debug)]
@@ -191,6 +215,8 @@ pub struct Put {
     /// Give up when there is no room for so long, with exit code 5
     #[arg(long, short, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub whose: Whose,
 }
 
 #[derive(Args, Debug)]
@@ -215,6 +241,8 @@ pub struct Get {
     /// Size of the queue, if there is none of that name yet
     #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = size)]
     pub capacity_bytes: usize,
+    #[command(flatten)]
+    pub whose: Whose,
 }
 
 #[derive(Args, Debug)]
@@ -245,6 +273,8 @@ pub struct Drain {
     /// Write JSON, for programs
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub whose: Whose,
 }
 
 #[derive(Args, Debug)]
@@ -276,6 +306,8 @@ pub struct Rm {
     /// With --stale: also those that somebody asked to keep (as those made by this command are)
     #[arg(long, requires = "stale")]
     pub persisted: bool,
+    #[command(flatten)]
+    pub whose: Whose,
 }
 
 #[derive(Args, Debug)]
@@ -285,6 +317,8 @@ pub struct Recover {
     /// Write JSON, for programs
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub whose: Whose,
 }
 
 #[derive(Args, Debug)]

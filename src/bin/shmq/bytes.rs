@@ -1,5 +1,6 @@
 //! Queues of bytes, and the standard streams without buffers between them and the segment.
 
+use crate::arguments::Whose;
 use crate::failure::Failure;
 use crate::signals;
 use shmq::Queue;
@@ -16,9 +17,11 @@ const PIPE_BYTES: libc::c_int = 1 << 20;
 const FINISH: Duration = Duration::from_secs(1);
 
 /// Opens the queue, or creates it so that it stays.
-pub fn open_or_create(name: &str, capacity_bytes: usize) -> Result<Queue<[u8]>, Failure> {
+pub fn open_or_create(name: &str, capacity_bytes: usize, whose: &Whose) -> Result<Queue<[u8]>, Failure> {
     let is_stale = is_stale(name);
-    let queue = Queue::<[u8]>::builder().name(name).capacity_bytes(capacity_bytes).persist(true).open_or_create();
+    let builder = Queue::<[u8]>::builder().name(name).capacity_bytes(capacity_bytes).persist(true);
+    let builder = whose.owner.iter().fold(builder, |builder, &uid| builder.allow_owner(uid));
+    let queue = if whose.any_owner { builder.allow_any_owner() } else { builder }.open_or_create();
     let queue = queue.map_err(|error| Failure::create(name, &error))?;
     queue.interrupt_by(&signals::INTERRUPT);
     if is_stale {

@@ -44,7 +44,7 @@ fn run(verb: Verb) -> Result<u8, Failure> {
         Verb::Get(get) => get::run(&get),
         Verb::Peek(peek) => peek::run(&peek),
         Verb::Drain(drain) => upkeep::drain(&drain),
-        Verb::Close { name } => upkeep::close(&name),
+        Verb::Close(close) => upkeep::close(&close),
         Verb::Create(create) => upkeep::create(&create),
         Verb::Rm(rm) => upkeep::rm(&rm),
         Verb::Recover(recover) => upkeep::recover(&recover),

@@ -1,6 +1,6 @@
 //! `shmq drain`, `close`, `create`, `rm`, `recover`.
 
-use crate::arguments::{Create, Drain, Recover, Rm};
+use crate::arguments::{Close, Create, Drain, Recover, Rm, Whose};
 use crate::bytes::is_stale;
 use crate::failure::{self, Failure};
 use crate::json;
@@ -10,9 +10,9 @@ use shmq::inspect::{self, Operator, Removal};
 use shmq::{CreateError, OpenError, Queue};
 
 /// Attaches to a queue of any type.
-fn operator(name: &str) -> Result<Operator, Failure> {
+fn operator(name: &str, whose: &Whose) -> Result<Operator, Failure> {
     let is_stale = is_stale(name);
-    let operator = Operator::open(name).map_err(|error| Failure::open(name, &error))?;
+    let operator = Operator::open_of(name, &whose.owners()).map_err(|error| Failure::open(name, &error))?;
     if is_stale {
         // Its last user would otherwise be this process, and take it along.
         operator.persist();
@@ -22,7 +22,7 @@ fn operator(name: &str) -> Result<Operator, Failure> {
 }
 
 pub fn drain(arguments: &Drain) -> Result<u8, Failure> {
-    let drained = operator(&arguments.name)?.drain(arguments.number.unwrap_or(u64::MAX))?;
+    let drained = operator(&arguments.name, &arguments.whose)?.drain(arguments.number.unwrap_or(u64::MAX))?;
     if arguments.json {
         words::print(&json::text(&json!({ "drained": drained })))?;
     } else {
@@ -31,8 +31,8 @@ pub fn drain(arguments: &Drain) -> Result<u8, Failure> {
     Ok(0)
 }
 
-pub fn close(name: &str) -> Result<u8, Failure> {
-    operator(name)?.close();
+pub fn close(arguments: &Close) -> Result<u8, Failure> {
+    operator(&arguments.name, &arguments.whose)?.close();
     Ok(0)
 }
 
@@ -60,9 +60,10 @@ pub fn create(arguments: &Create) -> Result<u8, Failure> {
 }
 
 pub fn rm(arguments: &Rm) -> Result<u8, Failure> {
+    let owners = arguments.whose.owners();
     if !arguments.stale {
         for name in &arguments.names {
-            Queue::<[u8]>::unlink(name).map_err(|error| Failure::open(name, &error))?;
+            inspect::unlink_of(name, &owners).map_err(|error| Failure::open(name, &error))?;
         }
         return Ok(0);
     }
@@ -70,10 +71,10 @@ pub fn rm(arguments: &Rm) -> Result<u8, Failure> {
     let names = if all { inspect::list()?.into_iter().map(|found| found.name).collect() } else { arguments.names.clone() };
     let mut code = 0;
     for name in names {
-        match inspect::remove_stale(&name, arguments.persisted) {
+        match inspect::remove_stale_of(&name, arguments.persisted, &owners) {
             Ok(Removal::Removed) => words::print(&format!("removed {}\n", words::escaped(&name)))?,
             // Others' are none of our business, unless they were asked for by name.
-            Ok(_) | Err(OpenError::NotFound | OpenError::PermissionDenied) if all => {}
+            Ok(_) | Err(OpenError::NotFound | OpenError::PermissionDenied | OpenError::ForeignOwner { .. }) if all => {}
             Ok(kept) => {
                 let why = match kept {
                     Removal::InUse => "somebody uses it",
@@ -92,7 +93,7 @@ pub fn rm(arguments: &Rm) -> Result<u8, Failure> {
 pub fn recover(arguments: &Recover) -> Result<u8, Failure> {
     // Attaching may have repaired already what a dead one left in the entry that is taken: counted by the difference.
     let before = inspect::Inspector::open(&arguments.name).map_err(|error| Failure::open(&arguments.name, &error))?.look();
-    let operator = operator(&arguments.name)?;
+    let operator = operator(&arguments.name, &arguments.whose)?;
     let report = operator.recover();
     let after = inspect::Inspector::open(&arguments.name).map_err(|error| Failure::open(&arguments.name, &error))?.look();
     let came_back = after.came_back.saturating_sub(before.came_back).max(report.redelivered);
