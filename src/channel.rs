@@ -21,6 +21,7 @@ mod attach;
 mod done;
 mod endpoint;
 mod get;
+mod guards;
 mod lane;
 mod lease;
 mod loan;
@@ -202,6 +203,8 @@ pub struct Channel {
     tail_seen: AtomicU64,
     /// Whether its waits are worth staying awake for.
     trust: Trust,
+    /// See [`Channel::keep_leases_private`].
+    leases_are_private: AtomicBool,
     /// Set by a signal handler: who waits gives up.
     interrupt: OnceLock<&'static AtomicBool>,
     #[cfg(feature = "tracing")]

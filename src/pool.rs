@@ -51,9 +51,9 @@ use std::time::Duration;
 
 /// Worker processes that run tasks: Python's `multiprocessing.Pool`, on this crate's queues.
 ///
-/// A task is a function and its argument: a `fn` item or a closure that captures nothing (one that captures does not compile), and
-/// anything that serde can encode, tuples for several arguments, handles of queues included. So is its result; an `Err` in it is just a
-/// value.
+/// A task is a function and its argument. The function is a `fn(A) -> R`: a `fn` item, a closure that captures nothing (one that captures
+/// does not compile), or one of several that is chosen at run time. The argument is anything that serde can encode, tuples for several
+/// arguments, handles of queues included. So is its result; an `Err` in it is just a value.
 ///
 /// **A worker that dies hangs nobody.** Killed, crashed, or having called `exit`, its task fails with [`TaskError::WorkerDied`] or is
 /// [retried](PoolBuilder::retries), another worker takes its place, and the pool goes on; also if all die at once. A panic in a task is
@@ -90,10 +90,19 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// ```compile_fail,E0080
+/// ```compile_fail,E0308
 /// let pool = shmq::Pool::new(1).unwrap();
 /// let captured = 3;
 /// pool.apply(move |n: i32| n + captured, 4); // the 3 would have to travel in the argument
+/// ```
+///
+/// ```compile_fail,E0308
+/// #[derive(Clone, Copy)]
+/// struct Initialised; // exists only where something was set up: not in a worker
+///
+/// let pool = shmq::Pool::new(1).unwrap();
+/// let token = Initialised;
+/// pool.map(move |n: i32| { let _proof = token; n }, 0..3);
 /// ```
 pub struct Pool {
     shared: Arc<Shared>,
@@ -123,9 +132,8 @@ impl Pool {
     ///
     /// # Errors
     /// [`TaskError`]: what became of the task instead.
-    pub fn apply<F, A, R>(&self, task: F, argument: A) -> Result<R, TaskError>
+    pub fn apply<A, R>(&self, task: fn(A) -> R, argument: A) -> Result<R, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
@@ -145,9 +153,8 @@ impl Pool {
     /// assert_eq!(later.get()?, 2);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn apply_async<F, A, R>(&self, task: F, argument: A) -> Result<AsyncResult<R>, TaskError>
+    pub fn apply_async<A, R>(&self, task: fn(A) -> R, argument: A) -> Result<AsyncResult<R>, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
@@ -169,9 +176,8 @@ impl Pool {
     /// assert_eq!(told.recv()?, Ok(2));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn apply_async_then<F, A, R, C>(&self, task: F, argument: A, callback: C) -> Result<AsyncResult<R>, TaskError>
+    pub fn apply_async_then<A, R, C>(&self, task: fn(A) -> R, argument: A, callback: C) -> Result<AsyncResult<R>, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         C: FnOnce(Result<R, TaskError>) + Send + 'static,
@@ -191,9 +197,8 @@ impl Pool {
     /// assert_eq!(pool.map(|(a, b): (u32, u32)| a * b, [(1, 2), (3, 4)])?, [2, 12]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn map<F, A, R, I>(&self, task: F, input: I) -> Result<Vec<R>, TaskError>
+    pub fn map<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<Vec<R>, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
@@ -205,9 +210,8 @@ impl Pool {
     ///
     /// # Errors
     /// As [`apply_async`](Self::apply_async).
-    pub fn map_async<F, A, R, I>(&self, task: F, input: I) -> Result<AsyncResult<Vec<R>>, TaskError>
+    pub fn map_async<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<AsyncResult<Vec<R>>, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
@@ -229,9 +233,8 @@ impl Pool {
     /// assert_eq!(first?, [0, 1, 4, 9]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn imap<F, A, R, I>(&self, task: F, input: I) -> Result<Imap<'_, I::IntoIter, R>, TaskError>
+    pub fn imap<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<Imap<'_, I::IntoIter, R>, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
@@ -243,9 +246,8 @@ impl Pool {
     ///
     /// # Errors
     /// As [`apply_async`](Self::apply_async).
-    pub fn imap_unordered<F, A, R, I>(&self, task: F, input: I) -> Result<ImapUnordered<'_, I::IntoIter, R>, TaskError>
+    pub fn imap_unordered<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<ImapUnordered<'_, I::IntoIter, R>, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,

@@ -12,7 +12,7 @@ use std::any::Any;
 use std::io;
 use std::ops::Deref;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 impl From<AttachError> for Failure {
@@ -103,6 +103,7 @@ impl Channel {
             caught_up_at: AtomicU64::new(0),
             tail_seen: AtomicU64::new(0),
             trust: Trust::new(),
+            leases_are_private: AtomicBool::new(false),
             interrupt: OnceLock::new(),
             #[cfg(feature = "tracing")]
             untold: Default::default(),
@@ -148,6 +149,10 @@ impl Channel {
 impl Attached for Channel {
     fn attachment(&self) -> &Attachment {
         &self.attachment
+    }
+
+    fn open_guard(&self) -> Option<&'static str> {
+        self.open_loan_or_lease()
     }
 
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

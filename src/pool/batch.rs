@@ -71,8 +71,9 @@ pub(super) struct Chunker<'s> {
 }
 
 impl<'s> Chunker<'s> {
-    fn new(shared: &'s Shared, job: Arc<Job>, number: u64, distance: i64, size: u32, patient: bool) -> Self {
-        let head = TaskHead { nonce: shared.nonce, job: number, first: 0, count: 0, distance };
+    /// `runner` and `task` are their distances.
+    fn new(shared: &'s Shared, job: Arc<Job>, number: u64, (runner, task): (i64, i64), size: u32, patient: bool) -> Self {
+        let head = TaskHead { nonce: shared.nonce, job: number, first: 0, count: 0, runner, task };
         Chunker {
             shared,
             job,
@@ -174,30 +175,35 @@ impl<'p> Batch<'p> {
     }
 
     /// A job, and what cuts and sends its tasks.
-    fn begin<F, A, R>(&self, task: F, size: u64, patient: bool) -> Result<(Arc<Job>, u64, Chunker<'p>), TaskError>
+    fn begin<A, R>(&self, task: fn(A) -> R, size: u64, patient: bool) -> Result<(Arc<Job>, u64, Chunker<'p>), TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
         self.begin_with(task, size, patient, Job::new(self.shared.home, self.hook.clone()))
     }
 
-    fn begin_with<F, A, R>(&self, task: F, size: u64, patient: bool, job: Job) -> Result<(Arc<Job>, u64, Chunker<'p>), TaskError>
+    fn begin_with<A, R>(
+        &self,
+        task: fn(A) -> R,
+        size: u64,
+        patient: bool,
+        job: Job,
+    ) -> Result<(Arc<Job>, u64, Chunker<'p>), TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        Task::of(task);
         let size = self.chunk_size.map_or(size, |size| size as u64).min(u64::from(u32::MAX)) as u32;
         if size == 0 {
             return Err(TaskError::ZeroChunk);
         }
-        let run: RunTask = run_task::<F, A, R>;
+        // Of the same A and R, which the worker relies on.
+        let runner: RunTask = run_task::<A, R>;
+        let distances = (distance_of(runner as usize), Task::distance::<A, R>(task));
         let job = Arc::new(job);
         let number = self.shared.begin(&job)?;
-        let chunker = Chunker::new(self.shared, Arc::clone(&job), number, distance_of(run as usize), size, patient);
+        let chunker = Chunker::new(self.shared, Arc::clone(&job), number, distances, size, patient);
         Ok((job, number, chunker))
     }
 
@@ -205,9 +211,8 @@ impl<'p> Batch<'p> {
     ///
     /// # Errors
     /// As there, and [`TaskError::ZeroChunk`].
-    pub fn map<F, A, R, I>(&self, task: F, input: I) -> Result<Vec<R>, TaskError>
+    pub fn map<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<Vec<R>, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
@@ -222,9 +227,8 @@ impl<'p> Batch<'p> {
     ///
     /// # Errors
     /// As there, and [`TaskError::ZeroChunk`].
-    pub fn map_async<F, A, R, I>(&self, task: F, input: I) -> Result<AsyncResult<Vec<R>>, TaskError>
+    pub fn map_async<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<AsyncResult<Vec<R>>, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
@@ -237,9 +241,8 @@ impl<'p> Batch<'p> {
     ///
     /// # Errors
     /// As [`map_async`](Self::map_async). The callback is then not called.
-    pub fn map_async_then<F, A, R, I, C>(&self, task: F, input: I, callback: C) -> Result<AsyncResult<Vec<R>>, TaskError>
+    pub fn map_async_then<A, R, I, C>(&self, task: fn(A) -> R, input: I, callback: C) -> Result<AsyncResult<Vec<R>>, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
@@ -249,14 +252,13 @@ impl<'p> Batch<'p> {
         Ok(AsyncResult::of_many(self.submit(task, input, false, Some(callback))?.0))
     }
 
-    pub(super) fn apply_async<F, A, R>(
+    pub(super) fn apply_async<A, R>(
         &self,
-        task: F,
+        task: fn(A) -> R,
         argument: &A,
         callback: Option<Callback>,
     ) -> Result<(Arc<Job>, u64), TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
@@ -270,15 +272,14 @@ impl<'p> Batch<'p> {
         Ok((job, number))
     }
 
-    fn submit<F, A, R, I>(
+    fn submit<A, R, I>(
         &self,
-        task: F,
+        task: fn(A) -> R,
         input: I,
         patient: bool,
         callback: Option<Callback>,
     ) -> Result<(Arc<Job>, u64), TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
@@ -292,15 +293,14 @@ impl<'p> Batch<'p> {
         self.submit_counted(task, input, patient, callback)
     }
 
-    fn submit_counted<F, A, R>(
+    fn submit_counted<A, R>(
         &self,
-        task: F,
+        task: fn(A) -> R,
         mut input: impl Iterator<Item = A>,
         patient: bool,
         callback: Option<Callback>,
     ) -> Result<(Arc<Job>, u64), TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
@@ -329,9 +329,8 @@ impl<'p> Batch<'p> {
         }
     }
 
-    fn reader<F, A, R, I>(&self, task: F, input: I) -> Result<Reader<'p, I::IntoIter, R>, TaskError>
+    fn reader<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<Reader<'p, I::IntoIter, R>, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
@@ -358,9 +357,8 @@ impl<'p> Batch<'p> {
     ///
     /// # Errors
     /// As there, and [`TaskError::ZeroChunk`].
-    pub fn imap<F, A, R, I>(&self, task: F, input: I) -> Result<Imap<'p, I::IntoIter, R>, TaskError>
+    pub fn imap<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<Imap<'p, I::IntoIter, R>, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
@@ -372,9 +370,8 @@ impl<'p> Batch<'p> {
     ///
     /// # Errors
     /// As there, and [`TaskError::ZeroChunk`].
-    pub fn imap_unordered<F, A, R, I>(&self, task: F, input: I) -> Result<ImapUnordered<'p, I::IntoIter, R>, TaskError>
+    pub fn imap_unordered<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<ImapUnordered<'p, I::IntoIter, R>, TaskError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,

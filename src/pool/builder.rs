@@ -75,17 +75,15 @@ impl PoolBuilder {
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn initializer<F, A, R>(mut self, function: F, argument: A) -> Self
+    pub fn initializer<A, R>(mut self, function: fn(A) -> R, argument: A) -> Self
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Outcome,
     {
-        Task::of(function);
-        let mut encoded = Vec::new();
+        let mut encoded = Task::distance::<A, R>(function).to_ne_bytes().to_vec();
         self.initializer = Some(
             MessagePack::encode(&argument, &mut encoded)
-                .map(|()| Initializer { distance: distance(run_initializer::<F, A, R>), argument: encoded })
+                .map(|()| Initializer { distance: distance(run_initializer::<A, R>), argument: encoded })
                 .map_err(|error| error.to_string()),
         );
         self

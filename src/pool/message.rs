@@ -1,12 +1,12 @@
 //! What travels: tasks to the workers, results back. Little endian, no alignment.
 //!
 //! ```text
-//!   task     nonce 8 | job 8 | first 8 | count 4 | distance 8 | item *      item: length 4 | encoded argument
+//!   task     nonce 8 | job 8 | first 8 | count 4 | runner 8 | task 8 | item *      item: length 4 | encoded argument
 //!   result   nonce 8 | job 8 | first 8 | count 4 | attempt 4 | kind 4 | item *   item: tag 1 | length 4 | encoded result, or text
 //! ```
 
 /// Bytes of a task before its items.
-pub(super) const TASK_BYTES: usize = 36;
+pub(super) const TASK_BYTES: usize = 44;
 /// Bytes of a result before its items.
 pub(super) const RESULT_BYTES: usize = 36;
 
@@ -40,8 +40,10 @@ pub(super) struct TaskHead {
     /// Index of the chunk's first task in its job.
     pub first: u64,
     pub count: u32,
-    /// Where the function is.
-    pub distance: i64,
+    /// Where the function is that decodes an argument, runs the task and encodes its result.
+    pub runner: i64,
+    /// Where the task is.
+    pub task: i64,
 }
 
 /// Results of a chunk, or of a part of it.
@@ -83,7 +85,8 @@ impl TaskHead {
         to.extend(self.job.to_le_bytes());
         to.extend(self.first.to_le_bytes());
         to.extend(self.count.to_le_bytes());
-        to.extend(self.distance.to_le_bytes());
+        to.extend(self.runner.to_le_bytes());
+        to.extend(self.task.to_le_bytes());
     }
 
     pub fn read(from: &[u8]) -> Option<(TaskHead, &[u8])> {
@@ -93,7 +96,8 @@ impl TaskHead {
             job: front.u64()?,
             first: front.u64()?,
             count: front.u32()?,
-            distance: front.u64()? as i64,
+            runner: front.u64()? as i64,
+            task: front.u64()? as i64,
         };
         Some((head, front.0))
     }
@@ -169,7 +173,7 @@ mod tests {
 
     #[test]
     fn heads_and_items_come_back_as_written() {
-        let head = TaskHead { nonce: 1, job: u64::MAX, first: 3, count: 2, distance: -5 };
+        let head = TaskHead { nonce: 1, job: u64::MAX, first: 3, count: 2, runner: -5, task: 6 };
         let mut bytes = Vec::new();
         head.write(&mut bytes);
         assert_eq!(bytes.len(), TASK_BYTES);

@@ -37,13 +37,18 @@ pub(super) mod word {
     pub const FAILED: u8 = b'f';
 }
 
-/// What runs one task: given the argument, appends the result or a text, and says which.
-pub(super) type RunTask = fn(&[u8], &mut Vec<u8>) -> u8;
+/// What runs one task: given its distance and the argument, appends the result or a text, and says which.
+///
+/// # Safety
+/// The distance is that of a task whose argument and result are those of the runner.
+pub(super) type RunTask = unsafe fn(i64, &[u8], &mut Vec<u8>) -> u8;
 
-/// The one that runs tasks of type `F`.
-pub(super) fn run_task<F, A, R>(mut argument: &[u8], to: &mut Vec<u8>) -> u8
+/// The one that runs tasks of type `fn(A) -> R`.
+///
+/// # Safety
+/// As [`RunTask`].
+pub(super) unsafe fn run_task<A, R>(distance: i64, mut argument: &[u8], to: &mut Vec<u8>) -> u8
 where
-    F: Fn(A) -> R + Copy,
     A: DeserializeOwned,
     R: Serialize,
 {
@@ -58,8 +63,8 @@ where
         Ok(Err(error)) => return tell(tag::BAD_ARGUMENT, &error.to_string()),
         Err(panic) => return tell(tag::BAD_ARGUMENT, &text_of(panic)),
     };
-    // SAFETY: whoever submitted the task had a value of F (`Task::of` in `Batch`).
-    let task = unsafe { Task::<F>::revive() };
+    // SAFETY: the caller's word: the distance of an `fn(A) -> R`.
+    let task = unsafe { Task::at::<A, R>(distance) };
     let result = match catch_unwind(AssertUnwindSafe(|| task(argument))) {
         Ok(result) => result,
         Err(panic) => return tell(tag::PANICKED, &text_of(panic)),
@@ -88,15 +93,17 @@ where
     }
 }
 
-/// Runs an initializer: what went wrong, if something did.
-pub(super) fn run_initializer<F, A, R>(mut argument: &[u8]) -> Option<String>
+/// Runs the initializer whose distance the bytes begin with: what went wrong, if something did.
+pub(super) fn run_initializer<A, R>(bytes: &[u8]) -> Option<String>
 where
-    F: Fn(A) -> R + Copy,
     A: DeserializeOwned,
     R: Outcome,
 {
-    // SAFETY: `PoolBuilder::initializer` had a value of F.
-    let initializer = unsafe { Task::<F>::revive() };
+    let Some((distance, mut argument)) = bytes.split_first_chunk::<8>() else {
+        return Some("its message is not whole".to_owned());
+    };
+    // SAFETY: `PoolBuilder::initializer` put the distance of an `fn(A) -> R` there.
+    let initializer = unsafe { Task::at::<A, R>(i64::from_ne_bytes(*distance)) };
     let run = || match MessagePack::decode::<A>(&mut argument) {
         Ok(argument) => initializer(argument).failure(),
         Err(error) => Some(format!("its argument cannot be decoded: {error}")),
@@ -129,8 +136,9 @@ pub(super) fn work(settings: &Settings, mut keeper: File) -> i32 {
         }
     }
     tell(word::READY);
+    settings.tasks.keep_leases_private();
     let mut chunks = 0;
-    let mut message = Vec::new();
+    let (mut tasks, mut message) = (Vec::new(), Vec::new());
     loop {
         let chunk = match settings.tasks.lease() {
             Ok(chunk) => chunk,
@@ -143,7 +151,7 @@ pub(super) fn work(settings: &Settings, mut keeper: File) -> i32 {
                 return 1;
             }
         };
-        if let Err(error) = run_chunk(settings, chunk, &mut message) {
+        if let Err(error) = run_chunk(settings, chunk, &mut tasks, &mut message) {
             tell_stderr(format_args!("a pool's worker cannot put results: {error}"));
             return 1;
         }
@@ -155,9 +163,12 @@ pub(super) fn work(settings: &Settings, mut keeper: File) -> i32 {
     }
 }
 
-fn run_chunk(settings: &Settings, chunk: Lease<'_, [u8]>, message: &mut Vec<u8>) -> Result<(), PutError> {
+fn run_chunk(settings: &Settings, chunk: Lease<'_, [u8]>, tasks: &mut Vec<u8>, message: &mut Vec<u8>) -> Result<(), PutError> {
     let attempt = chunk.deliveries();
-    let Some((head, items)) = TaskHead::read(&chunk).filter(|(head, _)| head.nonce == settings.nonce) else {
+    // A copy: a task may spawn processes, which must not see into what is leased.
+    tasks.clear();
+    tasks.extend_from_slice(&chunk);
+    let Some((head, items)) = TaskHead::read(tasks).filter(|(head, _)| head.nonce == settings.nonce) else {
         // Not from our program: nobody waits for it.
         return Ok(());
     };
@@ -174,7 +185,7 @@ fn run_chunk(settings: &Settings, chunk: Lease<'_, [u8]>, message: &mut Vec<u8>)
         return Ok(());
     }
     // SAFETY: the nonce says that our program sent it: the distance of a `RunTask`, in the program that this process is a copy of.
-    let run = unsafe { std::mem::transmute::<usize, RunTask>(address_at(head.distance)) };
+    let run = unsafe { std::mem::transmute::<usize, RunTask>(address_at(head.runner)) };
     let max = settings.results.max_len();
     let largest_item = max.saturating_sub(RESULT_BYTES + 5);
     answer(0, kind::PART).write(message);
@@ -182,7 +193,8 @@ fn run_chunk(settings: &Settings, chunk: Lease<'_, [u8]>, message: &mut Vec<u8>)
     let mut item = Vec::new();
     for argument in Arguments(items).take(head.count as usize) {
         item.clear();
-        let mut tag = run(argument, &mut item);
+        // SAFETY: as above: the runner, and a task of its kind (`Batch::begin_with`).
+        let mut tag = unsafe { run(head.task, argument, &mut item) };
         if item.len() > largest_item {
             let text = format!("{} bytes, the pool's queue holds {largest_item} at most", item.len());
             item.clear();

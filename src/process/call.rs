@@ -37,16 +37,17 @@ pub(crate) fn start(entry: Entry<i32>, argument: Vec<u8>, fds: Vec<OwnedFd>, die
     Ok(Process::listed(child, &mut lock_children()))
 }
 
-fn run<F, A, R>(mut argument: &[u8]) -> i32
+/// Runs the function whose distance the bytes begin with.
+fn run<A, R>(bytes: &[u8]) -> i32
 where
-    F: Fn(A) -> R + Copy,
     A: DeserializeOwned,
     R: Outcome,
 {
+    let Some((distance, mut argument)) = bytes.split_first_chunk::<8>() else { return 1 };
     match MessagePack::decode::<A>(&mut argument) {
         Ok(argument) => {
-            // SAFETY: `call` had a value of F.
-            let function = unsafe { Task::<F>::revive() };
+            // SAFETY: `call_as` put the distance of an `fn(A) -> R` there.
+            let function = unsafe { Task::at::<A, R>(i64::from_ne_bytes(*distance)) };
             function(argument).exit_code()
         }
         Err(error) => {
@@ -61,8 +62,9 @@ impl Process {
     /// under async runtimes, once [`process::init`](crate::process::init) was called at the top of `main`.
     ///
     /// The process is then a copy of the program as it was at `init`, not as it is now, so everything that the function needs
-    /// travels in its argument, encoded by serde: handles of queues, too. The function is a `fn` item or a closure that
-    /// captures nothing; one that captures does not compile. Without `init`, in a program without threads, the process is a fork of the
+    /// travels in its argument, encoded by serde: handles of queues, too. The function is a `fn(A) -> R`: a `fn` item, a closure that
+    /// captures nothing, or one of several that is chosen at run time. A closure that captures something, be it without a size, does not
+    /// compile. (A function of a library that was loaded after `init` is not there.) Without `init`, in a program without threads, the process is a fork of the
     /// program as it is now.
     ///
     /// # Errors
@@ -84,13 +86,20 @@ impl Process {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// ```compile_fail,E0080
+    /// ```compile_fail,E0308
     /// let captured = 3;
     /// let child = shmq::Process::call(move |n: i32| n + captured, 4); // the 3 would have to travel in the argument
     /// ```
-    pub fn call<F, A, R>(function: F, argument: A) -> Result<Process, SpawnError>
+    ///
+    /// ```compile_fail,E0308
+    /// #[derive(Clone, Copy)]
+    /// struct Initialised; // exists only where something was set up: not in the other process
+    ///
+    /// let token = Initialised;
+    /// let child = shmq::Process::call(move |n: i32| { let _proof = token; n }, 4);
+    /// ```
+    pub fn call<A, R>(function: fn(A) -> R, argument: A) -> Result<Process, SpawnError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Outcome,
     {
@@ -109,9 +118,8 @@ impl Process {
     /// assert_eq!(child.join()?.code(), Some(3));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn call_daemon<F, A, R>(function: F, argument: A) -> Result<Process, SpawnError>
+    pub fn call_daemon<A, R>(function: fn(A) -> R, argument: A) -> Result<Process, SpawnError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Outcome,
     {
@@ -119,14 +127,12 @@ impl Process {
     }
 }
 
-fn call_as<F, A, R>(function: F, argument: &A, dies_with_us: bool) -> Result<Process, SpawnError>
+fn call_as<A, R>(function: fn(A) -> R, argument: &A, dies_with_us: bool) -> Result<Process, SpawnError>
 where
-    F: Fn(A) -> R + Copy + Send + 'static,
     A: Serialize + DeserializeOwned,
     R: Outcome,
 {
-    Task::of(function);
-    let mut encoded = Vec::new();
+    let mut encoded = Task::distance(function).to_ne_bytes().to_vec();
     MessagePack::encode(argument, &mut encoded).map_err(|source| SpawnError::Encode { source })?;
-    start(run::<F, A, R>, encoded, Vec::new(), dies_with_us)
+    start(run::<A, R>, encoded, Vec::new(), dies_with_us)
 }

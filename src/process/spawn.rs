@@ -3,6 +3,7 @@
 #[cfg(feature = "object")]
 use super::spawner;
 use super::{Child, Outcome, Process, SpawnError, background, lock_children};
+use crate::attachment;
 use crate::os::{deadline_after, now_ns};
 use std::fs;
 use std::io::{self, Write};
@@ -89,6 +90,10 @@ impl Process {
             let threads = counted.saturating_sub(background::count());
             if threads <= 1 {
                 if let Some(still) = background::hold_still() {
+                    // Nobody takes another one meanwhile: this is the only thread at work.
+                    if let Some((guard, name)) = attachment::open_guard() {
+                        return Err(SpawnError::GuardHeld { guard, name });
+                    }
                     // SAFETY: this thread is the only one but for those of Invariant 6, so the child lacks none, nor finds a lock that
                     // one might hold. A daemon's parent is this thread, which ends with the program.
                     return unsafe { Process::fork(closure, dies_with_us, Some((still, wish))) };
@@ -258,7 +263,7 @@ where
         Ok(code) => {
             flush();
             // What the closure only borrowed is never dropped here; a panic, though, counts as a death.
-            crate::attachment::leave_all(!matches!(count_threads(), Ok(1)));
+            attachment::leave_all(!matches!(count_threads(), Ok(1)));
             code
         }
         Err(payload) => {

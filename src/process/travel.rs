@@ -1,11 +1,11 @@
 //! Functions that travel between forked copies of one program, as a distance from a fixed one.
 //!
 //! Invariants:
-//! 1. A distance is made by [`Entry::distance`] in a copy of this program and used in another: both have the same code at the same
+//! 1. A distance is made by [`distance`] or [`Task::distance`] in a copy of this program and used in another: both have the same code at the same
 //!    addresses, because one is a fork of the other, or both are forks of a third.
-//! 2. A task type has no size: a value of it is made from nothing where there was one before, which is what `Copy` allows.
-
-use std::ptr::NonNull;
+//! 2. A task is a function pointer: nothing travels with it, so nothing is made in the other process that was not made there. (A value of
+//!    a closure's type would be: one that captures something without a size, a proof that a static was initialised for instance, could be
+//!    revived from nothing where the static was not.)
 
 /// What a spawner runs in a child: given the encoded argument, what becomes of it.
 pub(crate) type Entry<R> = fn(&[u8]) -> R;
@@ -42,29 +42,21 @@ pub(crate) unsafe fn entry_at<R>(distance: i64) -> Entry<R> {
     unsafe { std::mem::transmute::<usize, Entry<R>>(address_at(distance)) }
 }
 
-/// Function items and closures that capture nothing: what can be called in another copy of the program.
-pub(crate) struct Task<F>(std::marker::PhantomData<F>);
+/// A function of the program's, as the distance of its address: whatever coerces to `fn(A) -> R`, so captures nothing.
+pub(crate) struct Task;
 
-impl<F: Copy> Task<F> {
-    /// Fails to compile for what has a size: a capturing closure, a function pointer.
-    const HAS_NO_SIZE: () = assert!(
-        size_of::<F>() == 0,
-        "a task is a fn item or a closure that captures nothing: what it needs travels in its argument"
-    );
-
-    /// Checks, at compile time, that a value of `F` can be made from nothing.
-    pub fn of(_: F) -> Task<F> {
-        const { Self::HAS_NO_SIZE };
-        Task(std::marker::PhantomData)
+impl Task {
+    /// How far it is from the anchor.
+    pub fn distance<A, R>(task: fn(A) -> R) -> i64 {
+        distance_of(task as usize)
     }
 
-    /// The task, in whatever copy of the program.
+    /// The task at a distance, in whatever copy of the program.
     ///
     /// # Safety
-    /// [`Task::of`] was called with a value of `F`, in this program or one that it is a copy of.
-    pub unsafe fn revive() -> F {
-        const { Self::HAS_NO_SIZE };
-        // SAFETY: no bytes are read (Invariant 2), a dangling pointer is aligned, and there is a value of `F` to be a copy of.
-        unsafe { NonNull::<F>::dangling().as_ptr().read() }
+    /// `distance` is what [`Task::distance`] gave for the same `A` and `R`, in a copy of this program (Invariant 1).
+    pub unsafe fn at<A, R>(distance: i64) -> fn(A) -> R {
+        // SAFETY: Invariant 1: the address of an `fn(A) -> R`.
+        unsafe { std::mem::transmute::<usize, fn(A) -> R>(address_at(distance)) }
     }
 }

@@ -25,6 +25,12 @@ impl<T: ?Sized + Message> Queue<T> {
         self.channel.len() as usize
     }
 
+    /// For a process of the crate's own, which gives out no reference into what it leases.
+    #[cfg(feature = "object")]
+    pub(crate) fn keep_leases_private(&self) {
+        self.channel.keep_leases_private();
+    }
+
     /// For a thread of the crate, which may hold nothing while it sleeps.
     #[cfg(feature = "object")]
     pub(crate) fn sleep_until_ready(&self, longest: Duration) {

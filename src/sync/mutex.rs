@@ -229,6 +229,7 @@ impl<'m, T: ?Sized> MutexGuard<'m, T> {
         };
         let was_panicking = std::thread::panicking();
         let guard = MutexGuard { object, me, incarnation: object.incarnation(), was_panicking, value };
+        object.note_guard(guard.incarnation);
         if locked == Locked::FromTheDead {
             words(object).needs_repair.store(1, Relaxed);
         }
@@ -302,6 +303,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
         if !self.was_panicking && std::thread::panicking() {
             words(self.object).needs_repair.store(1, Relaxed);
         }
+        self.object.forget_guard();
         // Nobody to tell here; the next locker is told.
         let _ = self.object.exit(self.me);
     }

@@ -21,8 +21,8 @@ use crate::wait_strategy::WaitStrategy;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// How often somebody of this process looks after the dead, who otherwise only tries.
 const LOOK_NS: u64 = 100_000_000;
@@ -135,6 +135,9 @@ impl Cell {
 pub struct Object {
     attachment: Attachment,
     cell: Cell,
+    /// The incarnation of this process while it has a guard of the lock, which gives references to the data; otherwise 0. Written under the
+    /// lock.
+    guarded: AtomicU32,
     /// When a caller of this process last looked after the dead, for those who only try.
     looked_ns: AtomicU64,
     /// Whether its waits are worth staying awake for.
@@ -194,7 +197,8 @@ impl Object {
     fn over<E: From<attachment::AttachFailure>>(segment: Segment, entry: u32) -> Result<Arc<Object>, E> {
         let (attachment, left_behind) = Attachment::over(segment, entry)?;
         let cell = Cell::of(&attachment.segment);
-        let object = Arc::new(Object { attachment, cell, looked_ns: AtomicU64::new(0), trust: Trust::new() });
+        let object =
+            Arc::new(Object { attachment, cell, guarded: AtomicU32::new(0), looked_ns: AtomicU64::new(0), trust: Trust::new() });
         if left_behind {
             object.note_a_death();
         }
@@ -265,6 +269,18 @@ impl Object {
         self.attachment.locks.put(self.head())
     }
 
+    /// Needs the lock: a guard begins.
+    #[inline]
+    pub(crate) fn note_guard(&self, incarnation: u32) {
+        self.guarded.store(incarnation, Relaxed);
+    }
+
+    /// Needs the lock, and is called before it is given back: the guard ends.
+    #[inline]
+    pub(crate) fn forget_guard(&self) {
+        self.guarded.store(0, Relaxed);
+    }
+
     /// Where its waiters sleep.
     pub(crate) fn condvar(&self) -> Condvar<'_> {
         self.attachment.locks.not_empty(self.head())
@@ -333,6 +349,12 @@ impl Object {
 impl Attached for Object {
     fn attachment(&self) -> &Attachment {
         &self.attachment
+    }
+
+    fn open_guard(&self) -> Option<&'static str> {
+        // What a child inherited bears its parent's incarnation. One that uses nothing of ours has none, and no guard.
+        let guarded = self.guarded.load(Relaxed);
+        (guarded != 0 && guarded == self.incarnation()).then_some("a lock")
     }
 
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -35,6 +35,7 @@ pub fn cases() -> Vec<Case> {
         a_panic_is_an_error_with_its_message_and_costs_no_worker,
         an_err_in_the_result_is_just_a_value,
         any_serde_argument_and_result_travels,
+        every_form_of_a_task_travels,
         queues_travel_as_arguments,
         initializer_runs_once_in_each_worker,
         max_tasks_per_worker_replaces_workers,
@@ -325,6 +326,32 @@ fn any_serde_argument_and_result_travels() {
         (vec![None, Some('ß')], i128::MIN)
     );
     assert_eq!(pool.map(|_: ()| (), [(); 100]).unwrap().len(), 100);
+}
+
+fn every_form_of_a_task_travels() {
+    fn same<T>(value: T) -> T {
+        value
+    }
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    struct New(u64);
+    static CHOSEN: AtomicU64 = AtomicU64::new(0);
+    let initializers: [fn(u64); 2] = [|n| CHOSEN.store(n, SeqCst), |n| CHOSEN.store(n * 2, SeqCst)];
+    for (initializer, right) in initializers.into_iter().zip([4, 8]) {
+        let pool = Pool::builder().workers(1).initializer(initializer, 4).build().unwrap();
+        assert_eq!(pool.apply(|()| CHOSEN.load(SeqCst), ()), Ok(right));
+        for (task, right) in [square as fn(u64) -> u64, same, |n| n + 1].into_iter().zip([25, 5, 6]) {
+            assert_eq!(pool.apply(task, 5), Ok(right));
+            assert_eq!(pool.apply_async(task, 5).unwrap().get(), Ok(right));
+            assert_eq!(pool.map(task, [5]), Ok(vec![right]));
+            assert_eq!(pool.map_async(task, [5, 5]).unwrap().get(), Ok(vec![right, right]));
+            assert_eq!(pool.imap(task, [5]).unwrap().next(), Some(Ok(right)));
+            assert_eq!(pool.imap_unordered(task, [5]).unwrap().next(), Some(Ok(right)));
+        }
+        assert_eq!(pool.map(New, [1]), Ok(vec![New(1)]));
+        assert_eq!(pool.map(same, [1u8]), Ok(vec![1]));
+        assert_eq!(pool.map(|n| n + 1, 0..3u32), Ok(vec![1, 2, 3]));
+        assert_eq!(pool.map(|s: String| s.len(), ["a".to_owned()]), Ok(vec![1]));
+    }
 }
 
 fn queues_travel_as_arguments() {

@@ -27,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         init_twice_is_one_spawner,
         a_call_sees_the_program_as_it_was_at_init,
         any_serde_argument_travels,
+        every_form_of_a_function_travels,
         an_argument_that_cannot_be_encoded_is_an_error,
         an_argument_that_cannot_be_decoded_is_an_exit_code,
         a_called_process_is_joined_timed_out_and_killed_like_any_other,
@@ -173,6 +174,34 @@ impl Serialize for Refusing {
     fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
         Err(serde::ser::Error::custom("no words for this"))
     }
+}
+
+/// Chosen at run time, which the type of a closure could not say.
+fn every_form_of_a_function_travels() {
+    fn same<T>(value: T) -> T {
+        value
+    }
+    fn double(n: i32) -> i32 {
+        n * 2
+    }
+    struct Code(#[allow(dead_code)] i32);
+    let code = |mut child: Process| child.join().unwrap().code();
+    for by_init in [false, true] {
+        if by_init {
+            init().unwrap();
+        }
+        for (place, right) in [5, 10, 6].into_iter().enumerate() {
+            let chosen = [same, double, |n| n + 1][place];
+            assert_eq!(code(Process::call(chosen, 5).unwrap()), Some(right));
+        }
+        assert_eq!(code(Process::call(|(a, b): (i32, i32)| a - b, (9, 4)).unwrap()), Some(5));
+        assert_eq!(code(Process::call(|text: String| text.len() as i32, "four".to_owned()).unwrap()), Some(4));
+        assert_eq!(code(Process::call(|n| drop(Code(n)), 3).unwrap()), Some(0));
+        assert_eq!(code(Process::call(|n: i32| std::process::exit(n), 7).unwrap()), Some(7));
+        assert_eq!(code(Process::call_daemon(double, 4).unwrap()), Some(8));
+    }
+    process::end_spawner(spawners().0);
+    wait_until("its end", || active_children().is_empty(), String::new);
 }
 
 fn an_argument_that_cannot_be_encoded_is_an_error() {

@@ -1,0 +1,39 @@
+//! Which loans and leases of this process are open, as the segment tells: their records name their owner, so nothing is counted when one
+//! is taken or ended.
+
+use super::Channel;
+use crate::ring::{Memory, State};
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+impl Channel {
+    /// What this process holds in place, in words: of whatever thread, forgotten or not. A look at each record that was not reclaimed;
+    /// it finds one that was open before the call, since that pins reclaim, and all before it.
+    ///
+    /// What a forked child inherited is its parent's, who has another id.
+    pub(super) fn open_loan_or_lease(&self) -> Option<&'static str> {
+        if self.leases_are_private.load(Relaxed) {
+            return None;
+        }
+        let me = Channel::owner_word(self.known_me()?);
+        // head may be one record further than tail, and that record leased.
+        let end = self.ring.memory.put_side().tail.load(Acquire).max(self.ring.memory.get_side().head.load(Acquire));
+        let mut open = None;
+        // A ring of garbage tells of nobody's guards: it gives none that could be relied on, either.
+        let _ = self.ring.walk(end, |_, _, header| {
+            open = match header.state() {
+                _ if header.owner() != me => None,
+                Some(State::Claimed) => Some("a loan"),
+                Some(State::Leased) => Some("a lease"),
+                _ => None,
+            };
+            open.is_none()
+        });
+        open
+    }
+
+    /// From now on leases of this process are the crate's own: nobody has a reference into them, and they stand in the way of no fork.
+    #[cfg(feature = "object")]
+    pub(crate) fn keep_leases_private(&self) {
+        self.leases_are_private.store(true, Relaxed);
+    }
+}
