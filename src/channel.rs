@@ -18,6 +18,7 @@
 
 mod any;
 mod attach;
+mod dead;
 mod done;
 mod endpoint;
 mod get;
@@ -195,8 +196,8 @@ pub struct Channel {
     ring: Ring<Mapped>,
     strategy: WaitStrategy,
     max_deliveries: u32,
-    /// When a caller of this process last looked after the dead, for those who never wait as long as a slice.
-    looked_ns: AtomicU64,
+    /// When callers of this process last looked after the dead.
+    looks: dead::Looks,
     /// Messages taken, by copy and on lease, when a getter of this process last found nothing.
     caught_up_at: AtomicU64,
     /// What tail was when a getter of this process last looked, to ask for cache lines ahead. A hint.

@@ -11,7 +11,7 @@ mod membarrier;
 mod ofd;
 mod wipe;
 
-pub(crate) use clock::{FOREVER_NS, ONE_TRY_NS, deadline_after, deadline_at, now_ns, unix_seconds};
+pub(crate) use clock::{FOREVER_NS, ONE_TRY_NS, coarse_now_ns, deadline_after, deadline_at, now_ns, unix_seconds};
 pub(crate) use file_size::{file_size_limit, without_sigxfsz};
 pub(crate) use fork::{Incarnation, begin_child, on_fork};
 #[cfg(not(shmq_portable_sync))]

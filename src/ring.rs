@@ -37,6 +37,7 @@
 //! can be killed between any two instructions). Headers are loaded with Acquire. A side's own cursors are loaded Relaxed: the
 //! side's lock, or being its only owner, orders them.
 
+mod dead;
 mod get;
 mod header;
 mod outlook;
@@ -47,6 +48,8 @@ mod retreat;
 mod tests;
 mod walk;
 
+#[cfg(not(loom))]
+pub(crate) use dead::Upto;
 pub(crate) use get::{Front, Record};
 pub(crate) use header::{Header, Owner, State};
 #[cfg(not(loom))]

@@ -18,17 +18,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Most instructions of a put and of a get, with the making and the checking of the message. In place a put is a loan and its commit, a
-/// get a lease and its release.
+/// get a lease and its release. A lease reads the coarse clock, to look after the dead in time: some 30 instructions, as valgrind runs it.
 const BOUNDS: [(&str, u64, u64); 9] = [
     ("queue_8", 127, 95),
     ("queue_64", 154, 121),
     ("endpoints_8", 68, 55),
     ("endpoints_64", 106, 82),
-    ("queue_8_in_place", 185, 168),
-    ("queue_64_in_place", 201, 178),
-    ("endpoints_8_in_place", 146, 152),
-    ("endpoints_64_in_place", 170, 163),
-    ("slices_64_in_place", 266, 208),
+    ("queue_8_in_place", 185, 198),
+    ("queue_64_in_place", 201, 208),
+    ("endpoints_8_in_place", 146, 184),
+    ("endpoints_64_in_place", 170, 195),
+    ("slices_64_in_place", 266, 232),
 ];
 
 const ROUNDS: u64 = 300;

@@ -43,6 +43,8 @@ impl Channel {
                 self.note_tenure(me, Verb::Put);
                 self.head().put.owner.store(me.bits(), Release);
                 self.unlock_put(me)?;
+                // Those who sleep until they can put are told now that they cannot, before they have a wake that is not for them.
+                self.notify_not_full(u32::MAX);
             }
             Side::Get => {
                 self.lock_get(me, patience).map_err(busy)?;
@@ -50,6 +52,7 @@ impl Channel {
                 self.head().get.yields.store(self.barrier.is_registered() as u32, Relaxed);
                 self.head().get.owner.store(me.bits(), Release);
                 self.exit_get::<false>(me)?;
+                self.notify_not_empty(u32::MAX);
             }
         }
         Ok(Tenure { me, incarnation: self.incarnation(), lane: Lane::default(), side })

@@ -68,7 +68,7 @@ impl Channel {
     }
 
     #[cold]
-    fn enter_get<const OWNED: bool>(&self, me: Id, patience: Patience) -> Result<(), GetError> {
+    pub(super) fn enter_get<const OWNED: bool>(&self, me: Id, patience: Patience) -> Result<(), GetError> {
         if self.is_poisoned() {
             return Err(GetError::Poisoned);
         }
@@ -123,17 +123,21 @@ impl Channel {
     /// Enters the get side of a sized ring, if a message is ready at head or becomes so soon. Callers end it by `take_and_exit`.
     #[inline(always)]
     pub(super) fn enter_ready_or_look(&self, ring: &Ring<Mapped>, patience: Patience) -> Option<(Id, Record)> {
-        match self.enter_ready(ring) {
+        match self.enter_ready::<true>(ring) {
             // Entered in two places, so that no call returns a record: what a call fills lies in memory.
-            None if self.await_message::<false>(patience) => self.enter_ready(ring),
+            None if self.await_message::<false>(patience) && !self.is_look_due_for_leases() => self.enter_ready::<false>(ring),
             entered => entered,
         }
     }
 
     #[inline(always)]
-    fn enter_ready(&self, ring: &Ring<Mapped>) -> Option<(Id, Record)> {
+    fn enter_ready<const LOOKS: bool>(&self, ring: &Ring<Mapped>) -> Option<(Id, Record)> {
         let me = self.known_me()?;
         if !self.try_enter_get::<false>(ring, me) {
+            return None;
+        }
+        if LOOKS && self.is_look_first(ring) {
+            let _ = self.exit_get_of::<false>(ring, me);
             return None;
         }
         let record = ring.ready_at_head::<true>();
@@ -172,7 +176,8 @@ impl Channel {
         loop {
             if self.try_enter_get::<OWNED>(&ring, me) {
                 let mut got = None;
-                if let Some(record) = ring.ready_at_head::<SIZED>() {
+                let record = if self.is_look_first(&ring) { None } else { ring.ready_at_head::<SIZED>() };
+                if let Some(record) = record {
                     if (OWNED || record.length() <= SMALL_COPY_BYTES) && check(record.length()).is_ok() {
                         got = Some(read_and_take::<SIZED, R>(&ring, record, &mut |from, length| read(from, length)));
                     }
@@ -282,6 +287,10 @@ impl Channel {
         let mut taken = 0;
         let mut came_back = false;
         let mut looked = large;
+        if self.is_time_to_look() {
+            // What comes back is before what this batch would take. What goes wrong is told below.
+            let _ = self.look_for_the_dead::<OWNED>(me, patience);
+        }
         loop {
             if !large && self.try_enter_get::<OWNED>(&self.ring, me) {
                 taken = self.drain(count.min(limit), &mut |i, from, length| read(i, from, length));
@@ -362,9 +371,23 @@ impl Channel {
         came_back
     }
 
-    /// The one blocking path of the get side: enters it, finds a message, lets `act` take it, exits.
+    /// The one blocking path of the get side: enters it, finds a message, lets `act` take it, exits. A caller that goes without a message
+    /// passes on the wake that it may have had for one: it may have slept, here or in `wait_any`.
     #[cold]
     pub(super) fn with_record<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        patience: Patience,
+        act: &mut dyn FnMut(Record) -> R,
+    ) -> Result<R, GetError> {
+        let found = self.find_record::<OWNED, R>(me, patience, act);
+        if matches!(&found, Err(error) if !matches!(error, GetError::Empty)) {
+            self.pass_on();
+        }
+        found
+    }
+
+    fn find_record<const OWNED: bool, R>(
         &self,
         me: Id,
         patience: Patience,
@@ -373,15 +396,16 @@ impl Channel {
         let deadline_ns = if let Patience::Until(deadline_ns) = patience { deadline_ns } else { 0 };
         let mut waiter = Waiter::new(deadline_ns, Verb::Get);
         self.note_role(me, Verb::Get);
-        let mut look_after_the_dead = false;
+        let is_anothers = || self.head().get.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
+        let mut look_after_the_dead = self.is_time_to_look();
         loop {
+            if look_after_the_dead {
+                self.look_for_the_dead::<OWNED>(me, patience)?;
+            }
             // Nothing to take: do not lock. An open loan is looked at under the lock, since its owner may be dead.
-            let nothing = self.ring.nothing_to_take() == Some(State::Free) && !look_after_the_dead && !self.is_poisoned();
-            if !nothing || self.head().get.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 } {
+            let nothing = self.ring.nothing_to_take() == Some(State::Free) && !self.is_poisoned();
+            if !nothing || is_anothers() {
                 self.enter_get::<OWNED>(me, patience)?;
-                if look_after_the_dead {
-                    self.free_the_dead(me);
-                }
                 let found = self.next_record(me).map(|record| record.map(&mut *act));
                 self.exit_get::<OWNED>(me)?;
                 self.tell();
@@ -391,8 +415,8 @@ impl Channel {
             }
             if self.is_closed() && self.is_drained(me) {
                 // No put is under way, so what is found now is the last: also what a dead holder left, or gave back before it died.
+                self.look_for_the_dead::<OWNED>(me, patience)?;
                 self.enter_get::<OWNED>(me, patience)?;
-                self.free_the_dead(me);
                 let found = self.next_record(me).map(|record| record.map(&mut *act));
                 self.exit_get::<OWNED>(me)?;
                 return found?.ok_or(GetError::Closed);
@@ -406,6 +430,7 @@ impl Channel {
             }
             let mut ready = || match self.ring.nothing_to_take() {
                 None => true,
+                Some(_) if is_anothers() => true,
                 Some(State::Free) => self.is_closed() && !self.put_side_is_at_work(),
                 // An open loan: its commit or abort wakes us, its owner's death is looked for once a slice.
                 Some(_) => false,
@@ -426,7 +451,7 @@ impl Channel {
         // Each round but the last finishes a record: more rounds than cells, and somebody undoes them.
         for _ in 0..=self.geometry().cells {
             if self.ring.has_returned() {
-                match self.ring.first_returned().map_err(|_| GetError::Corrupted)? {
+                match self.ring.first_returned(self.settled()).map_err(|_| GetError::Corrupted)? {
                     Some(record) if self.is_worn_out(record.header) => {
                         self.ring.give_up(record.header, record.cell);
                         add(&self.head().get.given_up, 1);

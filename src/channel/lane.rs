@@ -304,6 +304,10 @@ impl Channel {
             return false;
         }
         let turned = self.turn_to_get::<T>(tenure);
+        if turned && self.may_hold_leases() && self.is_time_to_look() {
+            // What comes back shuts the lane until it is taken. What goes wrong is for the slow path to tell.
+            let _ = self.look_for_the_dead::<true>(tenure.me, patience);
+        }
         if self.ring.head_is_pending() { self.await_message::<true>(patience) } else { turned }
     }
 
@@ -358,7 +362,8 @@ impl Channel {
     /// [`lease`](Channel::lease) for the side's endpoint.
     #[inline(always)]
     pub(crate) fn lease_held<T>(&self, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError> {
-        if self.is_poisoned() {
+        // What the dead held comes first: the slow path looks.
+        if self.is_poisoned() || self.is_look_due() {
             return self.lease_slow::<true>(self.tenant(tenure)?, patience);
         }
         match self.enter_lane_or_look::<T>(tenure, patience) {

@@ -50,12 +50,15 @@ impl Channel {
         patience: Patience,
     ) -> Result<LeasedRecord, GetError> {
         let known = me.or_else(|| self.known_me());
-        if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
-            return Ok(leased);
-        }
-        if self.await_message::<OWNED>(patience) {
+        // What the dead held comes first: the slow path looks.
+        if !self.is_look_due() {
             if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
                 return Ok(leased);
+            }
+            if self.await_message::<OWNED>(patience) {
+                if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
+                    return Ok(leased);
+                }
             }
         }
         self.lease_slow::<OWNED>(me, patience)

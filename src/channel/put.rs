@@ -255,9 +255,30 @@ impl Channel {
         }
     }
 
-    /// The one blocking path of the put side: enters it, finds room for `length` bytes, lets `act` use it, exits.
+    /// The one blocking path of the put side: enters it, finds room for `length` bytes, lets `act` use it, exits. A caller that goes
+    /// without room passes on the wake that it may have had for it.
     #[cold]
     pub(super) fn with_slot<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        length: u32,
+        patience: Patience,
+        act: &mut dyn FnMut(Slot) -> R,
+    ) -> Result<R, PutError> {
+        let found = self.find_slot::<OWNED, R>(me, length, patience, act);
+        if matches!(&found, Err(error) if !matches!(error, PutError::Full)) && self.sees_room(length) {
+            self.notify_not_full(1);
+        }
+        found
+    }
+
+    /// Does it look as if a message of `length` bytes found room?
+    fn sees_room(&self, length: u32) -> bool {
+        // Where its side is not ours to try, a Consumer steps over aborted records itself, when it gets.
+        self.ring.has_room(length, self.is_get_side_open()).unwrap_or(true)
+    }
+
+    fn find_slot<const OWNED: bool, R>(
         &self,
         me: Id,
         length: u32,
@@ -271,11 +292,7 @@ impl Channel {
         let mut look_after_the_dead = false;
         let mut stuck = 0u32;
         let mut busy_until_ns = None;
-        let may_make_room = |ticket: &Ticket<'_>| {
-            // Where its side is not ours to try, a Consumer steps over aborted records itself, when it gets.
-            let past_head = self.is_get_side_open();
-            !ticket.must_wait() && self.ring.has_room(length, past_head).unwrap_or(true)
-        };
+        let may_make_room = |ticket: &Ticket<'_>| !ticket.must_wait() && self.sees_room(length);
         loop {
             self.enter_put::<OWNED>(me, patience)?;
             let room = if ticket.must_wait_for_the_living(me) {
@@ -306,7 +323,7 @@ impl Channel {
                 self.notify_not_empty(u32::MAX);
             }
             if patience == Patience::Try {
-                if !look_after_the_dead && self.is_time_to_look() {
+                if !look_after_the_dead && self.is_time_to_look_for_room() {
                     look_after_the_dead = true;
                     continue;
                 }
@@ -320,14 +337,15 @@ impl Channel {
                 std::thread::yield_now();
                 continue;
             }
-            let mut ready = || self.is_closed() || may_make_room(&ticket);
+            let is_anothers = || self.head().put.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
+            let mut ready = || self.is_closed() || is_anothers() || may_make_room(&ticket);
             // Room that could not be had, twice: aborted records hold it, and somebody is inside the get side.
             stuck = if ready() { stuck + 1 } else { 0 };
             if stuck > 2 {
                 std::thread::sleep(Duration::from_micros(STUCK_NAP_US << stuck.min(7)).min(waiter.time_left()));
             }
             look_after_the_dead = match waiter.pause(self, self.not_full(), &mut ready) {
-                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look() => {
+                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look_for_room() => {
                     self.count_timeout(Verb::Put);
                     return Err(PutError::Timeout);
                 }

@@ -1,9 +1,9 @@
 //! After a death: the one recovery of each side, and freeing what the dead held.
 
-use super::{Channel, Failure, Patience, add};
+use super::{Channel, Failure, Patience};
 use crate::os::{FOREVER_NS, now_ns};
 use crate::participant::{self, Id};
-use crate::ring::Repaired;
+use crate::ring::{Repaired, Upto};
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 
 /// How long `recover` waits for each side's lock.
@@ -59,28 +59,11 @@ impl Channel {
         Ok(freed)
     }
 
-    fn count(&self, repaired: Repaired) {
+    pub(super) fn count(&self, repaired: Repaired) {
         let rare = &self.head().rare;
         rare.aborted.fetch_add(repaired.aborted, Relaxed);
         rare.recoveries.fetch_add(1, Relaxed);
         self.note_repair(repaired);
-    }
-
-    /// Frees what the dead claimed or leased. Needs the get side.
-    #[cold]
-    pub(super) fn free_the_dead(&self, me: Id) -> Repaired {
-        let is_worn_out = |header| self.is_worn_out(header);
-        let repaired = self.ring.free_the_dead(|owner| self.is_dead(owner, me), is_worn_out).unwrap_or_default();
-        if repaired.given_up != 0 {
-            add(&self.head().get.given_up, repaired.given_up);
-            self.notify_not_full(u32::MAX);
-            self.notify_all_done();
-        }
-        if repaired != Repaired::default() {
-            self.count(repaired);
-            self.notify_not_empty(u32::MAX);
-        }
-        repaired
     }
 
     /// Frees the record that stops a full put side, if a dead process holds it. Needs the put side.
@@ -110,11 +93,13 @@ impl Channel {
             let _ = self.unlock_put(me);
         }
         if let Ok(taken_over) = self.lock_get_and_repair(me, patience()) {
-            report.sides_repaired += 1;
-            let freed = self.free_the_dead(me);
-            report.redelivered = taken_over.redelivered + freed.redelivered;
-            report.given_up = taken_over.given_up + freed.given_up;
             let _ = self.exit_get::<false>(me);
+            (report.redelivered, report.given_up) = (taken_over.redelivered, taken_over.given_up);
+            if let Ok(freed) = self.free_the_dead_upto::<false>(Upto::Tail, me, patience()) {
+                report.sides_repaired += 1;
+                report.redelivered += freed.redelivered;
+                report.given_up += freed.given_up;
+            }
         }
         report.aborted = self.head().rare.aborted.load(Relaxed).saturating_sub(aborted_before);
         for (entry, pid) in dead {

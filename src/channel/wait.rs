@@ -176,20 +176,6 @@ impl Channel {
         !matches!(patience, Patience::Try | Patience::Until(ONE_TRY_NS))
             && matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive)
     }
-
-    /// Before a caller is told that there is nothing (or no room): has nobody of this process looked after the dead for a slice? Then
-    /// it does so once. Whoever only polls would otherwise never see what the dead left.
-    #[cold]
-    pub(super) fn is_time_to_look(&self) -> bool {
-        let now = now_ns();
-        let looked = self.looked_ns.load(Relaxed);
-        let is_time = now.saturating_sub(looked) >= SLICE_NS;
-        let is_ours = is_time && self.looked_ns.compare_exchange(looked, now, Relaxed, Relaxed).is_ok();
-        if is_ours {
-            self.segment.tell_if_nameless();
-        }
-        is_ours
-    }
 }
 
 /// One blocked call of a channel.

@@ -120,13 +120,13 @@ impl Mutex<'_> {
                 }
                 // Somebody else did, or writes here what he likes: not for longer than the caller has time.
                 if now_ns() >= deadline_ns {
-                    return None;
+                    return self.give_up(waiters);
                 }
                 continue;
             }
             let now = now_ns();
             if now >= deadline_ns {
-                return None;
+                return self.give_up(waiters);
             }
             if !sleep {
                 if looks < LOCK_SPINS + LOCK_YIELDS {
@@ -145,6 +145,22 @@ impl Mutex<'_> {
             sleeps += 1;
             futex_wait(self.word, seen | WAITERS, deadline_ns.min(now + slice_ns));
         }
+    }
+
+    /// A caller that slept and goes without the lock passes on what it knows: others may still sleep on the word (Invariant 2). The wake of
+    /// an unlock may have come to it, and the holder since then knows of no sleeper.
+    fn give_up(self, waiters: u32) -> Option<Locked> {
+        while waiters != 0 {
+            let seen = self.word.load(Relaxed);
+            if seen == 0 {
+                futex_wake(self.word, 1);
+                break;
+            }
+            if seen & WAITERS != 0 || self.word.compare_exchange(seen, seen | WAITERS, Relaxed, Relaxed).is_ok() {
+                break;
+            }
+        }
+        None
     }
 
     /// Gives the lock back and wakes one sleeper. Release: the next holder sees all that was done under it.

@@ -266,13 +266,32 @@ mod mutex {
 
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
     enum Locker {
-        Look { waiters: bool },
-        Take { waiters: bool },
-        Probe { seen: Word, waiters: bool },
-        TakeOver { seen: Word },
-        Announce { seen: Word, waiters: bool },
-        Sleep { holder: u8 },
+        Look {
+            waiters: bool,
+        },
+        Take {
+            waiters: bool,
+        },
+        Probe {
+            seen: Word,
+            waiters: bool,
+        },
+        TakeOver {
+            seen: Word,
+        },
+        Announce {
+            seen: Word,
+            waiters: bool,
+        },
+        Sleep {
+            holder: u8,
+        },
         Asleep,
+        /// Its time is up, and it has slept.
+        GiveUp,
+        Mark {
+            seen: Word,
+        },
         Inside,
         Wake,
         Gone,
@@ -303,8 +322,24 @@ mod mutex {
                 Locker::Take { waiters } => Locker::Look { waiters },
                 Locker::Probe { seen, waiters } => match self.lockers[seen.0 as usize - 1] {
                     Locker::Dead => Locker::TakeOver { seen },
-                    _ => Locker::Announce { seen, waiters },
+                    _ => {
+                        if waiters {
+                            let mut gives_up = self.clone();
+                            gives_up.lockers[i] = Locker::GiveUp;
+                            next.lockers[i] = Locker::Announce { seen, waiters };
+                            return vec![gives_up, next];
+                        }
+                        Locker::Announce { seen, waiters }
+                    }
                 },
+                Locker::GiveUp if self.word.0 == 0 => Locker::Wake,
+                Locker::GiveUp if self.word.1 => Locker::Gone,
+                Locker::GiveUp => Locker::Mark { seen: self.word },
+                Locker::Mark { seen } if self.word == seen => {
+                    next.word.1 = true;
+                    Locker::Gone
+                }
+                Locker::Mark { .. } => Locker::GiveUp,
                 Locker::TakeOver { seen } if self.word == seen => {
                     next.word = (me, true);
                     next.broken = false;
@@ -381,7 +416,7 @@ mod mutex {
 
     #[test]
     fn one_holder_at_a_time_and_every_death_inside_is_told() {
-        for (lockers, kills) in [(2, 0), (2, 2), (3, 0), (3, 2)] {
+        for (lockers, kills) in [(2, 0), (2, 2), (3, 0), (3, 2), (4, 0)] {
             let start = State { lockers: vec![Locker::Look { waiters: false }; lockers], word: (0, false), broken: false };
             let states = explore(start, kills);
             println!("{lockers} lockers, {kills} kills: {states} states");

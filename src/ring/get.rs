@@ -160,20 +160,24 @@ impl<M: Memory> Ring<M> {
 
     /// The oldest RETURNED record. Needs the get side. WALKING is set while RETURNED is cleared, so that the queue is not taken for
     /// empty meanwhile, and a kill leaves it so. RETURNED is set again before a record is handed out, since there may be more, and
-    /// otherwise only if a giver came after the walk began.
+    /// otherwise only if a giver came after the walk began. `settled`: as in `find_the_dead`, so that the walk under the side is
+    /// not over all that is done.
     #[cold]
-    pub fn first_returned(&self) -> Result<Option<Record>, Corrupted> {
+    pub fn first_returned(&self, settled: &AtomicU64) -> Result<Option<Record>, Corrupted> {
         self.memory.returned().fetch_or(WALKING, AcqRel);
         self.memory.returned().fetch_and(!RETURNED, AcqRel);
         let end = self.memory.get_side().head.load(Relaxed);
         let mut found = None;
-        self.walk(end, |_, cell, header| {
+        let mut first_open = end;
+        self.walk_from(settled.load(Relaxed), end, |position, cell, header| {
+            first_open = first_open.min(position);
             let is_it = header.state() == Some(State::Returned);
             if is_it {
                 found = Some(Record { cell, header, next: None });
             }
             !is_it
         })?;
+        settled.store(first_open, Relaxed);
         if found.is_some() {
             self.announce_returned();
         }

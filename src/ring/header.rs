@@ -36,6 +36,9 @@ pub(crate) enum State {
 pub(crate) struct Owner(u32);
 
 impl Owner {
+    /// Values that an entry can have here.
+    pub const ENTRIES: usize = 0x400;
+
     #[inline(always)]
     pub fn new(entry: u32, generation_low: u32) -> Owner {
         Owner((generation_low & 0x7ff) << 10 | entry & 0x3ff)

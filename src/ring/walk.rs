@@ -16,10 +16,15 @@ impl<M: Memory> Ring<M> {
     /// tail went back, the walk goes on behind the last record that no retreat can have touched; CLAIMED ones may be visited again.
     /// A record that `visit` sees was in the ring when its header was read. It still is as long as nobody can finish it: it is
     /// RETURNED or held by the dead, and the caller owns the get side (Invariant 4).
-    pub fn walk(&self, end: u64, mut visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
+    pub fn walk(&self, end: u64, visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
+        self.walk_from(0, end, visit)
+    }
+
+    /// The same of [`from`, end), where all records before `from` are known to be DONE; it is a record's start, or was reclaimed.
+    pub fn walk_from(&self, from: u64, end: u64, mut visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
         let (reclaim, retreats) = (&self.memory.put_side().reclaim, &self.memory.put_side().retreats);
         let mut gone_back = retreats.load(Acquire);
-        let mut at = reclaim.load(Acquire);
+        let mut at = reclaim.load(Acquire).max(from);
         let mut firm = at;
         let mut restarts = 0;
         // Restarts count too: putters pass a lap at most while the caller, or the records that it looks for, pin the rest.

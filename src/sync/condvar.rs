@@ -263,7 +263,12 @@ impl Condvar {
             false
         });
         let relock_ns = if deadline_ns == FOREVER_NS { FOREVER_NS } else { deadline_ns.max(now_ns().saturating_add(RELOCK_NS)) };
-        MutexGuard::lock(mutex, value, Patience::Until(relock_ns))
+        let relocked = MutexGuard::lock(mutex, value, Patience::Until(relock_ns));
+        if matches!(relocked, Err(LockError::Failed(_))) {
+            // The wake may have come to us, who can make no use of it.
+            self.notify(1);
+        }
+        relocked
     }
 }
 

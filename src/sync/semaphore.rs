@@ -328,8 +328,17 @@ impl Semaphore {
         true
     }
 
-    /// The one path that waits.
+    /// The one path that waits. A caller that goes without a permit passes on the wake that it may have had for one, here or in
+    /// `wait_any`.
     fn take_by(&self, patience: Patience, taking: Taking) -> Result<Id, SyncError> {
+        let taken = self.wait_and_take(patience, taking);
+        if taken.is_err() && self.has_permits() {
+            self.object.notify(1);
+        }
+        taken
+    }
+
+    fn wait_and_take(&self, patience: Patience, taking: Taking) -> Result<Id, SyncError> {
         let me = self.object.me()?;
         let mut waiter = Pauses::new(patience.deadline_ns());
         let mut look_after_the_dead = false;

@@ -18,7 +18,7 @@ use super::heap::{GARBAGE, bytes};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
 use crate::geometry::{Cell, Geometry};
-use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State};
+use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State, Upto};
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 use watched::{HEAD, HEAD_SEEN, Held, Image, LEASES, LOANS, RECLAIM, RETURNED, SETTLED, TAIL, Watched};
@@ -123,6 +123,18 @@ impl Worker<'_> {
         self.ring.free_the_dead(|owner| self.is_dead(owner), |_| false).expect("nothing is corrupted");
     }
 
+    /// As a look does it: found without the side, freed with it.
+    fn look_for_the_dead(&mut self) {
+        let is_dead = |owner: Owner| self.dead[owner.entry() as usize];
+        let found = self.ring.find_the_dead(Upto::Head, &AtomicU64::new(0), is_dead, |_| false, usize::MAX);
+        let found = found.expect("nothing is corrupted");
+        if !found.is_empty() {
+            self.enter_get();
+            self.ring.free_found(&found, |owner| self.is_dead(owner), |_| false);
+            self.exit_get();
+        }
+    }
+
     fn recover(&mut self) {
         self.enter_put();
         self.ring.repair_put_side(|owner| self.is_dead(owner)).expect("put side repaired");
@@ -188,7 +200,7 @@ impl Worker<'_> {
             return at_head;
         }
         if self.ring.may_hold_returned() {
-            if let Some(record) = self.ring.first_returned().expect("nothing is corrupted") {
+            if let Some(record) = self.ring.first_returned(&AtomicU64::new(0)).expect("nothing is corrupted") {
                 return Some(record);
             }
         }
@@ -462,11 +474,7 @@ impl Explorer {
                 }
                 return (found.map_or(Effect::None, Effect::Changes), lessee);
             }
-            Op::LookForDead => {
-                worker.enter_get();
-                worker.free_the_dead();
-                worker.exit_get();
-            }
+            Op::LookForDead => worker.look_for_the_dead(),
             Op::FreeStopper => {
                 worker.enter_put();
                 let is_dead = |owner: Owner| world.dead[owner.entry() as usize];

@@ -5,7 +5,7 @@
 
 use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use crate::atomic::{AtomicU32, fence};
+use crate::atomic::{AtomicU32, AtomicU64, fence};
 use crate::geometry::{Cell, Geometry};
 use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State};
 use ::loom::cell::UnsafeCell;
@@ -86,7 +86,7 @@ impl Shared {
             return at_head;
         }
         if self.ring.may_hold_returned() {
-            if let Some(record) = self.ring.first_returned().expect("not corrupted") {
+            if let Some(record) = self.ring.first_returned(&AtomicU64::new(0)).expect("not corrupted") {
                 return Some(record);
             }
         }

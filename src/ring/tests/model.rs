@@ -1,9 +1,10 @@
 //! Random operations against a plain model of the ring: a queue of records that knows nothing of cells' words.
 
 use super::heap::{self, Heap, bytes, write_garbage};
+use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
 use crate::geometry::{Cell, Geometry};
-use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State};
+use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State, Upto};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
@@ -19,6 +20,8 @@ enum Op {
     Lease,
     Release(usize),
     GiveBack(usize),
+    /// The oldest leases, so many: as if those who held them had died.
+    FreeTheDead(usize),
 }
 
 fn operation() -> impl Strategy<Value = Op> {
@@ -31,7 +34,8 @@ fn operation() -> impl Strategy<Value = Op> {
         5 => Just(Op::Take),
         3 => Just(Op::Lease),
         2 => which.clone().prop_map(Op::Release),
-        2 => which.prop_map(Op::GiveBack),
+        2 => which.clone().prop_map(Op::GiveBack),
+        1 => which.prop_map(Op::FreeTheDead),
     ]
 }
 
@@ -126,13 +130,18 @@ struct Pair {
     ring: Ring<Heap>,
     messages: Vec<u64>,
     model: Model,
+    /// As a process keeps it: one for getters that take, one for a look at what is held.
+    settled: AtomicU64,
+    settled_by_looks: AtomicU64,
     next_message: u64,
 }
 
 impl Pair {
     fn new(geometry: Geometry) -> Pair {
         let model = Model { geometry, entries: VecDeque::new(), tail: 0 };
-        Pair { ring: heap::ring(geometry), messages: vec![0; geometry.cells as usize], model, next_message: 1 }
+        let messages = vec![0; geometry.cells as usize];
+        let (settled, settled_by_looks) = (AtomicU64::new(0), AtomicU64::new(0));
+        Pair { ring: heap::ring(geometry), messages, model, settled, settled_by_looks, next_message: 1 }
     }
 
     fn length(&self, cells: u64) -> u32 {
@@ -208,7 +217,7 @@ impl Pair {
 
     fn next_record(&self) -> Option<Record> {
         if self.ring.may_hold_returned() {
-            if let Some(record) = self.ring.first_returned().expect("not corrupted") {
+            if let Some(record) = self.ring.first_returned(&self.settled).expect("not corrupted") {
                 return Some(record);
             }
         }
@@ -268,9 +277,20 @@ impl Pair {
             Op::GiveBack(which) => {
                 self.finish(Status::Leased, which, Status::Returned, |ring, cell, header| ring.give_back(cell, header))
             }
+            Op::FreeTheDead(most) => self.free_the_dead(most),
         }
         self.model.trim();
         self.check();
+    }
+
+    /// All leases are those of the dead, and at most so many are found.
+    fn free_the_dead(&mut self, most: usize) {
+        let is_dead = |_| true;
+        let found = self.ring.find_the_dead(Upto::Head, &self.settled_by_looks, is_dead, |_| false, most + 1);
+        let freed = self.ring.free_found(&found.expect("not corrupted"), is_dead, |_| false);
+        let leased = self.model.entries.iter_mut().filter(|entry| entry.status == Status::Leased).take(most + 1);
+        let expected = leased.map(|entry| entry.status = Status::Returned).count();
+        assert_eq!((freed.redelivered, freed.given_up, freed.aborted), (expected as u64, 0, 0));
     }
 
     fn finish(&mut self, from: Status, which: usize, to: Status, finish: impl Fn(&Ring<Heap>, Cell, Header) -> bool) {

@@ -1,0 +1,110 @@
+//! Looking after the dead while others work: what they held is found without owning a side, and freed under the get side, a part at a time.
+//!
+//! ```text
+//!   [reclaim, head)   DONE DONE | LEASED(alive) DONE LEASED(dead) RETURNED | head ..
+//!                     ^         ^ settled: all before it is DONE, for ever
+//!                     '- never walked twice by a process that keeps `settled`
+//!
+//!   find (no side) --LEASED(dead), RETURNED too often, CLAIMED(dead)--> found --get side, still as found?--> RETURNED | DONE
+//! ```
+//!
+//! Invariants:
+//! 1. What is found is a hint. It is freed only under the get side, if reclaim has not passed it and its header is what it was: then the
+//!    record is there, and pinned (Ring, Invariant 4), since only who owns the get side ends what the dead hold.
+//! 2. A record before head that is DONE stays DONE until it is reclaimed, and positions before head never come again (tail goes back
+//!    as far as head at most). So all before `settled`, which is never past head, is DONE or reclaimed, whatever happens
+//!    meanwhile, and `settled` is a record's start.
+
+use super::{Corrupted, Header, Memory, Owner, Repaired, Ring, State};
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{Acquire, Relaxed};
+use crate::atomic::fence;
+use crate::geometry::Cell;
+
+/// How far a look goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upto {
+    /// Only before head can a message wait to come back. Whatever the backlog ahead of it, it is not walked.
+    Head,
+    /// To tail: also loans of the dead that getters will only come to later.
+    Tail,
+}
+
+/// A record that is to be freed, as it was found (Invariant 1).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    position: u64,
+    cell: Cell,
+    header: Header,
+}
+
+impl<M: Memory> Ring<M> {
+    /// Finds up to `most` records that the dead hold, or that came back worn out. Announces messages that were given back by one that
+    /// died before it said so. Needs nothing: `settled` is the caller's own (Invariant 2).
+    #[cold]
+    pub fn find_the_dead(
+        &self,
+        upto: Upto,
+        settled: &AtomicU64,
+        is_dead: impl Fn(Owner) -> bool,
+        is_worn_out: impl Fn(Header) -> bool,
+        most: usize,
+    ) -> Result<Vec<Found>, Corrupted> {
+        let head = self.memory.get_side().head.load(Acquire);
+        let end = match upto {
+            Upto::Head => head,
+            // To the FREE word: the stored tail may not cover the last records (Ring, Invariant 2).
+            Upto::Tail => self.geometry.next_lap(self.memory.put_side().reclaim.load(Acquire)),
+        };
+        let mut found = Vec::new();
+        let mut first_open = None;
+        let mut came_back = false;
+        self.walk_from(settled.load(Relaxed), end, |position, cell, header| {
+            first_open.get_or_insert(position);
+            let frees = match header.state() {
+                Some(State::Leased) => is_dead(header.owner()),
+                Some(State::Returned) => {
+                    came_back = true;
+                    is_worn_out(header)
+                }
+                Some(State::Claimed) => is_dead(header.owner()),
+                _ => false,
+            };
+            if frees {
+                found.push(Found { position, cell, header });
+            }
+            found.len() < most
+        })?;
+        settled.store(first_open.unwrap_or(head).min(head), Relaxed);
+        if came_back && !self.may_hold_returned() {
+            self.announce_returned();
+        }
+        Ok(found)
+    }
+
+    /// Frees those of `found` that are as they were found (Invariant 1). Needs the get side.
+    pub fn free_found(&self, found: &[Found], is_dead: impl Fn(Owner) -> bool, is_worn_out: impl Fn(Header) -> bool) -> Repaired {
+        let mut repaired = Repaired::default();
+        for &Found { position, cell, header } in found {
+            let now = self.load_header(cell);
+            // As in `walk`: the header's load comes before that of reclaim.
+            fence(Acquire);
+            if now != header || self.memory.put_side().reclaim.load(Relaxed) > position {
+                continue;
+            }
+            match header.state() {
+                Some(State::Leased | State::Claimed) if !is_dead(header.owner()) => {}
+                Some(State::Leased | State::Returned) if is_worn_out(header) => {
+                    repaired.given_up += self.give_up(header, cell) as u64;
+                }
+                Some(State::Leased) => repaired.redelivered += self.transition(cell, header, header.returned()) as u64,
+                Some(State::Claimed) => repaired.aborted += self.abort_claimed(cell, header) as u64,
+                _ => {}
+            }
+        }
+        if repaired.redelivered != 0 {
+            self.announce_returned();
+        }
+        repaired
+    }
+}
