@@ -47,6 +47,7 @@ pub use wait::Patience;
 pub(crate) use wait::{Pause, Pauses, SLICE_NS, look_a_while};
 pub use watch::Stats;
 
+use crate::atomic::{AtomicU32, AtomicU64};
 use crate::attachment::Attachment;
 use crate::error::{GetError, PutError};
 use crate::geometry::{CACHE_LINE_BYTES, Cell, Geometry};
@@ -60,8 +61,8 @@ use std::fmt;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 /// Copies up to this size are made under the lock; larger ones in a loan or a lease, so that no lock is held for long.
 pub(crate) const SMALL_COPY_BYTES: usize = 4096;

@@ -65,6 +65,11 @@ pub use {
 #[cfg(not(loom))]
 pub use zerocopy;
 
+/// Atomics that end their process at a chosen write: for `tests/two_deaths` alone.
+#[cfg(all(shmq_counted, not(loom)))]
+#[doc(hidden)]
+pub use atomic::counted;
+
 #[cfg(all(feature = "object", not(loom)))]
 pub use object::{Codec, MessagePack, ObjectBuilder, ObjectIter, ObjectLease, ObjectQueue, Postcard};
 #[cfg(all(feature = "object", not(loom)))]

@@ -16,20 +16,22 @@
 //! To *own a side* is to hold its lock, or to be its live endpoint. Methods say which side they need.
 //!
 //! Invariants:
-//! 1. The word behind the last record is FREE, and in a slice ring the sequence beside it is the number of records before it.
-//!    Whoever publishes a record at [p, p+n) writes both at p+n first. So a getter at head needs no other word, and a walk
-//!    that ends at the FREE word has seen every record.
-//! 2. reclaim <= head <= the FREE word, and reclaim <= tail <= the FREE word. Records may lie past the stored tail until the put
-//!    side is done or repaired: one of each put, all of a batch that its first record publishes. They are like any others:
-//!    taken, leased, given back, and head may pass tail by them. So nothing but the put side itself takes tail for the end of
-//!    the records. reclaim and tail belong to the put side, head to the get side.
-//!    Both together may take tail back over DONE records that were not taken, as far as head (`retreat`); a kill in the middle of
-//!    that leaves DONE records between the stored tail and the FREE word. Only then is a position used twice, and `retreats`
-//!    says so to walks that own no side.
+//! 1. The word behind the last record is FREE, and in a slice ring the sequence beside it is the
+//!    number of records before it. A putter that publishes a record at [p, p+n) writes both at p+n
+//!    first. So a getter at head needs no other word, and a walk that ends at the FREE word has
+//!    seen every record.
+//! 2. reclaim <= head <= the FREE word, and reclaim <= tail <= the FREE word. Records may lie past
+//!    the stored tail until the put side is done or repaired: one of each put, all of a batch that
+//!    its first record publishes. They are like any others: taken, leased, given back, and head may
+//!    pass tail by them. So nothing but the put side itself takes tail for the end of the records.
+//!    reclaim and tail belong to the put side, head to the get side. Both together may take tail
+//!    back over DONE records that were not taken, as far as head (`retreat`); a kill in the middle
+//!    of that leaves DONE records between the stored tail and the FREE word. Only then is a position
+//!    used twice, and `retreats` says so to walks that own no side.
 //! 3. Each operation has one commit point, one atomic store: READY, CLAIMED, DONE, LEASED or RETURNED in the record's own header.
 //!    Cursors follow it and can be derived anew ([`Ring::repair_put_side`], [`Ring::repair_get_side`]).
-//! 4. A record from reclaim on that is not DONE keeps its cells, and so do all after it. Whoever owns the get side pins all from
-//!    head on as well: nothing there is overwritten.
+//! 4. A record from reclaim on that is not DONE keeps its cells, and so do all after it. The owner
+//!    of the get side pins all from head on as well: nothing there is overwritten.
 //! 5. A record's cells follow from its length, and its length changes only while it is CLAIMED by one owner.
 //!
 //! Orderings. Headers and cursors are stored with Release: a header so that whoever acquires it sees the payload, FREE and sequence

@@ -1,6 +1,7 @@
 //! Becoming a participant: at create, at open, and at the first call after a fork.
 
 use super::{Channel, Failure, Mapped, Trust};
+use crate::atomic::AtomicU64;
 use crate::attachment::{self, AttachFailure, Attached, Attachment};
 use crate::error::{CreateError, OpenError};
 use crate::lock::Locks;
@@ -12,7 +13,7 @@ use std::any::Any;
 use std::io;
 use std::ops::Deref;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 impl From<AttachError> for Failure {

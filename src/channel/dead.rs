@@ -37,7 +37,7 @@ pub(super) struct Looks {
     get_ns: AtomicU64,
     put_ns: AtomicU64,
     /// All records before this position are done (`ring::dead`, Invariant 2).
-    settled: AtomicU64,
+    settled: crate::atomic::AtomicU64,
 }
 
 /// What the kernel said of each owner during one look (Invariant 2). Dead it stays; alive it is until the next look.
@@ -66,7 +66,7 @@ impl<'a> Probes<'a> {
 
 impl Channel {
     /// The position before which this process knows all records to be done.
-    pub(super) fn settled(&self) -> &AtomicU64 {
+    pub(super) fn settled(&self) -> &crate::atomic::AtomicU64 {
         &self.looks.settled
     }
 

@@ -14,12 +14,12 @@
 
 use super::typed::{Aside, copy_message};
 use super::{Channel, ClaimedRecord, LeasedRecord, Patience, Tenure};
+use crate::atomic::AtomicU64;
 use crate::copy::read_message;
 use crate::error::{GetError, PutError};
 use crate::geometry::{Cell as RingCell, SizedShape};
 use crate::ring::{Header, RECLAIM_AHEAD, Stretch};
 use std::cell::Cell;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 

@@ -5,11 +5,11 @@
 //! 2. Subscribers of events are called with no side held: what happened under a lock is noted, and told after it.
 
 use super::{Channel, Mapped};
+use crate::atomic::{AtomicU32, AtomicU64};
 use crate::layout::{Entry, Rare, role};
 use crate::os::now_ns;
 use crate::participant::Id;
 use crate::ring::{Memory, Ring};
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Duration;
 
@@ -163,7 +163,7 @@ impl Blocked<'_> {
     }
 }
 
-type SleepWords<'a> = (&'a Entry, &'a std::sync::atomic::AtomicU32, &'a AtomicU64);
+type SleepWords<'a> = (&'a Entry, &'a AtomicU32, &'a AtomicU64);
 
 fn words(channel: &Channel, verb: Verb) -> Option<SleepWords<'_>> {
     let entry = channel.my_entry(channel.known_me()?)?;

@@ -11,11 +11,11 @@
 //!    a waiter takes its count back only in its own epoch.
 
 use super::{Locked, NotMine};
+use crate::atomic::AtomicU32;
 use crate::layout::{CondvarWords, Head};
 use crate::os::{Barrier, FOREVER_NS, futex_wait, futex_wait_any, futex_wake, now_ns};
 use crate::participant::{self, Id};
 use crate::segment::Segment;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// Longest sleep on a mutex before its holder is probed again.

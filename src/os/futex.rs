@@ -1,8 +1,8 @@
 //! Sleeping on a word of shared memory. Never `FUTEX_PRIVATE_FLAG`: other processes wait on the same word.
 
 use super::clock::FOREVER_NS;
+use crate::atomic::AtomicU32;
 use std::ptr;
-use std::sync::atomic::AtomicU32;
 
 /// Sleeps while `word` holds `expected`, at most until `deadline_ns` (monotonic; [`FOREVER_NS`] for none).
 /// Returns for any reason, or none: the caller looks again.

@@ -56,9 +56,10 @@ impl<M: Memory> Ring<M> {
         Err(Corrupted)
     }
 
-    /// Frees every record of a dead owner, and gives up those that come back worn out; also those that the stored tail does not cover,
-    /// since two may have died: a putter before it stored tail, and a getter with that record. Needs the get side, which pins all
-    /// of them (Invariant 4).
+    /// Frees every record of a dead owner, and gives up those that come back worn out; also those
+    /// that the stored tail does not cover, since two may have died: a putter before it stored
+    /// tail, and a getter with that record. Needs the get side, which pins all of them (Invariant
+    /// 4).
     pub fn free_the_dead(
         &self,
         is_dead: impl Fn(Owner) -> bool,

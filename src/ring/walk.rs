@@ -72,15 +72,16 @@ impl<M: Memory> Ring<M> {
         Err(Corrupted)
     }
 
-    /// [`walk`](Ring::walk) to the FREE word that ends the records (Invariant 1): the stored tail may not cover the last of them
-    /// (Invariant 2). All that were in the ring when the walk began lie within a lap of where it began, so it ends there, however fast
-    /// putters go on.
+    /// [`walk`](Ring::walk) to the FREE word that ends the records (Invariant 1): the stored tail
+    /// may not cover the last of them (Invariant 2). All that were in the ring when the walk began
+    /// lie within a lap of where it began, so it ends there, however fast putters go on.
     pub fn walk_all(&self, visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
         self.walk(self.geometry.next_lap(self.memory.put_side().reclaim.load(Acquire)), visit)
     }
 
-    /// Position of the FREE word that ends the records: at the stored tail, or behind what that does not cover. `None`: the cells on
-    /// the way were reclaimed meanwhile, so tail is far ahead by now; or tail went back.
+    /// Position of the FREE word that ends the records: at the stored tail, or behind what that
+    /// does not cover. `None`: the cells on the way were reclaimed meanwhile, so tail is far ahead
+    /// by now; or tail went back.
     pub(super) fn end(&self) -> Result<Option<u64>, Corrupted> {
         let put = self.memory.put_side();
         let retreats = put.retreats.load(Acquire);
@@ -101,7 +102,8 @@ impl<M: Memory> Ring<M> {
         Err(Corrupted)
     }
 
-    /// Number of records ever published, fillers not counted, those included that the stored tail does not cover. Needs nothing.
+    /// Number of records ever published, fillers not counted, those included that the stored tail
+    /// does not cover. Needs nothing.
     pub fn published(&self) -> u64 {
         let put = self.memory.put_side();
         for _ in 0..ATTEMPTS {
@@ -153,7 +155,8 @@ impl<M: Memory> Ring<M> {
         self.ahead()
     }
 
-    /// Records from head on: open and aborted loans count as messages, those given back do not. Looks at both ends, no walk.
+    /// Records from head on: open and aborted loans count as messages, those given back do not.
+    /// Looks at both ends, no walk.
     pub fn ahead(&self) -> u64 {
         let head = &self.memory.get_side().head;
         for _ in 0..ATTEMPTS {
@@ -162,7 +165,8 @@ impl<M: Memory> Ring<M> {
             let published = self.published();
             fence(Acquire);
             if head.load(Relaxed) == before {
-                // head was read first: it has not passed the end of the records, unless words are garbage.
+                // head was read first: it has not passed the end of the records, unless words are
+                // garbage.
                 return published.saturating_sub(taken).min(self.geometry.capacity);
             }
         }

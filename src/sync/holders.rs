@@ -9,9 +9,9 @@
 //! 2. Words may be garbage: a generation that nobody has is dead.
 
 use super::object::Object;
+use crate::atomic::AtomicU64;
 use crate::layout::HOLDERS_BYTES;
 use crate::participant::{self, Id};
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 const WORDS: usize = HOLDERS_BYTES as usize / size_of::<AtomicU64>();

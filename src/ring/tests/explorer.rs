@@ -4,10 +4,12 @@
 //! each image that differs from the one before is what a kill there would leave: one run of an operation shows all of them. Where
 //! two stores fall between two images, either is taken for the first; more than two are a failure.
 //!
-//! A [`World`] is an image, the locks that the dead hold, and what the messages ought to be. Worlds are explored until no new one
-//! turns up: from each, every operation of every participant, completed, and killed at every store, as the channel runs it (locks,
-//! repair by whoever takes them over, looking after the dead). In each world a survivor then looks after the dead (on both sides, or as a
-//! getter does, on its own side alone), drains, fills to exact capacity and drains again.
+//! A [`World`] is an image, the locks that the dead hold, and what the messages ought to be. Worlds
+//! are explored until no new one turns up: from each, every operation of every participant,
+//! completed, and killed at every store, as the channel runs it (locks, repair by whoever takes
+//! them over, looking after the dead). In each world a survivor then looks after the dead (on both
+//! sides, or as a getter does, on its own side alone), drains, fills to exact capacity and drains
+//! again.
 //!
 //! Participants 0 and 1 lend and lease; copies are made by whoever (a kill there takes any participant along, or none). Positions,
 //! sequences and messages are numbered anew in each world: that makes the worlds finite.

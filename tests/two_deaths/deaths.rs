@@ -1,0 +1,299 @@
+//! Cases: a kind of ring and what the first process does in it, with all that the second may do.
+
+mod kinds;
+mod ledger;
+mod survivor;
+mod trial;
+mod verbs;
+
+use crate::support::harness::{Case, asks_for_ignored, run, unlinked_file};
+use crate::support::process::{Exit, fork_with_code, shared_words};
+use crate::support::{Rng, prefix};
+use kinds::{Bounded, Kind, Large, OneSize, Slices};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+use survivor::LOOKS;
+use trial::{BEFORES, Before, FATES, Fate, Ground, Outcome, Trial};
+use verbs::{VERBS, Verb};
+
+/// Pairs of a sample, of each case.
+const SAMPLED: u64 = 240;
+/// How long a case may take that tries all pairs.
+const WHOLE_BOUND: Duration = Duration::from_secs(3600);
+/// Failures of a worker that are told, before it gives up.
+const TOLD: u64 = 3;
+/// No verb has so many writes.
+const MOST_WRITES: u64 = 2000;
+
+macro_rules! cases_of {
+    ($($kind:ident),*) => {{
+        let mut cases = Vec::new();
+        $(cases_of!(@ cases, $kind, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26);)*
+        cases
+    }};
+    (@ $cases:ident, $kind:ident, $($verb:literal)*) => {
+        $(if $kind::is_first(VERBS[$verb]) {
+            $cases.push(Case::new(name_of::<$kind>($verb), try_all_seconds::<$kind, $verb>));
+        })*
+    };
+}
+
+/// `sized_put_all`.
+fn name_of<K: Kind>(verb: usize) -> &'static str {
+    let mut name = K::NAME.to_string();
+    for letter in format!("{:?}", VERBS[verb]).chars() {
+        if letter.is_uppercase() {
+            name.push('_');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name.leak()
+}
+
+pub fn main() -> ExitCode {
+    collect_reports(unlinked_file(&format!("deaths-{}-", std::process::id())));
+    if std::env::var("SHMQ_TWO_DEATHS").is_ok() {
+        return run(&[Case::new("the_one_asked_for", try_the_one)]);
+    }
+    const { assert!(VERBS.len() == 27, "the macro lists as many") };
+    let mut cases = crate::cases![past_the_stored_tail];
+    cases.extend(cases_of!(OneSize, Slices, Bounded, Large));
+    if asks_for_ignored() {
+        // The same cases, which try all pairs then.
+        cases = cases.into_iter().map(|case| Case { ignored: true, bound: WHOLE_BOUND, ..case }).collect();
+    }
+    let code = run(&cases);
+    print_reports();
+    code
+}
+
+/// What the workers of a case share.
+struct Totals {
+    next: &'static AtomicU64,
+    trials: &'static AtomicU64,
+    kills: &'static AtomicU64,
+    stops: &'static AtomicU64,
+    failures: &'static AtomicU64,
+}
+
+impl Totals {
+    fn new() -> Totals {
+        let [next, trials, kills, stops, failures] = shared_words(5) else { panic!("five words") };
+        Totals { next, trials, kills, stops, failures }
+    }
+
+    /// Runs a trial and counts it. `None`: it failed.
+    fn run<K: Kind>(&self, ground: &Ground, trial: Trial) -> Option<Outcome> {
+        self.trials.fetch_add(1, Relaxed);
+        match ground.run::<K>(trial) {
+            Ok(outcome) => {
+                self.kills.fetch_add(outcome.kills, Relaxed);
+                self.stops.fetch_add(outcome.stops, Relaxed);
+                Some(outcome)
+            }
+            Err(said) => {
+                eprintln!("{said}\n");
+                if self.failures.fetch_add(1, Relaxed) >= TOLD {
+                    panic!("and so on");
+                }
+                None
+            }
+        }
+    }
+}
+
+fn try_all_seconds<K: Kind, const FIRST: usize>() {
+    let started = Instant::now();
+    let totals = Totals::new();
+    // More than there are processors: they wait for children most of the time.
+    let workers = 4 * std::thread::available_parallelism().map_or(1, |count| count.get().min(8));
+    let children: Vec<_> = (0..workers)
+        .map(|worker| {
+            fork_with_code("a worker", || {
+                let ground = Ground::new(format!("{}w{worker}", prefix()));
+                if asks_for_ignored() {
+                    try_all_pairs::<K>(FIRST, &ground, &totals);
+                } else {
+                    try_some::<K>(FIRST, &ground, &totals, worker, workers);
+                }
+                0
+            })
+        })
+        .collect();
+    let ends: Vec<Exit> = children.into_iter().map(|mut child| child.wait_at_most(WHOLE_BOUND)).collect();
+    report(name_of::<K>(FIRST), &totals, started);
+    let failures = totals.failures.load(Relaxed);
+    assert!(ends.iter().all(|end| *end == Exit::Code(0)) && failures == 0, "{failures} failures, workers ended with {ends:?}");
+}
+
+/// A putter dies, or stands still, at each of its writes: after one of them its record is READY,
+/// and the stored tail does not cover it. A getter dies with what it leased, and be it that record.
+/// In every run, wholly.
+fn past_the_stored_tail() {
+    let started = Instant::now();
+    let totals = Totals::new();
+    let ground = Ground::new(format!("{}w0", prefix()));
+    for first in [Verb::Put, Verb::Producer, Verb::PutAll] {
+        for fate in FATES {
+            for look in LOOKS {
+                let trial = Trial { first, second: Verb::LeaseKept, fate, before: Before::Empty, look, late: false, at: [0, 0] };
+                die_at_each::<OneSize>(&totals, &ground, trial);
+                die_at_each::<Slices>(&totals, &ground, trial);
+            }
+        }
+    }
+    report("past_the_stored_tail", &totals, started);
+    assert_eq!(totals.failures.load(Relaxed), 0);
+}
+
+/// The first at each of its writes, the second in the end.
+fn die_at_each<K: Kind>(totals: &Totals, ground: &Ground, trial: Trial) {
+    for i in 1..MOST_WRITES {
+        let outcome = totals.run::<K>(ground, Trial { at: [i, MOST_WRITES], ..trial });
+        if outcome.is_none_or(|outcome| outcome.ended[0].is_some()) {
+            return;
+        }
+    }
+    panic!("a verb without end");
+}
+
+/// What a case tries beside the pairs of writes.
+fn settings(first: usize) -> Vec<Trial> {
+    let mut all = Vec::new();
+    for (number, second) in VERBS.into_iter().enumerate() {
+        for fate in FATES {
+            for late in [false, true] {
+                for before in BEFORES {
+                    let look = LOOKS[(number + all.len()) % LOOKS.len()];
+                    all.push(Trial { first: VERBS[first], second, fate, before, look, late, at: [0, 0] });
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Of the settings with all pairs: each verb meets each other in each fate, in one of the states,
+/// of which all take turns. Where both die one after the other, every other verb attaches as a part
+/// of what it does.
+fn is_tried_wholly(number: usize, trial: &Trial) -> bool {
+    let turn = number / (2 * BEFORES.len()) + trial.first as usize;
+    let attaches_late = trial.fate == Fate::BothDie && (trial.first as usize + trial.second as usize) % 2 == 1;
+    trial.before == BEFORES[turn % BEFORES.len()] && trial.late == attaches_late
+}
+
+fn try_all_pairs<K: Kind>(first: usize, ground: &Ground, totals: &Totals) {
+    let settings: Vec<Trial> = settings(first)
+        .into_iter()
+        .enumerate()
+        .filter(|(number, trial)| is_tried_wholly(*number, trial))
+        .map(|(_, trial)| trial)
+        .collect();
+    while let Some(setting) = settings.get(totals.next.fetch_add(1, Relaxed) as usize) {
+        let mut first_ended = false;
+        for i in 1..MOST_WRITES {
+            for j in 1..MOST_WRITES {
+                // Each way to look takes its turn.
+                let look = LOOKS[(i + j + setting.look as u64) as usize % LOOKS.len()];
+                let Some(outcome) = totals.run::<K>(ground, Trial { at: [i, j], look, ..*setting }) else { break };
+                first_ended = outcome.ended[0].is_some();
+                if outcome.ended[1].is_some() {
+                    break;
+                }
+            }
+            if first_ended {
+                break;
+            }
+        }
+        assert!(first_ended || totals.failures.load(Relaxed) != 0, "a verb without end");
+    }
+}
+
+fn try_some<K: Kind>(first: usize, ground: &Ground, totals: &Totals, worker: usize, workers: usize) {
+    let mut rng = Rng::new(&format!("{} {worker}", name_of::<K>(first)));
+    let settings = settings(first);
+    for _ in 0..SAMPLED / workers as u64 {
+        let setting = Trial { look: LOOKS[rng.below(4) as usize], ..settings[rng.below(settings.len() as u64) as usize] };
+        // How many writes there are without a death; and the first's place, which decides how many
+        // the second has.
+        let never = MOST_WRITES;
+        let Some(whole) = totals.run::<K>(ground, Trial { at: [never, never], ..setting }) else { continue };
+        let i = 1 + rng.below(whole.ended[0].expect("it was not stopped") + 1);
+        let Some(one) = totals.run::<K>(ground, Trial { at: [i, never], ..setting }) else { continue };
+        let writes = one.ended[1].expect("it was not stopped");
+        let j = 1 + rng.below(writes.max(1));
+        totals.run::<K>(ground, Trial { at: [i, j], ..setting });
+    }
+}
+
+/// The trial that `SHMQ_TWO_DEATHS` describes.
+fn try_the_one() {
+    let text = std::env::var("SHMQ_TWO_DEATHS").expect("it is set");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [kind, first, second, fate, before, look, attached, i, j] = words[..] else { panic!("nine words: {text}") };
+    fn pick<X: Copy + std::fmt::Debug>(all: &[X], word: &str) -> X {
+        *all.iter().find(|one| format!("{one:?}") == word).unwrap_or_else(|| panic!("{word} is none of {all:?}"))
+    }
+    let at = [i, j].map(|number| number.parse().expect("a number"));
+    let trial = Trial {
+        first: pick(&VERBS, first),
+        second: pick(&VERBS, second),
+        fate: pick(&FATES, fate),
+        before: pick::<Before>(&BEFORES, before),
+        look: pick(&LOOKS, look),
+        late: attached == "Late",
+        at,
+    };
+    let ground = Ground::new(format!("{}w0", prefix()));
+    let outcome = match kind {
+        "sized" => ground.run::<OneSize>(trial),
+        "slices" => ground.run::<Slices>(trial),
+        "bounded" => ground.run::<Bounded>(trial),
+        "large" => ground.run::<Large>(trial),
+        _ => panic!("{kind} is no kind of ring"),
+    };
+    match outcome {
+        Ok(outcome) => println!("{outcome:?}"),
+        Err(said) => panic!("{said}"),
+    }
+}
+
+/// Lines of all cases: each runs in a process of its own.
+static REPORT: OnceLock<File> = OnceLock::new();
+
+fn collect_reports(file: File) {
+    assert!(REPORT.set(file).is_ok(), "reports are collected once");
+}
+
+fn report(what: &str, totals: &Totals, started: Instant) {
+    let Totals { trials, kills, stops, failures, .. } = totals;
+    let [trials, kills, stops, failures] = [trials, kills, stops, failures].map(|word| word.load(Relaxed));
+    let line = format!("{what}\t{trials}\t{kills}\t{stops}\t{failures}\t{}\n", started.elapsed().as_millis());
+    REPORT.get().expect("main collects reports").write_all(line.as_bytes()).expect("a file takes a line");
+}
+
+/// Prints what all cases reported.
+fn print_reports() {
+    let mut text = String::new();
+    let mut file = REPORT.get().expect("main collects reports");
+    file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text)).expect("reports can be read back");
+    let mut totals = [0u64; 5];
+    println!("{:32} {:>9} {:>9} {:>9} {:>8} {:>9}", "first verb", "pairs", "kills", "stops", "failures", "ms");
+    let print = |what: &str, numbers: &[u64]| {
+        let [trials, kills, stops, failures, ms] = numbers else { panic!("five numbers a line") };
+        println!("{what:32} {trials:9} {kills:9} {stops:9} {failures:8} {ms:9}");
+    };
+    for line in text.lines() {
+        let mut fields = line.split('\t');
+        let what = fields.next().unwrap_or_default();
+        let numbers: Vec<u64> = fields.map(|field| field.parse().expect("a number")).collect();
+        totals.iter_mut().zip(&numbers).for_each(|(total, number)| *total += number);
+        print(what, &numbers);
+    }
+    print("all", &totals);
+}

@@ -1,0 +1,314 @@
+//! One trial: what the queue held before, which process dies or stops where, and how the third one
+//! looks.
+
+use super::kinds::Kind;
+use super::ledger::{FIRST, Ledger, SECOND, SURVIVOR, VALUES};
+use super::survivor::{Look, survive, work_beside};
+use super::verbs::{Verb, Worker};
+use crate::support::process::{PANICKED, die_with, exit_now, shared_words};
+use shmq::Queue;
+use shmq::inspect::Inspector;
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A child that takes longer hangs.
+const CHILD_BOUND_S: u32 = 60;
+/// A trial that takes longer hangs: the process that runs it ends by SIGALRM.
+const TRIAL_BOUND_S: u32 = 180;
+
+/// What becomes of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The first dies, then the second sets out, and dies.
+    BothDie,
+    /// The first stops, the second dies meanwhile, then the first dies where it stopped.
+    DiesStopped,
+    /// The first stops, the second dies, the survivor works beside them, and the first goes on.
+    GoesOn,
+    /// Both stop, the survivor works beside them, and both go on, one after the other.
+    BothGoOn,
+}
+
+pub const FATES: [Fate; 4] = [Fate::BothDie, Fate::DiesStopped, Fate::GoesOn, Fate::BothGoOn];
+
+/// What the queue has seen before, and holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    Empty,
+    One,
+    Two,
+    Full,
+    /// Two, the older of which was given back.
+    GivenBack,
+    /// A loan that was dropped, and one message behind it.
+    Aborted,
+}
+
+pub const BEFORES: [Before; 6] = [Before::Empty, Before::One, Before::Two, Before::Full, Before::GivenBack, Before::Aborted];
+
+/// All that decides what happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    pub first: Verb,
+    pub second: Verb,
+    pub fate: Fate,
+    pub before: Before,
+    pub look: Look,
+    /// Do the two attach as a part of what they do, so that the second takes the entry of the dead
+    /// first? Otherwise before.
+    pub late: bool,
+    /// Numbers of the writes before which they die or stop.
+    pub at: [u64; 2],
+}
+
+/// As `SHMQ_TWO_DEATHS` takes it.
+impl fmt::Display for Trial {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Trial { first, second, fate, before, look, late, at: [i, j] } = self;
+        let attached = if *late { "Late" } else { "Early" };
+        write!(out, "{first:?} {second:?} {fate:?} {before:?} {look:?} {attached} {i} {j}")
+    }
+}
+
+/// How far a trial came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcome {
+    /// Writes of the first and of the second, if it came to the end of its verb.
+    pub ended: [Option<u64>; 2],
+    pub kills: u64,
+    pub stops: u64,
+}
+
+/// Where trials run, one after the other.
+pub struct Ground {
+    pub name: String,
+    ledger: Ledger,
+    writes: &'static [AtomicU64],
+}
+
+/// How a child was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Ended,
+    Killed,
+    Stopped,
+}
+
+/// A child, which does not outlive its trial.
+struct Forked {
+    pid: libc::pid_t,
+    what: &'static str,
+    is_gone: bool,
+}
+
+impl Forked {
+    fn start(what: &'static str, run: impl FnOnce()) -> Forked {
+        let parent = std::process::id();
+        // SAFETY: this process has one thread, so the child may do whatever its parent could.
+        match unsafe { libc::fork() } {
+            -1 => panic!("fork of {what}: {}", std::io::Error::last_os_error()),
+            0 => {
+                die_with(parent);
+                // SAFETY: alarm takes a number. The default action of its signal ends the child.
+                unsafe { libc::alarm(CHILD_BOUND_S) };
+                exit_now(if catch_unwind(AssertUnwindSafe(run)).is_ok() { 0 } else { PANICKED })
+            }
+            pid => Forked { pid, what, is_gone: false },
+        }
+    }
+
+    fn wait(&mut self) -> Found {
+        let mut status = 0;
+        // SAFETY: `status` is an int that the call may write.
+        let found = unsafe { libc::waitpid(self.pid, &mut status, libc::WUNTRACED) };
+        assert_eq!(found, self.pid, "waitpid: {}", std::io::Error::last_os_error());
+        if libc::WIFSTOPPED(status) {
+            return Found::Stopped;
+        }
+        self.is_gone = true;
+        match (libc::WIFSIGNALED(status), libc::WTERMSIG(status), libc::WEXITSTATUS(status)) {
+            (false, _, 0) => Found::Ended,
+            (true, libc::SIGKILL, _) => Found::Killed,
+            (true, libc::SIGALRM, _) => panic!("the {} process hangs", self.what),
+            (true, signal, _) => panic!("the {} process ended by signal {signal}", self.what),
+            (false, _, code) => panic!("the {} process failed: exit code {code}", self.what),
+        }
+    }
+
+    fn send(&self, signal: i32) {
+        // SAFETY: a child that was not waited for, so the number is still its own.
+        let sent = unsafe { libc::kill(self.pid, signal) };
+        assert_eq!(sent, 0, "kill: {}", std::io::Error::last_os_error());
+    }
+
+    fn go_on(&mut self) -> Found {
+        self.send(libc::SIGCONT);
+        self.wait()
+    }
+
+    fn kill(&mut self) {
+        self.send(libc::SIGKILL);
+        assert_eq!(self.wait(), Found::Killed, "the {} process", self.what);
+    }
+}
+
+impl Drop for Forked {
+    fn drop(&mut self) {
+        if !self.is_gone {
+            // SAFETY: as in `send`; no status is asked for.
+            unsafe {
+                libc::kill(self.pid, libc::SIGKILL);
+                libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+            }
+        }
+    }
+}
+
+/// Stops this process until its parent lets it go on.
+fn stand_still() {
+    // SAFETY: both take numbers.
+    unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
+}
+
+impl Ground {
+    pub fn new(name: String) -> Ground {
+        Ground { name, ledger: Ledger::new(), writes: shared_words(2) }
+    }
+
+    /// Runs a trial. `Err` says what was wrong.
+    pub fn run<K: Kind>(&self, trial: Trial) -> Result<Outcome, String> {
+        // SAFETY: alarm takes a number.
+        unsafe { libc::alarm(TRIAL_BOUND_S) };
+        self.ledger.clear();
+        let queue = K::create(&self.name);
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.run_on::<K>(trial, &queue)));
+        outcome.map_err(|panic| {
+            let look = Inspector::open(&self.name).map(|inspector| inspector.look());
+            format!(
+                "SHMQ_TWO_DEATHS=\"{} {trial}\"\n{}\n{:?}\n{look:#?}",
+                K::NAME,
+                said(&*panic),
+                self.ledger.entries().iter().map(|entry| (entry.role, entry.step, entry.value)).collect::<Vec<_>>()
+            )
+        })
+    }
+
+    fn run_on<K: Kind>(&self, trial: Trial, queue: &Queue<K::T>) -> Outcome {
+        let mut survivor = Worker::<K>::new(queue, self.ledger, SURVIVOR, true);
+        prepare(&mut survivor, trial.before);
+        let all_die = trial.fate == Fate::BothDie;
+        let signals = match trial.fate {
+            Fate::BothDie => [libc::SIGKILL, libc::SIGKILL],
+            Fate::DiesStopped | Fate::GoesOn => [libc::SIGSTOP, libc::SIGKILL],
+            Fate::BothGoOn => [libc::SIGSTOP, libc::SIGSTOP],
+        };
+        let start = |number: usize, waits: bool| {
+            let (what, role, verb) = [("first", FIRST, trial.first), ("second", SECOND, trial.second)][number];
+            Forked::start(what, || {
+                let arm = || shmq::counted::arm(trial.at[number], signals[number]);
+                if trial.late {
+                    arm();
+                }
+                // Whatever else it does: it attaches.
+                queue.recover();
+                if waits {
+                    stand_still();
+                }
+                if !trial.late {
+                    arm();
+                }
+                Worker::<K>::new(queue, self.ledger, role, all_die).run(verb);
+                self.writes[number].store(shmq::counted::disarm(), Relaxed);
+            })
+        };
+        let mut outcome = Outcome::default();
+        let mut second_waits = (!trial.late).then(|| {
+            let mut second = start(1, true);
+            assert_eq!(second.wait(), Found::Stopped, "the second, attached");
+            second
+        });
+        let mut first = start(0, false);
+        let found = first.wait();
+        outcome.note(0, found, self.writes[0].load(Relaxed));
+        let (mut second, found_second) = match second_waits.take() {
+            Some(mut second) => {
+                let found = second.go_on();
+                (second, found)
+            }
+            None => {
+                let mut second = start(1, false);
+                let found = second.wait();
+                (second, found)
+            }
+        };
+        outcome.note(1, found_second, self.writes[1].load(Relaxed));
+        survivor.alone = false;
+        survivor.next_value = VALUES / 2;
+        let stopped = [found == Found::Stopped, found_second == Found::Stopped];
+        if stopped != [false, false] && trial.fate != Fate::DiesStopped {
+            work_beside(&mut survivor, trial.look);
+        }
+        if trial.fate == Fate::DiesStopped && stopped[0] {
+            first.kill();
+            outcome.kills += 1;
+        } else {
+            let in_turn = if (trial.at[0] + trial.at[1]) % 2 == 0 { [0, 1] } else { [1, 0] };
+            for number in in_turn.into_iter().filter(|&number| stopped[number]) {
+                let process = if number == 0 { &mut first } else { &mut second };
+                assert_eq!(process.go_on(), Found::Ended, "the {} process, which went on", process.what);
+            }
+        }
+        if trial.fate == Fate::BothDie || trial.fate == Fate::DiesStopped {
+            survive(&mut survivor, trial.look, all_die);
+        } else {
+            // A participant that has not looked after the dead yet: one that has done so a moment
+            // ago waits for a while.
+            let queue = Queue::<K::T>::open(&self.name).expect("it is there");
+            survive(&mut Worker::<K> { queue: &queue, ..survivor }, trial.look, all_die);
+        }
+        outcome
+    }
+}
+
+impl Outcome {
+    fn note(&mut self, number: usize, found: Found, writes: u64) {
+        match found {
+            Found::Ended => self.ended[number] = Some(writes),
+            Found::Killed => self.kills += 1,
+            Found::Stopped => self.stops += 1,
+        }
+    }
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_else(|| "a panic".to_string())
+}
+
+fn prepare<K: Kind>(survivor: &mut Worker<'_, K>, before: Before) {
+    let (laps, count) = match before {
+        Before::Empty => (0, 0),
+        Before::One => (1, 1),
+        Before::Two => (3, 2),
+        Before::Full => (2, 3),
+        Before::GivenBack => (2, 2),
+        Before::Aborted => (3, 1),
+    };
+    let queue = survivor.queue;
+    for _ in 0..laps {
+        queue.try_put(&K::encode(0)).expect("there is room");
+        queue.try_get().expect("a message");
+        queue.task_done().expect("it was taken");
+    }
+    if before == Before::Aborted {
+        survivor.run(Verb::LoanDropped);
+    }
+    survivor.next_value = 1;
+    (0..count).for_each(|_| survivor.run(Verb::Put));
+    if before == Before::GivenBack {
+        survivor.run(Verb::LeaseGivenBack);
+    }
+}
