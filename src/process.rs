@@ -66,8 +66,9 @@ static CHILDREN: Mutex<Vec<Arc<Child>>> = Mutex::new(Vec::new());
 /// A child process that runs a closure.
 ///
 /// The child is a copy of this program made by `fork`: it has everything that its parent had in memory, the closure may use
-/// variables around it, and what it changes stays its own. [`Queue`](crate::Queue) handles go on working in the child; guards
-/// and endpoints stay with the parent, where their copies in the child answer `Inherited`.
+/// variables around it, and what it changes stays its own. What is moved into the closure is dropped in both processes: see
+/// [`spawn`](Self::spawn) for what that means. [`Queue`](crate::Queue) handles go on working in the child; endpoints and permits stay with the
+/// parent, and their copies in the child answer `Inherited`. While a process holds a loan, a lease or a lock, it does not fork.
 ///
 /// **Dropping does not wait**, and kills nobody. A child that has ended is reaped at once. One that still runs goes on running,
 /// and is reaped by a later `spawn` or drop of any `Process`, so it does not stay a zombie while the program spawns processes.

@@ -7,6 +7,7 @@ mod support;
 
 mod calls;
 mod children;
+mod guards;
 mod objects;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     }
     let mut cases = children::cases();
     cases.extend(calls::cases());
+    cases.extend(guards::cases());
     cases.extend(objects::cases());
     support::harness::run(&cases)
 }
