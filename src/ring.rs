@@ -24,10 +24,11 @@
 //!    the stored tail until the put side is done or repaired: one of each put, all of a batch that
 //!    its first record publishes. They are like any others: taken, leased, given back, and head may
 //!    pass tail by them. So nothing but the put side itself takes tail for the end of the records.
-//!    reclaim and tail belong to the put side, head to the get side. Both together may take tail
-//!    back over DONE records that were not taken, as far as head (`retreat`); a kill in the middle
-//!    of that leaves DONE records between the stored tail and the FREE word. Only then is a position
-//!    used twice, and `retreats` says so to walks that own no side.
+//!    reclaim and tail belong to the put side, head to the get side.
+//!    Both together may take tail back over DONE records that were not taken, as far as head
+//!    (`retreat`); a kill in the middle of that leaves DONE records between the stored tail and the
+//!    FREE word. Only then is a position used twice, and `retreats` says so to walks that own no
+//!    side.
 //! 3. Each operation has one commit point, one atomic store: READY, CLAIMED, DONE, LEASED or RETURNED in the record's own header.
 //!    Cursors follow it and can be derived anew ([`Ring::repair_put_side`], [`Ring::repair_get_side`]).
 //! 4. A record from reclaim on that is not DONE keeps its cells, and so do all after it. The owner

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How long one look of `join` waits for the get side's lock before it looks at its deadline again.
 const JOIN_LOCK_NS: u64 = 100_000_000;
 
+/// First nap of a join that could not count; it doubles a few times.
+const UNCOUNTED_NAP_US: u64 = 10;
+
 /// Far longer than any processor keeps a store to itself.
 const UNORDERED_SETTLE: Duration = Duration::from_millis(1);
 
@@ -64,6 +67,7 @@ impl Channel {
     /// Waits until every message put so far is finished: leases released, copies followed by `task_done`.
     pub(crate) fn join(&self, deadline_ns: u64) -> Result<(), JoinError> {
         let mut waiter = Waiter::new(deadline_ns, Verb::Join);
+        let mut uncounted = 0u32;
         loop {
             if self.is_poisoned() {
                 return Err(JoinError::Poisoned);
@@ -71,6 +75,12 @@ impl Channel {
             let left = self.unfinished(deadline_ns)?;
             if left == Some(0) {
                 return Ok(());
+            }
+            // Nothing wakes a join when a Consumer leaves its call: one that stays inside (stopped or
+            // starved) is looked at after naps, not in a spin.
+            uncounted = if left.is_none() { uncounted + 1 } else { 0 };
+            if uncounted > 2 {
+                std::thread::sleep(Duration::from_micros(UNCOUNTED_NAP_US << uncounted.min(7)).min(waiter.time_left()));
             }
             let mut ready = || self.is_poisoned() || self.may_be_done();
             match waiter.pause(self, self.all_done(), &mut ready) {

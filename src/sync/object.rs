@@ -8,7 +8,7 @@
 
 use super::SyncError;
 use super::builder::Settings;
-use crate::atomic::AtomicU64;
+use crate::atomic::{AtomicU32, AtomicU64};
 use crate::attachment::{self, Attached, Attachment};
 use crate::channel::{Patience, Pause, Pauses, Trust, messages_left};
 use crate::error::{CreateError, OpenError};
@@ -23,7 +23,6 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::AtomicU32;
 
 /// How often somebody of this process looks after the dead, who otherwise only tries.
 const LOOK_NS: u64 = 100_000_000;

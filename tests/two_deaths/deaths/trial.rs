@@ -45,9 +45,22 @@ pub enum Before {
     GivenBack,
     /// A loan that was dropped, and one message behind it.
     Aborted,
+    /// One message, and dropped loans behind it, whose room a putter needs.
+    AbortedLast,
+    /// Two messages of loans that were larger, the first of which gave up more of its room.
+    CutOff,
 }
 
-pub const BEFORES: [Before; 6] = [Before::Empty, Before::One, Before::Two, Before::Full, Before::GivenBack, Before::Aborted];
+pub const BEFORES: [Before; 8] = [
+    Before::Empty,
+    Before::One,
+    Before::Two,
+    Before::Full,
+    Before::GivenBack,
+    Before::Aborted,
+    Before::AbortedLast,
+    Before::CutOff,
+];
 
 /// All that decides what happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,7 +308,8 @@ fn prepare<K: Kind>(survivor: &mut Worker<'_, K>, before: Before) {
         Before::Two => (3, 2),
         Before::Full => (2, 3),
         Before::GivenBack => (2, 2),
-        Before::Aborted => (3, 1),
+        Before::Aborted | Before::AbortedLast => (3, 1),
+        Before::CutOff => (2, 0),
     };
     let queue = survivor.queue;
     for _ in 0..laps {
@@ -308,7 +322,13 @@ fn prepare<K: Kind>(survivor: &mut Worker<'_, K>, before: Before) {
     }
     survivor.next_value = 1;
     (0..count).for_each(|_| survivor.run(Verb::Put));
-    if before == Before::GivenBack {
-        survivor.run(Verb::LeaseGivenBack);
+    match before {
+        Before::GivenBack => survivor.run(Verb::LeaseGivenBack),
+        Before::AbortedLast => (0..2).for_each(|_| survivor.run(Verb::LoanDropped)),
+        Before::CutOff => {
+            survivor.next_value = 3;
+            (0..2).for_each(|_| survivor.run(Verb::LoanCommitted));
+        }
+        _ => {}
     }
 }
