@@ -38,7 +38,7 @@ pub fn cases() -> Vec<Case> {
 const BACK_SOON: Duration = BY_ITSELF;
 
 /// A child that did something and then waits to be killed.
-fn victim(what: &'static str, act: impl FnOnce(&dyn Fn())) -> Child {
+pub fn victim(what: &'static str, act: impl FnOnce(&dyn Fn())) -> Child {
     let ready = shared_word();
     let child = fork(what, || {
         act(&|| {

@@ -16,6 +16,8 @@ mod traffic;
 mod waiting;
 
 #[cfg(not(shmq_portable_sync))]
+mod backlog;
+#[cfg(not(shmq_portable_sync))]
 mod cgroup;
 #[cfg(not(shmq_portable_sync))]
 mod deaths;
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         cases.extend(renames::cases());
         cases.extend(cgroup::cases());
         cases.extend(deaths::cases());
+        cases.extend(backlog::cases());
         cases.extend(stops::cases());
         cases.extend(inspecting::cases());
     }

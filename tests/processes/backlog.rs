@@ -1,0 +1,383 @@
+//! Killed while it holds leases of a queue with a backlog, where nobody ever waits: whatever getters call, what it held comes back in time
+//! and before newer messages. Also what looking for it costs others, and wakes that are passed on.
+
+use crate::deaths::victim;
+use crate::support::harness::Case;
+use crate::support::process::{Child, fork, shared_word, wait_for_count};
+use crate::support::{BY_ITSELF, PATIENCE};
+use shmq::{GetError, PutError, Queue, wait_any};
+use std::sync::atomic::Ordering::Release;
+use std::time::{Duration, Instant};
+
+pub fn cases() -> Vec<Case> {
+    crate::cases![
+        a_backlog_by_copy_has_them_within_64_calls,
+        a_backlog_by_lease_has_them_at_the_next_call,
+        a_backlog_by_batches_has_them_at_the_next_call,
+        a_consumer_endpoint_of_a_backlog_has_them,
+        a_backlog_of_slices_has_them,
+        a_backlog_of_large_messages_has_them_at_the_next_call,
+        a_backlog_of_objects_has_them,
+        a_trickle_of_leases_has_them_within_two_slices,
+        a_trickle_of_copies_has_them_within_two_slices,
+        a_putter_that_polls_does_not_look_in_a_getters_place,
+        thousands_come_back_in_order,
+        a_dead_loan_in_a_backlog_is_stepped_over,
+        leases_of_the_living_cost_others_next_to_nothing,
+        a_consumer_is_not_late_for_a_wake_that_others_had,
+        a_producer_is_not_late_for_a_wake_that_others_had,
+    ]
+}
+
+const PLACES: u64 = 262_144;
+/// Two slices, and more than the coarse clock may be behind.
+const IN_TIME: Duration = Duration::from_millis(220);
+const CALLS_BY_COPY: usize = 64;
+/// From call to call of a trickle.
+const TRICKLE: Duration = Duration::from_millis(5);
+
+/// A child that leased so many messages, 0, 1, 2 .. in order, and waits to be killed.
+fn holder_of(count: u64, mut lease: impl FnMut() -> (u64, Box<dyn std::any::Any>)) -> Child {
+    victim("a holder of leases", move |wait| {
+        let held: Vec<_> = (0..count).map(|expected| (expected, lease())).collect();
+        assert!(held.iter().all(|(expected, (message, _))| message == expected));
+        wait();
+    })
+}
+
+/// A queue of [`PLACES`] with a backlog, and a child that holds messages 0 and 1.
+fn backlog() -> (Queue<u64>, Child) {
+    let queue: Queue<u64> = Queue::new(PLACES as usize).unwrap();
+    let all: Vec<u64> = (0..PLACES).collect();
+    assert_eq!(queue.put_slice(&all).unwrap(), all.len());
+    let holder = holder_of(2, || {
+        let lease = queue.lease_owned().unwrap();
+        (*lease, Box::new(lease))
+    });
+    (queue, holder)
+}
+
+/// Gets one message, so that this process has just looked after the dead, then lets the holder of 0 and 1 die, and gets on: 0 is to come within
+/// `calls`, 1 next, and all that is newer in order.
+fn expect_back(what: &str, holder: Child, calls: usize, pause: Duration, mut get: impl FnMut() -> u64) {
+    assert_eq!(get(), 2);
+    holder.kill();
+    if pause.is_zero() {
+        std::thread::sleep(IN_TIME);
+    }
+    let mut newer = 3;
+    loop {
+        std::thread::sleep(pause);
+        let got = get();
+        if got == 0 {
+            break;
+        }
+        assert_eq!(got, newer, "{what}: what is newer stays in order");
+        newer += 1;
+        assert!(newer - 3 < calls as u64, "{what}: not back within {calls} calls");
+    }
+    eprintln!("{what}: back at call {}", newer - 2);
+    assert_eq!((get(), get(), get()), (1, newer, newer + 1), "{what}: both before newer ones");
+}
+
+fn a_backlog_by_copy_has_them_within_64_calls() {
+    let (queue, holder) = backlog();
+    expect_back("try_get", holder, CALLS_BY_COPY, Duration::ZERO, || queue.try_get().unwrap());
+    let (queue, holder) = backlog();
+    expect_back("get", holder, CALLS_BY_COPY, Duration::ZERO, || queue.get().unwrap());
+    let (queue, holder) = backlog();
+    expect_back("get_timeout", holder, CALLS_BY_COPY, Duration::ZERO, || queue.get_timeout(PATIENCE).unwrap());
+    assert_eq!(queue.stats().redelivered, 2);
+}
+
+fn a_backlog_by_lease_has_them_at_the_next_call() {
+    let (queue, holder) = backlog();
+    expect_back("try_lease", holder, 1, Duration::ZERO, || {
+        let lease = queue.try_lease().unwrap();
+        assert_eq!(lease.deliveries(), if *lease < 2 { 2 } else { 1 });
+        *lease
+    });
+    let (queue, holder) = backlog();
+    expect_back("lease_owned", holder, 1, Duration::ZERO, || *queue.lease_owned().unwrap());
+}
+
+fn a_backlog_by_batches_has_them_at_the_next_call() {
+    let (queue, holder) = backlog();
+    let mut batch = Vec::new();
+    let mut calls = 0;
+    expect_back("get_slice", holder, 1, Duration::ZERO, || {
+        if batch.is_empty() {
+            let mut buffer = [0; 100];
+            // One first: it is gone when the holder dies, and the next call is the first after it.
+            let room = if calls == 0 { 1 } else { buffer.len() };
+            let got = queue.get_slice(&mut buffer[..room]).unwrap();
+            batch = buffer[..got].to_vec();
+            calls += 1;
+        }
+        batch.remove(0)
+    });
+    assert_eq!(calls, 2, "both came in one batch, with newer ones behind them");
+}
+
+fn a_consumer_endpoint_of_a_backlog_has_them() {
+    let (queue, holder) = backlog();
+    let consumer = queue.consumer().unwrap();
+    expect_back("a Consumer's get", holder, CALLS_BY_COPY, Duration::ZERO, || consumer.get().unwrap());
+    drop(consumer);
+    let (queue, holder) = backlog();
+    let consumer = queue.consumer().unwrap();
+    expect_back("a Consumer's try_get", holder, CALLS_BY_COPY, Duration::ZERO, || consumer.try_get().unwrap());
+    drop(consumer);
+    let (queue, holder) = backlog();
+    let consumer = queue.consumer().unwrap();
+    expect_back("a Consumer's lease", holder, 1, Duration::ZERO, || *consumer.lease().unwrap());
+    drop(consumer);
+    let (queue, holder) = backlog();
+    let consumer = queue.consumer().unwrap();
+    expect_back("a Consumer's get_slice", holder, 1, Duration::ZERO, || {
+        let mut one = [0];
+        assert_eq!(consumer.get_slice(&mut one).unwrap(), 1);
+        one[0]
+    });
+}
+
+fn number_of(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes[..8].try_into().unwrap())
+}
+
+/// A queue of slices of `length` bytes that are numbered, with a backlog of `count`, and a child that holds messages 0 and 1.
+fn backlog_of_slices(length: usize, count: u64) -> (Queue<[u8]>, Child) {
+    let queue = Queue::<[u8]>::builder().capacity_bytes((length + 32) * (count as usize + 2)).create().unwrap();
+    let mut message = vec![0; length];
+    for number in 0..count {
+        message[..8].copy_from_slice(&number.to_le_bytes());
+        queue.try_put(&message).unwrap();
+    }
+    let holder = holder_of(2, || {
+        let lease = queue.lease_owned().unwrap();
+        (number_of(&lease), Box::new(lease))
+    });
+    (queue, holder)
+}
+
+fn a_backlog_of_slices_has_them() {
+    let slices = || backlog_of_slices(40, 20_000);
+    let (queue, holder) = slices();
+    expect_back("get of slices", holder, CALLS_BY_COPY, Duration::ZERO, || number_of(&queue.get().unwrap()));
+    let (queue, holder) = slices();
+    expect_back("get_into", holder, CALLS_BY_COPY, Duration::ZERO, || {
+        let mut buffer = [0; 64];
+        assert_eq!(queue.get_into(&mut buffer).unwrap(), 40);
+        number_of(&buffer)
+    });
+    let (queue, holder) = slices();
+    expect_back("lease of slices", holder, 1, Duration::ZERO, || number_of(&queue.lease().unwrap()));
+    let (queue, holder) = slices();
+    let consumer = queue.consumer().unwrap();
+    expect_back("a Consumer's get of slices", holder, CALLS_BY_COPY, Duration::ZERO, || number_of(&consumer.get().unwrap()));
+    drop(consumer);
+    let (queue, holder) = slices();
+    let consumer = queue.consumer().unwrap();
+    expect_back("a Consumer's lease of slices", holder, 1, Duration::ZERO, || number_of(&consumer.lease().unwrap()));
+}
+
+fn a_backlog_of_large_messages_has_them_at_the_next_call() {
+    // More than a small copy: they are copied on lease.
+    let (queue, holder) = backlog_of_slices(6000, 1000);
+    expect_back("get of large slices", holder, 1, Duration::ZERO, || number_of(&queue.get().unwrap()));
+    let queue: Queue<[u64; 1000]> = Queue::new(1000).unwrap();
+    for number in 0..1000 {
+        queue.try_put(&[number; 1000]).unwrap();
+    }
+    let holder = holder_of(2, || {
+        let lease = queue.lease_owned().unwrap();
+        (lease[999], Box::new(lease))
+    });
+    expect_back("get of large values", holder, 1, Duration::ZERO, || queue.get().unwrap()[999]);
+}
+
+#[cfg(not(feature = "object"))]
+fn a_backlog_of_objects_has_them() {}
+
+#[cfg(feature = "object")]
+fn a_backlog_of_objects_has_them() {
+    let backlog = || {
+        let queue = shmq::ObjectQueue::<(u64, String)>::new(10_000).unwrap();
+        (0..5000).for_each(|number| queue.try_put(&(number, "object".into())).unwrap());
+        let holder = victim("a holder of two leases", |wait| {
+            let (first, second) = (queue.lease().unwrap(), queue.lease().unwrap());
+            assert_eq!((first.0, second.0), (0, 1));
+            wait();
+        });
+        (queue, holder)
+    };
+    let (queue, holder) = backlog();
+    expect_back("get of objects", holder, CALLS_BY_COPY, Duration::ZERO, || queue.get().unwrap().0);
+    let (queue, holder) = backlog();
+    expect_back("lease of objects", holder, 1, Duration::ZERO, || queue.lease().unwrap().0);
+}
+
+fn a_trickle_of_leases_has_them_within_two_slices() {
+    let (queue, holder) = backlog();
+    let calls = IN_TIME.as_millis().div_ceil(TRICKLE.as_millis()) as usize + 1;
+    expect_back("a trickle of leases", holder, calls, TRICKLE, || *queue.lease().unwrap());
+}
+
+fn a_trickle_of_copies_has_them_within_two_slices() {
+    let (queue, holder) = backlog();
+    let calls = IN_TIME.as_millis().div_ceil(TRICKLE.as_millis()) as usize + CALLS_BY_COPY;
+    expect_back("a trickle of copies", holder, calls, TRICKLE, || queue.get().unwrap());
+}
+
+fn a_putter_that_polls_does_not_look_in_a_getters_place() {
+    let (queue, holder) = backlog();
+    assert_eq!(*queue.lease().unwrap(), 2);
+    holder.kill();
+    // Full, since the oldest record is held: each call looks whether the dead stand in its way, when it is time.
+    let ends = Instant::now() + IN_TIME;
+    while Instant::now() < ends {
+        assert!(matches!(queue.try_put(&9), Err(PutError::Full)));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!((*queue.lease().unwrap(), *queue.lease().unwrap(), *queue.lease().unwrap()), (0, 1, 3));
+}
+
+fn thousands_come_back_in_order() {
+    const HELD: u64 = 10_000;
+    let queue: Queue<u64> = Queue::new(HELD as usize * 2).unwrap();
+    let all: Vec<u64> = (0..HELD * 2).collect();
+    assert_eq!(queue.put_slice(&all).unwrap(), all.len());
+    let holder = holder_of(HELD, || {
+        let lease = queue.lease_owned().unwrap();
+        (*lease, Box::new(lease))
+    });
+    // One who lives holds some of the newer ones.
+    let kept: Vec<_> = (0..10).map(|_| queue.lease().unwrap()).collect();
+    holder.kill();
+    std::thread::sleep(IN_TIME);
+    let rest: Vec<u64> = (0..HELD * 2 - 10).map(|_| *queue.try_lease().unwrap()).collect();
+    assert!(rest.iter().copied().eq((0..HELD).chain(HELD + 10..HELD * 2)));
+    assert!(matches!(queue.try_get(), Err(GetError::Empty)));
+    assert_eq!((queue.stats().redelivered, queue.len()), (HELD, 0));
+    drop(kept);
+}
+
+fn a_dead_loan_in_a_backlog_is_stepped_over() {
+    let queue: Queue<u64> = Queue::new(1000).unwrap();
+    assert_eq!(queue.put_slice(&[1, 2, 3]).unwrap(), 3);
+    let holder = victim("a holder of a loan", |wait| {
+        let _loan = queue.loan().unwrap();
+        wait();
+    });
+    assert_eq!(queue.put_slice(&[4, 5, 6]).unwrap(), 3);
+    holder.kill();
+    // Found where getters come to it, at once, and not before.
+    for expected in 1..=6 {
+        assert_eq!(queue.try_get().unwrap(), expected);
+    }
+    assert_eq!((queue.stats().aborted, queue.len()), (1, 0));
+}
+
+/// Processor time of this process in the kernel.
+fn kernel_time() -> Duration {
+    // SAFETY: plain integers, which the call fills.
+    let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `used` may be written.
+    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut used) }, 0);
+    Duration::new(used.ru_stime.tv_sec as u64, used.ru_stime.tv_usec as u32 * 1000)
+}
+
+fn leases_of_the_living_cost_others_next_to_nothing() {
+    const HELD: usize = 100_000;
+    let queue: Queue<u64> = Queue::new(HELD).unwrap();
+    assert_eq!(queue.put_slice(&vec![1; HELD]).unwrap(), HELD);
+    let held: Vec<_> = (0..HELD).map(|_| queue.lease().unwrap()).collect();
+    let waiter = fork("a waiter", || {
+        let before = kernel_time();
+        assert!(matches!(queue.get_timeout(Duration::from_secs(1)), Err(GetError::Timeout)));
+        let used = kernel_time() - before;
+        // Ten looks. One question a record would be a million system calls.
+        assert!(used < Duration::from_millis(100), "{used:?} in the kernel");
+    });
+    let poller = fork("one who polls", || {
+        let ends = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < ends {
+            // Not Busy: nobody is in the side for long.
+            assert!(matches!(queue.try_get(), Err(GetError::Empty)));
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    });
+    waiter.expect_success();
+    poller.expect_success();
+    drop(held);
+}
+
+/// Shorter than what is left of a slice when it is measured, far longer than a wake takes.
+const AT_ONCE: Duration = Duration::from_millis(40);
+const ROUNDS: usize = 12;
+
+/// The quickest of several rounds: on a busy machine some are late whoever was woken.
+fn quickest(what: &str, round: impl Fn() -> Duration) {
+    let quickest = (0..ROUNDS).map(|_| round()).min().unwrap();
+    assert!(quickest < AT_ONCE, "{what}: {quickest:?} late at best, a slice is 100 ms");
+}
+
+/// From `act` until `owner` has told, who then ends, and `other` too.
+fn until_told(owner: Child, other: Child, told: &std::sync::atomic::AtomicU64, act: impl FnOnce()) -> Duration {
+    let begun = Instant::now();
+    act();
+    wait_for_count("the endpoint", told, 1);
+    let taken = begun.elapsed();
+    owner.expect_success();
+    other.expect_success_within(BY_ITSELF);
+    taken
+}
+
+fn a_consumer_is_not_late_for_a_wake_that_others_had() {
+    let consumer = |queue: &Queue<u64>, told: &std::sync::atomic::AtomicU64| {
+        let consumer = queue.consumer().unwrap();
+        assert_eq!(consumer.get_timeout(PATIENCE).unwrap(), 7);
+        told.store(1, Release);
+    };
+    quickest("beside a getter by lock", || {
+        let (queue, told) = (Queue::<u64>::new(4).unwrap(), shared_word());
+        let mut getter = fork("a getter by lock", || {
+            assert!(matches!(queue.get_timeout(PATIENCE), Err(GetError::Held { .. })), "told at once, or when it is woken");
+        });
+        getter.wait_until_asleep();
+        let mut owner = fork("a Consumer", || consumer(&queue, told));
+        owner.wait_until_asleep();
+        until_told(owner, getter, told, || queue.put(&7).unwrap())
+    });
+    quickest("beside one that waits for several things", || {
+        let (queue, told) = (Queue::<u64>::new(4).unwrap(), shared_word());
+        let mut waiter = fork("one that waits for several things", || {
+            wait_any(&[&queue], Instant::now() + PATIENCE).unwrap();
+            assert!(matches!(queue.try_get(), Err(GetError::Held { .. } | GetError::Empty) | Ok(_)));
+        });
+        waiter.wait_until_asleep();
+        let mut owner = fork("a Consumer", || {
+            consumer(&queue, told);
+        });
+        owner.wait_until_asleep();
+        until_told(owner, waiter, told, || queue.put(&7).unwrap())
+    });
+}
+
+fn a_producer_is_not_late_for_a_wake_that_others_had() {
+    quickest("beside a putter by lock", || {
+        let (queue, told) = (Queue::<u64>::new(1).unwrap(), shared_word());
+        queue.put(&1).unwrap();
+        let mut putter = fork("a putter by lock", || {
+            assert!(matches!(queue.put_timeout(&9, PATIENCE), Err(PutError::Held { .. })), "told at once, or when it is woken");
+        });
+        putter.wait_until_asleep();
+        let mut owner = fork("a Producer", || {
+            let producer = queue.producer().unwrap();
+            producer.put_timeout(&7, PATIENCE).unwrap();
+            told.store(1, Release);
+        });
+        owner.wait_until_asleep();
+        until_told(owner, putter, told, || assert_eq!(queue.get().unwrap(), 1))
+    });
+}
