@@ -79,7 +79,7 @@ pub enum PutError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GetError {
-    /// `try_get` found no message. Use `get`, which waits.
+    /// `try_get` found no message, or only such as wait behind an open loan. Use `get`, which waits.
     #[error("the queue is empty")]
     Empty,
     /// `try_get` gave up after about a millisecond: the get side is locked by a process that does not run.

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Invariants:
-//! 1. `record` is `Some` until the guard is finished; a finished guard touches nothing.
-//! 2. `message` leads to the payload of a record that this process owns (channel, Invariant 4) for as long as `record` is `Some`,
+//! 1. `record` is `Some` (of a lease: not `Ended`) until the guard is finished; a finished guard touches nothing.
+//! 2. `message` leads to the payload of a record that this process owns (channel, Invariant 4) for as long as there is one,
 //!    with the length of the record, aligned as its type (stamp, geometry).
 //! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
 //!    and its drop touches nothing.
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use zerocopy::FromBytes;
 
 /// Dropping a loan aborts it: its message is skipped, as if it had never been. [`commit`](Loan::commit) makes it a message.
+/// When its room comes back, [`Queue::loan`](crate::Queue::loan) says.
 ///
 /// A loan is room for one message inside the shared segment, to be written in place. What it holds at first is unspecified
 /// (some valid value, from zeros to an old message). While it is open, everything put behind it waits.
@@ -185,6 +186,15 @@ impl Holding<'_> {
     }
 }
 
+/// The record of a lease. What it is is a word that is written anyhow: so one that is taken on no panic costs no store more.
+#[derive(Debug)]
+enum Taken {
+    Held(LeasedRecord),
+    /// It was taken while this thread was panicking: then the panic is no news.
+    HeldSincePanic(LeasedRecord),
+    Ended,
+}
+
 /// Dropping a lease takes its message: it is done. Dropped by a panic that began while it was held, the message is given back instead.
 ///
 /// A lease is one message inside the shared segment, to be read in place. Until it ends, the message occupies capacity;
@@ -208,11 +218,9 @@ impl Holding<'_> {
 #[must_use = "dropping takes the message"]
 pub struct Lease<'q, T: ?Sized + FromBytes> {
     holding: Holding<'q>,
-    record: Option<LeasedRecord>,
+    record: Taken,
     message: *const T,
     incarnation: u32,
-    /// Was this thread panicking when it was taken? Then the panic is no news.
-    was_panicking: bool,
     owns: PhantomData<fn() -> Box<T>>,
 }
 
@@ -235,8 +243,19 @@ impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
     #[inline]
     fn new(holding: Holding<'_>, record: LeasedRecord, message: *const T) -> Lease<'_, T> {
         let incarnation = holding.channel().incarnation();
-        let was_panicking = std::thread::panicking();
-        Lease { holding, record: Some(record), message, incarnation, was_panicking, owns: PhantomData }
+        let mut lease = Lease { holding, record: Taken::Held(record), message, incarnation, owns: PhantomData };
+        if std::thread::panicking() {
+            lease.note_panic();
+        }
+        lease
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_panic(&mut self) {
+        if let Taken::Held(record) = std::mem::replace(&mut self.record, Taken::Ended) {
+            self.record = Taken::HeldSincePanic(record);
+        }
     }
 
     #[inline]
@@ -287,18 +306,23 @@ impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn deliveries(&self) -> u32 {
-        self.record.as_ref().map_or(0, LeasedRecord::deliveries)
+        match &self.record {
+            Taken::Ended => 0,
+            Taken::Held(record) | Taken::HeldSincePanic(record) => record.deliveries(),
+        }
     }
 
     /// A function of its own, so that nothing of it is left where a lease was released before it is dropped.
     #[inline(never)]
     fn end_by_drop(&mut self) {
-        self.end(std::thread::panicking() && !self.was_panicking);
+        self.end(std::thread::panicking() && matches!(self.record, Taken::Held(_)));
     }
 
     #[inline(always)]
     fn end(&mut self, again: bool) {
-        let Some(record) = self.record.take() else { return };
+        let (Taken::Held(record) | Taken::HeldSincePanic(record)) = std::mem::replace(&mut self.record, Taken::Ended) else {
+            return;
+        };
         if self.is_inherited() {
             return;
         }
@@ -341,7 +365,7 @@ impl AsRef<[u8]> for Lease<'_, [u8]> {
 impl<T: ?Sized + FromBytes> Drop for Lease<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if self.record.is_some() {
+        if !matches!(self.record, Taken::Ended) {
             self.end_by_drop();
         }
     }

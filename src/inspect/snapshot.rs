@@ -98,7 +98,8 @@ pub struct Holding {
     /// Is the holder attached? What the dead hold comes free as soon as somebody needs it, or by `recover`.
     pub alive: bool,
     /// Where the message lies. No two messages of a queue have the same: a holding that shows up in two snapshots with the same
-    /// position was held all the time between them. 0 for what is not a message.
+    /// position was held all the time between them, but for a loan in the place of one that was dropped meanwhile (`stats.aborted`
+    /// tells). 0 for what is not a message.
     pub position: u64,
     /// Size of the message. 0 for what is not one.
     pub bytes: u64,
@@ -114,7 +115,8 @@ pub struct Holding {
 pub struct Glance {
     /// When.
     pub at: Instant,
-    /// Messages between the two ends of the queue. Open loans count, messages given back do not.
+    /// Messages between the two ends of the queue. Open loans count, dropped ones while a message stands beside them; messages given back
+    /// do not.
     pub messages: u64,
     /// All counters.
     pub stats: Stats,
@@ -182,7 +184,7 @@ impl Inspector {
         }
         Glance {
             at: Instant::now(),
-            messages: self.ring.ahead(),
+            messages: self.ring.ahead_at_a_glance(),
             stats: Stats::read(&self.ring, &self.view.head().rare),
             closed: self.view.head().put_notice.closed.load(Relaxed) != 0,
             poisoned: self.view.head().rare.poisoned.load(Relaxed) != 0,
@@ -389,7 +391,7 @@ impl Inspector {
         }
         let stats = Stats::read(&self.ring, &self.view.head().rare);
         let bytes = stats.bytes_put.saturating_sub(stats.bytes_got).min(self.ring.geometry.ring_bytes());
-        Records { messages: self.ring.ahead(), bytes, ..Records::default() }
+        Records { messages: self.ring.ahead_at_a_glance(), bytes, ..Records::default() }
     }
 }
 

@@ -39,6 +39,14 @@ impl<M: Memory> Ring<M> {
         Outlook::Unclear
     }
 
+    /// [`ahead`](Ring::ahead), but nothing where only skipped records are.
+    pub fn ahead_at_a_glance(&self) -> u64 {
+        match self.outlook_from(self.memory.get_side().head.load(Acquire)) {
+            Outlook::Nothing => 0,
+            _ => self.ahead(),
+        }
+    }
+
     fn has_returned_before(&self, end: u64, is_worn_out: &impl Fn(Header) -> bool) -> bool {
         let mut found = false;
         let walked = self.walk(end, |_, _, header| {

@@ -41,9 +41,10 @@ pub fn of(image: &[u8]) -> Vec<Field> {
             predecessor predecessor_messages type_name schema
         }
         put of PutSide {
-            lock owner busy reserved tail reclaim head_seen ticket_until_ns ticket tickets puts bytes_put loans
+            lock owner busy reserved tail reclaim head_seen ticket_until_ns ticket tickets taken_back bytes_put loans
+            retreats settled
         }
-        get of GetSide { lock owner busy reserved head copies leases bytes_got redelivered given_up }
+        get of GetSide { lock owner busy yields head copies leases bytes_got redelivered given_up }
         put_notice of PutNotice { closed }
         get_notice of GetNotice { returned }
         rare of Rare { task_dones large_copies aborted recoveries poisoned }

@@ -2,6 +2,7 @@
 
 mod contents;
 mod copies;
+mod held_off;
 mod in_place;
 mod meetings;
 mod names;
@@ -21,6 +22,7 @@ pub fn main() -> ExitCode {
     sweep::collect_reports(unlinked_file(&format!("kills-{}-", std::process::id())));
     let mut cases = copies::cases();
     cases.extend(in_place::cases());
+    cases.extend(held_off::cases());
     cases.extend(waits::cases());
     cases.extend(names::cases());
     cases.extend(objects::cases());

@@ -74,24 +74,32 @@ fn waiting_gives_up_in_time_and_never_early() {
 /// One queue or the other holds a message at each moment, so a look at both finds one, however the message moves meanwhile.
 fn one_look_finds_what_is_ready_at_each_moment() {
     let queues = [Queue::<u32>::new(4).unwrap(), Queue::<u32>::new(4).unwrap()];
-    let stop = shared_word();
+    // The look at these gives the message time.
+    let between: Vec<_> = (0..30).map(|_| Queue::<u32>::new(1).unwrap()).collect();
+    let [moves, stop] = [shared_word(), shared_word()];
     queues[0].put(&0).unwrap();
     let mover = fork("one who moves a message", || {
-        let mut here = 0;
-        while stop.load(Relaxed) == 0 {
-            let there = 1 - here;
-            queues[there].put(&1).unwrap();
-            if here == 0 {
-                drop(queues[0].get().unwrap())
-            } else {
-                queues[1].lease().unwrap().release()
+        for here in [0, 1].into_iter().cycle() {
+            queues[1 - here].put(&1).unwrap();
+            match here {
+                0 => assert_eq!(queues[0].get().unwrap() & !1, 0),
+                _ => queues[1].lease().unwrap().release(),
             }
-            here = there;
+            moves.fetch_add(1, Relaxed);
+            if stop.load(Relaxed) != 0 {
+                break;
+            }
         }
     });
-    let both: [&dyn Waitable; 2] = [&queues[0], &queues[1]];
-    for look in 0..200_000 {
-        assert!(wait_any(&both, Instant::now()).is_ok(), "look {look} found neither ready");
+    let mut all: Vec<&dyn Waitable> = vec![&queues[0]];
+    all.extend(between.iter().map(|queue| queue as &dyn Waitable));
+    all.push(&queues[1]);
+    let deadline = Instant::now() + PATIENCE;
+    let mut looks = 0;
+    while moves.load(Relaxed) < 200_000 {
+        assert!(wait_any(&all, Instant::now()).is_ok(), "look {looks} found neither ready");
+        assert!(Instant::now() < deadline, "{} moves only", moves.load(Relaxed));
+        looks += 1;
     }
     stop.store(1, Relaxed);
     mover.expect_success();

@@ -484,7 +484,9 @@ impl Sight<'_> {
         pids.dedup();
         for (pid, what) in pids {
             let moved = what == Hold::PutLock && self.moved(|seen| seen.stats.puts) == Some(true)
-                || what == Hold::GetLock && self.moved(|seen| seen.stats.gets) == Some(true);
+                || what == Hold::GetLock && self.moved(|seen| seen.stats.gets) == Some(true)
+                // Perhaps another one, in the place of one that was dropped.
+                || what == Hold::Loan && self.moved(|seen| seen.stats.aborted) == Some(true);
             if moved {
                 continue;
             }

@@ -140,7 +140,10 @@ fn holdings(before: Option<&Snapshot>, now: &Snapshot) -> String {
     }
     let row = |held: &shmq::inspect::Holding| {
         let was = |before: &&Snapshot| {
-            before.holdings.iter().any(|was| (was.what, was.pid, was.position) == (held.what, held.pid, held.position))
+            // A place of a dropped loan is used again.
+            let replaced = held.what == shmq::inspect::Hold::Loan && before.stats.aborted != now.stats.aborted;
+            !replaced
+                && before.holdings.iter().any(|was| (was.what, was.pid, was.position) == (held.what, held.pid, held.position))
         };
         let at_least = before.filter(was).map(|before| now.at.saturating_duration_since(before.at));
         let since = match (held.since, at_least) {

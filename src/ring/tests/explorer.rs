@@ -358,6 +358,10 @@ impl World {
         for cursor in [TAIL, RECLAIM, HEAD, HEAD_SEEN, SETTLED] {
             self.image[cursor] = self.image[cursor].saturating_sub(laps);
         }
+        if self.image[SETTLED] <= self.image[HEAD] {
+            // Looked for from head on.
+            self.image[SETTLED] = 0;
+        }
         for counter in [LOANS, LEASES] {
             self.image[counter] = self.image[counter].min(1);
         }

@@ -109,25 +109,25 @@ impl World {
         let dead = std::array::from_fn(|_| AtomicU32::new(0));
         Arc::new(World { heap, geometry, payloads, dead, got: Mutex::new(Vec::new()), put: AtomicU32::new(0) })
     }
+}
 
-    fn worker(self: &Arc<World>, number: usize, accesses: u32) -> Worker {
-        let memory = Mortal { heap: self.heap.clone(), accesses_left: Counter::new(accesses) };
-        Worker { world: self.clone(), ring: Ring { memory, geometry: self.geometry }, number }
+impl Worker {
+    fn of(world: &Arc<World>, number: usize, accesses: u32) -> Worker {
+        let memory = Mortal { heap: world.heap.clone(), accesses_left: Counter::new(accesses) };
+        Worker { world: world.clone(), ring: Ring { memory, geometry: world.geometry }, number }
     }
 
     /// Runs it until it is done, or dies.
-    fn run(self: &Arc<World>, number: usize, accesses: u32, act: impl FnOnce(&Worker)) {
-        let worker = self.worker(number, accesses);
+    fn run(world: &Arc<World>, number: usize, accesses: u32, act: impl FnOnce(&Worker)) {
+        let worker = Worker::of(world, number, accesses);
         if let Err(cause) = catch_unwind(AssertUnwindSafe(|| act(&worker))) {
             if cause.downcast_ref::<Death>().is_none() {
                 resume_unwind(cause);
             }
-            self.dead[number].store(1, Release);
+            world.dead[number].store(1, Release);
         }
     }
-}
 
-impl Worker {
     /// `None`: a living one holds it. Otherwise whether it was taken over.
     fn try_lock_get(&self) -> Option<bool> {
         let lock = &self.ring.memory.get_side().lock;
@@ -263,18 +263,18 @@ fn meet(capacity: u64, putter_dies: u32, consumer_dies: u32) -> (bool, bool) {
         let world = World::full(capacity);
         let of_putter = world.clone();
         let putter = thread::spawn(move || {
-            of_putter.run(PUTTER, putter_dies, |putter| {
+            Worker::run(&of_putter, PUTTER, putter_dies, |putter| {
                 let _ = putter.try_put(2) && putter.try_put(3);
             });
         });
-        world.run(CONSUMER, consumer_dies, |consumer| (0..2).for_each(|_| drop(consumer.consume())));
+        Worker::run(&world, CONSUMER, consumer_dies, |consumer| (0..2).for_each(|_| drop(consumer.consume())));
         putter.join().expect("putter");
         let dead = [PUTTER, CONSUMER].map(|who| world.dead[who].load(Acquire) != 0);
         (0..2).for_each(|who| drop(told[who].fetch_or(dead[who], Ordering::Relaxed)));
         // What the Consumer noted last it may not have finished.
         let noted = world.got.lock().expect("not poisoned").clone();
         world.dead[CONSUMER].store(1, Release);
-        world.worker(SURVIVOR, ALIVE).survive();
+        Worker::of(&world, SURVIVOR, ALIVE).survive();
         let mut got = world.got.lock().expect("not poisoned").clone();
         if dead[CONSUMER] && !noted.is_empty() && got.get(noted.len()) == noted.last() {
             got.remove(noted.len());
@@ -283,7 +283,7 @@ fn meet(capacity: u64, putter_dies: u32, consumer_dies: u32) -> (bool, bool) {
         assert!(got.iter().copied().eq(1..=got.len() as u64), "in order, each once: {got:?}");
         let count = got.len() as u64;
         assert!(count == put || (dead[PUTTER] && count == put + 1), "{got:?}, and {put} were put");
-        let ring = world.worker(SURVIVOR, ALIVE).ring;
+        let ring = Worker::of(&world, SURVIVOR, ALIVE).ring;
         assert_eq!((ring.len(), ring.has_room(8, true)), (0, Ok(true)));
     });
     let died = [PUTTER, CONSUMER].map(|who| died[who].load(Ordering::Relaxed));

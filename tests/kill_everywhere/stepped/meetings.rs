@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         met_in_get_slice,
         met_in_get_of_a_consumer,
         met_in_get_slice_of_a_consumer,
+        met_in_get_of_a_consumer_that_was_held_off,
         met_in_lease_and_release,
         met_in_lease_and_give_back,
         met_in_recover_by_one_who_leaves,
@@ -86,7 +87,7 @@ impl Log {
 /// What the other process does meanwhile. `true`: it was told that the queue is closed and drained.
 type Meanwhile = fn(&Queue<u64>, Log) -> bool;
 
-const MEANWHILE: [(&str, Meanwhile); 8] = [
+const MEANWHILE: [(&str, Meanwhile); 9] = [
     ("put", |queue, log| {
         log.put(queue, 20);
         false
@@ -118,6 +119,13 @@ const MEANWHILE: [(&str, Meanwhile); 8] = [
         (0..2).for_each(|_| drop(queue.try_loan()));
         let report = queue.recover();
         assert_eq!((report.dead_participants, report.redelivered, report.aborted), (0, 0, 0), "nobody died");
+        false
+    }),
+    ("fill with dropped loans, put, drain", |queue, log| {
+        let loans: Vec<_> = std::iter::from_fn(|| queue.try_loan().ok()).collect();
+        drop(loans);
+        log.put(queue, 22);
+        log.drain(queue);
         false
     }),
     ("close, drain", |queue, log| {
@@ -271,6 +279,21 @@ fn met_in_get_slice_of_a_consumer() {
         got(log, &taken, moved);
     };
     meet("get_slice of a Consumer", consumer, act, false);
+}
+
+/// Since it last looked, a put made room of dropped loans.
+fn met_in_get_of_a_consumer_that_was_held_off() {
+    let prepare = |queue: &Queue<u64>, log: Log| {
+        let consumer = consumer(queue, log);
+        let loans: Vec<_> = std::iter::from_fn(|| queue.try_loan().ok()).collect();
+        drop(loans);
+        log.put(queue, 13);
+        consumer
+    };
+    let act = |_: &Queue<u64>, consumer: &Consumer<u64>, log: Log| {
+        (0..2).filter_map(|_| consumer.try_get().ok()).for_each(|number| log.note(GOT, number));
+    };
+    meet("get of a Consumer that was held off", prepare, act, false);
 }
 
 fn met_in_lease_and_release() {
