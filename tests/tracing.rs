@@ -7,6 +7,7 @@ mod support;
 #[path = "tracing/pools.rs"]
 mod pools;
 
+use shmq::sync;
 use shmq::{GetError, Queue, WaitStrategy};
 use std::fmt::Debug;
 use std::process::ExitCode;
@@ -21,7 +22,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 fn own() -> Vec<support::harness::Case> {
-    cases![each_slow_path_tells, the_fast_path_is_silent]
+    cases![each_slow_path_tells, the_fast_path_is_silent, who_waits_without_a_name_is_told_once, what_was_replaced_is_told]
 }
 
 fn main() -> ExitCode {
@@ -127,6 +128,79 @@ fn each_slow_path_tells() {
     };
     wait_until("a get that sleeps", sleeps, || "none".to_owned());
     assert_eq!(heard, [format!("DEBUG message=blocked queue=\"{}\" verb=\"get\"", empty.name())]);
+}
+
+fn who_waits_without_a_name_is_told_once() {
+    const LOST: &str =
+        "lost its name: the file was removed (systemd's RemoveIPC?), and who opens the name now gets another segment";
+    const UNLINKED: &str = "unlinked: nobody can open this segment any more";
+    let other = Queue::<u64>::new(100).expect("created");
+    let removed = |name: &str| std::fs::remove_file(format!("/dev/shm/shmq.{name}")).expect("it was there");
+    let unlinked = |name: &str| Queue::<u64>::unlink(name).expect("it was there");
+    for (take_away, told) in
+        [(&removed as &dyn Fn(&str), format!("WARN message={LOST}")), (&unlinked, format!("INFO message={UNLINKED}"))]
+    {
+        let queue = Queue::<u64>::create(unique_name("nameless"), 4).expect("created");
+        let event = sync::Event::create(unique_name("nameless-event")).expect("created");
+        for name in [queue.name(), event.name()] {
+            let attached = |wait: &dyn Fn()| {
+                let mut heard = Vec::new();
+                // A slice of a wait has to pass, however long the machine takes for it.
+                let hears = || {
+                    heard.extend(listen(&other, wait));
+                    heard.iter().any(|words| !words.contains("message=blocked"))
+                };
+                wait_until("an event", hears, || "none".to_owned());
+                heard.extend(listen(&other, wait));
+                heard.retain(|words| !words.contains("message=blocked"));
+                heard
+            };
+            take_away(name);
+            let wait = || {
+                if name == queue.name() {
+                    assert!(matches!(queue.get_timeout(Duration::from_millis(250)), Err(GetError::Timeout)));
+                } else {
+                    assert!(event.wait_timeout(Duration::from_millis(250)).is_err());
+                }
+            };
+            assert_eq!(attached(&wait), [format!("{told} queue=\"{name}\"")]);
+        }
+    }
+}
+
+fn what_was_replaced_is_told() {
+    let other = Queue::<u64>::new(100).expect("created");
+    let life = |name: &str, close: bool| {
+        fork("an earlier life", || {
+            let queue = Queue::<u64>::open_or_create(name, 8).expect("made anew");
+            queue.put_slice(&[1, 2, 3]).expect("room");
+            if close {
+                queue.close();
+                assert_eq!(queue.iter().count(), 3);
+            }
+            std::mem::forget(queue);
+        })
+        .expect_success();
+    };
+    let name = unique_name("told-replaced");
+    let told = |why: &str, messages: &str, level: &str| {
+        [format!("{level} message=replaced a dead segment queue=\"{name}\" why=\"{why}\"{messages}")]
+    };
+    life(&name, true);
+    let heard = listen(&other, || drop(Queue::<u64>::open_or_create(&name, 8)));
+    assert_eq!(heard, told("closed and drained", " messages=0", "INFO"));
+    life(&name, false);
+    let heard = listen(&other, || drop(Queue::<u32>::open_or_create(&name, 8)));
+    assert_eq!(heard, told("of another type", " messages=3", "WARN"));
+    life(&name, false);
+    let heard = listen(&other, || drop(Queue::<u64>::create(&name, 8)));
+    assert_eq!(heard, told("created anew", " messages=3", "WARN"));
+    life(&name, false);
+    // Opened, with its messages: nothing was replaced.
+    assert_eq!(listen(&other, || assert_eq!(Queue::<u64>::open_or_create(&name, 8).expect("opened").len(), 3)), [""; 0]);
+    fork("an earlier life of an event", || std::mem::forget(sync::Event::open_or_create(&name).expect("made"))).expect_success();
+    let heard = listen(&other, || drop(sync::Event::open_or_create(&name)));
+    assert_eq!(heard, told("its users are dead", " messages=0", "INFO"));
 }
 
 fn the_fast_path_is_silent() {

@@ -30,12 +30,22 @@ impl Segment {
         let place = judge_name(name).map_err(|(name, why)| CreateError::BadName { name, why })?;
         sweep::if_due(Sweep::Temporaries);
         // Looked at before anything is built: a name that is taken should not cost its memory first.
-        drop(replaceable(&place, &spec.owners, &mut Patience::new())?);
-        let building = Building::start(&place, spec, &mut init)?;
+        let is_dead = replaceable(&place, &spec.owners, &mut Patience::new())?.is_some();
+        let mut gone = None;
+        let building = match Building::start(&place, spec, &mut init) {
+            Err(CreateError::NoSpace { .. }) if is_dead => {
+                if let Some(claim) = replaceable(&place, &spec.owners, &mut Patience::new())? {
+                    let predecessor = ended::replaced_by_create(&claim, &place, spec);
+                    gone = clear_away(&place, claim, predecessor);
+                }
+                Building::start(&place, spec, &mut init)?
+            }
+            built => built?,
+        };
         // The build may have taken longer than our patience with others.
         let mut patience = Patience::new();
         loop {
-            if building.publish_to_free(&place, None)? {
+            if building.publish_to_free(&place, gone)? {
                 return Ok(building.published());
             }
             if let Some(claim) = replaceable(&place, &spec.owners, &mut patience)? {
@@ -88,13 +98,13 @@ impl Segment {
                 sweep::if_due(Sweep::Temporaries);
                 building = match Building::start(&place, spec, &mut init) {
                     Ok(built) => Some(built),
-                    Err(CreateError::NoSpace { needed_bytes, free_bytes }) if was_dead => {
-                        let Sight::Ended(claim, predecessor) = look(&place, spec, expect, &mut patience)? else { continue };
-                        if place.unlink().is_err() {
-                            return Err(CreateError::NoSpace { needed_bytes, free_bytes });
+                    Err(error @ CreateError::NoSpace { .. }) if was_dead => {
+                        if let Sight::Ended(claim, predecessor) = look(&place, spec, expect, &mut patience)? {
+                            gone = clear_away(&place, claim, predecessor);
+                            if gone.is_none() {
+                                return Err(error);
+                            }
                         }
-                        claim.mark(stamp_state::UNLINKED);
-                        gone = Some(predecessor);
                         None
                     }
                     Err(error) => return Err(error),
@@ -122,6 +132,7 @@ impl Segment {
 }
 
 /// What one who would attach, or create, finds behind a name.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Sight {
     Nothing,
     Attached(Segment, u32),
@@ -146,15 +157,14 @@ fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) ->
             sweep::Attempt::Conflict(Conflict::Pulse) => {}
         }
     }
-    let refused = match open::attempt(place, expect, patience, Ended::AreTold) {
+    match open::attempt(place, expect, patience, Ended::AreTold) {
         Ok(Attempt::Attached(segment, entry)) => return Ok(Sight::Attached(segment, entry)),
         Ok(Attempt::Elsewhere) => return Ok(Sight::Changing),
-        Ok(Attempt::TakesNoMore) => None,
         Err(OpenError::NotFound) => return Ok(Sight::Nothing),
-        Err(error @ OpenError::Mismatch { .. }) => Some(error),
+        // Not to be used as it is. Is anybody using it?
+        Ok(Attempt::TakesNoMore) | Err(OpenError::Mismatch { .. }) => {}
         Err(error) => return Err(error.into()),
-    };
-    // Not to be used as it is. Is anybody using it?
+    }
     match sweep::inspect(place, &spec.owners, patience)? {
         Found::Nothing => return Ok(Sight::Nothing),
         Found::Foreign(foreign) => return Err(foreign.into()),
@@ -165,13 +175,23 @@ fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) ->
             }
         }
     }
-    match refused {
-        Some(error) => Err(error.into()),
-        None => Ok(match open::attempt(place, expect, patience, Ended::AreTaken)? {
-            Attempt::Attached(segment, entry) => Sight::Attached(segment, entry),
-            _ => Sight::Changing,
-        }),
+    // Anew, since another segment may have taken its place meanwhile.
+    match open::attempt(place, expect, patience, Ended::AreTaken) {
+        Ok(Attempt::Attached(segment, entry)) => Ok(Sight::Attached(segment, entry)),
+        Ok(Attempt::Elsewhere | Attempt::TakesNoMore) => Ok(Sight::Changing),
+        Err(OpenError::NotFound) => Ok(Sight::Nothing),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Takes away the name, and with it the memory, of a dead segment for which there is no room beside its successor. `None`: it was refused.
+fn clear_away(place: &Place, dead: sweep::Claim, predecessor: Predecessor) -> Option<Predecessor> {
+    place.unlink().ok()?;
+    dead.mark(stamp_state::UNLINKED);
+    // Told with no lock held.
+    drop(dead);
+    predecessor.tell(place.name());
+    Some(predecessor)
 }
 
 fn kept_changing(call: &'static str) -> CreateError {
@@ -302,16 +322,11 @@ impl Building {
         Ok(Some(Building { temporary, segment }))
     }
 
-    /// Publishes under a name that nobody has. `Ok(false)`: somebody has it. `gone`: who had it was removed for this one.
+    /// Publishes under a name that nobody has. `Ok(false)`: somebody has it. `gone`: a dead segment that had it, and was cleared away for this one.
     fn publish_to_free(&self, place: &Place, gone: Option<Predecessor>) -> Result<bool, CreateError> {
         Predecessor::write(gone, &self.segment.head().stamp);
         match self.temporary.place.rename_to_free(place) {
-            Ok(()) => {
-                if let Some(predecessor) = gone {
-                    predecessor.tell(place.name());
-                }
-                Ok(true)
-            }
+            Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(source) => Err(Refused { call: "renameat2(RENAME_NOREPLACE)", source }.into()),
         }

@@ -164,6 +164,11 @@ impl View {
         self.head().stamp.persisted.load(Ordering::Relaxed) != 0
     }
 
+    /// Is a live process attached? Where the kernel does not say, yes.
+    pub fn is_in_use(&self) -> bool {
+        (0..self.imprint.max_participants).any(|entry| self.pulse(entry) != Some(false))
+    }
+
     /// Does a process hold the pulse of this entry? `None` where the kernel does not say.
     pub fn pulse(&self, entry: u32) -> Option<bool> {
         let conflict = os::conflict_in_range(self.file.as_fd(), layout::pulse_offset(entry), 1).ok()?;

@@ -11,7 +11,7 @@ use std::path::Path;
 /// What the kernel writes behind the path of a file that no name leads to.
 const DELETED: &str = " (deleted)";
 
-/// Every segment without a name that a process of this machine has open, as far as this user may look, by the names they had; with the
+/// Every segment without a name that a process of this machine is attached to, as far as this user may look, by the names they had; with the
 /// user who owns each. What cannot be looked at is left out.
 pub(crate) fn nameless() -> io::Result<Vec<(String, u32, View)>> {
     let mut seen = HashSet::new();
@@ -27,8 +27,10 @@ pub(crate) fn nameless() -> io::Result<Vec<(String, u32, View)>> {
             if about.nlink() != 0 || !seen.insert((about.dev(), about.ino())) {
                 continue;
             }
-            if let Ok(view) = View::over(file, Place::published(&name)) {
-                found.push((name, about.uid(), view));
+            // A forked child that has not called yet has it open as well, and is no user.
+            match View::over(file, Place::published(&name)) {
+                Ok(view) if view.is_in_use() => found.push((name, about.uid(), view)),
+                _ => {}
             }
         }
     }

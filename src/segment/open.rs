@@ -95,6 +95,7 @@ pub(super) enum Ended {
 }
 
 /// What an attempt to attach came to.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Attempt {
     /// With the entry whose pulse is ours.
     Attached(Segment, u32),

@@ -3,7 +3,7 @@
 
 use super::names::{DIRECTORY, Place};
 use super::*;
-use crate::layout::{SCHEMA_BYTES, TYPE_NAME_BYTES, kind, stamp_state};
+use crate::layout::{SCHEMA_BYTES, TYPE_NAME_BYTES, kind, predecessor, stamp_state};
 use crate::participant;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
@@ -141,6 +141,82 @@ fn unlinking_a_segment_in_use_frees_the_name_only() {
     assert!(name.exists());
     new.leave(new_entry);
     assert!(!name.exists());
+}
+
+#[test]
+fn a_dead_segment_is_judged_by_what_it_would_still_do() {
+    let name = Name::new("ended");
+    let found = |segment: &Segment| Predecessor::read(&segment.head().stamp).map(|found| (found.why, found.messages));
+    let again = || {
+        let (segment, _, made) = Segment::open_or_create(&name.0, &spec(), &expect(), |_| {}).unwrap();
+        (segment, made)
+    };
+    let (first, made) = again();
+    assert!(made && found(&first).is_none());
+    drop(first);
+    let (open, made) = again();
+    assert!(!made);
+    open.head().put_notice.closed.store(1, Ordering::Relaxed);
+    drop(open);
+    let (second, made) = again();
+    assert!(made);
+    assert_eq!(found(&second), Some((predecessor::DRAINED, Some(0))));
+    second.head().rare.poisoned.store(1, Ordering::Relaxed);
+    // Alive, it is opened as it is.
+    let (same, made) = again();
+    assert!(!made && same.nonce() == second.nonce());
+    drop(same);
+    drop(second);
+    let (third, made) = again();
+    assert!(made);
+    assert_eq!(found(&third), Some((predecessor::POISONED, Some(0))));
+    // Closed, with messages in it, or with what may be some.
+    third.head().put_notice.closed.store(1, Ordering::Relaxed);
+    drop(third);
+    for left in [|_: &View| Some(1), |_: &View| None] {
+        let spec = Spec { messages_left: left, ..spec() };
+        let (same, _, made) = Segment::open_or_create(&name.0, &spec, &expect(), |_| {}).unwrap();
+        assert!(!made);
+        same.head().stamp.persisted.store(1, Ordering::Relaxed);
+    }
+    // Empty by now, and persisted.
+    let (kept, made) = again();
+    assert!(!made && kept.is_persisted());
+    kept.head().stamp.persisted.store(0, Ordering::Relaxed);
+    drop(kept);
+    let other = Expect { message_bytes: 16, ..expect() };
+    let spec = Spec { messages_left: |_| Some(7), geometry: Geometry::sized(16, 8, 10).unwrap(), ..spec() };
+    let (fourth, entry, made) = Segment::open_or_create(&name.0, &spec, &other, |_| {}).unwrap();
+    assert!(made);
+    assert_eq!(found(&fourth), Some((predecessor::OTHER_TYPE, Some(7))));
+    fourth.leave(entry);
+}
+
+#[test]
+fn a_structure_lies_before_the_cells() {
+    let name = Name::new("structure");
+    for length in [1, 700, 4096, 9000] {
+        let text = "s".repeat(length);
+        let (segment, entry) = create(&name, &Spec { structure: Some(text.clone()), max_participants: 120, ..spec() }).unwrap();
+        let kept = length.min(4096);
+        let file = std::fs::read(name.path()).unwrap();
+        let at = crate::layout::structure_offset(120) as usize;
+        assert_eq!(file[at..at + kept], text.as_bytes()[..kept]);
+        let cells = segment.cells().as_ptr() as usize - segment.mapping.base().as_ptr() as usize;
+        assert!(cells % 4096 == 0 && cells >= at + kept, "{length}");
+        let (same, its_entry) = Segment::open(&name.0, &Expect { structure: Some(text.clone()), ..expect() }).unwrap();
+        let other = Expect { structure: Some(text + "t"), ..expect() };
+        assert!(matches!(same.check(&other), Err(OpenError::Mismatch { .. })));
+        // A text that is none is no segment of ours.
+        file_of(&name).write_all_at(b"\xff", at as u64).unwrap();
+        assert!(matches!(open(&name), Err(OpenError::Corrupted)));
+        same.leave(its_entry);
+        segment.leave(entry);
+    }
+}
+
+fn file_of(name: &Name) -> std::fs::File {
+    std::fs::OpenOptions::new().read(true).write(true).open(name.path()).unwrap()
 }
 
 #[test]

@@ -117,6 +117,50 @@ fn a_stale_queue_is_told_and_not_lost_by_looking_after_it() {
 }
 
 #[test]
+fn a_lost_name_is_found_and_told() {
+    let name = Name::new("nameless");
+    let queue = Queue::<u64>::create(&*name, 4).expect("created");
+    assert!(examine(&name).0.is_empty());
+    std::fs::remove_file(format!("/dev/shm/shmq.{}", &*name)).expect("it was there");
+    let (troubles, ls, words) = examine(&name);
+    assert_eq!(troubles, ["nameless"], "{words}");
+    assert!(ls.contains("lost its name") && ls.contains(&std::process::id().to_string()), "{ls}");
+    for word in ["RemoveIPC", "another queue", &format!("process {}", std::process::id())] {
+        assert!(words.contains(word), "{word:?} is not in {words}");
+    }
+    let told = run(&["ls", &name, "--json"]).expect(0).json();
+    schema::check(&told, "ls");
+    schema::check(&told[0], "queue");
+    assert_eq!((&told[0]["has_name"], &told[0]["state"]), (&false.into(), &"in use".into()));
+    // Beside the one that has the name now.
+    let next = Queue::<u64>::create(&*name, 4).expect("created");
+    let told = run(&["ls", &name, "--json"]).expect(0).json();
+    let names: Vec<_> = told.as_array().expect("two").iter().map(|queue| queue["has_name"] == true).collect();
+    assert_eq!(names, [true, false]);
+    // By unlink it is no trouble, but it is told.
+    Queue::<u64>::unlink(&*name).expect("it was there");
+    drop(queue);
+    let (troubles, ls, words) = examine(&name);
+    assert!(troubles.is_empty() && ls.contains("lost its name") && words.contains("It was unlinked"), "{ls}\n{words}");
+    drop(next);
+    run(&["ls", &name]).expect(3);
+}
+
+#[test]
+fn what_a_queue_replaced_is_told() {
+    let name = Name::new("replacing");
+    peers::start_and_see("owner", &name, |seen, _| seen.messages == 3).kill();
+    let _queue = Queue::<u32>::open_or_create(&*name, 4).expect("of another type");
+    let (troubles, ls, words) = examine(&name);
+    assert!(troubles.is_empty() && ls.contains("replaced a dead one: 3 messages lost"), "{ls}\n{words}");
+    assert!(words.contains("a dead one, of another type; 3 messages went with it"), "{words}");
+    let told = run(&["stat", &name, "--json", "-i", "0"]).expect(0).json();
+    schema::check(&told, "stat");
+    assert_eq!((&told["predecessor"]["why"], &told["predecessor"]["messages"]), (&"of another type".into(), &3.into()));
+    assert!(run(&["stat", &name, "-i", "0"]).expect(0).text().contains("3 messages went with it"));
+}
+
+#[test]
 fn advice_for_odd_names_can_be_pasted() {
     let name = Name::new("it's; rm -rf $HOME");
     peers::start_and_see("owner", &name, |seen, _| seen.messages == 3).kill();

@@ -35,6 +35,23 @@ fn ls_shows_each_queue_in_a_line() {
 }
 
 #[test]
+fn schema_shows_what_the_messages_are() {
+    let name = Name::new("schema");
+    let settings = Queue::<[u64; 2]>::builder().name(&*name).capacity(10).schema("tick/1");
+    let _queue = settings.structure("{price: f64,\n volume: u64}\u{1b}[2J").create().expect("created");
+    let ran = run(&["schema", &name]).expect(0);
+    let text = ran.text();
+    for word in ["[u64; 2] tick/1", "16 bytes", "{price: f64,", "volume: u64}\\u{1b}"] {
+        assert!(text.contains(word), "{word:?} is not in {text}");
+    }
+    let told = run(&["schema", &name, "--json"]).expect(0).json();
+    schema::check(&told, "schema");
+    assert_eq!(told["structure"], "{price: f64,\n volume: u64}\u{1b}[2J");
+    assert!(run(&["stat", &name, "-i", "0"]).expect(0).text().contains("{price: f64,"));
+    run(&["schema", "no-such-queue"]).expect(3);
+}
+
+#[test]
 fn ls_tells_json_as_the_schema_says() {
     let name = Name::new("json");
     let queue = Queue::<u64>::create(&*name, 10).expect("created");

@@ -28,6 +28,8 @@ mod leftovers;
 #[cfg(not(shmq_portable_sync))]
 mod renames;
 #[cfg(not(shmq_portable_sync))]
+mod restarts;
+#[cfg(not(shmq_portable_sync))]
 mod stops;
 
 use std::process::ExitCode;
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     {
         cases.extend(leftovers::cases());
         cases.extend(renames::cases());
+        cases.extend(restarts::cases());
         cases.extend(cgroup::cases());
         cases.extend(deaths::cases());
         cases.extend(backlog::cases());

@@ -57,7 +57,7 @@ fn a_queue_larger_than_the_file_system_is_refused() {
 }
 
 /// A small `/dev/shm` that only this process sees.
-fn enter_small_shm(bytes: u64) -> io::Result<()> {
+pub fn enter_small_shm(bytes: u64) -> io::Result<()> {
     enter_small_shm_with(bytes, 0)
 }
 

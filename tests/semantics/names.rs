@@ -147,6 +147,88 @@ fn a_persisted_queue_keeps_its_name_and_messages() {
 }
 
 #[test]
+fn persist_takes_effect_on_a_queue_that_exists() {
+    for either in [false, true] {
+        let name = unique_name("kept-later");
+        let first: Queue<u32> = Queue::create(&name, 3).unwrap();
+        first.put(&1).unwrap();
+        let second = Queue::<u32>::builder().name(&name).persist(true).capacity(3);
+        let second = if either { second.open_or_create().unwrap() } else { second.open().unwrap() };
+        assert!(second.unapplied_options().is_empty());
+        drop(first);
+        drop(second);
+        assert!(segment_exists(&name));
+        // It is one-way, and that is said.
+        let third = Queue::<u32>::builder().name(&name).persist(false).open_or_create().unwrap_err();
+        assert!(matches!(third, CreateError::BadCapacity { .. }), "a capacity is needed to create one: {third}");
+        let third = Queue::<u32>::builder().name(&name).persist(false).open().unwrap();
+        assert_eq!(third.unapplied_options()[0].to_string(), "persist: asked for false, is true");
+        drop(third);
+        assert_eq!(Queue::<u32>::open(&name).unwrap().get().unwrap(), 1);
+        Queue::<u32>::unlink(&name).unwrap();
+    }
+}
+
+#[test]
+fn options_that_cannot_take_effect_are_listed() {
+    let name = unique_name("unapplied");
+    let first = Queue::<u32>::builder().name(&name).capacity(3).max_participants(9).max_deliveries(2).create().unwrap();
+    assert!(first.unapplied_options().is_empty());
+    let plain: Queue<u32> = Queue::open(&name).unwrap();
+    assert!(plain.unapplied_options().is_empty(), "nothing was asked for");
+    let same = Queue::<u32>::builder().name(&name).capacity(3).max_participants(9).max_deliveries(2).mode(0o600);
+    assert_eq!(same.open_or_create().unwrap().unapplied_options(), []);
+    let other = Queue::<u32>::builder().name(&name).capacity(7).max_participants(99).max_deliveries(0).mode(0o660).schema("a/1");
+    let other = other.open_or_create().unwrap();
+    let told: Vec<(&str, &str, &str)> =
+        other.unapplied_options().iter().map(|it| (it.option, it.asked.as_str(), it.actual.as_str())).collect();
+    let expected = [
+        ("capacity", "7", "3"),
+        ("mode", "0o660", "0o600"),
+        ("max_deliveries", "0", "2"),
+        ("max_participants", "99", "9"),
+        ("schema", "a/1", "none"),
+    ];
+    assert_eq!(told, expected);
+    // Clones tell the same; what is there is what counts.
+    assert_eq!((other.clone().unapplied_options().len(), other.capacity()), (5, 3));
+    let by_bytes = Queue::<u32>::builder().name(&name).capacity_bytes(15).open().unwrap();
+    assert_eq!(by_bytes.unapplied_options(), [], "15 bytes are 3 messages");
+    let by_bytes = Queue::<u32>::builder().name(&name).capacity_bytes(400).open().unwrap();
+    assert_eq!(by_bytes.unapplied_options()[0].to_string(), "capacity_bytes: asked for 400, is 12");
+}
+
+#[test]
+fn a_slice_queue_lists_its_bytes() {
+    let name = unique_name("unapplied-bytes");
+    let settings = |bytes| Queue::<[u8]>::builder().name(&name).capacity_bytes(bytes);
+    let first = settings(10_000).open_or_create().unwrap();
+    // What is rounded up to the same ring is no difference.
+    assert!(settings(10_000).open_or_create().unwrap().unapplied_options().is_empty());
+    let other = settings(99_999).capacity(5).open_or_create().unwrap();
+    let told: Vec<String> = other.unapplied_options().iter().map(ToString::to_string).collect();
+    let is = first.capacity_bytes();
+    assert_eq!(told, ["capacity: asked for 5, is unbounded".to_owned(), format!("capacity_bytes: asked for 99999, is {is}")]);
+}
+
+#[test]
+fn a_queue_knows_whether_it_has_its_name() {
+    let name = unique_name("named");
+    let old: Queue<u32> = Queue::create(&name, 3).unwrap();
+    assert!(old.has_name() && old.clone().has_name());
+    // As systemd-logind does: nobody is told.
+    std::fs::remove_file(format!("/dev/shm/shmq.{name}")).unwrap();
+    assert!(!old.has_name());
+    old.put(&1).unwrap();
+    let new: Queue<u32> = Queue::open_or_create(&name, 3).unwrap();
+    assert!(new.has_name() && !old.has_name() && new.is_empty());
+    drop(old);
+    assert!(new.has_name());
+    Queue::<u32>::unlink(&name).unwrap();
+    assert!(!new.has_name());
+}
+
+#[test]
 fn an_unlinked_queue_goes_on_for_those_attached() {
     let name = unique_name("unlinked");
     let old: Queue<u32> = Queue::create(&name, 3).unwrap();

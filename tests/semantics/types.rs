@@ -207,6 +207,51 @@ fn a_schema_has_at_most_64_bytes() {
 }
 
 #[test]
+fn structures_are_compared_where_both_sides_say_one() {
+    let name = unique_name("structure");
+    let settings = || Queue::<[u64; 2]>::builder().name(&name).capacity(4);
+    let queue = settings().structure("{price: f64, volume: u64}").create().unwrap();
+    settings().structure("{price: f64, volume: u64}").open().unwrap();
+    settings().open().unwrap();
+    settings().structure("").open().unwrap();
+    let swapped = settings().structure("{volume: u64, price: f64}");
+    let told = swapped.open().unwrap_err().to_string();
+    let expected = "the segment holds messages of type [u64; 2] (16 bytes) of structure {price: f64, volume: u64}; \
+                    this program wants messages of type [u64; 2] (16 bytes) of structure {volume: u64, price: f64}";
+    assert_eq!(told, expected);
+    let either = settings().structure("{volume: u64, price: f64}").open_or_create();
+    assert!(matches!(either, Err(CreateError::Mismatch { .. })), "it is in use");
+    // A schema of one name does not make up for it.
+    let same_schema = settings().schema("tick").structure("{volume: u64, price: f64}").open();
+    assert!(matches!(same_schema, Err(OpenError::Mismatch { .. })));
+    drop(queue);
+    // Whoever creates without one is asked nothing.
+    let plain = settings().create().unwrap();
+    settings().structure("{volume: u64, price: f64}").open().unwrap();
+    plain.put(&[1, 2]).unwrap();
+}
+
+#[test]
+fn a_structure_of_any_length_is_compared_whole() {
+    let name = unique_name("long-structure");
+    for length in [1, 63, 1000, 4095, 4096, 4097, 20_000] {
+        let text = |end: char| "\u{e4}".repeat(length / 2) + &end.to_string();
+        let queue = Queue::<u64>::builder().name(&name).capacity(4).max_participants(3).structure(text('x')).create().unwrap();
+        assert_eq!(queue.try_put_slice(&[1, 2, 3, 4, 5]).unwrap(), 4);
+        let open = |text: String| Queue::<u64>::builder().name(&name).structure(text).open();
+        let same = open(text('x')).unwrap();
+        let (mut taken, mut many) = (Vec::new(), [0; 4]);
+        let count = same.get_slice(&mut many).unwrap();
+        taken.extend_from_slice(&many[..count]);
+        assert_eq!(taken, [1, 2, 3, 4], "the cells lie behind the text");
+        assert!(matches!(open(text('y')), Err(OpenError::Mismatch { .. })), "{length}");
+        let about = shmq::inspect::Inspector::open(&name).unwrap().about();
+        let kept = about.structure.expect("a text");
+        assert!(text('x').starts_with(&kept) && kept.len() >= text('x').len().min(4095), "{length}: {}", kept.len());
+    }
+}
+
+#[test]
 fn slices_of_plain_elements_travel_as_vectors() {
     let points = slices::<[f32; 3]>(1024);
     points.put(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]).unwrap();

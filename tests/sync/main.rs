@@ -19,6 +19,8 @@ mod wait_any;
 #[cfg(not(shmq_portable_sync))]
 mod deaths;
 #[cfg(not(shmq_portable_sync))]
+mod restarts;
+#[cfg(not(shmq_portable_sync))]
 mod storm;
 
 use std::process::ExitCode;
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
     #[cfg(not(shmq_portable_sync))]
     {
         cases.extend(deaths::cases());
+        cases.extend(restarts::cases());
         cases.extend(storm::cases());
     }
     support::harness::run(&cases)

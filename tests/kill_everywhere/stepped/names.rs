@@ -6,6 +6,7 @@ use crate::stepped::tracee::Killed;
 use crate::support::harness::Case;
 use crate::support::process::{fork, send_signal};
 use crate::support::{segment_exists, shm_files, unique_name};
+use shmq::sync::Event;
 use shmq::{CreateError, GetError, OpenError, Queue};
 
 pub fn cases() -> Vec<Case> {
@@ -14,6 +15,10 @@ pub fn cases() -> Vec<Case> {
         killed_in_open_put_and_leave,
         killed_in_open_or_create_and_leave.leaves_temporaries(),
         killed_in_replacing_a_dead_queue.leaves_temporaries(),
+        killed_in_starting_over_a_closed_queue.leaves_temporaries(),
+        killed_in_draining_a_closed_queue.leaves_temporaries(),
+        killed_in_starting_over_another_type.leaves_temporaries(),
+        killed_in_starting_over_a_dead_event.leaves_temporaries(),
         killed_in_leaving_as_the_last,
         killed_in_unlink,
     ]
@@ -139,6 +144,135 @@ fn killed_in_replacing_a_dead_queue() {
         name
     };
     sweep_name("create over a dead queue, put", world, body, &[Some(&[5, 6]), Some(&[]), Some(&[1])]);
+}
+
+/// A dead queue that is closed, with these in it.
+fn closed_queue(name: &str, messages: &[u64]) {
+    let child = fork("one who leaves a closed queue", || {
+        let queue = Queue::<u64>::create(name, 4).unwrap();
+        messages.iter().for_each(|&number| put(&queue, number).unwrap());
+        queue.close();
+        send_signal(std::process::id() as libc::pid_t, libc::SIGKILL);
+    });
+    assert!(child.killed_or_succeeded(), "it was killed");
+}
+
+/// What a service does at its start, whatever a killed one left: takes what is there, and puts. Returns what it took.
+fn start(name: &str) -> Vec<u64> {
+    let mut found = Vec::new();
+    // A closed one with messages in it is drained first, and goes with who drained it.
+    for _ in 0..2 {
+        let queue = Queue::<u64>::open_or_create(name, 4).unwrap();
+        let closed = queue.is_closed();
+        loop {
+            match queue.try_get() {
+                Ok(number) => found.push(number),
+                Err(GetError::Empty) if !closed => break,
+                Err(GetError::Closed) if closed => break,
+                Err(error) => panic!("{error:?}, {queue:?}"),
+            }
+        }
+        assert!(!closed || !found.is_empty(), "a closed queue with nothing in it was opened: {queue:?}");
+        if !closed {
+            expect_whole(&queue);
+        }
+        assert!(queue.has_name());
+        drop(queue);
+        assert!(!segment_exists(name), "its only user has left");
+        if !closed {
+            return found;
+        }
+    }
+    panic!("closed for ever")
+}
+
+/// Kills what starts over whatever lies under the name. `stages`: what a later start may find, in the order of what the killed one did.
+fn sweep_start(what: &'static str, before: impl Fn(&str), body: impl Fn(&str, &dyn Fn()), stages: &[&[u64]]) {
+    let world = || {
+        let name = Name(unique_name("start"));
+        before(&name.0);
+        name
+    };
+    let check = |name: &Name, killed: Killed, _: u64| {
+        clear_temporaries_of(killed.pid);
+        let found = start(&name.0);
+        let stage = stages.iter().position(|stage| found == *stage);
+        assert!(stage.is_some(), "found {found:?} of {stages:?}, {killed:?}");
+        assert!(!killed.done || stage == Some(stages.len() - 1), "done, and found {found:?}");
+        assert!(start(&name.0).is_empty());
+        Finding { stage, repaired: false }
+    };
+    let body = |name: &Name, begin: &dyn Fn()| body(&name.0, begin);
+    Operation { what, world: &world, body: &body, wake: None, recovery: None, check: &check }.sweep();
+}
+
+fn open_or_create_and_put(name: &str, begin: &dyn Fn()) {
+    begin();
+    let queue = Queue::<u64>::open_or_create(name, 4).unwrap();
+    queue.try_put(&1).unwrap();
+    std::mem::forget(queue);
+}
+
+fn killed_in_starting_over_a_closed_queue() {
+    sweep_start("open_or_create over a closed queue", |name| closed_queue(name, &[]), open_or_create_and_put, &[&[], &[1]]);
+}
+
+fn killed_in_draining_a_closed_queue() {
+    let body = |name: &str, begin: &dyn Fn()| {
+        begin();
+        let queue = Queue::<u64>::open_or_create(name, 4).unwrap();
+        assert_eq!(queue.iter().map(Result::unwrap).collect::<Vec<_>>(), [5, 6]);
+        drop(queue);
+        let queue = Queue::<u64>::open_or_create(name, 4).unwrap();
+        queue.try_put(&1).unwrap();
+        std::mem::forget(queue);
+    };
+    let stages: [&[u64]; 4] = [&[5, 6], &[6], &[], &[1]];
+    sweep_start("open_or_create, drain, start over", |name| closed_queue(name, &[5, 6]), body, &stages);
+}
+
+fn killed_in_starting_over_another_type() {
+    let before = |name: &str| {
+        let child = fork("one who leaves a queue of another type", || {
+            let queue = Queue::<[u32; 4]>::create(name, 4).unwrap();
+            queue.put(&[7; 4]).unwrap();
+            send_signal(std::process::id() as libc::pid_t, libc::SIGKILL);
+        });
+        assert!(child.killed_or_succeeded(), "it was killed");
+    };
+    sweep_start("open_or_create over another type", before, open_or_create_and_put, &[&[], &[1]]);
+}
+
+fn killed_in_starting_over_a_dead_event() {
+    let world = || {
+        let name = Name(unique_name("event"));
+        let child = fork("one who leaves a set event", || {
+            let event = Event::create(&name.0).unwrap();
+            event.set();
+            send_signal(std::process::id() as libc::pid_t, libc::SIGKILL);
+        });
+        child.killed_or_succeeded();
+        name
+    };
+    let body = |name: &Name, begin: &dyn Fn()| {
+        begin();
+        let event = Event::open_or_create(&name.0).unwrap();
+        assert!(!event.is_set());
+        event.set();
+        std::mem::forget(event);
+    };
+    let check = |name: &Name, killed: Killed, _: u64| {
+        clear_temporaries_of(killed.pid);
+        let event = Event::open_or_create(&name.0).unwrap();
+        assert!(!event.is_set() && event.has_name());
+        event.set();
+        assert!(Event::open_or_create(&name.0).unwrap().is_set(), "it is in use");
+        drop(event);
+        assert!(!segment_exists(&name.0));
+        Finding { stage: None, repaired: false }
+    };
+    let what = "open_or_create over a dead event";
+    Operation { what, world: &world, body: &body, wake: None, recovery: None, check: &check }.sweep();
 }
 
 fn killed_in_leaving_as_the_last() {
