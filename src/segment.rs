@@ -22,6 +22,7 @@
 //! 6. The mapping begins with a complete [`Head`], the table of `max_participants` entries and the cells of `geometry`, all
 //!    inside its length, zeroed memory or integers of any value: checked before the first [`Segment`] exists.
 
+mod birth;
 mod create;
 mod descriptors;
 mod ended;

@@ -6,8 +6,8 @@
 //!
 //! Two looks, the cheap one first: copying a program with a gigabyte in small pages takes 70 ms, and as much again several times over
 //! while it writes to them afterwards.
-//! 1. Of two pages in one mapping, one is advised. If that did anything, the kernel keeps two mappings from then on, and refuses to
-//!    grow them as one (`EFAULT`). Four system calls, no child.
+//! 1. Of several pages in one mapping, one is advised. If that did anything, the kernel keeps two mappings from then on, and refuses to
+//!    grow them as one, which it did before. A few system calls, no child.
 //! 2. Otherwise a child is forked that looks at the page and ends.
 
 use crate::layout::PAGE_BYTES;
@@ -41,28 +41,27 @@ pub(super) unsafe fn is_wiped_in_children(page: *mut AtomicU32) -> bool {
 
 /// The first look.
 fn splits_a_mapping() -> bool {
-    // SAFETY: two anonymous pages at an address of the kernel's choice, which are ours until they are unmapped, wherever they are moved to.
+    // SAFETY: anonymous pages at an address of the kernel's choice, which are ours until they are unmapped, wherever they are moved to.
     unsafe {
-        let pages = libc::mmap(
-            ptr::null_mut(),
-            2 * PAGE,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        );
-        if pages == libc::MAP_FAILED {
+        let grow = |pages, from, to| libc::mremap(pages, from * PAGE, to * PAGE, libc::MREMAP_MAYMOVE);
+        let writable = libc::PROT_READ | libc::PROT_WRITE;
+        let two = libc::mmap(ptr::null_mut(), 2 * PAGE, writable, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+        if two == libc::MAP_FAILED {
             return false;
         }
-        let advised = libc::madvise(pages, PAGE, libc::MADV_WIPEONFORK) == 0;
-        let grown = libc::mremap(pages, 2 * PAGE, 3 * PAGE, libc::MREMAP_MAYMOVE);
-        if grown != libc::MAP_FAILED {
-            libc::munmap(grown, 3 * PAGE);
+        let three = grow(two, 2, 3);
+        if three == libc::MAP_FAILED {
+            libc::munmap(two, 2 * PAGE);
             return false;
         }
-        let split = io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT);
-        libc::munmap(pages, 2 * PAGE);
-        advised && split
+        let advised = libc::madvise(three, PAGE, libc::MADV_WIPEONFORK) == 0;
+        let four = grow(three, 3, 4);
+        if four != libc::MAP_FAILED {
+            libc::munmap(four, 4 * PAGE);
+            return false;
+        }
+        libc::munmap(three, 3 * PAGE);
+        advised
     }
 }
 

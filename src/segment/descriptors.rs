@@ -1,16 +1,16 @@
 //! Our own descriptors of segments, and what becomes of them in a forked child.
 //!
 //! ```text
-//!             before a fork         fork (handlers run)                      reattach
-//!  parent:    number -> D1          number -> D1
-//!             heir -> D2, which     child:  number -> D2, keeps the name     number -> D2, takes a pulse
-//!             keeps the name too            or -1 where that was refused     opened by name, inode compared
-//!                                   fork (raw, no handlers)
-//!                                   child:  number -> D1, the parent's locks number -> D2, keeps the name, takes a pulse
+//!                          fork (handlers run)                       reattach
+//!  parent: number -> D1    parent: number -> D1
+//!                          child:  number -> D2, keeps the name      number -> D2, takes a pulse
+//!                                  or -1 where that was refused      opened by name, inode compared
+//!                          fork (raw, no handlers)
+//!                          child:  number -> D1, the parent's locks  number -> D2, keeps the name, takes a pulse
 //! ```
 //!
-//! **The heir is opened before the fork**, so that the child keeps the name from its first moment: its parent may end, and take the name
-//! away, before the child runs at all. It costs the parent what the child would have paid otherwise.
+//! **A child is born** between the fork and the end of its handler. It keeps the names of its parent through the copies of the parent's
+//! descriptions, and the parent, which may end before the child runs at all, must not unlock those: see `birth.rs`.
 //!
 //! Invariants:
 //! 1. Descriptors are opened, listed, replaced and closed under the mutex of [`LISTED`], which the fork handlers hold around a
@@ -23,6 +23,7 @@
 //! 5. `own_in` names the incarnation whose description stands behind the number. What changes locks asks for it first
 //!    ([`Descriptor::is_own`]): in a raw-forked child the description is still the parent's.
 
+use super::birth::Births;
 use crate::layout::{KEEPERS_OFFSET, name_byte_offset, pulse_offset, registration_offset};
 use crate::os;
 use std::cell::UnsafeCell;
@@ -33,7 +34,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::Duration;
 
 /// Number of a descriptor that this process does not have any more.
 const LOST: RawFd = -1;
@@ -41,8 +43,16 @@ const LOST: RawFd = -1;
 const NAME_LOCK_BYTES: u64 = 2;
 /// Standard input, output and error: whoever writes there must not write into a segment.
 pub(super) const STANDARD_NUMBERS: RawFd = 3;
+/// How often a leaver looks for the mutex of [`LISTED`], and how long it waits in between: about 50 ms.
+const LIST_LOOKS: u32 = 250;
+const LIST_MOMENT: Duration = Duration::from_micros(200);
 
-static LISTED: Mutex<Vec<Arc<Slot>>> = Mutex::new(Vec::new());
+static LISTED: Mutex<Listed> = Mutex::new(Listed { slots: Vec::new(), births: Births::new() });
+
+struct Listed {
+    slots: Vec<Arc<Slot>>,
+    births: Births,
+}
 
 /// Tells a file from any other, as long as somebody has it open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +67,6 @@ struct Slot {
     file: FileId,
     /// Used within one call: its user does not exist in a forked child.
     transient: bool,
-    /// Descriptor for the child, while a fork goes on.
-    heir: AtomicI32,
     /// Incarnation that opened the description (Invariant 5).
     own_in: AtomicU32,
     /// Does the description hold the lock that keeps the name?
@@ -86,26 +94,29 @@ impl Slot {
         }
     }
 
-    /// Gives a description to the slot, under the list's mutex or in a fork handler. What stood behind the number before is closed.
-    fn take_over(&self, fresh: RawFd, own_in: u32) {
-        let stale = self.number.swap(fresh, Ordering::Relaxed);
-        self.own_in.store(own_in, Ordering::Relaxed);
-        close_if(stale, self.file);
-    }
-
-    /// Opens a description of the same file, which keeps the name if this one does. Async-signal-safe.
-    fn open_again(&self) -> io::Result<RawFd> {
-        let number = self.number.load(Ordering::Relaxed);
-        let fresh = os::open_again(number, STANDARD_NUMBERS)?;
-        if file_behind(fresh) != Some(self.file) {
-            close_number(fresh);
-            return Err(io::Error::from_raw_os_error(libc::EBADF));
+    /// Gives the slot a description of this process's own. It keeps the name if the one before did. Async-signal-safe. `false`: this
+    /// process has no descriptor of the file any more, or cannot open another.
+    fn renew(&self, own_in: u32) -> bool {
+        let stale = self.number.load(Ordering::Relaxed);
+        if file_behind(stale) != Some(self.file) {
+            return false;
         }
+        let Ok(fresh) = os::open_again(stale, STANDARD_NUMBERS) else { return false };
         if self.keeps_name.load(Ordering::Relaxed) {
-            // SAFETY: `fresh` was just opened and nobody else knows it. A lock that is refused is missed at the parent's end only.
+            // Before the copy of the parent's description is closed, so that the name is kept without a gap.
+            // SAFETY: `fresh` was just opened and nobody else knows it.
             let _ = os::share_range(unsafe { BorrowedFd::borrow_raw(fresh) }, KEEPERS_OFFSET, 1);
         }
-        Ok(fresh)
+        self.number.store(fresh, Ordering::Relaxed);
+        self.own_in.store(own_in, Ordering::Relaxed);
+        close_number(stale);
+        true
+    }
+
+    /// Without a description. Async-signal-safe.
+    fn lose(&self) {
+        self.keeps_name.store(false, Ordering::Relaxed);
+        close_if(self.number.swap(LOST, Ordering::Relaxed), self.file);
     }
 }
 
@@ -141,11 +152,10 @@ impl Descriptor {
             number: AtomicI32::new(number),
             file,
             transient,
-            heir: AtomicI32::new(LOST),
             own_in: AtomicU32::new(if transient { 0 } else { incarnation() }),
             keeps_name: AtomicBool::new(false),
         });
-        listed.push(slot.clone());
+        listed.slots.push(slot.clone());
         Ok(Descriptor(slot))
     }
 
@@ -289,15 +299,9 @@ impl Descriptor {
     pub fn renew(&self, path: &Path) -> io::Result<bool> {
         install_fork_handlers()?;
         let _listed = lock_list();
-        let is_open = file_behind(self.0.number.load(Ordering::Relaxed)) == Some(self.0.file);
-        if is_open && self.is_own() {
+        let incarnation = incarnation();
+        if (self.is_own() && self.is_open()) || self.0.renew(incarnation) {
             return Ok(true);
-        }
-        if is_open {
-            if let Ok(fresh) = self.0.open_again() {
-                self.0.take_over(fresh, incarnation());
-                return Ok(true);
-            }
         }
         let (fresh, file) = match open_number(path) {
             Ok(opened) => opened,
@@ -306,9 +310,11 @@ impl Descriptor {
         };
         let found = file == self.0.file;
         if found {
-            self.0.take_over(fresh, incarnation());
+            self.0.lose();
+            self.0.number.store(fresh, Ordering::Relaxed);
+            self.0.own_in.store(incarnation, Ordering::Relaxed);
         } else {
-            close_if(fresh, file);
+            close_number(fresh);
         }
         Ok(found)
     }
@@ -317,10 +323,10 @@ impl Descriptor {
 impl Drop for Descriptor {
     fn drop(&mut self) {
         let mut listed = lock_list();
-        listed.retain(|slot| !Arc::ptr_eq(slot, &self.0));
+        listed.slots.retain(|slot| !Arc::ptr_eq(slot, &self.0));
         let number = self.0.number.load(Ordering::Relaxed);
         // If the program closed our number, a later descriptor of the same file may have been given it.
-        if !listed.iter().any(|slot| slot.number.load(Ordering::Relaxed) == number) {
+        if !listed.slots.iter().any(|slot| slot.number.load(Ordering::Relaxed) == number) {
             close_if(number, self.0.file);
         }
     }
@@ -330,7 +336,7 @@ fn kind_of(lock_len: u64) -> Conflict {
     if lock_len == 1 { Conflict::Pulse } else { Conflict::Name }
 }
 
-fn lock_list() -> MutexGuard<'static, Vec<Arc<Slot>>> {
+fn lock_list() -> MutexGuard<'static, Listed> {
     LISTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -348,7 +354,7 @@ fn open_number(path: &Path) -> io::Result<(RawFd, FileId)> {
 }
 
 /// Which file a number leads to. Async-signal-safe.
-fn file_behind(number: RawFd) -> Option<FileId> {
+pub(super) fn file_behind(number: RawFd) -> Option<FileId> {
     // SAFETY: stat is plain integers, which the call fills; a number that leads nowhere is refused.
     unsafe {
         let mut found: libc::stat = std::mem::zeroed();
@@ -357,7 +363,7 @@ fn file_behind(number: RawFd) -> Option<FileId> {
 }
 
 /// Closes a number that still leads to `file` (Invariant 2). Async-signal-safe.
-fn close_if(number: RawFd, file: FileId) {
+pub(super) fn close_if(number: RawFd, file: FileId) {
     if number != LOST && file_behind(number) == Some(file) {
         close_number(number);
     }
@@ -374,17 +380,30 @@ fn incarnation() -> u32 {
     os::Incarnation::word().map_or(0, os::Incarnation::current)
 }
 
+/// Is a child of this process being born? Then what this process keeps is kept by that child as well, through the same description.
+/// Yes where there is no telling at the moment: `exit` may run in a signal handler, above a frame that holds the mutex.
+pub(super) fn is_giving_birth() -> bool {
+    for _ in 0..LIST_LOOKS {
+        match LISTED.try_lock() {
+            Ok(mut listed) => return listed.births.goes_on(),
+            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().births.goes_on(),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LIST_MOMENT),
+        }
+    }
+    true
+}
+
 /// Keeps no name any more, whatever this process inherited: for helpers of ours, which use the queues of the program, if at all, like any
 /// other process, and would otherwise keep them from being taken away as long as the program runs.
 #[cfg(feature = "object")]
 pub(crate) fn keep_no_names() {
-    for slot in lock_list().iter().filter(|slot| slot.is_own()) {
+    for slot in lock_list().slots.iter().filter(|slot| slot.is_own()) {
         let _ = slot.stop_keeping_name();
     }
 }
 
 /// The list's mutex while a fork goes on.
-struct HeldAcrossFork(UnsafeCell<Option<MutexGuard<'static, Vec<Arc<Slot>>>>>);
+struct HeldAcrossFork(UnsafeCell<Option<MutexGuard<'static, Listed>>>);
 // SAFETY: only the fork handlers use it, between taking the mutex and letting go of it, in the one thread that forks.
 unsafe impl Sync for HeldAcrossFork {}
 
@@ -400,27 +419,11 @@ fn install_fork_handlers() -> io::Result<()> {
     }
 }
 
-/// Opens the heirs, while numbers last: a quarter of what the process may have stays free for its other threads. A slot without an heir
-/// gets its description in the child.
-fn open_heirs(listed: &[Arc<Slot>]) {
-    // SAFETY: rlimit is plain integers, which the call fills.
-    let most = unsafe {
-        let mut limit: libc::rlimit = std::mem::zeroed();
-        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
-        limit.rlim_cur - limit.rlim_cur / 4
-    };
-    for slot in listed.iter().filter(|slot| !slot.transient) {
-        match slot.open_again() {
-            Ok(number) if (number as u64) < most as u64 => slot.heir.store(number, Ordering::Relaxed),
-            Ok(number) => return close_number(number),
-            Err(_) => {}
-        }
-    }
-}
-
 unsafe extern "C" fn before_fork() {
-    let guard = lock_list();
-    open_heirs(&guard);
+    let mut guard = lock_list();
+    if guard.slots.iter().any(|slot| slot.keeps_name.load(Ordering::Relaxed)) {
+        guard.births.begin();
+    }
     // SAFETY: the mutex is held, so that no other thread is between here and its `in_parent`.
     unsafe { *HELD.0.get() = Some(guard) };
 }
@@ -429,29 +432,19 @@ unsafe extern "C" fn in_parent() {
     // SAFETY: this thread took the mutex in `before_fork`. The guard is moved out before it unlocks, so that the next forker finds
     // the cell empty.
     let guard = unsafe { (*HELD.0.get()).take() };
-    for slot in guard.iter().flat_map(|listed| listed.iter()) {
-        let heir = slot.heir.swap(LOST, Ordering::Relaxed);
-        if heir != LOST {
-            close_number(heir);
-        }
+    if let Some(mut listed) = guard {
+        listed.births.leave_to_the_child();
     }
-    drop(guard);
 }
 
 unsafe extern "C" fn in_child() {
     let own_in = os::begin_child();
     // SAFETY: as in `in_parent`; the child's only thread is a copy of the one that took the mutex.
-    let guard = unsafe { (*HELD.0.get()).take() };
-    for slot in guard.iter().flat_map(|listed| listed.iter()) {
-        let fresh = match slot.heir.swap(LOST, Ordering::Relaxed) {
-            LOST if slot.transient => LOST,
-            LOST => slot.open_again().unwrap_or(LOST),
-            heir => heir,
-        };
-        if fresh == LOST {
-            slot.keeps_name.store(false, Ordering::Relaxed);
+    let Some(mut listed) = (unsafe { (*HELD.0.get()).take() }) else { return };
+    for slot in &listed.slots {
+        if slot.transient || !slot.renew(own_in) {
+            slot.lose();
         }
-        slot.take_over(fresh, own_in);
     }
-    drop(guard);
+    listed.births.end_in_the_child();
 }

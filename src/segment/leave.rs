@@ -1,6 +1,6 @@
 //! Leaving a segment, and taking its name away.
 
-use super::descriptors::Descriptor;
+use super::descriptors::{Descriptor, is_giving_birth};
 use super::open::locate;
 use super::owners::Owners;
 use super::sweep;
@@ -45,6 +45,10 @@ impl Segment {
 
     /// Takes the name away, unless other processes keep it.
     fn give_name_back(&self, may_take_it: impl Fn() -> bool) {
+        // The child has our share, and gives it back in its turn.
+        if is_giving_birth() {
+            return;
+        }
         // Our own wish goes first: two leavers who kept theirs would each see the other, and leave the name to nobody. Now the later of
         // the two finds nobody else, and an opener has either kept the name by then, or finds that it leads elsewhere.
         if self.descriptor.stop_keeping_name().is_err() || self.is_persisted() {

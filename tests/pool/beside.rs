@@ -3,8 +3,8 @@
 use crate::cases;
 use crate::support::harness::Case;
 use crate::support::process::{children_of, end_spawner, parent_of, send_signal, shared_word};
-use crate::support::wait_until;
-use shmq::{Pool, Process, TaskError};
+use crate::support::{segment_exists, unique_name, wait_until};
+use shmq::{Pool, Process, Queue, TaskError};
 use std::sync::atomic::Ordering::SeqCst;
 
 pub fn cases() -> Vec<Case> {
@@ -16,6 +16,7 @@ pub fn cases() -> Vec<Case> {
         a_pool_under_tokio_after_init,
         a_pool_outlives_the_spawner_that_started_it,
         an_idle_pool_answers_at_once_again,
+        helpers_keep_no_names,
     ]
 }
 
@@ -125,4 +126,19 @@ fn an_idle_pool_answers_at_once_again() {
         let quiet = shared_word();
         wait_until("a while", || quiet.fetch_add(1, SeqCst) > 300, String::new);
     }
+}
+
+fn helpers_keep_no_names() {
+    // The spawner, its standby and the pool's keeper are forked while the program has the queue.
+    let name = unique_name("of the program");
+    let queue: Queue<u64> = Queue::create(&name, 3).unwrap();
+    shmq::process::init().unwrap();
+    let pool = Pool::new(1).unwrap();
+    assert_eq!(pool.apply(square, 3).unwrap(), 9);
+    drop(queue);
+    assert!(!segment_exists(&name));
+    drop(pool);
+    let [standby] = shmq::process::active_children()[..] else { panic!("only the spawner's standby") };
+    end_spawner(standby);
+    wait_until("its end", || shmq::process::active_children().is_empty(), String::new);
 }

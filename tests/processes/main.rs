@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ends;
 mod forking;
 mod limits;
 mod naming;
@@ -26,11 +27,15 @@ mod inspecting;
 #[cfg(not(shmq_portable_sync))]
 mod leftovers;
 #[cfg(not(shmq_portable_sync))]
+mod readers;
+#[cfg(not(shmq_portable_sync))]
 mod renames;
 #[cfg(not(shmq_portable_sync))]
 mod restarts;
 #[cfg(not(shmq_portable_sync))]
 mod stops;
+#[cfg(not(shmq_portable_sync))]
+mod unwiped;
 
 use std::process::ExitCode;
 
@@ -40,9 +45,13 @@ fn main() -> ExitCode {
         if role == naming::UNRELATED {
             return naming::unrelated_program(name);
         }
+        if role == ends::ENDING {
+            return ends::ending_program(name);
+        }
     }
     let mut cases = traffic::cases();
     cases.extend(forking::cases());
+    cases.extend(ends::cases());
     cases.extend(waiting::cases());
     cases.extend(naming::cases());
     cases.extend(space::cases());
@@ -52,6 +61,8 @@ fn main() -> ExitCode {
     #[cfg(not(shmq_portable_sync))]
     {
         cases.extend(leftovers::cases());
+        cases.extend(readers::cases());
+        cases.extend(unwiped::cases());
         cases.extend(renames::cases());
         cases.extend(restarts::cases());
         cases.extend(cgroup::cases());

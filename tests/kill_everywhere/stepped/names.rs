@@ -2,10 +2,10 @@
 
 use crate::stepped::contents::{attach, check, expect_whole, holding, put, recover};
 use crate::stepped::sweep::{Finding, Operation};
-use crate::stepped::tracee::Killed;
-use crate::support::harness::Case;
-use crate::support::process::{fork, send_signal};
-use crate::support::{segment_exists, shm_files, unique_name};
+use crate::stepped::tracee::{Killed, interrupt_at, trace};
+use crate::support::harness::{Case, asks_for_ignored};
+use crate::support::process::{exit_now, fork, send_signal};
+use crate::support::{PATIENCE, Rng, segment_exists, shm_files, unique_name};
 use shmq::sync::Event;
 use shmq::{CreateError, GetError, OpenError, Queue};
 
@@ -13,6 +13,9 @@ pub fn cases() -> Vec<Case> {
     crate::cases![
         killed_in_create.leaves_temporaries(),
         killed_in_open_put_and_leave,
+        killed_in_taking_the_entry_of_a_dead_process,
+        stopped_in_taking_the_entry_of_a_dead_process,
+        killed_in_a_fork,
         killed_in_open_or_create_and_leave.leaves_temporaries(),
         killed_in_replacing_a_dead_queue.leaves_temporaries(),
         killed_in_starting_over_a_closed_queue.leaves_temporaries(),
@@ -334,4 +337,74 @@ fn killed_in_unlink() {
         check: &check,
     };
     operation.sweep();
+}
+
+/// A queue for two participants, the other of which died with the message 10 in its hands.
+fn queue_of_a_dead_holder() -> Queue<u64> {
+    let queue = Queue::<u64>::builder().name(unique_name("second")).capacity(4).max_participants(2).create().unwrap();
+    put(&queue, 10).unwrap();
+    let child = fork("a holder that dies", || {
+        std::mem::forget(queue.lease().unwrap());
+        send_signal(std::process::id() as libc::pid_t, libc::SIGKILL);
+    });
+    assert!(child.killed_or_succeeded(), "it was killed");
+    queue
+}
+
+fn take_its_entry(queue: &Queue<u64>, begin: &dyn Fn()) {
+    let name = queue.name().to_string();
+    begin();
+    std::mem::forget(Queue::<u64>::open(name).unwrap());
+}
+
+fn killed_in_taking_the_entry_of_a_dead_process() {
+    let check = |queue: &Queue<u64>, killed: Killed, turn: u64| check(queue, killed, turn, &[&[10]], &[]);
+    let world = &queue_of_a_dead_holder;
+    Operation { what: "open, in a dead one's entry", world, body: &take_its_entry, wake: None, recovery: None, check: &check }.sweep();
+}
+
+fn stopped_in_taking_the_entry_of_a_dead_process() {
+    const SAMPLED: u64 = 60;
+    let trace = {
+        let queue = queue_of_a_dead_holder();
+        trace(&|begin| take_its_entry(&queue, begin), None)
+    };
+    let mut rng = Rng::new("stopped in taking an entry");
+    let all = trace.len() as u64;
+    let places: Vec<u64> = if asks_for_ignored() { (0..all).collect() } else { (0..SAMPLED).map(|_| rng.below(all)).collect() };
+    for place in places {
+        let queue = queue_of_a_dead_holder();
+        let meanwhile = || {
+            let report = queue.recover();
+            // It may be looking after the dead itself, and stand there with a lock in its hands.
+            if report.sides_repaired == 2 {
+                let lease = queue.try_lease().unwrap_or_else(|error| panic!("{error} at {place} of {all}: {report:?}, {queue:?}"));
+                assert_eq!((*lease, lease.deliveries()), (10, 2));
+                lease.give_back();
+            }
+        };
+        interrupt_at(&|begin| take_its_entry(&queue, begin), &trace, place as usize, &meanwhile);
+        assert_eq!(queue.get_timeout(PATIENCE).unwrap(), 10);
+        expect_whole(&queue);
+    }
+}
+
+fn killed_in_a_fork() {
+    // In the one that forks. Whatever its child has by then: the others go on, and the name goes with the last of them.
+    let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
+        attach(queue);
+        begin();
+        // SAFETY: this process has one thread.
+        if unsafe { libc::fork() } == 0 {
+            exit_now(0);
+        }
+    };
+    let check = |queue: &Queue<u64>, killed: Killed, turn: u64| {
+        // Its child is ours now, if it had one, and ends by itself.
+        // SAFETY: no status is asked for.
+        while unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } != -1 {}
+        check(queue, killed, turn, &[&[10, 11]], &[])
+    };
+    let world = || holding::<u64>(&[10, 11]);
+    Operation { what: "fork", world: &world, body: &body, wake: None, recovery: None, check: &check }.sweep();
 }
