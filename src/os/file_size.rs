@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 /// The largest file that this process may make; `None` if there is no bound.
+#[allow(clippy::unnecessary_cast, reason = "the limit is 32 bits wide on some platforms")]
 pub(crate) fn file_size_limit() -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: getrlimit fills a struct that outlives the call.

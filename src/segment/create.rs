@@ -12,8 +12,12 @@ use super::{Expect, Patience, Refused, Segment, Spec, judge_name};
 use crate::atomic::Ordering;
 use crate::error::{CreateError, OpenError};
 use crate::layout::{Head, kind, stamp_state, structure_offset};
+use crate::os;
+use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::thread;
+use std::time::Duration;
 
 /// The entry of a creator.
 const FIRST_ENTRY: u32 = 0;
@@ -22,6 +26,10 @@ const BUILD_ATTEMPTS: u32 = 16;
 /// What `shared_memory` gives, and no `mode` takes away: a forked child must be able to open its own segment.
 const OWNER_MODE: u32 = 0o600;
 const MODE_BITS: u32 = 0o666;
+/// How long the builds of others get on before one that found no space beside them looks again.
+const BETWEEN_BUILDS: Duration = Duration::from_millis(2);
+/// How long it waits for them: some gigabytes are populated within it, and a builder that was stopped holds nobody up for longer.
+const OTHERS_BUILD: Duration = Duration::from_secs(10);
 
 impl Segment {
     /// Makes a segment and gives it the name, which nobody alive may have, nor anybody dead who asked to keep it.
@@ -76,6 +84,7 @@ impl Segment {
         let place = judge_name(name).map_err(|(name, why)| CreateError::BadName { name, why })?;
         let mut building = None;
         let mut patience = Patience::new();
+        let (mut was_alone, builds_end_ns) = (false, os::deadline_after(OTHERS_BUILD));
         // What went to make room for its successor.
         let mut gone = None;
         loop {
@@ -105,6 +114,16 @@ impl Segment {
                                 return Err(error);
                             }
                         }
+                        None
+                    }
+                    // Those that build at the same time have the memory, and one of them is about to publish, or has done so a moment ago.
+                    Err(error) if is_full(&error) => {
+                        let is_alone = !sweep::sees_builders() || os::now_ns() >= builds_end_ns;
+                        if is_alone && was_alone {
+                            return Err(error);
+                        }
+                        was_alone = is_alone;
+                        thread::sleep(BETWEEN_BUILDS);
                         None
                     }
                     Err(error) => return Err(error),
@@ -246,7 +265,16 @@ impl Temporary {
     /// `Ok(None)`: a sweep was faster.
     fn open_and_hold(&self) -> Result<Option<Descriptor>, CreateError> {
         let refused = |call| move |source| CreateError::from(Refused { call, source });
-        let descriptor = match Descriptor::open(self.place.path()) {
+        let open = || Descriptor::open(self.place.path());
+        let opened = open().or_else(|error| match error.kind() {
+            // A umask took the rights of the owner away as well.
+            io::ErrorKind::PermissionDenied => {
+                std::fs::set_permissions(self.place.path(), Permissions::from_mode(OWNER_MODE))?;
+                open()
+            }
+            _ => Err(error),
+        });
+        let descriptor = match opened {
             Ok(descriptor) => descriptor,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(refused("open")(source)),

@@ -26,13 +26,16 @@ pub(super) enum Entrance {
     As(u32),
     /// Participants have them all.
     Full,
-    /// Somebody was at work on the name, or on the entries, for longer than our patience.
+    /// Another process was at work on the name, or on the entries, for longer than our patience; or the
+    /// file is of no use any more.
     TooLate,
 }
 
 impl Segment {
     /// Takes an entry, and keeps the name.
-    pub(super) fn enter(&self, patience: &mut Patience) -> io::Result<Entrance> {
+    /// `is_over`: nothing is left to wait for, whatever a process that was stopped in the middle of a change
+    /// still holds.
+    pub(super) fn enter(&self, patience: &mut Patience, is_over: impl Fn() -> bool) -> io::Result<Entrance> {
         let mut sightings = 0;
         let entry = loop {
             if let Some(entry) = self.take_an_entry()? {
@@ -45,13 +48,13 @@ impl Segment {
             if sightings >= FULL_SIGHTINGS {
                 return Ok(Entrance::Full);
             }
-            if patience.ends() {
+            if is_over() || patience.ends() {
                 return Ok(Entrance::TooLate);
             }
             Patience::pause();
         };
         while !self.descriptor.keep_name()? {
-            if patience.ends() {
+            if is_over() || patience.ends() {
                 self.step_back(entry);
                 return Ok(Entrance::TooLate);
             }

@@ -64,7 +64,8 @@ impl Segment {
         // Before the pulse: mapping a gigabyte takes long, and nobody is attached until it is done.
         self.mapping.advise(false);
         let max = self.imprint.max_participants;
-        let entry = match self.enter(&mut Patience::new()).map_err(os_error("fcntl(F_OFD_SETLK)"))? {
+        // One that has lost its name is used on by its participants, this child among them.
+        let entry = match self.enter(&mut Patience::new(), || false).map_err(os_error("fcntl(F_OFD_SETLK)"))? {
             Entrance::As(entry) => entry,
             Entrance::Full => return Err(AttachError::Full { max }),
             Entrance::TooLate => return Err(os_error("fcntl(F_OFD_SETLK)")(io::ErrorKind::WouldBlock.into())),
@@ -122,7 +123,8 @@ pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, e
     // Before the pulse, as above.
     segment.mapping.advise(expect.huge_pages);
     // Invariant 5 of the module above: what can fail has been done.
-    let entry = match segment.enter(patience).map_err(refused)? {
+    let has_lost_its_name = || segment.descriptor.metadata().is_ok_and(|file| file.nlink() == 0);
+    let entry = match segment.enter(patience, has_lost_its_name).map_err(refused)? {
         Entrance::As(entry) => entry,
         Entrance::Full => return Err(OpenError::TooManyParticipants { max }),
         Entrance::TooLate => return Ok(Attempt::Elsewhere),

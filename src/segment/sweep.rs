@@ -29,9 +29,18 @@ const SWEEP_INTERVAL_NS: u64 = 10_000_000_000;
 
 /// When this process last swept, in monotonic nanoseconds; 0 for never. A forked child goes on with its parent's times.
 ///
-/// A sweep costs a listing of the folder and, for each anonymous segment of this user, a probe (open, lock, close). Measured,
-/// `Event::new` by a process that has swept already, medians of one run: before, when each create swept, 22 ms beside 1,600 live
-/// segments of another process and 166 ms beside 100,000 foreign files; since, as fast as alone.
+/// A sweep costs a listing of the folder and, for each anonymous segment of this user, a probe (open, lock, close). Measured with
+/// `Event::new` by a process that has swept already, medians of one run, on 2 shared cores:
+///
+/// | beside | each create swept | once in ten seconds |
+/// |---|---|---|
+/// | nothing | 43 us | 38 us |
+/// | 10,000 live anonymous segments of other processes | 131 ms | 38 us |
+/// | 9,980 of this process | - | 53 us |
+/// | 100,000 foreign files | 166 ms | 37 us |
+///
+/// The first create of a process pays for its sweep: 276 ms beside 10,000 live segments, 655 ms where all of them are dead, 135 ms
+/// beside 100,000 foreign files. One that has a name lists the folder, but probes no anonymous segments.
 static SWEPT: Swept = Swept { temporaries: AtomicU64::new(0), anonymous: AtomicU64::new(0) };
 
 struct Swept {
@@ -180,6 +189,16 @@ pub(super) fn if_due(what: Sweep) {
 pub(super) fn now() -> u32 {
     Sweep::All.begins(os::now_ns().max(1), 0);
     sweep(Sweep::All)
+}
+
+/// Does a live process of this user build a segment? Asks for locks, and takes none.
+pub(super) fn sees_builders() -> bool {
+    std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten().any(|file| {
+        let is_temporary = file.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX));
+        // Of one that has not locked its file yet the second look tells.
+        let is_held = |descriptor: Descriptor| matches!(descriptor.whole_conflict(), Ok(Some(Conflict::Pulse)));
+        is_temporary && Descriptor::open_transient(&file.path()).is_ok_and(is_held)
+    })
 }
 
 impl Sweep {

@@ -358,6 +358,28 @@ fn descriptors_that_ran_out_are_told_with_what_to_do() {
 }
 
 #[test]
+fn a_process_stopped_in_the_middle_of_a_replacement_hangs_no_opener() {
+    let name = Name::new("stopped");
+    let (dead, _) = create(&name, &spec()).unwrap();
+    let nonce = dead.nonce();
+    drop(dead);
+    // As a leaver or a replacer that is stopped between the change of the name and the end of its lock.
+    let stopped = descriptors::Descriptor::open(&name.path()).unwrap();
+    assert!(stopped.lock_whole().unwrap());
+    let path = name.0.clone();
+    let began = std::time::Instant::now();
+    let opener = std::thread::spawn(move || Segment::open_or_create(&path, &spec(), &expect(), |_| {}));
+    // Whether it has found the old file by then or not, it must come out with a new one.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(!opener.is_finished());
+    std::fs::remove_file(name.path()).unwrap();
+    let (segment, entry, created) = opener.join().unwrap().unwrap_or_else(|error| panic!("{error}, {:?}", began.elapsed()));
+    assert!(created && segment.nonce() != nonce);
+    segment.leave(entry);
+    drop(stopped);
+}
+
+#[test]
 fn too_large_is_no_space_and_leaves_nothing() {
     let name = Name::new("space");
     let spec = Spec { geometry: Geometry::slice(1, 1, u64::MAX, 1 << 45).unwrap(), kind: kind::SLICE, ..spec() };

@@ -212,8 +212,10 @@ fn children_killed_in_their_birth_keep_no_name() {
     for round in 0..200u64 {
         let name = unique_name("born");
         let queue: Queue<u64> = Queue::create(&name, 3).unwrap();
-        let child = fork_orphan("a child to be killed", || loop {
-            std::thread::sleep(PATIENCE);
+        let child = fork_orphan("a child to be killed", || {
+            loop {
+                std::thread::sleep(PATIENCE);
+            }
         });
         // Anywhere in its first moments.
         (0..round * 20).for_each(|_| std::hint::spin_loop());

@@ -6,7 +6,7 @@ use crate::support::process::{Exit, exit_now, fork, shared_word, wait_for_count}
 use crate::support::{PATIENCE, segment_exists, unique_name};
 use shmq::inspect::{self, Inspector, Operator, Owners, Removal};
 use shmq::sync::{Event, Mutex};
-use shmq::{CreateError, OpenError, Queue};
+use shmq::{CreateError, OpenError, PutError, Queue};
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering::Release;
 
@@ -20,6 +20,8 @@ pub fn cases() -> Vec<Case> {
         a_segment_of_another_user_is_refused_unless_it_is_allowed,
         a_dead_segment_of_another_user_is_not_replaced,
         rights_that_were_dropped_count_no_more,
+        an_inherited_handle_outlives_the_rights_it_was_opened_with,
+        a_umask_does_not_apply,
         links_lead_nowhere,
         users_that_a_namespace_does_not_know_are_told_apart,
     ]
@@ -267,6 +269,41 @@ fn rights_that_were_dropped_count_no_more() {
     })
     .expect_success();
     assert!(!segment_exists(&theirs_name));
+}
+
+fn an_inherited_handle_outlives_the_rights_it_was_opened_with() {
+    needs_root();
+    let queue = Queue::<u64>::builder().capacity(8).create().unwrap();
+    queue.put(&1).unwrap();
+    let event = Event::new().unwrap();
+    fork("a child that gives up its rights before it uses anything", || {
+        become_user(OTHER);
+        assert_eq!(queue.get().unwrap(), 1);
+        queue.put(&2).unwrap();
+        event.set();
+        // It never had the rights: it is told so.
+        fork("its child", || assert!(matches!(queue.try_put(&3), Err(PutError::Os { .. })))).expect_success();
+    })
+    .expect_success();
+    assert!(event.is_set());
+    assert_eq!(queue.get().unwrap(), 2);
+}
+
+fn a_umask_does_not_apply() {
+    needs_root();
+    let name = unique_name("umask");
+    fork("a user with a strict umask", || {
+        become_user(OTHER);
+        // SAFETY: umask takes a number and cannot fail.
+        unsafe { libc::umask(0o777) };
+        let queue = builder(&name).mode(0o640).create().unwrap();
+        assert_eq!(std::fs::metadata(path_of(&name)).unwrap().mode() & 0o7777, 0o640);
+        Queue::<u64>::open(&name).unwrap().put(&1).unwrap();
+        assert_eq!(queue.get().unwrap(), 1);
+        let private = Queue::<u64>::new(1).unwrap();
+        assert_eq!(std::fs::metadata(path_of(private.name())).unwrap().mode() & 0o7777, 0o600);
+    })
+    .expect_success();
 }
 
 fn links_lead_nowhere() {

@@ -10,10 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Release;
 
 pub fn cases() -> Vec<Case> {
-    crate::cases![
-        a_reader_does_not_keep_the_dead_alive,
-        a_reader_of_all_bytes_keeps_newcomers_out_and_hangs_nobody,
-    ]
+    crate::cases![a_reader_does_not_keep_the_dead_alive, a_reader_of_all_bytes_keeps_newcomers_out_and_hangs_nobody,]
 }
 
 /// Offset of the participant table, and bytes of an entry (`src/layout.rs`).

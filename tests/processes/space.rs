@@ -1,17 +1,19 @@
 //! A full `/dev/shm` is an error at creation, never a signal at the first touch.
 
 use crate::support::harness::{Case, skip};
-use crate::support::process::{exit_now, fork};
-use crate::support::{segment_exists, shm_files, unique_name};
+use crate::support::process::{Child, exit_now, expect_all_succeed, fork, shared_word, wait_for_count};
+use crate::support::{BY_ITSELF, segment_exists, shm_files, unique_name};
 use shmq::{CreateError, OpenError, Queue};
 use std::ffi::CString;
 use std::io;
+use std::sync::atomic::Ordering::Release;
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
         a_queue_larger_than_the_file_system_is_refused,
         a_full_file_system_is_told,
         a_full_file_system_is_swept_at_once,
+        many_that_create_at_once_need_memory_for_one,
         a_copy_with_holes_is_filled_or_refused,
     ]
 }
@@ -159,6 +161,43 @@ fn a_full_file_system_is_swept_at_once() {
         other => panic!("{other:?}"),
     }
     drop(live);
+}
+
+fn many_that_create_at_once_need_memory_for_one() {
+    if let Err(error) = enter_small_shm(24 << 20) {
+        skip(&format!("no private mount of a small /dev/shm: {error}"));
+    }
+    for round in 0..10 {
+        let name = unique_name("large");
+        let (go, attached, leave) = (shared_word(), shared_word(), shared_word());
+        let children: Vec<Child> = (0..8)
+            .map(|_| {
+                fork("one of many", || {
+                    wait_for_count("the start", go, 1);
+                    let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(16 << 20).open_or_create();
+                    attached.fetch_add(1, Release);
+                    wait_for_count("the end", leave, 1);
+                    queue.unwrap().put(b"here").unwrap();
+                })
+            })
+            .collect();
+        go.store(1, Release);
+        wait_for_count("all", attached, 8);
+        assert!(segment_exists(&name), "round {round}");
+        let queue = Queue::<[u8]>::open(&name).unwrap();
+        leave.store(1, Release);
+        expect_all_succeed(children);
+        assert_eq!(queue.len(), 8, "round {round}");
+    }
+    // One that is alone is told at once.
+    let _most = Queue::<[u8]>::builder().capacity_bytes(16 << 20).create().unwrap();
+    let began = std::time::Instant::now();
+    expect_no_space(
+        Queue::<[u8]>::builder().name(unique_name("more")).capacity_bytes(16 << 20).open_or_create(),
+        16 << 20,
+        24 << 20,
+    );
+    assert!(began.elapsed() < BY_ITSELF);
 }
 
 fn a_copy_with_holes_is_filled_or_refused() {

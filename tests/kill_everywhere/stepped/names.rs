@@ -360,7 +360,8 @@ fn take_its_entry(queue: &Queue<u64>, begin: &dyn Fn()) {
 fn killed_in_taking_the_entry_of_a_dead_process() {
     let check = |queue: &Queue<u64>, killed: Killed, turn: u64| check(queue, killed, turn, &[&[10]], &[]);
     let world = &queue_of_a_dead_holder;
-    Operation { what: "open, in a dead one's entry", world, body: &take_its_entry, wake: None, recovery: None, check: &check }.sweep();
+    Operation { what: "open, in a dead one's entry", world, body: &take_its_entry, wake: None, recovery: None, check: &check }
+        .sweep();
 }
 
 fn stopped_in_taking_the_entry_of_a_dead_process() {
@@ -378,7 +379,8 @@ fn stopped_in_taking_the_entry_of_a_dead_process() {
             let report = queue.recover();
             // It may be looking after the dead itself, and stand there with a lock in its hands.
             if report.sides_repaired == 2 {
-                let lease = queue.try_lease().unwrap_or_else(|error| panic!("{error} at {place} of {all}: {report:?}, {queue:?}"));
+                let lease =
+                    queue.try_lease().unwrap_or_else(|error| panic!("{error} at {place} of {all}: {report:?}, {queue:?}"));
                 assert_eq!((*lease, lease.deliveries()), (10, 2));
                 lease.give_back();
             }
