@@ -153,7 +153,7 @@ impl<T: Message> Queue<T> {
     verbs! {
         /// Gets as many messages as there are, up to `v.len()`, waiting until there is at least one: how many were taken.
         ///
-        /// They share one lock. An empty buffer is `Ok(0)` at once.
+        /// They share one lock. An empty buffer is `Ok(0)` at once. What dead processes held on lease 0.2 s ago comes first.
         ///
         /// # Errors
         /// [`GetError`] if none was taken. Bits that are not a `T` are left out of the buffer; `Invalid` only if nothing else came.
@@ -405,7 +405,9 @@ impl<T: ?Sized + Message> Queue<T> {
         /// Gets one message by copy; waits while the queue is empty.
         ///
         /// By copy a message is delivered at most once: it goes with the process that got it. It is returned by value, on the stack: for
-        /// arrays of megabytes see [`get_boxed`](Queue::get_boxed), or read them in place by [`lease`](Self::lease).
+        /// arrays of megabytes see [`get_boxed`](Queue::get_boxed), or read them in place by [`lease`](Self::lease). What dead
+        /// processes held on lease comes back 0.2 s after their death at the latest, before newer messages; of those, getters
+        /// that find one at once may take 64 more first.
         ///
         /// # Errors
         /// [`GetError::Closed`] once the queue is closed and drained; otherwise [`GetError`] with the message still in the queue, except
@@ -425,7 +427,8 @@ impl<T: ?Sized + Message> Queue<T> {
     verbs! {
         /// Leases one message, to be read in place; waits while the queue is empty.
         ///
-        /// If the process dies before the lease ends, the message is delivered again, before newer ones.
+        /// If the process dies before the lease ends, the message is delivered again, before newer ones: the first lease that begins 0.2 s
+        /// after the death, or later, has it, whatever else is in the queue. (Each lease reads a coarse clock for that, some 3 ns.)
         ///
         /// # Errors
         /// As [`get`](Self::get).

@@ -38,7 +38,8 @@ pub struct Producer<T: ?Sized> {
 /// The get side of a queue, held by one owner: no lock per message. Dropping it frees the side.
 ///
 /// Made by [`Queue::consumer`](crate::Queue::consumer). It can be sent to another thread, not shared. If its process dies, the
-/// side is free for others, and what it held on lease comes back. Inherited across `fork` it belongs to the parent: every verb
+/// side is free for others, and what it held on lease comes back. While it lives, it alone can bring back what other dead processes hold: its
+/// calls do so as those of a [`Queue`](crate::Queue) do, so one that does not call keeps them waiting. Inherited across `fork` it belongs to the parent: every verb
 /// returns [`GetError::Inherited`].
 ///
 /// ```

@@ -156,7 +156,8 @@ impl<T: ?Sized + Message> Queue<T> {
 
     /// Looks after dead processes now: frees the sides they held, aborts their loans, gives their leases back.
     ///
-    /// Nobody needs to call it: whoever waits does the same ten times a second, and whoever finds a lock held by the dead at once.
+    /// Nobody needs to call it: every getter does the same for leases ten times a second, whether it waits or finds messages, and whoever
+    /// finds a lock held by the dead at once.
     /// Waits at most 0.05 s for each side, if a process that does not run holds it.
     ///
     /// ```

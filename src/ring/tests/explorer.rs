@@ -126,9 +126,9 @@ impl Worker<'_> {
     }
 
     /// As a look does it: found without the side, freed with it.
-    fn look_for_the_dead(&mut self) {
+    fn look_for_the_dead(&mut self, upto: Upto) {
         let is_dead = |owner: Owner| self.dead[owner.entry() as usize];
-        let found = self.ring.find_the_dead(Upto::Head, &AtomicU64::new(0), is_dead, |_| false, usize::MAX);
+        let found = self.ring.find_the_dead(upto, &AtomicU64::new(0), is_dead, |_| false, usize::MAX);
         let found = found.expect("nothing is corrupted");
         if !found.is_empty() {
             self.enter_get();
@@ -142,8 +142,8 @@ impl Worker<'_> {
         self.ring.repair_put_side(|owner| self.is_dead(owner)).expect("put side repaired");
         self.exit_put();
         self.enter_get();
-        self.free_the_dead();
         self.exit_get();
+        self.look_for_the_dead(Upto::Tail);
     }
 
     /// Room on the put side, or `None`: full. Needs the put side.
@@ -480,7 +480,7 @@ impl Explorer {
                 }
                 return (found.map_or(Effect::None, Effect::Changes), lessee);
             }
-            Op::LookForDead => worker.look_for_the_dead(),
+            Op::LookForDead => worker.look_for_the_dead(Upto::Head),
             Op::FreeStopper => {
                 worker.enter_put();
                 let is_dead = |owner: Owner| world.dead[owner.entry() as usize];
