@@ -76,8 +76,8 @@ impl Channel {
             if left == Some(0) {
                 return Ok(());
             }
-            // Nothing wakes a join when a Consumer leaves its call: one that stays inside (stopped or
-            // starved) is looked at after naps, not in a spin.
+            // Nothing wakes a join when a Consumer leaves its call: one that stays inside (stopped
+            // or starved) is looked at after naps, not in a spin.
             uncounted = if left.is_none() { uncounted + 1 } else { 0 };
             if uncounted > 2 {
                 std::thread::sleep(Duration::from_micros(UNCOUNTED_NAP_US << uncounted.min(7)).min(waiter.time_left()));

@@ -40,7 +40,7 @@ impl Owner {
     pub const ENTRIES: usize = 0x400;
 
     #[inline(always)]
-    pub fn new(entry: u32, generation_low: u32) -> Owner {
+    pub const fn new(entry: u32, generation_low: u32) -> Owner {
         Owner((generation_low & 0x7ff) << 10 | entry & 0x3ff)
     }
 

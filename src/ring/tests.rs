@@ -9,3 +9,5 @@ mod held_off;
 mod loom;
 #[cfg(not(loom))]
 mod model;
+#[cfg(not(loom))]
+mod past_tail;

@@ -22,7 +22,7 @@ use trial::{BEFORES, Before, FATES, Fate, Ground, Outcome, Trial};
 use verbs::{VERBS, Verb};
 
 /// Pairs of a sample, of each case.
-const SAMPLED: u64 = 240;
+const SAMPLED: u64 = 320;
 /// How long a case may take that tries all pairs.
 const WHOLE_BOUND: Duration = Duration::from_secs(3600);
 /// Failures of a worker that are told, before it gives up.
@@ -115,14 +115,15 @@ fn try_all_seconds<K: Kind, const FIRST: usize>() {
     let totals = Totals::new();
     // More than there are processors: they wait for children most of the time.
     let workers = 4 * std::thread::available_parallelism().map_or(1, |count| count.get().min(8));
-    let children: Vec<_> = (0..workers)
-        .map(|worker| {
+    let grounds: Vec<Ground> = (0..workers).map(|worker| Ground::new(format!("{}w{worker}", prefix()))).collect();
+    let children: Vec<_> = (0..)
+        .zip(&grounds)
+        .map(|(worker, ground)| {
             fork_with_code("a worker", || {
-                let ground = Ground::new(format!("{}w{worker}", prefix()));
                 if asks_for_ignored() {
-                    try_all_pairs::<K>(FIRST, &ground, &totals);
+                    try_all_pairs::<K>(FIRST, ground, &totals);
                 } else {
-                    try_some::<K>(FIRST, &ground, &totals, worker, workers);
+                    try_some::<K>(FIRST, ground, &totals, worker, workers);
                 }
                 0
             })
@@ -130,6 +131,10 @@ fn try_all_seconds<K: Kind, const FIRST: usize>() {
         .collect();
     let ends: Vec<Exit> = children.into_iter().map(|mut child| child.wait_at_most(WHOLE_BOUND)).collect();
     report(name_of::<K>(FIRST), &totals, started);
+    for (end, ground) in ends.iter().zip(&grounds).filter(|(end, _)| matches!(end, Exit::Signal(_))) {
+        eprintln!("a worker ended with {end:?}: SIGALRM, number 14, means that it hung\n{}", ground.describe());
+        let _ = std::fs::remove_file(format!("/dev/shm/shmq.{}", ground.name));
+    }
     let failures = totals.failures.load(Relaxed);
     assert!(ends.iter().all(|end| *end == Exit::Code(0)) && failures == 0, "{failures} failures, workers ended with {ends:?}");
 }

@@ -3,6 +3,7 @@
 use super::kinds::Kind;
 use super::ledger::{Books, VALUES, check};
 use super::verbs::{Verb, Worker};
+use shmq::inspect::Inspector;
 use shmq::{GetError, JoinError, PutError};
 use std::time::Duration;
 
@@ -83,13 +84,19 @@ pub fn survive<K: Kind>(worker: &mut Worker<'_, K>, look: Look, in_turn: bool) {
             assert_eq!((len, is_empty), (left.len(), left.is_empty()), "len and is_empty, of {left:?}");
             check_order(&left);
         }
-        Look::Get => loop {
-            match queue.try_get() {
-                Ok(message) => left.push(K::decode_owned(&message)),
-                Err(GetError::Empty | GetError::Closed) => break,
-                Err(error) => panic!("get: {error:?}"),
+        Look::Get => {
+            let seen = Inspector::open(queue.name()).expect("it is there").look();
+            loop {
+                match queue.try_get() {
+                    Ok(message) => left.push(K::decode_owned(&message)),
+                    Err(GetError::Empty | GetError::Closed) => break,
+                    Err(error) => panic!("get: {error:?}"),
+                }
             }
-        },
+            // All that is on lease comes back: no process lives that holds one.
+            let (expected, is_damaged) = (seen.messages + seen.on_lease, seen.damaged);
+            assert_eq!((expected, is_damaged), (left.len() as u64, false), "what inspect saw, of {left:?}");
+        }
         Look::Close => {
             queue.close();
             loop {

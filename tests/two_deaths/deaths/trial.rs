@@ -100,7 +100,12 @@ pub struct Ground {
     pub name: String,
     ledger: Ledger,
     writes: &'static [AtomicU64],
+    /// The trial that is being run, as text: the process that runs it may hang, and end.
+    doing: &'static [AtomicU64],
 }
+
+/// Words of such a text.
+const TEXT_WORDS: usize = 20;
 
 /// How a child was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +193,23 @@ fn stand_still() {
 
 impl Ground {
     pub fn new(name: String) -> Ground {
-        Ground { name, ledger: Ledger::new(), writes: shared_words(2) }
+        Ground { name, ledger: Ledger::new(), writes: shared_words(2), doing: shared_words(TEXT_WORDS) }
+    }
+
+    fn note(&self, text: &str) {
+        let mut bytes = text.bytes().chain(std::iter::repeat(b' '));
+        for word in self.doing {
+            word.store(u64::from_le_bytes(std::array::from_fn(|_| bytes.next().unwrap_or(b' '))), Relaxed);
+        }
+    }
+
+    /// What is, or was, going on: also for another process than the one that runs the trials.
+    pub fn describe(&self) -> String {
+        let text: Vec<u8> = self.doing.iter().flat_map(|word| word.load(Relaxed).to_le_bytes()).collect();
+        let look = Inspector::open(&self.name).map(|inspector| inspector.look());
+        let entries = self.ledger.entries();
+        let entries: Vec<_> = entries.iter().map(|entry| (entry.role, entry.step, entry.value)).collect();
+        format!("SHMQ_TWO_DEATHS=\"{}\"\n{entries:?}\n{look:#?}", String::from_utf8_lossy(&text).trim())
     }
 
     /// Runs a trial. `Err` says what was wrong.
@@ -196,17 +217,10 @@ impl Ground {
         // SAFETY: alarm takes a number.
         unsafe { libc::alarm(TRIAL_BOUND_S) };
         self.ledger.clear();
+        self.note(&format!("{} {trial}", K::NAME));
         let queue = K::create(&self.name);
         let outcome = catch_unwind(AssertUnwindSafe(|| self.run_on::<K>(trial, &queue)));
-        outcome.map_err(|panic| {
-            let look = Inspector::open(&self.name).map(|inspector| inspector.look());
-            format!(
-                "SHMQ_TWO_DEATHS=\"{} {trial}\"\n{}\n{:?}\n{look:#?}",
-                K::NAME,
-                said(&*panic),
-                self.ledger.entries().iter().map(|entry| (entry.role, entry.step, entry.value)).collect::<Vec<_>>()
-            )
-        })
+        outcome.map_err(|panic| format!("{}\n{}", said(&*panic), self.describe()))
     }
 
     fn run_on<K: Kind>(&self, trial: Trial, queue: &Queue<K::T>) -> Outcome {
@@ -274,14 +288,10 @@ impl Ground {
                 assert_eq!(process.go_on(), Found::Ended, "the {} process, which went on", process.what);
             }
         }
-        if trial.fate == Fate::BothDie || trial.fate == Fate::DiesStopped {
-            survive(&mut survivor, trial.look, all_die);
-        } else {
-            // A participant that has not looked after the dead yet: one that has done so a moment
-            // ago waits for a while.
-            let queue = Queue::<K::T>::open(&self.name).expect("it is there");
-            survive(&mut Worker::<K> { queue: &queue, ..survivor }, trial.look, all_die);
-        }
+        // A participant that has not looked after the dead yet: one that has done so a moment ago
+        // waits for a while.
+        let queue = Queue::<K::T>::open(&self.name).expect("it is there");
+        survive(&mut Worker::<K> { queue: &queue, ..survivor }, trial.look, all_die);
         outcome
     }
 }
