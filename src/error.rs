@@ -13,8 +13,8 @@ pub enum PutError {
     #[error("the queue is full")]
     Full,
     /// `try_put` gave up after about a millisecond: the put side is locked by a process that does not run
-    /// (stopped, or starved of CPU). Or the get side is, and the only room is that of dropped loans, which cannot be had without it.
-    /// Try again, or use a verb with a timeout.
+    /// (stopped, or starved of CPU). Or the get side is, and the only room is that of dropped
+    /// loans, which cannot be had without it. Try again, or use a verb with a timeout.
     #[error("the put side is locked by a process that does not run (stopped or starved); try again")]
     Busy,
     /// The deadline passed before there was room. Never reported early.
@@ -79,7 +79,8 @@ pub enum PutError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GetError {
-    /// `try_get` found no message, or only such as wait behind an open loan. Use `get`, which waits.
+    /// `try_get` found no message, or only such as wait behind an open loan. Use `get`, which
+    /// waits.
     #[error("the queue is empty")]
     Empty,
     /// `try_get` gave up after about a millisecond: the get side is locked by a process that does not run.

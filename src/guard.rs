@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Invariants:
-//! 1. `record` is `Some` (of a lease: not `Ended`) until the guard is finished; a finished guard touches nothing.
-//! 2. `message` leads to the payload of a record that this process owns (channel, Invariant 4) for as long as there is one,
+//! 1. `record` is `Some` until the guard is finished; a finished guard touches nothing.
+//! 2. `message` leads to the payload of a record that this process owns (channel, Invariant 4) for as long as `record` is `Some`,
 //!    with the length of the record, aligned as its type (stamp, geometry).
 //! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
 //!    and its drop touches nothing.
@@ -186,16 +186,18 @@ impl Holding<'_> {
     }
 }
 
-/// The record of a lease. What it is is a word that is written anyhow: so one that is taken on no panic costs no store more.
-#[derive(Debug)]
-enum Taken {
-    Held(LeasedRecord),
-    /// It was taken while this thread was panicking: then the panic is no news.
-    HeldSincePanic(LeasedRecord),
-    Ended,
+/// A bit of a lease's incarnation that no incarnation has: no process comes after so many forks.
+/// Kept there, it costs neither a word nor an instruction where leases are looked at.
+const SINCE_PANIC: u32 = 1 << 31;
+
+#[cold]
+#[inline(never)]
+fn is_another(incarnation: u32, of_lease: u32) -> bool {
+    incarnation != of_lease & !SINCE_PANIC
 }
 
-/// Dropping a lease takes its message: it is done. Dropped by a panic that began while it was held, the message is given back instead.
+/// Dropping a lease takes its message: it is done. Dropped by a panic that began while it was held,
+/// the message is given back instead.
 ///
 /// A lease is one message inside the shared segment, to be read in place. Until it ends, the message occupies capacity;
 /// leases may end in any order, and space is reclaimed in order. [`give_back`](Lease::give_back) has the message delivered again, to
@@ -218,8 +220,10 @@ enum Taken {
 #[must_use = "dropping takes the message"]
 pub struct Lease<'q, T: ?Sized + FromBytes> {
     holding: Holding<'q>,
-    record: Taken,
+    record: Option<LeasedRecord>,
     message: *const T,
+    /// With [`SINCE_PANIC`], if this thread was panicking when it was taken: then the panic is no
+    /// news.
     incarnation: u32,
     owns: PhantomData<fn() -> Box<T>>,
 }
@@ -242,25 +246,17 @@ impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
 
     #[inline]
     fn new(holding: Holding<'_>, record: LeasedRecord, message: *const T) -> Lease<'_, T> {
-        let incarnation = holding.channel().incarnation();
-        let mut lease = Lease { holding, record: Taken::Held(record), message, incarnation, owns: PhantomData };
+        let mut incarnation = holding.channel().incarnation();
         if std::thread::panicking() {
-            lease.note_panic();
+            incarnation |= SINCE_PANIC;
         }
-        lease
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn note_panic(&mut self) {
-        if let Taken::Held(record) = std::mem::replace(&mut self.record, Taken::Ended) {
-            self.record = Taken::HeldSincePanic(record);
-        }
+        Lease { holding, record: Some(record), message, incarnation, owns: PhantomData }
     }
 
     #[inline]
     fn is_inherited(&self) -> bool {
-        self.holding.channel().incarnation() != self.incarnation
+        let now = self.holding.channel().incarnation();
+        now != self.incarnation && is_another(now, self.incarnation)
     }
 
     /// Ends the lease; the message is done. The same as dropping it, said aloud.
@@ -306,23 +302,18 @@ impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn deliveries(&self) -> u32 {
-        match &self.record {
-            Taken::Ended => 0,
-            Taken::Held(record) | Taken::HeldSincePanic(record) => record.deliveries(),
-        }
+        self.record.as_ref().map_or(0, LeasedRecord::deliveries)
     }
 
     /// A function of its own, so that nothing of it is left where a lease was released before it is dropped.
     #[inline(never)]
     fn end_by_drop(&mut self) {
-        self.end(std::thread::panicking() && matches!(self.record, Taken::Held(_)));
+        self.end(std::thread::panicking() && self.incarnation & SINCE_PANIC == 0);
     }
 
     #[inline(always)]
     fn end(&mut self, again: bool) {
-        let (Taken::Held(record) | Taken::HeldSincePanic(record)) = std::mem::replace(&mut self.record, Taken::Ended) else {
-            return;
-        };
+        let Some(record) = self.record.take() else { return };
         if self.is_inherited() {
             return;
         }
@@ -365,7 +356,7 @@ impl AsRef<[u8]> for Lease<'_, [u8]> {
 impl<T: ?Sized + FromBytes> Drop for Lease<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if !matches!(self.record, Taken::Ended) {
+        if self.record.is_some() {
             self.end_by_drop();
         }
     }

@@ -212,7 +212,8 @@ pub struct GetSide {
     pub owner: AtomicU32,
     /// 1 while the owner is inside a call.
     pub busy: AtomicU32,
-    /// 1 if the owner's process is registered for the expedited barrier, so that a putter may hold it off.
+    /// 1 if the owner's process is registered for the expedited barrier, so that a putter may hold
+    /// it off.
     pub yields: AtomicU32,
     /// Position of the next record to take.
     pub head: AtomicU64,
@@ -250,7 +251,8 @@ pub struct PutNotice {
 #[derive(Debug, Default)]
 pub struct GetNotice {
     pub not_full: CondvarWords,
-    /// Bits (ring's `notice`); 0 lets getters by: no record behind head is RETURNED, and no putter moves head.
+    /// Bits (ring's `notice`); 0 lets getters by: no record behind head is RETURNED, and no putter
+    /// moves head.
     pub returned: AtomicU32,
 }
 

@@ -199,12 +199,14 @@ impl<T: Message> Queue<T> {
         /// The message takes its place in the order now, and everything behind it waits until the loan ends. What the loan holds at first is
         /// unspecified. No lock is held while it is open.
         ///
-        /// **Room** is used and given back in order. A loan that is dropped counts for nothing in `len`, `is_empty` and `wait_any`, and its
-        /// room is there for the next put as soon as all before it has been taken, or at once as long as nothing was put behind it; so
-        /// is what [`commit_len`](Loan::commit_len) did not need. That holds under a live [`Consumer`](crate::Consumer) too. But the room of
-        /// one with a message before it and another behind it comes back with that of the message before it: until then the queue may be full
-        /// with fewer messages than its capacity. (Where the kernel refuses `membarrier`, a live `Consumer` must try to get once
-        /// before the room is there.)
+        /// **Room** is used and given back in order. A loan that is dropped counts for nothing in
+        /// `len`, `is_empty` and `wait_any`, and its room is there for the next put as soon as all
+        /// before it has been taken, or at once as long as nothing was put behind it; so is what
+        /// [`commit_len`](Loan::commit_len) did not need. That holds under a live
+        /// [`Consumer`](crate::Consumer) too. But the room of one with a message before it and
+        /// another behind it comes back with that of the message before it: until then the queue
+        /// may be full with fewer messages than its capacity. (Where the kernel refuses
+        /// `membarrier`, a live `Consumer` must try to get once before the room is there.)
         ///
         /// # Errors
         /// [`PutError`]; nothing was lent.

@@ -69,7 +69,8 @@ use crate::layout::{GetSide, PutSide};
 
 /// Bits of the word [`returned`](Memory::returned).
 mod notice {
-    /// Some record behind head may be RETURNED. A flag, not a count: a count loses a message to a kill between its two stores.
+    /// Some record behind head may be RETURNED. A flag, not a count: a count loses a message to a
+    /// kill between its two stores.
     pub const RETURNED: u32 = 1;
     /// A getter saw [`RETURNED`], and has not found out yet.
     pub const WALKING: u32 = 2;
@@ -158,8 +159,8 @@ impl<M: Memory> Ring<M> {
         self.memory.header(cell).compare_exchange(from.bits(), to.bits(), AcqRel, Acquire).is_ok()
     }
 
-    /// Tells getters to look for RETURNED records. A read-modify-write, so that a getter that clears the bit acquires from every
-    /// giver before it.
+    /// Tells getters to look for RETURNED records. A read-modify-write, so that a getter that
+    /// clears the bit acquires from every giver before it.
     fn announce_returned(&self) {
         self.memory.returned().fetch_or(notice::RETURNED, crate::atomic::Ordering::AcqRel);
     }

@@ -10,9 +10,10 @@
 //!    barrier. So a notifier of any place sees us, or we see what it did.
 //! 2. Every sleep is cut into slices, after which the dead are looked for, as in every blocked call.
 //! 3. "Ready" means that the thing's own verb would return at once, with an error perhaps. So there is nothing to report here.
-//! 4. `Timeout` means that there was a moment at which none was ready. They are looked at one after the other, so that alone does not
-//!    follow from a look: one may cease to be ready when the next begins to be. It does if none ceased to be ready meanwhile, which
-//!    each shows by what it counts ([`Kind::ceased`]).
+//! 4. `Timeout` means that there was a moment at which none was ready. They are looked at one after
+//!    the other, so that alone does not follow from a look: one may cease to be ready when the next
+//!    begins to be. It does if none ceased to be ready meanwhile, which each shows by what it
+//!    counts ([`Kind::ceased`]).
 
 use crate::channel::{Channel, SLICE_NS, Trust, look_a_while};
 use crate::lock::{Condvar, Place, sleep_any};
@@ -137,8 +138,9 @@ impl Waitable for Process {
 /// faster, so use the `try_` form, and come back if there was nothing. Nothing is taken from anybody. Since the lowest index wins, put what
 /// must not starve first, or turn the list.
 ///
-/// `deadline`: an [`Instant`], or `None` to wait for ever. One in the past means one look, at all of them at one moment: while one or the
-/// other is always ready, the call never says [`Timeout`](WaitError::Timeout).
+/// `deadline`: an [`Instant`], or `None` to wait for ever. One in the past means one look, at all
+/// of them at one moment: while one or the other is always ready, the call never says
+/// [`Timeout`](WaitError::Timeout).
 ///
 /// **How it sleeps**: on all of them at once (`futex_waitv`, Linux 5.16), for up to 128; with more, or on an older kernel, it looks every
 /// 2 ms. The end of a process is noticed at once if only processes are waited for, otherwise within 10 ms, since the kernel
@@ -298,8 +300,8 @@ fn first_ready(watched: &[Watched<'_>]) -> Option<usize> {
     watched.iter().position(Watched::is_ready)
 }
 
-/// One that is ready, or `None` if there was a moment at which none was (Invariant 4). Where there was no quiet moment for it: after many
-/// looks.
+/// The first that is ready, or `None` if there was a moment at which none was (Invariant 4), or
+/// if none was found in many looks, of which each was disturbed.
 fn first_ready_at_last(watched: &[Watched<'_>]) -> Option<usize> {
     let ceased = || watched.iter().map(|watched| watched.kind.ceased()).collect::<Vec<_>>();
     let mut before = ceased();

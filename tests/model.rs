@@ -65,8 +65,8 @@ struct Record<M> {
     passed: bool,
 }
 
-/// A queue as a list: records in the order of their puts, those at its front taken off that were passed and are finished. Where room is
-/// needed, so are aborted ones at both ends.
+/// A queue as a list: records in the order of their puts, those at its front taken off that were
+/// passed and are finished. Where room is needed, so are aborted ones at both ends.
 #[derive(Clone, Debug)]
 struct Model<M> {
     records: VecDeque<Record<M>>,

@@ -25,7 +25,8 @@ impl Channel {
             }
     }
 
-    /// Changes whenever a message is taken, which is the only way for the queue to cease to be ready.
+    /// Changes whenever a message is taken, which is the only way for the queue to cease to be
+    /// ready.
     pub(crate) fn takes(&self) -> [u64; 3] {
         let side = &self.head().get;
         [side.head.load(Acquire), side.copies.load(Acquire), side.leases.load(Acquire)]

@@ -37,8 +37,8 @@ impl Channel {
         let head = ring.memory.head();
         let side = &head.get;
         if OWNED {
-            // Busy before the look at what holds the Consumer off (ring, `retreat`). Only one whose light barrier is that of the compiler
-            // is held off, so that is enough.
+            // Busy before the look at what holds the Consumer off (ring, `retreat`). A Consumer is
+            // held off only if its light barrier is that of the compiler, so that is enough.
             side.busy.store(1, Relaxed);
             compiler_fence(SeqCst);
         } else if !self.locks.get(head).try_lock(me) {

@@ -331,8 +331,9 @@ impl Channel {
             return None;
         }
         let spot = tenure.lane.find(side.head.load(Relaxed))?;
-        // Busy before the record is taken: `join` counts between two calls only. And before the look at what holds the Consumer off (ring,
-        // `retreat`). A process that may not rely on the light barrier has no open lane.
+        // Busy before the record is taken: `join` counts between two calls only. And before the
+        // look at what holds the Consumer off (ring, `retreat`). A process that may not rely on the
+        // light barrier has no open lane.
         side.busy.store(1, Relaxed);
         self.barrier.compiler_only();
         let ready = self.records().header::<T>(spot.cell).load(Acquire) == Header::ready(size_of::<T>() as u32).bits()

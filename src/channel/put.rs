@@ -330,7 +330,7 @@ impl Channel {
                 if !may_make_room(&ticket) {
                     return Err(PutError::Full);
                 }
-                // Only the get side is missing, and nobody stays in there for long who runs.
+                // Only the get side is missing, and no process that runs stays in there for long.
                 if now_ns() >= *busy_until_ns.get_or_insert_with(|| now_ns() + TRY_LOCK_NS) {
                     return Err(PutError::Busy);
                 }
@@ -339,7 +339,8 @@ impl Channel {
             }
             let is_anothers = || self.head().put.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
             let mut ready = || self.is_closed() || is_anothers() || may_make_room(&ticket);
-            // Room that could not be had, twice: aborted records hold it, and somebody is inside the get side.
+            // Room that could not be had, twice: aborted records hold it, and another process is
+            // inside the get side.
             stuck = if ready() { stuck + 1 } else { 0 };
             if stuck > 2 {
                 std::thread::sleep(Duration::from_micros(STUCK_NAP_US << stuck.min(7)).min(waiter.time_left()));

@@ -1,5 +1,6 @@
-//! Room of records that getters would skip: dropped loans, and what shortened ones did not need. A putter that is short of room makes it,
-//! whoever owns the get side (ring's `retreat` has the protocol).
+//! Room of records that getters would skip: dropped loans, and what shortened ones did not need. A
+//! putter that is short of room makes it, also where a Consumer owns the get side (ring's `retreat`
+//! has the protocol).
 
 use super::{Channel, Failure, Patience};
 use crate::error::GetError;
@@ -8,12 +9,14 @@ use crate::participant::Id;
 use crate::ring::{Corrupted, Front, Header, State};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-/// Looks at a Consumer that is inside a call before its side is tried: far more than it takes from DONE to head.
+/// Looks at a Consumer that is inside a call before its side is tried: far more than it takes from
+/// DONE to head.
 const CONSUMER_SPINS: u32 = 32;
 
 impl Channel {
-    /// Steps head over aborted records, and takes tail back over them. Needs the put side; only *tries* the get side. `abandoned`: those
-    /// count that the dead left. `true`: there may be room now.
+    /// Steps head over aborted records, and takes tail back over them. Needs the put side; only
+    /// *tries* the get side. `abandoned`: those count that the dead left. `true`: there may be room
+    /// now.
     #[cold]
     pub(super) fn make_room_of_skipped(&self, me: Id, abandoned: bool) -> Result<bool, Corrupted> {
         let (position, _, header) = self.ring.stopper()?;
@@ -50,7 +53,8 @@ impl Channel {
             return Ok(true);
         }
         let lock = self.locks.get(self.head());
-        // Try only: nobody waits for the second lock. A dead holder is found by the probe, a live one within the spins.
+        // Try only: no process waits for the second lock. A dead holder is found by the probe, a
+        // live one within the spins.
         let Some(locked) = lock.lock(&self.segment, me, now_ns(), false) else { return Ok(false) };
         let owner = Id::from_bits(self.head().get.owner.load(Acquire));
         let made = if owner.is_some_and(|owner| self.is_alive(owner, me)) {
@@ -64,13 +68,14 @@ impl Channel {
             self.poison();
         }
         if made == Ok(true) {
-            // It may be room for several who wait.
+            // It may be room for several waiting putters.
             self.notify_not_full(u32::MAX);
         }
         made
     }
 
-    /// A record that is DONE at head may as well have been taken this moment, by a Consumer that is about to move head.
+    /// A record that is DONE at head may as well have been taken this moment, by a Consumer that
+    /// moves head next.
     fn head_moves(&self, position: u64) -> bool {
         let side = &self.head().get;
         for _ in 0..CONSUMER_SPINS {
@@ -86,7 +91,8 @@ impl Channel {
         false
     }
 
-    /// Needs both sides. Tail first: once head has stepped over a record, it waits for those before it that are on lease.
+    /// Needs both sides. Tail first: once head has stepped over a record, it waits for those before
+    /// it that are on lease.
     fn skip(&self, me: Id, untaken_end: u64) -> Result<bool, Corrupted> {
         let went_back = self.ring.retreat(untaken_end)?;
         Ok(self.step_head(me)? || went_back)
@@ -94,7 +100,8 @@ impl Channel {
 
     /// Needs the get side.
     fn step_head(&self, me: Id) -> Result<bool, Corrupted> {
-        // Each round but the last finishes a record: more rounds than cells, and somebody undoes them.
+        // Each round but the last finishes a record: more rounds than cells, and another process
+        // undoes them.
         for _ in 0..=self.geometry().cells {
             match self.ring.front()? {
                 Front::Claimed(owner, cell, header) if self.is_dead(owner, me) => {
@@ -107,27 +114,30 @@ impl Channel {
         Err(Corrupted)
     }
 
-    /// Needs the get lock. `true`: the live Consumer is outside its calls, and stays there until the lock is free.
+    /// Needs the get lock. `true`: the live Consumer is outside its calls, and stays there until
+    /// the lock is free.
     fn hold_consumer_off(&self) -> bool {
         let side = &self.head().get;
         // One that is inside is not interrupted for nothing.
         side.yields.load(Acquire) != 0 && side.busy.load(Relaxed) == 0 && self.ring.hold_off(|| self.barrier.heavy())
     }
 
-    /// Could a putter have the get side, if nobody is inside it?
+    /// Could a putter have the get side, while no other process is inside it?
     pub(super) fn is_get_side_open(&self) -> bool {
         let side = &self.head().get;
         side.owner.load(Relaxed) == 0 || (side.yields.load(Relaxed) != 0 && self.barrier.is_registered())
     }
 
-    /// For the Consumer inside a call, before it looks at the ring: lets a putter finish that holds it off.
+    /// For the Consumer inside a call, before it looks at the ring: lets a putter finish that holds
+    /// it off.
     #[cold]
     pub(super) fn wait_for_putter(&self, me: Id, patience: Patience) -> Result<(), GetError> {
         let side = &self.head().get;
         // Not inside: the next putter would think that it must not step.
         side.busy.store(0, Release);
         let lock = self.locks.get(self.head());
-        // A dead holder left the cursors in order: it was a putter, or one who only looked whether the side is owned.
+        // A dead holder left the cursors in order: it was a putter, or only looked whether the side
+        // is owned.
         if !lock.try_lock(me) {
             self.wait_for_lock(lock, me, patience).inspect_err(|failure| {
                 if matches!(failure, Failure::Timeout) {
@@ -136,7 +146,8 @@ impl Channel {
             })?;
         }
         self.ring.let_by();
-        // Before the lock is free: whoever holds it next and would hold us off sees that we are inside.
+        // Before the lock is free: the next putter to hold it, which would hold us off, sees that
+        // we are inside.
         side.busy.store(1, Relaxed);
         if lock.unlock(me).is_err() {
             side.busy.store(0, Release);

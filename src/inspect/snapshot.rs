@@ -98,8 +98,8 @@ pub struct Holding {
     /// Is the holder attached? What the dead hold comes free as soon as somebody needs it, or by `recover`.
     pub alive: bool,
     /// Where the message lies. No two messages of a queue have the same: a holding that shows up in two snapshots with the same
-    /// position was held all the time between them, but for a loan in the place of one that was dropped meanwhile (`stats.aborted`
-    /// tells). 0 for what is not a message.
+    /// position was held all the time between them, but for a loan in the place of one that was
+    /// dropped meanwhile (`stats.aborted` tells). 0 for what is not a message.
     pub position: u64,
     /// Size of the message. 0 for what is not one.
     pub bytes: u64,
@@ -115,8 +115,8 @@ pub struct Holding {
 pub struct Glance {
     /// When.
     pub at: Instant,
-    /// Messages between the two ends of the queue. Open loans count, dropped ones while a message stands beside them; messages given back
-    /// do not.
+    /// Messages between the two ends of the queue. Open loans count, dropped ones while a message
+    /// stands beside them; messages given back do not.
     pub messages: u64,
     /// All counters.
     pub stats: Stats,

@@ -4,7 +4,8 @@ use crate::guard::Lease;
 use std::fmt;
 use std::ops::Deref;
 
-/// Dropping the lease takes the message: it is done. Dropped by a panic that began while it was held, the message is given back instead.
+/// Dropping the lease takes the message: it is done. Dropped by a panic that began while it was
+/// held, the message is given back instead.
 ///
 /// The value of one message of an [`ObjectQueue`](crate::ObjectQueue), whose message stays in the queue until the lease ends: if the
 /// process dies before, it is delivered again, before newer ones (at-least-once). As [`Lease`] otherwise.

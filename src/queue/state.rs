@@ -12,9 +12,9 @@ impl<T: ?Sized + Message> Queue<T> {
     /// Committed messages that nobody has taken yet: exact when nothing moves, otherwise a value between call and return.
     /// Messages on lease are not counted, messages given back are. Nor are loans, open or dropped.
     ///
-    /// A message behind an open loan is counted, and cannot be taken until the loan ends: meanwhile `len` is not 0 and `try_get` says
-    /// `Empty`. A put by copy of more than 4 KiB is such a loan while it copies. [`wait_any`](crate::wait_any) tells
-    /// whether something can be taken now.
+    /// A message behind an open loan is counted, and cannot be taken until the loan ends: meanwhile
+    /// `len` is not 0 and `try_get` says `Empty`. A put by copy of more than 4 KiB is such a loan
+    /// while it copies. [`wait_any`](crate::wait_any) tells whether something can be taken now.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(4)?;
@@ -41,13 +41,15 @@ impl<T: ?Sized + Message> Queue<T> {
         self.channel.sleep_until_ready(longest);
     }
 
-    /// Is [`len`](Queue::len) 0? As exact as that: not empty does not mean that the first message can be taken now.
+    /// Is [`len`](Queue::len) 0? As exact as that: not empty does not mean that the first message
+    /// can be taken now.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Would a put (of the smallest message) have to wait? Leased messages and open loans occupy capacity. Dropped loans do so only where
-    /// their room cannot be had yet: between messages, see [`loan`](Queue::loan).
+    /// Would a put (of the smallest message) have to wait? Leased messages and open loans occupy
+    /// capacity. Dropped loans do so only where their room cannot be had yet: between messages, see
+    /// [`loan`](Queue::loan).
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(1)?;

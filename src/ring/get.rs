@@ -147,7 +147,8 @@ impl<M: Memory> Ring<M> {
         }
     }
 
-    /// May some record behind head be RETURNED, or does a putter hold the Consumer off? Then what stands at head is not to be taken yet.
+    /// May some record behind head be RETURNED, or does a putter hold the Consumer off? Then what
+    /// stands at head is not to be taken yet.
     #[inline(always)]
     pub fn may_hold_returned(&self) -> bool {
         self.memory.returned().load(Relaxed) != 0
@@ -158,10 +159,11 @@ impl<M: Memory> Ring<M> {
         self.memory.returned().load(Relaxed) & (RETURNED | WALKING) != 0
     }
 
-    /// The oldest RETURNED record. Needs the get side. WALKING is set while RETURNED is cleared, so that the queue is not taken for
-    /// empty meanwhile, and a kill leaves it so. RETURNED is set again before a record is handed out, since there may be more, and
-    /// otherwise only if a giver came after the walk began. `settled`: as in `find_the_dead`, so that the walk under the side is
-    /// not over all that is done.
+    /// The oldest RETURNED record. Needs the get side. WALKING is set while RETURNED is cleared, so
+    /// that the queue is not taken for empty meanwhile, and a kill leaves it so. RETURNED is set
+    /// again before a record is handed out, since there may be more, and otherwise only if a giver
+    /// came after the walk began. `settled`: as in `find_the_dead`, so that the walk under the side
+    /// is not over all that is done.
     #[cold]
     pub fn first_returned(&self, settled: &AtomicU64) -> Result<Option<Record>, Corrupted> {
         self.memory.returned().fetch_or(WALKING, AcqRel);

@@ -20,7 +20,8 @@ pub(crate) enum Outlook {
 }
 
 impl<M: Memory> Ring<M> {
-    /// Steps over skipped records, and looks for RETURNED ones where there may be any (a walk); those that `is_worn_out` are no messages.
+    /// Steps over skipped records, and looks for RETURNED ones where there may be any (a walk);
+    /// those that `is_worn_out` are no messages.
     pub fn outlook(&self, is_worn_out: impl Fn(Header) -> bool) -> Outlook {
         let (get, put) = (self.memory.get_side(), self.memory.put_side());
         for _ in 0..ATTEMPTS {
@@ -30,7 +31,8 @@ impl<M: Memory> Ring<M> {
                 return Outlook::Message;
             }
             let outlook = self.outlook_from(head);
-            // Orders the loads of headers before that of head: while it stays, nobody writes records behind it.
+            // Orders the loads of headers before that of head: while it stays, no record behind it
+            // is overwritten.
             fence(Acquire);
             if get.head.load(Relaxed) == head && put.retreats.load(Relaxed) == retreats && outlook != Outlook::Unclear {
                 return outlook;

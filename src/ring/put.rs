@@ -274,9 +274,10 @@ impl<M: Memory> Ring<M> {
         self.transition(cell, claimed, Header::done(claimed.length()))
     }
 
-    /// Would a record of `length` bytes find room now? Counts DONE records before head, and with `past_head` also those that stand at
-    /// head or before tail and were not taken, which a putter makes room of if it gets the get side (`retreat`). Needs nothing, and is
-    /// only a hint while others are at work.
+    /// Would a record of `length` bytes find room now? Counts DONE records before head, and with
+    /// `past_head` also those that stand at head or before tail and were not taken, which a putter
+    /// makes room of if it gets the get side (`retreat`). Needs nothing, and is only a hint while
+    /// others are at work.
     pub fn has_room(&self, length: u32, past_head: bool) -> Result<bool, Corrupted> {
         let put = self.memory.put_side();
         let head = if past_head { u64::MAX } else { self.memory.get_side().head.load(Acquire) };

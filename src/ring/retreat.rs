@@ -1,5 +1,6 @@
-//! Room of records that were aborted, or cut off by a shorter commit, before head comes to them: head steps over those that stand at
-//! head, and tail goes back over those at the other end. Both need both sides.
+//! Room of records that were aborted, or cut off by a shorter commit, before head comes to them:
+//! head steps over those that stand at head, and tail goes back over those at the other end. Both
+//! need both sides.
 //!
 //! ```text
 //!     reclaim       head                    tail                    reclaim, head       tail
@@ -9,11 +10,11 @@
 //!   +-------+----+------+-------+------+------+------+       +----+------+-------+------+------+
 //! ```
 //!
-//! A putter that is short of room owns the put side, and *tries* the get side: its lock, where no Consumer lives. A live Consumer
-//! takes no lock, so it is held off:
+//! A putter that is short of room owns the put side, and *tries* the get side: its lock, where no
+//! Consumer lives. A live Consumer takes no lock, so it is held off:
 //!
 //! ```text
-//!   putter, who holds the get lock             Consumer
+//!   putter, which holds the get lock           Consumer
 //!   HELD_OFF in the notice                     busy = 1
 //!   membarrier                                 (compiler fence)
 //!   busy != 0? give up, clear HELD_OFF         notice != 0? its slow call: HELD_OFF? busy = 0,
@@ -21,13 +22,16 @@
 //!   unlock                                     what stands at head
 //! ```
 //!
-//! - Either the putter sees busy, or the Consumer sees HELD_OFF before it stores anything: the barrier falls between the Consumer's
-//!   store of busy and its load of the notice, or before both, or after both (Dekker).
-//! - A putter that went through with it leaves HELD_OFF. It is the Consumer that clears it, or whoever owns the get side after it, under
-//!   the lock: a Consumer may have read head long before it stores busy, and would otherwise take the record of a later lap there.
-//!   A putter clears only what it set itself, and only if it moved nothing.
-//! - A putter that is stopped holds the lock, and the Consumer's slow call keeps its deadline. From one that died, the lock is taken over:
-//!   each of its stores leaves the ring in order (see [`retreat`](Ring::retreat)).
+//! - Either the putter sees busy, or the Consumer sees HELD_OFF before it stores anything: the
+//!   barrier falls between the Consumer's store of busy and its load of the notice, or before both,
+//!   or after both (Dekker).
+//! - A putter that went through with it leaves HELD_OFF. It is the Consumer that clears it, or the
+//!   next owner of the get side, under the lock: a Consumer may have read head long before it
+//!   stores busy, and would otherwise take the record of a later lap there. A putter clears only
+//!   what it set itself, and only if it moved nothing.
+//! - A putter that is stopped holds the lock, and the Consumer's slow call keeps its deadline. From
+//!   one that died, the lock is taken over: each of its stores leaves the ring in order (see
+//!   [`retreat`](Ring::retreat)).
 //! - Giver and getter do not touch the bit, so no message that is announced meanwhile is lost.
 
 use super::notice::HELD_OFF;
@@ -40,8 +44,9 @@ use crate::geometry::Cell;
 const ATTEMPTS: u32 = 16;
 
 impl<M: Memory> Ring<M> {
-    /// Keeps the Consumer out of the ring, if it is not in there: `false`. Needs the get lock, until all is done for which it was held
-    /// off. `barrier`: makes every thread of the Consumer's process execute a full fence, or fails.
+    /// Keeps the Consumer out of the ring, if it is not in there: `false`. Needs the get lock,
+    /// until all is done for which it was held off. `barrier`: makes every thread of the Consumer's
+    /// process execute a full fence, or fails.
     #[cold]
     pub fn hold_off(&self, barrier: impl FnOnce() -> bool) -> bool {
         let before = self.memory.returned().fetch_or(HELD_OFF, AcqRel);
@@ -58,13 +63,15 @@ impl<M: Memory> Ring<M> {
         self.memory.returned().load(Relaxed) & HELD_OFF != 0
     }
 
-    /// Needs the get side's lock, and that the caller owns the get side, or has moved nothing since it set the bit.
+    /// Needs the get side's lock, and that the caller owns the get side, or has moved nothing since
+    /// it set the bit.
     pub fn let_by(&self) {
         self.memory.returned().fetch_and(!HELD_OFF, AcqRel);
     }
 
-    /// Where the run of DONE records begins that ends at tail, and has not been taken: tail, if there is none. A CLAIMED record counts as
-    /// one if `abort` makes it DONE. Each record is visited by one call only, unless it is CLAIMED then. Needs the put side.
+    /// Where the run of DONE records begins that ends at tail, and has not been taken: tail, if
+    /// there is none. A CLAIMED record counts as one if `abort` makes it DONE. Each record is
+    /// visited by one call only, unless it is CLAIMED then. Needs the put side.
     #[cold]
     pub fn untaken_end(&self, abort: impl Fn(Cell, Header) -> bool) -> Result<u64, Corrupted> {
         let put = self.memory.put_side();
@@ -100,11 +107,12 @@ impl<M: Memory> Ring<M> {
         Err(Corrupted)
     }
 
-    /// Takes tail back to `to`, or to head if that is farther: all records from there to tail are DONE. `true`: it went back. Needs both
-    /// sides.
+    /// Takes tail back to `to`, or to head if that is farther: all records from there to tail are
+    /// DONE. `true`: it went back. Needs both sides.
     ///
-    /// Killed before the new tail is stored, nothing happened. Between that and FREE, the word at tail is DONE, and the FREE word
-    /// is where it was: whoever repairs the put side steps tail over the DONE records again, and a getter steps head over them.
+    /// Killed before the new tail is stored, nothing happened. Between that and FREE, the word at
+    /// tail is DONE, and the FREE word is where it was: the repair of the put side steps tail over
+    /// the DONE records again, and a getter steps head over them.
     #[cold]
     pub fn retreat(&self, to: u64) -> Result<bool, Corrupted> {
         let put = self.memory.put_side();
@@ -117,8 +125,8 @@ impl<M: Memory> Ring<M> {
         let records = self.records_before(tail)?.wrapping_sub(self.records_before(to)?);
         put.taken_back.store(put.taken_back.load(Relaxed).wrapping_add(records), Relaxed);
         put.retreats.store(put.retreats.load(Relaxed).wrapping_add(1), Relaxed);
-        // Whoever walks these cells without a side rereads the count after each header: no byte of a new record may become visible
-        // before it.
+        // A walk over these cells without a side rereads the count after each header: no byte of a
+        // new record may become visible before it.
         fence(Release);
         put.tail.store(to, Release);
         // Invariant 1; the sequence there is right: so many records are before it.
@@ -134,7 +142,8 @@ impl<M: Memory> Ring<M> {
         }
     }
 
-    /// Might such a run end at `tail`? Spares those who never lend the walk, and a sized ring the look at head, whose line getters work in.
+    /// Might such a run end at `tail`? Spares queues without loans the walk, and sized rings the
+    /// look at head, whose line getters work in.
     fn may_be_untaken_end(&self, tail: u64, last: impl Fn(State) -> bool) -> bool {
         if self.memory.put_side().loans.load(Relaxed) == 0 {
             return false;
@@ -147,7 +156,8 @@ impl<M: Memory> Ring<M> {
         before.and_then(|cell| self.load_header(cell).state()).is_some_and(last)
     }
 
-    /// [`untaken_end`](Ring::untaken_end) for who does not own the put side: a hint. `None`: the ends kept moving.
+    /// [`untaken_end`](Ring::untaken_end) for callers without the put side: a hint. `None`: the
+    /// ends kept moving.
     pub(super) fn look_for_untaken_end(&self) -> Option<u64> {
         let (put, head) = (self.memory.put_side(), &self.memory.get_side().head);
         for _ in 0..ATTEMPTS {
@@ -170,7 +180,8 @@ impl<M: Memory> Ring<M> {
                     begins = at;
                 }
             }
-            // Orders the loads of headers before those of the ends: while these stay, so do the records between them.
+            // Orders the loads of headers before those of the ends: while these stay, so do the
+            // records between them.
             fence(Acquire);
             let stayed = head.load(Relaxed) == from && put.tail.load(Relaxed) == tail && put.retreats.load(Relaxed) == retreats;
             if stayed && at >= tail {

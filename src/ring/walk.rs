@@ -12,8 +12,9 @@ const RETREATS: u32 = 1000;
 
 impl<M: Memory> Ring<M> {
     /// Visits the records of [reclaim, end) in order, DONE ones left out, until `visit` returns `false`. Putters may move reclaim
-    /// meanwhile: it is reread after each header, and the walk goes on from there where it was passed (all before it is DONE). Where
-    /// tail went back, the walk goes on behind the last record that no retreat can have touched; CLAIMED ones may be visited again.
+    /// meanwhile: it is reread after each header, and the walk goes on from there where it was
+    /// passed (all before it is DONE). Where tail went back, the walk goes on behind the last
+    /// record that no retreat can have touched; CLAIMED ones may be visited again.
     /// A record that `visit` sees was in the ring when its header was read. It still is as long as nobody can finish it: it is
     /// RETURNED or held by the dead, and the caller owns the get side (Invariant 4).
     pub fn walk(&self, end: u64, visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
@@ -64,7 +65,8 @@ impl<M: Memory> Ring<M> {
                 return Ok(());
             }
             at = next;
-            // A taken record is before head, behind which nothing goes back; one that is not taken keeps its place.
+            // A taken record is before head, behind which nothing goes back; one that is not taken
+            // keeps its place.
             if !matches!(state, State::Done | State::Claimed) {
                 firm = next;
             }
@@ -173,8 +175,8 @@ impl<M: Memory> Ring<M> {
         self.published().saturating_sub(self.count_at(head)).min(self.geometry.capacity)
     }
 
-    /// Counts READY ahead of head and RETURNED behind it: at one moment, or, where head keeps moving, each at its own. `None`: no walk
-    /// came to its end.
+    /// Counts READY ahead of head and RETURNED behind it: at one moment, or, where head keeps
+    /// moving, each at its own. `None`: no walk came to its end.
     fn count_untaken(&self) -> Option<u64> {
         let head = &self.memory.get_side().head;
         let mut counted = None;

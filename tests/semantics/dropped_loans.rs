@@ -1,5 +1,6 @@
-//! A dropped loan is as if it had never been, and so is what a shortened one did not need: in what the queue says of itself, in what
-//! `wait_any` says, and in the room that there is, whoever owns the sides.
+//! A dropped loan is as if it had never been, and so is what a shortened one did not need: in what
+//! the queue says of itself, in what `wait_any` says, and in the room that there is, with and
+//! without endpoints on either side.
 
 use super::{A_WHILE, SOON, drain, queue, slices};
 use crate::support::threads::start_and_wait_until_asleep;
@@ -223,7 +224,8 @@ fn what_a_shortened_loan_did_not_need_is_room() {
     }
 }
 
-/// Each way to wait for a message, while all room goes to dropped loans: the next put has room at once, and comes through.
+/// Each way to wait for a message, while all room goes to dropped loans: the next put has room at
+/// once, and comes through.
 #[test]
 fn waiters_and_putters_meet_behind_dropped_loans() {
     fn got_by<T: Message<Owned = u32>>(queue: &Queue<T>) -> u32 {
@@ -333,7 +335,8 @@ fn dropped_loans_stay_counted_as_puts() {
     }
 }
 
-/// A putter that sleeps for lack of room is woken by a loan that is dropped, whoever owns the other side.
+/// A putter that sleeps for lack of room is woken by a loan that is dropped, with and without a
+/// Consumer.
 #[test]
 fn a_dropped_loan_wakes_a_putter() {
     for consumes in [false, true] {
@@ -352,7 +355,8 @@ fn a_dropped_loan_wakes_a_putter() {
     }
 }
 
-/// What `len` counts and what can be taken now differ while a loan is open before it, as the docs of `len` say.
+/// What `len` counts and what can be taken now differ while a loan is open before it, as the docs
+/// of `len` say.
 #[test]
 fn messages_behind_an_open_loan_are_counted_and_cannot_be_taken_yet() {
     let queue: Queue<u32> = queue(3);

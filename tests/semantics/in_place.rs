@@ -182,7 +182,8 @@ fn a_panic_gives_a_lease_back() {
     assert_eq!(drain(&queue), [1, 2]);
 }
 
-/// Only a lease that was held when the panic began is given back: a destructor that takes messages while it unwinds does take them.
+/// Only a lease that was held when the panic began is given back: a destructor that takes messages
+/// while it unwinds does take them.
 #[test]
 fn a_lease_that_is_taken_while_a_panic_unwinds_ends_as_ever() {
     struct Drains<'q>(&'q Queue<u32>, &'q RefCell<Vec<u32>>);

@@ -71,14 +71,15 @@ fn waiting_gives_up_in_time_and_never_early() {
     process.join().unwrap();
 }
 
-/// One queue or the other holds a message at each moment, so a look at both finds one, however the message moves meanwhile.
+/// One queue or the other holds a message at each moment, so a look at both finds one, however the
+/// message moves meanwhile.
 fn one_look_finds_what_is_ready_at_each_moment() {
     let queues = [Queue::<u32>::new(4).unwrap(), Queue::<u32>::new(4).unwrap()];
     // The look at these gives the message time.
     let between: Vec<_> = (0..30).map(|_| Queue::<u32>::new(1).unwrap()).collect();
     let [moves, stop] = [shared_word(), shared_word()];
     queues[0].put(&0).unwrap();
-    let mover = fork("one who moves a message", || {
+    let mover = fork("a process that moves a message", || {
         for here in [0, 1].into_iter().cycle() {
             queues[1 - here].put(&1).unwrap();
             match here {

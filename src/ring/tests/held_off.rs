@@ -1,8 +1,10 @@
-//! A putter that makes room under a live Consumer, under weak memory and with kills: each of the two is killed before each word that it
-//! asks the ring for. Full fences stand for `membarrier` and its compiler fence.
+//! A putter that makes room under a live Consumer, under weak memory and with kills: each of the
+//! two is killed before each word that it asks the ring for. Full fences stand for `membarrier` and
+//! its compiler fence.
 //!
-//! The ring is full: two aborted records at head, a message, and where there is a fifth cell an aborted one before tail. So the putter
-//! steps head, takes tail back, and puts into the cells that a Consumer with an old head would look at.
+//! The ring is full: two aborted records at head, a message, and where there is a fifth cell an
+//! aborted one before tail. So the putter steps head, takes tail back, and puts into the cells that
+//! a Consumer with an old head would look at.
 
 use super::heap::Heap;
 use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
@@ -19,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 /// Never dies.
 const ALIVE: u32 = u32::MAX;
 
-/// Words of the heap, for one who dies when its accesses are used up.
+/// Words of the heap, for a worker that dies when its accesses are used up.
 struct Mortal {
     heap: Arc<Heap>,
     accesses_left: Counter<u32>,
@@ -65,7 +67,7 @@ const PUTTER: usize = 0;
 const CONSUMER: usize = 1;
 const SURVIVOR: usize = 2;
 
-/// What all have in common: the heap, a payload for each cell, and who is dead.
+/// What all have in common: the heap, a payload for each cell, and which workers are dead.
 struct World {
     heap: Arc<Heap>,
     geometry: Geometry,
@@ -94,7 +96,7 @@ impl World {
         for number in 0..capacity {
             let slot = ring.reserve_at_once::<true>(8).expect("room");
             let is_message = number == 2;
-            // SAFETY: nobody else is there yet.
+            // SAFETY: there is no other thread yet.
             payloads[slot.cell.index() as usize].with_mut(|payload| unsafe { *payload = 1 });
             if is_message {
                 ring.commit(slot);
@@ -190,7 +192,8 @@ impl Worker {
     }
 
     fn note(&self, record: Record) {
-        // SAFETY: the ring gave the record to us alone, and whoever wrote it published it before: loom checks just that.
+        // SAFETY: the ring gave the record to us alone, and its writer published it before: loom
+        // checks just that.
         let message = self.world.payloads[record.cell.index() as usize].with(|payload| unsafe { *payload });
         self.world.got.lock().expect("not poisoned").push(message);
     }
@@ -243,7 +246,7 @@ impl Worker {
     /// Takes both sides over and drains.
     fn survive(&self) {
         self.ring.repair_put_side(|_| true).expect("not corrupted");
-        assert!(self.try_lock_get().is_some(), "no one lives who could hold it");
+        assert!(self.try_lock_get().is_some(), "no other worker lives");
         self.repair_get_side();
         while let Front::Ready(record) = self.ring.front().expect("not corrupted") {
             self.take(record);

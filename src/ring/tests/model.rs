@@ -158,7 +158,8 @@ impl Pair {
         };
         let room = at_once.map_or_else(|| self.ring.reserve(length), Ok);
         let room = room.or_else(|_| {
-            // As the channel does: an aborted record at head stops reclaim, until head steps over it; others before tail are taken back.
+            // As the channel does: an aborted record at head stops reclaim, until head steps over
+            // it; others before tail are taken back.
             let end = self.ring.untaken_end(|_, _| false).expect("not corrupted");
             self.ring.retreat(end).expect("not corrupted");
             self.ring.front().expect("not corrupted");

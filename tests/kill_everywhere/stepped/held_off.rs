@@ -1,4 +1,5 @@
-//! Killed, and interrupted, in a put that makes room of dropped loans under a live Consumer, and in the Consumer's call after it.
+//! Killed, and interrupted, in a put that makes room of dropped loans under a live Consumer, and in
+//! the Consumer's call after it.
 
 use crate::stepped::contents::{attach, check, expect_whole, holding, kill_in_body, put};
 use crate::stepped::sweep::Operation;
@@ -43,8 +44,8 @@ fn consumed(places: [Option<u64>; 4]) -> World {
     (queue, Cell::new(Some(consumer)))
 }
 
-/// A put of 12 where all the room is that of dropped loans, in another process than the Consumer's. Survivors: the Consumer, or who comes
-/// after it.
+/// A put of 12 where all the room is that of dropped loans, in another process than the Consumer's.
+/// Survivors: the Consumer, or a getter after it.
 fn kill_in_put(what: &'static str, places: [Option<u64>; 4], before: &[u64]) {
     let after = [before, &[12]].concat();
     let stages = [before, &after[..]];
@@ -118,7 +119,8 @@ fn killed_in_a_put_that_takes_tail_back() {
     kill_in_body("put, tail goes back, no Consumer", || full([Some(10), None, None, None]), body, &[&[10], &[10, 12]]);
 }
 
-/// The Consumer was held off since it last looked: its next call waits for the putter, which has gone long ago.
+/// The Consumer was held off since it last looked: its next call waits for the putter, which has
+/// gone long ago.
 fn killed_in_a_consumers_get_after_it_was_held_off() {
     let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
         let consumer = queue.consumer().unwrap();
@@ -194,7 +196,8 @@ fn met_in_a_put_that_makes_room_under_a_consumer() {
                     Some(consumer) => got.extend(std::iter::from_fn(|| consumer.try_get().ok())),
                     None => got.extend(std::iter::from_fn(|| world.0.try_get().ok())),
                 }
-                // A put that was kept out of the get side for too long is Busy, and the next one is not.
+                // A put that was kept out of the get side for too long is Busy, and the next one is
+                // not.
                 let put = put_words[0].load(SeqCst) as usize;
                 let case = || format!("{places:?} interrupted after {steps} by {what}: {:?}", world.0);
                 let complete = [&[10][..], &[12, 13]].concat();
