@@ -31,7 +31,8 @@ use zerocopy::FromBytes;
 /// with `serde` (as its name) and sent through another queue.
 ///
 /// **Order**: all puts are in one total order; each getter sees a subsequence of it, except that messages that were given back come first.
-/// **Delivery**: a put that returned `Ok` is not lost before somebody takes it. By copy it is taken at most once; by
+/// **Delivery**: a put that returned `Ok` is not lost before somebody takes it, as long as the queue lives: it ends, and its messages with it,
+/// when its last participant leaves (drops its last handle), unless it was told to [`persist`](Queue::persist). By copy it is taken at most once; by
 /// [lease](Queue::lease) at least once.
 /// **If a process dies** anywhere in a call, the others go on: see the table in the crate's README.
 ///
@@ -100,17 +101,21 @@ impl<T: Message> Queue<T> {
         Queue::builder().name(name).capacity(capacity).create()
     }
 
-    /// Opens the queue of that name, or creates it for `capacity` messages. Of several processes that do so at once, one creates.
-    /// A dead segment is opened: its messages are still there.
+    /// Opens the queue of that name, or creates it for `capacity` messages. **On a queue that exists `capacity` does not take effect**:
+    /// [`unapplied_options`](Queue::unapplied_options) says so. Of several processes that call this at once, one creates.
+    ///
+    /// If all users of the queue are dead, one whose life goes on is opened, and its messages are still there; one that is closed and drained, or
+    /// carries messages of another type, is replaced by a new one: see [`Builder::open_or_create`].
     ///
     /// # Errors
-    /// [`CreateError`]; nothing was changed. The capacity of an existing queue is not compared.
+    /// [`CreateError`]; nothing was changed.
     ///
     /// ```
     /// # let name = format!("doc-either-{}", std::process::id());
     /// let first = shmq::Queue::<u32>::open_or_create(&name, 100)?;
     /// let second = shmq::Queue::<u32>::open_or_create(&name, 7)?; // of the same queue
     /// assert_eq!(second.capacity(), 100);
+    /// assert_eq!(second.unapplied_options()[0].to_string(), "capacity: asked for 7, is 100");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open_or_create(name: impl AsRef<str>, capacity: usize) -> Result<Self, CreateError> {

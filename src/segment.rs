@@ -3,6 +3,7 @@
 //! ```text
 //!   temporary ---publish---> ALIVE ---unlink(), or the last participant leaves---> UNLINKED   (those attached go on)
 //!   (BUILDING)                  \-----all dead, and a creator renames over it----> DEAD       (nobody attaches any more)
+//!                                      (`create`; `open_or_create` where its life has ended: see `ended`)
 //!
 //!   locks on the file (OFD, so the kernel drops them with their holder)
 //!   [ head | pulse 0 . pulse 1 . ... pulse n | name byte | cells ]
@@ -67,7 +68,7 @@ use std::ptr::NonNull;
 /// What a creator wants.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec {
-    /// One of [`layout::kind`].
+    /// One of [`kind`](crate::layout::kind).
     pub kind: u32,
     pub geometry: Geometry,
     /// Without module paths; kept up to `TYPE_NAME_BYTES`.
@@ -93,7 +94,7 @@ pub(crate) struct Spec {
 /// What an opener expects.
 #[derive(Clone, Debug)]
 pub(crate) struct Expect {
-    /// One of [`layout::kind`].
+    /// One of [`kind`](crate::layout::kind).
     pub kind: u32,
     pub message_bytes: u64,
     pub message_align: u64,

@@ -23,8 +23,8 @@ const LONG_SCHEMA: &str = "a schema has at most 64 bytes";
 
 /// Settings of a queue to be created or opened; made by [`Queue::builder`](crate::Queue::builder).
 ///
-/// Settings of the segment (capacity, mode, schema ...) count when it is created; an opener takes what is there. Settings of
-/// the handle (the wait strategy, locked memory, huge pages) count for this process.
+/// Settings of the segment (capacity, mode, schema ...) count when it is created; an opener takes what is there, and is told by
+/// [`unapplied_options`](crate::Queue::unapplied_options). Only `persist(true)` takes effect later as well. Settings of the handle (the wait strategy, locked memory, huge pages) count for this process.
 ///
 /// ```
 /// use shmq::{Queue, WaitStrategy};

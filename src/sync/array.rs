@@ -93,6 +93,7 @@ impl<X: Plain> Array<X> {
     }
 
     /// Opens the array of that name, with the length and the elements that it has, or creates it with these.
+    /// If all its users are dead it is replaced by a new one of these elements, unless it was persisted: see the [module](crate::sync).
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.

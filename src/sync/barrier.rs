@@ -120,6 +120,7 @@ impl Barrier {
     }
 
     /// Opens the barrier of that name, for as many parties as it has, or creates it for so many.
+    /// If all its users are dead it is replaced by a new, whole one for so many parties, unless it was persisted: see the [module](crate::sync).
     ///
     /// # Errors
     /// As [`new`](Self::new); nothing was changed.

@@ -13,7 +13,7 @@ const DEFAULT_PARTICIPANTS: usize = 250;
 
 /// Settings of an object of [`shmq::sync`](crate::sync) to be created; made by its `builder`.
 ///
-/// They count when the object is created; who opens it takes what is there.
+/// They count when the object is created; who opens it takes what is there. Only `persist(true)` takes effect later as well.
 ///
 /// ```
 /// use shmq::sync::{Event, Mutex};

@@ -129,6 +129,7 @@ impl Condvar {
     }
 
     /// Opens the condition variable of that name, or creates it if there is none.
+    /// If all its users are dead it is replaced by a new one, unless it was persisted: see the [module](crate::sync).
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.

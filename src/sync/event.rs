@@ -92,6 +92,7 @@ impl Event {
     }
 
     /// Opens the event of that name, or creates it if there is none.
+    /// If all its users are dead it is replaced by one that is not set, unless it was persisted: see the [module](crate::sync).
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.

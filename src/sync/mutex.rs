@@ -119,6 +119,7 @@ impl<T: Plain> Mutex<T> {
     }
 
     /// Opens the mutex of that name, or creates it with `value` if there is none.
+    /// If all its users are dead it is replaced by a new one with `value`, unless it was persisted: see the [module](crate::sync).
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.

@@ -120,6 +120,7 @@ impl Semaphore {
     }
 
     /// Opens the semaphore of that name, or creates it with so many permits if there is none.
+    /// If all its users are dead it is replaced by a new one with so many permits, unless it was persisted: see the [module](crate::sync).
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.

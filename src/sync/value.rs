@@ -114,6 +114,7 @@ impl<T: Plain> Value<T> {
     }
 
     /// Opens the value of that name, or creates it as `value` if there is none.
+    /// If all its users are dead it is replaced by a new one, `value`, unless it was persisted: see the [module](crate::sync).
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.

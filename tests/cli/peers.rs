@@ -28,6 +28,12 @@ fn play_a_part() {
             queue.put_slice(&[1, 2, 3]).expect("room");
             sleep_for_ever()
         }
+        // Creates a queue of bytes, and closes it.
+        "closer" => {
+            let queue = Queue::<[u8]>::builder().name(&name).open_or_create().expect("made");
+            queue.close();
+            sleep_for_ever()
+        }
         // Gets for ever.
         "consumer" => {
             let queue = Queue::<u64>::open(&name).expect("there is one");

@@ -1,6 +1,7 @@
 //! `put` and `get`: byte for byte, and nothing lost, whoever ends first.
 
 use crate::command::{Name, Running, bytes, feed, run, shmq, wait_for};
+use crate::peers;
 use crate::support::{Rng, pattern, wait_until};
 use shmq::Queue;
 use shmq::inspect::{Inspector, Participant, Waiting};
@@ -78,6 +79,36 @@ fn lines_strings_and_files_are_messages() {
     feed(&["put", &name], b"").expect(0);
     feed(&["put", &name, "--lines"], b"").expect(0);
     assert_eq!((messages(&name), Queue::<[u8]>::open(&*name).unwrap().stats().aborted), (1, 0));
+}
+
+#[test]
+fn put_and_get_leave_what_is_there_as_it_is() {
+    // A dead queue of another type keeps its messages.
+    let name = Name::new("not-ours");
+    peers::start_and_see("owner", &name, |seen, _| seen.messages == 3).kill();
+    run(&["get", &name, "-t", "0"]).expect(7);
+    feed(&["put", &name], b"text").expect(7);
+    assert_eq!(Queue::<u64>::open(&*name).expect("it is there").len(), 3);
+    // One in use goes with its users, whatever the command did to it.
+    let name = Name::new("not-to-stay");
+    let queue = Queue::<[u8]>::builder().name(&*name).capacity_bytes(4096).create().expect("created");
+    feed(&["put", &name], b"text").expect(0);
+    assert_eq!(queue.get().expect("put"), b"text");
+    drop(queue);
+    run(&["ls", &name]).expect(3);
+}
+
+#[test]
+fn put_starts_over_where_a_closed_queue_was_left() {
+    let name = Name::new("over");
+    let closer = peers::start_and_see("closer", &name, |seen, _| seen.closed);
+    feed(&["put", &name], b"text").expect(6);
+    closer.kill();
+    run(&["get", &name, "-t", "0"]).expect(6);
+    let closer = peers::start_and_see("closer", &name, |seen, _| seen.closed);
+    closer.kill();
+    feed(&["put", &name], b"text").expect(0);
+    assert_eq!(run(&["get", &name, "-t", "0"]).expect(0).text(), "text");
 }
 
 #[test]

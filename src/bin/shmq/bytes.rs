@@ -3,8 +3,8 @@
 use crate::arguments::Whose;
 use crate::failure::Failure;
 use crate::signals;
-use shmq::Queue;
 use shmq::inspect::Inspector;
+use shmq::{OpenError, Queue};
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem::ManuallyDrop;
@@ -16,15 +16,30 @@ const PIPE_BYTES: libc::c_int = 1 << 20;
 /// How long a message that is half written may take to be finished after a signal.
 const FINISH: Duration = Duration::from_secs(1);
 
-/// Opens the queue, or creates it so that it stays.
-pub fn open_or_create(name: &str, capacity_bytes: usize, whose: &Whose) -> Result<Queue<[u8]>, Failure> {
+/// Opens the queue as it is, or creates it so that it stays. A queue of another type is left alone, dead or not: its messages are not ours
+/// to throw away. `starts_over`: one of the dead that is closed and drained is created anew, as a program's own start would.
+pub fn open_or_create(name: &str, capacity_bytes: usize, whose: &Whose, starts_over: bool) -> Result<Queue<[u8]>, Failure> {
     let is_stale = is_stale(name);
-    let builder = Queue::<[u8]>::builder().name(name).capacity_bytes(capacity_bytes).persist(true);
-    let builder = whose.owner.iter().fold(builder, |builder, &uid| builder.allow_owner(uid));
-    let queue = if whose.any_owner { builder.allow_any_owner() } else { builder }.open_or_create();
-    let queue = queue.map_err(|error| Failure::create(name, &error))?;
+    let is_spent = is_stale && is_spent(name);
+    let settings = || {
+        let builder = Queue::<[u8]>::builder().name(name).capacity_bytes(capacity_bytes);
+        let builder = whose.owner.iter().fold(builder, |builder, &uid| builder.allow_owner(uid));
+        if whose.any_owner { builder.allow_any_owner() } else { builder }
+    };
+    let there = match settings().open() {
+        // Its name goes with us, its last user.
+        Ok(_) if starts_over && is_spent => None,
+        Ok(queue) => Some(queue),
+        Err(OpenError::NotFound) => None,
+        Err(error) => return Err(Failure::create(name, &error.into())),
+    };
+    let queue = match there {
+        Some(queue) => queue,
+        None => settings().persist(true).open_or_create().map_err(|error| Failure::create(name, &error))?,
+    };
     queue.interrupt_by(&signals::INTERRUPT);
-    if is_stale {
+    // Nothing is to be kept of one that is closed and drained.
+    if is_stale && !is_spent {
         queue.persist();
     }
     Ok(queue)
@@ -34,6 +49,12 @@ pub fn open_or_create(name: &str, capacity_bytes: usize, whose: &Whose) -> Resul
 pub fn is_stale(name: &str) -> bool {
     let seen = Inspector::open(name).map(|inspector| inspector.look_briefly());
     seen.is_ok_and(|seen| !seen.persisted && seen.participants.iter().all(|participant| !participant.alive))
+}
+
+/// Is it closed and drained?
+fn is_spent(name: &str) -> bool {
+    let seen = Inspector::open(name).map(|inspector| inspector.look());
+    seen.is_ok_and(|seen| seen.closed && !seen.damaged && seen.messages + seen.on_lease == 0)
 }
 
 /// One of the standard streams: not closed at the end, since it is not ours.

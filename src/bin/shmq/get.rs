@@ -16,7 +16,7 @@ const BATCH_BYTES: usize = 256 << 10;
 
 pub fn run(arguments: &Get) -> Result<u8, Failure> {
     signals::install();
-    let queue = open_or_create(&arguments.name, arguments.capacity_bytes, &arguments.whose)?;
+    let queue = open_or_create(&arguments.name, arguments.capacity_bytes, &arguments.whose, false)?;
     let output = Stream::output();
     let end: &[u8] = match (arguments.lines, arguments.null) {
         (true, _) => b"\n",

@@ -23,7 +23,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 
 pub fn run(arguments: &Put) -> Result<u8, Failure> {
     signals::install();
-    let queue = open_or_create(&arguments.name, arguments.capacity_bytes, &arguments.whose)?;
+    let queue = open_or_create(&arguments.name, arguments.capacity_bytes, &arguments.whose, true)?;
     let target = Target { queue: &queue, timeout: arguments.timeout };
     if !arguments.file.is_empty() {
         for path in &arguments.file {

@@ -7,7 +7,7 @@ use crate::support::harness::{Case, asks_for_ignored};
 use crate::support::process::{exit_now, fork, send_signal};
 use crate::support::{PATIENCE, Rng, segment_exists, shm_files, unique_name};
 use shmq::sync::Event;
-use shmq::{CreateError, GetError, OpenError, Queue};
+use shmq::{Builder, CreateError, GetError, OpenError, Queue};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
@@ -149,10 +149,15 @@ fn killed_in_replacing_a_dead_queue() {
     sweep_name("create over a dead queue, put", world, body, &[Some(&[5, 6]), Some(&[]), Some(&[1])]);
 }
 
+/// Of few participants: each is an entry to look at, and each look a place to be killed at.
+fn small(name: &str) -> Builder<u64> {
+    Queue::builder().name(name).capacity(4).max_participants(3)
+}
+
 /// A dead queue that is closed, with these in it.
 fn closed_queue(name: &str, messages: &[u64]) {
     let child = fork("one who leaves a closed queue", || {
-        let queue = Queue::<u64>::create(name, 4).unwrap();
+        let queue = small(name).create().unwrap();
         messages.iter().for_each(|&number| put(&queue, number).unwrap());
         queue.close();
         send_signal(std::process::id() as libc::pid_t, libc::SIGKILL);
@@ -165,7 +170,7 @@ fn start(name: &str) -> Vec<u64> {
     let mut found = Vec::new();
     // A closed one with messages in it is drained first, and goes with who drained it.
     for _ in 0..2 {
-        let queue = Queue::<u64>::open_or_create(name, 4).unwrap();
+        let queue = small(name).open_or_create().unwrap();
         let closed = queue.is_closed();
         loop {
             match queue.try_get() {
@@ -211,7 +216,7 @@ fn sweep_start(what: &'static str, before: impl Fn(&str), body: impl Fn(&str, &d
 
 fn open_or_create_and_put(name: &str, begin: &dyn Fn()) {
     begin();
-    let queue = Queue::<u64>::open_or_create(name, 4).unwrap();
+    let queue = small(name).open_or_create().unwrap();
     queue.try_put(&1).unwrap();
     std::mem::forget(queue);
 }
@@ -223,10 +228,10 @@ fn killed_in_starting_over_a_closed_queue() {
 fn killed_in_draining_a_closed_queue() {
     let body = |name: &str, begin: &dyn Fn()| {
         begin();
-        let queue = Queue::<u64>::open_or_create(name, 4).unwrap();
+        let queue = small(name).open_or_create().unwrap();
         assert_eq!(queue.iter().map(Result::unwrap).collect::<Vec<_>>(), [5, 6]);
         drop(queue);
-        let queue = Queue::<u64>::open_or_create(name, 4).unwrap();
+        let queue = small(name).open_or_create().unwrap();
         queue.try_put(&1).unwrap();
         std::mem::forget(queue);
     };
@@ -237,7 +242,7 @@ fn killed_in_draining_a_closed_queue() {
 fn killed_in_starting_over_another_type() {
     let before = |name: &str| {
         let child = fork("one who leaves a queue of another type", || {
-            let queue = Queue::<[u32; 4]>::create(name, 4).unwrap();
+            let queue = Queue::<[u32; 4]>::builder().name(name).capacity(4).max_participants(3).create().unwrap();
             queue.put(&[7; 4]).unwrap();
             send_signal(std::process::id() as libc::pid_t, libc::SIGKILL);
         });
@@ -250,7 +255,7 @@ fn killed_in_starting_over_a_dead_event() {
     let world = || {
         let name = Name(unique_name("event"));
         let child = fork("one who leaves a set event", || {
-            let event = Event::create(&name.0).unwrap();
+            let event = Event::builder().name(&name.0).max_participants(3).create().unwrap();
             event.set();
             send_signal(std::process::id() as libc::pid_t, libc::SIGKILL);
         });
@@ -259,7 +264,7 @@ fn killed_in_starting_over_a_dead_event() {
     };
     let body = |name: &Name, begin: &dyn Fn()| {
         begin();
-        let event = Event::open_or_create(&name.0).unwrap();
+        let event = Event::builder().name(&name.0).max_participants(3).open_or_create().unwrap();
         assert!(!event.is_set());
         event.set();
         std::mem::forget(event);
