@@ -39,6 +39,19 @@
 //! before it; a cursor so that it never becomes visible before the header that it follows, not even to the compiler (a process
 //! can be killed between any two instructions). Headers are loaded with Acquire. A side's own cursors are loaded Relaxed: the
 //! side's lock, or being its only owner, orders them.
+//!
+//! Speculative loads. Four functions read a record's first two words without owning what keeps the record in place: `nothing_to_take` and
+//! `head_is_pending` (head may have moved on), `walk` and `has_room` (putters may reclaim what is visited), `count_at` (a sequence beside
+//! a cursor that moves). In a slice ring, what stands there by then may be payload, which a putter copies in, or a caller writes through
+//! its loan, with plain stores: a data race in the terms of the language, and one that ThreadSanitizer reports. It does no harm:
+//! - The load is an atomic one of an aligned word, so it is made once and yields some value; all that is done with it is comparing it.
+//!   The writer reads nothing back, so the compiler can conclude nothing on its side.
+//! - No value counts that may have been payload. Whoever overwrites a record has moved the cursors past it before (`move_reclaim`, with a
+//!   release fence), so the reader, who loads the cursor again after the word (Acquire, or a fence), finds it moved, and throws the value
+//!   away. `head_is_pending` does not look again: what it says only decides whether a getter spins once more or takes the lock.
+//!
+//! Payload itself is copied by one process at a time, before READY or between READY and DONE: those copies are ordered, and a report of two
+//! of them is a fault. `.ci/tsan/suppressions` names the loads above and nothing else.
 
 mod dead;
 mod get;

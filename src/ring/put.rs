@@ -288,7 +288,8 @@ impl<M: Memory> Ring<M> {
             false => 0,
             true => (self.memory.sequence(self.cell(tail)?).load(Acquire).wrapping_add(1)).saturating_sub(self.geometry.capacity),
         };
-        let mut at = put.reclaim.load(Acquire);
+        let first = put.reclaim.load(Acquire);
+        let mut at = first;
         for _ in 0..=self.geometry.cells {
             let cell = self.cell(at)?;
             if next < self.geometry.next_lap(at) && (!bounded || self.memory.sequence(cell).load(Acquire) >= oldest) {
@@ -296,6 +297,11 @@ impl<M: Memory> Ring<M> {
             }
             let header = self.load_header(cell);
             if at >= head || header.state() != Some(State::Done) {
+                // As in `walk`: what another putter wrote into reclaimed cells comes with a newer reclaim, and may have been payload.
+                fence(Acquire);
+                if put.reclaim.load(Relaxed) != first {
+                    return Ok(true);
+                }
                 return if past_head { self.has_room_at_the_end(length, at) } else { Ok(false) };
             }
             let Ok(after) = self.after(at, header) else { return Ok(true) };

@@ -34,6 +34,8 @@ mod images;
 #[cfg(not(shmq_portable_sync))]
 mod mended;
 #[cfg(not(shmq_portable_sync))]
+mod toggles;
+#[cfg(not(shmq_portable_sync))]
 mod trials;
 #[cfg(not(shmq_portable_sync))]
 mod verbs;
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     cases.extend(files::cases());
     cases.extend(flips::cases());
     cases.extend(hostile::cases());
+    cases.extend(toggles::cases());
     support::harness::run(&cases)
 }
 

@@ -5,6 +5,7 @@ mod support;
 
 mod batches;
 mod bounds;
+mod boxed;
 mod closing;
 mod counting;
 mod dropped_loans;

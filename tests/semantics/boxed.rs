@@ -1,0 +1,85 @@
+//! Messages that have no room on the stack.
+
+use super::{A_WHILE, queue};
+use shmq::zerocopy::FromZeros;
+use shmq::{GetError, Queue};
+use std::thread;
+use std::time::Instant;
+
+const BYTES: usize = 6_000_000;
+type Frame = [u8; BYTES];
+
+/// Of a thread in which a message would not fit twenty times over.
+const STACK_BYTES: usize = 256 << 10;
+
+fn frame(last: u8) -> Box<Frame> {
+    let mut frame = Frame::new_box_zeroed().unwrap();
+    frame[BYTES - 1] = last;
+    frame
+}
+
+fn on_a_small_stack(work: impl FnOnce(Queue<Frame>) + Send + 'static) {
+    let queue = queue::<Frame>(3);
+    thread::Builder::new().stack_size(STACK_BYTES).spawn(move || work(queue)).unwrap().join().unwrap();
+}
+
+#[test]
+fn messages_of_megabytes_are_got_into_boxes() {
+    on_a_small_stack(|queue| {
+        assert!(matches!(queue.try_get_boxed(), Err(GetError::Empty)));
+        assert!(matches!(queue.get_boxed_timeout(A_WHILE), Err(GetError::Timeout)));
+        assert!(matches!(queue.get_boxed_deadline(Instant::now()), Err(GetError::Timeout)));
+        for last in 1..=3 {
+            queue.put(&frame(last)).unwrap();
+        }
+        assert_eq!(queue.get_boxed().unwrap()[BYTES - 1], 1);
+        assert_eq!(queue.try_get_boxed().unwrap()[BYTES - 1], 2);
+        assert_eq!(queue.get_boxed_timeout(A_WHILE).unwrap()[BYTES - 1], 3);
+        queue.close();
+        assert!(matches!(queue.get_boxed(), Err(GetError::Closed)));
+    });
+}
+
+#[test]
+fn messages_of_megabytes_go_through_endpoints_without_a_stack() {
+    on_a_small_stack(|queue| {
+        let (producer, consumer) = (queue.producer().unwrap(), queue.consumer().unwrap());
+        assert!(matches!(consumer.try_get_boxed(), Err(GetError::Empty)));
+        for last in 1..=8 {
+            producer.put(&frame(last)).unwrap();
+            assert_eq!(consumer.get_boxed().unwrap()[BYTES - 1], last);
+        }
+        producer.put(&frame(9)).unwrap();
+        assert!(matches!(queue.get_boxed(), Err(GetError::Held { .. })));
+        assert_eq!(consumer.get_boxed_deadline(Instant::now() + A_WHILE).unwrap()[BYTES - 1], 9);
+    });
+}
+
+#[test]
+fn messages_of_megabytes_are_got_into_a_slice_without_a_stack() {
+    on_a_small_stack(|queue| {
+        let mut frames = <[Frame]>::new_box_zeroed_with_elems(3).unwrap();
+        queue.put(&frame(1)).unwrap();
+        queue.put(&frame(2)).unwrap();
+        assert_eq!(queue.get_slice(&mut frames).unwrap(), 2);
+        assert_eq!((frames[0][BYTES - 1], frames[1][BYTES - 1]), (1, 2));
+        let consumer = queue.consumer().unwrap();
+        queue.put_slice(&frames[..2]).unwrap();
+        assert_eq!(consumer.get_slice(&mut frames[1..]).unwrap(), 2);
+        assert_eq!((frames[1][BYTES - 1], frames[2][BYTES - 1]), (1, 2));
+    });
+}
+
+#[test]
+fn small_messages_come_in_boxes_too_and_are_counted_as_taken() {
+    let queue = queue::<u64>(4);
+    queue.put_slice(&[1, 2, 3]).unwrap();
+    assert_eq!(*queue.get_boxed().unwrap(), 1);
+    let consumer = queue.consumer().unwrap();
+    assert_eq!(*consumer.get_boxed().unwrap(), 2);
+    drop(consumer);
+    assert_eq!(*queue.try_get_boxed().unwrap(), 3);
+    assert!(matches!(queue.try_get_boxed(), Err(GetError::Empty)));
+    (0..3).for_each(|_| queue.task_done().unwrap());
+    queue.join().unwrap();
+}
