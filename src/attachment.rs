@@ -32,7 +32,8 @@ static OPEN: Mutex<Vec<Weak<dyn Attached>>> = Mutex::new(Vec::new());
 /// What stands on an attachment: a channel, or an object.
 pub(crate) trait Attached: Send + Sync + 'static {
     fn attachment(&self) -> &Attachment;
-    /// What this process holds that gives plain references into the segment, in words. Not what it inherited.
+    /// What this process holds that gives plain references into the segment, in words. Not what it
+    /// inherited.
     fn open_guard(&self) -> Option<&'static str>;
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
@@ -244,8 +245,9 @@ extern "C" fn at_exit() {
     }
 }
 
-/// What this process holds that gives plain references into shared memory, and the name of the segment, if there is any such: a child that
-/// is forked now has these references too, while the guard is its parent's.
+/// What this process holds that gives plain references into shared memory, and the name of the
+/// segment, if there is any such: a child that is forked now has these references too, while the
+/// guard is its parent's.
 pub(crate) fn open_guard() -> Option<(&'static str, String)> {
     let open: Vec<Arc<dyn Attached>> = lock_open().iter().filter_map(Weak::upgrade).collect();
     open.iter().find_map(|attached| Some((attached.open_guard()?, attached.attachment().segment.name().to_owned())))

@@ -29,6 +29,8 @@ mod loan;
 mod put;
 mod recover;
 mod skipped;
+#[cfg(feature = "object")]
+mod sleep;
 mod ticket;
 mod trust;
 mod typed;

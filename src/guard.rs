@@ -28,8 +28,8 @@ use zerocopy::FromBytes;
 /// A loan is room for one message inside the shared segment, to be written in place. What it holds at first is unspecified
 /// (some valid value, from zeros to an old message). While it is open, everything put behind it waits.
 /// `mem::forget` of a loan holds its room until the process ends. If the process dies, the loan is aborted for it.
-/// A loan inherited across `fork` belongs to the parent: `Deref` panics, `commit` returns [`PutError::Inherited`]. While this process has
-/// one, forgotten or not, [`Process::spawn`](crate::Process::spawn) does not fork.
+/// A loan inherited across `fork` belongs to the parent: `Deref` panics, `commit` returns [`PutError::Inherited`].
+/// While a loan is open or forgotten, [`Process::spawn`](crate::Process::spawn) does not fork.
 ///
 /// ```
 /// let queue = shmq::Queue::<[u32]>::builder().capacity_bytes(4096).create()?;
@@ -202,8 +202,8 @@ fn is_another(incarnation: u32, of_lease: u32) -> bool {
 /// A lease is one message inside the shared segment, to be read in place. Until it ends, the message occupies capacity;
 /// leases may end in any order, and space is reclaimed in order. [`give_back`](Lease::give_back) has the message delivered again, to
 /// anybody, before newer ones; so does the death of the process (at-least-once). `mem::forget` of a lease holds its room until the
-/// process ends. A lease inherited across `fork` belongs to the parent: `Deref` panics, ending it does nothing. While this process has one,
-/// forgotten or not, [`Process::spawn`](crate::Process::spawn) does not fork.
+/// process ends. A lease inherited across `fork` belongs to the parent: `Deref` panics, ending it does nothing.
+/// While a lease is open or forgotten, [`Process::spawn`](crate::Process::spawn) does not fork.
 ///
 /// The message is read where others can write it: a peer that breaks the rules of this crate can change what `&T` shows.
 /// Get it by copy if you do not trust your peers.

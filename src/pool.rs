@@ -51,9 +51,10 @@ use std::time::Duration;
 
 /// Worker processes that run tasks: Python's `multiprocessing.Pool`, on this crate's queues.
 ///
-/// A task is a function and its argument. The function is a `fn(A) -> R`: a `fn` item, a closure that captures nothing (one that captures
-/// does not compile), or one of several that is chosen at run time. The argument is anything that serde can encode, tuples for several
-/// arguments, handles of queues included. So is its result; an `Err` in it is just a value.
+/// A task is a function and its argument. The function is a `fn(A) -> R`: a `fn` item, a closure
+/// that captures nothing (one that captures does not compile), or one of several that is chosen at
+/// run time. The argument is anything that serde can encode, tuples for several arguments, handles
+/// of queues included. So is its result; an `Err` in it is just a value.
 ///
 /// **A worker that dies hangs nobody.** Killed, crashed, or having called `exit`, its task fails with [`TaskError::WorkerDied`] or is
 /// [retried](PoolBuilder::retries), another worker takes its place, and the pool goes on; also if all die at once. A panic in a task is
@@ -63,8 +64,9 @@ use std::time::Duration;
 /// **Dropping terminates**: tasks that are not done are given up with [`TaskError::Terminated`]. To finish them, [`close`](Self::close)
 /// and [`join`](Self::join).
 ///
-/// **A forked child has no part in the pool**: its copies of the pool, of results and of iterators answer [`TaskError::Inherited`] at
-/// once, and dropping them does nothing. A child that needs a pool builds one.
+/// **A forked child has no part in the pool**: its copies of the pool, of results and of iterators
+/// answer [`TaskError::Inherited`] at once, and dropping them does nothing. A child that needs a
+/// pool builds one.
 ///
 /// The workers are forks of the program as it was when the pool was built. A program that has threads by then calls
 /// [`process::init`](crate::process::init) first in `main`. The pool's own thread does not count.
@@ -302,8 +304,8 @@ impl Pool {
         self.shared.workers
     }
 
-    /// Process ids of the workers that run, as far as the pool knows at this moment. They change as workers are replaced. None in a
-    /// forked child, whose pool this is not.
+    /// Process ids of the workers that run, as far as the pool knows at this moment. They change as
+    /// workers are replaced. None in a forked child, whose pool this is not.
     pub fn worker_pids(&self) -> Vec<u32> {
         if !self.shared.is_ours() {
             return Vec::new();
@@ -316,7 +318,8 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         if !self.shared.is_ours() {
-            // Dropping the handle would detach a thread by the parent's number for it, which names another thread here, or freed memory.
+            // Dropping the handle would detach a thread by the parent's number for it, which names
+            // another thread here, or freed memory.
             std::mem::forget(self.collector.get_mut().unwrap_or_else(PoisonError::into_inner).take());
             return;
         }

@@ -17,8 +17,9 @@
 //!    included, and no handler registered with `atexit` runs.
 //! 5. The thread that forks holds the lock of the list of children, that of the spawner and those of stdout and stderr, so the child
 //!    finds none of them held by a thread that it does not have.
-//! 6. Threads of the crate itself (`background`) are not counted: they hold nothing while the one that forks keeps them still, and so
-//!    they call nobody but while they are at work, which includes subscribers of events.
+//! 6. Threads of the crate itself (`background`) are not counted: they hold nothing while the one
+//!    that forks keeps them still, and so they call other code, subscribers of events included,
+//!    only while they are at work.
 
 pub(crate) mod background;
 #[cfg(feature = "object")]
@@ -65,10 +66,12 @@ static CHILDREN: Mutex<Vec<Arc<Child>>> = Mutex::new(Vec::new());
 
 /// A child process that runs a closure.
 ///
-/// The child is a copy of this program made by `fork`: it has everything that its parent had in memory, the closure may use
-/// variables around it, and what it changes stays its own. What is moved into the closure is dropped in both processes: see
-/// [`spawn`](Self::spawn) for what that means. [`Queue`](crate::Queue) handles go on working in the child; endpoints and permits stay with the
-/// parent, and their copies in the child answer `Inherited`. While a process holds a loan, a lease or a lock, it does not fork.
+/// The child is a copy of this program made by `fork`: it has everything that its parent had in
+/// memory, the closure may use variables around it, and what it changes stays its own. What is
+/// moved into the closure is dropped in both processes: see [`spawn`](Self::spawn) for what that
+/// means. [`Queue`](crate::Queue) handles go on working in the child; endpoints and permits stay
+/// with the parent, and their copies in the child answer `Inherited`. While a process holds a loan,
+/// a lease or a lock, it does not fork.
 ///
 /// **Dropping does not wait**, and kills nobody. A child that has ended is reaped at once. One that still runs goes on running,
 /// and is reaped by a later `spawn` or drop of any `Process`, so it does not stay a zombie while the program spawns processes.
@@ -318,7 +321,8 @@ pub fn active_children() -> Vec<u32> {
     children.iter().map(|child| child.pid()).collect()
 }
 
-/// A line on stderr, where that can be written to. `eprintln!` panics where it cannot: not what a thread or a process of ours may die of.
+/// A line on stderr, where that can be written to. `eprintln!` panics where it cannot: not what a
+/// thread or a process of ours may die of.
 pub(crate) fn tell_stderr(line: fmt::Arguments<'_>) {
     use std::io::Write;
     let _ = writeln!(io::stderr(), "{line}");

@@ -15,9 +15,9 @@
 //! `Semaphore`, a whole `Barrier` for so many parties, a `Condvar` that nobody waits at, and the first value in a `Mutex`, an `Array` or a
 //! `Value`: data that must outlive a crash of all who use them are for `persist`. `open` still opens a dead object, as it was left.
 //!
-//! **After a fork** handles work in the child. Guards that the parent held stay with the parent: their copies in the child
-//! unlock nothing when dropped, and panic when used. While there are guards of a [`Mutex`] or an [`Array`], [`Process::spawn`](crate::Process::spawn)
-//! does not fork.
+//! **After a fork** handles work in the child. Guards that the parent held stay with the parent:
+//! their copies in the child unlock nothing when dropped, and panic when used. While there are
+//! guards of a [`Mutex`] or an [`Array`], [`Process::spawn`](crate::Process::spawn) does not fork.
 //!
 //! Under `--cfg shmq_portable_sync` all of this works too, except that nobody notices a death: see the README, "Platforms".
 //!

@@ -1,10 +1,7 @@
 //! A queue as one of several things to wait for.
 
 use super::Channel;
-use super::wait::{Pause, Pauses, SLICE_NS};
-use super::watch::{Blocked, Verb};
 use crate::lock::Condvar;
-use crate::os::now_ns;
 use crate::ring::Outlook;
 use std::sync::atomic::Ordering::Acquire;
 
@@ -41,25 +38,6 @@ impl Channel {
     pub(crate) fn look_after_the_dead(&self, deadline_ns: u64) {
         self.recover_until(deadline_ns);
         self.segment.tell_if_nameless();
-    }
-
-    /// Sleeps until a get would return at once, or for so long, a slice at most. Takes no lock, neither of the queue nor of this process,
-    /// and calls no subscriber: a thread of the crate that is in here stands in the way of no fork. The get that follows does the rest.
-    #[cfg(feature = "object")]
-    pub(crate) fn sleep_until_ready(&self, longest: std::time::Duration) {
-        let longest_ns = u64::try_from(longest.as_nanos()).unwrap_or(SLICE_NS).min(SLICE_NS);
-        let mut pauses = Pauses::new(now_ns().saturating_add(longest_ns));
-        let mut blocked = None;
-        let mut falls_asleep = || {
-            blocked.get_or_insert_with(|| Blocked::start_silently(self, Verb::Get));
-        };
-        let mut ready = || self.is_ready_to_get();
-        while !ready() {
-            let pause = pauses.pause(self.strategy, &self.trust, &self.barrier, self.getters(), &mut ready, &mut falls_asleep);
-            if pause != Pause::LookAgain {
-                return;
-            }
-        }
     }
 
     /// Wakes another getter for a message that the caller was woken for, perhaps, and does not take.

@@ -1,16 +1,18 @@
-//! Which loans and leases of this process are open, as the segment tells: their records name their owner, so nothing is counted when one
-//! is taken or ended.
+//! Which loans and leases of this process are open, as the segment tells: their records name their
+//! owner, so nothing is counted when one is taken or ended.
 
 use super::Channel;
 use crate::ring::{Memory, State};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 impl Channel {
-    /// What this process holds in place, in words: of whatever thread, forgotten or not. No walk where nobody ever lent or leased (both are
-    /// counted before the record is); otherwise a look at each record that was not reclaimed (measured: 5 ns for one of 8 B, 15 for a slice of
-    /// 64). It finds a record that was held before the call, since that pins reclaim, and all before it.
+    /// What this process holds in place, in words: of whatever thread, forgotten or not. No walk in
+    /// a queue that was never used in place (loans and leases are counted before the record is);
+    /// otherwise a look at each record that was not reclaimed (measured: 5 ns for one of 8 B, 15
+    /// for a slice of 64). It finds a record that was held before the call, since that pins
+    /// reclaim, and all before it.
     ///
-    /// What a forked child inherited is its parent's, who has another id.
+    /// What a forked child inherited is its parent's, which has another id.
     pub(super) fn open_loan_or_lease(&self) -> Option<&'static str> {
         if self.leases_are_private.load(Relaxed) {
             return None;
@@ -23,7 +25,8 @@ impl Channel {
         // head may be one record further than tail, and that record leased.
         let end = put.tail.load(Acquire).max(get.head.load(Acquire));
         let mut open = None;
-        // A ring of garbage tells of nobody's guards: it gives none that could be relied on, either.
+        // A ring of garbage cannot say what is open; it gives no guard that could be relied on,
+        // either.
         let _ = self.ring.walk(end, |_, _, header| {
             open = match header.state() {
                 _ if header.owner() != me => None,
@@ -36,7 +39,8 @@ impl Channel {
         open
     }
 
-    /// From now on leases of this process are the crate's own: nobody has a reference into them, and they stand in the way of no fork.
+    /// From now on leases of this process are the crate's own: no reference into them is given to a
+    /// caller, and they stand in the way of no fork.
     #[cfg(feature = "object")]
     pub(crate) fn keep_leases_private(&self) {
         self.leases_are_private.store(true, Relaxed);

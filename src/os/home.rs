@@ -3,7 +3,8 @@
 use super::Incarnation;
 use std::io;
 
-/// Where a thing was made. Its copy in a forked child is somewhere else, also where the child was given its parent's old pid.
+/// Where a thing was made. Its copy in a forked child is somewhere else, also where the child was
+/// given its parent's old pid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Home {
     word: Incarnation,

@@ -319,8 +319,8 @@ impl Shared {
     }
 }
 
-/// The collector's life. It does not die quietly: whatever panics in it, of which nobody is known but a subscriber of events, fails every
-/// job and ends the pool, and whoever waits is told.
+/// The collector's life. It does not die quietly: whatever panics in it (a subscriber of events
+/// may) fails every job and ends the pool, and callers that wait are told.
 pub(super) fn collect(shared: &Shared, mut keeper: Process) {
     let presence = Presence::begin();
     let worked = catch_unwind(AssertUnwindSafe(|| work(shared, &presence, &mut keeper)));
@@ -363,7 +363,7 @@ fn work(shared: &Shared, presence: &Presence, keeper: &mut Process) {
         let at_work = presence.work();
         let first = shared.results.try_get_into(&mut buffer);
         let idle = matches!(first, Err(GetError::Empty));
-        // Whoever has the get side was stopped in the middle of it.
+        // The process that has the get side was stopped in the middle of it.
         let busy = matches!(first, Err(GetError::Busy));
         let outcome = first.and_then(|length| {
             shared.accept(&buffer[..length], &mut woken);

@@ -99,7 +99,8 @@ pub enum TaskError {
         /// What happened.
         why: String,
     },
-    /// This is the copy of a pool, a result or an iterator in a forked child: it belongs to the parent.
+    /// This is the copy of a pool, a result or an iterator in a forked child: it belongs to the
+    /// parent.
     #[error("this pool belongs to the parent process")]
     Inherited,
 }

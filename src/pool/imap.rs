@@ -63,7 +63,8 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'_, I, R> {
         piece.results().map(|result| result.and_then(decode)).collect()
     }
 
-    /// What the next item is in a forked child, which has no part in the pool: an error, and then the end. `None`: this is no such.
+    /// What the next item is in a forked child, which has no part in the pool: an error, and then
+    /// the end. `None`: this is no such.
     fn refuse_inherited(&mut self, current: &mut VecDeque<Result<R, TaskError>>) -> Option<Option<Result<R, TaskError>>> {
         if !self.job.is_inherited() {
             return None;

@@ -102,7 +102,8 @@ impl Job {
         Job { home, state: Mutex::default(), changed: Condvar::new(), hook, callback: Mutex::new(None) }
     }
 
-    /// Is this the copy of a forked child? Its locks are left alone, too: who has them may not be here.
+    /// Is this the copy of a forked child? Its locks are left alone, too: their holders may not be
+    /// here.
     pub fn is_inherited(&self) -> bool {
         !self.home.is_here()
     }
@@ -290,8 +291,9 @@ fn garbled() -> TaskError {
     TaskError::Result { why: "its message is not whole".to_owned() }
 }
 
-/// What the program gave to a job. It may panic when it is called, and also where what it captured is dropped, which is in the pool's
-/// thread as a rule: that is told on stderr, and changes nothing here.
+/// What the program gave to a job. It may panic when it is called, and also where what it captured
+/// is dropped, which is in the pool's thread as a rule: that is told on stderr, and changes nothing
+/// here.
 struct Given<T> {
     what: &'static str,
     /// Until it is taken, or dropped.

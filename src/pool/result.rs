@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 /// The result of a task (or of many) that will be there some time: Python's `AsyncResult`. Made by
 /// [`Pool::apply_async`](crate::Pool::apply_async) and [`Pool::map_async`](crate::Pool::map_async).
 ///
-/// Whatever happens to the pool's processes, it will be there, or be an error. Dropping it does not stop the task. Its copy in a forked
-/// child never waits: it is [`TaskError::Inherited`] there, also if the result was there before the fork.
+/// Whatever happens to the pool's processes, it will be there, or be an error. Dropping it does not
+/// stop the task. Its copy in a forked child never waits: it is [`TaskError::Inherited`] there,
+/// also if the result was there before the fork.
 ///
 /// ```
 /// use std::time::Duration;

@@ -37,7 +37,8 @@ pub(super) mod word {
     pub const FAILED: u8 = b'f';
 }
 
-/// What runs one task: given its distance and the argument, appends the result or a text, and says which.
+/// What runs one task: given its distance and the argument, appends the result or a text, and says
+/// which.
 ///
 /// # Safety
 /// The distance is that of a task whose argument and result are those of the runner.

@@ -61,10 +61,12 @@ impl Process {
     /// Runs `function(argument)` in a new process: like [`spawn`](Self::spawn), but it works in programs with threads, from any thread and
     /// under async runtimes, once [`process::init`](crate::process::init) was called at the top of `main`.
     ///
-    /// The process is then a copy of the program as it was at `init`, not as it is now, so everything that the function needs
-    /// travels in its argument, encoded by serde: handles of queues, too. The function is a `fn(A) -> R`: a `fn` item, a closure that
-    /// captures nothing, or one of several that is chosen at run time. A closure that captures something, be it without a size, does not
-    /// compile. (A function of a library that was loaded after `init` is not there.) Without `init`, in a program without threads, the process is a fork of the
+    /// The process is then a copy of the program as it was at `init`, not as it is now, so
+    /// everything that the function needs travels in its argument, encoded by serde: handles of
+    /// queues, too. The function is a `fn(A) -> R`: a `fn` item, a closure that captures nothing,
+    /// or one of several that is chosen at run time. A closure that captures something, be it
+    /// without a size, does not compile. (A function of a library that was loaded after `init` is
+    /// not there.) Without `init`, in a program without threads, the process is a fork of the
     /// program as it is now.
     ///
     /// # Errors

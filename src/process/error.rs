@@ -17,9 +17,10 @@ pub enum SpawnError {
         /// Threads of the program at the time of the call, the caller included.
         threads: usize,
     },
-    /// This process holds a loan, a lease or a lock (a guard of [`Mutex`](crate::sync::Mutex) or [`Array`](crate::sync::Array)), in whatever
-    /// thread. Plain references that were made of it would go on working in the child, where the guard's drop, commit or unlock by the
-    /// parent ends none of them. One that was given to `mem::forget` is held until the process ends.
+    /// This process holds a loan, a lease or a lock (a guard of [`Mutex`](crate::sync::Mutex) or
+    /// [`Array`](crate::sync::Array)), of whatever thread. Plain references that were made of it
+    /// would go on working in the child, where the guard's drop, commit or unlock by the parent
+    /// ends none of them. One that was given to `mem::forget` is held until the process ends.
     #[error(
         "this process holds {guard} of {name:?}, and a child would keep references into it: end it before the fork, or take it in the child \
          (or, knowing that the child has none, use the unsafe Process::spawn_unchecked)"

@@ -25,25 +25,29 @@ const AT_WORK: Duration = Duration::from_secs(2);
 const MOMENT: Duration = Duration::from_micros(400);
 
 impl Process {
-    /// Runs `closure` in a new process, a `fork` of this one, and returns at once. **What is moved into the closure is dropped in both
-    /// processes**: here before `spawn` returns, in the child when the closure has returned. So a temporary folder that is moved is gone
-    /// for the child, a `BufWriter` with something in its buffer writes that twice, a guard of another crate unlocks here what the child
-    /// believes locked, and a `JoinHandle` of a thread that has ended but was not joined is **undefined behaviour** in the child, where glibc
-    /// follows it into memory of a thread that is not there: join such threads first. Of this crate's own, endpoints, permits, pools and
-    /// their results are inert in the child, which may drop them. Where once is wanted, let the closure borrow (without `move`: what it
-    /// borrows is not dropped in the child), move a handle (of a queue, a cloned descriptor, a path), or create it inside. That the parent's
-    /// half goes at once is meant: the end of a pipe that it forgot to close would keep the child's other end from ever reaching its end.
+    /// Runs `closure` in a new process, a `fork` of this one, and returns at once. **What is moved
+    /// into the closure is dropped in both processes**: here before `spawn` returns, in the child
+    /// when the closure has returned. So a temporary folder that is moved is gone for the child, a
+    /// `BufWriter` with something in its buffer writes that twice, a guard of another crate unlocks
+    /// here what the child believes locked, and a `JoinHandle` of a thread that has ended but was
+    /// not joined is **undefined behaviour** in the child, where glibc follows it into memory of a
+    /// thread that is not there: join such threads first. Of this crate's own, endpoints, permits,
+    /// pools and their results are inert in the child, which may drop them. Where once is wanted,
+    /// let the closure borrow (without `move`: what it borrows is not dropped in the child), move a
+    /// handle (of a queue, a cloned descriptor, a path), or create it inside. That the parent's
+    /// half goes at once is meant: the end of a pipe that it forgot to close would keep the child's
+    /// other end from ever reaching its end.
     ///
     /// ```
     /// use std::io::{Read, Write};
     ///
     /// let (mut reader, writer) = std::os::unix::net::UnixStream::pair()?;
     /// let mut child = shmq::Process::spawn(move || {
-    ///     let mut out = std::io::BufWriter::new(writer); // created inside: it has one buffer, in one process
+    ///     let mut out = std::io::BufWriter::new(writer); // created inside: one buffer
     ///     write!(out, "hello")
     /// })?;
     /// let mut said = String::new();
-    /// reader.read_to_string(&mut said)?; // ends when the child does: the parent's `writer` is closed already
+    /// reader.read_to_string(&mut said)?; // ends with the child: our `writer` is closed
     /// assert_eq!(said, "hello");
     /// # child.join()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -56,10 +60,12 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// [`SpawnError::Threaded`] if the program has more than one thread; [`SpawnError::GuardHeld`] while this process holds a
-    /// [`Loan`](crate::Loan), a [`Lease`](crate::Lease) or a lock of [`shmq::sync`](crate::sync): a plain reference that was made of one would
-    /// go on working in the child when the parent's guard has ended; [`SpawnError::Os`] if the system makes no process. What is held is asked
-    /// of the queues: in those where anybody ever lent or leased in place, by a look at each message (5 to 15 ns).
+    /// [`SpawnError::Threaded`] if the program has more than one thread; [`SpawnError::GuardHeld`]
+    /// while this process holds a [`Loan`](crate::Loan), a [`Lease`](crate::Lease) or a lock of
+    /// [`shmq::sync`](crate::sync): a plain reference that was made of one would go on working in
+    /// the child when the parent's guard has ended; [`SpawnError::Os`] if the system makes no
+    /// process. What is held is asked of the queues: in those that were ever used in place, by a
+    /// look at each message (5 to 15 ns).
     ///
     /// ```
     /// use shmq::{Process, SpawnError};
@@ -115,7 +121,7 @@ impl Process {
             let threads = counted.saturating_sub(background::count());
             if threads <= 1 {
                 if let Some(still) = background::hold_still() {
-                    // Nobody takes another one meanwhile: this is the only thread at work.
+                    // No other is taken meanwhile: this is the only thread at work.
                     if let Some((guard, name)) = attachment::open_guard() {
                         return Err(SpawnError::GuardHeld { guard, name });
                     }
@@ -140,7 +146,8 @@ impl Process {
     /// strictly, it may only call functions that are safe in signal handlers. (glibc puts its allocator in order across `fork`,
     /// and `spawn_unchecked` does so for the locks of `std`'s stdout and stderr. Other libraries do not.)
     ///
-    /// Loans, leases and lock guards are not asked for either: the child must not use references that were made of one.
+    /// Loans, leases and lock guards are not asked for either: the child must not use references
+    /// that were made of one.
     ///
     /// # Errors
     ///

@@ -1,10 +1,12 @@
 //! Functions that travel between forked copies of one program, as a distance from a fixed one.
 //!
 //! Invariants:
-//! 1. A distance is made by [`distance`] or [`Task::distance`] in a copy of this program and used in another: both have the same code at the same
-//!    addresses, because one is a fork of the other, or both are forks of a third.
-//! 2. A task is a function pointer: nothing travels with it, so nothing is made in the other process that was not made there. (A value of
-//!    a closure's type would be: one that captures something without a size, a proof that a static was initialised for instance, could be
+//! 1. A distance is made by [`distance`] or [`Task::distance`] in a copy of this program and used
+//!    in another: both have the same code at the same addresses, because one is a fork of the
+//!    other, or both are forks of a third.
+//! 2. A task is a function pointer: nothing travels with it, so nothing is made in the other
+//!    process that was not made there. (A value of a closure's type would be: one that captures
+//!    something without a size, a proof that a static was initialised for instance, could be
 //!    revived from nothing where the static was not.)
 
 /// What a spawner runs in a child: given the encoded argument, what becomes of it.
@@ -42,7 +44,8 @@ pub(crate) unsafe fn entry_at<R>(distance: i64) -> Entry<R> {
     unsafe { std::mem::transmute::<usize, Entry<R>>(address_at(distance)) }
 }
 
-/// A function of the program's, as the distance of its address: whatever coerces to `fn(A) -> R`, so captures nothing.
+/// A function of the program's, as the distance of its address: whatever coerces to `fn(A) -> R`,
+/// so captures nothing.
 pub(crate) struct Task;
 
 impl Task {
@@ -54,7 +57,8 @@ impl Task {
     /// The task at a distance, in whatever copy of the program.
     ///
     /// # Safety
-    /// `distance` is what [`Task::distance`] gave for the same `A` and `R`, in a copy of this program (Invariant 1).
+    /// `distance` is what [`Task::distance`] gave for the same `A` and `R`, in a copy of this
+    /// program (Invariant 1).
     pub unsafe fn at<A, R>(distance: i64) -> fn(A) -> R {
         // SAFETY: Invariant 1: the address of an `fn(A) -> R`.
         unsafe { std::mem::transmute::<usize, fn(A) -> R>(address_at(distance)) }

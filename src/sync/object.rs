@@ -135,8 +135,8 @@ impl Cell {
 pub struct Object {
     attachment: Attachment,
     cell: Cell,
-    /// The incarnation of this process while it has a guard of the lock, which gives references to the data; otherwise 0. Written under the
-    /// lock.
+    /// The incarnation of this process while it has a guard of the lock, which gives references to
+    /// the data; otherwise 0. Written under the lock.
     guarded: AtomicU32,
     /// When a caller of this process last looked after the dead, for those who only try.
     looked_ns: AtomicU64,
@@ -352,7 +352,8 @@ impl Attached for Object {
     }
 
     fn open_guard(&self) -> Option<&'static str> {
-        // What a child inherited bears its parent's incarnation. One that uses nothing of ours has none, and no guard.
+        // What a child inherited bears its parent's incarnation. One that uses nothing of ours has
+        // none, and no guard.
         let guarded = self.guarded.load(Relaxed);
         (guarded != 0 && guarded == self.incarnation()).then_some("a lock")
     }

@@ -26,8 +26,8 @@ fn wait_for_go(n: u64) -> u64 {
     n
 }
 
-/// The child's thread is likely to lie in memory where the parent's collector does: detached by mistake, it is joined after its memory
-/// was given to others.
+/// The child's thread is likely to lie in memory where the parent's collector does: detached by
+/// mistake, it is joined after its memory was given to others.
 fn a_child_drops_its_copy_beside_threads_of_its_own() {
     let pool = Pool::new(1).unwrap();
     assert_eq!(pool.apply(square, 3), Ok(9));

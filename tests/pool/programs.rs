@@ -1,4 +1,5 @@
-//! What a program gives to its pool panics, where it is called or where it is dropped: the pool goes on.
+//! What a program gives to its pool panics, where it is called or where it is dropped: the pool
+//! goes on.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -121,7 +122,7 @@ fn a_callback_may_panic_while_stderr_is_a_closed_pipe() {
 fn a_result_that_panics_where_it_is_dropped_costs_no_worker() {
     let pool = Pool::new(1).unwrap();
     let before = pool.apply(|()| std::process::id(), ()).unwrap();
-    let result: Result<u64, _> = pool.apply(|()| Bomb, ()).map(|bomb| std::mem::forget(bomb)).map(|()| 0);
+    let result: Result<u64, _> = pool.apply(|()| Bomb, ()).map(std::mem::forget).map(|()| 0);
     assert_eq!(result, Err(TaskError::Panicked { message: "in a drop".to_owned() }));
     assert_eq!(pool.apply(|()| std::process::id(), ()), Ok(before));
     check(pool);

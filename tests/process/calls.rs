@@ -184,7 +184,7 @@ fn every_form_of_a_function_travels() {
     fn double(n: i32) -> i32 {
         n * 2
     }
-    struct Code(#[allow(dead_code)] i32);
+    struct Code(i32);
     let code = |mut child: Process| child.join().unwrap().code();
     for by_init in [false, true] {
         if by_init {
@@ -196,7 +196,7 @@ fn every_form_of_a_function_travels() {
         }
         assert_eq!(code(Process::call(|(a, b): (i32, i32)| a - b, (9, 4)).unwrap()), Some(5));
         assert_eq!(code(Process::call(|text: String| text.len() as i32, "four".to_owned()).unwrap()), Some(4));
-        assert_eq!(code(Process::call(|n| drop(Code(n)), 3).unwrap()), Some(0));
+        assert_eq!(code(Process::call(|n| Code(n).0, 3).unwrap()), Some(3));
         assert_eq!(code(Process::call(|n: i32| std::process::exit(n), 7).unwrap()), Some(7));
         assert_eq!(code(Process::call_daemon(double, 4).unwrap()), Some(8));
     }

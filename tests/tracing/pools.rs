@@ -1,4 +1,5 @@
-//! A subscriber beside a pool: its locks, in a program that forks, and its panics, in the pool's own thread.
+//! A subscriber beside a pool: its locks, in a program that forks, and its panics, in the pool's
+//! own thread.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -45,7 +46,8 @@ fn subscribe(call: fn()) {
     tracing::subscriber::set_global_default(Calls(call)).expect("the first subscriber of this process");
 }
 
-/// A subscriber that has a lock for a while, as one has that writes to a slow file. Its holder must not be a thread that a child lacks.
+/// A subscriber that has a lock for a while, as one has that writes to a slow file. Its holder must
+/// not be a thread that a child lacks.
 fn children_find_the_locks_of_a_subscriber_free() {
     static LOG: Mutex<()> = Mutex::new(());
     subscribe(|| {
@@ -70,8 +72,9 @@ fn children_find_the_locks_of_a_subscriber_free() {
     }
 }
 
-/// In the pool's own thread all is caught that the program gave to the pool. A subscriber is not known to the pool: if that panics, the
-/// thread ends, and must not leave anybody waiting. It is made to emit an event by a process that dies in its queue of results.
+/// In the pool's own thread all is caught that the program gave to the pool. A subscriber is not
+/// known to the pool: if that panics, the thread ends, and must not leave a caller waiting. It is
+/// made to emit an event by a process that dies in its queue of results.
 fn a_pool_whose_thread_dies_fails_and_says_why() {
     subscribe(|| {
         if thread::current().name() == Some("shmq-pool") {
