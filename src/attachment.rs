@@ -94,8 +94,8 @@ impl From<AttachFailure> for OpenError {
 /// One attached segment.
 pub struct Attachment {
     fork_word: Incarnation,
-    /// What the fork word must show for `me` to be this process's id: `attached_in`, or 0, which it never shows here, where the word is
-    /// believed only after a slower look.
+    /// What the fork word must show for `me` to be this process's id: `attached_in`, or 0, which it
+    /// never shows here, where the word is believed only after a slower look.
     incarnation: AtomicU32,
     attached_in: AtomicU32,
     me: AtomicU32,
@@ -225,18 +225,22 @@ fn leave_those(list: OpenGuard, at_work: bool) {
 const EXIT_LOOKS: u32 = 250;
 const EXIT_MOMENT: Duration = Duration::from_micros(200);
 
-/// Has the names given back at a normal end of the program: handles in a `static`, or in a thread that is blocked, are never dropped.
+/// Has the names given back at a normal end of the program: handles in a `static`, or in a thread
+/// that is blocked, are never dropped.
 fn install_exit_handler() -> io::Result<()> {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
-    // SAFETY: a plain function that lives as long as the program. A forked child inherits its registration.
+    // SAFETY: a plain function that lives as long as the program. A forked child inherits its
+    // registration.
     let installed = *INSTALLED.get_or_init(|| unsafe { libc::atexit(at_exit) } == 0);
     if installed { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
 }
 
-/// Runs in `exit`, before the kernel ends the other threads: nothing is unmapped under them, and their pulse stays.
+/// Runs in `exit`, before the kernel ends the other threads: nothing is unmapped under them, and
+/// their pulse stays.
 extern "C" fn at_exit() {
     for _ in 0..EXIT_LOOKS {
-        // Never for ever: `exit` may have been called in a signal handler, above a frame that holds the mutex.
+        // Never for ever: `exit` may have been called in a signal handler, above a frame that holds
+        // the mutex.
         match OPEN.try_lock() {
             Ok(open) => return leave_those(open, true),
             Err(TryLockError::Poisoned(poisoned)) => return leave_those(poisoned.into_inner(), true),

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!  0x000  Stamp          who made this, for which type, how large            written once, then read
-//!                        its first byte is read-locked by all who keep the name (OFD locks)
+//!                        byte 0: all processes that keep the name hold its OFD lock, to read
 //!  0x200  PutSide        lock, owner, tail, reclaim                          written by putters
 //!  0x280  GetSide        lock, owner, head                                   written by getters
 //!  0x300  PutNotice      "not empty" waiters, closed                         read by putters at each message
 //!  0x380  GetNotice      "not full" waiters, returned                        read by getters at each message
 //!  0x400  Rare           "all done" waiters, task_done, poison, repairs      slow paths only
 //!  0x480  PortableSync   space for raw_sync's objects, unused on futex       portable lock backend only
-//!  0x900  Entry * n      participant table; byte i*64 of it is entry i's pulse (an OFD lock), byte i*64 + 32 is locked by who takes it
+//!  0x900  Entry * n      participant table; byte i*64 of it is entry i's pulse (an OFD lock), byte i*64 + 32 its registration
 //!   + n   name byte      whoever changes a name holds its OFD lock
 //!   + 64  structure      text of the messages' structure, 0 to 4096 bytes  written once, then read
 //!   page  cells          the ring: records, each a header word and a payload, in whole cells
@@ -394,8 +394,8 @@ pub const fn pulse_offset(entry: u32) -> u64 {
     ENTRIES_OFFSET + entry as u64 * ENTRY_BYTES
 }
 
-/// Offset of the byte whose OFD lock is the right to take `entry`. Not beside the pulse: the kernel makes one lock of two neighbours
-/// that one description holds.
+/// Offset of the byte whose OFD lock is the right to take `entry`. Not beside the pulse: the kernel
+/// makes one lock of two neighbours that one description holds.
 pub const fn registration_offset(entry: u32) -> u64 {
     pulse_offset(entry) + ENTRY_BYTES / 2
 }
@@ -405,8 +405,8 @@ pub const fn name_byte_offset(max_participants: u32) -> u64 {
     pulse_offset(max_participants)
 }
 
-/// Offset of the byte that those who keep the name hold read-locked. The same in all segments: whatever a stamp says of the table, nobody
-/// takes a name away that others keep.
+/// Offset of the byte that those who keep the name hold read-locked. The same in all segments:
+/// whatever a stamp says of the table, no process takes a name away that others keep.
 pub const KEEPERS_OFFSET: u64 = 0;
 
 /// Offset of the structure's text, on a cache line of its own.

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Invariants:
-//! 1. Only the holder of an entry's pulse writes the entry, except that others set the pid of a dead one to 0, and that the generation
-//!    is raised before the pulse is taken (the segment's `enter.rs`).
+//! 1. Only the holder of an entry's pulse writes the entry, except that others set the pid of a
+//!    dead one to 0, and that the generation is raised before the pulse is taken (the segment's
+//!    `enter.rs`).
 //! 2. Whoever is named by an id anywhere in a segment registered it first, so its entry showed the generation before the id could
 //!    be seen: an id whose entry shows another generation belongs to somebody who is gone.
 //! 3. A generation is never 0, so an id is never 0 and no lock word of a holder equals "unlocked".
@@ -75,10 +76,10 @@ impl Id {
     }
 }
 
-/// What is known of those who had an entry before.
+/// What is known of earlier holders of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Past {
-    /// Nobody had it.
+    /// There were none.
     None,
     /// The last one left in good order.
     Left,
@@ -94,28 +95,30 @@ pub(crate) fn past_of(entry: &Entry) -> Past {
     }
 }
 
-/// Makes all ids of an entry those of the dead: whoever takes its pulse after this is another. For the holder of its registration byte,
-/// while nobody has the pulse.
+/// Makes all ids of an entry those of the dead: the process that takes its pulse after this is
+/// another. For the holder of its registration byte, while no process has the pulse.
 pub(crate) fn raise_generation(entry: &Entry) {
     // Whatever stands there, garbage too, the next one is in range (Invariant 3).
     let generation = entry.generation.load(Ordering::Relaxed) % GENERATION_MAX + 1;
     if generation & GENERATION_LOW_MASK == 0 {
-        // `begins_anew` must not be missed, also if this process dies before it attaches: there is something to repair.
+        // `begins_anew` must not be missed, also if this process dies before it attaches: there is
+        // something to repair.
         let _ = entry.pid.compare_exchange(0, std::process::id(), Ordering::Relaxed, Ordering::Relaxed);
     }
     entry.generation.store(generation, Ordering::Release);
-    // Before the pulse, for whoever sees the pulse (`shows_generation`), and Invariant 2 for every way in which any thread of this
-    // process may publish the id later, a relaxed store included.
+    // Before the pulse, for all that see the pulse (`shows_generation`), and Invariant 2 for every
+    // way in which any thread of this process may publish the id later, a relaxed store included.
     fence(Ordering::SeqCst);
 }
 
-/// Makes the holder of an entry's pulse a participant, who repairs first what its predecessor left.
+/// Makes the holder of an entry's pulse a participant, which repairs first what its predecessor
+/// left.
 pub(crate) fn register(segment: &Segment, entry: u32) -> Id {
     // An entry beyond the table has no pulse to hold; its id would be dead in everybody's eyes (Invariant 4).
     let Some(slot) = segment.entries().get(entry as usize) else { return Id(1 << ENTRY_BITS | (entry & ENTRY_MASK)) };
     let mut generation = slot.generation.load(Ordering::Relaxed);
     if !(1..=GENERATION_MAX).contains(&generation) {
-        // Somebody wrote there who must not.
+        // A peer wrote there that must not.
         raise_generation(slot);
         generation = slot.generation.load(Ordering::Relaxed).clamp(1, GENERATION_MAX);
     }

@@ -7,7 +7,8 @@
 //!
 //!   locks on the file (OFD, so the kernel drops them with their holder)
 //!   [ head | pulse 0 . pulse 1 . ... pulse n | name byte | cells ]
-//!            ^ one a participant               ^ whoever changes the name
+//!     ^      ^ one a participant               ^ the process that changes the name
+//!     '- byte 0, to read: all that keep the name; to write: the one that takes it away, kept by none
 //!   [ the whole file ....................................... )   whoever judges it dead: conflicts with all of the above
 //! ```
 //!
@@ -18,6 +19,8 @@
 //! 3. The name changes first, the state after it: a process killed in between leaves a segment without a name, which those
 //!    attached go on using, and never a name that leads to a segment which nobody may enter.
 //! 4. A whole file is locked through a description that holds no pulse: a lock never conflicts with those of its own description.
+//!    All that participants know of each other are write locks: a process that may only read the
+//!    file can have read locks.
 //! 5. An opener does everything that can fail before it takes a pulse. From then on it either attaches, or finds that the name
 //!    leads elsewhere: a failed open is never the reason why the last one out leaves a name behind.
 //! 6. The mapping begins with a complete [`Head`], the table of `max_participants` entries and the cells of `geometry`, all

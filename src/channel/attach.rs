@@ -111,7 +111,8 @@ impl Channel {
             attachment,
         });
         if left_behind || channel.known_me().is_some_and(|me| me.begins_anew() || channel.has_dead(me)) {
-            // Whoever registers in an entry first repairs what its dead predecessor left, and what those left whose entries it passed over.
+            // A newcomer repairs first what the dead left, in its own entry or in one that it
+            // passed over.
             channel.recover();
         }
         attachment::remember(&channel);

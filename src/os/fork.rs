@@ -7,10 +7,12 @@
 //!
 //! Invariants:
 //! 1. The word lies in a `MADV_WIPEONFORK` page: it reads 0 in a child until the child draws an incarnation of its own, also
-//!    after a raw `fork` system call that runs no handlers. The handler of a `fork` clears it as well ([`begin_child`]).
+//!    after a raw `fork` system call that runs no handlers. The handler of a `fork` clears it as
+//!    well ([`begin_child`]).
 //! 2. Incarnations are never 0 and never repeat along a line of descent (the counter is ordinary memory, which fork copies).
-//! 3. Where the page is not wiped, whatever the kernel says ([`is_wiped_in_children`]), the word is believed only after a look at
-//!    the process id ([`Incarnation::current`]): a raw-forked child is noticed at its first call.
+//! 3. Where the page is not wiped, whatever the kernel says ([`is_wiped_in_children`]), the word is
+//!    believed only after a look at the process id ([`Incarnation::current`]): a raw-forked child
+//!    is noticed at its first call.
 
 use super::wipe::is_wiped_in_children;
 use std::io;
@@ -75,7 +77,8 @@ impl Incarnation {
         WORD.get().map(|word| Incarnation(unsafe { &*word.at }))
     }
 
-    /// Does the kernel wipe the word in every child? Else compare only what [`current`](Self::current) says (Invariant 3).
+    /// Does the kernel wipe the word in every child? Else compare only what
+    /// [`current`](Self::current) says (Invariant 3).
     pub fn is_wiped_in_children(self) -> bool {
         WORD.get().is_some_and(|word| word.is_wiped)
     }
@@ -108,8 +111,8 @@ impl Incarnation {
     }
 }
 
-/// In the child of a `fork`: clears the word, where the kernel did not (Invariant 3), and draws an incarnation, 0 if there is no word.
-/// Async-signal-safe.
+/// In the child of a `fork`: clears the word, where the kernel did not (Invariant 3), and draws an
+/// incarnation, 0 if there is no word. Async-signal-safe.
 pub(crate) fn begin_child() -> u32 {
     Incarnation::if_known().map_or(0, |word| {
         word.0.store(0, Ordering::Relaxed);

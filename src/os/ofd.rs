@@ -1,9 +1,12 @@
-//! Open-file-description locks: the pulse of participants, who keeps a name, and the right to change it.
+//! Open-file-description locks: the pulse of participants, shares in a name, and the right to
+//! change it.
 //!
 //! Invariants:
-//! 1. A lock belongs to an open description, not to a process or a thread. It goes with the last descriptor of it, so a forked child
-//!    must swap its copies for descriptions of its own ([`open_again`]) before a dead parent looks alive.
-//! 2. Only write locks say something about a participant: a process that may only read the file can hold read locks on any byte.
+//! 1. A lock belongs to an open description, not to a process or a thread. It goes with the last
+//!    descriptor of it, so a forked child must swap its copies for descriptions of its own
+//!    ([`open_again`]) before a dead parent looks alive.
+//! 2. Only write locks say something about a participant: a process that may only read the file can
+//!    hold read locks on any byte.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -23,12 +26,14 @@ fn fcntl(fd: BorrowedFd<'_>, command: libc::c_int, lock: &mut libc::flock) -> io
     if unsafe { libc::fcntl(fd.as_raw_fd(), command, lock) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Write-locks the range without waiting. `Ok(false)`: the lock of another description is in the way.
+/// Write-locks the range without waiting. `Ok(false)`: the lock of another description is in the
+/// way.
 pub(crate) fn lock_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<bool> {
     set(fd, libc::F_WRLCK, start, len)
 }
 
-/// Read-locks the range without waiting: any number of descriptions may. `Ok(false)`: another one has it write-locked.
+/// Read-locks the range without waiting: any number of descriptions may. `Ok(false)`: another one
+/// has it write-locked.
 pub(crate) fn share_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<bool> {
     set(fd, libc::F_RDLCK, start, len)
 }
@@ -46,8 +51,8 @@ pub(crate) fn unlock_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Resu
     fcntl(fd, libc::F_OFD_SETLK, &mut flock(libc::F_UNLCK, start, len))
 }
 
-/// Where the first write lock of another description in the range lies, as (start, length); length 0 reaches to the end of all
-/// files. Asks for what would stop a reader (Invariant 2).
+/// Where the first write lock of another description in the range lies, as (start, length); length
+/// 0 reaches to the end of all files. Asks for what would stop a reader (Invariant 2).
 pub(crate) fn conflict_in_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
     conflict(fd, libc::F_RDLCK, start, len)
 }
@@ -63,8 +68,8 @@ fn conflict(fd: BorrowedFd<'_>, wanted: libc::c_int, start: u64, len: u64) -> io
     Ok((lock.l_type != libc::F_UNLCK as libc::c_short).then_some((lock.l_start as u64, lock.l_len as u64)))
 }
 
-/// Opens the file behind descriptor `fd` once more: a description of its own, which has no locks. Its number is `lowest` or more.
-/// Async-signal-safe, so that a fork handler may call it.
+/// Opens the file behind descriptor `fd` once more: a description of its own, which has no locks.
+/// Its number is `lowest` or more. Async-signal-safe, so that a fork handler may call it.
 pub(crate) fn open_again(fd: RawFd, lowest: RawFd) -> io::Result<RawFd> {
     let mut path = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";
     let mut digits = [0u8; 10];
@@ -90,7 +95,8 @@ pub(crate) fn open_again(fd: RawFd, lowest: RawFd) -> io::Result<RawFd> {
     }
 }
 
-/// Moves a descriptor that nobody else knows to a number that is `lowest` or more. Async-signal-safe.
+/// Moves a descriptor that no other code knows to a number that is `lowest` or more.
+/// Async-signal-safe.
 pub(crate) fn raise(number: RawFd, lowest: RawFd) -> io::Result<RawFd> {
     // SAFETY: duplicates, then closes, a descriptor of the caller's.
     unsafe {

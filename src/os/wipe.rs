@@ -1,13 +1,15 @@
 //! Does the kernel keep its word about `MADV_WIPEONFORK`?
 //!
-//! User-mode emulators answer any advice with success and do nothing, and a sandbox may answer in the kernel's place. Then a child of a
-//! raw `fork` takes itself for its parent, and what it held is lost in silence when it is killed. So the kernel is not believed, but
-//! watched, once in a process.
+//! User-mode emulators answer any advice with success and do nothing, and a sandbox may answer in
+//! the kernel's place. Then a child of a raw `fork` takes itself for its parent, and what it held
+//! is lost in silence when it is killed. So the kernel is not believed, but watched, once in a
+//! process.
 //!
-//! Two looks, the cheap one first: copying a program with a gigabyte in small pages takes 70 ms, and as much again several times over
-//! while it writes to them afterwards.
-//! 1. Of several pages in one mapping, one is advised. If that did anything, the kernel keeps two mappings from then on, and refuses to
-//!    grow them as one, which it did before. A few system calls, no child.
+//! Two looks, the cheap one first: copying a program with a gigabyte in small pages takes 70 ms,
+//! and as much again several times over while it writes to them afterwards.
+//! 1. Of several pages in one mapping, one is advised. If that did anything, the kernel keeps two
+//!    mappings from then on, and refuses to grow them as one, which it did before. A few system
+//!    calls, no child.
 //! 2. Otherwise a child is forked that looks at the page and ends.
 
 use crate::layout::PAGE_BYTES;
@@ -18,7 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where pages are larger, the first look sees nothing, and the second one decides.
 const PAGE: usize = PAGE_BYTES as usize;
-/// No kernel has such an advice, and only those who ignore all advice accept it.
+/// No kernel has such an advice, and only what ignores all advice accepts it.
 const NO_ADVICE: libc::c_int = 0x7ff0;
 /// What the page holds while it is looked at.
 const MARK: u32 = 0x5eed_f0c4;
@@ -28,8 +30,8 @@ const KEPT: libc::c_int = 1;
 
 /// Reads 0 in a child what the parent wrote into this page? Leaves zeroes in it.
 ///
-/// # Safety
-/// `page` is a writable anonymous page of this process that was advised `MADV_WIPEONFORK`, and nobody else uses it.
+/// # Safety `page` is a writable anonymous page of this process that was advised `MADV_WIPEONFORK`,
+/// and no other thread uses it.
 pub(super) unsafe fn is_wiped_in_children(page: *mut AtomicU32) -> bool {
     // SAFETY: as the caller says. An advice that does not exist changes nothing.
     if unsafe { libc::madvise(page.cast(), PAGE, NO_ADVICE) } == 0 {
@@ -41,7 +43,8 @@ pub(super) unsafe fn is_wiped_in_children(page: *mut AtomicU32) -> bool {
 
 /// The first look.
 fn splits_a_mapping() -> bool {
-    // SAFETY: anonymous pages at an address of the kernel's choice, which are ours until they are unmapped, wherever they are moved to.
+    // SAFETY: anonymous pages at an address of the kernel's choice, which are ours until they are
+    // unmapped, wherever they are moved to.
     unsafe {
         let grow = |pages, from, to| libc::mremap(pages, from * PAGE, to * PAGE, libc::MREMAP_MAYMOVE);
         let writable = libc::PROT_READ | libc::PROT_WRITE;
@@ -65,16 +68,18 @@ fn splits_a_mapping() -> bool {
     }
 }
 
-/// The second look. The child is no child to the program: it ends without a signal (`clone` with exit signal 0), so that neither a
-/// handler of `SIGCHLD` nor a `wait` for any child hears of it, and until it ends it runs none of the program's handlers, those of
-/// signals included. Where no child can be made, the kernel is believed after all.
+/// The second look. The child is no child to the program: it ends without a signal (`clone` with
+/// exit signal 0), so that neither a handler of `SIGCHLD` nor a `wait` for any child hears of it,
+/// and until it ends it runs none of the program's handlers, those of signals included. Where no
+/// child can be made, the kernel is believed after all.
 unsafe fn a_child_finds_it_wiped(page: *mut AtomicU32) -> bool {
     // SAFETY: as the caller says; zeroed or written, the page holds an atomic.
     let word = unsafe { &*page };
     word.store(MARK, Ordering::Relaxed);
     let mut before = MaybeUninit::uninit();
-    // SAFETY: both sets are filled by the calls that they are passed to. The child of this `clone` has a copy of our memory and our
-    // stack, as that of a fork; it reads one word of its own memory and ends, by system calls alone.
+    // SAFETY: both sets are filled by the calls that they are passed to. The child of this `clone`
+    // has a copy of our memory and our stack, as that of a fork; it reads one word of its own
+    // memory and ends, by system calls alone.
     let status = unsafe {
         let mut all = MaybeUninit::uninit();
         libc::sigfillset(all.as_mut_ptr());

@@ -127,10 +127,12 @@ impl<T: ?Sized + Message> Builder<T> {
 
     /// Unix permissions of the segment, 0o600 (only this user) if not set. Whoever may write it is trusted with its contents.
     ///
-    /// A process that may only read it sees all messages, and can hold read locks on the file. Those keep nobody alive that has died, and
-    /// those who are attached do not notice; but as long as it holds them it can keep other processes from attaching
-    /// ([`NotReady`](crate::OpenError::NotReady)), and the name of a queue that nobody uses any more from going away, being replaced
-    /// ([`AlreadyExists`](crate::CreateError::AlreadyExists)) or [unlinked](crate::Queue::unlink).
+    /// A process that may only read it sees all messages, and can hold read locks on the file.
+    /// Those keep no dead process alive, and attached processes do not notice; but as long
+    /// as it holds them it can keep other processes from attaching
+    /// ([`NotReady`](crate::OpenError::NotReady)), and the name of a queue out of use
+    /// from going away, being replaced ([`AlreadyExists`](crate::CreateError::AlreadyExists))
+    /// or [unlinked](crate::Queue::unlink).
     pub fn mode(mut self, unix: u32) -> Self {
         self.mode = Some(unix);
         self

@@ -1,8 +1,9 @@
 //! Is a child of this process being born: forked, and its fork handler not done?
 //!
-//! Such a child has copies of our descriptions, and with them our share in the names; what *we* unlock is unlocked for it as well. So a
-//! parent that leaves meanwhile keeps its hands off: it closes its descriptions, or ends, and the child, which takes a share of its own
-//! before it closes the copies, keeps every name without a gap.
+//! Such a child has copies of our descriptions, and with them our share in the names; what *we*
+//! unlock is unlocked for it as well. So a parent that leaves meanwhile keeps its hands off: it
+//! closes its descriptions, or ends, and the child, which takes a share of its own before it closes
+//! the copies, keeps every name without a gap.
 //!
 //! ```text
 //!   before the fork: a pipe      parent: closes the end to write, keeps the end to read
@@ -10,9 +11,10 @@
 //!   leaving: a birth goes on as long as the pipe has not hung up
 //! ```
 //!
-//! Not a counter in shared memory, since a child that is killed in between would be born for ever. A fork costs one pipe, however many
-//! queues there are. Descriptions opened before the fork, one a queue, for the child to find, would do as well; but it is the parent that
-//! would wait for them: 600 us for 100 queues.
+//! Not a counter in shared memory, since a child that is killed in between would be born for ever.
+//! A fork costs one pipe, however many queues there are. Descriptions opened before the fork, one a
+//! queue, for the child to find, would do as well; but it is the parent that would wait for them:
+//! 600 us for 100 queues.
 //!
 //! Invariants:
 //! 1. Used under the mutex of the list of descriptors, or in the child that it is held for.
@@ -64,7 +66,8 @@ impl Births {
         Births { going_on: Vec::new(), cord: None }
     }
 
-    /// Before a fork. Without a pipe, for want of numbers, a parent that ends at once may take the names along.
+    /// Before a fork. Without a pipe, for want of numbers, a parent that ends at once may take the
+    /// names along.
     pub fn begin(&mut self) {
         self.goes_on(); // closes what has ended
         let mut ends = [-1; 2];

@@ -9,19 +9,21 @@
 //!                          child:  number -> D1, the parent's locks  number -> D2, keeps the name, takes a pulse
 //! ```
 //!
-//! **A child is born** between the fork and the end of its handler. It keeps the names of its parent through the copies of the parent's
-//! descriptions, and the parent, which may end before the child runs at all, must not unlock those: see `birth.rs`.
+//! **A child is born** between the fork and the end of its handler. It keeps the names of its
+//! parent through the copies of the parent's descriptions, and the parent, which may end before the
+//! child runs at all, must not unlock those: see `birth.rs`.
 //!
 //! Invariants:
 //! 1. Descriptors are opened, listed, replaced and closed under the mutex of [`LISTED`], which the fork handlers hold around a
 //!    fork: a child finds every description that it inherited in the list. A lock is taken only through a listed descriptor.
 //! 2. Before a number is replaced or closed, the file behind it is compared: a program may have closed our descriptor and the
 //!    kernel given its number to another file.
-//! 3. What runs in the child of a fork takes no lock, allocates nothing and frees nothing: it uses `fstat`, `open`, `fcntl`, `close`
-//!    and atomics only.
+//! 3. What runs in the child of a fork takes no lock, allocates nothing and frees nothing: it uses
+//!    `fstat`, `open`, `fcntl`, `close` and atomics only.
 //! 4. Nothing here unlocks at drop: in a child that would drop the parent's lock. Descriptors are closed, never unlocked.
-//! 5. `own_in` names the incarnation whose description stands behind the number. What changes locks asks for it first
-//!    ([`Descriptor::is_own`]): in a raw-forked child the description is still the parent's.
+//! 5. `own_in` names the incarnation whose description stands behind the number. What changes locks
+//!    asks for it first ([`Descriptor::is_own`]): in a raw-forked child the description is still
+//!    the parent's.
 
 use super::birth::Births;
 use crate::layout::{KEEPERS_OFFSET, name_byte_offset, pulse_offset, registration_offset};
@@ -39,11 +41,13 @@ use std::time::Duration;
 
 /// Number of a descriptor that this process does not have any more.
 const LOST: RawFd = -1;
-/// The locks of those who change a name have a second byte, so that their length tells them from a pulse.
+/// The locks to change a name have a second byte, so that their length tells them from a
+/// pulse.
 const NAME_LOCK_BYTES: u64 = 2;
 /// Standard input, output and error: whoever writes there must not write into a segment.
 pub(super) const STANDARD_NUMBERS: RawFd = 3;
-/// How often a leaver looks for the mutex of [`LISTED`], and how long it waits in between: about 50 ms.
+/// How often a leaver looks for the mutex of [`LISTED`], and how long it waits in between: about 50
+/// ms.
 const LIST_LOOKS: u32 = 250;
 const LIST_MOMENT: Duration = Duration::from_micros(200);
 
@@ -77,8 +81,8 @@ impl Slot {
     fn borrow(&self) -> io::Result<BorrowedFd<'_>> {
         match self.number.load(Ordering::Relaxed) {
             LOST => Err(io::Error::from_raw_os_error(libc::EBADF)),
-            // SAFETY: the number is not -1, and is closed only at drop (which needs the descriptor itself) or in a fork handler,
-            // when no other thread exists (Invariant 3).
+            // SAFETY: the number is not -1, and is closed only at drop (which needs the descriptor
+            // itself) or in a fork handler, when no other thread exists (Invariant 3).
             number => Ok(unsafe { BorrowedFd::borrow_raw(number) }),
         }
     }
@@ -94,8 +98,9 @@ impl Slot {
         }
     }
 
-    /// Gives the slot a description of this process's own. It keeps the name if the one before did. Async-signal-safe. `false`: this
-    /// process has no descriptor of the file any more, or cannot open another.
+    /// Gives the slot a description of this process's own. It keeps the name if the one before did.
+    /// Async-signal-safe. `false`: this process has no descriptor of the file any more, or cannot
+    /// open another.
     fn renew(&self, own_in: u32) -> bool {
         let stale = self.number.load(Ordering::Relaxed);
         if file_behind(stale) != Some(self.file) {
@@ -103,8 +108,9 @@ impl Slot {
         }
         let Ok(fresh) = os::open_again(stale, STANDARD_NUMBERS) else { return false };
         if self.keeps_name.load(Ordering::Relaxed) {
-            // Before the copy of the parent's description is closed, so that the name is kept without a gap.
-            // SAFETY: `fresh` was just opened and nobody else knows it.
+            // Before the copy of the parent's description is closed, so that the name is kept
+            // without a gap.
+            // SAFETY: `fresh` was just opened and no other code knows it.
             let _ = os::share_range(unsafe { BorrowedFd::borrow_raw(fresh) }, KEEPERS_OFFSET, 1);
         }
         self.number.store(fresh, Ordering::Relaxed);
@@ -123,7 +129,8 @@ impl Slot {
 /// What stands in the way of a lock on the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Conflict {
-    /// An attached participant, one that keeps the name, or one about to find out that it came too late.
+    /// An attached participant, one that keeps the name, or one about to find out that it came too
+    /// late.
     Pulse,
     /// Somebody who changes, or looks at, the name: gone in a moment.
     Name,
@@ -233,7 +240,8 @@ impl Descriptor {
         os::unlock_range(self.borrow()?, registration_offset(entry), 1)
     }
 
-    /// Keeps the name, beside all others that do. `Ok(false)`: somebody takes it away at this moment.
+    /// Keeps the name, beside all others that do. `Ok(false)`: a leaver takes it away at this
+    /// moment.
     pub fn keep_name(&self) -> io::Result<bool> {
         let kept = os::share_range(self.borrow()?, KEEPERS_OFFSET, 1)?;
         if kept {
@@ -260,7 +268,8 @@ impl Descriptor {
         os::unlock_range(self.borrow()?, name_byte_offset(max_participants), NAME_LOCK_BYTES)
     }
 
-    /// Sees to it that nobody keeps the name, nor begins to. `Ok(false)`: another description does, or does the same.
+    /// Sees to it that no process keeps the name, nor begins to. `Ok(false)`: another description
+    /// does, or does the same.
     pub fn lock_keepers(&self) -> io::Result<bool> {
         os::lock_range(self.borrow()?, KEEPERS_OFFSET, NAME_LOCK_BYTES)
     }
@@ -271,7 +280,7 @@ impl Descriptor {
 
     /// Does another description keep the name?
     pub fn name_is_kept(&self) -> io::Result<bool> {
-        // Not one that sees to it that nobody does, which has a write lock.
+        // Not one that keeps others from it, which has a write lock.
         let at = KEEPERS_OFFSET;
         Ok(os::conflict_in_range(self.borrow()?, at, 1)?.is_none() && os::any_conflict_in_range(self.borrow()?, at, 1)?.is_some())
     }
@@ -286,7 +295,8 @@ impl Descriptor {
         if let Some((_, len)) = os::conflict_in_range(self.borrow()?, 0, 0)? {
             return Ok(Some(kind_of(len)));
         }
-        // Read locks: of those that keep the name, or of a process that may only read the file, which is not to be told from them.
+        // Read locks: of those that keep the name, or of a process that may only read the file,
+        // which is not to be told from them.
         Ok(os::any_conflict_in_range(self.borrow()?, 0, 0)?.map(|_| Conflict::Pulse))
     }
 
@@ -294,7 +304,8 @@ impl Descriptor {
         os::unlock_range(self.borrow()?, 0, 0)
     }
 
-    /// Gives a forked child a description of its own, unless its fork handler did. It keeps the name if the inherited one did.
+    /// Gives a forked child a description of its own, unless its fork handler did. It keeps the
+    /// name if the inherited one did.
     /// `Ok(false)`: it is lost, and `path` leads elsewhere by now.
     pub fn renew(&self, path: &Path) -> io::Result<bool> {
         install_fork_handlers()?;
@@ -371,7 +382,8 @@ pub(super) fn close_if(number: RawFd, file: FileId) {
 
 /// Async-signal-safe.
 fn close_number(number: RawFd) {
-    // SAFETY: callers have just opened the number, or compared the file behind it, and it stands in one slot only (Invariant 1).
+    // SAFETY: callers have just opened the number, or compared the file behind it, and it stands in
+    // one slot only (Invariant 1).
     unsafe { libc::close(number) };
 }
 
@@ -380,8 +392,9 @@ fn incarnation() -> u32 {
     os::Incarnation::word().map_or(0, os::Incarnation::current)
 }
 
-/// Is a child of this process being born? Then what this process keeps is kept by that child as well, through the same description.
-/// Yes where there is no telling at the moment: `exit` may run in a signal handler, above a frame that holds the mutex.
+/// Is a child of this process being born? Then what this process keeps is kept by that child as
+/// well, through the same description. Yes where there is no telling at the moment: `exit` may run
+/// in a signal handler, above a frame that holds the mutex.
 pub(super) fn is_giving_birth() -> bool {
     for _ in 0..LIST_LOOKS {
         match LISTED.try_lock() {
@@ -393,8 +406,9 @@ pub(super) fn is_giving_birth() -> bool {
     true
 }
 
-/// Keeps no name any more, whatever this process inherited: for helpers of ours, which use the queues of the program, if at all, like any
-/// other process, and would otherwise keep them from being taken away as long as the program runs.
+/// Keeps no name any more, whatever this process inherited: for helpers of ours, which use the
+/// queues of the program, if at all, like any other process, and would otherwise keep them from
+/// being taken away as long as the program runs.
 #[cfg(feature = "object")]
 pub(crate) fn keep_no_names() {
     for slot in lock_list().slots.iter().filter(|slot| slot.is_own()) {

@@ -5,12 +5,14 @@
 //! ```
 //!
 //! Invariants:
-//! 1. Only the holder of an entry's registration byte raises its generation, having seen, after it locked that byte, that nobody holds
-//!    the pulse. Whoever takes a pulse holds that byte.
-//! 2. When the pulse of an entry is taken, its generation is no longer that of a predecessor: at no moment does a newcomer, running or
-//!    stopped, lend a dead one its pulse. Stopped before, it has no pulse; others pass over that entry.
-//! 3. The name is kept after the pulse was taken, and what it leads to is looked at after that: a leaver that found nobody to keep the
-//!    name has locked it by then, and has taken it away when it lets go.
+//! 1. Only the holder of an entry's registration byte raises its generation, having seen, after it
+//!    locked that byte, that the pulse is free. A process that takes a pulse holds that byte.
+//! 2. When the pulse of an entry is taken, its generation is no longer that of a predecessor: at no
+//!    moment does a newcomer, running or stopped, lend a dead one its pulse. Stopped before, it has
+//!    no pulse; others pass over that entry.
+//! 3. The name is kept after the pulse was taken, and what it leads to is looked at after that: a
+//!    leaver that found no process to keep the name has locked it by then, and has taken it away
+//!    when it lets go.
 
 use super::descriptors::Conflict;
 use super::{Patience, Segment};
@@ -18,7 +20,8 @@ use crate::layout::Entry;
 use crate::participant::{self, Past};
 use std::io;
 
-/// A full table is looked at this often: some of its pulses may be those of openers who came too late.
+/// A full table is looked at this often: some of its pulses may be those of openers that came too
+/// late.
 const FULL_SIGHTINGS: u32 = 3;
 
 /// What a search for a free entry came to.
@@ -63,14 +66,16 @@ impl Segment {
         Ok(Entrance::As(entry))
     }
 
-    /// Undoes [`enter`](Self::enter), before anything else was done. The name is not taken away: it is another's, or others keep it.
+    /// Undoes [`enter`](Self::enter), before anything else was done. The name is not taken away: it
+    /// is another's, or others keep it.
     pub(super) fn step_back(&self, entry: u32) {
-        // The pid is still the predecessor's: whoever comes next repairs what that one left.
+        // The pid is still the predecessor's: the next one repairs what that one left.
         let _ = self.descriptor.unlock_pulse(entry);
         let _ = self.descriptor.stop_keeping_name();
     }
 
-    /// Entries that nobody had come first, those of the dead last: what a dead one left is then found by its id, as long as there is room.
+    /// Entries that were never used come first, those of the dead last: what a dead one left is
+    /// then found by its id, as long as there is room.
     fn take_an_entry(&self) -> io::Result<Option<u32>> {
         for past in [Past::None, Past::Left, Past::Open] {
             for (number, entry) in (0..).zip(self.entries()) {

@@ -14,8 +14,9 @@ use std::io;
 const LEAVE_ATTEMPTS: u32 = 250;
 
 impl Segment {
-    /// The last thing that a participant does with its segment: gives up the pulse of `entry` and, if no other process keeps the name
-    /// and nobody asked for it to stay, takes the name away. For the owner of the pulse only, never for a child that inherited it.
+    /// The last thing that a participant does with its segment: gives up the pulse of `entry` and,
+    /// if no other process keeps the name and it was not persisted, takes the name away. For
+    /// the owner of the pulse only, never for a child that inherited it.
     pub fn leave(&self, entry: u32) {
         if entry < self.imprint.max_participants && self.may_leave() && self.descriptor.unlock_pulse(entry).is_ok() {
             self.give_name_back(|| true);
@@ -30,15 +31,17 @@ impl Segment {
         }
     }
 
-    /// For a forked child that never attached, and kept the name all the same. As the last one it takes the name away only from a
-    /// segment that every participant has left in good order: what the dead had may be wanted by those who come after them.
+    /// For a forked child that never attached, and kept the name all the same. As the last one it
+    /// takes the name away only from a segment that every participant has left in good order: what
+    /// the dead had may be wanted by those that come after them.
     pub fn leave_unused(&self) {
         if self.may_leave() && self.descriptor.keeps_name() {
             self.give_name_back(|| self.entries().iter().all(|entry| entry.pid.load(Ordering::Acquire) == 0));
         }
     }
 
-    /// Not in a raw-forked child, whose locks are its parent's, nor where the program closed our descriptor.
+    /// Not in a raw-forked child, whose locks are its parent's, nor where the program closed our
+    /// descriptor.
     fn may_leave(&self) -> bool {
         self.descriptor.is_own() && self.descriptor.is_open()
     }
@@ -49,8 +52,9 @@ impl Segment {
         if is_giving_birth() {
             return;
         }
-        // Our own wish goes first: two leavers who kept theirs would each see the other, and leave the name to nobody. Now the later of
-        // the two finds nobody else, and an opener has either kept the name by then, or finds that it leads elsewhere.
+        // Our own wish goes first: of two leavers that kept theirs each would see the other, and
+        // leave the name to it. Now the later of the two finds no other, and an opener has either
+        // kept the name by then, or finds that it leads elsewhere.
         if self.descriptor.stop_keeping_name().is_err() || self.is_persisted() {
             return;
         }

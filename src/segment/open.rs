@@ -61,7 +61,8 @@ impl Segment {
         if self.lock_memory {
             self.mapping.lock_in_memory().map_err(|Refused { call, source }| AttachError::Os { call, source })?;
         }
-        // Before the pulse: mapping a gigabyte takes long, and nobody is attached until it is done.
+        // Before the pulse: mapping a gigabyte takes long, and no process is attached until it is
+        // done.
         self.mapping.advise(false);
         let max = self.imprint.max_participants;
         // One that has lost its name is used on by its participants, this child among them.
@@ -129,7 +130,8 @@ pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, e
         Entrance::Full => return Err(OpenError::TooManyParticipants { max }),
         Entrance::TooLate => return Ok(Attempt::Elsewhere),
     };
-    // While we keep the name nobody takes it away, nor judges the segment dead: a name that leads here now led here when we attached.
+    // While we keep the name no process takes it away, nor judges the segment dead: a name that
+    // leads here now led here when we attached.
     let state = segment.head().stamp.state.load(Ordering::Acquire);
     let led_here = place.leads_to(segment.descriptor.file());
     if led_here && state == stamp_state::ALIVE {

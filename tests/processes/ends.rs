@@ -1,4 +1,5 @@
-//! Normal ends of programs: what is in a `static`, in a blocked thread or with a daemon child gives its name back, or keeps it.
+//! Normal ends of programs: what is in a `static`, in a blocked thread or with a daemon child gives
+//! its name back, or keeps it.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, fork, fork_orphan, send_signal, shared_word, wait_for_count};
@@ -85,7 +86,8 @@ fn ready_until_input_ends() {
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
-/// A program that becomes a daemon, and says what that one finds. Its starter ends in one of several ways.
+/// A program that becomes a daemon, and says what that one finds. Its starter ends in one of
+/// several ways.
 fn daemonise(how: &str, name: &str) -> ExitCode {
     let queue = Queue::<u64>::create(name, 8).unwrap();
     queue.put(&5).unwrap();

@@ -1,4 +1,5 @@
-//! Where `MADV_WIPEONFORK` is accepted but does nothing, as under user-mode emulators and in some sandboxes: a filter answers it with success.
+//! Where `MADV_WIPEONFORK` is accepted but does nothing, as under user-mode emulators and in some
+//! sandboxes: a filter answers it with success.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::{Exit, fork, poll_exit, shared_word, wait_for_count};

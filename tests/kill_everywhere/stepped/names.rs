@@ -397,7 +397,8 @@ fn stopped_in_taking_the_entry_of_a_dead_process() {
 }
 
 fn killed_in_a_fork() {
-    // In the one that forks. Whatever its child has by then: the others go on, and the name goes with the last of them.
+    // In the one that forks. Whatever its child has by then: the others go on, and the name goes
+    // with the last of them.
     let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
         attach(queue);
         begin();
