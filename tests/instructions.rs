@@ -26,9 +26,9 @@ const BOUNDS: [(&str, u64, u64); 9] = [
     ("endpoints_64", 106, 82),
     ("queue_8_in_place", 185, 198),
     ("queue_64_in_place", 201, 208),
-    ("endpoints_8_in_place", 146, 184),
-    ("endpoints_64_in_place", 170, 195),
-    ("slices_64_in_place", 266, 232),
+    ("endpoints_8_in_place", 146, 195),
+    ("endpoints_64_in_place", 170, 204),
+    ("slices_64_in_place", 266, 236),
 ];
 
 const ROUNDS: u64 = 300;

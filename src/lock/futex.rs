@@ -150,17 +150,19 @@ impl Mutex<'_> {
     /// A caller that slept and goes without the lock passes on what it knows: others may still sleep on the word (Invariant 2). The wake of
     /// an unlock may have come to it, and the holder since then knows of no sleeper.
     fn give_up(self, waiters: u32) -> Option<Locked> {
-        while waiters != 0 {
+        if waiters == 0 {
+            return None;
+        }
+        loop {
             let seen = self.word.load(Relaxed);
             if seen == 0 {
                 futex_wake(self.word, 1);
-                break;
+                return None;
             }
             if seen & WAITERS != 0 || self.word.compare_exchange(seen, seen | WAITERS, Relaxed, Relaxed).is_ok() {
-                break;
+                return None;
             }
         }
-        None
     }
 
     /// Gives the lock back and wakes one sleeper. Release: the next holder sees all that was done under it.

@@ -76,7 +76,7 @@ impl<M: Memory> Ring<M> {
             found.len() < most
         })?;
         settled.store(first_open.unwrap_or(head).min(head), Relaxed);
-        if came_back && !self.may_hold_returned() {
+        if came_back && !self.has_returned() {
             self.announce_returned();
         }
         Ok(found)

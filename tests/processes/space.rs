@@ -134,7 +134,7 @@ fn a_full_file_system_is_swept_at_once() {
     Queue::<u64>::new(1).unwrap();
     for turn in 0..3 {
         let left = leave_anonymous(turn, 3 << 20);
-        let live = Queue::<[u8]>::builder().capacity_bytes(1 << 18).create().unwrap();
+        let live = Queue::<[u8]>::builder().name(unique_name("live")).capacity_bytes(1 << 18).create().unwrap();
         let name = unique_name("large");
         let builder = || Queue::<[u8]>::builder().capacity_bytes(2 << 20);
         let made = match turn {
