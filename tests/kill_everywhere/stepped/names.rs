@@ -396,23 +396,38 @@ fn stopped_in_taking_the_entry_of_a_dead_process() {
     }
 }
 
+/// A queue that is dropped when all children have ended, those of killed children too: until then they
+/// keep its name.
+struct Inherited(Queue<u64>);
+
+impl Inherited {
+    fn wait_for_heirs(&self) {
+        // SAFETY: no status is asked for; orphans of killed children are this process's.
+        while unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } != -1 {}
+    }
+}
+
+impl Drop for Inherited {
+    fn drop(&mut self) {
+        self.wait_for_heirs();
+    }
+}
+
 fn killed_in_a_fork() {
     // In the one that forks. Whatever its child has by then: the others go on, and the name goes
     // with the last of them.
-    let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
-        attach(queue);
+    let body = |queue: &Inherited, begin: &dyn Fn()| {
+        attach(&queue.0);
         begin();
         // SAFETY: this process has one thread.
         if unsafe { libc::fork() } == 0 {
             exit_now(0);
         }
     };
-    let check = |queue: &Queue<u64>, killed: Killed, turn: u64| {
-        // Its child is ours now, if it had one, and ends by itself.
-        // SAFETY: no status is asked for.
-        while unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } != -1 {}
-        check(queue, killed, turn, &[&[10, 11]], &[])
+    let check = |queue: &Inherited, killed: Killed, turn: u64| {
+        queue.wait_for_heirs();
+        check(&queue.0, killed, turn, &[&[10, 11]], &[])
     };
-    let world = || holding::<u64>(&[10, 11]);
+    let world = || Inherited(holding::<u64>(&[10, 11]));
     Operation { what: "fork", world: &world, body: &body, wake: None, recovery: None, check: &check }.sweep();
 }
