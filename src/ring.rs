@@ -73,7 +73,6 @@ pub(crate) use outlook::Outlook;
 #[cfg(not(loom))]
 pub(crate) use put::RECLAIM_AHEAD;
 pub(crate) use put::{NoRoom, Slot};
-#[cfg(not(loom))]
 pub(crate) use repair::Repaired;
 
 use crate::atomic::{AtomicU32, AtomicU64};

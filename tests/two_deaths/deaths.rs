@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
-use survivor::LOOKS;
+use survivor::{LOOKS, Look};
 use trial::{BEFORES, Before, FATES, Fate, Ground, Outcome, Trial};
 use verbs::{VERBS, Verb};
 
@@ -77,7 +77,10 @@ pub fn main() -> ExitCode {
 
 /// What the workers of a case share.
 struct Totals {
-    next: &'static AtomicU64,
+    /// Of each setting: places of the first that were begun, and how many less than
+    /// [`MOST_WRITES`] there are.
+    next: &'static [AtomicU64],
+    ends: &'static [AtomicU64],
     trials: &'static AtomicU64,
     kills: &'static AtomicU64,
     stops: &'static AtomicU64,
@@ -86,8 +89,9 @@ struct Totals {
 
 impl Totals {
     fn new() -> Totals {
-        let [next, trials, kills, stops, failures] = shared_words(5) else { panic!("five words") };
-        Totals { next, trials, kills, stops, failures }
+        let [trials, kills, stops, failures] = shared_words(4) else { panic!("four words") };
+        let settings = VERBS.len() * FATES.len();
+        Totals { next: shared_words(settings), ends: shared_words(settings), trials, kills, stops, failures }
     }
 
     /// Runs a trial and counts it. `None`: it failed.
@@ -121,7 +125,7 @@ fn try_all_seconds<K: Kind, const FIRST: usize>() {
         .map(|(worker, ground)| {
             fork_with_code("a worker", || {
                 if asks_for_ignored() {
-                    try_all_pairs::<K>(FIRST, ground, &totals);
+                    try_all_pairs::<K>(FIRST, ground, &totals, worker, workers);
                 } else {
                     try_some::<K>(FIRST, ground, &totals, worker, workers);
                 }
@@ -195,30 +199,57 @@ fn is_tried_wholly(number: usize, trial: &Trial) -> bool {
     trial.before == BEFORES[turn % BEFORES.len()] && trial.late == attaches_late
 }
 
-fn try_all_pairs<K: Kind>(first: usize, ground: &Ground, totals: &Totals) {
+fn try_all_pairs<K: Kind>(first: usize, ground: &Ground, totals: &Totals, worker: usize, workers: usize) {
     let settings: Vec<Trial> = settings(first)
         .into_iter()
         .enumerate()
         .filter(|(number, trial)| is_tried_wholly(*number, trial))
         .map(|(_, trial)| trial)
         .collect();
-    while let Some(setting) = settings.get(totals.next.fetch_add(1, Relaxed) as usize) {
-        let mut first_ended = false;
-        for i in 1..MOST_WRITES {
-            for j in 1..MOST_WRITES {
-                // Each way to look takes its turn.
-                let look = LOOKS[(i + j + setting.look as u64) as usize % LOOKS.len()];
-                let Some(outcome) = totals.run::<K>(ground, Trial { at: [i, j], look, ..*setting }) else { break };
-                first_ended = outcome.ended[0].is_some();
-                if outcome.ended[1].is_some() {
-                    break;
-                }
-            }
-            if first_ended {
+    for turn in 0..settings.len() {
+        // Workers begin in different places, and end by helping each other.
+        let number = (turn + worker * settings.len() / workers) % settings.len();
+        let setting = settings[number];
+        let (next, end) = (&totals.next[number], &totals.ends[number]);
+        loop {
+            let i = next.fetch_add(1, Relaxed) + 1;
+            if i >= MOST_WRITES - end.load(Relaxed) {
                 break;
             }
+            if try_all_places_of_the_second::<K>(Trial { at: [i, 0], ..setting }, ground, totals) {
+                end.fetch_max(MOST_WRITES - i - 1, Relaxed);
+            }
         }
-        assert!(first_ended || totals.failures.load(Relaxed) != 0, "a verb without end");
+    }
+}
+
+/// The first dies or stops at one place. `true`: it came to its end before that.
+fn try_all_places_of_the_second<K: Kind>(setting: Trial, ground: &Ground, totals: &Totals) -> bool {
+    let i = setting.at[0];
+    let mut first_ended = false;
+    for j in 1..MOST_WRITES {
+        let look = look_for(setting, i + j);
+        let Some(outcome) = totals.run::<K>(ground, Trial { at: [i, j], look, ..setting }) else { break };
+        first_ended = outcome.ended[0].is_some();
+        if outcome.ended[1].is_some() {
+            break;
+        }
+    }
+    first_ended
+}
+
+/// Each way to look takes its turn; two of them less often beside a stopped process, for whose lock
+/// they wait.
+fn look_for(setting: Trial, turn: u64) -> Look {
+    let turn = turn + setting.look as u64;
+    match setting.fate {
+        Fate::BothDie | Fate::DiesStopped => LOOKS[turn as usize % LOOKS.len()],
+        Fate::GoesOn | Fate::BothGoOn => match turn % 16 {
+            0 => Look::Recover,
+            8 => Look::Endpoints,
+            turn if turn % 2 == 1 => Look::Get,
+            _ => Look::Close,
+        },
     }
 }
 
