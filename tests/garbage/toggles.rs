@@ -38,6 +38,8 @@ const CELL_BYTES: usize = 16;
 /// The places in the segment's file at which `fill(false)` leaves one byte and `fill(true)` the other: bytes of payloads.
 fn differences(name: &str, zero: u8, one: u8, fill: impl Fn(bool)) -> Vec<usize> {
     let image = |bits| {
+        // Or the stamp would tell that a segment was replaced.
+        let _ = std::fs::remove_file(path_of(name));
         fill(bits);
         std::fs::read(path_of(name)).expect("the segment's file")
     };
