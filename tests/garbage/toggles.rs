@@ -132,6 +132,8 @@ fn large_values_by_copy_are_those_that_were_checked() {
 type Verb<const N: usize> = (&'static str, fn(&Queue<[bool; N]>, &mut [[bool; N]]) -> Result<usize, GetError>);
 type OwnedVerb<const N: usize> = (&'static str, fn(&Consumer<[bool; N]>, &mut [[bool; N]]) -> Result<usize, GetError>);
 
+type Take<'a, const N: usize> = &'a dyn Fn(&mut [[bool; N]]) -> Result<usize, GetError>;
+
 fn into<const N: usize>(buffer: &mut [[bool; N]], got: Result<[bool; N], GetError>) -> Result<usize, GetError> {
     buffer[0] = got?;
     Ok(1)
@@ -166,7 +168,7 @@ fn beside_values<const N: usize>() {
     beside_toggles(&name, &last, 2, || {
         let mut buffer = [[false; N]; RUN];
         let fill = || assert_eq!(queue.put_slice(&[[false; N]; RUN]).expect("put"), RUN);
-        let mut count = |seen: &mut Seen, take: &dyn Fn(&mut [[bool; N]]) -> Result<usize, GetError>| {
+        let mut count = |seen: &mut Seen, take: Take<'_, N>| {
             fill();
             for _ in 0..RUN {
                 match take(&mut buffer) {
