@@ -33,6 +33,7 @@ const PLACES: usize = 8;
 const RUN: usize = 4;
 
 /// Of a slice ring.
+#[cfg(feature = "object")]
 const CELL_BYTES: usize = 16;
 
 /// The places in the segment's file at which `fill(false)` leaves one byte and `fill(true)` the other: bytes of payloads.

@@ -63,6 +63,11 @@ struct Tally {
 impl<W> Operation<'_, W> {
     /// Kills children at places of the operation, at all of them if the whole sweep was asked for.
     pub fn sweep(&self) {
+        self.sweep_every(1);
+    }
+
+    /// The same at every `stride`th place: for an operation of many instructions, most of which are those of others.
+    pub fn sweep_every(&self, stride: usize) {
         let started = Instant::now();
         let mut rng = Rng::new(self.what);
         let mut tally = Tally::default();
@@ -71,7 +76,7 @@ impl<W> Operation<'_, W> {
         let end = trace.len();
         let all: Vec<usize> = (0..end).filter(|&steps| !trace.is_amid_a_copy(steps)).collect();
         let places: BTreeSet<usize> = match whole {
-            true => all.into_iter().collect(),
+            true => all.into_iter().skip(rng.below(stride as u64) as usize).step_by(stride).chain([0, end - 1]).collect(),
             false => (0..SAMPLED_PLACES).map(|_| all[rng.below(all.len() as u64) as usize]).chain([0, end - 1]).collect(),
         };
         let mut repaired_at = Vec::new();
