@@ -32,6 +32,9 @@ const PLACES: usize = 8;
 /// Of them taken in a row: they fill the front of the ring again and again.
 const RUN: usize = 4;
 
+/// The stamp tells whether a segment was replaced, and is no payload.
+const STAMP_BYTES: usize = 0x200;
+
 /// Of a slice ring.
 #[cfg(feature = "object")]
 const CELL_BYTES: usize = 16;
@@ -39,13 +42,11 @@ const CELL_BYTES: usize = 16;
 /// The places in the segment's file at which `fill(false)` leaves one byte and `fill(true)` the other: bytes of payloads.
 fn differences(name: &str, zero: u8, one: u8, fill: impl Fn(bool)) -> Vec<usize> {
     let image = |bits| {
-        // Or the stamp would tell that a segment was replaced.
-        let _ = std::fs::remove_file(path_of(name));
         fill(bits);
         std::fs::read(path_of(name)).expect("the segment's file")
     };
     let (zeros, ones) = (image(false), image(true));
-    (0..zeros.len().min(ones.len())).filter(|&at| zeros[at] == zero && ones[at] == one).collect()
+    (STAMP_BYTES..zeros.len().min(ones.len())).filter(|&at| zeros[at] == zero && ones[at] == one).collect()
 }
 
 /// Drops the queue and leaves its file, to be read and replaced.
