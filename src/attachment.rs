@@ -13,6 +13,7 @@
 //! 2. The mutex of [`OPEN`] is held across every fork, so that no child inherits it locked; nothing is dropped under it.
 
 use crate::error::{CreateError, OpenError};
+use crate::layout::kind;
 use crate::lock::Locks;
 use crate::os::{Barrier, Incarnation, on_fork};
 use crate::participant::{self, Id};
@@ -21,7 +22,7 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::io;
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
@@ -185,44 +186,63 @@ fn shown_by(fork_word: Incarnation, now: u32) -> u32 {
 }
 
 impl Attachment {
-    /// Gives up what makes this process a participant. `at_work`: other threads may be in the middle of something, and are until the
-    /// process ends, so that its pulse must not end before.
-    fn leave(&self, at_work: bool) {
+    /// Gives up what makes this process a participant.
+    fn leave(&self, how: Leaving) {
         let Some(me) = self.known_me() else {
             // A child that never attached holds no pulse: it only keeps the name.
             return self.segment.leave_unused();
         };
+        if how == Leaving::Exit && self.segment.kind() == kind::BARRIER {
+            // The other parties would wait for a process that goes without a word for ever.
+            self.segment.head().rare.recoveries.fetch_add(1, SeqCst);
+        }
         if let Some(entry) = self.segment.entries().get(me.entry() as usize) {
             // Left in good order: whoever takes this entry next has nothing to repair.
             entry.pid.store(0, Relaxed);
         }
-        if at_work { self.segment.leave_with_the_pulse() } else { self.segment.leave(me.entry()) }
+        match how {
+            Leaving::Alone => self.segment.leave(me.entry()),
+            Leaving::AtWork | Leaving::Exit => self.segment.leave_with_the_pulse(),
+        }
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
         // The last owner: nobody is in the middle of anything.
-        self.leave(false);
+        self.leave(Leaving::Alone);
     }
 }
 
-/// Leaves everything that this process has attached, in good order: for one that is about to end, and drops nothing. `at_work`: it has other
-/// threads, whose locks and guards are those of the dead once the kernel has ended them, and not a moment earlier.
-pub(crate) fn leave_all(at_work: bool) {
-    leave_those(lock_open(), at_work);
+/// How a process gives up what makes it a participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    /// No thread of it is in the middle of anything.
+    Alone,
+    /// Other threads may be, and are until the process ends: their locks and guards are those of the
+    /// dead once the kernel has ended them, and not a moment earlier. So the pulse stays.
+    AtWork,
+    /// The same, at a normal end of a program that has not dropped its handle.
+    Exit,
 }
 
-fn leave_those(list: OpenGuard, at_work: bool) {
+/// Leaves everything that this process has attached, in good order: for one that is about to end, or
+/// to use nothing of it, and drops nothing.
+pub(crate) fn leave_all(how: Leaving) {
+    leave_those(lock_open(), how);
+}
+
+fn leave_those(list: OpenGuard, how: Leaving) {
     let open: Vec<Arc<dyn Attached>> = list.iter().filter_map(Weak::upgrade).collect();
     drop(list);
-    open.iter().for_each(|attached| attached.attachment().leave(at_work));
+    open.iter().for_each(|attached| attached.attachment().leave(how));
     // Never dropped: they have left, and must not do so again.
     std::mem::forget(open);
 }
 
-/// How often `exit` looks for the mutex of [`OPEN`], and how long it waits in between: about 50 ms.
-const EXIT_LOOKS: u32 = 250;
+/// How often `exit` looks for the mutex of [`OPEN`], and how long it waits in between: about 2 s. Others
+/// hold it while they fork beside gigabytes, or populate them in a forked child.
+const EXIT_LOOKS: u32 = 10_000;
 const EXIT_MOMENT: Duration = Duration::from_micros(200);
 
 /// Has the names given back at a normal end of the program: handles in a `static`, or in a thread
@@ -242,8 +262,8 @@ extern "C" fn at_exit() {
         // Never for ever: `exit` may have been called in a signal handler, above a frame that holds
         // the mutex.
         match OPEN.try_lock() {
-            Ok(open) => return leave_those(open, true),
-            Err(TryLockError::Poisoned(poisoned)) => return leave_those(poisoned.into_inner(), true),
+            Ok(open) => return leave_those(open, Leaving::Exit),
+            Err(TryLockError::Poisoned(poisoned)) => return leave_those(poisoned.into_inner(), Leaving::Exit),
             Err(TryLockError::WouldBlock) => std::thread::sleep(EXIT_MOMENT),
         }
     }

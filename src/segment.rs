@@ -201,6 +201,11 @@ impl Segment {
         }
     }
 
+    /// One of [`layout::kind`](crate::layout::kind).
+    pub fn kind(&self) -> u32 {
+        self.imprint.kind
+    }
+
     pub fn head(&self) -> &Head {
         // SAFETY: Invariant 6, and mappings begin at a page, which aligns a Head. It lives as long as `self`.
         unsafe { self.mapping.base().cast::<Head>().as_ref() }

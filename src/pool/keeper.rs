@@ -15,6 +15,7 @@
 
 use super::message::{ResultHead, kind};
 use super::worker::{word, work};
+use crate::attachment::{self, Leaving};
 use crate::object::{Codec, MessagePack};
 use crate::process::{
     die_with, ignore_interrupts, open_pidfd, poll, restore_interrupts, run_child, take_handed_over, tell_stderr,
@@ -85,6 +86,8 @@ impl Settings {
 /// Where a keeper's process starts.
 pub(super) fn entry(mut argument: &[u8]) -> i32 {
     // The pool's own queues are attached below; the program's others are its own affair.
+    // First: the program may have dropped a handle meanwhile, and left the name to this process.
+    attachment::leave_all(Leaving::Alone);
     crate::segment::keep_no_names();
     let socket = take_handed_over().pop();
     match (MessagePack::decode::<Settings>(&mut argument), socket) {

@@ -22,6 +22,7 @@
 use super::child::{ended, open_pidfd};
 use super::travel::entry_at;
 use super::{die_with, ignore_interrupts, restore_interrupts, run_child, wire};
+use crate::attachment::{self, Leaving};
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -60,6 +61,8 @@ struct Nursery {
 
 /// The life of either: the exit code.
 pub(super) fn live(requests: OwnedFd, program: u32) -> i32 {
+    // First: the program may have dropped a handle meanwhile, and left the name to this process.
+    attachment::leave_all(Leaving::Alone);
     crate::segment::keep_no_names();
     ignore_interrupts();
     let program = program as libc::pid_t;

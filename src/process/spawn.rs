@@ -3,7 +3,7 @@
 #[cfg(feature = "object")]
 use super::spawner;
 use super::{Child, Outcome, Process, SpawnError, background, lock_children};
-use crate::attachment;
+use crate::attachment::{self, Leaving};
 use crate::os::{deadline_after, now_ns};
 use std::fs;
 use std::io::{self, Write};
@@ -297,7 +297,7 @@ where
         Ok(code) => {
             flush();
             // What the closure only borrowed is never dropped here; a panic, though, counts as a death.
-            attachment::leave_all(!matches!(count_threads(), Ok(1)));
+            attachment::leave_all(if matches!(count_threads(), Ok(1)) { Leaving::Alone } else { Leaving::AtWork });
             code
         }
         Err(payload) => {

@@ -234,7 +234,7 @@ impl<T: ?Sized + Message> Builder<T> {
     /// and `max_participants` do not take effect: [`unapplied_options`](crate::Queue::unapplied_options) lists what was asked for and what
     /// is. `persist(true)` does take effect. Of several processes that call this at once, one creates.
     ///
-    /// **If all users of the queue are dead** (killed, or ended by `exit`), what is found depends on what they left:
+    /// **If all users of the queue are dead** (killed, or ended by `_exit`), what is found depends on what they left:
     /// - an open queue is opened, and its messages are still there;
     /// - one that was [closed](crate::Queue::close), with messages in it, is opened: getters drain it, and a put is
     ///   [`Closed`](crate::PutError::Closed), as it was for its predecessors. Once it is drained, and whoever drained it has left or died, the

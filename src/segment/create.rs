@@ -24,8 +24,8 @@ const FIRST_ENTRY: u32 = 0;
 /// A build starts over when a sweep took its temporary, which takes a process stopped for ten seconds at the worst moment.
 const BUILD_ATTEMPTS: u32 = 16;
 /// What `shared_memory` gives, and no `mode` takes away: a forked child must be able to open its own segment.
-const OWNER_MODE: u32 = 0o600;
-const MODE_BITS: u32 = 0o666;
+pub(super) const OWNER_MODE: u32 = 0o600;
+pub(super) const MODE_BITS: u32 = 0o666;
 /// How long the builds of others get on before one that found no space beside them looks again.
 const BETWEEN_BUILDS: Duration = Duration::from_millis(2);
 /// How long it waits for them: some gigabytes are populated within it, and a builder that was stopped holds nobody up for longer.
@@ -41,10 +41,14 @@ impl Segment {
         let is_dead = replaceable(&place, &spec.owners, &mut Patience::new())?.is_some();
         let mut gone = None;
         let building = match Building::start(&place, spec, &mut init) {
-            Err(CreateError::NoSpace { .. }) if is_dead => {
-                if let Some(claim) = replaceable(&place, &spec.owners, &mut Patience::new())? {
+            Err(error @ CreateError::NoSpace { .. }) if is_dead => {
+                let dead = replaceable(&place, &spec.owners, &mut Patience::new())?;
+                if let Some(claim) = dead.filter(|claim| makes_room(claim, &error)) {
                     let predecessor = ended::replaced_by_create(&claim, &place, spec);
                     gone = clear_away(&place, claim, predecessor);
+                }
+                if gone.is_none() {
+                    return Err(error);
                 }
                 Building::start(&place, spec, &mut init)?
             }
@@ -108,11 +112,15 @@ impl Segment {
                 building = match Building::start(&place, spec, &mut init) {
                     Ok(built) => Some(built),
                     Err(error @ CreateError::NoSpace { .. }) if was_dead => {
-                        if let Sight::Ended(claim, predecessor) = look(&place, spec, expect, &mut patience)? {
-                            gone = clear_away(&place, claim, predecessor);
-                            if gone.is_none() {
-                                return Err(error);
+                        match look(&place, spec, expect, &mut patience)? {
+                            Sight::Attached(segment, entry) => return Ok((segment, entry, false)),
+                            Sight::Ended(claim, predecessor) => {
+                                gone = if makes_room(&claim, &error) { clear_away(&place, claim, predecessor) } else { None };
+                                if gone.is_none() {
+                                    return Err(error);
+                                }
                             }
+                            Sight::Nothing | Sight::Changing => {}
                         }
                         None
                     }
@@ -164,16 +172,18 @@ enum Sight {
 fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) -> Result<Sight, CreateError> {
     if !kind::is_ring(spec.kind) {
         // Before anything else: attached to, a dead one would look alive.
-        match sweep::attempt(place, &spec.owners)? {
-            sweep::Attempt::Foreign(foreign) => return Err(foreign.into()),
-            sweep::Attempt::Nothing => return Ok(Sight::Nothing),
-            sweep::Attempt::Claimed(claim) => {
+        match sweep::attempt(place, &spec.owners) {
+            // What it is that cannot be opened is told below.
+            Err(_) => {}
+            Ok(sweep::Attempt::Foreign(foreign)) => return Err(foreign.into()),
+            Ok(sweep::Attempt::Nothing) => return Ok(Sight::Nothing),
+            Ok(sweep::Attempt::Claimed(claim)) => {
                 if let Some(predecessor) = ended::judge(&claim, place, spec, expect) {
                     return Ok(Sight::Ended(claim, predecessor));
                 }
             }
-            sweep::Attempt::Conflict(Conflict::Name) | sweep::Attempt::Again => return Ok(Sight::Changing),
-            sweep::Attempt::Conflict(Conflict::Pulse) => {}
+            Ok(sweep::Attempt::Conflict(Conflict::Name) | sweep::Attempt::Again) => return Ok(Sight::Changing),
+            Ok(sweep::Attempt::Conflict(Conflict::Pulse)) => {}
         }
     }
     match open::attempt(place, expect, patience, Ended::AreTold) {
@@ -200,6 +210,15 @@ fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) ->
         Ok(Attempt::Elsewhere | Attempt::TakesNoMore) => Ok(Sight::Changing),
         Err(OpenError::NotFound) => Ok(Sight::Nothing),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Would there be space for a segment, for which there is none, once the dead one is gone? Its messages
+/// are not thrown away for nothing.
+fn makes_room(dead: &sweep::Claim, error: &CreateError) -> bool {
+    match (error, dead.bytes()) {
+        (CreateError::NoSpace { needed_bytes, free_bytes }, Ok(bytes)) => free_bytes.saturating_add(bytes) >= *needed_bytes,
+        _ => false,
     }
 }
 

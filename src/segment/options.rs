@@ -1,5 +1,6 @@
 //! What a caller asked of a segment that exists already, and is otherwise.
 
+use super::create::{MODE_BITS, OWNER_MODE};
 use super::stamp::Imprint;
 use crate::geometry::Geometry;
 use std::fmt;
@@ -59,7 +60,7 @@ impl Asked {
             let actual = if is.sized { is.capacity.saturating_mul(is.message_bytes) } else { is.ring_bytes() };
             differs("capacity_bytes", bytes.to_string(), actual.to_string());
         }
-        if let Some(asked) = self.mode {
+        if let Some(asked) = self.mode.map(|asked| OWNER_MODE | asked & MODE_BITS) {
             differs("mode", format!("{asked:#05o}"), format!("{mode:#05o}"));
         }
         if let Some(asked) = self.max_deliveries {

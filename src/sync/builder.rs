@@ -141,7 +141,8 @@ impl<O> Builder<O> {
         }
     }
 
-    /// Opens what has the name, as it is. The settings of its creation, and its first value, count for nothing.
+    /// Opens what has the name, as it is. Of the settings only `persist(true)` takes effect: `unapplied_options`
+    /// lists the others that differ. The first value counts for nothing.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed. Does not wait for it to be created.
@@ -157,7 +158,8 @@ impl<O> Builder<O> {
     /// ```
     pub fn open(self) -> Result<O, OpenError> {
         let name = self.name.as_deref().ok_or(OpenError::BadName { name: String::new(), why: "no name was given" })?;
-        Ok((self.over)(Object::open(name, &self.shape, self.owners)?))
+        let asked = self.asked();
+        Ok((self.over)(Object::open(name, &self.shape, self.owners, asked)?))
     }
 
     fn spec(&self) -> Result<Spec, CreateError> {

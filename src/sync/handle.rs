@@ -17,7 +17,7 @@ macro_rules! handle {
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             pub fn open(name: impl AsRef<str>) -> Result<Self, crate::OpenError> {
-                Ok(Self::over(crate::sync::object::Object::open(name.as_ref(), &$shape, Default::default())?))
+                Ok(Self::over(crate::sync::object::Object::open(name.as_ref(), &$shape, Default::default(), Default::default())?))
             }
 
             /// Removes a name. Processes that use what it led to go on with it; nobody can open it any more.

@@ -166,8 +166,8 @@ impl Object {
         Object::over(segment, entry)
     }
 
-    pub(crate) fn open(name: &str, shape: &Shape, owners: Owners) -> Result<Arc<Object>, OpenError> {
-        let (segment, entry) = Segment::open(name, &Expect { owners, ..shape.expect(None) })?;
+    pub(crate) fn open(name: &str, shape: &Shape, owners: Owners, asked: Asked) -> Result<Arc<Object>, OpenError> {
+        let (segment, entry) = Segment::open(name, &Expect { owners, asked, ..shape.expect(None) })?;
         Object::over(segment, entry)
     }
 

@@ -14,6 +14,7 @@ pub fn cases() -> Vec<Case> {
         a_full_file_system_is_told,
         a_full_file_system_is_swept_at_once,
         many_that_create_at_once_need_memory_for_one,
+        messages_are_not_thrown_away_for_nothing,
         a_copy_with_holes_is_filled_or_refused,
     ]
 }
@@ -223,4 +224,23 @@ fn a_copy_with_holes_is_filled_or_refused() {
     assert_eq!(queue.get().unwrap(), b"first");
     queue.put(&vec![7; queue.max_len()]).unwrap();
     Queue::<u8>::unlink(&name).unwrap();
+}
+
+/// A dead queue makes room for its successor, unless that would not fit even then.
+fn messages_are_not_thrown_away_for_nothing() {
+    if let Err(error) = enter_small_shm(4 << 20) {
+        skip(&format!("no private mount of a small /dev/shm: {error}"));
+    }
+    let name = unique_name("left");
+    let child = fork("one that leaves a message", || {
+        let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(2 << 20).create().unwrap();
+        queue.put(b"still here").unwrap();
+        exit_now(0);
+    });
+    expect_all_succeed(vec![child]);
+    let builder = |bytes| Queue::<[u8]>::builder().name(&name).capacity_bytes(bytes);
+    expect_no_space(builder(8 << 20).create(), 8 << 20, 4 << 20);
+    let other = Queue::<[u32]>::builder().name(&name).capacity_bytes(8 << 20);
+    expect_no_space(other.open_or_create(), 8 << 20, 4 << 20);
+    assert_eq!(builder(2 << 20).open().unwrap().try_get().unwrap(), b"still here");
 }

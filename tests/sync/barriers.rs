@@ -17,6 +17,7 @@ pub fn cases() -> Vec<Case> {
         an_abort_reaches_all,
         a_reset_releases_those_who_wait_and_begins_anew,
         children_that_returned_are_not_missed,
+        a_party_that_exits_without_a_word_is_missed,
     ]
 }
 
@@ -125,4 +126,19 @@ fn children_that_returned_are_not_missed() {
     if cfg!(not(shmq_portable_sync)) {
         assert!(matches!(barrier.wait_timeout(PATIENCE), Err(SyncError::Broken)));
     }
+}
+
+/// `exit` gives names back, and drops no handle: the others would wait for that party for ever.
+fn a_party_that_exits_without_a_word_is_missed() {
+    let barrier = Barrier::new(2).unwrap();
+    let mut party = fork("a party that exits", || {
+        barrier.wait().unwrap();
+        std::process::exit(0);
+    });
+    barrier.wait().unwrap();
+    let result = barrier.wait_timeout(PATIENCE);
+    assert!(matches!(result, Err(SyncError::Broken)), "{result:?}");
+    party.wait_at_most(PATIENCE);
+    barrier.reset().unwrap();
+    assert!(!barrier.is_broken());
 }
