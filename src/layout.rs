@@ -196,7 +196,7 @@ pub struct PutSide {
     pub bytes_put: AtomicU64,
     /// Loans claimed, part of what was published.
     pub loans: AtomicU64,
-    /// Times that tail went back, counted before it does.
+    /// Raised when tail begins to go back and when it is back: odd in between.
     pub retreats: AtomicU64,
     /// A position of a record, or tail: no run of DONE records that ends at tail begins before it.
     pub settled: AtomicU64,

@@ -448,6 +448,7 @@ impl Channel {
 
     /// The message to take next: returned ones first. Needs the get side.
     fn next_record(&self, me: Id) -> Result<Option<Record>, GetError> {
+        let mut dead = None;
         // Each round but the last finishes a record: more rounds than cells, and somebody undoes them.
         for _ in 0..=self.geometry().cells {
             if self.ring.has_returned() {
@@ -477,9 +478,11 @@ impl Channel {
                 Front::Ready(record) => return Ok(Some(record)),
                 Front::Empty => return Ok(None),
                 Front::Claimed(owner, cell, header) => {
-                    if !self.is_dead(owner, me) {
+                    // The kernel is asked once: dead it stays.
+                    if dead != Some(owner) && !self.is_dead(owner, me) {
                         return Ok(None);
                     }
+                    dead = Some(owner);
                     // We own the get side, so the record stays. A putter who repairs its side may abort it as well: one of us counts.
                     let aborted = self.ring.abort_claimed(cell, header);
                     self.head().rare.aborted.fetch_add(aborted as u64, Relaxed);

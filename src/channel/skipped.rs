@@ -100,11 +100,14 @@ impl Channel {
 
     /// Needs the get side.
     fn step_head(&self, me: Id) -> Result<bool, Corrupted> {
+        let mut dead = None;
         // Each round but the last finishes a record: more rounds than cells, and another process
         // undoes them.
         for _ in 0..=self.geometry().cells {
             match self.ring.front()? {
-                Front::Claimed(owner, cell, header) if self.is_dead(owner, me) => {
+                Front::Claimed(owner, cell, header) if dead == Some(owner) || self.is_dead(owner, me) => {
+                    // The kernel is asked once: dead it stays.
+                    dead = Some(owner);
                     let aborted = self.ring.abort_claimed(cell, header);
                     self.rare().aborted.fetch_add(aborted as u64, Relaxed);
                 }

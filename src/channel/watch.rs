@@ -10,7 +10,7 @@ use crate::layout::{Entry, Rare, role};
 use crate::os::now_ns;
 use crate::participant::Id;
 use crate::ring::{Memory, Ring};
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
 /// Counters of a queue since its creation, as [`Queue::stats`](crate::Queue::stats) found them.
@@ -66,11 +66,20 @@ pub struct Stats {
     pub high_water: u64,
 }
 
+/// Readings that give up because tail goes back again and again.
+const RETREAT_LOOKS: u32 = 16;
+
 impl Stats {
     /// As the words of a segment tell, of which none is trusted to be anything but a number.
     pub(crate) fn read(ring: &Ring<Mapped>, rare: &Rare) -> Stats {
         let (put, get) = (ring.memory.put_side(), ring.memory.get_side());
-        let puts = ring.published().wrapping_add(put.taken_back.load(Relaxed));
+        // Between two retreats, or what was taken back would be counted twice.
+        let counted = (0..RETREAT_LOOKS).find_map(|_| {
+            let retreats = put.retreats.load(Acquire);
+            let puts = ring.published().wrapping_add(put.taken_back.load(Acquire));
+            (retreats & 1 == 0 && put.retreats.load(Relaxed) == retreats).then_some(puts)
+        });
+        let puts = counted.unwrap_or_else(|| ring.published().wrapping_add(put.taken_back.load(Relaxed)));
         let gets = get.copies.load(Relaxed).wrapping_add(get.leases.load(Relaxed));
         let sized = ring.geometry.sized.then_some(ring.geometry.message_bytes);
         Stats {

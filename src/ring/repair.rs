@@ -18,6 +18,7 @@ pub(crate) struct Repaired {
 impl<M: Memory> Ring<M> {
     /// Steps tail over what its dead owner published without moving tail: restores Invariant 1. Needs the put side.
     pub fn repair_put_side(&self, is_dead: impl Fn(Owner) -> bool) -> Result<Repaired, Corrupted> {
+        self.end_retreat_of_the_dead();
         let tail = &self.memory.put_side().tail;
         let mut repaired = Repaired::default();
         for _ in 0..=self.geometry.cells {

@@ -95,10 +95,9 @@ impl<M: Memory> Ring<M> {
                 Some(State::Claimed) if abort(cell, header) => {}
                 Some(State::Free) | None => return Err(Corrupted),
                 Some(state) => {
-                    // An open loan may be aborted later, and join the run before it.
-                    if state == State::Claimed {
-                        settled.get_or_insert(begins);
-                    }
+                    // An open loan may be aborted later, and join the run before it. What is not taken
+                    // keeps its place: no run that ends at tail begins before it.
+                    settled = if state == State::Claimed { settled.or(Some(begins)) } else { None };
                     begins = next;
                 }
             }
@@ -123,15 +122,33 @@ impl<M: Memory> Ring<M> {
         }
         let cell = self.cell(to)?;
         let records = self.records_before(tail)?.wrapping_sub(self.records_before(to)?);
-        put.taken_back.store(put.taken_back.load(Relaxed).wrapping_add(records), Relaxed);
-        put.retreats.store(put.retreats.load(Relaxed).wrapping_add(1), Relaxed);
-        // A walk over these cells without a side rereads the count after each header: no byte of a
-        // new record may become visible before it.
+        // Odd while tail goes back: the repair of the put side ends what a dead putter began. A walk
+        // over these cells without a side rereads the count after each header.
+        let begun = put.retreats.load(Relaxed) | 1;
+        put.retreats.store(begun, Relaxed);
         fence(Release);
         put.tail.store(to, Release);
         // Invariant 1; the sequence there is right: so many records are before it.
         self.memory.header(cell).store(Header::FREE.bits(), Release);
+        put.taken_back.store(put.taken_back.load(Relaxed).wrapping_add(records), Relaxed);
+        self.end_retreat(begun);
         Ok(true)
+    }
+
+    /// Counts once more: a walk that began, or began anew, after the first count may still go over the
+    /// DONE records. No byte of a new record may become visible before this.
+    fn end_retreat(&self, begun: u64) {
+        self.memory.put_side().retreats.store(begun.wrapping_add(1), Release);
+        fence(Release);
+    }
+
+    /// Ends the retreat in which the owner of the put side died, if there is one, before its cells are
+    /// used again. Needs the put side.
+    pub(super) fn end_retreat_of_the_dead(&self) {
+        let count = self.memory.put_side().retreats.load(Relaxed);
+        if count & 1 != 0 {
+            self.end_retreat(count);
+        }
     }
 
     /// Needs a side that pins the record there, or the put side for tail.

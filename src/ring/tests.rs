@@ -2,6 +2,8 @@
 
 #[cfg(not(loom))]
 mod explorer;
+#[cfg(not(loom))]
+mod gone_back;
 mod heap;
 #[cfg(loom)]
 mod held_off;

@@ -23,8 +23,12 @@ impl<M: Memory> Ring<M> {
 
     /// The same of [`from`, end), where all records before `from` are known to be DONE; it is a record's start, or was reclaimed.
     pub fn walk_from(&self, from: u64, end: u64, mut visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
-        let (reclaim, retreats) = (&self.memory.put_side().reclaim, &self.memory.put_side().retreats);
+        let put = self.memory.put_side();
+        let (reclaim, retreats) = (&put.reclaim, &put.retreats);
+        // Loaded after the count: no retreat that is counted later goes back behind it.
+        let kept_now = || put.settled.load(Acquire).max(self.memory.get_side().head.load(Acquire));
         let mut gone_back = retreats.load(Acquire);
+        let mut kept = kept_now();
         let mut at = reclaim.load(Acquire).max(from);
         let mut firm = at;
         let mut restarts = 0;
@@ -42,12 +46,17 @@ impl<M: Memory> Ring<M> {
             fence(Acquire);
             let now = reclaim.load(Relaxed);
             let retreated = retreats.load(Relaxed);
-            if retreated != gone_back && restarts < RETREATS {
+            if retreated != gone_back {
+                if restarts == RETREATS {
+                    // From `kept` on there is only what is aborted again and again.
+                    return if at < kept { Err(Corrupted) } else { Ok(()) };
+                }
                 gone_back = retreated;
                 restarts += 1;
                 steps = 0;
                 firm = firm.max(now);
                 at = firm;
+                kept = kept_now();
                 continue;
             }
             if now > at {
@@ -67,8 +76,9 @@ impl<M: Memory> Ring<M> {
             at = next;
             // A taken record is before head, behind which nothing goes back; one that is not taken
             // keeps its place.
-            if !matches!(state, State::Done | State::Claimed) {
+            if !matches!(state, State::Done | State::Claimed) || next <= kept {
                 firm = next;
+                restarts = 0;
             }
         }
         Err(Corrupted)

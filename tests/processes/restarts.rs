@@ -7,7 +7,7 @@ use crate::support::process::{
 use crate::support::{PATIENCE, segment_exists, unique_name, wait_until};
 use shmq::inspect::{Inspector, Predecessor, WhyReplaced};
 use shmq::sync::Event;
-use shmq::{CreateError, GetError, OpenError, PutError, Queue};
+use shmq::{CreateError, GetError, OpenError, PutError, Queue, inspect};
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -235,13 +235,15 @@ fn another_users_queue_is_never_replaced() {
     let was = inode(&name);
     // Opened or refused, whatever it is that we want: the name leads where it led.
     for _ in 0..3 {
-        std::mem::forget(Queue::<u64>::open_or_create(&name, 3));
+        let refused = Queue::<u64>::open_or_create(&name, 3);
+        assert!(matches!(refused, Err(CreateError::ForeignOwner { owner_uid: 65_534 })), "{refused:?}");
+        std::mem::forget(Queue::<u64>::builder().name(&name).capacity(3).allow_any_owner().open_or_create().unwrap());
         assert_eq!(inode(&name), was);
     }
     let other = Queue::<[u8]>::builder().name(&name).open_or_create();
     assert!(other.is_err() && inode(&name) == was);
     assert!(Event::open_or_create(&name).is_err() && inode(&name) == was);
-    Queue::<u64>::unlink(&name).unwrap();
+    inspect::unlink_of(&name, &inspect::Owners::default().allow_any_owner()).unwrap();
 }
 
 fn a_queue_in_use_is_never_replaced() {
