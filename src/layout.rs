@@ -327,6 +327,8 @@ pub struct Entry {
 pub mod role {
     pub const PUT: u32 = 1;
     pub const GET: u32 = 2;
+    /// It said that it leaves the name where it is, even as the last one out.
+    pub const VISITOR: u32 = 4;
 }
 
 /// An object's data begin here in its cell, or at the next multiple of their alignment.

@@ -67,6 +67,7 @@ use patience::Patience;
 pub(crate) use stamp::Imprint;
 use std::io;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicBool;
 
 /// What a creator wants.
 #[derive(Clone, Debug)]
@@ -182,9 +183,11 @@ pub(crate) struct Segment {
     imprint: Imprint,
     lock_memory: bool,
     unapplied: Vec<UnappliedOption>,
+    /// Does this process leave the name where it is when it is the last one out?
+    leaves_name: AtomicBool,
     /// Has anybody been told that it lost its name?
     #[cfg(feature = "tracing")]
-    told_nameless: std::sync::atomic::AtomicBool,
+    told_nameless: AtomicBool,
 }
 
 impl Segment {
@@ -196,8 +199,9 @@ impl Segment {
             imprint,
             lock_memory,
             unapplied: Vec::new(),
+            leaves_name: AtomicBool::new(false),
             #[cfg(feature = "tracing")]
-            told_nameless: false.into(),
+            told_nameless: AtomicBool::new(false),
         }
     }
 
@@ -275,6 +279,12 @@ impl Segment {
     /// From now on the name outlives its last user.
     pub fn persist(&self) {
         self.head().stamp.persisted.store(1, Ordering::Release);
+    }
+
+    /// From now on this process leaves the name where it is, even as the last one out: what was
+    /// without users when it came is so again.
+    pub fn leave_name(&self) {
+        self.leaves_name.store(true, Ordering::Relaxed);
     }
 
     /// Does another description hold the pulse of this entry? Where the kernel does not say, or the program has closed our descriptor

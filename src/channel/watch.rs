@@ -206,6 +206,14 @@ impl Verb {
 }
 
 impl Channel {
+    /// As [`Segment::leave_name`](crate::segment::Segment::leave_name), and shown to others that do.
+    pub(crate) fn leave_name(&self) {
+        self.segment().leave_name();
+        if let Some(entry) = self.known_me().and_then(|me| self.my_entry(me)) {
+            entry.roles.fetch_or(role::VISITOR, Relaxed);
+        }
+    }
+
     fn my_entry(&self, me: Id) -> Option<&Entry> {
         self.segment.entries().get(me.entry() as usize)
     }

@@ -14,8 +14,9 @@ const OTHERS_AT_WORK: Duration = Duration::from_secs(1);
 
 /// An attached queue of whatever type: it can be closed, drained, recovered and persisted, but its messages cannot be read.
 ///
-/// Opening one attaches this process, which repairs what a dead participant left, and dropping it leaves. A segment that
-/// nobody else is attached to, and that is not persisted, goes with the operator.
+/// Opening one attaches this process, which repairs what a dead participant left, and dropping it
+/// leaves. A segment that nobody else is attached to, and that is not persisted, goes with the
+/// operator; a forked child that keeps the name, and has not called yet, counts as attached.
 ///
 /// ```
 /// # let name = format!("doc-operator-{}", std::process::id());
@@ -83,6 +84,12 @@ impl Operator {
         self.channel.segment().persist();
     }
 
+    /// For the command: as [`Queue::leave_name`](crate::Queue::leave_name).
+    #[doc(hidden)]
+    pub fn leave_name(&self) {
+        self.channel.leave_name();
+    }
+
     /// Takes up to `max` messages and throws them away, without waiting for any: how many there were. Only for others who are in the
     /// middle of a get it waits, for a second at most.
     ///
@@ -117,7 +124,8 @@ impl Operator {
 pub enum Removal {
     /// It is gone.
     Removed,
-    /// A live process is attached: left alone.
+    /// A live process is attached, or a forked child keeps the name that has not called yet: left
+    /// alone.
     InUse,
     /// Nobody is attached, but somebody asked to keep it: left alone.
     Persisted,
@@ -125,7 +133,8 @@ pub enum Removal {
     Foreign,
 }
 
-/// Removes the segment of that name if nobody is attached to it, and unless it was persisted.
+/// Removes the segment of that name if nobody is attached to it, and unless it was persisted. A
+/// forked child that keeps the name, and has not called yet, counts as attached.
 ///
 /// With `even_persisted` also then. Nobody can attach between the look and the removal.
 ///

@@ -19,13 +19,14 @@ const GENERATION_LOW_MASK: u32 = (1 << 11) - 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
-    /// Live processes are attached.
+    /// Live processes are attached, or a forked child keeps the name that has not called yet.
     InUse,
     /// It takes no more messages; those in it can still be taken.
     Closed,
     /// Nobody is attached, and somebody asked to keep it. Its messages wait for whoever opens it.
     Persisted,
-    /// Nobody is attached, and nobody asked to keep it: its users were killed. The next `create` of the name replaces it.
+    /// Nobody is attached, no forked child keeps the name, and nobody asked to keep it: its users
+    /// were killed. The next `create` of the name replaces it.
     Stale,
     /// A process was taken for dead while it was at work: it is of no more use.
     Poisoned,
@@ -67,6 +68,9 @@ pub struct Participant {
     pub get_waits: Option<Waiting>,
     /// Threads of it that sleep in a `join`.
     pub join_threads: u32,
+    /// For the command: it leaves the name where it is, even as the last one out.
+    #[doc(hidden)]
+    pub leaves_name: bool,
 }
 
 /// What a process can hold.
@@ -230,7 +234,7 @@ impl Inspector {
             holdings.push(Holding { what, pid, alive, position, bytes, deliveries, since: None });
         }
         let persisted = self.view.is_persisted();
-        let in_use = participants.iter().any(|participant| participant.alive);
+        let in_use = participants.iter().any(|participant| participant.alive) || self.view.is_kept();
         let state = match () {
             () if poisoned => State::Poisoned,
             () if !in_use && !persisted => State::Stale,
@@ -285,6 +289,7 @@ impl Inspector {
             attached: UNIX_EPOCH + Duration::from_secs(entry.attached_unix_s.load(Relaxed).min(u32::MAX as u64)),
             puts: roles & role::PUT != 0,
             gets: roles & role::GET != 0,
+            leaves_name: roles & role::VISITOR != 0,
             put_waits: waiting(entry.put_sleepers.load(Relaxed), entry.put_asleep_ns.load(Relaxed)),
             get_waits: waiting(entry.get_sleepers.load(Relaxed), entry.get_asleep_ns.load(Relaxed)),
             join_threads: if alive { entry.join_sleepers.load(Relaxed) } else { 0 },

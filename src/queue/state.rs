@@ -223,6 +223,13 @@ impl<T: ?Sized + Message> Queue<T> {
         self.channel.interrupt_by(flag);
     }
 
+    /// For the command: this process leaves the name where it is when it is the last one out, so
+    /// that a queue of the dead is afterwards what it was before.
+    #[doc(hidden)]
+    pub fn leave_name(&self) {
+        self.channel.leave_name();
+    }
+
     /// Like [`join`](Queue::join), but gives up after `timeout`, never earlier.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ impl Segment {
         self.descriptor.is_own() && self.descriptor.is_open()
     }
 
-    /// Takes the name away, unless other processes keep it.
+    /// Takes the name away, unless other processes keep it, or this one leaves it.
     fn give_name_back(&self, may_take_it: impl Fn() -> bool) {
         // The child has our share, and gives it back in its turn.
         if is_giving_birth() {
@@ -55,7 +55,7 @@ impl Segment {
         // Our own wish goes first: of two leavers that kept theirs each would see the other, and
         // leave the name to it. Now the later of the two finds no other, and an opener has either
         // kept the name by then, or finds that it leads elsewhere.
-        if self.descriptor.stop_keeping_name().is_err() || self.is_persisted() {
+        if self.descriptor.stop_keeping_name().is_err() || self.is_persisted() || self.leaves_name.load(Ordering::Relaxed) {
             return;
         }
         let max_participants = self.imprint.max_participants;

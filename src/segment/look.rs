@@ -169,6 +169,16 @@ impl View {
         (0..self.imprint.max_participants).any(|entry| self.pulse(entry) != Some(false))
     }
 
+    /// Does a process keep the name? Those attached do, and forked children that have not called
+    /// yet. Where the kernel does not say, yes.
+    pub fn is_kept(&self) -> bool {
+        let at = layout::KEEPERS_OFFSET;
+        let written = os::conflict_in_range(self.file.as_fd(), at, 1);
+        let any = os::any_conflict_in_range(self.file.as_fd(), at, 1);
+        // A write lock is that of one who takes the name away, or judges the whole file.
+        !matches!((written, any), (Ok(Some(_)), _) | (Ok(None), Ok(None)))
+    }
+
     /// Does a process hold the pulse of this entry? `None` where the kernel does not say.
     pub fn pulse(&self, entry: u32) -> Option<bool> {
         let conflict = os::conflict_in_range(self.file.as_fd(), layout::pulse_offset(entry), 1).ok()?;

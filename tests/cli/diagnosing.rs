@@ -5,7 +5,7 @@ use crate::peers;
 use crate::schema;
 use serde_json::Value;
 use shmq::Queue;
-use shmq::inspect::{Inspector, ProcessState, Snapshot};
+use shmq::inspect::{Inspector, ProcessState, Snapshot, State};
 use std::time::Duration;
 
 /// The codes of what troubles the queue, the first line of `ls` about it, and the doctor's words.
@@ -110,10 +110,32 @@ fn a_stale_queue_is_told_and_not_lost_by_looking_after_it() {
     assert_eq!(troubles, ["stale"], "{words}");
     assert!(ls.contains("stale") && words.contains("3 messages still in it"), "{ls}\n{words}");
     // The only one attached leaves again, and takes nothing along.
-    run(&["recover", &name]).expect(0);
+    let told = run(&["recover", &name]).expect(0);
+    assert!(told.err.contains("all users of") && told.err.contains("stays"), "{}", told.err);
     let (troubles, ls, words) = examine(&name);
-    assert!(troubles.is_empty() && ls.contains("kept: 3 messages wait"), "{ls}\n{words}");
+    assert_eq!(troubles, ["stale"], "{words}");
+    assert!(ls.contains("stale: all its users died") && words.contains("3 messages still in it"), "{ls}\n{words}");
     assert_eq!(Queue::<u64>::open(&*name).expect("it is there").len(), 3);
+}
+
+#[test]
+fn what_a_forked_child_keeps_is_not_stale() {
+    let name = Name::new("daemon");
+    let daemon = peers::start_and_see("daemon", &name, |seen, _| seen.messages == 3 && seen.participants.is_empty());
+    let (troubles, ls, words) = examine(&name);
+    assert!(troubles.is_empty() && ls.contains("in use"), "{ls}\n{words}");
+    assert!(!words.contains("died") && !words.contains("Nobody is attached"), "{words}");
+    assert!(run(&["rm", "--stale", &name]).expect(1).err.contains("somebody uses it"));
+    // Those who act leave it to the child.
+    for verb in [&["recover", &*name][..], &["drain", &*name, "-n", "1"], &["close", &*name]] {
+        let ran = run(verb).expect(0);
+        assert_eq!(ran.err, "", "{verb:?}");
+    }
+    let told = run(&["ls", &name, "--json"]).expect(0).json();
+    assert_eq!((&told[0]["state"], &told[0]["persisted"], &told[0]["messages"]), (&"closed".into(), &false.into(), &2.into()));
+    // It dies with its parent.
+    daemon.kill();
+    wait_for(&name, "the child to end", || Inspector::open(&*name).is_ok_and(|inspector| inspector.look().state == State::Stale));
 }
 
 #[test]

@@ -28,6 +28,33 @@ fn play_a_part() {
             queue.put_slice(&[1, 2, 3]).expect("room");
             sleep_for_ever()
         }
+        // The same, and leaves it to a forked child that never calls.
+        "daemon" => {
+            let queue = Queue::<u64>::create(&name, 8).expect("created");
+            queue.put_slice(&[1, 2, 3]).expect("room");
+            let parent = std::process::id();
+            // SAFETY: the child only makes system calls.
+            if unsafe { libc::fork() } == 0 {
+                crate::support::process::die_with(parent);
+                sleep_for_ever()
+            }
+            drop(queue);
+            sleep_for_ever()
+        }
+        // Creates a queue of bytes with one message that goes with it.
+        "bytes" => {
+            let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(4096).create().expect("made");
+            queue.put(b"one").expect("room");
+            sleep_for_ever()
+        }
+        // A service that was told to end: a queue of bytes, closed with two messages in it.
+        "service" => {
+            let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(4096).open_or_create().expect("made");
+            queue.put(b"one").expect("room");
+            queue.put(b"two").expect("room");
+            queue.close();
+            sleep_for_ever()
+        }
         // Creates a queue of bytes, and closes it.
         "closer" => {
             let queue = Queue::<[u8]>::builder().name(&name).open_or_create().expect("made");

@@ -1,9 +1,13 @@
 //! `create`, `close`, `drain`, `rm`, `recover`.
 
-use crate::command::{Name, bytes, feed, run};
+use crate::command::{Name, Running, bytes, feed, run, shmq, wait_for};
 use crate::peers;
 use crate::support::segment_exists;
+use shmq::inspect::{Inspector, Snapshot};
 use shmq::{PutError, Queue};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::process::Stdio;
 
 #[test]
 fn a_created_queue_stays_until_it_is_removed() {
@@ -59,6 +63,94 @@ fn rm_stale_spares_what_is_used_and_what_is_kept() {
     run(&["rm", &used]).expect(0);
     queue.put(b"still").expect("room");
     assert!(!segment_exists(&used));
+}
+
+#[test]
+fn what_the_dead_closed_is_no_more_than_stale_once_it_is_drained() {
+    let verbs: &[&[&str]] = &[&["get", "-n", "2"], &["get", "-t", "0"], &["drain"], &["close"], &["recover"], &["put"]];
+    for verb in verbs {
+        let name = Name::new("service");
+        peers::start_and_see("service", &name, |seen, _| seen.closed).kill();
+        let ran = feed(&[&verb[..1], &[&*name], &verb[1..]].concat(), b"x");
+        ran.expect(if verb[0] == "put" { 6 } else { 0 });
+        let told = run(&["ls", &name, "--json"]).expect(0).json();
+        assert_eq!((&told[0]["state"], &told[0]["persisted"]), (&"stale".into(), &false.into()), "{verb:?}");
+        run(&["drain", &name]).expect(0);
+        // The service starts again.
+        let queue = Queue::<[u8]>::builder().name(&*name).capacity_bytes(4096).open_or_create().expect("made");
+        queue.put(b"new").expect("it is open");
+        drop(queue);
+        assert!(!segment_exists(&name), "{verb:?}");
+    }
+}
+
+#[test]
+fn two_at_work_on_a_dead_queue_leave_it_to_the_next() {
+    let name = Name::new("two");
+    peers::start_and_see("bytes", &name, |seen, _| seen.messages == 1).kill();
+    run(&["get", &name]).expect(0);
+    let first = Running::of(shmq(&["get", &name]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts"));
+    let waits = |seen: Snapshot| seen.participants.iter().any(|participant| participant.get_waits.is_some());
+    wait_for(&name, "a getter", || Inspector::open(&*name).is_ok_and(|inspector| waits(inspector.look())));
+    // The second comes to one that the first uses, and is the last one out.
+    let mut second = shmq(&["put", &name, "--lines"]).stdin(Stdio::piped()).spawn().expect("it starts");
+    let mut input = second.stdin.take().expect("piped");
+    let second = Running::of(second);
+    input.write_all(b"1\n2\n3\n").expect("it reads");
+    first.expect(0);
+    drop(input);
+    second.expect(0);
+    let told = run(&["ls", &name, "--json"]).expect(0).json();
+    assert_eq!((&told[0]["state"], &told[0]["persisted"], &told[0]["messages"]), (&"stale".into(), &false.into(), &2.into()));
+}
+
+/// Gives a segment to another user; `false`: only root can.
+fn give_to(name: &str, uid: u32) -> bool {
+    // SAFETY: geteuid has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("skipped: only root can give a file to another user");
+        return false;
+    }
+    std::os::unix::fs::chown(format!("/dev/shm/shmq.{name}"), Some(uid), None).expect("root may");
+    true
+}
+
+fn owner_of(name: &str) -> u32 {
+    std::fs::metadata(format!("/dev/shm/shmq.{name}")).expect("it is there").uid()
+}
+
+#[test]
+fn another_users_dead_queue_is_not_started_over() {
+    const UID: u32 = 54_321;
+    let name = Name::new("spent");
+    peers::start_and_see("closer", &name, |seen, _| seen.closed).kill();
+    if !give_to(&name, UID) {
+        return;
+    }
+    for whose in [&["--owner", "54321"][..], &["--any-owner"]] {
+        feed(&[&["put", &*name][..], whose].concat(), b"x").expect(6);
+        let told = run(&["ls", &name, "--json"]).expect(0).json();
+        assert_eq!((&told[0]["state"], &told[0]["persisted"]), (&"stale".into(), &false.into()));
+        assert_eq!(owner_of(&name), UID);
+    }
+}
+
+#[test]
+fn create_replaces_another_users_dead_queue_only_if_told_so() {
+    const UID: u32 = 54_321;
+    for whose in [&["--owner", "54321"][..], &["--any-owner"]] {
+        let name = Name::new("anew");
+        peers::start_and_see("closer", &name, |seen, _| seen.closed).kill();
+        if !give_to(&name, UID) {
+            return;
+        }
+        let create = ["create", &*name, "--capacity-bytes", "4K"];
+        let ran = run(&create).expect(4);
+        assert!(ran.err.contains("uid 54321") && ran.err.contains("--owner 54321"), "{}", ran.err);
+        assert_eq!(owner_of(&name), UID);
+        run(&[&create, whose].concat()).expect(0);
+        assert_eq!(owner_of(&name), 0);
+    }
 }
 
 #[test]

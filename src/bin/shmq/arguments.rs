@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use shmq::Builder;
 use shmq::inspect::Owners;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -131,6 +132,12 @@ impl Whose {
     pub fn owners(&self) -> Owners {
         let owners = self.owner.iter().fold(Owners::default(), |owners, &uid| owners.allow_owner(uid));
         if self.any_owner { owners.allow_any_owner() } else { owners }
+    }
+
+    /// The same for who opens or creates a queue of bytes.
+    pub fn apply_to(&self, builder: Builder<[u8]>) -> Builder<[u8]> {
+        let builder = self.owner.iter().fold(builder, |builder, &uid| builder.allow_owner(uid));
+        if self.any_owner { builder.allow_any_owner() } else { builder }
     }
 }
 
@@ -293,6 +300,8 @@ pub struct Create {
     /// Permissions in octal; 660 lets the group use it
     #[arg(long, value_parser = octal, default_value = "600")]
     pub mode: u32,
+    #[command(flatten)]
+    pub whose: Whose,
 }
 
 #[derive(Args, Debug)]

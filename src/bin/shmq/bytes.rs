@@ -3,7 +3,7 @@
 use crate::arguments::Whose;
 use crate::failure::Failure;
 use crate::signals;
-use shmq::inspect::Inspector;
+use shmq::inspect::{Inspector, State};
 use shmq::{OpenError, Queue};
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
@@ -16,45 +16,55 @@ const PIPE_BYTES: libc::c_int = 1 << 20;
 /// How long a message that is half written may take to be finished after a signal.
 const FINISH: Duration = Duration::from_secs(1);
 
-/// Opens the queue as it is, or creates it so that it stays. A queue of another type is left alone, dead or not: its messages are not ours
-/// to throw away. `starts_over`: one of the dead that is closed and drained is created anew, as a program's own start would.
+/// Opens the queue as it is, or creates it so that it stays. A queue of another type is left alone,
+/// dead or not: its messages are not ours to throw away. `starts_over`: a dead one of this user's
+/// that is closed and drained is created anew, as a program's own start would.
 pub fn open_or_create(name: &str, capacity_bytes: usize, whose: &Whose, starts_over: bool) -> Result<Queue<[u8]>, Failure> {
     let is_stale = is_stale(name);
-    let is_spent = is_stale && is_spent(name);
-    let settings = || {
-        let builder = Queue::<[u8]>::builder().name(name).capacity_bytes(capacity_bytes);
-        let builder = whose.owner.iter().fold(builder, |builder, &uid| builder.allow_owner(uid));
-        if whose.any_owner { builder.allow_any_owner() } else { builder }
-    };
+    let is_spent = starts_over && is_stale && is_own_and_spent(name);
+    let settings = || whose.apply_to(Queue::<[u8]>::builder().name(name).capacity_bytes(capacity_bytes));
     let there = match settings().open() {
         // Its name goes with us, its last user.
-        Ok(_) if starts_over && is_spent => None,
+        Ok(_) if is_spent => None,
         Ok(queue) => Some(queue),
         Err(OpenError::NotFound) => None,
         Err(error) => return Err(Failure::create(name, &error.into())),
     };
     let queue = match there {
-        Some(queue) => queue,
+        Some(queue) => {
+            if is_stale {
+                queue.leave_name();
+            }
+            queue
+        }
         None => settings().persist(true).open_or_create().map_err(|error| Failure::create(name, &error))?,
     };
     queue.interrupt_by(&signals::INTERRUPT);
-    // Nothing is to be kept of one that is closed and drained.
-    if is_stale && !is_spent {
-        queue.persist();
-    }
     Ok(queue)
 }
 
-/// Did all users of the queue die? Then whoever attaches would be its last user, and take the name and all messages along when it leaves.
+/// Did all users of the queue die, but for such as this command? Then whoever attaches would be its
+/// last user, and take the name and all messages along when it leaves, unless it says that it
+/// leaves the name.
 pub fn is_stale(name: &str) -> bool {
-    let seen = Inspector::open(name).map(|inspector| inspector.look_briefly());
-    seen.is_ok_and(|seen| !seen.persisted && seen.participants.iter().all(|participant| !participant.alive))
+    let Ok(inspector) = Inspector::open(name) else { return false };
+    let seen = inspector.look_briefly();
+    let mut alive = seen.participants.iter().filter(|participant| participant.alive).peekable();
+    match seen.state {
+        State::Stale => true,
+        // Without one that lives, a forked child keeps it.
+        State::InUse | State::Closed if alive.peek().is_none() => false,
+        _ => !seen.persisted && alive.all(|participant| participant.leaves_name),
+    }
 }
 
-/// Is it closed and drained?
-fn is_spent(name: &str) -> bool {
-    let seen = Inspector::open(name).map(|inspector| inspector.look());
-    seen.is_ok_and(|seen| seen.closed && !seen.damaged && seen.messages + seen.on_lease == 0)
+/// Is it this user's, closed and drained?
+fn is_own_and_spent(name: &str) -> bool {
+    let Ok(inspector) = Inspector::open(name) else { return false };
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    let is_own = inspector.about().owner_uid == unsafe { libc::geteuid() };
+    let seen = inspector.look();
+    is_own && seen.closed && !seen.damaged && seen.messages + seen.on_lease == 0
 }
 
 /// One of the standard streams: not closed at the end, since it is not ours.

@@ -2,6 +2,8 @@
 //!
 //! Findings come in the order of how surely they are the cause of others: a stopped process before the full queue that follows from it.
 
+mod condition;
+
 use crate::json;
 use crate::words;
 use shmq::inspect::{About, Hold, Holding, Participant, Predecessor, ProcessState, Snapshot, State};
@@ -129,113 +131,6 @@ impl Sight<'_> {
         participants.iter().map(|participant| self.person(participant)).collect::<Vec<_>>().join(", ")
     }
 
-    fn condition(&self, findings: &mut Vec<Finding>) {
-        let name = self.argument();
-        if self.now.damaged {
-            findings.push(trouble(
-                "damaged",
-                "damaged",
-                "The segment holds values that no user of this library writes: another program, or a bug, wrote into it. Its users get \
-                 the error Corrupted.",
-                format!("Stop its users, remove it (`shmq rm {name}`), and let them create it anew. Its messages are lost."),
-            ));
-        }
-        match self.now.state {
-            State::Poisoned => findings.push(trouble(
-                "poisoned",
-                "poisoned",
-                "A process was taken for dead while it was still at work (it had closed file descriptors that were not its own, as some \
-                 daemons do). The order of the messages can no longer be trusted, so every call fails with Poisoned.",
-                format!("Stop its users, remove it (`shmq rm {name}`), and start them again. Open queues after daemonising."),
-            )),
-            State::Stale => findings.push(trouble(
-                "stale",
-                format!("stale: {} died", people_count(self.now.participants.len())),
-                format!(
-                    "Nobody is attached: all of its users were killed, or exited without dropping it. {} still in it.{}",
-                    messages(self.now.messages + self.now.on_lease),
-                    if self.now.closed { " It was closed." } else { "" }
-                ),
-                format!(
-                    "The next `open` goes on with its messages, the next `create` replaces it{}. `shmq get {name} --follow` (bytes) or \
-                     `shmq recover {name}` keeps them; `shmq rm {name}` or `shmq rm --stale` throws them away.",
-                    self.open_or_create_does()
-                ),
-            )),
-            State::Closed if self.now.messages != 0 && self.getters().is_empty() => findings.push(notice(
-                "closed",
-                format!("closed, {} left", messages(self.now.messages)),
-                "It was closed, and nobody who gets is attached to take what is left.".to_owned(),
-                format!("Start a getter, or throw them away: `shmq drain {name}`."),
-            )),
-            State::Persisted if self.now.messages != 0 => findings.push(notice(
-                "kept",
-                format!("kept: {} wait", messages(self.now.messages)),
-                "Nobody who lives is attached. The queue was made to stay (persistent), and its messages wait for whoever opens it.".to_owned(),
-                format!("Start a getter, if they are wanted. `shmq rm {name}` would throw them away for good."),
-            )),
-            _ => {}
-        }
-    }
-
-    /// What the next `open_or_create` does with a stale segment.
-    fn open_or_create_does(&self) -> &'static str {
-        match self.now.messages + self.now.on_lease {
-            _ if !self.about.kind.is_queue() => ", and so does `open_or_create`",
-            0 if self.now.closed => ", and so does `open_or_create`, since it is closed and drained",
-            _ if self.now.closed => "; `open_or_create` opens it to be drained, and replaces it once it is",
-            _ => ", and `open_or_create` opens it if its messages are of the same type",
-        }
-    }
-
-    fn lost_name(&self, findings: &mut Vec<Finding>) {
-        if self.now.has_name {
-            return;
-        }
-        let users: Vec<&Participant> = self.now.participants.iter().filter(|p| p.alive).collect();
-        let users = if users.is_empty() { "a process that has it open".to_owned() } else { self.people(&users) };
-        let how = if self.now.unlinked {
-            "It was unlinked (`unlink`, `shmq rm`)"
-        } else {
-            "Its file was removed by hand, or by systemd-logind, which removes a user's shared memory at the last logout (RemoveIPC)"
-        };
-        findings.push(Finding {
-            severity: if self.now.unlinked { Severity::Notice } else { Severity::Trouble },
-            code: "nameless",
-            headline: "lost its name".to_owned(),
-            explanation: format!(
-                "{how}, and is still in use: {users}. They go on with each other, and their puts are Ok; whoever opens the name now gets another \
-                 queue, or none."
-            ),
-            advice: "Start its users again, so that they meet under the name. If logind did it: RemoveIPC=no in /etc/systemd/logind.conf, \
-                     `loginctl enable-linger USER`, or a system user for the service."
-                .to_owned(),
-        });
-    }
-
-    fn predecessor(&self, findings: &mut Vec<Finding>) {
-        let Some(predecessor) = &self.about.predecessor else { return };
-        let lost = predecessor.messages != Some(0);
-        findings.push(notice(
-            if lost { "replaced-with-messages" } else { REPLACED },
-            match predecessor.messages {
-                Some(0) => "replaced a dead one".to_owned(),
-                Some(count) => format!("replaced a dead one: {} lost", messages(count)),
-                None => "replaced a dead one".to_owned(),
-            },
-            format!(
-                "{} ago it took the place of a dead one of the same name: {}.",
-                capitalised(&words::duration(words::age(self.about.created))),
-                predecessor_in_words(predecessor)
-            ),
-            if lost {
-                "Messages that must outlive all users are for a queue that is persisted; drain a queue before its message type changes.".to_owned()
-            } else {
-                "Nothing.".to_owned()
-            },
-        ));
-    }
-
     fn stopped(&self, findings: &mut Vec<Finding>) {
         let stopped = self.now.participants.iter().filter(|p| p.alive && p.process == ProcessState::Stopped);
         for participant in stopped {
@@ -286,10 +181,7 @@ impl Sight<'_> {
                 findings.push(notice(
                     "died",
                     format!("{pid} died"),
-                    format!(
-                        "{} died without leaving (killed, or exited without dropping the queue). It holds nothing.",
-                        capitalised(&who)
-                    ),
+                    format!("{} died without leaving (killed, or ended by `_exit`). It holds nothing.", capitalised(&who)),
                     format!("Nothing to do; its entry is used again. `shmq recover {name}` forgets it now."),
                 ));
                 continue;
@@ -532,10 +424,6 @@ fn messages(count: u64) -> String {
 
 fn messages_wait(count: u64) -> String {
     if count == 1 { "1 message waits".to_owned() } else { format!("{count} messages wait") }
-}
-
-fn people_count(count: usize) -> String {
-    if count == 1 { "its user".to_owned() } else { format!("all {count} users") }
 }
 
 fn part_in_words(role: &str) -> &'static str {

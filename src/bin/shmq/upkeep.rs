@@ -14,9 +14,9 @@ fn operator(name: &str, whose: &Whose) -> Result<Operator, Failure> {
     let is_stale = is_stale(name);
     let operator = Operator::open_of(name, &whose.owners()).map_err(|error| Failure::open(name, &error))?;
     if is_stale {
-        // Its last user would otherwise be this process, and take it along.
-        operator.persist();
-        words::complain(&format!("all users of {} were dead: it is kept now, until `shmq rm`", words::quoted(name)));
+        // This process, its last user, would otherwise take it along.
+        operator.leave_name();
+        words::complain(&format!("all users of {} are dead: it stays for the next, or until `shmq rm`", words::quoted(name)));
     }
     Ok(operator)
 }
@@ -48,7 +48,7 @@ pub fn create(arguments: &Create) -> Result<u8, Failure> {
     if let Some(schema) = &arguments.schema {
         builder = builder.schema(schema);
     }
-    match builder.create() {
+    match arguments.whose.apply_to(builder).create() {
         Ok(_) => Ok(0),
         Err(CreateError::AlreadyExists { in_use }) => {
             let why = if in_use { "somebody uses it" } else { "it is kept; `shmq rm` removes it" };

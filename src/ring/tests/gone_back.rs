@@ -13,11 +13,13 @@ const LOANER: Owner = Owner::new(3, 1);
 /// As a header it is a record that entry 0 claimed.
 const ONE: u64 = 1.0f64.to_bits();
 
+type Interruption = Box<dyn FnOnce(&Ring<&Interrupted>)>;
+
 /// A ring's words, and something that happens at one of the loads of a header.
 struct Interrupted {
     heap: Heap,
     loads_left: Variable<u32>,
-    interruption: RefCell<Option<Box<dyn FnOnce(&Ring<&Interrupted>)>>>,
+    interruption: RefCell<Option<Interruption>>,
     ring: OnceCell<crate::geometry::Geometry>,
 }
 
