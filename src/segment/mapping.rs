@@ -9,7 +9,8 @@
 //! 2. The mapping stays at its address, with its length, until the drop.
 
 use super::Refused;
-use super::descriptors::{Descriptor, STANDARD_NUMBERS};
+use super::descriptors::{Descriptor, FileId, STANDARD_NUMBERS};
+use super::names::Place;
 use super::stamp::{NONCE_OFFSET, STAMP_BYTES};
 use crate::error::CreateError;
 use crate::os;
@@ -68,19 +69,32 @@ impl Mapping {
         Ok(Mapping { shmem, base })
     }
 
-    /// Puts the file of the descriptor in the place of the one that the name led to when `shared_memory` opened it, which may have been
-    /// another, of another user, with a copy of the same stamp. Both have [`bytes`](Mapping::bytes) bytes: the caller has compared.
-    pub fn be_of(&self, descriptor: &Descriptor) -> Result<(), Refused> {
+    /// Puts the file that the name leads to now in the place of the one that it led to when `shared_memory`
+    /// opened it, if it is the one that was examined: the other may have been another user's, with a copy
+    /// of the same stamp. Both have [`bytes`](Mapping::bytes) bytes: the caller has compared. `Ok(false)`:
+    /// the name leads elsewhere.
+    ///
+    /// By a description of its own, which holds no lock: a mapping keeps the description behind it open, and
+    /// forked children inherit mappings, so that the locks of a dead parent would stay as long as its child.
+    pub fn be_of(&self, place: &Place, file: FileId) -> Result<bool, Refused> {
+        let refused = |call| move |source| Refused { call, source };
+        let descriptor = match Descriptor::open_transient(place.path()) {
+            Ok(descriptor) => descriptor,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(refused("open")(source)),
+        };
+        if descriptor.file() != file {
+            return Ok(false);
+        }
         // SAFETY: the range is the whole mapping (Invariant 2), to which nothing refers yet; it stays mapped, so that the drop unmaps it.
         let mapped = descriptor.with_number(|number| unsafe {
             let protection = libc::PROT_READ | libc::PROT_WRITE;
             let flags = libc::MAP_SHARED | libc::MAP_FIXED;
             libc::mmap(self.base.as_ptr().cast(), self.shmem.len(), protection, flags, number, 0)
         });
-        match mapped {
-            Ok(libc::MAP_FAILED) => Err(Refused { call: "mmap", source: io::Error::last_os_error() }),
-            Ok(_) => Ok(()),
-            Err(source) => Err(Refused { call: "mmap", source }),
+        match mapped.map_err(refused("mmap"))? {
+            libc::MAP_FAILED => Err(refused("mmap")(io::Error::last_os_error())),
+            _ => Ok(true),
         }
     }
 

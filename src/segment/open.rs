@@ -1,6 +1,6 @@
 //! Opening: from a name to an attached segment, and from an inherited segment to an attached one.
 
-use super::descriptors::Descriptor;
+use super::descriptors::{Descriptor, FileId};
 use super::ended::takes_no_more;
 use super::enter::Entrance;
 use super::mapping::{Mapping, fill_holes};
@@ -111,7 +111,7 @@ pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, e
     let descriptor = locate(Descriptor::open(place.path()))?;
     let imprint = examine(&descriptor, &expect.owners)?;
     imprint.check(expect)?;
-    let Some(mapping) = map_same(place, &descriptor, &imprint)? else { return Ok(Attempt::Elsewhere) };
+    let Some(mapping) = map_same(place, descriptor.file(), &imprint)? else { return Ok(Attempt::Elsewhere) };
     if expect.lock_memory {
         mapping.lock_in_memory().map_err(|Refused { call, source }| OpenError::Os { call, source })?;
     }
@@ -170,8 +170,8 @@ fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<Imprint, OpenErro
     Ok(imprint)
 }
 
-/// Maps the file of the descriptor, or `Ok(None)` if the name leads to another by now.
-pub(super) fn map_same(place: &Place, descriptor: &Descriptor, imprint: &Imprint) -> Result<Option<Mapping>, OpenError> {
+/// Maps the file, or `Ok(None)` if the name leads to another by now.
+pub(super) fn map_same(place: &Place, file: FileId, imprint: &Imprint) -> Result<Option<Mapping>, OpenError> {
     let mapping = match Mapping::open(&place.os_id()) {
         Ok(mapping) => mapping,
         Err(Refused { source, .. }) if matches!(source.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => return Ok(None),
@@ -180,6 +180,6 @@ pub(super) fn map_same(place: &Place, descriptor: &Descriptor, imprint: &Imprint
     if Some(mapping.bytes()) != imprint.total_bytes() {
         return Ok(None);
     }
-    mapping.be_of(descriptor)?;
-    Ok((mapping.nonce() == Some(imprint.nonce)).then_some(mapping))
+    let is_same = mapping.be_of(place, file)? && mapping.nonce() == Some(imprint.nonce);
+    Ok(is_same.then_some(mapping))
 }

@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! 1. The owner is read from an open descriptor, never by name: between two looks at a name another file may have got it.
-//! 2. What is then locked, mapped and written is the file of that descriptor: see [`Mapping::be_of`](super::mapping::Mapping::be_of).
+//! 2. What is then locked, mapped and written is the file behind that descriptor: see [`Mapping::be_of`](super::mapping::Mapping::be_of).
 
 use super::descriptors::Descriptor;
 use crate::error::{CreateError, OpenError};

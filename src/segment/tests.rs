@@ -334,7 +334,8 @@ fn the_mapping_is_of_the_file_that_was_examined() {
     // Its stamp and its nonce are copied, and the name leads to the copy before the mapping is made.
     std::fs::copy(name.path(), other.path()).unwrap();
     let imprint = segment.imprint.clone();
-    let mapping = open::map_same(&Place::published(&other.0), &descriptor, &imprint).unwrap().expect("it fits");
+    assert!(open::map_same(&Place::published(&other.0), descriptor.file(), &imprint).unwrap().is_none(), "a copy");
+    let mapping = open::map_same(&Place::published(&name.0), descriptor.file(), &imprint).unwrap().expect("it fits");
     // SAFETY: inside the mapping; the word is an atomic.
     let state = unsafe { &mapping.base().cast::<Head>().as_ref().stamp.state };
     segment.head().stamp.state.store(0x5555, Ordering::Relaxed);
@@ -342,7 +343,7 @@ fn the_mapping_is_of_the_file_that_was_examined() {
     segment.head().stamp.state.store(stamp_state::ALIVE, Ordering::Relaxed);
     // A copy of another length is none at all.
     std::fs::OpenOptions::new().write(true).open(other.path()).unwrap().set_len(5).unwrap();
-    assert!(open::map_same(&Place::published(&other.0), &descriptor, &imprint).unwrap().is_none());
+    assert!(open::map_same(&Place::published(&other.0), descriptor.file(), &imprint).unwrap().is_none());
     segment.leave(entry);
 }
 

@@ -20,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         a_dead_persisted_queue_is_not_replaced,
         creators_killed_at_random_are_in_nobodys_way.leaves_temporaries(),
         a_child_that_never_calls_does_not_keep_its_dead_parent_alive,
+        a_child_does_not_keep_a_dead_opener_alive,
         an_exec_gives_up_what_was_held,
         a_spawned_program_does_not_keep_its_dead_parent_alive,
         a_daemon_is_a_participant_of_its_own,
@@ -221,10 +222,20 @@ fn creators_killed_at_random_are_in_nobodys_way() {
 }
 
 fn a_child_that_never_calls_does_not_keep_its_dead_parent_alive() {
-    let queue: Queue<u64> = Queue::new(3).unwrap();
+    a_child_keeps_no_parent_alive(Queue::clone);
+}
+
+/// What a child inherits of a mapping that its parent made by name holds no lock.
+fn a_child_does_not_keep_a_dead_opener_alive() {
+    a_child_keeps_no_parent_alive(|queue| Queue::open(queue.name()).unwrap());
+}
+
+fn a_child_keeps_no_parent_alive(handle: impl Fn(&Queue<u64>) -> Queue<u64>) {
+    let queue: Queue<u64> = Queue::create(unique_name("parents"), 3).unwrap();
     queue.put(&1).unwrap();
     let (ready, bystander_pid) = (shared_word(), shared_word());
     let holder = fork("a holder with a child", || {
+        let queue = handle(&queue);
         let _lease = queue.lease().unwrap();
         let bystander = fork_orphan("a bystander", || -> i32 { wait_to_be_killed(ready) });
         bystander_pid.store(u64::from(bystander.pid()), Release);
