@@ -3,7 +3,7 @@
 
 use super::Channel;
 use crate::ring::{Memory, State};
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 impl Channel {
     /// What this process holds in place, in words: of whatever thread, forgotten or not. No walk in
@@ -22,12 +22,10 @@ impl Channel {
         if put.loans.load(Relaxed) == 0 && get.leases.load(Relaxed) == 0 {
             return None;
         }
-        // head may be one record further than tail, and that record leased.
-        let end = put.tail.load(Acquire).max(get.head.load(Acquire));
         let mut open = None;
         // A ring of garbage cannot say what is open; it gives no guard that could be relied on,
         // either.
-        let _ = self.ring.walk(end, |_, _, header| {
+        let _ = self.ring.walk_all(|_, _, header| {
             open = match header.state() {
                 _ if header.owner() != me => None,
                 Some(State::Claimed) => Some("a loan"),
