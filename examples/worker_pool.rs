@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::os::unix::process::ExitStatusExt;
 
-use shmq::zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use shmq::{GetError, Process, Queue};
 
 const WORKERS: usize = 4;
@@ -19,8 +18,7 @@ const OUT_AT_ONCE: u64 = 32;
 /// Whoever gets this task the first time does not survive it.
 const DEADLY: u64 = 123;
 
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
+#[shmq::message]
 struct Answer {
     task: u64,
     steps: u64,

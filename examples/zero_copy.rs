@@ -5,7 +5,6 @@
 use std::error::Error;
 use std::time::Instant;
 
-use shmq::zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use shmq::{Process, PutError, Queue};
 
 const WIDTH: usize = 1920;
@@ -13,8 +12,7 @@ const HEIGHT: usize = 1080;
 const FRAMES: u64 = 200;
 
 /// Plain data: no padding, no pointers, any bits are a frame. That is what may travel.
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
+#[shmq::message]
 struct Frame {
     number: u64,
     pixels: [[u8; WIDTH]; HEIGHT],

@@ -14,9 +14,9 @@
 //! 2. No reference to shared bytes is made: they are read through raw pointers, and what comes of a read that meets a peer's write is some
 //!    mixture of bytes, which the check of the private copy judges.
 
+use crate::message::Plain;
 use std::mem::MaybeUninit;
 use std::ptr;
-use zerocopy::FromBytes;
 
 /// Messages up to this size are read word by word, into registers.
 const WORDWISE_BYTES: usize = 64;
@@ -58,10 +58,10 @@ pub(crate) unsafe fn copy_out(from: *const u8, to: *mut u8, length: usize) {
 ///
 /// # Safety
 /// `length` bytes can be read at `from`; `length` is a multiple of `size_of::<X>()`.
-pub(crate) unsafe fn vec_from_bytes<X: FromBytes>(from: *const u8, length: usize) -> Vec<X> {
+pub(crate) unsafe fn vec_from_bytes<X: Plain>(from: *const u8, length: usize) -> Vec<X> {
     let count = length / size_of::<X>();
     let mut vec = Vec::<X>::with_capacity(count);
-    // SAFETY: the vector has room for `count` elements, `length` bytes; any bits are an X (FromBytes).
+    // SAFETY: the vector has room for `count` elements, `length` bytes; any bits are an X (Plain).
     unsafe {
         copy_out(from, vec.as_mut_ptr().cast::<u8>(), length);
         vec.set_len(count);

@@ -16,11 +16,11 @@ use crate::channel::{Channel, ClaimedRecord, LeasedRecord};
 #[cfg(feature = "object")]
 use crate::copy::vec_from_bytes;
 use crate::error::PutError;
+use crate::message::Plain;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use zerocopy::FromBytes;
 
 /// Dropping a loan aborts it: its message is skipped, as if it had never been. [`commit`](Loan::commit) makes it a message.
 /// When its room comes back, [`Queue::loan`](crate::Queue::loan) says.
@@ -40,7 +40,7 @@ use zerocopy::FromBytes;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "dropping aborts the message"]
-pub struct Loan<'q, T: ?Sized + FromBytes> {
+pub struct Loan<'q, T: ?Sized + Plain> {
     channel: &'q Channel,
     record: Option<ClaimedRecord>,
     message: *mut T,
@@ -49,9 +49,9 @@ pub struct Loan<'q, T: ?Sized + FromBytes> {
 }
 
 // SAFETY: a loan is the only access to its message in this process (Invariant 2), like a `Box`.
-unsafe impl<T: ?Sized + FromBytes + Send> Send for Loan<'_, T> {}
+unsafe impl<T: ?Sized + Plain + Send> Send for Loan<'_, T> {}
 
-impl<'q, T: ?Sized + FromBytes> Loan<'q, T> {
+impl<'q, T: ?Sized + Plain> Loan<'q, T> {
     #[inline]
     pub(crate) fn new(channel: &'q Channel, record: ClaimedRecord, message: *mut T) -> Loan<'q, T> {
         Loan { channel, record: Some(record), message, incarnation: channel.incarnation(), owns: PhantomData }
@@ -109,7 +109,7 @@ impl<'q, T: ?Sized + FromBytes> Loan<'q, T> {
 
 impl<X> Loan<'_, [X]>
 where
-    [X]: FromBytes,
+    X: Plain,
 {
     /// Makes the first `len` elements of the loan a message; the rest of its room is given back.
     ///
@@ -135,18 +135,18 @@ where
     }
 }
 
-impl<T: ?Sized + FromBytes> Deref for Loan<'_, T> {
+impl<T: ?Sized + Plain> Deref for Loan<'_, T> {
     type Target = T;
 
     #[inline]
     fn deref(&self) -> &T {
         assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
-        // SAFETY: Invariant 2, and any bits are a T (FromBytes).
+        // SAFETY: Invariant 2, and any bits are a T (Plain).
         unsafe { &*self.message }
     }
 }
 
-impl<T: ?Sized + FromBytes> DerefMut for Loan<'_, T> {
+impl<T: ?Sized + Plain> DerefMut for Loan<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
@@ -155,7 +155,7 @@ impl<T: ?Sized + FromBytes> DerefMut for Loan<'_, T> {
     }
 }
 
-impl<T: ?Sized + FromBytes> Drop for Loan<'_, T> {
+impl<T: ?Sized + Plain> Drop for Loan<'_, T> {
     #[inline]
     fn drop(&mut self) {
         if self.record.is_some() {
@@ -164,7 +164,7 @@ impl<T: ?Sized + FromBytes> Drop for Loan<'_, T> {
     }
 }
 
-impl<T: ?Sized + FromBytes> fmt::Debug for Loan<'_, T> {
+impl<T: ?Sized + Plain> fmt::Debug for Loan<'_, T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Loan").field("record", &self.record).field("inherited", &self.is_inherited()).finish_non_exhaustive()
     }
@@ -208,7 +208,7 @@ impl Holding<'_> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "dropping takes the message"]
-pub struct Lease<'q, T: ?Sized + FromBytes> {
+pub struct Lease<'q, T: ?Sized + Plain> {
     holding: Holding<'q>,
     record: Option<LeasedRecord>,
     message: *const T,
@@ -220,11 +220,11 @@ pub struct Lease<'q, T: ?Sized + FromBytes> {
 }
 
 // SAFETY: a lease gives shared access to a message that it alone holds (Invariant 2): like a `Box` that is only read.
-unsafe impl<T: ?Sized + FromBytes + Send> Send for Lease<'_, T> {}
+unsafe impl<T: ?Sized + Plain + Send> Send for Lease<'_, T> {}
 // SAFETY: as above.
-unsafe impl<T: ?Sized + FromBytes + Sync> Sync for Lease<'_, T> {}
+unsafe impl<T: ?Sized + Plain + Sync> Sync for Lease<'_, T> {}
 
-impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
+impl<'q, T: ?Sized + Plain> Lease<'q, T> {
     #[inline]
     pub(crate) fn borrowed(channel: &'q Channel, record: LeasedRecord, message: *const T) -> Lease<'q, T> {
         Lease::new(Holding::Borrowed(channel), record, message)
@@ -311,13 +311,13 @@ impl<'q, T: ?Sized + FromBytes> Lease<'q, T> {
     }
 }
 
-impl<T: ?Sized + FromBytes> Deref for Lease<'_, T> {
+impl<T: ?Sized + Plain> Deref for Lease<'_, T> {
     type Target = T;
 
     #[inline]
     fn deref(&self) -> &T {
         assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
-        // SAFETY: Invariant 2, and any bits are a T (FromBytes).
+        // SAFETY: Invariant 2, and any bits are a T (Plain).
         unsafe { &*self.message }
     }
 }
@@ -341,7 +341,7 @@ impl AsRef<[u8]> for Lease<'_, [u8]> {
     }
 }
 
-impl<T: ?Sized + FromBytes> Drop for Lease<'_, T> {
+impl<T: ?Sized + Plain> Drop for Lease<'_, T> {
     #[inline]
     fn drop(&mut self) {
         if self.record.is_some() {
@@ -350,7 +350,7 @@ impl<T: ?Sized + FromBytes> Drop for Lease<'_, T> {
     }
 }
 
-impl<T: ?Sized + FromBytes> fmt::Debug for Lease<'_, T> {
+impl<T: ?Sized + Plain> fmt::Debug for Lease<'_, T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Lease").field("record", &self.record).field("inherited", &self.is_inherited()).finish_non_exhaustive()
     }

@@ -16,13 +16,12 @@ use crate::channel::Channel;
 use crate::channel::Patience;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::guard::{Lease, Loan};
-use crate::message::Message;
-use crate::segment::{Asked, Expect, Owners, Segment};
+use crate::message::{Message, Plain, Travel};
+use crate::segment::{Asked, Expect, Owners, Segment, Wanted};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 pub(crate) use verbs::verbs;
-use zerocopy::FromBytes;
 
 /// A bounded queue between processes, in a named shared-memory segment.
 ///
@@ -50,6 +49,8 @@ pub struct Queue<T: ?Sized> {
     channel: Arc<Channel>,
     /// As given to the builder: travels with the serialised handle.
     schema: Option<Arc<str>>,
+    /// Likewise.
+    structure: Option<Arc<str>>,
     carries: PhantomData<fn() -> Box<T>>,
 }
 
@@ -61,7 +62,7 @@ fn expect<T: ?Sized + Message>(schema: Option<String>) -> Expect {
         message_align: T::WIRE.unit_align as u64,
         type_name: T::unit_name(),
         schema,
-        structure: None,
+        structure: Some(Wanted::OfType(T::schema())),
         lock_memory: false,
         huge_pages: false,
         asked: Asked::default(),
@@ -71,11 +72,7 @@ fn expect<T: ?Sized + Message>(schema: Option<String>) -> Expect {
 }
 
 #[inline(always)]
-fn loan_of<T: ?Sized + Message + FromBytes>(
-    channel: &Channel,
-    record: crate::channel::ClaimedRecord,
-    length: usize,
-) -> Loan<'_, T> {
+fn loan_of<T: ?Sized + Plain>(channel: &Channel, record: crate::channel::ClaimedRecord, length: usize) -> Loan<'_, T> {
     let message = T::pointer(record.payload, length);
     Loan::new(channel, record, message)
 }
@@ -224,7 +221,7 @@ impl<T: Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         loan, try_loan, loan_timeout, loan_deadline, none: "Full",
-        |self, patience| -> Result<Loan<'_, T>, PutError> [where T: FromBytes] {
+        |self, patience| -> Result<Loan<'_, T>, PutError> [where T: Plain] {
             let record = self.channel.claim::<false, true>(None, size_of::<T>(), patience)?;
             Ok(loan_of(&self.channel, record, size_of::<T>()))
         }
@@ -233,7 +230,7 @@ impl<T: Message> Queue<T> {
 
 impl<X> Queue<[X]>
 where
-    [X]: Message + FromBytes,
+    X: Plain,
 {
     verbs! {
         /// Gets one message into `buf`: how many elements it has. Waits while the queue is empty; allocates nothing.
@@ -328,7 +325,11 @@ impl<T: ?Sized + Message> Queue<T> {
     }
 
     fn over(channel: Arc<Channel>, schema: Option<String>) -> Queue<T> {
-        Queue { channel, schema: schema.map(Arc::from), carries: PhantomData }
+        Queue { channel, schema: schema.map(Arc::from), structure: None, carries: PhantomData }
+    }
+
+    fn of_structure(self, structure: Option<String>) -> Queue<T> {
+        Queue { structure: structure.map(Arc::from), ..self }
     }
 
     /// Settings for a queue to be created or opened: see [`Builder`] for an example.
@@ -449,7 +450,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
-        |self, patience| -> Result<Lease<'_, T>, GetError> [where T: FromBytes] {
+        |self, patience| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
             let record = T::lease(&self.channel, patience)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.channel, record, message))
@@ -472,7 +473,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
-        |self, patience| -> Result<Lease<'static, T>, GetError> [where T: FromBytes] {
+        |self, patience| -> Result<Lease<'static, T>, GetError> [where T: Plain] {
             let record = T::lease(&self.channel, patience)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::<T>::shared(Arc::clone(&self.channel), record, message))
@@ -520,7 +521,12 @@ impl<T: ?Sized + Message> Queue<T> {
 impl<T: ?Sized> Clone for Queue<T> {
     /// Another handle of the same attachment. Cheap.
     fn clone(&self) -> Self {
-        Queue { channel: Arc::clone(&self.channel), schema: self.schema.clone(), carries: PhantomData }
+        Queue {
+            channel: Arc::clone(&self.channel),
+            schema: self.schema.clone(),
+            structure: self.structure.clone(),
+            carries: PhantomData,
+        }
     }
 }
 

@@ -68,6 +68,7 @@ pub(crate) use stamp::Imprint;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
+pub(crate) use structure::Wanted;
 
 /// What a creator wants.
 #[derive(Clone, Debug)]
@@ -104,7 +105,7 @@ pub(crate) struct Expect {
     pub message_align: u64,
     pub type_name: String,
     pub schema: Option<String>,
-    pub structure: Option<String>,
+    pub structure: Option<Wanted>,
     pub lock_memory: bool,
     pub huge_pages: bool,
     /// What the caller wants of the segment, of which it gets what is there.

@@ -62,31 +62,4 @@ pub use pipe::Pipe;
 pub use semaphore::{Permit, Semaphore};
 pub use value::Value;
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
-/// What may lie in a [`Mutex`], a [`Value`] or an [`Array`]: plain data, of which any bits are a value, without pointers or padding.
-///
-/// Implemented for integers, floats, arrays of them, and every type that derives these four from [`zerocopy`]:
-///
-/// ```
-/// use shmq::{sync::Mutex, zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout}};
-///
-/// #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
-/// #[repr(C)]
-/// struct Account {
-///     number: u64,
-///     balance: i64,
-/// }
-///
-/// let account = Mutex::new(Account { number: 7, balance: 0 })?;
-/// account.lock().unwrap().balance += 100;
-/// assert_eq!(account.lock().unwrap().balance, 100);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be shared between processes",
-    label = "not plain data",
-    note = "derive `FromBytes, IntoBytes, Immutable, KnownLayout` of `shmq::zerocopy` with `#[repr(C)]`"
-)]
-pub trait Plain: FromBytes + IntoBytes + Immutable + KnownLayout {}
-impl<T: FromBytes + IntoBytes + Immutable + KnownLayout> Plain for T {}
+pub use crate::message::Plain;

@@ -4,10 +4,9 @@
 
 mod support;
 
-use shmq::zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
 use shmq::{
-    Builder, Consumer, CreateError, GetError, Iter, JoinError, Lease, Loan, Message, OpenError, Process, Producer, PutError,
-    Queue, RecoveryReport, SpawnError, Stats, WaitStrategy,
+    Builder, Consumer, CreateError, GetError, Iter, JoinError, Lease, Loan, Message, OpenError, Plain, Process, Producer,
+    PutError, Queue, RecoveryReport, SpawnError, Stats, WaitStrategy,
 };
 use std::error::Error;
 use std::fmt::Debug;
@@ -24,8 +23,7 @@ fn later() -> Instant {
 }
 
 /// A message as users derive it, of more than one field, without `Debug`, `Clone` or `PartialEq`.
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
+#[shmq::message]
 struct Tick {
     price: f64,
     volume: u32,
@@ -33,15 +31,15 @@ struct Tick {
 }
 
 /// A message that may not leave its thread, for what that is worth in plain data.
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
+#[shmq::message]
 struct Local {
     value: u32,
     here: PhantomData<*const ()>,
 }
 
 /// A message that is checked when it arrives.
-#[derive(Debug, PartialEq, TryFromBytes, IntoBytes, Immutable, KnownLayout)]
+#[shmq::message]
+#[derive(Debug, PartialEq)]
 #[repr(u8)]
 enum Side {
     Buy = 1,
@@ -340,11 +338,8 @@ fn round_trip<T: Message + ?Sized>(queue: &Queue<T>, message: &T) -> T::Owned {
     queue.get().unwrap()
 }
 
-/// What a generic user of slices may rest on: these two bounds, and no more.
-fn in_place<X: Copy>(queue: &Queue<[X]>, message: &[X], buffer: &mut [X]) -> usize
-where
-    [X]: Message + FromBytes,
-{
+/// What a generic user of slices may rest on: this bound, and no more.
+fn in_place<X: Plain + Copy>(queue: &Queue<[X]>, message: &[X], buffer: &mut [X]) -> usize {
     assert!(message.len() <= queue.max_len() && size_of_val(message) <= queue.capacity_bytes());
     let mut loan = queue.loan_len(message.len()).unwrap();
     loan.copy_from_slice(message);

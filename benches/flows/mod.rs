@@ -9,7 +9,7 @@ use crate::{
     baseline::Baseline,
     forked::{Case, Host, Seat},
 };
-use shmq::{Consumer, Message, Producer, Queue, zerocopy::FromZeros};
+use shmq::{Consumer, Message, Producer, Queue};
 use std::{
     cell::Cell,
     marker::PhantomData,
@@ -316,7 +316,7 @@ macro_rules! transports {
 
         transport!($batch<W>, [u64; W], create_typed, $sender by $send_open, $receiver by $receive_open,
             |tx, stamps| {
-                let mut messages = <[u64; W]>::new_vec_zeroed(BATCH).expect("memory for a batch");
+                let mut messages = vec![[0; W]; BATCH];
                 let mut left = stamps;
                 while !left.is_empty() {
                     let mut filled = 0;
@@ -328,7 +328,7 @@ macro_rules! transports {
                 }
             },
             |rx, count| {
-                let mut messages = <[u64; W]>::new_vec_zeroed(BATCH).expect("memory for a batch");
+                let mut messages = vec![[0; W]; BATCH];
                 let (mut total, mut left) = (0_u64, count);
                 while left > 0 {
                     let wanted = left.min(BATCH as u64) as usize;

@@ -18,10 +18,10 @@ use crate::atomic::AtomicU64;
 use crate::copy::read_message;
 use crate::error::{GetError, PutError};
 use crate::geometry::{Cell as RingCell, SizedShape};
+use crate::message::Message;
 use crate::ring::{Header, RECLAIM_AHEAD, Stretch};
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 /// Smaller cells share their cache lines with so many others that there is nothing to win by taking lines ahead.
 const LINE_SHARED_BYTES: usize = 48;
@@ -117,7 +117,7 @@ impl Channel {
     #[inline(always)]
     pub(crate) fn put_held<T>(&self, tenure: &Tenure, value: &T, patience: Patience) -> Result<(), PutError>
     where
-        T: IntoBytes + Immutable,
+        T: Message,
     {
         if self.put_along(tenure, value) { Ok(()) } else { self.put_held_slowly(tenure, value, patience) }
     }
@@ -126,7 +126,7 @@ impl Channel {
     #[inline(never)]
     fn put_held_slowly<T>(&self, tenure: &Tenure, value: &T, patience: Patience) -> Result<(), PutError>
     where
-        T: IntoBytes + Immutable,
+        T: Message,
     {
         let me = self.tenant(tenure)?;
         if self.turn_to_put::<T>(tenure, patience) && self.put_along(tenure, value) {
@@ -158,7 +158,7 @@ impl Channel {
     #[inline(always)]
     fn put_along<T>(&self, tenure: &Tenure, value: &T) -> bool
     where
-        T: IntoBytes + Immutable,
+        T: Message,
     {
         let (head, records) = (self.head(), self.records());
         let Some(Spot { position, cell }) = self.enter_lane_to_put(tenure) else { return false };
@@ -267,7 +267,7 @@ impl Channel {
     #[inline(always)]
     pub(crate) fn get_held<T>(&self, tenure: &Tenure, patience: Patience) -> Result<T, GetError>
     where
-        T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+        T: Message,
     {
         let mut aside = Aside::new();
         let entered = self.enter_lane_or_look::<T>(tenure, patience);

@@ -3,11 +3,11 @@
 use super::{Channel, Patience, SMALL_COPY_BYTES};
 use crate::copy::{copy_out, read_message, vec_from_bytes};
 use crate::error::{GetError, PutError};
+use crate::message::{Message, Plain, bytes_of};
 use crate::participant::Id;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 /// Messages of whole words up to this size are copied word by word: they were often built a moment ago, field by field, and a wider
 /// load waits until all of its narrower stores have left the store buffer (measured: 21 % of a put of 64 bytes).
@@ -18,7 +18,7 @@ impl Channel {
     #[inline(always)]
     pub(crate) fn put_value<const OWNED: bool, T>(&self, me: Option<Id>, value: &T, patience: Patience) -> Result<(), PutError>
     where
-        T: IntoBytes + Immutable,
+        T: Message,
     {
         // SAFETY: the stamp says that a record has room for `size_of::<T>()` bytes, and it is ours until it is committed.
         let write = |to| unsafe { copy_message(value, to) };
@@ -34,9 +34,9 @@ impl Channel {
         patience: Patience,
     ) -> Result<(), PutError>
     where
-        X: IntoBytes + Immutable,
+        X: Message,
     {
-        let bytes = value.as_bytes();
+        let bytes = bytes_of(value);
         let max = self.geometry().max_message_bytes();
         if bytes.len() as u64 > max {
             return Err(PutError::TooLarge { len: bytes.len(), max: max as usize });
@@ -55,10 +55,10 @@ impl Channel {
         patience: Patience,
     ) -> Result<usize, PutError>
     where
-        T: IntoBytes + Immutable,
+        T: Message,
     {
         self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), patience, |i, to| {
-            let bytes = values[i].as_bytes();
+            let bytes = bytes_of(std::slice::from_ref(&values[i]));
             // SAFETY: as in `put_value`; a sized ring's records have room for `size_of::<T>()` bytes.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
         })
@@ -68,7 +68,7 @@ impl Channel {
     #[inline(always)]
     pub(crate) fn get_value<T>(&self, patience: Patience) -> Result<T, GetError>
     where
-        T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+        T: Message,
     {
         let mut aside = Aside::new();
         // A copy: as in `get`.
@@ -94,7 +94,7 @@ impl Channel {
     /// The same where there is more to do, or by an endpoint that cannot use its lane.
     pub(super) fn get_value_slowly<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<T, GetError>
     where
-        T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+        T: Message,
     {
         let mut copy = MaybeUninit::<T>::uninit();
         let to = copy.as_mut_ptr().cast::<u8>();
@@ -110,7 +110,7 @@ impl Channel {
     /// Gets one sized value into a box. A large one is nowhere on the stack on its way.
     pub(crate) fn get_boxed<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<Box<T>, GetError>
     where
-        T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+        T: Message,
     {
         if size_of::<T>() <= SMALL_COPY_BYTES {
             self.get_boxed_small::<OWNED, T>(me, patience)
@@ -123,7 +123,7 @@ impl Channel {
     #[inline(never)]
     fn get_boxed_small<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<Box<T>, GetError>
     where
-        T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+        T: Message,
     {
         self.get_value_slowly::<OWNED, T>(me, patience).map(Box::new)
     }
@@ -131,7 +131,7 @@ impl Channel {
     #[inline(never)]
     fn get_boxed_large<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<Box<T>, GetError>
     where
-        T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+        T: Message,
     {
         let copy = self.get::<OWNED, true, Box<MaybeUninit<T>>>(
             me,
@@ -162,7 +162,7 @@ impl Channel {
         patience: Patience,
     ) -> Result<usize, GetError>
     where
-        T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+        T: Message,
     {
         let mut invalid = false;
         let mut kept = 0;
@@ -187,7 +187,7 @@ impl Channel {
     #[inline]
     pub(crate) fn get_vec<const OWNED: bool, X>(&self, me: Option<Id>, patience: Patience) -> Result<Vec<X>, GetError>
     where
-        X: FromBytes + IntoBytes + Immutable + KnownLayout,
+        X: Plain,
     {
         let mut small = MaybeUninit::<[u8; SMALL_COPY_BYTES]>::uninit();
         let staged = small.as_mut_ptr().cast::<u8>();
@@ -215,7 +215,7 @@ impl Channel {
         patience: Patience,
     ) -> Result<usize, GetError>
     where
-        [X]: FromBytes,
+        X: Plain,
     {
         let given = buffer.len();
         let fits = |length: usize| {
@@ -225,7 +225,7 @@ impl Channel {
         };
         let to = buffer.as_mut_ptr().cast::<u8>();
         self.get::<OWNED, false, usize>(me, false, patience, fits, |from, length| {
-            // SAFETY: `fits` found room for `length` bytes, and any bits are an X ([X] is FromBytes).
+            // SAFETY: `fits` found room for `length` bytes, and any bits are an X (Plain).
             unsafe { copy_out(from, to, length) };
             length / size_of::<X>()
         })
@@ -260,7 +260,7 @@ pub(super) struct Aside<T> {
 
 impl<T> Aside<T>
 where
-    T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+    T: Message,
 {
     #[inline(always)]
     pub fn new() -> Aside<T> {
@@ -326,11 +326,10 @@ where
 #[inline(always)]
 pub(super) unsafe fn check_written<T>(copy: &MaybeUninit<T>) -> Result<(), GetError>
 where
-    T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+    T: Message,
 {
-    // SAFETY: as the caller says.
-    let bytes = unsafe { std::slice::from_raw_parts(copy.as_ptr().cast::<u8>(), size_of::<T>()) };
-    T::try_ref_from_bytes(bytes).map(drop).map_err(|_| GetError::Invalid)
+    // SAFETY: as the caller says; the copy is this process's own.
+    if !T::LAYOUT.is_checked || unsafe { T::is_value(copy.as_ptr().cast()) } { Ok(()) } else { Err(GetError::Invalid) }
 }
 
 /// Puts a message of a record in the place of a value, if its bits are a value too. Plain data: nothing is lost by not dropping the old one,
@@ -341,7 +340,7 @@ where
 #[inline]
 unsafe fn replace_small<T>(value: &mut T, from: *const T) -> Result<(), GetError>
 where
-    T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+    T: Message,
 {
     // SAFETY: as the caller says; all bytes of the copy are written, and found to be a value of T before they are taken for one.
     unsafe {
@@ -359,7 +358,7 @@ where
 #[inline(never)]
 unsafe fn replace_large<T>(value: &mut T, from: *const T, staged: &mut Option<Box<MaybeUninit<T>>>) -> Result<(), GetError>
 where
-    T: TryFromBytes + IntoBytes + Immutable + KnownLayout,
+    T: Message,
 {
     let copy = staged.get_or_insert_with(Box::new_uninit);
     // SAFETY: as in `replace_small`.

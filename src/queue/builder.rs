@@ -5,9 +5,9 @@ use crate::channel::{Channel, messages_left};
 use crate::error::{CreateError, OpenError};
 use crate::geometry::Geometry;
 use crate::layout::{SCHEMA_BYTES, kind};
-use crate::message::Message;
+use crate::message::{Message, Travel};
 use crate::participant;
-use crate::segment::{Asked, Expect, Owners, Spec};
+use crate::segment::{Asked, Expect, Owners, Spec, Wanted};
 use crate::wait_strategy::WaitStrategy;
 use std::fmt;
 use std::marker::PhantomData;
@@ -102,16 +102,26 @@ impl<T: ?Sized + Message> Builder<T> {
         self
     }
 
-    /// A name for what the messages mean, such as `"tick/2"`, up to 64 bytes. Where creator and opener both set one, they must be equal;
-    /// otherwise the names of the message types must be.
+    /// A name for what the messages mean, such as `"tick/2"`, up to 64 bytes. Where creator and opener both set one, they must be equal,
+    /// and nothing else is asked of the types but their size and alignment; otherwise the names of the message types and their
+    /// [structural schemas](Message::schema) must be equal.
+    ///
+    /// ```
+    /// # let name = format!("doc-schema-{}", std::process::id());
+    /// let queue = shmq::Queue::<u64>::builder().name(&name).capacity(8).schema("nanoseconds").create()?;
+    /// assert!(shmq::Queue::<i64>::open(&name).is_err());
+    /// let signed = shmq::Queue::<i64>::builder().name(&name).schema("nanoseconds").open()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn schema(mut self, schema: impl AsRef<str>) -> Self {
         self.schema = Some(schema.as_ref().to_owned());
         self
     }
 
-    /// The structure of the messages as text, such as `"{price: f64, volume: u64}"`. Where creator and opener both say one, they must be
-    /// equal, or the error names both: it tells types apart that have one name and one size, such as two versions of a struct with its
-    /// fields in another order. Of a text longer than 4 KiB the segment keeps the beginning, and compares all of it.
+    /// The structure of the messages as text, in place of the [structural schema](Message::schema) of `T`: `"{price: f64, volume: u64}"`. Where
+    /// creator and opener both say one, they must be equal, or the error names both. An opener that says none compares its schema with a
+    /// text that is written as such a schema, and is not asked about words of the creator's own; `""` asks and says nothing. Of a
+    /// text longer than 4 KiB the segment keeps the beginning, and compares all of it.
     ///
     /// ```
     /// # let name = format!("doc-structure-{}", std::process::id());
@@ -211,7 +221,7 @@ impl<T: ?Sized + Message> Builder<T> {
     /// [`CreateError`]; nothing was changed.
     pub fn create(self) -> Result<Queue<T>, CreateError> {
         let spec = self.spec()?;
-        Ok(Queue::over(Channel::create(self.name.as_deref(), &spec, self.strategy)?, self.schema))
+        Ok(Queue::over(Channel::create(self.name.as_deref(), &spec, self.strategy)?, self.schema).of_structure(self.structure))
     }
 
     /// Opens the queue that another process created. A dead one is opened too, as it was left: its messages are still there.
@@ -227,7 +237,7 @@ impl<T: ?Sized + Message> Builder<T> {
         if let Some(schema) = self.long_schema() {
             return Err(OpenError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
         }
-        Ok(Queue::over(Channel::open(name, &self.expect(), self.strategy)?, self.schema))
+        Ok(Queue::over(Channel::open(name, &self.expect(), self.strategy)?, self.schema).of_structure(self.structure))
     }
 
     /// Opens the queue, or creates it if there is none. **On a queue that exists** `capacity`, `capacity_bytes`, `mode`, `max_deliveries`
@@ -250,7 +260,7 @@ impl<T: ?Sized + Message> Builder<T> {
     pub fn open_or_create(self) -> Result<Queue<T>, CreateError> {
         let name = self.name.as_deref().ok_or(CreateError::BadName { name: String::new(), why: "no name was given" })?;
         let channel = Channel::open_or_create(name, &self.spec()?, &self.expect(), self.strategy)?;
-        Ok(Queue::over(channel, self.schema))
+        Ok(Queue::over(channel, self.schema).of_structure(self.structure))
     }
 
     fn expect(&self) -> Expect {
@@ -258,10 +268,13 @@ impl<T: ?Sized + Message> Builder<T> {
         if let Some((kind, type_name)) = &self.content {
             expect.kind = *kind;
             expect.type_name.clone_from(type_name);
+            expect.structure = None;
+        }
+        if let Some(text) = &self.structure {
+            expect.structure = Some(Wanted::Said(text.clone()));
         }
         expect.lock_memory = self.lock_memory;
         expect.huge_pages = self.huge_pages;
-        expect.structure.clone_from(&self.structure);
         expect.asked = self.asked();
         expect.owners.clone_from(&self.owners);
         expect
@@ -288,13 +301,17 @@ impl<T: ?Sized + Message> Builder<T> {
             return Err(CreateError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
         }
         let max_participants = participant::checked_count(self.max_participants.unwrap_or(DEFAULT_PARTICIPANTS))?;
-        let (kind, type_name) = self.content.clone().unwrap_or_else(|| (T::WIRE.kind, T::unit_name()));
+        // What is encoded in bytes has the structure that its caller says, if any.
+        let (kind, type_name, of_type) = match self.content.clone() {
+            Some((kind, type_name)) => (kind, type_name, None),
+            None => (T::WIRE.kind, T::unit_name(), Some(T::schema())),
+        };
         Ok(Spec {
             kind,
             geometry: self.geometry()?,
             type_name,
             schema: self.schema.clone(),
-            structure: self.structure.clone(),
+            structure: self.structure.clone().or(of_type),
             max_participants,
             max_deliveries: self.max_deliveries.unwrap_or(0),
             persist: self.persist == Some(true),

@@ -5,11 +5,10 @@ use super::{loan_of, slice_bytes};
 use crate::channel::{Channel, Side, Tenure};
 use crate::error::{GetError, PutError};
 use crate::guard::{Lease, Loan};
-use crate::message::Message;
+use crate::message::{Message, Plain, Travel};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use zerocopy::FromBytes;
 
 /// The put side of a queue, held by one owner: no lock per message. Dropping it frees the side.
 ///
@@ -110,7 +109,7 @@ impl<T: Message> Producer<T> {
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
         loan, try_loan, loan_timeout, loan_deadline, none: "Full",
-        |self, patience| -> Result<Loan<'_, T>, PutError> [where T: FromBytes] {
+        |self, patience| -> Result<Loan<'_, T>, PutError> [where T: Plain] {
             let record = self.channel.loan_held::<T>(&self.tenure, patience)?;
             Ok(loan_of(&self.channel, record, size_of::<T>()))
         }
@@ -119,7 +118,7 @@ impl<T: Message> Producer<T> {
 
 impl<X> Producer<[X]>
 where
-    [X]: Message + FromBytes,
+    X: Plain,
 {
     verbs! {
         /// As [`Queue::loan_len`](crate::Queue::loan_len).
@@ -153,7 +152,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
-        |self, patience| -> Result<Lease<'_, T>, GetError> [where T: FromBytes] {
+        |self, patience| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
             let record = T::lease_held(&self.channel, &self.tenure, patience)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.channel, record, message))
@@ -187,7 +186,7 @@ impl<T: Message> Consumer<T> {
 
 impl<X> Consumer<[X]>
 where
-    [X]: Message + FromBytes,
+    X: Plain,
 {
     verbs! {
         /// As [`Queue::get_into`](crate::Queue::get_into).

@@ -3,13 +3,14 @@
 use super::{Queue, expect};
 use crate::channel::Channel;
 use crate::message::Message;
+use crate::segment::Wanted;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 impl<T: ?Sized + Message> Serialize for Queue<T> {
-    /// Name, nonce and schema. The receiver needs a live participant, or a persisted segment, to open it.
+    /// Name, nonce, schema and structure, as they were given. The receiver needs a live participant, or a persisted segment, to open it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.name(), self.channel.segment().nonce(), self.schema.as_deref()).serialize(serializer)
+        (self.name(), self.channel.segment().nonce(), self.schema.as_deref(), self.structure.as_deref()).serialize(serializer)
     }
 }
 
@@ -18,11 +19,14 @@ impl<'de, T: ?Sized + Message> Deserialize<'de> for Queue<T> {
     /// `Replaced` if another queue took the name since. One of another user is refused, unless this process has opened it already by
     /// [`Builder::allow_owner`](crate::Builder::allow_owner).
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (name, nonce, schema) = <(String, u64, Option<String>)>::deserialize(deserializer)?;
+        let (name, nonce, schema, structure) = <(String, u64, Option<String>, Option<String>)>::deserialize(deserializer)?;
         let mut expected = expect::<T>(schema.clone());
         expected.nonce = Some(nonce);
+        if let Some(text) = &structure {
+            expected.structure = Some(Wanted::Said(text.clone()));
+        }
         let channel = Channel::reopen(&name, &expected).map_err(D::Error::custom)?;
-        Ok(Queue::over(channel, schema))
+        Ok(Queue::over(channel, schema).of_structure(structure))
     }
 }
 
@@ -43,6 +47,7 @@ impl Queue<[u8]> {
         expected.nonce = Some(nonce);
         expected.kind = kind;
         expected.type_name = type_name;
+        expected.structure = None;
         Ok(Queue::over(Channel::reopen(&name, &expected)?, schema))
     }
 }

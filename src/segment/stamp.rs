@@ -8,6 +8,7 @@ use super::{Expect, Spec};
 use crate::error::OpenError;
 use crate::geometry::Geometry;
 use crate::layout::{self, FORMAT, MAGIC, MAX_PARTICIPANTS, SCHEMA_BYTES, Stamp, TYPE_NAME_BYTES, kind, lock_kind};
+use crate::schema::first_difference;
 use std::mem::offset_of;
 
 pub(super) const STAMP_BYTES: usize = size_of::<Stamp>();
@@ -211,15 +212,13 @@ impl Imprint {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => type_name == self.type_name,
         };
-        let structure = expect.structure.as_deref().and_then(Structure::of_text);
-        let structures_differ = match (&structure, &self.structure) {
-            (Some(ours), Some(theirs)) => !ours.is_same(theirs),
-            _ => false,
-        };
+        let same_schema = schema.is_some() && schema == self.schema.as_deref();
+        let wanted = expect.structure.as_ref().zip(self.structure.as_ref());
+        let structures = wanted.and_then(|(ours, theirs)| Some((ours.differs_from(theirs, same_schema)?, theirs)));
         let same_shape = expect.kind == self.kind
             && expect.message_bytes == self.geometry.message_bytes
             && expect.message_align == self.geometry.message_align;
-        if same_meaning && same_shape && !structures_differ {
+        if same_meaning && same_shape && structures.is_none() {
             return Ok(());
         }
         let aligns_differ = expect.message_align != self.geometry.message_align;
@@ -229,7 +228,7 @@ impl Imprint {
             schema,
             bytes: expect.message_bytes,
             align: aligns_differ.then_some(expect.message_align),
-            structure: structure.as_ref().filter(|_| structures_differ),
+            structure: structures.as_ref().map(|(ours, _)| ours),
         };
         let theirs = Messages {
             kind: self.kind,
@@ -237,9 +236,11 @@ impl Imprint {
             schema: self.schema.as_deref(),
             bytes: self.geometry.message_bytes,
             align: aligns_differ.then_some(self.geometry.message_align),
-            structure: self.structure.as_ref().filter(|_| structures_differ),
+            structure: structures.as_ref().map(|&(_, theirs)| theirs),
         };
-        Err(OpenError::Mismatch { ours: ours.in_words(), theirs: theirs.in_words() })
+        let difference = structures.as_ref().and_then(|(ours, theirs)| first_difference(ours.text(), theirs.text()));
+        let difference = difference.map(|difference| format!(" ({difference})")).unwrap_or_default();
+        Err(OpenError::Mismatch { ours: ours.in_words() + &difference, theirs: theirs.in_words() })
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::stamp::at_most;
 use crate::layout::STRUCTURE_BYTES;
+use crate::schema;
 use std::fmt;
 
 /// A structural schema: `{price: f64, volume: u64}`.
@@ -49,15 +50,42 @@ impl Structure {
         self.text = text;
     }
 
+    /// Was there more of it, as far as can be told?
+    fn is_cut(&self) -> bool {
+        self.text.len() > STRUCTURE_BYTES - 4
+    }
+
     pub fn is_same(&self, other: &Structure) -> bool {
         self.hash == other.hash && self.text == other.text
+    }
+}
+
+/// What an opener wants the structure to be.
+#[derive(Clone, Debug)]
+pub(crate) enum Wanted {
+    /// What the caller said in so many words.
+    Said(String),
+    /// The schema of its message type.
+    OfType(String),
+}
+
+impl Wanted {
+    /// Does a segment have another structure than is wanted? `same_schema`: both sides have named one schema for the meaning of their
+    /// messages, which stands in for what the types say.
+    pub fn differs_from(&self, theirs: &Structure, same_schema: bool) -> Option<Structure> {
+        let ours = match self {
+            // A text in words of the creator's own says nothing about a type.
+            Wanted::OfType(_) if same_schema || !schema::is_schema(&theirs.text, theirs.is_cut()) => None,
+            Wanted::Said(text) | Wanted::OfType(text) => Structure::of_text(text),
+        };
+        ours.filter(|ours| !ours.is_same(theirs))
     }
 }
 
 impl fmt::Display for Structure {
     /// Text from a segment is escaped: it goes to somebody's terminal.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cut = if self.text.len() > STRUCTURE_BYTES - 4 { " ..." } else { "" };
+        let cut = if self.is_cut() { " ..." } else { "" };
         write!(out, "{}{cut}", self.text.escape_debug())
     }
 }

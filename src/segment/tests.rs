@@ -204,8 +204,9 @@ fn a_structure_lies_before_the_cells() {
         assert_eq!(file[at..at + kept], text.as_bytes()[..kept]);
         let cells = segment.cells().as_ptr() as usize - segment.mapping.base().as_ptr() as usize;
         assert!(cells % 4096 == 0 && cells >= at + kept, "{length}");
-        let (same, its_entry) = Segment::open(&name.0, &Expect { structure: Some(text.clone()), ..expect() }).unwrap();
-        let other = Expect { structure: Some(text + "t"), ..expect() };
+        let (same, its_entry) =
+            Segment::open(&name.0, &Expect { structure: Some(Wanted::Said(text.clone())), ..expect() }).unwrap();
+        let other = Expect { structure: Some(Wanted::Said(text + "t")), ..expect() };
         assert!(matches!(same.check(&other), Err(OpenError::Mismatch { .. })));
         // A text that is none is no segment of ours.
         file_of(&name).write_all_at(b"\xff", at as u64).unwrap();

@@ -8,11 +8,11 @@ use super::{LockError, Plain};
 use crate::channel::Patience;
 use crate::error::CreateError;
 use crate::layout::kind;
+use crate::message::bytes_of;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
-use zerocopy::IntoBytes;
 
 /// A slice of plain data that one thread of one process uses at a time: Python's `multiprocessing.Array`.
 ///
@@ -58,7 +58,7 @@ impl<X: Plain> Array<X> {
     /// ```
     pub fn builder(elements: impl AsRef<[X]>) -> Builder<Self> {
         let () = Self::SIZED;
-        let (count, bytes) = (elements.as_ref().len() as u64, elements.as_ref().as_bytes().to_vec());
+        let (count, bytes) = (elements.as_ref().len() as u64, bytes_of(elements.as_ref()).to_vec());
         Builder::of(Shape::of::<X>(kind::ARRAY), count, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 

@@ -21,6 +21,7 @@ use crate::channel::Patience;
 use crate::error::CreateError;
 use crate::layout::{MutexWords, kind};
 use crate::lock::Locked;
+use crate::message::bytes_of;
 use crate::os::now_ns;
 use crate::participant::Id;
 use std::fmt;
@@ -85,7 +86,7 @@ impl<T: Plain> Mutex<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder(value: T) -> Builder<Self> {
-        let bytes = value.as_bytes().to_vec();
+        let bytes = bytes_of(std::slice::from_ref(&value)).to_vec();
         Builder::of(Shape::of::<T>(kind::MUTEX), 1, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 

@@ -17,7 +17,7 @@ use crate::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS};
 use crate::lock::{Condvar, Locked, Locks, Mutex};
 use crate::os::now_ns;
 use crate::participant::Id;
-use crate::segment::{Asked, Expect, Owners, Segment, Spec};
+use crate::segment::{Asked, Expect, Owners, Segment, Spec, Wanted};
 use crate::wait_strategy::WaitStrategy;
 use std::any::Any;
 use std::fmt;
@@ -36,18 +36,20 @@ pub(crate) struct Shape {
     pub unit_align: usize,
     /// Without module paths.
     pub type_name: String,
+    /// The structural schema of the values.
+    pub structure: Option<String>,
 }
 
 impl Shape {
     /// Of an object that holds no values.
     pub fn bare(kind: u32) -> Shape {
-        Shape { kind, unit_bytes: 0, unit_align: 1, type_name: String::new() }
+        Shape { kind, unit_bytes: 0, unit_align: 1, type_name: String::new(), structure: None }
     }
 
     /// Of one that holds values of type `T`.
     pub fn of<T: super::Plain>(kind: u32) -> Shape {
-        let type_name = <T as crate::message::Message>::unit_name();
-        Shape { kind, unit_bytes: size_of::<T>(), unit_align: align_of::<T>(), type_name }
+        let type_name = <T as crate::message::Travel>::unit_name();
+        Shape { kind, unit_bytes: size_of::<T>(), unit_align: align_of::<T>(), type_name, structure: Some(T::schema()) }
     }
 
     fn expect(&self, nonce: Option<u64>) -> Expect {
@@ -57,7 +59,7 @@ impl Shape {
             message_align: self.unit_align as u64,
             type_name: self.type_name.clone(),
             schema: None,
-            structure: None,
+            structure: self.structure.clone().map(Wanted::OfType),
             lock_memory: false,
             huge_pages: false,
             asked: Asked::default(),
@@ -78,7 +80,7 @@ impl Shape {
             geometry,
             type_name: self.type_name.clone(),
             schema: None,
-            structure: None,
+            structure: self.structure.clone(),
             max_participants: settings.participants() as u32,
             max_deliveries: 0,
             persist: settings.persist == Some(true),

@@ -17,6 +17,7 @@ use crate::copy::read_message;
 use crate::error::CreateError;
 use crate::geometry::Geometry;
 use crate::layout::{ValueWords, kind};
+use crate::message::bytes_of;
 use crate::participant::Id;
 use std::fmt;
 use std::marker::PhantomData;
@@ -80,7 +81,7 @@ impl<T: Plain> Value<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder(value: T) -> Builder<Self> {
-        let bytes = value.as_bytes().to_vec();
+        let bytes = bytes_of(std::slice::from_ref(&value)).to_vec();
         Builder::of(Shape::of::<T>(kind::VALUE), 1, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 
@@ -209,7 +210,7 @@ impl<T: Plain> Value<T> {
     /// Needs the lock.
     fn write(&self, value: &T) {
         let changes = self.words().changes.load(Relaxed);
-        let bytes = value.as_bytes();
+        let bytes = bytes_of(std::slice::from_ref(value));
         // SAFETY: as in `read`.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.copy(changes.wrapping_add(1)), bytes.len()) };
         // Release: the copy comes before the word that makes it count, also for who takes the lock over from us.

@@ -3,8 +3,7 @@
 //!
 //! Stands on `shmq` alone, so that `fuzz/` uses it too.
 
-use shmq::zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-use shmq::{Consumer, Lease, Message, OpenError, Producer, Queue};
+use shmq::{Consumer, Lease, OpenError, Plain, Producer, Queue};
 use std::hint::black_box;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -28,8 +27,9 @@ pub struct Stage<'a> {
 
 impl Stage<'_> {
     /// Reads every byte of what was lent.
-    fn look<T: ?Sized + IntoBytes + Immutable>(&self, lent: &T) {
-        let bytes = lent.as_bytes();
+    fn look<T: ?Sized + Plain>(&self, lent: &T) {
+        // SAFETY: all bytes of plain data are initialised.
+        let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(lent).cast::<u8>(), size_of_val(lent)) };
         let start = bytes.as_ptr() as usize;
         if let Some(mapping) = &self.mapping {
             assert!(
@@ -43,7 +43,7 @@ impl Stage<'_> {
 }
 
 /// A type of messages, with the verbs that only its kind of queue has.
-pub trait Travels: Message + FromBytes {
+pub trait Travels: Plain {
     /// Room to get messages into.
     type Buffer: ?Sized;
     fn get_more(queue: &Queue<Self>, buffer: &mut Self::Buffer, stage: &mut Stage<'_>);
@@ -52,7 +52,7 @@ pub trait Travels: Message + FromBytes {
     fn out_of(consumer: &Consumer<Self>, buffer: &mut Self::Buffer, stage: &mut Stage<'_>);
 }
 
-impl<T: Message + FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Travels for T {
+impl<T: Plain + Copy> Travels for T {
     type Buffer = [T];
 
     fn get_more(queue: &Queue<T>, buffer: &mut [T], stage: &mut Stage<'_>) {
@@ -104,8 +104,7 @@ impl<T: Message + FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Travel
 
 impl<X> Travels for [X]
 where
-    X: FromBytes + IntoBytes + Immutable + KnownLayout + Copy,
-    [X]: Message<Owned = Vec<X>>,
+    X: Plain + Copy,
 {
     type Buffer = [X];
 

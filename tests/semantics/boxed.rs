@@ -1,7 +1,6 @@
 //! Messages that have no room on the stack.
 
 use super::{A_WHILE, queue};
-use shmq::zerocopy::FromZeros;
 use shmq::{GetError, Queue};
 use std::thread;
 use std::time::Instant;
@@ -13,7 +12,7 @@ type Frame = [u8; BYTES];
 const STACK_BYTES: usize = 256 << 10;
 
 fn frame(last: u8) -> Box<Frame> {
-    let mut frame = Frame::new_box_zeroed().unwrap();
+    let mut frame: Box<Frame> = vec![0; BYTES].into_boxed_slice().try_into().unwrap();
     frame[BYTES - 1] = last;
     frame
 }
@@ -58,7 +57,9 @@ fn messages_of_megabytes_go_through_endpoints_without_a_stack() {
 #[test]
 fn messages_of_megabytes_are_got_into_a_slice_without_a_stack() {
     on_a_small_stack(|queue| {
-        let mut frames = <[Frame]>::new_box_zeroed_with_elems(3).unwrap();
+        let zeros = Box::into_raw(vec![0u8; 3 * BYTES].into_boxed_slice());
+        // SAFETY: a boxed slice of three arrays of bytes lies as one of all their bytes does.
+        let mut frames = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(zeros.cast::<Frame>(), 3)) };
         queue.put(&frame(1)).unwrap();
         queue.put(&frame(2)).unwrap();
         assert_eq!(queue.get_slice(&mut frames).unwrap(), 2);

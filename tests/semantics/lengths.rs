@@ -1,27 +1,27 @@
 //! Messages of every length at every offset of a small ring, for elements of every alignment.
 
 use super::slices;
-use shmq::zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-use shmq::{GetError, Message, PutError, Queue};
+use shmq::{GetError, Plain, PutError, Queue};
 use std::fmt::Debug;
 
-#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[shmq::message]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(16))]
 struct Aligned16([u32; 4]);
 
-#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[shmq::message]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(64))]
 struct Aligned64([u8; 64]);
 
-#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
+#[shmq::message]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Odd([u8; 7]);
 
 /// Every length from 0 to `max_len()`, from every offset, by every way in and out.
 fn every_length_at_every_offset<X>(capacity_bytes: usize, element: impl Fn(usize) -> X)
 where
-    X: Copy + Debug + PartialEq + FromBytes + IntoBytes + Immutable + KnownLayout,
-    [X]: Message<Owned = Vec<X>> + FromBytes,
+    X: Copy + Debug + PartialEq + Plain,
 {
     let queue = slices::<X>(capacity_bytes);
     let longest = queue.max_len();

@@ -1,7 +1,7 @@
 //! Messages that carry a number and tell whether they are whole, and both ways to put and take them: by lock and by endpoint.
 
 use crate::support::{Rng, matches_pattern, pattern};
-use shmq::{Consumer, GetError, Lease, Message, Producer, PutError, Queue};
+use shmq::{Consumer, GetError, Lease, Plain, Producer, PutError, Queue};
 use std::borrow::Borrow;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ pub fn linger(rng: &mut Rng) {
 }
 
 /// A message that carries a number.
-pub trait Numbered: Message<Owned: Borrow<Self>> + zerocopy::FromBytes {
+pub trait Numbered: Plain<Owned: Borrow<Self>> {
     fn make(number: u64, rng: &mut Rng) -> Self::Owned;
     /// The number; panics if the message is torn.
     fn number(&self) -> u64;

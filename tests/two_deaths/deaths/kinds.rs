@@ -2,12 +2,11 @@
 
 use super::verbs::Verb;
 use crate::support::{matches_pattern, pattern};
-use shmq::zerocopy::FromBytes;
-use shmq::{Consumer, Loan, Message, Producer, PutError, Queue};
+use shmq::{Consumer, Loan, Message, Plain, Producer, PutError, Queue};
 
 /// A kind of ring.
 pub trait Kind: 'static {
-    type T: ?Sized + Message + FromBytes;
+    type T: ?Sized + Plain;
     const NAME: &'static str;
     /// Messages of a value of 0 that always fit, and that never do.
     const FITS: usize;

@@ -1,0 +1,177 @@
+//! The structural schema of messages: their fields, offsets and types, in words that any language can speak.
+//!
+//! ```text
+//!   type     =  scalar  |  "[" type "; " count "]"  |  struct  |  enum
+//!   scalar   =  bool | char | u8 | u16 | u32 | u64 | u128 | i8 .. i128 | f32 | f64     (big-endian: u16be, f64be, ...)
+//!   struct   =  "{" name "@" offset ": " type { ", " name "@" offset ": " type } "}"
+//!   enum     =  "enum " scalar " {" name "=" value [ " " struct ] { ", " name "=" value [ " " struct ] } "}"
+//! ```
+//!
+//! `#[message] struct Tick { price: f64, sizes: [u32; 2], side: Side }` is `{price@0: f64, sizes@8: [u32; 2], side@16: enum u8 {Buy=1, ...}}`.
+//! What holds of each text:
+//!
+//! 1. Offsets count bytes from the beginning of the enclosing struct or enum, whose first bytes hold the
+//!    enum's value. There is no padding: each field begins where the one before it ends, and the
+//!    size of a type is the sum of those of its parts.
+//! 2. Scalars lie in memory in little-endian order; those with the suffix `be` in big-endian order. `usize` is `u64` on a
+//!    64-bit machine, `NonZero<u32>`, `Wrapping<u32>` and `Option<NonZero<u32>>` are `u32`, and a
+//!    `#[repr(transparent)]` struct is its field.
+//! 3. Fields of no bytes (`PhantomData`, `()`) are left out, and no name of a type, a module or a
+//!    parameter occurs: programs in other languages have others.
+//!
+//! A C program has all of it from `offsetof`, `sizeof` and the names of scalars, and a numpy dtype is made
+//! from it field by field.
+
+#![allow(missing_docs, reason = "public for the attribute alone")]
+
+mod difference;
+
+pub(crate) use difference::{first_difference, is_schema};
+
+use std::fmt;
+
+/// What a type of messages consists of. Made by `#[shmq::message]`; no part of the public API.
+#[derive(Debug)]
+pub struct Layout {
+    pub bytes: usize,
+    pub align: usize,
+    /// Are there bits that are no value of the type?
+    pub is_checked: bool,
+    pub form: Form,
+}
+
+/// See [`Layout`].
+#[derive(Debug)]
+pub enum Form {
+    Scalar(&'static str),
+    Array(&'static Layout, usize),
+    Struct(&'static [Field]),
+    Enum { tag: &'static str, variants: &'static [Variant] },
+}
+
+/// See [`Layout`].
+#[derive(Debug)]
+pub struct Field {
+    pub name: &'static str,
+    pub offset: usize,
+    pub layout: &'static Layout,
+}
+
+/// See [`Layout`].
+#[derive(Debug)]
+pub struct Variant {
+    pub name: &'static str,
+    pub value: i128,
+    pub fields: &'static [Field],
+}
+
+impl Form {
+    /// Of a `#[repr(transparent)]` struct: that of its one field that has bytes.
+    pub const fn transparent(fields: &'static [Field]) -> Form {
+        let mut at = 0;
+        while at < fields.len() {
+            if fields[at].layout.bytes > 0 {
+                return fields[at].layout.form.copy();
+            }
+            at += 1;
+        }
+        Form::Struct(&[])
+    }
+
+    const fn copy(&self) -> Form {
+        match self {
+            Form::Scalar(name) => Form::Scalar(name),
+            Form::Array(layout, count) => Form::Array(layout, *count),
+            Form::Struct(fields) => Form::Struct(fields),
+            Form::Enum { tag, variants } => Form::Enum { tag, variants },
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.form {
+            Form::Scalar(name) => out.write_str(name),
+            Form::Array(element, count) => write!(out, "[{element}; {count}]"),
+            Form::Struct(fields) => write_fields(fields, out),
+            Form::Enum { tag, variants } => {
+                write!(out, "enum {tag} {{")?;
+                for (at, Variant { name, value, fields }) in variants.iter().enumerate() {
+                    write!(out, "{}{name}={value}", if at > 0 { ", " } else { "" })?;
+                    if fields.iter().any(|field| field.layout.bytes > 0) {
+                        out.write_str(" ")?;
+                        write_fields(fields, out)?;
+                    }
+                }
+                out.write_str("}")
+            }
+        }
+    }
+}
+
+fn write_fields(fields: &[Field], out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    out.write_str("{")?;
+    for (at, Field { name, offset, layout }) in fields.iter().filter(|field| field.layout.bytes > 0).enumerate() {
+        write!(out, "{}{name}@{offset}: {layout}", if at > 0 { ", " } else { "" })?;
+    }
+    out.write_str("}")
+}
+
+/// Room for what is said of padding.
+const SENTENCE_BYTES: usize = 300;
+
+/// A sentence that is made while the program is compiled.
+pub struct Sentence {
+    bytes: [u8; SENTENCE_BYTES],
+    len: usize,
+}
+
+impl Sentence {
+    /// Says that there are `padding` bytes before or behind a field, and what to do.
+    pub const fn of_padding(place: &str, padding: usize) -> Sentence {
+        Sentence { bytes: [0; SENTENCE_BYTES], len: 0 }
+            .with_number(padding)
+            .with(if padding == 1 { " byte" } else { " bytes" })
+            .with(" of padding ")
+            .with(place)
+            .with(", and the bytes of a message must all be of its fields: sort the fields by falling alignment, or fill the gap with a field such as `_unused: [u8; ")
+            .with_number(padding)
+            .with("]`")
+    }
+
+    /// Says that a variant of an enum leaves bytes unused.
+    pub const fn of_variant(place: &str, unused: usize) -> Sentence {
+        Sentence { bytes: [0; SENTENCE_BYTES], len: 0 }
+            .with_number(unused)
+            .with(if unused == 1 { " byte" } else { " bytes" })
+            .with(" of the enum are unused ")
+            .with(place)
+            .with(", and the bytes of a message must all be of its fields: give all variants the same size, with a field such as `[u8; ")
+            .with_number(unused)
+            .with("]`")
+    }
+
+    /// What does not fit is left out.
+    const fn with(mut self, text: &str) -> Sentence {
+        let text = text.as_bytes();
+        let mut at = 0;
+        while at < text.len() && self.len < SENTENCE_BYTES {
+            self.bytes[self.len] = text[at];
+            self.len += 1;
+            at += 1;
+        }
+        self
+    }
+
+    const fn with_number(self, number: usize) -> Sentence {
+        let digit = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"][number % 10];
+        if number < 10 { self.with(digit) } else { self.with_number(number / 10).with(digit) }
+    }
+
+    pub const fn text(&self) -> &str {
+        match std::str::from_utf8(self.bytes.split_at(self.len).0) {
+            Ok(text) => text,
+            Err(_) => "there is padding, and the bytes of a message must all be of its fields",
+        }
+    }
+}
