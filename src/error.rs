@@ -1,5 +1,7 @@
 //! Public errors: one enum per family of operations, each value carrying what a person needs to act.
 
+mod kinds;
+
 use std::io;
 
 /// Why a message was not put.
@@ -161,6 +163,16 @@ pub enum CreateError {
         asked: usize,
         /// The largest that can be given for this message type.
         max: usize,
+    },
+    /// A barrier of more parties than processes may attach to it could never be passed.
+    #[error(
+        "a barrier of {parties} parties could never be passed: {max_participants} processes may attach to it; ask for max_participants({parties}) (1023 at most)"
+    )]
+    TooManyParties {
+        /// Parties that were asked for.
+        parties: usize,
+        /// How many processes could attach.
+        max_participants: u32,
     },
     /// A segment of that name exists already: in use, or persisted.
     #[error("a queue of that name exists already ({}); open it, choose another name, or unlink it first", if *.in_use { "in use" } else { "persisted, nobody is attached" })]

@@ -42,7 +42,7 @@ use crossbeam_utils::CachePadded;
 /// First word of every segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"shmqring");
 /// Raised with every change of the layout or of the protocol.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 /// Bytes kept of a message type's name.
 pub const TYPE_NAME_BYTES: usize = 304;
 /// Bytes kept of a user's schema.
@@ -200,6 +200,8 @@ pub struct PutSide {
     pub retreats: AtomicU64,
     /// A position of a record, or tail: no run of DONE records that ends at tail begins before it.
     pub settled: AtomicU64,
+    /// Puts and loans that found no room and would not wait for it. Written beside no message.
+    pub refused: AtomicU64,
 }
 
 /// Words that getters write, under the get lock or as its owner.
@@ -360,28 +362,30 @@ pub struct EventWords {
     pub changes: AtomicU64,
 }
 
-/// Words of a semaphore. Its data are a table: permits that each participant holds as guards.
+/// Words of a semaphore. Its data are a table: permits that each participant holds as guards. What is
+/// available is `total` less what the table holds, and stands nowhere.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct SemaphoreWords {
     /// Permits that are free or held as guards: changes with `acquire` and `release`.
     pub total: AtomicU64,
-    /// `total` less what the table holds: derived, and derived anew after a death.
-    pub available: AtomicU64,
+    /// Raised before and after each taking of a permit.
+    pub takes: AtomicU64,
+    /// No word of the table from this one on was ever used.
+    pub holders_end: AtomicU64,
 }
 
 /// Words of a barrier. Its data are a table: arrivals of each participant in this phase.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct BarrierWords {
-    /// Number of the phase that is being waited in.
+    /// `phase << 2 | state`: number and state of the phase that is being waited in.
     pub phase: AtomicU64,
-    /// Bit `n % 64`: phase n ended, or stands, broken.
+    /// Bit `n % 64`: phase n, which is over, ended broken.
     pub broken_phases: AtomicU64,
     /// Arrivals in this phase.
     pub arrived: AtomicU32,
-    /// 1 until a reset.
-    pub broken: AtomicU32,
+    pub reserved: AtomicU32,
 }
 
 /// Offset of the participant table.

@@ -58,9 +58,9 @@ pub use {
     guard::{Lease, Loan},
     message::{Message, Plain},
     process::{Process, SpawnError},
-    queue::{Builder, Consumer, Iter, Producer, Queue},
+    queue::{Builder, Consumer, ConsumerIter, Iter, Producer, Queue},
     segment::UnappliedOption,
-    wait_any::{WaitError, Waitable, wait_any},
+    wait_any::{WaitError, Waitable, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout},
     wait_strategy::WaitStrategy,
 };
 

@@ -12,7 +12,7 @@
 #[cfg(not(any(not(target_os = "linux"), shmq_portable_sync)))]
 mod futex;
 #[cfg(all(test, not(loom)))]
-mod model;
+pub(crate) mod model;
 #[cfg(any(not(target_os = "linux"), shmq_portable_sync))]
 mod portable;
 

@@ -259,7 +259,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         }
     }
 
-    /// Gets values until the queue is closed and drained, waiting for each. Ends at `Closed` without yielding it; other errors are items.
+    /// Gets values until the queue is closed and drained, waiting for each. Ends at `Closed` without yielding it. Other errors are items:
+    /// [`Decode`](GetError::Decode) is followed by the messages behind it, any other is the last item, as of [`Queue::iter`].
     ///
     /// ```
     /// let queue = shmq::ObjectQueue::<String>::new(4)?;
@@ -269,7 +270,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn iter(&self) -> ObjectIter<'_, T, C> {
-        ObjectIter { queue: self }
+        ObjectIter { queue: self, has_ended: false }
     }
 }
 
@@ -417,21 +418,21 @@ impl<'de, T, C: Codec> Deserialize<'de> for ObjectQueue<T, C> {
     }
 }
 
-/// Values until the queue is closed and drained; made by [`ObjectQueue::iter`].
+/// Values until the queue is closed and drained, or an error that lasts; made by [`ObjectQueue::iter`].
 pub struct ObjectIter<'q, T, C = MessagePack> {
     queue: &'q ObjectQueue<T, C>,
+    has_ended: bool,
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> Iterator for ObjectIter<'_, T, C> {
     type Item = Result<T, GetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.queue.get() {
-            Err(GetError::Closed) => None,
-            item => Some(item),
-        }
+        crate::queue::next_message(&mut self.has_ended, || self.queue.get())
     }
 }
+
+impl<T: Serialize + DeserializeOwned, C: Codec> std::iter::FusedIterator for ObjectIter<'_, T, C> {}
 
 impl<'q, T: Serialize + DeserializeOwned, C: Codec> IntoIterator for &'q ObjectQueue<T, C> {
     type Item = Result<T, GetError>;

@@ -9,7 +9,9 @@ mod verbs;
 
 pub use builder::Builder;
 pub use endpoint::{Consumer, Producer};
-pub use iter::Iter;
+#[cfg(feature = "object")]
+pub(crate) use iter::next_message;
+pub use iter::{ConsumerIter, Iter};
 
 use crate::channel::Channel;
 #[cfg(feature = "object")]

@@ -19,6 +19,51 @@
 //! their copies in the child unlock nothing when dropped, and panic when used. While there are
 //! guards of a [`Mutex`] or an [`Array`], [`Process::spawn`](crate::Process::spawn) does not fork.
 //!
+//! # Signal handlers
+//!
+//! A handler interrupts its own program anywhere, in a call of this crate too. What takes a lock there may have to wait for the very
+//! thread that it interrupted, which is for ever; what allocates may do so inside the allocator. In a handler may be called:
+//!
+//! | | in a signal handler |
+//! |---|---|
+//! | [`Event::set`], `clear`, `is_set`, `try_wait` | yes, whatever they interrupt |
+//! | [`Semaphore::release`], `release_many`, the drop of a [`Permit`], `Permit::forget` | yes, whatever they interrupt, as `sem_post` |
+//! | [`Condvar::notify_one`], `notify_all` | yes, whatever they interrupt |
+//! | `try_acquire`, `try_permit` of a semaphore, `value` | yes: `Busy`, about 1 ms later, if they interrupt a taking of the same semaphore (`value` then says what was last seen) |
+//! | `try_get`, `try_set`, `try_update` of a [`Value`], `try_lock` of a [`Mutex`] or an [`Array`], and the drop of its guard | yes: `WouldBlock` if they interrupt one who has the lock |
+//! | [`Queue::try_put`](crate::Queue::try_put), [`Queue::try_get`](crate::Queue::try_get) of sized messages | yes: `Busy`, about 1 ms later, if they interrupt a put or a get of the same queue |
+//! | every verb that waits, `_timeout` and `_deadline` forms included | no: those with a deadline end at it at the latest, the others perhaps never |
+//! | an endpoint's verbs, slices (`get` allocates), [`ObjectQueue`](crate::ObjectQueue), leases and loans, [`Barrier`], [`wait_any`](crate::wait_any), [`Process`](crate::Process), [`Pool`](crate::Pool), creating, opening, cloning into a thread, and dropping the last handle | no |
+//!
+//! Under two conditions: a forked child has called the thing once before its first handler runs (it attaches at its first call; `set`,
+//! `release` and `notify` need no such call), and nobody subscribes to [`tracing`](https://docs.rs/tracing) events with what must not run in a
+//! handler. `errno` may be changed, so keep it. The portable locks promise nothing of this.
+//!
+//! ```
+//! use shmq::sync::Semaphore;
+//! use std::sync::OnceLock;
+//!
+//! static ALARMS: OnceLock<Semaphore> = OnceLock::new();
+//!
+//! extern "C" fn on_alarm(_: libc::c_int) {
+//!     // Wakes the thread that waits below, or one of another process.
+//!     if let Some(alarms) = ALARMS.get() {
+//!         let _ = alarms.release();
+//!     }
+//! }
+//!
+//! let alarms = ALARMS.get_or_init(|| Semaphore::new(0).unwrap());
+//! # let handler = on_alarm as extern "C" fn(libc::c_int) as *const () as libc::sighandler_t;
+//! # // SAFETY: the handler calls nothing that is not async-signal-safe.
+//! # unsafe { libc::signal(libc::SIGALRM, handler) };
+//! # // SAFETY: a timer of this process.
+//! # unsafe { libc::ualarm(10_000, 0) };
+//! alarms.acquire()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Portable locks
+//!
 //! Under `--cfg shmq_portable_sync` all of this works too, except that nobody notices a death: see the README, "Platforms".
 //!
 //! ```
@@ -45,6 +90,8 @@ mod error;
 mod event;
 mod handle;
 mod holders;
+#[cfg(all(test, not(loom)))]
+mod model;
 mod mutex;
 pub(crate) mod object;
 mod pipe;

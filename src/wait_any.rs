@@ -20,12 +20,12 @@ use crate::lock::{Condvar, Place, sleep_any};
 use crate::message::Message;
 #[cfg(feature = "object")]
 use crate::object::ObjectQueue;
-use crate::os::{Barrier, FOREVER_NS, deadline_at, now_ns};
+use crate::os::{Barrier, FOREVER_NS, ONE_TRY_NS, deadline_after, deadline_at, now_ns};
 use crate::process::Process;
 use crate::queue::{Consumer, Queue};
 use crate::sync::{Event, Pipe, Semaphore};
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Longest sleep while a process is waited for together with other things, or one without a pidfd.
 const PROCESS_SLICE_NS: u64 = 10_000_000;
@@ -41,9 +41,45 @@ pub enum WaitError {
     /// The deadline passed. Never reported early.
     #[error("timed out before any of them was ready")]
     Timeout,
+    /// [`try_wait_any`] found none of them ready.
+    #[error("none of them is ready")]
+    WouldBlock,
     /// The list is empty: nothing could ever be ready.
     #[error("there is nothing to wait for: the list is empty")]
     Empty,
+}
+
+impl WaitError {
+    /// Is it [`Timeout`](WaitError::Timeout)?
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(1)?;
+    /// assert!(shmq::wait_any_timeout(&[&queue], std::time::Duration::ZERO).unwrap_err().is_timeout());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, WaitError::Timeout)
+    }
+
+    /// Is it [`WouldBlock`](WaitError::WouldBlock)?
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(1)?;
+    /// assert!(shmq::try_wait_any(&[&queue]).unwrap_err().is_would_block());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_would_block(&self) -> bool {
+        matches!(self, WaitError::WouldBlock)
+    }
+
+    /// Is it [`Empty`](WaitError::Empty): a list of nothing?
+    ///
+    /// ```
+    /// assert!(shmq::wait_any(&[], None).unwrap_err().is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        matches!(self, WaitError::Empty)
+    }
 }
 
 /// What [`wait_any`] can wait for.
@@ -140,7 +176,7 @@ impl Waitable for Process {
 ///
 /// `deadline`: an [`Instant`], or `None` to wait for ever. One in the past means one look, at all
 /// of them at one moment: while one or the other is always ready, the call never says
-/// [`Timeout`](WaitError::Timeout).
+/// [`Timeout`](WaitError::Timeout). Its other forms are [`wait_any_timeout`], [`wait_any_deadline`] and [`try_wait_any`].
 ///
 /// **How it sleeps**: on all of them at once (`futex_waitv`, Linux 5.16), for up to 128; with more, or on an older kernel, it looks every
 /// 2 ms. The end of a process is noticed at once if only processes are waited for, otherwise within 10 ms, since the kernel
@@ -188,7 +224,68 @@ impl Waitable for Process {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn wait_any(waitables: &[&dyn Waitable], deadline: impl Into<Option<Instant>>) -> Result<usize, WaitError> {
-    let deadline_ns = deadline.into().map_or(FOREVER_NS, deadline_at);
+    wait_until(waitables, deadline.into().map_or(FOREVER_NS, deadline_at))
+}
+
+/// Like [`wait_any`], but gives up with [`Timeout`](WaitError::Timeout) after `timeout`, never earlier. Zero means one look; one too long
+/// to add to now means for ever.
+///
+/// # Errors
+/// [`WaitError`].
+///
+/// ```
+/// use std::time::Duration;
+/// use shmq::{Queue, sync::Event, wait_any_timeout};
+///
+/// let (work, stop) = (Queue::<u32>::new(4)?, Event::new()?);
+/// assert!(wait_any_timeout(&[&stop, &work], Duration::from_millis(10)).unwrap_err().is_timeout());
+/// work.put(&1)?;
+/// assert_eq!(wait_any_timeout(&[&stop, &work], Duration::from_secs(60))?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn wait_any_timeout(waitables: &[&dyn Waitable], timeout: Duration) -> Result<usize, WaitError> {
+    wait_until(waitables, deadline_after(timeout))
+}
+
+/// Like [`wait_any`], but gives up with [`Timeout`](WaitError::Timeout) at `deadline`, never earlier. One in the past means one look.
+///
+/// # Errors
+/// [`WaitError`].
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// let work = shmq::Queue::<u32>::new(4)?;
+/// let deadline = Instant::now() + Duration::from_millis(10);
+/// assert!(shmq::wait_any_deadline(&[&work], deadline).unwrap_err().is_timeout());
+/// assert!(Instant::now() >= deadline);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn wait_any_deadline(waitables: &[&dyn Waitable], deadline: Instant) -> Result<usize, WaitError> {
+    wait_until(waitables, deadline_at(deadline))
+}
+
+/// Like [`wait_any`] without waiting: [`WouldBlock`](WaitError::WouldBlock) if there was a moment at which none was ready.
+///
+/// # Errors
+/// [`WaitError`].
+///
+/// ```
+/// use shmq::{Queue, WaitError, sync::Event, try_wait_any};
+///
+/// let (work, stop) = (Queue::<u32>::new(4)?, Event::new()?);
+/// assert_eq!(try_wait_any(&[&stop, &work]), Err(WaitError::WouldBlock));
+/// stop.set();
+/// assert_eq!(try_wait_any(&[&stop, &work]), Ok(0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn try_wait_any(waitables: &[&dyn Waitable]) -> Result<usize, WaitError> {
+    let refused = |error| if error == WaitError::Timeout { WaitError::WouldBlock } else { error };
+    wait_until(waitables, ONE_TRY_NS).map_err(refused)
+}
+
+/// The one path that waits.
+fn wait_until(waitables: &[&dyn Waitable], deadline_ns: u64) -> Result<usize, WaitError> {
     let watched: Vec<Watched<'_>> = waitables.iter().map(|waitable| Watched::new(waitable.source().0)).collect();
     if watched.is_empty() {
         return Err(WaitError::Empty);

@@ -328,6 +328,7 @@ impl Channel {
                     continue;
                 }
                 if !may_make_room(&ticket) {
+                    self.count_refusal();
                     return Err(PutError::Full);
                 }
                 // Only the get side is missing, and no process that runs stays in there for long.

@@ -55,6 +55,9 @@ pub struct Stats {
     pub blocked_put_time: Duration,
     /// How long `blocked_gets` waited altogether, from their first sleep on.
     pub blocked_get_time: Duration,
+    /// Puts (and loans) that were refused with [`PutError::Full`](crate::PutError::Full), because they found no room and would not wait. A
+    /// batch counts once, also if a part of it was put.
+    pub refused_puts: u64,
     /// Puts (and loans) that ended with [`PutError::Timeout`](crate::PutError::Timeout).
     pub put_timeouts: u64,
     /// Gets (and leases) that ended with [`GetError::Timeout`](crate::GetError::Timeout).
@@ -95,6 +98,7 @@ impl Stats {
             blocked_gets: rare.blocked_gets.load(Relaxed),
             blocked_put_time: Duration::from_nanos(rare.blocked_put_ns.load(Relaxed)),
             blocked_get_time: Duration::from_nanos(rare.blocked_get_ns.load(Relaxed)),
+            refused_puts: put.refused.load(Relaxed),
             put_timeouts: rare.put_timeouts.load(Relaxed),
             get_timeouts: rare.get_timeouts.load(Relaxed),
             wakes: rare.wakes.load(Relaxed),
@@ -241,6 +245,12 @@ impl Channel {
         }
         let counter = if verb == Verb::Put { &self.rare().put_timeouts } else { &self.rare().get_timeouts };
         counter.fetch_add(1, Relaxed);
+    }
+
+    /// An atomic addition, since no side is held here.
+    #[cold]
+    pub(super) fn count_refusal(&self) {
+        self.head().put.refused.fetch_add(1, Relaxed);
     }
 
     /// All counters. Also a look at how full the queue is.

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 /// Something that moves in steps.
-trait Machine: Clone + Eq + Hash + Debug {
+pub(crate) trait Machine: Clone + Eq + Hash + Debug {
     /// All states one step further, slices and kills left out.
     fn steps(&self) -> Vec<Self>;
     /// All states after one more kill.
@@ -21,7 +21,7 @@ trait Machine: Clone + Eq + Hash + Debug {
 }
 
 /// Visits every state from `start`; how many there are.
-fn explore<M: Machine>(start: M, max_kills: u32) -> usize {
+pub(crate) fn explore<M: Machine>(start: M, max_kills: u32) -> usize {
     let mut seen = HashSet::new();
     let mut open = vec![(start, 0)];
     while let Some((state, kills)) = open.pop() {

@@ -104,3 +104,23 @@ pub enum TaskError {
     #[error("this pool belongs to the parent process")]
     Inherited,
 }
+
+impl TaskError {
+    /// Is it [`Timeout`](TaskError::Timeout)? Then the task goes on, and its result may still be asked for.
+    ///
+    /// ```
+    /// assert!(shmq::TaskError::Timeout.is_timeout());
+    /// ```
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, TaskError::Timeout)
+    }
+
+    /// Is it [`Closed`](TaskError::Closed): the pool takes no more tasks?
+    ///
+    /// ```
+    /// assert!(shmq::TaskError::Closed.is_closed() && !shmq::TaskError::Timeout.is_closed());
+    /// ```
+    pub fn is_closed(&self) -> bool {
+        matches!(self, TaskError::Closed)
+    }
+}

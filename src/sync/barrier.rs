@@ -1,23 +1,27 @@
 //! [`Barrier`]: a place where parties wait for each other.
 //!
 //! ```text
-//!   phase n, open --the last party arrives--> phase n + 1, open       (arrivals released, one of them leads)
+//!   phase n, open --the last party arrives, and all who arrived live--> ended --> phase n + 1, open    (one of them leads)
 //!            |  a party dies, times out, or aborts
 //!            v
 //!   phase n, broken --reset--> phase n + 1, open                      (arrivals of phase n get Broken)
 //! ```
 //!
 //! Invariants:
-//! 1. All words change under the lock. Whoever takes it over from the dead breaks the phase that it finds: a party has died.
-//! 2. An arrival of phase n is over once the phase is another, or this one is broken; how it ended stands in bit `n % 64` of
+//! 1. The word `phase` holds the number and the state of a phase. A phase leaves `open` by one compare-and-swap, its commit point: all
+//!    its parties learn the same of it. Only to break an open phase takes no lock.
+//! 2. Everything else changes under the lock. Whoever takes that over from the dead finishes a phase that has ended, and breaks one that
+//!    is open: a party has died.
+//! 3. An arrival of phase n is over once the phase is another, or not open; how one that is past ended stands in bit `n % 64` of
 //!    `broken_phases`, written before the phase changes.
+//! 4. The last to arrive probes the others before it ends the phase: the arrival of a dead party counts for nothing.
 
 use super::SyncError;
 use super::builder::Builder;
 use super::handle::{handle, waits};
 use super::holders::Holders;
 use super::object::{Object, Shape};
-use crate::channel::{Patience, Pause, Pauses};
+use crate::channel::{Patience, Pause, Pauses, SLICE_NS};
 use crate::error::CreateError;
 use crate::layout::{BarrierWords, kind};
 use crate::lock::Locked;
@@ -27,18 +31,51 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-/// How long past its deadline a party that gives up tries to tell the others.
-const GIVE_UP_NS: u64 = 100_000_000;
+/// How long an abort waits for a party that is just ending a phase.
+const ABORT_NS: u64 = 1_000_000_000;
+
+/// Of a phase (Invariant 1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Open,
+    Broken,
+    Ended,
+}
+
+/// A phase and its state, as the word `phase` holds them.
+fn word_of(phase: u64, state: State) -> u64 {
+    phase << 2 | state as u64
+}
+
+/// Garbage counts as broken.
+fn parts_of(word: u64) -> (u64, State) {
+    let state = match word & 3 {
+        0 => State::Open,
+        2 => State::Ended,
+        _ => State::Broken,
+    };
+    (word >> 2, state)
+}
 
 /// A place where a fixed number of parties wait for each other, again and again: Python's `multiprocessing.Barrier`.
 ///
 /// A party is a call of [`wait`](Self::wait), from whichever thread or process. Once as many have arrived as the barrier was made for, all
 /// return, one of them as the leader, and the next phase begins.
 ///
-/// **If a process dies** that has arrived, or that has the barrier attached (has used its handle, and did not drop it), those who wait get
-/// [`SyncError::Broken`] within 0.1 s or so, since they might wait for it for ever; so do all who come later, until [`reset`](Self::reset).
-/// One that ends without dropping its handle (by `exit`) counts as one that died; a child whose closure returns to
+/// **If a process dies** that has arrived, it breaks the barrier: those who wait get [`SyncError::Broken`] within 0.1 s or so, and who comes
+/// as the last gets it at once: nobody passes unless as many living parties are there as it was made for. So does a process that has the
+/// barrier attached (has used its handle, and did not drop it) and dies before it arrives, since the others might wait for it for ever:
+/// those who have waited for 0.1 s look for such. A broken barrier stays so, for all who come later, until [`reset`](Self::reset).
+/// A process that ends without dropping its handle (by `exit`) counts as one that died; a child whose closure returns to
 /// [`Process::spawn`](crate::Process::spawn) does not. A party that times out breaks the barrier as well, as in Python.
+///
+/// **If a process is stopped** (`SIGSTOP`) in the middle of a call, the others wait for it until their deadlines; a party that gives up
+/// then, and [`abort`](Self::abort), break the barrier all the same.
+///
+/// **No more parties than may attach**: each may be a process of its own, so a barrier of more parties than its
+/// [`max_participants`](Builder::max_participants) (250 if not set, at most 1023) is refused.
+///
+/// **In a signal handler** only [`is_broken`](Self::is_broken), [`waiting`](Self::waiting) and [`parties`](Self::parties) may be called.
 ///
 /// ```
 /// use shmq::{Process, sync::Barrier};
@@ -93,11 +130,16 @@ impl Barrier {
     /// Creates an anonymous barrier for so many parties, which forked children inherit and serialised handles lead to.
     ///
     /// # Errors
-    /// [`CreateError::BadCapacity`] for 0 parties or more than `u32::MAX`; otherwise [`CreateError`].
+    /// [`CreateError::BadCapacity`] for 0 parties, [`CreateError::TooManyParties`] for more than processes may attach; otherwise
+    /// [`CreateError`].
     ///
     /// ```
-    /// assert_eq!(shmq::sync::Barrier::new(3)?.parties(), 3);
-    /// assert!(shmq::sync::Barrier::new(0).is_err());
+    /// use shmq::sync::Barrier;
+    ///
+    /// assert_eq!(Barrier::new(3)?.parties(), 3);
+    /// assert!(Barrier::new(0).is_err());
+    /// assert!(Barrier::new(300).is_err()); // 250 processes may attach, unless told otherwise
+    /// assert_eq!(Barrier::builder(300).max_participants(300).create()?.parties(), 300);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(parties: usize) -> Result<Barrier, CreateError> {
@@ -147,7 +189,7 @@ impl Barrier {
 
     /// Is it broken? Then it stays so until [`reset`](Self::reset).
     pub fn is_broken(&self) -> bool {
-        self.words().broken.load(Acquire) != 0
+        self.phase().1 == State::Broken
     }
 
     waits! {
@@ -171,32 +213,79 @@ impl Barrier {
         |self, patience| -> Result<BarrierWaitResult, SyncError> { self.wait_by(patience) }
     }
 
-    /// Makes it as new: nobody has arrived, nothing is broken, the dead are forgotten. Those who wait get [`SyncError::Broken`].
+    /// Arrives if that ends the phase, all other parties being there: [`SyncError::WouldBlock`] otherwise, at once, and nothing is changed
+    /// or broken.
     ///
     /// # Errors
-    /// [`SyncError::Poisoned`], or what kept this process from attaching after a fork.
-    pub fn reset(&self) -> Result<(), SyncError> {
+    /// As [`wait`](Self::wait); [`SyncError::Busy`] if a process that does not run is in the middle of an operation.
+    ///
+    /// ```
+    /// use shmq::sync::{Barrier, SyncError};
+    ///
+    /// assert!(Barrier::new(1)?.try_wait()?.is_leader());
+    /// let barrier = Barrier::new(2)?;
+    /// assert!(matches!(barrier.try_wait(), Err(SyncError::WouldBlock)));
+    /// assert!(!barrier.is_broken());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_wait(&self) -> Result<BarrierWaitResult, SyncError> {
         let me = self.object.me()?;
-        self.enter(me, Patience::FOREVER)?;
+        self.enter(me, Patience::Try)?;
+        let arrived = u64::from(self.words().arrived.load(Relaxed));
+        if self.phase().1 == State::Open && arrived.saturating_add(1) < self.object.count() {
+            self.object.exit(me)?;
+            return Err(SyncError::WouldBlock);
+        }
+        self.arrive_and_exit(me).map(|_| BarrierWaitResult(true))
+    }
+
+    waits! {
+        /// Makes it as new: nobody has arrived, nothing is broken, the dead are forgotten. Those who wait get [`SyncError::Broken`]. Waits
+        /// while another is in the middle of an operation.
+        ///
+        /// # Errors
+        /// [`SyncError::Poisoned`], or what kept this process from attaching after a fork.
+        ///
+        /// ```
+        /// let barrier = shmq::sync::Barrier::new(2)?;
+        /// barrier.abort()?;
+        /// barrier.reset()?;
+        /// assert!(!barrier.is_broken());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        reset, reset_timeout, reset_deadline,
+        |self, patience| -> Result<(), SyncError> { self.reset_by(patience) }
+    }
+
+    /// As [`reset`](Self::reset), without waiting.
+    ///
+    /// # Errors
+    /// As there; [`SyncError::Busy`] if a process that does not run is in the middle of an operation.
+    pub fn try_reset(&self) -> Result<(), SyncError> {
+        self.reset_by(Patience::Try)
+    }
+
+    fn reset_by(&self, patience: Patience) -> Result<(), SyncError> {
+        let me = self.object.me()?;
+        self.enter(me, patience)?;
         for (entry, pid) in participant::dead(self.object.segment(), me) {
             let _ = entry.pid.compare_exchange(pid, 0, AcqRel, Relaxed);
         }
         self.object.forget_deaths();
-        let words = self.words();
-        if words.arrived.load(Relaxed) > 0 {
+        if self.words().arrived.load(Relaxed) > 0 {
             self.break_phase();
         }
         self.next_phase();
-        words.broken.store(0, Release);
         self.object.exit(me)?;
         self.object.notify(u32::MAX);
         Ok(())
     }
 
-    /// Breaks it: those who wait, and all who come until [`reset`](Self::reset), get [`SyncError::Broken`].
+    /// Breaks it: those who wait, and all who come until [`reset`](Self::reset), get [`SyncError::Broken`]. Takes no lock, except beside a
+    /// party that is just ending a phase, for which it waits a second at most.
     ///
     /// # Errors
-    /// As [`reset`](Self::reset).
+    /// [`SyncError::Busy`] if that party does not run: nothing was changed. Otherwise as [`reset`](Self::reset).
     ///
     /// ```
     /// let barrier = shmq::sync::Barrier::new(2)?;
@@ -206,9 +295,15 @@ impl Barrier {
     /// ```
     pub fn abort(&self) -> Result<(), SyncError> {
         let me = self.object.me()?;
-        self.enter(me, Patience::FOREVER)?;
-        self.break_phase();
-        self.object.exit(me)?;
+        if self.object.is_poisoned() {
+            return Err(SyncError::Poisoned);
+        }
+        if !self.break_phase() && !self.is_broken() {
+            let patience = Patience::Until(now_ns().saturating_add(ABORT_NS));
+            self.enter(me, patience).map_err(|error| if error.is_timeout() { SyncError::Busy } else { error })?;
+            self.break_phase();
+            self.object.exit(me)?;
+        }
         self.object.notify(u32::MAX);
         Ok(())
     }
@@ -223,61 +318,72 @@ impl Barrier {
         unsafe { Holders::of(&self.object) }
     }
 
-    /// Locks; a death in the lock is the death of a party (Invariant 1).
+    fn phase(&self) -> (u64, State) {
+        parts_of(self.words().phase.load(Acquire))
+    }
+
+    /// Locks; a death in the lock is the death of a party, unless it had ended the phase (Invariant 2).
     fn enter(&self, me: Id, patience: Patience) -> Result<(), SyncError> {
         if self.object.enter(me, patience)? == Locked::FromTheDead {
-            self.break_phase();
+            if !self.break_phase() && self.phase().1 == State::Ended {
+                self.next_phase();
+            }
             self.object.notify(u32::MAX);
         }
         Ok(())
     }
 
-    /// Needs the lock. May be killed in the middle, which breaks the phase as well.
-    fn break_phase(&self) {
-        let words = self.words();
-        let bit = phase_bit(words.phase.load(Relaxed));
-        words.broken_phases.store(words.broken_phases.load(Relaxed) | bit, Relaxed);
-        words.broken.store(1, Release);
+    /// The way out of an open phase. `false`: it is this phase no more, or not open.
+    fn end_phase(&self, phase: u64, how: State) -> bool {
+        // AcqRel: whoever sees how a phase ended sees what led to it.
+        let word = &self.words().phase;
+        word.compare_exchange(word_of(phase, State::Open), word_of(phase, how), AcqRel, Acquire).is_ok()
     }
 
-    /// Needs the lock. The phase last: by then everything else is ready for it (Invariant 2).
+    /// Breaks the phase that is open, if one is. Needs no lock.
+    fn break_phase(&self) -> bool {
+        let (phase, _) = self.phase();
+        self.end_phase(phase, State::Broken)
+    }
+
+    /// Needs the lock. The phase last: by then everything else is ready for it (Invariant 3). May be killed in the middle, and done again.
     fn next_phase(&self) {
         let words = self.words();
-        let next = words.phase.load(Relaxed).wrapping_add(1);
+        let (phase, state) = self.phase();
+        let next = phase.wrapping_add(1);
+        let bit = if state == State::Broken { phase_bit(phase) } else { 0 };
+        let others = words.broken_phases.load(Relaxed) & !phase_bit(phase) & !phase_bit(next);
+        words.broken_phases.store(others | bit, Relaxed);
         self.arrivals().clear();
         words.arrived.store(0, Relaxed);
-        words.broken_phases.store(words.broken_phases.load(Relaxed) & !phase_bit(next), Relaxed);
-        words.phase.store(next, Release);
+        words.phase.store(word_of(next, State::Open), Release);
     }
 
-    /// How an arrival of that phase ended, if it did (Invariant 2).
+    /// How an arrival of that phase ended, if it did (Invariant 3).
     fn end_of(&self, phase: u64) -> Option<Result<BarrierWaitResult, SyncError>> {
-        let words = self.words();
         if self.object.is_poisoned() {
             return Some(Err(SyncError::Poisoned));
         }
-        let broken = words.broken.load(Acquire) != 0;
-        if words.phase.load(Acquire) == phase {
-            return broken.then_some(Err(SyncError::Broken));
-        }
-        let ended_broken = words.broken_phases.load(Acquire) & phase_bit(phase) != 0;
+        let ended_broken = match self.phase() {
+            (now, State::Open) if now == phase => return None,
+            (now, state) if now == phase => state == State::Broken,
+            _ => self.words().broken_phases.load(Acquire) & phase_bit(phase) != 0,
+        };
         Some(if ended_broken { Err(SyncError::Broken) } else { Ok(BarrierWaitResult(false)) })
     }
 
     fn wait_by(&self, patience: Patience) -> Result<BarrierWaitResult, SyncError> {
         let me = self.object.me()?;
-        self.enter(me, patience)?;
-        let (phase, last) = match self.arrive(me) {
-            Ok(arrived) => arrived,
-            Err(error) => {
-                self.object.exit(me)?;
+        let (phase_before, _) = self.phase();
+        if let Err(error) = self.enter(me, patience) {
+            // One that gives up before it could arrive is missed like any other.
+            if error.is_timeout() && self.end_phase(phase_before, State::Broken) {
                 self.object.notify(u32::MAX);
-                return Err(error);
             }
-        };
-        self.object.exit(me)?;
+            return Err(error);
+        }
+        let (phase, last) = self.arrive_and_exit(me)?;
         if last {
-            self.object.notify(u32::MAX);
             return Ok(BarrierWaitResult(true));
         }
         let mut waiter = Pauses::new(patience.deadline_ns());
@@ -288,59 +394,72 @@ impl Barrier {
             match self.object.pause(&mut waiter, &mut || self.end_of(phase).is_some()) {
                 Pause::LookAgain => {}
                 Pause::SliceOver => self.look_after_the_dead(me, phase, patience),
-                Pause::TimedOut => return self.give_up(me, phase),
+                Pause::TimedOut => return self.give_up(phase),
             }
         }
     }
 
+    /// Needs the lock, and gives it back. The phase of the arrival, and whether it was the last.
+    fn arrive_and_exit(&self, me: Id) -> Result<(u64, bool), SyncError> {
+        let arrived = self.arrive(me);
+        self.object.exit(me)?;
+        if !matches!(arrived, Ok((_, false))) {
+            self.object.notify(u32::MAX);
+        }
+        arrived
+    }
+
     /// Needs the lock. The phase of the arrival, and whether it was the last.
     fn arrive(&self, me: Id) -> Result<(u64, bool), SyncError> {
-        let words = self.words();
-        if words.broken.load(Relaxed) != 0 {
+        let (words, arrivals) = (self.words(), self.arrivals());
+        let (phase, state) = self.phase();
+        if state != State::Open {
             return Err(SyncError::Broken);
         }
-        let arrivals = self.arrivals();
         if arrivals.succeeds_a_holder(me) {
             self.break_phase();
             return Err(SyncError::Broken);
         }
-        let phase = words.phase.load(Relaxed);
-        arrivals.set_count(me, arrivals.count(me) + 1);
+        arrivals.add_one(me);
         let arrived = words.arrived.load(Relaxed).saturating_add(1);
         words.arrived.store(arrived, Relaxed);
-        let last = u64::from(arrived) >= self.object.count();
-        if last {
-            self.next_phase();
+        if u64::from(arrived) < self.object.count() {
+            return Ok((phase, false));
         }
-        Ok((phase, last))
+        if arrivals.has_dead(me) {
+            // Invariant 4.
+            self.break_phase();
+            return Err(SyncError::Broken);
+        }
+        // Another may have given up since.
+        if !self.end_phase(phase, State::Ended) {
+            return Err(SyncError::Broken);
+        }
+        self.next_phase();
+        Ok((phase, true))
     }
 
-    fn give_up(&self, me: Id, phase: u64) -> Result<BarrierWaitResult, SyncError> {
-        // A process that is stopped in the lock keeps us from telling the others; it breaks them when it dies, and counts us when not.
-        if self.enter(me, Patience::Until(now_ns().saturating_add(GIVE_UP_NS))).is_err() {
+    /// Without the lock: a process that is stopped in it may be the reason.
+    fn give_up(&self, phase: u64) -> Result<BarrierWaitResult, SyncError> {
+        if self.end_phase(phase, State::Broken) {
+            self.object.notify(u32::MAX);
             return Err(SyncError::Timeout);
         }
-        let end = self.end_of(phase);
-        if end.is_none() {
-            self.break_phase();
-        }
-        self.object.exit(me)?;
-        self.object.notify(u32::MAX);
-        end.unwrap_or(Err(SyncError::Timeout))
+        // Ended at the last moment.
+        self.end_of(phase).unwrap_or(Err(SyncError::Timeout))
     }
 
     fn look_after_the_dead(&self, me: Id, phase: u64, patience: Patience) {
-        if self.enter(me, patience).is_err() {
+        // For a slice at most: others may break the phase beside a process that is stopped in the lock.
+        let until_ns = patience.deadline_ns().min(now_ns().saturating_add(SLICE_NS));
+        if self.enter(me, Patience::Until(until_ns)).is_err() {
             // Too late, or poisoned: the caller's next look says so.
             return;
         }
         let died = || {
             self.arrivals().has_dead(me) || self.object.had_a_death() || !participant::dead(self.object.segment(), me).is_empty()
         };
-        let breaks = self.end_of(phase).is_none() && died();
-        if breaks {
-            self.break_phase();
-        }
+        let breaks = self.end_of(phase).is_none() && died() && self.end_phase(phase, State::Broken);
         let _ = self.object.exit(me);
         if breaks {
             self.object.notify(u32::MAX);

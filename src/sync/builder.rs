@@ -104,7 +104,8 @@ impl<O> Builder<O> {
     /// Creates it. Nobody alive may have the name.
     ///
     /// # Errors
-    /// [`CreateError`]; nothing was changed. [`BadCapacity`](CreateError::BadCapacity) for a number of participants that cannot be.
+    /// [`CreateError`]; nothing was changed. [`BadCapacity`](CreateError::BadCapacity) for a number of participants that cannot be,
+    /// [`TooManyParties`](CreateError::TooManyParties) for a barrier of more parties than participants.
     pub fn create(self) -> Result<O, CreateError> {
         self.check()?;
         let spec = self.spec()?;
@@ -167,7 +168,12 @@ impl<O> Builder<O> {
     }
 
     fn check(&self) -> Result<(), CreateError> {
-        participant::checked_count(self.settings.participants()).map(drop)
+        let max_participants = participant::checked_count(self.settings.participants())?;
+        if self.shape.kind == kind::BARRIER && self.count > u64::from(max_participants) {
+            let parties = usize::try_from(self.count).unwrap_or(usize::MAX);
+            return Err(CreateError::TooManyParties { parties, max_participants });
+        }
+        Ok(())
     }
 }
 

@@ -13,11 +13,11 @@ use super::{LockError, SyncError};
 use crate::channel::Patience;
 use crate::error::CreateError;
 use crate::layout::kind;
-use crate::os::{FOREVER_NS, deadline_after, now_ns};
+use crate::os::{FOREVER_NS, deadline_after, deadline_at, now_ns};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering::SeqCst, fence};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest sleep before the caller looks again (Invariant 2).
 const SLICE_NS: u64 = 100_000_000;
@@ -187,7 +187,37 @@ impl Condvar {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait_timeout<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>, timeout: Duration) -> TimedRelocked<'m, T> {
-        let deadline_ns = deadline_after(timeout);
+        self.wait_until(guard, deadline_after(timeout))
+    }
+
+    /// Like [`wait_timeout`](Self::wait_timeout), but until `deadline` at the longest. One in the past means that it hardly sleeps.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use shmq::sync::{Condvar, Mutex};
+    ///
+    /// let (mutex, condvar) = (Mutex::new(0u32)?, Condvar::new()?);
+    /// let deadline = Instant::now() + Duration::from_millis(10);
+    /// let mut guard = mutex.lock().unwrap();
+    /// while *guard == 0 {
+    ///     let (again, result) = condvar.wait_deadline(guard, deadline).unwrap();
+    ///     guard = again;
+    ///     if result.timed_out() {
+    ///         break; // not earlier than that
+    ///     }
+    /// }
+    /// assert!(Instant::now() >= deadline);
+    /// # drop(guard);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_deadline<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>, deadline: Instant) -> TimedRelocked<'m, T> {
+        self.wait_until(guard, deadline_at(deadline))
+    }
+
+    fn wait_until<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>, deadline_ns: u64) -> TimedRelocked<'m, T> {
         timed(self.sleep(guard, deadline_ns), || now_ns() >= deadline_ns)
     }
 
@@ -213,11 +243,44 @@ impl Condvar {
     /// As [`wait_while`](Self::wait_while).
     pub fn wait_timeout_while<'m, T: ?Sized>(
         &self,
-        mut guard: MutexGuard<'m, T>,
+        guard: MutexGuard<'m, T>,
         timeout: Duration,
+        condition: impl FnMut(&mut T) -> bool,
+    ) -> TimedRelocked<'m, T> {
+        self.wait_until_while(guard, deadline_after(timeout), condition)
+    }
+
+    /// Like [`wait_timeout_while`](Self::wait_timeout_while), but until `deadline` at the longest.
+    ///
+    /// # Errors
+    /// As [`wait_while`](Self::wait_while).
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use shmq::sync::{Condvar, Mutex};
+    ///
+    /// let (mutex, condvar) = (Mutex::new(0u32)?, Condvar::new()?);
+    /// let deadline = Instant::now() + Duration::from_millis(10);
+    /// let waited = condvar.wait_deadline_while(mutex.lock().unwrap(), deadline, |n| *n == 0);
+    /// let (guard, result) = waited.unwrap();
+    /// assert!(result.timed_out() && *guard == 0 && Instant::now() >= deadline);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_deadline_while<'m, T: ?Sized>(
+        &self,
+        guard: MutexGuard<'m, T>,
+        deadline: Instant,
+        condition: impl FnMut(&mut T) -> bool,
+    ) -> TimedRelocked<'m, T> {
+        self.wait_until_while(guard, deadline_at(deadline), condition)
+    }
+
+    fn wait_until_while<'m, T: ?Sized>(
+        &self,
+        mut guard: MutexGuard<'m, T>,
+        deadline_ns: u64,
         mut condition: impl FnMut(&mut T) -> bool,
     ) -> TimedRelocked<'m, T> {
-        let deadline_ns = deadline_after(timeout);
         loop {
             // The clock first: what came before the deadline is looked at after it.
             let time_is_up = deadline_ns != FOREVER_NS && now_ns() >= deadline_ns;
@@ -234,12 +297,12 @@ impl Condvar {
         }
     }
 
-    /// Wakes one who sleeps, if anybody does. Does not wait.
+    /// Wakes one who sleeps, if anybody does. Takes no lock, does not wait, and may be called in a signal handler.
     pub fn notify_one(&self) {
         self.notify(1);
     }
 
-    /// Wakes all who sleep. Does not wait.
+    /// Wakes all who sleep. Takes no lock, does not wait, and may be called in a signal handler.
     pub fn notify_all(&self) {
         self.notify(u32::MAX);
     }

@@ -46,6 +46,41 @@ pub enum SyncError {
     },
 }
 
+impl SyncError {
+    /// Is it [`Timeout`](SyncError::Timeout)?
+    ///
+    /// ```
+    /// let event = shmq::sync::Event::new()?;
+    /// assert!(event.wait_timeout(std::time::Duration::ZERO).unwrap_err().is_timeout());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, SyncError::Timeout)
+    }
+
+    /// Is it [`WouldBlock`](SyncError::WouldBlock), of a `try_` form that would have to wait?
+    ///
+    /// ```
+    /// assert!(shmq::sync::Semaphore::new(0)?.try_acquire().unwrap_err().is_would_block());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_would_block(&self) -> bool {
+        matches!(self, SyncError::WouldBlock)
+    }
+
+    /// Is it [`Broken`](SyncError::Broken), of a barrier?
+    ///
+    /// ```
+    /// let barrier = shmq::sync::Barrier::new(2)?;
+    /// barrier.abort()?;
+    /// assert!(barrier.wait().unwrap_err().is_broken());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_broken(&self) -> bool {
+        matches!(self, SyncError::Broken)
+    }
+}
+
 impl From<AttachError> for SyncError {
     fn from(error: AttachError) -> Self {
         match error {
@@ -100,6 +135,47 @@ impl<G> LockError<G> {
             LockError::OwnerDied(guard) => Some(guard),
             LockError::Failed(_) => None,
         }
+    }
+}
+
+impl<G> LockError<G> {
+    /// Is it the [`Timeout`](SyncError::Timeout) of a lock that was not got?
+    ///
+    /// ```
+    /// let mutex = shmq::sync::Mutex::new(1u32)?;
+    /// let held = mutex.lock().unwrap();
+    /// assert!(mutex.lock_timeout(std::time::Duration::ZERO).unwrap_err().is_timeout());
+    /// # drop(held);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, LockError::Failed(error) if error.is_timeout())
+    }
+
+    /// Is it [`WouldBlock`](SyncError::WouldBlock): somebody else has the lock?
+    ///
+    /// ```
+    /// let mutex = shmq::sync::Mutex::new(1u32)?;
+    /// let held = mutex.lock().unwrap();
+    /// assert!(mutex.try_lock().unwrap_err().is_would_block());
+    /// # drop(held);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_would_block(&self) -> bool {
+        matches!(self, LockError::Failed(error) if error.is_would_block())
+    }
+
+    /// Is it [`OwnerDied`](LockError::OwnerDied), with a guard?
+    ///
+    /// ```
+    /// let mutex = shmq::sync::Mutex::new(1u32)?;
+    /// let held = mutex.lock().unwrap();
+    /// assert!(!mutex.try_lock().unwrap_err().is_owner_died());
+    /// # drop(held);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_owner_died(&self) -> bool {
+        matches!(self, LockError::OwnerDied(_))
     }
 }
 

@@ -113,7 +113,8 @@ impl Event {
         unsafe { self.object.cell().words::<EventWords>() }
     }
 
-    /// Sets it, and wakes everybody who waits. Nothing changes if it is set. Does not wait.
+    /// Sets it, and wakes everybody who waits. Nothing changes if it is set. Takes no lock, does not wait, and may be called in a signal
+    /// handler, whatever it interrupts.
     ///
     /// ```
     /// let event = shmq::sync::Event::new()?;
@@ -131,7 +132,8 @@ impl Event {
         }
     }
 
-    /// Clears it: who comes to wait from now on waits. Nothing changes if it is clear. Does not wait.
+    /// Clears it: who comes to wait from now on waits. Nothing changes if it is clear. Does not wait, and may be called in a signal
+    /// handler.
     ///
     /// ```
     /// let event = shmq::sync::Event::new()?;
@@ -174,6 +176,22 @@ impl Event {
         /// ```
         wait, wait_timeout, wait_deadline,
         |self, patience| -> Result<(), SyncError> { self.wait_by(patience) }
+    }
+
+    /// Is it set? [`SyncError::WouldBlock`] if it is not: [`is_set`](Self::is_set) as one of the forms of [`wait`](Self::wait).
+    ///
+    /// # Errors
+    /// `WouldBlock`.
+    ///
+    /// ```
+    /// let event = shmq::sync::Event::new()?;
+    /// assert!(event.try_wait().is_err());
+    /// event.set();
+    /// event.try_wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_wait(&self) -> Result<(), SyncError> {
+        if self.is_set() { Ok(()) } else { Err(SyncError::WouldBlock) }
     }
 
     fn wait_by(&self, patience: Patience) -> Result<(), SyncError> {

@@ -5,14 +5,16 @@
 //! ```
 //!
 //! Invariants:
-//! 1. The table is read and written under the object's lock only. A word's entry and generation name the participant that has the count.
+//! 1. A word's entry and generation name the participant that has the count. Under the object's lock
+//!    counts rise, and words of the dead are cleared. Without it, a participant lowers its own count,
+//!    and anybody reads.
 //! 2. Words may be garbage: a generation that nobody has is dead.
 
 use super::object::Object;
 use crate::atomic::AtomicU64;
 use crate::layout::HOLDERS_BYTES;
 use crate::participant::{self, Id};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 const WORDS: usize = HOLDERS_BYTES as usize / size_of::<AtomicU64>();
 const COUNT_MASK: u64 = u32::MAX as u64;
@@ -36,17 +38,29 @@ impl<'o> Holders<'o> {
         self.words.get(me.entry() as usize)
     }
 
-    /// What this participant has.
-    pub fn count(&self, me: Id) -> u64 {
-        let word = self.word(me).map_or(0, |word| word.load(Relaxed));
-        if word >> 32 == u64::from(me.generation()) { word & COUNT_MASK } else { 0 }
+    /// One more, with one store. Whatever a dead predecessor had in this entry is gone. Needs the lock.
+    /// `false`: the participant has as many as can be counted.
+    pub fn add_one(&self, me: Id) -> bool {
+        let Some(word) = self.word(me) else { return false };
+        // Threads of this process may give back beside us.
+        let added = word.fetch_update(AcqRel, Relaxed, |bits| {
+            let is_mine = bits >> 32 == u64::from(me.generation());
+            let count = if is_mine { bits & COUNT_MASK } else { 0 };
+            (count < COUNT_MASK).then_some(u64::from(me.generation()) << 32 | (count + 1))
+        });
+        added.is_ok()
     }
 
-    /// With one store. Whatever a dead predecessor had in this entry is gone: see [`Holders::succeeds_a_holder`].
-    pub fn set_count(&self, me: Id, count: u64) {
-        if let Some(word) = self.word(me) {
-            word.store(u64::from(me.generation()) << 32 | count.min(COUNT_MASK), Relaxed);
-        }
+    /// One less, with one store and without the lock. `false`: the participant has none.
+    pub fn give_back_one(&self, me: Id) -> bool {
+        // Release (of AcqRel): whoever sees the lower count sees what its holder did before.
+        let given = self.word(me).map(|word| {
+            word.fetch_update(AcqRel, Relaxed, |bits| {
+                let is_mine = bits >> 32 == u64::from(me.generation());
+                (is_mine && bits & COUNT_MASK != 0).then(|| bits - 1)
+            })
+        });
+        given.is_some_and(|given| given.is_ok())
     }
 
     /// Did a dead predecessor of this participant have something?
@@ -55,9 +69,10 @@ impl<'o> Holders<'o> {
         word & COUNT_MASK != 0 && word >> 32 != u64::from(me.generation())
     }
 
-    /// What all have, dead or alive.
-    pub fn total(&self) -> u64 {
-        self.words.iter().map(|word| word.load(Relaxed) & COUNT_MASK).sum()
+    /// What the participants of the first `end` entries have, dead or alive.
+    pub fn total_of_first(&self, end: u64) -> u64 {
+        let end = usize::try_from(end).map_or(self.words.len(), |end| end.min(self.words.len()));
+        self.words[..end].iter().map(|word| word.load(Acquire) & COUNT_MASK).sum()
     }
 
     /// Nobody has anything.

@@ -16,13 +16,12 @@
 use super::builder::Builder;
 use super::handle::{handle, waits};
 use super::object::{Object, Shape};
-use super::{LockError, Plain, SyncError};
+use super::{LockError, Plain};
 use crate::channel::Patience;
 use crate::error::CreateError;
 use crate::layout::{MutexWords, kind};
 use crate::lock::Locked;
 use crate::message::bytes_of;
-use crate::os::now_ns;
 use crate::participant::Id;
 use std::fmt;
 use std::marker::PhantomData;
@@ -36,6 +35,9 @@ use std::sync::atomic::Ordering::Relaxed;
 /// [`LockError::OwnerDied`]: with a guard, so that it can look at the data, repair them, and say so with
 /// [`mark_repaired`](MutexGuard::mark_repaired). Until somebody does, every locker is told the same. A holder that
 /// was *stopped* is alive: others wait for it until their deadlines.
+///
+/// **In a signal handler** only [`try_lock`](Self::try_lock) may be called, and the guard that it gives may be used and dropped. The others would
+/// wait for the thread that they interrupt. See the [module](crate::sync#signal-handlers).
 ///
 /// **Not recursive**: a thread that locks twice waits for itself until its deadline, or for ever. There is no fairness.
 /// A lock and unlock without contention take two locked instructions, no system call.
@@ -158,7 +160,7 @@ impl<T: Plain> Mutex<T> {
         |self, patience| -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> { self.lock_by(patience) }
     }
 
-    /// Locks if nobody has the lock, or only somebody dead: [`SyncError::WouldBlock`] otherwise, at once.
+    /// Locks if nobody has the lock, or only somebody dead: [`SyncError::WouldBlock`](crate::sync::SyncError::WouldBlock) otherwise, at once.
     ///
     /// # Errors
     /// As [`lock`](Self::lock).
@@ -216,19 +218,7 @@ impl<'m, T: ?Sized> MutexGuard<'m, T> {
     /// The one path to a guard. `value` leads to the data of the object.
     pub(super) fn lock(object: &'m Object, value: *mut T, patience: Patience) -> Locking<'m, T> {
         let me = object.me()?;
-        if object.is_poisoned() {
-            return Err(SyncError::Poisoned.into());
-        }
-        let lock = object.lock();
-        let locked = if lock.try_lock(me) {
-            Locked::Clean
-        } else {
-            match patience {
-                // One look, some spins, and the probe of the holder.
-                Patience::Try => lock.lock(object.segment(), me, now_ns(), false).ok_or(SyncError::WouldBlock)?,
-                Patience::Until(deadline_ns) => lock.lock(object.segment(), me, deadline_ns, true).ok_or(SyncError::Timeout)?,
-            }
-        };
+        let locked = object.enter_for_work(me, patience)?;
         let was_panicking = std::thread::panicking();
         let guard = MutexGuard { object, me, incarnation: object.incarnation(), was_panicking, value };
         object.note_guard(guard.incarnation);

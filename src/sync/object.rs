@@ -313,6 +313,22 @@ impl Object {
         self.lock().lock(self.segment(), me, deadline_ns, sleep).ok_or(refused)
     }
 
+    /// Locks the object for work of the user's, which may last: who only tries does not wait for its end.
+    pub(crate) fn enter_for_work(&self, me: Id, patience: Patience) -> Result<Locked, SyncError> {
+        if self.is_poisoned() {
+            return Err(SyncError::Poisoned);
+        }
+        let lock = self.lock();
+        if lock.try_lock(me) {
+            return Ok(Locked::Clean);
+        }
+        match patience {
+            // One look, some spins, and the probe of the holder.
+            Patience::Try => lock.lock(self.segment(), me, now_ns(), false).ok_or(SyncError::WouldBlock),
+            Patience::Until(deadline_ns) => lock.lock(self.segment(), me, deadline_ns, true).ok_or(SyncError::Timeout),
+        }
+    }
+
     /// Unlocks it.
     pub(crate) fn exit(&self, me: Id) -> Result<(), SyncError> {
         self.lock().unlock(me).map_err(|_| self.poison())

@@ -6,10 +6,14 @@
 //! ```
 //!
 //! Invariants:
-//! 1. `available = total - all that the table holds`, except inside the lock. Each operation changes `total` or one word of
-//!    the table with one store, its commit point, and `available` after it.
-//! 2. Whoever takes the lock over from the dead derives `available` anew, before anything else. It may be killed in that and run again.
-//! 3. Each waiter looks after dead holders once a slice, so permits of the dead come back to a semaphore that is otherwise idle.
+//! 1. What is available is `total` less what the table holds. Each operation changes `total` or one word of
+//!    the table with one atomic instruction, its commit point: a process killed anywhere leaves nothing to repair.
+//! 2. Permits are taken under the lock only. `release` and the drop of a permit take no lock, so no other
+//!    process can hold them up, and a signal handler may interrupt any of them: what they change only adds
+//!    to what is available, so a taker that has counted may rely on its count.
+//! 3. `forget` lowers `total` first and the table after it, and a taker reads the table first: it may miss a
+//!    permit for a moment, and never counts one twice. A taker raises `holders_end` before its own word.
+//! 4. Each waiter looks after dead holders once a slice, so permits of the dead come back to a semaphore that is otherwise idle.
 
 use super::SyncError;
 use super::builder::Builder;
@@ -23,7 +27,8 @@ use crate::lock::Locked;
 use crate::participant::Id;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::fence;
 
 /// A number of permits: Python's `multiprocessing.Semaphore`.
 ///
@@ -34,6 +39,14 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 ///   [`release`](Self::release). What was acquired like this does not come back with a death: nobody knows whose turn it was to release.
 ///
 /// There is no upper bound: `release` without `acquire` adds a permit.
+///
+/// **If a process is stopped** (`SIGSTOP`) while it takes a permit, others that want one wait for it until their deadlines. Giving one
+/// back, by [`release`](Self::release) or by dropping a [`Permit`], waits for nobody. There is no fairness: a released permit goes to
+/// the first that comes for it, not to the longest waiter.
+///
+/// **In a signal handler** `release`, `release_many` and the drop of a permit may be called, whatever they interrupt, as `sem_post` may.
+/// The `try_` forms of `acquire` and `permit` may be called as well: [`SyncError::Busy`] if they interrupt one of their own. The forms that
+/// wait may not: they would wait for the thread that they interrupt. See the [module](crate::sync#signal-handlers).
 ///
 /// ```
 /// use shmq::{Process, sync::Semaphore};
@@ -76,7 +89,6 @@ impl Semaphore {
             // SAFETY: the words of a semaphore.
             let words = unsafe { cell.words::<SemaphoreWords>() };
             words.total.store(permits, Relaxed);
-            words.available.store(permits, Relaxed);
         }
     }
 
@@ -207,10 +219,11 @@ impl Semaphore {
         Ok(Permit { semaphore: self, me, incarnation: self.object.incarnation() })
     }
 
-    /// Adds a permit: one that was acquired, or a new one. Wakes one who waits.
+    /// Adds a permit: one that was acquired, or a new one. Wakes one who waits. Takes no lock and waits for nobody; may be called in a
+    /// signal handler, whatever it interrupts.
     ///
     /// # Errors
-    /// [`SyncError::Poisoned`], or what kept this process from attaching after a fork; nothing was added.
+    /// [`SyncError::Poisoned`]; nothing was added.
     ///
     /// ```
     /// let tickets = shmq::sync::Semaphore::new(0)?;
@@ -222,7 +235,7 @@ impl Semaphore {
         self.release_many(1)
     }
 
-    /// Adds several permits at once.
+    /// Adds several permits at once. As [`release`](Self::release) in everything else.
     ///
     /// # Errors
     /// As [`release`](Self::release).
@@ -234,14 +247,20 @@ impl Semaphore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn release_many(&self, permits: u32) -> Result<(), SyncError> {
-        let me = self.object.me()?;
-        self.enter(me, Patience::FOREVER)?;
-        let words = self.words();
-        words.total.store(words.total.load(Relaxed).saturating_add(u64::from(permits)), Relaxed);
-        self.give(u64::from(permits));
-        self.object.exit(me)?;
-        self.object.notify(permits);
+        if self.object.is_poisoned() {
+            return Err(SyncError::Poisoned);
+        }
+        let add = |total: u64| Some(total.saturating_add(u64::from(permits)));
+        let _ = self.words().total.fetch_update(SeqCst, Relaxed, add);
+        self.notify_takers(permits);
         Ok(())
+    }
+
+    /// Wakes takers after permits came back without the lock.
+    fn notify_takers(&self, permits: u32) {
+        // Here, since a forked child that never attached has not registered for the sleepers' barrier.
+        fence(SeqCst);
+        self.object.notify(permits);
     }
 
     /// Permits that can be taken now. Those of a dead holder count again once somebody has looked: whoever waits does, ten times
@@ -250,15 +269,15 @@ impl Semaphore {
         if self.object.is_time_to_look() {
             self.look_after_the_dead();
         }
-        self.words().available.load(Acquire)
+        self.available()
     }
 
     /// Brings back the permits of the dead. Gives up where it cannot.
     pub(crate) fn look_after_the_dead(&self) {
         let Ok(me) = self.object.me() else { return };
         if self.enter(me, Patience::Try).is_ok() {
-            self.reap(me);
-            let back = self.words().available.load(Relaxed);
+            self.holders().reap(me);
+            let back = self.available();
             let _ = self.object.exit(me);
             if back > 0 {
                 self.object.notify(u32::try_from(back).unwrap_or(u32::MAX));
@@ -267,13 +286,21 @@ impl Semaphore {
     }
 
     pub(crate) fn has_permits(&self) -> bool {
-        self.words().available.load(Acquire) > 0 || self.object.is_poisoned()
+        self.available() > 0 || self.object.is_poisoned()
     }
 
-    /// Changes when permits are taken; not if as many came meanwhile.
+    /// Changes when permits are taken.
     pub(crate) fn permits_seen(&self) -> [u64; 3] {
         let words = self.words();
-        [words.available.load(Acquire), words.total.load(Acquire), 0]
+        [self.available(), words.total.load(Acquire), words.takes.load(Acquire)]
+    }
+
+    /// Permits that can be taken, as [`Invariant 1`](self) says. Under the lock it only grows. Acquire: a lower
+    /// word of the table comes with the lower `total` of a `forget` (Invariant 3).
+    fn available(&self) -> u64 {
+        let words = self.words();
+        let held = self.holders().total_of_first(words.holders_end.load(Acquire));
+        words.total.load(Acquire).saturating_sub(held)
     }
 
     pub(crate) fn object(&self) -> &Object {
@@ -290,43 +317,40 @@ impl Semaphore {
         unsafe { Holders::of(&self.object) }
     }
 
-    /// Locks, and derives anew what a dead holder of the lock left behind (Invariant 2).
+    /// Locks. The permits of who died in the lock come back at once.
     fn enter(&self, me: Id, patience: Patience) -> Result<(), SyncError> {
         if self.object.enter(me, patience)? == Locked::FromTheDead {
-            self.reap(me);
+            self.holders().reap(me);
         }
         Ok(())
     }
 
-    /// Needs the lock.
-    fn reap(&self, me: Id) {
-        self.holders().reap(me);
-        let words = self.words();
-        words.available.store(words.total.load(Relaxed).saturating_sub(self.holders().total()), Release);
-    }
-
-    /// Needs the lock. The second store of an operation (Invariant 1).
-    fn give(&self, permits: u64) {
-        let available = &self.words().available;
-        available.store(available.load(Relaxed).saturating_add(permits), Release);
-    }
-
-    /// Needs the lock.
+    /// Needs the lock (Invariant 2).
     fn take(&self, me: Id, taking: Taking) -> bool {
-        let words = self.words();
-        if taking == Taking::AsGuard && self.holders().succeeds_a_holder(me) {
-            self.reap(me);
+        let (words, holders) = (self.words(), self.holders());
+        if taking == Taking::AsGuard && holders.succeeds_a_holder(me) {
+            holders.reap(me);
         }
-        let available = words.available.load(Relaxed);
-        if available == 0 {
+        if self.available() == 0 {
             return false;
         }
-        match taking {
-            Taking::ForGood => words.total.store(words.total.load(Relaxed).saturating_sub(1), Relaxed),
-            Taking::AsGuard => self.holders().set_count(me, self.holders().count(me) + 1),
-        }
-        words.available.store(available - 1, Release);
-        true
+        let note_take = || words.takes.store(words.takes.load(Relaxed).wrapping_add(1), Release);
+        note_take();
+        let took = match taking {
+            Taking::ForGood => {
+                // Others release beside us. Never below 0: we have counted.
+                words.total.fetch_update(AcqRel, Relaxed, |total| total.checked_sub(1)).is_ok()
+            }
+            Taking::AsGuard => {
+                let end = u64::from(me.entry()) + 1;
+                if words.holders_end.load(Relaxed) < end {
+                    words.holders_end.store(end, Release);
+                }
+                holders.add_one(me)
+            }
+        };
+        note_take();
+        took
     }
 
     /// The one path that waits. A caller that goes without a permit passes on the wake that it may have had for one, here or in
@@ -347,10 +371,10 @@ impl Semaphore {
             if look_after_the_dead || self.has_permits() {
                 self.enter(me, patience)?;
                 if look_after_the_dead {
-                    self.reap(me);
+                    self.holders().reap(me);
                 }
                 let took = self.take(me, taking);
-                let left = self.words().available.load(Relaxed);
+                let left = self.available();
                 self.object.exit(me)?;
                 if left > 0 {
                     // The wake for it may have come to us, or to somebody who died of it.
@@ -378,12 +402,11 @@ impl Semaphore {
 
 impl fmt::Debug for Semaphore {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let available = self.words().available.load(Relaxed);
-        out.debug_struct("Semaphore").field("object", &self.object).field("available", &available).finish()
+        out.debug_struct("Semaphore").field("object", &self.object).field("available", &self.available()).finish()
     }
 }
 
-/// Dropping it gives the permit back, as does the end of the process, however it ends.
+/// Dropping it gives the permit back, as does the end of the process, however it ends. The drop takes no lock and waits for nobody.
 ///
 /// `Send`: another thread may drop it. A permit inherited across `fork` belongs to the parent: in the child nothing happens when it is dropped.
 #[must_use = "dropping it gives the permit back at once"]
@@ -410,31 +433,23 @@ impl Permit<'_> {
         if semaphore.object.incarnation() != self.incarnation {
             return Err(SyncError::Inherited);
         }
-        semaphore.enter(self.me, Patience::FOREVER)?;
-        // Killed between the two, the permit is gone for good: the table's word comes back with the death, `total` does not.
-        let words = semaphore.words();
-        words.total.store(words.total.load(Relaxed).saturating_sub(1), Relaxed);
-        semaphore.holders().set_count(self.me, semaphore.holders().count(self.me).saturating_sub(1));
-        let exited = semaphore.object.exit(self.me);
+        if semaphore.object.is_poisoned() {
+            return Err(SyncError::Poisoned);
+        }
+        // Killed between the two, the permit is gone for good: the table's word comes back with the death, `total` does not (Invariant 3).
+        let _ = semaphore.words().total.fetch_update(SeqCst, Relaxed, |total| total.checked_sub(1));
+        semaphore.holders().give_back_one(self.me);
         std::mem::forget(self);
-        exited
+        Ok(())
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let semaphore = self.semaphore;
-        // Where it cannot be given back, others are told that the semaphore is poisoned.
-        if semaphore.object.incarnation() != self.incarnation || semaphore.enter(self.me, Patience::FOREVER).is_err() {
-            return;
+        if semaphore.object.incarnation() == self.incarnation && semaphore.holders().give_back_one(self.me) {
+            semaphore.notify_takers(1);
         }
-        let held = semaphore.holders().count(self.me);
-        if held > 0 {
-            semaphore.holders().set_count(self.me, held - 1);
-            semaphore.give(1);
-        }
-        let _ = semaphore.object.exit(self.me);
-        semaphore.object.notify(1);
     }
 }
 

@@ -9,7 +9,7 @@
 //!    store: a process killed anywhere leaves the value as it was, or as it meant it to be.
 
 use super::builder::Builder;
-use super::handle::handle;
+use super::handle::{handle, waits};
 use super::object::{Object, Shape};
 use super::{Plain, SyncError};
 use crate::channel::Patience;
@@ -29,6 +29,12 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 ///
 /// **If a process dies** anywhere in a call, the value is what it was, or what that process was about to make of it, never a mixture;
 /// the others go on, and nobody has to repair anything. For data that are changed in place use a [`Mutex`](crate::sync::Mutex).
+///
+/// **If a process is stopped** (`SIGSTOP`) in the middle of an [`update`](Self::update), the others wait for it: for ever in `get`, `set` and
+/// `update`, until their deadlines in the forms with one, and not at all in the `try_` forms.
+///
+/// **In a signal handler** the `try_` forms may be called: [`SyncError::WouldBlock`] if the handler interrupts a call of its own thread. The
+/// others may not: they would wait for the thread that they interrupt. See the [module](crate::sync#signal-handlers).
 ///
 /// ```
 /// let counter = shmq::sync::Value::new(40u64)?;
@@ -131,46 +137,117 @@ impl<T: Plain> Value<T> {
         Self::builder(value).name(name).open_or_create()
     }
 
-    /// A copy of the value. Waits while another thread or process is in the middle of an [`update`](Self::update).
+    waits! {
+        /// A copy of the value. Waits while another thread or process is in the middle of an [`update`](Self::update).
+        ///
+        /// # Errors
+        /// [`SyncError::Poisoned`], or what kept this process from attaching after a fork.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// let value = shmq::sync::Value::new(1u64)?;
+        /// assert_eq!(value.get_timeout(Duration::from_millis(10))?, 1);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        get, get_timeout, get_deadline,
+        |self, patience| -> Result<T, SyncError> { self.get_by(patience) }
+    }
+
+    /// A copy of the value, unless another is in the middle of an [`update`](Self::update): [`SyncError::WouldBlock`] then, at once.
     ///
     /// # Errors
-    /// [`SyncError::Poisoned`], or what kept this process from attaching after a fork.
-    pub fn get(&self) -> Result<T, SyncError> {
-        let _entered = self.enter()?;
+    /// As [`get`](Self::get).
+    ///
+    /// ```
+    /// use shmq::sync::{SyncError, Value};
+    ///
+    /// let value = Value::new(1u64)?;
+    /// value.update(|n| {
+    ///     assert!(matches!(value.try_get(), Err(SyncError::WouldBlock)));
+    ///     *n += 1;
+    /// })?;
+    /// assert_eq!(value.try_get()?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_get(&self) -> Result<T, SyncError> {
+        self.get_by(Patience::Try)
+    }
+
+    waits! {
+        /// Replaces the value, and returns the one that it had. Waits as [`get`](Self::get) does.
+        ///
+        /// # Errors
+        /// As [`get`](Self::get); the value is what it was.
+        ///
+        /// ```
+        /// let value = shmq::sync::Value::new(1u64)?;
+        /// assert_eq!(value.set(2)?, 1);
+        /// assert_eq!(value.get()?, 2);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        set, set_timeout, set_deadline,
+        |self, patience, value: T| -> Result<T, SyncError> { self.set_by(patience, value) }
+    }
+
+    /// As [`set`](Self::set), unless another is in the middle of an [`update`](Self::update): [`SyncError::WouldBlock`] then, at once.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    ///
+    /// ```
+    /// assert_eq!(shmq::sync::Value::new(1u64)?.try_set(2)?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_set(&self, value: T) -> Result<T, SyncError> {
+        self.set_by(Patience::Try, value)
+    }
+
+    waits! {
+        /// Lets `change` work on a copy of the value, and makes that the value if `change` returns; returns the new value. Nobody else gets at
+        /// the value meanwhile. If `change` panics, or the process dies in it, the value is what it was.
+        ///
+        /// # Errors
+        /// As [`get`](Self::get), and `change` was not called; [`SyncError::Inherited`] in a child that `change` forked: the change is the
+        /// parent's.
+        ///
+        /// ```
+        /// let highest = shmq::sync::Value::new(3u64)?;
+        /// assert_eq!(highest.update(|n| *n = (*n).max(7))?, 7);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        update, update_timeout, update_deadline,
+        |self, patience, change: impl FnOnce(&mut T)| -> Result<T, SyncError> { self.update_by(patience, change) }
+    }
+
+    /// As [`update`](Self::update), unless another is in the middle of one: [`SyncError::WouldBlock`] then, at once, and `change` is not
+    /// called.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    ///
+    /// ```
+    /// assert_eq!(shmq::sync::Value::new(1u64)?.try_update(|n| *n += 1)?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_update(&self, change: impl FnOnce(&mut T)) -> Result<T, SyncError> {
+        self.update_by(Patience::Try, change)
+    }
+
+    fn get_by(&self, patience: Patience) -> Result<T, SyncError> {
+        let _entered = self.enter(patience)?;
         Ok(self.read())
     }
 
-    /// Replaces the value, and returns the one that it had. Waits as [`get`](Self::get) does.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get); the value is what it was.
-    ///
-    /// ```
-    /// let value = shmq::sync::Value::new(1u64)?;
-    /// assert_eq!(value.set(2)?, 1);
-    /// assert_eq!(value.get()?, 2);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn set(&self, value: T) -> Result<T, SyncError> {
-        let _entered = self.enter()?;
+    fn set_by(&self, patience: Patience, value: T) -> Result<T, SyncError> {
+        let _entered = self.enter(patience)?;
         let old = self.read();
         self.write(&value);
         Ok(old)
     }
 
-    /// Lets `change` work on a copy of the value, and makes that the value if `change` returns; returns the new value. Nobody else gets at the value
-    /// meanwhile. If `change` panics, or the process dies in it, the value is what it was.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get); [`SyncError::Inherited`] in a child that `change` forked: the change is the parent's.
-    ///
-    /// ```
-    /// let highest = shmq::sync::Value::new(3u64)?;
-    /// assert_eq!(highest.update(|n| *n = (*n).max(7))?, 7);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn update(&self, change: impl FnOnce(&mut T)) -> Result<T, SyncError> {
-        let entered = self.enter()?;
+    fn update_by(&self, patience: Patience, change: impl FnOnce(&mut T)) -> Result<T, SyncError> {
+        let entered = self.enter(patience)?;
         let mut value = self.read();
         change(&mut value);
         if entered.is_inherited() {
@@ -180,10 +257,10 @@ impl<T: Plain> Value<T> {
         Ok(value)
     }
 
-    fn enter(&self) -> Result<Entered<'_>, SyncError> {
+    fn enter(&self, patience: Patience) -> Result<Entered<'_>, SyncError> {
         let me = self.object.me()?;
         // Nothing to repair after a death (Invariant 1).
-        self.object.enter(me, Patience::FOREVER)?;
+        self.object.enter_for_work(me, patience)?;
         Ok(Entered { object: &self.object, me, incarnation: self.object.incarnation() })
     }
 

@@ -42,7 +42,7 @@ pub fn of(image: &[u8]) -> Vec<Field> {
         }
         put of PutSide {
             lock owner busy reserved tail reclaim head_seen ticket_until_ns ticket tickets taken_back bytes_put loans
-            retreats settled
+            retreats settled refused
         }
         get of GetSide { lock owner busy yields head copies leases bytes_got redelivered given_up }
         put_notice of PutNotice { closed }

@@ -32,6 +32,8 @@ mod hostile;
 #[cfg(not(shmq_portable_sync))]
 mod images;
 #[cfg(not(shmq_portable_sync))]
+mod iterating;
+#[cfg(not(shmq_portable_sync))]
 mod mended;
 #[cfg(not(shmq_portable_sync))]
 mod toggles;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     cases.extend(files::cases());
     cases.extend(flips::cases());
     cases.extend(hostile::cases());
+    cases.extend(iterating::cases());
     cases.extend(toggles::cases());
     support::harness::run(&cases)
 }

@@ -289,3 +289,33 @@ fn the_fast_path_writes_no_slow_counter() {
     assert_eq!(queue.stats().high_water, 70, "a look counts");
     assert_eq!(Inspector::open(queue.name()).unwrap().glance().messages, 70);
 }
+
+#[test]
+fn refused_puts_are_counted_whoever_refuses_them() {
+    let queue = queue::<u64>(2);
+    queue.put_slice(&[1, 2]).unwrap();
+    assert_eq!(queue.stats().refused_puts, 0);
+    assert!(queue.try_put(&3).unwrap_err().is_full());
+    assert!(queue.try_loan().unwrap_err().is_full());
+    assert!(queue.try_put_slice(&[3, 4]).unwrap_err().is_full());
+    assert_eq!(queue.stats().refused_puts, 3);
+    assert!(queue.put_timeout(&3, Duration::ZERO).unwrap_err().is_timeout());
+    let stats = queue.stats();
+    assert_eq!((stats.refused_puts, stats.put_timeouts), (3, 1), "one that waited was not refused");
+    let producer = queue.producer().unwrap();
+    (0..5).for_each(|_| assert!(producer.try_put(&3).unwrap_err().is_full()));
+    assert!(producer.try_loan().unwrap_err().is_full());
+    drop(producer);
+    queue.get().unwrap();
+    // What found room went in; the rest was refused.
+    assert_eq!(queue.try_put_slice(&[5, 6]).unwrap(), 1);
+    let seen = Inspector::open(queue.name()).unwrap().look().stats;
+    assert_eq!((seen.refused_puts, queue.stats().refused_puts), (10, 10));
+    queue.close();
+    assert!(queue.try_put(&7).unwrap_err().is_closed());
+    assert_eq!((queue.stats().refused_puts, queue.stats().puts), (10, 3));
+
+    let slices = slices::<u8>(4096);
+    while slices.try_put(&[7; 500]).is_ok() {}
+    assert_eq!(slices.stats().refused_puts, 1);
+}

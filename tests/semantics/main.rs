@@ -12,6 +12,7 @@ mod dropped_loans;
 mod endpoints;
 mod in_place;
 mod inspecting;
+mod iterating;
 mod lengths;
 mod names;
 mod timeouts;

@@ -11,6 +11,7 @@ pub fn cases() -> Vec<Case> {
         a_bounded_buffer_of_two_condvars_loses_nothing,
         notify_all_releases_everybody,
         waiting_gives_up_in_time_and_never_early,
+        waiting_until_a_deadline_gives_up_then_and_never_early,
         it_works_with_the_guard_of_an_array,
         a_panic_with_the_mutex_reaches_those_who_wait,
         a_guard_of_the_parent_cannot_wait,
@@ -134,4 +135,35 @@ fn a_guard_of_the_parent_cannot_wait() {
     })
     .expect_success();
     drop(guard);
+}
+
+fn waiting_until_a_deadline_gives_up_then_and_never_early() {
+    let (mutex, condvar) = (Mutex::new(0u32).unwrap(), Condvar::new().unwrap());
+    for timeout in [Duration::ZERO, Duration::from_micros(200), SHORT, Duration::from_millis(250)] {
+        let (guard, result) = gives_up_in_time(timeout, || {
+            condvar.wait_deadline_while(mutex.lock().unwrap(), Instant::now() + timeout, |n| *n == 0).unwrap()
+        });
+        assert!(result.timed_out() && *guard == 0);
+        drop(guard);
+        let deadline = Instant::now() + timeout;
+        let mut guard = mutex.lock().unwrap();
+        loop {
+            let (again, result) = condvar.wait_deadline(guard, deadline).unwrap();
+            guard = again;
+            if result.timed_out() {
+                assert!(Instant::now() >= deadline, "early");
+                break;
+            }
+            assert!(timeout > Duration::from_millis(100), "a sleep ends for no reason after 0.1 s only");
+        }
+    }
+    let child = fork("one who changes it", || {
+        *mutex.lock().unwrap() = 1;
+        condvar.notify_all();
+    });
+    let deadline = Instant::now() + crate::support::PATIENCE;
+    let (guard, result) = condvar.wait_deadline_while(mutex.lock().unwrap(), deadline, |n| *n == 0).unwrap();
+    assert!(!result.timed_out() && *guard == 1);
+    drop(guard);
+    child.expect_success();
 }

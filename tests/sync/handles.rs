@@ -172,7 +172,7 @@ fn bad_names_and_sizes_are_refused() {
     assert!(matches!(Event::create("a/b"), Err(CreateError::BadName { .. })));
     assert!(matches!(Event::open(""), Err(OpenError::BadName { .. })));
     assert!(matches!(Barrier::new(0), Err(CreateError::BadCapacity { asked: 0, .. })));
-    assert!(matches!(Barrier::new(1 << 33), Err(CreateError::BadCapacity { .. })));
+    assert!(matches!(Barrier::new(1 << 33), Err(CreateError::TooManyParties { .. })));
     assert!(matches!(Array::<u8>::new([]), Err(CreateError::BadCapacity { asked: 0, .. })));
     assert!(Semaphore::new(u64::MAX).is_ok());
     assert!(Mutex::new(()).unwrap().lock().is_ok());

@@ -19,7 +19,13 @@ mod wait_any;
 #[cfg(not(shmq_portable_sync))]
 mod deaths;
 #[cfg(not(shmq_portable_sync))]
+mod handlers;
+#[cfg(not(shmq_portable_sync))]
+mod parties;
+#[cfg(not(shmq_portable_sync))]
 mod restarts;
+#[cfg(not(shmq_portable_sync))]
+mod stops;
 #[cfg(not(shmq_portable_sync))]
 mod storm;
 
@@ -66,7 +72,10 @@ fn main() -> ExitCode {
     #[cfg(not(shmq_portable_sync))]
     {
         cases.extend(deaths::cases());
+        cases.extend(handlers::cases());
+        cases.extend(parties::cases());
         cases.extend(restarts::cases());
+        cases.extend(stops::cases());
         cases.extend(storm::cases());
     }
     support::harness::run(&cases)

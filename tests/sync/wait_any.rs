@@ -5,7 +5,7 @@ use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_word};
 use crate::{SHORT, gives_up_in_time};
 use shmq::sync::{Event, Pipe, Semaphore};
-use shmq::{GetError, Process, Queue, WaitError, Waitable, wait_any};
+use shmq::{GetError, Process, Queue, WaitError, Waitable, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ pub fn cases() -> Vec<Case> {
         the_lowest_that_is_ready_is_named,
         nothing_to_wait_for_is_an_error,
         waiting_gives_up_in_time_and_never_early,
+        each_form_gives_up_in_its_way,
         one_look_finds_what_is_ready_at_each_moment,
         each_kind_wakes_a_sleeper,
         a_closed_queue_is_ready,
@@ -299,4 +300,19 @@ fn a_queue_of_objects_wakes_a_sleeper() {
     sleeper.wait_until_asleep();
     objects.put(&"news".to_string()).unwrap();
     sleeper.expect_success();
+}
+
+fn each_form_gives_up_in_its_way() {
+    let (queue, event) = (Queue::<u32>::new(4).unwrap(), Event::new().unwrap());
+    let both: [&dyn Waitable; 2] = [&queue, &event];
+    assert_eq!(try_wait_any(&both), Err(WaitError::WouldBlock));
+    assert_eq!(try_wait_any(&[]), Err(WaitError::Empty));
+    for timeout in [Duration::ZERO, Duration::from_micros(200), SHORT, Duration::from_millis(250)] {
+        assert_eq!(gives_up_in_time(timeout, || wait_any_timeout(&both, timeout)), Err(WaitError::Timeout));
+        assert_eq!(gives_up_in_time(timeout, || wait_any_deadline(&both, Instant::now() + timeout)), Err(WaitError::Timeout));
+    }
+    let setter = fork("one who sets it", || event.set());
+    assert_eq!(wait_any_timeout(&both, PATIENCE), Ok(1));
+    setter.expect_success();
+    assert_eq!((try_wait_any(&both), wait_any_timeout(&both, Duration::MAX)), (Ok(1), Ok(1)));
 }

@@ -161,6 +161,7 @@ pub fn stats(stats: &Stats) -> Value {
         "blocked_gets": stats.blocked_gets,
         "blocked_put_s": stats.blocked_put_time.as_secs_f64(),
         "blocked_get_s": stats.blocked_get_time.as_secs_f64(),
+        "refused_puts": stats.refused_puts,
         "put_timeouts": stats.put_timeouts,
         "get_timeouts": stats.get_timeouts,
         "wakes": stats.wakes,

@@ -98,6 +98,7 @@ fn report(name: &str, about: &About, before: Option<&Snapshot>, now: &Snapshot) 
     line("gets", format!("{}, {}{gets}", stats.gets, words::bytes(stats.bytes_got as f64)));
     line("blocked puts", format!("{}, {} altogether", stats.blocked_puts, words::duration(stats.blocked_put_time)));
     line("blocked gets", format!("{}, {} altogether", stats.blocked_gets, words::duration(stats.blocked_get_time)));
+    line("refused puts", stats.refused_puts.to_string());
     line("timeouts", format!("put {}, get {}", stats.put_timeouts, stats.get_timeouts));
     line("wakes", stats.wakes.to_string());
     line("recoveries", format!("{} (redelivered {}, aborted {})", stats.recoveries, stats.redelivered, stats.aborted));

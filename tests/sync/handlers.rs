@@ -1,0 +1,203 @@
+//! Signal handlers that use what the code uses that they interrupt. Each case runs in a process of its own, in one thread, so what a handler
+//! waits for never comes: a verb that may not be called in one hangs here, until the harness ends it.
+
+use crate::support::harness::Case;
+use shmq::sync::{Condvar, Event, Mutex, Semaphore, SyncError, Value};
+use shmq::{PutError, Queue};
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+pub fn cases() -> Vec<Case> {
+    crate::cases![
+        events_are_set_in_a_handler,
+        permits_are_released_in_a_handler,
+        permits_are_dropped_and_tried_in_a_handler,
+        notices_are_given_in_a_handler,
+        messages_are_tried_to_put_in_a_handler,
+        values_are_tried_in_a_handler,
+        locks_are_tried_in_a_handler,
+        a_release_in_a_handler_wakes_the_thread_that_it_interrupts,
+    ]
+}
+
+type Act = Box<dyn Fn() + Send + Sync>;
+static ACT: OnceLock<Act> = OnceLock::new();
+static SIGNALS: AtomicU64 = AtomicU64::new(0);
+
+/// Handlers that run at least, and how long it may take them: verbs that give up after a millisecond run less often.
+const ENOUGH: u64 = 300;
+const LONGEST: Duration = Duration::from_secs(20);
+
+extern "C" fn handle(_: libc::c_int) {
+    // SAFETY: `errno` is this thread's.
+    let errno = unsafe { *libc::__errno_location() };
+    ACT.get().expect("set before the first signal")();
+    SIGNALS.fetch_add(1, Relaxed);
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+fn set_timer(each_us: libc::suseconds_t) {
+    let each = libc::timeval { tv_sec: 0, tv_usec: each_us };
+    // SAFETY: a timer of this process, whose handler stays.
+    let set = unsafe {
+        libc::setitimer(libc::ITIMER_REAL, &libc::itimerval { it_interval: each, it_value: each }, std::ptr::null_mut())
+    };
+    assert_eq!(set, 0);
+}
+
+/// Calls `work` again and again, while a timer has `act` called in a handler. The number of handlers that ran.
+fn interrupt(each_us: libc::suseconds_t, act: impl Fn() + Send + Sync + 'static, mut work: impl FnMut()) -> u64 {
+    assert!(ACT.set(Box::new(act)).is_ok(), "one a process");
+    let handler = handle as extern "C" fn(libc::c_int) as *const () as libc::sighandler_t;
+    // SAFETY: what the handler calls is what these cases are about.
+    unsafe { libc::signal(libc::SIGALRM, handler) };
+    set_timer(each_us);
+    let started = Instant::now();
+    while SIGNALS.load(Relaxed) < ENOUGH && started.elapsed() < LONGEST {
+        (0..100).for_each(|_| work());
+    }
+    set_timer(0);
+    let signals = SIGNALS.load(Relaxed);
+    assert!(signals >= 10, "{signals} handlers in {:?}", started.elapsed());
+    signals
+}
+
+fn events_are_set_in_a_handler() {
+    let event = Event::new().unwrap();
+    let inside = event.clone();
+    interrupt(
+        100,
+        move || inside.set(),
+        || {
+            event.set();
+            assert!(event.try_wait().is_ok() && event.is_set());
+            event.clear();
+        },
+    );
+    event.set();
+    assert!(event.wait_timeout(Duration::ZERO).is_ok());
+}
+
+fn permits_are_released_in_a_handler() {
+    let semaphore = Semaphore::new(0).unwrap();
+    let inside = semaphore.clone();
+    let (mut released, mut taken) = (0, 0);
+    let act = move || {
+        inside.release().unwrap();
+        inside.release_many(2).unwrap();
+    };
+    // It interrupts the takers as well, which have the lock.
+    let signals = interrupt(100, act, || {
+        semaphore.release().unwrap();
+        released += 1;
+        taken += u64::from(semaphore.acquire_timeout(Duration::ZERO).is_ok());
+        taken += u64::from(semaphore.try_acquire().is_ok());
+    });
+    assert_eq!(semaphore.value(), released + 3 * signals - taken, "each release counts once");
+}
+
+fn permits_are_dropped_and_tried_in_a_handler() {
+    let semaphore = Semaphore::new(2).unwrap();
+    let inside = semaphore.clone();
+    let act = move || match inside.try_permit() {
+        Ok(permit) => drop(permit),
+        // It interrupted one who takes a permit.
+        Err(error) => assert!(matches!(error, SyncError::Busy | SyncError::WouldBlock), "{error:?}"),
+    };
+    interrupt(3_000, act, || drop(semaphore.permit().unwrap()));
+    assert_eq!(semaphore.value(), 2);
+}
+
+fn notices_are_given_in_a_handler() {
+    let (mutex, condvar) = (Mutex::new(0u64).unwrap(), Condvar::new().unwrap());
+    let inside = condvar.clone();
+    let act = move || {
+        inside.notify_one();
+        inside.notify_all();
+    };
+    interrupt(100, act, || {
+        condvar.notify_one();
+        drop(condvar.wait_timeout(mutex.lock().unwrap(), Duration::from_micros(50)).unwrap());
+    });
+}
+
+fn messages_are_tried_to_put_in_a_handler() {
+    let queue = Queue::<u64>::new(8).unwrap();
+    let inside = queue.clone();
+    static PUT: AtomicU64 = AtomicU64::new(0);
+    let act = move || match inside.try_put(&1) {
+        Ok(()) => drop(PUT.fetch_add(1, Relaxed)),
+        Err(error) => assert!(matches!(error, PutError::Full | PutError::Busy), "{error:?}"),
+    };
+    let (mut put, mut got) = (0, 0);
+    interrupt(3_000, act, || {
+        put += u64::from(queue.try_put(&2).is_ok());
+        got += u64::from(queue.try_get().is_ok());
+        // Full now and then: refusals take the slow way.
+        if put % 1000 == 0 {
+            (0..8).for_each(|_| put += u64::from(queue.try_put(&3).is_ok()));
+        }
+    });
+    while queue.try_get().is_ok() {
+        got += 1;
+    }
+    assert_eq!(got, put + PUT.load(Relaxed), "each message once");
+}
+
+fn values_are_tried_in_a_handler() {
+    let value = Value::new([0u64; 2]).unwrap();
+    let inside = value.clone();
+    static CHANGED: AtomicU64 = AtomicU64::new(0);
+    let act = move || {
+        match inside.try_update(|words| words.iter_mut().for_each(|word| *word += 1)) {
+            Ok(_) => drop(CHANGED.fetch_add(1, Relaxed)),
+            Err(error) => assert!(error.is_would_block(), "{error:?}"),
+        }
+        assert!(inside.try_get().map_or_else(|error| error.is_would_block(), |words| words[0] == words[1]));
+    };
+    let mut changed = 0;
+    interrupt(500, act, || {
+        value.update(|words| words.iter_mut().for_each(|word| *word += 1)).unwrap();
+        changed += 1;
+    });
+    assert_eq!(value.get().unwrap(), [changed + CHANGED.load(Relaxed); 2]);
+}
+
+fn locks_are_tried_in_a_handler() {
+    let mutex = Mutex::new(0u64).unwrap();
+    let inside = mutex.clone();
+    static COUNTED: AtomicU64 = AtomicU64::new(0);
+    let act = move || match inside.try_lock() {
+        Ok(mut guard) => {
+            *guard += 1;
+            COUNTED.fetch_add(1, Relaxed);
+        }
+        Err(error) => assert!(error.is_would_block(), "{error:?}"),
+    };
+    let mut counted = 0;
+    interrupt(500, act, || {
+        *mutex.lock().unwrap() += 1;
+        counted += 1;
+    });
+    assert_eq!(*mutex.lock().unwrap(), counted + COUNTED.load(Relaxed));
+}
+
+/// As `sem_post` does: the sleeper is woken, or finds the permit before it sleeps.
+fn a_release_in_a_handler_wakes_the_thread_that_it_interrupts() {
+    let semaphore = Semaphore::new(0).unwrap();
+    let inside = semaphore.clone();
+    let signals = interrupt(2_000, move || inside.release().unwrap(), {
+        let mut waits = 0;
+        let semaphore = semaphore.clone();
+        move || {
+            waits += 1;
+            if waits % 10 == 0 && SIGNALS.load(Relaxed) < ENOUGH {
+                semaphore.acquire().unwrap();
+            }
+        }
+    });
+    assert!(semaphore.value() <= signals);
+}
