@@ -12,7 +12,7 @@
 //!    first call attaches anew.
 //! 2. The mutex of [`OPEN`] is held across every fork, so that no child inherits it locked; nothing is dropped under it.
 
-use crate::error::{CreateError, OpenError};
+use crate::error::{CreateError, OpenError, Subject};
 use crate::layout::kind;
 use crate::lock::Locks;
 use crate::os::{Barrier, Incarnation, on_fork};
@@ -82,13 +82,13 @@ pub(crate) struct AttachFailure {
 
 impl From<AttachFailure> for CreateError {
     fn from(failure: AttachFailure) -> Self {
-        CreateError::Os { call: failure.call, source: failure.source }
+        CreateError::Os { what: Subject::default(), call: failure.call, source: failure.source }
     }
 }
 
 impl From<AttachFailure> for OpenError {
     fn from(failure: AttachFailure) -> Self {
-        OpenError::Os { call: failure.call, source: failure.source }
+        OpenError::Os { what: Subject::default(), call: failure.call, source: failure.source }
     }
 }
 
@@ -124,12 +124,13 @@ impl Attachment {
         let left_behind = segment.entries()[entry as usize].pid.load(Relaxed) != 0;
         let me = participant::register(&segment, entry);
         let now = fork_word.current();
+        let barrier = Barrier::register(segment.has_full_fence());
         let attachment = Attachment {
             fork_word,
             incarnation: AtomicU32::new(shown_by(fork_word, now)),
             attached_in: AtomicU32::new(now),
             me: AtomicU32::new(me.bits()),
-            barrier: Barrier::register(),
+            barrier,
             locks,
             segment,
         };

@@ -1,14 +1,21 @@
 //! Public errors: one enum per family of operations, each value carrying what a person needs to act.
 
 mod kinds;
+mod subject;
+mod told;
+
+pub use subject::Subject;
+pub(crate) use told::told_once;
 
 use std::io;
+use std::path::PathBuf;
 
+told_once! {
 /// Why a message was not put.
 ///
 /// Nothing was enqueued when a `put` or `loan` returns one of these, except that
 /// [`put_slice`](crate::Queue::put_slice) reports an error only when *none* of its messages moved.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum PutError {
     /// `try_put` found no room. Take messages out, or use `put`, which waits.
@@ -73,12 +80,14 @@ pub enum PutError {
         source: io::Error,
     },
 }
+}
 
+told_once! {
 /// Why no message was taken.
 ///
 /// Whatever the error, the message (if there was one) is still in the queue, with two exceptions: [`GetError::Invalid`] and
 /// [`GetError::Decode`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum GetError {
     /// `try_get` found no message, or only such as wait behind an open loan. Use `get`, which
@@ -143,22 +152,26 @@ pub enum GetError {
         source: io::Error,
     },
 }
+}
 
-/// Why a queue was not created. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
+told_once! {
+/// Why a queue, or an object of [`sync`](crate::sync), was not created. Nothing was changed.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum CreateError {
     /// The name cannot name a segment.
-    #[error("queue name {name:?} cannot be used: {why}")]
+    #[error("the name {name:?} cannot be used: {why}")]
     BadName {
         /// The name as given.
         name: String,
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The capacity is zero, or needs more memory than can be addressed.
-    #[error("capacity {asked} cannot be used: it must be from 1 to {max}")]
+    /// A number is out of its range: the capacity is zero, or needs more memory than can be addressed; or too many participants.
+    #[error("{option} {asked} cannot be used: it must be from 1 to {max}")]
     BadCapacity {
+        /// Which number: `capacity`, `capacity_bytes`, `len`, `parties`, `max_participants` ..
+        option: &'static str,
         /// What was asked for.
         asked: usize,
         /// The largest that can be given for this message type.
@@ -174,65 +187,118 @@ pub enum CreateError {
         /// How many processes could attach.
         max_participants: u32,
     },
+    /// No segment can hold values of this type.
+    #[error("values of {bytes} bytes, aligned to {align}, cannot be used: they may have 4 GiB, and be aligned to 4096, at most")]
+    BadMessage {
+        /// Size of a message, or of one element.
+        bytes: usize,
+        /// Its alignment.
+        align: usize,
+    },
     /// A segment of that name exists already: in use, or persisted.
-    #[error("a queue of that name exists already ({}); open it, choose another name, or unlink it first", if *.in_use { "in use" } else { "persisted, nobody is attached" })]
+    #[error("{what} exists already ({}); open it, choose another name, or unlink it first", if *in_use { "in use" } else { "persisted, nobody is attached" })]
     AlreadyExists {
+        /// Its name.
+        what: Subject,
         /// Whether a live process is attached to it.
         in_use: bool,
     },
-    /// `/dev/shm` has not enough free space.
-    #[error("the queue needs {needed_bytes} bytes of shared memory, {free_bytes} are free")]
+    /// The directory of shared memory has not enough free space, or the memory cgroup of this process would never let it have so much.
+    #[error("{what} needs {needed_bytes} bytes of shared memory, {free_bytes} are free{}", in_bound(*by_cgroup))]
     NoSpace {
+        /// What was to be created.
+        what: Subject,
         /// Size of the segment, in bytes.
         needed_bytes: u64,
-        /// Free space that the file system reported, in bytes.
+        /// Free space that the file system reported, in bytes; or the limit of the memory cgroup.
         free_bytes: u64,
+        /// Whether it is the memory cgroup of this process (of its container, or its service) that bounds it.
+        by_cgroup: bool,
     },
     /// `open_or_create` found a segment made for another type, format or shape.
-    #[error("the existing segment holds {theirs}; this program wants {ours}")]
+    #[error("{what} exists and holds {theirs}; this program wants {ours}")]
     Mismatch {
+        /// Its name.
+        what: Subject,
         /// What this program was built for.
         ours: String,
         /// What the segment holds.
         theirs: String,
     },
-    /// The segment exists and belongs to somebody else, or shared memory cannot be created here.
-    #[error("permission denied: the segment belongs to another user (its creator can widen it with Builder::mode)")]
-    PermissionDenied,
+    /// The system does not let this process have the segment, or make or rename a file for one: `why` says what stands in the way, as far as that can
+    /// be told.
+    #[error("{what}: permission denied: {why}")]
+    PermissionDenied {
+        /// What was to be created or opened.
+        what: Subject,
+        /// What stands in the way, and what can be done.
+        why: String,
+    },
+    /// The directory of shared memory cannot be used by this process: it is missing, read-only, another user's ..
+    #[error("{what}: the directory of shared memory, {}, cannot be used: {why}", directory.display())]
+    Directory {
+        /// What was to be created or opened.
+        what: Subject,
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file has the name that is no segment: a directory, a symbolic link, a FIFO ..
+    #[error("{what}: {} is {is}, and no segment; {}", path.display(), advice(is))]
+    NoSegment {
+        /// What was to be created or opened.
+        what: Subject,
+        /// The file.
+        path: PathBuf,
+        /// What kind of file it is, with its article.
+        is: &'static str,
+    },
     /// The segment of that name belongs to a user other than this process's effective user and root, and was not allowed: its owner could read
     /// and change all messages. See [`Builder::allow_owner`](crate::Builder::allow_owner).
     #[error(
-        "permission denied: the segment belongs to another user (uid {owner_uid}), which could read and change all messages; if that is wanted, use allow_owner({owner_uid})"
+        "permission denied: {what} belongs to another user (uid {owner_uid}), which could read and change all that is in it; if that is wanted, use allow_owner({owner_uid})"
     )]
     ForeignOwner {
+        /// Its name.
+        what: Subject,
         /// The user that owns the segment.
         owner_uid: u32,
     },
-    /// `open_or_create` found a segment whose words hold impossible values.
-    #[error("the existing segment is corrupted: its words hold impossible values; unlink it")]
-    Corrupted,
+    /// `open_or_create` found a file that is no segment of this crate, or one whose words hold impossible values.
+    #[error("{what} is corrupted, or no segment of shmq at all: its words hold impossible values; unlink it")]
+    Corrupted {
+        /// Its name.
+        what: Subject,
+    },
     /// Every entry of the participant table of the existing segment is taken by a live process.
-    #[error("all {max} participant entries of the existing queue are in use; create it with a larger max_participants")]
+    #[error("all {max} participant entries of {what} are in use; create it with a larger max_participants")]
     TooManyParticipants {
+        /// Its name.
+        what: Subject,
         /// Size of the participant table.
         max: u32,
     },
     /// The operating system refused a call.
-    #[error("{call}: {source}")]
+    #[error("{what}: {call}: {source}")]
     Os {
+        /// What was to be created or opened.
+        what: Subject,
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
         source: io::Error,
     },
 }
+}
 
-/// Why a queue was not opened. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
+told_once! {
+/// Why a queue, or an object of [`sync`](crate::sync), was not opened. Nothing was changed.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The name cannot name a segment.
-    #[error("queue name {name:?} cannot be used: {why}")]
+    #[error("the name {name:?} cannot be used: {why}")]
     BadName {
         /// The name as given.
         name: String,
@@ -240,55 +306,114 @@ pub enum OpenError {
         why: &'static str,
     },
     /// No segment has that name. Its creator has not started yet, or the last participant has left.
-    #[error("no queue of that name exists (not created yet, or its last user has left)")]
-    NotFound,
+    #[error("no {what} exists (not created yet, or its last user has left)")]
+    NotFound {
+        /// What was looked for.
+        what: Subject,
+    },
     /// The name kept changing hands (created, replaced, removed) until the attempt was given up. Try again.
-    #[error("the queue was being replaced or removed the whole time; try again")]
-    NotReady,
+    #[error("{what} was being replaced or removed the whole time; try again")]
+    NotReady {
+        /// Its name.
+        what: Subject,
+    },
     /// The segment was made for another type, format or shape.
-    #[error("the segment holds {theirs}; this program wants {ours}")]
+    #[error("{what} holds {theirs}; this program wants {ours}")]
     Mismatch {
+        /// Its name.
+        what: Subject,
         /// What this program was built for.
         ours: String,
         /// What the segment holds.
         theirs: String,
     },
     /// The handle names a segment that has since been replaced by another of the same name.
-    #[error("another queue has taken this name since the handle was sent")]
-    Replaced,
-    /// The segment belongs to another user.
-    #[error("permission denied: the segment belongs to another user (its creator can widen it with Builder::mode)")]
-    PermissionDenied,
+    #[error("another {} has taken this name since the handle of {what} was sent", what.kind())]
+    Replaced {
+        /// Its name.
+        what: Subject,
+    },
+    /// The system does not let this process have the segment: `why` says what stands in the way, as far as that can be told.
+    #[error("{what}: permission denied: {why}")]
+    PermissionDenied {
+        /// Its name.
+        what: Subject,
+        /// What stands in the way, and what can be done.
+        why: String,
+    },
+    /// The directory of shared memory cannot be used by this process: it is missing, may not be searched ..
+    #[error("{what}: the directory of shared memory, {}, cannot be used: {why}", directory.display())]
+    Directory {
+        /// What was to be opened.
+        what: Subject,
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file has the name that is no segment: a directory, a symbolic link, a FIFO ..
+    #[error("{what}: {} is {is}, and no segment; {}", path.display(), advice(is))]
+    NoSegment {
+        /// What was to be opened.
+        what: Subject,
+        /// The file.
+        path: PathBuf,
+        /// What kind of file it is, with its article.
+        is: &'static str,
+    },
     /// The segment belongs to a user other than this process's effective user and root, and was not allowed: its owner could read and change
     /// all messages. See [`Builder::allow_owner`](crate::Builder::allow_owner).
     #[error(
-        "permission denied: the segment belongs to another user (uid {owner_uid}), which could read and change all messages; if that is wanted, use allow_owner({owner_uid})"
+        "permission denied: {what} belongs to another user (uid {owner_uid}), which could read and change all that is in it; if that is wanted, use allow_owner({owner_uid})"
     )]
     ForeignOwner {
+        /// Its name.
+        what: Subject,
         /// The user that owns the segment.
         owner_uid: u32,
     },
     /// The file is not a segment of ours, or its words hold impossible values.
-    #[error("the segment is corrupted, or not a segment of shmq at all")]
-    Corrupted,
+    #[error("{what} is corrupted, or no segment of shmq at all")]
+    Corrupted {
+        /// Its name.
+        what: Subject,
+    },
     /// Every entry of the participant table is taken by a live process.
-    #[error("all {max} participant entries are in use; create the queue with a larger max_participants")]
+    #[error("all {max} participant entries of {what} are in use; create it with a larger max_participants")]
     TooManyParticipants {
+        /// Its name.
+        what: Subject,
         /// Size of the participant table.
         max: u32,
     },
     /// The operating system refused a call.
-    #[error("{call}: {source}")]
+    #[error("{what}: {call}: {source}")]
     Os {
+        /// What was to be opened.
+        what: Subject,
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
         source: io::Error,
     },
 }
+}
 
+fn in_bound(by_cgroup: bool) -> &'static str {
+    if by_cgroup { " in its memory cgroup (memory.max)" } else { "" }
+}
+
+/// How a file that is no segment is got out of the way.
+fn advice(is: &str) -> &'static str {
+    if is == A_DIRECTORY { "remove it (rmdir), or choose another name" } else { "remove it (rm), or choose another name" }
+}
+
+/// What [`NoSegment`](OpenError::NoSegment) calls a directory.
+pub(crate) const A_DIRECTORY: &str = "a directory";
+
+told_once! {
 /// Why `join` or `task_done` did not succeed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum JoinError {
     /// The deadline passed while messages were still unfinished. Never reported early.
@@ -315,19 +440,23 @@ pub enum JoinError {
         source: io::Error,
     },
 }
+}
 
 impl From<OpenError> for CreateError {
     /// For `open_or_create`, whose opening half may fail.
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::BadName { name, why } => CreateError::BadName { name, why },
-            OpenError::Mismatch { ours, theirs } => CreateError::Mismatch { ours, theirs },
-            OpenError::PermissionDenied => CreateError::PermissionDenied,
-            OpenError::ForeignOwner { owner_uid } => CreateError::ForeignOwner { owner_uid },
-            OpenError::Corrupted => CreateError::Corrupted,
-            OpenError::TooManyParticipants { max } => CreateError::TooManyParticipants { max },
-            OpenError::Os { call, source } => CreateError::Os { call, source },
-            OpenError::NotFound | OpenError::NotReady | OpenError::Replaced => CreateError::Os {
+            OpenError::Mismatch { what, ours, theirs } => CreateError::Mismatch { what, ours, theirs },
+            OpenError::PermissionDenied { what, why } => CreateError::PermissionDenied { what, why },
+            OpenError::Directory { what, directory, why } => CreateError::Directory { what, directory, why },
+            OpenError::NoSegment { what, path, is } => CreateError::NoSegment { what, path, is },
+            OpenError::ForeignOwner { what, owner_uid } => CreateError::ForeignOwner { what, owner_uid },
+            OpenError::Corrupted { what } => CreateError::Corrupted { what },
+            OpenError::TooManyParticipants { what, max } => CreateError::TooManyParticipants { what, max },
+            OpenError::Os { what, call, source } => CreateError::Os { what, call, source },
+            OpenError::NotFound { what } | OpenError::NotReady { what } | OpenError::Replaced { what } => CreateError::Os {
+                what,
                 call: "open_or_create (the name kept changing hands)",
                 source: io::Error::from(io::ErrorKind::WouldBlock),
             },

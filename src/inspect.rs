@@ -68,7 +68,7 @@ pub fn list() -> io::Result<Vec<Found>> {
     let look = |(name, owner_uid): (String, u32)| {
         let inspector = Inspector::open(&name);
         // Gone between the two looks: there is nothing to tell.
-        (!matches!(inspector, Err(OpenError::NotFound))).then_some(Found { name, owner_uid, inspector })
+        (!matches!(inspector, Err(OpenError::NotFound { .. }))).then_some(Found { name, owner_uid, inspector })
     };
     Ok(names.into_iter().filter_map(look).collect())
 }

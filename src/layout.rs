@@ -166,6 +166,9 @@ pub struct Stamp {
     pub predecessor_messages: AtomicU64,
     pub type_name: [u8; TYPE_NAME_BYTES],
     pub schema: [u8; SCHEMA_BYTES],
+    /// 1: each commit ends with a full fence, and no process that goes to sleep asks for `membarrier`.
+    pub full_fence: u32,
+    pub reserved: u32,
 }
 
 /// Words that putters write, under the put lock or as its owner.

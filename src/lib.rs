@@ -54,7 +54,7 @@ mod wait_strategy;
 #[cfg(not(loom))]
 pub use {
     channel::{RecoveryReport, Stats},
-    error::{CreateError, GetError, JoinError, OpenError, PutError},
+    error::{CreateError, GetError, JoinError, OpenError, PutError, Subject},
     guard::{Lease, Loan},
     message::{Message, Plain},
     process::{Process, SpawnError},

@@ -33,7 +33,11 @@ const GENERATION_LOW_MASK: u32 = (1 << 11) - 1;
 /// How many may be attached at once, as somebody asked for it.
 pub(crate) fn checked_count(asked: usize) -> Result<u32, CreateError> {
     let max = MAX_PARTICIPANTS as usize;
-    if (1..=max).contains(&asked) { Ok(asked as u32) } else { Err(CreateError::BadCapacity { asked, max }) }
+    if (1..=max).contains(&asked) {
+        Ok(asked as u32)
+    } else {
+        Err(CreateError::BadCapacity { option: "max_participants", asked, max })
+    }
 }
 
 /// A participant: an entry of the table and which of its successive holders.

@@ -19,7 +19,7 @@ use crate::channel::Patience;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::guard::{Lease, Loan};
 use crate::message::{Message, Plain, Travel};
-use crate::segment::{Asked, Expect, Owners, Segment, Wanted};
+use crate::segment::{Asked, Directory, Expect, Owners, Segment, Wanted};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -70,6 +70,7 @@ fn expect<T: ?Sized + Message>(schema: Option<String>) -> Expect {
         asked: Asked::default(),
         nonce: None,
         owners: Owners::default(),
+        directory: Directory::default(),
     }
 }
 
@@ -346,7 +347,7 @@ impl<T: ?Sized + Message> Queue<T> {
     ///
     /// ```
     /// # let name = format!("doc-open-{}", std::process::id());
-    /// assert!(matches!(shmq::Queue::<u32>::open(&name), Err(shmq::OpenError::NotFound)));
+    /// assert!(matches!(shmq::Queue::<u32>::open(&name), Err(shmq::OpenError::NotFound { .. })));
     /// let queue = shmq::Queue::<u32>::create(&name, 10)?;
     /// shmq::Queue::<u32>::open(&name)?.put(&1)?;
     /// assert_eq!(queue.get()?, 1);

@@ -29,6 +29,7 @@
 mod birth;
 mod create;
 mod descriptors;
+mod directory;
 mod ended;
 mod enter;
 mod leave;
@@ -40,6 +41,7 @@ mod open;
 mod options;
 mod owners;
 mod patience;
+mod refusal;
 mod stamp;
 mod structure;
 mod sweep;
@@ -47,7 +49,7 @@ mod sweep;
 mod tests;
 
 use crate::atomic::Ordering;
-use crate::error::{CreateError, OpenError};
+use crate::error::{OpenError, Subject};
 use crate::geometry::Geometry;
 #[cfg(feature = "tracing")]
 use crate::layout::stamp_state;
@@ -55,6 +57,7 @@ use crate::layout::{ENTRIES_OFFSET, Entry, Head};
 use descriptors::Descriptor;
 #[cfg(feature = "object")]
 pub(crate) use descriptors::keep_no_names;
+pub(crate) use directory::Directory;
 pub(crate) use ended::Predecessor;
 pub(crate) use look::{Removal, View, names_in_use, remove_stale};
 use mapping::Mapping;
@@ -94,6 +97,9 @@ pub(crate) struct Spec {
     pub messages_left: fn(&View) -> Option<u64>,
     /// Whose dead segment may be replaced.
     pub owners: Owners,
+    pub directory: Directory,
+    /// A full fence at each commit, and no interruption of others: see [`Barrier`](crate::os::Barrier).
+    pub full_fence: bool,
 }
 
 /// What an opener expects.
@@ -114,6 +120,7 @@ pub(crate) struct Expect {
     pub nonce: Option<u64>,
     /// Whose segment will do.
     pub owners: Owners,
+    pub directory: Directory,
 }
 
 /// Why a forked child could not attach.
@@ -153,26 +160,6 @@ const NO_DESCRIPTORS: &str =
     "open (each queue or sync object takes two descriptors, and this process may have no more: see RLIMIT_NOFILE, ulimit -n)";
 const NO_DESCRIPTORS_ANYWHERE: &str =
     "open (each queue or sync object takes two descriptors, and the system has no more: see sysctl fs.file-max)";
-
-impl From<Refused> for OpenError {
-    fn from(refused: Refused) -> OpenError {
-        let Refused { call, source } = refused.explained();
-        match source.kind() {
-            io::ErrorKind::PermissionDenied => OpenError::PermissionDenied,
-            _ => OpenError::Os { call, source },
-        }
-    }
-}
-
-impl From<Refused> for CreateError {
-    fn from(refused: Refused) -> CreateError {
-        let Refused { call, source } = refused.explained();
-        match source.kind() {
-            io::ErrorKind::PermissionDenied => CreateError::PermissionDenied,
-            _ => CreateError::Os { call, source },
-        }
-    }
-}
 
 /// An attached segment: its mapping, and a descriptor of our own that carries the pulse.
 ///
@@ -242,13 +229,23 @@ impl Segment {
         self.place.name()
     }
 
+    /// What a handle sends of it: see [`Directory::of_address`].
+    pub fn address(&self) -> String {
+        self.place.directory().address(self.name())
+    }
+
+    /// Does each commit end with a full fence, for all processes?
+    pub fn has_full_fence(&self) -> bool {
+        self.imprint.full_fence
+    }
+
     pub fn max_deliveries(&self) -> u32 {
         self.imprint.max_deliveries
     }
 
     /// Would an opener who expects this be content with the segment?
     pub fn check(&self, expect: &Expect) -> Result<(), OpenError> {
-        self.imprint.check(expect)
+        self.imprint.check(expect).map_err(|error| refusal::about_open(error, expect.kind, &self.place))
     }
 
     /// What its opener asked for in vain.
@@ -297,9 +294,14 @@ impl Segment {
 }
 
 /// Is the name usable? Says why not.
-fn judge_name(name: &str) -> Result<Place, (String, &'static str)> {
+fn judge_name(directory: &Directory, name: &str) -> Result<Place, (String, &'static str)> {
     match names::fault(name) {
         Some(why) => Err((name.to_owned(), why)),
-        None => Ok(Place::published(name)),
+        None => Ok(Place::published(directory, name)),
     }
+}
+
+/// What is said of it is added where its name is known.
+fn corrupted() -> OpenError {
+    OpenError::Corrupted { what: Subject::default() }
 }

@@ -16,7 +16,7 @@
 //!    counts ([`Kind::ceased`]).
 
 use crate::channel::{Channel, SLICE_NS, Trust, look_a_while};
-use crate::lock::{Condvar, Place, sleep_any};
+use crate::lock::{Condvar, Place, sleep_any, unordered_moment};
 use crate::message::Message;
 #[cfg(feature = "object")]
 use crate::object::ObjectQueue;
@@ -426,10 +426,12 @@ fn sleep(watched: &[Watched<'_>], until_ns: u64) {
     let mut barrier = None;
     for (condvar, its_barrier) in watched.iter().filter_map(|watched| watched.kind.place()) {
         places.push((condvar, condvar.register()));
-        barrier = Some(its_barrier);
+        // One for all: it reaches every processor, whichever queue asks for it. One whose committers execute full fences asks for none.
+        if barrier.is_none_or(Barrier::has_full_fences) {
+            barrier = Some(its_barrier);
+        }
     }
     if let Some(barrier) = barrier {
-        // One barrier for all places: it reaches every processor, whoever asks for it.
         ordered = barrier.heavy();
     }
     if first_ready(watched).is_none() {
@@ -437,7 +439,12 @@ fn sleep(watched: &[Watched<'_>], until_ns: u64) {
             Some(_) => until_ns.min(now_ns().saturating_add(PROCESS_SLICE_NS)),
             None => until_ns,
         };
-        sleep_any(&places, ordered, until_ns);
+        if !ordered {
+            sleep_any(&places, unordered_moment(until_ns));
+        }
+        if ordered || first_ready(watched).is_none() {
+            sleep_any(&places, until_ns);
+        }
     }
     places.into_iter().for_each(|(condvar, place)| condvar.deregister(place));
 }

@@ -57,7 +57,7 @@ fn a_queue_is_made_and_found_in_every_way() {
     assert!(!anonymous.name().is_empty());
     created.persist();
     Queue::<Tick>::unlink(&name).unwrap();
-    assert!(matches!(Queue::<Tick>::open(&name), Err(OpenError::NotFound)));
+    assert!(matches!(Queue::<Tick>::open(&name), Err(OpenError::NotFound { .. })));
 }
 
 #[test]
@@ -525,8 +525,8 @@ fn everything_public_is_debug() {
     shown(bytes);
     shown(PutError::Full);
     shown(GetError::Empty);
-    shown(OpenError::NotFound);
-    shown(CreateError::AlreadyExists { in_use: true });
+    shown(OpenError::NotFound { what: what() });
+    shown(CreateError::AlreadyExists { what: what(), in_use: true });
     shown(JoinError::TooManyDone);
 }
 
@@ -538,6 +538,11 @@ fn says<E: Error>(error: E, values: &[&str]) {
         assert!(text.contains(value), "{text:?} does not name {value:?}");
     }
     assert!(text.len() >= 6 && !text.ends_with('.') && !text.contains('\n'), "{text:?}");
+}
+
+/// What an error is about, where it was not made by the crate.
+fn what() -> shmq::Subject {
+    shmq::Subject::default()
 }
 
 fn refusal() -> io::Error {
@@ -570,25 +575,34 @@ fn errors_name_their_values() {
     says(GetError::Inherited, &["fork"]);
     says(GetError::Os { call: "mmap", source: refusal() }, &["mmap"]);
     says(CreateError::BadName { name: "a/b".into(), why: "has a slash" }, &["a/b", "has a slash"]);
-    says(CreateError::BadCapacity { asked: 1234, max: 567 }, &["1234", "567"]);
-    says(CreateError::NoSpace { needed_bytes: 1234, free_bytes: 567 }, &["1234", "567"]);
-    says(CreateError::Mismatch { ours: "u32/4".into(), theirs: "f64/8".into() }, &["u32/4", "f64/8"]);
-    says(CreateError::PermissionDenied, &["permission"]);
-    says(CreateError::Corrupted, &["corrupted"]);
-    says(CreateError::TooManyParticipants { max: 77 }, &["77", "participant"]);
-    says(CreateError::Os { call: "renameat2", source: refusal() }, &["renameat2"]);
-    let (used, unused) = (CreateError::AlreadyExists { in_use: true }, CreateError::AlreadyExists { in_use: false });
+    says(CreateError::BadCapacity { option: "parties", asked: 1234, max: 567 }, &["parties", "1234", "567"]);
+    says(CreateError::BadMessage { bytes: 1234, align: 8192 }, &["1234", "8192"]);
+    says(
+        CreateError::NoSpace { what: what(), needed_bytes: 1234, free_bytes: 567, by_cgroup: false },
+        &["segment", "1234", "567"],
+    );
+    says(CreateError::NoSpace { what: what(), needed_bytes: 1234, free_bytes: 567, by_cgroup: true }, &["1234", "567", "cgroup"]);
+    says(CreateError::Mismatch { what: what(), ours: "u32/4".into(), theirs: "f64/8".into() }, &["u32/4", "f64/8"]);
+    says(CreateError::PermissionDenied { what: what(), why: "a filter".into() }, &["permission", "a filter"]);
+    says(CreateError::Directory { what: what(), directory: "/x/y".into(), why: "it is gone".into() }, &["/x/y", "it is gone"]);
+    says(CreateError::NoSegment { what: what(), path: "/x/z".into(), is: "a directory" }, &["/x/z", "a directory", "rmdir"]);
+    says(CreateError::Corrupted { what: what() }, &["corrupted"]);
+    says(CreateError::TooManyParticipants { what: what(), max: 77 }, &["77", "participant"]);
+    says(CreateError::Os { what: what(), call: "renameat2", source: refusal() }, &["renameat2"]);
+    let exists = |in_use| CreateError::AlreadyExists { what: what(), in_use };
+    let (used, unused) = (exists(true), exists(false));
     assert_ne!(used.to_string(), unused.to_string());
     says(used, &["exists"]);
     says(OpenError::BadName { name: "a/b".into(), why: "has a slash" }, &["a/b", "has a slash"]);
-    says(OpenError::NotFound, &["no queue"]);
-    says(OpenError::NotReady, &["again"]);
-    says(OpenError::Mismatch { ours: "u32/4".into(), theirs: "f64/8".into() }, &["u32/4", "f64/8"]);
-    says(OpenError::Replaced, &["taken this name"]);
-    says(OpenError::PermissionDenied, &["permission"]);
-    says(OpenError::Corrupted, &["corrupted"]);
-    says(OpenError::TooManyParticipants { max: 77 }, &["77", "participant"]);
-    says(OpenError::Os { call: "open", source: refusal() }, &["open"]);
+    says(OpenError::NotFound { what: what() }, &["no segment"]);
+    says(OpenError::NotReady { what: what() }, &["again"]);
+    says(OpenError::Mismatch { what: what(), ours: "u32/4".into(), theirs: "f64/8".into() }, &["u32/4", "f64/8"]);
+    says(OpenError::Replaced { what: what() }, &["taken this name"]);
+    says(OpenError::PermissionDenied { what: what(), why: "a filter".into() }, &["permission", "a filter"]);
+    says(OpenError::NoSegment { what: what(), path: "/x/z".into(), is: "a FIFO" }, &["/x/z", "a FIFO", "(rm)"]);
+    says(OpenError::Corrupted { what: what() }, &["corrupted"]);
+    says(OpenError::TooManyParticipants { what: what(), max: 77 }, &["77", "participant"]);
+    says(OpenError::Os { what: what(), call: "open", source: refusal() }, &["open"]);
     says(JoinError::Timeout { left: 42 }, &["42"]);
     says(JoinError::TooManyDone, &["task_done"]);
     says(JoinError::Poisoned, &["poisoned"]);
@@ -599,11 +613,19 @@ fn errors_name_their_values() {
     for error in [
         Box::new(PutError::Os { call: "futex", source: refusal() }) as Box<dyn Error>,
         Box::new(GetError::Os { call: "futex", source: refusal() }),
-        Box::new(CreateError::Os { call: "futex", source: refusal() }),
-        Box::new(OpenError::Os { call: "futex", source: refusal() }),
+        Box::new(CreateError::Os { what: what(), call: "futex", source: refusal() }),
+        Box::new(OpenError::Os { what: what(), call: "futex", source: refusal() }),
         Box::new(JoinError::Os { call: "futex", source: refusal() }),
         Box::new(SpawnError::Os { call: "fork", source: refusal() }),
     ] {
-        assert!(error.source().is_some_and(|source| source.is::<io::Error>()), "{error} has no source");
+        // Said once by a caller that prints the chain, and by one that prints the error alone.
+        let mut chain = error.to_string();
+        let mut link = error.source();
+        while let Some(source) = link {
+            chain += &format!(": {source}");
+            link = source.source();
+        }
+        assert_eq!(chain.matches("os error 12").count(), 1, "{chain}");
+        assert!(error.to_string().contains("os error 12"), "{error}");
     }
 }

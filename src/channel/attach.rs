@@ -7,7 +7,7 @@ use crate::error::{CreateError, OpenError};
 use crate::lock::Locks;
 use crate::participant::{self, Id};
 use crate::ring::{Ring, State};
-use crate::segment::{AttachError, Expect, Segment, Spec, View};
+use crate::segment::{AttachError, Directory, Expect, Segment, Spec, View};
 use crate::wait_strategy::WaitStrategy;
 use std::any::Any;
 use std::io;
@@ -84,14 +84,15 @@ impl Channel {
     }
 
     /// Attaches to the segment that a handle was sent of, through the mapping that this process may have already.
-    pub(crate) fn reopen(name: &str, expect: &Expect) -> Result<Arc<Channel>, OpenError> {
+    pub(crate) fn reopen(address: &str, expect: &Expect) -> Result<Arc<Channel>, OpenError> {
         if let Some(nonce) = expect.nonce {
             if let Some(channel) = attachment::find(|channel: &Channel| channel.segment.nonce() == nonce) {
                 channel.segment.check(expect)?;
                 return Ok(channel);
             }
         }
-        Channel::open(name, expect, WaitStrategy::default())
+        let (directory, name) = Directory::of_address(address);
+        Channel::open(name, &Expect { directory, ..expect.clone() }, WaitStrategy::default())
     }
 
     fn over(segment: Segment, entry: u32, strategy: WaitStrategy) -> Result<Arc<Channel>, AttachFailure> {

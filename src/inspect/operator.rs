@@ -2,8 +2,8 @@
 
 use super::Kind;
 use crate::channel::{Channel, Patience, RecoveryReport};
-use crate::error::{GetError, OpenError};
-use crate::segment::{self, Asked, Expect, Owners, Segment, View};
+use crate::error::{GetError, OpenError, Subject};
+use crate::segment::{self, Asked, Directory, Expect, Owners, Segment, View};
 use crate::wait_strategy::WaitStrategy;
 use std::sync::Arc;
 use std::thread;
@@ -51,7 +51,8 @@ impl Operator {
         let (imprint, geometry) = (view.imprint(), view.geometry());
         if !Kind::of(imprint.kind).is_queue() {
             let theirs = format!("an object of another kind ({})", Kind::of(imprint.kind).in_words());
-            return Err(OpenError::Mismatch { ours: "a queue".to_owned(), theirs });
+            let what = Subject::of(imprint.kind, name.as_ref());
+            return Err(OpenError::Mismatch { what, ours: "a queue".to_owned(), theirs });
         }
         let expect = Expect {
             kind: imprint.kind,
@@ -65,6 +66,7 @@ impl Operator {
             asked: Asked::default(),
             nonce: None,
             owners: owners.clone(),
+            directory: Directory::default(),
         };
         Ok(Operator { channel: Channel::open(name.as_ref(), &expect, WaitStrategy::Block)? })
     }
@@ -171,5 +173,5 @@ pub fn remove_stale_of(name: impl AsRef<str>, even_persisted: bool, owners: &Own
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn unlink_of(name: impl AsRef<str>, owners: &Owners) -> Result<(), OpenError> {
-    Segment::unlink_of(name.as_ref(), owners)
+    Segment::unlink_of(name.as_ref(), &Directory::default(), owners)
 }

@@ -204,8 +204,13 @@ impl Condvar<'_> {
 /// Sleep of a waiter in several places.
 const BLIND_SLICE: Duration = Duration::from_millis(2);
 
+/// Every sleep here is one.
+pub(crate) fn unordered_moment(until_ns: u64) -> u64 {
+    until_ns
+}
+
 /// Sleeps for a moment: `raw_sync` cannot wait in several places.
-pub(crate) fn sleep_any(_: &[(Condvar<'_>, Place)], _ordered: bool, until_ns: u64) {
+pub(crate) fn sleep_any(_: &[(Condvar<'_>, Place)], until_ns: u64) {
     std::thread::sleep(Duration::from_nanos(until_ns.saturating_sub(now_ns())).min(BLIND_SLICE));
 }
 

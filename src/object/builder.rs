@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::Path;
 
 /// Settings of an object queue to be created or opened; made by [`ObjectQueue::builder`]. What each means is told at [`Builder`].
 ///
@@ -93,6 +94,16 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectBuilder<T, C> {
         self.with(|bytes| bytes.max_participants(n))
     }
 
+    /// As [`Builder::directory`].
+    pub fn directory(self, path: impl AsRef<Path>) -> Self {
+        self.with(|bytes| bytes.directory(path))
+    }
+
+    /// As [`Builder::full_fence`].
+    pub fn full_fence(self, yes: bool) -> Self {
+        self.with(|bytes| bytes.full_fence(yes))
+    }
+
     /// As [`Builder::lock_memory`].
     pub fn lock_memory(self, yes: bool) -> Self {
         self.with(|bytes| bytes.lock_memory(yes))
@@ -109,6 +120,14 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectBuilder<T, C> {
     /// [`CreateError`]; nothing was changed.
     pub fn create(self) -> Result<ObjectQueue<T, C>, CreateError> {
         Ok(ObjectQueue::over(self.bytes.create()?))
+    }
+
+    /// As [`Builder::unlink`].
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed.
+    pub fn unlink(self) -> Result<(), OpenError> {
+        self.bytes.unlink()
     }
 
     /// As [`Builder::open`].

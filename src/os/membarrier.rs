@@ -4,7 +4,21 @@
 //! must see the other, which needs a full fence on both sides, or none on the committer's side and `membarrier` on the waiter's:
 //! it makes every running thread of every registered process execute a full fence.
 //!
-//! Invariant 1: a process in which [`Barrier::light`] is only a compiler fence has registered since its last fork.
+//! ```text
+//!                          committer's half    sleeper's half        interrupts
+//!   by default             compiler fence      fence, membarrier     each running thread of each registered process
+//!   full fences (stamp)    fence               fence                 none: processes that have only such segments do not register
+//!   refused, by default    fence               fence, and one more   none
+//!                                              look after a moment
+//! ```
+//!
+//! Measured (2 cores, a kernel 6.x guest): strangers that fall asleep and are woken as fast as they can, one pair, interrupt a process that
+//! only has a queue open 7,000 - 10,000 times a second; 0 times where its queue has full fences. An idle getter that is refused the call: 3.2 % of a core
+//! when all its sleeps were cut to 1 ms, 0.1 % with the look after a moment, and as much with full fences.
+//!
+//! Invariants:
+//! 1. A process in which [`Barrier::light`] is only a compiler fence has registered since its last fork.
+//! 2. Of one segment all processes use full fences, or none is bound to: its stamp says so before it is published.
 
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
 
@@ -20,17 +34,35 @@ fn membarrier(command: libc::c_int) -> bool {
 #[derive(Debug)]
 pub(crate) struct Barrier {
     registered: AtomicBool,
+    /// Does each process that uses the segment execute full fences?
+    full_fences: bool,
 }
 
 impl Barrier {
-    /// Registers this process (Invariant 1).
-    pub fn register() -> Barrier {
-        Barrier { registered: AtomicBool::new(membarrier(REGISTER_GLOBAL_EXPEDITED)) }
+    /// Does the kernel let this process ask for the barrier? Registers nothing.
+    pub fn is_to_be_had() -> bool {
+        const QUERY: libc::c_int = 0;
+        // SAFETY: as above; a refusal is -1.
+        let known = unsafe { libc::syscall(libc::SYS_membarrier, QUERY, 0, 0) };
+        let wanted = (GLOBAL_EXPEDITED | REGISTER_GLOBAL_EXPEDITED) as libc::c_long;
+        known >= 0 && known & wanted == wanted
+    }
+
+    /// For a segment whose stamp says how. Registers this process, if its commits need no fence (Invariant 1).
+    pub fn register(full_fences: bool) -> Barrier {
+        let barrier = Barrier { registered: AtomicBool::new(false), full_fences };
+        barrier.register_again();
+        barrier
     }
 
     /// Registers a forked child (Invariant 1).
     pub fn register_again(&self) {
-        self.registered.store(membarrier(REGISTER_GLOBAL_EXPEDITED), Ordering::Relaxed);
+        self.registered.store(!self.full_fences && membarrier(REGISTER_GLOBAL_EXPEDITED), Ordering::Relaxed);
+    }
+
+    /// See the module.
+    pub fn has_full_fences(&self) -> bool {
+        self.full_fences
     }
 
     /// The committer's half.
@@ -55,10 +87,10 @@ impl Barrier {
         compiler_fence(Ordering::SeqCst);
     }
 
-    /// The sleeper's half. `false`: the kernel refused, and the caller may sleep only in short slices.
+    /// The sleeper's half. `false`: the kernel refused, and what others committed a moment ago may not be seen yet.
     #[cold]
     pub fn heavy(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.registered.load(Ordering::Relaxed) && membarrier(GLOBAL_EXPEDITED)
+        self.full_fences || (self.registered.load(Ordering::Relaxed) && membarrier(GLOBAL_EXPEDITED))
     }
 }

@@ -1,10 +1,11 @@
 //! What may go wrong with a pool, and with a task.
 
-use crate::error::CreateError;
+use crate::error::{CreateError, told_once};
 use crate::process::SpawnError;
 
+told_once! {
 /// Why a pool was not made, or not waited for.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum PoolError {
     /// `workers(0)`, or more than a pool can have.
@@ -26,10 +27,10 @@ pub enum PoolError {
     },
     /// Its queues were not created.
     #[error("the pool's queues cannot be created: {0}")]
-    Create(#[from] CreateError),
+    Create(CreateError),
     /// Its processes were not started. In a program with threads: call [`process::init`](crate::process::init) first in `main`.
     #[error("the pool's processes cannot be started: {0}")]
-    Spawn(#[from] SpawnError),
+    Spawn(SpawnError),
     /// `join` of a pool that was neither closed nor terminated: it would never return.
     #[error("the pool is still open: close or terminate it before join")]
     StillOpen,
@@ -37,9 +38,23 @@ pub enum PoolError {
     #[error("the pool failed: {0}")]
     Failed(TaskError),
 }
+}
 
+impl From<CreateError> for PoolError {
+    fn from(error: CreateError) -> PoolError {
+        PoolError::Create(error)
+    }
+}
+
+impl From<SpawnError> for PoolError {
+    fn from(error: SpawnError) -> PoolError {
+        PoolError::Spawn(error)
+    }
+}
+
+told_once! {
 /// Why a task has no result.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskError {
     /// The task panicked. Its worker lives on.
@@ -103,6 +118,7 @@ pub enum TaskError {
     /// parent.
     #[error("this pool belongs to the parent process")]
     Inherited,
+}
 }
 
 impl TaskError {

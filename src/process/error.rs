@@ -1,9 +1,11 @@
 //! Why a process was not started.
 
+use crate::error::told_once;
 use std::io;
 
+told_once! {
 /// Why no process was spawned. The closure was dropped without being called.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum SpawnError {
     /// The program has other threads. `fork` copies only the calling one, so whatever lock another thread holds at that
@@ -53,4 +55,5 @@ pub enum SpawnError {
         /// What the operating system said.
         source: io::Error,
     },
+}
 }

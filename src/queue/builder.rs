@@ -7,10 +7,11 @@ use crate::geometry::Geometry;
 use crate::layout::{SCHEMA_BYTES, kind};
 use crate::message::{Message, Travel};
 use crate::participant;
-use crate::segment::{Asked, Expect, Owners, Spec, Wanted};
+use crate::segment::{Asked, Directory, Expect, Owners, Segment, Spec, Wanted};
 use crate::wait_strategy::WaitStrategy;
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::Path;
 
 /// Participants that a segment has room for, unless told otherwise: 64 bytes each.
 const DEFAULT_PARTICIPANTS: usize = 120;
@@ -49,6 +50,8 @@ pub struct Builder<T: ?Sized> {
     lock_memory: bool,
     huge_pages: bool,
     owners: Owners,
+    directory: Option<Directory>,
+    full_fence: bool,
     /// Kind and type name of the messages, where they are not what `T` says.
     content: Option<(u32, String)>,
     carries: PhantomData<fn() -> Box<T>>,
@@ -70,6 +73,8 @@ impl<T: ?Sized + Message> Builder<T> {
             lock_memory: false,
             huge_pages: false,
             owners: Owners::default(),
+            directory: None,
+            full_fence: false,
             content: None,
             carries: PhantomData,
         }
@@ -196,6 +201,50 @@ impl<T: ?Sized + Message> Builder<T> {
         self
     }
 
+    /// The directory that the queue lies in, instead of `/dev/shm` or the one that the environment variable `SHMQ_DIR` names. Processes meet
+    /// there by name as long as they name the same one; a serialised handle says which. Functions that take a name only
+    /// ([`Queue::open`](crate::Queue::open), `unlink`, [`inspect`](crate::inspect), the command) look into that of the program.
+    ///
+    /// It must be this user's or root's, no other user may take files away in it (sticky, like `/tmp`, or closed to them), and its file
+    /// system must let processes of this machine share memory by files: a tmpfs, or a local disk, which then may write the messages
+    /// out. Checked at `create` and `open`, whose error [`Directory`](CreateError::Directory) says what is wrong.
+    ///
+    /// ```
+    /// # let directory = std::env::temp_dir().join(format!("shmq-doc-{}", std::process::id()));
+    /// # std::fs::create_dir(&directory)?;
+    /// use shmq::Queue;
+    ///
+    /// let queue = Queue::<u64>::builder().directory(&directory).name("jobs").capacity(10).create()?;
+    /// queue.put(&1)?;
+    /// let same = Queue::<u64>::builder().directory(&directory).name("jobs").open()?;
+    /// assert_eq!(same.get()?, 1);
+    /// # drop((queue, same));
+    /// # std::fs::remove_dir(&directory)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn directory(mut self, path: impl AsRef<Path>) -> Self {
+        self.directory = Some(Directory::at(path));
+        self
+    }
+
+    /// How putters and those that fall asleep see each other, for all processes that use the queue. `false`, the default: a process that goes to
+    /// sleep in a get or a put calls `membarrier`, which interrupts, for some microseconds, each running thread of each process that has a
+    /// queue open, whichever queue; puts and gets need no fence for it. `true`: each put and get executes a full fence (some 20 - 30 ns), and nobody is
+    /// interrupted: a process that uses only such queues is out of the reach of others' sleeps, as real-time threads want it.
+    ///
+    /// It counts when the queue is created; where the kernel, or a seccomp filter, refuses `membarrier` to its creator, it is `true` by itself.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::builder().capacity(10).full_fence(true).create()?;
+    /// queue.put(&1)?;
+    /// assert_eq!(queue.get()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn full_fence(mut self, yes: bool) -> Self {
+        self.full_fence = yes;
+        self
+    }
+
     /// Lock the segment into memory (`mlock`), so that no access ever waits for a page. Bounded by `RLIMIT_MEMLOCK`.
     pub fn lock_memory(mut self, yes: bool) -> Self {
         self.lock_memory = yes;
@@ -263,6 +312,23 @@ impl<T: ?Sized + Message> Builder<T> {
         Ok(Queue::over(channel, self.schema).of_structure(self.structure))
     }
 
+    /// Removes the name, in the directory that was set, as [`Queue::unlink`](crate::Queue::unlink).
+    ///
+    /// # Errors
+    /// As [`Queue::unlink`](crate::Queue::unlink); owners that were allowed may be the segment's.
+    ///
+    /// ```
+    /// # let name = format!("doc-builder-unlink-{}", std::process::id());
+    /// let queue = shmq::Queue::<u64>::builder().name(&name).capacity(10).create()?;
+    /// shmq::Queue::<u64>::builder().name(&name).unlink()?;
+    /// assert!(!queue.has_name());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unlink(self) -> Result<(), OpenError> {
+        let name = self.name.as_deref().ok_or(OpenError::BadName { name: String::new(), why: "no name was given" })?;
+        Segment::unlink_of(name, &self.directory.unwrap_or_default(), &self.owners)
+    }
+
     fn expect(&self) -> Expect {
         let mut expect = super::expect::<T>(self.schema.clone());
         if let Some((kind, type_name)) = &self.content {
@@ -277,6 +343,7 @@ impl<T: ?Sized + Message> Builder<T> {
         expect.huge_pages = self.huge_pages;
         expect.asked = self.asked();
         expect.owners.clone_from(&self.owners);
+        expect.directory = self.directory.clone().unwrap_or_default();
         expect
     }
 
@@ -320,13 +387,19 @@ impl<T: ?Sized + Message> Builder<T> {
             huge_pages: self.huge_pages,
             messages_left,
             owners: self.owners.clone(),
+            directory: self.directory.clone().unwrap_or_default(),
+            full_fence: self.full_fence,
         })
     }
 
     fn geometry(&self) -> Result<Geometry, CreateError> {
         let unit_bytes = T::WIRE.unit_bytes as u64;
         let unit_align = T::WIRE.unit_align as u64;
-        let refuse = |asked: usize, max: u64| CreateError::BadCapacity { asked, max: usize::try_from(max).unwrap_or(usize::MAX) };
+        let refuse = |option, asked: usize, max: u64| match max {
+            // None at all: the messages do not fit.
+            0 => CreateError::BadMessage { bytes: T::WIRE.unit_bytes, align: T::WIRE.unit_align },
+            max => CreateError::BadCapacity { option, asked, max: usize::try_from(max).unwrap_or(usize::MAX) },
+        };
         if T::WIRE.kind == kind::SIZED {
             let by_bytes = self.capacity_bytes.map(|bytes| if unit_bytes == 0 { usize::MAX } else { bytes / T::WIRE.unit_bytes });
             let capacity = match (self.capacity, by_bytes) {
@@ -335,13 +408,17 @@ impl<T: ?Sized + Message> Builder<T> {
                 (None, Some(fit)) => fit,
                 (None, None) => 0,
             };
+            // Which of the two is too small, or too large.
+            let option = if self.capacity == Some(capacity) || by_bytes.is_none() { "capacity" } else { "capacity_bytes" };
+            let asked = if option == "capacity" { capacity } else { self.capacity_bytes.unwrap_or(0) };
+            let unit = if option == "capacity" { 1 } else { unit_bytes.max(1) };
             return Geometry::sized(unit_bytes, unit_align, capacity as u64)
-                .map_err(|max| refuse(self.capacity.unwrap_or(capacity), max));
+                .map_err(|max| refuse(option, asked, max.saturating_mul(unit)));
         }
         let bytes = self.capacity_bytes.unwrap_or(DEFAULT_CAPACITY_BYTES);
         let messages = self.capacity.map_or(u64::MAX, |messages| messages as u64);
         Geometry::slice(unit_bytes, unit_align, messages, bytes as u64)
-            .map_err(|max| if messages == 0 { refuse(0, u64::MAX) } else { refuse(bytes, max) })
+            .map_err(|max| if messages == 0 { refuse("capacity", 0, u64::MAX) } else { refuse("capacity_bytes", bytes, max) })
     }
 }
 

@@ -8,9 +8,10 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 impl<T: ?Sized + Message> Serialize for Queue<T> {
-    /// Name, nonce, schema and structure, as they were given. The receiver needs a live participant, or a persisted segment, to open it.
+    /// Name (with its directory, if that is not `/dev/shm`), nonce, schema and structure, as they were given. The receiver needs a live participant, or a persisted segment, to open it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.name(), self.channel.segment().nonce(), self.schema.as_deref(), self.structure.as_deref()).serialize(serializer)
+        let segment = self.channel.segment();
+        (segment.address(), segment.nonce(), self.schema.as_deref(), self.structure.as_deref()).serialize(serializer)
     }
 }
 
@@ -19,13 +20,13 @@ impl<'de, T: ?Sized + Message> Deserialize<'de> for Queue<T> {
     /// `Replaced` if another queue took the name since. One of another user is refused, unless this process has opened it already by
     /// [`Builder::allow_owner`](crate::Builder::allow_owner).
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (name, nonce, schema, structure) = <(String, u64, Option<String>, Option<String>)>::deserialize(deserializer)?;
+        let (address, nonce, schema, structure) = <(String, u64, Option<String>, Option<String>)>::deserialize(deserializer)?;
         let mut expected = expect::<T>(schema.clone());
         expected.nonce = Some(nonce);
         if let Some(text) = &structure {
             expected.structure = Some(Wanted::Said(text.clone()));
         }
-        let channel = Channel::reopen(&name, &expected).map_err(D::Error::custom)?;
+        let channel = Channel::reopen(&address, &expected).map_err(D::Error::custom)?;
         Ok(Queue::over(channel, schema).of_structure(structure))
     }
 }
@@ -33,13 +34,13 @@ impl<'de, T: ?Sized + Message> Deserialize<'de> for Queue<T> {
 #[cfg(feature = "object")]
 impl Queue<[u8]> {
     /// What a handle of encoded objects sends of itself: name, nonce and schema.
-    pub(crate) fn sent(&self) -> (&str, u64, Option<&str>) {
-        (self.name(), self.channel.segment().nonce(), self.schema.as_deref())
+    pub(crate) fn sent(&self) -> (String, u64, Option<&str>) {
+        (self.channel.segment().address(), self.channel.segment().nonce(), self.schema.as_deref())
     }
 
     /// Opens what [`sent`](Self::sent) told of.
     pub(crate) fn open_sent(
-        (name, nonce, schema): (String, u64, Option<String>),
+        (address, nonce, schema): (String, u64, Option<String>),
         kind: u32,
         type_name: String,
     ) -> Result<Self, crate::error::OpenError> {
@@ -48,6 +49,6 @@ impl Queue<[u8]> {
         expected.kind = kind;
         expected.type_name = type_name;
         expected.structure = None;
-        Ok(Queue::over(Channel::reopen(&name, &expected)?, schema))
+        Ok(Queue::over(Channel::reopen(&address, &expected)?, schema))
     }
 }

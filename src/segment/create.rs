@@ -6,11 +6,12 @@ use super::mapping::{Mapping, reserve};
 use super::names::{self, Place};
 use super::open::{self, Attempt, Ended};
 use super::owners::Owners;
+use super::refusal::{About, RENAME, RENAME_TO_FREE, check_to_create};
 use super::stamp::{Imprint, NONCE_OFFSET};
 use super::sweep::{self, Found, Sweep};
 use super::{Expect, Patience, Refused, Segment, Spec, judge_name};
 use crate::atomic::Ordering;
-use crate::error::{CreateError, OpenError};
+use crate::error::{CreateError, OpenError, Subject};
 use crate::layout::{Head, kind, stamp_state, structure_offset};
 use crate::os;
 use std::fs::Permissions;
@@ -34,35 +35,41 @@ const OTHERS_BUILD: Duration = Duration::from_secs(10);
 impl Segment {
     /// Makes a segment and gives it the name, which nobody alive may have, nor anybody dead who asked to keep it.
     /// Returns it with the entry whose pulse is ours. `init` may run several times, each time on a new segment full of zeros.
-    pub fn create(name: &str, spec: &Spec, mut init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
-        let place = judge_name(name).map_err(|(name, why)| CreateError::BadName { name, why })?;
-        sweep::if_due(Sweep::Temporaries);
+    pub fn create(name: &str, spec: &Spec, init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
+        let place = judge_name(&spec.directory, name).map_err(|(name, why)| CreateError::BadName { name, why })?;
+        check_to_create(&place)
+            .and_then(|()| Segment::create_at(&place, spec, init))
+            .map_err(|error| error.about(Subject::of(spec.kind, name), &place))
+    }
+
+    fn create_at(place: &Place, spec: &Spec, mut init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
+        sweep::if_due(Sweep::Temporaries, &spec.directory);
         // Looked at before anything is built: a name that is taken should not cost its memory first.
-        let is_dead = replaceable(&place, &spec.owners, &mut Patience::new())?.is_some();
+        let is_dead = replaceable(place, &spec.owners, &mut Patience::new())?.is_some();
         let mut gone = None;
-        let building = match Building::start(&place, spec, &mut init) {
+        let building = match Building::start(place, spec, &mut init) {
             Err(error @ CreateError::NoSpace { .. }) if is_dead => {
-                let dead = replaceable(&place, &spec.owners, &mut Patience::new())?;
+                let dead = replaceable(place, &spec.owners, &mut Patience::new())?;
                 if let Some(claim) = dead.filter(|claim| makes_room(claim, &error)) {
-                    let predecessor = ended::replaced_by_create(&claim, &place, spec);
-                    gone = clear_away(&place, claim, predecessor);
+                    let predecessor = ended::replaced_by_create(&claim, place, spec);
+                    gone = clear_away(place, claim, predecessor);
                 }
                 if gone.is_none() {
                     return Err(error);
                 }
-                Building::start(&place, spec, &mut init)?
+                Building::start(place, spec, &mut init)?
             }
             built => built?,
         };
         // The build may have taken longer than our patience with others.
         let mut patience = Patience::new();
         loop {
-            if building.publish_to_free(&place, gone)? {
+            if building.publish_to_free(place, gone)? {
                 return Ok(building.published());
             }
-            if let Some(claim) = replaceable(&place, &spec.owners, &mut patience)? {
-                let predecessor = ended::replaced_by_create(&claim, &place, spec);
-                building.publish_over(&place, claim, predecessor)?;
+            if let Some(claim) = replaceable(place, &spec.owners, &mut patience)? {
+                let predecessor = ended::replaced_by_create(&claim, place, spec);
+                building.publish_over(place, claim, predecessor)?;
                 return Ok(building.published());
             }
             if patience.ends() {
@@ -73,8 +80,12 @@ impl Segment {
 
     /// Makes a segment under a name that nobody has, after clearing away what killed users of others left.
     pub fn create_anonymous(spec: &Spec, init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
-        sweep::if_due(Sweep::All);
-        Segment::create(&names::anonymous()?, spec, init)
+        let place = Place::published(&spec.directory, &names::anonymous()?);
+        let create = || {
+            sweep::if_due(Sweep::All, &spec.directory);
+            Segment::create_at(&place, spec, init)
+        };
+        check_to_create(&place).and_then(|()| create()).map_err(|error| error.about(Subject::of(spec.kind, ""), &place))
     }
 
     /// Attaches to the segment of that name, dead or alive, or makes it; a dead one whose life has [ended](super::ended) it replaces.
@@ -83,16 +94,27 @@ impl Segment {
         name: &str,
         spec: &Spec,
         expect: &Expect,
+        init: impl FnMut(&Segment),
+    ) -> Result<(Segment, u32, bool), CreateError> {
+        let place = judge_name(&spec.directory, name).map_err(|(name, why)| CreateError::BadName { name, why })?;
+        check_to_create(&place)
+            .and_then(|()| Segment::open_or_create_at(&place, spec, expect, init))
+            .map_err(|error| error.about(Subject::of(spec.kind, name), &place))
+    }
+
+    fn open_or_create_at(
+        place: &Place,
+        spec: &Spec,
+        expect: &Expect,
         mut init: impl FnMut(&Segment),
     ) -> Result<(Segment, u32, bool), CreateError> {
-        let place = judge_name(name).map_err(|(name, why)| CreateError::BadName { name, why })?;
         let mut building = None;
         let mut patience = Patience::new();
         let (mut was_alone, builds_end_ns) = (false, os::deadline_after(OTHERS_BUILD));
         // What went to make room for its successor.
         let mut gone = None;
         loop {
-            let dead = match look(&place, spec, expect, &mut patience)? {
+            let dead = match look(place, spec, expect, &mut patience)? {
                 Sight::Attached(segment, entry) => return Ok((segment, entry, false)),
                 Sight::Nothing => None,
                 Sight::Ended(claim, predecessor) => Some((claim, predecessor)),
@@ -108,14 +130,14 @@ impl Segment {
                 // Built with no claim in our hand: nobody is to wait for it. What lies there then is looked at anew.
                 let was_dead = dead.is_some();
                 drop(dead);
-                sweep::if_due(Sweep::Temporaries);
-                building = match Building::start(&place, spec, &mut init) {
+                sweep::if_due(Sweep::Temporaries, &spec.directory);
+                building = match Building::start(place, spec, &mut init) {
                     Ok(built) => Some(built),
                     Err(error @ CreateError::NoSpace { .. }) if was_dead => {
-                        match look(&place, spec, expect, &mut patience)? {
+                        match look(place, spec, expect, &mut patience)? {
                             Sight::Attached(segment, entry) => return Ok((segment, entry, false)),
                             Sight::Ended(claim, predecessor) => {
-                                gone = if makes_room(&claim, &error) { clear_away(&place, claim, predecessor) } else { None };
+                                gone = if makes_room(&claim, &error) { clear_away(place, claim, predecessor) } else { None };
                                 if gone.is_none() {
                                     return Err(error);
                                 }
@@ -126,7 +148,7 @@ impl Segment {
                     }
                     // Those that build at the same time have the memory, and one of them is about to publish, or has done so a moment ago.
                     Err(error) if is_full(&error) => {
-                        let is_alone = !sweep::sees_builders() || os::now_ns() >= builds_end_ns;
+                        let is_alone = !sweep::sees_builders(&spec.directory) || os::now_ns() >= builds_end_ns;
                         if is_alone && was_alone {
                             return Err(error);
                         }
@@ -141,10 +163,10 @@ impl Segment {
             };
             let published = match dead {
                 Some((claim, predecessor)) => {
-                    built.publish_over(&place, claim, predecessor)?;
+                    built.publish_over(place, claim, predecessor)?;
                     true
                 }
-                None => built.publish_to_free(&place, gone)?,
+                None => built.publish_to_free(place, gone)?,
             };
             if published {
                 let (segment, entry) = built.published();
@@ -189,7 +211,7 @@ fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) ->
     match open::attempt(place, expect, patience, Ended::AreTold) {
         Ok(Attempt::Attached(segment, entry)) => return Ok(Sight::Attached(segment, entry)),
         Ok(Attempt::Elsewhere) => return Ok(Sight::Changing),
-        Err(OpenError::NotFound) => return Ok(Sight::Nothing),
+        Err(OpenError::NotFound { .. }) => return Ok(Sight::Nothing),
         // Not to be used as it is. Is anybody using it?
         Ok(Attempt::TakesNoMore) | Err(OpenError::Mismatch { .. }) => {}
         Err(error) => return Err(error.into()),
@@ -208,7 +230,7 @@ fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) ->
     match open::attempt(place, expect, patience, Ended::AreTaken) {
         Ok(Attempt::Attached(segment, entry)) => Ok(Sight::Attached(segment, entry)),
         Ok(Attempt::Elsewhere | Attempt::TakesNoMore) => Ok(Sight::Changing),
-        Err(OpenError::NotFound) => Ok(Sight::Nothing),
+        Err(OpenError::NotFound { .. }) => Ok(Sight::Nothing),
         Err(error) => Err(error.into()),
     }
 }
@@ -217,7 +239,9 @@ fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) ->
 /// are not thrown away for nothing.
 fn makes_room(dead: &sweep::Claim, error: &CreateError) -> bool {
     match (error, dead.bytes()) {
-        (CreateError::NoSpace { needed_bytes, free_bytes }, Ok(bytes)) => free_bytes.saturating_add(bytes) >= *needed_bytes,
+        (CreateError::NoSpace { needed_bytes, free_bytes, by_cgroup: false, .. }, Ok(bytes)) => {
+            free_bytes.saturating_add(bytes) >= *needed_bytes
+        }
         _ => false,
     }
 }
@@ -233,7 +257,7 @@ fn clear_away(place: &Place, dead: sweep::Claim, predecessor: Predecessor) -> Op
 }
 
 fn kept_changing(call: &'static str) -> CreateError {
-    CreateError::Os { call, source: io::ErrorKind::WouldBlock.into() }
+    CreateError::Os { what: Subject::default(), call, source: io::ErrorKind::WouldBlock.into() }
 }
 
 /// `Ok(None)`: nothing has the name. An error if it is in use, or wanted by nobody alive but persisted.
@@ -241,9 +265,9 @@ fn replaceable(place: &Place, owners: &Owners, patience: &mut Patience) -> Resul
     match sweep::inspect(place, owners, patience)? {
         Found::Nothing => Ok(None),
         Found::Foreign(foreign) => Err(foreign.into()),
-        Found::InUse => Err(CreateError::AlreadyExists { in_use: true }),
+        Found::InUse => Err(CreateError::AlreadyExists { what: Subject::default(), in_use: true }),
         Found::Dead(claim) if claim.stamp().is_some_and(|stamp| stamp.is_persisted()) => {
-            Err(CreateError::AlreadyExists { in_use: false })
+            Err(CreateError::AlreadyExists { what: Subject::default(), in_use: false })
         }
         Found::Dead(claim) => claim.check_replaced(owners).map(|()| Some(claim)),
     }
@@ -315,7 +339,7 @@ impl Building {
                 // What the dead left may be all that is missing.
                 Err(error) if !has_swept && is_full(&error) => {
                     has_swept = true;
-                    if sweep::now() == 0 {
+                    if sweep::now(&spec.directory) == 0 {
                         return Err(error);
                     }
                 }
@@ -329,8 +353,8 @@ impl Building {
     fn attempt(place: &Place, spec: &Spec, init: &mut dyn FnMut(&Segment)) -> Result<Option<Building>, CreateError> {
         let imprint = Imprint::of_spec(spec, names::random()?);
         let bytes = imprint.total_bytes().ok_or_else(|| kept_changing("create (too many bytes)"))?;
-        let temporary = Place::temporary()?;
-        let Some(mapping) = Mapping::create(&temporary.os_id(), bytes)? else { return Ok(None) };
+        let temporary = Place::temporary(&spec.directory)?;
+        let Some(mapping) = Mapping::create(&temporary, bytes)? else { return Ok(None) };
         let temporary = Temporary { place: temporary, published: false };
         let Some(descriptor) = temporary.open_and_hold()? else { return Ok(None) };
         let refused = |call| move |source| CreateError::from(Refused { call, source });
@@ -345,7 +369,7 @@ impl Building {
         }
         mapping.advise(spec.huge_pages);
         if spec.lock_memory {
-            mapping.lock_in_memory().map_err(|Refused { call, source }| CreateError::Os { call, source })?;
+            mapping.lock_in_memory().map_err(CreateError::from)?;
         }
         if let Some(mode) = spec.mode {
             descriptor.set_mode(OWNER_MODE | (mode & MODE_BITS)).map_err(refused("fchmod"))?;
@@ -375,7 +399,7 @@ impl Building {
         match self.temporary.place.rename_to_free(place) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(source) => Err(Refused { call: "renameat2(RENAME_NOREPLACE)", source }.into()),
+            Err(source) => Err(Refused { call: RENAME_TO_FREE, source }.into()),
         }
     }
 
@@ -383,7 +407,7 @@ impl Building {
     fn publish_over(&self, place: &Place, dead: sweep::Claim, predecessor: Predecessor) -> Result<(), CreateError> {
         // Before the name changes: whoever finds the new segment finds what it replaced.
         Predecessor::write(Some(predecessor), &self.segment.head().stamp);
-        self.temporary.place.rename_over(place).map_err(|source| Refused { call: "rename", source })?;
+        self.temporary.place.rename_over(place).map_err(|source| Refused { call: RENAME, source })?;
         dead.mark(stamp_state::DEAD);
         // Told with no lock held.
         drop(dead);

@@ -359,6 +359,9 @@ fn open_number(path: &Path) -> io::Result<(RawFd, FileId)> {
         .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK)
         .open(path)?;
     let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::from_raw_os_error(libc::ENXIO));
+    }
     let number = file.into_raw_fd();
     let number = if number < STANDARD_NUMBERS { os::raise(number, STANDARD_NUMBERS)? } else { number };
     Ok((number, FileId { device: found.dev(), inode: found.ino() }))

@@ -1,12 +1,15 @@
 //! Leaving a segment, and taking its name away.
 
 use super::descriptors::{Descriptor, is_giving_birth};
+use super::directory::Directory;
+use super::names::Place;
 use super::open::locate;
 use super::owners::Owners;
+use super::refusal::{UNLINK, about_open, check_to_open};
 use super::sweep;
 use super::{Patience, Refused, Segment, judge_name};
 use crate::atomic::Ordering;
-use crate::error::OpenError;
+use crate::error::{OpenError, Subject};
 use crate::layout::stamp_state;
 use std::io;
 
@@ -97,12 +100,16 @@ impl Segment {
 
     /// Takes the name from a segment, in use or not, of this user or of root. Those attached go on; nobody new comes.
     pub fn unlink(name: &str) -> Result<(), OpenError> {
-        Segment::unlink_of(name, &Owners::default())
+        Segment::unlink_of(name, &Directory::default(), &Owners::default())
     }
 
-    /// The same, of these owners.
-    pub fn unlink_of(name: &str, owners: &Owners) -> Result<(), OpenError> {
-        let place = judge_name(name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+    /// The same, in that directory, of these owners.
+    pub fn unlink_of(name: &str, directory: &Directory, owners: &Owners) -> Result<(), OpenError> {
+        let place = judge_name(directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+        check_to_open(&place).and_then(|()| Segment::unlink_at(&place, owners)).map_err(|error| about_open(error, 0, &place))
+    }
+
+    fn unlink_at(place: &Place, owners: &Owners) -> Result<(), OpenError> {
         let refused = |source| Refused { call: "fcntl(F_OFD_SETLK)", source };
         let mut patience = Patience::new();
         loop {
@@ -125,13 +132,15 @@ impl Segment {
                 let _ = descriptor.unlock_whole();
                 return match unlinked {
                     Ok(()) => Ok(()),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::NotFound),
-                    Err(source) => Err(Refused { call: "unlink", source }.into()),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        Err(OpenError::NotFound { what: Subject::default() })
+                    }
+                    Err(source) => Err(Refused { call: UNLINK, source }.into()),
                 };
             }
             let _ = descriptor.unlock_whole();
             if last_try {
-                return Err(OpenError::NotReady);
+                return Err(OpenError::NotReady { what: Subject::default() });
             }
             if !locked {
                 Patience::pause();

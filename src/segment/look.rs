@@ -7,15 +7,17 @@
 //! 3. A view holds no lock, so nobody waits for it, and a forked child may have its copy.
 
 use super::descriptors::FileId;
+use super::directory::Directory;
 use super::ended::Predecessor;
-use super::names::{self, DIRECTORY, Place};
+use super::names::{self, Place};
 use super::open::{BLOCK_BYTES, locate};
 use super::owners::Owners;
+use super::refusal::{OPEN, UNLINK, about_open, check_to_open};
 use super::stamp::{Imprint, RawStamp, STAMP_BYTES};
 use super::sweep;
-use super::{Patience, Refused, judge_name};
+use super::{Patience, Refused, corrupted, judge_name};
 use crate::atomic::Ordering;
-use crate::error::OpenError;
+use crate::error::{OpenError, Subject};
 use crate::geometry::Geometry;
 use crate::layout::{self, ENTRIES_OFFSET, Entry, Head, stamp_state};
 use crate::os;
@@ -44,7 +46,8 @@ unsafe impl Sync for View {}
 
 impl View {
     pub fn open(name: &str) -> Result<View, OpenError> {
-        View::at(&judge_name(name).map_err(|(name, why)| OpenError::BadName { name, why })?)
+        let place = judge_name(&Directory::default(), name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+        check_to_open(&place).and_then(|()| View::at(&place)).map_err(|error| about_open(error, 0, &place))
     }
 
     /// What lies there.
@@ -60,21 +63,21 @@ impl View {
         let refused = |call| move |source| OpenError::from(Refused { call, source });
         let found = file.metadata().map_err(refused("fstat"))?;
         if !found.is_file() {
-            return Err(OpenError::Corrupted);
+            return Err(Refused { call: OPEN, source: io::Error::from_raw_os_error(libc::ENXIO) }.into());
         }
         let mut bytes = [0; STAMP_BYTES];
         match file.read_exact_at(&mut bytes, 0) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(OpenError::Corrupted),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(corrupted()),
             Err(source) => return Err(refused("read")(source)),
         }
         let stamp = RawStamp(bytes);
         let imprint = stamp.imprint(found.len())?.with_text(|bytes, offset| file.read_exact_at(bytes, offset))?;
         // A page that is not there would be made by a look at it, or end us where memory is short.
         if found.blocks().saturating_mul(BLOCK_BYTES) < found.len() {
-            return Err(OpenError::Corrupted);
+            return Err(corrupted());
         }
-        let length = usize::try_from(found.len()).map_err(|_| OpenError::Corrupted)?;
+        let length = usize::try_from(found.len()).map_err(|_| corrupted())?;
         // SAFETY: a new mapping at an address of the kernel's choice, of a file that is open for reading.
         let base = unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         let base = NonNull::new(base.cast::<u8>()).filter(|base| base.as_ptr().cast() != libc::MAP_FAILED);
@@ -196,8 +199,8 @@ impl Drop for View {
 
 /// Names that lead to segments, or to what lies in their place, in order. With the user who owns each.
 pub(crate) fn names_in_use() -> io::Result<Vec<(String, u32)>> {
-    let mut found = Vec::new();
-    for file in std::fs::read_dir(DIRECTORY)? {
+    let (directory, mut found) = (Directory::default(), Vec::new());
+    for file in std::fs::read_dir(directory.path())? {
         // One that goes away while we look is none.
         let Ok(file) = file else { continue };
         let file_name = file.file_name();
@@ -224,9 +227,15 @@ pub(crate) enum Removal {
 
 /// Removes a segment that nobody is attached to.
 pub(crate) fn remove_stale(name: &str, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
-    let place = judge_name(name).map_err(|(name, why)| OpenError::BadName { name, why })?;
-    match sweep::inspect(&place, owners, &mut Patience::new())? {
-        sweep::Found::Nothing => Err(OpenError::NotFound),
+    let place = judge_name(&Directory::default(), name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+    check_to_open(&place)
+        .and_then(|()| remove_stale_at(&place, even_persisted, owners))
+        .map_err(|error| about_open(error, 0, &place))
+}
+
+fn remove_stale_at(place: &Place, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
+    match sweep::inspect(place, owners, &mut Patience::new())? {
+        sweep::Found::Nothing => Err(OpenError::NotFound { what: Subject::default() }),
         sweep::Found::Foreign(foreign) => Err(foreign.into()),
         sweep::Found::InUse => Ok(Removal::InUse),
         sweep::Found::Dead(claim) => {
@@ -234,7 +243,7 @@ pub(crate) fn remove_stale(name: &str, even_persisted: bool, owners: &Owners) ->
             if stamp.is_persisted() && !even_persisted {
                 return Ok(Removal::Kept);
             }
-            place.unlink().map_err(|source| Refused { call: "unlink", source })?;
+            place.unlink().map_err(|source| Refused { call: UNLINK, source })?;
             claim.mark(stamp_state::UNLINKED);
             Ok(Removal::Removed)
         }

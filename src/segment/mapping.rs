@@ -1,4 +1,5 @@
-//! The mapping: `shared_memory` makes it, and this room knows what that crate hides or leaves out.
+//! The mapping: `shared_memory` makes it, and this room knows what that crate hides or leaves out. In a directory that the
+//! program chose, which `shm_open` does not know, it is our own.
 //!
 //! It sizes with `ftruncate` (so a full `/dev/shm` would show as SIGBUS at first touch), unlinks by name when its `owner` flag is
 //! set (a forked child would unlink its parent's segment), has opinions on neither dumps nor paging, and hides its descriptor: which
@@ -9,15 +10,19 @@
 //! 2. The mapping stays at its address, with its length, until the drop.
 
 use super::Refused;
+use super::create::OWNER_MODE;
 use super::descriptors::{Descriptor, FileId, STANDARD_NUMBERS};
 use super::names::Place;
-use super::stamp::{NONCE_OFFSET, STAMP_BYTES};
-use crate::error::CreateError;
+use super::refusal::{MAKE, MAP, OPEN};
+use super::stamp::{Imprint, NONCE_OFFSET, STAMP_BYTES};
+use crate::error::{CreateError, Subject};
 use crate::os;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::ptr::NonNull;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::ptr::{self, NonNull};
 
 /// Fills a hole in `libc`: make huge pages now, whatever the setting of the system (Linux 6.1).
 const MADV_COLLAPSE: libc::c_int = 25;
@@ -29,44 +34,119 @@ const RESERVE_STEP_BYTES_MIN: u64 = 64 << 10;
 const FILE_TOO_LARGE: &str =
     "ftruncate (the limit on the size of files is below that of the segment: see RLIMIT_FSIZE, ulimit -f)";
 
+/// Numbers of file systems, as `statfs` says them.
+const TMPFS: u32 = 0x0102_1994;
+const RAMFS: u32 = 0x8584_58f6;
+
 pub(super) struct Mapping {
-    shmem: Shmem,
     base: NonNull<u8>,
+    length: usize,
+    made_by: MadeBy,
 }
 
-// SAFETY: a Shmem is an address, a length, a descriptor number and its configuration; nothing of it belongs to a thread.
+enum MadeBy {
+    /// Which unmaps at drop.
+    SharedMemory {
+        _shmem: Shmem,
+    },
+    Us,
+}
+
+// SAFETY: a Shmem is an address, a length, a descriptor number and its configuration; nothing of it belongs to a thread, nor of ours.
 unsafe impl Send for Mapping {}
 // SAFETY: its shared methods only read these fields; the memory itself is used through atomics (layout's Invariant 1).
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Makes the object, sparse: nobody may touch it before [`reserve`] succeeded. `Ok(None)`: the name is taken.
-    pub fn create(os_id: &str, bytes: u64) -> Result<Option<Mapping>, Refused> {
+    pub fn create(place: &Place, bytes: u64) -> Result<Option<Mapping>, Refused> {
         let size = usize::try_from(bytes).ok().filter(|&size| isize::try_from(size).is_ok());
         let size = size.ok_or_else(|| Refused { call: "mmap", source: io::Error::from_raw_os_error(libc::ENOMEM) })?;
         if os::file_size_limit().is_some_and(|limit| limit < bytes) {
             return Err(Refused { call: FILE_TOO_LARGE, source: io::Error::from_raw_os_error(libc::EFBIG) });
         }
+        if !place.directory().is_of_shm_open() {
+            return Mapping::create_file(place, size);
+        }
         let _occupied = occupy_standard_numbers();
         // The limit may be lowered from outside meanwhile.
-        match os::without_sigxfsz(|| ShmemConf::new().os_id(os_id).size(size).create()) {
+        match os::without_sigxfsz(|| ShmemConf::new().os_id(place.os_id()).size(size).create()) {
             Ok(shmem) => Mapping::disowned(shmem).map(Some),
             Err(ShmemError::MappingIdExists) => Ok(None),
             Err(error) => Err(refusal(error)),
         }
     }
 
-    /// Maps whatever the name leads to at this moment: the caller compares.
-    pub fn open(os_id: &str) -> Result<Mapping, Refused> {
-        let _occupied = occupy_standard_numbers();
-        ShmemConf::new().os_id(os_id).open().map_err(refusal).and_then(Mapping::disowned)
+    /// The same, in a directory of the program's choice.
+    fn create_file(place: &Place, size: usize) -> Result<Option<Mapping>, Refused> {
+        let made = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(OWNER_MODE)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(place.path());
+        let file = match made {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            Err(source) => return Err(Refused { call: MAKE, source }),
+        };
+        let mapped = os::without_sigxfsz(|| file.set_len(size as u64))
+            .map_err(|source| Refused { call: "ftruncate", source })
+            .and_then(|()| Mapping::of_number(file.as_raw_fd(), size));
+        if mapped.is_err() {
+            // Nobody else knows the name yet.
+            let _ = place.unlink();
+        }
+        mapped.map(Some)
+    }
+
+    /// Maps what the name leads to, if it is this file and as long as its imprint says. `Ok(None)`: it leads elsewhere.
+    pub fn open(place: &Place, file: FileId, imprint: &Imprint) -> Result<Option<Mapping>, Refused> {
+        if !place.directory().is_of_shm_open() {
+            return Mapping::open_file(place, file, imprint);
+        }
+        let opened = {
+            let _occupied = occupy_standard_numbers();
+            ShmemConf::new().os_id(place.os_id()).open().map_err(refusal).and_then(Mapping::disowned)
+        };
+        let mapping = match opened {
+            Ok(mapping) => mapping,
+            Err(Refused { source, .. }) if matches!(source.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => return Ok(None),
+            Err(refused) => return Err(refused),
+        };
+        let is_same = Some(mapping.bytes()) == imprint.total_bytes() && mapping.be_of(place, file)?;
+        Ok(is_same.then_some(mapping))
+    }
+
+    /// The same, in a directory of the program's choice.
+    fn open_file(place: &Place, file: FileId, imprint: &Imprint) -> Result<Option<Mapping>, Refused> {
+        let Some(descriptor) = open_same(place, file)? else { return Ok(None) };
+        let found = descriptor.metadata().map_err(|source| Refused { call: "fstat", source })?;
+        match usize::try_from(found.len()) {
+            Ok(size) if Some(found.len()) == imprint.total_bytes() => {
+                let mapped = descriptor.with_number(|number| Mapping::of_number(number, size));
+                mapped.map_err(|source| Refused { call: "mmap", source })?.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn of_number(number: RawFd, size: usize) -> Result<Mapping, Refused> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice, of a file that the caller has open.
+        let base = unsafe { libc::mmap(ptr::null_mut(), size, protection, libc::MAP_SHARED, number, 0) };
+        match NonNull::new(base.cast::<u8>()) {
+            Some(base) if base.as_ptr().cast() != libc::MAP_FAILED => Ok(Mapping { base, length: size, made_by: MadeBy::Us }),
+            _ => Err(Refused { call: "mmap", source: io::Error::last_os_error() }),
+        }
     }
 
     fn disowned(mut shmem: Shmem) -> Result<Mapping, Refused> {
         shmem.set_owner(false);
         let base = NonNull::new(shmem.as_ptr());
         let base = base.ok_or_else(|| Refused { call: "mmap", source: io::Error::from_raw_os_error(libc::EFAULT) })?;
-        Ok(Mapping { shmem, base })
+        Ok(Mapping { base, length: shmem.len(), made_by: MadeBy::SharedMemory { _shmem: shmem } })
     }
 
     /// Puts the file that the name leads to now in the place of the one that it led to when `shared_memory`
@@ -78,19 +158,12 @@ impl Mapping {
     /// forked children inherit mappings, so that the locks of a dead parent would stay as long as its child.
     pub fn be_of(&self, place: &Place, file: FileId) -> Result<bool, Refused> {
         let refused = |call| move |source| Refused { call, source };
-        let descriptor = match Descriptor::open_transient(place.path()) {
-            Ok(descriptor) => descriptor,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(source) => return Err(refused("open")(source)),
-        };
-        if descriptor.file() != file {
-            return Ok(false);
-        }
+        let Some(descriptor) = open_same(place, file)? else { return Ok(false) };
         // SAFETY: the range is the whole mapping (Invariant 2), to which nothing refers yet; it stays mapped, so that the drop unmaps it.
         let mapped = descriptor.with_number(|number| unsafe {
             let protection = libc::PROT_READ | libc::PROT_WRITE;
             let flags = libc::MAP_SHARED | libc::MAP_FIXED;
-            libc::mmap(self.base.as_ptr().cast(), self.shmem.len(), protection, flags, number, 0)
+            libc::mmap(self.base.as_ptr().cast(), self.length, protection, flags, number, 0)
         });
         match mapped.map_err(refused("mmap"))? {
             libc::MAP_FAILED => Err(refused("mmap")(io::Error::last_os_error())),
@@ -99,7 +172,7 @@ impl Mapping {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.shmem.len() as u64
+        self.length as u64
     }
 
     /// The nonce as the mapping shows it, to be compared with that of a descriptor.
@@ -127,16 +200,34 @@ impl Mapping {
 
     fn madvise(&self, advice: libc::c_int) {
         // SAFETY: the range is the whole mapping (Invariant 2), and none of these advices changes its contents.
-        unsafe { libc::madvise(self.base.as_ptr().cast(), self.shmem.len(), advice) };
+        unsafe { libc::madvise(self.base.as_ptr().cast(), self.length, advice) };
     }
 
     /// Keeps all pages in memory. Not inherited by a forked child.
     pub fn lock_in_memory(&self) -> Result<(), Refused> {
         // SAFETY: the range is the whole mapping (Invariant 2).
-        match unsafe { libc::mlock(self.base.as_ptr().cast(), self.shmem.len()) } {
+        match unsafe { libc::mlock(self.base.as_ptr().cast(), self.length) } {
             0 => Ok(()),
             _ => Err(Refused { call: "mlock (see RLIMIT_MEMLOCK, ulimit -l)", source: io::Error::last_os_error() }),
         }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if let MadeBy::Us = self.made_by {
+            // SAFETY: the whole of our own mapping (Invariant 2), to which nothing leads any more.
+            unsafe { libc::munmap(self.base.as_ptr().cast(), self.length) };
+        }
+    }
+}
+
+/// A description of its own of the file that the name leads to, which holds no lock; `None`: it is not this one.
+fn open_same(place: &Place, file: FileId) -> Result<Option<Descriptor>, Refused> {
+    match Descriptor::open_transient(place.path()) {
+        Ok(descriptor) => Ok((descriptor.file() == file).then_some(descriptor)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Refused { call: OPEN, source }),
     }
 }
 
@@ -153,8 +244,8 @@ fn occupy_standard_numbers() -> Vec<File> {
 
 fn refusal(error: ShmemError) -> Refused {
     let (call, errno) = match error {
-        ShmemError::MapCreateFailed(errno) => ("shm_open, or mmap of a new segment", errno),
-        ShmemError::MapOpenFailed(errno) => ("shm_open, or mmap of a segment", errno),
+        ShmemError::MapCreateFailed(errno) => (MAKE, errno),
+        ShmemError::MapOpenFailed(errno) => (MAP, errno),
         ShmemError::UnknownOsError(errno) if errno as i32 == libc::EFBIG => (FILE_TOO_LARGE, errno),
         ShmemError::UnknownOsError(errno) => ("ftruncate", errno),
         _ => ("shared_memory", 0),
@@ -165,7 +256,12 @@ fn refusal(error: ShmemError) -> Refused {
 /// Gives the file its memory, or says that there is not enough of it, before anybody touches the mapping.
 pub(super) fn reserve(file: &Descriptor, bytes: u64) -> Result<(), CreateError> {
     // Asked first, because a `fallocate` that fails half-way takes all memory from others for a moment.
-    let no_space = |free_bytes| CreateError::NoSpace { needed_bytes: bytes, free_bytes };
+    let no_space =
+        |free_bytes| CreateError::NoSpace { what: Subject::default(), needed_bytes: bytes, free_bytes, by_cgroup: false };
+    // Disk files are no memory that stays.
+    if let Some(limit) = os::memory_limit(bytes).filter(|_| is_in_memory(file)) {
+        return Err(CreateError::NoSpace { what: Subject::default(), needed_bytes: bytes, free_bytes: limit, by_cgroup: true });
+    }
     if let Some(free_bytes) = free_bytes(file).filter(|&free_bytes| free_bytes < bytes) {
         return Err(no_space(free_bytes));
     }
@@ -177,7 +273,7 @@ pub(super) fn reserve(file: &Descriptor, bytes: u64) -> Result<(), CreateError> 
             Err(error) => match error.raw_os_error() {
                 Some(libc::EINTR) => step = (step / 2).max(RESERVE_STEP_BYTES_MIN),
                 Some(libc::ENOSPC) => return Err(no_space(free_bytes(file).unwrap_or(0))),
-                _ => return Err(CreateError::Os { call: "fallocate", source: error }),
+                _ => return Err(Refused { call: "fallocate", source: error }.into()),
             },
         }
     }
@@ -200,6 +296,17 @@ fn allocate(file: &Descriptor, offset: u64, len: u64) -> io::Result<()> {
         _ => Err(io::Error::last_os_error()),
     };
     os::without_sigxfsz(|| file.with_number(call))?
+}
+
+/// Does the file system keep its files in memory?
+#[allow(clippy::unnecessary_cast, reason = "the number is signed, or 32 bits wide, on some platforms")]
+fn is_in_memory(file: &Descriptor) -> bool {
+    // SAFETY: statfs is plain integers, which the call fills.
+    let found = file.with_number(|number| unsafe {
+        let mut found: libc::statfs = std::mem::zeroed();
+        (libc::fstatfs(number, &mut found) == 0).then_some(found.f_type as u32)
+    });
+    matches!(found, Ok(Some(TMPFS | RAMFS)))
 }
 
 /// Free space of the file system; `None` if it has no limit of its own, or does not say.

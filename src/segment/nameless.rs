@@ -1,7 +1,8 @@
 //! Segments that have lost their names while processes use them: found through those processes.
 
+use super::directory::Directory;
 use super::look::View;
-use super::names::{DIRECTORY, Place, published_name};
+use super::names::{Place, published_name};
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -14,6 +15,9 @@ const DELETED: &str = " (deleted)";
 /// Every segment without a name that a process of this machine is attached to, as far as this user may look, by the names they had; with the
 /// user who owns each. What cannot be looked at is left out.
 pub(crate) fn nameless() -> io::Result<Vec<(String, u32, View)>> {
+    let directory = Directory::default();
+    // As the kernel writes it, without symbolic links.
+    let path = fs::canonicalize(directory.path()).unwrap_or_else(|_| directory.path().to_owned());
     let mut seen = HashSet::new();
     let mut found = Vec::new();
     for process in fs::read_dir("/proc")?.flatten() {
@@ -21,14 +25,14 @@ pub(crate) fn nameless() -> io::Result<Vec<(String, u32, View)>> {
         // Gone meanwhile, or another user's.
         let descriptors = is_process.then(|| fs::read_dir(process.path().join("fd")).ok()).flatten();
         for link in descriptors.into_iter().flatten().flatten() {
-            let Some(name) = lost_name(&link.path()) else { continue };
+            let Some(name) = lost_name(&link.path(), &path) else { continue };
             let Some(file) = reopened(&link.path()) else { continue };
             let Ok(about) = file.metadata() else { continue };
             if about.nlink() != 0 || !seen.insert((about.dev(), about.ino())) {
                 continue;
             }
             // A forked child that has not called yet has it open as well, and is no user.
-            match View::over(file, Place::published(&name)) {
+            match View::over(file, Place::published(&directory, &name)) {
                 Ok(view) if view.is_in_use() => found.push((name, about.uid(), view)),
                 _ => {}
             }
@@ -39,9 +43,9 @@ pub(crate) fn nameless() -> io::Result<Vec<(String, u32, View)>> {
 }
 
 /// The name that the file of a descriptor had.
-fn lost_name(link: &Path) -> Option<String> {
+fn lost_name(link: &Path, directory: &Path) -> Option<String> {
     let path = fs::read_link(link).ok()?;
-    let file_name = path.to_str()?.strip_prefix(DIRECTORY)?.strip_prefix('/')?.strip_suffix(DELETED)?;
+    let file_name = path.strip_prefix(directory).ok()?.to_str()?.strip_suffix(DELETED)?;
     published_name(file_name).map(str::to_owned)
 }
 

@@ -5,6 +5,7 @@
 //!  /dev/shm/shmq.NAME                  published
 //!  /dev/shm/shmq.anon-<16 hex>         published by `create_anonymous`
 //! ```
+//! The same in another directory, where the program chose one: see `directory.rs`.
 //!
 //! Invariants:
 //! 1. A published name never begins with a dot and never holds a slash: no name leads out of the directory or to a temporary.
@@ -12,14 +13,13 @@
 
 use super::Refused;
 use super::descriptors::FileId;
+use super::directory::Directory;
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where libc's `shm_open` puts its objects.
-pub(super) const DIRECTORY: &str = "/dev/shm";
 pub(super) const TEMPORARY_PREFIX: &str = ".shmq-";
 const PUBLISHED_PREFIX: &str = "shmq.";
 const ANONYMOUS_PREFIX: &str = "anon-";
@@ -41,28 +41,30 @@ pub(super) fn fault(name: &str) -> Option<&'static str> {
     }
 }
 
-/// A file in the directory of shared memory, there or not.
+/// A file in a directory of shared memory, there or not.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     path: PathBuf,
     name: String,
+    directory: Directory,
 }
 
 impl Place {
     /// The place of a published segment. The caller has looked for a [`fault`].
-    pub fn published(name: &str) -> Place {
-        Place { path: Path::new(DIRECTORY).join(format!("{PUBLISHED_PREFIX}{name}")), name: name.to_owned() }
+    pub fn published(directory: &Directory, name: &str) -> Place {
+        let path = directory.path().join(format!("{PUBLISHED_PREFIX}{name}"));
+        Place { path, name: name.to_owned(), directory: directory.clone() }
     }
 
     /// A place for a segment that is being built, which nobody else has.
-    pub fn temporary() -> Result<Place, Refused> {
+    pub fn temporary(directory: &Directory) -> Result<Place, Refused> {
         let name = format!("{TEMPORARY_PREFIX}{}-{:016x}", std::process::id(), random()?);
-        Ok(Place { path: Path::new(DIRECTORY).join(&name), name })
+        Ok(Place { path: directory.path().join(&name), name, directory: directory.clone() })
     }
 
     /// A file found in the directory.
-    pub fn found(path: PathBuf) -> Place {
-        Place { path, name: String::new() }
+    pub fn found(directory: &Directory, path: PathBuf) -> Place {
+        Place { path, name: String::new(), directory: directory.clone() }
     }
 
     /// The name that the user knows.
@@ -72,6 +74,10 @@ impl Place {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// What `shm_open` calls it.

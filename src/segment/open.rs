@@ -6,11 +6,12 @@ use super::enter::Entrance;
 use super::mapping::{Mapping, fill_holes};
 use super::names::Place;
 use super::owners::Owners;
+use super::refusal::{OPEN, about_open, check_to_open};
 use super::stamp::Imprint;
 use super::sweep::read_stamp;
-use super::{AttachError, Expect, Patience, Refused, Segment, judge_name};
+use super::{AttachError, Expect, Patience, Refused, Segment, corrupted, judge_name};
 use crate::atomic::Ordering;
-use crate::error::OpenError;
+use crate::error::{OpenError, Subject};
 use crate::layout::stamp_state;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -23,14 +24,20 @@ pub(super) const BLOCK_BYTES: u64 = 512;
 impl Segment {
     /// Attaches to a published segment, dead or alive, and returns the entry whose pulse is ours.
     pub fn open(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
-        let place = judge_name(name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+        let place = judge_name(&expect.directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+        check_to_open(&place)
+            .and_then(|()| Segment::open_at(&place, expect))
+            .map_err(|error| about_open(error, expect.kind, &place))
+    }
+
+    fn open_at(place: &Place, expect: &Expect) -> Result<(Segment, u32), OpenError> {
         let mut patience = Patience::new();
         loop {
-            if let Attempt::Attached(segment, entry) = attempt(&place, expect, &mut patience, Ended::AreTaken)? {
+            if let Attempt::Attached(segment, entry) = attempt(place, expect, &mut patience, Ended::AreTaken)? {
                 return Ok((segment, entry));
             }
             if patience.ends() {
-                return Err(OpenError::NotReady);
+                return Err(OpenError::NotReady { what: Subject::default() });
             }
             Patience::pause();
         }
@@ -82,10 +89,8 @@ impl Segment {
 /// What became of an attempt to open a name.
 pub(super) fn locate<D>(opened: io::Result<D>) -> Result<D, OpenError> {
     opened.map_err(|source| match source.raw_os_error() {
-        Some(libc::ENOENT) => OpenError::NotFound,
-        // A directory, a symbolic link, a socket: nothing that we made.
-        Some(libc::EISDIR | libc::ELOOP | libc::ENXIO) => OpenError::Corrupted,
-        _ => Refused { call: "open", source }.into(),
+        Some(libc::ENOENT) => OpenError::NotFound { what: Subject::default() },
+        _ => Refused { call: OPEN, source }.into(),
     })
 }
 
@@ -113,7 +118,7 @@ pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, e
     imprint.check(expect)?;
     let Some(mapping) = map_same(place, descriptor.file(), &imprint)? else { return Ok(Attempt::Elsewhere) };
     if expect.lock_memory {
-        mapping.lock_in_memory().map_err(|Refused { call, source }| OpenError::Os { call, source })?;
+        mapping.lock_in_memory().map_err(OpenError::from)?;
     }
     let max = imprint.max_participants;
     let refused = |source| Refused { call: "fcntl(F_OFD_SETLK)", source };
@@ -127,7 +132,7 @@ pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, e
     let has_lost_its_name = || segment.descriptor.metadata().is_ok_and(|file| file.nlink() == 0);
     let entry = match segment.enter(patience, has_lost_its_name).map_err(refused)? {
         Entrance::As(entry) => entry,
-        Entrance::Full => return Err(OpenError::TooManyParticipants { max }),
+        Entrance::Full => return Err(OpenError::TooManyParticipants { what: Subject::default(), max }),
         Entrance::TooLate => return Ok(Attempt::Elsewhere),
     };
     // While we keep the name no process takes it away, nor judges the segment dead: a name that
@@ -140,25 +145,22 @@ pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, e
     }
     // Nothing to take away: the name is another's, or was put here by hand (Invariants 1 and 3 of the module above).
     segment.step_back(entry);
-    if led_here { Err(OpenError::Corrupted) } else { Ok(Attempt::Elsewhere) }
+    if led_here { Err(corrupted()) } else { Ok(Attempt::Elsewhere) }
 }
 
 /// Reads the stamp through the descriptor: a file that is too short is an error there, and a signal in a mapping.
 fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<Imprint, OpenError> {
     let refused = |call| move |source| OpenError::from(Refused { call, source });
     let file = descriptor.metadata().map_err(refused("fstat"))?;
-    if !file.is_file() {
-        return Err(OpenError::Corrupted);
-    }
     owners.check(descriptor, &file)?;
     // No segment is published under two names. A second one, made by a user that may enter the segment, would lead this caller and
     // its messages to a segment that was meant for something else.
     if file.nlink() > 1 && file.mode() & OTHERS_MAY_ENTER != 0 {
-        return Err(OpenError::Corrupted);
+        return Err(corrupted());
     }
     let stamp = match read_stamp(descriptor) {
         Ok(stamp) => stamp,
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(OpenError::Corrupted),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(corrupted()),
         Err(source) => return Err(refused("read")(source)),
     };
     let imprint = stamp.imprint(file.len())?.with_text(|bytes, offset| descriptor.read_at(bytes, offset))?;
@@ -172,14 +174,6 @@ fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<Imprint, OpenErro
 
 /// Maps the file, or `Ok(None)` if the name leads to another by now.
 pub(super) fn map_same(place: &Place, file: FileId, imprint: &Imprint) -> Result<Option<Mapping>, OpenError> {
-    let mapping = match Mapping::open(&place.os_id()) {
-        Ok(mapping) => mapping,
-        Err(Refused { source, .. }) if matches!(source.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => return Ok(None),
-        Err(refused) => return Err(refused.into()),
-    };
-    if Some(mapping.bytes()) != imprint.total_bytes() {
-        return Ok(None);
-    }
-    let is_same = mapping.be_of(place, file)? && mapping.nonce() == Some(imprint.nonce);
-    Ok(is_same.then_some(mapping))
+    let mapping = Mapping::open(place, file, imprint)?;
+    Ok(mapping.filter(|mapping| mapping.nonce() == Some(imprint.nonce)))
 }

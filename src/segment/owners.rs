@@ -8,7 +8,7 @@
 //! 2. What is then locked, mapped and written is the file behind that descriptor: see [`Mapping::be_of`](super::mapping::Mapping::be_of).
 
 use super::descriptors::Descriptor;
-use crate::error::{CreateError, OpenError};
+use crate::error::{CreateError, OpenError, Subject};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
@@ -99,12 +99,12 @@ pub(super) struct Foreign {
 
 impl From<Foreign> for OpenError {
     fn from(Foreign { owner_uid }: Foreign) -> OpenError {
-        OpenError::ForeignOwner { owner_uid }
+        OpenError::ForeignOwner { what: Subject::default(), owner_uid }
     }
 }
 
 impl From<Foreign> for CreateError {
     fn from(Foreign { owner_uid }: Foreign) -> CreateError {
-        CreateError::ForeignOwner { owner_uid }
+        CreateError::ForeignOwner { what: Subject::default(), owner_uid }
     }
 }

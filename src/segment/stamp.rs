@@ -4,10 +4,11 @@
 //! strings are UTF-8. It is private memory: what peers do to the stamp later changes nothing.
 
 use super::structure::Structure;
-use super::{Expect, Spec};
-use crate::error::OpenError;
+use super::{Expect, Spec, corrupted};
+use crate::error::{OpenError, Subject};
 use crate::geometry::Geometry;
 use crate::layout::{self, FORMAT, MAGIC, MAX_PARTICIPANTS, SCHEMA_BYTES, Stamp, TYPE_NAME_BYTES, kind, lock_kind};
+use crate::os::Barrier;
 use crate::schema::first_difference;
 use std::mem::offset_of;
 
@@ -32,6 +33,7 @@ pub(crate) struct Imprint {
     pub nonce: u64,
     pub max_participants: u32,
     pub max_deliveries: u32,
+    pub full_fence: bool,
 }
 
 impl RawStamp {
@@ -78,9 +80,9 @@ impl RawStamp {
     /// The imprint of a segment that this build can use, in a file of `file_bytes`.
     pub fn imprint(&self, file_bytes: u64) -> Result<Imprint, OpenError> {
         if !self.is_ours() {
-            return Err(OpenError::Corrupted);
+            return Err(corrupted());
         }
-        let foreign = |ours: String, theirs: String| Err(OpenError::Mismatch { ours, theirs });
+        let foreign = |ours: String, theirs: String| Err(OpenError::Mismatch { what: Subject::default(), ours, theirs });
         let format = self.u32(offset_of!(Stamp, format));
         if format != FORMAT {
             return foreign(format!("a segment of format {FORMAT}"), format!("a segment of format {format}"));
@@ -93,7 +95,7 @@ impl RawStamp {
         if locks != lock_kind::OURS {
             return foreign(locks_in_words(lock_kind::OURS), locks_in_words(locks));
         }
-        self.shape(file_bytes).ok_or(OpenError::Corrupted)
+        self.shape(file_bytes).ok_or_else(corrupted)
     }
 
     /// Size of the participant table, also where locks or width are not ours: enough to find the name byte.
@@ -132,6 +134,7 @@ impl RawStamp {
             nonce: self.nonce(),
             max_participants,
             max_deliveries: self.u32(offset_of!(Stamp, max_deliveries)),
+            full_fence: self.u32(offset_of!(Stamp, full_fence)) != 0,
         })
     }
 }
@@ -152,6 +155,8 @@ impl Imprint {
             nonce,
             max_participants: spec.max_participants.clamp(1, MAX_PARTICIPANTS),
             max_deliveries: spec.max_deliveries,
+            // Where this process cannot ask for the barrier, those that share its sandbox cannot either.
+            full_fence: spec.full_fence || !Barrier::is_to_be_had(),
         }
     }
 
@@ -161,7 +166,7 @@ impl Imprint {
             let mut bytes = vec![0; structure.kept_bytes()];
             let found = read(&mut bytes, layout::structure_offset(self.max_participants)).is_ok();
             let text = found.then(|| String::from_utf8(bytes).ok()).flatten();
-            structure.set_text(text.ok_or(OpenError::Corrupted)?);
+            structure.set_text(text.ok_or_else(corrupted)?);
         }
         Ok(self)
     }
@@ -191,6 +196,7 @@ impl Imprint {
         stamp.message_align = self.geometry.message_align;
         stamp.capacity = self.geometry.capacity;
         stamp.max_deliveries = self.max_deliveries;
+        stamp.full_fence = u32::from(self.full_fence);
         stamp.created_unix_s = crate::os::unix_seconds();
         let schema = self.schema.as_deref().unwrap_or("");
         stamp.type_name_len = self.type_name.len() as u32;
@@ -204,7 +210,7 @@ impl Imprint {
     /// Is this the segment, and are these the messages, that an opener expects?
     pub fn check(&self, expect: &Expect) -> Result<(), OpenError> {
         if expect.nonce.is_some_and(|nonce| nonce != self.nonce) {
-            return Err(OpenError::Replaced);
+            return Err(OpenError::Replaced { what: Subject::default() });
         }
         let type_name = at_most(&expect.type_name, TYPE_NAME_BYTES);
         let schema = expect.schema.as_deref().map(|schema| at_most(schema, SCHEMA_BYTES)).filter(|schema| !schema.is_empty());
@@ -240,7 +246,7 @@ impl Imprint {
         };
         let difference = structures.as_ref().and_then(|(ours, theirs)| first_difference(ours.text(), theirs.text()));
         let difference = difference.map(|difference| format!(" ({difference})")).unwrap_or_default();
-        Err(OpenError::Mismatch { ours: ours.in_words() + &difference, theirs: theirs.in_words() })
+        Err(OpenError::Mismatch { what: Subject::default(), ours: ours.in_words() + &difference, theirs: theirs.in_words() })
     }
 }
 

@@ -4,8 +4,10 @@
 //! none can attach, and nobody else changes that name, until the claim is dropped.
 
 use super::descriptors::{Conflict, Descriptor, FileId};
-use super::names::{self, DIRECTORY, Place, TEMPORARY_PREFIX};
+use super::directory::Directory;
+use super::names::{self, Place, TEMPORARY_PREFIX};
 use super::owners::{self, Foreign, Owners};
+use super::refusal::OPEN;
 use super::stamp::{RawStamp, STAMP_BYTES, STATE_OFFSET};
 use super::{Patience, Refused};
 use crate::error::CreateError;
@@ -41,11 +43,13 @@ const SWEEP_INTERVAL_NS: u64 = 10_000_000_000;
 ///
 /// The first create of a process pays for its sweep: 276 ms beside 10,000 live segments, 655 ms where all of them are dead, 135 ms
 /// beside 100,000 foreign files. One that has a name lists the folder, but probes no anonymous segments.
-static SWEPT: Swept = Swept { temporaries: AtomicU64::new(0), anonymous: AtomicU64::new(0) };
+static SWEPT: Swept = Swept { temporaries: AtomicU64::new(0), anonymous: AtomicU64::new(0), directory: AtomicU64::new(0) };
 
 struct Swept {
     temporaries: AtomicU64,
     anonymous: AtomicU64,
+    /// Which directory: a process that goes from one to another begins anew.
+    directory: AtomicU64,
 }
 
 /// What a create clears away that is not its own.
@@ -138,7 +142,7 @@ pub(super) fn attempt(place: &Place, owners: &Owners) -> Result<Attempt, Refused
     let descriptor = match Descriptor::open_transient(place.path()) {
         Ok(descriptor) => descriptor,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Attempt::Nothing),
-        Err(source) => return Err(Refused { call: "open", source }),
+        Err(source) => return Err(Refused { call: OPEN, source }),
     };
     let file = descriptor.metadata().map_err(|source| Refused { call: "fstat", source })?;
     if let Err(foreign) = owners.check(&descriptor, &file) {
@@ -179,21 +183,21 @@ pub(super) fn inspect(place: &Place, owners: &Owners, patience: &mut Patience) -
 }
 
 /// Sweeps for a create, if this process has not done so for ten seconds: see [`SWEPT`].
-pub(super) fn if_due(what: Sweep) {
-    if what.begins(os::now_ns().max(1), SWEEP_INTERVAL_NS) {
-        sweep(what);
+pub(super) fn if_due(what: Sweep, directory: &Directory) {
+    if what.begins(directory, os::now_ns().max(1), SWEEP_INTERVAL_NS) {
+        sweep(what, directory);
     }
 }
 
 /// Sweeps everything now, because memory is short. Returns how many files are gone.
-pub(super) fn now() -> u32 {
-    Sweep::All.begins(os::now_ns().max(1), 0);
-    sweep(Sweep::All)
+pub(super) fn now(directory: &Directory) -> u32 {
+    Sweep::All.begins(directory, os::now_ns().max(1), 0);
+    sweep(Sweep::All, directory)
 }
 
 /// Does a live process of this user build a segment? Asks for locks, and takes none.
-pub(super) fn sees_builders() -> bool {
-    std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten().any(|file| {
+pub(super) fn sees_builders(directory: &Directory) -> bool {
+    std::fs::read_dir(directory.path()).into_iter().flatten().flatten().any(|file| {
         let is_temporary = file.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX));
         // Of one that has not locked its file yet the second look tells.
         let is_held = |descriptor: Descriptor| matches!(descriptor.whole_conflict(), Ok(Some(Conflict::Pulse)));
@@ -203,7 +207,11 @@ pub(super) fn sees_builders() -> bool {
 
 impl Sweep {
     /// Is it time, and this thread the one? Takes note of it.
-    fn begins(self, now_ns: u64, interval_ns: u64) -> bool {
+    fn begins(self, directory: &Directory, now_ns: u64, interval_ns: u64) -> bool {
+        if SWEPT.directory.swap(directory.number(), Relaxed) != directory.number() {
+            SWEPT.temporaries.store(0, Relaxed);
+            SWEPT.anonymous.store(0, Relaxed);
+        }
         let is_first = |swept: &AtomicU64| {
             let before = swept.load(Relaxed);
             let due = before == 0 || now_ns.saturating_sub(before) >= interval_ns;
@@ -224,9 +232,9 @@ impl Sweep {
 }
 
 /// One listing of the folder. What cannot be read or probed is left alone: sweeping is a service to others.
-fn sweep(what: Sweep) -> u32 {
+fn sweep(what: Sweep, directory: &Directory) -> u32 {
     let mut removed = 0;
-    for file in std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten() {
+    for file in std::fs::read_dir(directory.path()).into_iter().flatten().flatten() {
         let file_name = file.file_name();
         let Some(file_name) = file_name.to_str() else { continue };
         let is_temporary = file_name.starts_with(TEMPORARY_PREFIX);
@@ -239,7 +247,7 @@ fn sweep(what: Sweep) -> u32 {
         if found.uid() != unsafe { libc::geteuid() } || (is_temporary && !is_old(&found)) {
             continue;
         }
-        removed += u32::from(remove_dead(&Place::found(file.path()), is_temporary));
+        removed += u32::from(remove_dead(&Place::found(directory, file.path()), is_temporary));
     }
     removed
 }

@@ -1,8 +1,9 @@
 //! What one process can see without forking: descriptions conflict with each other whoever holds them, and a segment that is
 //! dropped without leaving looks like one of a killed process.
 
-use super::names::{DIRECTORY, Place};
+use super::names::Place;
 use super::*;
+use crate::error::CreateError;
 use crate::layout::{SCHEMA_BYTES, TYPE_NAME_BYTES, kind, predecessor, stamp_state};
 use crate::participant;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -16,7 +17,7 @@ impl Name {
     }
 
     fn path(&self) -> PathBuf {
-        Place::published(&self.0).path().to_owned()
+        Place::published(&Directory::default(), &self.0).path().to_owned()
     }
 
     fn exists(&self) -> bool {
@@ -45,6 +46,8 @@ fn spec() -> Spec {
         huge_pages: false,
         messages_left: |_| Some(0),
         owners: Owners::default(),
+        directory: Directory::default(),
+        full_fence: false,
     }
 }
 
@@ -61,6 +64,7 @@ fn expect() -> Expect {
         asked: Asked::default(),
         nonce: None,
         owners: Owners::default(),
+        directory: Directory::default(),
     }
 }
 
@@ -93,14 +97,14 @@ fn a_name_goes_with_the_last_participant() {
     second.leave(second_entry);
     assert!(!name.exists());
     assert_eq!(second.head().stamp.state.load(Ordering::Relaxed), stamp_state::UNLINKED);
-    assert!(matches!(open(&name), Err(OpenError::NotFound)));
+    assert!(matches!(open(&name), Err(OpenError::NotFound { .. })));
 }
 
 #[test]
 fn a_live_segment_is_not_created_anew_and_a_dead_one_is() {
     let name = Name::new("dead");
     let (first, _) = create(&name, &spec()).unwrap();
-    assert!(matches!(create(&name, &spec()), Err(CreateError::AlreadyExists { in_use: true })));
+    assert!(matches!(create(&name, &spec()), Err(CreateError::AlreadyExists { in_use: true, .. })));
     let nonce = first.nonce();
     drop(first);
     assert!(name.exists());
@@ -110,8 +114,8 @@ fn a_live_segment_is_not_created_anew_and_a_dead_one_is() {
     let (second, entry) = create(&name, &spec()).unwrap();
     assert_ne!(second.nonce(), nonce);
     let stale = Expect { nonce: Some(nonce), ..expect() };
-    assert!(matches!(Segment::open(&name.0, &stale), Err(OpenError::Replaced)));
-    assert!(matches!(second.check(&stale), Err(OpenError::Replaced)));
+    assert!(matches!(Segment::open(&name.0, &stale), Err(OpenError::Replaced { .. })));
+    assert!(matches!(second.check(&stale), Err(OpenError::Replaced { .. })));
     second.leave(entry);
     assert!(!name.exists());
 }
@@ -121,12 +125,12 @@ fn a_persisted_name_stays_until_it_is_unlinked() {
     let name = Name::new("persisted");
     let (segment, entry) = create(&name, &Spec { persist: true, ..spec() }).unwrap();
     segment.leave(entry);
-    assert!(matches!(create(&name, &spec()), Err(CreateError::AlreadyExists { in_use: false })));
+    assert!(matches!(create(&name, &spec()), Err(CreateError::AlreadyExists { in_use: false, .. })));
     let (attached, entry, created) = Segment::open_or_create(&name.0, &spec(), &expect(), |_| {}).unwrap();
     assert!(!created && attached.nonce() == segment.nonce());
     attached.leave(entry);
     Segment::unlink(&name.0).unwrap();
-    assert!(matches!(Segment::unlink(&name.0), Err(OpenError::NotFound)));
+    assert!(matches!(Segment::unlink(&name.0), Err(OpenError::NotFound { .. })));
 }
 
 #[test]
@@ -210,7 +214,7 @@ fn a_structure_lies_before_the_cells() {
         assert!(matches!(same.check(&other), Err(OpenError::Mismatch { .. })));
         // A text that is none is no segment of ours.
         file_of(&name).write_all_at(b"\xff", at as u64).unwrap();
-        assert!(matches!(open(&name), Err(OpenError::Corrupted)));
+        assert!(matches!(open(&name), Err(OpenError::Corrupted { .. })));
         same.leave(its_entry);
         segment.leave(entry);
     }
@@ -225,7 +229,7 @@ fn a_table_that_is_full_says_so() {
     let name = Name::new("full");
     let (first, entry) = create(&name, &Spec { max_participants: 2, ..spec() }).unwrap();
     let (second, _) = open(&name).unwrap();
-    assert!(matches!(open(&name), Err(OpenError::TooManyParticipants { max: 2 })));
+    assert!(matches!(open(&name), Err(OpenError::TooManyParticipants { max: 2, .. })));
     drop(second);
     let (third, third_entry) = open(&name).unwrap();
     assert_eq!(third_entry, 1);
@@ -274,8 +278,8 @@ fn garbage_is_corrupted_and_nothing_else() {
     let name = Name::new("garbage");
     for bytes in [0usize, 1, 100, 512, 5000, 100_000] {
         std::fs::write(name.path(), vec![0xA5; bytes]).unwrap();
-        assert!(matches!(open(&name), Err(OpenError::Corrupted)), "{bytes} bytes");
-        assert!(matches!(Segment::open_or_create(&name.0, &spec(), &expect(), |_| {}), Err(CreateError::Corrupted)));
+        assert!(matches!(open(&name), Err(OpenError::Corrupted { .. })), "{bytes} bytes");
+        assert!(matches!(Segment::open_or_create(&name.0, &spec(), &expect(), |_| {}), Err(CreateError::Corrupted { .. })));
     }
     Segment::unlink(&name.0).unwrap();
     std::fs::write(name.path(), b"x").unwrap();
@@ -283,7 +287,7 @@ fn garbage_is_corrupted_and_nothing_else() {
     segment.leave(entry);
     assert!(!name.exists());
     std::fs::create_dir(name.path()).unwrap();
-    assert!(matches!(open(&name), Err(OpenError::Corrupted)));
+    assert!(matches!(open(&name), Err(OpenError::Corrupted { .. })));
     std::fs::remove_dir(name.path()).unwrap();
 }
 
@@ -301,7 +305,7 @@ fn every_flipped_bit_of_a_stamp_is_survived() {
         match open(&name) {
             // A leave could unlink a segment whose persisted word was flipped off: not here, `segment` is attached.
             Ok((opened, entry)) => opened.leave(entry),
-            Err(OpenError::Corrupted | OpenError::Mismatch { .. }) => {}
+            Err(OpenError::Corrupted { .. } | OpenError::Mismatch { .. }) => {}
             Err(other) => panic!("bit {bit}: {other}"),
         }
     }
@@ -317,9 +321,9 @@ fn only_dead_files_are_swept() {
     let paths = [&live, &dead, &kept].map(|segment| segment.place.path().to_owned());
     drop(dead);
     drop(kept);
-    let young = PathBuf::from(DIRECTORY).join(format!("{}1-0123456789abcdef", names::TEMPORARY_PREFIX));
+    let young = Directory::default().path().join(format!("{}1-0123456789abcdef", names::TEMPORARY_PREFIX));
     std::fs::write(&young, b"x").unwrap();
-    sweep::now();
+    sweep::now(&Directory::default());
     assert_eq!(paths.each_ref().map(|path| path.exists()), [true, false, true]);
     assert!(young.exists());
     std::fs::remove_file(young).unwrap();
@@ -335,8 +339,12 @@ fn the_mapping_is_of_the_file_that_was_examined() {
     // Its stamp and its nonce are copied, and the name leads to the copy before the mapping is made.
     std::fs::copy(name.path(), other.path()).unwrap();
     let imprint = segment.imprint.clone();
-    assert!(open::map_same(&Place::published(&other.0), descriptor.file(), &imprint).unwrap().is_none(), "a copy");
-    let mapping = open::map_same(&Place::published(&name.0), descriptor.file(), &imprint).unwrap().expect("it fits");
+    assert!(
+        open::map_same(&Place::published(&Directory::default(), &other.0), descriptor.file(), &imprint).unwrap().is_none(),
+        "a copy"
+    );
+    let mapping =
+        open::map_same(&Place::published(&Directory::default(), &name.0), descriptor.file(), &imprint).unwrap().expect("it fits");
     // SAFETY: inside the mapping; the word is an atomic.
     let state = unsafe { &mapping.base().cast::<Head>().as_ref().stamp.state };
     segment.head().stamp.state.store(0x5555, Ordering::Relaxed);
@@ -344,7 +352,7 @@ fn the_mapping_is_of_the_file_that_was_examined() {
     segment.head().stamp.state.store(stamp_state::ALIVE, Ordering::Relaxed);
     // A copy of another length is none at all.
     std::fs::OpenOptions::new().write(true).open(other.path()).unwrap().set_len(5).unwrap();
-    assert!(open::map_same(&Place::published(&other.0), descriptor.file(), &imprint).unwrap().is_none());
+    assert!(open::map_same(&Place::published(&Directory::default(), &other.0), descriptor.file(), &imprint).unwrap().is_none());
     segment.leave(entry);
 }
 
@@ -386,7 +394,7 @@ fn too_large_is_no_space_and_leaves_nothing() {
     let name = Name::new("space");
     let spec = Spec { geometry: Geometry::slice(1, 1, u64::MAX, 1 << 45).unwrap(), kind: kind::SLICE, ..spec() };
     match error_of(create(&name, &spec)) {
-        CreateError::NoSpace { needed_bytes, free_bytes } => assert!(needed_bytes > free_bytes),
+        CreateError::NoSpace { needed_bytes, free_bytes, .. } => assert!(needed_bytes > free_bytes),
         CreateError::Os { source, .. } => assert_eq!(source.raw_os_error(), Some(libc::ENOMEM)),
         other => panic!("{other}"),
     }

@@ -4,8 +4,9 @@ use super::object::{Cell, Object, Shape};
 use crate::error::{CreateError, OpenError};
 use crate::layout::kind;
 use crate::participant;
-use crate::segment::{Asked, Owners, Spec};
+use crate::segment::{Asked, Directory, Owners, Segment, Spec};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Processes that may be attached to one object at a time, unless told otherwise.
@@ -39,11 +40,13 @@ pub struct Builder<O> {
 }
 
 /// What the segment is told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub mode: Option<u32>,
     pub max_participants: Option<usize>,
     pub persist: Option<bool>,
+    pub directory: Option<Directory>,
+    pub full_fence: bool,
 }
 
 impl Settings {
@@ -60,7 +63,7 @@ impl<O> Builder<O> {
         init: impl Fn(Cell) + Send + Sync + 'static,
         over: fn(Arc<Object>) -> O,
     ) -> Builder<O> {
-        let settings = Settings { mode: None, max_participants: None, persist: None };
+        let settings = Settings::default();
         Builder { shape, count, init: Box::new(init), over, name: None, settings, owners: Owners::default() }
     }
 
@@ -92,6 +95,37 @@ impl<O> Builder<O> {
     /// How many processes may be attached at once: 1 to 1023, 250 if not set.
     pub fn max_participants(mut self, n: usize) -> Self {
         self.settings.max_participants = Some(n);
+        self
+    }
+
+    /// The directory that it lies in, as [`Builder::directory`](crate::Builder::directory) of a queue.
+    ///
+    /// ```
+    /// # let directory = std::env::temp_dir().join(format!("shmq-doc-sync-{}", std::process::id()));
+    /// # std::fs::create_dir(&directory)?;
+    /// use shmq::sync::Event;
+    ///
+    /// let stop = Event::builder().directory(&directory).name("stop").create()?;
+    /// assert!(!Event::builder().directory(&directory).name("stop").open()?.is_set());
+    /// # drop(stop);
+    /// # std::fs::remove_dir(&directory)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn directory(mut self, path: impl AsRef<Path>) -> Self {
+        self.settings.directory = Some(Directory::at(path));
+        self
+    }
+
+    /// A full fence in each change, and no interruption of other processes by those that go to sleep, as
+    /// [`Builder::full_fence`](crate::Builder::full_fence) of a queue.
+    ///
+    /// ```
+    /// let event = shmq::sync::Event::builder().full_fence(true).create()?;
+    /// event.set();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn full_fence(mut self, yes: bool) -> Self {
+        self.settings.full_fence = yes;
         self
     }
 
@@ -127,14 +161,8 @@ impl<O> Builder<O> {
 
     /// What may differ in an object that exists already. Its first value is no option: whoever opens an object wants what is in it.
     fn asked(&self) -> Asked {
-        let count_name = match self.shape.kind {
-            kind::ARRAY => Some("len"),
-            kind::SEMAPHORE => Some("permits"),
-            kind::BARRIER => Some("parties"),
-            _ => None,
-        };
         Asked {
-            capacity: count_name.map(|name| (name, self.count)),
+            capacity: self.shape.count_name().map(|name| (name, self.count)),
             mode: self.settings.mode,
             max_participants: self.settings.max_participants.map(|n| n as u32),
             persist: self.settings.persist,
@@ -160,7 +188,16 @@ impl<O> Builder<O> {
     pub fn open(self) -> Result<O, OpenError> {
         let name = self.name.as_deref().ok_or(OpenError::BadName { name: String::new(), why: "no name was given" })?;
         let asked = self.asked();
-        Ok((self.over)(Object::open(name, &self.shape, self.owners, asked)?))
+        Ok((self.over)(Object::open(name, &self.shape, self.settings.directory.unwrap_or_default(), self.owners, asked)?))
+    }
+
+    /// Removes the name, in the directory that was set. Processes that use what it led to go on with it.
+    ///
+    /// # Errors
+    /// As `unlink` of what it builds: [`OpenError::NotFound`], [`OpenError::ForeignOwner`] ..
+    pub fn unlink(self) -> Result<(), OpenError> {
+        let name = self.name.as_deref().ok_or(OpenError::BadName { name: String::new(), why: "no name was given" })?;
+        Segment::unlink_of(name, &self.settings.directory.unwrap_or_default(), &self.owners)
     }
 
     fn spec(&self) -> Result<Spec, CreateError> {

@@ -1,11 +1,13 @@
 //! Errors of the primitives.
 
+use crate::error::told_once;
 use crate::segment::AttachError;
 use std::fmt;
 use std::io;
 
+told_once! {
 /// Why an operation of [`sync`](crate::sync) did not happen. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum SyncError {
     /// A `try_` form found the lock taken, or no permit.
@@ -44,6 +46,7 @@ pub enum SyncError {
         /// What the operating system said.
         source: io::Error,
     },
+}
 }
 
 impl SyncError {

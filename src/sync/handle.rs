@@ -17,7 +17,7 @@ macro_rules! handle {
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             pub fn open(name: impl AsRef<str>) -> Result<Self, crate::OpenError> {
-                Ok(Self::over(crate::sync::object::Object::open(name.as_ref(), &$shape, Default::default(), Default::default())?))
+                Ok(Self::over(crate::sync::object::Object::open(name.as_ref(), &$shape, Default::default(), Default::default(), Default::default())?))
             }
 
             /// Removes a name. Processes that use what it led to go on with it; nobody can open it any more.
@@ -91,9 +91,9 @@ macro_rules! handle {
         }
 
         impl<$($generics)*> serde::Serialize for $type {
-            /// Name and nonce. The receiver needs a live participant, or a persisted segment, to open it.
+            /// Name (with its directory, if that is not `/dev/shm`) and nonce. The receiver needs a live participant, or a persisted segment, to open it.
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                (self.name(), self.object.segment().nonce()).serialize(serializer)
+                (self.object.segment().address(), self.object.segment().nonce()).serialize(serializer)
             }
         }
 
@@ -101,8 +101,8 @@ macro_rules! handle {
             /// Opens it, through the mapping that this process may have already. The error is that of `open`, or `Replaced` if another took
             /// the name since.
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let (name, nonce) = <(String, u64)>::deserialize(deserializer)?;
-                let object = crate::sync::object::Object::reopen(&name, nonce, &$shape).map_err(serde::de::Error::custom)?;
+                let (address, nonce) = <(String, u64)>::deserialize(deserializer)?;
+                let object = crate::sync::object::Object::reopen(&address, nonce, &$shape).map_err(serde::de::Error::custom)?;
                 Ok(Self::over(object))
             }
         }

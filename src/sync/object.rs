@@ -13,11 +13,11 @@ use crate::attachment::{self, Attached, Attachment};
 use crate::channel::{Patience, Pause, Pauses, Trust, messages_left};
 use crate::error::{CreateError, OpenError};
 use crate::geometry::Geometry;
-use crate::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS};
+use crate::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS, kind};
 use crate::lock::{Condvar, Locked, Locks, Mutex};
 use crate::os::now_ns;
 use crate::participant::Id;
-use crate::segment::{Asked, Expect, Owners, Segment, Spec, Wanted};
+use crate::segment::{Asked, Directory, Expect, Owners, Segment, Spec, Wanted};
 use crate::wait_strategy::WaitStrategy;
 use std::any::Any;
 use std::fmt;
@@ -52,6 +52,16 @@ impl Shape {
         Shape { kind, unit_bytes: size_of::<T>(), unit_align: align_of::<T>(), type_name, structure: Some(T::schema()) }
     }
 
+    /// What its builder calls the number that it is made with.
+    pub(super) fn count_name(&self) -> Option<&'static str> {
+        match self.kind {
+            kind::ARRAY => Some("len"),
+            kind::SEMAPHORE => Some("permits"),
+            kind::BARRIER => Some("parties"),
+            _ => None,
+        }
+    }
+
     fn expect(&self, nonce: Option<u64>) -> Expect {
         Expect {
             kind: self.kind,
@@ -65,12 +75,18 @@ impl Shape {
             asked: Asked::default(),
             nonce,
             owners: Owners::default(),
+            directory: Directory::default(),
         }
     }
 
     pub(super) fn spec(&self, count: u64, settings: &Settings) -> Result<Spec, CreateError> {
         let geometry = Geometry::object(self.kind, self.unit_bytes as u64, self.unit_align as u64, count).map_err(|max| {
+            // None at all: the value does not fit.
+            if max == 0 {
+                return CreateError::BadMessage { bytes: self.unit_bytes, align: self.unit_align };
+            }
             CreateError::BadCapacity {
+                option: self.count_name().unwrap_or("count"),
                 asked: usize::try_from(count).unwrap_or(usize::MAX),
                 max: usize::try_from(max).unwrap_or(usize::MAX),
             }
@@ -89,6 +105,8 @@ impl Shape {
             huge_pages: false,
             messages_left,
             owners: Owners::default(),
+            directory: settings.directory.clone().unwrap_or_default(),
+            full_fence: settings.full_fence,
         })
     }
 }
@@ -168,8 +186,14 @@ impl Object {
         Object::over(segment, entry)
     }
 
-    pub(crate) fn open(name: &str, shape: &Shape, owners: Owners, asked: Asked) -> Result<Arc<Object>, OpenError> {
-        let (segment, entry) = Segment::open(name, &Expect { owners, asked, ..shape.expect(None) })?;
+    pub(crate) fn open(
+        name: &str,
+        shape: &Shape,
+        directory: Directory,
+        owners: Owners,
+        asked: Asked,
+    ) -> Result<Arc<Object>, OpenError> {
+        let (segment, entry) = Segment::open(name, &Expect { directory, owners, asked, ..shape.expect(None) })?;
         Object::over(segment, entry)
     }
 
@@ -180,14 +204,15 @@ impl Object {
         asked: Asked,
         init: &dyn Fn(Cell),
     ) -> Result<Arc<Object>, CreateError> {
-        let expect = Expect { asked, owners: spec.owners.clone(), ..shape.expect(None) };
+        let expect = Expect { asked, owners: spec.owners.clone(), directory: spec.directory.clone(), ..shape.expect(None) };
         let (segment, entry, _) = Segment::open_or_create(name, spec, &expect, Object::initialise(init))?;
         Object::over(segment, entry)
     }
 
     /// Attaches to the object that a handle was sent of, through the mapping that this process may have already.
-    pub(crate) fn reopen(name: &str, nonce: u64, shape: &Shape) -> Result<Arc<Object>, OpenError> {
-        let expect = shape.expect(Some(nonce));
+    pub(crate) fn reopen(address: &str, nonce: u64, shape: &Shape) -> Result<Arc<Object>, OpenError> {
+        let (directory, name) = Directory::of_address(address);
+        let expect = Expect { directory, ..shape.expect(Some(nonce)) };
         if let Some(object) = attachment::find(|object: &Object| object.segment().nonce() == nonce) {
             object.segment().check(&expect)?;
             return Ok(object);

@@ -20,7 +20,7 @@ fn verbs_of_a_name<T: ?Sized + Subject>(name: &str, rng: &mut Rng, progress: Pro
         Ok(queue) => use_it(queue, rng, progress),
         Err(error) => {
             assert!(
-                matches!(error, OpenError::Corrupted | OpenError::Mismatch { .. } | OpenError::Os { .. }),
+                matches!(error, OpenError::Corrupted { .. } | OpenError::Mismatch { .. } | OpenError::Os { .. }),
                 "open of garbage: {error:?}"
             );
         }
@@ -33,7 +33,7 @@ fn verbs_of_a_name<T: ?Sized + Subject>(name: &str, rng: &mut Rng, progress: Pro
         Ok(queue) => use_it(queue, rng, progress),
         Err(error) => {
             assert!(
-                matches!(error, CreateError::Corrupted | CreateError::Mismatch { .. } | CreateError::Os { .. }),
+                matches!(error, CreateError::Corrupted { .. } | CreateError::Mismatch { .. } | CreateError::Os { .. }),
                 "open_or_create over garbage: {error:?}"
             );
         }
@@ -41,9 +41,9 @@ fn verbs_of_a_name<T: ?Sized + Subject>(name: &str, rng: &mut Rng, progress: Pro
     if rng.chance(50) {
         progress.step("unlink");
         match Queue::<T>::unlink(name) {
-            Ok(()) => assert!(matches!(Queue::<T>::open(name), Err(OpenError::NotFound))),
+            Ok(()) => assert!(matches!(Queue::<T>::open(name), Err(OpenError::NotFound { .. }))),
             // A user of what was opened above may have taken it away already.
-            Err(error) => assert!(matches!(error, OpenError::NotFound), "unlink of garbage: {error:?}"),
+            Err(error) => assert!(matches!(error, OpenError::NotFound { .. }), "unlink of garbage: {error:?}"),
         }
     }
     progress.step("create over it");
@@ -53,7 +53,9 @@ fn verbs_of_a_name<T: ?Sized + Subject>(name: &str, rng: &mut Rng, progress: Pro
             use_it(queue, rng, progress);
         }
         // It says of itself that somebody asked to keep it.
-        Err(error) => assert!(matches!(error, CreateError::AlreadyExists { in_use: false }), "create over garbage: {error:?}"),
+        Err(error) => {
+            assert!(matches!(error, CreateError::AlreadyExists { in_use: false, .. }), "create over garbage: {error:?}")
+        }
     }
     remove(name);
 }

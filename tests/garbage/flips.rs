@@ -91,7 +91,7 @@ fn trial<T: ?Sized + Subject>(
         Ok(queue) => queue,
         Err(error) => {
             assert!(when == When::BeforeOpen, "{error:?}");
-            assert!(matches!(error, OpenError::Corrupted | OpenError::Mismatch { .. }), "open of garbage: {error:?}");
+            assert!(matches!(error, OpenError::Corrupted { .. } | OpenError::Mismatch { .. }), "open of garbage: {error:?}");
             return;
         }
     };

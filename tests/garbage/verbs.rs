@@ -346,7 +346,7 @@ fn at_the_end<T: ?Sized + Travels>(
         drop(Queue::<[u8]>::builder().name(&name).capacity_bytes(1 << 12).open_or_create());
         (stage.step)("open as another type");
         match Queue::<[u64]>::open(&name) {
-            Err(OpenError::Mismatch { ours, theirs }) => drop((ours, theirs)),
+            Err(OpenError::Mismatch { ours, theirs, .. }) => drop((ours, theirs)),
             other => drop(other),
         }
         // Of a segment in use whose stamp is garbage this takes a second.

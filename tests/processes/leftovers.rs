@@ -72,7 +72,7 @@ fn a_killed_user_is_cleared_away_by_the_next_create() {
             wait_to_be_killed(ready)
         });
         wait_for_count("the user to be ready", ready, 1);
-        assert!(matches!(Queue::<u64>::create(&name, 5), Err(CreateError::AlreadyExists { in_use: true })));
+        assert!(matches!(Queue::<u64>::create(&name, 5), Err(CreateError::AlreadyExists { in_use: true, .. })));
         child.kill();
         assert!(segment_exists(&name), "nobody could clear it away yet");
         let queue: Queue<u64> = Queue::create(&name, 5).unwrap();
@@ -185,11 +185,11 @@ fn a_dead_persisted_queue_is_not_replaced() {
     });
     wait_for_count("the user to be ready", ready, 1);
     child.kill();
-    assert!(matches!(Queue::<u64>::create(&name, 5), Err(CreateError::AlreadyExists { in_use: false })));
+    assert!(matches!(Queue::<u64>::create(&name, 5), Err(CreateError::AlreadyExists { in_use: false, .. })));
     drop(Queue::<u64>::new(1).unwrap());
     assert_eq!(Queue::<u64>::open(&name).unwrap().get().unwrap(), 7);
     Queue::<u64>::unlink(&name).unwrap();
-    assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::NotFound)));
+    assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::NotFound { .. })));
 }
 
 fn creators_killed_at_random_are_in_nobodys_way() {
@@ -337,7 +337,7 @@ fn entries_of_the_dead_are_used_again() {
         });
         wait_for_count("the lease", ready, 1);
         if round == 0 {
-            assert!(matches!(Queue::<u64>::open(queue.name()), Err(OpenError::TooManyParticipants { max: 2 })));
+            assert!(matches!(Queue::<u64>::open(queue.name()), Err(OpenError::TooManyParticipants { max: 2, .. })));
         }
         child.kill();
         if round % 10 != 1 {

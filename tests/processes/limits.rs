@@ -44,9 +44,9 @@ fn a_file_of_another_length_is_refused() {
     let lengths = [0, 1, 8, 0x1ff, 0x200, 0x8ff, 0x900, 4096, whole.len() - 1, whole.len() + 1, whole.len() + 4096];
     for length in lengths {
         File::options().write(true).open(path_of(&name)).unwrap().set_len(length as u64).unwrap();
-        assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::Corrupted)), "{length} bytes");
-        assert!(matches!(Queue::<u64>::open_or_create(&name, 3), Err(CreateError::Corrupted)), "{length} bytes");
-        assert!(matches!(Queue::<[u8]>::open(&name), Err(OpenError::Corrupted)), "{length} bytes");
+        assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::Corrupted { .. })), "{length} bytes");
+        assert!(matches!(Queue::<u64>::open_or_create(&name, 3), Err(CreateError::Corrupted { .. })), "{length} bytes");
+        assert!(matches!(Queue::<[u8]>::open(&name), Err(OpenError::Corrupted { .. })), "{length} bytes");
         // As it was: nobody has changed what is left of it.
         fs::write(path_of(&name), &whole).unwrap();
         let again: Queue<u64> = Queue::open(&name).unwrap();
@@ -56,8 +56,8 @@ fn a_file_of_another_length_is_refused() {
     let queue: Queue<u64> = Queue::open(&name).unwrap();
     let file = File::options().write(true).open(path_of(&name)).unwrap();
     file.set_len(whole.len() as u64 + 4096).unwrap();
-    assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::Corrupted)));
-    assert!(matches!(Queue::<u64>::create(&name, 3), Err(CreateError::AlreadyExists { in_use: true })));
+    assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::Corrupted { .. })));
+    assert!(matches!(Queue::<u64>::create(&name, 3), Err(CreateError::AlreadyExists { in_use: true, .. })));
     queue.put(&4).unwrap();
     file.set_len(whole.len() as u64).unwrap();
     let mut all = [0; 9];
@@ -69,7 +69,7 @@ fn a_file_of_another_length_is_refused() {
     assert_eq!(Queue::<u64>::create(&name, 7).unwrap().capacity(), 7);
     assert!(!segment_exists(&name));
     fs::write(path_of(&name), &whole[..4096]).unwrap();
-    assert!(matches!(Queue::<u64>::create(&name, 3), Err(CreateError::AlreadyExists { in_use: false })), "it was kept");
+    assert!(matches!(Queue::<u64>::create(&name, 3), Err(CreateError::AlreadyExists { in_use: false, .. })), "it was kept");
     Queue::<u64>::unlink(&name).unwrap();
     expect_nothing_left(&name);
 }
@@ -270,7 +270,7 @@ fn no_descriptors_for_a_queue_is_told() {
                         queue.put(&1).unwrap();
                         made += 1;
                     }
-                    Err(CreateError::Os { source, call }) => {
+                    Err(CreateError::Os { source, call, .. }) => {
                         expect_no_descriptor(call, &source);
                         refused += 1;
                     }
@@ -280,18 +280,18 @@ fn no_descriptors_for_a_queue_is_told() {
             }
             match Queue::<u64>::open_or_create(&name, 3) {
                 Ok(queue) => drop(queue),
-                Err(CreateError::Os { source, call }) => expect_no_descriptor(call, &source),
+                Err(CreateError::Os { source, call, .. }) => expect_no_descriptor(call, &source),
                 Err(error) => panic!("open_or_create: {error:?}"),
             }
             expect_nothing_left(&name);
             match Queue::<u64>::open(&other) {
                 Ok(queue) => queue.put(&1).map(|()| drop(queue.get())).unwrap(),
-                Err(OpenError::Os { source, call }) => expect_no_descriptor(call, &source),
+                Err(OpenError::Os { source, call, .. }) => expect_no_descriptor(call, &source),
                 Err(error) => panic!("open: {error:?}"),
             }
             match Queue::<u64>::unlink(&name) {
-                Err(OpenError::NotFound) => {}
-                Err(OpenError::Os { source, call }) => expect_no_descriptor(call, &source),
+                Err(OpenError::NotFound { .. }) => {}
+                Err(OpenError::Os { source, call, .. }) => expect_no_descriptor(call, &source),
                 other => panic!("unlink: {other:?}"),
             }
             drop(taken.pop());
@@ -316,7 +316,7 @@ fn a_queue_takes_two_descriptors() {
             };
             match made {
                 Ok(()) => {}
-                Err(CreateError::Os { call, source }) => break (call, source),
+                Err(CreateError::Os { call, source, .. }) => break (call, source),
                 Err(error) => panic!("{error:?}"),
             }
         };

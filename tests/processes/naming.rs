@@ -140,16 +140,20 @@ fn race(name: &str, rng: &mut Rng, kill_in_between: bool) {
         match rng.below(6) {
             0 => match builder().create() {
                 Ok(queue) => use_and_leave(queue, rng),
-                Err(error) => assert!(matches!(error, CreateError::AlreadyExists { in_use: true }), "create: {error:?}"),
+                Err(error) => assert!(matches!(error, CreateError::AlreadyExists { in_use: true, .. }), "create: {error:?}"),
             },
             1 | 2 => match builder().open() {
                 Ok(queue) => use_and_leave(queue, rng),
-                Err(error) => assert!(matches!(error, OpenError::NotFound | OpenError::NotReady), "open: {error:?}"),
+                Err(error) => {
+                    assert!(matches!(error, OpenError::NotFound { .. } | OpenError::NotReady { .. }), "open: {error:?}")
+                }
             },
             3 | 4 => use_and_leave(builder().open_or_create().unwrap_or_else(|error| panic!("open_or_create: {error:?}")), rng),
             _ => match Queue::<u64>::unlink(name) {
                 Ok(()) => {}
-                Err(error) => assert!(matches!(error, OpenError::NotFound | OpenError::NotReady), "unlink: {error:?}"),
+                Err(error) => {
+                    assert!(matches!(error, OpenError::NotFound { .. } | OpenError::NotReady { .. }), "unlink: {error:?}")
+                }
             },
         }
     }
@@ -214,10 +218,13 @@ fn another_user_is_refused_unless_the_mode_says_otherwise() {
     let name = unique_name("private");
     let private: Queue<u64> = Queue::create(&name, 3).unwrap();
     as_another_user("a stranger", || {
-        assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::PermissionDenied)));
-        assert!(matches!(Queue::<u64>::create(&name, 3), Err(CreateError::PermissionDenied | CreateError::AlreadyExists { .. })));
-        assert!(matches!(Queue::<u64>::open_or_create(&name, 3), Err(CreateError::PermissionDenied)));
-        assert!(matches!(Queue::<u64>::unlink(&name), Err(OpenError::PermissionDenied)));
+        assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::PermissionDenied { .. })));
+        assert!(matches!(
+            Queue::<u64>::create(&name, 3),
+            Err(CreateError::PermissionDenied { .. } | CreateError::AlreadyExists { .. })
+        ));
+        assert!(matches!(Queue::<u64>::open_or_create(&name, 3), Err(CreateError::PermissionDenied { .. })));
+        assert!(matches!(Queue::<u64>::unlink(&name), Err(OpenError::PermissionDenied { .. })));
     })
     .expect_success();
     private.put(&1).unwrap();

@@ -46,7 +46,7 @@ fn expect_foreign_open<T>(result: Result<T, OpenError>, uid: u32) {
     let error = result.map(drop).expect_err("another user's");
     let words = error.to_string();
     assert!(words.contains("permission denied") && words.contains(&format!("uid {uid}")), "{words}");
-    assert!(matches!(error, OpenError::ForeignOwner { owner_uid } if owner_uid == uid), "{error:?}");
+    assert!(matches!(error, OpenError::ForeignOwner { owner_uid, .. } if owner_uid == uid), "{error:?}");
 }
 
 #[track_caller]
@@ -54,7 +54,7 @@ fn expect_foreign_create<T>(result: Result<T, CreateError>, uid: u32) {
     let error = result.map(drop).expect_err("another user's");
     let words = error.to_string();
     assert!(words.contains("permission denied") && words.contains(&format!("uid {uid}")), "{words}");
-    assert!(matches!(error, CreateError::ForeignOwner { owner_uid } if owner_uid == uid), "{error:?}");
+    assert!(matches!(error, CreateError::ForeignOwner { owner_uid, .. } if owner_uid == uid), "{error:?}");
 }
 
 #[track_caller]
@@ -193,7 +193,7 @@ fn a_dead_segment_of_another_user_is_not_replaced() {
     drop(replaced);
     fork("a user that may not enter", || {
         become_user(OTHER);
-        assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::PermissionDenied)));
+        assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::PermissionDenied { .. })));
     })
     .expect_success();
     Queue::<u64>::unlink(&name).unwrap();
@@ -236,7 +236,7 @@ fn rights_that_were_dropped_count_no_more() {
             assert_eq!(queue.len(), same.len());
         }
         assert_eq!(Queue::<u64>::open(&name).unwrap().len(), 2);
-        assert!(matches!(Queue::<u64>::open(&private_name), Err(OpenError::PermissionDenied)));
+        assert!(matches!(Queue::<u64>::open(&private_name), Err(OpenError::PermissionDenied { .. })));
         let theirs = builder(&theirs_name).mode(0o666).create().unwrap();
         post.put(serde_json::to_string(&theirs).unwrap().as_bytes()).unwrap();
         wait_for_count("the parent", done, 1);
@@ -310,13 +310,13 @@ fn links_lead_nowhere() {
     let (name, linked) = (unique_name("target"), unique_name("linked"));
     let queue = builder(&name).mode(0o660).create().unwrap();
     std::os::unix::fs::symlink(path_of(&name), path_of(&linked)).unwrap();
-    assert!(matches!(Queue::<u64>::open(&linked), Err(OpenError::Corrupted)));
-    assert!(matches!(Queue::<u64>::open_or_create(&linked, 8), Err(CreateError::Corrupted)));
+    assert!(matches!(Queue::<u64>::open(&linked), Err(OpenError::Corrupted { .. })));
+    assert!(matches!(Queue::<u64>::open_or_create(&linked, 8), Err(CreateError::Corrupted { .. })));
     std::fs::remove_file(path_of(&linked)).unwrap();
     // A second name for a queue that others were let into would lead here what was meant for nobody else.
     std::fs::hard_link(path_of(&name), path_of(&linked)).unwrap();
-    assert!(matches!(Queue::<u64>::open(&linked), Err(OpenError::Corrupted)));
-    assert!(matches!(Queue::<u64>::open_or_create(&linked, 8), Err(CreateError::Corrupted)));
+    assert!(matches!(Queue::<u64>::open(&linked), Err(OpenError::Corrupted { .. })));
+    assert!(matches!(Queue::<u64>::open_or_create(&linked, 8), Err(CreateError::Corrupted { .. })));
     std::fs::remove_file(path_of(&linked)).unwrap();
     Queue::<u64>::open(&name).unwrap().put(&1).unwrap();
     assert_eq!(queue.get().unwrap(), 1);

@@ -64,8 +64,8 @@ fn a_reader_of_all_bytes_keeps_newcomers_out_and_hangs_nobody() {
     let (begun, locked) = (shared_word(), shared_word());
     let reader = reader(&name, &[(0, 1), (TABLE + ENTRY, 0)], begun, locked);
     wait_for_count("the reader to have all bytes but one", locked, 1);
-    assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::NotReady)));
-    assert!(matches!(Queue::<u64>::create(&name, 4), Err(CreateError::AlreadyExists { in_use: true })));
+    assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::NotReady { .. })));
+    assert!(matches!(Queue::<u64>::create(&name, 4), Err(CreateError::AlreadyExists { in_use: true, .. })));
     // Those who are in go on.
     queue.put(&1).unwrap();
     assert_eq!(queue.get().unwrap(), 1);

@@ -102,12 +102,12 @@ fn take_turns(name: &str, mine: usize, ledger: &Ledger, taken_away: bool, rng: &
         let attached = match rng.below(if taken_away { 8 } else { 6 }) {
             0 | 1 => match settings().create() {
                 Ok(queue) => Some(queue),
-                Err(CreateError::AlreadyExists { in_use: true }) => None,
+                Err(CreateError::AlreadyExists { in_use: true, .. }) => None,
                 Err(error) => panic!("create: {error:?}"),
             },
             2 | 3 => match settings().open() {
                 Ok(queue) => Some(queue),
-                Err(OpenError::NotFound | OpenError::NotReady) => None,
+                Err(OpenError::NotFound { .. } | OpenError::NotReady { .. }) => None,
                 Err(error) => panic!("open: {error:?}"),
             },
             4 | 5 => match settings().open_or_create() {
@@ -115,7 +115,7 @@ fn take_turns(name: &str, mine: usize, ledger: &Ledger, taken_away: bool, rng: &
                 Err(error) => panic!("open_or_create: {error:?}"),
             },
             _ => match Queue::<u64>::unlink(name) {
-                Ok(()) | Err(OpenError::NotFound | OpenError::NotReady) => None,
+                Ok(()) | Err(OpenError::NotFound { .. } | OpenError::NotReady { .. }) => None,
                 Err(error) => panic!("unlink: {error:?}"),
             },
         };

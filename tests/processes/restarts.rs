@@ -236,7 +236,7 @@ fn another_users_queue_is_never_replaced() {
     // Opened or refused, whatever it is that we want: the name leads where it led.
     for _ in 0..3 {
         let refused = Queue::<u64>::open_or_create(&name, 3);
-        assert!(matches!(refused, Err(CreateError::ForeignOwner { owner_uid: 65_534 })), "{refused:?}");
+        assert!(matches!(refused, Err(CreateError::ForeignOwner { owner_uid: 65_534, .. })), "{refused:?}");
         std::mem::forget(Queue::<u64>::builder().name(&name).capacity(3).allow_any_owner().open_or_create().unwrap());
         assert_eq!(inode(&name), was);
     }

@@ -33,7 +33,7 @@ fn size_and_free() -> (u64, u64) {
 #[track_caller]
 fn expect_no_space<T: ?Sized>(result: Result<Queue<T>, CreateError>, at_least: u64, size: u64) {
     match result {
-        Err(CreateError::NoSpace { needed_bytes, free_bytes }) => {
+        Err(CreateError::NoSpace { needed_bytes, free_bytes, .. }) => {
             assert!(needed_bytes >= at_least, "needs {needed_bytes}, at least {at_least}");
             assert!(free_bytes <= size && free_bytes < needed_bytes, "{free_bytes} of {size} free, {needed_bytes} needed");
         }
@@ -216,7 +216,7 @@ fn a_copy_with_holes_is_filled_or_refused() {
     std::fs::File::options().write(true).open(&path).unwrap().set_len(whole.len() as u64).unwrap();
     std::fs::write("/dev/shm/hog", vec![1u8; 3 << 20]).unwrap();
     match Queue::<[u8]>::open(&name) {
-        Err(OpenError::Os { call: "fallocate", source }) => assert_eq!(source.raw_os_error(), Some(libc::ENOSPC)),
+        Err(OpenError::Os { call: "fallocate", source, .. }) => assert_eq!(source.raw_os_error(), Some(libc::ENOSPC)),
         other => panic!("{other:?}"),
     }
     std::fs::remove_file("/dev/shm/hog").unwrap();

@@ -167,7 +167,7 @@ fn room_comes_back_in_order_of_the_messages() {
 fn impossible_capacities_are_refused_and_named() {
     fn asked<T>(result: Result<T, CreateError>) -> (usize, usize) {
         match result {
-            Err(CreateError::BadCapacity { asked, max }) => (asked, max),
+            Err(CreateError::BadCapacity { asked, max, .. }) => (asked, max),
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("made"),
         }

@@ -58,7 +58,7 @@ fn a_look_does_not_attach() {
     assert!(inspector.has_name());
     drop(queue);
     assert!(!inspector.has_name(), "the last user took the name along");
-    assert!(matches!(Inspector::open(&name), Err(OpenError::NotFound)));
+    assert!(matches!(Inspector::open(&name), Err(OpenError::NotFound { .. })));
     assert!(inspector.look().participants.is_empty());
 }
 
@@ -113,11 +113,15 @@ fn the_list_has_every_segment_and_what_lies_in_its_place() {
         let found = list().unwrap();
         let of = |name: &str| found.iter().find(|found| found.name == name).map(|found| &found.inspector);
         assert!(matches!(of(queue.name()), Some(Ok(_))));
-        assert!(matches!(of(&garbage), Some(Err(OpenError::Corrupted | OpenError::Mismatch { .. }))), "{:?}", of(&garbage));
+        assert!(
+            matches!(of(&garbage), Some(Err(OpenError::Corrupted { .. } | OpenError::Mismatch { .. }))),
+            "{:?}",
+            of(&garbage)
+        );
     }
     assert_eq!(remove_stale(&garbage, true).unwrap(), Removal::Foreign);
     std::fs::remove_file(&path).unwrap();
-    assert!(matches!(remove_stale(&garbage, true), Err(OpenError::NotFound)));
+    assert!(matches!(remove_stale(&garbage, true), Err(OpenError::NotFound { .. })));
 }
 
 #[test]
@@ -182,7 +186,7 @@ fn what_is_kept_is_told_from_what_is_stale() {
     assert_eq!((seen.state, seen.persisted, seen.messages), (State::Persisted, true, 1));
     assert_eq!(remove_stale(&name, false).unwrap(), Removal::Persisted);
     assert_eq!(remove_stale(&name, true).unwrap(), Removal::Removed);
-    assert!(matches!(Inspector::open(&name), Err(OpenError::NotFound)));
+    assert!(matches!(Inspector::open(&name), Err(OpenError::NotFound { .. })));
 }
 
 #[test]

@@ -53,8 +53,8 @@ fn a_builder_without_a_name_opens_nothing() {
 #[test]
 fn what_does_not_exist_is_not_found() {
     let name = unique_name("nowhere");
-    assert!(matches!(Queue::<u8>::open(&name), Err(OpenError::NotFound)));
-    assert!(matches!(Queue::<u8>::unlink(&name), Err(OpenError::NotFound)));
+    assert!(matches!(Queue::<u8>::open(&name), Err(OpenError::NotFound { .. })));
+    assert!(matches!(Queue::<u8>::unlink(&name), Err(OpenError::NotFound { .. })));
     assert!(!segment_exists(&name));
 }
 
@@ -63,13 +63,13 @@ fn a_name_in_use_cannot_be_created_again() {
     let name = unique_name("taken");
     let queue: Queue<u32> = Queue::create(&name, 3).unwrap();
     queue.put(&1).unwrap();
-    assert!(matches!(Queue::<u32>::create(&name, 5), Err(CreateError::AlreadyExists { in_use: true })));
-    assert!(matches!(Queue::<[u8]>::builder().name(&name).create(), Err(CreateError::AlreadyExists { in_use: true })));
+    assert!(matches!(Queue::<u32>::create(&name, 5), Err(CreateError::AlreadyExists { in_use: true, .. })));
+    assert!(matches!(Queue::<[u8]>::builder().name(&name).create(), Err(CreateError::AlreadyExists { in_use: true, .. })));
     assert_eq!((queue.capacity(), queue.get().unwrap()), (3, 1));
     // A clone, an endpoint and a lease are users as well.
     let producer = queue.producer().unwrap();
     drop(queue);
-    assert!(matches!(Queue::<u32>::create(&name, 5), Err(CreateError::AlreadyExists { in_use: true })));
+    assert!(matches!(Queue::<u32>::create(&name, 5), Err(CreateError::AlreadyExists { in_use: true, .. })));
     drop(producer);
     Queue::<u32>::create(&name, 5).unwrap();
 }
@@ -96,7 +96,7 @@ fn the_name_goes_with_the_last_handle() {
     assert!(segment_exists(&name));
     drop(second);
     assert!(!segment_exists(&name));
-    assert!(matches!(Queue::<u32>::open(&name), Err(OpenError::NotFound)));
+    assert!(matches!(Queue::<u32>::open(&name), Err(OpenError::NotFound { .. })));
     let anonymous: Queue<u32> = Queue::new(1).unwrap();
     let name = anonymous.name().to_string();
     assert!(segment_exists(&name));
@@ -129,7 +129,7 @@ fn a_persisted_queue_keeps_its_name_and_messages() {
         }
         drop(queue);
         assert!(segment_exists(&name));
-        assert!(matches!(Queue::<u32>::create(&name, 3), Err(CreateError::AlreadyExists { in_use: false })));
+        assert!(matches!(Queue::<u32>::create(&name, 3), Err(CreateError::AlreadyExists { in_use: false, .. })));
         for left in [vec![1, 2], vec![2], vec![]] {
             let again: Queue<u32> = Queue::open(&name).unwrap();
             assert_eq!((again.len(), again.capacity()), (left.len(), 3));
@@ -142,7 +142,7 @@ fn a_persisted_queue_keeps_its_name_and_messages() {
         drop(either);
         Queue::<u32>::unlink(&name).unwrap();
         assert!(!segment_exists(&name));
-        assert!(matches!(Queue::<u32>::open(&name), Err(OpenError::NotFound)));
+        assert!(matches!(Queue::<u32>::open(&name), Err(OpenError::NotFound { .. })));
     }
 }
 
@@ -235,8 +235,8 @@ fn an_unlinked_queue_goes_on_for_those_attached() {
     let also: Queue<u32> = Queue::open(&name).unwrap();
     Queue::<u32>::unlink(&name).unwrap();
     assert!(!segment_exists(&name));
-    assert!(matches!(Queue::<u32>::open(&name), Err(OpenError::NotFound)));
-    assert!(matches!(Queue::<u32>::unlink(&name), Err(OpenError::NotFound)));
+    assert!(matches!(Queue::<u32>::open(&name), Err(OpenError::NotFound { .. })));
+    assert!(matches!(Queue::<u32>::unlink(&name), Err(OpenError::NotFound { .. })));
     old.put(&1).unwrap();
     assert_eq!(also.get().unwrap(), 1);
     // Another may take the name, and those who leave the old one do not take it away.
@@ -282,8 +282,8 @@ fn a_full_table_of_participants_is_told_and_freed() {
     let first = Queue::<u32>::builder().name(&name).capacity(3).max_participants(3).create().unwrap();
     let second: Queue<u32> = Queue::open(&name).unwrap();
     let third: Queue<u32> = Queue::open(&name).unwrap();
-    assert!(matches!(Queue::<u32>::open(&name), Err(OpenError::TooManyParticipants { max: 3 })));
-    assert!(matches!(Queue::<u32>::open_or_create(&name, 3), Err(CreateError::TooManyParticipants { max: 3 })));
+    assert!(matches!(Queue::<u32>::open(&name), Err(OpenError::TooManyParticipants { max: 3, .. })));
+    assert!(matches!(Queue::<u32>::open_or_create(&name, 3), Err(CreateError::TooManyParticipants { max: 3, .. })));
     // Clones share one entry.
     let clones: Vec<_> = (0..10).map(|_| first.clone()).collect();
     second.put(&1).unwrap();
@@ -313,7 +313,7 @@ fn a_queue_for_one_participant_is_for_one() {
     let queue = Queue::<u32>::builder().capacity(3).max_participants(1).create().unwrap();
     queue.put(&1).unwrap();
     assert_eq!(queue.get().unwrap(), 1);
-    assert!(matches!(Queue::<u32>::open(queue.name()), Err(OpenError::TooManyParticipants { max: 1 })));
+    assert!(matches!(Queue::<u32>::open(queue.name()), Err(OpenError::TooManyParticipants { max: 1, .. })));
 }
 
 #[test]
@@ -369,10 +369,10 @@ fn a_handle_of_a_replaced_queue_says_so() {
     let text = serde_json::to_string(&queue).unwrap();
     drop(queue);
     let gone = serde_json::from_str::<Queue<u32>>(&text).unwrap_err().to_string();
-    assert!(gone.contains(&OpenError::NotFound.to_string()), "{gone}");
+    assert!(gone.contains("no queue \""), "{gone}");
     let _another: Queue<u32> = Queue::create(&name, 3).unwrap();
     let replaced = serde_json::from_str::<Queue<u32>>(&text).unwrap_err().to_string();
-    assert!(replaced.contains(&OpenError::Replaced.to_string()), "{replaced}");
+    assert!(replaced.contains("has taken this name"), "{replaced}");
     for garbage in ["", "{}", "[]", "[\"x\"]", "[\"a/b\",1,null]", "[\"\",0,null]", "[\"nobody\",1,null]", "null", "7"] {
         assert!(serde_json::from_str::<Queue<u32>>(garbage).is_err(), "{garbage}");
     }

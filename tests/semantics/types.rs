@@ -118,11 +118,11 @@ fn mismatch<O: shmq::Message + ?Sized>(name: &str, ours: &str, theirs: &str) {
         assert_ne!(our_text, their_text);
     };
     match Queue::<O>::open(name) {
-        Err(OpenError::Mismatch { ours, theirs }) => named(&ours, &theirs),
+        Err(OpenError::Mismatch { ours, theirs, .. }) => named(&ours, &theirs),
         other => panic!("{other:?}"),
     }
     match Queue::<O>::builder().name(name).capacity(4).capacity_bytes(4096).open_or_create() {
-        Err(CreateError::Mismatch { ours, theirs }) => named(&ours, &theirs),
+        Err(CreateError::Mismatch { ours, theirs, .. }) => named(&ours, &theirs),
         other => panic!("{other:?}"),
     }
 }
@@ -171,7 +171,7 @@ fn schemas_are_compared_where_both_sides_set_one() {
     open(Some("tick/2")).unwrap();
     open(None).unwrap();
     match open(Some("tick/1")) {
-        Err(OpenError::Mismatch { ours, theirs }) => {
+        Err(OpenError::Mismatch { ours, theirs, .. }) => {
             assert!(ours.contains("tick/1") && theirs.contains("tick/2"), "{ours:?} {theirs:?}")
         }
         other => panic!("{other:?}"),

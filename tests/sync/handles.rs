@@ -30,11 +30,11 @@ fn programs_meet_by_name() {
         wait_for_count("the creator", ready, 1);
         let mutex = Mutex::<u64>::open(&name).unwrap();
         *mutex.lock().unwrap() += 1;
-        assert!(matches!(Mutex::create(&name, 9u64), Err(CreateError::AlreadyExists { in_use: true })));
+        assert!(matches!(Mutex::create(&name, 9u64), Err(CreateError::AlreadyExists { in_use: true, .. })));
         let same = Mutex::open_or_create(&name, 9u64).unwrap();
         assert_eq!(*same.lock().unwrap(), 42);
     });
-    assert!(matches!(Mutex::<u64>::open(&name), Err(OpenError::NotFound)));
+    assert!(matches!(Mutex::<u64>::open(&name), Err(OpenError::NotFound { .. })));
     let mutex = Mutex::create(&name, 41u64).unwrap();
     assert_eq!(mutex.name(), name);
     ready.store(1, Release);
@@ -73,7 +73,7 @@ fn another_kind_or_type_is_a_mismatch_that_names_both() {
     #[track_caller]
     fn names_both<T>(opened: Result<T, OpenError>, ours: &str, theirs: &str) {
         match opened.err().expect("a mismatch") {
-            OpenError::Mismatch { ours: o, theirs: t } => assert_eq!((o.as_str(), t.as_str()), (ours, theirs)),
+            OpenError::Mismatch { ours: o, theirs: t, .. } => assert_eq!((o.as_str(), t.as_str()), (ours, theirs)),
             other => panic!("{other:?}"),
         }
     }
@@ -162,10 +162,10 @@ fn a_handle_of_what_was_replaced_says_so() {
     .expect_success();
     drop(first);
     let error = serde_json::from_str::<Event>(&letter).unwrap_err();
-    assert!(error.to_string().contains(&OpenError::Replaced.to_string()), "{error}");
+    assert!(error.to_string().contains("has taken this name"), "{error}");
     drop(second);
     let error = serde_json::from_str::<Event>(&letter).unwrap_err();
-    assert!(error.to_string().contains(&OpenError::NotFound.to_string()), "{error}");
+    assert!(error.to_string().contains("no event \""), "{error}");
 }
 
 fn bad_names_and_sizes_are_refused() {
@@ -183,7 +183,7 @@ fn a_builder_says_who_may_use_it_and_how_many() {
     let mutex = Mutex::builder(7u64).name(&name).mode(0o640).max_participants(1).create().unwrap();
     let mode = std::fs::metadata(format!("/dev/shm/shmq.{name}")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
-    let full = |result: Result<Mutex<u64>, OpenError>| matches!(result, Err(OpenError::TooManyParticipants { max: 1 }));
+    let full = |result: Result<Mutex<u64>, OpenError>| matches!(result, Err(OpenError::TooManyParticipants { max: 1, .. }));
     fork("one too many", || {
         assert!(full(Mutex::<u64>::open(&name)));
         assert!(matches!(mutex.lock(), Err(LockError::Failed(SyncError::TooManyParticipants { max: 1 }))));
@@ -205,7 +205,7 @@ fn a_builder_says_who_may_use_it_and_how_many() {
 fn a_builder_refuses_what_cannot_be() {
     for asked in [0, 1024] {
         let error = Event::builder().max_participants(asked).create().unwrap_err();
-        assert!(matches!(error, CreateError::BadCapacity { asked: told, max: 1023 } if told == asked), "{error:?}");
+        assert!(matches!(error, CreateError::BadCapacity { asked: told, max: 1023, .. } if told == asked), "{error:?}");
     }
     assert!(matches!(Condvar::builder().open_or_create(), Err(CreateError::BadName { .. })));
     let name = unique_name("kept");

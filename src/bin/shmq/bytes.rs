@@ -27,7 +27,7 @@ pub fn open_or_create(name: &str, capacity_bytes: usize, whose: &Whose, starts_o
         // Its name goes with us, its last user.
         Ok(_) if is_spent => None,
         Ok(queue) => Some(queue),
-        Err(OpenError::NotFound) => None,
+        Err(OpenError::NotFound { .. }) => None,
         Err(error) => return Err(Failure::create(name, &error.into())),
     };
     let queue = match there {

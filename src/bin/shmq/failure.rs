@@ -45,11 +45,12 @@ impl Failure {
     /// The same, without the name.
     pub fn unreadable(error: &OpenError) -> Failure {
         let (code, text) = match error {
-            OpenError::NotFound => (NOT_FOUND, "there is none of that name (`shmq ls` lists them)".to_owned()),
-            OpenError::PermissionDenied => (DENIED, DENIED_IN_WORDS.to_owned()),
-            OpenError::ForeignOwner { owner_uid } => (DENIED, foreign_in_words(*owner_uid)),
-            OpenError::Corrupted => (UNUSABLE, DAMAGED_IN_WORDS.to_owned()),
-            OpenError::Mismatch { ours, theirs } => (UNUSABLE, format!("it is {theirs}, this command knows {ours}")),
+            OpenError::NotFound { .. } => (NOT_FOUND, "there is none of that name (`shmq ls` lists them)".to_owned()),
+            OpenError::PermissionDenied { why, .. } => (DENIED, format!("permission denied: {why}")),
+            OpenError::NoSegment { is, .. } => (UNUSABLE, format!("it is {is}, and no segment")),
+            OpenError::ForeignOwner { owner_uid, .. } => (DENIED, foreign_in_words(*owner_uid)),
+            OpenError::Corrupted { .. } => (UNUSABLE, DAMAGED_IN_WORDS.to_owned()),
+            OpenError::Mismatch { ours, theirs, .. } => (UNUSABLE, format!("it is {theirs}, this command knows {ours}")),
             error => (OTHER, error.to_string()),
         };
         Failure::new(code, text)
@@ -58,9 +59,10 @@ impl Failure {
     /// A queue of bytes could neither be opened nor created.
     pub fn create(name: &str, error: &CreateError) -> Failure {
         let (code, text) = match error {
-            CreateError::PermissionDenied => (DENIED, DENIED_IN_WORDS.to_owned()),
-            CreateError::ForeignOwner { owner_uid } => (DENIED, foreign_in_words(*owner_uid)),
-            CreateError::Corrupted => (UNUSABLE, DAMAGED_IN_WORDS.to_owned()),
+            CreateError::PermissionDenied { why, .. } => (DENIED, format!("permission denied: {why}")),
+            CreateError::NoSegment { is, .. } => (UNUSABLE, format!("it is {is}, and no segment")),
+            CreateError::ForeignOwner { owner_uid, .. } => (DENIED, foreign_in_words(*owner_uid)),
+            CreateError::Corrupted { .. } => (UNUSABLE, DAMAGED_IN_WORDS.to_owned()),
             CreateError::Mismatch { theirs, .. } => {
                 (UNUSABLE, format!("it carries {theirs}; only a queue of bytes, [u8], can be put to and got from here"))
             }
@@ -70,7 +72,6 @@ impl Failure {
     }
 }
 
-const DENIED_IN_WORDS: &str = "permission denied: it belongs to another user, or may only be read";
 const DAMAGED_IN_WORDS: &str = "no segment of this library, or a damaged one";
 
 fn foreign_in_words(uid: u32) -> String {

@@ -45,7 +45,7 @@ pub fn rows(names: &[String]) -> Result<Vec<Row>, Failure> {
     // What cannot be found in /proc is not found: the rest is no worse for it.
     let nameless = inspect::nameless().unwrap_or_default();
     if let Some(name) = names.iter().find(|name| !found.iter().chain(&nameless).any(|found| found.name == **name)) {
-        return Err(Failure::open(name, &OpenError::NotFound));
+        return Err(Failure::open(name, &OpenError::NotFound { what: shmq::Subject::default() }));
     }
     let wanted = |found: &Found| names.is_empty() || names.contains(&found.name);
     let named = found.into_iter().filter(wanted).map(|found| Row::of(found, false));

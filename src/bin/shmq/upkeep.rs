@@ -50,7 +50,7 @@ pub fn create(arguments: &Create) -> Result<u8, Failure> {
     }
     match arguments.whose.apply_to(builder).create() {
         Ok(_) => Ok(0),
-        Err(CreateError::AlreadyExists { in_use }) => {
+        Err(CreateError::AlreadyExists { in_use, .. }) => {
             let why = if in_use { "somebody uses it" } else { "it is kept; `shmq rm` removes it" };
             let name = words::quoted(&arguments.name);
             Err(Failure::new(failure::OTHER, format!("there is a queue {name} already, and {why}")))
@@ -74,7 +74,8 @@ pub fn rm(arguments: &Rm) -> Result<u8, Failure> {
         match inspect::remove_stale_of(&name, arguments.persisted, &owners) {
             Ok(Removal::Removed) => words::print(&format!("removed {}\n", words::escaped(&name)))?,
             // Others' are none of our business, unless they were asked for by name.
-            Ok(_) | Err(OpenError::NotFound | OpenError::PermissionDenied | OpenError::ForeignOwner { .. }) if all => {}
+            Ok(_) | Err(OpenError::NotFound { .. } | OpenError::PermissionDenied { .. } | OpenError::ForeignOwner { .. })
+                if all => {}
             Ok(kept) => {
                 let why = match kept {
                     Removal::InUse => "somebody uses it",

@@ -69,7 +69,7 @@ fn check_name(name: &str, killed: Killed, turn: u64, stages: &[Option<&[u64]>]) 
                     expect_whole(&queue);
                     Some(found)
                 }
-                Err(OpenError::NotFound) => None,
+                Err(OpenError::NotFound { .. }) => None,
                 Err(error) => panic!("{error:?}"),
             };
             assert!(!segment_exists(name), "its only user has left again");
@@ -90,7 +90,7 @@ fn check_name(name: &str, killed: Killed, turn: u64, stages: &[Option<&[u64]>]) 
     let queue = Queue::<u64>::create(name, 4).unwrap();
     assert_eq!(take_all(&queue), []);
     expect_whole(&queue);
-    assert!(matches!(Queue::<u64>::create(name, 4), Err(CreateError::AlreadyExists { in_use: true })));
+    assert!(matches!(Queue::<u64>::create(name, 4), Err(CreateError::AlreadyExists { in_use: true, .. })));
     drop(queue);
     assert!(!segment_exists(name));
     Finding { stage, repaired: false }
@@ -326,7 +326,7 @@ fn killed_in_unlink() {
         let next = Queue::<u64>::create(queue.name(), 4);
         match &next {
             Ok(_) => assert!(!there, "a queue in use was replaced"),
-            Err(error) => assert!(there && matches!(error, CreateError::AlreadyExists { in_use: true }), "{error:?}"),
+            Err(error) => assert!(there && matches!(error, CreateError::AlreadyExists { in_use: true, .. }), "{error:?}"),
         }
         assert_eq!(take_all(queue), [10, 11]);
         expect_whole(queue);

@@ -1,0 +1,65 @@
+//! What an error is about.
+
+use crate::layout::kind;
+use std::fmt;
+
+/// What an error is about: a queue, a mutex, and so on, and its name. Displayed as `queue "jobs"`; without the name where there is none to tell.
+///
+/// ```
+/// use shmq::{OpenError, Queue};
+///
+/// # let name = format!("doc-subject-{}", std::process::id());
+/// let Err(OpenError::NotFound { what }) = Queue::<u64>::open(&name) else { panic!("there is none") };
+/// assert_eq!((what.kind(), what.name()), ("queue", Some(&*name)));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    kind: Option<&'static str>,
+    name: Option<String>,
+}
+
+impl Subject {
+    /// `kind` is one of [`kind`]; any other number is a segment of which that is not known.
+    pub(crate) fn of(kind: u32, name: &str) -> Subject {
+        Subject { kind: in_words(kind), name: Some(name).filter(|name| !name.is_empty()).map(str::to_owned) }
+    }
+
+    /// Has nothing been said yet?
+    pub(crate) fn is_blank(&self) -> bool {
+        *self == Subject::default()
+    }
+
+    /// What it is, in a word or two: `queue`, `mutex`, `condition variable` ..; `segment` where that is not known.
+    pub fn kind(&self) -> &'static str {
+        self.kind.unwrap_or("segment")
+    }
+
+    /// Its name, as given by the caller; an anonymous one has none.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+}
+
+fn in_words(kind: u32) -> Option<&'static str> {
+    Some(match kind {
+        kind::SIZED | kind::SLICE | kind::OBJECT => "queue",
+        kind::MUTEX => "mutex",
+        kind::ARRAY => "array",
+        kind::VALUE => "value",
+        kind::EVENT => "event",
+        kind::SEMAPHORE => "semaphore",
+        kind::CONDVAR => "condition variable",
+        kind::BARRIER => "barrier",
+        _ => return None,
+    })
+}
+
+impl fmt::Display for Subject {
+    /// The name is escaped: it may go to a terminal.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(out, "{} {name:?}", self.kind()),
+            None => out.write_str(self.kind()),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Why a call was refused: the errno told apart by a look at the directory and the file.
+//!
+//! ```text
+//!   EACCES, EPERM, EROFS   making or renaming a file:  the directory's mode, mount, sticky bit ..
+//!                          opening one:                its mode, or the directory's
+//!                          else:                       neither forbids it, so a filter or a security module does
+//!   ENOENT                 the directory is missing, or the name is free
+//!   EISDIR, ELOOP, ENXIO   another kind of file has the name
+//! ```
+//!
+//! Looked at after the fact, by name: what is found may have changed meanwhile. It is for people, and
+//! decides nothing.
+
+use super::Refused;
+use super::directory::{Directory, own_uid, refusal_of_access};
+use super::names::Place;
+use crate::error::{A_DIRECTORY, CreateError, OpenError, Subject};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+/// Calls that make, rename or remove files.
+pub(super) const MAKE: &str = "shm_open, or mmap of a new segment";
+pub(super) const RENAME: &str = "rename";
+pub(super) const RENAME_TO_FREE: &str = "renameat2(RENAME_NOREPLACE)";
+pub(super) const UNLINK: &str = "unlink";
+/// Calls that open one that is there.
+pub(super) const OPEN: &str = "open";
+pub(super) const MAP: &str = "shm_open, or mmap of a segment";
+
+const FILTERED: &str = "the modes of the file and its directory allow it: a seccomp filter, or a security module (Landlock, SELinux, AppArmor), forbids it";
+
+/// What a refusal comes to.
+enum Told {
+    Directory(String),
+    Denied(String),
+    NoSegment(&'static str),
+}
+
+/// `None`: the errno says all.
+fn told(call: &str, source: &io::Error, place: &Place) -> Option<Told> {
+    let directory = place.directory();
+    let (makes, opens) = (matches!(call, MAKE | RENAME | RENAME_TO_FREE | UNLINK), matches!(call, OPEN | MAP));
+    match source.raw_os_error()? {
+        libc::EISDIR | libc::ELOOP | libc::ENXIO if opens => kind_of_file(place).map(Told::NoSegment),
+        libc::EISDIR | libc::ENOTEMPTY | libc::ENOTDIR if makes => kind_of_file(place).map(Told::NoSegment),
+        libc::ENOENT | libc::EROFS | libc::ENOTDIR if makes => directory.why_not_writable().map(Told::Directory),
+        libc::EACCES | libc::EPERM if makes => Some(match directory.why_not_writable() {
+            Some(why) => Told::Directory(why),
+            None => Told::Denied(format!("{call}: {source}: {}", why_not_replaced(directory, place))),
+        }),
+        libc::EACCES | libc::EPERM | libc::EROFS if opens => Some(match directory.why_not_searchable() {
+            Some(why) => Told::Directory(why),
+            None => Told::Denied(format!("{call}: {source}: {}", why_not_opened(place))),
+        }),
+        // The limit on locked memory is told by the call.
+        libc::EACCES | libc::EPERM if !call.starts_with("mlock") => Some(Told::Denied(format!("{call}: {source}: {FILTERED}"))),
+        _ => None,
+    }
+}
+
+fn why_not_replaced(directory: &Directory, place: &Place) -> String {
+    match fs::symlink_metadata(place.path()) {
+        Ok(file) if directory.is_sticky_against(file.uid()) => {
+            format!(
+                "{} is sticky, and only user {}, the owner of the file, may replace or remove it",
+                directory.path().display(),
+                file.uid()
+            )
+        }
+        _ => FILTERED.to_owned(),
+    }
+}
+
+fn why_not_opened(place: &Place) -> String {
+    let Ok(file) = fs::symlink_metadata(place.path()) else { return FILTERED.to_owned() };
+    if refusal_of_access(place.path(), libc::R_OK | libc::W_OK).is_none() {
+        return FILTERED.to_owned();
+    }
+    let (uid, mode) = (file.uid(), file.mode() & 0o7777);
+    if uid == own_uid() {
+        return format!("its mode {mode:04o} keeps its own user out: chmod u+rw {}", place.path().display());
+    }
+    format!(
+        "it belongs to user {uid}, and its mode {mode:04o} does not let user {} read and write it (its creator can widen that with Builder::mode)",
+        own_uid()
+    )
+}
+
+/// What has the name, if it is no regular file.
+pub(super) fn kind_of_file(place: &Place) -> Option<&'static str> {
+    let kind = fs::symlink_metadata(place.path()).ok()?.file_type();
+    Some(match kind {
+        kind if kind.is_dir() => A_DIRECTORY,
+        kind if kind.is_symlink() => "a symbolic link",
+        kind if kind.is_fifo() => "a FIFO",
+        kind if kind.is_socket() => "a socket",
+        kind if kind.is_file() => return None,
+        _ => "a device",
+    })
+}
+
+/// An error that does not say yet what it is about.
+pub(super) trait About {
+    /// Says so, and what stands in the way, as far as that can be told.
+    fn about(self, what: Subject, place: &Place) -> Self;
+}
+
+macro_rules! tell_about {
+    ($error:ident: $($named:ident),*) => {
+        impl About for $error {
+            fn about(mut self, what: Subject, place: &Place) -> Self {
+                match &mut self {
+                    $($error::$named { what: blank, .. } if blank.is_blank() => *blank = what,)*
+                    _ => {}
+                }
+                let (directory, path) = (|| place.directory().path().to_owned(), || place.path().to_owned());
+                match self {
+                    $error::Os { what, call, source } => match told(call, &source, place) {
+                        Some(Told::Directory(why)) => $error::Directory { what, directory: directory(), why },
+                        Some(Told::Denied(why)) => $error::PermissionDenied { what, why },
+                        Some(Told::NoSegment(is)) => $error::NoSegment { what, path: path(), is },
+                        None => $error::Os { what, call, source },
+                    },
+                    error => error,
+                }
+            }
+        }
+    };
+}
+tell_about!(CreateError: AlreadyExists, NoSpace, Mismatch, Directory, ForeignOwner, Corrupted, TooManyParticipants, Os);
+tell_about!(OpenError: NotFound, NotReady, Mismatch, Replaced, Directory, ForeignOwner, Corrupted, TooManyParticipants, Os);
+
+/// As [`About::about`], for one that only opens: a name in a directory that is not there is not just free.
+pub(super) fn about_open(error: OpenError, kind: u32, place: &Place) -> OpenError {
+    match (error.about(Subject::of(kind, place.name()), place), place.directory().why_not_searchable()) {
+        (OpenError::NotFound { what }, Some(why)) => {
+            OpenError::Directory { what, directory: place.directory().path().to_owned(), why }
+        }
+        (error, _) => error,
+    }
+}
+
+/// The directory may be used, by what can be told before a call is refused.
+pub(super) fn check_to_create(place: &Place) -> Result<(), CreateError> {
+    Ok(check_to_open(place)?)
+}
+
+/// The same.
+pub(super) fn check_to_open(place: &Place) -> Result<(), OpenError> {
+    match place.directory().fault() {
+        None => Ok(()),
+        Some(why) => Err(OpenError::Directory { what: Subject::default(), directory: place.directory().path().to_owned(), why }),
+    }
+}
+
+impl From<Refused> for OpenError {
+    fn from(refused: Refused) -> OpenError {
+        let Refused { call, source } = refused.explained();
+        OpenError::Os { what: Subject::default(), call, source }
+    }
+}
+
+impl From<Refused> for CreateError {
+    fn from(refused: Refused) -> CreateError {
+        let Refused { call, source } = refused.explained();
+        CreateError::Os { what: Subject::default(), call, source }
+    }
+}
