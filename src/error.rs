@@ -203,14 +203,15 @@ pub enum CreateError {
         /// Whether a live process is attached to it.
         in_use: bool,
     },
-    /// The directory of shared memory has not enough free space, or the memory cgroup of this process would never let it have so much.
-    #[error("{what} needs {needed_bytes} bytes of shared memory, {free_bytes} are free{}", in_bound(*by_cgroup))]
+    /// The directory of shared memory has not enough free space, or the memory cgroup of this process has not: beyond its limit this
+    /// process would be killed.
+    #[error("{what}: {needed_bytes} bytes of shared memory are needed, {free_bytes} are free{}", in_bound(*by_cgroup))]
     NoSpace {
         /// What was to be created.
         what: Subject,
         /// Size of the segment, in bytes.
         needed_bytes: u64,
-        /// Free space that the file system reported, in bytes; or the limit of the memory cgroup.
+        /// Free space that the file system reported, in bytes; or what is left of the memory cgroup's limit.
         free_bytes: u64,
         /// Whether it is the memory cgroup of this process (of its container, or its service) that bounds it.
         by_cgroup: bool,

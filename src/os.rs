@@ -20,5 +20,5 @@ pub(crate) use futex::{futex_wait, futex_wait_any, futex_wake};
 #[cfg(feature = "object")]
 pub(crate) use home::Home;
 pub(crate) use membarrier::Barrier;
-pub(crate) use memory_limit::memory_limit;
+pub(crate) use memory_limit::memory_short_of;
 pub(crate) use ofd::{any_conflict_in_range, conflict_in_range, lock_range, open_again, raise, share_range, unlock_range};

@@ -26,7 +26,7 @@ use std::ptr::{self, NonNull};
 
 /// Fills a hole in `libc`: make huge pages now, whatever the setting of the system (Linux 6.1).
 const MADV_COLLAPSE: libc::c_int = 25;
-/// Space is reserved in steps, so that a program with a busy interval timer gets on.
+/// Space is reserved in steps, so that a program with a busy interval timer gets on, and its memory cgroup is asked before each.
 const RESERVE_STEP_BYTES: u64 = 64 << 20;
 const RESERVE_STEP_BYTES_MIN: u64 = 64 << 10;
 
@@ -258,15 +258,22 @@ pub(super) fn reserve(file: &Descriptor, bytes: u64) -> Result<(), CreateError> 
     // Asked first, because a `fallocate` that fails half-way takes all memory from others for a moment.
     let no_space =
         |free_bytes| CreateError::NoSpace { what: Subject::default(), needed_bytes: bytes, free_bytes, by_cgroup: false };
-    // Disk files are no memory that stays.
-    if let Some(limit) = os::memory_limit(bytes).filter(|_| is_in_memory(file)) {
-        return Err(CreateError::NoSpace { what: Subject::default(), needed_bytes: bytes, free_bytes: limit, by_cgroup: true });
-    }
     if let Some(free_bytes) = free_bytes(file).filter(|&free_bytes| free_bytes < bytes) {
         return Err(no_space(free_bytes));
     }
+    // Disk files are no memory that stays.
+    let counts = is_in_memory(file);
     let (mut done, mut step) = (0, RESERVE_STEP_BYTES);
     while done < bytes {
+        // Beyond it is SIGKILL, and no error.
+        if let Some(free) = os::memory_short_of(bytes - done).filter(|_| counts) {
+            return Err(CreateError::NoSpace {
+                what: Subject::default(),
+                needed_bytes: bytes,
+                free_bytes: free.saturating_add(done),
+                by_cgroup: true,
+            });
+        }
         let len = step.min(bytes - done);
         match allocate(file, done, len) {
             Ok(()) => done += len,

@@ -18,6 +18,8 @@ use std::os::unix::fs::MetadataExt;
 
 /// Bits of a mode: the group, or every user, may read or write.
 const OTHERS_MAY_ENTER: u32 = 0o066;
+const NO_RIGHTS: &str =
+    "open, in a child of a process that had given up the rights to do so itself (fork before that; threads can use the handle)";
 /// `st_blocks` counts these.
 pub(super) const BLOCK_BYTES: u64 = 512;
 
@@ -62,7 +64,12 @@ impl Segment {
                 AttachError::Os { call, source }
             }
         };
-        if !self.descriptor.renew(self.place.path()).map_err(os_error("open"))? {
+        // Its own description came with the fork; not so if the parent could not open the file any more, or no handler ran.
+        let opened = self.descriptor.renew(self.place.path()).map_err(|source| match source.kind() {
+            io::ErrorKind::PermissionDenied => os_error(NO_RIGHTS)(source),
+            _ => os_error(OPEN)(source),
+        })?;
+        if !opened {
             return Err(AttachError::Replaced);
         }
         if self.lock_memory {

@@ -114,7 +114,8 @@ impl RawStamp {
             self.u64(offset_of!(Stamp, capacity)),
             self.u64(offset_of!(Stamp, cell_bytes)),
         )?;
-        if !(1..=MAX_PARTICIPANTS).contains(&max_participants) {
+        let full_fence = self.u32(offset_of!(Stamp, full_fence));
+        if !(1..=MAX_PARTICIPANTS).contains(&max_participants) || full_fence > 1 {
             return None;
         }
         let structure =
@@ -134,7 +135,7 @@ impl RawStamp {
             nonce: self.nonce(),
             max_participants,
             max_deliveries: self.u32(offset_of!(Stamp, max_deliveries)),
-            full_fence: self.u32(offset_of!(Stamp, full_fence)) != 0,
+            full_fence: full_fence == 1,
         })
     }
 }

@@ -287,7 +287,7 @@ fn garbage_is_corrupted_and_nothing_else() {
     segment.leave(entry);
     assert!(!name.exists());
     std::fs::create_dir(name.path()).unwrap();
-    assert!(matches!(open(&name), Err(OpenError::Corrupted { .. })));
+    assert!(matches!(open(&name), Err(OpenError::NoSegment { .. })));
     std::fs::remove_dir(name.path()).unwrap();
 }
 

@@ -1,14 +1,19 @@
 //! A memory cgroup that kills: a death like any other.
 
 use crate::support::harness::{Case, skip};
-use crate::support::process::{Child, Exit, exit_now, fork_with_code};
+use crate::support::process::{Child, Exit, exit_now, fork, fork_with_code};
+use crate::support::sandbox::{is_root, mount_tmpfs, own_mounts};
 use crate::support::{PATIENCE, segment_exists, unique_name};
 use shmq::{CreateError, Queue};
 use std::path::PathBuf;
 use std::{fs, io};
 
 pub fn cases() -> Vec<Case> {
-    crate::cases![a_memory_cgroups_kill_is_a_death_like_any_other.leaves_temporaries()]
+    crate::cases![
+        a_memory_cgroups_kill_is_a_death_like_any_other.leaves_temporaries(),
+        a_queue_larger_than_the_memory_cgroup_is_refused,
+        what_a_creator_killed_by_its_cgroup_leaves_is_swept,
+    ]
 }
 
 /// A memory cgroup of our own, taken away at the end.
@@ -112,4 +117,74 @@ fn a_memory_cgroups_kill_is_a_death_like_any_other() {
     assert!(matches!(exit, Exit::Signal(libc::SIGKILL) | Exit::Code(0)), "{exit:?}");
     assert!(!segment_exists(&name), "nobody sees half a queue");
     Queue::<u64>::create(&name, 3).unwrap();
+}
+
+/// A child in a group of so many bytes; skipped where there can be none.
+fn in_a_group(limit: u64, what: &'static str, run: impl FnOnce() -> i32) -> Exit {
+    let group = match Cgroup::new(limit) {
+        Ok(group) => group,
+        Err(error) => skip(&format!("no memory cgroup can be made here: {error}")),
+    };
+    let mut child = fork_with_code(what, || if group.enter().is_ok() { run() } else { 79 });
+    let exit = child.wait();
+    drop(group);
+    if exit == Exit::Code(79) {
+        skip("a memory cgroup cannot be entered here");
+    }
+    exit
+}
+
+fn a_queue_larger_than_the_memory_cgroup_is_refused() {
+    const LIMIT: u64 = 24 << 20;
+    let create = |bytes: usize| Queue::<[u8]>::builder().capacity_bytes(bytes).create();
+    let exit = in_a_group(LIMIT, "one who makes too large a queue", || {
+        match create(64 << 20) {
+            Err(CreateError::NoSpace { needed_bytes, free_bytes, by_cgroup: true, .. }) => {
+                assert!(needed_bytes > 64 << 20 && free_bytes <= LIMIT);
+            }
+            other => panic!("{other:?}"),
+        }
+        // What it uses already counts.
+        let first = create(10 << 20).unwrap();
+        assert!(matches!(create(16 << 20), Err(CreateError::NoSpace { by_cgroup: true, .. })));
+        drop(first);
+        drop(create(16 << 20).unwrap());
+        0
+    });
+    assert_eq!(exit, Exit::Code(0));
+}
+
+fn what_a_creator_killed_by_its_cgroup_leaves_is_swept() {
+    const LIMIT: u64 = 24 << 20;
+    // In a mount of its own, where the kill leaves what it leaves; there `/sys` is covered, so that the group is not foreseen.
+    let mut machine = fork_with_code("a machine", || {
+        if !is_root() || !own_mounts() {
+            skip("mounts are root's");
+        }
+        let files = || fs::read_dir("/dev/shm").unwrap().map(|file| file.unwrap().file_name()).collect::<Vec<_>>();
+        mount_tmpfs(c"/dev/shm", 0, c"mode=1777");
+        let exit = in_a_group(LIMIT, "one that does not foresee its end", || {
+            assert!(own_mounts());
+            mount_tmpfs(c"/sys", 0, c"");
+            match Queue::<[u8]>::builder().name("greedy").capacity_bytes(200 << 20).create() {
+                Err(CreateError::Os { .. }) => 1,
+                _ => 2,
+            }
+        });
+        if exit == Exit::Signal(libc::SIGKILL) {
+            let left = files();
+            assert!(left.len() == 1 && left[0].to_str().unwrap().starts_with(".shmq-"), "{left:?}");
+            // No process takes it for a dead one's before its age says so.
+            std::thread::sleep(std::time::Duration::from_millis(11_500));
+            fork("the next one", || drop(Queue::<u64>::create("next", 3).unwrap())).expect_success();
+        } else {
+            assert_eq!(exit, Exit::Code(1), "it was told instead");
+        }
+        assert!(files().is_empty(), "{:?}", files());
+        0
+    });
+    match machine.wait() {
+        Exit::Code(77) => skip("no memory cgroup, or no mount, can be made here"),
+        exit => assert_eq!(exit, Exit::Code(0)),
+    }
 }

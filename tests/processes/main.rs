@@ -6,11 +6,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod denied;
+mod directory;
 mod ends;
 mod forking;
 mod limits;
 mod naming;
 mod owners;
+mod rights;
 mod space;
 mod spawning;
 mod traffic;
@@ -22,6 +25,8 @@ mod backlog;
 mod cgroup;
 #[cfg(not(shmq_portable_sync))]
 mod deaths;
+#[cfg(not(shmq_portable_sync))]
+mod fences;
 #[cfg(not(shmq_portable_sync))]
 mod inspecting;
 #[cfg(not(shmq_portable_sync))]
@@ -45,6 +50,9 @@ fn main() -> ExitCode {
         if role == naming::UNRELATED {
             return naming::unrelated_program(name);
         }
+        if role == directory::CHOSEN {
+            return directory::program_in_a_chosen_directory(name);
+        }
         if role == ends::ENDING {
             return ends::ending_program(name);
         }
@@ -58,6 +66,9 @@ fn main() -> ExitCode {
     cases.extend(spawning::cases());
     cases.extend(limits::cases());
     cases.extend(owners::cases());
+    cases.extend(rights::cases());
+    cases.extend(denied::cases());
+    cases.extend(directory::cases());
     #[cfg(not(shmq_portable_sync))]
     {
         cases.extend(leftovers::cases());
@@ -67,6 +78,7 @@ fn main() -> ExitCode {
         cases.extend(restarts::cases());
         cases.extend(cgroup::cases());
         cases.extend(deaths::cases());
+        cases.extend(fences::cases());
         cases.extend(backlog::cases());
         cases.extend(stops::cases());
         cases.extend(inspecting::cases());

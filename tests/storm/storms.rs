@@ -41,6 +41,7 @@ pub fn main() -> ExitCode {
         a_storm_of_kills_over_copies_delivers_at_most_once,
         a_storm_of_kills_over_copies_of_slices_delivers_at_most_once,
         a_storm_of_kills_over_large_batches_loses_no_message,
+        a_storm_of_kills_over_full_fences_loses_no_message,
     ];
     if asks_for_ignored() {
         // The same, for longer.
@@ -98,6 +99,14 @@ type Cast<T> = [(&'static str, Side, Work<T>)];
 
 fn a_storm_of_kills_loses_no_message() {
     rage("leases", Promise::ExactlyOnce, triples, &by_lease());
+}
+
+fn fenced() -> Queue<Triple> {
+    Queue::builder().capacity(7).max_participants(16).full_fence(true).create().unwrap()
+}
+
+fn a_storm_of_kills_over_full_fences_loses_no_message() {
+    rage("full fences", Promise::ExactlyOnce, fenced, &by_endpoint());
 }
 
 fn a_storm_of_kills_loses_no_slice() {

@@ -6,6 +6,7 @@
 
 pub mod harness;
 pub mod process;
+pub mod sandbox;
 pub mod threads;
 
 use std::fs::File;
