@@ -21,6 +21,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+#[cfg(feature = "object")]
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Dropping a loan aborts it: its message is skipped, as if it had never been. [`commit`](Loan::commit) makes it a message.
 /// When its room comes back, [`Queue::loan`](crate::Queue::loan) says.
@@ -332,6 +334,22 @@ impl Lease<'_, [u8]> {
         assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
         // SAFETY: Invariant 2; a slice of bytes is as many bytes long as elements.
         unsafe { vec_from_bytes(self.message.cast(), self.message.len()) }
+    }
+
+    /// Writes a word into the message, which stays there when the message comes back. For a process whose leases are private
+    /// ([`Queue::keep_leases_private`](crate::Queue)): no reference sees the bytes meanwhile.
+    ///
+    /// # Panics
+    /// If the word is not inside the message, or not aligned; in a child that inherited the lease.
+    pub(crate) fn mark(&self, at: usize, word: u32) {
+        assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
+        let place = self.message.cast::<u8>().wrapping_add(at).cast_mut().cast::<u32>();
+        assert!(at + size_of::<u32>() <= self.message.len() && place.is_aligned());
+        // SAFETY: Invariant 2: the bytes of a record that this process owns, in shared memory, whose pointer was never a reference's;
+        // inside it and aligned (asserted).
+        let place = unsafe { AtomicU32::from_ptr(place) };
+        // Relaxed: the next holder comes to it by the ring's own hand-over, after the death of this process.
+        place.store(word, Ordering::Relaxed);
     }
 }
 

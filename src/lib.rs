@@ -140,7 +140,7 @@ pub use atomic::counted;
 #[cfg(all(feature = "object", not(loom)))]
 pub use object::{Codec, MessagePack, ObjectBuilder, ObjectIter, ObjectLease, ObjectQueue, Postcard};
 #[cfg(all(feature = "object", not(loom)))]
-pub use pool::{AsyncResult, Batch, Imap, ImapUnordered, Pool, PoolBuilder, PoolError, Progress, TaskError};
+pub use pool::{AsyncResult, Batch, Imap, ImapUnordered, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError};
 
 /// The examples of the guide.
 #[cfg(all(doctest, feature = "object", not(loom)))]

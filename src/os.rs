@@ -9,7 +9,10 @@ mod futex;
 mod home;
 mod membarrier;
 mod memory_limit;
+mod null;
 mod ofd;
+mod parent;
+mod signals;
 mod wipe;
 
 pub(crate) use clock::{FOREVER_NS, ONE_TRY_NS, coarse_now_ns, deadline_after, deadline_at, now_ns, unix_seconds};
@@ -21,4 +24,11 @@ pub(crate) use futex::{futex_wait, futex_wait_any, futex_wake};
 pub(crate) use home::Home;
 pub(crate) use membarrier::Barrier;
 pub(crate) use memory_limit::memory_short_of;
+pub(crate) use null::put_null_over_all_but;
 pub(crate) use ofd::{any_conflict_in_range, conflict_in_range, lock_range, open_again, raise, share_range, unlock_range};
+pub(crate) use parent::{Parent, die_with, open_pidfd};
+#[cfg(feature = "object")]
+pub(crate) use parent::{parent_is_elsewhere, parent_pid};
+#[cfg(feature = "object")]
+pub(crate) use signals::{Asked, Recipient, Signals, begin_helper, give_back, remain_helper};
+pub(crate) use signals::{Blocked, begin_process};

@@ -29,7 +29,9 @@ mod imap;
 mod job;
 mod keeper;
 mod message;
+mod report;
 mod result;
+mod roster;
 mod worker;
 
 pub use batch::Batch;
@@ -38,6 +40,7 @@ pub use error::{PoolError, TaskError};
 pub use imap::{Imap, ImapUnordered};
 pub use job::Progress;
 pub use result::AsyncResult;
+pub use roster::PoolStats;
 
 use self::collector::{Phase, Shared};
 use self::job::Job;
@@ -47,7 +50,6 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// Worker processes that run tasks: Python's `multiprocessing.Pool`, on this crate's queues.
 ///
@@ -84,8 +86,8 @@ use std::time::Duration;
 ///
 /// let failed = pool.apply(|n: u64| 10 / n, 0);
 /// assert!(matches!(failed, Err(TaskError::Panicked { .. })));
-/// let killed = pool.apply(|n: i32| std::process::exit(n), 1);
-/// assert_eq!(killed, Err::<(), _>(TaskError::WorkerDied { attempts: 1 }));
+/// let Err(error) = pool.apply(|n: i32| -> () { std::process::exit(n) }, 3) else { panic!("it ended") };
+/// assert!(matches!(error, TaskError::WorkerDied { attempts: 1, status: Some(status), .. } if status.code() == Some(3)));
 ///
 /// pool.close();
 /// pool.join()?;
@@ -225,6 +227,8 @@ impl Pool {
     /// are there. An error is yielded at its place, and does not end the iteration.
     ///
     /// The input is read as results are taken: at most so many chunks ahead as [`Batch::read_ahead`] says. So it may be endless.
+    /// What is not read yet when the pool is [closed](Self::close) is not done: one [`TaskError::Closed`], and the end. If the input
+    /// panics, the results of the items before come first, then that panic.
     ///
     /// # Errors
     /// As [`apply_async`](Self::apply_async).
@@ -299,19 +303,54 @@ impl Pool {
         }
     }
 
-    /// How many workers the pool has, dead ones that are about to be replaced included.
+    /// How many workers the pool has, dead ones that are about to be replaced included: as many as it was asked for, or fewer where
+    /// the system refuses some for now. [`stats`](Self::stats) says why. (A pool that can have none at all fails.)
+    ///
+    /// ```
+    /// let pool = shmq::Pool::new(2)?;
+    /// assert_eq!(pool.workers(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn workers(&self) -> usize {
-        self.shared.workers
+        if !self.shared.is_ours() {
+            return 0;
+        }
+        self.shared.hear();
+        self.shared.lock().roster.strength()
     }
 
-    /// Process ids of the workers that run, as far as the pool knows at this moment. They change as
-    /// workers are replaced. None in a forked child, whose pool this is not.
+    /// The pool's processes, as far as it knows at this moment. In a forked child, whose pool this is not, none run.
+    ///
+    /// ```
+    /// let pool = shmq::Pool::new(2)?;
+    /// let stats = pool.stats();
+    /// assert_eq!((stats.asked, stats.running, stats.died), (2, 2, 0));
+    /// assert_eq!(stats.refused, None); // or what the system said when it refused a worker
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stats(&self) -> PoolStats {
+        if !self.shared.is_ours() {
+            return roster::Roster::new(self.shared.workers).stats();
+        }
+        self.shared.hear();
+        self.shared.lock().roster.stats()
+    }
+
+    /// Process ids of the workers that run, as far as the pool knows at this moment: all that were started, right after it was
+    /// built. They change as workers are replaced. None in a forked child, whose pool this is not.
+    ///
+    /// ```
+    /// let pool = shmq::Pool::new(2)?;
+    /// let pid = pool.apply(|()| std::process::id(), ())?;
+    /// assert!(pool.worker_pids().contains(&pid));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn worker_pids(&self) -> Vec<u32> {
         if !self.shared.is_ours() {
             return Vec::new();
         }
-        collector::hear_soon(&self.shared, Duration::ZERO);
-        self.shared.lock().workers.iter().copied().collect()
+        self.shared.hear();
+        self.shared.lock().roster.workers().collect()
     }
 }
 
@@ -342,7 +381,7 @@ impl fmt::Debug for Pool {
             .field("workers", &self.shared.workers)
             .field("phase", &state.phase)
             .field("failure", &state.failure)
-            .field("deaths", &state.deaths)
+            .field("deaths", &state.roster.died())
             .finish_non_exhaustive()
     }
 }

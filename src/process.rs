@@ -29,6 +29,12 @@ mod error;
 #[cfg(feature = "object")]
 mod guardian;
 mod outcome;
+#[cfg(feature = "object")]
+mod place;
+#[cfg(feature = "object")]
+mod request;
+#[cfg(feature = "object")]
+mod reserve;
 mod spawn;
 #[cfg(feature = "object")]
 mod spawner;
@@ -48,17 +54,18 @@ use std::time::Duration;
 pub(crate) use self::call::{start, take_handed_over};
 use self::child::Child;
 #[cfg(feature = "object")]
-pub(crate) use self::child::open_pidfd;
+pub(crate) use self::child::{ended as child_ended, send_by_pidfd};
 pub use self::error::SpawnError;
 pub use self::outcome::Outcome;
+pub(crate) use self::spawn::How;
 #[cfg(feature = "object")]
-pub(crate) use self::spawn::{die_with, run_child};
+pub(crate) use self::spawn::run_child;
 #[cfg(feature = "object")]
 pub use self::spawner::init;
 #[cfg(feature = "object")]
-pub(crate) use self::spawner::{ignore_interrupts, poll, restore_interrupts};
+pub(crate) use self::spawner::poll;
 #[cfg(feature = "object")]
-pub(crate) use self::wire::packet_pair;
+pub(crate) use self::wire::{packet_pair, receive, send_now};
 use crate::os::{FOREVER_NS, deadline_after, now_ns};
 
 /// Children that were not seen to have ended (Invariant 1).
@@ -304,7 +311,8 @@ impl fmt::Debug for Process {
     }
 }
 
-/// Process ids of the children of this program that still run: those of every [`Process`], dropped or not, that it started.
+/// Process ids of the children of this program that still run: those of every [`Process`], dropped or not, that it started. The
+/// crate's own processes (the spawner of [`init`], those of a pool) are not among them.
 /// Those that have ended are reaped, if nobody did before. (A pid may end, and be given to another process, as soon as it is told.)
 ///
 /// ```
@@ -318,7 +326,7 @@ impl fmt::Debug for Process {
 pub fn active_children() -> Vec<u32> {
     let mut children = lock_children();
     children.retain(|child| child.is_running());
-    children.iter().map(|child| child.pid()).collect()
+    children.iter().filter(|child| !child.is_helper()).map(|child| child.pid()).collect()
 }
 
 /// A line on stderr, where that can be written to. `eprintln!` panics where it cannot: not what a

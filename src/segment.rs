@@ -55,6 +55,7 @@ use crate::geometry::Geometry;
 use crate::layout::stamp_state;
 use crate::layout::{ENTRIES_OFFSET, Entry, Head};
 use descriptors::Descriptor;
+pub(crate) use descriptors::descriptor_numbers;
 #[cfg(feature = "object")]
 pub(crate) use descriptors::keep_no_names;
 pub(crate) use directory::Directory;

@@ -190,6 +190,32 @@ fn pool_workers_share_a_queue() {
     assert_eq!(lines[10], "squares: [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]");
 }
 
+/// The service of the docs: whatever a service manager or a terminal sends to the whole process group, it finishes what it has begun.
+#[cfg(feature = "object")]
+#[test]
+fn pool_service_finishes_its_tasks() {
+    for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
+        let mut running = Running::start(&format!("service-{signal}"), "pool_service", &[], Stdio::null());
+        running.until("its workers", |running| fs::read_to_string(&running.out).unwrap().contains("workers ["));
+        // Several tasks are under way: more come than two workers can do.
+        thread::sleep(Duration::from_millis(400));
+        running.note_segments();
+        running.signal_all(signal);
+        let group = running.pid();
+        let ended = running.end();
+        let said = ended.assert_success().lines().last().unwrap();
+        let numbers: Vec<u32> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
+        assert!(said.starts_with("asked to end: ") && numbers[0] == numbers[1] && numbers[0] > 2, "{said}");
+        // SAFETY: any numbers may be passed; no signal is sent.
+        let is_left = || unsafe { libc::kill(-group, 0) } == 0;
+        let begun = Instant::now();
+        while is_left() && begun.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(5)); // the spawner ends when the program has
+        }
+        assert!(!is_left(), "processes of the service are still there");
+    }
+}
+
 #[cfg(feature = "object")]
 #[test]
 fn pool_progress_counts_primes() {

@@ -53,6 +53,18 @@ pub struct Batch<'p> {
     hook: Option<Arc<Hook>>,
 }
 
+/// A job whose input is being read. If that panics, the pool hears of the job no more: nothing waits for its end.
+struct Reading<'s> {
+    shared: &'s Shared,
+    number: u64,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.shared.forget(self.number);
+    }
+}
+
 /// The chunk that is being written.
 pub(super) struct Chunker<'s> {
     shared: &'s Shared,
@@ -73,7 +85,7 @@ pub(super) struct Chunker<'s> {
 impl<'s> Chunker<'s> {
     /// `runner` and `task` are their distances.
     fn new(shared: &'s Shared, job: Arc<Job>, number: u64, (runner, task): (i64, i64), size: u32, patient: bool) -> Self {
-        let head = TaskHead { nonce: shared.nonce, job: number, first: 0, count: 0, runner, task };
+        let head = TaskHead { nonce: shared.nonce, job: number, first: 0, count: 0, runner, task, holder: 0 };
         Chunker {
             shared,
             job,
@@ -138,13 +150,18 @@ impl<'s> Chunker<'s> {
         let before = self.sent;
         while self.sent == before && self.stopped.is_none() {
             let Some(argument) = input.next() else {
-                self.send();
-                self.job.set_total(self.taken);
+                self.end();
                 return false;
             };
             self.add(&argument);
         }
         self.stopped.is_none()
+    }
+
+    /// There is no more input: sends what there is, and the job knows how many tasks there were.
+    pub fn end(&mut self) {
+        self.send();
+        self.job.set_total(self.taken);
     }
 }
 
@@ -267,7 +284,9 @@ impl<'p> Batch<'p> {
             job.call_back(callback);
         }
         chunker.job.set_expected(1);
+        let reading = Reading { shared: self.shared, number };
         chunker.add(argument);
+        std::mem::forget(reading);
         self.end_of_input(&job, number, chunker.stopped);
         Ok((job, number))
     }
@@ -314,7 +333,9 @@ impl<'p> Batch<'p> {
             // For progress; the count that is taken in the end is what counts.
             job.set_expected(length as u64);
         }
+        let reading = Reading { shared: self.shared, number };
         while chunker.send_one(&mut input) {}
+        std::mem::forget(reading);
         self.end_of_input(&job, number, chunker.stopped);
         Ok((job, number))
     }
@@ -335,6 +356,8 @@ impl<'p> Batch<'p> {
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
     {
+        // Before there is a job: it may panic.
+        let input = input.into_iter();
         let (job, number, chunker) = self.begin(task, 1, false)?;
         let ahead = self.ahead.unwrap_or(AHEAD_PER_WORKER * self.shared.workers);
         let mut reader = Reader {
@@ -342,8 +365,9 @@ impl<'p> Batch<'p> {
             job,
             number,
             chunker,
-            input: input.into_iter(),
+            input,
             exhausted: false,
+            panic: None,
             ahead,
             out: 0,
             arrived: VecDeque::new(),

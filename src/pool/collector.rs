@@ -9,16 +9,17 @@
 //! A backlog means that the tasks' ring is full, so results will come, so the collector will wake and feed. It never waits for room.
 
 use super::error::TaskError;
-use super::job::Job;
-use super::keeper::{BEGAN, ENDED, REPORT_BYTES, STARTED};
+use super::job::{Accepted, Job};
 use super::message::{ResultHead, kind};
+use super::report::{Received, try_receive};
+use super::roster::{Roster, tell};
 use super::worker::text_of;
 use crate::error::{GetError, PutError};
 use crate::os::Home;
 use crate::process::background::Presence;
-use crate::process::{Process, poll};
+use crate::process::{Process, poll, send_by_pidfd};
 use crate::queue::Queue;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -32,8 +33,18 @@ const EAGER: Duration = Duration::from_millis(1);
 const ROUND: usize = 256;
 /// Chunks in the backlog beyond which a call that waits anyway waits for room.
 const PATIENT_BACKLOG: usize = 64;
-/// How long keepers have to end when they are asked to, before one is killed.
+/// How long keepers have to end when they are asked to, before they are killed; and then, before they are given up: one that the
+/// kernel does not end (it is frozen, say) ends by itself when it goes on.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a task that has failed waits for the keeper's report of how its worker ended.
+const EXPLANATION: Duration = Duration::from_secs(2);
+
+/// A chunk whose worker died, as another one has said, and the keeper has not yet.
+struct Unexplained {
+    head: ResultHead,
+    pid: u32,
+    since: Instant,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -42,20 +53,32 @@ pub(super) enum Phase {
     Closed,
     /// Nothing will be done any more.
     Terminated,
-    /// No process of the pool is left.
-    Over,
+}
+
+impl Phase {
+    /// Why no more is taken.
+    fn refusal(self) -> Option<TaskError> {
+        match self {
+            Phase::Open => None,
+            Phase::Closed => Some(TaskError::Closed),
+            Phase::Terminated => Some(TaskError::Terminated),
+        }
+    }
 }
 
 pub(super) struct State {
     jobs: HashMap<u64, Arc<Job>>,
     next_job: u64,
     backlog: VecDeque<Vec<u8>>,
+    /// What the program asked for.
     pub phase: Phase,
+    /// No process of the pool is left.
+    pub over: bool,
     /// Why the pool does not work any more.
     pub failure: Option<TaskError>,
-    /// Workers that run, as far as the keeper has told.
-    pub workers: BTreeSet<u32>,
-    pub deaths: u64,
+    /// The pool's processes, as far as the keeper has reported.
+    pub roster: Roster,
+    unexplained: Vec<Unexplained>,
 }
 
 /// What the pool's handle, its collector and its iterators share.
@@ -78,9 +101,10 @@ impl Shared {
             next_job: 1,
             backlog: VecDeque::new(),
             phase: Phase::Open,
+            over: false,
             failure: None,
-            workers: BTreeSet::new(),
-            deaths: 0,
+            roster: Roster::new(workers),
+            unexplained: Vec::new(),
         };
         Shared { home, nonce, workers, tasks, results, socket, state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -102,10 +126,8 @@ impl Shared {
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
-        match state.phase {
-            Phase::Open => {}
-            Phase::Closed => return Err(TaskError::Closed),
-            Phase::Terminated | Phase::Over => return Err(TaskError::Terminated),
+        if let Some(refusal) = state.phase.refusal() {
+            return Err(refusal);
         }
         let number = state.next_job;
         state.next_job += 1;
@@ -127,8 +149,9 @@ impl Shared {
             if let Some(failure) = &state.failure {
                 return Err(failure.clone());
             }
-            if matches!(state.phase, Phase::Terminated | Phase::Over) {
-                return Err(TaskError::Terminated);
+            // A chunk of a call from before: what `close` comes before is not begun any more.
+            if state.phase == Phase::Terminated || state.over {
+                return Err(state.phase.refusal().unwrap_or(TaskError::Terminated));
             }
             if state.backlog.is_empty() {
                 match self.tasks.try_put(chunk) {
@@ -163,7 +186,7 @@ impl Shared {
     /// Nothing will be done any more: whoever waits is told.
     pub fn terminate(&self) {
         let mut state = self.lock();
-        if matches!(state.phase, Phase::Open | Phase::Closed) {
+        if !state.over {
             state.phase = Phase::Terminated;
         }
         drop(state);
@@ -203,9 +226,17 @@ impl Shared {
     /// No process of the pool is left: what was not done never will be.
     fn fail_the_rest(&self) {
         let mut state = self.lock();
-        let expected = state.phase != Phase::Open && state.jobs.is_empty();
-        if expected {
-            return;
+        // All that was sent is done; a call whose input was not read to its end (`imap`) can send no more.
+        let all_done = || state.backlog.is_empty() && state.jobs.values().all(|job| !job.has_open_chunks());
+        let expected = state.failure.is_none()
+            && match state.phase {
+                Phase::Open => false,
+                Phase::Closed => all_done(),
+                Phase::Terminated => true,
+            };
+        if let Some(refusal) = state.phase.refusal().filter(|_| expected) {
+            drop(state);
+            return self.fail_all(&refusal);
         }
         let broken = || TaskError::Broken { why: "its processes were killed, the keeper and its standby at once".to_owned() };
         let failure = state.failure.get_or_insert_with(broken).clone();
@@ -216,7 +247,7 @@ impl Shared {
     /// Waits until no process of the pool is left.
     pub fn wait_until_over(&self) {
         let mut state = self.lock();
-        while state.phase != Phase::Over {
+        while !state.over {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -239,18 +270,48 @@ impl Shared {
         }
         match head.kind {
             kind::WAKE => {}
+            kind::DIED => {
+                let pid = rest.first_chunk().map_or(0, |pid| u32::from_le_bytes(*pid));
+                self.lock().unexplained.push(Unexplained { head, pid, since: Instant::now() });
+                self.hear();
+                self.explain(EXPLANATION, woken);
+            }
+            kind::BROKEN => self.fail(TaskError::Broken { why: String::from_utf8_lossy(rest).into_owned() }),
             kind::FAILED => self.fail(TaskError::Initializer { message: String::from_utf8_lossy(rest).into_owned() }),
             _ => {
                 let job = self.lock().jobs.get(&head.job).map(Arc::clone);
                 let Some(job) = job else { return };
                 let accepted = job.accept(head, rest);
-                if accepted.over {
-                    self.forget(head.job);
-                }
-                if accepted.wanted {
-                    woken.push(job);
-                }
+                self.settle(head.job, job, accepted, woken);
             }
+        }
+    }
+
+    fn settle(&self, number: u64, job: Arc<Job>, accepted: Accepted, woken: &mut Vec<Arc<Job>>) {
+        if accepted.over {
+            self.forget(number);
+        }
+        if accepted.wanted {
+            woken.push(job);
+        }
+    }
+
+    /// Fails the chunks of workers whose ends are known by now, or were waited for as long as that.
+    fn explain(&self, patience: Duration, woken: &mut Vec<Arc<Job>>) {
+        let mut state = self.lock();
+        let (settled, rest) = std::mem::take(&mut state.unexplained)
+            .into_iter()
+            .partition(|death| death.pid == 0 || state.roster.end_of(death.pid).is_some() || death.since.elapsed() >= patience);
+        state.unexplained = rest;
+        let settled: Vec<Unexplained> = settled;
+        let job_and_status =
+            |death: &Unexplained| (state.jobs.get(&death.head.job).map(Arc::clone), state.roster.end_of(death.pid).flatten());
+        let known: Vec<_> = settled.iter().map(job_and_status).collect();
+        drop(state);
+        for (death, (job, status)) in settled.into_iter().zip(known) {
+            let Some(job) = job else { continue };
+            let accepted = job.accept_death(death.head, (death.pid != 0).then_some(death.pid), status);
+            self.settle(death.head.job, job, accepted, woken);
         }
     }
 
@@ -280,42 +341,48 @@ impl Shared {
         }
     }
 
-    /// Reads what the keeper tells. `false`: no keeper is left.
+    /// Receives what the keeper has reported. `false`: no keeper is left.
     pub fn hear(&self) -> bool {
-        loop {
-            let mut report = [0u8; REPORT_BYTES];
-            let flags = libc::MSG_DONTWAIT;
-            // SAFETY: room for a report.
-            let got = unsafe { libc::recv(self.socket.as_raw_fd(), report.as_mut_ptr().cast(), report.len(), flags) };
-            if got <= 0 {
-                let error = std::io::Error::last_os_error();
-                return got < 0 && matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted);
+        let mut news = Vec::new();
+        // Held from receiving a report until it is applied (roster, Invariant 1).
+        let mut state = self.lock();
+        let goes_on = loop {
+            match try_receive(&self.socket) {
+                Received::Report(report, about) => news.extend(state.roster.apply(report, about)),
+                Received::Nothing => break true,
+                Received::End => break false,
             }
-            let word = |at: usize| u32::from_ne_bytes(std::array::from_fn(|byte| report[at + byte]));
-            let mut state = self.lock();
-            match word(0) {
-                BEGAN => state.workers.clear(),
-                STARTED => drop(state.workers.insert(word(4))),
-                ENDED => {
-                    state.workers.remove(&word(4));
-                    state.deaths += u64::from(word(8) != 0);
-                }
-                _ => {}
-            }
+        };
+        let gave_up = state.roster.gave_up.filter(|_| state.failure.is_none());
+        drop(state);
+        tell(&news);
+        if let Some(why) = gave_up {
+            self.fail(TaskError::Broken { why: format!("no worker can be started: {}: {}", why.call(), why.error()) });
+        }
+        goes_on
+    }
+
+    /// Hears the keepers until that is so, none is left, or for so long.
+    pub fn hear_until(&self, patience: Duration, is_enough: impl Fn(&State) -> bool) {
+        let begun = Instant::now();
+        while self.hear() && !is_enough(&self.lock()) && begun.elapsed() < patience {
+            poll(&[self.socket.as_raw_fd()], IDLE.as_millis() as libc::c_int);
         }
     }
 
-    /// Hears the keepers out until none is left, or for as long as they have to end.
-    fn hear_the_end(&self) {
-        let begun = Instant::now();
-        while self.hear() && begun.elapsed() < GRACE {
-            poll(&[self.socket.as_raw_fd()], IDLE.as_millis() as libc::c_int);
+    /// Ends the keepers, which may be stopped and see nothing, and with them their workers.
+    pub fn kill_keepers(&self) {
+        for helper in self.lock().roster.helpers() {
+            send_by_pidfd(helper, libc::SIGKILL);
         }
     }
 
     fn is_eager(&self) -> bool {
         let state = self.lock();
-        !state.backlog.is_empty() || (state.phase != Phase::Open && state.jobs.is_empty()) || state.failure.is_some()
+        !state.backlog.is_empty()
+            || !state.unexplained.is_empty()
+            || (state.phase != Phase::Open && state.jobs.is_empty())
+            || state.failure.is_some()
     }
 }
 
@@ -330,14 +397,17 @@ pub(super) fn collect(shared: &Shared, mut keeper: Process) {
         let why = format!("its own thread panicked: {}", text_of(panic));
         go_on(|| shared.note_failure(TaskError::Broken { why }));
         go_on(|| shared.end_keepers());
-        go_on(|| shared.hear_the_end());
+        go_on(|| shared.hear_until(GRACE, |_| false));
     }
+    go_on(|| shared.explain(Duration::ZERO, &mut Vec::new()));
     go_on(|| shared.fail_the_rest());
-    go_on(|| drop(keeper.kill())); // it has ended; if it lives without its socket, it does not live on
-    go_on(|| drop(keeper.join()));
+    // They have ended; one that lives without its socket does not live on.
+    go_on(|| shared.kill_keepers());
+    go_on(|| drop(keeper.kill()));
+    go_on(|| drop(keeper.join_timeout(GRACE)));
     let mut state = shared.lock();
-    state.workers.clear();
-    state.phase = Phase::Over;
+    state.roster.clear();
+    state.over = true;
     drop(state);
     shared.changed.notify_all();
     go_on(|| drop(keeper));
@@ -379,9 +449,14 @@ fn work(shared: &Shared, presence: &Presence, keeper: &mut Process) {
             Err(error) => shared.fail(TaskError::Broken { why: error.to_string() }),
         }
         shared.feed();
-        if idle || heard.elapsed() >= IDLE || shared.lock().phase != Phase::Open {
+        let is_time = || {
+            let state = shared.lock();
+            state.phase != Phase::Open || !state.unexplained.is_empty()
+        };
+        if idle || heard.elapsed() >= IDLE || is_time() {
             heard = Instant::now();
-            if !shared.hear() {
+            let is_given_up = ending.is_some_and(|since: Instant| since.elapsed() >= GRACE * 2);
+            if !shared.hear() || is_given_up {
                 // Everything was put before they ended.
                 while let Err(GetError::TooSmall { needed, .. }) = take_more(shared, &mut buffer, &mut woken) {
                     buffer.resize(needed, 0);
@@ -389,12 +464,15 @@ fn work(shared: &Shared, presence: &Presence, keeper: &mut Process) {
                 woken.drain(..).for_each(|job| job.wake());
                 return;
             }
+            shared.explain(EXPLANATION, &mut woken);
+            woken.drain(..).for_each(|job| job.wake());
             // Reaped here, so that it does not stay a zombie when its standby has taken over.
             let _ = keeper.exit_status();
         }
         let must_end = shared.lock().phase == Phase::Terminated || shared.lock().failure.is_some();
         if must_end && ending.get_or_insert_with(Instant::now).elapsed() >= GRACE {
-            // Stopped, perhaps. A standby takes over and sees the same end.
+            // Stopped, perhaps, and the standby too.
+            shared.kill_keepers();
             let _ = keeper.kill();
         }
         let eager = shared.is_eager();
@@ -417,10 +495,4 @@ fn take_more(shared: &Shared, buffer: &mut [u8], woken: &mut Vec<Arc<Job>>) -> R
         shared.accept(&buffer[..length], woken);
     }
     Ok(())
-}
-
-/// Polls the keepers' end of the socket, for tests and waits of a moment.
-pub(super) fn hear_soon(shared: &Shared, timeout: Duration) {
-    poll(&[shared.socket.as_raw_fd()], timeout.as_millis() as libc::c_int);
-    shared.hear();
 }

@@ -1,7 +1,9 @@
 //! What may go wrong with a pool, and with a task.
 
+use super::message::capacity_for;
 use crate::error::{CreateError, told_once};
 use crate::process::SpawnError;
+use std::process::ExitStatus;
 
 told_once! {
 /// Why a pool was not made, or not waited for.
@@ -64,11 +66,16 @@ pub enum TaskError {
         message: String,
     },
     /// The worker died in the middle of the task (or of its chunk): killed, crashed, or `exit` was called. The task was begun
-    /// `attempts` times, see [`PoolBuilder::retries`](crate::PoolBuilder::retries).
-    #[error("the worker died in the middle of the task (attempts: {attempts})")]
+    /// `attempts` times, see [`PoolBuilder::retries`](crate::PoolBuilder::retries); `pid` and `status` are those of the last worker.
+    #[error("{}", worker_died(*attempts, *pid, *status))]
     WorkerDied {
         /// How often the task was begun.
         attempts: u32,
+        /// Process id that the worker had. `None` if it died before it could begin.
+        pid: Option<u32>,
+        /// How it ended: the [signal](std::os::unix::process::ExitStatusExt::signal) that killed it, or its exit code. `None` if that
+        /// is not known: the keeper that would have told it died, too.
+        status: Option<ExitStatus>,
     },
     /// The task's argument cannot be encoded, or not decoded in the worker (a handle whose queue is gone). The task did not run.
     #[error("the task's argument cannot travel: {why}")]
@@ -76,14 +83,15 @@ pub enum TaskError {
         /// What the codec said.
         why: String,
     },
-    /// The task ran; its result cannot be encoded, decoded, or is too large.
+    /// The task ran; its result cannot be encoded, decoded, or is too large: then `why` says with which
+    /// [`capacity_bytes`](crate::PoolBuilder::capacity_bytes) it would not be. (How large a result is, is known when it is there.)
     #[error("the task's result cannot travel: {why}")]
     Result {
         /// What the codec said.
         why: String,
     },
     /// The task's argument is larger than the pool's queue can ever hold. The task did not run.
-    #[error("argument of {len} bytes, the pool's queue holds {max} at most; build it with a larger capacity_bytes")]
+    #[error("argument of {len} bytes, the pool's queue holds {max} at most; build it with capacity_bytes of {} or more", capacity_for(*len))]
     TooLarge {
         /// Bytes of the encoded argument.
         len: usize,
@@ -139,4 +147,10 @@ impl TaskError {
     pub fn is_closed(&self) -> bool {
         matches!(self, TaskError::Closed)
     }
+}
+
+fn worker_died(attempts: u32, pid: Option<u32>, status: Option<ExitStatus>) -> String {
+    let process = pid.map_or(String::new(), |pid| format!(" (process {pid})"));
+    let how = status.map_or(String::new(), |status| format!("{status}; "));
+    format!("the worker{process} died in the middle of the task ({how}attempts: {attempts})")
 }

@@ -2,6 +2,9 @@
 //!
 //! Invariant: `out` counts the chunks that were sent and whose results were not yet yielded, those that wait for their turn included;
 //! it never exceeds `ahead`. So neither the input nor the results pile up.
+//!
+//! The input is the caller's code, read ahead of the results: if it panics, that is kept until the results of the items before are
+//! yielded, and goes on at the place of the item that panicked.
 
 use super::batch::Chunker;
 use super::collector::Shared;
@@ -9,10 +12,12 @@ use super::error::TaskError;
 use super::job::{Job, Piece, decode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 /// Sends chunks and takes pieces.
@@ -23,6 +28,8 @@ pub(super) struct Reader<'p, I, R> {
     pub(super) chunker: Chunker<'p>,
     pub(super) input: I,
     pub(super) exhausted: bool,
+    /// With which the input ended.
+    pub(super) panic: Option<Box<dyn Any + Send>>,
     pub(super) ahead: usize,
     pub(super) out: usize,
     /// Pieces that came together with one that was taken.
@@ -38,14 +45,28 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'_, I, R> {
         }
         while self.out < self.ahead && !self.exhausted {
             let before = self.chunker.sent;
-            self.exhausted = !self.chunker.send_one(&mut self.input);
+            let read = catch_unwind(AssertUnwindSafe(|| self.chunker.send_one(&mut self.input)));
+            self.exhausted = match read {
+                Ok(more) => !more,
+                Err(panic) => {
+                    self.panic = Some(panic);
+                    self.chunker.end();
+                    true
+                }
+            };
             self.out += self.chunker.sent - before;
         }
     }
 
     /// The next piece to come. `None`: all were taken.
+    ///
+    /// # Panics
+    /// As the input did, after the pieces of what came before.
     fn take_piece(&mut self) -> Option<Result<Piece, TaskError>> {
         if self.out == 0 {
+            if let Some(panic) = self.panic.take() {
+                resume_unwind(panic);
+            }
             return None;
         }
         if self.arrived.is_empty() {

@@ -15,6 +15,7 @@ use crate::process::tell_stderr;
 use serde::de::DeserializeOwned;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::process::ExitStatus;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -57,6 +58,16 @@ struct Open {
     parts: Vec<Vec<u8>>,
 }
 
+/// The end of a job: what waits for it wakes when the callback has returned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    ToCome,
+    /// Everything is there, and a thread calls back.
+    CallingBack,
+    Told,
+}
+
 #[derive(Default)]
 struct State {
     open: HashMap<u64, Open>,
@@ -68,12 +79,15 @@ struct State {
     first_error: Option<TaskError>,
     /// Why there will be nothing more.
     failure: Option<TaskError>,
+    /// How far its end is.
+    end: End,
     /// Somebody sleeps until the next piece. Others need no wake before the end.
     wants_pieces: bool,
 }
 
 impl State {
-    fn is_over(&self) -> bool {
+    /// Is everything there that ever will be?
+    fn is_complete(&self) -> bool {
         self.failure.is_some() || (self.total == Some(self.done) && self.open.is_empty())
     }
 }
@@ -144,18 +158,25 @@ impl Job {
             open.attempt = head.attempt;
             open.parts.clear();
         }
-        let (count, content) = match head.kind {
-            kind::DIED => (open.count, Content::Failed(TaskError::WorkerDied { attempts: head.count })),
-            _ => {
-                open.parts.push(items.to_vec());
-                if head.kind != kind::LAST {
-                    return Accepted::default();
-                }
-                (open.count, Content::Results(std::mem::take(&mut open.parts)))
-            }
-        };
+        open.parts.push(items.to_vec());
+        if head.kind != kind::LAST {
+            return Accepted::default();
+        }
+        let (count, content) = (open.count, Content::Results(std::mem::take(&mut open.parts)));
         state.open.remove(&head.first);
         self.finish(state, Piece { first: head.first, count, content })
+    }
+
+    /// The chunk's workers died, the last one so. Otherwise as [`accept`](Self::accept).
+    pub fn accept_death(&self, head: ResultHead, pid: Option<u32>, status: Option<ExitStatus>) -> Accepted {
+        let mut state = self.lock();
+        let Some(open) = state.open.get(&head.first).filter(|open| head.attempt >= open.attempt) else {
+            return Accepted::default();
+        };
+        let count = open.count;
+        state.open.remove(&head.first);
+        let died = TaskError::WorkerDied { attempts: head.count, pid, status };
+        self.finish(state, Piece { first: head.first, count, content: Content::Failed(died) })
     }
 
     /// Wakes whoever waits.
@@ -192,7 +213,7 @@ impl Job {
     /// There will be nothing more.
     pub fn fail(&self, error: &TaskError) {
         let mut state = self.lock();
-        if !state.is_over() {
+        if !state.is_complete() {
             state.failure = Some(error.clone());
             state.open.clear();
         }
@@ -200,31 +221,37 @@ impl Job {
         self.tell_if_over();
     }
 
+    /// Is everything there? Then the callback is called, and after that whatever waits is woken.
     fn tell_if_over(&self) -> bool {
-        let over = self.lock().is_over();
-        if over {
-            self.changed.notify_all();
+        let mut state = self.lock();
+        if !state.is_complete() {
+            return false;
+        }
+        if state.end == End::ToCome {
+            state.end = End::CallingBack;
+            drop(state);
             let callback = self.callback.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(callback) = callback {
                 callback.run_once(|callback| callback(self));
             }
+            self.lock().end = End::Told;
+            self.changed.notify_all();
         }
-        over
+        true
     }
 
     pub fn is_over(&self) -> bool {
-        self.is_inherited() || self.lock().is_over()
+        self.is_inherited() || self.lock().end == End::Told
     }
 
-    /// Chunks sent and not answered.
-    #[cfg(test)]
-    pub fn open_chunks(&self) -> usize {
-        self.lock().open.len()
+    /// Are there chunks that were sent and not answered?
+    pub fn has_open_chunks(&self) -> bool {
+        !self.lock().open.is_empty()
     }
 
     /// Waits until the job is over, at most until then. `false`: it is not.
     pub fn wait(&self, deadline: Option<Instant>) -> bool {
-        self.is_inherited() || self.wait_for(deadline, |state| state.is_over().then_some(())).is_some()
+        self.is_inherited() || self.wait_for(deadline, |state| (state.end == End::Told).then_some(())).is_some()
     }
 
     /// Waits for pieces and takes all that there are; an error: there will be none.
@@ -283,7 +310,7 @@ impl Job {
             return Some(false);
         }
         let state = self.lock();
-        state.is_over().then(|| state.first_error.is_none() && state.failure.is_none())
+        (state.end == End::Told).then(|| state.first_error.is_none() && state.failure.is_none())
     }
 }
 
@@ -407,7 +434,7 @@ mod tests {
         assert!(!job.accept(head(0, 2, kind::PART), &item(1)).over);
         assert!(!job.accept(head(0, 2, kind::LAST), &item(2)).over);
         assert!(!job.accept(head(0, 3, kind::LAST), &item(9)).over, "done twice: counted once");
-        assert_eq!(job.open_chunks(), 1);
+        assert!(job.has_open_chunks());
         assert!(job.accept(head(2, 1, kind::LAST), &item(3)).over);
         assert_eq!(job.results::<u8>(), Ok(vec![1, 2, 3]));
         assert_eq!(job.succeeded(), Some(true));
@@ -418,8 +445,8 @@ mod tests {
         let job = Job::new(Home::here().unwrap(), None);
         job.open(0, 2);
         job.set_total(2);
-        assert!(job.accept(ResultHead { count: 1, ..head(0, 2, kind::DIED) }, &[]).over);
+        assert!(job.accept_death(ResultHead { count: 1, ..head(0, 2, kind::DIED) }, Some(7), None).over);
         assert!(!job.accept(head(0, 2, kind::LAST), &item(1)).over);
-        assert_eq!(job.results::<u8>(), Err(TaskError::WorkerDied { attempts: 1 }));
+        assert_eq!(job.results::<u8>(), Err(TaskError::WorkerDied { attempts: 1, pid: Some(7), status: None }));
     }
 }

@@ -11,37 +11,30 @@
 //! 2. Workers die with the keeper that forked them, which is its death signal's thread. Keepers end when the program ends (a pidfd
 //!    tells) or shuts its half of the socket down, which a successor still sees: so nothing outlives the program.
 //! 3. The program's end of the socket is at its end when no keeper and no standby is left: workers do not have it.
-//! 4. Nothing forks for ever: a number of workers in a row that die before they are ready fail the pool.
+//! 4. Nothing forks for ever: a number of workers in a row that die before they are ready fail the pool. Nor does it wait for ever
+//!    for what the system refuses: a keeper that has no worker and can start none for a while gives up.
 
 use super::message::{ResultHead, kind};
+use super::report::{Call, Refusal, Report};
 use super::worker::{word, work};
 use crate::attachment::{self, Leaving};
 use crate::object::{Codec, MessagePack};
-use crate::process::{
-    die_with, ignore_interrupts, open_pidfd, poll, restore_interrupts, run_child, take_handed_over, tell_stderr,
-};
+use crate::os::{Parent, Recipient, die_with, give_back, open_pidfd};
+use crate::process::{child_ended, poll, run_child, take_handed_over, tell_stderr};
 use crate::queue::Queue;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::time::Duration;
-
-/// Bytes of a report to the program: what happened, to which process, with which status.
-pub(super) const REPORT_BYTES: usize = 12;
-/// A worker was forked.
-pub(super) const STARTED: u32 = 1;
-/// A worker was reaped.
-pub(super) const ENDED: u32 = 2;
-
-/// A keeper begins: workers that others started are gone, or about to be.
-pub(super) const BEGAN: u32 = 3;
+use std::time::{Duration, Instant};
 
 /// How often a keeper looks around where it has no descriptor to poll, or something to try again.
 const SLICE_MS: libc::c_int = 20;
+/// How long a keeper without a worker tries to start one: the first time, while `build` waits; and later.
+const FIRST_PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a keeper tries to tell the program why it gives up.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -58,6 +51,8 @@ pub(super) struct Settings {
     pub tasks: Queue<[u8]>,
     pub results: Queue<[u8]>,
     pub initializer: Option<Initializer>,
+    /// Do workers have the program's dispositions of what ends it?
+    pub program_signals: bool,
 }
 
 /// A function and its argument.
@@ -68,9 +63,13 @@ pub(super) struct Initializer {
 }
 
 impl Settings {
-    /// Tells the program that the pool has failed.
-    pub fn fail(&self, why: &str) {
-        let head = ResultHead { nonce: self.nonce, job: 0, first: 0, count: 0, attempt: 0, kind: kind::FAILED };
+    fn recipient(&self) -> Recipient {
+        if self.program_signals { Recipient::Process { keep_handlers: false } } else { Recipient::Worker }
+    }
+
+    /// Tells the program that the pool has failed, by its initializer or otherwise ([`kind`]).
+    pub fn fail(&self, kind: u32, why: &str) {
+        let head = ResultHead { nonce: self.nonce, job: 0, first: 0, count: 0, attempt: 0, kind };
         let mut message = Vec::new();
         head.write(&mut message);
         let mut end = why.len().min(self.results.max_len() - message.len());
@@ -89,12 +88,10 @@ pub(super) fn entry(mut argument: &[u8]) -> i32 {
     // First: the program may have dropped a handle meanwhile, and left the name to this process.
     attachment::leave_all(Leaving::Alone);
     crate::segment::keep_no_names();
-    let socket = take_handed_over().pop();
+    let mut handed_over = take_handed_over().into_iter();
+    let (socket, program) = (handed_over.next(), handed_over.next());
     match (MessagePack::decode::<Settings>(&mut argument), socket) {
-        (Ok(settings), Some(socket)) => {
-            ignore_interrupts();
-            keep(&settings, &socket)
-        }
+        (Ok(settings), Some(socket)) => keep(&settings, &socket, program.as_ref()),
         (Err(error), _) => {
             tell_stderr(format_args!("a pool's settings did not arrive: {error}"));
             1
@@ -118,14 +115,31 @@ struct Worker {
 struct Keeper<'s> {
     settings: &'s Settings,
     socket: &'s OwnedFd,
-    program: Option<OwnedFd>,
+    /// A pidfd of the program. `None`: the kernel has none.
+    program: Option<&'s OwnedFd>,
     workers: Vec<Worker>,
     standby: Option<Forked>,
     /// Workers that there should be: fewer once the tasks are over.
     wanted: usize,
+    /// Workers that have ended and were not reaped: no other process has their pids while the program may be told of them.
+    ended: Vec<libc::pid_t>,
     /// Workers in a row that died before they were ready (Invariant 4).
     unready: u32,
-    reports: VecDeque<[u8; REPORT_BYTES]>,
+    reports: VecDeque<Report>,
+    /// What the program was told of workers that cannot be started.
+    short: Option<(u32, Refusal)>,
+    /// Since when there is no worker, and none can be started.
+    refused_since: Option<Instant>,
+    /// All were started, or refused, for the first time.
+    is_ready: bool,
+}
+
+/// Why the pool has failed.
+enum Failure {
+    /// The program was told.
+    Told,
+    /// As what ([`kind`]), and why.
+    ToTell(u32, String),
 }
 
 /// Which process this is after a fork.
@@ -146,19 +160,23 @@ unsafe fn fork() -> io::Result<Side> {
 }
 
 /// A keeper's life, and that of the standby that takes its place: the exit code.
-fn keep(settings: &Settings, socket: &OwnedFd) -> i32 {
+fn keep(settings: &Settings, socket: &OwnedFd, program: Option<&OwnedFd>) -> i32 {
     loop {
         let mut keeper = Keeper {
             settings,
             socket,
-            program: open_pidfd(settings.program as libc::pid_t),
+            program,
             workers: Vec::new(),
             standby: None,
             wanted: settings.workers as usize,
+            ended: Vec::new(),
             unready: 0,
             reports: VecDeque::new(),
+            short: None,
+            refused_since: None,
+            is_ready: false,
         };
-        keeper.report(BEGAN, std::process::id() as libc::pid_t, 0);
+        keeper.reports.push_back(Report::Began { pid: std::process::id() });
         match keeper.run() {
             Some(code) => return code,
             // We are the standby, and the keeper is dead: what its workers had comes back.
@@ -178,10 +196,11 @@ impl Keeper<'_> {
                 self.end_all();
                 return Some(0);
             }
-            if let Err(why) = self.reap() {
+            if let Err(failure) = self.reap() {
+                self.send_reports();
                 self.end_all();
-                if !why.is_empty() {
-                    self.settings.fail(&why);
+                if let Failure::ToTell(kind, why) = failure {
+                    self.settings.fail(kind, &why);
                 }
                 return Some(1);
             }
@@ -190,12 +209,20 @@ impl Keeper<'_> {
                 return Some(0);
             }
             let mut again = self.send_reports();
+            let mut refusal = None;
+            // The first worker comes before the standby: where there is room for one process only, that is of more use.
+            if self.workers.is_empty() && self.wanted > 0 {
+                refusal = self.start_worker().err();
+            }
             if self.standby.is_none() {
                 // Known before the fork: the child may be an orphan by the time it asks.
                 let keeper = std::process::id() as libc::pid_t;
                 // SAFETY: Invariant 1.
                 match unsafe { fork() } {
-                    Ok(Side::Parent(forked)) => self.standby = Some(forked),
+                    Ok(Side::Parent(forked)) => {
+                        self.reports.push_back(Report::Standby { pid: forked.pid as u32 });
+                        self.standby = Some(forked);
+                    }
                     Ok(Side::Child) => {
                         if let Some(code) = self.stand_by(keeper) {
                             return Some(code);
@@ -205,16 +232,50 @@ impl Keeper<'_> {
                     Err(_) => again = true,
                 }
             }
-            while self.workers.len() < self.wanted {
-                if self.start_worker().is_err() {
-                    // No processes or no memory, for now.
-                    again = true;
-                    break;
-                }
+            while refusal.is_none() && self.workers.len() < self.wanted {
+                refusal = self.start_worker().err();
+            }
+            if refusal.is_some() && !self.ended.is_empty() {
+                // What has ended may count, too.
+                self.reap_told();
+                continue;
+            }
+            // No processes or no memory, for now.
+            again |= refusal.is_some();
+            if let Some(why) = self.note_shortage(refusal) {
+                self.reports.push_back(Report::GaveUp { why });
+                self.send_last_reports();
+                self.end_all();
+                return Some(1);
+            }
+            if !self.is_ready && (refusal.is_none() || !self.workers.is_empty()) {
+                self.is_ready = true;
+                self.reports.push_back(Report::Ready);
             }
             again |= self.send_reports();
+            if self.reports.is_empty() {
+                self.reap_told();
+            }
             self.wait(again);
         }
+    }
+
+    /// Tells the program how many workers the system refuses, if that has changed. Some: it has refused all of them for too long.
+    fn note_shortage(&mut self, refusal: Option<Refusal>) -> Option<Refusal> {
+        let missing = self.wanted.saturating_sub(self.workers.len()) as u32;
+        let short = refusal.map(|why| (missing, why));
+        if short.map(|(missing, _)| missing) != self.short.map(|(missing, _)| missing) {
+            if let Some((missing, why)) = short.or(self.short.map(|(_, why)| (0, why))) {
+                self.reports.push_back(Report::Short { missing, why });
+            }
+            self.short = short;
+        }
+        if refusal.is_none() || !self.workers.is_empty() {
+            self.refused_since = None;
+            return None;
+        }
+        let patience = if self.is_ready { PATIENCE } else { FIRST_PATIENCE };
+        refusal.filter(|_| self.refused_since.get_or_insert_with(Instant::now).elapsed() >= patience)
     }
 
     /// Is the program gone, or does it want an end?
@@ -223,7 +284,7 @@ impl Keeper<'_> {
         // SAFETY: room for a byte.
         let got =
             unsafe { libc::recv(self.socket.as_raw_fd(), byte.as_mut_ptr().cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) };
-        let gone = match &self.program {
+        let gone = match self.program {
             Some(pidfd) => poll(&[pidfd.as_raw_fd()], 0) == [true],
             // SAFETY: signal 0 asks whether there is such a process.
             None => unsafe { libc::kill(self.settings.program as libc::pid_t, 0) == -1 },
@@ -234,7 +295,7 @@ impl Keeper<'_> {
     fn wait(&self, again: bool) {
         let forked = self.workers.iter().map(|worker| &worker.forked).chain(&self.standby);
         let mut fds = vec![self.socket.as_raw_fd()];
-        fds.extend(self.program.iter().map(AsRawFd::as_raw_fd));
+        fds.extend(self.program.map(AsRawFd::as_raw_fd));
         let known = fds.len();
         fds.extend(forked.clone().filter_map(|forked| forked.pidfd.as_ref().map(AsRawFd::as_raw_fd)));
         let blind = self.program.is_none() || fds.len() - known < forked.count();
@@ -242,37 +303,49 @@ impl Keeper<'_> {
     }
 
     /// Takes the statuses of those that have ended, and draws the consequences. An error: the pool has failed.
-    fn reap(&mut self) -> Result<(), String> {
+    fn reap(&mut self) -> Result<(), Failure> {
         let mut place = 0;
         let mut died = false;
         let mut failure = None;
         while place < self.workers.len() {
-            let Some(status) = ended(self.workers[place].forked.pid) else {
+            let Some(status) = ended(self.workers[place].forked.pid, libc::WNOWAIT) else {
                 place += 1;
                 continue;
             };
             let mut worker = self.workers.swap_remove(place);
-            self.report(ENDED, worker.forked.pid, status);
+            self.ended.push(worker.forked.pid);
             let mut said = Vec::new();
             // A pipe whose other end is closed, or will be when a child of the worker's ends; it does not block.
             let _ = worker.says.read_to_end(&mut said);
-            if said.contains(&word::READY) {
+            let lost = said.iter().position(|&said| said == word::LOST).map(|place| said.split_off(place));
+            if said.contains(&word::READY) && lost.is_none() {
                 self.unready = 0;
+            }
+            let pid = worker.forked.pid as u32;
+            let has_said_so = matches!(said.last(), Some(&(word::CLOSED | word::RETIRED | word::FAILED)));
+            self.reports.push_back(Report::Ended { pid, status, died: !has_said_so });
+            if let Some(why) = &lost {
+                died = true;
+                self.unready += 1;
+                if self.unready > self.most_unready() {
+                    let why = String::from_utf8_lossy(&why[1..]);
+                    let text = format!("{} workers in a row cannot get tasks: {why}", self.unready);
+                    failure = Some(Failure::ToTell(kind::BROKEN, text));
+                }
+                continue;
             }
             match said.last() {
                 Some(&word::CLOSED) => self.wanted = self.wanted.saturating_sub(1),
                 Some(&word::RETIRED) => {}
-                Some(&word::FAILED) => failure = Some(String::new()),
+                Some(&word::FAILED) => failure = Some(Failure::Told),
                 Some(_) => died = true,
                 None => {
                     died = true;
                     self.unready += 1;
-                    if self.unready > 10 + 3 * self.settings.workers {
-                        failure = Some(format!(
-                            "{} workers in a row died before they were ready, the last with {}",
-                            self.unready,
-                            in_words(status)
-                        ));
+                    if self.unready > self.most_unready() {
+                        let text =
+                            format!("{} workers in a row died before they were ready, the last with {}", self.unready, status);
+                        failure = Some(Failure::ToTell(kind::FAILED, text));
                     }
                 }
             }
@@ -282,35 +355,50 @@ impl Keeper<'_> {
             self.settings.tasks.recover();
             self.settings.results.recover();
         }
-        if self.standby.as_ref().is_some_and(|standby| ended(standby.pid).is_some()) {
+        if self.standby.as_ref().is_some_and(|standby| ended(standby.pid, 0).is_some()) {
             self.standby = None;
         }
         failure.map_or(Ok(()), Err)
     }
 
-    fn start_worker(&mut self) -> io::Result<()> {
+    /// Reaps workers whose end was noted.
+    fn reap_told(&mut self) {
+        for pid in self.ended.drain(..) {
+            // SAFETY: our own child, which has ended; its status was taken.
+            unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+        }
+    }
+
+    /// Workers in a row that may die before they are ready (Invariant 4).
+    fn most_unready(&self) -> u32 {
+        10 + 3 * self.settings.workers
+    }
+
+    fn start_worker(&mut self) -> Result<(), Refusal> {
         let mut ends = [0; 2];
         // SAFETY: room for two descriptors.
         if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) } == -1 {
-            return Err(io::Error::last_os_error());
+            return Err(Refusal::of(Call::Pipe, &io::Error::last_os_error()));
         }
         // SAFETY: descriptors that the kernel has just made for us.
         let (says, keeper) = unsafe { (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1])) };
-        let parent = std::process::id();
+        let this = Parent::here();
         // SAFETY: Invariant 1.
-        match unsafe { fork() }? {
+        match unsafe { fork() }.map_err(|error| Refusal::of(Call::Fork, &error))? {
             Side::Parent(forked) => {
-                self.report(STARTED, forked.pid, 0);
+                self.reports.push_back(Report::Started { pid: forked.pid as u32 });
                 self.workers.push(Worker { forked, says });
             }
             Side::Child => {
                 drop(says);
                 self.forget();
-                // SAFETY: open, and used by nobody in this process any more (Invariant 3).
-                unsafe { libc::close(self.socket.as_raw_fd()) };
-                restore_interrupts();
-                die_with(parent);
-                run_child(|| work(self.settings, keeper))
+                for fd in [Some(self.socket), self.program].into_iter().flatten() {
+                    // SAFETY: open, and used by no code of this process any more (Invariant 3).
+                    unsafe { libc::close(fd.as_raw_fd()) };
+                }
+                die_with(&this);
+                give_back(self.settings.recipient(), None);
+                run_child(|| work(self.settings, keeper, this))
             }
         }
         Ok(())
@@ -320,7 +408,6 @@ impl Keeper<'_> {
     fn forget(&mut self) {
         self.workers.clear();
         self.standby = None;
-        self.program = None;
         self.reports.clear();
     }
 
@@ -331,7 +418,7 @@ impl Keeper<'_> {
         self.workers.clear();
         let watched = open_pidfd(keeper);
         while parent() == keeper {
-            let fds: Vec<RawFd> = watched.iter().chain(&self.program).map(AsRawFd::as_raw_fd).collect();
+            let fds: Vec<RawFd> = watched.iter().chain(self.program).map(AsRawFd::as_raw_fd).collect();
             poll(&fds, if fds.len() < 2 { SLICE_MS } else { -1 });
             if self.is_over() {
                 return Some(0);
@@ -340,30 +427,36 @@ impl Keeper<'_> {
         if self.is_over() { Some(0) } else { None }
     }
 
-    fn report(&mut self, what: u32, pid: libc::pid_t, status: i32) {
-        let mut bytes = [0; REPORT_BYTES];
-        bytes[..4].copy_from_slice(&what.to_ne_bytes());
-        bytes[4..8].copy_from_slice(&pid.to_ne_bytes());
-        bytes[8..].copy_from_slice(&status.to_ne_bytes());
-        self.reports.push_back(bytes);
-    }
-
     /// Sends what there is room for. `true`: try again later.
     fn send_reports(&mut self) -> bool {
-        while let Some(report) = self.reports.front() {
-            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-            // SAFETY: the report is readable for its length.
-            let sent = unsafe { libc::send(self.socket.as_raw_fd(), report.as_ptr().cast(), report.len(), flags) };
-            if sent == -1 {
-                return io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock;
+        while let Some(&report) = self.reports.front() {
+            let about = match report {
+                Report::Began { .. } => open_pidfd(std::process::id() as libc::pid_t),
+                Report::Standby { pid } => {
+                    let standby = self.standby.as_ref().filter(|standby| standby.pid as u32 == pid);
+                    standby.and_then(|standby| standby.pidfd.as_ref()?.try_clone().ok())
+                }
+                _ => None,
+            };
+            if let Err(error) = report.send(self.socket, about.as_ref().map(AsRawFd::as_raw_fd)) {
+                return error.kind() == io::ErrorKind::WouldBlock;
             }
             self.reports.pop_front();
         }
         false
     }
 
+    /// Sends all that there is, as far as the program takes it in time.
+    fn send_last_reports(&mut self) {
+        let begun = Instant::now();
+        while self.send_reports() && !self.is_over() && begun.elapsed() < LAST_WORDS {
+            std::thread::sleep(Duration::from_millis(SLICE_MS as u64));
+        }
+    }
+
     /// Kills and reaps all.
     fn end_all(&mut self) {
+        self.reap_told();
         let all = self.workers.drain(..).map(|worker| worker.forked).chain(self.standby.take());
         let all: Vec<Forked> = all.collect();
         for forked in &all {
@@ -377,14 +470,8 @@ impl Keeper<'_> {
     }
 }
 
-/// Has the child ended? It is reaped.
-fn ended(pid: libc::pid_t) -> Option<i32> {
-    let mut status = 0;
-    // SAFETY: `status` is an int that the call may write; the child is ours.
-    let found = unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) };
-    (found != 0).then_some(status)
-}
-
-fn in_words(status: i32) -> String {
-    ExitStatus::from_raw(status).to_string()
+/// Has the child ended? It is reaped, unless `more` is `WNOWAIT`.
+fn ended(pid: libc::pid_t, more: libc::c_int) -> Option<ExitStatus> {
+    // One that other code has reaped has ended, too.
+    child_ended(libc::P_PID, pid as libc::id_t, more).map_or(Some(ExitStatus::default()), |ended| ended.map(|(_, status)| status))
 }

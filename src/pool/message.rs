@@ -1,12 +1,16 @@
 //! What travels: tasks to the workers, results back. Little endian, no alignment.
 //!
 //! ```text
-//!   task     nonce 8 | job 8 | first 8 | count 4 | runner 8 | task 8 | item *      item: length 4 | encoded argument
+//!   task     nonce 8 | job 8 | first 8 | count 4 | runner 8 | task 8 | holder 4 | item *   item: length 4 | encoded argument
 //!   result   nonce 8 | job 8 | first 8 | count 4 | attempt 4 | kind 4 | item *   item: tag 1 | length 4 | encoded result, or text
 //! ```
+//!
+//! A worker writes its pid into the `holder` of the chunk that it leases, where the next one finds it if that worker dies.
 
 /// Bytes of a task before its items.
-pub(super) const TASK_BYTES: usize = 44;
+pub(super) const TASK_BYTES: usize = 48;
+/// Where a task's holder is.
+pub(super) const HOLDER_AT: usize = 44;
 /// Bytes of a result before its items.
 pub(super) const RESULT_BYTES: usize = 36;
 
@@ -16,12 +20,14 @@ pub(super) mod kind {
     pub const PART: u32 = 0;
     /// Results of the last part of the chunk.
     pub const LAST: u32 = 1;
-    /// The chunk's worker died too often: as often as `count` says.
+    /// The chunk's worker died too often: as often as `count` says. The rest is the pid of the last one, 0 if it is not known.
     pub const DIED: u32 = 2;
     /// The initializer failed: the rest is text.
     pub const FAILED: u32 = 3;
     /// From the program to its own collector: look around.
     pub const WAKE: u32 = 4;
+    /// Workers cannot get tasks: the rest is text.
+    pub const BROKEN: u32 = 5;
 }
 
 /// What became of one task.
@@ -30,6 +36,13 @@ pub(super) mod tag {
     pub const PANICKED: u8 = 1;
     pub const BAD_ARGUMENT: u8 = 2;
     pub const BAD_RESULT: u8 = 3;
+}
+
+/// `capacity_bytes` with which an argument or a result of so many bytes travels: the largest message takes half of a queue, and has
+/// a head.
+pub(super) fn capacity_for(bytes: usize) -> usize {
+    const ROUND: usize = 64 << 10;
+    bytes.saturating_add(256).saturating_mul(2).div_ceil(ROUND).saturating_mul(ROUND)
 }
 
 /// A chunk of tasks.
@@ -44,6 +57,8 @@ pub(super) struct TaskHead {
     pub runner: i64,
     /// Where the task is.
     pub task: i64,
+    /// Process id of the worker that has it, or had it last; 0 if none had.
+    pub holder: u32,
 }
 
 /// Results of a chunk, or of a part of it.
@@ -87,6 +102,7 @@ impl TaskHead {
         to.extend(self.count.to_le_bytes());
         to.extend(self.runner.to_le_bytes());
         to.extend(self.task.to_le_bytes());
+        to.extend(self.holder.to_le_bytes());
     }
 
     pub fn read(from: &[u8]) -> Option<(TaskHead, &[u8])> {
@@ -98,6 +114,7 @@ impl TaskHead {
             count: front.u32()?,
             runner: front.u64()? as i64,
             task: front.u64()? as i64,
+            holder: front.u32()?,
         };
         Some((head, front.0))
     }
@@ -173,7 +190,7 @@ mod tests {
 
     #[test]
     fn heads_and_items_come_back_as_written() {
-        let head = TaskHead { nonce: 1, job: u64::MAX, first: 3, count: 2, runner: -5, task: 6 };
+        let head = TaskHead { nonce: 1, job: u64::MAX, first: 3, count: 2, runner: -5, task: 6, holder: 7 };
         let mut bytes = Vec::new();
         head.write(&mut bytes);
         assert_eq!(bytes.len(), TASK_BYTES);

@@ -9,10 +9,11 @@
 //! So nobody keeps a list of who does what: a chunk that a worker died with cannot be forgotten, and is failed or retried once.
 
 use super::keeper::Settings;
-use super::message::{Arguments, RESULT_BYTES, ResultHead, TaskHead, append_sized, kind, tag};
+use super::message::{Arguments, HOLDER_AT, RESULT_BYTES, ResultHead, TaskHead, append_sized, capacity_for, kind, tag};
 use crate::error::{GetError, PutError};
 use crate::guard::Lease;
 use crate::object::{Codec, MessagePack};
+use crate::os::{Parent, die_with};
 use crate::process::travel::{Task, address_at, entry_at};
 use crate::process::{Outcome, tell_stderr};
 use serde::Serialize;
@@ -35,6 +36,8 @@ pub(super) mod word {
     pub const RETIRED: u8 = b'm';
     /// The initializer failed, which the program was told.
     pub const FAILED: u8 = b'f';
+    /// It cannot get tasks. The rest is text.
+    pub const LOST: u8 = b'l';
 }
 
 /// What runs one task: given its distance and the argument, appends the result or a text, and says
@@ -124,19 +127,22 @@ pub(super) fn text_of(panic: Box<dyn Any + Send>) -> String {
 }
 
 /// A worker's life: its exit code.
-pub(super) fn work(settings: &Settings, mut keeper: File) -> i32 {
+pub(super) fn work(settings: &Settings, mut keeper: File, parent: Parent) -> i32 {
     // The keeper reads it when we have ended; nothing is lost if it is gone, since then so are we.
-    let mut tell = |word: u8| drop(keeper.write_all(&[word]));
+    let mut tell = |words: &[u8]| drop(keeper.write_all(words));
     if let Some(initializer) = &settings.initializer {
         // SAFETY: the distance of an `Entry<Option<String>>`, in the program that this process is a copy of.
         let run = unsafe { entry_at::<Option<String>>(initializer.distance) };
         if let Some(why) = run(&initializer.argument) {
-            settings.fail(&why);
-            tell(word::FAILED);
+            settings.fail(kind::FAILED, &why);
+            tell(&[word::FAILED]);
             return 1;
         }
     }
-    tell(word::READY);
+    // Again: the kernel forgets it where the initializer has changed the user.
+    die_with(&parent);
+    drop(parent);
+    tell(&[word::READY]);
     settings.tasks.keep_leases_private();
     let mut chunks = 0;
     let (mut tasks, mut message) = (Vec::new(), Vec::new());
@@ -144,11 +150,12 @@ pub(super) fn work(settings: &Settings, mut keeper: File) -> i32 {
         let chunk = match settings.tasks.lease() {
             Ok(chunk) => chunk,
             Err(GetError::Closed) => {
-                tell(word::CLOSED);
+                tell(&[word::CLOSED]);
                 return 0;
             }
             Err(error) => {
                 tell_stderr(format_args!("a pool's worker cannot get tasks: {error}"));
+                tell(format!("{}{error}", char::from(word::LOST)).as_bytes());
                 return 1;
             }
         };
@@ -158,7 +165,7 @@ pub(super) fn work(settings: &Settings, mut keeper: File) -> i32 {
         }
         chunks += 1;
         if settings.max_tasks == Some(chunks) {
-            tell(word::RETIRED);
+            tell(&[word::RETIRED]);
             return 0;
         }
     }
@@ -181,10 +188,12 @@ fn run_chunk(settings: &Settings, chunk: Lease<'_, [u8]>, tasks: &mut Vec<u8>, m
     if attempt > settings.retries + 1 {
         // Begun so often; who came after may have died before it could say so.
         answer(settings.retries + 1, kind::DIED).write(message);
+        message.extend(head.holder.to_le_bytes());
         settings.results.put(message)?;
         chunk.release();
         return Ok(());
     }
+    chunk.mark(HOLDER_AT, std::process::id());
     // SAFETY: the nonce says that our program sent it: the distance of a `RunTask`, in the program that this process is a copy of.
     let run = unsafe { std::mem::transmute::<usize, RunTask>(address_at(head.runner)) };
     let max = settings.results.max_len();
@@ -197,10 +206,20 @@ fn run_chunk(settings: &Settings, chunk: Lease<'_, [u8]>, tasks: &mut Vec<u8>, m
         // SAFETY: as above: the runner, and a task of its kind (`Batch::begin_with`).
         let mut tag = unsafe { run(head.task, argument, &mut item) };
         if item.len() > largest_item {
-            let text = format!("{} bytes, the pool's queue holds {largest_item} at most", item.len());
-            item.clear();
-            item.extend(text.as_bytes());
-            tag = tag::BAD_RESULT;
+            if tag == tag::VALUE {
+                let (len, needed) = (item.len(), capacity_for(item.len()));
+                item.clear();
+                item.extend(
+                    format!(
+                        "{len} bytes, the pool's queue holds {largest_item} at most; build it with capacity_bytes of {needed} or more"
+                    )
+                    .as_bytes(),
+                );
+                tag = tag::BAD_RESULT;
+            } else {
+                // A text, which may end anywhere.
+                item.truncate(largest_item);
+            }
         }
         if count > 0 && message.len() + item.len() + 5 > max.min(PART_BYTES) {
             send_part(settings, message, answer(count, kind::PART))?;

@@ -2,7 +2,7 @@
 
 use super::outcome::Outcome;
 use super::travel::{Entry, Task};
-use super::{Process, SpawnError, lock_children, spawner, tell_stderr};
+use super::{How, Process, SpawnError, lock_children, spawner, tell_stderr};
 use crate::object::{Codec, MessagePack};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,18 +22,21 @@ pub(crate) fn take_handed_over() -> Vec<OwnedFd> {
 }
 
 /// Runs `entry` in a new process: through the spawner where there is one, else by a fork of our own if we have no threads.
-pub(crate) fn start(entry: Entry<i32>, argument: Vec<u8>, fds: Vec<OwnedFd>, dies_with_us: bool) -> Result<Process, SpawnError> {
+pub(crate) fn start(entry: Entry<i32>, argument: Vec<u8>, fds: Vec<OwnedFd>, mut how: How) -> Result<Process, SpawnError> {
+    let numbers: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     if !spawner::is_there() {
+        if let Some(kept) = &mut how.keep_fds {
+            kept.extend(numbers);
+        }
         return Process::fork_alone(
             move || {
                 hand_over(fds);
                 entry(&argument)
             },
-            dies_with_us,
+            &how,
         );
     }
-    let numbers: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    let child = spawner::request(entry, &argument, &numbers, dies_with_us)?;
+    let child = spawner::request(entry, &argument, &numbers, &how)?;
     Ok(Process::listed(child, &mut lock_children()))
 }
 
@@ -105,7 +108,7 @@ impl Process {
         A: Serialize + DeserializeOwned,
         R: Outcome,
     {
-        call_as(function, &argument, false)
+        call_as(function, &argument, How::default())
     }
 
     /// [`call`](Self::call) for a process that does not outlive this one, however this one ends (Python's `daemon=True`). It also ends when
@@ -125,16 +128,16 @@ impl Process {
         A: Serialize + DeserializeOwned,
         R: Outcome,
     {
-        call_as(function, &argument, true)
+        call_as(function, &argument, How::daemon())
     }
 }
 
-fn call_as<A, R>(function: fn(A) -> R, argument: &A, dies_with_us: bool) -> Result<Process, SpawnError>
+fn call_as<A, R>(function: fn(A) -> R, argument: &A, how: How) -> Result<Process, SpawnError>
 where
     A: Serialize + DeserializeOwned,
     R: Outcome,
 {
     let mut encoded = Task::distance(function).to_ne_bytes().to_vec();
     MessagePack::encode(argument, &mut encoded).map_err(|source| SpawnError::Encode { source })?;
-    start(run::<A, R>, encoded, Vec::new(), dies_with_us)
+    start(run::<A, R>, encoded, Vec::new(), how)
 }

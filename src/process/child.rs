@@ -2,10 +2,11 @@
 //!
 //! The invariants are those of the parent module.
 
+use crate::os::open_pidfd;
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,8 @@ pub(super) struct Child {
     pidfd: Option<OwnedFd>,
     /// Whose child the process is in the eyes of the kernel.
     kin: Kin,
+    /// A process of the crate's own: not what the program calls its children.
+    is_helper: bool,
     ended: Mutex<Option<ExitStatus>>,
 }
 
@@ -37,14 +40,18 @@ enum Kin {
 
 impl Child {
     /// The child that `fork` has just made.
-    pub fn adopt(pid: libc::pid_t) -> Child {
-        Child { pid, pidfd: open_pidfd(pid), kin: Kin::Own, ended: Mutex::new(None) }
+    pub fn adopt(pid: libc::pid_t, is_helper: bool) -> Child {
+        Child { pid, pidfd: open_pidfd(pid), kin: Kin::Own, is_helper, ended: Mutex::new(None) }
     }
 
     #[cfg(feature = "object")]
     /// A child of the spawner, which will tell its status through the line.
-    pub fn distant(pid: libc::pid_t, pidfd: Option<OwnedFd>, line: OwnedFd) -> Child {
-        Child { pid, pidfd, kin: Kin::Spawners(File::from(line)), ended: Mutex::new(None) }
+    pub fn distant(pid: libc::pid_t, pidfd: Option<OwnedFd>, line: OwnedFd, is_helper: bool) -> Child {
+        Child { pid, pidfd, kin: Kin::Spawners(File::from(line)), is_helper, ended: Mutex::new(None) }
+    }
+
+    pub fn is_helper(&self) -> bool {
+        self.is_helper
     }
 
     pub fn pid(&self) -> u32 {
@@ -156,7 +163,7 @@ impl Child {
 }
 
 /// Has a child of this process ended? Its status is taken, unless `more` is `WNOWAIT`.
-pub(super) fn ended(kind: libc::idtype_t, id: libc::id_t, more: libc::c_int) -> io::Result<Option<(libc::pid_t, ExitStatus)>> {
+pub(crate) fn ended(kind: libc::idtype_t, id: libc::id_t, more: libc::c_int) -> io::Result<Option<(libc::pid_t, ExitStatus)>> {
     // SAFETY: a siginfo_t is plain numbers, for which zero is a value.
     let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
     // SAFETY: `info` may be written.
@@ -180,15 +187,7 @@ pub(super) fn ended(kind: libc::idtype_t, id: libc::id_t, more: libc::c_int) -> 
     Ok(Some((pid, ExitStatus::from_raw(word))))
 }
 
-/// A descriptor of a process, if the kernel has such (5.3).
-pub(crate) fn open_pidfd(pid: libc::pid_t) -> Option<OwnedFd> {
-    // SAFETY: any numbers may be passed.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    // SAFETY: a descriptor that the kernel has just made for us.
-    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
-}
-
-fn send_by_pidfd(pidfd: &OwnedFd, signal: libc::c_int) -> libc::c_long {
+pub(crate) fn send_by_pidfd(pidfd: &OwnedFd, signal: libc::c_int) -> libc::c_long {
     let no_info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: the descriptor is open, and no siginfo is passed.
     unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) }

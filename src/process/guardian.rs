@@ -19,10 +19,14 @@
 //!    spawner's alone, so its end tells the program that the spawner died. Before the answer, that call has begun nothing, and may be made again.
 //! 6. Nothing forks for ever: a number of spawners in a row that die before they are ready end the guardian.
 
-use super::child::{ended, open_pidfd};
-use super::travel::entry_at;
-use super::{die_with, ignore_interrupts, restore_interrupts, run_child, wire};
+use super::child::ended;
+use super::place::{Placed, place};
+use super::request::{Answer, REQUEST_BYTES, Refused, Request, place_from_word};
+use super::reserve::Reserve;
+use super::spawn::shed;
+use super::{run_child, tell_stderr, wire};
 use crate::attachment::{self, Leaving};
+use crate::os::{Parent, Recipient, die_with, give_back, open_pidfd, parent_is_elsewhere, parent_pid, remain_helper};
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -30,9 +34,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::ptr;
 
-/// Bytes of a request before its argument, of an answer, and of what the spawner tells the guardian.
-pub(super) const REQUEST_BYTES: usize = 24;
-pub(super) const ANSWER_BYTES: usize = 8;
+/// Bytes of what the spawner tells the guardian.
 const RECORD_BYTES: usize = 4;
 /// In place of a pid: the spawner is ready.
 const READY: libc::pid_t = 0;
@@ -50,27 +52,27 @@ struct Served {
 /// What both processes have.
 struct Nursery {
     requests: OwnedFd,
-    program: libc::pid_t,
-    /// A pidfd of the program.
-    watch: Option<OwnedFd>,
-    signals: Signals,
+    program: Parent,
+    /// The program is in another PID namespace: pids of ours are not its.
+    is_elsewhere: bool,
+    ends: Ends,
     children: Vec<Served>,
     /// Spawners in a row that died before they were ready.
     unready: u32,
+    reserve: Reserve,
 }
 
-/// The life of either: the exit code.
-pub(super) fn live(requests: OwnedFd, program: u32) -> i32 {
+/// The life of either, a helper from its beginning: the exit code.
+pub(super) fn live(requests: OwnedFd, program: Parent) -> i32 {
     // First: the program may have dropped a handle meanwhile, and left the name to this process.
     attachment::leave_all(Leaving::Alone);
     crate::segment::keep_no_names();
-    ignore_interrupts();
-    let program = program as libc::pid_t;
-    let mut nursery =
-        Nursery { requests, program, watch: open_pidfd(program), signals: Signals::begin(), children: Vec::new(), unready: 0 };
-    if parent() != program {
-        return 0; // and what was watched may be another
+    if program.has_ended() {
+        return 0;
     }
+    let is_elsewhere = parent_is_elsewhere();
+    let (ends, children) = (Ends::begin(), Vec::new());
+    let mut nursery = Nursery { requests, program, is_elsewhere, ends, children, unready: 0, reserve: Reserve::new() };
     loop {
         if let Some(code) = nursery.split() {
             return code;
@@ -109,23 +111,20 @@ impl Nursery {
 
     /// Is the program gone?
     fn is_over(&self) -> bool {
-        match &self.watch {
-            Some(pidfd) => super::poll(&[pidfd.as_raw_fd()], 0) == [true],
-            // SAFETY: signal 0 asks whether there is such a process.
-            None => unsafe { libc::kill(self.program, 0) == -1 },
-        }
+        self.program.is_gone()
     }
 
     /// Sleeps until one of these can be read, a child or the program has ended, or a line is closed; or, if `again`, for a slice.
     fn wait(&self, fds: &[RawFd], again: bool) {
-        let own = self.watch.iter().chain(&self.signals.descriptor).map(AsRawFd::as_raw_fd);
+        let watch = self.program.pidfd();
+        let own = watch.into_iter().chain(self.ends.number());
         let mut polled: Vec<_> = fds.iter().copied().chain(own).map(|fd| (fd, libc::POLLIN)).collect();
         polled.extend(self.children.iter().map(|child| (child.line.as_raw_fd(), 0)));
         let mut polled: Vec<_> = polled.into_iter().map(|(fd, events)| libc::pollfd { fd, events, revents: 0 }).collect();
-        let blind = again || self.watch.is_none() || self.signals.descriptor.is_none();
+        let blind = again || watch.is_none() || self.ends.number().is_none();
         // SAFETY: as many pollfds as told.
         unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, if blind { SLICE_MS } else { -1 }) };
-        self.signals.forget();
+        self.ends.forget();
     }
 
     /// Forgets children whose end was told by the other process, or that nobody asks about.
@@ -212,7 +211,7 @@ impl Nursery {
             if self.is_over() {
                 return Some(0);
             }
-            if parent() != guardian {
+            if parent_pid() != guardian {
                 return None;
             }
             while let Some((pid, status)) = ended(libc::P_ALL, 0, libc::WNOWAIT).ok().flatten() {
@@ -234,76 +233,150 @@ impl Nursery {
 
     /// Serves one request. An error: there will be no more.
     fn serve_one(&mut self, told: &OwnedFd, others: &[RawFd]) -> io::Result<()> {
-        let mut fds = wire::receive(&self.requests, &mut [0])?;
-        if fds.len() < 2 {
-            return Ok(()); // no descriptors left: the program sees the end of its call
+        let mut sent = [0];
+        self.reserve.release();
+        let received = wire::receive(&self.requests, &mut sent);
+        let filled = self.reserve.fill();
+        let mut fds = received?.into_iter();
+        let Some(call) = fds.next() else { return Ok(()) }; // nothing came: the program sees the end of its call
+        let mut rest: Vec<OwnedFd> = fds.collect();
+        let refuse = |reserve: &mut Reserve, rest: Vec<OwnedFd>, error: io::Error| {
+            // The line, too: what the program sent is let go of, and the numbers are free again.
+            drop(rest);
+            let _ = reserve.fill();
+            let errno = error.raw_os_error().unwrap_or(libc::EMFILE);
+            let _ = wire::send(&call, &Answer::Refused { call: Refused::Descriptors, errno }.to_bytes(), &[]);
+        };
+        if let Err(error) = filled {
+            refuse(&mut self.reserve, rest, error);
+            return Ok(());
         }
-        let (call, line) = (fds.remove(0), fds.remove(0));
-        let mut request = [0; REQUEST_BYTES];
-        let word = |request: &[u8], at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| request[at + byte]));
-        let mut argument = Vec::new();
-        let read = wire::receive(&call, &mut request).and_then(|_| {
-            argument.resize(word(&request, 8) as usize, 0);
-            if argument.is_empty() { Ok(Vec::new()) } else { wire::receive(&call, &mut argument) }
-        });
-        if read.is_err() {
-            return Ok(()); // nobody asks any more
+        if rest.len() + 1 != usize::from(sent[0]) || rest.is_empty() {
+            refuse(&mut self.reserve, rest, io::Error::from_raw_os_error(libc::EMFILE));
+            return Ok(());
         }
-        let spawner = std::process::id();
+        let line = rest.remove(0);
+        let Ok((request, places, argument)) = read_request(&call) else { return Ok(()) }; // the program asks no more
+        if let Some(errno) = unplaceable(&places) {
+            refuse(&mut self.reserve, rest, io::Error::from_raw_os_error(errno));
+            return Ok(());
+        }
+        let this = Parent::here();
         // SAFETY: Invariant 1.
-        let (pid, error) = match unsafe { libc::fork() } {
+        let forked = match unsafe { libc::fork() } {
             0 => {
                 // Invariant 3. By number: the frames that own them are never left.
+                self.reserve.release();
                 let children = self.children.iter().map(|child| child.line.as_raw_fd());
                 let own = [self.requests.as_raw_fd(), call.as_raw_fd()].into_iter();
-                let own = own.chain(self.watch.iter().chain(&self.signals.descriptor).map(AsRawFd::as_raw_fd));
+                let own = own.chain(self.program.pidfd()).chain(self.ends.number());
                 for fd in children.chain(own).chain(others.iter().copied()) {
                     // SAFETY: open, and used by nobody in this process any more.
                     unsafe { libc::close(fd) };
                 }
-                restore_interrupts();
-                self.signals.restore();
-                if word(&request, 16) != 0 {
-                    die_with(spawner);
+                if request.dies_with_us() {
+                    die_with(&this);
                 }
-                // SAFETY: the program sent what `distance` gave for an `Entry<i32>`, and this process is a copy of it (travel, Invariant 1).
-                let entry = unsafe { entry_at::<i32>(word(&request, 0) as i64) };
-                run_child(move || {
-                    let begins = wire::receive(&line, &mut [0]).is_ok();
-                    drop(line);
-                    // Invariant 5.
-                    if !begins {
-                        return 0;
-                    }
-                    super::call::hand_over(fds);
-                    entry(&argument)
-                })
+                drop(this);
+                self.begin(request, line, rest, &places, argument)
             }
-            -1 => (-1, io::Error::last_os_error().raw_os_error().unwrap_or(0)),
-            pid => (pid, 0),
+            -1 => Err(io::Error::last_os_error().raw_os_error().unwrap_or(0)),
+            pid => Ok(pid),
         };
-        drop(fds);
+        drop((rest, this));
+        let (pid, errno) = match forked {
+            Ok(pid) => (pid, 0),
+            Err(errno) => (0, errno),
+        };
+        self.reserve.release_one();
         let pidfd = if pid > 0 { open_pidfd(pid) } else { None };
         if pid > 0 {
             // A guardian that is stopped, and full of what it was told, is not waited for.
             let _ = wire::send_now(told, &pid.to_ne_bytes(), &[line.as_raw_fd()]);
         }
-        let mut answer = [0; ANSWER_BYTES];
-        answer[..4].copy_from_slice(&pid.to_ne_bytes());
-        answer[4..].copy_from_slice(&error.to_ne_bytes());
+        let answer = match pid {
+            0 => Answer::Refused { call: Refused::Fork, errno },
+            pid => Answer::Forked { pid, has_pidfd: pidfd.is_some(), is_elsewhere: self.is_elsewhere },
+        };
         let sent: Vec<RawFd> = pidfd.iter().map(AsRawFd::as_raw_fd).collect();
         // If it fails, nobody asks any more, and nothing begins (Invariant 5).
-        let _ = wire::send(&call, &answer, &sent);
+        let _ = wire::send(&call, &answer.to_bytes(), &sent);
         if pid > 0 {
             self.children.push(Served { pid, line });
         }
+        drop((pidfd, call));
+        let _ = self.reserve.fill();
         Ok(())
+    }
+
+    /// The child's life.
+    fn begin(
+        &self,
+        request: Request,
+        line: OwnedFd,
+        mut handed_over: Vec<OwnedFd>,
+        places: &[(RawFd, bool)],
+        argument: Vec<u8>,
+    ) -> ! {
+        run_child(move || {
+            let kept = handed_over.split_off(handed_over.len() - places.len());
+            let kept: Vec<Placed> = kept.into_iter().zip(places).map(|(fd, &(number, exec))| (fd, number, exec)).collect();
+            handed_over.push(line);
+            if let Err(error) = place(kept, &mut handed_over) {
+                tell_stderr(format_args!("Error: descriptors of a call cannot be placed: {error}"));
+                return 1;
+            }
+            if request.sheds() {
+                let known = handed_over.iter().map(AsRawFd::as_raw_fd).chain(places.iter().map(|&(number, _)| number));
+                shed(&known.collect::<Vec<_>>());
+            }
+            if request.is_helper() {
+                remain_helper(request.signals);
+            } else {
+                give_back(Recipient::Process { keep_handlers: request.keep_handlers() }, Some(request.signals));
+            }
+            let Some(line) = handed_over.pop() else { return 1 };
+            let begins = wire::receive(&line, &mut [0]).is_ok();
+            drop(line);
+            // Invariant 5.
+            if !begins {
+                return 0;
+            }
+            super::call::hand_over(handed_over);
+            // SAFETY: the program, of which this process is a copy, sent it.
+            let entry = unsafe { request.entry() };
+            entry(&argument)
+        })
     }
 }
 
-fn parent() -> libc::pid_t {
-    // SAFETY: getppid has no preconditions.
-    unsafe { libc::getppid() }
+/// What follows a request on its socket: the places of descriptors, and the argument.
+fn read_request(call: &OwnedFd) -> io::Result<(Request, Vec<(RawFd, bool)>, Vec<u8>)> {
+    let mut request = [0; REQUEST_BYTES];
+    wire::receive(call, &mut request)?;
+    let request = Request::from_bytes(&request);
+    let mut places = vec![0; 4 * request.placed];
+    let mut argument = vec![0; request.argument_bytes];
+    for part in [&mut places, &mut argument] {
+        if !part.is_empty() {
+            wire::receive(call, part)?;
+        }
+    }
+    let places = places.chunks_exact(4).map(|word| place_from_word([word[0], word[1], word[2], word[3]])).collect();
+    Ok((request, places, argument))
+}
+
+/// Why a child of this process cannot have all of these numbers, if it cannot.
+fn unplaceable(places: &[(RawFd, bool)]) -> Option<i32> {
+    let highest = places.iter().map(|&(number, _)| number as u64).max()?;
+    // SAFETY: `limit` is filled by the call.
+    let limit = unsafe {
+        let mut limit: libc::rlimit = mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        limit.rlim_cur
+    };
+    // Above it, all are moved once.
+    (highest + 2 * places.len() as u64 + 2 >= limit).then_some(libc::EMFILE)
 }
 
 /// Takes the status of a child of ours that has ended, or is about to.
@@ -313,45 +386,33 @@ fn reap(pid: libc::pid_t) {
 }
 
 /// How both hear that a child has ended, whoever's it was: the signal is blocked, and waits in a descriptor.
-struct Signals {
+struct Ends {
     /// `None`: the kernel refused it.
     descriptor: Option<OwnedFd>,
-    /// What was blocked, and what became of the signal, in the program: its children have it so.
-    blocked: libc::sigset_t,
-    handler: libc::sighandler_t,
 }
 
-impl Signals {
-    fn begin() -> Signals {
-        // SAFETY: a sigset_t is plain words, filled by sigemptyset and by pthread_sigmask before they are read; the default disposition runs
-        // no code. A program that ignores the signal would take the statuses away.
-        unsafe {
-            let (mut ended, mut blocked): (libc::sigset_t, libc::sigset_t) = (mem::zeroed(), mem::zeroed());
+impl Ends {
+    fn begin() -> Ends {
+        // SAFETY: a sigset_t is plain words, filled by sigemptyset before they are read.
+        let fd = unsafe {
+            let mut ended: libc::sigset_t = mem::zeroed();
             libc::sigemptyset(&mut ended);
             libc::sigaddset(&mut ended, libc::SIGCHLD);
-            let handler = libc::signal(libc::SIGCHLD, libc::SIG_DFL);
-            libc::pthread_sigmask(libc::SIG_BLOCK, &ended, &mut blocked);
-            let fd = libc::signalfd(-1, &ended, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC);
-            Signals { descriptor: (fd >= 0).then(|| OwnedFd::from_raw_fd(fd)), blocked, handler }
-        }
+            libc::signalfd(-1, &ended, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC)
+        };
+        // SAFETY: a descriptor that the kernel has just made for us.
+        Ends { descriptor: (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) }) }
+    }
+
+    fn number(&self) -> Option<RawFd> {
+        self.descriptor.as_ref().map(AsRawFd::as_raw_fd)
     }
 
     /// Takes the signals that came: what they tell is looked for anyway.
     fn forget(&self) {
-        let Some(descriptor) = &self.descriptor else { return };
+        let Some(descriptor) = self.number() else { return };
         let mut info = [0u8; size_of::<libc::signalfd_siginfo>()];
         // SAFETY: room for one; it does not block.
-        while unsafe { libc::read(descriptor.as_raw_fd(), info.as_mut_ptr().cast(), info.len()) } > 0 {}
-    }
-
-    /// In a child.
-    fn restore(&self) {
-        // SAFETY: what `begin` found.
-        unsafe {
-            if self.handler != libc::SIG_ERR {
-                libc::signal(libc::SIGCHLD, self.handler);
-            }
-            libc::pthread_sigmask(libc::SIG_SETMASK, &self.blocked, ptr::null_mut());
-        }
+        while unsafe { libc::read(descriptor, info.as_mut_ptr().cast(), info.len()) } > 0 {}
     }
 }

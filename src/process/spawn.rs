@@ -4,9 +4,13 @@
 use super::spawner;
 use super::{Child, Outcome, Process, SpawnError, background, lock_children};
 use crate::attachment::{self, Leaving};
-use crate::os::{deadline_after, now_ns};
+#[cfg(feature = "object")]
+use crate::os::begin_helper;
+use crate::os::{Blocked, Parent, begin_process, deadline_after, die_with, now_ns, put_null_over_all_but};
+use crate::segment::descriptor_numbers;
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::RawFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::process::Command;
@@ -23,6 +27,51 @@ const LEAVING: Duration = Duration::from_millis(100);
 const AT_WORK: Duration = Duration::from_secs(2);
 /// Between two looks.
 const MOMENT: Duration = Duration::from_micros(400);
+
+/// How a process is made.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct How {
+    /// The kernel kills it when the program ends, or the spawner that forked it.
+    pub dies_with_us: bool,
+    /// One of the crate's own: it starts with all signals blocked and ignored, for
+    /// [`give_back`](crate::os::give_back) in its children, and is not told of as a child.
+    pub is_helper: bool,
+    /// Handlers of TERM, HUP, QUIT and INT do not become the default.
+    pub keep_handlers: bool,
+    /// `/dev/null` is put over all descriptors but the standard ones, those of segments, and these.
+    pub keep_fds: Option<Vec<RawFd>>,
+}
+
+impl How {
+    pub fn daemon() -> How {
+        How { dies_with_us: true, ..How::default() }
+    }
+
+    /// A process of the crate's own, which ends by itself when the program ends.
+    #[cfg(feature = "object")]
+    pub fn helper(keep_fds: Vec<RawFd>) -> How {
+        How { is_helper: true, keep_fds: Some(keep_fds), ..How::default() }
+    }
+
+    /// In the forked child.
+    fn begin(&self, blocked: Blocked) {
+        if let Some(kept) = &self.keep_fds {
+            shed(kept);
+        }
+        #[cfg(feature = "object")]
+        if self.is_helper {
+            return begin_helper(blocked);
+        }
+        begin_process(blocked, self.keep_handlers);
+    }
+}
+
+/// Lets go of the descriptors that this process inherited, but for these and those of segments.
+pub(super) fn shed(kept: &[RawFd]) {
+    let mut all = descriptor_numbers();
+    all.extend(kept);
+    put_null_over_all_but(&all);
+}
 
 impl Process {
     /// Runs `closure` in a new process, a `fork` of this one, and returns at once. **What is moved
@@ -83,7 +132,7 @@ impl Process {
         F: FnOnce() -> R,
         R: Outcome,
     {
-        Self::fork_alone(closure, false)
+        Self::fork_alone(closure, &How::default())
     }
 
     /// [`spawn`](Self::spawn) for a child that does not outlive its parent: however the parent ends, SIGKILL included, the
@@ -105,11 +154,11 @@ impl Process {
         F: FnOnce() -> R,
         R: Outcome,
     {
-        Self::fork_alone(closure, true)
+        Self::fork_alone(closure, &How::daemon())
     }
 
     /// Forks if nothing is lost by it: there are no threads but our own, and those stand still.
-    pub(super) fn fork_alone<F, R>(closure: F, dies_with_us: bool) -> Result<Process, SpawnError>
+    pub(super) fn fork_alone<F, R>(closure: F, how: &How) -> Result<Process, SpawnError>
     where
         F: FnOnce() -> R,
         R: Outcome,
@@ -127,7 +176,7 @@ impl Process {
                     }
                     // SAFETY: this thread is the only one but for those of Invariant 6, so the child lacks none, nor finds a lock that
                     // one might hold. A daemon's parent is this thread, which ends with the program.
-                    return unsafe { Process::fork(closure, dies_with_us, Some((still, wish))) };
+                    return unsafe { Process::fork(closure, how, Some((still, wish))) };
                 }
             }
             if now_ns() >= if threads <= 1 { at_work_ns } else { leaving_ns } {
@@ -169,14 +218,14 @@ impl Process {
         R: Outcome,
     {
         // SAFETY: as the caller says.
-        unsafe { Process::fork(closure, false, None) }
+        unsafe { Process::fork(closure, &How::default(), None) }
     }
 
     /// # Safety
-    /// As for [`spawn_unchecked`](Self::spawn_unchecked); with `dies_with_us`, the child also dies when this thread ends.
+    /// As for [`spawn_unchecked`](Self::spawn_unchecked); with `how.dies_with_us`, the child also dies when this thread ends.
     unsafe fn fork<F, R>(
         closure: F,
-        dies_with_us: bool,
+        how: &How,
         still: Option<(background::Still, background::Wish)>,
     ) -> Result<Process, SpawnError>
     where
@@ -191,7 +240,8 @@ impl Process {
         let stderr = io::stderr().lock();
         // A stdout that cannot be written to loses its text in `print`, too; that is no reason not to spawn.
         let _ = stdout.flush();
-        let parent = std::process::id();
+        let parent = how.dies_with_us.then(Parent::here);
+        let blocked = Blocked::all();
         // SAFETY: the caller vouches for other threads; the locks that we use ourselves are ours (Invariant 5).
         match unsafe { libc::fork() } {
             -1 => Err(SpawnError::Os { call: "fork", source: io::Error::last_os_error() }),
@@ -204,12 +254,13 @@ impl Process {
                     drop(spawner.take());
                     drop(spawner);
                 }
-                if dies_with_us {
-                    die_with(parent);
+                if let Some(parent) = parent {
+                    die_with(&parent);
                 }
+                how.begin(blocked);
                 run_child(closure)
             }
-            pid => Ok(Process::listed(Child::adopt(pid), &mut children)),
+            pid => Ok(Process::listed(Child::adopt(pid, how.is_helper), &mut children)),
         }
     }
 
@@ -241,19 +292,7 @@ impl Process {
         children.retain(|child| child.is_running());
         let child = command.spawn().map_err(|source| SpawnError::Os { call: "starting a program", source })?;
         // Dropping std's `Child` neither kills nor reaps.
-        Ok(Process::listed(Child::adopt(child.id() as libc::pid_t), &mut children))
-    }
-}
-
-/// The kernel kills this process when the thread that forked it ends, or has ended by now.
-pub(crate) fn die_with(parent: u32) {
-    // SAFETY: signal numbers and our own pid; getppid has no preconditions.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        if libc::getppid() as u32 != parent {
-            // As the kernel would have, a moment later.
-            libc::kill(libc::getpid(), libc::SIGKILL);
-        }
+        Ok(Process::listed(Child::adopt(child.id() as libc::pid_t, false), &mut children))
     }
 }
 

@@ -14,9 +14,11 @@
 //! to the spawner that takes its place (`guardian`, Invariant 5).
 
 use super::child::Child;
-use super::guardian::{ANSWER_BYTES, REQUEST_BYTES, live};
-use super::travel::{Entry, distance};
-use super::{Process, SpawnError, wire};
+use super::guardian::live;
+use super::request::{ANSWER_BYTES, Answer, Refused, Request, place_to_word};
+use super::travel::Entry;
+use super::{How, Process, SpawnError, wire};
+use crate::os::{Parent, Signals};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -34,6 +36,8 @@ pub(super) struct Spawner {
     requests: OwnedFd,
     /// The guardian.
     process: Process,
+    /// What the program did with signals when it was forked.
+    signals: Signals,
 }
 
 /// Whoever forks with threads around holds this, so that the child does not find it locked.
@@ -73,14 +77,15 @@ pub fn init() -> Result<(), SpawnError> {
         return Ok(());
     }
     let (requests, theirs) = wire::packet_pair().map_err(os("socketpair"))?;
-    let program = std::process::id();
+    let (program, signals) = (Parent::here(), Signals::now());
     let ours = requests.as_raw_fd();
-    let process = Process::spawn(move || {
+    let start = move || {
         // SAFETY: the copy of the program's end, which nobody in this process uses.
         unsafe { libc::close(ours) };
         live(theirs, program)
-    })?;
-    *lock() = Some(Spawner { owner: program, requests, process });
+    };
+    let process = Process::fork_alone(start, &How { is_helper: true, ..How::default() })?;
+    *lock() = Some(Spawner { owner: std::process::id(), requests, process, signals });
     Ok(())
 }
 
@@ -94,21 +99,36 @@ pub(super) fn is_there() -> bool {
 }
 
 /// Has the spawner run `entry` in a child.
-pub(super) fn request(entry: Entry<i32>, argument: &[u8], fds: &[RawFd], dies_with_us: bool) -> Result<Child, SpawnError> {
+pub(super) fn request(entry: Entry<i32>, argument: &[u8], fds: &[RawFd], how: &How) -> Result<Child, SpawnError> {
     let mut slot = lock();
     let Some(spawner) = slot.as_mut() else { return Err(SpawnError::Threaded { threads: 0 }) };
     // A guardian that has died, and was replaced, stays no zombie.
     let _ = spawner.process.exit_status();
-    let mut request = [0; REQUEST_BYTES];
-    request[..8].copy_from_slice(&distance(entry).to_ne_bytes());
-    request[8..16].copy_from_slice(&(argument.len() as u64).to_ne_bytes());
-    request[16..24].copy_from_slice(&u64::from(dies_with_us).to_ne_bytes());
+    let signals = spawner.signals.asked(&Signals::now());
+    let mut bytes = Request::new(entry, argument, signals, how).to_bytes().to_vec();
+    let kept = how.keep_fds.as_deref().unwrap_or_default();
+    for &number in kept {
+        bytes.extend(place_to_word(number, closes_on_exec(number)?));
+    }
+    bytes.extend(argument);
+    let fds: Vec<RawFd> = fds.iter().chain(kept).copied().collect();
+    if fds.len() + 2 > wire::MAX_FDS {
+        return Err(os("keeping descriptors")(io::Error::from_raw_os_error(libc::E2BIG)));
+    }
     for _ in 0..TRIES {
-        if let Some(child) = spawner.ask(&request, argument, fds)? {
+        if let Some(child) = spawner.ask(&bytes, &fds, how)? {
             return Ok(child);
         }
     }
     Err(spawner.died())
+}
+
+fn closes_on_exec(number: RawFd) -> Result<bool, SpawnError> {
+    // SAFETY: any number may be asked about.
+    match unsafe { libc::fcntl(number, libc::F_GETFD) } {
+        -1 => Err(os("a descriptor to keep")(io::Error::last_os_error())),
+        flags => Ok(flags & libc::FD_CLOEXEC != 0),
+    }
 }
 
 impl Spawner {
@@ -117,29 +137,49 @@ impl Spawner {
     }
 
     /// `None`: the spawner died before it answered, and nothing was begun.
-    fn ask(&self, request: &[u8], argument: &[u8], fds: &[RawFd]) -> Result<Option<Child>, SpawnError> {
+    fn ask(&self, request: &[u8], fds: &[RawFd], how: &How) -> Result<Option<Child>, SpawnError> {
         let (call, their_call) = UnixStream::pair().map_err(os("socketpair"))?;
         let (line, their_line) = UnixStream::pair().map_err(os("socketpair"))?;
         let all: Vec<RawFd> = [&their_call, &their_line].map(AsRawFd::as_raw_fd).into_iter().chain(fds.iter().copied()).collect();
-        wire::send(&self.requests, &[0], &all).map_err(|error| match error.raw_os_error() {
+        wire::send(&self.requests, &[all.len() as u8], &all).map_err(|error| match error.raw_os_error() {
             Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => self.died(),
             _ => os("sendmsg")(error),
         })?;
         drop((their_call, their_line));
         let mut answer = [0; ANSWER_BYTES];
-        let answered = wire::send(&call, request, &[])
-            .and_then(|()| if argument.is_empty() { Ok(()) } else { wire::send(&call, argument, &[]) })
-            .and_then(|()| wire::receive(&call, &mut answer));
-        let Ok(mut answered) = answered else { return Ok(None) };
-        let [pid, error] = [0, 4].map(|at| i32::from_ne_bytes([answer[at], answer[at + 1], answer[at + 2], answer[at + 3]]));
-        if pid <= 0 {
-            return Err(os("fork in the spawner")(io::Error::from_raw_os_error(error)));
-        }
+        // One that refuses does not read the request to its end: what it says counts, not what it left.
+        let _ = wire::send(&call, request, &[]);
+        let Ok(mut answered) = wire::receive(&call, &mut answer) else { return Ok(None) };
+        let (pid, pidfd) = match Answer::from_bytes(&answer) {
+            Answer::Refused { call, errno } => {
+                let call = match call {
+                    Refused::Fork => "fork in the spawner",
+                    Refused::Descriptors => "descriptors in the spawner, which has the limit that the program had at init()",
+                };
+                return Err(os(call)(io::Error::from_raw_os_error(errno)));
+            }
+            Answer::Forked { has_pidfd: true, .. } if answered.is_empty() => {
+                // Its number was not free here. What has no line does not begin.
+                return Err(os("receiving a pidfd")(io::Error::from_raw_os_error(libc::EMFILE)));
+            }
+            Answer::Forked { pid, is_elsewhere, .. } => {
+                let pidfd = answered.pop();
+                let known_here = pidfd.as_ref().filter(|_| is_elsewhere).and_then(pid_behind);
+                (known_here.unwrap_or(pid), pidfd)
+            }
+        };
         line.set_nonblocking(true).map_err(os("fcntl"))?;
         // One that died before it began has a status like any other.
         let _ = wire::send(&line, &[0], &[]);
-        Ok(Some(Child::distant(pid, answered.pop(), line.into())))
+        Ok(Some(Child::distant(pid, pidfd, line.into(), how.is_helper)))
     }
+}
+
+/// The process id, in our PID namespace, of the process that a pidfd stands for.
+fn pid_behind(pidfd: &OwnedFd) -> Option<libc::pid_t> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
+    (pid > 0).then_some(pid)
 }
 
 /// Waits until one of the descriptors can be read or is at its end, or for so long: which can. A signal ends it too.
@@ -148,16 +188,4 @@ pub(crate) fn poll(fds: &[RawFd], timeout_ms: libc::c_int) -> Vec<bool> {
     // SAFETY: as many pollfds as told.
     unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout_ms) };
     polled.iter().map(|fd| fd.revents != 0).collect()
-}
-
-/// A terminal's interrupt goes to the whole group: it is the program's to say what it means.
-pub(crate) fn ignore_interrupts() {
-    // SAFETY: signal takes two numbers; ignoring runs no code.
-    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
-}
-
-/// In a child of a spawner.
-pub(crate) fn restore_interrupts() {
-    // SAFETY: as above; the default runs no code of ours.
-    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
 }

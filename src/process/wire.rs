@@ -6,11 +6,12 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 /// Descriptors in one message, at most.
-pub(super) const MAX_FDS: usize = 4;
+pub(super) const MAX_FDS: usize = 250;
 
 /// Room for the control message that carries [`MAX_FDS`] descriptors, aligned for its header.
 #[repr(C, align(8))]
-struct Control([u8; 64]);
+struct Control([u8; CONTROL_BYTES]);
+const CONTROL_BYTES: usize = 1024;
 
 /// Two ends that carry whole messages, and see each other's end.
 pub(crate) fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -36,14 +37,14 @@ pub(super) fn send(socket: &impl AsRawFd, bytes: &[u8], fds: &[RawFd]) -> io::Re
 }
 
 /// Sends a few bytes if there is room for them, and does not wait for it.
-pub(super) fn send_now(socket: &impl AsRawFd, bytes: &[u8], fds: &[RawFd]) -> io::Result<()> {
+pub(crate) fn send_now(socket: &impl AsRawFd, bytes: &[u8], fds: &[RawFd]) -> io::Result<()> {
     send_first(socket, bytes, fds, libc::MSG_DONTWAIT).map(drop)
 }
 
 /// Sends what there is room for: how much.
 fn send_first(socket: &impl AsRawFd, bytes: &[u8], fds: &[RawFd], flags: libc::c_int) -> io::Result<usize> {
     assert!(fds.len() <= MAX_FDS && !bytes.is_empty());
-    let mut control = Control([0; 64]);
+    let mut control = Control([0; CONTROL_BYTES]);
     let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     // SAFETY: a msghdr is pointers and numbers, for which zero is a value.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
@@ -52,7 +53,7 @@ fn send_first(socket: &impl AsRawFd, bytes: &[u8], fds: &[RawFd], flags: libc::c
     if !fds.is_empty() {
         let payload = size_of_val(fds) as libc::c_uint;
         message.msg_control = control.0.as_mut_ptr().cast();
-        // SAFETY: CMSG_SPACE and CMSG_LEN are arithmetic; MAX_FDS descriptors need 32 bytes of the 64.
+        // SAFETY: CMSG_SPACE and CMSG_LEN are arithmetic; MAX_FDS descriptors need 1016 bytes of the 1024.
         message.msg_controllen = unsafe { libc::CMSG_SPACE(payload) } as _;
         // SAFETY: the control buffer is aligned and has room for one header and its payload.
         unsafe {
@@ -70,8 +71,8 @@ fn send_first(socket: &impl AsRawFd, bytes: &[u8], fds: &[RawFd], flags: libc::c
 }
 
 /// Receives `bytes.len()` bytes and the descriptors that came with the first of them. `UnexpectedEof`: the other end is gone.
-pub(super) fn receive(socket: &impl AsRawFd, bytes: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
-    let mut control = Control([0; 64]);
+pub(crate) fn receive(socket: &impl AsRawFd, bytes: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
+    let mut control = Control([0; CONTROL_BYTES]);
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     // SAFETY: as in `send`.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };

@@ -409,6 +409,12 @@ pub(super) fn is_giving_birth() -> bool {
     true
 }
 
+/// The numbers of all descriptors of segments in this process.
+pub(crate) fn descriptor_numbers() -> Vec<RawFd> {
+    let of = |slot: &Arc<Slot>| slot.number.load(Ordering::Relaxed);
+    lock_list().slots.iter().map(of).filter(|&number| number != LOST).collect()
+}
+
 /// Keeps no name any more, whatever this process inherited: for helpers of ours, which use the
 /// queues of the program, if at all, like any other process, and would otherwise keep them from
 /// being taken away as long as the program runs.

@@ -2,7 +2,7 @@
 
 use crate::cases;
 use crate::support::harness::Case;
-use crate::support::process::{children_of, end_spawner, parent_of, send_signal, shared_word};
+use crate::support::process::{children_of, end_spawner, own_children, parent_of, send_signal, shared_word};
 use crate::support::{segment_exists, unique_name, wait_until};
 use shmq::{Pool, Process, Queue, TaskError};
 use std::sync::atomic::Ordering::SeqCst;
@@ -93,15 +93,15 @@ fn a_pool_under_tokio_after_init() {
     });
     assert_eq!(squares.unwrap()[99], 9801);
     drop(runtime);
-    let [standby] = shmq::process::active_children()[..] else { panic!("only the spawner's standby") };
+    let [standby] = own_children()[..] else { panic!("only the spawner's standby") };
     end_spawner(standby);
-    wait_until("its end", || shmq::process::active_children().is_empty(), String::new);
+    wait_until("its end", || own_children().is_empty(), String::new);
 }
 
 fn a_pool_outlives_the_spawner_that_started_it() {
     shmq::process::init().unwrap();
     let pool = Pool::new(2).unwrap();
-    let standby = shmq::process::active_children().into_iter().min().unwrap();
+    let standby = own_children().into_iter().min().unwrap();
     assert_eq!(pool.apply(square, 3), Ok(9));
     wait_until("a worker", || !pool.worker_pids().is_empty(), String::new);
     let keeper = parent_of(pool.worker_pids()[0]);
@@ -115,7 +115,7 @@ fn a_pool_outlives_the_spawner_that_started_it() {
     drop(pool);
     wait_until("one child", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
     end_spawner(standby);
-    wait_until("its end", || shmq::process::active_children().is_empty(), String::new);
+    wait_until("its end", || own_children().is_empty(), String::new);
 }
 
 fn an_idle_pool_answers_at_once_again() {
@@ -138,7 +138,7 @@ fn helpers_keep_no_names() {
     drop(queue);
     assert!(!segment_exists(&name));
     drop(pool);
-    let [standby] = shmq::process::active_children()[..] else { panic!("only the spawner's standby") };
+    let [standby] = own_children()[..] else { panic!("only the spawner's standby") };
     end_spawner(standby);
-    wait_until("its end", || shmq::process::active_children().is_empty(), String::new);
+    wait_until("its end", || own_children().is_empty(), String::new);
 }

@@ -71,6 +71,12 @@ fn all_workers(pool: &Pool) -> Vec<u32> {
     pool.worker_pids()
 }
 
+/// The task failed because its worker died, begun so often.
+#[track_caller]
+fn assert_died<T: std::fmt::Debug>(result: &Result<T, TaskError>, begun: u32) {
+    assert!(matches!(result, Err(TaskError::WorkerDied { attempts, .. }) if *attempts == begun), "{result:?}");
+}
+
 fn kill_all(pids: &[u32]) {
     for &pid in pids {
         // SAFETY: workers of our pool. One that has ended meanwhile is a zombie, or gone: no other has its pid within this test.
@@ -126,7 +132,7 @@ fn keepers(pool: &Pool) -> (u32, u32) {
 fn a_killed_workers_task_fails_with_worker_died_and_a_new_worker_is_started() {
     let pool = Pool::new(2).unwrap();
     let before = all_workers(&pool);
-    assert_eq!(pool.apply(die, 1), Err(TaskError::WorkerDied { attempts: 1 }));
+    assert_died(&pool.apply(die, 1), 1);
     wait_until(
         "a replacement",
         || pool.worker_pids().len() == 2 && pool.worker_pids() != before,
@@ -135,16 +141,16 @@ fn a_killed_workers_task_fails_with_worker_died_and_a_new_worker_is_started() {
     assert_eq!(pool.apply(square, 3), Ok(9));
     let results: Vec<_> = pool.imap(|n: u64| if n == 5 { die(n) } else { n }, 0..10).unwrap().collect();
     for (n, result) in results.into_iter().enumerate() {
-        assert_eq!(result, if n == 5 { Err(TaskError::WorkerDied { attempts: 1 }) } else { Ok(n as u64) });
+        if n == 5 { assert_died(&result, 1) } else { assert_eq!(result, Ok(n as u64)) }
     }
 }
 
 fn an_exiting_workers_task_fails_with_worker_died() {
     let pool = Pool::new(1).unwrap();
     for code in [0, 3] {
-        assert_eq!(pool.apply(|code: i32| -> u8 { std::process::exit(code) }, code), Err(TaskError::WorkerDied { attempts: 1 }));
+        assert_died(&pool.apply(|code: i32| -> u8 { std::process::exit(code) }, code), 1);
     }
-    assert_eq!(pool.apply(|_: ()| -> u8 { std::process::abort() }, ()), Err(TaskError::WorkerDied { attempts: 1 }));
+    assert_died(&pool.apply(|_: ()| -> u8 { std::process::abort() }, ()), 1);
     assert_eq!(pool.apply(square, 3), Ok(9));
 }
 
@@ -163,7 +169,7 @@ fn a_task_that_always_kills_is_given_up_after_its_retries() {
         words()[2].fetch_add(1, SeqCst);
         die(n)
     };
-    assert_eq!(pool.apply(counted, 1), Err(TaskError::WorkerDied { attempts: 4 }));
+    assert_died(&pool.apply(counted, 1), 4);
     assert_eq!(words()[2].load(SeqCst), 4);
     assert_eq!(pool.apply(square, 3), Ok(9));
 }
@@ -172,7 +178,7 @@ fn a_chunk_whose_worker_dies_fails_as_a_whole() {
     let pool = Pool::new(2).unwrap();
     let results: Vec<_> = pool.batch().chunk_size(5).imap(|n: u64| if n == 7 { die(n) } else { n }, 0..15).unwrap().collect();
     for (n, result) in results.into_iter().enumerate() {
-        assert_eq!(result, if n / 5 == 1 { Err(TaskError::WorkerDied { attempts: 1 }) } else { Ok(n as u64) }, "{n}");
+        if n / 5 == 1 { assert_died(&result, 1) } else { assert_eq!(result, Ok(n as u64), "{n}") }
     }
 }
 
@@ -197,7 +203,7 @@ fn all_workers_killed_at_work() {
     let waiting = pool.map_async(square, 0..100).unwrap();
     let workers = all_workers(&pool);
     kill_all(&workers);
-    assert!(running.iter().all(|result| result.get() == Err(TaskError::WorkerDied { attempts: 1 })));
+    running.iter().for_each(|result| assert_died(&result.get(), 1));
     assert_eq!(waiting.get().unwrap().len(), 100);
     assert_full_strength(&pool, &workers);
 }
@@ -210,7 +216,7 @@ fn all_workers_killed_during_close() {
     let queued = pool.batch().chunk_size(1).map_async(square, 0..50).unwrap();
     pool.close();
     kill_all(&all_workers(&pool));
-    assert!(running.iter().all(|result| result.get() == Err(TaskError::WorkerDied { attempts: 1 })));
+    running.iter().for_each(|result| assert_died(&result.get(), 1));
     assert_eq!(queued.get().unwrap().len(), 50);
     pool.join().unwrap();
 }
@@ -228,7 +234,7 @@ fn all_workers_killed_during_join() {
         kill_all(&workers);
         joining.join().unwrap().unwrap();
     });
-    assert!(running.iter().all(|result| result.get() == Err(TaskError::WorkerDied { attempts: 1 })));
+    running.iter().for_each(|result| assert_died(&result.get(), 1));
 }
 
 fn workers_killed_during_terminate() {
@@ -250,9 +256,14 @@ fn workers_killed_while_the_queue_of_results_is_full() {
     words();
     let pool = Pool::builder().workers(2).capacity_bytes(16 << 10).retries(5).build().unwrap();
     // The collector is held up in a callback, so results pile up.
-    let held = pool.apply_async_then(square, 1, |_| wait_for_count("the case's go", &words()[0], 1)).unwrap();
+    let callback = |_| {
+        words()[4].store(1, SeqCst);
+        wait_for_count("the case's go", &words()[0], 1);
+    };
+    let held = pool.apply_async_then(square, 1, callback).unwrap();
     let many = pool.batch().chunk_size(1).map_async(|n: u64| vec![n; 200], 0..100).unwrap();
-    wait_until("the result", || held.ready(), String::new);
+    wait_for_count("the callback", &words()[4], 1);
+    assert!(!held.ready(), "its callback has not returned");
     let workers = all_workers(&pool);
     kill_all(&workers);
     words()[0].store(1, SeqCst);
@@ -398,7 +409,7 @@ fn a_worker_that_leaves_a_child_behind_is_replaced() {
         words()[3].store(u64::from(child.unwrap().pid()), SeqCst);
         die(n)
     };
-    assert_eq!(pool.apply(task, 1), Err(TaskError::WorkerDied { attempts: 1 }));
+    assert_died(&pool.apply(task, 1), 1);
     assert_eq!(pool.apply(square, 3), Ok(9));
     drop(pool);
     send_signal(words()[3].load(SeqCst) as i32, libc::SIGKILL);

@@ -6,6 +6,7 @@
 mod support;
 
 mod beside;
+mod ends;
 mod inherited;
 mod programs;
 mod refusals;
@@ -14,6 +15,10 @@ mod tasks;
 #[cfg(not(shmq_portable_sync))]
 mod deaths;
 #[cfg(not(shmq_portable_sync))]
+mod limits;
+#[cfg(not(shmq_portable_sync))]
+mod services;
+#[cfg(not(shmq_portable_sync))]
 mod storm;
 
 use std::process::ExitCode;
@@ -21,6 +26,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut cases = tasks::cases();
     cases.extend(beside::cases());
+    cases.extend(ends::cases());
     cases.extend(inherited::cases());
     cases.extend(programs::cases());
     cases.extend(refusals::cases());
@@ -28,6 +34,8 @@ fn main() -> ExitCode {
     #[cfg(not(shmq_portable_sync))]
     {
         cases.extend(deaths::cases());
+        cases.extend(limits::cases());
+        cases.extend(services::cases());
         cases.extend(storm::cases());
     }
     support::harness::run(&cases)

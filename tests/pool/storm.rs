@@ -84,7 +84,7 @@ fn storm(retries: u32) -> BTreeMap<&'static str, u64> {
                         assert_eq!(value, n as u64 * 3);
                         *counts.entry("done").or_default() += 1;
                     }
-                    Err(TaskError::WorkerDied { attempts }) => {
+                    Err(TaskError::WorkerDied { attempts, .. }) => {
                         assert_eq!(attempts, retries + 1);
                         *counts.entry("died").or_default() += 1;
                     }

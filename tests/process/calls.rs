@@ -3,7 +3,8 @@
 use crate::cases;
 use crate::support::harness::Case;
 use crate::support::process::{
-    self, children_of, fork_with_code, parent_of, send_signal, shared_word, shared_words, state_and_group, wait_for_count,
+    self, children_of, fork_with_code, own_children, parent_of, send_signal, shared_word, shared_words, state_and_group,
+    wait_for_count,
 };
 use crate::support::{Rng, wait_until};
 use serde::{Deserialize, Serialize};
@@ -53,8 +54,7 @@ pub fn cases() -> Vec<Case> {
 
 /// The standby, which is our child, and the spawner, which is its child.
 fn spawners() -> (u32, u32) {
-    let standby = || active_children().into_iter().find(|&pid| parent_of(pid) == std::process::id());
-    let standby = standby().unwrap_or_else(|| panic!("no standby among {:?}", active_children()));
+    let standby = own_children().first().copied().unwrap_or_else(|| panic!("no standby among {:?}", own_children()));
     wait_until("a spawner", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
     (standby, children_of(standby)[0])
 }
@@ -62,7 +62,7 @@ fn spawners() -> (u32, u32) {
 /// Ends them: they would end with this process, but a moment too late for the harness.
 fn end_spawner() {
     process::end_spawner(spawners().0);
-    wait_until("no children", || active_children().is_empty(), || format!("{:?}", active_children()));
+    wait_until("no children", || own_children().is_empty(), || format!("{:?}", own_children()));
 }
 
 fn code_of(n: i32) -> i32 {
@@ -135,7 +135,7 @@ fn init_is_refused_where_there_are_threads() {
 fn init_twice_is_one_spawner() {
     init().unwrap();
     in_a_thread(init).unwrap();
-    assert_eq!(active_children().len(), 1);
+    assert_eq!(own_children().len(), 1);
     end_spawner();
 }
 
@@ -201,7 +201,7 @@ fn every_form_of_a_function_travels() {
         assert_eq!(code(Process::call_daemon(double, 4).unwrap()), Some(8));
     }
     process::end_spawner(spawners().0);
-    wait_until("its end", || active_children().is_empty(), String::new);
+    wait_until("its end", || own_children().is_empty(), String::new);
 }
 
 fn an_argument_that_cannot_be_encoded_is_an_error() {
@@ -296,7 +296,7 @@ fn killed_program(daemon: bool) -> [u32; 2] {
     let words = shared_words(2);
     let program = fork_with_code("a program", move || {
         init().unwrap();
-        let [standby] = active_children()[..] else { panic!("one standby") };
+        let [standby] = own_children()[..] else { panic!("one standby") };
         let child = if daemon { Process::call_daemon(forever, ()) } else { Process::call(forever, ()) };
         words[0].store(u64::from(standby), SeqCst);
         words[1].store(u64::from(child.unwrap().pid()), SeqCst);
@@ -347,7 +347,7 @@ fn a_killed_spawner_is_replaced() {
         let (standby, spawner) = spawners();
         kill(spawner);
         assert_eq!(Process::call(code_of, n).unwrap().join().unwrap().code(), Some(n));
-        assert_eq!(active_children(), [standby]);
+        assert_eq!(own_children(), [standby]);
         assert_ne!(spawners().1, spawner);
     }
     end_spawner();
@@ -361,7 +361,7 @@ fn a_killed_standby_is_replaced() {
         assert_eq!(Process::call(code_of, n).unwrap().join().unwrap().code(), Some(n));
         if n == 0 {
             // Our own child is gone, and no zombie.
-            wait_until("its end", || active_children().is_empty(), || format!("{:?}", active_children()));
+            wait_until("its end", || !own_children().contains(&standby), || format!("{:?}", own_children()));
             assert_eq!(state_and_group(standby as i32), None);
         } else {
             assert_eq!(reap(standby), libc::SIGKILL);
@@ -371,7 +371,7 @@ fn a_killed_standby_is_replaced() {
         wait_until("a spawner", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
         spawner = children_of(standby)[0];
     }
-    assert_eq!(active_children(), []);
+    assert_eq!(own_children(), [standby], "adopted by the case");
     process::end_spawner(standby);
     assert_eq!(reap(standby), libc::SIGKILL);
 }
@@ -412,7 +412,7 @@ fn processes_of_a_killed_spawner_are_joined_as_ever() {
 
 /// As `spawners`, where the standby has adopted others: the spawner is the youngest.
 fn spawners_with_orphans() -> (u32, u32) {
-    let standby = active_children().into_iter().find(|&pid| parent_of(pid) == std::process::id()).unwrap();
+    let standby = own_children()[0];
     // A call that is answered was answered by the spawner that is there.
     let mut child = Process::call(forever, ()).unwrap();
     let spawner = parent_of(child.pid());
@@ -569,7 +569,7 @@ fn spawner_and_standby_killed_at_once_are_an_error_and_hang_nobody() {
 
 fn end_spawner_pair(standby: u32) {
     process::end_spawner(standby);
-    wait_until("the standby's end", || !active_children().contains(&standby), || format!("{:?}", active_children()));
+    wait_until("the standby's end", || !own_children().contains(&standby), || format!("{:?}", own_children()));
 }
 
 fn called_processes_have_the_signals_of_the_program() {

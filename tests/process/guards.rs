@@ -2,7 +2,7 @@
 
 use crate::cases;
 use crate::support::harness::Case;
-use crate::support::process::{fork, shared_word, shared_words, wait_for_count};
+use crate::support::process::{fork, own_children, shared_word, shared_words, wait_for_count};
 use crate::support::unique_name;
 use shmq::process::init;
 use shmq::sync::{Array, Condvar, Event, LockError, Mutex, Semaphore, Value};
@@ -200,9 +200,9 @@ fn every_way_to_fork_is_refused_and_the_others_are_not() {
     assert!(Process::call(|()| (), ()).unwrap().join().unwrap().success());
     assert_eq!(Pool::new(1).unwrap().apply(|n: u64| n, 1), Ok(1));
     assert_eq!(*lease, 2);
-    let [standby] = shmq::process::active_children()[..] else { panic!("only the spawner's standby") };
+    let [standby] = own_children()[..] else { panic!("only the spawner's standby") };
     crate::support::process::end_spawner(standby);
-    crate::support::wait_until("its end", || shmq::process::active_children().is_empty(), String::new);
+    crate::support::wait_until("its end", || own_children().is_empty(), String::new);
 }
 
 fn what_gives_no_references_is_in_nobodys_way() {

@@ -346,6 +346,12 @@ pub fn children_of(pid: u32) -> Vec<u32> {
     children.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
 }
 
+/// Our own, the crate's helpers included, which `active_children` does not tell of. Those that have ended are reaped by that.
+pub fn own_children() -> Vec<u32> {
+    shmq::process::active_children();
+    children_of(std::process::id())
+}
+
 /// Ends a spawner's standby, which is a child of this process, and the spawner, which would take its place.
 pub fn end_spawner(standby: u32) {
     let spawner = || children_of(standby).first().copied();

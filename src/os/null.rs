@@ -1,0 +1,57 @@
+//! Letting go of the descriptors that a helper inherited: another process may wait for the end of
+//! a pipe that the program has closed.
+//!
+//! They are not closed. The numbers would be used again, and what still believes to own one (a
+//! `File` in the copied memory) would write into, or close, a file of another. `/dev/null` stands
+//! there instead.
+
+use super::raise;
+use std::fs;
+use std::os::fd::RawFd;
+
+/// The first number that is not standard input, output or error.
+const FIRST: RawFd = 3;
+/// Numbers that are tried where `/proc` does not say which are open.
+const BLIND: u64 = 1 << 16;
+
+/// Puts `/dev/null` over all descriptors of this process but the standard ones and those to keep.
+/// Where it fails, for want of a free number, they stay.
+pub(crate) fn put_null_over_all_but(kept: &[RawFd]) {
+    let open = open_numbers();
+    let Some(null) = open_null() else { return };
+    for number in open.into_iter().filter(|number| *number >= FIRST && !kept.contains(number)) {
+        // SAFETY: numbers; what is opened over one stays until its owner, if any, closes it.
+        unsafe {
+            let flags = libc::fcntl(number, libc::F_GETFD);
+            if flags != -1 {
+                let close_on_exec = if flags & libc::FD_CLOEXEC != 0 { libc::O_CLOEXEC } else { 0 };
+                libc::dup3(null, number, close_on_exec);
+            }
+        }
+    }
+    // SAFETY: opened above, and used by no other code.
+    unsafe { libc::close(null) };
+}
+
+/// Without a `/dev`, something that can be neither read nor written.
+fn open_null() -> Option<RawFd> {
+    let candidates = [(c"/dev/null", libc::O_RDWR), (c"/", libc::O_PATH)];
+    let null = candidates.into_iter().find_map(|(path, flags)| {
+        // SAFETY: a path that ends with a zero.
+        let opened = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) };
+        (opened >= 0).then_some(opened)
+    })?;
+    if null < FIRST { raise(null, FIRST).ok() } else { Some(null) }
+}
+
+fn open_numbers() -> Vec<RawFd> {
+    if let Ok(listed) = fs::read_dir("/proc/self/fd") {
+        return listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    }
+    // SAFETY: `limit` is filled by the call; a number that is not open is refused.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        (0..limit.rlim_cur.min(BLIND) as RawFd).filter(|&number| libc::fcntl(number, libc::F_GETFD) != -1).collect()
+    }
+}

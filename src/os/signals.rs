@@ -1,0 +1,138 @@
+//! Signals: what the program does with them, what our own helpers do, and what their children get
+//! back.
+//!
+//! ```text
+//!   program ──fork──> helper: blocks and ignores all but faults, remembers what the program had
+//!                       └──fork──> process: has what the program had, without handlers of endings
+//!                       └──fork──> worker:  the same, but ignores what would end it
+//! ```
+//!
+//! Invariants:
+//! 1. The process that forks blocks all signals but faults ([`Blocked`]) until its child has the
+//!    dispositions that it shall have. So no handler of the program runs in the child before, and
+//!    no signal to the child is lost: the kernel keeps a blocked one, also where it is ignored.
+//! 2. A helper blocks them for ever, and its children begin so.
+//! 3. A handler is given only to a process that has what the handler works with: one that was
+//!    forked when the handler was there.
+
+#[cfg(feature = "object")]
+mod helper;
+
+#[cfg(feature = "object")]
+pub(crate) use helper::{Asked, Recipient, Signals, begin_helper, give_back, remain_helper};
+use std::mem;
+use std::ptr;
+
+/// What ends a program that does not handle it, sent by people, terminals and service managers.
+pub(crate) const ENDINGS: [libc::c_int; 4] = [libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGINT];
+/// What a thread does to itself.
+const FAULTS: [libc::c_int; 7] =
+    [libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS];
+const LAST_SIGNAL: libc::c_int = 64;
+
+/// Signals as bits: bit n - 1 for signal n, as in the kernel.
+fn bit(signal: libc::c_int) -> u64 {
+    1 << (signal - 1)
+}
+
+fn set_of(bits: u64) -> libc::sigset_t {
+    // SAFETY: a sigset_t is plain words; sigemptyset fills them, and the signals are valid.
+    unsafe {
+        let mut set = mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in (1..=LAST_SIGNAL).filter(|&signal| bits & bit(signal) != 0) {
+            // The two that the C library keeps for itself are refused.
+            libc::sigaddset(&mut set, signal);
+        }
+        set
+    }
+}
+
+fn bits_of(set: &libc::sigset_t) -> u64 {
+    // SAFETY: an initialised set and valid signals.
+    (1..=LAST_SIGNAL).filter(|&signal| unsafe { libc::sigismember(set, signal) } == 1).map(bit).sum()
+}
+
+/// What the calling thread blocks.
+fn blocked_now() -> u64 {
+    // SAFETY: `set` is filled by the call, which changes nothing without a new set.
+    unsafe {
+        let mut set = mem::zeroed();
+        libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut set);
+        bits_of(&set)
+    }
+}
+
+fn block_only(bits: u64) {
+    // SAFETY: an initialised set.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &set_of(bits), ptr::null_mut()) };
+}
+
+/// Blocks all signals but faults in this thread until it is dropped (Invariant 1).
+pub(crate) struct Blocked {
+    before: u64,
+}
+
+impl Blocked {
+    pub fn all() -> Blocked {
+        let before = blocked_now();
+        let faults: u64 = FAULTS.map(bit).iter().sum();
+        block_only(before | !faults);
+        Blocked { before }
+    }
+
+    #[cfg(feature = "object")]
+    /// The calling thread goes on blocking them (Invariant 2): what it blocked before.
+    fn for_ever(self) -> u64 {
+        let before = self.before;
+        mem::forget(self);
+        before
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        block_only(self.before);
+    }
+}
+
+/// What a process does with one signal. `None`: not to be asked for (KILL, and the C library's own).
+type Action = Option<libc::sigaction>;
+
+fn action_of(signal: libc::c_int) -> Action {
+    // SAFETY: a sigaction is plain words, filled by the call; nothing is changed without a new one.
+    unsafe {
+        let mut action = mem::zeroed();
+        (libc::sigaction(signal, ptr::null(), &mut action) == 0).then_some(action)
+    }
+}
+
+fn set_action(signal: libc::c_int, action: &libc::sigaction) {
+    // SAFETY: one of the default, ignoring, and what this very call gave in this process or in one
+    // that it is a copy of, so that a handler's code is there.
+    unsafe { libc::sigaction(signal, action, ptr::null_mut()) };
+}
+
+/// The default, or ignoring.
+fn plain(disposition: libc::sighandler_t) -> libc::sigaction {
+    // SAFETY: plain words; without flags and mask these two dispositions need no more.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    action.sa_sigaction = disposition;
+    action
+}
+
+fn is_handler(action: &libc::sigaction) -> bool {
+    action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN
+}
+
+/// In a forked child of the program: has what the program had, as a process of its own.
+pub(crate) fn begin_process(blocked: Blocked, keep_handlers: bool) {
+    if !keep_handlers {
+        for signal in ENDINGS {
+            if action_of(signal).is_some_and(|action| is_handler(&action)) {
+                set_action(signal, &plain(libc::SIG_DFL));
+            }
+        }
+    }
+    drop(blocked);
+}

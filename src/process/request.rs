@@ -1,0 +1,155 @@
+//! What a program asks of its spawner, and what it is told: the words on the socket of a call.
+
+use super::How;
+use super::travel::{Entry, distance, entry_at};
+use crate::os::Asked;
+use std::os::fd::RawFd;
+
+/// Bytes of a request before its argument, and of an answer.
+pub(super) const REQUEST_BYTES: usize = 64;
+pub(super) const ANSWER_BYTES: usize = 12;
+
+const DIES_WITH_US: u64 = 1;
+const IS_HELPER: u64 = 2;
+const KEEP_HANDLERS: u64 = 4;
+const SHEDS: u64 = 8;
+/// Beside the number of a descriptor: it is closed when a program is executed.
+const CLOSE_ON_EXEC: u32 = 1 << 31;
+
+/// What the spawner is asked for: how long the two parts are that follow, and the rest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    distance: i64,
+    pub argument_bytes: usize,
+    flags: u64,
+    pub signals: Asked,
+    /// Descriptors that the child has at the numbers that the program has them at.
+    pub placed: usize,
+}
+
+impl Request {
+    pub fn new(entry: Entry<i32>, argument: &[u8], signals: Asked, how: &How) -> Request {
+        let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
+        Request {
+            distance: distance(entry),
+            argument_bytes: argument.len(),
+            flags: flag(how.dies_with_us, DIES_WITH_US)
+                | flag(how.is_helper, IS_HELPER)
+                | flag(how.keep_handlers, KEEP_HANDLERS)
+                | flag(how.keep_fds.is_some(), SHEDS),
+            signals,
+            placed: how.keep_fds.as_ref().map_or(0, Vec::len),
+        }
+    }
+
+    pub fn to_bytes(self) -> [u8; REQUEST_BYTES] {
+        let Asked { blocked, ignored, kept } = self.signals;
+        let words = [self.distance as u64, self.argument_bytes as u64, self.flags, blocked, ignored, kept, self.placed as u64, 0];
+        let mut bytes = [0; REQUEST_BYTES];
+        for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    pub fn from_bytes(bytes: &[u8; REQUEST_BYTES]) -> Request {
+        let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[8 * at + byte]));
+        Request {
+            distance: word(0) as i64,
+            argument_bytes: word(1) as usize,
+            flags: word(2),
+            signals: Asked { blocked: word(3), ignored: word(4), kept: word(5) },
+            placed: word(6) as usize,
+        }
+    }
+
+    pub fn dies_with_us(&self) -> bool {
+        self.flags & DIES_WITH_US != 0
+    }
+
+    pub fn is_helper(&self) -> bool {
+        self.flags & IS_HELPER != 0
+    }
+
+    pub fn keep_handlers(&self) -> bool {
+        self.flags & KEEP_HANDLERS != 0
+    }
+
+    /// `/dev/null` is put over what the child inherits and does not keep.
+    pub fn sheds(&self) -> bool {
+        self.flags & SHEDS != 0
+    }
+
+    /// # Safety
+    /// It came from a copy of this program (travel, Invariant 1).
+    pub unsafe fn entry(&self) -> Entry<i32> {
+        // SAFETY: the caller's word, and `new`: the distance of an `Entry<i32>`.
+        unsafe { entry_at::<i32>(self.distance) }
+    }
+}
+
+/// A descriptor of the program, and what its number says in a child.
+pub(super) fn place_to_word(number: RawFd, close_on_exec: bool) -> [u8; 4] {
+    (number as u32 | if close_on_exec { CLOSE_ON_EXEC } else { 0 }).to_ne_bytes()
+}
+
+/// The number, and whether it is closed on exec.
+pub(super) fn place_from_word(word: [u8; 4]) -> (RawFd, bool) {
+    let word = u32::from_ne_bytes(word);
+    ((word & !CLOSE_ON_EXEC) as RawFd, word & CLOSE_ON_EXEC != 0)
+}
+
+/// What the spawner says.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answer {
+    Forked {
+        pid: libc::pid_t,
+        /// A pidfd comes with it. One that does not arrive had no free number at the program.
+        has_pidfd: bool,
+        /// The pid is one of another PID namespace than the program's.
+        is_elsewhere: bool,
+    },
+    Refused {
+        /// The call that failed.
+        call: Refused,
+        errno: i32,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Fork,
+    /// No number was free for the descriptors of one more child.
+    Descriptors,
+}
+
+const HAS_PIDFD: u32 = 1;
+const IS_ELSEWHERE: u32 = 2;
+const DESCRIPTORS: u32 = 4;
+
+impl Answer {
+    pub fn to_bytes(self) -> [u8; ANSWER_BYTES] {
+        let (pid, errno, flags) = match self {
+            Answer::Forked { pid, has_pidfd, is_elsewhere } => {
+                (pid, 0, if has_pidfd { HAS_PIDFD } else { 0 } | if is_elsewhere { IS_ELSEWHERE } else { 0 })
+            }
+            Answer::Refused { call: Refused::Fork, errno } => (0, errno, 0),
+            Answer::Refused { call: Refused::Descriptors, errno } => (0, errno, DESCRIPTORS),
+        };
+        let mut bytes = [0; ANSWER_BYTES];
+        bytes[..4].copy_from_slice(&pid.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&errno.to_ne_bytes());
+        bytes[8..].copy_from_slice(&flags.to_ne_bytes());
+        bytes
+    }
+
+    pub fn from_bytes(bytes: &[u8; ANSWER_BYTES]) -> Answer {
+        let word = |at: usize| u32::from_ne_bytes(std::array::from_fn(|byte| bytes[4 * at + byte]));
+        let (pid, errno, flags) = (word(0) as libc::pid_t, word(1) as i32, word(2));
+        match pid {
+            0 if flags & DESCRIPTORS != 0 => Answer::Refused { call: Refused::Descriptors, errno },
+            0 => Answer::Refused { call: Refused::Fork, errno },
+            pid => Answer::Forked { pid, has_pidfd: flags & HAS_PIDFD != 0, is_elsewhere: flags & IS_ELSEWHERE != 0 },
+        }
+    }
+}
