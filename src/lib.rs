@@ -14,6 +14,8 @@ mod ring;
 
 #[cfg(not(loom))]
 mod attachment;
+#[cfg(all(feature = "object", not(loom)))]
+mod bytewise;
 #[cfg(not(loom))]
 mod channel;
 #[cfg(not(loom))]

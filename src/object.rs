@@ -14,6 +14,9 @@
 mod builder;
 mod codec;
 mod lease;
+mod message_pack;
+mod nesting;
+mod postcard;
 
 pub use builder::ObjectBuilder;
 pub use codec::{Codec, MessagePack, Postcard};

@@ -134,15 +134,6 @@ fn message_pack_carries_untagged_flattened_tagged_and_skipped() {
 }
 
 #[test]
-fn message_pack_has_one_word_for_nothing_as_documented() {
-    let queue = ObjectQueue::<Option<Option<u8>>>::new(2).unwrap();
-    queue.put(&Some(None)).unwrap();
-    assert_eq!(queue.get().unwrap(), None);
-    round_trip::<Postcard, _>(Some(None::<u8>));
-    round_trip::<Postcard, _>(Some(()));
-}
-
-#[test]
 fn programs_may_differ_in_fields_with_message_pack() {
     #[derive(Serialize, Deserialize)]
     struct Old {

@@ -1,5 +1,6 @@
 //! How an object becomes bytes and back: the trait, and the two codecs that come with the crate.
 
+use super::{message_pack, postcard};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
@@ -9,6 +10,9 @@ type Refusal = Box<dyn Error + Send + Sync>;
 
 /// How an [`ObjectQueue`](crate::ObjectQueue) turns values into bytes and back. [`MessagePack`] unless said otherwise; [`Postcard`] where
 /// speed matters and the types are plain; or one of your own.
+///
+/// Both of ours refuse a value that is nested too deep for the stack, and `put` refuses what `get` would. A codec of your own has to do so
+/// itself: what its `decode` cannot read is an error to `get`.
 ///
 /// ```
 /// use serde::{Serialize, de::DeserializeOwned};
@@ -52,8 +56,12 @@ pub trait Codec: 'static {
 /// MessagePack with the names of fields and variants: carries every serde type, untagged and flattened ones, `skip_serializing_if`,
 /// `default` and values without a schema (`serde_json::Value`) included. Programs may differ in fields, as with JSON.
 ///
-/// Like JSON it has one word for nothing: of an `Option<Option<T>>` or `Option<()>`, `Some(None)` and `Some(())` come back as `None`.
-/// 128-bit integers travel, but not inside untagged or flattened parts (serde itself buffers none).
+/// `Some(())` and `Some(None)` are not `None`. A sequence of `u8` (`Vec<u8>`, arrays, `VecDeque<u8>` ...) travels as bytes, whatever its type:
+/// other programs see a bin, and `serde_bytes` is not needed. 128-bit integers travel, but not inside untagged or flattened parts (serde
+/// itself buffers none).
+///
+/// A value that is nested more than 512 deep is refused, to `put` and to `get` alike: structs, sequences, maps, variants, newtypes and `Some`
+/// count one each, variants with several fields two.
 #[derive(Clone, Copy, Debug)]
 pub enum MessagePack {}
 
@@ -61,15 +69,19 @@ impl Codec for MessagePack {
     const NAME: &'static str = "MessagePack";
 
     fn encode<T: Serialize + ?Sized>(value: &T, to: &mut dyn io::Write) -> Result<(), Refusal> {
-        Ok(value.serialize(&mut rmp_serde::Serializer::new(to).with_struct_map())?)
+        Ok(value.serialize(&mut message_pack::encode::Encoder::new(to))?)
     }
 
     fn decode<T: DeserializeOwned>(from: &mut &[u8]) -> Result<T, Refusal> {
-        Ok(T::deserialize(&mut rmp_serde::Deserializer::new(from))?)
+        let mut decoder = message_pack::decode::Decoder::new(from);
+        let value = decoder.value()?;
+        *from = decoder.from;
+        Ok(value)
     }
 }
 
-/// Postcard: no names, no types, the fewest bytes, the least time. Both programs must have the same types.
+/// Postcard: no names, no types, the fewest bytes, the least time. Both programs must have the same types. Nested as deep as with
+/// [`MessagePack`], and no deeper.
 ///
 /// It does not carry what serde can only read with names or types at hand. All of these are errors:
 ///
@@ -85,13 +97,13 @@ impl Codec for Postcard {
     const NAME: &'static str = "Postcard";
 
     fn encode<T: Serialize + ?Sized>(value: &T, to: &mut dyn io::Write) -> Result<(), Refusal> {
-        postcard::to_io(value, to)?;
-        Ok(())
+        Ok(value.serialize(&mut postcard::encode::Encoder::new(to))?)
     }
 
     fn decode<T: DeserializeOwned>(from: &mut &[u8]) -> Result<T, Refusal> {
-        let (value, rest) = postcard::take_from_bytes(from)?;
-        *from = rest;
+        let mut decoder = postcard::decode::Decoder::new(from);
+        let value = decoder.value()?;
+        *from = decoder.from;
         Ok(value)
     }
 }
