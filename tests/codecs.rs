@@ -55,7 +55,12 @@ fn is_refused_at_put<C: Codec, T: Serialize + DeserializeOwned + PartialEq + Deb
     let mut refused = 0;
     // What is far from the limit is as what is near it: only some of it is tried.
     for depth in 1..1100 {
-        if depth % 40 == 0 || (120..140).contains(&depth) || (160..180).contains(&depth) || (250..260).contains(&depth) || (505..515).contains(&depth) {
+        if depth % 40 == 0
+            || (120..140).contains(&depth)
+            || (160..180).contains(&depth)
+            || (250..260).contains(&depth)
+            || (505..515).contains(&depth)
+        {
             match queue.put(&value) {
                 Ok(()) => {
                     let got = queue.get().unwrap_or_else(|error| panic!("{} put {depth} deep and lost it: {error}", C::NAME));
@@ -339,7 +344,9 @@ fn bytes_that_end_too_early_or_lie_about_their_length_are_an_error() {
     }
     all::<MessagePack>();
     all::<Postcard>();
-    for lying in [&[0xdd, 0xff, 0xff, 0xff, 0xff, 1][..], &[0xdf, 0xff, 0xff, 0xff, 0xff], &[0xc6, 0xff, 0, 0, 0, 1], &[0xdb, 0, 0, 1, 0]] {
+    for lying in
+        [&[0xdd, 0xff, 0xff, 0xff, 0xff, 1][..], &[0xdf, 0xff, 0xff, 0xff, 0xff], &[0xc6, 0xff, 0, 0, 0, 1], &[0xdb, 0, 0, 1, 0]]
+    {
         assert!(decoded::<MessagePack, Vec<u64>>(lying).is_err());
         assert!(decoded::<MessagePack, serde_json::Value>(lying).is_err());
     }

@@ -266,7 +266,9 @@ struct Messages<'a> {
 impl Messages<'_> {
     /// `messages of type Tick, schema tick/2 (24 bytes)`. Text from a segment is escaped: it goes to somebody's terminal.
     fn in_words(&self) -> String {
-        let structure = self.structure.map(|structure| format!(" of structure {structure}")).unwrap_or_default();
+        // That of a number says no more than its name.
+        let structure = self.structure.filter(|structure| structure.text() != self.type_name);
+        let structure = structure.map(|structure| format!(" of structure {structure}")).unwrap_or_default();
         let what = match self.kind {
             kind::SLICE => "slices of type",
             kind::MUTEX => "a mutex of type",

@@ -211,7 +211,9 @@ fn structures_are_compared_where_both_sides_say_one() {
     settings().structure("").open().unwrap();
     let swapped = settings().structure("{volume: u64, price: f64}");
     let told = swapped.open().unwrap_err().to_string();
-    let expected = "the segment holds messages of type [u64; 2] (16 bytes) of structure {price: f64, volume: u64}; \
+    let expected = format!("queue {name:?}");
+    let expected = expected
+        + " holds messages of type [u64; 2] (16 bytes) of structure {price: f64, volume: u64}; \
                     this program wants messages of type [u64; 2] (16 bytes) of structure {volume: u64, price: f64}";
     assert_eq!(told, expected);
     let either = settings().structure("{volume: u64, price: f64}").open_or_create();

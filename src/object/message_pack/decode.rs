@@ -325,7 +325,8 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         let is_nil = matches!((self.held, self.from.first()), (Some(0), _) | (None, Some(&marker::NIL)));
-        let is_nil_inside = matches!(self.held, Some(1..)) || self.held.is_none() && self.from.starts_with(&[marker::FIX_EXT_2, SOME]);
+        let is_nil_inside =
+            matches!(self.held, Some(1..)) || self.held.is_none() && self.from.starts_with(&[marker::FIX_EXT_2, SOME]);
         if is_nil {
             self.next()?;
             return visitor.visit_none();

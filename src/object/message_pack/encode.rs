@@ -552,7 +552,13 @@ impl<'e, 'w> Serializer for Element<'e, '_, 'w> {
         self.0.as_array()?.serialize_some(value)
     }
 
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(self, name: &'static str, index: u32, variant: &'static str, value: &T) -> Done {
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Done {
         self.0.as_array()?.serialize_newtype_variant(name, index, variant, value)
     }
 
