@@ -103,6 +103,67 @@ fn set_up_3_the_producer_is_blocked_on_a_full_queue() {
 }
 
 #[test]
+fn a_collector_that_holds_all_and_waits_for_more_is_a_deadlock() {
+    // By messages or by bytes, asleep or asking again and again, with somebody who waits to put or not.
+    for (part, bounded, putter) in [
+        ("collector", true, true),
+        ("collector", true, false),
+        ("collector", false, true),
+        ("polling collector", true, true),
+        ("polling collector", false, true),
+    ] {
+        let name = Name::new("deadlock");
+        let builder = Queue::<u64>::builder().name(&*name);
+        let queue = if bounded { builder.capacity(4).create() } else { builder.capacity_bytes(4096).create() }.expect("created");
+        let collector = peers::start(part, &name);
+        let producer = putter.then(|| peers::start("producer", &name));
+        if !putter {
+            queue.put_slice(&[1, 2, 3, 4]).expect("room");
+        }
+        let pid = collector.pid();
+        let long = Duration::from_millis(1100);
+        wait_for(&name, "a deadlock", || {
+            let seen = Inspector::open(&*name).expect("there").look();
+            let is_long = |waits: Option<shmq::inspect::Waiting>| waits.is_some_and(|waits| waits.since > long);
+            let puts = seen.participants.iter().any(|p| is_long(p.put_waits));
+            let gets = of(&seen, pid).is_some_and(|p| is_long(p.get_waits));
+            seen.messages == 0 && (puts || !putter) && (gets || part != "collector")
+        });
+        let (troubles, ls, words) = examine(&name);
+        assert_eq!(troubles, ["deadlock"], "{part}, {bounded}, {putter}: {words}");
+        for word in ["A deadlock", "4711", "in get for one more", "kill 4711", "release"] {
+            let word = word.replace("4711", &pid.to_string());
+            assert!(words.contains(&word), "{word:?} is not in {words}");
+        }
+        assert!(!words.contains("Messages flow") && !words.contains("no fault"), "{words}");
+        if part == "collector" {
+            assert!(ls.contains(&format!("deadlock: {pid} holds all")), "{ls}");
+        }
+        // What the doctor advises helps.
+        collector.kill();
+        assert!(queue.get_timeout(Duration::from_secs(60)).is_ok());
+        queue.close();
+        drop(producer);
+    }
+}
+
+#[test]
+fn leases_of_those_who_work_are_no_deadlock() {
+    let name = Name::new("working");
+    let queue = Queue::<u64>::create(&*name, 1).expect("created");
+    queue.put(&1).expect("room");
+    let lessee = peers::start_and_see("lessee", &name, |seen, _| seen.on_lease == 1);
+    let long = Duration::from_millis(1100);
+    let waits = |waits: Option<shmq::inspect::Waiting>| waits.is_some_and(|waits| waits.since > long);
+    let _producer = peers::start_and_see("producer", &name, |seen, pid| of(seen, pid).is_some_and(|p| waits(p.put_waits)));
+    let _other = peers::start_and_see("consumer", &name, |seen, pid| of(seen, pid).is_some_and(|p| waits(p.get_waits)));
+    let (troubles, _, words) = examine(&name);
+    assert_eq!(troubles, ["full"], "{words}");
+    assert!(words.contains("All its room is on lease") && words.contains(&lessee.pid().to_string()), "{words}");
+    queue.close();
+}
+
+#[test]
 fn a_stale_queue_is_told_and_not_lost_by_looking_after_it() {
     let name = Name::new("stale");
     peers::start_and_see("owner", &name, |seen, _| seen.messages == 3).kill();
@@ -116,6 +177,18 @@ fn a_stale_queue_is_told_and_not_lost_by_looking_after_it() {
     assert_eq!(troubles, ["stale"], "{words}");
     assert!(ls.contains("stale: all its users died") && words.contains("3 messages still in it"), "{ls}\n{words}");
     assert_eq!(Queue::<u64>::open(&*name).expect("it is there").len(), 3);
+}
+
+#[test]
+fn a_stale_queue_that_was_closed_is_said_to_be_closed() {
+    let name = Name::new("stale-closed");
+    peers::start_and_see("service", &name, |seen, _| seen.closed && seen.messages == 2).kill();
+    let (troubles, ls, words) = examine(&name);
+    assert_eq!(troubles, ["stale"], "{words}");
+    assert!(ls.contains("stale and closed: its user died"), "{ls}");
+    for word in ["stale and closed", "It was closed", "2 messages still in it", "opens it to be drained"] {
+        assert!(words.contains(word), "{word:?} is not in {words}");
+    }
 }
 
 #[test]
@@ -184,9 +257,17 @@ fn what_a_queue_replaced_is_told() {
 
 #[test]
 fn advice_for_odd_names_can_be_pasted() {
-    let name = Name::new("it's; rm -rf $HOME");
-    peers::start_and_see("owner", &name, |seen, _| seen.messages == 3).kill();
-    let (_, _, words) = examine(&name);
-    let quoted = format!("shmq rm -- '{}'", name.replace('\'', "'\\''"));
-    assert!(words.contains(&quoted), "{quoted} is not in {words}");
+    for odd in ["it's; rm -rf $HOME", "tab\tline\nend'\\", " blanks ", "-dash", "\u{6ce8}\u{6587} \u{1b}[2J"] {
+        let name = Name::new(odd);
+        peers::start_and_see("owner", &name, |seen, _| seen.messages == 3).kill();
+        let (_, _, words) = examine(&name);
+        let at = words.find("shmq rm ").unwrap_or_else(|| panic!("no advice in {words}"));
+        let advice = &words[at..at + words[at..].find('`').expect("its end")];
+        // In a shell, with this command.
+        let program = std::path::Path::new(env!("CARGO_BIN_EXE_shmq"));
+        let path = format!("{}:{}", program.parent().expect("a folder").display(), std::env::var("PATH").expect("a path"));
+        let ran = std::process::Command::new("bash").args(["-c", advice]).env("PATH", path).output().expect("bash runs");
+        assert!(ran.status.success(), "{advice}: {ran:?}");
+        assert!(!crate::support::segment_exists(&name), "{advice}");
+    }
 }

@@ -5,9 +5,12 @@ mod support;
 
 mod command;
 mod diagnosing;
+mod ending;
+mod outputs;
 mod peers;
 mod reading;
 mod schema;
 mod streams;
 mod terminal;
 mod upkeep;
+mod usage;

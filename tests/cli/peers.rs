@@ -73,6 +73,24 @@ fn play_a_part() {
             std::hint::black_box(&lease);
             sleep_for_ever()
         }
+        // Takes all that there is room for by lease, and waits for one more.
+        "collector" => {
+            let queue = Queue::<u64>::open(&name).expect("there is one");
+            let leases: Vec<_> = (0..queue.capacity() + 1).map(|_| queue.lease().expect("a message")).collect();
+            std::hint::black_box(&leases);
+        }
+        // The same, and asks again and again.
+        "polling collector" => {
+            let queue = Queue::<u64>::open(&name).expect("there is one");
+            let mut leases = Vec::new();
+            loop {
+                match queue.lease_timeout(std::time::Duration::from_millis(20)) {
+                    Ok(lease) => leases.push(lease),
+                    Err(shmq::GetError::Timeout) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
         // Puts for ever.
         "producer" => {
             let queue = Queue::<u64>::open(&name).expect("there is one");

@@ -143,12 +143,91 @@ fn peek_leaves_messages_where_they_are() {
         assert!(text.text().contains("\"first\"") && text.text().contains("\"\\x1b[2J\""), "{}", text.text());
         let told = run(&["peek", &name, "--json", "-n", "2", "--bytes", "3"]).expect(0).json();
         schema::check(&told, "peek");
-        assert_eq!(told[0], json!({ "length": 5, "deliveries": 0, "text": "fir", "hex": "666972" }));
+        assert_eq!(told[0], json!({ "length": 5, "deliveries": 0, "text": "fir", "hex": "666972", "object": null }));
         assert_eq!(told.as_array().map(Vec::len), Some(2));
     }
     assert_eq!(run(&["peek", &name, "--raw"]).expect(0).out, b"firstsecond\x1b[2J");
     assert_eq!(run(&["get", &name, "-n", "3", "--lines"]).expect(0).out, b"first\nsecond\n\x1b[2J\n");
     assert_eq!(run(&["peek", &name, "--json"]).expect(0).json(), json!([]));
+}
+
+#[cfg(feature = "object")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Order {
+    id: u64,
+    item: String,
+    price: f64,
+    tags: Vec<Option<bool>>,
+}
+
+#[cfg(feature = "object")]
+#[test]
+fn peek_decodes_objects() {
+    use shmq::{ObjectQueue, Postcard};
+    let order = |item: &str| Order { id: 7, item: item.to_owned(), price: 1.5, tags: vec![Some(true), None] };
+    let name = Name::new("objects");
+    let queue = ObjectQueue::<Order>::builder().name(&*name).create().expect("created");
+    queue.put(&order("tea \u{1b}[2J \u{e9}")).expect("room");
+    queue.put(&order(&"x".repeat(5000))).expect("room");
+    for _ in 0..2 {
+        let text = run(&["peek", &name]).expect(0);
+        let shown = "{\"id\": 7, \"item\": \"tea \\u{1b}[2J \u{e9}\", \"price\": 1.5, \"tags\": [true, null]}";
+        assert!(text.text().contains(shown) && !text.text().contains('\x1b'), "{}", text.text());
+        assert!(text.text().lines().all(|line| line.len() < 1200) && text.text().contains("xxx..."), "{}", text.text());
+        let told = run(&["peek", &name, "--json", "--bytes", "3"]).expect(0).json();
+        schema::check(&told, "peek");
+        let wanted = json!({ "id": 7, "item": "tea \u{1b}[2J \u{e9}", "price": 1.5, "tags": [true, null] });
+        assert_eq!((&told[0]["object"], &told[0]["hex"]), (&wanted, &json!("84a269")));
+        assert_eq!(told[1]["object"]["item"].as_str().map(str::len), Some(5000));
+    }
+    assert_eq!(queue.get().map(|order| order.id).ok(), Some(7), "it is still there");
+    // Whatever the codec, and whatever the type: what cannot be decoded is shown as it is.
+    let name = Name::new("postcard");
+    let queue = ObjectQueue::<(u8, String), Postcard>::builder().name(&*name).create().expect("created");
+    queue.put(&(1, "text".to_owned())).expect("room");
+    assert!(run(&["peek", &name]).expect(0).text().contains("\"\\x01\\x04text\""));
+    assert_eq!(run(&["peek", &name, "--json"]).expect(0).json()[0]["object"], Value::Null);
+    // A type name that is too long to be kept whole says nothing about the codec.
+    type Long =
+        std::collections::BTreeMap<String, std::collections::BTreeMap<String, std::collections::BTreeMap<String, Vec<u8>>>>;
+    let name = Name::new("long-type");
+    let queue = ObjectQueue::<Long>::builder().name(&*name).create().expect("created");
+    queue.put(&[("a".to_owned(), Long::new().into_values().next().unwrap_or_default())].into()).expect("room");
+    assert!(run(&["peek", &name]).expect(0).text().contains("{\"a\": {}}"), "{:?}", run(&["peek", &name]));
+}
+
+#[test]
+fn peek_says_why_it_shows_nothing() {
+    let name = Name::new("peek-empty");
+    let queue = shmq::Queue::<u64>::create(&*name, 4).expect("created");
+    assert!(run(&["peek", &name]).expect(0).err.contains("is empty"));
+    queue.put(&1).expect("room");
+    let lease = queue.lease().expect("a message");
+    assert!(run(&["peek", &name]).expect(0).err.contains("1 message on lease"));
+    drop(lease);
+    let name = Name::new("peek-event");
+    let _event = shmq::sync::Event::create(&*name).expect("created");
+    assert!(run(&["peek", &name]).expect(0).err.contains("event"));
+    // A text is cut between its characters.
+    let name = Name::new("peek-text");
+    feed(&["put", &name, "--lines"], "aé\n".as_bytes()).expect(0);
+    let told = |bytes: &str| run(&["peek", &name, "--json", "--bytes", bytes]).expect(0).json()[0]["text"].clone();
+    assert_eq!([told("1"), told("2"), told("3")], [json!("a"), json!("a"), json!("aé")]);
+}
+
+#[test]
+fn rows_of_json_have_all_fields() {
+    let (good, bad) = (Name::new("row-good"), Name::new("row-bad"));
+    let _queue = bytes(&good, 4096);
+    std::fs::write(format!("/dev/shm/shmq.{}", &*bad), b"not a segment").expect("written");
+    let told = run(&["ls", "--json", &good, &bad]).expect(0).json();
+    schema::check(&told, "ls");
+    let fields = |row: &Value| row.as_object().expect("a row").keys().cloned().collect::<Vec<_>>();
+    let by_name = |name: &str| told.as_array().expect("rows").iter().find(|row| row["name"] == name).expect("a row");
+    assert_eq!(fields(by_name(&good)), fields(by_name(&bad)));
+    assert_eq!(fields(by_name(&good)), fields(&run(&["stat", &good, "--json", "-i", "0"]).expect(0).json()));
+    assert!(by_name(&bad)["messages"].is_null() && by_name(&bad)["participants"].is_null(), "{:#}", by_name(&bad));
+    assert_eq!(by_name(&bad)["error"]["code"], 7);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::command::{Name, Running, bytes, feed, run, shmq, wait_for};
 use crate::peers;
-use crate::support::{Rng, pattern, wait_until};
+use crate::support::{Rng, pattern, segment_exists, wait_until};
 use shmq::Queue;
 use shmq::inspect::{Inspector, Participant, Waiting};
 use std::fs::File;
@@ -112,16 +112,45 @@ fn put_starts_over_where_a_closed_queue_was_left() {
 }
 
 #[test]
-fn put_and_get_make_a_queue_that_stays() {
+fn put_makes_a_queue_that_stays() {
     let name = Name::new("made");
-    assert!(run(&["get", &name, "--timeout", "0"]).expect(5).err.contains("no message"));
     feed(&["put", &name, "--lines"], b"kept\n").expect(0);
     assert_eq!(run(&["get", &name, "--timeout", "0"]).expect(0).out, b"kept");
+    assert!(run(&["get", &name, "--timeout", "0"]).expect(5).err.contains("no message"));
+}
+
+#[test]
+fn only_put_and_create_make_a_queue() {
+    let name = Name::new("typo");
+    for verb in [
+        &["get", &*name, "-t", "0"][..],
+        &["get", &name, "--follow"],
+        &["peek", &name],
+        &["stat", &name],
+        &["schema", &name],
+        &["drain", &name],
+        &["close", &name],
+        &["recover", &name],
+        &["ls", &name],
+        &["doctor", &name],
+        &["rm", &name],
+        &["rm", "--stale", &name],
+    ] {
+        let ran = run(verb).expect(3);
+        assert!(ran.err.contains("there is none of that name") && ran.err.contains(&*name), "{verb:?}: {}", ran.err);
+        assert!(!segment_exists(&name), "{verb:?}");
+    }
+    // Nor does a put that has nothing to put.
+    let missing = format!("/tmp/{}", &*name);
+    assert!(run(&["put", &name, "-f", "Cargo.toml", "-f", &missing]).expect(1).err.contains(&missing));
+    assert!(run(&["put", &name, "-f", "Cargo.toml", "-f", "/"]).expect(1).err.contains("directory"));
+    assert!(!segment_exists(&name));
 }
 
 #[test]
 fn a_getter_waits_and_a_full_queue_times_out() {
     let name = Name::new("waits");
+    run(&["create", &name, "--capacity-bytes", "64K"]).expect(0);
     std::thread::scope(|scope| {
         let get = scope.spawn(|| run(&["get", &name, "-n", "2"]).expect(0).out);
         wait_for(&name, "a getter", || {

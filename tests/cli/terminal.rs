@@ -14,10 +14,10 @@ use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// A terminal of 120 columns and 30 rows: the side of the person, and that of the program. Not `openpty`, whose descriptors the programs
+/// A terminal of so many columns and 30 rows: the side of the person, and that of the program. Not `openpty`, whose descriptors the programs
 /// of other tests would inherit: the side of the person learns of the end when nobody has the other one any more.
-fn terminal() -> (File, File) {
-    let size = libc::winsize { ws_row: 30, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+pub fn terminal(columns: u16) -> (File, File) {
+    let size = libc::winsize { ws_row: 30, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let mut path = [0u8; 64];
     // SAFETY: the calls take a descriptor that is ours to close, and a buffer of that length; the last one reads the size.
     let person = unsafe {
@@ -46,7 +46,10 @@ fn top(arguments: &[&str]) -> (Top, File) {
 }
 
 fn top_of(arguments: &[&str]) -> (Top, File) {
-    let (person, program) = terminal();
+    top_in(terminal(120), arguments)
+}
+
+fn top_in((person, program): (File, File), arguments: &[&str]) -> (Top, File) {
     let stream = || Stdio::from(program.try_clone().expect("cloned"));
     let mut command = shmq(arguments);
     let child = command.env("TERM", "xterm").stdin(stream()).stdout(stream()).stderr(stream()).spawn().expect("it starts");
@@ -141,6 +144,110 @@ fn top_leaves_the_terminal_in_order_when_it_is_told_to_end() {
             let code = top.running.wait().code();
             assert_eq!(code, Some(if how == "SIGTERM" { 128 + libc::SIGTERM } else { 0 }));
             wait_to_see(drawn, "\x1b[?1049l");
+        });
+    }
+}
+
+#[test]
+fn top_ends_when_its_terminal_is_gone() {
+    // All of it; or the keyboard alone, while what it draws is taken.
+    for whole in [true, false] {
+        let (person, program) = terminal(120);
+        let (keyboard, keys) = terminal(120);
+        let mut command = shmq(&["top", "--interval", "0.1"]);
+        let input = if whole { program.try_clone().expect("cloned") } else { keys.try_clone().expect("cloned") };
+        command.env("TERM", "xterm").stdin(input).stdout(program.try_clone().expect("cloned")).stderr(Stdio::null());
+        let mut running = Running::of(command.spawn().expect("it starts"));
+        // It keeps what the child was given.
+        drop((command, program, keys));
+        let drawn = Mutex::new(String::new());
+        let mut bytes = [0; 4096];
+        wait_until(
+            "a picture",
+            || {
+                let count = (&person).read(&mut bytes).expect("it draws");
+                drawn.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
+                drawn.lock().unwrap().contains("quit")
+            },
+            || format!("{:?}", drawn.lock().unwrap()),
+        );
+        if whole {
+            drop(person);
+            assert_eq!(running.wait().code(), Some(128 + libc::SIGHUP));
+            continue;
+        }
+        drop(keyboard);
+        let rest = std::thread::spawn(move || while matches!((&person).read(&mut [0; 4096]), Ok(1..)) {});
+        assert_eq!(running.wait().code(), Some(128 + libc::SIGHUP));
+        rest.join().expect("it ends with its program");
+    }
+}
+
+#[test]
+fn top_ends_by_a_signal_whatever_its_terminal_does() {
+    for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
+        // A key that never comes whole.
+        let (mut top, person) = top(&[]);
+        while_watching(person, &mut top, |top, drawn| {
+            wait_to_see(drawn, "quit");
+            top.press("\x1b[1;");
+            std::thread::sleep(Duration::from_millis(20));
+            top.running.send(signal);
+            assert_eq!(top.running.wait().code(), Some(128 + signal));
+        });
+        // A person who does not look: the terminal takes no more, and no picture comes to its end.
+        let (person, program) = terminal(120);
+        fill(&program);
+        let (mut top, person) = top_in((person, program), &["top", "--interval", "0.05"]);
+        wait_until(
+            "it to draw, in vain",
+            || {
+                std::thread::sleep(Duration::from_millis(50));
+                crate::support::process::is_asleep(top.running.pid() as i32)
+            },
+            || "it runs".to_owned(),
+        );
+        top.running.send(signal);
+        assert_eq!(top.running.wait().code(), Some(128 + signal));
+        drop(person);
+    }
+}
+
+/// Writes until the terminal takes no more.
+fn fill(program: &File) {
+    let set = |flags: libc::c_int| {
+        // SAFETY: F_SETFL takes a number.
+        assert_eq!(unsafe { libc::fcntl(program.as_raw_fd(), libc::F_SETFL, flags) }, 0)
+    };
+    set(libc::O_RDWR | libc::O_NONBLOCK);
+    let mut program_side = program;
+    while program_side.write(b"x").is_ok() {}
+    set(libc::O_RDWR);
+}
+
+#[test]
+fn top_of_80_columns_shows_names_whole_and_no_two_alike() {
+    let names = ["north", "south"].map(|end| Name::new(&format!("orders-incoming-{end}")));
+    let _queues = names.each_ref().map(|name| bytes(name, 1 << 16));
+    let (mut top, person) = top_in(terminal(80), &["top", "--interval", "0.1", "orders-incoming"]);
+    while_watching(person, &mut top, |top, drawn| {
+        for name in &names {
+            wait_to_see(drawn, name);
+        }
+        top.press("q");
+        assert_eq!(top.running.wait().code(), Some(0));
+    });
+}
+
+#[test]
+fn top_takes_any_interval() {
+    for interval in ["1e19", "inf", "0", "1e-300", "18446744073709551615"] {
+        let (mut top, person) = top_of(&["top", "--interval", interval]);
+        while_watching(person, &mut top, |top, drawn| {
+            wait_to_see(drawn, "quit");
+            top.press("q");
+            assert_eq!(top.running.wait().code(), Some(0), "{interval}");
+            assert!(!drawn.lock().unwrap().contains("panicked"));
         });
     }
 }

@@ -22,7 +22,7 @@ fn a_created_queue_stays_until_it_is_removed() {
     run(&["rm", &name]).expect(0);
     assert!(!segment_exists(&name));
     run(&["rm", &name]).expect(3);
-    run(&["create", "a/b", "--capacity-bytes", "1K"]).expect(1);
+    run(&["create", &name, "--capacity-bytes", "1K"]).expect(0);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn close_is_for_everybody() {
     run(&["close", &name]).expect(0);
     assert!(matches!(queue.put(&2), Err(PutError::Closed)));
     run(&["close", &name]).expect(0);
-    assert!(run(&["drain", &name]).expect(0).text().starts_with("1 messages"));
+    assert!(run(&["drain", &name]).expect(0).text().starts_with("1 message thrown"));
     run(&["close", "no-such-queue"]).expect(3);
 }
 

@@ -10,16 +10,26 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    done
   1    failed for a reason that has no code of its own
-  2    wrong usage
+  2    wrong usage, or a name that no queue can have
   3    no queue of that name
   4    permission denied
   5    nothing to take, or no room, before the timeout
   6    the queue is closed (get: and drained, before as many messages came as were asked for)
   7    the segment is damaged, poisoned, of another version, or carries another type
   8    doctor found something wrong
-  130, 143, 129, 141   ended by SIGINT, SIGTERM, SIGHUP, SIGPIPE; what get had not written is back in the queue";
+  129  ended by SIGHUP, or its terminal is gone
+  130  ended by SIGINT
+  141  whoever read its output has gone
+  143  ended by SIGTERM
+Of several names, each is done that can be; the code is that of the first that cannot.";
 
 const WHERE_TO_BEGIN: &str = "\
+To try it:
+  echo hello | shmq put q --lines     makes the queue q, and puts a message
+  shmq peek q                         shows it, and leaves it there
+  shmq get q --lines                  takes it
+  shmq rm q                           removes the queue
+
 Something is stuck?
   shmq ls              who uses which queue, and in the last column what is wrong
   shmq doctor          the same in sentences, with what to do
@@ -33,7 +43,8 @@ Examples:
   tail -f log | shmq put q --lines   one message a line
   shmq put q -f a.json -f b.json     one message a file
 
-It waits while the queue is full. Whether somebody takes what it puts, it does not know: see `shmq ls`.";
+It waits while the queue is full. Whether anybody takes what it puts, it does not know:
+`shmq ls` shows who does. The queue stays until `shmq rm`.";
 
 const GET_EXAMPLES: &str = "\
 Examples:
@@ -41,7 +52,10 @@ Examples:
   shmq get q --follow | consumer     all, until the queue is closed and drained
   shmq get q -f --lines -t 0         all that is there now, one a line, then exit code 5
 
-A message leaves the queue when it has been written. Ended by a signal, or by a reader that went away, get gives back the others.";
+The queue must be there: `shmq create` or `shmq put` makes one, get does not.
+A message leaves the queue when it has been written. What is not written when a signal comes,
+when the output takes no more, or when its reader goes away, is back in the queue. That the
+reader has gone is noticed also while no message comes.";
 
 const TOP_KEYS: &str = "\
 Keys:
@@ -92,10 +106,10 @@ pub enum Verb {
     /// Put standard input (or files) into a queue of bytes, which is created if there is none
     #[command(after_help = PUT_EXAMPLES)]
     Put(Put),
-    /// Take messages out of a queue of bytes, to standard output; created if there is none
+    /// Take messages out of a queue of bytes, to standard output
     #[command(after_help = GET_EXAMPLES)]
     Get(Get),
-    /// Show messages without taking them
+    /// Show messages without taking them; those of an ObjectQueue decoded
     Peek(Peek),
     /// Take the messages of a queue and throw them away
     Drain(Drain),
@@ -172,7 +186,7 @@ pub struct Stat {
     /// The queue
     pub name: String,
     /// Look twice, so many seconds apart, for rates; 0 looks once
-    #[arg(long, short, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
+    #[arg(long, short, value_name = "SECONDS", default_value = "0.5", value_parser = seconds, allow_negative_numbers = true)]
     pub interval: Duration,
     /// Write JSON, for programs
     #[arg(long)]
@@ -184,7 +198,7 @@ pub struct Top {
     /// Only queues with this in their name or type
     pub filter: Option<String>,
     /// Seconds between two looks
-    #[arg(long, short, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    #[arg(long, short, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
     pub interval: Duration,
     /// What to sort by
     #[arg(long, short, value_enum, default_value_t = Order::Name)]
@@ -210,7 +224,7 @@ pub struct Put {
     /// One message for each string that ends in a NUL byte (as of `find -print0`)
     #[arg(long, conflicts_with = "file")]
     pub null: bool,
-    /// One message a file, instead of standard input. May be given several times
+    /// One message a file, instead of standard input. May be given several times: each is there, or none is put
     #[arg(long, short, value_name = "F")]
     pub file: Vec<PathBuf>,
     /// Without a mode: size of the blocks that the input is cut into
@@ -220,7 +234,7 @@ pub struct Put {
     #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = size)]
     pub capacity_bytes: usize,
     /// Give up when there is no room for so long, with exit code 5
-    #[arg(long, short, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, short, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
     pub whose: Whose,
@@ -243,11 +257,8 @@ pub struct Get {
     #[arg(long)]
     pub null: bool,
     /// Give up when no message comes for so long, with exit code 5; 0 takes only what is there
-    #[arg(long, short, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, short, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub timeout: Option<Duration>,
-    /// Size of the queue, if there is none of that name yet
-    #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = size)]
-    pub capacity_bytes: usize,
     #[command(flatten)]
     pub whose: Whose,
 }
@@ -259,9 +270,9 @@ pub struct Peek {
     /// How many messages to show
     #[arg(long = "number", short = 'n', value_name = "N", default_value_t = 10)]
     pub number: usize,
-    /// How many bytes of each to show
-    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = size)]
-    pub bytes: usize,
+    /// How many bytes of each to show; if not said, 64, and of decoded ones 1K
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub bytes: Option<usize>,
     /// Write the messages themselves, whole and back to back
     #[arg(long, conflicts_with = "json")]
     pub raw: bool,
@@ -295,7 +306,7 @@ pub struct Create {
     #[arg(long, value_name = "N")]
     pub capacity: Option<usize>,
     /// A name for what the messages mean, up to 64 bytes
-    #[arg(long)]
+    #[arg(long, value_parser = schema)]
     pub schema: Option<String>,
     /// Permissions in octal; 660 lets the group use it
     #[arg(long, value_parser = octal, default_value = "600")]
@@ -335,16 +346,26 @@ pub struct Doctor {
     /// Only these queues; all if none is given
     pub names: Vec<String>,
     /// Look twice, so many seconds apart, to see what moves; 0 looks once
-    #[arg(long, short, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
+    #[arg(long, short, value_name = "SECONDS", default_value = "0.5", value_parser = seconds, allow_negative_numbers = true)]
     pub interval: Duration,
     /// Write JSON, for programs
     #[arg(long)]
     pub json: bool,
 }
 
+/// Whoever asks for more waits for ever; and all of these can be added to the time of day.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    match text.parse::<f64>() {
+        Err(_) => Err("not a number of seconds".to_owned()),
+        Ok(seconds) if seconds.is_nan() || seconds < 0.0 => Err("seconds are 0 or more".to_owned()),
+        Ok(seconds) => Ok(Duration::try_from_secs_f64(seconds).map_or(LONGEST, |time| time.min(LONGEST))),
+    }
+}
+
+fn schema(text: &str) -> Result<String, String> {
+    if text.len() > 64 { Err(format!("a schema has at most 64 bytes, this has {}", text.len())) } else { Ok(text.to_owned()) }
 }
 
 fn size(text: &str) -> Result<usize, String> {
@@ -372,6 +393,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn no_number_of_seconds_is_too_long() {
+        assert_eq!((seconds("0"), seconds("0.5")), (Ok(Duration::ZERO), Ok(Duration::from_millis(500))));
+        for long in ["1e10", "1e19", "1e300", "inf", "9999999999999999999999"] {
+            assert_eq!(seconds(long), Ok(LONGEST), "{long}");
+        }
+        assert!(std::time::Instant::now().checked_add(LONGEST).is_some());
+        for wrong in ["", "-1", "-inf", "nan", "1s", "half"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

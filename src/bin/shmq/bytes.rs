@@ -3,6 +3,7 @@
 use crate::arguments::Whose;
 use crate::failure::Failure;
 use crate::signals;
+use crate::standard;
 use shmq::inspect::{Inspector, State};
 use shmq::{OpenError, Queue};
 use std::fs::File;
@@ -13,15 +14,28 @@ use std::time::{Duration, Instant};
 
 /// Larger pipes mean fewer switches between the processes at their ends.
 const PIPE_BYTES: libc::c_int = 1 << 20;
+const OUTPUT: &str = "standard output";
 /// How long a message that is half written may take to be finished after a signal.
-const FINISH: Duration = Duration::from_secs(1);
+const FINISH: Duration = Duration::from_millis(500);
+
+/// Opens the queue as it is. One whose users are all dead is left for the next.
+pub fn open(name: &str, whose: &Whose) -> Result<Queue<[u8]>, Failure> {
+    let is_stale = is_stale(name);
+    let settings = whose.apply_to(Queue::<[u8]>::builder().name(name));
+    let queue = settings.open().map_err(|error| Failure::open_bytes(name, &error))?;
+    if is_stale {
+        queue.leave_name();
+    }
+    queue.interrupt_by(&signals::INTERRUPT);
+    Ok(queue)
+}
 
 /// Opens the queue as it is, or creates it so that it stays. A queue of another type is left alone,
-/// dead or not: its messages are not ours to throw away. `starts_over`: a dead one of this user's
-/// that is closed and drained is created anew, as a program's own start would.
-pub fn open_or_create(name: &str, capacity_bytes: usize, whose: &Whose, starts_over: bool) -> Result<Queue<[u8]>, Failure> {
+/// dead or not: its messages are not ours to throw away. A dead one of this user's that is closed
+/// and drained is created anew, as a program's own start would.
+pub fn open_or_create(name: &str, capacity_bytes: usize, whose: &Whose) -> Result<Queue<[u8]>, Failure> {
     let is_stale = is_stale(name);
-    let is_spent = starts_over && is_stale && is_own_and_spent(name);
+    let is_spent = is_stale && is_own_and_spent(name);
     let settings = || whose.apply_to(Queue::<[u8]>::builder().name(name).capacity_bytes(capacity_bytes));
     let there = match settings().open() {
         // Its name goes with us, its last user.
@@ -71,12 +85,16 @@ fn is_own_and_spent(name: &str) -> bool {
 pub struct Stream(ManuallyDrop<File>);
 
 impl Stream {
-    pub fn input() -> Stream {
-        Stream::of(libc::STDIN_FILENO)
+    /// An error if there is none.
+    pub fn input() -> io::Result<Stream> {
+        standard::input()?;
+        Ok(Stream::of(libc::STDIN_FILENO))
     }
 
-    pub fn output() -> Stream {
-        Stream::of(libc::STDOUT_FILENO)
+    /// An error if there is none.
+    pub fn output() -> io::Result<Stream> {
+        standard::output()?;
+        Ok(Stream::of(libc::STDOUT_FILENO))
     }
 
     fn of(number: RawFd) -> Stream {
@@ -125,9 +143,13 @@ impl Stream {
     }
 
     /// Writes all parts. `Ok` is how many bytes were written: fewer than all if a signal came before the first, or if the reader
-    /// did not take the rest within [`FINISH`] after it; an error, and how many, if the reader went away.
+    /// did not take the rest within [`FINISH`] after it; an error, and how many, if the reader went away. What is written of empty
+    /// parts is nothing: there the error is found without a write.
     pub fn write_all(&self, parts: &[&[u8]]) -> (usize, io::Result<()>) {
         let total: usize = parts.iter().map(|part| part.len()).sum();
+        if total == 0 && standard::is_hung_up(self.0.as_raw_fd()) {
+            return (0, Err(io::ErrorKind::BrokenPipe.into()));
+        }
         let mut written = 0;
         let mut signalled: Option<Instant> = None;
         let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
@@ -140,14 +162,14 @@ impl Stream {
                 }
             }
             match (&*self.0).write_vectored(rest) {
-                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+                Ok(0) => return (written, Err(standard::named(OUTPUT, &io::ErrorKind::WriteZero.into()))),
                 Ok(count) => {
                     written += count;
                     IoSlice::advance_slices(&mut rest, count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(),
-                Err(error) => return (written, Err(error)),
+                Err(error) => return (written, Err(standard::named(OUTPUT, &error))),
             }
         }
         (written, Ok(()))

@@ -3,9 +3,10 @@
 //! Findings come in the order of how surely they are the cause of others: a stopped process before the full queue that follows from it.
 
 mod condition;
+mod deadlock;
 
 use crate::json;
-use crate::words;
+use crate::words::{self, messages};
 use shmq::inspect::{About, Hold, Holding, Participant, Predecessor, ProcessState, Snapshot, State};
 use std::time::Duration;
 
@@ -59,10 +60,16 @@ pub fn diagnose(sight: &Sight<'_>) -> Vec<Finding> {
     sight.stopped(&mut findings);
     sight.dead(&mut findings);
     sight.open_loan(&mut findings);
-    sight.full(&mut findings);
+    let is_deadlocked = sight.deadlock(&mut findings);
+    // Which is why.
+    if !is_deadlocked {
+        sight.full(&mut findings);
+    }
     sight.came_back(&mut findings);
-    sight.waiting_getters(&mut findings);
-    sight.long_held(&mut findings);
+    if !is_deadlocked {
+        sight.waiting_getters(&mut findings);
+        sight.long_held(&mut findings);
+    }
     sight.table(&mut findings);
     sight.predecessor(&mut findings);
     findings.sort_by_key(|finding| finding.severity);
@@ -76,7 +83,16 @@ impl Sight<'_> {
         if self.name.chars().all(plain) && !self.name.starts_with('-') {
             return self.name.to_owned();
         }
-        format!("-- '{}'", words::escaped(self.name).replace('\'', "'\\''"))
+        if words::is_shown_as_it_is(self.name) {
+            return format!("-- '{}'", self.name.replace('\'', "'\\''"));
+        }
+        // What a terminal would not show, or take for a command, in the words of a shell.
+        let byte = |byte: u8| match byte {
+            b'\'' | b'\\' => format!("\\{}", char::from(byte)),
+            0x20..0x7f => char::from(byte).to_string(),
+            byte => format!("\\x{byte:02x}"),
+        };
+        format!("-- $'{}'", self.name.bytes().map(byte).collect::<String>())
     }
 
     fn person(&self, participant: &Participant) -> String {
@@ -416,10 +432,6 @@ fn notice(code: &'static str, headline: impl Into<String>, explanation: String, 
 pub fn predecessor_in_words(predecessor: &Predecessor) -> String {
     let went = predecessor.messages.map_or("nobody knows how many messages".to_owned(), messages);
     format!("a dead one, {}; {went} went with it", predecessor.why.in_words())
-}
-
-fn messages(count: u64) -> String {
-    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
 }
 
 fn messages_wait(count: u64) -> String {

@@ -4,17 +4,18 @@ use crate::arguments::Doctor;
 use crate::diagnosis::{self, Finding, Severity, Sight};
 use crate::failure::{self, Failure};
 use crate::json;
-use crate::ls::{self, Row};
+use crate::ls::{self, Row, Rows};
 use crate::words::{self, BOLD, DIM, GOOD, NOTICE, TROUBLE};
 use serde_json::{Value, json};
 
 pub fn run(arguments: &Doctor) -> Result<u8, Failure> {
-    let before = ls::rows(&arguments.names)?;
+    let Rows { rows: before, code } = ls::rows(&arguments.names)?;
     let rows = if arguments.interval.is_zero() || before.is_empty() {
         None
     } else {
         std::thread::sleep(arguments.interval);
-        Some(ls::rows(&arguments.names)?)
+        // What is missing was told.
+        Some(ls::look(&arguments.names)?.0)
     };
     let now = rows.as_ref().unwrap_or(&before);
     let examined: Vec<(&Row, Vec<Finding>)> = now
@@ -40,11 +41,13 @@ pub fn run(arguments: &Doctor) -> Result<u8, Failure> {
         };
         words::print(&json::text(&Value::Array(examined.iter().map(queue).collect())))?;
     } else if examined.is_empty() {
-        words::complain("there are no queues");
+        if arguments.names.is_empty() {
+            words::complain("there are no queues");
+        }
     } else {
         words::print(&examined.iter().map(|(row, findings)| report(row, findings)).collect::<Vec<_>>().join("\n"))?;
     }
-    Ok(if unwell { failure::UNWELL } else { 0 })
+    Ok(if unwell { failure::UNWELL } else { code })
 }
 
 fn examine(row: &Row, before: Option<&Row>) -> Vec<Finding> {
@@ -93,11 +96,16 @@ fn report(row: &Row, findings: &[Finding]) -> String {
     text
 }
 
-/// Lines of at most 100 characters.
+/// Lines of at most 100 characters. A command in backticks, which is there to be pasted, stays whole.
 fn wrapped(text: &str, indent: &str) -> String {
+    let mut is_command = false;
+    let at_blank = |c: char| {
+        is_command ^= c == '`';
+        c == ' ' && !is_command
+    };
     let mut out = String::new();
     let mut line = String::new();
-    for word in text.split_whitespace() {
+    for word in text.split(at_blank).filter(|word| !word.is_empty()) {
         if !line.is_empty() && indent.len() + line.chars().count() + 1 + word.chars().count() > 100 {
             out += &format!("{indent}{line}\n");
             line.clear();
@@ -108,4 +116,17 @@ fn wrapped(text: &str, indent: &str) -> String {
         line += word;
     }
     out + &format!("{indent}{line}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_stay_whole() {
+        let text = format!("{} `rm 'a  b' c` {} `x` y", "word ".repeat(19), "word ".repeat(30));
+        let lines = wrapped(&text, "  ");
+        assert!(lines.contains("\n  `rm 'a  b' c` word"), "{lines}");
+        assert!(lines.lines().all(|line| line.starts_with("  ") && line.len() <= 100 && !line.ends_with(' ')), "{lines}");
+    }
 }

@@ -5,6 +5,8 @@ use shmq::{CreateError, GetError, OpenError, PutError};
 use std::io;
 
 pub const OTHER: u8 = 1;
+/// As clap says of a command line that it does not understand.
+pub const USAGE: u8 = 2;
 pub const NOT_FOUND: u8 = 3;
 pub const DENIED: u8 = 4;
 pub const TIMEOUT: u8 = 5;
@@ -42,9 +44,30 @@ impl Failure {
         Failure { text: failure.text.map(|text| format!("queue {}: {text}", words::quoted(name))), ..failure }
     }
 
-    /// The same, without the name.
+    /// A queue of bytes, which it has to be for this command to read it, could not be opened.
+    pub fn open_bytes(name: &str, error: &OpenError) -> Failure {
+        match error {
+            OpenError::NotFound { .. } => Failure::new(
+                NOT_FOUND,
+                format!(
+                    "queue {}: there is none of that name (`shmq ls` lists them); `shmq put` and `shmq create` make one",
+                    words::quoted(name)
+                ),
+            ),
+            OpenError::Mismatch { theirs, .. } => Failure::of_other_type(name, theirs),
+            error => Failure::open(name, error),
+        }
+    }
+
+    fn of_other_type(name: &str, theirs: &str) -> Failure {
+        let text = format!("it carries {theirs}; only a queue of bytes, [u8], can be put to and got from here");
+        Failure::new(UNUSABLE, format!("queue {}: {text}", words::quoted(name)))
+    }
+
+    /// As [`open`](Failure::open), without the name.
     pub fn unreadable(error: &OpenError) -> Failure {
         let (code, text) = match error {
+            OpenError::BadName { why, .. } => (USAGE, format!("the name cannot be used: {why}")),
             OpenError::NotFound { .. } => (NOT_FOUND, "there is none of that name (`shmq ls` lists them)".to_owned()),
             OpenError::PermissionDenied { why, .. } => (DENIED, format!("permission denied: {why}")),
             OpenError::NoSegment { is, .. } => (UNUSABLE, format!("it is {is}, and no segment")),
@@ -59,13 +82,13 @@ impl Failure {
     /// A queue of bytes could neither be opened nor created.
     pub fn create(name: &str, error: &CreateError) -> Failure {
         let (code, text) = match error {
+            CreateError::BadName { why, .. } => (USAGE, format!("the name cannot be used: {why}")),
+            CreateError::BadCapacity { .. } => (USAGE, error.to_string()),
             CreateError::PermissionDenied { why, .. } => (DENIED, format!("permission denied: {why}")),
             CreateError::NoSegment { is, .. } => (UNUSABLE, format!("it is {is}, and no segment")),
             CreateError::ForeignOwner { owner_uid, .. } => (DENIED, foreign_in_words(*owner_uid)),
             CreateError::Corrupted { .. } => (UNUSABLE, DAMAGED_IN_WORDS.to_owned()),
-            CreateError::Mismatch { theirs, .. } => {
-                (UNUSABLE, format!("it carries {theirs}; only a queue of bytes, [u8], can be put to and got from here"))
-            }
+            CreateError::Mismatch { theirs, .. } => return Failure::of_other_type(name, theirs),
             error => (OTHER, error.to_string()),
         };
         Failure::new(code, format!("queue {}: {text}", words::quoted(name)))

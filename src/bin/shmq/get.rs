@@ -1,10 +1,11 @@
 //! `shmq get`: messages from a queue of bytes to standard output.
 //!
 //! Messages are leased, written from where they lie, and released only after the write has succeeded. What was not written whole when
-//! the reader went away, or a signal came, is given back; and if this process is killed, its leases come back by themselves.
+//! the reader went away, or a signal came, is given back; and if this process is killed, its leases come back by themselves. A reader
+//! that goes away while no message comes ends the wait like a signal.
 
 use crate::arguments::Get;
-use crate::bytes::{Stream, open_or_create};
+use crate::bytes::{Stream, open};
 use crate::failure::{self, Failure};
 use crate::signals;
 use shmq::{GetError, Lease, Queue};
@@ -15,9 +16,11 @@ const BATCH: usize = 256;
 const BATCH_BYTES: usize = 256 << 10;
 
 pub fn run(arguments: &Get) -> Result<u8, Failure> {
+    // Before a message is taken.
+    let output = Stream::output()?;
+    let queue = open(&arguments.name, &arguments.whose)?;
     signals::install();
-    let queue = open_or_create(&arguments.name, arguments.capacity_bytes, &arguments.whose, false)?;
-    let output = Stream::output();
+    signals::watch_reader();
     let end: &[u8] = match (arguments.lines, arguments.null) {
         (true, _) => b"\n",
         (_, true) => b"\0",
@@ -74,11 +77,13 @@ fn write_batch<'q>(
         }
     }
     let (mut written, outcome) = output.write_all(&parts);
+    let is_all = written == parts.iter().map(|part| part.len()).sum::<usize>() && outcome.is_ok();
     let mut whole = 0;
     let count = leases.len() as u64;
     for lease in leases {
         let length = lease.len() + end.len();
-        if written >= length {
+        // Of an empty one nobody can say where a write that was cut off left it.
+        if written >= length && (length > 0 || is_all) {
             written -= length;
             whole += 1;
             lease.release();

@@ -2,6 +2,7 @@
 
 use crate::diagnosis::{Finding, Severity};
 use crate::ls::Row;
+use crate::stat::Rates;
 use serde_json::{Value, json};
 use shmq::Stats;
 use shmq::inspect::{About, Hold, Holding, Participant, ProcessState, Snapshot, State, Waiting};
@@ -21,24 +22,73 @@ fn seconds(time: Option<Duration>) -> Value {
     time.map_or(Value::Null, |time| json!(time.as_secs_f64()))
 }
 
-pub fn queue(row: &Row) -> Value {
+/// A row has the same fields whatever is known. `rates` are for who looked twice.
+pub fn queue(row: &Row, rates: Option<&Rates>) -> Value {
     match &row.seen {
         Ok((about, snapshot)) => {
             let mut value = about_value(about);
             merge(&mut value, snapshot_value(snapshot));
-            merge(&mut value, json!({ "name": row.name, "error": null }));
+            merge(&mut value, json!({ "name": row.name, "error": null, "rates": rates.map(rates_value) }));
             value
         }
-        Err(failure) => json!({
-            "name": row.name,
-            "state": row.state_word(),
-            "owner_uid": row.owner_uid,
-            "error": { "code": failure.code, "text": failure.text },
-        }),
+        Err(failure) => {
+            let mut value: Value = OF_WHAT_WAS_SEEN.iter().map(|field| ((*field).to_owned(), Value::Null)).collect();
+            let known = json!({
+                "name": row.name,
+                "state": row.state_word(),
+                "owner_uid": row.owner_uid,
+                "error": { "code": failure.code, "text": failure.text },
+            });
+            merge(&mut value, known);
+            value
+        }
     }
 }
 
-pub fn merge(into: &mut Value, from: Value) {
+/// Fields of a row that are `null` where the segment could not be looked at.
+const OF_WHAT_WAS_SEEN: [&str; 29] = [
+    "mode",
+    "kind",
+    "type",
+    "schema",
+    "structure",
+    "predecessor",
+    "unit_bytes",
+    "capacity",
+    "capacity_bytes",
+    "max_message_bytes",
+    "segment_bytes",
+    "max_participants",
+    "max_deliveries",
+    "created_unix_s",
+    "age_s",
+    "persisted",
+    "has_name",
+    "closed",
+    "damaged",
+    "messages",
+    "bytes",
+    "on_lease",
+    "on_loan",
+    "came_back",
+    "most_deliveries",
+    "participants",
+    "holdings",
+    "stats",
+    "rates",
+];
+
+fn rates_value(rates: &Rates) -> Value {
+    json!({
+        "interval_s": rates.interval.as_secs_f64(),
+        "puts_per_s": rates.puts,
+        "gets_per_s": rates.gets,
+        "bytes_put_per_s": rates.bytes_put,
+        "bytes_got_per_s": rates.bytes_got,
+    })
+}
+
+fn merge(into: &mut Value, from: Value) {
     if let (Value::Object(into), Value::Object(from)) = (into, from) {
         into.extend(from);
     }
@@ -94,6 +144,7 @@ fn snapshot_value(seen: &Snapshot) -> Value {
         "most_deliveries": seen.most_deliveries,
         "participants": seen.participants.iter().map(participant).collect::<Vec<_>>(),
         "holdings": seen.holdings.iter().map(holding).collect::<Vec<_>>(),
+        "stats": stats(&seen.stats),
     })
 }
 
@@ -147,7 +198,7 @@ fn holding(holding: &Holding) -> Value {
     })
 }
 
-pub fn stats(stats: &Stats) -> Value {
+fn stats(stats: &Stats) -> Value {
     json!({
         "puts": stats.puts,
         "gets": stats.gets,

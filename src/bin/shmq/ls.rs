@@ -8,7 +8,7 @@ use crate::words::{self, Cell, DIM, GOOD, NOTICE, TROUBLE};
 use anstyle::Style;
 use serde_json::Value;
 use shmq::OpenError;
-use shmq::inspect::{self, About, Found, Hold, Participant, ProcessState, Snapshot, State};
+use shmq::inspect::{self, About, Found, Hold, Inspector, Participant, ProcessState, Snapshot, State};
 
 /// A name, and what a look behind it came to.
 pub struct Row {
@@ -39,33 +39,58 @@ impl Row {
     }
 }
 
-/// The queues of these names, or all; also those that have lost them.
-pub fn rows(names: &[String]) -> Result<Vec<Row>, Failure> {
+/// What there is of what was asked for.
+pub struct Rows {
+    pub rows: Vec<Row>,
+    /// Exit code of the first name that there is none of; 0 if there are all.
+    pub code: u8,
+}
+
+/// The queues of these names, or all; also those that have lost them. A name that there is none of is told, and the others are
+/// looked at all the same.
+pub fn rows(names: &[String]) -> Result<Rows, Failure> {
+    let (rows, missing) = look(names)?;
+    let mut code = 0;
+    for failure in missing {
+        failure.tell();
+        code = if code == 0 { failure.code } else { code };
+    }
+    Ok(Rows { rows, code })
+}
+
+/// Rows, and what there is to say about names that there are none of.
+pub fn look(names: &[String]) -> Result<(Vec<Row>, Vec<Failure>), Failure> {
     let found = inspect::list().map_err(|error| Failure::new(failure::OTHER, format!("/dev/shm cannot be read: {error}")))?;
     // What cannot be found in /proc is not found: the rest is no worse for it.
     let nameless = inspect::nameless().unwrap_or_default();
-    if let Some(name) = names.iter().find(|name| !found.iter().chain(&nameless).any(|found| found.name == **name)) {
-        return Err(Failure::open(name, &OpenError::NotFound { what: shmq::Subject::default() }));
-    }
+    let is_missing = |name: &&String| !found.iter().chain(&nameless).any(|found| found.name == **name);
+    let missing = names.iter().filter(is_missing).map(|name| match Inspector::open(name) {
+        Err(error) => Failure::open(name, &error),
+        // It came between the two looks.
+        Ok(_) => Failure::open(name, &OpenError::NotFound { what: shmq::Subject::default() }),
+    });
+    let missing = missing.collect();
     let wanted = |found: &Found| names.is_empty() || names.contains(&found.name);
     let named = found.into_iter().filter(wanted).map(|found| Row::of(found, false));
-    Ok(named.chain(nameless.into_iter().filter(wanted).map(|found| Row::of(found, true))).collect())
+    Ok((named.chain(nameless.into_iter().filter(wanted).map(|found| Row::of(found, true))).collect(), missing))
 }
 
 pub fn run(arguments: &Ls) -> Result<u8, Failure> {
-    let rows = rows(&arguments.names)?;
+    let Rows { rows, code } = rows(&arguments.names)?;
     if arguments.json {
-        words::print(&json::text(&Value::Array(rows.iter().map(json::queue).collect())))?;
-        return Ok(0);
+        words::print(&json::text(&Value::Array(rows.iter().map(|row| json::queue(row, None)).collect())))?;
+        return Ok(code);
     }
     if rows.is_empty() {
-        words::complain("there are no queues");
-        return Ok(0);
+        if arguments.names.is_empty() {
+            words::complain("there are no queues");
+        }
+        return Ok(code);
     }
     let head = ["NAME", "STATE", "TYPE", "MESSAGES", "CAPACITY", "BYTES", "AGE", "WHO", "NOTE"];
     let cells: Vec<Vec<Cell>> = rows.iter().map(line).collect();
     words::print(&words::columns(&head, &[3, 4, 5, 6], &cells))?;
-    Ok(0)
+    Ok(code)
 }
 
 fn line(row: &Row) -> Vec<Cell> {

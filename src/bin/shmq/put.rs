@@ -10,28 +10,37 @@ use crate::failure::{self, Failure};
 use crate::signals;
 use crate::words;
 use shmq::{Loan, PutError, Queue};
-use std::fs::File;
+use std::cell::Cell;
+use std::ffi::CString;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::FromRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// An input that says nothing for so long has its block committed as it is.
 const PAUSE: Duration = Duration::from_millis(200);
-/// After a signal, what was read is put as long as there comes room within this.
-const LAST_WILL: Duration = Duration::from_secs(2);
+/// After a signal, what was read is put as long as there comes room within this, for all of it together.
+const LAST_WILL: Duration = Duration::from_millis(500);
 /// How much is read at a time to be cut into lines.
 const CHUNK_BYTES: usize = 256 << 10;
 
 pub fn run(arguments: &Put) -> Result<u8, Failure> {
+    // Before a queue is made for nothing, or some of the files are put.
+    for path in &arguments.file {
+        check(path).map_err(|error| Failure::from(error).about(&path.display().to_string()))?;
+    }
+    let input = if arguments.file.is_empty() { Some(Stream::input()?) } else { None };
+    let queue = open_or_create(&arguments.name, arguments.capacity_bytes, &arguments.whose)?;
     signals::install();
-    let queue = open_or_create(&arguments.name, arguments.capacity_bytes, &arguments.whose, true)?;
-    let target = Target { queue: &queue, timeout: arguments.timeout };
-    if !arguments.file.is_empty() {
+    let target = Target { queue: &queue, timeout: arguments.timeout, last_will: Cell::new(None) };
+    let Some(input) = input else {
         for path in &arguments.file {
             target.put_file(path).map_err(|failure| failure.about(&path.display().to_string()))?;
         }
         return Ok(0);
-    }
-    let input = Stream::input();
+    };
     match (arguments.lines, arguments.null) {
         (true, _) => target.put_cut(&input, b'\n')?,
         (_, true) => target.put_cut(&input, 0)?,
@@ -46,13 +55,15 @@ pub fn run(arguments: &Put) -> Result<u8, Failure> {
 struct Target<'q> {
     queue: &'q Queue<[u8]>,
     timeout: Option<Duration>,
+    /// When a signal came, [`LAST_WILL`] later.
+    last_will: Cell<Option<Instant>>,
 }
 
 impl Target<'_> {
-    /// A call that may wait. `None`: a signal came, and there was no room within `grace` after it.
+    /// A call that may wait. `None`: a signal came, and there was no room within [`LAST_WILL`] after it, or at all without `insists`.
     fn unless_signalled<R>(
         &self,
-        grace: Duration,
+        insists: bool,
         mut call: impl FnMut(Duration) -> Result<R, PutError>,
     ) -> Result<Option<R>, Failure> {
         let started = Instant::now();
@@ -62,10 +73,13 @@ impl Target<'_> {
                 result => return Ok(Some(result?)),
             }
         }
-        if grace.is_zero() || signals::are_insisted_on() {
+        if !insists || signals::are_insisted_on() {
             return Ok(None);
         }
         signals::wait_once_more();
+        let end = self.last_will.get().unwrap_or_else(|| Instant::now() + LAST_WILL);
+        self.last_will.set(Some(end));
+        let grace = end.saturating_duration_since(Instant::now());
         let left = self.timeout.map_or(grace, |timeout| timeout.saturating_sub(started.elapsed()).min(grace));
         match call(left) {
             Err(PutError::Timeout) => Ok(None),
@@ -77,7 +91,7 @@ impl Target<'_> {
         if signals::noted().is_some() {
             return Ok(None);
         }
-        self.unless_signalled(Duration::ZERO, |patience| self.queue.loan_len_timeout(bytes, patience))
+        self.unless_signalled(false, |patience| self.queue.loan_len_timeout(bytes, patience))
     }
 
     fn put_blocks(&self, input: &Stream, block: usize) -> Result<(), Failure> {
@@ -163,7 +177,8 @@ impl Target<'_> {
                 rest = after;
             }
             pending.extend_from_slice(rest);
-            if count == 0 {
+            // No end of it would make it fit.
+            if count == 0 || pending.len() > self.queue.max_len() {
                 if !pending.is_empty() {
                     self.put_piece(&pending, 0)?;
                 }
@@ -174,7 +189,7 @@ impl Target<'_> {
 
     /// `behind`: how many bytes more were read.
     fn put_piece(&self, piece: &[u8], behind: usize) -> Result<(), Failure> {
-        match self.unless_signalled(LAST_WILL, |patience| self.queue.put_timeout(piece, patience)) {
+        match self.unless_signalled(true, |patience| self.queue.put_timeout(piece, patience)) {
             Ok(Some(())) => Ok(()),
             Ok(None) => Err(unput(piece.len() + behind)),
             Err(failure) => Err(Failure {
@@ -184,20 +199,68 @@ impl Target<'_> {
         }
     }
 
-    fn put_file(&self, path: &std::path::Path) -> Result<(), Failure> {
-        let mut file = File::open(path)?;
-        let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-        if file.metadata()?.is_file() {
-            let Some(mut loan) = self.loan(bytes)? else {
-                return Err(Failure::of_signal(signals::noted().unwrap_or(libc::SIGINT)));
-            };
+    fn put_file(&self, path: &Path) -> Result<(), Failure> {
+        let Some(mut file) = open_file(path)? else { return Err(Failure::of_signal(signalled())) };
+        let about = file.metadata()?;
+        // A file of `/proc` says that it is empty, and is not.
+        if about.is_file() && about.len() > 0 {
+            let bytes = usize::try_from(about.len()).unwrap_or(usize::MAX);
+            let Some(mut loan) = self.loan(bytes)? else { return Err(Failure::of_signal(signalled())) };
             file.read_exact(&mut loan)?;
             return Ok(loan.commit()?);
         }
         let mut content = Vec::new();
-        file.read_to_end(&mut content)?;
-        self.put_piece(&content, 0)
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            match file.read(&mut chunk) {
+                Ok(0) => return self.put_piece(&content, 0),
+                Ok(count) => content.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+            if signals::noted().is_some() {
+                let text = format!("ended by signal {} before its end: {} bytes are not put", signalled(), content.len());
+                return Err(Failure { text: Some(text), ..Failure::of_signal(signalled()) });
+            }
+            // No end of it would make it fit.
+            if content.len() > self.queue.max_len() {
+                return self.put_piece(&content, 0);
+            }
+        }
     }
+}
+
+/// An error if there is no such file, or if it is none that can be read.
+fn check(path: &Path) -> io::Result<()> {
+    let about = fs::metadata(path)?;
+    if about.is_dir() {
+        return Err(io::Error::from_raw_os_error(libc::EISDIR));
+    }
+    // A FIFO would wait for its writer.
+    if about.is_file() { File::open(path).map(drop) } else { Ok(()) }
+}
+
+/// Opens it for reading, which waits where it is a FIFO that nobody writes to. `None`: a signal came.
+fn open_file(path: &Path) -> io::Result<Option<File>> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    while signals::noted().is_none() {
+        // SAFETY: a path that ends in a NUL byte and lives until the call returns.
+        match unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) } {
+            -1 => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+            // SAFETY: the call returned a descriptor that is ours to close.
+            number => return Ok(Some(unsafe { File::from_raw_fd(number) })),
+        }
+    }
+    Ok(None)
+}
+
+fn signalled() -> i32 {
+    signals::noted().unwrap_or(libc::SIGINT)
 }
 
 impl Failure {
@@ -208,7 +271,7 @@ impl Failure {
 
 /// A signal came, and the queue stayed full.
 fn unput(bytes: usize) -> Failure {
-    let signal = signals::noted().unwrap_or(libc::SIGINT);
+    let signal = signalled();
     let text = format!("ended by signal {signal} with the queue full: {bytes} bytes that were read are not put");
     Failure { text: Some(text), ..Failure::of_signal(signal) }
 }

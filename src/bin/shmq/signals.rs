@@ -6,8 +6,12 @@
 //! ```
 //!
 //! The timer closes the gap between a look at the note and the system call after it. SIGPIPE is ignored (as Rust does), so that a
-//! reader who goes away is an error of `write`, after which messages can still be given back.
+//! reader who goes away is an error of `write`, after which messages can still be given back. So is SIGXFSZ: a limit on the size of
+//! files is an error of `write`, too.
+//!
+//! A verb that waits for messages learns by a thread that its reader has gone: for that, it is noted as SIGPIPE.
 
+use crate::standard;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 static NOTED: AtomicI32 = AtomicI32::new(0);
@@ -21,6 +25,11 @@ extern "C" fn note(signal: libc::c_int) {
     NOTED.store(signal, Ordering::Relaxed);
     COUNT.fetch_add(1, Ordering::Relaxed);
     INTERRUPT.store(true, Ordering::Relaxed);
+    interrupt_calls();
+}
+
+/// From here on, whatever blocks returns `EINTR` every 20 ms.
+pub fn interrupt_calls() {
     let every = libc::timeval { tv_sec: 0, tv_usec: NUDGE };
     let timer = libc::itimerval { it_interval: every, it_value: every };
     // SAFETY: a system call that reads `timer`, which lives until it returns. Nothing else in this program uses the timer.
@@ -46,6 +55,25 @@ pub fn install() {
             }
         }
     }
+    // SAFETY: an ignored signal has no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// From here on the end of whoever reads standard output is noted as SIGPIPE, also while nothing is written. Where no thread can be
+/// started, the next write finds out.
+pub fn watch_reader() {
+    let watch = || {
+        // SAFETY: sigset_t is plain integers, filled before it is read. Signals are for the thread that waits in a queue.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
+        }
+        if standard::wait_for_hang_up(libc::STDOUT_FILENO) {
+            note(libc::SIGPIPE);
+        }
+    };
+    let _ = std::thread::Builder::new().name("reader".to_owned()).spawn(watch);
 }
 
 /// Waits are possible again, until a second signal comes.

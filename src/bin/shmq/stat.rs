@@ -5,7 +5,6 @@ use crate::failure::Failure;
 use crate::json;
 use crate::ls::{self, Row};
 use crate::words::{self, BOLD, Cell};
-use serde_json::{Value, json};
 use shmq::inspect::{About, Inspector, Snapshot, Waiting};
 use std::time::Duration;
 
@@ -20,19 +19,9 @@ pub fn run(arguments: &Stat) -> Result<u8, Failure> {
     });
     let now = inspector.look();
     if arguments.json {
-        let mut value =
-            json::queue(&Row { name: name.clone(), owner_uid: about.owner_uid, seen: Ok((about, now.clone())), nameless: false });
         let rates = before.as_ref().map(|before| Rates::between(before, &now));
-        let rates = rates.map_or(Value::Null, |rates| {
-            json!({
-                "interval_s": rates.interval.as_secs_f64(),
-                "puts_per_s": rates.puts,
-                "gets_per_s": rates.gets,
-                "bytes_put_per_s": rates.bytes_put,
-                "bytes_got_per_s": rates.bytes_got,
-            })
-        });
-        json::merge(&mut value, json!({ "stats": json::stats(&now.stats), "rates": rates }));
+        let row = Row { name: name.clone(), owner_uid: about.owner_uid, seen: Ok((about, now)), nameless: false };
+        let value = json::queue(&row, rates.as_ref());
         words::print(&json::text(&value))?;
     } else {
         words::print(&report(name, &about, before.as_ref(), &now))?;
@@ -81,13 +70,13 @@ fn report(name: &str, about: &About, before: Option<&Snapshot>, now: &Snapshot) 
         line("replaced", crate::diagnosis::predecessor_in_words(predecessor));
     }
     let in_bytes = words::bytes(about.capacity_bytes as f64);
-    line("capacity", about.capacity.map_or(in_bytes.clone(), |messages| format!("{messages} messages, {in_bytes}")));
+    line("capacity", about.capacity.map_or(in_bytes.clone(), |most| format!("{}, {in_bytes}", words::messages(most))));
     line("largest message", words::bytes(about.max_message_bytes as f64));
     line("age", words::duration(words::age(about.created)));
     line("messages", format!("{}, {}", now.messages, words::bytes(now.bytes as f64)));
     line("on lease, loan", format!("{}, {}", now.on_lease, now.on_loan));
     line("came back", format!("{} (most deliveries of one: {})", now.came_back, now.most_deliveries));
-    line("high water", format!("{} messages, as seen by puts that had to wait", stats.high_water));
+    line("high water", format!("{}, as seen by puts that had to wait", words::messages(stats.high_water)));
     let rates = before.map(|before| Rates::between(before, now));
     let per_second = |rate: Option<(f64, f64)>| {
         rate.map_or(String::new(), |(messages, bytes)| format!("   {}/s, {}/s", words::count(messages), words::bytes(bytes)))

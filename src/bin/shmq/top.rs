@@ -3,8 +3,11 @@
 //! It looks at counters and participants only, through read-only mappings, once an interval; at records only of the selected queue,
 //! and only if there are few: so a queue at full speed does not notice.
 
+mod columns;
+mod keys;
 mod lines;
 mod screen;
+mod terminal;
 
 #[cfg(test)]
 mod picture;
@@ -12,32 +15,47 @@ mod picture;
 use crate::arguments::{Order, Top};
 use crate::failure::{self, Failure};
 use crate::signals;
+use crate::standard;
+use keys::Key;
 use lines::Watch;
-use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use screen::{Palette, Screen};
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
+use terminal::{Drawing, Input, Keyboard};
 
-/// How long a key, or a signal, waits to be noticed.
+/// How long a change of size, or a signal, waits to be noticed.
 const REACTION: Duration = Duration::from_millis(100);
 const INTERVAL_MIN: Duration = Duration::from_millis(50);
 
 pub fn run(arguments: &Top) -> Result<u8, Failure> {
+    standard::output()?;
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(Failure::new(failure::OTHER, "top needs a terminal; `shmq ls` and `shmq stat --json` do not"));
     }
     signals::install();
-    let mut terminal = ratatui::try_init()?;
-    let outcome = watch(arguments, &mut terminal);
-    ratatui::try_restore()?;
-    outcome?;
-    signals::noted().map_or(Ok(0), |signal| Err(Failure::of_signal(signal)))
+    let outcome = terminal::enter().and_then(|mut drawing| watch(arguments, &mut drawing));
+    terminal::leave();
+    if let Some(signal) = signals::noted() {
+        return Err(Failure::of_signal(signal));
+    }
+    match outcome {
+        Ok(End::Asked) => Ok(0),
+        Ok(End::TerminalGone) => Err(Failure::of_signal(libc::SIGHUP)),
+        Err(_) if standard::is_hung_up(libc::STDOUT_FILENO) => Err(Failure::of_signal(libc::SIGHUP)),
+        Err(error) => Err(error.into()),
+    }
 }
 
-fn watch(arguments: &Top, terminal: &mut DefaultTerminal) -> io::Result<()> {
+/// Why `top` ends.
+enum End {
+    Asked,
+    TerminalGone,
+}
+
+fn watch(arguments: &Top, drawing: &mut Drawing) -> io::Result<End> {
     let interval = arguments.interval.max(INTERVAL_MIN);
     let mut watch = Watch::default();
+    let mut keyboard = Keyboard::default();
     let mut screen = Screen {
         order: arguments.sort,
         filter: arguments.filter.clone().unwrap_or_default(),
@@ -46,6 +64,7 @@ fn watch(arguments: &Top, terminal: &mut DefaultTerminal) -> io::Result<()> {
     };
     let mut next = Instant::now();
     let mut is_drawn = false;
+    let mut size = terminal::size();
     while signals::noted().is_none() {
         if Instant::now() >= next {
             if !screen.paused {
@@ -54,55 +73,47 @@ fn watch(arguments: &Top, terminal: &mut DefaultTerminal) -> io::Result<()> {
             }
             next = Instant::now() + interval;
         }
-        if !is_drawn {
-            terminal.draw(|frame| screen.draw(frame))?;
+        if !is_drawn && signals::noted().is_none() {
+            drawing.draw(|frame| screen.draw(frame))?;
             is_drawn = true;
         }
         let left = next.saturating_duration_since(Instant::now());
-        match event::poll(left.min(REACTION)) {
-            Ok(false) => {}
-            Ok(true) => {
-                if let Event::Key(key) = event::read()? {
-                    if key.kind != KeyEventKind::Release && !press(&mut screen, key) {
-                        return Ok(());
+        match keyboard.wait(left.min(REACTION))? {
+            Input::Gone => return Ok(End::TerminalGone),
+            Input::Keys(keys) => {
+                is_drawn &= keys.is_empty();
+                for key in keys {
+                    if !press(&mut screen, key) {
+                        return Ok(End::Asked);
                     }
                 }
-                // Also after a change of size.
-                is_drawn = false;
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
+        let size_before = std::mem::replace(&mut size, terminal::size());
+        is_drawn &= size == size_before;
     }
-    Ok(())
+    Ok(End::Asked)
 }
 
 /// `false`: quit.
-fn press(screen: &mut Screen, key: KeyEvent) -> bool {
-    if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
-        return false;
-    }
-    if screen.typing {
-        match key.code {
-            KeyCode::Enter => screen.typing = false,
-            KeyCode::Esc => {
-                screen.typing = false;
-                screen.filter.clear();
-            }
-            KeyCode::Backspace => drop(screen.filter.pop()),
-            KeyCode::Char(character) => screen.filter.push(character),
-            _ => {}
+fn press(screen: &mut Screen, key: Key) -> bool {
+    match key {
+        Key::Interrupt => return false,
+        Key::Enter => screen.typing = false,
+        Key::Escape if screen.typing => {
+            screen.typing = false;
+            screen.filter.clear();
         }
-        return true;
-    }
-    match key.code {
-        KeyCode::Char('q') | KeyCode::Esc => return false,
-        KeyCode::Char('/') => screen.typing = true,
-        KeyCode::Char('s') => screen.order = after(screen.order),
-        KeyCode::Char('r') => screen.reversed = !screen.reversed,
-        KeyCode::Char('p') => screen.paused = !screen.paused,
-        KeyCode::Down | KeyCode::Char('j') => screen.select(1),
-        KeyCode::Up | KeyCode::Char('k') => screen.select(-1),
+        Key::Backspace if screen.typing => drop(screen.filter.pop()),
+        Key::Char(character) if screen.typing => screen.filter.push(character),
+        _ if screen.typing => {}
+        Key::Char('q') | Key::Escape => return false,
+        Key::Char('/') => screen.typing = true,
+        Key::Char('s') => screen.order = after(screen.order),
+        Key::Char('r') => screen.reversed = !screen.reversed,
+        Key::Char('p') => screen.paused = !screen.paused,
+        Key::Down | Key::Char('j') => screen.select(1),
+        Key::Up | Key::Char('k') => screen.select(-1),
         _ => {}
     }
     true

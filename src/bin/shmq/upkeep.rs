@@ -6,7 +6,7 @@ use crate::failure::{self, Failure};
 use crate::json;
 use crate::words;
 use serde_json::json;
-use shmq::inspect::{self, Operator, Removal};
+use shmq::inspect::{self, Operator, Owners, Removal};
 use shmq::{CreateError, OpenError, Queue};
 
 /// Attaches to a queue of any type.
@@ -26,7 +26,7 @@ pub fn drain(arguments: &Drain) -> Result<u8, Failure> {
     if arguments.json {
         words::print(&json::text(&json!({ "drained": drained })))?;
     } else {
-        words::print(&format!("{drained} messages thrown away\n"))?;
+        words::print(&format!("{} thrown away\n", words::messages(drained)))?;
     }
     Ok(0)
 }
@@ -59,36 +59,53 @@ pub fn create(arguments: &Create) -> Result<u8, Failure> {
     }
 }
 
+/// Removes each queue that it can: what stands in the way of one is told, and the others are removed all the same.
 pub fn rm(arguments: &Rm) -> Result<u8, Failure> {
     let owners = arguments.whose.owners();
-    if !arguments.stale {
-        for name in &arguments.names {
-            inspect::unlink_of(name, &owners).map_err(|error| Failure::open(name, &error))?;
-        }
-        return Ok(0);
-    }
     let all = arguments.names.is_empty();
-    let names = if all { inspect::list()?.into_iter().map(|found| found.name).collect() } else { arguments.names.clone() };
+    let names = if all { names_in_use()? } else { arguments.names.clone() };
+    let mut removed = String::new();
     let mut code = 0;
     for name in names {
-        match inspect::remove_stale_of(&name, arguments.persisted, &owners) {
-            Ok(Removal::Removed) => words::print(&format!("removed {}\n", words::escaped(&name)))?,
-            // Others' are none of our business, unless they were asked for by name.
-            Ok(_) | Err(OpenError::NotFound { .. } | OpenError::PermissionDenied { .. } | OpenError::ForeignOwner { .. })
-                if all => {}
-            Ok(kept) => {
-                let why = match kept {
-                    Removal::InUse => "somebody uses it",
-                    Removal::Persisted => "somebody asked to keep it (--persisted removes it)",
-                    _ => "it is no segment of this version (`shmq rm` without --stale removes it)",
-                };
-                words::complain(&format!("{} is left alone: {why}", words::quoted(&name)));
-                code = failure::OTHER;
+        match rm_one(&name, arguments, &owners) {
+            Ok(true) if arguments.stale => removed += &format!("removed {}\n", words::escaped(&name)),
+            Ok(_) => {}
+            Err(failure) => {
+                failure.tell();
+                code = if code == 0 { failure.code } else { code };
             }
-            Err(error) => return Err(Failure::open(&name, &error)),
         }
     }
+    // What cannot be told is done all the same.
+    words::print(&removed)?;
     Ok(code)
+}
+
+/// `false`: left alone, and nobody asked for it by name.
+fn rm_one(name: &str, arguments: &Rm, owners: &Owners) -> Result<bool, Failure> {
+    if !arguments.stale {
+        inspect::unlink_of(name, owners).map_err(|error| Failure::open(name, &error))?;
+        return Ok(true);
+    }
+    let why = match inspect::remove_stale_of(name, arguments.persisted, owners) {
+        Ok(Removal::Removed) => return Ok(true),
+        // Others' are none of our business, unless they were asked for by name.
+        Ok(_) | Err(OpenError::NotFound { .. } | OpenError::PermissionDenied { .. } | OpenError::ForeignOwner { .. })
+            if arguments.names.is_empty() =>
+        {
+            return Ok(false);
+        }
+        Ok(Removal::InUse) => "somebody uses it",
+        Ok(Removal::Persisted) => "somebody asked to keep it (--persisted removes it)",
+        Ok(_) => "it is no segment of this version (`shmq rm` without --stale removes it)",
+        Err(error) => return Err(Failure::open(name, &error)),
+    };
+    Err(Failure::new(failure::OTHER, format!("{} is left alone: {why}", words::quoted(name))))
+}
+
+fn names_in_use() -> Result<Vec<String>, Failure> {
+    let found = inspect::list().map_err(|error| Failure::new(failure::OTHER, format!("/dev/shm cannot be read: {error}")))?;
+    Ok(found.into_iter().map(|found| found.name).collect())
 }
 
 pub fn recover(arguments: &Recover) -> Result<u8, Failure> {
@@ -113,7 +130,12 @@ pub fn recover(arguments: &Recover) -> Result<u8, Failure> {
             2 => "",
             _ => "; a side that somebody holds could not be looked at",
         };
-        words::print(&format!("{dead} dead processes: {came_back} messages came back, {aborted} loans were aborted{sides}\n"))?;
+        words::print(&format!(
+            "{}: {} came back, {} aborted{sides}\n",
+            words::plural(dead as u64, "dead process", "dead processes"),
+            words::messages(came_back),
+            words::plural(aborted, "loan was", "loans were"),
+        ))?;
     }
     Ok(0)
 }

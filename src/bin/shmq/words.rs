@@ -1,6 +1,10 @@
 //! Numbers and names as people read them, in columns and colours.
 
+use crate::bytes::Stream;
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use ratatui::text::Span;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
@@ -10,11 +14,18 @@ pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const NOTICE: Style = AnsiColor::Yellow.on_default();
 pub const TROUBLE: Style = AnsiColor::Red.on_default().bold();
 
-/// Writes to standard output, colours as the environment wants them.
+/// Writes to standard output, colours as the environment wants them. Not by `io::stdout`, to which an output that cannot be written to
+/// is one that takes everything.
 pub fn print(text: &str) -> io::Result<()> {
-    let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    if text.is_empty() {
+        return Ok(());
+    }
+    let output = Stream::output()?;
+    if AutoStream::choice(&io::stdout()) == ColorChoice::Never {
+        output.write_all(&[strip_str(text).to_string().as_bytes()]).1
+    } else {
+        output.write_all(&[text.as_bytes()]).1
+    }
 }
 
 /// Writes a line to standard error. If nobody reads it, nobody needs it.
@@ -31,9 +42,22 @@ pub fn quoted(name: &str) -> String {
     format!("{name:?}")
 }
 
-/// A name as it is, but for what a terminal would take for a command.
+/// A name as it is, but for what a terminal would take for a command; in quotes if it begins or ends with a blank, or is nothing else.
 pub fn escaped(name: &str) -> String {
+    if name.is_empty() || name.starts_with(' ') || name.ends_with(' ') {
+        return quoted(name);
+    }
     name.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")
+}
+
+/// Does a terminal show it, and all of it?
+pub fn is_shown_as_it_is(name: &str) -> bool {
+    name.replace(['\\', '\'', '"'], "").escape_debug().eq(name.replace(['\\', '\'', '"'], "").chars())
+}
+
+/// Columns that a text takes in a terminal.
+pub fn width(text: &str) -> usize {
+    Span::raw(text).width()
 }
 
 /// `0`, `999`, `12.3k`, `4.56M`.
@@ -59,6 +83,15 @@ fn scaled(mut number: f64, base: f64, units: &[&str]) -> String {
         _ => 0,
     };
     format!("{number:.decimals$}{}", units[unit])
+}
+
+/// `1 message`, `2 messages`.
+pub fn messages(count: u64) -> String {
+    plural(count, "message", "messages")
+}
+
+pub fn plural(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 /// `0.3s`, `12s`, `5m`, `3h`, `9d`.
@@ -96,15 +129,13 @@ impl Cell {
 
 /// Columns as wide as their widest cell; the last one as it comes. `right` says which are numbers.
 pub fn columns(head: &[&str], right: &[usize], rows: &[Vec<Cell>]) -> String {
-    let width = |column: usize| {
-        rows.iter().map(|row| row[column].text.chars().count()).chain([head[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let wide = |column: usize| rows.iter().map(|row| width(&row[column].text)).chain([head[column].len()]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..head.len()).map(wide).collect();
     let heading: Vec<Cell> = head.iter().map(|text| Cell::styled(BOLD, *text)).collect();
     let mut out = String::new();
     for row in std::iter::once(&heading).chain(rows) {
         for (column, cell) in row.iter().enumerate() {
-            let padding = " ".repeat(widths[column] - cell.text.chars().count());
+            let padding = " ".repeat(widths[column].saturating_sub(width(&cell.text)));
             let text = painted(cell.style, &cell.text);
             match column {
                 _ if column + 1 == row.len() => out.push_str(&text),
@@ -136,5 +167,7 @@ mod tests {
     #[test]
     fn names_cannot_command_the_terminal() {
         assert_eq!(escaped("a\u{1b}[2Jb\n'c'"), "a\\u{1b}[2Jb\\n'c'");
+        // Nor look like each other.
+        assert_eq!([escaped("a"), escaped("a "), escaped(" a")], ["a", "\"a \"", "\" a\""]);
     }
 }

@@ -1,8 +1,8 @@
 //! What is wrong with the segment as a whole, whoever uses it: damage, the end of its users, a lost
 //! name, a predecessor.
 
-use super::{Finding, REPLACED, Severity, Sight, capitalised, messages, notice, predecessor_in_words, trouble};
-use crate::words;
+use super::{Finding, REPLACED, Severity, Sight, capitalised, messages_wait, notice, predecessor_in_words, trouble};
+use crate::words::{self, messages};
 use shmq::inspect::{Participant, State};
 
 impl Sight<'_> {
@@ -27,11 +27,15 @@ impl Sight<'_> {
             )),
             State::Stale => findings.push(trouble(
                 "stale",
-                format!("stale: {} died", people_count(self.now.participants.len())),
+                format!(
+                    "stale{}: {} died",
+                    if self.now.closed { " and closed" } else { "" },
+                    people_count(self.now.participants.len())
+                ),
                 format!(
                     "Nobody is attached: all of its users were killed, or ended by `_exit`. {} still in it.{}",
                     messages(self.now.messages + self.now.on_lease),
-                    if self.now.closed { " It was closed." } else { "" }
+                    if self.now.closed { " It was closed: it takes no more." } else { "" }
                 ),
                 format!(
                     "The next `open` goes on with its messages, the next `create` replaces it{}. `shmq get {name} --follow` (bytes) takes \
@@ -47,7 +51,7 @@ impl Sight<'_> {
             )),
             State::Persisted if self.now.messages != 0 => findings.push(notice(
                 "kept",
-                format!("kept: {} wait", messages(self.now.messages)),
+                format!("kept: {}", messages_wait(self.now.messages)),
                 "Nobody who lives is attached. The queue was made to stay (persistent), and its messages wait for whoever opens it.".to_owned(),
                 format!("Start a getter, if they are wanted. `shmq rm {name}` would throw them away for good."),
             )),

@@ -3,6 +3,7 @@
 use crate::diagnosis::{self, Severity, Sight};
 use crate::failure::Failure;
 use crate::ls::{self, Row};
+use crate::signals;
 use crate::stat::Rates;
 use crate::words;
 use shmq::inspect::{self, Found, Snapshot};
@@ -53,7 +54,9 @@ impl Watch {
         // The directory cannot be read: there is nothing to show until it can.
         let found = inspect::list().unwrap_or_default();
         self.past.retain(|name, _| found.iter().any(|found| found.name == *name));
-        found.into_iter().map(|found| self.line(found, selected)).collect()
+        // Of very many, some are left for whoever asks this process to end.
+        let goes_on = |_: &Found| signals::noted().is_none();
+        found.into_iter().take_while(goes_on).map(|found| self.line(found, selected)).collect()
     }
 
     fn line(&mut self, found: Found, selected: Option<&str>) -> Line {
@@ -121,6 +124,11 @@ impl Line {
     pub fn matches(&self, filter: &str) -> bool {
         let filter = filter.to_lowercase();
         self.name.to_lowercase().contains(&filter) || self.carries.to_lowercase().contains(&filter)
+    }
+
+    /// What is wrong, in a few words.
+    pub fn note(&self) -> String {
+        self.findings.first().map_or_else(String::new, |(_, headline, _)| headline.clone())
     }
 
     /// `12/100`, `12 in 8.00 MiB`

@@ -138,6 +138,58 @@ fn a_frame_looks_like_this() {
     insta::assert_snapshot!("night", text(&frame(&night(), WIDTH, HEIGHT)));
 }
 
+/// The same night, where queues have the names that services give them.
+fn long_names() -> Screen {
+    let mut screen = night();
+    let names = [
+        "camera-frames-encoded",
+        "billing-orders-incoming-europe-west",
+        "billing-orders-incoming-europe-north",
+        "billing-orders-outgoing-europe-north",
+        "uploads",
+    ];
+    for (line, name) in screen.lines.iter_mut().zip(names) {
+        line.name = name.to_owned();
+    }
+    screen.selected = Some(names[2].to_owned());
+    screen
+}
+
+#[test]
+fn a_frame_of_80_columns_looks_like_this() {
+    insta::assert_snapshot!("night_80", text(&frame(&night(), 80, 24)));
+    insta::assert_snapshot!("long_names_80", text(&frame(&long_names(), 80, 24)));
+}
+
+#[test]
+fn no_two_names_look_alike_however_narrow_it_is() {
+    for width in 14..=200 {
+        let drawn = text(&frame(&long_names(), width, 24));
+        // After the mark, up to the first blank.
+        let names: Vec<String> = drawn
+            .lines()
+            .skip(2)
+            .take(5)
+            .map(|line| line.chars().skip(2).collect::<String>().split(' ').next().unwrap_or_default().to_owned())
+            .collect();
+        let distinct: std::collections::HashSet<_> = names.iter().collect();
+        assert!(distinct.len() == 5 && names.iter().all(|name| !name.is_empty()), "{width}: {names:?}\n{drawn}");
+        if width >= 80 {
+            assert_eq!(
+                names,
+                long_names()
+                    .lines
+                    .iter()
+                    .map(|line| line.name.clone())
+                    .collect::<std::collections::BTreeSet<_>>()
+                    .into_iter()
+                    .collect::<Vec<_>>(),
+                "{width}"
+            );
+        }
+    }
+}
+
 #[test]
 fn nothing_to_show_is_said() {
     assert!(text(&frame(&Screen::default(), 80, 16)).contains("There are no queues."));

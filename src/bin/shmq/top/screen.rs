@@ -1,5 +1,6 @@
 //! The picture: a table with sparklines, and below it what is known about the selected queue.
 
+use super::columns::{self, Column};
 use super::lines::Line;
 use crate::arguments::Order;
 use crate::diagnosis::Severity;
@@ -13,6 +14,8 @@ use std::collections::VecDeque;
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const DETAIL_ROWS: u16 = 9;
+/// Of more users than this, the rest is counted: what is wrong must have room, too.
+const WHO_SHOWN: usize = 8;
 
 /// Colours, or none.
 #[derive(Clone, Copy, Debug)]
@@ -108,8 +111,10 @@ impl Screen {
 
     pub fn draw(&self, frame: &mut Frame<'_>) {
         let shown = self.shown();
+        // In a small terminal the list has most of it.
+        let rows = DETAIL_ROWS.min((frame.area().height / 2).saturating_sub(1));
         let [head, table, detail, keys] =
-            Layout::vertical([Constraint::Length(1), Constraint::Min(3), Constraint::Length(DETAIL_ROWS), Constraint::Length(1)])
+            Layout::vertical([Constraint::Length(1), Constraint::Min(3), Constraint::Length(rows), Constraint::Length(1)])
                 .areas(frame.area());
         frame.render_widget(self.heading(shown.len()), head);
         let index = self.selected_index(&shown);
@@ -143,59 +148,54 @@ impl Screen {
 
     fn table(&self, shown: &[&Line], width: u16) -> Table<'_> {
         let bold = Style::new().add_modifier(Modifier::BOLD);
-        let head = ["NAME", "STATE", "TYPE", "MESSAGES", "", "PUT/s", "", "GET/s", "", "BYTES/s", "NOTE"];
-        let [depth, rate] = spark_widths(width).map(|cells| Constraint::Length(cells as u16));
-        let widths = [
-            Constraint::Fill(2),
-            Constraint::Length(8),
-            Constraint::Fill(2),
-            Constraint::Length(15),
-            depth,
-            Constraint::Length(6),
-            rate,
-            Constraint::Length(6),
-            rate,
-            Constraint::Length(9),
-            Constraint::Fill(4),
-        ];
-        Table::new(shown.iter().map(|line| self.row(line, spark_widths(width))), widths)
-            .header(Row::new(head).style(bold))
+        let columns = columns::plan(shown, width);
+        let of = |wanted| columns.iter().find(|(column, _)| *column == wanted).map_or(0, |(_, width)| usize::from(*width));
+        let names: Vec<String> = shown.iter().map(|line| words::escaped(&line.name)).collect();
+        let types: Vec<String> = shown.iter().map(|line| line.carries.clone()).collect();
+        let names = columns::abbreviated(&names, of(Column::Name));
+        let types = columns::abbreviated(&types, of(Column::Type));
+        let row = |(line, (name, carries)): (&&Line, (&String, &String))| {
+            Row::new(columns.iter().map(|&(column, width)| match column {
+                Column::Name => Cell::new(name.clone()),
+                Column::Type => Cell::new(carries.clone()),
+                other => self.cell(line, other, usize::from(width)),
+            }))
+        };
+        let rows: Vec<Row<'static>> = shown.iter().zip(names.iter().zip(&types)).map(row).collect();
+        Table::new(rows, columns.iter().map(|(_, width)| Constraint::Length(*width)))
+            .header(Row::new(columns.iter().map(|(column, _)| column.heading())).style(bold))
             .column_spacing(1)
             .row_highlight_style(Style::new().add_modifier(Modifier::BOLD))
             .highlight_symbol("▶ ")
     }
 
-    fn row(&self, line: &Line, [depth, rate]: [usize; 2]) -> Row<'static> {
-        let state = match line.state.as_str() {
-            "in use" => self.palette.of(Color::Green),
-            "damaged" | "poisoned" => self.palette.of(Color::Red),
-            "stale" | "denied" | "unusable" => self.palette.of(Color::Yellow),
-            _ => Style::new(),
-        };
+    fn cell(&self, line: &Line, column: Column, width: usize) -> Cell<'static> {
         let capacity = line.capacity.map(|capacity| capacity as f64);
-        let (note, note_style) = line
-            .findings
-            .first()
-            .map_or((String::new(), Style::new()), |(severity, headline, _)| (headline.clone(), self.severity(*severity)));
-        let fullness = match capacity {
-            Some(capacity) if line.messages as f64 >= capacity => self.palette.of(Color::Red),
-            Some(capacity) if line.messages as f64 >= capacity * 0.8 => self.palette.of(Color::Yellow),
-            _ => self.palette.of(Color::Cyan),
-        };
-        let cells = [
-            Cell::new(words::escaped(&line.name)),
-            Cell::new(line.state.clone()).style(state),
-            Cell::new(line.carries.clone()),
-            Cell::new(line.depth_in_words()),
-            Cell::new(sparkline(&line.depths, capacity, depth)).style(fullness),
-            Cell::new(words::count(line.puts_per_s)),
-            Cell::new(sparkline(&line.puts, None, rate)).style(self.palette.of(Color::Green)),
-            Cell::new(words::count(line.gets_per_s)),
-            Cell::new(sparkline(&line.gets, None, rate)).style(self.palette.of(Color::Blue)),
-            Cell::new(words::bytes(line.bytes_per_s)),
-            Cell::new(note).style(note_style),
-        ];
-        Row::new(cells)
+        let text = |text: String| Cell::new(columns::beginning(&text, width));
+        match column {
+            Column::Name => text(words::escaped(&line.name)),
+            Column::Type => text(line.carries.clone()),
+            Column::State => text(line.state.clone()).style(match line.state.as_str() {
+                "in use" => self.palette.of(Color::Green),
+                "damaged" | "poisoned" => self.palette.of(Color::Red),
+                "stale" | "denied" | "unusable" => self.palette.of(Color::Yellow),
+                _ => Style::new(),
+            }),
+            Column::Messages => text(line.depth_in_words()),
+            Column::MessagesBars => Cell::new(sparkline(&line.depths, capacity, width)).style(match capacity {
+                Some(capacity) if line.messages as f64 >= capacity => self.palette.of(Color::Red),
+                Some(capacity) if line.messages as f64 >= capacity * 0.8 => self.palette.of(Color::Yellow),
+                _ => self.palette.of(Color::Cyan),
+            }),
+            Column::Puts => text(words::count(line.puts_per_s)),
+            Column::PutsBars => Cell::new(sparkline(&line.puts, None, width)).style(self.palette.of(Color::Green)),
+            Column::Gets => text(words::count(line.gets_per_s)),
+            Column::GetsBars => Cell::new(sparkline(&line.gets, None, width)).style(self.palette.of(Color::Blue)),
+            Column::Bytes => text(words::bytes(line.bytes_per_s)),
+            Column::Note => {
+                text(line.note()).style(line.findings.first().map_or(Style::new(), |finding| self.severity(finding.0)))
+            }
+        }
     }
 
     fn severity(&self, severity: Severity) -> Style {
@@ -211,7 +211,11 @@ impl Screen {
             return Paragraph::new(text).block(Block::new().borders(Borders::TOP));
         };
         let title = format!(" {} ", words::escaped(&line.name));
-        let who = if line.who.is_empty() { "nobody is attached".to_owned() } else { line.who.join("  |  ") };
+        let who = match line.who.len().saturating_sub(WHO_SHOWN) {
+            _ if line.who.is_empty() => "nobody is attached".to_owned(),
+            0 => line.who.join("  |  "),
+            more => format!("{}  |  and {more} more", line.who[..WHO_SHOWN].join("  |  ")),
+        };
         let mut text =
             vec![TextLine::from(vec![Span::styled("who: ", Style::new().add_modifier(Modifier::BOLD)), Span::raw(who)])];
         for (severity, headline, explanation) in &line.findings {
@@ -231,15 +235,6 @@ impl Screen {
             " q quit   ↑↓ select   s sort   r reverse   / filter   p pause"
         };
         Paragraph::new(text).style(Style::new().add_modifier(Modifier::DIM))
-    }
-}
-
-/// Of the depth's and of the rates' sparklines, in a terminal of so many columns.
-fn spark_widths(width: u16) -> [usize; 2] {
-    match width {
-        0..100 => [6, 0],
-        100..140 => [12, 6],
-        _ => [18, 10],
     }
 }
 
