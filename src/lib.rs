@@ -1,5 +1,84 @@
-//! A bounded queue between processes, in named shared memory, that loses nothing when a process dies.
-#![cfg_attr(not(loom), doc = include_str!("../README.md"))]
+//! A bounded queue between processes, in named shared memory, that keeps nanosecond speed and loses nothing when a process dies.
+//!
+//! ```text
+//!    process A                      /dev/shm/shmq.ticks                      process B
+//!   +-----------+     +--------------------------------------------+     +-----------+
+//!   |  put ---------> | DONE | DONE | LEASED | READY | READY | FREE | ------> get    |
+//!   |  loan     |     +--------------------------------------------+     |  lease    |
+//!   +-----------+       one cell a message, its header says READY        +-----------+
+//! ```
+//!
+//! ```toml
+//! [dependencies]
+//! shmq = "0.1"
+//! ```
+//!
+//! ```
+//! use shmq::{Process, Queue};
+//!
+//! #[shmq::message]
+//! struct Tick {
+//!     price: f64,
+//!     volume: u64,
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let ticks = Queue::<Tick>::new(1000)?; // room for exactly 1000; between programs: open_or_create("ticks", 1000)
+//!     let sender = ticks.clone();
+//!     let mut child = Process::spawn(move || {
+//!         (1..=5).try_for_each(|volume| sender.put(&Tick { price: 99.5, volume }))?; // waits while the queue is full
+//!         sender.close();
+//!         Ok::<(), shmq::PutError>(())
+//!     })?;
+//!     for tick in &ticks {
+//!         let Tick { price, volume } = tick?; // the loop ends when the queue is closed and drained
+//!         println!("{volume} at {price}");
+//!     }
+//!     assert!(child.join()?.success());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Which type is for me?
+//!
+//! | You send | Use |
+//! |---|---|
+//! | numbers, arrays, structs without pointers | [`Queue<T>`](Queue) with [`#[shmq::message]`](macro@message) on the struct |
+//! | bytes of varying length, samples | `Queue<[u8]>`, `Queue<[f32]>` |
+//! | `String`, `Vec`, `Option`, maps: anything that serde can encode | [`ObjectQueue<T>`](ObjectQueue) |
+//! | tasks for worker processes | [`Pool`] |
+//! | a value, a lock, a signal | [`sync`]: `Value`, `Mutex`, `Event`, `Semaphore`, ... |
+//!
+//! On a queue, [`get`](Queue::get) takes a message at most once, and [`lease`](Queue::lease) at least once: the message comes back if its
+//! holder is killed before it is done. [`loan`](Queue::loan) and `lease` write and read large messages where they lie, without a copy.
+//! A [`Producer`] and a [`Consumer`] own one side of a queue each and are the fastest. Each verb that waits has a `try_`, a `_timeout` and a
+//! `_deadline` form; [`wait_any`] waits for several things.
+//!
+//! # Features
+//!
+//! | Feature | On by default | What it adds |
+//! |---|---|---|
+//! | `derive` | yes | [`#[shmq::message]`](macro@message): structs and enums of your own as messages |
+//! | `object` | yes | [`ObjectQueue`], [`Process::call`], [`Pool`] |
+//! | `tracing` | no | events of slow paths: blocked, recovered, redelivered |
+//! | `cli` | no | the command `shmq`: `cargo install shmq --features cli` |
+//!
+//! # When a process dies
+//!
+//! Any process may be killed at any instruction; the others go on. A put that returned `Ok` is not lost before a getter takes it, as
+//! long as the queue lives: it ends, and its messages with it, when the last process that has it open drops it, unless it was told to
+//! [`persist`](Queue::persist). Who creates a queue of a name in use is told so; [`Queue::open_or_create`] is for programs that start in any order.
+//!
+//! # Guides
+//!
+//! In the repository: `docs/first-hour.md` (two programs and a struct, what a message may be, tests of your own code), `docs/services.md` (signals,
+//! Ctrl-C, `#[tokio::main]`), `docs/operating.md` (the command, events, system calls, containers), `docs/from-python.md` (every name of
+//! `multiprocessing`), and `README.md` (guarantees, what happens when a process dies, caveats, figures).
+//!
+//! **`fork`**: [`Process::spawn`] forks, so it wants a program without threads; a program with threads (also `#[tokio::main]`, and each
+//! `#[test]`) calls [`process::init`] first in `main` and then [`Process::call`] or a [`Pool`]. Tests that fork have a `main` of their
+//! own (`harness = false`): `docs/first-hour.md` has one to copy.
+#![cfg_attr(not(all(feature = "derive", feature = "object")), allow(rustdoc::broken_intra_doc_links))]
 #![cfg_attr(loom, allow(dead_code, missing_docs))]
 
 #[cfg(all(not(loom), not(target_os = "linux")))]
@@ -96,7 +175,18 @@ pub use {
 /// ```
 ///
 /// **Fields** are numbers, `bool`, `char`, `NonZero`, arrays, and other types with this attribute. What holds pointers (`String`, `Vec`, `Box`,
-/// references) is refused: send it through an `ObjectQueue`. Generic parameters get the bound `Message`.
+/// references) is refused: send it through an `ObjectQueue`. Generic parameters get the bound `Message`, and such a struct is checked for padding
+/// where its parameters are known:
+///
+/// ```compile_fail
+/// #[shmq::message]
+/// struct Pair<A, B> {
+///     a: A,
+///     b: B,
+/// }
+///
+/// let narrow = shmq::Queue::<Pair<u64, u32>>::new(8); // 4 bytes of padding at the end of `Pair`
+/// ```
 ///
 /// **Padding** is an error at the field that it is before or behind: other processes would see bytes that no field has written. Sort
 /// the fields by falling alignment, or fill the gap with a field such as `_unused: [u8; 3]`.
@@ -144,7 +234,13 @@ pub use object::{Codec, MessagePack, ObjectBuilder, ObjectIter, ObjectLease, Obj
 #[cfg(all(feature = "object", not(loom)))]
 pub use pool::{AsyncResult, Batch, Imap, ImapUnordered, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError};
 
-/// The examples of the guide.
-#[cfg(all(doctest, feature = "object", not(loom)))]
-#[doc = include_str!("../docs/from-python.md")]
-struct FromPython;
+/// The examples of the README and of the guides.
+#[cfg(all(doctest, feature = "derive", feature = "object", not(loom)))]
+mod guides {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/first-hour.md")]
+    struct FirstHour;
+    #[doc = include_str!("../docs/from-python.md")]
+    struct FromPython;
+}

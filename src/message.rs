@@ -41,7 +41,7 @@ use std::ptr;
 /// 2. `is_value` says of any bytes whether they are a value, so that a message from another process can be checked before it is used.
 /// 3. `LAYOUT` is that of the type.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot travel between processes as it lies in memory",
+    message = "`{Self}` cannot travel between processes as it lies in memory: `Queue` carries plain data, `ObjectQueue` anything that serde encodes",
     label = "not plain data",
     note = "a struct or an enum of your own: put `#[shmq::message]` on it",
     note = "`String`, `Vec`, `Option`, maps, and all that serde can encode: use `ObjectQueue<{Self}>` instead of `Queue<{Self}>`",
@@ -335,8 +335,8 @@ pub(crate) mod sealed {
 
 /// What `#[shmq::message]` writes into programs. No part of the public API.
 pub mod private {
+    use super::Plain;
     pub use super::sealed::ByValue;
-    use super::{Message, Plain};
     pub use crate::schema::{Field, Form, Layout, Sentence, Variant};
     #[cfg(feature = "derive")]
     pub use shmq_derive::MessageImpl;
@@ -358,16 +358,6 @@ pub mod private {
     /// See [`Later`].
     pub trait IsPlain {}
     impl<T: ?Sized + Plain> IsPlain for Later<'_, T> {}
-
-    /// Are these bytes of a field a value?
-    ///
-    /// # Safety
-    /// As [`Message::is_value`].
-    #[inline(always)]
-    pub unsafe fn is_value<T: Message>(bytes: *const u8) -> bool {
-        // SAFETY: as the caller says.
-        unsafe { T::is_value(bytes) }
-    }
 }
 
 /// `alloc::vec::Vec<app::Tick>` -> `Vec<Tick>`: two programs keep the same type in different modules.

@@ -80,7 +80,8 @@ fn loan_of<T: ?Sized + Plain>(channel: &Channel, record: crate::channel::Claimed
     Loan::new(channel, record, message)
 }
 
-impl<T: Message> Queue<T> {
+// The bound stands at each of these, not at the block: so what is no `Message` is told what to use instead.
+impl<T> Queue<T> {
     /// Creates a named queue for exactly `capacity` messages.
     ///
     /// A dead segment of that name (nobody attached) is replaced unless it was persisted. The name goes when the last
@@ -97,7 +98,10 @@ impl<T: Message> Queue<T> {
     /// assert_eq!(same.get()?, 7);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn create(name: impl AsRef<str>, capacity: usize) -> Result<Self, CreateError> {
+    pub fn create(name: impl AsRef<str>, capacity: usize) -> Result<Self, CreateError>
+    where
+        T: Message,
+    {
         Queue::builder().name(name).capacity(capacity).create()
     }
 
@@ -118,7 +122,10 @@ impl<T: Message> Queue<T> {
     /// assert_eq!(second.unapplied_options()[0].to_string(), "capacity: asked for 7, is 100");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn open_or_create(name: impl AsRef<str>, capacity: usize) -> Result<Self, CreateError> {
+    pub fn open_or_create(name: impl AsRef<str>, capacity: usize) -> Result<Self, CreateError>
+    where
+        T: Message,
+    {
         Queue::builder().name(name).capacity(capacity).open_or_create()
     }
 
@@ -133,10 +140,15 @@ impl<T: Message> Queue<T> {
     /// assert_eq!(queue.get()?, [1.0, 2.0, 3.0]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn new(capacity: usize) -> Result<Self, CreateError> {
+    pub fn new(capacity: usize) -> Result<Self, CreateError>
+    where
+        T: Message,
+    {
         Queue::builder().capacity(capacity).create()
     }
+}
 
+impl<T: Message> Queue<T> {
     verbs! {
         /// Puts all messages of `values` in order, waiting for room as often as needed: how many moved, which is all of them.
         ///
@@ -321,22 +333,12 @@ fn slice_bytes<X>(channel: &Channel, n: usize) -> Result<usize, PutError> {
     if bytes > max { Err(PutError::TooLarge { len: bytes, max }) } else { Ok(bytes) }
 }
 
-impl<T: ?Sized + Message> Queue<T> {
-    /// What the handle stands for, for other faces of the same ring.
-    pub(crate) fn channel(&self) -> &Arc<Channel> {
-        &self.channel
-    }
-
-    fn over(channel: Arc<Channel>, schema: Option<String>) -> Queue<T> {
-        Queue { channel, schema: schema.map(Arc::from), structure: None, carries: PhantomData }
-    }
-
-    fn of_structure(self, structure: Option<String>) -> Queue<T> {
-        Queue { structure: structure.map(Arc::from), ..self }
-    }
-
+impl<T: ?Sized> Queue<T> {
     /// Settings for a queue to be created or opened: see [`Builder`] for an example.
-    pub fn builder() -> Builder<T> {
+    pub fn builder() -> Builder<T>
+    where
+        T: Message,
+    {
         Builder::new()
     }
 
@@ -353,8 +355,26 @@ impl<T: ?Sized + Message> Queue<T> {
     /// assert_eq!(queue.get()?, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn open(name: impl AsRef<str>) -> Result<Self, OpenError> {
+    pub fn open(name: impl AsRef<str>) -> Result<Self, OpenError>
+    where
+        T: Message,
+    {
         Queue::builder().name(name).open()
+    }
+}
+
+impl<T: ?Sized + Message> Queue<T> {
+    /// What the handle stands for, for other faces of the same ring.
+    pub(crate) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    fn over(channel: Arc<Channel>, schema: Option<String>) -> Queue<T> {
+        Queue { channel, schema: schema.map(Arc::from), structure: None, carries: PhantomData }
+    }
+
+    fn of_structure(self, structure: Option<String>) -> Queue<T> {
+        Queue { structure: structure.map(Arc::from), ..self }
     }
 
     /// Removes a name. Processes that use the queue go on with it; nobody can open it any more.

@@ -127,28 +127,38 @@ pub struct Sentence {
 }
 
 impl Sentence {
-    /// Says that there are `padding` bytes before or behind a field, and what to do.
+    /// Says that there are `padding` bytes before a field, and what to do.
     pub const fn of_padding(place: &str, padding: usize) -> Sentence {
-        Sentence { bytes: [0; SENTENCE_BYTES], len: 0 }
-            .with_number(padding)
-            .with(if padding == 1 { " byte" } else { " bytes" })
-            .with(" of padding ")
-            .with(place)
-            .with(", and the bytes of a message must all be of its fields: sort the fields by falling alignment, or fill the gap with a field such as `_unused: [u8; ")
+        Sentence::of_bytes(padding, "of padding", place)
+            .with("sort the fields by falling alignment, or fill the gap with a field such as `_unused: [u8; ")
             .with_number(padding)
             .with("]`")
     }
 
-    /// Says that a variant of an enum leaves bytes unused.
+    /// Says that there are `padding` bytes behind the last field, and what to do.
+    pub const fn of_end(place: &str, padding: usize) -> Sentence {
+        Sentence::of_bytes(padding, "of padding", place)
+            .with("add a last field such as `_unused: [u8; ")
+            .with_number(padding)
+            .with("]`")
+    }
+
+    /// Says that a variant of an enum leaves bytes unused, and what to do.
     pub const fn of_variant(place: &str, unused: usize) -> Sentence {
-        Sentence { bytes: [0; SENTENCE_BYTES], len: 0 }
-            .with_number(unused)
-            .with(if unused == 1 { " byte" } else { " bytes" })
-            .with(" of the enum are unused ")
-            .with(place)
-            .with(", and the bytes of a message must all be of its fields: give all variants the same size, with a field such as `[u8; ")
+        Sentence::of_bytes(unused, "of the enum unused", place)
+            .with("give all variants the same size, with a field such as `[u8; ")
             .with_number(unused)
             .with("]`")
+    }
+
+    const fn of_bytes(count: usize, what: &str, place: &str) -> Sentence {
+        Sentence { bytes: [0; SENTENCE_BYTES], len: 0 }
+            .with_number(count)
+            .with(if count == 1 { " byte " } else { " bytes " })
+            .with(what)
+            .with(" ")
+            .with(place)
+            .with(", but all bytes of a message belong to its fields: ")
     }
 
     /// What does not fit is left out.

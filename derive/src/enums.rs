@@ -1,6 +1,6 @@
 //! Enums: an integer says which variant it is; the fields of each variant follow it, as in a `repr(C)` struct (RFC 2195).
 
-use crate::input::{Body, Input, assert_at, at, check_field, name_of, without_raw};
+use crate::input::{Body, Input, assert_at, at, at_field, check_field, name_of, without_raw};
 use crate::structs::collect_errors;
 use proc_macro2::TokenStream as Tokens;
 use quote::{format_ident, quote};
@@ -117,7 +117,7 @@ impl<'a> Shape<'a> {
         let checks = self.offsets().zip(fields).enumerate().map(|(number, ((starts, ty), field))| {
             let before = format!("before the field `{}` of `{}::{}`", name_of(field, number), input.name, self.variant.ident);
             let check = assert_at(
-                at(field),
+                at_field(field),
                 &quote! { #starts == end },
                 &quote! { #private::Sentence::of_padding(#before, #starts - end) },
             );
@@ -155,7 +155,7 @@ impl<'a> Shape<'a> {
     }
 
     fn are_values(&self, input: &Input<'_>) -> impl Iterator<Item = Tokens> {
-        let private = input.private();
-        self.offsets().map(move |(offset, ty)| quote! { #private::is_value::<#ty>(bytes.add(#offset)) })
+        let krate = &input.krate;
+        self.offsets().map(move |(offset, ty)| quote! { <#ty as #krate::Message>::is_value(bytes.add(#offset)) })
     }
 }

@@ -191,6 +191,11 @@ pub fn at(spanned: &impl Spanned) -> Span {
     Span::mixed_site().located_at(spanned.span())
 }
 
+/// At the name of a field, or at its type where it has none: attributes and `pub` may stand lines before it.
+pub fn at_field(field: &Field) -> Span {
+    field.ident.as_ref().map_or_else(|| at(&field.ty), at)
+}
+
 /// The name of a field for people and other languages.
 pub fn name_of(field: &Field, number: usize) -> String {
     field.ident.as_ref().map_or_else(|| number.to_string(), |ident| without_raw(ident))

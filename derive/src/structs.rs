@@ -1,9 +1,8 @@
 //! Structs: each field begins where the one before it ends.
 
-use crate::input::{Body, Input, assert_at, at, check_field, name_of};
+use crate::input::{Body, Input, assert_at, at, at_field, check_field, name_of};
 use proc_macro2::{Span, TokenStream as Tokens};
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{DataStruct, Error, Field, Index, Member};
 
 pub fn expand(input: &Input<'_>, data: &DataStruct) -> Result<Tokens, Error> {
@@ -14,7 +13,7 @@ pub fn expand(input: &Input<'_>, data: &DataStruct) -> Result<Tokens, Error> {
     collect_errors(fields.iter().map(|field| check_field(input.name, field)))?;
     let (krate, private) = (&input.krate, input.private());
     let checks = fields.iter().enumerate().map(|(number, field)| {
-        let (member, place) = (member(field, number), at(field));
+        let (member, place) = (member(field, number), at_field(field));
         let (ty, name) = (&field.ty, name_of(field, number));
         let starts = quote! { ::core::mem::offset_of!(Self, #member) };
         let before = format!("before the field `{name}` of `{}`", input.name);
@@ -27,9 +26,9 @@ pub fn expand(input: &Input<'_>, data: &DataStruct) -> Result<Tokens, Error> {
     });
     let end = format!("at the end of `{}`", input.name);
     let whole = assert_at(
-        fields.last().map_or_else(|| at(input.name), |field| at(&field.span())),
+        fields.last().map_or_else(|| at(input.name), |field| at_field(field)),
         &quote! { ::core::mem::size_of::<Self>() == end },
-        &quote! { #private::Sentence::of_padding(#end, ::core::mem::size_of::<Self>() - end) },
+        &quote! { #private::Sentence::of_end(#end, ::core::mem::size_of::<Self>() - end) },
     );
     let described = describe(input, &fields);
     let form = if input.repr.is_transparent {
@@ -51,7 +50,7 @@ pub fn expand(input: &Input<'_>, data: &DataStruct) -> Result<Tokens, Error> {
     }};
     let values = fields.iter().enumerate().map(|(number, field)| {
         let (member, ty) = (member(field, number), &field.ty);
-        quote! { && #private::is_value::<#ty>(bytes.add(::core::mem::offset_of!(Self, #member))) }
+        quote! { && <#ty as #krate::Message>::is_value(bytes.add(::core::mem::offset_of!(Self, #member))) }
     });
     let is_value = quote! {
         // SAFETY: the caller lends the bytes of a `Self`, and each field lies in them.
@@ -76,7 +75,7 @@ fn describe<'a>(input: &'a Input<'_>, fields: &'a [&Field]) -> impl Iterator<Ite
 
 fn member(field: &Field, number: usize) -> Tokens {
     let member = field.ident.clone().map_or_else(|| Member::Unnamed(Index::from(number)), Member::Named);
-    let place = at(field);
+    let place = at_field(field);
     quote_spanned! { place => #member }
 }
 

@@ -14,6 +14,7 @@ mod in_place;
 mod inspecting;
 mod iterating;
 mod lengths;
+mod messages;
 mod names;
 mod timeouts;
 mod types;

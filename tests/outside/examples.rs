@@ -1,0 +1,119 @@
+//! Code blocks of documentation, found and made into modules by the rules of rustdoc.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A block of Rust in some documentation.
+pub struct Example {
+    /// File and line, from the root of the repository.
+    pub place: String,
+    /// What stands behind the fence: `no_run`, `compile_fail` ...
+    tags: Vec<String>,
+    /// As a person would write it: hidden lines without their mark.
+    code: String,
+}
+
+/// Those of the README, the guides, and the documentation of every public item.
+pub fn all(root: &Path) -> Vec<Example> {
+    let mut found = Vec::new();
+    let guides = files(&root.join("docs"), "md").into_iter().chain([root.join("README.md"), root.join("derive/README.md")]);
+    for path in guides.filter(|path| path.exists()) {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line));
+        read_blocks(&place(root, &path), lines, &mut found);
+    }
+    for path in files(&root.join("src"), "rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text.lines().enumerate().filter_map(|(number, line)| Some((number + 1, comment(line)?)));
+        read_blocks(&place(root, &path), lines, &mut found);
+    }
+    found
+}
+
+fn place(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap().display().to_string()
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for entry in entries.map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            found.extend(files(&entry, extension));
+        } else if entry.extension().is_some_and(|found| found == extension) {
+            found.push(entry);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Stands for a line that a macro makes.
+const MADE: &str = "// made by a macro";
+
+/// What a line of source documents; fences may lie in attributes, where a feature decides on them.
+fn comment(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    if let Some(conditional) = line.strip_prefix("#[cfg_attr(feature = ") {
+        return conditional.split_once("doc = \"")?.1.strip_suffix("\")]").filter(|text| text.starts_with("```"));
+    }
+    if line.starts_with("#[doc = concat!(") {
+        return Some(MADE);
+    }
+    let text = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))?;
+    Some(text.strip_prefix(' ').unwrap_or(text))
+}
+
+fn read_blocks<'a>(place: &str, lines: impl Iterator<Item = (usize, &'a str)>, found: &mut Vec<Example>) {
+    let mut open: Option<Example> = None;
+    for (number, line) in lines {
+        match (line.trim_start().strip_prefix("```"), &mut open) {
+            (Some(_), Some(_)) => found.extend(open.take()),
+            (Some(tags), open @ None) => {
+                let tags = tags.split([',', ' ']).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+                *open = Some(Example { place: format!("{place}:{number}"), tags, code: String::new() });
+            }
+            (None, Some(example)) => {
+                let line = match line.trim_start() {
+                    "#" => "",
+                    hidden => hidden.strip_prefix("# ").unwrap_or(line),
+                };
+                example.code += line;
+                example.code.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "{place}: a code block has no end");
+}
+
+impl Example {
+    /// Is it Rust, and meant to compile?
+    pub fn is_checked(&self) -> bool {
+        self.tags.iter().all(|tag| ["rust", "no_run", "should_panic", "edition2024"].contains(&&**tag))
+            && !self.code.contains(MADE)
+    }
+
+    pub fn names_no(&self, crates: &[&str]) -> bool {
+        !crates.iter().any(|name| {
+            let path = format!("{name}::");
+            self.code.match_indices(&path).any(|(at, _)| {
+                // `shmq::serde::` would be another one.
+                !self.code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
+            })
+        })
+    }
+
+    /// As a module: what is no program gets a function around it, as rustdoc does it.
+    pub fn module(&self) -> String {
+        if self.code.contains("fn main(") {
+            return self.code.clone();
+        }
+        let last = self.code.trim_end().lines().last().unwrap_or("");
+        if last.starts_with("Ok::<") {
+            format!("fn main() -> Result<(), impl std::fmt::Debug> {{\n{}}}\n", self.code)
+        } else {
+            format!("fn main() {{\n{}}}\n", self.code)
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What a person copies from the README, the guides and the documentation compiles in a package of its own, which depends on `shmq`: each
+//! example, as `cargo check` sees it there. And what does not compile says what to do.
+//!
+//! Examples that name another crate (serde, tokio ...) are checked in a second package, which has those as well. The packages and
+//! what was built for them stay in cargo's directory for tests, so that a second run takes seconds.
+
+mod examples;
+mod failures;
+mod package;
+
+use examples::Example;
+use package::{CRATES, Package};
+
+fn root() -> &'static std::path::Path {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn examples_compile_with_shmq_alone_or_with_what_they_name() {
+    let examples = examples::all(root());
+    let (alone, named): (Vec<Example>, Vec<Example>) =
+        examples.into_iter().filter(Example::is_checked).partition(|example| example.names_no(&CRATES));
+    let places = |part: &str| alone.iter().filter(|example| example.place.starts_with(part)).count();
+    assert!(places("README.md") >= 4 && places("docs/") >= 5 && places("src/") >= 100, "{} examples were found", alone.len());
+    let mut wrong = Package::new("alone", false).check(&alone);
+    wrong.extend(Package::new("with-others", true).check(&named));
+    assert!(wrong.is_empty(), "{} examples do not compile in a package of their own:\n\n{}", wrong.len(), wrong.join("\n"));
+    // The README is read before anything else is installed.
+    let more: Vec<&str> =
+        named.iter().filter(|example| example.place.starts_with("README")).map(|example| &*example.place).collect();
+    assert!(more.is_empty(), "{more:?} need more than shmq");
+}
+
+#[test]
+fn what_does_not_compile_says_what_to_do() {
+    let told = Package::new("failing", false).fail(failures::ALL);
+    let mut wrong = Vec::new();
+    for (failure, told) in failures::ALL.iter().zip(&told) {
+        for (line, text) in failure.expected {
+            let line = failure.line_of(line);
+            if !told.iter().any(|error| error.lines.contains(&line) && error.text.contains(text)) {
+                let all: String = told.iter().map(|error| format!("lines {:?}: {}\n", error.lines, error.text)).collect();
+                wrong.push(format!("`{}` should say at line {line}: {text}\nbut says:\n{all}", failure.name));
+            }
+        }
+        if told.len() > failure.expected.len() {
+            let all: String = told.iter().map(|error| format!("{}\n", error.text)).collect();
+            wrong.push(format!("`{}` is {} errors, not {}:\n{all}", failure.name, told.len(), failure.expected.len()));
+        }
+        for word in ["zerocopy", "__private"] {
+            let names_it = told.iter().any(|error| error.text.lines().next().is_some_and(|headline| headline.contains(word)));
+            assert!(!names_it, "`{}` tells of {word}, which is none of the reader's business", failure.name);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The test that `docs/first-hour.md` gives to copy is one that runs here: `tests/first_hour.rs`.
+#[test]
+fn the_test_to_copy_is_the_one_that_runs() {
+    let guide = std::fs::read_to_string(root().join("docs/first-hour.md")).unwrap();
+    let runs = std::fs::read_to_string(root().join("tests/first_hour.rs")).unwrap();
+    assert!(guide.contains(&format!("```rust\n{runs}```\n")), "tests/first_hour.rs and its text in docs/first-hour.md differ");
+}
