@@ -389,6 +389,14 @@ impl<T, C> ObjectQueue<T, C> {
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
         self.bytes.join_timeout(timeout)
     }
+
+    /// Like [`join`](Self::join), but gives up at `deadline`, never earlier. As [`Queue::join_deadline`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn join_deadline(&self, deadline: std::time::Instant) -> Result<(), JoinError> {
+        self.bytes.join_deadline(deadline)
+    }
 }
 
 impl<T, C> Clone for ObjectQueue<T, C> {

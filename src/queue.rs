@@ -36,6 +36,14 @@ pub(crate) use verbs::verbs;
 /// when its last participant leaves (drops its last handle), unless it was told to [`persist`](Queue::persist). By copy it is taken at most once; by
 /// [lease](Queue::lease) at least once.
 /// **If a process dies** anywhere in a call, the others go on: see the table in the crate's README.
+/// **Fairness**: none is promised. Room that comes free goes to the put that comes first, not to the one that has waited longest, and so does a
+/// message: a caller that runs at that moment is there before a sleeper has woken up. No caller is passed over for ever in practice, since
+/// sleepers are woken in the order in which they fell asleep, but how long one waits has no bound: where that matters, use a timeout.
+/// Measured on 2 cores with six times as many runnable processes: 8 processes that put into a full queue of 8, of which one message is
+/// taken each 0.2 ms, had 10 to 16 % of the puts each (12.5 % is even); 1 in 100 of their waits was longer than 17 ms, the longest of 4 s took 95 ms.
+/// Only a large message in a slice queue is given a turn (it takes a ticket, which later puts respect).
+/// **In a signal handler** [`try_put`](Self::try_put) may be called, whatever it interrupts: `Busy` after about 1 ms, if that was a put by the same
+/// thread. No other verb may. See [`sync`](crate::sync#signal-handlers).
 ///
 /// ```
 /// let queue = shmq::Queue::<u64>::new(3)?;

@@ -26,18 +26,22 @@
 //!
 //! | | in a signal handler |
 //! |---|---|
-//! | [`Event::set`], `clear`, `is_set`, `try_wait` | yes, whatever they interrupt |
-//! | [`Semaphore::release`], `release_many`, the drop of a [`Permit`], `Permit::forget` | yes, whatever they interrupt, as `sem_post` |
-//! | [`Condvar::notify_one`], `notify_all` | yes, whatever they interrupt |
-//! | `try_acquire`, `try_permit` of a semaphore, `value` | yes: `Busy`, about 1 ms later, if they interrupt a taking of the same semaphore (`value` then says what was last seen) |
-//! | `try_get`, `try_set`, `try_update` of a [`Value`], `try_lock` of a [`Mutex`] or an [`Array`], and the drop of its guard | yes: `WouldBlock` if they interrupt one who has the lock |
-//! | [`Queue::try_put`](crate::Queue::try_put), [`Queue::try_get`](crate::Queue::try_get) of sized messages | yes: `Busy`, about 1 ms later, if they interrupt a put or a get of the same queue |
-//! | every verb that waits, `_timeout` and `_deadline` forms included | no: those with a deadline end at it at the latest, the others perhaps never |
-//! | an endpoint's verbs, slices (`get` allocates), [`ObjectQueue`](crate::ObjectQueue), leases and loans, [`Barrier`], [`wait_any`](crate::wait_any), [`Process`](crate::Process), [`Pool`](crate::Pool), creating, opening, cloning into a thread, and dropping the last handle | no |
+//! | [`Event`]: `set`, `clear`, `is_set`, `try_wait` | yes, whatever they interrupt |
+//! | [`Semaphore`]: `release`, `release_many`, the drop of a [`Permit`], `Permit::forget` | yes, whatever they interrupt, as `sem_post` |
+//! | [`Condvar`]: `notify_one`, `notify_all` | yes, whatever they interrupt |
+//! | [`Barrier`]: `is_broken`, `waiting`, `parties`, `abort` | yes; `abort` says `Busy` after a second if it interrupts a party that is just ending a phase |
+//! | [`Semaphore`]: `try_acquire`, `try_permit`, `value` | yes; `Busy` after about 1 ms if they interrupt a taking of the same semaphore (`value` says what it sees) |
+//! | [`Value`]: `try_get`, `try_set`, `try_update` | yes; `WouldBlock` if they interrupt a call on the same value |
+//! | [`Mutex`], [`Array`]: `try_lock`, the guard and its drop | yes; `WouldBlock` if they interrupt one who has the lock |
+//! | [`Queue`](crate::Queue), [`Pipe`]: `try_put` | yes; `Busy` after about 1 ms if they interrupt a put on the same queue |
+//! | [`Queue`](crate::Queue), [`Pipe`]: `try_get` and the other `try_` forms | no: they may allocate |
+//! | every form that waits, also those with a timeout or a deadline | no: they may wait for the thread that they interrupt, the first for ever, the others until their deadline |
+//! | the verbs of endpoints, leases, loans, [`ObjectQueue`](crate::ObjectQueue), [`wait_any`](crate::wait_any()), [`Process`](crate::Process), [`Pool`](crate::Pool); creating, opening, unlinking, and dropping the last handle | no |
 //!
-//! Under two conditions: a forked child has called the thing once before its first handler runs (it attaches at its first call; `set`,
-//! `release` and `notify` need no such call), and nobody subscribes to [`tracing`](https://docs.rs/tracing) events with what must not run in a
-//! handler. `errno` may be changed, so keep it. The portable locks promise nothing of this.
+//! On three conditions. A forked child calls the thing once before its first handler runs, since it attaches at its first call (`set`,
+//! `clear`, `release`, `notify` and dropping need no such call). The program is built without the feature `tracing`, or its subscriber
+//! may run in a handler. And the locks are Linux's, not the portable ones. A handler that may be called in the middle of other code keeps
+//! `errno` as it was.
 //!
 //! ```
 //! use shmq::sync::Semaphore;
@@ -57,7 +61,7 @@
 //! # // SAFETY: the handler calls nothing that is not async-signal-safe.
 //! # unsafe { libc::signal(libc::SIGALRM, handler) };
 //! # // SAFETY: a timer of this process.
-//! # unsafe { libc::ualarm(10_000, 0) };
+//! # unsafe { libc::alarm(1) };
 //! alarms.acquire()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -246,4 +246,19 @@ impl<T: ?Sized + Message> Queue<T> {
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
         self.channel.join(crate::os::deadline_after(timeout))
     }
+
+    /// Like [`join`](Self::join), but gives up at `deadline`, never earlier. One in the past means one look.
+    ///
+    /// # Errors
+    /// As [`join_timeout`](Self::join_timeout).
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// queue.put(&1)?;
+    /// assert!(queue.join_deadline(std::time::Instant::now()).unwrap_err().is_timeout());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join_deadline(&self, deadline: std::time::Instant) -> Result<(), JoinError> {
+        self.channel.join(crate::os::deadline_at(deadline))
+    }
 }

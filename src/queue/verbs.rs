@@ -8,6 +8,8 @@ macro_rules! verbs {
         |$this:ident, $patience:ident $(, $arg:ident: $ty:ty)*| -> Result<$ok:ty, $error:ty> $([$($bound:tt)*])? $body:block
     ) => {
         $(#[$doc])*
+        #[doc = ""]
+        #[doc = "Not in a signal handler, nor are its forms with a time-out or a deadline: see [there](crate::sync#signal-handlers)."]
         #[inline]
         pub fn $name(&$this $(, $arg: $ty)*) -> Result<$ok, $error> $($($bound)*)? {
             let $patience = crate::channel::Patience::FOREVER;
@@ -18,6 +20,8 @@ macro_rules! verbs {
         #[doc = ""]
         #[doc = "A contended lock is not that: after about 1 ms of it (its holder is stopped or starved) the error is `Busy`."]
         #[doc = "A dead holder is none: the call repairs what it left, and goes on."]
+        #[doc = ""]
+        #[doc = "In a signal handler only `try_put` of a queue or a pipe: see [there](crate::sync#signal-handlers)."]
         #[doc = ""]
         #[doc = "# Errors"]
         #[doc = concat!("`", $none, "`, `Busy`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]

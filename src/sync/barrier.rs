@@ -75,7 +75,8 @@ fn parts_of(word: u64) -> (u64, State) {
 /// **No more parties than may attach**: each may be a process of its own, so a barrier of more parties than its
 /// [`max_participants`](Builder::max_participants) (250 if not set, at most 1023) is refused.
 ///
-/// **In a signal handler** only [`is_broken`](Self::is_broken), [`waiting`](Self::waiting) and [`parties`](Self::parties) may be called.
+/// **In a signal handler** [`abort`](Self::abort), [`is_broken`](Self::is_broken), [`waiting`](Self::waiting) and [`parties`](Self::parties) may
+/// be called, and nothing else. See the [module](crate::sync#signal-handlers).
 ///
 /// ```
 /// use shmq::{Process, sync::Barrier};
@@ -282,7 +283,7 @@ impl Barrier {
     }
 
     /// Breaks it: those who wait, and all who come until [`reset`](Self::reset), get [`SyncError::Broken`]. Takes no lock, except beside a
-    /// party that is just ending a phase, for which it waits a second at most.
+    /// party that is just ending a phase, for which it waits a second at most. May be called in a signal handler.
     ///
     /// # Errors
     /// [`SyncError::Busy`] if that party does not run: nothing was changed. Otherwise as [`reset`](Self::reset).

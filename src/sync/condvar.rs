@@ -29,6 +29,9 @@ const RELOCK_NS: u64 = 1_000_000_000;
 /// It works with the guard of any mutex or array, and lies in a segment of its own. As everywhere, what is waited for is a state, and
 /// a wait may end for no reason: **wait in a loop, or with [`wait_while`](Self::wait_while)**.
 ///
+/// **In a signal handler** [`notify_one`](Self::notify_one) and [`notify_all`](Self::notify_all) may be called, whatever they interrupt; the
+/// forms that wait may not. See the [module](crate::sync#signal-handlers).
+///
 /// **If a process dies** asleep, notifiers do not notice: they never wait for sleepers. If one dies that was just being woken, or between
 /// its change and its notice, the others look again within 0.1 s: each wait ends, for no reason, at least that often.
 ///

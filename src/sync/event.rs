@@ -24,6 +24,9 @@ use std::sync::atomic::fence;
 ///
 /// Setting it releases everybody who waits, also if it is cleared again before they run. Who waits while it is set goes on at once.
 ///
+/// **In a signal handler** [`set`](Self::set), [`clear`](Self::clear), [`is_set`](Self::is_set) and [`try_wait`](Self::try_wait) may be called,
+/// whatever they interrupt; the forms that wait may not. See the [module](crate::sync#signal-handlers).
+///
 /// **If a process dies** in the middle of anything, the others go on; one that dies between setting the flag and waking
 /// the waiters delays them by 0.1 s at most.
 ///
@@ -179,6 +182,8 @@ impl Event {
     }
 
     /// Is it set? [`SyncError::WouldBlock`] if it is not: [`is_set`](Self::is_set) as one of the forms of [`wait`](Self::wait).
+    ///
+    /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
     ///
     /// # Errors
     /// `WouldBlock`.

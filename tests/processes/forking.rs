@@ -16,6 +16,7 @@ pub fn cases() -> Vec<Case> {
         an_inherited_lease_is_inert,
         an_inherited_producer_is_inert,
         an_inherited_consumer_is_inert,
+        a_loop_over_what_a_child_cannot_use_ends,
         a_child_that_uses_nothing_changes_nothing,
         a_child_that_drops_its_handle_leaves_the_parents,
         the_last_child_takes_the_name_away,
@@ -174,6 +175,21 @@ fn an_inherited_consumer_is_inert() {
     drop(consumer);
     queue.put(&3).unwrap();
     assert_eq!(queue.get().unwrap(), 3);
+}
+
+fn a_loop_over_what_a_child_cannot_use_ends() {
+    let queue: Queue<u64> = Queue::builder().capacity(3).max_participants(1).create().unwrap();
+    let consumer = queue.consumer().unwrap();
+    fork("a child with its parent's consumer", || {
+        let mut items = consumer.iter();
+        assert!(matches!(items.next(), Some(Err(GetError::Inherited))));
+        assert!(items.next().is_none() && items.next().is_none());
+        // The only participant is the parent.
+        let mut items = queue.iter();
+        assert!(matches!(items.next(), Some(Err(GetError::TooManyParticipants { max: 1 }))));
+        assert!(items.next().is_none() && items.next().is_none());
+    })
+    .expect_success();
 }
 
 fn a_child_that_uses_nothing_changes_nothing() {

@@ -2,7 +2,7 @@
 //! waits for never comes: a verb that may not be called in one hangs here, until the harness ends it.
 
 use crate::support::harness::Case;
-use shmq::sync::{Condvar, Event, Mutex, Semaphore, SyncError, Value};
+use shmq::sync::{Barrier, Condvar, Event, Mutex, Semaphore, SyncError, Value};
 use shmq::{PutError, Queue};
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -19,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         values_are_tried_in_a_handler,
         locks_are_tried_in_a_handler,
         a_release_in_a_handler_wakes_the_thread_that_it_interrupts,
+        an_abort_in_a_handler_ends_the_wait_that_it_interrupts,
     ]
 }
 
@@ -27,7 +28,7 @@ static ACT: OnceLock<Act> = OnceLock::new();
 static SIGNALS: AtomicU64 = AtomicU64::new(0);
 
 /// Handlers that run at least, and how long it may take them: verbs that give up after a millisecond run less often.
-const ENOUGH: u64 = 300;
+const ENOUGH: u64 = 200;
 const LONGEST: Duration = Duration::from_secs(20);
 
 extern "C" fn handle(_: libc::c_int) {
@@ -200,4 +201,23 @@ fn a_release_in_a_handler_wakes_the_thread_that_it_interrupts() {
         }
     });
     assert!(semaphore.value() <= signals);
+}
+
+fn an_abort_in_a_handler_ends_the_wait_that_it_interrupts() {
+    let barrier = Barrier::new(2).unwrap();
+    let inside = barrier.clone();
+    let mut waits = 0;
+    let act = move || match inside.abort() {
+        Ok(()) => {}
+        Err(error) => assert!(matches!(error, SyncError::Busy), "{error:?}"),
+    };
+    interrupt(5_000, act, || {
+        if SIGNALS.load(Relaxed) < ENOUGH {
+            assert!(barrier.wait().unwrap_err().is_broken());
+            assert!(barrier.is_broken());
+            barrier.reset().unwrap();
+            waits += 1;
+        }
+    });
+    assert!(waits > 0);
 }
