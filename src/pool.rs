@@ -14,7 +14,7 @@
 //! 2. A job counts each chunk once, whatever is done twice (`job`).
 //! 3. If all that could put results is gone, the socket is at its end, and the collector fails what is left (`collector`, `keeper`).
 //! 4. The program knows its workers by pid only, and acts on none: what it knows of a death has other sources, none of which mistakes a pid
-//!    that was given to another process.
+//!    that was given to another process. (Of keeper and standby it has pidfds, to end them where they are stopped.)
 //!     - That a worker holds a chunk no more is told by the kernel's lock on its participant byte, to whoever looks at the tasks' ring.
 //!     - Its keeper, which is its parent, has a pidfd of each worker and of the standby, sleeps on all of them, and reaps; it reports to the
 //!       program. A pidfd in the program would tell the same a moment earlier, and the program could neither reap nor replace.
@@ -72,6 +72,33 @@ use std::thread::JoinHandle;
 ///
 /// The workers are forks of the program as it was when the pool was built. A program that has threads by then calls
 /// [`process::init`](crate::process::init) first in `main`. The pool's own thread does not count.
+///
+/// **If the system refuses workers**, [`PoolBuilder::build`] returns its errno where there is not one, and otherwise a pool of fewer:
+/// [`workers`](Self::workers) and [`stats`](Self::stats) say so, and a `tracing` event does; the pool goes on trying. One that lost all
+/// workers and can start none for 5 s fails with [`TaskError::Broken`], which says why. Keepers that are stopped (a debugger, a frozen
+/// cgroup) are killed when the pool is dropped, after 5 s; a drop takes 10 s at most, and some more where even that is in vain.
+///
+/// # In a service
+///
+/// | SIGTERM, SIGHUP, SIGQUIT, SIGINT in | |
+/// |---|---|
+/// | the program | as it has set them |
+/// | the keeper and its standby | ignored: they end with the program or the pool |
+/// | a worker | ignored: it finishes what it has, and ends with the program or the pool |
+/// | a worker, with [`program_signals(true)`](PoolBuilder::program_signals) | ignored if the program ignores it, else it ends the worker |
+///
+/// So a signal to the whole process group (a service manager's, Ctrl-C) is the program's alone to answer: it closes the pool, waits for
+/// the results, and ends. Descriptors of the program beside 0, 1 and 2 lead to `/dev/null` in the pool's processes, but for those of
+/// [`keep_fds`](PoolBuilder::keep_fds): what the program closes is closed.
+///
+/// A pool under tokio that survives `kill -TERM -PGID` and finishes its tasks (`examples/pool_service.rs`; its `tokio` has the features
+/// `rt-multi-thread`, `signal`, `sync` and `time`):
+///
+/// ```ignore
+#[doc = include_str!("../examples/pool_service.rs")]
+/// ```
+///
+/// # Example
 ///
 /// ```
 /// use shmq::{Pool, TaskError};
@@ -166,7 +193,8 @@ impl Pool {
     }
 
     /// As [`apply_async`](Self::apply_async); `callback` is called once with what [`AsyncResult::get`] would return, the error included,
-    /// in the pool's own thread as a rule: keep it short, and do not wait for the pool in it. If it panics, that is told on stderr, and the pool lives on.
+    /// in the pool's own thread as a rule: keep it short, and do not wait for the pool in it. It has returned before `get` and `wait` do,
+    /// and before `ready` says so. If it panics, that is told on stderr, and the pool lives on.
     ///
     /// # Errors
     /// As [`apply_async`](Self::apply_async). The callback is then not called.

@@ -32,6 +32,8 @@ use std::time::{Duration, Instant};
 
 /// How often a keeper looks around where it has no descriptor to poll, or something to try again.
 const SLICE_MS: libc::c_int = 20;
+/// How long a worker that has ended keeps its pid, which the program was told and may look up just now: no other process has it.
+const PID_KEPT: Duration = Duration::from_millis(100);
 /// How long a keeper without a worker tries to start one: the first time, while `build` waits; and later.
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -121,8 +123,8 @@ struct Keeper<'s> {
     standby: Option<Forked>,
     /// Workers that there should be: fewer once the tasks are over.
     wanted: usize,
-    /// Workers that have ended and were not reaped: no other process has their pids while the program may be told of them.
-    ended: Vec<libc::pid_t>,
+    /// Workers that have ended and were not reaped, and since when.
+    ended: VecDeque<(libc::pid_t, Instant)>,
     /// Workers in a row that died before they were ready (Invariant 4).
     unready: u32,
     reports: VecDeque<Report>,
@@ -169,7 +171,7 @@ fn keep(settings: &Settings, socket: &OwnedFd, program: Option<&OwnedFd>) -> i32
             workers: Vec::new(),
             standby: None,
             wanted: settings.workers as usize,
-            ended: Vec::new(),
+            ended: VecDeque::new(),
             unready: 0,
             reports: VecDeque::new(),
             short: None,
@@ -237,7 +239,7 @@ impl Keeper<'_> {
             }
             if refusal.is_some() && !self.ended.is_empty() {
                 // What has ended may count, too.
-                self.reap_told();
+                self.reap_older_than(Duration::ZERO);
                 continue;
             }
             // No processes or no memory, for now.
@@ -254,7 +256,7 @@ impl Keeper<'_> {
             }
             again |= self.send_reports();
             if self.reports.is_empty() {
-                self.reap_told();
+                self.reap_older_than(PID_KEPT);
             }
             self.wait(again);
         }
@@ -299,7 +301,12 @@ impl Keeper<'_> {
         let known = fds.len();
         fds.extend(forked.clone().filter_map(|forked| forked.pidfd.as_ref().map(AsRawFd::as_raw_fd)));
         let blind = self.program.is_none() || fds.len() - known < forked.count();
-        poll(&fds, if again || blind { SLICE_MS } else { -1 });
+        let timeout_ms = match again || blind {
+            true => SLICE_MS,
+            false if self.ended.is_empty() => -1,
+            false => PID_KEPT.as_millis() as libc::c_int,
+        };
+        poll(&fds, timeout_ms);
     }
 
     /// Takes the statuses of those that have ended, and draws the consequences. An error: the pool has failed.
@@ -313,7 +320,7 @@ impl Keeper<'_> {
                 continue;
             };
             let mut worker = self.workers.swap_remove(place);
-            self.ended.push(worker.forked.pid);
+            self.ended.push_back((worker.forked.pid, Instant::now()));
             let mut said = Vec::new();
             // A pipe whose other end is closed, or will be when a child of the worker's ends; it does not block.
             let _ = worker.says.read_to_end(&mut said);
@@ -361,9 +368,10 @@ impl Keeper<'_> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Reaps workers whose end was noted.
-    fn reap_told(&mut self) {
-        for pid in self.ended.drain(..) {
+    /// Reaps workers that have ended so long ago.
+    fn reap_older_than(&mut self, age: Duration) {
+        while let Some(&(pid, _)) = self.ended.front().filter(|(_, since)| since.elapsed() >= age) {
+            self.ended.pop_front();
             // SAFETY: our own child, which has ended; its status was taken.
             unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
         }
@@ -456,7 +464,7 @@ impl Keeper<'_> {
 
     /// Kills and reaps all.
     fn end_all(&mut self) {
-        self.reap_told();
+        self.reap_older_than(Duration::ZERO);
         let all = self.workers.drain(..).map(|worker| worker.forked).chain(self.standby.take());
         let all: Vec<Forked> = all.collect();
         for forked in &all {

@@ -41,9 +41,9 @@ fn all_workers_are_told_right_after_new() {
 fn pids_that_several_threads_ask_for_are_those_of_workers() {
     let pool = Pool::builder().workers(4).max_tasks_per_worker(1).build().unwrap();
     let begun = Instant::now();
-    let goes_on = || begun.elapsed() < Duration::from_secs(3);
+    let goes_on = || begun.elapsed() < Duration::from_secs(4);
     std::thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..12 {
             scope.spawn(|| {
                 while goes_on() {
                     pool.worker_pids();

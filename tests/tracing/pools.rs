@@ -3,7 +3,7 @@
 
 use crate::cases;
 use crate::support::harness::Case;
-use crate::support::process::fork;
+use crate::support::process::{fork, parent_of, send_signal};
 use crate::support::{BY_ITSELF, wait_until};
 use shmq::{Pool, PoolError, Process, Queue, TaskError, inspect};
 use std::process;
@@ -14,11 +14,15 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 pub fn cases() -> Vec<Case> {
-    cases![children_find_the_locks_of_a_subscriber_free, a_pool_whose_thread_dies_fails_and_says_why]
+    cases![
+        children_find_the_locks_of_a_subscriber_free,
+        a_pool_whose_thread_dies_fails_and_says_why,
+        deaths_and_shortages_of_workers_are_told,
+    ]
 }
 
-/// Calls a function at each event.
-struct Calls(fn());
+/// Calls a function at each event, with its text.
+struct Calls(fn(String));
 
 impl Subscriber for Calls {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
@@ -33,8 +37,10 @@ impl Subscriber for Calls {
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
-    fn event(&self, _: &Event<'_>) {
-        (self.0)();
+    fn event(&self, event: &Event<'_>) {
+        let mut words = crate::Words(event.metadata().level().to_string());
+        event.record(&mut words);
+        (self.0)(words.0);
     }
 
     fn enter(&self, _: &Id) {}
@@ -42,7 +48,7 @@ impl Subscriber for Calls {
     fn exit(&self, _: &Id) {}
 }
 
-fn subscribe(call: fn()) {
+fn subscribe(call: fn(String)) {
     tracing::subscriber::set_global_default(Calls(call)).expect("the first subscriber of this process");
 }
 
@@ -50,7 +56,7 @@ fn subscribe(call: fn()) {
 /// not be a thread that a child lacks.
 fn children_find_the_locks_of_a_subscriber_free() {
     static LOG: Mutex<()> = Mutex::new(());
-    subscribe(|| {
+    subscribe(|_| {
         let _writing = LOG.lock().unwrap_or_else(PoisonError::into_inner);
         thread::sleep(Duration::from_millis(1));
     });
@@ -76,7 +82,7 @@ fn children_find_the_locks_of_a_subscriber_free() {
 /// known to the pool: if that panics, the thread ends, and must not leave a caller waiting. It is
 /// made to emit an event by a process that dies in its queue of results.
 fn a_pool_whose_thread_dies_fails_and_says_why() {
-    subscribe(|| {
+    subscribe(|_| {
         if thread::current().name() == Some("shmq-pool") {
             panic!("the subscriber's panic");
         }
@@ -126,4 +132,35 @@ fn a_pool_whose_thread_dies_fails_and_says_why() {
     }
     assert_eq!(pool.worker_pids(), []);
     drop(pool);
+}
+
+/// A process may have so many descriptors at a time.
+fn limit_descriptors(pid: u32, most: u64) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: 1000 };
+    // SAFETY: the limit is read.
+    assert_eq!(unsafe { libc::prlimit(pid as i32, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) }, 0);
+}
+
+fn deaths_and_shortages_of_workers_are_told() {
+    static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    subscribe(|text| HEARD.lock().unwrap_or_else(PoisonError::into_inner).push(text));
+    let heard = |text: String| {
+        let has = || HEARD.lock().unwrap_or_else(PoisonError::into_inner).contains(&text);
+        wait_until(&text, has, || format!("{HEARD:?}"));
+    };
+    let pool = Pool::new(2).unwrap();
+    let worker = pool.worker_pids()[0];
+    let keeper = parent_of(worker);
+    limit_descriptors(keeper, 3);
+    send_signal(worker as i32, libc::SIGKILL);
+    heard(format!("WARN message=a pool's worker died pid={worker} status=signal: 9 (SIGKILL)"));
+    heard(
+        "WARN message=a pool has fewer workers than asked for missing=1 asked=2 call=\"pipe to a pool's worker\" \
+         error=Too many open files (os error 24)"
+            .to_owned(),
+    );
+    limit_descriptors(keeper, 1000);
+    heard("INFO message=a pool has as many workers as asked for asked=2".to_owned());
+    pool.close();
+    pool.join().unwrap();
 }
