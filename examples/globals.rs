@@ -10,12 +10,12 @@ use shmq::Process;
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut first = Process::spawn(|| {
+    let first = Process::spawn(|| {
         NUMBER.fetch_add(100, Ordering::Relaxed);
         println!("the first child added 100 and sees {}", NUMBER.load(Ordering::Relaxed));
     })?;
     first.join()?;
-    let mut second = Process::spawn(|| {
+    let second = Process::spawn(|| {
         println!("the second child sees {}", NUMBER.load(Ordering::Relaxed));
     })?;
     second.join()?;

@@ -6,7 +6,7 @@ use shmq::{Process, PutError, Queue};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let queue = Queue::<u64>::new(64)?;
-    let mut child = Process::spawn(|| -> Result<(), PutError> {
+    let child = Process::spawn(|| -> Result<(), PutError> {
         (1..=1000).try_for_each(|n| queue.put(&n))?;
         queue.close();
         Ok(())

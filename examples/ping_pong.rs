@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let queue = || -> Result<Queue<u64>, CreateError> { Queue::builder().capacity(16).wait(strategy).create() };
     let (there, back) = (queue()?, queue()?);
-    let mut echo = Process::spawn(|| echo(&there, &back))?;
+    let echo = Process::spawn(|| echo(&there, &back))?;
 
     let mut times = Vec::with_capacity(rounds);
     {

@@ -25,8 +25,8 @@ fn read(queue: &ObjectQueue<String>) -> Result<(), GetError> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let queue = ObjectQueue::new(10)?;
-    let mut writer = Process::spawn(|| write(&queue))?;
-    let mut reader = Process::spawn(|| read(&queue))?;
+    let writer = Process::spawn(|| write(&queue))?;
+    let reader = Process::spawn(|| read(&queue))?;
     assert!(writer.join()?.success());
     assert!(reader.join()?.success());
     println!("both have ended");

@@ -20,7 +20,7 @@ struct Frame {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let frames = Queue::<Frame>::new(4)?;
-    let mut camera = Process::spawn(|| film(&frames))?;
+    let camera = Process::spawn(|| film(&frames))?;
 
     let start = Instant::now();
     for expected in 0..FRAMES {

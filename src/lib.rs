@@ -25,7 +25,7 @@
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let ticks = Queue::<Tick>::new(1000)?; // room for exactly 1000; between programs: open_or_create("ticks", 1000)
 //!     let sender = ticks.clone();
-//!     let mut child = Process::spawn(move || {
+//!     let child = Process::spawn(move || {
 //!         (1..=5).try_for_each(|volume| sender.put(&Tick { price: 99.5, volume }))?; // waits while the queue is full
 //!         sender.close();
 //!         Ok::<(), shmq::PutError>(())
@@ -138,7 +138,7 @@ pub use {
     error::{CreateError, GetError, JoinError, OpenError, PutError, Subject},
     guard::{Lease, Loan},
     message::{Message, Plain},
-    process::{Process, SpawnError},
+    process::{Process, ProcessBuilder, SpawnError},
     queue::{Builder, Consumer, ConsumerIter, Iter, Producer, Queue},
     segment::UnappliedOption,
     wait_any::{WaitError, Waitable, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout},
@@ -243,4 +243,6 @@ mod guides {
     struct FirstHour;
     #[doc = include_str!("../docs/from-python.md")]
     struct FromPython;
+    #[doc = include_str!("../docs/services.md")]
+    struct Services;
 }

@@ -62,7 +62,7 @@ const SMALL_BYTES: usize = 1024;
 /// }
 ///
 /// let jobs = ObjectQueue::<Job>::new(10)?;
-/// let mut child = Process::spawn(|| {
+/// let child = Process::spawn(|| {
 ///     jobs.put(&Job::Resize { path: "a.png".into(), width: 80 })?;
 ///     jobs.put(&Job::Stop)
 /// })?;

@@ -22,9 +22,12 @@
 //!    only while they are at work.
 
 pub(crate) mod background;
+mod builder;
 #[cfg(feature = "object")]
 mod call;
 mod child;
+#[cfg(feature = "object")]
+mod ends;
 mod error;
 #[cfg(feature = "object")]
 mod guardian;
@@ -50,6 +53,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use self::builder::ProcessBuilder;
 #[cfg(feature = "object")]
 pub(crate) use self::call::{start, take_handed_over};
 use self::child::Child;
@@ -57,9 +61,8 @@ use self::child::Child;
 pub(crate) use self::child::{ended as child_ended, send_by_pidfd};
 pub use self::error::SpawnError;
 pub use self::outcome::Outcome;
-pub(crate) use self::spawn::How;
 #[cfg(feature = "object")]
-pub(crate) use self::spawn::run_child;
+pub(crate) use self::spawn::{How, run_child};
 #[cfg(feature = "object")]
 pub use self::spawner::init;
 #[cfg(feature = "object")]
@@ -91,7 +94,7 @@ static CHILDREN: Mutex<Vec<Arc<Child>>> = Mutex::new(Vec::new());
 /// use shmq::{Process, Queue};
 ///
 /// let queue = Queue::<u32>::new(8)?;
-/// let mut child = Process::spawn(|| queue.put(&42))?;
+/// let child = Process::spawn(|| queue.put(&42))?;
 /// assert_eq!(queue.get()?, 42);
 /// assert!(child.join()?.success());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -101,6 +104,16 @@ static CHILDREN: Mutex<Vec<Arc<Child>>> = Mutex::new(Vec::new());
 ///
 /// A program that ignores `SIGCHLD`, or that reaps children it did not start (`wait`, `waitpid(-1)`), takes the status away:
 /// then `join`, `join_timeout` and `exit_status` fail with `ECHILD`. Signals still hit the right process or nobody.
+///
+/// # Signals
+///
+/// The child has the signal mask and the dispositions that the program has at the call: what it ignores, the child ignores.
+/// But a handler of SIGTERM, SIGINT, SIGHUP or SIGQUIT becomes the default action, since an inherited handler writes into a
+/// pipe of the parent's: see [`ProcessBuilder::keep_handlers`], and `docs/services.md` for all of it.
+///
+/// # Threads
+///
+/// All methods take `&self`: one thread may kill the child while another joins it, and all that join get the same status.
 pub struct Process {
     child: Arc<Child>,
     owner: u32,
@@ -111,7 +124,7 @@ impl Process {
     /// to it: [`kill`](Self::kill) and [`terminate`](Self::terminate) know the difference.
     ///
     /// ```
-    /// let mut child = shmq::Process::spawn(|| ())?;
+    /// let child = shmq::Process::spawn(|| ())?;
     /// assert_ne!(child.pid(), std::process::id());
     /// # child.join()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -132,7 +145,7 @@ impl Process {
     ///     // SAFETY: one pollfd, on an open descriptor.
     ///     assert_eq!(unsafe { libc::poll(&mut ended, 1, 10_000) }, 1);
     /// }
-    /// # { let mut child = child; child.join()?; }
+    /// # child.join()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn sentinel(&self) -> Option<BorrowedFd<'_>> {
@@ -149,13 +162,13 @@ impl Process {
     /// ```
     /// use std::os::unix::process::ExitStatusExt;
     ///
-    /// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+    /// let child = shmq::Process::spawn(|| loop { std::thread::park() })?;
     /// child.kill()?;
     /// assert_eq!(child.join()?.signal(), Some(9));
     /// assert_eq!(child.join()?.code(), None); // killed, so it has no exit code
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn join(&mut self) -> io::Result<ExitStatus> {
+    pub fn join(&self) -> io::Result<ExitStatus> {
         loop {
             if let Some(status) = self.wait_until(FOREVER_NS)? {
                 return Ok(status);
@@ -173,13 +186,13 @@ impl Process {
     /// ```
     /// use std::time::Duration;
     ///
-    /// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+    /// let child = shmq::Process::spawn(|| loop { std::thread::park() })?;
     /// assert_eq!(child.join_timeout(Duration::from_millis(10))?, None);
     /// child.terminate()?;
     /// assert!(child.join_timeout(Duration::MAX)?.is_some_and(|status| !status.success()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn join_timeout(&mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
+    pub fn join_timeout(&self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
         self.wait_until(deadline_after(timeout))
     }
 
@@ -190,13 +203,13 @@ impl Process {
     /// As for [`join`](Self::join).
     ///
     /// ```
-    /// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+    /// let child = shmq::Process::spawn(|| loop { std::thread::park() })?;
     /// assert!(child.exit_status()?.is_none());
     /// child.kill()?;
     /// assert_eq!(Some(child.join()?), child.exit_status()?);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn exit_status(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub fn exit_status(&self) -> io::Result<Option<ExitStatus>> {
         self.check_owner()?;
         self.child.status()
     }
@@ -205,14 +218,14 @@ impl Process {
     /// [`exit_status`](Self::exit_status) would fail.
     ///
     /// ```
-    /// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+    /// let child = shmq::Process::spawn(|| loop { std::thread::park() })?;
     /// assert!(child.is_alive());
     /// child.kill()?;
     /// child.join()?;
     /// assert!(!child.is_alive());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn is_alive(&mut self) -> bool {
+    pub fn is_alive(&self) -> bool {
         matches!(self.exit_status(), Ok(None))
     }
 
@@ -225,13 +238,13 @@ impl Process {
     /// forked copy of this program.
     ///
     /// ```
-    /// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+    /// let child = shmq::Process::spawn(|| loop { std::thread::park() })?;
     /// child.terminate()?;
     /// child.join()?;
     /// child.terminate()?; // nobody there: fine
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn terminate(&mut self) -> io::Result<()> {
+    pub fn terminate(&self) -> io::Result<()> {
         self.signal(libc::SIGTERM)
     }
 
@@ -243,16 +256,16 @@ impl Process {
     /// As for [`terminate`](Self::terminate).
     ///
     /// ```
-    /// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+    /// let child = shmq::Process::spawn(|| loop { std::thread::park() })?;
     /// child.kill()?;
     /// assert!(!child.join()?.success());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn kill(&mut self) -> io::Result<()> {
+    pub fn kill(&self) -> io::Result<()> {
         self.signal(libc::SIGKILL)
     }
 
-    fn signal(&mut self, signal: libc::c_int) -> io::Result<()> {
+    fn signal(&self, signal: libc::c_int) -> io::Result<()> {
         match self.exit_status() {
             Ok(None) => self.child.signal(signal),
             Err(error) if error.raw_os_error() != Some(libc::ECHILD) => Err(error),
@@ -262,23 +275,29 @@ impl Process {
     }
 
     /// The one path that waits.
-    fn wait_until(&mut self, deadline_ns: u64) -> io::Result<Option<ExitStatus>> {
+    fn wait_until(&self, deadline_ns: u64) -> io::Result<Option<ExitStatus>> {
         loop {
             let status = self.exit_status()?;
             let left_ns = deadline_ns.saturating_sub(now_ns());
             if status.is_some() || left_ns == 0 {
                 return Ok(status);
             }
-            self.child.sleep(Duration::from_nanos(left_ns))?;
+            // One of ours that has ended is reaped meanwhile: the first process of a PID namespace ends only when all
+            // others there were reaped.
+            let helpers: Vec<_> = lock_children().iter().filter(|child| child.is_helper()).cloned().collect();
+            if self.child.sleep(Duration::from_nanos(left_ns), &helpers)? {
+                drop(helpers);
+                lock_children().retain(|child| child.is_running());
+            }
         }
     }
 
-    /// Invariant 2.
     /// Would [`join`](Process::join) return at once? It does so too in a forked copy of this program, with an error.
     pub(crate) fn has_ended(&self) -> bool {
         self.check_owner().is_err() || !self.child.is_running()
     }
 
+    /// Invariant 2.
     fn check_owner(&self) -> io::Result<()> {
         if self.owner == std::process::id() {
             return Ok(());
@@ -316,7 +335,7 @@ impl fmt::Debug for Process {
 /// Those that have ended are reaped, if nobody did before. (A pid may end, and be given to another process, as soon as it is told.)
 ///
 /// ```
-/// let mut child = shmq::Process::spawn(|| loop { std::thread::park() })?;
+/// let child = shmq::Process::spawn(|| loop { std::thread::park() })?;
 /// assert_eq!(shmq::process::active_children(), [child.pid()]);
 /// child.kill()?;
 /// child.join()?;

@@ -52,7 +52,7 @@ pub(crate) use verbs::verbs;
 ///     move || queue.put(&42)
 /// })?;
 /// assert_eq!(queue.get()?, 42);
-/// # { let mut child = child; assert!(child.join()?.success()); }
+/// # assert!(child.join()?.success());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Queue<T: ?Sized> {

@@ -424,12 +424,12 @@ fn signatures_are_what_they_were() {
     let _: fn(fn() -> Result<(), PutError>) -> Result<Process, SpawnError> = Process::spawn;
     let _: unsafe fn(fn() -> i32) -> Result<Process, SpawnError> = Process::spawn_unchecked;
     let _: fn(&Process) -> u32 = Process::pid;
-    let _: fn(&mut Process) -> io::Result<ExitStatus> = Process::join;
-    let _: fn(&mut Process, Duration) -> io::Result<Option<ExitStatus>> = Process::join_timeout;
-    let _: fn(&mut Process) -> io::Result<Option<ExitStatus>> = Process::exit_status;
-    let _: fn(&mut Process) -> bool = Process::is_alive;
-    let _: fn(&mut Process) -> io::Result<()> = Process::terminate;
-    let _: fn(&mut Process) -> io::Result<()> = Process::kill;
+    let _: fn(&Process) -> io::Result<ExitStatus> = Process::join;
+    let _: fn(&Process, Duration) -> io::Result<Option<ExitStatus>> = Process::join_timeout;
+    let _: fn(&Process) -> io::Result<Option<ExitStatus>> = Process::exit_status;
+    let _: fn(&Process) -> bool = Process::is_alive;
+    let _: fn(&Process) -> io::Result<()> = Process::terminate;
+    let _: fn(&Process) -> io::Result<()> = Process::kill;
 }
 
 /// Does not compile if `$type` is `$bound`: two implementations would fit.

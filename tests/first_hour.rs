@@ -15,7 +15,7 @@ fn work(tasks: &Queue<u64>, results: &Queue<u64>) -> Result<(), shmq::PutError> 
 
 fn squares_come_back() {
     let (tasks, results) = (Queue::<u64>::new(8).unwrap(), Queue::<u64>::new(8).unwrap());
-    let mut worker = Process::spawn(|| work(&tasks, &results)).unwrap();
+    let worker = Process::spawn(|| work(&tasks, &results)).unwrap();
     tasks.put_slice(&[1, 2, 3]).unwrap();
     tasks.close();
     assert!(worker.join().unwrap().success());
@@ -25,7 +25,7 @@ fn squares_come_back() {
 fn what_a_killed_worker_had_comes_back() {
     let (tasks, results) = (Queue::<u64>::new(8).unwrap(), Queue::<u64>::new(8).unwrap());
     tasks.put(&5).unwrap();
-    let mut first = Process::spawn(|| {
+    let first = Process::spawn(|| {
         let _task = tasks.lease();
         results.put(&0).unwrap(); // says that it has the task, and never ends it
         loop {
@@ -36,7 +36,7 @@ fn what_a_killed_worker_had_comes_back() {
     assert_eq!(results.get().unwrap(), 0);
     first.kill().unwrap();
     first.join().unwrap();
-    let mut second = Process::spawn(|| work(&tasks, &results)).unwrap();
+    let second = Process::spawn(|| work(&tasks, &results)).unwrap();
     assert_eq!(results.get_timeout(Duration::from_secs(30)).unwrap(), 25);
     tasks.close();
     assert!(second.join().unwrap().success());
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let mut failed = false;
     for (name, test) in TESTS.iter().filter(|(name, _)| name.contains(&wanted)) {
-        let mut child = Process::spawn_daemon(*test).expect("a process");
+        let child = Process::spawn_daemon(*test).expect("a process");
         let passed = match child.join_timeout(Duration::from_secs(60)) {
             Ok(Some(status)) => status.success(), // a panic is exit code 101, its message is on stderr
             _ => child.kill().is_err(),           // it hangs

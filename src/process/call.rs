@@ -23,6 +23,7 @@ pub(crate) fn take_handed_over() -> Vec<OwnedFd> {
 
 /// Runs `entry` in a new process: through the spawner where there is one, else by a fork of our own if we have no threads.
 pub(crate) fn start(entry: Entry<i32>, argument: Vec<u8>, fds: Vec<OwnedFd>, mut how: How) -> Result<Process, SpawnError> {
+    how.check()?;
     let numbers: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     if !spawner::is_there() {
         if let Some(kept) = &mut how.keep_fds {
@@ -85,7 +86,7 @@ impl Process {
     /// }
     ///
     /// let answers = Queue::<u64>::new(4)?;
-    /// let mut child = Process::call(square, (7, answers.clone()))?;
+    /// let child = Process::call(square, (7, answers.clone()))?;
     /// assert_eq!(answers.get()?, 49);
     /// assert!(child.join()?.success());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -119,7 +120,7 @@ impl Process {
     /// As for [`call`](Self::call).
     ///
     /// ```
-    /// let mut child = shmq::Process::call_daemon(|n: i32| n, 3)?;
+    /// let child = shmq::Process::call_daemon(|n: i32| n, 3)?;
     /// assert_eq!(child.join()?.code(), Some(3));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -132,7 +133,7 @@ impl Process {
     }
 }
 
-fn call_as<A, R>(function: fn(A) -> R, argument: &A, how: How) -> Result<Process, SpawnError>
+pub(super) fn call_as<A, R>(function: fn(A) -> R, argument: &A, how: How) -> Result<Process, SpawnError>
 where
     A: Serialize + DeserializeOwned,
     R: Outcome,

@@ -9,7 +9,7 @@ use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -91,7 +91,11 @@ impl Child {
     fn reap(&self) -> io::Result<Option<ExitStatus>> {
         // The child is ours to reap (Invariant 1).
         let ended = match &self.pidfd {
-            Some(pidfd) => ended(libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t, 0),
+            Some(pidfd) => match ended(libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t, 0) {
+                // A kernel with pidfds that cannot be waited for (5.3).
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => ended(libc::P_PID, self.pid as libc::id_t, 0),
+                ended => ended,
+            },
             None => ended(libc::P_PID, self.pid as libc::id_t, 0),
         };
         Ok(ended?.map(|(_, status)| status))
@@ -111,27 +115,31 @@ impl Child {
         }
     }
 
-    /// Sleeps until the child may have ended, `longest` has passed, or a signal came.
-    pub fn sleep(&self, longest: Duration) -> io::Result<()> {
+    /// Sleeps until the child may have ended, `longest` has passed, a signal came, or one of the others may have ended:
+    /// `true`.
+    pub fn sleep(&self, longest: Duration, others: &[Arc<Child>]) -> io::Result<bool> {
         let news = match (&self.kin, &self.pidfd) {
             (Kin::Spawners(line), _) => line.as_fd(),
             (Kin::Own, Some(pidfd)) => pidfd.as_fd(),
             (Kin::Own, None) => {
                 thread::sleep(longest.min(SLICE));
-                return Ok(());
+                return Ok(!others.is_empty());
             }
         };
-        let mut ended = libc::pollfd { fd: news.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let others = others.iter().filter_map(|other| other.sentinel());
+        let ended = |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut polled: Vec<_> = std::iter::once(news).chain(others).map(ended).collect();
         // Rounded up: a poll that ends early is followed by another look and another poll.
         let longest_ms = longest.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(libc::c_int::MAX);
-        // SAFETY: one pollfd, on a descriptor that is open.
-        if unsafe { libc::poll(&mut ended, 1, longest_ms) } == -1 {
+        // SAFETY: as many pollfds as told, on descriptors that are open.
+        if unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, longest_ms) } == -1 {
             let error = io::Error::last_os_error();
             if error.kind() != io::ErrorKind::Interrupted {
                 return Err(error);
             }
+            return Ok(false);
         }
-        Ok(())
+        Ok(polled[1..].iter().any(|other| other.revents != 0))
     }
 
     /// Sends a signal to a child that was not reaped; one that has ended takes it and does nothing.
@@ -144,7 +152,7 @@ impl Child {
         let sent = match (&self.pidfd, &self.kin) {
             (Some(pidfd), _) => send_by_pidfd(pidfd, signal),
             // SAFETY: any numbers may be passed.
-            (None, Kin::Own) => unsafe { libc::kill(self.pid, signal) as libc::c_long },
+            (None, Kin::Own) => unsafe { libc::kill(self.pid, signal) }.into(),
             (None, Kin::Spawners(_)) => {
                 return Err(io::Error::new(
                     io::ErrorKind::Unsupported,

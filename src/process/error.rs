@@ -10,9 +10,15 @@ told_once! {
 pub enum SpawnError {
     /// The program has other threads. `fork` copies only the calling one, so whatever lock another thread holds at that
     /// moment (the allocator's, a logger's) would stay locked in the child for ever.
+    ///
+    /// From [`init`](crate::process::init) it means that it came too late. `#[tokio::main]` starts the runtime's threads before
+    /// the first line of the function; in a plain `fn main`, `init` comes first and the runtime is built after it
+    /// (`docs/services.md` has the lines).
     #[error(
         "the program has {threads} threads, and fork copies only the calling one: call shmq::process::init() first in main, \
-         after which Process::call and Pool work from any thread; or spawn processes before threads are started \
+         before any thread is started. An async runtime's count: #[tokio::main] starts them before the first line of its body, \
+         so write a plain `fn main` that calls init() and then builds the runtime. After it, Process::call and Pool work from any thread; \
+         or spawn processes before threads are started \
          (or, knowing what the threads hold, use the unsafe Process::spawn_unchecked)"
     )]
     Threaded {
@@ -40,7 +46,8 @@ pub enum SpawnError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The spawner that `init` started was killed, and its standby too before it could take its place: nobody forks any more. Processes that
-    /// they forked go on; how those end may not be told. Or each spawner that was given this call died of it: others work. Nothing was
+    /// they forked go on; how those end may not be told. [`init`](crate::process::init) starts another, in a program without threads.
+    /// Or each spawner that was given this call died of it: others work. Nothing was
     /// started.
     #[error("the spawner died, and so did who took its place (the first standby was process {pid}): nothing was started")]
     SpawnerDied {

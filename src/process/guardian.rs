@@ -20,16 +20,16 @@
 //! 6. Nothing forks for ever: a number of spawners in a row that die before they are ready end the guardian.
 
 use super::child::ended;
-use super::place::{Placed, place};
-use super::request::{Answer, REQUEST_BYTES, Refused, Request, place_from_word};
+use super::ends::Ends;
+use super::place::{Placed, place, unplaceable};
+use super::request::{Answer, Place, Refused, Request, read_request};
 use super::reserve::Reserve;
 use super::spawn::shed;
 use super::{run_child, tell_stderr, wire};
 use crate::attachment::{self, Leaving};
 use crate::os::{Parent, Recipient, die_with, give_back, open_pidfd, parent_is_elsewhere, parent_pid, remain_helper};
 use std::io;
-use std::mem;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::ptr;
@@ -310,14 +310,7 @@ impl Nursery {
     }
 
     /// The child's life.
-    fn begin(
-        &self,
-        request: Request,
-        line: OwnedFd,
-        mut handed_over: Vec<OwnedFd>,
-        places: &[(RawFd, bool)],
-        argument: Vec<u8>,
-    ) -> ! {
+    fn begin(&self, request: Request, line: OwnedFd, mut handed_over: Vec<OwnedFd>, places: &[Place], argument: Vec<u8>) -> ! {
         run_child(move || {
             let kept = handed_over.split_off(handed_over.len() - places.len());
             let kept: Vec<Placed> = kept.into_iter().zip(places).map(|(fd, &(number, exec))| (fd, number, exec)).collect();
@@ -350,69 +343,8 @@ impl Nursery {
     }
 }
 
-/// What follows a request on its socket: the places of descriptors, and the argument.
-fn read_request(call: &OwnedFd) -> io::Result<(Request, Vec<(RawFd, bool)>, Vec<u8>)> {
-    let mut request = [0; REQUEST_BYTES];
-    wire::receive(call, &mut request)?;
-    let request = Request::from_bytes(&request);
-    let mut places = vec![0; 4 * request.placed];
-    let mut argument = vec![0; request.argument_bytes];
-    for part in [&mut places, &mut argument] {
-        if !part.is_empty() {
-            wire::receive(call, part)?;
-        }
-    }
-    let places = places.chunks_exact(4).map(|word| place_from_word([word[0], word[1], word[2], word[3]])).collect();
-    Ok((request, places, argument))
-}
-
-/// Why a child of this process cannot have all of these numbers, if it cannot.
-fn unplaceable(places: &[(RawFd, bool)]) -> Option<i32> {
-    let highest = places.iter().map(|&(number, _)| number as u64).max()?;
-    // SAFETY: `limit` is filled by the call.
-    let limit = unsafe {
-        let mut limit: libc::rlimit = mem::zeroed();
-        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
-        limit.rlim_cur
-    };
-    // Above it, all are moved once.
-    (highest + 2 * places.len() as u64 + 2 >= limit).then_some(libc::EMFILE)
-}
-
 /// Takes the status of a child of ours that has ended, or is about to.
 fn reap(pid: libc::pid_t) {
     // SAFETY: no status is asked for.
     unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
-}
-
-/// How both hear that a child has ended, whoever's it was: the signal is blocked, and waits in a descriptor.
-struct Ends {
-    /// `None`: the kernel refused it.
-    descriptor: Option<OwnedFd>,
-}
-
-impl Ends {
-    fn begin() -> Ends {
-        // SAFETY: a sigset_t is plain words, filled by sigemptyset before they are read.
-        let fd = unsafe {
-            let mut ended: libc::sigset_t = mem::zeroed();
-            libc::sigemptyset(&mut ended);
-            libc::sigaddset(&mut ended, libc::SIGCHLD);
-            libc::signalfd(-1, &ended, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC)
-        };
-        // SAFETY: a descriptor that the kernel has just made for us.
-        Ends { descriptor: (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) }) }
-    }
-
-    fn number(&self) -> Option<RawFd> {
-        self.descriptor.as_ref().map(AsRawFd::as_raw_fd)
-    }
-
-    /// Takes the signals that came: what they tell is looked for anyway.
-    fn forget(&self) {
-        let Some(descriptor) = self.number() else { return };
-        let mut info = [0u8; size_of::<libc::signalfd_siginfo>()];
-        // SAFETY: room for one; it does not block.
-        while unsafe { libc::read(descriptor, info.as_mut_ptr().cast(), info.len()) } > 0 {}
-    }
 }

@@ -13,9 +13,9 @@ use std::fmt;
 /// | nothing: it panicked | 101, after the panic's message on stderr |
 ///
 /// ```
-/// let mut child = shmq::Process::spawn(|| 7)?;
+/// let child = shmq::Process::spawn(|| 7)?;
 /// assert_eq!(child.join()?.code(), Some(7));
-/// let mut child = shmq::Process::spawn(|| "twelve".parse::<i32>().map(drop))?; // Error: ParseIntError { kind: InvalidDigit }
+/// let child = shmq::Process::spawn(|| "twelve".parse::<i32>().map(drop))?; // Error: ParseIntError { kind: InvalidDigit }
 /// assert_eq!(child.join()?.code(), Some(1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

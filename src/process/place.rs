@@ -1,5 +1,6 @@
 //! Descriptors that come to a child by a socket, at the numbers that the program has them at.
 
+use super::request::Place;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -34,4 +35,17 @@ fn raise(fd: &OwnedFd, above: RawFd) -> io::Result<OwnedFd> {
         // SAFETY: a descriptor that the kernel has just made for us.
         raised => Ok(unsafe { OwnedFd::from_raw_fd(raised) }),
     }
+}
+
+/// Why a child of this process cannot have all of these numbers, if it cannot.
+pub(super) fn unplaceable(places: &[Place]) -> Option<i32> {
+    let highest = places.iter().map(|&(number, _)| number as u64).max()?;
+    // SAFETY: `limit` is filled by the call.
+    let limit = unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        limit.rlim_cur
+    };
+    // Above it, all are moved once.
+    (highest + 2 * places.len() as u64 + 2 >= limit).then_some(libc::EMFILE)
 }

@@ -1,12 +1,13 @@
 //! What a program asks of its spawner, and what it is told: the words on the socket of a call.
 
-use super::How;
 use super::travel::{Entry, distance, entry_at};
+use super::{How, wire};
 use crate::os::Asked;
-use std::os::fd::RawFd;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
 
 /// Bytes of a request before its argument, and of an answer.
-pub(super) const REQUEST_BYTES: usize = 64;
+const REQUEST_BYTES: usize = 64;
 pub(super) const ANSWER_BYTES: usize = 12;
 
 const DIES_WITH_US: u64 = 1;
@@ -88,15 +89,33 @@ impl Request {
     }
 }
 
+/// The number of a descriptor in the program, and whether it is closed on exec there.
+pub(super) type Place = (RawFd, bool);
+
 /// A descriptor of the program, and what its number says in a child.
 pub(super) fn place_to_word(number: RawFd, close_on_exec: bool) -> [u8; 4] {
     (number as u32 | if close_on_exec { CLOSE_ON_EXEC } else { 0 }).to_ne_bytes()
 }
 
-/// The number, and whether it is closed on exec.
-pub(super) fn place_from_word(word: [u8; 4]) -> (RawFd, bool) {
+fn place_from_word(word: [u8; 4]) -> Place {
     let word = u32::from_ne_bytes(word);
     ((word & !CLOSE_ON_EXEC) as RawFd, word & CLOSE_ON_EXEC != 0)
+}
+
+/// What follows a request on its socket: the places of descriptors, and the argument.
+pub(super) fn read_request(call: &OwnedFd) -> io::Result<(Request, Vec<Place>, Vec<u8>)> {
+    let mut request = [0; REQUEST_BYTES];
+    wire::receive(call, &mut request)?;
+    let request = Request::from_bytes(&request);
+    let mut places = vec![0; 4 * request.placed];
+    let mut argument = vec![0; request.argument_bytes];
+    for part in [&mut places, &mut argument] {
+        if !part.is_empty() {
+            wire::receive(call, part)?;
+        }
+    }
+    let places = places.chunks_exact(4).map(|word| place_from_word([word[0], word[1], word[2], word[3]])).collect();
+    Ok((request, places, argument))
 }
 
 /// What the spawner says.

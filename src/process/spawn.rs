@@ -53,6 +53,17 @@ impl How {
         How { is_helper: true, keep_fds: Some(keep_fds), ..How::default() }
     }
 
+    /// Are the descriptors to keep open?
+    pub fn check(&self) -> Result<(), SpawnError> {
+        for &number in self.keep_fds.iter().flatten() {
+            // SAFETY: any number may be asked about.
+            if unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
+                return Err(SpawnError::Os { call: "a descriptor to keep", source: io::Error::last_os_error() });
+            }
+        }
+        Ok(())
+    }
+
     /// In the forked child.
     fn begin(&self, blocked: Blocked) {
         if let Some(kept) = &self.keep_fds {
@@ -91,7 +102,7 @@ impl Process {
     /// use std::io::{Read, Write};
     ///
     /// let (mut reader, writer) = std::os::unix::net::UnixStream::pair()?;
-    /// let mut child = shmq::Process::spawn(move || {
+    /// let child = shmq::Process::spawn(move || {
     ///     let mut out = std::io::BufWriter::new(writer); // created inside: one buffer
     ///     write!(out, "hello")
     /// })?;
@@ -120,7 +131,7 @@ impl Process {
     /// use shmq::{Process, SpawnError};
     ///
     /// let greeting = String::from("hello from process");
-    /// let mut child = Process::spawn(|| println!("{greeting} {}", std::process::id()))?;
+    /// let child = Process::spawn(|| println!("{greeting} {}", std::process::id()))?;
     /// assert!(child.join()?.success());
     ///
     /// let refused = std::thread::scope(|s| s.spawn(|| Process::spawn(|| ())).join().unwrap());
@@ -143,7 +154,7 @@ impl Process {
     /// As for [`spawn`](Self::spawn).
     ///
     /// ```
-    /// let mut child = shmq::Process::spawn_daemon(|| loop { std::thread::park() })?;
+    /// let child = shmq::Process::spawn_daemon(|| loop { std::thread::park() })?;
     /// assert!(child.is_alive()); // for as long as we live
     /// # child.kill()?;
     /// # child.join()?;
@@ -163,6 +174,7 @@ impl Process {
         F: FnOnce() -> R,
         R: Outcome,
     {
+        how.check()?;
         let (leaving_ns, at_work_ns) = (deadline_after(LEAVING), deadline_after(AT_WORK));
         let wish = background::Wish::make();
         loop {
@@ -208,7 +220,7 @@ impl Process {
     /// std::thread::scope(|s| {
     ///     s.spawn(|| std::thread::sleep(std::time::Duration::from_millis(20)));
     ///     // SAFETY: the other thread sleeps, holding nothing.
-    ///     let mut child = unsafe { Process::spawn_unchecked(|| 3) }.unwrap();
+    ///     let child = unsafe { Process::spawn_unchecked(|| 3) }.unwrap();
     ///     assert_eq!(child.join().unwrap().code(), Some(3));
     /// });
     /// ```
@@ -223,7 +235,7 @@ impl Process {
 
     /// # Safety
     /// As for [`spawn_unchecked`](Self::spawn_unchecked); with `how.dies_with_us`, the child also dies when this thread ends.
-    unsafe fn fork<F, R>(
+    pub(super) unsafe fn fork<F, R>(
         closure: F,
         how: &How,
         still: Option<(background::Still, background::Wish)>,
@@ -283,7 +295,7 @@ impl Process {
     /// use shmq::Process;
     /// use std::process::Command;
     ///
-    /// let mut child = Process::command(Command::new("sh").args(["-c", "exit 3"]))?;
+    /// let child = Process::command(Command::new("sh").args(["-c", "exit 3"]))?;
     /// assert_eq!(child.join()?.code(), Some(3));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

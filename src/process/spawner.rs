@@ -18,14 +18,18 @@ use super::guardian::live;
 use super::request::{ANSWER_BYTES, Answer, Refused, Request, place_to_word};
 use super::travel::Entry;
 use super::{How, Process, SpawnError, wire};
-use crate::os::{Parent, Signals};
+use crate::os::{Parent, Signals, deadline_after, now_ns};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::Duration;
 
 /// How often a call is made whose spawner dies of it, or beside it.
 const TRIES: u32 = 5;
+/// For how long `exit` waits for the spawner's end, which takes a millisecond; and between two looks.
+const FAREWELL: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_micros(200);
 
 static SPAWNER: Mutex<Option<Spawner>> = Mutex::new(None);
 
@@ -50,10 +54,27 @@ pub(super) fn lock() -> MutexGuard<'static, Option<Spawner>> {
 ///
 /// `fork` copies only the calling thread, so a program with threads cannot safely fork. The spawner is a copy of the program without
 /// any, which forks for it: what Python calls a forkserver. Its processes have everything that the program had in memory when `init`
-/// was called. It ends with the program, however that ends. A second call does nothing.
+/// was called. It ends with the program, however that ends. A second call does nothing, while the spawner lives.
 ///
 /// **If the spawner is killed**, another takes its place: a second process stands by for that, and is itself replaced. Calls that were under way
-/// are made again, and run once. Processes that it forked go on, and are joined as ever; daemons among them die with it.
+/// are made again, and run once. Processes that it forked go on, and are joined as ever; daemons among them die with it. If both
+/// are killed at once, another call of `init` starts a new one, where the program has no threads by then.
+///
+/// **Signals** to the process group, as terminals and service managers send them (SIGTERM, SIGINT, SIGHUP, SIGQUIT), end neither
+/// of the two: they ignore them, and are there as long as the program is. The processes that they fork have the masks and
+/// dispositions that the program has at the call.
+///
+/// **With tokio**: `#[tokio::main]` starts threads before the first line of the function. Build the runtime in a plain `main`:
+///
+/// ```no_run
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     shmq::process::init()?;
+///     tokio::runtime::Runtime::new()?.block_on(async {
+///         // what was the body of main
+///     });
+///     Ok(())
+/// }
+/// ```
 ///
 /// # Errors
 ///
@@ -64,7 +85,7 @@ pub(super) fn lock() -> MutexGuard<'static, Option<Spawner>> {
 /// # if std::env::var_os("RUST_TEST_THREADS").is_some() { return Ok(()) }
 ///     shmq::process::init()?; // before any thread is started
 ///     let thread = std::thread::spawn(|| {
-///         let mut child = shmq::Process::call(|text: String| println!("{text}"), "hello".to_string())?;
+///         let child = shmq::Process::call(|text: String| println!("{text}"), "hello".to_string())?;
 ///         assert!(child.join().is_ok_and(|status| status.success()));
 ///         Ok::<(), shmq::SpawnError>(())
 ///     });
@@ -73,7 +94,7 @@ pub(super) fn lock() -> MutexGuard<'static, Option<Spawner>> {
 /// }
 /// ```
 pub fn init() -> Result<(), SpawnError> {
-    if lock().as_ref().is_some_and(|spawner| spawner.owner == std::process::id()) {
+    if lock().as_ref().is_some_and(|spawner| spawner.is_ours() && !spawner.is_dead()) {
         return Ok(());
     }
     let (requests, theirs) = wire::packet_pair().map_err(os("socketpair"))?;
@@ -85,8 +106,44 @@ pub fn init() -> Result<(), SpawnError> {
         live(theirs, program)
     };
     let process = Process::fork_alone(start, &How { is_helper: true, ..How::default() })?;
-    *lock() = Some(Spawner { owner: std::process::id(), requests, process, signals });
+    // Bound first: an old guardian's `Process` is dropped when the lock is free again.
+    let before = lock().replace(Spawner { owner: std::process::id(), requests, process, signals });
+    drop(before);
+    end_at_exit();
     Ok(())
+}
+
+/// Has a normal end of the program wait for the guardian's, so that it is reaped here. Otherwise it
+/// outlives the program by a moment, and stays a zombie where process 1 reaps nothing.
+fn end_at_exit() {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        // SAFETY: a plain function that lives as long as the program. Where it cannot be installed
+        // the guardian ends by itself.
+        unsafe { libc::atexit(at_exit) };
+    });
+}
+
+/// Runs in `exit`, also in a forked copy, which has no spawner of its own.
+extern "C" fn at_exit() {
+    let deadline_ns = deadline_after(FAREWELL);
+    // Never for ever: another thread may be in the middle of a call, or `exit` was called in a signal handler.
+    let spawner = loop {
+        match SPAWNER.try_lock() {
+            Ok(mut slot) => break slot.take(),
+            Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner().take(),
+            Err(TryLockError::WouldBlock) if now_ns() < deadline_ns => std::thread::sleep(MOMENT),
+            Err(TryLockError::WouldBlock) => return,
+        }
+    };
+    let Some(spawner) = spawner else { return };
+    if spawner.is_ours() {
+        // SAFETY: shutdown takes numbers. The spawner sees it also where another process has a copy of this end.
+        unsafe { libc::shutdown(spawner.requests.as_raw_fd(), libc::SHUT_RDWR) };
+        let _ = spawner.process.join_timeout(FAREWELL);
+    }
+    // Its drop takes a lock that may be held for ever by now; the kernel closes what it has.
+    std::mem::forget(spawner);
 }
 
 fn os(call: &'static str) -> impl FnOnce(io::Error) -> SpawnError {
@@ -95,7 +152,7 @@ fn os(call: &'static str) -> impl FnOnce(io::Error) -> SpawnError {
 
 /// Does this program (not a parent of it) have a spawner?
 pub(super) fn is_there() -> bool {
-    lock().as_ref().is_some_and(|spawner| spawner.owner == std::process::id())
+    lock().as_ref().is_some_and(Spawner::is_ours)
 }
 
 /// Has the spawner run `entry` in a child.
@@ -132,6 +189,18 @@ fn closes_on_exec(number: RawFd) -> Result<bool, SpawnError> {
 }
 
 impl Spawner {
+    /// Was it started by this process, not by a parent?
+    fn is_ours(&self) -> bool {
+        self.owner == std::process::id()
+    }
+
+    /// Are spawner and guardian dead? The other end of the socket is held by them alone.
+    fn is_dead(&self) -> bool {
+        let mut polled = libc::pollfd { fd: self.requests.as_raw_fd(), events: 0, revents: 0 };
+        // SAFETY: one pollfd.
+        unsafe { libc::poll(&mut polled, 1, 0) == 1 }
+    }
+
     fn died(&self) -> SpawnError {
         SpawnError::SpawnerDied { pid: self.process.pid() }
     }

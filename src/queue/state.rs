@@ -165,7 +165,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// ```
     /// let queue = shmq::Queue::<u64>::new(4)?;
     /// queue.put(&1)?;
-    /// let mut worker = shmq::Process::spawn(|| {
+    /// let worker = shmq::Process::spawn(|| {
     ///     let _lease = queue.lease();
     ///     std::process::abort(); // SIGABRT: a crash
     /// })?;

@@ -24,7 +24,7 @@ use std::sync::Arc;
 ///
 /// let squares = Array::<u64>::new(vec![0; 10])?;
 /// let inherited = squares.clone();
-/// let mut child = Process::spawn(move || {
+/// let child = Process::spawn(move || {
 ///     for (n, square) in inherited.lock().unwrap().iter_mut().enumerate() {
 ///         *square = (n * n) as u64;
 ///     }

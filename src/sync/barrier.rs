@@ -83,7 +83,7 @@ fn parts_of(word: u64) -> (u64, State) {
 ///
 /// let barrier = Barrier::new(2)?;
 /// let inherited = barrier.clone();
-/// let mut child = Process::spawn(move || inherited.wait().map(drop))?;
+/// let child = Process::spawn(move || inherited.wait().map(drop))?;
 /// barrier.wait()?;
 /// assert!(child.join()?.success());
 /// # Ok::<(), Box<dyn std::error::Error>>(())

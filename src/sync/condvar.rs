@@ -39,7 +39,7 @@ const RELOCK_NS: u64 = 1_000_000_000;
 /// use shmq::{Process, sync::{Condvar, Mutex}};
 ///
 /// let (stock, restocked) = (Mutex::new(0u32)?, Condvar::new()?);
-/// let mut child = Process::spawn({
+/// let child = Process::spawn({
 ///     let (stock, restocked) = (stock.clone(), restocked.clone());
 ///     move || {
 ///         *stock.lock().unwrap() += 10;

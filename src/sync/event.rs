@@ -35,7 +35,7 @@ use std::sync::atomic::fence;
 ///
 /// let ready = Event::new()?;
 /// let inherited = ready.clone();
-/// let mut child = Process::spawn(move || inherited.set())?;
+/// let child = Process::spawn(move || inherited.set())?;
 /// ready.wait()?;
 /// assert!(ready.is_set());
 /// child.join()?;

@@ -47,7 +47,7 @@ use std::sync::atomic::Ordering::Relaxed;
 ///
 /// let pair = Mutex::new([1u32, 1])?; // both always the same
 /// let inherited = pair.clone();
-/// let mut child = Process::spawn(move || {
+/// let child = Process::spawn(move || {
 ///     let mut pair = inherited.lock().unwrap();
 ///     pair[0] = 2;
 ///     std::process::abort(); // in the middle of its work

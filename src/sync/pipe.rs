@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// use shmq::{Process, sync::Pipe};
 ///
 /// let (ours, theirs) = Pipe::<u32, f64>::new(8)?;
-/// let mut child = Process::spawn(move || {
+/// let child = Process::spawn(move || {
 ///     while let Ok(n) = theirs.get() {
 ///         theirs.put(&f64::from(n).sqrt())?;
 ///     }

@@ -55,7 +55,7 @@ use std::sync::atomic::fence;
 ///
 /// let licences = Semaphore::new(1)?;
 /// let inherited = licences.clone();
-/// let mut child = Process::spawn(move || {
+/// let child = Process::spawn(move || {
 ///     let _permit = inherited.permit().unwrap();
 ///     std::process::abort(); // while it holds the only permit
 /// })?;

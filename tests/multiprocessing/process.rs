@@ -31,7 +31,7 @@ pub fn cases() -> Vec<Case> {
 
 fn a_process_runs_beside_its_parent_and_is_joined() {
     let (there, back) = (Queue::<u64>::new(1).unwrap(), Queue::<u64>::new(1).unwrap());
-    let mut child = Process::spawn(|| back.put(&(there.get().unwrap() + 1))).unwrap();
+    let child = Process::spawn(|| back.put(&(there.get().unwrap() + 1))).unwrap();
     there.put(&1).unwrap();
     assert_eq!(back.get().unwrap(), 2);
     assert!(child.join().unwrap().success());
@@ -53,7 +53,7 @@ fn an_unsafe_fork_is_there_for_those_who_know() {
     let thread = std::thread::spawn(move || wait.recv());
     assert!(matches!(Process::spawn(|| 3), Err(SpawnError::Threaded { threads: 2 })));
     // SAFETY: the other thread waits, and the child uses nothing that it might hold.
-    let mut child = unsafe { Process::spawn_unchecked(|| 3) }.unwrap();
+    let child = unsafe { Process::spawn_unchecked(|| 3) }.unwrap();
     assert_eq!(child.join().unwrap().code(), Some(3));
     go.send(()).unwrap();
     thread.join().unwrap().unwrap();

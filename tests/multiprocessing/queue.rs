@@ -161,7 +161,7 @@ fn puts_of_megabytes_cost_their_process_no_memory() {
 
 fn join_before_drain_does_not_deadlock() {
     let queue = ObjectQueue::<String>::builder().capacity_bytes(8 * MIB).create().unwrap();
-    let mut putter = Process::spawn(|| queue.put(&"x".repeat(MIB))).unwrap();
+    let putter = Process::spawn(|| queue.put(&"x".repeat(MIB))).unwrap();
     assert!(putter.join_timeout(PATIENCE).unwrap().expect("it ends").success());
     assert_eq!(queue.get().unwrap(), "x".repeat(MIB));
 }

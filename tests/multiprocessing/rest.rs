@@ -70,7 +70,7 @@ fn each_is_inherited_or_opened_by_name() {
 
 fn wait_any_waits_for_results_and_for_the_ends_of_workers() {
     let (results, stop) = (ObjectQueue::<String>::new(4).unwrap(), Event::new().unwrap());
-    let mut worker = Process::spawn(|| {
+    let worker = Process::spawn(|| {
         results.put(&"done".to_string()).unwrap();
         stop.wait().unwrap();
     })

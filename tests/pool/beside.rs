@@ -43,12 +43,12 @@ fn processes_are_spawned_beside_a_pool() {
     let pool = Pool::new(2).unwrap();
     for n in 0..20 {
         let running = pool.map_async(square, 0..500).unwrap();
-        let mut child = Process::spawn(move || n).unwrap();
+        let child = Process::spawn(move || n).unwrap();
         assert_eq!(child.join().unwrap().code(), Some(n));
         running.get().unwrap();
     }
     // A copy of the pool in a child is the parent's.
-    let mut child = Process::spawn(|| {
+    let child = Process::spawn(|| {
         assert_eq!(pool.apply(square, 1), Err(TaskError::Inherited));
         assert!(pool.join().is_err());
         pool.terminate();

@@ -31,7 +31,7 @@ fn wait_for_go(n: u64) -> u64 {
 fn a_child_drops_its_copy_beside_threads_of_its_own() {
     let pool = Pool::new(1).unwrap();
     assert_eq!(pool.apply(square, 3), Ok(9));
-    let mut child = Process::spawn(move || {
+    let child = Process::spawn(move || {
         let done = AtomicU64::new(0);
         thread::scope(|scope| {
             let first = scope.spawn(|| wait_for_count("the drop", &done, 1));
@@ -65,7 +65,7 @@ fn results_and_iterators_of_the_parent_answer_at_once() {
     let mut items = pool.batch().read_ahead(2).imap(wait_for_go, input).unwrap();
     let mut unordered = pool.imap_unordered(wait_for_go, 0..3).unwrap();
     let batch = pool.batch();
-    let mut child = Process::spawn(|| {
+    let child = Process::spawn(|| {
         for result in [&later, &ready] {
             result.wait();
             assert!(result.ready() && result.wait_timeout(Duration::MAX));

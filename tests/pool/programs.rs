@@ -105,7 +105,7 @@ fn break_stderr() {
 
 /// In a child, so that a failure of the case itself is told.
 fn a_callback_may_panic_while_stderr_is_a_closed_pipe() {
-    let mut child = Process::spawn(|| {
+    let child = Process::spawn(|| {
         let pool = Pool::new(1).unwrap();
         break_stderr();
         let result = pool.apply_async_then(square, 3, |_| panic!("in the callback")).unwrap();
@@ -129,7 +129,7 @@ fn a_result_that_panics_where_it_is_dropped_costs_no_worker() {
 }
 
 fn an_error_has_its_exit_code_while_stderr_is_a_closed_pipe() {
-    let mut child = Process::spawn(|| {
+    let child = Process::spawn(|| {
         break_stderr();
         Err::<(), _>("no")
     })

@@ -114,7 +114,7 @@ fn a_call_works_under_tokio_after_init() {
             })
         });
         for call in calls.collect::<Vec<_>>() {
-            let mut child = call.await.unwrap();
+            let child = call.await.unwrap();
             let status = tokio::task::spawn_blocking(move || child.join()).await.unwrap();
             assert!(status.unwrap().success());
         }
@@ -185,7 +185,7 @@ fn every_form_of_a_function_travels() {
         n * 2
     }
     struct Code(i32);
-    let code = |mut child: Process| child.join().unwrap().code();
+    let code = |child: Process| child.join().unwrap().code();
     for by_init in [false, true] {
         if by_init {
             init().unwrap();
@@ -230,7 +230,7 @@ fn an_argument_that_cannot_be_decoded_is_an_exit_code() {
 
 fn a_called_process_is_joined_timed_out_and_killed_like_any_other() {
     init().unwrap();
-    let mut child = Process::call(forever, ()).unwrap();
+    let child = Process::call(forever, ()).unwrap();
     let start = Instant::now();
     assert_eq!(child.join_timeout(Duration::from_millis(30)).unwrap(), None);
     assert!(start.elapsed() >= Duration::from_millis(30));
@@ -239,7 +239,7 @@ fn a_called_process_is_joined_timed_out_and_killed_like_any_other() {
     assert_eq!(child.join().unwrap().signal(), Some(libc::SIGKILL));
     assert!(!child.is_alive() && !active_children().contains(&child.pid()));
     child.kill().unwrap();
-    let mut child = Process::call(forever, ()).unwrap();
+    let child = Process::call(forever, ()).unwrap();
     child.terminate().unwrap();
     assert_eq!(child.join().unwrap().signal(), Some(libc::SIGTERM));
     end_spawner();
@@ -247,16 +247,16 @@ fn a_called_process_is_joined_timed_out_and_killed_like_any_other() {
 
 fn a_panic_in_a_call_is_an_exit_status() {
     init().unwrap();
-    let mut child = Process::call(|what: String| -> () { panic!("no {what}") }, "paper".to_string()).unwrap();
+    let child = Process::call(|what: String| -> () { panic!("no {what}") }, "paper".to_string()).unwrap();
     assert_eq!(child.join().unwrap().code(), Some(101));
-    let mut child = Process::call(|what: String| Err::<(), _>(what), "no".to_string()).unwrap();
+    let child = Process::call(|what: String| Err::<(), _>(what), "no".to_string()).unwrap();
     assert_eq!(child.join().unwrap().code(), Some(1));
     end_spawner();
 }
 
 fn the_sentinel_of_a_called_process_can_be_polled() {
     init().unwrap();
-    let mut child = Process::call(forever, ()).unwrap();
+    let child = Process::call(forever, ()).unwrap();
     let mut ended = libc::pollfd { fd: child.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one pollfd, on an open descriptor.
     assert_eq!(unsafe { libc::poll(&mut ended, 1, 0) }, 0);
@@ -392,9 +392,9 @@ fn words() -> &'static [AtomicU64] {
 fn processes_of_a_killed_spawner_are_joined_as_ever() {
     words();
     init().unwrap();
-    let mut ends = Process::call(end_at_word, 7).unwrap();
-    let mut killed = Process::call(forever, ()).unwrap();
-    let mut ended = Process::call(code_of, 8).unwrap();
+    let ends = Process::call(end_at_word, 7).unwrap();
+    let killed = Process::call(forever, ()).unwrap();
+    let ended = Process::call(code_of, 8).unwrap();
     wait_until("its end", || !ended.is_alive(), String::new);
     for _ in 0..2 {
         kill(spawners_with_orphans().1);
@@ -414,7 +414,7 @@ fn processes_of_a_killed_spawner_are_joined_as_ever() {
 fn spawners_with_orphans() -> (u32, u32) {
     let standby = own_children()[0];
     // A call that is answered was answered by the spawner that is there.
-    let mut child = Process::call(forever, ()).unwrap();
+    let child = Process::call(forever, ()).unwrap();
     let spawner = parent_of(child.pid());
     child.kill().unwrap();
     child.join().unwrap();
@@ -423,7 +423,7 @@ fn spawners_with_orphans() -> (u32, u32) {
 
 fn a_called_daemon_dies_with_the_killed_spawner() {
     init().unwrap();
-    let mut daemon = Process::call_daemon(forever, ()).unwrap();
+    let daemon = Process::call_daemon(forever, ()).unwrap();
     kill(spawners().1);
     assert_eq!(daemon.join().unwrap().signal(), Some(libc::SIGKILL));
     end_spawner();
@@ -465,7 +465,7 @@ fn calls_beside_killed_spawners_run_once() {
                         code
                     };
                     // Large enough to be killed in the middle of.
-                    let mut child = Process::call(count, (code, vec![1; 10_000])).unwrap();
+                    let child = Process::call(count, (code, vec![1; 10_000])).unwrap();
                     assert_eq!(child.join().unwrap().code(), Some(code));
                 }
             })
@@ -554,7 +554,7 @@ fn reap_all() {
 fn spawner_and_standby_killed_at_once_are_an_error_and_hang_nobody() {
     init().unwrap();
     let (standby, _) = spawners();
-    let mut child = Process::call(forever, ()).unwrap();
+    let child = Process::call(forever, ()).unwrap();
     end_spawner_pair(standby);
     let error = Process::call(code_of, 1).unwrap_err();
     assert!(matches!(error, SpawnError::SpawnerDied { pid } if pid == standby), "{error:?}");

@@ -51,7 +51,7 @@ fn forever() -> ! {
 
 fn globals_are_separate() {
     static GLOBAL: AtomicU32 = AtomicU32::new(1);
-    let mut child = Process::spawn(|| {
+    let child = Process::spawn(|| {
         GLOBAL.fetch_add(10, SeqCst);
         GLOBAL.load(SeqCst) as i32
     })
@@ -73,7 +73,7 @@ fn stderr_of(run: impl FnOnce() -> Result<(), String>) -> (String, std::process:
     let mut ends = [0; 2];
     // SAFETY: room for two descriptors.
     assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
-    let mut child = Process::spawn(|| {
+    let child = Process::spawn(|| {
         // SAFETY: both are open.
         unsafe { libc::dup2(ends[1], libc::STDERR_FILENO) };
         run()
@@ -102,7 +102,7 @@ fn a_panic_is_told_on_stderr_and_in_the_exit_status() {
 }
 
 fn join_timeout_is_never_early_and_zero_is_one_look() {
-    let mut child = Process::spawn(|| forever()).unwrap();
+    let child = Process::spawn(|| forever()).unwrap();
     assert_eq!(child.join_timeout(Duration::ZERO).unwrap(), None);
     let start = Instant::now();
     assert_eq!(child.join_timeout(Duration::from_millis(30)).unwrap(), None);
@@ -115,7 +115,7 @@ fn join_timeout_is_never_early_and_zero_is_one_look() {
 
 fn a_killed_child_tells_the_signal() {
     for signal in [libc::SIGKILL, libc::SIGTERM, libc::SIGABRT] {
-        let mut child = Process::spawn(|| forever()).unwrap();
+        let child = Process::spawn(|| forever()).unwrap();
         // SAFETY: our own child, not reaped.
         unsafe { libc::kill(child.pid() as i32, signal) };
         let status = child.join().unwrap();
@@ -125,7 +125,7 @@ fn a_killed_child_tells_the_signal() {
 
 fn terminate_can_be_handled_and_kill_cannot() {
     let ready = shared_word();
-    let mut child = Process::spawn(|| {
+    let child = Process::spawn(|| {
         // SAFETY: ignoring a signal runs no code.
         unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
         ready.store(1, SeqCst);
@@ -140,7 +140,7 @@ fn terminate_can_be_handled_and_kill_cannot() {
 }
 
 fn signals_after_the_end_hit_nobody() {
-    let mut child = Process::spawn(|| ()).unwrap();
+    let child = Process::spawn(|| ()).unwrap();
     child.join().unwrap();
     child.terminate().unwrap();
     child.kill().unwrap();
@@ -149,7 +149,7 @@ fn signals_after_the_end_hit_nobody() {
 
 fn is_alive_until_the_end_joined_or_not() {
     let go = shared_word();
-    let mut child = Process::spawn(|| wait_for_count("the parent's word", go, 1)).unwrap();
+    let child = Process::spawn(|| wait_for_count("the parent's word", go, 1)).unwrap();
     assert!(child.is_alive());
     go.store(1, SeqCst);
     wait_until("the end of the child", || !child.is_alive(), String::new);
@@ -164,7 +164,7 @@ fn is_ready(sentinel: BorrowedFd<'_>, longest_ms: i32) -> bool {
 }
 
 fn the_sentinel_can_be_polled_before_and_after_join() {
-    let mut child = Process::spawn(|| forever()).unwrap();
+    let child = Process::spawn(|| forever()).unwrap();
     assert!(!is_ready(child.as_fd(), 0));
     child.kill().unwrap();
     assert!(is_ready(child.as_fd(), 30_000));
@@ -207,7 +207,7 @@ fn active_children_are_those_that_run() {
     assert_eq!(active_children(), pids);
     // Reaped by the look, its status is still there.
     assert_eq!(children[1].join().unwrap().signal(), Some(libc::SIGKILL));
-    let mut inside = Process::spawn(|| active_children().len() as i32).unwrap();
+    let inside = Process::spawn(|| active_children().len() as i32).unwrap();
     assert_eq!(inside.join().unwrap().code(), Some(0), "a child's children are not its parent's");
     for child in &mut children {
         child.kill().unwrap();
@@ -266,7 +266,7 @@ fn a_plain_child_outlives_its_parent() {
 }
 
 fn a_daemon_whose_parent_lives_on_is_left_alone() {
-    let mut child = Process::spawn_daemon(|| forever()).unwrap();
+    let child = Process::spawn_daemon(|| forever()).unwrap();
     wait_until("the daemon to sleep", || is_asleep(child.pid() as i32), || format!("{child:?}"));
     assert!(child.is_alive());
     child.kill().unwrap();
@@ -286,7 +286,7 @@ fn a_fresh_program_opens_a_queue_by_name() {
     let name = unique_name("fresh");
     let queue = Queue::<u64>::create(&name, 1).unwrap();
     queue.put(&41).unwrap();
-    let mut child = Process::command(Command::new(std::env::current_exe().unwrap()).args([FRESH, &name])).unwrap();
+    let child = Process::command(Command::new(std::env::current_exe().unwrap()).args([FRESH, &name])).unwrap();
     assert_eq!(child.join().unwrap().code(), Some(5));
     assert_eq!(queue.get().unwrap(), 42);
 }
@@ -312,7 +312,7 @@ fn a_joined_thread_is_in_nobodys_way() {
     let load: Vec<_> = (0..8).map(|_| fork("load", || burn_until(stop))).collect();
     for round in 0..50 {
         std::thread::spawn(|| ()).join().unwrap();
-        let mut child = Process::spawn(|| ()).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        let child = Process::spawn(|| ()).unwrap_or_else(|error| panic!("round {round}: {error}"));
         assert!(child.join().unwrap().success());
     }
     stop.store(1, SeqCst);
@@ -320,8 +320,8 @@ fn a_joined_thread_is_in_nobodys_way() {
 }
 
 fn a_copy_of_a_process_in_a_child_is_inert() {
-    let mut first = Process::spawn(|| forever()).unwrap();
-    let mut second = Process::spawn(|| {
+    let first = Process::spawn(|| forever()).unwrap();
+    let second = Process::spawn(|| {
         assert!(first.kill().is_err());
         assert!(first.join().is_err());
         assert!(!first.is_alive());

@@ -187,10 +187,10 @@ fn every_way_to_fork_is_refused_and_the_others_are_not() {
     assert!(is_refused(Process::call_daemon(|()| (), ())));
     assert!(matches!(init(), Err(SpawnError::GuardHeld { .. })));
     assert!(matches!(Pool::new(1), Err(PoolError::Spawn(SpawnError::GuardHeld { .. }))));
-    let mut fresh = Process::command(&mut std::process::Command::new("true")).unwrap();
+    let fresh = Process::command(&mut std::process::Command::new("true")).unwrap();
     assert!(fresh.join().unwrap().success());
     // SAFETY: there are no other threads, and the child has no use for the lease.
-    let mut child = unsafe { Process::spawn_unchecked(|| 3) }.unwrap();
+    let child = unsafe { Process::spawn_unchecked(|| 3) }.unwrap();
     assert_eq!(child.join().unwrap().code(), Some(3));
     drop(lease);
     // What the spawner forks is no copy of this process as it is now.
@@ -218,7 +218,7 @@ fn what_gives_no_references_is_in_nobodys_way() {
     let value = Value::new(1u64).unwrap();
     let word = shared_word();
     let changed = value.update(|n| {
-        let mut child = Process::spawn(|| word.store(1, SeqCst)).unwrap();
+        let child = Process::spawn(|| word.store(1, SeqCst)).unwrap();
         assert!(child.join().unwrap().success());
         *n = 2;
     });
@@ -247,7 +247,7 @@ fn what_a_child_inherited_is_not_in_its_way() {
 fn a_task_of_a_pool_may_spawn() {
     let pool = Pool::new(1).unwrap();
     let spawn = |(n, text): (i32, String)| -> Option<i32> {
-        let mut child = Process::spawn(|| text.len() as i32 + n).unwrap();
+        let child = Process::spawn(|| text.len() as i32 + n).unwrap();
         child.join().unwrap().code()
     };
     assert_eq!(pool.apply(spawn, (3, "four".to_owned())), Ok(Some(7)));

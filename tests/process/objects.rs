@@ -53,14 +53,14 @@ fn objects_keep_the_order_of_each_of_many_writers() {
 
 fn a_large_object_crosses_whole() {
     let queue = ObjectQueue::<Vec<u32>, Postcard>::builder().capacity_bytes(16 << 20).create().unwrap();
-    let mut writer = Process::spawn(|| queue.put(&(0..1_000_000).collect())).unwrap();
+    let writer = Process::spawn(|| queue.put(&(0..1_000_000).collect())).unwrap();
     assert!(queue.get().unwrap().into_iter().eq(0..1_000_000));
     assert!(writer.join().unwrap().success());
 }
 
 fn a_queue_sent_through_a_queue_works_in_another_process() {
     let requests = ObjectQueue::<(u64, ObjectQueue<String>)>::new(4).unwrap();
-    let mut server = Process::spawn(|| {
+    let server = Process::spawn(|| {
         for request in &requests {
             let (number, answers) = request.unwrap();
             answers.put(&format!("{number} squared is {}", number * number))?;

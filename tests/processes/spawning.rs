@@ -30,7 +30,7 @@ fn sleep_for_ever() {
 }
 
 fn a_process_says_how_it_ended() {
-    let code = |mut process: Process| {
+    let code = |process: Process| {
         let status = process.join().unwrap();
         assert_eq!((process.exit_status().unwrap(), process.is_alive()), (Some(status), false), "the same again");
         status.code().unwrap_or_else(|| panic!("{status}"))
@@ -48,17 +48,17 @@ fn a_process_says_how_it_ended() {
         ),
         PANICKED
     );
-    for (signal, send) in [(libc::SIGKILL, Process::kill as fn(&mut Process) -> _), (libc::SIGTERM, Process::terminate)] {
-        let mut process = Process::spawn(sleep_for_ever).unwrap();
+    for (signal, send) in [(libc::SIGKILL, Process::kill as fn(&Process) -> _), (libc::SIGTERM, Process::terminate)] {
+        let process = Process::spawn(sleep_for_ever).unwrap();
         assert!(process.is_alive() && process.exit_status().unwrap().is_none());
-        send(&mut process).unwrap();
+        send(&process).unwrap();
         assert_eq!(process.join().unwrap().signal(), Some(signal));
-        send(&mut process).expect("nobody is there any more, which is fine");
+        send(&process).expect("nobody is there any more, which is fine");
     }
 }
 
 fn a_process_is_waited_for_until_the_deadline() {
-    let mut process = Process::spawn(sleep_for_ever).unwrap();
+    let process = Process::spawn(sleep_for_ever).unwrap();
     for asked in [Duration::ZERO, Duration::from_micros(300), Duration::from_millis(12)] {
         let started = Instant::now();
         assert!(process.join_timeout(asked).unwrap().is_none());
@@ -81,13 +81,13 @@ fn a_dropped_process_is_reaped_by_a_later_spawn() {
     std::io::Write::write_all(&mut &writer, b"x").unwrap();
     let state = || format!("{:?}", state_and_group(pid));
     wait_until("the orphan to end", || state_and_group(pid).is_some_and(|(state, _)| state == 'Z'), state);
-    let mut next = Process::spawn(|| ()).unwrap();
+    let next = Process::spawn(|| ()).unwrap();
     assert_eq!(state_and_group(pid), None, "reaped");
     assert!(next.join().unwrap().success());
 }
 
 fn an_inherited_process_is_inert() {
-    let mut process = Process::spawn(sleep_for_ever).unwrap();
+    let process = Process::spawn(sleep_for_ever).unwrap();
     let copy = fork("one with a copy", || {
         let unsupported = |error: std::io::Error| assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         unsupported(process.join().unwrap_err());
@@ -116,7 +116,7 @@ fn a_threaded_program_is_refused() {
 fn a_killed_process_gives_its_lease_back() {
     let (tasks, taken): (Queue<u64>, Queue<u64>) = (Queue::new(2).unwrap(), Queue::new(2).unwrap());
     tasks.put(&5).unwrap();
-    let mut worker = Process::spawn(|| {
+    let worker = Process::spawn(|| {
         let lease = tasks.lease().unwrap();
         taken.put(&lease).unwrap();
         sleep_for_ever();

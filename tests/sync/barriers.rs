@@ -110,13 +110,13 @@ fn a_reset_releases_those_who_wait_and_begins_anew() {
 fn children_that_returned_are_not_missed() {
     let barrier = Barrier::new(2).unwrap();
     // It borrows the handle, so that nothing is dropped in it.
-    let mut child = Process::spawn(|| assert!(barrier.wait().is_ok())).unwrap();
+    let child = Process::spawn(|| assert!(barrier.wait().is_ok())).unwrap();
     barrier.wait().unwrap();
     assert!(child.join().unwrap().success());
     // Several looks after the dead long, nobody finds any.
     assert!(matches!(barrier.wait_timeout(Duration::from_millis(400)), Err(SyncError::Timeout)));
     barrier.reset().unwrap();
-    let mut panicking = Process::spawn(|| {
+    let panicking = Process::spawn(|| {
         barrier.wait().unwrap();
         panic!("this one is missed");
     })

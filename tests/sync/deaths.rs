@@ -348,7 +348,7 @@ fn one_that_works_on_in_a_thread_after_its_function_returned_is_not_robbed() {
     let mutex = Mutex::new(0u64).unwrap();
     let (mut reader, writer) = full_stream();
     let returned = shared_word();
-    let mut child = Process::spawn(|| {
+    let child = Process::spawn(|| {
         // SAFETY: descriptors that are open; nothing else writes to this process's standard output.
         assert_ne!(unsafe { libc::dup2(writer.as_raw_fd(), 1) }, -1);
         std::io::stdout().write_all(b"does not fit, and is flushed last").unwrap();

@@ -61,7 +61,7 @@ fn nothing_to_wait_for_is_an_error() {
 
 fn waiting_gives_up_in_time_and_never_early() {
     let (queue, event) = (Queue::<u32>::new(4).unwrap(), Event::new().unwrap());
-    let mut process = Process::spawn(|| std::thread::sleep(PATIENCE)).unwrap();
+    let process = Process::spawn(|| std::thread::sleep(PATIENCE)).unwrap();
     for timeout in [Duration::ZERO, Duration::from_micros(200), SHORT, Duration::from_millis(250)] {
         for waitables in [&[&queue as &dyn Waitable, &event] as &[&dyn Waitable], &[&event], &[&process], &[&process, &queue]] {
             let result = gives_up_in_time(timeout, || wait_any(waitables, Instant::now() + timeout));
@@ -147,7 +147,7 @@ fn a_set_that_was_cleared_meanwhile_counts() {
 fn the_end_of_a_process_is_noticed_alone_and_beside_a_queue() {
     let queue = Queue::<u32>::new(4).unwrap();
     for _ in 0..5 {
-        let (mut long, mut short) =
+        let (long, short) =
             (Process::spawn(|| std::thread::sleep(PATIENCE)).unwrap(), Process::spawn(|| std::thread::sleep(SHORT)).unwrap());
         assert_eq!(wait_any(&[&long, &short], soon()), Ok(1));
         assert_eq!(wait_any(&[&long, &queue, &short], soon()), Ok(2));
@@ -160,7 +160,7 @@ fn the_end_of_a_process_is_noticed_alone_and_beside_a_queue() {
 }
 
 fn a_process_that_was_joined_is_ready() {
-    let mut process = Process::spawn(|| ()).unwrap();
+    let process = Process::spawn(|| ()).unwrap();
     process.join().unwrap();
     assert_eq!(wait_any(&[&process], Instant::now()), Ok(0));
 }

@@ -65,7 +65,7 @@ fn children_find_the_locks_of_a_subscriber_free() {
     for _ in 0..200 {
         // So that the pool's thread has something to do, and then nothing.
         let task = pool.apply_async(|n: u64| n, 1).unwrap();
-        let mut child = Process::spawn(|| {
+        let child = Process::spawn(|| {
             let _ = empty.get_timeout(Duration::from_millis(1));
         })
         .unwrap();
