@@ -181,6 +181,15 @@ fn peek_decodes_objects() {
         assert_eq!(told[1]["object"]["item"].as_str().map(str::len), Some(5000));
     }
     assert_eq!(queue.get().map(|order| order.id).ok(), Some(7), "it is still there");
+    // What only this crate's encoder writes, and only its words name.
+    let name = Name::new("own-words");
+    let queue = ObjectQueue::<(Vec<u8>, Option<()>, Vec<u8>)>::builder().name(&*name).create().expect("created");
+    queue.put(&(b"ab\0".to_vec(), Some(()), vec![7; 1 << 17])).expect("room");
+    let text = run(&["peek", &name]).expect(0);
+    assert!(text.text().contains("[b\"ab\\x00\", Some(null), b\"\\x07\\x07"), "{}", text.text());
+    let told = &run(&["peek", &name, "--json"]).expect(0).json()[0]["object"];
+    assert_eq!((&told[0], &told[1]), (&json!({ "$bytes": "616200" }), &json!({ "$some": 1 })));
+    assert_eq!(told[2]["$bytes"].as_str().map(str::len), Some(2 << 17));
     // Whatever the codec, and whatever the type: what cannot be decoded is shown as it is.
     let name = Name::new("postcard");
     let queue = ObjectQueue::<(u8, String), Postcard>::builder().name(&*name).create().expect("created");

@@ -30,6 +30,8 @@ To try it:
   shmq get q --lines                  takes it
   shmq rm q                           removes the queue
 
+Queues lie in /dev/shm, or where the environment variable SHMQ_DIR says.
+
 Something is stuck?
   shmq ls              who uses which queue, and in the last column what is wrong
   shmq doctor          the same in sentences, with what to do

@@ -71,7 +71,7 @@ fn unreadable(row: &Row, failure: &Failure) -> Finding {
         advice: if denied {
             "Look as that user, or as root.".to_owned()
         } else {
-            "Use the version of shmq that its users have; if it is no queue at all, remove the file with `shmq rm`.".to_owned()
+            "Use the version of shmq that its users have. If it is no queue at all, remove it: `shmq rm` does, where it is a file.".to_owned()
         },
     }
 }

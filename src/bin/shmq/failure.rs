@@ -3,6 +3,7 @@
 use crate::words;
 use shmq::{CreateError, GetError, OpenError, PutError};
 use std::io;
+use std::path::Path;
 
 pub const OTHER: u8 = 1;
 /// As clap says of a command line that it does not understand.
@@ -38,6 +39,13 @@ impl Failure {
         }
     }
 
+    /// The directory of shared memory could not be read.
+    pub fn unlisted(error: &io::Error) -> Failure {
+        let directory = std::env::var_os("SHMQ_DIR").unwrap_or_else(|| "/dev/shm".into());
+        let code = if error.kind() == io::ErrorKind::PermissionDenied { DENIED } else { OTHER };
+        Failure::new(code, format!("{} cannot be read: {error}", words::escaped(&directory.to_string_lossy())))
+    }
+
     /// A queue could not be opened.
     pub fn open(name: &str, error: &OpenError) -> Failure {
         let failure = Failure::unreadable(error);
@@ -70,7 +78,7 @@ impl Failure {
             OpenError::BadName { why, .. } => (USAGE, format!("the name cannot be used: {why}")),
             OpenError::NotFound { .. } => (NOT_FOUND, "there is none of that name (`shmq ls` lists them)".to_owned()),
             OpenError::PermissionDenied { why, .. } => (DENIED, format!("permission denied: {why}")),
-            OpenError::NoSegment { is, .. } => (UNUSABLE, format!("it is {is}, and no segment")),
+            OpenError::NoSegment { is, path, .. } => (UNUSABLE, no_segment_in_words(is, path)),
             OpenError::ForeignOwner { owner_uid, .. } => (DENIED, foreign_in_words(*owner_uid)),
             OpenError::Corrupted { .. } => (UNUSABLE, DAMAGED_IN_WORDS.to_owned()),
             OpenError::Mismatch { ours, theirs, .. } => (UNUSABLE, format!("it is {theirs}, this command knows {ours}")),
@@ -85,7 +93,7 @@ impl Failure {
             CreateError::BadName { why, .. } => (USAGE, format!("the name cannot be used: {why}")),
             CreateError::BadCapacity { .. } => (USAGE, error.to_string()),
             CreateError::PermissionDenied { why, .. } => (DENIED, format!("permission denied: {why}")),
-            CreateError::NoSegment { is, .. } => (UNUSABLE, format!("it is {is}, and no segment")),
+            CreateError::NoSegment { is, path, .. } => (UNUSABLE, no_segment_in_words(is, path)),
             CreateError::ForeignOwner { owner_uid, .. } => (DENIED, foreign_in_words(*owner_uid)),
             CreateError::Corrupted { .. } => (UNUSABLE, DAMAGED_IN_WORDS.to_owned()),
             CreateError::Mismatch { theirs, .. } => return Failure::of_other_type(name, theirs),
@@ -96,6 +104,10 @@ impl Failure {
 }
 
 const DAMAGED_IN_WORDS: &str = "no segment of this library, or a damaged one";
+
+fn no_segment_in_words(is: &str, path: &Path) -> String {
+    format!("it is {is}, and no segment; to be removed by hand: {}", words::escaped(&path.to_string_lossy()))
+}
 
 fn foreign_in_words(uid: u32) -> String {
     format!(

@@ -60,7 +60,7 @@ pub fn rows(names: &[String]) -> Result<Rows, Failure> {
 
 /// Rows, and what there is to say about names that there are none of.
 pub fn look(names: &[String]) -> Result<(Vec<Row>, Vec<Failure>), Failure> {
-    let found = inspect::list().map_err(|error| Failure::new(failure::OTHER, format!("/dev/shm cannot be read: {error}")))?;
+    let found = inspect::list().map_err(|error| Failure::unlisted(&error))?;
     // What cannot be found in /proc is not found: the rest is no worse for it.
     let nameless = inspect::nameless().unwrap_or_default();
     let is_missing = |name: &&String| !found.iter().chain(&nameless).any(|found| found.name == **name);

@@ -5,8 +5,11 @@
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
-/// As deep as the crate's own decoder goes.
+/// Deeper than the crate's own encoder goes.
 const DEEPEST: usize = 1024;
+/// Types of extension that the crate's own encoder writes: long bytes, and a nil inside so many `Some`.
+const BYTES: i8 = 1;
+const SOME: i8 = 2;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
@@ -18,6 +21,8 @@ pub enum Item {
     Text(String),
     Bytes(Vec<u8>),
     Extension(i8, Vec<u8>),
+    /// A nil inside so many `Some`.
+    Some(u16),
     List(Vec<Item>),
     Map(Vec<(Item, Item)>),
 }
@@ -111,7 +116,12 @@ fn map(from: &mut &[u8], count: usize, deeper: usize) -> Option<Item> {
 
 fn extension(from: &mut &[u8], length: usize) -> Option<Item> {
     let kind = *take(from, 1)?.first()? as i8;
-    Some(Item::Extension(kind, take(from, length)?.to_vec()))
+    let bytes = take(from, length)?;
+    Some(match (kind, bytes) {
+        (BYTES, _) => Item::Bytes(bytes.to_vec()),
+        (SOME, &[high, low]) => Item::Some(u16::from_be_bytes([high, low])),
+        _ => Item::Extension(kind, bytes.to_vec()),
+    })
 }
 
 fn text(bytes: &[u8]) -> Item {
@@ -139,6 +149,11 @@ impl Item {
             Item::Text(value) => write!(to, "{value:?}"),
             Item::Bytes(value) => write!(to, "b\"{}\"", value.escape_ascii()),
             Item::Extension(kind, value) => write!(to, "extension({kind}, b\"{}\")", value.escape_ascii()),
+            // No value has more of them than a message is deep.
+            Item::Some(count) => {
+                let count = usize::from(*count).min(DEEPEST);
+                write!(to, "{}null{}", "Some(".repeat(count), ")".repeat(count))
+            }
             Item::List(items) => {
                 to.push('[');
                 for (number, item) in items.iter().enumerate() {
@@ -164,8 +179,8 @@ impl Item {
         debug_assert!(written.is_ok());
     }
 
-    /// As JSON. What JSON has not: bytes are `{"$bytes": "00ff"}`, extensions have a `"$extension"` beside that, infinite numbers and
-    /// keys that are no text are text.
+    /// As JSON. What JSON has not: bytes are `{"$bytes": "00ff"}`, extensions have a `"$extension"` beside that, a `Some(None)` or
+    /// `Some(())` is `{"$some": 1}`; infinite numbers, and keys that are no text, are text.
     pub fn json(&self) -> Value {
         match self {
             Item::Nil => Value::Null,
@@ -176,6 +191,7 @@ impl Item {
             Item::Text(value) => json!(value),
             Item::Bytes(value) => json!({ "$bytes": hex(value) }),
             Item::Extension(kind, value) => json!({ "$extension": kind, "$bytes": hex(value) }),
+            Item::Some(count) => json!({ "$some": count }),
             Item::List(items) => Value::Array(items.iter().map(Item::json).collect()),
             Item::Map(entries) => {
                 let key = |key: &Item| if let Item::Text(text) = key { text.clone() } else { key.in_words() };
@@ -199,7 +215,7 @@ mod tests {
 
     #[test]
     fn every_value_of_the_format_is_read() {
-        let cases: [(&[u8], &str); 20] = [
+        let cases: [(&[u8], &str); 22] = [
             (b"\xc0", "null"),
             (b"\xc3", "true"),
             (b"\x7f", "127"),
@@ -218,6 +234,8 @@ mod tests {
             (b"\xc4\x02\x00A", "b\"\\x00A\""),
             (b"\xd4\x05A", "extension(5, b\"A\")"),
             (b"\xc7\x01\xffA", "extension(-1, b\"A\")"),
+            (b"\xc7\x01\x01A", "b\"A\""),
+            (b"\xd5\x02\x00\x02", "Some(Some(null))"),
             (b"\x93\x01\x90\xdc\x00\x01\xc2", "[1, [], [false]]"),
             (b"\x82\xa1a\x01\x02\xde\x00\x00", "{\"a\": 1, 2: {}}"),
         ];

@@ -104,7 +104,7 @@ fn rm_one(name: &str, arguments: &Rm, owners: &Owners) -> Result<bool, Failure> 
 }
 
 fn names_in_use() -> Result<Vec<String>, Failure> {
-    let found = inspect::list().map_err(|error| Failure::new(failure::OTHER, format!("/dev/shm cannot be read: {error}")))?;
+    let found = inspect::list().map_err(|error| Failure::unlisted(&error))?;
     Ok(found.into_iter().map(|found| found.name).collect())
 }
 
