@@ -77,18 +77,18 @@ fn install_fork_handlers() -> io::Result<()> {
 #[derive(Debug)]
 pub(crate) struct AttachFailure {
     call: &'static str,
-    source: io::Error,
+    error: io::Error,
 }
 
 impl From<AttachFailure> for CreateError {
     fn from(failure: AttachFailure) -> Self {
-        CreateError::Os { what: Subject::default(), call: failure.call, source: failure.source }
+        CreateError::Os { what: Subject::default(), call: failure.call, error: failure.error }
     }
 }
 
 impl From<AttachFailure> for OpenError {
     fn from(failure: AttachFailure) -> Self {
-        OpenError::Os { what: Subject::default(), call: failure.call, source: failure.source }
+        OpenError::Os { what: Subject::default(), call: failure.call, error: failure.error }
     }
 }
 
@@ -112,8 +112,8 @@ impl Attachment {
         let prepared = Incarnation::word()
             .and_then(|word| install_fork_handlers().map(|()| word))
             .and_then(|word| install_exit_handler().map(|()| word))
-            .map_err(|source| AttachFailure { call: "noticing forks and the exit (mmap, pthread_atfork, atexit)", source })
-            .and_then(|word| Ok((word, Locks::attach(&segment).map_err(|source| AttachFailure { call: "raw_sync", source })?)));
+            .map_err(|error| AttachFailure { call: "noticing forks and the exit (mmap, pthread_atfork, atexit)", error })
+            .and_then(|word| Ok((word, Locks::attach(&segment).map_err(|error| AttachFailure { call: "raw_sync", error })?)));
         let (fork_word, locks) = match prepared {
             Ok(both) => both,
             Err(failure) => {

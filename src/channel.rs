@@ -238,7 +238,7 @@ pub(crate) enum Failure {
     Corrupted,
     Inherited,
     TooManyParticipants { max: u32 },
-    Os { call: &'static str, source: io::Error },
+    Os { call: &'static str, error: io::Error },
 }
 
 macro_rules! tell_failure {
@@ -253,7 +253,7 @@ macro_rules! tell_failure {
                     Failure::Corrupted => $error::Corrupted,
                     Failure::Inherited => $error::Inherited,
                     Failure::TooManyParticipants { max } => $error::TooManyParticipants { max },
-                    Failure::Os { call, source } => $error::Os { call, source },
+                    Failure::Os { call, error } => $error::Os { call, error },
                 }
             }
         }

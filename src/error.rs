@@ -1,21 +1,22 @@
 //! Public errors: one enum per family of operations, each value carrying what a person needs to act.
+//!
+//! The text of an error holds what the system or the codec said as well, in the field `error`. It is no
+//! `source()`: a caller that prints the whole chain would read it twice, and one that prints the error
+//! alone would miss what only the source says.
 
 mod kinds;
 mod subject;
-mod told;
 
 pub use subject::Subject;
-pub(crate) use told::told_once;
 
 use std::io;
 use std::path::PathBuf;
 
-told_once! {
 /// Why a message was not put.
 ///
 /// Nothing was enqueued when a `put` or `loan` returns one of these, except that
 /// [`put_slice`](crate::Queue::put_slice) reports an error only when *none* of its messages moved.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PutError {
     /// `try_put` found no room. Take messages out, or use `put`, which waits.
@@ -44,10 +45,10 @@ pub enum PutError {
     },
     /// The value was not encoded (its `Serialize` refused, or the codec cannot carry such a type): see
     /// `ObjectQueue`.
-    #[error("the value cannot be encoded: {source}")]
+    #[error("the value cannot be encoded: {error}")]
     Encode {
         /// What the codec said.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A live [`Producer`](crate::Producer) owns the put side: only it may put.
     #[error("the put side is held by a Producer of process {pid}; drop that endpoint, or put through it")]
@@ -72,22 +73,20 @@ pub enum PutError {
     #[error("this guard or endpoint belongs to the parent process; make a new one after fork")]
     Inherited,
     /// The operating system refused a call.
-    #[error("{call}: {source}")]
+    #[error("{call}: {error}")]
     Os {
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        source: io::Error,
+        error: io::Error,
     },
 }
-}
 
-told_once! {
 /// Why no message was taken.
 ///
 /// Whatever the error, the message (if there was one) is still in the queue, with two exceptions: [`GetError::Invalid`] and
 /// [`GetError::Decode`].
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GetError {
     /// `try_get` found no message, or only such as wait behind an open loan. Use `get`, which
@@ -117,10 +116,10 @@ pub enum GetError {
     Invalid,
     /// The message is not an encoded value of the type, or leaves bytes over: see `ObjectQueue`.
     /// The message was taken: it would otherwise stand in the way of those behind it.
-    #[error("the message cannot be decoded: {source}; it was taken out")]
+    #[error("the message cannot be decoded: {error}; it was taken out")]
     Decode {
         /// What the codec said.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A live [`Consumer`](crate::Consumer) owns the get side: only it may get.
     #[error("the get side is held by a Consumer of process {pid}; drop that endpoint, or get through it")]
@@ -144,19 +143,17 @@ pub enum GetError {
     #[error("this guard or endpoint belongs to the parent process; make a new one after fork")]
     Inherited,
     /// The operating system refused a call.
-    #[error("{call}: {source}")]
+    #[error("{call}: {error}")]
     Os {
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        source: io::Error,
+        error: io::Error,
     },
 }
-}
 
-told_once! {
 /// Why a queue, or an object of [`sync`](crate::sync), was not created. Nothing was changed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
     /// The name cannot name a segment.
@@ -281,21 +278,19 @@ pub enum CreateError {
         max: u32,
     },
     /// The operating system refused a call.
-    #[error("{what}: {call}: {source}")]
+    #[error("{what}: {call}: {error}")]
     Os {
         /// What was to be created or opened.
         what: Subject,
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        source: io::Error,
+        error: io::Error,
     },
 }
-}
 
-told_once! {
 /// Why a queue, or an object of [`sync`](crate::sync), was not opened. Nothing was changed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The name cannot name a segment.
@@ -388,16 +383,15 @@ pub enum OpenError {
         max: u32,
     },
     /// The operating system refused a call.
-    #[error("{what}: {call}: {source}")]
+    #[error("{what}: {call}: {error}")]
     Os {
         /// What was to be opened.
         what: Subject,
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        source: io::Error,
+        error: io::Error,
     },
-}
 }
 
 fn in_bound(by_cgroup: bool) -> &'static str {
@@ -412,9 +406,8 @@ fn advice(is: &str) -> &'static str {
 /// What [`NoSegment`](OpenError::NoSegment) calls a directory.
 pub(crate) const A_DIRECTORY: &str = "a directory";
 
-told_once! {
 /// Why `join` or `task_done` did not succeed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
     /// The deadline passed while messages were still unfinished. Never reported early.
@@ -433,14 +426,13 @@ pub enum JoinError {
     #[error("the segment is corrupted: its words hold impossible values")]
     Corrupted,
     /// The operating system refused a call, or this process could not attach after `fork`.
-    #[error("{call}: {source}")]
+    #[error("{call}: {error}")]
     Os {
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        source: io::Error,
+        error: io::Error,
     },
-}
 }
 
 impl From<OpenError> for CreateError {
@@ -455,11 +447,11 @@ impl From<OpenError> for CreateError {
             OpenError::ForeignOwner { what, owner_uid } => CreateError::ForeignOwner { what, owner_uid },
             OpenError::Corrupted { what } => CreateError::Corrupted { what },
             OpenError::TooManyParticipants { what, max } => CreateError::TooManyParticipants { what, max },
-            OpenError::Os { what, call, source } => CreateError::Os { what, call, source },
+            OpenError::Os { what, call, error } => CreateError::Os { what, call, error },
             OpenError::NotFound { what } | OpenError::NotReady { what } | OpenError::Replaced { what } => CreateError::Os {
                 what,
                 call: "open_or_create (the name kept changing hands)",
-                source: io::Error::from(io::ErrorKind::WouldBlock),
+                error: io::Error::from(io::ErrorKind::WouldBlock),
             },
         }
     }

@@ -220,10 +220,6 @@ pub use shmq_derive::message;
 #[doc(hidden)]
 pub use message::private as __private;
 
-// `#[message]` writes `::shmq` also into this crate's own tests.
-#[cfg(all(test, not(loom)))]
-extern crate self as shmq;
-
 /// Atomics that end their process at a chosen write: for `tests/two_deaths` alone.
 #[cfg(all(shmq_counted, not(loom)))]
 #[doc(hidden)]

@@ -125,11 +125,11 @@ impl Write for Small {
 }
 
 fn decode<T: DeserializeOwned, C: Codec>(mut bytes: &[u8]) -> Result<T, GetError> {
-    let value = C::decode(&mut bytes).map_err(|source| GetError::Decode { source })?;
+    let value = C::decode(&mut bytes).map_err(|error| GetError::Decode { error })?;
     if bytes.is_empty() {
         return Ok(value);
     }
-    Err(GetError::Decode { source: format!("{} bytes are left over behind the value", bytes.len()).into() })
+    Err(GetError::Decode { error: format!("{} bytes are left over behind the value", bytes.len()).into() })
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
@@ -177,7 +177,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
 
     fn send(&self, value: &T, patience: Patience) -> Result<(), PutError> {
         let mut small = Small { bytes: [0; SMALL_BYTES], length: 0 };
-        C::encode(value, &mut small).map_err(|source| PutError::Encode { source })?;
+        C::encode(value, &mut small).map_err(|error| PutError::Encode { error })?;
         let channel = self.bytes.channel();
         match small.bytes.get(..small.length) {
             Some(bytes) => channel.put_elements::<false, u8>(None, bytes, patience),
@@ -189,7 +189,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     fn send_in_place(&self, value: &T, length: usize, patience: Patience) -> Result<(), PutError> {
         let mut loan = self.bytes.loan_patiently(length, patience)?;
         let mut room: &mut [u8] = &mut loan;
-        C::encode(value, &mut room).map_err(|source| PutError::Encode { source })?;
+        C::encode(value, &mut room).map_err(|error| PutError::Encode { error })?;
         let written = length - room.len();
         loan.commit_len(written)
     }

@@ -135,7 +135,7 @@ pub(crate) enum AttachError {
     Replaced,
     Os {
         call: &'static str,
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -143,13 +143,13 @@ pub(crate) enum AttachError {
 #[derive(Debug)]
 pub(crate) struct Refused {
     call: &'static str,
-    source: io::Error,
+    error: io::Error,
 }
 
 impl Refused {
     /// Says what to do where descriptors have run out.
     fn explained(self) -> Refused {
-        match self.source.raw_os_error() {
+        match self.error.raw_os_error() {
             Some(libc::EMFILE) => Refused { call: NO_DESCRIPTORS, ..self },
             Some(libc::ENFILE) => Refused { call: NO_DESCRIPTORS_ANYWHERE, ..self },
             _ => self,

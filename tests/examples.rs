@@ -234,12 +234,14 @@ fn hello() {
     assert_eq!(run("hello", &[]).assert_success(), "the child counted to 1000, which adds up to 500500\n");
 }
 
+#[cfg(feature = "derive")]
 #[test]
 fn zero_copy() {
     let ended = run("zero_copy", &[]);
     assert!(ended.assert_success().starts_with("200 frames of 1920x1080 in "), "{}", ended.out);
 }
 
+#[cfg(feature = "derive")]
 #[test]
 fn worker_pool() {
     let expected = "4 workers, 1 of them killed: 1000 tasks done, 59542 steps in all\n";

@@ -205,7 +205,7 @@ impl PoolBuilder {
         };
         let nonce = random_nonce();
         let (tasks, results) = (queue()?, queue()?);
-        let os = |call| move |source| PoolError::Spawn(SpawnError::Os { call, source });
+        let os = |call| move |error| PoolError::Spawn(SpawnError::Os { call, error });
         let home = Home::here().map_err(os("noticing forks (mmap)"))?;
         let (ours, theirs) = packet_pair().map_err(os("socketpair"))?;
         let settings = Settings {
@@ -254,9 +254,9 @@ impl PoolBuilder {
                 let _ = hand_over.send(keeper);
                 Ok(Pool { shared, collector: Mutex::new(Some(collector)) })
             }
-            Err(source) => {
+            Err(error) => {
                 end_refused(&shared, &mut keeper);
-                Err(os("starting a thread")(source))
+                Err(os("starting a thread")(error))
             }
         }
     }

@@ -1,13 +1,12 @@
 //! What may go wrong with a pool, and with a task.
 
 use super::message::capacity_for;
-use crate::error::{CreateError, told_once};
+use crate::error::CreateError;
 use crate::process::SpawnError;
 use std::process::ExitStatus;
 
-told_once! {
 /// Why a pool was not made, or not waited for.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoolError {
     /// `workers(0)`, or more than a pool can have.
@@ -40,7 +39,6 @@ pub enum PoolError {
     #[error("the pool failed: {0}")]
     Failed(TaskError),
 }
-}
 
 impl From<CreateError> for PoolError {
     fn from(error: CreateError) -> PoolError {
@@ -54,9 +52,8 @@ impl From<SpawnError> for PoolError {
     }
 }
 
-told_once! {
 /// Why a task has no result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
     /// The task panicked. Its worker lives on.
@@ -126,7 +123,6 @@ pub enum TaskError {
     /// parent.
     #[error("this pool belongs to the parent process")]
     Inherited,
-}
 }
 
 impl TaskError {

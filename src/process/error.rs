@@ -1,11 +1,9 @@
 //! Why a process was not started.
 
-use crate::error::told_once;
 use std::io;
 
-told_once! {
 /// Why no process was spawned. The closure was dropped without being called.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
     /// The program has other threads. `fork` copies only the calling one, so whatever lock another thread holds at that
@@ -40,10 +38,10 @@ pub enum SpawnError {
         name: String,
     },
     /// The argument of `Process::call` was not encoded.
-    #[error("the argument cannot be encoded: {source}")]
+    #[error("the argument cannot be encoded: {error}")]
     Encode {
         /// What the codec said.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The spawner that `init` started was killed, and its standby too before it could take its place: nobody forks any more. Processes that
     /// they forked go on; how those end may not be told. [`init`](crate::process::init) starts another, in a program without threads.
@@ -55,12 +53,11 @@ pub enum SpawnError {
         pid: u32,
     },
     /// The operating system refused a call: too many processes, no memory, or no `/proc` to count threads in.
-    #[error("{call}: {source}")]
+    #[error("{call}: {error}")]
     Os {
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        source: io::Error,
+        error: io::Error,
     },
-}
 }

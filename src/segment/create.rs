@@ -257,7 +257,7 @@ fn clear_away(place: &Place, dead: sweep::Claim, predecessor: Predecessor) -> Op
 }
 
 fn kept_changing(call: &'static str) -> CreateError {
-    CreateError::Os { what: Subject::default(), call, source: io::ErrorKind::WouldBlock.into() }
+    CreateError::Os { what: Subject::default(), call, error: io::ErrorKind::WouldBlock.into() }
 }
 
 /// `Ok(None)`: nothing has the name. An error if it is in use, or wanted by nobody alive but persisted.
@@ -277,7 +277,7 @@ fn replaceable(place: &Place, owners: &Owners, patience: &mut Patience) -> Resul
 fn is_full(error: &CreateError) -> bool {
     match error {
         CreateError::NoSpace { .. } => true,
-        CreateError::Os { source, .. } => source.raw_os_error() == Some(libc::ENOSPC),
+        CreateError::Os { error, .. } => error.raw_os_error() == Some(libc::ENOSPC),
         _ => false,
     }
 }
@@ -307,7 +307,7 @@ impl Temporary {
     /// Opens the file and takes the first pulse, which keeps sweeps off for as long as building takes.
     /// `Ok(None)`: a sweep was faster.
     fn open_and_hold(&self) -> Result<Option<Descriptor>, CreateError> {
-        let refused = |call| move |source| CreateError::from(Refused { call, source });
+        let refused = |call| move |error| CreateError::from(Refused { call, error });
         let open = || Descriptor::open(self.place.path());
         let opened = open().or_else(|error| match error.kind() {
             // A umask took the rights of the owner away as well.
@@ -320,7 +320,7 @@ impl Temporary {
         let descriptor = match opened {
             Ok(descriptor) => descriptor,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(refused("open")(source)),
+            Err(error) => return Err(refused("open")(error)),
         };
         let held = descriptor.lock_pulse(FIRST_ENTRY).map_err(refused("fcntl(F_OFD_SETLK)"))?;
         // A sweep unlinks with the whole file locked: once our pulse is held, a link that is still there will stay.
@@ -357,7 +357,7 @@ impl Building {
         let Some(mapping) = Mapping::create(&temporary, bytes)? else { return Ok(None) };
         let temporary = Temporary { place: temporary, published: false };
         let Some(descriptor) = temporary.open_and_hold()? else { return Ok(None) };
-        let refused = |call| move |source| CreateError::from(Refused { call, source });
+        let refused = |call| move |error| CreateError::from(Refused { call, error });
         if !descriptor.keep_name().map_err(refused("fcntl(F_OFD_SETLK)"))? {
             return Ok(None);
         }
@@ -399,7 +399,7 @@ impl Building {
         match self.temporary.place.rename_to_free(place) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(source) => Err(Refused { call: RENAME_TO_FREE, source }.into()),
+            Err(error) => Err(Refused { call: RENAME_TO_FREE, error }.into()),
         }
     }
 
@@ -407,7 +407,7 @@ impl Building {
     fn publish_over(&self, place: &Place, dead: sweep::Claim, predecessor: Predecessor) -> Result<(), CreateError> {
         // Before the name changes: whoever finds the new segment finds what it replaced.
         Predecessor::write(Some(predecessor), &self.segment.head().stamp);
-        self.temporary.place.rename_over(place).map_err(|source| Refused { call: RENAME, source })?;
+        self.temporary.place.rename_over(place).map_err(|error| Refused { call: RENAME, error })?;
         dead.mark(stamp_state::DEAD);
         // Told with no lock held.
         drop(dead);

@@ -110,11 +110,11 @@ impl Segment {
     }
 
     fn unlink_at(place: &Place, owners: &Owners) -> Result<(), OpenError> {
-        let refused = |source| Refused { call: "fcntl(F_OFD_SETLK)", source };
+        let refused = |error| Refused { call: "fcntl(F_OFD_SETLK)", error };
         let mut patience = Patience::new();
         loop {
             let descriptor = locate(Descriptor::open_transient(place.path()))?;
-            let file = descriptor.metadata().map_err(|source| Refused { call: "fstat", source })?;
+            let file = descriptor.metadata().map_err(|error| Refused { call: "fstat", error })?;
             owners.check(&descriptor, &file)?;
             // Without a readable stamp there is no telling where the name byte is, nor anybody who could use the segment.
             let max_participants = max_participants_of(&descriptor);
@@ -135,7 +135,7 @@ impl Segment {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         Err(OpenError::NotFound { what: Subject::default() })
                     }
-                    Err(source) => Err(Refused { call: UNLINK, source }.into()),
+                    Err(error) => Err(Refused { call: UNLINK, error }.into()),
                 };
             }
             let _ = descriptor.unlock_whole();

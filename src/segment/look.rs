@@ -60,16 +60,16 @@ impl View {
 
     /// A file that is open for reading, which that place led to at some time.
     pub(super) fn over(file: File, place: Place) -> Result<View, OpenError> {
-        let refused = |call| move |source| OpenError::from(Refused { call, source });
+        let refused = |call| move |error| OpenError::from(Refused { call, error });
         let found = file.metadata().map_err(refused("fstat"))?;
         if !found.is_file() {
-            return Err(Refused { call: OPEN, source: io::Error::from_raw_os_error(libc::ENXIO) }.into());
+            return Err(Refused { call: OPEN, error: io::Error::from_raw_os_error(libc::ENXIO) }.into());
         }
         let mut bytes = [0; STAMP_BYTES];
         match file.read_exact_at(&mut bytes, 0) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(corrupted()),
-            Err(source) => return Err(refused("read")(source)),
+            Err(error) => return Err(refused("read")(error)),
         }
         let stamp = RawStamp(bytes);
         let imprint = stamp.imprint(found.len())?.with_text(|bytes, offset| file.read_exact_at(bytes, offset))?;
@@ -243,7 +243,7 @@ fn remove_stale_at(place: &Place, even_persisted: bool, owners: &Owners) -> Resu
             if stamp.is_persisted() && !even_persisted {
                 return Ok(Removal::Kept);
             }
-            place.unlink().map_err(|source| Refused { call: UNLINK, source })?;
+            place.unlink().map_err(|error| Refused { call: UNLINK, error })?;
             claim.mark(stamp_state::UNLINKED);
             Ok(Removal::Removed)
         }

@@ -61,9 +61,9 @@ impl Mapping {
     /// Makes the object, sparse: nobody may touch it before [`reserve`] succeeded. `Ok(None)`: the name is taken.
     pub fn create(place: &Place, bytes: u64) -> Result<Option<Mapping>, Refused> {
         let size = usize::try_from(bytes).ok().filter(|&size| isize::try_from(size).is_ok());
-        let size = size.ok_or_else(|| Refused { call: "mmap", source: io::Error::from_raw_os_error(libc::ENOMEM) })?;
+        let size = size.ok_or_else(|| Refused { call: "mmap", error: io::Error::from_raw_os_error(libc::ENOMEM) })?;
         if os::file_size_limit().is_some_and(|limit| limit < bytes) {
-            return Err(Refused { call: FILE_TOO_LARGE, source: io::Error::from_raw_os_error(libc::EFBIG) });
+            return Err(Refused { call: FILE_TOO_LARGE, error: io::Error::from_raw_os_error(libc::EFBIG) });
         }
         if !place.directory().is_of_shm_open() {
             return Mapping::create_file(place, size);
@@ -89,10 +89,10 @@ impl Mapping {
         let file = match made {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-            Err(source) => return Err(Refused { call: MAKE, source }),
+            Err(error) => return Err(Refused { call: MAKE, error }),
         };
         let mapped = os::without_sigxfsz(|| file.set_len(size as u64))
-            .map_err(|source| Refused { call: "ftruncate", source })
+            .map_err(|error| Refused { call: "ftruncate", error })
             .and_then(|()| Mapping::of_number(file.as_raw_fd(), size));
         if mapped.is_err() {
             // Nobody else knows the name yet.
@@ -112,7 +112,7 @@ impl Mapping {
         };
         let mapping = match opened {
             Ok(mapping) => mapping,
-            Err(Refused { source, .. }) if matches!(source.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => return Ok(None),
+            Err(Refused { error, .. }) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => return Ok(None),
             Err(refused) => return Err(refused),
         };
         let is_same = Some(mapping.bytes()) == imprint.total_bytes() && mapping.be_of(place, file)?;
@@ -122,11 +122,11 @@ impl Mapping {
     /// The same, in a directory of the program's choice.
     fn open_file(place: &Place, file: FileId, imprint: &Imprint) -> Result<Option<Mapping>, Refused> {
         let Some(descriptor) = open_same(place, file)? else { return Ok(None) };
-        let found = descriptor.metadata().map_err(|source| Refused { call: "fstat", source })?;
+        let found = descriptor.metadata().map_err(|error| Refused { call: "fstat", error })?;
         match usize::try_from(found.len()) {
             Ok(size) if Some(found.len()) == imprint.total_bytes() => {
                 let mapped = descriptor.with_number(|number| Mapping::of_number(number, size));
-                mapped.map_err(|source| Refused { call: "mmap", source })?.map(Some)
+                mapped.map_err(|error| Refused { call: "mmap", error })?.map(Some)
             }
             _ => Ok(None),
         }
@@ -138,14 +138,14 @@ impl Mapping {
         let base = unsafe { libc::mmap(ptr::null_mut(), size, protection, libc::MAP_SHARED, number, 0) };
         match NonNull::new(base.cast::<u8>()) {
             Some(base) if base.as_ptr().cast() != libc::MAP_FAILED => Ok(Mapping { base, length: size, made_by: MadeBy::Us }),
-            _ => Err(Refused { call: "mmap", source: io::Error::last_os_error() }),
+            _ => Err(Refused { call: "mmap", error: io::Error::last_os_error() }),
         }
     }
 
     fn disowned(mut shmem: Shmem) -> Result<Mapping, Refused> {
         shmem.set_owner(false);
         let base = NonNull::new(shmem.as_ptr());
-        let base = base.ok_or_else(|| Refused { call: "mmap", source: io::Error::from_raw_os_error(libc::EFAULT) })?;
+        let base = base.ok_or_else(|| Refused { call: "mmap", error: io::Error::from_raw_os_error(libc::EFAULT) })?;
         Ok(Mapping { base, length: shmem.len(), made_by: MadeBy::SharedMemory { _shmem: shmem } })
     }
 
@@ -157,7 +157,7 @@ impl Mapping {
     /// By a description of its own, which holds no lock: a mapping keeps the description behind it open, and
     /// forked children inherit mappings, so that the locks of a dead parent would stay as long as its child.
     pub fn be_of(&self, place: &Place, file: FileId) -> Result<bool, Refused> {
-        let refused = |call| move |source| Refused { call, source };
+        let refused = |call| move |error| Refused { call, error };
         let Some(descriptor) = open_same(place, file)? else { return Ok(false) };
         // SAFETY: the range is the whole mapping (Invariant 2), to which nothing refers yet; it stays mapped, so that the drop unmaps it.
         let mapped = descriptor.with_number(|number| unsafe {
@@ -208,7 +208,7 @@ impl Mapping {
         // SAFETY: the range is the whole mapping (Invariant 2).
         match unsafe { libc::mlock(self.base.as_ptr().cast(), self.length) } {
             0 => Ok(()),
-            _ => Err(Refused { call: "mlock (see RLIMIT_MEMLOCK, ulimit -l)", source: io::Error::last_os_error() }),
+            _ => Err(Refused { call: "mlock (see RLIMIT_MEMLOCK, ulimit -l)", error: io::Error::last_os_error() }),
         }
     }
 }
@@ -227,7 +227,7 @@ fn open_same(place: &Place, file: FileId) -> Result<Option<Descriptor>, Refused>
     match Descriptor::open_transient(place.path()) {
         Ok(descriptor) => Ok((descriptor.file() == file).then_some(descriptor)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Refused { call: OPEN, source }),
+        Err(error) => Err(Refused { call: OPEN, error }),
     }
 }
 
@@ -250,7 +250,7 @@ fn refusal(error: ShmemError) -> Refused {
         ShmemError::UnknownOsError(errno) => ("ftruncate", errno),
         _ => ("shared_memory", 0),
     };
-    Refused { call, source: io::Error::from_raw_os_error(errno as i32) }
+    Refused { call, error: io::Error::from_raw_os_error(errno as i32) }
 }
 
 /// Gives the file its memory, or says that there is not enough of it, before anybody touches the mapping.
@@ -280,7 +280,7 @@ pub(super) fn reserve(file: &Descriptor, bytes: u64) -> Result<(), CreateError> 
             Err(error) => match error.raw_os_error() {
                 Some(libc::EINTR) => step = (step / 2).max(RESERVE_STEP_BYTES_MIN),
                 Some(libc::ENOSPC) => return Err(no_space(free_bytes(file).unwrap_or(0))),
-                _ => return Err(Refused { call: "fallocate", source: error }.into()),
+                _ => return Err(Refused { call: "fallocate", error }.into()),
             },
         }
     }

@@ -140,9 +140,9 @@ pub(super) fn random() -> Result<u64, Refused> {
             return Ok(u64::from_ne_bytes(bytes));
         }
         if got == -1 {
-            let source = io::Error::last_os_error();
-            if source.kind() != io::ErrorKind::Interrupted {
-                return Err(Refused { call: "getrandom", source });
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(Refused { call: "getrandom", error });
             }
         }
     }

@@ -59,21 +59,21 @@ impl Segment {
     /// thread at a time.
     pub fn reattach(&self) -> Result<u32, AttachError> {
         let os_error = |call| {
-            move |source| {
-                let Refused { call, source } = Refused { call, source }.explained();
-                AttachError::Os { call, source }
+            move |error| {
+                let Refused { call, error } = Refused { call, error }.explained();
+                AttachError::Os { call, error }
             }
         };
         // Its own description came with the fork; not so if the parent could not open the file any more, or no handler ran.
-        let opened = self.descriptor.renew(self.place.path()).map_err(|source| match source.kind() {
-            io::ErrorKind::PermissionDenied => os_error(NO_RIGHTS)(source),
-            _ => os_error(OPEN)(source),
+        let opened = self.descriptor.renew(self.place.path()).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => os_error(NO_RIGHTS)(error),
+            _ => os_error(OPEN)(error),
         })?;
         if !opened {
             return Err(AttachError::Replaced);
         }
         if self.lock_memory {
-            self.mapping.lock_in_memory().map_err(|Refused { call, source }| AttachError::Os { call, source })?;
+            self.mapping.lock_in_memory().map_err(|Refused { call, error }| AttachError::Os { call, error })?;
         }
         // Before the pulse: mapping a gigabyte takes long, and no process is attached until it is
         // done.
@@ -95,9 +95,9 @@ impl Segment {
 
 /// What became of an attempt to open a name.
 pub(super) fn locate<D>(opened: io::Result<D>) -> Result<D, OpenError> {
-    opened.map_err(|source| match source.raw_os_error() {
+    opened.map_err(|error| match error.raw_os_error() {
         Some(libc::ENOENT) => OpenError::NotFound { what: Subject::default() },
-        _ => Refused { call: OPEN, source }.into(),
+        _ => Refused { call: OPEN, error }.into(),
     })
 }
 
@@ -128,7 +128,7 @@ pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, e
         mapping.lock_in_memory().map_err(OpenError::from)?;
     }
     let max = imprint.max_participants;
-    let refused = |source| Refused { call: "fcntl(F_OFD_SETLK)", source };
+    let refused = |error| Refused { call: "fcntl(F_OFD_SETLK)", error };
     let mut segment = Segment::over(mapping, descriptor, place.clone(), imprint, expect.lock_memory);
     if ended == Ended::AreTold && takes_no_more(segment.head()) && !segment.is_persisted() {
         return Ok(Attempt::TakesNoMore);
@@ -157,7 +157,7 @@ pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, e
 
 /// Reads the stamp through the descriptor: a file that is too short is an error there, and a signal in a mapping.
 fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<Imprint, OpenError> {
-    let refused = |call| move |source| OpenError::from(Refused { call, source });
+    let refused = |call| move |error| OpenError::from(Refused { call, error });
     let file = descriptor.metadata().map_err(refused("fstat"))?;
     owners.check(descriptor, &file)?;
     // No segment is published under two names. A second one, made by a user that may enter the segment, would lead this caller and
@@ -168,7 +168,7 @@ fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<Imprint, OpenErro
     let stamp = match read_stamp(descriptor) {
         Ok(stamp) => stamp,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(corrupted()),
-        Err(source) => return Err(refused("read")(source)),
+        Err(error) => return Err(refused("read")(error)),
     };
     let imprint = stamp.imprint(file.len())?.with_text(|bytes, offset| descriptor.read_at(bytes, offset))?;
     let missing = file.len().saturating_sub(file.blocks().saturating_mul(BLOCK_BYTES));

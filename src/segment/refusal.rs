@@ -38,23 +38,23 @@ enum Told {
 }
 
 /// `None`: the errno says all.
-fn told(call: &str, source: &io::Error, place: &Place) -> Option<Told> {
+fn told(call: &str, error: &io::Error, place: &Place) -> Option<Told> {
     let directory = place.directory();
     let (makes, opens) = (matches!(call, MAKE | RENAME | RENAME_TO_FREE | UNLINK), matches!(call, OPEN | MAP));
-    match source.raw_os_error()? {
+    match error.raw_os_error()? {
         libc::EISDIR | libc::ELOOP | libc::ENXIO if opens => kind_of_file(place).map(Told::NoSegment),
         libc::EISDIR | libc::ENOTEMPTY | libc::ENOTDIR if makes => kind_of_file(place).map(Told::NoSegment),
         libc::ENOENT | libc::EROFS | libc::ENOTDIR if makes => directory.why_not_writable().map(Told::Directory),
         libc::EACCES | libc::EPERM if makes => Some(match directory.why_not_writable() {
             Some(why) => Told::Directory(why),
-            None => Told::Denied(format!("{call}: {source}: {}", why_not_replaced(directory, place))),
+            None => Told::Denied(format!("{call}: {error}: {}", why_not_replaced(directory, place))),
         }),
         libc::EACCES | libc::EPERM | libc::EROFS if opens => Some(match directory.why_not_searchable() {
             Some(why) => Told::Directory(why),
-            None => Told::Denied(format!("{call}: {source}: {}", why_not_opened(place))),
+            None => Told::Denied(format!("{call}: {error}: {}", why_not_opened(place))),
         }),
         // The limit on locked memory is told by the call.
-        libc::EACCES | libc::EPERM if !call.starts_with("mlock") => Some(Told::Denied(format!("{call}: {source}: {FILTERED}"))),
+        libc::EACCES | libc::EPERM if !call.starts_with("mlock") => Some(Told::Denied(format!("{call}: {error}: {FILTERED}"))),
         _ => None,
     }
 }
@@ -116,11 +116,11 @@ macro_rules! tell_about {
                 }
                 let (directory, path) = (|| place.directory().path().to_owned(), || place.path().to_owned());
                 match self {
-                    $error::Os { what, call, source } => match told(call, &source, place) {
+                    $error::Os { what, call, error } => match told(call, &error, place) {
                         Some(Told::Directory(why)) => $error::Directory { what, directory: directory(), why },
                         Some(Told::Denied(why)) => $error::PermissionDenied { what, why },
                         Some(Told::NoSegment(is)) => $error::NoSegment { what, path: path(), is },
-                        None => $error::Os { what, call, source },
+                        None => $error::Os { what, call, error },
                     },
                     error => error,
                 }
@@ -156,14 +156,14 @@ pub(super) fn check_to_open(place: &Place) -> Result<(), OpenError> {
 
 impl From<Refused> for OpenError {
     fn from(refused: Refused) -> OpenError {
-        let Refused { call, source } = refused.explained();
-        OpenError::Os { what: Subject::default(), call, source }
+        let Refused { call, error } = refused.explained();
+        OpenError::Os { what: Subject::default(), call, error }
     }
 }
 
 impl From<Refused> for CreateError {
     fn from(refused: Refused) -> CreateError {
-        let Refused { call, source } = refused.explained();
-        CreateError::Os { what: Subject::default(), call, source }
+        let Refused { call, error } = refused.explained();
+        CreateError::Os { what: Subject::default(), call, error }
     }
 }

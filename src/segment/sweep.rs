@@ -92,7 +92,7 @@ impl Claim {
 
     /// May a segment of this process take its place?
     pub fn check_replaced(&self, owners: &Owners) -> Result<(), CreateError> {
-        let file = self.descriptor.metadata().map_err(|source| Refused { call: "fstat", source })?;
+        let file = self.descriptor.metadata().map_err(|error| Refused { call: "fstat", error })?;
         Ok(owners.check_replaced(&self.descriptor, &file)?)
     }
 
@@ -142,13 +142,13 @@ pub(super) fn attempt(place: &Place, owners: &Owners) -> Result<Attempt, Refused
     let descriptor = match Descriptor::open_transient(place.path()) {
         Ok(descriptor) => descriptor,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Attempt::Nothing),
-        Err(source) => return Err(Refused { call: OPEN, source }),
+        Err(error) => return Err(Refused { call: OPEN, error }),
     };
-    let file = descriptor.metadata().map_err(|source| Refused { call: "fstat", source })?;
+    let file = descriptor.metadata().map_err(|error| Refused { call: "fstat", error })?;
     if let Err(foreign) = owners.check(&descriptor, &file) {
         return Ok(Attempt::Foreign(foreign));
     }
-    let refused = |source| Refused { call: "fcntl(F_OFD_SETLK)", source };
+    let refused = |error| Refused { call: "fcntl(F_OFD_SETLK)", error };
     if descriptor.lock_whole().map_err(refused)? {
         let claim = Claim { descriptor };
         return Ok(if place.leads_to(claim.file()) { Attempt::Claimed(claim) } else { Attempt::Again });

@@ -359,7 +359,7 @@ fn the_mapping_is_of_the_file_that_was_examined() {
 #[test]
 fn descriptors_that_ran_out_are_told_with_what_to_do() {
     for (errno, word) in [(libc::EMFILE, "RLIMIT_NOFILE, ulimit -n"), (libc::ENFILE, "fs.file-max"), (libc::EIO, "open: ")] {
-        let refused = || Refused { call: "open", source: io::Error::from_raw_os_error(errno) };
+        let refused = || Refused { call: "open", error: io::Error::from_raw_os_error(errno) };
         for words in [OpenError::from(refused()).to_string(), CreateError::from(refused()).to_string()] {
             assert!(words.contains(word) && words.contains(&format!("os error {errno}")), "{words}");
             assert_eq!(words.contains("two descriptors"), errno != libc::EIO, "{words}");
@@ -395,7 +395,7 @@ fn too_large_is_no_space_and_leaves_nothing() {
     let spec = Spec { geometry: Geometry::slice(1, 1, u64::MAX, 1 << 45).unwrap(), kind: kind::SLICE, ..spec() };
     match error_of(create(&name, &spec)) {
         CreateError::NoSpace { needed_bytes, free_bytes, .. } => assert!(needed_bytes > free_bytes),
-        CreateError::Os { source, .. } => assert_eq!(source.raw_os_error(), Some(libc::ENOMEM)),
+        CreateError::Os { error, .. } => assert_eq!(error.raw_os_error(), Some(libc::ENOMEM)),
         other => panic!("{other}"),
     }
     assert!(!name.exists());

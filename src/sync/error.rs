@@ -1,13 +1,11 @@
 //! Errors of the primitives.
 
-use crate::error::told_once;
 use crate::segment::AttachError;
 use std::fmt;
 use std::io;
 
-told_once! {
 /// Why an operation of [`sync`](crate::sync) did not happen. Nothing was changed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
     /// A `try_` form found the lock taken, or no permit.
@@ -39,14 +37,13 @@ pub enum SyncError {
         max: u32,
     },
     /// The operating system refused a call.
-    #[error("{call}: {source}")]
+    #[error("{call}: {error}")]
     Os {
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        source: io::Error,
+        error: io::Error,
     },
-}
 }
 
 impl SyncError {
@@ -90,9 +87,9 @@ impl From<AttachError> for SyncError {
             AttachError::Full { max } => SyncError::TooManyParticipants { max },
             AttachError::Replaced => SyncError::Os {
                 call: "attach after fork",
-                source: io::Error::new(io::ErrorKind::NotFound, "every user left and the object was replaced meanwhile"),
+                error: io::Error::new(io::ErrorKind::NotFound, "every user left and the object was replaced meanwhile"),
             },
-            AttachError::Os { call, source } => SyncError::Os { call, source },
+            AttachError::Os { call, error } => SyncError::Os { call, error },
         }
     }
 }
