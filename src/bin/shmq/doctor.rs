@@ -70,8 +70,10 @@ fn unreadable(row: &Row, failure: &Failure) -> Finding {
         explanation: format!("It cannot be looked at: {text}. It belongs to user {}.", row.owner_uid),
         advice: if denied {
             "Look as that user, or as root.".to_owned()
+        } else if failure.is_no_file {
+            "It is nothing of shmq's: remove it by hand, or use another name.".to_owned()
         } else {
-            "Use the version of shmq that its users have. If it is no queue at all, remove it: `shmq rm` does, where it is a file.".to_owned()
+            "Use the version of shmq that its users have. If it is no queue at all, remove it with `shmq rm`.".to_owned()
         },
     }
 }

@@ -22,15 +22,24 @@ pub struct Failure {
     pub code: u8,
     /// `None`: there is nothing to be said, as when a reader went away.
     pub text: Option<String>,
+    /// No segment at all, but another kind of file: no verb removes it.
+    pub is_no_file: bool,
 }
 
 impl Failure {
     pub fn new(code: u8, text: impl Into<String>) -> Failure {
-        Failure { code, text: Some(text.into()) }
+        Failure { code, text: Some(text.into()), is_no_file: false }
+    }
+
+    /// About a queue; the text may name it already.
+    fn of_queue(name: &str, failure: Failure) -> Failure {
+        let name = words::quoted(name);
+        let tell = |text: String| if text.contains(&name) { text } else { format!("queue {name}: {text}") };
+        Failure { text: failure.text.map(tell), ..failure }
     }
 
     pub fn of_signal(signal: i32) -> Failure {
-        Failure { code: SIGNAL_BASE.saturating_add(signal as u8), text: None }
+        Failure { code: SIGNAL_BASE.saturating_add(signal as u8), text: None, is_no_file: false }
     }
 
     pub fn tell(&self) {
@@ -48,8 +57,7 @@ impl Failure {
 
     /// A queue could not be opened.
     pub fn open(name: &str, error: &OpenError) -> Failure {
-        let failure = Failure::unreadable(error);
-        Failure { text: failure.text.map(|text| format!("queue {}: {text}", words::quoted(name))), ..failure }
+        Failure::of_queue(name, Failure::unreadable(error))
     }
 
     /// A queue of bytes, which it has to be for this command to read it, could not be opened.
@@ -84,7 +92,7 @@ impl Failure {
             OpenError::Mismatch { ours, theirs, .. } => (UNUSABLE, format!("it is {theirs}, this command knows {ours}")),
             error => (OTHER, error.to_string()),
         };
-        Failure::new(code, text)
+        Failure { is_no_file: matches!(error, OpenError::NoSegment { .. }), ..Failure::new(code, text) }
     }
 
     /// A queue of bytes could neither be opened nor created.
@@ -99,7 +107,7 @@ impl Failure {
             CreateError::Mismatch { theirs, .. } => return Failure::of_other_type(name, theirs),
             error => (OTHER, error.to_string()),
         };
-        Failure::new(code, format!("queue {}: {text}", words::quoted(name)))
+        Failure::of_queue(name, Failure::new(code, text))
     }
 }
 
