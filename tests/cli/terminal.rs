@@ -141,6 +141,8 @@ fn top_leaves_the_terminal_in_order_when_it_is_told_to_end() {
             } else {
                 top.press("\x03")
             }
+            // It draws on a screen of its own.
+            wait_to_see(drawn, "\x1b[?1049h");
             let code = top.running.wait().code();
             assert_eq!(code, Some(if how == "SIGTERM" { 128 + libc::SIGTERM } else { 0 }));
             wait_to_see(drawn, "\x1b[?1049l");

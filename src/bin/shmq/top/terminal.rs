@@ -30,8 +30,8 @@ pub fn enter() -> io::Result<Drawing> {
         told(panic);
     }));
     enable_raw_mode()?;
-    let drawing = execute!(Output::default(), EnterAlternateScreen)
-        .and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(Output::default())));
+    let mut output = Output::default();
+    let drawing = execute!(output, EnterAlternateScreen).and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(output)));
     if drawing.is_err() {
         leave();
     }
