@@ -131,7 +131,7 @@ fn a_collector_that_holds_all_and_waits_for_more_is_a_deadlock() {
         });
         let (troubles, ls, words) = examine(&name);
         assert_eq!(troubles, ["deadlock"], "{part}, {bounded}, {putter}: {words}");
-        for word in ["A deadlock", "4711", "in get for one more", "kill 4711", "release"] {
+        for word in ["A deadlock", "4711 (cli", "in get for one more", "kill 4711", "release"] {
             let word = word.replace("4711", &pid.to_string());
             assert!(words.contains(&word), "{word:?} is not in {words}");
         }
@@ -148,12 +148,44 @@ fn a_collector_that_holds_all_and_waits_for_more_is_a_deadlock() {
 }
 
 #[test]
+fn a_deadlock_that_is_young_is_no_flow_of_messages() {
+    let name = Name::new("young");
+    let queue = Queue::<u64>::create(&*name, 4).expect("created");
+    // The first look sees it empty.
+    let arguments = ["doctor", &*name, "-i", "0.8", "--json"];
+    let doctor = crate::command::shmq(&arguments).stdout(std::process::Stdio::piped()).spawn().expect("it starts");
+    let _producer = peers::start("producer", &name);
+    let _collector = peers::start_and_see("collector", &name, |seen, pid| {
+        seen.on_lease == 4 && of(seen, pid).is_some_and(|p| p.get_waits.is_some())
+    });
+    let told = doctor.wait_with_output().expect("it runs").stdout;
+    assert!(!String::from_utf8_lossy(&told).contains("Messages flow"), "{}", String::from_utf8_lossy(&told));
+    let now = run(&["doctor", &name, "-i", "0", "--json"]).json();
+    let codes: Vec<&Value> = now[0]["findings"].as_array().expect("some").iter().map(|finding| &finding["code"]).collect();
+    assert!(codes.contains(&&"deadlock".into()), "{now:#}");
+    queue.close();
+}
+
+#[test]
 fn leases_of_those_who_work_are_no_deadlock() {
+    // As many threads as there is room, each with a lease, and one that waits.
+    let name = Name::new("workers");
+    let queue = Queue::<u64>::create(&*name, 2).expect("created");
+    let long = Duration::from_millis(1100);
+    let workers = peers::start("workers", &name);
+    let _producer = peers::start_and_see("producer", &name, |seen, pid| {
+        seen.on_lease == 2 && of(seen, pid).is_some_and(|p| p.put_waits.is_some_and(|waits| waits.since > long))
+    });
+    let (troubles, _, words) = examine(&name);
+    assert_eq!(troubles, ["full"], "{words}");
+    assert!(words.contains("All its room is on lease") && !words.contains("deadlock"), "{words}");
+    drop(workers);
+    queue.close();
+    // One that works, beside one that waits.
     let name = Name::new("working");
     let queue = Queue::<u64>::create(&*name, 1).expect("created");
     queue.put(&1).expect("room");
     let lessee = peers::start_and_see("lessee", &name, |seen, _| seen.on_lease == 1);
-    let long = Duration::from_millis(1100);
     let waits = |waits: Option<shmq::inspect::Waiting>| waits.is_some_and(|waits| waits.since > long);
     let _producer = peers::start_and_see("producer", &name, |seen, pid| of(seen, pid).is_some_and(|p| waits(p.put_waits)));
     let _other = peers::start_and_see("consumer", &name, |seen, pid| of(seen, pid).is_some_and(|p| waits(p.get_waits)));

@@ -79,7 +79,20 @@ fn play_a_part() {
             let leases: Vec<_> = (0..queue.capacity() + 1).map(|_| queue.lease().expect("a message")).collect();
             std::hint::black_box(&leases);
         }
-        // The same, and asks again and again.
+        // Threads that each work on a lease, and one more than there is room for.
+        "workers" => {
+            let queue = Queue::<u64>::open(&name).expect("there is one");
+            std::thread::scope(|scope| {
+                for _ in 0..=queue.capacity() {
+                    scope.spawn(|| {
+                        let lease = queue.lease().expect("a message");
+                        std::hint::black_box(&lease);
+                        sleep_for_ever()
+                    });
+                }
+            });
+        }
+        // The same as "collector", and asks again and again.
         "polling collector" => {
             let queue = Queue::<u64>::open(&name).expect("there is one");
             let mut leases = Vec::new();

@@ -267,7 +267,8 @@ impl Sight<'_> {
         let getters = self.getters();
         let stopped: Vec<&Participant> = getters.iter().copied().filter(|p| p.process == ProcessState::Stopped).collect();
         let leased = self.now.holdings.iter().find(|held| held.what == Hold::Lease);
-        let (cause, advice) = if flows {
+        let is_all_leased = self.now.messages == 0 && leased.is_some();
+        let (cause, advice) = if flows && !is_all_leased {
             ("Messages flow: the getters are slower than the putters.".to_owned(), "Nothing, or more getters.".to_owned())
         } else if getters.is_empty() {
             let dead: Vec<&Participant> = self.now.participants.iter().filter(|p| !p.alive && p.gets).collect();

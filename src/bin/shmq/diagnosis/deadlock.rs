@@ -2,7 +2,7 @@
 
 use super::{Finding, LONG, Severity, Sight, capitalised};
 use crate::words::{self, messages};
-use shmq::inspect::{Hold, Holding, Participant};
+use shmq::inspect::{Hold, Holding, Participant, Waiting};
 use std::time::Duration;
 
 impl Sight<'_> {
@@ -12,72 +12,89 @@ impl Sight<'_> {
         if leases.is_empty() || self.now.messages != 0 || self.now.on_loan != 0 || self.now.closed {
             return false;
         }
-        let Some(stuck) = self.stuck_for(&leases) else { return false };
+        let Some(stuck) = self.stuck_for() else { return false };
+        let are_same = leases.iter().all(|lease| self.was_held_before(lease));
         let mut holders: Vec<&Participant> = Vec::new();
         for lease in &leases {
             let holder = self.now.participants.iter().find(|participant| participant.pid == lease.pid && participant.alive);
             match holder {
-                Some(holder) if self.waits_for_more(holder) => holders.push(holder),
+                Some(holder) if self.waits_for_more(holder, are_same) => holders.push(holder),
                 // One that works may end its lease, and what a dead one holds comes back.
                 _ => return false,
             }
         }
         holders.dedup_by_key(|holder| holder.pid);
-        let are_one = holders.len() == 1;
+        let one = holders.len() == 1;
         let putters: Vec<&Participant> = self.now.participants.iter().filter(|p| p.put_waits.is_some()).collect();
-        let behind = if putters.is_empty() {
-            "no put finds room".to_owned()
-        } else {
-            format!("{} {} in put for room", self.people(&putters), if putters.len() == 1 { "waits" } else { "wait" })
+        let behind = match putters.len() {
+            0 => "no put would find room".to_owned(),
+            1 => format!("{} waits in put for room", self.people(&putters)),
+            _ => format!("{} wait in put for room", self.people(&putters)),
         };
-        let holders_in_words = self.people(&holders);
-        let (them, hold, wait) = if are_one { ("it", "holds", "waits") } else { ("they", "hold", "wait") };
+        let who = self.people(&holders);
+        let all = messages(self.now.on_lease);
+        let does = if one {
+            format!("{} holds {all}, waits in get for one more, and gives none back meanwhile", capitalised(&who))
+        } else {
+            format!("{} hold {all}, wait in get for one more, and give none back meanwhile", capitalised(&who))
+        };
         findings.push(Finding {
-            severity: Severity::Trouble,
+            // A collector may give up waiting, and go on with what it has.
+            severity: if stuck >= LONG && (are_same || self.before.is_none()) { Severity::Trouble } else { Severity::Notice },
             code: "deadlock",
-            headline: format!("deadlock: {} {hold} all, {wait} for more", pids(&holders)),
+            headline: if one {
+                format!("deadlock: {} holds all, waits for more", pids(&holders))
+            } else {
+                format!("deadlock: {} hold all, wait for more", pids(&holders))
+            },
             explanation: format!(
-                "A deadlock. All the room of the queue is on lease: {} {hold} {}, {wait} in get for one more, and give{} none back \
-                 meanwhile; {behind}, and has waited {}. Neither goes on before the other, unless another thread of {holders_in_words} \
-                 ends a lease.",
-                capitalised(&holders_in_words),
-                messages(self.now.on_lease),
-                if are_one { "s" } else { "" },
+                "A deadlock: all the room of the queue is on lease. {does}; {behind}. So it has been for {}, and neither goes on before the other, \
+                 unless a get ends by its timeout, or another thread ends a lease.",
                 words::duration(stuck),
             ),
             advice: format!(
-                "Let {them} release (or copy) what {them} {hold} before {them} {wait} for more, or create the queue with room for more \
-                 messages than {them} ever {hold}. Now: end {} (`kill {}`): the messages come back and are delivered again.",
-                if are_one { "it" } else { "one of them" },
+                "Let {} release its leases (or copy the messages) before it waits for more, or create the queue with room for more messages than \
+                 are ever on lease at once. Now: `kill {}`; what {} held comes back and is delivered again.",
+                if one { "it" } else { "each" },
                 pids(&holders),
+                if one { "it" } else { "they" },
             ),
         });
         true
     }
 
-    /// For how long there has been no room beside these leases. `None`: there is, or it may yet be found.
-    fn stuck_for(&self, leases: &[&Holding]) -> Option<Duration> {
-        let waits = self.now.participants.iter().filter_map(|p| p.put_waits).map(|waits| waits.since).max();
+    /// For how long somebody has waited for room beside the leases, or behind them. `None`: there is room, or there may be.
+    fn stuck_for(&self) -> Option<Duration> {
+        let longest = |waits: &dyn Fn(&Participant) -> Option<Waiting>| {
+            self.now.participants.iter().filter_map(waits).map(|waits| waits.since).max()
+        };
+        let (puts, gets) = (longest(&|p| p.put_waits), longest(&|p| p.get_waits));
         let are_all = self.about.capacity.is_some_and(|capacity| self.now.on_lease >= capacity);
-        let getters_wait = self.now.participants.iter().filter_map(|p| p.get_waits).map(|waits| waits.since).max();
-        let stuck = match (waits, are_all) {
-            (Some(puts), _) => puts.max(getters_wait.unwrap_or_default()),
-            (None, true) => getters_wait.unwrap_or_default(),
-            (None, false) => return None,
-        };
-        // The same all the time between two looks is as good as a long wait.
-        let was = |lease: &&Holding| {
-            let is_it = |other: &Holding| (other.what, other.pid, other.position) == (lease.what, lease.pid, lease.position);
-            self.before.is_some_and(|before| before.holdings.iter().any(is_it))
-        };
-        let are_same = self.before.is_none() || leases.iter().all(was);
-        (stuck >= LONG && are_same).then_some(stuck)
+        (puts.is_some() || are_all).then(|| puts.max(gets).unwrap_or_default())
     }
 
-    /// Does it sleep in get, or ask again and again?
-    fn waits_for_more(&self, participant: &Participant) -> bool {
-        participant.get_waits.is_some() || self.moved(|seen| seen.stats.get_timeouts) == Some(true)
+    fn was_held_before(&self, lease: &Holding) -> bool {
+        let is_it = |other: &Holding| (other.what, other.pid, other.position) == (lease.what, lease.pid, lease.position);
+        self.before.is_some_and(|before| before.holdings.iter().any(is_it))
     }
+
+    /// Does it sleep in get, or ask again and again, with no thread left to work on each lease?
+    fn waits_for_more(&self, holder: &Participant, are_same: bool) -> bool {
+        let asleep = holder.get_waits.map_or(0, |waits| waits.threads);
+        let asks_again = are_same && self.moved(|seen| seen.stats.get_timeouts) == Some(true);
+        if asleep == 0 && !asks_again {
+            return false;
+        }
+        let leases = self.now.holdings.iter().filter(|held| held.what == Hold::Lease && held.pid == holder.pid).count();
+        threads_of(holder).is_none_or(|threads| threads.saturating_sub(asleep.max(1) as usize) < leases)
+    }
+}
+
+/// Threads of a process. `None`: nobody can say, since it is none that we see.
+fn threads_of(participant: &Participant) -> Option<usize> {
+    // Without a program its pid may mean another process here.
+    participant.program.as_ref()?;
+    Some(std::fs::read_dir(format!("/proc/{}/task", participant.pid)).ok()?.count())
 }
 
 fn pids(participants: &[&Participant]) -> String {
