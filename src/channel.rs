@@ -25,6 +25,7 @@ mod get;
 mod guards;
 mod lane;
 mod lease;
+mod letters;
 mod loan;
 mod put;
 mod recover;
@@ -42,6 +43,7 @@ pub(crate) use done::JOIN_FOREVER;
 pub(crate) use endpoint::Side;
 pub use endpoint::Tenure;
 pub use lease::LeasedRecord;
+pub(crate) use letters::Ends;
 pub(crate) use loan::ClaimedRecord;
 pub use recover::RecoveryReport;
 pub(crate) use trust::Trust;
@@ -199,6 +201,8 @@ pub struct Channel {
     ring: Ring<Mapped>,
     strategy: WaitStrategy,
     max_deliveries: u32,
+    /// What is given up, where there is a queue for dead letters.
+    letters: letters::Letters,
     /// When callers of this process last looked after the dead.
     looks: dead::Looks,
     /// Messages taken, by copy and on lease, when a getter of this process last found nothing.

@@ -111,15 +111,19 @@ pub enum GetError {
         given: usize,
     },
     /// The bits of the message are not a value of the type (an enum without such a variant, a `bool` of 2).
-    /// The message was taken: it would otherwise stand in the way of those behind it.
+    /// The message was taken: it would otherwise stand in the way of those behind it. Where the queue has one for
+    /// [dead letters](crate::Builder::dead_letters), it is there, or waits for it on lease to this process.
     #[error("the bits of the message are not a valid value of the type; the message was taken out")]
     Invalid,
     /// The message is not an encoded value of the type, or leaves bytes over: see `ObjectQueue`.
-    /// The message was taken: it would otherwise stand in the way of those behind it.
+    /// The message was taken: it would otherwise stand in the way of those behind it. Where the queue has one for
+    /// [dead letters](crate::Builder::dead_letters), it is there, or waits for it on lease to this process.
     #[error("the message cannot be decoded: {error}; it was taken out")]
     Decode {
         /// What the codec said.
         error: Box<dyn std::error::Error + Send + Sync>,
+        /// The message.
+        bytes: Vec<u8>,
     },
     /// A live [`Consumer`](crate::Consumer) owns the get side: only it may get.
     #[error("the get side is held by a Consumer of process {pid}; drop that endpoint, or get through it")]

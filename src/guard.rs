@@ -12,8 +12,11 @@
 //! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
 //!    and its drop touches nothing.
 
+mod lease_mut;
+
+pub use lease_mut::LeaseMut;
+
 use crate::channel::{Channel, ClaimedRecord, LeasedRecord};
-#[cfg(feature = "object")]
 use crate::copy::vec_from_bytes;
 use crate::error::PutError;
 use crate::message::Plain;
@@ -245,7 +248,7 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
     }
 
     #[inline]
-    fn is_inherited(&self) -> bool {
+    pub(crate) fn is_inherited(&self) -> bool {
         self.holding.channel().incarnation() != self.incarnation
     }
 
@@ -295,6 +298,18 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         self.record.as_ref().map_or(0, LeasedRecord::deliveries)
     }
 
+    #[inline]
+    fn assert_ours(&self) {
+        assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
+    }
+
+    /// The record, which the caller ends; `None` of one that was inherited.
+    #[cfg(feature = "object")]
+    pub(crate) fn into_record(mut self) -> Option<LeasedRecord> {
+        let is_inherited = self.is_inherited();
+        self.record.take().filter(|_| !is_inherited)
+    }
+
     /// A function of its own, so that nothing of it is left where a lease was released before it is dropped.
     #[inline(never)]
     fn end_by_drop(&mut self) {
@@ -318,20 +333,19 @@ impl<T: ?Sized + Plain> Deref for Lease<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
+        self.assert_ours();
         // SAFETY: Invariant 2, and any bits are a T (Plain).
         unsafe { &*self.message }
     }
 }
 
-#[cfg(feature = "object")]
 impl Lease<'_, [u8]> {
     /// A copy of the message, for who does not trust the peers to leave the record alone while it is read.
     ///
     /// # Panics
     /// In a child that inherited the lease.
     pub(crate) fn copied(&self) -> Vec<u8> {
-        assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
+        self.assert_ours();
         // SAFETY: Invariant 2; a slice of bytes is as many bytes long as elements.
         unsafe { vec_from_bytes(self.message.cast(), self.message.len()) }
     }

@@ -187,6 +187,8 @@ pub struct About {
     pub max_participants: u32,
     /// Deliveries after which a message is given up; 0 for never.
     pub max_deliveries: u32,
+    /// Name of the queue for messages that are given up. As `type_name`.
+    pub dead_letters: Option<String>,
     /// When it was created, by the clock of its creator.
     pub created: SystemTime,
     /// Whose it is.
@@ -208,6 +210,11 @@ impl About {
             Kind::Event | Kind::Semaphore | Kind::Condvar | Kind::Barrier => self.kind.in_words().to_owned(),
             Kind::Slice => format!("[{name}]{schema}"),
         }
+    }
+
+    /// Is it a queue for [dead letters](crate::DeadLetters)?
+    pub fn is_dead_letters(&self) -> bool {
+        self.kind == Kind::Slice && self.unit_bytes == 1 && self.type_name == crate::letters::TYPE_NAME
     }
 
     /// Can it be read and written as plain bytes, by a `Queue<[u8]>`?
@@ -271,6 +278,7 @@ impl Inspector {
             segment_bytes: self.view.bytes(),
             max_participants: imprint.max_participants,
             max_deliveries: imprint.max_deliveries,
+            dead_letters: imprint.dead_letters.clone(),
             created: UNIX_EPOCH + Duration::from_secs(self.view.created_unix_s().min(u32::MAX as u64)),
             owner_uid: self.view.owner_uid(),
             mode: self.view.mode(),

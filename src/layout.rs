@@ -12,6 +12,7 @@
 //!  0x900  Entry * n      participant table; byte i*64 of it is entry i's pulse (an OFD lock), byte i*64 + 32 its registration
 //!   + n   name byte      whoever changes a name holds its OFD lock
 //!   + 64  structure      text of the messages' structure, 0 to 4096 bytes  written once, then read
+//!         dead letters   name of the queue for them, 0 to 200 bytes        written once, then read
 //!   page  cells          the ring: records, each a header word and a payload, in whole cells
 //!
 //!  a record of a sized ring (one cell)       a record of a slice ring (whole contiguous cells of 16 bytes or more)
@@ -49,6 +50,8 @@ pub const TYPE_NAME_BYTES: usize = 304;
 pub const SCHEMA_BYTES: usize = 64;
 /// Bytes kept of a structural schema's text; its hash is that of the whole text.
 pub const STRUCTURE_BYTES: usize = 4096;
+/// Bytes of the longest name.
+pub const NAME_BYTES: usize = 200;
 /// An id has 10 bits for the entry.
 pub const MAX_PARTICIPANTS: u32 = (1 << 10) - 1;
 
@@ -168,7 +171,8 @@ pub struct Stamp {
     pub schema: [u8; SCHEMA_BYTES],
     /// 1: each commit ends with a full fence, and no process that goes to sleep asks for `membarrier`.
     pub full_fence: u32,
-    pub reserved: u32,
+    /// Bytes of the name of the queue for dead letters, behind the text of the structure; 0: there is none.
+    pub dead_letters_len: u32,
 }
 
 /// Words that putters write, under the put lock or as its owner.
@@ -229,6 +233,9 @@ pub struct GetSide {
     pub bytes_got: AtomicU64,
     pub redelivered: AtomicU64,
     pub given_up: AtomicU64,
+    /// Messages handed over to the queue for dead letters, and attempts that failed. Written without the side.
+    pub dead_letters: AtomicU64,
+    pub dead_letters_refused: AtomicU64,
 }
 
 /// A condition variable: no mutex of its own.
@@ -334,6 +341,8 @@ pub mod role {
     pub const GET: u32 = 2;
     /// It said that it leaves the name where it is, even as the last one out.
     pub const VISITOR: u32 = 4;
+    /// It has messages on lease that no queue for dead letters takes.
+    pub const KEEPS_LETTERS: u32 = 8;
 }
 
 /// An object's data begin here in its cell, or at the next multiple of their alignment.
@@ -423,9 +432,10 @@ pub const fn structure_offset(max_participants: u32) -> u64 {
     name_byte_offset(max_participants) + ENTRY_BYTES
 }
 
-/// Offset of cell 0. A text that fits into what is left of the page before the cells costs nothing.
-pub const fn cells_offset(max_participants: u32, structure_len: u32) -> u64 {
-    (structure_offset(max_participants) + structure_len as u64).next_multiple_of(PAGE_BYTES)
+/// Offset of cell 0, behind texts of so many bytes together. Those that fit into what is left of the page before the cells cost
+/// nothing.
+pub const fn cells_offset(max_participants: u32, texts_len: u32) -> u64 {
+    (structure_offset(max_participants) + texts_len as u64).next_multiple_of(PAGE_BYTES)
 }
 
 #[cfg(all(not(loom), any(target_arch = "x86_64", target_arch = "aarch64")))]

@@ -75,9 +75,9 @@
 //! Ctrl-C, `#[tokio::main]`), `docs/operating.md` (the command, events, system calls, containers), `docs/from-python.md` (every name of
 //! `multiprocessing`), and `README.md` (guarantees, what happens when a process dies, caveats, figures).
 //!
-//! **`fork`**: [`Process::spawn`] forks, so it wants a program without threads; a program with threads (also `#[tokio::main]`, and each
-//! `#[test]`) calls [`process::init`] first in `main` and then [`Process::call`] or a [`Pool`]. Tests that fork have a `main` of their
-//! own (`harness = false`): `docs/first-hour.md` has one to copy.
+//! **`fork`**: [`Process::spawn`] forks, so it wants a program without threads. A program with threads calls [`process::init`] first in a plain
+//! `main`, before a runtime is built (`docs/services.md` has it with tokio), and then [`Process::call`] or a [`Pool`]. A `#[test]` runs beside
+//! the threads of its harness: tests that fork have a `main` of their own (`harness = false`), and `docs/first-hour.md` has one to copy.
 #![cfg_attr(not(all(feature = "derive", feature = "object")), allow(rustdoc::broken_intra_doc_links))]
 #![cfg_attr(loom, allow(dead_code, missing_docs))]
 
@@ -105,6 +105,8 @@ mod error;
 mod guard;
 #[cfg(not(loom))]
 pub mod inspect;
+#[cfg(not(loom))]
+pub mod letters;
 #[cfg(not(loom))]
 mod lock;
 #[cfg(not(loom))]
@@ -136,10 +138,11 @@ mod wait_strategy;
 pub use {
     channel::{RecoveryReport, Stats},
     error::{CreateError, GetError, JoinError, OpenError, PutError, Subject},
-    guard::{Lease, Loan},
+    guard::{Lease, LeaseMut, Loan},
+    letters::{DeadLetter, DeadLetters},
     message::{Message, Plain},
     process::{Process, ProcessBuilder, SpawnError},
-    queue::{Builder, Consumer, ConsumerIter, Iter, Producer, Queue},
+    queue::{Builder, Consumer, ConsumerIter, Destination, ForwardError, Held, Iter, Producer, Queue},
     segment::UnappliedOption,
     wait_any::{WaitError, Waitable, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout},
     wait_strategy::WaitStrategy,
@@ -226,7 +229,9 @@ pub use message::private as __private;
 pub use atomic::counted;
 
 #[cfg(all(feature = "object", not(loom)))]
-pub use object::{Codec, MessagePack, ObjectBuilder, ObjectIter, ObjectLease, ObjectQueue, Postcard};
+pub use object::{
+    Codec, MessagePack, ObjectBuilder, ObjectConsumer, ObjectIter, ObjectLease, ObjectProducer, ObjectQueue, Postcard, PutAs,
+};
 #[cfg(all(feature = "object", not(loom)))]
 pub use pool::{AsyncResult, Batch, Imap, ImapUnordered, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError};
 
@@ -239,6 +244,8 @@ mod guides {
     struct FirstHour;
     #[doc = include_str!("../docs/from-python.md")]
     struct FromPython;
+    #[doc = include_str!("../docs/operating.md")]
+    struct Operating;
     #[doc = include_str!("../docs/services.md")]
     struct Services;
 }

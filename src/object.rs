@@ -13,38 +13,40 @@
 
 mod builder;
 mod codec;
+mod endpoint;
 mod lease;
 mod message_pack;
 mod nesting;
 mod postcard;
+mod travel;
 
 pub use builder::ObjectBuilder;
 pub use codec::{Codec, MessagePack, Postcard};
+pub use endpoint::{ObjectConsumer, ObjectProducer};
 pub use lease::ObjectLease;
+pub use travel::PutAs;
+pub(crate) use travel::decode;
+use travel::put_verbs;
 
 use crate::channel::{Patience, RecoveryReport, Stats};
 use crate::error::{CreateError, GetError, JoinError, OpenError, PutError};
 use crate::layout::kind;
 use crate::message::without_paths;
-use crate::queue::{Queue, verbs};
+use crate::queue::{Accepts, Queue, verbs};
 use crate::segment::UnappliedOption;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
-use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::time::Duration;
-
-/// Encoded values up to this size are encoded once and put by copy, larger ones are measured and encoded straight into the ring: a
-/// small loan costs several times what a small copy does. Where exactly the two meet was not measured.
-const SMALL_BYTES: usize = 1024;
 
 /// A [`Queue`] of objects: anything that is `Serialize + DeserializeOwned`, strings, collections, enums and handles of queues included.
 ///
 /// The same verbs and timeouts as [`Queue`], the same guarantees. A value is encoded inside `put`, so what goes wrong there is told to
 /// the caller of `put`, nothing is enqueued, and nothing that happens to the value afterwards changes the message. A message that
 /// cannot be decoded, or leaves bytes over, is [`GetError::Decode`] to the one who takes it, by [`get`](Self::get) or by
-/// [`lease`](Self::lease): it is consumed and does not stand in the way of those behind it.
+/// [`lease`](Self::lease): the error has its bytes, and it does not stand in the way of those behind it. It is consumed, or put into
+/// the queue for [dead letters](ObjectBuilder::dead_letters).
 ///
 /// The codec `C` is [`MessagePack`] unless said otherwise, which carries every type; [`Postcard`] is faster and smaller and carries
 /// fewer. A queue is bounded in messages and in bytes, see [`ObjectBuilder::capacity_bytes`].
@@ -103,35 +105,6 @@ fn type_name<T, C: Codec>() -> String {
     format!("{} as {}", without_paths(std::any::type_name::<T>()), C::NAME)
 }
 
-/// Where the first pass writes: keeps what fits and counts all.
-struct Small {
-    bytes: [u8; SMALL_BYTES],
-    length: usize,
-}
-
-impl Write for Small {
-    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
-        let end = self.length + more.len();
-        if let Some(room) = self.bytes.get_mut(self.length..end) {
-            room.copy_from_slice(more);
-        }
-        self.length = end;
-        Ok(more.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn decode<T: DeserializeOwned, C: Codec>(mut bytes: &[u8]) -> Result<T, GetError> {
-    let value = C::decode(&mut bytes).map_err(|error| GetError::Decode { error })?;
-    if bytes.is_empty() {
-        return Ok(value);
-    }
-    Err(GetError::Decode { error: format!("{} bytes are left over behind the value", bytes.len()).into() })
-}
-
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     fn over(bytes: Queue<[u8]>) -> Self {
         ObjectQueue { bytes, carries: PhantomData }
@@ -175,27 +148,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         Self::builder().name(name).capacity(capacity).open_or_create()
     }
 
-    fn send(&self, value: &T, patience: Patience) -> Result<(), PutError> {
-        let mut small = Small { bytes: [0; SMALL_BYTES], length: 0 };
-        C::encode(value, &mut small).map_err(|error| PutError::Encode { error })?;
-        let channel = self.bytes.channel();
-        match small.bytes.get(..small.length) {
-            Some(bytes) => channel.put_elements::<false, u8>(None, bytes, patience),
-            None => self.send_in_place(value, small.length, patience),
-        }
-    }
-
-    #[cold]
-    fn send_in_place(&self, value: &T, length: usize, patience: Patience) -> Result<(), PutError> {
-        let mut loan = self.bytes.loan_patiently(length, patience)?;
-        let mut room: &mut [u8] = &mut loan;
-        C::encode(value, &mut room).map_err(|error| PutError::Encode { error })?;
-        let written = length - room.len();
-        loan.commit_len(written)
-    }
-
-    verbs! {
-        /// Encodes one value and puts it; waits while the queue is full.
+    put_verbs! {
+        /// Encodes one value and puts it; waits while the queue is full. A queue of `String` takes a `&str` too.
         ///
         /// When it returns `Ok`, the message is in shared memory, independent of the value, and is not lost if this process dies.
         /// Up to a kilobyte is encoded once and copied; more is encoded twice, once to learn its length and once into the ring.
@@ -206,19 +160,39 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         ///
         /// ```
         /// let queue = shmq::ObjectQueue::<String>::new(1)?;
-        /// queue.put(&"one".to_string())?;
-        /// assert!(matches!(queue.try_put(&"two".to_string()), Err(shmq::PutError::Full)));
+        /// queue.put("one")?;
+        /// assert!(matches!(queue.try_put(&String::from("two")), Err(shmq::PutError::Full)));
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
-        put, try_put, put_timeout, put_deadline, none: "Full",
-        |self, patience, value: &T| -> Result<(), PutError> { self.send(value, patience) }
+        |self, value, patience| {
+            travel::send::<_, C>(&self.bytes, value, patience)
+        }
+    }
+
+    verbs! {
+        /// Puts all values in order, waiting for room as often as needed: how many, which is all of them. An empty slice is `Ok(0)`.
+        ///
+        /// # Errors
+        /// As [`put`](Self::put) if *none* was put. If some were, `Ok` tells how many, and the next call meets the error.
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(8)?;
+        /// assert_eq!(queue.put_slice(&["a".to_string(), "b".to_string()])?, 2);
+        /// assert_eq!(queue.get_batch(10)?, ["a", "b"]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
+        |self, patience, values: &[T]| -> Result<usize, PutError> {
+            travel::send_all::<T, C>(&self.bytes, values, patience)
+        }
     }
 
     verbs! {
         /// Gets one value; waits while the queue is empty. By copy: it goes with the process that got it.
         ///
         /// # Errors
-        /// [`GetError::Decode`] if the message is not a value of the type, or leaves bytes over: it is consumed. Otherwise as
+        /// [`GetError::Decode`] if the message is not a value of the type, or leaves bytes over: the error has its bytes. It is
+        /// consumed; where the queue has one for [dead letters](ObjectBuilder::dead_letters), it is put there first. Otherwise as
         /// [`Queue::get`].
         ///
         /// ```
@@ -229,7 +203,25 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, patience| -> Result<T, GetError> {
-            decode::<T, C>(&self.bytes.channel().get_vec::<false, u8>(None, patience)?)
+            travel::receive::<false, T, C>(self.bytes.channel(), None, patience)
+        }
+    }
+
+    verbs! {
+        /// Gets as many values as there are, up to `most`, waiting until there is at least one.
+        ///
+        /// # Errors
+        /// As [`get`](Self::get) for the first. One behind it that cannot be decoded is left for the next call.
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<u32>::new(8)?;
+        /// queue.put_slice(&[1, 2, 3])?;
+        /// assert_eq!((queue.get_batch(2)?, queue.get_batch(2)?), (vec![1, 2], vec![3]));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        get_batch, try_get_batch, get_batch_timeout, get_batch_deadline, none: "Empty",
+        |self, patience, most: usize| -> Result<Vec<T>, GetError> {
+            travel::receive_many::<false, T, C>(self.bytes.channel(), None, most, patience)
         }
     }
 
@@ -242,7 +234,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         ///
         /// ```
         /// let queue = shmq::ObjectQueue::<String>::new(4)?;
-        /// queue.put(&"job".to_string())?;
+        /// queue.put("job")?;
         /// let job = queue.lease()?;
         /// assert_eq!(job.len(), 3); // ... do it ...
         /// job.release();
@@ -250,16 +242,62 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// ```
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, patience| -> Result<ObjectLease<'_, T>, GetError> {
-            let lease = self.bytes.lease_patiently(patience)?;
-            // From a copy: a peer that writes to the record meanwhile cannot make a `String` of what is none.
-            match decode::<T, C>(&lease.copied()) {
-                Ok(value) => Ok(ObjectLease::new(value, lease)),
-                Err(error) => {
-                    lease.release();
-                    Err(error)
-                }
-            }
+            let channel = self.bytes.channel();
+            travel::decode_leased::<T, C>(channel, travel::lease::<false>(channel, None, patience)?)
         }
+    }
+
+    verbs! {
+        /// Leases one message with a lease that keeps the segment attached by itself, and so may outlive this handle; otherwise as
+        /// [`lease`](Self::lease).
+        ///
+        /// # Errors
+        /// As [`get`](Self::get).
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+        /// queue.put("job")?;
+        /// let job = queue.lease_owned()?;
+        /// drop(queue);
+        /// assert_eq!(std::thread::spawn(move || job.take()).join().unwrap(), "job");
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
+        |self, patience| -> Result<ObjectLease<'static, T>, GetError> {
+            travel::decode_leased::<T, C>(self.bytes.channel(), self.bytes.lease_owned_patiently(patience)?)
+        }
+    }
+
+    /// Becomes the only one who puts, without a lock per message, until the [`ObjectProducer`] is dropped. As [`Queue::producer`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+    /// let producer = queue.producer()?;
+    /// producer.put("one")?;
+    /// assert!(matches!(queue.put("two"), Err(shmq::PutError::Held { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn producer(&self) -> Result<ObjectProducer<T, C>, PutError> {
+        Ok(ObjectProducer::over(self.bytes.producer()?))
+    }
+
+    /// Becomes the only one who gets, without a lock per message, until the [`ObjectConsumer`] is dropped. As [`Queue::consumer`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+    /// let consumer = queue.consumer()?;
+    /// queue.put("one")?;
+    /// assert_eq!(consumer.get()?, "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn consumer(&self) -> Result<ObjectConsumer<T, C>, GetError> {
+        Ok(ObjectConsumer::over(self.bytes.consumer()?))
     }
 
     /// Gets values until the queue is closed and drained, waiting for each. Ends at `Closed` without yielding it. Other errors are items:
@@ -396,6 +434,12 @@ impl<T, C> ObjectQueue<T, C> {
     /// As there.
     pub fn join_deadline(&self, deadline: std::time::Instant) -> Result<(), JoinError> {
         self.bytes.join_deadline(deadline)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> Accepts<T> for ObjectQueue<T, C> {
+    fn accept(&self, message: &T, patience: Patience) -> Result<(), PutError> {
+        travel::send::<T, C>(&self.bytes, message, patience)
     }
 }
 

@@ -91,12 +91,7 @@ use std::thread::JoinHandle;
 /// the results, and ends. Descriptors of the program beside 0, 1 and 2 lead to `/dev/null` in the pool's processes, but for those of
 /// [`keep_fds`](PoolBuilder::keep_fds): what the program closes is closed.
 ///
-/// A pool under tokio that survives `kill -TERM -PGID` and finishes its tasks (`examples/pool_service.rs`; its `tokio` has the features
-/// `rt-multi-thread`, `signal`, `sync` and `time`):
-///
-/// ```ignore
-#[doc = include_str!("../examples/pool_service.rs")]
-/// ```
+/// A pool under tokio that survives `kill -TERM -PGID` and finishes its tasks: `docs/services.md`, and `examples/pool_service.rs`.
 ///
 /// # Example
 ///

@@ -2,6 +2,7 @@
 
 mod builder;
 mod endpoint;
+mod forward;
 mod handle;
 mod iter;
 mod state;
@@ -10,14 +11,16 @@ mod verbs;
 pub use builder::Builder;
 pub use endpoint::{Consumer, Producer};
 #[cfg(feature = "object")]
+pub(crate) use forward::{Accepts, GivesBack, forward, forwards};
+pub use forward::{Destination, ForwardError, Held};
+#[cfg(feature = "object")]
 pub(crate) use iter::next_message;
 pub use iter::{ConsumerIter, Iter};
 
 use crate::channel::Channel;
-#[cfg(feature = "object")]
 use crate::channel::Patience;
 use crate::error::{CreateError, GetError, OpenError, PutError};
-use crate::guard::{Lease, Loan};
+use crate::guard::{Lease, LeaseMut, Loan};
 use crate::message::{Message, Plain, Travel};
 use crate::segment::{Asked, Directory, Expect, Owners, Segment, Wanted};
 use std::fmt;
@@ -301,11 +304,17 @@ where
         Ok(loan_of(&self.channel, self.channel.claim::<false, false>(None, bytes, patience)?, bytes))
     }
 
-    #[cfg(feature = "object")]
     pub(crate) fn lease_patiently(&self, patience: Patience) -> Result<Lease<'_, [X]>, GetError> {
         let record = self.channel.lease::<false, false>(None, patience)?;
         let message = <[X]>::pointer(record.payload, record.length);
         Ok(Lease::borrowed(&self.channel, record, message))
+    }
+
+    #[cfg(feature = "object")]
+    pub(crate) fn lease_owned_patiently(&self, patience: Patience) -> Result<Lease<'static, [X]>, GetError> {
+        let record = self.channel.lease::<false, false>(None, patience)?;
+        let message = <[X]>::pointer(record.payload, record.length);
+        Ok(Lease::<[X]>::shared(Arc::clone(&self.channel), record, message))
     }
 
     /// Elements of the largest message that the queue can hold: about half of [`capacity_bytes`](Queue::capacity_bytes).
@@ -485,6 +494,30 @@ impl<T: ?Sized + Message> Queue<T> {
             let record = T::lease(&self.channel, patience)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.channel, record, message))
+        }
+    }
+
+    verbs! {
+        /// Leases one message with the right to change it in place; waits while the queue is empty. See [`LeaseMut`](crate::LeaseMut) for
+        /// what becomes of the changes if the process dies.
+        ///
+        /// # Errors
+        /// As [`get`](Self::get).
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<[f32; 4]>::new(4)?;
+        /// queue.put(&[1.0, 2.0, 3.0, 4.0])?;
+        /// let mut samples = queue.lease_mut()?;
+        /// samples.iter_mut().for_each(|sample| *sample *= 0.5);
+        /// samples.forward(&queue).map_err(shmq::PutError::from)?;
+        /// assert_eq!(queue.get()?, [0.5, 1.0, 1.5, 2.0]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
+        |self, patience| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
+            let record = T::lease(&self.channel, patience)?;
+            let message = T::pointer(record.payload, record.length);
+            Ok(LeaseMut::new(Lease::borrowed(&self.channel, record, message)))
         }
     }
 

@@ -64,6 +64,7 @@ pub(crate) use look::{Removal, View, names_in_use, remove_stale};
 use mapping::Mapping;
 pub(crate) use nameless::nameless;
 use names::Place;
+pub(crate) use names::fault;
 pub(crate) use options::Asked;
 pub use options::UnappliedOption;
 pub use owners::Owners;
@@ -89,6 +90,8 @@ pub(crate) struct Spec {
     /// 1 to 1023; brought into that range.
     pub max_participants: u32,
     pub max_deliveries: u32,
+    /// Name of the queue for dead letters: one that may be a name.
+    pub dead_letters: Option<String>,
     pub persist: bool,
     /// Widens the permissions of 0600.
     pub mode: Option<u32>,
@@ -230,6 +233,11 @@ impl Segment {
         self.place.name()
     }
 
+    /// Where it lies.
+    pub fn directory(&self) -> &Directory {
+        self.place.directory()
+    }
+
     /// What a handle sends of it: see [`Directory::of_address`].
     pub fn address(&self) -> String {
         self.place.directory().address(self.name())
@@ -242,6 +250,16 @@ impl Segment {
 
     pub fn max_deliveries(&self) -> u32 {
         self.imprint.max_deliveries
+    }
+
+    /// Name of the queue for dead letters.
+    pub fn dead_letters(&self) -> Option<&str> {
+        self.imprint.dead_letters.as_deref()
+    }
+
+    /// Of the messages, without module paths.
+    pub fn type_name(&self) -> &str {
+        &self.imprint.type_name
     }
 
     /// Would an opener who expects this be content with the segment?

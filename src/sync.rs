@@ -36,7 +36,7 @@
 //! | [`Queue`](crate::Queue), [`Pipe`]: `try_put` | yes; `Busy` after about 1 ms if they interrupt a put on the same queue |
 //! | [`Queue`](crate::Queue), [`Pipe`]: `try_get` and the other `try_` forms | no: they may allocate |
 //! | every form that waits, also those with a timeout or a deadline | no: they may wait for the thread that they interrupt, the first for ever, the others until their deadline |
-//! | the verbs of endpoints, leases, loans, [`ObjectQueue`](crate::ObjectQueue), [`wait_any`](crate::wait_any()), [`Process`](crate::Process), [`Pool`](crate::Pool); creating, opening, unlinking, and dropping the last handle | no |
+//! | the verbs of endpoints, leases, loans, `ObjectQueue`, [`wait_any`](crate::wait_any()), [`Process`](crate::Process), `Pool`; creating, opening, unlinking, and dropping the last handle | no |
 //!
 //! On three conditions. A forked child calls the thing once before its first handler runs, since it attaches at its first call (`set`,
 //! `clear`, `release`, `notify` and dropping need no such call). The program is built without the feature `tracing`, or its subscriber

@@ -190,10 +190,14 @@ fn pool_workers_share_a_queue() {
     assert_eq!(lines[10], "squares: [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]");
 }
 
-/// The service of the docs: whatever a service manager or a terminal sends to the whole process group, it finishes what it has begun.
+/// The service of the docs, word for word: whatever a service manager or a terminal sends to the whole process group, it finishes what it has begun.
 #[cfg(feature = "object")]
 #[test]
 fn pool_service_finishes_its_tasks() {
+    let example = include_str!("../examples/pool_service.rs");
+    let (_, program) = example.split_once("\n\n").unwrap();
+    let program = program.split_once("use ").map(|(_, rest)| format!("use {rest}")).unwrap();
+    assert!(include_str!("../docs/services.md").contains(&program), "docs/services.md shows another program");
     for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
         let mut running = Running::start(&format!("service-{signal}"), "pool_service", &[], Stdio::null());
         running.until("its workers", |running| fs::read_to_string(&running.out).unwrap().contains("workers ["));

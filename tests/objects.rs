@@ -6,7 +6,10 @@ mod support;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
-use shmq::{Codec, CreateError, GetError, JoinError, MessagePack, ObjectQueue, OpenError, Postcard, PutError, Queue};
+use shmq::letters::Reason;
+use shmq::{
+    Codec, CreateError, DeadLetters, GetError, JoinError, MessagePack, ObjectQueue, OpenError, Postcard, PutError, Queue,
+};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
@@ -270,9 +273,9 @@ fn misdecoding<T: Serialize + DeserializeOwned, U: Serialize + DeserializeOwned>
 #[test]
 fn a_message_that_does_not_decode_is_an_error_and_does_not_block_those_behind_it() {
     let (numbers, texts) = misdecoding::<u32, String>(4);
-    texts.put(&"not a number".into()).unwrap();
+    texts.put("not a number").unwrap();
     numbers.put(&1).unwrap();
-    texts.put(&"nor this".into()).unwrap();
+    texts.put("nor this").unwrap();
     numbers.put(&2).unwrap();
     let error = numbers.get().unwrap_err();
     assert!(matches!(error, GetError::Decode { .. }), "{error:?}");
@@ -354,10 +357,10 @@ fn put_waits_fails_or_times_out_when_full_and_get_when_empty() {
 fn a_blocked_put_goes_on_when_there_is_room_and_a_blocked_get_when_there_is_an_object() {
     watch_for_hangs();
     let queue = ObjectQueue::<String>::new(1).unwrap();
-    queue.put(&"first".into()).unwrap();
+    queue.put("first").unwrap();
     let putter = {
         let queue = queue.clone();
-        start_and_wait_until_asleep("a putter", move || queue.put(&"second".into()))
+        start_and_wait_until_asleep("a putter", move || queue.put("second"))
     };
     assert_eq!(queue.get().unwrap(), "first");
     putter.join().unwrap();
@@ -366,7 +369,7 @@ fn a_blocked_put_goes_on_when_there_is_room_and_a_blocked_get_when_there_is_an_o
         let queue = queue.clone();
         start_and_wait_until_asleep("a getter", move || queue.get())
     };
-    queue.put(&"third".into()).unwrap();
+    queue.put("third").unwrap();
     assert_eq!(getter.join().unwrap(), "third");
 }
 
@@ -392,8 +395,8 @@ fn close_wakes_putters_drains_getters_and_ends_iteration() {
 fn task_done_and_join_count_objects() {
     let queue = ObjectQueue::<String>::new(4).unwrap();
     queue.join().unwrap();
-    queue.put(&"a".into()).unwrap();
-    queue.put(&"b".into()).unwrap();
+    queue.put("a").unwrap();
+    queue.put("b").unwrap();
     assert!(matches!(queue.join_timeout(Duration::from_millis(5)), Err(JoinError::Timeout { left: 2 })));
     queue.get().unwrap();
     queue.task_done().unwrap();
@@ -405,13 +408,120 @@ fn task_done_and_join_count_objects() {
 #[test]
 fn a_leased_object_comes_back_when_it_is_given_back() {
     let queue = ObjectQueue::<String>::new(4).unwrap();
-    queue.put(&"first".into()).unwrap();
-    queue.put(&"second".into()).unwrap();
+    queue.put("first").unwrap();
+    queue.put("second").unwrap();
     queue.lease().unwrap().give_back();
     let again = queue.lease().unwrap();
     assert_eq!((again.as_str(), again.deliveries()), ("first", 2));
     assert_eq!(again.take(), "first");
     assert_eq!(queue.get().unwrap(), "second");
+}
+
+#[test]
+fn what_does_not_decode_is_handed_over_with_the_error_and_as_a_dead_letter() {
+    let letters = DeadLetters::create(unique_name("letters"), 1 << 16).unwrap();
+    let name = unique_name("undecodable");
+    let numbers =
+        ObjectQueue::<u32>::builder().name(&name).schema("same").capacity(8).dead_letters(letters.name()).create().unwrap();
+    let texts = ObjectQueue::<String>::builder().name(&name).schema("same").open().unwrap();
+    let mut sent = Vec::new();
+    MessagePack::encode("not a number", &mut sent).unwrap();
+    for by in ["get", "lease", "batch", "consumer"] {
+        texts.put("not a number").unwrap();
+        numbers.put(&1).unwrap();
+        let error = match by {
+            "get" => numbers.get().map(drop),
+            "lease" => numbers.lease().map(drop),
+            "batch" => numbers.get_batch(5).map(drop),
+            _ => numbers.consumer().unwrap().get().map(drop),
+        };
+        let Err(GetError::Decode { error: why, bytes }) = error else { panic!("{by}: {error:?}") };
+        assert_eq!(bytes, sent, "{by}");
+        assert_eq!(numbers.get_batch(5).unwrap(), [1], "{by}");
+        let letter = letters.try_get().unwrap();
+        assert_eq!(letter.reason, Reason::NotDecoded { why: why.to_string() }, "{by}");
+        assert_eq!((letter.bytes == sent, letter.deliveries, letter.queue.as_str()), (true, 1, numbers.name()), "{by}");
+        assert_eq!(letter.decode::<String, MessagePack>().unwrap(), "not a number");
+        assert!(letter.decode::<u32, MessagePack>().is_err());
+        numbers.task_done().unwrap();
+        // By copy it is owed a task_done, on lease it is finished.
+        assert_eq!(numbers.task_done().is_ok(), by != "lease", "{by}");
+        numbers.join_timeout(Duration::from_secs(60)).unwrap();
+    }
+    // One in the middle of a batch waits for the next call.
+    numbers.put(&2).unwrap();
+    texts.put("nor this").unwrap();
+    assert_eq!(numbers.get_batch(5).unwrap(), [2]);
+    assert!(matches!(numbers.get_batch(5), Err(GetError::Decode { .. })));
+    assert_eq!(numbers.stats().dead_letters, 5);
+    DeadLetters::unlink(letters.name()).unwrap();
+}
+
+#[test]
+fn without_dead_letters_the_bytes_are_in_the_error_alone() {
+    let (numbers, texts) = misdecoding::<u32, String>(4);
+    texts.put("text").unwrap();
+    let Err(GetError::Decode { bytes, .. }) = numbers.get() else { panic!("it is none") };
+    assert_eq!(bytes, b"\xa4text");
+    assert!(numbers.is_empty());
+}
+
+#[test]
+fn object_endpoints_batches_and_owned_leases_are_as_those_of_a_queue() {
+    let queue = ObjectQueue::<String, Postcard>::builder().capacity_bytes(1 << 20).capacity(4).create().unwrap();
+    let (producer, consumer) = (queue.producer().unwrap(), queue.consumer().unwrap());
+    assert!(matches!(queue.put("x"), Err(PutError::Held { .. })));
+    assert!(matches!(queue.get(), Err(GetError::Held { .. })));
+    let all: Vec<String> = ["a", "b", "c", "d", "e", "f"].map(String::from).to_vec();
+    assert_eq!(producer.try_put_slice(&all).unwrap(), 4);
+    assert!(matches!(producer.try_put_slice(&all[4..]), Err(PutError::Full)));
+    assert_eq!(producer.put_slice(&[]).unwrap(), 0);
+    assert_eq!(consumer.get_batch(0).unwrap(), [""; 0]);
+    assert_eq!((consumer.get().unwrap().as_str(), &consumer.lease().unwrap()[..]), ("a", "b"));
+    // Larger than what is put by copy.
+    let large = "x".repeat(10_000);
+    producer.put(large.as_str()).unwrap();
+    assert_eq!(consumer.get_batch(10).unwrap(), ["c".to_string(), "d".to_string(), large]);
+    assert!(matches!(consumer.try_get_batch(1), Err(GetError::Empty)));
+    let start = Instant::now();
+    assert!(matches!(consumer.get_batch_timeout(1, Duration::from_millis(20)), Err(GetError::Timeout)));
+    assert!(start.elapsed() >= Duration::from_millis(20));
+    drop((producer, consumer));
+    queue.put("owned").unwrap();
+    queue.put(&String::from("next")).unwrap();
+    let lease = queue.lease_owned().unwrap();
+    drop(queue);
+    assert_eq!(std::thread::spawn(move || lease.take()).join().unwrap(), "owned");
+}
+
+#[test]
+fn the_type_of_an_argument_of_put_is_inferred() {
+    let queue = ObjectQueue::<Vec<u32>>::new(8).unwrap();
+    queue.put(&(0..3).collect()).unwrap();
+    queue.put(&Default::default()).unwrap();
+    queue.put(&mut vec![7]).unwrap();
+    assert_eq!(queue.get_batch(8).unwrap(), [vec![0, 1, 2], vec![], vec![7]]);
+    let options = ObjectQueue::<Option<u8>>::new(8).unwrap();
+    options.put(&None).unwrap();
+    options.put(&Some(1)).unwrap();
+    assert_eq!(options.get_batch(8).unwrap(), [None, Some(1)]);
+}
+
+#[test]
+fn a_leased_object_is_forwarded_to_a_queue_of_any_codec() {
+    let from = ObjectQueue::<String>::new(4).unwrap();
+    let to = ObjectQueue::<String, Postcard>::new(1).unwrap();
+    from.put("one").unwrap();
+    from.put("two").unwrap();
+    from.lease().unwrap().forward(&to).unwrap();
+    let refused = from.lease().unwrap().try_forward(&to).unwrap_err();
+    assert!(matches!(refused.error(), PutError::Full));
+    drop(refused);
+    let lease = from.lease().unwrap();
+    assert_eq!((lease.as_str(), lease.deliveries(), to.get().unwrap().as_str()), ("two", 2, "one"));
+    lease.forward(&to.producer().unwrap()).unwrap();
+    assert_eq!((to.get().unwrap().as_str(), from.is_empty()), ("two", true));
+    from.join_timeout(Duration::from_secs(60)).unwrap();
 }
 
 #[test]
@@ -424,7 +534,7 @@ fn handles_of_every_queue_travel_through_queues() {
     carded.put(&packed.get().unwrap()).unwrap();
     let (plain_too, objects_too) = carded.get().unwrap();
     plain_too.put(&7).unwrap();
-    objects_too.put(&"seven".into()).unwrap();
+    objects_too.put("seven").unwrap();
     assert_eq!((plain.get().unwrap(), objects.get().unwrap()), (7, "seven".to_string()));
 }
 

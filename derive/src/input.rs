@@ -198,7 +198,7 @@ pub fn at_field(field: &Field) -> Span {
 
 /// The name of a field for people and other languages.
 pub fn name_of(field: &Field, number: usize) -> String {
-    field.ident.as_ref().map_or_else(|| number.to_string(), |ident| without_raw(ident))
+    field.ident.as_ref().map_or_else(|| number.to_string(), without_raw)
 }
 
 /// `r#type` -> `type`

@@ -101,6 +101,7 @@ impl Channel {
             ring: ring_of(&attachment.segment),
             strategy,
             max_deliveries: attachment.segment.max_deliveries(),
+            letters: Default::default(),
             looks: Default::default(),
             caught_up_at: AtomicU64::new(0),
             tail_seen: AtomicU64::new(0),

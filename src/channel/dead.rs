@@ -136,7 +136,8 @@ impl Channel {
         me: Id,
         patience: Patience,
     ) -> Result<Repaired, GetError> {
-        let is_worn_out = |header| self.is_worn_out(header);
+        // Those that a queue for dead letters takes come back first, and are given up from there.
+        let is_worn_out = |header| self.is_dropped(header);
         let mut freed = Repaired::default();
         // Each round but the last frees a record, or another process did: more rounds than cells, and somebody undoes them.
         for _ in 0..=self.geometry().cells {
@@ -181,7 +182,7 @@ impl Channel {
     #[cold]
     pub(super) fn free_the_dead(&self, me: Id) -> Repaired {
         let probes = Probes::new(self, me);
-        let is_worn_out = |header| self.is_worn_out(header);
+        let is_worn_out = |header| self.is_dropped(header);
         let repaired = self.ring.free_the_dead(|owner| probes.is_dead(owner), is_worn_out).unwrap_or_default();
         self.tell_what_was_freed(repaired);
         repaired

@@ -1,9 +1,11 @@
 //! Getting: the ways into the get side, and messages taken by copy, alone and in batches.
 
+use super::letters::Ends;
 use super::wait::{Pause, Waiter};
 use super::watch::Verb;
 use super::{Channel, Failure, LeasedRecord, Mapped, Patience, SMALL_COPY_BYTES, add};
 use crate::error::GetError;
+use crate::letters::Reason;
 use crate::lock::Locked;
 use crate::os::now_ns;
 use crate::participant::Id;
@@ -26,6 +28,14 @@ fn read_and_take<const SIZED: bool, R>(ring: &Ring<Mapped>, record: Record, read
 
 /// How long the end of a large copy waits for the get lock.
 const FINISH_LOCK_NS: u64 = 20_000_000;
+
+/// What a getter comes to.
+enum Next {
+    Message(Record),
+    /// It came back too often, and there is a queue for dead letters.
+    WornOut(Record),
+    Nothing,
+}
 
 /// Says whether a message of that length would be read, before anything happens to it.
 pub(super) type Check<'a> = &'a dyn Fn(usize) -> Result<(), GetError>;
@@ -208,6 +218,13 @@ impl Channel {
         }
     }
 
+    /// Finishes a record that was copied out, in slow paths: did it come back? Needs the get side.
+    pub(super) fn take_copied(&self, record: Record) -> bool {
+        let came_back = self.count_redelivery(&record);
+        self.read_and_take_any(record, &mut |_, _| ());
+        came_back
+    }
+
     #[cold]
     #[inline(never)]
     fn get_slow<const OWNED: bool, R>(
@@ -252,7 +269,7 @@ impl Channel {
 
     /// Ends the lease of a large copy and counts it, under the get lock, so that `join` never sees it in neither place. A kill between the
     /// two leaves it uncounted: it went with the process, and nobody waits for its `task_done`.
-    fn finish_large_copy(&self, leased: LeasedRecord, me: Id) -> Result<(), GetError> {
+    pub(super) fn finish_large_copy(&self, leased: LeasedRecord, me: Id) -> Result<(), GetError> {
         let counted = &self.head().rare.large_copies;
         let locked = self.lock_get(me, Patience::Until(now_ns() + FINISH_LOCK_NS)).is_ok();
         if !locked {
@@ -324,7 +341,8 @@ impl Channel {
                 taken = 1;
                 // Those that came back are before those at head.
                 while taken < count.min(limit) && self.ring.has_returned() {
-                    let Ok(Some(record)) = self.next_record(me) else { return };
+                    // One that is to be given up waits for a call that holds no side.
+                    let Ok(Next::Message(record)) = self.next_record(me) else { return };
                     came_back |= self.count_redelivery(&record);
                     read_and_take::<true, ()>(&self.ring, record, &mut |from, length| read(taken, from, length));
                     taken += 1;
@@ -401,25 +419,19 @@ impl Channel {
         loop {
             if look_after_the_dead {
                 self.look_for_the_dead::<OWNED>(me, patience)?;
+                self.post_again();
             }
             // Nothing to take: do not lock. An open loan is looked at under the lock, since its owner may be dead.
             let nothing = self.ring.nothing_to_take() == Some(State::Free) && !self.is_poisoned();
             if !nothing || is_anothers() {
-                self.enter_get::<OWNED>(me, patience)?;
-                let found = self.next_record(me).map(|record| record.map(&mut *act));
-                self.exit_get::<OWNED>(me)?;
-                self.tell();
-                if let Some(result) = found? {
+                if let Some(result) = self.take_next::<OWNED, R>(me, patience, act)? {
                     return Ok(result);
                 }
             }
             if self.is_closed() && self.is_drained(me) {
                 // No put is under way, so what is found now is the last: also what a dead holder left, or gave back before it died.
                 self.look_for_the_dead::<OWNED>(me, patience)?;
-                self.enter_get::<OWNED>(me, patience)?;
-                let found = self.next_record(me).map(|record| record.map(&mut *act));
-                self.exit_get::<OWNED>(me)?;
-                return found?.ok_or(GetError::Closed);
+                return self.take_next::<OWNED, R>(me, patience, act)?.ok_or(GetError::Closed);
             }
             if patience == Patience::Try {
                 if !look_after_the_dead && self.is_time_to_look() {
@@ -446,13 +458,44 @@ impl Channel {
         }
     }
 
+    /// Enters the get side and lets `act` take the next message, if there is one. What came back too often is given up on the way,
+    /// with no side held.
+    fn take_next<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        patience: Patience,
+        act: &mut dyn FnMut(Record) -> R,
+    ) -> Result<Option<R>, GetError> {
+        // Each round but the last leases a record: more rounds than cells, and somebody undoes them.
+        for _ in 0..=self.geometry().cells {
+            self.enter_get::<OWNED>(me, patience)?;
+            let mut worn_out = None;
+            let found = self.next_record(me).map(|next| match next {
+                Next::Message(record) => Some(act(record)),
+                Next::WornOut(record) => {
+                    worn_out = Some((record.header.deliveries(), self.lease_worn_out(record, me)));
+                    None
+                }
+                Next::Nothing => None,
+            });
+            self.exit_get::<OWNED>(me)?;
+            self.tell();
+            let Some((deliveries, record)) = worn_out else { return found };
+            self.give_up_to_letters(record, deliveries, Reason::TooManyDeliveries, Ends::Released);
+        }
+        Err(GetError::Corrupted)
+    }
+
     /// The message to take next: returned ones first. Needs the get side.
-    fn next_record(&self, me: Id) -> Result<Option<Record>, GetError> {
+    fn next_record(&self, me: Id) -> Result<Next, GetError> {
         let mut dead = None;
         // Each round but the last finishes a record: more rounds than cells, and somebody undoes them.
         for _ in 0..=self.geometry().cells {
             if self.ring.has_returned() {
                 match self.ring.first_returned(self.settled()).map_err(|_| GetError::Corrupted)? {
+                    Some(record) if self.is_worn_out(record.header) && self.has_dead_letters() => {
+                        return Ok(Next::WornOut(record));
+                    }
                     Some(record) if self.is_worn_out(record.header) => {
                         self.ring.give_up(record.header, record.cell);
                         add(&self.head().get.given_up, 1);
@@ -462,7 +505,7 @@ impl Channel {
                     }
                     Some(record) => {
                         self.note_redelivery();
-                        return Ok(Some(record));
+                        return Ok(Next::Message(record));
                     }
                     None => {}
                 }
@@ -475,12 +518,12 @@ impl Channel {
                 self.notify_not_full(u32::MAX);
             }
             match front {
-                Front::Ready(record) => return Ok(Some(record)),
-                Front::Empty => return Ok(None),
+                Front::Ready(record) => return Ok(Next::Message(record)),
+                Front::Empty => return Ok(Next::Nothing),
                 Front::Claimed(owner, cell, header) => {
                     // The kernel is asked once: dead it stays.
                     if dead != Some(owner) && !self.is_dead(owner, me) {
-                        return Ok(None);
+                        return Ok(Next::Nothing);
                     }
                     dead = Some(owner);
                     // We own the get side, so the record stays. A putter who repairs its side may abort it as well: one of us counts.

@@ -25,9 +25,10 @@ impl Channel {
         let mut open = None;
         // A ring of garbage cannot say what is open; it gives no guard that could be relied on,
         // either.
-        let _ = self.ring.walk_all(|_, _, header| {
+        let _ = self.ring.walk_all(|_, cell, header| {
             open = match header.state() {
                 _ if header.owner() != me => None,
+                Some(State::Leased) if self.is_letter(header, cell) => None,
                 Some(State::Claimed) => Some("a loan"),
                 Some(State::Leased) => Some("a lease"),
                 _ => None,

@@ -12,7 +12,7 @@
 //! 2. The stretch of an open lane lies in the ring, one record behind the other, and so does the record behind it ([`Stretch`]). It was
 //!    set out for the `T` whose shape is that of the segment, by a process that may rely on the light barrier.
 
-use super::typed::{Aside, copy_message};
+use super::typed::{Aside, check_written, copy_message};
 use super::{Channel, ClaimedRecord, LeasedRecord, Patience, Tenure};
 use crate::atomic::AtomicU64;
 use crate::copy::read_message;
@@ -280,6 +280,11 @@ impl Channel {
         // SAFETY: Invariant 2: a committed T lies there, and only this endpoint may end it. Or a value was written aside.
         let copy = unsafe { read_message(from) };
         if let Some(spot) = entered {
+            // SAFETY: all bytes of `copy` were written.
+            if unsafe { check_written(&copy) }.is_err() && self.has_dead_letters() {
+                self.head().get.busy.store(0, Release);
+                return self.get_invalid::<true, T>(self.tenant(tenure)?, patience);
+            }
             self.take_along::<T>(spot);
         }
         // SAFETY: all bytes of `copy` were written.

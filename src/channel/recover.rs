@@ -25,7 +25,8 @@ pub struct RecoveryReport {
     pub redelivered: u64,
     /// Loans of the dead that were aborted: their messages never existed.
     pub aborted: u64,
-    /// Messages that came back after as many deliveries as `max_deliveries` allows: they are finished, and nobody gets them again.
+    /// Messages that came back after as many deliveries as `max_deliveries` allows: they are finished, or in the queue for dead
+    /// letters, and nobody gets them again here.
     pub given_up: u64,
     /// Sides (put, get) that this call could look at: 2 unless a live endpoint or a stopped process holds one.
     pub sides_repaired: u32,
@@ -100,6 +101,7 @@ impl Channel {
                 report.redelivered += freed.redelivered;
                 report.given_up += freed.given_up;
             }
+            report.given_up += self.give_up_all_worn_out(me, patience());
         }
         report.aborted = self.head().rare.aborted.load(Relaxed).saturating_sub(aborted_before);
         for (entry, pid) in dead {

@@ -1,8 +1,9 @@
 //! Copies of typed values into and out of records: the last step between bytes and types.
 
-use super::{Channel, Patience, SMALL_COPY_BYTES};
+use super::{Channel, Ends, Patience, SMALL_COPY_BYTES};
 use crate::copy::{copy_out, read_message, vec_from_bytes};
 use crate::error::{GetError, PutError};
+use crate::letters::Reason;
 use crate::message::{Message, Plain, bytes_of};
 use crate::participant::Id;
 use std::cell::Cell;
@@ -85,6 +86,11 @@ impl Channel {
         // value was written aside.
         let copy = unsafe { read_message(from) };
         if let Some((me, record)) = entered {
+            // SAFETY: all bytes of `copy` were written.
+            if unsafe { check_written(&copy) }.is_err() && self.has_dead_letters() {
+                let _ = self.exit_get_of::<false>(&ring, me);
+                return self.get_invalid::<false, T>(None, patience);
+            }
             self.take_and_exit(&ring, record, me);
         }
         // SAFETY: all bytes of `copy` were written.
@@ -96,6 +102,9 @@ impl Channel {
     where
         T: Message,
     {
+        if self.has_dead_letters() {
+            return self.get_on_lease::<OWNED, T>(me, patience);
+        }
         let mut copy = MaybeUninit::<T>::uninit();
         let to = copy.as_mut_ptr().cast::<u8>();
         // SAFETY: the ring found the record's length equal to `size_of::<T>()` (stamp and header), which is what `to` has room for.
@@ -105,6 +114,73 @@ impl Channel {
         unsafe { check_written(&copy)? };
         // SAFETY: the bytes were just found to be a value of T.
         Ok(unsafe { copy.assume_init() })
+    }
+
+    /// The message that was left at head since its bits are no value, or what has come there since.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn get_invalid<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<T, GetError>
+    where
+        T: Message,
+    {
+        self.get_on_lease::<OWNED, T>(me, patience)
+    }
+
+    /// Gets one sized value where there is a queue for dead letters: a message whose bits are no value is leased, and given up.
+    fn get_on_lease<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<T, GetError>
+    where
+        T: Message,
+    {
+        let mut copy = MaybeUninit::<T>::uninit();
+        self.copy_on_lease::<OWNED, T>(me, patience, &mut copy)?;
+        // SAFETY: the bytes were found to be a value of T.
+        Ok(unsafe { copy.assume_init() })
+    }
+
+    /// Copies a message to `copy`. `Ok`: its bits are a value.
+    fn copy_on_lease<const OWNED: bool, T>(
+        &self,
+        me: Option<Id>,
+        patience: Patience,
+        copy: &mut MaybeUninit<T>,
+    ) -> Result<(), GetError>
+    where
+        T: Message,
+    {
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        let mut read = |from| {
+            // SAFETY: the ring found the record's length equal to `size_of::<T>()` (stamp and header), which is what `copy` has room for.
+            unsafe { copy_out(from, copy.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
+            // SAFETY: all bytes of `copy` were written above.
+            unsafe { check_written(copy) }
+        };
+        let record = if OWNED || size_of::<T>() <= SMALL_COPY_BYTES {
+            // Judged while it is at head, so that a value is taken at once, as ever.
+            let got =
+                self.with_record::<OWNED, _>(me, patience, &mut |record| match read(self.ring.memory.payload(record.cell)) {
+                    Ok(()) => Ok(self.take_copied(record)),
+                    Err(_) => Err(self.lease_any(record, me)),
+                })?;
+            match got {
+                Ok(came_back) => {
+                    self.notify_not_full(if came_back { u32::MAX } else { 1 });
+                    return Ok(());
+                }
+                Err(record) => record,
+            }
+        } else {
+            let record = self.lease_slow::<OWNED>(Some(me), patience)?;
+            if read(record.payload).is_ok() {
+                return self.finish_copy(record);
+            }
+            record
+        };
+        let deliveries = record.deliveries();
+        self.give_up_to_letters(record, deliveries, Reason::Invalid, Ends::Copied);
+        Err(GetError::Invalid)
     }
 
     /// Gets one sized value into a box. A large one is nowhere on the stack on its way.
@@ -133,6 +209,12 @@ impl Channel {
     where
         T: Message,
     {
+        if self.has_dead_letters() {
+            let mut copy = Box::<T>::new_uninit();
+            self.copy_on_lease::<OWNED, T>(me, patience, &mut copy)?;
+            // SAFETY: the bytes were found to be a value of T.
+            return Ok(unsafe { copy.assume_init() });
+        }
         let copy = self.get::<OWNED, true, Box<MaybeUninit<T>>>(
             me,
             OWNED,
@@ -164,6 +246,13 @@ impl Channel {
     where
         T: Message,
     {
+        if self.has_dead_letters() {
+            return super::moved_or(values.len(), |i| {
+                let patience = if i == 0 { patience } else { Patience::Try };
+                values[i] = *self.get_boxed::<OWNED, T>(me, patience)?;
+                Ok(())
+            });
+        }
         let mut invalid = false;
         let mut kept = 0;
         let mut staged = None;

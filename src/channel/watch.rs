@@ -43,8 +43,12 @@ pub struct Stats {
     pub redelivered: u64,
     /// Loans dropped without commit, or whose holder died.
     pub aborted: u64,
-    /// Messages given up after `max_deliveries`.
+    /// Messages given up after `max_deliveries` and dropped, since there is no queue for dead letters.
     pub given_up: u64,
+    /// Messages handed over to the queue for [dead letters](crate::Builder::dead_letters).
+    pub dead_letters: u64,
+    /// Attempts of that which failed: it was missing, full, closed, too small or of another kind. The message stays on lease.
+    pub dead_letters_refused: u64,
     /// Repairs after a death.
     pub recoveries: u64,
     /// Puts (and loans) that went to sleep because there was no room, and have ended since. Those that only spun are not counted.
@@ -93,6 +97,8 @@ impl Stats {
             redelivered: get.redelivered.load(Relaxed),
             aborted: rare.aborted.load(Relaxed),
             given_up: get.given_up.load(Relaxed),
+            dead_letters: get.dead_letters.load(Relaxed),
+            dead_letters_refused: get.dead_letters_refused.load(Relaxed),
             recoveries: rare.recoveries.load(Relaxed),
             blocked_puts: rare.blocked_puts.load(Relaxed),
             blocked_gets: rare.blocked_gets.load(Relaxed),

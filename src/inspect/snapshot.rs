@@ -68,6 +68,8 @@ pub struct Participant {
     pub get_waits: Option<Waiting>,
     /// Threads of it that sleep in a `join`.
     pub join_threads: u32,
+    /// It has messages on lease that the queue for [dead letters](crate::Builder::dead_letters) does not take.
+    pub keeps_letters: bool,
     /// For the command: it leaves the name where it is, even as the last one out.
     #[doc(hidden)]
     pub leaves_name: bool,
@@ -289,6 +291,7 @@ impl Inspector {
             attached: UNIX_EPOCH + Duration::from_secs(entry.attached_unix_s.load(Relaxed).min(u32::MAX as u64)),
             puts: roles & role::PUT != 0,
             gets: roles & role::GET != 0,
+            keeps_letters: alive && roles & role::KEEPS_LETTERS != 0,
             leaves_name: roles & role::VISITOR != 0,
             put_waits: waiting(entry.put_sleepers.load(Relaxed), entry.put_asleep_ns.load(Relaxed)),
             get_waits: waiting(entry.get_sleepers.load(Relaxed), entry.get_asleep_ns.load(Relaxed)),

@@ -89,6 +89,11 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectBuilder<T, C> {
         self.with(|bytes| bytes.max_deliveries(n))
     }
 
+    /// As [`Builder::dead_letters`]: also for messages that cannot be decoded.
+    pub fn dead_letters(self, name: impl AsRef<str>) -> Self {
+        self.with(|bytes| bytes.dead_letters(name))
+    }
+
     /// As [`Builder::max_participants`].
     pub fn max_participants(self, n: usize) -> Self {
         self.with(|bytes| bytes.max_participants(n))

@@ -1,6 +1,7 @@
 //! An object on lease: decoded here, its message still in the queue until the lease ends.
 
 use crate::guard::Lease;
+use crate::queue::{GivesBack, forward, forwards};
 use std::fmt;
 use std::ops::Deref;
 
@@ -49,6 +50,20 @@ impl<'q, T> ObjectLease<'q, T> {
     /// Which delivery of its message this is, as [`Lease::deliveries`].
     pub fn deliveries(&self) -> u32 {
         self.lease.deliveries()
+    }
+}
+
+impl<T> GivesBack for ObjectLease<'_, T> {
+    fn end_given_back(self) {
+        self.give_back();
+    }
+}
+
+impl<T> ObjectLease<'_, T> {
+    forwards! {
+        T, |lease, to, patience| {
+            forward(lease, |lease| (!lease.lease.is_inherited()).then_some(&lease.value), to, patience, ObjectLease::release)
+        }
     }
 }
 

@@ -12,9 +12,10 @@
 //!                                              look after a moment
 //! ```
 //!
-//! Measured (2 cores, a kernel 6.x guest): strangers that fall asleep and are woken as fast as they can, one pair, interrupt a process that
-//! only has a queue open 7,000 - 10,000 times a second; 0 times where its queue has full fences. An idle getter that is refused the call: 3.2 % of a core
-//! when all its sleeps were cut to 1 ms, 0.1 % with the look after a moment, and as much with full fences.
+//! Measured (2 cores, a guest that had other work, two processes that wake each other as fast as they can): 5,758 function-call interrupts a
+//! second on the machine by default, 29 with full fences. put + get of 8 B: 46.5 -> 70.1 ns by `Queue`, 4.1 -> 34.8 by endpoints, which
+//! keep no lane. An idle getter that is refused the call: 0.07 % of a core (3.2 % when all its sleeps were cut to 1 ms); with full fences
+//! 0.06, by default 0.055.
 //!
 //! Invariants:
 //! 1. A process in which [`Barrier::light`] is only a compiler fence has registered since its last fork.

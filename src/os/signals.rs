@@ -22,6 +22,7 @@ mod helper;
 pub(crate) use helper::{Asked, Recipient, Signals, begin_helper, give_back, remain_helper};
 use std::mem;
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What ends a program that does not handle it, sent by people, terminals and service managers.
 pub(crate) const ENDINGS: [libc::c_int; 4] = [libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGINT];
@@ -125,8 +126,24 @@ fn is_handler(action: &libc::sigaction) -> bool {
     action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN
 }
 
+/// Endings that this process, a worker, ignores though its program does not: bits.
+static IGNORED_FOR_WORK: AtomicU64 = AtomicU64::new(0);
+
+/// In a forked child: what its parent ignored as a worker has the default action, as the program's
+/// would have had. (What a task ignores itself is not to be told from that.)
+fn ignore_for_work_no_more() {
+    // Relaxed: a forked child has one thread.
+    let bits = IGNORED_FOR_WORK.swap(0, Ordering::Relaxed);
+    for signal in ENDINGS.into_iter().filter(|&signal| bits & bit(signal) != 0) {
+        if action_of(signal).is_some_and(|action| action.sa_sigaction == libc::SIG_IGN) {
+            set_action(signal, &plain(libc::SIG_DFL));
+        }
+    }
+}
+
 /// In a forked child of the program: has what the program had, as a process of its own.
 pub(crate) fn begin_process(blocked: Blocked, keep_handlers: bool) {
+    ignore_for_work_no_more();
     if !keep_handlers {
         for signal in ENDINGS {
             if action_of(signal).is_some_and(|action| is_handler(&action)) {

@@ -8,6 +8,9 @@
 //!
 //! A backlog means that the tasks' ring is full, so results will come, so the collector will wake and feed. It never waits for room.
 
+mod explain;
+
+use self::explain::{EXPLANATION, Unexplained};
 use super::error::TaskError;
 use super::job::{Accepted, Job};
 use super::message::{ResultHead, kind};
@@ -36,16 +39,6 @@ const PATIENT_BACKLOG: usize = 64;
 /// How long keepers have to end when they are asked to, before they are killed; and then, before they are given up: one that the
 /// kernel does not end (it is frozen, say) ends by itself when it goes on.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long a task that has failed waits for the keeper's report of how its worker ended.
-const EXPLANATION: Duration = Duration::from_secs(2);
-
-/// A chunk whose worker died, as another one has said, and the keeper has not yet.
-struct Unexplained {
-    head: ResultHead,
-    pid: u32,
-    since: Instant,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
@@ -293,25 +286,6 @@ impl Shared {
         }
         if accepted.wanted {
             woken.push(job);
-        }
-    }
-
-    /// Fails the chunks of workers whose ends are known by now, or were waited for as long as that.
-    fn explain(&self, patience: Duration, woken: &mut Vec<Arc<Job>>) {
-        let mut state = self.lock();
-        let (settled, rest) = std::mem::take(&mut state.unexplained)
-            .into_iter()
-            .partition(|death| death.pid == 0 || state.roster.end_of(death.pid).is_some() || death.since.elapsed() >= patience);
-        state.unexplained = rest;
-        let settled: Vec<Unexplained> = settled;
-        let job_and_status =
-            |death: &Unexplained| (state.jobs.get(&death.head.job).map(Arc::clone), state.roster.end_of(death.pid).flatten());
-        let known: Vec<_> = settled.iter().map(job_and_status).collect();
-        drop(state);
-        for (death, (job, status)) in settled.into_iter().zip(known) {
-            let Some(job) = job else { continue };
-            let accepted = job.accept_death(death.head, (death.pid != 0).then_some(death.pid), status);
-            self.settle(death.head.job, job, accepted, woken);
         }
     }
 

@@ -14,6 +14,8 @@
 //! 4. Nothing forks for ever: a number of workers in a row that die before they are ready fail the pool. Nor does it wait for ever
 //!    for what the system refuses: a keeper that has no worker and can start none for a while gives up.
 
+mod shortage;
+
 use super::message::{ResultHead, kind};
 use super::report::{Call, Refusal, Report};
 use super::worker::{word, work};
@@ -34,9 +36,6 @@ use std::time::{Duration, Instant};
 const SLICE_MS: libc::c_int = 20;
 /// How long a worker that has ended keeps its pid, which the program was told and may look up just now: no other process has it.
 const PID_KEPT: Duration = Duration::from_millis(100);
-/// How long a keeper without a worker tries to start one: the first time, while `build` waits; and later.
-const FIRST_PATIENCE: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a keeper tries to tell the program why it gives up.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -260,24 +259,6 @@ impl Keeper<'_> {
             }
             self.wait(again);
         }
-    }
-
-    /// Tells the program how many workers the system refuses, if that has changed. Some: it has refused all of them for too long.
-    fn note_shortage(&mut self, refusal: Option<Refusal>) -> Option<Refusal> {
-        let missing = self.wanted.saturating_sub(self.workers.len()) as u32;
-        let short = refusal.map(|why| (missing, why));
-        if short.map(|(missing, _)| missing) != self.short.map(|(missing, _)| missing) {
-            if let Some((missing, why)) = short.or(self.short.map(|(_, why)| (0, why))) {
-                self.reports.push_back(Report::Short { missing, why });
-            }
-            self.short = short;
-        }
-        if refusal.is_none() || !self.workers.is_empty() {
-            self.refused_since = None;
-            return None;
-        }
-        let patience = if self.is_ready { PATIENCE } else { FIRST_PATIENCE };
-        refusal.filter(|_| self.refused_since.get_or_insert_with(Instant::now).elapsed() >= patience)
     }
 
     /// Is the program gone, or does it want an end?

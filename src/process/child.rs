@@ -2,6 +2,8 @@
 //!
 //! The invariants are those of the parent module.
 
+#[cfg(feature = "object")]
+use crate::os::now_ns;
 use crate::os::open_pidfd;
 use std::fs::File;
 use std::io::{self, Read};
@@ -99,6 +101,15 @@ impl Child {
             None => ended(libc::P_PID, self.pid as libc::id_t, 0),
         };
         Ok(ended?.map(|(_, status)| status))
+    }
+
+    /// Reaps a child of ours if it ends before the deadline, without any lock: for `exit`, which may have been called in a signal
+    /// handler, above a frame that holds one.
+    #[cfg(feature = "object")]
+    pub fn reap_until(&self, deadline_ns: u64, moment: Duration) {
+        while matches!(self.reap(), Ok(None)) && now_ns() < deadline_ns {
+            thread::sleep(moment);
+        }
     }
 
     /// What the spawner told.

@@ -140,7 +140,7 @@ extern "C" fn at_exit() {
     if spawner.is_ours() {
         // SAFETY: shutdown takes numbers. The spawner sees it also where another process has a copy of this end.
         unsafe { libc::shutdown(spawner.requests.as_raw_fd(), libc::SHUT_RDWR) };
-        let _ = spawner.process.join_timeout(FAREWELL);
+        spawner.process.child.reap_until(deadline_after(FAREWELL), MOMENT);
     }
     // Its drop takes a lock that may be held for ever by now; the kernel closes what it has.
     std::mem::forget(spawner);

@@ -2,10 +2,12 @@
 
 use super::verbs::verbs;
 use super::{loan_of, slice_bytes};
-use crate::channel::{Channel, Side, Tenure};
+use crate::channel::{Channel, Patience, Side, Tenure};
 use crate::error::{GetError, PutError};
-use crate::guard::{Lease, Loan};
+use crate::guard::{Lease, LeaseMut, Loan};
 use crate::message::{Message, Plain, Travel};
+#[cfg(feature = "object")]
+use crate::participant::Id;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -91,6 +93,33 @@ impl<T: ?Sized + Message> Producer<T> {
     }
 }
 
+impl<T: ?Sized + Message> Producer<T> {
+    pub(super) fn put_patiently(&self, v: &T, patience: Patience) -> Result<(), PutError> {
+        v.send_held(&self.channel, &self.tenure, patience)
+    }
+}
+
+#[cfg(feature = "object")]
+impl Producer<[u8]> {
+    pub(crate) fn put_bytes(&self, bytes: &[u8], patience: Patience) -> Result<(), PutError> {
+        self.put_patiently(bytes, patience)
+    }
+
+    pub(crate) fn loan_patiently(&self, n: usize, patience: Patience) -> Result<Loan<'_, [u8]>, PutError> {
+        let me = self.channel.tenant(&self.tenure)?;
+        let bytes = slice_bytes::<u8>(&self.channel, n)?;
+        Ok(loan_of(&self.channel, self.channel.claim::<true, false>(me, bytes, patience)?, bytes))
+    }
+}
+
+#[cfg(feature = "object")]
+impl Consumer<[u8]> {
+    /// What getting goes by: the queue, and who gets.
+    pub(crate) fn owned(&self) -> Result<(&Channel, Option<Id>), GetError> {
+        Ok((&self.channel, self.channel.tenant(&self.tenure)?))
+    }
+}
+
 impl<T: Message> Producer<T> {
     verbs! {
         /// As [`Queue::put_slice`](crate::Queue::put_slice).
@@ -156,6 +185,21 @@ impl<T: ?Sized + Message> Consumer<T> {
             let record = T::lease_held(&self.channel, &self.tenure, patience)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.channel, record, message))
+        }
+    }
+}
+
+impl<T: ?Sized + Message> Consumer<T> {
+    verbs! {
+        /// As [`Queue::lease_mut`](crate::Queue::lease_mut).
+        ///
+        /// # Errors
+        /// As there, and [`GetError::Inherited`] after `fork`.
+        lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
+        |self, patience| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
+            let record = T::lease_held(&self.channel, &self.tenure, patience)?;
+            let message = T::pointer(record.payload, record.length);
+            Ok(LeaseMut::new(Lease::borrowed(&self.channel, record, message)))
         }
     }
 }

@@ -383,6 +383,9 @@ impl Building {
             let offset = structure_offset(imprint.max_participants);
             descriptor.write_at(structure.text().as_bytes(), offset).map_err(refused("write"))?;
         }
+        if let Some(dead_letters) = &imprint.dead_letters {
+            descriptor.write_at(dead_letters.as_bytes(), imprint.dead_letters_offset()).map_err(refused("write"))?;
+        }
         head.stamp.state.store(stamp_state::BUILDING, Ordering::Relaxed);
         head.stamp.persisted.store(u32::from(spec.persist), Ordering::Relaxed);
         let segment = Segment::over(mapping, descriptor, place.clone(), imprint, spec.lock_memory);

@@ -24,10 +24,10 @@ pub(super) const TEMPORARY_PREFIX: &str = ".shmq-";
 const PUBLISHED_PREFIX: &str = "shmq.";
 const ANONYMOUS_PREFIX: &str = "anon-";
 const RANDOM_DIGITS: usize = 16;
-const NAME_BYTES_MAX: usize = 200;
+const NAME_BYTES_MAX: usize = crate::layout::NAME_BYTES;
 
 /// What is wrong with a name, if anything.
-pub(super) fn fault(name: &str) -> Option<&'static str> {
+pub(crate) fn fault(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("it is empty")
     } else if name.len() > NAME_BYTES_MAX {

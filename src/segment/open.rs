@@ -163,7 +163,7 @@ fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<Imprint, OpenErro
     // No segment is published under two names. A second one, made by a user that may enter the segment, would lead this caller and
     // its messages to a segment that was meant for something else.
     if file.nlink() > 1 && file.mode() & OTHERS_MAY_ENTER != 0 {
-        return Err(corrupted());
+        return Err(Refused { call: OPEN, error: io::Error::from_raw_os_error(libc::EMLINK) }.into());
     }
     let stamp = match read_stamp(descriptor) {
         Ok(stamp) => stamp,

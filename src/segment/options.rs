@@ -35,6 +35,7 @@ pub(crate) struct Asked {
     pub geometry: Option<Geometry>,
     pub mode: Option<u32>,
     pub max_deliveries: Option<u32>,
+    pub dead_letters: Option<String>,
     pub max_participants: Option<u32>,
     pub persist: Option<bool>,
 }
@@ -65,6 +66,9 @@ impl Asked {
         }
         if let Some(asked) = self.max_deliveries {
             differs("max_deliveries", asked.to_string(), imprint.max_deliveries.to_string());
+        }
+        if let Some(asked) = &self.dead_letters {
+            differs("dead_letters", asked.clone(), imprint.dead_letters.clone().unwrap_or_else(|| "none".to_owned()));
         }
         if let Some(asked) = self.max_participants {
             differs("max_participants", asked.to_string(), imprint.max_participants.to_string());

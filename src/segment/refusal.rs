@@ -42,6 +42,7 @@ fn told(call: &str, error: &io::Error, place: &Place) -> Option<Told> {
     let directory = place.directory();
     let (makes, opens) = (matches!(call, MAKE | RENAME | RENAME_TO_FREE | UNLINK), matches!(call, OPEN | MAP));
     match error.raw_os_error()? {
+        libc::EMLINK if opens => Some(Told::NoSegment("one of several names of a file (a hard link)")),
         libc::EISDIR | libc::ELOOP | libc::ENXIO if opens => kind_of_file(place).map(Told::NoSegment),
         libc::EISDIR | libc::ENOTEMPTY | libc::ENOTDIR if makes => kind_of_file(place).map(Told::NoSegment),
         libc::ENOENT | libc::EROFS | libc::ENOTDIR if makes => directory.why_not_writable().map(Told::Directory),
@@ -82,7 +83,7 @@ fn why_not_opened(place: &Place) -> String {
         return format!("its mode {mode:04o} keeps its own user out: chmod u+rw {}", place.path().display());
     }
     format!(
-        "it belongs to user {uid}, and its mode {mode:04o} does not let user {} read and write it (its creator can widen that with Builder::mode)",
+        "it belongs to another user (uid {uid}), and its mode {mode:04o} does not let user {} read and write it (its creator can widen that with Builder::mode)",
         own_uid()
     )
 }

@@ -7,7 +7,7 @@ use super::structure::Structure;
 use super::{Expect, Spec, corrupted};
 use crate::error::{OpenError, Subject};
 use crate::geometry::Geometry;
-use crate::layout::{self, FORMAT, MAGIC, MAX_PARTICIPANTS, SCHEMA_BYTES, Stamp, TYPE_NAME_BYTES, kind, lock_kind};
+use crate::layout::{self, FORMAT, MAGIC, MAX_PARTICIPANTS, NAME_BYTES, SCHEMA_BYTES, Stamp, TYPE_NAME_BYTES, kind, lock_kind};
 use crate::os::Barrier;
 use crate::schema::first_difference;
 use std::mem::offset_of;
@@ -34,6 +34,9 @@ pub(crate) struct Imprint {
     pub max_participants: u32,
     pub max_deliveries: u32,
     pub full_fence: bool,
+    /// The name of the queue for dead letters. Read after the rest, as the structure's text.
+    pub dead_letters: Option<String>,
+    dead_letters_len: u32,
 }
 
 impl RawStamp {
@@ -120,7 +123,11 @@ impl RawStamp {
         }
         let structure =
             Structure::of_stamp(self.u64(offset_of!(Stamp, structure_hash)), self.u32(offset_of!(Stamp, structure_len)))?;
-        let total_bytes = total_bytes(max_participants, structure.as_ref(), &geometry)?;
+        let dead_letters_len = self.u32(offset_of!(Stamp, dead_letters_len));
+        if dead_letters_len as usize > NAME_BYTES {
+            return None;
+        }
+        let total_bytes = total_bytes(max_participants, texts_len(structure.as_ref(), dead_letters_len), &geometry)?;
         if total_bytes != self.u64(offset_of!(Stamp, total_bytes)) || total_bytes != file_bytes || self.nonce() == 0 {
             return None;
         }
@@ -136,6 +143,8 @@ impl RawStamp {
             max_participants,
             max_deliveries: self.u32(offset_of!(Stamp, max_deliveries)),
             full_fence: full_fence == 1,
+            dead_letters: None,
+            dead_letters_len,
         })
     }
 }
@@ -158,27 +167,48 @@ impl Imprint {
             max_deliveries: spec.max_deliveries,
             // Where this process cannot ask for the barrier, those that share its sandbox cannot either.
             full_fence: spec.full_fence || !Barrier::is_to_be_had(),
+            dead_letters: spec
+                .dead_letters
+                .as_deref()
+                .map(|name| at_most(name, NAME_BYTES).to_owned())
+                .filter(|name| !name.is_empty()),
+            dead_letters_len: spec.dead_letters.as_deref().map_or(0, |name| at_most(name, NAME_BYTES).len() as u32),
         }
     }
 
-    /// Reads the text of the structure, which `read` finds in the file: bytes of it, at that offset.
-    pub fn with_text(mut self, read: impl FnOnce(&mut [u8], u64) -> std::io::Result<()>) -> Result<Imprint, OpenError> {
+    /// Reads the text of the structure and the name of the queue for dead letters, which `read` finds in the file: bytes of it, at
+    /// that offset.
+    pub fn with_text(mut self, read: impl Fn(&mut [u8], u64) -> std::io::Result<()>) -> Result<Imprint, OpenError> {
+        let text = |length: usize, offset: u64| {
+            let mut bytes = vec![0; length];
+            let found = read(&mut bytes, offset).is_ok();
+            found.then(|| String::from_utf8(bytes).ok()).flatten().ok_or_else(corrupted)
+        };
         if let Some(structure) = &mut self.structure {
-            let mut bytes = vec![0; structure.kept_bytes()];
-            let found = read(&mut bytes, layout::structure_offset(self.max_participants)).is_ok();
-            let text = found.then(|| String::from_utf8(bytes).ok()).flatten();
-            structure.set_text(text.ok_or_else(corrupted)?);
+            structure.set_text(text(structure.kept_bytes(), layout::structure_offset(self.max_participants))?);
+        }
+        if self.dead_letters_len != 0 {
+            self.dead_letters = Some(text(self.dead_letters_len as usize, self.dead_letters_offset())?);
         }
         Ok(self)
     }
 
+    /// Where the name of the queue for dead letters lies.
+    pub fn dead_letters_offset(&self) -> u64 {
+        layout::structure_offset(self.max_participants) + texts_len(self.structure.as_ref(), 0) as u64
+    }
+
+    fn texts_len(&self) -> u32 {
+        texts_len(self.structure.as_ref(), self.dead_letters_len)
+    }
+
     pub fn total_bytes(&self) -> Option<u64> {
-        total_bytes(self.max_participants, self.structure.as_ref(), &self.geometry)
+        total_bytes(self.max_participants, self.texts_len(), &self.geometry)
     }
 
     /// Where the cells begin.
     pub fn cells_offset(&self) -> u64 {
-        cells_offset(self.max_participants, self.structure.as_ref())
+        layout::cells_offset(self.max_participants, self.texts_len())
     }
 
     /// Writes the constants. The state stays as it is.
@@ -204,6 +234,7 @@ impl Imprint {
         stamp.schema_len = schema.len() as u32;
         stamp.structure_hash = self.structure.as_ref().map_or(0, Structure::hash);
         stamp.structure_len = self.structure.as_ref().map_or(0, |structure| structure.kept_bytes() as u32);
+        stamp.dead_letters_len = self.dead_letters_len;
         stamp.type_name[..self.type_name.len()].copy_from_slice(self.type_name.as_bytes());
         stamp.schema[..schema.len()].copy_from_slice(schema.as_bytes());
     }
@@ -305,13 +336,14 @@ fn locks_in_words(locks: u32) -> String {
     }
 }
 
-fn cells_offset(max_participants: u32, structure: Option<&Structure>) -> u64 {
-    layout::cells_offset(max_participants, structure.map_or(0, |structure| structure.kept_bytes() as u32))
+/// Bytes of the texts before the cells.
+fn texts_len(structure: Option<&Structure>, dead_letters_len: u32) -> u32 {
+    structure.map_or(0, |structure| structure.kept_bytes() as u32) + dead_letters_len
 }
 
-fn total_bytes(max_participants: u32, structure: Option<&Structure>, geometry: &Geometry) -> Option<u64> {
+fn total_bytes(max_participants: u32, texts_len: u32, geometry: &Geometry) -> Option<u64> {
     let ring_bytes = geometry.cells.checked_mul(geometry.cell_bytes)?;
-    cells_offset(max_participants, structure).checked_add(ring_bytes)
+    layout::cells_offset(max_participants, texts_len).checked_add(ring_bytes)
 }
 
 /// The longest beginning of `text` that has at most `bytes` bytes and ends between characters.

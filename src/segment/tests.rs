@@ -40,6 +40,7 @@ fn spec() -> Spec {
         structure: None,
         max_participants: 4,
         max_deliveries: 0,
+        dead_letters: None,
         persist: false,
         mode: None,
         lock_memory: false,
@@ -245,7 +246,10 @@ fn mismatches_name_both_sides() {
     let error = error_of(Segment::open(&name.0, &other));
     assert_eq!(
         error.to_string(),
-        "the segment holds messages of type Tick, schema tick/2 (24 bytes); this program wants messages of type Tock (16 bytes)"
+        format!(
+            "queue {:?} holds messages of type Tick, schema tick/2 (24 bytes); this program wants messages of type Tock (16 bytes)",
+            name.0
+        )
     );
     let renamed = Expect { type_name: "Tock".to_owned(), schema: Some("tick/2".to_owned()), ..expect() };
     segment.check(&renamed).unwrap();

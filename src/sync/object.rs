@@ -99,6 +99,7 @@ impl Shape {
             structure: self.structure.clone(),
             max_participants: settings.participants() as u32,
             max_deliveries: 0,
+            dead_letters: None,
             persist: settings.persist == Some(true),
             mode: settings.mode,
             lock_memory: false,

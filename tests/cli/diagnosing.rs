@@ -4,8 +4,8 @@ use crate::command::{Name, run, wait_for};
 use crate::peers;
 use crate::schema;
 use serde_json::Value;
-use shmq::Queue;
 use shmq::inspect::{Inspector, ProcessState, Snapshot, State};
+use shmq::{DeadLetters, Queue};
 use std::time::Duration;
 
 /// The codes of what troubles the queue, the first line of `ls` about it, and the doctor's words.
@@ -302,4 +302,36 @@ fn advice_for_odd_names_can_be_pasted() {
         assert!(ran.status.success(), "{advice}: {ran:?}");
         assert!(!crate::support::segment_exists(&name), "{advice}");
     }
+}
+
+#[test]
+fn dead_letters_that_no_queue_takes_are_named_with_the_reason() {
+    let (name, letters) = (Name::new("giving-up"), Name::new("letters"));
+    let queue =
+        Queue::<u64>::builder().name(&*name).capacity(4).max_deliveries(1).dead_letters(&*letters).create().expect("created");
+    assert_eq!(run(&["stat", &name, "--json"]).expect(0).json()["dead_letters"], &*letters);
+    queue.put(&1).expect("room");
+    assert!(examine(&name).0.is_empty());
+    queue.lease().expect("a message").give_back();
+    assert!(queue.try_get().is_err());
+    let expect = |why: &str| {
+        let (troubles, ls, words) = examine(&name);
+        assert_eq!(troubles, ["dead-letters"], "{words}");
+        for word in [why, &*letters, &std::process::id().to_string()] {
+            assert!(words.contains(word), "{word:?} is not in {words}");
+        }
+        assert!(ls.contains("dead letters"), "{ls}");
+    };
+    expect("is missing");
+    let other = Queue::<u32>::create(&*letters, 4).expect("created");
+    expect("another kind (u32)");
+    drop(other);
+    let created = DeadLetters::create(&*letters, 4096).expect("created");
+    created.close();
+    queue.recover();
+    expect("is closed");
+    DeadLetters::unlink(&*letters).expect("it is there");
+    let created = DeadLetters::create(&*letters, 4096).expect("created");
+    assert_eq!((queue.recover().given_up, created.len()), (1, 1));
+    assert!(examine(&name).0.is_empty());
 }

@@ -38,13 +38,13 @@ pub fn of(image: &[u8]) -> Vec<Field> {
         stamp of Stamp {
             magic format pointer_bits state lock_kind nonce total_bytes cells cell_bytes kind max_participants message_bytes
             message_align capacity max_deliveries persisted created_unix_s type_name_len schema_len structure_hash structure_len
-            predecessor predecessor_messages type_name schema
+            predecessor predecessor_messages type_name schema dead_letters_len
         }
         put of PutSide {
             lock owner busy reserved tail reclaim head_seen ticket_until_ns ticket tickets taken_back bytes_put loans
             retreats settled refused
         }
-        get of GetSide { lock owner busy yields head copies leases bytes_got redelivered given_up }
+        get of GetSide { lock owner busy yields head copies leases bytes_got redelivered given_up dead_letters dead_letters_refused }
         put_notice of PutNotice { closed }
         get_notice of GetNotice { returned }
         rare of Rare { task_dones large_copies aborted recoveries poisoned }
@@ -80,7 +80,7 @@ pub struct Shape {
     pub cells: u64,
     pub cell_bytes: u64,
     pub message_bytes: u64,
-    pub structure_len: u32,
+    pub texts_len: u32,
 }
 
 const TAIL: usize = offset_of!(Head, put) + offset_of!(PutSide, tail);
@@ -96,12 +96,15 @@ impl Shape {
             cells: read(image, offset_of!(Head, stamp) + offset_of!(Stamp, cells), 8),
             cell_bytes: read(image, offset_of!(Head, stamp) + offset_of!(Stamp, cell_bytes), 8),
             message_bytes: read(image, offset_of!(Head, stamp) + offset_of!(Stamp, message_bytes), 8),
-            structure_len: read(image, offset_of!(Head, stamp) + offset_of!(Stamp, structure_len), 4) as u32,
+            texts_len: [offset_of!(Stamp, structure_len), offset_of!(Stamp, dead_letters_len)]
+                .map(|length| read(image, offset_of!(Head, stamp) + length, 4) as u32)
+                .iter()
+                .sum(),
         }
     }
 
     pub fn cell(self, cell: u64) -> usize {
-        (cells_offset(self.participants, self.structure_len) + cell * self.cell_bytes) as usize
+        (cells_offset(self.participants, self.texts_len) + cell * self.cell_bytes) as usize
     }
 
     fn index(self, position: u64) -> u64 {

@@ -4,6 +4,7 @@ mod contents;
 mod copies;
 mod held_off;
 mod in_place;
+mod letters;
 mod meetings;
 mod names;
 mod objects;
@@ -26,6 +27,7 @@ pub fn main() -> ExitCode {
     cases.extend(waits::cases());
     cases.extend(names::cases());
     cases.extend(objects::cases());
+    cases.extend(letters::cases());
     cases.extend(meetings::cases());
     if asks_for_ignored() {
         // The same cases, which sweep wholly then.

@@ -179,8 +179,8 @@ fn a_simple_queue_is_the_same_queue() {
 #[cfg(not(shmq_portable_sync))]
 fn a_copy_that_died_before_task_done_is_told_by_join_timeout() {
     let queue = ObjectQueue::<String>::new(4).unwrap();
-    queue.put(&"a".into()).unwrap();
-    queue.put(&"b".into()).unwrap();
+    queue.put("a").unwrap();
+    queue.put("b").unwrap();
     let worker = fork("a worker", || {
         queue.get().unwrap();
         queue.task_done().unwrap();

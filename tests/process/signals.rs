@@ -7,7 +7,7 @@ use crate::support::process::{
 };
 use crate::support::wait_until;
 use shmq::process::{active_children, init};
-use shmq::{Process, Queue, SpawnError};
+use shmq::{Pool, Process, Queue, SpawnError};
 use std::io::{self, Read};
 use std::os::fd::{FromRawFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
@@ -31,6 +31,7 @@ pub fn cases() -> Vec<Case> {
         a_spawned_process_keeps_the_descriptors_that_it_shall_and_no_others,
         a_called_process_gets_descriptors_of_the_call_at_their_numbers,
         a_descriptor_to_keep_that_is_not_open_is_an_error,
+        a_process_that_a_worker_spawns_can_be_terminated,
         one_thread_kills_what_another_joins,
         init_that_comes_too_late_says_what_to_write,
     ]
@@ -517,6 +518,23 @@ fn a_descriptor_to_keep_that_is_not_open_is_an_error() {
         }
     }
     end_ours();
+}
+
+fn a_process_that_a_worker_spawns_can_be_terminated() {
+    let nested = |signal: i32| {
+        let child = Process::spawn(|| forever(())).unwrap();
+        send_signal(child.pid() as i32, signal);
+        (taken(signal), child.join().unwrap().signal())
+    };
+    set(libc::SIGHUP, libc::SIG_IGN);
+    let pool = Pool::new(1).unwrap();
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
+        assert_eq!(pool.apply(nested, signal).unwrap(), (1, Some(signal)), "the worker ignores it, its child does not");
+    }
+    // What the program ignores, all ignore.
+    let child_of_worker = |()| Process::spawn(|| taken(libc::SIGHUP)).unwrap().join().unwrap().code();
+    assert_eq!(pool.apply(child_of_worker, ()).unwrap(), Some(1));
+    set(libc::SIGHUP, libc::SIG_DFL);
 }
 
 fn one_thread_kills_what_another_joins() {

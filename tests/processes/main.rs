@@ -32,6 +32,8 @@ mod inspecting;
 #[cfg(not(shmq_portable_sync))]
 mod leftovers;
 #[cfg(not(shmq_portable_sync))]
+mod letters;
+#[cfg(not(shmq_portable_sync))]
 mod readers;
 #[cfg(not(shmq_portable_sync))]
 mod renames;
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         cases.extend(deaths::cases());
         cases.extend(fences::cases());
         cases.extend(backlog::cases());
+        cases.extend(letters::cases());
         cases.extend(stops::cases());
         cases.extend(inspecting::cases());
     }

@@ -10,6 +10,7 @@ mod closing;
 mod counting;
 mod dropped_loans;
 mod endpoints;
+mod forwarding;
 mod in_place;
 mod inspecting;
 mod iterating;

@@ -4,6 +4,7 @@
 
 mod condition;
 mod deadlock;
+mod letters;
 
 use crate::json;
 use crate::words::{self, messages};
@@ -59,6 +60,7 @@ pub fn diagnose(sight: &Sight<'_>) -> Vec<Finding> {
     sight.lost_name(&mut findings);
     sight.stopped(&mut findings);
     sight.dead(&mut findings);
+    sight.dead_letters(&mut findings);
     sight.open_loan(&mut findings);
     let is_deadlocked = sight.deadlock(&mut findings);
     // Which is why.

@@ -113,6 +113,7 @@ fn about_value(about: &About) -> Value {
         "segment_bytes": about.segment_bytes,
         "max_participants": about.max_participants,
         "max_deliveries": about.max_deliveries,
+        "dead_letters": about.dead_letters,
         "created_unix_s": unix_seconds(about.created),
         "age_s": crate::words::age(about.created).as_secs(),
     })
@@ -171,6 +172,7 @@ fn participant(participant: &Participant) -> Value {
         "put_waits_s": waits(participant.put_waits),
         "get_waits_s": waits(participant.get_waits),
         "join_threads": participant.join_threads,
+        "keeps_letters": participant.keeps_letters,
     })
 }
 
@@ -207,6 +209,8 @@ fn stats(stats: &Stats) -> Value {
         "redelivered": stats.redelivered,
         "aborted": stats.aborted,
         "given_up": stats.given_up,
+        "dead_letters": stats.dead_letters,
+        "dead_letters_refused": stats.dead_letters_refused,
         "recoveries": stats.recoveries,
         "blocked_puts": stats.blocked_puts,
         "blocked_gets": stats.blocked_gets,

@@ -91,7 +91,9 @@ fn report(name: &str, about: &About, before: Option<&Snapshot>, now: &Snapshot) 
     line("timeouts", format!("put {}, get {}", stats.put_timeouts, stats.get_timeouts));
     line("wakes", stats.wakes.to_string());
     line("recoveries", format!("{} (redelivered {}, aborted {})", stats.recoveries, stats.redelivered, stats.aborted));
-    line("given up", stats.given_up.to_string());
+    let refused =
+        if stats.dead_letters_refused == 0 { String::new() } else { format!(", {} attempts failed", stats.dead_letters_refused) };
+    line("given up", format!("{} dropped, {} dead letters{refused}", stats.given_up, stats.dead_letters));
     out += &participants(now);
     out += &holdings(before, now);
     out

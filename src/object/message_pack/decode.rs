@@ -72,7 +72,7 @@ impl<'de> Decoder<'de> {
     }
 
     fn text(&mut self, length: usize) -> Result<Token<'de>, Refused> {
-        let text = str::from_utf8(self.take(length)?).map_err(|_| Refused::because("a text is not UTF-8"))?;
+        let text = std::str::from_utf8(self.take(length)?).map_err(|_| Refused::because("a text is not UTF-8"))?;
         Ok(Token::Text(text))
     }
 

@@ -68,7 +68,7 @@ impl<'de> Decoder<'de> {
     }
 
     fn text(&mut self) -> Result<&'de str, Refused> {
-        str::from_utf8(self.sized()?).map_err(|_| Refused::because("a text is not UTF-8"))
+        std::str::from_utf8(self.sized()?).map_err(|_| Refused::because("a text is not UTF-8"))
     }
 
     /// Goes one level down.

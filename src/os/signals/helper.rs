@@ -2,8 +2,9 @@
 //!
 //! The invariants are those of the parent module.
 
-use super::{Action, Blocked};
+use super::{Action, Blocked, IGNORED_FOR_WORK, ignore_for_work_no_more};
 use super::{ENDINGS, FAULTS, LAST_SIGNAL, action_of, bit, bits_of, block_only, blocked_now, is_handler, plain, set_action};
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a process blocks, and does with each signal.
@@ -78,7 +79,12 @@ impl Signals {
         for (signal, action) in self.all() {
             let ends = ENDINGS.contains(&signal);
             match recipient {
-                Recipient::Worker if ends => set_action(signal, &plain(libc::SIG_IGN)),
+                Recipient::Worker if ends => {
+                    if action.sa_sigaction != libc::SIG_IGN {
+                        IGNORED_FOR_WORK.fetch_or(bit(signal), Ordering::Relaxed);
+                    }
+                    set_action(signal, &plain(libc::SIG_IGN));
+                }
                 Recipient::Process { keep_handlers: false } if ends && is_handler(action) => {
                     set_action(signal, &plain(libc::SIG_DFL));
                 }
@@ -100,6 +106,7 @@ fn programs() -> MutexGuard<'static, Option<Signals>> {
 /// In a forked child of the program: from now on a helper, which no signal ends but KILL, and which
 /// remembers what the program had.
 pub(crate) fn begin_helper(blocked: Blocked) {
+    ignore_for_work_no_more();
     let mut had = Signals::now();
     for (signal, _) in had.all() {
         if signal == libc::SIGCHLD {

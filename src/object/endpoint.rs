@@ -1,0 +1,136 @@
+//! A side of a queue of objects, held for the endpoint's life.
+
+use super::travel::{self, PutAs, put_verbs};
+use super::{Codec, ObjectLease};
+use crate::channel::Patience;
+use crate::error::{GetError, PutError};
+use crate::queue::{Accepts, Consumer, Producer, verbs};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// The put side of a queue of objects, held by one owner: no lock per message. Dropping it frees the side.
+///
+/// Made by [`ObjectQueue::producer`](crate::ObjectQueue::producer). As [`Producer`] otherwise.
+///
+/// ```
+/// let queue = shmq::ObjectQueue::<String>::new(8)?;
+/// let producer = queue.producer()?;
+/// producer.put("one")?;
+/// producer.put_slice(&["two".to_string(), "three".to_string()])?;
+/// assert_eq!(queue.get_batch(8)?, ["one", "two", "three"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ObjectProducer<T, C> {
+    bytes: Producer<[u8]>,
+    carries: PhantomData<fn(T, C)>,
+}
+
+/// The get side of a queue of objects, held by one owner: no lock per message. Dropping it frees the side.
+///
+/// Made by [`ObjectQueue::consumer`](crate::ObjectQueue::consumer). As [`Consumer`] otherwise.
+///
+/// ```
+/// let queue = shmq::ObjectQueue::<u32>::new(8)?;
+/// queue.put_slice(&[1, 2, 3, 4])?;
+/// let consumer = queue.consumer()?;
+/// assert_eq!((consumer.get()?, *consumer.lease()?, consumer.get_batch(8)?), (1, 2, vec![3, 4]));
+/// assert!(matches!(consumer.try_get(), Err(shmq::GetError::Empty)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ObjectConsumer<T, C> {
+    bytes: Consumer<[u8]>,
+    carries: PhantomData<fn() -> (T, C)>,
+}
+
+impl<T, C> ObjectProducer<T, C> {
+    pub(super) fn over(bytes: Producer<[u8]>) -> Self {
+        ObjectProducer { bytes, carries: PhantomData }
+    }
+}
+
+impl<T, C> ObjectConsumer<T, C> {
+    pub(super) fn over(bytes: Consumer<[u8]>) -> Self {
+        ObjectConsumer { bytes, carries: PhantomData }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> ObjectProducer<T, C> {
+    put_verbs! {
+        /// As [`ObjectQueue::put`](crate::ObjectQueue::put).
+        ///
+        /// # Errors
+        /// As there, and [`PutError::Inherited`] after `fork`.
+        |self, value, patience| {
+            travel::send::<_, C>(&self.bytes, value, patience)
+        }
+    }
+
+    verbs! {
+        /// As [`ObjectQueue::put_slice`](crate::ObjectQueue::put_slice).
+        ///
+        /// # Errors
+        /// As there, and [`PutError::Inherited`] after `fork`.
+        put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
+        |self, patience, values: &[T]| -> Result<usize, PutError> {
+            travel::send_all::<T, C>(&self.bytes, values, patience)
+        }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
+    verbs! {
+        /// As [`ObjectQueue::get`](crate::ObjectQueue::get).
+        ///
+        /// # Errors
+        /// As there, and [`GetError::Inherited`] after `fork`.
+        get, try_get, get_timeout, get_deadline, none: "Empty",
+        |self, patience| -> Result<T, GetError> {
+            let (channel, me) = self.bytes.owned()?;
+            travel::receive::<true, T, C>(channel, me, patience)
+        }
+    }
+
+    verbs! {
+        /// As [`ObjectQueue::get_batch`](crate::ObjectQueue::get_batch).
+        ///
+        /// # Errors
+        /// As there, and [`GetError::Inherited`] after `fork`.
+        get_batch, try_get_batch, get_batch_timeout, get_batch_deadline, none: "Empty",
+        |self, patience, most: usize| -> Result<Vec<T>, GetError> {
+            let (channel, me) = self.bytes.owned()?;
+            travel::receive_many::<true, T, C>(channel, me, most, patience)
+        }
+    }
+
+    verbs! {
+        /// As [`ObjectQueue::lease`](crate::ObjectQueue::lease).
+        ///
+        /// # Errors
+        /// As there, and [`GetError::Inherited`] after `fork`.
+        lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
+        |self, patience| -> Result<ObjectLease<'_, T>, GetError> {
+            let (channel, me) = self.bytes.owned()?;
+            travel::decode_leased::<T, C>(channel, travel::lease::<true>(channel, me, patience)?)
+        }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> Accepts<T> for ObjectProducer<T, C> {
+    fn accept(&self, message: &T, patience: Patience) -> Result<(), PutError> {
+        travel::send::<T, C>(&self.bytes, message, patience)
+    }
+}
+
+impl<T, C> fmt::Debug for ObjectProducer<T, C> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("ObjectProducer").field(&self.bytes).finish()
+    }
+}
+
+impl<T, C> fmt::Debug for ObjectConsumer<T, C> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("ObjectConsumer").field(&self.bytes).finish()
+    }
+}

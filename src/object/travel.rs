@@ -1,0 +1,278 @@
+//! Values on their way: encoded into a queue, and decoded from one, by its handles and its endpoints alike.
+
+use super::{Codec, ObjectLease};
+use crate::channel::{Channel, Ends, LeasedRecord, Patience};
+use crate::error::{GetError, PutError};
+use crate::guard::{Lease, Loan};
+use crate::letters::Reason;
+use crate::message::Travel;
+use crate::participant::Id;
+use crate::queue::{Producer, Queue};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::{self, Write};
+
+/// Encoded values up to this size are encoded once and put by copy, larger ones are measured and encoded straight into the ring: a
+/// small loan costs several times what a small copy does. Where exactly the two meet was not measured.
+const SMALL_BYTES: usize = 1024;
+
+/// What a queue of `Self` takes: a `Self`, and a `str` for a `String`, which is encoded in the same way.
+#[diagnostic::on_unimplemented(
+    message = "a `{Q}` cannot be put into a queue of `{Self}`",
+    label = "the queue takes a reference to a `{Self}`"
+)]
+pub trait PutAs<Q: ?Sized> {}
+
+// Two for `String` and one for every other type: with one, the type of an argument is inferred, as in `put(&numbers.collect())`.
+impl<T> PutAs<T> for T {}
+impl PutAs<str> for String {}
+
+/// The four forms of putting one object.
+macro_rules! put_verbs {
+    ($(#[$doc:meta])* |$this:ident, $value:ident, $patience:ident| $body:block) => {
+        $(#[$doc])*
+        pub fn put<Q: Serialize + ?Sized>(&$this, $value: &Q) -> Result<(), PutError>
+        where
+            T: PutAs<Q>,
+        {
+            let $patience = Patience::FOREVER;
+            $body
+        }
+
+        /// Like [`put`](Self::put) without waiting: `Full` at once.
+        ///
+        /// A contended lock is not that: after about 1 ms of it (its holder is stopped or starved) the error is `Busy`.
+        /// A dead holder is none: the call repairs what it left, and goes on.
+        ///
+        /// # Errors
+        /// `Full`, `Busy`, or as [`put`](Self::put).
+        pub fn try_put<Q: Serialize + ?Sized>(&$this, $value: &Q) -> Result<(), PutError>
+        where
+            T: PutAs<Q>,
+        {
+            let $patience = Patience::Try;
+            $body
+        }
+
+        /// Like [`put`](Self::put), but gives up with `Timeout` after `timeout`, never earlier. Zero means one try; one too long to add to
+        /// now means for ever.
+        ///
+        /// # Errors
+        /// `Timeout`, or as [`put`](Self::put).
+        pub fn put_timeout<Q: Serialize + ?Sized>(&$this, $value: &Q, timeout: std::time::Duration) -> Result<(), PutError>
+        where
+            T: PutAs<Q>,
+        {
+            let $patience = Patience::Until(crate::os::deadline_after(timeout));
+            $body
+        }
+
+        /// Like [`put`](Self::put), but gives up with `Timeout` at `deadline`, never earlier. A deadline in the past means one try.
+        ///
+        /// # Errors
+        /// `Timeout`, or as [`put`](Self::put).
+        pub fn put_deadline<Q: Serialize + ?Sized>(&$this, $value: &Q, deadline: std::time::Instant) -> Result<(), PutError>
+        where
+            T: PutAs<Q>,
+        {
+            let $patience = Patience::Until(crate::os::deadline_at(deadline));
+            $body
+        }
+    };
+}
+pub(super) use put_verbs;
+
+/// Where encoded values are put.
+pub(super) trait PutSide {
+    fn put_bytes(&self, bytes: &[u8], patience: Patience) -> Result<(), PutError>;
+    fn lend(&self, length: usize, patience: Patience) -> Result<Loan<'_, [u8]>, PutError>;
+}
+
+impl PutSide for Queue<[u8]> {
+    fn put_bytes(&self, bytes: &[u8], patience: Patience) -> Result<(), PutError> {
+        bytes.send(self.channel(), patience)
+    }
+
+    fn lend(&self, length: usize, patience: Patience) -> Result<Loan<'_, [u8]>, PutError> {
+        self.loan_patiently(length, patience)
+    }
+}
+
+impl PutSide for Producer<[u8]> {
+    fn put_bytes(&self, bytes: &[u8], patience: Patience) -> Result<(), PutError> {
+        Producer::put_bytes(self, bytes, patience)
+    }
+
+    fn lend(&self, length: usize, patience: Patience) -> Result<Loan<'_, [u8]>, PutError> {
+        self.loan_patiently(length, patience)
+    }
+}
+
+/// Where the first pass writes: keeps what fits and counts all.
+struct Small {
+    bytes: [u8; SMALL_BYTES],
+    length: usize,
+}
+
+impl Write for Small {
+    #[inline]
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        let end = self.length + more.len();
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(more);
+        }
+        self.length = end;
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(super) fn send<T: Serialize + ?Sized, C: Codec>(to: &impl PutSide, value: &T, patience: Patience) -> Result<(), PutError> {
+    let mut small = Small { bytes: [0; SMALL_BYTES], length: 0 };
+    C::encode(value, &mut small).map_err(|error| PutError::Encode { error })?;
+    match small.bytes.get(..small.length) {
+        Some(bytes) => to.put_bytes(bytes, patience),
+        None => send_in_place::<T, C>(to, value, small.length, patience),
+    }
+}
+
+#[cold]
+fn send_in_place<T: Serialize + ?Sized, C: Codec>(
+    to: &impl PutSide,
+    value: &T,
+    length: usize,
+    patience: Patience,
+) -> Result<(), PutError> {
+    let mut loan = to.lend(length, patience)?;
+    let mut room: &mut [u8] = &mut loan;
+    C::encode(value, &mut room).map_err(|error| PutError::Encode { error })?;
+    let written = length - room.len();
+    loan.commit_len(written)
+}
+
+pub(super) fn send_all<T: Serialize, C: Codec>(to: &impl PutSide, values: &[T], patience: Patience) -> Result<usize, PutError> {
+    for (sent, value) in values.iter().enumerate() {
+        match send::<T, C>(to, value, patience) {
+            Ok(()) => {}
+            Err(error) if sent == 0 => return Err(error),
+            Err(_) => return Ok(sent),
+        }
+    }
+    Ok(values.len())
+}
+
+pub(crate) fn decode<T: DeserializeOwned, C: Codec>(bytes: &[u8]) -> Result<T, GetError> {
+    let mut rest = bytes;
+    let error = match C::decode(&mut rest) {
+        Ok(value) if rest.is_empty() => return Ok(value),
+        Ok(_) => format!("{} bytes are left over behind the value", rest.len()).into(),
+        Err(error) => error,
+    };
+    Err(GetError::Decode { error, bytes: bytes.to_vec() })
+}
+
+/// Leases what comes next.
+pub(super) fn lease<const OWNED: bool>(
+    channel: &Channel,
+    me: Option<Id>,
+    patience: Patience,
+) -> Result<Lease<'_, [u8]>, GetError> {
+    Ok(guarding(channel, channel.lease::<OWNED, false>(me, patience)?))
+}
+
+/// A lease that gives its message back if decoding it panics.
+fn guarding(channel: &Channel, record: LeasedRecord) -> Lease<'_, [u8]> {
+    let message = <[u8]>::pointer(record.payload, record.length);
+    Lease::borrowed(channel, record, message)
+}
+
+/// Gives up what could not be decoded: to the queue for dead letters, if there is one.
+#[cold]
+fn give_up(channel: &Channel, lease: Lease<'_, [u8]>, error: &GetError, ends: Ends) {
+    let why = match error {
+        GetError::Decode { error, .. } => error.to_string(),
+        other => other.to_string(),
+    };
+    let Some(record) = lease.into_record() else { return };
+    let deliveries = record.deliveries();
+    channel.give_up_to_letters(record, deliveries, Reason::NotDecoded { why }, ends);
+}
+
+pub(super) fn receive<const OWNED: bool, T: DeserializeOwned, C: Codec>(
+    channel: &Channel,
+    me: Option<Id>,
+    patience: Patience,
+) -> Result<T, GetError> {
+    if !channel.has_dead_letters() {
+        return decode::<T, C>(&channel.get_vec::<OWNED, u8>(me, patience)?);
+    }
+    receive_on_lease::<OWNED, T, C>(channel, me, patience)
+}
+
+/// By copy for the caller: it goes with the process, and is owed a `task_done`. But it is on lease until it is decoded.
+fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(
+    channel: &Channel,
+    me: Option<Id>,
+    patience: Patience,
+) -> Result<T, GetError> {
+    let lease = lease::<OWNED>(channel, me, patience)?;
+    match decode::<T, C>(&lease.copied()) {
+        Ok(value) => {
+            if let Some(record) = lease.into_record() {
+                channel.finish_copy(record)?;
+            }
+            Ok(value)
+        }
+        Err(error) => {
+            give_up(channel, lease, &error, Ends::Copied);
+            Err(error)
+        }
+    }
+}
+
+pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
+    channel: &Channel,
+    me: Option<Id>,
+    most: usize,
+    patience: Patience,
+) -> Result<Vec<T>, GetError> {
+    let mut values = Vec::new();
+    if most == 0 {
+        return Ok(values);
+    }
+    values.push(receive::<OWNED, T, C>(channel, me, patience)?);
+    while values.len() < most {
+        let Ok(lease) = lease::<OWNED>(channel, me, Patience::Try) else { break };
+        // Whoever comes next is told.
+        let Ok(value) = decode::<T, C>(&lease.copied()) else {
+            lease.give_back();
+            break;
+        };
+        if lease.into_record().is_some_and(|record| channel.finish_copy(record).is_err()) {
+            break;
+        }
+        values.push(value);
+    }
+    Ok(values)
+}
+
+/// The value of a lease. From a copy: a peer that writes to the record meanwhile cannot make a `String` of what is none.
+pub(super) fn decode_leased<'q, T: DeserializeOwned, C: Codec>(
+    channel: &Channel,
+    lease: Lease<'q, [u8]>,
+) -> Result<ObjectLease<'q, T>, GetError> {
+    match decode::<T, C>(&lease.copied()) {
+        Ok(value) => Ok(ObjectLease::new(value, lease)),
+        Err(error) => {
+            if channel.has_dead_letters() {
+                give_up(channel, lease, &error, Ends::Released);
+            } else {
+                lease.release();
+            }
+            Err(error)
+        }
+    }
+}

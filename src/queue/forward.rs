@@ -1,0 +1,235 @@
+//! Forwarding: a message that is on lease goes into another queue, and its lease ends.
+//!
+//! Invariant 1: the lease ends only after the put returned `Ok`. A kill in between leaves the message in both queues, never in neither.
+
+use super::{Producer, Queue};
+use crate::channel::Patience;
+use crate::error::PutError;
+use crate::guard::{Lease, LeaseMut};
+use crate::message::Plain;
+use crate::message::{Message, Travel};
+use std::error::Error;
+use std::fmt;
+use std::mem;
+
+mod sealed {
+    use super::{Patience, PutError};
+
+    pub trait Accepts<T: ?Sized> {
+        #[doc(hidden)]
+        fn accept(&self, message: &T, patience: Patience) -> Result<(), PutError>;
+    }
+
+    pub trait GivesBack {
+        #[doc(hidden)]
+        fn end_given_back(self);
+    }
+}
+pub(crate) use sealed::{Accepts, GivesBack};
+
+/// Where messages of type `T` can be forwarded to: a [`Queue`], a [`Producer`], and the queues and producers of objects.
+#[diagnostic::on_unimplemented(message = "a `{T}` cannot be forwarded to `{Self}`", label = "not a queue or producer of `{T}`")]
+pub trait Destination<T: ?Sized>: Accepts<T> {}
+impl<T: ?Sized, D: Accepts<T>> Destination<T> for D {}
+
+impl<T: ?Sized + Message> Accepts<T> for Queue<T> {
+    fn accept(&self, message: &T, patience: Patience) -> Result<(), PutError> {
+        message.send(&self.channel, patience)
+    }
+}
+
+impl<T: ?Sized + Message> Accepts<T> for Producer<T> {
+    fn accept(&self, message: &T, patience: Patience) -> Result<(), PutError> {
+        self.put_patiently(message, patience)
+    }
+}
+
+/// A lease of some kind: what a [`ForwardError`] gives back.
+pub trait Held: GivesBack {}
+impl<L: GivesBack> Held for L {}
+
+impl<T: ?Sized + Plain> GivesBack for Lease<'_, T> {
+    fn end_given_back(self) {
+        self.give_back();
+    }
+}
+
+impl<T: ?Sized + Plain> GivesBack for LeaseMut<'_, T> {
+    fn end_given_back(self) {
+        self.give_back();
+    }
+}
+
+/// Dropping the error gives the message back to its queue: it is delivered again, before newer ones.
+///
+/// Why a message was not forwarded, and its lease, which goes on.
+///
+/// ```
+/// let (from, to) = (shmq::Queue::<u64>::new(4)?, shmq::Queue::<u64>::new(1)?);
+/// from.put_slice(&[1, 2])?;
+/// from.lease()?.try_forward(&to)?;
+/// let refused = from.lease()?.try_forward(&to).unwrap_err();
+/// assert!(matches!(refused.error(), shmq::PutError::Full));
+/// assert_eq!(*refused.into_lease(), 2); // on lease still
+/// # Ok::<(), shmq::GetError>(())
+/// # .map_err(|error| panic!("{error}")).unwrap_or(());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping gives the message back"]
+pub struct ForwardError<L: Held> {
+    error: PutError,
+    lease: Option<L>,
+}
+
+impl<L: Held> ForwardError<L> {
+    /// Why the other queue did not take it.
+    pub fn error(&self) -> &PutError {
+        &self.error
+    }
+
+    /// The lease, to try again or to end it otherwise.
+    pub fn into_lease(self) -> L {
+        self.into_parts().1
+    }
+
+    /// Both.
+    ///
+    /// # Panics
+    /// Never: the lease is there until the error ends.
+    pub fn into_parts(mut self) -> (PutError, L) {
+        let lease = self.lease.take().expect("only the end of the error takes it");
+        (mem::replace(&mut self.error, PutError::Full), lease)
+    }
+}
+
+impl<L: Held> Drop for ForwardError<L> {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.end_given_back();
+        }
+    }
+}
+
+impl<L: Held> fmt::Debug for ForwardError<L> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ForwardError").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl<L: Held> fmt::Display for ForwardError<L> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("the message was not forwarded, and is on lease still")
+    }
+}
+
+impl<L: Held> Error for ForwardError<L> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl<L: Held> From<ForwardError<L>> for PutError {
+    /// Gives the message back.
+    fn from(refused: ForwardError<L>) -> PutError {
+        let (error, lease) = refused.into_parts();
+        lease.end_given_back();
+        error
+    }
+}
+
+/// Invariant 1.
+pub(crate) fn forward<L: Held, T: ?Sized>(
+    lease: L,
+    message: impl FnOnce(&L) -> Option<&T>,
+    to: &impl Destination<T>,
+    patience: Patience,
+    end: impl FnOnce(L),
+) -> Result<(), ForwardError<L>> {
+    let put = message(&lease).map_or(Err(PutError::Inherited), |message| to.accept(message, patience));
+    match put {
+        Ok(()) => {
+            end(lease);
+            Ok(())
+        }
+        Err(error) => Err(ForwardError { error, lease: Some(lease) }),
+    }
+}
+
+/// The four forms of forwarding a lease.
+macro_rules! forwards {
+    ($message:ty, |$this:ident, $to:ident, $patience:ident| $body:block) => {
+        /// Puts the message into another queue, then ends the lease, in one call; waits while that queue is full.
+        ///
+        /// If this process is killed in between, the message is in both queues, never in neither. To the queue itself it goes to the
+        /// end, if there is room beside the leased message.
+        ///
+        /// # Errors
+        /// [`ForwardError`](crate::ForwardError): why that queue did not take it, and the lease, which goes on. If the error is dropped,
+        /// the message is given back.
+        ///
+        /// ```
+        /// let (incoming, checked) = (shmq::Queue::<u64>::new(4)?, shmq::Queue::<u64>::new(4)?);
+        /// incoming.put(&7)?;
+        /// incoming.lease()?.forward(&checked).map_err(shmq::PutError::from)?;
+        /// assert_eq!((incoming.is_empty(), checked.get()?), (true, 7));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        pub fn forward(self, $to: &impl $crate::Destination<$message>) -> Result<(), $crate::ForwardError<Self>> {
+            let ($this, $patience) = (self, $crate::channel::Patience::FOREVER);
+            $body
+        }
+
+        /// Like [`forward`](Self::forward) without waiting: `Full` at once, and `Busy` after about 1 ms of a contended lock.
+        ///
+        /// # Errors
+        /// As [`forward`](Self::forward).
+        pub fn try_forward(self, $to: &impl $crate::Destination<$message>) -> Result<(), $crate::ForwardError<Self>> {
+            let ($this, $patience) = (self, $crate::channel::Patience::Try);
+            $body
+        }
+
+        /// Like [`forward`](Self::forward), but gives up with `Timeout` after `timeout`, never earlier.
+        ///
+        /// # Errors
+        /// As [`forward`](Self::forward).
+        pub fn forward_timeout(
+            self,
+            $to: &impl $crate::Destination<$message>,
+            timeout: std::time::Duration,
+        ) -> Result<(), $crate::ForwardError<Self>> {
+            let ($this, $patience) = (self, $crate::channel::Patience::Until($crate::os::deadline_after(timeout)));
+            $body
+        }
+
+        /// Like [`forward`](Self::forward), but gives up with `Timeout` at `deadline`, never earlier.
+        ///
+        /// # Errors
+        /// As [`forward`](Self::forward).
+        pub fn forward_deadline(
+            self,
+            $to: &impl $crate::Destination<$message>,
+            deadline: std::time::Instant,
+        ) -> Result<(), $crate::ForwardError<Self>> {
+            let ($this, $patience) = (self, $crate::channel::Patience::Until($crate::os::deadline_at(deadline)));
+            $body
+        }
+    };
+}
+#[cfg(feature = "object")]
+pub(crate) use forwards;
+
+impl<T: ?Sized + Plain> Lease<'_, T> {
+    forwards! {
+        T, |lease, to, patience| {
+            forward(lease, |lease| (!lease.is_inherited()).then(|| &**lease), to, patience, Lease::release)
+        }
+    }
+}
+
+impl<T: ?Sized + Plain> LeaseMut<'_, T> {
+    forwards! {
+        T, |lease, to, patience| {
+            forward(lease, |lease| (!lease.is_inherited()).then(|| &**lease), to, patience, LeaseMut::release)
+        }
+    }
+}
