@@ -323,7 +323,7 @@ fn another_users_queue_is_denied_in_words() {
     assert!(shown.contains("denied") && shown.contains("owner: user 0") && shown.contains("permission denied"), "{shown}");
     for ran in [stat, put, get, close, rm] {
         let err = ran.expect(4).err;
-        assert!(err.contains("permission denied") && err.contains("belongs to user 0"), "{err}");
+        assert!(err.contains("permission denied") && err.contains("belongs to another user (uid 0)"), "{err}");
     }
     assert!(doctor.expect(0).text().contains("belongs to user 0"));
 }

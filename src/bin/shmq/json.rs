@@ -46,7 +46,7 @@ pub fn queue(row: &Row, rates: Option<&Rates>) -> Value {
 }
 
 /// Fields of a row that are `null` where the segment could not be looked at.
-const OF_WHAT_WAS_SEEN: [&str; 29] = [
+const OF_WHAT_WAS_SEEN: [&str; 30] = [
     "mode",
     "kind",
     "type",
@@ -60,6 +60,7 @@ const OF_WHAT_WAS_SEEN: [&str; 29] = [
     "segment_bytes",
     "max_participants",
     "max_deliveries",
+    "dead_letters",
     "created_unix_s",
     "age_s",
     "persisted",
