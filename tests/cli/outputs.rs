@@ -27,8 +27,11 @@ fn open_as_output(path: &std::ffi::CStr, flags: i32) -> i32 {
     unsafe { libc::dup2(libc::open(path.as_ptr(), flags), libc::STDOUT_FILENO) }
 }
 
+/// How a standard output is made, what it is like, and how the command ends.
+type Broken = (&'static str, fn() -> i32, i32);
+
 /// What standard output may be like that takes nothing.
-const BROKEN: [(&str, fn() -> i32, i32); 5] = [
+const BROKEN: [Broken; 5] = [
     // SAFETY: close takes a number.
     ("closed", || unsafe { libc::close(libc::STDOUT_FILENO) }, 1),
     ("full", || open_as_output(c"/dev/full", libc::O_WRONLY), 1),
