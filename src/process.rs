@@ -103,7 +103,8 @@ static CHILDREN: Mutex<Vec<Arc<Child>>> = Mutex::new(Vec::new());
 /// # Waiting for children elsewhere
 ///
 /// A program that ignores `SIGCHLD`, or that reaps children it did not start (`wait`, `waitpid(-1)`), takes the status away:
-/// then `join`, `join_timeout` and `exit_status` fail with `ECHILD`. Signals still hit the right process or nobody.
+/// then `join`, `join_timeout` and `exit_status` fail with `ECHILD`. Signals still hit the right process or nobody, on a kernel
+/// with pidfds (5.3).
 ///
 /// # Signals
 ///

@@ -36,8 +36,13 @@ enum Kin {
     /// Ours: we reap it.
     Own,
     #[cfg_attr(not(feature = "object"), allow(dead_code, reason = "there is no spawner"))]
-    /// The spawner's, which reaps it and tells its status (our end of the line, not blocking).
-    Spawners(File),
+    /// The spawner's, which tells its status and then reaps it.
+    Spawners {
+        /// Our end of the line, not blocking.
+        line: File,
+        /// The pid is one of our own PID namespace.
+        pid_is_ours: bool,
+    },
 }
 
 impl Child {
@@ -48,8 +53,9 @@ impl Child {
 
     #[cfg(feature = "object")]
     /// A child of the spawner, which will tell its status through the line.
-    pub fn distant(pid: libc::pid_t, pidfd: Option<OwnedFd>, line: OwnedFd, is_helper: bool) -> Child {
-        Child { pid, pidfd, kin: Kin::Spawners(File::from(line)), is_helper, ended: Mutex::new(None) }
+    pub fn distant(pid: libc::pid_t, pidfd: Option<OwnedFd>, line: OwnedFd, pid_is_ours: bool, is_helper: bool) -> Child {
+        let kin = Kin::Spawners { line: File::from(line), pid_is_ours };
+        Child { pid, pidfd, kin, is_helper, ended: Mutex::new(None) }
     }
 
     pub fn is_helper(&self) -> bool {
@@ -79,7 +85,7 @@ impl Child {
         if ended.is_none() {
             *ended = match &self.kin {
                 Kin::Own => self.reap()?,
-                Kin::Spawners(line) => self.hear_of(line)?,
+                Kin::Spawners { line, .. } => self.hear_of(line)?,
             };
         }
         Ok(*ended)
@@ -130,7 +136,7 @@ impl Child {
     /// `true`.
     pub fn sleep(&self, longest: Duration, others: &[Arc<Child>]) -> io::Result<bool> {
         let news = match (&self.kin, &self.pidfd) {
-            (Kin::Spawners(line), _) => line.as_fd(),
+            (Kin::Spawners { line, .. }, _) => line.as_fd(),
             (Kin::Own, Some(pidfd)) => pidfd.as_fd(),
             (Kin::Own, None) => {
                 thread::sleep(longest.min(SLICE));
@@ -156,7 +162,7 @@ impl Child {
     /// Sends a signal to a child that was not reaped; one that has ended takes it and does nothing.
     pub fn signal(&self, signal: libc::c_int) -> io::Result<()> {
         // Held: nobody reaps it meanwhile, so the pid stays its own (Invariant 1).
-        let ended = self.lock();
+        let mut ended = self.lock();
         if ended.is_some() {
             return Ok(());
         }
@@ -164,10 +170,19 @@ impl Child {
             (Some(pidfd), _) => send_by_pidfd(pidfd, signal),
             // SAFETY: any numbers may be passed.
             (None, Kin::Own) => unsafe { libc::kill(self.pid, signal) }.into(),
-            (None, Kin::Spawners(_)) => {
+            (None, Kin::Spawners { line, pid_is_ours: true }) => {
+                // It is reaped after its status was told, which was not the case a moment ago.
+                *ended = self.hear_of(line)?;
+                if ended.is_some() {
+                    return Ok(());
+                }
+                // SAFETY: as above.
+                unsafe { libc::kill(self.pid, signal) }.into()
+            }
+            (None, Kin::Spawners { pid_is_ours: false, .. }) => {
                 return Err(io::Error::new(
                     io::ErrorKind::Unsupported,
-                    "signals to a process of the spawner need a kernel with pidfds",
+                    "signals to a process of the spawner in another PID namespace need a kernel with pidfds",
                 ));
             }
         };

@@ -219,7 +219,7 @@ impl Spawner {
         // One that refuses does not read the request to its end: what it says counts, not what it left.
         let _ = wire::send(&call, request, &[]);
         let Ok(mut answered) = wire::receive(&call, &mut answer) else { return Ok(None) };
-        let (pid, pidfd) = match Answer::from_bytes(&answer) {
+        let (pid, pidfd, pid_is_ours) = match Answer::from_bytes(&answer) {
             Answer::Refused { call, errno } => {
                 let call = match call {
                     Refused::Fork => "fork in the spawner",
@@ -234,13 +234,13 @@ impl Spawner {
             Answer::Forked { pid, is_elsewhere, .. } => {
                 let pidfd = answered.pop();
                 let known_here = pidfd.as_ref().filter(|_| is_elsewhere).and_then(pid_behind);
-                (known_here.unwrap_or(pid), pidfd)
+                (known_here.unwrap_or(pid), pidfd, !is_elsewhere)
             }
         };
         line.set_nonblocking(true).map_err(os("fcntl"))?;
         // One that died before it began has a status like any other.
         let _ = wire::send(&line, &[0], &[]);
-        Ok(Some(Child::distant(pid, pidfd, line.into(), how.is_helper)))
+        Ok(Some(Child::distant(pid, pidfd, line.into(), pid_is_ours, how.is_helper)))
     }
 }
 

@@ -72,7 +72,7 @@ impl View {
             Err(error) => return Err(refused("read")(error)),
         }
         let stamp = RawStamp(bytes);
-        let imprint = stamp.imprint(found.len())?.with_text(|bytes, offset| file.read_exact_at(bytes, offset))?;
+        let imprint = stamp.imprint(found.len())?.with_any_text(|bytes, offset| file.read_exact_at(bytes, offset))?;
         // A page that is not there would be made by a look at it, or end us where memory is short.
         if found.blocks().saturating_mul(BLOCK_BYTES) < found.len() {
             return Err(corrupted());

@@ -178,11 +178,24 @@ impl Imprint {
 
     /// Reads the text of the structure and the name of the queue for dead letters, which `read` finds in the file: bytes of it, at
     /// that offset.
-    pub fn with_text(mut self, read: impl Fn(&mut [u8], u64) -> std::io::Result<()>) -> Result<Imprint, OpenError> {
+    pub fn with_text(self, read: impl Fn(&mut [u8], u64) -> std::io::Result<()>) -> Result<Imprint, OpenError> {
+        self.with_text_if(read, |bytes| String::from_utf8(bytes).ok())
+    }
+
+    /// The same for those who only look, at damaged segments too: what is no text is shown as such.
+    pub fn with_any_text(self, read: impl Fn(&mut [u8], u64) -> std::io::Result<()>) -> Result<Imprint, OpenError> {
+        self.with_text_if(read, |bytes| Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    fn with_text_if(
+        mut self,
+        read: impl Fn(&mut [u8], u64) -> std::io::Result<()>,
+        text_of: impl Fn(Vec<u8>) -> Option<String>,
+    ) -> Result<Imprint, OpenError> {
         let text = |length: usize, offset: u64| {
             let mut bytes = vec![0; length];
             let found = read(&mut bytes, offset).is_ok();
-            found.then(|| String::from_utf8(bytes).ok()).flatten().ok_or_else(corrupted)
+            found.then(|| text_of(bytes)).flatten().ok_or_else(corrupted)
         };
         if let Some(structure) = &mut self.structure {
             structure.set_text(text(structure.kept_bytes(), layout::structure_offset(self.max_participants))?);

@@ -6,6 +6,7 @@
 
 mod examples;
 mod failures;
+mod links;
 mod package;
 
 use examples::Example;
@@ -53,6 +54,17 @@ fn what_does_not_compile_says_what_to_do() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Whoever reads the README finds everything else from there.
+#[test]
+fn links_of_the_readme_and_the_guides_lead_somewhere() {
+    let broken = links::broken(root());
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    for guide in links::guides(root()) {
+        assert!(readme.contains(&format!("({guide})")), "the README has no link to {guide}");
+    }
 }
 
 /// The test that `docs/first-hour.md` gives to copy is one that runs here: `tests/first_hour.rs`.

@@ -27,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         a_program_without_numbers_is_told_and_nothing_begins,
         children_in_a_pid_namespace_work,
         a_kernel_that_cannot_wait_for_pidfds_is_no_error,
+        a_kernel_without_pidfds_is_no_error,
         a_normal_end_leaves_no_zombie,
         a_spawned_process_keeps_the_descriptors_that_it_shall_and_no_others,
         a_called_process_gets_descriptors_of_the_call_at_their_numbers,
@@ -379,43 +380,60 @@ fn children_in_a_pid_namespace_work() {
     wait_until("no children", || own_children().is_empty(), || format!("{:?}", own_children()));
 }
 
-/// From now on the kernel refuses `waitid` for pidfds, as 5.3 does.
-fn refuse_to_wait_for_pidfds() -> bool {
+/// From now on a system call fails for this process and its children: one whose first argument is `argument`, if that is said.
+fn refuse(call: libc::c_long, argument: Option<u32>, errno: i32) {
     let statement = |code: u32, yes: u8, no: u8, k: u32| libc::sock_filter { code: code as u16, jt: yes, jf: no, k };
-    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-    let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-    let answer = libc::BPF_RET | libc::BPF_K;
+    let load = |at: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, at);
+    let unless = |value: u32, skip: u8| statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, skip, value);
+    let answer = |k: u32| statement(libc::BPF_RET | libc::BPF_K, 0, 0, k);
     // The words of seccomp_data: the number of the call at 0, its first argument at 16.
-    let filter = [
-        statement(load, 0, 0, 0),
-        statement(equal, 0, 3, libc::SYS_waitid as u32),
-        statement(load, 0, 0, 16),
-        statement(equal, 0, 1, libc::P_PIDFD),
-        statement(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32),
-        statement(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    let mut filter = vec![load(0), unless(call as u32, if argument.is_some() { 3 } else { 1 })];
+    if let Some(argument) = argument {
+        filter.extend([load(16), unless(argument, 1)]);
+    }
+    filter.extend([answer(libc::SECCOMP_RET_ERRNO | errno as u32), answer(libc::SECCOMP_RET_ALLOW)]);
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
     // SAFETY: the program lives during the call, which copies it.
-    unsafe {
+    let refused = unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
             && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) == 0
+    };
+    if !refused {
+        harness::skip("no seccomp filters");
     }
 }
 
-fn a_kernel_that_cannot_wait_for_pidfds_is_no_error() {
-    if !refuse_to_wait_for_pidfds() {
-        harness::skip("no seccomp filters");
-    }
-    let child = Process::spawn(|| 7).unwrap();
-    assert_eq!(child.join().unwrap().code(), Some(7));
-    let child = Process::spawn(|| forever(())).unwrap();
-    assert!(child.is_alive());
-    child.terminate().unwrap();
-    assert_eq!(child.join().unwrap().signal(), Some(libc::SIGTERM));
-    assert_eq!(active_children(), []);
+/// Children are joined and signalled, whoever forks them.
+fn children_are_joined_and_signalled() {
+    let check = |start: &dyn Fn(i32) -> Process| {
+        let child = start(7);
+        assert_eq!(child.join().unwrap().code(), Some(7));
+        child.kill().unwrap();
+        let child = start(0);
+        assert!(child.is_alive());
+        assert_eq!(child.join_timeout(Duration::from_millis(5)).unwrap(), None);
+        child.terminate().unwrap();
+        assert_eq!(child.join().unwrap().signal(), Some(libc::SIGTERM));
+        assert_eq!(active_children(), []);
+    };
+    let run = |n: i32| if n == 0 { forever(()) } else { std::process::exit(n) };
+    check(&|n| Process::spawn(|| run(n)).unwrap());
+    check(&|n| Process::spawn_daemon(|| run(n)).unwrap());
     init().unwrap();
-    assert_eq!(Process::call(|n: i32| n, 5).unwrap().join().unwrap().code(), Some(5));
+    check(&|n| Process::call(run, n).unwrap());
+    check(&|n| Process::call_daemon(run, n).unwrap());
     end_ours();
+}
+
+fn a_kernel_that_cannot_wait_for_pidfds_is_no_error() {
+    refuse(libc::SYS_waitid, Some(libc::P_PIDFD), libc::EINVAL);
+    children_are_joined_and_signalled();
+}
+
+fn a_kernel_without_pidfds_is_no_error() {
+    refuse(libc::SYS_pidfd_open, None, libc::ENOSYS);
+    assert!(Process::spawn(|| ()).unwrap().sentinel().is_none());
+    children_are_joined_and_signalled();
 }
 
 fn a_normal_end_leaves_no_zombie() {

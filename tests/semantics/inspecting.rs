@@ -127,9 +127,7 @@ fn the_list_has_every_segment_and_what_lies_in_its_place() {
 #[test]
 fn garbage_behind_a_good_stamp_is_called_damage() {
     use std::os::unix::fs::FileExt;
-    // Without the text of a structure, whose letters are checked when it is opened.
-    let settings = Queue::<u64>::builder().capacity(100).structure("");
-    let queue = settings.name(unique_name("damaged")).create().unwrap();
+    let queue = Queue::<u64>::builder().capacity(100).name(unique_name("damaged")).create().unwrap();
     queue.put_slice(&[1, 2, 3]).unwrap();
     assert!(!look(queue.name()).damaged);
     let file = std::fs::OpenOptions::new().write(true).open(format!("/dev/shm/shmq.{}", queue.name())).unwrap();

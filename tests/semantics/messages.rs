@@ -324,7 +324,7 @@ fn a_structure_that_is_said_travels_with_the_handle() {
     let settings = || Queue::<[u64; 2]>::builder().name(&name).capacity(4).structure("{price@0: f64, volume@8: u64}");
     let queue = settings().create().unwrap();
     // It is written as the schema of a type, which this is not.
-    assert!(refusal::<[u64; 2]>(&name).contains("of structure [u64; 2]"));
+    assert!(refusal::<[u64; 2]>(&name).contains("of structure {price@0: f64, volume@8: u64}"));
     settings().open().unwrap();
     let sent = serde_json::to_string(&queue).unwrap();
     let received: Queue<[u64; 2]> = serde_json::from_str(&sent).unwrap();

@@ -25,7 +25,7 @@ pub(crate) struct Asked {
     pub kept: u64,
 }
 
-/// Who gets back what the program had.
+/// The kind of process that gets back what the program had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recipient {
     /// A process of the program's own. Without its handlers of endings, unless it wants them: one
