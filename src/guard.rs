@@ -355,6 +355,7 @@ impl Lease<'_, [u8]> {
     ///
     /// # Panics
     /// If the word is not inside the message, or not aligned; in a child that inherited the lease.
+    #[cfg(feature = "object")]
     pub(crate) fn mark(&self, at: usize, word: u32) {
         assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
         let place = self.message.cast::<u8>().wrapping_add(at).cast_mut().cast::<u32>();
