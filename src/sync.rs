@@ -79,7 +79,7 @@
 //!     let hits = hits.clone();
 //!     workers.push(Process::spawn(move || (0..100).try_for_each(|_| hits.update(|n| *n += 1).map(drop)))?);
 //! }
-//! for mut worker in workers {
+//! for worker in workers {
 //!     assert!(worker.join()?.success());
 //! }
 //! assert_eq!(hits.get()?, 300);

@@ -67,12 +67,10 @@ impl<T: ?Sized + Plain> GivesBack for LeaseMut<'_, T> {
 /// ```
 /// let (from, to) = (shmq::Queue::<u64>::new(4)?, shmq::Queue::<u64>::new(1)?);
 /// from.put_slice(&[1, 2])?;
-/// from.lease()?.try_forward(&to)?;
+/// from.lease()?.try_forward(&to).map_err(|refused| refused.into_parts().0)?;
 /// let refused = from.lease()?.try_forward(&to).unwrap_err();
 /// assert!(matches!(refused.error(), shmq::PutError::Full));
 /// assert_eq!(*refused.into_lease(), 2); // on lease still
-/// # Ok::<(), shmq::GetError>(())
-/// # .map_err(|error| panic!("{error}")).unwrap_or(());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "dropping gives the message back"]

@@ -122,7 +122,7 @@ impl<G> LockError<G> {
     /// The guard of a lock that was taken over from the dead.
     ///
     /// ```
-    /// use shmq::sync::{LockError, Mutex};
+    /// use shmq::sync::Mutex;
     ///
     /// let mutex = Mutex::new(1u32)?;
     /// let held = mutex.lock().unwrap();

@@ -11,6 +11,8 @@ pub struct Example {
     tags: Vec<String>,
     /// As a person would write it: hidden lines without their mark.
     code: String,
+    /// Are there such lines? Only rustdoc hides them.
+    hides_lines: bool,
 }
 
 /// Those of the README, the guides, and the documentation of every public item.
@@ -71,14 +73,13 @@ fn read_blocks<'a>(place: &str, lines: impl Iterator<Item = (usize, &'a str)>, f
             (Some(_), Some(_)) => found.extend(open.take()),
             (Some(tags), open @ None) => {
                 let tags = tags.split([',', ' ']).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
-                *open = Some(Example { place: format!("{place}:{number}"), tags, code: String::new() });
+                *open = Some(Example { place: format!("{place}:{number}"), tags, code: String::new(), hides_lines: false });
             }
             (None, Some(example)) => {
-                let line = match line.trim_start() {
-                    "#" => "",
-                    hidden => hidden.strip_prefix("# ").unwrap_or(line),
-                };
-                example.code += line;
+                let shown = line.trim_start();
+                let hidden = if shown == "#" { Some("") } else { shown.strip_prefix("# ") };
+                example.hides_lines |= hidden.is_some();
+                example.code += hidden.unwrap_or(line);
                 example.code.push('\n');
             }
             (None, None) => {}
@@ -88,10 +89,19 @@ fn read_blocks<'a>(place: &str, lines: impl Iterator<Item = (usize, &'a str)>, f
 }
 
 impl Example {
+    fn is_rust(&self) -> bool {
+        self.tags.iter().any(|tag| tag == "rust")
+    }
+
     /// Is it Rust, and meant to compile?
     pub fn is_checked(&self) -> bool {
         self.tags.iter().all(|tag| ["rust", "no_run", "should_panic", "edition2024"].contains(&&**tag))
             && !self.code.contains(MADE)
+    }
+
+    /// Would a person who copies it from the page get other text than is compiled?
+    pub fn shows_marks(&self) -> bool {
+        self.hides_lines && self.is_rust() && !self.place.starts_with("src/")
     }
 
     pub fn names_no(&self, crates: &[&str]) -> bool {

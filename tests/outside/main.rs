@@ -19,6 +19,9 @@ fn root() -> &'static std::path::Path {
 #[test]
 fn examples_compile_with_shmq_alone_or_with_what_they_name() {
     let examples = examples::all(root());
+    // The page of a repository shows what rustdoc hides.
+    let marked: Vec<&str> = examples.iter().filter(|example| example.shows_marks()).map(|example| &*example.place).collect();
+    assert!(marked.is_empty(), "{marked:?} have lines that begin with `# `, which do not compile as they are shown");
     let (alone, named): (Vec<Example>, Vec<Example>) =
         examples.into_iter().filter(Example::is_checked).partition(|example| example.names_no(&CRATES));
     let places = |part: &str| alone.iter().filter(|example| example.place.starts_with(part)).count();

@@ -53,7 +53,8 @@ impl Package {
 
     /// Checks all examples as modules of one crate: what is wrong with which.
     pub fn check(&self, examples: &[Example]) -> Vec<String> {
-        let mut modules = String::from("#![allow(unused, dead_code)]\n");
+        let mut modules =
+            String::from("#![allow(dead_code, unused_variables)]\n#![deny(unused_mut, unused_imports, deprecated)]\n");
         for (number, example) in examples.iter().enumerate() {
             writeln!(modules, "mod example_{number};").unwrap();
             write(&self.folder.join(format!("src/example_{number}.rs")), &example.module());
