@@ -1,8 +1,8 @@
-//! Telling a sequence of bytes from others where serde shows a type only as a parameter: so that it is moved as a whole, and not one byte at a
-//! time.
+//! Telling a sequence of bytes from others where serde shows a type only as a parameter: so that it
+//! is moved as a whole, and not one byte at a time.
 //!
-//! Invariant 1: two types with one [`TypeId`] differ in lifetimes at most. A value of the one is then a value of the other for as long as it is
-//! borrowed here, and a `Vec<u8>` has no lifetimes.
+//! Invariant 1: two types with one [`TypeId`] differ in lifetimes at most. A value of the one is
+//! then a value of the other for as long as it is borrowed here, and a `Vec<u8>` has no lifetimes.
 use std::any::TypeId;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, transmute, transmute_copy};
@@ -28,7 +28,8 @@ impl<T: ?Sized> Typed for PhantomData<T> {
 fn id_of<T: ?Sized>() -> TypeId {
     let typed = PhantomData::<T>;
     let typed: &dyn Typed = &typed;
-    // SAFETY: the two types differ in a lifetime bound only, which no vtable knows of; `id` reads nothing through `self`.
+    // SAFETY: the two types differ in a lifetime bound only, which no vtable knows of; `id` reads
+    // nothing through `self`.
     let typed = unsafe { transmute::<&dyn Typed, &(dyn Typed + 'static)>(typed) };
     typed.id()
 }
@@ -61,7 +62,8 @@ pub(crate) fn as_vec_of_bytes<T>(bytes: Vec<u8>) -> Option<T> {
         return None;
     }
     let bytes = ManuallyDrop::new(bytes);
-    // SAFETY: Invariant 1: `T` is `Vec<u8>`; the vector is not dropped here, so that it has one owner.
+    // SAFETY: Invariant 1: `T` is `Vec<u8>`; the vector is not dropped here, so that it has one
+    // owner.
     Some(unsafe { transmute_copy::<ManuallyDrop<Vec<u8>>, T>(&bytes) })
 }
 

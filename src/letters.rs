@@ -1,7 +1,8 @@
 //! Dead letters: messages that were given up, and the queue for them.
 //!
-//! A queue that was created with [`Builder::dead_letters`](crate::Builder::dead_letters) puts there what was delivered too often or is no
-//! value of its type. Whoever looks after a system opens it as [`DeadLetters`] and decides: look, mend and put again, or drop.
+//! A queue that was created with [`Builder::dead_letters`](crate::Builder::dead_letters) puts there
+//! what was delivered too often or is no value of its type. Whoever looks after a system opens it
+//! as [`DeadLetters`] and decides: look, mend and put again, or drop.
 //!
 //! A letter lies in the ring as a slice of bytes, little endian, whatever the machine:
 //!
@@ -103,7 +104,8 @@ impl fmt::Display for Reason {
 pub struct DeadLetter {
     /// Name of the queue that it was in.
     pub queue: String,
-    /// Name of its type, as that queue's segment says: see [`inspect::About::type_name`](crate::inspect::About::type_name).
+    /// Name of its type, as that queue's segment says: see
+    /// [`inspect::About::type_name`](crate::inspect::About::type_name).
     pub type_name: String,
     /// Why it was given up.
     pub reason: Reason,
@@ -197,9 +199,9 @@ pub(crate) fn write(reason: &Reason, deliveries: u32, queue: &str, type_name: &s
 
 /// A queue for dead letters: see [`Builder::dead_letters`](crate::Builder::dead_letters).
 ///
-/// It is [persisted](crate::Queue::persist): it stays, with the letters in it, until it is [unlinked](Self::unlink), also while no process
-/// uses it. Several queues may share one. A letter takes its message's bytes, its names and 40 more; the largest takes half of the
-/// queue.
+/// It is [persisted](crate::Queue::persist): it stays, with the letters in it, until it is
+/// [unlinked](Self::unlink), also while no process uses it. Several queues may share one. A letter
+/// takes its message's bytes, its names and 40 more; the largest takes half of the queue.
 ///
 /// ```
 /// # let name = format!("doc-dead-letters-{}", std::process::id());
@@ -267,11 +269,12 @@ impl DeadLetters {
     }
 
     verbs! {
-        /// Gets one letter; waits while there is none. By copy: it goes with the process that got it.
+        /// Gets one letter; waits while there is none. By copy: it goes with the process that got
+        /// it.
         ///
         /// # Errors
-        /// [`GetError::Invalid`] for what is no letter, which another program may have put there: it is taken. Otherwise as
-        /// [`Queue::get`].
+        /// [`GetError::Invalid`] for what is no letter, which another program may have put there:
+        /// it is taken. Otherwise as [`Queue::get`].
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, patience| -> Result<DeadLetter, GetError> {
             let bytes = self.bytes.channel().get_vec::<false, u8>(None, patience)?;
@@ -280,7 +283,8 @@ impl DeadLetters {
     }
 
     verbs! {
-        /// Leases one letter; waits while there is none. If the process dies before the lease ends, the letter is there again.
+        /// Leases one letter; waits while there is none. If the process dies before the lease ends,
+        /// the letter is there again.
         ///
         /// # Errors
         /// As [`get`](Self::get).
@@ -343,8 +347,8 @@ impl fmt::Debug for DeadLetters {
     }
 }
 
-/// Dropping the lease takes the letter: it is done. Dropped by a panic that began while it was held,
-/// it is given back instead. As [`Lease`](crate::Lease) otherwise.
+/// Dropping the lease takes the letter: it is done. Dropped by a panic that began while it was
+/// held, it is given back instead. As [`Lease`] otherwise.
 #[must_use = "dropping takes the letter"]
 #[derive(Debug)]
 pub struct LetterLease<'q> {

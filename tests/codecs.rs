@@ -1,5 +1,5 @@
-//! What the codecs make of values: bytes as bytes, `Some(())` that is not `None`, depth that is refused to both sides, and the formats that
-//! others read.
+//! What the codecs make of values: bytes as bytes, `Some(())` that is not `None`, depth that is
+//! refused to both sides, and the formats that others read.
 #![cfg(feature = "object")]
 
 use serde::de::{DeserializeOwned, Visitor};
@@ -57,9 +57,9 @@ fn is_refused_at_put<C: Codec, T: Serialize + DeserializeOwned + PartialEq + Deb
     for depth in 1..1100 {
         if depth % 40 == 0
             || (120..140).contains(&depth)
-            || (160..180).contains(&depth)
+            || (185..200).contains(&depth)
             || (250..260).contains(&depth)
-            || (505..515).contains(&depth)
+            || (378..390).contains(&depth)
         {
             match queue.put(&value) {
                 Ok(()) => {

@@ -6,10 +6,13 @@
 //! ```
 //!
 //! Invariants:
-//! 1. A message is on lease to this process from before it is put there until after: a kill in between leaves it in both queues, never in none.
-//! 2. Nothing here runs while a side is held, neither of this queue nor of the other, and nothing waits for another process.
-//! 3. `kept` belongs to the incarnation that each of its letters names. A mutex that a fork has copied locked is never waited for: what is not
-//!    noted here is on lease all the same, and comes back when this process ends.
+//! 1. A message is on lease to this process from before it is put there until after: a kill in
+//!    between leaves it in both queues, never in none.
+//! 2. Nothing here runs while a side is held, neither of this queue nor of the other, and nothing
+//!    waits for another process.
+//! 3. `kept` belongs to the incarnation that each of its letters names. A mutex that a fork has
+//!    copied locked is never waited for: what is not noted here is on lease all the same, and comes
+//!    back when this process ends.
 
 use super::{Channel, LeasedRecord, Patience};
 use crate::copy::vec_from_bytes;
@@ -112,7 +115,8 @@ impl Channel {
         self.is_worn_out(header) && !self.has_dead_letters()
     }
 
-    /// Leases a message that came back too often. Needs the get side. It is no delivery, and counts as none.
+    /// Leases a message that came back too often. Needs the get side. It is no delivery, and counts
+    /// as none.
     pub(super) fn lease_worn_out(&self, record: Record, me: Id) -> LeasedRecord {
         let length = record.length();
         let (cell, header) = self.ring.lease(record, Channel::owner_word(me));
@@ -161,7 +165,8 @@ impl Channel {
         let name = self.segment.dead_letters().ok_or(Unsent::Open(OpenError::NotFound { what: Subject::default() }))?;
         let queue = self.queue_for_letters(name)?;
         let LeasedRecord { payload, length, .. } = letter.record;
-        // SAFETY: Invariant 4 of the channel: the record is on lease to this process, and as long as it says. Bytes have no alignment.
+        // SAFETY: Invariant 4 of the channel: the record is on lease to this process, and as long
+        // as it says. Bytes have no alignment.
         let bytes: Vec<u8> = unsafe { vec_from_bytes(payload, length) };
         let written = letters::write(&letter.reason, letter.deliveries, self.segment.name(), self.segment.type_name(), &bytes);
         Ok(queue.put_elements::<false, u8>(None, &written, Patience::Try)?)
@@ -201,7 +206,8 @@ impl Channel {
         }
     }
 
-    /// Tries again what was refused: how many are there now. Called with no side held (Invariant 2).
+    /// Tries again what was refused: how many are there now. Called with no side held (Invariant
+    /// 2).
     #[cold]
     pub(super) fn post_again(&self) -> u64 {
         if !self.has_dead_letters() {

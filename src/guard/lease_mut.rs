@@ -5,13 +5,14 @@ use crate::message::Plain;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// Dropping the lease takes its message: it is done. Dropped by a panic that began while it was held,
-/// the message is given back instead, as it stands.
+/// Dropping the lease takes its message: it is done. Dropped by a panic that began while it was
+/// held, the message is given back instead, as it stands.
 ///
-/// A [`Lease`] whose holder may change the message in place: to filter it, or to note in it how far the work has come. Only the holder
-/// sees the record until the lease ends. **What was written stays**: if the message is given back, or the process dies, it is delivered
-/// again as it stands then, perhaps half changed, and that counts as a delivery ([`deliveries`](Self::deliveries)): work that must not
-/// be done twice checks the message first. Its length cannot change.
+/// A [`Lease`] whose holder may change the message in place: to filter it, or to note in it how far
+/// the work has come. Only the holder sees the record until the lease ends. **What was written
+/// stays**: if the message is given back, or the process dies, it is delivered again as it stands
+/// then, perhaps half changed, and that counts as a delivery ([`deliveries`](Self::deliveries)):
+/// work that must not be done twice checks the message first. Its length cannot change.
 ///
 /// ```
 /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(4096).create()?;
@@ -39,7 +40,8 @@ impl<'q, T: ?Sized + Plain> LeaseMut<'q, T> {
         self.lease.release();
     }
 
-    /// Ends the lease without finishing its message: it is delivered again as it stands, to anybody, before newer ones.
+    /// Ends the lease without finishing its message: it is delivered again as it stands, to
+    /// anybody, before newer ones.
     pub fn give_back(self) {
         self.lease.give_back();
     }
@@ -72,8 +74,8 @@ impl<T: ?Sized + Plain> DerefMut for LeaseMut<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         self.lease.assert_ours();
-        // SAFETY: Invariant 2 of the module above; the pointer was made of one that may write, the lease is borrowed mutably, and
-        // nothing else in this process leads to its message.
+        // SAFETY: Invariant 2 of the module above; the pointer was made of one that may write, the
+        // lease is borrowed mutably, and nothing else in this process leads to its message.
         unsafe { &mut *self.lease.message.cast_mut() }
     }
 }

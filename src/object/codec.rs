@@ -60,7 +60,7 @@ pub trait Codec: 'static {
 /// other programs see a bin, and `serde_bytes` is not needed. 128-bit integers travel, but not inside untagged or flattened parts (serde
 /// itself buffers none).
 ///
-/// A value that is nested more than 512 deep is refused, to `put` and to `get` alike: structs, sequences, maps, variants, newtypes and `Some`
+/// A value that is nested more than 384 deep is refused, to `put` and to `get` alike: structs, sequences, maps, variants, newtypes and `Some`
 /// count one each, variants with several fields two.
 #[derive(Clone, Copy, Debug)]
 pub enum MessagePack {}

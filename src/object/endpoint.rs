@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The put side of a queue of objects, held by one owner: no lock per message. Dropping it frees the side.
+/// The put side of a queue of objects, held by one owner: no lock per message. Dropping it frees
+/// the side.
 ///
 /// Made by [`ObjectQueue::producer`](crate::ObjectQueue::producer). As [`Producer`] otherwise.
 ///
@@ -27,7 +28,8 @@ pub struct ObjectProducer<T, C> {
     carries: PhantomData<fn(T, C)>,
 }
 
-/// The get side of a queue of objects, held by one owner: no lock per message. Dropping it frees the side.
+/// The get side of a queue of objects, held by one owner: no lock per message. Dropping it frees
+/// the side.
 ///
 /// Made by [`ObjectQueue::consumer`](crate::ObjectQueue::consumer). As [`Consumer`] otherwise.
 ///

@@ -13,8 +13,9 @@
 //! | `()`, unit structs, `None` | nil |
 //! | `Some(x)` | x; but where x is a nil, ext of type [`SOME`] with how many `Some` there are around it, 16 bits big endian |
 //!
-//! Any decoder of MessagePack reads both forms of bytes as bytes. That they differ tells ours what they were, where a type is read that asks
-//! for nothing (`#[serde(untagged)]`, `flatten`): a sequence, as `Vec<u8>` is one to serde, or bytes. What others encode may have any form.
+//! Any decoder of MessagePack reads both forms of bytes as bytes. That they differ tells ours what
+//! they were, where a type is read that asks for nothing (`#[serde(untagged)]`, `flatten`): a
+//! sequence, as `Vec<u8>` is one to serde, or bytes. What others encode may have any form.
 
 pub(super) mod decode;
 pub(super) mod encode;

@@ -4,12 +4,15 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// Values inside values, at most: structs, sequences, maps, variants, newtypes and `Some` count one each.
+/// Values inside values, at most: structs, sequences, maps, variants, newtypes and `Some` count one
+/// each.
 ///
-/// Each level takes stack, in the process that puts and in the one that gets, whose stack is perhaps smaller. Measured, in debug builds:
-/// some 1.3 KiB a level to encode and 1.8 KiB to decode structs of a few words, so that the deepest takes half of a thread's
-/// usual 2 MiB.
-pub(super) const MAX_DEPTH: u32 = 512;
+/// Each level takes stack, in the process that puts and in the one that gets, whose stack is
+/// perhaps smaller, and whose build is perhaps a debug build. Measured in such a build, of linked
+/// structs (two levels each): up to 0.75 KiB a level to encode; to decode up to 2 KiB where they
+/// have two words, up to 4 KiB where they have 200 bytes. So the deepest of the latter just fits
+/// the usual 2 MiB of a thread.
+pub(super) const MAX_DEPTH: u32 = 384;
 
 /// How deep a codec is in a value.
 #[derive(Debug, Default)]

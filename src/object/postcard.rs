@@ -1,4 +1,5 @@
-//! Postcard's wire format, version 1: no names and no types, integers of more than 8 bits as varints.
+//! Postcard's wire format, version 1: no names and no types, integers of more than 8 bits as
+//! varints.
 
 pub(super) mod decode;
 pub(super) mod encode;

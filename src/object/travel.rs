@@ -1,4 +1,5 @@
-//! Values on their way: encoded into a queue, and decoded from one, by its handles and its endpoints alike.
+//! Values on their way: encoded into a queue, and decoded from one, by its handles and its
+//! endpoints alike.
 
 use super::{Codec, ObjectLease};
 use crate::channel::{Channel, Ends, LeasedRecord, Patience};
@@ -12,18 +13,21 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Write};
 
-/// Encoded values up to this size are encoded once and put by copy, larger ones are measured and encoded straight into the ring: a
-/// small loan costs several times what a small copy does. Where exactly the two meet was not measured.
+/// Encoded values up to this size are encoded once and put by copy, larger ones are measured and
+/// encoded straight into the ring: a small loan costs several times what a small copy does. Where
+/// exactly the two meet was not measured.
 const SMALL_BYTES: usize = 1024;
 
-/// What a queue of `Self` takes: a `Self`, and a `str` for a `String`, which is encoded in the same way.
+/// What a queue of `Self` takes: a `Self`, and a `str` for a `String`, which is encoded in the same
+/// way.
 #[diagnostic::on_unimplemented(
     message = "a `{Q}` cannot be put into a queue of `{Self}`",
     label = "the queue takes a reference to a `{Self}`"
 )]
 pub trait PutAs<Q: ?Sized> {}
 
-// Two for `String` and one for every other type: with one, the type of an argument is inferred, as in `put(&numbers.collect())`.
+// Two for `String` and one for every other type: with one, the type of an argument is inferred, as
+// in `put(&numbers.collect())`.
 impl<T> PutAs<T> for T {}
 impl PutAs<str> for String {}
 
@@ -41,8 +45,8 @@ macro_rules! put_verbs {
 
         /// Like [`put`](Self::put) without waiting: `Full` at once.
         ///
-        /// A contended lock is not that: after about 1 ms of it (its holder is stopped or starved) the error is `Busy`.
-        /// A dead holder is none: the call repairs what it left, and goes on.
+        /// A contended lock is not that: after about 1 ms of it (its holder is stopped or starved)
+        /// the error is `Busy`. A dead holder is none: the call repairs what it left, and goes on.
         ///
         /// # Errors
         /// `Full`, `Busy`, or as [`put`](Self::put).
@@ -54,8 +58,8 @@ macro_rules! put_verbs {
             $body
         }
 
-        /// Like [`put`](Self::put), but gives up with `Timeout` after `timeout`, never earlier. Zero means one try; one too long to add to
-        /// now means for ever.
+        /// Like [`put`](Self::put), but gives up with `Timeout` after `timeout`, never earlier.
+        /// Zero means one try; one too long to add to now means for ever.
         ///
         /// # Errors
         /// `Timeout`, or as [`put`](Self::put).
@@ -67,7 +71,8 @@ macro_rules! put_verbs {
             $body
         }
 
-        /// Like [`put`](Self::put), but gives up with `Timeout` at `deadline`, never earlier. A deadline in the past means one try.
+        /// Like [`put`](Self::put), but gives up with `Timeout` at `deadline`, never earlier. A
+        /// deadline in the past means one try.
         ///
         /// # Errors
         /// `Timeout`, or as [`put`](Self::put).
@@ -212,7 +217,8 @@ pub(super) fn receive<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     receive_on_lease::<OWNED, T, C>(channel, me, patience)
 }
 
-/// By copy for the caller: it goes with the process, and is owed a `task_done`. But it is on lease until it is decoded.
+/// By copy for the caller: it goes with the process, and is owed a `task_done`. But it is on lease
+/// until it is decoded.
 fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     channel: &Channel,
     me: Option<Id>,
@@ -259,7 +265,8 @@ pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     Ok(values)
 }
 
-/// The value of a lease. From a copy: a peer that writes to the record meanwhile cannot make a `String` of what is none.
+/// The value of a lease. From a copy: a peer that writes to the record meanwhile cannot make a
+/// `String` of what is none.
 pub(super) fn decode_leased<'q, T: DeserializeOwned, C: Codec>(
     channel: &Channel,
     lease: Lease<'q, [u8]>,

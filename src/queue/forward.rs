@@ -1,6 +1,7 @@
 //! Forwarding: a message that is on lease goes into another queue, and its lease ends.
 //!
-//! Invariant 1: the lease ends only after the put returned `Ok`. A kill in between leaves the message in both queues, never in neither.
+//! Invariant 1: the lease ends only after the put returned `Ok`. A kill in between leaves the
+//! message in both queues, never in neither.
 
 use super::{Producer, Queue};
 use crate::channel::Patience;
@@ -27,7 +28,8 @@ mod sealed {
 }
 pub(crate) use sealed::{Accepts, GivesBack};
 
-/// Where messages of type `T` can be forwarded to: a [`Queue`], a [`Producer`], and the queues and producers of objects.
+/// Where messages of type `T` can be forwarded to: a [`Queue`], a [`Producer`], and the queues and
+/// producers of objects.
 #[diagnostic::on_unimplemented(message = "a `{T}` cannot be forwarded to `{Self}`", label = "not a queue or producer of `{T}`")]
 pub trait Destination<T: ?Sized>: Accepts<T> {}
 impl<T: ?Sized, D: Accepts<T>> Destination<T> for D {}
@@ -60,14 +62,15 @@ impl<T: ?Sized + Plain> GivesBack for LeaseMut<'_, T> {
     }
 }
 
-/// Dropping the error gives the message back to its queue: it is delivered again, before newer ones.
+/// Dropping the error gives the message back to its queue: it is delivered again, before newer
+/// ones.
 ///
 /// Why a message was not forwarded, and its lease, which goes on.
 ///
 /// ```
 /// let (from, to) = (shmq::Queue::<u64>::new(4)?, shmq::Queue::<u64>::new(1)?);
 /// from.put_slice(&[1, 2])?;
-/// from.lease()?.try_forward(&to).map_err(|refused| refused.into_parts().0)?;
+/// from.lease()?.try_forward(&to).map_err(shmq::PutError::from)?;
 /// let refused = from.lease()?.try_forward(&to).unwrap_err();
 /// assert!(matches!(refused.error(), shmq::PutError::Full));
 /// assert_eq!(*refused.into_lease(), 2); // on lease still
@@ -156,14 +159,15 @@ pub(crate) fn forward<L: Held, T: ?Sized>(
 /// The four forms of forwarding a lease.
 macro_rules! forwards {
     ($message:ty, |$this:ident, $to:ident, $patience:ident| $body:block) => {
-        /// Puts the message into another queue, then ends the lease, in one call; waits while that queue is full.
+        /// Puts the message into another queue, then ends the lease, in one call; waits while that
+        /// queue is full.
         ///
-        /// If this process is killed in between, the message is in both queues, never in neither. To the queue itself it goes to the
-        /// end, if there is room beside the leased message.
+        /// If this process is killed in between, the message is in both queues, never in neither.
+        /// To the queue itself it goes to the end, if there is room beside the leased message.
         ///
         /// # Errors
-        /// [`ForwardError`](crate::ForwardError): why that queue did not take it, and the lease, which goes on. If the error is dropped,
-        /// the message is given back.
+        /// [`ForwardError`](crate::ForwardError): why that queue did not take it, and the lease,
+        /// which goes on. If the error is dropped, the message is given back.
         ///
         /// ```
         /// let (incoming, checked) = (shmq::Queue::<u64>::new(4)?, shmq::Queue::<u64>::new(4)?);
@@ -177,7 +181,8 @@ macro_rules! forwards {
             $body
         }
 
-        /// Like [`forward`](Self::forward) without waiting: `Full` at once, and `Busy` after about 1 ms of a contended lock.
+        /// Like [`forward`](Self::forward) without waiting: `Full` at once, and `Busy` after about
+        /// 1 ms of a contended lock.
         ///
         /// # Errors
         /// As [`forward`](Self::forward).
@@ -186,7 +191,8 @@ macro_rules! forwards {
             $body
         }
 
-        /// Like [`forward`](Self::forward), but gives up with `Timeout` after `timeout`, never earlier.
+        /// Like [`forward`](Self::forward), but gives up with `Timeout` after `timeout`, never
+        /// earlier.
         ///
         /// # Errors
         /// As [`forward`](Self::forward).
@@ -199,7 +205,8 @@ macro_rules! forwards {
             $body
         }
 
-        /// Like [`forward`](Self::forward), but gives up with `Timeout` at `deadline`, never earlier.
+        /// Like [`forward`](Self::forward), but gives up with `Timeout` at `deadline`, never
+        /// earlier.
         ///
         /// # Errors
         /// As [`forward`](Self::forward).

@@ -1,4 +1,5 @@
-//! Messages that are given up: they go to the queue for dead letters, whatever becomes of the processes in between, or stay on lease.
+//! Messages that are given up: they go to the queue for dead letters, whatever becomes of the
+//! processes in between, or stay on lease.
 
 use crate::deaths::victim;
 use crate::support::harness::Case;

@@ -1,7 +1,8 @@
 //! MessagePack to values.
 //!
 //! Invariants:
-//! 1. Nothing is read beyond `from`, whatever lengths it speaks of, and nothing is allocated for elements that its bytes cannot hold.
+//! 1. Nothing is read beyond `from`, whatever lengths it speaks of, and nothing is allocated for
+//!    elements that its bytes cannot hold.
 //! 2. `held` is a nil that was read already, inside so many `Some` still: it comes before `from`.
 
 use super::{BYTES, SOME, marker};

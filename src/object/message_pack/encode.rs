@@ -1,8 +1,9 @@
 //! Values to MessagePack.
 //!
 //! Invariants:
-//! 1. A sequence or tuple is open as bytes until an element comes that is no `u8`: then it is an array, of those that came before too. So each
-//!    element is serialised once, and what comes out depends on the elements only.
+//! 1. A sequence or tuple is open as bytes until an element comes that is no `u8`: then it is an
+//!    array, of those that came before too. So each element is serialised once, and what comes out
+//!    depends on the elements only.
 //! 2. What has no known length is kept in `kept` until it ends, and then written behind its length.
 
 use super::{BYTES, SOME, marker};
@@ -474,7 +475,8 @@ impl SerializeTupleVariant for Elements<'_, '_> {
     }
 }
 
-/// An element: a `u8` stays with its sequence as long as all before it were, everything else is written as ever.
+/// An element: a `u8` stays with its sequence as long as all before it were, everything else is
+/// written as ever.
 struct Element<'e, 'a, 'w>(&'e mut Elements<'a, 'w>);
 
 macro_rules! as_ever {

@@ -1,7 +1,8 @@
 //! Postcard to values.
 //!
-//! Invariant 1: nothing is read beyond `from`, whatever lengths it speaks of, and nothing is allocated for elements that its bytes cannot hold
-//! (elements without bytes, such as `()`, are not allocated for at all).
+//! Invariant 1: nothing is read beyond `from`, whatever lengths it speaks of, and nothing is
+//! allocated for elements that its bytes cannot hold (elements without bytes, such as `()`, are not
+//! allocated for at all).
 
 use super::MAX_VARINT_BYTES;
 use crate::bytewise;

@@ -1,4 +1,5 @@
-//! Killed while a message goes from one queue into another: given up to the dead letters, or forwarded. It is in both then, or in one.
+//! Killed while a message goes from one queue into another: given up to the dead letters, or
+//! forwarded. It is in both then, or in one.
 
 use crate::stepped::contents::{Numbered, attach, expect_whole, holding, put};
 use crate::stepped::sweep::{Finding, Operation};
@@ -116,7 +117,8 @@ fn killed_in_handing_over_by_recover() {
     operation.sweep_every(7);
 }
 
-/// So that most of attaching is not part of what is stepped through: but whoever attaches looks after the dead, which is.
+/// So that most of attaching is not part of what is stepped through: but whoever attaches looks
+/// after the dead, which is.
 fn attach_without_a_look(queue: &Queue<u64>) {
     let _ = queue.stats();
 }
