@@ -55,8 +55,7 @@ impl Default for Directory {
     /// That of the program: see the module.
     fn default() -> Directory {
         static OF_PROGRAM: OnceLock<Directory> = OnceLock::new();
-        let read =
-            || std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map_or(Directory(None), |path| Directory::at(path));
+        let read = || std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map_or(Directory(None), Directory::at);
         OF_PROGRAM.get_or_init(read).clone()
     }
 }
