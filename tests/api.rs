@@ -609,14 +609,14 @@ fn errors_name_their_values() {
     says(JoinError::Corrupted, &["corrupted"]);
     says(JoinError::Os { call: "attach", error: refusal() }, &["attach"]);
     says(SpawnError::Threaded { threads: 1234 }, &["1234"]);
-    says(SpawnError::Os { call: "fork", error: refusal() }, &["fork"]);
+    says(SpawnError::Os { call: "fork", source: refusal() }, &["fork"]);
     for error in [
         Box::new(PutError::Os { call: "futex", error: refusal() }) as Box<dyn Error>,
         Box::new(GetError::Os { call: "futex", error: refusal() }),
         Box::new(CreateError::Os { what: what(), call: "futex", error: refusal() }),
         Box::new(OpenError::Os { what: what(), call: "futex", error: refusal() }),
         Box::new(JoinError::Os { call: "futex", error: refusal() }),
-        Box::new(SpawnError::Os { call: "fork", error: refusal() }),
+        Box::new(SpawnError::Os { call: "fork", source: refusal() }),
     ] {
         // Said once by a caller that prints the chain, and by one that prints the error alone.
         let mut chain = error.to_string();

@@ -205,7 +205,7 @@ impl PoolBuilder {
         };
         let nonce = random_nonce();
         let (tasks, results) = (queue()?, queue()?);
-        let os = |call| move |error| PoolError::Spawn(SpawnError::Os { call, error });
+        let os = |call| move |source| PoolError::Spawn(SpawnError::Os { call, source });
         let home = Home::here().map_err(os("noticing forks (mmap)"))?;
         let (ours, theirs) = packet_pair().map_err(os("socketpair"))?;
         let settings = Settings {

@@ -139,6 +139,6 @@ where
     R: Outcome,
 {
     let mut encoded = Task::distance(function).to_ne_bytes().to_vec();
-    MessagePack::encode(argument, &mut encoded).map_err(|error| SpawnError::Encode { error })?;
+    MessagePack::encode(argument, &mut encoded).map_err(|source| SpawnError::Encode { source })?;
     start(run::<A, R>, encoded, Vec::new(), how)
 }

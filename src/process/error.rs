@@ -1,4 +1,7 @@
 //! Why a process was not started.
+//!
+//! Fields are written `r#source`: that is their name to callers, and not to `thiserror`, which would make them the source of the
+//! error as well as a part of its text, so that a chain of errors says them twice.
 
 use std::io;
 
@@ -38,10 +41,10 @@ pub enum SpawnError {
         name: String,
     },
     /// The argument of `Process::call` was not encoded.
-    #[error("the argument cannot be encoded: {error}")]
+    #[error("the argument cannot be encoded: {source}")]
     Encode {
         /// What the codec said.
-        error: Box<dyn std::error::Error + Send + Sync>,
+        r#source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The spawner that `init` started was killed, and its standby too before it could take its place: nobody forks any more. Processes that
     /// they forked go on; how those end may not be told. [`init`](crate::process::init) starts another, in a program without threads.
@@ -53,11 +56,11 @@ pub enum SpawnError {
         pid: u32,
     },
     /// The operating system refused a call: too many processes, no memory, or no `/proc` to count threads in.
-    #[error("{call}: {error}")]
+    #[error("{call}: {source}")]
     Os {
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        error: io::Error,
+        r#source: io::Error,
     },
 }

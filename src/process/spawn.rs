@@ -58,7 +58,7 @@ impl How {
         for &number in self.keep_fds.iter().flatten() {
             // SAFETY: any number may be asked about.
             if unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
-                return Err(SpawnError::Os { call: "a descriptor to keep", error: io::Error::last_os_error() });
+                return Err(SpawnError::Os { call: "a descriptor to keep", source: io::Error::last_os_error() });
             }
         }
         Ok(())
@@ -178,7 +178,7 @@ impl Process {
         let (leaving_ns, at_work_ns) = (deadline_after(LEAVING), deadline_after(AT_WORK));
         let wish = background::Wish::make();
         loop {
-            let counted = count_threads().map_err(|error| SpawnError::Os { call: "reading /proc/self/task", error })?;
+            let counted = count_threads().map_err(|source| SpawnError::Os { call: "reading /proc/self/task", source })?;
             let threads = counted.saturating_sub(background::count());
             if threads <= 1 {
                 if let Some(still) = background::hold_still() {
@@ -256,7 +256,7 @@ impl Process {
         let blocked = Blocked::all();
         // SAFETY: the caller vouches for other threads; the locks that we use ourselves are ours (Invariant 5).
         match unsafe { libc::fork() } {
-            -1 => Err(SpawnError::Os { call: "fork", error: io::Error::last_os_error() }),
+            -1 => Err(SpawnError::Os { call: "fork", source: io::Error::last_os_error() }),
             0 => {
                 // The parent's children are not ours, and the spawner waits for the end of a socket that we shall not keep open.
                 children.clear();
@@ -302,7 +302,7 @@ impl Process {
     pub fn command(command: &mut Command) -> Result<Process, SpawnError> {
         let mut children = lock_children();
         children.retain(|child| child.is_running());
-        let child = command.spawn().map_err(|error| SpawnError::Os { call: "starting a program", error })?;
+        let child = command.spawn().map_err(|source| SpawnError::Os { call: "starting a program", source })?;
         // Dropping std's `Child` neither kills nor reaps.
         Ok(Process::listed(Child::adopt(child.id() as libc::pid_t, false), &mut children))
     }

@@ -147,7 +147,7 @@ extern "C" fn at_exit() {
 }
 
 fn os(call: &'static str) -> impl FnOnce(io::Error) -> SpawnError {
-    move |error| SpawnError::Os { call, error }
+    move |source| SpawnError::Os { call, source }
 }
 
 /// Does this program (not a parent of it) have a spawner?

@@ -77,8 +77,8 @@ fn refused(processes: u64) -> i32 {
         assert_eq!(libc::setrlimit(libc::RLIMIT_NPROC, &few), 0);
     }
     let error = Pool::new(3).map(drop).unwrap_err();
-    let PoolError::Spawn(SpawnError::Os { call, error }) = &error else { panic!("{error:?}") };
-    assert_eq!(error.raw_os_error(), Some(libc::EAGAIN), "{error}");
+    let PoolError::Spawn(SpawnError::Os { call, source }) = &error else { panic!("{error:?}") };
+    assert_eq!(source.raw_os_error(), Some(libc::EAGAIN), "{error}");
     println!("{processes} processes: {call}: {error}");
     wait_at_most(BY_ITSELF, "the end of what was started", || own_children().is_empty(), || format!("{:?}", own_children()));
     i32::from(call.contains("worker"))

@@ -269,7 +269,7 @@ fn limit_numbers(most: u64) -> u64 {
 
 fn errno_of(error: &SpawnError) -> Option<i32> {
     match error {
-        SpawnError::Os { error, .. } => error.raw_os_error(),
+        SpawnError::Os { source, .. } => source.raw_os_error(),
         _ => None,
     }
 }

@@ -107,7 +107,7 @@ fn what_keeps_a_process_out_of_a_segment_is_told() {
         unsafe { libc::umask(0o777) };
         let own: Queue<u64> = Queue::create(unique_name("own"), 8).unwrap();
         let path = format!("/dev/shm/shmq.{}", own.name());
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
         let text = Queue::<u64>::open(own.name()).unwrap_err().to_string();
         assert!(text.contains("0000") && text.contains("chmod") && !text.contains("another user"), "{text}");
     })
