@@ -82,13 +82,13 @@ pub(crate) struct AttachFailure {
 
 impl From<AttachFailure> for CreateError {
     fn from(failure: AttachFailure) -> Self {
-        CreateError::Os { what: Subject::default(), call: failure.call, error: failure.error }
+        CreateError::Os { what: Subject::default(), call: failure.call, source: failure.error }
     }
 }
 
 impl From<AttachFailure> for OpenError {
     fn from(failure: AttachFailure) -> Self {
-        OpenError::Os { what: Subject::default(), call: failure.call, error: failure.error }
+        OpenError::Os { what: Subject::default(), call: failure.call, source: failure.error }
     }
 }
 

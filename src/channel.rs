@@ -242,7 +242,7 @@ pub(crate) enum Failure {
     Corrupted,
     Inherited,
     TooManyParticipants { max: u32 },
-    Os { call: &'static str, error: io::Error },
+    Os { call: &'static str, source: io::Error },
 }
 
 macro_rules! tell_failure {
@@ -257,7 +257,7 @@ macro_rules! tell_failure {
                     Failure::Corrupted => $error::Corrupted,
                     Failure::Inherited => $error::Inherited,
                     Failure::TooManyParticipants { max } => $error::TooManyParticipants { max },
-                    Failure::Os { call, error } => $error::Os { call, error },
+                    Failure::Os { call, source: error } => $error::Os { call, source: error },
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! Public errors: one enum per family of operations, each value carrying what a person needs to act.
 //!
-//! The text of an error holds what the system or the codec said as well, in the field `error`. It is no
-//! `source()`: a caller that prints the whole chain would read it twice, and one that prints the error
-//! alone would miss what only the source says.
+//! The text of an error holds what the system or the codec said as well. It is no `source()`: a caller
+//! that prints the whole chain would read it twice, and one that prints the error alone would miss
+//! what only the source says. So its field is written `r#source`: that is its name to callers, and
+//! not to `thiserror`.
 
 mod kinds;
 mod subject;
@@ -45,10 +46,10 @@ pub enum PutError {
     },
     /// The value was not encoded (its `Serialize` refused, or the codec cannot carry such a type): see
     /// `ObjectQueue`.
-    #[error("the value cannot be encoded: {error}")]
+    #[error("the value cannot be encoded: {source}")]
     Encode {
         /// What the codec said.
-        error: Box<dyn std::error::Error + Send + Sync>,
+        r#source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A live [`Producer`](crate::Producer) owns the put side: only it may put.
     #[error("the put side is held by a Producer of process {pid}; drop that endpoint, or put through it")]
@@ -73,12 +74,12 @@ pub enum PutError {
     #[error("this guard or endpoint belongs to the parent process; make a new one after fork")]
     Inherited,
     /// The operating system refused a call.
-    #[error("{call}: {error}")]
+    #[error("{call}: {source}")]
     Os {
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        error: io::Error,
+        r#source: io::Error,
     },
 }
 
@@ -118,10 +119,10 @@ pub enum GetError {
     /// The message is not an encoded value of the type, or leaves bytes over: see `ObjectQueue`.
     /// The message was taken: it would otherwise stand in the way of those behind it. Where the queue has one for
     /// [dead letters](crate::Builder::dead_letters), it is there, or waits for it on lease to this process.
-    #[error("the message cannot be decoded: {error}; it was taken out")]
+    #[error("the message cannot be decoded: {source}; it was taken out")]
     Decode {
         /// What the codec said.
-        error: Box<dyn std::error::Error + Send + Sync>,
+        r#source: Box<dyn std::error::Error + Send + Sync>,
         /// The message.
         bytes: Vec<u8>,
     },
@@ -147,12 +148,12 @@ pub enum GetError {
     #[error("this guard or endpoint belongs to the parent process; make a new one after fork")]
     Inherited,
     /// The operating system refused a call.
-    #[error("{call}: {error}")]
+    #[error("{call}: {source}")]
     Os {
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        error: io::Error,
+        r#source: io::Error,
     },
 }
 
@@ -282,14 +283,14 @@ pub enum CreateError {
         max: u32,
     },
     /// The operating system refused a call.
-    #[error("{what}: {call}: {error}")]
+    #[error("{what}: {call}: {source}")]
     Os {
         /// What was to be created or opened.
         what: Subject,
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        error: io::Error,
+        r#source: io::Error,
     },
 }
 
@@ -387,14 +388,14 @@ pub enum OpenError {
         max: u32,
     },
     /// The operating system refused a call.
-    #[error("{what}: {call}: {error}")]
+    #[error("{what}: {call}: {source}")]
     Os {
         /// What was to be opened.
         what: Subject,
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        error: io::Error,
+        r#source: io::Error,
     },
 }
 
@@ -430,12 +431,12 @@ pub enum JoinError {
     #[error("the segment is corrupted: its words hold impossible values")]
     Corrupted,
     /// The operating system refused a call, or this process could not attach after `fork`.
-    #[error("{call}: {error}")]
+    #[error("{call}: {source}")]
     Os {
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        error: io::Error,
+        r#source: io::Error,
     },
 }
 
@@ -451,11 +452,11 @@ impl From<OpenError> for CreateError {
             OpenError::ForeignOwner { what, owner_uid } => CreateError::ForeignOwner { what, owner_uid },
             OpenError::Corrupted { what } => CreateError::Corrupted { what },
             OpenError::TooManyParticipants { what, max } => CreateError::TooManyParticipants { what, max },
-            OpenError::Os { what, call, error } => CreateError::Os { what, call, error },
+            OpenError::Os { what, call, source: error } => CreateError::Os { what, call, source: error },
             OpenError::NotFound { what } | OpenError::NotReady { what } | OpenError::Replaced { what } => CreateError::Os {
                 what,
                 call: "open_or_create (the name kept changing hands)",
-                error: io::Error::from(io::ErrorKind::WouldBlock),
+                source: io::Error::from(io::ErrorKind::WouldBlock),
             },
         }
     }

@@ -138,7 +138,7 @@ pub(crate) enum AttachError {
     Replaced,
     Os {
         call: &'static str,
-        error: io::Error,
+        source: io::Error,
     },
 }
 

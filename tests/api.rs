@@ -561,7 +561,7 @@ fn errors_name_their_values() {
     says(PutError::Corrupted, &["corrupted"]);
     says(PutError::TooManyParticipants { max: 77 }, &["77", "participant"]);
     says(PutError::Inherited, &["fork"]);
-    says(PutError::Os { call: "mmap", error: refusal() }, &["mmap"]);
+    says(PutError::Os { call: "mmap", source: refusal() }, &["mmap"]);
     says(GetError::Empty, &["empty"]);
     says(GetError::Busy, &["get side"]);
     says(GetError::Timeout, &["timed out"]);
@@ -573,7 +573,7 @@ fn errors_name_their_values() {
     says(GetError::Corrupted, &["corrupted"]);
     says(GetError::TooManyParticipants { max: 77 }, &["77", "participant"]);
     says(GetError::Inherited, &["fork"]);
-    says(GetError::Os { call: "mmap", error: refusal() }, &["mmap"]);
+    says(GetError::Os { call: "mmap", source: refusal() }, &["mmap"]);
     says(CreateError::BadName { name: "a/b".into(), why: "has a slash" }, &["a/b", "has a slash"]);
     says(CreateError::BadCapacity { option: "parties", asked: 1234, max: 567 }, &["parties", "1234", "567"]);
     says(CreateError::BadMessage { bytes: 1234, align: 8192 }, &["1234", "8192"]);
@@ -588,7 +588,7 @@ fn errors_name_their_values() {
     says(CreateError::NoSegment { what: what(), path: "/x/z".into(), is: "a directory" }, &["/x/z", "a directory", "rmdir"]);
     says(CreateError::Corrupted { what: what() }, &["corrupted"]);
     says(CreateError::TooManyParticipants { what: what(), max: 77 }, &["77", "participant"]);
-    says(CreateError::Os { what: what(), call: "renameat2", error: refusal() }, &["renameat2"]);
+    says(CreateError::Os { what: what(), call: "renameat2", source: refusal() }, &["renameat2"]);
     let exists = |in_use| CreateError::AlreadyExists { what: what(), in_use };
     let (used, unused) = (exists(true), exists(false));
     assert_ne!(used.to_string(), unused.to_string());
@@ -602,20 +602,20 @@ fn errors_name_their_values() {
     says(OpenError::NoSegment { what: what(), path: "/x/z".into(), is: "a FIFO" }, &["/x/z", "a FIFO", "(rm)"]);
     says(OpenError::Corrupted { what: what() }, &["corrupted"]);
     says(OpenError::TooManyParticipants { what: what(), max: 77 }, &["77", "participant"]);
-    says(OpenError::Os { what: what(), call: "open", error: refusal() }, &["open"]);
+    says(OpenError::Os { what: what(), call: "open", source: refusal() }, &["open"]);
     says(JoinError::Timeout { left: 42 }, &["42"]);
     says(JoinError::TooManyDone, &["task_done"]);
     says(JoinError::Poisoned, &["poisoned"]);
     says(JoinError::Corrupted, &["corrupted"]);
-    says(JoinError::Os { call: "attach", error: refusal() }, &["attach"]);
+    says(JoinError::Os { call: "attach", source: refusal() }, &["attach"]);
     says(SpawnError::Threaded { threads: 1234 }, &["1234"]);
     says(SpawnError::Os { call: "fork", source: refusal() }, &["fork"]);
     for error in [
-        Box::new(PutError::Os { call: "futex", error: refusal() }) as Box<dyn Error>,
-        Box::new(GetError::Os { call: "futex", error: refusal() }),
-        Box::new(CreateError::Os { what: what(), call: "futex", error: refusal() }),
-        Box::new(OpenError::Os { what: what(), call: "futex", error: refusal() }),
-        Box::new(JoinError::Os { call: "futex", error: refusal() }),
+        Box::new(PutError::Os { call: "futex", source: refusal() }) as Box<dyn Error>,
+        Box::new(GetError::Os { call: "futex", source: refusal() }),
+        Box::new(CreateError::Os { what: what(), call: "futex", source: refusal() }),
+        Box::new(OpenError::Os { what: what(), call: "futex", source: refusal() }),
+        Box::new(JoinError::Os { call: "futex", source: refusal() }),
         Box::new(SpawnError::Os { call: "fork", source: refusal() }),
     ] {
         // Said once by a caller that prints the chain, and by one that prints the error alone.

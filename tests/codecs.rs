@@ -66,7 +66,7 @@ fn is_refused_at_put<C: Codec, T: Serialize + DeserializeOwned + PartialEq + Deb
                     let got = queue.get().unwrap_or_else(|error| panic!("{} put {depth} deep and lost it: {error}", C::NAME));
                     assert!(got == value && refused == 0, "{} {depth} deep", C::NAME);
                 }
-                Err(PutError::Encode { error }) => {
+                Err(PutError::Encode { source: error }) => {
                     assert!(error.to_string().contains("depth limit") && depth > 100, "{error}");
                     refused += 1;
                 }

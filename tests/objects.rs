@@ -435,7 +435,7 @@ fn what_does_not_decode_is_handed_over_with_the_error_and_as_a_dead_letter() {
             "batch" => numbers.get_batch(5).map(drop),
             _ => numbers.consumer().unwrap().get().map(drop),
         };
-        let Err(GetError::Decode { error: why, bytes }) = error else { panic!("{by}: {error:?}") };
+        let Err(GetError::Decode { source: why, bytes }) = error else { panic!("{by}: {error:?}") };
         assert_eq!(bytes, sent, "{by}");
         assert_eq!(numbers.get_batch(5).unwrap(), [1], "{by}");
         let letter = letters.try_get().unwrap();

@@ -22,9 +22,9 @@ impl From<AttachError> for Failure {
             AttachError::Full { max } => Failure::TooManyParticipants { max },
             AttachError::Replaced => Failure::Os {
                 call: "attach after fork",
-                error: io::Error::new(io::ErrorKind::NotFound, "every user left and the queue was replaced meanwhile"),
+                source: io::Error::new(io::ErrorKind::NotFound, "every user left and the queue was replaced meanwhile"),
             },
-            AttachError::Os { call, error } => Failure::Os { call, error },
+            AttachError::Os { call, source: error } => Failure::Os { call, source: error },
         }
     }
 }

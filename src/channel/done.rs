@@ -153,8 +153,8 @@ fn join_failure(failure: Failure) -> JoinError {
     match failure {
         Failure::Poisoned => JoinError::Poisoned,
         Failure::Corrupted => JoinError::Corrupted,
-        Failure::Os { call, error } => JoinError::Os { call, error },
-        other => JoinError::Os { call: "attach for join", error: std::io::Error::other(crate::error::GetError::from(other)) },
+        Failure::Os { call, source: error } => JoinError::Os { call, source: error },
+        other => JoinError::Os { call: "attach for join", source: std::io::Error::other(crate::error::GetError::from(other)) },
     }
 }
 

@@ -137,7 +137,7 @@ impl Write for Small {
 
 pub(super) fn send<T: Serialize + ?Sized, C: Codec>(to: &impl PutSide, value: &T, patience: Patience) -> Result<(), PutError> {
     let mut small = Small { bytes: [0; SMALL_BYTES], length: 0 };
-    C::encode(value, &mut small).map_err(|error| PutError::Encode { error })?;
+    C::encode(value, &mut small).map_err(|error| PutError::Encode { source: error })?;
     match small.bytes.get(..small.length) {
         Some(bytes) => to.put_bytes(bytes, patience),
         None => send_in_place::<T, C>(to, value, small.length, patience),
@@ -153,7 +153,7 @@ fn send_in_place<T: Serialize + ?Sized, C: Codec>(
 ) -> Result<(), PutError> {
     let mut loan = to.lend(length, patience)?;
     let mut room: &mut [u8] = &mut loan;
-    C::encode(value, &mut room).map_err(|error| PutError::Encode { error })?;
+    C::encode(value, &mut room).map_err(|error| PutError::Encode { source: error })?;
     let written = length - room.len();
     loan.commit_len(written)
 }
@@ -176,7 +176,7 @@ pub(crate) fn decode<T: DeserializeOwned, C: Codec>(bytes: &[u8]) -> Result<T, G
         Ok(_) => format!("{} bytes are left over behind the value", rest.len()).into(),
         Err(error) => error,
     };
-    Err(GetError::Decode { error, bytes: bytes.to_vec() })
+    Err(GetError::Decode { source: error, bytes: bytes.to_vec() })
 }
 
 /// Leases what comes next.
@@ -198,7 +198,7 @@ fn guarding(channel: &Channel, record: LeasedRecord) -> Lease<'_, [u8]> {
 #[cold]
 fn give_up(channel: &Channel, lease: Lease<'_, [u8]>, error: &GetError, ends: Ends) {
     let why = match error {
-        GetError::Decode { error, .. } => error.to_string(),
+        GetError::Decode { source: error, .. } => error.to_string(),
         other => other.to_string(),
     };
     let Some(record) = lease.into_record() else { return };

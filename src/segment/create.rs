@@ -257,7 +257,7 @@ fn clear_away(place: &Place, dead: sweep::Claim, predecessor: Predecessor) -> Op
 }
 
 fn kept_changing(call: &'static str) -> CreateError {
-    CreateError::Os { what: Subject::default(), call, error: io::ErrorKind::WouldBlock.into() }
+    CreateError::Os { what: Subject::default(), call, source: io::ErrorKind::WouldBlock.into() }
 }
 
 /// `Ok(None)`: nothing has the name. An error if it is in use, or wanted by nobody alive but persisted.
@@ -277,7 +277,7 @@ fn replaceable(place: &Place, owners: &Owners, patience: &mut Patience) -> Resul
 fn is_full(error: &CreateError) -> bool {
     match error {
         CreateError::NoSpace { .. } => true,
-        CreateError::Os { error, .. } => error.raw_os_error() == Some(libc::ENOSPC),
+        CreateError::Os { source: error, .. } => error.raw_os_error() == Some(libc::ENOSPC),
         _ => false,
     }
 }

@@ -61,7 +61,7 @@ impl Segment {
         let os_error = |call| {
             move |error| {
                 let Refused { call, error } = Refused { call, error }.explained();
-                AttachError::Os { call, error }
+                AttachError::Os { call, source: error }
             }
         };
         // Its own description came with the fork; not so if the parent could not open the file any more, or no handler ran.
@@ -73,7 +73,7 @@ impl Segment {
             return Err(AttachError::Replaced);
         }
         if self.lock_memory {
-            self.mapping.lock_in_memory().map_err(|Refused { call, error }| AttachError::Os { call, error })?;
+            self.mapping.lock_in_memory().map_err(|Refused { call, error }| AttachError::Os { call, source: error })?;
         }
         // Before the pulse: mapping a gigabyte takes long, and no process is attached until it is
         // done.

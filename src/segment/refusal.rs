@@ -117,11 +117,11 @@ macro_rules! tell_about {
                 }
                 let (directory, path) = (|| place.directory().path().to_owned(), || place.path().to_owned());
                 match self {
-                    $error::Os { what, call, error } => match told(call, &error, place) {
+                    $error::Os { what, call, source: error } => match told(call, &error, place) {
                         Some(Told::Directory(why)) => $error::Directory { what, directory: directory(), why },
                         Some(Told::Denied(why)) => $error::PermissionDenied { what, why },
                         Some(Told::NoSegment(is)) => $error::NoSegment { what, path: path(), is },
-                        None => $error::Os { what, call, error },
+                        None => $error::Os { what, call, source: error },
                     },
                     error => error,
                 }
@@ -158,13 +158,13 @@ pub(super) fn check_to_open(place: &Place) -> Result<(), OpenError> {
 impl From<Refused> for OpenError {
     fn from(refused: Refused) -> OpenError {
         let Refused { call, error } = refused.explained();
-        OpenError::Os { what: Subject::default(), call, error }
+        OpenError::Os { what: Subject::default(), call, source: error }
     }
 }
 
 impl From<Refused> for CreateError {
     fn from(refused: Refused) -> CreateError {
         let Refused { call, error } = refused.explained();
-        CreateError::Os { what: Subject::default(), call, error }
+        CreateError::Os { what: Subject::default(), call, source: error }
     }
 }

@@ -399,7 +399,7 @@ fn too_large_is_no_space_and_leaves_nothing() {
     let spec = Spec { geometry: Geometry::slice(1, 1, u64::MAX, 1 << 45).unwrap(), kind: kind::SLICE, ..spec() };
     match error_of(create(&name, &spec)) {
         CreateError::NoSpace { needed_bytes, free_bytes, .. } => assert!(needed_bytes > free_bytes),
-        CreateError::Os { error, .. } => assert_eq!(error.raw_os_error(), Some(libc::ENOMEM)),
+        CreateError::Os { source: error, .. } => assert_eq!(error.raw_os_error(), Some(libc::ENOMEM)),
         other => panic!("{other}"),
     }
     assert!(!name.exists());

@@ -37,12 +37,12 @@ pub enum SyncError {
         max: u32,
     },
     /// The operating system refused a call.
-    #[error("{call}: {error}")]
+    #[error("{call}: {source}")]
     Os {
         /// The call that failed.
         call: &'static str,
         /// What the operating system said.
-        error: io::Error,
+        r#source: io::Error,
     },
 }
 
@@ -87,9 +87,9 @@ impl From<AttachError> for SyncError {
             AttachError::Full { max } => SyncError::TooManyParticipants { max },
             AttachError::Replaced => SyncError::Os {
                 call: "attach after fork",
-                error: io::Error::new(io::ErrorKind::NotFound, "every user left and the object was replaced meanwhile"),
+                source: io::Error::new(io::ErrorKind::NotFound, "every user left and the object was replaced meanwhile"),
             },
-            AttachError::Os { call, error } => SyncError::Os { call, error },
+            AttachError::Os { call, source: error } => SyncError::Os { call, source: error },
         }
     }
 }

@@ -198,7 +198,7 @@ fn a_limit_on_the_size_of_files_is_told() {
             for result in made {
                 let error = result.expect_err("above the limit");
                 assert!(error.to_string().contains("RLIMIT_FSIZE, ulimit -f"), "{error}");
-                assert!(matches!(error, CreateError::Os { error, .. } if error.raw_os_error() == Some(libc::EFBIG)));
+                assert!(matches!(error, CreateError::Os { source: error, .. } if error.raw_os_error() == Some(libc::EFBIG)));
                 expect_nothing_left(&name);
             }
             // What fits is made.
@@ -226,7 +226,7 @@ fn no_signal_of_a_limit_on_files_reaches_a_user_of_what_is_there() {
         // Names are taken away, and the files behind them are written to.
         Queue::<u8>::unlink(&dead).unwrap();
         Queue::<u8>::unlink(&name).unwrap();
-        assert!(matches!(Queue::<u64>::create(&name, 3), Err(CreateError::Os { error, .. }) if error.raw_os_error() == Some(libc::EFBIG)));
+        assert!(matches!(Queue::<u64>::create(&name, 3), Err(CreateError::Os { source: error, .. }) if error.raw_os_error() == Some(libc::EFBIG)));
         expect_nothing_left(&name);
     })
     .expect_success();
@@ -270,7 +270,7 @@ fn no_descriptors_for_a_queue_is_told() {
                         queue.put(&1).unwrap();
                         made += 1;
                     }
-                    Err(CreateError::Os { error, call, .. }) => {
+                    Err(CreateError::Os { source: error, call, .. }) => {
                         expect_no_descriptor(call, &error);
                         refused += 1;
                     }
@@ -280,18 +280,18 @@ fn no_descriptors_for_a_queue_is_told() {
             }
             match Queue::<u64>::open_or_create(&name, 3) {
                 Ok(queue) => drop(queue),
-                Err(CreateError::Os { error, call, .. }) => expect_no_descriptor(call, &error),
+                Err(CreateError::Os { source: error, call, .. }) => expect_no_descriptor(call, &error),
                 Err(error) => panic!("open_or_create: {error:?}"),
             }
             expect_nothing_left(&name);
             match Queue::<u64>::open(&other) {
                 Ok(queue) => queue.put(&1).map(|()| drop(queue.get())).unwrap(),
-                Err(OpenError::Os { error, call, .. }) => expect_no_descriptor(call, &error),
+                Err(OpenError::Os { source: error, call, .. }) => expect_no_descriptor(call, &error),
                 Err(error) => panic!("open: {error:?}"),
             }
             match Queue::<u64>::unlink(&name) {
                 Err(OpenError::NotFound { .. }) => {}
-                Err(OpenError::Os { error, call, .. }) => expect_no_descriptor(call, &error),
+                Err(OpenError::Os { source: error, call, .. }) => expect_no_descriptor(call, &error),
                 other => panic!("unlink: {other:?}"),
             }
             drop(taken.pop());
@@ -316,7 +316,7 @@ fn a_queue_takes_two_descriptors() {
             };
             match made {
                 Ok(()) => {}
-                Err(CreateError::Os { call, error, .. }) => break (call, error),
+                Err(CreateError::Os { call, source: error, .. }) => break (call, error),
                 Err(error) => panic!("{error:?}"),
             }
         };
@@ -338,7 +338,7 @@ fn no_descriptors_after_a_fork_is_told() {
                 match queue.try_put(&2) {
                     // The fork's handler could renew the descriptor.
                     Ok(()) => {}
-                    Err(PutError::Os { error, call }) => {
+                    Err(PutError::Os { source: error, call }) => {
                         expect_no_descriptor(call, &error);
                         assert!(matches!(queue.try_get(), Err(GetError::Os { .. })));
                         // With a descriptor it works, as if nothing had been.

@@ -158,7 +158,7 @@ fn a_full_file_system_is_swept_at_once() {
     assert!(left.iter().all(|name| !segment_exists(name)));
     let live: Vec<Queue<u64>> = (0..3).map(|_| Queue::new(1).unwrap()).collect();
     match Queue::<u64>::new(1) {
-        Err(CreateError::Os { error, .. }) => assert_eq!(error.raw_os_error(), Some(libc::ENOSPC)),
+        Err(CreateError::Os { source: error, .. }) => assert_eq!(error.raw_os_error(), Some(libc::ENOSPC)),
         other => panic!("{other:?}"),
     }
     drop(live);
@@ -216,7 +216,7 @@ fn a_copy_with_holes_is_filled_or_refused() {
     std::fs::File::options().write(true).open(&path).unwrap().set_len(whole.len() as u64).unwrap();
     std::fs::write("/dev/shm/hog", vec![1u8; 3 << 20]).unwrap();
     match Queue::<[u8]>::open(&name) {
-        Err(OpenError::Os { call: "fallocate", error, .. }) => assert_eq!(error.raw_os_error(), Some(libc::ENOSPC)),
+        Err(OpenError::Os { call: "fallocate", source: error, .. }) => assert_eq!(error.raw_os_error(), Some(libc::ENOSPC)),
         other => panic!("{other:?}"),
     }
     std::fs::remove_file("/dev/shm/hog").unwrap();
