@@ -13,11 +13,12 @@
 
 mod builder;
 mod codec;
+mod decode;
+mod encode;
 mod endpoint;
+mod form;
 mod lease;
-mod message_pack;
 mod nesting;
-mod postcard;
 mod travel;
 
 pub use builder::ObjectBuilder;

@@ -1,6 +1,10 @@
 //! How an object becomes bytes and back: the trait, and the two codecs that come with the crate.
 
-use super::{message_pack, postcard};
+use super::decode::{self, From};
+use super::encode::Encoder;
+use super::form::{Packed, Plain};
+use super::nesting::{Passage, Refused};
+use postcard::ser_flavors::io::WriteFlavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
@@ -53,14 +57,15 @@ pub trait Codec: 'static {
     fn decode<T: DeserializeOwned>(from: &mut &[u8]) -> Result<T, Refusal>;
 }
 
-/// MessagePack with the names of fields and variants: carries every serde type, untagged and flattened ones, `skip_serializing_if`,
+/// MessagePack with the names of fields and variants, by rmp-serde: carries every serde type, untagged and flattened ones, `skip_serializing_if`,
 /// `default` and values without a schema (`serde_json::Value`) included. Programs may differ in fields, as with JSON.
 ///
 /// `Some(())` and `Some(None)` are not `None`. A sequence of `u8` (`Vec<u8>`, arrays, `VecDeque<u8>` ...) travels as bytes, whatever its type:
-/// other programs see a bin, and `serde_bytes` is not needed. 128-bit integers travel, but not inside untagged or flattened parts (serde
+/// other programs see a bin, and `serde_bytes` is not needed. Where they see an extension, type 1 is bytes that serde was given as bytes, and
+/// type 2 a nil inside as many `Some` as its 16 bits say, big endian. 128-bit integers travel, but not inside untagged or flattened parts (serde
 /// itself buffers none).
 ///
-/// A value that is nested more than 384 deep is refused, to `put` and to `get` alike: structs, sequences, maps, variants, newtypes and `Some`
+/// A value that is nested more than 256 deep is refused, to `put` and to `get` alike: structs, sequences, maps, variants, newtypes and `Some`
 /// count one each, variants with several fields two.
 #[derive(Clone, Copy, Debug)]
 pub enum MessagePack {}
@@ -69,18 +74,22 @@ impl Codec for MessagePack {
     const NAME: &'static str = "MessagePack";
 
     fn encode<T: Serialize + ?Sized>(value: &T, to: &mut dyn io::Write) -> Result<(), Refusal> {
-        Ok(value.serialize(&mut message_pack::encode::Encoder::new(to))?)
+        let mut to = Noting::new(to);
+        let passage = Passage::default();
+        let mut inner = rmp_serde::Serializer::new(&mut to).with_struct_map();
+        let encoded = value.serialize(Encoder::<_, Packed>::new(&mut inner, &passage));
+        to.outcome(encoded)
     }
 
-    fn decode<T: DeserializeOwned>(from: &mut &[u8]) -> Result<T, Refusal> {
-        let mut decoder = message_pack::decode::Decoder::new(from);
-        let value = decoder.value()?;
-        *from = decoder.from;
+    fn decode<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Refusal> {
+        let from = From::new(bytes);
+        let value = decode::value::<T, Packed, _>(&mut rmp_serde::Deserializer::new(&from), &from)?;
+        *bytes = from.rest.get();
         Ok(value)
     }
 }
 
-/// Postcard: no names, no types, the fewest bytes, the least time. Both programs must have the same types. Nested as deep as with
+/// [Postcard](https://docs.rs/postcard): no names, no types, the fewest bytes, the least time. Both programs must have the same types. Nested as deep as with
 /// [`MessagePack`], and no deeper.
 ///
 /// It does not carry what serde can only read with names or types at hand. All of these are errors:
@@ -97,13 +106,58 @@ impl Codec for Postcard {
     const NAME: &'static str = "Postcard";
 
     fn encode<T: Serialize + ?Sized>(value: &T, to: &mut dyn io::Write) -> Result<(), Refusal> {
-        Ok(value.serialize(&mut postcard::encode::Encoder::new(to))?)
+        let mut to = Noting::new(to);
+        let passage = Passage::default();
+        let mut inner = postcard::Serializer { output: WriteFlavor::new(&mut to) };
+        let encoded = value.serialize(Encoder::<_, Plain>::new(&mut inner, &passage));
+        to.outcome(encoded)
     }
 
-    fn decode<T: DeserializeOwned>(from: &mut &[u8]) -> Result<T, Refusal> {
-        let mut decoder = postcard::decode::Decoder::new(from);
-        let value = decoder.value()?;
-        *from = decoder.from;
+    fn decode<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Refusal> {
+        let from = From::new(bytes);
+        let mut inner = postcard::Deserializer::from_bytes(bytes);
+        let value = decode::value::<T, Plain, _>(&mut inner, &from)?;
+        *bytes = inner.finalize()?;
         Ok(value)
+    }
+}
+
+/// Notes why a write failed, which a codec does not always tell.
+struct Noting<'w> {
+    to: &'w mut dyn io::Write,
+    failed: Option<io::Error>,
+}
+
+impl<'w> Noting<'w> {
+    fn new(to: &'w mut dyn io::Write) -> Noting<'w> {
+        Noting { to, failed: None }
+    }
+
+    fn outcome(self, encoded: Result<(), Refused>) -> Result<(), Refusal> {
+        match self.failed {
+            Some(error) => Err(error.into()),
+            None => Ok(encoded?),
+        }
+    }
+}
+
+impl io::Write for Noting<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.to.write_all(bytes).map_err(|error| {
+            let kind = error.kind();
+            self.failed = Some(error);
+            kind.into()
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }

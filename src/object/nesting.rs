@@ -1,88 +1,99 @@
-//! How deep a value may be nested, on its way in and out alike, and what a codec of ours refuses.
+//! What a value meets on its way through a codec, in and out alike: how deep it may be nested, and
+//! why it was refused.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
-use std::io;
 
 /// Values inside values, at most: structs, sequences, maps, variants, newtypes and `Some` count one
-/// each.
+/// each, variants with several fields two. rmp-serde's own limits are wider.
 ///
 /// Each level takes stack, in the process that puts and in the one that gets, whose stack is
 /// perhaps smaller, and whose build is perhaps a debug build. Measured in such a build, of linked
-/// structs (two levels each): up to 0.75 KiB a level to encode; to decode up to 2 KiB where they
-/// have two words, up to 4 KiB where they have 200 bytes. So the deepest of the latter just fits
-/// the usual 2 MiB of a thread.
-pub(super) const MAX_DEPTH: u32 = 384;
+/// structs (two levels each): up to 1.1 KiB a level to encode; to decode up to 2.8 KiB where they
+/// have two words, up to 5.4 KiB where they have 200 bytes. So 1.4 MiB for the latter, of the usual
+/// 2 MiB of a thread.
+pub(super) const MAX_DEPTH: u32 = 256;
 
-/// How deep a codec is in a value.
-#[derive(Debug, Default)]
-pub(super) struct Depth(u32);
+/// A value on its way.
+#[derive(Default)]
+pub(super) struct Passage {
+    depth: Cell<u32>,
+    /// What the codec was told as an error of its own, which keeps no words perhaps.
+    refused: Cell<Option<Refused>>,
+}
 
-impl Depth {
+impl Passage {
+    /// Goes so many levels down, for as long as the result lives.
     #[inline]
-    pub fn enter(&mut self) -> Result<(), Refused> {
-        if self.0 == MAX_DEPTH {
+    pub fn enter(&self, levels: u32) -> Result<Level<'_>, Refused> {
+        let depth = self.depth.get() + levels;
+        if depth > MAX_DEPTH {
             return Err(too_deep());
         }
-        self.0 += 1;
-        Ok(())
+        self.depth.set(depth);
+        Ok(Level { passage: self, levels })
     }
 
+    /// What was refused, as an error of the codec's, to be caught outside it.
+    #[cold]
+    pub fn encode_error<E: serde::ser::Error>(&self, refused: Refused) -> E {
+        self.refused.set(Some(refused));
+        E::custom("refused")
+    }
+
+    /// As [`encode_error`](Self::encode_error).
+    #[cold]
+    pub fn decode_error<E: serde::de::Error>(&self, refused: Refused) -> E {
+        self.refused.set(Some(refused));
+        E::custom("refused")
+    }
+
+    /// The first reason for an error of the codec's.
+    #[cold]
+    pub fn caught<E: fmt::Display>(&self, error: E) -> Refused {
+        self.refused.take().unwrap_or_else(|| Refused(error.to_string()))
+    }
+}
+
+/// So many levels deeper, until it is dropped.
+pub(super) struct Level<'p> {
+    passage: &'p Passage,
+    levels: u32,
+}
+
+impl Drop for Level<'_> {
     #[inline]
-    pub fn leave(&mut self) {
-        self.0 -= 1;
+    fn drop(&mut self) {
+        self.passage.depth.set(self.passage.depth.get() - self.levels);
     }
 }
 
 #[cold]
 fn too_deep() -> Refused {
-    Refused::Other(format!("depth limit exceeded: values are nested more than {MAX_DEPTH} deep"))
+    Refused(format!("depth limit exceeded: values are nested more than {MAX_DEPTH} deep"))
 }
 
 /// Why a value was not encoded or decoded.
 #[derive(Debug)]
-pub(super) enum Refused {
-    Io(io::Error),
-    Other(String),
-}
-
-impl Refused {
-    #[cold]
-    pub fn because(why: &str) -> Refused {
-        Refused::Other(why.to_owned())
-    }
-
-    #[cold]
-    pub fn cut_off() -> Refused {
-        Refused::because("the message ends in the middle of a value")
-    }
-}
+pub(super) struct Refused(pub String);
 
 impl fmt::Display for Refused {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refused::Io(error) => error.fmt(out),
-            Refused::Other(why) => out.write_str(why),
-        }
+        out.write_str(&self.0)
     }
 }
 
 impl Error for Refused {}
 
-impl From<io::Error> for Refused {
-    fn from(error: io::Error) -> Refused {
-        Refused::Io(error)
-    }
-}
-
 impl serde::ser::Error for Refused {
     fn custom<T: fmt::Display>(why: T) -> Refused {
-        Refused::Other(why.to_string())
+        Refused(why.to_string())
     }
 }
 
 impl serde::de::Error for Refused {
     fn custom<T: fmt::Display>(why: T) -> Refused {
-        Refused::Other(why.to_string())
+        Refused(why.to_string())
     }
 }

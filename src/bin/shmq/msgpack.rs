@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 /// Deeper than the crate's own encoder goes.
 const DEEPEST: usize = 1024;
-/// Types of extension that the crate's own encoder writes: long bytes, and a nil inside so many `Some`.
+/// Types of extension that the crate's own encoder writes: bytes, and a nil inside so many `Some`.
 const BYTES: i8 = 1;
 const SOME: i8 = 2;
 

@@ -1,0 +1,498 @@
+//! Around the deserializer of a codec: counts depth, and takes from MessagePack what it leaves open
+//! (see `form`).
+//!
+//! Invariant 1: where `F` is `Packed`, `inner` is rmp-serde's deserializer, which has read nothing of
+//! the value yet: `rest` begins with it. Only a variant's name may have been looked at: its decoder
+//! is `Plain`.
+
+use super::form::{Ahead, Form, Plain};
+use super::nesting::{Passage, Refused};
+use crate::bytewise;
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::forward_to_deserialize_any;
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, Read};
+use std::marker::PhantomData;
+use std::slice;
+
+/// What is decoded: the bytes that are left of it, and how deep they are.
+pub(super) struct From<'de> {
+    pub rest: Cell<&'de [u8]>,
+    pub passage: Passage,
+}
+
+impl<'de> From<'de> {
+    pub fn new(bytes: &'de [u8]) -> From<'de> {
+        From { rest: Cell::new(bytes), passage: Passage::default() }
+    }
+}
+
+impl Read for &From<'_> {
+    #[inline]
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let mut rest = self.rest.get();
+        let count = rest.read(to)?;
+        self.rest.set(rest);
+        Ok(count)
+    }
+
+    #[inline]
+    fn read_exact(&mut self, to: &mut [u8]) -> io::Result<()> {
+        let mut rest = self.rest.get();
+        rest.read_exact(to)?;
+        self.rest.set(rest);
+        Ok(())
+    }
+}
+
+/// A value of type `T`, read by `inner`.
+pub(super) fn value<'de, T: serde::Deserialize<'de>, F: Form, D: Deserializer<'de>>(
+    inner: D,
+    from: &From<'de>,
+) -> Result<T, Refused> {
+    Around::<_, F>::new(PhantomData::<T>, from).deserialize(inner).map_err(|error| from.passage.caught(error))
+}
+
+/// Around a visitor or seed of the value's, and an access of the codec's.
+struct Around<'f, 'de, X, F> {
+    inner: X,
+    from: &'f From<'de>,
+    form: PhantomData<F>,
+}
+
+impl<'f, 'de, X, F> Around<'f, 'de, X, F> {
+    #[inline]
+    fn new(inner: X, from: &'f From<'de>) -> Around<'f, 'de, X, F> {
+        Around { inner, from, form: PhantomData }
+    }
+
+    fn caught(&self, error: impl fmt::Display) -> Refused {
+        self.from.passage.caught(error)
+    }
+}
+
+/// Around `inner`, which reads one value.
+struct Decoder<'f, 'de, D, F> {
+    inner: D,
+    from: &'f From<'de>,
+    /// How many `Some` were entered around the value, newtypes aside.
+    somes: u16,
+    form: PhantomData<F>,
+}
+
+impl<'f, 'de, D: Deserializer<'de>, F: Form> Decoder<'f, 'de, D, F> {
+    #[inline]
+    fn new(inner: D, from: &'f From<'de>) -> Decoder<'f, 'de, D, F> {
+        Decoder { inner, from, somes: 0, form: PhantomData }
+    }
+
+    #[inline]
+    fn ahead(&self) -> (Ahead<'de>, &'de [u8]) {
+        if F::PACKED { Ahead::of(self.from.rest.get()) } else { (Ahead::Other, &[]) }
+    }
+
+    #[inline]
+    fn read<V: Visitor<'de>>(
+        self,
+        visitor: V,
+        read: impl FnOnce(D, Around<'f, 'de, V, F>) -> Result<V::Value, D::Error>,
+    ) -> Result<V::Value, Refused> {
+        let from = self.from;
+        read(self.inner, Around::new(visitor, from)).map_err(|error| from.passage.caught(error))
+    }
+
+    /// Bytes, or a sequence of them, as a sequence.
+    fn visit_sequence<V: Visitor<'de>>(self, bytes: &'de [u8], after: &'de [u8], visitor: V) -> Result<V::Value, Refused> {
+        let _level = self.from.passage.enter(1)?;
+        self.from.rest.set(after);
+        let mut elements = ByteElements(bytes.iter());
+        let value = visitor.visit_seq(&mut elements)?;
+        match elements.0.len() {
+            0 => Ok(value),
+            left => Err(Refused(format!("{left} of {} elements are left over", bytes.len()))),
+        }
+    }
+
+    #[inline]
+    fn visit_text<V: Visitor<'de>>(self, text: &'de str, after: &'de [u8], visitor: V) -> Result<V::Value, Refused> {
+        self.from.rest.set(after);
+        visitor.visit_borrowed_str(text)
+    }
+
+    fn visit_some<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        let _level = self.from.passage.enter(1)?;
+        visitor.visit_some(Decoder { somes: self.somes.saturating_add(1), ..self })
+    }
+}
+
+macro_rules! plain {
+    ($($name:ident($($argument:ident: $type:ty),*);)*) => {$(
+        #[inline]
+        fn $name<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Refused> {
+            self.read(visitor, |inner, visitor| inner.$name($($argument,)* visitor))
+        }
+    )*};
+}
+
+impl<'de, D: Deserializer<'de>, F: Form> Deserializer<'de> for Decoder<'_, 'de, D, F> {
+    type Error = Refused;
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+
+    plain! {
+        deserialize_bool(); deserialize_char(); deserialize_f32(); deserialize_f64();
+        deserialize_i8(); deserialize_i16(); deserialize_i32(); deserialize_i64(); deserialize_i128();
+        deserialize_u8(); deserialize_u16(); deserialize_u32(); deserialize_u64(); deserialize_u128();
+        deserialize_map();
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]);
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        match self.ahead() {
+            (Ahead::Bytes(bytes), after) => {
+                self.from.rest.set(after);
+                visitor.visit_borrowed_bytes(bytes)
+            }
+            (Ahead::Sequence(bytes), after) => self.visit_sequence(bytes, after, visitor),
+            (Ahead::Some(somes), _) if somes > self.somes => self.visit_some(visitor),
+            (Ahead::Some(_), _) => self.deserialize_unit(visitor),
+            (Ahead::Text(text), after) => self.visit_text(text, after, visitor),
+            _ => self.read(visitor, |inner, visitor| inner.deserialize_any(visitor)),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        if F::PACKED {
+            return self.deserialize_any(visitor);
+        }
+        self.read(visitor, |inner, visitor| inner.deserialize_ignored_any(visitor))
+    }
+
+    #[inline]
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        match self.ahead() {
+            (Ahead::Text(text), after) => self.visit_text(text, after, visitor),
+            _ => self.read(visitor, |inner, visitor| inner.deserialize_str(visitor)),
+        }
+    }
+
+    #[inline]
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        self.deserialize_str(visitor)
+    }
+
+    #[inline]
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        match self.ahead() {
+            (Ahead::Text(text), after) => self.visit_text(text, after, visitor),
+            _ => self.read(visitor, |inner, visitor| inner.deserialize_identifier(visitor)),
+        }
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        match self.ahead() {
+            (Ahead::Bytes(bytes) | Ahead::Sequence(bytes), after) => {
+                self.from.rest.set(after);
+                visitor.visit_borrowed_bytes(bytes)
+            }
+            _ => self.read(visitor, |inner, visitor| inner.deserialize_bytes(visitor)),
+        }
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        self.deserialize_bytes(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        match self.ahead() {
+            (Ahead::Bytes(bytes) | Ahead::Sequence(bytes), after) => self.visit_sequence(bytes, after, visitor),
+            _ => self.read(visitor, |inner, visitor| inner.deserialize_seq(visitor)),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Refused> {
+        match self.ahead() {
+            (Ahead::Bytes(bytes) | Ahead::Sequence(bytes), after) => self.visit_sequence(bytes, after, visitor),
+            _ => self.read(visitor, |inner, visitor| inner.deserialize_tuple(length, visitor)),
+        }
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, Refused> {
+        match self.ahead() {
+            (Ahead::Bytes(bytes) | Ahead::Sequence(bytes), after) => self.visit_sequence(bytes, after, visitor),
+            _ => self.read(visitor, |inner, visitor| inner.deserialize_tuple_struct(name, length, visitor)),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        if !F::PACKED {
+            return self.read(visitor, |inner, visitor| inner.deserialize_option(visitor));
+        }
+        match self.ahead() {
+            (Ahead::Nil, after) => {
+                self.from.rest.set(after);
+                visitor.visit_none()
+            }
+            (Ahead::Some(somes), after) if somes == self.somes => {
+                self.from.rest.set(after);
+                visitor.visit_none()
+            }
+            _ => self.visit_some(visitor),
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        match self.ahead() {
+            (Ahead::Some(somes), after) if somes == self.somes => {
+                self.from.rest.set(after);
+                visitor.visit_unit()
+            }
+            _ => self.read(visitor, |inner, visitor| inner.deserialize_unit(visitor)),
+        }
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Refused> {
+        if matches!(self.ahead(), (Ahead::Some(_), _)) {
+            return self.deserialize_unit(visitor);
+        }
+        self.read(visitor, |inner, visitor| inner.deserialize_unit_struct(name, visitor))
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Refused> {
+        let _level = self.from.passage.enter(1)?;
+        visitor.visit_newtype_struct(self)
+    }
+}
+
+macro_rules! visits {
+    ($($name:ident $type:ty;)*) => {$(
+        #[inline]
+        fn $name<E: serde::de::Error>(self, value: $type) -> Result<V::Value, E> {
+            self.inner.$name(value).map_err(|refused| self.from.passage.decode_error(refused))
+        }
+    )*};
+}
+
+impl<'de, V: Visitor<'de>, F: Form> Visitor<'de> for Around<'_, 'de, V, F> {
+    type Value = V::Value;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(out)
+    }
+
+    visits! {
+        visit_bool bool; visit_char char; visit_f32 f32; visit_f64 f64;
+        visit_i8 i8; visit_i16 i16; visit_i32 i32; visit_i64 i64; visit_i128 i128;
+        visit_u8 u8; visit_u16 u16; visit_u32 u32; visit_u64 u64; visit_u128 u128;
+        visit_str &str; visit_borrowed_str &'de str; visit_string String;
+        visit_bytes &[u8]; visit_borrowed_bytes &'de [u8]; visit_byte_buf Vec<u8>;
+    }
+
+    fn visit_none<E: serde::de::Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_none().map_err(|refused| self.from.passage.decode_error(refused))
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_unit().map_err(|refused| self.from.passage.decode_error(refused))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
+        let some = Decoder::<D, F>::new(inner, self.from).visit_some(self.inner);
+        some.map_err(|refused| self.from.passage.decode_error(refused))
+    }
+
+    /// Of rmp-serde's, for an ext only: newtypes are not told it.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<V::Value, D::Error> {
+        Err(self.from.passage.decode_error(Refused(format!("an ext, expected {}", &self as &dyn serde::de::Expected))))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let Around { inner: visitor, from, .. } = self;
+        let visit = || {
+            let _level = from.passage.enter(1)?;
+            visitor.visit_seq(Around::<A, F>::new(inner, from))
+        };
+        visit().map_err(|refused| from.passage.decode_error(refused))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let Around { inner: visitor, from, .. } = self;
+        let visit = || {
+            let _level = from.passage.enter(1)?;
+            visitor.visit_map(Around::<A, F>::new(inner, from))
+        };
+        visit().map_err(|refused| from.passage.decode_error(refused))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let visited = self.inner.visit_enum(Around::<A, F>::new(inner, self.from));
+        visited.map_err(|refused| self.from.passage.decode_error(refused))
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>, F: Form> DeserializeSeed<'de> for Around<'_, 'de, S, F> {
+    type Value = S::Value;
+
+    /// A plain `Vec<u8>` is taken whole.
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
+        let Around { inner: seed, from, .. } = self;
+        let decoder = Decoder::<D, F>::new(inner, from);
+        let bytes = if bytewise::is_seed_of_bytes::<S>() { whole_bytes(decoder) } else { Err(decoder) };
+        let value = match bytes {
+            Ok(bytes) => bytes.and_then(|bytes| bytewise::as_vec_of_bytes(bytes).ok_or_else(|| Refused("no bytes".to_owned()))),
+            Err(decoder) => seed.deserialize(decoder),
+        };
+        value.map_err(|refused| from.passage.decode_error(refused))
+    }
+}
+
+/// The next value, if it is bytes.
+#[inline]
+fn whole_bytes<'f, 'de, D: Deserializer<'de>, F: Form>(
+    decoder: Decoder<'f, 'de, D, F>,
+) -> Result<Result<Vec<u8>, Refused>, Decoder<'f, 'de, D, F>> {
+    if F::PACKED && !matches!(decoder.ahead(), (Ahead::Bytes(_) | Ahead::Sequence(_), _)) {
+        return Err(decoder);
+    }
+    let passage = &decoder.from.passage;
+    Ok(passage.enter(1).and_then(|_level| decoder.deserialize_bytes(Whole)))
+}
+
+/// Copies bytes.
+struct Whole;
+
+impl Visitor<'_> for Whole {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("bytes")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_vec())
+    }
+}
+
+impl<'de, A: SeqAccess<'de>, F: Form> SeqAccess<'de> for Around<'_, 'de, A, F> {
+    type Error = Refused;
+
+    #[inline]
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Refused> {
+        let element = self.inner.next_element_seed(Around::<S, F>::new(seed, self.from));
+        element.map_err(|error| self.caught(error))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+impl<'de, A: MapAccess<'de>, F: Form> MapAccess<'de> for Around<'_, 'de, A, F> {
+    type Error = Refused;
+
+    #[inline]
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Refused> {
+        self.inner.next_key_seed(Around::<S, F>::new(seed, self.from)).map_err(|error| self.caught(error))
+    }
+
+    #[inline]
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Refused> {
+        self.inner.next_value_seed(Around::<S, F>::new(seed, self.from)).map_err(|error| self.caught(error))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+impl<'f, 'de, A: EnumAccess<'de>, F: Form> EnumAccess<'de> for Around<'f, 'de, A, F> {
+    type Error = Refused;
+    type Variant = Around<'f, 'de, A::Variant, F>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), Refused> {
+        let seed = Around::<S, Plain>::new(seed, self.from);
+        let (name, variant) = self.inner.variant_seed(seed).map_err(|error| self.from.passage.caught(error))?;
+        Ok((name, Around::new(variant, self.from)))
+    }
+}
+
+impl<'de, A: VariantAccess<'de>, F: Form> VariantAccess<'de> for Around<'_, 'de, A, F> {
+    type Error = Refused;
+
+    fn unit_variant(self) -> Result<(), Refused> {
+        self.inner.unit_variant().map_err(|error| self.from.passage.caught(error))
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Refused> {
+        let _level = self.from.passage.enter(1)?;
+        let seed = Around::<S, F>::new(seed, self.from);
+        self.inner.newtype_variant_seed(seed).map_err(|error| self.from.passage.caught(error))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Refused> {
+        let _level = self.from.passage.enter(1)?;
+        let visitor = Around::<V, F>::new(visitor, self.from);
+        self.inner.tuple_variant(length, visitor).map_err(|error| self.from.passage.caught(error))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Refused> {
+        let _level = self.from.passage.enter(1)?;
+        let visitor = Around::<V, F>::new(visitor, self.from);
+        self.inner.struct_variant(fields, visitor).map_err(|error| self.from.passage.caught(error))
+    }
+}
+
+/// Bytes, each of which is an element.
+struct ByteElements<'de>(slice::Iter<'de, u8>);
+
+impl<'de> SeqAccess<'de> for ByteElements<'de> {
+    type Error = Refused;
+
+    #[inline]
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Refused> {
+        self.0.next().map(|&byte| seed.deserialize(ByteElement(byte))).transpose()
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.0.len())
+    }
+}
+
+/// A byte as a value of its own.
+struct ByteElement(u8);
+
+impl<'de> Deserializer<'de> for ByteElement {
+    type Error = Refused;
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        visitor.visit_u8(self.0)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Refused> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        visitor.visit_some(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map
+        struct enum identifier ignored_any
+    }
+}
