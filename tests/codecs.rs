@@ -362,3 +362,63 @@ fn bytes_that_end_too_early_or_lie_about_their_length_are_an_error() {
     let texts = ObjectQueue::<String>::new(1).unwrap();
     assert!(matches!(texts.try_get(), Err(GetError::Empty)));
 }
+
+/// Says no, in words of its own.
+#[derive(Debug)]
+struct Unwilling;
+
+impl Serialize for Unwilling {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("not written today"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Unwilling {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u8::deserialize(deserializer)?;
+        Err(serde::de::Error::custom("not read today"))
+    }
+}
+
+#[test]
+fn what_a_type_says_when_it_refuses_is_told_however_deep_it_is() {
+    fn all<C: Codec>() {
+        let refused = C::encode(&Shapes { many: vec![Some((1u8, Unwilling))] }, &mut Vec::new());
+        assert_eq!(refused.unwrap_err().to_string(), "not written today");
+        let bytes = encoded::<C>(&Shapes { many: vec![Some((1u8, 2u8))] });
+        assert_eq!(decoded::<C, Shapes<(u8, Unwilling)>>(&bytes).unwrap_err(), "not read today");
+        // What takes the bytes, too.
+        let mut room = [0; 3];
+        let full = C::encode(&("four", 4), &mut &mut room[..]).unwrap_err();
+        assert_eq!(full.downcast::<std::io::Error>().unwrap().kind(), std::io::ErrorKind::WriteZero);
+    }
+    #[derive(Serialize, Deserialize, Debug)]
+    struct Shapes<T> {
+        many: Vec<Option<T>>,
+    }
+    all::<MessagePack>();
+    all::<Postcard>();
+}
+
+/// Like what a program of another version left: nothing is known of it, but that no decoder panics.
+#[test]
+fn garbage_is_an_error_or_a_value() {
+    for seed in 0..20_000u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let bytes: Vec<u8> = (0..seed % 40)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                // Many that begin something.
+                if state & 0x100 == 0 { state as u8 } else { [0x81, 0x91, 0xc0, 0xc4, 0xd5, 2, 1, 0xa1][state as usize >> 9 & 7] }
+            })
+            .collect();
+        let _ = decoded::<MessagePack, serde_json::Value>(&bytes);
+        let _ = decoded::<MessagePack, Option<Option<Vec<Option<Strict>>>>>(&bytes);
+        let _ = decoded::<MessagePack, BTreeMap<String, Untagged>>(&bytes);
+        let _ = decoded::<MessagePack, Vec<Shape>>(&bytes);
+        let _ = decoded::<Postcard, Vec<Shape>>(&bytes);
+        let _ = decoded::<Postcard, Option<Vec<Option<Strict>>>>(&bytes);
+    }
+}
