@@ -1,6 +1,6 @@
 //! How an object becomes bytes and back: the trait, and the two codecs that come with the crate.
 
-use super::decode::{self, From};
+use super::decode::{self, Source};
 use super::encode::Encoder;
 use super::form::{Packed, Plain};
 use super::nesting::{Passage, Refused};
@@ -82,7 +82,7 @@ impl Codec for MessagePack {
     }
 
     fn decode<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Refusal> {
-        let from = From::new(bytes);
+        let from = Source::new(bytes);
         let value = decode::value::<T, Packed, _>(&mut rmp_serde::Deserializer::new(&from), &from)?;
         *bytes = from.rest.get();
         Ok(value)
@@ -114,7 +114,7 @@ impl Codec for Postcard {
     }
 
     fn decode<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Refusal> {
-        let from = From::new(bytes);
+        let from = Source::new(bytes);
         let mut inner = postcard::Deserializer::from_bytes(bytes);
         let value = decode::value::<T, Plain, _>(&mut inner, &from)?;
         *bytes = inner.finalize()?;

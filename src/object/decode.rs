@@ -1,9 +1,9 @@
 //! Around the deserializer of a codec: counts depth, and takes from MessagePack what it leaves open
 //! (see `form`).
 //!
-//! Invariant 1: where `F` is `Packed`, `inner` is rmp-serde's deserializer, which has read nothing of
-//! the value yet: `rest` begins with it. Only a variant's name may have been looked at: its decoder
-//! is `Plain`.
+//! Invariant 1: where `F` is `Packed`, `inner` is rmp-serde's deserializer, which has read nothing
+//! of the value yet: `rest` begins with it. Only a variant's name may have been looked at: its
+//! decoder is `Plain`.
 
 mod around;
 
@@ -19,18 +19,18 @@ use std::marker::PhantomData;
 use std::slice;
 
 /// What is decoded: the bytes that are left of it, and how deep they are.
-pub(super) struct From<'de> {
+pub(super) struct Source<'de> {
     pub rest: Cell<&'de [u8]>,
     pub passage: Passage,
 }
 
-impl<'de> From<'de> {
-    pub fn new(bytes: &'de [u8]) -> From<'de> {
-        From { rest: Cell::new(bytes), passage: Passage::default() }
+impl<'de> Source<'de> {
+    pub fn new(bytes: &'de [u8]) -> Source<'de> {
+        Source { rest: Cell::new(bytes), passage: Passage::default() }
     }
 }
 
-impl Read for &From<'_> {
+impl Read for &Source<'_> {
     #[inline]
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let mut rest = self.rest.get();
@@ -51,7 +51,7 @@ impl Read for &From<'_> {
 /// A value of type `T`, read by `inner`.
 pub(super) fn value<'de, T: serde::Deserialize<'de>, F: Form, D: Deserializer<'de>>(
     inner: D,
-    from: &From<'de>,
+    from: &Source<'de>,
 ) -> Result<T, Refused> {
     Around::<_, F>::new(PhantomData::<T>, from).deserialize(inner).map_err(|error| from.passage.caught(error))
 }
@@ -59,7 +59,7 @@ pub(super) fn value<'de, T: serde::Deserialize<'de>, F: Form, D: Deserializer<'d
 /// Around `inner`, which reads one value.
 struct Decoder<'f, 'de, D, F> {
     inner: D,
-    from: &'f From<'de>,
+    from: &'f Source<'de>,
     /// How many `Some` were entered around the value, newtypes aside.
     somes: u16,
     form: PhantomData<F>,
@@ -67,7 +67,7 @@ struct Decoder<'f, 'de, D, F> {
 
 impl<'f, 'de, D: Deserializer<'de>, F: Form> Decoder<'f, 'de, D, F> {
     #[inline]
-    fn new(inner: D, from: &'f From<'de>) -> Decoder<'f, 'de, D, F> {
+    fn new(inner: D, from: &'f Source<'de>) -> Decoder<'f, 'de, D, F> {
         Decoder { inner, from, somes: 0, form: PhantomData }
     }
 

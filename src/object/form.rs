@@ -4,7 +4,7 @@
 //! |---|---|
 //! | sequences and tuples of `u8`, but no empty ones | bin |
 //! | bytes | ext of type [`BYTES`] |
-//! | `Some` of nil | ext of type [`SOME`] with how many `Some` there are around it, 16 bits big endian |
+//! | `Some` of nil | ext of type [`SOME`]: how many `Some` are around it, 16 bits big endian |
 //!
 //! All else is rmp-serde's, structs with the names of their fields. Bytes and sequences differ, as
 //! serde does not make the one of the other where a type is read that asks for nothing

@@ -6,7 +6,8 @@ use std::error::Error;
 use std::fmt;
 
 /// Values inside values, at most: structs, sequences, maps, variants, newtypes and `Some` count one
-/// each, variants with several fields two. rmp-serde's own limits are wider.
+/// each, variants with several fields two. rmp-serde's own limit, for arrays
+/// and maps only, is 1024.
 ///
 /// Each level takes stack, in the process that puts and in the one that gets, whose stack is
 /// perhaps smaller, and whose build is perhaps a debug build. Measured in such a build, of linked

@@ -1,7 +1,7 @@
 //! Around what a value and its codec give each other while it is read: visitors and seeds, and
 //! accesses to parts.
 
-use super::{Decoder, From, whole_bytes};
+use super::{Decoder, Source, whole_bytes};
 use crate::bytewise;
 use crate::object::form::{Form, Plain};
 use crate::object::nesting::Refused;
@@ -12,13 +12,13 @@ use std::marker::PhantomData;
 /// Around a visitor or seed of the value's, and an access of the codec's.
 pub(super) struct Around<'f, 'de, X, F> {
     inner: X,
-    from: &'f From<'de>,
+    from: &'f Source<'de>,
     form: PhantomData<F>,
 }
 
 impl<'f, 'de, X, F> Around<'f, 'de, X, F> {
     #[inline]
-    pub fn new(inner: X, from: &'f From<'de>) -> Around<'f, 'de, X, F> {
+    pub fn new(inner: X, from: &'f Source<'de>) -> Around<'f, 'de, X, F> {
         Around { inner, from, form: PhantomData }
     }
 
