@@ -67,8 +67,16 @@ pub unsafe trait Message {
     /// The structural schema: the fields, their offsets and types as text that other languages can make and read as well. A segment carries the
     /// one of its messages (of the elements, if they are slices), and is opened only by programs with the same.
     ///
-    /// There is no padding, scalars are called `u8` to `u128`, `i8` to `i128`, `f32`, `f64`, `bool` and `char`, and lie in little-endian
-    /// order unless they end in `be`.
+    /// ```text
+    /// type    =  scalar | "[" type "; " count "]" | struct | enum
+    /// scalar  =  u8 .. u128 | i8 .. i128 | f32 | f64 | bool | char          (big-endian: u16be, f64be ...)
+    /// struct  =  "{" name "@" offset ": " type { ", " name "@" offset ": " type } "}"
+    /// enum    =  "enum " scalar " {" name "=" value [ " " struct ] { ", " name "=" value [ " " struct ] } "}"
+    /// ```
+    ///
+    /// Offsets count bytes from the beginning of the enclosing struct or enum (whose value comes first). There is no padding, so sizes follow.
+    /// Fields without bytes are left out, `usize` is `u64`, `NonZero` and `Option<NonZero>` are their number, and a `repr(transparent)`
+    /// struct is its field: a C program makes the same text of `offsetof`, `sizeof` and the names of scalars.
     ///
     #[cfg_attr(feature = "derive", doc = "```")]
     #[cfg_attr(not(feature = "derive"), doc = "```ignore")]

@@ -5,6 +5,7 @@ mod endpoint;
 mod forward;
 mod handle;
 mod iter;
+mod lease_mut;
 mod state;
 mod verbs;
 
@@ -20,7 +21,7 @@ pub use iter::{ConsumerIter, Iter};
 use crate::channel::Channel;
 use crate::channel::Patience;
 use crate::error::{CreateError, GetError, OpenError, PutError};
-use crate::guard::{Lease, LeaseMut, Loan};
+use crate::guard::{Lease, Loan};
 use crate::message::{Message, Plain, Travel};
 use crate::segment::{Asked, Directory, Expect, Owners, Segment, Wanted};
 use std::fmt;
@@ -494,30 +495,6 @@ impl<T: ?Sized + Message> Queue<T> {
             let record = T::lease(&self.channel, patience)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.channel, record, message))
-        }
-    }
-
-    verbs! {
-        /// Leases one message with the right to change it in place; waits while the queue is empty. See [`LeaseMut`](crate::LeaseMut) for
-        /// what becomes of the changes if the process dies.
-        ///
-        /// # Errors
-        /// As [`get`](Self::get).
-        ///
-        /// ```
-        /// let queue = shmq::Queue::<[f32; 4]>::new(4)?;
-        /// queue.put(&[1.0, 2.0, 3.0, 4.0])?;
-        /// let mut samples = queue.lease_mut()?;
-        /// samples.iter_mut().for_each(|sample| *sample *= 0.5);
-        /// samples.forward(&queue).map_err(shmq::PutError::from)?;
-        /// assert_eq!(queue.get()?, [0.5, 1.0, 1.5, 2.0]);
-        /// # Ok::<(), Box<dyn std::error::Error>>(())
-        /// ```
-        lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
-        |self, patience| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
-            let record = T::lease(&self.channel, patience)?;
-            let message = T::pointer(record.payload, record.length);
-            Ok(LeaseMut::new(Lease::borrowed(&self.channel, record, message)))
         }
     }
 

@@ -57,11 +57,11 @@
 //! }
 //!
 //! let alarms = ALARMS.get_or_init(|| Semaphore::new(0).unwrap());
-//! # let handler = on_alarm as extern "C" fn(libc::c_int) as *const () as libc::sighandler_t;
-//! # // SAFETY: the handler calls nothing that is not async-signal-safe.
-//! # unsafe { libc::signal(libc::SIGALRM, handler) };
-//! # // SAFETY: a timer of this process.
-//! # unsafe { libc::alarm(1) };
+//! let handler = on_alarm as extern "C" fn(libc::c_int) as *const () as libc::sighandler_t;
+//! // SAFETY: the handler calls nothing but `release`, which may be called there.
+//! unsafe { libc::signal(libc::SIGALRM, handler) };
+//! // SAFETY: a timer of this process.
+//! unsafe { libc::alarm(1) };
 //! alarms.acquire()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

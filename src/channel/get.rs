@@ -1,11 +1,10 @@
 //! Getting: the ways into the get side, and messages taken by copy, alone and in batches.
 
-use super::letters::Ends;
+use super::letters::Next;
 use super::wait::{Pause, Waiter};
 use super::watch::Verb;
 use super::{Channel, Failure, LeasedRecord, Mapped, Patience, SMALL_COPY_BYTES, add};
 use crate::error::GetError;
-use crate::letters::Reason;
 use crate::lock::Locked;
 use crate::os::now_ns;
 use crate::participant::Id;
@@ -28,14 +27,6 @@ fn read_and_take<const SIZED: bool, R>(ring: &Ring<Mapped>, record: Record, read
 
 /// How long the end of a large copy waits for the get lock.
 const FINISH_LOCK_NS: u64 = 20_000_000;
-
-/// What a getter comes to.
-enum Next {
-    Message(Record),
-    /// It came back too often, and there is a queue for dead letters.
-    WornOut(Record),
-    Nothing,
-}
 
 /// Says whether a message of that length would be read, before anything happens to it.
 pub(super) type Check<'a> = &'a dyn Fn(usize) -> Result<(), GetError>;
@@ -210,19 +201,12 @@ impl Channel {
     }
 
     /// For slow paths, which ask what kind of ring it is. Needs the get side.
-    fn read_and_take_any<R>(&self, record: Record, read: &mut impl FnMut(*const u8, usize) -> R) -> R {
+    pub(super) fn read_and_take_any<R>(&self, record: Record, read: &mut impl FnMut(*const u8, usize) -> R) -> R {
         if self.geometry().sized {
             read_and_take::<true, R>(&self.ring, record, read)
         } else {
             read_and_take::<false, R>(&self.ring, record, read)
         }
-    }
-
-    /// Finishes a record that was copied out, in slow paths: did it come back? Needs the get side.
-    pub(super) fn take_copied(&self, record: Record) -> bool {
-        let came_back = self.count_redelivery(&record);
-        self.read_and_take_any(record, &mut |_, _| ());
-        came_back
     }
 
     #[cold]
@@ -458,36 +442,8 @@ impl Channel {
         }
     }
 
-    /// Enters the get side and lets `act` take the next message, if there is one. What came back too often is given up on the way,
-    /// with no side held.
-    fn take_next<const OWNED: bool, R>(
-        &self,
-        me: Id,
-        patience: Patience,
-        act: &mut dyn FnMut(Record) -> R,
-    ) -> Result<Option<R>, GetError> {
-        // Each round but the last leases a record: more rounds than cells, and somebody undoes them.
-        for _ in 0..=self.geometry().cells {
-            self.enter_get::<OWNED>(me, patience)?;
-            let mut worn_out = None;
-            let found = self.next_record(me).map(|next| match next {
-                Next::Message(record) => Some(act(record)),
-                Next::WornOut(record) => {
-                    worn_out = Some((record.header.deliveries(), self.lease_worn_out(record, me)));
-                    None
-                }
-                Next::Nothing => None,
-            });
-            self.exit_get::<OWNED>(me)?;
-            self.tell();
-            let Some((deliveries, record)) = worn_out else { return found };
-            self.give_up_to_letters(record, deliveries, Reason::TooManyDeliveries, Ends::Released);
-        }
-        Err(GetError::Corrupted)
-    }
-
     /// The message to take next: returned ones first. Needs the get side.
-    fn next_record(&self, me: Id) -> Result<Next, GetError> {
+    pub(super) fn next_record(&self, me: Id) -> Result<Next, GetError> {
         let mut dead = None;
         // Each round but the last finishes a record: more rounds than cells, and somebody undoes them.
         for _ in 0..=self.geometry().cells {

@@ -57,6 +57,14 @@ pub(crate) enum Ends {
     Copied,
 }
 
+/// What a getter comes to.
+pub(super) enum Next {
+    Message(Record),
+    /// It came back too often, and there is a queue for dead letters.
+    WornOut(Record),
+    Nothing,
+}
+
 /// Why the queue for dead letters took none.
 enum Unsent {
     Open(OpenError),
@@ -227,6 +235,41 @@ impl Channel {
     pub(super) fn is_letter(&self, header: Header, position_cell: crate::geometry::Cell) -> bool {
         let is_it = |letter: &Letter| letter.record.header == header && letter.record.cell.index() == position_cell.index();
         self.has_dead_letters() && try_lock(&self.letters.kept).is_some_and(|kept| kept.iter().any(is_it))
+    }
+
+    /// Enters the get side and lets `act` take the next message, if there is one. What came back too often is given up on the way,
+    /// with no side held.
+    pub(super) fn take_next<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        patience: Patience,
+        act: &mut dyn FnMut(Record) -> R,
+    ) -> Result<Option<R>, GetError> {
+        // Each round but the last leases a record: more rounds than cells, and somebody undoes them.
+        for _ in 0..=self.geometry().cells {
+            self.enter_get::<OWNED>(me, patience)?;
+            let mut worn_out = None;
+            let found = self.next_record(me).map(|next| match next {
+                Next::Message(record) => Some(act(record)),
+                Next::WornOut(record) => {
+                    worn_out = Some((record.header.deliveries(), self.lease_worn_out(record, me)));
+                    None
+                }
+                Next::Nothing => None,
+            });
+            self.exit_get::<OWNED>(me)?;
+            self.tell();
+            let Some((deliveries, record)) = worn_out else { return found };
+            self.give_up_to_letters(record, deliveries, Reason::TooManyDeliveries, Ends::Released);
+        }
+        Err(GetError::Corrupted)
+    }
+
+    /// Finishes a record that was copied out, in slow paths: did it come back? Needs the get side.
+    pub(super) fn take_copied(&self, record: Record) -> bool {
+        let came_back = self.count_redelivery(&record);
+        self.read_and_take_any(record, &mut |_, _| ());
+        came_back
     }
 
     /// Hands over what came back too often, all of it: how many are there now.

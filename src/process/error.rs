@@ -18,7 +18,8 @@ pub enum SpawnError {
     #[error(
         "the program has {threads} threads, and fork copies only the calling one: call shmq::process::init() first in main, \
          before any thread is started. An async runtime's count: #[tokio::main] starts them before the first line of its body, \
-         so write a plain `fn main` that calls init() and then builds the runtime. After it, Process::call and Pool work from any thread; \
+         so write a plain `fn main` that calls init() and then builds the runtime. In a #[test], which is such a thread: give the test \
+         file a main of its own (docs/first-hour.md, \"Tests of your own code\"). After init(), Process::call and Pool work from any thread; \
          or spawn processes before threads are started \
          (or, knowing what the threads hold, use the unsafe Process::spawn_unchecked)"
     )]

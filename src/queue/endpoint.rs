@@ -4,7 +4,7 @@ use super::verbs::verbs;
 use super::{loan_of, slice_bytes};
 use crate::channel::{Channel, Patience, Side, Tenure};
 use crate::error::{GetError, PutError};
-use crate::guard::{Lease, LeaseMut, Loan};
+use crate::guard::{Lease, Loan};
 use crate::message::{Message, Plain, Travel};
 #[cfg(feature = "object")]
 use crate::participant::Id;
@@ -55,9 +55,9 @@ pub struct Producer<T: ?Sized> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Consumer<T: ?Sized> {
-    channel: Arc<Channel>,
+    pub(super) channel: Arc<Channel>,
     /// Its cells also make this one thread at a time.
-    tenure: Tenure,
+    pub(super) tenure: Tenure,
     carries: PhantomData<fn() -> Box<T>>,
 }
 
@@ -185,21 +185,6 @@ impl<T: ?Sized + Message> Consumer<T> {
             let record = T::lease_held(&self.channel, &self.tenure, patience)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.channel, record, message))
-        }
-    }
-}
-
-impl<T: ?Sized + Message> Consumer<T> {
-    verbs! {
-        /// As [`Queue::lease_mut`](crate::Queue::lease_mut).
-        ///
-        /// # Errors
-        /// As there, and [`GetError::Inherited`] after `fork`.
-        lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
-        |self, patience| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
-            let record = T::lease_held(&self.channel, &self.tenure, patience)?;
-            let message = T::pointer(record.payload, record.length);
-            Ok(LeaseMut::new(Lease::borrowed(&self.channel, record, message)))
         }
     }
 }

@@ -5,6 +5,7 @@ mod support;
 
 mod command;
 mod diagnosing;
+mod directory;
 mod ending;
 mod outputs;
 mod peers;

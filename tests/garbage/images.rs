@@ -54,7 +54,14 @@ macro_rules! slice_subject {
     };
 }
 slice_subject!(u8, "[u8]", 16384);
-slice_subject!(u32, "[u32], 9 at most, given up after 3 deliveries", 4096, capacity(9), max_deliveries(3));
+slice_subject!(
+    u32,
+    "[u32], 9 at most, given up after 3 deliveries to dead letters that are missing",
+    4096,
+    capacity(9),
+    max_deliveries(3),
+    dead_letters("no such dead letters")
+);
 
 /// The bytes of a segment in which everything is to be found: messages taken, ready, given back, lent by the dead and leased by the
 /// dead, and, if `killed`, sides and locks of the dead.

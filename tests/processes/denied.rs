@@ -88,7 +88,7 @@ fn what_keeps_a_process_out_of_a_segment_is_told() {
         let text = error.to_string();
         assert!(matches!(error, OpenError::PermissionDenied { .. }), "{text}");
         assert!(
-            text.contains(&name) && text.contains("user 0,") && text.contains("0600") && text.contains("Builder::mode"),
+            text.contains(&name) && text.contains("uid 0)") && text.contains("0600") && text.contains("Builder::mode"),
             "{text}"
         );
     })
@@ -168,6 +168,15 @@ fn numbers_out_of_range_are_named() {
     says(Queue::<[u8]>::builder().capacity_bytes(0).create().unwrap_err(), &["capacity_bytes 0"]);
     says(Array::new([0u8; 0]).unwrap_err(), &["len 0"]);
     says(Barrier::new(0).unwrap_err(), &["parties 0"]);
+    #[cfg(feature = "derive")]
+    {
+        #[shmq::message]
+        #[repr(align(8192))]
+        struct Wide {
+            bytes: [u8; 8192],
+        }
+        says(Queue::<Wide>::new(8).unwrap_err(), &["aligned to 8192", "4096"]);
+    }
 }
 
 fn errors_name_the_object_and_what_it_is() {

@@ -80,14 +80,9 @@ fn killed_in_a_waiting_join() {
 /// The dead may have had the wake of a message that it did not take: another sleeper gets it nevertheless, within a slice.
 fn killed_with_a_wake_that_another_needs() {
     let mut rng = Rng::new("a wake that another needs");
-    let get = |queue: &Queue<u64>, begin: &dyn Fn()| {
-        attach(queue);
-        begin();
-        queue.get_timeout(MISSED)
-    };
     let all = {
         let queue = holding::<u64>(&[]);
-        trace(&|begin| assert!(matches!(get(&queue, begin), Ok(10))), Some(&|| put(&queue, 10).unwrap()))
+        trace(&|begin| assert!(matches!(get_or_miss(&queue, begin), Ok(10))), Some(&|| put(&queue, 10).unwrap()))
     };
     let woken_at = all.woken_at.expect("it sleeps") as u64;
     let from_there = all.len() as u64 - woken_at;
@@ -95,17 +90,18 @@ fn killed_with_a_wake_that_another_needs() {
         if asks_for_ignored() { (0..from_there).collect() } else { (0..12).map(|_| rng.below(from_there)).collect() };
     // A child whose sleep ends of itself sleeps behind the other from then on, and so misses the wake: once more.
     for place in places {
-        (0..ATTEMPTS).any(|_| killed_after_its_wake(&get, &all, woken_at, place));
+        (0..ATTEMPTS).any(|_| killed_after_its_wake(&all, woken_at, place));
     }
 }
 
+fn get_or_miss(queue: &Queue<u64>, begin: &dyn Fn()) -> Result<u64, GetError> {
+    attach(queue);
+    begin();
+    queue.get_timeout(MISSED)
+}
+
 /// Whether the child had the wake, and was killed at that place.
-fn killed_after_its_wake(
-    get: &dyn Fn(&Queue<u64>, &dyn Fn()) -> Result<u64, GetError>,
-    all: &Trace,
-    woken_at: u64,
-    place: u64,
-) -> bool {
+fn killed_after_its_wake(all: &Trace, woken_at: u64, place: u64) -> bool {
     let queue = holding::<u64>(&[]);
     let other = RefCell::new(None);
     // Called when the child sleeps: the other sleeps behind it, so that the wake is the child's.
@@ -119,7 +115,7 @@ fn killed_after_its_wake(
         other.replace(Some(sleeper));
     };
     let steps = Place::After((woken_at + place) as usize);
-    let killed = kill_at(&|begin| _ = get(&queue, begin), all, steps, Some(&wake));
+    let killed = kill_at(&|begin| _ = get_or_miss(&queue, begin), all, steps, Some(&wake));
     let Some(mut sleeper) = other.take() else { return false };
     // The message is not there any more once somebody has taken it: the dead, or the sleeper, whose wake is not lost for longer than
     // a slice. Nothing but a look at the records, which repairs nothing and wakes nobody.

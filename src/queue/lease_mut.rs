@@ -1,0 +1,48 @@
+//! Leasing with the right to write.
+
+use super::verbs::verbs;
+use super::{Consumer, Queue};
+use crate::error::GetError;
+use crate::guard::{Lease, LeaseMut};
+use crate::message::{Message, Plain, Travel};
+
+impl<T: ?Sized + Message> Queue<T> {
+    verbs! {
+        /// Leases one message with the right to change it in place; waits while the queue is empty. See [`LeaseMut`](crate::LeaseMut) for
+        /// what becomes of the changes if the process dies.
+        ///
+        /// # Errors
+        /// As [`get`](Self::get).
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<[f32; 4]>::new(4)?;
+        /// queue.put(&[1.0, 2.0, 3.0, 4.0])?;
+        /// let mut samples = queue.lease_mut()?;
+        /// samples.iter_mut().for_each(|sample| *sample *= 0.5);
+        /// samples.forward(&queue).map_err(shmq::PutError::from)?;
+        /// assert_eq!(queue.get()?, [0.5, 1.0, 1.5, 2.0]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
+        |self, patience| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
+            let record = T::lease(&self.channel, patience)?;
+            let message = T::pointer(record.payload, record.length);
+            Ok(LeaseMut::new(Lease::borrowed(&self.channel, record, message)))
+        }
+    }
+}
+
+impl<T: ?Sized + Message> Consumer<T> {
+    verbs! {
+        /// As [`Queue::lease_mut`](crate::Queue::lease_mut).
+        ///
+        /// # Errors
+        /// As there, and [`GetError::Inherited`] after `fork`.
+        lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
+        |self, patience| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
+            let record = T::lease_held(&self.channel, &self.tenure, patience)?;
+            let message = T::pointer(record.payload, record.length);
+            Ok(LeaseMut::new(Lease::borrowed(&self.channel, record, message)))
+        }
+    }
+}
