@@ -109,8 +109,9 @@ fn workers_have_the_programs_signals_if_asked() {
     let pool = Pool::builder().workers(1).program_signals(true).build().unwrap();
     assert_eq!(pool.apply(raise, libc::SIGHUP), Ok(libc::SIGHUP), "the program ignores it");
     for signal in endings {
-        let Err(TaskError::WorkerDied { status: Some(status), .. }) = pool.apply(raise, signal) else {
-            panic!("signal {signal} does not end the worker")
+        let ended = pool.apply(raise, signal);
+        let Err(TaskError::WorkerDied { status: Some(status), .. }) = ended else {
+            panic!("signal {signal} does not end the worker: {ended:?}")
         };
         assert_eq!(status.signal(), Some(signal), "a handler of the program's becomes the default");
     }

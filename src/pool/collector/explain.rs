@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a task that has failed waits for the keeper's report of how its worker ended.
-pub(super) const EXPLANATION: Duration = Duration::from_secs(2);
+pub(super) const EXPLANATION: Duration = Duration::from_secs(5);
 
 /// A chunk whose worker died, as another one has said, and the keeper has not yet.
 pub(super) struct Unexplained {
