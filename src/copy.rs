@@ -14,7 +14,7 @@
 //! 2. No reference to shared bytes is made: they are read through raw pointers, and what comes of a read that meets a peer's write is some
 //!    mixture of bytes, which the check of the private copy judges.
 
-use crate::message::Plain;
+use crate::message::{Plain, assert_plain};
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -59,6 +59,7 @@ pub(crate) unsafe fn copy_out(from: *const u8, to: *mut u8, length: usize) {
 /// # Safety
 /// `length` bytes can be read at `from`; `length` is a multiple of `size_of::<X>()`.
 pub(crate) unsafe fn vec_from_bytes<X: Plain>(from: *const u8, length: usize) -> Vec<X> {
+    const { assert_plain::<X>() };
     let count = length / size_of::<X>();
     let mut vec = Vec::<X>::with_capacity(count);
     // SAFETY: the vector has room for `count` elements, `length` bytes; any bits are an X (Plain).

@@ -19,7 +19,7 @@ pub use lease_mut::LeaseMut;
 use crate::channel::{Channel, ClaimedRecord, LeasedRecord};
 use crate::copy::vec_from_bytes;
 use crate::error::PutError;
-use crate::message::Plain;
+use crate::message::{Plain, assert_plain};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -59,6 +59,7 @@ unsafe impl<T: ?Sized + Plain + Send> Send for Loan<'_, T> {}
 impl<'q, T: ?Sized + Plain> Loan<'q, T> {
     #[inline]
     pub(crate) fn new(channel: &'q Channel, record: ClaimedRecord, message: *mut T) -> Loan<'q, T> {
+        const { assert_plain::<T>() };
         Loan { channel, record: Some(record), message, incarnation: channel.incarnation(), owns: PhantomData }
     }
 
@@ -242,6 +243,7 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
 
     #[inline]
     fn new(holding: Holding<'_>, record: LeasedRecord, message: *const T) -> Lease<'_, T> {
+        const { assert_plain::<T>() };
         let incarnation = holding.channel().incarnation();
         let was_panicking = std::thread::panicking();
         Lease { holding, record: Some(record), message, incarnation, was_panicking, owns: PhantomData }

@@ -1,6 +1,9 @@
 //! What may travel: plain data, one value or a slice of them a message.
 
+mod in_place;
 mod scalars;
+
+pub(crate) use in_place::assert_plain;
 
 use crate::error::{GetError, PutError};
 use crate::layout::kind;
@@ -226,7 +229,7 @@ pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
 
 /// What the hidden items of [`Message`] speak of.
 pub(crate) mod sealed {
-    use super::{GetError, Message, Plain, PutError, kind, ptr};
+    use super::{GetError, Message, Plain, PutError, assert_plain, kind, ptr};
     pub use crate::channel::{Channel, LeasedRecord, Patience, Tenure};
 
     /// How messages of type `T` go through a queue.
@@ -297,6 +300,7 @@ pub(crate) mod sealed {
     impl<X: Plain> Way<[X]> for BySlice {
         type Owned = Vec<X>;
         const KIND: u32 = {
+            assert_plain::<X>();
             assert!(size_of::<X>() > 0, "slices of zero-sized elements cannot travel: their length is not in their bytes");
             kind::SLICE
         };

@@ -185,7 +185,8 @@ impl<T: Message> Queue<T> {
         /// They share one lock. An empty buffer is `Ok(0)` at once. What dead processes held on lease 0.2 s ago comes first.
         ///
         /// # Errors
-        /// [`GetError`] if none was taken. Bits that are not a `T` are left out of the buffer; `Invalid` only if nothing else came.
+        /// [`GetError`] if none was taken. A message whose bits are not a `T` ends the batch: those before it are `Ok`, and the next call, which
+        /// finds it first, takes it and says `Invalid`. Like each message that was taken it is owed a [`task_done`](Self::task_done).
         ///
         /// ```
         /// let queue = shmq::Queue::<u32>::new(8)?;

@@ -29,7 +29,7 @@
 //! | [`Event`]: `set`, `clear`, `is_set`, `try_wait` | yes, whatever they interrupt |
 //! | [`Semaphore`]: `release`, `release_many`, the drop of a [`Permit`], `Permit::forget` | yes, whatever they interrupt, as `sem_post` |
 //! | [`Condvar`]: `notify_one`, `notify_all` | yes, whatever they interrupt |
-//! | [`Barrier`]: `is_broken`, `waiting`, `parties`, `abort` | yes; `abort` says `Busy` after a second if it interrupts a party that is just ending a phase |
+//! | [`Barrier`]: `is_broken`, `waiting`, `parties`, `abort` | yes |
 //! | [`Semaphore`]: `try_acquire`, `try_permit`, `value` | yes; `Busy` after about 1 ms if they interrupt a taking of the same semaphore (`value` says what it sees) |
 //! | [`Value`]: `try_get`, `try_set`, `try_update` | yes; `WouldBlock` if they interrupt a call on the same value |
 //! | [`Mutex`], [`Array`]: `try_lock`, the guard and its drop | yes; `WouldBlock` if they interrupt one who has the lock |

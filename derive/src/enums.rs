@@ -2,9 +2,9 @@
 
 use crate::input::{Body, Input, assert_at, at, at_field, check_field, name_of, without_raw};
 use crate::structs::collect_errors;
-use proc_macro2::TokenStream as Tokens;
-use quote::{format_ident, quote};
-use syn::{DataEnum, Error, Fields, Ident, Index, Type, Variant};
+use proc_macro2::{Span, TokenStream as Tokens};
+use quote::quote;
+use syn::{DataEnum, Error, Ident, Type, Variant};
 
 const INTEGER: &str =
     "an enum that travels needs an integer that holds it in all programs: write `#[repr(u8)]` (or another integer) before it";
@@ -19,17 +19,17 @@ pub fn expand(input: &Input<'_>, data: &DataEnum) -> Result<Tokens, Error> {
     let variants: Vec<&Variant> = data.variants.iter().collect();
     collect_errors(variants.iter().flat_map(|variant| &variant.fields).map(|field| check_field(input.name, field)))?;
     let (krate, private) = (&input.krate, input.private());
-    let values = values(tag, &variants);
-    let structs: Vec<Shape> = variants.iter().map(|variant| Shape::of(input, tag, variant)).collect();
-    let definitions: Vec<&Tokens> = structs.iter().map(|shape| &shape.definition).collect();
+    // The language's own, whatever the program calls so.
+    let tag = &quote! { ::core::primitive::#tag };
+    let (values_of, all) = (values(tag, &variants), hygienic("values"));
+    let structs: Vec<Shape> = variants.iter().map(|&variant| Shape { tag, variant }).collect();
     let checks = structs.iter().map(|shape| shape.check(input));
     let described = structs.iter().zip(&variants).enumerate().map(|(number, (shape, variant))| {
-        let (name, value, fields) = (without_raw(&variant.ident), value_name(number), shape.describe(input, variant));
-        quote! { #private::Variant { name: #name, value: #value as i128, fields: &[#(#fields),*] } }
+        let (name, fields) = (without_raw(&variant.ident), shape.describe(input, variant));
+        quote! { #private::Variant { name: #name, value: #all[#number] as ::core::primitive::i128, fields: &[#(#fields),*] } }
     });
     let layout = quote! {{
-        #values
-        #(#definitions)*
+        let #all = #values_of;
         #(#checks)*
         &#private::Layout {
             bytes: ::core::mem::size_of::<Self>(),
@@ -38,84 +38,79 @@ pub fn expand(input: &Input<'_>, data: &DataEnum) -> Result<Tokens, Error> {
             form: #private::Form::Enum { tag: #private::tag(<#tag as #krate::Message>::LAYOUT), variants: &[#(#described),*] },
         }
     }};
-    let arms = structs.iter().enumerate().map(|(number, shape)| {
-        let (value, fields) = (value_name(number), shape.are_values(input));
-        quote! { #value => true #(&& #fields)* }
+    let found = hygienic("found");
+    let cases = structs.iter().enumerate().map(|(number, shape)| {
+        let fields = shape.are_values(input);
+        quote! {
+            if #found == #all[#number] {
+                return true #(&& #fields)*;
+            }
+        }
     });
     let is_value = quote! {
-        #values
-        #(#definitions)*
+        let #all = #values_of;
         // SAFETY: the caller lends the bytes of a `Self`; they begin with the integer, and the fields of its variant lie in them.
         unsafe {
-            match bytes.cast::<#tag>().read_unaligned() {
-                #(#arms,)*
-                #[allow(unreachable_patterns)]
-                _ => false,
-            }
+            let #found = bytes.cast::<#tag>().read_unaligned();
+            #(#cases)*
+            false
         }
     };
     let fields = variants.iter().flat_map(|variant| &variant.fields).map(|field| field.ty.clone()).collect();
     Ok(input.implement(&Body { layout, is_value, fields, is_plain: false }))
 }
 
-fn value_name(number: usize) -> Ident {
-    format_ident!("__VALUE_{number}")
+/// A variable that nothing of the program's can mean. No item is written beside what the program wrote: items have no such protection.
+fn hygienic(name: &str) -> Ident {
+    Ident::new(&format!("__shmq_{name}"), Span::mixed_site())
 }
 
-/// The integers of the variants as constants, by the rule of the language: what is written, or one more than the one before.
-fn values(tag: &Ident, variants: &[&Variant]) -> Tokens {
+/// The integers of the variants as an array, by the rule of the language: what is written, or one more than the one before.
+fn values(tag: &Tokens, variants: &[&Variant]) -> Tokens {
+    let names: Vec<Ident> = (0..variants.len()).map(|number| hygienic(&format!("value_{number}"))).collect();
     let values = variants.iter().enumerate().map(|(number, variant)| {
-        let name = value_name(number);
-        let value = match (&variant.discriminant, number.checked_sub(1).map(value_name)) {
+        let name = &names[number];
+        let value = match (&variant.discriminant, number.checked_sub(1).map(|before| &names[before])) {
             (Some((_, value)), _) => quote! { #value },
             (None, Some(before)) => quote! { #before + 1 },
             (None, None) => quote! { 0 },
         };
-        quote! { const #name: #tag = #value; }
+        quote! { let #name: #tag = #value; }
     });
-    quote! { #(#values)* }
+    quote! {
+        const {
+            #(#values)*
+            [#(#names),*]
+        }
+    }
 }
 
-/// A variant as the struct that it lies like: the integer, and the fields.
+/// A variant as the `repr(C)` struct that it lies like: the integer, and the fields, each of which begins where the one before it ends.
 struct Shape<'a> {
-    definition: Tokens,
-    /// Its type.
-    ty: Tokens,
+    tag: &'a Tokens,
     variant: &'a Variant,
 }
 
 impl<'a> Shape<'a> {
-    fn of(input: &Input<'_>, tag: &Ident, variant: &'a Variant) -> Shape<'a> {
-        let name = format_ident!("__Shape_{}", without_raw(&variant.ident));
-        let (parameters, arguments, bounds) = input.generics.split_for_impl();
-        if variant.fields.is_empty() {
-            return Shape { definition: quote! {}, ty: quote! { #tag }, variant };
-        }
-        let types = variant.fields.iter().map(|field| &field.ty);
-        let whole = input.name;
-        let definition = quote! {
-            #[repr(C)]
-            #[allow(dead_code, non_camel_case_types)]
-            struct #name #parameters (#tag, #(#types,)* ::core::marker::PhantomData<fn() -> #whole #arguments>) #bounds;
-        };
-        let turbofish = arguments.as_turbofish();
-        Shape { definition, ty: quote! { #name #turbofish }, variant }
-    }
-
-    /// Where each field begins.
+    /// Where each field begins, if there is no padding, which `check` makes sure of.
     fn offsets(&self) -> impl Iterator<Item = (Tokens, &'a Type)> + '_ {
-        self.variant.fields.iter().enumerate().map(|(number, field)| {
-            let (ty, index) = (&self.ty, Index::from(number + 1));
-            (quote! { ::core::mem::offset_of!(#ty, #index) }, &field.ty)
+        let tag = self.tag;
+        let mut end = quote! { ::core::mem::size_of::<#tag>() };
+        self.variant.fields.iter().map(move |field| {
+            let (starts, ty) = (end.clone(), &field.ty);
+            end = quote! { #end + ::core::mem::size_of::<#ty>() };
+            (starts, ty)
         })
     }
 
     /// All bytes of the enum are those of the integer and of this variant's fields.
     fn check(&self, input: &Input<'_>) -> Tokens {
-        let (private, ty) = (input.private(), &self.ty);
-        let fields = self.variant.fields.iter();
-        let checks = self.offsets().zip(fields).enumerate().map(|(number, ((starts, ty), field))| {
+        let (private, tag) = (input.private(), self.tag);
+        let checks = self.variant.fields.iter().enumerate().map(|(number, field)| {
+            let ty = &field.ty;
             let before = format!("before the field `{}` of `{}::{}`", name_of(field, number), input.name, self.variant.ident);
+            // The field begins at the next multiple of its alignment.
+            let starts = quote! { end.next_multiple_of(::core::mem::align_of::<#ty>()) };
             let check = assert_at(
                 at_field(field),
                 &quote! { #starts == end },
@@ -132,15 +127,8 @@ impl<'a> Shape<'a> {
             &quote! { ::core::mem::size_of::<Self>() == end },
             &quote! { #private::Sentence::of_variant(#unused, ::core::mem::size_of::<Self>() - end) },
         );
-        let begins = match &self.variant.fields {
-            Fields::Unit => quote! { ::core::mem::size_of::<#ty>() },
-            _ => {
-                let tag = &input.repr.integer;
-                quote! { ::core::mem::size_of::<#tag>() }
-            }
-        };
         quote! {{
-            let mut end = #begins;
+            let mut end = ::core::mem::size_of::<#tag>();
             #(#checks)*
             #whole
         }}

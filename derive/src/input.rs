@@ -4,7 +4,7 @@
 use proc_macro2::{Span, TokenStream as Tokens, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, DeriveInput, Error, Field, GenericParam, Generics, Ident, LitStr, Path, Type, parse_quote};
+use syn::{Attribute, DeriveInput, Error, Field, GenericParam, Generics, Ident, Path, Type, parse_quote};
 
 pub const UNION: &str =
     "a union cannot be a message: which of its fields is meant is not in its bytes; use an enum with `#[repr(u8)]`";
@@ -108,7 +108,7 @@ impl<'a> Input<'a> {
                 const LAYOUT: &'static #private::Layout = #layout;
 
                 #[inline(always)]
-                unsafe fn is_value(bytes: *const u8) -> bool {
+                unsafe fn is_value(bytes: *const ::core::primitive::u8) -> ::core::primitive::bool {
                     let _ = bytes;
                     #is_value
                 }
@@ -168,9 +168,9 @@ pub fn refused(item: &DeriveInput, error: &Error) -> Tokens {
         unsafe impl #parameters #krate::Message for #name #arguments #bounds {
             type Owned = Self;
             type Way = #krate::__private::ByValue;
-            const LAYOUT: &'static #krate::__private::Layout = <u8 as #krate::Message>::LAYOUT;
+            const LAYOUT: &'static #krate::__private::Layout = <::core::primitive::u8 as #krate::Message>::LAYOUT;
 
-            unsafe fn is_value(_: *const u8) -> bool {
+            unsafe fn is_value(_: *const ::core::primitive::u8) -> ::core::primitive::bool {
                 false
             }
         }
@@ -181,7 +181,7 @@ pub fn refused(item: &DeriveInput, error: &Error) -> Tokens {
 /// The crate, as the attribute noted it.
 fn krate(item: &DeriveInput) -> Result<Path, Error> {
     match item.attrs.iter().find(|attribute| attribute.path().is_ident("shmq_message")) {
-        Some(attribute) => attribute.parse_args::<LitStr>()?.parse(),
+        Some(attribute) => attribute.parse_args_with(Path::parse_mod_style),
         None => Err(Error::new(Span::call_site(), "write `#[shmq::message]` before the type")),
     }
 }

@@ -46,10 +46,10 @@ fn expand(arguments: Tokens, item: Tokens) -> Result<Tokens, Error> {
         Data::Struct(_) if !input::Repr::of(&parsed.attrs)?.is_fixed() => quote! { #[repr(C)] },
         _ => quote! {},
     };
-    let path = quote! { #krate }.to_string();
+    // As tokens, not as text: `$crate` is known by where it was written.
     Ok(quote! {
         #[derive(#krate::__private::MessageImpl)]
-        #[shmq_message(#path)]
+        #[shmq_message(#krate)]
         #layout
         #item
     })

@@ -25,6 +25,16 @@ fn read_and_take<const SIZED: bool, R>(ring: &Ring<Mapped>, record: Record, read
     result
 }
 
+/// What becomes of a message of a batch that was copied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Judged {
+    Taken,
+    /// The batch ends with it.
+    TakenAsLast,
+    /// The batch ends before it.
+    Left,
+}
+
 /// How long the end of a large copy waits for the get lock.
 const FINISH_LOCK_NS: u64 = 20_000_000;
 
@@ -268,13 +278,14 @@ impl Channel {
         released
     }
 
-    /// Gets up to `count` messages by copy in one entry: `read(i, from, length)` copies message `i`. Blocks until there is one.
+    /// Gets up to `count` messages by copy in one entry: `judge(from)` copies one, and says what becomes of it; it never leaves the first.
+    /// Blocks until there is one. Of small messages, unless by an endpoint.
     pub(super) fn get_batch<const OWNED: bool>(
         &self,
         me: Option<Id>,
         count: usize,
         patience: Patience,
-        mut read: impl FnMut(usize, *const u8, usize),
+        mut judge: impl FnMut(*const u8) -> Judged,
     ) -> Result<usize, GetError> {
         if count == 0 {
             return Ok(0);
@@ -283,18 +294,18 @@ impl Channel {
             Some(me) => me,
             None => self.me()?,
         };
-        let large = !OWNED && self.geometry().message_bytes as usize > SMALL_COPY_BYTES;
         let limit = super::batch_limit(self.geometry().message_bytes as usize);
         let mut taken = 0;
         let mut came_back = false;
-        let mut looked = large;
+        let mut looked = false;
+        let mut judged = Judged::Taken;
         if self.is_time_to_look() {
             // What comes back is before what this batch would take. What goes wrong is told below.
             let _ = self.look_for_the_dead::<OWNED>(me, patience);
         }
         loop {
-            if !large && self.try_enter_get::<OWNED>(&self.ring, me) {
-                taken = self.drain(count.min(limit), &mut |i, from, length| read(i, from, length));
+            if self.try_enter_get::<OWNED>(&self.ring, me) {
+                (taken, judged) = self.drain(count.min(limit), &mut judge);
                 let exited = self.exit_get::<OWNED>(me);
                 if taken == 0 {
                     exited?;
@@ -306,33 +317,28 @@ impl Channel {
             looked = true;
         }
         if taken == 0 {
-            if large {
-                return super::moved_or(count, |i| {
-                    let patience = if i == 0 { patience } else { Patience::Try };
-                    let read = std::cell::RefCell::new(&mut read);
-                    self.get::<OWNED, true, ()>(
-                        Some(me),
-                        false,
-                        patience,
-                        |_| Ok(()),
-                        |from, length| (read.borrow_mut())(i, from, length),
-                    )
-                });
-            }
+            let take_any = |record: Record, judge: &mut dyn FnMut(*const u8) -> Judged| {
+                let judged = judge(self.ring.memory.payload(record.cell));
+                let came_back = judged != Judged::Left && self.take_copied(record);
+                (judged, came_back)
+            };
             let outcome = self.with_record::<OWNED, _>(me, patience, &mut |record| {
-                came_back |= self.count_redelivery(&record);
-                read_and_take::<true, ()>(&self.ring, record, &mut |from, length| read(0, from, length));
+                (judged, came_back) = take_any(record, &mut judge);
                 taken = 1;
                 // Those that came back are before those at head.
-                while taken < count.min(limit) && self.ring.has_returned() {
+                while judged == Judged::Taken && taken < count.min(limit) && self.ring.has_returned() {
                     // One that is to be given up waits for a call that holds no side.
                     let Ok(Next::Message(record)) = self.next_record(me) else { return };
-                    came_back |= self.count_redelivery(&record);
-                    read_and_take::<true, ()>(&self.ring, record, &mut |from, length| read(taken, from, length));
-                    taken += 1;
+                    let (judged_now, came_back_now) = take_any(record, &mut judge);
+                    judged = judged_now;
+                    came_back |= came_back_now;
+                    taken += usize::from(judged != Judged::Left);
                 }
-                let from_here = taken;
-                taken += self.drain(count.min(limit) - taken, &mut |i, from, length| read(from_here + i, from, length));
+                if judged == Judged::Taken {
+                    let more;
+                    (more, judged) = self.drain(count.min(limit) - taken, &mut judge);
+                    taken += more;
+                }
             });
             // What was taken was taken, whatever came after: the next verb tells.
             if taken == 0 {
@@ -340,8 +346,9 @@ impl Channel {
             }
         }
         // One entry takes no more than the limit; whoever wants more enters again, and does not wait.
-        while taken < count && taken % limit == 0 && self.try_enter_get::<OWNED>(&self.ring, me) {
-            let more = self.drain((count - taken).min(limit), &mut |i, from, length| read(taken + i, from, length));
+        while judged == Judged::Taken && taken < count && taken % limit == 0 && self.try_enter_get::<OWNED>(&self.ring, me) {
+            let more;
+            (more, judged) = self.drain((count - taken).min(limit), &mut judge);
             taken += more;
             if self.exit_get::<OWNED>(me).is_err() || more == 0 {
                 break;
@@ -349,19 +356,31 @@ impl Channel {
         }
         // More than it took may have become free: a message that came back was the oldest of several.
         self.notify_not_full(if came_back { u32::MAX } else { taken as u32 });
+        if judged == Judged::Left {
+            // The wake for this message may have come to us: somebody else may want it.
+            self.notify_not_empty(1);
+        }
         Ok(taken)
     }
 
-    /// Takes as many of `count` sized messages as stand ready at head. Needs the get side.
+    /// Takes as many of `count` sized messages as stand ready at head, until one is judged to be the last: what became of that. Needs the
+    /// get side.
     #[inline(always)]
-    fn drain(&self, count: usize, read: &mut impl FnMut(usize, *const u8, usize)) -> usize {
+    fn drain(&self, count: usize, judge: &mut impl FnMut(*const u8) -> Judged) -> (usize, Judged) {
         self.fetch_ahead(count as u64);
         let ring = self.ring;
         for i in 0..count {
-            let Some(record) = ring.ready_at_head::<true>() else { return i };
-            read_and_take::<true, ()>(&ring, record, &mut |from, length| read(i, from, length));
+            let Some(record) = ring.ready_at_head::<true>() else { return (i, Judged::Taken) };
+            let judged = judge(ring.memory.payload(record.cell));
+            if judged == Judged::Left {
+                return (i, judged);
+            }
+            read_and_take::<true, ()>(&ring, record, &mut |_, _| ());
+            if judged == Judged::TakenAsLast {
+                return (i + 1, judged);
+            }
         }
-        count
+        (count, Judged::Taken)
     }
 
     /// Counts the delivery of a message that came back, before it is counted as got, and tells whether it is one. Needs the get side.

@@ -1,5 +1,6 @@
 //! Copies of typed values into and out of records: the last step between bytes and types.
 
+use super::get::Judged;
 use super::{Channel, Ends, Patience, SMALL_COPY_BYTES};
 use crate::copy::{copy_out, read_message, vec_from_bytes};
 use crate::error::{GetError, PutError};
@@ -132,17 +133,18 @@ impl Channel {
         T: Message,
     {
         let mut copy = MaybeUninit::<T>::uninit();
-        self.copy_on_lease::<OWNED, T>(me, patience, &mut copy)?;
+        self.copy_on_lease::<OWNED, T>(me, patience, &mut copy, false)?;
         // SAFETY: the bytes were found to be a value of T.
         Ok(unsafe { copy.assume_init() })
     }
 
-    /// Copies a message to `copy`. `Ok`: its bits are a value.
+    /// Copies a message to `copy`. `Ok`: its bits are a value. Otherwise it is given up, or is `left` for the next call, which tells of it.
     fn copy_on_lease<const OWNED: bool, T>(
         &self,
         me: Option<Id>,
         patience: Patience,
         copy: &mut MaybeUninit<T>,
+        left: bool,
     ) -> Result<(), GetError>
     where
         T: Message,
@@ -162,22 +164,35 @@ impl Channel {
             let got =
                 self.with_record::<OWNED, _>(me, patience, &mut |record| match read(self.ring.memory.payload(record.cell)) {
                     Ok(()) => Ok(self.take_copied(record)),
-                    Err(_) => Err(self.lease_any(record, me)),
+                    Err(_) => Err((!left).then(|| self.lease_any(record, me))),
                 })?;
             match got {
                 Ok(came_back) => {
                     self.notify_not_full(if came_back { u32::MAX } else { 1 });
                     return Ok(());
                 }
-                Err(record) => record,
+                Err(Some(record)) => record,
+                Err(None) => {
+                    // The wake for this message may have come to us: somebody else may want it.
+                    self.notify_not_empty(1);
+                    return Err(GetError::Invalid);
+                }
             }
         } else {
             let record = self.lease_slow::<OWNED>(Some(me), patience)?;
             if read(record.payload).is_ok() {
                 return self.finish_copy(record);
             }
+            if left {
+                self.give_back(record)?;
+                return Err(GetError::Invalid);
+            }
             record
         };
+        if !self.has_dead_letters() {
+            self.finish_copy(record)?;
+            return Err(GetError::Invalid);
+        }
         let deliveries = record.deliveries();
         self.give_up_to_letters(record, deliveries, Reason::Invalid, Ends::Copied);
         Err(GetError::Invalid)
@@ -211,7 +226,7 @@ impl Channel {
     {
         if self.has_dead_letters() {
             let mut copy = Box::<T>::new_uninit();
-            self.copy_on_lease::<OWNED, T>(me, patience, &mut copy)?;
+            self.copy_on_lease::<OWNED, T>(me, patience, &mut copy, false)?;
             // SAFETY: the bytes were found to be a value of T.
             return Ok(unsafe { copy.assume_init() });
         }
@@ -234,8 +249,8 @@ impl Channel {
         Ok(unsafe { copy.assume_init() })
     }
 
-    /// Gets up to `values.len()` sized values, at least one. Bits that are no value are reported as [`GetError::Invalid`], and what
-    /// `values` then holds before them was taken too.
+    /// Gets up to `values.len()` sized values, at least one. A message whose bits are no value ends the batch: the first is taken and reported
+    /// as [`GetError::Invalid`], a later one is left for the next call, so that each is reported, and counts as taken, once.
     #[inline]
     pub(crate) fn get_values<const OWNED: bool, T>(
         &self,
@@ -246,30 +261,56 @@ impl Channel {
     where
         T: Message,
     {
-        if self.has_dead_letters() {
-            return super::moved_or(values.len(), |i| {
-                let patience = if i == 0 { patience } else { Patience::Try };
-                values[i] = *self.get_boxed::<OWNED, T>(me, patience)?;
-                Ok(())
-            });
+        if self.has_dead_letters() || (!OWNED && size_of::<T>() > SMALL_COPY_BYTES) {
+            return self.get_values_on_lease::<OWNED, T>(me, values, patience);
         }
         let mut invalid = false;
         let mut kept = 0;
         let mut staged = None;
-        let taken = self.get_batch::<OWNED>(me, values.len(), patience, |_, from, _| {
+        self.get_batch::<OWNED>(me, values.len(), patience, |from| {
             let (from, to) = (from.cast::<T>(), &mut values[kept]);
             // SAFETY: as in `get_value`.
             let checked = unsafe {
                 if size_of::<T>() <= SMALL_COPY_BYTES { replace_small(to, from) } else { replace_large(to, from, &mut staged) }
             };
             match checked {
-                Ok(()) => kept += 1,
-                Err(_) => invalid = true,
+                Ok(()) => {
+                    kept += 1;
+                    Judged::Taken
+                }
+                Err(_) if kept == 0 => {
+                    invalid = true;
+                    Judged::TakenAsLast
+                }
+                Err(_) => Judged::Left,
             }
         })?;
-        // A copy whose end was refused (its record is another's by now) was read and does not count.
-        let kept = kept.min(taken);
-        if kept == 0 && invalid { Err(GetError::Invalid) } else { Ok(kept) }
+        if invalid { Err(GetError::Invalid) } else { Ok(kept) }
+    }
+
+    /// The same one by one, each leased before it is judged.
+    #[inline(never)]
+    fn get_values_on_lease<const OWNED: bool, T>(
+        &self,
+        me: Option<Id>,
+        values: &mut [T],
+        patience: Patience,
+    ) -> Result<usize, GetError>
+    where
+        T: Message,
+    {
+        if values.is_empty() {
+            return Ok(0);
+        }
+        // A large one has no room on the stack.
+        let mut copy = Box::<T>::new_uninit();
+        super::moved_or(values.len(), |i| {
+            let patience = if i == 0 { patience } else { Patience::Try };
+            self.copy_on_lease::<OWNED, T>(me, patience, &mut copy, i > 0)?;
+            // SAFETY: the bytes were found to be a value of T. Nothing is lost by not dropping the old one (see `replace_small`).
+            unsafe { ptr::copy_nonoverlapping(copy.as_ptr(), &mut values[i], 1) };
+            Ok(())
+        })
     }
 
     /// Gets one slice as a vector. Nothing is allocated while the get side is entered by lock.

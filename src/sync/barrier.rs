@@ -5,11 +5,14 @@
 //!            |  a party dies, times out, or aborts
 //!            v
 //!   phase n, broken --reset--> phase n + 1, open                      (arrivals of phase n get Broken)
+//!
+//!   ended --a party that has not arrived times out, or one aborts--> ended, next broken --> phase n + 1, broken
 //! ```
 //!
 //! Invariants:
 //! 1. The word `phase` holds the number and the state of a phase. A phase leaves `open` by one compare-and-swap, its commit point: all
-//!    its parties learn the same of it. Only to break an open phase takes no lock.
+//!    its parties learn the same of it. Only to break takes no lock: an open phase, or the one behind a phase that has ended, which is
+//!    noted in the state and carried over by the compare-and-swap that opens it.
 //! 2. Everything else changes under the lock. Whoever takes that over from the dead finishes a phase that has ended, and breaks one that
 //!    is open: a party has died.
 //! 3. An arrival of phase n is over once the phase is another, or not open; how one that is past ended stands in bit `n % 64` of
@@ -29,10 +32,7 @@ use crate::os::now_ns;
 use crate::participant::{self, Id};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-
-/// How long an abort waits for a party that is just ending a phase.
-const ABORT_NS: u64 = 1_000_000_000;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 /// Of a phase (Invariant 1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +40,15 @@ enum State {
     Open,
     Broken,
     Ended,
+    /// As `Ended`, and the next phase is to be broken from its beginning: a party gave up that would have belonged to it.
+    EndedNextBroken,
+}
+
+impl State {
+    /// Have all parties arrived? Then the phase is over for them, whatever the next one is.
+    fn is_ended(self) -> bool {
+        matches!(self, State::Ended | State::EndedNextBroken)
+    }
 }
 
 /// A phase and its state, as the word `phase` holds them.
@@ -47,12 +56,12 @@ fn word_of(phase: u64, state: State) -> u64 {
     phase << 2 | state as u64
 }
 
-/// Garbage counts as broken.
 fn parts_of(word: u64) -> (u64, State) {
     let state = match word & 3 {
         0 => State::Open,
+        1 => State::Broken,
         2 => State::Ended,
-        _ => State::Broken,
+        _ => State::EndedNextBroken,
     };
     (word >> 2, state)
 }
@@ -191,7 +200,7 @@ impl Barrier {
 
     /// Is it broken? Then it stays so until [`reset`](Self::reset).
     pub fn is_broken(&self) -> bool {
-        self.phase().1 == State::Broken
+        matches!(self.phase().1, State::Broken | State::EndedNextBroken)
     }
 
     waits! {
@@ -277,17 +286,17 @@ impl Barrier {
         if self.words().arrived.load(Relaxed) > 0 {
             self.break_phase();
         }
-        self.next_phase();
+        self.next_phase(|_| State::Open);
         self.object.exit(me)?;
         self.object.notify(u32::MAX);
         Ok(())
     }
 
-    /// Breaks it: those who wait, and all who come until [`reset`](Self::reset), get [`SyncError::Broken`]. Takes no lock, except beside a
-    /// party that is just ending a phase, for which it waits a second at most. May be called in a signal handler.
+    /// Breaks it: those who wait, and all who come until [`reset`](Self::reset), get [`SyncError::Broken`]. Parties of a phase that has
+    /// just ended pass. Takes no lock, and waits for nobody. May be called in a signal handler.
     ///
     /// # Errors
-    /// [`SyncError::Busy`] if that party does not run: nothing was changed. Otherwise as [`reset`](Self::reset).
+    /// As [`reset`](Self::reset).
     ///
     /// ```
     /// let barrier = shmq::sync::Barrier::new(2)?;
@@ -296,16 +305,11 @@ impl Barrier {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn abort(&self) -> Result<(), SyncError> {
-        let me = self.object.me()?;
+        self.object.me()?;
         if self.object.is_poisoned() {
             return Err(SyncError::Poisoned);
         }
-        if !self.break_phase() && !self.is_broken() {
-            let patience = Patience::Until(now_ns().saturating_add(ABORT_NS));
-            self.enter(me, patience).map_err(|error| if error.is_timeout() { SyncError::Busy } else { error })?;
-            self.break_phase();
-            self.object.exit(me)?;
-        }
+        self.break_phase_or_next();
         self.object.notify(u32::MAX);
         Ok(())
     }
@@ -327,8 +331,8 @@ impl Barrier {
     /// Locks; a death in the lock is the death of a party, unless it had ended the phase (Invariant 2).
     fn enter(&self, me: Id, patience: Patience) -> Result<(), SyncError> {
         if self.object.enter(me, patience)? == Locked::FromTheDead {
-            if !self.break_phase() && self.phase().1 == State::Ended {
-                self.next_phase();
+            if !self.break_phase() && self.phase().1.is_ended() {
+                self.next_phase(behind_an_ended);
             }
             self.object.notify(u32::MAX);
         }
@@ -348,8 +352,27 @@ impl Barrier {
         self.end_phase(phase, State::Broken)
     }
 
-    /// Needs the lock. The phase last: by then everything else is ready for it (Invariant 3). May be killed in the middle, and done again.
-    fn next_phase(&self) {
+    /// Breaks the phase that is open, or else the one behind a phase that has ended: for one that has arrived in neither. Needs no lock.
+    fn break_phase_or_next(&self) {
+        self.change_phase(|phase, state| match state {
+            State::Open | State::Broken => (phase, State::Broken),
+            State::Ended | State::EndedNextBroken => (phase, State::EndedNextBroken),
+        });
+    }
+
+    fn change_phase(&self, change: impl Fn(u64, State) -> (u64, State)) {
+        let changed = |word| {
+            let (phase, state) = parts_of(word);
+            let (phase, state) = change(phase, state);
+            Some(word_of(phase, state))
+        };
+        // AcqRel: as in `end_phase`, and whoever sees the next phase sees all that was made ready for it. Never refused.
+        let _ = self.words().phase.fetch_update(AcqRel, Acquire, changed);
+    }
+
+    /// Needs the lock. `opens` says how the next phase begins, after one of that state. The phase last: by then everything else is ready for it
+    /// (Invariant 3). May be killed in the middle, and done again.
+    fn next_phase(&self, opens: fn(State) -> State) {
         let words = self.words();
         let (phase, state) = self.phase();
         let next = phase.wrapping_add(1);
@@ -358,7 +381,8 @@ impl Barrier {
         words.broken_phases.store(others | bit, Relaxed);
         self.arrivals().clear();
         words.arrived.store(0, Relaxed);
-        words.phase.store(word_of(next, State::Open), Release);
+        // By compare-and-swap: one that gives up, or aborts, may change the state meanwhile.
+        self.change_phase(|_, state| (next, opens(state)));
     }
 
     /// How an arrival of that phase ended, if it did (Invariant 3).
@@ -376,10 +400,10 @@ impl Barrier {
 
     fn wait_by(&self, patience: Patience) -> Result<BarrierWaitResult, SyncError> {
         let me = self.object.me()?;
-        let (phase_before, _) = self.phase();
         if let Err(error) = self.enter(me, patience) {
             // One that gives up before it could arrive is missed like any other.
-            if error.is_timeout() && self.end_phase(phase_before, State::Broken) {
+            if error.is_timeout() {
+                self.break_phase_or_next();
                 self.object.notify(u32::MAX);
             }
             return Err(error);
@@ -437,7 +461,7 @@ impl Barrier {
         if !self.end_phase(phase, State::Ended) {
             return Err(SyncError::Broken);
         }
-        self.next_phase();
+        self.next_phase(behind_an_ended);
         Ok((phase, true))
     }
 
@@ -469,6 +493,11 @@ impl Barrier {
     }
 }
 
+/// How a phase begins behind one that ended with all parties there.
+fn behind_an_ended(ended: State) -> State {
+    if ended == State::EndedNextBroken { State::Broken } else { State::Open }
+}
+
 fn phase_bit(phase: u64) -> u64 {
     1 << (phase % 64)
 }
@@ -481,5 +510,61 @@ impl fmt::Debug for Barrier {
             .field("waiting", &self.waiting())
             .field("broken", &self.is_broken())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// A barrier of two whose leader has ended phase 0 and is still in the lock, while `act` happens. The phase behind it is over in no time.
+    fn beside_an_end(act: impl FnOnce(&Barrier)) -> Barrier {
+        let barrier = Barrier::new(2).unwrap();
+        let me = barrier.object.me().unwrap();
+        barrier.enter(me, Patience::Until(u64::MAX)).unwrap();
+        assert!(barrier.end_phase(0, State::Ended));
+        act(&barrier);
+        barrier.next_phase(behind_an_ended);
+        barrier.object.exit(me).unwrap();
+        assert!(matches!(barrier.end_of(0), Some(Ok(_))), "the phase had ended");
+        barrier
+    }
+
+    fn expect_broken_until_reset(barrier: &Barrier) {
+        assert!(barrier.is_broken(), "{barrier:?}");
+        let result = barrier.wait_timeout(Duration::from_secs(30));
+        assert!(matches!(result, Err(SyncError::Broken)), "{result:?}");
+        barrier.reset().unwrap();
+        assert!(!barrier.is_broken());
+        assert!(matches!(barrier.try_wait(), Err(SyncError::WouldBlock)));
+    }
+
+    #[test]
+    fn a_party_that_times_out_beside_the_end_of_a_phase_is_missed_in_the_next() {
+        expect_broken_until_reset(&beside_an_end(|barrier| {
+            let result = barrier.wait_timeout(Duration::from_millis(10));
+            assert!(matches!(result, Err(SyncError::Timeout)), "{result:?}");
+            assert!(barrier.is_broken() && matches!(barrier.end_of(0), Some(Ok(_))), "broken, but for those who have passed");
+        }));
+    }
+
+    #[test]
+    fn an_abort_beside_the_end_of_a_phase_breaks_the_next() {
+        expect_broken_until_reset(&beside_an_end(|barrier| barrier.abort().unwrap()));
+    }
+
+    #[test]
+    fn a_reset_opens_a_barrier_whatever_its_word_says() {
+        for state in 0..4 {
+            let barrier = Barrier::new(2).unwrap();
+            barrier.words().phase.store(7 << 2 | state, Relaxed);
+            barrier.reset().unwrap();
+            assert!(!barrier.is_broken());
+            std::thread::scope(|s| {
+                s.spawn(|| barrier.wait().unwrap());
+                barrier.wait().unwrap();
+            });
+        }
     }
 }

@@ -212,22 +212,24 @@ mod barrier {
         Open,
         Broken,
         Ended,
+        EndedNextBroken,
     }
 
     /// What comes behind a change to the next phase.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
     enum Then {
         Arrive,
-        Leads { phase: u8 },
+        Leads {
+            phase: u8,
+        },
+        /// It finished the phase of a dead leader, and its own reset comes now.
+        Reset,
         Leaves,
     }
 
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
     enum Step {
-        Begin,
-        Lock {
-            before: u8,
-        },
+        Lock,
         Arrive,
         Probe,
         End {
@@ -268,6 +270,8 @@ mod barrier {
         lock: Option<usize>,
         /// What those who arrived in a phase learnt of it: who passed, who did not.
         learnt: Vec<(u8, u8)>,
+        /// A party was late since the last reset: it will not arrive, and the others must not wait for it.
+        is_missed: bool,
     }
 
     const PHASES: usize = 5;
@@ -276,7 +280,7 @@ mod barrier {
         fn new(parties: usize, rounds: u8, resets: bool) -> State {
             let processes = parties + usize::from(resets);
             State {
-                steps: vec![Step::Begin; processes],
+                steps: vec![Step::Lock; processes],
                 rounds: vec![rounds; processes],
                 parties,
                 phase: (0, Phase::Open),
@@ -285,6 +289,7 @@ mod barrier {
                 table: vec![0; processes],
                 lock: None,
                 learnt: vec![(0, 0); PHASES],
+                is_missed: false,
             }
         }
 
@@ -306,30 +311,38 @@ mod barrier {
             breaks
         }
 
+        /// Breaks the phase that is open, or the one behind a phase that has ended: by one that is late, or aborts.
+        fn break_or_mark(&mut self) {
+            self.phase.1 = match self.phase.1 {
+                Phase::Open | Phase::Broken => Phase::Broken,
+                Phase::Ended | Phase::EndedNextBroken => Phase::EndedNextBroken,
+            };
+        }
+
         fn end_of(&self, phase: u8) -> Option<bool> {
             match self.phase {
                 (now, Phase::Open) if now == phase => None,
-                (now, state) if now == phase => Some(state == Phase::Ended),
+                (now, state) if now == phase => Some(state != Phase::Broken),
                 _ => Some(!self.broken_bits[phase as usize]),
             }
         }
 
         fn again(&mut self, i: usize, passed: bool) -> Step {
             self.rounds[i] -= 1;
-            if passed && self.rounds[i] > 0 { Step::Begin } else { Step::Gone }
+            if passed && self.rounds[i] > 0 { Step::Lock } else { Step::Gone }
         }
 
         fn step(&self, i: usize) -> Vec<State> {
             let mut next = self.clone();
             let is_resetter = i >= self.parties;
             next.steps[i] = match self.steps[i] {
-                Step::Begin => Step::Lock { before: self.phase.0 },
-                Step::Lock { before } => {
+                Step::Lock => {
                     let mut all = Vec::new();
                     if !is_resetter {
                         // Its time is up before it has the lock.
                         let mut late = self.clone();
-                        late.break_open(before);
+                        late.break_or_mark();
+                        late.is_missed = true;
                         late.steps[i] = Step::Gone;
                         all.push(late);
                     }
@@ -340,7 +353,9 @@ mod barrier {
                     next.lock = Some(i);
                     let then = if is_resetter { Step::Break } else { Step::Arrive };
                     next.steps[i] = match self.phase.1 {
-                        Phase::Ended if dead => Step::Bits { then: if is_resetter { Then::Leaves } else { Then::Arrive } },
+                        Phase::Ended | Phase::EndedNextBroken if dead => {
+                            Step::Bits { then: if is_resetter { Then::Reset } else { Then::Arrive } }
+                        }
                         Phase::Open if dead => {
                             next.phase.1 = Phase::Broken;
                             then
@@ -390,11 +405,16 @@ mod barrier {
                     Step::Advance { then }
                 }
                 Step::Advance { then } => {
-                    next.phase = (self.phase.0 + 1, Phase::Open);
+                    let is_broken = self.phase.1 == Phase::EndedNextBroken;
+                    next.phase = (self.phase.0 + 1, if is_broken { Phase::Broken } else { Phase::Open });
                     match then {
                         Then::Arrive => Step::Arrive,
                         Then::Leads { phase } => Step::Unlock { outcome: Some((phase, true)), wait: None },
-                        Then::Leaves => Step::Unlock { outcome: None, wait: None },
+                        Then::Reset => Step::Break,
+                        Then::Leaves => {
+                            next.is_missed = false;
+                            Step::Unlock { outcome: None, wait: None }
+                        }
                     }
                 }
                 Step::Unlock { outcome, wait } => {
@@ -409,6 +429,10 @@ mod barrier {
                     }
                 }
                 Step::Wait { phase } => {
+                    assert!(
+                        !self.is_missed || self.phase != (phase, Phase::Open),
+                        "a party was late, and others wait for it: {self:?}"
+                    );
                     let (passed, is_over) = match self.end_of(phase) {
                         Some(passed) => (passed, true),
                         // Its time is up, or it finds a dead party.

@@ -48,6 +48,7 @@ impl Shape {
 
     /// Of one that holds values of type `T`.
     pub fn of<T: super::Plain>(kind: u32) -> Shape {
+        const { crate::message::assert_plain::<T>() };
         let type_name = <T as crate::message::Travel>::unit_name();
         Shape { kind, unit_bytes: size_of::<T>(), unit_align: align_of::<T>(), type_name, structure: Some(T::schema()) }
     }

@@ -148,6 +148,64 @@ fn batches_skip_dropped_loans() {
     assert_eq!(queue.try_put_slice(&[0; 20]).unwrap(), 8);
 }
 
+/// What each call tells: values, or that a message is invalid.
+fn told<T>(
+    mut get_slice: impl FnMut(&mut [T]) -> Result<usize, GetError>,
+    first: fn(&T) -> bool,
+    none: fn() -> T,
+) -> Vec<Option<Vec<bool>>> {
+    let mut told = Vec::new();
+    let mut buffer: Vec<T> = (0..8).map(|_| none()).collect();
+    loop {
+        match get_slice(&mut buffer) {
+            Ok(count) => told.push(Some(buffer[..count].iter().map(first).collect())),
+            Err(GetError::Invalid) => told.push(None),
+            Err(GetError::Empty) => return told,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_batch_ends_before_bits_that_are_no_value_and_the_next_call_tells_of_them() {
+    fn check<const N: usize>(is_consumer: bool, has_letters: bool, comes_back: bool) {
+        let bits = [1, 0, 2, 1, 2, 2, 1];
+        let name = crate::support::unique_name("bits");
+        let letters = shmq::DeadLetters::create(format!("{name}-letters"), 1 << 20).unwrap();
+        let builder = Queue::<[bool; N]>::builder().name(&name).capacity(8).schema("bits");
+        let builder = if has_letters { builder.dead_letters(format!("{name}-letters")) } else { builder };
+        let queue = builder.create().unwrap();
+        let raw = Queue::<[u8; N]>::builder().name(&name).schema("bits").open().unwrap();
+        bits.iter().for_each(|&byte| raw.put(&[byte; N]).unwrap());
+        if comes_back {
+            let leases: Vec<_> = (0..5).map(|_| raw.lease().unwrap()).collect();
+            leases.into_iter().for_each(|lease| lease.give_back());
+        }
+        let (first, none) = (|value: &[bool; N]| value[N - 1], || [false; N]);
+        let told = if is_consumer {
+            let consumer = queue.consumer().unwrap();
+            told(|buffer| consumer.try_get_slice(buffer), first, none)
+        } else {
+            told(|buffer| queue.try_get_slice(buffer), first, none)
+        };
+        let values = [Some(vec![true, false]), None, Some(vec![true]), None, None, Some(vec![true])];
+        assert_eq!(told, values, "{N} {is_consumer} {has_letters} {comes_back}");
+        // Each value and each error is one message that was taken.
+        bits.iter().for_each(|_| queue.task_done().unwrap());
+        queue.join_timeout(SOON).unwrap();
+        assert!(queue.task_done().is_err());
+        assert_eq!(letters.len(), if has_letters { 3 } else { 0 });
+    }
+    for is_consumer in [false, true] {
+        for has_letters in [false, true] {
+            for comes_back in [false, true] {
+                check::<1>(is_consumer, has_letters, comes_back);
+                check::<8192>(is_consumer, has_letters, comes_back);
+            }
+        }
+    }
+}
+
 #[test]
 fn batches_wake_as_many_getters_as_they_feed() {
     let queue: Queue<u32> = queue(8);

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attribute;
 mod batches;
 mod bounds;
 mod boxed;

@@ -90,7 +90,7 @@ fn bits_that_are_no_value_are_invalid_and_out_of_the_way() {
 }
 
 #[test]
-fn batches_leave_out_bits_that_are_no_value() {
+fn batches_stop_at_bits_that_are_no_value() {
     let (raw, flags) = raw_and_checked::<u8, bool>("flags");
     assert_eq!(raw.put_slice(&[0, 7, 1]).unwrap(), 3);
     let mut buffer = [true; 8];
