@@ -58,7 +58,7 @@ pub use self::builder::ProcessBuilder;
 pub(crate) use self::call::{start, take_handed_over};
 use self::child::Child;
 #[cfg(feature = "object")]
-pub(crate) use self::child::{ended as child_ended, send_by_pidfd};
+pub(crate) use self::child::{end_parent, ended as child_ended, send_by_pidfd};
 pub use self::error::SpawnError;
 pub use self::outcome::Outcome;
 #[cfg(feature = "object")]

@@ -4,6 +4,7 @@
 //! `getppid` is 0 there, from the beginning and for ever. A descriptor of the parent, opened before
 //! the fork, tells in any namespace.
 
+use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// A process, named before it forks.
@@ -40,10 +41,17 @@ impl Parent {
         match self.pidfd() {
             Some(pidfd) => is_readable(pidfd),
             // Elsewhere, with nothing to tell by, it is believed to live.
-            // SAFETY: signal 0 asks whether there is such a process.
-            None => parent_pid() != 0 && unsafe { libc::kill(self.pid, 0) == -1 },
+            None => parent_pid() != 0 && has_no_process(self.pid),
         }
     }
+}
+
+/// Is there no process of that id? One that may not be signalled (`EPERM`) is there.
+#[cfg(feature = "object")]
+pub(crate) fn has_no_process(pid: libc::pid_t) -> bool {
+    // SAFETY: signal 0 asks whether there is such a process.
+    let refused = unsafe { libc::kill(pid, 0) } == -1;
+    refused && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
 }
 
 /// Process id of the parent; 0 if it is in another PID namespace.

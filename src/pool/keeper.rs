@@ -21,8 +21,8 @@ use super::report::{Call, Refusal, Report};
 use super::worker::{word, work};
 use crate::attachment::{self, Leaving};
 use crate::object::{Codec, MessagePack};
-use crate::os::{Parent, Recipient, die_with, give_back, open_pidfd};
-use crate::process::{child_ended, poll, run_child, take_handed_over, tell_stderr};
+use crate::os::{Parent, Recipient, die_with, give_back, has_no_process, open_pidfd};
+use crate::process::{child_ended, end_parent, poll, run_child, take_handed_over, tell_stderr};
 use crate::queue::Queue;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -36,6 +36,8 @@ use std::time::{Duration, Instant};
 const SLICE_MS: libc::c_int = 20;
 /// How long a worker that has ended keeps its pid, which the program was told and may look up just now: no other process has it.
 const PID_KEPT: Duration = Duration::from_millis(100);
+/// How long a keeper may take to end when all is over, which takes it no time unless it was stopped.
+const GRACE: Duration = Duration::from_secs(5);
 /// How long a keeper tries to tell the program why it gives up.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -133,6 +135,8 @@ struct Keeper<'s> {
     refused_since: Option<Instant>,
     /// All were started, or refused, for the first time.
     is_ready: bool,
+    /// Was it the standby of another?
+    is_successor: bool,
 }
 
 /// Why the pool has failed.
@@ -162,6 +166,7 @@ unsafe fn fork() -> io::Result<Side> {
 
 /// A keeper's life, and that of the standby that takes its place: the exit code.
 fn keep(settings: &Settings, socket: &OwnedFd, program: Option<&OwnedFd>) -> i32 {
+    let mut is_successor = false;
     loop {
         let mut keeper = Keeper {
             settings,
@@ -176,12 +181,14 @@ fn keep(settings: &Settings, socket: &OwnedFd, program: Option<&OwnedFd>) -> i32
             short: None,
             refused_since: None,
             is_ready: false,
+            is_successor,
         };
         keeper.reports.push_back(Report::Began { pid: std::process::id() });
         match keeper.run() {
             Some(code) => return code,
             // We are the standby, and the keeper is dead: what its workers had comes back.
             None => {
+                is_successor = true;
                 settings.tasks.recover();
                 settings.results.recover();
             }
@@ -269,8 +276,7 @@ impl Keeper<'_> {
             unsafe { libc::recv(self.socket.as_raw_fd(), byte.as_mut_ptr().cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) };
         let gone = match self.program {
             Some(pidfd) => poll(&[pidfd.as_raw_fd()], 0) == [true],
-            // SAFETY: signal 0 asks whether there is such a process.
-            None => unsafe { libc::kill(self.settings.program as libc::pid_t, 0) == -1 },
+            None => has_no_process(self.settings.program as libc::pid_t),
         };
         got == 0 || gone
     }
@@ -400,7 +406,8 @@ impl Keeper<'_> {
         self.reports.clear();
     }
 
-    /// The standby's life: `None` when the keeper has died and the program has not.
+    /// The standby's life: `None` when the keeper has died and the program has not. When all is over the
+    /// keeper ends its standby; one that is stopped, and its workers with it, is ended by the standby.
     fn stand_by(&mut self, keeper: libc::pid_t) -> Option<i32> {
         // SAFETY: getppid has no preconditions.
         let parent = || unsafe { libc::getppid() };
@@ -410,6 +417,11 @@ impl Keeper<'_> {
             let fds: Vec<RawFd> = watched.iter().chain(self.program).map(AsRawFd::as_raw_fd).collect();
             poll(&fds, if fds.len() < 2 { SLICE_MS } else { -1 });
             if self.is_over() {
+                let begun = Instant::now();
+                while parent() == keeper && begun.elapsed() < GRACE {
+                    poll(&watched.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>(), SLICE_MS);
+                }
+                end_parent(keeper, watched.as_ref());
                 return Some(0);
             }
         }

@@ -81,6 +81,8 @@ impl Roster {
                 for worker in std::mem::take(&mut self.workers) {
                     self.remember(worker, None);
                 }
+                // What the one before was refused, this one tells anew if it is refused it, too.
+                (self.missing, self.refused) = (0, None);
                 let is_first = self.keeper == 0;
                 self.keeper = pid;
                 self.helpers = about.map(|about| (pid, about)).into_iter().collect();
@@ -211,6 +213,16 @@ mod tests {
         assert_eq!(roster.strength(), 1);
         assert!(roster.stats().refused.is_some_and(|why| why.contains("os error 11")));
         roster.apply(Report::Short { missing: 0, why }, None);
+        assert_eq!((roster.strength(), roster.stats().refused), (3, None));
+    }
+
+    #[test]
+    fn a_shortage_of_a_keeper_ends_with_it() {
+        let mut roster = Roster::new(3);
+        let why = Refusal { call: Call::Fork, errno: libc::EAGAIN };
+        roster.apply(Report::Began { pid: 1 }, None);
+        roster.apply(Report::Short { missing: 2, why }, None);
+        roster.apply(Report::Began { pid: 2 }, None);
         assert_eq!((roster.strength(), roster.stats().refused), (3, None));
     }
 }

@@ -5,6 +5,8 @@
 #[cfg(feature = "object")]
 use crate::os::now_ns;
 use crate::os::open_pidfd;
+#[cfg(feature = "object")]
+use crate::os::parent_pid;
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem;
@@ -132,18 +134,23 @@ impl Child {
         }
     }
 
+    /// What can be read when there is a status to take. Not the pidfd of a spawner's child: that ends
+    /// before its status is told, and the spawner may be stopped in between.
+    fn news(&self) -> Option<BorrowedFd<'_>> {
+        match &self.kin {
+            Kin::Spawners { line, .. } => Some(line.as_fd()),
+            Kin::Own => self.sentinel(),
+        }
+    }
+
     /// Sleeps until the child may have ended, `longest` has passed, a signal came, or one of the others may have ended:
     /// `true`.
     pub fn sleep(&self, longest: Duration, others: &[Arc<Child>]) -> io::Result<bool> {
-        let news = match (&self.kin, &self.pidfd) {
-            (Kin::Spawners { line, .. }, _) => line.as_fd(),
-            (Kin::Own, Some(pidfd)) => pidfd.as_fd(),
-            (Kin::Own, None) => {
-                thread::sleep(longest.min(SLICE));
-                return Ok(!others.is_empty());
-            }
+        let Some(news) = self.news() else {
+            thread::sleep(longest.min(SLICE));
+            return Ok(!others.is_empty());
         };
-        let others = others.iter().filter_map(|other| other.sentinel());
+        let others = others.iter().filter_map(|other| other.news());
         let ended = |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let mut polled: Vec<_> = std::iter::once(news).chain(others).map(ended).collect();
         // Rounded up: a poll that ends early is followed by another look and another poll.
@@ -219,6 +226,20 @@ pub(crate) fn ended(kind: libc::idtype_t, id: libc::id_t, more: libc::c_int) -> 
         _killed => status,
     };
     Ok(Some((pid, ExitStatus::from_raw(word))))
+}
+
+/// Kills the parent of this process if it is still that one, of which this may be a descriptor.
+#[cfg(feature = "object")]
+pub(crate) fn end_parent(parent: libc::pid_t, pidfd: Option<&OwnedFd>) {
+    if parent_pid() != parent {
+        return;
+    }
+    match pidfd {
+        Some(pidfd) => drop(send_by_pidfd(pidfd, libc::SIGKILL)),
+        // SAFETY: any numbers may be passed. It was our parent a moment ago, so its pid is its own,
+        // unless it ended just now, was reaped, and all pids were used up since.
+        None => drop(unsafe { libc::kill(parent, libc::SIGKILL) }),
+    }
 }
 
 pub(crate) fn send_by_pidfd(pidfd: &OwnedFd, signal: libc::c_int) -> libc::c_long {

@@ -19,7 +19,7 @@
 //!    spawner's alone, so its end tells the program that the spawner died. Before the answer, that call has begun nothing, and may be made again.
 //! 6. Nothing forks for ever: a number of spawners in a row that die before they are ready end the guardian.
 
-use super::child::ended;
+use super::child::{end_parent, ended};
 use super::ends::Ends;
 use super::place::{Placed, place, unplaceable};
 use super::request::{Answer, Place, Refused, Request, read_request};
@@ -33,6 +33,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::ptr;
+use std::time::{Duration, Instant};
 
 /// Bytes of what the spawner tells the guardian.
 const RECORD_BYTES: usize = 4;
@@ -40,6 +41,8 @@ const RECORD_BYTES: usize = 4;
 const READY: libc::pid_t = 0;
 /// How often they look around where they have no descriptor to poll, or something to try again.
 const SLICE_MS: libc::c_int = 10;
+/// How long a guardian may take to end when all is over, which takes it no time unless it was stopped.
+const GRACE: Duration = Duration::from_secs(1);
 /// Spawners in a row that may die before they are ready (Invariant 6).
 const MAX_UNREADY: u32 = 10;
 
@@ -84,12 +87,15 @@ impl Nursery {
     /// Forks a spawner, and is guardian or spawner until that has to be done again (`None`) or all is over.
     fn split(&mut self) -> Option<i32> {
         let guardian = std::process::id() as libc::pid_t;
-        let Ok((heard, told)) = wire::packet_pair() else { return self.try_again() };
+        let (heard, told) = match wire::packet_pair() {
+            Ok(ends) => ends,
+            Err(error) => return self.try_again(&error),
+        };
         // SAFETY: takes a flag. Before the fork: orphans of the spawner are ours from the beginning.
         unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
         // SAFETY: Invariant 1.
         match unsafe { libc::fork() } {
-            -1 => self.try_again(),
+            -1 => self.try_again(&io::Error::last_os_error()),
             0 => {
                 drop(heard);
                 self.children.clear();
@@ -103,10 +109,37 @@ impl Nursery {
         }
     }
 
-    /// No processes, or no memory, for now.
-    fn try_again(&self) -> Option<i32> {
-        self.wait(&[], true);
+    /// No processes, or no memory, for now. There is no spawner meanwhile: ends of children are told
+    /// all the same, and a call is refused as the spawner would refuse it, with what the system said.
+    fn try_again(&mut self, why: &io::Error) -> Option<i32> {
+        self.forget_told();
+        while let Some((pid, status)) = ended(libc::P_ALL, 0, libc::WNOWAIT).ok().flatten() {
+            self.bury(pid, status);
+        }
+        let requests = self.requests.as_raw_fd();
+        if super::poll(&[requests], 0) == [true] {
+            if let Err(error) = self.refuse_one(why) {
+                return Some(i32::from(error.kind() != io::ErrorKind::UnexpectedEof));
+            }
+        } else {
+            self.wait(&[requests], true);
+        }
         self.is_over().then_some(0)
+    }
+
+    /// Refuses one request. An error: there will be no more.
+    fn refuse_one(&mut self, why: &io::Error) -> io::Result<()> {
+        self.reserve.release();
+        let received = wire::receive(&self.requests, &mut [0]);
+        let received = received.map(|fds| {
+            // The first is the call; what else the program sent is let go of.
+            if let Some(call) = fds.into_iter().next() {
+                let errno = why.raw_os_error().unwrap_or(libc::EAGAIN);
+                let _ = wire::send(&call, &Answer::Refused { call: Refused::Fork, errno }.to_bytes(), &[]);
+            }
+        });
+        let _ = self.reserve.fill();
+        received
     }
 
     /// Is the program gone?
@@ -203,12 +236,22 @@ impl Nursery {
 
     // The spawner.
 
+    /// The guardian ends the spawner when all is over; one that is stopped is ended by the spawner.
+    fn outlast(guardian: libc::pid_t, watched: Option<&OwnedFd>) {
+        let begun = Instant::now();
+        while parent_pid() == guardian && begun.elapsed() < GRACE {
+            super::poll(&watched.map(AsRawFd::as_raw_fd).into_iter().collect::<Vec<_>>(), SLICE_MS);
+        }
+        end_parent(guardian, watched);
+    }
+
     /// The spawner's life, until the guardian has died and this is the guardian (`None`), or all is over.
     fn serve(&mut self, guardian: libc::pid_t, told: &OwnedFd) -> Option<i32> {
         let _ = wire::send_now(told, &READY.to_ne_bytes(), &[]);
         let watched = open_pidfd(guardian);
         loop {
             if self.is_over() {
+                Self::outlast(guardian, watched.as_ref());
                 return Some(0);
             }
             if parent_pid() != guardian {
@@ -222,7 +265,14 @@ impl Nursery {
                 let others: Vec<RawFd> = watched.iter().chain([told]).map(AsRawFd::as_raw_fd).collect();
                 match self.serve_one(told, &others) {
                     Ok(()) => {}
-                    Err(error) => return Some(i32::from(error.kind() != io::ErrorKind::UnexpectedEof)),
+                    Err(error) => {
+                        // It ends when it sees us end, which a stopped one does not.
+                        if parent_pid() == guardian {
+                            // SAFETY: any numbers may be passed; one that is not stopped does not notice.
+                            unsafe { libc::kill(guardian, libc::SIGCONT) };
+                        }
+                        return Some(i32::from(error.kind() != io::ErrorKind::UnexpectedEof));
+                    }
                 }
                 continue;
             }

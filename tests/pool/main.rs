@@ -19,6 +19,8 @@ mod limits;
 #[cfg(not(shmq_portable_sync))]
 mod services;
 #[cfg(not(shmq_portable_sync))]
+mod stopped;
+#[cfg(not(shmq_portable_sync))]
 mod storm;
 
 use std::process::ExitCode;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         cases.extend(deaths::cases());
         cases.extend(limits::cases());
         cases.extend(services::cases());
+        cases.extend(stopped::cases());
         cases.extend(storm::cases());
     }
     support::harness::run(&cases)

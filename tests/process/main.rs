@@ -9,6 +9,7 @@ mod calls;
 mod children;
 mod guards;
 mod objects;
+mod refused;
 mod signals;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     cases.extend(calls::cases());
     cases.extend(guards::cases());
     cases.extend(objects::cases());
+    cases.extend(refused::cases());
     cases.extend(signals::cases());
     support::harness::run(&cases)
 }

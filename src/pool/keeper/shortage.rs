@@ -4,7 +4,7 @@ use super::Keeper;
 use crate::pool::report::{Refusal, Report};
 use std::time::{Duration, Instant};
 
-/// How long a keeper without a worker tries to start one: the first time, while `build` waits; and later.
+/// How long a keeper without a worker tries to start one: the first keeper the first time, while `build` waits; and later.
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -23,7 +23,7 @@ impl Keeper<'_> {
             self.refused_since = None;
             return None;
         }
-        let patience = if self.is_ready { PATIENCE } else { FIRST_PATIENCE };
+        let patience = if self.is_ready || self.is_successor { PATIENCE } else { FIRST_PATIENCE };
         refusal.filter(|_| self.refused_since.get_or_insert_with(Instant::now).elapsed() >= patience)
     }
 }

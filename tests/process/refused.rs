@@ -1,0 +1,125 @@
+//! Helpers that the system refuses something, that are stopped, or that have rights which the program has given up.
+
+use crate::cases;
+use crate::support::harness::Case;
+use crate::support::process::{
+    children_of, end_spawner, own_children, send_signal, shared_words, state_and_group, wait_for_count,
+};
+use crate::support::{BY_ITSELF, wait_until};
+use shmq::process::init;
+use shmq::{Pool, Process, SpawnError};
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+pub fn cases() -> Vec<Case> {
+    cases![
+        ends_are_told_and_calls_refused_while_no_spawner_can_be_forked,
+        a_join_sleeps_though_a_helper_has_ended_that_nobody_reaps,
+    ]
+}
+
+/// A user that may be anybody: root is exempt from the limit of processes.
+const USER: u32 = 4242;
+
+static WORDS: OnceLock<&'static [AtomicU64]> = OnceLock::new();
+
+/// Shared with called processes: made before `init`, inherited by fork.
+fn words() -> &'static [AtomicU64] {
+    WORDS.get_or_init(|| shared_words(4))
+}
+
+/// Ends with that code at the case's word.
+fn end_at_word(code: i32) -> i32 {
+    wait_for_count("the word to end", &words()[0], 1);
+    code
+}
+
+/// The standby, which is our child, and the spawner, which is its child.
+fn spawners() -> (u32, u32) {
+    let standby = own_children()[0];
+    wait_until("a spawner", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
+    (standby, children_of(standby)[0])
+}
+
+/// Ends them: they would end with this process, but a moment too late for the harness.
+fn end_ours(standby: u32) {
+    end_spawner(standby);
+    wait_until("no children", || own_children().is_empty(), || format!("{:?}", own_children()));
+}
+
+fn is_root() -> bool {
+    // SAFETY: no preconditions.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Lets the process fork or not.
+fn allow_forks(pid: u32, allowed: bool) {
+    // SAFETY: `limit` is filled by the first call and read by the second.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        assert_eq!(libc::prlimit(pid as i32, libc::RLIMIT_NPROC, std::ptr::null(), &mut limit), 0);
+        limit.rlim_cur = if allowed { limit.rlim_max } else { 0 };
+        assert_eq!(libc::prlimit(pid as i32, libc::RLIMIT_NPROC, &limit, std::ptr::null_mut()), 0);
+    }
+}
+
+fn ends_are_told_and_calls_refused_while_no_spawner_can_be_forked() {
+    words();
+    if is_root() {
+        // SAFETY: takes a number.
+        assert_eq!(unsafe { libc::setuid(USER) }, 0);
+    }
+    init().unwrap();
+    let (standby, spawner) = spawners();
+    let children = [7, 8].map(|code| Process::call(end_at_word, code).unwrap());
+    allow_forks(standby, false);
+    send_signal(spawner as i32, libc::SIGKILL);
+    wait_until("orphans", || !children_of(standby).contains(&spawner), || format!("{:?}", children_of(standby)));
+    match Process::call(end_at_word, 9) {
+        Err(SpawnError::Os { source, .. }) => assert_eq!(source.raw_os_error(), Some(libc::EAGAIN)),
+        other => panic!("{other:?}"),
+    }
+    words()[0].store(1, SeqCst);
+    for (child, code) in children.iter().zip([7, 8]) {
+        let status = child.join_timeout(BY_ITSELF).unwrap();
+        assert_eq!(status.and_then(|status| status.code()), Some(code));
+    }
+    wait_until("no zombies", || children_of(standby).is_empty(), || format!("{:?}", children_of(standby)));
+    allow_forks(standby, true);
+    let again = || Process::call(end_at_word, 5).is_ok_and(|child| child.join().unwrap().code() == Some(5));
+    wait_until("a spawner again", again, String::new);
+    end_ours(standby);
+}
+
+/// Processor time of this process.
+fn worked() -> Duration {
+    // SAFETY: `used` is filled by the call.
+    let mut used: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: room for a time.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut used) }, 0);
+    Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
+}
+
+fn a_join_sleeps_though_a_helper_has_ended_that_nobody_reaps() {
+    words();
+    init().unwrap();
+    let (standby, spawner) = spawners();
+    let child = Process::call(end_at_word, 3).unwrap();
+    let pool = Pool::new(1).unwrap();
+    let keeper = children_of(spawner).into_iter().find(|pid| *pid != child.pid()).unwrap();
+    send_signal(spawner as i32, libc::SIGSTOP);
+    send_signal(keeper as i32, libc::SIGKILL);
+    let is_zombie = || state_and_group(keeper as i32).is_some_and(|(state, _)| state == 'Z');
+    wait_until("a zombie", is_zombie, String::new);
+    let before = worked();
+    assert_eq!(child.join_timeout(Duration::from_secs(2)).unwrap(), None);
+    let spent = worked() - before;
+    assert!(spent < Duration::from_millis(700), "{spent:?} of two seconds");
+    send_signal(spawner as i32, libc::SIGCONT);
+    words()[0].store(1, SeqCst);
+    assert_eq!(child.join().unwrap().code(), Some(3));
+    drop(pool);
+    end_ours(standby);
+}
