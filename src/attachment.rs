@@ -13,7 +13,7 @@
 //! 2. The mutex of [`OPEN`] is held across every fork, so that no child inherits it locked; nothing is dropped under it.
 
 use crate::error::{CreateError, OpenError, Subject};
-use crate::layout::kind;
+use crate::layout::{kind, role};
 use crate::lock::Locks;
 use crate::os::{Barrier, Incarnation, on_fork};
 use crate::participant::{self, Id};
@@ -121,7 +121,11 @@ impl Attachment {
                 return Err(failure);
             }
         };
-        let left_behind = segment.entries()[entry as usize].pid.load(Relaxed) != 0;
+        let slot = &segment.entries()[entry as usize];
+        let left_behind = slot.pid.load(Relaxed) != 0;
+        if left_behind || slot.roles.load(Relaxed) & role::VISITOR != 0 {
+            segment.note_the_dead();
+        }
         let me = participant::register(&segment, entry);
         let now = fork_word.current();
         let barrier = Barrier::register(segment.has_full_fence());

@@ -286,6 +286,17 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         self.end(true);
     }
 
+    /// For the command: as [`give_back`](Lease::give_back), of a message that nobody has seen, whose
+    /// delivery counts as none.
+    #[doc(hidden)]
+    pub fn give_back_uncounted(mut self) {
+        let record = self.record.take().filter(|_| !self.is_inherited());
+        if let Some(record) = record {
+            // Poisoned: told by the next verb, since an end has nobody to tell.
+            let _ = self.holding.channel().give_back_uncounted(record);
+        }
+    }
+
     /// Which delivery of its message this is: 1 the first time, more after a `give_back` or the death of a holder (255 at most).
     /// A worker can set a message aside that has killed others: see also [`Builder::max_deliveries`](crate::Builder::max_deliveries).
     ///

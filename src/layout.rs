@@ -339,7 +339,8 @@ pub struct Entry {
 pub mod role {
     pub const PUT: u32 = 1;
     pub const GET: u32 = 2;
-    /// It said that it leaves the name where it is, even as the last one out.
+    /// It said that it leaves the name where it is, even as the last one out. It stays when that
+    /// participant has left, until the entry is taken anew: the segment is one of the dead.
     pub const VISITOR: u32 = 4;
     /// It has messages on lease that no queue for dead letters takes.
     pub const KEEPS_LETTERS: u32 = 8;

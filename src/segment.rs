@@ -177,6 +177,10 @@ pub(crate) struct Segment {
     unapplied: Vec<UnappliedOption>,
     /// Does this process leave the name where it is when it is the last one out?
     leaves_name: AtomicBool,
+    /// Does it take the name only from a segment that all others left in good order?
+    is_guest: AtomicBool,
+    /// Did this process see that participants died here, perhaps before it freed their entries?
+    met_the_dead: AtomicBool,
     /// Has anybody been told that it lost its name?
     #[cfg(feature = "tracing")]
     told_nameless: AtomicBool,
@@ -192,6 +196,8 @@ impl Segment {
             lock_memory,
             unapplied: Vec::new(),
             leaves_name: AtomicBool::new(false),
+            is_guest: AtomicBool::new(false),
+            met_the_dead: AtomicBool::new(false),
             #[cfg(feature = "tracing")]
             told_nameless: AtomicBool::new(false),
         }
@@ -302,6 +308,25 @@ impl Segment {
     /// without users when it came is so again.
     pub fn leave_name(&self) {
         self.leaves_name.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on this process, as the last one out, takes the name only if all others left in good
+    /// order: what the dead had may be wanted by those that come after them.
+    pub fn be_guest(&self) {
+        self.is_guest.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_guest(&self) -> bool {
+        self.is_guest.load(Ordering::Relaxed)
+    }
+
+    /// Before the entry of one that died is taken or freed, which shows it no more.
+    pub fn note_the_dead(&self) {
+        self.met_the_dead.store(true, Ordering::Relaxed);
+    }
+
+    pub fn met_the_dead(&self) -> bool {
+        self.met_the_dead.load(Ordering::Relaxed)
     }
 
     /// Does another description hold the pulse of this entry? Where the kernel does not say, or the program has closed our descriptor

@@ -3,6 +3,7 @@
 //! ```text
 //!   READY --lease--> LEASED --release--> DONE
 //!                      |  \--give_back, or its holder dies--> RETURNED --lease--> LEASED, deliveries + 1
+//!                      \--give_back_uncounted--> RETURNED, deliveries - 1
 //! ```
 
 use super::{Channel, Mapped, Patience, add};
@@ -116,6 +117,13 @@ impl Channel {
     /// Ends a lease without finishing its message.
     pub(crate) fn give_back(&self, record: LeasedRecord) -> Result<(), GetError> {
         let given = self.ring.give_back(record.cell, record.header);
+        self.notify_not_empty(1);
+        if given { Ok(()) } else { Err(self.poison().into()) }
+    }
+
+    /// The same where nobody has seen the message: this delivery does not count.
+    pub(crate) fn give_back_uncounted(&self, record: LeasedRecord) -> Result<(), GetError> {
+        let given = self.ring.give_back_uncounted(record.cell, record.header);
         self.notify_not_empty(1);
         if given { Ok(()) } else { Err(self.poison().into()) }
     }

@@ -104,6 +104,7 @@ impl Channel {
             report.given_up += self.give_up_all_worn_out(me, patience());
         }
         report.aborted = self.head().rare.aborted.load(Relaxed).saturating_sub(aborted_before);
+        self.note_the_dead(!dead.is_empty());
         for (entry, pid) in dead {
             // Last, and only if nothing of theirs is left: until then whoever takes the entry repairs it first.
             let forget = if report.sides_repaired == 2 { 0 } else { pid };

@@ -224,6 +224,25 @@ impl Channel {
         }
     }
 
+    /// As [`Segment::be_guest`](crate::segment::Segment::be_guest); and a guest that met the dead
+    /// leaves the name, and shows that to guests that come after it.
+    pub(crate) fn be_guest(&self) {
+        self.segment().be_guest();
+        if self.segment().met_the_dead() {
+            self.leave_name();
+        }
+    }
+
+    /// Before entries of the dead are freed.
+    pub(super) fn note_the_dead(&self, are_there: bool) {
+        if are_there {
+            self.segment().note_the_dead();
+            if self.segment().is_guest() {
+                self.leave_name();
+            }
+        }
+    }
+
     fn my_entry(&self, me: Id) -> Option<&Entry> {
         self.segment.entries().get(me.entry() as usize)
     }

@@ -92,6 +92,12 @@ impl Operator {
         self.channel.leave_name();
     }
 
+    /// For the command: as [`Queue::be_guest`](crate::Queue::be_guest).
+    #[doc(hidden)]
+    pub fn be_guest(&self) {
+        self.channel.be_guest();
+    }
+
     /// Takes up to `max` messages and throws them away, without waiting for any: how many there were. Only for others who are in the
     /// middle of a get it waits, for a second at most.
     ///

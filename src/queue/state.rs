@@ -223,11 +223,24 @@ impl<T: ?Sized + Message> Queue<T> {
         self.channel.interrupt_by(flag);
     }
 
+    /// For the command: after how many deliveries a message is given up; 0 is never.
+    #[doc(hidden)]
+    pub fn max_deliveries(&self) -> u32 {
+        self.channel.segment().max_deliveries()
+    }
+
     /// For the command: this process leaves the name where it is when it is the last one out, so
     /// that a queue of the dead is afterwards what it was before.
     #[doc(hidden)]
     pub fn leave_name(&self) {
         self.channel.leave_name();
+    }
+
+    /// For the command: as the last one out, this process takes the name only from a queue that all
+    /// its users left in good order.
+    #[doc(hidden)]
+    pub fn be_guest(&self) {
+        self.channel.be_guest();
     }
 
     /// Like [`join`](Queue::join), but gives up after `timeout`, never earlier.

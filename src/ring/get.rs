@@ -218,7 +218,16 @@ impl<M: Memory> Ring<M> {
 
     /// Gives a leased record of the caller's back, to be delivered before newer ones.
     pub fn give_back(&self, cell: Cell, leased: Header) -> bool {
-        let given = self.transition(cell, leased, leased.returned());
+        self.give_back_as(cell, leased, leased.returned())
+    }
+
+    /// The same, and this delivery does not count.
+    pub fn give_back_uncounted(&self, cell: Cell, leased: Header) -> bool {
+        self.give_back_as(cell, leased, leased.returned_uncounted())
+    }
+
+    fn give_back_as(&self, cell: Cell, leased: Header, returned: Header) -> bool {
+        let given = self.transition(cell, leased, returned);
         if given {
             self.announce_returned();
         }

@@ -87,6 +87,12 @@ impl Header {
         Header(4 << STATE_SHIFT | self.0 & (DELIVERIES_MASK << DELIVERIES_SHIFT | LENGTH_MASK))
     }
 
+    /// As [`returned`](Header::returned) of a leased one, whose last delivery does not count.
+    pub fn returned_uncounted(self) -> Header {
+        let deliveries = (self.deliveries() as u64).saturating_sub(1);
+        Header(4 << STATE_SHIFT | deliveries << DELIVERIES_SHIFT | self.0 & LENGTH_MASK)
+    }
+
     #[inline(always)]
     pub const fn from_bits(bits: u64) -> Header {
         Header(bits)

@@ -10,7 +10,7 @@ use super::sweep;
 use super::{Patience, Refused, Segment, judge_name};
 use crate::atomic::Ordering;
 use crate::error::{OpenError, Subject};
-use crate::layout::stamp_state;
+use crate::layout::{Entry, role, stamp_state};
 use std::io;
 
 /// Looks at a lock that stands in a leaver's way for a moment: about 50 ms, since dropping a queue must not hang.
@@ -39,8 +39,15 @@ impl Segment {
     /// the dead had may be wanted by those that come after them.
     pub fn leave_unused(&self) {
         if self.may_leave() && self.descriptor.keeps_name() {
-            self.give_name_back(|| self.entries().iter().all(|entry| entry.pid.load(Ordering::Acquire) == 0));
+            self.give_name_back(|| self.is_left_in_good_order());
         }
+    }
+
+    /// Did all participants leave, and none of them what the dead had?
+    fn is_left_in_good_order(&self) -> bool {
+        let is_left = |entry: &Entry| entry.pid.load(Ordering::Acquire) == 0;
+        let is_the_deads = |entry: &Entry| entry.roles.load(Ordering::Acquire) & role::VISITOR != 0;
+        self.entries().iter().all(|entry| is_left(entry) && !is_the_deads(entry))
     }
 
     /// Not in a raw-forked child, whose locks are its parent's, nor where the program closed our
@@ -67,7 +74,7 @@ impl Segment {
                 Ok(true) => {
                     let locked = self.descriptor.lock_name(max_participants);
                     if matches!(locked, Ok(true)) {
-                        if may_take_it() {
+                        if may_take_it() && (!self.is_guest() || self.is_left_in_good_order()) {
                             self.take_name();
                         }
                         // By hand, since a raw-forked child may have a copy of the descriptor.

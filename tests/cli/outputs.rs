@@ -1,8 +1,11 @@
 //! Standard streams that are closed, full, or gone: no message is lost in one, and nothing waits for one.
 
 use crate::command::{Name, Ran, Running, bytes, feed, run, run_with, shmq, wait_for};
+use crate::support::process::is_asleep;
+use shmq::Queue;
 use shmq::inspect::{Inspector, Snapshot};
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -72,6 +75,30 @@ fn an_output_that_takes_nothing_costs_no_message() {
         }
     }
     assert_eq!(run(&["get", &name, "-n", "2"]).expect(0).out, b"onetwo");
+}
+
+#[test]
+fn a_get_that_fails_is_no_delivery() {
+    let name = Name::new("uncounted");
+    let queue = Queue::<[u8]>::builder().name(&*name).capacity_bytes(4096).max_deliveries(2).create().expect("created");
+    ["one", "two", "three"].iter().for_each(|text| queue.put(text.as_bytes()).expect("room"));
+    for (what, change, code) in BROKEN {
+        assert_eq!(run_into(&["get", &name, "--number", "3"], change).code, code, "{what}");
+    }
+    assert_eq!((look(&name).messages, look(&name).stats.given_up), (3, 0));
+    let lease = queue.lease().expect("a message");
+    assert_eq!((&*lease, lease.deliveries()), (&b"one"[..], 1));
+    lease.give_back();
+    // One that is killed has one of them on lease.
+    let (reader, mut writer) = UnixStream::pair().expect("a pair");
+    writer.set_nonblocking(true).expect("set");
+    while writer.write(&[0; 4096]).is_ok() {}
+    writer.set_nonblocking(false).expect("set");
+    let command = &mut shmq(&["get", &name, "--follow"]);
+    let getter = Running::of(command.stdin(Stdio::null()).stdout(OwnedFd::from(writer)).spawn().expect("it starts"));
+    wait_for(&name, "a lease", || look(&name).on_lease > 0 && is_asleep(getter.pid() as i32));
+    assert_eq!((look(&name).on_lease, look(&name).messages), (1, 2));
+    drop((getter, reader));
 }
 
 #[test]

@@ -344,6 +344,29 @@ fn a_pause_in_the_input_ends_a_block() {
 }
 
 #[test]
+fn putters_that_share_an_input_do_not_wait_for_it_with_a_loan() {
+    let name = Name::new("shared-input");
+    let queue = bytes(&name, 8 * BLOCK);
+    let (from, mut to) = pipe();
+    let start = |_| {
+        let from = from.try_clone().expect("cloned");
+        Running::of(shmq(&["put", &name]).stdin(from).stdout(Stdio::null()).spawn().expect("it starts"))
+    };
+    let putters: Vec<Running> = (0..3).map(start).collect();
+    drop(from);
+    let look = || Inspector::open(&*name).expect("there").look();
+    wait_for(&name, "the putters", || look().participants.len() == 4);
+    for _ in 0..12 {
+        // All three see it, and one gets it.
+        to.write_all(b"text").expect("a pipe");
+        assert_eq!(queue.get_timeout(Duration::from_secs(20)).expect("no loan stands in the way"), b"text");
+        wait_for(&name, "all loans to end", || look().on_loan == 0);
+    }
+    drop(to);
+    putters.into_iter().for_each(|putter| putter.expect(0));
+}
+
+#[test]
 fn one_wait_is_one_wait_however_long_and_ended_by_a_signal_is_no_timeout() {
     /// Waits cut into slices would never be seen as long as this.
     const LONG: Duration = Duration::from_millis(700);

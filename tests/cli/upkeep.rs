@@ -104,6 +104,42 @@ fn two_at_work_on_a_dead_queue_leave_it_to_the_next() {
     assert_eq!((&told[0]["state"], &told[0]["persisted"], &told[0]["messages"]), (&"stale".into(), &false.into(), &2.into()));
 }
 
+#[test]
+fn what_users_leave_that_die_meanwhile_is_left_to_the_next() {
+    // What is done after they died, while the command is attached: another one may take the entry
+    // of the dead, or free it.
+    for after in [None, Some("recover"), Some("get"), Some("drain")] {
+        let name = Name::new("die-meanwhile");
+        let owner = peers::start_and_see("bytes", &name, |seen, _| seen.messages == 1);
+        let mut putter = shmq(&["put", &name, "--lines"]).stdin(Stdio::piped()).spawn().expect("it starts");
+        let mut input = putter.stdin.take().expect("piped");
+        let putter = Running::of(putter);
+        let attached = |count| Inspector::open(&*name).is_ok_and(|inspector| inspector.look().participants.len() == count);
+        wait_for(&name, "a putter", || attached(2));
+        owner.kill();
+        if let Some(verb) = after {
+            run(&[verb, &name]).expect(0);
+        }
+        input.write_all(b"two\n").expect("it reads");
+        drop(input);
+        putter.expect(0);
+        let told = run(&["ls", &name, "--json"]).expect(0).json();
+        let messages = if matches!(after, None | Some("recover")) { 2 } else { 1 };
+        assert_eq!((&told[0]["state"], &told[0]["messages"]), (&"stale".into(), &messages.into()), "{after:?}");
+    }
+    // What they leave in good order goes with the command.
+    let name = Name::new("leave-meanwhile");
+    let queue = bytes(&name, 4096);
+    let mut putter = shmq(&["put", &name, "--lines"]).stdin(Stdio::piped()).spawn().expect("it starts");
+    let input = putter.stdin.take().expect("piped");
+    let putter = Running::of(putter);
+    wait_for(&name, "a putter", || Inspector::open(&*name).is_ok_and(|inspector| inspector.look().participants.len() == 2));
+    drop(queue);
+    drop(input);
+    putter.expect(0);
+    assert!(!segment_exists(&name));
+}
+
 /// Gives a segment to another user; `false`: only root can.
 fn give_to(name: &str, uid: u32) -> bool {
     // SAFETY: geteuid has no preconditions.

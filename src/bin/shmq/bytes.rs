@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::unix::fs::FileTypeExt;
 use std::time::{Duration, Instant};
 
 /// Larger pipes mean fewer switches between the processes at their ends.
@@ -23,6 +24,8 @@ pub fn open(name: &str, whose: &Whose) -> Result<Queue<[u8]>, Failure> {
     let is_stale = is_stale(name);
     let settings = whose.apply_to(Queue::<[u8]>::builder().name(name));
     let queue = settings.open().map_err(|error| Failure::open_bytes(name, &error))?;
+    // Its users may die while this command is at work.
+    queue.be_guest();
     if is_stale {
         queue.leave_name();
     }
@@ -53,6 +56,7 @@ pub fn open_or_create(name: &str, capacity_bytes: usize, whose: &Whose) -> Resul
         }
         None => settings().persist(true).open_or_create().map_err(|error| Failure::create(name, &error))?,
     };
+    queue.be_guest();
     queue.interrupt_by(&signals::INTERRUPT);
     Ok(queue)
 }
@@ -140,6 +144,39 @@ impl Stream {
     /// Reads what there is; 0 is the end. An error of the kind `Interrupted`: a signal came.
     pub fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         (&*self.0).read(bytes)
+    }
+
+    /// As [`read`](Stream::read), but an error of the kind `WouldBlock` where another reader of the same
+    /// pipe or socket took what there was, as far as the kernel can be asked so (pipes since Linux 6.4).
+    pub fn read_without_wait(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        let file = (&*self.0).metadata()?.file_type();
+        // Others say that they would wait for a disk, too.
+        if !file.is_fifo() && !file.is_socket() {
+            return self.read(bytes);
+        }
+        let part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+        // The low and the high half of -1, which is where the stream stands.
+        let position: [libc::c_long; 2] = [-1, -1];
+        // SAFETY: one iovec over bytes that are borrowed until the call returns.
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_preadv2,
+                self.0.as_raw_fd(),
+                &raw const part,
+                1 as libc::c_long,
+                position[0],
+                position[1],
+                libc::RWF_NOWAIT,
+            )
+        };
+        if let Ok(count) = usize::try_from(count) {
+            return Ok(count);
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::ESPIPE) => self.read(bytes),
+            _ => Err(error),
+        }
     }
 
     /// Writes all parts. `Ok` is how many bytes were written: fewer than all if a signal came before the first, or if the reader

@@ -3,6 +3,10 @@
 //! Messages are leased, written from where they lie, and released only after the write has succeeded. What was not written whole when
 //! the reader went away, or a signal came, is given back; and if this process is killed, its leases come back by themselves. A reader
 //! that goes away while no message comes ends the wait like a signal.
+//!
+//! A message that was given back was delivered to nobody, and that is not counted. Where the queue counts
+//! (`max_deliveries`), messages are leased one at a time: of what this process was killed with, only one
+//! is counted.
 
 use crate::arguments::Get;
 use crate::bytes::{Stream, open};
@@ -12,7 +16,7 @@ use shmq::{GetError, Lease, Queue};
 use std::time::Duration;
 
 /// Messages that are there already are written together, up to so many and so many bytes.
-const BATCH: usize = 256;
+const BATCH: u64 = 256;
 const BATCH_BYTES: usize = 256 << 10;
 
 pub fn run(arguments: &Get) -> Result<u8, Failure> {
@@ -26,6 +30,7 @@ pub fn run(arguments: &Get) -> Result<u8, Failure> {
         (_, true) => b"\0",
         _ => b"",
     };
+    let batch = if queue.max_deliveries() == 0 { BATCH } else { 1 };
     let asked = arguments.number.unwrap_or(if arguments.follow { u64::MAX } else { 1 });
     let mut taken = 0;
     while taken < asked {
@@ -34,7 +39,7 @@ pub fn run(arguments: &Get) -> Result<u8, Failure> {
             None if arguments.follow => return Ok(0),
             None => return Err(GetError::Closed.into()),
         };
-        taken += write_batch(&queue, first, asked - taken, &output, end)?;
+        taken += write_batch(&queue, first, (asked - taken).min(batch), &output, end)?;
     }
     Ok(0)
 }
@@ -63,7 +68,7 @@ fn write_batch<'q>(
 ) -> Result<u64, Failure> {
     let mut bytes = first.len();
     let mut leases = vec![first];
-    while (leases.len() as u64) < most.min(BATCH as u64) && bytes < BATCH_BYTES {
+    while (leases.len() as u64) < most && bytes < BATCH_BYTES {
         // An error is met again by whoever gets next.
         let Ok(lease) = queue.try_lease() else { break };
         bytes += lease.len();
@@ -89,7 +94,7 @@ fn write_batch<'q>(
             lease.release();
         } else {
             written = 0;
-            lease.give_back();
+            lease.give_back_uncounted();
         }
     }
     outcome?;

@@ -2,7 +2,8 @@
 //!
 //! Nothing that was read is lost. A block is read into a loan, that is, into the room that it will be taken from: it is known to fit
 //! before a byte of it is read, and a signal ends it early and commits it. A block is waited for without a loan, which would hold up
-//! what others put behind it; and one whose input pauses is committed as it is.
+//! what others put behind it; and one whose input pauses is committed as it is. Of several that share an
+//! input, one that comes too late with its loan gives that back.
 
 use crate::arguments::Put;
 use crate::bytes::{Stream, open_or_create};
@@ -118,7 +119,7 @@ impl Target<'_> {
             let mut over = false;
             let mut fault = None;
             while length < loan.len() && !over {
-                match input.read(&mut loan[length..]) {
+                match input.read_without_wait(&mut loan[length..]) {
                     Ok(0) => over = true,
                     Ok(count) => {
                         length += count;
@@ -139,6 +140,8 @@ impl Target<'_> {
                             break;
                         }
                     }
+                    // Another reader was faster: it is waited for without a loan.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) => {
                         fault = Some(error);
                         break;

@@ -13,6 +13,7 @@ use shmq::{CreateError, OpenError, Queue};
 fn operator(name: &str, whose: &Whose) -> Result<Operator, Failure> {
     let is_stale = is_stale(name);
     let operator = Operator::open_of(name, &whose.owners()).map_err(|error| Failure::open(name, &error))?;
+    operator.be_guest();
     if is_stale {
         // This process, its last user, would otherwise take it along.
         operator.leave_name();
