@@ -422,3 +422,43 @@ fn garbage_is_an_error_or_a_value() {
         let _ = decoded::<Postcard, Option<Vec<Option<Strict>>>>(&bytes);
     }
 }
+
+/// A number in as many brackets.
+#[derive(Serialize, Deserialize, Debug, PartialEq)]
+struct Peano(Option<Box<Peano>>);
+
+/// Takes no bytes, and memory.
+#[derive(Serialize, Deserialize, Clone, Default, Debug, PartialEq)]
+struct Skipped {
+    #[serde(skip)]
+    cache: [u64; 8],
+}
+
+#[test]
+fn a_byte_may_not_be_taken_for_endlessly_nested_values() {
+    for bytes in [[0xc5, 0, 1, 7].as_slice(), &[0xc4, 1, 7]] {
+        let decoded = MessagePack::decode::<Vec<Peano>>(&mut &*bytes);
+        assert!(decoded.is_err_and(|error| error.to_string().contains("depth limit")), "{bytes:?}");
+    }
+}
+
+#[test]
+fn few_bytes_do_not_ask_for_any_number_of_elements() {
+    let endless = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+    let refused = |error: Box<dyn std::error::Error + Send + Sync>| error.to_string().contains("take no bytes");
+    assert!(Postcard::decode::<Vec<()>>(&mut &endless[..]).is_err_and(refused));
+    assert!(Postcard::decode::<Vec<Skipped>>(&mut &[0x80, 0xad, 0xe2, 0x04][..]).is_err_and(refused));
+    assert!(Postcard::decode::<BTreeMap<(), ()>>(&mut &endless[..]).is_err_and(refused));
+    // What is put can be got.
+    let mut bytes = Vec::new();
+    assert!(Postcard::encode(&vec![Skipped::default(); 65_600], &mut bytes).is_err_and(refused));
+    bytes.clear();
+    Postcard::encode(&vec![Skipped::default(); 65_000], &mut bytes).unwrap();
+    assert_eq!(Postcard::decode::<Vec<Skipped>>(&mut &*bytes).unwrap().len(), 65_000);
+    bytes.clear();
+    for inner in [vec![], vec![1u16, 300]] {
+        bytes.clear();
+        Postcard::encode(&vec![inner; 100_000], &mut bytes).unwrap();
+        assert_eq!(Postcard::decode::<Vec<Vec<u16>>>(&mut &*bytes).unwrap().len(), 100_000);
+    }
+}

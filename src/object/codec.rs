@@ -98,6 +98,7 @@ impl Codec for MessagePack {
 /// |---|---|
 /// | `#[serde(flatten)]`, and maps and sequences of unknown length | to `put` |
 /// | `#[serde(untagged)]`, internally or adjacently tagged enums, `serde_json::Value` | to `get` |
+/// | more than 65,536 elements that take no bytes (`()`, structs of skipped fields) in one message | to `put` and `get` |
 /// | `skip_serializing_if` that skips something | to `get` as a rule; **a wrong value** where what follows happens to look like the skipped field |
 #[derive(Clone, Copy, Debug)]
 pub enum Postcard {}
@@ -110,6 +111,7 @@ impl Codec for Postcard {
         let passage = Passage::default();
         let mut inner = postcard::Serializer { output: WriteFlavor::new(&mut to) };
         let encoded = value.serialize(Encoder::<_, Plain>::new(&mut inner, &passage));
+        let encoded = encoded.and_then(|()| passage.check_count(to.written));
         to.outcome(encoded)
     }
 
@@ -126,11 +128,12 @@ impl Codec for Postcard {
 struct Noting<'w> {
     to: &'w mut dyn io::Write,
     failed: Option<io::Error>,
+    written: usize,
 }
 
 impl<'w> Noting<'w> {
     fn new(to: &'w mut dyn io::Write) -> Noting<'w> {
-        Noting { to, failed: None }
+        Noting { to, failed: None, written: 0 }
     }
 
     fn outcome(self, encoded: Result<(), Refused>) -> Result<(), Refusal> {
@@ -150,6 +153,7 @@ impl io::Write for Noting<'_> {
 
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.written += bytes.len();
         self.to.write_all(bytes).map_err(|error| {
             let kind = error.kind();
             self.failed = Some(error);

@@ -90,11 +90,19 @@ impl<'f, 'de, D: Deserializer<'de>, F: Form> Decoder<'f, 'de, D, F> {
     fn visit_sequence<V: Visitor<'de>>(self, bytes: &'de [u8], after: &'de [u8], visitor: V) -> Result<V::Value, Refused> {
         let _level = self.from.passage.enter(1)?;
         self.from.rest.set(after);
-        let mut elements = ByteElements(bytes.iter());
+        let mut elements = ByteElements { bytes: bytes.iter(), passage: &self.from.passage };
         let value = visitor.visit_seq(&mut elements)?;
-        match elements.0.len() {
+        match elements.bytes.len() {
             0 => Ok(value),
             left => Err(Refused(format!("{left} of {} elements are left over", bytes.len()))),
+        }
+    }
+
+    /// In MessagePack each element takes a byte at least, and `rest` shrinks.
+    #[inline]
+    fn count_next(&self) {
+        if !F::PACKED {
+            self.from.passage.count_next();
         }
     }
 
@@ -130,7 +138,6 @@ impl<'de, D: Deserializer<'de>, F: Form> Deserializer<'de> for Decoder<'_, 'de, 
         deserialize_bool(); deserialize_char(); deserialize_f32(); deserialize_f64();
         deserialize_i8(); deserialize_i16(); deserialize_i32(); deserialize_i64(); deserialize_i128();
         deserialize_u8(); deserialize_u16(); deserialize_u32(); deserialize_u64(); deserialize_u128();
-        deserialize_map();
         deserialize_struct(name: &'static str, fields: &'static [&'static str]);
         deserialize_enum(name: &'static str, variants: &'static [&'static str]);
     }
@@ -194,8 +201,16 @@ impl<'de, D: Deserializer<'de>, F: Form> Deserializer<'de> for Decoder<'_, 'de, 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         match self.ahead() {
             (Ahead::Bytes(bytes) | Ahead::Sequence(bytes), after) => self.visit_sequence(bytes, after, visitor),
-            _ => self.read(visitor, |inner, visitor| inner.deserialize_seq(visitor)),
+            _ => {
+                self.count_next();
+                self.read(visitor, |inner, visitor| inner.deserialize_seq(visitor))
+            }
         }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        self.count_next();
+        self.read(visitor, |inner, visitor| inner.deserialize_map(visitor))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Refused> {
@@ -285,25 +300,32 @@ impl Visitor<'_> for Whole {
 }
 
 /// Bytes, each of which is an element.
-struct ByteElements<'de>(slice::Iter<'de, u8>);
+struct ByteElements<'s, 'de> {
+    bytes: slice::Iter<'de, u8>,
+    passage: &'s Passage,
+}
 
-impl<'de> SeqAccess<'de> for ByteElements<'de> {
+impl<'de> SeqAccess<'de> for ByteElements<'_, 'de> {
     type Error = Refused;
 
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Refused> {
-        self.0.next().map(|&byte| seed.deserialize(ByteElement(byte))).transpose()
+        let element = |&byte| seed.deserialize(ByteElement { byte, passage: self.passage });
+        self.bytes.next().map(element).transpose()
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.0.len())
+        Some(self.bytes.len())
     }
 }
 
 /// A byte as a value of its own.
-struct ByteElement(u8);
+struct ByteElement<'s> {
+    byte: u8,
+    passage: &'s Passage,
+}
 
-impl<'de> Deserializer<'de> for ByteElement {
+impl<'de> Deserializer<'de> for ByteElement<'_> {
     type Error = Refused;
 
     fn is_human_readable(&self) -> bool {
@@ -312,14 +334,16 @@ impl<'de> Deserializer<'de> for ByteElement {
 
     #[inline]
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        visitor.visit_u8(self.0)
+        visitor.visit_u8(self.byte)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Refused> {
+        let _level = self.passage.enter(1)?;
         visitor.visit_newtype_struct(self)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        let _level = self.passage.enter(1)?;
         visitor.visit_some(self)
     }
 

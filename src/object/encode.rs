@@ -159,6 +159,7 @@ impl<'p, S: Serializer, F: Form> Serializer for Encoder<'p, S, F> {
         if F::PACKED {
             return self.elements(|inner| Ok(State::Bytes(inner, Vec::new())), length);
         }
+        self.passage.count(length.unwrap_or(0));
         self.elements(|inner| inner.serialize_seq(length).map(State::Seq), length)
     }
 
@@ -184,6 +185,9 @@ impl<'p, S: Serializer, F: Form> Serializer for Encoder<'p, S, F> {
     }
 
     fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, Refused> {
+        if !F::PACKED {
+            self.passage.count(length.unwrap_or(0));
+        }
         self.open(1, |inner| Ok(Fields { inner: inner.serialize_map(length)?, length, count: 0 }))
     }
 

@@ -16,12 +16,21 @@ use std::fmt;
 /// 2 MiB of a thread.
 pub(super) const MAX_DEPTH: u32 = 256;
 
+/// Elements that take no bytes (`()`, structs whose fields are all skipped), at most. An element of a
+/// sequence has a first byte of its own, so that a message has no more elements than bytes, but for
+/// these: few bytes could ask for any number of them, of any size in memory.
+const EMPTY_ELEMENTS: usize = 65_536;
+
 /// A value on its way.
 #[derive(Default)]
 pub(super) struct Passage {
     depth: Cell<u32>,
     /// What the codec was told as an error of its own, which keeps no words perhaps.
     refused: Cell<Option<Refused>>,
+    /// Elements and entries of all sequences and maps so far.
+    elements: Cell<usize>,
+    /// What comes next is a sequence or a map, and no tuple.
+    is_counted: Cell<bool>,
 }
 
 impl Passage {
@@ -34,6 +43,33 @@ impl Passage {
         }
         self.depth.set(depth);
         Ok(Level { passage: self, levels })
+    }
+
+    /// The next visit is of a sequence or a map.
+    #[inline]
+    pub fn count_next(&self) {
+        self.is_counted.set(true);
+    }
+
+    /// A visit begins: is it of a sequence or a map?
+    #[inline]
+    pub fn is_counted(&self) -> bool {
+        self.is_counted.replace(false)
+    }
+
+    /// A sequence or a map of so many elements.
+    #[inline]
+    pub fn count(&self, elements: usize) {
+        self.elements.set(self.elements.get().saturating_add(elements));
+    }
+
+    /// Are there no more elements than a message of so many bytes can have?
+    #[inline]
+    pub fn check_count(&self, bytes: usize) -> Result<(), Refused> {
+        if self.elements.get() <= bytes.saturating_add(EMPTY_ELEMENTS) {
+            return Ok(());
+        }
+        Err(Refused(format!("more than {EMPTY_ELEMENTS} elements that take no bytes")))
     }
 
     /// What was refused, as an error of the codec's, to be caught outside it.

@@ -13,13 +13,25 @@ use std::marker::PhantomData;
 pub(super) struct Around<'f, 'de, X, F> {
     inner: X,
     from: &'f Source<'de>,
+    /// Are the parts of this access counted?
+    is_counted: bool,
     form: PhantomData<F>,
 }
 
 impl<'f, 'de, X, F> Around<'f, 'de, X, F> {
     #[inline]
     pub fn new(inner: X, from: &'f Source<'de>) -> Around<'f, 'de, X, F> {
-        Around { inner, from, form: PhantomData }
+        Around { inner, from, is_counted: false, form: PhantomData }
+    }
+
+    /// The length that a codec tells is not one to believe, so that parts are counted as they come.
+    #[inline]
+    fn counted<T>(&self, part: Option<T>) -> Result<Option<T>, Refused> {
+        if self.is_counted && part.is_some() {
+            self.from.passage.count(1);
+            self.from.passage.check_count(self.from.rest.get().len())?;
+        }
+        Ok(part)
     }
 
     fn caught(&self, error: impl fmt::Display) -> Refused {
@@ -73,7 +85,8 @@ impl<'de, V: Visitor<'de>, F: Form> Visitor<'de> for Around<'_, 'de, V, F> {
         let Around { inner: visitor, from, .. } = self;
         let visit = || {
             let _level = from.passage.enter(1)?;
-            visitor.visit_seq(Around::<A, F>::new(inner, from))
+            let is_counted = from.passage.is_counted();
+            visitor.visit_seq(Around::<A, F> { is_counted, ..Around::new(inner, from) })
         };
         visit().map_err(|refused| from.passage.decode_error(refused))
     }
@@ -82,7 +95,8 @@ impl<'de, V: Visitor<'de>, F: Form> Visitor<'de> for Around<'_, 'de, V, F> {
         let Around { inner: visitor, from, .. } = self;
         let visit = || {
             let _level = from.passage.enter(1)?;
-            visitor.visit_map(Around::<A, F>::new(inner, from))
+            let is_counted = from.passage.is_counted();
+            visitor.visit_map(Around::<A, F> { is_counted, ..Around::new(inner, from) })
         };
         visit().map_err(|refused| from.passage.decode_error(refused))
     }
@@ -116,7 +130,7 @@ impl<'de, A: SeqAccess<'de>, F: Form> SeqAccess<'de> for Around<'_, 'de, A, F> {
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Refused> {
         let element = self.inner.next_element_seed(Around::<S, F>::new(seed, self.from));
-        element.map_err(|error| self.caught(error))
+        self.counted(element.map_err(|error| self.caught(error))?)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -129,7 +143,8 @@ impl<'de, A: MapAccess<'de>, F: Form> MapAccess<'de> for Around<'_, 'de, A, F> {
 
     #[inline]
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Refused> {
-        self.inner.next_key_seed(Around::<S, F>::new(seed, self.from)).map_err(|error| self.caught(error))
+        let key = self.inner.next_key_seed(Around::<S, F>::new(seed, self.from));
+        self.counted(key.map_err(|error| self.caught(error))?)
     }
 
     #[inline]
