@@ -28,7 +28,7 @@ pub(crate) use null::put_null_over_all_but;
 pub(crate) use ofd::{any_conflict_in_range, conflict_in_range, lock_range, open_again, raise, share_range, unlock_range};
 pub(crate) use parent::{Parent, die_with, open_pidfd};
 #[cfg(feature = "object")]
-pub(crate) use parent::{has_no_process, parent_is_elsewhere, parent_pid};
+pub(crate) use parent::{die_at_end_of, has_no_process, parent_is_elsewhere, parent_pid};
 #[cfg(feature = "object")]
 pub(crate) use signals::{Asked, Recipient, Signals, begin_helper, give_back, remain_helper};
 pub(crate) use signals::{Blocked, begin_process};

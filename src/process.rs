@@ -38,6 +38,8 @@ mod place;
 mod request;
 #[cfg(feature = "object")]
 mod reserve;
+#[cfg(feature = "object")]
+mod rights;
 mod spawn;
 #[cfg(feature = "object")]
 mod spawner;

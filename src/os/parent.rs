@@ -4,7 +4,6 @@
 //! `getppid` is 0 there, from the beginning and for ever. A descriptor of the parent, opened before
 //! the fork, tells in any namespace.
 
-use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// A process, named before it forks.
@@ -51,7 +50,7 @@ impl Parent {
 pub(crate) fn has_no_process(pid: libc::pid_t) -> bool {
     // SAFETY: signal 0 asks whether there is such a process.
     let refused = unsafe { libc::kill(pid, 0) } == -1;
-    refused && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
+    refused && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
 }
 
 /// Process id of the parent; 0 if it is in another PID namespace.
@@ -88,6 +87,24 @@ pub(crate) fn die_with(parent: &Parent) {
         if parent.has_ended() {
             // As the kernel would have, a moment later.
             libc::kill(libc::getpid(), libc::SIGKILL);
+        }
+    }
+}
+
+/// The kernel kills this process when the other end of the socket is closed. Nothing may ever be
+/// written into that end. What [`die_with`] asks for is forgotten where a process changes its user;
+/// this stays, and is done with the rights that the process has now.
+#[cfg(feature = "object")]
+pub(crate) fn die_at_end_of(socket: &impl AsRawFd) {
+    /// `F_SETSIG`, which is the same number on all architectures.
+    const SET_SIGNAL: libc::c_int = 10;
+    let socket = socket.as_raw_fd();
+    // SAFETY: numbers only. Where a call is refused, what `die_with` asked for has to do. The signal and
+    // its receiver are set before it is asked for.
+    unsafe {
+        if libc::fcntl(socket, SET_SIGNAL, libc::SIGKILL) != -1 && libc::fcntl(socket, libc::F_SETOWN, libc::getpid()) != -1 {
+            let flags = libc::fcntl(socket, libc::F_GETFL);
+            libc::fcntl(socket, libc::F_SETFL, flags | libc::O_ASYNC);
         }
     }
 }

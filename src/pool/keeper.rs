@@ -8,7 +8,8 @@
 //!
 //! Invariants:
 //! 1. Keeper and standby never have a second thread, so what they fork lacks none.
-//! 2. Workers die with the keeper that forked them, which is its death signal's thread. Keepers end when the program ends (a pidfd
+//! 2. Workers die with the keeper that forked them: it is their death signal's thread, and alone has its end of what they say, at
+//!    whose end the kernel kills them, whatever user a task has become. Keepers end when the program ends (a pidfd
 //!    tells) or shuts its half of the socket down, which a successor still sees: so nothing outlives the program.
 //! 3. The program's end of the socket is at its end when no keeper and no standby is left: workers do not have it.
 //! 4. Nothing forks for ever: a number of workers in a row that die before they are ready fail the pool. Nor does it wait for ever
@@ -21,14 +22,15 @@ use super::report::{Call, Refusal, Report};
 use super::worker::{word, work};
 use crate::attachment::{self, Leaving};
 use crate::object::{Codec, MessagePack};
-use crate::os::{Parent, Recipient, die_with, give_back, has_no_process, open_pidfd};
+use crate::os::{Parent, Recipient, die_at_end_of, die_with, give_back, has_no_process, open_pidfd};
 use crate::process::{child_ended, end_parent, poll, run_child, take_handed_over, tell_stderr};
 use crate::queue::Queue;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -38,6 +40,8 @@ const SLICE_MS: libc::c_int = 20;
 const PID_KEPT: Duration = Duration::from_millis(100);
 /// How long a keeper may take to end when all is over, which takes it no time unless it was stopped.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a keeper waits for the end of a worker that it may not signal.
+const UNSIGNALLED: Duration = Duration::from_secs(1);
 /// How long a keeper tries to tell the program why it gives up.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -111,7 +115,7 @@ struct Forked {
 
 struct Worker {
     forked: Forked,
-    /// What it says, to be read when it has ended.
+    /// What it says, to be read when it has ended. It is killed when this is closed (Invariant 2).
     says: File,
 }
 
@@ -309,7 +313,7 @@ impl Keeper<'_> {
             let mut worker = self.workers.swap_remove(place);
             self.ended.push_back((worker.forked.pid, Instant::now()));
             let mut said = Vec::new();
-            // A pipe whose other end is closed, or will be when a child of the worker's ends; it does not block.
+            // A socket whose other end is closed, or will be when a child of the worker's ends; it does not block.
             let _ = worker.says.read_to_end(&mut said);
             let lost = said.iter().position(|&said| said == word::LOST).map(|place| said.split_off(place));
             if said.contains(&word::READY) && lost.is_none() {
@@ -370,13 +374,7 @@ impl Keeper<'_> {
     }
 
     fn start_worker(&mut self) -> Result<(), Refusal> {
-        let mut ends = [0; 2];
-        // SAFETY: room for two descriptors.
-        if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) } == -1 {
-            return Err(Refusal::of(Call::Pipe, &io::Error::last_os_error()));
-        }
-        // SAFETY: descriptors that the kernel has just made for us.
-        let (says, keeper) = unsafe { (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1])) };
+        let (says, keeper) = line().map_err(|error| Refusal::of(Call::Pipe, &error))?;
         let this = Parent::here();
         // SAFETY: Invariant 1.
         match unsafe { fork() }.map_err(|error| Refusal::of(Call::Fork, &error))? {
@@ -391,6 +389,8 @@ impl Keeper<'_> {
                     // SAFETY: open, and used by no code of this process any more (Invariant 3).
                     unsafe { libc::close(fd.as_raw_fd()) };
                 }
+                // First: `die_with` notices a keeper that has died by now.
+                die_at_end_of(&keeper);
                 die_with(&this);
                 give_back(self.settings.recipient(), None);
                 run_child(|| work(self.settings, keeper, this))
@@ -460,15 +460,30 @@ impl Keeper<'_> {
         self.reap_older_than(Duration::ZERO);
         let all = self.workers.drain(..).map(|worker| worker.forked).chain(self.standby.take());
         let all: Vec<Forked> = all.collect();
-        for forked in &all {
-            // SAFETY: our own child, not reaped.
-            unsafe { libc::kill(forked.pid, libc::SIGKILL) };
-        }
-        for forked in &all {
+        // SAFETY: our own child, not reaped.
+        let kill = |forked: &Forked| unsafe { libc::kill(forked.pid, libc::SIGKILL) } == 0;
+        let (killed, others): (Vec<Forked>, Vec<Forked>) = all.into_iter().partition(kill);
+        for forked in &killed {
             // SAFETY: our own child; nobody wants its status.
             unsafe { libc::waitpid(forked.pid, std::ptr::null_mut(), 0) };
         }
+        // A worker that has become another user, whom we may not signal. The kernel has done so when its
+        // line was closed; if not, nothing here can end it, and nobody waits for it.
+        let begun = Instant::now();
+        for forked in &others {
+            while ended(forked.pid, 0).is_none() && begun.elapsed() < UNSIGNALLED {
+                poll(&forked.pidfd.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>(), SLICE_MS);
+            }
+        }
     }
+}
+
+/// The keeper's end and the worker's, neither of which blocks.
+fn line() -> io::Result<(File, File)> {
+    let (says, keeper) = UnixStream::pair()?;
+    says.set_nonblocking(true)?;
+    keeper.set_nonblocking(true)?;
+    Ok((OwnedFd::from(says).into(), OwnedFd::from(keeper).into()))
 }
 
 /// Has the child ended? It is reaped, unless `more` is `WNOWAIT`.

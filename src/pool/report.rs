@@ -35,7 +35,7 @@ impl Refusal {
     pub fn call(self) -> &'static str {
         match self.call {
             Call::Fork => "fork of a pool's worker",
-            Call::Pipe => "pipe to a pool's worker",
+            Call::Pipe => "socket to a pool's worker",
         }
     }
 

@@ -76,7 +76,8 @@ impl Process {
     /// # Errors
     ///
     /// [`SpawnError::Threaded`] if the program has threads and did not call `init`; [`SpawnError::Encode`] if the argument cannot be
-    /// encoded; [`SpawnError::SpawnerDied`]; [`SpawnError::Os`].
+    /// encoded; [`SpawnError::RightsChanged`] if the program has other users or groups than at `init`;
+    /// [`SpawnError::SpawnerDied`]; [`SpawnError::Os`].
     ///
     /// ```
     /// use shmq::{Process, Queue};

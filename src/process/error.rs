@@ -56,6 +56,13 @@ pub enum SpawnError {
         /// Process id of the standby that `init` started first.
         pid: u32,
     },
+    /// The program has other users or groups than it had at [`init`](crate::process::init), and a process of the spawner would have
+    /// those from then: root's, in a program that gave them up since. Nothing was started. Drop rights first, and call `init` then.
+    #[error(
+        "the program's user or its groups are not those that it had at shmq::process::init(), and a process of the spawner would have those: \
+         drop rights before init()"
+    )]
+    RightsChanged,
     /// The operating system refused a call: too many processes, no memory, or no `/proc` to count threads in.
     #[error("{call}: {source}")]
     Os {

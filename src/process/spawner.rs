@@ -16,6 +16,7 @@
 use super::child::Child;
 use super::guardian::live;
 use super::request::{ANSWER_BYTES, Answer, Refused, Request, place_to_word};
+use super::rights::Rights;
 use super::travel::Entry;
 use super::{How, Process, SpawnError, wire};
 use crate::os::{Parent, Signals, deadline_after, now_ns};
@@ -42,6 +43,8 @@ pub(super) struct Spawner {
     process: Process,
     /// What the program did with signals when it was forked.
     signals: Signals,
+    /// The program's at that time, which are those of all processes of the spawner.
+    rights: Rights,
 }
 
 /// Whoever forks with threads around holds this, so that the child does not find it locked.
@@ -64,6 +67,10 @@ pub(super) fn lock() -> MutexGuard<'static, Option<Spawner>> {
 /// of the two: they ignore them, and are there as long as the program is. The processes that they fork have the masks and
 /// dispositions that the program has at the call.
 ///
+/// **Drop rights before `init`**: a process of the spawner has the users and groups that the program had at `init`. While the program
+/// has others, calls and pools are refused with [`SpawnError::RightsChanged`]. (Of capabilities that were given up since
+/// nothing is known here: those processes have them.)
+///
 /// **With tokio**: `#[tokio::main]` starts threads before the first line of the function. Build the runtime in a plain `main`:
 ///
 /// ```no_run
@@ -78,7 +85,8 @@ pub(super) fn lock() -> MutexGuard<'static, Option<Spawner>> {
 ///
 /// # Errors
 ///
-/// [`SpawnError::Threaded`] if the program has threads already, [`SpawnError::Os`] if the system makes no process.
+/// [`SpawnError::Threaded`] if the program has threads already, [`SpawnError::Os`] if the system makes no process;
+/// [`SpawnError::RightsChanged`] from a second call, if users or groups have changed since the first.
 ///
 /// ```
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -94,8 +102,8 @@ pub(super) fn lock() -> MutexGuard<'static, Option<Spawner>> {
 /// }
 /// ```
 pub fn init() -> Result<(), SpawnError> {
-    if lock().as_ref().is_some_and(|spawner| spawner.is_ours() && !spawner.is_dead()) {
-        return Ok(());
+    if let Some(spawner) = lock().as_ref().filter(|spawner| spawner.is_ours() && !spawner.is_dead()) {
+        return spawner.rights.check();
     }
     let (requests, theirs) = wire::packet_pair().map_err(os("socketpair"))?;
     let (program, signals) = (Parent::here(), Signals::now());
@@ -105,9 +113,10 @@ pub fn init() -> Result<(), SpawnError> {
         unsafe { libc::close(ours) };
         live(theirs, program)
     };
+    let rights = Rights::now();
     let process = Process::fork_alone(start, &How { is_helper: true, ..How::default() })?;
     // Bound first: an old guardian's `Process` is dropped when the lock is free again.
-    let before = lock().replace(Spawner { owner: std::process::id(), requests, process, signals });
+    let before = lock().replace(Spawner { owner: std::process::id(), requests, process, signals, rights });
     drop(before);
     end_at_exit();
     Ok(())
@@ -159,6 +168,7 @@ pub(super) fn is_there() -> bool {
 pub(super) fn request(entry: Entry<i32>, argument: &[u8], fds: &[RawFd], how: &How) -> Result<Child, SpawnError> {
     let mut slot = lock();
     let Some(spawner) = slot.as_mut() else { return Err(SpawnError::Threaded { threads: 0 }) };
+    spawner.rights.check()?;
     // A guardian that has died, and was replaced, stays no zombie.
     let _ = spawner.process.exit_status();
     let signals = spawner.signals.asked(&Signals::now());

@@ -1,7 +1,7 @@
 //! Nothing outlives the program: not where its helpers are stopped, nor where tasks change the user.
 
 use crate::cases;
-use crate::support::harness::Case;
+use crate::support::harness::{Case, skip};
 use crate::support::process::{
     children_of, fork_with_code, parent_of, send_signal, shared_words, state_and_group, wait_for_count,
 };
@@ -16,6 +16,8 @@ pub fn cases() -> Vec<Case> {
         a_program_killed_beside_its_stopped_keeper_takes_all_with_it,
         a_program_killed_beside_its_stopped_guardian_takes_all_with_it,
         a_program_that_ends_beside_its_stopped_guardian_takes_all_with_it,
+        a_worker_that_has_been_another_user_dies_with_its_keeper,
+        a_worker_that_its_keeper_may_not_signal_ends_with_the_pool,
     ]
 }
 
@@ -108,4 +110,68 @@ fn a_program_killed_beside_its_stopped_guardian_takes_all_with_it() {
 
 fn a_program_that_ends_beside_its_stopped_guardian_takes_all_with_it() {
     expect_end_of_all(false, stop_the_guardian);
+}
+
+/// What only root can do.
+fn skip_unless_root() {
+    // SAFETY: no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        skip("not root: it cannot become another user");
+    }
+}
+
+const USER: u32 = 4242;
+
+fn a_worker_that_has_been_another_user_dies_with_its_keeper() {
+    skip_unless_root();
+    // Becomes another user and itself again, which the kernel takes as a reason to let go of the death signal.
+    let task = |()| {
+        // SAFETY: take numbers.
+        assert_eq!(unsafe { (libc::seteuid(USER), libc::seteuid(0)) }, (0, 0));
+        std::process::id()
+    };
+    let pool = Pool::new(1).unwrap();
+    let worker = pool.apply(task, ()).unwrap();
+    send_signal(parent_of(worker) as i32, libc::SIGKILL);
+    wait_until("its end", || state_and_group(worker as i32).is_none_or(|(state, _)| state == 'Z'), String::new);
+    assert_ne!(pool.apply(task, ()).unwrap(), worker);
+    pool.terminate();
+    pool.join().unwrap();
+    reap_orphans();
+}
+
+/// Takes from this process, and those that it forks, the right to signal other users' processes.
+fn drop_right_to_kill() {
+    const VERSION_3: u32 = 0x2008_0522;
+    const KILL: u32 = 5;
+    let mut header = [VERSION_3, 0];
+    let mut sets = [0u32; 6];
+    // SAFETY: a header of two words, and two times three words.
+    unsafe {
+        assert_eq!(libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()), 0);
+        sets[..3].iter_mut().for_each(|set| *set &= !(1 << KILL));
+        assert_eq!(libc::syscall(libc::SYS_capset, header.as_mut_ptr(), sets.as_ptr()), 0);
+    }
+}
+
+fn a_worker_that_its_keeper_may_not_signal_ends_with_the_pool() {
+    skip_unless_root();
+    words();
+    drop_right_to_kill();
+    let become_another = |()| {
+        // SAFETY: takes a number.
+        assert_eq!(unsafe { libc::setuid(USER) }, 0);
+    };
+    let pool = Pool::builder().workers(1).initializer(become_another, ()).build().unwrap();
+    let task = |()| {
+        words()[READY].store(1, SeqCst);
+        wait_for_count("a word that never comes", &words()[GO], 1);
+    };
+    let never = pool.apply_async(task, ()).unwrap();
+    wait_for_count("the task", &words()[READY], 1);
+    let worker = pool.worker_pids()[0];
+    drop(pool);
+    assert!(never.get().is_err());
+    assert!(state_and_group(worker as i32).is_none_or(|(state, _)| state == 'Z'));
+    reap_orphans();
 }

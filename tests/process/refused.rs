@@ -1,13 +1,13 @@
 //! Helpers that the system refuses something, that are stopped, or that have rights which the program has given up.
 
 use crate::cases;
-use crate::support::harness::Case;
+use crate::support::harness::{Case, skip};
 use crate::support::process::{
     children_of, end_spawner, own_children, send_signal, shared_words, state_and_group, wait_for_count,
 };
 use crate::support::{BY_ITSELF, wait_until};
 use shmq::process::init;
-use shmq::{Pool, Process, SpawnError};
+use shmq::{Pool, PoolError, Process, SpawnError};
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
@@ -17,6 +17,7 @@ pub fn cases() -> Vec<Case> {
     cases![
         ends_are_told_and_calls_refused_while_no_spawner_can_be_forked,
         a_join_sleeps_though_a_helper_has_ended_that_nobody_reaps,
+        calls_are_refused_while_the_program_has_other_rights_than_at_init,
     ]
 }
 
@@ -43,8 +44,15 @@ fn spawners() -> (u32, u32) {
     (standby, children_of(standby)[0])
 }
 
+fn descendants(pid: u32) -> Vec<u32> {
+    let children = children_of(pid);
+    children.iter().copied().chain(children.iter().flat_map(|&child| descendants(child))).collect()
+}
+
 /// Ends them: they would end with this process, but a moment too late for the harness.
 fn end_ours(standby: u32) {
+    let all = || descendants(standby);
+    wait_until("a spawner and no other", || all().len() == 1, || format!("{:?}", all()));
     end_spawner(standby);
     wait_until("no children", || own_children().is_empty(), || format!("{:?}", own_children()));
 }
@@ -121,5 +129,37 @@ fn a_join_sleeps_though_a_helper_has_ended_that_nobody_reaps() {
     words()[0].store(1, SeqCst);
     assert_eq!(child.join().unwrap().code(), Some(3));
     drop(pool);
+    end_ours(standby);
+}
+
+fn calls_are_refused_while_the_program_has_other_rights_than_at_init() {
+    if !is_root() {
+        skip("not root: it cannot become another user");
+    }
+    words()[0].store(1, SeqCst);
+    init().unwrap();
+    let (standby, _) = spawners();
+    let works = || Process::call(end_at_word, 3).is_ok_and(|child| child.join().unwrap().code() == Some(3));
+    let expect_refusal = || {
+        let refused = Process::call(end_at_word, 3).unwrap_err();
+        assert!(matches!(refused, SpawnError::RightsChanged), "{refused:?}");
+        assert!(refused.to_string().contains("drop rights before init()"), "{refused}");
+        assert!(matches!(Pool::new(1), Err(PoolError::Spawn(SpawnError::RightsChanged))));
+        assert!(matches!(init(), Err(SpawnError::RightsChanged)));
+    };
+    assert!(works());
+    // SAFETY: these take numbers, and a list of one.
+    unsafe {
+        assert_eq!(libc::seteuid(USER), 0);
+        expect_refusal();
+        assert_eq!(libc::seteuid(0), 0);
+        assert!(works());
+        assert_eq!(libc::setegid(USER), 0);
+        expect_refusal();
+        assert_eq!(libc::setegid(0), 0);
+        assert!(works());
+        assert_eq!(libc::setgroups(1, &USER), 0);
+    }
+    expect_refusal();
     end_ours(standby);
 }
