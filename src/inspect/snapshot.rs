@@ -160,6 +160,9 @@ pub struct Snapshot {
     pub came_back: u64,
     /// Highest count of deliveries of a message in the queue.
     pub most_deliveries: u32,
+    /// Messages that were got by copy and not marked by [`task_done`](crate::Queue::task_done): a
+    /// [`join`](crate::Queue::join) waits for them. Those got by processes that died count for ever.
+    pub unmarked: u64,
     /// All counters.
     pub stats: Stats,
     /// Who is attached, or died without leaving, in the order of their entries.
@@ -235,6 +238,9 @@ impl Inspector {
             }
             holdings.push(Holding { what, pid, alive, position, bytes, deliveries, since: None });
         }
+        let head = self.view.head();
+        let copies = head.get.copies.load(Relaxed).wrapping_add(head.rare.large_copies.load(Relaxed));
+        let unmarked = copies.saturating_sub(head.rare.task_dones.load(Relaxed));
         let persisted = self.view.is_persisted();
         let in_use = participants.iter().any(|participant| participant.alive) || self.view.is_kept();
         let state = match () {
@@ -257,6 +263,7 @@ impl Inspector {
             on_loan: records.on_loan,
             came_back: records.came_back,
             most_deliveries: records.most_deliveries,
+            unmarked,
             stats,
             participants,
             holdings,

@@ -19,6 +19,18 @@ use std::fmt;
 /// assert_eq!(child.join()?.code(), Some(1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// Other values are sent by a queue, or by [`Pool::apply`](crate::Pool::apply):
+///
+/// ```compile_fail,E0277
+/// shmq::Process::spawn(|| "text".to_string())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no outcome of a process",
+    label = "the closure returns `{Self}`",
+    note = "a process ends with an exit code; send values by a queue, or use `Pool::apply`"
+)]
 pub trait Outcome: sealed::Sealed {
     /// Reports an error, if it is one, and gives the exit code.
     #[doc(hidden)]

@@ -1,7 +1,8 @@
 //! The directory that segments lie in: `/dev/shm`, through `shm_open`, or one that the program chose.
 //!
 //! ```text
-//!   builder's `directory(..)`, else SHMQ_DIR as it was at the first use, else /dev/shm
+//!   builder's `directory(..)`, else SHMQ_DIR as it was at the first use (not of a set-user-ID program,
+//!   whose environment is its caller's), else /dev/shm
 //!   a handle that travels: NAME in /dev/shm, DIRECTORY/NAME elsewhere, whatever its receiver's SHMQ_DIR
 //! ```
 //!
@@ -12,9 +13,11 @@
 //! 2. The path of a directory is absolute, and stays what it was when the segment was made or opened:
 //!    a process that changes its working directory finds the segment again.
 
+use super::owners::{OVERFLOW_UID, is_own_of_unknown};
 use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -30,7 +33,7 @@ const OTHERS_MAY_WRITE: u32 = 0o022;
 
 /// File systems on which processes share no memory, or not with each other's locks; by the numbers of
 /// `statfs`.
-const UNFIT: [(u64, &str); 13] = [
+const UNFIT: [(u64, &str); 17] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
     (0xff53_4d42, "CIFS"),
@@ -39,6 +42,11 @@ const UNFIT: [(u64, &str); 13] = [
     (0x6573_5546, "FUSE"),
     (0x00c3_6400, "Ceph"),
     (0x5346_414f, "AFS"),
+    (0x6b41_4653, "AFS"),
+    (0x4750_4653, "GPFS"),
+    (0x1983_0326, "BeeGFS"),
+    // Its caches of mapped and of written pages are two.
+    (0x2fc1_2fc1, "ZFS"),
     (0x0bd0_0bd0, "Lustre"),
     (0x7461_636f, "OCFS2"),
     (0x0116_1970, "GFS2"),
@@ -55,7 +63,8 @@ impl Default for Directory {
     /// That of the program: see the module.
     fn default() -> Directory {
         static OF_PROGRAM: OnceLock<Directory> = OnceLock::new();
-        let read = || std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map_or(Directory(None), Directory::at);
+        let variable = || if is_set_id() { None } else { std::env::var_os(VARIABLE) };
+        let read = || variable().filter(|path| !path.is_empty()).map_or(Directory(None), Directory::at);
         OF_PROGRAM.get_or_init(read).clone()
     }
 }
@@ -116,7 +125,7 @@ impl Directory {
             return Some("it is no directory".to_owned());
         }
         let (uid, mode) = (found.uid(), found.mode());
-        if uid != 0 && uid != own_uid() {
+        if uid != 0 && !is_own_directory(path, uid) {
             return Some(format!("it belongs to user {uid}, who could put other files in the place of segments"));
         }
         if mode & OTHERS_MAY_WRITE != 0 && mode & STICKY == 0 {
@@ -189,6 +198,19 @@ fn missing(error: &io::Error) -> String {
         io::ErrorKind::NotFound => format!("it does not exist: mount a tmpfs there, or name another one in {VARIABLE}"),
         _ => error.to_string(),
     }
+}
+
+/// Does the program run with rights that its caller does not have?
+fn is_set_id() -> bool {
+    // SAFETY: getauxval takes a number and reads what the kernel gave the program.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// Is it this process's effective user's? As of a segment, the kernel is asked about the number that
+/// stands for several users; one that cannot be asked about is another user's.
+fn is_own_directory(path: &Path, uid: u32) -> bool {
+    let asked = || fs::File::open(path).is_ok_and(|directory| is_own_of_unknown(directory.as_raw_fd()));
+    uid == own_uid() && (uid != OVERFLOW_UID || asked())
 }
 
 /// The user whose rights count for files.

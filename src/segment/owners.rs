@@ -10,11 +10,12 @@
 use super::descriptors::Descriptor;
 use crate::error::{CreateError, OpenError, Subject};
 use std::fs::Metadata;
+use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt;
 
 const ROOT: u32 = 0;
 /// What the kernel shows for all users that the user namespace of this process does not know, unless an administrator has changed it.
-const OVERFLOW_UID: u32 = 65_534;
+pub(super) const OVERFLOW_UID: u32 = 65_534;
 
 /// Users whose segments are accepted: always those of this process's effective user and of root, and others only if they are named.
 ///
@@ -83,12 +84,16 @@ pub(super) fn is_own(descriptor: &Descriptor, file: &Metadata) -> bool {
 /// Of two users that this namespace does not know both have the number 65534: the kernel tells them apart. Only the owner may ask not to
 /// have the time of access noted, which shared memory does not note anyway.
 fn kernel_says_own(descriptor: &Descriptor) -> bool {
+    descriptor.with_number(is_own_of_unknown).unwrap_or(false)
+}
+
+/// The same of an open descriptor.
+pub(super) fn is_own_of_unknown(number: RawFd) -> bool {
     // SAFETY: the two commands take numbers; a number that leads nowhere is refused.
-    let asked = descriptor.with_number(|number| unsafe {
+    unsafe {
         let flags = libc::fcntl(number, libc::F_GETFL);
         flags != -1 && libc::fcntl(number, libc::F_SETFL, flags | libc::O_NOATIME) != -1
-    });
-    asked.unwrap_or(false)
+    }
 }
 
 /// The file belongs to a user that was not allowed.

@@ -212,6 +212,35 @@ fn a_stale_queue_is_told_and_not_lost_by_looking_after_it() {
 }
 
 #[test]
+fn advice_for_a_stale_queue_is_for_its_type() {
+    for (part, right, wrong) in [("owner", "shmq drain ", "shmq get "), ("bytes", "shmq get ", "shmq drain ")] {
+        let name = Name::new("stale-type");
+        peers::start_and_see(part, &name, |seen, _| seen.messages > 0).kill();
+        let (_, _, words) = examine(&name);
+        assert!(words.contains(right) && !words.contains(wrong), "{words}");
+    }
+}
+
+#[test]
+fn a_join_that_waits_for_marks_is_named() {
+    let name = Name::new("join");
+    let queue = Queue::<u64>::create(&*name, 8).expect("created");
+    queue.put_slice(&[1, 2]).expect("room");
+    let joins = |pid| move |seen: &Snapshot| of(seen, pid).is_some_and(|joiner| joiner.join_threads == 1);
+    let mut joiner = peers::start_and_see("joiner", &name, |seen, pid| joins(pid)(seen));
+    queue.get().expect("a message");
+    queue.get().expect("a message");
+    let (_, _, words) = examine(&name);
+    let told = format!("{}", joiner.pid());
+    assert!(words.contains("waits in join: 2 messages were got by copy and not marked by task_done"), "{words}");
+    assert!(words.contains(&told), "{words}");
+    queue.task_done().expect("one was got");
+    queue.task_done().expect("one was got");
+    assert!(joiner.wait().success());
+    assert!(!examine(&name).2.contains("waits in join"));
+}
+
+#[test]
 fn a_stale_queue_that_was_closed_is_said_to_be_closed() {
     let name = Name::new("stale-closed");
     peers::start_and_see("service", &name, |seen, _| seen.closed && seen.messages == 2).kill();

@@ -109,6 +109,11 @@ fn play_a_part() {
             let queue = Queue::<u64>::open(&name).expect("there is one");
             while queue.put(&7).is_ok() {}
         }
+        // Waits until all is done.
+        "joiner" => {
+            let queue = Queue::<u64>::open(&name).expect("there is one");
+            queue.join().expect("it is done");
+        }
         // Owns the put side.
         "endpoint" => {
             let queue = Queue::<u64>::open(&name).expect("there is one");

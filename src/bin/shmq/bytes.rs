@@ -149,7 +149,7 @@ impl Stream {
     /// As [`read`](Stream::read), but an error of the kind `WouldBlock` where another reader of the same
     /// pipe or socket took what there was, as far as the kernel can be asked so (pipes since Linux 6.4).
     pub fn read_without_wait(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        let file = (&*self.0).metadata()?.file_type();
+        let file = self.0.metadata()?.file_type();
         // Others say that they would wait for a disk, too.
         if !file.is_fifo() && !file.is_socket() {
             return self.read(bytes);

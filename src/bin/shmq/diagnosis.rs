@@ -72,6 +72,7 @@ pub fn diagnose(sight: &Sight<'_>) -> Vec<Finding> {
         sight.waiting_getters(&mut findings);
         sight.long_held(&mut findings);
     }
+    sight.joins(&mut findings);
     sight.table(&mut findings);
     sight.predecessor(&mut findings);
     findings.sort_by_key(|finding| finding.severity);
@@ -406,6 +407,33 @@ impl Sight<'_> {
                 format!("{pid} holds a {}", json::hold_word(what)),
                 format!("{} has held {} for {apart} at least.", capitalised(&self.pid_in_words(pid)), self.held_by(pid)),
                 "Nothing is wrong if its work takes that long. (A `shmq get` waits for whoever reads its output.)".to_owned(),
+            ));
+        }
+    }
+
+    /// A join does not end while copies are unfinished that nobody may ever mark.
+    fn joins(&self, findings: &mut Vec<Finding>) {
+        let count = self.now.unmarked;
+        let joins = |seen: &Snapshot, pid: u32| seen.participants.iter().any(|p| p.pid == pid && p.join_threads != 0);
+        let waited = |participant: &&Participant| self.before.is_none_or(|before| joins(before, participant.pid));
+        let moved =
+            self.moved(|seen| seen.stats.gets) == Some(true) || self.before.is_some_and(|before| before.unmarked != count);
+        if count == 0 || moved {
+            return;
+        }
+        for participant in self.now.participants.iter().filter(|p| p.alive && p.join_threads != 0).filter(waited) {
+            let were = if count == 1 { "was" } else { "were" };
+            findings.push(notice(
+                "join",
+                format!("{} waits in join", participant.pid),
+                format!(
+                    "{} waits in join: {} {were} got by copy and not marked by task_done.",
+                    capitalised(&self.person(participant)),
+                    messages(count)
+                ),
+                "Nothing is wrong if they are still worked on. Call `task_done` after each message that was got by copy, or get by lease: \
+                 one that is released is done. What a killed process got by copy is never marked."
+                    .to_owned(),
             ));
         }
     }

@@ -106,13 +106,17 @@ impl Target<'_> {
                 }
                 // Mostly the end of the input, for which no room need be lent.
                 if input.readable_bytes() == Some(0) {
-                    length = read_uninterrupted(input, &mut first)?;
-                    if length == 0 {
-                        return Ok(());
+                    match uninterrupted(|| input.read_without_wait(&mut first)) {
+                        Ok(0) => return Ok(()),
+                        Ok(count) => length = count,
+                        // Another reader was faster.
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                        Err(error) => return Err(of_input(&error)),
                     }
                 }
             }
-            let Some(mut loan) = self.loan(block)? else {
+            let lent = self.loan(block).map_err(|failure| failure.with_unput(length))?;
+            let Some(mut loan) = lent else {
                 return if length == 0 { Ok(()) } else { Err(unput(length)) };
             };
             loan[..length].copy_from_slice(&first[..length]);
@@ -153,7 +157,7 @@ impl Target<'_> {
                 loan.commit_len(length)?;
             }
             if let Some(error) = fault {
-                return Err(Failure::new(failure::OTHER, format!("standard input: {error}")));
+                return Err(of_input(&error));
             }
             if over || signals::noted().is_some() {
                 return Ok(());
@@ -166,7 +170,9 @@ impl Target<'_> {
         let mut pending = Vec::new();
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
-            let count = if input.wait(None)? { read_uninterrupted(input, &mut chunk)? } else { 0 };
+            let ready = input.wait(None).map_err(|error| Failure::from(error).with_unput(pending.len()))?;
+            let read = |chunk: &mut [u8]| read_uninterrupted(input, chunk).map_err(|failure| failure.with_unput(pending.len()));
+            let count = if ready { read(&mut chunk)? } else { 0 };
             let mut rest = &chunk[..count];
             while let Some(at) = rest.iter().position(|&byte| byte == end) {
                 let (piece, after) = (&rest[..at], &rest[at + 1..]);
@@ -195,10 +201,7 @@ impl Target<'_> {
         match self.unless_signalled(true, |patience| self.queue.put_timeout(piece, patience)) {
             Ok(Some(())) => Ok(()),
             Ok(None) => Err(unput(piece.len() + behind)),
-            Err(failure) => Err(Failure {
-                text: failure.text.map(|text| format!("{text} ({} bytes that were read are not put)", piece.len() + behind)),
-                ..failure
-            }),
+            Err(failure) => Err(failure.with_unput(piece.len() + behind)),
         }
     }
 
@@ -270,6 +273,16 @@ impl Failure {
     fn about(self, what: &str) -> Failure {
         Failure { text: self.text.map(|text| format!("{}: {text}", words::escaped(what))), ..self }
     }
+
+    /// The same, and how much it costs.
+    fn with_unput(self, bytes: usize) -> Failure {
+        let told = |text| match bytes {
+            0 => text,
+            1 => format!("{text} (1 byte that was read is not put)"),
+            bytes => format!("{text} ({bytes} bytes that were read are not put)"),
+        };
+        Failure { text: self.text.map(told), ..self }
+    }
 }
 
 /// A signal came, and the queue stayed full.
@@ -279,17 +292,24 @@ fn unput(bytes: usize) -> Failure {
     Failure { text: Some(text), ..Failure::of_signal(signal) }
 }
 
+fn of_input(error: &io::Error) -> Failure {
+    Failure::new(failure::OTHER, format!("standard input: {error}"))
+}
+
 /// Reads, once; again after a signal that means nothing. 0: the end, or a signal that asks to end.
-fn read_uninterrupted(input: &Stream, bytes: &mut [u8]) -> Result<usize, Failure> {
+fn uninterrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
-        match input.read(bytes) {
+        match read() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 if signals::noted().is_some() {
                     return Ok(0);
                 }
             }
-            Err(error) => return Err(Failure::new(failure::OTHER, format!("standard input: {error}"))),
-            Ok(count) => return Ok(count),
+            result => return result,
         }
     }
+}
+
+fn read_uninterrupted(input: &Stream, bytes: &mut [u8]) -> Result<usize, Failure> {
+    uninterrupted(|| input.read(bytes)).map_err(|error| of_input(&error))
 }

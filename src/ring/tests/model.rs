@@ -20,6 +20,7 @@ enum Op {
     Lease,
     Release(usize),
     GiveBack(usize),
+    GiveBackUncounted(usize),
     /// The oldest leases, so many: as if those who held them had died.
     FreeTheDead(usize),
 }
@@ -35,6 +36,7 @@ fn operation() -> impl Strategy<Value = Op> {
         3 => Just(Op::Lease),
         2 => which.clone().prop_map(Op::Release),
         2 => which.clone().prop_map(Op::GiveBack),
+        1 => which.clone().prop_map(Op::GiveBackUncounted),
         1 => which.prop_map(Op::FreeTheDead),
     ]
 }
@@ -277,6 +279,11 @@ impl Pair {
             }
             Op::GiveBack(which) => {
                 self.finish(Status::Leased, which, Status::Returned, |ring, cell, header| ring.give_back(cell, header))
+            }
+            Op::GiveBackUncounted(which) => {
+                let at = self.model.nth(Status::Leased, which);
+                self.finish(Status::Leased, which, Status::Returned, |ring, cell, header| ring.give_back_uncounted(cell, header));
+                at.iter().for_each(|&at| self.model.entries[at].deliveries -= 1);
             }
             Op::FreeTheDead(most) => self.free_the_dead(most),
         }

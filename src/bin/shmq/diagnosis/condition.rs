@@ -38,9 +38,11 @@ impl Sight<'_> {
                     if self.now.closed { " It was closed: it takes no more." } else { "" }
                 ),
                 format!(
-                    "The next `open` goes on with its messages, the next `create` replaces it{}. `shmq get {name} --follow` (bytes) takes \
-                     them; `shmq rm {name}` or `shmq rm --stale` throws them away.",
-                    self.open_or_create_does()
+                    "The next `open` goes on with its messages, the next `create` replaces it{}.{} `shmq rm {name}` or \
+                     `shmq rm --stale` removes it{}.",
+                    self.open_or_create_does(),
+                    self.what_takes_them(&name),
+                    if self.about.kind.is_queue() { " with its messages" } else { "" }
                 ),
             )),
             State::Closed if self.now.messages != 0 && self.getters().is_empty() => findings.push(notice(
@@ -56,6 +58,17 @@ impl Sight<'_> {
                 format!("Start a getter, if they are wanted. `shmq rm {name}` would throw them away for good."),
             )),
             _ => {}
+        }
+    }
+
+    /// What takes the messages of a stale segment.
+    fn what_takes_them(&self, name: &str) -> String {
+        if self.about.is_bytes() {
+            format!(" `shmq get {name} --follow` takes them;")
+        } else if self.about.kind.is_queue() {
+            format!(" A program of yours takes them; `shmq drain {name}` throws them away;")
+        } else {
+            String::new()
         }
     }
 
