@@ -27,6 +27,7 @@ mod lane;
 mod lease;
 mod letters;
 mod loan;
+mod own;
 mod put;
 mod recover;
 mod skipped;
@@ -221,7 +222,8 @@ pub struct Channel {
 }
 
 // SAFETY: the pointers of `Mapped` lead into a mapping that lives as long as the channel (Invariant 2), and what they lead to is
-// atomics, or records that the ring's protocol gives to one owner at a time (Invariant 4).
+// atomics, or records that the ring's protocol gives to one owner at a time (Invariant 4). Letters are touched by one thread at a time
+// (own, Invariant 1).
 unsafe impl Send for Channel {}
 // SAFETY: as above.
 unsafe impl Sync for Channel {}

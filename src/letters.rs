@@ -26,6 +26,9 @@ pub(crate) const TYPE_NAME: &str = "DeadLetter";
 const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 24;
 
+/// Each process that gives something up is one, of however many queues.
+const MOST_PARTICIPANTS: usize = 1023;
+
 /// Why a message was given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -36,10 +39,11 @@ pub enum Reason {
     Invalid,
     /// It could not be decoded.
     NotDecoded {
-        /// What the codec said, up to 64 KiB of it.
+        /// What the codec said: up to 1 KiB of it, and no more than has room beside the message.
         why: String,
     },
-    /// Of a version of this crate that knows more reasons.
+    /// Of a version of this crate that knows more reasons, or writes letters in another way: then
+    /// only [`bytes`](DeadLetter::bytes) says something, the whole letter as that version wrote it.
     Other {
         /// What it said.
         why: String,
@@ -115,6 +119,17 @@ pub struct DeadLetter {
     pub given_up: SystemTime,
     /// The message.
     pub bytes: Vec<u8>,
+    /// How it lies in the ring, where that is not for this version to say.
+    lies: Lies,
+}
+
+/// What a letter is put back with, beside what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lies {
+    /// With that number for a reason that has none here.
+    Known { other: u8 },
+    /// As another version wrote it.
+    Unknown,
 }
 
 impl DeadLetter {
@@ -131,6 +146,7 @@ impl DeadLetter {
 
     /// The elements of the message, if its bytes are those of a slice of `X`.
     pub fn elements<X: Plain>(&self) -> Option<Vec<X>> {
+        const { crate::message::assert_plain::<X>() };
         let size = size_of::<X>();
         if size == 0 || self.bytes.len() % size != 0 {
             return None;
@@ -151,13 +167,14 @@ impl DeadLetter {
         crate::object::decode::<T, C>(&self.bytes)
     }
 
-    /// `None`: no letter, or one of a version that lies in another way.
+    /// `None`: no letter.
     fn read(bytes: &[u8]) -> Option<DeadLetter> {
-        let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
-        let [version, reason, _, _, ..] = *head;
-        if version != VERSION {
-            return None;
+        match bytes.first()? {
+            &VERSION => {}
+            other => return Some(DeadLetter::of_another_version(*other, bytes)),
         }
+        let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
+        let [_, reason, _, _, ..] = *head;
         let deliveries = u32::from_le_bytes(head[4..8].try_into().ok()?);
         let nanoseconds = u64::from_le_bytes(head[8..16].try_into().ok()?);
         let length = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
@@ -172,36 +189,93 @@ impl DeadLetter {
             deliveries,
             given_up: UNIX_EPOCH + Duration::from_nanos(nanoseconds),
             bytes: message.to_vec(),
+            lies: Lies::Known { other: reason },
         })
+    }
+
+    fn of_another_version(version: u8, bytes: &[u8]) -> DeadLetter {
+        let why = format!("a letter of version {version}, which this version of the crate does not read");
+        DeadLetter {
+            queue: String::new(),
+            type_name: String::new(),
+            reason: Reason::Other { why },
+            deliveries: 0,
+            given_up: UNIX_EPOCH,
+            bytes: bytes.to_vec(),
+            lies: Lies::Unknown,
+        }
+    }
+
+    /// As it lay in the ring.
+    fn written(&self) -> Vec<u8> {
+        let other = match self.lies {
+            Lies::Known { other } => other,
+            Lies::Unknown => return self.bytes.clone(),
+        };
+        let mut head = Head::now(&self.reason, self.deliveries, &self.queue, &self.type_name);
+        head.given_up = self.given_up;
+        if matches!(self.reason, Reason::Other { .. }) {
+            head.number = other;
+        }
+        head.write(usize::MAX, &self.bytes)
     }
 }
 
-/// A letter as it lies in the ring.
-pub(crate) fn write(reason: &Reason, deliveries: u32, queue: &str, type_name: &str, message: &[u8]) -> Vec<u8> {
-    let texts = [queue, type_name, reason.text()].map(|text| {
-        let mut end = text.len().min(u16::MAX as usize);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        &text.as_bytes()[..end]
-    });
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut letter = Vec::with_capacity(HEAD_BYTES + texts.iter().map(|text| text.len()).sum::<usize>() + message.len());
-    letter.extend([VERSION, reason.number(), 0, 0]);
-    letter.extend(deliveries.to_le_bytes());
-    letter.extend(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).to_le_bytes());
-    texts.iter().for_each(|text| letter.extend((text.len() as u16).to_le_bytes()));
-    letter.extend([0; 2]);
-    texts.iter().for_each(|text| letter.extend(*text));
-    letter.extend(message);
-    letter
+/// What stands before the message.
+pub(crate) struct Head<'a> {
+    number: u8,
+    deliveries: u32,
+    given_up: SystemTime,
+    queue: &'a str,
+    type_name: &'a str,
+    text: &'a str,
+}
+
+impl<'a> Head<'a> {
+    pub fn now(reason: &'a Reason, deliveries: u32, queue: &'a str, type_name: &'a str) -> Head<'a> {
+        let (number, text) = (reason.number(), reason.text());
+        let (queue, type_name) = (cut(queue, usize::MAX), cut(type_name, usize::MAX));
+        Head { number, deliveries, given_up: SystemTime::now(), queue, type_name, text }
+    }
+
+    /// Bytes, but for the reason's text.
+    pub fn length_without_text(&self) -> usize {
+        HEAD_BYTES + self.queue.len() + self.type_name.len()
+    }
+
+    /// A letter as it lies in the ring, with so much of the reason's text at most.
+    pub fn write(&self, most_text: usize, message: &[u8]) -> Vec<u8> {
+        let texts = [self.queue, self.type_name, cut(self.text, most_text)];
+        let given_up = self.given_up.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut letter = Vec::with_capacity(self.length_without_text() + texts[2].len() + message.len());
+        letter.extend([VERSION, self.number, 0, 0]);
+        letter.extend(self.deliveries.to_le_bytes());
+        letter.extend(u64::try_from(given_up.as_nanos()).unwrap_or(u64::MAX).to_le_bytes());
+        texts.iter().for_each(|text| letter.extend((text.len() as u16).to_le_bytes()));
+        letter.extend([0; 2]);
+        texts.iter().for_each(|text| letter.extend(text.as_bytes()));
+        letter.extend(message);
+        letter
+    }
+}
+
+/// As much of a text as fits, and as a letter can tell the length of.
+fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most).min(u16::MAX as usize);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// A queue for dead letters: see [`Builder::dead_letters`](crate::Builder::dead_letters).
 ///
 /// It is [persisted](crate::Queue::persist): it stays, with the letters in it, until it is
 /// [unlinked](Self::unlink), also while no process uses it. Several queues may share one. A letter
-/// takes its message's bytes, its names and 40 more; the largest takes half of the queue.
+/// takes its message's bytes, its names, what the reason says and 40 more; the largest takes half of
+/// the queue. So it needs twice the bytes of the largest message that may come, and some more: one
+/// that is too large for it stays on lease where it was, and keeps its room there, until a larger
+/// queue has the name. Up to 1023 processes may use it at once, 64 bytes each.
 ///
 /// ```
 /// # let name = format!("doc-dead-letters-{}", std::process::id());
@@ -219,7 +293,11 @@ pub struct DeadLetters {
 
 impl DeadLetters {
     fn builder(name: &str) -> Builder<[u8]> {
-        Queue::<[u8]>::builder().content(kind::SLICE, TYPE_NAME.to_owned()).name(name).persist(true)
+        Queue::<[u8]>::builder()
+            .content(kind::SLICE, TYPE_NAME.to_owned())
+            .name(name)
+            .persist(true)
+            .max_participants(MOST_PARTICIPANTS)
     }
 
     /// Creates a queue for dead letters, of that size in bytes.
@@ -301,13 +379,13 @@ impl DeadLetters {
         }
     }
 
-    /// Puts a letter back, as it is: one that was got to be looked at.
+    /// Puts a letter back, as it is: one that was got to be looked at. It says still when it was
+    /// given up.
     ///
     /// # Errors
     /// As [`Queue::try_put`]: does not wait.
     pub fn try_put(&self, letter: &DeadLetter) -> Result<(), PutError> {
-        let bytes = write(&letter.reason, letter.deliveries, &letter.queue, &letter.type_name, &letter.bytes);
-        self.bytes.try_put(&bytes)
+        self.bytes.try_put(&letter.written())
     }
 
     /// Letters that nobody has taken.
@@ -395,7 +473,7 @@ mod tests {
             Reason::Other { why: "x".into() },
         ];
         for reason in reasons {
-            let bytes = write(&reason, 3, "a queue", "Tick", b"message");
+            let bytes = Head::now(&reason, 3, "a queue", "Tick").write(usize::MAX, b"message");
             let letter = DeadLetter::read(&bytes).expect("a letter");
             assert_eq!((letter.queue.as_str(), letter.type_name.as_str(), letter.deliveries), ("a queue", "Tick", 3));
             assert_eq!(letter.bytes, b"message");
@@ -406,6 +484,26 @@ mod tests {
                 assert!(DeadLetter::read(&bytes[..length]).is_none());
             }
         }
-        assert!(DeadLetter::read(&[9; 100]).is_none());
+        assert!(DeadLetter::read(&[]).is_none());
+    }
+
+    #[test]
+    fn a_letter_is_written_again_as_it_was() {
+        let mut head = Head::now(&Reason::Invalid, 3, "a queue", "Tick");
+        head.given_up = UNIX_EPOCH + Duration::from_nanos(12_345);
+        // A reason that this version does not know, and the text that goes with it.
+        (head.number, head.text) = (77, "so");
+        let bytes = head.write(usize::MAX, b"message");
+        let letter = DeadLetter::read(&bytes).expect("a letter");
+        assert_eq!((&letter.reason, letter.written() == bytes), (&Reason::Other { why: "so".into() }, true));
+        // Of another version.
+        let letter = DeadLetter::read(&[9; 100]).expect("a letter");
+        assert!(matches!(&letter.reason, Reason::Other { why } if why.contains("version 9")));
+        assert_eq!((letter.bytes.as_slice(), letter.written()), ([9; 100].as_slice(), vec![9; 100]));
+    }
+
+    #[test]
+    fn a_text_is_cut_between_its_characters() {
+        assert_eq!((cut("aä", 2), cut("aä", 3), cut("ä", 0)), ("a", "aä", ""));
     }
 }

@@ -458,6 +458,45 @@ fn what_does_not_decode_is_handed_over_with_the_error_and_as_a_dead_letter() {
 }
 
 #[test]
+fn a_batch_counts_no_delivery_of_what_it_leaves() {
+    let name = unique_name("left-by-a-batch");
+    let numbers = ObjectQueue::<u32>::builder().name(&name).schema("same").capacity(8).max_deliveries(1).create().unwrap();
+    let texts = ObjectQueue::<String>::builder().name(&name).schema("same").open().unwrap();
+    numbers.put(&2).unwrap();
+    texts.put("no number").unwrap();
+    assert_eq!(numbers.get_batch(5).unwrap(), [2]);
+    // The next call has the error: it did not vanish.
+    assert!(matches!(numbers.get_batch(5), Err(GetError::Decode { .. })));
+    assert_eq!(numbers.stats().given_up, 0);
+}
+
+/// What quotes the message in its error, at length.
+#[derive(Debug, serde::Serialize)]
+struct Wordy(String);
+
+impl<'de> serde::Deserialize<'de> for Wordy {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Wordy, D::Error> {
+        let text = String::deserialize(from)?;
+        Err(serde::de::Error::custom(text.repeat(100)))
+    }
+}
+
+#[test]
+fn a_reason_of_many_words_is_cut_to_what_the_letter_has_room_for() {
+    let letters = DeadLetters::create(unique_name("wordy-letters"), 8192).unwrap();
+    let queue = ObjectQueue::<Wordy>::builder().capacity(8).dead_letters(letters.name()).create().unwrap();
+    for length in [300, 3800] {
+        queue.put(&Wordy("x".repeat(length))).unwrap();
+        assert!(matches!(queue.get(), Err(GetError::Decode { .. })));
+        let letter = letters.try_get().unwrap();
+        let Reason::NotDecoded { why } = &letter.reason else { panic!("{letter:?}") };
+        assert!(!why.is_empty() && why.len() <= 1024, "{}", why.len());
+        assert!(letter.bytes.len() >= length);
+    }
+    DeadLetters::unlink(letters.name()).unwrap();
+}
+
+#[test]
 fn without_dead_letters_the_bytes_are_in_the_error_alone() {
     let (numbers, texts) = misdecoding::<u32, String>(4);
     texts.put("text").unwrap();

@@ -72,6 +72,12 @@ impl Channel {
         Ok(Channel::over(segment, entry, strategy)?)
     }
 
+    /// The same, for one who comes again.
+    pub(super) fn open_soon(name: &str, expect: &Expect, strategy: WaitStrategy) -> Result<Arc<Channel>, OpenError> {
+        let (segment, entry) = Segment::open_soon(name, expect)?;
+        Ok(Channel::over(segment, entry, strategy)?)
+    }
+
     /// Attaches to a segment, or creates it.
     pub(crate) fn open_or_create(
         name: &str,

@@ -302,6 +302,7 @@ impl Channel {
         if self.is_time_to_look() {
             // What comes back is before what this batch would take. What goes wrong is told below.
             let _ = self.look_for_the_dead::<OWNED>(me, patience);
+            self.post_again(patience);
         }
         loop {
             if self.try_enter_get::<OWNED>(&self.ring, me) {
@@ -422,7 +423,7 @@ impl Channel {
         loop {
             if look_after_the_dead {
                 self.look_for_the_dead::<OWNED>(me, patience)?;
-                self.post_again();
+                self.post_again(patience);
             }
             // Nothing to take: do not lock. An open loan is looked at under the lock, since its owner may be dead.
             let nothing = self.ring.nothing_to_take() == Some(State::Free) && !self.is_poisoned();
@@ -469,7 +470,7 @@ impl Channel {
             if self.ring.has_returned() {
                 match self.ring.first_returned(self.settled()).map_err(|_| GetError::Corrupted)? {
                     Some(record) if self.is_worn_out(record.header) && self.has_dead_letters() => {
-                        return Ok(Next::WornOut(record));
+                        return Ok(Next::WornOut);
                     }
                     Some(record) if self.is_worn_out(record.header) => {
                         self.ring.give_up(record.header, record.cell);

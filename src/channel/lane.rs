@@ -312,6 +312,7 @@ impl Channel {
         if turned && self.may_hold_leases() && self.is_time_to_look() {
             // What comes back shuts the lane until it is taken. What goes wrong is for the slow path to tell.
             let _ = self.look_for_the_dead::<true>(tenure.me, patience);
+            self.post_again(patience);
         }
         if self.ring.head_is_pending() { self.await_message::<true>(patience) } else { turned }
     }

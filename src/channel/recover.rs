@@ -101,7 +101,9 @@ impl Channel {
                 report.redelivered += freed.redelivered;
                 report.given_up += freed.given_up;
             }
-            report.given_up += self.give_up_all_worn_out(me, patience());
+            report.given_up += self.give_up_all_worn_out(me, patience(), deadline_ns);
+        } else {
+            report.given_up += self.post_again(Patience::Until(deadline_ns));
         }
         report.aborted = self.head().rare.aborted.load(Relaxed).saturating_sub(aborted_before);
         self.note_the_dead(!dead.is_empty());

@@ -252,9 +252,12 @@ pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     values.push(receive::<OWNED, T, C>(channel, me, patience)?);
     while values.len() < most {
         let Ok(lease) = lease::<OWNED>(channel, me, Patience::Try) else { break };
-        // Whoever comes next is told.
+        // The next caller is told, for whom it is the first delivery.
         let Ok(value) = decode::<T, C>(&lease.copied()) else {
-            lease.give_back();
+            if let Some(record) = lease.into_record() {
+                // Poisoned: told by the next verb.
+                let _ = channel.give_back_uncounted(record);
+            }
             break;
         };
         if lease.into_record().is_some_and(|record| channel.finish_copy(record).is_err()) {

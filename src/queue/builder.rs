@@ -206,7 +206,9 @@ impl<T: ?Sized + Message> Builder<T> {
     /// The process that gives a message up leases it, puts it there with no lock held, and only then ends it: if it is killed in
     /// between, the message goes there twice, but never not at all. If that queue is missing, full, closed, too small or another kind
     /// of queue, the message stays on lease and keeps its room: this process tries again at most every 0.1 s, in its gets and in
-    /// [`recover`](crate::Queue::recover), and the next process that comes by once this one has left or died. That is counted in
+    /// [`recover`](crate::Queue::recover) (one that was refused stops the others that wait), and when its last handle is dropped; then
+    /// the next process that comes by once this one has left or died. So give it a queue of twice the bytes of the largest message, and
+    /// some more: what is too large stays until a larger queue has the name. Refusals are counted in
     /// [`Stats::dead_letters_refused`](crate::Stats::dead_letters_refused), and `shmq doctor` names it.
     ///
     /// ```

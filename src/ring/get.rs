@@ -190,6 +190,38 @@ impl<M: Memory> Ring<M> {
         Ok(found)
     }
 
+    /// Leases RETURNED records that `is_it`, from the position `from` on, to `owner`: as many as
+    /// `leased` has room for, as they were and as they are. Where to go on, if there may be more.
+    /// RETURNED stays set. `from`: as in `walk_from`, or where a call before this one stopped, since
+    /// whose leases pin reclaim. Needs the get side.
+    #[cold]
+    pub fn lease_returned(
+        &self,
+        from: u64,
+        owner: Owner,
+        is_it: impl Fn(Header) -> bool,
+        leased: &mut Vec<(Record, Header)>,
+    ) -> Result<Option<u64>, Corrupted> {
+        let end = self.memory.get_side().head.load(Relaxed);
+        let mut checked = Ok(());
+        let mut stopped_at = None;
+        self.walk_from(from, end, |position, cell, header| {
+            if header.state() != Some(State::Returned) || !is_it(header) {
+                return true;
+            }
+            checked = self.check_length(header);
+            // No room is allocated while the side is held.
+            if checked.is_err() || leased.len() == leased.capacity() {
+                stopped_at = Some(position);
+                return false;
+            }
+            let record = Record { cell, header, next: None };
+            leased.push((record, self.lease(record, owner).1));
+            true
+        })?;
+        checked.map(|()| stopped_at)
+    }
+
     /// Finishes a record that was copied out. The store of DONE is the commit point. Needs the get side.
     #[inline(always)]
     pub fn take(&self, record: Record) {

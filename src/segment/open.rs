@@ -26,14 +26,22 @@ pub(super) const BLOCK_BYTES: u64 = 512;
 impl Segment {
     /// Attaches to a published segment, dead or alive, and returns the entry whose pulse is ours.
     pub fn open(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
+        Segment::open_patiently(name, expect, Patience::new())
+    }
+
+    /// The same, for one who comes again: does not wait long for those who are at work on the name.
+    pub fn open_soon(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
+        Segment::open_patiently(name, expect, Patience::short())
+    }
+
+    fn open_patiently(name: &str, expect: &Expect, patience: Patience) -> Result<(Segment, u32), OpenError> {
         let place = judge_name(&expect.directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
         check_to_open(&place)
-            .and_then(|()| Segment::open_at(&place, expect))
+            .and_then(|()| Segment::open_at(&place, expect, patience))
             .map_err(|error| about_open(error, expect.kind, &place))
     }
 
-    fn open_at(place: &Place, expect: &Expect) -> Result<(Segment, u32), OpenError> {
-        let mut patience = Patience::new();
+    fn open_at(place: &Place, expect: &Expect, mut patience: Patience) -> Result<(Segment, u32), OpenError> {
         loop {
             if let Attempt::Attached(segment, entry) = attempt(place, expect, &mut patience, Ended::AreTaken)? {
                 return Ok((segment, entry));

@@ -21,6 +21,10 @@ pub fn cases() -> Vec<Case> {
         a_message_that_is_no_value_goes_to_the_dead_letters,
         a_child_forked_beside_a_kept_letter_does_not_touch_it,
         a_mutable_lease_comes_back_as_it_stands,
+        many_that_no_queue_takes_hold_up_no_getter,
+        threads_that_keep_letters_at_once_lose_none,
+        what_is_kept_goes_before_the_last_user,
+        a_busy_consumer_tries_again,
         a_forwarder_killed_at_random_leaves_the_message_in_one_queue_or_in_both,
     ]
 }
@@ -184,6 +188,90 @@ fn letter_of(queue: &Queue<u64>, letters: &DeadLetters) -> DeadLetter {
     let letter = letters.get_timeout(PATIENCE).unwrap();
     expect_letter(&letter, queue.name(), &Reason::TooManyDeliveries, 1, &13u64.to_ne_bytes());
     letter
+}
+
+fn worn_out_at_once(letters: &str, messages: u64) -> Queue<u64> {
+    let queue = Queue::<u64>::builder().name(unique_name("worn-at-once")).capacity(messages as usize + (1 << 16));
+    let queue = queue.max_deliveries(1).dead_letters(letters).create().unwrap();
+    queue.put_slice(&(0..messages).collect::<Vec<_>>()).unwrap();
+    let leases: Vec<_> = (0..messages).map(|_| queue.lease().unwrap()).collect();
+    leases.into_iter().for_each(|lease| lease.give_back());
+    queue
+}
+
+fn many_that_no_queue_takes_hold_up_no_getter() {
+    const MESSAGES: u64 = 5000;
+    let name = unique_name("missing-letters");
+    let queue = worn_out_at_once(&name, MESSAGES);
+    queue.put(&MESSAGES).unwrap();
+    assert_eq!(queue.try_get().unwrap(), MESSAGES);
+    queue.task_done().unwrap();
+    assert!(matches!(queue.get_timeout(std::time::Duration::from_millis(5)), Err(GetError::Timeout)));
+    // One was tried, not each.
+    let refused = queue.stats().dead_letters_refused;
+    assert!((1..20).contains(&refused), "{refused}");
+    assert_eq!(Inspector::open(queue.name()).unwrap().look().on_lease, MESSAGES);
+    // A child may be forked beside them, and they are all there.
+    assert!(shmq::Process::spawn(|| {}).unwrap().join().unwrap().success());
+    let letters = DeadLetters::create(&name, 1 << 20).unwrap();
+    assert_eq!((queue.recover().given_up, letters.len() as u64), (MESSAGES, MESSAGES));
+    queue.join_timeout(PATIENCE).unwrap();
+    DeadLetters::unlink(&name).unwrap();
+}
+
+fn threads_that_keep_letters_at_once_lose_none() {
+    const MESSAGES: usize = 4000;
+    let name = unique_name("letters-at-once");
+    let truths = Queue::<bool>::builder().name(unique_name("truths")).capacity(MESSAGES).schema("one").dead_letters(&name);
+    let truths = truths.create().unwrap();
+    let bytes = Queue::<u8>::builder().name(truths.name()).schema("one").open().unwrap();
+    bytes.put_slice(&[2; MESSAGES]).unwrap();
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                while !matches!(truths.try_get(), Err(GetError::Empty)) {
+                    // It is owed a task_done at once, although no queue has the letter.
+                    truths.task_done().unwrap();
+                }
+            });
+        }
+    });
+    let letters = DeadLetters::create(&name, 1 << 20).unwrap();
+    truths.recover();
+    assert_eq!(letters.len(), MESSAGES);
+    assert!(!Inspector::open(truths.name()).unwrap().look().participants[0].keeps_letters);
+    truths.join_timeout(PATIENCE).unwrap();
+    DeadLetters::unlink(&name).unwrap();
+}
+
+fn what_is_kept_goes_before_the_last_user() {
+    let name = unique_name("last-user");
+    let queue = worn_out_at_once(&name, 3);
+    assert!(matches!(queue.try_get(), Err(GetError::Empty)));
+    let letters = DeadLetters::create(&name, 4096).unwrap();
+    drop(queue);
+    assert_eq!(letters.len(), 3);
+    DeadLetters::unlink(&name).unwrap();
+}
+
+fn a_busy_consumer_tries_again() {
+    let name = unique_name("busy-consumer");
+    let queue = worn_out_at_once(&name, 3);
+    let consumer = queue.consumer().unwrap();
+    assert!(matches!(consumer.try_get(), Err(GetError::Empty)));
+    let letters = DeadLetters::create(&name, 4096).unwrap();
+    wait_at_most(
+        BY_ITSELF,
+        "the letters",
+        || {
+            // Never without a message. What is kept keeps the room behind it, too.
+            (0..8).for_each(|n| queue.try_put(&n).unwrap());
+            (0..8).for_each(|n| assert_eq!(consumer.get().unwrap(), n));
+            letters.len() == 3
+        },
+        || format!("{:?}", queue.stats()),
+    );
+    DeadLetters::unlink(&name).unwrap();
 }
 
 fn a_letter_waits_for_a_queue_of_its_kind() {
