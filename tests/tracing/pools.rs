@@ -155,7 +155,7 @@ fn deaths_and_shortages_of_workers_are_told() {
     send_signal(worker as i32, libc::SIGKILL);
     heard(format!("WARN message=a pool's worker died pid={worker} status=signal: 9 (SIGKILL)"));
     heard(
-        "WARN message=a pool has fewer workers than asked for missing=1 asked=2 call=\"pipe to a pool's worker\" \
+        "WARN message=a pool has fewer workers than asked for missing=1 asked=2 call=\"socket to a pool's worker\" \
          error=Too many open files (os error 24)"
             .to_owned(),
     );
