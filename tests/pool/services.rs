@@ -102,9 +102,6 @@ fn workers_have_the_programs_signals_if_asked() {
     set_signal(libc::SIGHUP, libc::SIG_IGN);
     set_signal(libc::SIGTERM, ignore as *const () as libc::sighandler_t);
     let endings = [libc::SIGTERM, libc::SIGQUIT, libc::SIGINT];
-    // A shell that started the tests in the background has them ignored.
-    set_signal(libc::SIGQUIT, libc::SIG_DFL);
-    set_signal(libc::SIGINT, libc::SIG_DFL);
     let pool = Pool::builder().workers(1).build().unwrap();
     for signal in endings.into_iter().chain([libc::SIGHUP]) {
         assert_eq!(pool.apply(raise, signal), Ok(signal), "a worker ignores it");

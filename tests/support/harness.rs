@@ -129,6 +129,7 @@ pub fn run(cases: &[Case]) -> ExitCode {
     }
     adopt_orphans();
     keep_pids();
+    heed_signals();
     let started = Instant::now();
     println!("\nrunning {} tests (SHMQ_TEST_SEED={})", chosen.len(), seed());
     let mut failures = Vec::new();
@@ -165,6 +166,14 @@ pub fn run(cases: &[Case]) -> ExitCode {
         started.elapsed().as_secs_f64()
     );
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(PANICKED_BINARY) }
+}
+
+/// What ends programs ends the tests': a shell that started them in the background had it ignored.
+fn heed_signals() {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        // SAFETY: the default action of a signal, in a program with one thread.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
 }
 
 /// As libtest's.
