@@ -154,7 +154,7 @@ fn waiting_until_a_deadline_gives_up_then_and_never_early() {
                 assert!(Instant::now() >= deadline, "early");
                 break;
             }
-            assert!(timeout > Duration::from_millis(100), "a sleep ends for no reason after 0.1 s only");
+            // It may also end for no reason.
         }
     }
     let child = fork("one who changes it", || {
