@@ -195,6 +195,7 @@ fn a_batch_ends_before_bits_that_are_no_value_and_the_next_call_tells_of_them() 
         queue.join_timeout(SOON).unwrap();
         assert!(queue.task_done().is_err());
         assert_eq!(letters.len(), if has_letters { 3 } else { 0 });
+        shmq::DeadLetters::unlink(letters.name()).unwrap();
     }
     for is_consumer in [false, true] {
         for has_letters in [false, true] {
