@@ -13,11 +13,11 @@
 //! 2. The mutex of [`OPEN`] is held across every fork, so that no child inherits it locked; nothing is dropped under it.
 
 use crate::error::{CreateError, OpenError, Subject};
-use crate::layout::{kind, role};
 use crate::lock::Locks;
 use crate::os::{Barrier, Incarnation, on_fork};
-use crate::participant::{self, Id};
-use crate::segment::{AttachError, Segment};
+use crate::shm::layout::{kind, role};
+use crate::shm::participant::{self, Id};
+use crate::shm::segment::{AttachError, Segment};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::io;

@@ -87,66 +87,55 @@ compile_error!(
 );
 
 mod atomic;
-mod geometry;
-mod layout;
 mod ring;
+mod shm;
 
-#[cfg(not(loom))]
-mod attachment;
-#[cfg(all(feature = "object", not(loom)))]
-mod bytewise;
-#[cfg(not(loom))]
-mod channel;
-#[cfg(not(loom))]
-mod copy;
-#[cfg(not(loom))]
-mod error;
-#[cfg(not(loom))]
-mod guard;
-#[cfg(not(loom))]
-pub mod inspect;
-#[cfg(not(loom))]
-pub mod letters;
-#[cfg(not(loom))]
-mod lock;
-#[cfg(not(loom))]
-mod message;
-#[cfg(all(feature = "object", not(loom)))]
-mod object;
-#[cfg(not(loom))]
-mod os;
-#[cfg(not(loom))]
-mod participant;
-#[cfg(all(feature = "object", not(loom)))]
-mod pool;
-#[cfg(not(loom))]
-pub mod process;
-#[cfg(not(loom))]
-mod queue;
-#[cfg(not(loom))]
-mod schema;
-#[cfg(not(loom))]
-mod segment;
-#[cfg(not(loom))]
-pub mod sync;
-#[cfg(not(loom))]
-mod wait_any;
-#[cfg(not(loom))]
-mod wait_strategy;
+// The ring alone is modelled by loom: nothing else of the crate is built beside it.
+cfg_if::cfg_if! {
+    if #[cfg(not(loom))] {
+        mod attachment;
+        mod error;
+        pub mod inspect;
+        pub mod letters;
+        mod lock;
+        mod message;
+        #[cfg(feature = "object")]
+        mod object;
+        mod os;
+        #[cfg(feature = "object")]
+        mod pool;
+        pub mod process;
+        mod queue;
+        mod raw;
+        pub mod sync;
+        mod wait;
+        mod wait_any;
 
-#[cfg(not(loom))]
-pub use {
-    channel::{RecoveryReport, Stats},
-    error::{CreateError, GetError, JoinError, OpenError, PutError, Subject},
-    guard::{Lease, LeaseMut, Loan},
-    letters::{DeadLetter, DeadLetters},
-    message::{Message, Plain},
-    process::{Process, ProcessBuilder, SpawnError},
-    queue::{Builder, Consumer, ConsumerIter, Destination, ForwardError, Held, Iter, Producer, Queue},
-    segment::UnappliedOption,
-    wait_any::{WaitError, Waitable, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout},
-    wait_strategy::WaitStrategy,
-};
+        pub use error::{CreateError, GetError, JoinError, OpenError, PutError, Subject};
+        pub use message::{Message, Plain};
+        #[doc(hidden)]
+        pub use message::private as __private;
+        #[cfg(feature = "object")]
+        pub use object::{
+            Codec, MessagePack, ObjectBuilder, ObjectConsumer, ObjectIter, ObjectLease, ObjectProducer, ObjectQueue, Postcard, PutAs,
+        };
+        #[cfg(feature = "object")]
+        pub use pool::{AsyncResult, Batch, Imap, ImapUnordered, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError};
+        pub use letters::{DeadLetter, DeadLetters};
+        pub use process::{Process, ProcessBuilder, SpawnError};
+        pub use queue::guard::{Lease, LeaseMut, Loan};
+        pub use queue::{Builder, Consumer, ConsumerIter, Destination, ForwardError, Held, Iter, Producer, Queue};
+        pub use raw::{RecoveryReport, Stats};
+        pub use shm::segment::UnappliedOption;
+        pub use wait::strategy::WaitStrategy;
+        pub use wait_any::{WaitError, Waitable, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout};
+
+        /// Atomics that end their process at a chosen write: for `tests/two_deaths` alone.
+        #[cfg(shmq_counted)]
+        #[doc(hidden)]
+        pub use atomic::counted;
+    }
+}
 
 /// Marks a struct or an enum as a [`Message`], which may travel through a [`Queue`].
 ///
@@ -218,22 +207,6 @@ pub use {
 /// Put it before `#[derive(...)]`, so that what is derived sees the same `repr`.
 #[cfg(all(feature = "derive", not(loom)))]
 pub use shmq_derive::message;
-
-#[cfg(not(loom))]
-#[doc(hidden)]
-pub use message::private as __private;
-
-/// Atomics that end their process at a chosen write: for `tests/two_deaths` alone.
-#[cfg(all(shmq_counted, not(loom)))]
-#[doc(hidden)]
-pub use atomic::counted;
-
-#[cfg(all(feature = "object", not(loom)))]
-pub use object::{
-    Codec, MessagePack, ObjectBuilder, ObjectConsumer, ObjectIter, ObjectLease, ObjectProducer, ObjectQueue, Postcard, PutAs,
-};
-#[cfg(all(feature = "object", not(loom)))]
-pub use pool::{AsyncResult, Batch, Imap, ImapUnordered, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError};
 
 /// The examples of the README and of the guides.
 #[cfg(all(doctest, feature = "derive", feature = "object", not(loom)))]

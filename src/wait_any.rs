@@ -15,7 +15,6 @@
 //!    begins to be. It does if none ceased to be ready meanwhile, which each shows by what it
 //!    counts ([`Kind::ceased`]).
 
-use crate::channel::{Channel, SLICE_NS, Trust, look_a_while};
 use crate::lock::{Condvar, Place, sleep_any, unordered_moment};
 use crate::message::Message;
 #[cfg(feature = "object")]
@@ -23,6 +22,7 @@ use crate::object::ObjectQueue;
 use crate::os::{Barrier, FOREVER_NS, ONE_TRY_NS, deadline_after, deadline_at, now_ns};
 use crate::process::Process;
 use crate::queue::{Consumer, Queue};
+use crate::raw::{Channel, SLICE_NS, Trust, look_a_while};
 use crate::sync::{Event, Pipe, Semaphore};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! What an error is about.
 
-use crate::layout::kind;
+use crate::shm::layout::kind;
 use std::fmt;
 
 /// What an error is about: a queue, a mutex, and so on, and its name. Displayed as `queue "jobs"`; without the name where there is none to tell.

@@ -1,10 +1,10 @@
 //! Working on a queue whose type one does not know.
 
 use super::Kind;
-use crate::channel::{Channel, Patience, RecoveryReport};
 use crate::error::{GetError, OpenError, Subject};
-use crate::segment::{self, Asked, Directory, Expect, Owners, Segment, View};
-use crate::wait_strategy::WaitStrategy;
+use crate::raw::{Channel, Patience, RecoveryReport};
+use crate::shm::segment::{self, Asked, Directory, Expect, Owners, Segment, View};
+use crate::wait::strategy::WaitStrategy;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 
 use super::Inspector;
 use crate::atomic::{Ordering, fence};
-use crate::copy::copy_out;
+use crate::message::copy::copy_out;
 use crate::ring::{Memory, State};
 
 /// A message, copied without being taken.

@@ -1,7 +1,7 @@
 //! What a segment says about the dead one that it took the place of.
 
-use crate::layout::predecessor;
-use crate::segment::{self, View};
+use crate::shm::layout::predecessor;
+use crate::shm::segment::{self, View};
 
 /// A dead segment that another one took the place of, and what went with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use super::process::{self, ProcessState};
 use super::{Inspector, Stats};
 use crate::atomic::Ordering::{Acquire, Relaxed};
-use crate::layout::{Entry, role};
 use crate::os::now_ns;
-use crate::participant::Id;
 use crate::ring::{Header, Memory, Owner, State as RecordState};
+use crate::shm::layout::{Entry, role};
+use crate::shm::participant::Id;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Holdings listed one by one; the rest is only counted.

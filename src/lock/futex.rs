@@ -12,10 +12,10 @@
 
 use super::{Locked, NotMine};
 use crate::atomic::AtomicU32;
-use crate::layout::{CondvarWords, Head};
 use crate::os::{Barrier, FOREVER_NS, futex_wait, futex_wait_any, futex_wake, now_ns};
-use crate::participant::{self, Id};
-use crate::segment::Segment;
+use crate::shm::layout::{CondvarWords, Head};
+use crate::shm::participant::{self, Id};
+use crate::shm::segment::Segment;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// Longest sleep on a mutex before its holder is probed again.

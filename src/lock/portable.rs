@@ -11,10 +11,10 @@
 //! 2. A mutex is unlocked by the thread that locked it, within one call.
 
 use super::{Locked, NotMine};
-use crate::layout::{CondvarWords, Head};
 use crate::os::{Barrier, now_ns};
-use crate::participant::Id;
-use crate::segment::Segment;
+use crate::shm::layout::{CondvarWords, Head};
+use crate::shm::participant::Id;
+use crate::shm::segment::Segment;
 use raw_sync::Timeout;
 use raw_sync::events::{Event, EventImpl, EventInit, EventState};
 use raw_sync::locks::{LockImpl, LockInit, Mutex as RawMutex};

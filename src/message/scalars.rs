@@ -2,7 +2,7 @@
 
 use super::sealed::ByValue;
 use super::{Message, Plain};
-use crate::schema::{Form, Layout};
+use crate::message::schema::{Form, Layout};
 use std::marker::PhantomData;
 use std::num::{NonZero, Saturating, Wrapping};
 

@@ -2,9 +2,9 @@
 
 use super::{Codec, ObjectQueue};
 use crate::error::{CreateError, OpenError};
-use crate::layout::kind;
 use crate::queue::{Builder, Queue};
-use crate::wait_strategy::WaitStrategy;
+use crate::shm::layout::kind;
+use crate::wait::strategy::WaitStrategy;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;

@@ -2,9 +2,9 @@
 
 use super::travel::{self, PutAs, put_verbs};
 use super::{Codec, ObjectLease};
-use crate::channel::Patience;
 use crate::error::{GetError, PutError};
 use crate::queue::{Accepts, Consumer, Producer, verbs};
+use crate::raw::Patience;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! An object on lease: decoded here, its message still in the queue until the lease ends.
 
-use crate::guard::Lease;
+use crate::queue::guard::Lease;
 use crate::queue::{GivesBack, forward, forwards};
 use std::fmt;
 use std::ops::Deref;

@@ -2,13 +2,13 @@
 //! endpoints alike.
 
 use super::{Codec, ObjectLease};
-use crate::channel::{Channel, Ends, LeasedRecord, Patience};
 use crate::error::{GetError, PutError};
-use crate::guard::{Lease, Loan};
 use crate::letters::Reason;
 use crate::message::Travel;
-use crate::participant::Id;
+use crate::queue::guard::{Lease, Loan};
 use crate::queue::{Producer, Queue};
+use crate::raw::{Channel, Ends, LeasedRecord, Patience};
+use crate::shm::participant::Id;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Write};

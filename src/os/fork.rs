@@ -49,7 +49,7 @@ impl Incarnation {
         let page = unsafe {
             libc::mmap(
                 ptr::null_mut(),
-                crate::layout::PAGE_BYTES as usize,
+                crate::shm::layout::PAGE_BYTES as usize,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
                 -1,
@@ -60,7 +60,7 @@ impl Incarnation {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the page that was just mapped.
-        if unsafe { libc::madvise(page, crate::layout::PAGE_BYTES as usize, libc::MADV_WIPEONFORK) } == -1 {
+        if unsafe { libc::madvise(page, crate::shm::layout::PAGE_BYTES as usize, libc::MADV_WIPEONFORK) } == -1 {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the page that was just mapped, which no other thread knows.

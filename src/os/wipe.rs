@@ -12,7 +12,7 @@
 //!    calls, no child.
 //! 2. Otherwise a child is forked that looks at the page and ends.
 
-use crate::layout::PAGE_BYTES;
+use crate::shm::layout::PAGE_BYTES;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;

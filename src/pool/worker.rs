@@ -11,11 +11,11 @@
 use super::keeper::Settings;
 use super::message::{Arguments, HOLDER_AT, RESULT_BYTES, ResultHead, TaskHead, append_sized, capacity_for, kind, tag};
 use crate::error::{GetError, PutError};
-use crate::guard::Lease;
 use crate::object::{Codec, MessagePack};
 use crate::os::{Parent, die_with};
 use crate::process::travel::{Task, address_at, entry_at};
 use crate::process::{Outcome, tell_stderr};
+use crate::queue::guard::Lease;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;

@@ -69,7 +69,7 @@ struct Nursery {
 pub(super) fn live(requests: OwnedFd, program: Parent) -> i32 {
     // First: the program may have dropped a handle meanwhile, and left the name to this process.
     attachment::leave_all(Leaving::Alone);
-    crate::segment::keep_no_names();
+    crate::shm::segment::keep_no_names();
     if program.has_ended() {
         return 0;
     }

@@ -7,7 +7,7 @@ use crate::attachment::{self, Leaving};
 #[cfg(feature = "object")]
 use crate::os::begin_helper;
 use crate::os::{Blocked, Parent, begin_process, deadline_after, die_with, now_ns, put_null_over_all_but};
-use crate::segment::descriptor_numbers;
+use crate::shm::segment::descriptor_numbers;
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::RawFd;

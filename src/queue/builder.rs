@@ -1,14 +1,14 @@
 //! Everything that can be said about a queue before it exists.
 
 use super::Queue;
-use crate::channel::{Channel, messages_left};
 use crate::error::{CreateError, OpenError};
-use crate::geometry::Geometry;
-use crate::layout::{SCHEMA_BYTES, kind};
 use crate::message::{Message, Travel};
-use crate::participant;
-use crate::segment::{Asked, Directory, Expect, Owners, Segment, Spec, Wanted, fault};
-use crate::wait_strategy::WaitStrategy;
+use crate::raw::{Channel, messages_left};
+use crate::shm::geometry::Geometry;
+use crate::shm::layout::{SCHEMA_BYTES, kind};
+use crate::shm::participant;
+use crate::shm::segment::{Asked, Directory, Expect, Owners, Segment, Spec, Wanted, fault};
+use crate::wait::strategy::WaitStrategy;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;

@@ -2,12 +2,12 @@
 
 use super::verbs::verbs;
 use super::{loan_of, slice_bytes};
-use crate::channel::{Channel, Patience, Side, Tenure};
 use crate::error::{GetError, PutError};
-use crate::guard::{Lease, Loan};
 use crate::message::{Message, Plain, Travel};
+use crate::queue::guard::{Lease, Loan};
+use crate::raw::{Channel, Patience, Side, Tenure};
 #[cfg(feature = "object")]
-use crate::participant::Id;
+use crate::shm::participant::Id;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;

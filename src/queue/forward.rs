@@ -4,11 +4,11 @@
 //! message in both queues, never in neither.
 
 use super::{Producer, Queue};
-use crate::channel::Patience;
 use crate::error::PutError;
-use crate::guard::{Lease, LeaseMut};
 use crate::message::Plain;
 use crate::message::{Message, Travel};
+use crate::queue::guard::{Lease, LeaseMut};
+use crate::raw::Patience;
 use std::error::Error;
 use std::fmt;
 use std::mem;
@@ -177,7 +177,7 @@ macro_rules! forwards {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         pub fn forward(self, $to: &impl $crate::Destination<$message>) -> Result<(), $crate::ForwardError<Self>> {
-            let ($this, $patience) = (self, $crate::channel::Patience::FOREVER);
+            let ($this, $patience) = (self, $crate::raw::Patience::FOREVER);
             $body
         }
 
@@ -187,7 +187,7 @@ macro_rules! forwards {
         /// # Errors
         /// As [`forward`](Self::forward).
         pub fn try_forward(self, $to: &impl $crate::Destination<$message>) -> Result<(), $crate::ForwardError<Self>> {
-            let ($this, $patience) = (self, $crate::channel::Patience::Try);
+            let ($this, $patience) = (self, $crate::raw::Patience::Try);
             $body
         }
 
@@ -201,7 +201,7 @@ macro_rules! forwards {
             $to: &impl $crate::Destination<$message>,
             timeout: std::time::Duration,
         ) -> Result<(), $crate::ForwardError<Self>> {
-            let ($this, $patience) = (self, $crate::channel::Patience::Until($crate::os::deadline_after(timeout)));
+            let ($this, $patience) = (self, $crate::raw::Patience::Until($crate::os::deadline_after(timeout)));
             $body
         }
 
@@ -215,7 +215,7 @@ macro_rules! forwards {
             $to: &impl $crate::Destination<$message>,
             deadline: std::time::Instant,
         ) -> Result<(), $crate::ForwardError<Self>> {
-            let ($this, $patience) = (self, $crate::channel::Patience::Until($crate::os::deadline_at(deadline)));
+            let ($this, $patience) = (self, $crate::raw::Patience::Until($crate::os::deadline_at(deadline)));
             $body
         }
     };

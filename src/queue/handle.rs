@@ -1,9 +1,9 @@
 //! Handles that travel: a queue serialises as its name, and what tells it from any other that had the name.
 
 use super::{Queue, expect};
-use crate::channel::Channel;
 use crate::message::Message;
-use crate::segment::Wanted;
+use crate::raw::Channel;
+use crate::shm::segment::Wanted;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -3,8 +3,8 @@
 use super::verbs::verbs;
 use super::{Consumer, Queue};
 use crate::error::GetError;
-use crate::guard::{Lease, LeaseMut};
 use crate::message::{Message, Plain, Travel};
+use crate::queue::guard::{Lease, LeaseMut};
 
 impl<T: ?Sized + Message> Queue<T> {
     verbs! {

@@ -1,10 +1,10 @@
 //! What a queue tells of itself, and what ends it: counting, closing, recovering, joining.
 
 use super::Queue;
-use crate::channel::{JOIN_FOREVER, RecoveryReport, Stats};
 use crate::error::JoinError;
 use crate::message::Message;
-use crate::segment::UnappliedOption;
+use crate::raw::{JOIN_FOREVER, RecoveryReport, Stats};
+use crate::shm::segment::UnappliedOption;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 

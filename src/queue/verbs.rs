@@ -12,7 +12,7 @@ macro_rules! verbs {
         #[doc = "Not in a signal handler, nor are its forms with a time-out or a deadline: see [there](crate::sync#signal-handlers)."]
         #[inline]
         pub fn $name(&$this $(, $arg: $ty)*) -> Result<$ok, $error> $($($bound)*)? {
-            let $patience = crate::channel::Patience::FOREVER;
+            let $patience = crate::raw::Patience::FOREVER;
             $body
         }
 
@@ -27,7 +27,7 @@ macro_rules! verbs {
         #[doc = concat!("`", $none, "`, `Busy`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
         #[inline]
         pub fn $try_name(&$this $(, $arg: $ty)*) -> Result<$ok, $error> $($($bound)*)? {
-            let $patience = crate::channel::Patience::Try;
+            let $patience = crate::raw::Patience::Try;
             $body
         }
 
@@ -38,7 +38,7 @@ macro_rules! verbs {
         #[doc = concat!("`Timeout`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
         #[inline]
         pub fn $timeout_name(&$this $(, $arg: $ty)*, timeout: std::time::Duration) -> Result<$ok, $error> $($($bound)*)? {
-            let $patience = crate::channel::Patience::Until(crate::os::deadline_after(timeout));
+            let $patience = crate::raw::Patience::Until(crate::os::deadline_after(timeout));
             $body
         }
 
@@ -49,7 +49,7 @@ macro_rules! verbs {
         #[doc = concat!("`Timeout`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
         #[inline]
         pub fn $deadline_name(&$this $(, $arg: $ty)*, deadline: std::time::Instant) -> Result<$ok, $error> $($($bound)*)? {
-            let $patience = crate::channel::Patience::Until(crate::os::deadline_at(deadline));
+            let $patience = crate::raw::Patience::Until(crate::os::deadline_at(deadline));
             $body
         }
     };

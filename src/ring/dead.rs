@@ -19,7 +19,7 @@ use super::{Corrupted, Header, Memory, Owner, Repaired, Ring, State};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::atomic::fence;
-use crate::geometry::Cell;
+use crate::shm::geometry::Cell;
 
 /// How far a look goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

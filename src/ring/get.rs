@@ -4,7 +4,7 @@ use super::notice::{RETURNED, WALKING};
 use super::{Corrupted, Header, Memory, Owner, Ring, State, Stretch};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use crate::geometry::Cell;
+use crate::shm::geometry::Cell;
 
 /// Records that a getter asks for at a time, ahead of their turn.
 const FETCH_AHEAD: u64 = 64;

@@ -3,7 +3,7 @@
 use super::{Corrupted, Header, Memory, Owner, Ring, State, Stretch};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::atomic::fence;
-use crate::geometry::Cell;
+use crate::shm::geometry::Cell;
 
 /// Records reclaimed beyond the need of the moment: each look at head moves a cache line between the sides, so it should pay.
 pub(crate) const RECLAIM_AHEAD: u64 = 64;

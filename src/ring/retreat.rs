@@ -38,7 +38,7 @@ use super::notice::HELD_OFF;
 use super::{Corrupted, Header, Memory, Ring, State};
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::atomic::fence;
-use crate::geometry::Cell;
+use crate::shm::geometry::Cell;
 
 /// Looks that give up because positions move faster than they can be read.
 const ATTEMPTS: u32 = 16;

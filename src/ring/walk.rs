@@ -3,7 +3,7 @@
 use super::{Corrupted, Header, Memory, Ring, State};
 use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::atomic::{AtomicU64, fence};
-use crate::geometry::Cell;
+use crate::shm::geometry::Cell;
 
 /// Looks that give up because positions move faster than they can be read.
 const ATTEMPTS: u32 = 64;

@@ -2,9 +2,9 @@
 
 use super::object::{Cell, Object, Shape};
 use crate::error::{CreateError, OpenError};
-use crate::layout::kind;
-use crate::participant;
-use crate::segment::{Asked, Directory, Owners, Segment, Spec};
+use crate::shm::layout::kind;
+use crate::shm::participant;
+use crate::shm::segment::{Asked, Directory, Owners, Segment, Spec};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;

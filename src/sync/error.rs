@@ -1,6 +1,6 @@
 //! Errors of the primitives.
 
-use crate::segment::AttachError;
+use crate::shm::segment::AttachError;
 use std::fmt;
 use std::io;
 

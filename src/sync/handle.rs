@@ -34,7 +34,7 @@ macro_rules! handle {
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             pub fn unlink(name: impl AsRef<str>) -> Result<(), crate::OpenError> {
-                crate::segment::Segment::unlink(name.as_ref())
+                crate::shm::segment::Segment::unlink(name.as_ref())
             }
 
             /// Keeps the segment when its last participant leaves, until it is [unlinked](Self::unlink).
@@ -120,21 +120,21 @@ macro_rules! waits {
         #[doc = ""]
         #[doc = "Not in a signal handler: see the [module](crate::sync#signal-handlers). Nor are its forms with a time-out or a deadline."]
         pub fn $name(&$this $(, $arg: $ty)*) -> $result {
-            let $patience = crate::channel::Patience::FOREVER;
+            let $patience = crate::raw::Patience::FOREVER;
             $body
         }
 
         #[doc = concat!("Like [`", stringify!($name), "`](Self::", stringify!($name), "), but gives up with `Timeout` after `timeout`, never")]
         #[doc = "earlier. Zero means one try; one too long to add to now means for ever."]
         pub fn $timeout_name(&$this $(, $arg: $ty)*, timeout: std::time::Duration) -> $result {
-            let $patience = crate::channel::Patience::Until(crate::os::deadline_after(timeout));
+            let $patience = crate::raw::Patience::Until(crate::os::deadline_after(timeout));
             $body
         }
 
         #[doc = concat!("Like [`", stringify!($name), "`](Self::", stringify!($name), "), but gives up with `Timeout` at `deadline`, never earlier.")]
         #[doc = "A deadline in the past means one try."]
         pub fn $deadline_name(&$this $(, $arg: $ty)*, deadline: std::time::Instant) -> $result {
-            let $patience = crate::channel::Patience::Until(crate::os::deadline_at(deadline));
+            let $patience = crate::raw::Patience::Until(crate::os::deadline_at(deadline));
             $body
         }
     };

@@ -12,8 +12,8 @@
 
 use super::object::Object;
 use crate::atomic::AtomicU64;
-use crate::layout::HOLDERS_BYTES;
-use crate::participant::{self, Id};
+use crate::shm::layout::HOLDERS_BYTES;
+use crate::shm::participant::{self, Id};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 const WORDS: usize = HOLDERS_BYTES as usize / size_of::<AtomicU64>();

@@ -10,15 +10,15 @@ use super::SyncError;
 use super::builder::Settings;
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::attachment::{self, Attached, Attachment};
-use crate::channel::{Patience, Pause, Pauses, Trust, messages_left};
 use crate::error::{CreateError, OpenError};
-use crate::geometry::Geometry;
-use crate::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS, kind};
 use crate::lock::{Condvar, Locked, Locks, Mutex};
 use crate::os::now_ns;
-use crate::participant::Id;
-use crate::segment::{Asked, Directory, Expect, Owners, Segment, Spec, Wanted};
-use crate::wait_strategy::WaitStrategy;
+use crate::raw::{Patience, Pause, Pauses, Trust, messages_left};
+use crate::shm::geometry::Geometry;
+use crate::shm::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS, kind};
+use crate::shm::participant::Id;
+use crate::shm::segment::{Asked, Directory, Expect, Owners, Segment, Spec, Wanted};
+use crate::wait::strategy::WaitStrategy;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const LOOK_NS: u64 = 100_000_000;
 /// What an object is made of, and what its openers expect.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
-    /// One of [`kind`](crate::layout::kind), an object's.
+    /// One of [`kind`](crate::shm::layout::kind), an object's.
     pub kind: u32,
     pub unit_bytes: usize,
     pub unit_align: usize,
@@ -146,7 +146,7 @@ impl Cell {
     /// # Safety
     /// `W` are the words of the object's kind.
     pub unsafe fn words<'a, W>(self) -> &'a W {
-        const { assert!(size_of::<W>() as u64 <= crate::layout::OBJECT_DATA_OFFSET && align_of::<W>() <= 64) };
+        const { assert!(size_of::<W>() as u64 <= crate::shm::layout::OBJECT_DATA_OFFSET && align_of::<W>() <= 64) };
         // SAFETY: Invariant 1: the cell begins at a page and with these words; the caller vouches for their type, and borrows the object
         // for as long.
         unsafe { &*self.start.cast::<W>() }

@@ -15,7 +15,7 @@ mod atomic {
 }
 /// The byte map itself.
 #[cfg(not(shmq_portable_sync))]
-#[path = "../../src/layout.rs"]
+#[path = "../../src/shm/layout.rs"]
 #[allow(dead_code, reason = "the tests use a part of it")]
 mod layout;
 

@@ -158,7 +158,7 @@ pub fn segment_exists(name: &str) -> bool {
     shm_files(&format!("shmq.{name}")).iter().any(|file| *file == format!("shmq.{name}"))
 }
 
-/// The words of a segment's sides, notices and locks, for people: see `src/layout.rs` for what is where.
+/// The words of a segment's sides, notices and locks, for people: see `src/shm/layout.rs` for what is where.
 pub fn describe_segment(path: &str) -> String {
     let mut text = format!("  {path}, words that are not 0:\n");
     let mut bytes = [0u8; 0x900];

@@ -2,7 +2,7 @@
 //! accesses to parts.
 
 use super::{Decoder, Source, whole_bytes};
-use crate::bytewise;
+use crate::message::bytewise;
 use crate::object::form::{Form, Plain};
 use crate::object::nesting::Refused;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};

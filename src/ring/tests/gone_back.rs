@@ -4,9 +4,9 @@
 use super::heap::{Heap, bytes};
 use crate::atomic::Ordering::{Relaxed, Release};
 use crate::atomic::{AtomicU32, AtomicU64};
-use crate::geometry::Cell;
-use crate::layout::{GetSide, PutSide};
 use crate::ring::{Memory, Owner, Ring, Upto};
+use crate::shm::geometry::Cell;
+use crate::shm::layout::{GetSide, PutSide};
 use std::cell::{Cell as Variable, OnceCell, RefCell};
 
 const LOANER: Owner = Owner::new(3, 1);
@@ -20,7 +20,7 @@ struct Interrupted {
     heap: Heap,
     loads_left: Variable<u32>,
     interruption: RefCell<Option<Interruption>>,
-    ring: OnceCell<crate::geometry::Geometry>,
+    ring: OnceCell<crate::shm::geometry::Geometry>,
 }
 
 impl Memory for &Interrupted {

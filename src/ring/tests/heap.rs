@@ -2,9 +2,9 @@
 
 use crate::atomic::Ordering::Relaxed;
 use crate::atomic::{AtomicU32, AtomicU64};
-use crate::geometry::{Cell, Geometry};
-use crate::layout::{GetSide, PutSide};
 use crate::ring::{Memory, Ring};
+use crate::shm::geometry::{Cell, Geometry};
+use crate::shm::layout::{GetSide, PutSide};
 
 /// What payload looks like to whoever takes it for a header or a sequence: a state that does not exist, a number that is too large.
 pub(super) const GARBAGE: u64 = 0xeeee_eeee_eeee_eeee;

@@ -9,9 +9,9 @@
 use super::heap::Heap;
 use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::atomic::{AtomicU32, AtomicU64, fence};
-use crate::geometry::{Cell, Geometry};
-use crate::layout::{GetSide, PutSide};
 use crate::ring::{Front, Header, Memory, Owner, Record, Ring, Slot};
+use crate::shm::geometry::{Cell, Geometry};
+use crate::shm::layout::{GetSide, PutSide};
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::{Arc, Mutex};
 use ::loom::thread;

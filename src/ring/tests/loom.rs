@@ -6,8 +6,8 @@
 use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::atomic::{AtomicU32, AtomicU64, fence};
-use crate::geometry::{Cell, Geometry};
 use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State};
+use crate::shm::geometry::{Cell, Geometry};
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::{Arc, Mutex};
 use ::loom::thread;

@@ -3,8 +3,8 @@
 use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
-use crate::geometry::{Cell, Geometry};
 use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State, Upto};
+use crate::shm::geometry::{Cell, Geometry};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 

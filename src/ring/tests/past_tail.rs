@@ -4,8 +4,8 @@
 use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
-use crate::geometry::Geometry;
 use crate::ring::{Front, Memory, NoRoom, Owner, Record, Ring, State};
+use crate::shm::geometry::Geometry;
 
 const DEAD: Owner = Owner::new(3, 1);
 

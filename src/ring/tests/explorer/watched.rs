@@ -3,9 +3,9 @@
 use super::super::heap::{Heap, write_garbage};
 use crate::atomic::Ordering::Relaxed;
 use crate::atomic::{AtomicU32, AtomicU64};
-use crate::geometry::{Cell, Geometry};
-use crate::layout::{GetSide, PutSide};
 use crate::ring::{Memory, Ring};
+use crate::shm::geometry::{Cell, Geometry};
+use crate::shm::layout::{GetSide, PutSide};
 use std::cell::RefCell;
 
 /// All that survives a kill: the words named below, then header, sequence and payload of each cell.

@@ -1,0 +1,415 @@
+//! What may travel: plain data, one value or a slice of them a message.
+
+#[cfg(feature = "object")]
+pub(crate) mod bytewise;
+pub(crate) mod copy;
+mod in_place;
+mod scalars;
+pub(crate) mod schema;
+
+pub(crate) use in_place::assert_plain;
+
+use crate::error::{GetError, PutError};
+use crate::message::schema::Layout;
+use crate::shm::layout::kind;
+use sealed::Way;
+use std::ptr;
+
+/// What may travel through a [`Queue`](crate::Queue): plain data whose bytes say all, without pointers or padding.
+///
+/// Numbers, `bool`, `char`, `NonZero`, arrays of messages, and each struct and enum with
+#[cfg_attr(feature = "derive", doc = "[`#[shmq::message]`](macro@crate::message) on it.")]
+#[cfg_attr(not(feature = "derive"), doc = "`#[shmq::message]` on it (feature `derive`).")]
+/// Slices `[X]` travel as messages of varying length, where `X` is [`Plain`] as well.
+///
+/// A message is copied as it lies in memory, so nothing in it may lead to memory of one process: what has pointers in it (`String`, `Vec`,
+/// `Box`, references) travels encoded, in an `ObjectQueue`.
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// #[shmq::message]
+/// #[derive(Debug, PartialEq)]
+/// struct Tick {
+///     price: f64,
+///     volume: u64,
+/// }
+///
+/// let queue = shmq::Queue::<Tick>::new(16)?;
+/// queue.put(&Tick { price: 1.5, volume: 3 })?;
+/// assert_eq!(queue.get()?, Tick { price: 1.5, volume: 3 });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Safety
+/// Implemented by the attribute; do not implement it by hand. What it promises of each value of a sized type:
+///
+/// 1. All of its `size_of` bytes are initialised: there is no padding. None of them is a pointer or a reference, and none changes
+///    behind a shared reference (no `Cell`).
+/// 2. `is_value` says of any bytes whether they are a value, so that a message from another process can be checked before it is used.
+/// 3. `LAYOUT` is that of the type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel between processes as it lies in memory: `Queue` carries plain data, `ObjectQueue` anything that serde encodes",
+    label = "not plain data",
+    note = "a struct or an enum of your own: put `#[shmq::message]` on it",
+    note = "`String`, `Vec`, `Option`, maps, and all that serde can encode: use `ObjectQueue<{Self}>` instead of `Queue<{Self}>`",
+    note = "bytes of varying length: use `Queue<[u8]>`"
+)]
+pub unsafe trait Message {
+    /// What `get` returns: the value itself, or a `Vec` of a slice's elements.
+    type Owned;
+
+    /// How messages of this type go through a queue.
+    #[doc(hidden)]
+    type Way: Way<Self, Owned = Self::Owned>;
+    /// What the message consists of, or an element of a slice.
+    #[doc(hidden)]
+    const LAYOUT: &'static Layout;
+    /// Are these bytes a value of the message, or of an element of a slice?
+    ///
+    /// # Safety
+    /// `LAYOUT.bytes` bytes can be read at `bytes`, which no process changes meanwhile.
+    #[doc(hidden)]
+    unsafe fn is_value(bytes: *const u8) -> bool;
+
+    /// The structural schema: the fields, their offsets and types as text that other languages can make and read as well. A segment carries the
+    /// one of its messages (of the elements, if they are slices), and is opened only by programs with the same.
+    ///
+    /// ```text
+    /// type    =  scalar | "[" type "; " count "]" | struct | enum
+    /// scalar  =  u8 .. u128 | i8 .. i128 | f32 | f64 | bool | char          (big-endian: u16be, f64be ...)
+    /// struct  =  "{" name "@" offset ": " type { ", " name "@" offset ": " type } "}"
+    /// enum    =  "enum " scalar " {" name "=" value [ " " struct ] { ", " name "=" value [ " " struct ] } "}"
+    /// ```
+    ///
+    /// Offsets count bytes from the beginning of the enclosing struct or enum (whose value comes first). There is no padding, so sizes follow.
+    /// Fields without bytes are left out, `usize` is `u64`, `NonZero` and `Option<NonZero>` are their number, and a `repr(transparent)`
+    /// struct is its field: a C program makes the same text of `offsetof`, `sizeof` and the names of scalars.
+    ///
+    #[cfg_attr(feature = "derive", doc = "```")]
+    #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+    /// use shmq::Message;
+    ///
+    /// #[shmq::message]
+    /// #[repr(u8)]
+    /// enum Side { Buy = 1, Sell = 2 }
+    ///
+    /// #[shmq::message]
+    /// struct Order { price: f64, sizes: [u16; 3], side: Side, hidden: bool }
+    ///
+    /// # if cfg!(target_endian = "little") {
+    /// assert_eq!(
+    ///     Order::schema(),
+    ///     "{price@0: f64, sizes@8: [u16; 3], side@14: enum u8 {Buy=1, Sell=2}, hidden@15: bool}"
+    /// );
+    /// # }
+    /// ```
+    fn schema() -> String {
+        Self::LAYOUT.to_string()
+    }
+}
+
+/// A [`Message`] of which any bits are a value, so that it can be read and written where it lies in the segment: by
+/// [`loan`](crate::Queue::loan) and [`lease`](crate::Queue::lease), as elements of slices (`Queue<[X]>`), and in a
+/// [`sync::Mutex`](crate::sync::Mutex), [`Value`](crate::sync::Value) or [`Array`](crate::sync::Array).
+///
+/// Numbers, `Option<NonZero>`, arrays of plain data, and structs with `#[shmq::message]` whose fields all are. `bool`, `char`, `NonZero` and
+/// enums are not: a peer could write bits that are no value of them, so they are copied and checked (`put`, `get`). In place, use a `u8`.
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// #[shmq::message]
+/// struct Account {
+///     number: u64,
+///     balance: i64,
+/// }
+///
+/// let account = shmq::sync::Mutex::new(Account { number: 7, balance: 0 })?;
+/// account.lock().unwrap().balance += 100;
+/// assert_eq!(account.lock().unwrap().balance, 100);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Safety
+/// Implemented by the attribute; do not implement it by hand. It promises that any bits are a value.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read or written in place: not all bits are a value of it",
+    label = "not plain data of which any bits are a value",
+    note = "`bool`, `char`, `NonZero` and enums, and structs with such fields, go by `put` and `get`, which check them; in place, use a `u8` or another integer",
+    note = "a struct of your own whose fields are numbers: put `#[shmq::message]` on it"
+)]
+pub unsafe trait Plain: Message {}
+
+// SAFETY: elements lie one behind the other, without padding; any bits are an X (Plain).
+unsafe impl<X: Plain> Message for [X] {
+    type Owned = Vec<X>;
+    type Way = sealed::BySlice;
+    const LAYOUT: &'static Layout = X::LAYOUT;
+
+    unsafe fn is_value(bytes: *const u8) -> bool {
+        // SAFETY: as the caller says.
+        unsafe { X::is_value(bytes) }
+    }
+}
+
+// SAFETY: any bits are elements.
+unsafe impl<X: Plain> Plain for [X] {}
+
+/// How a message lies in a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wire {
+    /// One of [`kind`](crate::shm::layout::kind).
+    pub kind: u32,
+    /// `size_of` the message, or of one element of a slice.
+    pub unit_bytes: usize,
+    /// `align_of` the same.
+    pub unit_align: usize,
+}
+
+/// The way of a message through a channel.
+pub(crate) trait Travel: Message {
+    const WIRE: Wire =
+        Wire { kind: <Self::Way as Way<Self>>::KIND, unit_bytes: Self::LAYOUT.bytes, unit_align: Self::LAYOUT.align };
+
+    /// Name of the message or element type, without module paths.
+    fn unit_name() -> String {
+        without_paths(<Self::Way as Way<Self>>::type_name())
+    }
+
+    /// The message that starts at `payload` and is `length` bytes long.
+    fn pointer(payload: *mut u8, length: usize) -> *mut Self {
+        Self::Way::pointer(payload, length)
+    }
+
+    #[inline(always)]
+    fn send(&self, channel: &sealed::Channel, patience: sealed::Patience) -> Result<(), PutError> {
+        Self::Way::send(self, channel, patience)
+    }
+
+    /// `send` by the endpoint that owns the put side.
+    #[inline(always)]
+    fn send_held(&self, channel: &sealed::Channel, tenure: &sealed::Tenure, patience: sealed::Patience) -> Result<(), PutError> {
+        Self::Way::send_held(self, channel, tenure, patience)
+    }
+
+    #[inline(always)]
+    fn receive(channel: &sealed::Channel, patience: sealed::Patience) -> Result<Self::Owned, GetError> {
+        Self::Way::receive(channel, patience)
+    }
+
+    /// `receive` by the endpoint that owns the get side.
+    #[inline(always)]
+    fn receive_held(
+        channel: &sealed::Channel,
+        tenure: &sealed::Tenure,
+        patience: sealed::Patience,
+    ) -> Result<Self::Owned, GetError> {
+        Self::Way::receive_held(channel, tenure, patience)
+    }
+
+    #[inline(always)]
+    fn lease(channel: &sealed::Channel, patience: sealed::Patience) -> Result<sealed::LeasedRecord, GetError> {
+        Self::Way::lease(channel, patience)
+    }
+
+    /// `lease` by the endpoint that owns the get side.
+    #[inline(always)]
+    fn lease_held(
+        channel: &sealed::Channel,
+        tenure: &sealed::Tenure,
+        patience: sealed::Patience,
+    ) -> Result<sealed::LeasedRecord, GetError> {
+        Self::Way::lease_held(channel, tenure, patience)
+    }
+}
+
+impl<T: ?Sized + Message> Travel for T {}
+
+/// The bytes of values that may travel.
+#[inline(always)]
+pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
+    // SAFETY: all of their bytes are initialised, and none changes behind a shared reference (Message, 1).
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// What the hidden items of [`Message`] speak of.
+pub(crate) mod sealed {
+    use super::{GetError, Message, Plain, PutError, assert_plain, kind, ptr};
+    pub use crate::raw::{Channel, LeasedRecord, Patience, Tenure};
+
+    /// How messages of type `T` go through a queue.
+    pub trait Way<T: ?Sized> {
+        type Owned;
+        const KIND: u32;
+        fn type_name() -> &'static str;
+        fn pointer(payload: *mut u8, length: usize) -> *mut T;
+        fn send(value: &T, channel: &Channel, patience: Patience) -> Result<(), PutError>;
+        fn send_held(value: &T, channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<(), PutError>;
+        fn receive(channel: &Channel, patience: Patience) -> Result<Self::Owned, GetError>;
+        fn receive_held(channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<Self::Owned, GetError>;
+        fn lease(channel: &Channel, patience: Patience) -> Result<LeasedRecord, GetError>;
+        fn lease_held(channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError>;
+    }
+
+    /// One value a message.
+    #[derive(Debug)]
+    pub enum ByValue {}
+
+    /// Values of a slice, as many as it has.
+    #[derive(Debug)]
+    pub enum BySlice {}
+
+    impl<T: Message> Way<T> for ByValue {
+        type Owned = T;
+        const KIND: u32 = kind::SIZED;
+
+        fn type_name() -> &'static str {
+            std::any::type_name::<T>()
+        }
+
+        fn pointer(payload: *mut u8, _: usize) -> *mut T {
+            payload.cast()
+        }
+
+        #[inline(always)]
+        fn send(value: &T, channel: &Channel, patience: Patience) -> Result<(), PutError> {
+            channel.put_value::<false, T>(None, value, patience)
+        }
+
+        #[inline(always)]
+        fn send_held(value: &T, channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<(), PutError> {
+            channel.put_held::<T>(tenure, value, patience)
+        }
+
+        #[inline(always)]
+        fn receive(channel: &Channel, patience: Patience) -> Result<T, GetError> {
+            channel.get_value::<T>(patience)
+        }
+
+        #[inline(always)]
+        fn receive_held(channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<T, GetError> {
+            channel.get_held::<T>(tenure, patience)
+        }
+
+        #[inline(always)]
+        fn lease(channel: &Channel, patience: Patience) -> Result<LeasedRecord, GetError> {
+            channel.lease::<false, true>(None, patience)
+        }
+
+        #[inline(always)]
+        fn lease_held(channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError> {
+            channel.lease_held::<T>(tenure, patience)
+        }
+    }
+
+    impl<X: Plain> Way<[X]> for BySlice {
+        type Owned = Vec<X>;
+        const KIND: u32 = {
+            assert_plain::<X>();
+            assert!(size_of::<X>() > 0, "slices of zero-sized elements cannot travel: their length is not in their bytes");
+            kind::SLICE
+        };
+
+        fn type_name() -> &'static str {
+            std::any::type_name::<X>()
+        }
+
+        fn pointer(payload: *mut u8, length: usize) -> *mut [X] {
+            ptr::slice_from_raw_parts_mut(payload.cast(), length / size_of::<X>())
+        }
+
+        #[inline(always)]
+        fn send(value: &[X], channel: &Channel, patience: Patience) -> Result<(), PutError> {
+            channel.put_elements::<false, X>(None, value, patience)
+        }
+
+        #[inline(always)]
+        fn send_held(value: &[X], channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<(), PutError> {
+            channel.put_elements::<true, X>(channel.tenant(tenure)?, value, patience)
+        }
+
+        #[inline(always)]
+        fn receive(channel: &Channel, patience: Patience) -> Result<Vec<X>, GetError> {
+            channel.get_vec::<false, X>(None, patience)
+        }
+
+        #[inline(always)]
+        fn receive_held(channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<Vec<X>, GetError> {
+            channel.get_vec::<true, X>(channel.tenant(tenure)?, patience)
+        }
+
+        #[inline(always)]
+        fn lease(channel: &Channel, patience: Patience) -> Result<LeasedRecord, GetError> {
+            channel.lease::<false, false>(None, patience)
+        }
+
+        #[inline(always)]
+        fn lease_held(channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError> {
+            channel.lease::<true, false>(channel.tenant(tenure)?, patience)
+        }
+    }
+}
+
+/// What `#[shmq::message]` writes into programs. No part of the public API.
+pub mod private {
+    use super::Plain;
+    pub use super::sealed::ByValue;
+    pub use crate::message::schema::{Field, Form, Layout, Sentence, Variant};
+    #[cfg(feature = "derive")]
+    pub use shmq_derive::MessageImpl;
+    use std::marker::PhantomData;
+
+    /// What the schema calls the integer that holds an enum.
+    pub const fn tag(integer: &Layout) -> &'static str {
+        match integer.form {
+            Form::Scalar(name) => name,
+            _ => "",
+        }
+    }
+
+    /// A bound on `T` that the compiler puts off until the impl is used, because of the lifetime: a struct with a
+    /// `bool` in it may say so, and is not [`Plain`].
+    #[derive(Debug)]
+    pub struct Later<'a, T: ?Sized>(PhantomData<(&'a (), *const T)>);
+
+    /// See [`Later`].
+    pub trait IsPlain {}
+    impl<T: ?Sized + Plain> IsPlain for Later<'_, T> {}
+}
+
+/// `alloc::vec::Vec<app::Tick>` -> `Vec<Tick>`: two programs keep the same type in different modules.
+pub(crate) fn without_paths(name: &str) -> String {
+    let mut short = String::with_capacity(name.len());
+    let mut word = String::new();
+    let mut rest = name.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c == ':' && rest.peek() == Some(&':') {
+            rest.next();
+            word.clear();
+        } else if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+        } else {
+            short.push_str(&word);
+            word.clear();
+            short.push(c);
+        }
+    }
+    short + &word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_paths;
+
+    #[test]
+    fn type_names_lose_their_paths_and_nothing_else() {
+        for (long, short) in [
+            ("u8", "u8"),
+            ("app::ticks::Tick", "Tick"),
+            ("[app::Tick; 4]", "[Tick; 4]"),
+            ("a::Pair<b::Left, [c::d::Right; 2]>", "Pair<Left, [Right; 2]>"),
+            ("core::num::nonzero::NonZero<u32>", "NonZero<u32>"),
+        ] {
+            assert_eq!(without_paths(long), short);
+        }
+    }
+}

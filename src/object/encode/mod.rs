@@ -1,0 +1,400 @@
+//! Around the serializer of a codec: counts depth, and gives MessagePack what it leaves open
+//! (see `form`).
+//!
+//! Invariant 1: a sequence or tuple for MessagePack is open as bytes until an element comes that is
+//! no `u8`: then it is an array, of those that came before too. So what comes out depends on the
+//! elements only. That element is asked twice what it is, the others once.
+
+mod byte;
+
+use self::byte::Byte;
+use super::form::{Ext, Form};
+use super::nesting::{Level, Passage, Refused};
+use crate::message::bytewise;
+use serde::ser::{
+    Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple, SerializeTupleStruct,
+    SerializeTupleVariant, Serializer,
+};
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::replace;
+
+/// Around `inner`, which writes one value.
+pub(super) struct Encoder<'p, S, F> {
+    inner: S,
+    passage: &'p Passage,
+    /// How many `Some` stand around the value, newtypes aside. Of MessagePack only.
+    somes: u16,
+    form: PhantomData<F>,
+}
+
+impl<'p, S: Serializer, F: Form> Encoder<'p, S, F> {
+    #[inline]
+    pub fn new(inner: S, passage: &'p Passage) -> Encoder<'p, S, F> {
+        Encoder { inner, passage, somes: 0, form: PhantomData }
+    }
+
+    fn value<'a, T: ?Sized>(&self, value: &'a T) -> Value<'a, T, F>
+    where
+        'p: 'a,
+    {
+        Value { value, passage: self.passage, form: PhantomData }
+    }
+
+    #[inline]
+    fn done(self, encode: impl FnOnce(S) -> Result<S::Ok, S::Error>) -> Result<S::Ok, Refused> {
+        let passage = self.passage;
+        encode(self.inner).map_err(|error| passage.caught(error))
+    }
+
+    /// Something of several parts, so many levels deep.
+    fn open<C>(self, levels: u32, open: impl FnOnce(S) -> Result<C, S::Error>) -> Result<Parts<'p, C, F>, Refused> {
+        let level = self.passage.enter(levels)?;
+        let inner = open(self.inner).map_err(|error| self.passage.caught(error))?;
+        Ok(Parts { inner, passage: self.passage, _level: level, form: PhantomData })
+    }
+
+    fn elements(
+        self,
+        open: impl FnOnce(S) -> Result<State<S>, S::Error>,
+        length: Option<usize>,
+    ) -> Result<Elements<'p, S, F>, Refused> {
+        let level = self.passage.enter(1)?;
+        let state = open(self.inner).map_err(|error| self.passage.caught(error))?;
+        Ok(Elements { state, length, count: 0, passage: self.passage, _level: level, form: PhantomData })
+    }
+}
+
+/// A value, to be handed through the codec.
+pub(super) struct Value<'a, T: ?Sized, F> {
+    value: &'a T,
+    passage: &'a Passage,
+    form: PhantomData<F>,
+}
+
+impl<T: Serialize + ?Sized, F: Form> Serialize for Value<'_, T, F> {
+    #[inline]
+    fn serialize<S: Serializer>(&self, inner: S) -> Result<S::Ok, S::Error> {
+        let encoder = Encoder::<S, F>::new(inner, self.passage);
+        self.value.serialize(encoder).map_err(|refused| self.passage.encode_error(refused))
+    }
+}
+
+macro_rules! plain {
+    ($($name:ident $type:ty;)*) => {$(
+        #[inline]
+        fn $name(self, value: $type) -> Result<S::Ok, Refused> {
+            self.done(|inner| inner.$name(value))
+        }
+    )*};
+}
+
+impl<'p, S: Serializer, F: Form> Serializer for Encoder<'p, S, F> {
+    type Ok = S::Ok;
+    type Error = Refused;
+    type SerializeSeq = Elements<'p, S, F>;
+    type SerializeTuple = Elements<'p, S, F>;
+    type SerializeTupleStruct = Parts<'p, S::SerializeTupleStruct, F>;
+    type SerializeTupleVariant = Parts<'p, S::SerializeTupleVariant, F>;
+    type SerializeMap = Parts<'p, Fields<S::SerializeMap>, F>;
+    type SerializeStruct = Parts<'p, S::SerializeStruct, F>;
+    type SerializeStructVariant = Parts<'p, S::SerializeStructVariant, F>;
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+
+    plain! {
+        serialize_bool bool; serialize_char char; serialize_str &str; serialize_f32 f32; serialize_f64 f64;
+        serialize_i8 i8; serialize_i16 i16; serialize_i32 i32; serialize_i64 i64; serialize_i128 i128;
+        serialize_u8 u8; serialize_u16 u16; serialize_u32 u32; serialize_u64 u64; serialize_u128 u128;
+        serialize_unit_struct &'static str;
+    }
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<S::Ok, Refused> {
+        self.done(|inner| if F::PACKED { Ext::bytes(bytes).serialize(inner) } else { inner.serialize_bytes(bytes) })
+    }
+
+    fn serialize_none(self) -> Result<S::Ok, Refused> {
+        let somes = self.somes.to_be_bytes();
+        self.done(|inner| if somes == [0, 0] { inner.serialize_none() } else { Ext::some(&somes).serialize(inner) })
+    }
+
+    fn serialize_unit(self) -> Result<S::Ok, Refused> {
+        let somes = self.somes.to_be_bytes();
+        self.done(|inner| if somes == [0, 0] { inner.serialize_unit() } else { Ext::some(&somes).serialize(inner) })
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, Refused> {
+        let _level = self.passage.enter(1)?;
+        if F::PACKED {
+            return value.serialize(Encoder { somes: self.somes + 1, ..self });
+        }
+        let value = self.value(value);
+        self.done(|inner| inner.serialize_some(&value))
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<S::Ok, Refused> {
+        let _level = self.passage.enter(1)?;
+        value.serialize(self)
+    }
+
+    fn serialize_unit_variant(self, name: &'static str, index: u32, variant: &'static str) -> Result<S::Ok, Refused> {
+        self.done(|inner| inner.serialize_unit_variant(name, index, variant))
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<S::Ok, Refused> {
+        let _level = self.passage.enter(1)?;
+        let value = self.value(value);
+        self.done(|inner| inner.serialize_newtype_variant(name, index, variant, &value))
+    }
+
+    fn serialize_seq(self, length: Option<usize>) -> Result<Elements<'p, S, F>, Refused> {
+        if F::PACKED {
+            return self.elements(|inner| Ok(State::Bytes(inner, Vec::new())), length);
+        }
+        self.passage.count(length.unwrap_or(0));
+        self.elements(|inner| inner.serialize_seq(length).map(State::Seq), length)
+    }
+
+    fn serialize_tuple(self, length: usize) -> Result<Elements<'p, S, F>, Refused> {
+        if F::PACKED {
+            return self.serialize_seq(Some(length));
+        }
+        self.elements(|inner| inner.serialize_tuple(length).map(State::Tuple), Some(length))
+    }
+
+    fn serialize_tuple_struct(self, name: &'static str, length: usize) -> Result<Self::SerializeTupleStruct, Refused> {
+        self.open(1, |inner| inner.serialize_tuple_struct(name, length))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        length: usize,
+    ) -> Result<Self::SerializeTupleVariant, Refused> {
+        self.open(2, |inner| inner.serialize_tuple_variant(name, index, variant, length))
+    }
+
+    fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, Refused> {
+        if !F::PACKED {
+            self.passage.count(length.unwrap_or(0));
+        }
+        self.open(1, |inner| Ok(Fields { inner: inner.serialize_map(length)?, length, count: 0 }))
+    }
+
+    fn serialize_struct(self, name: &'static str, length: usize) -> Result<Self::SerializeStruct, Refused> {
+        self.open(1, |inner| inner.serialize_struct(name, length))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        length: usize,
+    ) -> Result<Self::SerializeStructVariant, Refused> {
+        self.open(2, |inner| inner.serialize_struct_variant(name, index, variant, length))
+    }
+
+    fn collect_seq<I>(self, elements: I) -> Result<S::Ok, Refused>
+    where
+        I: IntoIterator,
+        I::Item: Serialize,
+    {
+        if let Some(bytes) = bytewise::bytes_of(&elements).filter(|bytes| !bytes.is_empty()) {
+            let _level = self.passage.enter(1)?;
+            return self.done(|inner| inner.serialize_bytes(bytes));
+        }
+        let elements = elements.into_iter();
+        let length = match elements.size_hint() {
+            (low, Some(high)) if low == high => Some(low),
+            _ => None,
+        };
+        let mut sequence = self.serialize_seq(length)?;
+        for element in elements {
+            sequence.element(&element)?;
+        }
+        sequence.finish()
+    }
+}
+
+/// As many as were announced?
+fn check_count(length: Option<usize>, count: usize) -> Result<(), Refused> {
+    match length {
+        Some(length) if length != count => Err(Refused(format!("{length} elements were announced, {count} came"))),
+        _ => Ok(()),
+    }
+}
+
+/// A sequence or tuple that is open.
+pub(super) struct Elements<'p, S: Serializer, F> {
+    state: State<S>,
+    length: Option<usize>,
+    count: usize,
+    passage: &'p Passage,
+    _level: Level<'p>,
+    form: PhantomData<F>,
+}
+
+enum State<S: Serializer> {
+    /// Invariant 1.
+    Bytes(S, Vec<u8>),
+    Seq(S::SerializeSeq),
+    Tuple(S::SerializeTuple),
+    /// An error was returned.
+    Failed,
+}
+
+impl<S: Serializer, F: Form> Elements<'_, S, F> {
+    #[inline]
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        self.count += 1;
+        if let State::Bytes(_, bytes) = &mut self.state {
+            if let Ok(byte) = value.serialize(Byte) {
+                bytes.push(byte);
+                return Ok(());
+            }
+            self.begin_array()?;
+        }
+        let value = Value::<T, F> { value, passage: self.passage, form: PhantomData };
+        match &mut self.state {
+            State::Seq(inner) => inner.serialize_element(&value),
+            State::Tuple(inner) => inner.serialize_element(&value),
+            State::Bytes(..) | State::Failed => return Err(Refused("it failed before".to_owned())),
+        }
+        .map_err(|error| self.passage.caught(error))
+    }
+
+    fn begin_array(&mut self) -> Result<(), Refused> {
+        let State::Bytes(inner, bytes) = replace(&mut self.state, State::Failed) else { return Ok(()) };
+        let begun = inner.serialize_seq(self.length).and_then(|mut inner| {
+            bytes.iter().try_for_each(|byte| inner.serialize_element(byte))?;
+            Ok(inner)
+        });
+        self.state = State::Seq(begun.map_err(|error| self.passage.caught(error))?);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<S::Ok, Refused> {
+        check_count(self.length, self.count)?;
+        match self.state {
+            // Of what elements, nobody knows.
+            State::Bytes(inner, bytes) if bytes.is_empty() => inner.serialize_seq(Some(0)).and_then(SerializeSeq::end),
+            State::Bytes(inner, bytes) => inner.serialize_bytes(&bytes),
+            State::Seq(inner) => inner.end(),
+            State::Tuple(inner) => inner.end(),
+            State::Failed => return Err(Refused("it failed before".to_owned())),
+        }
+        .map_err(|error| self.passage.caught(error))
+    }
+}
+
+impl<S: Serializer, F: Form> SerializeSeq for Elements<'_, S, F> {
+    type Ok = S::Ok;
+    type Error = Refused;
+
+    #[inline]
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        self.element(value)
+    }
+
+    fn end(self) -> Result<S::Ok, Refused> {
+        self.finish()
+    }
+}
+
+impl<S: Serializer, F: Form> SerializeTuple for Elements<'_, S, F> {
+    type Ok = S::Ok;
+    type Error = Refused;
+
+    #[inline]
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        self.element(value)
+    }
+
+    fn end(self) -> Result<S::Ok, Refused> {
+        self.finish()
+    }
+}
+
+/// Something of several parts that is open, which `inner` writes.
+pub(super) struct Parts<'p, C, F> {
+    inner: C,
+    passage: &'p Passage,
+    _level: Level<'p>,
+    form: PhantomData<F>,
+}
+
+impl<C, F: Form> Parts<'_, C, F> {
+    #[inline]
+    fn part<T: ?Sized, E: fmt::Display>(
+        &mut self,
+        value: &T,
+        write: impl FnOnce(&mut C, &Value<'_, T, F>) -> Result<(), E>,
+    ) -> Result<(), Refused> {
+        let value = Value { value, passage: self.passage, form: PhantomData };
+        write(&mut self.inner, &value).map_err(|error| self.passage.caught(error))
+    }
+}
+
+macro_rules! parts {
+    ($($part:ident $write:ident($($name:ident)?);)*) => {$(
+        impl<C: $part, F: Form> $part for Parts<'_, C, F> {
+            type Ok = C::Ok;
+            type Error = Refused;
+
+            #[inline]
+            fn $write<T: Serialize + ?Sized>(&mut self, $($name: &'static str,)? value: &T) -> Result<(), Refused> {
+                self.part(value, |inner, value| inner.$write($($name,)? value))
+            }
+
+            fn end(self) -> Result<C::Ok, Refused> {
+                self.inner.end().map_err(|error| self.passage.caught(error))
+            }
+        }
+    )*};
+}
+
+parts! {
+    SerializeTupleStruct serialize_field();
+    SerializeTupleVariant serialize_field();
+    SerializeStruct serialize_field(name);
+    SerializeStructVariant serialize_field(name);
+}
+
+/// The entries of a map.
+pub(super) struct Fields<C> {
+    inner: C,
+    length: Option<usize>,
+    count: usize,
+}
+
+impl<C: SerializeMap, F: Form> SerializeMap for Parts<'_, Fields<C>, F> {
+    type Ok = C::Ok;
+    type Error = Refused;
+
+    #[inline]
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refused> {
+        self.inner.count += 1;
+        self.part(key, |fields, key| fields.inner.serialize_key(key))
+    }
+
+    #[inline]
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        self.part(value, |fields, value| fields.inner.serialize_value(value))
+    }
+
+    fn end(self) -> Result<C::Ok, Refused> {
+        check_count(self.inner.length, self.inner.count)?;
+        self.inner.inner.end().map_err(|error| self.passage.caught(error))
+    }
+}

@@ -1,0 +1,403 @@
+//! Messages in place: a [`Loan`] is being written, a [`Lease`] is being read.
+//!
+//! ```text
+//!   Loan:   open --commit--> message          Lease:  open --drop, release--> done
+//!             \--drop--> skipped                        \--give_back, drop in a panic--> delivered again
+//! ```
+//!
+//! Invariants:
+//! 1. `record` is `Some` until the guard is finished; a finished guard touches nothing.
+//! 2. `message` leads to the payload of a record that this process owns (channel, Invariant 4) for as long as `record` is `Some`,
+//!    with the length of the record, aligned as its type (stamp, geometry).
+//! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
+//!    and its drop touches nothing.
+
+mod lease_mut;
+
+pub use lease_mut::LeaseMut;
+
+use crate::error::PutError;
+use crate::message::copy::vec_from_bytes;
+use crate::message::{Plain, assert_plain};
+use crate::raw::{Channel, ClaimedRecord, LeasedRecord};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+#[cfg(feature = "object")]
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Dropping a loan aborts it: its message is skipped, as if it had never been. [`commit`](Loan::commit) makes it a message.
+/// When its room comes back, [`Queue::loan`](crate::Queue::loan) says.
+///
+/// A loan is room for one message inside the shared segment, to be written in place. What it holds at first is unspecified
+/// (some valid value, from zeros to an old message). While it is open, everything put behind it waits.
+/// `mem::forget` of a loan holds its room until the process ends. If the process dies, the loan is aborted for it.
+/// A loan inherited across `fork` belongs to the parent: `Deref` panics, `commit` returns [`PutError::Inherited`].
+/// While a loan is open or forgotten, [`Process::spawn`](crate::Process::spawn) does not fork.
+///
+/// ```
+/// let queue = shmq::Queue::<[u32]>::builder().capacity_bytes(4096).create()?;
+/// let mut loan = queue.loan_len(3)?;
+/// loan.copy_from_slice(&[1, 2, 3]);
+/// loan.commit_len(2)?;
+/// assert_eq!(queue.get()?, [1, 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping aborts the message"]
+pub struct Loan<'q, T: ?Sized + Plain> {
+    channel: &'q Channel,
+    record: Option<ClaimedRecord>,
+    message: *mut T,
+    incarnation: u32,
+    owns: PhantomData<fn() -> Box<T>>,
+}
+
+// SAFETY: a loan is the only access to its message in this process (Invariant 2), like a `Box`.
+unsafe impl<T: ?Sized + Plain + Send> Send for Loan<'_, T> {}
+
+impl<'q, T: ?Sized + Plain> Loan<'q, T> {
+    #[inline]
+    pub(crate) fn new(channel: &'q Channel, record: ClaimedRecord, message: *mut T) -> Loan<'q, T> {
+        const { assert_plain::<T>() };
+        Loan { channel, record: Some(record), message, incarnation: channel.incarnation(), owns: PhantomData }
+    }
+
+    #[inline]
+    fn is_inherited(&self) -> bool {
+        self.channel.incarnation() != self.incarnation
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn abort(&mut self) {
+        if let Some(record) = self.record.take() {
+            if !self.is_inherited() {
+                self.channel.abort_claimed(record);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn finish(mut self, length: usize) -> Result<(), PutError> {
+        if self.is_inherited() {
+            return Err(PutError::Inherited);
+        }
+        // Invariant 1: there is a record until here.
+        match self.record.take() {
+            Some(record) => self.channel.commit_claimed(record, length),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the loan a message, in the place that it took when it was lent. Does not block.
+    ///
+    /// # Errors
+    /// [`PutError::Inherited`] in a forked child; [`PutError::Poisoned`] if this process was taken for dead meanwhile.
+    /// A loan may be committed after the queue was closed: it was lent before.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// let mut loan = queue.loan()?;
+    /// queue.put(&2)?; // behind it
+    /// *loan = 1;
+    /// loan.commit()?;
+    /// assert_eq!((queue.get()?, queue.get()?), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline(always)]
+    pub fn commit(self) -> Result<(), PutError> {
+        // SAFETY: Invariant 2; only the length is read. In a forked child `finish` returns before any use.
+        let length = size_of_val(unsafe { &*self.message });
+        self.finish(length)
+    }
+}
+
+impl<X> Loan<'_, [X]>
+where
+    X: Plain,
+{
+    /// Makes the first `len` elements of the loan a message; the rest of its room is given back.
+    ///
+    /// # Errors
+    /// As [`commit`](Loan::commit).
+    ///
+    /// # Panics
+    /// If `len` is more than was lent.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(4096).create()?;
+    /// let mut loan = queue.loan_len(512)?;
+    /// let read = std::io::Read::read(&mut &b"from a file"[..], &mut loan)?;
+    /// loan.commit_len(read)?;
+    /// assert_eq!(queue.get()?, b"from a file");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn commit_len(self, len: usize) -> Result<(), PutError> {
+        let lent = self.message.len();
+        assert!(len <= lent, "commit_len({len}) of a loan of {lent} elements");
+        self.finish(len * size_of::<X>())
+    }
+}
+
+impl<T: ?Sized + Plain> Deref for Loan<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
+        // SAFETY: Invariant 2, and any bits are a T (Plain).
+        unsafe { &*self.message }
+    }
+}
+
+impl<T: ?Sized + Plain> DerefMut for Loan<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
+        // SAFETY: Invariant 2; the loan is borrowed mutably.
+        unsafe { &mut *self.message }
+    }
+}
+
+impl<T: ?Sized + Plain> Drop for Loan<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.record.is_some() {
+            self.abort();
+        }
+    }
+}
+
+impl<T: ?Sized + Plain> fmt::Debug for Loan<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Loan").field("record", &self.record).field("inherited", &self.is_inherited()).finish_non_exhaustive()
+    }
+}
+
+/// How a lease holds on to the segment.
+enum Holding<'q> {
+    Borrowed(&'q Channel),
+    Shared(Arc<Channel>),
+}
+
+impl Holding<'_> {
+    #[inline]
+    fn channel(&self) -> &Channel {
+        match self {
+            Holding::Borrowed(channel) => channel,
+            Holding::Shared(channel) => channel,
+        }
+    }
+}
+
+/// Dropping a lease takes its message: it is done. Dropped by a panic that began while it was held,
+/// the message is given back instead.
+///
+/// A lease is one message inside the shared segment, to be read in place. Until it ends, the message occupies capacity;
+/// leases may end in any order, and space is reclaimed in order. [`give_back`](Lease::give_back) has the message delivered again, to
+/// anybody, before newer ones; so does the death of the process (at-least-once). `mem::forget` of a lease holds its room until the
+/// process ends. A lease inherited across `fork` belongs to the parent: `Deref` panics, ending it does nothing.
+/// While a lease is open or forgotten, [`Process::spawn`](crate::Process::spawn) does not fork.
+///
+/// The message is read where others can write it: a peer that breaks the rules of this crate can change what `&T` shows.
+/// Get it by copy if you do not trust your peers.
+///
+/// ```
+/// let queue = shmq::Queue::<[u8; 1024]>::new(4)?;
+/// queue.put(&[7; 1024])?;
+/// let frame = queue.lease()?;
+/// assert_eq!((frame[1023], frame.deliveries()), (7, 1));
+/// frame.give_back();
+/// assert_eq!(queue.lease()?.deliveries(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping takes the message"]
+pub struct Lease<'q, T: ?Sized + Plain> {
+    holding: Holding<'q>,
+    record: Option<LeasedRecord>,
+    message: *const T,
+    incarnation: u32,
+    /// Was this thread panicking when it was taken? Then the panic is no news. (Measured: 7 to 11
+    /// instructions a lease. Neither a bit of another field nor asking earlier took fewer.)
+    was_panicking: bool,
+    owns: PhantomData<fn() -> Box<T>>,
+}
+
+// SAFETY: a lease gives shared access to a message that it alone holds (Invariant 2): like a `Box` that is only read.
+unsafe impl<T: ?Sized + Plain + Send> Send for Lease<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: ?Sized + Plain + Sync> Sync for Lease<'_, T> {}
+
+impl<'q, T: ?Sized + Plain> Lease<'q, T> {
+    #[inline]
+    pub(crate) fn borrowed(channel: &'q Channel, record: LeasedRecord, message: *const T) -> Lease<'q, T> {
+        Lease::new(Holding::Borrowed(channel), record, message)
+    }
+
+    #[inline]
+    pub(crate) fn shared(channel: Arc<Channel>, record: LeasedRecord, message: *const T) -> Lease<'static, T> {
+        Lease::new(Holding::Shared(channel), record, message)
+    }
+
+    #[inline]
+    fn new(holding: Holding<'_>, record: LeasedRecord, message: *const T) -> Lease<'_, T> {
+        const { assert_plain::<T>() };
+        let incarnation = holding.channel().incarnation();
+        let was_panicking = std::thread::panicking();
+        Lease { holding, record: Some(record), message, incarnation, was_panicking, owns: PhantomData }
+    }
+
+    #[inline]
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.holding.channel().incarnation() != self.incarnation
+    }
+
+    /// Ends the lease; the message is done. The same as dropping it, said aloud.
+    ///
+    /// If this process was taken for dead meanwhile, the queue is poisoned, which its next verb reports.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(1)?;
+    /// queue.put(&1)?;
+    /// let lease = queue.lease()?;
+    /// assert!(matches!(queue.try_put(&2), Err(shmq::PutError::Full)));
+    /// lease.release();
+    /// queue.put(&2)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline(always)]
+    pub fn release(mut self) {
+        self.end(false);
+    }
+
+    /// Ends the lease without finishing its message: it is delivered again, to anybody, before newer ones. So does the end of this
+    /// process, however it ends.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put_slice(&[1, 2])?;
+    /// queue.lease()?.give_back();
+    /// assert_eq!((queue.get()?, queue.get()?), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn give_back(mut self) {
+        self.end(true);
+    }
+
+    /// For the command: as [`give_back`](Lease::give_back), of a message that nobody has seen, whose
+    /// delivery counts as none.
+    #[doc(hidden)]
+    pub fn give_back_uncounted(mut self) {
+        let record = self.record.take().filter(|_| !self.is_inherited());
+        if let Some(record) = record {
+            // Poisoned: told by the next verb, since an end has nobody to tell.
+            let _ = self.holding.channel().give_back_uncounted(record);
+        }
+    }
+
+    /// Which delivery of its message this is: 1 the first time, more after a `give_back` or the death of a holder (255 at most).
+    /// A worker can set a message aside that has killed others: see also [`Builder::max_deliveries`](crate::Builder::max_deliveries).
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put(&1)?;
+    /// queue.lease()?.give_back();
+    /// assert_eq!(queue.lease()?.deliveries(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn deliveries(&self) -> u32 {
+        self.record.as_ref().map_or(0, LeasedRecord::deliveries)
+    }
+
+    #[inline]
+    fn assert_ours(&self) {
+        assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
+    }
+
+    /// The record, which the caller ends; `None` of one that was inherited.
+    #[cfg(feature = "object")]
+    pub(crate) fn into_record(mut self) -> Option<LeasedRecord> {
+        let is_inherited = self.is_inherited();
+        self.record.take().filter(|_| !is_inherited)
+    }
+
+    /// A function of its own, so that nothing of it is left where a lease was released before it is dropped.
+    #[inline(never)]
+    fn end_by_drop(&mut self) {
+        self.end(std::thread::panicking() && !self.was_panicking);
+    }
+
+    #[inline(always)]
+    fn end(&mut self, again: bool) {
+        let Some(record) = self.record.take() else { return };
+        if self.is_inherited() {
+            return;
+        }
+        let channel = self.holding.channel();
+        // Poisoned: told by the next verb, since an end has nobody to tell.
+        let _ = if again { channel.give_back(record) } else { channel.release(record) };
+    }
+}
+
+impl<T: ?Sized + Plain> Deref for Lease<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.assert_ours();
+        // SAFETY: Invariant 2, and any bits are a T (Plain).
+        unsafe { &*self.message }
+    }
+}
+
+impl Lease<'_, [u8]> {
+    /// A copy of the message, for who does not trust the peers to leave the record alone while it is read.
+    ///
+    /// # Panics
+    /// In a child that inherited the lease.
+    pub(crate) fn copied(&self) -> Vec<u8> {
+        self.assert_ours();
+        // SAFETY: Invariant 2; a slice of bytes is as many bytes long as elements.
+        unsafe { vec_from_bytes(self.message.cast(), self.message.len()) }
+    }
+
+    /// Writes a word into the message, which stays there when the message comes back. For a process whose leases are private
+    /// ([`Queue::keep_leases_private`](crate::Queue)): no reference sees the bytes meanwhile.
+    ///
+    /// # Panics
+    /// If the word is not inside the message, or not aligned; in a child that inherited the lease.
+    #[cfg(feature = "object")]
+    pub(crate) fn mark(&self, at: usize, word: u32) {
+        assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
+        let place = self.message.cast::<u8>().wrapping_add(at).cast_mut().cast::<u32>();
+        assert!(at + size_of::<u32>() <= self.message.len() && place.is_aligned());
+        // SAFETY: Invariant 2: the bytes of a record that this process owns, in shared memory, whose pointer was never a reference's;
+        // inside it and aligned (asserted).
+        let place = unsafe { AtomicU32::from_ptr(place) };
+        // Relaxed: the next holder comes to it by the ring's own hand-over, after the death of this process.
+        place.store(word, Ordering::Relaxed);
+    }
+}
+
+impl AsRef<[u8]> for Lease<'_, [u8]> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<T: ?Sized + Plain> Drop for Lease<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.record.is_some() {
+            self.end_by_drop();
+        }
+    }
+}
+
+impl<T: ?Sized + Plain> fmt::Debug for Lease<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Lease").field("record", &self.record).field("inherited", &self.is_inherited()).finish_non_exhaustive()
+    }
+}

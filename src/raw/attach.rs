@@ -1,0 +1,181 @@
+//! Becoming a participant: at create, at open, and at the first call after a fork.
+
+use super::{Channel, Failure, Mapped, Trust};
+use crate::atomic::AtomicU64;
+use crate::attachment::{self, AttachFailure, Attached, Attachment};
+use crate::error::{CreateError, OpenError};
+use crate::lock::Locks;
+use crate::ring::{Ring, State};
+use crate::shm::participant::{self, Id};
+use crate::shm::segment::{AttachError, Directory, Expect, Segment, Spec, View};
+use crate::wait::strategy::WaitStrategy;
+use std::any::Any;
+use std::io;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+
+impl From<AttachError> for Failure {
+    fn from(error: AttachError) -> Self {
+        match error {
+            AttachError::Full { max } => Failure::TooManyParticipants { max },
+            AttachError::Replaced => Failure::Os {
+                call: "attach after fork",
+                source: io::Error::new(io::ErrorKind::NotFound, "every user left and the queue was replaced meanwhile"),
+            },
+            AttachError::Os { call, source: error } => Failure::Os { call, source: error },
+        }
+    }
+}
+
+fn ring_of(segment: &Segment) -> Ring<Mapped> {
+    let geometry = segment.geometry();
+    let memory = Mapped::new(NonNull::from(segment.head()), segment.cells(), &geometry);
+    Ring { memory, geometry }
+}
+
+fn initialise(segment: &Segment) {
+    ring_of(segment).initialise();
+    Locks::initialise(segment);
+}
+
+/// Messages in a segment that nobody is attached to, those that the dead had on lease included. `None`: it holds garbage.
+pub(crate) fn messages_left(view: &View) -> Option<u64> {
+    if !crate::shm::layout::kind::is_ring(view.imprint().kind) {
+        return Some(0);
+    }
+    let geometry = view.geometry();
+    let ring = Ring { memory: Mapped::new(NonNull::from(view.head()), view.cells(), &geometry), geometry };
+    let mut count = 0;
+    // Not up to tail: one who died between a record and its tail has put it all the same. The word behind the last record is FREE.
+    let walked = ring.walk(u64::MAX, |_, _, header| {
+        count += matches!(header.state(), Some(State::Ready | State::Leased | State::Returned)) as u64;
+        true
+    });
+    walked.ok().map(|()| count)
+}
+
+impl Channel {
+    /// Creates a segment; without a name, an anonymous one.
+    pub(crate) fn create(name: Option<&str>, spec: &Spec, strategy: WaitStrategy) -> Result<Arc<Channel>, CreateError> {
+        let (segment, entry) = match name {
+            Some(name) => Segment::create(name, spec, initialise)?,
+            None => Segment::create_anonymous(spec, initialise)?,
+        };
+        Ok(Channel::over(segment, entry, strategy)?)
+    }
+
+    /// Attaches to a segment.
+    pub(crate) fn open(name: &str, expect: &Expect, strategy: WaitStrategy) -> Result<Arc<Channel>, OpenError> {
+        let (segment, entry) = Segment::open(name, expect)?;
+        Ok(Channel::over(segment, entry, strategy)?)
+    }
+
+    /// The same, for one who comes again.
+    pub(super) fn open_soon(name: &str, expect: &Expect, strategy: WaitStrategy) -> Result<Arc<Channel>, OpenError> {
+        let (segment, entry) = Segment::open_soon(name, expect)?;
+        Ok(Channel::over(segment, entry, strategy)?)
+    }
+
+    /// Attaches to a segment, or creates it.
+    pub(crate) fn open_or_create(
+        name: &str,
+        spec: &Spec,
+        expect: &Expect,
+        strategy: WaitStrategy,
+    ) -> Result<Arc<Channel>, CreateError> {
+        let (segment, entry, _) = Segment::open_or_create(name, spec, expect, initialise)?;
+        Ok(Channel::over(segment, entry, strategy)?)
+    }
+
+    /// Attaches to the segment that a handle was sent of, through the mapping that this process may have already.
+    pub(crate) fn reopen(address: &str, expect: &Expect) -> Result<Arc<Channel>, OpenError> {
+        if let Some(nonce) = expect.nonce {
+            if let Some(channel) = attachment::find(|channel: &Channel| channel.segment.nonce() == nonce) {
+                channel.segment.check(expect)?;
+                return Ok(channel);
+            }
+        }
+        let (directory, name) = Directory::of_address(address);
+        Channel::open(name, &Expect { directory, ..expect.clone() }, WaitStrategy::default())
+    }
+
+    fn over(segment: Segment, entry: u32, strategy: WaitStrategy) -> Result<Arc<Channel>, AttachFailure> {
+        let (attachment, left_behind) = Attachment::over(segment, entry)?;
+        let channel = Arc::new(Channel {
+            ring: ring_of(&attachment.segment),
+            strategy,
+            max_deliveries: attachment.segment.max_deliveries(),
+            letters: Default::default(),
+            looks: Default::default(),
+            caught_up_at: AtomicU64::new(0),
+            tail_seen: AtomicU64::new(0),
+            trust: Trust::new(),
+            leases_are_private: AtomicBool::new(false),
+            interrupt: OnceLock::new(),
+            #[cfg(feature = "tracing")]
+            untold: Default::default(),
+            attachment,
+        });
+        if left_behind || channel.known_me().is_some_and(|me| me.begins_anew() || channel.has_dead(me)) {
+            // A newcomer repairs first what the dead left, in its own entry or in one that it
+            // passed over.
+            channel.recover();
+        }
+        attachment::remember(&channel);
+        Ok(channel)
+    }
+
+    /// This process's id, attaching anew after a fork.
+    #[inline(always)]
+    pub(super) fn me(&self) -> Result<Id, Failure> {
+        match self.attachment.known_me() {
+            Some(me) => Ok(me),
+            None => self.attach_again(),
+        }
+    }
+
+    /// The incarnation of this process, for guards and endpoints to remember.
+    #[inline(always)]
+    pub(crate) fn incarnation(&self) -> u32 {
+        self.attachment.incarnation()
+    }
+
+    #[cold]
+    fn attach_again(&self) -> Result<Id, Failure> {
+        let (me, left_behind) = self.attachment.attach_again()?;
+        if left_behind || me.begins_anew() || self.has_dead(me) {
+            self.recover();
+        }
+        Ok(me)
+    }
+
+    fn has_dead(&self, me: Id) -> bool {
+        !participant::dead(&self.segment, me).is_empty()
+    }
+}
+
+impl Attached for Channel {
+    fn attachment(&self) -> &Attachment {
+        &self.attachment
+    }
+
+    fn open_guard(&self) -> Option<&'static str> {
+        self.open_loan_or_lease()
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+/// A channel is an attachment, and more.
+impl Deref for Channel {
+    type Target = Attachment;
+
+    #[inline(always)]
+    fn deref(&self) -> &Attachment {
+        &self.attachment
+    }
+}

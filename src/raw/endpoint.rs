@@ -1,0 +1,79 @@
+//! Owning a side for an endpoint's life: no lock per message.
+//!
+//! ```text
+//!   owner 0 --acquire (under the lock)--> owner id --release--> owner 0
+//!                                            \--owner dies--> whoever locks next: repair, busy 0, owner 0
+//! ```
+
+use super::lane::Lane;
+use super::watch::Verb;
+use super::{Channel, Failure, Patience};
+use crate::os::now_ns;
+use crate::shm::participant::Id;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+
+/// How long becoming an endpoint waits for those who are inside the side. Unlike a `try_` verb it comes once, and has no form that waits.
+const ACQUIRE_LOCK_NS: u64 = 100_000_000;
+
+/// Which side an endpoint owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Put,
+    Get,
+}
+
+/// The right to be the only one on a side.
+#[derive(Debug)]
+pub struct Tenure {
+    pub(super) me: Id,
+    pub(super) incarnation: u32,
+    pub(super) lane: Lane,
+    side: Side,
+}
+
+impl Channel {
+    /// Becomes the owner of a side. `Held` while a live endpoint owns it, `Busy` if somebody stays inside it who does not run.
+    pub(crate) fn acquire(&self, side: Side) -> Result<Tenure, Failure> {
+        let me = self.me()?;
+        let patience = Patience::Until(now_ns() + ACQUIRE_LOCK_NS);
+        let busy = |failure| if matches!(failure, Failure::Timeout) { Failure::Busy } else { failure };
+        match side {
+            Side::Put => {
+                self.lock_put(me, patience).map_err(busy)?;
+                self.note_tenure(me, Verb::Put);
+                self.head().put.owner.store(me.bits(), Release);
+                self.unlock_put(me)?;
+                // Those who sleep until they can put are told now that they cannot, before they have a wake that is not for them.
+                self.notify_not_full(u32::MAX);
+            }
+            Side::Get => {
+                self.lock_get(me, patience).map_err(busy)?;
+                self.note_tenure(me, Verb::Get);
+                self.head().get.yields.store(self.barrier.is_registered() as u32, Relaxed);
+                self.head().get.owner.store(me.bits(), Release);
+                self.exit_get::<false>(me)?;
+                self.notify_not_empty(u32::MAX);
+            }
+        }
+        Ok(Tenure { me, incarnation: self.incarnation(), lane: Lane::default(), side })
+    }
+
+    /// The endpoint's id, unless it was made before a fork.
+    #[inline(always)]
+    pub(crate) fn tenant(&self, tenure: &Tenure) -> Result<Option<Id>, Failure> {
+        if self.incarnation() == tenure.incarnation { Ok(Some(tenure.me)) } else { Err(Failure::Inherited) }
+    }
+
+    /// Stops being the owner. An inherited endpoint touches nothing.
+    pub(crate) fn vacate(&self, tenure: &Tenure) {
+        if self.incarnation() != tenure.incarnation {
+            return;
+        }
+        let owner = match tenure.side {
+            Side::Put => &self.head().put.owner,
+            Side::Get => &self.head().get.owner,
+        };
+        // Release: whoever locks the side next sees all that the endpoint did. Not 0 or ours: we were taken for dead.
+        let _ = owner.compare_exchange(tenure.me.bits(), 0, Release, Relaxed);
+    }
+}

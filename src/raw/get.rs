@@ -1,0 +1,518 @@
+//! Getting: the ways into the get side, and messages taken by copy, alone and in batches.
+
+use super::letters::Next;
+use super::wait::{Pause, Waiter};
+use super::watch::Verb;
+use super::{Channel, Failure, LeasedRecord, Mapped, Patience, SMALL_COPY_BYTES, add};
+use crate::error::GetError;
+use crate::lock::Locked;
+use crate::os::now_ns;
+use crate::ring::{Front, Header, Record, Repaired, Ring, State};
+use crate::shm::participant::Id;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::compiler_fence;
+
+/// Needs the get side.
+#[inline(always)]
+fn read_and_take<const SIZED: bool, R>(ring: &Ring<Mapped>, record: Record, read: &mut impl FnMut(*const u8, usize) -> R) -> R {
+    let result = read(ring.memory.payload(record.cell), record.length());
+    ring.take(record);
+    let side = &ring.memory.head().get;
+    add(&side.copies, 1);
+    if !SIZED {
+        add(&side.bytes_got, record.length() as u64);
+    }
+    result
+}
+
+/// What becomes of a message of a batch that was copied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Judged {
+    Taken,
+    /// The batch ends with it.
+    TakenAsLast,
+    /// The batch ends before it.
+    Left,
+}
+
+/// How long the end of a large copy waits for the get lock.
+const FINISH_LOCK_NS: u64 = 20_000_000;
+
+/// Says whether a message of that length would be read, before anything happens to it.
+pub(super) type Check<'a> = &'a dyn Fn(usize) -> Result<(), GetError>;
+
+impl Channel {
+    /// The get side's fast entry (Invariant 1). `false`: take the slow path.
+    #[inline(always)]
+    pub(super) fn try_enter_get<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> bool {
+        let head = ring.memory.head();
+        let side = &head.get;
+        if OWNED {
+            // Busy before the look at what holds the Consumer off (ring, `retreat`). A Consumer is
+            // held off only if its light barrier is that of the compiler, so that is enough.
+            side.busy.store(1, Relaxed);
+            compiler_fence(SeqCst);
+        } else if !self.locks.get(head).try_lock(me) {
+            return false;
+        }
+        let expected_owner = if OWNED { me.bits() } else { 0 };
+        // Acquire pairs with the Release of an endpoint that leaves: its cursors come with the 0. Free on x86.
+        let free = side.owner.load(Acquire) == expected_owner && !ring.may_hold_returned();
+        if !free {
+            let _ = self.exit_get_of::<OWNED>(ring, me);
+        }
+        free
+    }
+
+    #[inline(always)]
+    pub(super) fn exit_get_of<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> Result<(), Failure> {
+        if OWNED {
+            ring.memory.head().get.busy.store(0, Release);
+            Ok(())
+        } else {
+            self.locks.get(ring.memory.head()).unlock(me).map_err(|_| self.poison())
+        }
+    }
+
+    pub(super) fn exit_get<const OWNED: bool>(&self, me: Id) -> Result<(), Failure> {
+        self.exit_get_of::<OWNED>(&self.ring, me)
+    }
+
+    #[cold]
+    pub(super) fn enter_get<const OWNED: bool>(&self, me: Id, patience: Patience) -> Result<(), GetError> {
+        if self.is_poisoned() {
+            return Err(GetError::Poisoned);
+        }
+        if !OWNED {
+            self.lock_get(me, patience).inspect_err(|failure| {
+                if matches!(failure, Failure::Timeout) {
+                    self.count_timeout(Verb::Get);
+                }
+            })?;
+            if self.ring.is_held_off() {
+                // A Consumer that was held off has left since.
+                self.ring.let_by();
+            }
+            return Ok(());
+        }
+        let side = &self.head().get;
+        side.busy.store(1, Relaxed);
+        self.barrier.light();
+        if side.owner.load(Relaxed) != me.bits() {
+            side.busy.store(0, Release);
+            return Err(self.poison().into());
+        }
+        if self.ring.is_held_off() {
+            self.wait_for_putter(me, patience)?;
+        }
+        Ok(())
+    }
+
+    /// Locks the get side for one that is not its endpoint; repairs it if its holder or its endpoint died.
+    pub(super) fn lock_get(&self, me: Id, patience: Patience) -> Result<(), Failure> {
+        self.lock_get_and_repair(me, patience).map(drop)
+    }
+
+    /// The same, which tells what it freed.
+    pub(super) fn lock_get_and_repair(&self, me: Id, patience: Patience) -> Result<Repaired, Failure> {
+        let lock = self.locks.get(self.head());
+        let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, patience)? };
+        let side = &self.head().get;
+        let owner = Id::from_bits(side.owner.load(Acquire));
+        let settled = match owner {
+            Some(owner) if self.is_alive(owner, me) => {
+                Err(Failure::Held { pid: crate::shm::participant::pid_of(&self.segment, owner) })
+            }
+            None if locked == Locked::Clean => Ok(Repaired::default()),
+            _ => self.repair_get_side(me),
+        };
+        settled.inspect_err(|_| {
+            let _ = lock.unlock(me);
+        })
+    }
+
+    /// Enters the get side of a sized ring, if a message is ready at head or becomes so soon. Callers end it by `take_and_exit`.
+    #[inline(always)]
+    pub(super) fn enter_ready_or_look(&self, ring: &Ring<Mapped>, patience: Patience) -> Option<(Id, Record)> {
+        match self.enter_ready::<true>(ring) {
+            // Entered in two places, so that no call returns a record: what a call fills lies in memory.
+            None if self.await_message::<false>(patience) && !self.is_look_due_for_leases() => self.enter_ready::<false>(ring),
+            entered => entered,
+        }
+    }
+
+    #[inline(always)]
+    fn enter_ready<const LOOKS: bool>(&self, ring: &Ring<Mapped>) -> Option<(Id, Record)> {
+        let me = self.known_me()?;
+        if !self.try_enter_get::<false>(ring, me) {
+            return None;
+        }
+        if LOOKS && self.is_look_first(ring) {
+            let _ = self.exit_get_of::<false>(ring, me);
+            return None;
+        }
+        let record = ring.ready_at_head::<true>();
+        if record.is_none() {
+            let _ = self.exit_get_of::<false>(ring, me);
+        }
+        record.map(|record| (me, record))
+    }
+
+    /// Finishes a record that was copied out. What was taken was taken, whatever comes after: the next verb tells.
+    #[inline(always)]
+    pub(super) fn take_and_exit(&self, ring: &Ring<Mapped>, record: Record, me: Id) {
+        ring.take(record);
+        add(&ring.memory.head().get.copies, 1);
+        let _ = self.exit_get_of::<false>(ring, me);
+        self.notify_not_full(1);
+    }
+
+    /// Gets one message by copy: `read(from, length)` copies it out, and is called once. A message that `check` refuses is left. `looked`: the
+    /// caller has waited a while already.
+    #[inline(always)]
+    pub(super) fn get<const OWNED: bool, const SIZED: bool, R>(
+        &self,
+        me: Option<Id>,
+        mut looked: bool,
+        patience: Patience,
+        check: impl Fn(usize) -> Result<(), GetError>,
+        read: impl Fn(*const u8, usize) -> R + Copy,
+    ) -> Result<R, GetError> {
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        // A copy: what never changes stays in registers while atomics are stored. So it must not meet a call that is not inlined.
+        let ring = self.ring;
+        loop {
+            if self.try_enter_get::<OWNED>(&ring, me) {
+                let mut got = None;
+                let record = if self.is_look_first(&ring) { None } else { ring.ready_at_head::<SIZED>() };
+                if let Some(record) = record {
+                    if (OWNED || record.length() <= SMALL_COPY_BYTES) && check(record.length()).is_ok() {
+                        got = Some(read_and_take::<SIZED, R>(&ring, record, &mut |from, length| read(from, length)));
+                    }
+                }
+                let exited = self.exit_get_of::<OWNED>(&ring, me);
+                if let Some(result) = got {
+                    self.notify_not_full(1);
+                    exited?;
+                    return Ok(result);
+                }
+                exited?;
+            }
+            if looked || !self.await_message::<OWNED>(patience) {
+                break;
+            }
+            looked = true;
+        }
+        let mut read_slowly = read;
+        self.get_slow::<OWNED, R>(me, patience, &check, &mut read_slowly)
+    }
+
+    /// For slow paths, which ask what kind of ring it is. Needs the get side.
+    pub(super) fn read_and_take_any<R>(&self, record: Record, read: &mut impl FnMut(*const u8, usize) -> R) -> R {
+        if self.geometry().sized {
+            read_and_take::<true, R>(&self.ring, record, read)
+        } else {
+            read_and_take::<false, R>(&self.ring, record, read)
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_slow<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        patience: Patience,
+        check: Check<'_>,
+        read: &mut dyn FnMut(*const u8, usize) -> R,
+    ) -> Result<R, GetError> {
+        enum Got<R> {
+            Small { result: R, came_back: bool },
+            Large(LeasedRecord),
+        }
+        let got = self.with_record::<OWNED, Result<Got<R>, GetError>>(me, patience, &mut |record| {
+            check(record.length())?;
+            Ok(if OWNED || record.length() <= SMALL_COPY_BYTES {
+                let came_back = self.count_redelivery(&record);
+                Got::Small { result: self.read_and_take_any(record, &mut |from, length| read(from, length)), came_back }
+            } else {
+                Got::Large(self.lease_any(record, me))
+            })
+        })?;
+        match got {
+            Ok(Got::Small { result, came_back }) => {
+                // A message that came back was perhaps the oldest of several whose space is free now.
+                self.notify_not_full(if came_back { u32::MAX } else { 1 });
+                Ok(result)
+            }
+            Ok(Got::Large(leased)) => {
+                // No lock is held while bytes move. Killed meanwhile, the message comes back.
+                let result = read(leased.payload, leased.length);
+                self.finish_large_copy(leased, me)?;
+                Ok(result)
+            }
+            Err(refused) => {
+                // The wake for this message may have come to us: somebody else may want it.
+                self.notify_not_empty(1);
+                Err(refused)
+            }
+        }
+    }
+
+    /// Ends the lease of a large copy and counts it, under the get lock, so that `join` never sees it in neither place. A kill between the
+    /// two leaves it uncounted: it went with the process, and nobody waits for its `task_done`.
+    pub(super) fn finish_large_copy(&self, leased: LeasedRecord, me: Id) -> Result<(), GetError> {
+        let counted = &self.head().rare.large_copies;
+        let locked = self.lock_get(me, Patience::Until(now_ns() + FINISH_LOCK_NS)).is_ok();
+        if !locked {
+            // A stopped holder, or a Consumer since: in this order a kill would leave one too many, but nobody waits.
+            counted.fetch_add(1, Relaxed);
+        }
+        let released = self.release(leased);
+        if locked {
+            counted.fetch_add(1, Relaxed);
+            self.exit_get::<false>(me)?;
+        }
+        released
+    }
+
+    /// Gets up to `count` messages by copy in one entry: `judge(from)` copies one, and says what becomes of it; it never leaves the first.
+    /// Blocks until there is one. Of small messages, unless by an endpoint.
+    pub(super) fn get_batch<const OWNED: bool>(
+        &self,
+        me: Option<Id>,
+        count: usize,
+        patience: Patience,
+        mut judge: impl FnMut(*const u8) -> Judged,
+    ) -> Result<usize, GetError> {
+        if count == 0 {
+            return Ok(0);
+        }
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        let limit = super::batch_limit(self.geometry().message_bytes as usize);
+        let mut taken = 0;
+        let mut came_back = false;
+        let mut looked = false;
+        let mut judged = Judged::Taken;
+        if self.is_time_to_look() {
+            // What comes back is before what this batch would take. What goes wrong is told below.
+            let _ = self.look_for_the_dead::<OWNED>(me, patience);
+            self.post_again(patience);
+        }
+        loop {
+            if self.try_enter_get::<OWNED>(&self.ring, me) {
+                (taken, judged) = self.drain(count.min(limit), &mut judge);
+                let exited = self.exit_get::<OWNED>(me);
+                if taken == 0 {
+                    exited?;
+                }
+            }
+            if taken != 0 || looked || !self.await_message::<OWNED>(patience) {
+                break;
+            }
+            looked = true;
+        }
+        if taken == 0 {
+            let take_any = |record: Record, judge: &mut dyn FnMut(*const u8) -> Judged| {
+                let judged = judge(self.ring.memory.payload(record.cell));
+                let came_back = judged != Judged::Left && self.take_copied(record);
+                (judged, came_back)
+            };
+            let outcome = self.with_record::<OWNED, _>(me, patience, &mut |record| {
+                (judged, came_back) = take_any(record, &mut judge);
+                taken = 1;
+                // Those that came back are before those at head.
+                while judged == Judged::Taken && taken < count.min(limit) && self.ring.has_returned() {
+                    // One that is to be given up waits for a call that holds no side.
+                    let Ok(Next::Message(record)) = self.next_record(me) else { return };
+                    let (judged_now, came_back_now) = take_any(record, &mut judge);
+                    judged = judged_now;
+                    came_back |= came_back_now;
+                    taken += usize::from(judged != Judged::Left);
+                }
+                if judged == Judged::Taken {
+                    let more;
+                    (more, judged) = self.drain(count.min(limit) - taken, &mut judge);
+                    taken += more;
+                }
+            });
+            // What was taken was taken, whatever came after: the next verb tells.
+            if taken == 0 {
+                outcome?;
+            }
+        }
+        // One entry takes no more than the limit; whoever wants more enters again, and does not wait.
+        while judged == Judged::Taken && taken < count && taken % limit == 0 && self.try_enter_get::<OWNED>(&self.ring, me) {
+            let more;
+            (more, judged) = self.drain((count - taken).min(limit), &mut judge);
+            taken += more;
+            if self.exit_get::<OWNED>(me).is_err() || more == 0 {
+                break;
+            }
+        }
+        // More than it took may have become free: a message that came back was the oldest of several.
+        self.notify_not_full(if came_back { u32::MAX } else { taken as u32 });
+        if judged == Judged::Left {
+            // The wake for this message may have come to us: somebody else may want it.
+            self.notify_not_empty(1);
+        }
+        Ok(taken)
+    }
+
+    /// Takes as many of `count` sized messages as stand ready at head, until one is judged to be the last: what became of that. Needs the
+    /// get side.
+    #[inline(always)]
+    fn drain(&self, count: usize, judge: &mut impl FnMut(*const u8) -> Judged) -> (usize, Judged) {
+        self.fetch_ahead(count as u64);
+        let ring = self.ring;
+        for i in 0..count {
+            let Some(record) = ring.ready_at_head::<true>() else { return (i, Judged::Taken) };
+            let judged = judge(ring.memory.payload(record.cell));
+            if judged == Judged::Left {
+                return (i, judged);
+            }
+            read_and_take::<true, ()>(&ring, record, &mut |_, _| ());
+            if judged == Judged::TakenAsLast {
+                return (i + 1, judged);
+            }
+        }
+        (count, Judged::Taken)
+    }
+
+    /// Counts the delivery of a message that came back, before it is counted as got, and tells whether it is one. Needs the get side.
+    pub(super) fn count_redelivery(&self, record: &Record) -> bool {
+        let came_back = record.is_redelivery();
+        if came_back {
+            add(&self.head().get.redelivered, 1);
+        }
+        came_back
+    }
+
+    /// The one blocking path of the get side: enters it, finds a message, lets `act` take it, exits. A caller that goes without a message
+    /// passes on the wake that it may have had for one: it may have slept, here or in `wait_any`.
+    #[cold]
+    pub(super) fn with_record<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        patience: Patience,
+        act: &mut dyn FnMut(Record) -> R,
+    ) -> Result<R, GetError> {
+        let found = self.find_record::<OWNED, R>(me, patience, act);
+        if matches!(&found, Err(error) if !matches!(error, GetError::Empty)) {
+            self.pass_on();
+        }
+        found
+    }
+
+    fn find_record<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        patience: Patience,
+        act: &mut dyn FnMut(Record) -> R,
+    ) -> Result<R, GetError> {
+        let deadline_ns = if let Patience::Until(deadline_ns) = patience { deadline_ns } else { 0 };
+        let mut waiter = Waiter::new(deadline_ns, Verb::Get);
+        self.note_role(me, Verb::Get);
+        let is_anothers = || self.head().get.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
+        let mut look_after_the_dead = self.is_time_to_look();
+        loop {
+            if look_after_the_dead {
+                self.look_for_the_dead::<OWNED>(me, patience)?;
+                self.post_again(patience);
+            }
+            // Nothing to take: do not lock. An open loan is looked at under the lock, since its owner may be dead.
+            let nothing = self.ring.nothing_to_take() == Some(State::Free) && !self.is_poisoned();
+            if !nothing || is_anothers() {
+                if let Some(result) = self.take_next::<OWNED, R>(me, patience, act)? {
+                    return Ok(result);
+                }
+            }
+            if self.is_closed() && self.is_drained(me) {
+                // No put is under way, so what is found now is the last: also what a dead holder left, or gave back before it died.
+                self.look_for_the_dead::<OWNED>(me, patience)?;
+                return self.take_next::<OWNED, R>(me, patience, act)?.ok_or(GetError::Closed);
+            }
+            if patience == Patience::Try {
+                if !look_after_the_dead && self.is_time_to_look() {
+                    look_after_the_dead = true;
+                    continue;
+                }
+                return Err(GetError::Empty);
+            }
+            let mut ready = || match self.ring.nothing_to_take() {
+                None => true,
+                Some(_) if is_anothers() => true,
+                Some(State::Free) => self.is_closed() && !self.put_side_is_at_work(),
+                // An open loan: its commit or abort wakes us, its owner's death is looked for once a slice.
+                Some(_) => false,
+            };
+            look_after_the_dead = match waiter.pause(self, self.not_empty(), &mut ready) {
+                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look() => {
+                    self.count_timeout(Verb::Get);
+                    return Err(GetError::Timeout);
+                }
+                Pause::TimedOut | Pause::SliceOver => true,
+                Pause::LookAgain => false,
+            };
+        }
+    }
+
+    /// The message to take next: returned ones first. Needs the get side.
+    pub(super) fn next_record(&self, me: Id) -> Result<Next, GetError> {
+        let mut dead = None;
+        // Each round but the last finishes a record: more rounds than cells, and somebody undoes them.
+        for _ in 0..=self.geometry().cells {
+            if self.ring.has_returned() {
+                match self.ring.first_returned(self.settled()).map_err(|_| GetError::Corrupted)? {
+                    Some(record) if self.is_worn_out(record.header) && self.has_dead_letters() => {
+                        return Ok(Next::WornOut);
+                    }
+                    Some(record) if self.is_worn_out(record.header) => {
+                        self.ring.give_up(record.header, record.cell);
+                        add(&self.head().get.given_up, 1);
+                        self.notify_not_full(u32::MAX);
+                        self.notify_all_done();
+                        continue;
+                    }
+                    Some(record) => {
+                        self.note_redelivery();
+                        return Ok(Next::Message(record));
+                    }
+                    None => {}
+                }
+            }
+            let head = &self.head().get.head;
+            let before = head.load(Relaxed);
+            let front = self.ring.front().map_err(|_| GetError::Corrupted)?;
+            if head.load(Relaxed) != before {
+                // Skipped records are room for those who wait behind them.
+                self.notify_not_full(u32::MAX);
+            }
+            match front {
+                Front::Ready(record) => return Ok(Next::Message(record)),
+                Front::Empty => return Ok(Next::Nothing),
+                Front::Claimed(owner, cell, header) => {
+                    // The kernel is asked once: dead it stays.
+                    if dead != Some(owner) && !self.is_dead(owner, me) {
+                        return Ok(Next::Nothing);
+                    }
+                    dead = Some(owner);
+                    // We own the get side, so the record stays. A putter who repairs its side may abort it as well: one of us counts.
+                    let aborted = self.ring.abort_claimed(cell, header);
+                    self.head().rare.aborted.fetch_add(aborted as u64, Relaxed);
+                }
+            }
+        }
+        Err(GetError::Corrupted)
+    }
+
+    /// Was this message delivered as often as the queue allows?
+    pub(super) fn is_worn_out(&self, header: Header) -> bool {
+        self.max_deliveries != 0 && header.deliveries() >= self.max_deliveries.min(u8::MAX as u32)
+    }
+}

@@ -1,0 +1,130 @@
+//! Leasing: records that are read in place, and what becomes of them.
+//!
+//! ```text
+//!   READY --lease--> LEASED --release--> DONE
+//!                      |  \--give_back, or its holder dies--> RETURNED --lease--> LEASED, deliveries + 1
+//!                      \--give_back_uncounted--> RETURNED, deliveries - 1
+//! ```
+
+use super::{Channel, Mapped, Patience, add};
+use crate::error::GetError;
+use crate::ring::{Header, Record, Ring};
+use crate::shm::geometry::Cell;
+use crate::shm::participant::Id;
+
+/// A record that this process reads in place.
+#[derive(Debug)]
+pub struct LeasedRecord {
+    pub(super) cell: Cell,
+    pub(super) header: Header,
+    pub(crate) payload: *mut u8,
+    pub(crate) length: usize,
+}
+
+/// Needs the get side. For a message that was not delivered before.
+#[inline(always)]
+fn lease_record<const SIZED: bool>(ring: &Ring<Mapped>, record: Record, me: Id) -> LeasedRecord {
+    let side = &ring.memory.head().get;
+    // Before the record: `len` takes its long way round as soon as there may be a lease.
+    add(&side.leases, 1);
+    if !SIZED {
+        add(&side.bytes_got, record.length() as u64);
+    }
+    let length = record.length();
+    let (cell, header) = ring.lease(record, Channel::owner_word(me));
+    LeasedRecord { cell, header, payload: ring.memory.payload(cell), length }
+}
+
+impl LeasedRecord {
+    /// Which delivery of its message this is, from 1.
+    pub(crate) fn deliveries(&self) -> u32 {
+        self.header.deliveries()
+    }
+}
+
+impl Channel {
+    /// Leases one message to be read in place.
+    #[inline(always)]
+    pub(crate) fn lease<const OWNED: bool, const SIZED: bool>(
+        &self,
+        me: Option<Id>,
+        patience: Patience,
+    ) -> Result<LeasedRecord, GetError> {
+        let known = me.or_else(|| self.known_me());
+        // What the dead held comes first: the slow path looks.
+        if !self.is_look_due() {
+            if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
+                return Ok(leased);
+            }
+            if self.await_message::<OWNED>(patience) {
+                if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
+                    return Ok(leased);
+                }
+            }
+        }
+        self.lease_slow::<OWNED>(me, patience)
+    }
+
+    /// The fast way. `None`: nothing was leased, or the slow path tells what is wrong.
+    #[inline(always)]
+    fn lease_at_once<const OWNED: bool, const SIZED: bool>(&self, me: Option<Id>) -> Option<LeasedRecord> {
+        let me = me?;
+        // A copy: as in `get`.
+        let ring = self.ring;
+        if self.is_poisoned() || !self.try_enter_get::<OWNED>(&ring, me) {
+            return None;
+        }
+        let leased = ring.ready_at_head::<SIZED>().map(|record| lease_record::<SIZED>(&ring, record, me));
+        self.exit_get_of::<OWNED>(&ring, me).ok()?;
+        leased
+    }
+
+    /// [`lease`](Channel::lease) for one who does not know what the messages are.
+    pub(crate) fn lease_whatever(&self, patience: Patience) -> Result<LeasedRecord, GetError> {
+        self.lease_slow::<false>(None, patience)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn lease_slow<const OWNED: bool>(&self, me: Option<Id>, patience: Patience) -> Result<LeasedRecord, GetError> {
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        self.with_record::<OWNED, _>(me, patience, &mut |record| self.lease_any(record, me))
+    }
+
+    /// For slow paths. Needs the get side.
+    pub(super) fn lease_any(&self, record: Record, me: Id) -> LeasedRecord {
+        self.count_redelivery(&record);
+        if self.geometry().sized {
+            lease_record::<true>(&self.ring, record, me)
+        } else {
+            lease_record::<false>(&self.ring, record, me)
+        }
+    }
+
+    /// Finishes a lease: the message is done, its space can be reclaimed.
+    #[inline(always)]
+    pub(crate) fn release(&self, record: LeasedRecord) -> Result<(), GetError> {
+        let released = self.ring.release(record.cell, record.header);
+        // The oldest of several leases frees the space of all that were released before it.
+        self.notify_not_full(u32::MAX);
+        self.notify_all_done();
+        if released { Ok(()) } else { Err(self.poison().into()) }
+    }
+
+    /// Ends a lease without finishing its message.
+    pub(crate) fn give_back(&self, record: LeasedRecord) -> Result<(), GetError> {
+        let given = self.ring.give_back(record.cell, record.header);
+        self.notify_not_empty(1);
+        if given { Ok(()) } else { Err(self.poison().into()) }
+    }
+
+    /// The same where nobody has seen the message: this delivery does not count.
+    pub(crate) fn give_back_uncounted(&self, record: LeasedRecord) -> Result<(), GetError> {
+        let given = self.ring.give_back_uncounted(record.cell, record.header);
+        self.notify_not_empty(1);
+        if given { Ok(()) } else { Err(self.poison().into()) }
+    }
+}

@@ -1,0 +1,455 @@
+//! Messages that are given up, on their way to the queue for dead letters.
+//!
+//! ```text
+//!   RETURNED too often, or no value --lease--> LEASED --put there--> both --release--> there only
+//!                                                \--refused--> kept on lease, tried again; its holder leaves or dies --> RETURNED
+//! ```
+//!
+//! Invariants:
+//! 1. A message is on lease to this process from before it is put there until after: a kill in
+//!    between leaves it in both queues, never in none.
+//! 2. Nothing here runs while a side is held, neither of this queue nor of the other, and nothing
+//!    waits for another process.
+//! 3. `kept` belongs to the participant that it names. A child begins with none: its parent keeps
+//!    them.
+//! 4. A letter is in `kept` from before it is posted until its lease ends, whatever panics. One
+//!    thread posts it at a time.
+
+use super::own::{Inside, Own};
+use super::{Channel, LeasedRecord, Patience, SLICE_NS};
+use crate::error::{GetError, OpenError, PutError, Subject};
+use crate::letters::{self, Reason};
+use crate::message::copy::vec_from_bytes;
+use crate::os::now_ns;
+use crate::ring::{Header, Memory, Record};
+use crate::shm::layout::{kind, role};
+use crate::shm::participant::Id;
+use crate::shm::segment::{Asked, Directory, Expect, Owners};
+use crate::wait::strategy::WaitStrategy;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What this process gives up of one queue.
+#[derive(Debug, Default)]
+pub(super) struct Letters {
+    kept: Own<Kept>,
+    /// The queue for them, once it was opened.
+    queue: Own<Option<Arc<Channel>>>,
+}
+
+/// Messages on lease to this process that go to the queue for dead letters, or wait for it, by the
+/// cell that they lie in.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Bits of the participant that they are on lease to (Invariant 3).
+    of: u32,
+    letters: BTreeMap<u64, Letter>,
+}
+
+/// A message that is given up, and not yet there.
+#[derive(Debug)]
+struct Letter {
+    record: LeasedRecord,
+    reason: Reason,
+    /// Deliveries before it was leased to be given up.
+    deliveries: u32,
+    ends: Ends,
+    /// A thread is at it.
+    is_being_posted: bool,
+    /// Was an event emitted that it was refused? Once is enough.
+    is_told: bool,
+    /// Nonce of the queue that it is too large for.
+    too_large_for: Option<u64>,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Posted {
+    There,
+    /// Others may be smaller.
+    TooLarge,
+    /// Others would be, too.
+    Refused,
+    /// Another thread is at it, or was.
+    Gone,
+}
+
+/// Letters that are tried whatever the time, unless one is refused.
+const LEAST_TRIED: u32 = 16;
+
+/// Messages leased to be given up in one entry into the get side.
+const LEASED_AT_ONCE: usize = 1024;
+
+/// How much of a reason's text goes along.
+const MOST_TEXT: usize = 1024;
+
+/// How the message of a letter ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// As that of a lease.
+    Released,
+    /// As one that was taken by copy, for which the caller owes a `task_done`.
+    Copied,
+}
+
+/// What a getter comes to.
+pub(super) enum Next {
+    Message(Record),
+    /// One came back too often, and there is a queue for dead letters.
+    WornOut,
+    Nothing,
+}
+
+/// Why the queue for dead letters took none.
+enum Unsent {
+    Open(OpenError),
+    /// The queue of that nonce did not take it.
+    Put(PutError, u64),
+}
+
+impl Unsent {
+    fn too_large_for(&self) -> Option<u64> {
+        match self {
+            Unsent::Put(PutError::TooLarge { .. }, nonce) => Some(*nonce),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unsent::Open(error) => error.fmt(out),
+            Unsent::Put(error, _) => error.fmt(out),
+        }
+    }
+}
+
+/// What a queue for dead letters is: it lies where the queue does.
+fn expected(directory: Directory) -> Expect {
+    Expect {
+        kind: kind::SLICE,
+        message_bytes: 1,
+        message_align: 1,
+        type_name: letters::TYPE_NAME.to_owned(),
+        schema: None,
+        structure: None,
+        lock_memory: false,
+        huge_pages: false,
+        asked: Asked::default(),
+        nonce: None,
+        owners: Owners::default(),
+        directory,
+    }
+}
+
+impl Channel {
+    /// Is there a name of a queue for dead letters?
+    pub(crate) fn has_dead_letters(&self) -> bool {
+        self.segment.dead_letters().is_some()
+    }
+
+    /// Is a message that came back to be dropped, since there is no queue for dead letters?
+    pub(super) fn is_dropped(&self, header: Header) -> bool {
+        self.is_worn_out(header) && !self.has_dead_letters()
+    }
+
+    /// Gives up a message that is on lease to this process. Called with no side held (Invariant 2).
+    #[cold]
+    pub(crate) fn give_up_to_letters(&self, record: LeasedRecord, deliveries: u32, reason: Reason, ends: Ends) {
+        // It is on lease to a participant.
+        let Some(me) = self.known_me() else { return };
+        let cell = record.cell.index();
+        self.keep(&mut self.kept(me), record, deliveries, reason, ends);
+        self.post(me, cell);
+    }
+
+    /// What this process keeps. What a child inherited is its parent's (Invariant 3).
+    fn kept(&self, me: Id) -> Inside<'_, Kept> {
+        let mut kept = self.letters.kept.enter(me);
+        if kept.of != me.bits() {
+            *kept = Kept { of: me.bits(), letters: BTreeMap::new() };
+        }
+        kept
+    }
+
+    fn keep(&self, kept: &mut Kept, record: LeasedRecord, deliveries: u32, reason: Reason, ends: Ends) {
+        let cell = record.cell.index();
+        let letter = Letter { record, reason, deliveries, ends, is_being_posted: false, is_told: false, too_large_for: None };
+        kept.letters.insert(cell, letter);
+    }
+
+    /// Tries to hand over what is kept of that cell. It is a letter until it is there.
+    fn post(&self, me: Id, cell: u64) -> Posted {
+        let Some((record, deliveries, reason)) = self.kept(me).begin(cell) else { return Posted::Gone };
+        let at_it = AtIt { channel: self, me, cell };
+        let sent = self.send(me, &record, deliveries, &reason);
+        let get = self.ring.memory.get_side();
+        let queue = self.segment.name();
+        let dead_letters = self.segment.dead_letters().unwrap_or_default();
+        let mut kept = self.kept(me);
+        // From here on the cell may be another letter's.
+        std::mem::forget(at_it);
+        match sent {
+            Ok(()) => {
+                get.dead_letters.fetch_add(1, Relaxed);
+                let ends = kept.letters.remove(&cell).map_or(Ends::Released, |letter| letter.ends);
+                if kept.letters.is_empty() {
+                    self.show_that_letters_are_kept(me, false);
+                }
+                // Poisoned: told by the next verb.
+                if ends == Ends::Copied {
+                    drop(kept);
+                    let _ = self.finish_large_copy(record, me);
+                } else {
+                    // Inside: nobody who asks meanwhile takes it for a caller's lease.
+                    let _ = self.release(record);
+                    drop(kept);
+                }
+                #[cfg(feature = "tracing")]
+                tracing::warn!(target: "shmq", queue, dead_letters, reason = %reason, deliveries, "given up");
+                let _ = (queue, dead_letters, deliveries);
+                Posted::There
+            }
+            Err(unsent) => {
+                get.dead_letters_refused.fetch_add(1, Relaxed);
+                let too_large_for = unsent.too_large_for();
+                let mut is_told = true;
+                if let Some(letter) = kept.letters.get_mut(&cell) {
+                    letter.is_being_posted = false;
+                    letter.too_large_for = too_large_for;
+                    is_told = std::mem::replace(&mut letter.is_told, true);
+                    if letter.ends == Ends::Copied {
+                        // Its caller has the error, and may say task_done: it counts as taken from
+                        // now on. On lease still, so that no join sees it in neither place.
+                        letter.ends = Ends::Released;
+                        self.head().rare.large_copies.fetch_add(1, Relaxed);
+                    }
+                    self.show_that_letters_are_kept(me, true);
+                }
+                drop(kept);
+                if !is_told {
+                    #[cfg(feature = "tracing")]
+                    tracing::warn!(target: "shmq", queue, dead_letters, error = %unsent, reason = %reason, "given up, and not taken");
+                    let _ = (queue, dead_letters, unsent);
+                }
+                if too_large_for.is_some() { Posted::TooLarge } else { Posted::Refused }
+            }
+        }
+    }
+
+    fn send(&self, me: Id, record: &LeasedRecord, deliveries: u32, reason: &Reason) -> Result<(), Unsent> {
+        let name = self.segment.dead_letters().ok_or(Unsent::Open(OpenError::NotFound { what: Subject::default() }))?;
+        let queue = self.queue_for_letters(me, name)?;
+        let LeasedRecord { payload, length, .. } = *record;
+        // SAFETY: Invariant 4 of the channel: the record is on lease to this process, and as long
+        // as it says. Bytes have no alignment.
+        let bytes: Vec<u8> = unsafe { vec_from_bytes(payload, length) };
+        let head = letters::Head::now(reason, deliveries, self.segment.name(), self.segment.type_name());
+        // What the reason says is worth less than the message.
+        let room = (queue.geometry().max_message_bytes() as usize).saturating_sub(head.length_without_text() + length);
+        let written = head.write(room.min(MOST_TEXT), &bytes);
+        queue
+            .put_elements::<false, u8>(None, &written, Patience::Try)
+            .map_err(|error| Unsent::Put(error, queue.segment.nonce()))
+            .map(drop)
+    }
+
+    /// The queue for dead letters: the one that has the name now.
+    fn queue_for_letters(&self, me: Id, name: &str) -> Result<Arc<Channel>, Unsent> {
+        if name == self.segment.name() {
+            return Err(Unsent::Open(OpenError::NotFound { what: Subject::default() }));
+        }
+        if let Some(queue) = self.opened_for_letters(me) {
+            return Ok(queue);
+        }
+        let expected = expected(self.segment.directory().clone());
+        let queue = Channel::open_soon(name, &expected, WaitStrategy::default()).map_err(Unsent::Open)?;
+        // The name is its creator's: nothing that was put there goes because this process leaves.
+        queue.leave_name();
+        // What was there before is dropped outside.
+        let _before = self.letters.queue.enter(me).replace(Arc::clone(&queue));
+        Ok(queue)
+    }
+
+    fn opened_for_letters(&self, me: Id) -> Option<Arc<Channel>> {
+        let opened = self.letters.queue.enter(me).clone();
+        opened.filter(|queue| queue.segment.has_name())
+    }
+
+    /// Called by one that is inside `kept`, so that what is shown is what is there.
+    fn show_that_letters_are_kept(&self, me: Id, kept: bool) {
+        let Some(entry) = self.segment.entries().get(me.entry() as usize) else { return };
+        if kept {
+            entry.roles.fetch_or(role::KEEPS_LETTERS, Relaxed);
+        } else {
+            entry.roles.fetch_and(!role::KEEPS_LETTERS, Relaxed);
+        }
+    }
+
+    /// Tries what is kept until one is refused, or the time is over: how many are there now. Called
+    /// with no side held (Invariant 2).
+    #[cold]
+    pub(super) fn post_again(&self, patience: Patience) -> u64 {
+        self.post_until(patience.for_lock().0).0
+    }
+
+    /// The same, and whether it came to the end without a refusal.
+    fn post_until(&self, until_ns: u64) -> (u64, bool) {
+        let Some(me) = self.known_me().filter(|_| self.has_dead_letters()) else { return (0, true) };
+        if self.kept(me).letters.is_empty() {
+            return (0, true);
+        }
+        let queue = self.opened_for_letters(me).map(|queue| queue.segment.nonce());
+        let (mut posted, mut tried, mut from) = (0, 0, 0);
+        loop {
+            // A statement of its own: inside no longer than that.
+            let next = self.kept(me).next(from, queue);
+            let Some(cell) = next else { return (posted, true) };
+            match self.post(me, cell) {
+                Posted::There => posted += 1,
+                Posted::TooLarge | Posted::Gone => {}
+                Posted::Refused => return (posted, false),
+            }
+            tried += 1;
+            if tried >= LEAST_TRIED && now_ns() >= until_ns {
+                return (posted, false);
+            }
+            from = cell + 1;
+        }
+    }
+
+    /// Does this process keep that record as a letter? No reference leads into it then.
+    pub(super) fn is_letter(&self, header: Header, cell: crate::shm::geometry::Cell) -> bool {
+        let Some(me) = self.known_me().filter(|_| self.has_dead_letters()) else { return false };
+        self.kept(me).letters.get(&cell.index()).is_some_and(|letter| letter.record.header == header)
+    }
+
+    /// Enters the get side and lets `act` take the next message, if there is one. What came back too often is given up on the way,
+    /// with no side held.
+    pub(super) fn take_next<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        patience: Patience,
+        act: &mut dyn FnMut(Record) -> R,
+    ) -> Result<Option<R>, GetError> {
+        let mut posts = true;
+        // Each round but the last leases a record: more rounds than cells, and somebody undoes them.
+        for _ in 0..=self.geometry().cells {
+            self.enter_get::<OWNED>(me, patience)?;
+            let mut is_worn_out = false;
+            let found = self.next_record(me).map(|next| match next {
+                Next::Message(record) => Some(act(record)),
+                Next::WornOut => {
+                    is_worn_out = true;
+                    None
+                }
+                Next::Nothing => None,
+            });
+            self.exit_get::<OWNED>(me)?;
+            self.tell();
+            if !is_worn_out {
+                return found;
+            }
+            self.keep_worn_out::<OWNED>(me, &|| self.enter_get::<OWNED>(me, patience))?;
+            posts = posts && self.post_until(patience.for_lock().0).1;
+        }
+        Err(GetError::Corrupted)
+    }
+
+    /// Leases all that came back too often, in one go over the ring, and keeps it. It is no delivery,
+    /// and counts as none. Posts nothing: called with no side held.
+    #[cold]
+    fn keep_worn_out<const OWNED: bool>(&self, me: Id, enter: &dyn Fn() -> Result<(), GetError>) -> Result<(), GetError> {
+        let owner = Channel::owner_word(me);
+        let most = LEASED_AT_ONCE.min(self.geometry().cells as usize);
+        let mut leased = Vec::with_capacity(most);
+        let mut from = Some(self.settled().load(Relaxed));
+        // Each round but the last leases a record.
+        for _ in 0..=self.geometry().cells {
+            let Some(at) = from else { break };
+            enter()?;
+            let walked = self.ring.lease_returned(at, owner, |header| self.is_worn_out(header), &mut leased);
+            let exited = self.exit_get::<OWNED>(me);
+            let mut kept = self.kept(me);
+            if !leased.is_empty() {
+                self.show_that_letters_are_kept(me, true);
+            }
+            for (record, header) in leased.drain(..) {
+                let (cell, length) = (record.cell, record.length());
+                let leased = LeasedRecord { cell, header, payload: self.ring.memory.payload(cell), length };
+                self.keep(&mut kept, leased, record.header.deliveries(), Reason::TooManyDeliveries, Ends::Released);
+            }
+            drop(kept);
+            exited?;
+            from = walked.map_err(|_| GetError::Corrupted)?;
+        }
+        Ok(())
+    }
+
+    /// Finishes a record that was copied out, in slow paths: did it come back? Needs the get side.
+    pub(super) fn take_copied(&self, record: Record) -> bool {
+        let came_back = self.count_redelivery(&record);
+        self.read_and_take_any(record, &mut |_, _| ());
+        came_back
+    }
+
+    /// Hands over what came back too often, all of it that is taken: how many are there now.
+    #[cold]
+    pub(super) fn give_up_all_worn_out(&self, me: Id, patience: Patience, deadline_ns: u64) -> u64 {
+        if self.has_dead_letters() && self.max_deliveries != 0 && self.ring.has_returned() {
+            // What goes wrong is for the next verb to tell.
+            let _ = self.keep_worn_out::<false>(me, &|| Ok(self.lock_get(me, patience)?));
+        }
+        self.post_until(deadline_ns).0
+    }
+
+    /// Ends the lease of what was copied, which counts as taken by copy.
+    pub(crate) fn finish_copy(&self, record: LeasedRecord) -> Result<(), GetError> {
+        let me = self.me()?;
+        self.finish_large_copy(record, me)
+    }
+}
+
+impl Kept {
+    /// The first letter from that cell on that is worth a try with the queue of that nonce.
+    fn next(&self, from: u64, queue: Option<u64>) -> Option<u64> {
+        let is_worth_it = |letter: &Letter| letter.too_large_for.is_none_or(|nonce| Some(nonce) != queue);
+        self.letters.range(from..).find(|(_, letter)| !letter.is_being_posted && is_worth_it(letter)).map(|(cell, _)| *cell)
+    }
+
+    /// What to post of that cell, for one thread.
+    fn begin(&mut self, cell: u64) -> Option<(LeasedRecord, u32, Reason)> {
+        let letter = self.letters.get_mut(&cell).filter(|letter| !letter.is_being_posted)?;
+        letter.is_being_posted = true;
+        let LeasedRecord { cell, header, payload, length } = letter.record;
+        Some((LeasedRecord { cell, header, payload, length }, letter.deliveries, letter.reason.clone()))
+    }
+}
+
+/// A thread that posts a letter. Dropped by a panic, it leaves the letter to others.
+struct AtIt<'a> {
+    channel: &'a Channel,
+    me: Id,
+    cell: u64,
+}
+
+impl Drop for AtIt<'_> {
+    fn drop(&mut self) {
+        if let Some(letter) = self.channel.kept(self.me).letters.get_mut(&self.cell) {
+            letter.is_being_posted = false;
+        }
+    }
+}
+
+/// Letters that are kept have a last try before this process leaves the queue: the next process
+/// takes them otherwise, if there is one.
+impl Drop for Channel {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.post_until(now_ns() + SLICE_NS);
+        }
+    }
+}

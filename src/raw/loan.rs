@@ -1,0 +1,107 @@
+//! Loans: records that are claimed to be written in place, and committed or aborted.
+//!
+//! ```text
+//!   FREE --claim--> CLAIMED --commit--> READY
+//!                      \--abort, or its holder dies--> DONE: getters skip it
+//! ```
+
+use super::{Channel, Mapped, Patience, add};
+use crate::error::PutError;
+use crate::ring::{Header, Ring, Slot};
+use crate::shm::geometry::Cell;
+use crate::shm::participant::Id;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A record that this process writes in place.
+#[derive(Debug)]
+pub(crate) struct ClaimedRecord {
+    pub(super) cell: Cell,
+    pub(super) header: Header,
+    pub payload: *mut u8,
+}
+
+/// Needs the put side.
+#[inline(always)]
+fn claim_slot<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize, me: Id) -> ClaimedRecord {
+    let side = &ring.memory.head().put;
+    // Before the record: `len` takes its long way round as soon as there may be a loan.
+    add(&side.loans, 1);
+    if !SIZED {
+        add(&side.bytes_put, length as u64);
+    }
+    let (cell, header) = ring.claim(slot, Channel::owner_word(me));
+    ClaimedRecord { cell, header, payload: ring.memory.payload(cell) }
+}
+
+impl Channel {
+    /// Claims a record of `length` bytes to be written in place. Callers check that `length` fits the ring.
+    #[inline(always)]
+    pub(crate) fn claim<const OWNED: bool, const SIZED: bool>(
+        &self,
+        me: Option<Id>,
+        length: usize,
+        patience: Patience,
+    ) -> Result<ClaimedRecord, PutError> {
+        match self.claim_at_once::<OWNED, SIZED>(me.or_else(|| self.known_me()), length) {
+            Some(claimed) => Ok(claimed),
+            None => self.claim_slow::<OWNED>(me, length, patience),
+        }
+    }
+
+    /// The fast way. `None`: nothing was claimed, or the slow path tells what is wrong.
+    #[inline(always)]
+    fn claim_at_once<const OWNED: bool, const SIZED: bool>(&self, me: Option<Id>, length: usize) -> Option<ClaimedRecord> {
+        let me = me?;
+        // A copy: as in `put`.
+        let ring = self.ring;
+        if self.is_poisoned() || !self.try_enter_put::<OWNED>(&ring, me) {
+            return None;
+        }
+        let claimed = ring.reserve_at_once::<SIZED>(length as u32).map(|slot| claim_slot::<SIZED>(&ring, slot, length, me));
+        self.exit_put_of::<OWNED>(&ring, me).ok()?;
+        claimed
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn claim_slow<const OWNED: bool>(
+        &self,
+        me: Option<Id>,
+        length: usize,
+        patience: Patience,
+    ) -> Result<ClaimedRecord, PutError> {
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        self.with_slot::<OWNED, _>(me, length as u32, patience, &mut |slot| {
+            if self.geometry().sized {
+                claim_slot::<true>(&self.ring, slot, length, me)
+            } else {
+                claim_slot::<false>(&self.ring, slot, length, me)
+            }
+        })
+    }
+
+    /// Commits a claimed record, shortened to `length` bytes.
+    #[inline(always)]
+    pub(crate) fn commit_claimed(&self, record: ClaimedRecord, length: usize) -> Result<(), PutError> {
+        debug_assert!(length <= record.header.length() as usize, "a loan only shrinks");
+        let committed = self.ring.commit_claimed(record.cell, record.header, length as u32);
+        // All that was put behind it meanwhile can be taken now.
+        self.notify_not_empty(u32::MAX);
+        if committed { Ok(()) } else { Err(self.poison().into()) }
+    }
+
+    /// Gives a claimed record up: getters skip it.
+    pub(crate) fn abort_claimed(&self, record: ClaimedRecord) {
+        if self.ring.abort_claimed(record.cell, record.header) {
+            self.head().rare.aborted.fetch_add(1, Relaxed);
+        } else {
+            self.poison();
+        }
+        // Whoever waits behind it may go on; a getter of a closed queue learns that nothing will come.
+        self.notify_not_empty(u32::MAX);
+        self.notify_not_full(u32::MAX);
+    }
+}

@@ -1,0 +1,420 @@
+//! Locks, ring and condition variables together: one attached segment, and every operation on it in bytes.
+//!
+//! ```text
+//!   put:  enter put side -> reserve -> write -> commit -> exit -> wake a getter
+//!            | contended, Full                                      (fast path: no system call, no fence but the lock's two)
+//!            v
+//!         look, spin, yield, sleep -> look again until the deadline; every 100 ms also look after the dead
+//! ```
+//!
+//! Invariants:
+//! 1. A side is entered by locking it while no live endpoint owns it, or by being that endpoint. Between enter and exit nobody
+//!    allocates, calls the user, or touches the caller's memory beyond a copy of [`SMALL_COPY_BYTES`]; an endpoint may copy more.
+//! 2. The mapping lives as long as the channel, and a [`Cell`] is in the ring: its record starts inside the mapping.
+//!    A payload pointer is made only for a record whose length was checked against the geometry.
+//! 3. `me` is this process's id, also after a fork: see attachment, Invariant 1.
+//! 4. A record that this process claimed or leased is touched by nobody else until it is committed, aborted or released: the ring's
+//!    owner words say so, and peers that write to records that they do not own are outside every promise of this crate.
+
+mod any;
+mod attach;
+mod dead;
+mod done;
+mod endpoint;
+mod get;
+mod guards;
+mod lane;
+mod lease;
+mod letters;
+mod loan;
+mod own;
+mod put;
+mod recover;
+mod skipped;
+#[cfg(feature = "object")]
+mod sleep;
+mod ticket;
+mod trust;
+mod typed;
+mod wait;
+mod watch;
+
+pub(crate) use attach::messages_left;
+pub(crate) use done::JOIN_FOREVER;
+pub(crate) use endpoint::Side;
+pub use endpoint::Tenure;
+pub use lease::LeasedRecord;
+pub(crate) use letters::Ends;
+pub(crate) use loan::ClaimedRecord;
+pub use recover::RecoveryReport;
+pub(crate) use trust::Trust;
+pub use wait::Patience;
+pub(crate) use wait::{Pause, Pauses, SLICE_NS, look_a_while};
+pub use watch::Stats;
+
+use crate::atomic::{AtomicU32, AtomicU64};
+use crate::attachment::Attachment;
+use crate::error::{GetError, PutError};
+use crate::lock::Condvar;
+use crate::ring::{Memory, Owner, Ring};
+use crate::shm::geometry::{CACHE_LINE_BYTES, Cell, Geometry};
+use crate::shm::layout::{GetSide, Head, PutSide, Rare};
+use crate::shm::participant::{self, Id};
+use crate::shm::segment::Segment;
+use crate::wait::strategy::WaitStrategy;
+use std::fmt;
+use std::io;
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+/// Copies up to this size are made under the lock; larger ones in a loan or a lease, so that no lock is held for long.
+pub(crate) const SMALL_COPY_BYTES: usize = 4096;
+
+/// The words and cells of a mapped segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mapped {
+    head: NonNull<Head>,
+    cells: NonNull<u8>,
+    cell_bytes: usize,
+    payload_offset: usize,
+}
+
+impl Mapped {
+    /// The words and cells of a mapping that somebody else keeps (Invariant 2).
+    pub(crate) fn new(head: NonNull<Head>, cells: NonNull<u8>, geometry: &Geometry) -> Mapped {
+        let (cell_bytes, payload_offset) = (geometry.cell_bytes as usize, geometry.payload_offset as usize);
+        Mapped { head, cells, cell_bytes, payload_offset }
+    }
+
+    #[inline(always)]
+    fn head(&self) -> &Head {
+        // SAFETY: Invariant 2; the words are atomics, or written before publication only.
+        unsafe { self.head.as_ref() }
+    }
+
+    /// Where the payload of the record at `cell` starts.
+    #[inline(always)]
+    pub(crate) fn payload(&self, cell: Cell) -> *mut u8 {
+        // SAFETY: Invariant 2: the payload starts inside the record's first cell, or right behind it where it is empty.
+        unsafe { self.record(cell).add(self.payload_offset) }
+    }
+
+    #[inline(always)]
+    fn record(&self, cell: Cell) -> *mut u8 {
+        // SAFETY: Invariant 2: the cell is in the ring, so the offset stays inside the mapping.
+        unsafe { self.cells.as_ptr().add(cell.index() as usize * self.cell_bytes) }
+    }
+
+    /// The cache lines of `count` cells that do not reach beyond the ring's end, but of no more than `most_bytes`; none of large cells.
+    #[inline(always)]
+    fn lines(&self, first: Cell, count: u64, most_bytes: usize) -> impl Iterator<Item = *mut u8> {
+        let from = self.record(first);
+        let bytes = if self.cell_bytes > LARGEST_FETCHED_AHEAD { 0 } else { count as usize * self.cell_bytes };
+        (0..bytes.min(most_bytes)).step_by(CACHE_LINE_BYTES as usize).map(move |offset| from.wrapping_add(offset))
+    }
+}
+
+impl Memory for Mapped {
+    #[inline(always)]
+    fn put_side(&self) -> &PutSide {
+        &self.head().put
+    }
+
+    #[inline(always)]
+    fn get_side(&self) -> &GetSide {
+        &self.head().get
+    }
+
+    #[inline(always)]
+    fn returned(&self) -> &AtomicU32 {
+        &self.head().get_notice.returned
+    }
+
+    #[inline(always)]
+    fn header(&self, cell: Cell) -> &AtomicU64 {
+        // SAFETY: Invariant 2; cells are aligned to 8 bytes and as long as a header word at least.
+        unsafe { &*self.record(cell).cast() }
+    }
+
+    #[inline(always)]
+    fn will_write(&self, first: Cell, count: u64) {
+        self.lines(first, count, usize::MAX).for_each(will_write);
+    }
+
+    #[inline(always)]
+    fn will_take(&self, first: Cell, count: u64) {
+        self.lines(first, count, MOST_FETCHED_BYTES).for_each(will_read);
+    }
+
+    #[inline(always)]
+    fn sequence(&self, cell: Cell) -> &AtomicU64 {
+        // SAFETY: Invariant 2; cells of slice rings have 16 bytes or more (Geometry), which only they ask for.
+        unsafe { &*self.record(cell).add(8).cast() }
+    }
+}
+
+/// Cells up to this size are fetched when they are reclaimed, or before they are taken. Larger ones are moved one at a
+/// time, which the processor's own prefetching follows, and a stretch of them is more than a cache holds.
+const LARGEST_FETCHED_AHEAD: usize = 2048;
+
+/// For fewer records nobody looks whether they are there.
+const LEAST_FETCHED_AHEAD: u64 = 16;
+
+/// A getter asks for no more than this at a time: a part of the nearest cache.
+const MOST_FETCHED_BYTES: usize = 8192;
+
+/// Asks for the cache line there, to write to it soon. Any address will do.
+#[inline(always)]
+fn will_write(record: *mut u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint: it reads and writes nothing that the program can see, and cannot fault.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
+    };
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
+    };
+    let _ = record;
+}
+
+/// Asks for the cache line there, to read it soon. Any address will do.
+#[inline(always)]
+fn will_read(record: *mut u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint: it reads nothing that the program can see, and cannot fault.
+    unsafe {
+        std::arch::asm!("prefetcht0 [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
+    };
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
+    };
+    let _ = record;
+}
+
+/// One attached segment. Shared by the handles, guards and endpoints of a process.
+pub struct Channel {
+    ring: Ring<Mapped>,
+    strategy: WaitStrategy,
+    max_deliveries: u32,
+    /// What is given up, where there is a queue for dead letters.
+    letters: letters::Letters,
+    /// When callers of this process last looked after the dead.
+    looks: dead::Looks,
+    /// Messages taken, by copy and on lease, when a getter of this process last found nothing.
+    caught_up_at: AtomicU64,
+    /// What tail was when a getter of this process last looked, to ask for cache lines ahead. A hint.
+    tail_seen: AtomicU64,
+    /// Whether its waits are worth staying awake for.
+    trust: Trust,
+    /// See [`Channel::keep_leases_private`].
+    leases_are_private: AtomicBool,
+    /// Set by a signal handler: who waits gives up.
+    interrupt: OnceLock<&'static AtomicBool>,
+    #[cfg(feature = "tracing")]
+    untold: watch::Untold,
+    attachment: Attachment,
+}
+
+// SAFETY: the pointers of `Mapped` lead into a mapping that lives as long as the channel (Invariant 2), and what they lead to is
+// atomics, or records that the ring's protocol gives to one owner at a time (Invariant 4). Letters are touched by one thread at a time
+// (own, Invariant 1).
+unsafe impl Send for Channel {}
+// SAFETY: as above.
+unsafe impl Sync for Channel {}
+
+/// Adds to a counter that only one process at a time writes: a plain load and a plain store.
+#[inline(always)]
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
+}
+
+/// Why an operation stopped, before it is told in the words of its family.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Busy,
+    Timeout,
+    Held { pid: u32 },
+    Poisoned,
+    Corrupted,
+    Inherited,
+    TooManyParticipants { max: u32 },
+    Os { call: &'static str, source: io::Error },
+}
+
+macro_rules! tell_failure {
+    ($($error:ident),*) => {$(
+        impl From<Failure> for $error {
+            fn from(failure: Failure) -> Self {
+                match failure {
+                    Failure::Busy => $error::Busy,
+                    Failure::Timeout => $error::Timeout,
+                    Failure::Held { pid } => $error::Held { pid },
+                    Failure::Poisoned => $error::Poisoned,
+                    Failure::Corrupted => $error::Corrupted,
+                    Failure::Inherited => $error::Inherited,
+                    Failure::TooManyParticipants { max } => $error::TooManyParticipants { max },
+                    Failure::Os { call, source: error } => $error::Os { call, source: error },
+                }
+            }
+        }
+    )*};
+}
+tell_failure!(PutError, GetError);
+
+impl Channel {
+    #[inline(always)]
+    fn head(&self) -> &Head {
+        self.ring.memory.head()
+    }
+
+    /// Shape of the ring.
+    #[inline(always)]
+    pub(crate) fn geometry(&self) -> &Geometry {
+        &self.ring.geometry
+    }
+
+    /// The mapped segment.
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    #[inline(always)]
+    fn owner_word(id: Id) -> Owner {
+        Owner::new(id.entry(), id.generation_low())
+    }
+
+    fn is_dead(&self, owner: Owner, me: Id) -> bool {
+        !participant::owner_is_alive(&self.segment, owner.entry(), owner.generation_low(), me)
+    }
+
+    fn is_alive(&self, id: Id, me: Id) -> bool {
+        participant::is_alive(&self.segment, id, me)
+    }
+
+    /// Asks for the cache lines of what a getter takes next, if it is as many records as make that worth its while.
+    fn fetch_ahead(&self, records: u64) {
+        if records >= LEAST_FETCHED_AHEAD {
+            self.ring.fetch_ahead(&self.tail_seen);
+        }
+    }
+
+    #[inline(always)]
+    fn not_empty(&self) -> Condvar<'_> {
+        self.locks.not_empty(self.head())
+    }
+
+    #[inline(always)]
+    fn not_full(&self) -> Condvar<'_> {
+        self.locks.not_full(self.head())
+    }
+
+    #[inline(always)]
+    fn all_done(&self) -> Condvar<'_> {
+        self.locks.all_done(self.head())
+    }
+
+    /// Wakes everybody to look again.
+    #[cold]
+    fn wake_all(&self) {
+        self.barrier.light();
+        for condvar in [self.not_empty(), self.not_full(), self.all_done()] {
+            self.wake(condvar, u32::MAX);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake(&self, condvar: Condvar<'_>, count: u32) {
+        self.rare().wakes.fetch_add(1, Relaxed);
+        condvar.wake(count);
+    }
+
+    #[inline(always)]
+    fn rare(&self) -> &Rare {
+        &self.head().rare
+    }
+
+    /// Wakes `count` getters after a commit. The barrier orders the commit before the look at the count (lock, Invariant 3).
+    #[inline(always)]
+    fn notify_not_empty(&self, count: u32) {
+        self.barrier.light();
+        if self.not_empty().has_waiters() {
+            self.wake(self.not_empty(), count);
+        }
+    }
+
+    /// Wakes putters after space was freed: one cell helps one putter of a sized ring; in a slice ring they need different amounts.
+    #[inline(always)]
+    fn notify_not_full(&self, records: u32) {
+        self.barrier.light();
+        if self.not_full().has_waiters() {
+            self.wake(self.not_full(), if self.geometry().sized { records } else { u32::MAX });
+        }
+    }
+
+    #[inline]
+    fn notify_all_done(&self) {
+        self.barrier.light();
+        if self.all_done().has_waiters() {
+            self.wake(self.all_done(), u32::MAX);
+        }
+    }
+
+    /// A process that was taken for dead is at work: no order can be trusted any more. Everybody is told.
+    #[cold]
+    fn poison(&self) -> Failure {
+        self.head().rare.poisoned.store(1, std::sync::atomic::Ordering::SeqCst);
+        self.wake_all();
+        Failure::Poisoned
+    }
+
+    #[inline(always)]
+    fn is_poisoned(&self) -> bool {
+        self.head().rare.poisoned.load(Relaxed) != 0
+    }
+
+    /// Has somebody called `close`?
+    pub(crate) fn is_closed(&self) -> bool {
+        self.head().put_notice.closed.load(Acquire) != 0
+    }
+}
+
+/// Bytes that a batch moves in one entry: no lock is held for longer.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// Messages of `length` bytes that a batch moves in one entry.
+#[inline]
+fn batch_limit(length: usize) -> usize {
+    (BATCH_BYTES / length.max(16)).max(1)
+}
+
+/// Moves messages one by one until one fails: how many moved, or the error of the first.
+fn moved_or<E>(count: usize, mut move_one: impl FnMut(usize) -> Result<(), E>) -> Result<usize, E> {
+    for moved in 0..count {
+        match move_one(moved) {
+            Ok(()) => {}
+            Err(error) if moved == 0 => return Err(error),
+            Err(_) => return Ok(moved),
+        }
+    }
+    Ok(count)
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Channel")
+            .field("name", &self.segment.name())
+            .field("len", &self.ring.len())
+            .field("capacity", &self.geometry().capacity)
+            .field("cells", &self.geometry().cells)
+            .field("closed", &self.is_closed())
+            .field("poisoned", &self.is_poisoned())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,371 @@
+//! Putting: the ways into the put side, and messages put by copy, alone and in batches.
+
+use super::ticket::Ticket;
+use super::wait::{Pause, TRY_LOCK_NS, Waiter};
+use super::watch::Verb;
+use super::{Channel, Failure, Mapped, Patience, SMALL_COPY_BYTES, add};
+use crate::error::PutError;
+use crate::lock::Locked;
+use crate::os::now_ns;
+use crate::ring::{NoRoom, Ring, Slot};
+use crate::shm::participant::Id;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
+
+/// First nap of a putter that sees room and cannot have it; it doubles a few times.
+const STUCK_NAP_US: u64 = 10;
+
+/// Needs the put side.
+#[inline(always)]
+fn write_and_commit<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize, write: &impl Fn(*mut u8)) {
+    write(ring.memory.payload(slot.cell));
+    if !SIZED {
+        add(&ring.memory.head().put.bytes_put, length as u64);
+    }
+    ring.commit(slot);
+}
+
+impl Channel {
+    /// The put side's fast entry (Invariant 1). `false`: take the slow path.
+    #[inline(always)]
+    pub(super) fn try_enter_put<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> bool {
+        let head = ring.memory.head();
+        let side = &head.put;
+        if OWNED {
+            // Busy before the look at `closed`: a closer that runs the heavy barrier sees one, or we see the other.
+            side.busy.store(1, Relaxed);
+        } else if !self.locks.put(head).try_lock(me) {
+            return false;
+        }
+        self.barrier.light();
+        let expected_owner = if OWNED { me.bits() } else { 0 };
+        // Acquire pairs with the Release of an endpoint that leaves: its cursors come with the 0. Free on x86.
+        let free = side.owner.load(Acquire) == expected_owner
+            && side.ticket.load(Relaxed) == 0
+            && head.put_notice.closed.load(Relaxed) == 0;
+        if !free {
+            let _ = self.exit_put_of::<OWNED>(ring, me);
+        }
+        free
+    }
+
+    #[inline(always)]
+    pub(super) fn exit_put_of<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> Result<(), Failure> {
+        if OWNED {
+            // Release: whoever sees busy 0 sees all that was committed.
+            ring.memory.head().put.busy.store(0, Release);
+            Ok(())
+        } else {
+            self.locks.put(ring.memory.head()).unlock(me).map_err(|_| self.poison())
+        }
+    }
+
+    fn exit_put<const OWNED: bool>(&self, me: Id) -> Result<(), Failure> {
+        self.exit_put_of::<OWNED>(&self.ring, me)
+    }
+
+    /// The put side's slow entry: waits for the lock, repairs after the dead, tells why not.
+    #[cold]
+    fn enter_put<const OWNED: bool>(&self, me: Id, patience: Patience) -> Result<(), PutError> {
+        if self.is_poisoned() {
+            return Err(PutError::Poisoned);
+        }
+        let side = &self.head().put;
+        if OWNED {
+            side.busy.store(1, Relaxed);
+            if side.owner.load(Relaxed) != me.bits() {
+                side.busy.store(0, Release);
+                return Err(self.poison().into());
+            }
+        } else {
+            self.lock_put(me, patience).inspect_err(|failure| {
+                if matches!(failure, Failure::Timeout) {
+                    self.count_timeout(Verb::Put);
+                }
+            })?;
+        }
+        self.barrier.light();
+        if self.is_closed() {
+            self.exit_put::<OWNED>(me)?;
+            // A getter may have gone to sleep because we were at work.
+            self.notify_not_empty(u32::MAX);
+            return Err(PutError::Closed);
+        }
+        Ok(())
+    }
+
+    /// Locks the put side for one that is not its endpoint; repairs it if its holder or its endpoint died.
+    pub(super) fn lock_put(&self, me: Id, patience: Patience) -> Result<(), Failure> {
+        let lock = self.locks.put(self.head());
+        let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, patience)? };
+        let side = &self.head().put;
+        let owner = Id::from_bits(side.owner.load(Acquire));
+        let settled = match owner {
+            // A live endpoint moves the cursors: whoever finds it dead repairs them.
+            Some(owner) if self.is_alive(owner, me) => {
+                Err(Failure::Held { pid: crate::shm::participant::pid_of(&self.segment, owner) })
+            }
+            None if locked == Locked::Clean => Ok(()),
+            _ => self.repair_put_side(me),
+        };
+        settled.inspect_err(|_| {
+            let _ = lock.unlock(me);
+        })
+    }
+
+    /// Gives the put side's lock back.
+    pub(super) fn unlock_put(&self, me: Id) -> Result<(), Failure> {
+        self.exit_put::<false>(me)
+    }
+
+    /// Puts one message by copy: `write` copies `length` bytes to where it is told. Callers check that `length` fits the ring.
+    #[inline(always)]
+    pub(super) fn put<const OWNED: bool, const SIZED: bool>(
+        &self,
+        me: Option<Id>,
+        length: usize,
+        patience: Patience,
+        write: impl Fn(*mut u8) + Copy,
+    ) -> Result<(), PutError> {
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        if !OWNED && length > SMALL_COPY_BYTES {
+            return self.put_large(me, length, patience, &write);
+        }
+        // A copy: what never changes stays in registers while atomics are stored. So it must not meet a call that is not inlined.
+        let ring = self.ring;
+        if self.try_enter_put::<OWNED>(&ring, me) {
+            let slot = ring.reserve_at_once::<SIZED>(length as u32);
+            let found = slot.is_some();
+            if let Some(slot) = slot {
+                write_and_commit::<SIZED>(&ring, slot, length, &write);
+            }
+            let exited = self.exit_put_of::<OWNED>(&ring, me);
+            if found {
+                self.notify_not_empty(1);
+                return Ok(exited?);
+            }
+            exited?;
+        }
+        let write_slowly = write;
+        self.put_slow::<OWNED>(me, length, patience, &write_slowly)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_slow<const OWNED: bool>(
+        &self,
+        me: Id,
+        length: usize,
+        patience: Patience,
+        write: &dyn Fn(*mut u8),
+    ) -> Result<(), PutError> {
+        if !OWNED {
+            // An endpoint has waited along its lane.
+            self.await_room(patience);
+        }
+        self.with_slot::<OWNED, ()>(me, length as u32, patience, &mut |slot| {
+            self.write_and_commit_any(slot, length, &|to| write(to))
+        })?;
+        self.notify_not_empty(1);
+        Ok(())
+    }
+
+    /// A large copy goes through a loan: no lock is held while bytes move.
+    #[cold]
+    fn put_large(&self, me: Id, length: usize, patience: Patience, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
+        let claimed = self.claim_slow::<false>(Some(me), length, patience)?;
+        write(claimed.payload);
+        self.commit_claimed(claimed, length)
+    }
+
+    /// Puts up to `count` messages of one size, one after the other: `write(i, to)` copies message `i`. One entry, one wake for as many as
+    /// there is room for; blocks for more until all have moved. `Ok` is how many moved, an error means none.
+    pub(super) fn put_batch<const OWNED: bool>(
+        &self,
+        me: Option<Id>,
+        count: usize,
+        length: usize,
+        patience: Patience,
+        write: impl Fn(usize, *mut u8),
+    ) -> Result<usize, PutError> {
+        if count == 0 {
+            return Ok(0);
+        }
+        if !OWNED && length > SMALL_COPY_BYTES {
+            return super::moved_or(count, |i| {
+                let write = &write;
+                self.put::<OWNED, true>(me, length, patience, move |to| write(i, to))
+            });
+        }
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        let limit = super::batch_limit(length);
+        let mut moved = 0;
+        while moved < count {
+            let before = moved;
+            let upto = count.min(before + limit);
+            self.await_room(patience);
+            let outcome = if self.try_enter_put::<OWNED>(&self.ring, me) {
+                moved += self.fill(upto - before, length, &|i, to| write(before + i, to));
+                self.exit_put::<OWNED>(me).map_err(PutError::from)
+            } else {
+                Ok(())
+            };
+            if moved == before && outcome.is_ok() {
+                let outcome = self.with_slot::<OWNED, ()>(me, length as u32, patience, &mut |slot| {
+                    write_and_commit::<true>(&self.ring, slot, length, &|to| write(before, to));
+                    moved += 1 + self.fill(upto - before - 1, length, &|i, to| write(before + 1 + i, to));
+                });
+                if let Err(error) = outcome {
+                    return if moved == 0 { Err(error) } else { Ok(moved) };
+                }
+            }
+            self.notify_not_empty((moved - before) as u32);
+            if let Err(error) = outcome {
+                return if moved == 0 { Err(error) } else { Ok(moved) };
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Puts as many of `count` sized messages as there is room for. Needs the put side.
+    #[inline(always)]
+    fn fill(&self, count: usize, length: usize, write: &impl Fn(usize, *mut u8)) -> usize {
+        let ring = self.ring;
+        for i in 0..count {
+            let Some(slot) = ring.reserve_at_once::<true>(length as u32).or_else(|| self.ring.reserve(length as u32).ok()) else {
+                return i;
+            };
+            write_and_commit::<true>(&ring, slot, length, &|to| write(i, to));
+        }
+        count
+    }
+
+    /// For slow paths, which ask what kind of ring it is.
+    fn write_and_commit_any(&self, slot: Slot, length: usize, write: &impl Fn(*mut u8)) {
+        if self.geometry().sized {
+            write_and_commit::<true>(&self.ring, slot, length, write);
+        } else {
+            write_and_commit::<false>(&self.ring, slot, length, write);
+        }
+    }
+
+    /// The one blocking path of the put side: enters it, finds room for `length` bytes, lets `act` use it, exits. A caller that goes
+    /// without room passes on the wake that it may have had for it.
+    #[cold]
+    pub(super) fn with_slot<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        length: u32,
+        patience: Patience,
+        act: &mut dyn FnMut(Slot) -> R,
+    ) -> Result<R, PutError> {
+        let found = self.find_slot::<OWNED, R>(me, length, patience, act);
+        if matches!(&found, Err(error) if !matches!(error, PutError::Full)) && self.sees_room(length) {
+            self.notify_not_full(1);
+        }
+        found
+    }
+
+    /// Does it look as if a message of `length` bytes found room?
+    fn sees_room(&self, length: u32) -> bool {
+        // Where its side is not ours to try, a Consumer steps over aborted records itself, when it gets.
+        self.ring.has_room(length, self.is_get_side_open()).unwrap_or(true)
+    }
+
+    fn find_slot<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        length: u32,
+        patience: Patience,
+        act: &mut dyn FnMut(Slot) -> R,
+    ) -> Result<R, PutError> {
+        let deadline_ns = if let Patience::Until(deadline_ns) = patience { deadline_ns } else { 0 };
+        let mut waiter = Waiter::new(deadline_ns, Verb::Put);
+        self.note_role(me, Verb::Put);
+        let mut ticket = Ticket::none(self);
+        let mut look_after_the_dead = false;
+        let mut stuck = 0u32;
+        let mut busy_until_ns = None;
+        let may_make_room = |ticket: &Ticket<'_>| !ticket.must_wait() && self.sees_room(length);
+        loop {
+            self.enter_put::<OWNED>(me, patience)?;
+            let room = if ticket.must_wait_for_the_living(me) {
+                Err(NoRoom::Full)
+            } else {
+                self.reserve_or_make_room(me, length, look_after_the_dead)
+            };
+            match room {
+                Ok(slot) => {
+                    let result = act(slot);
+                    ticket.give_back();
+                    self.exit_put::<OWNED>(me)?;
+                    self.tell();
+                    return Ok(result);
+                }
+                Err(NoRoom::Corrupted) => {
+                    let _ = self.exit_put::<OWNED>(me);
+                    return Err(PutError::Corrupted);
+                }
+                Err(NoRoom::Full) => {}
+            }
+            if patience != Patience::Try && self.is_large(length) {
+                ticket.draw_or_renew(me);
+            }
+            let freed = look_after_the_dead && self.free_stopper(me);
+            self.exit_put::<OWNED>(me)?;
+            if freed {
+                self.notify_not_empty(u32::MAX);
+            }
+            if patience == Patience::Try {
+                if !look_after_the_dead && self.is_time_to_look_for_room() {
+                    look_after_the_dead = true;
+                    continue;
+                }
+                if !may_make_room(&ticket) {
+                    self.count_refusal();
+                    return Err(PutError::Full);
+                }
+                // Only the get side is missing, and no process that runs stays in there for long.
+                if now_ns() >= *busy_until_ns.get_or_insert_with(|| now_ns() + TRY_LOCK_NS) {
+                    return Err(PutError::Busy);
+                }
+                std::thread::yield_now();
+                continue;
+            }
+            let is_anothers = || self.head().put.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
+            let mut ready = || self.is_closed() || is_anothers() || may_make_room(&ticket);
+            // Room that could not be had, twice: aborted records hold it, and another process is
+            // inside the get side.
+            stuck = if ready() { stuck + 1 } else { 0 };
+            if stuck > 2 {
+                std::thread::sleep(Duration::from_micros(STUCK_NAP_US << stuck.min(7)).min(waiter.time_left()));
+            }
+            look_after_the_dead = match waiter.pause(self, self.not_full(), &mut ready) {
+                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look_for_room() => {
+                    self.count_timeout(Verb::Put);
+                    return Err(PutError::Timeout);
+                }
+                Pause::TimedOut | Pause::SliceOver => true,
+                Pause::LookAgain => false,
+            };
+        }
+    }
+
+    /// A message that needs an eighth of the ring or more could starve behind small ones.
+    fn is_large(&self, length: u32) -> bool {
+        !self.geometry().sized && self.geometry().record_cells(length as u64) * 8 >= self.geometry().cells
+    }
+
+    fn reserve_or_make_room(&self, me: Id, length: u32, look_after_the_dead: bool) -> Result<Slot, NoRoom> {
+        match self.ring.reserve(length) {
+            Err(NoRoom::Full) if self.make_room_of_skipped(me, look_after_the_dead)? => self.ring.reserve(length),
+            room => room,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! After a death: the one recovery of each side, and freeing what the dead held.
+
+use super::{Channel, Failure, Patience};
+use crate::os::{FOREVER_NS, now_ns};
+use crate::ring::{Repaired, Upto};
+use crate::shm::participant::{self, Id};
+use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
+
+/// How long `recover` waits for each side's lock.
+const RECOVER_LOCK_NS: u64 = 50_000_000;
+
+/// What [`Queue::recover`](crate::Queue::recover) found and did.
+///
+/// ```
+/// let report = shmq::Queue::<u64>::new(4)?.recover();
+/// assert_eq!((report.dead_participants, report.redelivered, report.aborted), (0, 0, 0)); // nobody died
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// Participants that died without leaving, seen for the first time.
+    pub dead_participants: u32,
+    /// Leases of the dead that will be delivered again.
+    pub redelivered: u64,
+    /// Loans of the dead that were aborted: their messages never existed.
+    pub aborted: u64,
+    /// Messages that came back after as many deliveries as `max_deliveries` allows: they are finished, or in the queue for dead
+    /// letters, and nobody gets them again here.
+    pub given_up: u64,
+    /// Sides (put, get) that this call could look at: 2 unless a live endpoint or a stopped process holds one.
+    pub sides_repaired: u32,
+}
+
+impl Channel {
+    /// Restores the put side after its holder or its endpoint died. Needs its lock. Idempotent, and may itself be killed.
+    #[cold]
+    pub(super) fn repair_put_side(&self, me: Id) -> Result<(), Failure> {
+        let repaired = self.ring.repair_put_side(|owner| self.is_dead(owner, me)).map_err(|_| Failure::Corrupted)?;
+        let side = &self.head().put;
+        // The order of design: cursors first, then busy, then the owner, so that a kill in between leaves a side to be repaired.
+        side.busy.store(0, Release);
+        side.owner.store(0, Release);
+        self.count(repaired);
+        // The dead committed, perhaps, and did not wake.
+        self.notify_not_empty(u32::MAX);
+        Ok(())
+    }
+
+    /// Restores the get side after its holder or its endpoint died. Needs its lock. Idempotent, and may itself be killed.
+    #[cold]
+    pub(super) fn repair_get_side(&self, me: Id) -> Result<Repaired, Failure> {
+        self.ring.repair_get_side().map_err(|_| Failure::Corrupted)?;
+        let side = &self.head().get;
+        side.busy.store(0, Release);
+        side.owner.store(0, Release);
+        self.head().rare.recoveries.fetch_add(1, Relaxed);
+        let freed = self.free_the_dead(me);
+        self.notify_not_full(u32::MAX);
+        Ok(freed)
+    }
+
+    pub(super) fn count(&self, repaired: Repaired) {
+        let rare = &self.head().rare;
+        rare.aborted.fetch_add(repaired.aborted, Relaxed);
+        rare.recoveries.fetch_add(1, Relaxed);
+        self.note_repair(repaired);
+    }
+
+    /// Frees the record that stops a full put side, if a dead process holds it. Needs the put side.
+    #[cold]
+    pub(super) fn free_stopper(&self, me: Id) -> bool {
+        self.ring.free_stopper(|owner| self.is_dead(owner, me)).unwrap_or(false)
+    }
+
+    /// Looks after the dead, now: both sides one after the other, and the participant table.
+    pub(crate) fn recover(&self) -> RecoveryReport {
+        self.recover_until(FOREVER_NS)
+    }
+
+    /// The same, for a caller with a deadline.
+    pub(super) fn recover_until(&self, deadline_ns: u64) -> RecoveryReport {
+        let mut report = RecoveryReport::default();
+        let Ok(me) = self.me() else { return report };
+        let dead = participant::dead(&self.segment, me);
+        let patience = || Patience::Until(deadline_ns.min(now_ns() + RECOVER_LOCK_NS));
+        let aborted_before = self.head().rare.aborted.load(Relaxed);
+        if self.lock_put(me, patience()).is_ok() {
+            // A loan that its holder claimed without moving tail; those behind tail are freed with the get side.
+            if let Ok(repaired) = self.ring.repair_put_side(|owner| self.is_dead(owner, me)) {
+                self.head().rare.aborted.fetch_add(repaired.aborted, Relaxed);
+                report.sides_repaired += 1;
+            }
+            let _ = self.unlock_put(me);
+        }
+        if let Ok(taken_over) = self.lock_get_and_repair(me, patience()) {
+            let _ = self.exit_get::<false>(me);
+            (report.redelivered, report.given_up) = (taken_over.redelivered, taken_over.given_up);
+            if let Ok(freed) = self.free_the_dead_upto::<false>(Upto::Tail, me, patience()) {
+                report.sides_repaired += 1;
+                report.redelivered += freed.redelivered;
+                report.given_up += freed.given_up;
+            }
+            report.given_up += self.give_up_all_worn_out(me, patience(), deadline_ns);
+        } else {
+            report.given_up += self.post_again(Patience::Until(deadline_ns));
+        }
+        report.aborted = self.head().rare.aborted.load(Relaxed).saturating_sub(aborted_before);
+        self.note_the_dead(!dead.is_empty());
+        for (entry, pid) in dead {
+            // Last, and only if nothing of theirs is left: until then whoever takes the entry repairs it first.
+            let forget = if report.sides_repaired == 2 { 0 } else { pid };
+            report.dead_participants += entry.pid.compare_exchange(pid, forget, AcqRel, Relaxed).is_ok() as u32;
+        }
+        self.tell();
+        report
+    }
+}

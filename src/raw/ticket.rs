@@ -1,0 +1,88 @@
+//! Tickets: so that a large message that waits for room in a slice queue is not starved by small ones.
+//!
+//! ```text
+//!   none --draw, under the put side--> first in line --room, a deadline--> given back
+//!                                          \--not renewed, or its holder dies--> taken away by the next putter
+//! ```
+
+use super::{Channel, add};
+use crate::os::now_ns;
+use crate::shm::participant::Id;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// How long a ticket is respected without being renewed. Its holder renews it at every look, ten times a second at least.
+const TICKET_NS: u64 = 300_000_000;
+
+/// The right to go before later puts, for a large message that has waited: `id << 32 | serial`. Only fairness rests on it.
+pub(super) struct Ticket<'a> {
+    channel: &'a Channel,
+    number: u64,
+    /// Where reclaim was then.
+    renewed_at: u64,
+}
+
+impl<'a> Ticket<'a> {
+    /// Nobody is asked to wait yet.
+    pub fn none(channel: &'a Channel) -> Ticket<'a> {
+        Ticket { channel, number: 0, renewed_at: 0 }
+    }
+
+    /// Does somebody else's ticket go first? An expired one does not count.
+    pub fn must_wait(&self) -> bool {
+        let side = &self.channel.head().put;
+        let first = side.ticket.load(Relaxed);
+        first != 0 && first != self.number && now_ns() < side.ticket_until_ns.load(Relaxed)
+    }
+
+    /// Takes the ticket of a dead holder away. Needs the put side.
+    pub fn must_wait_for_the_living(&self, me: Id) -> bool {
+        if !self.must_wait() {
+            return false;
+        }
+        let side = &self.channel.head().put;
+        let first = side.ticket.load(Relaxed);
+        let alive = Id::from_bits((first >> 32) as u32).is_some_and(|holder| self.channel.is_alive(holder, me));
+        if !alive {
+            let _ = side.ticket.compare_exchange(first, 0, Relaxed, Relaxed);
+        }
+        alive
+    }
+
+    /// Needs the put side.
+    pub fn draw_or_renew(&mut self, me: Id) {
+        let side = &self.channel.head().put;
+        if self.must_wait() {
+            return;
+        }
+        // Renewed while space comes free: a holder of the space that must itself put something first would wait for us for ever.
+        let reclaim = side.reclaim.load(Relaxed);
+        if self.number == 0 {
+            add(&side.tickets, 1);
+            self.number = (me.bits() as u64) << 32 | side.tickets.load(Relaxed) & u32::MAX as u64;
+        } else if self.renewed_at == reclaim {
+            return;
+        }
+        self.renewed_at = reclaim;
+        side.ticket_until_ns.store(now_ns() + TICKET_NS, Relaxed);
+        side.ticket.store(self.number, Relaxed);
+    }
+
+    pub fn give_back(&mut self) {
+        let side = &self.channel.head().put;
+        let first = side.ticket.load(Relaxed);
+        let mine = self.number != 0 && first == self.number;
+        let stale = first != 0 && now_ns() >= side.ticket_until_ns.load(Relaxed);
+        if (mine || stale) && side.ticket.compare_exchange(first, 0, Relaxed, Relaxed).is_ok() {
+            self.channel.notify_not_full(u32::MAX);
+        }
+        self.number = 0;
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if self.number != 0 {
+            self.give_back();
+        }
+    }
+}

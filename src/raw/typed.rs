@@ -1,0 +1,507 @@
+//! Copies of typed values into and out of records: the last step between bytes and types.
+
+use super::get::Judged;
+use super::{Channel, Ends, Patience, SMALL_COPY_BYTES};
+use crate::error::{GetError, PutError};
+use crate::letters::Reason;
+use crate::message::copy::{copy_out, read_message, vec_from_bytes};
+use crate::message::{Message, Plain, bytes_of};
+use crate::shm::participant::Id;
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// Messages of whole words up to this size are copied word by word: they were often built a moment ago, field by field, and a wider
+/// load waits until all of its narrower stores have left the store buffer (measured: 21 % of a put of 64 bytes).
+const WORDWISE_BYTES: usize = 64;
+
+impl Channel {
+    /// Puts one sized value.
+    #[inline(always)]
+    pub(crate) fn put_value<const OWNED: bool, T>(&self, me: Option<Id>, value: &T, patience: Patience) -> Result<(), PutError>
+    where
+        T: Message,
+    {
+        // SAFETY: the stamp says that a record has room for `size_of::<T>()` bytes, and it is ours until it is committed.
+        let write = |to| unsafe { copy_message(value, to) };
+        self.put::<OWNED, true>(me, size_of::<T>(), patience, write)
+    }
+
+    /// Puts one slice.
+    #[inline]
+    pub(crate) fn put_elements<const OWNED: bool, X>(
+        &self,
+        me: Option<Id>,
+        value: &[X],
+        patience: Patience,
+    ) -> Result<(), PutError>
+    where
+        X: Message,
+    {
+        let bytes = bytes_of(value);
+        let max = self.geometry().max_message_bytes();
+        if bytes.len() as u64 > max {
+            return Err(PutError::TooLarge { len: bytes.len(), max: max as usize });
+        }
+        // SAFETY: the record has room for its length (Invariant 2), and it is ours until it is committed.
+        let write = |to| unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        self.put::<OWNED, false>(me, bytes.len(), patience, write)
+    }
+
+    /// Puts values of one size, one entry for as many as there is room for.
+    #[inline]
+    pub(crate) fn put_values<const OWNED: bool, T>(
+        &self,
+        me: Option<Id>,
+        values: &[T],
+        patience: Patience,
+    ) -> Result<usize, PutError>
+    where
+        T: Message,
+    {
+        self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), patience, |i, to| {
+            let bytes = bytes_of(std::slice::from_ref(&values[i]));
+            // SAFETY: as in `put_value`; a sized ring's records have room for `size_of::<T>()` bytes.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
+        })
+    }
+
+    /// Gets one sized value. Its bits are checked on the private copy, so a peer cannot change them afterwards.
+    #[inline(always)]
+    pub(crate) fn get_value<T>(&self, patience: Patience) -> Result<T, GetError>
+    where
+        T: Message,
+    {
+        let mut aside = Aside::new();
+        // A copy: as in `get`.
+        let ring = self.ring;
+        let small = size_of::<T>() <= SMALL_COPY_BYTES;
+        let entered = if small { self.enter_ready_or_look(&ring, patience) } else { None };
+        let from = match &entered {
+            Some((_, record)) => ring.memory.payload(record.cell).cast(),
+            None if aside.fill(|| self.get_value_slowly::<false, T>(None, patience)) => aside.got(),
+            // SAFETY: `fill` failed.
+            None => return unsafe { aside.failure() },
+        };
+        // SAFETY: the ring found the record's length equal to `size_of::<T>()` (stamp and header), and it is ours while the side is. Or a
+        // value was written aside.
+        let copy = unsafe { read_message(from) };
+        if let Some((me, record)) = entered {
+            // SAFETY: all bytes of `copy` were written.
+            if unsafe { check_written(&copy) }.is_err() && self.has_dead_letters() {
+                let _ = self.exit_get_of::<false>(&ring, me);
+                return self.get_invalid::<false, T>(None, patience);
+            }
+            self.take_and_exit(&ring, record, me);
+        }
+        // SAFETY: all bytes of `copy` were written.
+        unsafe { aside.checked(copy) }
+    }
+
+    /// The same where there is more to do, or by an endpoint that cannot use its lane.
+    pub(super) fn get_value_slowly<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<T, GetError>
+    where
+        T: Message,
+    {
+        if self.has_dead_letters() {
+            return self.get_on_lease::<OWNED, T>(me, patience);
+        }
+        let mut copy = MaybeUninit::<T>::uninit();
+        let to = copy.as_mut_ptr().cast::<u8>();
+        // SAFETY: the ring found the record's length equal to `size_of::<T>()` (stamp and header), which is what `to` has room for.
+        let read = |from, _| unsafe { copy_out(from, to, size_of::<T>()) };
+        self.get::<OWNED, true, ()>(me, OWNED || size_of::<T>() <= SMALL_COPY_BYTES, patience, |_| Ok(()), read)?;
+        // SAFETY: all bytes of `copy` were written above.
+        unsafe { check_written(&copy)? };
+        // SAFETY: the bytes were just found to be a value of T.
+        Ok(unsafe { copy.assume_init() })
+    }
+
+    /// The message that was left at head since its bits are no value, or what has come there since.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn get_invalid<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<T, GetError>
+    where
+        T: Message,
+    {
+        self.get_on_lease::<OWNED, T>(me, patience)
+    }
+
+    /// Gets one sized value where there is a queue for dead letters: a message whose bits are no value is leased, and given up.
+    fn get_on_lease<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<T, GetError>
+    where
+        T: Message,
+    {
+        let mut copy = MaybeUninit::<T>::uninit();
+        self.copy_on_lease::<OWNED, T>(me, patience, &mut copy, false)?;
+        // SAFETY: the bytes were found to be a value of T.
+        Ok(unsafe { copy.assume_init() })
+    }
+
+    /// Copies a message to `copy`. `Ok`: its bits are a value. Otherwise it is given up, or is `left` for the next call, which tells of it.
+    fn copy_on_lease<const OWNED: bool, T>(
+        &self,
+        me: Option<Id>,
+        patience: Patience,
+        copy: &mut MaybeUninit<T>,
+        left: bool,
+    ) -> Result<(), GetError>
+    where
+        T: Message,
+    {
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        let mut read = |from| {
+            // SAFETY: the ring found the record's length equal to `size_of::<T>()` (stamp and header), which is what `copy` has room for.
+            unsafe { copy_out(from, copy.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
+            // SAFETY: all bytes of `copy` were written above.
+            unsafe { check_written(copy) }
+        };
+        let record = if OWNED || size_of::<T>() <= SMALL_COPY_BYTES {
+            // Judged while it is at head, so that a value is taken at once, as ever.
+            let got =
+                self.with_record::<OWNED, _>(me, patience, &mut |record| match read(self.ring.memory.payload(record.cell)) {
+                    Ok(()) => Ok(self.take_copied(record)),
+                    Err(_) => Err((!left).then(|| self.lease_any(record, me))),
+                })?;
+            match got {
+                Ok(came_back) => {
+                    self.notify_not_full(if came_back { u32::MAX } else { 1 });
+                    return Ok(());
+                }
+                Err(Some(record)) => record,
+                Err(None) => {
+                    // The wake for this message may have come to us: somebody else may want it.
+                    self.notify_not_empty(1);
+                    return Err(GetError::Invalid);
+                }
+            }
+        } else {
+            let record = self.lease_slow::<OWNED>(Some(me), patience)?;
+            if read(record.payload).is_ok() {
+                return self.finish_copy(record);
+            }
+            if left {
+                self.give_back(record)?;
+                return Err(GetError::Invalid);
+            }
+            record
+        };
+        if !self.has_dead_letters() {
+            self.finish_copy(record)?;
+            return Err(GetError::Invalid);
+        }
+        let deliveries = record.deliveries();
+        self.give_up_to_letters(record, deliveries, Reason::Invalid, Ends::Copied);
+        Err(GetError::Invalid)
+    }
+
+    /// Gets one sized value into a box. A large one is nowhere on the stack on its way.
+    pub(crate) fn get_boxed<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<Box<T>, GetError>
+    where
+        T: Message,
+    {
+        if size_of::<T>() <= SMALL_COPY_BYTES {
+            self.get_boxed_small::<OWNED, T>(me, patience)
+        } else {
+            self.get_boxed_large::<OWNED, T>(me, patience)
+        }
+    }
+
+    /// Apart, so that its frame is not there where it is not called, whatever the compiler optimises.
+    #[inline(never)]
+    fn get_boxed_small<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<Box<T>, GetError>
+    where
+        T: Message,
+    {
+        self.get_value_slowly::<OWNED, T>(me, patience).map(Box::new)
+    }
+
+    #[inline(never)]
+    fn get_boxed_large<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<Box<T>, GetError>
+    where
+        T: Message,
+    {
+        if self.has_dead_letters() {
+            let mut copy = Box::<T>::new_uninit();
+            self.copy_on_lease::<OWNED, T>(me, patience, &mut copy, false)?;
+            // SAFETY: the bytes were found to be a value of T.
+            return Ok(unsafe { copy.assume_init() });
+        }
+        let copy = self.get::<OWNED, true, Box<MaybeUninit<T>>>(
+            me,
+            OWNED,
+            patience,
+            |_| Ok(()),
+            |from, _| {
+                // A large copy is made without a lock (Invariant 1), so that there is time to allocate; and only when there is a message.
+                let mut copy = Box::<T>::new_uninit();
+                // SAFETY: as in `get_value`; the box has room for a T.
+                unsafe { copy_out(from, copy.as_mut_ptr().cast(), size_of::<T>()) };
+                copy
+            },
+        )?;
+        // SAFETY: all bytes of `copy` were written above.
+        unsafe { check_written(&*copy)? };
+        // SAFETY: the bytes were just found to be a value of T.
+        Ok(unsafe { copy.assume_init() })
+    }
+
+    /// Gets up to `values.len()` sized values, at least one. A message whose bits are no value ends the batch: the first is taken and reported
+    /// as [`GetError::Invalid`], a later one is left for the next call, so that each is reported, and counts as taken, once.
+    #[inline]
+    pub(crate) fn get_values<const OWNED: bool, T>(
+        &self,
+        me: Option<Id>,
+        values: &mut [T],
+        patience: Patience,
+    ) -> Result<usize, GetError>
+    where
+        T: Message,
+    {
+        if self.has_dead_letters() || (!OWNED && size_of::<T>() > SMALL_COPY_BYTES) {
+            return self.get_values_on_lease::<OWNED, T>(me, values, patience);
+        }
+        let mut invalid = false;
+        let mut kept = 0;
+        let mut staged = None;
+        self.get_batch::<OWNED>(me, values.len(), patience, |from| {
+            let (from, to) = (from.cast::<T>(), &mut values[kept]);
+            // SAFETY: as in `get_value`.
+            let checked = unsafe {
+                if size_of::<T>() <= SMALL_COPY_BYTES { replace_small(to, from) } else { replace_large(to, from, &mut staged) }
+            };
+            match checked {
+                Ok(()) => {
+                    kept += 1;
+                    Judged::Taken
+                }
+                Err(_) if kept == 0 => {
+                    invalid = true;
+                    Judged::TakenAsLast
+                }
+                Err(_) => Judged::Left,
+            }
+        })?;
+        if invalid { Err(GetError::Invalid) } else { Ok(kept) }
+    }
+
+    /// The same one by one, each leased before it is judged.
+    #[inline(never)]
+    fn get_values_on_lease<const OWNED: bool, T>(
+        &self,
+        me: Option<Id>,
+        values: &mut [T],
+        patience: Patience,
+    ) -> Result<usize, GetError>
+    where
+        T: Message,
+    {
+        if values.is_empty() {
+            return Ok(0);
+        }
+        // A large one has no room on the stack.
+        let mut copy = Box::<T>::new_uninit();
+        super::moved_or(values.len(), |i| {
+            let patience = if i == 0 { patience } else { Patience::Try };
+            self.copy_on_lease::<OWNED, T>(me, patience, &mut copy, i > 0)?;
+            // SAFETY: the bytes were found to be a value of T. Nothing is lost by not dropping the old one (see `replace_small`).
+            unsafe { ptr::copy_nonoverlapping(copy.as_ptr(), &mut values[i], 1) };
+            Ok(())
+        })
+    }
+
+    /// Gets one slice as a vector. Nothing is allocated while the get side is entered by lock.
+    #[inline]
+    pub(crate) fn get_vec<const OWNED: bool, X>(&self, me: Option<Id>, patience: Patience) -> Result<Vec<X>, GetError>
+    where
+        X: Plain,
+    {
+        let mut small = MaybeUninit::<[u8; SMALL_COPY_BYTES]>::uninit();
+        let staged = small.as_mut_ptr().cast::<u8>();
+        let large = Cell::new(Vec::new());
+        let length = self.get::<OWNED, false, usize>(me, false, patience, whole_elements::<X>, |from, length| {
+            if length <= SMALL_COPY_BYTES {
+                // SAFETY: `staged` has room for SMALL_COPY_BYTES; the record holds `length` bytes (Invariant 2).
+                unsafe { copy_out(from, staged, length) };
+            } else {
+                // SAFETY: the record holds `length` bytes.
+                large.set(unsafe { vec_from_bytes(from, length) });
+            }
+            length
+        })?;
+        // SAFETY: `length` bytes were copied to `staged` above.
+        Ok(if length <= SMALL_COPY_BYTES { unsafe { vec_from_bytes(staged, length) } } else { large.into_inner() })
+    }
+
+    /// Gets one slice into the caller's buffer: its number of elements.
+    #[inline]
+    pub(crate) fn get_into<const OWNED: bool, X>(
+        &self,
+        me: Option<Id>,
+        buffer: &mut [X],
+        patience: Patience,
+    ) -> Result<usize, GetError>
+    where
+        X: Plain,
+    {
+        let given = buffer.len();
+        let fits = |length: usize| {
+            whole_elements::<X>(length)?;
+            let needed = length / size_of::<X>();
+            if needed > given { Err(GetError::TooSmall { needed, given }) } else { Ok(()) }
+        };
+        let to = buffer.as_mut_ptr().cast::<u8>();
+        self.get::<OWNED, false, usize>(me, false, patience, fits, |from, length| {
+            // SAFETY: `fits` found room for `length` bytes, and any bits are an X (Plain).
+            unsafe { copy_out(from, to, length) };
+            length / size_of::<X>()
+        })
+    }
+}
+
+/// Copies a message into its record.
+///
+/// # Safety
+/// `from` and `to` lead to a `T` and to room for one.
+#[inline(always)]
+pub(super) unsafe fn copy_message<T>(from: *const T, to: *mut u8) {
+    if size_of::<T>() <= WORDWISE_BYTES && size_of::<T>() % 8 == 0 && align_of::<T>() >= 8 {
+        for word in 0..size_of::<T>() / 8 {
+            // SAFETY: within the T, whose size and alignment are those of whole words; volatile keeps the loads narrow.
+            unsafe { to.cast::<u64>().add(word).write(from.cast::<u64>().add(word).read_volatile()) };
+        }
+    } else {
+        // SAFETY: as the caller says.
+        unsafe { ptr::copy_nonoverlapping(from.cast::<u8>(), to, size_of::<T>()) }
+    }
+}
+
+/// Where the slow way of a get leaves what it comes to. The fast way then takes it from here as it would from a record: with one read
+/// and one way to each result, a message stays in registers. In memory, what the caller computes from it may have to wait for the store
+/// buffer, and that for cache lines of the putter's (measured, the sum of 64 B, between two cores: 55 -> 24 M/s by endpoints).
+#[repr(C, align(8))] // `got` is read as a payload is, which is aligned so
+pub(super) struct Aside<T> {
+    got: MaybeUninit<T>,
+    failed: MaybeUninit<Result<T, GetError>>,
+}
+
+impl<T> Aside<T>
+where
+    T: Message,
+{
+    #[inline(always)]
+    pub fn new() -> Aside<T> {
+        Aside { got: MaybeUninit::uninit(), failed: MaybeUninit::uninit() }
+    }
+
+    /// Gets the slow way. `true`: [`got`](Aside::got) leads to a value; `false`: see [`failure`](Aside::failure).
+    #[cold]
+    #[inline(never)]
+    pub fn fill(&mut self, get: impl FnOnce() -> Result<T, GetError>) -> bool {
+        match get() {
+            Ok(value) => {
+                self.got.write(value);
+                true
+            }
+            Err(error) => {
+                self.failed.write(Err(error));
+                false
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub fn got(&mut self) -> *mut T {
+        self.got.as_mut_ptr()
+    }
+
+    /// # Safety
+    /// `fill` answered `false`, or `refuse` was called, and this is called once after it.
+    #[inline(always)]
+    pub unsafe fn failure(&mut self) -> Result<T, GetError> {
+        // SAFETY: as the caller says.
+        unsafe { self.failed.assume_init_read() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(&mut self) {
+        self.failed.write(Err(GetError::Invalid));
+    }
+
+    /// The value in `copy`, if its bits are one.
+    ///
+    /// # Safety
+    /// All bytes of `copy` were written.
+    #[inline(always)]
+    pub unsafe fn checked(&mut self, copy: MaybeUninit<T>) -> Result<T, GetError> {
+        // SAFETY: as the caller says.
+        if unsafe { check_written(&copy) }.is_err() {
+            self.refuse();
+            // SAFETY: it was.
+            return unsafe { self.failure() };
+        }
+        // SAFETY: the bytes were just found to be a value of T.
+        Ok(unsafe { copy.assume_init() })
+    }
+}
+
+/// Are the bits of a copy a value?
+///
+/// # Safety
+/// All bytes of `copy` were written.
+#[inline(always)]
+pub(super) unsafe fn check_written<T>(copy: &MaybeUninit<T>) -> Result<(), GetError>
+where
+    T: Message,
+{
+    // SAFETY: as the caller says; the copy is this process's own.
+    if !T::LAYOUT.is_checked || unsafe { T::is_value(copy.as_ptr().cast()) } { Ok(()) } else { Err(GetError::Invalid) }
+}
+
+/// Puts a message of a record in the place of a value, if its bits are a value too. Plain data: nothing is lost by not dropping the old one,
+/// and nothing of the caller's runs under the lock.
+///
+/// # Safety
+/// The payload of a record of a `T` lies at `from`.
+#[inline]
+unsafe fn replace_small<T>(value: &mut T, from: *const T) -> Result<(), GetError>
+where
+    T: Message,
+{
+    // SAFETY: as the caller says; all bytes of the copy are written, and found to be a value of T before they are taken for one.
+    unsafe {
+        let copy = read_message(from);
+        check_written(&copy)?;
+        ptr::from_mut(value).write(copy.assume_init());
+    }
+    Ok(())
+}
+
+/// The same by way of a box, which is made at the first message: a large one has no room on the stack. Not under a lock (see `get_batch`).
+///
+/// # Safety
+/// As [`replace_small`].
+#[inline(never)]
+unsafe fn replace_large<T>(value: &mut T, from: *const T, staged: &mut Option<Box<MaybeUninit<T>>>) -> Result<(), GetError>
+where
+    T: Message,
+{
+    let copy = staged.get_or_insert_with(Box::new_uninit);
+    // SAFETY: as in `replace_small`.
+    unsafe {
+        copy_out(from.cast(), copy.as_mut_ptr().cast(), size_of::<T>());
+        check_written(copy)?;
+        ptr::copy_nonoverlapping(copy.as_ptr(), value, 1);
+    }
+    Ok(())
+}
+
+/// A record's length must be whole elements: another length is garbage.
+#[inline(always)]
+fn whole_elements<X>(length: usize) -> Result<(), GetError> {
+    if length % size_of::<X>() == 0 { Ok(()) } else { Err(GetError::Corrupted) }
+}

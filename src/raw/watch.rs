@@ -1,0 +1,334 @@
+//! What slow paths leave for those who look: counters, who sleeps since when, events. Nothing here decides anything.
+//!
+//! Invariants:
+//! 1. The fast paths of put and get write none of these words: what is counted here happens beside a sleep, a wake or a repair.
+//! 2. Subscribers of events are called with no side held: what happened under a lock is noted, and told after it.
+
+use super::{Channel, Mapped};
+use crate::atomic::{AtomicU32, AtomicU64};
+use crate::os::now_ns;
+use crate::ring::{Memory, Ring};
+use crate::shm::layout::{Entry, Rare, role};
+use crate::shm::participant::Id;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
+
+/// Counters of a queue since its creation, as [`Queue::stats`](crate::Queue::stats) found them.
+///
+/// Each is written by one side at a time without a lock of its own: a process killed in the middle of an operation may leave
+/// one uncounted. Those about waiting are written by slow paths only, so that `put` and `get` do not pay for them. Bytes are those
+/// of payloads.
+///
+/// ```
+/// let queue = shmq::Queue::<u64>::new(4)?;
+/// queue.put(&1)?;
+/// queue.lease()?.give_back();
+/// queue.get()?;
+/// let stats = queue.stats();
+/// assert_eq!((stats.puts, stats.gets, stats.redelivered), (1, 2, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Messages put: copies committed and loans begun.
+    pub puts: u64,
+    /// Messages taken: copies and leases begun, redeliveries included.
+    pub gets: u64,
+    /// Payload bytes of `puts`; a loan counts as long as it was lent.
+    pub bytes_put: u64,
+    /// Payload bytes of `gets`.
+    pub bytes_got: u64,
+    /// Deliveries, by copy or by lease, of messages that came back: part of `gets`.
+    pub redelivered: u64,
+    /// Loans dropped without commit, or whose holder died.
+    pub aborted: u64,
+    /// Messages given up after `max_deliveries` and dropped, since there is no queue for dead letters.
+    pub given_up: u64,
+    /// Messages handed over to the queue for [dead letters](crate::Builder::dead_letters).
+    pub dead_letters: u64,
+    /// Attempts of that which failed: it was missing, full, closed, too small or of another kind. The message stays on lease.
+    pub dead_letters_refused: u64,
+    /// Repairs after a death.
+    pub recoveries: u64,
+    /// Puts (and loans) that went to sleep because there was no room, and have ended since. Those that only spun are not counted.
+    pub blocked_puts: u64,
+    /// Gets (and leases) that went to sleep because there was no message, and have ended since.
+    pub blocked_gets: u64,
+    /// How long `blocked_puts` waited altogether, from their first sleep on.
+    pub blocked_put_time: Duration,
+    /// How long `blocked_gets` waited altogether, from their first sleep on.
+    pub blocked_get_time: Duration,
+    /// Puts (and loans) that were refused with [`PutError::Full`](crate::PutError::Full), because they found no room and would not wait. A
+    /// batch counts once, also if a part of it was put.
+    pub refused_puts: u64,
+    /// Puts (and loans) that ended with [`PutError::Timeout`](crate::PutError::Timeout).
+    pub put_timeouts: u64,
+    /// Gets (and leases) that ended with [`GetError::Timeout`](crate::GetError::Timeout).
+    pub get_timeouts: u64,
+    /// System calls made to wake sleepers.
+    pub wakes: u64,
+    /// Most messages that were ever *seen* waiting. Looked at only when a put goes to sleep (the queue is full then) and when
+    /// somebody asks for `stats`: a peak that nobody waited for is not in it.
+    pub high_water: u64,
+}
+
+/// Readings that give up because tail goes back again and again.
+const RETREAT_LOOKS: u32 = 16;
+
+impl Stats {
+    /// As the words of a segment tell, of which none is trusted to be anything but a number.
+    pub(crate) fn read(ring: &Ring<Mapped>, rare: &Rare) -> Stats {
+        let (put, get) = (ring.memory.put_side(), ring.memory.get_side());
+        // Between two retreats, or what was taken back would be counted twice.
+        let counted = (0..RETREAT_LOOKS).find_map(|_| {
+            let retreats = put.retreats.load(Acquire);
+            let puts = ring.published().wrapping_add(put.taken_back.load(Acquire));
+            (retreats & 1 == 0 && put.retreats.load(Relaxed) == retreats).then_some(puts)
+        });
+        let puts = counted.unwrap_or_else(|| ring.published().wrapping_add(put.taken_back.load(Relaxed)));
+        let gets = get.copies.load(Relaxed).wrapping_add(get.leases.load(Relaxed));
+        let sized = ring.geometry.sized.then_some(ring.geometry.message_bytes);
+        Stats {
+            puts,
+            gets,
+            bytes_put: sized.map_or_else(|| put.bytes_put.load(Relaxed), |bytes| puts.saturating_mul(bytes)),
+            bytes_got: sized.map_or_else(|| get.bytes_got.load(Relaxed), |bytes| gets.saturating_mul(bytes)),
+            redelivered: get.redelivered.load(Relaxed),
+            aborted: rare.aborted.load(Relaxed),
+            given_up: get.given_up.load(Relaxed),
+            dead_letters: get.dead_letters.load(Relaxed),
+            dead_letters_refused: get.dead_letters_refused.load(Relaxed),
+            recoveries: rare.recoveries.load(Relaxed),
+            blocked_puts: rare.blocked_puts.load(Relaxed),
+            blocked_gets: rare.blocked_gets.load(Relaxed),
+            blocked_put_time: Duration::from_nanos(rare.blocked_put_ns.load(Relaxed)),
+            blocked_get_time: Duration::from_nanos(rare.blocked_get_ns.load(Relaxed)),
+            refused_puts: put.refused.load(Relaxed),
+            put_timeouts: rare.put_timeouts.load(Relaxed),
+            get_timeouts: rare.get_timeouts.load(Relaxed),
+            wakes: rare.wakes.load(Relaxed),
+            high_water: rare.high_water.load(Relaxed),
+        }
+    }
+}
+
+/// What a blocked call wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Put,
+    Get,
+    Join,
+}
+
+/// A call that sleeps: seen in its participant's entry until it ends, counted then.
+pub(super) struct Blocked<'a> {
+    channel: &'a Channel,
+    verb: Verb,
+    since_ns: u64,
+}
+
+impl<'a> Blocked<'a> {
+    #[cold]
+    pub fn start(channel: &'a Channel, verb: Verb) -> Blocked<'a> {
+        let blocked = Blocked::start_silently(channel, verb);
+        #[cfg(feature = "tracing")]
+        tracing::debug!(target: "shmq", queue = channel.segment.name(), verb = verb.in_words(), "blocked");
+        blocked
+    }
+
+    /// Without an event: for a thread that may hold nothing of a subscriber's.
+    #[cold]
+    pub fn start_silently(channel: &'a Channel, verb: Verb) -> Blocked<'a> {
+        let since_ns = now_ns();
+        // First: whoever sees us asleep and then takes a message finds the mark of the full queue.
+        if verb == Verb::Put {
+            let high_water = &channel.rare().high_water;
+            if channel.ring.ahead() > high_water.load(Relaxed) {
+                high_water.fetch_max(channel.ring.len(), Relaxed);
+            }
+        }
+        if let Some((entry, sleepers, asleep_ns)) = words(channel, verb) {
+            if sleepers.fetch_add(1, Release) == 0 {
+                asleep_ns.store(since_ns, Relaxed);
+            }
+            note(entry, verb);
+        }
+        Blocked { channel, verb, since_ns }
+    }
+}
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        let rare = self.channel.rare();
+        let slept_ns = now_ns().saturating_sub(self.since_ns);
+        let (count, total_ns) = match self.verb {
+            Verb::Put => (&rare.blocked_puts, &rare.blocked_put_ns),
+            Verb::Get => (&rare.blocked_gets, &rare.blocked_get_ns),
+            Verb::Join => return self.wake_up(),
+        };
+        count.fetch_add(1, Relaxed);
+        total_ns.fetch_add(slept_ns, Relaxed);
+        self.wake_up();
+    }
+}
+
+impl Blocked<'_> {
+    fn wake_up(&self) {
+        if let Some((_, sleepers, _)) = words(self.channel, self.verb) {
+            // Never below 0, whoever else wrote there.
+            let _ = sleepers.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1));
+        }
+    }
+}
+
+type SleepWords<'a> = (&'a Entry, &'a AtomicU32, &'a AtomicU64);
+
+fn words(channel: &Channel, verb: Verb) -> Option<SleepWords<'_>> {
+    let entry = channel.my_entry(channel.known_me()?)?;
+    Some(match verb {
+        Verb::Put => (entry, &entry.put_sleepers, &entry.put_asleep_ns),
+        Verb::Get => (entry, &entry.get_sleepers, &entry.get_asleep_ns),
+        Verb::Join => (entry, &entry.join_sleepers, &entry.get_asleep_ns),
+    })
+}
+
+fn note(entry: &Entry, verb: Verb) {
+    let bit = match verb {
+        Verb::Put => role::PUT,
+        Verb::Get => role::GET,
+        Verb::Join => return,
+    };
+    if entry.roles.load(Relaxed) & bit == 0 {
+        entry.roles.fetch_or(bit, Relaxed);
+    }
+}
+
+impl Verb {
+    #[cfg(feature = "tracing")]
+    fn in_words(self) -> &'static str {
+        match self {
+            Verb::Put => "put",
+            Verb::Get => "get",
+            Verb::Join => "join",
+        }
+    }
+}
+
+impl Channel {
+    /// As [`Segment::leave_name`](crate::shm::segment::Segment::leave_name), and shown to others that do.
+    pub(crate) fn leave_name(&self) {
+        self.segment().leave_name();
+        if let Some(entry) = self.known_me().and_then(|me| self.my_entry(me)) {
+            entry.roles.fetch_or(role::VISITOR, Relaxed);
+        }
+    }
+
+    /// As [`Segment::be_guest`](crate::shm::segment::Segment::be_guest); and a guest that met the dead
+    /// leaves the name, and shows that to guests that come after it.
+    pub(crate) fn be_guest(&self) {
+        self.segment().be_guest();
+        if self.segment().met_the_dead() {
+            self.leave_name();
+        }
+    }
+
+    /// Before entries of the dead are freed.
+    pub(super) fn note_the_dead(&self, are_there: bool) {
+        if are_there {
+            self.segment().note_the_dead();
+            if self.segment().is_guest() {
+                self.leave_name();
+            }
+        }
+    }
+
+    fn my_entry(&self, me: Id) -> Option<&Entry> {
+        self.segment.entries().get(me.entry() as usize)
+    }
+
+    /// Remembers what this process uses the queue for. A load where it is known already.
+    pub(super) fn note_role(&self, me: Id, verb: Verb) {
+        if let Some(entry) = self.my_entry(me) {
+            note(entry, verb);
+        }
+    }
+
+    /// Remembers since when this process owns a side.
+    pub(super) fn note_tenure(&self, me: Id, verb: Verb) {
+        self.note_role(me, verb);
+        if let Some(entry) = self.my_entry(me) {
+            let since = if verb == Verb::Put { &entry.producer_ns } else { &entry.consumer_ns };
+            since.store(now_ns(), Release);
+        }
+    }
+
+    #[cold]
+    pub(super) fn count_timeout(&self, verb: Verb) {
+        if self.is_interrupted() {
+            return;
+        }
+        let counter = if verb == Verb::Put { &self.rare().put_timeouts } else { &self.rare().get_timeouts };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    /// An atomic addition, since no side is held here.
+    #[cold]
+    pub(super) fn count_refusal(&self) {
+        self.head().put.refused.fetch_add(1, Relaxed);
+    }
+
+    /// All counters. Also a look at how full the queue is.
+    pub(crate) fn stats(&self) -> Stats {
+        self.rare().high_water.fetch_max(self.len(), Relaxed);
+        Stats::read(&self.ring, self.rare())
+    }
+}
+
+/// What happened under a lock and is to be told after it (Invariant 2).
+#[cfg(feature = "tracing")]
+#[derive(Debug, Default)]
+pub(super) struct Untold {
+    repairs: AtomicU64,
+    came_back: AtomicU64,
+    redelivered: AtomicU64,
+    aborted: AtomicU64,
+}
+
+#[cfg(feature = "tracing")]
+impl Channel {
+    pub(super) fn note_repair(&self, repaired: crate::ring::Repaired) {
+        self.untold.came_back.fetch_add(repaired.redelivered, Relaxed);
+        self.untold.aborted.fetch_add(repaired.aborted, Relaxed);
+        self.untold.repairs.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn note_redelivery(&self) {
+        self.untold.redelivered.fetch_add(1, Relaxed);
+    }
+
+    /// Tells what was noted. Needs that the caller holds no side.
+    pub(super) fn tell(&self) {
+        let Untold { repairs, came_back, redelivered, aborted } = &self.untold;
+        let queue = self.segment.name();
+        if repairs.load(Relaxed) != 0 {
+            let (repairs, came_back, aborted) = (repairs.swap(0, Relaxed), came_back.swap(0, Relaxed), aborted.swap(0, Relaxed));
+            tracing::warn!(target: "shmq", queue, repairs, came_back, aborted, "recovered after a death");
+        }
+        if redelivered.load(Relaxed) != 0 {
+            tracing::info!(target: "shmq", queue, messages = redelivered.swap(0, Relaxed), "redelivered");
+        }
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+impl Channel {
+    #[inline(always)]
+    pub(super) fn note_repair(&self, _: crate::ring::Repaired) {}
+
+    #[inline(always)]
+    pub(super) fn note_redelivery(&self) {}
+
+    #[inline(always)]
+    pub(super) fn tell(&self) {}
+}

@@ -1,0 +1,668 @@
+//! Every order of operations, and a kill between any two stores of each.
+//!
+//! The memory under the ring is all that survives a kill. So [`Watched`] takes an image of it whenever the ring asks for a word, and
+//! each image that differs from the one before is what a kill there would leave: one run of an operation shows all of them. Where
+//! two stores fall between two images, either is taken for the first; more than two are a failure.
+//!
+//! A [`World`] is an image, the locks that the dead hold, and what the messages ought to be. Worlds
+//! are explored until no new one turns up: from each, every operation of every participant,
+//! completed, and killed at every store, as the channel runs it (locks, repair by whoever takes
+//! them over, looking after the dead). In each world a survivor then looks after the dead (on both
+//! sides, or as a getter does, on its own side alone), drains, fills to exact capacity and drains
+//! again.
+//!
+//! Participants 0 and 1 lend and lease; copies are made by whoever (a kill there takes any participant along, or none). Positions,
+//! sequences and messages are numbered anew in each world: that makes the worlds finite.
+
+mod watched;
+
+use super::heap::{GARBAGE, bytes};
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::Relaxed;
+use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State, Upto};
+use crate::shm::geometry::{Cell, Geometry};
+use std::collections::{HashSet, VecDeque};
+use std::time::Instant;
+use watched::{HEAD, HEAD_SEEN, Held, Image, LEASES, LOANS, RECLAIM, RETURNED, SETTLED, TAIL, Watched};
+use watched::{header_at, sequence_at, tag_at, write_payload};
+
+const PARTICIPANTS: usize = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Status {
+    Lent(usize),
+    Committed,
+    Leased(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Message {
+    /// Index of its record's first cell.
+    cell: u64,
+    length: u32,
+    status: Status,
+    tag: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    image: Image,
+    held: Held,
+    dead: [bool; PARTICIPANTS],
+    /// What ought to be in the ring, oldest first.
+    messages: Vec<Message>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Put(u32),
+    Lend(usize, u32),
+    /// Of the message with that number, shortened to so many bytes.
+    Commit(usize, u32),
+    Abort(usize),
+    Take,
+    Lease(usize),
+    Release(usize),
+    GiveBack(usize),
+    /// The look of a sleeping getter.
+    LookForDead,
+    /// The look of a sleeping putter.
+    FreeStopper,
+    Recover,
+}
+
+/// What an operation does to one message, at its commit point.
+#[derive(Clone, Copy, Debug)]
+enum Effect {
+    None,
+    Adds(Message),
+    Changes(usize),
+}
+
+/// Somebody at work: operations as the channel runs them.
+struct Worker<'a> {
+    ring: &'a Ring<Watched>,
+    dead: [bool; PARTICIPANTS],
+    /// Locks that a dead process held: whoever takes them over repairs.
+    inherited: Held,
+}
+
+fn owner_word(participant: usize) -> Owner {
+    Owner::new(participant as u32, 1)
+}
+
+impl Worker<'_> {
+    fn is_dead(&self, owner: Owner) -> bool {
+        self.dead[owner.entry() as usize]
+    }
+
+    fn enter_put(&mut self) {
+        self.ring.memory.hold(|held| held.put = true);
+        if self.inherited.put {
+            self.ring.repair_put_side(|owner| self.is_dead(owner)).expect("put side repaired");
+        }
+    }
+
+    fn exit_put(&mut self) {
+        self.inherited.put = false;
+        self.ring.memory.hold(|held| held.put = false);
+    }
+
+    fn enter_get(&mut self) {
+        self.ring.memory.hold(|held| held.get = true);
+        if self.inherited.get {
+            self.ring.repair_get_side().expect("get side repaired");
+            self.free_the_dead();
+        }
+    }
+
+    fn exit_get(&mut self) {
+        self.inherited.get = false;
+        self.ring.memory.hold(|held| held.get = false);
+    }
+
+    fn free_the_dead(&self) {
+        self.ring.free_the_dead(|owner| self.is_dead(owner), |_| false).expect("nothing is corrupted");
+    }
+
+    /// As a look does it: found without the side, freed with it.
+    fn look_for_the_dead(&mut self, upto: Upto) {
+        let is_dead = |owner: Owner| self.dead[owner.entry() as usize];
+        let found = self.ring.find_the_dead(upto, &AtomicU64::new(0), is_dead, |_| false, usize::MAX);
+        let found = found.expect("nothing is corrupted");
+        if !found.is_empty() {
+            self.enter_get();
+            self.ring.free_found(&found, |owner| self.is_dead(owner), |_| false);
+            self.exit_get();
+        }
+    }
+
+    fn recover(&mut self) {
+        self.enter_put();
+        self.ring.repair_put_side(|owner| self.is_dead(owner)).expect("put side repaired");
+        self.exit_put();
+        self.enter_get();
+        self.exit_get();
+        self.look_for_the_dead(Upto::Tail);
+    }
+
+    /// Room on the put side, or `None`: full. Needs the put side.
+    fn reserve(&mut self, length: u32) -> Option<Slot> {
+        let at_once = match self.ring.geometry.sized {
+            true => self.ring.reserve_at_once::<true>(length),
+            false => self.ring.reserve_at_once::<false>(length),
+        };
+        if at_once.is_some() {
+            return at_once;
+        }
+        let room = match self.ring.reserve(length) {
+            Err(NoRoom::Full) if self.make_room_of_skipped() => self.ring.reserve(length),
+            room => room,
+        };
+        assert_ne!(room.as_ref().err(), Some(&NoRoom::Corrupted));
+        room.ok()
+    }
+
+    fn make_room_of_skipped(&mut self) -> bool {
+        let (position, _, header) = self.ring.stopper().expect("nothing is corrupted");
+        let at_head = position == self.ring.memory.image()[HEAD];
+        if header.state() == Some(State::Done) && !at_head {
+            return true;
+        }
+        let aborted_at_head = at_head
+            && match header.state() {
+                Some(State::Done) => true,
+                Some(State::Claimed) => self.is_dead(header.owner()),
+                _ => false,
+            };
+        let abort = |cell: Cell, header: Header| self.is_dead(header.owner()) && self.ring.abort_claimed(cell, header);
+        let end = self.ring.untaken_end(abort).expect("nothing is corrupted");
+        if !aborted_at_head && end == self.ring.memory.image()[TAIL] {
+            return false;
+        }
+        self.enter_get();
+        self.ring.retreat(end).expect("nothing is corrupted");
+        while let Front::Claimed(owner, cell, header) = self.ring.front().expect("nothing is corrupted") {
+            if !self.is_dead(owner) {
+                break;
+            }
+            self.ring.abort_claimed(cell, header);
+        }
+        self.exit_get();
+        true
+    }
+
+    /// Needs the get side.
+    fn next_record(&self) -> Option<Record> {
+        let at_head = match self.ring.geometry.sized {
+            true => self.ring.ready_at_head::<true>(),
+            false => self.ring.ready_at_head::<false>(),
+        };
+        if at_head.is_some() && !self.ring.may_hold_returned() {
+            return at_head;
+        }
+        if self.ring.may_hold_returned() {
+            if let Some(record) = self.ring.first_returned(&AtomicU64::new(0)).expect("nothing is corrupted") {
+                return Some(record);
+            }
+        }
+        loop {
+            match self.ring.front().expect("nothing is corrupted") {
+                Front::Ready(record) => return Some(record),
+                Front::Empty => return None,
+                Front::Claimed(owner, ..) if !self.is_dead(owner) => return None,
+                Front::Claimed(_, cell, header) => assert!(self.ring.abort_claimed(cell, header)),
+            }
+        }
+    }
+
+    fn put(&mut self, length: u32, tag: u64) -> Effect {
+        self.enter_put();
+        let mut effect = Effect::None;
+        if let Some(slot) = self.reserve(length) {
+            effect = Effect::Adds(Message { cell: slot.cell.index(), length, status: Status::Committed, tag });
+            write_payload(self.ring, slot.cell, length, tag);
+            self.ring.commit(slot);
+        }
+        self.exit_put();
+        effect
+    }
+
+    fn lend(&mut self, participant: usize, length: u32, tag: u64) -> Effect {
+        self.enter_put();
+        let mut effect = Effect::None;
+        let mut lent = None;
+        if let Some(slot) = self.reserve(length) {
+            // `len` takes its long way round as soon as there may be a loan.
+            add_one(self.ring, |memory| &memory.put_side().loans);
+            let (cell, _) = self.ring.claim(slot, owner_word(participant));
+            effect = Effect::Adds(Message { cell: cell.index(), length, status: Status::Lent(participant), tag });
+            lent = Some(cell);
+        }
+        self.exit_put();
+        if let Some(cell) = lent {
+            write_payload(self.ring, cell, length, tag);
+        }
+        effect
+    }
+
+    /// Takes the next message by copy, or leases it. The tag is what its reader sees.
+    fn get(&mut self, lessee: Option<usize>) -> Option<(Cell, u64)> {
+        self.enter_get();
+        let record = self.next_record();
+        let got = record.map(|record| {
+            let tag = self.ring.memory.tag(record.cell);
+            match lessee {
+                None => self.ring.take(record),
+                Some(participant) => {
+                    add_one(self.ring, |memory| &memory.get_side().leases);
+                    self.ring.lease(record, owner_word(participant));
+                }
+            }
+            (record.cell, tag)
+        });
+        self.exit_get();
+        got
+    }
+
+    fn drain(&mut self) -> Vec<u64> {
+        std::iter::from_fn(|| self.get(None)).map(|(_, tag)| tag).collect()
+    }
+}
+
+fn add_one(ring: &Ring<Watched>, counter: impl Fn(&Watched) -> &AtomicU64) {
+    let counter = counter(&ring.memory);
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
+}
+
+impl World {
+    fn header(&self, cell: u64) -> Header {
+        Header::from_bits(self.image[header_at(cell)])
+    }
+
+    fn holder(&self, number: usize) -> Option<usize> {
+        match self.messages[number].status {
+            Status::Lent(participant) | Status::Leased(participant) => Some(participant),
+            Status::Committed => None,
+        }
+    }
+
+    fn holds(&self, participant: usize) -> bool {
+        (0..self.messages.len()).any(|number| self.holder(number) == Some(participant))
+    }
+
+    /// Updates the message of an operation to what the header says that became of it.
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::None => {}
+            Effect::Adds(message) => {
+                let published = if message.status == Status::Committed { State::Ready } else { State::Claimed };
+                if self.header(message.cell).state() == Some(published) {
+                    self.messages.push(message);
+                }
+            }
+            Effect::Changes(number) => {
+                let header = self.header(self.messages[number].cell);
+                let message = &mut self.messages[number];
+                match header.state() {
+                    Some(State::Claimed) => {}
+                    Some(State::Ready | State::Returned) => {
+                        message.status = Status::Committed;
+                        message.length = header.length();
+                    }
+                    Some(State::Leased) => {
+                        let leased_by_living = !self.dead[header.owner().entry() as usize];
+                        message.status =
+                            if leased_by_living { Status::Leased(header.owner().entry() as usize) } else { Status::Committed };
+                    }
+                    Some(State::Done) => drop(self.messages.remove(number)),
+                    Some(State::Free) | None => panic!("message {message:?} became {header:?}"),
+                }
+            }
+        }
+    }
+
+    /// A participant dies: its loans never were, its leases are to be delivered again.
+    fn bury(&mut self, participant: usize) {
+        self.dead[participant] = true;
+        self.messages.retain(|message| message.status != Status::Lent(participant));
+        for message in &mut self.messages {
+            if message.status == Status::Leased(participant) {
+                message.status = Status::Committed;
+            }
+        }
+    }
+
+    /// May the next message be number `found`, `None` being none at all? Returned ones come first, if they were announced.
+    fn check_order(&self, found: Option<usize>) {
+        for (number, message) in self.messages[..found.unwrap_or(self.messages.len())].iter().enumerate() {
+            let passed = match (message.status, self.header(message.cell).state()) {
+                (Status::Leased(_), _) => true,
+                (Status::Lent(_), _) => match found {
+                    None => return,
+                    Some(found) => self.header(self.messages[found].cell).state() == Some(State::Returned),
+                },
+                // Left by the dead, and nobody has looked yet.
+                (Status::Committed, Some(State::Leased)) => true,
+                (Status::Committed, Some(State::Returned)) => self.image[RETURNED] == 0,
+                (Status::Committed, _) => false,
+            };
+            assert!(passed, "message {number} was passed over for {found:?} in {self:#x?}");
+        }
+    }
+
+    /// Numbers positions, sequences and messages anew, and forgets what no operation looks at.
+    fn renumber(mut self, geometry: &Geometry) -> World {
+        let lap = geometry.next_lap(0);
+        let laps = (self.image[RECLAIM] / lap).saturating_sub(1) * lap;
+        for cursor in [TAIL, RECLAIM, HEAD, HEAD_SEEN, SETTLED] {
+            self.image[cursor] = self.image[cursor].saturating_sub(laps);
+        }
+        if self.image[SETTLED] <= self.image[HEAD] {
+            // Looked for from head on.
+            self.image[SETTLED] = 0;
+        }
+        for counter in [LOANS, LEASES] {
+            self.image[counter] = self.image[counter].min(1);
+        }
+        let oldest = geometry.cell(self.image[RECLAIM]).expect("a cursor leads to a cell").index();
+        let before = self.image[sequence_at(oldest)].saturating_sub(4);
+        for cell in 0..geometry.cells {
+            let sequence = &mut self.image[sequence_at(cell)];
+            if *sequence != GARBAGE {
+                *sequence = sequence.saturating_sub(before);
+            }
+            self.image[tag_at(cell)] = 0;
+            let header = self.header(cell);
+            if header.deliveries() > 1 && header.state().is_some() {
+                self.image[header_at(cell)] = header.bits() & !(0xff << 32) | 1 << 32;
+            }
+        }
+        for (number, message) in self.messages.iter_mut().enumerate() {
+            message.tag = number as u64 + 1;
+            self.image[tag_at(message.cell)] = message.tag;
+        }
+        self
+    }
+}
+
+/// A ring, and how far to go.
+struct Explorer {
+    ring: Ring<Watched>,
+    lengths: &'static [u32],
+    /// Loans and leases at a time.
+    held_at_once: usize,
+    /// How many operations to run at most before the first kill, between it and the second, and so on; `ALL` until no new world turns up.
+    depths: Vec<usize>,
+    seen: HashSet<World>,
+    operations: u64,
+    crashes: u64,
+}
+
+impl Explorer {
+    fn worker(&self, world: &World) -> Worker<'_> {
+        self.ring.memory.restore(&world.image);
+        Worker { ring: &self.ring, dead: world.dead, inherited: world.held }
+    }
+
+    fn operations(&self, world: &World) -> Vec<Op> {
+        let mut operations = vec![Op::Take, Op::LookForDead, Op::FreeStopper];
+        if world.dead.contains(&true) || world.held != Held::default() {
+            operations.push(Op::Recover);
+        }
+        operations.extend(self.lengths.iter().map(|&length| Op::Put(length)));
+        let held = (0..world.messages.len()).filter(|&number| world.holder(number).is_some()).count();
+        for participant in (0..PARTICIPANTS).filter(|&participant| !world.dead[participant]) {
+            // Participants are alike, so number 1 comes when number 0 is there, or was.
+            let comes = participant == 0 || world.dead[0] || world.holds(0);
+            if comes && held < self.held_at_once {
+                operations.extend(self.lengths.iter().map(|&length| Op::Lend(participant, length)));
+                operations.push(Op::Lease(participant));
+            }
+        }
+        for (number, message) in world.messages.iter().enumerate() {
+            match message.status {
+                Status::Lent(_) => {
+                    let shorter = self.lengths.iter().filter(|&&length| length <= message.length);
+                    operations.extend(shorter.map(|&length| Op::Commit(number, length)));
+                    operations.push(Op::Abort(number));
+                }
+                Status::Leased(_) => operations.extend([Op::Release(number), Op::GiveBack(number)]),
+                Status::Committed => {}
+            }
+        }
+        operations
+    }
+
+    /// Runs an operation in a world. Whose death a kill in it is, if it must be somebody's, comes with the effect.
+    fn run(&self, world: &World, op: Op) -> (Effect, Option<usize>) {
+        let mut worker = self.worker(world);
+        let ring = &self.ring;
+        ring.memory.open_journal(world.held);
+        let tag = world.messages.len() as u64 + 1;
+        let record = |number: usize| {
+            let cell = world.messages[number].cell;
+            (ring.geometry.cell(cell).expect("a message has a cell"), world.header(cell))
+        };
+        match op {
+            Op::Put(length) => return (worker.put(length, tag), None),
+            Op::Lend(participant, length) => return (worker.lend(participant, length, tag), Some(participant)),
+            Op::Commit(number, length) => {
+                let (cell, header) = record(number);
+                assert!(ring.commit_claimed(cell, header, length));
+                return (Effect::Changes(number), world.holder(number));
+            }
+            Op::Abort(number) => {
+                let (cell, header) = record(number);
+                assert!(ring.abort_claimed(cell, header));
+                return (Effect::Changes(number), world.holder(number));
+            }
+            Op::Release(number) => {
+                let (cell, header) = record(number);
+                assert!(ring.release(cell, header));
+                return (Effect::Changes(number), world.holder(number));
+            }
+            Op::GiveBack(number) => {
+                let (cell, header) = record(number);
+                assert!(ring.give_back(cell, header));
+                return (Effect::Changes(number), world.holder(number));
+            }
+            Op::Take | Op::Lease(_) => {
+                let lessee = if let Op::Lease(participant) = op { Some(participant) } else { None };
+                let got = worker.get(lessee);
+                let found = got.map(|(cell, tag)| {
+                    let is_it = |message: &Message| (message.cell, message.tag) == (cell.index(), tag);
+                    let number = world.messages.iter().position(is_it);
+                    number.unwrap_or_else(|| panic!("{cell:?} with payload {tag} is no message of {world:#x?}"))
+                });
+                if !world.held.get {
+                    world.check_order(found);
+                }
+                return (found.map_or(Effect::None, Effect::Changes), lessee);
+            }
+            Op::LookForDead => worker.look_for_the_dead(Upto::Head),
+            Op::FreeStopper => {
+                worker.enter_put();
+                let is_dead = |owner: Owner| world.dead[owner.entry() as usize];
+                ring.free_stopper(is_dead).expect("nothing is corrupted");
+                worker.exit_put();
+            }
+            Op::Recover => worker.recover(),
+        }
+        (Effect::None, None)
+    }
+
+    /// The worlds after a completed operation, and after a kill at each of its stores.
+    fn step(&mut self, world: &World, op: Op, killable: bool, completed: &mut Vec<World>, killed: &mut HashSet<World>) {
+        let (effect, actor) = self.run(world, op);
+        let images = self.ring.memory.close_journal();
+        self.operations += 1;
+        let successor = |image: &Image, held: Held| World { image: image.clone(), held, ..world.clone() };
+        let (last, held) = images.last().expect("an image before the operation");
+        let mut after = successor(last, *held);
+        after.apply(effect);
+        completed.push(after.renumber(&self.ring.geometry));
+        if !killable {
+            return;
+        }
+        for (image, held) in &images {
+            let mut victims = vec![actor];
+            if actor.is_none() {
+                victims.extend((0..PARTICIPANTS).filter(|&participant| world.holds(participant)).map(Some));
+            }
+            for victim in victims {
+                if victim.is_none() && *image == world.image && *held == world.held {
+                    continue;
+                }
+                let mut left = successor(image, *held);
+                left.apply(effect);
+                if let Some(participant) = victim {
+                    left.bury(participant);
+                }
+                self.crashes += 1;
+                killed.insert(left.renumber(&self.ring.geometry));
+            }
+        }
+    }
+
+    /// The survivor: recovers, lets the living finish in one way or the other, drains, fills and drains.
+    fn survive(&self, world: &World) {
+        let holding = (0..world.messages.len()).any(|number| world.holder(number).is_some());
+        let ways = [(true, true), (true, false), (false, true), (false, false)];
+        for (keep, both_sides) in ways.into_iter().filter(|&(keep, _)| keep || holding) {
+            let mut worker = self.worker(world);
+            if both_sides {
+                worker.recover();
+                self.check_cursors(world);
+            } else {
+                // What a dead putter published without moving tail stays past it.
+                worker.enter_get();
+                worker.free_the_dead();
+                worker.exit_get();
+            }
+            self.check_counts(world);
+            let mut expected = Vec::new();
+            for message in &world.messages {
+                let cell = self.ring.geometry.cell(message.cell).expect("a message has a cell");
+                let header = world.header(message.cell);
+                let kept = match (message.status, keep) {
+                    (Status::Committed, _) => true,
+                    (Status::Lent(_), true) => self.ring.commit_claimed(cell, header, self.lengths[0]),
+                    (Status::Lent(_), false) => !self.ring.abort_claimed(cell, header),
+                    (Status::Leased(_), true) => self.ring.give_back(cell, header),
+                    (Status::Leased(_), false) => !self.ring.release(cell, header),
+                };
+                if kept {
+                    expected.push(message.tag);
+                }
+            }
+            assert_eq!(worker.drain(), expected, "keep {keep}, both sides {both_sides}, {world:#x?}");
+            assert_eq!(self.ring.len(), 0, "{world:#x?}");
+            self.fill_and_drain(&mut worker, world);
+        }
+    }
+
+    fn check_counts(&self, world: &World) {
+        let committed = world.messages.iter().filter(|message| message.status == Status::Committed).count();
+        let leased = world.messages.iter().filter(|message| matches!(message.status, Status::Leased(_))).count();
+        assert_eq!(self.ring.len(), committed as u64, "{world:#x?}");
+        assert_eq!(self.ring.unfinished(), Ok((committed + leased) as u64), "{world:#x?}");
+    }
+
+    fn check_cursors(&self, world: &World) {
+        let image = self.ring.memory.image();
+        assert!(image[RECLAIM] <= image[HEAD] && image[HEAD] <= image[TAIL], "{world:#x?}");
+        let tail = self.ring.geometry.cell(image[TAIL]).expect("a cursor leads to a cell");
+        assert_eq!(image[header_at(tail.index())], Header::FREE.bits(), "{world:#x?}");
+    }
+
+    fn fill_and_drain(&self, worker: &mut Worker<'_>, world: &World) {
+        let geometry = &self.ring.geometry;
+        let largest = geometry.max_message_bytes() as u32;
+        assert!(matches!(worker.put(largest, 1000), Effect::Adds(_)), "the largest message fits, {world:#x?}");
+        assert_eq!(worker.drain(), [1000], "{world:#x?}");
+        let capacity = geometry.capacity.min(geometry.cells - 1);
+        for number in 0..capacity {
+            assert!(self.ring.has_room(self.lengths[0], true).expect("nothing is corrupted"), "{world:#x?}");
+            assert!(matches!(worker.put(self.lengths[0], number), Effect::Adds(_)), "full at {number}, {world:#x?}");
+            assert_eq!(self.ring.len(), number + 1, "{world:#x?}");
+        }
+        assert!(matches!(worker.put(self.lengths[0], capacity), Effect::None), "one more than fits, {world:#x?}");
+        assert!(!self.ring.has_room(self.lengths[0], true).expect("nothing is corrupted"), "{world:#x?}");
+        assert_eq!(worker.drain(), (0..capacity).collect::<Vec<_>>(), "{world:#x?}");
+    }
+
+    fn explore(mut self, name: &str) {
+        let began = Instant::now();
+        let first = World { image: self.ring.memory.image(), held: Held::default(), dead: [false; 2], messages: Vec::new() };
+        let mut todo = VecDeque::from([(first.renumber(&self.ring.geometry), 0)]);
+        let mut report = Vec::new();
+        for (kills, depth) in self.depths.clone().into_iter().enumerate() {
+            let mut killed = HashSet::new();
+            let mut worlds = 0u64;
+            while let Some((world, steps)) = todo.pop_front() {
+                if !self.seen.insert(world.clone()) {
+                    continue;
+                }
+                worlds += 1;
+                self.survive(&world);
+                if steps == depth {
+                    continue;
+                }
+                let mut completed = Vec::new();
+                for op in self.operations(&world) {
+                    self.step(&world, op, kills + 1 < self.depths.len(), &mut completed, &mut killed);
+                }
+                todo.extend(completed.into_iter().filter(|world| !self.seen.contains(world)).map(|world| (world, steps + 1)));
+            }
+            report.push(worlds);
+            todo.extend(killed.into_iter().filter(|world| !self.seen.contains(world)).map(|world| (world, 0)));
+        }
+        println!(
+            "{name}: worlds after 0, 1, .. kills {report:?}, {} operations run, {} kills, {:.1?}",
+            self.operations,
+            self.crashes,
+            began.elapsed()
+        );
+    }
+}
+
+fn explore(name: &str, geometry: Geometry, lengths: &'static [u32], held_at_once: usize, depths: [[usize; 3]; 2]) {
+    let depths = depths[cfg!(debug_assertions) as usize].to_vec();
+    let ring = Watched::ring(geometry);
+    Explorer { ring, lengths, held_at_once, depths, seen: HashSet::new(), operations: 0, crashes: 0 }.explore(name);
+}
+
+/// Until no new world turns up.
+const ALL: usize = usize::MAX;
+
+fn sized(capacity: u64) -> Geometry {
+    Geometry::sized(8, 8, capacity).expect("a small ring")
+}
+
+// How far to go: in a release build (under a minute), and in a debug build (a few seconds).
+
+#[test]
+fn sized_ring_of_1_loses_nothing() {
+    explore("sized, capacity 1", sized(1), &[8], 2, [[ALL, ALL, ALL], [ALL, 2, 0]]);
+}
+
+#[test]
+fn sized_ring_of_2_loses_nothing() {
+    explore("sized, capacity 2", sized(2), &[8], 2, [[ALL, ALL, 0], [6, 1, 0]]);
+}
+
+#[test]
+fn sized_ring_of_3_loses_nothing() {
+    explore("sized, capacity 3", sized(3), &[8], 2, [[ALL, 1, 0], [4, 1, 0]]);
+}
+
+#[test]
+fn slice_ring_loses_nothing() {
+    explore("slices, 6 cells", bytes(6, u64::MAX), &[0, 16, 32], 1, [[6, 2, 0], [3, 1, 0]]);
+}
+
+#[test]
+fn slice_ring_of_2_loses_nothing() {
+    explore("slices, 7 cells, capacity 2", bytes(7, 2), &[0, 32], 2, [[7, 2, 0], [4, 1, 0]]);
+}

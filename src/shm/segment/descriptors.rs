@@ -1,0 +1,473 @@
+//! Our own descriptors of segments, and what becomes of them in a forked child.
+//!
+//! ```text
+//!                          fork (handlers run)                       reattach
+//!  parent: number -> D1    parent: number -> D1
+//!                          child:  number -> D2, keeps the name      number -> D2, takes a pulse
+//!                                  or -1 where that was refused      opened by name, inode compared
+//!                          fork (raw, no handlers)
+//!                          child:  number -> D1, the parent's locks  number -> D2, keeps the name, takes a pulse
+//! ```
+//!
+//! **A child is born** between the fork and the end of its handler. It keeps the names of its
+//! parent through the copies of the parent's descriptions, and the parent, which may end before the
+//! child runs at all, must not unlock those: see `birth.rs`.
+//!
+//! Invariants:
+//! 1. Descriptors are opened, listed, replaced and closed under the mutex of [`LISTED`], which the fork handlers hold around a
+//!    fork: a child finds every description that it inherited in the list. A lock is taken only through a listed descriptor.
+//! 2. Before a number is replaced or closed, the file behind it is compared: a program may have closed our descriptor and the
+//!    kernel given its number to another file.
+//! 3. What runs in the child of a fork takes no lock, allocates nothing and frees nothing: it uses
+//!    `fstat`, `open`, `fcntl`, `close` and atomics only.
+//! 4. Nothing here unlocks at drop: in a child that would drop the parent's lock. Descriptors are closed, never unlocked.
+//! 5. `own_in` names the incarnation whose description stands behind the number. What changes locks
+//!    asks for it first ([`Descriptor::is_own`]): in a raw-forked child the description is still
+//!    the parent's.
+
+use super::birth::Births;
+use crate::os;
+use crate::shm::layout::{KEEPERS_OFFSET, name_byte_offset, pulse_offset, registration_offset};
+use std::cell::UnsafeCell;
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::Duration;
+
+/// Number of a descriptor that this process does not have any more.
+const LOST: RawFd = -1;
+/// The locks to change a name have a second byte, so that their length tells them from a
+/// pulse.
+const NAME_LOCK_BYTES: u64 = 2;
+/// Standard input, output and error: whoever writes there must not write into a segment.
+pub(super) const STANDARD_NUMBERS: RawFd = 3;
+/// How often a leaver looks for the mutex of [`LISTED`], and how long it waits in between: about 50
+/// ms.
+const LIST_LOOKS: u32 = 250;
+const LIST_MOMENT: Duration = Duration::from_micros(200);
+
+static LISTED: Mutex<Listed> = Mutex::new(Listed { slots: Vec::new(), births: Births::new() });
+
+struct Listed {
+    slots: Vec<Arc<Slot>>,
+    births: Births,
+}
+
+/// Tells a file from any other, as long as somebody has it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    pub device: u64,
+    pub inode: u64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    number: AtomicI32,
+    file: FileId,
+    /// Used within one call: its user does not exist in a forked child.
+    transient: bool,
+    /// Incarnation that opened the description (Invariant 5).
+    own_in: AtomicU32,
+    /// Does the description hold the lock that keeps the name?
+    keeps_name: AtomicBool,
+}
+
+impl Slot {
+    fn borrow(&self) -> io::Result<BorrowedFd<'_>> {
+        match self.number.load(Ordering::Relaxed) {
+            LOST => Err(io::Error::from_raw_os_error(libc::EBADF)),
+            // SAFETY: the number is not -1, and is closed only at drop (which needs the descriptor
+            // itself) or in a fork handler, when no other thread exists (Invariant 3).
+            number => Ok(unsafe { BorrowedFd::borrow_raw(number) }),
+        }
+    }
+
+    fn is_own(&self) -> bool {
+        self.own_in.load(Ordering::Relaxed) == incarnation()
+    }
+
+    fn stop_keeping_name(&self) -> io::Result<()> {
+        match self.keeps_name.swap(false, Ordering::Relaxed) {
+            true => os::unlock_range(self.borrow()?, KEEPERS_OFFSET, 1),
+            false => Ok(()),
+        }
+    }
+
+    /// Gives the slot a description of this process's own. It keeps the name if the one before did.
+    /// Async-signal-safe. `false`: this process has no descriptor of the file any more, or cannot
+    /// open another.
+    fn renew(&self, own_in: u32) -> bool {
+        let stale = self.number.load(Ordering::Relaxed);
+        if file_behind(stale) != Some(self.file) {
+            return false;
+        }
+        let Ok(fresh) = os::open_again(stale, STANDARD_NUMBERS) else { return false };
+        if self.keeps_name.load(Ordering::Relaxed) {
+            // Before the copy of the parent's description is closed, so that the name is kept
+            // without a gap.
+            // SAFETY: `fresh` was just opened and no other code knows it.
+            let _ = os::share_range(unsafe { BorrowedFd::borrow_raw(fresh) }, KEEPERS_OFFSET, 1);
+        }
+        self.number.store(fresh, Ordering::Relaxed);
+        self.own_in.store(own_in, Ordering::Relaxed);
+        close_number(stale);
+        true
+    }
+
+    /// Without a description. Async-signal-safe.
+    fn lose(&self) {
+        self.keeps_name.store(false, Ordering::Relaxed);
+        close_if(self.number.swap(LOST, Ordering::Relaxed), self.file);
+    }
+}
+
+/// What stands in the way of a lock on the whole file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conflict {
+    /// An attached participant, one that keeps the name, or one about to find out that it came too
+    /// late.
+    Pulse,
+    /// Somebody who changes, or looks at, the name: gone in a moment.
+    Name,
+}
+
+/// A read-write descriptor with an open description of its own.
+#[derive(Debug)]
+pub(super) struct Descriptor(Arc<Slot>);
+
+impl Descriptor {
+    /// For as long as a segment is attached.
+    pub fn open(path: &Path) -> io::Result<Descriptor> {
+        Descriptor::open_slot(path, false)
+    }
+
+    /// For use within one call; a child forked meanwhile closes it.
+    pub fn open_transient(path: &Path) -> io::Result<Descriptor> {
+        Descriptor::open_slot(path, true)
+    }
+
+    fn open_slot(path: &Path, transient: bool) -> io::Result<Descriptor> {
+        install_fork_handlers()?;
+        let mut listed = lock_list();
+        let (number, file) = open_number(path)?;
+        let slot = Arc::new(Slot {
+            number: AtomicI32::new(number),
+            file,
+            transient,
+            own_in: AtomicU32::new(if transient { 0 } else { incarnation() }),
+            keeps_name: AtomicBool::new(false),
+        });
+        listed.slots.push(slot.clone());
+        Ok(Descriptor(slot))
+    }
+
+    pub fn file(&self) -> FileId {
+        self.0.file
+    }
+
+    /// Does this process still have it? A program may have closed descriptors that are not its own.
+    pub fn is_open(&self) -> bool {
+        file_behind(self.0.number.load(Ordering::Relaxed)) == Some(self.0.file)
+    }
+
+    /// Is the description this process's own (Invariant 5)?
+    pub fn is_own(&self) -> bool {
+        self.0.is_own()
+    }
+
+    fn borrow(&self) -> io::Result<BorrowedFd<'_>> {
+        self.0.borrow()
+    }
+
+    fn with_file<R>(&self, call: impl FnOnce(&File) -> io::Result<R>) -> io::Result<R> {
+        // SAFETY: an open descriptor (borrowed), and ManuallyDrop leaves closing it to Invariant 1.
+        let file = ManuallyDrop::new(unsafe { File::from_raw_fd(self.borrow()?.as_raw_fd()) });
+        call(&file)
+    }
+
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        self.with_file(File::metadata)
+    }
+
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.with_file(|file| file.set_permissions(Permissions::from_mode(mode)))
+    }
+
+    /// Reads without a mapping, so that a file too short is an error and not a signal.
+    pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.with_file(|file| file.read_exact_at(bytes, offset))
+    }
+
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        os::without_sigxfsz(|| self.with_file(|file| file.write_all_at(bytes, offset)))
+    }
+
+    /// Passes the number to a system call that std does not have.
+    pub fn with_number<R>(&self, call: impl FnOnce(RawFd) -> R) -> io::Result<R> {
+        Ok(call(self.borrow()?.as_raw_fd()))
+    }
+
+    /// Takes the pulse of an entry. `Ok(false)`: somebody has it, or holds the whole file.
+    pub fn lock_pulse(&self, entry: u32) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, pulse_offset(entry), 1)
+    }
+
+    pub fn unlock_pulse(&self, entry: u32) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, pulse_offset(entry), 1)
+    }
+
+    /// Does another description hold this pulse?
+    pub fn pulse_conflict(&self, entry: u32) -> io::Result<Option<Conflict>> {
+        Ok(os::conflict_in_range(self.borrow()?, pulse_offset(entry), 1)?.map(|(_, len)| kind_of(len)))
+    }
+
+    /// Could this pulse be taken now? Not one that another description has locked to read, either.
+    pub fn pulse_is_free(&self, entry: u32) -> io::Result<bool> {
+        Ok(os::any_conflict_in_range(self.borrow()?, pulse_offset(entry), 1)?.is_none())
+    }
+
+    /// Takes the right to take an entry. `Ok(false)`: another process is about to.
+    pub fn lock_registration(&self, entry: u32) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, registration_offset(entry), 1)
+    }
+
+    pub fn unlock_registration(&self, entry: u32) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, registration_offset(entry), 1)
+    }
+
+    /// Keeps the name, beside all others that do. `Ok(false)`: a leaver takes it away at this
+    /// moment.
+    pub fn keep_name(&self) -> io::Result<bool> {
+        let kept = os::share_range(self.borrow()?, KEEPERS_OFFSET, 1)?;
+        if kept {
+            self.0.keeps_name.store(true, Ordering::Relaxed);
+        }
+        Ok(kept)
+    }
+
+    pub fn keeps_name(&self) -> bool {
+        self.0.keeps_name.load(Ordering::Relaxed)
+    }
+
+    /// Keeps the name no longer. For the owner of the description only.
+    pub fn stop_keeping_name(&self) -> io::Result<()> {
+        self.0.stop_keeping_name()
+    }
+
+    /// Takes the right to change the name of a segment in use.
+    pub fn lock_name(&self, max_participants: u32) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, name_byte_offset(max_participants), NAME_LOCK_BYTES)
+    }
+
+    pub fn unlock_name(&self, max_participants: u32) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, name_byte_offset(max_participants), NAME_LOCK_BYTES)
+    }
+
+    /// Sees to it that no process keeps the name, nor begins to. `Ok(false)`: another description
+    /// does, or does the same.
+    pub fn lock_keepers(&self) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, KEEPERS_OFFSET, NAME_LOCK_BYTES)
+    }
+
+    pub fn unlock_keepers(&self) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, KEEPERS_OFFSET, NAME_LOCK_BYTES)
+    }
+
+    /// Does another description keep the name?
+    pub fn name_is_kept(&self) -> io::Result<bool> {
+        // Not one that keeps others from it, which has a write lock.
+        let at = KEEPERS_OFFSET;
+        Ok(os::conflict_in_range(self.borrow()?, at, 1)?.is_none() && os::any_conflict_in_range(self.borrow()?, at, 1)?.is_some())
+    }
+
+    /// Takes all pulses and the right to change the name: length 0 reaches beyond any table that any version might have.
+    pub fn lock_whole(&self) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, 0, 0)
+    }
+
+    /// What stands in the way of [`Descriptor::lock_whole`], or the first of it.
+    pub fn whole_conflict(&self) -> io::Result<Option<Conflict>> {
+        if let Some((_, len)) = os::conflict_in_range(self.borrow()?, 0, 0)? {
+            return Ok(Some(kind_of(len)));
+        }
+        // Read locks: of those that keep the name, or of a process that may only read the file,
+        // which is not to be told from them.
+        Ok(os::any_conflict_in_range(self.borrow()?, 0, 0)?.map(|_| Conflict::Pulse))
+    }
+
+    pub fn unlock_whole(&self) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, 0, 0)
+    }
+
+    /// Gives a forked child a description of its own, unless its fork handler did. It keeps the
+    /// name if the inherited one did.
+    /// `Ok(false)`: it is lost, and `path` leads elsewhere by now.
+    pub fn renew(&self, path: &Path) -> io::Result<bool> {
+        install_fork_handlers()?;
+        let _listed = lock_list();
+        let incarnation = incarnation();
+        if (self.is_own() && self.is_open()) || self.0.renew(incarnation) {
+            return Ok(true);
+        }
+        let (fresh, file) = match open_number(path) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let found = file == self.0.file;
+        if found {
+            self.0.lose();
+            self.0.number.store(fresh, Ordering::Relaxed);
+            self.0.own_in.store(incarnation, Ordering::Relaxed);
+        } else {
+            close_number(fresh);
+        }
+        Ok(found)
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        let mut listed = lock_list();
+        listed.slots.retain(|slot| !Arc::ptr_eq(slot, &self.0));
+        let number = self.0.number.load(Ordering::Relaxed);
+        // If the program closed our number, a later descriptor of the same file may have been given it.
+        if !listed.slots.iter().any(|slot| slot.number.load(Ordering::Relaxed) == number) {
+            close_if(number, self.0.file);
+        }
+    }
+}
+
+fn kind_of(lock_len: u64) -> Conflict {
+    if lock_len == 1 { Conflict::Pulse } else { Conflict::Name }
+}
+
+fn lock_list() -> MutexGuard<'static, Listed> {
+    LISTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens a regular file, never through a symbolic link, and says which file it is.
+fn open_number(path: &Path) -> io::Result<(RawFd, FileId)> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK)
+        .open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::from_raw_os_error(libc::ENXIO));
+    }
+    let number = file.into_raw_fd();
+    let number = if number < STANDARD_NUMBERS { os::raise(number, STANDARD_NUMBERS)? } else { number };
+    Ok((number, FileId { device: found.dev(), inode: found.ino() }))
+}
+
+/// Which file a number leads to. Async-signal-safe.
+pub(super) fn file_behind(number: RawFd) -> Option<FileId> {
+    // SAFETY: stat is plain integers, which the call fills; a number that leads nowhere is refused.
+    unsafe {
+        let mut found: libc::stat = std::mem::zeroed();
+        (libc::fstat(number, &mut found) == 0).then_some(FileId { device: found.st_dev as u64, inode: found.st_ino as u64 })
+    }
+}
+
+/// Closes a number that still leads to `file` (Invariant 2). Async-signal-safe.
+pub(super) fn close_if(number: RawFd, file: FileId) {
+    if number != LOST && file_behind(number) == Some(file) {
+        close_number(number);
+    }
+}
+
+/// Async-signal-safe.
+fn close_number(number: RawFd) {
+    // SAFETY: callers have just opened the number, or compared the file behind it, and it stands in
+    // one slot only (Invariant 1).
+    unsafe { libc::close(number) };
+}
+
+/// The incarnation of this process, 0 where forks are not noticed.
+fn incarnation() -> u32 {
+    os::Incarnation::word().map_or(0, os::Incarnation::current)
+}
+
+/// Is a child of this process being born? Then what this process keeps is kept by that child as
+/// well, through the same description. Yes where there is no telling at the moment: `exit` may run
+/// in a signal handler, above a frame that holds the mutex.
+pub(super) fn is_giving_birth() -> bool {
+    for _ in 0..LIST_LOOKS {
+        match LISTED.try_lock() {
+            Ok(mut listed) => return listed.births.goes_on(),
+            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().births.goes_on(),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LIST_MOMENT),
+        }
+    }
+    true
+}
+
+/// The numbers of all descriptors of segments in this process.
+pub(crate) fn descriptor_numbers() -> Vec<RawFd> {
+    let of = |slot: &Arc<Slot>| slot.number.load(Ordering::Relaxed);
+    lock_list().slots.iter().map(of).filter(|&number| number != LOST).collect()
+}
+
+/// Keeps no name any more, whatever this process inherited: for helpers of ours, which use the
+/// queues of the program, if at all, like any other process, and would otherwise keep them from
+/// being taken away as long as the program runs.
+#[cfg(feature = "object")]
+pub(crate) fn keep_no_names() {
+    for slot in lock_list().slots.iter().filter(|slot| slot.is_own()) {
+        let _ = slot.stop_keeping_name();
+    }
+}
+
+/// The list's mutex while a fork goes on.
+struct HeldAcrossFork(UnsafeCell<Option<MutexGuard<'static, Listed>>>);
+// SAFETY: only the fork handlers use it, between taking the mutex and letting go of it, in the one thread that forks.
+unsafe impl Sync for HeldAcrossFork {}
+
+static HELD: HeldAcrossFork = HeldAcrossFork(UnsafeCell::new(None));
+
+fn install_fork_handlers() -> io::Result<()> {
+    static INSTALLED: OnceLock<Option<i32>> = OnceLock::new();
+    match INSTALLED
+        .get_or_init(|| os::on_fork(before_fork, in_parent, in_child).err().map(|error| error.raw_os_error().unwrap_or(0)))
+    {
+        None => Ok(()),
+        Some(error) => Err(io::Error::from_raw_os_error(*error)),
+    }
+}
+
+unsafe extern "C" fn before_fork() {
+    let mut guard = lock_list();
+    if guard.slots.iter().any(|slot| slot.keeps_name.load(Ordering::Relaxed)) {
+        guard.births.begin();
+    }
+    // SAFETY: the mutex is held, so that no other thread is between here and its `in_parent`.
+    unsafe { *HELD.0.get() = Some(guard) };
+}
+
+unsafe extern "C" fn in_parent() {
+    // SAFETY: this thread took the mutex in `before_fork`. The guard is moved out before it unlocks, so that the next forker finds
+    // the cell empty.
+    let guard = unsafe { (*HELD.0.get()).take() };
+    if let Some(mut listed) = guard {
+        listed.births.leave_to_the_child();
+    }
+}
+
+unsafe extern "C" fn in_child() {
+    let own_in = os::begin_child();
+    // SAFETY: as in `in_parent`; the child's only thread is a copy of the one that took the mutex.
+    let Some(mut listed) = (unsafe { (*HELD.0.get()).take() }) else { return };
+    for slot in &listed.slots {
+        if slot.transient || !slot.renew(own_in) {
+            slot.lose();
+        }
+    }
+    listed.births.end_in_the_child();
+}

@@ -1,0 +1,120 @@
+//! Dead segments whose life has ended: what a new life finds in their place.
+//!
+//! ```text
+//!   nobody attached, and               open_or_create
+//!     persisted, or another user's      attaches, whatever it is
+//!     messages of another type          replaces it
+//!     open                              attaches: its messages are still there
+//!     closed, messages left             attaches: getters drain it
+//!     closed and drained, poisoned      replaces it: it would never take a message again
+//!     an object of `sync`               replaces it: the parties that it was about are gone
+//! ```
+//!
+//! Invariant 1: a segment is judged under a [`Claim`], and its name is taken over under that same claim: nobody attaches in between,
+//! and nobody else replaces it.
+
+use super::look::View;
+use super::names::Place;
+use super::sweep::Claim;
+use super::{Expect, Spec};
+use crate::atomic::Ordering;
+use crate::error::OpenError;
+use crate::shm::layout::{Head, Stamp, kind, predecessor};
+
+/// A dead segment that another one took the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Predecessor {
+    /// One of [`predecessor`], not `NONE`.
+    pub why: u32,
+    /// Messages that went with it; `None` where they could not be counted.
+    pub messages: Option<u64>,
+}
+
+/// Will this queue never take a message again?
+pub(super) fn takes_no_more(head: &Head) -> bool {
+    head.put_notice.closed.load(Ordering::Acquire) != 0 || head.rare.poisoned.load(Ordering::Acquire) != 0
+}
+
+/// Has the life of a dead segment ended, for a caller who wants this? `None`: it is to be attached to, or to be refused.
+pub(super) fn judge(claim: &Claim, place: &Place, spec: &Spec, expect: &Expect) -> Option<Predecessor> {
+    let stamp = claim.stamp().filter(|stamp| stamp.is_ours() && !stamp.is_persisted())?;
+    if !claim.is_own() {
+        return None;
+    }
+    if let Err(error) = stamp.imprint(claim.bytes().ok()?) {
+        // Of this version, by its stamp, but of other locks or another width; or garbage.
+        let is_other = matches!(error, OpenError::Mismatch { .. });
+        return is_other.then_some(Predecessor { why: predecessor::OTHER_TYPE, messages: None });
+    }
+    let view = view_of(claim, place)?;
+    let messages = || (spec.messages_left)(&view);
+    match view.imprint().check(expect) {
+        Err(OpenError::Mismatch { .. }) => return Some(Predecessor { why: predecessor::OTHER_TYPE, messages: messages() }),
+        Err(_) => return None,
+        Ok(()) if !kind::is_ring(view.imprint().kind) => {
+            return Some(Predecessor { why: predecessor::OBJECT, messages: Some(0) });
+        }
+        Ok(()) => {}
+    }
+    let head = view.head();
+    if head.rare.poisoned.load(Ordering::Acquire) != 0 {
+        return Some(Predecessor { why: predecessor::POISONED, messages: messages() });
+    }
+    let drained = takes_no_more(head) && messages() == Some(0);
+    drained.then_some(Predecessor { why: predecessor::DRAINED, messages: Some(0) })
+}
+
+/// What `create` replaces: any segment that nobody is attached to and nobody asked to keep.
+pub(super) fn replaced_by_create(claim: &Claim, place: &Place, spec: &Spec) -> Predecessor {
+    let messages = view_of(claim, place).and_then(|view| (spec.messages_left)(&view));
+    Predecessor { why: predecessor::CREATED_ANEW, messages }
+}
+
+/// The claimed segment, if it can be looked at.
+fn view_of(claim: &Claim, place: &Place) -> Option<View> {
+    View::at(place).ok().filter(|view| view.is_file(claim.file()))
+}
+
+impl Predecessor {
+    /// As a stamp tells of it.
+    pub(crate) fn read(stamp: &Stamp) -> Option<Predecessor> {
+        let (why, messages) = (stamp.predecessor.load(Ordering::Relaxed), stamp.predecessor_messages.load(Ordering::Relaxed));
+        let messages = Some(messages).filter(|&messages| messages != predecessor::UNCOUNTED);
+        (predecessor::CREATED_ANEW..=predecessor::OBJECT).contains(&why).then_some(Predecessor { why, messages })
+    }
+
+    /// Writes it, or that there is none, into a stamp that is not published yet.
+    pub(super) fn write(this: Option<Predecessor>, stamp: &Stamp) {
+        let (why, messages) =
+            this.map_or((predecessor::NONE, 0), |this| (this.why, this.messages.unwrap_or(predecessor::UNCOUNTED)));
+        stamp.predecessor.store(why, Ordering::Relaxed);
+        stamp.predecessor_messages.store(messages, Ordering::Relaxed);
+    }
+
+    /// Tells who listens. With no lock held.
+    pub(super) fn tell(self, name: &str) {
+        #[cfg(feature = "tracing")]
+        match self.messages {
+            Some(0) => {
+                tracing::info!(target: "shmq", queue = name, why = self.in_words(), messages = 0, "replaced a dead segment")
+            }
+            Some(messages) => {
+                tracing::warn!(target: "shmq", queue = name, why = self.in_words(), messages, "replaced a dead segment");
+            }
+            None => tracing::warn!(target: "shmq", queue = name, why = self.in_words(), "replaced a dead segment"),
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = name;
+    }
+
+    #[cfg(feature = "tracing")]
+    fn in_words(self) -> &'static str {
+        match self.why {
+            predecessor::DRAINED => "closed and drained",
+            predecessor::OTHER_TYPE => "of another type",
+            predecessor::POISONED => "poisoned",
+            predecessor::OBJECT => "its users are dead",
+            _ => "created anew",
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Becoming a participant: an entry of the table, its pulse, and a share in the name.
+//!
+//! ```text
+//!   registration byte locked --> pulse seen free --> generation g + 1 --> pulse locked --> registration byte unlocked --> name kept
+//! ```
+//!
+//! Invariants:
+//! 1. Only the holder of an entry's registration byte raises its generation, having seen, after it
+//!    locked that byte, that the pulse is free. A process that takes a pulse holds that byte.
+//! 2. When the pulse of an entry is taken, its generation is no longer that of a predecessor: at no
+//!    moment does a newcomer, running or stopped, lend a dead one its pulse. Stopped before, it has
+//!    no pulse; others pass over that entry.
+//! 3. The name is kept after the pulse was taken, and what it leads to is looked at after that: a
+//!    leaver that found no process to keep the name has locked it by then, and has taken it away
+//!    when it lets go.
+
+use super::descriptors::Conflict;
+use super::{Patience, Segment};
+use crate::shm::layout::Entry;
+use crate::shm::participant::{self, Past};
+use std::io;
+
+/// A full table is looked at this often: some of its pulses may be those of openers that came too
+/// late.
+const FULL_SIGHTINGS: u32 = 3;
+
+/// What a search for a free entry came to.
+pub(super) enum Entrance {
+    As(u32),
+    /// Participants have them all.
+    Full,
+    /// Another process was at work on the name, or on the entries, for longer than our patience; or the
+    /// file is of no use any more.
+    TooLate,
+}
+
+impl Segment {
+    /// Takes an entry, and keeps the name.
+    /// `is_over`: nothing is left to wait for, whatever a process that was stopped in the middle of a change
+    /// still holds.
+    pub(super) fn enter(&self, patience: &mut Patience, is_over: impl Fn() -> bool) -> io::Result<Entrance> {
+        let mut sightings = 0;
+        let entry = loop {
+            if let Some(entry) = self.take_an_entry()? {
+                break entry;
+            }
+            let pulses = (0..self.imprint.max_participants).map(|entry| self.descriptor.pulse_conflict(entry));
+            let full =
+                pulses.into_iter().try_fold(true, |full, pulse| pulse.map(|pulse| full && pulse == Some(Conflict::Pulse)))?;
+            sightings = if full { sightings + 1 } else { 0 };
+            if sightings >= FULL_SIGHTINGS {
+                return Ok(Entrance::Full);
+            }
+            if is_over() || patience.ends() {
+                return Ok(Entrance::TooLate);
+            }
+            Patience::pause();
+        };
+        while !self.descriptor.keep_name()? {
+            if is_over() || patience.ends() {
+                self.step_back(entry);
+                return Ok(Entrance::TooLate);
+            }
+            Patience::pause();
+        }
+        Ok(Entrance::As(entry))
+    }
+
+    /// Undoes [`enter`](Self::enter), before anything else was done. The name is not taken away: it
+    /// is another's, or others keep it.
+    pub(super) fn step_back(&self, entry: u32) {
+        // The pid is still the predecessor's: the next one repairs what that one left.
+        let _ = self.descriptor.unlock_pulse(entry);
+        let _ = self.descriptor.stop_keeping_name();
+    }
+
+    /// Entries that were never used come first, those of the dead last: what a dead one left is
+    /// then found by its id, as long as there is room.
+    fn take_an_entry(&self) -> io::Result<Option<u32>> {
+        for past in [Past::None, Past::Left, Past::Open] {
+            for (number, entry) in (0..).zip(self.entries()) {
+                if participant::past_of(entry) == past && self.take_entry(number, entry, past)? {
+                    return Ok(Some(number));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn take_entry(&self, number: u32, entry: &Entry, past: Past) -> io::Result<bool> {
+        // Most of those that did not leave are alive: one system call each.
+        if past == Past::Open && !self.descriptor.pulse_is_free(number)? {
+            return Ok(false);
+        }
+        if !self.descriptor.lock_registration(number)? {
+            return Ok(false);
+        }
+        let taken = self.descriptor.pulse_is_free(number).and_then(|free| {
+            if !free {
+                return Ok(false);
+            }
+            participant::raise_generation(entry);
+            self.descriptor.lock_pulse(number)
+        });
+        let _ = self.descriptor.unlock_registration(number);
+        taken
+    }
+}

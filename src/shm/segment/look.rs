@@ -1,0 +1,251 @@
+//! Looking at a segment without becoming a user of it: mapped read-only, no pulse, no lock.
+//!
+//! Invariants:
+//! 1. A [`View`] begins with a complete [`Head`], the table of `max_participants` entries and the cells of `geometry`, all inside its
+//!    length, checked through the descriptor before the mapping was made from that same descriptor.
+//! 2. It is never written: the mapping is read-only. Values in it may change at any time, and are of no more weight than a rumour.
+//! 3. A view holds no lock, so nobody waits for it, and a forked child may have its copy.
+
+use super::descriptors::FileId;
+use super::directory::Directory;
+use super::ended::Predecessor;
+use super::names::{self, Place};
+use super::open::{BLOCK_BYTES, locate};
+use super::owners::Owners;
+use super::refusal::{OPEN, UNLINK, about_open, check_to_open};
+use super::stamp::{Imprint, RawStamp, STAMP_BYTES};
+use super::sweep;
+use super::{Patience, Refused, corrupted, judge_name};
+use crate::atomic::Ordering;
+use crate::error::{OpenError, Subject};
+use crate::os;
+use crate::shm::geometry::Geometry;
+use crate::shm::layout::{self, ENTRIES_OFFSET, Entry, Head, stamp_state};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::ptr::NonNull;
+
+/// A segment as a bystander sees it.
+pub(crate) struct View {
+    base: NonNull<u8>,
+    bytes: usize,
+    file: File,
+    place: Place,
+    imprint: Imprint,
+    created_unix_s: u64,
+    owner_uid: u32,
+    mode: u32,
+}
+
+// SAFETY: an address of memory that is only read, through atomics or as raw bytes (Invariant 2), and a file: nothing of a thread's.
+unsafe impl Send for View {}
+// SAFETY: as above.
+unsafe impl Sync for View {}
+
+impl View {
+    pub fn open(name: &str) -> Result<View, OpenError> {
+        let place = judge_name(&Directory::default(), name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+        check_to_open(&place).and_then(|()| View::at(&place)).map_err(|error| about_open(error, 0, &place))
+    }
+
+    /// What lies there.
+    pub(super) fn at(place: &Place) -> Result<View, OpenError> {
+        let file = locate(
+            OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK).open(place.path()),
+        )?;
+        View::over(file, place.clone())
+    }
+
+    /// A file that is open for reading, which that place led to at some time.
+    pub(super) fn over(file: File, place: Place) -> Result<View, OpenError> {
+        let refused = |call| move |error| OpenError::from(Refused { call, error });
+        let found = file.metadata().map_err(refused("fstat"))?;
+        if !found.is_file() {
+            return Err(Refused { call: OPEN, error: io::Error::from_raw_os_error(libc::ENXIO) }.into());
+        }
+        let mut bytes = [0; STAMP_BYTES];
+        match file.read_exact_at(&mut bytes, 0) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(corrupted()),
+            Err(error) => return Err(refused("read")(error)),
+        }
+        let stamp = RawStamp(bytes);
+        let imprint = stamp.imprint(found.len())?.with_any_text(|bytes, offset| file.read_exact_at(bytes, offset))?;
+        // A page that is not there would be made by a look at it, or end us where memory is short.
+        if found.blocks().saturating_mul(BLOCK_BYTES) < found.len() {
+            return Err(corrupted());
+        }
+        let length = usize::try_from(found.len()).map_err(|_| corrupted())?;
+        // SAFETY: a new mapping at an address of the kernel's choice, of a file that is open for reading.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+        let base = NonNull::new(base.cast::<u8>()).filter(|base| base.as_ptr().cast() != libc::MAP_FAILED);
+        let base = base.ok_or_else(|| refused("mmap")(io::Error::last_os_error()))?;
+        Ok(View {
+            base,
+            bytes: length,
+            file,
+            place,
+            imprint,
+            created_unix_s: stamp.created_unix_s(),
+            owner_uid: found.uid(),
+            mode: found.mode() & 0o7777,
+        })
+    }
+
+    pub fn head(&self) -> &Head {
+        // SAFETY: Invariant 1; what is read of it after this are atomics.
+        unsafe { self.base.cast::<Head>().as_ref() }
+    }
+
+    pub fn entries(&self) -> &[Entry] {
+        // SAFETY: Invariant 1.
+        unsafe {
+            let table = self.base.add(ENTRIES_OFFSET as usize).cast::<Entry>();
+            NonNull::slice_from_raw_parts(table, self.imprint.max_participants as usize).as_ref()
+        }
+    }
+
+    pub fn cells(&self) -> NonNull<u8> {
+        // SAFETY: Invariant 1.
+        unsafe { self.base.add(self.imprint.cells_offset() as usize) }
+    }
+
+    pub fn geometry(&self) -> Geometry {
+        self.imprint.geometry
+    }
+
+    pub fn imprint(&self) -> &Imprint {
+        &self.imprint
+    }
+
+    pub fn name(&self) -> &str {
+        self.place.name()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes as u64
+    }
+
+    pub fn inode(&self) -> u64 {
+        self.file.metadata().map_or(0, |found| found.ino())
+    }
+
+    pub fn created_unix_s(&self) -> u64 {
+        self.created_unix_s
+    }
+
+    pub fn owner_uid(&self) -> u32 {
+        self.owner_uid
+    }
+
+    pub fn mode(&self) -> u32 {
+        self.mode
+    }
+
+    /// Does the name still lead here?
+    pub fn has_name(&self) -> bool {
+        self.file.metadata().is_ok_and(|found| self.place.leads_to(FileId { device: found.dev(), inode: found.ino() }))
+    }
+
+    /// Was the name taken away by `unlink`, and not by hand?
+    pub fn was_unlinked(&self) -> bool {
+        self.head().stamp.state.load(Ordering::Acquire) == stamp_state::UNLINKED
+    }
+
+    /// The dead segment that this one replaced.
+    pub fn predecessor(&self) -> Option<Predecessor> {
+        Predecessor::read(&self.head().stamp)
+    }
+
+    pub(super) fn is_file(&self, file: FileId) -> bool {
+        self.file.metadata().is_ok_and(|found| file == FileId { device: found.dev(), inode: found.ino() })
+    }
+
+    pub fn is_persisted(&self) -> bool {
+        self.head().stamp.persisted.load(Ordering::Relaxed) != 0
+    }
+
+    /// Is a live process attached? Where the kernel does not say, yes.
+    pub fn is_in_use(&self) -> bool {
+        (0..self.imprint.max_participants).any(|entry| self.pulse(entry) != Some(false))
+    }
+
+    /// Does a process keep the name? Those attached do, and forked children that have not called
+    /// yet. Where the kernel does not say, yes.
+    pub fn is_kept(&self) -> bool {
+        let at = layout::KEEPERS_OFFSET;
+        let written = os::conflict_in_range(self.file.as_fd(), at, 1);
+        let any = os::any_conflict_in_range(self.file.as_fd(), at, 1);
+        // A write lock is that of one who takes the name away, or judges the whole file.
+        !matches!((written, any), (Ok(Some(_)), _) | (Ok(None), Ok(None)))
+    }
+
+    /// Does a process hold the pulse of this entry? `None` where the kernel does not say.
+    pub fn pulse(&self, entry: u32) -> Option<bool> {
+        let conflict = os::conflict_in_range(self.file.as_fd(), layout::pulse_offset(entry), 1).ok()?;
+        // A longer lock is that of one who judges the whole file, or changes its name.
+        Some(conflict.is_some_and(|(_, length)| length == 1))
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: the whole of our own mapping, to which nothing leads any more.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// Names that lead to segments, or to what lies in their place, in order. With the user who owns each.
+pub(crate) fn names_in_use() -> io::Result<Vec<(String, u32)>> {
+    let (directory, mut found) = (Directory::default(), Vec::new());
+    for file in std::fs::read_dir(directory.path())? {
+        // One that goes away while we look is none.
+        let Ok(file) = file else { continue };
+        let file_name = file.file_name();
+        let Some(name) = file_name.to_str().and_then(names::published_name) else { continue };
+        if let Ok(about) = file.metadata() {
+            found.push((name.to_owned(), about.uid()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What became of an attempt to remove a stale segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    Removed,
+    /// Somebody is attached.
+    InUse,
+    /// Nobody is attached, and it was persisted.
+    Kept,
+    /// Nothing that this version of us made.
+    Foreign,
+}
+
+/// Removes a segment that nobody is attached to.
+pub(crate) fn remove_stale(name: &str, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
+    let place = judge_name(&Directory::default(), name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+    check_to_open(&place)
+        .and_then(|()| remove_stale_at(&place, even_persisted, owners))
+        .map_err(|error| about_open(error, 0, &place))
+}
+
+fn remove_stale_at(place: &Place, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
+    match sweep::inspect(place, owners, &mut Patience::new())? {
+        sweep::Found::Nothing => Err(OpenError::NotFound { what: Subject::default() }),
+        sweep::Found::Foreign(foreign) => Err(foreign.into()),
+        sweep::Found::InUse => Ok(Removal::InUse),
+        sweep::Found::Dead(claim) => {
+            let Some(stamp) = claim.stamp().filter(RawStamp::is_of_our_format) else { return Ok(Removal::Foreign) };
+            if stamp.is_persisted() && !even_persisted {
+                return Ok(Removal::Kept);
+            }
+            place.unlink().map_err(|error| Refused { call: UNLINK, error })?;
+            claim.mark(stamp_state::UNLINKED);
+            Ok(Removal::Removed)
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Opening: from a name to an attached segment, and from an inherited segment to an attached one.
+
+use super::descriptors::{Descriptor, FileId};
+use super::ended::takes_no_more;
+use super::enter::Entrance;
+use super::mapping::{Mapping, fill_holes};
+use super::names::Place;
+use super::owners::Owners;
+use super::refusal::{OPEN, about_open, check_to_open};
+use super::stamp::Imprint;
+use super::sweep::read_stamp;
+use super::{AttachError, Expect, Patience, Refused, Segment, corrupted, judge_name};
+use crate::atomic::Ordering;
+use crate::error::{OpenError, Subject};
+use crate::shm::layout::stamp_state;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+/// Bits of a mode: the group, or every user, may read or write.
+const OTHERS_MAY_ENTER: u32 = 0o066;
+const NO_RIGHTS: &str =
+    "open, in a child of a process that had given up the rights to do so itself (fork before that; threads can use the handle)";
+/// `st_blocks` counts these.
+pub(super) const BLOCK_BYTES: u64 = 512;
+
+impl Segment {
+    /// Attaches to a published segment, dead or alive, and returns the entry whose pulse is ours.
+    pub fn open(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
+        Segment::open_patiently(name, expect, Patience::new())
+    }
+
+    /// The same, for one who comes again: does not wait long for those who are at work on the name.
+    pub fn open_soon(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
+        Segment::open_patiently(name, expect, Patience::short())
+    }
+
+    fn open_patiently(name: &str, expect: &Expect, patience: Patience) -> Result<(Segment, u32), OpenError> {
+        let place = judge_name(&expect.directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+        check_to_open(&place)
+            .and_then(|()| Segment::open_at(&place, expect, patience))
+            .map_err(|error| about_open(error, expect.kind, &place))
+    }
+
+    fn open_at(place: &Place, expect: &Expect, mut patience: Patience) -> Result<(Segment, u32), OpenError> {
+        loop {
+            if let Attempt::Attached(segment, entry) = attempt(place, expect, &mut patience, Ended::AreTaken)? {
+                return Ok((segment, entry));
+            }
+            if patience.ends() {
+                return Err(OpenError::NotReady { what: Subject::default() });
+            }
+            Patience::pause();
+        }
+    }
+
+    /// What can take effect on a segment that exists does; of the rest it is noted what is there instead.
+    fn apply(&mut self, expect: &Expect) {
+        if expect.asked.persist == Some(true) {
+            self.persist();
+        }
+        let mode = self.descriptor.metadata().map_or(0, |file| file.mode() & 0o777);
+        let schema = expect.schema.as_deref();
+        self.unapplied = expect.asked.unapplied(schema, &self.imprint, mode, self.is_persisted());
+    }
+
+    /// Makes a participant of a forked child: a description, a pulse and page tables of its own. Once in each incarnation, by one
+    /// thread at a time.
+    pub fn reattach(&self) -> Result<u32, AttachError> {
+        let os_error = |call| {
+            move |error| {
+                let Refused { call, error } = Refused { call, error }.explained();
+                AttachError::Os { call, source: error }
+            }
+        };
+        // Its own description came with the fork; not so if the parent could not open the file any more, or no handler ran.
+        let opened = self.descriptor.renew(self.place.path()).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => os_error(NO_RIGHTS)(error),
+            _ => os_error(OPEN)(error),
+        })?;
+        if !opened {
+            return Err(AttachError::Replaced);
+        }
+        if self.lock_memory {
+            self.mapping.lock_in_memory().map_err(|Refused { call, error }| AttachError::Os { call, source: error })?;
+        }
+        // Before the pulse: mapping a gigabyte takes long, and no process is attached until it is
+        // done.
+        self.mapping.advise(false);
+        let max = self.imprint.max_participants;
+        // One that has lost its name is used on by its participants, this child among them.
+        let entry = match self.enter(&mut Patience::new(), || false).map_err(os_error("fcntl(F_OFD_SETLK)"))? {
+            Entrance::As(entry) => entry,
+            Entrance::Full => return Err(AttachError::Full { max }),
+            Entrance::TooLate => return Err(os_error("fcntl(F_OFD_SETLK)")(io::ErrorKind::WouldBlock.into())),
+        };
+        if self.head().stamp.state.load(Ordering::Acquire) == stamp_state::DEAD {
+            self.step_back(entry);
+            return Err(AttachError::Replaced);
+        }
+        Ok(entry)
+    }
+}
+
+/// What became of an attempt to open a name.
+pub(super) fn locate<D>(opened: io::Result<D>) -> Result<D, OpenError> {
+    opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOENT) => OpenError::NotFound { what: Subject::default() },
+        _ => Refused { call: OPEN, error }.into(),
+    })
+}
+
+/// What becomes of queues that will take no more messages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    AreTaken,
+    AreTold,
+}
+
+/// What an attempt to attach came to.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+pub(super) enum Attempt {
+    /// With the entry whose pulse is ours.
+    Attached(Segment, u32),
+    /// It is closed or poisoned, and nobody asked to keep it: nothing was done to it.
+    TakesNoMore,
+    /// The name led elsewhere by the time we were in.
+    Elsewhere,
+}
+
+pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, ended: Ended) -> Result<Attempt, OpenError> {
+    let descriptor = locate(Descriptor::open(place.path()))?;
+    let imprint = examine(&descriptor, &expect.owners)?;
+    imprint.check(expect)?;
+    let Some(mapping) = map_same(place, descriptor.file(), &imprint)? else { return Ok(Attempt::Elsewhere) };
+    if expect.lock_memory {
+        mapping.lock_in_memory().map_err(OpenError::from)?;
+    }
+    let max = imprint.max_participants;
+    let refused = |error| Refused { call: "fcntl(F_OFD_SETLK)", error };
+    let mut segment = Segment::over(mapping, descriptor, place.clone(), imprint, expect.lock_memory);
+    if ended == Ended::AreTold && takes_no_more(segment.head()) && !segment.is_persisted() {
+        return Ok(Attempt::TakesNoMore);
+    }
+    // Before the pulse, as above.
+    segment.mapping.advise(expect.huge_pages);
+    // Invariant 5 of the module above: what can fail has been done.
+    let has_lost_its_name = || segment.descriptor.metadata().is_ok_and(|file| file.nlink() == 0);
+    let entry = match segment.enter(patience, has_lost_its_name).map_err(refused)? {
+        Entrance::As(entry) => entry,
+        Entrance::Full => return Err(OpenError::TooManyParticipants { what: Subject::default(), max }),
+        Entrance::TooLate => return Ok(Attempt::Elsewhere),
+    };
+    // While we keep the name no process takes it away, nor judges the segment dead: a name that
+    // leads here now led here when we attached.
+    let state = segment.head().stamp.state.load(Ordering::Acquire);
+    let led_here = place.leads_to(segment.descriptor.file());
+    if led_here && state == stamp_state::ALIVE {
+        segment.apply(expect);
+        return Ok(Attempt::Attached(segment, entry));
+    }
+    // Nothing to take away: the name is another's, or was put here by hand (Invariants 1 and 3 of the module above).
+    segment.step_back(entry);
+    if led_here { Err(corrupted()) } else { Ok(Attempt::Elsewhere) }
+}
+
+/// Reads the stamp through the descriptor: a file that is too short is an error there, and a signal in a mapping.
+fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<Imprint, OpenError> {
+    let refused = |call| move |error| OpenError::from(Refused { call, error });
+    let file = descriptor.metadata().map_err(refused("fstat"))?;
+    owners.check(descriptor, &file)?;
+    // No segment is published under two names. A second one, made by a user that may enter the segment, would lead this caller and
+    // its messages to a segment that was meant for something else.
+    if file.nlink() > 1 && file.mode() & OTHERS_MAY_ENTER != 0 {
+        return Err(Refused { call: OPEN, error: io::Error::from_raw_os_error(libc::EMLINK) }.into());
+    }
+    let stamp = match read_stamp(descriptor) {
+        Ok(stamp) => stamp,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(corrupted()),
+        Err(error) => return Err(refused("read")(error)),
+    };
+    let imprint = stamp.imprint(file.len())?.with_text(|bytes, offset| descriptor.read_at(bytes, offset))?;
+    let missing = file.len().saturating_sub(file.blocks().saturating_mul(BLOCK_BYTES));
+    if missing > 0 {
+        // No segment is published with holes; a copy made by hand may have some.
+        fill_holes(descriptor, file.len(), missing).map_err(refused("fallocate"))?;
+    }
+    Ok(imprint)
+}
+
+/// Maps the file, or `Ok(None)` if the name leads to another by now.
+pub(super) fn map_same(place: &Place, file: FileId, imprint: &Imprint) -> Result<Option<Mapping>, OpenError> {
+    let mapping = Mapping::open(place, file, imprint)?;
+    Ok(mapping.filter(|mapping| mapping.nonce() == Some(imprint.nonce)))
+}

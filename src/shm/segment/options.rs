@@ -1,0 +1,85 @@
+//! What a caller asked of a segment that exists already, and is otherwise.
+
+use super::create::{MODE_BITS, OWNER_MODE};
+use super::stamp::Imprint;
+use crate::shm::geometry::Geometry;
+use std::fmt;
+
+/// An option of a builder that could not take effect, because the segment existed already: see
+/// [`Queue::unapplied_options`](crate::Queue::unapplied_options).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnappliedOption {
+    /// The option, as the builder's method is called.
+    pub option: &'static str,
+    /// What was asked for.
+    pub asked: String,
+    /// What the segment has, from whoever created it.
+    pub actual: String,
+}
+
+impl fmt::Display for UnappliedOption {
+    /// `capacity: asked for 100, is 8`
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: asked for {}, is {}", self.option, self.asked, self.actual)
+    }
+}
+
+/// What a caller said in so many words. What it left to the defaults is not here: those are no wishes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// A bound in messages (or parties, permits, elements), and what it is called.
+    pub capacity: Option<(&'static str, u64)>,
+    pub capacity_bytes: Option<u64>,
+    /// The ring that these would give, where they give one.
+    pub geometry: Option<Geometry>,
+    pub mode: Option<u32>,
+    pub max_deliveries: Option<u32>,
+    pub dead_letters: Option<String>,
+    pub max_participants: Option<u32>,
+    pub persist: Option<bool>,
+}
+
+impl Asked {
+    /// Where a segment of this imprint and these permissions differs.
+    pub(super) fn unapplied(&self, schema: Option<&str>, imprint: &Imprint, mode: u32, persisted: bool) -> Vec<UnappliedOption> {
+        let mut found = Vec::new();
+        let mut differs = |option, asked: String, actual: String| {
+            if asked != actual {
+                found.push(UnappliedOption { option, asked, actual });
+            }
+        };
+        let is = imprint.geometry;
+        let unbounded = |messages: u64| if messages == u64::MAX { "unbounded".to_owned() } else { messages.to_string() };
+        // A ring is rounded up to whole cells: what would have given this one is no difference.
+        if let Some((option, capacity)) = self.capacity.filter(|_| self.geometry.is_none_or(|ring| ring.capacity != is.capacity))
+        {
+            differs(option, capacity.to_string(), unbounded(is.capacity));
+        }
+        let would_be_other = self.geometry.is_none_or(|ring| ring.ring_bytes() != is.ring_bytes());
+        if let Some(bytes) = self.capacity_bytes.filter(|_| would_be_other) {
+            let actual = if is.sized { is.capacity.saturating_mul(is.message_bytes) } else { is.ring_bytes() };
+            differs("capacity_bytes", bytes.to_string(), actual.to_string());
+        }
+        if let Some(asked) = self.mode.map(|asked| OWNER_MODE | asked & MODE_BITS) {
+            differs("mode", format!("{asked:#05o}"), format!("{mode:#05o}"));
+        }
+        if let Some(asked) = self.max_deliveries {
+            differs("max_deliveries", asked.to_string(), imprint.max_deliveries.to_string());
+        }
+        if let Some(asked) = &self.dead_letters {
+            differs("dead_letters", asked.clone(), imprint.dead_letters.clone().unwrap_or_else(|| "none".to_owned()));
+        }
+        if let Some(asked) = self.max_participants {
+            differs("max_participants", asked.to_string(), imprint.max_participants.to_string());
+        }
+        // `true` takes effect, and cannot be taken back.
+        if self.persist == Some(false) {
+            differs("persist", false.to_string(), persisted.to_string());
+        }
+        if let (Some(asked), None) = (schema, &imprint.schema) {
+            differs("schema", asked.to_owned(), "none".to_owned());
+        }
+        found
+    }
+}

@@ -1,0 +1,127 @@
+//! The structure of messages, as text: what tells two types apart that have one name and one size.
+//!
+//! Invariant 1: the hash is that of the whole text, never 0, and the text is kept up to `STRUCTURE_BYTES`: what is cut off still counts.
+
+use super::stamp::at_most;
+use crate::message::schema;
+use crate::shm::layout::STRUCTURE_BYTES;
+use std::fmt;
+
+/// A structural schema: `{price: f64, volume: u64}`.
+#[derive(Clone, Debug)]
+pub(crate) struct Structure {
+    hash: u64,
+    kept_bytes: usize,
+    text: String,
+}
+
+impl Structure {
+    /// `None` of an empty text.
+    pub fn of_text(text: &str) -> Option<Structure> {
+        let kept = at_most(text, STRUCTURE_BYTES);
+        (!text.is_empty()).then(|| Structure { hash: hash(text.as_bytes()), kept_bytes: kept.len(), text: kept.to_owned() })
+    }
+
+    /// As a stamp says, without the text yet. The outer `None`: it says what cannot be.
+    #[expect(clippy::option_option, reason = "no structure is not the same as none that could be")]
+    pub fn of_stamp(hash: u64, kept_bytes: u32) -> Option<Option<Structure>> {
+        let kept_bytes = usize::try_from(kept_bytes).ok().filter(|&bytes| bytes <= STRUCTURE_BYTES)?;
+        match (hash, kept_bytes) {
+            (0, 0) => Some(None),
+            (0, _) | (_, 0) => None,
+            _ => Some(Some(Structure { hash, kept_bytes, text: String::new() })),
+        }
+    }
+
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Bytes of the text that a segment keeps.
+    pub fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn set_text(&mut self, text: String) {
+        self.text = text;
+    }
+
+    /// Was there more of it, as far as can be told?
+    fn is_cut(&self) -> bool {
+        self.text.len() > STRUCTURE_BYTES - 4
+    }
+
+    pub fn is_same(&self, other: &Structure) -> bool {
+        self.hash == other.hash && self.text == other.text
+    }
+}
+
+/// What an opener wants the structure to be.
+#[derive(Clone, Debug)]
+pub(crate) enum Wanted {
+    /// What the caller said in so many words.
+    Said(String),
+    /// The schema of its message type.
+    OfType(String),
+}
+
+impl Wanted {
+    /// Does a segment have another structure than is wanted? `same_schema`: both sides have named one schema for the meaning of their
+    /// messages, which stands in for what the types say.
+    pub fn differs_from(&self, theirs: &Structure, same_schema: bool) -> Option<Structure> {
+        let ours = match self {
+            // A text in words of the creator's own says nothing about a type.
+            Wanted::OfType(_) if same_schema || !schema::is_schema(&theirs.text, theirs.is_cut()) => None,
+            Wanted::Said(text) | Wanted::OfType(text) => Structure::of_text(text),
+        };
+        ours.filter(|ours| !ours.is_same(theirs))
+    }
+}
+
+impl fmt::Display for Structure {
+    /// Text from a segment is escaped: it goes to somebody's terminal.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cut = if self.is_cut() { " ..." } else { "" };
+        write!(out, "{}{cut}", self.text.escape_debug())
+    }
+}
+
+/// FNV-1a with a last mixing, in a form that constants can be computed by.
+const fn hash(text: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut at = 0;
+    while at < text.len() {
+        hash = (hash ^ text[at] as u64).wrapping_mul(0x0100_0000_01b3);
+        at += 1;
+    }
+    hash ^= hash >> 32;
+    hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^= hash >> 29;
+    if hash == 0 { 1 } else { hash }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_text_counts_whole() {
+        let long = "\u{e4}".repeat(STRUCTURE_BYTES);
+        let (one, other) = (Structure::of_text(&format!("{long}1")).unwrap(), Structure::of_text(&format!("{long}2")).unwrap());
+        assert_eq!((one.text(), one.kept_bytes()), (other.text(), STRUCTURE_BYTES));
+        assert!(!one.is_same(&other) && one.is_same(&one.clone()));
+        assert!(Structure::of_text("").is_none());
+    }
+
+    #[test]
+    fn a_stamp_that_says_what_cannot_be_is_refused() {
+        assert!(Structure::of_stamp(0, 0).unwrap().is_none());
+        for (hash, kept) in [(0, 1), (1, 0), (1, STRUCTURE_BYTES as u32 + 1), (1, u32::MAX)] {
+            assert!(Structure::of_stamp(hash, kept).is_none(), "{hash} {kept}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! How to wait.
+
+pub(crate) mod strategy;
