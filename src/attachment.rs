@@ -30,7 +30,7 @@ use std::time::Duration;
 /// threads may all notice the fork at once.
 static OPEN: Mutex<Vec<Weak<dyn Attached>>> = Mutex::new(Vec::new());
 
-/// What stands on an attachment: a channel, or an object.
+/// What stands on an attachment: a queue, or an object.
 pub(crate) trait Attached: Send + Sync + 'static {
     fn attachment(&self) -> &Attachment;
     /// What this process holds that gives plain references into the segment, in words. Not what it

@@ -22,7 +22,7 @@ use crate::object::ObjectQueue;
 use crate::os::{Barrier, FOREVER_NS, ONE_TRY_NS, deadline_after, deadline_at, now_ns};
 use crate::process::Process;
 use crate::queue::{Consumer, Queue};
-use crate::raw::{Channel, SLICE_NS, Trust, look_a_while};
+use crate::raw::{AdaptiveSpin, RawQueue, SLICE_NS, spin_then_yield};
 use crate::sync::{Event, Pipe, Semaphore};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ const PROCESS_SLICE_NS: u64 = 10_000_000;
 /// Looks for a moment at which none was ready, before the deadline is said to have passed.
 const LAST_LOOKS: u32 = 100;
 /// Of all waits for several things in this process: a list has nothing of its own that lasts.
-static TRUST: Trust = Trust::new();
+static TRUST: AdaptiveSpin = AdaptiveSpin::new();
 
 /// Why [`wait_any`] named nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -117,7 +117,7 @@ pub struct Source<'a>(Kind<'a>);
 
 #[derive(Clone, Copy, Debug)]
 enum Kind<'a> {
-    Queue(&'a Channel),
+    Queue(&'a RawQueue),
     Event(&'a Event),
     Semaphore(&'a Semaphore),
     Process(&'a Process),
@@ -127,7 +127,7 @@ enum Kind<'a> {
 
 impl<T: ?Sized + Message> Waitable for Queue<T> {
     fn source(&self) -> Source<'_> {
-        Source(Kind::Queue(self.channel()))
+        Source(Kind::Queue(self.raw()))
     }
 }
 
@@ -313,7 +313,7 @@ fn wait_until(waitables: &[&dyn Waitable], deadline_ns: u64) -> Result<usize, Wa
         }
         if !has_looked {
             has_looked = true;
-            if look_a_while(Some(&TRUST), deadline_ns, &mut || first_ready(&watched).is_some()) {
+            if spin_then_yield(Some(&TRUST), deadline_ns, &mut || first_ready(&watched).is_some()) {
                 continue;
             }
         }
@@ -333,9 +333,9 @@ struct Watched<'a> {
 impl<'a> Watched<'a> {
     fn new(kind: Kind<'a>) -> Watched<'a> {
         let attached = match kind {
-            Kind::Queue(channel) => channel.is_attached(),
-            Kind::Event(event) => event.object().me().is_ok(),
-            Kind::Semaphore(semaphore) => semaphore.object().me().is_ok(),
+            Kind::Queue(raw) => raw.is_attached(),
+            Kind::Event(event) => event.primitive().me().is_ok(),
+            Kind::Semaphore(semaphore) => semaphore.primitive().me().is_ok(),
             Kind::Process(_) | Kind::Refused => true,
         };
         let seen = if let Kind::Event(event) = kind { event.changes() } else { 0 };
@@ -344,7 +344,7 @@ impl<'a> Watched<'a> {
 
     fn is_ready(&self) -> bool {
         let ready = match self.kind {
-            Kind::Queue(channel) => channel.is_ready_to_get(),
+            Kind::Queue(raw) => raw.is_ready_to_get(),
             Kind::Event(event) => event.was_set_since(self.seen),
             Kind::Semaphore(semaphore) => semaphore.has_permits(),
             Kind::Process(process) => process.has_ended(),
@@ -358,9 +358,9 @@ impl<'a> Kind<'a> {
     /// Where to register and sleep, and the barrier between the two.
     fn place(self) -> Option<(Condvar<'a>, &'a Barrier)> {
         match self {
-            Kind::Queue(channel) => Some((channel.getters(), &channel.barrier)),
-            Kind::Event(event) => Some((event.object().condvar(), event.object().barrier())),
-            Kind::Semaphore(semaphore) => Some((semaphore.object().condvar(), semaphore.object().barrier())),
+            Kind::Queue(raw) => Some((raw.getters(), &raw.barrier)),
+            Kind::Event(event) => Some((event.primitive().condvar(), event.primitive().barrier())),
+            Kind::Semaphore(semaphore) => Some((semaphore.primitive().condvar(), semaphore.primitive().barrier())),
             Kind::Process(_) | Kind::Refused => None,
         }
     }
@@ -368,7 +368,7 @@ impl<'a> Kind<'a> {
     /// Changes whenever it ceases to be ready: what never does needs to show nothing.
     fn ceased(self) -> [u64; 3] {
         match self {
-            Kind::Queue(channel) => channel.takes(),
+            Kind::Queue(raw) => raw.takes(),
             Kind::Semaphore(semaphore) => semaphore.permits_seen(),
             // Once it is ready, it is for the whole wait.
             Kind::Event(_) | Kind::Process(_) | Kind::Refused => [0; 3],
@@ -377,7 +377,7 @@ impl<'a> Kind<'a> {
 
     fn look_after_the_dead(self, deadline_ns: u64) {
         match self {
-            Kind::Queue(channel) => channel.look_after_the_dead(deadline_ns),
+            Kind::Queue(raw) => raw.look_after_the_dead(deadline_ns),
             Kind::Semaphore(semaphore) => semaphore.look_after_the_dead(),
             Kind::Event(_) | Kind::Process(_) | Kind::Refused => {}
         }
@@ -385,8 +385,8 @@ impl<'a> Kind<'a> {
 
     fn pass_on(self) {
         match self {
-            Kind::Queue(channel) => channel.pass_on(),
-            Kind::Semaphore(semaphore) if semaphore.has_permits() => semaphore.object().notify(1),
+            Kind::Queue(raw) => raw.pass_on(),
+            Kind::Semaphore(semaphore) if semaphore.has_permits() => semaphore.primitive().notify(1),
             // An event wakes all.
             Kind::Semaphore(_) | Kind::Event(_) | Kind::Process(_) | Kind::Refused => {}
         }

@@ -2,7 +2,7 @@
 
 use super::Kind;
 use crate::error::{GetError, OpenError, Subject};
-use crate::raw::{Channel, Patience, RecoveryReport};
+use crate::raw::{RawQueue, RecoveryReport, Wait};
 use crate::shm::segment::{self, Asked, Directory, Expect, Owners, Segment, View};
 use crate::wait::strategy::WaitStrategy;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const OTHERS_AT_WORK: Duration = Duration::from_secs(1);
 /// ```
 #[derive(Debug)]
 pub struct Operator {
-    channel: Arc<Channel>,
+    raw: Arc<RawQueue>,
 }
 
 impl Operator {
@@ -68,34 +68,34 @@ impl Operator {
             owners: owners.clone(),
             directory: Directory::default(),
         };
-        Ok(Operator { channel: Channel::open(name.as_ref(), &expect, WaitStrategy::Block)? })
+        Ok(Operator { raw: RawQueue::open(name.as_ref(), &expect, WaitStrategy::Block)? })
     }
 
     /// As [`Queue::close`](crate::Queue::close): no more puts, for everybody.
     pub fn close(&self) {
-        self.channel.close();
+        self.raw.close();
     }
 
     /// As [`Queue::recover`](crate::Queue::recover): frees what the dead hold, now.
     pub fn recover(&self) -> RecoveryReport {
-        self.channel.recover()
+        self.raw.recover()
     }
 
     /// As [`Queue::persist`](crate::Queue::persist): the segment outlives its last user.
     pub fn persist(&self) {
-        self.channel.segment().persist();
+        self.raw.segment().persist();
     }
 
     /// For the command: as [`Queue::leave_name`](crate::Queue::leave_name).
     #[doc(hidden)]
     pub fn leave_name(&self) {
-        self.channel.leave_name();
+        self.raw.leave_name();
     }
 
     /// For the command: as [`Queue::be_guest`](crate::Queue::be_guest).
     #[doc(hidden)]
     pub fn be_guest(&self) {
-        self.channel.be_guest();
+        self.raw.be_guest();
     }
 
     /// Takes up to `max` messages and throws them away, without waiting for any: how many there were. Only for others who are in the
@@ -107,9 +107,9 @@ impl Operator {
         let mut drained = 0;
         let mut progress = Instant::now();
         while drained < max {
-            match self.channel.lease_whatever(Patience::Try) {
+            match self.raw.lease_whatever(Wait::Never) {
                 Ok(record) => {
-                    self.channel.release(record)?;
+                    self.raw.release(record)?;
                     progress = Instant::now();
                 }
                 Err(GetError::Empty | GetError::Closed) => break,

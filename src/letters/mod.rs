@@ -354,8 +354,8 @@ impl DeadLetters {
         /// [`GetError::Invalid`] for what is no letter, which another program may have put there:
         /// it is taken. Otherwise as [`Queue::get`].
         get, try_get, get_timeout, get_deadline, none: "Empty",
-        |self, patience| -> Result<DeadLetter, GetError> {
-            let bytes = self.bytes.channel().get_vec::<false, u8>(None, patience)?;
+        |self, wait| -> Result<DeadLetter, GetError> {
+            let bytes = self.bytes.raw().get_vec::<false, u8>(None, wait)?;
             DeadLetter::read(&bytes).ok_or(GetError::Invalid)
         }
     }
@@ -367,8 +367,8 @@ impl DeadLetters {
         /// # Errors
         /// As [`get`](Self::get).
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
-        |self, patience| -> Result<LetterLease<'_>, GetError> {
-            let lease = self.bytes.lease_patiently(patience)?;
+        |self, wait| -> Result<LetterLease<'_>, GetError> {
+            let lease = self.bytes.lease_patiently(wait)?;
             match DeadLetter::read(&lease.copied()) {
                 Some(letter) => Ok(LetterLease { letter, lease }),
                 None => {

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// Longest sleep on a mutex before its holder is probed again.
 const LOCK_SLICE_NS: u64 = 5_000_000;
-/// The same, for a mutex that is held across the work of a user: after so many sleeps a waiter has had patience for 0.1 s.
+/// The same, for a mutex that is held across the work of a user: after so many sleeps a waiter has had wait for 0.1 s.
 const LONG_LOCK_SLICE_NS: u64 = 50_000_000;
 const SHORT_SLEEPS: u32 = 20;
 /// Looks at a contended lock, with a pause after each, before yielding.
@@ -36,7 +36,7 @@ const UNORDERED_MOMENT_NS: u64 = 1_000_000;
 
 const WAITERS: u32 = 1;
 
-/// What a channel keeps of its locks: nothing, they are words of the segment.
+/// What a queue keeps of its locks: nothing, they are words of the segment.
 #[derive(Debug)]
 pub(crate) struct Locks;
 

@@ -7,7 +7,7 @@
 //!   Condvar   look --nothing--> register --look again--> sleep (at most until the slice ends) --> deregister --> look
 //! ```
 //!
-//! Both backends have the same shape: [`Locks`] is what one attached channel keeps, [`Mutex`] and [`Condvar`] borrow it.
+//! Both backends have the same shape: [`Locks`] is what one attached queue keeps, [`Mutex`] and [`Condvar`] borrow it.
 
 #[cfg(not(any(not(target_os = "linux"), shmq_portable_sync)))]
 mod futex;

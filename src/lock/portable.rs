@@ -7,7 +7,7 @@
 //! - An auto-reset event merges signals, so a waiter may sleep beside work: every wait is cut into short slices.
 //!
 //! Invariants:
-//! 1. The objects are made once, before publication, in [`PortableSync`]'s bytes; every attached channel borrows the same bytes.
+//! 1. The objects are made once, before publication, in [`PortableSync`]'s bytes; every attached queue borrows the same bytes.
 //! 2. A mutex is unlocked by the thread that locked it, within one call.
 
 use super::{Locked, NotMine};

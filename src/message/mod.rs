@@ -165,7 +165,7 @@ pub(crate) struct Wire {
     pub unit_align: usize,
 }
 
-/// The way of a message through a channel.
+/// The way of a message through a queue.
 pub(crate) trait Travel: Message {
     const WIRE: Wire =
         Wire { kind: <Self::Way as Way<Self>>::KIND, unit_bytes: Self::LAYOUT.bytes, unit_align: Self::LAYOUT.align };
@@ -181,44 +181,36 @@ pub(crate) trait Travel: Message {
     }
 
     #[inline(always)]
-    fn send(&self, channel: &sealed::Channel, patience: sealed::Patience) -> Result<(), PutError> {
-        Self::Way::send(self, channel, patience)
+    fn send(&self, raw: &sealed::RawQueue, wait: sealed::Wait) -> Result<(), PutError> {
+        Self::Way::send(self, raw, wait)
     }
 
     /// `send` by the endpoint that owns the put side.
     #[inline(always)]
-    fn send_held(&self, channel: &sealed::Channel, tenure: &sealed::Tenure, patience: sealed::Patience) -> Result<(), PutError> {
-        Self::Way::send_held(self, channel, tenure, patience)
+    fn send_held(&self, raw: &sealed::RawQueue, tenure: &sealed::Tenure, wait: sealed::Wait) -> Result<(), PutError> {
+        Self::Way::send_held(self, raw, tenure, wait)
     }
 
     #[inline(always)]
-    fn receive(channel: &sealed::Channel, patience: sealed::Patience) -> Result<Self::Owned, GetError> {
-        Self::Way::receive(channel, patience)
+    fn receive(raw: &sealed::RawQueue, wait: sealed::Wait) -> Result<Self::Owned, GetError> {
+        Self::Way::receive(raw, wait)
     }
 
     /// `receive` by the endpoint that owns the get side.
     #[inline(always)]
-    fn receive_held(
-        channel: &sealed::Channel,
-        tenure: &sealed::Tenure,
-        patience: sealed::Patience,
-    ) -> Result<Self::Owned, GetError> {
-        Self::Way::receive_held(channel, tenure, patience)
+    fn receive_held(raw: &sealed::RawQueue, tenure: &sealed::Tenure, wait: sealed::Wait) -> Result<Self::Owned, GetError> {
+        Self::Way::receive_held(raw, tenure, wait)
     }
 
     #[inline(always)]
-    fn lease(channel: &sealed::Channel, patience: sealed::Patience) -> Result<sealed::LeasedRecord, GetError> {
-        Self::Way::lease(channel, patience)
+    fn lease(raw: &sealed::RawQueue, wait: sealed::Wait) -> Result<sealed::LeasedRecord, GetError> {
+        Self::Way::lease(raw, wait)
     }
 
     /// `lease` by the endpoint that owns the get side.
     #[inline(always)]
-    fn lease_held(
-        channel: &sealed::Channel,
-        tenure: &sealed::Tenure,
-        patience: sealed::Patience,
-    ) -> Result<sealed::LeasedRecord, GetError> {
-        Self::Way::lease_held(channel, tenure, patience)
+    fn lease_held(raw: &sealed::RawQueue, tenure: &sealed::Tenure, wait: sealed::Wait) -> Result<sealed::LeasedRecord, GetError> {
+        Self::Way::lease_held(raw, tenure, wait)
     }
 }
 
@@ -234,7 +226,7 @@ pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
 /// What the hidden items of [`Message`] speak of.
 pub(crate) mod sealed {
     use super::{GetError, Message, Plain, PutError, assert_plain, kind, ptr};
-    pub use crate::raw::{Channel, LeasedRecord, Patience, Tenure};
+    pub use crate::raw::{LeasedRecord, RawQueue, Tenure, Wait};
 
     /// How messages of type `T` go through a queue.
     pub trait Way<T: ?Sized> {
@@ -242,12 +234,12 @@ pub(crate) mod sealed {
         const KIND: u32;
         fn type_name() -> &'static str;
         fn pointer(payload: *mut u8, length: usize) -> *mut T;
-        fn send(value: &T, channel: &Channel, patience: Patience) -> Result<(), PutError>;
-        fn send_held(value: &T, channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<(), PutError>;
-        fn receive(channel: &Channel, patience: Patience) -> Result<Self::Owned, GetError>;
-        fn receive_held(channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<Self::Owned, GetError>;
-        fn lease(channel: &Channel, patience: Patience) -> Result<LeasedRecord, GetError>;
-        fn lease_held(channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError>;
+        fn send(value: &T, raw: &RawQueue, wait: Wait) -> Result<(), PutError>;
+        fn send_held(value: &T, raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<(), PutError>;
+        fn receive(raw: &RawQueue, wait: Wait) -> Result<Self::Owned, GetError>;
+        fn receive_held(raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<Self::Owned, GetError>;
+        fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError>;
+        fn lease_held(raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<LeasedRecord, GetError>;
     }
 
     /// One value a message.
@@ -271,33 +263,33 @@ pub(crate) mod sealed {
         }
 
         #[inline(always)]
-        fn send(value: &T, channel: &Channel, patience: Patience) -> Result<(), PutError> {
-            channel.put_value::<false, T>(None, value, patience)
+        fn send(value: &T, raw: &RawQueue, wait: Wait) -> Result<(), PutError> {
+            raw.put_value::<false, T>(None, value, wait)
         }
 
         #[inline(always)]
-        fn send_held(value: &T, channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<(), PutError> {
-            channel.put_held::<T>(tenure, value, patience)
+        fn send_held(value: &T, raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<(), PutError> {
+            raw.put_held::<T>(tenure, value, wait)
         }
 
         #[inline(always)]
-        fn receive(channel: &Channel, patience: Patience) -> Result<T, GetError> {
-            channel.get_value::<T>(patience)
+        fn receive(raw: &RawQueue, wait: Wait) -> Result<T, GetError> {
+            raw.get_value::<T>(wait)
         }
 
         #[inline(always)]
-        fn receive_held(channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<T, GetError> {
-            channel.get_held::<T>(tenure, patience)
+        fn receive_held(raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<T, GetError> {
+            raw.get_held::<T>(tenure, wait)
         }
 
         #[inline(always)]
-        fn lease(channel: &Channel, patience: Patience) -> Result<LeasedRecord, GetError> {
-            channel.lease::<false, true>(None, patience)
+        fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError> {
+            raw.lease::<false, true>(None, wait)
         }
 
         #[inline(always)]
-        fn lease_held(channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError> {
-            channel.lease_held::<T>(tenure, patience)
+        fn lease_held(raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<LeasedRecord, GetError> {
+            raw.lease_held::<T>(tenure, wait)
         }
     }
 
@@ -318,33 +310,33 @@ pub(crate) mod sealed {
         }
 
         #[inline(always)]
-        fn send(value: &[X], channel: &Channel, patience: Patience) -> Result<(), PutError> {
-            channel.put_elements::<false, X>(None, value, patience)
+        fn send(value: &[X], raw: &RawQueue, wait: Wait) -> Result<(), PutError> {
+            raw.put_elements::<false, X>(None, value, wait)
         }
 
         #[inline(always)]
-        fn send_held(value: &[X], channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<(), PutError> {
-            channel.put_elements::<true, X>(channel.tenant(tenure)?, value, patience)
+        fn send_held(value: &[X], raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<(), PutError> {
+            raw.put_elements::<true, X>(raw.tenant(tenure)?, value, wait)
         }
 
         #[inline(always)]
-        fn receive(channel: &Channel, patience: Patience) -> Result<Vec<X>, GetError> {
-            channel.get_vec::<false, X>(None, patience)
+        fn receive(raw: &RawQueue, wait: Wait) -> Result<Vec<X>, GetError> {
+            raw.get_vec::<false, X>(None, wait)
         }
 
         #[inline(always)]
-        fn receive_held(channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<Vec<X>, GetError> {
-            channel.get_vec::<true, X>(channel.tenant(tenure)?, patience)
+        fn receive_held(raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<Vec<X>, GetError> {
+            raw.get_vec::<true, X>(raw.tenant(tenure)?, wait)
         }
 
         #[inline(always)]
-        fn lease(channel: &Channel, patience: Patience) -> Result<LeasedRecord, GetError> {
-            channel.lease::<false, false>(None, patience)
+        fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError> {
+            raw.lease::<false, false>(None, wait)
         }
 
         #[inline(always)]
-        fn lease_held(channel: &Channel, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError> {
-            channel.lease::<true, false>(channel.tenant(tenure)?, patience)
+        fn lease_held(raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<LeasedRecord, GetError> {
+            raw.lease::<true, false>(raw.tenant(tenure)?, wait)
         }
     }
 }

@@ -4,7 +4,7 @@ use super::travel::{self, PutAs, put_verbs};
 use super::{Codec, ObjectLease};
 use crate::error::{GetError, PutError};
 use crate::queue::{Accepts, Consumer, Producer, verbs};
-use crate::raw::Patience;
+use crate::raw::Wait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -64,8 +64,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectProducer<T, C> {
         ///
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
-        |self, value, patience| {
-            travel::send::<_, C>(&self.bytes, value, patience)
+        |self, value, wait| {
+            travel::send::<_, C>(&self.bytes, value, wait)
         }
     }
 
@@ -75,8 +75,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectProducer<T, C> {
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
         put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
-        |self, patience, values: &[T]| -> Result<usize, PutError> {
-            travel::send_all::<T, C>(&self.bytes, values, patience)
+        |self, wait, values: &[T]| -> Result<usize, PutError> {
+            travel::send_all::<T, C>(&self.bytes, values, wait)
         }
     }
 }
@@ -88,9 +88,9 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
         get, try_get, get_timeout, get_deadline, none: "Empty",
-        |self, patience| -> Result<T, GetError> {
-            let (channel, me) = self.bytes.owned()?;
-            travel::receive::<true, T, C>(channel, me, patience)
+        |self, wait| -> Result<T, GetError> {
+            let (raw, me) = self.bytes.owned()?;
+            travel::receive::<true, T, C>(raw, me, wait)
         }
     }
 
@@ -100,9 +100,9 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
         get_batch, try_get_batch, get_batch_timeout, get_batch_deadline, none: "Empty",
-        |self, patience, most: usize| -> Result<Vec<T>, GetError> {
-            let (channel, me) = self.bytes.owned()?;
-            travel::receive_many::<true, T, C>(channel, me, most, patience)
+        |self, wait, most: usize| -> Result<Vec<T>, GetError> {
+            let (raw, me) = self.bytes.owned()?;
+            travel::receive_many::<true, T, C>(raw, me, most, wait)
         }
     }
 
@@ -112,16 +112,16 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
-        |self, patience| -> Result<ObjectLease<'_, T>, GetError> {
-            let (channel, me) = self.bytes.owned()?;
-            travel::decode_leased::<T, C>(channel, travel::lease::<true>(channel, me, patience)?)
+        |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
+            let (raw, me) = self.bytes.owned()?;
+            travel::decode_leased::<T, C>(raw, travel::lease::<true>(raw, me, wait)?)
         }
     }
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> Accepts<T> for ObjectProducer<T, C> {
-    fn accept(&self, message: &T, patience: Patience) -> Result<(), PutError> {
-        travel::send::<T, C>(&self.bytes, message, patience)
+    fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError> {
+        travel::send::<T, C>(&self.bytes, message, wait)
     }
 }
 

@@ -61,8 +61,8 @@ impl<T> GivesBack for ObjectLease<'_, T> {
 
 impl<T> ObjectLease<'_, T> {
     forwards! {
-        T, |lease, to, patience| {
-            forward(lease, |lease| (!lease.lease.is_inherited()).then_some(&lease.value), to, patience, ObjectLease::release)
+        T, |lease, to, wait| {
+            forward(lease, |lease| (!lease.lease.is_inherited()).then_some(&lease.value), to, wait, ObjectLease::release)
         }
     }
 }

@@ -32,7 +32,7 @@ use travel::put_verbs;
 use crate::error::{CreateError, GetError, JoinError, OpenError, PutError};
 use crate::message::without_paths;
 use crate::queue::{Accepts, Queue, verbs};
-use crate::raw::{Patience, RecoveryReport, Stats};
+use crate::raw::{RecoveryReport, Stats, Wait};
 use crate::shm::layout::kind;
 use crate::shm::segment::UnappliedOption;
 use serde::de::{DeserializeOwned, Error as _};
@@ -165,8 +165,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// assert!(matches!(queue.try_put(&String::from("two")), Err(shmq::PutError::Full)));
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
-        |self, value, patience| {
-            travel::send::<_, C>(&self.bytes, value, patience)
+        |self, value, wait| {
+            travel::send::<_, C>(&self.bytes, value, wait)
         }
     }
 
@@ -183,8 +183,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
-        |self, patience, values: &[T]| -> Result<usize, PutError> {
-            travel::send_all::<T, C>(&self.bytes, values, patience)
+        |self, wait, values: &[T]| -> Result<usize, PutError> {
+            travel::send_all::<T, C>(&self.bytes, values, wait)
         }
     }
 
@@ -203,8 +203,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
-        |self, patience| -> Result<T, GetError> {
-            travel::receive::<false, T, C>(self.bytes.channel(), None, patience)
+        |self, wait| -> Result<T, GetError> {
+            travel::receive::<false, T, C>(self.bytes.raw(), None, wait)
         }
     }
 
@@ -221,8 +221,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get_batch, try_get_batch, get_batch_timeout, get_batch_deadline, none: "Empty",
-        |self, patience, most: usize| -> Result<Vec<T>, GetError> {
-            travel::receive_many::<false, T, C>(self.bytes.channel(), None, most, patience)
+        |self, wait, most: usize| -> Result<Vec<T>, GetError> {
+            travel::receive_many::<false, T, C>(self.bytes.raw(), None, most, wait)
         }
     }
 
@@ -242,9 +242,9 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
-        |self, patience| -> Result<ObjectLease<'_, T>, GetError> {
-            let channel = self.bytes.channel();
-            travel::decode_leased::<T, C>(channel, travel::lease::<false>(channel, None, patience)?)
+        |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
+            let raw = self.bytes.raw();
+            travel::decode_leased::<T, C>(raw, travel::lease::<false>(raw, None, wait)?)
         }
     }
 
@@ -264,8 +264,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
-        |self, patience| -> Result<ObjectLease<'static, T>, GetError> {
-            travel::decode_leased::<T, C>(self.bytes.channel(), self.bytes.lease_owned_patiently(patience)?)
+        |self, wait| -> Result<ObjectLease<'static, T>, GetError> {
+            travel::decode_leased::<T, C>(self.bytes.raw(), self.bytes.lease_owned_patiently(wait)?)
         }
     }
 
@@ -439,8 +439,8 @@ impl<T, C> ObjectQueue<T, C> {
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> Accepts<T> for ObjectQueue<T, C> {
-    fn accept(&self, message: &T, patience: Patience) -> Result<(), PutError> {
-        travel::send::<T, C>(&self.bytes, message, patience)
+    fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError> {
+        travel::send::<T, C>(&self.bytes, message, wait)
     }
 }
 

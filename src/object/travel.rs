@@ -7,7 +7,7 @@ use crate::letters::Reason;
 use crate::message::Travel;
 use crate::queue::guard::{Lease, Loan};
 use crate::queue::{Producer, Queue};
-use crate::raw::{Channel, Ends, LeasedRecord, Patience};
+use crate::raw::{Ends, LeasedRecord, RawQueue, Wait};
 use crate::shm::participant::Id;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,13 +33,13 @@ impl PutAs<str> for String {}
 
 /// The four forms of putting one object.
 macro_rules! put_verbs {
-    ($(#[$doc:meta])* |$this:ident, $value:ident, $patience:ident| $body:block) => {
+    ($(#[$doc:meta])* |$this:ident, $value:ident, $wait:ident| $body:block) => {
         $(#[$doc])*
         pub fn put<Q: Serialize + ?Sized>(&$this, $value: &Q) -> Result<(), PutError>
         where
             T: PutAs<Q>,
         {
-            let $patience = Patience::FOREVER;
+            let $wait = Wait::FOREVER;
             $body
         }
 
@@ -54,7 +54,7 @@ macro_rules! put_verbs {
         where
             T: PutAs<Q>,
         {
-            let $patience = Patience::Try;
+            let $wait = Wait::Never;
             $body
         }
 
@@ -67,7 +67,7 @@ macro_rules! put_verbs {
         where
             T: PutAs<Q>,
         {
-            let $patience = Patience::Until(crate::os::deadline_after(timeout));
+            let $wait = Wait::Until(crate::os::deadline_after(timeout));
             $body
         }
 
@@ -80,7 +80,7 @@ macro_rules! put_verbs {
         where
             T: PutAs<Q>,
         {
-            let $patience = Patience::Until(crate::os::deadline_at(deadline));
+            let $wait = Wait::Until(crate::os::deadline_at(deadline));
             $body
         }
     };
@@ -89,27 +89,27 @@ pub(super) use put_verbs;
 
 /// Where encoded values are put.
 pub(super) trait PutSide {
-    fn put_bytes(&self, bytes: &[u8], patience: Patience) -> Result<(), PutError>;
-    fn lend(&self, length: usize, patience: Patience) -> Result<Loan<'_, [u8]>, PutError>;
+    fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError>;
+    fn lend(&self, length: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError>;
 }
 
 impl PutSide for Queue<[u8]> {
-    fn put_bytes(&self, bytes: &[u8], patience: Patience) -> Result<(), PutError> {
-        bytes.send(self.channel(), patience)
+    fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
+        bytes.send(self.raw(), wait)
     }
 
-    fn lend(&self, length: usize, patience: Patience) -> Result<Loan<'_, [u8]>, PutError> {
-        self.loan_patiently(length, patience)
+    fn lend(&self, length: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {
+        self.loan_patiently(length, wait)
     }
 }
 
 impl PutSide for Producer<[u8]> {
-    fn put_bytes(&self, bytes: &[u8], patience: Patience) -> Result<(), PutError> {
-        Producer::put_bytes(self, bytes, patience)
+    fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
+        Producer::put_bytes(self, bytes, wait)
     }
 
-    fn lend(&self, length: usize, patience: Patience) -> Result<Loan<'_, [u8]>, PutError> {
-        self.loan_patiently(length, patience)
+    fn lend(&self, length: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {
+        self.loan_patiently(length, wait)
     }
 }
 
@@ -135,12 +135,12 @@ impl Write for Small {
     }
 }
 
-pub(super) fn send<T: Serialize + ?Sized, C: Codec>(to: &impl PutSide, value: &T, patience: Patience) -> Result<(), PutError> {
+pub(super) fn send<T: Serialize + ?Sized, C: Codec>(to: &impl PutSide, value: &T, wait: Wait) -> Result<(), PutError> {
     let mut small = Small { bytes: [0; SMALL_BYTES], length: 0 };
     C::encode(value, &mut small).map_err(|error| PutError::Encode { source: error })?;
     match small.bytes.get(..small.length) {
-        Some(bytes) => to.put_bytes(bytes, patience),
-        None => send_in_place::<T, C>(to, value, small.length, patience),
+        Some(bytes) => to.put_bytes(bytes, wait),
+        None => send_in_place::<T, C>(to, value, small.length, wait),
     }
 }
 
@@ -149,18 +149,18 @@ fn send_in_place<T: Serialize + ?Sized, C: Codec>(
     to: &impl PutSide,
     value: &T,
     length: usize,
-    patience: Patience,
+    wait: Wait,
 ) -> Result<(), PutError> {
-    let mut loan = to.lend(length, patience)?;
+    let mut loan = to.lend(length, wait)?;
     let mut room: &mut [u8] = &mut loan;
     C::encode(value, &mut room).map_err(|error| PutError::Encode { source: error })?;
     let written = length - room.len();
     loan.commit_len(written)
 }
 
-pub(super) fn send_all<T: Serialize, C: Codec>(to: &impl PutSide, values: &[T], patience: Patience) -> Result<usize, PutError> {
+pub(super) fn send_all<T: Serialize, C: Codec>(to: &impl PutSide, values: &[T], wait: Wait) -> Result<usize, PutError> {
     for (sent, value) in values.iter().enumerate() {
-        match send::<T, C>(to, value, patience) {
+        match send::<T, C>(to, value, wait) {
             Ok(()) => {}
             Err(error) if sent == 0 => return Err(error),
             Err(_) => return Ok(sent),
@@ -180,87 +180,83 @@ pub(crate) fn decode<T: DeserializeOwned, C: Codec>(bytes: &[u8]) -> Result<T, G
 }
 
 /// Leases what comes next.
-pub(super) fn lease<const OWNED: bool>(
-    channel: &Channel,
-    me: Option<Id>,
-    patience: Patience,
-) -> Result<Lease<'_, [u8]>, GetError> {
-    Ok(guarding(channel, channel.lease::<OWNED, false>(me, patience)?))
+pub(super) fn lease<const OWNED: bool>(raw: &RawQueue, me: Option<Id>, wait: Wait) -> Result<Lease<'_, [u8]>, GetError> {
+    Ok(guarding(raw, raw.lease::<OWNED, false>(me, wait)?))
 }
 
 /// A lease that gives its message back if decoding it panics.
-fn guarding(channel: &Channel, record: LeasedRecord) -> Lease<'_, [u8]> {
+fn guarding(raw: &RawQueue, record: LeasedRecord) -> Lease<'_, [u8]> {
     let message = <[u8]>::pointer(record.payload, record.length);
-    Lease::borrowed(channel, record, message)
+    Lease::borrowed(raw, record, message)
 }
 
 /// Gives up what could not be decoded: to the queue for dead letters, if there is one.
 #[cold]
-fn give_up(channel: &Channel, lease: Lease<'_, [u8]>, error: &GetError, ends: Ends) {
+fn give_up(raw: &RawQueue, lease: Lease<'_, [u8]>, error: &GetError, ends: Ends) {
     let why = match error {
         GetError::Decode { source: error, .. } => error.to_string(),
         other => other.to_string(),
     };
     let Some(record) = lease.into_record() else { return };
     let deliveries = record.deliveries();
-    channel.give_up_to_letters(record, deliveries, Reason::NotDecoded { why }, ends);
+    raw.give_up_to_letters(record, deliveries, Reason::NotDecoded { why }, ends);
 }
 
 pub(super) fn receive<const OWNED: bool, T: DeserializeOwned, C: Codec>(
-    channel: &Channel,
+    raw: &RawQueue,
     me: Option<Id>,
-    patience: Patience,
+    wait: Wait,
 ) -> Result<T, GetError> {
-    if !channel.has_dead_letters() {
-        return decode::<T, C>(&channel.get_vec::<OWNED, u8>(me, patience)?);
+    if !raw.has_dead_letters() {
+        return decode::<T, C>(&raw.get_vec::<OWNED, u8>(me, wait)?);
     }
-    receive_on_lease::<OWNED, T, C>(channel, me, patience)
+    receive_on_lease::<OWNED, T, C>(raw, me, wait)
 }
 
 /// By copy for the caller: it goes with the process, and is owed a `task_done`. But it is on lease
 /// until it is decoded.
 fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(
-    channel: &Channel,
+    raw: &RawQueue,
     me: Option<Id>,
-    patience: Patience,
+    wait: Wait,
 ) -> Result<T, GetError> {
-    let lease = lease::<OWNED>(channel, me, patience)?;
+    let lease = lease::<OWNED>(raw, me, wait)?;
     match decode::<T, C>(&lease.copied()) {
         Ok(value) => {
             if let Some(record) = lease.into_record() {
-                channel.finish_copy(record)?;
+                raw.finish_copy(record)?;
             }
             Ok(value)
         }
         Err(error) => {
-            give_up(channel, lease, &error, Ends::Copied);
+            give_up(raw, lease, &error, Ends::Copied);
             Err(error)
         }
     }
 }
 
 pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
-    channel: &Channel,
+    raw: &RawQueue,
     me: Option<Id>,
     most: usize,
-    patience: Patience,
+    wait: Wait,
 ) -> Result<Vec<T>, GetError> {
     let mut values = Vec::new();
     if most == 0 {
         return Ok(values);
     }
-    values.push(receive::<OWNED, T, C>(channel, me, patience)?);
+    values.push(receive::<OWNED, T, C>(raw, me, wait)?);
     while values.len() < most {
-        let Ok(lease) = lease::<OWNED>(channel, me, Patience::Try) else { break };
+        let Ok(lease) = lease::<OWNED>(raw, me, Wait::Never) else { break };
         // The next caller is told, for whom it is the first delivery.
         let Ok(value) = decode::<T, C>(&lease.copied()) else {
             if let Some(record) = lease.into_record() {
                 // Poisoned: told by the next verb.
-                let _ = channel.give_back_uncounted(record);
+                let _ = raw.give_back_uncounted(record);
             }
             break;
         };
-        if lease.into_record().is_some_and(|record| channel.finish_copy(record).is_err()) {
+        if lease.into_record().is_some_and(|record| raw.finish_copy(record).is_err()) {
             break;
         }
         values.push(value);
@@ -271,14 +267,14 @@ pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
 /// The value of a lease. From a copy: a peer that writes to the record meanwhile cannot make a
 /// `String` of what is none.
 pub(super) fn decode_leased<'q, T: DeserializeOwned, C: Codec>(
-    channel: &Channel,
+    raw: &RawQueue,
     lease: Lease<'q, [u8]>,
 ) -> Result<ObjectLease<'q, T>, GetError> {
     match decode::<T, C>(&lease.copied()) {
         Ok(value) => Ok(ObjectLease::new(value, lease)),
         Err(error) => {
-            if channel.has_dead_letters() {
-                give_up(channel, lease, &error, Ends::Released);
+            if raw.has_dead_letters() {
+                give_up(raw, lease, &error, Ends::Released);
             } else {
                 lease.release();
             }

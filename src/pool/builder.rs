@@ -239,7 +239,7 @@ impl PoolBuilder {
                 why: "its keeper died before it had started a worker".to_owned(),
             }));
         }
-        // Through a channel: if there is no thread, the keeper is still ours to end.
+        // Through a queue: if there is no thread, the keeper is still ours to end.
         let (hand_over, handed_over) = mpsc::channel();
         let collector = thread::Builder::new().name("shmq-pool".into()).spawn({
             let shared = Arc::clone(&shared);

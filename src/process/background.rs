@@ -7,7 +7,7 @@
 //!
 //! Invariant: while it is not at work, such a thread only sleeps. It takes no lock and emits no
 //! event: a subscriber has locks (a log file's), and one that is held during a fork stays locked in
-//! the child for ever. So it sleeps in `Channel::sleep_until_ready`, and whatever a verb of a queue
+//! the child for ever. So it sleeps in `RawQueue::sleep_until_ready`, and whatever a verb of a queue
 //! may do besides, it does at work.
 
 use std::cell::Cell;

@@ -3,7 +3,7 @@
 use super::Queue;
 use crate::error::{CreateError, OpenError};
 use crate::message::{Message, Travel};
-use crate::raw::{Channel, messages_left};
+use crate::raw::{RawQueue, messages_left};
 use crate::shm::geometry::Geometry;
 use crate::shm::layout::{SCHEMA_BYTES, kind};
 use crate::shm::participant;
@@ -306,7 +306,7 @@ impl<T: ?Sized + Message> Builder<T> {
     /// [`CreateError`]; nothing was changed.
     pub fn create(self) -> Result<Queue<T>, CreateError> {
         let spec = self.spec()?;
-        Ok(Queue::over(Channel::create(self.name.as_deref(), &spec, self.strategy)?, self.schema).of_structure(self.structure))
+        Ok(Queue::over(RawQueue::create(self.name.as_deref(), &spec, self.strategy)?, self.schema).of_structure(self.structure))
     }
 
     /// Opens the queue that another process created. A dead one is opened too, as it was left: its messages are still there.
@@ -322,7 +322,7 @@ impl<T: ?Sized + Message> Builder<T> {
         if let Some(schema) = self.long_schema() {
             return Err(OpenError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
         }
-        Ok(Queue::over(Channel::open(name, &self.expect(), self.strategy)?, self.schema).of_structure(self.structure))
+        Ok(Queue::over(RawQueue::open(name, &self.expect(), self.strategy)?, self.schema).of_structure(self.structure))
     }
 
     /// Opens the queue, or creates it if there is none. **On a queue that exists** `capacity`, `capacity_bytes`, `mode`, `max_deliveries`
@@ -344,8 +344,8 @@ impl<T: ?Sized + Message> Builder<T> {
     /// [`CreateError`]; nothing was changed.
     pub fn open_or_create(self) -> Result<Queue<T>, CreateError> {
         let name = self.name.as_deref().ok_or(CreateError::BadName { name: String::new(), why: "no name was given" })?;
-        let channel = Channel::open_or_create(name, &self.spec()?, &self.expect(), self.strategy)?;
-        Ok(Queue::over(channel, self.schema).of_structure(self.structure))
+        let raw = RawQueue::open_or_create(name, &self.spec()?, &self.expect(), self.strategy)?;
+        Ok(Queue::over(raw, self.schema).of_structure(self.structure))
     }
 
     /// Removes the name, in the directory that was set, as [`Queue::unlink`](crate::Queue::unlink).

@@ -1,11 +1,11 @@
 //! [`Producer`] and [`Consumer`]: a side of the queue, held for the endpoint's life.
 
-use super::verbs::verbs;
+use super::forms::verbs;
 use super::{loan_of, slice_bytes};
 use crate::error::{GetError, PutError};
 use crate::message::{Message, Plain, Travel};
 use crate::queue::guard::{Lease, Loan};
-use crate::raw::{Channel, Patience, Side, Tenure};
+use crate::raw::{RawQueue, Side, Tenure, Wait};
 #[cfg(feature = "object")]
 use crate::shm::participant::Id;
 use std::fmt;
@@ -30,7 +30,7 @@ use std::sync::Arc;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Producer<T: ?Sized> {
-    channel: Arc<Channel>,
+    raw: Arc<RawQueue>,
     /// Its cells also make this one thread at a time.
     tenure: Tenure,
     carries: PhantomData<fn() -> Box<T>>,
@@ -55,28 +55,28 @@ pub struct Producer<T: ?Sized> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Consumer<T: ?Sized> {
-    pub(super) channel: Arc<Channel>,
+    pub(super) raw: Arc<RawQueue>,
     /// Its cells also make this one thread at a time.
     pub(super) tenure: Tenure,
     carries: PhantomData<fn() -> Box<T>>,
 }
 
 impl<T: ?Sized> Producer<T> {
-    pub(super) fn new(channel: Arc<Channel>) -> Result<Producer<T>, PutError> {
-        let tenure = channel.acquire(Side::Put)?;
-        Ok(Producer { channel, tenure, carries: PhantomData })
+    pub(super) fn new(raw: Arc<RawQueue>) -> Result<Producer<T>, PutError> {
+        let tenure = raw.acquire(Side::Put)?;
+        Ok(Producer { raw, tenure, carries: PhantomData })
     }
 }
 
 impl<T: ?Sized> Consumer<T> {
-    pub(super) fn new(channel: Arc<Channel>) -> Result<Consumer<T>, GetError> {
-        let tenure = channel.acquire(Side::Get)?;
-        Ok(Consumer { channel, tenure, carries: PhantomData })
+    pub(super) fn new(raw: Arc<RawQueue>) -> Result<Consumer<T>, GetError> {
+        let tenure = raw.acquire(Side::Get)?;
+        Ok(Consumer { raw, tenure, carries: PhantomData })
     }
 
     /// For those who wait for several things at once. `None` if it is inherited: its verbs do not wait.
-    pub(crate) fn waited_for(&self) -> Option<&Channel> {
-        self.channel.tenant(&self.tenure).is_ok().then_some(&self.channel)
+    pub(crate) fn waited_for(&self) -> Option<&RawQueue> {
+        self.raw.tenant(&self.tenure).is_ok().then_some(&self.raw)
     }
 }
 
@@ -87,36 +87,36 @@ impl<T: ?Sized + Message> Producer<T> {
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
         put, try_put, put_timeout, put_deadline, none: "Full",
-        |self, patience, v: &T| -> Result<(), PutError> {
-            v.send_held(&self.channel, &self.tenure, patience)
+        |self, wait, v: &T| -> Result<(), PutError> {
+            v.send_held(&self.raw, &self.tenure, wait)
         }
     }
 }
 
 impl<T: ?Sized + Message> Producer<T> {
-    pub(super) fn put_patiently(&self, v: &T, patience: Patience) -> Result<(), PutError> {
-        v.send_held(&self.channel, &self.tenure, patience)
+    pub(super) fn put_patiently(&self, v: &T, wait: Wait) -> Result<(), PutError> {
+        v.send_held(&self.raw, &self.tenure, wait)
     }
 }
 
 #[cfg(feature = "object")]
 impl Producer<[u8]> {
-    pub(crate) fn put_bytes(&self, bytes: &[u8], patience: Patience) -> Result<(), PutError> {
-        self.put_patiently(bytes, patience)
+    pub(crate) fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
+        self.put_patiently(bytes, wait)
     }
 
-    pub(crate) fn loan_patiently(&self, n: usize, patience: Patience) -> Result<Loan<'_, [u8]>, PutError> {
-        let me = self.channel.tenant(&self.tenure)?;
-        let bytes = slice_bytes::<u8>(&self.channel, n)?;
-        Ok(loan_of(&self.channel, self.channel.claim::<true, false>(me, bytes, patience)?, bytes))
+    pub(crate) fn loan_patiently(&self, n: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {
+        let me = self.raw.tenant(&self.tenure)?;
+        let bytes = slice_bytes::<u8>(&self.raw, n)?;
+        Ok(loan_of(&self.raw, self.raw.claim::<true, false>(me, bytes, wait)?, bytes))
     }
 }
 
 #[cfg(feature = "object")]
 impl Consumer<[u8]> {
     /// What getting goes by: the queue, and who gets.
-    pub(crate) fn owned(&self) -> Result<(&Channel, Option<Id>), GetError> {
-        Ok((&self.channel, self.channel.tenant(&self.tenure)?))
+    pub(crate) fn owned(&self) -> Result<(&RawQueue, Option<Id>), GetError> {
+        Ok((&self.raw, self.raw.tenant(&self.tenure)?))
     }
 }
 
@@ -127,8 +127,8 @@ impl<T: Message> Producer<T> {
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
         put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
-        |self, patience, v: &[T]| -> Result<usize, PutError> {
-            self.channel.put_values::<true, T>(self.channel.tenant(&self.tenure)?, v, patience)
+        |self, wait, v: &[T]| -> Result<usize, PutError> {
+            self.raw.put_values::<true, T>(self.raw.tenant(&self.tenure)?, v, wait)
         }
     }
 
@@ -138,9 +138,9 @@ impl<T: Message> Producer<T> {
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
         loan, try_loan, loan_timeout, loan_deadline, none: "Full",
-        |self, patience| -> Result<Loan<'_, T>, PutError> [where T: Plain] {
-            let record = self.channel.loan_held::<T>(&self.tenure, patience)?;
-            Ok(loan_of(&self.channel, record, size_of::<T>()))
+        |self, wait| -> Result<Loan<'_, T>, PutError> [where T: Plain] {
+            let record = self.raw.loan_held::<T>(&self.tenure, wait)?;
+            Ok(loan_of(&self.raw, record, size_of::<T>()))
         }
     }
 }
@@ -155,10 +155,10 @@ where
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
         loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
-        |self, patience, n: usize| -> Result<Loan<'_, [X]>, PutError> {
-            let me = self.channel.tenant(&self.tenure)?;
-            let bytes = slice_bytes::<X>(&self.channel, n)?;
-            Ok(loan_of(&self.channel, self.channel.claim::<true, false>(me, bytes, patience)?, bytes))
+        |self, wait, n: usize| -> Result<Loan<'_, [X]>, PutError> {
+            let me = self.raw.tenant(&self.tenure)?;
+            let bytes = slice_bytes::<X>(&self.raw, n)?;
+            Ok(loan_of(&self.raw, self.raw.claim::<true, false>(me, bytes, wait)?, bytes))
         }
     }
 }
@@ -170,8 +170,8 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
         get, try_get, get_timeout, get_deadline, none: "Empty",
-        |self, patience| -> Result<T::Owned, GetError> {
-            T::receive_held(&self.channel, &self.tenure, patience)
+        |self, wait| -> Result<T::Owned, GetError> {
+            T::receive_held(&self.raw, &self.tenure, wait)
         }
     }
 
@@ -181,10 +181,10 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
-        |self, patience| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
-            let record = T::lease_held(&self.channel, &self.tenure, patience)?;
+        |self, wait| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
+            let record = T::lease_held(&self.raw, &self.tenure, wait)?;
             let message = T::pointer(record.payload, record.length);
-            Ok(Lease::borrowed(&self.channel, record, message))
+            Ok(Lease::borrowed(&self.raw, record, message))
         }
     }
 }
@@ -196,8 +196,8 @@ impl<T: Message> Consumer<T> {
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
         get_boxed, try_get_boxed, get_boxed_timeout, get_boxed_deadline, none: "Empty",
-        |self, patience| -> Result<Box<T>, GetError> {
-            self.channel.get_boxed::<true, T>(self.channel.tenant(&self.tenure)?, patience)
+        |self, wait| -> Result<Box<T>, GetError> {
+            self.raw.get_boxed::<true, T>(self.raw.tenant(&self.tenure)?, wait)
         }
     }
 
@@ -207,8 +207,8 @@ impl<T: Message> Consumer<T> {
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
         get_slice, try_get_slice, get_slice_timeout, get_slice_deadline, none: "Empty",
-        |self, patience, v: &mut [T]| -> Result<usize, GetError> {
-            self.channel.get_values::<true, T>(self.channel.tenant(&self.tenure)?, v, patience)
+        |self, wait, v: &mut [T]| -> Result<usize, GetError> {
+            self.raw.get_values::<true, T>(self.raw.tenant(&self.tenure)?, v, wait)
         }
     }
 }
@@ -223,32 +223,32 @@ where
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
         get_into, try_get_into, get_into_timeout, get_into_deadline, none: "Empty",
-        |self, patience, buf: &mut [X]| -> Result<usize, GetError> {
-            self.channel.get_into::<true, X>(self.channel.tenant(&self.tenure)?, buf, patience)
+        |self, wait, buf: &mut [X]| -> Result<usize, GetError> {
+            self.raw.get_into::<true, X>(self.raw.tenant(&self.tenure)?, buf, wait)
         }
     }
 }
 
 impl<T: ?Sized> Drop for Producer<T> {
     fn drop(&mut self) {
-        self.channel.vacate(&self.tenure);
+        self.raw.vacate(&self.tenure);
     }
 }
 
 impl<T: ?Sized> Drop for Consumer<T> {
     fn drop(&mut self) {
-        self.channel.vacate(&self.tenure);
+        self.raw.vacate(&self.tenure);
     }
 }
 
 impl<T: ?Sized> fmt::Debug for Producer<T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Producer").field(&self.channel).finish()
+        out.debug_tuple("Producer").field(&self.raw).finish()
     }
 }
 
 impl<T: ?Sized> fmt::Debug for Consumer<T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Consumer").field(&self.channel).finish()
+        out.debug_tuple("Consumer").field(&self.raw).finish()
     }
 }

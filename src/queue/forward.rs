@@ -8,17 +8,17 @@ use crate::error::PutError;
 use crate::message::Plain;
 use crate::message::{Message, Travel};
 use crate::queue::guard::{Lease, LeaseMut};
-use crate::raw::Patience;
+use crate::raw::Wait;
 use std::error::Error;
 use std::fmt;
 use std::mem;
 
 mod sealed {
-    use super::{Patience, PutError};
+    use super::{PutError, Wait};
 
     pub trait Accepts<T: ?Sized> {
         #[doc(hidden)]
-        fn accept(&self, message: &T, patience: Patience) -> Result<(), PutError>;
+        fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError>;
     }
 
     pub trait GivesBack {
@@ -35,14 +35,14 @@ pub trait Destination<T: ?Sized>: Accepts<T> {}
 impl<T: ?Sized, D: Accepts<T>> Destination<T> for D {}
 
 impl<T: ?Sized + Message> Accepts<T> for Queue<T> {
-    fn accept(&self, message: &T, patience: Patience) -> Result<(), PutError> {
-        message.send(&self.channel, patience)
+    fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError> {
+        message.send(&self.raw, wait)
     }
 }
 
 impl<T: ?Sized + Message> Accepts<T> for Producer<T> {
-    fn accept(&self, message: &T, patience: Patience) -> Result<(), PutError> {
-        self.put_patiently(message, patience)
+    fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError> {
+        self.put_patiently(message, wait)
     }
 }
 
@@ -143,10 +143,10 @@ pub(crate) fn forward<L: Held, T: ?Sized>(
     lease: L,
     message: impl FnOnce(&L) -> Option<&T>,
     to: &impl Destination<T>,
-    patience: Patience,
+    wait: Wait,
     end: impl FnOnce(L),
 ) -> Result<(), ForwardError<L>> {
-    let put = message(&lease).map_or(Err(PutError::Inherited), |message| to.accept(message, patience));
+    let put = message(&lease).map_or(Err(PutError::Inherited), |message| to.accept(message, wait));
     match put {
         Ok(()) => {
             end(lease);
@@ -158,7 +158,7 @@ pub(crate) fn forward<L: Held, T: ?Sized>(
 
 /// The four forms of forwarding a lease.
 macro_rules! forwards {
-    ($message:ty, |$this:ident, $to:ident, $patience:ident| $body:block) => {
+    ($message:ty, |$this:ident, $to:ident, $wait:ident| $body:block) => {
         /// Puts the message into another queue, then ends the lease, in one call; waits while that
         /// queue is full.
         ///
@@ -177,7 +177,7 @@ macro_rules! forwards {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         pub fn forward(self, $to: &impl $crate::Destination<$message>) -> Result<(), $crate::ForwardError<Self>> {
-            let ($this, $patience) = (self, $crate::raw::Patience::FOREVER);
+            let ($this, $wait) = (self, $crate::raw::Wait::FOREVER);
             $body
         }
 
@@ -187,7 +187,7 @@ macro_rules! forwards {
         /// # Errors
         /// As [`forward`](Self::forward).
         pub fn try_forward(self, $to: &impl $crate::Destination<$message>) -> Result<(), $crate::ForwardError<Self>> {
-            let ($this, $patience) = (self, $crate::raw::Patience::Try);
+            let ($this, $wait) = (self, $crate::raw::Wait::Never);
             $body
         }
 
@@ -201,7 +201,7 @@ macro_rules! forwards {
             $to: &impl $crate::Destination<$message>,
             timeout: std::time::Duration,
         ) -> Result<(), $crate::ForwardError<Self>> {
-            let ($this, $patience) = (self, $crate::raw::Patience::Until($crate::os::deadline_after(timeout)));
+            let ($this, $wait) = (self, $crate::raw::Wait::Until($crate::os::deadline_after(timeout)));
             $body
         }
 
@@ -215,7 +215,7 @@ macro_rules! forwards {
             $to: &impl $crate::Destination<$message>,
             deadline: std::time::Instant,
         ) -> Result<(), $crate::ForwardError<Self>> {
-            let ($this, $patience) = (self, $crate::raw::Patience::Until($crate::os::deadline_at(deadline)));
+            let ($this, $wait) = (self, $crate::raw::Wait::Until($crate::os::deadline_at(deadline)));
             $body
         }
     };
@@ -225,16 +225,16 @@ pub(crate) use forwards;
 
 impl<T: ?Sized + Plain> Lease<'_, T> {
     forwards! {
-        T, |lease, to, patience| {
-            forward(lease, |lease| (!lease.is_inherited()).then(|| &**lease), to, patience, Lease::release)
+        T, |lease, to, wait| {
+            forward(lease, |lease| (!lease.is_inherited()).then(|| &**lease), to, wait, Lease::release)
         }
     }
 }
 
 impl<T: ?Sized + Plain> LeaseMut<'_, T> {
     forwards! {
-        T, |lease, to, patience| {
-            forward(lease, |lease| (!lease.is_inherited()).then(|| &**lease), to, patience, LeaseMut::release)
+        T, |lease, to, wait| {
+            forward(lease, |lease| (!lease.is_inherited()).then(|| &**lease), to, wait, LeaseMut::release)
         }
     }
 }

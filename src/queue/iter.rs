@@ -64,7 +64,7 @@ impl<'q, T: ?Sized + Message> IntoIterator for &'q Queue<T> {
 
 impl<T: ?Sized> fmt::Debug for Iter<'_, T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Iter").field(&self.queue.channel).finish()
+        out.debug_tuple("Iter").field(&self.queue.raw).finish()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Leasing with the right to write.
 
-use super::verbs::verbs;
+use super::forms::verbs;
 use super::{Consumer, Queue};
 use crate::error::GetError;
 use crate::message::{Message, Plain, Travel};
@@ -24,10 +24,10 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
-        |self, patience| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
-            let record = T::lease(&self.channel, patience)?;
+        |self, wait| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
+            let record = T::lease(&self.raw, wait)?;
             let message = T::pointer(record.payload, record.length);
-            Ok(LeaseMut::new(Lease::borrowed(&self.channel, record, message)))
+            Ok(LeaseMut::new(Lease::borrowed(&self.raw, record, message)))
         }
     }
 }
@@ -39,10 +39,10 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
         lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
-        |self, patience| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
-            let record = T::lease_held(&self.channel, &self.tenure, patience)?;
+        |self, wait| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
+            let record = T::lease_held(&self.raw, &self.tenure, wait)?;
             let message = T::pointer(record.payload, record.length);
-            Ok(LeaseMut::new(Lease::borrowed(&self.channel, record, message)))
+            Ok(LeaseMut::new(Lease::borrowed(&self.raw, record, message)))
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The public face: [`Queue`], [`Builder`], [`Producer`], [`Consumer`].
 
 mod builder;
+mod control;
 mod endpoint;
+mod forms;
 mod forward;
 pub(crate) mod guard;
-mod handle;
 mod iter;
 mod lease_mut;
-mod state;
-mod verbs;
+mod serde;
 
 pub use builder::Builder;
 pub use endpoint::{Consumer, Producer};
@@ -22,13 +22,13 @@ pub use iter::{ConsumerIter, Iter};
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::{Message, Plain, Travel};
 use crate::queue::guard::{Lease, Loan};
-use crate::raw::Channel;
-use crate::raw::Patience;
+use crate::raw::RawQueue;
+use crate::raw::Wait;
 use crate::shm::segment::{Asked, Directory, Expect, Owners, Segment, Wanted};
+pub(crate) use forms::verbs;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-pub(crate) use verbs::verbs;
 
 /// A bounded queue between processes, in a named shared-memory segment.
 ///
@@ -61,7 +61,7 @@ pub(crate) use verbs::verbs;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Queue<T: ?Sized> {
-    channel: Arc<Channel>,
+    raw: Arc<RawQueue>,
     /// As given to the builder: travels with the serialised handle.
     schema: Option<Arc<str>>,
     /// Likewise.
@@ -88,9 +88,9 @@ fn expect<T: ?Sized + Message>(schema: Option<String>) -> Expect {
 }
 
 #[inline(always)]
-fn loan_of<T: ?Sized + Plain>(channel: &Channel, record: crate::raw::ClaimedRecord, length: usize) -> Loan<'_, T> {
+fn loan_of<T: ?Sized + Plain>(raw: &RawQueue, record: crate::raw::ClaimedRecord, length: usize) -> Loan<'_, T> {
     let message = T::pointer(record.payload, length);
-    Loan::new(channel, record, message)
+    Loan::new(raw, record, message)
 }
 
 // The bound stands at each of these, not at the block: so what is no `Message` is told what to use instead.
@@ -177,7 +177,7 @@ impl<T: Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
-        |self, patience, v: &[T]| -> Result<usize, PutError> { self.channel.put_values::<false, T>(None, v, patience) }
+        |self, wait, v: &[T]| -> Result<usize, PutError> { self.raw.put_values::<false, T>(None, v, wait) }
     }
 
     verbs! {
@@ -197,7 +197,7 @@ impl<T: Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get_slice, try_get_slice, get_slice_timeout, get_slice_deadline, none: "Empty",
-        |self, patience, v: &mut [T]| -> Result<usize, GetError> { self.channel.get_values::<false, T>(None, v, patience) }
+        |self, wait, v: &mut [T]| -> Result<usize, GetError> { self.raw.get_values::<false, T>(None, v, wait) }
     }
 
     verbs! {
@@ -221,7 +221,7 @@ impl<T: Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get_boxed, try_get_boxed, get_boxed_timeout, get_boxed_deadline, none: "Empty",
-        |self, patience| -> Result<Box<T>, GetError> { self.channel.get_boxed::<false, T>(None, patience) }
+        |self, wait| -> Result<Box<T>, GetError> { self.raw.get_boxed::<false, T>(None, wait) }
     }
 
     verbs! {
@@ -250,9 +250,9 @@ impl<T: Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         loan, try_loan, loan_timeout, loan_deadline, none: "Full",
-        |self, patience| -> Result<Loan<'_, T>, PutError> [where T: Plain] {
-            let record = self.channel.claim::<false, true>(None, size_of::<T>(), patience)?;
-            Ok(loan_of(&self.channel, record, size_of::<T>()))
+        |self, wait| -> Result<Loan<'_, T>, PutError> [where T: Plain] {
+            let record = self.raw.claim::<false, true>(None, size_of::<T>(), wait)?;
+            Ok(loan_of(&self.raw, record, size_of::<T>()))
         }
     }
 }
@@ -275,7 +275,7 @@ where
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get_into, try_get_into, get_into_timeout, get_into_deadline, none: "Empty",
-        |self, patience, buf: &mut [X]| -> Result<usize, GetError> { self.channel.get_into::<false, X>(None, buf, patience) }
+        |self, wait, buf: &mut [X]| -> Result<usize, GetError> { self.raw.get_into::<false, X>(None, buf, wait) }
     }
 
     verbs! {
@@ -295,29 +295,29 @@ where
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
-        |self, patience, n: usize| -> Result<Loan<'_, [X]>, PutError> {
-            let bytes = slice_bytes::<X>(&self.channel, n)?;
-            Ok(loan_of(&self.channel, self.channel.claim::<false, false>(None, bytes, patience)?, bytes))
+        |self, wait, n: usize| -> Result<Loan<'_, [X]>, PutError> {
+            let bytes = slice_bytes::<X>(&self.raw, n)?;
+            Ok(loan_of(&self.raw, self.raw.claim::<false, false>(None, bytes, wait)?, bytes))
         }
     }
 
     #[cfg(feature = "object")]
-    pub(crate) fn loan_patiently(&self, n: usize, patience: Patience) -> Result<Loan<'_, [X]>, PutError> {
-        let bytes = slice_bytes::<X>(&self.channel, n)?;
-        Ok(loan_of(&self.channel, self.channel.claim::<false, false>(None, bytes, patience)?, bytes))
+    pub(crate) fn loan_patiently(&self, n: usize, wait: Wait) -> Result<Loan<'_, [X]>, PutError> {
+        let bytes = slice_bytes::<X>(&self.raw, n)?;
+        Ok(loan_of(&self.raw, self.raw.claim::<false, false>(None, bytes, wait)?, bytes))
     }
 
-    pub(crate) fn lease_patiently(&self, patience: Patience) -> Result<Lease<'_, [X]>, GetError> {
-        let record = self.channel.lease::<false, false>(None, patience)?;
+    pub(crate) fn lease_patiently(&self, wait: Wait) -> Result<Lease<'_, [X]>, GetError> {
+        let record = self.raw.lease::<false, false>(None, wait)?;
         let message = <[X]>::pointer(record.payload, record.length);
-        Ok(Lease::borrowed(&self.channel, record, message))
+        Ok(Lease::borrowed(&self.raw, record, message))
     }
 
     #[cfg(feature = "object")]
-    pub(crate) fn lease_owned_patiently(&self, patience: Patience) -> Result<Lease<'static, [X]>, GetError> {
-        let record = self.channel.lease::<false, false>(None, patience)?;
+    pub(crate) fn lease_owned_patiently(&self, wait: Wait) -> Result<Lease<'static, [X]>, GetError> {
+        let record = self.raw.lease::<false, false>(None, wait)?;
         let message = <[X]>::pointer(record.payload, record.length);
-        Ok(Lease::<[X]>::shared(Arc::clone(&self.channel), record, message))
+        Ok(Lease::<[X]>::shared(Arc::clone(&self.raw), record, message))
     }
 
     /// Elements of the largest message that the queue can hold: about half of [`capacity_bytes`](Queue::capacity_bytes).
@@ -330,7 +330,7 @@ where
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_len(&self) -> usize {
-        self.channel.geometry().max_message_bytes() as usize / size_of::<X>()
+        self.raw.geometry().max_message_bytes() as usize / size_of::<X>()
     }
 
     /// Size of the ring, in bytes: what was asked for, rounded up to whole cells. A message takes its own bytes rounded up to 16
@@ -342,13 +342,13 @@ where
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn capacity_bytes(&self) -> usize {
-        self.channel.geometry().ring_bytes() as usize
+        self.raw.geometry().ring_bytes() as usize
     }
 }
 
 /// Bytes of a loan of `n` elements, if the queue can ever hold that.
-fn slice_bytes<X>(channel: &Channel, n: usize) -> Result<usize, PutError> {
-    let max = channel.geometry().max_message_bytes() as usize;
+fn slice_bytes<X>(raw: &RawQueue, n: usize) -> Result<usize, PutError> {
+    let max = raw.geometry().max_message_bytes() as usize;
     let bytes = n.saturating_mul(size_of::<X>());
     if bytes > max { Err(PutError::TooLarge { len: bytes, max }) } else { Ok(bytes) }
 }
@@ -385,12 +385,12 @@ impl<T: ?Sized> Queue<T> {
 
 impl<T: ?Sized + Message> Queue<T> {
     /// What the handle stands for, for other faces of the same ring.
-    pub(crate) fn channel(&self) -> &Arc<Channel> {
-        &self.channel
+    pub(crate) fn raw(&self) -> &Arc<RawQueue> {
+        &self.raw
     }
 
-    fn over(channel: Arc<Channel>, schema: Option<String>) -> Queue<T> {
-        Queue { channel, schema: schema.map(Arc::from), structure: None, carries: PhantomData }
+    fn over(raw: Arc<RawQueue>, schema: Option<String>) -> Queue<T> {
+        Queue { raw, schema: schema.map(Arc::from), structure: None, carries: PhantomData }
     }
 
     fn of_structure(self, structure: Option<String>) -> Queue<T> {
@@ -429,7 +429,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn persist(&self) {
-        self.channel.segment().persist();
+        self.raw.segment().persist();
     }
 
     verbs! {
@@ -449,7 +449,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         put, try_put, put_timeout, put_deadline, none: "Full",
-        |self, patience, v: &T| -> Result<(), PutError> { v.send(&self.channel, patience) }
+        |self, wait, v: &T| -> Result<(), PutError> { v.send(&self.raw, wait) }
     }
 
     verbs! {
@@ -472,7 +472,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
-        |self, patience| -> Result<T::Owned, GetError> { T::receive(&self.channel, patience) }
+        |self, wait| -> Result<T::Owned, GetError> { T::receive(&self.raw, wait) }
     }
 
     verbs! {
@@ -493,10 +493,10 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
-        |self, patience| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
-            let record = T::lease(&self.channel, patience)?;
+        |self, wait| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
+            let record = T::lease(&self.raw, wait)?;
             let message = T::pointer(record.payload, record.length);
-            Ok(Lease::borrowed(&self.channel, record, message))
+            Ok(Lease::borrowed(&self.raw, record, message))
         }
     }
 
@@ -516,10 +516,10 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
-        |self, patience| -> Result<Lease<'static, T>, GetError> [where T: Plain] {
-            let record = T::lease(&self.channel, patience)?;
+        |self, wait| -> Result<Lease<'static, T>, GetError> [where T: Plain] {
+            let record = T::lease(&self.raw, wait)?;
             let message = T::pointer(record.payload, record.length);
-            Ok(Lease::<T>::shared(Arc::clone(&self.channel), record, message))
+            Ok(Lease::<T>::shared(Arc::clone(&self.raw), record, message))
         }
     }
 
@@ -538,7 +538,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn producer(&self) -> Result<Producer<T>, PutError> {
-        Producer::new(Arc::clone(&self.channel))
+        Producer::new(Arc::clone(&self.raw))
     }
 
     /// Becomes the only one who gets, without a lock per message, until the [`Consumer`] is dropped.
@@ -557,24 +557,19 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn consumer(&self) -> Result<Consumer<T>, GetError> {
-        Consumer::new(Arc::clone(&self.channel))
+        Consumer::new(Arc::clone(&self.raw))
     }
 }
 
 impl<T: ?Sized> Clone for Queue<T> {
     /// Another handle of the same attachment. Cheap.
     fn clone(&self) -> Self {
-        Queue {
-            channel: Arc::clone(&self.channel),
-            schema: self.schema.clone(),
-            structure: self.structure.clone(),
-            carries: PhantomData,
-        }
+        Queue { raw: Arc::clone(&self.raw), schema: self.schema.clone(), structure: self.structure.clone(), carries: PhantomData }
     }
 }
 
 impl<T: ?Sized> fmt::Debug for Queue<T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Queue").field(&self.channel).finish()
+        out.debug_tuple("Queue").field(&self.raw).finish()
     }
 }

@@ -1,6 +1,6 @@
 //! Becoming a participant: at create, at open, and at the first call after a fork.
 
-use super::{Channel, Failure, Mapped, Trust};
+use super::{AdaptiveSpin, Failure, Mapped, RawQueue};
 use crate::atomic::AtomicU64;
 use crate::attachment::{self, AttachFailure, Attached, Attachment};
 use crate::error::{CreateError, OpenError};
@@ -56,26 +56,26 @@ pub(crate) fn messages_left(view: &View) -> Option<u64> {
     walked.ok().map(|()| count)
 }
 
-impl Channel {
+impl RawQueue {
     /// Creates a segment; without a name, an anonymous one.
-    pub(crate) fn create(name: Option<&str>, spec: &Spec, strategy: WaitStrategy) -> Result<Arc<Channel>, CreateError> {
+    pub(crate) fn create(name: Option<&str>, spec: &Spec, strategy: WaitStrategy) -> Result<Arc<RawQueue>, CreateError> {
         let (segment, entry) = match name {
             Some(name) => Segment::create(name, spec, initialise)?,
             None => Segment::create_anonymous(spec, initialise)?,
         };
-        Ok(Channel::over(segment, entry, strategy)?)
+        Ok(RawQueue::over(segment, entry, strategy)?)
     }
 
     /// Attaches to a segment.
-    pub(crate) fn open(name: &str, expect: &Expect, strategy: WaitStrategy) -> Result<Arc<Channel>, OpenError> {
+    pub(crate) fn open(name: &str, expect: &Expect, strategy: WaitStrategy) -> Result<Arc<RawQueue>, OpenError> {
         let (segment, entry) = Segment::open(name, expect)?;
-        Ok(Channel::over(segment, entry, strategy)?)
+        Ok(RawQueue::over(segment, entry, strategy)?)
     }
 
     /// The same, for one who comes again.
-    pub(super) fn open_soon(name: &str, expect: &Expect, strategy: WaitStrategy) -> Result<Arc<Channel>, OpenError> {
+    pub(super) fn open_soon(name: &str, expect: &Expect, strategy: WaitStrategy) -> Result<Arc<RawQueue>, OpenError> {
         let (segment, entry) = Segment::open_soon(name, expect)?;
-        Ok(Channel::over(segment, entry, strategy)?)
+        Ok(RawQueue::over(segment, entry, strategy)?)
     }
 
     /// Attaches to a segment, or creates it.
@@ -84,26 +84,26 @@ impl Channel {
         spec: &Spec,
         expect: &Expect,
         strategy: WaitStrategy,
-    ) -> Result<Arc<Channel>, CreateError> {
+    ) -> Result<Arc<RawQueue>, CreateError> {
         let (segment, entry, _) = Segment::open_or_create(name, spec, expect, initialise)?;
-        Ok(Channel::over(segment, entry, strategy)?)
+        Ok(RawQueue::over(segment, entry, strategy)?)
     }
 
     /// Attaches to the segment that a handle was sent of, through the mapping that this process may have already.
-    pub(crate) fn reopen(address: &str, expect: &Expect) -> Result<Arc<Channel>, OpenError> {
+    pub(crate) fn reopen(address: &str, expect: &Expect) -> Result<Arc<RawQueue>, OpenError> {
         if let Some(nonce) = expect.nonce {
-            if let Some(channel) = attachment::find(|channel: &Channel| channel.segment.nonce() == nonce) {
-                channel.segment.check(expect)?;
-                return Ok(channel);
+            if let Some(raw) = attachment::find(|raw: &RawQueue| raw.segment.nonce() == nonce) {
+                raw.segment.check(expect)?;
+                return Ok(raw);
             }
         }
         let (directory, name) = Directory::of_address(address);
-        Channel::open(name, &Expect { directory, ..expect.clone() }, WaitStrategy::default())
+        RawQueue::open(name, &Expect { directory, ..expect.clone() }, WaitStrategy::default())
     }
 
-    fn over(segment: Segment, entry: u32, strategy: WaitStrategy) -> Result<Arc<Channel>, AttachFailure> {
+    fn over(segment: Segment, entry: u32, strategy: WaitStrategy) -> Result<Arc<RawQueue>, AttachFailure> {
         let (attachment, left_behind) = Attachment::over(segment, entry)?;
-        let channel = Arc::new(Channel {
+        let raw = Arc::new(RawQueue {
             ring: ring_of(&attachment.segment),
             strategy,
             max_deliveries: attachment.segment.max_deliveries(),
@@ -111,20 +111,20 @@ impl Channel {
             looks: Default::default(),
             caught_up_at: AtomicU64::new(0),
             tail_seen: AtomicU64::new(0),
-            trust: Trust::new(),
+            trust: AdaptiveSpin::new(),
             leases_are_private: AtomicBool::new(false),
             interrupt: OnceLock::new(),
             #[cfg(feature = "tracing")]
             untold: Default::default(),
             attachment,
         });
-        if left_behind || channel.known_me().is_some_and(|me| me.begins_anew() || channel.has_dead(me)) {
+        if left_behind || raw.known_me().is_some_and(|me| me.begins_anew() || raw.has_dead(me)) {
             // A newcomer repairs first what the dead left, in its own entry or in one that it
             // passed over.
-            channel.recover();
+            raw.recover();
         }
-        attachment::remember(&channel);
-        Ok(channel)
+        attachment::remember(&raw);
+        Ok(raw)
     }
 
     /// This process's id, attaching anew after a fork.
@@ -156,7 +156,7 @@ impl Channel {
     }
 }
 
-impl Attached for Channel {
+impl Attached for RawQueue {
     fn attachment(&self) -> &Attachment {
         &self.attachment
     }
@@ -170,8 +170,8 @@ impl Attached for Channel {
     }
 }
 
-/// A channel is an attachment, and more.
-impl Deref for Channel {
+/// A queue is an attachment, and more.
+impl Deref for RawQueue {
     type Target = Attachment;
 
     #[inline(always)]

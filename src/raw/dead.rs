@@ -14,7 +14,7 @@
 //! 2. The kernel is asked once for each owner and look, and before the side is entered: what costs time is found out beforehand. Under
 //!    the side only what was found dead is asked for again, and at most [`FREED_AT_ONCE`] records are freed before others have a turn.
 
-use super::{Channel, Mapped, Patience, SLICE_NS, add};
+use super::{Mapped, RawQueue, SLICE_NS, Wait, add};
 use crate::error::GetError;
 use crate::os::coarse_now_ns;
 use crate::ring::{Owner, Repaired, Ring, Upto};
@@ -42,29 +42,29 @@ pub(super) struct Looks {
 
 /// What the kernel said of each owner during one look (Invariant 2). Dead it stays; alive it is until the next look.
 struct Probes<'a> {
-    channel: &'a Channel,
+    raw: &'a RawQueue,
     me: Id,
     /// By entry: the last owner asked for, as `generation << 2 | is_dead << 1 | 1`.
     answers: [Cell<u32>; Owner::ENTRIES],
 }
 
 impl<'a> Probes<'a> {
-    fn new(channel: &'a Channel, me: Id) -> Probes<'a> {
-        Probes { channel, me, answers: [const { Cell::new(0) }; Owner::ENTRIES] }
+    fn new(raw: &'a RawQueue, me: Id) -> Probes<'a> {
+        Probes { raw, me, answers: [const { Cell::new(0) }; Owner::ENTRIES] }
     }
 
     fn is_dead(&self, owner: Owner) -> bool {
         let answer = &self.answers[owner.entry() as usize];
         let asked = owner.generation_low() << 2 | 1;
         if answer.get() & !2 != asked {
-            let dead = self.channel.is_dead(owner, self.me);
+            let dead = self.raw.is_dead(owner, self.me);
             answer.set(asked | u32::from(dead) << 1);
         }
         answer.get() & 2 != 0
     }
 }
 
-impl Channel {
+impl RawQueue {
     /// The position before which this process knows all records to be done.
     pub(super) fn settled(&self) -> &crate::atomic::AtomicU64 {
         &self.looks.settled
@@ -120,22 +120,17 @@ impl Channel {
 
     /// Brings back what the dead leased. Enters the get side only if there is something to free.
     #[cold]
-    pub(super) fn look_for_the_dead<const OWNED: bool>(&self, me: Id, patience: Patience) -> Result<Repaired, GetError> {
+    pub(super) fn look_for_the_dead<const OWNED: bool>(&self, me: Id, wait: Wait) -> Result<Repaired, GetError> {
         self.looks.get_ns.store(coarse_now_ns(), Relaxed);
         if !self.may_hold_leases() {
             return Ok(Repaired::default());
         }
-        self.free_the_dead_upto::<OWNED>(Upto::Head, me, patience)
+        self.free_the_dead_upto::<OWNED>(Upto::Head, me, wait)
     }
 
     /// Frees what the dead leased, and with [`Upto::Tail`] what they claimed.
     #[cold]
-    pub(super) fn free_the_dead_upto<const OWNED: bool>(
-        &self,
-        upto: Upto,
-        me: Id,
-        patience: Patience,
-    ) -> Result<Repaired, GetError> {
+    pub(super) fn free_the_dead_upto<const OWNED: bool>(&self, upto: Upto, me: Id, wait: Wait) -> Result<Repaired, GetError> {
         // Those that a queue for dead letters takes come back first, and are given up from there.
         let is_worn_out = |header| self.is_dropped(header);
         let mut freed = Repaired::default();
@@ -149,7 +144,7 @@ impl Channel {
             for part in found.chunks(FREED_AT_ONCE) {
                 // Asked again under the side: this process may have been stopped for long, and another have the entry by now.
                 let probes = Probes::new(self, me);
-                self.enter_get::<OWNED>(me, patience)?;
+                self.enter_get::<OWNED>(me, wait)?;
                 let repaired = self.ring.free_found(part, |owner| probes.is_dead(owner), is_worn_out);
                 self.tell_what_was_freed(repaired);
                 self.exit_get::<OWNED>(me)?;

@@ -1,8 +1,8 @@
 //! What comes after the messages: closing, finishing, joining, counting.
 
-use super::wait::{Pause, Waiter};
-use super::watch::Verb;
-use super::{Channel, Failure, Patience};
+use super::stats::Verb;
+use super::wait::{Step, Waiter};
+use super::{Failure, RawQueue, Wait};
 use crate::error::JoinError;
 use crate::os::{FOREVER_NS, now_ns};
 use crate::ring::State;
@@ -19,7 +19,7 @@ const UNCOUNTED_NAP_US: u64 = 10;
 /// Far longer than any processor keeps a store to itself.
 const UNORDERED_SETTLE: Duration = Duration::from_millis(1);
 
-impl Channel {
+impl RawQueue {
     /// No more puts, for everybody. Puts that are inside the put side now may still commit; getters wait for them before they
     /// say Closed. Takes no lock, so that a stopped process cannot hold it up.
     pub(crate) fn close(&self) {
@@ -84,9 +84,9 @@ impl Channel {
             }
             let mut ready = || self.is_poisoned() || self.may_be_done();
             match waiter.pause(self, self.all_done(), &mut ready) {
-                Pause::TimedOut => return Err(JoinError::Timeout { left: left.unwrap_or_else(|| self.ring.len().max(1)) }),
-                Pause::SliceOver => drop(self.recover_until(deadline_ns)),
-                Pause::LookAgain => {}
+                Step::TimedOut => return Err(JoinError::Timeout { left: left.unwrap_or_else(|| self.ring.len().max(1)) }),
+                Step::SliceOver => drop(self.recover_until(deadline_ns)),
+                Step::LookAgain => {}
             }
         }
     }
@@ -105,7 +105,7 @@ impl Channel {
             let copies = self.taken_by_copy().saturating_sub(self.head().rare.task_dones.load(SeqCst));
             Ok(Some(in_ring.saturating_add(copies)))
         };
-        match self.lock_get(me, Patience::Until(deadline_ns.min(now_ns() + JOIN_LOCK_NS))) {
+        match self.lock_get(me, Wait::Until(deadline_ns.min(now_ns() + JOIN_LOCK_NS))) {
             Ok(()) => {
                 let counted = count();
                 self.exit_get::<false>(me).map_err(join_failure)?;

@@ -6,8 +6,8 @@
 //! ```
 
 use super::lane::Lane;
-use super::watch::Verb;
-use super::{Channel, Failure, Patience};
+use super::stats::Verb;
+use super::{Failure, RawQueue, Wait};
 use crate::os::now_ns;
 use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -31,15 +31,15 @@ pub struct Tenure {
     side: Side,
 }
 
-impl Channel {
+impl RawQueue {
     /// Becomes the owner of a side. `Held` while a live endpoint owns it, `Busy` if somebody stays inside it who does not run.
     pub(crate) fn acquire(&self, side: Side) -> Result<Tenure, Failure> {
         let me = self.me()?;
-        let patience = Patience::Until(now_ns() + ACQUIRE_LOCK_NS);
+        let wait = Wait::Until(now_ns() + ACQUIRE_LOCK_NS);
         let busy = |failure| if matches!(failure, Failure::Timeout) { Failure::Busy } else { failure };
         match side {
             Side::Put => {
-                self.lock_put(me, patience).map_err(busy)?;
+                self.lock_put(me, wait).map_err(busy)?;
                 self.note_tenure(me, Verb::Put);
                 self.head().put.owner.store(me.bits(), Release);
                 self.unlock_put(me)?;
@@ -47,7 +47,7 @@ impl Channel {
                 self.notify_not_full(u32::MAX);
             }
             Side::Get => {
-                self.lock_get(me, patience).map_err(busy)?;
+                self.lock_get(me, wait).map_err(busy)?;
                 self.note_tenure(me, Verb::Get);
                 self.head().get.yields.store(self.barrier.is_registered() as u32, Relaxed);
                 self.head().get.owner.store(me.bits(), Release);

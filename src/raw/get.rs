@@ -1,9 +1,9 @@
 //! Getting: the ways into the get side, and messages taken by copy, alone and in batches.
 
 use super::letters::Next;
-use super::wait::{Pause, Waiter};
-use super::watch::Verb;
-use super::{Channel, Failure, LeasedRecord, Mapped, Patience, SMALL_COPY_BYTES, add};
+use super::stats::Verb;
+use super::wait::{Step, Waiter};
+use super::{Failure, LeasedRecord, Mapped, RawQueue, SMALL_COPY_BYTES, Wait, add};
 use crate::error::GetError;
 use crate::lock::Locked;
 use crate::os::now_ns;
@@ -41,7 +41,7 @@ const FINISH_LOCK_NS: u64 = 20_000_000;
 /// Says whether a message of that length would be read, before anything happens to it.
 pub(super) type Check<'a> = &'a dyn Fn(usize) -> Result<(), GetError>;
 
-impl Channel {
+impl RawQueue {
     /// The get side's fast entry (Invariant 1). `false`: take the slow path.
     #[inline(always)]
     pub(super) fn try_enter_get<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> bool {
@@ -79,12 +79,12 @@ impl Channel {
     }
 
     #[cold]
-    pub(super) fn enter_get<const OWNED: bool>(&self, me: Id, patience: Patience) -> Result<(), GetError> {
+    pub(super) fn enter_get<const OWNED: bool>(&self, me: Id, wait: Wait) -> Result<(), GetError> {
         if self.is_poisoned() {
             return Err(GetError::Poisoned);
         }
         if !OWNED {
-            self.lock_get(me, patience).inspect_err(|failure| {
+            self.lock_get(me, wait).inspect_err(|failure| {
                 if matches!(failure, Failure::Timeout) {
                     self.count_timeout(Verb::Get);
                 }
@@ -103,20 +103,20 @@ impl Channel {
             return Err(self.poison().into());
         }
         if self.ring.is_held_off() {
-            self.wait_for_putter(me, patience)?;
+            self.wait_for_putter(me, wait)?;
         }
         Ok(())
     }
 
     /// Locks the get side for one that is not its endpoint; repairs it if its holder or its endpoint died.
-    pub(super) fn lock_get(&self, me: Id, patience: Patience) -> Result<(), Failure> {
-        self.lock_get_and_repair(me, patience).map(drop)
+    pub(super) fn lock_get(&self, me: Id, wait: Wait) -> Result<(), Failure> {
+        self.lock_get_and_repair(me, wait).map(drop)
     }
 
     /// The same, which tells what it freed.
-    pub(super) fn lock_get_and_repair(&self, me: Id, patience: Patience) -> Result<Repaired, Failure> {
+    pub(super) fn lock_get_and_repair(&self, me: Id, wait: Wait) -> Result<Repaired, Failure> {
         let lock = self.locks.get(self.head());
-        let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, patience)? };
+        let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, wait)? };
         let side = &self.head().get;
         let owner = Id::from_bits(side.owner.load(Acquire));
         let settled = match owner {
@@ -133,10 +133,10 @@ impl Channel {
 
     /// Enters the get side of a sized ring, if a message is ready at head or becomes so soon. Callers end it by `take_and_exit`.
     #[inline(always)]
-    pub(super) fn enter_ready_or_look(&self, ring: &Ring<Mapped>, patience: Patience) -> Option<(Id, Record)> {
+    pub(super) fn enter_ready_or_look(&self, ring: &Ring<Mapped>, wait: Wait) -> Option<(Id, Record)> {
         match self.enter_ready::<true>(ring) {
             // Entered in two places, so that no call returns a record: what a call fills lies in memory.
-            None if self.await_message::<false>(patience) && !self.is_look_due_for_leases() => self.enter_ready::<false>(ring),
+            None if self.await_message::<false>(wait) && !self.is_look_due_for_leases() => self.enter_ready::<false>(ring),
             entered => entered,
         }
     }
@@ -174,7 +174,7 @@ impl Channel {
         &self,
         me: Option<Id>,
         mut looked: bool,
-        patience: Patience,
+        wait: Wait,
         check: impl Fn(usize) -> Result<(), GetError>,
         read: impl Fn(*const u8, usize) -> R + Copy,
     ) -> Result<R, GetError> {
@@ -201,13 +201,13 @@ impl Channel {
                 }
                 exited?;
             }
-            if looked || !self.await_message::<OWNED>(patience) {
+            if looked || !self.await_message::<OWNED>(wait) {
                 break;
             }
             looked = true;
         }
         let mut read_slowly = read;
-        self.get_slow::<OWNED, R>(me, patience, &check, &mut read_slowly)
+        self.get_slow::<OWNED, R>(me, wait, &check, &mut read_slowly)
     }
 
     /// For slow paths, which ask what kind of ring it is. Needs the get side.
@@ -224,7 +224,7 @@ impl Channel {
     fn get_slow<const OWNED: bool, R>(
         &self,
         me: Id,
-        patience: Patience,
+        wait: Wait,
         check: Check<'_>,
         read: &mut dyn FnMut(*const u8, usize) -> R,
     ) -> Result<R, GetError> {
@@ -232,7 +232,7 @@ impl Channel {
             Small { result: R, came_back: bool },
             Large(LeasedRecord),
         }
-        let got = self.with_record::<OWNED, Result<Got<R>, GetError>>(me, patience, &mut |record| {
+        let got = self.with_record::<OWNED, Result<Got<R>, GetError>>(me, wait, &mut |record| {
             check(record.length())?;
             Ok(if OWNED || record.length() <= SMALL_COPY_BYTES {
                 let came_back = self.count_redelivery(&record);
@@ -265,7 +265,7 @@ impl Channel {
     /// two leaves it uncounted: it went with the process, and nobody waits for its `task_done`.
     pub(super) fn finish_large_copy(&self, leased: LeasedRecord, me: Id) -> Result<(), GetError> {
         let counted = &self.head().rare.large_copies;
-        let locked = self.lock_get(me, Patience::Until(now_ns() + FINISH_LOCK_NS)).is_ok();
+        let locked = self.lock_get(me, Wait::Until(now_ns() + FINISH_LOCK_NS)).is_ok();
         if !locked {
             // A stopped holder, or a Consumer since: in this order a kill would leave one too many, but nobody waits.
             counted.fetch_add(1, Relaxed);
@@ -284,7 +284,7 @@ impl Channel {
         &self,
         me: Option<Id>,
         count: usize,
-        patience: Patience,
+        wait: Wait,
         mut judge: impl FnMut(*const u8) -> Judged,
     ) -> Result<usize, GetError> {
         if count == 0 {
@@ -301,8 +301,8 @@ impl Channel {
         let mut judged = Judged::Taken;
         if self.is_time_to_look() {
             // What comes back is before what this batch would take. What goes wrong is told below.
-            let _ = self.look_for_the_dead::<OWNED>(me, patience);
-            self.post_again(patience);
+            let _ = self.look_for_the_dead::<OWNED>(me, wait);
+            self.post_again(wait);
         }
         loop {
             if self.try_enter_get::<OWNED>(&self.ring, me) {
@@ -312,7 +312,7 @@ impl Channel {
                     exited?;
                 }
             }
-            if taken != 0 || looked || !self.await_message::<OWNED>(patience) {
+            if taken != 0 || looked || !self.await_message::<OWNED>(wait) {
                 break;
             }
             looked = true;
@@ -323,7 +323,7 @@ impl Channel {
                 let came_back = judged != Judged::Left && self.take_copied(record);
                 (judged, came_back)
             };
-            let outcome = self.with_record::<OWNED, _>(me, patience, &mut |record| {
+            let outcome = self.with_record::<OWNED, _>(me, wait, &mut |record| {
                 (judged, came_back) = take_any(record, &mut judge);
                 taken = 1;
                 // Those that came back are before those at head.
@@ -399,45 +399,40 @@ impl Channel {
     pub(super) fn with_record<const OWNED: bool, R>(
         &self,
         me: Id,
-        patience: Patience,
+        wait: Wait,
         act: &mut dyn FnMut(Record) -> R,
     ) -> Result<R, GetError> {
-        let found = self.find_record::<OWNED, R>(me, patience, act);
+        let found = self.find_record::<OWNED, R>(me, wait, act);
         if matches!(&found, Err(error) if !matches!(error, GetError::Empty)) {
             self.pass_on();
         }
         found
     }
 
-    fn find_record<const OWNED: bool, R>(
-        &self,
-        me: Id,
-        patience: Patience,
-        act: &mut dyn FnMut(Record) -> R,
-    ) -> Result<R, GetError> {
-        let deadline_ns = if let Patience::Until(deadline_ns) = patience { deadline_ns } else { 0 };
+    fn find_record<const OWNED: bool, R>(&self, me: Id, wait: Wait, act: &mut dyn FnMut(Record) -> R) -> Result<R, GetError> {
+        let deadline_ns = if let Wait::Until(deadline_ns) = wait { deadline_ns } else { 0 };
         let mut waiter = Waiter::new(deadline_ns, Verb::Get);
         self.note_role(me, Verb::Get);
         let is_anothers = || self.head().get.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
         let mut look_after_the_dead = self.is_time_to_look();
         loop {
             if look_after_the_dead {
-                self.look_for_the_dead::<OWNED>(me, patience)?;
-                self.post_again(patience);
+                self.look_for_the_dead::<OWNED>(me, wait)?;
+                self.post_again(wait);
             }
             // Nothing to take: do not lock. An open loan is looked at under the lock, since its owner may be dead.
             let nothing = self.ring.nothing_to_take() == Some(State::Free) && !self.is_poisoned();
             if !nothing || is_anothers() {
-                if let Some(result) = self.take_next::<OWNED, R>(me, patience, act)? {
+                if let Some(result) = self.take_next::<OWNED, R>(me, wait, act)? {
                     return Ok(result);
                 }
             }
             if self.is_closed() && self.is_drained(me) {
                 // No put is under way, so what is found now is the last: also what a dead holder left, or gave back before it died.
-                self.look_for_the_dead::<OWNED>(me, patience)?;
-                return self.take_next::<OWNED, R>(me, patience, act)?.ok_or(GetError::Closed);
+                self.look_for_the_dead::<OWNED>(me, wait)?;
+                return self.take_next::<OWNED, R>(me, wait, act)?.ok_or(GetError::Closed);
             }
-            if patience == Patience::Try {
+            if wait == Wait::Never {
                 if !look_after_the_dead && self.is_time_to_look() {
                     look_after_the_dead = true;
                     continue;
@@ -452,12 +447,12 @@ impl Channel {
                 Some(_) => false,
             };
             look_after_the_dead = match waiter.pause(self, self.not_empty(), &mut ready) {
-                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look() => {
+                Step::TimedOut if look_after_the_dead || !self.is_time_to_look() => {
                     self.count_timeout(Verb::Get);
                     return Err(GetError::Timeout);
                 }
-                Pause::TimedOut | Pause::SliceOver => true,
-                Pause::LookAgain => false,
+                Step::TimedOut | Step::SliceOver => true,
+                Step::LookAgain => false,
             };
         }
     }

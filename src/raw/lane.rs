@@ -12,14 +12,14 @@
 //! 2. The stretch of an open lane lies in the ring, one record behind the other, and so does the record behind it ([`Stretch`]). It was
 //!    set out for the `T` whose shape is that of the segment, by a process that may rely on the light barrier.
 
-use super::typed::{Aside, check_written, copy_message};
-use super::{Channel, ClaimedRecord, LeasedRecord, Patience, Tenure};
+use super::copy::{Aside, check_written, copy_message};
+use super::{ClaimedRecord, LeasedRecord, RawQueue, Tenure, Wait};
 use crate::atomic::AtomicU64;
 use crate::error::{GetError, PutError};
 use crate::message::Message;
 use crate::message::copy::read_message;
 use crate::ring::{Header, RECLAIM_AHEAD, Stretch};
-use crate::shm::geometry::{Cell as RingCell, SizedShape};
+use crate::shm::geometry::{CellIndex, SizedShape};
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -41,7 +41,7 @@ const RECLAIM_FOLLOWED: u64 = 16;
 pub(super) struct Lane {
     first: Cell<u64>,
     records: Cell<u64>,
-    cell: Cell<RingCell>,
+    cell: Cell<CellIndex>,
     /// A putter's: was it followed closely when it last looked? And does it therefore take lines ahead?
     is_followed: Cell<bool>,
     owns_ahead: Cell<bool>,
@@ -51,7 +51,7 @@ pub(super) struct Lane {
 #[derive(Clone, Copy)]
 struct Spot {
     position: u64,
-    cell: RingCell,
+    cell: CellIndex,
 }
 
 impl Lane {
@@ -84,25 +84,25 @@ struct Records(*mut u8);
 
 impl Records {
     #[inline(always)]
-    fn at<T>(self, cell: RingCell) -> *mut u8 {
+    fn at<T>(self, cell: CellIndex) -> *mut u8 {
         // Invariant 2: the shape of `T` is that of the segment, so it is inside the ring.
         self.0.wrapping_add(cell.index() as usize * cell_bytes::<T>())
     }
 
     #[inline(always)]
-    fn payload<T>(self, cell: RingCell) -> *mut T {
+    fn payload<T>(self, cell: CellIndex) -> *mut T {
         self.at::<T>(cell).wrapping_add(const { SizedShape::of::<T>() }.payload_offset as usize).cast()
     }
 
     #[inline(always)]
-    fn header<'a, T>(self, cell: RingCell) -> &'a AtomicU64 {
-        // SAFETY: Invariant 2: a record of the ring starts there, aligned to 8 bytes as all cells are; who asks holds the channel, which
+    fn header<'a, T>(self, cell: CellIndex) -> &'a AtomicU64 {
+        // SAFETY: Invariant 2: a record of the ring starts there, aligned to 8 bytes as all cells are; who asks holds the queue, which
         // keeps the mapping.
         unsafe { &*self.at::<T>(cell).cast() }
     }
 }
 
-impl Channel {
+impl RawQueue {
     #[inline(always)]
     fn records(&self) -> Records {
         Records(self.ring.memory.cells.as_ptr())
@@ -113,26 +113,26 @@ impl Channel {
         self.geometry().sized && self.geometry().cell_bytes as usize == cell_bytes::<T>() && self.barrier.is_registered()
     }
 
-    /// [`put_value`](Channel::put_value) for the side's endpoint.
+    /// [`put_value`](RawQueue::put_value) for the side's endpoint.
     #[inline(always)]
-    pub(crate) fn put_held<T>(&self, tenure: &Tenure, value: &T, patience: Patience) -> Result<(), PutError>
+    pub(crate) fn put_held<T>(&self, tenure: &Tenure, value: &T, wait: Wait) -> Result<(), PutError>
     where
         T: Message,
     {
-        if self.put_along(tenure, value) { Ok(()) } else { self.put_held_slowly(tenure, value, patience) }
+        if self.put_along(tenure, value) { Ok(()) } else { self.put_held_slowly(tenure, value, wait) }
     }
 
     #[cold]
     #[inline(never)]
-    fn put_held_slowly<T>(&self, tenure: &Tenure, value: &T, patience: Patience) -> Result<(), PutError>
+    fn put_held_slowly<T>(&self, tenure: &Tenure, value: &T, wait: Wait) -> Result<(), PutError>
     where
         T: Message,
     {
         let me = self.tenant(tenure)?;
-        if self.turn_to_put::<T>(tenure, patience) && self.put_along(tenure, value) {
+        if self.turn_to_put::<T>(tenure, wait) && self.put_along(tenure, value) {
             return Ok(());
         }
-        self.put_value::<true, T>(me, value, patience)
+        self.put_value::<true, T>(me, value, wait)
     }
 
     /// Enters the put side, if there is room for one record at tail. `None`: take the slow path.
@@ -169,7 +169,7 @@ impl Channel {
         records.header::<T>(cell).store(Header::ready(size_of::<T>() as u32).bits(), Release);
         head.put.tail.store(position.wrapping_add(1), Release);
         if fills_lines::<T>() && tenure.lane.owns_ahead.get() {
-            self.own_ahead::<T>(cell);
+            self.prefetch_for_ownership::<T>(cell);
         }
         head.put.busy.store(0, Release);
         self.barrier.compiler_only();
@@ -185,14 +185,14 @@ impl Channel {
     /// (Ring, Invariant 1; the fence of `move_reclaim`). Measured, a spinning round trip of 64 B: 280 -> 225 ns with the cores near, 850 ->
     /// 690 far; asking by `prefetchw` changed nothing. A stream, which asks for whole stretches of lines, would lose 5 - 10 %.
     #[inline(always)]
-    fn own_ahead<T>(&self, cell: RingCell) {
+    fn prefetch_for_ownership<T>(&self, cell: CellIndex) {
         // The header three records on has in its line the end of the record before it.
         self.records().header::<T>(cell.plus(OWNED_AHEAD)).store(Header::FREE.bits(), Relaxed);
     }
 
     /// Sets the lane out where tail is, having moved reclaim on if need be. `false`: not here, or there is no room. The stretch of a closely
     /// followed Producer ends before its room does, by what it takes ahead.
-    fn turn_to_put<T>(&self, tenure: &Tenure, patience: Patience) -> bool {
+    fn turn_to_put<T>(&self, tenure: &Tenure, wait: Wait) -> bool {
         let owns = || self.head().put.owner.load(Relaxed) == tenure.me.bits();
         if !self.has_lanes::<T>() || !owns() {
             return false;
@@ -202,7 +202,7 @@ impl Channel {
         let (reserve, most) = if lane.is_followed.get() { (OWNED_AHEAD, RECLAIM_FOLLOWED) } else { (0, RECLAIM_AHEAD) };
         if room <= reserve {
             if room == 0 {
-                self.await_room(patience);
+                self.await_room(wait);
             }
             let head_seen = &self.head().put.head_seen;
             let before = head_seen.load(Relaxed);
@@ -224,25 +224,25 @@ impl Channel {
         true
     }
 
-    /// [`claim`](Channel::claim) for the side's endpoint.
+    /// [`claim`](RawQueue::claim) for the side's endpoint.
     #[inline(always)]
-    pub(crate) fn loan_held<T>(&self, tenure: &Tenure, patience: Patience) -> Result<ClaimedRecord, PutError> {
+    pub(crate) fn loan_held<T>(&self, tenure: &Tenure, wait: Wait) -> Result<ClaimedRecord, PutError> {
         match self.claim_along::<T>(tenure) {
             Some(claimed) => Ok(claimed),
-            None => self.loan_held_slowly::<T>(tenure, patience),
+            None => self.loan_held_slowly::<T>(tenure, wait),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn loan_held_slowly<T>(&self, tenure: &Tenure, patience: Patience) -> Result<ClaimedRecord, PutError> {
+    fn loan_held_slowly<T>(&self, tenure: &Tenure, wait: Wait) -> Result<ClaimedRecord, PutError> {
         let me = self.tenant(tenure)?;
-        if self.turn_to_put::<T>(tenure, patience) {
+        if self.turn_to_put::<T>(tenure, wait) {
             if let Some(claimed) = self.claim_along::<T>(tenure) {
                 return Ok(claimed);
             }
         }
-        self.claim_slow::<true>(me, size_of::<T>(), patience)
+        self.claim_slow::<true>(me, size_of::<T>(), wait)
     }
 
     /// The fast way. `None`: nothing was claimed.
@@ -253,7 +253,7 @@ impl Channel {
             return None;
         }
         let Spot { position, cell } = self.enter_lane_to_put(tenure)?;
-        let header = Header::claimed(Channel::owner_word(tenure.me), size_of::<T>() as u32);
+        let header = Header::claimed(RawQueue::owner_word(tenure.me), size_of::<T>() as u32);
         // Ring, Invariant 1. The counter: see `claim_slot`.
         records.header::<T>(cell.plus(1)).store(Header::FREE.bits(), Relaxed);
         super::add(&side.loans, 1);
@@ -263,17 +263,17 @@ impl Channel {
         Some(ClaimedRecord { cell, header, payload: records.payload::<T>(cell).cast() })
     }
 
-    /// [`get_value`](Channel::get_value) for the side's endpoint.
+    /// [`get_value`](RawQueue::get_value) for the side's endpoint.
     #[inline(always)]
-    pub(crate) fn get_held<T>(&self, tenure: &Tenure, patience: Patience) -> Result<T, GetError>
+    pub(crate) fn get_held<T>(&self, tenure: &Tenure, wait: Wait) -> Result<T, GetError>
     where
         T: Message,
     {
         let mut aside = Aside::new();
-        let entered = self.enter_lane_or_look::<T>(tenure, patience);
+        let entered = self.enter_lane_or_look::<T>(tenure, wait);
         let from = match &entered {
             Some(spot) => self.records().payload::<T>(spot.cell),
-            None if aside.fill(|| self.get_value_slowly::<true, T>(self.tenant(tenure)?, patience)) => aside.got(),
+            None if aside.fill(|| self.get_value_slowly::<true, T>(self.tenant(tenure)?, wait)) => aside.got(),
             // SAFETY: `fill` failed.
             None => return unsafe { aside.failure() },
         };
@@ -283,7 +283,7 @@ impl Channel {
             // SAFETY: all bytes of `copy` were written.
             if unsafe { check_written(&copy) }.is_err() && self.has_dead_letters() {
                 self.head().get.busy.store(0, Release);
-                return self.get_invalid::<true, T>(self.tenant(tenure)?, patience);
+                return self.get_invalid::<true, T>(self.tenant(tenure)?, wait);
             }
             self.take_along::<T>(spot);
         }
@@ -293,10 +293,10 @@ impl Channel {
 
     /// Enters the get side, if a message is ready at head or becomes so soon. `None`: take the slow path.
     #[inline(always)]
-    fn enter_lane_or_look<T>(&self, tenure: &Tenure, patience: Patience) -> Option<Spot> {
+    fn enter_lane_or_look<T>(&self, tenure: &Tenure, wait: Wait) -> Option<Spot> {
         match self.enter_lane_to_get::<T>(tenure) {
             // Entered in two places: see `enter_ready_or_look`.
-            None if self.look_along::<T>(tenure, patience) => self.enter_lane_to_get::<T>(tenure),
+            None if self.look_along::<T>(tenure, wait) => self.enter_lane_to_get::<T>(tenure),
             entered => entered,
         }
     }
@@ -304,17 +304,17 @@ impl Channel {
     /// Sets the lane out anew, or waits a while for a message, if either is what it needs. `true`: it may be entered now.
     #[cold]
     #[inline(never)]
-    fn look_along<T>(&self, tenure: &Tenure, patience: Patience) -> bool {
+    fn look_along<T>(&self, tenure: &Tenure, wait: Wait) -> bool {
         if self.tenant(tenure).is_err() {
             return false;
         }
         let turned = self.turn_to_get::<T>(tenure);
         if turned && self.may_hold_leases() && self.is_time_to_look() {
             // What comes back shuts the lane until it is taken. What goes wrong is for the slow path to tell.
-            let _ = self.look_for_the_dead::<true>(tenure.me, patience);
-            self.post_again(patience);
+            let _ = self.look_for_the_dead::<true>(tenure.me, wait);
+            self.post_again(wait);
         }
-        if self.ring.head_is_pending() { self.await_message::<true>(patience) } else { turned }
+        if self.ring.head_is_pending() { self.await_message::<true>(wait) } else { turned }
     }
 
     /// Sets the lane out where head is, if it is not there. `false`: not here, or it was.
@@ -366,16 +366,16 @@ impl Channel {
         }
     }
 
-    /// [`lease`](Channel::lease) for the side's endpoint.
+    /// [`lease`](RawQueue::lease) for the side's endpoint.
     #[inline(always)]
-    pub(crate) fn lease_held<T>(&self, tenure: &Tenure, patience: Patience) -> Result<LeasedRecord, GetError> {
+    pub(crate) fn lease_held<T>(&self, tenure: &Tenure, wait: Wait) -> Result<LeasedRecord, GetError> {
         // What the dead held comes first: the slow path looks.
         if self.is_poisoned() || self.is_look_due() {
-            return self.lease_slow::<true>(self.tenant(tenure)?, patience);
+            return self.lease_slow::<true>(self.tenant(tenure)?, wait);
         }
-        match self.enter_lane_or_look::<T>(tenure, patience) {
+        match self.enter_lane_or_look::<T>(tenure, wait) {
             Some(spot) => Ok(self.lease_along::<T>(tenure, spot)),
-            None => self.lease_slow::<true>(self.tenant(tenure)?, patience),
+            None => self.lease_slow::<true>(self.tenant(tenure)?, wait),
         }
     }
 
@@ -384,7 +384,7 @@ impl Channel {
     fn lease_along<T>(&self, tenure: &Tenure, Spot { position, cell }: Spot) -> LeasedRecord {
         let (side, records) = (&self.head().get, self.records());
         let length = size_of::<T>() as u32;
-        let header = Header::ready(length).leased_by(Channel::owner_word(tenure.me));
+        let header = Header::ready(length).leased_by(RawQueue::owner_word(tenure.me));
         // Before the record: see `lease_record`.
         super::add(&side.leases, 1);
         records.header::<T>(cell).store(header.bits(), Release);

@@ -6,16 +6,16 @@
 //!                      \--give_back_uncounted--> RETURNED, deliveries - 1
 //! ```
 
-use super::{Channel, Mapped, Patience, add};
+use super::{Mapped, RawQueue, Wait, add};
 use crate::error::GetError;
 use crate::ring::{Header, Record, Ring};
-use crate::shm::geometry::Cell;
+use crate::shm::geometry::CellIndex;
 use crate::shm::participant::Id;
 
 /// A record that this process reads in place.
 #[derive(Debug)]
 pub struct LeasedRecord {
-    pub(super) cell: Cell,
+    pub(super) cell: CellIndex,
     pub(super) header: Header,
     pub(crate) payload: *mut u8,
     pub(crate) length: usize,
@@ -31,7 +31,7 @@ fn lease_record<const SIZED: bool>(ring: &Ring<Mapped>, record: Record, me: Id) 
         add(&side.bytes_got, record.length() as u64);
     }
     let length = record.length();
-    let (cell, header) = ring.lease(record, Channel::owner_word(me));
+    let (cell, header) = ring.lease(record, RawQueue::owner_word(me));
     LeasedRecord { cell, header, payload: ring.memory.payload(cell), length }
 }
 
@@ -42,13 +42,13 @@ impl LeasedRecord {
     }
 }
 
-impl Channel {
+impl RawQueue {
     /// Leases one message to be read in place.
     #[inline(always)]
     pub(crate) fn lease<const OWNED: bool, const SIZED: bool>(
         &self,
         me: Option<Id>,
-        patience: Patience,
+        wait: Wait,
     ) -> Result<LeasedRecord, GetError> {
         let known = me.or_else(|| self.known_me());
         // What the dead held comes first: the slow path looks.
@@ -56,13 +56,13 @@ impl Channel {
             if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
                 return Ok(leased);
             }
-            if self.await_message::<OWNED>(patience) {
+            if self.await_message::<OWNED>(wait) {
                 if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
                     return Ok(leased);
                 }
             }
         }
-        self.lease_slow::<OWNED>(me, patience)
+        self.lease_slow::<OWNED>(me, wait)
     }
 
     /// The fast way. `None`: nothing was leased, or the slow path tells what is wrong.
@@ -79,19 +79,19 @@ impl Channel {
         leased
     }
 
-    /// [`lease`](Channel::lease) for one who does not know what the messages are.
-    pub(crate) fn lease_whatever(&self, patience: Patience) -> Result<LeasedRecord, GetError> {
-        self.lease_slow::<false>(None, patience)
+    /// [`lease`](RawQueue::lease) for one who does not know what the messages are.
+    pub(crate) fn lease_whatever(&self, wait: Wait) -> Result<LeasedRecord, GetError> {
+        self.lease_slow::<false>(None, wait)
     }
 
     #[cold]
     #[inline(never)]
-    pub(super) fn lease_slow<const OWNED: bool>(&self, me: Option<Id>, patience: Patience) -> Result<LeasedRecord, GetError> {
+    pub(super) fn lease_slow<const OWNED: bool>(&self, me: Option<Id>, wait: Wait) -> Result<LeasedRecord, GetError> {
         let me = match me {
             Some(me) => me,
             None => self.me()?,
         };
-        self.with_record::<OWNED, _>(me, patience, &mut |record| self.lease_any(record, me))
+        self.with_record::<OWNED, _>(me, wait, &mut |record| self.lease_any(record, me))
     }
 
     /// For slow paths. Needs the get side.

@@ -16,7 +16,7 @@
 //!    thread posts it at a time.
 
 use super::own::{Inside, Own};
-use super::{Channel, LeasedRecord, Patience, SLICE_NS};
+use super::{LeasedRecord, RawQueue, SLICE_NS, Wait};
 use crate::error::{GetError, OpenError, PutError, Subject};
 use crate::letters::{self, Reason};
 use crate::message::copy::vec_from_bytes;
@@ -36,7 +36,7 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(super) struct Letters {
     kept: Own<Kept>,
     /// The queue for them, once it was opened.
-    queue: Own<Option<Arc<Channel>>>,
+    queue: Own<Option<Arc<RawQueue>>>,
 }
 
 /// Messages on lease to this process that go to the queue for dead letters, or wait for it, by the
@@ -145,7 +145,7 @@ fn expected(directory: Directory) -> Expect {
     }
 }
 
-impl Channel {
+impl RawQueue {
     /// Is there a name of a queue for dead letters?
     pub(crate) fn has_dead_letters(&self) -> bool {
         self.segment.dead_letters().is_some()
@@ -184,7 +184,7 @@ impl Channel {
     /// Tries to hand over what is kept of that cell. It is a letter until it is there.
     fn post(&self, me: Id, cell: u64) -> Posted {
         let Some((record, deliveries, reason)) = self.kept(me).begin(cell) else { return Posted::Gone };
-        let at_it = AtIt { channel: self, me, cell };
+        let at_it = AtIt { raw: self, me, cell };
         let sent = self.send(me, &record, deliveries, &reason);
         let get = self.ring.memory.get_side();
         let queue = self.segment.name();
@@ -244,7 +244,7 @@ impl Channel {
         let name = self.segment.dead_letters().ok_or(Unsent::Open(OpenError::NotFound { what: Subject::default() }))?;
         let queue = self.queue_for_letters(me, name)?;
         let LeasedRecord { payload, length, .. } = *record;
-        // SAFETY: Invariant 4 of the channel: the record is on lease to this process, and as long
+        // SAFETY: Invariant 4 of the queue: the record is on lease to this process, and as long
         // as it says. Bytes have no alignment.
         let bytes: Vec<u8> = unsafe { vec_from_bytes(payload, length) };
         let head = letters::Head::now(reason, deliveries, self.segment.name(), self.segment.type_name());
@@ -252,13 +252,13 @@ impl Channel {
         let room = (queue.geometry().max_message_bytes() as usize).saturating_sub(head.length_without_text() + length);
         let written = head.write(room.min(MOST_TEXT), &bytes);
         queue
-            .put_elements::<false, u8>(None, &written, Patience::Try)
+            .put_elements::<false, u8>(None, &written, Wait::Never)
             .map_err(|error| Unsent::Put(error, queue.segment.nonce()))
             .map(drop)
     }
 
     /// The queue for dead letters: the one that has the name now.
-    fn queue_for_letters(&self, me: Id, name: &str) -> Result<Arc<Channel>, Unsent> {
+    fn queue_for_letters(&self, me: Id, name: &str) -> Result<Arc<RawQueue>, Unsent> {
         if name == self.segment.name() {
             return Err(Unsent::Open(OpenError::NotFound { what: Subject::default() }));
         }
@@ -266,7 +266,7 @@ impl Channel {
             return Ok(queue);
         }
         let expected = expected(self.segment.directory().clone());
-        let queue = Channel::open_soon(name, &expected, WaitStrategy::default()).map_err(Unsent::Open)?;
+        let queue = RawQueue::open_soon(name, &expected, WaitStrategy::default()).map_err(Unsent::Open)?;
         // The name is its creator's: nothing that was put there goes because this process leaves.
         queue.leave_name();
         // What was there before is dropped outside.
@@ -274,7 +274,7 @@ impl Channel {
         Ok(queue)
     }
 
-    fn opened_for_letters(&self, me: Id) -> Option<Arc<Channel>> {
+    fn opened_for_letters(&self, me: Id) -> Option<Arc<RawQueue>> {
         let opened = self.letters.queue.enter(me).clone();
         opened.filter(|queue| queue.segment.has_name())
     }
@@ -292,8 +292,8 @@ impl Channel {
     /// Tries what is kept until one is refused, or the time is over: how many are there now. Called
     /// with no side held (Invariant 2).
     #[cold]
-    pub(super) fn post_again(&self, patience: Patience) -> u64 {
-        self.post_until(patience.for_lock().0).0
+    pub(super) fn post_again(&self, wait: Wait) -> u64 {
+        self.post_until(wait.for_lock().0).0
     }
 
     /// The same, and whether it came to the end without a refusal.
@@ -322,7 +322,7 @@ impl Channel {
     }
 
     /// Does this process keep that record as a letter? No reference leads into it then.
-    pub(super) fn is_letter(&self, header: Header, cell: crate::shm::geometry::Cell) -> bool {
+    pub(super) fn is_letter(&self, header: Header, cell: crate::shm::geometry::CellIndex) -> bool {
         let Some(me) = self.known_me().filter(|_| self.has_dead_letters()) else { return false };
         self.kept(me).letters.get(&cell.index()).is_some_and(|letter| letter.record.header == header)
     }
@@ -332,13 +332,13 @@ impl Channel {
     pub(super) fn take_next<const OWNED: bool, R>(
         &self,
         me: Id,
-        patience: Patience,
+        wait: Wait,
         act: &mut dyn FnMut(Record) -> R,
     ) -> Result<Option<R>, GetError> {
         let mut posts = true;
         // Each round but the last leases a record: more rounds than cells, and somebody undoes them.
         for _ in 0..=self.geometry().cells {
-            self.enter_get::<OWNED>(me, patience)?;
+            self.enter_get::<OWNED>(me, wait)?;
             let mut is_worn_out = false;
             let found = self.next_record(me).map(|next| match next {
                 Next::Message(record) => Some(act(record)),
@@ -353,8 +353,8 @@ impl Channel {
             if !is_worn_out {
                 return found;
             }
-            self.keep_worn_out::<OWNED>(me, &|| self.enter_get::<OWNED>(me, patience))?;
-            posts = posts && self.post_until(patience.for_lock().0).1;
+            self.keep_worn_out::<OWNED>(me, &|| self.enter_get::<OWNED>(me, wait))?;
+            posts = posts && self.post_until(wait.for_lock().0).1;
         }
         Err(GetError::Corrupted)
     }
@@ -363,7 +363,7 @@ impl Channel {
     /// and counts as none. Posts nothing: called with no side held.
     #[cold]
     fn keep_worn_out<const OWNED: bool>(&self, me: Id, enter: &dyn Fn() -> Result<(), GetError>) -> Result<(), GetError> {
-        let owner = Channel::owner_word(me);
+        let owner = RawQueue::owner_word(me);
         let most = LEASED_AT_ONCE.min(self.geometry().cells as usize);
         let mut leased = Vec::with_capacity(most);
         let mut from = Some(self.settled().load(Relaxed));
@@ -398,10 +398,10 @@ impl Channel {
 
     /// Hands over what came back too often, all of it that is taken: how many are there now.
     #[cold]
-    pub(super) fn give_up_all_worn_out(&self, me: Id, patience: Patience, deadline_ns: u64) -> u64 {
+    pub(super) fn give_up_all_worn_out(&self, me: Id, wait: Wait, deadline_ns: u64) -> u64 {
         if self.has_dead_letters() && self.max_deliveries != 0 && self.ring.has_returned() {
             // What goes wrong is for the next verb to tell.
-            let _ = self.keep_worn_out::<false>(me, &|| Ok(self.lock_get(me, patience)?));
+            let _ = self.keep_worn_out::<false>(me, &|| Ok(self.lock_get(me, wait)?));
         }
         self.post_until(deadline_ns).0
     }
@@ -431,14 +431,14 @@ impl Kept {
 
 /// A thread that posts a letter. Dropped by a panic, it leaves the letter to others.
 struct AtIt<'a> {
-    channel: &'a Channel,
+    raw: &'a RawQueue,
     me: Id,
     cell: u64,
 }
 
 impl Drop for AtIt<'_> {
     fn drop(&mut self) {
-        if let Some(letter) = self.channel.kept(self.me).letters.get_mut(&self.cell) {
+        if let Some(letter) = self.raw.kept(self.me).letters.get_mut(&self.cell) {
             letter.is_being_posted = false;
         }
     }
@@ -446,7 +446,7 @@ impl Drop for AtIt<'_> {
 
 /// Letters that are kept have a last try before this process leaves the queue: the next process
 /// takes them otherwise, if there is one.
-impl Drop for Channel {
+impl Drop for RawQueue {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.post_until(now_ns() + SLICE_NS);

@@ -5,17 +5,17 @@
 //!                      \--abort, or its holder dies--> DONE: getters skip it
 //! ```
 
-use super::{Channel, Mapped, Patience, add};
+use super::{Mapped, RawQueue, Wait, add};
 use crate::error::PutError;
 use crate::ring::{Header, Ring, Slot};
-use crate::shm::geometry::Cell;
+use crate::shm::geometry::CellIndex;
 use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A record that this process writes in place.
 #[derive(Debug)]
 pub(crate) struct ClaimedRecord {
-    pub(super) cell: Cell,
+    pub(super) cell: CellIndex,
     pub(super) header: Header,
     pub payload: *mut u8,
 }
@@ -29,22 +29,22 @@ fn claim_slot<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize,
     if !SIZED {
         add(&side.bytes_put, length as u64);
     }
-    let (cell, header) = ring.claim(slot, Channel::owner_word(me));
+    let (cell, header) = ring.claim(slot, RawQueue::owner_word(me));
     ClaimedRecord { cell, header, payload: ring.memory.payload(cell) }
 }
 
-impl Channel {
+impl RawQueue {
     /// Claims a record of `length` bytes to be written in place. Callers check that `length` fits the ring.
     #[inline(always)]
     pub(crate) fn claim<const OWNED: bool, const SIZED: bool>(
         &self,
         me: Option<Id>,
         length: usize,
-        patience: Patience,
+        wait: Wait,
     ) -> Result<ClaimedRecord, PutError> {
         match self.claim_at_once::<OWNED, SIZED>(me.or_else(|| self.known_me()), length) {
             Some(claimed) => Ok(claimed),
-            None => self.claim_slow::<OWNED>(me, length, patience),
+            None => self.claim_slow::<OWNED>(me, length, wait),
         }
     }
 
@@ -68,13 +68,13 @@ impl Channel {
         &self,
         me: Option<Id>,
         length: usize,
-        patience: Patience,
+        wait: Wait,
     ) -> Result<ClaimedRecord, PutError> {
         let me = match me {
             Some(me) => me,
             None => self.me()?,
         };
-        self.with_slot::<OWNED, _>(me, length as u32, patience, &mut |slot| {
+        self.with_slot::<OWNED, _>(me, length as u32, wait, &mut |slot| {
             if self.geometry().sized {
                 claim_slot::<true>(&self.ring, slot, length, me)
             } else {

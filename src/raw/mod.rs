@@ -10,14 +10,14 @@
 //! Invariants:
 //! 1. A side is entered by locking it while no live endpoint owns it, or by being that endpoint. Between enter and exit nobody
 //!    allocates, calls the user, or touches the caller's memory beyond a copy of [`SMALL_COPY_BYTES`]; an endpoint may copy more.
-//! 2. The mapping lives as long as the channel, and a [`Cell`] is in the ring: its record starts inside the mapping.
+//! 2. The mapping lives as long as the queue, and a [`CellIndex`] is in the ring: its record starts inside the mapping.
 //!    A payload pointer is made only for a record whose length was checked against the geometry.
 //! 3. `me` is this process's id, also after a fork: see attachment, Invariant 1.
 //! 4. A record that this process claimed or leased is touched by nobody else until it is committed, aborted or released: the ring's
 //!    owner words say so, and peers that write to records that they do not own are outside every promise of this crate.
 
-mod any;
 mod attach;
+mod copy;
 mod dead;
 mod done;
 mod endpoint;
@@ -29,15 +29,15 @@ mod letters;
 mod loan;
 mod own;
 mod put;
+mod readiness;
 mod recover;
 mod skipped;
 #[cfg(feature = "object")]
 mod sleep;
+mod stats;
 mod ticket;
 mod trust;
-mod typed;
 mod wait;
-mod watch;
 
 pub(crate) use attach::messages_left;
 pub(crate) use done::JOIN_FOREVER;
@@ -47,17 +47,17 @@ pub use lease::LeasedRecord;
 pub(crate) use letters::Ends;
 pub(crate) use loan::ClaimedRecord;
 pub use recover::RecoveryReport;
-pub(crate) use trust::Trust;
-pub use wait::Patience;
-pub(crate) use wait::{Pause, Pauses, SLICE_NS, look_a_while};
-pub use watch::Stats;
+pub use stats::Stats;
+pub(crate) use trust::AdaptiveSpin;
+pub use wait::Wait;
+pub(crate) use wait::{Backoff, SLICE_NS, Step, spin_then_yield};
 
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::attachment::Attachment;
 use crate::error::{GetError, PutError};
 use crate::lock::Condvar;
 use crate::ring::{Memory, Owner, Ring};
-use crate::shm::geometry::{CACHE_LINE_BYTES, Cell, Geometry};
+use crate::shm::geometry::{CACHE_LINE_BYTES, CellIndex, Geometry};
 use crate::shm::layout::{GetSide, Head, PutSide, Rare};
 use crate::shm::participant::{self, Id};
 use crate::shm::segment::Segment;
@@ -96,20 +96,20 @@ impl Mapped {
 
     /// Where the payload of the record at `cell` starts.
     #[inline(always)]
-    pub(crate) fn payload(&self, cell: Cell) -> *mut u8 {
+    pub(crate) fn payload(&self, cell: CellIndex) -> *mut u8 {
         // SAFETY: Invariant 2: the payload starts inside the record's first cell, or right behind it where it is empty.
         unsafe { self.record(cell).add(self.payload_offset) }
     }
 
     #[inline(always)]
-    fn record(&self, cell: Cell) -> *mut u8 {
+    fn record(&self, cell: CellIndex) -> *mut u8 {
         // SAFETY: Invariant 2: the cell is in the ring, so the offset stays inside the mapping.
         unsafe { self.cells.as_ptr().add(cell.index() as usize * self.cell_bytes) }
     }
 
     /// The cache lines of `count` cells that do not reach beyond the ring's end, but of no more than `most_bytes`; none of large cells.
     #[inline(always)]
-    fn lines(&self, first: Cell, count: u64, most_bytes: usize) -> impl Iterator<Item = *mut u8> {
+    fn lines(&self, first: CellIndex, count: u64, most_bytes: usize) -> impl Iterator<Item = *mut u8> {
         let from = self.record(first);
         let bytes = if self.cell_bytes > LARGEST_FETCHED_AHEAD { 0 } else { count as usize * self.cell_bytes };
         (0..bytes.min(most_bytes)).step_by(CACHE_LINE_BYTES as usize).map(move |offset| from.wrapping_add(offset))
@@ -133,23 +133,23 @@ impl Memory for Mapped {
     }
 
     #[inline(always)]
-    fn header(&self, cell: Cell) -> &AtomicU64 {
+    fn header(&self, cell: CellIndex) -> &AtomicU64 {
         // SAFETY: Invariant 2; cells are aligned to 8 bytes and as long as a header word at least.
         unsafe { &*self.record(cell).cast() }
     }
 
     #[inline(always)]
-    fn will_write(&self, first: Cell, count: u64) {
-        self.lines(first, count, usize::MAX).for_each(will_write);
+    fn prefetch_write(&self, first: CellIndex, count: u64) {
+        self.lines(first, count, usize::MAX).for_each(prefetch_write);
     }
 
     #[inline(always)]
-    fn will_take(&self, first: Cell, count: u64) {
-        self.lines(first, count, MOST_FETCHED_BYTES).for_each(will_read);
+    fn prefetch_read(&self, first: CellIndex, count: u64) {
+        self.lines(first, count, MOST_FETCHED_BYTES).for_each(prefetch_read);
     }
 
     #[inline(always)]
-    fn sequence(&self, cell: Cell) -> &AtomicU64 {
+    fn sequence(&self, cell: CellIndex) -> &AtomicU64 {
         // SAFETY: Invariant 2; cells of slice rings have 16 bytes or more (Geometry), which only they ask for.
         unsafe { &*self.record(cell).add(8).cast() }
     }
@@ -167,7 +167,7 @@ const MOST_FETCHED_BYTES: usize = 8192;
 
 /// Asks for the cache line there, to write to it soon. Any address will do.
 #[inline(always)]
-fn will_write(record: *mut u8) {
+fn prefetch_write(record: *mut u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch is a hint: it reads and writes nothing that the program can see, and cannot fault.
     unsafe {
@@ -183,7 +183,7 @@ fn will_write(record: *mut u8) {
 
 /// Asks for the cache line there, to read it soon. Any address will do.
 #[inline(always)]
-fn will_read(record: *mut u8) {
+fn prefetch_read(record: *mut u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch is a hint: it reads nothing that the program can see, and cannot fault.
     unsafe {
@@ -198,7 +198,7 @@ fn will_read(record: *mut u8) {
 }
 
 /// One attached segment. Shared by the handles, guards and endpoints of a process.
-pub struct Channel {
+pub struct RawQueue {
     ring: Ring<Mapped>,
     strategy: WaitStrategy,
     max_deliveries: u32,
@@ -211,22 +211,22 @@ pub struct Channel {
     /// What tail was when a getter of this process last looked, to ask for cache lines ahead. A hint.
     tail_seen: AtomicU64,
     /// Whether its waits are worth staying awake for.
-    trust: Trust,
-    /// See [`Channel::keep_leases_private`].
+    trust: AdaptiveSpin,
+    /// See [`RawQueue::keep_leases_private`].
     leases_are_private: AtomicBool,
     /// Set by a signal handler: who waits gives up.
     interrupt: OnceLock<&'static AtomicBool>,
     #[cfg(feature = "tracing")]
-    untold: watch::Untold,
+    untold: stats::Untold,
     attachment: Attachment,
 }
 
-// SAFETY: the pointers of `Mapped` lead into a mapping that lives as long as the channel (Invariant 2), and what they lead to is
+// SAFETY: the pointers of `Mapped` lead into a mapping that lives as long as the queue (Invariant 2), and what they lead to is
 // atomics, or records that the ring's protocol gives to one owner at a time (Invariant 4). Letters are touched by one thread at a time
 // (own, Invariant 1).
-unsafe impl Send for Channel {}
+unsafe impl Send for RawQueue {}
 // SAFETY: as above.
-unsafe impl Sync for Channel {}
+unsafe impl Sync for RawQueue {}
 
 /// Adds to a counter that only one process at a time writes: a plain load and a plain store.
 #[inline(always)]
@@ -267,7 +267,7 @@ macro_rules! tell_failure {
 }
 tell_failure!(PutError, GetError);
 
-impl Channel {
+impl RawQueue {
     #[inline(always)]
     fn head(&self) -> &Head {
         self.ring.memory.head()
@@ -406,9 +406,9 @@ fn moved_or<E>(count: usize, mut move_one: impl FnMut(usize) -> Result<(), E>) -
     Ok(count)
 }
 
-impl fmt::Debug for Channel {
+impl fmt::Debug for RawQueue {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Channel")
+        out.debug_struct("RawQueue")
             .field("name", &self.segment.name())
             .field("len", &self.ring.len())
             .field("capacity", &self.geometry().capacity)

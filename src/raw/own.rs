@@ -1,4 +1,4 @@
-//! What one process has for itself in a channel, beside forks.
+//! What one process has for itself in a queue, beside forks.
 //!
 //! Invariants:
 //! 1. `holder` names the participant one of whose threads is inside, or is 0: only that thread
@@ -7,7 +7,7 @@
 //! 2. What is done inside is short, and calls nobody: it is worth waiting for.
 
 use crate::shm::participant::Id;
-use crossbeam_utils::Backoff;
+use crossbeam_utils::Backoff as CrossbeamBackoff;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -34,7 +34,7 @@ impl<T: Default> Own<T> {
     /// Waits for other threads of this process, and never for another process. What a fork copied
     /// locked was perhaps half changed: it is left alone, and begins anew.
     pub fn enter(&self, me: Id) -> Inside<'_, T> {
-        let backoff = Backoff::new();
+        let backoff = CrossbeamBackoff::new();
         loop {
             let holder = self.holder.load(Relaxed);
             if holder == me.bits() {

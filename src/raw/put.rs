@@ -1,9 +1,9 @@
 //! Putting: the ways into the put side, and messages put by copy, alone and in batches.
 
+use super::stats::Verb;
 use super::ticket::Ticket;
-use super::wait::{Pause, TRY_LOCK_NS, Waiter};
-use super::watch::Verb;
-use super::{Channel, Failure, Mapped, Patience, SMALL_COPY_BYTES, add};
+use super::wait::{Step, TRY_LOCK_NS, Waiter};
+use super::{Failure, Mapped, RawQueue, SMALL_COPY_BYTES, Wait, add};
 use crate::error::PutError;
 use crate::lock::Locked;
 use crate::os::now_ns;
@@ -25,7 +25,7 @@ fn write_and_commit<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: 
     ring.commit(slot);
 }
 
-impl Channel {
+impl RawQueue {
     /// The put side's fast entry (Invariant 1). `false`: take the slow path.
     #[inline(always)]
     pub(super) fn try_enter_put<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> bool {
@@ -66,7 +66,7 @@ impl Channel {
 
     /// The put side's slow entry: waits for the lock, repairs after the dead, tells why not.
     #[cold]
-    fn enter_put<const OWNED: bool>(&self, me: Id, patience: Patience) -> Result<(), PutError> {
+    fn enter_put<const OWNED: bool>(&self, me: Id, wait: Wait) -> Result<(), PutError> {
         if self.is_poisoned() {
             return Err(PutError::Poisoned);
         }
@@ -78,7 +78,7 @@ impl Channel {
                 return Err(self.poison().into());
             }
         } else {
-            self.lock_put(me, patience).inspect_err(|failure| {
+            self.lock_put(me, wait).inspect_err(|failure| {
                 if matches!(failure, Failure::Timeout) {
                     self.count_timeout(Verb::Put);
                 }
@@ -95,9 +95,9 @@ impl Channel {
     }
 
     /// Locks the put side for one that is not its endpoint; repairs it if its holder or its endpoint died.
-    pub(super) fn lock_put(&self, me: Id, patience: Patience) -> Result<(), Failure> {
+    pub(super) fn lock_put(&self, me: Id, wait: Wait) -> Result<(), Failure> {
         let lock = self.locks.put(self.head());
-        let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, patience)? };
+        let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, wait)? };
         let side = &self.head().put;
         let owner = Id::from_bits(side.owner.load(Acquire));
         let settled = match owner {
@@ -124,7 +124,7 @@ impl Channel {
         &self,
         me: Option<Id>,
         length: usize,
-        patience: Patience,
+        wait: Wait,
         write: impl Fn(*mut u8) + Copy,
     ) -> Result<(), PutError> {
         let me = match me {
@@ -132,7 +132,7 @@ impl Channel {
             None => self.me()?,
         };
         if !OWNED && length > SMALL_COPY_BYTES {
-            return self.put_large(me, length, patience, &write);
+            return self.put_large(me, length, wait, &write);
         }
         // A copy: what never changes stays in registers while atomics are stored. So it must not meet a call that is not inlined.
         let ring = self.ring;
@@ -150,23 +150,17 @@ impl Channel {
             exited?;
         }
         let write_slowly = write;
-        self.put_slow::<OWNED>(me, length, patience, &write_slowly)
+        self.put_slow::<OWNED>(me, length, wait, &write_slowly)
     }
 
     #[cold]
     #[inline(never)]
-    fn put_slow<const OWNED: bool>(
-        &self,
-        me: Id,
-        length: usize,
-        patience: Patience,
-        write: &dyn Fn(*mut u8),
-    ) -> Result<(), PutError> {
+    fn put_slow<const OWNED: bool>(&self, me: Id, length: usize, wait: Wait, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
         if !OWNED {
             // An endpoint has waited along its lane.
-            self.await_room(patience);
+            self.await_room(wait);
         }
-        self.with_slot::<OWNED, ()>(me, length as u32, patience, &mut |slot| {
+        self.with_slot::<OWNED, ()>(me, length as u32, wait, &mut |slot| {
             self.write_and_commit_any(slot, length, &|to| write(to))
         })?;
         self.notify_not_empty(1);
@@ -175,8 +169,8 @@ impl Channel {
 
     /// A large copy goes through a loan: no lock is held while bytes move.
     #[cold]
-    fn put_large(&self, me: Id, length: usize, patience: Patience, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
-        let claimed = self.claim_slow::<false>(Some(me), length, patience)?;
+    fn put_large(&self, me: Id, length: usize, wait: Wait, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
+        let claimed = self.claim_slow::<false>(Some(me), length, wait)?;
         write(claimed.payload);
         self.commit_claimed(claimed, length)
     }
@@ -188,7 +182,7 @@ impl Channel {
         me: Option<Id>,
         count: usize,
         length: usize,
-        patience: Patience,
+        wait: Wait,
         write: impl Fn(usize, *mut u8),
     ) -> Result<usize, PutError> {
         if count == 0 {
@@ -197,7 +191,7 @@ impl Channel {
         if !OWNED && length > SMALL_COPY_BYTES {
             return super::moved_or(count, |i| {
                 let write = &write;
-                self.put::<OWNED, true>(me, length, patience, move |to| write(i, to))
+                self.put::<OWNED, true>(me, length, wait, move |to| write(i, to))
             });
         }
         let me = match me {
@@ -209,7 +203,7 @@ impl Channel {
         while moved < count {
             let before = moved;
             let upto = count.min(before + limit);
-            self.await_room(patience);
+            self.await_room(wait);
             let outcome = if self.try_enter_put::<OWNED>(&self.ring, me) {
                 moved += self.fill(upto - before, length, &|i, to| write(before + i, to));
                 self.exit_put::<OWNED>(me).map_err(PutError::from)
@@ -217,7 +211,7 @@ impl Channel {
                 Ok(())
             };
             if moved == before && outcome.is_ok() {
-                let outcome = self.with_slot::<OWNED, ()>(me, length as u32, patience, &mut |slot| {
+                let outcome = self.with_slot::<OWNED, ()>(me, length as u32, wait, &mut |slot| {
                     write_and_commit::<true>(&self.ring, slot, length, &|to| write(before, to));
                     moved += 1 + self.fill(upto - before - 1, length, &|i, to| write(before + 1 + i, to));
                 });
@@ -262,10 +256,10 @@ impl Channel {
         &self,
         me: Id,
         length: u32,
-        patience: Patience,
+        wait: Wait,
         act: &mut dyn FnMut(Slot) -> R,
     ) -> Result<R, PutError> {
-        let found = self.find_slot::<OWNED, R>(me, length, patience, act);
+        let found = self.find_slot::<OWNED, R>(me, length, wait, act);
         if matches!(&found, Err(error) if !matches!(error, PutError::Full)) && self.sees_room(length) {
             self.notify_not_full(1);
         }
@@ -282,10 +276,10 @@ impl Channel {
         &self,
         me: Id,
         length: u32,
-        patience: Patience,
+        wait: Wait,
         act: &mut dyn FnMut(Slot) -> R,
     ) -> Result<R, PutError> {
-        let deadline_ns = if let Patience::Until(deadline_ns) = patience { deadline_ns } else { 0 };
+        let deadline_ns = if let Wait::Until(deadline_ns) = wait { deadline_ns } else { 0 };
         let mut waiter = Waiter::new(deadline_ns, Verb::Put);
         self.note_role(me, Verb::Put);
         let mut ticket = Ticket::none(self);
@@ -294,7 +288,7 @@ impl Channel {
         let mut busy_until_ns = None;
         let may_make_room = |ticket: &Ticket<'_>| !ticket.must_wait() && self.sees_room(length);
         loop {
-            self.enter_put::<OWNED>(me, patience)?;
+            self.enter_put::<OWNED>(me, wait)?;
             let room = if ticket.must_wait_for_the_living(me) {
                 Err(NoRoom::Full)
             } else {
@@ -314,7 +308,7 @@ impl Channel {
                 }
                 Err(NoRoom::Full) => {}
             }
-            if patience != Patience::Try && self.is_large(length) {
+            if wait != Wait::Never && self.is_large(length) {
                 ticket.draw_or_renew(me);
             }
             let freed = look_after_the_dead && self.free_stopper(me);
@@ -322,7 +316,7 @@ impl Channel {
             if freed {
                 self.notify_not_empty(u32::MAX);
             }
-            if patience == Patience::Try {
+            if wait == Wait::Never {
                 if !look_after_the_dead && self.is_time_to_look_for_room() {
                     look_after_the_dead = true;
                     continue;
@@ -347,12 +341,12 @@ impl Channel {
                 std::thread::sleep(Duration::from_micros(STUCK_NAP_US << stuck.min(7)).min(waiter.time_left()));
             }
             look_after_the_dead = match waiter.pause(self, self.not_full(), &mut ready) {
-                Pause::TimedOut if look_after_the_dead || !self.is_time_to_look_for_room() => {
+                Step::TimedOut if look_after_the_dead || !self.is_time_to_look_for_room() => {
                     self.count_timeout(Verb::Put);
                     return Err(PutError::Timeout);
                 }
-                Pause::TimedOut | Pause::SliceOver => true,
-                Pause::LookAgain => false,
+                Step::TimedOut | Step::SliceOver => true,
+                Step::LookAgain => false,
             };
         }
     }

@@ -1,6 +1,6 @@
 //! After a death: the one recovery of each side, and freeing what the dead held.
 
-use super::{Channel, Failure, Patience};
+use super::{Failure, RawQueue, Wait};
 use crate::os::{FOREVER_NS, now_ns};
 use crate::ring::{Repaired, Upto};
 use crate::shm::participant::{self, Id};
@@ -32,7 +32,7 @@ pub struct RecoveryReport {
     pub sides_repaired: u32,
 }
 
-impl Channel {
+impl RawQueue {
     /// Restores the put side after its holder or its endpoint died. Needs its lock. Idempotent, and may itself be killed.
     #[cold]
     pub(super) fn repair_put_side(&self, me: Id) -> Result<(), Failure> {
@@ -83,9 +83,9 @@ impl Channel {
         let mut report = RecoveryReport::default();
         let Ok(me) = self.me() else { return report };
         let dead = participant::dead(&self.segment, me);
-        let patience = || Patience::Until(deadline_ns.min(now_ns() + RECOVER_LOCK_NS));
+        let wait = || Wait::Until(deadline_ns.min(now_ns() + RECOVER_LOCK_NS));
         let aborted_before = self.head().rare.aborted.load(Relaxed);
-        if self.lock_put(me, patience()).is_ok() {
+        if self.lock_put(me, wait()).is_ok() {
             // A loan that its holder claimed without moving tail; those behind tail are freed with the get side.
             if let Ok(repaired) = self.ring.repair_put_side(|owner| self.is_dead(owner, me)) {
                 self.head().rare.aborted.fetch_add(repaired.aborted, Relaxed);
@@ -93,17 +93,17 @@ impl Channel {
             }
             let _ = self.unlock_put(me);
         }
-        if let Ok(taken_over) = self.lock_get_and_repair(me, patience()) {
+        if let Ok(taken_over) = self.lock_get_and_repair(me, wait()) {
             let _ = self.exit_get::<false>(me);
             (report.redelivered, report.given_up) = (taken_over.redelivered, taken_over.given_up);
-            if let Ok(freed) = self.free_the_dead_upto::<false>(Upto::Tail, me, patience()) {
+            if let Ok(freed) = self.free_the_dead_upto::<false>(Upto::Tail, me, wait()) {
                 report.sides_repaired += 1;
                 report.redelivered += freed.redelivered;
                 report.given_up += freed.given_up;
             }
-            report.given_up += self.give_up_all_worn_out(me, patience(), deadline_ns);
+            report.given_up += self.give_up_all_worn_out(me, wait(), deadline_ns);
         } else {
-            report.given_up += self.post_again(Patience::Until(deadline_ns));
+            report.given_up += self.post_again(Wait::Until(deadline_ns));
         }
         report.aborted = self.head().rare.aborted.load(Relaxed).saturating_sub(aborted_before);
         self.note_the_dead(!dead.is_empty());

@@ -2,7 +2,7 @@
 //! putter that is short of room makes it, also where a Consumer owns the get side (ring's `retreat`
 //! has the protocol).
 
-use super::{Channel, Failure, Patience};
+use super::{Failure, RawQueue, Wait};
 use crate::error::GetError;
 use crate::os::now_ns;
 use crate::ring::{Corrupted, Front, Header, State};
@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 /// DONE to head.
 const CONSUMER_SPINS: u32 = 32;
 
-impl Channel {
+impl RawQueue {
     /// Steps head over aborted records, and takes tail back over them. Needs the put side; only
     /// *tries* the get side. `abandoned`: those count that the dead left. `true`: there may be room
     /// now.
@@ -134,7 +134,7 @@ impl Channel {
     /// For the Consumer inside a call, before it looks at the ring: lets a putter finish that holds
     /// it off.
     #[cold]
-    pub(super) fn wait_for_putter(&self, me: Id, patience: Patience) -> Result<(), GetError> {
+    pub(super) fn wait_for_putter(&self, me: Id, wait: Wait) -> Result<(), GetError> {
         let side = &self.head().get;
         // Not inside: the next putter would think that it must not step.
         side.busy.store(0, Release);
@@ -142,9 +142,9 @@ impl Channel {
         // A dead holder left the cursors in order: it was a putter, or only looked whether the side
         // is owned.
         if !lock.try_lock(me) {
-            self.wait_for_lock(lock, me, patience).inspect_err(|failure| {
+            self.wait_for_lock(lock, me, wait).inspect_err(|failure| {
                 if matches!(failure, Failure::Timeout) {
-                    self.count_timeout(super::watch::Verb::Get);
+                    self.count_timeout(super::stats::Verb::Get);
                 }
             })?;
         }

@@ -5,7 +5,7 @@
 //!                                          \--not renewed, or its holder dies--> taken away by the next putter
 //! ```
 
-use super::{Channel, add};
+use super::{RawQueue, add};
 use crate::os::now_ns;
 use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,7 +15,7 @@ const TICKET_NS: u64 = 300_000_000;
 
 /// The right to go before later puts, for a large message that has waited: `id << 32 | serial`. Only fairness rests on it.
 pub(super) struct Ticket<'a> {
-    channel: &'a Channel,
+    raw: &'a RawQueue,
     number: u64,
     /// Where reclaim was then.
     renewed_at: u64,
@@ -23,13 +23,13 @@ pub(super) struct Ticket<'a> {
 
 impl<'a> Ticket<'a> {
     /// Nobody is asked to wait yet.
-    pub fn none(channel: &'a Channel) -> Ticket<'a> {
-        Ticket { channel, number: 0, renewed_at: 0 }
+    pub fn none(raw: &'a RawQueue) -> Ticket<'a> {
+        Ticket { raw, number: 0, renewed_at: 0 }
     }
 
     /// Does somebody else's ticket go first? An expired one does not count.
     pub fn must_wait(&self) -> bool {
-        let side = &self.channel.head().put;
+        let side = &self.raw.head().put;
         let first = side.ticket.load(Relaxed);
         first != 0 && first != self.number && now_ns() < side.ticket_until_ns.load(Relaxed)
     }
@@ -39,9 +39,9 @@ impl<'a> Ticket<'a> {
         if !self.must_wait() {
             return false;
         }
-        let side = &self.channel.head().put;
+        let side = &self.raw.head().put;
         let first = side.ticket.load(Relaxed);
-        let alive = Id::from_bits((first >> 32) as u32).is_some_and(|holder| self.channel.is_alive(holder, me));
+        let alive = Id::from_bits((first >> 32) as u32).is_some_and(|holder| self.raw.is_alive(holder, me));
         if !alive {
             let _ = side.ticket.compare_exchange(first, 0, Relaxed, Relaxed);
         }
@@ -50,7 +50,7 @@ impl<'a> Ticket<'a> {
 
     /// Needs the put side.
     pub fn draw_or_renew(&mut self, me: Id) {
-        let side = &self.channel.head().put;
+        let side = &self.raw.head().put;
         if self.must_wait() {
             return;
         }
@@ -68,12 +68,12 @@ impl<'a> Ticket<'a> {
     }
 
     pub fn give_back(&mut self) {
-        let side = &self.channel.head().put;
+        let side = &self.raw.head().put;
         let first = side.ticket.load(Relaxed);
         let mine = self.number != 0 && first == self.number;
         let stale = first != 0 && now_ns() >= side.ticket_until_ns.load(Relaxed);
         if (mine || stale) && side.ticket.compare_exchange(first, 0, Relaxed, Relaxed).is_ok() {
-            self.channel.notify_not_full(u32::MAX);
+            self.raw.notify_not_full(u32::MAX);
         }
         self.number = 0;
     }

@@ -30,16 +30,16 @@ const TRIAL: i32 = 64;
 
 /// Positive: trust. Else: waits since it went, negated.
 #[derive(Debug)]
-pub(crate) struct Trust(AtomicI32);
+pub(crate) struct AdaptiveSpin(AtomicI32);
 
-impl Trust {
+impl AdaptiveSpin {
     /// With all trust: a handle that has seen nothing yet may be in the middle of a quick exchange.
-    pub(crate) const fn new() -> Trust {
-        Trust(AtomicI32::new(MOST))
+    pub(crate) const fn new() -> AdaptiveSpin {
+        AdaptiveSpin(AtomicI32::new(MOST))
     }
 
     /// Is the wait that has outlasted its spins now to be patient?
-    pub(crate) fn is_patient(&self) -> bool {
+    pub(crate) fn should_spin(&self) -> bool {
         let trust = self.0.load(Relaxed);
         trust > 0 || trust <= -TRIAL
     }
@@ -66,10 +66,10 @@ mod tests {
     use super::*;
 
     /// Waits that end after `length_us`; how many of them were patient.
-    fn patient_of(trust: &Trust, count: u32, length_us: impl Fn(u32) -> u32) -> u32 {
+    fn patient_of(trust: &AdaptiveSpin, count: u32, length_us: impl Fn(u32) -> u32) -> u32 {
         const BUDGET_US: u32 = 40;
         (0..count).fold(0, |patients, wait| {
-            let patient = trust.is_patient();
+            let patient = trust.should_spin();
             trust.learn(patient, length_us(wait) <= if patient { BUDGET_US } else { 2 });
             patients + u32::from(patient)
         })
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn short_waits_keep_trust() {
-        let trust = Trust::new();
+        let trust = AdaptiveSpin::new();
         assert_eq!(patient_of(&trust, 1000, |_| 10), 1000);
         // A long one now and then does not shake it.
         assert_eq!(patient_of(&trust, 1000, |wait| if wait % 8 == 0 { 10_000 } else { 10 }), 1000);
@@ -85,14 +85,14 @@ mod tests {
 
     #[test]
     fn long_waits_lose_it_quickly() {
-        let trust = Trust::new();
+        let trust = AdaptiveSpin::new();
         assert_eq!(patient_of(&trust, 10, |_| 1000), (MOST / PRICE) as u32);
-        assert!(!trust.is_patient());
+        assert!(!trust.should_spin());
     }
 
     #[test]
     fn long_waits_try_rarely() {
-        let trust = Trust::new();
+        let trust = AdaptiveSpin::new();
         patient_of(&trust, 10, |_| 1000);
         let patients = patient_of(&trust, 65 * 100, |_| 1000);
         assert!((99..=101).contains(&patients), "{patients}");
@@ -100,17 +100,17 @@ mod tests {
 
     #[test]
     fn one_trial_that_goes_well_brings_it_back() {
-        let trust = Trust::new();
+        let trust = AdaptiveSpin::new();
         patient_of(&trust, 10, |_| 1000);
         assert!(patient_of(&trust, 100, |_| 10) > 30);
         assert_eq!(patient_of(&trust, 100, |_| 10), 100);
         assert_eq!(trust.0.load(Relaxed), MOST);
     }
 
-    /// Whoever comes in pairs is mostly waited for without patience.
+    /// Whoever comes in pairs is mostly waited for without wait.
     #[test]
     fn every_other_long_wait_is_not_worth_it() {
-        let trust = Trust::new();
+        let trust = AdaptiveSpin::new();
         patient_of(&trust, 100, |_| 1000);
         let patients = patient_of(&trust, 6400, |wait| if wait % 2 == 0 { 1000 } else { 2 });
         assert!(patients < 400, "{patients}");

@@ -3,16 +3,16 @@
 //! Measured (64 B ping-pong of pinned processes, a sleep and its wake take 30 us and about as much processor time, a pause 33 ns, a
 //! yield 0.7 us; round trip without the work, as a multiple of the better of `Spin` and `Block`): an adaptive waiter that always sleeps
 //! after some 9 us has 3.2 where each side works for 5 us; a patient one (`trust`) 0.7 - 1.3, and what `Block` has where the work outlasts its
-//! patience. The price: messages that come every 50 us, at the edge of the patience, cost their receiver 1.5 times the processor time.
+//! wait. The price: messages that come every 50 us, at the edge of the wait, cost their receiver 1.5 times the processor time.
 
-use super::trust::Trust;
-use super::watch::{Blocked, Verb};
-use super::{Channel, Failure};
+use super::stats::{Blocked, Verb};
+use super::trust::AdaptiveSpin;
+use super::{Failure, RawQueue};
 use crate::lock::{Condvar, Locked, Mutex};
 use crate::os::{Barrier, FOREVER_NS, ONE_TRY_NS, now_ns};
 use crate::shm::participant::Id;
 use crate::wait::strategy::WaitStrategy;
-use crossbeam_utils::Backoff;
+use crossbeam_utils::Backoff as CrossbeamBackoff;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -24,13 +24,13 @@ pub(super) const TRY_LOCK_NS: u64 = 1_000_000;
 /// Looks of a spinning waiter between two looks at the clock.
 const SPINS_PER_CLOCK: u32 = 64;
 
-/// An adaptive waiter spins 1, 2, 4 .. 64 times between its looks (all rounds of `Backoff`), then yields between them.
+/// An adaptive waiter spins 1, 2, 4 .. 64 times between its looks (all rounds of `CrossbeamBackoff`), then yields between them.
 /// A patient one looks after each spin: in 64 of them, 2 us here, an answer waits (measured: 5 us of work on each side, 2.5 times the
 /// round trip of `Spin`).
 const SPIN_ROUNDS: u32 = 7;
 const PATIENT_ROUNDS: u32 = 127;
 const YIELDS: u32 = 4;
-/// From its first yield on, a patient one (`Trust`) stays awake this long: about what a sleep costs.
+/// From its first yield on, a patient one (`AdaptiveSpin`) stays awake this long: about what a sleep costs.
 const PATIENCE_NS: u64 = 40_000;
 /// A yield that lasted longer (measured: 0.7 us alone, 99.9 % within 1.6 - 5) gave the core to somebody who needed it.
 const LONG_YIELD_NS: u64 = 3_000;
@@ -53,43 +53,43 @@ const LEAST_GATHER_SPINS: u64 = 80;
 
 /// How long a caller waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub enum Wait {
     /// Not at all: Full or Empty.
-    Try,
+    Never,
     /// Until that monotonic instant (or for ever): Timeout.
     Until(u64),
 }
 
-impl Patience {
-    pub const FOREVER: Patience = Patience::Until(FOREVER_NS);
+impl Wait {
+    pub const FOREVER: Wait = Wait::Until(FOREVER_NS);
 
     /// Until when to wait: a moment that has passed, for one who does not.
     pub(crate) fn deadline_ns(self) -> u64 {
         match self {
-            Patience::Try => 0,
-            Patience::Until(deadline_ns) => deadline_ns,
+            Wait::Never => 0,
+            Wait::Until(deadline_ns) => deadline_ns,
         }
     }
 
     /// Until when to wait for a lock, and whether to sleep on it.
     pub(crate) fn for_lock(self) -> (u64, bool) {
         match self {
-            Patience::Try => (now_ns() + TRY_LOCK_NS, false),
-            Patience::Until(deadline_ns) => (deadline_ns, true),
+            Wait::Never => (now_ns() + TRY_LOCK_NS, false),
+            Wait::Until(deadline_ns) => (deadline_ns, true),
         }
     }
 }
 
 /// What a pause ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pause {
+pub(crate) enum Step {
     LookAgain,
     /// A whole slice passed: look after the dead as well.
     SliceOver,
     TimedOut,
 }
 
-impl Channel {
+impl RawQueue {
     /// Looks for a while at the word at head, before a getter that found it FREE (or CLAIMED) takes the slow path: a message that is on
     /// its way arrives sooner here. `false`: none came, or the strategy is not one that spins.
     ///
@@ -97,8 +97,8 @@ impl Channel {
     /// and each would take the cache line from the other (measured: 64 B between two cores 15 -> 55 M/s). It pauses for as many
     /// spins as it took messages since it last caught up: after a single message it looks at once.
     #[inline(never)]
-    pub(super) fn await_message<const OWNED: bool>(&self, patience: Patience) -> bool {
-        if !self.looks_early(patience) {
+    pub(super) fn await_message<const OWNED: bool>(&self, wait: Wait) -> bool {
+        if !self.looks_early(wait) {
             return false;
         }
         let side = &self.head().get;
@@ -135,8 +135,8 @@ impl Channel {
 
     /// Waits for a side's lock that was not free at once.
     #[cold]
-    pub(super) fn wait_for_lock(&self, lock: Mutex<'_>, me: Id, patience: Patience) -> Result<Locked, Failure> {
-        let (deadline_ns, sleep) = patience.for_lock();
+    pub(super) fn wait_for_lock(&self, lock: Mutex<'_>, me: Id, wait: Wait) -> Result<Locked, Failure> {
+        let (deadline_ns, sleep) = wait.for_lock();
         loop {
             // A lock knows of no interruption: it is asked for in slices where there may be one.
             let until_ns = match self.interrupt.get() {
@@ -147,7 +147,7 @@ impl Channel {
                 return Ok(locked);
             }
             if until_ns == deadline_ns || self.is_interrupted() {
-                return Err(if patience == Patience::Try { Failure::Busy } else { Failure::Timeout });
+                return Err(if wait == Wait::Never { Failure::Busy } else { Failure::Timeout });
             }
         }
     }
@@ -157,9 +157,9 @@ impl Channel {
     /// the message already, no longer than a getter needs that comes on quickly (measured, 8 B through a full ring: 98 -> 122 M/s).
     #[cold]
     #[inline(never)]
-    pub(super) fn await_room(&self, patience: Patience) {
+    pub(super) fn await_room(&self, wait: Wait) {
         let full = self.geometry().sized && self.ring.room_reclaimed() == 0;
-        if !full || !self.looks_early(patience) || self.is_closed() || self.is_poisoned() {
+        if !full || !self.looks_early(wait) || self.is_closed() || self.is_poisoned() {
             return;
         }
         let looks = if self.ring.oldest_is_done() { EARLY_LOOKS / 2 } else { EARLY_LOOKS };
@@ -172,15 +172,15 @@ impl Channel {
     }
 
     /// Is this a caller who waits, by a strategy that spins?
-    fn looks_early(&self, patience: Patience) -> bool {
-        !matches!(patience, Patience::Try | Patience::Until(ONE_TRY_NS))
+    fn looks_early(&self, wait: Wait) -> bool {
+        !matches!(wait, Wait::Never | Wait::Until(ONE_TRY_NS))
             && matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive)
     }
 }
 
-/// One blocked call of a channel.
+/// One blocked call of a queue.
 pub(super) struct Waiter<'a> {
-    pauses: Pauses,
+    pauses: Backoff,
     verb: Verb,
     /// From the first sleep on, until the call ends.
     blocked: Option<Blocked<'a>>,
@@ -188,7 +188,7 @@ pub(super) struct Waiter<'a> {
 
 impl<'a> Waiter<'a> {
     pub(crate) fn new(deadline_ns: u64, verb: Verb) -> Waiter<'a> {
-        Waiter { pauses: Pauses::new(deadline_ns), verb, blocked: None }
+        Waiter { pauses: Backoff::new(deadline_ns), verb, blocked: None }
     }
 
     /// Until the deadline.
@@ -196,34 +196,34 @@ impl<'a> Waiter<'a> {
         Duration::from_nanos(self.pauses.deadline_ns.saturating_sub(now_ns()))
     }
 
-    /// One of the [`Pauses`], seen by others from the first sleep on.
-    pub fn pause(&mut self, channel: &'a Channel, condvar: Condvar<'_>, ready: &mut dyn FnMut() -> bool) -> Pause {
-        if channel.is_interrupted() {
-            return Pause::TimedOut;
+    /// One of the [`Backoff`], seen by others from the first sleep on.
+    pub fn pause(&mut self, raw: &'a RawQueue, condvar: Condvar<'_>, ready: &mut dyn FnMut() -> bool) -> Step {
+        if raw.is_interrupted() {
+            return Step::TimedOut;
         }
         let (verb, blocked) = (self.verb, &mut self.blocked);
         let mut falls_asleep = || {
-            blocked.get_or_insert_with(|| Blocked::start(channel, verb));
+            blocked.get_or_insert_with(|| Blocked::start(raw, verb));
         };
-        let pause = self.pauses.pause(channel.strategy, &channel.trust, &channel.barrier, condvar, ready, &mut falls_asleep);
-        if pause == Pause::SliceOver {
-            channel.segment.tell_if_nameless();
+        let pause = self.pauses.pause(raw.strategy, &raw.trust, &raw.barrier, condvar, ready, &mut falls_asleep);
+        if pause == Step::SliceOver {
+            raw.segment.tell_if_nameless();
         }
         pause
     }
 }
 
 /// The pauses of one blocked call, until its deadline.
-pub(crate) struct Pauses {
+pub(crate) struct Backoff {
     deadline_ns: u64,
     slice_ends_ns: u64,
     /// A call that has slept is a long one: it neither is patient after each slice nor counts again.
     has_slept: bool,
 }
 
-impl Pauses {
-    pub(crate) fn new(deadline_ns: u64) -> Pauses {
-        Pauses { deadline_ns, slice_ends_ns: 0, has_slept: false }
+impl Backoff {
+    pub(crate) fn new(deadline_ns: u64) -> Backoff {
+        Backoff { deadline_ns, slice_ends_ns: 0, has_slept: false }
     }
 
     /// Waits until `ready`, a wake, the end of the slice or the deadline. The deadline is reported on the next call, after the caller
@@ -232,22 +232,22 @@ impl Pauses {
     pub fn pause(
         &mut self,
         strategy: WaitStrategy,
-        trust: &Trust,
+        trust: &AdaptiveSpin,
         barrier: &Barrier,
         condvar: Condvar<'_>,
         ready: &mut dyn FnMut() -> bool,
         falls_asleep: &mut dyn FnMut(),
-    ) -> Pause {
+    ) -> Step {
         if self.deadline_ns != FOREVER_NS && now_ns() >= self.deadline_ns {
-            return Pause::TimedOut;
+            return Step::TimedOut;
         }
         if self.slice_ends_ns != 0 && now_ns() >= self.slice_ends_ns {
             self.slice_ends_ns = 0;
             falls_asleep();
-            return Pause::SliceOver;
+            return Step::SliceOver;
         }
         if self.look(strategy, trust, ready) {
-            return Pause::LookAgain;
+            return Step::LookAgain;
         }
         if self.slice_ends_ns == 0 {
             self.slice_ends_ns = now_ns() + SLICE_NS;
@@ -257,14 +257,14 @@ impl Pauses {
             self.has_slept = true;
             condvar.wait(barrier, self.deadline_ns.min(self.slice_ends_ns), ready);
         }
-        Pause::LookAgain
+        Step::LookAgain
     }
 
     /// Looks without sleeping, as the strategy says.
-    fn look(&self, strategy: WaitStrategy, trust: &Trust, ready: &mut dyn FnMut() -> bool) -> bool {
+    fn look(&self, strategy: WaitStrategy, trust: &AdaptiveSpin, ready: &mut dyn FnMut() -> bool) -> bool {
         match strategy {
             WaitStrategy::Block => ready(),
-            WaitStrategy::Adaptive => look_a_while((!self.has_slept).then_some(trust), self.deadline_ns, ready),
+            WaitStrategy::Adaptive => spin_then_yield((!self.has_slept).then_some(trust), self.deadline_ns, ready),
             WaitStrategy::Custom { spins, yields } => {
                 for round in 0..spins.saturating_add(yields) {
                     if ready() {
@@ -295,10 +295,10 @@ fn is_near(deadline_ns: u64) -> bool {
     deadline_ns != FOREVER_NS && now_ns().saturating_add(YIELD_RISK_NS) >= deadline_ns
 }
 
-/// How one that waits adaptively looks before it sleeps, without patience where there is no trust to ask; `false`: it is to sleep now.
-pub(crate) fn look_a_while(trust: Option<&Trust>, deadline_ns: u64, ready: &mut dyn FnMut() -> bool) -> bool {
-    let patient = trust.is_some_and(Trust::is_patient);
-    let backoff = Backoff::new();
+/// How one that waits adaptively looks before it sleeps, without wait where there is no trust to ask; `false`: it is to sleep now.
+pub(crate) fn spin_then_yield(trust: Option<&AdaptiveSpin>, deadline_ns: u64, ready: &mut dyn FnMut() -> bool) -> bool {
+    let patient = trust.is_some_and(AdaptiveSpin::should_spin);
+    let backoff = CrossbeamBackoff::new();
     for _ in 0..if patient { PATIENT_ROUNDS } else { SPIN_ROUNDS } {
         if ready() {
             return true;
@@ -319,8 +319,8 @@ pub(crate) fn look_a_while(trust: Option<&Trust>, deadline_ns: u64, ready: &mut 
     came
 }
 
-/// With patience, and while nobody else needs the core, a yield is followed by many looks and is not counted: it only asks whether that
-/// still holds. Where processes outnumber the cores (`was_alone` is cleared) all is as without patience.
+/// With wait, and while nobody else needs the core, a yield is followed by many looks and is not counted: it only asks whether that
+/// still holds. Where processes outnumber the cores (`was_alone` is cleared) all is as without wait.
 fn look_between_yields(patient: bool, deadline_ns: u64, was_alone: &mut bool, ready: &mut dyn FnMut() -> bool) -> bool {
     let mut before = now_ns();
     let patient_until_ns = if patient { before + PATIENCE_NS } else { 0 };

@@ -19,7 +19,7 @@ use super::{Corrupted, Header, Memory, Owner, Repaired, Ring, State};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::atomic::fence;
-use crate::shm::geometry::Cell;
+use crate::shm::geometry::CellIndex;
 
 /// How far a look goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) enum Upto {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
     position: u64,
-    cell: Cell,
+    cell: CellIndex,
     header: Header,
 }
 

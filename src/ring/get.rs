@@ -4,7 +4,7 @@ use super::notice::{RETURNED, WALKING};
 use super::{Corrupted, Header, Memory, Owner, Ring, State, Stretch};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use crate::shm::geometry::Cell;
+use crate::shm::geometry::CellIndex;
 
 /// Records that a getter asks for at a time, ahead of their turn.
 const FETCH_AHEAD: u64 = 64;
@@ -12,7 +12,7 @@ const FETCH_AHEAD: u64 = 64;
 /// A record that its finder may take, as long as it owns the get side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
-    pub cell: Cell,
+    pub cell: CellIndex,
     pub header: Header,
     /// Where head goes when this record is taken; `None` for a RETURNED one, which lies behind head.
     next: Option<u64>,
@@ -36,7 +36,7 @@ impl Record {
 pub(crate) enum Front {
     Empty,
     /// Being written in place by that owner: everything behind it waits.
-    Claimed(Owner, Cell, Header),
+    Claimed(Owner, CellIndex, Header),
     Ready(Record),
 }
 
@@ -143,7 +143,7 @@ impl<M: Memory> Ring<M> {
             ready = before(tail);
         }
         if let Some(first) = self.geometry.cell(head) {
-            self.memory.will_take(first, ready.min(self.geometry.cells_to_end(head)).min(FETCH_AHEAD));
+            self.memory.prefetch_read(first, ready.min(self.geometry.cells_to_end(head)).min(FETCH_AHEAD));
         }
     }
 
@@ -233,7 +233,7 @@ impl<M: Memory> Ring<M> {
 
     /// Hands a record to `owner` to read in place. The store of LEASED is the commit point. Needs the get side.
     #[inline(always)]
-    pub fn lease(&self, record: Record, owner: Owner) -> (Cell, Header) {
+    pub fn lease(&self, record: Record, owner: Owner) -> (CellIndex, Header) {
         let leased = record.header.leased_by(owner);
         self.memory.header(record.cell).store(leased.bits(), Release);
         if let Some(next) = record.next {
@@ -244,21 +244,21 @@ impl<M: Memory> Ring<M> {
 
     /// Finishes a leased record of the caller's. `false`: it was given to somebody else, its owner was taken for dead.
     #[inline(always)]
-    pub fn release(&self, cell: Cell, leased: Header) -> bool {
+    pub fn release(&self, cell: CellIndex, leased: Header) -> bool {
         self.transition(cell, leased, Header::done(leased.length()))
     }
 
     /// Gives a leased record of the caller's back, to be delivered before newer ones.
-    pub fn give_back(&self, cell: Cell, leased: Header) -> bool {
+    pub fn give_back(&self, cell: CellIndex, leased: Header) -> bool {
         self.give_back_as(cell, leased, leased.returned())
     }
 
     /// The same, and this delivery does not count.
-    pub fn give_back_uncounted(&self, cell: Cell, leased: Header) -> bool {
+    pub fn give_back_uncounted(&self, cell: CellIndex, leased: Header) -> bool {
         self.give_back_as(cell, leased, leased.returned_uncounted())
     }
 
-    fn give_back_as(&self, cell: Cell, leased: Header, returned: Header) -> bool {
+    fn give_back_as(&self, cell: CellIndex, leased: Header, returned: Header) -> bool {
         let given = self.transition(cell, leased, returned);
         if given {
             self.announce_returned();

@@ -76,7 +76,7 @@ pub(crate) use put::{NoRoom, Slot};
 pub(crate) use repair::Repaired;
 
 use crate::atomic::{AtomicU32, AtomicU64};
-use crate::shm::geometry::{Cell, Geometry};
+use crate::shm::geometry::{CellIndex, Geometry};
 use crate::shm::layout::{GetSide, PutSide};
 
 /// Bits of the word [`returned`](Memory::returned).
@@ -101,14 +101,14 @@ pub(crate) trait Memory {
     /// What getters look at before they take what stands at head: bits of [`notice`].
     fn returned(&self) -> &AtomicU32;
     /// First word of the record that starts at `cell`.
-    fn header(&self, cell: Cell) -> &AtomicU64;
+    fn header(&self, cell: CellIndex) -> &AtomicU64;
     /// Second word of it, in slice rings only.
-    fn sequence(&self, cell: Cell) -> &AtomicU64;
+    fn sequence(&self, cell: CellIndex) -> &AtomicU64;
     /// A hint that `count` cells from `first` on, which do not reach beyond the ring's end, will be written soon: several cache lines
     /// can then cross at a time.
-    fn will_write(&self, _first: Cell, _count: u64) {}
+    fn prefetch_write(&self, _first: CellIndex, _count: u64) {}
     /// The same of cells that will be read, and then finished.
-    fn will_take(&self, _first: Cell, _count: u64) {}
+    fn prefetch_read(&self, _first: CellIndex, _count: u64) {}
 }
 
 /// A ring over some memory. Copied into each fast path, so that what never changes stays in registers while atomics are stored.
@@ -124,7 +124,7 @@ pub(crate) struct Ring<M> {
 pub(crate) struct Stretch {
     /// Position of the first.
     pub first: u64,
-    pub cell: Cell,
+    pub cell: CellIndex,
     pub records: u64,
 }
 
@@ -149,12 +149,12 @@ impl<M: Memory> Ring<M> {
     }
 
     #[inline(always)]
-    fn cell(&self, position: u64) -> Result<Cell, Corrupted> {
+    fn cell(&self, position: u64) -> Result<CellIndex, Corrupted> {
         self.geometry.cell(position).ok_or(Corrupted)
     }
 
     #[inline(always)]
-    fn load_header(&self, cell: Cell) -> Header {
+    fn load_header(&self, cell: CellIndex) -> Header {
         Header::from_bits(self.memory.header(cell).load(crate::atomic::Ordering::Acquire))
     }
 
@@ -166,7 +166,7 @@ impl<M: Memory> Ring<M> {
 
     /// One header transition, made only if nobody made another.
     #[inline(always)]
-    fn transition(&self, cell: Cell, from: Header, to: Header) -> bool {
+    fn transition(&self, cell: CellIndex, from: Header, to: Header) -> bool {
         use crate::atomic::Ordering::{AcqRel, Acquire};
         self.memory.header(cell).compare_exchange(from.bits(), to.bits(), AcqRel, Acquire).is_ok()
     }

@@ -3,7 +3,7 @@
 use super::{Corrupted, Header, Memory, Owner, Ring, State, Stretch};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::atomic::fence;
-use crate::shm::geometry::Cell;
+use crate::shm::geometry::CellIndex;
 
 /// Records reclaimed beyond the need of the moment: each look at head moves a cache line between the sides, so it should pay.
 pub(crate) const RECLAIM_AHEAD: u64 = 64;
@@ -11,7 +11,7 @@ pub(crate) const RECLAIM_AHEAD: u64 = 64;
 /// Room for one record, not yet published: dropping it changes nothing.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    pub cell: Cell,
+    pub cell: CellIndex,
     next: u64,
     length: u32,
 }
@@ -77,7 +77,7 @@ impl<M: Memory> Ring<M> {
         Ok(Slot { cell, next, length })
     }
 
-    fn reserve_slice(&self, tail: u64, cell: Cell, length: u32) -> Result<Slot, NoRoom> {
+    fn reserve_slice(&self, tail: u64, cell: CellIndex, length: u32) -> Result<Slot, NoRoom> {
         let span = self.span(tail, length)?;
         let sequence = self.memory.sequence(cell).load(Relaxed);
         // Room in messages: fewer than `capacity` records may stand between reclaim and tail.
@@ -137,7 +137,7 @@ impl<M: Memory> Ring<M> {
         let taken = if head > before { self.geometry.linear(head).wrapping_sub(self.geometry.linear(before)) } else { 0 };
         let stretch = taken.min(self.geometry.cells_to_end(before)).min(most);
         // All of them are taken, so their lines are wanted for writing, and together rather than one after the other.
-        self.memory.will_write(first, stretch);
+        self.memory.prefetch_write(first, stretch);
         let reclaimed =
             (0..stretch).take_while(|&i| self.memory.header(first.plus(i)).load(Acquire) == done.bits()).count() as u64;
         let at = self.geometry.after(before, reclaimed).ok_or(Corrupted)?;
@@ -240,7 +240,7 @@ impl<M: Memory> Ring<M> {
 
     /// Publishes a record that `owner` will write. Needs the put side.
     #[inline(always)]
-    pub fn claim(&self, slot: Slot, owner: Owner) -> (Cell, Header) {
+    pub fn claim(&self, slot: Slot, owner: Owner) -> (CellIndex, Header) {
         let header = Header::claimed(owner, slot.length);
         self.memory.header(slot.cell).store(header.bits(), Release);
         self.memory.put_side().tail.store(slot.next, Release);
@@ -249,14 +249,14 @@ impl<M: Memory> Ring<M> {
 
     /// Commits a claimed record of the caller's, shortened to `length` bytes. `false`: it was aborted, its owner was taken for dead.
     #[inline(always)]
-    pub fn commit_claimed(&self, cell: Cell, claimed: Header, length: u32) -> bool {
+    pub fn commit_claimed(&self, cell: CellIndex, claimed: Header, length: u32) -> bool {
         (length == claimed.length() || self.shorten(cell, claimed, length))
             && self.transition(cell, claimed, Header::ready(length))
     }
 
     /// Makes a record of what a claimed one will not need of its cells when its length is stored.
     #[cold]
-    fn shorten(&self, cell: Cell, claimed: Header, length: u32) -> bool {
+    fn shorten(&self, cell: CellIndex, claimed: Header, length: u32) -> bool {
         let kept = self.geometry.record_cells(length as u64);
         let spare = self.geometry.record_cells(claimed.length() as u64) - kept;
         if spare > 0 {
@@ -270,7 +270,7 @@ impl<M: Memory> Ring<M> {
     }
 
     /// Makes a claimed record of the caller's one that getters skip.
-    pub fn abort_claimed(&self, cell: Cell, claimed: Header) -> bool {
+    pub fn abort_claimed(&self, cell: CellIndex, claimed: Header) -> bool {
         self.transition(cell, claimed, Header::done(claimed.length()))
     }
 
@@ -323,7 +323,7 @@ impl<M: Memory> Ring<M> {
     }
 
     /// The record that stands in the way of more space: at reclaim, and not DONE. Needs the put side, which pins it.
-    pub fn stopper(&self) -> Result<(u64, Cell, Header), Corrupted> {
+    pub fn stopper(&self) -> Result<(u64, CellIndex, Header), Corrupted> {
         let at = self.memory.put_side().reclaim.load(Relaxed);
         let cell = self.cell(at)?;
         Ok((at, cell, self.load_header(cell)))

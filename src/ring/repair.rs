@@ -112,7 +112,7 @@ impl<M: Memory> Ring<M> {
     }
 
     /// Marks a message that was delivered too often as done. Needs the get side.
-    pub fn give_up(&self, header: Header, cell: crate::shm::geometry::Cell) -> bool {
+    pub fn give_up(&self, header: Header, cell: crate::shm::geometry::CellIndex) -> bool {
         self.transition(cell, header, Header::done(header.length()))
     }
 }

@@ -38,7 +38,7 @@ use super::notice::HELD_OFF;
 use super::{Corrupted, Header, Memory, Ring, State};
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::atomic::fence;
-use crate::shm::geometry::Cell;
+use crate::shm::geometry::CellIndex;
 
 /// Looks that give up because positions move faster than they can be read.
 const ATTEMPTS: u32 = 16;
@@ -73,7 +73,7 @@ impl<M: Memory> Ring<M> {
     /// there is none. A CLAIMED record counts as one if `abort` makes it DONE. Each record is
     /// visited by one call only, unless it is CLAIMED then. Needs the put side.
     #[cold]
-    pub fn untaken_end(&self, abort: impl Fn(Cell, Header) -> bool) -> Result<u64, Corrupted> {
+    pub fn untaken_end(&self, abort: impl Fn(CellIndex, Header) -> bool) -> Result<u64, Corrupted> {
         let put = self.memory.put_side();
         let tail = put.tail.load(Relaxed);
         if !self.may_be_untaken_end(tail, |state| matches!(state, State::Done | State::Claimed)) {
@@ -168,7 +168,7 @@ impl<M: Memory> Ring<M> {
         if !self.geometry.sized {
             return true;
         }
-        let index = self.geometry.cell(tail).map_or(0, Cell::index);
+        let index = self.geometry.cell(tail).map_or(0, CellIndex::index);
         let before = self.geometry.cell(index.checked_sub(1).unwrap_or(self.geometry.cells - 1));
         before.and_then(|cell| self.load_header(cell).state()).is_some_and(last)
     }

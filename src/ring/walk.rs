@@ -3,7 +3,7 @@
 use super::{Corrupted, Header, Memory, Ring, State};
 use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::atomic::{AtomicU64, fence};
-use crate::shm::geometry::Cell;
+use crate::shm::geometry::CellIndex;
 
 /// Looks that give up because positions move faster than they can be read.
 const ATTEMPTS: u32 = 64;
@@ -17,12 +17,12 @@ impl<M: Memory> Ring<M> {
     /// record that no retreat can have touched; CLAIMED ones may be visited again.
     /// A record that `visit` sees was in the ring when its header was read. It still is as long as nobody can finish it: it is
     /// RETURNED or held by the dead, and the caller owns the get side (Invariant 4).
-    pub fn walk(&self, end: u64, visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
+    pub fn walk(&self, end: u64, visit: impl FnMut(u64, CellIndex, Header) -> bool) -> Result<(), Corrupted> {
         self.walk_from(0, end, visit)
     }
 
     /// The same of [`from`, end), where all records before `from` are known to be DONE; it is a record's start, or was reclaimed.
-    pub fn walk_from(&self, from: u64, end: u64, mut visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
+    pub fn walk_from(&self, from: u64, end: u64, mut visit: impl FnMut(u64, CellIndex, Header) -> bool) -> Result<(), Corrupted> {
         let put = self.memory.put_side();
         let (reclaim, retreats) = (&put.reclaim, &put.retreats);
         // Loaded after the count: no retreat that is counted later goes back behind it.
@@ -87,7 +87,7 @@ impl<M: Memory> Ring<M> {
     /// [`walk`](Ring::walk) to the FREE word that ends the records (Invariant 1): the stored tail
     /// may not cover the last of them (Invariant 2). All that were in the ring when the walk began
     /// lie within a lap of where it began, so it ends there, however fast putters go on.
-    pub fn walk_all(&self, visit: impl FnMut(u64, Cell, Header) -> bool) -> Result<(), Corrupted> {
+    pub fn walk_all(&self, visit: impl FnMut(u64, CellIndex, Header) -> bool) -> Result<(), Corrupted> {
         self.walk(self.geometry.next_lap(self.memory.put_side().reclaim.load(Acquire)), visit)
     }
 

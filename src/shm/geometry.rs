@@ -7,7 +7,7 @@
 //! 0. What follows is about rings. An object of `shmq::sync` has a geometry too, in which no ring may run: one cell that holds it all.
 //! 1. `1 < cells <= 1 << index_bits`; a ring of `capacity` sized messages has `capacity + 1` cells: one spare cell always exists.
 //! 2. A slice ring has at least twice the cells of its largest record, so that one fits an empty ring at any offset.
-//! 3. A geometry comes from [`Geometry::sized`], [`Geometry::slice`], [`Geometry::object`] or, checked, from a stamp; it is never reread.
+//! 3. A geometry comes from [`Geometry::sized`], [`Geometry::slice`], [`Geometry::primitive`] or, checked, from a stamp; it is never reread.
 
 use crate::shm::layout::{HOLDERS_BYTES, OBJECT_DATA_OFFSET, kind};
 
@@ -28,9 +28,9 @@ const MAX_MESSAGE_BYTES: u64 = u32::MAX as u64;
 /// A cell that is in its ring: made by [`Geometry::cell`] only, so that whoever turns it into an address need not check again. The default is
 /// cell 0, which every ring has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Cell(u64);
+pub(crate) struct CellIndex(u64);
 
-impl Cell {
+impl CellIndex {
     /// Less than the `cells` of the geometry that made it.
     #[inline(always)]
     pub fn index(self) -> u64 {
@@ -39,8 +39,8 @@ impl Cell {
 
     /// That many cells further; the caller knows that the ring does not end before.
     #[inline(always)]
-    pub fn plus(self, cells: u64) -> Cell {
-        Cell(self.0 + cells)
+    pub fn plus(self, cells: u64) -> CellIndex {
+        CellIndex(self.0 + cells)
     }
 }
 
@@ -136,7 +136,7 @@ impl Geometry {
 
     /// An object of `shmq::sync`: `count` elements of an array, parties of a barrier, first permits of a semaphore, otherwise 1.
     /// `Err` is the largest count possible.
-    pub fn object(kind: u32, unit_bytes: u64, unit_align: u64, count: u64) -> Result<Geometry, u64> {
+    pub fn primitive(kind: u32, unit_bytes: u64, unit_align: u64, count: u64) -> Result<Geometry, u64> {
         let payload_offset = OBJECT_DATA_OFFSET.max(unit_align);
         if unit_align > PAGE_ALIGN || unit_bytes > MAX_RING_BYTES {
             return Err(0);
@@ -188,7 +188,7 @@ impl Geometry {
                 let ring_bytes = cells.checked_mul(SLICE_HEADER_BYTES.max(message_align))?;
                 Geometry::slice(message_bytes, message_align, capacity, ring_bytes).ok()?
             }
-            kind::FIRST_OBJECT..=kind::BARRIER => Geometry::object(kind, message_bytes, message_align, capacity).ok()?,
+            kind::FIRST_OBJECT..=kind::BARRIER => Geometry::primitive(kind, message_bytes, message_align, capacity).ok()?,
             _ => return None,
         };
         (made.cells == cells && made.cell_bytes == cell_bytes).then_some(made)
@@ -207,9 +207,9 @@ impl Geometry {
 
     /// The cell of a position; `None` if it is garbage.
     #[inline(always)]
-    pub fn cell(&self, position: u64) -> Option<Cell> {
+    pub fn cell(&self, position: u64) -> Option<CellIndex> {
         let index = position & self.index_mask;
-        (index < self.cells).then_some(Cell(index))
+        (index < self.cells).then_some(CellIndex(index))
     }
 
     /// The same cell, one lap later.
@@ -335,16 +335,16 @@ mod tests {
             (kind::SEMAPHORE, 0, 1, 0, 8448),
             (kind::BARRIER, 0, 1, 3, 8448),
         ] {
-            let object = Geometry::object(kind, bytes, align, count).unwrap();
+            let object = Geometry::primitive(kind, bytes, align, count).unwrap();
             assert_eq!((object.cells, object.cell_bytes), (1, cell), "kind {kind}");
             assert_eq!(Geometry::from_stamp(kind, 1, bytes, align, count, cell), Some(object));
             assert_eq!(Geometry::from_stamp(kind, 2, bytes, align, count, cell), None);
             assert_eq!(Geometry::from_stamp(kind, 1, bytes, align, count, cell + 64), None);
         }
-        assert_eq!(Geometry::object(kind::MUTEX, 1, 4096, 1).unwrap().payload_offset, 4096);
-        assert!(Geometry::object(kind::ARRAY, 8, 8, 0).is_err());
-        assert!(Geometry::object(kind::ARRAY, 8, 8, u64::MAX).is_err());
-        assert!(Geometry::object(kind::BARRIER, 0, 1, 1 << 32).is_err());
-        assert!(Geometry::object(kind::MUTEX, 8, 8192, 1).is_err());
+        assert_eq!(Geometry::primitive(kind::MUTEX, 1, 4096, 1).unwrap().payload_offset, 4096);
+        assert!(Geometry::primitive(kind::ARRAY, 8, 8, 0).is_err());
+        assert!(Geometry::primitive(kind::ARRAY, 8, 8, u64::MAX).is_err());
+        assert!(Geometry::primitive(kind::BARRIER, 0, 1, 1 << 32).is_err());
+        assert!(Geometry::primitive(kind::MUTEX, 8, 8192, 1).is_err());
     }
 }

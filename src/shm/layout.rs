@@ -1,7 +1,7 @@
 //! The byte map of a segment: every offset, every width, and nothing else.
 //!
 //! ```text
-//!  0x000  Stamp          who made this, for which type, how large            written once, then read
+//!  0x000  SegmentHeader          who made this, for which type, how large            written once, then read
 //!                        byte 0: all processes that keep the name hold its OFD lock, to read
 //!  0x200  PutSide        lock, owner, tail, reclaim                          written by putters
 //!  0x280  GetSide        lock, owner, head                                   written by getters
@@ -130,7 +130,7 @@ pub mod lock_kind {
 
 /// The description of a segment. All but `state` and `persisted` is written before publication and never changes afterwards.
 #[repr(C)]
-pub struct Stamp {
+pub struct SegmentHeader {
     pub magic: u64,
     pub format: u32,
     pub pointer_bits: u32,
@@ -303,7 +303,7 @@ pub struct PortableSync(pub [u8; 1152]);
 /// The head of a segment, before the participant table.
 #[repr(C)]
 pub struct Head {
-    pub stamp: CachePadded<Stamp>,
+    pub stamp: CachePadded<SegmentHeader>,
     pub put: CachePadded<PutSide>,
     pub get: CachePadded<GetSide>,
     pub put_notice: CachePadded<PutNotice>,
@@ -442,7 +442,7 @@ pub const fn cells_offset(max_participants: u32, texts_len: u32) -> u64 {
 #[cfg(all(not(loom), any(target_arch = "x86_64", target_arch = "aarch64")))]
 const _: () = {
     use std::mem::offset_of;
-    assert!(size_of::<Stamp>() <= 0x200);
+    assert!(size_of::<SegmentHeader>() <= 0x200);
     assert!(structure_offset(120) % 64 == 0 && structure_offset(120) > name_byte_offset(120) + 1);
     assert!(cells_offset(120, 0) == 0x3000 && cells_offset(120, STRUCTURE_BYTES as u32) == 0x4000);
     assert!(offset_of!(Head, put) == 0x200);

@@ -3,11 +3,11 @@
 use super::builder::Builder;
 use super::handle::{handle, waits};
 use super::mutex::MutexGuard;
-use super::object::{Object, Shape};
+use super::primitive::{Primitive, PrimitiveKind};
 use super::{LockError, Plain};
 use crate::error::CreateError;
 use crate::message::bytes_of;
-use crate::raw::Patience;
+use crate::raw::Wait;
 use crate::shm::layout::kind;
 use std::fmt;
 use std::marker::PhantomData;
@@ -34,20 +34,20 @@ use std::sync::Arc;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Array<X> {
-    object: Arc<Object>,
+    primitive: Arc<Primitive>,
     guards: PhantomData<fn() -> X>,
 }
 
 handle! {
     "array", new: "shmq::sync::Array::<u64>::new([1, 2, 3])?", path: "shmq::sync::Array::<u64>",
-    [X: Plain] Array<X>, Shape::of::<X>(kind::ARRAY)
+    [X: Plain] Array<X>, PrimitiveKind::of::<X>(kind::ARRAY)
 }
 
 impl<X: Plain> Array<X> {
     const SIZED: () = assert!(size_of::<X>() > 0, "an array of zero-sized elements has nothing to guard: use Mutex<()>");
 
-    fn over(object: Arc<Object>) -> Array<X> {
-        Array { object, guards: PhantomData }
+    fn over(primitive: Arc<Primitive>) -> Array<X> {
+        Array { primitive, guards: PhantomData }
     }
 
     /// Settings for an array to be created: permissions, participants and more.
@@ -59,7 +59,7 @@ impl<X: Plain> Array<X> {
     pub fn builder(elements: impl AsRef<[X]>) -> Builder<Self> {
         let () = Self::SIZED;
         let (count, bytes) = (elements.as_ref().len() as u64, bytes_of(elements.as_ref()).to_vec());
-        Builder::of(Shape::of::<X>(kind::ARRAY), count, move |cell| cell.fill(&bytes, 0), Self::over)
+        Builder::of(PrimitiveKind::of::<X>(kind::ARRAY), count, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 
     /// Creates an anonymous array of these elements, which forked children inherit and serialised handles lead to. Its length is
@@ -112,7 +112,7 @@ impl<X: Plain> Array<X> {
     /// Number of elements, at least 1.
     #[allow(clippy::len_without_is_empty, reason = "there are no empty ones")]
     pub fn len(&self) -> usize {
-        self.object.count() as usize
+        self.primitive.count() as usize
     }
 
     waits! {
@@ -129,7 +129,7 @@ impl<X: Plain> Array<X> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         lock, lock_timeout, lock_deadline,
-        |self, patience| -> Result<MutexGuard<'_, [X]>, LockError<MutexGuard<'_, [X]>>> { self.lock_by(patience) }
+        |self, wait| -> Result<MutexGuard<'_, [X]>, LockError<MutexGuard<'_, [X]>>> { self.lock_by(wait) }
     }
 
     /// Locks if nobody has the lock, or only somebody dead: [`SyncError::WouldBlock`](crate::sync::SyncError::WouldBlock) otherwise, at once.
@@ -147,17 +147,17 @@ impl<X: Plain> Array<X> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_lock(&self) -> Result<MutexGuard<'_, [X]>, LockError<MutexGuard<'_, [X]>>> {
-        self.lock_by(Patience::Try)
+        self.lock_by(Wait::Never)
     }
 
-    fn lock_by(&self, patience: Patience) -> Result<MutexGuard<'_, [X]>, LockError<MutexGuard<'_, [X]>>> {
-        let elements = ptr::slice_from_raw_parts_mut(self.object.cell().data().cast::<X>(), self.len());
-        MutexGuard::lock(&self.object, elements, patience)
+    fn lock_by(&self, wait: Wait) -> Result<MutexGuard<'_, [X]>, LockError<MutexGuard<'_, [X]>>> {
+        let elements = ptr::slice_from_raw_parts_mut(self.primitive.cell().data().cast::<X>(), self.len());
+        MutexGuard::lock(&self.primitive, elements, wait)
     }
 }
 
 impl<X> fmt::Debug for Array<X> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Array").field(&self.object).finish()
+        out.debug_tuple("Array").field(&self.primitive).finish()
     }
 }

@@ -23,11 +23,11 @@ use super::SyncError;
 use super::builder::Builder;
 use super::handle::{handle, waits};
 use super::holders::Holders;
-use super::object::{Object, Shape};
+use super::primitive::{Primitive, PrimitiveKind};
 use crate::error::CreateError;
 use crate::lock::Locked;
 use crate::os::now_ns;
-use crate::raw::{Patience, Pause, Pauses, SLICE_NS};
+use crate::raw::{Backoff, SLICE_NS, Step, Wait};
 use crate::shm::layout::{BarrierWords, kind};
 use crate::shm::participant::{self, Id};
 use std::fmt;
@@ -99,12 +99,12 @@ fn parts_of(word: u64) -> (u64, State) {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Barrier {
-    object: Arc<Object>,
+    primitive: Arc<Primitive>,
 }
 
 handle! {
     "barrier", new: "shmq::sync::Barrier::new(2)?", path: "shmq::sync::Barrier",
-    [] Barrier, Shape::bare(kind::BARRIER)
+    [] Barrier, PrimitiveKind::bare(kind::BARRIER)
 }
 
 /// What a party learns when all have arrived.
@@ -124,8 +124,8 @@ impl BarrierWaitResult {
 }
 
 impl Barrier {
-    fn over(object: Arc<Object>) -> Barrier {
-        Barrier { object }
+    fn over(primitive: Arc<Primitive>) -> Barrier {
+        Barrier { primitive }
     }
 
     /// Settings for a barrier to be created: permissions, participants and more.
@@ -135,7 +135,7 @@ impl Barrier {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder(parties: usize) -> Builder<Self> {
-        Builder::of(Shape::bare(kind::BARRIER), parties as u64, |_| (), Self::over)
+        Builder::of(PrimitiveKind::bare(kind::BARRIER), parties as u64, |_| (), Self::over)
     }
 
     /// Creates an anonymous barrier for so many parties, which forked children inherit and serialised handles lead to.
@@ -190,7 +190,7 @@ impl Barrier {
 
     /// How many have to arrive.
     pub fn parties(&self) -> usize {
-        self.object.count() as usize
+        self.primitive.count() as usize
     }
 
     /// How many have arrived in this phase.
@@ -221,7 +221,7 @@ impl Barrier {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         wait, wait_timeout, wait_deadline,
-        |self, patience| -> Result<BarrierWaitResult, SyncError> { self.wait_by(patience) }
+        |self, wait| -> Result<BarrierWaitResult, SyncError> { self.wait_by(wait) }
     }
 
     /// Arrives if that ends the phase, all other parties being there: [`SyncError::WouldBlock`] otherwise, at once, and nothing is changed
@@ -240,11 +240,11 @@ impl Barrier {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_wait(&self) -> Result<BarrierWaitResult, SyncError> {
-        let me = self.object.me()?;
-        self.enter(me, Patience::Try)?;
+        let me = self.primitive.me()?;
+        self.enter(me, Wait::Never)?;
         let arrived = u64::from(self.words().arrived.load(Relaxed));
-        if self.phase().1 == State::Open && arrived.saturating_add(1) < self.object.count() {
-            self.object.exit(me)?;
+        if self.phase().1 == State::Open && arrived.saturating_add(1) < self.primitive.count() {
+            self.primitive.exit(me)?;
             return Err(SyncError::WouldBlock);
         }
         self.arrive_and_exit(me).map(|_| BarrierWaitResult(true))
@@ -265,7 +265,7 @@ impl Barrier {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         reset, reset_timeout, reset_deadline,
-        |self, patience| -> Result<(), SyncError> { self.reset_by(patience) }
+        |self, wait| -> Result<(), SyncError> { self.reset_by(wait) }
     }
 
     /// As [`reset`](Self::reset), without waiting.
@@ -273,22 +273,22 @@ impl Barrier {
     /// # Errors
     /// As there; [`SyncError::Busy`] if a process that does not run is in the middle of an operation.
     pub fn try_reset(&self) -> Result<(), SyncError> {
-        self.reset_by(Patience::Try)
+        self.reset_by(Wait::Never)
     }
 
-    fn reset_by(&self, patience: Patience) -> Result<(), SyncError> {
-        let me = self.object.me()?;
-        self.enter(me, patience)?;
-        for (entry, pid) in participant::dead(self.object.segment(), me) {
+    fn reset_by(&self, wait: Wait) -> Result<(), SyncError> {
+        let me = self.primitive.me()?;
+        self.enter(me, wait)?;
+        for (entry, pid) in participant::dead(self.primitive.segment(), me) {
             let _ = entry.pid.compare_exchange(pid, 0, AcqRel, Relaxed);
         }
-        self.object.forget_deaths();
+        self.primitive.forget_deaths();
         if self.words().arrived.load(Relaxed) > 0 {
             self.break_phase();
         }
         self.next_phase(|_| State::Open);
-        self.object.exit(me)?;
-        self.object.notify(u32::MAX);
+        self.primitive.exit(me)?;
+        self.primitive.notify(u32::MAX);
         Ok(())
     }
 
@@ -305,23 +305,23 @@ impl Barrier {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn abort(&self) -> Result<(), SyncError> {
-        self.object.me()?;
-        if self.object.is_poisoned() {
+        self.primitive.me()?;
+        if self.primitive.is_poisoned() {
             return Err(SyncError::Poisoned);
         }
         self.break_phase_or_next();
-        self.object.notify(u32::MAX);
+        self.primitive.notify(u32::MAX);
         Ok(())
     }
 
     fn words(&self) -> &BarrierWords {
         // SAFETY: the words of a barrier.
-        unsafe { self.object.cell().words::<BarrierWords>() }
+        unsafe { self.primitive.cell().words::<BarrierWords>() }
     }
 
     fn arrivals(&self) -> Holders<'_> {
         // SAFETY: a barrier's data are such a table.
-        unsafe { Holders::of(&self.object) }
+        unsafe { Holders::of(&self.primitive) }
     }
 
     fn phase(&self) -> (u64, State) {
@@ -329,12 +329,12 @@ impl Barrier {
     }
 
     /// Locks; a death in the lock is the death of a party, unless it had ended the phase (Invariant 2).
-    fn enter(&self, me: Id, patience: Patience) -> Result<(), SyncError> {
-        if self.object.enter(me, patience)? == Locked::FromTheDead {
+    fn enter(&self, me: Id, wait: Wait) -> Result<(), SyncError> {
+        if self.primitive.enter(me, wait)? == Locked::FromTheDead {
             if !self.break_phase() && self.phase().1.is_ended() {
                 self.next_phase(behind_an_ended);
             }
-            self.object.notify(u32::MAX);
+            self.primitive.notify(u32::MAX);
         }
         Ok(())
     }
@@ -387,7 +387,7 @@ impl Barrier {
 
     /// How an arrival of that phase ended, if it did (Invariant 3).
     fn end_of(&self, phase: u64) -> Option<Result<BarrierWaitResult, SyncError>> {
-        if self.object.is_poisoned() {
+        if self.primitive.is_poisoned() {
             return Some(Err(SyncError::Poisoned));
         }
         let ended_broken = match self.phase() {
@@ -398,13 +398,13 @@ impl Barrier {
         Some(if ended_broken { Err(SyncError::Broken) } else { Ok(BarrierWaitResult(false)) })
     }
 
-    fn wait_by(&self, patience: Patience) -> Result<BarrierWaitResult, SyncError> {
-        let me = self.object.me()?;
-        if let Err(error) = self.enter(me, patience) {
+    fn wait_by(&self, wait: Wait) -> Result<BarrierWaitResult, SyncError> {
+        let me = self.primitive.me()?;
+        if let Err(error) = self.enter(me, wait) {
             // One that gives up before it could arrive is missed like any other.
             if error.is_timeout() {
                 self.break_phase_or_next();
-                self.object.notify(u32::MAX);
+                self.primitive.notify(u32::MAX);
             }
             return Err(error);
         }
@@ -412,15 +412,15 @@ impl Barrier {
         if last {
             return Ok(BarrierWaitResult(true));
         }
-        let mut waiter = Pauses::new(patience.deadline_ns());
+        let mut waiter = Backoff::new(wait.deadline_ns());
         loop {
             if let Some(end) = self.end_of(phase) {
                 return end;
             }
-            match self.object.pause(&mut waiter, &mut || self.end_of(phase).is_some()) {
-                Pause::LookAgain => {}
-                Pause::SliceOver => self.look_after_the_dead(me, phase, patience),
-                Pause::TimedOut => return self.give_up(phase),
+            match self.primitive.pause(&mut waiter, &mut || self.end_of(phase).is_some()) {
+                Step::LookAgain => {}
+                Step::SliceOver => self.look_after_the_dead(me, phase, wait),
+                Step::TimedOut => return self.give_up(phase),
             }
         }
     }
@@ -428,9 +428,9 @@ impl Barrier {
     /// Needs the lock, and gives it back. The phase of the arrival, and whether it was the last.
     fn arrive_and_exit(&self, me: Id) -> Result<(u64, bool), SyncError> {
         let arrived = self.arrive(me);
-        self.object.exit(me)?;
+        self.primitive.exit(me)?;
         if !matches!(arrived, Ok((_, false))) {
-            self.object.notify(u32::MAX);
+            self.primitive.notify(u32::MAX);
         }
         arrived
     }
@@ -449,7 +449,7 @@ impl Barrier {
         arrivals.add_one(me);
         let arrived = words.arrived.load(Relaxed).saturating_add(1);
         words.arrived.store(arrived, Relaxed);
-        if u64::from(arrived) < self.object.count() {
+        if u64::from(arrived) < self.primitive.count() {
             return Ok((phase, false));
         }
         if arrivals.has_dead(me) {
@@ -468,27 +468,29 @@ impl Barrier {
     /// Without the lock: a process that is stopped in it may be the reason.
     fn give_up(&self, phase: u64) -> Result<BarrierWaitResult, SyncError> {
         if self.end_phase(phase, State::Broken) {
-            self.object.notify(u32::MAX);
+            self.primitive.notify(u32::MAX);
             return Err(SyncError::Timeout);
         }
         // Ended at the last moment.
         self.end_of(phase).unwrap_or(Err(SyncError::Timeout))
     }
 
-    fn look_after_the_dead(&self, me: Id, phase: u64, patience: Patience) {
+    fn look_after_the_dead(&self, me: Id, phase: u64, wait: Wait) {
         // For a slice at most: others may break the phase beside a process that is stopped in the lock.
-        let until_ns = patience.deadline_ns().min(now_ns().saturating_add(SLICE_NS));
-        if self.enter(me, Patience::Until(until_ns)).is_err() {
+        let until_ns = wait.deadline_ns().min(now_ns().saturating_add(SLICE_NS));
+        if self.enter(me, Wait::Until(until_ns)).is_err() {
             // Too late, or poisoned: the caller's next look says so.
             return;
         }
         let died = || {
-            self.arrivals().has_dead(me) || self.object.had_a_death() || !participant::dead(self.object.segment(), me).is_empty()
+            self.arrivals().has_dead(me)
+                || self.primitive.had_a_death()
+                || !participant::dead(self.primitive.segment(), me).is_empty()
         };
         let breaks = self.end_of(phase).is_none() && died() && self.end_phase(phase, State::Broken);
-        let _ = self.object.exit(me);
+        let _ = self.primitive.exit(me);
         if breaks {
-            self.object.notify(u32::MAX);
+            self.primitive.notify(u32::MAX);
         }
     }
 }
@@ -505,7 +507,7 @@ fn phase_bit(phase: u64) -> u64 {
 impl fmt::Debug for Barrier {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Barrier")
-            .field("object", &self.object)
+            .field("primitive", &self.primitive)
             .field("parties", &self.parties())
             .field("waiting", &self.waiting())
             .field("broken", &self.is_broken())
@@ -521,12 +523,12 @@ mod tests {
     /// A barrier of two whose leader has ended phase 0 and is still in the lock, while `act` happens. The phase behind it is over in no time.
     fn beside_an_end(act: impl FnOnce(&Barrier)) -> Barrier {
         let barrier = Barrier::new(2).unwrap();
-        let me = barrier.object.me().unwrap();
-        barrier.enter(me, Patience::Until(u64::MAX)).unwrap();
+        let me = barrier.primitive.me().unwrap();
+        barrier.enter(me, Wait::Until(u64::MAX)).unwrap();
         assert!(barrier.end_phase(0, State::Ended));
         act(&barrier);
         barrier.next_phase(behind_an_ended);
-        barrier.object.exit(me).unwrap();
+        barrier.primitive.exit(me).unwrap();
         assert!(matches!(barrier.end_of(0), Some(Ok(_))), "the phase had ended");
         barrier
     }

@@ -1,6 +1,6 @@
-//! [`Builder`]: everything that can be said about an object before it exists.
+//! [`Builder`]: everything that can be said about a primitive before it exists.
 
-use super::object::{Cell, Object, Shape};
+use super::primitive::{Cell, Primitive, PrimitiveKind};
 use crate::error::{CreateError, OpenError};
 use crate::shm::layout::kind;
 use crate::shm::participant;
@@ -9,12 +9,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Processes that may be attached to one object at a time, unless told otherwise.
+/// Processes that may be attached to one primitive at a time, unless told otherwise.
 const DEFAULT_PARTICIPANTS: usize = 250;
 
-/// Settings of an object of [`shmq::sync`](crate::sync) to be created; made by its `builder`.
+/// Settings of a primitive of [`shmq::sync`](crate::sync) to be created; made by its `builder`.
 ///
-/// They count when the object is created; who opens it takes what is there. Only `persist(true)` takes effect later as well.
+/// They count when the primitive is created; who opens it takes what is there. Only `persist(true)` takes effect later as well.
 ///
 /// ```
 /// use shmq::sync::{Event, Mutex};
@@ -30,10 +30,10 @@ const DEFAULT_PARTICIPANTS: usize = 250;
 /// ```
 #[must_use = "a builder does nothing until create, open or open_or_create"]
 pub struct Builder<O> {
-    shape: Shape,
+    shape: PrimitiveKind,
     count: u64,
     init: Box<dyn Fn(Cell) + Send + Sync>,
-    over: fn(Arc<Object>) -> O,
+    over: fn(Arc<Primitive>) -> O,
     name: Option<String>,
     settings: Settings,
     owners: Owners,
@@ -58,10 +58,10 @@ impl Settings {
 impl<O> Builder<O> {
     /// `init` sees a cell of zeros that nobody else sees yet.
     pub(super) fn of(
-        shape: Shape,
+        shape: PrimitiveKind,
         count: u64,
         init: impl Fn(Cell) + Send + Sync + 'static,
-        over: fn(Arc<Object>) -> O,
+        over: fn(Arc<Primitive>) -> O,
     ) -> Builder<O> {
         let settings = Settings::default();
         Builder { shape, count, init: Box::new(init), over, name: None, settings, owners: Owners::default() }
@@ -129,7 +129,7 @@ impl<O> Builder<O> {
         self
     }
 
-    /// Keep the segment when its last participant leaves, until it is unlinked. Takes effect on an object that exists as well.
+    /// Keep the segment when its last participant leaves, until it is unlinked. Takes effect on a primitive that exists as well.
     pub fn persist(mut self, yes: bool) -> Self {
         self.settings.persist = Some(yes);
         self
@@ -143,11 +143,11 @@ impl<O> Builder<O> {
     pub fn create(self) -> Result<O, CreateError> {
         self.check()?;
         let spec = self.spec()?;
-        Ok((self.over)(Object::create(self.name.as_deref(), &spec, &*self.init)?))
+        Ok((self.over)(Primitive::create(self.name.as_deref(), &spec, &*self.init)?))
     }
 
-    /// Opens what has the name, as it is, or creates it. **On an object that exists** only `persist(true)` takes effect: `unapplied_options` of the
-    /// handle lists what was asked for otherwise and what is. An object whose users are all dead is replaced by a new one, unless it was persisted
+    /// Opens what has the name, as it is, or creates it. **On a primitive that exists** only `persist(true)` takes effect: `unapplied_options` of the
+    /// handle lists what was asked for otherwise and what is. A primitive whose users are all dead is replaced by a new one, unless it was persisted
     /// or is another user's: see the [module](crate::sync).
     ///
     /// # Errors
@@ -156,10 +156,10 @@ impl<O> Builder<O> {
         self.check()?;
         let name = self.name.as_deref().ok_or(CreateError::BadName { name: String::new(), why: "no name was given" })?;
         let spec = self.spec()?;
-        Ok((self.over)(Object::open_or_create(name, &spec, &self.shape, self.asked(), &*self.init)?))
+        Ok((self.over)(Primitive::open_or_create(name, &spec, &self.shape, self.asked(), &*self.init)?))
     }
 
-    /// What may differ in an object that exists already. Its first value is no option: whoever opens an object wants what is in it.
+    /// What may differ in a primitive that exists already. Its first value is no option: whoever opens a primitive wants what is in it.
     fn asked(&self) -> Asked {
         Asked {
             capacity: self.shape.count_name().map(|name| (name, self.count)),
@@ -188,7 +188,7 @@ impl<O> Builder<O> {
     pub fn open(self) -> Result<O, OpenError> {
         let name = self.name.as_deref().ok_or(OpenError::BadName { name: String::new(), why: "no name was given" })?;
         let asked = self.asked();
-        Ok((self.over)(Object::open(name, &self.shape, self.settings.directory.unwrap_or_default(), self.owners, asked)?))
+        Ok((self.over)(Primitive::open(name, &self.shape, self.settings.directory.unwrap_or_default(), self.owners, asked)?))
     }
 
     /// Removes the name, in the directory that was set. Processes that use what it led to go on with it.

@@ -8,11 +8,11 @@
 use super::builder::Builder;
 use super::handle::handle;
 use super::mutex::MutexGuard;
-use super::object::{Object, Shape};
+use super::primitive::{Primitive, PrimitiveKind};
 use super::{LockError, SyncError};
 use crate::error::CreateError;
 use crate::os::{FOREVER_NS, deadline_after, deadline_at, now_ns};
-use crate::raw::Patience;
+use crate::raw::Wait;
 use crate::shm::layout::kind;
 use std::fmt;
 use std::sync::Arc;
@@ -54,12 +54,12 @@ const RELOCK_NS: u64 = 1_000_000_000;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Condvar {
-    object: Arc<Object>,
+    primitive: Arc<Primitive>,
 }
 
 handle! {
     "condition variable", new: "shmq::sync::Condvar::new()?", path: "shmq::sync::Condvar",
-    [] Condvar, Shape::bare(kind::CONDVAR)
+    [] Condvar, PrimitiveKind::bare(kind::CONDVAR)
 }
 
 /// Did a wait end because its time was up?
@@ -88,8 +88,8 @@ type Relocked<'m, T> = Result<MutexGuard<'m, T>, LockError<MutexGuard<'m, T>>>;
 type TimedRelocked<'m, T> = Result<(MutexGuard<'m, T>, WaitTimeoutResult), LockError<(MutexGuard<'m, T>, WaitTimeoutResult)>>;
 
 impl Condvar {
-    fn over(object: Arc<Object>) -> Condvar {
-        Condvar { object }
+    fn over(primitive: Arc<Primitive>) -> Condvar {
+        Condvar { primitive }
     }
 
     /// Settings for a condition variable to be created: permissions, participants and more.
@@ -99,7 +99,7 @@ impl Condvar {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder() -> Builder<Self> {
-        Builder::of(Shape::bare(kind::CONDVAR), 1, |_| (), Self::over)
+        Builder::of(PrimitiveKind::bare(kind::CONDVAR), 1, |_| (), Self::over)
     }
 
     /// Creates an anonymous condition variable, which forked children inherit and serialised handles lead to.
@@ -313,24 +313,24 @@ impl Condvar {
     fn notify(&self, count: u32) {
         // Here, since a forked child that never attached has not registered for the sleepers' barrier.
         fence(SeqCst);
-        self.object.notify(count);
+        self.primitive.notify(count);
     }
 
     fn sleep<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>, deadline_ns: u64) -> Relocked<'m, T> {
         if guard.is_inherited() {
             return Err(SyncError::Inherited.into());
         }
-        self.object.me()?;
+        self.primitive.me()?;
         let (mutex, value) = guard.parts();
         let until_ns = deadline_ns.min(now_ns() + SLICE_NS);
         let mut guard = Some(guard);
         // Called once it has registered (Invariant 1).
-        self.object.condvar().wait(self.object.barrier(), until_ns, &mut || {
+        self.primitive.condvar().wait(self.primitive.barrier(), until_ns, &mut || {
             guard = None;
             false
         });
         let relock_ns = if deadline_ns == FOREVER_NS { FOREVER_NS } else { deadline_ns.max(now_ns().saturating_add(RELOCK_NS)) };
-        let relocked = MutexGuard::lock(mutex, value, Patience::Until(relock_ns));
+        let relocked = MutexGuard::lock(mutex, value, Wait::Until(relock_ns));
         if matches!(relocked, Err(LockError::Failed(_))) {
             // The wake may have come to us, who can make no use of it.
             self.notify(1);
@@ -349,6 +349,6 @@ fn timed<'m, T: ?Sized>(relocked: Relocked<'m, T>, time_is_up: impl FnOnce() -> 
 
 impl fmt::Debug for Condvar {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Condvar").field(&self.object).finish()
+        out.debug_tuple("Condvar").field(&self.primitive).finish()
     }
 }

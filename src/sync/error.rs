@@ -12,8 +12,8 @@ pub enum SyncError {
     #[error("it would have to wait")]
     WouldBlock,
     /// A `try_` form gave up after about a millisecond: a process that does not run (stopped, or starved of CPU) is in the middle of
-    /// an operation on this object. Try again, or use a form with a timeout.
-    #[error("the object is locked by a process that does not run (stopped or starved); try again")]
+    /// an operation on this primitive. Try again, or use a form with a timeout.
+    #[error("the primitive is locked by a process that does not run (stopped or starved); try again")]
     Busy,
     /// The deadline passed. Never reported early.
     #[error("timed out")]
@@ -24,8 +24,8 @@ pub enum SyncError {
     /// A party of the barrier died, gave up or broke it, so the others need not wait. See `Barrier::reset`.
     #[error("the barrier is broken: a party died, timed out or aborted; reset it to use it again")]
     Broken,
-    /// A process that was taken for dead turned out to be alive (it closed descriptors that were not its own). Create a new object.
-    #[error("the object is poisoned: a process was taken for dead while it was still at work; create a new one")]
+    /// A process that was taken for dead turned out to be alive (it closed descriptors that were not its own). Create a new primitive.
+    #[error("the primitive is poisoned: a process was taken for dead while it was still at work; create a new one")]
     Poisoned,
     /// This guard was made before a `fork` and belongs to the parent process.
     #[error("this guard belongs to the parent process; make a new one after fork")]
@@ -87,7 +87,7 @@ impl From<AttachError> for SyncError {
             AttachError::Full { max } => SyncError::TooManyParticipants { max },
             AttachError::Replaced => SyncError::Os {
                 call: "attach after fork",
-                source: io::Error::new(io::ErrorKind::NotFound, "every user left and the object was replaced meanwhile"),
+                source: io::Error::new(io::ErrorKind::NotFound, "every user left and the primitive was replaced meanwhile"),
             },
             AttachError::Os { call, source: error } => SyncError::Os { call, source: error },
         }

@@ -11,9 +11,9 @@
 use super::SyncError;
 use super::builder::Builder;
 use super::handle::{handle, waits};
-use super::object::{Object, Shape};
+use super::primitive::{Primitive, PrimitiveKind};
 use crate::error::CreateError;
-use crate::raw::{Patience, Pause, Pauses};
+use crate::raw::{Backoff, Step, Wait};
 use crate::shm::layout::{EventWords, kind};
 use std::fmt;
 use std::sync::Arc;
@@ -42,17 +42,17 @@ use std::sync::atomic::fence;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Event {
-    object: Arc<Object>,
+    primitive: Arc<Primitive>,
 }
 
 handle! {
     "event", new: "shmq::sync::Event::new()?", path: "shmq::sync::Event",
-    [] Event, Shape::bare(kind::EVENT)
+    [] Event, PrimitiveKind::bare(kind::EVENT)
 }
 
 impl Event {
-    fn over(object: Arc<Object>) -> Event {
-        Event { object }
+    fn over(primitive: Arc<Primitive>) -> Event {
+        Event { primitive }
     }
 
     /// Settings for an event to be created: permissions, participants and more.
@@ -62,7 +62,7 @@ impl Event {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder() -> Builder<Self> {
-        Builder::of(Shape::bare(kind::EVENT), 1, |_| (), Self::over)
+        Builder::of(PrimitiveKind::bare(kind::EVENT), 1, |_| (), Self::over)
     }
 
     /// Creates an anonymous event that is not set, which forked children inherit and serialised handles lead to.
@@ -113,7 +113,7 @@ impl Event {
 
     fn words(&self) -> &EventWords {
         // SAFETY: the words of an event.
-        unsafe { self.object.cell().words::<EventWords>() }
+        unsafe { self.primitive.cell().words::<EventWords>() }
     }
 
     /// Sets it, and wakes everybody who waits. Nothing changes if it is set. Takes no lock, does not wait, and may be called in a signal
@@ -131,7 +131,7 @@ impl Event {
         // Here, since a forked child that never attached has not registered for the sleepers' barrier.
         fence(SeqCst);
         if set.is_ok() {
-            self.object.notify(u32::MAX);
+            self.primitive.notify(u32::MAX);
         }
     }
 
@@ -178,7 +178,7 @@ impl Event {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         wait, wait_timeout, wait_deadline,
-        |self, patience| -> Result<(), SyncError> { self.wait_by(patience) }
+        |self, wait| -> Result<(), SyncError> { self.wait_by(wait) }
     }
 
     /// Is it set? [`SyncError::WouldBlock`] if it is not: [`is_set`](Self::is_set) as one of the forms of [`wait`](Self::wait).
@@ -199,25 +199,25 @@ impl Event {
         if self.is_set() { Ok(()) } else { Err(SyncError::WouldBlock) }
     }
 
-    fn wait_by(&self, patience: Patience) -> Result<(), SyncError> {
-        self.object.me()?;
+    fn wait_by(&self, wait: Wait) -> Result<(), SyncError> {
+        self.primitive.me()?;
         let seen = self.changes();
-        let mut waiter = Pauses::new(patience.deadline_ns());
+        let mut waiter = Backoff::new(wait.deadline_ns());
         while !self.was_set_since(seen) {
-            if self.object.pause(&mut waiter, &mut || self.was_set_since(seen)) == Pause::TimedOut {
+            if self.primitive.pause(&mut waiter, &mut || self.was_set_since(seen)) == Step::TimedOut {
                 return Err(SyncError::Timeout);
             }
         }
         Ok(())
     }
 
-    pub(crate) fn object(&self) -> &Object {
-        &self.object
+    pub(crate) fn primitive(&self) -> &Primitive {
+        &self.primitive
     }
 }
 
 impl fmt::Debug for Event {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Event").field("object", &self.object).field("set", &self.is_set()).finish()
+        out.debug_struct("Event").field("primitive", &self.primitive).field("set", &self.is_set()).finish()
     }
 }

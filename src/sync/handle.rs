@@ -1,6 +1,6 @@
 //! What every handle can do: be opened, cloned, sent, kept and unlinked; and the forms of a verb that waits.
 
-/// The common part of a handle with a field `object: Arc<Object>` and an associated function `over(object)`.
+/// The common part of a handle with a field `primitive: Arc<Primitive>` and an associated function `over(primitive)`.
 macro_rules! handle {
     ($what:literal, new: $new:literal, path: $path:literal, [$($generics:tt)*] $type:ty, $shape:expr) => {
         impl<$($generics)*> $type {
@@ -17,7 +17,7 @@ macro_rules! handle {
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             pub fn open(name: impl AsRef<str>) -> Result<Self, crate::OpenError> {
-                Ok(Self::over(crate::sync::object::Object::open(name.as_ref(), &$shape, Default::default(), Default::default(), Default::default())?))
+                Ok(Self::over(crate::sync::primitive::Primitive::open(name.as_ref(), &$shape, Default::default(), Default::default(), Default::default())?))
             }
 
             /// Removes a name. Processes that use what it led to go on with it; nobody can open it any more.
@@ -49,7 +49,7 @@ macro_rules! handle {
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             pub fn persist(&self) {
-                self.object.segment().persist();
+                self.primitive.segment().persist();
             }
 
             /// Does the name still lead to it? If not, no process can open it any more, and who opens the name gets another. As
@@ -63,7 +63,7 @@ macro_rules! handle {
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             pub fn has_name(&self) -> bool {
-                self.object.segment().has_name()
+                self.primitive.segment().has_name()
             }
 
             /// What its builder asked for and it has otherwise, because it existed already. As
@@ -74,26 +74,26 @@ macro_rules! handle {
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             pub fn unapplied_options(&self) -> &[crate::UnappliedOption] {
-                self.object.segment().unapplied()
+                self.primitive.segment().unapplied()
             }
 
             /// The name by which other processes open it. An anonymous one has a name too.
             pub fn name(&self) -> &str {
-                self.object.segment().name()
+                self.primitive.segment().name()
             }
         }
 
         impl<$($generics)*> Clone for $type {
             /// Another handle of the same attachment. Cheap.
             fn clone(&self) -> Self {
-                Self::over(std::sync::Arc::clone(&self.object))
+                Self::over(std::sync::Arc::clone(&self.primitive))
             }
         }
 
         impl<$($generics)*> serde::Serialize for $type {
             /// Name (with its directory, if that is not `/dev/shm`) and nonce. The receiver needs a live participant, or a persisted segment, to open it.
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                (self.object.segment().address(), self.object.segment().nonce()).serialize(serializer)
+                (self.primitive.segment().address(), self.primitive.segment().nonce()).serialize(serializer)
             }
         }
 
@@ -102,8 +102,8 @@ macro_rules! handle {
             /// the name since.
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let (address, nonce) = <(String, u64)>::deserialize(deserializer)?;
-                let object = crate::sync::object::Object::reopen(&address, nonce, &$shape).map_err(serde::de::Error::custom)?;
-                Ok(Self::over(object))
+                let primitive = crate::sync::primitive::Primitive::reopen(&address, nonce, &$shape).map_err(serde::de::Error::custom)?;
+                Ok(Self::over(primitive))
             }
         }
     };
@@ -114,27 +114,27 @@ macro_rules! waits {
     (
         $(#[$doc:meta])*
         $name:ident, $timeout_name:ident, $deadline_name:ident,
-        |$this:ident, $patience:ident $(, $arg:ident: $ty:ty)*| -> $result:ty $body:block
+        |$this:ident, $wait:ident $(, $arg:ident: $ty:ty)*| -> $result:ty $body:block
     ) => {
         $(#[$doc])*
         #[doc = ""]
         #[doc = "Not in a signal handler: see the [module](crate::sync#signal-handlers). Nor are its forms with a time-out or a deadline."]
         pub fn $name(&$this $(, $arg: $ty)*) -> $result {
-            let $patience = crate::raw::Patience::FOREVER;
+            let $wait = crate::raw::Wait::FOREVER;
             $body
         }
 
         #[doc = concat!("Like [`", stringify!($name), "`](Self::", stringify!($name), "), but gives up with `Timeout` after `timeout`, never")]
         #[doc = "earlier. Zero means one try; one too long to add to now means for ever."]
         pub fn $timeout_name(&$this $(, $arg: $ty)*, timeout: std::time::Duration) -> $result {
-            let $patience = crate::raw::Patience::Until(crate::os::deadline_after(timeout));
+            let $wait = crate::raw::Wait::Until(crate::os::deadline_after(timeout));
             $body
         }
 
         #[doc = concat!("Like [`", stringify!($name), "`](Self::", stringify!($name), "), but gives up with `Timeout` at `deadline`, never earlier.")]
         #[doc = "A deadline in the past means one try."]
         pub fn $deadline_name(&$this $(, $arg: $ty)*, deadline: std::time::Instant) -> $result {
-            let $patience = crate::raw::Patience::Until(crate::os::deadline_at(deadline));
+            let $wait = crate::raw::Wait::Until(crate::os::deadline_at(deadline));
             $body
         }
     };

@@ -5,12 +5,12 @@
 //! ```
 //!
 //! Invariants:
-//! 1. A word's entry and generation name the participant that has the count. Under the object's lock
+//! 1. A word's entry and generation name the participant that has the count. Under the primitive's lock
 //!    counts rise, and words of the dead are cleared. Without it, a participant lowers its own count,
 //!    and anybody reads.
 //! 2. Words may be garbage: a generation that nobody has is dead.
 
-use super::object::Object;
+use super::primitive::Primitive;
 use crate::atomic::AtomicU64;
 use crate::shm::layout::HOLDERS_BYTES;
 use crate::shm::participant::{self, Id};
@@ -21,17 +21,17 @@ const COUNT_MASK: u64 = u32::MAX as u64;
 
 #[derive(Clone, Copy)]
 pub(super) struct Holders<'o> {
-    object: &'o Object,
+    primitive: &'o Primitive,
     words: &'o [AtomicU64],
 }
 
 impl<'o> Holders<'o> {
     /// # Safety
-    /// The object's data are such a table: it is a semaphore or a barrier.
-    pub unsafe fn of(object: &'o Object) -> Holders<'o> {
-        // SAFETY: the caller vouches for the table; it lives as long as the object, at a multiple of 64.
-        let words = unsafe { std::slice::from_raw_parts(object.cell().data().cast::<AtomicU64>(), WORDS) };
-        Holders { object, words: &words[..object.segment().entries().len().min(WORDS)] }
+    /// The primitive's data are such a table: it is a semaphore or a barrier.
+    pub unsafe fn of(primitive: &'o Primitive) -> Holders<'o> {
+        // SAFETY: the caller vouches for the table; it lives as long as the primitive, at a multiple of 64.
+        let words = unsafe { std::slice::from_raw_parts(primitive.cell().data().cast::<AtomicU64>(), WORDS) };
+        Holders { primitive, words: &words[..primitive.segment().entries().len().min(WORDS)] }
     }
 
     fn word(&self, me: Id) -> Option<&'o AtomicU64> {
@@ -82,11 +82,11 @@ impl<'o> Holders<'o> {
 
     /// Words of dead participants that have something.
     fn of_the_dead(&self, me: Id) -> impl Iterator<Item = &'o AtomicU64> {
-        let object = self.object;
+        let primitive = self.primitive;
         self.words.iter().enumerate().filter_map(move |(entry, word)| {
             let bits = word.load(Relaxed);
             let id = Id::from_bits(((bits >> 32) as u32).wrapping_shl(10) | entry as u32);
-            let alive = || id.is_some_and(|id| participant::is_alive(object.segment(), id, me));
+            let alive = || id.is_some_and(|id| participant::is_alive(primitive.segment(), id, me));
             (bits & COUNT_MASK != 0 && !alive()).then_some(word)
         })
     }

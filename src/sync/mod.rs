@@ -3,17 +3,17 @@
 //!
 //! Each lies in a named segment of its own, like a queue: **named** (`create`, `open`, `open_or_create`) for programs that meet by name, or
 //! **anonymous** (`new`) for forked children, which inherit the handle. Handles are `Clone`, `Serialize` and `Deserialize`: they travel
-//! through queues, and lead to the same object in every process. The name goes with the last process that drops its handles, unless
-//! `persist` was called. Up to 250 processes of one user use one object at a time, unless its [`builder`](Event::builder) says otherwise.
+//! through queues, and lead to the same primitive in every process. The name goes with the last process that drops its handles, unless
+//! `persist` was called. Up to 250 processes of one user use one primitive at a time, unless its [`builder`](Event::builder) says otherwise.
 //!
 //! **Whoever is killed, the others go on.** A lock that a dead process held is taken over by the next who asks, and what it guarded is
 //! reported until somebody has looked at it ([`LockError::OwnerDied`]). Deadlines are never early, and hold even
 //! against a holder that was stopped (`SIGSTOP`).
 //!
-//! **If all its users are dead**, an object has ended its life, as if the last of them had dropped it: `open_or_create` makes a new one in its
+//! **If all its users are dead**, a primitive has ended its life, as if the last of them had dropped it: `open_or_create` makes a new one in its
 //! place, unless it was persisted or is another user's. What a new life finds is what it asked for: an `Event` that is not set, all permits of a
 //! `Semaphore`, a whole `Barrier` for so many parties, a `Condvar` that nobody waits at, and the first value in a `Mutex`, an `Array` or a
-//! `Value`: data that must outlive a crash of all who use them are for `persist`. `open` still opens a dead object, as it was left.
+//! `Value`: data that must outlive a crash of all who use them are for `persist`. `open` still opens a dead primitive, as it was left.
 //!
 //! **After a fork** handles work in the child. Guards that the parent held stay with the parent:
 //! their copies in the child unlock nothing when dropped, and panic when used. While there are
@@ -97,8 +97,8 @@ mod holders;
 #[cfg(all(test, not(loom)))]
 mod model;
 mod mutex;
-pub(crate) mod object;
 mod pipe;
+pub(crate) mod primitive;
 mod semaphore;
 mod value;
 

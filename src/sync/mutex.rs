@@ -8,19 +8,19 @@
 //! ```
 //!
 //! Invariants:
-//! 1. `value` of a guard leads to the object's data, which nobody else reads or writes while the lock is held.
+//! 1. `value` of a guard leads to the primitive's data, which nobody else reads or writes while the lock is held.
 //! 2. `needs_repair` is written under the lock. It is 1 before anybody who takes the lock over from the dead gives it back.
 //! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
 //!    and its drop touches nothing.
 
 use super::builder::Builder;
 use super::handle::{handle, waits};
-use super::object::{Object, Shape};
+use super::primitive::{Primitive, PrimitiveKind};
 use super::{LockError, Plain};
 use crate::error::CreateError;
 use crate::lock::Locked;
 use crate::message::bytes_of;
-use crate::raw::Patience;
+use crate::raw::Wait;
 use crate::shm::layout::{MutexWords, kind};
 use crate::shm::participant::Id;
 use std::fmt;
@@ -65,7 +65,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Mutex<T> {
-    object: Arc<Object>,
+    primitive: Arc<Primitive>,
     guards: PhantomData<fn() -> T>,
 }
 
@@ -73,12 +73,12 @@ type Locking<'m, T> = Result<MutexGuard<'m, T>, LockError<MutexGuard<'m, T>>>;
 
 handle! {
     "mutex", new: "shmq::sync::Mutex::new(1u64)?", path: "shmq::sync::Mutex::<u64>",
-    [T: Plain] Mutex<T>, Shape::of::<T>(kind::MUTEX)
+    [T: Plain] Mutex<T>, PrimitiveKind::of::<T>(kind::MUTEX)
 }
 
 impl<T: Plain> Mutex<T> {
-    fn over(object: Arc<Object>) -> Mutex<T> {
-        Mutex { object, guards: PhantomData }
+    fn over(primitive: Arc<Primitive>) -> Mutex<T> {
+        Mutex { primitive, guards: PhantomData }
     }
 
     /// Settings for a mutex to be created: permissions, participants and more.
@@ -89,7 +89,7 @@ impl<T: Plain> Mutex<T> {
     /// ```
     pub fn builder(value: T) -> Builder<Self> {
         let bytes = bytes_of(std::slice::from_ref(&value)).to_vec();
-        Builder::of(Shape::of::<T>(kind::MUTEX), 1, move |cell| cell.fill(&bytes, 0), Self::over)
+        Builder::of(PrimitiveKind::of::<T>(kind::MUTEX), 1, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 
     /// Creates an anonymous mutex, which forked children inherit and serialised handles lead to.
@@ -157,7 +157,7 @@ impl<T: Plain> Mutex<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         lock, lock_timeout, lock_deadline,
-        |self, patience| -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> { self.lock_by(patience) }
+        |self, wait| -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> { self.lock_by(wait) }
     }
 
     /// Locks if nobody has the lock, or only somebody dead: [`SyncError::WouldBlock`](crate::sync::SyncError::WouldBlock) otherwise, at once.
@@ -177,18 +177,18 @@ impl<T: Plain> Mutex<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> {
-        self.lock_by(Patience::Try)
+        self.lock_by(Wait::Never)
     }
 
-    fn lock_by(&self, patience: Patience) -> Locking<'_, T> {
-        let value = self.object.cell().data().cast::<T>();
-        MutexGuard::lock(&self.object, value, patience)
+    fn lock_by(&self, wait: Wait) -> Locking<'_, T> {
+        let value = self.primitive.cell().data().cast::<T>();
+        MutexGuard::lock(&self.primitive, value, wait)
     }
 }
 
 impl<T> fmt::Debug for Mutex<T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Mutex").field(&self.object).finish()
+        out.debug_tuple("Mutex").field(&self.primitive).finish()
     }
 }
 
@@ -199,7 +199,7 @@ impl<T> fmt::Debug for Mutex<T> {
 /// `fork` belongs to the parent: in the child it unlocks nothing, and using it panics.
 #[must_use = "dropping it unlocks at once"]
 pub struct MutexGuard<'m, T: ?Sized> {
-    object: &'m Object,
+    primitive: &'m Primitive,
     me: Id,
     incarnation: u32,
     /// Was this thread panicking when it locked? Then a panic is no news.
@@ -211,24 +211,24 @@ pub struct MutexGuard<'m, T: ?Sized> {
 // SAFETY: a shared guard gives `&T` only, and its other methods need it mutably or by value.
 unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 
-pub(super) fn words(object: &Object) -> &MutexWords {
+pub(super) fn words(primitive: &Primitive) -> &MutexWords {
     // SAFETY: guards are made for mutexes and arrays only, whose words these are.
-    unsafe { object.cell().words::<MutexWords>() }
+    unsafe { primitive.cell().words::<MutexWords>() }
 }
 
 impl<'m, T: ?Sized> MutexGuard<'m, T> {
-    /// The one path to a guard. `value` leads to the data of the object.
-    pub(super) fn lock(object: &'m Object, value: *mut T, patience: Patience) -> Locking<'m, T> {
-        let me = object.me()?;
-        let locked = object.enter_for_work(me, patience)?;
+    /// The one path to a guard. `value` leads to the data of the primitive.
+    pub(super) fn lock(primitive: &'m Primitive, value: *mut T, wait: Wait) -> Locking<'m, T> {
+        let me = primitive.me()?;
+        let locked = primitive.enter_for_work(me, wait)?;
         let was_panicking = std::thread::panicking();
-        let guard = MutexGuard { object, me, incarnation: object.incarnation(), was_panicking, value };
-        object.note_guard(guard.incarnation);
+        let guard = MutexGuard { primitive, me, incarnation: primitive.incarnation(), was_panicking, value };
+        primitive.note_guard(guard.incarnation);
         if locked == Locked::FromTheDead {
-            words(object).needs_repair.store(1, Relaxed);
+            words(primitive).needs_repair.store(1, Relaxed);
         }
         // Relaxed, here and above: ordered by the lock (Invariant 2).
-        if words(object).needs_repair.load(Relaxed) != 0 { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
+        if words(primitive).needs_repair.load(Relaxed) != 0 { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
     }
 
     /// Says that the data are in order, after [`LockError::OwnerDied`]: later lockers are told nothing any more. Does nothing otherwise.
@@ -254,11 +254,11 @@ impl<'m, T: ?Sized> MutexGuard<'m, T> {
     /// ```
     pub fn mark_repaired(&mut self) {
         self.check_owner();
-        words(self.object).needs_repair.store(0, Relaxed);
+        words(self.primitive).needs_repair.store(0, Relaxed);
     }
 
     pub(super) fn is_inherited(&self) -> bool {
-        self.object.incarnation() != self.incarnation
+        self.primitive.incarnation() != self.incarnation
     }
 
     fn check_owner(&self) {
@@ -266,8 +266,8 @@ impl<'m, T: ?Sized> MutexGuard<'m, T> {
     }
 
     /// For a condition variable, which unlocks by dropping and locks again.
-    pub(super) fn parts(&self) -> (&'m Object, *mut T) {
-        (self.object, self.value)
+    pub(super) fn parts(&self) -> (&'m Primitive, *mut T) {
+        (self.primitive, self.value)
     }
 }
 
@@ -295,11 +295,11 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
             return;
         }
         if !self.was_panicking && std::thread::panicking() {
-            words(self.object).needs_repair.store(1, Relaxed);
+            words(self.primitive).needs_repair.store(1, Relaxed);
         }
-        self.object.forget_guard();
+        self.primitive.forget_guard();
         // Nobody to tell here; the next locker is told.
-        let _ = self.object.exit(self.me);
+        let _ = self.primitive.exit(self.me);
     }
 }
 

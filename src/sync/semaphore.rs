@@ -19,10 +19,10 @@ use super::SyncError;
 use super::builder::Builder;
 use super::handle::{handle, waits};
 use super::holders::Holders;
-use super::object::{Cell, Object, Shape};
+use super::primitive::{Cell, Primitive, PrimitiveKind};
 use crate::error::CreateError;
 use crate::lock::Locked;
-use crate::raw::{Patience, Pause, Pauses};
+use crate::raw::{Backoff, Step, Wait};
 use crate::shm::layout::{SemaphoreWords, kind};
 use crate::shm::participant::Id;
 use std::fmt;
@@ -66,12 +66,12 @@ use std::sync::atomic::fence;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Semaphore {
-    object: Arc<Object>,
+    primitive: Arc<Primitive>,
 }
 
 handle! {
     "semaphore", new: "shmq::sync::Semaphore::new(1)?", path: "shmq::sync::Semaphore",
-    [] Semaphore, Shape::bare(kind::SEMAPHORE)
+    [] Semaphore, PrimitiveKind::bare(kind::SEMAPHORE)
 }
 
 /// How a permit is taken.
@@ -82,8 +82,8 @@ enum Taking {
 }
 
 impl Semaphore {
-    fn over(object: Arc<Object>) -> Semaphore {
-        Semaphore { object }
+    fn over(primitive: Arc<Primitive>) -> Semaphore {
+        Semaphore { primitive }
     }
 
     fn init(permits: u64) -> impl Fn(Cell) {
@@ -101,7 +101,7 @@ impl Semaphore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder(permits: u64) -> Builder<Self> {
-        Builder::of(Shape::bare(kind::SEMAPHORE), permits, Self::init(permits), Self::over)
+        Builder::of(PrimitiveKind::bare(kind::SEMAPHORE), permits, Self::init(permits), Self::over)
     }
 
     /// Creates an anonymous semaphore with so many permits, which forked children inherit and serialised handles lead to.
@@ -164,7 +164,7 @@ impl Semaphore {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         acquire, acquire_timeout, acquire_deadline,
-        |self, patience| -> Result<(), SyncError> { self.take_by(patience, Taking::ForGood).map(drop) }
+        |self, wait| -> Result<(), SyncError> { self.take_by(wait, Taking::ForGood).map(drop) }
     }
 
     /// Takes a permit for good if there is one: [`SyncError::WouldBlock`] otherwise, at once.
@@ -181,7 +181,7 @@ impl Semaphore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_acquire(&self) -> Result<(), SyncError> {
-        self.take_by(Patience::Try, Taking::ForGood).map(drop)
+        self.take_by(Wait::Never, Taking::ForGood).map(drop)
     }
 
     waits! {
@@ -199,7 +199,7 @@ impl Semaphore {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         permit, permit_timeout, permit_deadline,
-        |self, patience| -> Result<Permit<'_>, SyncError> { self.permit_by(patience) }
+        |self, wait| -> Result<Permit<'_>, SyncError> { self.permit_by(wait) }
     }
 
     /// Takes a permit as a guard if there is one: [`SyncError::WouldBlock`] otherwise, at once.
@@ -217,12 +217,12 @@ impl Semaphore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_permit(&self) -> Result<Permit<'_>, SyncError> {
-        self.permit_by(Patience::Try)
+        self.permit_by(Wait::Never)
     }
 
-    fn permit_by(&self, patience: Patience) -> Result<Permit<'_>, SyncError> {
-        let me = self.take_by(patience, Taking::AsGuard)?;
-        Ok(Permit { semaphore: self, me, incarnation: self.object.incarnation() })
+    fn permit_by(&self, wait: Wait) -> Result<Permit<'_>, SyncError> {
+        let me = self.take_by(wait, Taking::AsGuard)?;
+        Ok(Permit { semaphore: self, me, incarnation: self.primitive.incarnation() })
     }
 
     /// Adds a permit: one that was acquired, or a new one. Wakes one who waits. Takes no lock and waits for nobody; may be called in a
@@ -253,7 +253,7 @@ impl Semaphore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn release_many(&self, permits: u32) -> Result<(), SyncError> {
-        if self.object.is_poisoned() {
+        if self.primitive.is_poisoned() {
             return Err(SyncError::Poisoned);
         }
         let add = |total: u64| Some(total.saturating_add(u64::from(permits)));
@@ -266,13 +266,13 @@ impl Semaphore {
     fn notify_takers(&self, permits: u32) {
         // Here, since a forked child that never attached has not registered for the sleepers' barrier.
         fence(SeqCst);
-        self.object.notify(permits);
+        self.primitive.notify(permits);
     }
 
     /// Permits that can be taken now. Those of a dead holder count again once somebody has looked: whoever waits does, ten times
     /// a second, and so does this call.
     pub fn value(&self) -> u64 {
-        if self.object.is_time_to_look() {
+        if self.primitive.is_time_to_look() {
             self.look_after_the_dead();
         }
         self.available()
@@ -280,19 +280,19 @@ impl Semaphore {
 
     /// Brings back the permits of the dead. Gives up where it cannot.
     pub(crate) fn look_after_the_dead(&self) {
-        let Ok(me) = self.object.me() else { return };
-        if self.enter(me, Patience::Try).is_ok() {
+        let Ok(me) = self.primitive.me() else { return };
+        if self.enter(me, Wait::Never).is_ok() {
             self.holders().reap(me);
             let back = self.available();
-            let _ = self.object.exit(me);
+            let _ = self.primitive.exit(me);
             if back > 0 {
-                self.object.notify(u32::try_from(back).unwrap_or(u32::MAX));
+                self.primitive.notify(u32::try_from(back).unwrap_or(u32::MAX));
             }
         }
     }
 
     pub(crate) fn has_permits(&self) -> bool {
-        self.available() > 0 || self.object.is_poisoned()
+        self.available() > 0 || self.primitive.is_poisoned()
     }
 
     /// Changes when permits are taken.
@@ -309,23 +309,23 @@ impl Semaphore {
         words.total.load(Acquire).saturating_sub(held)
     }
 
-    pub(crate) fn object(&self) -> &Object {
-        &self.object
+    pub(crate) fn primitive(&self) -> &Primitive {
+        &self.primitive
     }
 
     fn words(&self) -> &SemaphoreWords {
         // SAFETY: the words of a semaphore.
-        unsafe { self.object.cell().words::<SemaphoreWords>() }
+        unsafe { self.primitive.cell().words::<SemaphoreWords>() }
     }
 
     fn holders(&self) -> Holders<'_> {
         // SAFETY: a semaphore's data are such a table.
-        unsafe { Holders::of(&self.object) }
+        unsafe { Holders::of(&self.primitive) }
     }
 
     /// Locks. The permits of who died in the lock come back at once.
-    fn enter(&self, me: Id, patience: Patience) -> Result<(), SyncError> {
-        if self.object.enter(me, patience)? == Locked::FromTheDead {
+    fn enter(&self, me: Id, wait: Wait) -> Result<(), SyncError> {
+        if self.primitive.enter(me, wait)? == Locked::FromTheDead {
             self.holders().reap(me);
         }
         Ok(())
@@ -361,46 +361,46 @@ impl Semaphore {
 
     /// The one path that waits. A caller that goes without a permit passes on the wake that it may have had for one, here or in
     /// `wait_any`.
-    fn take_by(&self, patience: Patience, taking: Taking) -> Result<Id, SyncError> {
-        let taken = self.wait_and_take(patience, taking);
+    fn take_by(&self, wait: Wait, taking: Taking) -> Result<Id, SyncError> {
+        let taken = self.wait_and_take(wait, taking);
         if taken.is_err() && self.has_permits() {
-            self.object.notify(1);
+            self.primitive.notify(1);
         }
         taken
     }
 
-    fn wait_and_take(&self, patience: Patience, taking: Taking) -> Result<Id, SyncError> {
-        let me = self.object.me()?;
-        let mut waiter = Pauses::new(patience.deadline_ns());
+    fn wait_and_take(&self, wait: Wait, taking: Taking) -> Result<Id, SyncError> {
+        let me = self.primitive.me()?;
+        let mut waiter = Backoff::new(wait.deadline_ns());
         let mut look_after_the_dead = false;
         loop {
             if look_after_the_dead || self.has_permits() {
-                self.enter(me, patience)?;
+                self.enter(me, wait)?;
                 if look_after_the_dead {
                     self.holders().reap(me);
                 }
                 let took = self.take(me, taking);
                 let left = self.available();
-                self.object.exit(me)?;
+                self.primitive.exit(me)?;
                 if left > 0 {
                     // The wake for it may have come to us, or to somebody who died of it.
-                    self.object.notify(1);
+                    self.primitive.notify(1);
                 }
                 if took {
                     return Ok(me);
                 }
             }
-            if patience == Patience::Try {
-                if !look_after_the_dead && self.object.is_time_to_look() {
+            if wait == Wait::Never {
+                if !look_after_the_dead && self.primitive.is_time_to_look() {
                     look_after_the_dead = true;
                     continue;
                 }
                 return Err(SyncError::WouldBlock);
             }
-            look_after_the_dead = match self.object.pause(&mut waiter, &mut || self.has_permits()) {
-                Pause::TimedOut if look_after_the_dead || !self.object.is_time_to_look() => return Err(SyncError::Timeout),
-                Pause::TimedOut | Pause::SliceOver => true,
-                Pause::LookAgain => false,
+            look_after_the_dead = match self.primitive.pause(&mut waiter, &mut || self.has_permits()) {
+                Step::TimedOut if look_after_the_dead || !self.primitive.is_time_to_look() => return Err(SyncError::Timeout),
+                Step::TimedOut | Step::SliceOver => true,
+                Step::LookAgain => false,
             };
         }
     }
@@ -408,7 +408,7 @@ impl Semaphore {
 
 impl fmt::Debug for Semaphore {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Semaphore").field("object", &self.object).field("available", &self.available()).finish()
+        out.debug_struct("Semaphore").field("primitive", &self.primitive).field("available", &self.available()).finish()
     }
 }
 
@@ -436,10 +436,10 @@ impl Permit<'_> {
     /// ```
     pub fn forget(self) -> Result<(), SyncError> {
         let semaphore = self.semaphore;
-        if semaphore.object.incarnation() != self.incarnation {
+        if semaphore.primitive.incarnation() != self.incarnation {
             return Err(SyncError::Inherited);
         }
-        if semaphore.object.is_poisoned() {
+        if semaphore.primitive.is_poisoned() {
             return Err(SyncError::Poisoned);
         }
         // Killed between the two, the permit is gone for good: the table's word comes back with the death, `total` does not (Invariant 3).
@@ -453,7 +453,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let semaphore = self.semaphore;
-        if semaphore.object.incarnation() == self.incarnation && semaphore.holders().give_back_one(self.me) {
+        if semaphore.primitive.incarnation() == self.incarnation && semaphore.holders().give_back_one(self.me) {
             semaphore.notify_takers(1);
         }
     }

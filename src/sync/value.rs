@@ -10,12 +10,12 @@
 
 use super::builder::Builder;
 use super::handle::{handle, waits};
-use super::object::{Object, Shape};
+use super::primitive::{Primitive, PrimitiveKind};
 use super::{Plain, SyncError};
 use crate::error::CreateError;
 use crate::message::bytes_of;
 use crate::message::copy::read_message;
-use crate::raw::Patience;
+use crate::raw::Wait;
 use crate::shm::geometry::Geometry;
 use crate::shm::layout::{ValueWords, kind};
 use crate::shm::participant::Id;
@@ -43,26 +43,26 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Value<T> {
-    object: Arc<Object>,
+    primitive: Arc<Primitive>,
     holds: PhantomData<fn() -> T>,
 }
 
 handle! {
     "value", new: "shmq::sync::Value::new(1u64)?", path: "shmq::sync::Value::<u64>",
-    [T: Plain] Value<T>, Shape::of::<T>(kind::VALUE)
+    [T: Plain] Value<T>, PrimitiveKind::of::<T>(kind::VALUE)
 }
 
 /// Unlocks, also where the caller's function panics: its value counts only if it came back. In a child that was forked by that
 /// function it is the parent's, and does nothing.
 struct Entered<'o> {
-    object: &'o Object,
+    primitive: &'o Primitive,
     me: Id,
     incarnation: u32,
 }
 
 impl Entered<'_> {
     fn is_inherited(&self) -> bool {
-        self.object.incarnation() != self.incarnation
+        self.primitive.incarnation() != self.incarnation
     }
 }
 
@@ -70,14 +70,14 @@ impl Drop for Entered<'_> {
     fn drop(&mut self) {
         if !self.is_inherited() {
             // The next caller is told.
-            let _ = self.object.exit(self.me);
+            let _ = self.primitive.exit(self.me);
         }
     }
 }
 
 impl<T: Plain> Value<T> {
-    fn over(object: Arc<Object>) -> Value<T> {
-        Value { object, holds: PhantomData }
+    fn over(primitive: Arc<Primitive>) -> Value<T> {
+        Value { primitive, holds: PhantomData }
     }
 
     /// Settings for a value to be created: permissions, participants and more.
@@ -88,7 +88,7 @@ impl<T: Plain> Value<T> {
     /// ```
     pub fn builder(value: T) -> Builder<Self> {
         let bytes = bytes_of(std::slice::from_ref(&value)).to_vec();
-        Builder::of(Shape::of::<T>(kind::VALUE), 1, move |cell| cell.fill(&bytes, 0), Self::over)
+        Builder::of(PrimitiveKind::of::<T>(kind::VALUE), 1, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 
     /// Creates an anonymous value, which forked children inherit and serialised handles lead to.
@@ -151,7 +151,7 @@ impl<T: Plain> Value<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get, get_timeout, get_deadline,
-        |self, patience| -> Result<T, SyncError> { self.get_by(patience) }
+        |self, wait| -> Result<T, SyncError> { self.get_by(wait) }
     }
 
     /// A copy of the value, unless another is in the middle of an [`update`](Self::update): [`SyncError::WouldBlock`] then, at once.
@@ -173,7 +173,7 @@ impl<T: Plain> Value<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_get(&self) -> Result<T, SyncError> {
-        self.get_by(Patience::Try)
+        self.get_by(Wait::Never)
     }
 
     waits! {
@@ -189,7 +189,7 @@ impl<T: Plain> Value<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         set, set_timeout, set_deadline,
-        |self, patience, value: T| -> Result<T, SyncError> { self.set_by(patience, value) }
+        |self, wait, value: T| -> Result<T, SyncError> { self.set_by(wait, value) }
     }
 
     /// As [`set`](Self::set), unless another is in the middle of an [`update`](Self::update): [`SyncError::WouldBlock`] then, at once.
@@ -204,7 +204,7 @@ impl<T: Plain> Value<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_set(&self, value: T) -> Result<T, SyncError> {
-        self.set_by(Patience::Try, value)
+        self.set_by(Wait::Never, value)
     }
 
     waits! {
@@ -221,7 +221,7 @@ impl<T: Plain> Value<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         update, update_timeout, update_deadline,
-        |self, patience, change: impl FnOnce(&mut T)| -> Result<T, SyncError> { self.update_by(patience, change) }
+        |self, wait, change: impl FnOnce(&mut T)| -> Result<T, SyncError> { self.update_by(wait, change) }
     }
 
     /// As [`update`](Self::update), unless another is in the middle of one: [`SyncError::WouldBlock`] then, at once, and `change` is not
@@ -237,23 +237,23 @@ impl<T: Plain> Value<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_update(&self, change: impl FnOnce(&mut T)) -> Result<T, SyncError> {
-        self.update_by(Patience::Try, change)
+        self.update_by(Wait::Never, change)
     }
 
-    fn get_by(&self, patience: Patience) -> Result<T, SyncError> {
-        let _entered = self.enter(patience)?;
+    fn get_by(&self, wait: Wait) -> Result<T, SyncError> {
+        let _entered = self.enter(wait)?;
         Ok(self.read())
     }
 
-    fn set_by(&self, patience: Patience, value: T) -> Result<T, SyncError> {
-        let _entered = self.enter(patience)?;
+    fn set_by(&self, wait: Wait, value: T) -> Result<T, SyncError> {
+        let _entered = self.enter(wait)?;
         let old = self.read();
         self.write(&value);
         Ok(old)
     }
 
-    fn update_by(&self, patience: Patience, change: impl FnOnce(&mut T)) -> Result<T, SyncError> {
-        let entered = self.enter(patience)?;
+    fn update_by(&self, wait: Wait, change: impl FnOnce(&mut T)) -> Result<T, SyncError> {
+        let entered = self.enter(wait)?;
         let mut value = self.read();
         change(&mut value);
         if entered.is_inherited() {
@@ -263,22 +263,22 @@ impl<T: Plain> Value<T> {
         Ok(value)
     }
 
-    fn enter(&self, patience: Patience) -> Result<Entered<'_>, SyncError> {
-        let me = self.object.me()?;
+    fn enter(&self, wait: Wait) -> Result<Entered<'_>, SyncError> {
+        let me = self.primitive.me()?;
         // Nothing to repair after a death (Invariant 1).
-        self.object.enter_for_work(me, patience)?;
-        Ok(Entered { object: &self.object, me, incarnation: self.object.incarnation() })
+        self.primitive.enter_for_work(me, wait)?;
+        Ok(Entered { primitive: &self.primitive, me, incarnation: self.primitive.incarnation() })
     }
 
     fn words(&self) -> &ValueWords {
         // SAFETY: the words of a value.
-        unsafe { self.object.cell().words::<ValueWords>() }
+        unsafe { self.primitive.cell().words::<ValueWords>() }
     }
 
     /// The copy that counts at `changes`.
     fn copy(&self, changes: u64) -> *mut u8 {
         let stride = Geometry::copy_stride(size_of::<T>() as u64, align_of::<T>() as u64) as usize;
-        self.object.cell().data().wrapping_add((changes % 2) as usize * stride)
+        self.primitive.cell().data().wrapping_add((changes % 2) as usize * stride)
     }
 
     /// Needs the lock.
@@ -303,6 +303,6 @@ impl<T: Plain> Value<T> {
 
 impl<T> fmt::Debug for Value<T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Value").field(&self.object).finish()
+        out.debug_tuple("Value").field(&self.primitive).finish()
     }
 }

@@ -1,7 +1,8 @@
 //! Every field of a segment, from the byte map itself, and values that it should not have.
 
 use crate::layout::{
-    CondvarWords, ENTRIES_OFFSET, ENTRY_BYTES, Entry, GetNotice, GetSide, Head, PutNotice, PutSide, Rare, Stamp, cells_offset,
+    CondvarWords, ENTRIES_OFFSET, ENTRY_BYTES, Entry, GetNotice, GetSide, Head, PutNotice, PutSide, Rare, SegmentHeader,
+    cells_offset,
 };
 use crate::support::Rng;
 use std::mem::offset_of;
@@ -35,7 +36,7 @@ fn width<S, F>(_: impl Fn(&S) -> &F) -> usize {
 pub fn of(image: &[u8]) -> Vec<Field> {
     let mut list = Vec::new();
     fields! { list:
-        stamp of Stamp {
+        stamp of SegmentHeader {
             magic format pointer_bits state lock_kind nonce total_bytes cells cell_bytes kind max_participants message_bytes
             message_align capacity max_deliveries persisted created_unix_s type_name_len schema_len structure_hash structure_len
             predecessor predecessor_messages type_name schema dead_letters_len
@@ -92,11 +93,11 @@ const CURSORS: [usize; 4] = [TAIL, RECLAIM, HEAD_SEEN, HEAD];
 impl Shape {
     pub fn of(image: &[u8]) -> Shape {
         Shape {
-            participants: read(image, offset_of!(Head, stamp) + offset_of!(Stamp, max_participants), 4) as u32,
-            cells: read(image, offset_of!(Head, stamp) + offset_of!(Stamp, cells), 8),
-            cell_bytes: read(image, offset_of!(Head, stamp) + offset_of!(Stamp, cell_bytes), 8),
-            message_bytes: read(image, offset_of!(Head, stamp) + offset_of!(Stamp, message_bytes), 8),
-            texts_len: [offset_of!(Stamp, structure_len), offset_of!(Stamp, dead_letters_len)]
+            participants: read(image, offset_of!(Head, stamp) + offset_of!(SegmentHeader, max_participants), 4) as u32,
+            cells: read(image, offset_of!(Head, stamp) + offset_of!(SegmentHeader, cells), 8),
+            cell_bytes: read(image, offset_of!(Head, stamp) + offset_of!(SegmentHeader, cell_bytes), 8),
+            message_bytes: read(image, offset_of!(Head, stamp) + offset_of!(SegmentHeader, message_bytes), 8),
+            texts_len: [offset_of!(SegmentHeader, structure_len), offset_of!(SegmentHeader, dead_letters_len)]
                 .map(|length| read(image, offset_of!(Head, stamp) + length, 4) as u32)
                 .iter()
                 .sum(),

@@ -1,7 +1,7 @@
 //! Files under a valid name that nobody of us made, or that somebody cut, stretched or overwrote.
 
 use crate::images::{Subject, image_of};
-use crate::layout::{ENTRIES_OFFSET, FORMAT, MAGIC, Stamp};
+use crate::layout::{ENTRIES_OFFSET, FORMAT, MAGIC, SegmentHeader};
 use crate::support::Rng;
 use crate::support::harness::Case;
 use crate::trials::{Progress, path_of, remove, trials};
@@ -98,15 +98,15 @@ fn files_that_begin_like_ours_are_refused_or_survived() {
         let image = &images[number as usize % 2];
         let kept = match rng.below(4) {
             // The words that say whose it is, all of the stamp, all of the head, some of it.
-            0 => offset_of!(Stamp, nonce),
-            1 => size_of::<Stamp>(),
+            0 => offset_of!(SegmentHeader, nonce),
+            1 => size_of::<SegmentHeader>(),
             2 => ENTRIES_OFFSET as usize,
             _ => rng.below(image.len() as u64) as usize,
         };
         let mut bytes = random_bytes(image.len(), &mut rng);
         bytes[..kept].copy_from_slice(&image[..kept]);
         bytes[..8].copy_from_slice(&MAGIC.to_le_bytes());
-        bytes[offset_of!(Stamp, format)..][..4].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[offset_of!(SegmentHeader, format)..][..4].copy_from_slice(&FORMAT.to_le_bytes());
         match rng.below(6) {
             0 => bytes.truncate(rng.below(image.len() as u64) as usize),
             1 => bytes.extend(random_bytes(1 + rng.below(9000) as usize, &mut rng)),

@@ -18,11 +18,11 @@ pub(super) struct Unexplained {
 
 impl Shared {
     /// Fails the chunks of workers whose ends are known by now, or were waited for as long as that.
-    pub(super) fn explain(&self, patience: Duration, woken: &mut Vec<Arc<Job>>) {
+    pub(super) fn explain(&self, wait: Duration, woken: &mut Vec<Arc<Job>>) {
         let mut state = self.lock();
         let (settled, rest) = std::mem::take(&mut state.unexplained)
             .into_iter()
-            .partition(|death| death.pid == 0 || state.roster.end_of(death.pid).is_some() || death.since.elapsed() >= patience);
+            .partition(|death| death.pid == 0 || state.roster.end_of(death.pid).is_some() || death.since.elapsed() >= wait);
         state.unexplained = rest;
         let settled: Vec<Unexplained> = settled;
         let job_and_status =

@@ -337,9 +337,9 @@ impl Shared {
     }
 
     /// Hears the keepers until that is so, none is left, or for so long.
-    pub fn hear_until(&self, patience: Duration, is_enough: impl Fn(&State) -> bool) {
+    pub fn hear_until(&self, wait: Duration, is_enough: impl Fn(&State) -> bool) {
         let begun = Instant::now();
-        while self.hear() && !is_enough(&self.lock()) && begun.elapsed() < patience {
+        while self.hear() && !is_enough(&self.lock()) && begun.elapsed() < wait {
             poll(&[self.socket.as_raw_fd()], IDLE.as_millis() as libc::c_int);
         }
     }

@@ -23,7 +23,7 @@ impl Keeper<'_> {
             self.refused_since = None;
             return None;
         }
-        let patience = if self.is_ready || self.is_successor { PATIENCE } else { FIRST_PATIENCE };
-        refusal.filter(|_| self.refused_since.get_or_insert_with(Instant::now).elapsed() >= patience)
+        let wait = if self.is_ready || self.is_successor { PATIENCE } else { FIRST_PATIENCE };
+        refusal.filter(|_| self.refused_since.get_or_insert_with(Instant::now).elapsed() >= wait)
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! 1. `record` is `Some` until the guard is finished; a finished guard touches nothing.
-//! 2. `message` leads to the payload of a record that this process owns (channel, Invariant 4) for as long as `record` is `Some`,
+//! 2. `message` leads to the payload of a record that this process owns (queue, Invariant 4) for as long as `record` is `Some`,
 //!    with the length of the record, aligned as its type (stamp, geometry).
 //! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
 //!    and its drop touches nothing.
@@ -19,7 +19,7 @@ pub use lease_mut::LeaseMut;
 use crate::error::PutError;
 use crate::message::copy::vec_from_bytes;
 use crate::message::{Plain, assert_plain};
-use crate::raw::{Channel, ClaimedRecord, LeasedRecord};
+use crate::raw::{ClaimedRecord, LeasedRecord, RawQueue};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -46,7 +46,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// ```
 #[must_use = "dropping aborts the message"]
 pub struct Loan<'q, T: ?Sized + Plain> {
-    channel: &'q Channel,
+    raw: &'q RawQueue,
     record: Option<ClaimedRecord>,
     message: *mut T,
     incarnation: u32,
@@ -58,14 +58,14 @@ unsafe impl<T: ?Sized + Plain + Send> Send for Loan<'_, T> {}
 
 impl<'q, T: ?Sized + Plain> Loan<'q, T> {
     #[inline]
-    pub(crate) fn new(channel: &'q Channel, record: ClaimedRecord, message: *mut T) -> Loan<'q, T> {
+    pub(crate) fn new(raw: &'q RawQueue, record: ClaimedRecord, message: *mut T) -> Loan<'q, T> {
         const { assert_plain::<T>() };
-        Loan { channel, record: Some(record), message, incarnation: channel.incarnation(), owns: PhantomData }
+        Loan { raw, record: Some(record), message, incarnation: raw.incarnation(), owns: PhantomData }
     }
 
     #[inline]
     fn is_inherited(&self) -> bool {
-        self.channel.incarnation() != self.incarnation
+        self.raw.incarnation() != self.incarnation
     }
 
     #[cold]
@@ -73,7 +73,7 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
     fn abort(&mut self) {
         if let Some(record) = self.record.take() {
             if !self.is_inherited() {
-                self.channel.abort_claimed(record);
+                self.raw.abort_claimed(record);
             }
         }
     }
@@ -85,7 +85,7 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
         }
         // Invariant 1: there is a record until here.
         match self.record.take() {
-            Some(record) => self.channel.commit_claimed(record, length),
+            Some(record) => self.raw.commit_claimed(record, length),
             None => Ok(()),
         }
     }
@@ -178,16 +178,16 @@ impl<T: ?Sized + Plain> fmt::Debug for Loan<'_, T> {
 
 /// How a lease holds on to the segment.
 enum Holding<'q> {
-    Borrowed(&'q Channel),
-    Shared(Arc<Channel>),
+    Borrowed(&'q RawQueue),
+    Shared(Arc<RawQueue>),
 }
 
 impl Holding<'_> {
     #[inline]
-    fn channel(&self) -> &Channel {
+    fn raw(&self) -> &RawQueue {
         match self {
-            Holding::Borrowed(channel) => channel,
-            Holding::Shared(channel) => channel,
+            Holding::Borrowed(raw) => raw,
+            Holding::Shared(raw) => raw,
         }
     }
 }
@@ -232,26 +232,26 @@ unsafe impl<T: ?Sized + Plain + Sync> Sync for Lease<'_, T> {}
 
 impl<'q, T: ?Sized + Plain> Lease<'q, T> {
     #[inline]
-    pub(crate) fn borrowed(channel: &'q Channel, record: LeasedRecord, message: *const T) -> Lease<'q, T> {
-        Lease::new(Holding::Borrowed(channel), record, message)
+    pub(crate) fn borrowed(raw: &'q RawQueue, record: LeasedRecord, message: *const T) -> Lease<'q, T> {
+        Lease::new(Holding::Borrowed(raw), record, message)
     }
 
     #[inline]
-    pub(crate) fn shared(channel: Arc<Channel>, record: LeasedRecord, message: *const T) -> Lease<'static, T> {
-        Lease::new(Holding::Shared(channel), record, message)
+    pub(crate) fn shared(raw: Arc<RawQueue>, record: LeasedRecord, message: *const T) -> Lease<'static, T> {
+        Lease::new(Holding::Shared(raw), record, message)
     }
 
     #[inline]
     fn new(holding: Holding<'_>, record: LeasedRecord, message: *const T) -> Lease<'_, T> {
         const { assert_plain::<T>() };
-        let incarnation = holding.channel().incarnation();
+        let incarnation = holding.raw().incarnation();
         let was_panicking = std::thread::panicking();
         Lease { holding, record: Some(record), message, incarnation, was_panicking, owns: PhantomData }
     }
 
     #[inline]
     pub(crate) fn is_inherited(&self) -> bool {
-        self.holding.channel().incarnation() != self.incarnation
+        self.holding.raw().incarnation() != self.incarnation
     }
 
     /// Ends the lease; the message is done. The same as dropping it, said aloud.
@@ -293,7 +293,7 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         let record = self.record.take().filter(|_| !self.is_inherited());
         if let Some(record) = record {
             // Poisoned: told by the next verb, since an end has nobody to tell.
-            let _ = self.holding.channel().give_back_uncounted(record);
+            let _ = self.holding.raw().give_back_uncounted(record);
         }
     }
 
@@ -335,9 +335,9 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         if self.is_inherited() {
             return;
         }
-        let channel = self.holding.channel();
+        let raw = self.holding.raw();
         // Poisoned: told by the next verb, since an end has nobody to tell.
-        let _ = if again { channel.give_back(record) } else { channel.release(record) };
+        let _ = if again { raw.give_back(record) } else { raw.release(record) };
     }
 }
 

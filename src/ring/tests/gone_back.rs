@@ -5,7 +5,7 @@ use super::heap::{Heap, bytes};
 use crate::atomic::Ordering::{Relaxed, Release};
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::ring::{Memory, Owner, Ring, Upto};
-use crate::shm::geometry::Cell;
+use crate::shm::geometry::CellIndex;
 use crate::shm::layout::{GetSide, PutSide};
 use std::cell::{Cell as Variable, OnceCell, RefCell};
 
@@ -36,7 +36,7 @@ impl Memory for &Interrupted {
         self.heap.returned()
     }
 
-    fn header(&self, cell: Cell) -> &AtomicU64 {
+    fn header(&self, cell: CellIndex) -> &AtomicU64 {
         let left = self.loads_left.get();
         self.loads_left.set(left.saturating_sub(1));
         if left == 1 {
@@ -47,7 +47,7 @@ impl Memory for &Interrupted {
         self.heap.header(cell)
     }
 
-    fn sequence(&self, cell: Cell) -> &AtomicU64 {
+    fn sequence(&self, cell: CellIndex) -> &AtomicU64 {
         self.heap.sequence(cell)
     }
 }

@@ -3,7 +3,7 @@
 use crate::atomic::Ordering::Relaxed;
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::ring::{Memory, Ring};
-use crate::shm::geometry::{Cell, Geometry};
+use crate::shm::geometry::{CellIndex, Geometry};
 use crate::shm::layout::{GetSide, PutSide};
 
 /// What payload looks like to whoever takes it for a header or a sequence: a state that does not exist, a number that is too large.
@@ -45,11 +45,11 @@ impl Memory for Heap {
         &self.returned
     }
 
-    fn header(&self, cell: Cell) -> &AtomicU64 {
+    fn header(&self, cell: CellIndex) -> &AtomicU64 {
         &self.headers[cell.index() as usize]
     }
 
-    fn sequence(&self, cell: Cell) -> &AtomicU64 {
+    fn sequence(&self, cell: CellIndex) -> &AtomicU64 {
         &self.sequences[cell.index() as usize]
     }
 }
@@ -67,7 +67,7 @@ pub(super) fn bytes(cells: u64, capacity: u64) -> Geometry {
 }
 
 /// Writes a payload of `length` bytes into the record at `cell`, as its neighbours see it: their words become garbage.
-pub(super) fn write_garbage<M: Memory>(ring: &Ring<M>, cell: Cell, length: u32) {
+pub(super) fn write_garbage<M: Memory>(ring: &Ring<M>, cell: CellIndex, length: u32) {
     for behind in 1..ring.geometry.record_cells(length as u64) {
         let inner = ring.geometry.cell(cell.index() + behind).expect("records are contiguous");
         ring.memory.header(inner).store(GARBAGE, Relaxed);

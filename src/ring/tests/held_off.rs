@@ -10,7 +10,7 @@ use super::heap::Heap;
 use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::atomic::{AtomicU32, AtomicU64, fence};
 use crate::ring::{Front, Header, Memory, Owner, Record, Ring, Slot};
-use crate::shm::geometry::{Cell, Geometry};
+use crate::shm::geometry::{CellIndex, Geometry};
 use crate::shm::layout::{GetSide, PutSide};
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::{Arc, Mutex};
@@ -54,11 +54,11 @@ impl Memory for Mortal {
         self.live().returned()
     }
 
-    fn header(&self, cell: Cell) -> &AtomicU64 {
+    fn header(&self, cell: CellIndex) -> &AtomicU64 {
         self.live().header(cell)
     }
 
-    fn sequence(&self, cell: Cell) -> &AtomicU64 {
+    fn sequence(&self, cell: CellIndex) -> &AtomicU64 {
         self.live().sequence(cell)
     }
 }
@@ -147,7 +147,7 @@ impl Worker {
         assert_eq!(self.ring.memory.get_side().lock.swap(0, Release), self.number as u32 + 1);
     }
 
-    /// As the channel makes it: see `make_room_of_skipped`.
+    /// As the queue makes it: see `make_room_of_skipped`.
     fn reserve(&self) -> Option<Slot> {
         if let Ok(slot) = self.ring.reserve(8) {
             return Some(slot);

@@ -7,7 +7,7 @@ use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::atomic::{AtomicU32, AtomicU64, fence};
 use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State};
-use crate::shm::geometry::{Cell, Geometry};
+use crate::shm::geometry::{CellIndex, Geometry};
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::{Arc, Mutex};
 use ::loom::thread;
@@ -32,13 +32,13 @@ impl Shared {
         Shared::new(Geometry::sized(8, 8, capacity).expect("a small ring"))
     }
 
-    fn write(&self, cell: Cell, length: u32, message: u64) {
+    fn write(&self, cell: CellIndex, length: u32, message: u64) {
         // SAFETY: the pointer lives as long as the closure runs, and the ring gave the record to us alone: loom checks just that.
         self.payloads[cell.index() as usize].with_mut(|payload| unsafe { *payload = message });
         write_garbage(&self.ring, cell, length);
     }
 
-    fn read(&self, cell: Cell) -> u64 {
+    fn read(&self, cell: CellIndex) -> u64 {
         // SAFETY: as in `write`, and whoever wrote this record published it before: loom checks just that.
         self.payloads[cell.index() as usize].with(|payload| unsafe { *payload })
     }
@@ -68,7 +68,7 @@ impl Shared {
         }
     }
 
-    fn lend(&self, length: u32, message: u64) -> (Cell, Header) {
+    fn lend(&self, length: u32, message: u64) -> (CellIndex, Header) {
         self.ring.memory.put_side().loans.store(1, Relaxed);
         let slot = self.reserve(length).expect("room");
         let lent = self.ring.claim(slot, owner());
@@ -76,7 +76,7 @@ impl Shared {
         lent
     }
 
-    /// Returned ones first, as the channel looks.
+    /// Returned ones first, as the queue looks.
     fn find(&self) -> Option<Record> {
         let at_head = match self.ring.geometry.sized {
             true => self.ring.ready_at_head::<true>(),
@@ -112,7 +112,7 @@ impl Shared {
         }
     }
 
-    fn lease(&self) -> (Cell, Header, u64) {
+    fn lease(&self) -> (CellIndex, Header, u64) {
         self.ring.memory.get_side().leases.store(1, Relaxed);
         let record = self.find().expect("a message");
         let (cell, header) = self.ring.lease(record, owner());
@@ -229,7 +229,7 @@ fn released_out_of_order() {
 }
 
 /// Loans finish, one way or the other, while a getter stands before them and a putter comes behind.
-fn loans(geometry: Geometry, length: u32, finish: fn(&Ring<Heap>, Cell, Header) -> bool, expected: &'static [u64]) {
+fn loans(geometry: Geometry, length: u32, finish: fn(&Ring<Heap>, CellIndex, Header) -> bool, expected: &'static [u64]) {
     ::loom::model(move || {
         let shared = Shared::new(geometry);
         let (cell, header) = shared.lend(length, 1);

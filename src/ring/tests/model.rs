@@ -4,7 +4,7 @@ use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
 use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State, Upto};
-use crate::shm::geometry::{Cell, Geometry};
+use crate::shm::geometry::{CellIndex, Geometry};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
@@ -62,14 +62,14 @@ struct Entry {
     deliveries: u32,
     /// Head is behind it.
     passed: bool,
-    handle: Option<(Cell, Header)>,
+    handle: Option<(CellIndex, Header)>,
 }
 
 /// The records from the oldest whose space is not free, oldest first.
 struct Model {
     geometry: Geometry,
     entries: VecDeque<Entry>,
-    /// Cell of the next record.
+    /// CellIndex of the next record.
     tail: u64,
 }
 
@@ -160,7 +160,7 @@ impl Pair {
         };
         let room = at_once.map_or_else(|| self.ring.reserve(length), Ok);
         let room = room.or_else(|_| {
-            // As the channel does: an aborted record at head stops reclaim, until head steps over
+            // As the queue does: an aborted record at head stops reclaim, until head steps over
             // it; others before tail are taken back.
             let end = self.ring.untaken_end(|_, _| false).expect("not corrupted");
             self.ring.retreat(end).expect("not corrupted");
@@ -171,7 +171,7 @@ impl Pair {
         room.ok()
     }
 
-    fn write(&mut self, cell: Cell, length: u32) {
+    fn write(&mut self, cell: CellIndex, length: u32) {
         self.messages[cell.index() as usize] = self.next_message;
         write_garbage(&self.ring, cell, length);
     }
@@ -301,7 +301,7 @@ impl Pair {
         assert_eq!((freed.redelivered, freed.given_up, freed.aborted), (expected as u64, 0, 0));
     }
 
-    fn finish(&mut self, from: Status, which: usize, to: Status, finish: impl Fn(&Ring<Heap>, Cell, Header) -> bool) {
+    fn finish(&mut self, from: Status, which: usize, to: Status, finish: impl Fn(&Ring<Heap>, CellIndex, Header) -> bool) {
         let Some(at) = self.model.nth(from, which) else { return };
         let entry = &mut self.model.entries[at];
         let (cell, header) = entry.handle.expect("who holds it has a handle");

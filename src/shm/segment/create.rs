@@ -2,14 +2,14 @@
 
 use super::descriptors::{Conflict, Descriptor};
 use super::ended::{self, Predecessor};
+use super::header::{NONCE_OFFSET, SegmentInfo};
 use super::mapping::{Mapping, reserve};
 use super::names::{self, Place};
 use super::open::{self, Attempt, Ended};
 use super::owners::Owners;
 use super::refusal::{About, RENAME, RENAME_TO_FREE, check_to_create};
-use super::stamp::{Imprint, NONCE_OFFSET};
-use super::sweep::{self, Found, Sweep};
-use super::{Expect, Patience, Refused, Segment, Spec, judge_name};
+use super::stale::{self, Found, Sweep};
+use super::{Expect, Refused, Retry, Segment, Spec, judge_name};
 use crate::atomic::Ordering;
 use crate::error::{CreateError, OpenError, Subject};
 use crate::os;
@@ -43,13 +43,13 @@ impl Segment {
     }
 
     fn create_at(place: &Place, spec: &Spec, mut init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
-        sweep::if_due(Sweep::Temporaries, &spec.directory);
+        stale::if_due(Sweep::Temporaries, &spec.directory);
         // Looked at before anything is built: a name that is taken should not cost its memory first.
-        let is_dead = replaceable(place, &spec.owners, &mut Patience::new())?.is_some();
+        let is_dead = replaceable(place, &spec.owners, &mut Retry::new())?.is_some();
         let mut gone = None;
         let building = match Building::start(place, spec, &mut init) {
             Err(error @ CreateError::NoSpace { .. }) if is_dead => {
-                let dead = replaceable(place, &spec.owners, &mut Patience::new())?;
+                let dead = replaceable(place, &spec.owners, &mut Retry::new())?;
                 if let Some(claim) = dead.filter(|claim| makes_room(claim, &error)) {
                     let predecessor = ended::replaced_by_create(&claim, place, spec);
                     gone = clear_away(place, claim, predecessor);
@@ -61,18 +61,18 @@ impl Segment {
             }
             built => built?,
         };
-        // The build may have taken longer than our patience with others.
-        let mut patience = Patience::new();
+        // The build may have taken longer than our retry with others.
+        let mut retry = Retry::new();
         loop {
             if building.publish_to_free(place, gone)? {
                 return Ok(building.published());
             }
-            if let Some(claim) = replaceable(place, &spec.owners, &mut patience)? {
+            if let Some(claim) = replaceable(place, &spec.owners, &mut retry)? {
                 let predecessor = ended::replaced_by_create(&claim, place, spec);
                 building.publish_over(place, claim, predecessor)?;
                 return Ok(building.published());
             }
-            if patience.ends() {
+            if retry.ends() {
                 return Err(kept_changing("create (the name kept changing hands)"));
             }
         }
@@ -82,7 +82,7 @@ impl Segment {
     pub fn create_anonymous(spec: &Spec, init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
         let place = Place::published(&spec.directory, &names::anonymous()?);
         let create = || {
-            sweep::if_due(Sweep::All, &spec.directory);
+            stale::if_due(Sweep::All, &spec.directory);
             Segment::create_at(&place, spec, init)
         };
         check_to_create(&place).and_then(|()| create()).map_err(|error| error.about(Subject::of(spec.kind, ""), &place))
@@ -109,18 +109,18 @@ impl Segment {
         mut init: impl FnMut(&Segment),
     ) -> Result<(Segment, u32, bool), CreateError> {
         let mut building = None;
-        let mut patience = Patience::new();
+        let mut retry = Retry::new();
         let (mut was_alone, builds_end_ns) = (false, os::deadline_after(OTHERS_BUILD));
         // What went to make room for its successor.
         let mut gone = None;
         loop {
-            let dead = match look(place, spec, expect, &mut patience)? {
+            let dead = match look(place, spec, expect, &mut retry)? {
                 Sight::Attached(segment, entry) => return Ok((segment, entry, false)),
                 Sight::Nothing => None,
                 Sight::Ended(claim, predecessor) => Some((claim, predecessor)),
                 Sight::Changing => {
-                    Patience::pause();
-                    if patience.ends() {
+                    Retry::pause();
+                    if retry.ends() {
                         return Err(kept_changing("open_or_create (the name kept changing hands)"));
                     }
                     continue;
@@ -130,11 +130,11 @@ impl Segment {
                 // Built with no claim in our hand: nobody is to wait for it. What lies there then is looked at anew.
                 let was_dead = dead.is_some();
                 drop(dead);
-                sweep::if_due(Sweep::Temporaries, &spec.directory);
+                stale::if_due(Sweep::Temporaries, &spec.directory);
                 building = match Building::start(place, spec, &mut init) {
                     Ok(built) => Some(built),
                     Err(error @ CreateError::NoSpace { .. }) if was_dead => {
-                        match look(place, spec, expect, &mut patience)? {
+                        match look(place, spec, expect, &mut retry)? {
                             Sight::Attached(segment, entry) => return Ok((segment, entry, false)),
                             Sight::Ended(claim, predecessor) => {
                                 gone = if makes_room(&claim, &error) { clear_away(place, claim, predecessor) } else { None };
@@ -148,7 +148,7 @@ impl Segment {
                     }
                     // Those that build at the same time have the memory, and one of them is about to publish, or has done so a moment ago.
                     Err(error) if is_full(&error) => {
-                        let is_alone = !sweep::sees_builders(&spec.directory) || os::now_ns() >= builds_end_ns;
+                        let is_alone = !stale::sees_builders(&spec.directory) || os::now_ns() >= builds_end_ns;
                         if is_alone && was_alone {
                             return Err(error);
                         }
@@ -158,7 +158,7 @@ impl Segment {
                     }
                     Err(error) => return Err(error),
                 };
-                patience = Patience::new();
+                retry = Retry::new();
                 continue;
             };
             let published = match dead {
@@ -173,7 +173,7 @@ impl Segment {
                 return Ok((segment, entry, true));
             }
             building = Some(built);
-            if patience.ends() {
+            if retry.ends() {
                 return Err(kept_changing("open_or_create (the name kept changing hands)"));
             }
         }
@@ -186,29 +186,29 @@ enum Sight {
     Nothing,
     Attached(Segment, u32),
     /// A dead segment whose life has ended, and the right to replace it.
-    Ended(sweep::Claim, Predecessor),
+    Ended(stale::Claim, Predecessor),
     /// Somebody is at work on the name.
     Changing,
 }
 
-fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) -> Result<Sight, CreateError> {
+fn look(place: &Place, spec: &Spec, expect: &Expect, retry: &mut Retry) -> Result<Sight, CreateError> {
     if !kind::is_ring(spec.kind) {
         // Before anything else: attached to, a dead one would look alive.
-        match sweep::attempt(place, &spec.owners) {
+        match stale::attempt(place, &spec.owners) {
             // What it is that cannot be opened is told below.
             Err(_) => {}
-            Ok(sweep::Attempt::Foreign(foreign)) => return Err(foreign.into()),
-            Ok(sweep::Attempt::Nothing) => return Ok(Sight::Nothing),
-            Ok(sweep::Attempt::Claimed(claim)) => {
+            Ok(stale::Attempt::Foreign(foreign)) => return Err(foreign.into()),
+            Ok(stale::Attempt::Nothing) => return Ok(Sight::Nothing),
+            Ok(stale::Attempt::Claimed(claim)) => {
                 if let Some(predecessor) = ended::judge(&claim, place, spec, expect) {
                     return Ok(Sight::Ended(claim, predecessor));
                 }
             }
-            Ok(sweep::Attempt::Conflict(Conflict::Name) | sweep::Attempt::Again) => return Ok(Sight::Changing),
-            Ok(sweep::Attempt::Conflict(Conflict::Pulse)) => {}
+            Ok(stale::Attempt::Conflict(Conflict::Name) | stale::Attempt::Again) => return Ok(Sight::Changing),
+            Ok(stale::Attempt::Conflict(Conflict::Pulse)) => {}
         }
     }
-    match open::attempt(place, expect, patience, Ended::AreTold) {
+    match open::attempt(place, expect, retry, Ended::AreTold) {
         Ok(Attempt::Attached(segment, entry)) => return Ok(Sight::Attached(segment, entry)),
         Ok(Attempt::Elsewhere) => return Ok(Sight::Changing),
         Err(OpenError::NotFound { .. }) => return Ok(Sight::Nothing),
@@ -216,7 +216,7 @@ fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) ->
         Ok(Attempt::TakesNoMore) | Err(OpenError::Mismatch { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    match sweep::inspect(place, &spec.owners, patience)? {
+    match stale::inspect(place, &spec.owners, retry)? {
         Found::Nothing => return Ok(Sight::Nothing),
         Found::Foreign(foreign) => return Err(foreign.into()),
         Found::InUse => {}
@@ -227,7 +227,7 @@ fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) ->
         }
     }
     // Anew, since another segment may have taken its place meanwhile.
-    match open::attempt(place, expect, patience, Ended::AreTaken) {
+    match open::attempt(place, expect, retry, Ended::AreTaken) {
         Ok(Attempt::Attached(segment, entry)) => Ok(Sight::Attached(segment, entry)),
         Ok(Attempt::Elsewhere | Attempt::TakesNoMore) => Ok(Sight::Changing),
         Err(OpenError::NotFound { .. }) => Ok(Sight::Nothing),
@@ -237,7 +237,7 @@ fn look(place: &Place, spec: &Spec, expect: &Expect, patience: &mut Patience) ->
 
 /// Would there be space for a segment, for which there is none, once the dead one is gone? Its messages
 /// are not thrown away for nothing.
-fn makes_room(dead: &sweep::Claim, error: &CreateError) -> bool {
+fn makes_room(dead: &stale::Claim, error: &CreateError) -> bool {
     match (error, dead.bytes()) {
         (CreateError::NoSpace { needed_bytes, free_bytes, by_cgroup: false, .. }, Ok(bytes)) => {
             free_bytes.saturating_add(bytes) >= *needed_bytes
@@ -247,7 +247,7 @@ fn makes_room(dead: &sweep::Claim, error: &CreateError) -> bool {
 }
 
 /// Takes away the name, and with it the memory, of a dead segment for which there is no room beside its successor. `None`: it was refused.
-fn clear_away(place: &Place, dead: sweep::Claim, predecessor: Predecessor) -> Option<Predecessor> {
+fn clear_away(place: &Place, dead: stale::Claim, predecessor: Predecessor) -> Option<Predecessor> {
     place.unlink().ok()?;
     dead.mark(stamp_state::UNLINKED);
     // Told with no lock held.
@@ -261,8 +261,8 @@ fn kept_changing(call: &'static str) -> CreateError {
 }
 
 /// `Ok(None)`: nothing has the name. An error if it is in use, or wanted by nobody alive but persisted.
-fn replaceable(place: &Place, owners: &Owners, patience: &mut Patience) -> Result<Option<sweep::Claim>, CreateError> {
-    match sweep::inspect(place, owners, patience)? {
+fn replaceable(place: &Place, owners: &Owners, retry: &mut Retry) -> Result<Option<stale::Claim>, CreateError> {
+    match stale::inspect(place, owners, retry)? {
         Found::Nothing => Ok(None),
         Found::Foreign(foreign) => Err(foreign.into()),
         Found::InUse => Err(CreateError::AlreadyExists { what: Subject::default(), in_use: true }),
@@ -339,7 +339,7 @@ impl Building {
                 // What the dead left may be all that is missing.
                 Err(error) if !has_swept && is_full(&error) => {
                     has_swept = true;
-                    if sweep::now(&spec.directory) == 0 {
+                    if stale::now(&spec.directory) == 0 {
                         return Err(error);
                     }
                 }
@@ -351,7 +351,7 @@ impl Building {
 
     /// `Ok(None)`: a sweep took the temporary.
     fn attempt(place: &Place, spec: &Spec, init: &mut dyn FnMut(&Segment)) -> Result<Option<Building>, CreateError> {
-        let imprint = Imprint::of_spec(spec, names::random()?);
+        let imprint = SegmentInfo::of_spec(spec, names::random()?);
         let bytes = imprint.total_bytes().ok_or_else(|| kept_changing("create (too many bytes)"))?;
         let temporary = Place::temporary(&spec.directory)?;
         let Some(mapping) = Mapping::create(&temporary, bytes)? else { return Ok(None) };
@@ -407,7 +407,7 @@ impl Building {
     }
 
     /// Publishes in the place of a dead segment.
-    fn publish_over(&self, place: &Place, dead: sweep::Claim, predecessor: Predecessor) -> Result<(), CreateError> {
+    fn publish_over(&self, place: &Place, dead: stale::Claim, predecessor: Predecessor) -> Result<(), CreateError> {
         // Before the name changes: whoever finds the new segment finds what it replaced.
         Predecessor::write(Some(predecessor), &self.segment.head().stamp);
         self.temporary.place.rename_over(place).map_err(|error| Refused { call: RENAME, error })?;

@@ -13,13 +13,13 @@
 //! Invariant 1: a segment is judged under a [`Claim`], and its name is taken over under that same claim: nobody attaches in between,
 //! and nobody else replaces it.
 
-use super::look::View;
 use super::names::Place;
-use super::sweep::Claim;
+use super::stale::Claim;
+use super::view::View;
 use super::{Expect, Spec};
 use crate::atomic::Ordering;
 use crate::error::OpenError;
-use crate::shm::layout::{Head, Stamp, kind, predecessor};
+use crate::shm::layout::{Head, SegmentHeader, kind, predecessor};
 
 /// A dead segment that another one took the place of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,14 +77,14 @@ fn view_of(claim: &Claim, place: &Place) -> Option<View> {
 
 impl Predecessor {
     /// As a stamp tells of it.
-    pub(crate) fn read(stamp: &Stamp) -> Option<Predecessor> {
+    pub(crate) fn read(stamp: &SegmentHeader) -> Option<Predecessor> {
         let (why, messages) = (stamp.predecessor.load(Ordering::Relaxed), stamp.predecessor_messages.load(Ordering::Relaxed));
         let messages = Some(messages).filter(|&messages| messages != predecessor::UNCOUNTED);
         (predecessor::CREATED_ANEW..=predecessor::OBJECT).contains(&why).then_some(Predecessor { why, messages })
     }
 
     /// Writes it, or that there is none, into a stamp that is not published yet.
-    pub(super) fn write(this: Option<Predecessor>, stamp: &Stamp) {
+    pub(super) fn write(this: Option<Predecessor>, stamp: &SegmentHeader) {
         let (why, messages) =
             this.map_or((predecessor::NONE, 0), |this| (this.why, this.messages.unwrap_or(predecessor::UNCOUNTED)));
         stamp.predecessor.store(why, Ordering::Relaxed);

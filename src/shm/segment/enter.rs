@@ -15,7 +15,7 @@
 //!    when it lets go.
 
 use super::descriptors::Conflict;
-use super::{Patience, Segment};
+use super::{Retry, Segment};
 use crate::shm::layout::Entry;
 use crate::shm::participant::{self, Past};
 use std::io;
@@ -29,7 +29,7 @@ pub(super) enum Entrance {
     As(u32),
     /// Participants have them all.
     Full,
-    /// Another process was at work on the name, or on the entries, for longer than our patience; or the
+    /// Another process was at work on the name, or on the entries, for longer than our retry; or the
     /// file is of no use any more.
     TooLate,
 }
@@ -38,7 +38,7 @@ impl Segment {
     /// Takes an entry, and keeps the name.
     /// `is_over`: nothing is left to wait for, whatever a process that was stopped in the middle of a change
     /// still holds.
-    pub(super) fn enter(&self, patience: &mut Patience, is_over: impl Fn() -> bool) -> io::Result<Entrance> {
+    pub(super) fn enter(&self, retry: &mut Retry, is_over: impl Fn() -> bool) -> io::Result<Entrance> {
         let mut sightings = 0;
         let entry = loop {
             if let Some(entry) = self.take_an_entry()? {
@@ -51,17 +51,17 @@ impl Segment {
             if sightings >= FULL_SIGHTINGS {
                 return Ok(Entrance::Full);
             }
-            if is_over() || patience.ends() {
+            if is_over() || retry.ends() {
                 return Ok(Entrance::TooLate);
             }
-            Patience::pause();
+            Retry::pause();
         };
         while !self.descriptor.keep_name()? {
-            if is_over() || patience.ends() {
+            if is_over() || retry.ends() {
                 self.step_back(entry);
                 return Ok(Entrance::TooLate);
             }
-            Patience::pause();
+            Retry::pause();
         }
         Ok(Entrance::As(entry))
     }

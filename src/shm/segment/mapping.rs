@@ -12,9 +12,9 @@
 use super::Refused;
 use super::create::OWNER_MODE;
 use super::descriptors::{Descriptor, FileId, STANDARD_NUMBERS};
+use super::header::{NONCE_OFFSET, STAMP_BYTES, SegmentInfo};
 use super::names::Place;
 use super::refusal::{MAKE, MAP, OPEN};
-use super::stamp::{Imprint, NONCE_OFFSET, STAMP_BYTES};
 use crate::error::{CreateError, Subject};
 use crate::os;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
@@ -102,7 +102,7 @@ impl Mapping {
     }
 
     /// Maps what the name leads to, if it is this file and as long as its imprint says. `Ok(None)`: it leads elsewhere.
-    pub fn open(place: &Place, file: FileId, imprint: &Imprint) -> Result<Option<Mapping>, Refused> {
+    pub fn open(place: &Place, file: FileId, imprint: &SegmentInfo) -> Result<Option<Mapping>, Refused> {
         if !place.directory().is_of_shm_open() {
             return Mapping::open_file(place, file, imprint);
         }
@@ -120,7 +120,7 @@ impl Mapping {
     }
 
     /// The same, in a directory of the program's choice.
-    fn open_file(place: &Place, file: FileId, imprint: &Imprint) -> Result<Option<Mapping>, Refused> {
+    fn open_file(place: &Place, file: FileId, imprint: &SegmentInfo) -> Result<Option<Mapping>, Refused> {
         let Some(descriptor) = open_same(place, file)? else { return Ok(None) };
         let found = descriptor.metadata().map_err(|error| Refused { call: "fstat", error })?;
         match usize::try_from(found.len()) {

@@ -29,24 +29,24 @@
 mod birth;
 mod create;
 mod descriptors;
+mod detach;
 mod directory;
 mod ended;
 mod enter;
-mod leave;
-mod look;
+mod header;
 mod mapping;
 mod nameless;
 mod names;
 mod open;
 mod options;
 mod owners;
-mod patience;
 mod refusal;
-mod stamp;
+mod retry;
+mod stale;
 mod structure;
-mod sweep;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use crate::atomic::Ordering;
 use crate::error::{OpenError, Subject};
@@ -60,7 +60,7 @@ pub(crate) use descriptors::descriptor_numbers;
 pub(crate) use descriptors::keep_no_names;
 pub(crate) use directory::Directory;
 pub(crate) use ended::Predecessor;
-pub(crate) use look::{Removal, View, names_in_use, remove_stale};
+pub(crate) use header::SegmentInfo;
 use mapping::Mapping;
 pub(crate) use nameless::nameless;
 use names::Place;
@@ -68,12 +68,12 @@ pub(crate) use names::fault;
 pub(crate) use options::Asked;
 pub use options::UnappliedOption;
 pub use owners::Owners;
-use patience::Patience;
-pub(crate) use stamp::Imprint;
+use retry::Retry;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
 pub(crate) use structure::Wanted;
+pub(crate) use view::{Removal, View, names_in_use, remove_stale};
 
 /// What a creator wants.
 #[derive(Clone, Debug)]
@@ -172,7 +172,7 @@ pub(crate) struct Segment {
     mapping: Mapping,
     descriptor: Descriptor,
     place: Place,
-    imprint: Imprint,
+    imprint: SegmentInfo,
     lock_memory: bool,
     unapplied: Vec<UnappliedOption>,
     /// Does this process leave the name where it is when it is the last one out?
@@ -187,7 +187,7 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    fn over(mapping: Mapping, descriptor: Descriptor, place: Place, imprint: Imprint, lock_memory: bool) -> Segment {
+    fn over(mapping: Mapping, descriptor: Descriptor, place: Place, imprint: SegmentInfo, lock_memory: bool) -> Segment {
         Segment {
             mapping,
             descriptor,
@@ -221,7 +221,7 @@ impl Segment {
         }
     }
 
-    /// Cell 0. The cells of [`Segment::geometry`] follow.
+    /// CellIndex 0. The cells of [`Segment::geometry`] follow.
     pub fn cells(&self) -> NonNull<u8> {
         // SAFETY: Invariant 6: the cells lie inside the mapping.
         unsafe { self.mapping.base().add(self.imprint.cells_offset() as usize) }

@@ -1,8 +1,8 @@
 //! Segments that have lost their names while processes use them: found through those processes.
 
 use super::directory::Directory;
-use super::look::View;
 use super::names::{Place, published_name};
+use super::view::View;
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;

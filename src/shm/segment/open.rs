@@ -3,13 +3,13 @@
 use super::descriptors::{Descriptor, FileId};
 use super::ended::takes_no_more;
 use super::enter::Entrance;
+use super::header::SegmentInfo;
 use super::mapping::{Mapping, fill_holes};
 use super::names::Place;
 use super::owners::Owners;
 use super::refusal::{OPEN, about_open, check_to_open};
-use super::stamp::Imprint;
-use super::sweep::read_stamp;
-use super::{AttachError, Expect, Patience, Refused, Segment, corrupted, judge_name};
+use super::stale::read_stamp;
+use super::{AttachError, Expect, Refused, Retry, Segment, corrupted, judge_name};
 use crate::atomic::Ordering;
 use crate::error::{OpenError, Subject};
 use crate::shm::layout::stamp_state;
@@ -26,30 +26,30 @@ pub(super) const BLOCK_BYTES: u64 = 512;
 impl Segment {
     /// Attaches to a published segment, dead or alive, and returns the entry whose pulse is ours.
     pub fn open(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
-        Segment::open_patiently(name, expect, Patience::new())
+        Segment::open_patiently(name, expect, Retry::new())
     }
 
     /// The same, for one who comes again: does not wait long for those who are at work on the name.
     pub fn open_soon(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
-        Segment::open_patiently(name, expect, Patience::short())
+        Segment::open_patiently(name, expect, Retry::short())
     }
 
-    fn open_patiently(name: &str, expect: &Expect, patience: Patience) -> Result<(Segment, u32), OpenError> {
+    fn open_patiently(name: &str, expect: &Expect, retry: Retry) -> Result<(Segment, u32), OpenError> {
         let place = judge_name(&expect.directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
         check_to_open(&place)
-            .and_then(|()| Segment::open_at(&place, expect, patience))
+            .and_then(|()| Segment::open_at(&place, expect, retry))
             .map_err(|error| about_open(error, expect.kind, &place))
     }
 
-    fn open_at(place: &Place, expect: &Expect, mut patience: Patience) -> Result<(Segment, u32), OpenError> {
+    fn open_at(place: &Place, expect: &Expect, mut retry: Retry) -> Result<(Segment, u32), OpenError> {
         loop {
-            if let Attempt::Attached(segment, entry) = attempt(place, expect, &mut patience, Ended::AreTaken)? {
+            if let Attempt::Attached(segment, entry) = attempt(place, expect, &mut retry, Ended::AreTaken)? {
                 return Ok((segment, entry));
             }
-            if patience.ends() {
+            if retry.ends() {
                 return Err(OpenError::NotReady { what: Subject::default() });
             }
-            Patience::pause();
+            Retry::pause();
         }
     }
 
@@ -88,7 +88,7 @@ impl Segment {
         self.mapping.advise(false);
         let max = self.imprint.max_participants;
         // One that has lost its name is used on by its participants, this child among them.
-        let entry = match self.enter(&mut Patience::new(), || false).map_err(os_error("fcntl(F_OFD_SETLK)"))? {
+        let entry = match self.enter(&mut Retry::new(), || false).map_err(os_error("fcntl(F_OFD_SETLK)"))? {
             Entrance::As(entry) => entry,
             Entrance::Full => return Err(AttachError::Full { max }),
             Entrance::TooLate => return Err(os_error("fcntl(F_OFD_SETLK)")(io::ErrorKind::WouldBlock.into())),
@@ -127,7 +127,7 @@ pub(super) enum Attempt {
     Elsewhere,
 }
 
-pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, ended: Ended) -> Result<Attempt, OpenError> {
+pub(super) fn attempt(place: &Place, expect: &Expect, retry: &mut Retry, ended: Ended) -> Result<Attempt, OpenError> {
     let descriptor = locate(Descriptor::open(place.path()))?;
     let imprint = examine(&descriptor, &expect.owners)?;
     imprint.check(expect)?;
@@ -145,7 +145,7 @@ pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, e
     segment.mapping.advise(expect.huge_pages);
     // Invariant 5 of the module above: what can fail has been done.
     let has_lost_its_name = || segment.descriptor.metadata().is_ok_and(|file| file.nlink() == 0);
-    let entry = match segment.enter(patience, has_lost_its_name).map_err(refused)? {
+    let entry = match segment.enter(retry, has_lost_its_name).map_err(refused)? {
         Entrance::As(entry) => entry,
         Entrance::Full => return Err(OpenError::TooManyParticipants { what: Subject::default(), max }),
         Entrance::TooLate => return Ok(Attempt::Elsewhere),
@@ -164,7 +164,7 @@ pub(super) fn attempt(place: &Place, expect: &Expect, patience: &mut Patience, e
 }
 
 /// Reads the stamp through the descriptor: a file that is too short is an error there, and a signal in a mapping.
-fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<Imprint, OpenError> {
+fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<SegmentInfo, OpenError> {
     let refused = |call| move |error| OpenError::from(Refused { call, error });
     let file = descriptor.metadata().map_err(refused("fstat"))?;
     owners.check(descriptor, &file)?;
@@ -188,7 +188,7 @@ fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<Imprint, OpenErro
 }
 
 /// Maps the file, or `Ok(None)` if the name leads to another by now.
-pub(super) fn map_same(place: &Place, file: FileId, imprint: &Imprint) -> Result<Option<Mapping>, OpenError> {
+pub(super) fn map_same(place: &Place, file: FileId, imprint: &SegmentInfo) -> Result<Option<Mapping>, OpenError> {
     let mapping = Mapping::open(place, file, imprint)?;
     Ok(mapping.filter(|mapping| mapping.nonce() == Some(imprint.nonce)))
 }

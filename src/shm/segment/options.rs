@@ -1,7 +1,7 @@
 //! What a caller asked of a segment that exists already, and is otherwise.
 
 use super::create::{MODE_BITS, OWNER_MODE};
-use super::stamp::Imprint;
+use super::header::SegmentInfo;
 use crate::shm::geometry::Geometry;
 use std::fmt;
 
@@ -42,7 +42,13 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Where a segment of this imprint and these permissions differs.
-    pub(super) fn unapplied(&self, schema: Option<&str>, imprint: &Imprint, mode: u32, persisted: bool) -> Vec<UnappliedOption> {
+    pub(super) fn unapplied(
+        &self,
+        schema: Option<&str>,
+        imprint: &SegmentInfo,
+        mode: u32,
+        persisted: bool,
+    ) -> Vec<UnappliedOption> {
         let mut found = Vec::new();
         let mut differs = |option, asked: String, actual: String| {
             if asked != actual {

@@ -2,7 +2,7 @@
 //!
 //! Invariant 1: the hash is that of the whole text, never 0, and the text is kept up to `STRUCTURE_BYTES`: what is cut off still counts.
 
-use super::stamp::at_most;
+use super::header::at_most;
 use crate::message::schema;
 use crate::shm::layout::STRUCTURE_BYTES;
 use std::fmt;

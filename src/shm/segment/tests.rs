@@ -300,7 +300,7 @@ fn every_flipped_bit_of_a_stamp_is_survived() {
     let name = Name::new("flip");
     let (segment, entry) = create(&name, &Spec { schema: Some("s".to_owned()), ..spec() }).unwrap();
     let file = std::fs::OpenOptions::new().read(true).write(true).open(name.path()).unwrap();
-    let mut stamp = [0; stamp::STAMP_BYTES];
+    let mut stamp = [0; header::STAMP_BYTES];
     file.read_exact_at(&mut stamp, 0).unwrap();
     for bit in 0..stamp.len() * 8 {
         let mut flipped = stamp;
@@ -327,7 +327,7 @@ fn only_dead_files_are_swept() {
     drop(kept);
     let young = Directory::default().path().join(format!("{}1-0123456789abcdef", names::TEMPORARY_PREFIX));
     std::fs::write(&young, b"x").unwrap();
-    sweep::now(&Directory::default());
+    stale::now(&Directory::default());
     assert_eq!(paths.each_ref().map(|path| path.exists()), [true, false, true]);
     assert!(young.exists());
     std::fs::remove_file(young).unwrap();

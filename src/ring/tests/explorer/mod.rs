@@ -6,7 +6,7 @@
 //!
 //! A [`World`] is an image, the locks that the dead hold, and what the messages ought to be. Worlds
 //! are explored until no new one turns up: from each, every operation of every participant,
-//! completed, and killed at every store, as the channel runs it (locks, repair by whoever takes
+//! completed, and killed at every store, as the queue runs it (locks, repair by whoever takes
 //! them over, looking after the dead). In each world a survivor then looks after the dead (on both
 //! sides, or as a getter does, on its own side alone), drains, fills to exact capacity and drains
 //! again.
@@ -20,7 +20,7 @@ use super::heap::{GARBAGE, bytes};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
 use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State, Upto};
-use crate::shm::geometry::{Cell, Geometry};
+use crate::shm::geometry::{CellIndex, Geometry};
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 use watched::{HEAD, HEAD_SEEN, Held, Image, LEASES, LOANS, RECLAIM, RETURNED, SETTLED, TAIL, Watched};
@@ -79,7 +79,7 @@ enum Effect {
     Changes(usize),
 }
 
-/// Somebody at work: operations as the channel runs them.
+/// Somebody at work: operations as the queue runs them.
 struct Worker<'a> {
     ring: &'a Ring<Watched>,
     dead: [bool; PARTICIPANTS],
@@ -175,7 +175,7 @@ impl Worker<'_> {
                 Some(State::Claimed) => self.is_dead(header.owner()),
                 _ => false,
             };
-        let abort = |cell: Cell, header: Header| self.is_dead(header.owner()) && self.ring.abort_claimed(cell, header);
+        let abort = |cell: CellIndex, header: Header| self.is_dead(header.owner()) && self.ring.abort_claimed(cell, header);
         let end = self.ring.untaken_end(abort).expect("nothing is corrupted");
         if !aborted_at_head && end == self.ring.memory.image()[TAIL] {
             return false;
@@ -247,7 +247,7 @@ impl Worker<'_> {
     }
 
     /// Takes the next message by copy, or leases it. The tag is what its reader sees.
-    fn get(&mut self, lessee: Option<usize>) -> Option<(Cell, u64)> {
+    fn get(&mut self, lessee: Option<usize>) -> Option<(CellIndex, u64)> {
         self.enter_get();
         let record = self.next_record();
         let got = record.map(|record| {

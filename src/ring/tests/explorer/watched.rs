@@ -4,7 +4,7 @@ use super::super::heap::{Heap, write_garbage};
 use crate::atomic::Ordering::Relaxed;
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::ring::{Memory, Ring};
-use crate::shm::geometry::{Cell, Geometry};
+use crate::shm::geometry::{CellIndex, Geometry};
 use crate::shm::layout::{GetSide, PutSide};
 use std::cell::RefCell;
 
@@ -144,13 +144,13 @@ impl Watched {
         journal.images.push((image, held));
     }
 
-    pub fn tag(&self, cell: Cell) -> u64 {
+    pub fn tag(&self, cell: CellIndex) -> u64 {
         self.tags.borrow()[cell.index() as usize]
     }
 }
 
 /// Writes a message's payload. A kill in the middle of it leaves nothing that a kill before or after it does not.
-pub(super) fn write_payload(ring: &Ring<Watched>, cell: Cell, length: u32, tag: u64) {
+pub(super) fn write_payload(ring: &Ring<Watched>, cell: CellIndex, length: u32, tag: u64) {
     let memory = &ring.memory;
     memory.observe();
     let was_open = std::mem::take(&mut memory.journal.borrow_mut().open);
@@ -180,12 +180,12 @@ impl Memory for Watched {
         self.heap.returned()
     }
 
-    fn header(&self, cell: Cell) -> &AtomicU64 {
+    fn header(&self, cell: CellIndex) -> &AtomicU64 {
         self.observe();
         self.heap.header(cell)
     }
 
-    fn sequence(&self, cell: Cell) -> &AtomicU64 {
+    fn sequence(&self, cell: CellIndex) -> &AtomicU64 {
         self.observe();
         self.heap.sequence(cell)
     }

@@ -26,19 +26,19 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn len(&self) -> usize {
-        self.channel.len() as usize
+        self.raw.len() as usize
     }
 
     /// For a process of the crate's own, which gives out no reference into what it leases.
     #[cfg(feature = "object")]
     pub(crate) fn keep_leases_private(&self) {
-        self.channel.keep_leases_private();
+        self.raw.keep_leases_private();
     }
 
     /// For a thread of the crate, which may hold nothing while it sleeps.
     #[cfg(feature = "object")]
     pub(crate) fn sleep_until_ready(&self, longest: Duration) {
-        self.channel.sleep_until_ready(longest);
+        self.raw.sleep_until_ready(longest);
     }
 
     /// Is [`len`](Queue::len) 0? As exact as that: not empty does not mean that the first message
@@ -61,7 +61,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_full(&self) -> bool {
-        self.channel.is_full()
+        self.raw.is_full()
     }
 
     /// Bound in messages; `usize::MAX` for a queue that is bounded in bytes only.
@@ -71,7 +71,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn capacity(&self) -> usize {
-        usize::try_from(self.channel.geometry().capacity).unwrap_or(usize::MAX)
+        usize::try_from(self.raw.geometry().capacity).unwrap_or(usize::MAX)
     }
 
     /// The name by which other processes open it. An anonymous queue has one too.
@@ -82,7 +82,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn name(&self) -> &str {
-        self.channel.segment().name()
+        self.raw.segment().name()
     }
 
     /// Does the name still lead to this queue? If not, no process can open it any more: those attached go on with each other, and whoever
@@ -103,7 +103,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn has_name(&self) -> bool {
-        self.channel.segment().has_name()
+        self.raw.segment().has_name()
     }
 
     /// What the builder asked for and the queue has otherwise, because it existed already: `capacity`, `capacity_bytes`, `mode`,
@@ -119,7 +119,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn unapplied_options(&self) -> &[UnappliedOption] {
-        self.channel.segment().unapplied()
+        self.raw.segment().unapplied()
     }
 
     /// Closes the queue for everybody: no more puts. Blocked putters wake with `Closed`; getters drain what is there, then get
@@ -136,12 +136,12 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&self) {
-        self.channel.close();
+        self.raw.close();
     }
 
     /// Was it [closed](Queue::close), by anybody? Messages may still be in it.
     pub fn is_closed(&self) -> bool {
-        self.channel.is_closed()
+        self.raw.is_closed()
     }
 
     /// Counters since the queue was created, by all processes.
@@ -153,7 +153,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn stats(&self) -> Stats {
-        self.channel.stats()
+        self.raw.stats()
     }
 
     /// Looks after dead processes now: frees the sides they held, aborts their loans, gives their leases back.
@@ -175,7 +175,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recover(&self) -> RecoveryReport {
-        self.channel.recover()
+        self.raw.recover()
     }
 
     /// Marks one message that was got *by copy* as finished, for [`join`](Queue::join). For a leased one, ending the lease does.
@@ -192,7 +192,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn task_done(&self) -> Result<(), JoinError> {
-        self.channel.task_done()
+        self.raw.task_done()
     }
 
     /// Waits until every message is finished: leases ended, and [`task_done`](Queue::task_done) called for each copy. Returns at
@@ -213,34 +213,34 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn join(&self) -> Result<(), JoinError> {
-        self.channel.join(JOIN_FOREVER)
+        self.raw.join(JOIN_FOREVER)
     }
 
     /// For the command: soon after a signal handler has set `flag`, whoever waits here in a put, a get or a join is told `Timeout`.
     /// Nothing is counted as a timeout. For the whole process and for good.
     #[doc(hidden)]
     pub fn interrupt_by(&self, flag: &'static AtomicBool) {
-        self.channel.interrupt_by(flag);
+        self.raw.interrupt_by(flag);
     }
 
     /// For the command: after how many deliveries a message is given up; 0 is never.
     #[doc(hidden)]
     pub fn max_deliveries(&self) -> u32 {
-        self.channel.segment().max_deliveries()
+        self.raw.segment().max_deliveries()
     }
 
     /// For the command: this process leaves the name where it is when it is the last one out, so
     /// that a queue of the dead is afterwards what it was before.
     #[doc(hidden)]
     pub fn leave_name(&self) {
-        self.channel.leave_name();
+        self.raw.leave_name();
     }
 
     /// For the command: as the last one out, this process takes the name only from a queue that all
     /// its users left in good order.
     #[doc(hidden)]
     pub fn be_guest(&self) {
-        self.channel.be_guest();
+        self.raw.be_guest();
     }
 
     /// Like [`join`](Queue::join), but gives up after `timeout`, never earlier.
@@ -257,7 +257,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
-        self.channel.join(crate::os::deadline_after(timeout))
+        self.raw.join(crate::os::deadline_after(timeout))
     }
 
     /// Like [`join`](Self::join), but gives up at `deadline`, never earlier. One in the past means one look.
@@ -272,6 +272,6 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn join_deadline(&self, deadline: std::time::Instant) -> Result<(), JoinError> {
-        self.channel.join(crate::os::deadline_at(deadline))
+        self.raw.join(crate::os::deadline_at(deadline))
     }
 }

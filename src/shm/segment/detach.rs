@@ -6,8 +6,8 @@ use super::names::Place;
 use super::open::locate;
 use super::owners::Owners;
 use super::refusal::{UNLINK, about_open, check_to_open};
-use super::sweep;
-use super::{Patience, Refused, Segment, judge_name};
+use super::stale;
+use super::{Refused, Retry, Segment, judge_name};
 use crate::atomic::Ordering;
 use crate::error::{OpenError, Subject};
 use crate::shm::layout::{Entry, role, stamp_state};
@@ -90,7 +90,7 @@ impl Segment {
                 Ok(false) => {}
                 Err(_) => return,
             }
-            Patience::pause();
+            Retry::pause();
         }
     }
 
@@ -118,7 +118,7 @@ impl Segment {
 
     fn unlink_at(place: &Place, owners: &Owners) -> Result<(), OpenError> {
         let refused = |error| Refused { call: "fcntl(F_OFD_SETLK)", error };
-        let mut patience = Patience::new();
+        let mut retry = Retry::new();
         loop {
             let descriptor = locate(Descriptor::open_transient(place.path()))?;
             let file = descriptor.metadata().map_err(|error| Refused { call: "fstat", error })?;
@@ -129,11 +129,11 @@ impl Segment {
                 Some(max_participants) => descriptor.lock_name(max_participants).map_err(refused)?,
                 None => descriptor.lock_whole().map_err(refused)?,
             };
-            let last_try = patience.ends();
+            let last_try = retry.ends();
             if (locked || (last_try && max_participants.is_none())) && place.leads_to(descriptor.file()) {
                 let unlinked = place.unlink();
                 if unlinked.is_ok() {
-                    sweep::mark(&descriptor, stamp_state::UNLINKED);
+                    stale::mark(&descriptor, stamp_state::UNLINKED);
                 }
                 // By hand, since a raw-forked child may have a copy of the descriptor.
                 let _ = descriptor.unlock_whole();
@@ -150,7 +150,7 @@ impl Segment {
                 return Err(OpenError::NotReady { what: Subject::default() });
             }
             if !locked {
-                Patience::pause();
+                Retry::pause();
             }
         }
     }
@@ -158,5 +158,5 @@ impl Segment {
 
 fn max_participants_of(descriptor: &Descriptor) -> Option<u32> {
     let file_bytes = descriptor.metadata().ok()?.len();
-    sweep::read_stamp(descriptor).ok()?.max_participants(file_bytes)
+    stale::read_stamp(descriptor).ok()?.max_participants(file_bytes)
 }

@@ -1,6 +1,6 @@
 //! What a segment says about itself, checked once and copied out.
 //!
-//! Invariant 1: an [`Imprint`] is one that [`Imprint::of_spec`] could have made: its geometry and its table fit its length, and its
+//! Invariant 1: an [`SegmentInfo`] is one that [`SegmentInfo::of_spec`] could have made: its geometry and its table fit its length, and its
 //! strings are UTF-8. It is private memory: what peers do to the stamp later changes nothing.
 
 use super::structure::Structure;
@@ -10,27 +10,27 @@ use crate::message::schema::first_difference;
 use crate::os::Barrier;
 use crate::shm::geometry::Geometry;
 use crate::shm::layout::{
-    self, FORMAT, MAGIC, MAX_PARTICIPANTS, NAME_BYTES, SCHEMA_BYTES, Stamp, TYPE_NAME_BYTES, kind, lock_kind,
+    self, FORMAT, MAGIC, MAX_PARTICIPANTS, NAME_BYTES, SCHEMA_BYTES, SegmentHeader, TYPE_NAME_BYTES, kind, lock_kind,
 };
 use std::mem::offset_of;
 
-pub(super) const STAMP_BYTES: usize = size_of::<Stamp>();
+pub(super) const STAMP_BYTES: usize = size_of::<SegmentHeader>();
 /// Offset of the state word in the file.
-pub(super) const STATE_OFFSET: u64 = offset_of!(Stamp, state) as u64;
+pub(super) const STATE_OFFSET: u64 = offset_of!(SegmentHeader, state) as u64;
 /// Offset of the nonce in the file.
-pub(super) const NONCE_OFFSET: u64 = offset_of!(Stamp, nonce) as u64;
+pub(super) const NONCE_OFFSET: u64 = offset_of!(SegmentHeader, nonce) as u64;
 
 /// The stamp as bytes read from a file.
-pub(super) struct RawStamp(pub [u8; STAMP_BYTES]);
+pub(super) struct RawSegmentHeader(pub [u8; STAMP_BYTES]);
 
 /// The private copy of a stamp's constants.
 #[derive(Clone, Debug)]
-pub(crate) struct Imprint {
+pub(crate) struct SegmentInfo {
     pub kind: u32,
     pub geometry: Geometry,
     pub type_name: String,
     pub schema: Option<String>,
-    /// Its text is read after the rest: see [`Imprint::with_text`].
+    /// Its text is read after the rest: see [`SegmentInfo::with_text`].
     pub structure: Option<Structure>,
     pub nonce: u64,
     pub max_participants: u32,
@@ -41,7 +41,7 @@ pub(crate) struct Imprint {
     dead_letters_len: u32,
 }
 
-impl RawStamp {
+impl RawSegmentHeader {
     fn u32(&self, offset: usize) -> u32 {
         let mut word = [0; 4];
         word.copy_from_slice(&self.0[offset..offset + 4]);
@@ -60,43 +60,44 @@ impl RawStamp {
     }
 
     pub fn is_ours(&self) -> bool {
-        self.u64(offset_of!(Stamp, magic)) == MAGIC
+        self.u64(offset_of!(SegmentHeader, magic)) == MAGIC
     }
 
     pub fn nonce(&self) -> u64 {
-        self.u64(offset_of!(Stamp, nonce))
+        self.u64(offset_of!(SegmentHeader, nonce))
     }
 
     /// Did this version of us make it?
     pub fn is_of_our_format(&self) -> bool {
-        self.is_ours() && self.u32(offset_of!(Stamp, format)) == FORMAT
+        self.is_ours() && self.u32(offset_of!(SegmentHeader, format)) == FORMAT
     }
 
     /// Seconds since 1970, for people.
     pub fn created_unix_s(&self) -> u64 {
-        self.u64(offset_of!(Stamp, created_unix_s))
+        self.u64(offset_of!(SegmentHeader, created_unix_s))
     }
 
     /// May its messages still be wanted, though nobody is attached? What another version of us wrote is not ours to judge.
     pub fn is_persisted(&self) -> bool {
-        self.is_ours() && (self.u32(offset_of!(Stamp, format)) != FORMAT || self.u32(offset_of!(Stamp, persisted)) != 0)
+        self.is_ours()
+            && (self.u32(offset_of!(SegmentHeader, format)) != FORMAT || self.u32(offset_of!(SegmentHeader, persisted)) != 0)
     }
 
     /// The imprint of a segment that this build can use, in a file of `file_bytes`.
-    pub fn imprint(&self, file_bytes: u64) -> Result<Imprint, OpenError> {
+    pub fn imprint(&self, file_bytes: u64) -> Result<SegmentInfo, OpenError> {
         if !self.is_ours() {
             return Err(corrupted());
         }
         let foreign = |ours: String, theirs: String| Err(OpenError::Mismatch { what: Subject::default(), ours, theirs });
-        let format = self.u32(offset_of!(Stamp, format));
+        let format = self.u32(offset_of!(SegmentHeader, format));
         if format != FORMAT {
             return foreign(format!("a segment of format {FORMAT}"), format!("a segment of format {format}"));
         }
-        let bits = self.u32(offset_of!(Stamp, pointer_bits));
+        let bits = self.u32(offset_of!(SegmentHeader, pointer_bits));
         if bits != usize::BITS {
             return foreign(format!("a segment of {}-bit programs", usize::BITS), format!("a segment of {bits}-bit programs"));
         }
-        let locks = self.u32(offset_of!(Stamp, lock_kind));
+        let locks = self.u32(offset_of!(SegmentHeader, lock_kind));
         if locks != lock_kind::OURS {
             return foreign(locks_in_words(lock_kind::OURS), locks_in_words(locks));
         }
@@ -108,42 +109,48 @@ impl RawStamp {
         self.shape(file_bytes).filter(|_| self.is_of_our_format()).map(|imprint| imprint.max_participants)
     }
 
-    fn shape(&self, file_bytes: u64) -> Option<Imprint> {
-        let kind = self.u32(offset_of!(Stamp, kind));
-        let max_participants = self.u32(offset_of!(Stamp, max_participants));
+    fn shape(&self, file_bytes: u64) -> Option<SegmentInfo> {
+        let kind = self.u32(offset_of!(SegmentHeader, kind));
+        let max_participants = self.u32(offset_of!(SegmentHeader, max_participants));
         let geometry = Geometry::from_stamp(
             kind,
-            self.u64(offset_of!(Stamp, cells)),
-            self.u64(offset_of!(Stamp, message_bytes)),
-            self.u64(offset_of!(Stamp, message_align)),
-            self.u64(offset_of!(Stamp, capacity)),
-            self.u64(offset_of!(Stamp, cell_bytes)),
+            self.u64(offset_of!(SegmentHeader, cells)),
+            self.u64(offset_of!(SegmentHeader, message_bytes)),
+            self.u64(offset_of!(SegmentHeader, message_align)),
+            self.u64(offset_of!(SegmentHeader, capacity)),
+            self.u64(offset_of!(SegmentHeader, cell_bytes)),
         )?;
-        let full_fence = self.u32(offset_of!(Stamp, full_fence));
+        let full_fence = self.u32(offset_of!(SegmentHeader, full_fence));
         if !(1..=MAX_PARTICIPANTS).contains(&max_participants) || full_fence > 1 {
             return None;
         }
-        let structure =
-            Structure::of_stamp(self.u64(offset_of!(Stamp, structure_hash)), self.u32(offset_of!(Stamp, structure_len)))?;
-        let dead_letters_len = self.u32(offset_of!(Stamp, dead_letters_len));
+        let structure = Structure::of_stamp(
+            self.u64(offset_of!(SegmentHeader, structure_hash)),
+            self.u32(offset_of!(SegmentHeader, structure_len)),
+        )?;
+        let dead_letters_len = self.u32(offset_of!(SegmentHeader, dead_letters_len));
         if dead_letters_len as usize > NAME_BYTES {
             return None;
         }
         let total_bytes = total_bytes(max_participants, texts_len(structure.as_ref(), dead_letters_len), &geometry)?;
-        if total_bytes != self.u64(offset_of!(Stamp, total_bytes)) || total_bytes != file_bytes || self.nonce() == 0 {
+        if total_bytes != self.u64(offset_of!(SegmentHeader, total_bytes)) || total_bytes != file_bytes || self.nonce() == 0 {
             return None;
         }
-        let schema_len = self.u32(offset_of!(Stamp, schema_len));
-        let schema = self.text(offset_of!(Stamp, schema), schema_len, SCHEMA_BYTES)?;
-        Some(Imprint {
+        let schema_len = self.u32(offset_of!(SegmentHeader, schema_len));
+        let schema = self.text(offset_of!(SegmentHeader, schema), schema_len, SCHEMA_BYTES)?;
+        Some(SegmentInfo {
             kind,
             geometry,
-            type_name: self.text(offset_of!(Stamp, type_name), self.u32(offset_of!(Stamp, type_name_len)), TYPE_NAME_BYTES)?,
+            type_name: self.text(
+                offset_of!(SegmentHeader, type_name),
+                self.u32(offset_of!(SegmentHeader, type_name_len)),
+                TYPE_NAME_BYTES,
+            )?,
             schema: Some(schema).filter(|schema| !schema.is_empty()),
             structure,
             nonce: self.nonce(),
             max_participants,
-            max_deliveries: self.u32(offset_of!(Stamp, max_deliveries)),
+            max_deliveries: self.u32(offset_of!(SegmentHeader, max_deliveries)),
             full_fence: full_fence == 1,
             dead_letters: None,
             dead_letters_len,
@@ -151,10 +158,10 @@ impl RawStamp {
     }
 }
 
-impl Imprint {
+impl SegmentInfo {
     /// What a segment made to this specification says about itself. `max_participants` is brought into its range.
-    pub fn of_spec(spec: &Spec, nonce: u64) -> Imprint {
-        Imprint {
+    pub fn of_spec(spec: &Spec, nonce: u64) -> SegmentInfo {
+        SegmentInfo {
             kind: spec.kind,
             geometry: spec.geometry,
             type_name: at_most(&spec.type_name, TYPE_NAME_BYTES).to_owned(),
@@ -180,12 +187,12 @@ impl Imprint {
 
     /// Reads the text of the structure and the name of the queue for dead letters, which `read` finds in the file: bytes of it, at
     /// that offset.
-    pub fn with_text(self, read: impl Fn(&mut [u8], u64) -> std::io::Result<()>) -> Result<Imprint, OpenError> {
+    pub fn with_text(self, read: impl Fn(&mut [u8], u64) -> std::io::Result<()>) -> Result<SegmentInfo, OpenError> {
         self.with_text_if(read, |bytes| String::from_utf8(bytes).ok())
     }
 
     /// The same for those who only look, at damaged segments too: what is no text is shown as such.
-    pub fn with_any_text(self, read: impl Fn(&mut [u8], u64) -> std::io::Result<()>) -> Result<Imprint, OpenError> {
+    pub fn with_any_text(self, read: impl Fn(&mut [u8], u64) -> std::io::Result<()>) -> Result<SegmentInfo, OpenError> {
         self.with_text_if(read, |bytes| Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
@@ -193,7 +200,7 @@ impl Imprint {
         mut self,
         read: impl Fn(&mut [u8], u64) -> std::io::Result<()>,
         text_of: impl Fn(Vec<u8>) -> Option<String>,
-    ) -> Result<Imprint, OpenError> {
+    ) -> Result<SegmentInfo, OpenError> {
         let text = |length: usize, offset: u64| {
             let mut bytes = vec![0; length];
             let found = read(&mut bytes, offset).is_ok();
@@ -227,7 +234,7 @@ impl Imprint {
     }
 
     /// Writes the constants. The state stays as it is.
-    pub fn write(&self, stamp: &mut Stamp) {
+    pub fn write(&self, stamp: &mut SegmentHeader) {
         stamp.magic = MAGIC;
         stamp.format = FORMAT;
         stamp.pointer_bits = usize::BITS;

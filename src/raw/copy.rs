@@ -1,7 +1,7 @@
 //! Copies of typed values into and out of records: the last step between bytes and types.
 
 use super::get::Judged;
-use super::{Channel, Ends, Patience, SMALL_COPY_BYTES};
+use super::{Ends, RawQueue, SMALL_COPY_BYTES, Wait};
 use crate::error::{GetError, PutError};
 use crate::letters::Reason;
 use crate::message::copy::{copy_out, read_message, vec_from_bytes};
@@ -15,26 +15,21 @@ use std::ptr;
 /// load waits until all of its narrower stores have left the store buffer (measured: 21 % of a put of 64 bytes).
 const WORDWISE_BYTES: usize = 64;
 
-impl Channel {
+impl RawQueue {
     /// Puts one sized value.
     #[inline(always)]
-    pub(crate) fn put_value<const OWNED: bool, T>(&self, me: Option<Id>, value: &T, patience: Patience) -> Result<(), PutError>
+    pub(crate) fn put_value<const OWNED: bool, T>(&self, me: Option<Id>, value: &T, wait: Wait) -> Result<(), PutError>
     where
         T: Message,
     {
         // SAFETY: the stamp says that a record has room for `size_of::<T>()` bytes, and it is ours until it is committed.
         let write = |to| unsafe { copy_message(value, to) };
-        self.put::<OWNED, true>(me, size_of::<T>(), patience, write)
+        self.put::<OWNED, true>(me, size_of::<T>(), wait, write)
     }
 
     /// Puts one slice.
     #[inline]
-    pub(crate) fn put_elements<const OWNED: bool, X>(
-        &self,
-        me: Option<Id>,
-        value: &[X],
-        patience: Patience,
-    ) -> Result<(), PutError>
+    pub(crate) fn put_elements<const OWNED: bool, X>(&self, me: Option<Id>, value: &[X], wait: Wait) -> Result<(), PutError>
     where
         X: Message,
     {
@@ -45,21 +40,16 @@ impl Channel {
         }
         // SAFETY: the record has room for its length (Invariant 2), and it is ours until it is committed.
         let write = |to| unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
-        self.put::<OWNED, false>(me, bytes.len(), patience, write)
+        self.put::<OWNED, false>(me, bytes.len(), wait, write)
     }
 
     /// Puts values of one size, one entry for as many as there is room for.
     #[inline]
-    pub(crate) fn put_values<const OWNED: bool, T>(
-        &self,
-        me: Option<Id>,
-        values: &[T],
-        patience: Patience,
-    ) -> Result<usize, PutError>
+    pub(crate) fn put_values<const OWNED: bool, T>(&self, me: Option<Id>, values: &[T], wait: Wait) -> Result<usize, PutError>
     where
         T: Message,
     {
-        self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), patience, |i, to| {
+        self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), wait, |i, to| {
             let bytes = bytes_of(std::slice::from_ref(&values[i]));
             // SAFETY: as in `put_value`; a sized ring's records have room for `size_of::<T>()` bytes.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
@@ -68,7 +58,7 @@ impl Channel {
 
     /// Gets one sized value. Its bits are checked on the private copy, so a peer cannot change them afterwards.
     #[inline(always)]
-    pub(crate) fn get_value<T>(&self, patience: Patience) -> Result<T, GetError>
+    pub(crate) fn get_value<T>(&self, wait: Wait) -> Result<T, GetError>
     where
         T: Message,
     {
@@ -76,10 +66,10 @@ impl Channel {
         // A copy: as in `get`.
         let ring = self.ring;
         let small = size_of::<T>() <= SMALL_COPY_BYTES;
-        let entered = if small { self.enter_ready_or_look(&ring, patience) } else { None };
+        let entered = if small { self.enter_ready_or_look(&ring, wait) } else { None };
         let from = match &entered {
             Some((_, record)) => ring.memory.payload(record.cell).cast(),
-            None if aside.fill(|| self.get_value_slowly::<false, T>(None, patience)) => aside.got(),
+            None if aside.fill(|| self.get_value_slowly::<false, T>(None, wait)) => aside.got(),
             // SAFETY: `fill` failed.
             None => return unsafe { aside.failure() },
         };
@@ -90,7 +80,7 @@ impl Channel {
             // SAFETY: all bytes of `copy` were written.
             if unsafe { check_written(&copy) }.is_err() && self.has_dead_letters() {
                 let _ = self.exit_get_of::<false>(&ring, me);
-                return self.get_invalid::<false, T>(None, patience);
+                return self.get_invalid::<false, T>(None, wait);
             }
             self.take_and_exit(&ring, record, me);
         }
@@ -99,18 +89,18 @@ impl Channel {
     }
 
     /// The same where there is more to do, or by an endpoint that cannot use its lane.
-    pub(super) fn get_value_slowly<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<T, GetError>
+    pub(super) fn get_value_slowly<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<T, GetError>
     where
         T: Message,
     {
         if self.has_dead_letters() {
-            return self.get_on_lease::<OWNED, T>(me, patience);
+            return self.get_on_lease::<OWNED, T>(me, wait);
         }
         let mut copy = MaybeUninit::<T>::uninit();
         let to = copy.as_mut_ptr().cast::<u8>();
         // SAFETY: the ring found the record's length equal to `size_of::<T>()` (stamp and header), which is what `to` has room for.
         let read = |from, _| unsafe { copy_out(from, to, size_of::<T>()) };
-        self.get::<OWNED, true, ()>(me, OWNED || size_of::<T>() <= SMALL_COPY_BYTES, patience, |_| Ok(()), read)?;
+        self.get::<OWNED, true, ()>(me, OWNED || size_of::<T>() <= SMALL_COPY_BYTES, wait, |_| Ok(()), read)?;
         // SAFETY: all bytes of `copy` were written above.
         unsafe { check_written(&copy)? };
         // SAFETY: the bytes were just found to be a value of T.
@@ -120,20 +110,20 @@ impl Channel {
     /// The message that was left at head since its bits are no value, or what has come there since.
     #[cold]
     #[inline(never)]
-    pub(super) fn get_invalid<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<T, GetError>
+    pub(super) fn get_invalid<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<T, GetError>
     where
         T: Message,
     {
-        self.get_on_lease::<OWNED, T>(me, patience)
+        self.get_on_lease::<OWNED, T>(me, wait)
     }
 
     /// Gets one sized value where there is a queue for dead letters: a message whose bits are no value is leased, and given up.
-    fn get_on_lease<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<T, GetError>
+    fn get_on_lease<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<T, GetError>
     where
         T: Message,
     {
         let mut copy = MaybeUninit::<T>::uninit();
-        self.copy_on_lease::<OWNED, T>(me, patience, &mut copy, false)?;
+        self.copy_on_lease::<OWNED, T>(me, wait, &mut copy, false)?;
         // SAFETY: the bytes were found to be a value of T.
         Ok(unsafe { copy.assume_init() })
     }
@@ -142,7 +132,7 @@ impl Channel {
     fn copy_on_lease<const OWNED: bool, T>(
         &self,
         me: Option<Id>,
-        patience: Patience,
+        wait: Wait,
         copy: &mut MaybeUninit<T>,
         left: bool,
     ) -> Result<(), GetError>
@@ -162,7 +152,7 @@ impl Channel {
         let record = if OWNED || size_of::<T>() <= SMALL_COPY_BYTES {
             // Judged while it is at head, so that a value is taken at once, as ever.
             let got =
-                self.with_record::<OWNED, _>(me, patience, &mut |record| match read(self.ring.memory.payload(record.cell)) {
+                self.with_record::<OWNED, _>(me, wait, &mut |record| match read(self.ring.memory.payload(record.cell)) {
                     Ok(()) => Ok(self.take_copied(record)),
                     Err(_) => Err((!left).then(|| self.lease_any(record, me))),
                 })?;
@@ -179,7 +169,7 @@ impl Channel {
                 }
             }
         } else {
-            let record = self.lease_slow::<OWNED>(Some(me), patience)?;
+            let record = self.lease_slow::<OWNED>(Some(me), wait)?;
             if read(record.payload).is_ok() {
                 return self.finish_copy(record);
             }
@@ -199,41 +189,41 @@ impl Channel {
     }
 
     /// Gets one sized value into a box. A large one is nowhere on the stack on its way.
-    pub(crate) fn get_boxed<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<Box<T>, GetError>
+    pub(crate) fn get_boxed<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<Box<T>, GetError>
     where
         T: Message,
     {
         if size_of::<T>() <= SMALL_COPY_BYTES {
-            self.get_boxed_small::<OWNED, T>(me, patience)
+            self.get_boxed_small::<OWNED, T>(me, wait)
         } else {
-            self.get_boxed_large::<OWNED, T>(me, patience)
+            self.get_boxed_large::<OWNED, T>(me, wait)
         }
     }
 
     /// Apart, so that its frame is not there where it is not called, whatever the compiler optimises.
     #[inline(never)]
-    fn get_boxed_small<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<Box<T>, GetError>
+    fn get_boxed_small<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<Box<T>, GetError>
     where
         T: Message,
     {
-        self.get_value_slowly::<OWNED, T>(me, patience).map(Box::new)
+        self.get_value_slowly::<OWNED, T>(me, wait).map(Box::new)
     }
 
     #[inline(never)]
-    fn get_boxed_large<const OWNED: bool, T>(&self, me: Option<Id>, patience: Patience) -> Result<Box<T>, GetError>
+    fn get_boxed_large<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<Box<T>, GetError>
     where
         T: Message,
     {
         if self.has_dead_letters() {
             let mut copy = Box::<T>::new_uninit();
-            self.copy_on_lease::<OWNED, T>(me, patience, &mut copy, false)?;
+            self.copy_on_lease::<OWNED, T>(me, wait, &mut copy, false)?;
             // SAFETY: the bytes were found to be a value of T.
             return Ok(unsafe { copy.assume_init() });
         }
         let copy = self.get::<OWNED, true, Box<MaybeUninit<T>>>(
             me,
             OWNED,
-            patience,
+            wait,
             |_| Ok(()),
             |from, _| {
                 // A large copy is made without a lock (Invariant 1), so that there is time to allocate; and only when there is a message.
@@ -252,22 +242,17 @@ impl Channel {
     /// Gets up to `values.len()` sized values, at least one. A message whose bits are no value ends the batch: the first is taken and reported
     /// as [`GetError::Invalid`], a later one is left for the next call, so that each is reported, and counts as taken, once.
     #[inline]
-    pub(crate) fn get_values<const OWNED: bool, T>(
-        &self,
-        me: Option<Id>,
-        values: &mut [T],
-        patience: Patience,
-    ) -> Result<usize, GetError>
+    pub(crate) fn get_values<const OWNED: bool, T>(&self, me: Option<Id>, values: &mut [T], wait: Wait) -> Result<usize, GetError>
     where
         T: Message,
     {
         if self.has_dead_letters() || (!OWNED && size_of::<T>() > SMALL_COPY_BYTES) {
-            return self.get_values_on_lease::<OWNED, T>(me, values, patience);
+            return self.get_values_on_lease::<OWNED, T>(me, values, wait);
         }
         let mut invalid = false;
         let mut kept = 0;
         let mut staged = None;
-        self.get_batch::<OWNED>(me, values.len(), patience, |from| {
+        self.get_batch::<OWNED>(me, values.len(), wait, |from| {
             let (from, to) = (from.cast::<T>(), &mut values[kept]);
             // SAFETY: as in `get_value`.
             let checked = unsafe {
@@ -290,12 +275,7 @@ impl Channel {
 
     /// The same one by one, each leased before it is judged.
     #[inline(never)]
-    fn get_values_on_lease<const OWNED: bool, T>(
-        &self,
-        me: Option<Id>,
-        values: &mut [T],
-        patience: Patience,
-    ) -> Result<usize, GetError>
+    fn get_values_on_lease<const OWNED: bool, T>(&self, me: Option<Id>, values: &mut [T], wait: Wait) -> Result<usize, GetError>
     where
         T: Message,
     {
@@ -305,8 +285,8 @@ impl Channel {
         // A large one has no room on the stack.
         let mut copy = Box::<T>::new_uninit();
         super::moved_or(values.len(), |i| {
-            let patience = if i == 0 { patience } else { Patience::Try };
-            self.copy_on_lease::<OWNED, T>(me, patience, &mut copy, i > 0)?;
+            let wait = if i == 0 { wait } else { Wait::Never };
+            self.copy_on_lease::<OWNED, T>(me, wait, &mut copy, i > 0)?;
             // SAFETY: the bytes were found to be a value of T. Nothing is lost by not dropping the old one (see `replace_small`).
             unsafe { ptr::copy_nonoverlapping(copy.as_ptr(), &mut values[i], 1) };
             Ok(())
@@ -315,14 +295,14 @@ impl Channel {
 
     /// Gets one slice as a vector. Nothing is allocated while the get side is entered by lock.
     #[inline]
-    pub(crate) fn get_vec<const OWNED: bool, X>(&self, me: Option<Id>, patience: Patience) -> Result<Vec<X>, GetError>
+    pub(crate) fn get_vec<const OWNED: bool, X>(&self, me: Option<Id>, wait: Wait) -> Result<Vec<X>, GetError>
     where
         X: Plain,
     {
         let mut small = MaybeUninit::<[u8; SMALL_COPY_BYTES]>::uninit();
         let staged = small.as_mut_ptr().cast::<u8>();
         let large = Cell::new(Vec::new());
-        let length = self.get::<OWNED, false, usize>(me, false, patience, whole_elements::<X>, |from, length| {
+        let length = self.get::<OWNED, false, usize>(me, false, wait, whole_elements::<X>, |from, length| {
             if length <= SMALL_COPY_BYTES {
                 // SAFETY: `staged` has room for SMALL_COPY_BYTES; the record holds `length` bytes (Invariant 2).
                 unsafe { copy_out(from, staged, length) };
@@ -338,12 +318,7 @@ impl Channel {
 
     /// Gets one slice into the caller's buffer: its number of elements.
     #[inline]
-    pub(crate) fn get_into<const OWNED: bool, X>(
-        &self,
-        me: Option<Id>,
-        buffer: &mut [X],
-        patience: Patience,
-    ) -> Result<usize, GetError>
+    pub(crate) fn get_into<const OWNED: bool, X>(&self, me: Option<Id>, buffer: &mut [X], wait: Wait) -> Result<usize, GetError>
     where
         X: Plain,
     {
@@ -354,7 +329,7 @@ impl Channel {
             if needed > given { Err(GetError::TooSmall { needed, given }) } else { Ok(()) }
         };
         let to = buffer.as_mut_ptr().cast::<u8>();
-        self.get::<OWNED, false, usize>(me, false, patience, fits, |from, length| {
+        self.get::<OWNED, false, usize>(me, false, wait, fits, |from, length| {
             // SAFETY: `fits` found room for `length` bytes, and any bits are an X (Plain).
             unsafe { copy_out(from, to, length) };
             length / size_of::<X>()

@@ -5,11 +5,11 @@
 
 use super::descriptors::{Conflict, Descriptor, FileId};
 use super::directory::Directory;
+use super::header::{RawSegmentHeader, STAMP_BYTES, STATE_OFFSET};
 use super::names::{self, Place, TEMPORARY_PREFIX};
 use super::owners::{self, Foreign, Owners};
 use super::refusal::OPEN;
-use super::stamp::{RawStamp, STAMP_BYTES, STATE_OFFSET};
-use super::{Patience, Refused};
+use super::{Refused, Retry};
 use crate::error::CreateError;
 use crate::os;
 use crate::shm::layout::stamp_state;
@@ -97,7 +97,7 @@ impl Claim {
     }
 
     /// What the file says about itself, if it is long enough to say anything.
-    pub fn stamp(&self) -> Option<RawStamp> {
+    pub fn stamp(&self) -> Option<RawSegmentHeader> {
         read_stamp(&self.descriptor).ok()
     }
 
@@ -114,10 +114,10 @@ impl Drop for Claim {
     }
 }
 
-pub(super) fn read_stamp(descriptor: &Descriptor) -> io::Result<RawStamp> {
+pub(super) fn read_stamp(descriptor: &Descriptor) -> io::Result<RawSegmentHeader> {
     let mut bytes = [0; STAMP_BYTES];
     descriptor.read_at(&mut bytes, 0)?;
-    Ok(RawStamp(bytes))
+    Ok(RawSegmentHeader(bytes))
 }
 
 /// Writes the state into a file of ours, without a mapping. The caller holds its name byte.
@@ -159,7 +159,7 @@ pub(super) fn attempt(place: &Place, owners: &Owners) -> Result<Attempt, Refused
 }
 
 /// Finds out what is behind a name. A name that somebody was at work on all the time counts as in use.
-pub(super) fn inspect(place: &Place, owners: &Owners, patience: &mut Patience) -> Result<Found, Refused> {
+pub(super) fn inspect(place: &Place, owners: &Owners, retry: &mut Retry) -> Result<Found, Refused> {
     let mut sightings = 0;
     loop {
         match attempt(place, owners)? {
@@ -167,7 +167,7 @@ pub(super) fn inspect(place: &Place, owners: &Owners, patience: &mut Patience) -
             Attempt::Foreign(foreign) => return Ok(Found::Foreign(foreign)),
             Attempt::Claimed(claim) => return Ok(Found::Dead(claim)),
             Attempt::Again => {}
-            Attempt::Conflict(Conflict::Name) => Patience::pause(),
+            Attempt::Conflict(Conflict::Name) => Retry::pause(),
             Attempt::Conflict(Conflict::Pulse) => {
                 sightings += 1;
                 if sightings >= SIGHTINGS {
@@ -176,7 +176,7 @@ pub(super) fn inspect(place: &Place, owners: &Owners, patience: &mut Patience) -
                 thread::sleep(BETWEEN_SIGHTINGS);
             }
         }
-        if patience.ends() {
+        if retry.ends() {
             return Ok(Found::InUse);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Queue, expect};
 use crate::message::Message;
-use crate::raw::Channel;
+use crate::raw::RawQueue;
 use crate::shm::segment::Wanted;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 impl<T: ?Sized + Message> Serialize for Queue<T> {
     /// Name (with its directory, if that is not `/dev/shm`), nonce, schema and structure, as they were given. The receiver needs a live participant, or a persisted segment, to open it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let segment = self.channel.segment();
+        let segment = self.raw.segment();
         (segment.address(), segment.nonce(), self.schema.as_deref(), self.structure.as_deref()).serialize(serializer)
     }
 }
@@ -26,8 +26,8 @@ impl<'de, T: ?Sized + Message> Deserialize<'de> for Queue<T> {
         if let Some(text) = &structure {
             expected.structure = Some(Wanted::Said(text.clone()));
         }
-        let channel = Channel::reopen(&address, &expected).map_err(D::Error::custom)?;
-        Ok(Queue::over(channel, schema).of_structure(structure))
+        let raw = RawQueue::reopen(&address, &expected).map_err(D::Error::custom)?;
+        Ok(Queue::over(raw, schema).of_structure(structure))
     }
 }
 
@@ -35,7 +35,7 @@ impl<'de, T: ?Sized + Message> Deserialize<'de> for Queue<T> {
 impl Queue<[u8]> {
     /// What a handle of encoded objects sends of itself: name, nonce and schema.
     pub(crate) fn sent(&self) -> (String, u64, Option<&str>) {
-        (self.channel.segment().address(), self.channel.segment().nonce(), self.schema.as_deref())
+        (self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref())
     }
 
     /// Opens what [`sent`](Self::sent) told of.
@@ -49,6 +49,6 @@ impl Queue<[u8]> {
         expected.kind = kind;
         expected.type_name = type_name;
         expected.structure = None;
-        Ok(Queue::over(Channel::reopen(&address, &expected)?, schema))
+        Ok(Queue::over(RawQueue::reopen(&address, &expected)?, schema))
     }
 }

@@ -1,11 +1,11 @@
 //! A queue as one of several things to wait for.
 
-use super::Channel;
+use super::RawQueue;
 use crate::lock::Condvar;
 use crate::ring::Outlook;
 use std::sync::atomic::Ordering::Acquire;
 
-impl Channel {
+impl RawQueue {
     /// Becomes a participant, if a fork lies between. `false`: a get would say why not.
     pub(crate) fn is_attached(&self) -> bool {
         self.me().is_ok()

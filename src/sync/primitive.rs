@@ -1,7 +1,7 @@
 //! What all primitives stand on: an attached segment with one cell, a lock, a condition variable and a poison word.
 //!
 //! Invariants:
-//! 1. The mapping lives as long as the object, and its cell has the length of the geometry: the words of the object's kind at its
+//! 1. The mapping lives as long as the primitive, and its cell has the length of the geometry: the words of the primitive's kind at its
 //!    beginning, its data from `payload_offset` on, aligned as the stamp says.
 //! 2. Words are atomics. Data are read and written only by who holds the lock; peers that write without it are outside
 //!    every promise of this crate.
@@ -13,7 +13,7 @@ use crate::attachment::{self, Attached, Attachment};
 use crate::error::{CreateError, OpenError};
 use crate::lock::{Condvar, Locked, Locks, Mutex};
 use crate::os::now_ns;
-use crate::raw::{Patience, Pause, Pauses, Trust, messages_left};
+use crate::raw::{AdaptiveSpin, Backoff, Step, Wait, messages_left};
 use crate::shm::geometry::Geometry;
 use crate::shm::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS, kind};
 use crate::shm::participant::Id;
@@ -27,10 +27,10 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 /// How often somebody of this process looks after the dead, who otherwise only tries.
 const LOOK_NS: u64 = 100_000_000;
 
-/// What an object is made of, and what its openers expect.
+/// What a primitive is made of, and what its openers expect.
 #[derive(Clone, Debug)]
-pub(crate) struct Shape {
-    /// One of [`kind`](crate::shm::layout::kind), an object's.
+pub(crate) struct PrimitiveKind {
+    /// One of [`kind`](crate::shm::layout::kind), a primitive's.
     pub kind: u32,
     pub unit_bytes: usize,
     pub unit_align: usize,
@@ -40,17 +40,17 @@ pub(crate) struct Shape {
     pub structure: Option<String>,
 }
 
-impl Shape {
-    /// Of an object that holds no values.
-    pub fn bare(kind: u32) -> Shape {
-        Shape { kind, unit_bytes: 0, unit_align: 1, type_name: String::new(), structure: None }
+impl PrimitiveKind {
+    /// Of a primitive that holds no values.
+    pub fn bare(kind: u32) -> PrimitiveKind {
+        PrimitiveKind { kind, unit_bytes: 0, unit_align: 1, type_name: String::new(), structure: None }
     }
 
     /// Of one that holds values of type `T`.
-    pub fn of<T: super::Plain>(kind: u32) -> Shape {
+    pub fn of<T: super::Plain>(kind: u32) -> PrimitiveKind {
         const { crate::message::assert_plain::<T>() };
         let type_name = <T as crate::message::Travel>::unit_name();
-        Shape { kind, unit_bytes: size_of::<T>(), unit_align: align_of::<T>(), type_name, structure: Some(T::schema()) }
+        PrimitiveKind { kind, unit_bytes: size_of::<T>(), unit_align: align_of::<T>(), type_name, structure: Some(T::schema()) }
     }
 
     /// What its builder calls the number that it is made with.
@@ -81,7 +81,7 @@ impl Shape {
     }
 
     pub(super) fn spec(&self, count: u64, settings: &Settings) -> Result<Spec, CreateError> {
-        let geometry = Geometry::object(self.kind, self.unit_bytes as u64, self.unit_align as u64, count).map_err(|max| {
+        let geometry = Geometry::primitive(self.kind, self.unit_bytes as u64, self.unit_align as u64, count).map_err(|max| {
             // None at all: the value does not fit.
             if max == 0 {
                 return CreateError::BadMessage { bytes: self.unit_bytes, align: self.unit_align };
@@ -113,7 +113,7 @@ impl Shape {
     }
 }
 
-/// Where an object lies in a segment.
+/// Where a primitive lies in a segment.
 #[derive(Clone, Copy)]
 pub(crate) struct Cell {
     start: *mut u8,
@@ -144,17 +144,17 @@ impl Cell {
     }
 
     /// # Safety
-    /// `W` are the words of the object's kind.
+    /// `W` are the words of the primitive's kind.
     pub unsafe fn words<'a, W>(self) -> &'a W {
         const { assert!(size_of::<W>() as u64 <= crate::shm::layout::OBJECT_DATA_OFFSET && align_of::<W>() <= 64) };
-        // SAFETY: Invariant 1: the cell begins at a page and with these words; the caller vouches for their type, and borrows the object
+        // SAFETY: Invariant 1: the cell begins at a page and with these words; the caller vouches for their type, and borrows the primitive
         // for as long.
         unsafe { &*self.start.cast::<W>() }
     }
 }
 
-/// One attached object. Shared by the handles and guards of a process.
-pub struct Object {
+/// One attached primitive. Shared by the handles and guards of a process.
+pub struct Primitive {
     attachment: Attachment,
     cell: Cell,
     /// The incarnation of this process while it has a guard of the lock, which gives references to
@@ -163,15 +163,15 @@ pub struct Object {
     /// When a caller of this process last looked after the dead, for those who only try.
     looked_ns: AtomicU64,
     /// Whether its waits are worth staying awake for.
-    trust: Trust,
+    trust: AdaptiveSpin,
 }
 
-// SAFETY: the cell leads into a mapping that lives as long as the object, and is used as Invariant 2 says.
-unsafe impl Send for Object {}
+// SAFETY: the cell leads into a mapping that lives as long as the primitive, and is used as Invariant 2 says.
+unsafe impl Send for Primitive {}
 // SAFETY: as above.
-unsafe impl Sync for Object {}
+unsafe impl Sync for Primitive {}
 
-impl Object {
+impl Primitive {
     fn initialise(init: &dyn Fn(Cell)) -> impl Fn(&Segment) {
         move |segment| {
             Locks::initialise(segment);
@@ -179,60 +179,65 @@ impl Object {
         }
     }
 
-    /// Creates an object; without a name, an anonymous one. `init` sees a cell of zeros that nobody else sees yet.
-    pub(crate) fn create(name: Option<&str>, spec: &Spec, init: &dyn Fn(Cell)) -> Result<Arc<Object>, CreateError> {
+    /// Creates a primitive; without a name, an anonymous one. `init` sees a cell of zeros that nobody else sees yet.
+    pub(crate) fn create(name: Option<&str>, spec: &Spec, init: &dyn Fn(Cell)) -> Result<Arc<Primitive>, CreateError> {
         let (segment, entry) = match name {
-            Some(name) => Segment::create(name, spec, Object::initialise(init))?,
-            None => Segment::create_anonymous(spec, Object::initialise(init))?,
+            Some(name) => Segment::create(name, spec, Primitive::initialise(init))?,
+            None => Segment::create_anonymous(spec, Primitive::initialise(init))?,
         };
-        Object::over(segment, entry)
+        Primitive::over(segment, entry)
     }
 
     pub(crate) fn open(
         name: &str,
-        shape: &Shape,
+        shape: &PrimitiveKind,
         directory: Directory,
         owners: Owners,
         asked: Asked,
-    ) -> Result<Arc<Object>, OpenError> {
+    ) -> Result<Arc<Primitive>, OpenError> {
         let (segment, entry) = Segment::open(name, &Expect { directory, owners, asked, ..shape.expect(None) })?;
-        Object::over(segment, entry)
+        Primitive::over(segment, entry)
     }
 
     pub(crate) fn open_or_create(
         name: &str,
         spec: &Spec,
-        shape: &Shape,
+        shape: &PrimitiveKind,
         asked: Asked,
         init: &dyn Fn(Cell),
-    ) -> Result<Arc<Object>, CreateError> {
+    ) -> Result<Arc<Primitive>, CreateError> {
         let expect = Expect { asked, owners: spec.owners.clone(), directory: spec.directory.clone(), ..shape.expect(None) };
-        let (segment, entry, _) = Segment::open_or_create(name, spec, &expect, Object::initialise(init))?;
-        Object::over(segment, entry)
+        let (segment, entry, _) = Segment::open_or_create(name, spec, &expect, Primitive::initialise(init))?;
+        Primitive::over(segment, entry)
     }
 
-    /// Attaches to the object that a handle was sent of, through the mapping that this process may have already.
-    pub(crate) fn reopen(address: &str, nonce: u64, shape: &Shape) -> Result<Arc<Object>, OpenError> {
+    /// Attaches to the primitive that a handle was sent of, through the mapping that this process may have already.
+    pub(crate) fn reopen(address: &str, nonce: u64, shape: &PrimitiveKind) -> Result<Arc<Primitive>, OpenError> {
         let (directory, name) = Directory::of_address(address);
         let expect = Expect { directory, ..shape.expect(Some(nonce)) };
-        if let Some(object) = attachment::find(|object: &Object| object.segment().nonce() == nonce) {
-            object.segment().check(&expect)?;
-            return Ok(object);
+        if let Some(primitive) = attachment::find(|primitive: &Primitive| primitive.segment().nonce() == nonce) {
+            primitive.segment().check(&expect)?;
+            return Ok(primitive);
         }
         let (segment, entry) = Segment::open(name, &expect)?;
-        Object::over(segment, entry)
+        Primitive::over(segment, entry)
     }
 
-    fn over<E: From<attachment::AttachFailure>>(segment: Segment, entry: u32) -> Result<Arc<Object>, E> {
+    fn over<E: From<attachment::AttachFailure>>(segment: Segment, entry: u32) -> Result<Arc<Primitive>, E> {
         let (attachment, left_behind) = Attachment::over(segment, entry)?;
         let cell = Cell::of(&attachment.segment);
-        let object =
-            Arc::new(Object { attachment, cell, guarded: AtomicU32::new(0), looked_ns: AtomicU64::new(0), trust: Trust::new() });
+        let primitive = Arc::new(Primitive {
+            attachment,
+            cell,
+            guarded: AtomicU32::new(0),
+            looked_ns: AtomicU64::new(0),
+            trust: AdaptiveSpin::new(),
+        });
         if left_behind {
-            object.note_a_death();
+            primitive.note_a_death();
         }
-        attachment::remember(&object);
-        Ok(object)
+        attachment::remember(&primitive);
+        Ok(primitive)
     }
 
     pub(crate) fn segment(&self) -> &Segment {
@@ -292,7 +297,7 @@ impl Object {
         self.attachment.incarnation()
     }
 
-    /// The object's lock.
+    /// The primitive's lock.
     #[inline]
     pub(crate) fn lock(&self) -> Mutex<'_> {
         self.attachment.locks.put(self.head())
@@ -327,21 +332,21 @@ impl Object {
         }
     }
 
-    /// Locks the object for one call.
-    pub(crate) fn enter(&self, me: Id, patience: Patience) -> Result<Locked, SyncError> {
+    /// Locks the primitive for one call.
+    pub(crate) fn enter(&self, me: Id, wait: Wait) -> Result<Locked, SyncError> {
         if self.is_poisoned() {
             return Err(SyncError::Poisoned);
         }
         if self.lock().try_lock(me) {
             return Ok(Locked::Clean);
         }
-        let (deadline_ns, sleep) = patience.for_lock();
-        let refused = if patience == Patience::Try { SyncError::Busy } else { SyncError::Timeout };
+        let (deadline_ns, sleep) = wait.for_lock();
+        let refused = if wait == Wait::Never { SyncError::Busy } else { SyncError::Timeout };
         self.lock().lock(self.segment(), me, deadline_ns, sleep).ok_or(refused)
     }
 
-    /// Locks the object for work of the user's, which may last: who only tries does not wait for its end.
-    pub(crate) fn enter_for_work(&self, me: Id, patience: Patience) -> Result<Locked, SyncError> {
+    /// Locks the primitive for work of the user's, which may last: who only tries does not wait for its end.
+    pub(crate) fn enter_for_work(&self, me: Id, wait: Wait) -> Result<Locked, SyncError> {
         if self.is_poisoned() {
             return Err(SyncError::Poisoned);
         }
@@ -349,10 +354,10 @@ impl Object {
         if lock.try_lock(me) {
             return Ok(Locked::Clean);
         }
-        match patience {
+        match wait {
             // One look, some spins, and the probe of the holder.
-            Patience::Try => lock.lock(self.segment(), me, now_ns(), false).ok_or(SyncError::WouldBlock),
-            Patience::Until(deadline_ns) => lock.lock(self.segment(), me, deadline_ns, true).ok_or(SyncError::Timeout),
+            Wait::Never => lock.lock(self.segment(), me, now_ns(), false).ok_or(SyncError::WouldBlock),
+            Wait::Until(deadline_ns) => lock.lock(self.segment(), me, deadline_ns, true).ok_or(SyncError::Timeout),
         }
     }
 
@@ -374,10 +379,10 @@ impl Object {
     }
 
     /// One step of a blocked call.
-    pub(crate) fn pause(&self, waiter: &mut Pauses, ready: &mut dyn FnMut() -> bool) -> Pause {
+    pub(crate) fn pause(&self, waiter: &mut Backoff, ready: &mut dyn FnMut() -> bool) -> Step {
         let (trust, barrier) = (&self.trust, &self.attachment.barrier);
         let pause = waiter.pause(WaitStrategy::Adaptive, trust, barrier, self.condvar(), ready, &mut || {});
-        if pause == Pause::SliceOver {
+        if pause == Step::SliceOver {
             self.segment().tell_if_nameless();
         }
         pause
@@ -391,7 +396,7 @@ impl Object {
     }
 }
 
-impl Attached for Object {
+impl Attached for Primitive {
     fn attachment(&self) -> &Attachment {
         &self.attachment
     }
@@ -408,9 +413,9 @@ impl Attached for Object {
     }
 }
 
-impl fmt::Debug for Object {
+impl fmt::Debug for Primitive {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = out.debug_struct("Object");
+        let mut fields = out.debug_struct("Primitive");
         fields.field("name", &self.segment().name()).field("poisoned", &self.is_poisoned()).finish_non_exhaustive()
     }
 }

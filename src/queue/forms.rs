@@ -1,18 +1,18 @@
 //! One blocking path, four thin forms of each verb: wait for ever, not at all, for a while, until then.
 
-/// Defines the four forms of a verb. The body sees `patience` under the name that the caller gives it.
+/// Defines the four forms of a verb. The body sees `wait` under the name that the caller gives it.
 macro_rules! verbs {
     (
         $(#[$doc:meta])*
         $name:ident, $try_name:ident, $timeout_name:ident, $deadline_name:ident, none: $none:literal,
-        |$this:ident, $patience:ident $(, $arg:ident: $ty:ty)*| -> Result<$ok:ty, $error:ty> $([$($bound:tt)*])? $body:block
+        |$this:ident, $wait:ident $(, $arg:ident: $ty:ty)*| -> Result<$ok:ty, $error:ty> $([$($bound:tt)*])? $body:block
     ) => {
         $(#[$doc])*
         #[doc = ""]
         #[doc = "Not in a signal handler, nor are its forms with a time-out or a deadline: see [there](crate::sync#signal-handlers)."]
         #[inline]
         pub fn $name(&$this $(, $arg: $ty)*) -> Result<$ok, $error> $($($bound)*)? {
-            let $patience = crate::raw::Patience::FOREVER;
+            let $wait = crate::raw::Wait::FOREVER;
             $body
         }
 
@@ -27,7 +27,7 @@ macro_rules! verbs {
         #[doc = concat!("`", $none, "`, `Busy`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
         #[inline]
         pub fn $try_name(&$this $(, $arg: $ty)*) -> Result<$ok, $error> $($($bound)*)? {
-            let $patience = crate::raw::Patience::Try;
+            let $wait = crate::raw::Wait::Never;
             $body
         }
 
@@ -38,7 +38,7 @@ macro_rules! verbs {
         #[doc = concat!("`Timeout`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
         #[inline]
         pub fn $timeout_name(&$this $(, $arg: $ty)*, timeout: std::time::Duration) -> Result<$ok, $error> $($($bound)*)? {
-            let $patience = crate::raw::Patience::Until(crate::os::deadline_after(timeout));
+            let $wait = crate::raw::Wait::Until(crate::os::deadline_after(timeout));
             $body
         }
 
@@ -49,7 +49,7 @@ macro_rules! verbs {
         #[doc = concat!("`Timeout`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
         #[inline]
         pub fn $deadline_name(&$this $(, $arg: $ty)*, deadline: std::time::Instant) -> Result<$ok, $error> $($($bound)*)? {
-            let $patience = crate::raw::Patience::Until(crate::os::deadline_at(deadline));
+            let $wait = crate::raw::Wait::Until(crate::os::deadline_at(deadline));
             $body
         }
     };

@@ -9,13 +9,13 @@
 use super::descriptors::FileId;
 use super::directory::Directory;
 use super::ended::Predecessor;
+use super::header::{RawSegmentHeader, STAMP_BYTES, SegmentInfo};
 use super::names::{self, Place};
 use super::open::{BLOCK_BYTES, locate};
 use super::owners::Owners;
 use super::refusal::{OPEN, UNLINK, about_open, check_to_open};
-use super::stamp::{Imprint, RawStamp, STAMP_BYTES};
-use super::sweep;
-use super::{Patience, Refused, corrupted, judge_name};
+use super::stale;
+use super::{Refused, Retry, corrupted, judge_name};
 use crate::atomic::Ordering;
 use crate::error::{OpenError, Subject};
 use crate::os;
@@ -33,7 +33,7 @@ pub(crate) struct View {
     bytes: usize,
     file: File,
     place: Place,
-    imprint: Imprint,
+    imprint: SegmentInfo,
     created_unix_s: u64,
     owner_uid: u32,
     mode: u32,
@@ -71,7 +71,7 @@ impl View {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(corrupted()),
             Err(error) => return Err(refused("read")(error)),
         }
-        let stamp = RawStamp(bytes);
+        let stamp = RawSegmentHeader(bytes);
         let imprint = stamp.imprint(found.len())?.with_any_text(|bytes, offset| file.read_exact_at(bytes, offset))?;
         // A page that is not there would be made by a look at it, or end us where memory is short.
         if found.blocks().saturating_mul(BLOCK_BYTES) < found.len() {
@@ -116,7 +116,7 @@ impl View {
         self.imprint.geometry
     }
 
-    pub fn imprint(&self) -> &Imprint {
+    pub fn imprint(&self) -> &SegmentInfo {
         &self.imprint
     }
 
@@ -234,12 +234,12 @@ pub(crate) fn remove_stale(name: &str, even_persisted: bool, owners: &Owners) ->
 }
 
 fn remove_stale_at(place: &Place, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
-    match sweep::inspect(place, owners, &mut Patience::new())? {
-        sweep::Found::Nothing => Err(OpenError::NotFound { what: Subject::default() }),
-        sweep::Found::Foreign(foreign) => Err(foreign.into()),
-        sweep::Found::InUse => Ok(Removal::InUse),
-        sweep::Found::Dead(claim) => {
-            let Some(stamp) = claim.stamp().filter(RawStamp::is_of_our_format) else { return Ok(Removal::Foreign) };
+    match stale::inspect(place, owners, &mut Retry::new())? {
+        stale::Found::Nothing => Err(OpenError::NotFound { what: Subject::default() }),
+        stale::Found::Foreign(foreign) => Err(foreign.into()),
+        stale::Found::InUse => Ok(Removal::InUse),
+        stale::Found::Dead(claim) => {
+            let Some(stamp) = claim.stamp().filter(RawSegmentHeader::is_of_our_format) else { return Ok(Removal::Foreign) };
             if stamp.is_persisted() && !even_persisted {
                 return Ok(Removal::Kept);
             }

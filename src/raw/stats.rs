@@ -4,7 +4,7 @@
 //! 1. The fast paths of put and get write none of these words: what is counted here happens beside a sleep, a wake or a repair.
 //! 2. Subscribers of events are called with no side held: what happened under a lock is noted, and told after it.
 
-use super::{Channel, Mapped};
+use super::{Mapped, RawQueue};
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::os::now_ns;
 use crate::ring::{Memory, Ring};
@@ -123,44 +123,44 @@ pub(super) enum Verb {
 
 /// A call that sleeps: seen in its participant's entry until it ends, counted then.
 pub(super) struct Blocked<'a> {
-    channel: &'a Channel,
+    raw: &'a RawQueue,
     verb: Verb,
     since_ns: u64,
 }
 
 impl<'a> Blocked<'a> {
     #[cold]
-    pub fn start(channel: &'a Channel, verb: Verb) -> Blocked<'a> {
-        let blocked = Blocked::start_silently(channel, verb);
+    pub fn start(raw: &'a RawQueue, verb: Verb) -> Blocked<'a> {
+        let blocked = Blocked::start_silently(raw, verb);
         #[cfg(feature = "tracing")]
-        tracing::debug!(target: "shmq", queue = channel.segment.name(), verb = verb.in_words(), "blocked");
+        tracing::debug!(target: "shmq", queue = raw.segment.name(), verb = verb.in_words(), "blocked");
         blocked
     }
 
     /// Without an event: for a thread that may hold nothing of a subscriber's.
     #[cold]
-    pub fn start_silently(channel: &'a Channel, verb: Verb) -> Blocked<'a> {
+    pub fn start_silently(raw: &'a RawQueue, verb: Verb) -> Blocked<'a> {
         let since_ns = now_ns();
         // First: whoever sees us asleep and then takes a message finds the mark of the full queue.
         if verb == Verb::Put {
-            let high_water = &channel.rare().high_water;
-            if channel.ring.ahead() > high_water.load(Relaxed) {
-                high_water.fetch_max(channel.ring.len(), Relaxed);
+            let high_water = &raw.rare().high_water;
+            if raw.ring.ahead() > high_water.load(Relaxed) {
+                high_water.fetch_max(raw.ring.len(), Relaxed);
             }
         }
-        if let Some((entry, sleepers, asleep_ns)) = words(channel, verb) {
+        if let Some((entry, sleepers, asleep_ns)) = words(raw, verb) {
             if sleepers.fetch_add(1, Release) == 0 {
                 asleep_ns.store(since_ns, Relaxed);
             }
             note(entry, verb);
         }
-        Blocked { channel, verb, since_ns }
+        Blocked { raw, verb, since_ns }
     }
 }
 
 impl Drop for Blocked<'_> {
     fn drop(&mut self) {
-        let rare = self.channel.rare();
+        let rare = self.raw.rare();
         let slept_ns = now_ns().saturating_sub(self.since_ns);
         let (count, total_ns) = match self.verb {
             Verb::Put => (&rare.blocked_puts, &rare.blocked_put_ns),
@@ -175,7 +175,7 @@ impl Drop for Blocked<'_> {
 
 impl Blocked<'_> {
     fn wake_up(&self) {
-        if let Some((_, sleepers, _)) = words(self.channel, self.verb) {
+        if let Some((_, sleepers, _)) = words(self.raw, self.verb) {
             // Never below 0, whoever else wrote there.
             let _ = sleepers.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1));
         }
@@ -184,8 +184,8 @@ impl Blocked<'_> {
 
 type SleepWords<'a> = (&'a Entry, &'a AtomicU32, &'a AtomicU64);
 
-fn words(channel: &Channel, verb: Verb) -> Option<SleepWords<'_>> {
-    let entry = channel.my_entry(channel.known_me()?)?;
+fn words(raw: &RawQueue, verb: Verb) -> Option<SleepWords<'_>> {
+    let entry = raw.my_entry(raw.known_me()?)?;
     Some(match verb {
         Verb::Put => (entry, &entry.put_sleepers, &entry.put_asleep_ns),
         Verb::Get => (entry, &entry.get_sleepers, &entry.get_asleep_ns),
@@ -215,7 +215,7 @@ impl Verb {
     }
 }
 
-impl Channel {
+impl RawQueue {
     /// As [`Segment::leave_name`](crate::shm::segment::Segment::leave_name), and shown to others that do.
     pub(crate) fn leave_name(&self) {
         self.segment().leave_name();
@@ -296,7 +296,7 @@ pub(super) struct Untold {
 }
 
 #[cfg(feature = "tracing")]
-impl Channel {
+impl RawQueue {
     pub(super) fn note_repair(&self, repaired: crate::ring::Repaired) {
         self.untold.came_back.fetch_add(repaired.redelivered, Relaxed);
         self.untold.aborted.fetch_add(repaired.aborted, Relaxed);
@@ -322,7 +322,7 @@ impl Channel {
 }
 
 #[cfg(not(feature = "tracing"))]
-impl Channel {
+impl RawQueue {
     #[inline(always)]
     pub(super) fn note_repair(&self, _: crate::ring::Repaired) {}
 
