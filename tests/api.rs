@@ -1,6 +1,6 @@
 //! The public surface, signature by signature: what compiles and runs here goes on doing so in every patch release.
 //!
-//! What the verbs mean is tested in `semantics.rs`.
+//! What the verbs mean is tested in `tests/queue`.
 
 mod support;
 

@@ -41,7 +41,7 @@ fn a_look_tells_who_is_attached_and_owns_a_side() {
     let seen = look(queue.name());
     let [me] = &seen.participants[..] else { panic!("one participant: {:?}", seen.participants) };
     assert_eq!((me.pid, me.alive, me.puts, me.gets), (std::process::id(), true, true, false));
-    assert!(me.program.as_deref().is_some_and(|name| name.starts_with("semantics")), "{:?}", me.program);
+    assert!(me.program.as_deref().is_some_and(|name| name.starts_with("queue")), "{:?}", me.program);
     assert!(!matches!(me.process, ProcessState::Unknown | ProcessState::Stopped), "{:?}", me.process);
     let [held] = &seen.holdings[..] else { panic!("one holding: {:?}", seen.holdings) };
     assert_eq!((held.what, held.pid, held.alive), (Hold::Producer, std::process::id(), true));

@@ -2,13 +2,13 @@
 //!
 //! | promise | tests |
 //! |---|---|
-//! | `Pool(processes)` | `multiprocessing::pool::a_pool_has_the_workers_that_were_asked_for` |
+//! | `Pool(processes)` | `python_parity::pool::a_pool_has_the_workers_that_were_asked_for` |
 //! | `initializer`, `initargs` | `pool::tasks::initializer_runs_once_in_each_worker` |
 //! | `maxtasksperchild` | `pool::tasks::max_tasks_per_worker_replaces_workers` |
 //! | `apply`, `apply_async` | `pool::tasks::apply_runs_in_another_process_and_returns`, `pool::tasks::apply_async_get_wait_ready_successful` |
 //! | `map`, `map_async`, `starmap`, chunk sizes | `pool::tasks::map_keeps_the_order`, `pool::tasks::map_async_does_not_wait_for_room`, `pool::tasks::tuples_serve_for_starmap`, `pool::tasks::map_with_every_chunk_size` |
 //! | `imap`, `imap_unordered`, chunk sizes | `pool::tasks::imap_yields_in_order_and_errors_at_their_position`, `pool::tasks::imap_unordered_yields_as_they_come`, `pool::tasks::imap_with_chunks` |
-//! | tasks are functions and closures that capture nothing | `multiprocessing::pool::tasks_are_functions_and_closures_that_capture_nothing` |
+//! | tasks are functions and closures that capture nothing | `python_parity::pool::tasks_are_functions_and_closures_that_capture_nothing` |
 //! | arguments and results of any type that serde can encode | `pool::tasks::any_serde_argument_and_result_travels`, `pool::refusals::a_result_that_cannot_be_encoded_is_an_error_at_its_place` |
 //! | `AsyncResult.get(timeout)`, `wait`, `ready`, `successful`; `get` twice | `pool::tasks::get_timeout_is_never_early_and_the_task_goes_on`, `pool::tasks::apply_async_get_wait_ready_successful`, `pool::tasks::get_twice_works` |
 //! | `map` raises the first error to finish, after all chunks end | `pool::tasks::map_raises_the_first_error_to_finish_after_all_chunks_end` |

@@ -80,7 +80,7 @@ fn every_test_here_belongs_to_a_row() {
             _ => rest::cases(),
         };
         for case in cases {
-            let path = format!("multiprocessing::{chapter}::{}", case.name);
+            let path = format!("python_parity::{chapter}::{}", case.name);
             assert!(named.contains(&path.as_str()), "{path} belongs to no row");
         }
     }
