@@ -61,7 +61,8 @@
 //! | `derive` | yes | [`#[shmq::message]`](macro@message): structs and enums of your own as messages |
 //! | `object` | yes | [`ObjectQueue`], [`Process::call`], [`Pool`] |
 //! | `tracing` | no | events of slow paths: blocked, recovered, redelivered |
-//! | `cli` | no | the command `shmq`: `cargo install shmq --features cli` |
+//!
+//! The command `shmq` is a crate of its own: `cargo install shmq-cli`.
 //!
 //! # When a process dies
 //!

@@ -1,6 +1,6 @@
 //! The `shmq` command, end to end: against live queues whose users are other processes.
 
-#[path = "../support/mod.rs"]
+#[path = "../../../tests/support/mod.rs"]
 mod support;
 
 mod command;

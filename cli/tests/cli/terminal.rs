@@ -275,7 +275,7 @@ fn median(mut numbers: Vec<f64>) -> f64 {
 /// that does nothing else, and prints what it found.
 ///
 /// ```sh
-/// cargo test --release --features cli --test cli -- --ignored --nocapture top_disturbs
+/// cargo test --release -p shmq-cli --test cli -- --ignored --nocapture top_disturbs
 /// ```
 #[test]
 #[ignore = "a measurement of 80 seconds"]

@@ -5,7 +5,7 @@ use serde_json::Value;
 /// Fails unless `value` is what the schema calls `definition`.
 #[track_caller]
 pub fn check(value: &Value, definition: &str) {
-    let schema: Value = serde_json::from_str(include_str!("../../docs/shmq.schema.json")).expect("the schema is JSON");
+    let schema: Value = serde_json::from_str(include_str!("../../../docs/shmq.schema.json")).expect("the schema is JSON");
     let mut faults = Vec::new();
     judge(value, &schema["$defs"][definition], &schema, definition, &mut faults);
     assert!(faults.is_empty(), "{faults:#?}\nin {value:#}");

@@ -12,6 +12,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT];
+/// A file to put.
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
 fn pipe() -> (File, File) {
     let mut ends = [0; 2];
@@ -93,7 +95,7 @@ fn verbs_that_wait_end_by_a_signal() {
             to.write_all(&[&[b'x'; 1000][..], b"\n\0"].concat().repeat(3)).expect("a pipe");
             ends(Running::of(child), signal, mode);
         }
-        ends(start(&["put", &name, "-f", "rustfmt.toml", "-t", "1e19"]), signal, "put --file");
+        ends(start(&["put", &name, "-f", FILE, "-t", "1e19"]), signal, "put --file");
     }
 }
 

@@ -217,13 +217,13 @@ fn without_colours_there_are_none() {
 /// The README's picture is a frame of today's code. `SHMQ_DRAW=1` draws it anew.
 #[test]
 fn the_picture_in_the_readme_is_up_to_date() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/top.svg");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/top.svg");
     let drawn = svg(&frame(&night(), WIDTH, HEIGHT));
     if std::env::var_os("SHMQ_DRAW").is_some() {
         std::fs::write(path, &drawn).expect("docs can be written");
     }
     let kept = std::fs::read_to_string(path).expect("docs/top.svg");
-    assert!(kept == drawn, "docs/top.svg is not what `shmq top` draws: SHMQ_DRAW=1 cargo test --features cli --bin shmq");
+    assert!(kept == drawn, "docs/top.svg is not what `shmq top` draws: SHMQ_DRAW=1 cargo test -p shmq-cli --lib");
 }
 
 const CELL_WIDTH: f64 = 8.4;

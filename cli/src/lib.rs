@@ -1,0 +1,92 @@
+//! The command `shmq` as a function: see and operate live queues of the crate [`shmq`] from a terminal.
+//!
+//! The binary of this package is [`run`] with the arguments of the process. A program that has the
+//! command inside (`python -m shmq`) calls it in the same way.
+//!
+//! ```
+//! use std::process::{ExitCode, Termination};
+//!
+//! let code = shmq_cli::run(["shmq", "completions", "bash"].map(Into::into));
+//! assert_eq!(code.report(), ExitCode::SUCCESS);
+//! ```
+
+mod arguments;
+mod bytes;
+mod diagnosis;
+mod doctor;
+mod failure;
+mod get;
+mod json;
+mod ls;
+mod msgpack;
+mod peek;
+mod put;
+mod schema;
+mod signals;
+mod standard;
+mod stat;
+mod top;
+mod upkeep;
+mod words;
+
+use arguments::{Arguments, Verb};
+use clap::{CommandFactory, Parser};
+use failure::Failure;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the command, with its output on the standard streams of this process.
+///
+/// The first argument is the name of the program, as in [`args_os`](std::env::args_os); the second
+/// is a verb. The code that it returns is for the process to end with: `shmq --help` lists the
+/// codes. Wrong usage is a message on standard error and code 2, as `--help` is text on standard
+/// output and code 0.
+///
+/// Call it once, as the last thing that a process does: `put`, `get` and `top` install handlers for
+/// SIGINT, SIGTERM, SIGHUP and SIGALRM, which stay, and after a signal every further wait ends at
+/// once. A verb that waits (`put`, `get`, `top`, `stat`) blocks the calling thread.
+///
+/// If a process that uses the queue dies meanwhile, the verb goes on; if this process dies, the
+/// messages that `get` has not written are delivered again.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Without a stream to write to, the code alone says it.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+        }
+    };
+    arguments.color.write_global();
+    match run_verb(arguments.verb) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            failure.tell();
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run_verb(verb: Verb) -> Result<u8, Failure> {
+    match verb {
+        Verb::Ls(ls) => ls::run(&ls),
+        Verb::Stat(stat) => stat::run(&stat),
+        Verb::Schema(schema) => schema::run(&schema),
+        Verb::Top(top) => top::run(&top),
+        Verb::Put(put) => put::run(&put),
+        Verb::Get(get) => get::run(&get),
+        Verb::Peek(peek) => peek::run(&peek),
+        Verb::Drain(drain) => upkeep::drain(&drain),
+        Verb::Close(close) => upkeep::close(&close),
+        Verb::Create(create) => upkeep::create(&create),
+        Verb::Rm(rm) => upkeep::rm(&rm),
+        Verb::Recover(recover) => upkeep::recover(&recover),
+        Verb::Doctor(doctor) => doctor::run(&doctor),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "shmq", &mut script);
+            words::print(&String::from_utf8_lossy(&script))?;
+            Ok(0)
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The command `shmq`: see [`shmq_cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shmq_cli::run(std::env::args_os())
+}
