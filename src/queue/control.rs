@@ -2,7 +2,7 @@
 
 use super::Queue;
 use crate::error::JoinError;
-use crate::message::Message;
+use crate::message::{Message, Plain};
 use crate::raw::{JOIN_FOREVER, RecoveryReport, Stats};
 use crate::shm::segment::UnappliedOption;
 use std::sync::atomic::AtomicBool;
@@ -273,5 +273,35 @@ impl<T: ?Sized + Message> Queue<T> {
     /// ```
     pub fn join_deadline(&self, deadline: std::time::Instant) -> Result<(), JoinError> {
         self.raw.join(crate::os::deadline_at(deadline))
+    }
+}
+
+impl<X> Queue<[X]>
+where
+    X: Plain,
+{
+    /// Elements of the largest message that the queue can hold: about half of [`capacity_bytes`](Queue::capacity_bytes).
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<[u64]>::builder().capacity_bytes(1 << 20).create()?;
+    /// let too_long = vec![0; queue.max_len() + 1];
+    /// assert!(matches!(queue.put(&too_long), Err(shmq::PutError::TooLarge { .. })));
+    /// queue.put(&too_long[1..])?; // fits, whatever was put and got before
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_len(&self) -> usize {
+        self.raw.geometry().max_message_bytes() as usize / size_of::<X>()
+    }
+
+    /// Size of the ring, in bytes: what was asked for, rounded up to whole cells. A message takes its own bytes rounded up to 16
+    /// and 16 more.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(10_000).create()?;
+    /// assert!(queue.capacity_bytes() >= 10_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn capacity_bytes(&self) -> usize {
+        self.raw.geometry().ring_bytes() as usize
     }
 }

@@ -1,10 +1,10 @@
 //! [`Producer`] and [`Consumer`]: a side of the queue, held for the endpoint's life.
 
 use super::forms::verbs;
-use super::{loan_of, slice_bytes};
+use super::put::{loan_of, slice_bytes};
 use crate::error::{GetError, PutError};
 use crate::message::{Message, Plain, Travel};
-use crate::queue::guard::{Lease, Loan};
+use crate::queue::guard::{Lease, LeaseMut, Loan};
 use crate::raw::{RawQueue, Side, Tenure, Wait};
 #[cfg(feature = "object")]
 use crate::shm::participant::Id;
@@ -55,9 +55,9 @@ pub struct Producer<T: ?Sized> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Consumer<T: ?Sized> {
-    pub(super) raw: Arc<RawQueue>,
+    raw: Arc<RawQueue>,
     /// Its cells also make this one thread at a time.
-    pub(super) tenure: Tenure,
+    tenure: Tenure,
     carries: PhantomData<fn() -> Box<T>>,
 }
 
@@ -185,6 +185,19 @@ impl<T: ?Sized + Message> Consumer<T> {
             let record = T::lease_held(&self.raw, &self.tenure, wait)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.raw, record, message))
+        }
+    }
+
+    verbs! {
+        /// As [`Queue::lease_mut`](crate::Queue::lease_mut).
+        ///
+        /// # Errors
+        /// As there, and [`GetError::Inherited`] after `fork`.
+        lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
+        |self, wait| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
+            let record = T::lease_held(&self.raw, &self.tenure, wait)?;
+            let message = T::pointer(record.payload, record.length);
+            Ok(LeaseMut::new(Lease::borrowed(&self.raw, record, message)))
         }
     }
 }

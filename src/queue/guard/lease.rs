@@ -1,0 +1,237 @@
+//! One message, to be read in place.
+
+use crate::message::copy::vec_from_bytes;
+use crate::message::{Plain, assert_plain};
+use crate::raw::{LeasedRecord, RawQueue};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+#[cfg(feature = "object")]
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// How a lease holds on to the segment.
+enum Holding<'q> {
+    Borrowed(&'q RawQueue),
+    Shared(Arc<RawQueue>),
+}
+
+impl Holding<'_> {
+    #[inline]
+    fn raw(&self) -> &RawQueue {
+        match self {
+            Holding::Borrowed(raw) => raw,
+            Holding::Shared(raw) => raw,
+        }
+    }
+}
+
+/// Dropping a lease takes its message: it is done. Dropped by a panic that began while it was held,
+/// the message is given back instead.
+///
+/// A lease is one message inside the shared segment, to be read in place. Until it ends, the message occupies capacity;
+/// leases may end in any order, and space is reclaimed in order. [`give_back`](Lease::give_back) has the message delivered again, to
+/// anybody, before newer ones; so does the death of the process (at-least-once). `mem::forget` of a lease holds its room until the
+/// process ends. A lease inherited across `fork` belongs to the parent: `Deref` panics, ending it does nothing.
+/// While a lease is open or forgotten, [`Process::spawn`](crate::Process::spawn) does not fork.
+///
+/// The message is read where others can write it: a peer that breaks the rules of this crate can change what `&T` shows.
+/// Get it by copy if you do not trust your peers.
+///
+/// ```
+/// let queue = shmq::Queue::<[u8; 1024]>::new(4)?;
+/// queue.put(&[7; 1024])?;
+/// let frame = queue.lease()?;
+/// assert_eq!((frame[1023], frame.deliveries()), (7, 1));
+/// frame.give_back();
+/// assert_eq!(queue.lease()?.deliveries(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping takes the message"]
+pub struct Lease<'q, T: ?Sized + Plain> {
+    holding: Holding<'q>,
+    record: Option<LeasedRecord>,
+    pub(super) message: *const T,
+    incarnation: u32,
+    /// Was this thread panicking when it was taken? Then the panic is no news. (Measured: 7 to 11
+    /// instructions a lease. Neither a bit of another field nor asking earlier took fewer.)
+    was_panicking: bool,
+    owns: PhantomData<fn() -> Box<T>>,
+}
+
+// SAFETY: a lease gives shared access to a message that it alone holds (Invariant 2): like a `Box` that is only read.
+unsafe impl<T: ?Sized + Plain + Send> Send for Lease<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: ?Sized + Plain + Sync> Sync for Lease<'_, T> {}
+
+impl<'q, T: ?Sized + Plain> Lease<'q, T> {
+    #[inline]
+    pub(crate) fn borrowed(raw: &'q RawQueue, record: LeasedRecord, message: *const T) -> Lease<'q, T> {
+        Lease::new(Holding::Borrowed(raw), record, message)
+    }
+
+    #[inline]
+    pub(crate) fn shared(raw: Arc<RawQueue>, record: LeasedRecord, message: *const T) -> Lease<'static, T> {
+        Lease::new(Holding::Shared(raw), record, message)
+    }
+
+    #[inline]
+    fn new(holding: Holding<'_>, record: LeasedRecord, message: *const T) -> Lease<'_, T> {
+        const { assert_plain::<T>() };
+        let incarnation = holding.raw().incarnation();
+        let was_panicking = std::thread::panicking();
+        Lease { holding, record: Some(record), message, incarnation, was_panicking, owns: PhantomData }
+    }
+
+    #[inline]
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.holding.raw().incarnation() != self.incarnation
+    }
+
+    /// Ends the lease; the message is done. The same as dropping it, said aloud.
+    ///
+    /// If this process was taken for dead meanwhile, the queue is poisoned, which its next verb reports.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(1)?;
+    /// queue.put(&1)?;
+    /// let lease = queue.lease()?;
+    /// assert!(matches!(queue.try_put(&2), Err(shmq::PutError::Full)));
+    /// lease.release();
+    /// queue.put(&2)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline(always)]
+    pub fn release(mut self) {
+        self.end(false);
+    }
+
+    /// Ends the lease without finishing its message: it is delivered again, to anybody, before newer ones. So does the end of this
+    /// process, however it ends.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put_slice(&[1, 2])?;
+    /// queue.lease()?.give_back();
+    /// assert_eq!((queue.get()?, queue.get()?), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn give_back(mut self) {
+        self.end(true);
+    }
+
+    /// For the command: as [`give_back`](Lease::give_back), of a message that nobody has seen, whose
+    /// delivery counts as none.
+    #[doc(hidden)]
+    pub fn give_back_uncounted(mut self) {
+        let record = self.record.take().filter(|_| !self.is_inherited());
+        if let Some(record) = record {
+            // Poisoned: told by the next verb, since an end has nobody to tell.
+            let _ = self.holding.raw().give_back_uncounted(record);
+        }
+    }
+
+    /// Which delivery of its message this is: 1 the first time, more after a `give_back` or the death of a holder (255 at most).
+    /// A worker can set a message aside that has killed others: see also [`Builder::max_deliveries`](crate::Builder::max_deliveries).
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put(&1)?;
+    /// queue.lease()?.give_back();
+    /// assert_eq!(queue.lease()?.deliveries(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn deliveries(&self) -> u32 {
+        self.record.as_ref().map_or(0, LeasedRecord::deliveries)
+    }
+
+    #[inline]
+    pub(super) fn assert_ours(&self) {
+        assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
+    }
+
+    /// The record, which the caller ends; `None` of one that was inherited.
+    #[cfg(feature = "object")]
+    pub(crate) fn into_record(mut self) -> Option<LeasedRecord> {
+        let is_inherited = self.is_inherited();
+        self.record.take().filter(|_| !is_inherited)
+    }
+
+    /// A function of its own, so that nothing of it is left where a lease was released before it is dropped.
+    #[inline(never)]
+    fn end_by_drop(&mut self) {
+        self.end(std::thread::panicking() && !self.was_panicking);
+    }
+
+    #[inline(always)]
+    fn end(&mut self, again: bool) {
+        let Some(record) = self.record.take() else { return };
+        if self.is_inherited() {
+            return;
+        }
+        let raw = self.holding.raw();
+        // Poisoned: told by the next verb, since an end has nobody to tell.
+        let _ = if again { raw.give_back(record) } else { raw.release(record) };
+    }
+}
+
+impl<T: ?Sized + Plain> Deref for Lease<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.assert_ours();
+        // SAFETY: Invariant 2, and any bits are a T (Plain).
+        unsafe { &*self.message }
+    }
+}
+
+impl Lease<'_, [u8]> {
+    /// A copy of the message, for who does not trust the peers to leave the record alone while it is read.
+    ///
+    /// # Panics
+    /// In a child that inherited the lease.
+    pub(crate) fn copied(&self) -> Vec<u8> {
+        self.assert_ours();
+        // SAFETY: Invariant 2; a slice of bytes is as many bytes long as elements.
+        unsafe { vec_from_bytes(self.message.cast(), self.message.len()) }
+    }
+
+    /// Writes a word into the message, which stays there when the message comes back. For a process whose leases are private
+    /// ([`Queue::keep_leases_private`](crate::Queue)): no reference sees the bytes meanwhile.
+    ///
+    /// # Panics
+    /// If the word is not inside the message, or not aligned; in a child that inherited the lease.
+    #[cfg(feature = "object")]
+    pub(crate) fn mark(&self, at: usize, word: u32) {
+        assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
+        let place = self.message.cast::<u8>().wrapping_add(at).cast_mut().cast::<u32>();
+        assert!(at + size_of::<u32>() <= self.message.len() && place.is_aligned());
+        // SAFETY: Invariant 2: the bytes of a record that this process owns, in shared memory, whose pointer was never a reference's;
+        // inside it and aligned (asserted).
+        let place = unsafe { AtomicU32::from_ptr(place) };
+        // Relaxed: the next holder comes to it by the ring's own hand-over, after the death of this process.
+        place.store(word, Ordering::Relaxed);
+    }
+}
+
+impl AsRef<[u8]> for Lease<'_, [u8]> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<T: ?Sized + Plain> Drop for Lease<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.record.is_some() {
+            self.end_by_drop();
+        }
+    }
+}
+
+impl<T: ?Sized + Plain> fmt::Debug for Lease<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Lease").field("record", &self.record).field("inherited", &self.is_inherited()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,157 @@
+//! Room for one message, to be written in place.
+
+use crate::error::PutError;
+use crate::message::{Plain, assert_plain};
+use crate::raw::{ClaimedRecord, RawQueue};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+/// Dropping a loan aborts it: its message is skipped, as if it had never been. [`commit`](Loan::commit) makes it a message.
+/// When its room comes back, [`Queue::loan`](crate::Queue::loan) says.
+///
+/// A loan is room for one message inside the shared segment, to be written in place. What it holds at first is unspecified
+/// (some valid value, from zeros to an old message). While it is open, everything put behind it waits.
+/// `mem::forget` of a loan holds its room until the process ends. If the process dies, the loan is aborted for it.
+/// A loan inherited across `fork` belongs to the parent: `Deref` panics, `commit` returns [`PutError::Inherited`].
+/// While a loan is open or forgotten, [`Process::spawn`](crate::Process::spawn) does not fork.
+///
+/// ```
+/// let queue = shmq::Queue::<[u32]>::builder().capacity_bytes(4096).create()?;
+/// let mut loan = queue.loan_len(3)?;
+/// loan.copy_from_slice(&[1, 2, 3]);
+/// loan.commit_len(2)?;
+/// assert_eq!(queue.get()?, [1, 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping aborts the message"]
+pub struct Loan<'q, T: ?Sized + Plain> {
+    raw: &'q RawQueue,
+    record: Option<ClaimedRecord>,
+    message: *mut T,
+    incarnation: u32,
+    owns: PhantomData<fn() -> Box<T>>,
+}
+
+// SAFETY: a loan is the only access to its message in this process (Invariant 2), like a `Box`.
+unsafe impl<T: ?Sized + Plain + Send> Send for Loan<'_, T> {}
+
+impl<'q, T: ?Sized + Plain> Loan<'q, T> {
+    #[inline]
+    pub(crate) fn new(raw: &'q RawQueue, record: ClaimedRecord, message: *mut T) -> Loan<'q, T> {
+        const { assert_plain::<T>() };
+        Loan { raw, record: Some(record), message, incarnation: raw.incarnation(), owns: PhantomData }
+    }
+
+    #[inline]
+    fn is_inherited(&self) -> bool {
+        self.raw.incarnation() != self.incarnation
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn abort(&mut self) {
+        if let Some(record) = self.record.take() {
+            if !self.is_inherited() {
+                self.raw.abort_claimed(record);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn finish(mut self, length: usize) -> Result<(), PutError> {
+        if self.is_inherited() {
+            return Err(PutError::Inherited);
+        }
+        // Invariant 1: there is a record until here.
+        match self.record.take() {
+            Some(record) => self.raw.commit_claimed(record, length),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the loan a message, in the place that it took when it was lent. Does not block.
+    ///
+    /// # Errors
+    /// [`PutError::Inherited`] in a forked child; [`PutError::Poisoned`] if this process was taken for dead meanwhile.
+    /// A loan may be committed after the queue was closed: it was lent before.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// let mut loan = queue.loan()?;
+    /// queue.put(&2)?; // behind it
+    /// *loan = 1;
+    /// loan.commit()?;
+    /// assert_eq!((queue.get()?, queue.get()?), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline(always)]
+    pub fn commit(self) -> Result<(), PutError> {
+        // SAFETY: Invariant 2; only the length is read. In a forked child `finish` returns before any use.
+        let length = size_of_val(unsafe { &*self.message });
+        self.finish(length)
+    }
+}
+
+impl<X> Loan<'_, [X]>
+where
+    X: Plain,
+{
+    /// Makes the first `len` elements of the loan a message; the rest of its room is given back.
+    ///
+    /// # Errors
+    /// As [`commit`](Loan::commit).
+    ///
+    /// # Panics
+    /// If `len` is more than was lent.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(4096).create()?;
+    /// let mut loan = queue.loan_len(512)?;
+    /// let read = std::io::Read::read(&mut &b"from a file"[..], &mut loan)?;
+    /// loan.commit_len(read)?;
+    /// assert_eq!(queue.get()?, b"from a file");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn commit_len(self, len: usize) -> Result<(), PutError> {
+        let lent = self.message.len();
+        assert!(len <= lent, "commit_len({len}) of a loan of {lent} elements");
+        self.finish(len * size_of::<X>())
+    }
+}
+
+impl<T: ?Sized + Plain> Deref for Loan<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
+        // SAFETY: Invariant 2, and any bits are a T (Plain).
+        unsafe { &*self.message }
+    }
+}
+
+impl<T: ?Sized + Plain> DerefMut for Loan<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
+        // SAFETY: Invariant 2; the loan is borrowed mutably.
+        unsafe { &mut *self.message }
+    }
+}
+
+impl<T: ?Sized + Plain> Drop for Loan<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.record.is_some() {
+            self.abort();
+        }
+    }
+}
+
+impl<T: ?Sized + Plain> fmt::Debug for Loan<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Loan").field("record", &self.record).field("inherited", &self.is_inherited()).finish_non_exhaustive()
+    }
+}

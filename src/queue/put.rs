@@ -1,0 +1,131 @@
+//! Putting through a [`Queue`]: by copy, many at once, and in place.
+
+use super::Queue;
+use super::forms::verbs;
+use super::guard::Loan;
+use crate::error::PutError;
+use crate::message::{Message, Plain, Travel};
+use crate::raw::RawQueue;
+#[cfg(feature = "object")]
+use crate::raw::Wait;
+
+#[inline(always)]
+pub(super) fn loan_of<T: ?Sized + Plain>(raw: &RawQueue, record: crate::raw::ClaimedRecord, length: usize) -> Loan<'_, T> {
+    let message = T::pointer(record.payload, length);
+    Loan::new(raw, record, message)
+}
+
+/// Bytes of a loan of `n` elements, if the queue can ever hold that.
+pub(super) fn slice_bytes<X>(raw: &RawQueue, n: usize) -> Result<usize, PutError> {
+    let max = raw.geometry().max_message_bytes() as usize;
+    let bytes = n.saturating_mul(size_of::<X>());
+    if bytes > max { Err(PutError::TooLarge { len: bytes, max }) } else { Ok(bytes) }
+}
+
+impl<T: ?Sized + Message> Queue<T> {
+    verbs! {
+        /// Puts one message by copy; waits while the queue is full.
+        ///
+        /// When it returns `Ok`, the message is in shared memory and is not lost if this process dies. A message of up to 4 KiB is copied under a
+        /// lock that is held for nothing else.
+        ///
+        /// # Errors
+        /// [`PutError`]; nothing was put. If the process that held the put side died, this call repairs it and goes on; if it was
+        /// stopped, this call waits for it until its deadline.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(1)?;
+        /// queue.put(&1)?;
+        /// assert!(matches!(queue.try_put(&2), Err(shmq::PutError::Full)));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        put, try_put, put_timeout, put_deadline, none: "Full",
+        |self, wait, v: &T| -> Result<(), PutError> { v.send(&self.raw, wait) }
+    }
+}
+
+impl<T: Message> Queue<T> {
+    verbs! {
+        /// Puts all messages of `values` in order, waiting for room as often as needed: how many moved, which is all of them.
+        ///
+        /// Each message commits by itself, so getters may take the first while the last still waits; those for which there is
+        /// room at once share one lock and one wake. An empty slice is `Ok(0)`.
+        ///
+        /// # Errors
+        /// [`PutError`] if *none* moved. If some moved before the queue was closed (or the time was up), `Ok` tells how many.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u32>::new(8)?;
+        /// assert_eq!(queue.put_slice(&[1, 2, 3])?, 3);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
+        |self, wait, v: &[T]| -> Result<usize, PutError> { self.raw.put_values::<false, T>(None, v, wait) }
+    }
+
+    verbs! {
+        /// Lends room for one message inside the segment, to be written in place; waits while the queue is full.
+        ///
+        /// The message takes its place in the order now, and everything behind it waits until the loan ends. What the loan holds at first is
+        /// unspecified. No lock is held while it is open.
+        ///
+        /// **Room** is used and given back in order. A loan that is dropped counts for nothing in
+        /// `len`, `is_empty` and `wait_any`, and its room is there for the next put as soon as all
+        /// before it has been taken, or at once as long as nothing was put behind it; so is what
+        /// [`commit_len`](Loan::commit_len) did not need. That holds under a live
+        /// [`Consumer`](crate::Consumer) too. But the room of one with a message before it and
+        /// another behind it comes back with that of the message before it: until then the queue
+        /// may be full with fewer messages than its capacity. (Where the kernel refuses
+        /// `membarrier`, a live `Consumer` must try to get once before the room is there.)
+        ///
+        /// # Errors
+        /// [`PutError`]; nothing was lent.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<[u8; 65536]>::new(4)?;
+        /// let mut frame = queue.loan()?;
+        /// frame.fill(1);
+        /// frame.commit()?;
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        loan, try_loan, loan_timeout, loan_deadline, none: "Full",
+        |self, wait| -> Result<Loan<'_, T>, PutError> [where T: Plain] {
+            let record = self.raw.claim::<false, true>(None, size_of::<T>(), wait)?;
+            Ok(loan_of(&self.raw, record, size_of::<T>()))
+        }
+    }
+}
+
+impl<X> Queue<[X]>
+where
+    X: Plain,
+{
+    verbs! {
+        /// Lends room for a message of `n` elements inside the segment, to be written in place; waits while there is not enough.
+        ///
+        /// As [`Queue::loan`]; [`Loan::commit_len`] commits fewer than were lent.
+        ///
+        /// # Errors
+        /// [`PutError::TooLarge`] if `n` is more than [`max_len`](Queue::max_len); otherwise as [`put`](Self::put).
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<[u16]>::builder().capacity_bytes(4096).create()?;
+        /// let mut loan = queue.loan_len(100)?;
+        /// loan[..3].copy_from_slice(&[1, 2, 3]);
+        /// loan.commit_len(3)?;
+        /// assert_eq!(queue.get()?, [1, 2, 3]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
+        |self, wait, n: usize| -> Result<Loan<'_, [X]>, PutError> {
+            let bytes = slice_bytes::<X>(&self.raw, n)?;
+            Ok(loan_of(&self.raw, self.raw.claim::<false, false>(None, bytes, wait)?, bytes))
+        }
+    }
+
+    #[cfg(feature = "object")]
+    pub(crate) fn loan_patiently(&self, n: usize, wait: Wait) -> Result<Loan<'_, [X]>, PutError> {
+        let bytes = slice_bytes::<X>(&self.raw, n)?;
+        Ok(loan_of(&self.raw, self.raw.claim::<false, false>(None, bytes, wait)?, bytes))
+    }
+}
