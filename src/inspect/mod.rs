@@ -214,7 +214,7 @@ impl About {
 
     /// Is it a queue for [dead letters](crate::DeadLetters)?
     pub fn is_dead_letters(&self) -> bool {
-        self.kind == Kind::Slice && self.unit_bytes == 1 && self.type_name == crate::letters::TYPE_NAME
+        self.kind == Kind::Slice && self.unit_bytes == 1 && self.type_name == crate::shm::letter::TYPE_NAME
     }
 
     /// Can it be read and written as plain bytes, by a `Queue<[u8]>`?

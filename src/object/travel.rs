@@ -3,11 +3,11 @@
 
 use super::{Codec, ObjectLease};
 use crate::error::{GetError, PutError};
-use crate::letters::Reason;
 use crate::message::Travel;
 use crate::queue::guard::{Lease, Loan};
 use crate::queue::{Producer, Queue};
 use crate::raw::{Ends, LeasedRecord, RawQueue, Wait};
+use crate::shm::letter::Reason;
 use crate::shm::participant::Id;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

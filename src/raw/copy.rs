@@ -3,9 +3,9 @@
 use super::get::Judged;
 use super::{Ends, RawQueue, SMALL_COPY_BYTES, Wait};
 use crate::error::{GetError, PutError};
-use crate::letters::Reason;
 use crate::message::copy::{copy_out, read_message, vec_from_bytes};
 use crate::message::{Message, Plain, bytes_of};
+use crate::shm::letter::Reason;
 use crate::shm::participant::Id;
 use std::cell::Cell;
 use std::mem::MaybeUninit;

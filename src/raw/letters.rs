@@ -18,11 +18,11 @@
 use super::own::{Inside, Own};
 use super::{LeasedRecord, RawQueue, SLICE_NS, Wait};
 use crate::error::{GetError, OpenError, PutError, Subject};
-use crate::letters::{self, Reason};
 use crate::message::copy::vec_from_bytes;
 use crate::os::now_ns;
 use crate::ring::{Header, Memory, Record};
 use crate::shm::layout::{kind, role};
+use crate::shm::letter::{Head, Reason, TYPE_NAME};
 use crate::shm::participant::Id;
 use crate::shm::segment::{Asked, Directory, Expect, Owners};
 use crate::wait::strategy::WaitStrategy;
@@ -133,7 +133,7 @@ fn expected(directory: Directory) -> Expect {
         kind: kind::SLICE,
         message_bytes: 1,
         message_align: 1,
-        type_name: letters::TYPE_NAME.to_owned(),
+        type_name: TYPE_NAME.to_owned(),
         schema: None,
         structure: None,
         lock_memory: false,
@@ -247,7 +247,7 @@ impl RawQueue {
         // SAFETY: Invariant 4 of the queue: the record is on lease to this process, and as long
         // as it says. Bytes have no alignment.
         let bytes: Vec<u8> = unsafe { vec_from_bytes(payload, length) };
-        let head = letters::Head::now(reason, deliveries, self.segment.name(), self.segment.type_name());
+        let head = Head::now(reason, deliveries, self.segment.name(), self.segment.type_name());
         // What the reason says is worth less than the message.
         let room = (queue.geometry().max_message_bytes() as usize).saturating_sub(head.length_without_text() + length);
         let written = head.write(room.min(MOST_TEXT), &bytes);

@@ -3,6 +3,8 @@
 pub(crate) mod geometry;
 pub(crate) mod layout;
 #[cfg(not(loom))]
+pub(crate) mod letter;
+#[cfg(not(loom))]
 pub(crate) mod participant;
 #[cfg(not(loom))]
 pub(crate) mod segment;

@@ -1,0 +1,173 @@
+//! How a dead letter lies in a record of the slice queue that takes it: little endian on every machine.
+//!
+//! ```text
+//!   version 1 (= 1) | reason 1 | 0 0 | deliveries 4 | Unix nanoseconds 8 | length of queue 2 | of type 2 | of text 2 | 0 0 |
+//!   name of the queue | name of the message type | text of the reason | the message, to the end
+//! ```
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What the header of a queue for dead letters calls its messages.
+pub(crate) const TYPE_NAME: &str = "DeadLetter";
+
+const VERSION: u8 = 1;
+const HEAD_BYTES: usize = 24;
+
+/// Why a message was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It came back as often as [`max_deliveries`](crate::Builder::max_deliveries) allows.
+    TooManyDeliveries,
+    /// Its bits are no value of the message type.
+    Invalid,
+    /// It could not be decoded.
+    NotDecoded {
+        /// What the codec said: up to 1 KiB of it, and no more than has room beside the message.
+        why: String,
+    },
+    /// Of a version of this crate that knows more reasons, or writes letters in another way: then
+    /// only [`bytes`](DeadLetter::bytes) says something, the whole letter as that version wrote it.
+    Other {
+        /// What it said.
+        why: String,
+    },
+}
+
+impl Reason {
+    pub(crate) fn number(&self) -> u8 {
+        match self {
+            Reason::Other { .. } => 0,
+            Reason::TooManyDeliveries => 1,
+            Reason::Invalid => 2,
+            Reason::NotDecoded { .. } => 3,
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Reason::TooManyDeliveries | Reason::Invalid => "",
+            Reason::NotDecoded { why } | Reason::Other { why } => why,
+        }
+    }
+
+    pub(crate) fn of(number: u8, why: String) -> Reason {
+        match number {
+            1 => Reason::TooManyDeliveries,
+            2 => Reason::Invalid,
+            3 => Reason::NotDecoded { why },
+            _ => Reason::Other { why },
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::TooManyDeliveries => out.write_str("delivered too often"),
+            Reason::Invalid => out.write_str("no value of the message type"),
+            Reason::NotDecoded { why } => write!(out, "cannot be decoded: {why}"),
+            Reason::Other { why } => write!(out, "for another reason: {why}"),
+        }
+    }
+}
+
+/// What precedes the message in a letter.
+pub(crate) struct Head<'a> {
+    /// Of the reason. Kept beside the reason, since a later version may write numbers unknown here.
+    pub number: u8,
+    pub deliveries: u32,
+    pub given_up: SystemTime,
+    pub queue: Cow<'a, str>,
+    pub type_name: Cow<'a, str>,
+    pub text: Cow<'a, str>,
+}
+
+/// What the bytes of a record are.
+pub(crate) enum Letter<'a> {
+    /// A letter of this version: its head, and the message.
+    Known(Head<'a>, &'a [u8]),
+    /// A letter of another version.
+    Other(u8),
+}
+
+impl<'a> Letter<'a> {
+    /// `None` if the bytes are no letter.
+    pub fn read(bytes: &'a [u8]) -> Option<Letter<'a>> {
+        let version = *bytes.first()?;
+        if version != VERSION {
+            return Some(Letter::Other(version));
+        }
+        let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
+        let deliveries = u32::from_le_bytes(head[4..8].try_into().ok()?);
+        let nanoseconds = u64::from_le_bytes(head[8..16].try_into().ok()?);
+        let length = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
+        let (queue, rest) = rest.split_at_checked(length(16))?;
+        let (type_name, rest) = rest.split_at_checked(length(18))?;
+        let (text, message) = rest.split_at_checked(length(20))?;
+        let head = Head {
+            number: head[1],
+            deliveries,
+            given_up: UNIX_EPOCH + Duration::from_nanos(nanoseconds),
+            queue: String::from_utf8_lossy(queue),
+            type_name: String::from_utf8_lossy(type_name),
+            text: String::from_utf8_lossy(text),
+        };
+        Some(Letter::Known(head, message))
+    }
+}
+
+impl<'a> Head<'a> {
+    pub fn now(reason: &'a Reason, deliveries: u32, queue: &'a str, type_name: &'a str) -> Head<'a> {
+        let text = reason.text().into();
+        Head {
+            number: reason.number(),
+            deliveries,
+            given_up: SystemTime::now(),
+            queue: cut(queue, usize::MAX).into(),
+            type_name: cut(type_name, usize::MAX).into(),
+            text,
+        }
+    }
+
+    /// Bytes of the head without the reason's text.
+    pub fn length_without_text(&self) -> usize {
+        HEAD_BYTES + self.queue.len() + self.type_name.len()
+    }
+
+    /// The whole letter, with at most `most_text` bytes of the reason's text.
+    pub fn write(&self, most_text: usize, message: &[u8]) -> Vec<u8> {
+        let texts = [&*self.queue, &*self.type_name, cut(&self.text, most_text)];
+        let given_up = self.given_up.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut letter = Vec::with_capacity(self.length_without_text() + texts[2].len() + message.len());
+        letter.extend([VERSION, self.number, 0, 0]);
+        letter.extend(self.deliveries.to_le_bytes());
+        letter.extend(u64::try_from(given_up.as_nanos()).unwrap_or(u64::MAX).to_le_bytes());
+        texts.iter().for_each(|text| letter.extend((text.len() as u16).to_le_bytes()));
+        letter.extend([0; 2]);
+        texts.iter().for_each(|text| letter.extend(text.as_bytes()));
+        letter.extend(message);
+        letter
+    }
+}
+
+/// As much of a text as fits, and as a letter can tell the length of.
+fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most).min(u16::MAX as usize);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn a_text_is_cut_between_its_characters() {
+        assert_eq!((cut("aä", 2), cut("aä", 3), cut("ä", 0)), ("a", "aä", ""));
+    }
+}
