@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(other) => return Err(format!("no wait strategy is called {other}").into()),
     };
 
-    let queue = || -> Result<Queue<u64>, CreateError> { Queue::builder().capacity(16).wait(strategy).create() };
+    let queue = || -> Result<Queue<u64>, CreateError> { Queue::builder().capacity(16).wait_strategy(strategy).create() };
     let (there, back) = (queue()?, queue()?);
     let echo = Process::spawn(|| echo(&there, &back))?;
 

@@ -118,14 +118,14 @@ cfg_if::cfg_if! {
         pub use message::private as __private;
         #[cfg(feature = "object")]
         pub use object::{
-            Codec, MessagePack, ObjectBuilder, ObjectConsumer, ObjectIter, ObjectLease, ObjectProducer, ObjectQueue, Postcard, PutAs,
+            Codec, MessagePack, ObjectConsumer, ObjectLease, ObjectProducer, ObjectQueue, Postcard, PutAs,
         };
         #[cfg(feature = "object")]
         pub use pool::{AsyncResult, Batch, Imap, ImapUnordered, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError};
         pub use letters::{DeadLetter, DeadLetters};
         pub use process::{Process, ProcessBuilder, SpawnError};
         pub use queue::guard::{Lease, LeaseMut, Loan};
-        pub use queue::{Builder, Consumer, ConsumerIter, Destination, ForwardError, Held, Iter, Producer, Queue};
+        pub use queue::{Buildable, Consumer, Destination, ForwardError, Held, Iter, Producer, Queue, QueueBuilder, Source};
         pub use raw::{RecoveryReport, Stats};
         pub use shm::segment::UnappliedOption;
         pub use wait::strategy::WaitStrategy;

@@ -5,8 +5,8 @@
 mod support;
 
 use shmq::{
-    Builder, Consumer, CreateError, GetError, Iter, JoinError, Lease, Loan, Message, OpenError, Plain, Process, Producer,
-    PutError, Queue, RecoveryReport, SpawnError, Stats, WaitStrategy,
+    Consumer, CreateError, GetError, Iter, JoinError, Lease, Loan, Message, OpenError, Plain, Process, Producer, PutError, Queue,
+    QueueBuilder, RecoveryReport, SpawnError, Stats, WaitStrategy,
 };
 use std::error::Error;
 use std::fmt::Debug;
@@ -63,11 +63,11 @@ fn a_queue_is_made_and_found_in_every_way() {
 #[test]
 fn a_builder_takes_every_setting() {
     let name = unique_name("built");
-    let builder: Builder<Tick> = Queue::<Tick>::builder();
+    let builder: QueueBuilder<Queue<Tick>> = Queue::<Tick>::builder();
     let queue = builder
         .name(&name)
         .capacity(4)
-        .wait(WaitStrategy::Block)
+        .wait_strategy(WaitStrategy::Block)
         .schema("tick/1")
         .mode(0o640)
         .persist(false)
@@ -77,8 +77,12 @@ fn a_builder_takes_every_setting() {
         .huge_pages(false)
         .create()
         .unwrap();
-    let opened =
-        Queue::<Tick>::builder().name(&name).wait(WaitStrategy::Custom { spins: 3, yields: 4 }).schema("tick/1").open().unwrap();
+    let opened = Queue::<Tick>::builder()
+        .name(&name)
+        .wait_strategy(WaitStrategy::Custom { spins: 3, yields: 4 })
+        .schema("tick/1")
+        .open()
+        .unwrap();
     let either = Queue::<Tick>::builder().name(&name).capacity(4).schema("tick/1").open_or_create().unwrap();
     assert_eq!((queue.capacity(), opened.capacity(), either.capacity()), (4, 4, 4));
 
@@ -88,7 +92,7 @@ fn a_builder_takes_every_setting() {
     let both = Queue::<[f32]>::builder().name(unique_name("both")).capacity(2).capacity_bytes(1 << 12).create().unwrap();
     assert_eq!(both.capacity(), 2);
     for wait in [WaitStrategy::Spin, WaitStrategy::Adaptive, WaitStrategy::Block, WaitStrategy::Custom { spins: 1, yields: 1 }] {
-        let queue = Queue::<u8>::builder().capacity(1).wait(wait).create().unwrap();
+        let queue = Queue::<u8>::builder().capacity(1).wait_strategy(wait).create().unwrap();
         assert!(!queue.name().is_empty(), "a builder without a name makes an anonymous queue");
         assert!(matches!(queue.get_timeout(SOON), Err(GetError::Timeout)), "{wait:?}");
     }
@@ -313,7 +317,7 @@ fn a_queue_tells_about_itself() {
 fn a_queue_iterates() {
     let queue: Queue<u32> = Queue::new(4).unwrap();
     assert_eq!(queue.put_slice(&[1, 2, 3, 4]).unwrap(), 4);
-    let mut iter: Iter<'_, u32> = queue.iter();
+    let mut iter: Iter<'_, Queue<u32>> = queue.iter();
     assert_eq!(iter.next().unwrap().unwrap(), 1);
     queue.close();
     let mut rest = Vec::new();
@@ -375,7 +379,7 @@ fn signatures_are_what_they_were() {
     let _: fn(usize) -> Result<Q, CreateError> = Q::new;
     let _: fn(&'static str) -> Result<B, OpenError> = B::open;
     let _: fn(&'static str) -> Result<(), OpenError> = B::unlink;
-    let _: fn() -> Builder<[u8]> = B::builder;
+    let _: fn() -> QueueBuilder<Queue<[u8]>> = B::builder;
     let _: fn(&B) = B::persist;
     let _: fn(&Q, &[u32]) -> Result<usize, PutError> = Q::put_slice;
     let _: fn(&Q, &mut [u32]) -> Result<usize, GetError> = Q::get_slice;
@@ -394,7 +398,7 @@ fn signatures_are_what_they_were() {
     let _: fn(&Q, Instant) -> Result<u32, GetError> = Q::get_deadline;
     let _: fn(&Q) -> Result<Producer<u32>, PutError> = Q::producer;
     let _: fn(&Q) -> Result<Consumer<u32>, GetError> = Q::consumer;
-    let _: for<'q> fn(&'q Q) -> Iter<'q, u32> = Q::iter;
+    let _: for<'q> fn(&'q Q) -> Iter<'q, Queue<u32>> = Q::iter;
     let _: fn(&Q) -> usize = Q::len;
     let _: fn(&Q) -> bool = Q::is_empty;
     let _: fn(&Q) -> bool = Q::is_full;
@@ -457,7 +461,7 @@ fn auto_traits_are_what_they_were() {
     shared::<Queue<Local>>();
     cloned::<Queue<[u8]>>();
     cloned::<Queue<Tick>>();
-    sent::<Builder<[u8]>>();
+    sent::<QueueBuilder<Queue<[u8]>>>();
 
     sent::<Loan<'static, u32>>();
     sent::<Loan<'static, [u8]>>();
@@ -575,7 +579,7 @@ fn errors_name_their_values() {
     says(GetError::Inherited, &["fork"]);
     says(GetError::Os { call: "mmap", source: refusal() }, &["mmap"]);
     says(CreateError::BadName { name: "a/b".into(), why: "has a slash" }, &["a/b", "has a slash"]);
-    says(CreateError::BadCapacity { option: "parties", asked: 1234, max: 567 }, &["parties", "1234", "567"]);
+    says(CreateError::OutOfRange { option: "parties", asked: 1234, min: 1, max: 567 }, &["parties", "1234", "567"]);
     says(CreateError::BadMessage { bytes: 1234, align: 8192 }, &["1234", "8192"]);
     says(
         CreateError::NoSpace { what: what(), needed_bytes: 1234, free_bytes: 567, by_cgroup: false },

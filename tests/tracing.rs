@@ -115,7 +115,7 @@ fn each_slow_path_tells() {
         format!("INFO message=redelivered queue=\"{name}\" messages=1"),
     ];
     assert_eq!(heard, expected);
-    let empty = Queue::<u64>::builder().name(unique_name("blocked")).capacity(100).wait(WaitStrategy::Block).create();
+    let empty = Queue::<u64>::builder().name(unique_name("blocked")).capacity(100).wait_strategy(WaitStrategy::Block).create();
     let empty = empty.expect("created");
     let other = Queue::<u64>::new(100).expect("created");
     let mut heard = Vec::new();

@@ -204,7 +204,7 @@ impl<const W: usize> Link<W> for (Baseline, Baseline) {
 }
 
 fn open<const W: usize>(name: &str, wait: WaitStrategy) -> Queue<[u64; W]> {
-    Queue::builder().name(name).wait(wait).open().expect("open the queue")
+    Queue::builder().name(name).wait_strategy(wait).open().expect("open the queue")
 }
 
 impl<const W: usize> Link<W> for (Queue<[u64; W]>, Queue<[u64; W]>) {

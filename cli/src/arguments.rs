@@ -1,8 +1,8 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use shmq::Builder;
 use shmq::inspect::Owners;
+use shmq::{Queue, QueueBuilder};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -151,7 +151,7 @@ impl Whose {
     }
 
     /// The same for who opens or creates a queue of bytes.
-    pub fn apply_to(&self, builder: Builder<[u8]>) -> Builder<[u8]> {
+    pub fn apply_to(&self, builder: QueueBuilder<Queue<[u8]>>) -> QueueBuilder<Queue<[u8]>> {
         let builder = self.owner.iter().fold(builder, |builder, &uid| builder.allow_owner(uid));
         if self.any_owner { builder.allow_any_owner() } else { builder }
     }

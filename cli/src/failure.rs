@@ -99,7 +99,7 @@ impl Failure {
     pub fn create(name: &str, error: &CreateError) -> Failure {
         let (code, text) = match error {
             CreateError::BadName { why, .. } => (USAGE, format!("the name cannot be used: {why}")),
-            CreateError::BadCapacity { .. } => (USAGE, error.to_string()),
+            CreateError::OutOfRange { .. } => (USAGE, error.to_string()),
             CreateError::PermissionDenied { why, .. } => (DENIED, format!("permission denied: {why}")),
             CreateError::NoSegment { is, path, .. } => (UNUSABLE, no_segment_in_words(is, path)),
             CreateError::ForeignOwner { owner_uid, .. } => (DENIED, foreign_in_words(*owner_uid)),

@@ -12,7 +12,7 @@
 mod verbs;
 
 use libfuzzer_sys::fuzz_target;
-use shmq::{Builder, Queue};
+use shmq::{Queue, QueueBuilder};
 use std::sync::OnceLock;
 use verbs::{Stage, Travels, every_verb};
 
@@ -39,7 +39,7 @@ fn path_of(name: &str) -> String {
 }
 
 /// A good segment with a few messages in it, made once a type.
-fn template<T: ?Sized + Travels>(settings: Builder<T>, value: &T, made: &'static OnceLock<Vec<u8>>) -> &'static [u8] {
+fn template<T: ?Sized + Travels>(settings: QueueBuilder<Queue<T>>, value: &T, made: &'static OnceLock<Vec<u8>>) -> &'static [u8] {
     made.get_or_init(|| {
         let name = format!("fuzz-template-{}", std::process::id());
         let queue = settings.name(&name).max_participants(3).create().expect("a segment");
@@ -54,7 +54,7 @@ fn template<T: ?Sized + Travels>(settings: Builder<T>, value: &T, made: &'static
     })
 }
 
-fn run<T: ?Sized + Travels>(settings: impl FnOnce() -> Builder<T>, how: u8, bytes: &[u8], value: &T, buffer: &mut T::Buffer) {
+fn run<T: ?Sized + Travels>(settings: impl FnOnce() -> QueueBuilder<Queue<T>>, how: u8, bytes: &[u8], value: &T, buffer: &mut T::Buffer) {
     static TEMPLATES: [OnceLock<Vec<u8>>; 4] = [const { OnceLock::new() }; 4];
     let which = if size_of_val(value) == 8 {
         0

@@ -113,12 +113,12 @@ pub enum GetError {
     },
     /// The bits of the message are not a value of the type (an enum without such a variant, a `bool` of 2).
     /// The message was taken: it would otherwise stand in the way of those behind it. Where the queue has one for
-    /// [dead letters](crate::Builder::dead_letters), it is there, or waits for it on lease to this process.
+    /// [dead letters](crate::QueueBuilder::dead_letters), it is there, or waits for it on lease to this process.
     #[error("the bits of the message are not a valid value of the type; the message was taken out")]
     Invalid,
     /// The message is not an encoded value of the type, or leaves bytes over: see `ObjectQueue`.
     /// The message was taken: it would otherwise stand in the way of those behind it. Where the queue has one for
-    /// [dead letters](crate::Builder::dead_letters), it is there, or waits for it on lease to this process.
+    /// [dead letters](crate::QueueBuilder::dead_letters), it is there, or waits for it on lease to this process.
     #[error("the message cannot be decoded: {source}; it was taken out")]
     Decode {
         /// What the codec said.
@@ -169,14 +169,18 @@ pub enum CreateError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// A number is out of its range: the capacity is zero, or needs more memory than can be addressed; or too many participants.
-    #[error("{option} {asked} cannot be used: it must be from 1 to {max}")]
-    BadCapacity {
-        /// Which number: `capacity`, `capacity_bytes`, `len`, `parties`, `max_participants` ..
+    /// A number is out of its range: the capacity is zero, or needs more memory than can be
+    /// addressed; too many participants or deliveries; a mode with more than permissions in it.
+    #[error("{option} {} cannot be used: it must be from {} to {}", number(option, *asked), number(option, *min), number(option, *max))]
+    OutOfRange {
+        /// The option, as the builder's method is called: `capacity`, `capacity_bytes`, `len`,
+        /// `parties`, `max_participants`, `max_deliveries`, `mode` ..
         option: &'static str,
         /// What was asked for.
         asked: usize,
-        /// The largest that can be given for this message type.
+        /// The smallest number that can be used.
+        min: usize,
+        /// The largest number that can be used, for this message type.
         max: usize,
     },
     /// A barrier of more parties than processes may attach to it could never be passed.
@@ -258,7 +262,7 @@ pub enum CreateError {
         is: &'static str,
     },
     /// The segment of that name belongs to a user other than this process's effective user and root, and was not allowed: its owner could read
-    /// and change all messages. See [`Builder::allow_owner`](crate::Builder::allow_owner).
+    /// and change all messages. See [`QueueBuilder::allow_owner`](crate::QueueBuilder::allow_owner).
     #[error(
         "permission denied: {what} belongs to another user (uid {owner_uid}), which could read and change all that is in it; if that is wanted, use allow_owner({owner_uid})"
     )]
@@ -363,7 +367,7 @@ pub enum OpenError {
         is: &'static str,
     },
     /// The segment belongs to a user other than this process's effective user and root, and was not allowed: its owner could read and change
-    /// all messages. See [`Builder::allow_owner`](crate::Builder::allow_owner).
+    /// all messages. See [`QueueBuilder::allow_owner`](crate::QueueBuilder::allow_owner).
     #[error(
         "permission denied: {what} belongs to another user (uid {owner_uid}), which could read and change all that is in it; if that is wanted, use allow_owner({owner_uid})"
     )]
@@ -397,6 +401,11 @@ pub enum OpenError {
         /// What the operating system said.
         r#source: io::Error,
     },
+}
+
+/// A number as its option is written: permissions are octal.
+fn number(option: &str, n: usize) -> String {
+    if option == "mode" { format!("{n:#o}") } else { n.to_string() }
 }
 
 fn in_bound(by_cgroup: bool) -> &'static str {

@@ -68,7 +68,7 @@ pub struct Participant {
     pub get_waits: Option<Waiting>,
     /// Threads of it that sleep in a `join`.
     pub join_threads: u32,
-    /// It has messages on lease that the queue for [dead letters](crate::Builder::dead_letters) does not take.
+    /// It has messages on lease that the queue for [dead letters](crate::QueueBuilder::dead_letters) does not take.
     pub keeps_letters: bool,
     /// For the command: it leaves the name where it is, even as the last one out.
     #[doc(hidden)]

@@ -3,16 +3,18 @@
 use super::DeadLetter;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::queue::guard::Lease;
-use crate::queue::{Builder, Queue, verbs};
-use crate::raw::{RecoveryReport, Stats};
+use crate::queue::sealed::Sealed;
+use crate::queue::{Buildable, Content, Queue, QueueBuilder, verbs};
+use crate::raw::{RawQueue, RecoveryReport, Stats};
 use crate::shm::layout::kind;
 use crate::shm::letter::TYPE_NAME;
 use std::fmt;
+use std::sync::Arc;
 
 /// How many processes may use such a queue at once: each that gives up a message of any queue that leads here.
 const MAX_PARTICIPANTS: usize = 1023;
 
-/// A queue for dead letters: see [`Builder::dead_letters`](crate::Builder::dead_letters).
+/// A queue for dead letters: see [`QueueBuilder::dead_letters`](crate::QueueBuilder::dead_letters).
 ///
 /// It is [persisted](crate::Queue::persist): it stays, with the letters in it, until it is
 /// [unlinked](Self::unlink), also while no process uses it. Several queues may share one. A letter
@@ -36,12 +38,8 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    fn builder(name: &str) -> Builder<[u8]> {
-        Queue::<[u8]>::builder()
-            .content(kind::SLICE, TYPE_NAME.to_owned())
-            .name(name)
-            .persist(true)
-            .max_participants(MAX_PARTICIPANTS)
+    fn builder(name: &str) -> QueueBuilder<Self> {
+        QueueBuilder::new().name(name).persist(true).max_participants(MAX_PARTICIPANTS)
     }
 
     /// Creates a queue for dead letters, of that size in bytes.
@@ -49,7 +47,7 @@ impl DeadLetters {
     /// # Errors
     /// As [`Queue::create`].
     pub fn create(name: impl AsRef<str>, capacity_bytes: usize) -> Result<Self, CreateError> {
-        Ok(DeadLetters { bytes: Self::builder(name.as_ref()).capacity_bytes(capacity_bytes).create()? })
+        Self::builder(name.as_ref()).capacity_bytes(capacity_bytes).create()
     }
 
     /// Opens the one of that name.
@@ -57,7 +55,7 @@ impl DeadLetters {
     /// # Errors
     /// As [`Queue::open`]; a queue of another kind is a [`Mismatch`](OpenError::Mismatch).
     pub fn open(name: impl AsRef<str>) -> Result<Self, OpenError> {
-        Ok(DeadLetters { bytes: Self::builder(name.as_ref()).open()? })
+        Self::builder(name.as_ref()).open()
     }
 
     /// Opens the one of that name, or creates it.
@@ -65,10 +63,10 @@ impl DeadLetters {
     /// # Errors
     /// As [`Queue::open_or_create`].
     pub fn open_or_create(name: impl AsRef<str>, capacity_bytes: usize) -> Result<Self, CreateError> {
-        Ok(DeadLetters { bytes: Self::builder(name.as_ref()).capacity_bytes(capacity_bytes).open_or_create()? })
+        Self::builder(name.as_ref()).capacity_bytes(capacity_bytes).open_or_create()
     }
 
-    /// As [`open_or_create`](Self::open_or_create), in a directory of one's own, as [`Builder::directory`]: letters lie where the queues do that
+    /// As [`open_or_create`](Self::open_or_create), in a directory of one's own, as [`QueueBuilder::directory`](crate::QueueBuilder::directory): letters lie where the queues do that
     /// lead to them.
     ///
     /// # Errors
@@ -78,8 +76,7 @@ impl DeadLetters {
         name: impl AsRef<str>,
         capacity_bytes: usize,
     ) -> Result<Self, CreateError> {
-        let builder = Self::builder(name.as_ref()).directory(directory).capacity_bytes(capacity_bytes);
-        Ok(DeadLetters { bytes: builder.open_or_create()? })
+        Self::builder(name.as_ref()).directory(directory).capacity_bytes(capacity_bytes).open_or_create()
     }
 
     /// Removes a name, as [`Queue::unlink`].
@@ -160,6 +157,18 @@ impl DeadLetters {
     /// Looks after dead processes now, as [`Queue::recover`].
     pub fn recover(&self) -> RecoveryReport {
         self.bytes.recover()
+    }
+}
+
+impl Sealed for DeadLetters {}
+
+impl Buildable for DeadLetters {
+    fn content() -> Content {
+        Content::encoded(kind::SLICE, TYPE_NAME.to_owned())
+    }
+
+    fn over(raw: Arc<RawQueue>, schema: Option<String>, structure: Option<String>) -> DeadLetters {
+        DeadLetters { bytes: Queue::over(raw, schema, structure) }
     }
 }
 

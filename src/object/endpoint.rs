@@ -3,7 +3,8 @@
 use super::travel::{self, PutAs, put_verbs};
 use super::{Codec, ObjectLease};
 use crate::error::{GetError, PutError};
-use crate::queue::{Accepts, Consumer, Producer, verbs};
+use crate::queue::sealed::Sealed;
+use crate::queue::{Accepts, Consumer, Iter, Producer, Source, verbs};
 use crate::raw::Wait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -122,6 +123,42 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
 impl<T: Serialize + DeserializeOwned, C: Codec> Accepts<T> for ObjectProducer<T, C> {
     fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError> {
         travel::send::<T, C>(&self.bytes, message, wait)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
+    /// Gets values until the queue is closed and drained, waiting for each. As
+    /// [`ObjectQueue::iter`](crate::ObjectQueue::iter).
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+    /// queue.put("a")?;
+    /// queue.close();
+    /// let consumer = queue.consumer()?;
+    /// assert_eq!(consumer.iter().collect::<Result<Vec<_>, _>>()?, ["a"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn iter(&self) -> Iter<'_, Self> {
+        Iter::new(self)
+    }
+}
+
+impl<T, C> Sealed for ObjectConsumer<T, C> {}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> Source for ObjectConsumer<T, C> {
+    type Message = T;
+
+    fn get_next(&self) -> Result<T, GetError> {
+        self.get()
+    }
+}
+
+impl<'q, T: Serialize + DeserializeOwned, C: Codec> IntoIterator for &'q ObjectConsumer<T, C> {
+    type Item = Result<T, GetError>;
+    type IntoIter = Iter<'q, ObjectConsumer<T, C>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

@@ -11,7 +11,6 @@
 //! 2. Nothing is enqueued unless it was encoded whole: a loan whose encoding fails is dropped, which aborts it.
 #![forbid(unsafe_code)]
 
-mod builder;
 mod codec;
 mod decode;
 mod encode;
@@ -21,7 +20,6 @@ mod lease;
 mod nesting;
 mod travel;
 
-pub use builder::ObjectBuilder;
 pub use codec::{Codec, MessagePack, Postcard};
 pub use endpoint::{ObjectConsumer, ObjectProducer};
 pub use lease::ObjectLease;
@@ -31,14 +29,16 @@ use travel::put_verbs;
 
 use crate::error::{CreateError, GetError, JoinError, OpenError, PutError};
 use crate::message::without_paths;
-use crate::queue::{Accepts, Queue, verbs};
-use crate::raw::{RecoveryReport, Stats, Wait};
+use crate::queue::sealed::Sealed;
+use crate::queue::{Accepts, Buildable, Content, Iter, Queue, QueueBuilder, Source, reopen, verbs};
+use crate::raw::{RawQueue, RecoveryReport, Stats, Wait};
 use crate::shm::layout::kind;
 use crate::shm::segment::UnappliedOption;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A [`Queue`] of objects: anything that is `Serialize + DeserializeOwned`, strings, collections, enums and handles of queues included.
@@ -47,10 +47,10 @@ use std::time::Duration;
 /// the caller of `put`, nothing is enqueued, and nothing that happens to the value afterwards changes the message. A message that
 /// cannot be decoded, or leaves bytes over, is [`GetError::Decode`] to the one who takes it, by [`get`](Self::get) or by
 /// [`lease`](Self::lease): the error has its bytes, and it does not stand in the way of those behind it. It is consumed, or put into
-/// the queue for [dead letters](ObjectBuilder::dead_letters).
+/// the queue for [dead letters](QueueBuilder::dead_letters).
 ///
 /// The codec `C` is [`MessagePack`] unless said otherwise, which carries every type; [`Postcard`] is faster and smaller and carries
-/// fewer. A queue is bounded in messages and in bytes, see [`ObjectBuilder::capacity_bytes`].
+/// fewer. A queue is bounded in messages and in bytes, see [`QueueBuilder::capacity_bytes`].
 ///
 /// Handles of all queues are objects themselves: send one through another, as Python programs do with `Manager().Queue()`.
 ///
@@ -107,17 +107,19 @@ fn type_name<T, C: Codec>() -> String {
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
-    fn over(bytes: Queue<[u8]>) -> Self {
-        ObjectQueue { bytes, carries: PhantomData }
-    }
-
-    /// Settings for a queue to be created or opened.
-    pub fn builder() -> ObjectBuilder<T, C> {
-        ObjectBuilder::new()
+    /// Settings for a queue to be created or opened: see [`QueueBuilder`].
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::builder().capacity(3).capacity_bytes(64 << 10).create()?;
+    /// assert_eq!(queue.capacity(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder() -> QueueBuilder<Self> {
+        QueueBuilder::new()
     }
 
     /// Creates an anonymous queue for exactly `capacity` messages that take no more than 1 MiB together (see
-    /// [`ObjectBuilder::capacity_bytes`]), for forked children and for handles that are sent.
+    /// [`QueueBuilder::capacity_bytes`]), for forked children and for handles that are sent.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -193,7 +195,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         ///
         /// # Errors
         /// [`GetError::Decode`] if the message is not a value of the type, or leaves bytes over: the error has its bytes. It is
-        /// consumed; where the queue has one for [dead letters](ObjectBuilder::dead_letters), it is put there first. Otherwise as
+        /// consumed; where the queue has one for [dead letters](QueueBuilder::dead_letters), it is put there first. Otherwise as
         /// [`Queue::get`].
         ///
         /// ```
@@ -311,8 +313,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     /// assert_eq!(queue.iter().collect::<Result<Vec<_>, _>>()?, ["a"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn iter(&self) -> ObjectIter<'_, T, C> {
-        ObjectIter { queue: self, has_ended: false }
+    pub fn iter(&self) -> Iter<'_, Self> {
+        Iter::new(self)
     }
 }
 
@@ -465,42 +467,39 @@ impl<T, C> Serialize for ObjectQueue<T, C> {
 }
 
 impl<'de, T, C: Codec> Deserialize<'de> for ObjectQueue<T, C> {
-    /// Opens the queue, through the mapping that this process may have already. The error is that of [`ObjectQueue::open`], or
-    /// `Replaced` if another queue took the name since.
+    /// Opens the queue, through the mapping that this process may have already. The error is that of
+    /// [`ObjectQueue::open`], or `Replaced` if another queue has taken the name since.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let sent = Deserialize::deserialize(deserializer)?;
-        let bytes = Queue::open_sent(sent, kind::OBJECT, type_name::<T, C>()).map_err(D::Error::custom)?;
-        Ok(ObjectQueue { bytes, carries: PhantomData })
+        let (address, nonce, schema) = <(String, u64, Option<String>)>::deserialize(deserializer)?;
+        reopen(&address, nonce, schema, None).map_err(D::Error::custom)
     }
 }
 
-/// Values until the queue is closed and drained, or an error that lasts; made by [`ObjectQueue::iter`].
-pub struct ObjectIter<'q, T, C = MessagePack> {
-    queue: &'q ObjectQueue<T, C>,
-    has_ended: bool,
-}
+impl<T, C> Sealed for ObjectQueue<T, C> {}
 
-impl<T: Serialize + DeserializeOwned, C: Codec> Iterator for ObjectIter<'_, T, C> {
-    type Item = Result<T, GetError>;
+impl<T, C: Codec> Buildable for ObjectQueue<T, C> {
+    fn content() -> Content {
+        Content::encoded(kind::OBJECT, type_name::<T, C>())
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        crate::queue::next_message(&mut self.has_ended, || self.queue.get())
+    fn over(raw: Arc<RawQueue>, schema: Option<String>, structure: Option<String>) -> Self {
+        ObjectQueue { bytes: Queue::over(raw, schema, structure), carries: PhantomData }
     }
 }
 
-impl<T: Serialize + DeserializeOwned, C: Codec> std::iter::FusedIterator for ObjectIter<'_, T, C> {}
+impl<T: Serialize + DeserializeOwned, C: Codec> Source for ObjectQueue<T, C> {
+    type Message = T;
+
+    fn get_next(&self) -> Result<T, GetError> {
+        self.get()
+    }
+}
 
 impl<'q, T: Serialize + DeserializeOwned, C: Codec> IntoIterator for &'q ObjectQueue<T, C> {
     type Item = Result<T, GetError>;
-    type IntoIter = ObjectIter<'q, T, C>;
+    type IntoIter = Iter<'q, ObjectQueue<T, C>>;
 
-    fn into_iter(self) -> ObjectIter<'q, T, C> {
+    fn into_iter(self) -> Self::IntoIter {
         self.iter()
-    }
-}
-
-impl<T, C> fmt::Debug for ObjectIter<'_, T, C> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("ObjectIter").field(&self.queue.bytes).finish()
     }
 }

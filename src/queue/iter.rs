@@ -1,28 +1,109 @@
-//! Getting until the queue is closed and drained, or nothing more can be got.
+//! [`Iter`]: getting until the queue is closed and drained, or nothing more can be got.
 
+use super::sealed::Sealed;
 use super::{Consumer, Queue};
 use crate::error::GetError;
 use crate::message::Message;
-use std::fmt;
 use std::iter::FusedIterator;
 
-/// One step of an iterator over messages. It ends at `Closed` without an item, and after any other error that the next get would
-/// give again at once, once it has given it: a loop over it never spins.
-pub(crate) fn next_message<R>(has_ended: &mut bool, get: impl FnOnce() -> Result<R, GetError>) -> Option<Result<R, GetError>> {
-    if *has_ended {
-        return None;
+/// What an [`Iter`] gets messages from: a queue or a consumer, of plain messages or of objects.
+/// Sealed.
+///
+/// ```
+/// use shmq::{GetError, Queue, Source};
+///
+/// fn sum<'a, Q: Source<Message = u64>>(source: &'a Q) -> Result<u64, GetError>
+/// where
+///     &'a Q: IntoIterator<Item = Result<u64, GetError>>,
+/// {
+///     source.into_iter().sum()
+/// }
+///
+/// let queue = Queue::<u64>::new(16)?;
+/// queue.put_slice(&[1, 2, 3])?;
+/// queue.close();
+/// assert_eq!(sum(&queue)?, 6);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Source: Sealed {
+    /// What one get returns.
+    type Message;
+
+    /// Gets one message; waits while there is none.
+    #[doc(hidden)]
+    fn get_next(&self) -> Result<Self::Message, GetError>;
+}
+
+/// Messages by copy until the queue is closed and drained, or an error that lasts; made by
+/// [`Queue::iter`] and the methods of the same name of [`Consumer`], `ObjectQueue` and
+/// `ObjectConsumer`, or by a `for` loop over a reference to one of these.
+///
+/// ```
+/// let queue = shmq::Queue::<u64>::new(16)?;
+/// queue.put_slice(&[1, 2, 3])?;
+/// queue.close();
+/// let mut sum = 0;
+/// for message in &queue {
+///     sum += message?;
+/// }
+/// assert_eq!(sum, 6);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "an iterator gets nothing until it is driven"]
+pub struct Iter<'q, Q> {
+    source: &'q Q,
+    has_ended: bool,
+}
+
+impl<'q, Q> Iter<'q, Q> {
+    pub(crate) fn new(source: &'q Q) -> Iter<'q, Q> {
+        Iter { source, has_ended: false }
     }
-    let item = get();
-    *has_ended = matches!(&item, Err(error) if !error.is_of_one_message());
-    if matches!(item, Err(GetError::Closed)) { None } else { Some(item) }
+}
+
+impl<Q: Source> Iterator for Iter<'_, Q> {
+    type Item = Result<Q::Message, GetError>;
+
+    /// Ends at `Closed` without an item. After any other error that the next get would return at
+    /// once again, the iterator yields the error and ends: a loop over it never spins.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_ended {
+            return None;
+        }
+        let item = self.source.get_next();
+        self.has_ended = matches!(&item, Err(error) if !error.is_of_one_message());
+        if matches!(item, Err(GetError::Closed)) { None } else { Some(item) }
+    }
+}
+
+impl<Q: Source> FusedIterator for Iter<'_, Q> {}
+
+impl<T: ?Sized + Message> Source for Queue<T> {
+    type Message = T::Owned;
+
+    fn get_next(&self) -> Result<T::Owned, GetError> {
+        self.get()
+    }
+}
+
+impl<T: ?Sized + Message> Source for Consumer<T> {
+    type Message = T::Owned;
+
+    fn get_next(&self) -> Result<T::Owned, GetError> {
+        self.get()
+    }
 }
 
 impl<T: ?Sized + Message> Queue<T> {
-    /// Gets messages until the queue is closed and drained, waiting for each. Ends at `Closed` without yielding it.
+    /// Gets messages until the queue is closed and drained, waiting for each. Ends at `Closed`
+    /// without yielding it.
     ///
-    /// Other errors are items. One that is about a single message ([`Invalid`](GetError::Invalid)) is followed by the messages behind it.
-    /// Any other is the last item, since the next get would give it again at once: `Held` (while a [`Consumer`] lives), `Poisoned`,
-    /// `Corrupted`, `Inherited`, and what kept a forked child from attaching. To go on after one of these, call `iter` again.
+    /// Other errors are items. One that is about a single message ([`Invalid`](GetError::Invalid))
+    /// is followed by the messages behind it. Any other is the last item, since the next get would
+    /// return it again at once: `Held` (while a [`Consumer`] lives), `Poisoned`, `Corrupted`,
+    /// `Inherited`, and what kept a forked child from attaching. To continue after one of these,
+    /// call `iter` again.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(16)?;
@@ -32,45 +113,14 @@ impl<T: ?Sized + Message> Queue<T> {
     /// assert_eq!(all?, [1, 2, 3]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn iter(&self) -> Iter<'_, T> {
-        Iter { queue: self, has_ended: false }
-    }
-}
-
-/// Messages by copy until the queue is closed and drained, or an error that lasts; made by [`Queue::iter`].
-pub struct Iter<'q, T: ?Sized> {
-    queue: &'q Queue<T>,
-    has_ended: bool,
-}
-
-impl<T: ?Sized + Message> Iterator for Iter<'_, T> {
-    type Item = Result<T::Owned, GetError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        next_message(&mut self.has_ended, || self.queue.get())
-    }
-}
-
-impl<T: ?Sized + Message> FusedIterator for Iter<'_, T> {}
-
-impl<'q, T: ?Sized + Message> IntoIterator for &'q Queue<T> {
-    type Item = Result<T::Owned, GetError>;
-    type IntoIter = Iter<'q, T>;
-
-    fn into_iter(self) -> Iter<'q, T> {
-        self.iter()
-    }
-}
-
-impl<T: ?Sized> fmt::Debug for Iter<'_, T> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Iter").field(&self.queue.raw).finish()
+    pub fn iter(&self) -> Iter<'_, Queue<T>> {
+        Iter::new(self)
     }
 }
 
 impl<T: ?Sized + Message> Consumer<T> {
-    /// Gets messages until the queue is closed and drained, waiting for each. As [`Queue::iter`](crate::Queue::iter), errors that last
-    /// included.
+    /// Gets messages until the queue is closed and drained, waiting for each. As
+    /// [`Queue::iter`](crate::Queue::iter), errors that last included.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(16)?;
@@ -84,38 +134,25 @@ impl<T: ?Sized + Message> Consumer<T> {
     /// assert_eq!(sum, 6);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn iter(&self) -> ConsumerIter<'_, T> {
-        ConsumerIter { consumer: self, has_ended: false }
+    pub fn iter(&self) -> Iter<'_, Consumer<T>> {
+        Iter::new(self)
     }
 }
 
-/// Messages by copy until the queue is closed and drained, or an error that lasts; made by [`Consumer::iter`].
-pub struct ConsumerIter<'c, T: ?Sized> {
-    consumer: &'c Consumer<T>,
-    has_ended: bool,
-}
-
-impl<T: ?Sized + Message> Iterator for ConsumerIter<'_, T> {
+impl<'q, T: ?Sized + Message> IntoIterator for &'q Queue<T> {
     type Item = Result<T::Owned, GetError>;
+    type IntoIter = Iter<'q, Queue<T>>;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        next_message(&mut self.has_ended, || self.consumer.get())
-    }
-}
-
-impl<T: ?Sized + Message> FusedIterator for ConsumerIter<'_, T> {}
-
-impl<'c, T: ?Sized + Message> IntoIterator for &'c Consumer<T> {
-    type Item = Result<T::Owned, GetError>;
-    type IntoIter = ConsumerIter<'c, T>;
-
-    fn into_iter(self) -> ConsumerIter<'c, T> {
+    fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
 }
 
-impl<T: ?Sized> fmt::Debug for ConsumerIter<'_, T> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("ConsumerIter").field(self.consumer).finish()
+impl<'q, T: ?Sized + Message> IntoIterator for &'q Consumer<T> {
+    type Item = Result<T::Owned, GetError>;
+    type IntoIter = Iter<'q, Consumer<T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }

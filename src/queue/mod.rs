@@ -1,4 +1,4 @@
-//! The public face: [`Queue`], [`Builder`], [`Producer`], [`Consumer`].
+//! The public face: [`Queue`], [`QueueBuilder`], [`Producer`], [`Consumer`].
 
 mod builder;
 mod control;
@@ -12,19 +12,24 @@ mod lease;
 mod put;
 mod serde;
 
-pub use builder::Builder;
+pub(crate) mod sealed {
+    /// Keeps other crates from implementing the traits that have this one above them.
+    pub trait Sealed {}
+}
+
+pub use builder::{Buildable, Content, QueueBuilder};
 pub use endpoint::{Consumer, Producer};
 #[cfg(feature = "object")]
 pub(crate) use forward::{Accepts, GivesBack, forward, forwards};
 pub use forward::{Destination, ForwardError, Held};
+pub use iter::{Iter, Source};
 #[cfg(feature = "object")]
-pub(crate) use iter::next_message;
-pub use iter::{ConsumerIter, Iter};
+pub(crate) use serde::reopen;
 
 use crate::error::{CreateError, GetError, OpenError, PutError};
-use crate::message::{Message, Travel};
+use crate::message::Message;
 use crate::raw::RawQueue;
-use crate::shm::segment::{Asked, Directory, Expect, Owners, Segment, Wanted};
+use crate::shm::segment::Segment;
 pub(crate) use forms::verbs;
 use std::fmt;
 use std::marker::PhantomData;
@@ -69,24 +74,6 @@ pub struct Queue<T: ?Sized> {
     carries: PhantomData<fn() -> Box<T>>,
 }
 
-/// What an opener for messages of type `T` expects of a segment.
-fn expect<T: ?Sized + Message>(schema: Option<String>) -> Expect {
-    Expect {
-        kind: T::WIRE.kind,
-        message_bytes: T::WIRE.unit_bytes as u64,
-        message_align: T::WIRE.unit_align as u64,
-        type_name: T::unit_name(),
-        schema,
-        structure: Some(Wanted::OfType(T::schema())),
-        lock_memory: false,
-        huge_pages: false,
-        asked: Asked::default(),
-        nonce: None,
-        owners: Owners::default(),
-        directory: Directory::default(),
-    }
-}
-
 // The bound stands at each of these, not at the block: so what is no `Message` is told what to use instead.
 impl<T> Queue<T> {
     /// Creates a named queue for exactly `capacity` messages.
@@ -116,7 +103,7 @@ impl<T> Queue<T> {
     /// [`unapplied_options`](Queue::unapplied_options) says so. Of several processes that call this at once, one creates.
     ///
     /// If all users of the queue are dead, one whose life goes on is opened, and its messages are still there; one that is closed and drained, or
-    /// carries messages of another type, is replaced by a new one: see [`Builder::open_or_create`].
+    /// carries messages of another type, is replaced by a new one: see [`QueueBuilder::open_or_create`].
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -156,12 +143,17 @@ impl<T> Queue<T> {
 }
 
 impl<T: ?Sized> Queue<T> {
-    /// Settings for a queue to be created or opened: see [`Builder`] for an example.
-    pub fn builder() -> Builder<T>
+    /// Settings for a queue to be created or opened: see [`QueueBuilder`].
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::builder().capacity(10).max_deliveries(3).create()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder() -> QueueBuilder<Queue<T>>
     where
         T: Message,
     {
-        Builder::new()
+        QueueBuilder::new()
     }
 
     /// Opens the queue that another process created. A dead one (nobody attached) is opened too: its messages are still there.
@@ -189,14 +181,6 @@ impl<T: ?Sized + Message> Queue<T> {
     /// What the handle stands for, for other faces of the same ring.
     pub(crate) fn raw(&self) -> &Arc<RawQueue> {
         &self.raw
-    }
-
-    fn over(raw: Arc<RawQueue>, schema: Option<String>) -> Queue<T> {
-        Queue { raw, schema: schema.map(Arc::from), structure: None, carries: PhantomData }
-    }
-
-    fn of_structure(self, structure: Option<String>) -> Queue<T> {
-        Queue { structure: structure.map(Arc::from), ..self }
     }
 
     /// Removes a name. Processes that use the queue go on with it; nobody can open it any more.
@@ -269,6 +253,19 @@ impl<T: ?Sized + Message> Queue<T> {
     /// ```
     pub fn consumer(&self) -> Result<Consumer<T>, GetError> {
         Consumer::new(Arc::clone(&self.raw))
+    }
+}
+
+impl<T: ?Sized> sealed::Sealed for Queue<T> {}
+impl<T: ?Sized> sealed::Sealed for Consumer<T> {}
+
+impl<T: ?Sized + Message> Buildable for Queue<T> {
+    fn content() -> Content {
+        Content::of::<T>()
+    }
+
+    fn over(raw: Arc<RawQueue>, schema: Option<String>, structure: Option<String>) -> Queue<T> {
+        Queue { raw, schema: schema.map(Arc::from), structure: structure.map(Arc::from), carries: PhantomData }
     }
 }
 

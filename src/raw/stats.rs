@@ -45,7 +45,7 @@ pub struct Stats {
     pub aborted: u64,
     /// Messages given up after `max_deliveries` and dropped, since there is no queue for dead letters.
     pub given_up: u64,
-    /// Messages handed over to the queue for [dead letters](crate::Builder::dead_letters).
+    /// Messages handed over to the queue for [dead letters](crate::QueueBuilder::dead_letters).
     pub dead_letters: u64,
     /// Attempts of that which failed: it was missing, full, closed, too small or of another kind. The message stays on lease.
     pub dead_letters_refused: u64,

@@ -19,7 +19,7 @@ const HEAD_BYTES: usize = 24;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It came back as often as [`max_deliveries`](crate::Builder::max_deliveries) allows.
+    /// It came back as often as [`max_deliveries`](crate::QueueBuilder::max_deliveries) allows.
     TooManyDeliveries,
     /// Its bits are no value of the message type.
     Invalid,

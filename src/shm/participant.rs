@@ -36,7 +36,7 @@ pub(crate) fn checked_count(asked: usize) -> Result<u32, CreateError> {
     if (1..=max).contains(&asked) {
         Ok(asked as u32)
     } else {
-        Err(CreateError::BadCapacity { option: "max_participants", asked, max })
+        Err(CreateError::OutOfRange { option: "max_participants", asked, min: 1, max })
     }
 }
 

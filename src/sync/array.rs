@@ -66,7 +66,7 @@ impl<X: Plain> Array<X> {
     /// fixed from then on.
     ///
     /// # Errors
-    /// [`CreateError::BadCapacity`] without elements; otherwise [`CreateError`].
+    /// [`CreateError::OutOfRange`] without elements; otherwise [`CreateError`].
     ///
     /// ```
     /// let array = shmq::sync::Array::<u32>::new(vec![7; 100])?;

@@ -141,7 +141,7 @@ impl Barrier {
     /// Creates an anonymous barrier for so many parties, which forked children inherit and serialised handles lead to.
     ///
     /// # Errors
-    /// [`CreateError::BadCapacity`] for 0 parties, [`CreateError::TooManyParties`] for more than processes may attach; otherwise
+    /// [`CreateError::OutOfRange`] for 0 parties, [`CreateError::TooManyParties`] for more than processes may attach; otherwise
     /// [`CreateError`].
     ///
     /// ```

@@ -4,7 +4,7 @@ use super::primitive::{Cell, Primitive, PrimitiveKind};
 use crate::error::{CreateError, OpenError};
 use crate::shm::layout::kind;
 use crate::shm::participant;
-use crate::shm::segment::{Asked, Directory, Owners, Segment, Spec};
+use crate::shm::segment::{Asked, Directory, Owners, Segment, Spec, checked_mode};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl<O> Builder<O> {
     }
 
     /// Also open one that user `uid` owns. May be called several times. Only those of this process's effective user and of root are opened
-    /// otherwise, as by a [queue's builder](crate::Builder::allow_owner).
+    /// otherwise, as by a [queue's builder](crate::QueueBuilder::allow_owner).
     pub fn allow_owner(mut self, uid: u32) -> Self {
         self.owners = self.owners.allow_owner(uid);
         self
@@ -98,7 +98,7 @@ impl<O> Builder<O> {
         self
     }
 
-    /// The directory that it lies in, as [`Builder::directory`](crate::Builder::directory) of a queue.
+    /// The directory that it lies in, as [`QueueBuilder::directory`](crate::QueueBuilder::directory) of a queue.
     ///
     /// ```
     /// # let directory = std::env::temp_dir().join(format!("shmq-doc-sync-{}", std::process::id()));
@@ -117,7 +117,7 @@ impl<O> Builder<O> {
     }
 
     /// A full fence in each change, and no interruption of other processes by those that go to sleep, as
-    /// [`Builder::full_fence`](crate::Builder::full_fence) of a queue.
+    /// [`QueueBuilder::full_fence`](crate::QueueBuilder::full_fence) of a queue.
     ///
     /// ```
     /// let event = shmq::sync::Event::builder().full_fence(true).create()?;
@@ -138,7 +138,7 @@ impl<O> Builder<O> {
     /// Creates it. Nobody alive may have the name.
     ///
     /// # Errors
-    /// [`CreateError`]; nothing was changed. [`BadCapacity`](CreateError::BadCapacity) for a number of participants that cannot be,
+    /// [`CreateError`]; nothing was changed. [`OutOfRange`](CreateError::OutOfRange) for a number of participants that cannot be,
     /// [`TooManyParties`](CreateError::TooManyParties) for a barrier of more parties than participants.
     pub fn create(self) -> Result<O, CreateError> {
         self.check()?;
@@ -205,6 +205,7 @@ impl<O> Builder<O> {
     }
 
     fn check(&self) -> Result<(), CreateError> {
+        checked_mode(self.settings.mode)?;
         let max_participants = participant::checked_count(self.settings.participants())?;
         if self.shape.kind == kind::BARRIER && self.count > u64::from(max_participants) {
             let parties = usize::try_from(self.count).unwrap_or(usize::MAX);

@@ -86,9 +86,10 @@ impl PrimitiveKind {
             if max == 0 {
                 return CreateError::BadMessage { bytes: self.unit_bytes, align: self.unit_align };
             }
-            CreateError::BadCapacity {
+            CreateError::OutOfRange {
                 option: self.count_name().unwrap_or("count"),
                 asked: usize::try_from(count).unwrap_or(usize::MAX),
+                min: 1,
                 max: usize::try_from(max).unwrap_or(usize::MAX),
             }
         })?;

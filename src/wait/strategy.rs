@@ -9,7 +9,7 @@
 /// ```
 /// use shmq::{Queue, WaitStrategy};
 ///
-/// let queue = Queue::<u64>::builder().capacity(1).wait(WaitStrategy::Custom { spins: 1000, yields: 0 }).create()?;
+/// let queue = Queue::<u64>::builder().capacity(1).wait_strategy(WaitStrategy::Custom { spins: 1000, yields: 0 }).create()?;
 /// assert!(queue.get_timeout(std::time::Duration::from_millis(1)).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

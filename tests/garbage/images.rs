@@ -4,7 +4,7 @@ use crate::support::process::{fork, shared_word, wait_for_count};
 use crate::support::{PATIENCE, unique_name};
 use crate::trials::{path_of, remove};
 use crate::verbs::Travels;
-use shmq::{Builder, Queue};
+use shmq::{Queue, QueueBuilder};
 use std::sync::atomic::Ordering::Release;
 
 /// Entries of the participant tables here.
@@ -15,7 +15,7 @@ pub const LARGE: usize = 8128;
 /// Types of messages, with queues whose cells end exactly at the end of a page.
 pub trait Subject: Travels {
     const NAME: &'static str;
-    fn settings() -> Builder<Self>;
+    fn settings() -> QueueBuilder<Queue<Self>>;
     /// Runs with a message and a buffer that end at fences.
     fn with_messages<R>(run: impl FnOnce(&Self, &mut Self::Buffer) -> R) -> R;
 }
@@ -24,7 +24,7 @@ macro_rules! sized_subject {
     ($type:ty, $name:literal, $capacity:literal, $value:expr) => {
         impl Subject for $type {
             const NAME: &'static str = $name;
-            fn settings() -> Builder<$type> {
+            fn settings() -> QueueBuilder<Queue<$type>> {
                 Queue::builder().capacity($capacity).max_participants(PARTICIPANTS)
             }
             fn with_messages<R>(run: impl FnOnce(&$type, &mut [$type]) -> R) -> R {
@@ -42,7 +42,7 @@ macro_rules! slice_subject {
     ($element:ty, $name:literal, $bytes:literal $(, $refine:ident($n:literal))*) => {
         impl Subject for [$element] {
             const NAME: &'static str = $name;
-            fn settings() -> Builder<[$element]> {
+            fn settings() -> QueueBuilder<Queue<[$element]>> {
                 Queue::builder().capacity_bytes($bytes).max_participants(PARTICIPANTS)$(.$refine($n))*
             }
             fn with_messages<R>(run: impl FnOnce(&[$element], &mut [$element]) -> R) -> R {

@@ -88,7 +88,7 @@ fn what_keeps_a_process_out_of_a_segment_is_told() {
         let text = error.to_string();
         assert!(matches!(error, OpenError::PermissionDenied { .. }), "{text}");
         assert!(
-            text.contains(&name) && text.contains("uid 0)") && text.contains("0600") && text.contains("Builder::mode"),
+            text.contains(&name) && text.contains("uid 0)") && text.contains("0600") && text.contains("QueueBuilder::mode"),
             "{text}"
         );
     })

@@ -28,8 +28,8 @@ fn is_registered() -> Option<bool> {
     (found >= 0).then_some(found & GLOBAL_EXPEDITED != 0)
 }
 
-fn fenced() -> shmq::Builder<u64> {
-    Queue::builder().capacity(4).wait(WaitStrategy::Block).full_fence(true)
+fn fenced() -> shmq::QueueBuilder<Queue<u64>> {
+    Queue::builder().capacity(4).wait_strategy(WaitStrategy::Block).full_fence(true)
 }
 
 fn a_process_that_has_only_full_fences_is_not_registered() {
@@ -99,7 +99,7 @@ fn no_wake_is_lost_with_full_fences() {
 
 fn no_wake_is_lost_where_the_barrier_is_refused() {
     // Made by one that has the barrier; the echo is refused it.
-    let queues = || Queue::<u64>::builder().capacity(4).wait(WaitStrategy::Block).create().unwrap();
+    let queues = || Queue::<u64>::builder().capacity(4).wait_strategy(WaitStrategy::Block).create().unwrap();
     ping_pong([queues(), queues()], || assert!(refuse(&[libc::SYS_membarrier])));
     // And made in such a sandbox.
     fork("all in a sandbox", || {

@@ -37,7 +37,7 @@ fn become_if_not_root(uid: u32) {
     }
 }
 
-fn builder(name: &str) -> shmq::Builder<u64> {
+fn builder(name: &str) -> shmq::QueueBuilder<Queue<u64>> {
     Queue::<u64>::builder().name(name).capacity(8)
 }
 

@@ -225,7 +225,7 @@ fn every_message_arrives_once_through_endpoints() {
 fn every_message_arrives_once_whatever_the_wait() {
     for wait in [WaitStrategy::Spin, WaitStrategy::Block, WaitStrategy::Custom { spins: 5, yields: 5 }] {
         run_traffic(
-            &Queue::builder().capacity(4).wait(wait).create().unwrap(),
+            &Queue::builder().capacity(4).wait_strategy(wait).create().unwrap(),
             (2, 2),
             if matches!(wait, WaitStrategy::Spin) { 200 } else { 2_000 },
             |queue, ledger, producer| (0..ledger.per_producer).for_each(|i| queue.put(&ledger.message(producer, i)).unwrap()),

@@ -89,8 +89,8 @@ fn a_bound_counts_messages_exactly() {
 }
 
 fn a_bound_of_0_is_an_error() {
-    assert!(matches!(Queue::<u64>::new(0), Err(CreateError::BadCapacity { asked: 0, .. })));
-    assert!(matches!(ObjectQueue::<String>::new(0), Err(CreateError::BadCapacity { asked: 0, .. })));
+    assert!(matches!(Queue::<u64>::new(0), Err(CreateError::OutOfRange { asked: 0, .. })));
+    assert!(matches!(ObjectQueue::<String>::new(0), Err(CreateError::OutOfRange { asked: 0, .. })));
 }
 
 fn len_is_empty_and_is_full_are_exact_at_once_and_in_every_process() {

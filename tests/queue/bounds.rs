@@ -167,7 +167,7 @@ fn room_comes_back_in_order_of_the_messages() {
 fn impossible_capacities_are_refused_and_named() {
     fn asked<T>(result: Result<T, CreateError>) -> (usize, usize) {
         match result {
-            Err(CreateError::BadCapacity { asked, max, .. }) => (asked, max),
+            Err(CreateError::OutOfRange { asked, max, .. }) => (asked, max),
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("made"),
         }
@@ -247,4 +247,20 @@ fn large_messages_travel_whole() {
     assert_eq!(queue.get_slice(&mut buffer).unwrap(), 2);
     assert!(buffer[..2] == frames[..2]);
     assert_eq!((queue.len(), queue.stats().puts), (0, 12));
+}
+
+#[test]
+fn numbers_out_of_their_range_are_refused_and_never_adjusted() {
+    let builder = || Queue::<u64>::builder().capacity(4);
+    for (result, text) in [
+        (builder().max_deliveries(256).create(), "max_deliveries 256 cannot be used: it must be from 0 to 255"),
+        (builder().max_participants(0).create(), "max_participants 0 cannot be used: it must be from 1 to 1023"),
+        (builder().max_participants(1024).create(), "max_participants 1024 cannot be used: it must be from 1 to 1023"),
+        (builder().mode(0o1600).create(), "mode 0o1600 cannot be used: it must be from 0o0 to 0o777"),
+    ] {
+        let error = result.expect_err(text);
+        assert!(matches!(error, CreateError::OutOfRange { .. }));
+        assert_eq!(error.to_string(), text);
+    }
+    assert_eq!(builder().max_deliveries(255).create().unwrap().max_deliveries(), 255);
 }

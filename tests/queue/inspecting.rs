@@ -239,7 +239,7 @@ fn wakes_are_counted() {
 
 #[test]
 fn timeouts_are_counted_on_their_side() {
-    let queue = Queue::<u64>::builder().capacity(1).wait(WaitStrategy::Block).create().unwrap();
+    let queue = Queue::<u64>::builder().capacity(1).wait_strategy(WaitStrategy::Block).create().unwrap();
     let started = Instant::now();
     // Blocked is who sleeps: not one whose time was up before it got there, as happens on a loaded machine.
     let mut calls = 0;

@@ -160,7 +160,7 @@ fn persist_takes_effect_on_a_queue_that_exists() {
         assert!(segment_exists(&name));
         // It is one-way, and that is said.
         let third = Queue::<u32>::builder().name(&name).persist(false).open_or_create().unwrap_err();
-        assert!(matches!(third, CreateError::BadCapacity { .. }), "a capacity is needed to create one: {third}");
+        assert!(matches!(third, CreateError::OutOfRange { .. }), "a capacity is needed to create one: {third}");
         let third = Queue::<u32>::builder().name(&name).persist(false).open().unwrap();
         assert_eq!(third.unapplied_options()[0].to_string(), "persist: asked for false, is true");
         drop(third);
@@ -304,7 +304,7 @@ fn a_full_table_of_participants_is_told_and_freed() {
     assert!(!segment_exists(&name));
     for bad in [0, 1 << 20, usize::MAX] {
         let result = Queue::<u32>::builder().name(&name).capacity(3).max_participants(bad).create();
-        assert!(matches!(result, Err(CreateError::BadCapacity { asked, .. }) if asked == bad), "{result:?}");
+        assert!(matches!(result, Err(CreateError::OutOfRange { asked, .. }) if asked == bad), "{result:?}");
     }
 }
 

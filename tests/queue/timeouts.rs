@@ -155,10 +155,10 @@ fn every_waiting_verb_takes(full: &Queue<u32>, empty: &Queue<u32>, bytes: &Queue
 }
 
 fn full_empty_bytes(wait: WaitStrategy) -> (Queue<u32>, Queue<u32>, Queue<[u8]>) {
-    let full = Queue::<u32>::builder().capacity(1).wait(wait).create().unwrap();
+    let full = Queue::<u32>::builder().capacity(1).wait_strategy(wait).create().unwrap();
     full.put(&1).unwrap();
-    let empty = Queue::<u32>::builder().capacity(1).wait(wait).create().unwrap();
-    let bytes = Queue::<[u8]>::builder().capacity_bytes(256).wait(wait).create().unwrap();
+    let empty = Queue::<u32>::builder().capacity(1).wait_strategy(wait).create().unwrap();
+    let bytes = Queue::<[u8]>::builder().capacity_bytes(256).wait_strategy(wait).create().unwrap();
     (full, empty, bytes)
 }
 

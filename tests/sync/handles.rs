@@ -171,9 +171,9 @@ fn a_handle_of_what_was_replaced_says_so() {
 fn bad_names_and_sizes_are_refused() {
     assert!(matches!(Event::create("a/b"), Err(CreateError::BadName { .. })));
     assert!(matches!(Event::open(""), Err(OpenError::BadName { .. })));
-    assert!(matches!(Barrier::new(0), Err(CreateError::BadCapacity { asked: 0, .. })));
+    assert!(matches!(Barrier::new(0), Err(CreateError::OutOfRange { asked: 0, .. })));
     assert!(matches!(Barrier::new(1 << 33), Err(CreateError::TooManyParties { .. })));
-    assert!(matches!(Array::<u8>::new([]), Err(CreateError::BadCapacity { asked: 0, .. })));
+    assert!(matches!(Array::<u8>::new([]), Err(CreateError::OutOfRange { asked: 0, .. })));
     assert!(Semaphore::new(u64::MAX).is_ok());
     assert!(Mutex::new(()).unwrap().lock().is_ok());
 }
@@ -205,7 +205,7 @@ fn a_builder_says_who_may_use_it_and_how_many() {
 fn a_builder_refuses_what_cannot_be() {
     for asked in [0, 1024] {
         let error = Event::builder().max_participants(asked).create().unwrap_err();
-        assert!(matches!(error, CreateError::BadCapacity { asked: told, max: 1023, .. } if told == asked), "{error:?}");
+        assert!(matches!(error, CreateError::OutOfRange { asked: told, max: 1023, .. } if told == asked), "{error:?}");
     }
     assert!(matches!(Condvar::builder().open_or_create(), Err(CreateError::BadName { .. })));
     let name = unique_name("kept");

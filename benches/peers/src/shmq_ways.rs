@@ -24,7 +24,7 @@ fn open<const W: usize, const STRATEGY: u8>(name: &str) -> Queue<[u64; W]> {
         BLOCK => WaitStrategy::Block,
         _ => WaitStrategy::Adaptive,
     };
-    Queue::builder().name(name).wait(strategy).open().expect("open the queue")
+    Queue::builder().name(name).wait_strategy(strategy).open().expect("open the queue")
 }
 
 macro_rules! by {

@@ -132,7 +132,7 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
     }
 
     /// Which delivery of its message this is: 1 the first time, more after a `give_back` or the death of a holder (255 at most).
-    /// A worker can set a message aside that has killed others: see also [`Builder::max_deliveries`](crate::Builder::max_deliveries).
+    /// A worker can set a message aside that has killed others: see also [`QueueBuilder::max_deliveries`](crate::QueueBuilder::max_deliveries).
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(2)?;

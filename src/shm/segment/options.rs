@@ -2,8 +2,12 @@
 
 use super::create::{MODE_BITS, OWNER_MODE};
 use super::header::SegmentInfo;
+use crate::error::CreateError;
 use crate::shm::geometry::Geometry;
 use std::fmt;
+
+/// The permissions of a file: more than these are no permissions.
+const MAX_MODE: u32 = 0o777;
 
 /// An option of a builder that could not take effect, because the segment existed already: see
 /// [`Queue::unapplied_options`](crate::Queue::unapplied_options).
@@ -22,6 +26,16 @@ impl fmt::Display for UnappliedOption {
     /// `capacity: asked for 100, is 8`
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}: asked for {}, is {}", self.option, self.asked, self.actual)
+    }
+}
+
+/// Checks permissions that a builder was given.
+pub(crate) fn checked_mode(mode: Option<u32>) -> Result<Option<u32>, CreateError> {
+    match mode {
+        Some(asked) if asked > MAX_MODE => {
+            Err(CreateError::OutOfRange { option: "mode", asked: asked as usize, min: 0, max: MAX_MODE as usize })
+        }
+        mode => Ok(mode),
     }
 }
 

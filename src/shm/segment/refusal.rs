@@ -83,7 +83,7 @@ fn why_not_opened(place: &Place) -> String {
         return format!("its mode {mode:04o} keeps its own user out: chmod u+rw {}", place.path().display());
     }
     format!(
-        "it belongs to another user (uid {uid}), and its mode {mode:04o} does not let user {} read and write it (its creator can widen that with Builder::mode)",
+        "it belongs to another user (uid {uid}), and its mode {mode:04o} does not let user {} read and write it (its creator can widen that with QueueBuilder::mode)",
         own_uid()
     )
 }

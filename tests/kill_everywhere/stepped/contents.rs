@@ -25,7 +25,7 @@ impl Numbered for u64 {
     fn queue() -> Queue<u64> {
         let builder = Queue::builder().name(unique_name("sized")).capacity(CAPACITY as usize).max_participants(6);
         // A waiter that sleeps at once takes the same instructions each time.
-        builder.wait(WaitStrategy::Block).create().unwrap()
+        builder.wait_strategy(WaitStrategy::Block).create().unwrap()
     }
 }
 
@@ -58,7 +58,7 @@ const MARK: u64 = 77;
 /// A queue for four slices in a ring of that size.
 pub fn slices(ring_bytes: usize) -> Queue<[u8]> {
     let builder = Queue::<[u8]>::builder().name(unique_name("slices")).capacity(CAPACITY as usize).capacity_bytes(ring_bytes);
-    builder.max_participants(6).wait(WaitStrategy::Block).create().unwrap()
+    builder.max_participants(6).wait_strategy(WaitStrategy::Block).create().unwrap()
 }
 
 pub fn put<T: Numbered + ?Sized>(queue: &Queue<T>, number: u64) -> Result<(), PutError> {

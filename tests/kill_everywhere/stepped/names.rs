@@ -7,7 +7,7 @@ use crate::support::harness::{Case, asks_for_ignored};
 use crate::support::process::{exit_now, fork, send_signal};
 use crate::support::{PATIENCE, Rng, segment_exists, shm_files, unique_name};
 use shmq::sync::Event;
-use shmq::{Builder, CreateError, GetError, OpenError, Queue};
+use shmq::{CreateError, GetError, OpenError, Queue, QueueBuilder};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
@@ -153,7 +153,7 @@ fn killed_in_replacing_a_dead_queue() {
 }
 
 /// Of few participants: each is an entry to look at, and each look a place to be killed at.
-fn small(name: &str) -> Builder<u64> {
+fn small(name: &str) -> QueueBuilder<Queue<u64>> {
     Queue::builder().name(name).capacity(4).max_participants(3)
 }
 

@@ -1,0 +1,198 @@
+//! What a builder was given, and what a segment is to have because of it.
+
+use crate::error::CreateError;
+use crate::message::{Message, Travel};
+use crate::raw::messages_left;
+use crate::shm::geometry::Geometry;
+use crate::shm::layout::{SCHEMA_BYTES, kind};
+use crate::shm::participant;
+use crate::shm::segment::{Asked, Directory, Expect, Owners, Spec, Wanted, checked_mode, fault};
+use crate::wait::strategy::WaitStrategy;
+
+/// Entries of the participant table, 64 bytes each, if the builder sets no other number.
+const DEFAULT_PARTICIPANTS: usize = 120;
+/// The record header counts deliveries in 8 bits.
+const MAX_DELIVERIES: u32 = 255;
+/// Bytes of a slice ring, if the builder sets no other number.
+const DEFAULT_CAPACITY_BYTES: usize = 1 << 20;
+
+pub(super) const LONG_SCHEMA: &str = "a schema has at most 64 bytes";
+
+/// What the messages of a queue are, as its segment says.
+#[derive(Debug)]
+pub struct Content {
+    /// One of [`kind`].
+    kind: u32,
+    /// `size_of` the message, or of one element of a slice.
+    unit_bytes: usize,
+    /// `align_of` the same.
+    unit_align: usize,
+    type_name: String,
+    /// The structural schema; encoded messages have none.
+    structure: Option<String>,
+}
+
+impl Content {
+    /// Messages of type `T`, as they lie in memory.
+    pub(in crate::queue) fn of<T: ?Sized + Message>() -> Content {
+        Content {
+            kind: T::WIRE.kind,
+            unit_bytes: T::WIRE.unit_bytes,
+            unit_align: T::WIRE.unit_align,
+            type_name: T::unit_name(),
+            structure: Some(T::schema()),
+        }
+    }
+
+    /// Messages that something else than this crate's `Message` makes bytes of.
+    pub(crate) fn encoded(kind: u32, type_name: String) -> Content {
+        Content { kind, unit_bytes: 1, unit_align: 1, type_name, structure: None }
+    }
+
+    /// What an opener expects that sets nothing. `structure` is the text that the builder was given.
+    pub(in crate::queue) fn expect(self, schema: Option<String>, structure: Option<String>) -> Expect {
+        Expect {
+            kind: self.kind,
+            message_bytes: self.unit_bytes as u64,
+            message_align: self.unit_align as u64,
+            type_name: self.type_name,
+            schema,
+            structure: structure.map(Wanted::Said).or(self.structure.map(Wanted::OfType)),
+            lock_memory: false,
+            huge_pages: false,
+            asked: Asked::default(),
+            nonce: None,
+            owners: Owners::default(),
+            directory: Directory::default(),
+        }
+    }
+}
+
+/// What the builder's methods set.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    pub name: Option<String>,
+    pub capacity: Option<usize>,
+    pub capacity_bytes: Option<usize>,
+    pub strategy: WaitStrategy,
+    pub schema: Option<String>,
+    pub structure: Option<String>,
+    pub mode: Option<u32>,
+    pub persist: Option<bool>,
+    pub max_deliveries: Option<u32>,
+    pub dead_letters: Option<String>,
+    pub max_participants: Option<usize>,
+    pub lock_memory: bool,
+    pub huge_pages: bool,
+    pub owners: Owners,
+    pub directory: Option<Directory>,
+    pub full_fence: bool,
+}
+
+impl Settings {
+    /// What an opener expects of the segment.
+    pub fn expect(&self, content: Content) -> Expect {
+        let asked = self.asked(&content);
+        Expect {
+            lock_memory: self.lock_memory,
+            huge_pages: self.huge_pages,
+            asked,
+            owners: self.owners.clone(),
+            directory: self.directory.clone().unwrap_or_default(),
+            ..content.expect(self.schema.clone(), self.structure.clone())
+        }
+    }
+
+    /// What a creator makes of the segment.
+    ///
+    /// # Errors
+    /// A name that cannot be used, or a number out of its range.
+    pub fn spec(&self, content: Content) -> Result<Spec, CreateError> {
+        if let Some(schema) = self.long_schema() {
+            return Err(CreateError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
+        }
+        if let Some(name) = &self.dead_letters {
+            let of_itself = (self.name.as_ref() == Some(name)).then_some("a queue is not its own queue for dead letters");
+            if let Some(why) = fault(name).or(of_itself) {
+                return Err(CreateError::BadName { name: name.clone(), why });
+            }
+        }
+        Ok(Spec {
+            kind: content.kind,
+            geometry: self.geometry(&content)?,
+            type_name: content.type_name,
+            schema: self.schema.clone(),
+            structure: self.structure.clone().or(content.structure),
+            max_participants: participant::checked_count(self.max_participants.unwrap_or(DEFAULT_PARTICIPANTS))?,
+            max_deliveries: self.checked_deliveries()?,
+            dead_letters: self.dead_letters.clone(),
+            persist: self.persist == Some(true),
+            mode: checked_mode(self.mode)?,
+            lock_memory: self.lock_memory,
+            huge_pages: self.huge_pages,
+            messages_left,
+            owners: self.owners.clone(),
+            directory: self.directory.clone().unwrap_or_default(),
+            full_fence: self.full_fence,
+        })
+    }
+
+    /// The schema, if it has more bytes than a segment can keep.
+    pub fn long_schema(&self) -> Option<&str> {
+        self.schema.as_deref().filter(|schema| schema.len() > SCHEMA_BYTES)
+    }
+
+    fn checked_deliveries(&self) -> Result<u32, CreateError> {
+        match self.max_deliveries.unwrap_or(0) {
+            asked if asked > MAX_DELIVERIES => Err(CreateError::OutOfRange {
+                option: "max_deliveries",
+                asked: asked as usize,
+                min: 0,
+                max: MAX_DELIVERIES as usize,
+            }),
+            asked => Ok(asked),
+        }
+    }
+
+    fn asked(&self, content: &Content) -> Asked {
+        Asked {
+            capacity: self.capacity.map(|messages| ("capacity", messages as u64)),
+            capacity_bytes: self.capacity_bytes.map(|bytes| bytes as u64),
+            geometry: self.geometry(content).ok(),
+            mode: self.mode,
+            max_deliveries: self.max_deliveries,
+            dead_letters: self.dead_letters.clone(),
+            max_participants: self.max_participants.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+            persist: self.persist,
+        }
+    }
+
+    fn geometry(&self, content: &Content) -> Result<Geometry, CreateError> {
+        let unit_bytes = content.unit_bytes as u64;
+        let unit_align = content.unit_align as u64;
+        let refuse = |option, asked: usize, max: u64| match max {
+            // Not even one message fits.
+            0 => CreateError::BadMessage { bytes: content.unit_bytes, align: content.unit_align },
+            max => CreateError::OutOfRange { option, asked, min: 1, max: usize::try_from(max).unwrap_or(usize::MAX) },
+        };
+        if content.kind == kind::SIZED {
+            let by_bytes = self.capacity_bytes.map(|bytes| if unit_bytes == 0 { usize::MAX } else { bytes / content.unit_bytes });
+            let capacity = match (self.capacity, by_bytes) {
+                (Some(messages), Some(fit)) => messages.min(fit),
+                (Some(messages), None) => messages,
+                (None, Some(fit)) => fit,
+                (None, None) => 0,
+            };
+            // Which of the two is too small, or too large.
+            let option = if self.capacity == Some(capacity) || by_bytes.is_none() { "capacity" } else { "capacity_bytes" };
+            let asked = if option == "capacity" { capacity } else { self.capacity_bytes.unwrap_or(0) };
+            let unit = if option == "capacity" { 1 } else { unit_bytes.max(1) };
+            return Geometry::sized(unit_bytes, unit_align, capacity as u64)
+                .map_err(|max| refuse(option, asked, max.saturating_mul(unit)));
+        }
+        let bytes = self.capacity_bytes.unwrap_or(DEFAULT_CAPACITY_BYTES);
+        let messages = self.capacity.map_or(u64::MAX, |messages| messages as u64);
+        Geometry::slice(unit_bytes, unit_align, messages, bytes as u64)
+            .map_err(|max| if messages == 0 { refuse("capacity", 0, u64::MAX) } else { refuse("capacity_bytes", bytes, max) })
+    }
+}
