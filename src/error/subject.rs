@@ -3,7 +3,8 @@
 use crate::shm::layout::kind;
 use std::fmt;
 
-/// What an error is about: a queue, a mutex, and so on, and its name. Displayed as `queue "jobs"`; without the name where there is none to tell.
+/// What an error is about: a queue, a mutex, and so on, and its name. Displayed as `queue "jobs"`, or
+/// as `queue` where it has no name.
 ///
 /// ```
 /// use shmq::{OpenError, Queue};
@@ -19,22 +20,34 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// `kind` is one of [`kind`]; any other number is a segment of which that is not known.
+    /// `kind` is one of [`kind`]; any other number is a segment of unknown kind.
     pub(crate) fn of(kind: u32, name: &str) -> Subject {
         Subject { kind: in_words(kind), name: Some(name).filter(|name| !name.is_empty()).map(str::to_owned) }
     }
 
-    /// Has nothing been said yet?
+    /// Is it still without kind and name?
     pub(crate) fn is_blank(&self) -> bool {
         *self == Subject::default()
     }
 
-    /// What it is, in a word or two: `queue`, `mutex`, `condition variable` ..; `segment` where that is not known.
+    /// What it is, in a word or two: `queue`, `mutex`, `condition variable` ..; `segment` if unknown.
+    ///
+    /// ```
+    /// # let name = format!("doc-subject-kind-{}", std::process::id());
+    /// let Err(shmq::OpenError::NotFound { what }) = shmq::sync::Event::open(&name) else { panic!("there is one") };
+    /// assert_eq!(what.kind(), "event");
+    /// ```
     pub fn kind(&self) -> &'static str {
         self.kind.unwrap_or("segment")
     }
 
     /// Its name, as given by the caller; an anonymous one has none.
+    ///
+    /// ```
+    /// # let name = format!("doc-subject-name-{}", std::process::id());
+    /// let Err(shmq::OpenError::NotFound { what }) = shmq::Queue::<u64>::open(&name) else { panic!("there is one") };
+    /// assert_eq!(what.name(), Some(&*name));
+    /// ```
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }

@@ -1,0 +1,104 @@
+//! The usual questions about an error: is it full, empty, late, closed?
+
+use super::{GetError, JoinError, PutError};
+
+/// Writes predicates of an error, each true of one variant.
+macro_rules! predicates {
+    ($error:ident { $($(#[$doc:meta])* $name:ident: $variant:pat,)* }) => {
+        impl $error {
+            $(
+                $(#[$doc])*
+                pub fn $name(&self) -> bool {
+                    matches!(self, $variant)
+                }
+            )*
+        }
+    };
+}
+
+predicates! {
+    PutError {
+        /// Is it [`Full`](PutError::Full)?
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(1)?;
+        /// queue.put(&1)?;
+        /// assert!(queue.try_put(&2).unwrap_err().is_full());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        is_full: PutError::Full,
+
+        /// Is it [`Timeout`](PutError::Timeout)?
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(1)?;
+        /// queue.put(&1)?;
+        /// assert!(queue.put_timeout(&2, std::time::Duration::ZERO).unwrap_err().is_timeout());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        is_timeout: PutError::Timeout,
+
+        /// Is it [`Closed`](PutError::Closed)?
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(1)?;
+        /// queue.close();
+        /// assert!(queue.put(&1).unwrap_err().is_closed());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        is_closed: PutError::Closed,
+    }
+}
+
+predicates! {
+    GetError {
+        /// Is it [`Empty`](GetError::Empty)?
+        ///
+        /// ```
+        /// assert!(shmq::Queue::<u64>::new(1)?.try_get().unwrap_err().is_empty());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        is_empty: GetError::Empty,
+
+        /// Is it [`Timeout`](GetError::Timeout)?
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(1)?;
+        /// assert!(queue.get_timeout(std::time::Duration::ZERO).unwrap_err().is_timeout());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        is_timeout: GetError::Timeout,
+
+        /// Is it [`Closed`](GetError::Closed): closed and drained?
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(1)?;
+        /// queue.close();
+        /// assert!(queue.get().unwrap_err().is_closed());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        is_closed: GetError::Closed,
+    }
+}
+
+predicates! {
+    JoinError {
+        /// Is it [`Timeout`](JoinError::Timeout)?
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(1)?;
+        /// queue.put(&1)?;
+        /// assert!(queue.join_timeout(std::time::Duration::ZERO).unwrap_err().is_timeout());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        is_timeout: JoinError::Timeout { .. },
+    }
+}
+
+impl GetError {
+    /// Is it about one message, which was taken out? Then the next get may be `Ok`. Any other error
+    /// of a get that waits would be returned again at once: while a `Consumer` lives, or for ever.
+    pub(crate) fn is_of_one_message(&self) -> bool {
+        matches!(self, GetError::Invalid | GetError::Decode { .. })
+    }
+}
