@@ -1,6 +1,7 @@
 //! A side of a queue of objects, held for the endpoint's life.
 
-use super::travel::{self, PutAs, put_verbs};
+use super::get;
+use super::put::{PutAs, put_verbs, send, send_all};
 use super::{Codec, ObjectLease};
 use crate::error::{GetError, PutError};
 use crate::queue::sealed::Sealed;
@@ -66,7 +67,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectProducer<T, C> {
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
         |self, value, wait| {
-            travel::send::<_, C>(&self.bytes, value, wait)
+            send::<_, C>(&self.bytes, value, wait)
         }
     }
 
@@ -77,7 +78,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectProducer<T, C> {
         /// As there, and [`PutError::Inherited`] after `fork`.
         put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
         |self, wait, values: &[T]| -> Result<usize, PutError> {
-            travel::send_all::<T, C>(&self.bytes, values, wait)
+            send_all::<T, C>(&self.bytes, values, wait)
         }
     }
 }
@@ -91,7 +92,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, wait| -> Result<T, GetError> {
             let (raw, me) = self.bytes.owned()?;
-            travel::receive::<true, T, C>(raw, me, wait)
+            get::receive::<true, T, C>(raw, me, wait)
         }
     }
 
@@ -103,7 +104,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         get_batch, try_get_batch, get_batch_timeout, get_batch_deadline, none: "Empty",
         |self, wait, most: usize| -> Result<Vec<T>, GetError> {
             let (raw, me) = self.bytes.owned()?;
-            travel::receive_many::<true, T, C>(raw, me, most, wait)
+            get::receive_many::<true, T, C>(raw, me, most, wait)
         }
     }
 
@@ -115,14 +116,14 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
             let (raw, me) = self.bytes.owned()?;
-            travel::decode_leased::<T, C>(raw, travel::lease::<true>(raw, me, wait)?)
+            get::decode_leased::<T, C>(raw, get::lease::<true>(raw, me, wait)?)
         }
     }
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> Accepts<T> for ObjectProducer<T, C> {
     fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError> {
-        travel::send::<T, C>(&self.bytes, message, wait)
+        send::<T, C>(&self.bytes, message, wait)
     }
 }
 

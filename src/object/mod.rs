@@ -7,52 +7,57 @@
 //! ```
 //!
 //! Invariants:
-//! 1. Nothing of the caller's (`Serialize`, `Deserialize`) runs while a lock is held: it may panic, take long, or use the queue itself.
-//! 2. Nothing is enqueued unless it was encoded whole: a loan whose encoding fails is dropped, which aborts it.
+//! 1. No code of the caller (`Serialize`, `Deserialize`) runs while a lock is held: it may panic,
+//!    take long, or use the queue itself.
+//! 2. Nothing is enqueued unless it was encoded whole: a loan whose encoding fails is dropped, which
+//!    aborts it.
 #![forbid(unsafe_code)]
 
 mod codec;
+mod control;
 mod decode;
 mod encode;
 mod endpoint;
 mod form;
+mod get;
 mod lease;
 mod nesting;
-mod travel;
+mod put;
 
 pub use codec::{Codec, MessagePack, Postcard};
 pub use endpoint::{ObjectConsumer, ObjectProducer};
+pub(crate) use get::decode;
 pub use lease::ObjectLease;
-pub use travel::PutAs;
-pub(crate) use travel::decode;
-use travel::put_verbs;
+pub use put::PutAs;
 
-use crate::error::{CreateError, GetError, JoinError, OpenError, PutError};
+use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::without_paths;
 use crate::queue::sealed::Sealed;
-use crate::queue::{Accepts, Buildable, Content, Iter, Queue, QueueBuilder, Source, reopen, verbs};
-use crate::raw::{RawQueue, RecoveryReport, Stats, Wait};
+use crate::queue::{Buildable, Content, Iter, Queue, QueueBuilder, Source, reopen};
+use crate::raw::RawQueue;
 use crate::shm::layout::kind;
-use crate::shm::segment::UnappliedOption;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// A [`Queue`] of objects: anything that is `Serialize + DeserializeOwned`, strings, collections, enums and handles of queues included.
+/// A [`Queue`] of objects: anything that is `Serialize + DeserializeOwned`, strings, collections,
+/// enums and handles of queues included.
 ///
-/// The same verbs and timeouts as [`Queue`], the same guarantees. A value is encoded inside `put`, so what goes wrong there is told to
-/// the caller of `put`, nothing is enqueued, and nothing that happens to the value afterwards changes the message. A message that
-/// cannot be decoded, or leaves bytes over, is [`GetError::Decode`] to the one who takes it, by [`get`](Self::get) or by
-/// [`lease`](Self::lease): the error has its bytes, and it does not stand in the way of those behind it. It is consumed, or put into
-/// the queue for [dead letters](QueueBuilder::dead_letters).
+/// The same verbs and timeouts as [`Queue`], the same guarantees. A value is encoded inside `put`:
+/// if that fails, `put` returns the error and nothing is enqueued; later changes of the value do not
+/// change the message. A message that cannot be decoded, or leaves bytes over, is
+/// [`GetError::Decode`] to the caller that takes it, by [`get`](Self::get) or by
+/// [`lease`](Self::lease). The error has its bytes. The message is consumed, or put into the queue
+/// for [dead letters](QueueBuilder::dead_letters), so later messages can be taken.
 ///
-/// The codec `C` is [`MessagePack`] unless said otherwise, which carries every type; [`Postcard`] is faster and smaller and carries
-/// fewer. A queue is bounded in messages and in bytes, see [`QueueBuilder::capacity_bytes`].
+/// The codec `C` is [`MessagePack`] by default, which carries every type. [`Postcard`] is faster and
+/// smaller and carries fewer. A queue is bounded in messages and in bytes, see
+/// [`QueueBuilder::capacity_bytes`].
 ///
-/// Handles of all queues are objects themselves: send one through another, as Python programs do with `Manager().Queue()`.
+/// Handles of all queues are objects themselves: send one through another, as Python programs do with
+/// `Manager().Queue()`.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -95,13 +100,13 @@ pub struct ObjectQueue<T, C = MessagePack> {
 }
 
 impl<T, C> ObjectQueue<T, C> {
-    /// For those who wait for several queues at once.
+    /// For `wait_any`, which waits for several queues at once.
     pub(crate) fn bytes(&self) -> &Queue<[u8]> {
         &self.bytes
     }
 }
 
-/// What the segment's stamp says that it carries.
+/// The type name in the header of the segment.
 fn type_name<T, C: Codec>() -> String {
     format!("{} as {}", without_paths(std::any::type_name::<T>()), C::NAME)
 }
@@ -118,11 +123,19 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         QueueBuilder::new()
     }
 
-    /// Creates an anonymous queue for exactly `capacity` messages that take no more than 1 MiB together (see
-    /// [`QueueBuilder::capacity_bytes`]), for forked children and for handles that are sent.
+    /// Creates an anonymous queue for exactly `capacity` messages that take no more than 1 MiB
+    /// together (see [`QueueBuilder::capacity_bytes`]), for forked children and for handles that are
+    /// sent.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<Vec<String>>::new(10)?;
+    /// queue.put(&vec!["a".into(), "b".into()])?;
+    /// assert_eq!(queue.get()?, ["a", "b"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(capacity: usize) -> Result<Self, CreateError> {
         Self::builder().capacity(capacity).create()
     }
@@ -131,14 +144,33 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     ///
     /// # Errors
     /// As [`Queue::create`].
+    ///
+    /// ```
+    /// # let name = format!("doc-object-create-{}", std::process::id());
+    /// let queue = shmq::ObjectQueue::<String>::create(&name, 10)?;
+    /// shmq::ObjectQueue::<String>::open(&name)?.put("from another handle")?;
+    /// assert_eq!(queue.get()?, "from another handle");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn create(name: impl AsRef<str>, capacity: usize) -> Result<Self, CreateError> {
         Self::builder().name(name).capacity(capacity).create()
     }
 
-    /// Opens the queue that another process created: with the same codec, and for a type of the same name.
+    /// Opens the queue that another process created: with the same codec, and for a type of the same
+    /// name. A dead one (no process is attached) is opened too: its messages are still there.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed. Does not wait for a queue to be created.
+    ///
+    /// ```
+    /// # let name = format!("doc-object-open-{}", std::process::id());
+    /// use shmq::{ObjectQueue, OpenError};
+    ///
+    /// let queue = ObjectQueue::<String>::create(&name, 10)?;
+    /// assert!(matches!(ObjectQueue::<Vec<u8>>::open(&name), Err(OpenError::Mismatch { .. })));
+    /// let same = ObjectQueue::<String>::open(&name)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(name: impl AsRef<str>) -> Result<Self, OpenError> {
         Self::builder().name(name).open()
     }
@@ -147,131 +179,21 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
+    ///
+    /// ```
+    /// # let name = format!("doc-object-either-{}", std::process::id());
+    /// let first = shmq::ObjectQueue::<String>::open_or_create(&name, 10)?;
+    /// let second = shmq::ObjectQueue::<String>::open_or_create(&name, 10)?; // of the same queue
+    /// first.put("one")?;
+    /// assert_eq!(second.get()?, "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open_or_create(name: impl AsRef<str>, capacity: usize) -> Result<Self, CreateError> {
         Self::builder().name(name).capacity(capacity).open_or_create()
     }
 
-    put_verbs! {
-        /// Encodes one value and puts it; waits while the queue is full. A queue of `String` takes a `&str` too.
-        ///
-        /// When it returns `Ok`, the message is in shared memory, independent of the value, and is not lost if this process dies.
-        /// Up to a kilobyte is encoded once and copied; more is encoded twice, once to learn its length and once into the ring.
-        ///
-        /// # Errors
-        /// [`PutError::Encode`] if the value cannot be encoded, [`PutError::TooLarge`] if it never fits; otherwise as [`Queue::put`].
-        /// Nothing was enqueued.
-        ///
-        /// ```
-        /// let queue = shmq::ObjectQueue::<String>::new(1)?;
-        /// queue.put("one")?;
-        /// assert!(matches!(queue.try_put(&String::from("two")), Err(shmq::PutError::Full)));
-        /// # Ok::<(), Box<dyn std::error::Error>>(())
-        /// ```
-        |self, value, wait| {
-            travel::send::<_, C>(&self.bytes, value, wait)
-        }
-    }
-
-    verbs! {
-        /// Puts all values in order, waiting for room as often as needed: how many, which is all of them. An empty slice is `Ok(0)`.
-        ///
-        /// # Errors
-        /// As [`put`](Self::put) if *none* was put. If some were, `Ok` tells how many, and the next call meets the error.
-        ///
-        /// ```
-        /// let queue = shmq::ObjectQueue::<String>::new(8)?;
-        /// assert_eq!(queue.put_slice(&["a".to_string(), "b".to_string()])?, 2);
-        /// assert_eq!(queue.get_batch(10)?, ["a", "b"]);
-        /// # Ok::<(), Box<dyn std::error::Error>>(())
-        /// ```
-        put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
-        |self, wait, values: &[T]| -> Result<usize, PutError> {
-            travel::send_all::<T, C>(&self.bytes, values, wait)
-        }
-    }
-
-    verbs! {
-        /// Gets one value; waits while the queue is empty. By copy: it goes with the process that got it.
-        ///
-        /// # Errors
-        /// [`GetError::Decode`] if the message is not a value of the type, or leaves bytes over: the error has its bytes. It is
-        /// consumed; where the queue has one for [dead letters](QueueBuilder::dead_letters), it is put there first. Otherwise as
-        /// [`Queue::get`].
-        ///
-        /// ```
-        /// let queue = shmq::ObjectQueue::<Vec<(u32, String)>>::new(4)?;
-        /// queue.put(&vec![(1, "one".into())])?;
-        /// assert_eq!(queue.get()?, [(1, "one".to_string())]);
-        /// # Ok::<(), Box<dyn std::error::Error>>(())
-        /// ```
-        get, try_get, get_timeout, get_deadline, none: "Empty",
-        |self, wait| -> Result<T, GetError> {
-            travel::receive::<false, T, C>(self.bytes.raw(), None, wait)
-        }
-    }
-
-    verbs! {
-        /// Gets as many values as there are, up to `most`, waiting until there is at least one.
-        ///
-        /// # Errors
-        /// As [`get`](Self::get) for the first. One behind it that cannot be decoded is left for the next call.
-        ///
-        /// ```
-        /// let queue = shmq::ObjectQueue::<u32>::new(8)?;
-        /// queue.put_slice(&[1, 2, 3])?;
-        /// assert_eq!((queue.get_batch(2)?, queue.get_batch(2)?), (vec![1, 2], vec![3]));
-        /// # Ok::<(), Box<dyn std::error::Error>>(())
-        /// ```
-        get_batch, try_get_batch, get_batch_timeout, get_batch_deadline, none: "Empty",
-        |self, wait, most: usize| -> Result<Vec<T>, GetError> {
-            travel::receive_many::<false, T, C>(self.bytes.raw(), None, most, wait)
-        }
-    }
-
-    verbs! {
-        /// Leases one message and decodes it; waits while the queue is empty. The message stays in the queue until the lease ends: if
-        /// the process dies before, it is delivered again, before newer ones.
-        ///
-        /// # Errors
-        /// As [`get`](Self::get): a message that does not decode is consumed, since it never will.
-        ///
-        /// ```
-        /// let queue = shmq::ObjectQueue::<String>::new(4)?;
-        /// queue.put("job")?;
-        /// let job = queue.lease()?;
-        /// assert_eq!(job.len(), 3); // ... do it ...
-        /// job.release();
-        /// # Ok::<(), Box<dyn std::error::Error>>(())
-        /// ```
-        lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
-        |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
-            let raw = self.bytes.raw();
-            travel::decode_leased::<T, C>(raw, travel::lease::<false>(raw, None, wait)?)
-        }
-    }
-
-    verbs! {
-        /// Leases one message with a lease that keeps the segment attached by itself, and so may outlive this handle; otherwise as
-        /// [`lease`](Self::lease).
-        ///
-        /// # Errors
-        /// As [`get`](Self::get).
-        ///
-        /// ```
-        /// let queue = shmq::ObjectQueue::<String>::new(4)?;
-        /// queue.put("job")?;
-        /// let job = queue.lease_owned()?;
-        /// drop(queue);
-        /// assert_eq!(std::thread::spawn(move || job.take()).join().unwrap(), "job");
-        /// # Ok::<(), Box<dyn std::error::Error>>(())
-        /// ```
-        lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
-        |self, wait| -> Result<ObjectLease<'static, T>, GetError> {
-            travel::decode_leased::<T, C>(self.bytes.raw(), self.bytes.lease_owned_patiently(wait)?)
-        }
-    }
-
-    /// Becomes the only one who puts, without a lock per message, until the [`ObjectProducer`] is dropped. As [`Queue::producer`].
+    /// Takes the put side for one owner, which puts without a lock per message until the
+    /// [`ObjectProducer`] is dropped. As [`Queue::producer`].
     ///
     /// # Errors
     /// As there.
@@ -287,7 +209,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         Ok(ObjectProducer::over(self.bytes.producer()?))
     }
 
-    /// Becomes the only one who gets, without a lock per message, until the [`ObjectConsumer`] is dropped. As [`Queue::consumer`].
+    /// Takes the get side for one owner, which gets without a lock per message until the
+    /// [`ObjectConsumer`] is dropped. As [`Queue::consumer`].
     ///
     /// # Errors
     /// As there.
@@ -303,8 +226,9 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         Ok(ObjectConsumer::over(self.bytes.consumer()?))
     }
 
-    /// Gets values until the queue is closed and drained, waiting for each. Ends at `Closed` without yielding it. Other errors are items:
-    /// [`Decode`](GetError::Decode) is followed by the messages behind it, any other is the last item, as of [`Queue::iter`].
+    /// Gets values until the queue is closed and drained, waiting for each. Ends at `Closed` without
+    /// yielding it. Other errors are items: [`Decode`](GetError::Decode) is followed by the messages
+    /// behind it, any other is the last item, as of [`Queue::iter`].
     ///
     /// ```
     /// let queue = shmq::ObjectQueue::<String>::new(4)?;
@@ -323,126 +247,38 @@ impl<T, C> ObjectQueue<T, C> {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// # let name = format!("doc-object-unlink-{}", std::process::id());
+    /// use shmq::ObjectQueue;
+    ///
+    /// let queue = ObjectQueue::<String>::create(&name, 10)?;
+    /// ObjectQueue::<String>::unlink(&name)?;
+    /// assert!(ObjectQueue::<String>::open(&name).is_err());
+    /// queue.put("as before, for the processes attached")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unlink(name: impl AsRef<str>) -> Result<(), OpenError> {
         Queue::<[u8]>::unlink(name)
     }
 
-    /// As [`Queue::persist`].
+    /// Keeps the segment, with the messages in it, when its last participant leaves or dies. As
+    /// [`Queue::persist`].
+    ///
+    /// ```
+    /// # let name = format!("doc-object-persist-{}", std::process::id());
+    /// use shmq::ObjectQueue;
+    ///
+    /// let queue = ObjectQueue::<String>::create(&name, 10)?;
+    /// queue.persist();
+    /// queue.put("later")?;
+    /// drop(queue);
+    /// assert_eq!(ObjectQueue::<String>::open(&name)?.get()?, "later");
+    /// ObjectQueue::<String>::unlink(&name)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn persist(&self) {
         self.bytes.persist();
-    }
-
-    /// Messages that nobody has taken yet, as [`Queue::len`].
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Is there no message to take?
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// Would a put of the smallest message have to wait?
-    pub fn is_full(&self) -> bool {
-        self.bytes.is_full()
-    }
-
-    /// Bound in messages; `usize::MAX` for a queue that is bounded in bytes only.
-    pub fn capacity(&self) -> usize {
-        self.bytes.capacity()
-    }
-
-    /// Size of the ring in bytes.
-    pub fn capacity_bytes(&self) -> usize {
-        self.bytes.capacity_bytes()
-    }
-
-    /// Bytes of the largest encoded value that the queue can hold.
-    pub fn max_len(&self) -> usize {
-        self.bytes.max_len()
-    }
-
-    /// The name by which other processes open it. An anonymous queue has one too.
-    pub fn name(&self) -> &str {
-        self.bytes.name()
-    }
-
-    /// Does the name still lead to this queue? As [`Queue::has_name`].
-    ///
-    /// ```
-    /// assert!(shmq::ObjectQueue::<String>::new(4)?.has_name());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn has_name(&self) -> bool {
-        self.bytes.has_name()
-    }
-
-    /// What the builder asked for in vain. As [`Queue::unapplied_options`].
-    ///
-    /// ```
-    /// assert!(shmq::ObjectQueue::<String>::new(4)?.unapplied_options().is_empty());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn unapplied_options(&self) -> &[UnappliedOption] {
-        self.bytes.unapplied_options()
-    }
-
-    /// Closes the queue for everybody, as [`Queue::close`].
-    pub fn close(&self) {
-        self.bytes.close();
-    }
-
-    /// Was it closed?
-    pub fn is_closed(&self) -> bool {
-        self.bytes.is_closed()
-    }
-
-    /// Counters since the queue was created, by all processes.
-    pub fn stats(&self) -> Stats {
-        self.bytes.stats()
-    }
-
-    /// Looks after dead processes now, as [`Queue::recover`].
-    pub fn recover(&self) -> RecoveryReport {
-        self.bytes.recover()
-    }
-
-    /// Marks one message that was got *by copy* as finished, as [`Queue::task_done`]. One that did not decode is finished the same way.
-    ///
-    /// # Errors
-    /// [`JoinError::TooManyDone`].
-    pub fn task_done(&self) -> Result<(), JoinError> {
-        self.bytes.task_done()
-    }
-
-    /// Waits until every message is finished, as [`Queue::join`].
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub fn join(&self) -> Result<(), JoinError> {
-        self.bytes.join()
-    }
-
-    /// Like [`join`](Self::join), but gives up after `timeout`, never earlier.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
-        self.bytes.join_timeout(timeout)
-    }
-
-    /// Like [`join`](Self::join), but gives up at `deadline`, never earlier. As [`Queue::join_deadline`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn join_deadline(&self, deadline: std::time::Instant) -> Result<(), JoinError> {
-        self.bytes.join_deadline(deadline)
-    }
-}
-
-impl<T: Serialize + DeserializeOwned, C: Codec> Accepts<T> for ObjectQueue<T, C> {
-    fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError> {
-        travel::send::<T, C>(&self.bytes, message, wait)
     }
 }
 

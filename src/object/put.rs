@@ -1,14 +1,11 @@
-//! Values on their way: encoded into a queue, and decoded from one, by its handles and its
-//! endpoints alike.
+//! Putting objects: a value is encoded into a queue, by a handle of the queue or by a producer.
 
-use super::{Codec, ObjectLease};
-use crate::error::{GetError, PutError};
+use super::{Codec, ObjectQueue};
+use crate::error::PutError;
 use crate::message::Travel;
-use crate::queue::guard::{Lease, Loan};
-use crate::queue::{Producer, Queue};
-use crate::raw::{Ends, LeasedRecord, RawQueue, Wait};
-use crate::shm::letter::Reason;
-use crate::shm::participant::Id;
+use crate::queue::guard::Loan;
+use crate::queue::{Accepts, Producer, Queue, verbs};
+use crate::raw::Wait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Write};
@@ -169,116 +166,49 @@ pub(super) fn send_all<T: Serialize, C: Codec>(to: &impl PutSide, values: &[T], 
     Ok(values.len())
 }
 
-pub(crate) fn decode<T: DeserializeOwned, C: Codec>(bytes: &[u8]) -> Result<T, GetError> {
-    let mut rest = bytes;
-    let error = match C::decode(&mut rest) {
-        Ok(value) if rest.is_empty() => return Ok(value),
-        Ok(_) => format!("{} bytes are left over behind the value", rest.len()).into(),
-        Err(error) => error,
-    };
-    Err(GetError::Decode { source: error, bytes: bytes.to_vec() })
-}
-
-/// Leases what comes next.
-pub(super) fn lease<const OWNED: bool>(raw: &RawQueue, me: Option<Id>, wait: Wait) -> Result<Lease<'_, [u8]>, GetError> {
-    Ok(guarding(raw, raw.lease::<OWNED, false>(me, wait)?))
-}
-
-/// A lease that gives its message back if decoding it panics.
-fn guarding(raw: &RawQueue, record: LeasedRecord) -> Lease<'_, [u8]> {
-    let message = <[u8]>::pointer(record.payload, record.length);
-    Lease::borrowed(raw, record, message)
-}
-
-/// Gives up what could not be decoded: to the queue for dead letters, if there is one.
-#[cold]
-fn give_up(raw: &RawQueue, lease: Lease<'_, [u8]>, error: &GetError, ends: Ends) {
-    let why = match error {
-        GetError::Decode { source: error, .. } => error.to_string(),
-        other => other.to_string(),
-    };
-    let Some(record) = lease.into_record() else { return };
-    let deliveries = record.deliveries();
-    raw.give_up_to_letters(record, deliveries, Reason::NotDecoded { why }, ends);
-}
-
-pub(super) fn receive<const OWNED: bool, T: DeserializeOwned, C: Codec>(
-    raw: &RawQueue,
-    me: Option<Id>,
-    wait: Wait,
-) -> Result<T, GetError> {
-    if !raw.has_dead_letters() {
-        return decode::<T, C>(&raw.get_vec::<OWNED, u8>(me, wait)?);
-    }
-    receive_on_lease::<OWNED, T, C>(raw, me, wait)
-}
-
-/// By copy for the caller: it goes with the process, and is owed a `task_done`. But it is on lease
-/// until it is decoded.
-fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(
-    raw: &RawQueue,
-    me: Option<Id>,
-    wait: Wait,
-) -> Result<T, GetError> {
-    let lease = lease::<OWNED>(raw, me, wait)?;
-    match decode::<T, C>(&lease.copied()) {
-        Ok(value) => {
-            if let Some(record) = lease.into_record() {
-                raw.finish_copy(record)?;
-            }
-            Ok(value)
+impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
+    put_verbs! {
+        /// Encodes one value and puts it; waits while the queue is full. A queue of `String` takes a `&str` too.
+        ///
+        /// When it returns `Ok`, the message is in shared memory, independent of the value, and is not lost if this process dies.
+        /// Up to a kilobyte is encoded once and copied; more is encoded twice, once to learn its length and once into the ring.
+        ///
+        /// # Errors
+        /// [`PutError::Encode`] if the value cannot be encoded, [`PutError::TooLarge`] if it never fits; otherwise as [`Queue::put`].
+        /// Nothing was enqueued.
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(1)?;
+        /// queue.put("one")?;
+        /// assert!(matches!(queue.try_put(&String::from("two")), Err(shmq::PutError::Full)));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        |self, value, wait| {
+            send::<_, C>(&self.bytes, value, wait)
         }
-        Err(error) => {
-            give_up(raw, lease, &error, Ends::Copied);
-            Err(error)
+    }
+
+    verbs! {
+        /// Puts all values in order, waiting for room as often as needed: how many, which is all of them. An empty slice is `Ok(0)`.
+        ///
+        /// # Errors
+        /// As [`put`](Self::put) if *none* was put. If some were, `Ok` tells how many, and the next call meets the error.
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(8)?;
+        /// assert_eq!(queue.put_slice(&["a".to_string(), "b".to_string()])?, 2);
+        /// assert_eq!(queue.get_batch(10)?, ["a", "b"]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
+        |self, wait, values: &[T]| -> Result<usize, PutError> {
+            send_all::<T, C>(&self.bytes, values, wait)
         }
     }
 }
 
-pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
-    raw: &RawQueue,
-    me: Option<Id>,
-    most: usize,
-    wait: Wait,
-) -> Result<Vec<T>, GetError> {
-    let mut values = Vec::new();
-    if most == 0 {
-        return Ok(values);
-    }
-    values.push(receive::<OWNED, T, C>(raw, me, wait)?);
-    while values.len() < most {
-        let Ok(lease) = lease::<OWNED>(raw, me, Wait::Never) else { break };
-        // The next caller is told, for whom it is the first delivery.
-        let Ok(value) = decode::<T, C>(&lease.copied()) else {
-            if let Some(record) = lease.into_record() {
-                // Poisoned: told by the next verb.
-                let _ = raw.give_back_uncounted(record);
-            }
-            break;
-        };
-        if lease.into_record().is_some_and(|record| raw.finish_copy(record).is_err()) {
-            break;
-        }
-        values.push(value);
-    }
-    Ok(values)
-}
-
-/// The value of a lease. From a copy: a peer that writes to the record meanwhile cannot make a
-/// `String` of what is none.
-pub(super) fn decode_leased<'q, T: DeserializeOwned, C: Codec>(
-    raw: &RawQueue,
-    lease: Lease<'q, [u8]>,
-) -> Result<ObjectLease<'q, T>, GetError> {
-    match decode::<T, C>(&lease.copied()) {
-        Ok(value) => Ok(ObjectLease::new(value, lease)),
-        Err(error) => {
-            if raw.has_dead_letters() {
-                give_up(raw, lease, &error, Ends::Released);
-            } else {
-                lease.release();
-            }
-            Err(error)
-        }
+impl<T: Serialize + DeserializeOwned, C: Codec> Accepts<T> for ObjectQueue<T, C> {
+    fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError> {
+        send::<T, C>(&self.bytes, message, wait)
     }
 }

@@ -1,0 +1,209 @@
+//! Getting objects: a message is decoded, by copy or on lease, by a handle of the queue or by a consumer.
+
+use super::{Codec, ObjectLease, ObjectQueue};
+use crate::error::GetError;
+use crate::message::Travel;
+use crate::queue::guard::Lease;
+use crate::queue::verbs;
+use crate::raw::{Ends, LeasedRecord, RawQueue, Wait};
+use crate::shm::letter::Reason;
+use crate::shm::participant::Id;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) fn decode<T: DeserializeOwned, C: Codec>(bytes: &[u8]) -> Result<T, GetError> {
+    let mut rest = bytes;
+    let error = match C::decode(&mut rest) {
+        Ok(value) if rest.is_empty() => return Ok(value),
+        Ok(_) => format!("{} bytes are left over behind the value", rest.len()).into(),
+        Err(error) => error,
+    };
+    Err(GetError::Decode { source: error, bytes: bytes.to_vec() })
+}
+
+/// Leases what comes next.
+pub(super) fn lease<const OWNED: bool>(raw: &RawQueue, me: Option<Id>, wait: Wait) -> Result<Lease<'_, [u8]>, GetError> {
+    Ok(guarding(raw, raw.lease::<OWNED, false>(me, wait)?))
+}
+
+/// A lease that gives its message back if decoding it panics.
+fn guarding(raw: &RawQueue, record: LeasedRecord) -> Lease<'_, [u8]> {
+    let message = <[u8]>::pointer(record.payload, record.length);
+    Lease::borrowed(raw, record, message)
+}
+
+/// Gives up what could not be decoded: to the queue for dead letters, if there is one.
+#[cold]
+fn give_up(raw: &RawQueue, lease: Lease<'_, [u8]>, error: &GetError, ends: Ends) {
+    let why = match error {
+        GetError::Decode { source: error, .. } => error.to_string(),
+        other => other.to_string(),
+    };
+    let Some(record) = lease.into_record() else { return };
+    let deliveries = record.deliveries();
+    raw.give_up_to_letters(record, deliveries, Reason::NotDecoded { why }, ends);
+}
+
+pub(super) fn receive<const OWNED: bool, T: DeserializeOwned, C: Codec>(
+    raw: &RawQueue,
+    me: Option<Id>,
+    wait: Wait,
+) -> Result<T, GetError> {
+    if !raw.has_dead_letters() {
+        return decode::<T, C>(&raw.get_vec::<OWNED, u8>(me, wait)?);
+    }
+    receive_on_lease::<OWNED, T, C>(raw, me, wait)
+}
+
+/// By copy for the caller: it goes with the process, and is owed a `task_done`. But it is on lease
+/// until it is decoded.
+fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(
+    raw: &RawQueue,
+    me: Option<Id>,
+    wait: Wait,
+) -> Result<T, GetError> {
+    let lease = lease::<OWNED>(raw, me, wait)?;
+    match decode::<T, C>(&lease.copied()) {
+        Ok(value) => {
+            if let Some(record) = lease.into_record() {
+                raw.finish_copy(record)?;
+            }
+            Ok(value)
+        }
+        Err(error) => {
+            give_up(raw, lease, &error, Ends::Copied);
+            Err(error)
+        }
+    }
+}
+
+pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
+    raw: &RawQueue,
+    me: Option<Id>,
+    most: usize,
+    wait: Wait,
+) -> Result<Vec<T>, GetError> {
+    let mut values = Vec::new();
+    if most == 0 {
+        return Ok(values);
+    }
+    values.push(receive::<OWNED, T, C>(raw, me, wait)?);
+    while values.len() < most {
+        let Ok(lease) = lease::<OWNED>(raw, me, Wait::Never) else { break };
+        // The next caller is told, for whom it is the first delivery.
+        let Ok(value) = decode::<T, C>(&lease.copied()) else {
+            if let Some(record) = lease.into_record() {
+                // Poisoned: told by the next verb.
+                let _ = raw.give_back_uncounted(record);
+            }
+            break;
+        };
+        if lease.into_record().is_some_and(|record| raw.finish_copy(record).is_err()) {
+            break;
+        }
+        values.push(value);
+    }
+    Ok(values)
+}
+
+/// The value of a lease. From a copy: a peer that writes to the record meanwhile cannot make a
+/// `String` of what is none.
+pub(super) fn decode_leased<'q, T: DeserializeOwned, C: Codec>(
+    raw: &RawQueue,
+    lease: Lease<'q, [u8]>,
+) -> Result<ObjectLease<'q, T>, GetError> {
+    match decode::<T, C>(&lease.copied()) {
+        Ok(value) => Ok(ObjectLease::new(value, lease)),
+        Err(error) => {
+            if raw.has_dead_letters() {
+                give_up(raw, lease, &error, Ends::Released);
+            } else {
+                lease.release();
+            }
+            Err(error)
+        }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
+    verbs! {
+        /// Gets one value; waits while the queue is empty. By copy: it goes with the process that got it.
+        ///
+        /// # Errors
+        /// [`GetError::Decode`] if the message is not a value of the type, or leaves bytes over: the error has its bytes. It is
+        /// consumed; where the queue has one for [dead letters](QueueBuilder::dead_letters), it is put there first. Otherwise as
+        /// [`Queue::get`].
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<Vec<(u32, String)>>::new(4)?;
+        /// queue.put(&vec![(1, "one".into())])?;
+        /// assert_eq!(queue.get()?, [(1, "one".to_string())]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        get, try_get, get_timeout, get_deadline, none: "Empty",
+        |self, wait| -> Result<T, GetError> {
+            receive::<false, T, C>(self.bytes.raw(), None, wait)
+        }
+    }
+
+    verbs! {
+        /// Gets as many values as there are, up to `most`, waiting until there is at least one.
+        ///
+        /// # Errors
+        /// As [`get`](Self::get) for the first. One behind it that cannot be decoded is left for the next call.
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<u32>::new(8)?;
+        /// queue.put_slice(&[1, 2, 3])?;
+        /// assert_eq!((queue.get_batch(2)?, queue.get_batch(2)?), (vec![1, 2], vec![3]));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        get_batch, try_get_batch, get_batch_timeout, get_batch_deadline, none: "Empty",
+        |self, wait, most: usize| -> Result<Vec<T>, GetError> {
+            receive_many::<false, T, C>(self.bytes.raw(), None, most, wait)
+        }
+    }
+
+    verbs! {
+        /// Leases one message and decodes it; waits while the queue is empty. The message stays in the queue until the lease ends: if
+        /// the process dies before, it is delivered again, before newer ones.
+        ///
+        /// # Errors
+        /// As [`get`](Self::get): a message that does not decode is consumed, since it never will.
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+        /// queue.put("job")?;
+        /// let job = queue.lease()?;
+        /// assert_eq!(job.len(), 3); // ... do it ...
+        /// job.release();
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
+        |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
+            let raw = self.bytes.raw();
+            decode_leased::<T, C>(raw, lease::<false>(raw, None, wait)?)
+        }
+    }
+
+    verbs! {
+        /// Leases one message with a lease that keeps the segment attached by itself, and so may outlive this handle; otherwise as
+        /// [`lease`](Self::lease).
+        ///
+        /// # Errors
+        /// As [`get`](Self::get).
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+        /// queue.put("job")?;
+        /// let job = queue.lease_owned()?;
+        /// drop(queue);
+        /// assert_eq!(std::thread::spawn(move || job.take()).join().unwrap(), "job");
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
+        |self, wait| -> Result<ObjectLease<'static, T>, GetError> {
+            decode_leased::<T, C>(self.bytes.raw(), self.bytes.lease_owned_patiently(wait)?)
+        }
+    }
+}
