@@ -18,9 +18,9 @@ fn work(n: u64) -> u64 {
 
 /// What a handler of requests does: awaits the result of a task, and blocks no thread of the runtime.
 fn run(pool: &Pool, n: u64) -> Result<oneshot::Receiver<Result<u64, TaskError>>, TaskError> {
-    let (tell, told) = oneshot::channel();
-    pool.apply_async_then(work, n, move |result| drop(tell.send(result)))?;
-    Ok(told)
+    let (sender, result) = oneshot::channel();
+    pool.apply_async_then(work, n, move |done| drop(sender.send(done)))?;
+    Ok(result)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -3,8 +3,8 @@
 //! ```text
 //!   over --> attached (incarnation n, id) --fork--> parent: as before
 //!                                               \-> child: incarnation differs --first call, attach_again--> attached, id of its own
-//!   drop --> pulse given up, and with the last of them the name       (a child that never attached: its share in the name)
-//!   exit --> the same, but the kernel takes the pulse: other threads may be at work, and nothing is unmapped
+//!   drop --> liveness lock given up, and with the last of them the name       (a child that never attached: its share in the name)
+//!   exit --> the same, but the kernel takes the liveness lock: other threads may be at work, and nothing is unmapped
 //! ```
 //!
 //! Invariants:
@@ -106,7 +106,7 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Makes the holder of an entry's pulse a participant. The last value is true if a predecessor died in that entry: the caller
+    /// Makes the holder of an entry's liveness lock a participant. The last value is true if a predecessor died in that entry: the caller
     /// repairs first what it left.
     pub(crate) fn over(segment: Segment, entry: u32) -> Result<(Attachment, bool), AttachFailure> {
         let prepared = Incarnation::word()
@@ -117,14 +117,14 @@ impl Attachment {
         let (fork_word, locks) = match prepared {
             Ok(both) => both,
             Err(failure) => {
-                segment.leave(entry);
+                segment.detach(entry);
                 return Err(failure);
             }
         };
         let slot = &segment.entries()[entry as usize];
         let left_behind = slot.pid.load(Relaxed) != 0;
         if left_behind || slot.roles.load(Relaxed) & role::VISITOR != 0 {
-            segment.note_the_dead();
+            segment.note_deaths();
         }
         let me = participant::register(&segment, entry);
         let now = fork_word.current();
@@ -194,8 +194,8 @@ impl Attachment {
     /// Gives up what makes this process a participant.
     fn leave(&self, how: Leaving) {
         let Some(me) = self.known_me() else {
-            // A child that never attached holds no pulse: it only keeps the name.
-            return self.segment.leave_unused();
+            // A child that never attached holds no liveness lock: it only keeps the name.
+            return self.segment.detach_unused();
         };
         if how == Leaving::Exit && self.segment.kind() == kind::BARRIER {
             // The other parties would wait for a process that goes without a word for ever.
@@ -206,8 +206,8 @@ impl Attachment {
             entry.pid.store(0, Relaxed);
         }
         match how {
-            Leaving::Alone => self.segment.leave(me.entry()),
-            Leaving::AtWork | Leaving::Exit => self.segment.leave_with_the_pulse(),
+            Leaving::Alone => self.segment.detach(me.entry()),
+            Leaving::AtWork | Leaving::Exit => self.segment.detach_at_exit(),
         }
     }
 }
@@ -225,7 +225,7 @@ pub(crate) enum Leaving {
     /// No thread of it is in the middle of anything.
     Alone,
     /// Other threads may be, and are until the process ends: their locks and guards are those of the
-    /// dead once the kernel has ended them, and not a moment earlier. So the pulse stays.
+    /// dead once the kernel has ended them, and not a moment earlier. So the liveness lock stays.
     AtWork,
     /// The same, at a normal end of a program that has not dropped its handle.
     Exit,
@@ -261,7 +261,7 @@ fn install_exit_handler() -> io::Result<()> {
 }
 
 /// Runs in `exit`, before the kernel ends the other threads: nothing is unmapped under them, and
-/// their pulse stays.
+/// their liveness locks stay.
 extern "C" fn at_exit() {
     for _ in 0..EXIT_LOOKS {
         // Never for ever: `exit` may have been called in a signal handler, above a frame that holds

@@ -1,11 +1,12 @@
-//! A bounded queue between processes, in named shared memory, that keeps nanosecond speed and loses nothing when a process dies.
+//! A bounded queue between processes, in named shared memory, that keeps nanosecond speed and
+//! loses nothing when a process dies.
 //!
 //! ```text
 //!    process A                      /dev/shm/shmq.ticks                      process B
 //!   +-----------+     +--------------------------------------------+     +-----------+
 //!   |  put ---------> | DONE | DONE | LEASED | READY | READY | FREE | ------> get    |
 //!   |  loan     |     +--------------------------------------------+     |  lease    |
-//!   +-----------+       one cell a message, its header says READY        +-----------+
+//!   +-----------+       one cell per message, its header says READY      +-----------+
 //! ```
 //!
 //! ```toml
@@ -23,15 +24,15 @@
 //! }
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let ticks = Queue::<Tick>::new(1000)?; // room for exactly 1000; between programs: open_or_create("ticks", 1000)
-//!     let sender = ticks.clone();
+//!     let ticks = Queue::<Tick>::new(1000)?; // room for exactly 1000
+//!     let sender = ticks.clone(); // between programs: open_or_create("ticks", 1000) in each
 //!     let child = Process::spawn(move || {
-//!         (1..=5).try_for_each(|volume| sender.put(&Tick { price: 99.5, volume }))?; // waits while the queue is full
+//!         (1..=5).try_for_each(|volume| sender.put(&Tick { price: 99.5, volume }))?;
 //!         sender.close();
 //!         Ok::<(), shmq::PutError>(())
 //!     })?;
 //!     for tick in &ticks {
-//!         let Tick { price, volume } = tick?; // the loop ends when the queue is closed and drained
+//!         let Tick { price, volume } = tick?; // ends when the queue is closed and drained
 //!         println!("{volume} at {price}");
 //!     }
 //!     assert!(child.join()?.success());
@@ -43,42 +44,50 @@
 //!
 //! | You send | Use |
 //! |---|---|
-//! | numbers, arrays, structs without pointers | [`Queue<T>`](Queue) with [`#[shmq::message]`](macro@message) on the struct |
+//! | numbers, arrays, structs without pointers | [`Queue<T>`](Queue), [`message`](macro@message) |
 //! | bytes of varying length, samples | `Queue<[u8]>`, `Queue<[f32]>` |
-//! | `String`, `Vec`, `Option`, maps: anything that serde can encode | [`ObjectQueue<T>`](ObjectQueue) |
+//! | `String`, `Vec`, maps: anything that serde can encode | [`ObjectQueue<T>`](ObjectQueue) |
 //! | tasks for worker processes | [`Pool`] |
 //! | a value, a lock, a signal | [`sync`]: `Value`, `Mutex`, `Event`, `Semaphore`, ... |
 //!
-//! On a queue, [`get`](Queue::get) takes a message at most once, and [`lease`](Queue::lease) at least once: the message comes back if its
-//! holder is killed before it is done. [`loan`](Queue::loan) and `lease` write and read large messages where they lie, without a copy.
-//! A [`Producer`] and a [`Consumer`] own one side of a queue each and are the fastest. Each verb that waits has a `try_`, a `_timeout` and a
-//! `_deadline` form; [`wait_any`] waits for several things.
+//! On a queue, [`get`](Queue::get) takes a message at most once, and [`lease`](Queue::lease) at
+//! least once: the message comes back if its holder is killed before it is done with it.
+//! [`loan`](Queue::loan) and `lease` write and read large messages in place, without a copy. A
+//! [`Producer`] and a [`Consumer`] own one side of a queue each and are the fastest. Each verb that
+//! waits has a `try_`, a `_timeout` and a `_deadline` form; [`wait_any`] waits for several things.
 //!
 //! # Features
 //!
 //! | Feature | On by default | What it adds |
 //! |---|---|---|
-//! | `derive` | yes | [`#[shmq::message]`](macro@message): structs and enums of your own as messages |
+//! | `derive` | yes | [`#[shmq::message]`](macro@message): structs and enums as messages |
 //! | `object` | yes | [`ObjectQueue`], [`Process::call`], [`Pool`] |
-//! | `tracing` | no | events of slow paths: blocked, recovered, redelivered |
+//! | `tracing` | no | events from slow paths: blocked, recovered, redelivered |
 //!
-//! The command `shmq` is a crate of its own: `cargo install shmq-cli`.
+//! The command `shmq`, which shows and repairs live queues, is `cargo install shmq-cli`.
 //!
 //! # When a process dies
 //!
-//! Any process may be killed at any instruction; the others go on. A put that returned `Ok` is not lost before a getter takes it, as
-//! long as the queue lives: it ends, and its messages with it, when the last process that has it open drops it, unless it was told to
-//! [`persist`](Queue::persist). Who creates a queue of a name in use is told so; [`Queue::open_or_create`] is for programs that start in any order.
+//! Any process may be killed at any instruction; the others go on. A put that returned `Ok` is not
+//! lost before a getter takes it, as long as the queue lives: it ends, and its messages with it,
+//! when the last process that has it open drops it, unless it is made to
+//! [`persist`](Queue::persist). Creating a queue under a name in use is an error;
+//! [`Queue::open_or_create`] is for programs that start in any order.
+//!
+//! # Fork and threads
+//!
+//! [`Process::spawn`] forks, so it wants a program without threads. A program with threads calls
+//! [`process::init`] first in a plain `main`, before a runtime such as tokio's is built, and then
+//! [`Process::call`] or a [`Pool`]. A `#[test]` runs beside the threads of its harness: tests that
+//! fork have a `main` of their own (`harness = false`), and `docs/first-hour.md` has one to copy.
 //!
 //! # Guides
 //!
-//! In the repository: `docs/first-hour.md` (two programs and a struct, what a message may be, tests of your own code), `docs/services.md` (signals,
-//! Ctrl-C, `#[tokio::main]`), `docs/operating.md` (the command, events, system calls, containers), `docs/from-python.md` (every name of
-//! `multiprocessing`), and `README.md` (guarantees, what happens when a process dies, caveats, figures).
-//!
-//! **`fork`**: [`Process::spawn`] forks, so it wants a program without threads. A program with threads calls [`process::init`] first in a plain
-//! `main`, before a runtime is built (`docs/services.md` has it with tokio), and then [`Process::call`] or a [`Pool`]. A `#[test]` runs beside
-//! the threads of its harness: tests that fork have a `main` of their own (`harness = false`), and `docs/first-hour.md` has one to copy.
+//! They come with the package: `docs/first-hour.md` (two programs and a struct, tests of your own
+//! code), `docs/crash-safety.md` (guarantees, caveats, restarts), `docs/services.md` (signals,
+//! tokio), `docs/operating.md` (the command, events, containers), `docs/performance.md`,
+//! `docs/from-python.md` (every name of `multiprocessing`), and `ARCHITECTURE.md` (how it works).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(all(feature = "derive", feature = "object")), allow(rustdoc::broken_intra_doc_links))]
 #![cfg_attr(loom, allow(dead_code, missing_docs))]
 
@@ -214,12 +223,22 @@ pub use shmq_derive::message;
 mod guides {
     #[doc = include_str!("../README.md")]
     struct Readme;
+    #[doc = include_str!("../ARCHITECTURE.md")]
+    struct Architecture;
+    #[doc = include_str!("../CONTRIBUTING.md")]
+    struct Contributing;
+    #[doc = include_str!("../SECURITY.md")]
+    struct Security;
+    #[doc = include_str!("../docs/crash-safety.md")]
+    struct CrashSafety;
     #[doc = include_str!("../docs/first-hour.md")]
     struct FirstHour;
     #[doc = include_str!("../docs/from-python.md")]
     struct FromPython;
     #[doc = include_str!("../docs/operating.md")]
     struct Operating;
+    #[doc = include_str!("../docs/performance.md")]
+    struct Performance;
     #[doc = include_str!("../docs/services.md")]
     struct Services;
 }

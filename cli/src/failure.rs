@@ -1,6 +1,8 @@
 //! What went wrong, in words and as an exit code.
 
-use crate::words;
+use crate::stdio;
+use crate::text;
+use shmq::inspect::Inspector;
 use shmq::{CreateError, GetError, OpenError, PutError};
 use std::io;
 use std::path::Path;
@@ -33,7 +35,7 @@ impl Failure {
 
     /// About a queue; the text may name it already.
     fn of_queue(name: &str, failure: Failure) -> Failure {
-        let name = words::quoted(name);
+        let name = text::quoted(name);
         let tell = |text: String| if text.contains(&name) { text } else { format!("queue {name}: {text}") };
         Failure { text: failure.text.map(tell), ..failure }
     }
@@ -42,17 +44,25 @@ impl Failure {
         Failure { code: SIGNAL_BASE.saturating_add(signal as u8), text: None, is_no_file: false }
     }
 
-    pub fn tell(&self) {
+    pub fn report(&self) {
         if let Some(text) = &self.text {
-            words::complain(text);
+            stdio::complain(text);
         }
     }
 
-    /// The directory of shared memory could not be read.
+    /// The directory of shared memory could not be read. Which one it is, and why, the library says
+    /// when it is asked for any name in it: a set-user-ID program has another one than its environment
+    /// names.
     pub fn unlisted(error: &io::Error) -> Failure {
-        let directory = std::env::var_os("SHMQ_DIR").unwrap_or_else(|| "/dev/shm".into());
         let code = if error.kind() == io::ErrorKind::PermissionDenied { DENIED } else { OTHER };
-        Failure::new(code, format!("{} cannot be read: {error}", words::escaped(&directory.to_string_lossy())))
+        let text = match Inspector::open("any") {
+            Err(OpenError::Directory { directory, why, .. }) => {
+                let directory = text::escaped(&directory.to_string_lossy());
+                format!("the directory of shared memory, {directory}, cannot be used: {why}")
+            }
+            _ => format!("the directory of shared memory cannot be read: {error}"),
+        };
+        Failure::new(code, text)
     }
 
     /// A queue could not be opened.
@@ -67,7 +77,7 @@ impl Failure {
                 NOT_FOUND,
                 format!(
                     "queue {}: there is none of that name (`shmq ls` lists them); `shmq put` and `shmq create` make one",
-                    words::quoted(name)
+                    text::quoted(name)
                 ),
             ),
             OpenError::Mismatch { theirs, .. } => Failure::of_other_type(name, theirs),
@@ -77,7 +87,7 @@ impl Failure {
 
     fn of_other_type(name: &str, theirs: &str) -> Failure {
         let text = format!("it carries {theirs}; only a queue of bytes, [u8], can be put to and got from here");
-        Failure::new(UNUSABLE, format!("queue {}: {text}", words::quoted(name)))
+        Failure::new(UNUSABLE, format!("queue {}: {text}", text::quoted(name)))
     }
 
     /// As [`open`](Failure::open), without the name.
@@ -114,7 +124,7 @@ impl Failure {
 const DAMAGED_IN_WORDS: &str = "no segment of this library, or a damaged one";
 
 fn no_segment_in_words(is: &str, path: &Path) -> String {
-    format!("it is {is}, and no segment; to be removed by hand: {}", words::escaped(&path.to_string_lossy()))
+    format!("it is {is}, and no segment; to be removed by hand: {}", text::escaped(&path.to_string_lossy()))
 }
 
 fn foreign_in_words(uid: u32) -> String {

@@ -1,11 +1,13 @@
 //! What is seen, as JSON. The schema is `docs/shmq.schema.json`; a field that does not apply is `null`, never left out.
 
 use crate::diagnosis::{Finding, Severity};
-use crate::ls::Row;
-use crate::stat::Rates;
+use crate::rates::Rates;
+use crate::rows::Row;
+use crate::terms;
+use crate::units;
 use serde_json::{Value, json};
 use shmq::Stats;
-use shmq::inspect::{About, Hold, Holding, Participant, ProcessState, Snapshot, State, Waiting};
+use shmq::inspect::{About, Holding, Participant, Snapshot, Waiting};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub fn text(value: &Value) -> String {
@@ -32,7 +34,7 @@ pub fn queue(row: &Row, rates: Option<&Rates>) -> Value {
             value
         }
         Err(failure) => {
-            let mut value: Value = OF_WHAT_WAS_SEEN.iter().map(|field| ((*field).to_owned(), Value::Null)).collect();
+            let mut value: Value = NULL_IF_UNREADABLE.iter().map(|field| ((*field).to_owned(), Value::Null)).collect();
             let known = json!({
                 "name": row.name,
                 "state": row.state_word(),
@@ -46,7 +48,7 @@ pub fn queue(row: &Row, rates: Option<&Rates>) -> Value {
 }
 
 /// Fields of a row that are `null` where the segment could not be looked at.
-const OF_WHAT_WAS_SEEN: [&str; 30] = [
+const NULL_IF_UNREADABLE: [&str; 30] = [
     "mode",
     "kind",
     "type",
@@ -116,24 +118,13 @@ fn about_value(about: &About) -> Value {
         "max_deliveries": about.max_deliveries,
         "dead_letters": about.dead_letters,
         "created_unix_s": unix_seconds(about.created),
-        "age_s": crate::words::age(about.created).as_secs(),
+        "age_s": units::age(about.created).as_secs(),
     })
-}
-
-pub fn state_word(state: State) -> &'static str {
-    match state {
-        State::InUse => "in use",
-        State::Closed => "closed",
-        State::Persisted => "kept",
-        State::Stale => "stale",
-        State::Poisoned => "poisoned",
-        _ => "unknown",
-    }
 }
 
 fn snapshot_value(seen: &Snapshot) -> Value {
     json!({
-        "state": if seen.damaged { "damaged" } else { state_word(seen.state) },
+        "state": if seen.damaged { "damaged" } else { terms::state_word(seen.state) },
         "persisted": seen.persisted,
         "has_name": seen.has_name,
         "closed": seen.closed,
@@ -150,23 +141,13 @@ fn snapshot_value(seen: &Snapshot) -> Value {
     })
 }
 
-pub fn process_word(state: ProcessState) -> &'static str {
-    match state {
-        ProcessState::Running => "running",
-        ProcessState::Sleeping => "sleeping",
-        ProcessState::Stopped => "stopped",
-        ProcessState::Zombie => "zombie",
-        _ => "unknown",
-    }
-}
-
 fn participant(participant: &Participant) -> Value {
     let waits = |waits: Option<Waiting>| seconds(waits.map(|waits| waits.since));
     json!({
         "pid": participant.pid,
         "alive": participant.alive,
         "program": participant.program,
-        "process": process_word(participant.process),
+        "process": terms::process_word(participant.process),
         "attached_unix_s": unix_seconds(participant.attached),
         "puts": participant.puts,
         "gets": participant.gets,
@@ -177,21 +158,9 @@ fn participant(participant: &Participant) -> Value {
     })
 }
 
-pub fn hold_word(hold: Hold) -> &'static str {
-    match hold {
-        Hold::Loan => "loan",
-        Hold::Lease => "lease",
-        Hold::PutLock => "put lock",
-        Hold::GetLock => "get lock",
-        Hold::Producer => "producer",
-        Hold::Consumer => "consumer",
-        _ => "other",
-    }
-}
-
 fn holding(holding: &Holding) -> Value {
     json!({
-        "what": hold_word(holding.what),
+        "what": terms::hold_word(holding.what),
         "pid": holding.pid,
         "alive": holding.alive,
         "position": holding.position,

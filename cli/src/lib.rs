@@ -11,29 +11,29 @@
 //! ```
 
 mod arguments;
-mod bytes;
+mod attach;
 mod diagnosis;
-mod doctor;
 mod failure;
-mod get;
 mod json;
-mod ls;
 mod msgpack;
-mod peek;
-mod put;
-mod schema;
+mod poll;
+mod rates;
+mod rows;
 mod signals;
-mod standard;
-mod stat;
-mod top;
-mod upkeep;
-mod words;
+mod stdio;
+mod style;
+mod table;
+mod terms;
+mod text;
+mod units;
+mod verbs;
 
 use arguments::{Arguments, Verb};
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use failure::Failure;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use verbs::{close, completions, create, doctor, drain, get, ls, peek, put, recover, rm, schema, stat, top};
 
 /// Runs the command, with its output on the standard streams of this process.
 ///
@@ -61,7 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run_verb(arguments.verb) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            failure.tell();
+            failure.report();
             ExitCode::from(failure.code)
         }
     }
@@ -76,17 +76,12 @@ fn run_verb(verb: Verb) -> Result<u8, Failure> {
         Verb::Put(put) => put::run(&put),
         Verb::Get(get) => get::run(&get),
         Verb::Peek(peek) => peek::run(&peek),
-        Verb::Drain(drain) => upkeep::drain(&drain),
-        Verb::Close(close) => upkeep::close(&close),
-        Verb::Create(create) => upkeep::create(&create),
-        Verb::Rm(rm) => upkeep::rm(&rm),
-        Verb::Recover(recover) => upkeep::recover(&recover),
+        Verb::Drain(drain) => drain::run(&drain),
+        Verb::Close(close) => close::run(&close),
+        Verb::Create(create) => create::run(&create),
+        Verb::Rm(rm) => rm::run(&rm),
+        Verb::Recover(recover) => recover::run(&recover),
         Verb::Doctor(doctor) => doctor::run(&doctor),
-        Verb::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "shmq", &mut script);
-            words::print(&String::from_utf8_lossy(&script))?;
-            Ok(0)
-        }
+        Verb::Completions { shell } => completions::run(shell),
     }
 }

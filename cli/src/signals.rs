@@ -11,37 +11,37 @@
 //!
 //! A verb that waits for messages learns by a thread that its reader has gone: for that, it is noted as SIGPIPE.
 
-use crate::standard;
+use crate::poll;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-static NOTED: AtomicI32 = AtomicI32::new(0);
+static RECEIVED: AtomicI32 = AtomicI32::new(0);
 static COUNT: AtomicU32 = AtomicU32::new(0);
-const NUDGE: libc::suseconds_t = 20_000;
+const ALARM_PERIOD_US: libc::suseconds_t = 20_000;
 
 /// Whoever waits in a queue gives up once this is set: see [`Queue::interrupt_by`](shmq::Queue::interrupt_by).
 pub static INTERRUPT: AtomicBool = AtomicBool::new(false);
 
-extern "C" fn note(signal: libc::c_int) {
-    NOTED.store(signal, Ordering::Relaxed);
+extern "C" fn on_signal(signal: libc::c_int) {
+    RECEIVED.store(signal, Ordering::Relaxed);
     COUNT.fetch_add(1, Ordering::Relaxed);
     INTERRUPT.store(true, Ordering::Relaxed);
-    interrupt_calls();
+    interrupt_blocked_calls();
 }
 
 /// From here on, whatever blocks returns `EINTR` every 20 ms.
-pub fn interrupt_calls() {
-    let every = libc::timeval { tv_sec: 0, tv_usec: NUDGE };
+pub fn interrupt_blocked_calls() {
+    let every = libc::timeval { tv_sec: 0, tv_usec: ALARM_PERIOD_US };
     let timer = libc::itimerval { it_interval: every, it_value: every };
     // SAFETY: a system call that reads `timer`, which lives until it returns. Nothing else in this program uses the timer.
     unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) };
 }
 
-extern "C" fn nudge(_: libc::c_int) {}
+extern "C" fn on_alarm(_: libc::c_int) {}
 
 /// From here on signals are noted.
 pub fn install() {
     let handlers: [(libc::c_int, extern "C" fn(libc::c_int)); 4] =
-        [(libc::SIGALRM, nudge), (libc::SIGINT, note), (libc::SIGTERM, note), (libc::SIGHUP, note)];
+        [(libc::SIGALRM, on_alarm), (libc::SIGINT, on_signal), (libc::SIGTERM, on_signal), (libc::SIGHUP, on_signal)];
     for (signal, handler) in handlers {
         // SAFETY: sigaction is plain integers, and zeros are an empty mask and no flags: without SA_RESTART, blocked calls return
         // EINTR. The handlers store to an atomic and make a system call, which is all that a handler may do.
@@ -61,7 +61,7 @@ pub fn install() {
 
 /// From here on the end of whoever reads standard output is noted as SIGPIPE, also while nothing is written. Where no thread can be
 /// started, the next write finds out.
-pub fn watch_reader() {
+pub fn watch_for_closed_reader() {
     let watch = || {
         // SAFETY: sigset_t is plain integers, filled before it is read. Signals are for the thread that waits in a queue.
         unsafe {
@@ -69,24 +69,24 @@ pub fn watch_reader() {
             libc::sigfillset(&mut all);
             libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
         }
-        if standard::wait_for_hang_up(libc::STDOUT_FILENO) {
-            note(libc::SIGPIPE);
+        if poll::wait_for_hang_up(libc::STDOUT_FILENO) {
+            on_signal(libc::SIGPIPE);
         }
     };
     let _ = std::thread::Builder::new().name("reader".to_owned()).spawn(watch);
 }
 
 /// Waits are possible again, until a second signal comes.
-pub fn wait_once_more() {
+pub fn allow_waits_again() {
     INTERRUPT.store(false, Ordering::Relaxed);
 }
 
 /// Did a second one come? Then its sender has no patience left.
-pub fn are_insisted_on() -> bool {
+pub fn came_twice() -> bool {
     COUNT.load(Ordering::Relaxed) > 1
 }
 
 /// The signal that asked us to end, if one did.
-pub fn noted() -> Option<i32> {
-    Some(NOTED.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
+pub fn received() -> Option<i32> {
+    Some(RECEIVED.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
 }

@@ -259,26 +259,26 @@ impl Inspector {
     }
 
     fn kind(&self) -> Kind {
-        Kind::of(self.view.imprint().kind)
+        Kind::of(self.view.info().kind)
     }
 
     /// What never changes.
     pub fn about(&self) -> About {
-        let (imprint, geometry) = (self.view.imprint(), self.view.geometry());
+        let (info, geometry) = (self.view.info(), self.view.geometry());
         About {
             kind: self.kind(),
-            type_name: imprint.type_name.clone(),
-            schema: imprint.schema.clone(),
-            structure: imprint.structure.as_ref().map(|structure| structure.text().to_owned()),
+            type_name: info.type_name.clone(),
+            schema: info.schema.clone(),
+            structure: info.structure.as_ref().map(|structure| structure.text().to_owned()),
             predecessor: Predecessor::of(&self.view),
             unit_bytes: geometry.message_bytes,
             capacity: (geometry.capacity != u64::MAX).then_some(geometry.capacity),
             capacity_bytes: geometry.ring_bytes(),
             max_message_bytes: geometry.max_message_bytes(),
             segment_bytes: self.view.bytes(),
-            max_participants: imprint.max_participants,
-            max_deliveries: imprint.max_deliveries,
-            dead_letters: imprint.dead_letters.clone(),
+            max_participants: info.max_participants,
+            max_deliveries: info.max_deliveries,
+            dead_letters: info.dead_letters.clone(),
             created: UNIX_EPOCH + Duration::from_secs(self.view.created_unix_s().min(u32::MAX as u64)),
             owner_uid: self.view.owner_uid(),
             mode: self.view.mode(),

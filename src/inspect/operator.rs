@@ -48,18 +48,18 @@ impl Operator {
     /// As [`open`](Operator::open).
     pub fn open_of(name: impl AsRef<str>, owners: &Owners) -> Result<Operator, OpenError> {
         let view = View::open(name.as_ref())?;
-        let (imprint, geometry) = (view.imprint(), view.geometry());
-        if !Kind::of(imprint.kind).is_queue() {
-            let theirs = format!("an object of another kind ({})", Kind::of(imprint.kind).in_words());
-            let what = Subject::of(imprint.kind, name.as_ref());
+        let (info, geometry) = (view.info(), view.geometry());
+        if !Kind::of(info.kind).is_queue() {
+            let theirs = format!("an object of another kind ({})", Kind::of(info.kind).in_words());
+            let what = Subject::of(info.kind, name.as_ref());
             return Err(OpenError::Mismatch { what, ours: "a queue".to_owned(), theirs });
         }
         let expect = Expect {
-            kind: imprint.kind,
+            kind: info.kind,
             message_bytes: geometry.message_bytes,
             message_align: geometry.message_align,
-            type_name: imprint.type_name.clone(),
-            schema: imprint.schema.clone(),
+            type_name: info.type_name.clone(),
+            schema: info.schema.clone(),
             structure: None,
             lock_memory: false,
             huge_pages: false,

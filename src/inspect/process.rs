@@ -19,7 +19,7 @@ pub enum ProcessState {
 }
 
 /// Name and state of process `pid`, if it has the file `inode` mapped, or does not let us see what it has mapped.
-pub(super) fn look_at(pid: u32, inode: u64) -> (Option<String>, ProcessState) {
+pub(super) fn probe(pid: u32, inode: u64) -> (Option<String>, ProcessState) {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return (None, ProcessState::Unknown) };
     // The name in parentheses may hold anything.
     let (Some(start), Some(end)) = (stat.find('('), stat.rfind(')')) else { return (None, ProcessState::Unknown) };
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_process_that_does_not_use_the_segment_is_a_stranger() {
-        assert_eq!(look_at(std::process::id(), u64::MAX), (None, ProcessState::Unknown));
-        assert_eq!(look_at(u32::MAX, 1), (None, ProcessState::Unknown));
+        assert_eq!(probe(std::process::id(), u64::MAX), (None, ProcessState::Unknown));
+        assert_eq!(probe(u32::MAX, 1), (None, ProcessState::Unknown));
     }
 }

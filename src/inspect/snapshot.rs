@@ -282,8 +282,8 @@ impl Inspector {
             return None;
         }
         // Where the kernel does not say, alive: to call a live process dead does harm.
-        let alive = self.view.pulse(number).unwrap_or(true);
-        let (program, process) = if alive { process::look_at(pid, self.view.inode()) } else { (None, ProcessState::Unknown) };
+        let alive = self.view.liveness_is_held(number).unwrap_or(true);
+        let (program, process) = if alive { process::probe(pid, self.view.inode()) } else { (None, ProcessState::Unknown) };
         let roles = entry.roles.load(Relaxed);
         let waiting = |threads: u32, since_ns: u64| {
             let since = Duration::from_nanos(now_ns().saturating_sub(since_ns));

@@ -187,8 +187,8 @@ pub(crate) trait Travel: Message {
 
     /// `send` by the endpoint that owns the put side.
     #[inline(always)]
-    fn send_held(&self, raw: &sealed::RawQueue, tenure: &sealed::Tenure, wait: sealed::Wait) -> Result<(), PutError> {
-        Self::Way::send_held(self, raw, tenure, wait)
+    fn send_owned(&self, raw: &sealed::RawQueue, owner: &sealed::SideOwner, wait: sealed::Wait) -> Result<(), PutError> {
+        Self::Way::send_owned(self, raw, owner, wait)
     }
 
     #[inline(always)]
@@ -198,8 +198,8 @@ pub(crate) trait Travel: Message {
 
     /// `receive` by the endpoint that owns the get side.
     #[inline(always)]
-    fn receive_held(raw: &sealed::RawQueue, tenure: &sealed::Tenure, wait: sealed::Wait) -> Result<Self::Owned, GetError> {
-        Self::Way::receive_held(raw, tenure, wait)
+    fn receive_owned(raw: &sealed::RawQueue, owner: &sealed::SideOwner, wait: sealed::Wait) -> Result<Self::Owned, GetError> {
+        Self::Way::receive_owned(raw, owner, wait)
     }
 
     #[inline(always)]
@@ -209,8 +209,12 @@ pub(crate) trait Travel: Message {
 
     /// `lease` by the endpoint that owns the get side.
     #[inline(always)]
-    fn lease_held(raw: &sealed::RawQueue, tenure: &sealed::Tenure, wait: sealed::Wait) -> Result<sealed::LeasedRecord, GetError> {
-        Self::Way::lease_held(raw, tenure, wait)
+    fn lease_owned(
+        raw: &sealed::RawQueue,
+        owner: &sealed::SideOwner,
+        wait: sealed::Wait,
+    ) -> Result<sealed::LeasedRecord, GetError> {
+        Self::Way::lease_owned(raw, owner, wait)
     }
 }
 
@@ -226,7 +230,7 @@ pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
 /// What the hidden items of [`Message`] speak of.
 pub(crate) mod sealed {
     use super::{GetError, Message, Plain, PutError, assert_plain, kind, ptr};
-    pub use crate::raw::{LeasedRecord, RawQueue, Tenure, Wait};
+    pub use crate::raw::{LeasedRecord, RawQueue, SideOwner, Wait};
 
     /// How messages of type `T` go through a queue.
     pub trait Way<T: ?Sized> {
@@ -235,11 +239,11 @@ pub(crate) mod sealed {
         fn type_name() -> &'static str;
         fn pointer(payload: *mut u8, length: usize) -> *mut T;
         fn send(value: &T, raw: &RawQueue, wait: Wait) -> Result<(), PutError>;
-        fn send_held(value: &T, raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<(), PutError>;
+        fn send_owned(value: &T, raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<(), PutError>;
         fn receive(raw: &RawQueue, wait: Wait) -> Result<Self::Owned, GetError>;
-        fn receive_held(raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<Self::Owned, GetError>;
+        fn receive_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<Self::Owned, GetError>;
         fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError>;
-        fn lease_held(raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<LeasedRecord, GetError>;
+        fn lease_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError>;
     }
 
     /// One value a message.
@@ -268,8 +272,8 @@ pub(crate) mod sealed {
         }
 
         #[inline(always)]
-        fn send_held(value: &T, raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<(), PutError> {
-            raw.put_held::<T>(tenure, value, wait)
+        fn send_owned(value: &T, raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<(), PutError> {
+            raw.put_owned::<T>(owner, value, wait)
         }
 
         #[inline(always)]
@@ -278,8 +282,8 @@ pub(crate) mod sealed {
         }
 
         #[inline(always)]
-        fn receive_held(raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<T, GetError> {
-            raw.get_held::<T>(tenure, wait)
+        fn receive_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<T, GetError> {
+            raw.get_owned::<T>(owner, wait)
         }
 
         #[inline(always)]
@@ -288,8 +292,8 @@ pub(crate) mod sealed {
         }
 
         #[inline(always)]
-        fn lease_held(raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<LeasedRecord, GetError> {
-            raw.lease_held::<T>(tenure, wait)
+        fn lease_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError> {
+            raw.lease_owned::<T>(owner, wait)
         }
     }
 
@@ -315,8 +319,8 @@ pub(crate) mod sealed {
         }
 
         #[inline(always)]
-        fn send_held(value: &[X], raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<(), PutError> {
-            raw.put_elements::<true, X>(raw.tenant(tenure)?, value, wait)
+        fn send_owned(value: &[X], raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<(), PutError> {
+            raw.put_elements::<true, X>(raw.check(owner)?, value, wait)
         }
 
         #[inline(always)]
@@ -325,8 +329,8 @@ pub(crate) mod sealed {
         }
 
         #[inline(always)]
-        fn receive_held(raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<Vec<X>, GetError> {
-            raw.get_vec::<true, X>(raw.tenant(tenure)?, wait)
+        fn receive_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<Vec<X>, GetError> {
+            raw.get_vec::<true, X>(raw.check(owner)?, wait)
         }
 
         #[inline(always)]
@@ -335,8 +339,8 @@ pub(crate) mod sealed {
         }
 
         #[inline(always)]
-        fn lease_held(raw: &RawQueue, tenure: &Tenure, wait: Wait) -> Result<LeasedRecord, GetError> {
-            raw.lease::<true, false>(raw.tenant(tenure)?, wait)
+        fn lease_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError> {
+            raw.lease::<true, false>(raw.check(owner)?, wait)
         }
     }
 }

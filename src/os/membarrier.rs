@@ -7,7 +7,7 @@
 //! ```text
 //!                          committer's half    sleeper's half        interrupts
 //!   by default             compiler fence      fence, membarrier     each running thread of each registered process
-//!   full fences (stamp)    fence               fence                 none: processes that have only such segments do not register
+//!   full fences (header)    fence               fence                 none: processes that have only such segments do not register
 //!   refused, by default    fence               fence, and one more   none
 //!                                              look after a moment
 //! ```
@@ -22,7 +22,7 @@
 //!
 //! Invariants:
 //! 1. A process in which [`Barrier::light`] is only a compiler fence has registered since its last fork.
-//! 2. Of one segment all processes use full fences, or none is bound to: its stamp says so before it is published.
+//! 2. Of one segment all processes use full fences, or none is bound to: its header says so before it is published.
 
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
 
@@ -52,7 +52,7 @@ impl Barrier {
         known >= 0 && known & wanted == wanted
     }
 
-    /// For a segment whose stamp says how. Registers this process, if its commits need no fence (Invariant 1).
+    /// For a segment whose header says how. Registers this process, if its commits need no fence (Invariant 1).
     pub fn register(full_fences: bool) -> Barrier {
         let barrier = Barrier { registered: AtomicBool::new(false), full_fences };
         barrier.register_again();

@@ -12,6 +12,7 @@ mod memory_limit;
 mod null;
 mod ofd;
 mod parent;
+mod prefetch;
 mod signals;
 mod wipe;
 
@@ -29,6 +30,7 @@ pub(crate) use ofd::{any_conflict_in_range, conflict_in_range, lock_range, open_
 pub(crate) use parent::{Parent, die_with, open_pidfd};
 #[cfg(feature = "object")]
 pub(crate) use parent::{die_at_end_of, has_no_process, parent_is_elsewhere, parent_pid};
+pub(crate) use prefetch::{prefetch_read, prefetch_write};
 #[cfg(feature = "object")]
 pub(crate) use signals::{Asked, Recipient, Signals, begin_helper, give_back, remain_helper};
 pub(crate) use signals::{Blocked, begin_process};

@@ -1,4 +1,4 @@
-//! Open-file-description locks: the pulse of participants, shares in a name, and the right to
+//! Open-file-description locks: the liveness lock of participants, shares in a name, and the right to
 //! change it.
 //!
 //! Invariants:

@@ -198,7 +198,7 @@ impl Pool {
     /// use std::sync::mpsc;
     ///
     /// let pool = shmq::Pool::new(2)?;
-    /// let (tell, told) = mpsc::queue();
+    /// let (tell, told) = mpsc::channel();
     /// pool.apply_async_then(|n: u64| n + 1, 1, move |result| tell.send(result).unwrap())?;
     /// assert_eq!(told.recv()?, Ok(2));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -5,7 +5,7 @@ use super::put::{loan_of, slice_bytes};
 use crate::error::{GetError, PutError};
 use crate::message::{Message, Plain, Travel};
 use crate::queue::guard::{Lease, LeaseMut, Loan};
-use crate::raw::{RawQueue, Side, Tenure, Wait};
+use crate::raw::{RawQueue, Side, SideOwner, Wait};
 #[cfg(feature = "object")]
 use crate::shm::participant::Id;
 use std::fmt;
@@ -32,7 +32,7 @@ use std::sync::Arc;
 pub struct Producer<T: ?Sized> {
     raw: Arc<RawQueue>,
     /// Its cells also make this one thread at a time.
-    tenure: Tenure,
+    owner: SideOwner,
     carries: PhantomData<fn() -> Box<T>>,
 }
 
@@ -57,26 +57,26 @@ pub struct Producer<T: ?Sized> {
 pub struct Consumer<T: ?Sized> {
     raw: Arc<RawQueue>,
     /// Its cells also make this one thread at a time.
-    tenure: Tenure,
+    owner: SideOwner,
     carries: PhantomData<fn() -> Box<T>>,
 }
 
 impl<T: ?Sized> Producer<T> {
     pub(super) fn new(raw: Arc<RawQueue>) -> Result<Producer<T>, PutError> {
-        let tenure = raw.acquire(Side::Put)?;
-        Ok(Producer { raw, tenure, carries: PhantomData })
+        let owner = raw.acquire(Side::Put)?;
+        Ok(Producer { raw, owner, carries: PhantomData })
     }
 }
 
 impl<T: ?Sized> Consumer<T> {
     pub(super) fn new(raw: Arc<RawQueue>) -> Result<Consumer<T>, GetError> {
-        let tenure = raw.acquire(Side::Get)?;
-        Ok(Consumer { raw, tenure, carries: PhantomData })
+        let owner = raw.acquire(Side::Get)?;
+        Ok(Consumer { raw, owner, carries: PhantomData })
     }
 
     /// For those who wait for several things at once. `None` if it is inherited: its verbs do not wait.
     pub(crate) fn waited_for(&self) -> Option<&RawQueue> {
-        self.raw.tenant(&self.tenure).is_ok().then_some(&self.raw)
+        self.raw.check(&self.owner).is_ok().then_some(&self.raw)
     }
 }
 
@@ -88,14 +88,14 @@ impl<T: ?Sized + Message> Producer<T> {
         /// As there, and [`PutError::Inherited`] after `fork`.
         put, try_put, put_timeout, put_deadline, none: "Full",
         |self, wait, v: &T| -> Result<(), PutError> {
-            v.send_held(&self.raw, &self.tenure, wait)
+            v.send_owned(&self.raw, &self.owner, wait)
         }
     }
 }
 
 impl<T: ?Sized + Message> Producer<T> {
     pub(super) fn put_patiently(&self, v: &T, wait: Wait) -> Result<(), PutError> {
-        v.send_held(&self.raw, &self.tenure, wait)
+        v.send_owned(&self.raw, &self.owner, wait)
     }
 }
 
@@ -106,7 +106,7 @@ impl Producer<[u8]> {
     }
 
     pub(crate) fn loan_patiently(&self, n: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {
-        let me = self.raw.tenant(&self.tenure)?;
+        let me = self.raw.check(&self.owner)?;
         let bytes = slice_bytes::<u8>(&self.raw, n)?;
         Ok(loan_of(&self.raw, self.raw.claim::<true, false>(me, bytes, wait)?, bytes))
     }
@@ -116,7 +116,7 @@ impl Producer<[u8]> {
 impl Consumer<[u8]> {
     /// What getting goes by: the queue, and who gets.
     pub(crate) fn owned(&self) -> Result<(&RawQueue, Option<Id>), GetError> {
-        Ok((&self.raw, self.raw.tenant(&self.tenure)?))
+        Ok((&self.raw, self.raw.check(&self.owner)?))
     }
 }
 
@@ -128,7 +128,7 @@ impl<T: Message> Producer<T> {
         /// As there, and [`PutError::Inherited`] after `fork`.
         put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
         |self, wait, v: &[T]| -> Result<usize, PutError> {
-            self.raw.put_values::<true, T>(self.raw.tenant(&self.tenure)?, v, wait)
+            self.raw.put_values::<true, T>(self.raw.check(&self.owner)?, v, wait)
         }
     }
 
@@ -139,7 +139,7 @@ impl<T: Message> Producer<T> {
         /// As there, and [`PutError::Inherited`] after `fork`.
         loan, try_loan, loan_timeout, loan_deadline, none: "Full",
         |self, wait| -> Result<Loan<'_, T>, PutError> [where T: Plain] {
-            let record = self.raw.loan_held::<T>(&self.tenure, wait)?;
+            let record = self.raw.claim_owned::<T>(&self.owner, wait)?;
             Ok(loan_of(&self.raw, record, size_of::<T>()))
         }
     }
@@ -156,7 +156,7 @@ where
         /// As there, and [`PutError::Inherited`] after `fork`.
         loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
         |self, wait, n: usize| -> Result<Loan<'_, [X]>, PutError> {
-            let me = self.raw.tenant(&self.tenure)?;
+            let me = self.raw.check(&self.owner)?;
             let bytes = slice_bytes::<X>(&self.raw, n)?;
             Ok(loan_of(&self.raw, self.raw.claim::<true, false>(me, bytes, wait)?, bytes))
         }
@@ -171,7 +171,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// As there, and [`GetError::Inherited`] after `fork`.
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, wait| -> Result<T::Owned, GetError> {
-            T::receive_held(&self.raw, &self.tenure, wait)
+            T::receive_owned(&self.raw, &self.owner, wait)
         }
     }
 
@@ -182,7 +182,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// As there, and [`GetError::Inherited`] after `fork`.
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
-            let record = T::lease_held(&self.raw, &self.tenure, wait)?;
+            let record = T::lease_owned(&self.raw, &self.owner, wait)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.raw, record, message))
         }
@@ -195,7 +195,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// As there, and [`GetError::Inherited`] after `fork`.
         lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
         |self, wait| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
-            let record = T::lease_held(&self.raw, &self.tenure, wait)?;
+            let record = T::lease_owned(&self.raw, &self.owner, wait)?;
             let message = T::pointer(record.payload, record.length);
             Ok(LeaseMut::new(Lease::borrowed(&self.raw, record, message)))
         }
@@ -210,7 +210,7 @@ impl<T: Message> Consumer<T> {
         /// As there, and [`GetError::Inherited`] after `fork`.
         get_boxed, try_get_boxed, get_boxed_timeout, get_boxed_deadline, none: "Empty",
         |self, wait| -> Result<Box<T>, GetError> {
-            self.raw.get_boxed::<true, T>(self.raw.tenant(&self.tenure)?, wait)
+            self.raw.get_boxed::<true, T>(self.raw.check(&self.owner)?, wait)
         }
     }
 
@@ -221,7 +221,7 @@ impl<T: Message> Consumer<T> {
         /// As there, and [`GetError::Inherited`] after `fork`.
         get_slice, try_get_slice, get_slice_timeout, get_slice_deadline, none: "Empty",
         |self, wait, v: &mut [T]| -> Result<usize, GetError> {
-            self.raw.get_values::<true, T>(self.raw.tenant(&self.tenure)?, v, wait)
+            self.raw.get_values::<true, T>(self.raw.check(&self.owner)?, v, wait)
         }
     }
 }
@@ -237,20 +237,20 @@ where
         /// As there, and [`GetError::Inherited`] after `fork`.
         get_into, try_get_into, get_into_timeout, get_into_deadline, none: "Empty",
         |self, wait, buf: &mut [X]| -> Result<usize, GetError> {
-            self.raw.get_into::<true, X>(self.raw.tenant(&self.tenure)?, buf, wait)
+            self.raw.get_into::<true, X>(self.raw.check(&self.owner)?, buf, wait)
         }
     }
 }
 
 impl<T: ?Sized> Drop for Producer<T> {
     fn drop(&mut self) {
-        self.raw.vacate(&self.tenure);
+        self.raw.release_side(&self.owner);
     }
 }
 
 impl<T: ?Sized> Drop for Consumer<T> {
     fn drop(&mut self) {
-        self.raw.vacate(&self.tenure);
+        self.raw.release_side(&self.owner);
     }
 }
 

@@ -42,7 +42,7 @@ fn initialise(segment: &Segment) {
 
 /// Messages in a segment that nobody is attached to, those that the dead had on lease included. `None`: it holds garbage.
 pub(crate) fn messages_left(view: &View) -> Option<u64> {
-    if !crate::shm::layout::kind::is_ring(view.imprint().kind) {
+    if !crate::shm::layout::kind::is_ring(view.info().kind) {
         return Some(0);
     }
     let geometry = view.geometry();

@@ -22,7 +22,7 @@ impl RawQueue {
     where
         T: Message,
     {
-        // SAFETY: the stamp says that a record has room for `size_of::<T>()` bytes, and it is ours until it is committed.
+        // SAFETY: the segment header says that a record has room for `size_of::<T>()` bytes, and it is ours until it is committed.
         let write = |to| unsafe { copy_message(value, to) };
         self.put::<OWNED, true>(me, size_of::<T>(), wait, write)
     }
@@ -62,19 +62,19 @@ impl RawQueue {
     where
         T: Message,
     {
-        let mut aside = Aside::new();
+        let mut slow = SlowGet::new();
         // A copy: as in `get`.
         let ring = self.ring;
         let small = size_of::<T>() <= SMALL_COPY_BYTES;
         let entered = if small { self.enter_ready_or_look(&ring, wait) } else { None };
         let from = match &entered {
             Some((_, record)) => ring.memory.payload(record.cell).cast(),
-            None if aside.fill(|| self.get_value_slowly::<false, T>(None, wait)) => aside.got(),
-            // SAFETY: `fill` failed.
-            None => return unsafe { aside.failure() },
+            None if slow.run(|| self.get_value_slowly::<false, T>(None, wait)) => slow.value(),
+            // SAFETY: `run` failed.
+            None => return unsafe { slow.failure() },
         };
-        // SAFETY: the ring found the record's length equal to `size_of::<T>()` (stamp and header), and it is ours while the side is. Or a
-        // value was written aside.
+        // SAFETY: the ring found the record's length equal to `size_of::<T>()` (segment and record
+        // header), and the record is ours while the side is; or the slow path wrote a value.
         let copy = unsafe { read_message(from) };
         if let Some((me, record)) = entered {
             // SAFETY: all bytes of `copy` were written.
@@ -85,10 +85,10 @@ impl RawQueue {
             self.take_and_exit(&ring, record, me);
         }
         // SAFETY: all bytes of `copy` were written.
-        unsafe { aside.checked(copy) }
+        unsafe { slow.checked(copy) }
     }
 
-    /// The same where there is more to do, or by an endpoint that cannot use its lane.
+    /// The same where there is more to do, or by an endpoint that cannot use the spsc path.
     pub(super) fn get_value_slowly<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<T, GetError>
     where
         T: Message,
@@ -98,7 +98,7 @@ impl RawQueue {
         }
         let mut copy = MaybeUninit::<T>::uninit();
         let to = copy.as_mut_ptr().cast::<u8>();
-        // SAFETY: the ring found the record's length equal to `size_of::<T>()` (stamp and header), which is what `to` has room for.
+        // SAFETY: the ring found the record's length equal to `size_of::<T>()` (segment header and record header), which is what `to` has room for.
         let read = |from, _| unsafe { copy_out(from, to, size_of::<T>()) };
         self.get::<OWNED, true, ()>(me, OWNED || size_of::<T>() <= SMALL_COPY_BYTES, wait, |_| Ok(()), read)?;
         // SAFETY: all bytes of `copy` were written above.
@@ -144,7 +144,7 @@ impl RawQueue {
             None => self.me()?,
         };
         let mut read = |from| {
-            // SAFETY: the ring found the record's length equal to `size_of::<T>()` (stamp and header), which is what `copy` has room for.
+            // SAFETY: the ring found the record's length equal to `size_of::<T>()` (segment header and record header), which is what `copy` has room for.
             unsafe { copy_out(from, copy.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
             // SAFETY: all bytes of `copy` were written above.
             unsafe { check_written(copy) }
@@ -357,54 +357,54 @@ pub(super) unsafe fn copy_message<T>(from: *const T, to: *mut u8) {
 /// Where the slow way of a get leaves what it comes to. The fast way then takes it from here as it would from a record: with one read
 /// and one way to each result, a message stays in registers. In memory, what the caller computes from it may have to wait for the store
 /// buffer, and that for cache lines of the putter's (measured, the sum of 64 B, between two cores: 55 -> 24 M/s by endpoints).
-#[repr(C, align(8))] // `got` is read as a payload is, which is aligned so
-pub(super) struct Aside<T> {
-    got: MaybeUninit<T>,
-    failed: MaybeUninit<Result<T, GetError>>,
+#[repr(C, align(8))] // `value` is read as a payload is, which is aligned so
+pub(super) struct SlowGet<T> {
+    value: MaybeUninit<T>,
+    error: MaybeUninit<Result<T, GetError>>,
 }
 
-impl<T> Aside<T>
+impl<T> SlowGet<T>
 where
     T: Message,
 {
     #[inline(always)]
-    pub fn new() -> Aside<T> {
-        Aside { got: MaybeUninit::uninit(), failed: MaybeUninit::uninit() }
+    pub fn new() -> SlowGet<T> {
+        SlowGet { value: MaybeUninit::uninit(), error: MaybeUninit::uninit() }
     }
 
-    /// Gets the slow way. `true`: [`got`](Aside::got) leads to a value; `false`: see [`failure`](Aside::failure).
+    /// Gets the slow way. `true`: [`value`](SlowGet::value) leads to a value; `false`: see [`failure`](SlowGet::failure).
     #[cold]
     #[inline(never)]
-    pub fn fill(&mut self, get: impl FnOnce() -> Result<T, GetError>) -> bool {
+    pub fn run(&mut self, get: impl FnOnce() -> Result<T, GetError>) -> bool {
         match get() {
             Ok(value) => {
-                self.got.write(value);
+                self.value.write(value);
                 true
             }
             Err(error) => {
-                self.failed.write(Err(error));
+                self.error.write(Err(error));
                 false
             }
         }
     }
 
     #[inline(always)]
-    pub fn got(&mut self) -> *mut T {
-        self.got.as_mut_ptr()
+    pub fn value(&mut self) -> *mut T {
+        self.value.as_mut_ptr()
     }
 
     /// # Safety
-    /// `fill` answered `false`, or `refuse` was called, and this is called once after it.
+    /// `run` returned `false`, or `fail` was called, and this is called once after it.
     #[inline(always)]
     pub unsafe fn failure(&mut self) -> Result<T, GetError> {
         // SAFETY: as the caller says.
-        unsafe { self.failed.assume_init_read() }
+        unsafe { self.error.assume_init_read() }
     }
 
     #[cold]
     #[inline(never)]
-    fn refuse(&mut self) {
-        self.failed.write(Err(GetError::Invalid));
+    fn fail(&mut self) {
+        self.error.write(Err(GetError::Invalid));
     }
 
     /// The value in `copy`, if its bits are one.
@@ -415,8 +415,8 @@ where
     pub unsafe fn checked(&mut self, copy: MaybeUninit<T>) -> Result<T, GetError> {
         // SAFETY: as the caller says.
         if unsafe { check_written(&copy) }.is_err() {
-            self.refuse();
-            // SAFETY: it was.
+            self.fail();
+            // SAFETY: `fail` has just written the error.
             return unsafe { self.failure() };
         }
         // SAFETY: the bytes were just found to be a value of T.

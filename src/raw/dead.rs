@@ -4,7 +4,7 @@
 //! |---|---|
 //! | lease, batch, and every call that does not find its message at once | before it takes anything, if a slice has passed since the last look |
 //! | get by copy | before it takes each 64th message of the queue, if a slice has passed |
-//! | get by a `Consumer` along its lane | where it sets out a new stretch, after 64 messages or fewer, if a slice has passed |
+//! | get by a `Consumer` on the spsc path | where it refills its run, after 64 messages or fewer, if a slice has passed |
 //! | a call that waits | at the end of each slice of its sleep |
 //!
 //! So a dead holder's message is back after two slices and one more call (64 by copy) of any getter, before newer ones.
@@ -94,7 +94,7 @@ impl RawQueue {
         let is_time = now.saturating_sub(looked) >= SLICE_NS;
         let is_ours = is_time && looked_ns.compare_exchange(looked, now, Relaxed, Relaxed).is_ok();
         if is_ours {
-            self.segment.tell_if_nameless();
+            self.segment.report_if_nameless();
         }
         is_ours
     }

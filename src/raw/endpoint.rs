@@ -5,10 +5,10 @@
 //!                                            \--owner dies--> whoever locks next: repair, busy 0, owner 0
 //! ```
 
-use super::lane::Lane;
 use super::stats::Verb;
 use super::{Failure, RawQueue, Wait};
 use crate::os::now_ns;
+use crate::ring::Run;
 use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
@@ -22,25 +22,25 @@ pub(crate) enum Side {
     Get,
 }
 
-/// The right to be the only one on a side.
+/// The sole owner of a side: what an endpoint keeps. Its cells make it one for one thread at a time.
 #[derive(Debug)]
-pub struct Tenure {
+pub struct SideOwner {
     pub(super) me: Id,
     pub(super) incarnation: u32,
-    pub(super) lane: Lane,
+    pub(super) run: Run,
     side: Side,
 }
 
 impl RawQueue {
     /// Becomes the owner of a side. `Held` while a live endpoint owns it, `Busy` if somebody stays inside it who does not run.
-    pub(crate) fn acquire(&self, side: Side) -> Result<Tenure, Failure> {
+    pub(crate) fn acquire(&self, side: Side) -> Result<SideOwner, Failure> {
         let me = self.me()?;
         let wait = Wait::Until(now_ns() + ACQUIRE_LOCK_NS);
         let busy = |failure| if matches!(failure, Failure::Timeout) { Failure::Busy } else { failure };
         match side {
             Side::Put => {
                 self.lock_put(me, wait).map_err(busy)?;
-                self.note_tenure(me, Verb::Put);
+                self.note_owner(me, Verb::Put);
                 self.head().put.owner.store(me.bits(), Release);
                 self.unlock_put(me)?;
                 // Those who sleep until they can put are told now that they cannot, before they have a wake that is not for them.
@@ -48,32 +48,32 @@ impl RawQueue {
             }
             Side::Get => {
                 self.lock_get(me, wait).map_err(busy)?;
-                self.note_tenure(me, Verb::Get);
+                self.note_owner(me, Verb::Get);
                 self.head().get.yields.store(self.barrier.is_registered() as u32, Relaxed);
                 self.head().get.owner.store(me.bits(), Release);
                 self.exit_get::<false>(me)?;
                 self.notify_not_empty(u32::MAX);
             }
         }
-        Ok(Tenure { me, incarnation: self.incarnation(), lane: Lane::default(), side })
+        Ok(SideOwner { me, incarnation: self.incarnation(), run: Run::default(), side })
     }
 
     /// The endpoint's id, unless it was made before a fork.
     #[inline(always)]
-    pub(crate) fn tenant(&self, tenure: &Tenure) -> Result<Option<Id>, Failure> {
-        if self.incarnation() == tenure.incarnation { Ok(Some(tenure.me)) } else { Err(Failure::Inherited) }
+    pub(crate) fn check(&self, owner: &SideOwner) -> Result<Option<Id>, Failure> {
+        if self.incarnation() == owner.incarnation { Ok(Some(owner.me)) } else { Err(Failure::Inherited) }
     }
 
     /// Stops being the owner. An inherited endpoint touches nothing.
-    pub(crate) fn vacate(&self, tenure: &Tenure) {
-        if self.incarnation() != tenure.incarnation {
+    pub(crate) fn release_side(&self, owner: &SideOwner) {
+        if self.incarnation() != owner.incarnation {
             return;
         }
-        let owner = match tenure.side {
+        let word = match owner.side {
             Side::Put => &self.head().put.owner,
             Side::Get => &self.head().get.owner,
         };
-        // Release: whoever locks the side next sees all that the endpoint did. Not 0 or ours: we were taken for dead.
-        let _ = owner.compare_exchange(tenure.me.bits(), 0, Release, Relaxed);
+        // Release: the next process that locks the side sees all that the endpoint did. A word that is not ours: we were taken for dead.
+        let _ = word.compare_exchange(owner.me.bits(), 0, Release, Relaxed);
     }
 }

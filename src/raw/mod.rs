@@ -23,10 +23,10 @@ mod done;
 mod endpoint;
 mod get;
 mod guards;
-mod lane;
 mod lease;
 mod letters;
 mod loan;
+mod mapped;
 mod own;
 mod put;
 mod readiness;
@@ -34,6 +34,7 @@ mod recover;
 mod skipped;
 #[cfg(feature = "object")]
 mod sleep;
+mod spsc;
 mod stats;
 mod ticket;
 mod trust;
@@ -42,29 +43,29 @@ mod wait;
 pub(crate) use attach::messages_left;
 pub(crate) use done::JOIN_FOREVER;
 pub(crate) use endpoint::Side;
-pub use endpoint::Tenure;
+pub use endpoint::SideOwner;
 pub use lease::LeasedRecord;
 pub(crate) use letters::Ends;
 pub(crate) use loan::ClaimedRecord;
+pub(crate) use mapped::Mapped;
 pub use recover::RecoveryReport;
 pub use stats::Stats;
 pub(crate) use trust::AdaptiveSpin;
 pub use wait::Wait;
 pub(crate) use wait::{Backoff, SLICE_NS, Step, spin_then_yield};
 
-use crate::atomic::{AtomicU32, AtomicU64};
+use crate::atomic::AtomicU64;
 use crate::attachment::Attachment;
 use crate::error::{GetError, PutError};
 use crate::lock::Condvar;
-use crate::ring::{Memory, Owner, Ring};
-use crate::shm::geometry::{CACHE_LINE_BYTES, CellIndex, Geometry};
-use crate::shm::layout::{GetSide, Head, PutSide, Rare};
+use crate::ring::{Owner, Ring};
+use crate::shm::geometry::Geometry;
+use crate::shm::layout::{Head, Rare};
 use crate::shm::participant::{self, Id};
 use crate::shm::segment::Segment;
 use crate::wait::strategy::WaitStrategy;
 use std::fmt;
 use std::io;
-use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -72,130 +73,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 /// Copies up to this size are made under the lock; larger ones in a loan or a lease, so that no lock is held for long.
 pub(crate) const SMALL_COPY_BYTES: usize = 4096;
 
-/// The words and cells of a mapped segment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mapped {
-    head: NonNull<Head>,
-    cells: NonNull<u8>,
-    cell_bytes: usize,
-    payload_offset: usize,
-}
-
-impl Mapped {
-    /// The words and cells of a mapping that somebody else keeps (Invariant 2).
-    pub(crate) fn new(head: NonNull<Head>, cells: NonNull<u8>, geometry: &Geometry) -> Mapped {
-        let (cell_bytes, payload_offset) = (geometry.cell_bytes as usize, geometry.payload_offset as usize);
-        Mapped { head, cells, cell_bytes, payload_offset }
-    }
-
-    #[inline(always)]
-    fn head(&self) -> &Head {
-        // SAFETY: Invariant 2; the words are atomics, or written before publication only.
-        unsafe { self.head.as_ref() }
-    }
-
-    /// Where the payload of the record at `cell` starts.
-    #[inline(always)]
-    pub(crate) fn payload(&self, cell: CellIndex) -> *mut u8 {
-        // SAFETY: Invariant 2: the payload starts inside the record's first cell, or right behind it where it is empty.
-        unsafe { self.record(cell).add(self.payload_offset) }
-    }
-
-    #[inline(always)]
-    fn record(&self, cell: CellIndex) -> *mut u8 {
-        // SAFETY: Invariant 2: the cell is in the ring, so the offset stays inside the mapping.
-        unsafe { self.cells.as_ptr().add(cell.index() as usize * self.cell_bytes) }
-    }
-
-    /// The cache lines of `count` cells that do not reach beyond the ring's end, but of no more than `most_bytes`; none of large cells.
-    #[inline(always)]
-    fn lines(&self, first: CellIndex, count: u64, most_bytes: usize) -> impl Iterator<Item = *mut u8> {
-        let from = self.record(first);
-        let bytes = if self.cell_bytes > LARGEST_FETCHED_AHEAD { 0 } else { count as usize * self.cell_bytes };
-        (0..bytes.min(most_bytes)).step_by(CACHE_LINE_BYTES as usize).map(move |offset| from.wrapping_add(offset))
-    }
-}
-
-impl Memory for Mapped {
-    #[inline(always)]
-    fn put_side(&self) -> &PutSide {
-        &self.head().put
-    }
-
-    #[inline(always)]
-    fn get_side(&self) -> &GetSide {
-        &self.head().get
-    }
-
-    #[inline(always)]
-    fn returned(&self) -> &AtomicU32 {
-        &self.head().get_notice.returned
-    }
-
-    #[inline(always)]
-    fn header(&self, cell: CellIndex) -> &AtomicU64 {
-        // SAFETY: Invariant 2; cells are aligned to 8 bytes and as long as a header word at least.
-        unsafe { &*self.record(cell).cast() }
-    }
-
-    #[inline(always)]
-    fn prefetch_write(&self, first: CellIndex, count: u64) {
-        self.lines(first, count, usize::MAX).for_each(prefetch_write);
-    }
-
-    #[inline(always)]
-    fn prefetch_read(&self, first: CellIndex, count: u64) {
-        self.lines(first, count, MOST_FETCHED_BYTES).for_each(prefetch_read);
-    }
-
-    #[inline(always)]
-    fn sequence(&self, cell: CellIndex) -> &AtomicU64 {
-        // SAFETY: Invariant 2; cells of slice rings have 16 bytes or more (Geometry), which only they ask for.
-        unsafe { &*self.record(cell).add(8).cast() }
-    }
-}
-
-/// Cells up to this size are fetched when they are reclaimed, or before they are taken. Larger ones are moved one at a
-/// time, which the processor's own prefetching follows, and a stretch of them is more than a cache holds.
-const LARGEST_FETCHED_AHEAD: usize = 2048;
-
 /// For fewer records nobody looks whether they are there.
 const LEAST_FETCHED_AHEAD: u64 = 16;
-
-/// A getter asks for no more than this at a time: a part of the nearest cache.
-const MOST_FETCHED_BYTES: usize = 8192;
-
-/// Asks for the cache line there, to write to it soon. Any address will do.
-#[inline(always)]
-fn prefetch_write(record: *mut u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch is a hint: it reads and writes nothing that the program can see, and cannot fault.
-    unsafe {
-        std::arch::asm!("prefetchw [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
-    };
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: as above.
-    unsafe {
-        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
-    };
-    let _ = record;
-}
-
-/// Asks for the cache line there, to read it soon. Any address will do.
-#[inline(always)]
-fn prefetch_read(record: *mut u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch is a hint: it reads nothing that the program can see, and cannot fault.
-    unsafe {
-        std::arch::asm!("prefetcht0 [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
-    };
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: as above.
-    unsafe {
-        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) record, options(nostack, preserves_flags, readonly))
-    };
-    let _ = record;
-}
 
 /// One attached segment. Shared by the handles, guards and endpoints of a process.
 pub struct RawQueue {

@@ -157,7 +157,7 @@ impl RawQueue {
     #[inline(never)]
     fn put_slow<const OWNED: bool>(&self, me: Id, length: usize, wait: Wait, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
         if !OWNED {
-            // An endpoint has waited along its lane.
+            // An endpoint has waited for room before.
             self.await_room(wait);
         }
         self.with_slot::<OWNED, ()>(me, length as u32, wait, &mut |slot| {

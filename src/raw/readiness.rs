@@ -37,7 +37,7 @@ impl RawQueue {
     /// What a getter does once a slice.
     pub(crate) fn look_after_the_dead(&self, deadline_ns: u64) {
         self.recover_until(deadline_ns);
-        self.segment.tell_if_nameless();
+        self.segment.report_if_nameless();
     }
 
     /// Wakes another getter for a message that the caller was woken for, perhaps, and does not take.

@@ -216,9 +216,9 @@ impl Verb {
 }
 
 impl RawQueue {
-    /// As [`Segment::leave_name`](crate::shm::segment::Segment::leave_name), and shown to others that do.
+    /// As [`Segment::preserve_name`](crate::shm::segment::Segment::preserve_name), and shown to others that do.
     pub(crate) fn leave_name(&self) {
-        self.segment().leave_name();
+        self.segment().preserve_name();
         if let Some(entry) = self.known_me().and_then(|me| self.my_entry(me)) {
             entry.roles.fetch_or(role::VISITOR, Relaxed);
         }
@@ -228,7 +228,7 @@ impl RawQueue {
     /// leaves the name, and shows that to guests that come after it.
     pub(crate) fn be_guest(&self) {
         self.segment().be_guest();
-        if self.segment().met_the_dead() {
+        if self.segment().saw_deaths() {
             self.leave_name();
         }
     }
@@ -236,7 +236,7 @@ impl RawQueue {
     /// Before entries of the dead are freed.
     pub(super) fn note_the_dead(&self, are_there: bool) {
         if are_there {
-            self.segment().note_the_dead();
+            self.segment().note_deaths();
             if self.segment().is_guest() {
                 self.leave_name();
             }
@@ -255,7 +255,7 @@ impl RawQueue {
     }
 
     /// Remembers since when this process owns a side.
-    pub(super) fn note_tenure(&self, me: Id, verb: Verb) {
+    pub(super) fn note_owner(&self, me: Id, verb: Verb) {
         self.note_role(me, verb);
         if let Some(entry) = self.my_entry(me) {
             let since = if verb == Verb::Put { &entry.producer_ns } else { &entry.consumer_ns };

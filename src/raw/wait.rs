@@ -207,7 +207,7 @@ impl<'a> Waiter<'a> {
         };
         let pause = self.pauses.pause(raw.strategy, &raw.trust, &raw.barrier, condvar, ready, &mut falls_asleep);
         if pause == Step::SliceOver {
-            raw.segment.tell_if_nameless();
+            raw.segment.report_if_nameless();
         }
         pause
     }

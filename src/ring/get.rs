@@ -1,7 +1,7 @@
 //! The get side: the record at the front, taking it, leasing it, giving it back.
 
 use super::notice::{RETURNED, WALKING};
-use super::{Corrupted, Header, Memory, Owner, Ring, State, Stretch};
+use super::{Corrupted, Header, Memory, Owner, Ring, State};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::shm::geometry::CellIndex;
@@ -15,7 +15,7 @@ pub(crate) struct Record {
     pub cell: CellIndex,
     pub header: Header,
     /// Where head goes when this record is taken; `None` for a RETURNED one, which lies behind head.
-    next: Option<u64>,
+    pub(super) next: Option<u64>,
 }
 
 impl Record {
@@ -120,11 +120,9 @@ impl<M: Memory> Ring<M> {
         self.geometry.cell(head).is_some_and(|cell| Header::from_bits(self.memory.header(cell).load(Relaxed)).is_pending())
     }
 
-    /// The records from head on, ready or not, until it is time to [fetch ahead](Ring::fetch_ahead) again. Needs the get side of a sized ring.
-    pub fn stretch_to_get(&self) -> Option<Stretch> {
-        let head = self.memory.get_side().head.load(Relaxed);
-        let index = self.geometry.cell(head)?.index();
-        self.stretch(head, FETCH_AHEAD - index % FETCH_AHEAD)
+    /// Records from head on until it is time to [fetch ahead](Ring::fetch_ahead) again; `None` if head is garbage.
+    pub(super) fn until_next_fetch(&self, head: u64) -> Option<u64> {
+        Some(FETCH_AHEAD - self.geometry.cell(head)?.index() % FETCH_AHEAD)
     }
 
     /// Asks for the cache lines of the next records that stand between head and tail, in one go: a getter would otherwise wait for one

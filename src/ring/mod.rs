@@ -60,6 +60,7 @@ mod outlook;
 mod put;
 mod repair;
 mod retreat;
+mod run;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -70,10 +71,10 @@ pub(crate) use get::{Front, Record};
 pub(crate) use header::{Header, Owner, State};
 #[cfg(not(loom))]
 pub(crate) use outlook::Outlook;
-#[cfg(not(loom))]
-pub(crate) use put::RECLAIM_AHEAD;
+use put::RECLAIM_AHEAD;
 pub(crate) use put::{NoRoom, Slot};
 pub(crate) use repair::Repaired;
+pub(crate) use run::Run;
 
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::shm::geometry::{CellIndex, Geometry};
@@ -100,6 +101,10 @@ pub(crate) trait Memory {
     fn get_side(&self) -> &GetSide;
     /// What getters look at before they take what stands at head: bits of [`notice`].
     fn returned(&self) -> &AtomicU32;
+    /// Not 0 once the queue is closed.
+    fn closed(&self) -> &AtomicU32;
+    /// Are cells so large that a cache line belongs to few of them, and is worth prefetching for one?
+    fn fills_lines(&self) -> bool;
     /// First word of the record that starts at `cell`.
     fn header(&self, cell: CellIndex) -> &AtomicU64;
     /// Second word of it, in slice rings only.
@@ -118,23 +123,7 @@ pub(crate) struct Ring<M> {
     pub geometry: Geometry,
 }
 
-/// Records of one cell each that lie one behind the other, at positions that differ by one. The record behind the last of them is in the
-/// ring too, and at the next position.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stretch {
-    /// Position of the first.
-    pub first: u64,
-    pub cell: CellIndex,
-    pub records: u64,
-}
-
 impl<M: Memory> Ring<M> {
-    /// At `position`, of at most `most` records; `None` if it is garbage.
-    fn stretch(&self, position: u64, most: u64) -> Option<Stretch> {
-        let cell = self.geometry.cell(position)?;
-        Some(Stretch { first: position, cell, records: most.min(self.geometry.cells_to_end(position) - 1) })
-    }
-
     /// Makes the FREE word at tail and all cursors. Before publication only.
     pub fn initialise(&self) {
         use crate::atomic::Ordering::Relaxed;

@@ -1,6 +1,6 @@
 //! The put side: finding room, publishing records, finishing loans.
 
-use super::{Corrupted, Header, Memory, Owner, Ring, State, Stretch};
+use super::{Corrupted, Header, Memory, Owner, Ring, State};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::atomic::fence;
 use crate::shm::geometry::CellIndex;
@@ -12,8 +12,8 @@ pub(crate) const RECLAIM_AHEAD: u64 = 64;
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub cell: CellIndex,
-    next: u64,
-    length: u32,
+    pub(super) next: u64,
+    pub(super) length: u32,
 }
 
 /// Why there is no [`Slot`].
@@ -138,17 +138,11 @@ impl<M: Memory> Ring<M> {
         let stretch = taken.min(self.geometry.cells_to_end(before)).min(most);
         // All of them are taken, so their lines are wanted for writing, and together rather than one after the other.
         self.memory.prefetch_write(first, stretch);
-        let reclaimed =
-            (0..stretch).take_while(|&i| self.memory.header(first.plus(i)).load(Acquire) == done.bits()).count() as u64;
+        let is_done = |&cell: &CellIndex| self.memory.header(cell).load(Acquire) == done.bits();
+        let reclaimed = self.geometry.cells_from(before, stretch).take_while(is_done).count() as u64;
         let at = self.geometry.after(before, reclaimed).ok_or(Corrupted)?;
         self.move_reclaim(before, at);
         if at == before { Err(NoRoom::Full) } else { Ok(()) }
-    }
-
-    /// The records at tail that can be put without another look at getters: room was reclaimed for all of them. Needs the put side of a
-    /// sized ring.
-    pub fn stretch_to_put(&self) -> Option<Stretch> {
-        self.stretch(self.memory.put_side().tail.load(Relaxed), self.room_reclaimed())
     }
 
     /// Records that find room without another look at getters. A hint that needs nothing, in a sized ring; for the put side more.
@@ -187,8 +181,7 @@ impl<M: Memory> Ring<M> {
     #[inline(always)]
     fn is_done_after_reclaim(&self, count: u64) -> bool {
         let reclaim = self.memory.put_side().reclaim.load(Relaxed);
-        let Ok(first) = self.cell(reclaim) else { return true };
-        let last = first.plus(count.min(self.geometry.cells_to_end(reclaim)) - 1);
+        let Some(last) = self.geometry.cells_from(reclaim, count).next_back() else { return true };
         self.memory.header(last).load(Relaxed) == Header::done(self.geometry.message_bytes as u32).bits()
     }
 

@@ -7,7 +7,7 @@
 //! 0. What follows is about rings. An object of `shmq::sync` has a geometry too, in which no ring may run: one cell that holds it all.
 //! 1. `1 < cells <= 1 << index_bits`; a ring of `capacity` sized messages has `capacity + 1` cells: one spare cell always exists.
 //! 2. A slice ring has at least twice the cells of its largest record, so that one fits an empty ring at any offset.
-//! 3. A geometry comes from [`Geometry::sized`], [`Geometry::slice`], [`Geometry::primitive`] or, checked, from a stamp; it is never reread.
+//! 3. A geometry comes from [`Geometry::sized`], [`Geometry::slice`], [`Geometry::primitive`] or, checked, from a header; it is never reread.
 
 use crate::shm::layout::{HOLDERS_BYTES, OBJECT_DATA_OFFSET, kind};
 
@@ -25,7 +25,7 @@ const MAX_RING_BYTES: u64 = 1 << 46;
 /// A record's length is a 32-bit word.
 const MAX_MESSAGE_BYTES: u64 = u32::MAX as u64;
 
-/// A cell that is in its ring: made by [`Geometry::cell`] only, so that whoever turns it into an address need not check again. The default is
+/// A cell that is in its ring: made by [`Geometry`] and [`CellRow`] only, so that whoever turns it into an address need not check again. The default is
 /// cell 0, which every ring has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CellIndex(u64);
@@ -36,11 +36,33 @@ impl CellIndex {
     pub fn index(self) -> u64 {
         self.0
     }
+}
 
-    /// That many cells further; the caller knows that the ring does not end before.
+/// Cells that follow one another: each has at least `reach` more behind it before the ring ends. The default has none.
+///
+/// Invariant: `count == 0`, or `first + count - 1 + reach` is a cell of the ring and `reach >= 1`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CellRow {
+    first: u64,
+    count: u64,
+    reach: u64,
+}
+
+impl CellRow {
+    pub fn count(self) -> u64 {
+        self.count
+    }
+
+    /// Cell `n`, and the one behind it.
     #[inline(always)]
-    pub fn plus(self, cells: u64) -> CellIndex {
-        CellIndex(self.0 + cells)
+    pub fn pair(self, n: u64) -> Option<(CellIndex, CellIndex)> {
+        (n < self.count).then(|| (CellIndex(self.first + n), CellIndex(self.first + n + 1)))
+    }
+
+    /// The cell that lies `ahead` cells behind cell `n`. `None` if the row does not reach so far.
+    #[inline(always)]
+    pub fn ahead(self, n: u64, ahead: u64) -> Option<CellIndex> {
+        (n < self.count && ahead <= self.reach).then(|| CellIndex(self.first + n + ahead))
     }
 }
 
@@ -170,8 +192,8 @@ impl Geometry {
         unit_bytes.next_multiple_of(CACHE_LINE_BYTES.max(unit_align))
     }
 
-    /// A geometry as a stamp tells it; `None` unless it is one that this module could have made.
-    pub fn from_stamp(
+    /// A geometry as a header tells it; `None` unless it is one that this module could have made.
+    pub fn from_header(
         kind: u32,
         cells: u64,
         message_bytes: u64,
@@ -226,6 +248,19 @@ impl Geometry {
             end if end == self.cells => Some((position | self.index_mask).wrapping_add(1)),
             _ => None,
         }
+    }
+
+    /// The cells from that of `position` on: `count` of them, or fewer where the ring ends. None if the position is garbage.
+    pub fn cells_from(&self, position: u64, count: u64) -> impl DoubleEndedIterator<Item = CellIndex> + use<> {
+        let first = position & self.index_mask;
+        (first..first.saturating_add(count).min(self.cells)).map(CellIndex)
+    }
+
+    /// The same, each with `reach` more cells behind it, at least one. `None` if the position is garbage.
+    pub fn row(&self, position: u64, count: u64, reach: u64) -> Option<CellRow> {
+        let first = self.cell(position)?.index();
+        let reach = reach.max(1);
+        Some(CellRow { first, count: count.min((self.cells - first).saturating_sub(reach)), reach })
     }
 
     /// Cells from a position to the end of the ring.
@@ -284,6 +319,27 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_cells_end_before_the_ring_does() {
+        let ring = Geometry::sized(8, 8, 6).unwrap();
+        let indices = |position, count| ring.cells_from(position, count).map(CellIndex::index).collect::<Vec<_>>();
+        assert_eq!((indices(5, 9), indices(8, 2), indices(7, 1)), (vec![5, 6], vec![0, 1], vec![]));
+        assert!(ring.row(7, 1, 1).is_none(), "no position of this ring");
+        for (position, count, reach, found) in
+            [(0, 9, 0, 6), (0, 9, 3, 4), (0, 2, 3, 2), (5, 9, 1, 1), (6, 9, 1, 0), (5, 9, 3, 0)]
+        {
+            let row = ring.row(position, count, reach).unwrap();
+            assert_eq!(row.count(), found, "{row:?}");
+            for n in 0..found {
+                let (cell, behind) = row.pair(n).unwrap();
+                assert_eq!((cell.index(), behind.index()), (position + n, position + n + 1));
+                assert_eq!(row.ahead(n, 3).map(CellIndex::index), (reach == 3).then_some(position + n + 3));
+            }
+            assert!(row.pair(found).is_none() && row.ahead(found, 1).is_none());
+        }
+        assert!(CellRow::default().pair(0).is_none());
+    }
+
+    #[test]
     fn a_largest_record_fits_an_empty_slice_ring_at_any_offset() {
         for bytes in [1, 64, 100, 1000, 4096] {
             let ring = Geometry::slice(1, 1, u64::MAX, bytes).unwrap();
@@ -303,10 +359,10 @@ mod tests {
         assert!(Geometry::slice(1, 1, 1, 0).is_err());
         assert!(Geometry::slice(1, 1, 0, 1).is_err());
         assert!(Geometry::slice(1, 1, 1, u64::MAX).is_err());
-        assert_eq!(Geometry::from_stamp(4, 8, 8, 8, 7, 16), None);
-        assert_eq!(Geometry::from_stamp(1, 8, 8, 3, 7, 16), None);
-        assert_eq!(Geometry::from_stamp(1, 9, 8, 8, 7, 16), None);
-        assert!(Geometry::from_stamp(1, 8, 8, 8, 7, 16).is_some());
+        assert_eq!(Geometry::from_header(4, 8, 8, 8, 7, 16), None);
+        assert_eq!(Geometry::from_header(1, 8, 8, 3, 7, 16), None);
+        assert_eq!(Geometry::from_header(1, 9, 8, 8, 7, 16), None);
+        assert!(Geometry::from_header(1, 8, 8, 8, 7, 16).is_some());
     }
 
     #[test]
@@ -337,9 +393,9 @@ mod tests {
         ] {
             let object = Geometry::primitive(kind, bytes, align, count).unwrap();
             assert_eq!((object.cells, object.cell_bytes), (1, cell), "kind {kind}");
-            assert_eq!(Geometry::from_stamp(kind, 1, bytes, align, count, cell), Some(object));
-            assert_eq!(Geometry::from_stamp(kind, 2, bytes, align, count, cell), None);
-            assert_eq!(Geometry::from_stamp(kind, 1, bytes, align, count, cell + 64), None);
+            assert_eq!(Geometry::from_header(kind, 1, bytes, align, count, cell), Some(object));
+            assert_eq!(Geometry::from_header(kind, 2, bytes, align, count, cell), None);
+            assert_eq!(Geometry::from_header(kind, 1, bytes, align, count, cell + 64), None);
         }
         assert_eq!(Geometry::primitive(kind::MUTEX, 1, 4096, 1).unwrap().payload_offset, 4096);
         assert!(Geometry::primitive(kind::ARRAY, 8, 8, 0).is_err());

@@ -9,7 +9,7 @@
 //!  0x380  GetNotice      "not full" waiters, returned                        read by getters at each message
 //!  0x400  Rare           "all done" waiters, task_done, poison, repairs      slow paths only
 //!  0x480  PortableSync   space for raw_sync's objects, unused on futex       portable lock backend only
-//!  0x900  Entry * n      participant table; byte i*64 of it is entry i's pulse (an OFD lock), byte i*64 + 32 its registration
+//!  0x900  Entry * n      participant table; byte i*64 of it is entry i's liveness lock (an OFD lock), byte i*64 + 32 its registration
 //!   + n   name byte      whoever changes a name holds its OFD lock
 //!   + 64  structure      text of the messages' structure, 0 to 4096 bytes  written once, then read
 //!         dead letters   name of the queue for them, 0 to 200 bytes        written once, then read
@@ -55,8 +55,8 @@ pub const NAME_BYTES: usize = 200;
 /// An id has 10 bits for the entry.
 pub const MAX_PARTICIPANTS: u32 = (1 << 10) - 1;
 
-/// States of a stamp, in the order of a segment's life.
-pub mod stamp_state {
+/// States of a header, in the order of a segment's life.
+pub mod segment_state {
     /// Being initialised under a temporary name.
     pub const BUILDING: u32 = 0;
     /// Published: the name leads here.
@@ -134,7 +134,7 @@ pub struct SegmentHeader {
     pub magic: u64,
     pub format: u32,
     pub pointer_bits: u32,
-    /// One of [`stamp_state`].
+    /// One of [`segment_state`].
     pub state: AtomicU32,
     /// One of [`lock_kind`].
     pub lock_kind: u32,
@@ -303,7 +303,7 @@ pub struct PortableSync(pub [u8; 1152]);
 /// The head of a segment, before the participant table.
 #[repr(C)]
 pub struct Head {
-    pub stamp: CachePadded<SegmentHeader>,
+    pub header: CachePadded<SegmentHeader>,
     pub put: CachePadded<PutSide>,
     pub get: CachePadded<GetSide>,
     pub put_notice: CachePadded<PutNotice>,
@@ -312,7 +312,7 @@ pub struct Head {
     pub portable: PortableSync,
 }
 
-/// One attached process. Its pulse is an OFD lock on its first byte.
+/// One attached process. Its liveness lock is an OFD lock on its first byte.
 #[repr(C, align(64))]
 pub struct Entry {
     /// Raised at each registration, 1 to 2^21 - 1.
@@ -408,24 +408,24 @@ pub const ENTRY_BYTES: u64 = size_of::<Entry>() as u64;
 /// Cells begin on a page of their own.
 pub const PAGE_BYTES: u64 = 4096;
 
-/// Offset of the byte whose OFD lock is the pulse of `entry`.
-pub const fn pulse_offset(entry: u32) -> u64 {
+/// Offset of the byte whose OFD lock is the liveness lock of `entry`.
+pub const fn liveness_offset(entry: u32) -> u64 {
     ENTRIES_OFFSET + entry as u64 * ENTRY_BYTES
 }
 
-/// Offset of the byte whose OFD lock is the right to take `entry`. Not beside the pulse: the kernel
+/// Offset of the byte whose OFD lock is the right to take `entry`. Not beside the liveness lock: the kernel
 /// makes one lock of two neighbours that one description holds.
 pub const fn registration_offset(entry: u32) -> u64 {
-    pulse_offset(entry) + ENTRY_BYTES / 2
+    liveness_offset(entry) + ENTRY_BYTES / 2
 }
 
 /// Offset of the name byte.
 pub const fn name_byte_offset(max_participants: u32) -> u64 {
-    pulse_offset(max_participants)
+    liveness_offset(max_participants)
 }
 
 /// Offset of the byte that those who keep the name hold read-locked. The same in all segments:
-/// whatever a stamp says of the table, no process takes a name away that others keep.
+/// whatever a header says of the table, no process takes a name away that others keep.
 pub const KEEPERS_OFFSET: u64 = 0;
 
 /// Offset of the structure's text, on a cache line of its own.

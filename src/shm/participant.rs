@@ -3,14 +3,14 @@
 //! ```text
 //!   id     generation (21 bits) | entry (10 bits)         a lock word is id << 1 | waiters
 //!
-//!   entry  free, generation g --raise_generation--> free, generation g + 1 --pulse taken, register--> attached, generation g + 1
+//!   entry  free, generation g --raise_generation--> free, generation g + 1 --liveness lock taken, register--> attached, generation g + 1
 //!           ^                                                                                              |
-//!           '---------------- the kernel drops the pulse with the process, however it ends ----------------'
+//!           '---------------- the kernel drops the liveness lock with the process, however it ends ----------------'
 //! ```
 //!
 //! Invariants:
-//! 1. Only the holder of an entry's pulse writes the entry, except that others set the pid of a
-//!    dead one to 0, and that the generation is raised before the pulse is taken (the segment's
+//! 1. Only the holder of an entry's liveness lock writes the entry, except that others set the pid of a
+//!    dead one to 0, and that the generation is raised before the liveness lock is taken (the segment's
 //!    `enter.rs`).
 //! 2. Whoever is named by an id anywhere in a segment registered it first, so its entry showed the generation before the id could
 //!    be seen: an id whose entry shows another generation belongs to somebody who is gone.
@@ -86,7 +86,7 @@ pub(crate) enum Past {
     /// There were none.
     None,
     /// The last one left in good order.
-    Left,
+    Detached,
     /// The last one is attached, or died.
     Open,
 }
@@ -94,13 +94,13 @@ pub(crate) enum Past {
 pub(crate) fn past_of(entry: &Entry) -> Past {
     match (entry.generation.load(Ordering::Relaxed), entry.pid.load(Ordering::Relaxed)) {
         (0, _) => Past::None,
-        (_, 0) => Past::Left,
+        (_, 0) => Past::Detached,
         _ => Past::Open,
     }
 }
 
-/// Makes all ids of an entry those of the dead: the process that takes its pulse after this is
-/// another. For the holder of its registration byte, while no process has the pulse.
+/// Makes all ids of an entry those of the dead: the process that takes its liveness lock after this is
+/// another. For the holder of its registration byte, while no process has the liveness lock.
 pub(crate) fn raise_generation(entry: &Entry) {
     // Whatever stands there, garbage too, the next one is in range (Invariant 3).
     let generation = entry.generation.load(Ordering::Relaxed) % GENERATION_MAX + 1;
@@ -110,15 +110,15 @@ pub(crate) fn raise_generation(entry: &Entry) {
         let _ = entry.pid.compare_exchange(0, std::process::id(), Ordering::Relaxed, Ordering::Relaxed);
     }
     entry.generation.store(generation, Ordering::Release);
-    // Before the pulse, for all that see the pulse (`shows_generation`), and Invariant 2 for every
+    // Before the liveness lock, for all that see the liveness lock (`shows_generation`), and Invariant 2 for every
     // way in which any thread of this process may publish the id later, a relaxed store included.
     fence(Ordering::SeqCst);
 }
 
-/// Makes the holder of an entry's pulse a participant, which repairs first what its predecessor
+/// Makes the holder of an entry's liveness lock a participant, which repairs first what its predecessor
 /// left.
 pub(crate) fn register(segment: &Segment, entry: u32) -> Id {
-    // An entry beyond the table has no pulse to hold; its id would be dead in everybody's eyes (Invariant 4).
+    // An entry beyond the table has no liveness lock to hold; its id would be dead in everybody's eyes (Invariant 4).
     let Some(slot) = segment.entries().get(entry as usize) else { return Id(1 << ENTRY_BITS | (entry & ENTRY_MASK)) };
     let mut generation = slot.generation.load(Ordering::Relaxed);
     if !(1..=GENERATION_MAX).contains(&generation) {
@@ -147,11 +147,11 @@ pub(crate) fn owner_is_alive(segment: &Segment, entry: u32, generation_low: u32,
         || shows_generation(segment, entry, |generation| generation & GENERATION_LOW_MASK == generation_low)
 }
 
-/// The probe: a pulse, and then the expected generation. In this order: the entry may change hands between the two, and a
-/// generation read before the pulse could be the predecessor's while the pulse is the successor's.
+/// The probe: a liveness lock, and then the expected generation. In this order: the entry may change hands between the two, and a
+/// generation read before the liveness lock could be the predecessor's while the liveness lock is the successor's.
 fn shows_generation(segment: &Segment, entry: u32, expected: impl Fn(u32) -> bool) -> bool {
     let Some(slot) = segment.entries().get(entry as usize) else { return false };
-    if !segment.pulse(entry) {
+    if !segment.liveness_is_held(entry) {
         return false;
     }
     // Acquire, with the fence of `register`: whoever saw the id sees its generation, or a later one (Invariant 2).
@@ -168,7 +168,7 @@ pub(crate) fn dead(segment: &Segment, me: Id) -> Vec<(&Entry, u32)> {
         }
         let id = Id::from_bits(entry.generation.load(Ordering::Acquire).wrapping_shl(ENTRY_BITS) | number as u32);
         let alive = id.is_some_and(|id| is_alive(segment, id, me));
-        // The pid once more: one that leaves takes its pid away before its pulse, and may do so while we look; one that comes has a pid of
+        // The pid once more: one that leaves takes its pid away before its liveness lock, and may do so while we look; one that comes has a pid of
         // its own.
         (!alive && entry.pid.load(Ordering::Acquire) == pid).then_some((&segment.entries()[number], pid))
     };

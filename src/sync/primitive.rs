@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! 1. The mapping lives as long as the primitive, and its cell has the length of the geometry: the words of the primitive's kind at its
-//!    beginning, its data from `payload_offset` on, aligned as the stamp says.
+//!    beginning, its data from `payload_offset` on, aligned as the segment header says.
 //! 2. Words are atomics. Data are read and written only by who holds the lock; peers that write without it are outside
 //!    every promise of this crate.
 
@@ -384,7 +384,7 @@ impl Primitive {
         let (trust, barrier) = (&self.trust, &self.attachment.barrier);
         let pause = waiter.pause(WaitStrategy::Adaptive, trust, barrier, self.condvar(), ready, &mut || {});
         if pause == Step::SliceOver {
-            self.segment().tell_if_nameless();
+            self.segment().report_if_nameless();
         }
         pause
     }

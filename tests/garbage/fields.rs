@@ -36,7 +36,7 @@ fn width<S, F>(_: impl Fn(&S) -> &F) -> usize {
 pub fn of(image: &[u8]) -> Vec<Field> {
     let mut list = Vec::new();
     fields! { list:
-        stamp of SegmentHeader {
+        header of SegmentHeader {
             magic format pointer_bits state lock_kind nonce total_bytes cells cell_bytes kind max_participants message_bytes
             message_align capacity max_deliveries persisted created_unix_s type_name_len schema_len structure_hash structure_len
             predecessor predecessor_messages type_name schema dead_letters_len
@@ -93,12 +93,12 @@ const CURSORS: [usize; 4] = [TAIL, RECLAIM, HEAD_SEEN, HEAD];
 impl Shape {
     pub fn of(image: &[u8]) -> Shape {
         Shape {
-            participants: read(image, offset_of!(Head, stamp) + offset_of!(SegmentHeader, max_participants), 4) as u32,
-            cells: read(image, offset_of!(Head, stamp) + offset_of!(SegmentHeader, cells), 8),
-            cell_bytes: read(image, offset_of!(Head, stamp) + offset_of!(SegmentHeader, cell_bytes), 8),
-            message_bytes: read(image, offset_of!(Head, stamp) + offset_of!(SegmentHeader, message_bytes), 8),
+            participants: read(image, offset_of!(Head, header) + offset_of!(SegmentHeader, max_participants), 4) as u32,
+            cells: read(image, offset_of!(Head, header) + offset_of!(SegmentHeader, cells), 8),
+            cell_bytes: read(image, offset_of!(Head, header) + offset_of!(SegmentHeader, cell_bytes), 8),
+            message_bytes: read(image, offset_of!(Head, header) + offset_of!(SegmentHeader, message_bytes), 8),
             texts_len: [offset_of!(SegmentHeader, structure_len), offset_of!(SegmentHeader, dead_letters_len)]
-                .map(|length| read(image, offset_of!(Head, stamp) + length, 4) as u32)
+                .map(|length| read(image, offset_of!(Head, header) + length, 4) as u32)
                 .iter()
                 .sum(),
         }

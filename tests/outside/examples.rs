@@ -18,8 +18,7 @@ pub struct Example {
 /// Those of the README, the guides, and the documentation of every public item.
 pub fn all(root: &Path) -> Vec<Example> {
     let mut found = Vec::new();
-    let guides = files(&root.join("docs"), "md").into_iter().chain([root.join("README.md"), root.join("derive/README.md")]);
-    for path in guides.filter(|path| path.exists()) {
+    for path in crate::links::documents(root).into_iter().map(|page| root.join(page)) {
         let text = fs::read_to_string(&path).unwrap();
         let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line));
         read_blocks(&place(root, &path), lines, &mut found);
@@ -99,7 +98,7 @@ impl Example {
             && !self.code.contains(MADE)
     }
 
-    /// Would a person who copies it from the page get other text than is compiled?
+    /// Does a copy from the page differ from what is compiled?
     pub fn shows_marks(&self) -> bool {
         self.hides_lines && self.is_rust() && !self.place.starts_with("src/")
     }

@@ -1,4 +1,4 @@
-//! Programs that must not compile, and what their authors are told.
+//! Programs that must not compile, and what the compiler says.
 
 pub struct Failure {
     pub name: &'static str,

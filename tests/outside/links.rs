@@ -1,24 +1,48 @@
-//! Links between the README and the guides: files that are there, and headings in them.
+//! Links between the documents of the repository, and the paths that they name: files that are
+//! there, headings in them, and nothing that a published package leaves out.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
+use std::process::Command;
 
 /// The guides, from the root of the repository.
 pub fn guides(root: &Path) -> Vec<String> {
-    let entries = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    entries.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")).collect()
+    markdown(root, "docs")
+}
+
+/// Every document of the repository, from its root: those at the top, the guides, and the README of
+/// each package and bench.
+pub fn documents(root: &Path) -> Vec<String> {
+    let mut found = markdown(root, "");
+    found.extend(guides(root));
+    for folder in ["benches/compare", "benches/peers", "cli", "derive", "fuzz", "python", "bridge", "capi"] {
+        found.extend(markdown(root, folder));
+    }
+    found
+}
+
+fn markdown(root: &Path, folder: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(root.join(folder)) else { return Vec::new() };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut found: Vec<String> = names
+        .filter(|name| name.ends_with(".md"))
+        .map(|name| if folder.is_empty() { name } else { format!("{folder}/{name}") })
+        .collect();
+    found.sort();
+    found
 }
 
 /// Links that lead nowhere.
 pub fn broken(root: &Path) -> Vec<String> {
     let mut broken = Vec::new();
     let mut found = 0;
-    for page in guides(root).into_iter().chain(["README.md".to_owned(), "derive/README.md".to_owned()]) {
+    for page in documents(root) {
         let text = fs::read_to_string(root.join(&page)).unwrap();
         for link in links(&text) {
             found += 1;
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
-            let target = if file.is_empty() { root.join(&page) } else { root.join(&page).parent().unwrap().join(file) };
+            let target = root.join(target(&page, file));
             if !target.exists() {
                 broken.push(format!("{page}: {link} is not there"));
             } else if !heading.is_empty() && !headings(&fs::read_to_string(&target).unwrap()).any(|there| there == heading) {
@@ -26,8 +50,70 @@ pub fn broken(root: &Path) -> Vec<String> {
             }
         }
     }
-    assert!(found > 20, "{found} links were found");
+    assert!(found > 40, "{found} links were found");
     broken
+}
+
+/// Not there yet: other parts of the same change make them.
+const COMING: [&str; 5] = ["benches/compare", "src/backoff.rs", "src/ring/run.rs", "src/raw/close.rs", "src/raw/join.rs"];
+
+/// Paths in backquotes, such as `src/lib.rs`, that are not in the repository, in the documents at
+/// the top and the guides. The changelog may name what is no longer there, and the first hour names
+/// files of its reader.
+pub fn missing_paths(root: &Path) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut found = 0;
+    let pages = markdown(root, "").into_iter().chain(guides(root));
+    for page in pages.filter(|page| page != "CHANGELOG.md" && page != "docs/first-hour.md") {
+        let text = fs::read_to_string(root.join(&page)).unwrap();
+        for path in paths(&text) {
+            found += 1;
+            if !root.join(path).exists() && !COMING.iter().any(|coming| path.starts_with(coming)) {
+                missing.push(format!("{page}: `{path}` is not there"));
+            }
+        }
+    }
+    assert!(found > 80, "{found} paths were found");
+    missing
+}
+
+/// Links in documents of the package `shmq` to what the package leaves out.
+pub fn left_out_of_the_package(root: &Path) -> Vec<String> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["package", "--list", "--allow-dirty", "--offline", "--quiet", "--manifest-path"])
+        .arg(root.join("Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let packed: BTreeSet<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    assert!(packed.contains("README.md") && packed.contains("src/lib.rs"), "{packed:?}");
+    let mut left_out = Vec::new();
+    for page in documents(root).into_iter().filter(|page| packed.contains(page)) {
+        let text = fs::read_to_string(root.join(&page)).unwrap();
+        for link in links(&text) {
+            let target = target(&page, link.split('#').next().unwrap());
+            let inside = format!("{target}/");
+            if !packed.contains(&target) && !packed.iter().any(|path| path.starts_with(&inside)) {
+                left_out.push(format!("{page}: {link} is not in the package"));
+            }
+        }
+    }
+    left_out
+}
+
+/// Where a link of a page leads, from the root; without a file, to the page itself.
+fn target(page: &str, file: &str) -> String {
+    if file.is_empty() {
+        return page.to_owned();
+    }
+    let mut path = PathBuf::new();
+    for part in Path::new(page).parent().unwrap().join(file).components() {
+        match part {
+            Component::ParentDir => assert!(path.pop(), "{page}: {file} leads out of the repository"),
+            part => path.push(part),
+        }
+    }
+    path.to_str().unwrap().to_owned()
 }
 
 /// What stands in `](...)`, but for other sites.
@@ -36,6 +122,17 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
         .flat_map(|line| line.split("](").skip(1))
         .filter_map(|rest| rest.split([')', ' ']).next())
         .filter(|link| !link.contains("://"))
+}
+
+/// Folders at the top of the repository: what begins with one of them is a path.
+const FOLDERS: [&str; 10] = ["src/", "tests/", "benches/", "docs/", "examples/", "derive/", "fuzz/", "cli/", "python/", ".ci/"];
+
+/// What stands between backquotes and is a path from the root of the repository.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    prose(text)
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .filter(|code| FOLDERS.iter().any(|folder| code.starts_with(folder)))
+        .filter(|code| !code.contains([' ', '*', '{', '<', '$']) && !code.contains("NAME"))
 }
 
 /// Headings as links name them.

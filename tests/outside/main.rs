@@ -1,8 +1,10 @@
-//! What a person copies from the README, the guides and the documentation compiles in a package of its own, which depends on `shmq`: each
-//! example, as `cargo check` sees it there. And what does not compile says what to do.
+//! What a person copies from the documents and the documentation compiles in a package of its own,
+//! which depends on `shmq`: each example, as `cargo check` sees it there. And what does not compile
+//! says what to do.
 //!
-//! Examples that name another crate (serde, tokio ...) are checked in a second package, which has those as well. The packages and
-//! what was built for them stay in cargo's directory for tests, so that a second run takes seconds.
+//! Examples that name another crate (serde, tokio ...) are checked in a second package, which has
+//! those as well. The packages and what was built for them stay in cargo's directory for tests, so
+//! that a second run takes seconds.
 
 mod examples;
 mod failures;
@@ -25,7 +27,7 @@ fn examples_compile_with_shmq_alone_or_with_what_they_name() {
     let (alone, named): (Vec<Example>, Vec<Example>) =
         examples.into_iter().filter(Example::is_checked).partition(|example| example.names_no(&CRATES));
     let places = |part: &str| alone.iter().filter(|example| example.place.starts_with(part)).count();
-    assert!(places("README.md") >= 4 && places("docs/") >= 5 && places("src/") >= 100, "{} examples were found", alone.len());
+    assert!(places("README.md") >= 1 && places("docs/") >= 10 && places("src/") >= 100, "{} examples were found", alone.len());
     let mut wrong = Package::new("alone", false).check(&alone);
     wrong.extend(Package::new("with-others", true).check(&named));
     assert!(wrong.is_empty(), "{} examples do not compile in a package of their own:\n\n{}", wrong.len(), wrong.join("\n"));
@@ -37,37 +39,60 @@ fn examples_compile_with_shmq_alone_or_with_what_they_name() {
 
 #[test]
 fn what_does_not_compile_says_what_to_do() {
-    let told = Package::new("failing", false).fail(failures::ALL);
+    let diagnostics = Package::new("failing", false).fail(failures::ALL);
     let mut wrong = Vec::new();
-    for (failure, told) in failures::ALL.iter().zip(&told) {
+    for (failure, diagnostics) in failures::ALL.iter().zip(&diagnostics) {
         for (line, text) in failure.expected {
             let line = failure.line_of(line);
-            if !told.iter().any(|error| error.lines.contains(&line) && error.text.contains(text)) {
-                let all: String = told.iter().map(|error| format!("lines {:?}: {}\n", error.lines, error.text)).collect();
+            if !diagnostics.iter().any(|error| error.lines.contains(&line) && error.text.contains(text)) {
+                let all: String = diagnostics.iter().map(|error| format!("lines {:?}: {}\n", error.lines, error.text)).collect();
                 wrong.push(format!("`{}` should say at line {line}: {text}\nbut says:\n{all}", failure.name));
             }
         }
-        if told.len() > failure.expected.len() {
-            let all: String = told.iter().map(|error| format!("{}\n", error.text)).collect();
-            wrong.push(format!("`{}` is {} errors, not {}:\n{all}", failure.name, told.len(), failure.expected.len()));
+        if diagnostics.len() > failure.expected.len() {
+            let all: String = diagnostics.iter().map(|error| format!("{}\n", error.text)).collect();
+            wrong.push(format!("`{}` is {} errors, not {}:\n{all}", failure.name, diagnostics.len(), failure.expected.len()));
         }
         for word in ["zerocopy", "__private"] {
-            let names_it = told.iter().any(|error| error.text.lines().next().is_some_and(|headline| headline.contains(word)));
-            assert!(!names_it, "`{}` tells of {word}, which is none of the reader's business", failure.name);
+            let names_it =
+                diagnostics.iter().any(|error| error.text.lines().next().is_some_and(|headline| headline.contains(word)));
+            assert!(!names_it, "`{}` names {word}, which readers need not know", failure.name);
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whoever reads the README finds everything else from there.
+/// A reader of the README finds every other document from there.
 #[test]
-fn links_of_the_readme_and_the_guides_lead_somewhere() {
+fn links_of_all_documents_lead_somewhere() {
     let broken = links::broken(root());
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    for guide in links::guides(root()) {
-        assert!(readme.contains(&format!("({guide})")), "the README has no link to {guide}");
+    let at_the_top = ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(str::to_owned);
+    for document in links::guides(root()).into_iter().chain(at_the_top) {
+        assert!(readme.contains(&format!("({document})")), "the README has no link to {document}");
     }
+}
+
+#[test]
+fn paths_that_documents_name_are_in_the_repository() {
+    let missing = links::missing_paths(root());
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn links_of_the_package_stay_inside_it() {
+    let left_out = links::left_out_of_the_package(root());
+    assert!(left_out.is_empty(), "{}", left_out.join("\n"));
+}
+
+/// The package has a copy of its own, since it leaves the bench out.
+#[test]
+fn the_chart_of_the_readme_is_the_one_that_the_bench_drew() {
+    let chart = "throughput-64-b-1x1.svg";
+    let drawn = std::fs::read(root().join("benches/peers/charts").join(chart)).unwrap();
+    let shown = std::fs::read(root().join("docs").join(chart)).unwrap();
+    assert!(drawn == shown, "copy the bench's charts/{chart} to docs/");
 }
 
 /// The test that `docs/first-hour.md` gives to copy is one that runs here: `tests/first_hour.rs`.

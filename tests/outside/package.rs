@@ -18,7 +18,7 @@ pub struct Package {
 }
 
 /// An error of the compiler.
-pub struct Told {
+pub struct Diagnostic {
     /// As a terminal shows it.
     pub text: String,
     /// Lines that it points at in the package's own file, the main place first.
@@ -60,36 +60,36 @@ impl Package {
             write(&self.folder.join(format!("src/example_{number}.rs")), &example.module());
         }
         write(&self.folder.join("src/lib.rs"), &modules);
-        let told = self.run(&["check", "--lib"]);
-        told.iter().map(|(place, told)| self.explain(examples, place, told)).collect()
+        let diagnostics = self.run(&["check", "--lib"]);
+        diagnostics.iter().map(|(place, found)| self.explain(examples, place, found)).collect()
     }
 
-    fn explain(&self, examples: &[Example], place: &str, told: &Told) -> String {
+    fn explain(&self, examples: &[Example], place: &str, found: &Diagnostic) -> String {
         let number =
             place.strip_prefix("src/example_").and_then(|rest| rest.strip_suffix(".rs")).and_then(|n| n.parse::<usize>().ok());
         let example = number.and_then(|number| examples.get(number));
-        format!("{}, in the package {:?}:\n{}", example.map_or(place, |example| &example.place), self.name, told.text)
+        format!("{}, in the package {:?}:\n{}", example.map_or(place, |example| &example.place), self.name, found.text)
     }
 
-    /// Checks programs that must fail: what each of them is told.
-    pub fn fail(&self, failures: &[Failure]) -> Vec<Vec<Told>> {
+    /// Checks programs that must fail: the diagnostics of each.
+    pub fn fail(&self, failures: &[Failure]) -> Vec<Vec<Diagnostic>> {
         write(&self.folder.join("src/lib.rs"), "");
         for failure in failures {
             write(&self.folder.join(format!("src/bin/{}.rs", failure.name)), failure.code);
         }
-        let mut told: Vec<Vec<Told>> = failures.iter().map(|_| Vec::new()).collect();
+        let mut diagnostics: Vec<Vec<Diagnostic>> = failures.iter().map(|_| Vec::new()).collect();
         for (place, error) in self.run(&["check", "--bins", "--keep-going"]) {
             let at = failures.iter().position(|failure| place == format!("src/bin/{}.rs", failure.name));
             match at {
-                Some(at) => told[at].push(error),
+                Some(at) => diagnostics[at].push(error),
                 None => panic!("{place}: {}", error.text),
             }
         }
-        told
+        diagnostics
     }
 
     /// The errors, each with the file that it is in.
-    fn run(&self, arguments: &[&str]) -> Vec<(String, Told)> {
+    fn run(&self, arguments: &[&str]) -> Vec<(String, Diagnostic)> {
         let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args(arguments)
             .args(["--offline", "--quiet", "--message-format=json"])
@@ -101,11 +101,11 @@ impl Package {
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let mut errors: Vec<(String, Told)> = Vec::new();
-        for (place, told) in messages.filter(is_error).map(|message| told(&message)) {
+        let mut errors: Vec<(String, Diagnostic)> = Vec::new();
+        for (place, found) in messages.filter(is_error).map(|message| diagnostic(&message)) {
             // The same text twice is shown once.
-            if errors.iter().all(|(_, before)| before.text != told.text) {
-                errors.push((place, told));
+            if errors.iter().all(|(_, before)| before.text != found.text) {
+                errors.push((place, found));
             }
         }
         assert!(
@@ -126,17 +126,18 @@ fn is_error(message: &Value) -> bool {
         && message["message"]["spans"].as_array().is_some_and(|spans| !spans.is_empty())
 }
 
-fn told(message: &Value) -> (String, Told) {
+fn diagnostic(message: &Value) -> (String, Diagnostic) {
     let message = &message["message"];
     let mut spans: Vec<&Value> = message["spans"].as_array().unwrap().iter().collect();
     spans.sort_by_key(|span| span["is_primary"] != true);
     let places: Vec<(&str, usize)> = spans.into_iter().filter_map(in_package).collect();
     let place = places.first().map_or("", |(file, _)| file).to_owned();
     let lines = places.iter().filter(|(file, _)| *file == place).map(|&(_, line)| line).collect();
-    (place, Told { text: message["rendered"].as_str().unwrap_or_default().to_owned(), lines })
+    (place, Diagnostic { text: message["rendered"].as_str().unwrap_or_default().to_owned(), lines })
 }
 
-/// File and line of a span, or of the place that led to it: what lies in the text of a macro has no line of the reader's.
+/// File and line of a span, or of the place that led to it: what lies in the text of a macro has no
+/// line of the reader's.
 fn in_package(span: &Value) -> Option<(&str, usize)> {
     let mut span = span;
     while span.is_object() {

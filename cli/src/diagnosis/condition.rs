@@ -1,11 +1,14 @@
 //! What is wrong with the segment as a whole, whoever uses it: damage, the end of its users, a lost
 //! name, a predecessor.
 
-use super::{Finding, REPLACED, Severity, Sight, capitalised, messages_wait, notice, predecessor_in_words, trouble};
-use crate::words::{self, messages};
+use super::finding::{Finding, REPLACED, Severity, notice, trouble};
+use super::observation::Observation;
+use crate::terms::predecessor_in_words;
+use crate::text::capitalised;
+use crate::units::{self, messages, messages_wait};
 use shmq::inspect::{Participant, State};
 
-impl Sight<'_> {
+impl Observation<'_> {
     pub(super) fn condition(&self, findings: &mut Vec<Finding>) {
         let name = self.argument();
         if self.now.damaged {
@@ -30,7 +33,7 @@ impl Sight<'_> {
                 format!(
                     "stale{}: {} died",
                     if self.now.closed { " and closed" } else { "" },
-                    people_count(self.now.participants.len())
+                    users_in_words(self.now.participants.len())
                 ),
                 format!(
                     "Nobody is attached: all of its users were killed, or ended by `_exit`. {} still in it.{}",
@@ -87,7 +90,7 @@ impl Sight<'_> {
             return;
         }
         let users: Vec<&Participant> = self.now.participants.iter().filter(|p| p.alive).collect();
-        let users = if users.is_empty() { "a process that has it open".to_owned() } else { self.people(&users) };
+        let users = if users.is_empty() { "a process that has it open".to_owned() } else { self.processes(&users) };
         let how = if self.now.unlinked {
             "It was unlinked (`unlink`, `shmq rm`)"
         } else {
@@ -119,7 +122,7 @@ impl Sight<'_> {
             },
             format!(
                 "{} ago it took the place of a dead one of the same name: {}.",
-                capitalised(&words::duration(words::age(self.about.created))),
+                capitalised(&units::duration(units::age(self.about.created))),
                 predecessor_in_words(predecessor)
             ),
             if lost {
@@ -129,9 +132,21 @@ impl Sight<'_> {
             },
         ));
     }
+
+    pub(super) fn table(&self, findings: &mut Vec<Finding>) {
+        let alive = self.now.participants.iter().filter(|p| p.alive).count();
+        if alive * 10 >= self.about.max_participants as usize * 9 && self.about.max_participants > 3 {
+            findings.push(notice(
+                "table",
+                format!("{alive} of {} participants", self.about.max_participants),
+                format!("{alive} processes are attached; the queue has room for {}.", self.about.max_participants),
+                "Create it with a larger max_participants.".to_owned(),
+            ));
+        }
+    }
 }
 
-fn people_count(count: usize) -> String {
+fn users_in_words(count: usize) -> String {
     match count {
         // `recover` has forgotten them.
         0 => "all its users".to_owned(),

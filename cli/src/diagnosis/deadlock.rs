@@ -1,11 +1,13 @@
 //! Processes that hold all the room of a queue on lease, and wait in it for one message more.
 
-use super::{Finding, LONG, Severity, Sight, capitalised};
-use crate::words::{self, messages};
+use super::finding::{Finding, Severity};
+use super::observation::{LONG, Observation};
+use crate::text::capitalised;
+use crate::units::{self, messages};
 use shmq::inspect::{Hold, Holding, Participant, Waiting};
 use std::time::Duration;
 
-impl Sight<'_> {
+impl Observation<'_> {
     /// Was one found?
     pub(super) fn deadlock(&self, findings: &mut Vec<Finding>) -> bool {
         let leases: Vec<&Holding> = self.now.holdings.iter().filter(|held| held.what == Hold::Lease).collect();
@@ -28,10 +30,10 @@ impl Sight<'_> {
         let putters: Vec<&Participant> = self.now.participants.iter().filter(|p| p.put_waits.is_some()).collect();
         let behind = match putters.len() {
             0 => "no put would find room".to_owned(),
-            1 => format!("{} waits in put for room", self.people(&putters)),
-            _ => format!("{} wait in put for room", self.people(&putters)),
+            1 => format!("{} waits in put for room", self.processes(&putters)),
+            _ => format!("{} wait in put for room", self.processes(&putters)),
         };
-        let who = self.people(&holders);
+        let who = self.processes(&holders);
         let all = messages(self.now.on_lease);
         let does = if one {
             format!("{} holds {all}, waits in get for one more, and gives none back meanwhile", capitalised(&who))
@@ -50,7 +52,7 @@ impl Sight<'_> {
             explanation: format!(
                 "A deadlock: all the room of the queue is on lease. {does}; {behind}. So it has been for {}, and neither goes on before the other, \
                  unless a get ends by its timeout, or another thread ends a lease.",
-                words::duration(stuck),
+                units::duration(stuck),
             ),
             advice: format!(
                 "Let {} release its leases (or copy the messages) before it waits for more, or create the queue with room for more messages than \

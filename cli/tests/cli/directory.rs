@@ -26,13 +26,13 @@ fn every_verb_looks_into_the_directory_that_the_environment_names() {
     // It is nowhere else.
     run_with(shmq(&["stat", &name, "-i", "0"]), b"").expect(3);
     let missing = folder.join("missing");
-    let mut command = shmq(&["stat", &name, "-i", "0"]);
-    command.env("SHMQ_DIR", &missing);
-    let told = run_with(command, b"");
-    assert!(
-        told.code != 0 && told.err.contains(missing.to_str().expect("text")) && told.err.contains("does not exist"),
-        "{told:?}"
-    );
+    for verb in [&["stat", &name, "-i", "0"][..], &["ls"], &["doctor"], &["rm", "--stale"]] {
+        let mut command = shmq(verb);
+        command.env("SHMQ_DIR", &missing);
+        let ran = run_with(command, b"");
+        let names_it = ran.err.contains(missing.to_str().expect("text"));
+        assert!(ran.code == 1 && names_it && ran.err.contains("does not exist"), "{verb:?}: {ran:?}");
+    }
     drop(queue);
     let left = std::fs::read_dir(&folder).expect("it is there").count();
     std::fs::remove_dir_all(&folder).expect("it is ours");

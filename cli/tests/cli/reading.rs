@@ -151,7 +151,6 @@ fn peek_leaves_messages_where_they_are() {
     assert_eq!(run(&["peek", &name, "--json"]).expect(0).json(), json!([]));
 }
 
-#[cfg(feature = "object")]
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Order {
     id: u64,
@@ -160,7 +159,6 @@ struct Order {
     tags: Vec<Option<bool>>,
 }
 
-#[cfg(feature = "object")]
 #[test]
 fn peek_decodes_objects() {
     use shmq::{ObjectQueue, Postcard};

@@ -8,7 +8,7 @@
 //! Invariants:
 //! 1. `record` is `Some` until the guard is finished; a finished guard touches nothing.
 //! 2. `message` leads to the payload of a record that this process owns (queue, Invariant 4) for as long as `record` is `Some`,
-//!    with the length of the record, aligned as its type (stamp, geometry).
+//!    with the length of the record, aligned as its type (segment header, geometry).
 //! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
 //!    and its drop touches nothing.
 mod lease;

@@ -36,6 +36,14 @@ impl Memory for &Interrupted {
         self.heap.returned()
     }
 
+    fn closed(&self) -> &AtomicU32 {
+        self.heap.closed()
+    }
+
+    fn fills_lines(&self) -> bool {
+        true
+    }
+
     fn header(&self, cell: CellIndex) -> &AtomicU64 {
         let left = self.loads_left.get();
         self.loads_left.set(left.saturating_sub(1));

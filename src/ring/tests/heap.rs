@@ -14,6 +14,7 @@ pub(super) struct Heap {
     put: PutSide,
     get: GetSide,
     returned: AtomicU32,
+    closed: AtomicU32,
     headers: Vec<AtomicU64>,
     sequences: Vec<AtomicU64>,
 }
@@ -26,6 +27,7 @@ impl Heap {
             put: PutSide::default(),
             get: GetSide::default(),
             returned: AtomicU32::default(),
+            closed: AtomicU32::default(),
             headers: words(),
             sequences: words(),
         }
@@ -43,6 +45,15 @@ impl Memory for Heap {
 
     fn returned(&self) -> &AtomicU32 {
         &self.returned
+    }
+
+    fn closed(&self) -> &AtomicU32 {
+        &self.closed
+    }
+
+    /// So that the models take ownership of lines ahead.
+    fn fills_lines(&self) -> bool {
+        true
     }
 
     fn header(&self, cell: CellIndex) -> &AtomicU64 {

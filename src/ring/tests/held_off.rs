@@ -54,6 +54,14 @@ impl Memory for Mortal {
         self.live().returned()
     }
 
+    fn closed(&self) -> &AtomicU32 {
+        self.live().closed()
+    }
+
+    fn fills_lines(&self) -> bool {
+        self.heap.fills_lines()
+    }
+
     fn header(&self, cell: CellIndex) -> &AtomicU64 {
         self.live().header(cell)
     }

@@ -5,15 +5,15 @@ use super::ended::{self, Predecessor};
 use super::header::{NONCE_OFFSET, SegmentInfo};
 use super::mapping::{Mapping, reserve};
 use super::names::{self, Place};
-use super::open::{self, Attempt, Ended};
+use super::open::{self, Attempt, IfEnded};
 use super::owners::Owners;
 use super::refusal::{About, RENAME, RENAME_TO_FREE, check_to_create};
 use super::stale::{self, Found, Sweep};
-use super::{Expect, Refused, Retry, Segment, Spec, judge_name};
+use super::{Expect, Retry, Segment, Spec, SyscallError, place_of};
 use crate::atomic::Ordering;
 use crate::error::{CreateError, OpenError, Subject};
 use crate::os;
-use crate::shm::layout::{Head, kind, stamp_state, structure_offset};
+use crate::shm::layout::{Head, kind, segment_state, structure_offset};
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -34,9 +34,9 @@ const OTHERS_BUILD: Duration = Duration::from_secs(10);
 
 impl Segment {
     /// Makes a segment and gives it the name, which nobody alive may have, nor anybody dead who asked to keep it.
-    /// Returns it with the entry whose pulse is ours. `init` may run several times, each time on a new segment full of zeros.
+    /// Returns it with the entry whose liveness lock is ours. `init` may run several times, each time on a new segment full of zeros.
     pub fn create(name: &str, spec: &Spec, init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
-        let place = judge_name(&spec.directory, name).map_err(|(name, why)| CreateError::BadName { name, why })?;
+        let place = place_of(&spec.directory, name).map_err(|(name, why)| CreateError::BadName { name, why })?;
         check_to_create(&place)
             .and_then(|()| Segment::create_at(&place, spec, init))
             .map_err(|error| error.about(Subject::of(spec.kind, name), &place))
@@ -96,7 +96,7 @@ impl Segment {
         expect: &Expect,
         init: impl FnMut(&Segment),
     ) -> Result<(Segment, u32, bool), CreateError> {
-        let place = judge_name(&spec.directory, name).map_err(|(name, why)| CreateError::BadName { name, why })?;
+        let place = place_of(&spec.directory, name).map_err(|(name, why)| CreateError::BadName { name, why })?;
         check_to_create(&place)
             .and_then(|()| Segment::open_or_create_at(&place, spec, expect, init))
             .map_err(|error| error.about(Subject::of(spec.kind, name), &place))
@@ -205,10 +205,10 @@ fn look(place: &Place, spec: &Spec, expect: &Expect, retry: &mut Retry) -> Resul
                 }
             }
             Ok(stale::Attempt::Conflict(Conflict::Name) | stale::Attempt::Again) => return Ok(Sight::Changing),
-            Ok(stale::Attempt::Conflict(Conflict::Pulse)) => {}
+            Ok(stale::Attempt::Conflict(Conflict::Liveness)) => {}
         }
     }
-    match open::attempt(place, expect, retry, Ended::AreTold) {
+    match open::attempt(place, expect, retry, IfEnded::Report) {
         Ok(Attempt::Attached(segment, entry)) => return Ok(Sight::Attached(segment, entry)),
         Ok(Attempt::Elsewhere) => return Ok(Sight::Changing),
         Err(OpenError::NotFound { .. }) => return Ok(Sight::Nothing),
@@ -227,7 +227,7 @@ fn look(place: &Place, spec: &Spec, expect: &Expect, retry: &mut Retry) -> Resul
         }
     }
     // Anew, since another segment may have taken its place meanwhile.
-    match open::attempt(place, expect, retry, Ended::AreTaken) {
+    match open::attempt(place, expect, retry, IfEnded::Attach) {
         Ok(Attempt::Attached(segment, entry)) => Ok(Sight::Attached(segment, entry)),
         Ok(Attempt::Elsewhere | Attempt::TakesNoMore) => Ok(Sight::Changing),
         Err(OpenError::NotFound { .. }) => Ok(Sight::Nothing),
@@ -249,7 +249,7 @@ fn makes_room(dead: &stale::Claim, error: &CreateError) -> bool {
 /// Takes away the name, and with it the memory, of a dead segment for which there is no room beside its successor. `None`: it was refused.
 fn clear_away(place: &Place, dead: stale::Claim, predecessor: Predecessor) -> Option<Predecessor> {
     place.unlink().ok()?;
-    dead.mark(stamp_state::UNLINKED);
+    dead.mark(segment_state::UNLINKED);
     // Told with no lock held.
     drop(dead);
     predecessor.tell(place.name());
@@ -266,7 +266,7 @@ fn replaceable(place: &Place, owners: &Owners, retry: &mut Retry) -> Result<Opti
         Found::Nothing => Ok(None),
         Found::Foreign(foreign) => Err(foreign.into()),
         Found::InUse => Err(CreateError::AlreadyExists { what: Subject::default(), in_use: true }),
-        Found::Dead(claim) if claim.stamp().is_some_and(|stamp| stamp.is_persisted()) => {
+        Found::Dead(claim) if claim.header().is_some_and(|header| header.is_persisted()) => {
             Err(CreateError::AlreadyExists { what: Subject::default(), in_use: false })
         }
         Found::Dead(claim) => claim.check_replaced(owners).map(|()| Some(claim)),
@@ -282,7 +282,7 @@ fn is_full(error: &CreateError) -> bool {
     }
 }
 
-/// A complete segment under a temporary name, its pulse held.
+/// A complete segment under a temporary name, its liveness lock held.
 struct Building {
     temporary: Temporary,
     segment: Segment,
@@ -304,10 +304,10 @@ impl Drop for Temporary {
 }
 
 impl Temporary {
-    /// Opens the file and takes the first pulse, which keeps sweeps off for as long as building takes.
+    /// Opens the file and takes the first liveness lock, which keeps sweeps off for as long as building takes.
     /// `Ok(None)`: a sweep was faster.
     fn open_and_hold(&self) -> Result<Option<Descriptor>, CreateError> {
-        let refused = |call| move |error| CreateError::from(Refused { call, error });
+        let refused = |call| move |error| CreateError::from(SyscallError { call, error });
         let open = || Descriptor::open(self.place.path());
         let opened = open().or_else(|error| match error.kind() {
             // A umask took the rights of the owner away as well.
@@ -322,8 +322,8 @@ impl Temporary {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(refused("open")(error)),
         };
-        let held = descriptor.lock_pulse(FIRST_ENTRY).map_err(refused("fcntl(F_OFD_SETLK)"))?;
-        // A sweep unlinks with the whole file locked: once our pulse is held, a link that is still there will stay.
+        let held = descriptor.lock_liveness(FIRST_ENTRY).map_err(refused("fcntl(F_OFD_SETLK)"))?;
+        // A sweep unlinks with the whole file locked: once our liveness lock is held, a link that is still there will stay.
         let linked = descriptor.metadata().map_err(refused("fstat"))?.nlink() > 0;
         Ok((held && linked).then_some(descriptor))
     }
@@ -351,20 +351,20 @@ impl Building {
 
     /// `Ok(None)`: a sweep took the temporary.
     fn attempt(place: &Place, spec: &Spec, init: &mut dyn FnMut(&Segment)) -> Result<Option<Building>, CreateError> {
-        let imprint = SegmentInfo::of_spec(spec, names::random()?);
-        let bytes = imprint.total_bytes().ok_or_else(|| kept_changing("create (too many bytes)"))?;
+        let info = SegmentInfo::of_spec(spec, names::random()?);
+        let bytes = info.total_bytes().ok_or_else(|| kept_changing("create (too many bytes)"))?;
         let temporary = Place::temporary(&spec.directory)?;
         let Some(mapping) = Mapping::create(&temporary, bytes)? else { return Ok(None) };
         let temporary = Temporary { place: temporary, published: false };
         let Some(descriptor) = temporary.open_and_hold()? else { return Ok(None) };
-        let refused = |call| move |error| CreateError::from(Refused { call, error });
+        let refused = |call| move |error| CreateError::from(SyscallError { call, error });
         if !descriptor.keep_name().map_err(refused("fcntl(F_OFD_SETLK)"))? {
             return Ok(None);
         }
         reserve(&descriptor, bytes)?;
         // Written through the descriptor, read through the mapping: both lead to the same file.
-        descriptor.write_at(&imprint.nonce.to_ne_bytes(), NONCE_OFFSET).map_err(refused("write"))?;
-        if mapping.bytes() != bytes || mapping.nonce() != Some(imprint.nonce) {
+        descriptor.write_at(&info.nonce.to_ne_bytes(), NONCE_OFFSET).map_err(refused("write"))?;
+        if mapping.bytes() != bytes || mapping.nonce() != Some(info.nonce) {
             return Ok(None);
         }
         mapping.advise(spec.huge_pages);
@@ -374,44 +374,44 @@ impl Building {
         if let Some(mode) = spec.mode {
             descriptor.set_mode(OWNER_MODE | (mode & MODE_BITS)).map_err(refused("fchmod"))?;
         }
-        // SAFETY: Invariant 6 of the module above: the file was sized by its imprint, holds zeros and a nonce, and nobody else
+        // SAFETY: Invariant 6 of the module above: the file was sized by its info, holds zeros and a nonce, and nobody else
         // maps it yet, so that the reference is the only one.
         let head = unsafe { mapping.base().cast::<Head>().as_mut() };
-        imprint.write(&mut head.stamp);
-        if let Some(structure) = &imprint.structure {
+        info.write(&mut head.header);
+        if let Some(structure) = &info.structure {
             // Through the descriptor, as the nonce above.
-            let offset = structure_offset(imprint.max_participants);
+            let offset = structure_offset(info.max_participants);
             descriptor.write_at(structure.text().as_bytes(), offset).map_err(refused("write"))?;
         }
-        if let Some(dead_letters) = &imprint.dead_letters {
-            descriptor.write_at(dead_letters.as_bytes(), imprint.dead_letters_offset()).map_err(refused("write"))?;
+        if let Some(dead_letters) = &info.dead_letters {
+            descriptor.write_at(dead_letters.as_bytes(), info.dead_letters_offset()).map_err(refused("write"))?;
         }
-        head.stamp.state.store(stamp_state::BUILDING, Ordering::Relaxed);
-        head.stamp.persisted.store(u32::from(spec.persist), Ordering::Relaxed);
-        let segment = Segment::over(mapping, descriptor, place.clone(), imprint, spec.lock_memory);
+        head.header.state.store(segment_state::BUILDING, Ordering::Relaxed);
+        head.header.persisted.store(u32::from(spec.persist), Ordering::Relaxed);
+        let segment = Segment::over(mapping, descriptor, place.clone(), info, spec.lock_memory);
         crate::shm::participant::raise_generation(&segment.entries()[FIRST_ENTRY as usize]);
         init(&segment);
         // Release: whoever sees ALIVE through a mapping sees all that was initialised.
-        segment.head().stamp.state.store(stamp_state::ALIVE, Ordering::Release);
+        segment.head().header.state.store(segment_state::ALIVE, Ordering::Release);
         Ok(Some(Building { temporary, segment }))
     }
 
     /// Publishes under a name that nobody has. `Ok(false)`: somebody has it. `gone`: a dead segment that had it, and was cleared away for this one.
     fn publish_to_free(&self, place: &Place, gone: Option<Predecessor>) -> Result<bool, CreateError> {
-        Predecessor::write(gone, &self.segment.head().stamp);
+        Predecessor::write(gone, &self.segment.head().header);
         match self.temporary.place.rename_to_free(place) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(Refused { call: RENAME_TO_FREE, error }.into()),
+            Err(error) => Err(SyscallError { call: RENAME_TO_FREE, error }.into()),
         }
     }
 
     /// Publishes in the place of a dead segment.
     fn publish_over(&self, place: &Place, dead: stale::Claim, predecessor: Predecessor) -> Result<(), CreateError> {
         // Before the name changes: whoever finds the new segment finds what it replaced.
-        Predecessor::write(Some(predecessor), &self.segment.head().stamp);
-        self.temporary.place.rename_over(place).map_err(|error| Refused { call: RENAME, error })?;
-        dead.mark(stamp_state::DEAD);
+        Predecessor::write(Some(predecessor), &self.segment.head().header);
+        self.temporary.place.rename_over(place).map_err(|error| SyscallError { call: RENAME, error })?;
+        dead.mark(segment_state::DEAD);
         // Told with no lock held.
         drop(dead);
         predecessor.tell(place.name());

@@ -3,10 +3,10 @@
 //! ```text
 //!                          fork (handlers run)                       reattach
 //!  parent: number -> D1    parent: number -> D1
-//!                          child:  number -> D2, keeps the name      number -> D2, takes a pulse
+//!                          child:  number -> D2, keeps the name      number -> D2, takes a liveness lock
 //!                                  or -1 where that was refused      opened by name, inode compared
 //!                          fork (raw, no handlers)
-//!                          child:  number -> D1, the parent's locks  number -> D2, keeps the name, takes a pulse
+//!                          child:  number -> D1, the parent's locks  number -> D2, keeps the name, takes a liveness lock
 //! ```
 //!
 //! **A child is born** between the fork and the end of its handler. It keeps the names of its
@@ -27,7 +27,7 @@
 
 use super::birth::Births;
 use crate::os;
-use crate::shm::layout::{KEEPERS_OFFSET, name_byte_offset, pulse_offset, registration_offset};
+use crate::shm::layout::{KEEPERS_OFFSET, liveness_offset, name_byte_offset, registration_offset};
 use std::cell::UnsafeCell;
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -42,7 +42,7 @@ use std::time::Duration;
 /// Number of a descriptor that this process does not have any more.
 const LOST: RawFd = -1;
 /// The locks to change a name have a second byte, so that their length tells them from a
-/// pulse.
+/// liveness lock.
 const NAME_LOCK_BYTES: u64 = 2;
 /// Standard input, output and error: whoever writes there must not write into a segment.
 pub(super) const STANDARD_NUMBERS: RawFd = 3;
@@ -131,7 +131,7 @@ impl Slot {
 pub(super) enum Conflict {
     /// An attached participant, one that keeps the name, or one about to find out that it came too
     /// late.
-    Pulse,
+    Liveness,
     /// Somebody who changes, or looks at, the name: gone in a moment.
     Name,
 }
@@ -212,23 +212,23 @@ impl Descriptor {
         Ok(call(self.borrow()?.as_raw_fd()))
     }
 
-    /// Takes the pulse of an entry. `Ok(false)`: somebody has it, or holds the whole file.
-    pub fn lock_pulse(&self, entry: u32) -> io::Result<bool> {
-        os::lock_range(self.borrow()?, pulse_offset(entry), 1)
+    /// Takes the liveness lock of an entry. `Ok(false)`: somebody has it, or holds the whole file.
+    pub fn lock_liveness(&self, entry: u32) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, liveness_offset(entry), 1)
     }
 
-    pub fn unlock_pulse(&self, entry: u32) -> io::Result<()> {
-        os::unlock_range(self.borrow()?, pulse_offset(entry), 1)
+    pub fn unlock_liveness(&self, entry: u32) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, liveness_offset(entry), 1)
     }
 
-    /// Does another description hold this pulse?
-    pub fn pulse_conflict(&self, entry: u32) -> io::Result<Option<Conflict>> {
-        Ok(os::conflict_in_range(self.borrow()?, pulse_offset(entry), 1)?.map(|(_, len)| kind_of(len)))
+    /// Does another description hold this liveness lock?
+    pub fn liveness_conflict(&self, entry: u32) -> io::Result<Option<Conflict>> {
+        Ok(os::conflict_in_range(self.borrow()?, liveness_offset(entry), 1)?.map(|(_, len)| kind_of(len)))
     }
 
-    /// Could this pulse be taken now? Not one that another description has locked to read, either.
-    pub fn pulse_is_free(&self, entry: u32) -> io::Result<bool> {
-        Ok(os::any_conflict_in_range(self.borrow()?, pulse_offset(entry), 1)?.is_none())
+    /// Could this liveness lock be taken now? Not one that another description has locked to read, either.
+    pub fn liveness_is_free(&self, entry: u32) -> io::Result<bool> {
+        Ok(os::any_conflict_in_range(self.borrow()?, liveness_offset(entry), 1)?.is_none())
     }
 
     /// Takes the right to take an entry. `Ok(false)`: another process is about to.
@@ -285,7 +285,7 @@ impl Descriptor {
         Ok(os::conflict_in_range(self.borrow()?, at, 1)?.is_none() && os::any_conflict_in_range(self.borrow()?, at, 1)?.is_some())
     }
 
-    /// Takes all pulses and the right to change the name: length 0 reaches beyond any table that any version might have.
+    /// Takes all liveness locks and the right to change the name: length 0 reaches beyond any table that any version might have.
     pub fn lock_whole(&self) -> io::Result<bool> {
         os::lock_range(self.borrow()?, 0, 0)
     }
@@ -297,7 +297,7 @@ impl Descriptor {
         }
         // Read locks: of those that keep the name, or of a process that may only read the file,
         // which is not to be told from them.
-        Ok(os::any_conflict_in_range(self.borrow()?, 0, 0)?.map(|_| Conflict::Pulse))
+        Ok(os::any_conflict_in_range(self.borrow()?, 0, 0)?.map(|_| Conflict::Liveness))
     }
 
     pub fn unlock_whole(&self) -> io::Result<()> {
@@ -344,7 +344,7 @@ impl Drop for Descriptor {
 }
 
 fn kind_of(lock_len: u64) -> Conflict {
-    if lock_len == 1 { Conflict::Pulse } else { Conflict::Name }
+    if lock_len == 1 { Conflict::Liveness } else { Conflict::Name }
 }
 
 fn lock_list() -> MutexGuard<'static, Listed> {

@@ -7,44 +7,44 @@ use super::open::locate;
 use super::owners::Owners;
 use super::refusal::{UNLINK, about_open, check_to_open};
 use super::stale;
-use super::{Refused, Retry, Segment, judge_name};
+use super::{Retry, Segment, SyscallError, place_of};
 use crate::atomic::Ordering;
 use crate::error::{OpenError, Subject};
-use crate::shm::layout::{Entry, role, stamp_state};
+use crate::shm::layout::{Entry, role, segment_state};
 use std::io;
 
 /// Looks at a lock that stands in a leaver's way for a moment: about 50 ms, since dropping a queue must not hang.
-const LEAVE_ATTEMPTS: u32 = 250;
+const DETACH_ATTEMPTS: u32 = 250;
 
 impl Segment {
-    /// The last thing that a participant does with its segment: gives up the pulse of `entry` and,
+    /// The last thing that a participant does with its segment: gives up the liveness lock of `entry` and,
     /// if no other process keeps the name and it was not persisted, takes the name away. For
-    /// the owner of the pulse only, never for a child that inherited it.
-    pub fn leave(&self, entry: u32) {
-        if entry < self.imprint.max_participants && self.may_leave() && self.descriptor.unlock_pulse(entry).is_ok() {
-            self.give_name_back(|| true);
+    /// the owner of the liveness lock only, never for a child that inherited it.
+    pub fn detach(&self, entry: u32) {
+        if entry < self.info.max_participants && self.may_detach() && self.descriptor.unlock_liveness(entry).is_ok() {
+            self.give_up_name(|| true);
         }
     }
 
-    /// For a process that is about to end while its threads may be at work here: as [`leave`](Segment::leave), but the kernel takes the
-    /// pulse, after the threads.
-    pub fn leave_with_the_pulse(&self) {
-        if self.may_leave() {
-            self.give_name_back(|| true);
+    /// For a process that is about to end while its threads may be at work here: as [`detach`](Segment::detach), but the kernel takes the
+    /// liveness lock, after the threads.
+    pub fn detach_at_exit(&self) {
+        if self.may_detach() {
+            self.give_up_name(|| true);
         }
     }
 
     /// For a forked child that never attached, and kept the name all the same. As the last one it
     /// takes the name away only from a segment that every participant has left in good order: what
     /// the dead had may be wanted by those that come after them.
-    pub fn leave_unused(&self) {
-        if self.may_leave() && self.descriptor.keeps_name() {
-            self.give_name_back(|| self.is_left_in_good_order());
+    pub fn detach_unused(&self) {
+        if self.may_detach() && self.descriptor.keeps_name() {
+            self.give_up_name(|| self.all_detached_cleanly());
         }
     }
 
     /// Did all participants leave, and none of them what the dead had?
-    fn is_left_in_good_order(&self) -> bool {
+    fn all_detached_cleanly(&self) -> bool {
         let is_left = |entry: &Entry| entry.pid.load(Ordering::Acquire) == 0;
         let is_the_deads = |entry: &Entry| entry.roles.load(Ordering::Acquire) & role::VISITOR != 0;
         self.entries().iter().all(|entry| is_left(entry) && !is_the_deads(entry))
@@ -52,12 +52,12 @@ impl Segment {
 
     /// Not in a raw-forked child, whose locks are its parent's, nor where the program closed our
     /// descriptor.
-    fn may_leave(&self) -> bool {
+    fn may_detach(&self) -> bool {
         self.descriptor.is_own() && self.descriptor.is_open()
     }
 
     /// Takes the name away, unless other processes keep it, or this one leaves it.
-    fn give_name_back(&self, may_take_it: impl Fn() -> bool) {
+    fn give_up_name(&self, may_take_it: impl Fn() -> bool) {
         // The child has our share, and gives it back in its turn.
         if is_giving_birth() {
             return;
@@ -65,17 +65,17 @@ impl Segment {
         // Our own wish goes first: of two leavers that kept theirs each would see the other, and
         // leave the name to it. Now the later of the two finds no other, and an opener has either
         // kept the name by then, or finds that it leads elsewhere.
-        if self.descriptor.stop_keeping_name().is_err() || self.is_persisted() || self.leaves_name.load(Ordering::Relaxed) {
+        if self.descriptor.stop_keeping_name().is_err() || self.is_persisted() || self.preserves_name.load(Ordering::Relaxed) {
             return;
         }
-        let max_participants = self.imprint.max_participants;
-        for _ in 0..LEAVE_ATTEMPTS {
+        let max_participants = self.info.max_participants;
+        for _ in 0..DETACH_ATTEMPTS {
             match self.descriptor.lock_keepers() {
                 Ok(true) => {
                     let locked = self.descriptor.lock_name(max_participants);
                     if matches!(locked, Ok(true)) {
-                        if may_take_it() && (!self.is_guest() || self.is_left_in_good_order()) {
-                            self.take_name();
+                        if may_take_it() && (!self.is_guest() || self.all_detached_cleanly()) {
+                            self.remove_name();
                         }
                         // By hand, since a raw-forked child may have a copy of the descriptor.
                         let _ = self.descriptor.unlock_name(max_participants);
@@ -95,14 +95,14 @@ impl Segment {
     }
 
     /// With the name locked.
-    fn take_name(&self) {
+    fn remove_name(&self) {
         if !self.is_persisted() && self.place.leads_to(self.descriptor.file()) && self.place.unlink().is_ok() {
-            self.head().stamp.state.store(stamp_state::UNLINKED, Ordering::Release);
+            self.head().header.state.store(segment_state::UNLINKED, Ordering::Release);
         }
     }
 
     pub(super) fn is_persisted(&self) -> bool {
-        self.head().stamp.persisted.load(Ordering::Acquire) != 0
+        self.head().header.persisted.load(Ordering::Acquire) != 0
     }
 
     /// Takes the name from a segment, in use or not, of this user or of root. Those attached go on; nobody new comes.
@@ -112,18 +112,18 @@ impl Segment {
 
     /// The same, in that directory, of these owners.
     pub fn unlink_of(name: &str, directory: &Directory, owners: &Owners) -> Result<(), OpenError> {
-        let place = judge_name(directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+        let place = place_of(directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
         check_to_open(&place).and_then(|()| Segment::unlink_at(&place, owners)).map_err(|error| about_open(error, 0, &place))
     }
 
     fn unlink_at(place: &Place, owners: &Owners) -> Result<(), OpenError> {
-        let refused = |error| Refused { call: "fcntl(F_OFD_SETLK)", error };
+        let refused = |error| SyscallError { call: "fcntl(F_OFD_SETLK)", error };
         let mut retry = Retry::new();
         loop {
             let descriptor = locate(Descriptor::open_transient(place.path()))?;
-            let file = descriptor.metadata().map_err(|error| Refused { call: "fstat", error })?;
+            let file = descriptor.metadata().map_err(|error| SyscallError { call: "fstat", error })?;
             owners.check(&descriptor, &file)?;
-            // Without a readable stamp there is no telling where the name byte is, nor anybody who could use the segment.
+            // Without a readable header there is no telling where the name byte is, nor anybody who could use the segment.
             let max_participants = max_participants_of(&descriptor);
             let locked = match max_participants {
                 Some(max_participants) => descriptor.lock_name(max_participants).map_err(refused)?,
@@ -133,7 +133,7 @@ impl Segment {
             if (locked || (last_try && max_participants.is_none())) && place.leads_to(descriptor.file()) {
                 let unlinked = place.unlink();
                 if unlinked.is_ok() {
-                    stale::mark(&descriptor, stamp_state::UNLINKED);
+                    stale::mark(&descriptor, segment_state::UNLINKED);
                 }
                 // By hand, since a raw-forked child may have a copy of the descriptor.
                 let _ = descriptor.unlock_whole();
@@ -142,7 +142,7 @@ impl Segment {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         Err(OpenError::NotFound { what: Subject::default() })
                     }
-                    Err(error) => Err(Refused { call: UNLINK, error }.into()),
+                    Err(error) => Err(SyscallError { call: UNLINK, error }.into()),
                 };
             }
             let _ = descriptor.unlock_whole();
@@ -158,5 +158,5 @@ impl Segment {
 
 fn max_participants_of(descriptor: &Descriptor) -> Option<u32> {
     let file_bytes = descriptor.metadata().ok()?.len();
-    stale::read_stamp(descriptor).ok()?.max_participants(file_bytes)
+    stale::read_header(descriptor).ok()?.max_participants(file_bytes)
 }

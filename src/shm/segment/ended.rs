@@ -37,21 +37,21 @@ pub(super) fn takes_no_more(head: &Head) -> bool {
 
 /// Has the life of a dead segment ended, for a caller who wants this? `None`: it is to be attached to, or to be refused.
 pub(super) fn judge(claim: &Claim, place: &Place, spec: &Spec, expect: &Expect) -> Option<Predecessor> {
-    let stamp = claim.stamp().filter(|stamp| stamp.is_ours() && !stamp.is_persisted())?;
+    let header = claim.header().filter(|header| header.is_ours() && !header.is_persisted())?;
     if !claim.is_own() {
         return None;
     }
-    if let Err(error) = stamp.imprint(claim.bytes().ok()?) {
-        // Of this version, by its stamp, but of other locks or another width; or garbage.
+    if let Err(error) = header.info(claim.bytes().ok()?) {
+        // Of this version, by its header, but of other locks or another width; or garbage.
         let is_other = matches!(error, OpenError::Mismatch { .. });
         return is_other.then_some(Predecessor { why: predecessor::OTHER_TYPE, messages: None });
     }
     let view = view_of(claim, place)?;
     let messages = || (spec.messages_left)(&view);
-    match view.imprint().check(expect) {
+    match view.info().check(expect) {
         Err(OpenError::Mismatch { .. }) => return Some(Predecessor { why: predecessor::OTHER_TYPE, messages: messages() }),
         Err(_) => return None,
-        Ok(()) if !kind::is_ring(view.imprint().kind) => {
+        Ok(()) if !kind::is_ring(view.info().kind) => {
             return Some(Predecessor { why: predecessor::OBJECT, messages: Some(0) });
         }
         Ok(()) => {}
@@ -76,19 +76,19 @@ fn view_of(claim: &Claim, place: &Place) -> Option<View> {
 }
 
 impl Predecessor {
-    /// As a stamp tells of it.
-    pub(crate) fn read(stamp: &SegmentHeader) -> Option<Predecessor> {
-        let (why, messages) = (stamp.predecessor.load(Ordering::Relaxed), stamp.predecessor_messages.load(Ordering::Relaxed));
+    /// As a header tells of it.
+    pub(crate) fn read(header: &SegmentHeader) -> Option<Predecessor> {
+        let (why, messages) = (header.predecessor.load(Ordering::Relaxed), header.predecessor_messages.load(Ordering::Relaxed));
         let messages = Some(messages).filter(|&messages| messages != predecessor::UNCOUNTED);
         (predecessor::CREATED_ANEW..=predecessor::OBJECT).contains(&why).then_some(Predecessor { why, messages })
     }
 
-    /// Writes it, or that there is none, into a stamp that is not published yet.
-    pub(super) fn write(this: Option<Predecessor>, stamp: &SegmentHeader) {
+    /// Writes it, or that there is none, into a header that is not published yet.
+    pub(super) fn write(this: Option<Predecessor>, header: &SegmentHeader) {
         let (why, messages) =
             this.map_or((predecessor::NONE, 0), |this| (this.why, this.messages.unwrap_or(predecessor::UNCOUNTED)));
-        stamp.predecessor.store(why, Ordering::Relaxed);
-        stamp.predecessor_messages.store(messages, Ordering::Relaxed);
+        header.predecessor.store(why, Ordering::Relaxed);
+        header.predecessor_messages.store(messages, Ordering::Relaxed);
     }
 
     /// Tells who listens. With no lock held.

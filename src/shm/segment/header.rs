@@ -1,7 +1,7 @@
 //! What a segment says about itself, checked once and copied out.
 //!
 //! Invariant 1: an [`SegmentInfo`] is one that [`SegmentInfo::of_spec`] could have made: its geometry and its table fit its length, and its
-//! strings are UTF-8. It is private memory: what peers do to the stamp later changes nothing.
+//! strings are UTF-8. It is private memory: what peers do to the header later changes nothing.
 
 use super::structure::Structure;
 use super::{Expect, Spec, corrupted};
@@ -14,16 +14,16 @@ use crate::shm::layout::{
 };
 use std::mem::offset_of;
 
-pub(super) const STAMP_BYTES: usize = size_of::<SegmentHeader>();
+pub(super) const HEADER_BYTES: usize = size_of::<SegmentHeader>();
 /// Offset of the state word in the file.
 pub(super) const STATE_OFFSET: u64 = offset_of!(SegmentHeader, state) as u64;
 /// Offset of the nonce in the file.
 pub(super) const NONCE_OFFSET: u64 = offset_of!(SegmentHeader, nonce) as u64;
 
-/// The stamp as bytes read from a file.
-pub(super) struct RawSegmentHeader(pub [u8; STAMP_BYTES]);
+/// The header as bytes read from a file.
+pub(super) struct RawSegmentHeader(pub [u8; HEADER_BYTES]);
 
-/// The private copy of a stamp's constants.
+/// The private copy of a header's constants.
 #[derive(Clone, Debug)]
 pub(crate) struct SegmentInfo {
     pub kind: u32,
@@ -83,8 +83,8 @@ impl RawSegmentHeader {
             && (self.u32(offset_of!(SegmentHeader, format)) != FORMAT || self.u32(offset_of!(SegmentHeader, persisted)) != 0)
     }
 
-    /// The imprint of a segment that this build can use, in a file of `file_bytes`.
-    pub fn imprint(&self, file_bytes: u64) -> Result<SegmentInfo, OpenError> {
+    /// The info of a segment that this build can use, in a file of `file_bytes`.
+    pub fn info(&self, file_bytes: u64) -> Result<SegmentInfo, OpenError> {
         if !self.is_ours() {
             return Err(corrupted());
         }
@@ -106,13 +106,13 @@ impl RawSegmentHeader {
 
     /// Size of the participant table, also where locks or width are not ours: enough to find the name byte.
     pub fn max_participants(&self, file_bytes: u64) -> Option<u32> {
-        self.shape(file_bytes).filter(|_| self.is_of_our_format()).map(|imprint| imprint.max_participants)
+        self.shape(file_bytes).filter(|_| self.is_of_our_format()).map(|info| info.max_participants)
     }
 
     fn shape(&self, file_bytes: u64) -> Option<SegmentInfo> {
         let kind = self.u32(offset_of!(SegmentHeader, kind));
         let max_participants = self.u32(offset_of!(SegmentHeader, max_participants));
-        let geometry = Geometry::from_stamp(
+        let geometry = Geometry::from_header(
             kind,
             self.u64(offset_of!(SegmentHeader, cells)),
             self.u64(offset_of!(SegmentHeader, message_bytes)),
@@ -124,7 +124,7 @@ impl RawSegmentHeader {
         if !(1..=MAX_PARTICIPANTS).contains(&max_participants) || full_fence > 1 {
             return None;
         }
-        let structure = Structure::of_stamp(
+        let structure = Structure::of_header(
             self.u64(offset_of!(SegmentHeader, structure_hash)),
             self.u32(offset_of!(SegmentHeader, structure_len)),
         )?;
@@ -234,31 +234,31 @@ impl SegmentInfo {
     }
 
     /// Writes the constants. The state stays as it is.
-    pub fn write(&self, stamp: &mut SegmentHeader) {
-        stamp.magic = MAGIC;
-        stamp.format = FORMAT;
-        stamp.pointer_bits = usize::BITS;
-        stamp.lock_kind = lock_kind::OURS;
-        stamp.nonce = self.nonce;
-        stamp.total_bytes = self.total_bytes().unwrap_or(0);
-        stamp.cells = self.geometry.cells;
-        stamp.cell_bytes = self.geometry.cell_bytes;
-        stamp.kind = self.kind;
-        stamp.max_participants = self.max_participants;
-        stamp.message_bytes = self.geometry.message_bytes;
-        stamp.message_align = self.geometry.message_align;
-        stamp.capacity = self.geometry.capacity;
-        stamp.max_deliveries = self.max_deliveries;
-        stamp.full_fence = u32::from(self.full_fence);
-        stamp.created_unix_s = crate::os::unix_seconds();
+    pub fn write(&self, header: &mut SegmentHeader) {
+        header.magic = MAGIC;
+        header.format = FORMAT;
+        header.pointer_bits = usize::BITS;
+        header.lock_kind = lock_kind::OURS;
+        header.nonce = self.nonce;
+        header.total_bytes = self.total_bytes().unwrap_or(0);
+        header.cells = self.geometry.cells;
+        header.cell_bytes = self.geometry.cell_bytes;
+        header.kind = self.kind;
+        header.max_participants = self.max_participants;
+        header.message_bytes = self.geometry.message_bytes;
+        header.message_align = self.geometry.message_align;
+        header.capacity = self.geometry.capacity;
+        header.max_deliveries = self.max_deliveries;
+        header.full_fence = u32::from(self.full_fence);
+        header.created_unix_s = crate::os::unix_seconds();
         let schema = self.schema.as_deref().unwrap_or("");
-        stamp.type_name_len = self.type_name.len() as u32;
-        stamp.schema_len = schema.len() as u32;
-        stamp.structure_hash = self.structure.as_ref().map_or(0, Structure::hash);
-        stamp.structure_len = self.structure.as_ref().map_or(0, |structure| structure.kept_bytes() as u32);
-        stamp.dead_letters_len = self.dead_letters_len;
-        stamp.type_name[..self.type_name.len()].copy_from_slice(self.type_name.as_bytes());
-        stamp.schema[..schema.len()].copy_from_slice(schema.as_bytes());
+        header.type_name_len = self.type_name.len() as u32;
+        header.schema_len = schema.len() as u32;
+        header.structure_hash = self.structure.as_ref().map_or(0, Structure::hash);
+        header.structure_len = self.structure.as_ref().map_or(0, |structure| structure.kept_bytes() as u32);
+        header.dead_letters_len = self.dead_letters_len;
+        header.type_name[..self.type_name.len()].copy_from_slice(self.type_name.as_bytes());
+        header.schema[..schema.len()].copy_from_slice(schema.as_bytes());
     }
 
     /// Is this the segment, and are these the messages, that an opener expects?

@@ -9,10 +9,10 @@
 //! 1. The `owner` flag is off from the moment a mapping exists: dropping one unmaps and closes, nothing else.
 //! 2. The mapping stays at its address, with its length, until the drop.
 
-use super::Refused;
+use super::SyscallError;
 use super::create::OWNER_MODE;
 use super::descriptors::{Descriptor, FileId, STANDARD_NUMBERS};
-use super::header::{NONCE_OFFSET, STAMP_BYTES, SegmentInfo};
+use super::header::{HEADER_BYTES, NONCE_OFFSET, SegmentInfo};
 use super::names::Place;
 use super::refusal::{MAKE, MAP, OPEN};
 use crate::error::{CreateError, Subject};
@@ -59,11 +59,11 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Makes the object, sparse: nobody may touch it before [`reserve`] succeeded. `Ok(None)`: the name is taken.
-    pub fn create(place: &Place, bytes: u64) -> Result<Option<Mapping>, Refused> {
+    pub fn create(place: &Place, bytes: u64) -> Result<Option<Mapping>, SyscallError> {
         let size = usize::try_from(bytes).ok().filter(|&size| isize::try_from(size).is_ok());
-        let size = size.ok_or_else(|| Refused { call: "mmap", error: io::Error::from_raw_os_error(libc::ENOMEM) })?;
+        let size = size.ok_or_else(|| SyscallError { call: "mmap", error: io::Error::from_raw_os_error(libc::ENOMEM) })?;
         if os::file_size_limit().is_some_and(|limit| limit < bytes) {
-            return Err(Refused { call: FILE_TOO_LARGE, error: io::Error::from_raw_os_error(libc::EFBIG) });
+            return Err(SyscallError { call: FILE_TOO_LARGE, error: io::Error::from_raw_os_error(libc::EFBIG) });
         }
         if !place.directory().is_of_shm_open() {
             return Mapping::create_file(place, size);
@@ -78,7 +78,7 @@ impl Mapping {
     }
 
     /// The same, in a directory of the program's choice.
-    fn create_file(place: &Place, size: usize) -> Result<Option<Mapping>, Refused> {
+    fn create_file(place: &Place, size: usize) -> Result<Option<Mapping>, SyscallError> {
         let made = OpenOptions::new()
             .read(true)
             .write(true)
@@ -89,10 +89,10 @@ impl Mapping {
         let file = match made {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-            Err(error) => return Err(Refused { call: MAKE, error }),
+            Err(error) => return Err(SyscallError { call: MAKE, error }),
         };
         let mapped = os::without_sigxfsz(|| file.set_len(size as u64))
-            .map_err(|error| Refused { call: "ftruncate", error })
+            .map_err(|error| SyscallError { call: "ftruncate", error })
             .and_then(|()| Mapping::of_number(file.as_raw_fd(), size));
         if mapped.is_err() {
             // Nobody else knows the name yet.
@@ -101,10 +101,10 @@ impl Mapping {
         mapped.map(Some)
     }
 
-    /// Maps what the name leads to, if it is this file and as long as its imprint says. `Ok(None)`: it leads elsewhere.
-    pub fn open(place: &Place, file: FileId, imprint: &SegmentInfo) -> Result<Option<Mapping>, Refused> {
+    /// Maps what the name leads to, if it is this file and as long as its info says. `Ok(None)`: it leads elsewhere.
+    pub fn open(place: &Place, file: FileId, info: &SegmentInfo) -> Result<Option<Mapping>, SyscallError> {
         if !place.directory().is_of_shm_open() {
-            return Mapping::open_file(place, file, imprint);
+            return Mapping::open_file(place, file, info);
         }
         let opened = {
             let _occupied = occupy_standard_numbers();
@@ -112,52 +112,54 @@ impl Mapping {
         };
         let mapping = match opened {
             Ok(mapping) => mapping,
-            Err(Refused { error, .. }) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => return Ok(None),
+            Err(SyscallError { error, .. }) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => {
+                return Ok(None);
+            }
             Err(refused) => return Err(refused),
         };
-        let is_same = Some(mapping.bytes()) == imprint.total_bytes() && mapping.be_of(place, file)?;
+        let is_same = Some(mapping.bytes()) == info.total_bytes() && mapping.be_of(place, file)?;
         Ok(is_same.then_some(mapping))
     }
 
     /// The same, in a directory of the program's choice.
-    fn open_file(place: &Place, file: FileId, imprint: &SegmentInfo) -> Result<Option<Mapping>, Refused> {
+    fn open_file(place: &Place, file: FileId, info: &SegmentInfo) -> Result<Option<Mapping>, SyscallError> {
         let Some(descriptor) = open_same(place, file)? else { return Ok(None) };
-        let found = descriptor.metadata().map_err(|error| Refused { call: "fstat", error })?;
+        let found = descriptor.metadata().map_err(|error| SyscallError { call: "fstat", error })?;
         match usize::try_from(found.len()) {
-            Ok(size) if Some(found.len()) == imprint.total_bytes() => {
+            Ok(size) if Some(found.len()) == info.total_bytes() => {
                 let mapped = descriptor.with_number(|number| Mapping::of_number(number, size));
-                mapped.map_err(|error| Refused { call: "mmap", error })?.map(Some)
+                mapped.map_err(|error| SyscallError { call: "mmap", error })?.map(Some)
             }
             _ => Ok(None),
         }
     }
 
-    fn of_number(number: RawFd, size: usize) -> Result<Mapping, Refused> {
+    fn of_number(number: RawFd, size: usize) -> Result<Mapping, SyscallError> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice, of a file that the caller has open.
         let base = unsafe { libc::mmap(ptr::null_mut(), size, protection, libc::MAP_SHARED, number, 0) };
         match NonNull::new(base.cast::<u8>()) {
             Some(base) if base.as_ptr().cast() != libc::MAP_FAILED => Ok(Mapping { base, length: size, made_by: MadeBy::Us }),
-            _ => Err(Refused { call: "mmap", error: io::Error::last_os_error() }),
+            _ => Err(SyscallError { call: "mmap", error: io::Error::last_os_error() }),
         }
     }
 
-    fn disowned(mut shmem: Shmem) -> Result<Mapping, Refused> {
+    fn disowned(mut shmem: Shmem) -> Result<Mapping, SyscallError> {
         shmem.set_owner(false);
         let base = NonNull::new(shmem.as_ptr());
-        let base = base.ok_or_else(|| Refused { call: "mmap", error: io::Error::from_raw_os_error(libc::EFAULT) })?;
+        let base = base.ok_or_else(|| SyscallError { call: "mmap", error: io::Error::from_raw_os_error(libc::EFAULT) })?;
         Ok(Mapping { base, length: shmem.len(), made_by: MadeBy::SharedMemory { _shmem: shmem } })
     }
 
     /// Puts the file that the name leads to now in the place of the one that it led to when `shared_memory`
     /// opened it, if it is the one that was examined: the other may have been another user's, with a copy
-    /// of the same stamp. Both have [`bytes`](Mapping::bytes) bytes: the caller has compared. `Ok(false)`:
+    /// of the same header. Both have [`bytes`](Mapping::bytes) bytes: the caller has compared. `Ok(false)`:
     /// the name leads elsewhere.
     ///
     /// By a description of its own, which holds no lock: a mapping keeps the description behind it open, and
     /// forked children inherit mappings, so that the locks of a dead parent would stay as long as its child.
-    pub fn be_of(&self, place: &Place, file: FileId) -> Result<bool, Refused> {
-        let refused = |call| move |error| Refused { call, error };
+    pub fn be_of(&self, place: &Place, file: FileId) -> Result<bool, SyscallError> {
+        let refused = |call| move |error| SyscallError { call, error };
         let Some(descriptor) = open_same(place, file)? else { return Ok(false) };
         // SAFETY: the range is the whole mapping (Invariant 2), to which nothing refers yet; it stays mapped, so that the drop unmaps it.
         let mapped = descriptor.with_number(|number| unsafe {
@@ -177,8 +179,8 @@ impl Mapping {
 
     /// The nonce as the mapping shows it, to be compared with that of a descriptor.
     pub fn nonce(&self) -> Option<u64> {
-        // SAFETY: inside the mapping, which begins at a page; the stamp's nonce lies at a multiple of 8.
-        (self.bytes() >= STAMP_BYTES as u64)
+        // SAFETY: inside the mapping, which begins at a page; the header's nonce lies at a multiple of 8.
+        (self.bytes() >= HEADER_BYTES as u64)
             .then(|| unsafe { self.base.byte_add(NONCE_OFFSET as usize).cast::<u64>().read_volatile() })
     }
 
@@ -204,11 +206,11 @@ impl Mapping {
     }
 
     /// Keeps all pages in memory. Not inherited by a forked child.
-    pub fn lock_in_memory(&self) -> Result<(), Refused> {
+    pub fn lock_in_memory(&self) -> Result<(), SyscallError> {
         // SAFETY: the range is the whole mapping (Invariant 2).
         match unsafe { libc::mlock(self.base.as_ptr().cast(), self.length) } {
             0 => Ok(()),
-            _ => Err(Refused { call: "mlock (see RLIMIT_MEMLOCK, ulimit -l)", error: io::Error::last_os_error() }),
+            _ => Err(SyscallError { call: "mlock (see RLIMIT_MEMLOCK, ulimit -l)", error: io::Error::last_os_error() }),
         }
     }
 }
@@ -223,11 +225,11 @@ impl Drop for Mapping {
 }
 
 /// A description of its own of the file that the name leads to, which holds no lock; `None`: it is not this one.
-fn open_same(place: &Place, file: FileId) -> Result<Option<Descriptor>, Refused> {
+fn open_same(place: &Place, file: FileId) -> Result<Option<Descriptor>, SyscallError> {
     match Descriptor::open_transient(place.path()) {
         Ok(descriptor) => Ok((descriptor.file() == file).then_some(descriptor)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Refused { call: OPEN, error }),
+        Err(error) => Err(SyscallError { call: OPEN, error }),
     }
 }
 
@@ -242,7 +244,7 @@ fn occupy_standard_numbers() -> Vec<File> {
     (0..STANDARD_NUMBERS).filter(|&number| is_closed(number)).map_while(|_| File::open("/dev/null").ok()).collect()
 }
 
-fn refusal(error: ShmemError) -> Refused {
+fn refusal(error: ShmemError) -> SyscallError {
     let (call, errno) = match error {
         ShmemError::MapCreateFailed(errno) => (MAKE, errno),
         ShmemError::MapOpenFailed(errno) => (MAP, errno),
@@ -250,7 +252,7 @@ fn refusal(error: ShmemError) -> Refused {
         ShmemError::UnknownOsError(errno) => ("ftruncate", errno),
         _ => ("shared_memory", 0),
     };
-    Refused { call, error: io::Error::from_raw_os_error(errno as i32) }
+    SyscallError { call, error: io::Error::from_raw_os_error(errno as i32) }
 }
 
 /// Gives the file its memory, or says that there is not enough of it, before anybody touches the mapping.
@@ -280,7 +282,7 @@ pub(super) fn reserve(file: &Descriptor, bytes: u64) -> Result<(), CreateError> 
             Err(error) => match error.raw_os_error() {
                 Some(libc::EINTR) => step = (step / 2).max(RESERVE_STEP_BYTES_MIN),
                 Some(libc::ENOSPC) => return Err(no_space(free_bytes(file).unwrap_or(0))),
-                _ => return Err(Refused { call: "fallocate", error }.into()),
+                _ => return Err(SyscallError { call: "fallocate", error }.into()),
             },
         }
     }

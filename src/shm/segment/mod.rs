@@ -6,22 +6,22 @@
 //!                                      (`create`; `open_or_create` where its life has ended: see `ended`)
 //!
 //!   locks on the file (OFD, so the kernel drops them with their holder)
-//!   [ head | pulse 0 . pulse 1 . ... pulse n | name byte | cells ]
+//!   [ head | liveness lock 0 . liveness lock 1 . ... liveness lock n | name byte | cells ]
 //!     ^      ^ one a participant               ^ the process that changes the name
 //!     '- byte 0, to read: all that keep the name; to write: the one that takes it away, kept by none
 //!   [ the whole file ....................................... )   whoever judges it dead: conflicts with all of the above
 //! ```
 //!
 //! Invariants:
-//! 1. The name of a segment leads only to files that are complete and stamped ALIVE, or were so when the name last changed.
+//! 1. The name of a segment leads only to files that are complete and marked ALIVE, or were so when the name last changed.
 //! 2. Whoever changes what a name leads to holds the name byte (as part of the whole file, unless the segment is in use) and has
 //!    looked, after locking, that the name still leads to the file it locked. Only then does it write the state.
 //! 3. The name changes first, the state after it: a process killed in between leaves a segment without a name, which those
 //!    attached go on using, and never a name that leads to a segment which nobody may enter.
-//! 4. A whole file is locked through a description that holds no pulse: a lock never conflicts with those of its own description.
+//! 4. A whole file is locked through a description that holds no liveness lock: a lock never conflicts with those of its own description.
 //!    All that participants know of each other are write locks: a process that may only read the
 //!    file can have read locks.
-//! 5. An opener does everything that can fail before it takes a pulse. From then on it either attaches, or finds that the name
+//! 5. An opener does everything that can fail before it takes a liveness lock. From then on it either attaches, or finds that the name
 //!    leads elsewhere: a failed open is never the reason why the last one out leaves a name behind.
 //! 6. The mapping begins with a complete [`Head`], the table of `max_participants` entries and the cells of `geometry`, all
 //!    inside its length, zeroed memory or integers of any value: checked before the first [`Segment`] exists.
@@ -52,7 +52,7 @@ use crate::atomic::Ordering;
 use crate::error::{OpenError, Subject};
 use crate::shm::geometry::Geometry;
 #[cfg(feature = "tracing")]
-use crate::shm::layout::stamp_state;
+use crate::shm::layout::segment_state;
 use crate::shm::layout::{ENTRIES_OFFSET, Entry, Head};
 use descriptors::Descriptor;
 pub(crate) use descriptors::descriptor_numbers;
@@ -144,17 +144,17 @@ pub(crate) enum AttachError {
 
 /// A system call that was refused.
 #[derive(Debug)]
-pub(crate) struct Refused {
+pub(crate) struct SyscallError {
     call: &'static str,
     error: io::Error,
 }
 
-impl Refused {
+impl SyscallError {
     /// Says what to do where descriptors have run out.
-    fn explained(self) -> Refused {
+    fn explained(self) -> SyscallError {
         match self.error.raw_os_error() {
-            Some(libc::EMFILE) => Refused { call: NO_DESCRIPTORS, ..self },
-            Some(libc::ENFILE) => Refused { call: NO_DESCRIPTORS_ANYWHERE, ..self },
+            Some(libc::EMFILE) => SyscallError { call: NO_DESCRIPTORS, ..self },
+            Some(libc::ENFILE) => SyscallError { call: NO_DESCRIPTORS_ANYWHERE, ..self },
             _ => self,
         }
     }
@@ -165,47 +165,47 @@ const NO_DESCRIPTORS: &str =
 const NO_DESCRIPTORS_ANYWHERE: &str =
     "open (each queue or sync object takes two descriptors, and the system has no more: see sysctl fs.file-max)";
 
-/// An attached segment: its mapping, and a descriptor of our own that carries the pulse.
+/// An attached segment: its mapping, and a descriptor of our own that carries the liveness lock.
 ///
-/// Dropping it unmaps and closes; it neither unlocks nor unlinks, so that a forked child may drop it. See [`Segment::leave`].
+/// Dropping it unmaps and closes; it neither unlocks nor unlinks, so that a forked child may drop it. See [`Segment::detach`].
 pub(crate) struct Segment {
     mapping: Mapping,
     descriptor: Descriptor,
     place: Place,
-    imprint: SegmentInfo,
+    info: SegmentInfo,
     lock_memory: bool,
     unapplied: Vec<UnappliedOption>,
     /// Does this process leave the name where it is when it is the last one out?
-    leaves_name: AtomicBool,
+    preserves_name: AtomicBool,
     /// Does it take the name only from a segment that all others left in good order?
     is_guest: AtomicBool,
     /// Did this process see that participants died here, perhaps before it freed their entries?
-    met_the_dead: AtomicBool,
+    saw_deaths: AtomicBool,
     /// Has anybody been told that it lost its name?
     #[cfg(feature = "tracing")]
-    told_nameless: AtomicBool,
+    reported_nameless: AtomicBool,
 }
 
 impl Segment {
-    fn over(mapping: Mapping, descriptor: Descriptor, place: Place, imprint: SegmentInfo, lock_memory: bool) -> Segment {
+    fn over(mapping: Mapping, descriptor: Descriptor, place: Place, info: SegmentInfo, lock_memory: bool) -> Segment {
         Segment {
             mapping,
             descriptor,
             place,
-            imprint,
+            info,
             lock_memory,
             unapplied: Vec::new(),
-            leaves_name: AtomicBool::new(false),
+            preserves_name: AtomicBool::new(false),
             is_guest: AtomicBool::new(false),
-            met_the_dead: AtomicBool::new(false),
+            saw_deaths: AtomicBool::new(false),
             #[cfg(feature = "tracing")]
-            told_nameless: AtomicBool::new(false),
+            reported_nameless: AtomicBool::new(false),
         }
     }
 
     /// One of [`layout::kind`](crate::shm::layout::kind).
     pub fn kind(&self) -> u32 {
-        self.imprint.kind
+        self.info.kind
     }
 
     pub fn head(&self) -> &Head {
@@ -217,22 +217,22 @@ impl Segment {
         // SAFETY: Invariant 6: the table lies inside the mapping, at a multiple of an entry's alignment. It lives as long as `self`.
         unsafe {
             let table = self.mapping.base().add(ENTRIES_OFFSET as usize).cast::<Entry>();
-            NonNull::slice_from_raw_parts(table, self.imprint.max_participants as usize).as_ref()
+            NonNull::slice_from_raw_parts(table, self.info.max_participants as usize).as_ref()
         }
     }
 
     /// CellIndex 0. The cells of [`Segment::geometry`] follow.
     pub fn cells(&self) -> NonNull<u8> {
         // SAFETY: Invariant 6: the cells lie inside the mapping.
-        unsafe { self.mapping.base().add(self.imprint.cells_offset() as usize) }
+        unsafe { self.mapping.base().add(self.info.cells_offset() as usize) }
     }
 
     pub fn geometry(&self) -> Geometry {
-        self.imprint.geometry
+        self.info.geometry
     }
 
     pub fn nonce(&self) -> u64 {
-        self.imprint.nonce
+        self.info.nonce
     }
 
     pub fn name(&self) -> &str {
@@ -251,26 +251,26 @@ impl Segment {
 
     /// Does each commit end with a full fence, for all processes?
     pub fn has_full_fence(&self) -> bool {
-        self.imprint.full_fence
+        self.info.full_fence
     }
 
     pub fn max_deliveries(&self) -> u32 {
-        self.imprint.max_deliveries
+        self.info.max_deliveries
     }
 
     /// Name of the queue for dead letters.
     pub fn dead_letters(&self) -> Option<&str> {
-        self.imprint.dead_letters.as_deref()
+        self.info.dead_letters.as_deref()
     }
 
     /// Of the messages, without module paths.
     pub fn type_name(&self) -> &str {
-        &self.imprint.type_name
+        &self.info.type_name
     }
 
     /// Would an opener who expects this be content with the segment?
     pub fn check(&self, expect: &Expect) -> Result<(), OpenError> {
-        self.imprint.check(expect).map_err(|error| refusal::about_open(error, expect.kind, &self.place))
+        self.info.check(expect).map_err(|error| refusal::about_open(error, expect.kind, &self.place))
     }
 
     /// What its opener asked for in vain.
@@ -284,12 +284,17 @@ impl Segment {
     }
 
     /// Tells who listens, once, if the segment has lost its name. For slow paths, with no lock held: it asks the file system.
-    pub fn tell_if_nameless(&self) {
+    pub fn report_if_nameless(&self) {
         #[cfg(feature = "tracing")]
-        if !self.told_nameless.load(Ordering::Relaxed) && !self.has_name() && !self.told_nameless.swap(true, Ordering::Relaxed) {
+        if !self.reported_nameless.load(Ordering::Relaxed)
+            && !self.has_name()
+            && !self.reported_nameless.swap(true, Ordering::Relaxed)
+        {
             let queue = self.name();
-            match self.head().stamp.state.load(Ordering::Acquire) {
-                stamp_state::UNLINKED => tracing::info!(target: "shmq", queue, "unlinked: nobody can open this segment any more"),
+            match self.head().header.state.load(Ordering::Acquire) {
+                segment_state::UNLINKED => {
+                    tracing::info!(target: "shmq", queue, "unlinked: nobody can open this segment any more")
+                }
                 _ => tracing::warn!(
                     target: "shmq",
                     queue,
@@ -301,13 +306,13 @@ impl Segment {
 
     /// From now on the name outlives its last user.
     pub fn persist(&self) {
-        self.head().stamp.persisted.store(1, Ordering::Release);
+        self.head().header.persisted.store(1, Ordering::Release);
     }
 
     /// From now on this process leaves the name where it is, even as the last one out: what was
     /// without users when it came is so again.
-    pub fn leave_name(&self) {
-        self.leaves_name.store(true, Ordering::Relaxed);
+    pub fn preserve_name(&self) {
+        self.preserves_name.store(true, Ordering::Relaxed);
     }
 
     /// From now on this process, as the last one out, takes the name only if all others left in good
@@ -321,24 +326,24 @@ impl Segment {
     }
 
     /// Before the entry of one that died is taken or freed, which shows it no more.
-    pub fn note_the_dead(&self) {
-        self.met_the_dead.store(true, Ordering::Relaxed);
+    pub fn note_deaths(&self) {
+        self.saw_deaths.store(true, Ordering::Relaxed);
     }
 
-    pub fn met_the_dead(&self) -> bool {
-        self.met_the_dead.load(Ordering::Relaxed)
+    pub fn saw_deaths(&self) -> bool {
+        self.saw_deaths.load(Ordering::Relaxed)
     }
 
-    /// Does another description hold the pulse of this entry? Where the kernel does not say, or the program has closed our descriptor
+    /// Does another description hold the liveness lock of this entry? Where the kernel does not say, or the program has closed our descriptor
     /// and its number leads elsewhere, yes: to take a live process for a dead one does harm, the reverse only delays.
-    pub fn pulse(&self, entry: u32) -> bool {
-        let free = || matches!(self.descriptor.pulse_conflict(entry), Ok(None)) && self.descriptor.is_open();
-        entry < self.imprint.max_participants && !free()
+    pub fn liveness_is_held(&self, entry: u32) -> bool {
+        let free = || matches!(self.descriptor.liveness_conflict(entry), Ok(None)) && self.descriptor.is_open();
+        entry < self.info.max_participants && !free()
     }
 }
 
 /// Is the name usable? Says why not.
-fn judge_name(directory: &Directory, name: &str) -> Result<Place, (String, &'static str)> {
+fn place_of(directory: &Directory, name: &str) -> Result<Place, (String, &'static str)> {
     match names::fault(name) {
         Some(why) => Err((name.to_owned(), why)),
         None => Ok(Place::published(directory, name)),

@@ -11,7 +11,7 @@
 //! 1. A published name never begins with a dot and never holds a slash: no name leads out of the directory or to a temporary.
 //! 2. Random parts come from the kernel, never from process memory: a forked child would draw its parent's numbers again.
 
-use super::Refused;
+use super::SyscallError;
 use super::descriptors::FileId;
 use super::directory::Directory;
 use std::ffi::CString;
@@ -57,7 +57,7 @@ impl Place {
     }
 
     /// A place for a segment that is being built, which nobody else has.
-    pub fn temporary(directory: &Directory) -> Result<Place, Refused> {
+    pub fn temporary(directory: &Directory) -> Result<Place, SyscallError> {
         let name = format!("{TEMPORARY_PREFIX}{}-{:016x}", std::process::id(), random()?);
         Ok(Place { path: directory.path().join(&name), name, directory: directory.clone() })
     }
@@ -120,7 +120,7 @@ pub(super) fn published_name(file_name: &str) -> Option<&str> {
 }
 
 /// A name that nobody has.
-pub(super) fn anonymous() -> Result<String, Refused> {
+pub(super) fn anonymous() -> Result<String, SyscallError> {
     Ok(format!("{ANONYMOUS_PREFIX}{:016x}", random()?))
 }
 
@@ -131,7 +131,7 @@ pub(super) fn is_anonymous_file(file_name: &str) -> bool {
 }
 
 /// A random number that is not 0 (Invariant 2).
-pub(super) fn random() -> Result<u64, Refused> {
+pub(super) fn random() -> Result<u64, SyscallError> {
     loop {
         let mut bytes = [0u8; 8];
         // SAFETY: the call writes at most 8 bytes to an array of 8. Requests of up to 256 bytes are filled whole or refused.
@@ -142,7 +142,7 @@ pub(super) fn random() -> Result<u64, Refused> {
         if got == -1 {
             let error = io::Error::last_os_error();
             if error.kind() != io::ErrorKind::Interrupted {
-                return Err(Refused { call: "getrandom", error });
+                return Err(SyscallError { call: "getrandom", error });
             }
         }
     }

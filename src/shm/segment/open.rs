@@ -8,11 +8,11 @@ use super::mapping::{Mapping, fill_holes};
 use super::names::Place;
 use super::owners::Owners;
 use super::refusal::{OPEN, about_open, check_to_open};
-use super::stale::read_stamp;
-use super::{AttachError, Expect, Refused, Retry, Segment, corrupted, judge_name};
+use super::stale::read_header;
+use super::{AttachError, Expect, Retry, Segment, SyscallError, corrupted, place_of};
 use crate::atomic::Ordering;
 use crate::error::{OpenError, Subject};
-use crate::shm::layout::stamp_state;
+use crate::shm::layout::segment_state;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
@@ -24,7 +24,7 @@ const NO_RIGHTS: &str =
 pub(super) const BLOCK_BYTES: u64 = 512;
 
 impl Segment {
-    /// Attaches to a published segment, dead or alive, and returns the entry whose pulse is ours.
+    /// Attaches to a published segment, dead or alive, and returns the entry whose liveness lock is ours.
     pub fn open(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
         Segment::open_patiently(name, expect, Retry::new())
     }
@@ -35,7 +35,7 @@ impl Segment {
     }
 
     fn open_patiently(name: &str, expect: &Expect, retry: Retry) -> Result<(Segment, u32), OpenError> {
-        let place = judge_name(&expect.directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+        let place = place_of(&expect.directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
         check_to_open(&place)
             .and_then(|()| Segment::open_at(&place, expect, retry))
             .map_err(|error| about_open(error, expect.kind, &place))
@@ -43,7 +43,7 @@ impl Segment {
 
     fn open_at(place: &Place, expect: &Expect, mut retry: Retry) -> Result<(Segment, u32), OpenError> {
         loop {
-            if let Attempt::Attached(segment, entry) = attempt(place, expect, &mut retry, Ended::AreTaken)? {
+            if let Attempt::Attached(segment, entry) = attempt(place, expect, &mut retry, IfEnded::Attach)? {
                 return Ok((segment, entry));
             }
             if retry.ends() {
@@ -60,15 +60,15 @@ impl Segment {
         }
         let mode = self.descriptor.metadata().map_or(0, |file| file.mode() & 0o777);
         let schema = expect.schema.as_deref();
-        self.unapplied = expect.asked.unapplied(schema, &self.imprint, mode, self.is_persisted());
+        self.unapplied = expect.asked.unapplied(schema, &self.info, mode, self.is_persisted());
     }
 
-    /// Makes a participant of a forked child: a description, a pulse and page tables of its own. Once in each incarnation, by one
+    /// Makes a participant of a forked child: a description, a liveness lock and page tables of its own. Once in each incarnation, by one
     /// thread at a time.
     pub fn reattach(&self) -> Result<u32, AttachError> {
         let os_error = |call| {
             move |error| {
-                let Refused { call, error } = Refused { call, error }.explained();
+                let SyscallError { call, error } = SyscallError { call, error }.explained();
                 AttachError::Os { call, source: error }
             }
         };
@@ -81,20 +81,20 @@ impl Segment {
             return Err(AttachError::Replaced);
         }
         if self.lock_memory {
-            self.mapping.lock_in_memory().map_err(|Refused { call, error }| AttachError::Os { call, source: error })?;
+            self.mapping.lock_in_memory().map_err(|SyscallError { call, error }| AttachError::Os { call, source: error })?;
         }
-        // Before the pulse: mapping a gigabyte takes long, and no process is attached until it is
+        // Before the liveness lock: mapping a gigabyte takes long, and no process is attached until it is
         // done.
         self.mapping.advise(false);
-        let max = self.imprint.max_participants;
+        let max = self.info.max_participants;
         // One that has lost its name is used on by its participants, this child among them.
         let entry = match self.enter(&mut Retry::new(), || false).map_err(os_error("fcntl(F_OFD_SETLK)"))? {
             Entrance::As(entry) => entry,
             Entrance::Full => return Err(AttachError::Full { max }),
             Entrance::TooLate => return Err(os_error("fcntl(F_OFD_SETLK)")(io::ErrorKind::WouldBlock.into())),
         };
-        if self.head().stamp.state.load(Ordering::Acquire) == stamp_state::DEAD {
-            self.step_back(entry);
+        if self.head().header.state.load(Ordering::Acquire) == segment_state::DEAD {
+            self.undo_enter(entry);
             return Err(AttachError::Replaced);
         }
         Ok(entry)
@@ -105,21 +105,21 @@ impl Segment {
 pub(super) fn locate<D>(opened: io::Result<D>) -> Result<D, OpenError> {
     opened.map_err(|error| match error.raw_os_error() {
         Some(libc::ENOENT) => OpenError::NotFound { what: Subject::default() },
-        _ => Refused { call: OPEN, error }.into(),
+        _ => SyscallError { call: OPEN, error }.into(),
     })
 }
 
 /// What becomes of queues that will take no more messages.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    AreTaken,
-    AreTold,
+pub(super) enum IfEnded {
+    Attach,
+    Report,
 }
 
 /// What an attempt to attach came to.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Attempt {
-    /// With the entry whose pulse is ours.
+    /// With the entry whose liveness lock is ours.
     Attached(Segment, u32),
     /// It is closed or poisoned, and nobody asked to keep it: nothing was done to it.
     TakesNoMore,
@@ -127,21 +127,21 @@ pub(super) enum Attempt {
     Elsewhere,
 }
 
-pub(super) fn attempt(place: &Place, expect: &Expect, retry: &mut Retry, ended: Ended) -> Result<Attempt, OpenError> {
+pub(super) fn attempt(place: &Place, expect: &Expect, retry: &mut Retry, ended: IfEnded) -> Result<Attempt, OpenError> {
     let descriptor = locate(Descriptor::open(place.path()))?;
-    let imprint = examine(&descriptor, &expect.owners)?;
-    imprint.check(expect)?;
-    let Some(mapping) = map_same(place, descriptor.file(), &imprint)? else { return Ok(Attempt::Elsewhere) };
+    let info = examine(&descriptor, &expect.owners)?;
+    info.check(expect)?;
+    let Some(mapping) = map_same(place, descriptor.file(), &info)? else { return Ok(Attempt::Elsewhere) };
     if expect.lock_memory {
         mapping.lock_in_memory().map_err(OpenError::from)?;
     }
-    let max = imprint.max_participants;
-    let refused = |error| Refused { call: "fcntl(F_OFD_SETLK)", error };
-    let mut segment = Segment::over(mapping, descriptor, place.clone(), imprint, expect.lock_memory);
-    if ended == Ended::AreTold && takes_no_more(segment.head()) && !segment.is_persisted() {
+    let max = info.max_participants;
+    let refused = |error| SyscallError { call: "fcntl(F_OFD_SETLK)", error };
+    let mut segment = Segment::over(mapping, descriptor, place.clone(), info, expect.lock_memory);
+    if ended == IfEnded::Report && takes_no_more(segment.head()) && !segment.is_persisted() {
         return Ok(Attempt::TakesNoMore);
     }
-    // Before the pulse, as above.
+    // Before the liveness lock, as above.
     segment.mapping.advise(expect.huge_pages);
     // Invariant 5 of the module above: what can fail has been done.
     let has_lost_its_name = || segment.descriptor.metadata().is_ok_and(|file| file.nlink() == 0);
@@ -152,43 +152,43 @@ pub(super) fn attempt(place: &Place, expect: &Expect, retry: &mut Retry, ended: 
     };
     // While we keep the name no process takes it away, nor judges the segment dead: a name that
     // leads here now led here when we attached.
-    let state = segment.head().stamp.state.load(Ordering::Acquire);
+    let state = segment.head().header.state.load(Ordering::Acquire);
     let led_here = place.leads_to(segment.descriptor.file());
-    if led_here && state == stamp_state::ALIVE {
+    if led_here && state == segment_state::ALIVE {
         segment.apply(expect);
         return Ok(Attempt::Attached(segment, entry));
     }
     // Nothing to take away: the name is another's, or was put here by hand (Invariants 1 and 3 of the module above).
-    segment.step_back(entry);
+    segment.undo_enter(entry);
     if led_here { Err(corrupted()) } else { Ok(Attempt::Elsewhere) }
 }
 
-/// Reads the stamp through the descriptor: a file that is too short is an error there, and a signal in a mapping.
+/// Reads the header through the descriptor: a file that is too short is an error there, and a signal in a mapping.
 fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<SegmentInfo, OpenError> {
-    let refused = |call| move |error| OpenError::from(Refused { call, error });
+    let refused = |call| move |error| OpenError::from(SyscallError { call, error });
     let file = descriptor.metadata().map_err(refused("fstat"))?;
     owners.check(descriptor, &file)?;
     // No segment is published under two names. A second one, made by a user that may enter the segment, would lead this caller and
     // its messages to a segment that was meant for something else.
     if file.nlink() > 1 && file.mode() & OTHERS_MAY_ENTER != 0 {
-        return Err(Refused { call: OPEN, error: io::Error::from_raw_os_error(libc::EMLINK) }.into());
+        return Err(SyscallError { call: OPEN, error: io::Error::from_raw_os_error(libc::EMLINK) }.into());
     }
-    let stamp = match read_stamp(descriptor) {
-        Ok(stamp) => stamp,
+    let header = match read_header(descriptor) {
+        Ok(header) => header,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(corrupted()),
         Err(error) => return Err(refused("read")(error)),
     };
-    let imprint = stamp.imprint(file.len())?.with_text(|bytes, offset| descriptor.read_at(bytes, offset))?;
+    let info = header.info(file.len())?.with_text(|bytes, offset| descriptor.read_at(bytes, offset))?;
     let missing = file.len().saturating_sub(file.blocks().saturating_mul(BLOCK_BYTES));
     if missing > 0 {
         // No segment is published with holes; a copy made by hand may have some.
         fill_holes(descriptor, file.len(), missing).map_err(refused("fallocate"))?;
     }
-    Ok(imprint)
+    Ok(info)
 }
 
 /// Maps the file, or `Ok(None)` if the name leads to another by now.
-pub(super) fn map_same(place: &Place, file: FileId, imprint: &SegmentInfo) -> Result<Option<Mapping>, OpenError> {
-    let mapping = Mapping::open(place, file, imprint)?;
-    Ok(mapping.filter(|mapping| mapping.nonce() == Some(imprint.nonce)))
+pub(super) fn map_same(place: &Place, file: FileId, info: &SegmentInfo) -> Result<Option<Mapping>, OpenError> {
+    let mapping = Mapping::open(place, file, info)?;
+    Ok(mapping.filter(|mapping| mapping.nonce() == Some(info.nonce)))
 }

@@ -55,21 +55,15 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Where a segment of this imprint and these permissions differs.
-    pub(super) fn unapplied(
-        &self,
-        schema: Option<&str>,
-        imprint: &SegmentInfo,
-        mode: u32,
-        persisted: bool,
-    ) -> Vec<UnappliedOption> {
+    /// Where a segment of this info and these permissions differs.
+    pub(super) fn unapplied(&self, schema: Option<&str>, info: &SegmentInfo, mode: u32, persisted: bool) -> Vec<UnappliedOption> {
         let mut found = Vec::new();
         let mut differs = |option, asked: String, actual: String| {
             if asked != actual {
                 found.push(UnappliedOption { option, asked, actual });
             }
         };
-        let is = imprint.geometry;
+        let is = info.geometry;
         let unbounded = |messages: u64| if messages == u64::MAX { "unbounded".to_owned() } else { messages.to_string() };
         // A ring is rounded up to whole cells: what would have given this one is no difference.
         if let Some((option, capacity)) = self.capacity.filter(|_| self.geometry.is_none_or(|ring| ring.capacity != is.capacity))
@@ -85,19 +79,19 @@ impl Asked {
             differs("mode", format!("{asked:#05o}"), format!("{mode:#05o}"));
         }
         if let Some(asked) = self.max_deliveries {
-            differs("max_deliveries", asked.to_string(), imprint.max_deliveries.to_string());
+            differs("max_deliveries", asked.to_string(), info.max_deliveries.to_string());
         }
         if let Some(asked) = &self.dead_letters {
-            differs("dead_letters", asked.clone(), imprint.dead_letters.clone().unwrap_or_else(|| "none".to_owned()));
+            differs("dead_letters", asked.clone(), info.dead_letters.clone().unwrap_or_else(|| "none".to_owned()));
         }
         if let Some(asked) = self.max_participants {
-            differs("max_participants", asked.to_string(), imprint.max_participants.to_string());
+            differs("max_participants", asked.to_string(), info.max_participants.to_string());
         }
         // `true` takes effect, and cannot be taken back.
         if self.persist == Some(false) {
             differs("persist", false.to_string(), persisted.to_string());
         }
-        if let (Some(asked), None) = (schema, &imprint.schema) {
+        if let (Some(asked), None) = (schema, &info.schema) {
             differs("schema", asked.to_owned(), "none".to_owned());
         }
         found

@@ -11,7 +11,7 @@
 //! Looked at after the fact, by name: what is found may have changed meanwhile. It is for people, and
 //! decides nothing.
 
-use super::Refused;
+use super::SyscallError;
 use super::directory::{Directory, own_uid, refusal_of_access};
 use super::names::Place;
 use crate::error::{A_DIRECTORY, CreateError, OpenError, Subject};
@@ -155,16 +155,16 @@ pub(super) fn check_to_open(place: &Place) -> Result<(), OpenError> {
     }
 }
 
-impl From<Refused> for OpenError {
-    fn from(refused: Refused) -> OpenError {
-        let Refused { call, error } = refused.explained();
+impl From<SyscallError> for OpenError {
+    fn from(refused: SyscallError) -> OpenError {
+        let SyscallError { call, error } = refused.explained();
         OpenError::Os { what: Subject::default(), call, source: error }
     }
 }
 
-impl From<Refused> for CreateError {
-    fn from(refused: Refused) -> CreateError {
-        let Refused { call, error } = refused.explained();
+impl From<SyscallError> for CreateError {
+    fn from(refused: SyscallError) -> CreateError {
+        let SyscallError { call, error } = refused.explained();
         CreateError::Os { what: Subject::default(), call, source: error }
     }
 }

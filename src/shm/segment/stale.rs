@@ -5,14 +5,14 @@
 
 use super::descriptors::{Conflict, Descriptor, FileId};
 use super::directory::Directory;
-use super::header::{RawSegmentHeader, STAMP_BYTES, STATE_OFFSET};
+use super::header::{HEADER_BYTES, RawSegmentHeader, STATE_OFFSET};
 use super::names::{self, Place, TEMPORARY_PREFIX};
 use super::owners::{self, Foreign, Owners};
 use super::refusal::OPEN;
-use super::{Refused, Retry};
+use super::{Retry, SyscallError};
 use crate::error::CreateError;
 use crate::os;
-use crate::shm::layout::stamp_state;
+use crate::shm::layout::segment_state;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -92,13 +92,13 @@ impl Claim {
 
     /// May a segment of this process take its place?
     pub fn check_replaced(&self, owners: &Owners) -> Result<(), CreateError> {
-        let file = self.descriptor.metadata().map_err(|error| Refused { call: "fstat", error })?;
+        let file = self.descriptor.metadata().map_err(|error| SyscallError { call: "fstat", error })?;
         Ok(owners.check_replaced(&self.descriptor, &file)?)
     }
 
     /// What the file says about itself, if it is long enough to say anything.
-    pub fn stamp(&self) -> Option<RawSegmentHeader> {
-        read_stamp(&self.descriptor).ok()
+    pub fn header(&self) -> Option<RawSegmentHeader> {
+        read_header(&self.descriptor).ok()
     }
 
     /// Writes the state, after the name was changed.
@@ -114,8 +114,8 @@ impl Drop for Claim {
     }
 }
 
-pub(super) fn read_stamp(descriptor: &Descriptor) -> io::Result<RawSegmentHeader> {
-    let mut bytes = [0; STAMP_BYTES];
+pub(super) fn read_header(descriptor: &Descriptor) -> io::Result<RawSegmentHeader> {
+    let mut bytes = [0; HEADER_BYTES];
     descriptor.read_at(&mut bytes, 0)?;
     Ok(RawSegmentHeader(bytes))
 }
@@ -123,7 +123,7 @@ pub(super) fn read_stamp(descriptor: &Descriptor) -> io::Result<RawSegmentHeader
 /// Writes the state into a file of ours, without a mapping. The caller holds its name byte.
 pub(super) fn mark(descriptor: &Descriptor, state: u32) {
     // A state that cannot be written is nothing to stop for: the name has gone already, which is what keeps others out.
-    if read_stamp(descriptor).is_ok_and(|stamp| stamp.is_ours()) {
+    if read_header(descriptor).is_ok_and(|header| header.is_ours()) {
         let _ = descriptor.write_at(&state.to_ne_bytes(), STATE_OFFSET);
     }
 }
@@ -138,17 +138,17 @@ pub(super) enum Attempt {
     Foreign(Foreign),
 }
 
-pub(super) fn attempt(place: &Place, owners: &Owners) -> Result<Attempt, Refused> {
+pub(super) fn attempt(place: &Place, owners: &Owners) -> Result<Attempt, SyscallError> {
     let descriptor = match Descriptor::open_transient(place.path()) {
         Ok(descriptor) => descriptor,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Attempt::Nothing),
-        Err(error) => return Err(Refused { call: OPEN, error }),
+        Err(error) => return Err(SyscallError { call: OPEN, error }),
     };
-    let file = descriptor.metadata().map_err(|error| Refused { call: "fstat", error })?;
+    let file = descriptor.metadata().map_err(|error| SyscallError { call: "fstat", error })?;
     if let Err(foreign) = owners.check(&descriptor, &file) {
         return Ok(Attempt::Foreign(foreign));
     }
-    let refused = |error| Refused { call: "fcntl(F_OFD_SETLK)", error };
+    let refused = |error| SyscallError { call: "fcntl(F_OFD_SETLK)", error };
     if descriptor.lock_whole().map_err(refused)? {
         let claim = Claim { descriptor };
         return Ok(if place.leads_to(claim.file()) { Attempt::Claimed(claim) } else { Attempt::Again });
@@ -159,7 +159,7 @@ pub(super) fn attempt(place: &Place, owners: &Owners) -> Result<Attempt, Refused
 }
 
 /// Finds out what is behind a name. A name that somebody was at work on all the time counts as in use.
-pub(super) fn inspect(place: &Place, owners: &Owners, retry: &mut Retry) -> Result<Found, Refused> {
+pub(super) fn inspect(place: &Place, owners: &Owners, retry: &mut Retry) -> Result<Found, SyscallError> {
     let mut sightings = 0;
     loop {
         match attempt(place, owners)? {
@@ -168,7 +168,7 @@ pub(super) fn inspect(place: &Place, owners: &Owners, retry: &mut Retry) -> Resu
             Attempt::Claimed(claim) => return Ok(Found::Dead(claim)),
             Attempt::Again => {}
             Attempt::Conflict(Conflict::Name) => Retry::pause(),
-            Attempt::Conflict(Conflict::Pulse) => {
+            Attempt::Conflict(Conflict::Liveness) => {
                 sightings += 1;
                 if sightings >= SIGHTINGS {
                     return Ok(Found::InUse);
@@ -200,7 +200,7 @@ pub(super) fn sees_builders(directory: &Directory) -> bool {
     std::fs::read_dir(directory.path()).into_iter().flatten().flatten().any(|file| {
         let is_temporary = file.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX));
         // Of one that has not locked its file yet the second look tells.
-        let is_held = |descriptor: Descriptor| matches!(descriptor.whole_conflict(), Ok(Some(Conflict::Pulse)));
+        let is_held = |descriptor: Descriptor| matches!(descriptor.whole_conflict(), Ok(Some(Conflict::Liveness)));
         is_temporary && Descriptor::open_transient(&file.path()).is_ok_and(is_held)
     })
 }
@@ -254,12 +254,12 @@ fn sweep(what: Sweep, directory: &Directory) -> u32 {
 
 fn remove_dead(place: &Place, is_temporary: bool) -> bool {
     let Ok(Attempt::Claimed(claim)) = attempt(place, &Owners::default()) else { return false };
-    if !claim.is_own() || (!is_temporary && claim.stamp().is_some_and(|stamp| stamp.is_persisted())) {
+    if !claim.is_own() || (!is_temporary && claim.header().is_some_and(|header| header.is_persisted())) {
         return false;
     }
     let removed = place.unlink().is_ok();
     if removed {
-        claim.mark(stamp_state::UNLINKED);
+        claim.mark(segment_state::UNLINKED);
     }
     removed
 }

@@ -22,9 +22,9 @@ impl Structure {
         (!text.is_empty()).then(|| Structure { hash: hash(text.as_bytes()), kept_bytes: kept.len(), text: kept.to_owned() })
     }
 
-    /// As a stamp says, without the text yet. The outer `None`: it says what cannot be.
+    /// As a header says, without the text yet. The outer `None`: it says what cannot be.
     #[expect(clippy::option_option, reason = "no structure is not the same as none that could be")]
-    pub fn of_stamp(hash: u64, kept_bytes: u32) -> Option<Option<Structure>> {
+    pub fn of_header(hash: u64, kept_bytes: u32) -> Option<Option<Structure>> {
         let kept_bytes = usize::try_from(kept_bytes).ok().filter(|&bytes| bytes <= STRUCTURE_BYTES)?;
         match (hash, kept_bytes) {
             (0, 0) => Some(None),
@@ -119,9 +119,9 @@ mod tests {
 
     #[test]
     fn a_stamp_that_says_what_cannot_be_is_refused() {
-        assert!(Structure::of_stamp(0, 0).unwrap().is_none());
+        assert!(Structure::of_header(0, 0).unwrap().is_none());
         for (hash, kept) in [(0, 1), (1, 0), (1, STRUCTURE_BYTES as u32 + 1), (1, u32::MAX)] {
-            assert!(Structure::of_stamp(hash, kept).is_none(), "{hash} {kept}");
+            assert!(Structure::of_header(hash, kept).is_none(), "{hash} {kept}");
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::names::Place;
 use super::*;
 use crate::error::CreateError;
-use crate::shm::layout::{SCHEMA_BYTES, TYPE_NAME_BYTES, kind, predecessor, stamp_state};
+use crate::shm::layout::{SCHEMA_BYTES, TYPE_NAME_BYTES, kind, predecessor, segment_state};
 use crate::shm::participant;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
@@ -92,12 +92,12 @@ fn a_name_goes_with_the_last_participant() {
     let (second, second_entry) = open(&name).unwrap();
     assert_eq!((first_entry, second_entry), (0, 1));
     assert_eq!(first.nonce(), second.nonce());
-    assert!(second.pulse(0) && first.pulse(1) && !first.pulse(2) && !first.pulse(4));
-    first.leave(first_entry);
-    assert!(name.exists() && !second.pulse(0));
-    second.leave(second_entry);
+    assert!(second.liveness_is_held(0) && first.liveness_is_held(1) && !first.liveness_is_held(2) && !first.liveness_is_held(4));
+    first.detach(first_entry);
+    assert!(name.exists() && !second.liveness_is_held(0));
+    second.detach(second_entry);
     assert!(!name.exists());
-    assert_eq!(second.head().stamp.state.load(Ordering::Relaxed), stamp_state::UNLINKED);
+    assert_eq!(second.head().header.state.load(Ordering::Relaxed), segment_state::UNLINKED);
     assert!(matches!(open(&name), Err(OpenError::NotFound { .. })));
 }
 
@@ -117,7 +117,7 @@ fn a_live_segment_is_not_created_anew_and_a_dead_one_is() {
     let stale = Expect { nonce: Some(nonce), ..expect() };
     assert!(matches!(Segment::open(&name.0, &stale), Err(OpenError::Replaced { .. })));
     assert!(matches!(second.check(&stale), Err(OpenError::Replaced { .. })));
-    second.leave(entry);
+    second.detach(entry);
     assert!(!name.exists());
 }
 
@@ -125,11 +125,11 @@ fn a_live_segment_is_not_created_anew_and_a_dead_one_is() {
 fn a_persisted_name_stays_until_it_is_unlinked() {
     let name = Name::new("persisted");
     let (segment, entry) = create(&name, &Spec { persist: true, ..spec() }).unwrap();
-    segment.leave(entry);
+    segment.detach(entry);
     assert!(matches!(create(&name, &spec()), Err(CreateError::AlreadyExists { in_use: false, .. })));
     let (attached, entry, created) = Segment::open_or_create(&name.0, &spec(), &expect(), |_| {}).unwrap();
     assert!(!created && attached.nonce() == segment.nonce());
-    attached.leave(entry);
+    attached.detach(entry);
     Segment::unlink(&name.0).unwrap();
     assert!(matches!(Segment::unlink(&name.0), Err(OpenError::NotFound { .. })));
 }
@@ -141,17 +141,17 @@ fn unlinking_a_segment_in_use_frees_the_name_only() {
     Segment::unlink(&name.0).unwrap();
     let (new, new_entry, created) = Segment::open_or_create(&name.0, &spec(), &expect(), |_| {}).unwrap();
     assert!(created && new.nonce() != old.nonce());
-    assert_eq!(old.head().stamp.state.load(Ordering::Relaxed), stamp_state::UNLINKED);
-    old.leave(old_entry);
+    assert_eq!(old.head().header.state.load(Ordering::Relaxed), segment_state::UNLINKED);
+    old.detach(old_entry);
     assert!(name.exists());
-    new.leave(new_entry);
+    new.detach(new_entry);
     assert!(!name.exists());
 }
 
 #[test]
 fn a_dead_segment_is_judged_by_what_it_would_still_do() {
     let name = Name::new("ended");
-    let found = |segment: &Segment| Predecessor::read(&segment.head().stamp).map(|found| (found.why, found.messages));
+    let found = |segment: &Segment| Predecessor::read(&segment.head().header).map(|found| (found.why, found.messages));
     let again = || {
         let (segment, _, made) = Segment::open_or_create(&name.0, &spec(), &expect(), |_| {}).unwrap();
         (segment, made)
@@ -182,19 +182,19 @@ fn a_dead_segment_is_judged_by_what_it_would_still_do() {
         let spec = Spec { messages_left: left, ..spec() };
         let (same, _, made) = Segment::open_or_create(&name.0, &spec, &expect(), |_| {}).unwrap();
         assert!(!made);
-        same.head().stamp.persisted.store(1, Ordering::Relaxed);
+        same.head().header.persisted.store(1, Ordering::Relaxed);
     }
     // Empty by now, and persisted.
     let (kept, made) = again();
     assert!(!made && kept.is_persisted());
-    kept.head().stamp.persisted.store(0, Ordering::Relaxed);
+    kept.head().header.persisted.store(0, Ordering::Relaxed);
     drop(kept);
     let other = Expect { message_bytes: 16, ..expect() };
     let spec = Spec { messages_left: |_| Some(7), geometry: Geometry::sized(16, 8, 10).unwrap(), ..spec() };
     let (fourth, entry, made) = Segment::open_or_create(&name.0, &spec, &other, |_| {}).unwrap();
     assert!(made);
     assert_eq!(found(&fourth), Some((predecessor::OTHER_TYPE, Some(7))));
-    fourth.leave(entry);
+    fourth.detach(entry);
 }
 
 #[test]
@@ -216,8 +216,8 @@ fn a_structure_lies_before_the_cells() {
         // A text that is none is no segment of ours.
         file_of(&name).write_all_at(b"\xff", at as u64).unwrap();
         assert!(matches!(open(&name), Err(OpenError::Corrupted { .. })));
-        same.leave(its_entry);
-        segment.leave(entry);
+        same.detach(its_entry);
+        segment.detach(entry);
     }
 }
 
@@ -234,8 +234,8 @@ fn a_table_that_is_full_says_so() {
     drop(second);
     let (third, third_entry) = open(&name).unwrap();
     assert_eq!(third_entry, 1);
-    first.leave(entry);
-    third.leave(third_entry);
+    first.detach(entry);
+    third.detach(third_entry);
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn mismatches_name_both_sides() {
     ] {
         assert!(matches!(segment.check(&wrong), Err(OpenError::Mismatch { .. })), "{wrong:?}");
     }
-    segment.leave(entry);
+    segment.detach(entry);
 }
 
 #[test]
@@ -270,11 +270,11 @@ fn long_texts_are_kept_up_to_a_character() {
     let long = "\u{e4}".repeat(TYPE_NAME_BYTES);
     let (segment, entry) = create(&name, &Spec { type_name: format!("x{long}"), schema: Some(long.clone()), ..spec() }).unwrap();
     assert_eq!(
-        (segment.imprint.type_name.len(), segment.imprint.schema.as_deref().unwrap().len()),
+        (segment.info.type_name.len(), segment.info.schema.as_deref().unwrap().len()),
         (TYPE_NAME_BYTES - 1, SCHEMA_BYTES)
     );
     segment.check(&Expect { type_name: "y".to_owned(), schema: Some(long), ..expect() }).unwrap();
-    segment.leave(entry);
+    segment.detach(entry);
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn garbage_is_corrupted_and_nothing_else() {
     Segment::unlink(&name.0).unwrap();
     std::fs::write(name.path(), b"x").unwrap();
     let (segment, entry) = create(&name, &spec()).unwrap();
-    segment.leave(entry);
+    segment.detach(entry);
     assert!(!name.exists());
     std::fs::create_dir(name.path()).unwrap();
     assert!(matches!(open(&name), Err(OpenError::NoSegment { .. })));
@@ -300,21 +300,21 @@ fn every_flipped_bit_of_a_stamp_is_survived() {
     let name = Name::new("flip");
     let (segment, entry) = create(&name, &Spec { schema: Some("s".to_owned()), ..spec() }).unwrap();
     let file = std::fs::OpenOptions::new().read(true).write(true).open(name.path()).unwrap();
-    let mut stamp = [0; header::STAMP_BYTES];
-    file.read_exact_at(&mut stamp, 0).unwrap();
-    for bit in 0..stamp.len() * 8 {
-        let mut flipped = stamp;
+    let mut header = [0; header::HEADER_BYTES];
+    file.read_exact_at(&mut header, 0).unwrap();
+    for bit in 0..header.len() * 8 {
+        let mut flipped = header;
         flipped[bit / 8] ^= 1 << (bit % 8);
         file.write_all_at(&flipped, 0).unwrap();
         match open(&name) {
             // A leave could unlink a segment whose persisted word was flipped off: not here, `segment` is attached.
-            Ok((opened, entry)) => opened.leave(entry),
+            Ok((opened, entry)) => opened.detach(entry),
             Err(OpenError::Corrupted { .. } | OpenError::Mismatch { .. }) => {}
             Err(other) => panic!("bit {bit}: {other}"),
         }
     }
-    file.write_all_at(&stamp, 0).unwrap();
-    segment.leave(entry);
+    file.write_all_at(&header, 0).unwrap();
+    segment.detach(entry);
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn only_dead_files_are_swept() {
     assert!(young.exists());
     std::fs::remove_file(young).unwrap();
     std::fs::remove_file(&paths[2]).unwrap();
-    live.leave(entry);
+    live.detach(entry);
 }
 
 #[test]
@@ -340,30 +340,30 @@ fn the_mapping_is_of_the_file_that_was_examined() {
     let (name, other) = (Name::new("examined"), Name::new("copied"));
     let (segment, entry) = create(&name, &spec()).unwrap();
     let descriptor = descriptors::Descriptor::open(&name.path()).unwrap();
-    // Its stamp and its nonce are copied, and the name leads to the copy before the mapping is made.
+    // Its header and its nonce are copied, and the name leads to the copy before the mapping is made.
     std::fs::copy(name.path(), other.path()).unwrap();
-    let imprint = segment.imprint.clone();
+    let info = segment.info.clone();
     assert!(
-        open::map_same(&Place::published(&Directory::default(), &other.0), descriptor.file(), &imprint).unwrap().is_none(),
+        open::map_same(&Place::published(&Directory::default(), &other.0), descriptor.file(), &info).unwrap().is_none(),
         "a copy"
     );
     let mapping =
-        open::map_same(&Place::published(&Directory::default(), &name.0), descriptor.file(), &imprint).unwrap().expect("it fits");
+        open::map_same(&Place::published(&Directory::default(), &name.0), descriptor.file(), &info).unwrap().expect("it fits");
     // SAFETY: inside the mapping; the word is an atomic.
-    let state = unsafe { &mapping.base().cast::<Head>().as_ref().stamp.state };
-    segment.head().stamp.state.store(0x5555, Ordering::Relaxed);
+    let state = unsafe { &mapping.base().cast::<Head>().as_ref().header.state };
+    segment.head().header.state.store(0x5555, Ordering::Relaxed);
     assert_eq!(state.load(Ordering::Relaxed), 0x5555, "the mapping is that of the copy");
-    segment.head().stamp.state.store(stamp_state::ALIVE, Ordering::Relaxed);
+    segment.head().header.state.store(segment_state::ALIVE, Ordering::Relaxed);
     // A copy of another length is none at all.
     std::fs::OpenOptions::new().write(true).open(other.path()).unwrap().set_len(5).unwrap();
-    assert!(open::map_same(&Place::published(&Directory::default(), &other.0), descriptor.file(), &imprint).unwrap().is_none());
-    segment.leave(entry);
+    assert!(open::map_same(&Place::published(&Directory::default(), &other.0), descriptor.file(), &info).unwrap().is_none());
+    segment.detach(entry);
 }
 
 #[test]
 fn descriptors_that_ran_out_are_told_with_what_to_do() {
     for (errno, word) in [(libc::EMFILE, "RLIMIT_NOFILE, ulimit -n"), (libc::ENFILE, "fs.file-max"), (libc::EIO, "open: ")] {
-        let refused = || Refused { call: "open", error: io::Error::from_raw_os_error(errno) };
+        let refused = || SyscallError { call: "open", error: io::Error::from_raw_os_error(errno) };
         for words in [OpenError::from(refused()).to_string(), CreateError::from(refused()).to_string()] {
             assert!(words.contains(word) && words.contains(&format!("os error {errno}")), "{words}");
             assert_eq!(words.contains("two descriptors"), errno != libc::EIO, "{words}");
@@ -389,7 +389,7 @@ fn a_process_stopped_in_the_middle_of_a_replacement_hangs_no_opener() {
     std::fs::remove_file(name.path()).unwrap();
     let (segment, entry, created) = opener.join().unwrap().unwrap_or_else(|error| panic!("{error}, {:?}", began.elapsed()));
     assert!(created && segment.nonce() != nonce);
-    segment.leave(entry);
+    segment.detach(entry);
     drop(stopped);
 }
 
@@ -410,7 +410,7 @@ fn modes_widen_only() {
     let name = Name::new("mode");
     let (segment, entry) = create(&name, &Spec { mode: Some(0o7060), ..spec() }).unwrap();
     assert_eq!(std::fs::metadata(name.path()).unwrap().permissions().mode() & 0o7777, 0o660);
-    segment.leave(entry);
+    segment.detach(entry);
 }
 
 #[test]
@@ -419,17 +419,17 @@ fn the_state_is_alive_after_init_and_all_cells_are_zero() {
     let mut runs = 0;
     let (segment, entry) = Segment::create(&name.0, &spec(), |building| {
         runs += 1;
-        assert_eq!(building.head().stamp.state.load(Ordering::Relaxed), stamp_state::BUILDING);
+        assert_eq!(building.head().header.state.load(Ordering::Relaxed), segment_state::BUILDING);
         assert!(!name.exists());
     })
     .unwrap();
     assert_eq!(runs, 1);
-    assert_eq!(segment.head().stamp.state.load(Ordering::Relaxed), stamp_state::ALIVE);
+    assert_eq!(segment.head().header.state.load(Ordering::Relaxed), segment_state::ALIVE);
     let bytes = segment.geometry().ring_bytes() as usize;
     // SAFETY: Invariant 6 of the module above: that many bytes of cells lie inside the mapping, and nobody writes them.
     let cells = unsafe { std::slice::from_raw_parts(segment.cells().as_ptr(), bytes) };
     assert!(cells.iter().all(|&byte| byte == 0));
-    segment.leave(entry);
+    segment.detach(entry);
 }
 
 #[test]
@@ -453,8 +453,8 @@ fn ids_live_as_long_as_their_pulse_and_generation() {
     let predecessor = participant::Id::from_bits(7 << 10 | my_entry).unwrap();
     assert!(!participant::is_alive(&mine, predecessor, me));
     assert!(!participant::owner_is_alive(&mine, 1023, 1, me));
-    again.leave(entry);
-    mine.leave(my_entry);
+    again.detach(entry);
+    mine.detach(my_entry);
 }
 
 #[test]
@@ -470,5 +470,5 @@ fn generations_wrap_to_one_and_garbage_is_overwritten() {
     word.store(u32::MAX, Ordering::Relaxed);
     let id = participant::register(&segment, entry);
     assert_eq!(participant::Id::from_bits(id.bits()), Some(id));
-    segment.leave(entry);
+    segment.detach(entry);
 }

@@ -1,4 +1,4 @@
-//! Looking at a segment without becoming a user of it: mapped read-only, no pulse, no lock.
+//! Looking at a segment without becoming a user of it: mapped read-only, no liveness lock, no lock.
 //!
 //! Invariants:
 //! 1. A [`View`] begins with a complete [`Head`], the table of `max_participants` entries and the cells of `geometry`, all inside its
@@ -9,18 +9,18 @@
 use super::descriptors::FileId;
 use super::directory::Directory;
 use super::ended::Predecessor;
-use super::header::{RawSegmentHeader, STAMP_BYTES, SegmentInfo};
+use super::header::{HEADER_BYTES, RawSegmentHeader, SegmentInfo};
 use super::names::{self, Place};
 use super::open::{BLOCK_BYTES, locate};
 use super::owners::Owners;
 use super::refusal::{OPEN, UNLINK, about_open, check_to_open};
 use super::stale;
-use super::{Refused, Retry, corrupted, judge_name};
+use super::{Retry, SyscallError, corrupted, place_of};
 use crate::atomic::Ordering;
 use crate::error::{OpenError, Subject};
 use crate::os;
 use crate::shm::geometry::Geometry;
-use crate::shm::layout::{self, ENTRIES_OFFSET, Entry, Head, stamp_state};
+use crate::shm::layout::{self, ENTRIES_OFFSET, Entry, Head, segment_state};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -33,7 +33,7 @@ pub(crate) struct View {
     bytes: usize,
     file: File,
     place: Place,
-    imprint: SegmentInfo,
+    info: SegmentInfo,
     created_unix_s: u64,
     owner_uid: u32,
     mode: u32,
@@ -46,7 +46,7 @@ unsafe impl Sync for View {}
 
 impl View {
     pub fn open(name: &str) -> Result<View, OpenError> {
-        let place = judge_name(&Directory::default(), name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+        let place = place_of(&Directory::default(), name).map_err(|(name, why)| OpenError::BadName { name, why })?;
         check_to_open(&place).and_then(|()| View::at(&place)).map_err(|error| about_open(error, 0, &place))
     }
 
@@ -60,19 +60,19 @@ impl View {
 
     /// A file that is open for reading, which that place led to at some time.
     pub(super) fn over(file: File, place: Place) -> Result<View, OpenError> {
-        let refused = |call| move |error| OpenError::from(Refused { call, error });
+        let refused = |call| move |error| OpenError::from(SyscallError { call, error });
         let found = file.metadata().map_err(refused("fstat"))?;
         if !found.is_file() {
-            return Err(Refused { call: OPEN, error: io::Error::from_raw_os_error(libc::ENXIO) }.into());
+            return Err(SyscallError { call: OPEN, error: io::Error::from_raw_os_error(libc::ENXIO) }.into());
         }
-        let mut bytes = [0; STAMP_BYTES];
+        let mut bytes = [0; HEADER_BYTES];
         match file.read_exact_at(&mut bytes, 0) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(corrupted()),
             Err(error) => return Err(refused("read")(error)),
         }
-        let stamp = RawSegmentHeader(bytes);
-        let imprint = stamp.imprint(found.len())?.with_any_text(|bytes, offset| file.read_exact_at(bytes, offset))?;
+        let header = RawSegmentHeader(bytes);
+        let info = header.info(found.len())?.with_any_text(|bytes, offset| file.read_exact_at(bytes, offset))?;
         // A page that is not there would be made by a look at it, or end us where memory is short.
         if found.blocks().saturating_mul(BLOCK_BYTES) < found.len() {
             return Err(corrupted());
@@ -87,8 +87,8 @@ impl View {
             bytes: length,
             file,
             place,
-            imprint,
-            created_unix_s: stamp.created_unix_s(),
+            info,
+            created_unix_s: header.created_unix_s(),
             owner_uid: found.uid(),
             mode: found.mode() & 0o7777,
         })
@@ -103,21 +103,21 @@ impl View {
         // SAFETY: Invariant 1.
         unsafe {
             let table = self.base.add(ENTRIES_OFFSET as usize).cast::<Entry>();
-            NonNull::slice_from_raw_parts(table, self.imprint.max_participants as usize).as_ref()
+            NonNull::slice_from_raw_parts(table, self.info.max_participants as usize).as_ref()
         }
     }
 
     pub fn cells(&self) -> NonNull<u8> {
         // SAFETY: Invariant 1.
-        unsafe { self.base.add(self.imprint.cells_offset() as usize) }
+        unsafe { self.base.add(self.info.cells_offset() as usize) }
     }
 
     pub fn geometry(&self) -> Geometry {
-        self.imprint.geometry
+        self.info.geometry
     }
 
-    pub fn imprint(&self) -> &SegmentInfo {
-        &self.imprint
+    pub fn info(&self) -> &SegmentInfo {
+        &self.info
     }
 
     pub fn name(&self) -> &str {
@@ -151,12 +151,12 @@ impl View {
 
     /// Was the name taken away by `unlink`, and not by hand?
     pub fn was_unlinked(&self) -> bool {
-        self.head().stamp.state.load(Ordering::Acquire) == stamp_state::UNLINKED
+        self.head().header.state.load(Ordering::Acquire) == segment_state::UNLINKED
     }
 
     /// The dead segment that this one replaced.
     pub fn predecessor(&self) -> Option<Predecessor> {
-        Predecessor::read(&self.head().stamp)
+        Predecessor::read(&self.head().header)
     }
 
     pub(super) fn is_file(&self, file: FileId) -> bool {
@@ -164,12 +164,12 @@ impl View {
     }
 
     pub fn is_persisted(&self) -> bool {
-        self.head().stamp.persisted.load(Ordering::Relaxed) != 0
+        self.head().header.persisted.load(Ordering::Relaxed) != 0
     }
 
     /// Is a live process attached? Where the kernel does not say, yes.
     pub fn is_in_use(&self) -> bool {
-        (0..self.imprint.max_participants).any(|entry| self.pulse(entry) != Some(false))
+        (0..self.info.max_participants).any(|entry| self.liveness_is_held(entry) != Some(false))
     }
 
     /// Does a process keep the name? Those attached do, and forked children that have not called
@@ -182,9 +182,9 @@ impl View {
         !matches!((written, any), (Ok(Some(_)), _) | (Ok(None), Ok(None)))
     }
 
-    /// Does a process hold the pulse of this entry? `None` where the kernel does not say.
-    pub fn pulse(&self, entry: u32) -> Option<bool> {
-        let conflict = os::conflict_in_range(self.file.as_fd(), layout::pulse_offset(entry), 1).ok()?;
+    /// Does a process hold the liveness lock of this entry? `None` where the kernel does not say.
+    pub fn liveness_is_held(&self, entry: u32) -> Option<bool> {
+        let conflict = os::conflict_in_range(self.file.as_fd(), layout::liveness_offset(entry), 1).ok()?;
         // A longer lock is that of one who judges the whole file, or changes its name.
         Some(conflict.is_some_and(|(_, length)| length == 1))
     }
@@ -227,7 +227,7 @@ pub(crate) enum Removal {
 
 /// Removes a segment that nobody is attached to.
 pub(crate) fn remove_stale(name: &str, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
-    let place = judge_name(&Directory::default(), name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+    let place = place_of(&Directory::default(), name).map_err(|(name, why)| OpenError::BadName { name, why })?;
     check_to_open(&place)
         .and_then(|()| remove_stale_at(&place, even_persisted, owners))
         .map_err(|error| about_open(error, 0, &place))
@@ -239,12 +239,12 @@ fn remove_stale_at(place: &Place, even_persisted: bool, owners: &Owners) -> Resu
         stale::Found::Foreign(foreign) => Err(foreign.into()),
         stale::Found::InUse => Ok(Removal::InUse),
         stale::Found::Dead(claim) => {
-            let Some(stamp) = claim.stamp().filter(RawSegmentHeader::is_of_our_format) else { return Ok(Removal::Foreign) };
-            if stamp.is_persisted() && !even_persisted {
+            let Some(header) = claim.header().filter(RawSegmentHeader::is_of_our_format) else { return Ok(Removal::Foreign) };
+            if header.is_persisted() && !even_persisted {
                 return Ok(Removal::Kept);
             }
-            place.unlink().map_err(|error| Refused { call: UNLINK, error })?;
-            claim.mark(stamp_state::UNLINKED);
+            place.unlink().map_err(|error| SyscallError { call: UNLINK, error })?;
+            claim.mark(segment_state::UNLINKED);
             Ok(Removal::Removed)
         }
     }

@@ -347,7 +347,7 @@ fn met_in_recover_by_one_who_leaves() {
     }
 }
 
-/// A process that closed descriptors that are not its own, and with them its pulse. Robbed in the middle of a call, it still tells what it took.
+/// A process that closed descriptors that are not its own, and with them its liveness lock. Robbed in the middle of a call, it still tells what it took.
 fn met_in_get_slice_by_one_who_takes_it_for_dead() {
     let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
         attach(queue);

@@ -180,6 +180,15 @@ impl Memory for Watched {
         self.heap.returned()
     }
 
+    fn closed(&self) -> &AtomicU32 {
+        self.observe();
+        self.heap.closed()
+    }
+
+    fn fills_lines(&self) -> bool {
+        self.heap.fills_lines()
+    }
+
     fn header(&self, cell: CellIndex) -> &AtomicU64 {
         self.observe();
         self.heap.header(cell)

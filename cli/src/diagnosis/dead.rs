@@ -1,0 +1,64 @@
+//! Processes that died, and what they held.
+
+use super::finding::{Finding, notice, trouble};
+use super::observation::Observation;
+use crate::text::capitalised;
+use shmq::inspect::{Hold, State};
+
+impl Observation<'_> {
+    pub(super) fn dead(&self, findings: &mut Vec<Finding>) {
+        if self.now.state == State::Stale {
+            return;
+        }
+        let name = self.argument();
+        let mut pids: Vec<u32> = self.now.participants.iter().filter(|p| !p.alive).map(|p| p.pid).collect();
+        pids.extend(self.now.holdings.iter().filter(|held| !held.alive).map(|held| held.pid));
+        pids.sort_unstable();
+        pids.dedup();
+        for pid in pids {
+            let held = self.held_by(pid);
+            let who = self.pid_in_words(pid);
+            if held.is_empty() {
+                findings.push(notice(
+                    "died",
+                    format!("{pid} died"),
+                    format!("{} died without leaving (killed, or ended by `_exit`). It holds nothing.", capitalised(&who)),
+                    format!("Nothing to do; its entry is used again. `shmq recover {name}` forgets it now."),
+                ));
+                continue;
+            }
+            let leases = self.count_of(pid, Hold::Lease);
+            let headline = match leases {
+                0 => format!("{pid} died holding {held}"),
+                1 => format!("{pid} died with a lease"),
+                n => format!("{pid} died with {n} leases"),
+            };
+            // A lease comes back to getters; what else the dead hold stands in the way of both.
+            let only_leases = self.now.holdings.iter().all(|held| held.pid != pid || held.what == Hold::Lease);
+            let heirs = if only_leases { "in a get" } else { "in a get or a put" };
+            let redelivery = match leases {
+                0 => "",
+                1 => " Its message is not lost: it is delivered again, before newer ones.",
+                _ => " None of its messages is lost: they are delivered again, before newer ones.",
+            };
+            findings.push(trouble(
+                "died-holding",
+                headline,
+                format!(
+                    "{} died (killed, or crashed) while it held {held}.{redelivery} Whoever waits {heirs} takes over \
+                     within 0.1 s; that it is still held says that nobody waits there.",
+                    capitalised(&who)
+                ),
+                if leases == 0 {
+                    format!("Start it again, or a getter; or `shmq recover {name}` frees what it holds at once.")
+                } else {
+                    format!(
+                        "Start a getter: it takes over by itself, and may be the second to work on such a message. `shmq recover {name}` \
+                         puts {} back into the queue at once. See what {pid} died of.",
+                        if leases == 1 { "it" } else { "them" }
+                    )
+                },
+            ));
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! A finding: what is wrong, and what to do.
+
+/// What took the place of a dead segment, and no message went with that.
+pub const REPLACED: &str = "replaced";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Something does not work.
+    Trouble,
+    /// Worth knowing.
+    Notice,
+}
+
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub severity: Severity,
+    /// A word for programs.
+    pub code: &'static str,
+    /// A few words for a column.
+    pub headline: String,
+    pub explanation: String,
+    pub advice: String,
+}
+
+impl Finding {
+    /// Is it worth a line's last column?
+    pub fn is_listed(&self) -> bool {
+        self.code != REPLACED
+    }
+}
+
+pub fn trouble(code: &'static str, headline: impl Into<String>, explanation: impl Into<String>, advice: String) -> Finding {
+    Finding { severity: Severity::Trouble, code, headline: headline.into(), explanation: explanation.into(), advice }
+}
+
+pub fn notice(code: &'static str, headline: impl Into<String>, explanation: String, advice: String) -> Finding {
+    Finding { severity: Severity::Notice, code, headline: headline.into(), explanation, advice }
+}

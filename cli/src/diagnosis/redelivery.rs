@@ -1,0 +1,42 @@
+//! Messages that were delivered before.
+
+use super::finding::{Finding, Severity, notice};
+use super::observation::Observation;
+use crate::text::capitalised;
+use crate::units::messages;
+use shmq::inspect::State;
+
+/// A message delivered as often as this without being finished is probably what its takers die of.
+const MANY_DELIVERIES: u32 = 3;
+
+impl Observation<'_> {
+    pub(super) fn came_back(&self, findings: &mut Vec<Finding>) {
+        if self.now.came_back != 0 {
+            let taken = self.moved(|seen| seen.stats.gets) == Some(true);
+            findings.push(Finding {
+                severity: if taken || self.now.state != State::InUse { Severity::Notice } else { Severity::Trouble },
+                code: "came-back",
+                headline: format!("{} came back", messages(self.now.came_back)),
+                explanation: format!(
+                    "{} taken before and came back: whoever had it on lease died, or gave it back. Nobody has taken it again yet.",
+                    capitalised(&(messages(self.now.came_back) + if self.now.came_back == 1 { " was" } else { " were" }))
+                ),
+                advice: "Look for the process that died, and start (or look after) a getter.".to_owned(),
+            });
+        }
+        if self.now.most_deliveries >= MANY_DELIVERIES {
+            findings.push(notice(
+                "many-deliveries",
+                format!("delivered {} times", self.now.most_deliveries),
+                format!(
+                    "A message has been delivered {} times and was never finished: perhaps its takers die of it.",
+                    self.now.most_deliveries
+                ),
+                format!(
+                    "Look at it (`shmq peek {}`). A queue created with max_deliveries gives such messages up.",
+                    self.argument()
+                ),
+            ));
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Processes that are stopped.
+
+use super::finding::{Finding, Severity};
+use super::observation::Observation;
+use crate::terms;
+use crate::text::capitalised;
+use crate::units::messages_wait;
+use shmq::inspect::ProcessState;
+
+impl Observation<'_> {
+    pub(super) fn stopped(&self, findings: &mut Vec<Finding>) {
+        let stopped = self.now.participants.iter().filter(|p| p.alive && p.process == ProcessState::Stopped);
+        for participant in stopped {
+            let pid = participant.pid;
+            let role = terms::role(participant, self.now);
+            let held = self.held_by(pid);
+            let holds = if held.is_empty() { "It holds nothing.".to_owned() } else { format!("It holds {held}.") };
+            let does = match role {
+                "" => String::new(),
+                role => format!(" {}", part_in_words(role)),
+            };
+            let consequence = match role {
+                role if role.contains("get") || role.contains("consumer") => {
+                    format!(" {} for it, or for another getter.", messages_wait(self.now.messages))
+                }
+                _ => String::new(),
+            };
+            findings.push(Finding {
+                severity: if role.is_empty() && held.is_empty() { Severity::Notice } else { Severity::Trouble },
+                code: "stopped",
+                headline: format!("{} is stopped", short(role, pid)),
+                explanation: format!(
+                    "{} is stopped (SIGSTOP, Ctrl-Z, or a debugger): it is alive, so it keeps what it holds, and it does not run. \
+                     {holds}{does}{consequence}",
+                    capitalised(&self.process(participant))
+                ),
+                advice: format!(
+                    "Let it go on: `kill -CONT {pid}` (a debugger may hold it still). Or end it: `kill -KILL {pid}`{}.",
+                    if held.is_empty() { "; start another in its place" } else { "; what it holds then comes back by itself" }
+                ),
+            });
+        }
+    }
+}
+
+fn part_in_words(role: &str) -> &'static str {
+    match role {
+        "put" => "It puts into this queue.",
+        "get" => "It gets from this queue.",
+        "producer" => "It owns the put side: nobody else can put.",
+        "consumer" => "It owns the get side: nobody else can get.",
+        "producer+consumer" => "It owns both sides: nobody else can put or get.",
+        _ => "It puts into this queue and gets from it.",
+    }
+}
+
+/// `consumer 4711`, `getter 4711`, `4711`
+fn short(role: &str, pid: u32) -> String {
+    match role {
+        "put" | "producer" => format!("producer {pid}"),
+        "get" | "consumer" => format!("consumer {pid}"),
+        _ => pid.to_string(),
+    }
+}

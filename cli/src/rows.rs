@@ -1,0 +1,71 @@
+//! The queues that a verb is asked about, and what was seen of each.
+
+use crate::failure::{self, Failure};
+use crate::terms;
+use shmq::OpenError;
+use shmq::inspect::{self, About, Found, Inspector, Snapshot};
+
+/// A name, and what a look behind it came to.
+pub struct Row {
+    pub name: String,
+    pub owner_uid: u32,
+    pub seen: Result<(About, Snapshot), Failure>,
+    /// Found through its users: no name leads to it any more.
+    pub nameless: bool,
+}
+
+impl Row {
+    fn of(found: Found, nameless: bool) -> Row {
+        let Found { name, owner_uid, inspector, .. } = found;
+        let seen = match &inspector {
+            Ok(inspector) => Ok((inspector.about(), inspector.look())),
+            Err(error) => Err(Failure::unreadable(error)),
+        };
+        Row { name, owner_uid, seen, nameless }
+    }
+
+    pub fn state_word(&self) -> &'static str {
+        match &self.seen {
+            Ok((_, seen)) if seen.damaged => "damaged",
+            Ok((_, seen)) => terms::state_word(seen.state),
+            Err(failure) if failure.code == failure::DENIED => "denied",
+            Err(_) => "unusable",
+        }
+    }
+}
+
+/// What there is of what was asked for.
+pub struct Rows {
+    pub rows: Vec<Row>,
+    /// Exit code of the first name that there is none of; 0 if there are all.
+    pub code: u8,
+}
+
+/// The queues of these names, or all; also those that have lost them. A name that there is none of is told, and the others are
+/// looked at all the same.
+pub fn rows(names: &[String]) -> Result<Rows, Failure> {
+    let (rows, missing) = find(names)?;
+    let mut code = 0;
+    for failure in missing {
+        failure.report();
+        code = if code == 0 { failure.code } else { code };
+    }
+    Ok(Rows { rows, code })
+}
+
+/// Rows, and what there is to say about names that there are none of.
+pub fn find(names: &[String]) -> Result<(Vec<Row>, Vec<Failure>), Failure> {
+    let found = inspect::list().map_err(|error| Failure::unlisted(&error))?;
+    // What cannot be found in /proc is not found: the rest is no worse for it.
+    let nameless = inspect::nameless().unwrap_or_default();
+    let is_missing = |name: &&String| !found.iter().chain(&nameless).any(|found| found.name == **name);
+    let missing = names.iter().filter(is_missing).map(|name| match Inspector::open(name) {
+        Err(error) => Failure::open(name, &error),
+        // It came between the two looks.
+        Ok(_) => Failure::open(name, &OpenError::NotFound { what: shmq::Subject::default() }),
+    });
+    let missing = missing.collect();
+    let wanted = |found: &Found| names.is_empty() || names.contains(&found.name);
+    let named = found.into_iter().filter(wanted).map(|found| Row::of(found, false));
+    Ok((named.chain(nameless.into_iter().filter(wanted).map(|found| Row::of(found, true))).collect(), missing))
+}

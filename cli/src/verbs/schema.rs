@@ -1,0 +1,43 @@
+//! `shmq schema`: what the messages of a queue are.
+
+use crate::arguments::Schema;
+use crate::failure::Failure;
+use crate::json;
+use crate::stdio;
+use crate::text;
+use serde_json::json;
+use shmq::inspect::{About, Inspector};
+
+pub fn run(arguments: &Schema) -> Result<u8, Failure> {
+    let name = &arguments.name;
+    let about = Inspector::open(name).map_err(|error| Failure::open(name, &error))?.about();
+    if arguments.json {
+        stdio::print(&json::text(&json!({
+            "name": name,
+            "kind": about.kind.in_words(),
+            "type": about.type_name,
+            "schema": about.schema,
+            "structure": about.structure,
+            "unit_bytes": about.unit_bytes,
+        })))?;
+    } else {
+        stdio::print(&report(&about))?;
+    }
+    Ok(0)
+}
+
+fn report(about: &About) -> String {
+    let line = |what: &str, value: String| format!("{what:<11}{value}\n");
+    let unit = if about.unit_bytes == 1 { "byte" } else { "bytes" };
+    let of_what = if about.kind == shmq::inspect::Kind::Slice { " an element" } else { "" };
+    let absent = || "-".to_owned();
+    let structure = about.structure.as_deref().map_or_else(absent, |text| {
+        // Lines stay lines; whatever else would command a terminal is escaped.
+        let lines: Vec<String> = text.lines().map(text::escaped).collect();
+        lines.join(&format!("\n{:<11}", ""))
+    });
+    line("type", about.type_in_words())
+        + &line("size", format!("{} {unit}{of_what}", about.unit_bytes))
+        + &line("schema", about.schema.as_deref().map_or_else(absent, text::escaped))
+        + &line("structure", structure)
+}

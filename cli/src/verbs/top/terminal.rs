@@ -1,0 +1,152 @@
+//! The terminal: drawn to and read from so that it may go away, or stand still, at any moment.
+//!
+//! Each wait here ends when a signal is noted: [`signals`](crate::signals) sees to it that blocked calls return.
+
+use super::keys::{Decoder, Key};
+use crate::signals;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::mem::ManuallyDrop;
+use std::os::fd::{FromRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+pub type Drawing = ratatui::Terminal<CrosstermBackend<Output>>;
+
+/// How long a terminal that stands still is given to take what puts it in order.
+const RESTORE_TIMEOUT: Duration = Duration::from_millis(300);
+
+static IS_LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Takes the terminal over.
+pub fn enter() -> io::Result<Drawing> {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        leave();
+        told(panic);
+    }));
+    enable_raw_mode()?;
+    let mut output = Output::default();
+    let drawing = execute!(output, EnterAlternateScreen).and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(output)));
+    if drawing.is_err() {
+        leave();
+    }
+    drawing
+}
+
+/// Gives the terminal back as it was, as far as it is there. Nothing is drawn after that.
+pub fn leave() {
+    if IS_LEFT.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    // A write that blocks returns.
+    signals::interrupt_blocked_calls();
+    let mut output = Output { bytes: Vec::new(), end: Some(Instant::now() + RESTORE_TIMEOUT) };
+    // There is nobody to be told.
+    let _ = execute!(output, Show, LeaveAlternateScreen);
+    let _ = disable_raw_mode();
+}
+
+/// Standard output, whole frames at a time.
+#[derive(Debug, Default)]
+pub struct Output {
+    bytes: Vec<u8>,
+    /// When to give up, whatever comes; without one, a signal ends a write.
+    end: Option<Instant>,
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let bytes = std::mem::take(&mut self.bytes);
+        let is_over = |end: Option<Instant>| match end {
+            Some(end) => Instant::now() >= end,
+            None => IS_LEFT.load(Ordering::Relaxed) || signals::received().is_some(),
+        };
+        let mut rest = &bytes[..];
+        // Once the terminal has been left, what comes too late is nobody's fault.
+        while !rest.is_empty() && !is_over(self.end) {
+            match (&*stream(libc::STDOUT_FILENO)).write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    wait(libc::STDOUT_FILENO, libc::POLLOUT, 20).map(drop)?
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What came from the keyboard.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Input {
+    Keys(Vec<Key>),
+    /// The terminal is gone: its end of standard input is closed, or hung up.
+    Gone,
+}
+
+/// Standard input.
+#[derive(Debug, Default)]
+pub struct Keyboard {
+    decoder: Decoder,
+}
+
+impl Keyboard {
+    /// Waits for keys; none if nothing came within `timeout`, or a signal did.
+    pub fn wait(&mut self, timeout: Duration) -> io::Result<Input> {
+        let events = wait(libc::STDIN_FILENO, libc::POLLIN, timeout.as_millis().min(1 << 20) as libc::c_int)?;
+        if events & libc::POLLIN != 0 {
+            let mut bytes = [0; 1024];
+            return match (&*stream(libc::STDIN_FILENO)).read(&mut bytes) {
+                Ok(0) => Ok(Input::Gone),
+                Ok(count) => Ok(Input::Keys(self.decoder.decode(&bytes[..count]))),
+                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
+                    Ok(Input::Keys(Vec::new()))
+                }
+                Err(error) if error.raw_os_error() == Some(libc::EIO) => Ok(Input::Gone),
+                Err(error) => Err(error),
+            };
+        }
+        if events != 0 {
+            return Ok(Input::Gone);
+        }
+        Ok(Input::Keys(self.decoder.pause().into_iter().collect()))
+    }
+}
+
+/// Columns and rows, where the terminal says so.
+pub fn size() -> Option<(u16, u16)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the call writes a winsize, which lives until it returns.
+    let is_known = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &mut size) } == 0;
+    is_known.then_some((size.ws_col, size.ws_row))
+}
+
+fn stream(number: RawFd) -> ManuallyDrop<File> {
+    // SAFETY: a standard stream stays open as long as this process runs, and is not closed here.
+    ManuallyDrop::new(unsafe { File::from_raw_fd(number) })
+}
+
+/// What the descriptor is ready for, within so many milliseconds; nothing if a signal came.
+fn wait(number: RawFd, events: libc::c_short, timeout_ms: libc::c_int) -> io::Result<libc::c_short> {
+    let mut entry = libc::pollfd { fd: number, events, revents: 0 };
+    // SAFETY: one pollfd, which lives until the call returns.
+    match unsafe { libc::poll(&mut entry, 1, timeout_ms) } {
+        0.. => Ok(entry.revents),
+        _ => match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            error => Err(error),
+        },
+    }
+}

@@ -1,0 +1,199 @@
+//! The words and cells of a mapped segment, as the ring sees them: of any geometry, or typed by the message.
+
+use crate::atomic::{AtomicU32, AtomicU64};
+use crate::os::{prefetch_read, prefetch_write};
+use crate::ring::Memory;
+use crate::shm::geometry::{CACHE_LINE_BYTES, CellIndex, Geometry, SizedShape};
+use crate::shm::layout::{GetSide, Head, PutSide};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+/// Smaller cells share their cache lines with so many others that there is nothing to win by prefetching one for ownership.
+const LINE_SHARED_BYTES: usize = 48;
+
+/// Cells up to this size are fetched when they are reclaimed, or before they are taken. Larger ones are moved one at a
+/// time, which the processor's own prefetching follows, and a stretch of them is more than a cache holds.
+const LARGEST_FETCHED_AHEAD: usize = 2048;
+
+/// A getter asks for no more than this at a time: a part of the nearest cache.
+const MOST_FETCHED_BYTES: usize = 8192;
+
+/// The words and cells of a mapped segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mapped {
+    head: NonNull<Head>,
+    cells: NonNull<u8>,
+    cell_bytes: usize,
+    payload_offset: usize,
+}
+
+impl Mapped {
+    /// The words and cells of a mapping that the caller keeps (raw, Invariant 2).
+    pub(crate) fn new(head: NonNull<Head>, cells: NonNull<u8>, geometry: &Geometry) -> Mapped {
+        let (cell_bytes, payload_offset) = (geometry.cell_bytes as usize, geometry.payload_offset as usize);
+        Mapped { head, cells, cell_bytes, payload_offset }
+    }
+
+    #[inline(always)]
+    pub(super) fn head(&self) -> &Head {
+        // SAFETY: raw, Invariant 2; the words are atomics, or written before publication only.
+        unsafe { self.head.as_ref() }
+    }
+
+    /// Where the payload of the record at `cell` starts.
+    #[inline(always)]
+    pub(crate) fn payload(&self, cell: CellIndex) -> *mut u8 {
+        // SAFETY: raw, Invariant 2: the payload starts inside the record's first cell, or right behind it where it is empty.
+        unsafe { self.record(cell).add(self.payload_offset) }
+    }
+
+    #[inline(always)]
+    fn record(&self, cell: CellIndex) -> *mut u8 {
+        // SAFETY: raw, Invariant 2: the cell is in the ring, so the offset stays inside the mapping.
+        unsafe { self.cells.as_ptr().add(cell.index() as usize * self.cell_bytes) }
+    }
+
+    /// The cache lines of `count` cells that do not reach beyond the ring's end, but of no more than `most_bytes`; none of large cells.
+    #[inline(always)]
+    fn lines(&self, first: CellIndex, count: u64, most_bytes: usize) -> impl Iterator<Item = *mut u8> {
+        let from = self.record(first);
+        let bytes = if self.cell_bytes > LARGEST_FETCHED_AHEAD { 0 } else { count as usize * self.cell_bytes };
+        (0..bytes.min(most_bytes)).step_by(CACHE_LINE_BYTES as usize).map(move |offset| from.wrapping_add(offset))
+    }
+}
+
+impl Memory for Mapped {
+    #[inline(always)]
+    fn put_side(&self) -> &PutSide {
+        &self.head().put
+    }
+
+    #[inline(always)]
+    fn get_side(&self) -> &GetSide {
+        &self.head().get
+    }
+
+    #[inline(always)]
+    fn returned(&self) -> &AtomicU32 {
+        &self.head().get_notice.returned
+    }
+
+    #[inline(always)]
+    fn closed(&self) -> &AtomicU32 {
+        &self.head().put_notice.closed
+    }
+
+    #[inline(always)]
+    fn fills_lines(&self) -> bool {
+        self.cell_bytes > LINE_SHARED_BYTES
+    }
+
+    #[inline(always)]
+    fn header(&self, cell: CellIndex) -> &AtomicU64 {
+        // SAFETY: raw, Invariant 2; cells are aligned to 8 bytes and as long as a header word at least.
+        unsafe { &*self.record(cell).cast() }
+    }
+
+    #[inline(always)]
+    fn prefetch_write(&self, first: CellIndex, count: u64) {
+        self.lines(first, count, usize::MAX).for_each(prefetch_write);
+    }
+
+    #[inline(always)]
+    fn prefetch_read(&self, first: CellIndex, count: u64) {
+        self.lines(first, count, MOST_FETCHED_BYTES).for_each(prefetch_read);
+    }
+
+    #[inline(always)]
+    fn sequence(&self, cell: CellIndex) -> &AtomicU64 {
+        // SAFETY: raw, Invariant 2; cells of slice rings have 16 bytes or more (Geometry), which only they ask for.
+        unsafe { &*self.record(cell).add(8).cast() }
+    }
+}
+
+/// The same of a sized ring whose messages are `T`s: from one cell to the next it is a number that the compiler knows.
+#[derive(Debug)]
+pub(super) struct MappedAs<T> {
+    head: NonNull<Head>,
+    cells: NonNull<u8>,
+    messages: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for MappedAs<T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for MappedAs<T> {}
+
+impl<T> MappedAs<T> {
+    const SHAPE: SizedShape = SizedShape::of::<T>();
+
+    /// May the cells of `geometry` be used as those of a `T`?
+    pub fn fits(geometry: &Geometry) -> bool {
+        geometry.sized && geometry.cell_bytes == Self::SHAPE.cell_bytes && geometry.payload_offset == Self::SHAPE.payload_offset
+    }
+
+    /// The caller uses cells only if [`fits`](MappedAs::fits) said so of the geometry that they come from.
+    #[inline(always)]
+    pub fn new(mapped: &Mapped) -> MappedAs<T> {
+        MappedAs { head: mapped.head, cells: mapped.cells, messages: PhantomData }
+    }
+
+    #[inline(always)]
+    fn head(&self) -> &Head {
+        // SAFETY: raw, Invariant 2; the words are atomics, or written before publication only.
+        unsafe { self.head.as_ref() }
+    }
+
+    #[inline(always)]
+    fn record(&self, cell: CellIndex) -> *mut u8 {
+        self.cells.as_ptr().wrapping_add(cell.index() as usize * Self::SHAPE.cell_bytes as usize)
+    }
+
+    /// Where the payload of the record at `cell` starts.
+    #[inline(always)]
+    pub fn payload(&self, cell: CellIndex) -> *mut T {
+        self.record(cell).wrapping_add(Self::SHAPE.payload_offset as usize).cast()
+    }
+}
+
+impl<T> Memory for MappedAs<T> {
+    #[inline(always)]
+    fn put_side(&self) -> &PutSide {
+        &self.head().put
+    }
+
+    #[inline(always)]
+    fn get_side(&self) -> &GetSide {
+        &self.head().get
+    }
+
+    #[inline(always)]
+    fn returned(&self) -> &AtomicU32 {
+        &self.head().get_notice.returned
+    }
+
+    #[inline(always)]
+    fn closed(&self) -> &AtomicU32 {
+        &self.head().put_notice.closed
+    }
+
+    #[inline(always)]
+    fn fills_lines(&self) -> bool {
+        const { Self::SHAPE.cell_bytes as usize > LINE_SHARED_BYTES }
+    }
+
+    #[inline(always)]
+    fn header(&self, cell: CellIndex) -> &AtomicU64 {
+        // SAFETY: raw, Invariant 2: the cell is in the ring, and the ring's cells are those of a `T` (`fits`), so the record starts
+        // inside the mapping, aligned to 8 bytes as all cells are.
+        unsafe { &*self.record(cell).cast() }
+    }
+
+    fn sequence(&self, _: CellIndex) -> &AtomicU64 {
+        unreachable!("sized rings have no sequences")
+    }
+}

@@ -1,0 +1,212 @@
+//! The endpoints' path through a ring of messages of one size: single producer, single consumer, no lock, and hardly a load of
+//! anything that is shared. Its transitions are those of [`ring::Run`](crate::ring::Run); here are copies, waits and wakes.
+//!
+//! ```text
+//!   try_put / try_claim / enter --the run is empty, or no message--> refill, wait a while --> once more --> the slow call
+//! ```
+//!
+//! Invariant: a run that is not empty was filled for the `T` whose shape is that of the segment, by a process that may rely on the
+//! light barrier. (An endpoint has one `T` for life, and a forked child's endpoint is refused by its incarnation.)
+
+use super::copy::{SlowGet, check_written, copy_message};
+use super::mapped::MappedAs;
+use super::{ClaimedRecord, LeasedRecord, RawQueue, SideOwner, Wait};
+use crate::error::{GetError, PutError};
+use crate::message::Message;
+use crate::message::copy::read_message;
+use crate::ring::{Record, Ring};
+use std::sync::atomic::Ordering::Relaxed;
+
+impl RawQueue {
+    /// The ring, as one of `T`s.
+    #[inline(always)]
+    fn ring_of<T>(&self) -> Ring<MappedAs<T>> {
+        Ring { memory: MappedAs::new(&self.ring.memory), geometry: self.ring.geometry }
+    }
+
+    /// May runs for `T` be filled here (Invariant)?
+    fn has_spsc_path<T>(&self) -> bool {
+        MappedAs::<T>::fits(self.geometry()) && self.barrier.is_registered()
+    }
+
+    /// [`put_value`](RawQueue::put_value) for the side's endpoint.
+    #[inline(always)]
+    pub(crate) fn put_owned<T>(&self, owner: &SideOwner, value: &T, wait: Wait) -> Result<(), PutError>
+    where
+        T: Message,
+    {
+        if self.try_put(owner, value) { Ok(()) } else { self.put_owned_slow(owner, value, wait) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_owned_slow<T>(&self, owner: &SideOwner, value: &T, wait: Wait) -> Result<(), PutError>
+    where
+        T: Message,
+    {
+        let me = self.check(owner)?;
+        if self.refill_to_put::<T>(owner, wait) && self.try_put(owner, value) {
+            return Ok(());
+        }
+        self.put_value::<true, T>(me, value, wait)
+    }
+
+    /// `false`: nothing was put, and the slow call is needed.
+    #[inline(always)]
+    fn try_put<T>(&self, owner: &SideOwner, value: &T) -> bool
+    where
+        T: Message,
+    {
+        if self.incarnation() != owner.incarnation {
+            return false;
+        }
+        let ring = self.ring_of::<T>();
+        let length = size_of::<T>() as u32;
+        let Some(slot) = ring.enter_run_to_put(&owner.run, owner.me.bits(), length, || self.barrier.compiler_only()) else {
+            return false;
+        };
+        // SAFETY: Invariant: the record has room for a T behind its header, and it is ours until it is committed.
+        unsafe { copy_message(value, ring.memory.payload(slot.cell).cast()) };
+        ring.commit_in_run(&owner.run, slot);
+        self.barrier.compiler_only();
+        let not_empty = self.not_empty();
+        if not_empty.has_waiters() {
+            self.wake(not_empty, 1);
+        }
+        true
+    }
+
+    /// Fills the run with the free slots from tail on, having moved reclaim if need be. `false`: not here, or there is no room.
+    fn refill_to_put<T>(&self, owner: &SideOwner, wait: Wait) -> bool {
+        let owns = || self.head().put.owner.load(Relaxed) == owner.me.bits();
+        self.has_spsc_path::<T>() && owns() && self.ring.refill_to_put(&owner.run, owns, || self.await_room(wait))
+    }
+
+    /// [`claim`](RawQueue::claim) for the side's endpoint.
+    #[inline(always)]
+    pub(crate) fn claim_owned<T>(&self, owner: &SideOwner, wait: Wait) -> Result<ClaimedRecord, PutError> {
+        match self.try_claim::<T>(owner) {
+            Some(claimed) => Ok(claimed),
+            None => self.claim_owned_slow::<T>(owner, wait),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn claim_owned_slow<T>(&self, owner: &SideOwner, wait: Wait) -> Result<ClaimedRecord, PutError> {
+        let me = self.check(owner)?;
+        if self.refill_to_put::<T>(owner, wait) {
+            if let Some(claimed) = self.try_claim::<T>(owner) {
+                return Ok(claimed);
+            }
+        }
+        self.claim_slow::<true>(me, size_of::<T>(), wait)
+    }
+
+    /// `None`: nothing was claimed, and the slow call is needed.
+    #[inline(always)]
+    fn try_claim<T>(&self, owner: &SideOwner) -> Option<ClaimedRecord> {
+        if self.is_poisoned() || self.incarnation() != owner.incarnation {
+            return None;
+        }
+        let ring = self.ring_of::<T>();
+        let length = size_of::<T>() as u32;
+        let slot = ring.enter_run_to_put(&owner.run, owner.me.bits(), length, || self.barrier.compiler_only())?;
+        let (cell, header) = ring.claim_in_run(slot, RawQueue::owner_word(owner.me));
+        Some(ClaimedRecord { cell, header, payload: ring.memory.payload(cell).cast() })
+    }
+
+    /// [`get_value`](RawQueue::get_value) for the side's endpoint.
+    #[inline(always)]
+    pub(crate) fn get_owned<T>(&self, owner: &SideOwner, wait: Wait) -> Result<T, GetError>
+    where
+        T: Message,
+    {
+        let mut slow = SlowGet::new();
+        let ring = self.ring_of::<T>();
+        let entered = self.enter_or_wait::<T>(owner, wait);
+        let from = match &entered {
+            Some(record) => ring.memory.payload(record.cell),
+            None if slow.run(|| self.get_value_slowly::<true, T>(self.check(owner)?, wait)) => slow.value(),
+            // SAFETY: `run` failed.
+            None => return unsafe { slow.failure() },
+        };
+        // SAFETY: Invariant: a committed T lies there, and only this endpoint may end it. Or the slow call wrote a value.
+        let copy = unsafe { read_message(from) };
+        if let Some(record) = entered {
+            // SAFETY: all bytes of `copy` were written.
+            if unsafe { check_written(&copy) }.is_err() && self.has_dead_letters() {
+                ring.exit_get();
+                return self.get_invalid::<true, T>(self.check(owner)?, wait);
+            }
+            ring.take_in_run(record);
+            self.barrier.compiler_only();
+            let not_full = self.not_full();
+            if not_full.has_waiters() {
+                self.wake(not_full, 1);
+            }
+        }
+        // SAFETY: all bytes of `copy` were written.
+        unsafe { slow.checked(copy) }
+    }
+
+    /// Enters the get side, if a message is ready at head or becomes so soon. `None`: the slow call is needed.
+    #[inline(always)]
+    fn enter_or_wait<T>(&self, owner: &SideOwner, wait: Wait) -> Option<Record> {
+        match self.enter_to_get::<T>(owner) {
+            // Entered in two places: see `enter_ready_or_look`.
+            None if self.refill_or_wait::<T>(owner, wait) => self.enter_to_get::<T>(owner),
+            entered => entered,
+        }
+    }
+
+    #[inline(always)]
+    fn enter_to_get<T>(&self, owner: &SideOwner) -> Option<Record> {
+        if self.incarnation() != owner.incarnation {
+            return None;
+        }
+        let length = size_of::<T>() as u32;
+        self.ring_of::<T>().enter_run_to_get(&owner.run, owner.me.bits(), length, || self.barrier.compiler_only())
+    }
+
+    /// Fills the run anew, or waits a while for a message, if either is what it needs. `true`: it may be entered now.
+    #[cold]
+    #[inline(never)]
+    fn refill_or_wait<T>(&self, owner: &SideOwner, wait: Wait) -> bool {
+        if self.check(owner).is_err() {
+            return false;
+        }
+        let refilled = self.refill_to_get::<T>(owner);
+        if refilled && self.may_hold_leases() && self.is_time_to_look() {
+            // What comes back keeps the run shut until it is taken. An error is for the slow call to return.
+            let _ = self.look_for_the_dead::<true>(owner.me, wait);
+            self.post_again(wait);
+        }
+        if self.ring.head_is_pending() { self.await_message::<true>(wait) } else { refilled }
+    }
+
+    /// Fills the run from head on, if it has not that slot. `false`: not here, or it had.
+    fn refill_to_get<T>(&self, owner: &SideOwner) -> bool {
+        if !self.has_spsc_path::<T>() {
+            return false;
+        }
+        let Some(slots) = self.ring.refill_to_get(&owner.run) else { return false };
+        self.fetch_ahead(slots);
+        true
+    }
+
+    /// [`lease`](RawQueue::lease) for the side's endpoint.
+    #[inline(always)]
+    pub(crate) fn lease_owned<T>(&self, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError> {
+        // What the dead held comes first: the slow call looks.
+        if self.is_poisoned() || self.is_look_due() {
+            return self.lease_slow::<true>(self.check(owner)?, wait);
+        }
+        let Some(record) = self.enter_or_wait::<T>(owner, wait) else {
+            return self.lease_slow::<true>(self.check(owner)?, wait);
+        };
+        let ring = self.ring_of::<T>();
+        let (cell, header) = ring.lease_in_run(record, RawQueue::owner_word(owner.me));
+        Ok(LeasedRecord { cell, header, payload: ring.memory.payload(cell).cast(), length: size_of::<T>() })
+    }
+}
