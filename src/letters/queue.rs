@@ -109,7 +109,7 @@ impl DeadLetters {
         /// As [`get`](Self::get).
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<LetterLease<'_>, GetError> {
-            let lease = self.bytes.lease_patiently(wait)?;
+            let lease = self.bytes.lease_for(wait)?;
             match DeadLetter::read(&lease.copied()) {
                 Some(letter) => Ok(LetterLease { letter, lease }),
                 None => {

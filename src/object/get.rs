@@ -203,7 +203,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// ```
         lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
         |self, wait| -> Result<ObjectLease<'static, T>, GetError> {
-            decode_leased::<T, C>(self.bytes.raw(), self.bytes.lease_owned_patiently(wait)?)
+            decode_leased::<T, C>(self.bytes.raw(), self.bytes.lease_owned_for(wait)?)
         }
     }
 }

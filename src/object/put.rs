@@ -96,7 +96,7 @@ impl PutSide for Queue<[u8]> {
     }
 
     fn lend(&self, length: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {
-        self.loan_patiently(length, wait)
+        self.loan_len_for(length, wait)
     }
 }
 
@@ -106,7 +106,7 @@ impl PutSide for Producer<[u8]> {
     }
 
     fn lend(&self, length: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {
-        self.loan_patiently(length, wait)
+        self.loan_len_for(length, wait)
     }
 }
 

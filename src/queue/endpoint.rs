@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 /// The put side of a queue, held by one owner: no lock per message. Dropping it frees the side.
 ///
-/// Made by [`Queue::producer`](crate::Queue::producer). It can be sent to another thread, not shared. If its process dies, the
-/// side is free for others. Inherited across `fork` it belongs to the parent: every verb returns [`PutError::Inherited`].
+/// Made by [`Queue::producer`](crate::Queue::producer). It can be sent to another thread, not shared.
+/// If its process dies, the side is free for others. Inherited across `fork` it belongs to the parent:
+/// every verb returns [`PutError::Inherited`].
 ///
 /// ```
 /// let queue = shmq::Queue::<u64>::new(1024)?;
@@ -38,10 +39,11 @@ pub struct Producer<T: ?Sized> {
 
 /// The get side of a queue, held by one owner: no lock per message. Dropping it frees the side.
 ///
-/// Made by [`Queue::consumer`](crate::Queue::consumer). It can be sent to another thread, not shared. If its process dies, the
-/// side is free for others, and what it held on lease comes back. While it lives, it alone can bring back what other dead processes hold: its
-/// calls do so as those of a [`Queue`](crate::Queue) do, so one that does not call keeps them waiting. Inherited across `fork` it belongs to the parent: every verb
-/// returns [`GetError::Inherited`].
+/// Made by [`Queue::consumer`](crate::Queue::consumer). It can be sent to another thread, not shared.
+/// If its process dies, the side is free for others, and what it held on lease comes back. While it
+/// lives, only its calls can bring back what other dead processes hold, as those of a
+/// [`Queue`](crate::Queue) do; a consumer that makes no calls keeps those messages waiting. Inherited
+/// across `fork` it belongs to the parent: every verb returns [`GetError::Inherited`].
 ///
 /// ```
 /// let queue = shmq::Queue::<u64>::new(8)?;
@@ -74,7 +76,8 @@ impl<T: ?Sized> Consumer<T> {
         Ok(Consumer { raw, owner, carries: PhantomData })
     }
 
-    /// For those who wait for several things at once. `None` if it is inherited: its verbs do not wait.
+    /// For `wait_any`, which waits for several things at once. `None` if it is inherited: its verbs do
+    /// not wait.
     pub(crate) fn waited_for(&self) -> Option<&RawQueue> {
         self.raw.check(&self.owner).is_ok().then_some(&self.raw)
     }
@@ -94,7 +97,7 @@ impl<T: ?Sized + Message> Producer<T> {
 }
 
 impl<T: ?Sized + Message> Producer<T> {
-    pub(super) fn put_patiently(&self, v: &T, wait: Wait) -> Result<(), PutError> {
+    pub(super) fn put_for(&self, v: &T, wait: Wait) -> Result<(), PutError> {
         v.send_owned(&self.raw, &self.owner, wait)
     }
 }
@@ -102,10 +105,10 @@ impl<T: ?Sized + Message> Producer<T> {
 #[cfg(feature = "object")]
 impl Producer<[u8]> {
     pub(crate) fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
-        self.put_patiently(bytes, wait)
+        self.put_for(bytes, wait)
     }
 
-    pub(crate) fn loan_patiently(&self, n: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {
+    pub(crate) fn loan_len_for(&self, n: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {
         let me = self.raw.check(&self.owner)?;
         let bytes = slice_bytes::<u8>(&self.raw, n)?;
         Ok(loan_of(&self.raw, self.raw.claim::<true, false>(me, bytes, wait)?, bytes))
@@ -114,7 +117,7 @@ impl Producer<[u8]> {
 
 #[cfg(feature = "object")]
 impl Consumer<[u8]> {
-    /// What getting goes by: the queue, and who gets.
+    /// The queue, and the participant that gets.
     pub(crate) fn owned(&self) -> Result<(&RawQueue, Option<Id>), GetError> {
         Ok((&self.raw, self.raw.check(&self.owner)?))
     }

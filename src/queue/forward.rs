@@ -42,7 +42,7 @@ impl<T: ?Sized + Message> Accepts<T> for Queue<T> {
 
 impl<T: ?Sized + Message> Accepts<T> for Producer<T> {
     fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError> {
-        self.put_patiently(message, wait)
+        self.put_for(message, wait)
     }
 }
 

@@ -12,8 +12,9 @@ impl<T: ?Sized + Message> Queue<T> {
     verbs! {
         /// Leases one message, to be read in place; waits while the queue is empty.
         ///
-        /// If the process dies before the lease ends, the message is delivered again, before newer ones: the first lease that begins 0.2 s
-        /// after the death, or later, has it, whatever else is in the queue. (Each lease reads a coarse clock for that, some 3 ns.)
+        /// If the process dies before the lease ends, the message is delivered again, before newer
+        /// ones: the first lease that begins 0.2 s after the death, or later, has it, whatever else is
+        /// in the queue. (Each lease reads a coarse clock for that, some 3 ns.)
         ///
         /// # Errors
         /// As [`get`](Self::get).
@@ -35,8 +36,8 @@ impl<T: ?Sized + Message> Queue<T> {
     }
 
     verbs! {
-        /// Leases one message with a lease that keeps the segment attached by itself, and so may outlive this handle; otherwise as
-        /// [`lease`](Self::lease).
+        /// Leases one message with a lease that keeps the segment attached by itself, and so may
+        /// outlive this handle; otherwise as [`lease`](Self::lease).
         ///
         /// # Errors
         /// As [`get`](Self::get).
@@ -58,8 +59,8 @@ impl<T: ?Sized + Message> Queue<T> {
     }
 
     verbs! {
-        /// Leases one message with the right to change it in place; waits while the queue is empty. See [`LeaseMut`](crate::LeaseMut) for
-        /// what becomes of the changes if the process dies.
+        /// Leases one message with the right to change it in place; waits while the queue is empty. See
+        /// [`LeaseMut`](crate::LeaseMut) for what becomes of the changes if the process dies.
         ///
         /// # Errors
         /// As [`get`](Self::get).
@@ -86,14 +87,14 @@ impl<X> Queue<[X]>
 where
     X: Plain,
 {
-    pub(crate) fn lease_patiently(&self, wait: Wait) -> Result<Lease<'_, [X]>, GetError> {
+    pub(crate) fn lease_for(&self, wait: Wait) -> Result<Lease<'_, [X]>, GetError> {
         let record = self.raw.lease::<false, false>(None, wait)?;
         let message = <[X]>::pointer(record.payload, record.length);
         Ok(Lease::borrowed(&self.raw, record, message))
     }
 
     #[cfg(feature = "object")]
-    pub(crate) fn lease_owned_patiently(&self, wait: Wait) -> Result<Lease<'static, [X]>, GetError> {
+    pub(crate) fn lease_owned_for(&self, wait: Wait) -> Result<Lease<'static, [X]>, GetError> {
         let record = self.raw.lease::<false, false>(None, wait)?;
         let message = <[X]>::pointer(record.payload, record.length);
         Ok(Lease::<[X]>::shared(Arc::clone(&self.raw), record, message))

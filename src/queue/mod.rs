@@ -1,4 +1,15 @@
-//! The public face: [`Queue`], [`QueueBuilder`], [`Producer`], [`Consumer`].
+//! The public face of a queue: the handle, and what every verb has in common.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `builder/` | the settings, and creating and opening |
+//! | `put.rs`, `get.rs`, `lease.rs` | the verbs of [`Queue`] |
+//! | `endpoint.rs` | the verbs of [`Producer`] and [`Consumer`] |
+//! | `guard/` | [`Loan`](guard::Loan), [`Lease`](guard::Lease), [`LeaseMut`](guard::LeaseMut) |
+//! | `forward.rs` | from a lease into another queue |
+//! | `iter.rs` | getting in a loop |
+//! | `control.rs` | counting, closing, recovering, joining |
+//! | `serde.rs` | handles that are sent |
 
 mod builder;
 mod control;
@@ -37,23 +48,34 @@ use std::sync::Arc;
 
 /// A bounded queue between processes, in a named shared-memory segment.
 ///
-/// Any number of processes and threads put and get through any number of handles. Clones share one attachment; a handle
-/// survives `fork` (the child attaches at its first call), can be opened by name in another process, and can be serialised
-/// with `serde` (as its name) and sent through another queue.
+/// Any number of processes and threads put and get through any number of handles. Clones share one
+/// attachment. A handle survives `fork` (the child attaches at its first call), can be opened by name
+/// in another process, and can be serialised with `serde` (as its name) and sent through another
+/// queue.
 ///
-/// **Order**: all puts are in one total order; each getter sees a subsequence of it, except that messages that were given back come first.
-/// **Delivery**: a put that returned `Ok` is not lost before somebody takes it, as long as the queue lives: it ends, and its messages with it,
-/// when its last participant leaves (drops its last handle), unless it was told to [`persist`](Queue::persist). By copy it is taken at most once; by
-/// [lease](Queue::lease) at least once.
-/// **If a process dies** anywhere in a call, the others go on: see the table in the crate's README.
-/// **Fairness**: none is promised. Room that comes free goes to the put that comes first, not to the one that has waited longest, and so does a
-/// message: a caller that runs at that moment is there before a sleeper has woken up. No caller is passed over for ever in practice, since
-/// sleepers are woken in the order in which they fell asleep, but how long one waits has no bound: where that matters, use a timeout.
-/// Measured on 2 cores with six times as many runnable processes: 8 processes that put into a full queue of 8, of which one message is
-/// taken each 0.2 ms, had 10 to 16 % of the puts each (12.5 % is even); 1 in 100 of their waits was longer than 17 ms, the longest of 4 s took 95 ms.
-/// Only a large message in a slice queue is given a turn (it takes a ticket, which later puts respect).
-/// **In a signal handler** [`try_put`](Self::try_put) may be called, whatever it interrupts: `Busy` after about 1 ms, if that was a put by the same
-/// thread. No other verb may. See [`sync`](crate::sync#signal-handlers).
+/// **Order**: all puts are in one total order. Each consumer sees a subsequence of it, except that
+/// messages that were given back come first.
+///
+/// **Delivery**: a put that returned `Ok` is not lost before a consumer takes the message, as long as
+/// the queue lives. The queue ends, and its messages with it, when its last participant leaves (drops
+/// its last handle), unless it was set to [`persist`](Queue::persist). By copy a message is taken at
+/// most once; by [lease](Queue::lease) at least once.
+///
+/// **If a process dies** anywhere in a call, the others continue: see the table in the crate's README.
+///
+/// **Fairness**: none is promised. Free room goes to the put that comes first, not to the one that
+/// has waited longest, and so does a message: a running caller is there before a sleeper has woken
+/// up. In practice no caller is passed over for ever, since sleepers are woken in the order in which
+/// they fell asleep. But a wait has no bound; where that matters, use a timeout. Only a large message
+/// in a slice queue gets a turn (it takes a ticket, which later puts respect).
+///
+/// Measured on 2 cores with six times as many runnable processes: 8 processes that put into a full
+/// queue of 8, of which one message is taken each 0.2 ms, had 10 to 16 % of the puts each (12.5 % is
+/// even); 1 in 100 of their waits was longer than 17 ms, the longest of 4 s took 95 ms.
+///
+/// **In a signal handler** [`try_put`](Self::try_put) may be called, whatever it interrupts: `Busy`
+/// after about 1 ms, if that was a put by the same thread. No other verb may. See
+/// [`sync`](crate::sync#signal-handlers).
 ///
 /// ```
 /// let queue = shmq::Queue::<u64>::new(3)?;
@@ -67,22 +89,24 @@ use std::sync::Arc;
 /// ```
 pub struct Queue<T: ?Sized> {
     raw: Arc<RawQueue>,
-    /// As given to the builder: travels with the serialised handle.
+    /// As the builder was given it; part of the serialised handle.
     schema: Option<Arc<str>>,
-    /// Likewise.
+    /// As the builder was given it; part of the serialised handle.
     structure: Option<Arc<str>>,
     carries: PhantomData<fn() -> Box<T>>,
 }
 
-// The bound stands at each of these, not at the block: so what is no `Message` is told what to use instead.
+// The bound is on each function, not on the block: then the compiler's error for a type that is no
+// `Message` says what to use instead.
 impl<T> Queue<T> {
     /// Creates a named queue for exactly `capacity` messages.
     ///
-    /// A dead segment of that name (nobody attached) is replaced unless it was persisted. The name goes when the last
-    /// participant leaves, unless [`persist`](Queue::persist) is called.
+    /// A dead segment of that name (no process is attached) is replaced unless it was persisted. The
+    /// name goes when the last participant leaves, unless [`persist`](Queue::persist) is called.
     ///
     /// # Errors
-    /// [`CreateError::AlreadyExists`] if somebody uses a queue of that name; the other variants of [`CreateError`]. Nothing was changed.
+    /// [`CreateError::AlreadyExists`] if a process uses a queue of that name; the other variants of
+    /// [`CreateError`]. Nothing was changed.
     ///
     /// ```
     /// # let name = format!("doc-create-{}", std::process::id());
@@ -99,11 +123,13 @@ impl<T> Queue<T> {
         Queue::builder().name(name).capacity(capacity).create()
     }
 
-    /// Opens the queue of that name, or creates it for `capacity` messages. **On a queue that exists `capacity` does not take effect**:
-    /// [`unapplied_options`](Queue::unapplied_options) says so. Of several processes that call this at once, one creates.
+    /// Opens the queue of that name, or creates it for `capacity` messages. **On a queue that exists
+    /// `capacity` does not take effect**: [`unapplied_options`](Queue::unapplied_options) lists it. Of
+    /// several processes that call this at once, one creates.
     ///
-    /// If all users of the queue are dead, one whose life goes on is opened, and its messages are still there; one that is closed and drained, or
-    /// carries messages of another type, is replaced by a new one: see [`QueueBuilder::open_or_create`].
+    /// If all users of the queue are dead, an open queue is opened, and its messages are still there.
+    /// One that is closed and drained, or carries messages of another type, is replaced by a new one:
+    /// see [`QueueBuilder::open_or_create`].
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -123,7 +149,8 @@ impl<T> Queue<T> {
         Queue::builder().name(name).capacity(capacity).open_or_create()
     }
 
-    /// Creates an anonymous queue for exactly `capacity` messages, for forked children and for handles that are sent.
+    /// Creates an anonymous queue for exactly `capacity` messages, for forked children and for
+    /// handles that are sent.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -156,7 +183,8 @@ impl<T: ?Sized> Queue<T> {
         QueueBuilder::new()
     }
 
-    /// Opens the queue that another process created. A dead one (nobody attached) is opened too: its messages are still there.
+    /// Opens the queue that another process created. A dead one (no process is attached) is opened
+    /// too: its messages are still there.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed. Does not wait for a queue to be created.
@@ -178,16 +206,17 @@ impl<T: ?Sized> Queue<T> {
 }
 
 impl<T: ?Sized + Message> Queue<T> {
-    /// What the handle stands for, for other faces of the same ring.
+    /// The untyped queue, for other faces of the same ring.
     pub(crate) fn raw(&self) -> &Arc<RawQueue> {
         &self.raw
     }
 
-    /// Removes a name. Processes that use the queue go on with it; nobody can open it any more.
+    /// Removes a name. Processes that use the queue continue with it; no other process can open it.
     ///
     /// # Errors
-    /// [`OpenError::NotFound`] if there is no such name, [`OpenError::PermissionDenied`] or [`OpenError::ForeignOwner`] if it is another user's
-    /// (see [`inspect::unlink_of`](crate::inspect::unlink_of)).
+    /// [`OpenError::NotFound`] if there is no such name, [`OpenError::PermissionDenied`] or
+    /// [`OpenError::ForeignOwner`] if it is another user's (see
+    /// [`inspect::unlink_of`](crate::inspect::unlink_of)).
     ///
     /// ```
     /// # let name = format!("doc-unlink-{}", std::process::id());
@@ -201,8 +230,8 @@ impl<T: ?Sized + Message> Queue<T> {
         Segment::unlink(name.as_ref())
     }
 
-    /// Keeps the segment, with the messages in it, when its last participant leaves or dies, until it is [unlinked](Queue::unlink) or
-    /// the machine restarts. There is no way back.
+    /// Keeps the segment, with the messages in it, when its last participant leaves or dies, until it
+    /// is [unlinked](Queue::unlink) or the machine restarts. It cannot be undone.
     ///
     /// ```
     /// # let name = format!("doc-persist-{}", std::process::id());
@@ -218,12 +247,15 @@ impl<T: ?Sized + Message> Queue<T> {
         self.raw.segment().persist();
     }
 
-    /// Becomes the only one who puts, without a lock per message, until the [`Producer`] is dropped.
+    /// Takes the put side for one owner, which puts without a lock per message until the [`Producer`]
+    /// is dropped.
     ///
-    /// While it lives, putting through any [`Queue`] and a second `producer` report `Held` at once. If its process dies, the side is free.
+    /// While it lives, putting through any [`Queue`] and a second `producer` return `Held` at once. If
+    /// its process dies, the side is free.
     ///
     /// # Errors
-    /// [`PutError::Held`]; [`PutError::Busy`] if a process in the middle of a put does not get on for 0.1 s (it is stopped or starved).
+    /// [`PutError::Held`]; [`PutError::Busy`] if a process in the middle of a put makes no progress
+    /// for 0.1 s (it is stopped or starved).
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(16)?;
@@ -236,12 +268,15 @@ impl<T: ?Sized + Message> Queue<T> {
         Producer::new(Arc::clone(&self.raw))
     }
 
-    /// Becomes the only one who gets, without a lock per message, until the [`Consumer`] is dropped.
+    /// Takes the get side for one owner, which gets without a lock per message until the [`Consumer`]
+    /// is dropped.
     ///
-    /// While it lives, getting through any [`Queue`] and a second `consumer` report `Held` at once. If its process dies, the side is free.
+    /// While it lives, getting through any [`Queue`] and a second `consumer` return `Held` at once. If
+    /// its process dies, the side is free.
     ///
     /// # Errors
-    /// [`GetError::Held`]; [`GetError::Busy`] if a process in the middle of a get does not get on for 0.1 s (it is stopped or starved).
+    /// [`GetError::Held`]; [`GetError::Busy`] if a process in the middle of a get makes no progress
+    /// for 0.1 s (it is stopped or starved).
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(16)?;

@@ -15,7 +15,10 @@ pub(super) fn loan_of<T: ?Sized + Plain>(raw: &RawQueue, record: crate::raw::Cla
     Loan::new(raw, record, message)
 }
 
-/// Bytes of a loan of `n` elements, if the queue can ever hold that.
+/// Bytes of a loan of `n` elements.
+///
+/// # Errors
+/// `TooLarge` if the queue can never hold that.
 pub(super) fn slice_bytes<X>(raw: &RawQueue, n: usize) -> Result<usize, PutError> {
     let max = raw.geometry().max_message_bytes() as usize;
     let bytes = n.saturating_mul(size_of::<X>());
@@ -26,12 +29,13 @@ impl<T: ?Sized + Message> Queue<T> {
     verbs! {
         /// Puts one message by copy; waits while the queue is full.
         ///
-        /// When it returns `Ok`, the message is in shared memory and is not lost if this process dies. A message of up to 4 KiB is copied under a
-        /// lock that is held for nothing else.
+        /// When it returns `Ok`, the message is in shared memory and is not lost if this process dies.
+        /// A message of up to 4 KiB is copied under a lock that is held for nothing else.
         ///
         /// # Errors
-        /// [`PutError`]; nothing was put. If the process that held the put side died, this call repairs it and goes on; if it was
-        /// stopped, this call waits for it until its deadline.
+        /// [`PutError`]; nothing was put. If the process that held the put side died, this call
+        /// repairs the side and continues; if it was stopped, this call waits for it until its
+        /// deadline.
         ///
         /// ```
         /// let queue = shmq::Queue::<u64>::new(1)?;
@@ -46,13 +50,16 @@ impl<T: ?Sized + Message> Queue<T> {
 
 impl<T: Message> Queue<T> {
     verbs! {
-        /// Puts all messages of `values` in order, waiting for room as often as needed: how many moved, which is all of them.
+        /// Puts all messages of the slice in order, waiting for room as often as needed. Returns how
+        /// many moved, which is all of them.
         ///
-        /// Each message commits by itself, so getters may take the first while the last still waits; those for which there is
-        /// room at once share one lock and one wake. An empty slice is `Ok(0)`.
+        /// Each message commits by itself, so consumers may take the first while the last still
+        /// waits. Messages for which there is room at once share one lock and one wake. An empty
+        /// slice is `Ok(0)`.
         ///
         /// # Errors
-        /// [`PutError`] if *none* moved. If some moved before the queue was closed (or the time was up), `Ok` tells how many.
+        /// [`PutError`] if *none* moved. If some moved before the queue was closed (or the time was
+        /// up), `Ok` has how many.
         ///
         /// ```
         /// let queue = shmq::Queue::<u32>::new(8)?;
@@ -64,19 +71,21 @@ impl<T: Message> Queue<T> {
     }
 
     verbs! {
-        /// Lends room for one message inside the segment, to be written in place; waits while the queue is full.
+        /// Lends room for one message inside the segment, to be written in place; waits while the
+        /// queue is full.
         ///
-        /// The message takes its place in the order now, and everything behind it waits until the loan ends. What the loan holds at first is
-        /// unspecified. No lock is held while it is open.
+        /// The message takes its place in the order now, and everything behind it waits until the
+        /// loan ends. What the loan holds at first is unspecified. No lock is held while it is open.
+        /// If the process dies, the message is skipped.
         ///
         /// **Room** is used and given back in order. A loan that is dropped counts for nothing in
-        /// `len`, `is_empty` and `wait_any`, and its room is there for the next put as soon as all
-        /// before it has been taken, or at once as long as nothing was put behind it; so is what
-        /// [`commit_len`](Loan::commit_len) did not need. That holds under a live
-        /// [`Consumer`](crate::Consumer) too. But the room of one with a message before it and
-        /// another behind it comes back with that of the message before it: until then the queue
-        /// may be full with fewer messages than its capacity. (Where the kernel refuses
-        /// `membarrier`, a live `Consumer` must try to get once before the room is there.)
+        /// `len`, `is_empty` and `wait_any`. Its room is free for the next put as soon as all
+        /// messages before it have been taken, or at once as long as nothing was put behind it; so is
+        /// what [`commit_len`](Loan::commit_len) did not need. That holds under a live
+        /// [`Consumer`](crate::Consumer) too. But the room of a dropped loan with a message before it
+        /// and another behind it comes back with that of the message before it: until then the queue
+        /// may be full with fewer messages than its capacity. (Where the kernel refuses `membarrier`,
+        /// a live `Consumer` must try to get once before the room is free.)
         ///
         /// # Errors
         /// [`PutError`]; nothing was lent.
@@ -101,12 +110,14 @@ where
     X: Plain,
 {
     verbs! {
-        /// Lends room for a message of `n` elements inside the segment, to be written in place; waits while there is not enough.
+        /// Lends room for a message of `n` elements inside the segment, to be written in place; waits
+        /// while there is not enough.
         ///
         /// As [`Queue::loan`]; [`Loan::commit_len`] commits fewer than were lent.
         ///
         /// # Errors
-        /// [`PutError::TooLarge`] if `n` is more than [`max_len`](Queue::max_len); otherwise as [`put`](Self::put).
+        /// [`PutError::TooLarge`] if `n` is more than [`max_len`](Queue::max_len); otherwise as
+        /// [`put`](Self::put).
         ///
         /// ```
         /// let queue = shmq::Queue::<[u16]>::builder().capacity_bytes(4096).create()?;
@@ -124,7 +135,7 @@ where
     }
 
     #[cfg(feature = "object")]
-    pub(crate) fn loan_patiently(&self, n: usize, wait: Wait) -> Result<Loan<'_, [X]>, PutError> {
+    pub(crate) fn loan_len_for(&self, n: usize, wait: Wait) -> Result<Loan<'_, [X]>, PutError> {
         let bytes = slice_bytes::<X>(&self.raw, n)?;
         Ok(loan_of(&self.raw, self.raw.claim::<false, false>(None, bytes, wait)?, bytes))
     }
