@@ -104,6 +104,7 @@ mod shm;
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
         mod attachment;
+        mod backoff;
         mod error;
         pub mod inspect;
         pub mod letters;
@@ -137,7 +138,7 @@ cfg_if::cfg_if! {
         pub use queue::{Buildable, Consumer, Destination, ForwardError, Held, Iter, Producer, Queue, QueueBuilder, Source};
         pub use raw::{RecoveryReport, Stats};
         pub use shm::segment::UnappliedOption;
-        pub use wait::strategy::WaitStrategy;
+        pub use wait::WaitStrategy;
         pub use wait_any::{WaitError, Waitable, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout};
 
         /// Atomics that end their process at a chosen write: for `tests/two_deaths` alone.

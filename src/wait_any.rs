@@ -15,16 +15,18 @@
 //!    begins to be. It does if none ceased to be ready meanwhile, which each shows by what it
 //!    counts ([`Kind::ceased`]).
 
+use crate::backoff::AdaptiveSpin;
 use crate::lock::{Condvar, Place, sleep_any, unordered_moment};
 use crate::message::Message;
 #[cfg(feature = "object")]
 use crate::object::ObjectQueue;
-use crate::os::{Barrier, FOREVER_NS, ONE_TRY_NS, deadline_after, deadline_at, now_ns};
+use crate::os::{Barrier, Deadline, poll_readable};
 use crate::process::Process;
 use crate::queue::{Consumer, Queue};
-use crate::raw::{AdaptiveSpin, RawQueue, SLICE_NS, spin_then_yield};
+use crate::raw::RawQueue;
 use crate::sync::{Event, Pipe, Semaphore};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use crate::wait::{Sleeper, Step, Wait, WaitStrategy, Waiter};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 /// Longest sleep while a process is waited for together with other things, or one without a pidfd.
@@ -32,7 +34,7 @@ const PROCESS_SLICE_NS: u64 = 10_000_000;
 /// Looks for a moment at which none was ready, before the deadline is said to have passed.
 const LAST_LOOKS: u32 = 100;
 /// Of all waits for several things in this process: a list has nothing of its own that lasts.
-static TRUST: AdaptiveSpin = AdaptiveSpin::new();
+static ADAPTIVE_SPIN: AdaptiveSpin = AdaptiveSpin::new();
 
 /// Why [`wait_any`] named nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -224,7 +226,7 @@ impl Waitable for Process {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn wait_any(waitables: &[&dyn Waitable], deadline: impl Into<Option<Instant>>) -> Result<usize, WaitError> {
-    wait_until(waitables, deadline.into().map_or(FOREVER_NS, deadline_at))
+    wait_until(waitables, deadline.into().map_or(Deadline::NEVER, Deadline::at))
 }
 
 /// Like [`wait_any`], but gives up with [`Timeout`](WaitError::Timeout) after `timeout`, never earlier. Zero means one look; one too long
@@ -244,7 +246,7 @@ pub fn wait_any(waitables: &[&dyn Waitable], deadline: impl Into<Option<Instant>
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn wait_any_timeout(waitables: &[&dyn Waitable], timeout: Duration) -> Result<usize, WaitError> {
-    wait_until(waitables, deadline_after(timeout))
+    wait_until(waitables, Deadline::after(timeout))
 }
 
 /// Like [`wait_any`], but gives up with [`Timeout`](WaitError::Timeout) at `deadline`, never earlier. One in the past means one look.
@@ -262,7 +264,7 @@ pub fn wait_any_timeout(waitables: &[&dyn Waitable], timeout: Duration) -> Resul
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn wait_any_deadline(waitables: &[&dyn Waitable], deadline: Instant) -> Result<usize, WaitError> {
-    wait_until(waitables, deadline_at(deadline))
+    wait_until(waitables, Deadline::at(deadline))
 }
 
 /// Like [`wait_any`] without waiting: [`WouldBlock`](WaitError::WouldBlock) if there was a moment at which none was ready.
@@ -281,44 +283,50 @@ pub fn wait_any_deadline(waitables: &[&dyn Waitable], deadline: Instant) -> Resu
 /// ```
 pub fn try_wait_any(waitables: &[&dyn Waitable]) -> Result<usize, WaitError> {
     let refused = |error| if error == WaitError::Timeout { WaitError::WouldBlock } else { error };
-    wait_until(waitables, ONE_TRY_NS).map_err(refused)
+    wait_until(waitables, Deadline::PASSED).map_err(refused)
 }
 
 /// The one path that waits.
-fn wait_until(waitables: &[&dyn Waitable], deadline_ns: u64) -> Result<usize, WaitError> {
+fn wait_until(waitables: &[&dyn Waitable], deadline: Deadline) -> Result<usize, WaitError> {
     let watched: Vec<Watched<'_>> = waitables.iter().map(|waitable| Watched::new(waitable.source().0)).collect();
     if watched.is_empty() {
         return Err(WaitError::Empty);
     }
-    let mut has_looked = false;
-    let mut slice_ends_ns = now_ns().saturating_add(SLICE_NS);
-    let mut may_have_been_woken = false;
+    let mut waiter = Waiter::new(Wait::Until(deadline), SleeperOnAny { watched: &watched, has_spun: false });
     loop {
-        // The clock first: what came before the deadline is looked at after it.
-        let now = now_ns();
         if let Some(index) = first_ready(&watched) {
-            if may_have_been_woken {
+            if waiter.has_slept() {
                 // The wake of another may have come to us, who take what is at `index`.
                 watched.iter().enumerate().filter(|&(other, _)| other != index).for_each(|(_, other)| other.kind.pass_on());
             }
             return Ok(index);
         }
-        if now >= deadline_ns {
-            return first_ready_at_last(&watched).ok_or(WaitError::Timeout);
+        match waiter.next(&mut || first_ready(&watched).is_some()) {
+            Step::CheckAgain => {}
+            Step::Probe => watched.iter().for_each(|watched| watched.kind.look_after_the_dead(deadline)),
+            Step::GiveUp => return first_ready_at_last(&watched).ok_or(WaitError::Timeout),
         }
-        if now >= slice_ends_ns {
-            watched.iter().for_each(|watched| watched.kind.look_after_the_dead(deadline_ns));
-            slice_ends_ns = now_ns().saturating_add(SLICE_NS);
-            continue;
-        }
-        if !has_looked {
-            has_looked = true;
-            if spin_then_yield(Some(&TRUST), deadline_ns, &mut || first_ready(&watched).is_some()) {
-                continue;
-            }
-        }
-        may_have_been_woken = true;
-        sleep(&watched, deadline_ns.min(slice_ends_ns));
+    }
+}
+
+/// The [`Sleeper`] of a call that waits for several things.
+struct SleeperOnAny<'a> {
+    watched: &'a [Watched<'a>],
+    has_spun: bool,
+}
+
+impl Sleeper for SleeperOnAny<'_> {
+    /// A check of all of them costs more than one of a single thing: it spins only once.
+    fn strategy(&mut self) -> WaitStrategy {
+        if std::mem::replace(&mut self.has_spun, true) { WaitStrategy::Block } else { WaitStrategy::Adaptive }
+    }
+
+    fn adaptive_spin(&self) -> &AdaptiveSpin {
+        &ADAPTIVE_SPIN
+    }
+
+    fn sleep(&mut self, until: Deadline, _: &mut dyn FnMut() -> bool) {
+        sleep(self.watched, until);
     }
 }
 
@@ -375,9 +383,9 @@ impl<'a> Kind<'a> {
         }
     }
 
-    fn look_after_the_dead(self, deadline_ns: u64) {
+    fn look_after_the_dead(self, deadline: Deadline) {
         match self {
-            Kind::Queue(raw) => raw.look_after_the_dead(deadline_ns),
+            Kind::Queue(raw) => raw.look_after_the_dead(deadline),
             Kind::Semaphore(semaphore) => semaphore.look_after_the_dead(),
             Kind::Event(_) | Kind::Process(_) | Kind::Refused => {}
         }
@@ -416,12 +424,12 @@ fn first_ready_at_last(watched: &[Watched<'_>]) -> Option<usize> {
 }
 
 /// Sleeps until one may be ready, or `until_ns` (Invariants 1 and 2).
-fn sleep(watched: &[Watched<'_>], until_ns: u64) {
+fn sleep(watched: &[Watched<'_>], until: Deadline) {
     let processes = || watched.iter().filter(|watched| matches!(watched.kind, Kind::Process(_)));
     let mut places: Vec<(Condvar<'_>, Place)> = Vec::with_capacity(watched.len());
     let mut ordered = true;
     if processes().count() == watched.len() {
-        return poll_processes(watched, until_ns);
+        return poll_processes(watched, until);
     }
     let mut barrier = None;
     for (condvar, its_barrier) in watched.iter().filter_map(|watched| watched.kind.place()) {
@@ -435,32 +443,23 @@ fn sleep(watched: &[Watched<'_>], until_ns: u64) {
         ordered = barrier.heavy();
     }
     if first_ready(watched).is_none() {
-        let until_ns = match processes().next() {
-            Some(_) => until_ns.min(now_ns().saturating_add(PROCESS_SLICE_NS)),
-            None => until_ns,
-        };
+        let until = if processes().next().is_some() { until.within(PROCESS_SLICE_NS) } else { until };
         if !ordered {
-            sleep_any(&places, unordered_moment(until_ns));
+            sleep_any(&places, unordered_moment(until));
         }
         if ordered || first_ready(watched).is_none() {
-            sleep_any(&places, until_ns);
+            sleep_any(&places, until);
         }
     }
     places.into_iter().for_each(|(condvar, place)| condvar.deregister(place));
 }
 
 /// Sleeps until one of the processes may have ended.
-fn poll_processes(watched: &[Watched<'_>], until_ns: u64) {
+fn poll_processes(watched: &[Watched<'_>], until: Deadline) {
     let pidfds: Vec<BorrowedFd<'_>> = watched
         .iter()
         .filter_map(|watched| if let Kind::Process(process) = watched.kind { process.sentinel() } else { None })
         .collect();
-    let now = now_ns();
-    let until_ns = if pidfds.len() == watched.len() { until_ns } else { until_ns.min(now + PROCESS_SLICE_NS) };
-    let mut polled: Vec<libc::pollfd> =
-        pidfds.iter().map(|pidfd| libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }).collect();
-    // Rounded up: a poll that ends early is followed by another look and another poll. A slice is far less than c_int::MAX ms.
-    let longest_ms = until_ns.saturating_sub(now).div_ceil(1_000_000).min(1000) as libc::c_int;
-    // SAFETY: as many pollfds as there are, on descriptors that are borrowed. Every error means "look again".
-    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, longest_ms) };
+    let until = if pidfds.len() == watched.len() { until } else { until.within(PROCESS_SLICE_NS) };
+    poll_readable(&pidfds, until.left());
 }

@@ -2,9 +2,9 @@
 
 use super::Kind;
 use crate::error::{GetError, OpenError, Subject};
-use crate::raw::{RawQueue, RecoveryReport, Wait};
+use crate::raw::{RawQueue, RecoveryReport};
 use crate::shm::segment::{self, Asked, Directory, Expect, Owners, Segment, View};
-use crate::wait::strategy::WaitStrategy;
+use crate::wait::{Wait, WaitStrategy};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};

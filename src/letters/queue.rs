@@ -4,10 +4,11 @@ use super::DeadLetter;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::queue::guard::Lease;
 use crate::queue::sealed::Sealed;
-use crate::queue::{Buildable, Content, Queue, QueueBuilder, verbs};
+use crate::queue::{Buildable, Content, Queue, QueueBuilder};
 use crate::raw::{RawQueue, RecoveryReport, Stats};
 use crate::shm::layout::kind;
 use crate::shm::letter::TYPE_NAME;
+use crate::wait::blocking_forms;
 use std::fmt;
 use std::sync::Arc;
 
@@ -87,7 +88,7 @@ impl DeadLetters {
         Queue::<[u8]>::unlink(name)
     }
 
-    verbs! {
+    blocking_forms! {
         /// Gets one letter; waits while there is none. By copy: it goes with the process that got
         /// it.
         ///
@@ -101,7 +102,7 @@ impl DeadLetters {
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// Leases one letter; waits while there is none. If the process dies before the lease ends,
         /// the letter is there again.
         ///

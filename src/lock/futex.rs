@@ -12,19 +12,22 @@
 
 use super::{Locked, NotMine};
 use crate::atomic::AtomicU32;
-use crate::os::{Barrier, FOREVER_NS, futex_wait, futex_wait_any, futex_wake, now_ns};
+use crate::backoff::Backoff;
+use crate::os::{Barrier, Deadline, futex_wait, futex_wait_any, futex_wake};
 use crate::shm::layout::{CondvarWords, Head};
 use crate::shm::participant::{self, Id};
 use crate::shm::segment::Segment;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::time::Duration;
 
 /// Longest sleep on a mutex before its holder is probed again.
 const LOCK_SLICE_NS: u64 = 5_000_000;
 /// The same, for a mutex that is held across the work of a user: after so many sleeps a waiter has had wait for 0.1 s.
 const LONG_LOCK_SLICE_NS: u64 = 50_000_000;
 const SHORT_SLEEPS: u32 = 20;
-/// Looks at a contended lock, with a pause after each, before yielding.
+/// Misses of a contended lock that are spent spinning, and the pauses of the longest of them.
 const LOCK_SPINS: u32 = 32;
+const LONGEST_LOCK_SPIN: u32 = 8;
 /// Yields before the holder is probed.
 const LOCK_YIELDS: u32 = 8;
 /// First sleep of a waiter that the kernel refuses `membarrier`: what was committed before it was counted is seen after it.
@@ -90,10 +93,10 @@ impl Mutex<'_> {
         self.word.compare_exchange(0, word_of(me), Acquire, Relaxed).is_ok()
     }
 
-    /// Takes the lock, from a dead holder if need be; `None` once `deadline_ns` has passed. Without `sleep` it only spins and yields.
+    /// Takes the lock, from a dead holder if need be; `None` once the deadline has passed. Without `sleep` it only spins and yields.
     #[cold]
-    pub fn lock(self, segment: &Segment, me: Id, deadline_ns: u64, sleep: bool) -> Option<Locked> {
-        let mut looks = 0;
+    pub fn lock(self, segment: &Segment, me: Id, deadline: Deadline, sleep: bool) -> Option<Locked> {
+        let mut backoff = Backoff::new(LOCK_SPINS, LOCK_YIELDS);
         // Set once this caller has slept: others may still sleep on the word, and nobody else would know.
         let mut waiters = 0;
         let mut sleeps = 0;
@@ -105,15 +108,12 @@ impl Mutex<'_> {
                 }
                 continue;
             }
-            if looks < LOCK_SPINS {
-                looks += 1;
-                (0..looks.min(8)).for_each(|_| std::hint::spin_loop());
+            if backoff.may_spin() {
+                backoff.spin(LONGEST_LOCK_SPIN);
                 continue;
             }
-            // A yield on a loaded machine may last several scheduler slices: not close to a deadline.
-            if looks < LOCK_SPINS + LOCK_YIELDS && now_ns().saturating_add(LOCK_SLICE_NS) < deadline_ns {
-                looks += 1;
-                std::thread::yield_now();
+            if backoff.may_yield_before(deadline) {
+                backoff.yield_now();
                 continue;
             }
             let holder = Id::from_bits(seen >> 1);
@@ -123,19 +123,17 @@ impl Mutex<'_> {
                     return Some(Locked::FromTheDead);
                 }
                 // Somebody else did, or writes here what he likes: not for longer than the caller has time.
-                if now_ns() >= deadline_ns {
+                if deadline.has_passed() {
                     return self.give_up(waiters);
                 }
                 continue;
             }
-            let now = now_ns();
-            if now >= deadline_ns {
+            if deadline.has_passed() {
                 return self.give_up(waiters);
             }
             if !sleep {
-                if looks < LOCK_SPINS + LOCK_YIELDS {
-                    looks += 1;
-                    std::thread::yield_now();
+                if backoff.may_yield() {
+                    backoff.yield_now();
                 } else {
                     std::hint::spin_loop();
                 }
@@ -147,7 +145,7 @@ impl Mutex<'_> {
             waiters = WAITERS;
             let slice_ns = if sleeps < SHORT_SLEEPS { LOCK_SLICE_NS } else { LONG_LOCK_SLICE_NS };
             sleeps += 1;
-            futex_wait(self.word, seen | WAITERS, deadline_ns.min(now + slice_ns));
+            futex_wait(self.word, seen | WAITERS, deadline.within(slice_ns).ns());
         }
     }
 
@@ -230,17 +228,17 @@ impl Condvar<'_> {
         }
     }
 
-    /// Sleeps until woken or `until_ns`, unless `ready` after registering (Invariant 3). May return for no reason.
-    pub fn wait(self, barrier: &Barrier, until_ns: u64, ready: &mut dyn FnMut() -> bool) {
+    /// Sleeps until woken or `until`, unless `ready` after registering (Invariant 3). May return for no reason.
+    pub fn wait(self, barrier: &Barrier, until: Deadline, ready: &mut dyn FnMut() -> bool) {
         let place = self.register();
         let ordered = barrier.heavy();
-        debug_assert!(until_ns != FOREVER_NS, "every sleep is cut into slices");
+        debug_assert!(until != Deadline::NEVER, "every sleep is cut into slices");
         if !ordered && !ready() {
-            futex_wait(&self.words.sequence, place.sequence, unordered_moment(until_ns));
+            futex_wait(&self.words.sequence, place.sequence, unordered_moment(until).ns());
         }
         if !ready() {
             // At once, if there was a wake since it registered: the sequence has changed.
-            futex_wait(&self.words.sequence, place.sequence, until_ns);
+            futex_wait(&self.words.sequence, place.sequence, until.ns());
         }
         self.deregister(place);
     }
@@ -263,21 +261,21 @@ impl Condvar<'_> {
 }
 
 /// Longest sleep in several places on a kernel that can sleep in one only.
-const BLIND_SLICE_NS: u64 = 2_000_000;
+const BLIND_SLICE: Duration = Duration::from_millis(2);
 
 /// Until when one sleeps first that the kernel refuses `membarrier`, before it looks once more.
-pub(crate) fn unordered_moment(until_ns: u64) -> u64 {
-    until_ns.min(now_ns() + UNORDERED_MOMENT_NS)
+pub(crate) fn unordered_moment(until: Deadline) -> Deadline {
+    until.within(UNORDERED_MOMENT_NS)
 }
 
 /// Sleeps in several places, as a waiter who has registered in each, run the heavy barrier, and looked (Invariant 3).
 /// May return for no reason.
-pub(crate) fn sleep_any(places: &[(Condvar<'_>, Place)], until_ns: u64) {
+pub(crate) fn sleep_any(places: &[(Condvar<'_>, Place)], until: Deadline) {
     if let [(condvar, place)] = places {
-        return futex_wait(&condvar.words.sequence, place.sequence, until_ns);
+        return futex_wait(&condvar.words.sequence, place.sequence, until.ns());
     }
     let words = places.iter().map(|(condvar, place)| (&condvar.words.sequence, place.sequence));
-    if !futex_wait_any(words, until_ns) {
-        std::thread::sleep(std::time::Duration::from_nanos(until_ns.saturating_sub(now_ns()).min(BLIND_SLICE_NS)));
+    if !futex_wait_any(words, until.ns()) {
+        std::thread::sleep(until.left().min(BLIND_SLICE));
     }
 }

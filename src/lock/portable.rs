@@ -11,7 +11,7 @@
 //! 2. A mutex is unlocked by the thread that locked it, within one call.
 
 use super::{Locked, NotMine};
-use crate::os::{Barrier, now_ns};
+use crate::os::{Barrier, Deadline};
 use crate::shm::layout::{CondvarWords, Head};
 use crate::shm::participant::Id;
 use crate::shm::segment::Segment;
@@ -118,13 +118,13 @@ impl Mutex<'_> {
         self.raw.try_lock(Timeout::Val(Duration::ZERO)).map(std::mem::forget).is_ok()
     }
 
-    pub fn lock(self, _: &Segment, me: Id, deadline_ns: u64, sleep: bool) -> Option<Locked> {
+    pub fn lock(self, _: &Segment, me: Id, deadline: Deadline, sleep: bool) -> Option<Locked> {
         let mut nap = Duration::from_micros(1);
         loop {
             if self.try_lock(me) {
                 return Some(Locked::Clean);
             }
-            if now_ns() >= deadline_ns {
+            if deadline.has_passed() {
                 return None;
             }
             if sleep && nap >= Duration::from_micros(16) {
@@ -177,11 +177,11 @@ impl Condvar<'_> {
         let _ = self.event.set(EventState::Signaled);
     }
 
-    pub fn wait(self, barrier: &Barrier, until_ns: u64, ready: &mut dyn FnMut() -> bool) {
+    pub fn wait(self, barrier: &Barrier, until: Deadline, ready: &mut dyn FnMut() -> bool) {
         let place = self.register();
         barrier.heavy();
         if !ready() {
-            let left = Duration::from_nanos(until_ns.saturating_sub(now_ns()));
+            let left = until.left();
             let wait = left.min(EVENT_SLICE).min(until_next_second());
             if self.event.wait(Timeout::Val(wait)).is_err() {
                 std::thread::sleep(EARLY_FAILURE.min(left));
@@ -205,13 +205,13 @@ impl Condvar<'_> {
 const BLIND_SLICE: Duration = Duration::from_millis(2);
 
 /// Every sleep here is one.
-pub(crate) fn unordered_moment(until_ns: u64) -> u64 {
-    until_ns
+pub(crate) fn unordered_moment(until: Deadline) -> Deadline {
+    until
 }
 
 /// Sleeps for a moment: `raw_sync` cannot wait in several places.
-pub(crate) fn sleep_any(_: &[(Condvar<'_>, Place)], until_ns: u64) {
-    std::thread::sleep(Duration::from_nanos(until_ns.saturating_sub(now_ns())).min(BLIND_SLICE));
+pub(crate) fn sleep_any(_: &[(Condvar<'_>, Place)], until: Deadline) {
+    std::thread::sleep(until.left().min(BLIND_SLICE));
 }
 
 /// Time in which no carry can happen, with a margin for the moments until `raw_sync` reads the clock.

@@ -230,7 +230,8 @@ pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
 /// What the hidden items of [`Message`] speak of.
 pub(crate) mod sealed {
     use super::{GetError, Message, Plain, PutError, assert_plain, kind, ptr};
-    pub use crate::raw::{LeasedRecord, RawQueue, SideOwner, Wait};
+    pub use crate::raw::{LeasedRecord, RawQueue, SideOwner};
+    pub use crate::wait::Wait;
 
     /// How messages of type `T` go through a queue.
     pub trait Way<T: ?Sized> {

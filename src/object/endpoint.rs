@@ -1,12 +1,12 @@
 //! A side of a queue of objects, held for the endpoint's life.
 
 use super::get;
-use super::put::{PutAs, put_verbs, send, send_all};
+use super::put::{PutAs, send, send_all};
 use super::{Codec, ObjectLease};
 use crate::error::{GetError, PutError};
 use crate::queue::sealed::Sealed;
-use crate::queue::{Accepts, Consumer, Iter, Producer, Source, verbs};
-use crate::raw::Wait;
+use crate::queue::{Accepts, Consumer, Iter, Producer, Source};
+use crate::wait::{Wait, blocking_forms};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -61,17 +61,18 @@ impl<T, C> ObjectConsumer<T, C> {
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectProducer<T, C> {
-    put_verbs! {
+    blocking_forms! {
         /// As [`ObjectQueue::put`](crate::ObjectQueue::put).
         ///
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
-        |self, value, wait| {
+        put, try_put, put_timeout, put_deadline, none: "Full", for [Q: Serialize + ?Sized]
+        |self, wait, value: &Q| -> Result<(), PutError> [where T: PutAs<Q>] {
             send::<_, C>(&self.bytes, value, wait)
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// As [`ObjectQueue::put_slice`](crate::ObjectQueue::put_slice).
         ///
         /// # Errors
@@ -84,7 +85,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectProducer<T, C> {
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
-    verbs! {
+    blocking_forms! {
         /// As [`ObjectQueue::get`](crate::ObjectQueue::get).
         ///
         /// # Errors
@@ -96,7 +97,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// As [`ObjectQueue::get_batch`](crate::ObjectQueue::get_batch).
         ///
         /// # Errors
@@ -108,7 +109,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// As [`ObjectQueue::lease`](crate::ObjectQueue::lease).
         ///
         /// # Errors

@@ -4,10 +4,10 @@ use super::{Codec, ObjectLease, ObjectQueue};
 use crate::error::GetError;
 use crate::message::Travel;
 use crate::queue::guard::Lease;
-use crate::queue::verbs;
-use crate::raw::{Ends, LeasedRecord, RawQueue, Wait};
+use crate::raw::{Ends, LeasedRecord, RawQueue};
 use crate::shm::letter::Reason;
 use crate::shm::participant::Id;
+use crate::wait::{Wait, blocking_forms};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -126,7 +126,7 @@ pub(super) fn decode_leased<'q, T: DeserializeOwned, C: Codec>(
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
-    verbs! {
+    blocking_forms! {
         /// Gets one value; waits while the queue is empty. By copy: it goes with the process that got it.
         ///
         /// # Errors
@@ -146,7 +146,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// Gets as many values as there are, up to `most`, waiting until there is at least one.
         ///
         /// # Errors
@@ -164,7 +164,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// Leases one message and decodes it; waits while the queue is empty. The message stays in the queue until the lease ends: if
         /// the process dies before, it is delivered again, before newer ones.
         ///
@@ -186,7 +186,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// Leases one message with a lease that keeps the segment attached by itself, and so may outlive this handle; otherwise as
         /// [`lease`](Self::lease).
         ///

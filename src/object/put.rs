@@ -4,8 +4,8 @@ use super::{Codec, ObjectQueue};
 use crate::error::PutError;
 use crate::message::Travel;
 use crate::queue::guard::Loan;
-use crate::queue::{Accepts, Producer, Queue, verbs};
-use crate::raw::Wait;
+use crate::queue::{Accepts, Producer, Queue};
+use crate::wait::{Wait, blocking_forms};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Write};
@@ -27,62 +27,6 @@ pub trait PutAs<Q: ?Sized> {}
 // in `put(&numbers.collect())`.
 impl<T> PutAs<T> for T {}
 impl PutAs<str> for String {}
-
-/// The four forms of putting one object.
-macro_rules! put_verbs {
-    ($(#[$doc:meta])* |$this:ident, $value:ident, $wait:ident| $body:block) => {
-        $(#[$doc])*
-        pub fn put<Q: Serialize + ?Sized>(&$this, $value: &Q) -> Result<(), PutError>
-        where
-            T: PutAs<Q>,
-        {
-            let $wait = Wait::FOREVER;
-            $body
-        }
-
-        /// Like [`put`](Self::put) without waiting: `Full` at once.
-        ///
-        /// A contended lock is not that: after about 1 ms of it (its holder is stopped or starved)
-        /// the error is `Busy`. A dead holder is none: the call repairs what it left, and goes on.
-        ///
-        /// # Errors
-        /// `Full`, `Busy`, or as [`put`](Self::put).
-        pub fn try_put<Q: Serialize + ?Sized>(&$this, $value: &Q) -> Result<(), PutError>
-        where
-            T: PutAs<Q>,
-        {
-            let $wait = Wait::Never;
-            $body
-        }
-
-        /// Like [`put`](Self::put), but gives up with `Timeout` after `timeout`, never earlier.
-        /// Zero means one try; one too long to add to now means for ever.
-        ///
-        /// # Errors
-        /// `Timeout`, or as [`put`](Self::put).
-        pub fn put_timeout<Q: Serialize + ?Sized>(&$this, $value: &Q, timeout: std::time::Duration) -> Result<(), PutError>
-        where
-            T: PutAs<Q>,
-        {
-            let $wait = Wait::Until(crate::os::deadline_after(timeout));
-            $body
-        }
-
-        /// Like [`put`](Self::put), but gives up with `Timeout` at `deadline`, never earlier. A
-        /// deadline in the past means one try.
-        ///
-        /// # Errors
-        /// `Timeout`, or as [`put`](Self::put).
-        pub fn put_deadline<Q: Serialize + ?Sized>(&$this, $value: &Q, deadline: std::time::Instant) -> Result<(), PutError>
-        where
-            T: PutAs<Q>,
-        {
-            let $wait = Wait::Until(crate::os::deadline_at(deadline));
-            $body
-        }
-    };
-}
-pub(super) use put_verbs;
 
 /// Where encoded values are put.
 pub(super) trait PutSide {
@@ -167,7 +111,7 @@ pub(super) fn send_all<T: Serialize, C: Codec>(to: &impl PutSide, values: &[T], 
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
-    put_verbs! {
+    blocking_forms! {
         /// Encodes one value and puts it; waits while the queue is full. A queue of `String` takes a `&str` too.
         ///
         /// When it returns `Ok`, the message is in shared memory, independent of the value, and is not lost if this process dies.
@@ -183,12 +127,13 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// assert!(matches!(queue.try_put(&String::from("two")), Err(shmq::PutError::Full)));
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
-        |self, value, wait| {
+        put, try_put, put_timeout, put_deadline, none: "Full", for [Q: Serialize + ?Sized]
+        |self, wait, value: &Q| -> Result<(), PutError> [where T: PutAs<Q>] {
             send::<_, C>(&self.bytes, value, wait)
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// Puts all values in order, waiting for room as often as needed: how many, which is all of them. An empty slice is `Ok(0)`.
         ///
         /// # Errors

@@ -1,9 +1,6 @@
 //! The monotonic clock, as one number of nanoseconds: what deadlines are made of.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// A deadline that never comes.
-pub(crate) const FOREVER_NS: u64 = u64::MAX;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Nanoseconds of `CLOCK_MONOTONIC`, the clock that futex deadlines use.
 pub(crate) fn now_ns() -> u64 {
@@ -20,22 +17,6 @@ pub(crate) fn coarse_now_ns() -> u64 {
     // SAFETY: as in `now_ns`.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
-}
-
-/// A deadline that has passed: one try.
-pub(crate) const ONE_TRY_NS: u64 = 1;
-
-/// The deadline `timeout` from now. One too long to add means for ever; zero, that it has passed.
-pub(crate) fn deadline_after(timeout: Duration) -> u64 {
-    if timeout.is_zero() {
-        return ONE_TRY_NS;
-    }
-    u64::try_from(timeout.as_nanos()).ok().and_then(|ns| now_ns().checked_add(ns)).unwrap_or(FOREVER_NS)
-}
-
-/// The deadline at `instant`. `Instant` is read before our clock, so the result is never early.
-pub(crate) fn deadline_at(instant: Instant) -> u64 {
-    deadline_after(instant.saturating_duration_since(Instant::now()))
 }
 
 /// Seconds since 1970, for people.

@@ -1,6 +1,6 @@
 //! Sleeping on a word of shared memory. Never `FUTEX_PRIVATE_FLAG`: other processes wait on the same word.
 
-use super::clock::FOREVER_NS;
+use super::deadline::FOREVER_NS;
 use crate::atomic::AtomicU32;
 use std::ptr;
 

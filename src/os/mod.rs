@@ -1,6 +1,7 @@
 //! The operating system: the only system calls besides those that make and name segments.
 
 mod clock;
+mod deadline;
 mod file_size;
 mod fork;
 #[cfg(not(shmq_portable_sync))]
@@ -12,11 +13,14 @@ mod memory_limit;
 mod null;
 mod ofd;
 mod parent;
+mod poll;
 mod prefetch;
 mod signals;
 mod wipe;
 
-pub(crate) use clock::{FOREVER_NS, ONE_TRY_NS, coarse_now_ns, deadline_after, deadline_at, now_ns, unix_seconds};
+pub(crate) use clock::{coarse_now_ns, now_ns, unix_seconds};
+pub use deadline::Deadline;
+pub(crate) use deadline::{FOREVER_NS, deadline_after};
 pub(crate) use file_size::{file_size_limit, without_sigxfsz};
 pub(crate) use fork::{Incarnation, begin_child, on_fork};
 #[cfg(not(shmq_portable_sync))]
@@ -30,6 +34,7 @@ pub(crate) use ofd::{any_conflict_in_range, conflict_in_range, lock_range, open_
 pub(crate) use parent::{Parent, die_with, open_pidfd};
 #[cfg(feature = "object")]
 pub(crate) use parent::{die_at_end_of, has_no_process, parent_is_elsewhere, parent_pid};
+pub(crate) use poll::poll_readable;
 pub(crate) use prefetch::{prefetch_read, prefetch_write};
 #[cfg(feature = "object")]
 pub(crate) use signals::{Asked, Recipient, Signals, begin_helper, give_back, remain_helper};

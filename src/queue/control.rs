@@ -3,7 +3,8 @@
 use super::Queue;
 use crate::error::JoinError;
 use crate::message::{Message, Plain};
-use crate::raw::{JOIN_FOREVER, RecoveryReport, Stats};
+use crate::os::Deadline;
+use crate::raw::{RecoveryReport, Stats};
 use crate::shm::segment::UnappliedOption;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -213,7 +214,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn join(&self) -> Result<(), JoinError> {
-        self.raw.join(JOIN_FOREVER)
+        self.raw.join(Deadline::NEVER)
     }
 
     /// For the command: soon after a signal handler has set `flag`, whoever waits here in a put, a get or a join is told `Timeout`.
@@ -257,7 +258,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
-        self.raw.join(crate::os::deadline_after(timeout))
+        self.raw.join(Deadline::after(timeout))
     }
 
     /// Like [`join`](Self::join), but gives up at `deadline`, never earlier. One in the past means one look.
@@ -272,7 +273,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn join_deadline(&self, deadline: std::time::Instant) -> Result<(), JoinError> {
-        self.raw.join(crate::os::deadline_at(deadline))
+        self.raw.join(Deadline::at(deadline))
     }
 }
 

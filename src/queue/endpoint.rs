@@ -1,13 +1,14 @@
 //! [`Producer`] and [`Consumer`]: a side of the queue, held for the endpoint's life.
 
-use super::forms::verbs;
 use super::put::{loan_of, slice_bytes};
 use crate::error::{GetError, PutError};
 use crate::message::{Message, Plain, Travel};
 use crate::queue::guard::{Lease, LeaseMut, Loan};
-use crate::raw::{RawQueue, Side, SideOwner, Wait};
+use crate::raw::{RawQueue, Side, SideOwner};
 #[cfg(feature = "object")]
 use crate::shm::participant::Id;
+use crate::wait::Wait;
+use crate::wait::blocking_forms;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -84,7 +85,7 @@ impl<T: ?Sized> Consumer<T> {
 }
 
 impl<T: ?Sized + Message> Producer<T> {
-    verbs! {
+    blocking_forms! {
         /// As [`Queue::put`](crate::Queue::put).
         ///
         /// # Errors
@@ -124,7 +125,7 @@ impl Consumer<[u8]> {
 }
 
 impl<T: Message> Producer<T> {
-    verbs! {
+    blocking_forms! {
         /// As [`Queue::put_slice`](crate::Queue::put_slice).
         ///
         /// # Errors
@@ -135,7 +136,7 @@ impl<T: Message> Producer<T> {
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// As [`Queue::loan`](crate::Queue::loan).
         ///
         /// # Errors
@@ -152,7 +153,7 @@ impl<X> Producer<[X]>
 where
     X: Plain,
 {
-    verbs! {
+    blocking_forms! {
         /// As [`Queue::loan_len`](crate::Queue::loan_len).
         ///
         /// # Errors
@@ -167,7 +168,7 @@ where
 }
 
 impl<T: ?Sized + Message> Consumer<T> {
-    verbs! {
+    blocking_forms! {
         /// As [`Queue::get`](crate::Queue::get).
         ///
         /// # Errors
@@ -178,7 +179,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// As [`Queue::lease`](crate::Queue::lease).
         ///
         /// # Errors
@@ -191,7 +192,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// As [`Queue::lease_mut`](crate::Queue::lease_mut).
         ///
         /// # Errors
@@ -206,7 +207,7 @@ impl<T: ?Sized + Message> Consumer<T> {
 }
 
 impl<T: Message> Consumer<T> {
-    verbs! {
+    blocking_forms! {
         /// As [`Queue::get_boxed`](crate::Queue::get_boxed).
         ///
         /// # Errors
@@ -217,7 +218,7 @@ impl<T: Message> Consumer<T> {
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// As [`Queue::get_slice`](crate::Queue::get_slice).
         ///
         /// # Errors
@@ -233,7 +234,7 @@ impl<X> Consumer<[X]>
 where
     X: Plain,
 {
-    verbs! {
+    blocking_forms! {
         /// As [`Queue::get_into`](crate::Queue::get_into).
         ///
         /// # Errors

@@ -8,7 +8,7 @@ use crate::error::PutError;
 use crate::message::Plain;
 use crate::message::{Message, Travel};
 use crate::queue::guard::{Lease, LeaseMut};
-use crate::raw::Wait;
+use crate::wait::Wait;
 use std::error::Error;
 use std::fmt;
 use std::mem;
@@ -177,7 +177,7 @@ macro_rules! forwards {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         pub fn forward(self, $to: &impl $crate::Destination<$message>) -> Result<(), $crate::ForwardError<Self>> {
-            let ($this, $wait) = (self, $crate::raw::Wait::FOREVER);
+            let ($this, $wait) = (self, $crate::wait::Wait::FOREVER);
             $body
         }
 
@@ -187,7 +187,7 @@ macro_rules! forwards {
         /// # Errors
         /// As [`forward`](Self::forward).
         pub fn try_forward(self, $to: &impl $crate::Destination<$message>) -> Result<(), $crate::ForwardError<Self>> {
-            let ($this, $wait) = (self, $crate::raw::Wait::Never);
+            let ($this, $wait) = (self, $crate::wait::Wait::Never);
             $body
         }
 
@@ -201,7 +201,7 @@ macro_rules! forwards {
             $to: &impl $crate::Destination<$message>,
             timeout: std::time::Duration,
         ) -> Result<(), $crate::ForwardError<Self>> {
-            let ($this, $wait) = (self, $crate::raw::Wait::Until($crate::os::deadline_after(timeout)));
+            let ($this, $wait) = (self, $crate::wait::Wait::Until($crate::os::Deadline::after(timeout)));
             $body
         }
 
@@ -215,7 +215,7 @@ macro_rules! forwards {
             $to: &impl $crate::Destination<$message>,
             deadline: std::time::Instant,
         ) -> Result<(), $crate::ForwardError<Self>> {
-            let ($this, $wait) = (self, $crate::raw::Wait::Until($crate::os::deadline_at(deadline)));
+            let ($this, $wait) = (self, $crate::wait::Wait::Until($crate::os::Deadline::at(deadline)));
             $body
         }
     };

@@ -1,12 +1,12 @@
 //! Getting by copy through a [`Queue`]: one message, many at once, into a box or a buffer.
 
 use super::Queue;
-use super::forms::verbs;
 use crate::error::GetError;
 use crate::message::{Message, Plain, Travel};
+use crate::wait::blocking_forms;
 
 impl<T: ?Sized + Message> Queue<T> {
-    verbs! {
+    blocking_forms! {
         /// Gets one message by copy; waits while the queue is empty.
         ///
         /// By copy a message is delivered at most once: it goes with the process that got it. It is
@@ -33,7 +33,7 @@ impl<T: ?Sized + Message> Queue<T> {
 }
 
 impl<T: Message> Queue<T> {
-    verbs! {
+    blocking_forms! {
         /// Gets as many messages as there are, up to `v.len()`, waiting until there is at least one.
         /// Returns how many were taken.
         ///
@@ -56,7 +56,7 @@ impl<T: Message> Queue<T> {
         |self, wait, v: &mut [T]| -> Result<usize, GetError> { self.raw.get_values::<false, T>(None, v, wait) }
     }
 
-    verbs! {
+    blocking_forms! {
         /// Gets one message by copy into a box, for messages that are too large for the stack; waits
         /// while the queue is empty.
         ///
@@ -87,7 +87,7 @@ impl<X> Queue<[X]>
 where
     X: Plain,
 {
-    verbs! {
+    blocking_forms! {
         /// Gets one message into `buf` and returns how many elements it has. Waits while the queue is
         /// empty; allocates nothing.
         ///

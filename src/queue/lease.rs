@@ -1,15 +1,15 @@
 //! Leasing through a [`Queue`]: to read in place, to change in place, to outlive the handle.
 
 use super::Queue;
-use super::forms::verbs;
 use super::guard::{Lease, LeaseMut};
 use crate::error::GetError;
 use crate::message::{Message, Plain, Travel};
-use crate::raw::Wait;
+use crate::wait::Wait;
+use crate::wait::blocking_forms;
 use std::sync::Arc;
 
 impl<T: ?Sized + Message> Queue<T> {
-    verbs! {
+    blocking_forms! {
         /// Leases one message, to be read in place; waits while the queue is empty.
         ///
         /// If the process dies before the lease ends, the message is delivered again, before newer
@@ -35,7 +35,7 @@ impl<T: ?Sized + Message> Queue<T> {
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// Leases one message with a lease that keeps the segment attached by itself, and so may
         /// outlive this handle; otherwise as [`lease`](Self::lease).
         ///
@@ -58,7 +58,7 @@ impl<T: ?Sized + Message> Queue<T> {
         }
     }
 
-    verbs! {
+    blocking_forms! {
         /// Leases one message with the right to change it in place; waits while the queue is empty. See
         /// [`LeaseMut`](crate::LeaseMut) for what becomes of the changes if the process dies.
         ///

@@ -14,7 +14,6 @@
 mod builder;
 mod control;
 mod endpoint;
-mod forms;
 mod forward;
 mod get;
 pub(crate) mod guard;
@@ -41,7 +40,6 @@ use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::Message;
 use crate::raw::RawQueue;
 use crate::shm::segment::Segment;
-pub(crate) use forms::verbs;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;

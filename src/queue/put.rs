@@ -1,13 +1,13 @@
 //! Putting through a [`Queue`]: by copy, many at once, and in place.
 
 use super::Queue;
-use super::forms::verbs;
 use super::guard::Loan;
 use crate::error::PutError;
 use crate::message::{Message, Plain, Travel};
 use crate::raw::RawQueue;
 #[cfg(feature = "object")]
-use crate::raw::Wait;
+use crate::wait::Wait;
+use crate::wait::blocking_forms;
 
 #[inline(always)]
 pub(super) fn loan_of<T: ?Sized + Plain>(raw: &RawQueue, record: crate::raw::ClaimedRecord, length: usize) -> Loan<'_, T> {
@@ -26,7 +26,7 @@ pub(super) fn slice_bytes<X>(raw: &RawQueue, n: usize) -> Result<usize, PutError
 }
 
 impl<T: ?Sized + Message> Queue<T> {
-    verbs! {
+    blocking_forms! {
         /// Puts one message by copy; waits while the queue is full.
         ///
         /// When it returns `Ok`, the message is in shared memory and is not lost if this process dies.
@@ -49,7 +49,7 @@ impl<T: ?Sized + Message> Queue<T> {
 }
 
 impl<T: Message> Queue<T> {
-    verbs! {
+    blocking_forms! {
         /// Puts all messages of the slice in order, waiting for room as often as needed. Returns how
         /// many moved, which is all of them.
         ///
@@ -70,7 +70,7 @@ impl<T: Message> Queue<T> {
         |self, wait, v: &[T]| -> Result<usize, PutError> { self.raw.put_values::<false, T>(None, v, wait) }
     }
 
-    verbs! {
+    blocking_forms! {
         /// Lends room for one message inside the segment, to be written in place; waits while the
         /// queue is full.
         ///
@@ -109,7 +109,7 @@ impl<X> Queue<[X]>
 where
     X: Plain,
 {
-    verbs! {
+    blocking_forms! {
         /// Lends room for a message of `n` elements inside the segment, to be written in place; waits
         /// while there is not enough.
         ///

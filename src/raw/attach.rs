@@ -1,14 +1,15 @@
 //! Becoming a participant: at create, at open, and at the first call after a fork.
 
-use super::{AdaptiveSpin, Failure, Mapped, RawQueue};
+use super::{Failure, Mapped, RawQueue};
 use crate::atomic::AtomicU64;
 use crate::attachment::{self, AttachFailure, Attached, Attachment};
+use crate::backoff::AdaptiveSpin;
 use crate::error::{CreateError, OpenError};
 use crate::lock::Locks;
 use crate::ring::{Ring, State};
 use crate::shm::participant::{self, Id};
 use crate::shm::segment::{AttachError, Directory, Expect, Segment, Spec, View};
-use crate::wait::strategy::WaitStrategy;
+use crate::wait::WaitStrategy;
 use std::any::Any;
 use std::io;
 use std::ops::Deref;
@@ -111,7 +112,7 @@ impl RawQueue {
             looks: Default::default(),
             caught_up_at: AtomicU64::new(0),
             tail_seen: AtomicU64::new(0),
-            trust: AdaptiveSpin::new(),
+            adaptive_spin: AdaptiveSpin::new(),
             leases_are_private: AtomicBool::new(false),
             interrupt: OnceLock::new(),
             #[cfg(feature = "tracing")]

@@ -14,11 +14,12 @@
 //! 2. The kernel is asked once for each owner and look, and before the side is entered: what costs time is found out beforehand. Under
 //!    the side only what was found dead is asked for again, and at most [`FREED_AT_ONCE`] records are freed before others have a turn.
 
-use super::{Mapped, RawQueue, SLICE_NS, Wait, add};
+use super::{Mapped, RawQueue, Wait, add};
 use crate::error::GetError;
 use crate::os::coarse_now_ns;
 use crate::ring::{Owner, Repaired, Ring, Upto};
 use crate::shm::participant::Id;
+use crate::wait::SLICE_NS;
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};

@@ -1,20 +1,14 @@
 //! What comes after the messages: closing, finishing, joining, counting.
 
 use super::stats::Verb;
-use super::wait::{Step, Waiter};
 use super::{Failure, RawQueue, Wait};
 use crate::error::JoinError;
-use crate::os::{FOREVER_NS, now_ns};
+use crate::os::Deadline;
 use crate::ring::State;
 use crate::shm::participant::Id;
+use crate::wait::{SLICE_NS, Step};
 use std::sync::atomic::Ordering::{Acquire, SeqCst};
 use std::time::Duration;
-
-/// How long one look of `join` waits for the get side's lock before it looks at its deadline again.
-const JOIN_LOCK_NS: u64 = 100_000_000;
-
-/// First nap of a join that could not count; it doubles a few times.
-const UNCOUNTED_NAP_US: u64 = 10;
 
 /// Far longer than any processor keeps a store to itself.
 const UNORDERED_SETTLE: Duration = Duration::from_millis(1);
@@ -65,28 +59,26 @@ impl RawQueue {
     }
 
     /// Waits until every message put so far is finished: leases released, copies followed by `task_done`.
-    pub(crate) fn join(&self, deadline_ns: u64) -> Result<(), JoinError> {
-        let mut waiter = Waiter::new(deadline_ns, Verb::Join);
+    pub(crate) fn join(&self, deadline: Deadline) -> Result<(), JoinError> {
+        let mut waiter = self.waiter(Wait::Until(deadline), Verb::Join);
         let mut uncounted = 0u32;
         loop {
             if self.is_poisoned() {
                 return Err(JoinError::Poisoned);
             }
-            let left = self.unfinished(deadline_ns)?;
+            let left = self.unfinished(deadline)?;
             if left == Some(0) {
                 return Ok(());
             }
             // Nothing wakes a join when a Consumer leaves its call: one that stays inside (stopped
             // or starved) is looked at after naps, not in a spin.
             uncounted = if left.is_none() { uncounted + 1 } else { 0 };
-            if uncounted > 2 {
-                std::thread::sleep(Duration::from_micros(UNCOUNTED_NAP_US << uncounted.min(7)).min(waiter.time_left()));
-            }
+            waiter.nap(uncounted);
             let mut ready = || self.is_poisoned() || self.may_be_done();
-            match waiter.pause(self, self.all_done(), &mut ready) {
-                Step::TimedOut => return Err(JoinError::Timeout { left: left.unwrap_or_else(|| self.ring.len().max(1)) }),
-                Step::SliceOver => drop(self.recover_until(deadline_ns)),
-                Step::LookAgain => {}
+            match waiter.next(&mut ready) {
+                Step::GiveUp => return Err(JoinError::Timeout { left: left.unwrap_or_else(|| self.ring.len().max(1)) }),
+                Step::Probe => drop(self.recover_until(deadline)),
+                Step::CheckAgain => {}
             }
         }
     }
@@ -98,14 +90,15 @@ impl RawQueue {
 
     /// Messages put and not finished. Under the get lock, so that no copy is between the ring and the counter; an endpoint that
     /// owns the get side is caught between two calls. `None`: it stayed busy, or the lock was not to be had.
-    fn unfinished(&self, deadline_ns: u64) -> Result<Option<u64>, JoinError> {
+    fn unfinished(&self, deadline: Deadline) -> Result<Option<u64>, JoinError> {
         let me = self.me().map_err(join_failure)?;
         let count = || {
             let in_ring = self.ring.unfinished().map_err(|_| JoinError::Corrupted)?;
             let copies = self.taken_by_copy().saturating_sub(self.head().rare.task_dones.load(SeqCst));
             Ok(Some(in_ring.saturating_add(copies)))
         };
-        match self.lock_get(me, Wait::Until(deadline_ns.min(now_ns() + JOIN_LOCK_NS))) {
+        // For a slice at most: then the deadline is checked again.
+        match self.lock_get(me, Wait::Until(deadline.within(SLICE_NS))) {
             Ok(()) => {
                 let counted = count();
                 self.exit_get::<false>(me).map_err(join_failure)?;
@@ -157,6 +150,3 @@ fn join_failure(failure: Failure) -> JoinError {
         other => JoinError::Os { call: "attach for join", source: std::io::Error::other(crate::error::GetError::from(other)) },
     }
 }
-
-/// For `join` without a deadline.
-pub(crate) const JOIN_FOREVER: u64 = FOREVER_NS;

@@ -7,13 +7,10 @@
 
 use super::stats::Verb;
 use super::{Failure, RawQueue, Wait};
-use crate::os::now_ns;
 use crate::ring::Run;
 use crate::shm::participant::Id;
+use crate::wait::SLICE_NS;
 use std::sync::atomic::Ordering::{Relaxed, Release};
-
-/// How long becoming an endpoint waits for those who are inside the side. Unlike a `try_` verb it comes once, and has no form that waits.
-const ACQUIRE_LOCK_NS: u64 = 100_000_000;
 
 /// Which side an endpoint owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +32,8 @@ impl RawQueue {
     /// Becomes the owner of a side. `Held` while a live endpoint owns it, `Busy` if somebody stays inside it who does not run.
     pub(crate) fn acquire(&self, side: Side) -> Result<SideOwner, Failure> {
         let me = self.me()?;
-        let wait = Wait::Until(now_ns() + ACQUIRE_LOCK_NS);
+        // Unlike a `try_` verb it comes once, and has no form that waits.
+        let wait = Wait::for_ns(SLICE_NS);
         let busy = |failure| if matches!(failure, Failure::Timeout) { Failure::Busy } else { failure };
         match side {
             Side::Put => {

@@ -2,13 +2,12 @@
 
 use super::letters::Next;
 use super::stats::Verb;
-use super::wait::{Step, Waiter};
 use super::{Failure, LeasedRecord, Mapped, RawQueue, SMALL_COPY_BYTES, Wait, add};
 use crate::error::GetError;
 use crate::lock::Locked;
-use crate::os::now_ns;
 use crate::ring::{Front, Header, Record, Repaired, Ring, State};
 use crate::shm::participant::Id;
+use crate::wait::Step;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::compiler_fence;
 
@@ -265,7 +264,7 @@ impl RawQueue {
     /// two leaves it uncounted: it went with the process, and nobody waits for its `task_done`.
     pub(super) fn finish_large_copy(&self, leased: LeasedRecord, me: Id) -> Result<(), GetError> {
         let counted = &self.head().rare.large_copies;
-        let locked = self.lock_get(me, Wait::Until(now_ns() + FINISH_LOCK_NS)).is_ok();
+        let locked = self.lock_get(me, Wait::for_ns(FINISH_LOCK_NS)).is_ok();
         if !locked {
             // A stopped holder, or a Consumer since: in this order a kill would leave one too many, but nobody waits.
             counted.fetch_add(1, Relaxed);
@@ -410,13 +409,12 @@ impl RawQueue {
     }
 
     fn find_record<const OWNED: bool, R>(&self, me: Id, wait: Wait, act: &mut dyn FnMut(Record) -> R) -> Result<R, GetError> {
-        let deadline_ns = if let Wait::Until(deadline_ns) = wait { deadline_ns } else { 0 };
-        let mut waiter = Waiter::new(deadline_ns, Verb::Get);
         self.note_role(me, Verb::Get);
         let is_anothers = || self.head().get.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
-        let mut look_after_the_dead = self.is_time_to_look();
+        let mut probes = self.is_time_to_look();
+        let mut waiter = self.waiter(wait, Verb::Get).has_probed(probes);
         loop {
-            if look_after_the_dead {
+            if probes {
                 self.look_for_the_dead::<OWNED>(me, wait)?;
                 self.post_again(wait);
             }
@@ -432,13 +430,6 @@ impl RawQueue {
                 self.look_for_the_dead::<OWNED>(me, wait)?;
                 return self.take_next::<OWNED, R>(me, wait, act)?.ok_or(GetError::Closed);
             }
-            if wait == Wait::Never {
-                if !look_after_the_dead && self.is_time_to_look() {
-                    look_after_the_dead = true;
-                    continue;
-                }
-                return Err(GetError::Empty);
-            }
             let mut ready = || match self.ring.nothing_to_take() {
                 None => true,
                 Some(_) if is_anothers() => true,
@@ -446,14 +437,14 @@ impl RawQueue {
                 // An open loan: its commit or abort wakes us, its owner's death is looked for once a slice.
                 Some(_) => false,
             };
-            look_after_the_dead = match waiter.pause(self, self.not_empty(), &mut ready) {
-                Step::TimedOut if look_after_the_dead || !self.is_time_to_look() => {
+            match waiter.next(&mut ready) {
+                Step::GiveUp if wait == Wait::Never => return Err(GetError::Empty),
+                Step::GiveUp => {
                     self.count_timeout(Verb::Get);
                     return Err(GetError::Timeout);
                 }
-                Step::TimedOut | Step::SliceOver => true,
-                Step::LookAgain => false,
-            };
+                step => probes = step == Step::Probe,
+            }
         }
     }
 

@@ -16,16 +16,16 @@
 //!    thread posts it at a time.
 
 use super::own::{Inside, Own};
-use super::{LeasedRecord, RawQueue, SLICE_NS, Wait};
+use super::{LeasedRecord, RawQueue, Wait};
 use crate::error::{GetError, OpenError, PutError, Subject};
 use crate::message::copy::vec_from_bytes;
-use crate::os::now_ns;
+use crate::os::Deadline;
 use crate::ring::{Header, Memory, Record};
 use crate::shm::layout::{kind, role};
 use crate::shm::letter::{Head, Reason, TYPE_NAME};
 use crate::shm::participant::Id;
 use crate::shm::segment::{Asked, Directory, Expect, Owners};
-use crate::wait::strategy::WaitStrategy;
+use crate::wait::{SLICE_NS, WaitStrategy};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -297,7 +297,7 @@ impl RawQueue {
     }
 
     /// The same, and whether it came to the end without a refusal.
-    fn post_until(&self, until_ns: u64) -> (u64, bool) {
+    fn post_until(&self, until: Deadline) -> (u64, bool) {
         let Some(me) = self.known_me().filter(|_| self.has_dead_letters()) else { return (0, true) };
         if self.kept(me).letters.is_empty() {
             return (0, true);
@@ -314,7 +314,7 @@ impl RawQueue {
                 Posted::Refused => return (posted, false),
             }
             tried += 1;
-            if tried >= LEAST_TRIED && now_ns() >= until_ns {
+            if tried >= LEAST_TRIED && until.has_passed() {
                 return (posted, false);
             }
             from = cell + 1;
@@ -398,12 +398,12 @@ impl RawQueue {
 
     /// Hands over what came back too often, all of it that is taken: how many are there now.
     #[cold]
-    pub(super) fn give_up_all_worn_out(&self, me: Id, wait: Wait, deadline_ns: u64) -> u64 {
+    pub(super) fn give_up_all_worn_out(&self, me: Id, wait: Wait, deadline: Deadline) -> u64 {
         if self.has_dead_letters() && self.max_deliveries != 0 && self.ring.has_returned() {
             // What goes wrong is for the next verb to tell.
             let _ = self.keep_worn_out::<false>(me, &|| Ok(self.lock_get(me, wait)?));
         }
-        self.post_until(deadline_ns).0
+        self.post_until(deadline).0
     }
 
     /// Ends the lease of what was copied, which counts as taken by copy.
@@ -449,7 +449,7 @@ impl Drop for AtIt<'_> {
 impl Drop for RawQueue {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.post_until(now_ns() + SLICE_NS);
+            self.post_until(Deadline::in_ns(SLICE_NS));
         }
     }
 }

@@ -17,6 +17,7 @@
 //!    owner words say so, and peers that write to records that they do not own are outside every promise of this crate.
 
 mod attach;
+mod block;
 mod copy;
 mod dead;
 mod done;
@@ -32,16 +33,11 @@ mod put;
 mod readiness;
 mod recover;
 mod skipped;
-#[cfg(feature = "object")]
-mod sleep;
 mod spsc;
 mod stats;
 mod ticket;
-mod trust;
-mod wait;
 
 pub(crate) use attach::messages_left;
-pub(crate) use done::JOIN_FOREVER;
 pub(crate) use endpoint::Side;
 pub use endpoint::SideOwner;
 pub use lease::LeasedRecord;
@@ -50,12 +46,10 @@ pub(crate) use loan::ClaimedRecord;
 pub(crate) use mapped::Mapped;
 pub use recover::RecoveryReport;
 pub use stats::Stats;
-pub(crate) use trust::AdaptiveSpin;
-pub use wait::Wait;
-pub(crate) use wait::{Backoff, SLICE_NS, Step, spin_then_yield};
 
 use crate::atomic::AtomicU64;
 use crate::attachment::Attachment;
+use crate::backoff::AdaptiveSpin;
 use crate::error::{GetError, PutError};
 use crate::lock::Condvar;
 use crate::ring::{Owner, Ring};
@@ -63,7 +57,7 @@ use crate::shm::geometry::Geometry;
 use crate::shm::layout::{Head, Rare};
 use crate::shm::participant::{self, Id};
 use crate::shm::segment::Segment;
-use crate::wait::strategy::WaitStrategy;
+use crate::wait::{Wait, WaitStrategy};
 use std::fmt;
 use std::io;
 use std::sync::OnceLock;
@@ -89,8 +83,8 @@ pub struct RawQueue {
     caught_up_at: AtomicU64,
     /// What tail was when a getter of this process last looked, to ask for cache lines ahead. A hint.
     tail_seen: AtomicU64,
-    /// Whether its waits are worth staying awake for.
-    trust: AdaptiveSpin,
+    /// Whether its calls should spin for long before they sleep.
+    adaptive_spin: AdaptiveSpin,
     /// See [`RawQueue::keep_leases_private`].
     leases_are_private: AtomicBool,
     /// Set by a signal handler: who waits gives up.

@@ -2,18 +2,14 @@
 
 use super::stats::Verb;
 use super::ticket::Ticket;
-use super::wait::{Step, TRY_LOCK_NS, Waiter};
 use super::{Failure, Mapped, RawQueue, SMALL_COPY_BYTES, Wait, add};
 use crate::error::PutError;
 use crate::lock::Locked;
-use crate::os::now_ns;
+use crate::os::Deadline;
 use crate::ring::{NoRoom, Ring, Slot};
 use crate::shm::participant::Id;
+use crate::wait::{Step, TRY_LOCK_NS};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::time::Duration;
-
-/// First nap of a putter that sees room and cannot have it; it doubles a few times.
-const STUCK_NAP_US: u64 = 10;
 
 /// Needs the put side.
 #[inline(always)]
@@ -279,20 +275,19 @@ impl RawQueue {
         wait: Wait,
         act: &mut dyn FnMut(Slot) -> R,
     ) -> Result<R, PutError> {
-        let deadline_ns = if let Wait::Until(deadline_ns) = wait { deadline_ns } else { 0 };
-        let mut waiter = Waiter::new(deadline_ns, Verb::Put);
+        let mut waiter = self.waiter(wait, Verb::Put);
         self.note_role(me, Verb::Put);
         let mut ticket = Ticket::none(self);
-        let mut look_after_the_dead = false;
+        let mut probes = false;
         let mut stuck = 0u32;
-        let mut busy_until_ns = None;
+        let mut busy_at = None;
         let may_make_room = |ticket: &Ticket<'_>| !ticket.must_wait() && self.sees_room(length);
         loop {
             self.enter_put::<OWNED>(me, wait)?;
             let room = if ticket.must_wait_for_the_living(me) {
                 Err(NoRoom::Full)
             } else {
-                self.reserve_or_make_room(me, length, look_after_the_dead)
+                self.reserve_or_make_room(me, length, probes)
             };
             match room {
                 Ok(slot) => {
@@ -311,43 +306,35 @@ impl RawQueue {
             if wait != Wait::Never && self.is_large(length) {
                 ticket.draw_or_renew(me);
             }
-            let freed = look_after_the_dead && self.free_stopper(me);
+            let freed = probes && self.free_stopper(me);
             self.exit_put::<OWNED>(me)?;
             if freed {
                 self.notify_not_empty(u32::MAX);
             }
-            if wait == Wait::Never {
-                if !look_after_the_dead && self.is_time_to_look_for_room() {
-                    look_after_the_dead = true;
-                    continue;
+            let is_anothers = || self.head().put.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
+            let mut ready = || self.is_closed() || is_anothers() || may_make_room(&ticket);
+            if wait != Wait::Never {
+                // Room that could not be had, twice: aborted records hold it, and another process is
+                // inside the get side.
+                stuck = if ready() { stuck + 1 } else { 0 };
+                waiter.nap(stuck);
+            }
+            match waiter.next(&mut ready) {
+                Step::GiveUp if wait != Wait::Never => {
+                    self.count_timeout(Verb::Put);
+                    return Err(PutError::Timeout);
                 }
-                if !may_make_room(&ticket) {
+                Step::GiveUp if !may_make_room(&ticket) => {
                     self.count_refusal();
                     return Err(PutError::Full);
                 }
                 // Only the get side is missing, and no process that runs stays in there for long.
-                if now_ns() >= *busy_until_ns.get_or_insert_with(|| now_ns() + TRY_LOCK_NS) {
+                Step::GiveUp if busy_at.get_or_insert_with(|| Deadline::in_ns(TRY_LOCK_NS)).has_passed() => {
                     return Err(PutError::Busy);
                 }
-                std::thread::yield_now();
-                continue;
+                Step::GiveUp => std::thread::yield_now(),
+                step => probes = step == Step::Probe,
             }
-            let is_anothers = || self.head().put.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
-            let mut ready = || self.is_closed() || is_anothers() || may_make_room(&ticket);
-            // Room that could not be had, twice: aborted records hold it, and another process is
-            // inside the get side.
-            stuck = if ready() { stuck + 1 } else { 0 };
-            if stuck > 2 {
-                std::thread::sleep(Duration::from_micros(STUCK_NAP_US << stuck.min(7)).min(waiter.time_left()));
-            }
-            look_after_the_dead = match waiter.pause(self, self.not_full(), &mut ready) {
-                Step::TimedOut if look_after_the_dead || !self.is_time_to_look_for_room() => {
-                    self.count_timeout(Verb::Put);
-                    return Err(PutError::Timeout);
-                }
-                Step::TimedOut | Step::SliceOver => true,
-                Step::LookAgain => false,
-            };
         }
     }
 
@@ -356,9 +343,9 @@ impl RawQueue {
         !self.geometry().sized && self.geometry().record_cells(length as u64) * 8 >= self.geometry().cells
     }
 
-    fn reserve_or_make_room(&self, me: Id, length: u32, look_after_the_dead: bool) -> Result<Slot, NoRoom> {
+    fn reserve_or_make_room(&self, me: Id, length: u32, probes: bool) -> Result<Slot, NoRoom> {
         match self.ring.reserve(length) {
-            Err(NoRoom::Full) if self.make_room_of_skipped(me, look_after_the_dead)? => self.ring.reserve(length),
+            Err(NoRoom::Full) if self.make_room_of_skipped(me, probes)? => self.ring.reserve(length),
             room => room,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::RawQueue;
 use crate::lock::Condvar;
+use crate::os::Deadline;
 use crate::ring::Outlook;
 use std::sync::atomic::Ordering::Acquire;
 
@@ -35,8 +36,8 @@ impl RawQueue {
     }
 
     /// What a getter does once a slice.
-    pub(crate) fn look_after_the_dead(&self, deadline_ns: u64) {
-        self.recover_until(deadline_ns);
+    pub(crate) fn look_after_the_dead(&self, deadline: Deadline) {
+        self.recover_until(deadline);
         self.segment.report_if_nameless();
     }
 

@@ -1,7 +1,7 @@
 //! After a death: the one recovery of each side, and freeing what the dead held.
 
 use super::{Failure, RawQueue, Wait};
-use crate::os::{FOREVER_NS, now_ns};
+use crate::os::Deadline;
 use crate::ring::{Repaired, Upto};
 use crate::shm::participant::{self, Id};
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
@@ -75,15 +75,15 @@ impl RawQueue {
 
     /// Looks after the dead, now: both sides one after the other, and the participant table.
     pub(crate) fn recover(&self) -> RecoveryReport {
-        self.recover_until(FOREVER_NS)
+        self.recover_until(Deadline::NEVER)
     }
 
     /// The same, for a caller with a deadline.
-    pub(super) fn recover_until(&self, deadline_ns: u64) -> RecoveryReport {
+    pub(super) fn recover_until(&self, deadline: Deadline) -> RecoveryReport {
         let mut report = RecoveryReport::default();
         let Ok(me) = self.me() else { return report };
         let dead = participant::dead(&self.segment, me);
-        let wait = || Wait::Until(deadline_ns.min(now_ns() + RECOVER_LOCK_NS));
+        let wait = || Wait::Until(deadline.within(RECOVER_LOCK_NS));
         let aborted_before = self.head().rare.aborted.load(Relaxed);
         if self.lock_put(me, wait()).is_ok() {
             // A loan that its holder claimed without moving tail; those behind tail are freed with the get side.
@@ -101,9 +101,9 @@ impl RawQueue {
                 report.redelivered += freed.redelivered;
                 report.given_up += freed.given_up;
             }
-            report.given_up += self.give_up_all_worn_out(me, wait(), deadline_ns);
+            report.given_up += self.give_up_all_worn_out(me, wait(), deadline);
         } else {
-            report.given_up += self.post_again(Wait::Until(deadline_ns));
+            report.given_up += self.post_again(Wait::Until(deadline));
         }
         report.aborted = self.head().rare.aborted.load(Relaxed).saturating_sub(aborted_before);
         self.note_the_dead(!dead.is_empty());

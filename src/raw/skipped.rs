@@ -4,7 +4,7 @@
 
 use super::{Failure, RawQueue, Wait};
 use crate::error::GetError;
-use crate::os::now_ns;
+use crate::os::Deadline;
 use crate::ring::{Corrupted, Front, Header, State};
 use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -55,7 +55,7 @@ impl RawQueue {
         let lock = self.locks.get(self.head());
         // Try only: no process waits for the second lock. A dead holder is found by the probe, a
         // live one within the spins.
-        let Some(locked) = lock.lock(&self.segment, me, now_ns(), false) else { return Ok(false) };
+        let Some(locked) = lock.lock(&self.segment, me, Deadline::PASSED, false) else { return Ok(false) };
         let owner = Id::from_bits(self.head().get.owner.load(Acquire));
         let made = if owner.is_some_and(|owner| self.is_alive(owner, me)) {
             if self.hold_consumer_off() { self.skip(me, untaken_end) } else { Ok(false) }

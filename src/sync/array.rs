@@ -1,14 +1,14 @@
 //! [`Array`]: a slice of plain data that one thread of one process uses at a time.
 
 use super::builder::Builder;
-use super::handle::{handle, waits};
+use super::handle::handle;
 use super::mutex::MutexGuard;
 use super::primitive::{Primitive, PrimitiveKind};
 use super::{LockError, Plain};
 use crate::error::CreateError;
 use crate::message::bytes_of;
-use crate::raw::Wait;
 use crate::shm::layout::kind;
+use crate::wait::{Wait, blocking_forms};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
@@ -115,7 +115,7 @@ impl<X: Plain> Array<X> {
         self.primitive.count() as usize
     }
 
-    waits! {
+    blocking_forms! {
         /// Locks all elements; waits while another thread or process has the lock. The guard unlocks when it is dropped.
         ///
         /// # Errors

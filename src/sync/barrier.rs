@@ -21,15 +21,14 @@
 
 use super::SyncError;
 use super::builder::Builder;
-use super::handle::{handle, waits};
+use super::handle::handle;
 use super::holders::Holders;
 use super::primitive::{Primitive, PrimitiveKind};
 use crate::error::CreateError;
 use crate::lock::Locked;
-use crate::os::now_ns;
-use crate::raw::{Backoff, SLICE_NS, Step, Wait};
 use crate::shm::layout::{BarrierWords, kind};
 use crate::shm::participant::{self, Id};
+use crate::wait::{SLICE_NS, Step, Wait, blocking_forms};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -203,7 +202,7 @@ impl Barrier {
         matches!(self.phase().1, State::Broken | State::EndedNextBroken)
     }
 
-    waits! {
+    blocking_forms! {
         /// Arrives, and waits until all parties have.
         ///
         /// # Errors
@@ -250,7 +249,7 @@ impl Barrier {
         self.arrive_and_exit(me).map(|_| BarrierWaitResult(true))
     }
 
-    waits! {
+    blocking_forms! {
         /// Makes it as new: nobody has arrived, nothing is broken, the dead are forgotten. Those who wait get [`SyncError::Broken`]. Waits
         /// while another is in the middle of an operation.
         ///
@@ -412,15 +411,15 @@ impl Barrier {
         if last {
             return Ok(BarrierWaitResult(true));
         }
-        let mut waiter = Backoff::new(wait.deadline_ns());
+        let mut waiter = self.primitive.waiter(wait);
         loop {
             if let Some(end) = self.end_of(phase) {
                 return end;
             }
-            match self.primitive.pause(&mut waiter, &mut || self.end_of(phase).is_some()) {
-                Step::LookAgain => {}
-                Step::SliceOver => self.look_after_the_dead(me, phase, wait),
-                Step::TimedOut => return self.give_up(phase),
+            match waiter.next(&mut || self.end_of(phase).is_some()) {
+                Step::CheckAgain => {}
+                Step::Probe => self.look_after_the_dead(me, phase, wait),
+                Step::GiveUp => return self.give_up(phase),
             }
         }
     }
@@ -477,8 +476,7 @@ impl Barrier {
 
     fn look_after_the_dead(&self, me: Id, phase: u64, wait: Wait) {
         // For a slice at most: others may break the phase beside a process that is stopped in the lock.
-        let until_ns = wait.deadline_ns().min(now_ns().saturating_add(SLICE_NS));
-        if self.enter(me, Wait::Until(until_ns)).is_err() {
+        if self.enter(me, Wait::Until(wait.deadline().within(SLICE_NS))).is_err() {
             // Too late, or poisoned: the caller's next look says so.
             return;
         }
@@ -524,7 +522,7 @@ mod tests {
     fn beside_an_end(act: impl FnOnce(&Barrier)) -> Barrier {
         let barrier = Barrier::new(2).unwrap();
         let me = barrier.primitive.me().unwrap();
-        barrier.enter(me, Wait::Until(u64::MAX)).unwrap();
+        barrier.enter(me, Wait::FOREVER).unwrap();
         assert!(barrier.end_phase(0, State::Ended));
         act(&barrier);
         barrier.next_phase(behind_an_ended);

@@ -11,16 +11,14 @@ use super::mutex::MutexGuard;
 use super::primitive::{Primitive, PrimitiveKind};
 use super::{LockError, SyncError};
 use crate::error::CreateError;
-use crate::os::{FOREVER_NS, deadline_after, deadline_at, now_ns};
-use crate::raw::Wait;
+use crate::os::Deadline;
 use crate::shm::layout::kind;
+use crate::wait::{SLICE_NS, Wait};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering::SeqCst, fence};
 use std::time::{Duration, Instant};
 
-/// Longest sleep before the caller looks again (Invariant 2).
-const SLICE_NS: u64 = 100_000_000;
 /// How long past its deadline a waiter tries to lock again.
 const RELOCK_NS: u64 = 1_000_000_000;
 
@@ -170,7 +168,7 @@ impl Condvar {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>) -> Relocked<'m, T> {
-        self.sleep(guard, FOREVER_NS)
+        self.sleep(guard, Deadline::NEVER)
     }
 
     /// Like [`wait`](Self::wait), but for `timeout` at the longest. The mutex is then locked again, which may take up to a second more while others have it;
@@ -190,7 +188,7 @@ impl Condvar {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait_timeout<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>, timeout: Duration) -> TimedRelocked<'m, T> {
-        self.wait_until(guard, deadline_after(timeout))
+        self.wait_until(guard, Deadline::after(timeout))
     }
 
     /// Like [`wait_timeout`](Self::wait_timeout), but until `deadline` at the longest. One in the past means that it hardly sleeps.
@@ -217,11 +215,11 @@ impl Condvar {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait_deadline<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>, deadline: Instant) -> TimedRelocked<'m, T> {
-        self.wait_until(guard, deadline_at(deadline))
+        self.wait_until(guard, Deadline::at(deadline))
     }
 
-    fn wait_until<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>, deadline_ns: u64) -> TimedRelocked<'m, T> {
-        timed(self.sleep(guard, deadline_ns), || now_ns() >= deadline_ns)
+    fn wait_until<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>, deadline: Deadline) -> TimedRelocked<'m, T> {
+        timed(self.sleep(guard, deadline), || deadline.has_passed())
     }
 
     /// Waits while `condition` holds of what the mutex guards.
@@ -234,7 +232,7 @@ impl Condvar {
         mut condition: impl FnMut(&mut T) -> bool,
     ) -> Relocked<'m, T> {
         while condition(&mut *guard) {
-            guard = self.sleep(guard, FOREVER_NS)?;
+            guard = self.sleep(guard, Deadline::NEVER)?;
         }
         Ok(guard)
     }
@@ -250,7 +248,7 @@ impl Condvar {
         timeout: Duration,
         condition: impl FnMut(&mut T) -> bool,
     ) -> TimedRelocked<'m, T> {
-        self.wait_until_while(guard, deadline_after(timeout), condition)
+        self.wait_until_while(guard, Deadline::after(timeout), condition)
     }
 
     /// Like [`wait_timeout_while`](Self::wait_timeout_while), but until `deadline` at the longest.
@@ -275,27 +273,27 @@ impl Condvar {
         deadline: Instant,
         condition: impl FnMut(&mut T) -> bool,
     ) -> TimedRelocked<'m, T> {
-        self.wait_until_while(guard, deadline_at(deadline), condition)
+        self.wait_until_while(guard, Deadline::at(deadline), condition)
     }
 
     fn wait_until_while<'m, T: ?Sized>(
         &self,
         mut guard: MutexGuard<'m, T>,
-        deadline_ns: u64,
+        deadline: Deadline,
         mut condition: impl FnMut(&mut T) -> bool,
     ) -> TimedRelocked<'m, T> {
         loop {
             // The clock first: what came before the deadline is looked at after it.
-            let time_is_up = deadline_ns != FOREVER_NS && now_ns() >= deadline_ns;
+            let time_is_up = deadline.has_passed();
             if !condition(&mut *guard) {
                 return Ok((guard, WaitTimeoutResult(false)));
             }
             if time_is_up {
                 return Ok((guard, WaitTimeoutResult(true)));
             }
-            guard = match self.sleep(guard, deadline_ns) {
+            guard = match self.sleep(guard, deadline) {
                 Ok(guard) => guard,
-                error => return timed(error, || now_ns() >= deadline_ns),
+                error => return timed(error, || deadline.has_passed()),
             };
         }
     }
@@ -316,21 +314,20 @@ impl Condvar {
         self.primitive.notify(count);
     }
 
-    fn sleep<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>, deadline_ns: u64) -> Relocked<'m, T> {
+    fn sleep<'m, T: ?Sized>(&self, guard: MutexGuard<'m, T>, deadline: Deadline) -> Relocked<'m, T> {
         if guard.is_inherited() {
             return Err(SyncError::Inherited.into());
         }
         self.primitive.me()?;
         let (mutex, value) = guard.parts();
-        let until_ns = deadline_ns.min(now_ns() + SLICE_NS);
         let mut guard = Some(guard);
         // Called once it has registered (Invariant 1).
-        self.primitive.condvar().wait(self.primitive.barrier(), until_ns, &mut || {
+        self.primitive.condvar().wait(self.primitive.barrier(), deadline.within(SLICE_NS), &mut || {
             guard = None;
             false
         });
-        let relock_ns = if deadline_ns == FOREVER_NS { FOREVER_NS } else { deadline_ns.max(now_ns().saturating_add(RELOCK_NS)) };
-        let relocked = MutexGuard::lock(mutex, value, Wait::Until(relock_ns));
+        let relock_until = deadline.max(Deadline::in_ns(RELOCK_NS));
+        let relocked = MutexGuard::lock(mutex, value, Wait::Until(relock_until));
         if matches!(relocked, Err(LockError::Failed(_))) {
             // The wake may have come to us, who can make no use of it.
             self.notify(1);

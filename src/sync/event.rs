@@ -10,11 +10,11 @@
 
 use super::SyncError;
 use super::builder::Builder;
-use super::handle::{handle, waits};
+use super::handle::handle;
 use super::primitive::{Primitive, PrimitiveKind};
 use crate::error::CreateError;
-use crate::raw::{Backoff, Step, Wait};
 use crate::shm::layout::{EventWords, kind};
+use crate::wait::{Step, Wait, blocking_forms};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, SeqCst};
@@ -163,7 +163,7 @@ impl Event {
         seen % 2 == 1 || self.changes() != seen
     }
 
-    waits! {
+    blocking_forms! {
         /// Waits until it is set.
         ///
         /// # Errors
@@ -202,9 +202,9 @@ impl Event {
     fn wait_by(&self, wait: Wait) -> Result<(), SyncError> {
         self.primitive.me()?;
         let seen = self.changes();
-        let mut waiter = Backoff::new(wait.deadline_ns());
+        let mut waiter = self.primitive.waiter(wait);
         while !self.was_set_since(seen) {
-            if self.primitive.pause(&mut waiter, &mut || self.was_set_since(seen)) == Step::TimedOut {
+            if waiter.next(&mut || self.was_set_since(seen)) == Step::GiveUp {
                 return Err(SyncError::Timeout);
             }
         }

@@ -1,4 +1,4 @@
-//! What every handle can do: be opened, cloned, sent, kept and unlinked; and the forms of a verb that waits.
+//! What every handle can do: be opened, cloned, sent, kept and unlinked.
 
 /// The common part of a handle with a field `primitive: Arc<Primitive>` and an associated function `over(primitive)`.
 macro_rules! handle {
@@ -109,35 +109,4 @@ macro_rules! handle {
     };
 }
 
-/// The three forms of a verb that waits: for ever, for a while, until then.
-macro_rules! waits {
-    (
-        $(#[$doc:meta])*
-        $name:ident, $timeout_name:ident, $deadline_name:ident,
-        |$this:ident, $wait:ident $(, $arg:ident: $ty:ty)*| -> $result:ty $body:block
-    ) => {
-        $(#[$doc])*
-        #[doc = ""]
-        #[doc = "Not in a signal handler: see the [module](crate::sync#signal-handlers). Nor are its forms with a time-out or a deadline."]
-        pub fn $name(&$this $(, $arg: $ty)*) -> $result {
-            let $wait = crate::raw::Wait::FOREVER;
-            $body
-        }
-
-        #[doc = concat!("Like [`", stringify!($name), "`](Self::", stringify!($name), "), but gives up with `Timeout` after `timeout`, never")]
-        #[doc = "earlier. Zero means one try; one too long to add to now means for ever."]
-        pub fn $timeout_name(&$this $(, $arg: $ty)*, timeout: std::time::Duration) -> $result {
-            let $wait = crate::raw::Wait::Until(crate::os::deadline_after(timeout));
-            $body
-        }
-
-        #[doc = concat!("Like [`", stringify!($name), "`](Self::", stringify!($name), "), but gives up with `Timeout` at `deadline`, never earlier.")]
-        #[doc = "A deadline in the past means one try."]
-        pub fn $deadline_name(&$this $(, $arg: $ty)*, deadline: std::time::Instant) -> $result {
-            let $wait = crate::raw::Wait::Until(crate::os::deadline_at(deadline));
-            $body
-        }
-    };
-}
-
-pub(super) use {handle, waits};
+pub(super) use handle;

@@ -14,15 +14,15 @@
 //!    and its drop touches nothing.
 
 use super::builder::Builder;
-use super::handle::{handle, waits};
+use super::handle::handle;
 use super::primitive::{Primitive, PrimitiveKind};
 use super::{LockError, Plain};
 use crate::error::CreateError;
 use crate::lock::Locked;
 use crate::message::bytes_of;
-use crate::raw::Wait;
 use crate::shm::layout::{MutexWords, kind};
 use crate::shm::participant::Id;
+use crate::wait::{Wait, blocking_forms};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -138,7 +138,7 @@ impl<T: Plain> Mutex<T> {
         Self::builder(value).name(name).open_or_create()
     }
 
-    waits! {
+    blocking_forms! {
         /// Locks; waits while another thread or process has the lock. The guard unlocks when it is dropped.
         ///
         /// # Errors

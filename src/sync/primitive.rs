@@ -10,22 +10,20 @@ use super::SyncError;
 use super::builder::Settings;
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::attachment::{self, Attached, Attachment};
+use crate::backoff::AdaptiveSpin;
 use crate::error::{CreateError, OpenError};
 use crate::lock::{Condvar, Locked, Locks, Mutex};
-use crate::os::now_ns;
-use crate::raw::{AdaptiveSpin, Backoff, Step, Wait, messages_left};
+use crate::os::{Deadline, now_ns};
+use crate::raw::messages_left;
 use crate::shm::geometry::Geometry;
 use crate::shm::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS, kind};
 use crate::shm::participant::Id;
 use crate::shm::segment::{Asked, Directory, Expect, Owners, Segment, Spec, Wanted};
-use crate::wait::strategy::WaitStrategy;
+use crate::wait::{SLICE_NS, Sleeper, Wait, Waiter};
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-
-/// How often somebody of this process looks after the dead, who otherwise only tries.
-const LOOK_NS: u64 = 100_000_000;
 
 /// What a primitive is made of, and what its openers expect.
 #[derive(Clone, Debug)]
@@ -163,8 +161,8 @@ pub struct Primitive {
     guarded: AtomicU32,
     /// When a caller of this process last looked after the dead, for those who only try.
     looked_ns: AtomicU64,
-    /// Whether its waits are worth staying awake for.
-    trust: AdaptiveSpin,
+    /// Whether its calls should spin for long before they sleep.
+    adaptive_spin: AdaptiveSpin,
 }
 
 // SAFETY: the cell leads into a mapping that lives as long as the primitive, and is used as Invariant 2 says.
@@ -232,7 +230,7 @@ impl Primitive {
             cell,
             guarded: AtomicU32::new(0),
             looked_ns: AtomicU64::new(0),
-            trust: AdaptiveSpin::new(),
+            adaptive_spin: AdaptiveSpin::new(),
         });
         if left_behind {
             primitive.note_a_death();
@@ -341,9 +339,9 @@ impl Primitive {
         if self.lock().try_lock(me) {
             return Ok(Locked::Clean);
         }
-        let (deadline_ns, sleep) = wait.for_lock();
+        let (deadline, sleep) = wait.for_lock();
         let refused = if wait == Wait::Never { SyncError::Busy } else { SyncError::Timeout };
-        self.lock().lock(self.segment(), me, deadline_ns, sleep).ok_or(refused)
+        self.lock().lock(self.segment(), me, deadline, sleep).ok_or(refused)
     }
 
     /// Locks the primitive for work of the user's, which may last: who only tries does not wait for its end.
@@ -357,8 +355,8 @@ impl Primitive {
         }
         match wait {
             // One look, some spins, and the probe of the holder.
-            Wait::Never => lock.lock(self.segment(), me, now_ns(), false).ok_or(SyncError::WouldBlock),
-            Wait::Until(deadline_ns) => lock.lock(self.segment(), me, deadline_ns, true).ok_or(SyncError::Timeout),
+            Wait::Never => lock.lock(self.segment(), me, Deadline::PASSED, false).ok_or(SyncError::WouldBlock),
+            Wait::Until(deadline) => lock.lock(self.segment(), me, deadline, true).ok_or(SyncError::Timeout),
         }
     }
 
@@ -379,21 +377,45 @@ impl Primitive {
         self.head().rare.poisoned.load(Relaxed) != 0
     }
 
-    /// One step of a blocked call.
-    pub(crate) fn pause(&self, waiter: &mut Backoff, ready: &mut dyn FnMut() -> bool) -> Step {
-        let (trust, barrier) = (&self.trust, &self.attachment.barrier);
-        let pause = waiter.pause(WaitStrategy::Adaptive, trust, barrier, self.condvar(), ready, &mut || {});
-        if pause == Step::SliceOver {
-            self.segment().report_if_nameless();
-        }
-        pause
+    /// A call that waits, and probes for the dead after each slice.
+    pub(crate) fn waiter(&self, wait: Wait) -> Waiter<BlockedCall<'_>> {
+        Waiter::new(wait, BlockedCall { primitive: self, probes_at_last: false })
+    }
+
+    /// The same, which also probes before it gives up, if no call of this process has for a slice.
+    pub(crate) fn waiter_that_probes(&self, wait: Wait) -> Waiter<BlockedCall<'_>> {
+        Waiter::new(wait, BlockedCall { primitive: self, probes_at_last: true })
     }
 
     /// Has nobody of this process looked after the dead for a while? Then the caller does so.
     pub(crate) fn is_time_to_look(&self) -> bool {
         let now = now_ns();
         let looked = self.looked_ns.load(Relaxed);
-        now.saturating_sub(looked) >= LOOK_NS && self.looked_ns.compare_exchange(looked, now, Relaxed, Relaxed).is_ok()
+        now.saturating_sub(looked) >= SLICE_NS && self.looked_ns.compare_exchange(looked, now, Relaxed, Relaxed).is_ok()
+    }
+}
+
+/// The [`Sleeper`] of a primitive.
+pub(crate) struct BlockedCall<'a> {
+    primitive: &'a Primitive,
+    probes_at_last: bool,
+}
+
+impl Sleeper for BlockedCall<'_> {
+    fn adaptive_spin(&self) -> &AdaptiveSpin {
+        &self.primitive.adaptive_spin
+    }
+
+    fn sleep(&mut self, until: Deadline, ready: &mut dyn FnMut() -> bool) {
+        self.primitive.condvar().wait(self.primitive.barrier(), until, ready);
+    }
+
+    fn note_slice(&mut self) {
+        self.primitive.segment().report_if_nameless();
+    }
+
+    fn is_time_to_probe(&mut self) -> bool {
+        self.probes_at_last && self.primitive.is_time_to_look()
     }
 }
 

@@ -17,14 +17,14 @@
 
 use super::SyncError;
 use super::builder::Builder;
-use super::handle::{handle, waits};
+use super::handle::handle;
 use super::holders::Holders;
 use super::primitive::{Cell, Primitive, PrimitiveKind};
 use crate::error::CreateError;
 use crate::lock::Locked;
-use crate::raw::{Backoff, Step, Wait};
 use crate::shm::layout::{SemaphoreWords, kind};
 use crate::shm::participant::Id;
+use crate::wait::{Step, Wait, blocking_forms};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -150,7 +150,7 @@ impl Semaphore {
         Self::builder(permits).name(name).open_or_create()
     }
 
-    waits! {
+    blocking_forms! {
         /// Takes a permit for good; waits while there is none. Give it back with [`release`](Self::release).
         ///
         /// # Errors
@@ -184,7 +184,7 @@ impl Semaphore {
         self.take_by(Wait::Never, Taking::ForGood).map(drop)
     }
 
-    waits! {
+    blocking_forms! {
         /// Takes a permit as a guard; waits while there is none. It comes back when the guard is dropped, or when this process dies.
         ///
         /// # Errors
@@ -371,12 +371,12 @@ impl Semaphore {
 
     fn wait_and_take(&self, wait: Wait, taking: Taking) -> Result<Id, SyncError> {
         let me = self.primitive.me()?;
-        let mut waiter = Backoff::new(wait.deadline_ns());
-        let mut look_after_the_dead = false;
+        let mut waiter = self.primitive.waiter_that_probes(wait);
+        let mut probes = false;
         loop {
-            if look_after_the_dead || self.has_permits() {
+            if probes || self.has_permits() {
                 self.enter(me, wait)?;
-                if look_after_the_dead {
+                if probes {
                     self.holders().reap(me);
                 }
                 let took = self.take(me, taking);
@@ -390,18 +390,11 @@ impl Semaphore {
                     return Ok(me);
                 }
             }
-            if wait == Wait::Never {
-                if !look_after_the_dead && self.primitive.is_time_to_look() {
-                    look_after_the_dead = true;
-                    continue;
-                }
-                return Err(SyncError::WouldBlock);
+            match waiter.next(&mut || self.has_permits()) {
+                Step::GiveUp if wait == Wait::Never => return Err(SyncError::WouldBlock),
+                Step::GiveUp => return Err(SyncError::Timeout),
+                step => probes = step == Step::Probe,
             }
-            look_after_the_dead = match self.primitive.pause(&mut waiter, &mut || self.has_permits()) {
-                Step::TimedOut if look_after_the_dead || !self.primitive.is_time_to_look() => return Err(SyncError::Timeout),
-                Step::TimedOut | Step::SliceOver => true,
-                Step::LookAgain => false,
-            };
         }
     }
 }

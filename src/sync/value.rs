@@ -9,16 +9,16 @@
 //!    store: a process killed anywhere leaves the value as it was, or as it meant it to be.
 
 use super::builder::Builder;
-use super::handle::{handle, waits};
+use super::handle::handle;
 use super::primitive::{Primitive, PrimitiveKind};
 use super::{Plain, SyncError};
 use crate::error::CreateError;
 use crate::message::bytes_of;
 use crate::message::copy::read_message;
-use crate::raw::Wait;
 use crate::shm::geometry::Geometry;
 use crate::shm::layout::{ValueWords, kind};
 use crate::shm::participant::Id;
+use crate::wait::{Wait, blocking_forms};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
@@ -137,7 +137,7 @@ impl<T: Plain> Value<T> {
         Self::builder(value).name(name).open_or_create()
     }
 
-    waits! {
+    blocking_forms! {
         /// A copy of the value. Waits while another thread or process is in the middle of an [`update`](Self::update).
         ///
         /// # Errors
@@ -176,7 +176,7 @@ impl<T: Plain> Value<T> {
         self.get_by(Wait::Never)
     }
 
-    waits! {
+    blocking_forms! {
         /// Replaces the value, and returns the one that it had. Waits as [`get`](Self::get) does.
         ///
         /// # Errors
@@ -207,7 +207,7 @@ impl<T: Plain> Value<T> {
         self.set_by(Wait::Never, value)
     }
 
-    waits! {
+    blocking_forms! {
         /// Lets `change` work on a copy of the value, and makes that the value if `change` returns; returns the new value. Nobody else gets at
         /// the value meanwhile. If `change` panics, or the process dies in it, the value is what it was.
         ///

@@ -1,3 +1,62 @@
-//! How to wait.
+//! How to wait, once: for queues, for primitives, and for several things at a time.
+//!
+//! ```text
+//!   check --nothing--> next: spin, yield --ready--------------------------> CheckAgain
+//!                             \--still nothing--> sleep, a slice at most --> CheckAgain
+//!                      a slice has passed ---------------------------------> Probe
+//!                      the deadline, an interruption, or it does not wait -> GiveUp (after a last Probe if one is due)
+//! ```
+//!
+//! Invariants:
+//! 1. Every sleep ends after [`SLICE_NS`]: a process can die between its commit and its wake.
+//! 2. A deadline is never early, and is reported only after the caller has checked once more since
+//!    its last sleep: a wake may have come with it. So a zero timeout is one try.
 
-pub(crate) mod strategy;
+mod forms;
+mod strategy;
+mod waiter;
+
+pub(crate) use forms::blocking_forms;
+pub use strategy::WaitStrategy;
+pub(crate) use waiter::{Sleeper, Step, Waiter};
+
+use crate::os::Deadline;
+
+/// Longest sleep (Invariant 1), and time between two probes for dead processes.
+pub(crate) const SLICE_NS: u64 = 100_000_000;
+/// How long `try_` waits for a contended lock before it is `Busy`.
+pub(crate) const TRY_LOCK_NS: u64 = 1_000_000;
+
+/// How long a caller waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all: `Full`, `Empty` or `WouldBlock`.
+    Never,
+    /// Until then: `Timeout`.
+    Until(Deadline),
+}
+
+impl Wait {
+    pub const FOREVER: Wait = Wait::Until(Deadline::NEVER);
+
+    /// For `ns` from now.
+    pub(crate) fn for_ns(ns: u64) -> Wait {
+        Wait::Until(Deadline::in_ns(ns))
+    }
+
+    /// Until when to wait: an instant that has passed for a caller that does not wait.
+    pub(crate) fn deadline(self) -> Deadline {
+        match self {
+            Wait::Never => Deadline::PASSED,
+            Wait::Until(deadline) => deadline,
+        }
+    }
+
+    /// Until when to wait for a lock, and whether to sleep on it.
+    pub(crate) fn for_lock(self) -> (Deadline, bool) {
+        match self {
+            Wait::Never => (Deadline::in_ns(TRY_LOCK_NS), false),
+            Wait::Until(deadline) => (deadline, true),
+        }
+    }
+}

@@ -8,7 +8,7 @@ use super::sealed::Sealed;
 use crate::error::{CreateError, OpenError};
 use crate::raw::RawQueue;
 use crate::shm::segment::{Directory, Segment};
-use crate::wait::strategy::WaitStrategy;
+use crate::wait::WaitStrategy;
 use settings::{LONG_SCHEMA, Settings};
 use std::fmt;
 use std::marker::PhantomData;

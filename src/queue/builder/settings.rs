@@ -7,7 +7,7 @@ use crate::shm::geometry::Geometry;
 use crate::shm::layout::{SCHEMA_BYTES, kind};
 use crate::shm::participant;
 use crate::shm::segment::{Asked, Directory, Expect, Owners, Spec, Wanted, checked_mode, fault};
-use crate::wait::strategy::WaitStrategy;
+use crate::wait::WaitStrategy;
 
 /// Entries of the participant table, 64 bytes each, if the builder sets no other number.
 const DEFAULT_PARTICIPANTS: usize = 120;
