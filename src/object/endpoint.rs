@@ -66,6 +66,14 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectProducer<T, C> {
         ///
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(8)?;
+        /// let producer = queue.producer()?;
+        /// producer.put("one")?;
+        /// assert_eq!(queue.get()?, "one");
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         put, try_put, put_timeout, put_deadline, none: "Full", for [Q: Serialize + ?Sized]
         |self, wait, value: &Q| -> Result<(), PutError> [where T: PutAs<Q>] {
             send::<_, C>(&self.bytes, value, wait)
@@ -77,6 +85,13 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectProducer<T, C> {
         ///
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(8)?;
+        /// let producer = queue.producer()?;
+        /// assert_eq!(producer.put_slice(&["one".to_string(), "two".to_string()])?, 2);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
         |self, wait, values: &[T]| -> Result<usize, PutError> {
             send_all::<T, C>(&self.bytes, values, wait)
@@ -90,6 +105,14 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         ///
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(8)?;
+        /// queue.put("one")?;
+        /// let consumer = queue.consumer()?;
+        /// assert_eq!(consumer.get()?, "one");
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, wait| -> Result<T, GetError> {
             let (raw, me) = self.bytes.owned()?;
@@ -102,6 +125,14 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         ///
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(8)?;
+        /// queue.put("one")?;
+        /// let consumer = queue.consumer()?;
+        /// assert_eq!(consumer.get_batch(10)?, ["one"]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         get_batch, try_get_batch, get_batch_timeout, get_batch_deadline, none: "Empty",
         |self, wait, most: usize| -> Result<Vec<T>, GetError> {
             let (raw, me) = self.bytes.owned()?;
@@ -114,6 +145,16 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         ///
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(8)?;
+        /// queue.put("one")?;
+        /// let consumer = queue.consumer()?;
+        /// let job = consumer.lease()?;
+        /// assert_eq!(job.len(), 3); // ... do it ...
+        /// job.release();
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
             let (raw, me) = self.bytes.owned()?;

@@ -8,12 +8,13 @@ use std::ops::Deref;
 /// Dropping the lease takes the message: it is done. Dropped by a panic that began while it was
 /// held, the message is given back instead.
 ///
-/// The value of one message of an [`ObjectQueue`](crate::ObjectQueue), whose message stays in the queue until the lease ends: if the
-/// process dies before, it is delivered again, before newer ones (at-least-once). As [`Lease`] otherwise.
+/// The value of one message of an [`ObjectQueue`](crate::ObjectQueue). The message stays in the queue
+/// until the lease ends: if the process dies before, it is delivered again, before newer ones
+/// (at-least-once). As [`Lease`] otherwise.
 ///
 /// ```
 /// let queue = shmq::ObjectQueue::<String>::new(4)?;
-/// queue.put(&"job".to_string())?;
+/// queue.put("job")?;
 /// let job = queue.lease()?;
 /// assert_eq!((job.as_str(), job.deliveries()), ("job", 1));
 /// job.give_back();
@@ -31,23 +32,56 @@ impl<'q, T> ObjectLease<'q, T> {
         ObjectLease { value, lease }
     }
 
-    /// Ends the lease; the message is done. The same as dropping it, said aloud.
+    /// Ends the lease; the message is done. The same as dropping it.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+    /// queue.put("job")?;
+    /// queue.lease()?.release();
+    /// queue.join()?; // nothing is unfinished
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn release(self) {
         self.lease.release();
     }
 
     /// Ends the lease and keeps the value; the message is done.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+    /// queue.put("job")?;
+    /// let job: String = queue.lease()?.take();
+    /// assert_eq!(job, "job");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn take(self) -> T {
         self.lease.release();
         self.value
     }
 
-    /// Ends the lease without finishing its message: it is delivered again, to anybody, before newer ones.
+    /// Ends the lease without finishing its message: it is delivered again, to any consumer, before
+    /// newer ones.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+    /// queue.put_slice(&["first".to_string(), "second".to_string()])?;
+    /// queue.lease()?.give_back();
+    /// assert_eq!(queue.get()?, "first");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn give_back(self) {
         self.lease.give_back();
     }
 
     /// Which delivery of its message this is, as [`Lease::deliveries`].
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+    /// queue.put("job")?;
+    /// queue.lease()?.give_back();
+    /// assert_eq!(queue.lease()?.deliveries(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn deliveries(&self) -> u32 {
         self.lease.deliveries()
     }

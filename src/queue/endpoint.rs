@@ -33,7 +33,7 @@ use std::sync::Arc;
 /// ```
 pub struct Producer<T: ?Sized> {
     raw: Arc<RawQueue>,
-    /// Its cells also make this one thread at a time.
+    /// Not `Sync`, which also keeps the endpoint to one thread at a time.
     owner: SideOwner,
     carries: PhantomData<fn() -> Box<T>>,
 }
@@ -59,7 +59,7 @@ pub struct Producer<T: ?Sized> {
 /// ```
 pub struct Consumer<T: ?Sized> {
     raw: Arc<RawQueue>,
-    /// Its cells also make this one thread at a time.
+    /// Not `Sync`, which also keeps the endpoint to one thread at a time.
     owner: SideOwner,
     carries: PhantomData<fn() -> Box<T>>,
 }
@@ -90,6 +90,14 @@ impl<T: ?Sized + Message> Producer<T> {
         ///
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(8)?;
+        /// let producer = queue.producer()?;
+        /// producer.put(&1)?;
+        /// assert_eq!(queue.get()?, 1);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         put, try_put, put_timeout, put_deadline, none: "Full",
         |self, wait, v: &T| -> Result<(), PutError> {
             v.send_owned(&self.raw, &self.owner, wait)
@@ -130,6 +138,13 @@ impl<T: Message> Producer<T> {
         ///
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(8)?;
+        /// let producer = queue.producer()?;
+        /// assert_eq!(producer.put_slice(&[1, 2, 3])?, 3);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
         |self, wait, v: &[T]| -> Result<usize, PutError> {
             self.raw.put_values::<true, T>(self.raw.check(&self.owner)?, v, wait)
@@ -141,6 +156,15 @@ impl<T: Message> Producer<T> {
         ///
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<[u8; 65536]>::new(4)?;
+        /// let producer = queue.producer()?;
+        /// let mut frame = producer.loan()?;
+        /// frame.fill(1);
+        /// frame.commit()?;
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         loan, try_loan, loan_timeout, loan_deadline, none: "Full",
         |self, wait| -> Result<Loan<'_, T>, PutError> [where T: Plain] {
             let record = self.raw.claim_owned::<T>(&self.owner, wait)?;
@@ -158,6 +182,16 @@ where
         ///
         /// # Errors
         /// As there, and [`PutError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<[u16]>::builder().capacity_bytes(4096).create()?;
+        /// let producer = queue.producer()?;
+        /// let mut loan = producer.loan_len(100)?;
+        /// loan[..3].copy_from_slice(&[1, 2, 3]);
+        /// loan.commit_len(3)?;
+        /// assert_eq!(queue.get()?, [1, 2, 3]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
         |self, wait, n: usize| -> Result<Loan<'_, [X]>, PutError> {
             let me = self.raw.check(&self.owner)?;
@@ -173,6 +207,14 @@ impl<T: ?Sized + Message> Consumer<T> {
         ///
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(8)?;
+        /// queue.put_slice(&[1, 2, 3])?;
+        /// let consumer = queue.consumer()?;
+        /// assert_eq!(consumer.get()?, 1);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, wait| -> Result<T::Owned, GetError> {
             T::receive_owned(&self.raw, &self.owner, wait)
@@ -184,6 +226,16 @@ impl<T: ?Sized + Message> Consumer<T> {
         ///
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(8)?;
+        /// queue.put_slice(&[1, 2, 3])?;
+        /// let consumer = queue.consumer()?;
+        /// let message = consumer.lease()?;
+        /// assert_eq!(*message, 1);
+        /// message.release();
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
             let record = T::lease_owned(&self.raw, &self.owner, wait)?;
@@ -197,6 +249,17 @@ impl<T: ?Sized + Message> Consumer<T> {
         ///
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(8)?;
+        /// queue.put_slice(&[1, 2, 3])?;
+        /// let consumer = queue.consumer()?;
+        /// let mut message = consumer.lease_mut()?;
+        /// *message += 10;
+        /// message.give_back(); // as it is now
+        /// assert_eq!(consumer.get()?, 11);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
         |self, wait| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
             let record = T::lease_owned(&self.raw, &self.owner, wait)?;
@@ -212,6 +275,15 @@ impl<T: Message> Consumer<T> {
         ///
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<[u8; 100_000]>::new(2)?;
+        /// queue.put(&[7; 100_000])?;
+        /// let consumer = queue.consumer()?;
+        /// let frame: Box<[u8; 100_000]> = consumer.get_boxed()?;
+        /// assert_eq!(frame[99_999], 7);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         get_boxed, try_get_boxed, get_boxed_timeout, get_boxed_deadline, none: "Empty",
         |self, wait| -> Result<Box<T>, GetError> {
             self.raw.get_boxed::<true, T>(self.raw.check(&self.owner)?, wait)
@@ -223,6 +295,15 @@ impl<T: Message> Consumer<T> {
         ///
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(8)?;
+        /// queue.put_slice(&[1, 2, 3])?;
+        /// let consumer = queue.consumer()?;
+        /// let mut buffer = [0; 8];
+        /// assert_eq!(consumer.get_slice(&mut buffer)?, 3);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         get_slice, try_get_slice, get_slice_timeout, get_slice_deadline, none: "Empty",
         |self, wait, v: &mut [T]| -> Result<usize, GetError> {
             self.raw.get_values::<true, T>(self.raw.check(&self.owner)?, v, wait)
@@ -239,6 +320,15 @@ where
         ///
         /// # Errors
         /// As there, and [`GetError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(4096).create()?;
+        /// queue.put(b"abc")?;
+        /// let consumer = queue.consumer()?;
+        /// let mut buffer = [0; 16];
+        /// assert_eq!(consumer.get_into(&mut buffer)?, 3);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         get_into, try_get_into, get_into_timeout, get_into_deadline, none: "Empty",
         |self, wait, buf: &mut [X]| -> Result<usize, GetError> {
             self.raw.get_into::<true, X>(self.raw.check(&self.owner)?, buf, wait)

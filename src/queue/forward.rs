@@ -29,7 +29,24 @@ mod sealed {
 pub(crate) use sealed::{Accepts, GivesBack};
 
 /// Where messages of type `T` can be forwarded to: a [`Queue`], a [`Producer`], and the queues and
-/// producers of objects.
+/// producers of objects. Sealed.
+///
+/// ```
+/// use shmq::{Destination, PutError, Queue};
+///
+/// /// Moves one message, whatever takes it.
+/// fn pass_on(from: &Queue<u64>, to: &impl Destination<u64>) -> Result<(), PutError> {
+///     let message = from.lease().expect("a message");
+///     message.forward(to).map_err(PutError::from)
+/// }
+///
+/// let (from, to) = (Queue::<u64>::new(4)?, Queue::<u64>::new(4)?);
+/// from.put_slice(&[1, 2])?;
+/// pass_on(&from, &to)?;
+/// pass_on(&from, &to.producer()?)?;
+/// assert_eq!((to.get()?, to.get()?), (1, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[diagnostic::on_unimplemented(message = "a `{T}` cannot be forwarded to `{Self}`", label = "not a queue or producer of `{T}`")]
 pub trait Destination<T: ?Sized>: Accepts<T> {}
 impl<T: ?Sized, D: Accepts<T>> Destination<T> for D {}
@@ -46,7 +63,25 @@ impl<T: ?Sized + Message> Accepts<T> for Producer<T> {
     }
 }
 
-/// A lease of some kind: what a [`ForwardError`] gives back.
+/// A lease of some kind, which a [`ForwardError`] holds: [`Lease`], [`LeaseMut`] and `ObjectLease`.
+/// Sealed.
+///
+/// ```
+/// use shmq::{ForwardError, Held};
+///
+/// /// Why a message was not forwarded; it is given back.
+/// fn reason<L: Held>(refused: ForwardError<L>) -> String {
+///     refused.error().to_string()
+/// }
+///
+/// let (from, to) = (shmq::Queue::<u64>::new(1)?, shmq::Queue::<u64>::new(1)?);
+/// from.put(&1)?;
+/// to.close();
+/// let refused = from.lease()?.forward(&to).unwrap_err();
+/// assert_eq!(reason(refused), "the queue is closed: it takes no more messages");
+/// assert_eq!(from.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Held: GivesBack {}
 impl<L: GivesBack> Held for L {}
 
@@ -84,21 +119,48 @@ pub struct ForwardError<L: Held> {
 
 impl<L: Held> ForwardError<L> {
     /// Why the other queue did not take it.
+    ///
+    /// ```
+    /// let (from, to) = (shmq::Queue::<u64>::new(1)?, shmq::Queue::<u64>::new(1)?);
+    /// from.put(&1)?;
+    /// to.close();
+    /// let refused = from.lease()?.forward(&to).unwrap_err();
+    /// assert!(refused.error().is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn error(&self) -> &PutError {
         &self.error
     }
 
     /// The lease, to try again or to end it otherwise.
+    ///
+    /// ```
+    /// let (from, to) = (shmq::Queue::<u64>::new(1)?, shmq::Queue::<u64>::new(1)?);
+    /// from.put(&1)?;
+    /// to.close();
+    /// let refused = from.lease()?.forward(&to).unwrap_err();
+    /// refused.into_lease().release(); // the message is dropped
+    /// assert!(from.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_lease(self) -> L {
         self.into_parts().1
     }
 
-    /// Both.
+    /// The error and the lease.
     ///
-    /// # Panics
-    /// Never: the lease is there until the error ends.
+    /// ```
+    /// let (from, to) = (shmq::Queue::<u64>::new(1)?, shmq::Queue::<u64>::new(1)?);
+    /// from.put(&1)?;
+    /// to.close();
+    /// let refused = from.lease()?.forward(&to).unwrap_err();
+    /// let (error, lease) = refused.into_parts();
+    /// assert!(error.is_closed());
+    /// assert_eq!(*lease, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_parts(mut self) -> (PutError, L) {
-        let lease = self.lease.take().expect("only the end of the error takes it");
+        let lease = self.lease.take().expect("a ForwardError has its lease until it is consumed");
         (mem::replace(&mut self.error, PutError::Full), lease)
     }
 }

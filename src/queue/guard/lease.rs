@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[cfg(feature = "object")]
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How a lease holds on to the segment.
+/// How a lease keeps the segment mapped.
 enum Holding<'q> {
     Borrowed(&'q RawQueue),
     Shared(Arc<RawQueue>),
@@ -29,14 +29,16 @@ impl Holding<'_> {
 /// Dropping a lease takes its message: it is done. Dropped by a panic that began while it was held,
 /// the message is given back instead.
 ///
-/// A lease is one message inside the shared segment, to be read in place. Until it ends, the message occupies capacity;
-/// leases may end in any order, and space is reclaimed in order. [`give_back`](Lease::give_back) has the message delivered again, to
-/// anybody, before newer ones; so does the death of the process (at-least-once). `mem::forget` of a lease holds its room until the
-/// process ends. A lease inherited across `fork` belongs to the parent: `Deref` panics, ending it does nothing.
-/// While a lease is open or forgotten, [`Process::spawn`](crate::Process::spawn) does not fork.
+/// A lease is one message inside the shared segment, to be read in place. Until it ends, the message
+/// occupies capacity; leases may end in any order, and room is reclaimed in order.
+/// [`give_back`](Lease::give_back) has the message delivered again, to any consumer, before newer
+/// ones; so does the death of the process (at-least-once). `mem::forget` of a lease holds its room
+/// until the process ends. A lease inherited across `fork` belongs to the parent: `Deref` panics,
+/// ending it does nothing. While a lease is open or forgotten,
+/// [`Process::spawn`](crate::Process::spawn) does not fork.
 ///
-/// The message is read where others can write it: a peer that breaks the rules of this crate can change what `&T` shows.
-/// Get it by copy if you do not trust your peers.
+/// The message is read where other processes can write it: a peer that breaks the rules of this crate
+/// can change what `&T` shows. Get it by copy if you do not trust your peers.
 ///
 /// ```
 /// let queue = shmq::Queue::<[u8; 1024]>::new(4)?;
@@ -53,15 +55,16 @@ pub struct Lease<'q, T: ?Sized + Plain> {
     record: Option<LeasedRecord>,
     pub(super) message: *const T,
     incarnation: u32,
-    /// Was this thread panicking when it was taken? Then the panic is no news. (Measured: 7 to 11
-    /// instructions a lease. Neither a bit of another field nor asking earlier took fewer.)
+    /// Was this thread panicking already when the lease was taken? Then a drop does not give it back.
+    /// (Measured: 7 to 11 instructions a lease. A bit of another field took no fewer, nor did reading
+    /// it earlier.)
     was_panicking: bool,
     owns: PhantomData<fn() -> Box<T>>,
 }
 
-// SAFETY: a lease gives shared access to a message that it alone holds (Invariant 2): like a `Box` that is only read.
+// SAFETY: a lease is the only access to its message in this process (Invariant 2), as a `Box` is.
 unsafe impl<T: ?Sized + Plain + Send> Send for Lease<'_, T> {}
-// SAFETY: as above.
+// SAFETY: a shared lease gives out `&T` only, and `T` is `Sync`.
 unsafe impl<T: ?Sized + Plain + Sync> Sync for Lease<'_, T> {}
 
 impl<'q, T: ?Sized + Plain> Lease<'q, T> {
@@ -88,9 +91,9 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         self.holding.raw().incarnation() != self.incarnation
     }
 
-    /// Ends the lease; the message is done. The same as dropping it, said aloud.
+    /// Ends the lease; the message is done. The same as dropping it.
     ///
-    /// If this process was taken for dead meanwhile, the queue is poisoned, which its next verb reports.
+    /// If this process was taken for dead meanwhile, the queue is poisoned, and its next verb says so.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(1)?;
@@ -106,8 +109,8 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         self.end(false);
     }
 
-    /// Ends the lease without finishing its message: it is delivered again, to anybody, before newer ones. So does the end of this
-    /// process, however it ends.
+    /// Ends the lease without finishing its message: it is delivered again, to any consumer, before
+    /// newer ones. So does the end of this process, however it ends.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(2)?;
@@ -120,19 +123,20 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         self.end(true);
     }
 
-    /// For the command: as [`give_back`](Lease::give_back), of a message that nobody has seen, whose
-    /// delivery counts as none.
+    /// For the command: as [`give_back`](Lease::give_back), of a message that was not used, so that the
+    /// delivery does not count.
     #[doc(hidden)]
     pub fn give_back_uncounted(mut self) {
         let record = self.record.take().filter(|_| !self.is_inherited());
         if let Some(record) = record {
-            // Poisoned: told by the next verb, since an end has nobody to tell.
+            // Poisoned: the next verb returns it, since ending a lease returns no error.
             let _ = self.holding.raw().give_back_uncounted(record);
         }
     }
 
-    /// Which delivery of its message this is: 1 the first time, more after a `give_back` or the death of a holder (255 at most).
-    /// A worker can set a message aside that has killed others: see also [`QueueBuilder::max_deliveries`](crate::QueueBuilder::max_deliveries).
+    /// Which delivery of its message this is: 1 the first time, more after a `give_back` or the death
+    /// of a holder (255 at most). With it a worker can set a message aside that has killed other
+    /// workers: see also [`QueueBuilder::max_deliveries`](crate::QueueBuilder::max_deliveries).
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(2)?;
@@ -150,14 +154,15 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
     }
 
-    /// The record, which the caller ends; `None` of one that was inherited.
+    /// The record, which the caller ends; `None` if the lease was inherited.
     #[cfg(feature = "object")]
     pub(crate) fn into_record(mut self) -> Option<LeasedRecord> {
         let is_inherited = self.is_inherited();
         self.record.take().filter(|_| !is_inherited)
     }
 
-    /// A function of its own, so that nothing of it is left where a lease was released before it is dropped.
+    /// A function of its own, so that none of its code is inlined where a lease was released before it
+    /// is dropped.
     #[inline(never)]
     fn end_by_drop(&mut self) {
         self.end(std::thread::panicking() && !self.was_panicking);
@@ -170,7 +175,7 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
             return;
         }
         let raw = self.holding.raw();
-        // Poisoned: told by the next verb, since an end has nobody to tell.
+        // Poisoned: the next verb returns it, since ending a lease returns no error.
         let _ = if again { raw.give_back(record) } else { raw.release(record) };
     }
 }
@@ -181,36 +186,38 @@ impl<T: ?Sized + Plain> Deref for Lease<'_, T> {
     #[inline]
     fn deref(&self) -> &T {
         self.assert_ours();
-        // SAFETY: Invariant 2, and any bits are a T (Plain).
+        // SAFETY: Invariant 2: the record is this process's, which is not a forked child (asserted).
+        // Any bits are a T (Plain).
         unsafe { &*self.message }
     }
 }
 
 impl Lease<'_, [u8]> {
-    /// A copy of the message, for who does not trust the peers to leave the record alone while it is read.
+    /// A copy of the message, for callers that must not rely on peers to leave the record alone.
     ///
     /// # Panics
     /// In a child that inherited the lease.
     pub(crate) fn copied(&self) -> Vec<u8> {
         self.assert_ours();
-        // SAFETY: Invariant 2; a slice of bytes is as many bytes long as elements.
+        // SAFETY: Invariant 2: `message` is the payload, and its length is that in bytes.
         unsafe { vec_from_bytes(self.message.cast(), self.message.len()) }
     }
 
-    /// Writes a word into the message, which stays there when the message comes back. For a process whose leases are private
-    /// ([`Queue::keep_leases_private`](crate::Queue)): no reference sees the bytes meanwhile.
+    /// Writes a word into the message, which is still there when the message comes back. For a process
+    /// whose leases are private ([`Queue::keep_leases_private`](crate::Queue)): no reference into the
+    /// message exists meanwhile.
     ///
     /// # Panics
     /// If the word is not inside the message, or not aligned; in a child that inherited the lease.
     #[cfg(feature = "object")]
     pub(crate) fn mark(&self, at: usize, word: u32) {
-        assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
+        self.assert_ours();
         let place = self.message.cast::<u8>().wrapping_add(at).cast_mut().cast::<u32>();
         assert!(at + size_of::<u32>() <= self.message.len() && place.is_aligned());
-        // SAFETY: Invariant 2: the bytes of a record that this process owns, in shared memory, whose pointer was never a reference's;
-        // inside it and aligned (asserted).
+        // SAFETY: Invariant 2: the bytes of a record that this process owns, in shared memory. The
+        // pointer comes from no reference; it is inside the message and aligned (asserted).
         let place = unsafe { AtomicU32::from_ptr(place) };
-        // Relaxed: the next holder comes to it by the ring's own hand-over, after the death of this process.
+        // Relaxed: the next holder reads it after the ring's own handover, or after this process is dead.
         place.store(word, Ordering::Relaxed);
     }
 }

@@ -9,17 +9,17 @@ use std::ops::{Deref, DerefMut};
 /// held, the message is given back instead, as it stands.
 ///
 /// A [`Lease`] whose holder may change the message in place: to filter it, or to note in it how far
-/// the work has come. Only the holder sees the record until the lease ends. **What was written
-/// stays**: if the message is given back, or the process dies, it is delivered again as it stands
-/// then, perhaps half changed, and that counts as a delivery ([`deliveries`](Self::deliveries)):
-/// work that must not be done twice checks the message first. Its length cannot change.
+/// the work has come. No other process sees the record until the lease ends. **What was written
+/// stays**: if the message is given back, or the process dies, it is delivered again as it is then,
+/// perhaps half changed, and that counts as a delivery ([`deliveries`](Self::deliveries)). Work that
+/// must not be done twice checks the message first. Its length cannot change.
 ///
 /// ```
 /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(4096).create()?;
 /// queue.put(b"a frame")?;
 /// let mut frame = queue.lease_mut()?;
 /// frame.make_ascii_uppercase();
-/// frame.give_back(); // as it stands
+/// frame.give_back(); // as it is now
 /// assert_eq!(queue.get()?, b"A FRAME");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -34,19 +34,45 @@ impl<'q, T: ?Sized + Plain> LeaseMut<'q, T> {
         LeaseMut { lease }
     }
 
-    /// Ends the lease; the message is done. The same as dropping it, said aloud.
+    /// Ends the lease; the message is done. The same as dropping it.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put(&1)?;
+    /// queue.lease_mut()?.release();
+    /// assert!(queue.is_empty() && !queue.is_full());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn release(self) {
         self.lease.release();
     }
 
-    /// Ends the lease without finishing its message: it is delivered again as it stands, to
-    /// anybody, before newer ones.
+    /// Ends the lease without finishing its message: it is delivered again as it is now, to any
+    /// consumer, before newer ones.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put(&1)?;
+    /// let mut message = queue.lease_mut()?;
+    /// *message = 5;
+    /// message.give_back();
+    /// assert_eq!(queue.get()?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn give_back(self) {
         self.lease.give_back();
     }
 
     /// Which delivery of its message this is, as [`Lease::deliveries`].
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put(&1)?;
+    /// queue.lease_mut()?.give_back();
+    /// assert_eq!(queue.lease_mut()?.deliveries(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn deliveries(&self) -> u32 {
         self.lease.deliveries()
     }
@@ -55,7 +81,17 @@ impl<'q, T: ?Sized + Plain> LeaseMut<'q, T> {
         self.lease.is_inherited()
     }
 
-    /// From here on the message is only read.
+    /// Gives up the right to write; the lease continues.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put(&1)?;
+    /// let mut message = queue.lease_mut()?;
+    /// *message += 1;
+    /// let message: shmq::Lease<'_, u64> = message.into_lease();
+    /// assert_eq!(*message, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_lease(self) -> Lease<'q, T> {
         self.lease
     }
@@ -74,8 +110,8 @@ impl<T: ?Sized + Plain> DerefMut for LeaseMut<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         self.lease.assert_ours();
-        // SAFETY: Invariant 2 of the module above; the pointer was made of one that may write, the
-        // lease is borrowed mutably, and nothing else in this process leads to its message.
+        // SAFETY: Invariant 2 of the guards. The pointer comes from `payload: *mut u8`, which may
+        // write; the lease is borrowed mutably, and no other pointer to its message is used meanwhile.
         unsafe { &mut *self.lease.message.cast_mut() }
     }
 }

@@ -7,14 +7,16 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-/// Dropping a loan aborts it: its message is skipped, as if it had never been. [`commit`](Loan::commit) makes it a message.
-/// When its room comes back, [`Queue::loan`](crate::Queue::loan) says.
+/// Dropping a loan aborts it: its message is skipped, as if it had never been.
+/// [`commit`](Loan::commit) makes it a message. [`Queue::loan`](crate::Queue::loan) says when the
+/// room of a dropped loan comes back.
 ///
-/// A loan is room for one message inside the shared segment, to be written in place. What it holds at first is unspecified
-/// (some valid value, from zeros to an old message). While it is open, everything put behind it waits.
-/// `mem::forget` of a loan holds its room until the process ends. If the process dies, the loan is aborted for it.
-/// A loan inherited across `fork` belongs to the parent: `Deref` panics, `commit` returns [`PutError::Inherited`].
-/// While a loan is open or forgotten, [`Process::spawn`](crate::Process::spawn) does not fork.
+/// A loan is room for one message inside the shared segment, to be written in place. What it holds at
+/// first is unspecified (some valid value, from zeros to an old message). While it is open, everything
+/// put behind it waits. `mem::forget` of a loan holds its room until the process ends. If the process
+/// dies, its peers abort the loan. A loan inherited across `fork` belongs to the parent: `Deref`
+/// panics, `commit` returns [`PutError::Inherited`]. While a loan is open or forgotten,
+/// [`Process::spawn`](crate::Process::spawn) does not fork.
 ///
 /// ```
 /// let queue = shmq::Queue::<[u32]>::builder().capacity_bytes(4096).create()?;
@@ -33,7 +35,7 @@ pub struct Loan<'q, T: ?Sized + Plain> {
     owns: PhantomData<fn() -> Box<T>>,
 }
 
-// SAFETY: a loan is the only access to its message in this process (Invariant 2), like a `Box`.
+// SAFETY: a loan is the only access to its message in this process (Invariant 2), as a `Box` is.
 unsafe impl<T: ?Sized + Plain + Send> Send for Loan<'_, T> {}
 
 impl<'q, T: ?Sized + Plain> Loan<'q, T> {
@@ -72,9 +74,11 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
 
     /// Makes the loan a message, in the place that it took when it was lent. Does not block.
     ///
-    /// # Errors
-    /// [`PutError::Inherited`] in a forked child; [`PutError::Poisoned`] if this process was taken for dead meanwhile.
     /// A loan may be committed after the queue was closed: it was lent before.
+    ///
+    /// # Errors
+    /// [`PutError::Inherited`] in a forked child; [`PutError::Poisoned`] if this process was taken for
+    /// dead meanwhile.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(4)?;
@@ -127,7 +131,8 @@ impl<T: ?Sized + Plain> Deref for Loan<'_, T> {
     #[inline]
     fn deref(&self) -> &T {
         assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
-        // SAFETY: Invariant 2, and any bits are a T (Plain).
+        // SAFETY: Invariant 2: the record is this process's, which is not a forked child (asserted).
+        // Any bits are a T (Plain).
         unsafe { &*self.message }
     }
 }
@@ -136,7 +141,8 @@ impl<T: ?Sized + Plain> DerefMut for Loan<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
-        // SAFETY: Invariant 2; the loan is borrowed mutably.
+        // SAFETY: Invariant 2, as for `deref`; the loan is borrowed mutably, and no other pointer to its
+        // message is used meanwhile.
         unsafe { &mut *self.message }
     }
 }

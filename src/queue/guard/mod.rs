@@ -1,4 +1,4 @@
-//! Messages in place: a [`Loan`] is being written, a [`Lease`] is being read.
+//! Guards of messages in place: a [`Loan`] is being written, a [`Lease`] is being read.
 //!
 //! ```text
 //!   Loan:   open --commit--> message          Lease:  open --drop, release--> done
@@ -7,10 +7,12 @@
 //!
 //! Invariants:
 //! 1. `record` is `Some` until the guard is finished; a finished guard touches nothing.
-//! 2. `message` leads to the payload of a record that this process owns (queue, Invariant 4) for as long as `record` is `Some`,
-//!    with the length of the record, aligned as its type (segment header, geometry).
-//! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
-//!    and its drop touches nothing.
+//! 2. While `record` is `Some`, `message` points to the payload of a record that this process owns
+//!    (queue, Invariant 4), with the length of the record, aligned as its type (segment header,
+//!    geometry).
+//! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the
+//!    parent. It is never dereferenced and its drop touches nothing.
+
 mod lease;
 mod lease_mut;
 mod loan;
