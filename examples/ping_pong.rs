@@ -1,8 +1,10 @@
-//! How long a message takes to another process and back: two queues, one byte's worth of news each way.
+//! How long a message takes to another process and back: two queues, one byte's worth of news each
+//! way.
 //!
 //! `cargo run --release --example ping_pong [ROUNDS] [spin|adaptive|block]`
 //!
-//! Waiters that spin answer soonest, but want a core each; those that block sleep at once and cost a wake each time.
+//! Waiters that spin answer soonest, but want a core each; those that block sleep at once and cost
+//! a wake each time.
 
 use std::error::Error;
 use std::time::{Duration, Instant};

@@ -1,7 +1,9 @@
-//! A pool under tokio, run as a service: SIGTERM to the whole process group (`kill -TERM -PGID`, what a service manager or a
-//! container runtime sends) ends it in good order, and every task that was begun is finished.
+//! A pool under tokio, run as a service: SIGTERM to the whole process group (`kill -TERM -PGID`,
+//! what a service manager or a container runtime sends) ends it in good order, and every task that
+//! was begun is finished.
 //!
-//! `cargo run --release --example pool_service`, and then Ctrl-C, or `kill -TERM -- -PGID` from elsewhere
+//! `cargo run --release --example pool_service`, and then Ctrl-C, or `kill -TERM -- -PGID` from
+//! elsewhere
 
 use std::error::Error;
 use std::time::Duration;
@@ -16,7 +18,8 @@ fn work(n: u64) -> u64 {
     n * n
 }
 
-/// What a handler of requests does: awaits the result of a task, and blocks no thread of the runtime.
+/// What a handler of requests does: awaits the result of a task, and blocks no thread of the
+/// runtime.
 fn run(pool: &Pool, n: u64) -> Result<oneshot::Receiver<Result<u64, TaskError>>, TaskError> {
     let (sender, result) = oneshot::channel();
     pool.apply_async_then(work, n, move |done| drop(sender.send(done)))?;

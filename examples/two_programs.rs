@@ -1,7 +1,8 @@
 //! Two programs that know nothing of each other but a name.
 //!
-//! In one terminal `cargo run --example two_programs -- get NAME`, in another `cargo run --example two_programs -- put NAME text...`,
-//! in any order: whoever comes first makes the queue and waits for the other. When both have ended, so has the queue.
+//! In one terminal `cargo run --example two_programs -- get NAME`, in another
+//! `cargo run --example two_programs -- put NAME text...`, in any order: whoever comes first makes
+//! the queue and waits for the other. When both have ended, so has the queue.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The schema says what the bytes mean; a program that means something else by this name is refused.
+/// The schema says what the bytes mean; a program that means something else by this name is
+/// refused.
 fn meet(name: &str) -> Result<Queue<[u8]>, CreateError> {
     Queue::builder().name(name).schema("text/utf-8").capacity_bytes(1 << 16).open_or_create()
 }

@@ -1,10 +1,12 @@
-//! A pool of workers that loses nothing when one of them dies: tasks are leased, answers put, and only then is the task let go.
+//! A pool of workers that loses nothing when one of them dies: tasks are leased, answers put, and
+//! only then is the task let go.
 //!
 //! `cargo run --release --example worker_pool`
 //!
-//! One worker kills itself in the middle of a task. Its lease ends with it, the task goes to another worker, and the sum comes out
-//! right. A worker that dies between its answer and the end of its lease would have the task done twice (at-least-once), so answers
-//! carry the number of their task, and the parent takes the first.
+//! One worker kills itself in the middle of a task. Its lease ends with it, the task goes to
+//! another worker, and the sum comes out right. A worker that dies between its answer and the end
+//! of its lease would have the task done twice (at-least-once), so answers carry the number of
+//! their task, and the parent takes the first.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -35,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut next = 0;
     let mut steps = HashMap::new();
     while steps.len() < TASKS as usize {
-        // Fewer tasks out than there is room for answers: so no worker waits for room, and this put does not wait for ever.
+        // Fewer tasks out than there is room for answers: so no worker waits for room, and this put
+        // does not wait for ever.
         while next < TASKS && next < steps.len() as u64 + OUT_AT_ONCE {
             tasks.put(&next)?;
             next += 1;

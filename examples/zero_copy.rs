@@ -1,4 +1,5 @@
-//! Large frames without a copy: a camera process writes each frame where its reader will read it, in the segment.
+//! Large frames without a copy: a camera process writes each frame where its reader will read it,
+//! in the segment.
 //!
 //! `cargo run --release --example zero_copy`
 
@@ -24,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let start = Instant::now();
     for expected in 0..FRAMES {
-        // A lease is the message itself. While it lives its place in the ring is taken; dropping it frees the place.
+        // A lease is the message itself. While it lives its place in the ring is taken; dropping it
+        // frees the place.
         let frame = frames.lease()?;
         assert_eq!(frame.number, expected);
         assert!(frame.pixels.iter().all(|row| *row == [expected as u8; WIDTH]));
@@ -40,7 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The camera: every frame is one shade of grey.
 fn film(frames: &Queue<Frame>) -> Result<(), PutError> {
     for number in 0..FRAMES {
-        // A loan is room in the ring. The reader sees nothing of it before `commit`; if we died here, it never would.
+        // A loan is room in the ring. The reader sees nothing of it before `commit`; if we died
+        // here, it never would.
         let mut frame = frames.loan()?;
         frame.number = number;
         for row in &mut frame.pixels {

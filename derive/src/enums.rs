@@ -1,4 +1,5 @@
-//! Enums: an integer says which variant it is; the fields of each variant follow it, as in a `repr(C)` struct (RFC 2195).
+//! Enums: an integer says which variant it is; the fields of each variant follow it, as in a
+//! `repr(C)` struct (RFC 2195).
 
 use crate::input::{Body, Input, assert_at, at, at_field, check_field, name_of, without_raw};
 use crate::structs::collect_errors;
@@ -49,7 +50,8 @@ pub fn expand(input: &Input<'_>, data: &DataEnum) -> Result<Tokens, Error> {
     });
     let is_value = quote! {
         let #all = #values_of;
-        // SAFETY: the caller lends the bytes of a `Self`; they begin with the integer, and the fields of its variant lie in them.
+        // SAFETY: the caller lends the bytes of a `Self`; they begin with the integer, and the
+        // fields of its variant lie in them.
         unsafe {
             let #found = bytes.cast::<#tag>().read_unaligned();
             #(#cases)*
@@ -60,12 +62,14 @@ pub fn expand(input: &Input<'_>, data: &DataEnum) -> Result<Tokens, Error> {
     Ok(input.implement(&Body { layout, is_value, fields, is_plain: false }))
 }
 
-/// A variable that nothing of the program's can mean. No item is written beside what the program wrote: items have no such protection.
+/// A variable that nothing of the program's can mean. No item is written beside what the program
+/// wrote: items have no such protection.
 fn hygienic(name: &str) -> Ident {
     Ident::new(&format!("__shmq_{name}"), Span::mixed_site())
 }
 
-/// The integers of the variants as an array, by the rule of the language: what is written, or one more than the one before.
+/// The integers of the variants as an array, by the rule of the language: what is written, or one
+/// more than the one before.
 fn values(tag: &Tokens, variants: &[&Variant]) -> Tokens {
     let names: Vec<Ident> = (0..variants.len()).map(|number| hygienic(&format!("value_{number}"))).collect();
     let values = variants.iter().enumerate().map(|(number, variant)| {
@@ -85,7 +89,8 @@ fn values(tag: &Tokens, variants: &[&Variant]) -> Tokens {
     }
 }
 
-/// A variant as the `repr(C)` struct that it lies like: the integer, and the fields, each of which begins where the one before it ends.
+/// A variant as the `repr(C)` struct that it lies like: the integer, and the fields, each of which
+/// begins where the one before it ends.
 struct Shape<'a> {
     tag: &'a Tokens,
     variant: &'a Variant,

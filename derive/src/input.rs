@@ -1,5 +1,5 @@
-//! What structs and enums have in common: name, generics, `repr`, checks of field types, and the impls around what each of them
-//! says of itself.
+//! What structs and enums have in common: name, generics, `repr`, checks of field types, and the
+//! impls around what each of them says of itself.
 
 use proc_macro2::{Span, TokenStream as Tokens, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -99,7 +99,8 @@ impl<'a> Input<'a> {
             }
         });
         quote! {
-            // SAFETY: the layout is fixed and has no padding, which `LAYOUT` makes sure of, and each field is a message.
+            // SAFETY: the layout is fixed and has no padding, which `LAYOUT` makes sure of, and
+            // each field is a message.
             #[automatically_derived]
             #[allow(clippy::all, clippy::pedantic, clippy::restriction, non_upper_case_globals)]
             unsafe impl #parameters #krate::Message for #name #arguments #bounds {
@@ -186,12 +187,14 @@ fn krate(item: &DeriveInput) -> Result<Path, Error> {
     }
 }
 
-/// At the place of `spanned`, and of the macro's own making: what the program forbids itself is not meant.
+/// At the place of `spanned`, and of the macro's own making: what the program forbids itself is not
+/// meant.
 pub fn at(spanned: &impl Spanned) -> Span {
     Span::mixed_site().located_at(spanned.span())
 }
 
-/// At the name of a field, or at its type where it has none: attributes and `pub` may stand lines before it.
+/// At the name of a field, or at its type where it has none: attributes and `pub` may stand lines
+/// before it.
 pub fn at_field(field: &Field) -> Span {
     field.ident.as_ref().map_or_else(|| at(&field.ty), at)
 }
@@ -263,7 +266,8 @@ pub fn check_field(name: &Ident, field: &Field) -> Result<(), Error> {
     }
 }
 
-/// A condition that panics at `place`, when the program is compiled, with a sentence of the crate's: its function and its arguments.
+/// A condition that panics at `place`, when the program is compiled, with a sentence of the
+/// crate's: its function and its arguments.
 pub fn assert_at(place: Span, holds: &Tokens, sentence: &Tokens) -> Tokens {
     quote_spanned! { place =>
         if !(#holds) {

@@ -1,4 +1,5 @@
-//! The attribute `#[shmq::message]`. Its documentation is that of the crate `shmq`, through which it is used.
+//! The attribute `#[shmq::message]`. Its documentation is that of the crate `shmq`, through which
+//! it is used.
 
 mod enums;
 mod input;
@@ -25,7 +26,8 @@ pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// What `message` writes before an item. Not meant to be written by hand: the attribute adds the `repr` as well.
+/// What `message` writes before an item. Not meant to be written by hand: the attribute adds the
+/// `repr` as well.
 #[proc_macro_derive(MessageImpl, attributes(shmq_message))]
 pub fn message_impl(item: TokenStream) -> TokenStream {
     let item = syn::parse_macro_input!(item as DeriveInput);

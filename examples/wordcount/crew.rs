@@ -1,7 +1,9 @@
-//! The workers: they lease a block, count its words in place, put the answer, and only then let go of the block.
+//! The workers: they lease a block, count its words in place, put the answer, and only then let go
+//! of the block.
 //!
-//! A worker that is killed in between leaves its lease behind, and another gets the block: so each block is answered at least once,
-//! and the parent, which knows the blocks by their numbers, takes the first answer only.
+//! A worker that is killed in between leaves its lease behind, and another gets the block: so each
+//! block is answered at least once, and the parent, which knows the blocks by their numbers, takes
+//! the first answer only.
 
 use std::io::{self, Write};
 use std::os::unix::process::parent_id;
@@ -31,7 +33,8 @@ impl Crew {
     /// Queues for `in_flight` blocks, and `size` workers on them.
     pub fn start(size: usize, in_flight: usize, block_bytes: usize) -> Result<Crew, Failure> {
         let queue = |what, messages: usize, message_bytes: usize| -> Result<Queue<[u8]>, CreateError> {
-            // Half of a ring is what its largest message may take; a message that does not fit before the ring's end starts over.
+            // Half of a ring is what its largest message may take; a message that does not fit
+            // before the ring's end starts over.
             let capacity_bytes = (messages + 1) * (message_bytes + 64);
             let name = format!("wordcount-{}-{what}", std::process::id());
             Queue::builder().name(name).capacity_bytes(capacity_bytes).max_participants(2 * size + 16).create()
@@ -71,7 +74,8 @@ impl Crew {
     pub fn dismiss(mut self) -> Result<(), Failure> {
         self.blocks.close();
         for worker in &mut self.workers {
-            // All answers are in, so what becomes of a worker now changes nothing but deserves a word.
+            // All answers are in, so what becomes of a worker now changes nothing but deserves a
+            // word.
             match worker.join_timeout(FAREWELL)? {
                 Some(status) if status.success() => {}
                 Some(status) => eprintln!("wordcount: worker {} ended with {status}", worker.pid()),
@@ -83,7 +87,8 @@ impl Crew {
 }
 
 impl Drop for Crew {
-    /// Leaves nobody behind, whatever went wrong. The queues go after this, and their names with them.
+    /// Leaves nobody behind, whatever went wrong. The queues go after this, and their names with
+    /// them.
     fn drop(&mut self) {
         for worker in &mut self.workers {
             let _ = worker.kill();
@@ -96,7 +101,8 @@ impl Drop for Crew {
 
 /// A worker's life.
 fn work(blocks: &Queue<[u8]>, answers: &Queue<[u8]>, parent: u32) -> Result<(), Box<dyn std::error::Error>> {
-    // Ctrl-C reaches the whole group, and the parent decides what it means; to SIGTERM a worker is an ordinary process.
+    // Ctrl-C reaches the whole group, and the parent decides what it means; to SIGTERM a worker is
+    // an ordinary process.
     signals::ignore(libc::SIGINT);
     signals::obey(libc::SIGTERM);
     let mut table = Words::default();

@@ -1,15 +1,17 @@
-//! The main job: counts the words of files with several processes, through two bounded queues in shared memory.
+//! The main job: counts the words of files with several processes, through two bounded queues in
+//! shared memory.
 //!
 //! ```text
 //!               blocks: text, cut between words
-//!   parent  ────────────────────────────────────>  workers (forked; each leases a block and counts it in place)
-//!   reads files straight into the ring,  <───────  
-//!   adds up                                answers: counts of one block
+//!   parent  ──────────────────────────────────>  workers (forked; each leases a block
+//!   reads files straight into the ring,  <─────  and counts it in place)
+//!   adds up                              answers: counts of one block
 //! ```
 //!
-//! `cargo run --release --example wordcount -- [--workers N] [--top K] FILE...`; without files, it counts the project's README.md.
-//! It prints the words that came most often, and `lines L words W bytes B workers N seconds S`: lines and bytes as `wc -lc`, words
-//! as Python's `len(data.split())`. Kill a worker while it runs (`kill -9`): the totals come out the same.
+//! `cargo run --release --example wordcount -- [--workers N] [--top K] FILE...`; without files, it
+//! counts the project's README.md. It prints the words that came most often, and
+//! `lines L words W bytes B workers N seconds S`: lines and bytes as `wc -lc`, words as Python's
+//! `len(data.split())`. Kill a worker while it runs (`kill -9`): the totals come out the same.
 
 mod answer;
 mod crew;
@@ -160,7 +162,8 @@ fn count(options: &Options, input_bytes: u64) -> Result<Totals, Failure> {
     let mut next_tick = Instant::now();
     while !at_end || !unanswered.is_empty() {
         while !at_end && unanswered.len() < in_flight {
-            // A worker may be slow to let go of a block that it has answered: then take in answers first, if any are to come.
+            // A worker may be slow to let go of a block that it has answered: then take in answers
+            // first, if any are to come.
             let patience = if unanswered.is_empty() { TICK } else { Duration::ZERO };
             let mut loan = match crew.blocks.loan_len_timeout(NUMBER_BYTES + block_bytes, patience) {
                 Err(PutError::Timeout) => break,
@@ -184,7 +187,8 @@ fn count(options: &Options, input_bytes: u64) -> Result<Totals, Failure> {
                 Ok(answer) => {
                     let mut at = 0;
                     let number = take_number(&answer, &mut at);
-                    // A block that was taken over from a dead worker may have been answered already.
+                    // A block that was taken over from a dead worker may have been answered
+                    // already.
                     if number.is_some_and(|number| unanswered.remove(&number)) {
                         totals.add_answer(&answer, at).ok_or_else(|| Failure::new(1, "an answer makes no sense"))?;
                     }

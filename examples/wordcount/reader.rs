@@ -1,6 +1,7 @@
 //! Reads files into blocks that end between words, so that workers need not know of each other.
 //!
-//! A word without an end in a whole block is not sent at all: it is met here, piece by piece, and counted once.
+//! A word without an end in a whole block is not sent at all: it is met here, piece by piece, and
+//! counted once.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -23,9 +24,11 @@ impl<'a> Reader<'a> {
         Reader { files: files.iter(), open: None, carry: Vec::new(), giant: None }
     }
 
-    /// Fills a block: how many bytes, 0 at the end of the last file. `stopped` is asked between reads.
+    /// Fills a block: how many bytes, 0 at the end of the last file. `stopped` is asked between
+    /// reads.
     ///
-    /// What `block` holds behind that is of no meaning. Giant words go to `totals` at once, and so do all bytes.
+    /// What `block` holds behind that is of no meaning. Giant words go to `totals` at once, and so
+    /// do all bytes.
     pub fn fill(
         &mut self,
         block: &mut [u8],
@@ -71,7 +74,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes the rest of the giant word from the front of `text`; gives what is left, moved to the front.
+    /// Takes the rest of the giant word from the front of `text`; gives what is left, moved to the
+    /// front.
     fn end_giant(&mut self, text: &mut [u8], at_end: bool, totals: &mut Totals) -> usize {
         let end = text.iter().position(|&byte| is_space(byte)).unwrap_or(text.len());
         let giant = self.giant.get_or_insert_default();

@@ -30,7 +30,8 @@ pub fn obey(signal: libc::c_int) {
 }
 
 fn set(signal: libc::c_int, handler: libc::sighandler_t) {
-    // SAFETY: a sigaction is numbers, for which zero is a value: an empty mask and no flags, so no restart of system calls.
+    // SAFETY: a sigaction is numbers, for which zero is a value: an empty mask and no flags, so no
+    // restart of system calls.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler;
     // SAFETY: `note` only stores to an atomic, which a handler may do at any time.

@@ -1,4 +1,5 @@
-//! What a word is (bytes between space, \t, \n, \v, \f and \r, as in Python's `bytes.split()`), and finding them fast.
+//! What a word is (bytes between space, \t, \n, \v, \f and \r, as in Python's `bytes.split()`), and
+//! finding them fast.
 
 /// Longer words are counted under a stand-in of bounded length.
 pub const LONG_WORD_BYTES: usize = 256;
@@ -61,7 +62,8 @@ fn spaces_of(chunk: &[u8]) -> u64 {
     spaces
 }
 
-/// The stand-in of a word that is too long to be counted under its own bytes. It has spaces in it, so no word is mistaken for it.
+/// The stand-in of a word that is too long to be counted under its own bytes. It has spaces in it,
+/// so no word is mistaken for it.
 pub fn stand_in(word: &[u8]) -> Option<Vec<u8>> {
     if word.len() <= LONG_WORD_BYTES {
         return None;

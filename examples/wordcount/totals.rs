@@ -1,15 +1,17 @@
 //! What the parent adds up: lines, words, bytes, and how often each word came, in bounded memory.
 //!
-//! When the table is full, rare words are dropped ("lossy counting"): `floor` rises, and every word with `count + missing <= floor`
-//! goes. A word that comes (back) later may have been met up to `floor` times before, which is its `missing`. So a count is exact
-//! where `missing` is 0, and no word that was dropped came more than `floor` times.
+//! When the table is full, rare words are dropped ("lossy counting"): `floor` rises, and every word
+//! with `count + missing <= floor` goes. A word that comes (back) later may have been met up to
+//! `floor` times before, which is its `missing`. So a count is exact where `missing` is 0, and no
+//! word that was dropped came more than `floor` times.
 
 use std::mem;
 
 use crate::answer::{take_number, take_word};
 use crate::words::Words;
 
-/// Memory for different words, about, before rare ones are dropped. Text of ordinary size does not come near.
+/// Memory for different words, about, before rare ones are dropped. Text of ordinary size does not
+/// come near.
 const MOST_BYTES: usize = 512 << 20;
 
 #[derive(Default)]
@@ -56,8 +58,8 @@ impl Totals {
         self.seen = kept;
     }
 
-    /// The `most` words that came most often, those that came equally often in the order of their bytes; with their counts, and how
-    /// much those may fall short.
+    /// The `most` words that came most often, those that came equally often in the order of their
+    /// bytes; with their counts, and how much those may fall short.
     pub fn top(&self, most: usize) -> Vec<(&[u8], u64, u32)> {
         let mut all: Vec<_> = self.seen.iter().collect();
         let order = |a: &(&[u8], u64, u32), b: &(&[u8], u64, u32)| b.1.cmp(&a.1).then(a.0.cmp(b.0));

@@ -38,9 +38,9 @@ pub enum PutError {
     /// `try_put` found no room. Take messages out, or use `put`, which waits.
     #[error("the queue is full")]
     Full,
-    /// `try_put` gave up after about a millisecond: a process that does not run (stopped, or starved
-    /// of CPU) holds the lock of the put side. Or of the get side, and the only room is that of
-    /// dropped loans, which needs that lock. Try again, or use a verb with a timeout.
+    /// `try_put` gave up after about a millisecond: a process that does not run (stopped, or
+    /// starved of CPU) holds the lock of the put side. Or of the get side, and the only room is
+    /// that of dropped loans, which needs that lock. Try again, or use a verb with a timeout.
     #[error("the put side is locked by a process that does not run (stopped or starved); try again")]
     Busy,
     /// The deadline passed before there was room. Never reported early.
@@ -73,8 +73,8 @@ pub enum PutError {
         /// Process id of the endpoint's owner, as that process saw it.
         pid: u32,
     },
-    /// A process that was taken for dead turned out to be alive (it closed descriptors that were not
-    /// its own). The order of this queue can no longer be trusted; create a new one.
+    /// A process that was taken for dead turned out to be alive (it closed descriptors that were
+    /// not its own). The order of this queue can no longer be trusted; create a new one.
     #[error("the queue is poisoned: a process was taken for dead while it was still at work; create a new queue")]
     Poisoned,
     /// Words in the segment hold impossible values: something other than this crate wrote to it.
@@ -123,8 +123,8 @@ pub enum GetError {
     /// waits.
     #[error("the queue is empty")]
     Empty,
-    /// `try_get` gave up after about a millisecond: a process that does not run (stopped, or starved
-    /// of CPU) holds the lock of the get side.
+    /// `try_get` gave up after about a millisecond: a process that does not run (stopped, or
+    /// starved of CPU) holds the lock of the get side.
     #[error("the get side is locked by a process that does not run (stopped or starved); try again")]
     Busy,
     /// The deadline passed before a message came. Never reported early.
@@ -141,14 +141,14 @@ pub enum GetError {
         /// Elements that the given buffer can hold.
         given: usize,
     },
-    /// The bits of the message are not a value of the type (an enum without such a variant, a `bool`
-    /// of 2). The message was taken: otherwise no later message could be. Where the queue has one for
-    /// [dead letters](crate::QueueBuilder::dead_letters), the message is there, or waits for it on
-    /// lease to this process.
+    /// The bits of the message are not a value of the type (an enum without such a variant, a
+    /// `bool` of 2). The message was taken: otherwise no later message could be. Where the queue
+    /// has one for [dead letters](crate::QueueBuilder::dead_letters), the message is there, or
+    /// waits for it on lease to this process.
     #[error("the bits of the message are not a valid value of the type; the message was taken out")]
     Invalid,
-    /// The message is not an encoded value of the type, or leaves bytes over: see `ObjectQueue`. The
-    /// message was taken: otherwise no later message could be. Where the queue has one for
+    /// The message is not an encoded value of the type, or leaves bytes over: see `ObjectQueue`.
+    /// The message was taken: otherwise no later message could be. Where the queue has one for
     /// [dead letters](crate::QueueBuilder::dead_letters), the message is there, or waits for it on
     /// lease to this process.
     #[error("the message cannot be decoded: {source}; it was taken out")]

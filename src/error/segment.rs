@@ -89,7 +89,10 @@ segment_error! {
     ///
     /// ```
     /// let refused = shmq::Queue::<u64>::new(0).unwrap_err();
-    /// assert!(matches!(refused, shmq::CreateError::OutOfRange { option: "capacity", asked: 0, min: 1, .. }));
+    /// let shmq::CreateError::OutOfRange { option, asked, min, .. } = refused else {
+    ///     panic!("{refused}")
+    /// };
+    /// assert_eq!((option, asked, min), ("capacity", 0, 1));
     /// ```
     pub enum CreateError {
         /// A number is out of its range: the capacity is zero, or needs more memory than can be
@@ -186,8 +189,8 @@ segment_error! {
             /// What was to be opened.
             what: Subject,
         },
-        /// The name kept changing hands (created, replaced, removed) until the attempt was given up.
-        /// Try again.
+        /// The name kept changing hands (created, replaced, removed) until the attempt was given
+        /// up. Try again.
         #[error("{what} was being replaced or removed the whole time; try again")]
         NotReady {
             /// What was to be opened.

@@ -3,14 +3,15 @@
 use crate::shm::layout::kind;
 use std::fmt;
 
-/// What an error is about: a queue, a mutex, and so on, and its name. Displayed as `queue "jobs"`, or
-/// as `queue` where it has no name.
+/// What an error is about: a queue, a mutex, and so on, and its name. Displayed as `queue "jobs"`,
+/// or as `queue` where it has no name.
 ///
 /// ```
 /// use shmq::{OpenError, Queue};
 ///
 /// # let name = format!("doc-subject-{}", std::process::id());
-/// let Err(OpenError::NotFound { what }) = Queue::<u64>::open(&name) else { panic!("there is none") };
+/// let error = Queue::<u64>::open(&name).unwrap_err();
+/// let OpenError::NotFound { what } = error else { panic!("{error}") };
 /// assert_eq!((what.kind(), what.name()), ("queue", Some(&*name)));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,11 +31,13 @@ impl Subject {
         *self == Subject::default()
     }
 
-    /// What it is, in a word or two: `queue`, `mutex`, `condition variable` ..; `segment` if unknown.
+    /// What it is, in a word or two: `queue`, `mutex`, `condition variable` ..; `segment` if
+    /// unknown.
     ///
     /// ```
     /// # let name = format!("doc-subject-kind-{}", std::process::id());
-    /// let Err(shmq::OpenError::NotFound { what }) = shmq::sync::Event::open(&name) else { panic!("there is one") };
+    /// let error = shmq::sync::Event::open(&name).unwrap_err();
+    /// let shmq::OpenError::NotFound { what } = error else { panic!("{error}") };
     /// assert_eq!(what.kind(), "event");
     /// ```
     pub fn kind(&self) -> &'static str {
@@ -45,7 +48,8 @@ impl Subject {
     ///
     /// ```
     /// # let name = format!("doc-subject-name-{}", std::process::id());
-    /// let Err(shmq::OpenError::NotFound { what }) = shmq::Queue::<u64>::open(&name) else { panic!("there is one") };
+    /// let error = shmq::Queue::<u64>::open(&name).unwrap_err();
+    /// let shmq::OpenError::NotFound { what } = error else { panic!("{error}") };
     /// assert_eq!(what.name(), Some(&*name));
     /// ```
     pub fn name(&self) -> Option<&str> {

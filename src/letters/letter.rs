@@ -11,7 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// ```
 /// # let name = format!("doc-letter-{}", std::process::id());
 /// # let letters = shmq::DeadLetters::create(&name, 4096)?;
-/// # let queue = shmq::Queue::<u64>::builder().capacity(8).max_deliveries(1).dead_letters(&name).create()?;
+/// # let queue = shmq::Queue::<u64>::builder().capacity(8).max_deliveries(1);
+/// # let queue = queue.dead_letters(&name).create()?;
 /// # queue.put(&7)?;
 /// # queue.lease()?.give_back();
 /// # assert_eq!(queue.recover().given_up, 1);
@@ -52,17 +53,46 @@ enum WrittenAs {
 
 impl DeadLetter {
     /// The message, if its bytes are a `T`.
+    ///
+    /// ```
+    /// # let name = format!("doc-letter-value-{}", std::process::id());
+    /// # let letters = shmq::DeadLetters::create(&name, 4096)?;
+    /// # let queue = shmq::Queue::<u64>::builder().capacity(8).max_deliveries(1);
+    /// # let queue = queue.dead_letters(&name).create()?;
+    /// # queue.put(&7)?;
+    /// # queue.lease()?.give_back();
+    /// # queue.recover();
+    /// let letter = letters.get()?; // of a Queue<u64>
+    /// assert_eq!(letter.value::<u64>(), Some(7));
+    /// assert_eq!(letter.value::<u32>(), None); // of another size
+    /// # shmq::DeadLetters::unlink(&name)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn value<T: Message>(&self) -> Option<T> {
         if self.bytes.len() != size_of::<T>() {
             return None;
         }
         let from = self.bytes.as_ptr();
-        // SAFETY: these are `size_of::<T>()` bytes of this process alone, and they are read as a T only
-        // if `is_value` says that they are one (Message, 2).
+        // SAFETY: these are `size_of::<T>()` bytes in memory of this process alone, and they are
+        // read as a T only if `is_value` says that they are one (Message, 2).
         unsafe { T::is_value(from).then(|| from.cast::<T>().read_unaligned()) }
     }
 
     /// The elements of the message, if its bytes are those of a slice of `X`.
+    ///
+    /// ```
+    /// # let name = format!("doc-letter-elements-{}", std::process::id());
+    /// # let letters = shmq::DeadLetters::create(&name, 4096)?;
+    /// # let queue = shmq::Queue::<[u16]>::builder().capacity_bytes(4096).max_deliveries(1);
+    /// # let queue = queue.dead_letters(&name).create()?;
+    /// # queue.put(&[1, 2, 3])?;
+    /// # queue.lease()?.give_back();
+    /// # queue.recover();
+    /// let letter = letters.get()?; // of a Queue<[u16]>
+    /// assert_eq!(letter.elements::<u16>(), Some(vec![1, 2, 3]));
+    /// # shmq::DeadLetters::unlink(&name)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn elements<X: Plain>(&self) -> Option<Vec<X>> {
         const { crate::message::assert_plain::<X>() };
         let size = size_of::<X>();
@@ -79,7 +109,23 @@ impl DeadLetter {
     /// The message, decoded as an `ObjectQueue<T, C>` does.
     ///
     /// # Errors
-    /// What the codec says.
+    /// [`GetError::Decode`] with what the codec says.
+    ///
+    /// ```
+    /// # let name = format!("doc-letter-decode-{}", std::process::id());
+    /// # let letters = shmq::DeadLetters::create(&name, 4096)?;
+    /// # let queue = shmq::ObjectQueue::<String>::builder().max_deliveries(1);
+    /// # let queue = queue.dead_letters(&name).create()?;
+    /// # queue.put("job")?;
+    /// # queue.lease()?.give_back();
+    /// # queue.recover();
+    /// use shmq::MessagePack;
+    ///
+    /// let letter = letters.get()?; // of an ObjectQueue<String>
+    /// assert_eq!(letter.decode::<String, MessagePack>()?, "job");
+    /// # shmq::DeadLetters::unlink(&name)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(feature = "object")]
     pub fn decode<T: serde::de::DeserializeOwned, C: crate::object::Codec>(&self) -> Result<T, GetError> {
         crate::object::decode::<T, C>(&self.bytes)

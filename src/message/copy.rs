@@ -1,18 +1,22 @@
-//! Private copies of bytes that other processes may write at any moment: every read by copy of a segment's payload goes through here.
+//! Private copies of bytes that other processes may write at any moment: every read by copy of a
+//! segment's payload goes through here.
 //!
 //! ```text
 //!   shared bytes --read once--> copy --sealed--> its bits checked --> handed out
 //! ```
 //!
 //! Invariants:
-//! 1. The shared bytes are read once, and whatever is done with a copy afterwards reads the copy. Without help the compiler need not keep
-//!    to that: it knows of no writer but this thread, so it turns "copy, check the copy, move the copy to the caller" into "check the
-//!    shared bytes, copy the shared bytes to the caller", and a peer changes the bits in between (seen in the machine code of `get_slice`).
-//!    Two things keep it from that, and neither costs an instruction by itself: a volatile load is made exactly once, so that small
-//!    messages stay in registers; a larger copy is *sealed* by an empty `asm!` block that might have written to it, so that what the copy
-//!    holds afterwards cannot be had from anywhere else.
-//! 2. No reference to shared bytes is made: they are read through raw pointers, and what comes of a read that meets a peer's write is some
-//!    mixture of bytes, which the check of the private copy judges.
+//! 1. The shared bytes are read once, and whatever is done with a copy afterwards reads the copy.
+//!    Without help the compiler need not keep to that: it knows of no writer but this thread, so it
+//!    turns "copy, check the copy, move the copy to the caller" into "check the shared bytes, copy
+//!    the shared bytes to the caller", and a peer changes the bits in between (seen in the machine
+//!    code of `get_slice`). Two things keep it from that, and neither costs an instruction by
+//!    itself: a volatile load is made exactly once, so that small messages stay in registers; a
+//!    larger copy is *sealed* by an empty `asm!` block that might have written to it, so that what
+//!    the copy holds afterwards cannot be had from anywhere else.
+//! 2. No reference to shared bytes is made: they are read through raw pointers, and what comes of a
+//!    read that meets a peer's write is some mixture of bytes, which the check of the private copy
+//!    judges.
 
 use crate::message::{Plain, assert_plain};
 use std::mem::MaybeUninit;
@@ -96,7 +100,8 @@ unsafe fn read_words(from: *const u8, to: *mut u8, length: usize) {
     }
 }
 
-/// From here on the compiler takes what `copy` leads to for memory that anything may have been written to (Invariant 1).
+/// From here on the compiler takes what `copy` leads to for memory that anything may have been
+/// written to (Invariant 1).
 #[inline(always)]
 fn seal(copy: *mut u8) {
     #[cfg(any(

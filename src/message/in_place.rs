@@ -2,10 +2,12 @@
 
 use super::Plain;
 
-/// Not all bits are a value of `T`: then the program does not compile. For each place that relies on [`Plain`], in a `const` block.
+/// Not all bits are a value of `T`: then the program does not compile. For each place that relies
+/// on [`Plain`], in a `const` block.
 ///
-/// The attribute implements `Plain` for what has only plain fields, which it asks by names in the crate: with `crate = path` a program
-/// may put others there, and needs no `unsafe` for it. What the layout says comes of the fields themselves.
+/// The attribute implements `Plain` for what has only plain fields, which it asks by names in the
+/// crate: with `crate = path` a program may put others there, and needs no `unsafe` for it. What
+/// the layout says comes of the fields themselves.
 pub(crate) const fn assert_plain<T: ?Sized + Plain>() {
     assert!(!T::LAYOUT.is_checked, "not all bits are a value of this type: it cannot be read or written in place");
 }

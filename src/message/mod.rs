@@ -15,15 +15,17 @@ use crate::shm::layout::kind;
 use sealed::Way;
 use std::ptr;
 
-/// What may travel through a [`Queue`](crate::Queue): plain data whose bytes say all, without pointers or padding.
+/// What may travel through a [`Queue`](crate::Queue): plain data whose bytes say all, without
+/// pointers or padding.
 ///
 /// Numbers, `bool`, `char`, `NonZero`, arrays of messages, and each struct and enum with
 #[cfg_attr(feature = "derive", doc = "[`#[shmq::message]`](macro@crate::message) on it.")]
 #[cfg_attr(not(feature = "derive"), doc = "`#[shmq::message]` on it (feature `derive`).")]
 /// Slices `[X]` travel as messages of varying length, where `X` is [`Plain`] as well.
 ///
-/// A message is copied as it lies in memory, so nothing in it may lead to memory of one process: what has pointers in it (`String`, `Vec`,
-/// `Box`, references) travels encoded, in an `ObjectQueue`.
+/// A message is copied as it lies in memory, so nothing in it may lead to memory of one process:
+/// what has pointers in it (`String`, `Vec`, `Box`, references) travels encoded, in an
+/// `ObjectQueue`.
 ///
 #[cfg_attr(feature = "derive", doc = "```")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -41,11 +43,13 @@ use std::ptr;
 /// ```
 ///
 /// # Safety
-/// Implemented by the attribute; do not implement it by hand. What it promises of each value of a sized type:
+/// Implemented by the attribute; do not implement it by hand. What it promises of each value of a
+/// sized type:
 ///
-/// 1. All of its `size_of` bytes are initialised: there is no padding. None of them is a pointer or a reference, and none changes
-///    behind a shared reference (no `Cell`).
-/// 2. `is_value` says of any bytes whether they are a value, so that a message from another process can be checked before it is used.
+/// 1. All of its `size_of` bytes are initialised: there is no padding. None of them is a pointer or
+///    a reference, and none changes behind a shared reference (no `Cell`).
+/// 2. `is_value` says of any bytes whether they are a value, so that a message from another process
+///    can be checked before it is used.
 /// 3. `LAYOUT` is that of the type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel between processes as it lies in memory: `Queue` carries plain data, `ObjectQueue` anything that serde encodes",
@@ -71,19 +75,22 @@ pub unsafe trait Message {
     #[doc(hidden)]
     unsafe fn is_value(bytes: *const u8) -> bool;
 
-    /// The structural schema: the fields, their offsets and types as text that other languages can make and read as well. A segment carries the
-    /// one of its messages (of the elements, if they are slices), and is opened only by programs with the same.
+    /// The structural schema: the fields, their offsets and types as text that other languages can
+    /// make and read as well. A segment carries the one of its messages (of the elements, if they
+    /// are slices), and is opened only by programs with the same.
     ///
     /// ```text
     /// type    =  scalar | "[" type "; " count "]" | struct | enum
-    /// scalar  =  u8 .. u128 | i8 .. i128 | f32 | f64 | bool | char          (big-endian: u16be, f64be ...)
+    /// scalar  =  u8 .. u128 | i8 .. i128 | f32 | f64 | bool | char   (big-endian: u16be, f64be ..)
     /// struct  =  "{" name "@" offset ": " type { ", " name "@" offset ": " type } "}"
-    /// enum    =  "enum " scalar " {" name "=" value [ " " struct ] { ", " name "=" value [ " " struct ] } "}"
+    /// enum    =  "enum " scalar " {" variant { ", " variant } "}"
+    /// variant =  name "=" value [ " " struct ]
     /// ```
     ///
-    /// Offsets count bytes from the beginning of the enclosing struct or enum (whose value comes first). There is no padding, so sizes follow.
-    /// Fields without bytes are left out, `usize` is `u64`, `NonZero` and `Option<NonZero>` are their number, and a `repr(transparent)`
-    /// struct is its field: a C program makes the same text of `offsetof`, `sizeof` and the names of scalars.
+    /// Offsets count bytes from the beginning of the enclosing struct or enum (whose value comes
+    /// first). There is no padding, so sizes follow. Fields without bytes are left out, `usize` is
+    /// `u64`, `NonZero` and `Option<NonZero>` are their number, and a `repr(transparent)` struct is
+    /// its field: a C program makes the same text of `offsetof`, `sizeof` and the names of scalars.
     ///
     #[cfg_attr(feature = "derive", doc = "```")]
     #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -108,12 +115,14 @@ pub unsafe trait Message {
     }
 }
 
-/// A [`Message`] of which any bits are a value, so that it can be read and written where it lies in the segment: by
-/// [`loan`](crate::Queue::loan) and [`lease`](crate::Queue::lease), as elements of slices (`Queue<[X]>`), and in a
-/// [`sync::Mutex`](crate::sync::Mutex), [`Value`](crate::sync::Value) or [`Array`](crate::sync::Array).
+/// A [`Message`] of which any bits are a value, so that it can be read and written where it lies in
+/// the segment: by [`loan`](crate::Queue::loan) and [`lease`](crate::Queue::lease), as elements of
+/// slices (`Queue<[X]>`), and in a [`sync::Mutex`](crate::sync::Mutex),
+/// [`Value`](crate::sync::Value) or [`Array`](crate::sync::Array).
 ///
-/// Numbers, `Option<NonZero>`, arrays of plain data, and structs with `#[shmq::message]` whose fields all are. `bool`, `char`, `NonZero` and
-/// enums are not: a peer could write bits that are no value of them, so they are copied and checked (`put`, `get`). In place, use a `u8`.
+/// Numbers, `Option<NonZero>`, arrays of plain data, and structs with `#[shmq::message]` whose
+/// fields all are. `bool`, `char`, `NonZero` and enums are not: a peer could write bits that are no
+/// value of them, so they are copied and checked (`put`, `get`). In place, use a `u8`.
 ///
 #[cfg_attr(feature = "derive", doc = "```")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -130,7 +139,8 @@ pub unsafe trait Message {
 /// ```
 ///
 /// # Safety
-/// Implemented by the attribute; do not implement it by hand. It promises that any bits are a value.
+/// Implemented by the attribute; do not implement it by hand. It promises that any bits are a
+/// value.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read or written in place: not all bits are a value of it",
     label = "not plain data of which any bits are a value",
@@ -223,7 +233,8 @@ impl<T: ?Sized + Message> Travel for T {}
 /// The bytes of values that may travel.
 #[inline(always)]
 pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
-    // SAFETY: all of their bytes are initialised, and none changes behind a shared reference (Message, 1).
+    // SAFETY: all of their bytes are initialised, and none changes behind a shared reference
+    // (Message, 1).
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
@@ -363,8 +374,8 @@ pub mod private {
         }
     }
 
-    /// A bound on `T` that the compiler puts off until the impl is used, because of the lifetime: a struct with a
-    /// `bool` in it may say so, and is not [`Plain`].
+    /// A bound on `T` that the compiler puts off until the impl is used, because of the lifetime: a
+    /// struct with a `bool` in it may say so, and is not [`Plain`].
     #[derive(Debug)]
     pub struct Later<'a, T: ?Sized>(PhantomData<(&'a (), *const T)>);
 
@@ -373,7 +384,8 @@ pub mod private {
     impl<T: ?Sized + Plain> IsPlain for Later<'_, T> {}
 }
 
-/// `alloc::vec::Vec<app::Tick>` -> `Vec<Tick>`: two programs keep the same type in different modules.
+/// `alloc::vec::Vec<app::Tick>` -> `Vec<Tick>`: two programs keep the same type in different
+/// modules.
 pub(crate) fn without_paths(name: &str) -> String {
     let mut short = String::with_capacity(name.len());
     let mut word = String::new();

@@ -1,4 +1,5 @@
-//! What an object queue says about itself, and what ends it: counting, closing, recovering, joining.
+//! What an object queue says about itself, and what ends it: counting, closing, recovering,
+//! joining.
 
 use super::ObjectQueue;
 use crate::error::JoinError;
@@ -29,7 +30,8 @@ impl<T, C> ObjectQueue<T, C> {
         self.bytes.is_empty()
     }
 
-    /// Would a put of the smallest message have to wait? As [`Queue::is_full`](crate::Queue::is_full).
+    /// Would a put of the smallest message have to wait? As
+    /// [`Queue::is_full`](crate::Queue::is_full).
     ///
     /// ```
     /// let queue = shmq::ObjectQueue::<String>::new(1)?;

@@ -1,4 +1,5 @@
-//! Getting objects: a message is decoded, by copy or on lease, by a handle of the queue or by a consumer.
+//! Getting objects: a message is decoded, by copy or on lease, by a handle of the queue or by a
+//! consumer.
 
 use super::{Codec, ObjectLease, ObjectQueue};
 use crate::error::GetError;
@@ -127,11 +128,13 @@ pub(super) fn decode_leased<'q, T: DeserializeOwned, C: Codec>(
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     blocking_forms! {
-        /// Gets one value; waits while the queue is empty. By copy: it goes with the process that got it.
+        /// Gets one value; waits while the queue is empty. By copy: it goes with the process that
+        /// got it.
         ///
         /// # Errors
-        /// [`GetError::Decode`] if the message is not a value of the type, or leaves bytes over: the error has its bytes. It is
-        /// consumed; where the queue has one for [dead letters](QueueBuilder::dead_letters), it is put there first. Otherwise as
+        /// [`GetError::Decode`] if the message is not a value of the type, or leaves bytes over:
+        /// the error has its bytes. It is consumed; where the queue has one for [dead
+        /// letters](QueueBuilder::dead_letters), it is put there first. Otherwise as
         /// [`Queue::get`].
         ///
         /// ```
@@ -150,7 +153,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// Gets as many values as there are, up to `most`, waiting until there is at least one.
         ///
         /// # Errors
-        /// As [`get`](Self::get) for the first. One behind it that cannot be decoded is left for the next call.
+        /// As [`get`](Self::get) for the first. One behind it that cannot be decoded is left for
+        /// the next call.
         ///
         /// ```
         /// let queue = shmq::ObjectQueue::<u32>::new(8)?;
@@ -165,8 +169,9 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     }
 
     blocking_forms! {
-        /// Leases one message and decodes it; waits while the queue is empty. The message stays in the queue until the lease ends: if
-        /// the process dies before, it is delivered again, before newer ones.
+        /// Leases one message and decodes it; waits while the queue is empty. The message stays in
+        /// the queue until the lease ends: if the process dies before, it is delivered again,
+        /// before newer ones.
         ///
         /// # Errors
         /// As [`get`](Self::get): a message that does not decode is consumed, since it never will.
@@ -187,8 +192,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     }
 
     blocking_forms! {
-        /// Leases one message with a lease that keeps the segment attached by itself, and so may outlive this handle; otherwise as
-        /// [`lease`](Self::lease).
+        /// Leases one message with a lease that keeps the segment attached by itself, and so may
+        /// outlive this handle; otherwise as [`lease`](Self::lease).
         ///
         /// # Errors
         /// As [`get`](Self::get).

@@ -8,8 +8,8 @@ use std::ops::Deref;
 /// Dropping the lease takes the message: it is done. Dropped by a panic that began while it was
 /// held, the message is given back instead.
 ///
-/// The value of one message of an [`ObjectQueue`](crate::ObjectQueue). The message stays in the queue
-/// until the lease ends: if the process dies before, it is delivered again, before newer ones
+/// The value of one message of an [`ObjectQueue`](crate::ObjectQueue). The message stays in the
+/// queue until the lease ends: if the process dies before, it is delivered again, before newer ones
 /// (at-least-once). As [`Lease`] otherwise.
 ///
 /// ```

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!   put(&T) --encode into a buffer on the stack, counting--> fits: put by copy
-//!                                                       \--> does not: loan of that many bytes, encode into it, commit
+//!                         \--> does not: loan of that many bytes, encode into it, commit
 //!   get()   --copy out--> decode, nothing left over
 //! ```
 //!
 //! Invariants:
 //! 1. No code of the caller (`Serialize`, `Deserialize`) runs while a lock is held: it may panic,
 //!    take long, or use the queue itself.
-//! 2. Nothing is enqueued unless it was encoded whole: a loan whose encoding fails is dropped, which
-//!    aborts it.
+//! 2. Nothing is enqueued unless it was encoded whole: a loan whose encoding fails is dropped,
+//!    which aborts it.
 #![forbid(unsafe_code)]
 
 mod codec;
@@ -46,18 +46,18 @@ use std::sync::Arc;
 /// enums and handles of queues included.
 ///
 /// The same verbs and timeouts as [`Queue`], the same guarantees. A value is encoded inside `put`:
-/// if that fails, `put` returns the error and nothing is enqueued; later changes of the value do not
-/// change the message. A message that cannot be decoded, or leaves bytes over, is
+/// if that fails, `put` returns the error and nothing is enqueued; later changes of the value do
+/// not change the message. A message that cannot be decoded, or leaves bytes over, is
 /// [`GetError::Decode`] to the caller that takes it, by [`get`](Self::get) or by
 /// [`lease`](Self::lease). The error has its bytes. The message is consumed, or put into the queue
 /// for [dead letters](QueueBuilder::dead_letters), so later messages can be taken.
 ///
-/// The codec `C` is [`MessagePack`] by default, which carries every type. [`Postcard`] is faster and
-/// smaller and carries fewer. A queue is bounded in messages and in bytes, see
+/// The codec `C` is [`MessagePack`] by default, which carries every type. [`Postcard`] is faster
+/// and smaller and carries fewer. A queue is bounded in messages and in bytes, see
 /// [`QueueBuilder::capacity_bytes`].
 ///
-/// Handles of all queues are objects themselves: send one through another, as Python programs do with
-/// `Manager().Queue()`.
+/// Handles of all queues are objects themselves: send one through another, as Python programs do
+/// with `Manager().Queue()`.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -115,7 +115,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     /// Settings for a queue to be created or opened: see [`QueueBuilder`].
     ///
     /// ```
-    /// let queue = shmq::ObjectQueue::<String>::builder().capacity(3).capacity_bytes(64 << 10).create()?;
+    /// let queue = shmq::ObjectQueue::<String>::builder().capacity(3).create()?;
     /// assert_eq!(queue.capacity(), 3);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -124,8 +124,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     }
 
     /// Creates an anonymous queue for exactly `capacity` messages that take no more than 1 MiB
-    /// together (see [`QueueBuilder::capacity_bytes`]), for forked children and for handles that are
-    /// sent.
+    /// together (see [`QueueBuilder::capacity_bytes`]), for forked children and for handles that
+    /// are sent.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -156,8 +156,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         Self::builder().name(name).capacity(capacity).create()
     }
 
-    /// Opens the queue that another process created: with the same codec, and for a type of the same
-    /// name. A dead one (no process is attached) is opened too: its messages are still there.
+    /// Opens the queue that another process created: with the same codec, and for a type of the
+    /// same name. A dead one (no process is attached) is opened too: its messages are still there.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed. Does not wait for a queue to be created.
@@ -226,9 +226,9 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         Ok(ObjectConsumer::over(self.bytes.consumer()?))
     }
 
-    /// Gets values until the queue is closed and drained, waiting for each. Ends at `Closed` without
-    /// yielding it. Other errors are items: [`Decode`](GetError::Decode) is followed by the messages
-    /// behind it, any other is the last item, as of [`Queue::iter`].
+    /// Gets values until the queue is closed and drained, waiting for each. Ends at `Closed`
+    /// without yielding it. Other errors are items: [`Decode`](GetError::Decode) is followed by the
+    /// messages behind it, any other is the last item, as of [`Queue::iter`].
     ///
     /// ```
     /// let queue = shmq::ObjectQueue::<String>::new(4)?;
@@ -303,8 +303,8 @@ impl<T, C> Serialize for ObjectQueue<T, C> {
 }
 
 impl<'de, T, C: Codec> Deserialize<'de> for ObjectQueue<T, C> {
-    /// Opens the queue, through the mapping that this process may have already. The error is that of
-    /// [`ObjectQueue::open`], or `Replaced` if another queue has taken the name since.
+    /// Opens the queue, through the mapping that this process may have already. The error is that
+    /// of [`ObjectQueue::open`], or `Replaced` if another queue has taken the name since.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (address, nonce, schema) = <(String, u64, Option<String>)>::deserialize(deserializer)?;
         reopen(&address, nonce, schema, None).map_err(D::Error::custom)

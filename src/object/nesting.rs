@@ -16,9 +16,9 @@ use std::fmt;
 /// 2 MiB of a thread.
 pub(super) const MAX_DEPTH: u32 = 256;
 
-/// Elements that take no bytes (`()`, structs whose fields are all skipped), at most. An element of a
-/// sequence has a first byte of its own, so that a message has no more elements than bytes, but for
-/// these: few bytes could ask for any number of them, of any size in memory.
+/// Elements that take no bytes (`()`, structs whose fields are all skipped), at most. An element of
+/// a sequence has a first byte of its own, so that a message has no more elements than bytes, but
+/// for these: few bytes could ask for any number of them, of any size in memory.
 const EMPTY_ELEMENTS: usize = 65_536;
 
 /// A value on its way.

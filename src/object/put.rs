@@ -112,14 +112,16 @@ pub(super) fn send_all<T: Serialize, C: Codec>(to: &impl PutSide, values: &[T], 
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     blocking_forms! {
-        /// Encodes one value and puts it; waits while the queue is full. A queue of `String` takes a `&str` too.
+        /// Encodes one value and puts it; waits while the queue is full. A queue of `String` takes
+        /// a `&str` too.
         ///
-        /// When it returns `Ok`, the message is in shared memory, independent of the value, and is not lost if this process dies.
-        /// Up to a kilobyte is encoded once and copied; more is encoded twice, once to learn its length and once into the ring.
+        /// When it returns `Ok`, the message is in shared memory, independent of the value, and is
+        /// not lost if this process dies. Up to a kilobyte is encoded once and copied; more is
+        /// encoded twice, once to learn its length and once into the ring.
         ///
         /// # Errors
-        /// [`PutError::Encode`] if the value cannot be encoded, [`PutError::TooLarge`] if it never fits; otherwise as [`Queue::put`].
-        /// Nothing was enqueued.
+        /// [`PutError::Encode`] if the value cannot be encoded, [`PutError::TooLarge`] if it never
+        /// fits; otherwise as [`Queue::put`]. Nothing was enqueued.
         ///
         /// ```
         /// let queue = shmq::ObjectQueue::<String>::new(1)?;
@@ -134,10 +136,12 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     }
 
     blocking_forms! {
-        /// Puts all values in order, waiting for room as often as needed: how many, which is all of them. An empty slice is `Ok(0)`.
+        /// Puts all values in order, waiting for room as often as needed: how many, which is all of
+        /// them. An empty slice is `Ok(0)`.
         ///
         /// # Errors
-        /// As [`put`](Self::put) if *none* was put. If some were, `Ok` tells how many, and the next call meets the error.
+        /// As [`put`](Self::put) if *none* was put. If some were, `Ok` tells how many, and the next
+        /// call meets the error.
         ///
         /// ```
         /// let queue = shmq::ObjectQueue::<String>::new(8)?;

@@ -1,4 +1,4 @@
-//! What a queue tells of itself, and what ends it: counting, closing, recovering, joining.
+//! What a queue says about itself, and what ends it: counting, closing, recovering, joining.
 
 use super::Queue;
 use crate::error::JoinError;
@@ -10,12 +10,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 impl<T: ?Sized + Message> Queue<T> {
-    /// Committed messages that nobody has taken yet: exact when nothing moves, otherwise a value between call and return.
-    /// Messages on lease are not counted, messages given back are. Nor are loans, open or dropped.
+    /// Committed messages that no process has taken yet: exact when nothing moves, otherwise a
+    /// value that was right at some moment of the call. Messages on lease are not counted, messages
+    /// given back are. Nor are loans, open or dropped.
     ///
     /// A message behind an open loan is counted, and cannot be taken until the loan ends: meanwhile
-    /// `len` is not 0 and `try_get` says `Empty`. A put by copy of more than 4 KiB is such a loan
-    /// while it copies. [`wait_any`](crate::wait_any) tells whether something can be taken now.
+    /// `len` is not 0 and `try_get` returns `Empty`. A put by copy of more than 4 KiB is such a
+    /// loan while it copies. [`wait_any`](crate::wait_any) waits until something can be taken.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(4)?;
@@ -30,13 +31,13 @@ impl<T: ?Sized + Message> Queue<T> {
         self.raw.len() as usize
     }
 
-    /// For a process of the crate's own, which gives out no reference into what it leases.
+    /// For a process of the crate's own, which gives out no reference into messages on lease.
     #[cfg(feature = "object")]
     pub(crate) fn keep_leases_private(&self) {
         self.raw.keep_leases_private();
     }
 
-    /// For a thread of the crate, which may hold nothing while it sleeps.
+    /// For a thread of the crate, which may hold no lock while it sleeps.
     #[cfg(feature = "object")]
     pub(crate) fn sleep_until_ready(&self, longest: Duration) {
         self.raw.sleep_until_ready(longest);
@@ -44,12 +45,20 @@ impl<T: ?Sized + Message> Queue<T> {
 
     /// Is [`len`](Queue::len) 0? As exact as that: not empty does not mean that the first message
     /// can be taken now.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// assert!(queue.is_empty());
+    /// queue.put(&1)?;
+    /// assert!(!queue.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Would a put (of the smallest message) have to wait? Leased messages and open loans occupy
-    /// capacity. Dropped loans do so only where their room cannot be had yet: between messages, see
+    /// capacity. Dropped loans do so only where their room is not free yet: between messages, see
     /// [`loan`](Queue::loan).
     ///
     /// ```
@@ -86,13 +95,15 @@ impl<T: ?Sized + Message> Queue<T> {
         self.raw.segment().name()
     }
 
-    /// Does the name still lead to this queue? If not, no process can open it any more: those attached go on with each other, and whoever
-    /// opens the name gets another queue, or none.
+    /// Does the name still lead to this queue? If not, no process can open it any more: processes
+    /// that are attached continue with each other, and a process that opens the name gets another
+    /// queue, or none.
     ///
-    /// A name is lost by [`unlink`](Queue::unlink), by `shmq rm`, by hand, or by systemd-logind, which removes the shared memory of a user at
-    /// its last logout (`RemoveIPC=yes`, the default; not of system users, nor of users who linger). Puts go on to be `Ok`: a service that
-    /// meets others by name asks now and then, and opens its queue anew. Who waits in a call is told by a `tracing` event.
-    /// Asks the file system: about a microsecond.
+    /// A name is lost by [`unlink`](Queue::unlink), by `shmq rm`, by hand, or by systemd-logind,
+    /// which removes the shared memory of a user at its last logout (`RemoveIPC=yes`, the default;
+    /// not of system users, nor of users who linger). Puts still return `Ok`: a service that meets
+    /// others by name checks now and then, and opens its queue anew. A blocked call emits a
+    /// `tracing` event. Reads the file system: about a microsecond.
     ///
     /// ```
     /// # let name = format!("doc-has-name-{}", std::process::id());
@@ -100,16 +111,17 @@ impl<T: ?Sized + Message> Queue<T> {
     /// assert!(queue.has_name());
     /// shmq::Queue::<u64>::unlink(&name)?;
     /// assert!(!queue.has_name());
-    /// queue.put(&1)?; // as before, for those attached
+    /// queue.put(&1)?; // as before, for the processes attached
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn has_name(&self) -> bool {
         self.raw.segment().has_name()
     }
 
-    /// What the builder asked for and the queue has otherwise, because it existed already: `capacity`, `capacity_bytes`, `mode`,
-    /// `max_deliveries`, `dead_letters`, `max_participants`, `persist(false)`, and a `schema` where its creator set none. Empty for a queue that this call
-    /// created, and for what the builder left unsaid.
+    /// What the builder asked for and the queue has otherwise, because it existed already:
+    /// `capacity`, `capacity_bytes`, `mode`, `max_deliveries`, `dead_letters`, `max_participants`,
+    /// `persist(false)`, and a `schema` where its creator set none. Empty for a queue that this
+    /// call created. What the builder did not set is not listed.
     ///
     /// ```
     /// # let name = format!("doc-unapplied-{}", std::process::id());
@@ -123,9 +135,10 @@ impl<T: ?Sized + Message> Queue<T> {
         self.raw.segment().unapplied()
     }
 
-    /// Closes the queue for everybody: no more puts. Blocked putters wake with `Closed`; getters drain what is there, then get
-    /// `Closed`. A loan that was open may still be committed, and getters wait for it, unless its process dies. Messages on lease are not
-    /// waited for; given back, they are delivered. Never blocks; doing it again changes nothing.
+    /// Closes the queue for all processes: no more puts. Blocked puts return `Closed`; consumers
+    /// drain what is there, then get `Closed`. A loan that was open may still be committed, and
+    /// consumers wait for it, unless its process dies. They do not wait for messages on lease;
+    /// given back, those are delivered. Never blocks; closing again changes nothing.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(4)?;
@@ -140,12 +153,19 @@ impl<T: ?Sized + Message> Queue<T> {
         self.raw.close();
     }
 
-    /// Was it [closed](Queue::close), by anybody? Messages may still be in it.
+    /// Was it [closed](Queue::close), by any process? Messages may still be in it.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// queue.close();
+    /// assert!(queue.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.raw.is_closed()
     }
 
-    /// Counters since the queue was created, by all processes.
+    /// Counters since the queue was created, of all processes.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(4)?;
@@ -157,11 +177,13 @@ impl<T: ?Sized + Message> Queue<T> {
         self.raw.stats()
     }
 
-    /// Looks after dead processes now: frees the sides they held, aborts their loans, gives their leases back.
+    /// Frees now what dead processes hold: the sides that they own or locked, their loans (aborted)
+    /// and their leases (given back).
     ///
-    /// Nobody needs to call it: every getter does the same for leases ten times a second, whether it waits or finds messages, and whoever
-    /// finds a lock held by the dead at once.
-    /// Waits at most 0.05 s for each side, if a process that does not run holds it.
+    /// A call is never needed: every consumer does the same for leases ten times a second, whether
+    /// it waits or finds messages, and any process that finds a lock held by a dead one repairs
+    /// that side at once. Waits at most 0.05 s for each side, if a process that does not run holds
+    /// it.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(4)?;
@@ -179,7 +201,8 @@ impl<T: ?Sized + Message> Queue<T> {
         self.raw.recover()
     }
 
-    /// Marks one message that was got *by copy* as finished, for [`join`](Queue::join). For a leased one, ending the lease does.
+    /// Marks one message that was got *by copy* as finished, for [`join`](Queue::join). The end of
+    /// a lease does so for a leased one.
     ///
     /// # Errors
     /// [`JoinError::TooManyDone`] if it was called for all messages that were got by copy already.
@@ -196,11 +219,12 @@ impl<T: ?Sized + Message> Queue<T> {
         self.raw.task_done()
     }
 
-    /// Waits until every message is finished: leases ended, and [`task_done`](Queue::task_done) called for each copy. Returns at
-    /// once if nothing was ever put.
+    /// Waits until every message is finished: leases ended, and [`task_done`](Queue::task_done)
+    /// called for each copy. Returns at once if nothing was ever put.
     ///
-    /// A process that dies with a lease does not hang it: the message comes back. One that dies after it got a message by copy, and
-    /// before `task_done`, does: use leases, or [`join_timeout`](Queue::join_timeout).
+    /// A process that dies with a lease does not make it hang: the message comes back. One that
+    /// dies after it got a message by copy, and before `task_done`, does: use leases, or
+    /// [`join_timeout`](Queue::join_timeout).
     ///
     /// # Errors
     /// [`JoinError`].
@@ -217,8 +241,9 @@ impl<T: ?Sized + Message> Queue<T> {
         self.raw.join(Deadline::NEVER)
     }
 
-    /// For the command: soon after a signal handler has set `flag`, whoever waits here in a put, a get or a join is told `Timeout`.
-    /// Nothing is counted as a timeout. For the whole process and for good.
+    /// For the command: soon after a signal handler has set `flag`, a put, a get or a join that
+    /// waits in this process returns `Timeout`. It is not counted as a timeout. For the whole
+    /// process and for good.
     #[doc(hidden)]
     pub fn interrupt_by(&self, flag: &'static AtomicBool) {
         self.raw.interrupt_by(flag);
@@ -230,15 +255,15 @@ impl<T: ?Sized + Message> Queue<T> {
         self.raw.segment().max_deliveries()
     }
 
-    /// For the command: this process leaves the name where it is when it is the last one out, so
-    /// that a queue of the dead is afterwards what it was before.
+    /// For the command: this process leaves the name in place when it is the last one to leave, so
+    /// that a queue of dead processes is afterwards what it was before.
     #[doc(hidden)]
     pub fn leave_name(&self) {
         self.raw.leave_name();
     }
 
-    /// For the command: as the last one out, this process takes the name only from a queue that all
-    /// its users left in good order.
+    /// For the command: as the last one to leave, this process removes the name only if all users
+    /// of the queue left in good order.
     #[doc(hidden)]
     pub fn be_guest(&self) {
         self.raw.be_guest();
@@ -247,21 +272,24 @@ impl<T: ?Sized + Message> Queue<T> {
     /// Like [`join`](Queue::join), but gives up after `timeout`, never earlier.
     ///
     /// # Errors
-    /// [`JoinError::Timeout`] with the number of messages that are unfinished; otherwise [`JoinError`].
+    /// [`JoinError::Timeout`] with the number of messages that are unfinished; otherwise
+    /// [`JoinError`].
     ///
     /// ```
     /// use std::time::Duration;
     ///
     /// let queue = shmq::Queue::<u64>::new(4)?;
     /// queue.put(&1)?;
-    /// assert!(matches!(queue.join_timeout(Duration::ZERO), Err(shmq::JoinError::Timeout { left: 1 })));
+    /// let error = queue.join_timeout(Duration::ZERO).unwrap_err();
+    /// assert!(matches!(error, shmq::JoinError::Timeout { left: 1 }));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
         self.raw.join(Deadline::after(timeout))
     }
 
-    /// Like [`join`](Self::join), but gives up at `deadline`, never earlier. One in the past means one look.
+    /// Like [`join`](Self::join), but gives up at `deadline`, never earlier. A deadline in the past
+    /// means one check.
     ///
     /// # Errors
     /// As [`join_timeout`](Self::join_timeout).
@@ -281,7 +309,8 @@ impl<X> Queue<[X]>
 where
     X: Plain,
 {
-    /// Elements of the largest message that the queue can hold: about half of [`capacity_bytes`](Queue::capacity_bytes).
+    /// Elements of the largest message that the queue can hold: about half of
+    /// [`capacity_bytes`](Queue::capacity_bytes).
     ///
     /// ```
     /// let queue = shmq::Queue::<[u64]>::builder().capacity_bytes(1 << 20).create()?;
@@ -294,8 +323,8 @@ where
         self.raw.geometry().max_message_bytes() as usize / size_of::<X>()
     }
 
-    /// Size of the ring, in bytes: what was asked for, rounded up to whole cells. A message takes its own bytes rounded up to 16
-    /// and 16 more.
+    /// Size of the ring, in bytes: what was asked for, rounded up to whole cells. A message takes
+    /// its own bytes rounded up to 16 and 16 more.
     ///
     /// ```
     /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(10_000).create()?;

@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 /// The put side of a queue, held by one owner: no lock per message. Dropping it frees the side.
 ///
-/// Made by [`Queue::producer`](crate::Queue::producer). It can be sent to another thread, not shared.
-/// If its process dies, the side is free for others. Inherited across `fork` it belongs to the parent:
-/// every verb returns [`PutError::Inherited`].
+/// Made by [`Queue::producer`](crate::Queue::producer). It can be sent to another thread, not
+/// shared. If its process dies, the side is free for others. Inherited across `fork` it belongs to
+/// the parent: every verb returns [`PutError::Inherited`].
 ///
 /// ```
 /// let queue = shmq::Queue::<u64>::new(1024)?;
@@ -40,11 +40,11 @@ pub struct Producer<T: ?Sized> {
 
 /// The get side of a queue, held by one owner: no lock per message. Dropping it frees the side.
 ///
-/// Made by [`Queue::consumer`](crate::Queue::consumer). It can be sent to another thread, not shared.
-/// If its process dies, the side is free for others, and what it held on lease comes back. While it
-/// lives, only its calls can bring back what other dead processes hold, as those of a
-/// [`Queue`](crate::Queue) do; a consumer that makes no calls keeps those messages waiting. Inherited
-/// across `fork` it belongs to the parent: every verb returns [`GetError::Inherited`].
+/// Made by [`Queue::consumer`](crate::Queue::consumer). It can be sent to another thread, not
+/// shared. If its process dies, the side is free for others, and what it held on lease comes back.
+/// While it lives, only its calls can bring back what other dead processes hold, as those of a
+/// [`Queue`](crate::Queue) do; a consumer that makes no calls keeps those messages waiting.
+/// Inherited across `fork` it belongs to the parent: every verb returns [`GetError::Inherited`].
 ///
 /// ```
 /// let queue = shmq::Queue::<u64>::new(8)?;
@@ -77,8 +77,8 @@ impl<T: ?Sized> Consumer<T> {
         Ok(Consumer { raw, owner, carries: PhantomData })
     }
 
-    /// For `wait_any`, which waits for several things at once. `None` if it is inherited: its verbs do
-    /// not wait.
+    /// For `wait_any`, which waits for several things at once. `None` if it is inherited: its verbs
+    /// do not wait.
     pub(crate) fn waited_for(&self) -> Option<&RawQueue> {
         self.raw.check(&self.owner).is_ok().then_some(&self.raw)
     }

@@ -11,14 +11,14 @@ impl<T: ?Sized + Message> Queue<T> {
         ///
         /// By copy a message is delivered at most once: it goes with the process that got it. It is
         /// returned by value, on the stack: for arrays of megabytes see
-        /// [`get_boxed`](Queue::get_boxed), or read them in place by [`lease`](Self::lease). What dead
-        /// processes held on lease comes back 0.2 s after their death at the latest, before newer
-        /// messages; of those, consumers that find one at once may take 64 more first.
+        /// [`get_boxed`](Queue::get_boxed), or read them in place by [`lease`](Self::lease). What
+        /// dead processes held on lease comes back 0.2 s after their death at the latest, before
+        /// newer messages; of those, consumers that find one at once may take 64 more first.
         ///
         /// # Errors
-        /// [`GetError::Closed`] once the queue is closed and drained; otherwise [`GetError`] with the
-        /// message still in the queue, except for [`GetError::Invalid`]. If the process that held the
-        /// get side died, this call repairs the side and continues.
+        /// [`GetError::Closed`] once the queue is closed and drained; otherwise [`GetError`] with
+        /// the message still in the queue, except for [`GetError::Invalid`]. If the process that
+        /// held the get side died, this call repairs the side and continues.
         ///
         /// ```
         /// let queue = shmq::Queue::<u64>::new(1)?;
@@ -34,16 +34,16 @@ impl<T: ?Sized + Message> Queue<T> {
 
 impl<T: Message> Queue<T> {
     blocking_forms! {
-        /// Gets as many messages as there are, up to `v.len()`, waiting until there is at least one.
-        /// Returns how many were taken.
+        /// Gets as many messages as there are, up to `v.len()`, waiting until there is at least
+        /// one. Returns how many were taken.
         ///
-        /// They share one lock. An empty buffer is `Ok(0)` at once. What dead processes held on lease
-        /// 0.2 s ago comes first.
+        /// They share one lock. An empty buffer is `Ok(0)` at once. What dead processes held on
+        /// lease 0.2 s ago comes first.
         ///
         /// # Errors
         /// [`GetError`] if none was taken. A message whose bits are not a `T` ends the batch: those
-        /// before it are `Ok`, and the next call finds it first, takes it and returns `Invalid`. Like
-        /// each message that was taken it is owed a [`task_done`](Self::task_done).
+        /// before it are `Ok`, and the next call finds it first, takes it and returns `Invalid`.
+        /// Like each message that was taken it is owed a [`task_done`](Self::task_done).
         ///
         /// ```
         /// let queue = shmq::Queue::<u32>::new(8)?;
@@ -57,14 +57,14 @@ impl<T: Message> Queue<T> {
     }
 
     blocking_forms! {
-        /// Gets one message by copy into a box, for messages that are too large for the stack; waits
-        /// while the queue is empty.
+        /// Gets one message by copy into a box, for messages that are too large for the stack;
+        /// waits while the queue is empty.
         ///
-        /// [`get`](Self::get) returns the message by value, which needs several times its size on the
-        /// stack: a few megabytes overflow it, and much less does in a thread with a small stack. Here
-        /// a message of more than 4 KiB goes from the segment to the heap without touching the stack.
-        /// (Putting needs no such form: [`put`](Self::put) takes a reference, and a
-        /// [`loan`](Self::loan) is written in place.)
+        /// [`get`](Self::get) returns the message by value, which needs several times its size on
+        /// the stack: a few megabytes overflow it, and much less does in a thread with a small
+        /// stack. Here a message of more than 4 KiB goes from the segment to the heap without
+        /// touching the stack. (Putting needs no such form: [`put`](Self::put) takes a reference,
+        /// and a [`loan`](Self::loan) is written in place.)
         ///
         /// # Errors
         /// As [`get`](Self::get).
@@ -88,8 +88,8 @@ where
     X: Plain,
 {
     blocking_forms! {
-        /// Gets one message into `buf` and returns how many elements it has. Waits while the queue is
-        /// empty; allocates nothing.
+        /// Gets one message into `buf` and returns how many elements it has. Waits while the queue
+        /// is empty; allocates nothing.
         ///
         /// # Errors
         /// [`GetError::TooSmall`] if the message has more elements than `buf`: it is still in the

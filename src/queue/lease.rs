@@ -13,8 +13,8 @@ impl<T: ?Sized + Message> Queue<T> {
         /// Leases one message, to be read in place; waits while the queue is empty.
         ///
         /// If the process dies before the lease ends, the message is delivered again, before newer
-        /// ones: the first lease that begins 0.2 s after the death, or later, has it, whatever else is
-        /// in the queue. (Each lease reads a coarse clock for that, some 3 ns.)
+        /// ones: the first lease that begins 0.2 s after the death, or later, has it, whatever else
+        /// is in the queue. (Each lease reads a coarse clock for that, some 3 ns.)
         ///
         /// # Errors
         /// As [`get`](Self::get).
@@ -59,8 +59,8 @@ impl<T: ?Sized + Message> Queue<T> {
     }
 
     blocking_forms! {
-        /// Leases one message with the right to change it in place; waits while the queue is empty. See
-        /// [`LeaseMut`](crate::LeaseMut) for what becomes of the changes if the process dies.
+        /// Leases one message with the right to change it in place; waits while the queue is empty.
+        /// See [`LeaseMut`](crate::LeaseMut) for what becomes of the changes if the process dies.
         ///
         /// # Errors
         /// As [`get`](Self::get).

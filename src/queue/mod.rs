@@ -47,29 +47,30 @@ use std::sync::Arc;
 /// A bounded queue between processes, in a named shared-memory segment.
 ///
 /// Any number of processes and threads put and get through any number of handles. Clones share one
-/// attachment. A handle survives `fork` (the child attaches at its first call), can be opened by name
-/// in another process, and can be serialised with `serde` (as its name) and sent through another
-/// queue.
+/// attachment. A handle survives `fork` (the child attaches at its first call), can be opened by
+/// name in another process, and can be serialised with `serde` (as its name) and sent through
+/// another queue.
 ///
 /// **Order**: all puts are in one total order. Each consumer sees a subsequence of it, except that
 /// messages that were given back come first.
 ///
-/// **Delivery**: a put that returned `Ok` is not lost before a consumer takes the message, as long as
-/// the queue lives. The queue ends, and its messages with it, when its last participant leaves (drops
-/// its last handle), unless it was set to [`persist`](Queue::persist). By copy a message is taken at
-/// most once; by [lease](Queue::lease) at least once.
+/// **Delivery**: a put that returned `Ok` is not lost before a consumer takes the message, as long
+/// as the queue lives. The queue ends, and its messages with it, when its last participant leaves
+/// (drops its last handle), unless it was set to [`persist`](Queue::persist). By copy a message is
+/// taken at most once; by [lease](Queue::lease) at least once.
 ///
-/// **If a process dies** anywhere in a call, the others continue: see the table in the crate's README.
+/// **If a process dies** anywhere in a call, the others continue: see the table in the crate's
+/// README.
 ///
 /// **Fairness**: none is promised. Free room goes to the put that comes first, not to the one that
 /// has waited longest, and so does a message: a running caller is there before a sleeper has woken
-/// up. In practice no caller is passed over for ever, since sleepers are woken in the order in which
-/// they fell asleep. But a wait has no bound; where that matters, use a timeout. Only a large message
-/// in a slice queue gets a turn (it takes a ticket, which later puts respect).
+/// up. In practice no caller is passed over for ever, since sleepers are woken in the order in
+/// which they fell asleep. But a wait has no bound; where that matters, use a timeout. Only a large
+/// message in a slice queue gets a turn (it takes a ticket, which later puts respect).
 ///
 /// Measured on 2 cores with six times as many runnable processes: 8 processes that put into a full
-/// queue of 8, of which one message is taken each 0.2 ms, had 10 to 16 % of the puts each (12.5 % is
-/// even); 1 in 100 of their waits was longer than 17 ms, the longest of 4 s took 95 ms.
+/// queue of 8, of which one message is taken each 0.2 ms, had 10 to 16 % of the puts each (12.5 %
+/// is even); 1 in 100 of their waits was longer than 17 ms, the longest of 4 s took 95 ms.
 ///
 /// **In a signal handler** [`try_put`](Self::try_put) may be called, whatever it interrupts: `Busy`
 /// after about 1 ms, if that was a put by the same thread. No other verb may. See
@@ -99,8 +100,9 @@ pub struct Queue<T: ?Sized> {
 impl<T> Queue<T> {
     /// Creates a named queue for exactly `capacity` messages.
     ///
-    /// A dead segment of that name (no process is attached) is replaced unless it was persisted. The
-    /// name goes when the last participant leaves, unless [`persist`](Queue::persist) is called.
+    /// A dead segment of that name (no process is attached) is replaced unless it was persisted.
+    /// The name goes when the last participant leaves, unless [`persist`](Queue::persist) is
+    /// called.
     ///
     /// # Errors
     /// [`CreateError::AlreadyExists`] if a process uses a queue of that name; the other variants of
@@ -121,13 +123,13 @@ impl<T> Queue<T> {
         Queue::builder().name(name).capacity(capacity).create()
     }
 
-    /// Opens the queue of that name, or creates it for `capacity` messages. **On a queue that exists
-    /// `capacity` does not take effect**: [`unapplied_options`](Queue::unapplied_options) lists it. Of
-    /// several processes that call this at once, one creates.
+    /// Opens the queue of that name, or creates it for `capacity` messages. **On a queue that
+    /// exists `capacity` does not take effect**: [`unapplied_options`](Queue::unapplied_options)
+    /// lists it. Of several processes that call this at once, one creates.
     ///
-    /// If all users of the queue are dead, an open queue is opened, and its messages are still there.
-    /// One that is closed and drained, or carries messages of another type, is replaced by a new one:
-    /// see [`QueueBuilder::open_or_create`].
+    /// If all users of the queue are dead, an open queue is opened, and its messages are still
+    /// there. One that is closed and drained, or carries messages of another type, is replaced by a
+    /// new one: see [`QueueBuilder::open_or_create`].
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -228,8 +230,8 @@ impl<T: ?Sized + Message> Queue<T> {
         Segment::unlink(name.as_ref())
     }
 
-    /// Keeps the segment, with the messages in it, when its last participant leaves or dies, until it
-    /// is [unlinked](Queue::unlink) or the machine restarts. It cannot be undone.
+    /// Keeps the segment, with the messages in it, when its last participant leaves or dies, until
+    /// it is [unlinked](Queue::unlink) or the machine restarts. It cannot be undone.
     ///
     /// ```
     /// # let name = format!("doc-persist-{}", std::process::id());
@@ -245,11 +247,11 @@ impl<T: ?Sized + Message> Queue<T> {
         self.raw.segment().persist();
     }
 
-    /// Takes the put side for one owner, which puts without a lock per message until the [`Producer`]
-    /// is dropped.
+    /// Takes the put side for one owner, which puts without a lock per message until the
+    /// [`Producer`] is dropped.
     ///
-    /// While it lives, putting through any [`Queue`] and a second `producer` return `Held` at once. If
-    /// its process dies, the side is free.
+    /// While it lives, putting through any [`Queue`] and a second `producer` return `Held` at once.
+    /// If its process dies, the side is free.
     ///
     /// # Errors
     /// [`PutError::Held`]; [`PutError::Busy`] if a process in the middle of a put makes no progress
@@ -266,11 +268,11 @@ impl<T: ?Sized + Message> Queue<T> {
         Producer::new(Arc::clone(&self.raw))
     }
 
-    /// Takes the get side for one owner, which gets without a lock per message until the [`Consumer`]
-    /// is dropped.
+    /// Takes the get side for one owner, which gets without a lock per message until the
+    /// [`Consumer`] is dropped.
     ///
-    /// While it lives, getting through any [`Queue`] and a second `consumer` return `Held` at once. If
-    /// its process dies, the side is free.
+    /// While it lives, getting through any [`Queue`] and a second `consumer` return `Held` at once.
+    /// If its process dies, the side is free.
     ///
     /// # Errors
     /// [`GetError::Held`]; [`GetError::Busy`] if a process in the middle of a get makes no progress

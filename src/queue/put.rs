@@ -29,8 +29,8 @@ impl<T: ?Sized + Message> Queue<T> {
     blocking_forms! {
         /// Puts one message by copy; waits while the queue is full.
         ///
-        /// When it returns `Ok`, the message is in shared memory and is not lost if this process dies.
-        /// A message of up to 4 KiB is copied under a lock that is held for nothing else.
+        /// When it returns `Ok`, the message is in shared memory and is not lost if this process
+        /// dies. A message of up to 4 KiB is copied under a lock that is held for nothing else.
         ///
         /// # Errors
         /// [`PutError`]; nothing was put. If the process that held the put side died, this call
@@ -50,8 +50,8 @@ impl<T: ?Sized + Message> Queue<T> {
 
 impl<T: Message> Queue<T> {
     blocking_forms! {
-        /// Puts all messages of the slice in order, waiting for room as often as needed. Returns how
-        /// many moved, which is all of them.
+        /// Puts all messages of the slice in order, waiting for room as often as needed. Returns
+        /// how many moved, which is all of them.
         ///
         /// Each message commits by itself, so consumers may take the first while the last still
         /// waits. Messages for which there is room at once share one lock and one wake. An empty
@@ -75,17 +75,17 @@ impl<T: Message> Queue<T> {
         /// queue is full.
         ///
         /// The message takes its place in the order now, and everything behind it waits until the
-        /// loan ends. What the loan holds at first is unspecified. No lock is held while it is open.
-        /// If the process dies, the message is skipped.
+        /// loan ends. What the loan holds at first is unspecified. No lock is held while it is
+        /// open. If the process dies, the message is skipped.
         ///
         /// **Room** is used and given back in order. A loan that is dropped counts for nothing in
         /// `len`, `is_empty` and `wait_any`. Its room is free for the next put as soon as all
-        /// messages before it have been taken, or at once as long as nothing was put behind it; so is
-        /// what [`commit_len`](Loan::commit_len) did not need. That holds under a live
-        /// [`Consumer`](crate::Consumer) too. But the room of a dropped loan with a message before it
-        /// and another behind it comes back with that of the message before it: until then the queue
-        /// may be full with fewer messages than its capacity. (Where the kernel refuses `membarrier`,
-        /// a live `Consumer` must try to get once before the room is free.)
+        /// messages before it have been taken, or at once as long as nothing was put behind it; so
+        /// is what [`commit_len`](Loan::commit_len) did not need. That holds under a live
+        /// [`Consumer`](crate::Consumer) too. But the room of a dropped loan with a message before
+        /// it and another behind it comes back with that of the message before it: until then the
+        /// queue may be full with fewer messages than its capacity. (Where the kernel refuses
+        /// `membarrier`, a live `Consumer` must try to get once before the room is free.)
         ///
         /// # Errors
         /// [`PutError`]; nothing was lent.
@@ -110,8 +110,8 @@ where
     X: Plain,
 {
     blocking_forms! {
-        /// Lends room for a message of `n` elements inside the segment, to be written in place; waits
-        /// while there is not enough.
+        /// Lends room for a message of `n` elements inside the segment, to be written in place;
+        /// waits while there is not enough.
         ///
         /// As [`Queue::loan`]; [`Loan::commit_len`] commits fewer than were lent.
         ///

@@ -18,9 +18,9 @@ impl<T: ?Sized + Message> Serialize for Queue<T> {
 }
 
 impl<'de, T: ?Sized + Message> Deserialize<'de> for Queue<T> {
-    /// Opens the queue, through the mapping that this process may have already. The error is that of
-    /// [`Queue::open`], or `Replaced` if another queue has taken the name since. One of another user
-    /// is refused, unless this process has opened it already by
+    /// Opens the queue, through the mapping that this process may have already. The error is that
+    /// of [`Queue::open`], or `Replaced` if another queue has taken the name since. One of another
+    /// user is refused, unless this process has opened it already by
     /// [`QueueBuilder::allow_owner`](crate::QueueBuilder::allow_owner).
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (address, nonce, schema, structure) = <(String, u64, Option<String>, Option<String>)>::deserialize(deserializer)?;

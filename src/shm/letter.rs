@@ -1,7 +1,9 @@
-//! How a dead letter lies in a record of the slice queue that takes it: little endian on every machine.
+//! How a dead letter lies in a record of the slice queue that takes it: little endian on every
+//! machine.
 //!
 //! ```text
-//!   version 1 (= 1) | reason 1 | 0 0 | deliveries 4 | Unix nanoseconds 8 | length of queue 2 | of type 2 | of text 2 | 0 0 |
+//!   version 1 (= 1) | reason 1 | 0 0 | deliveries 4 | Unix nanoseconds 8 |
+//!   length of queue 2 | length of type 2 | length of text 2 | 0 0 |
 //!   name of the queue | name of the message type | text of the reason | the message, to the end
 //! ```
 
@@ -16,6 +18,24 @@ const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 24;
 
 /// Why a message was given up.
+///
+/// ```
+/// # let name = format!("doc-reason-{}", std::process::id());
+/// use shmq::{DeadLetters, Queue, letters::Reason};
+///
+/// let letters = DeadLetters::create(&name, 4096)?;
+/// let queue = Queue::<u64>::builder().capacity(8).max_deliveries(1);
+/// let queue = queue.dead_letters(&name).create()?;
+/// queue.put(&7)?;
+/// queue.lease()?.give_back();
+/// queue.recover(); // or the next get
+/// match letters.get()?.reason {
+///     Reason::TooManyDeliveries => println!("its consumers keep dying, or giving it back"),
+///     other => println!("{other}"),
+/// }
+/// # DeadLetters::unlink(&name)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
@@ -28,10 +48,11 @@ pub enum Reason {
         /// What the codec said: up to 1 KiB of it, and no more than has room beside the message.
         why: String,
     },
-    /// Of a version of this crate that knows more reasons, or writes letters in another way: then
-    /// only [`bytes`](DeadLetter::bytes) says something, the whole letter as that version wrote it.
+    /// A version of this crate that knows more reasons wrote the letter, or one that writes letters
+    /// in another format. In the latter case only [`bytes`](crate::DeadLetter::bytes) is set: the
+    /// whole letter as that version wrote it.
     Other {
-        /// What it said.
+        /// What that version said.
         why: String,
     },
 }
@@ -153,7 +174,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// As much of a text as fits, and as a letter can tell the length of.
+/// As much of a text as fits, and as 16 bits can count.
 fn cut(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most).min(u16::MAX as usize);
     while !text.is_char_boundary(end) {

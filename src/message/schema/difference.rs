@@ -38,8 +38,8 @@ pub(crate) fn is_schema(text: &str, is_cut: bool) -> bool {
     }
 }
 
-/// The first difference between two schemas in words, seen from our side. `None` if they are the same, or one is not written as a
-/// schema.
+/// The first difference between two schemas in words, seen from our side. `None` if they are the
+/// same, or one is not written as a schema.
 pub(crate) fn first_difference(ours: &str, theirs: &str) -> Option<String> {
     let read = |text| {
         let mut reader = Reader { rest: text, depth: 0 };

@@ -1,26 +1,29 @@
-//! The structural schema of messages: their fields, offsets and types, in words that any language can speak.
+//! The structural schema of messages: their fields, offsets and types, in words that any language
+//! can speak.
 //!
 //! ```text
 //!   type     =  scalar  |  "[" type "; " count "]"  |  struct  |  enum
-//!   scalar   =  bool | char | u8 | u16 | u32 | u64 | u128 | i8 .. i128 | f32 | f64     (big-endian: u16be, f64be, ...)
+//!   scalar   =  bool | char | u8 | u16 | u32 | u64 | u128 | i8 .. i128 | f32 | f64
+//!               (big-endian: u16be, f64be, ...)
 //!   struct   =  "{" name "@" offset ": " type { ", " name "@" offset ": " type } "}"
-//!   enum     =  "enum " scalar " {" name "=" value [ " " struct ] { ", " name "=" value [ " " struct ] } "}"
+//!   enum     =  "enum " scalar " {" variant { ", " variant } "}"
+//!   variant  =  name "=" value [ " " struct ]
 //! ```
 //!
-//! `#[message] struct Tick { price: f64, sizes: [u32; 2], side: Side }` is `{price@0: f64, sizes@8: [u32; 2], side@16: enum u8 {Buy=1, ...}}`.
-//! What holds of each text:
+//! `#[message] struct Tick { price: f64, sizes: [u32; 2], side: Side }` is
+//! `{price@0: f64, sizes@8: [u32; 2], side@16: enum u8 {Buy=1, ...}}`. What holds of each text:
 //!
-//! 1. Offsets count bytes from the beginning of the enclosing struct or enum, whose first bytes hold the
-//!    enum's value. There is no padding: each field begins where the one before it ends, and the
-//!    size of a type is the sum of those of its parts.
-//! 2. Scalars lie in memory in little-endian order; those with the suffix `be` in big-endian order. `usize` is `u64` on a
-//!    64-bit machine, `NonZero<u32>`, `Wrapping<u32>` and `Option<NonZero<u32>>` are `u32`, and a
-//!    `#[repr(transparent)]` struct is its field.
+//! 1. Offsets count bytes from the beginning of the enclosing struct or enum, whose first bytes
+//!    hold the enum's value. There is no padding: each field begins where the one before it ends,
+//!    and the size of a type is the sum of those of its parts.
+//! 2. Scalars lie in memory in little-endian order; those with the suffix `be` in big-endian order.
+//!    `usize` is `u64` on a 64-bit machine, `NonZero<u32>`, `Wrapping<u32>` and
+//!    `Option<NonZero<u32>>` are `u32`, and a `#[repr(transparent)]` struct is its field.
 //! 3. Fields of no bytes (`PhantomData`, `()`) are left out, and no name of a type, a module or a
 //!    parameter occurs: programs in other languages have others.
 //!
-//! A C program has all of it from `offsetof`, `sizeof` and the names of scalars, and a numpy dtype is made
-//! from it field by field.
+//! A C program has all of it from `offsetof`, `sizeof` and the names of scalars, and a numpy dtype
+//! is made from it field by field.
 
 #![allow(missing_docs, reason = "public for the attribute alone")]
 

@@ -54,8 +54,11 @@ pub trait Buildable: Sealed + Sized {
 /// ```
 /// use shmq::{Queue, WaitStrategy};
 ///
-/// let frames =
-///     Queue::<[u8]>::builder().capacity_bytes(8 << 20).capacity(100).wait_strategy(WaitStrategy::Block).create()?;
+/// let frames = Queue::<[u8]>::builder()
+///     .capacity_bytes(8 << 20)
+///     .capacity(100)
+///     .wait_strategy(WaitStrategy::Block)
+///     .create()?;
 /// assert_eq!(frames.capacity(), 100);
 /// assert!(frames.max_len() >= 4_000_000);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -65,7 +68,7 @@ pub trait Buildable: Sealed + Sized {
 ///
 #[cfg_attr(feature = "object", doc = "```")]
 #[cfg_attr(not(feature = "object"), doc = "```ignore")]
-/// let names = shmq::ObjectQueue::<String>::builder().capacity(3).capacity_bytes(64 << 10).create()?;
+/// let names = shmq::ObjectQueue::<String>::builder().capacity(3).create()?;
 /// assert_eq!(names.capacity(), 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -98,7 +101,8 @@ impl<Q> QueueBuilder<Q> {
         self.with(|settings| settings.name = Some(name.as_ref().to_owned()))
     }
 
-    /// Bound in messages: exactly that many fit. Slices and objects have a bound in bytes beside it.
+    /// Bound in messages: exactly that many fit. Slices and objects have a bound in bytes beside
+    /// it.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::builder().capacity(2).create()?;
@@ -131,7 +135,8 @@ impl<Q> QueueBuilder<Q> {
     /// ```
     /// use shmq::{Queue, WaitStrategy};
     ///
-    /// let queue = Queue::<u64>::builder().capacity(10).wait_strategy(WaitStrategy::Spin).create()?;
+    /// let builder = Queue::<u64>::builder().capacity(10);
+    /// let queue = builder.wait_strategy(WaitStrategy::Spin).create()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait_strategy(self, strategy: WaitStrategy) -> Self {
@@ -145,9 +150,12 @@ impl<Q> QueueBuilder<Q> {
     ///
     /// ```
     /// # let name = format!("doc-schema-{}", std::process::id());
-    /// let queue = shmq::Queue::<u64>::builder().name(&name).capacity(8).schema("nanoseconds").create()?;
-    /// assert!(shmq::Queue::<i64>::open(&name).is_err());
-    /// let signed = shmq::Queue::<i64>::builder().name(&name).schema("nanoseconds").open()?;
+    /// use shmq::Queue;
+    ///
+    /// let builder = Queue::<u64>::builder().name(&name).capacity(8);
+    /// let queue = builder.schema("nanoseconds").create()?;
+    /// assert!(Queue::<i64>::open(&name).is_err());
+    /// let signed = Queue::<i64>::builder().name(&name).schema("nanoseconds").open()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn schema(self, schema: impl AsRef<str>) -> Self {
@@ -164,8 +172,9 @@ impl<Q> QueueBuilder<Q> {
     ///
     /// ```
     /// # let name = format!("doc-structure-{}", std::process::id());
-    /// let queue = shmq::Queue::<[u64; 2]>::builder().name(&name).capacity(8).structure("{volume: u64, price: f64}").create()?;
-    /// let other = shmq::Queue::<[u64; 2]>::builder().name(&name).structure("{price: f64, volume: u64}").open();
+    /// let builder = || shmq::Queue::<[u64; 2]>::builder().name(&name).capacity(8);
+    /// let queue = builder().structure("{volume: u64, price: f64}").create()?;
+    /// let other = builder().structure("{price: f64, volume: u64}").open();
     /// assert!(matches!(other, Err(shmq::OpenError::Mismatch { .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -185,9 +194,11 @@ impl<Q> QueueBuilder<Q> {
     /// [unlinked](crate::Queue::unlink).
     ///
     /// ```
-    /// let queue = shmq::Queue::<u64>::builder().capacity(10).mode(0o660).create()?;
-    /// let refused = shmq::Queue::<u64>::builder().capacity(10).mode(660).create().unwrap_err(); // decimal
-    /// assert_eq!(refused.to_string(), "mode 0o1224 cannot be used: it must be from 0o0 to 0o777");
+    /// let builder = || shmq::Queue::<u64>::builder().capacity(10);
+    /// let queue = builder().mode(0o660).create()?;
+    /// let refused = builder().mode(660).create().unwrap_err(); // decimal, by mistake
+    /// let text = "mode 0o1224 cannot be used: it must be from 0o0 to 0o777";
+    /// assert_eq!(refused.to_string(), text);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn mode(self, unix: u32) -> Self {
@@ -232,8 +243,8 @@ impl<Q> QueueBuilder<Q> {
     }
 
     /// Keep the segment when its last participant leaves, with the messages in it, until it is
-    /// [unlinked](crate::Queue::unlink) or the machine restarts. Takes effect on a queue that exists
-    /// as well, whichever process created it; `false` does not undo it.
+    /// [unlinked](crate::Queue::unlink) or the machine restarts. Takes effect on a queue that
+    /// exists as well, whichever process created it; `false` does not undo it.
     ///
     /// ```
     /// # let name = format!("doc-builder-persist-{}", std::process::id());
@@ -288,14 +299,15 @@ impl<Q> QueueBuilder<Q> {
     /// use shmq::{DeadLetters, Queue, letters::Reason};
     ///
     /// let letters = DeadLetters::create(&name, 1 << 16)?;
-    /// let queue = Queue::<u64>::builder().capacity(8).max_deliveries(1).dead_letters(&name).create()?;
+    /// let queue = Queue::<u64>::builder().capacity(8).max_deliveries(1);
+    /// let queue = queue.dead_letters(&name).create()?;
     /// queue.put(&7)?;
     /// queue.lease()?.give_back(); // the only delivery that it may have
     /// assert!(matches!(queue.try_get(), Err(shmq::GetError::Empty)));
     ///
     /// let letter = letters.get()?;
-    /// assert_eq!((letter.reason, letter.deliveries), (Reason::TooManyDeliveries, 1));
-    /// assert_eq!((letter.queue.as_str(), letter.bytes), (queue.name(), 7u64.to_ne_bytes().to_vec()));
+    /// assert_eq!((&letter.reason, letter.deliveries), (&Reason::TooManyDeliveries, 1));
+    /// assert_eq!((letter.queue.as_str(), letter.value::<u64>()), (queue.name(), Some(7)));
     /// # DeadLetters::unlink(&name)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -316,8 +328,8 @@ impl<Q> QueueBuilder<Q> {
     /// The directory of the segment, instead of `/dev/shm` or the one that the environment variable
     /// `SHMQ_DIR` names. Processes meet there by name as long as they name the same directory; a
     /// serialised handle says which. Functions that take a name only
-    /// ([`Queue::open`](crate::Queue::open), `unlink`, [`inspect`](crate::inspect), the command) use
-    /// that of the program.
+    /// ([`Queue::open`](crate::Queue::open), `unlink`, [`inspect`](crate::inspect), the command)
+    /// use that of the program.
     ///
     /// It must be this user's or root's, no other user may remove files in it (sticky, like `/tmp`,
     /// or closed to them), and its file system must let processes of this machine share memory by
@@ -329,9 +341,10 @@ impl<Q> QueueBuilder<Q> {
     /// # std::fs::create_dir(&directory)?;
     /// use shmq::Queue;
     ///
-    /// let queue = Queue::<u64>::builder().directory(&directory).name("jobs").capacity(10).create()?;
+    /// let jobs = || Queue::<u64>::builder().directory(&directory).name("jobs");
+    /// let queue = jobs().capacity(10).create()?;
     /// queue.put(&1)?;
-    /// let same = Queue::<u64>::builder().directory(&directory).name("jobs").open()?;
+    /// let same = jobs().open()?;
     /// assert_eq!(same.get()?, 1);
     /// # drop((queue, same));
     /// # std::fs::remove_dir(&directory)?;
@@ -346,10 +359,10 @@ impl<Q> QueueBuilder<Q> {
     ///
     /// `false`, the default: a process that goes to sleep in a get or a put calls `membarrier`,
     /// which interrupts, for some microseconds, each running thread of each process that has any
-    /// queue open; puts and gets need no fence. `true`: each put and get executes a full fence (some
-    /// 12 ns; a put and a get by endpoints take 35 ns instead of 4), and no thread is interrupted. A
-    /// process that uses only such queues is out of reach of other processes' sleeps, as real-time
-    /// threads want it.
+    /// queue open; puts and gets need no fence. `true`: each put and get executes a full fence
+    /// (some 12 ns; a put and a get by endpoints take 35 ns instead of 4), and no thread is
+    /// interrupted. A process that uses only such queues is out of reach of other processes'
+    /// sleeps, as real-time threads want it.
     ///
     /// It counts when the queue is created. Where the kernel, or a seccomp filter, refuses
     /// `membarrier` to its creator, it is `true` whatever was set.
@@ -379,7 +392,8 @@ impl<Q> QueueBuilder<Q> {
     /// and that is no error.
     ///
     /// ```
-    /// let frames = shmq::Queue::<[u8]>::builder().capacity_bytes(64 << 20).huge_pages(true).create()?;
+    /// let builder = shmq::Queue::<[u8]>::builder().capacity_bytes(64 << 20);
+    /// let frames = builder.huge_pages(true).create()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn huge_pages(self, yes: bool) -> Self {
@@ -457,20 +471,20 @@ impl<Q: Buildable> QueueBuilder<Q> {
     /// Opens the queue, or creates it if there is none. **On a queue that exists** `capacity`,
     /// `capacity_bytes`, `mode`, `max_deliveries` and `max_participants` do not take effect:
     /// [`unapplied_options`](crate::Queue::unapplied_options) lists what was asked for and what the
-    /// queue has. `persist(true)` does take effect. Of several processes that call this at once, one
-    /// creates.
+    /// queue has. `persist(true)` does take effect. Of several processes that call this at once,
+    /// one creates.
     ///
     /// **If all users of the queue are dead** (killed, or ended by `_exit`), the call depends on
     /// what they left:
     /// - An open queue is opened, and its messages are still there.
-    /// - One that was [closed](crate::Queue::close), with messages in it, is opened: consumers drain
-    ///   it, and a put is [`Closed`](crate::PutError::Closed), as it was for its predecessors. Once
-    ///   it is drained, and the process that drained it has left or died, the next call replaces it.
-    ///   A producer that finds the queue closed that it has just opened drops its handle and tries
-    ///   again later.
-    /// - One that is closed and drained, that is poisoned, or that carries messages of another type,
-    ///   schema or structure, is replaced by a new one. The messages that are lost with it are
-    ///   counted in a `tracing` event and by `shmq doctor`.
+    /// - One that was [closed](crate::Queue::close), with messages in it, is opened: consumers
+    ///   drain it, and a put is [`Closed`](crate::PutError::Closed), as it was for its
+    ///   predecessors. Once it is drained, and the process that drained it has left or died, the
+    ///   next call replaces it. A producer that finds the queue closed that it has just opened
+    ///   drops its handle and tries again later.
+    /// - One that is closed and drained, that is poisoned, or that carries messages of another
+    ///   type, schema or structure, is replaced by a new one. The messages that are lost with it
+    ///   are counted in a `tracing` event and by `shmq doctor`.
     ///
     /// A [persisted](Self::persist) queue, or another user's, is never replaced: such a closed one
     /// stays closed until it is [unlinked](crate::Queue::unlink), and one of another type is a

@@ -49,7 +49,8 @@ impl Content {
         Content { kind, unit_bytes: 1, unit_align: 1, type_name, structure: None }
     }
 
-    /// What an opener expects that sets nothing. `structure` is the text that the builder was given.
+    /// What an opener expects that sets nothing. `structure` is the text that the builder was
+    /// given.
     pub(in crate::queue) fn expect(self, schema: Option<String>, structure: Option<String>) -> Expect {
         Expect {
             kind: self.kind,

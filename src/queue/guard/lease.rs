@@ -29,16 +29,16 @@ impl Holding<'_> {
 /// Dropping a lease takes its message: it is done. Dropped by a panic that began while it was held,
 /// the message is given back instead.
 ///
-/// A lease is one message inside the shared segment, to be read in place. Until it ends, the message
-/// occupies capacity; leases may end in any order, and room is reclaimed in order.
+/// A lease is one message inside the shared segment, to be read in place. Until it ends, the
+/// message occupies capacity; leases may end in any order, and room is reclaimed in order.
 /// [`give_back`](Lease::give_back) has the message delivered again, to any consumer, before newer
 /// ones; so does the death of the process (at-least-once). `mem::forget` of a lease holds its room
 /// until the process ends. A lease inherited across `fork` belongs to the parent: `Deref` panics,
 /// ending it does nothing. While a lease is open or forgotten,
 /// [`Process::spawn`](crate::Process::spawn) does not fork.
 ///
-/// The message is read where other processes can write it: a peer that breaks the rules of this crate
-/// can change what `&T` shows. Get it by copy if you do not trust your peers.
+/// The message is read where other processes can write it: a peer that breaks the rules of this
+/// crate can change what `&T` shows. Get it by copy if you do not trust your peers.
 ///
 /// ```
 /// let queue = shmq::Queue::<[u8; 1024]>::new(4)?;
@@ -55,9 +55,9 @@ pub struct Lease<'q, T: ?Sized + Plain> {
     record: Option<LeasedRecord>,
     pub(super) message: *const T,
     incarnation: u32,
-    /// Was this thread panicking already when the lease was taken? Then a drop does not give it back.
-    /// (Measured: 7 to 11 instructions a lease. A bit of another field took no fewer, nor did reading
-    /// it earlier.)
+    /// Was this thread panicking already when the lease was taken? Then a drop does not give it
+    /// back. (Measured: 7 to 11 instructions a lease. A bit of another field took no fewer, nor did
+    /// reading it earlier.)
     was_panicking: bool,
     owns: PhantomData<fn() -> Box<T>>,
 }
@@ -93,7 +93,8 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
 
     /// Ends the lease; the message is done. The same as dropping it.
     ///
-    /// If this process was taken for dead meanwhile, the queue is poisoned, and its next verb says so.
+    /// If this process was taken for dead meanwhile, the queue is poisoned, and its next verb says
+    /// so.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(1)?;
@@ -123,8 +124,8 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         self.end(true);
     }
 
-    /// For the command: as [`give_back`](Lease::give_back), of a message that was not used, so that the
-    /// delivery does not count.
+    /// For the command: as [`give_back`](Lease::give_back), of a message that was not used, so that
+    /// the delivery does not count.
     #[doc(hidden)]
     pub fn give_back_uncounted(mut self) {
         let record = self.record.take().filter(|_| !self.is_inherited());
@@ -134,9 +135,10 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         }
     }
 
-    /// Which delivery of its message this is: 1 the first time, more after a `give_back` or the death
-    /// of a holder (255 at most). With it a worker can set a message aside that has killed other
-    /// workers: see also [`QueueBuilder::max_deliveries`](crate::QueueBuilder::max_deliveries).
+    /// Which delivery of its message this is: 1 the first time, more after a `give_back` or the
+    /// death of a holder (255 at most). With it a worker can set a message aside that has killed
+    /// other workers: see also
+    /// [`QueueBuilder::max_deliveries`](crate::QueueBuilder::max_deliveries).
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(2)?;
@@ -161,8 +163,8 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         self.record.take().filter(|_| !is_inherited)
     }
 
-    /// A function of its own, so that none of its code is inlined where a lease was released before it
-    /// is dropped.
+    /// A function of its own, so that none of its code is inlined where a lease was released before
+    /// it is dropped.
     #[inline(never)]
     fn end_by_drop(&mut self) {
         self.end(std::thread::panicking() && !self.was_panicking);
@@ -186,8 +188,8 @@ impl<T: ?Sized + Plain> Deref for Lease<'_, T> {
     #[inline]
     fn deref(&self) -> &T {
         self.assert_ours();
-        // SAFETY: Invariant 2: the record is this process's, which is not a forked child (asserted).
-        // Any bits are a T (Plain).
+        // SAFETY: Invariant 2: the record is this process's, which is not a forked child
+        // (asserted). Any bits are a T (Plain).
         unsafe { &*self.message }
     }
 }
@@ -203,9 +205,9 @@ impl Lease<'_, [u8]> {
         unsafe { vec_from_bytes(self.message.cast(), self.message.len()) }
     }
 
-    /// Writes a word into the message, which is still there when the message comes back. For a process
-    /// whose leases are private ([`Queue::keep_leases_private`](crate::Queue)): no reference into the
-    /// message exists meanwhile.
+    /// Writes a word into the message, which is still there when the message comes back. For a
+    /// process whose leases are private ([`Queue::keep_leases_private`](crate::Queue)): no
+    /// reference into the message exists meanwhile.
     ///
     /// # Panics
     /// If the word is not inside the message, or not aligned; in a child that inherited the lease.
@@ -217,7 +219,8 @@ impl Lease<'_, [u8]> {
         // SAFETY: Invariant 2: the bytes of a record that this process owns, in shared memory. The
         // pointer comes from no reference; it is inside the message and aligned (asserted).
         let place = unsafe { AtomicU32::from_ptr(place) };
-        // Relaxed: the next holder reads it after the ring's own handover, or after this process is dead.
+        // Relaxed: the next holder reads it after the ring's own handover, or after this process is
+        // dead.
         place.store(word, Ordering::Relaxed);
     }
 }

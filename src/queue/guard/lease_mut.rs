@@ -11,8 +11,8 @@ use std::ops::{Deref, DerefMut};
 /// A [`Lease`] whose holder may change the message in place: to filter it, or to note in it how far
 /// the work has come. No other process sees the record until the lease ends. **What was written
 /// stays**: if the message is given back, or the process dies, it is delivered again as it is then,
-/// perhaps half changed, and that counts as a delivery ([`deliveries`](Self::deliveries)). Work that
-/// must not be done twice checks the message first. Its length cannot change.
+/// perhaps half changed, and that counts as a delivery ([`deliveries`](Self::deliveries)). Work
+/// that must not be done twice checks the message first. Its length cannot change.
 ///
 /// ```
 /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(4096).create()?;
@@ -111,7 +111,8 @@ impl<T: ?Sized + Plain> DerefMut for LeaseMut<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         self.lease.assert_ours();
         // SAFETY: Invariant 2 of the guards. The pointer comes from `payload: *mut u8`, which may
-        // write; the lease is borrowed mutably, and no other pointer to its message is used meanwhile.
+        // write; the lease is borrowed mutably, and no other pointer to its message is used
+        // meanwhile.
         unsafe { &mut *self.lease.message.cast_mut() }
     }
 }

@@ -11,12 +11,12 @@ use std::ops::{Deref, DerefMut};
 /// [`commit`](Loan::commit) makes it a message. [`Queue::loan`](crate::Queue::loan) says when the
 /// room of a dropped loan comes back.
 ///
-/// A loan is room for one message inside the shared segment, to be written in place. What it holds at
-/// first is unspecified (some valid value, from zeros to an old message). While it is open, everything
-/// put behind it waits. `mem::forget` of a loan holds its room until the process ends. If the process
-/// dies, its peers abort the loan. A loan inherited across `fork` belongs to the parent: `Deref`
-/// panics, `commit` returns [`PutError::Inherited`]. While a loan is open or forgotten,
-/// [`Process::spawn`](crate::Process::spawn) does not fork.
+/// A loan is room for one message inside the shared segment, to be written in place. What it holds
+/// at first is unspecified (some valid value, from zeros to an old message). While it is open,
+/// everything put behind it waits. `mem::forget` of a loan holds its room until the process ends.
+/// If the process dies, its peers abort the loan. A loan inherited across `fork` belongs to the
+/// parent: `Deref` panics, `commit` returns [`PutError::Inherited`]. While a loan is open or
+/// forgotten, [`Process::spawn`](crate::Process::spawn) does not fork.
 ///
 /// ```
 /// let queue = shmq::Queue::<[u32]>::builder().capacity_bytes(4096).create()?;
@@ -77,8 +77,8 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
     /// A loan may be committed after the queue was closed: it was lent before.
     ///
     /// # Errors
-    /// [`PutError::Inherited`] in a forked child; [`PutError::Poisoned`] if this process was taken for
-    /// dead meanwhile.
+    /// [`PutError::Inherited`] in a forked child; [`PutError::Poisoned`] if this process was taken
+    /// for dead meanwhile.
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::new(4)?;
@@ -91,7 +91,8 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
     /// ```
     #[inline(always)]
     pub fn commit(self) -> Result<(), PutError> {
-        // SAFETY: Invariant 2; only the length is read. In a forked child `finish` returns before any use.
+        // SAFETY: Invariant 2; only the length is read. In a forked child `finish` returns before
+        // any use.
         let length = size_of_val(unsafe { &*self.message });
         self.finish(length)
     }
@@ -131,8 +132,8 @@ impl<T: ?Sized + Plain> Deref for Loan<'_, T> {
     #[inline]
     fn deref(&self) -> &T {
         assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
-        // SAFETY: Invariant 2: the record is this process's, which is not a forked child (asserted).
-        // Any bits are a T (Plain).
+        // SAFETY: Invariant 2: the record is this process's, which is not a forked child
+        // (asserted). Any bits are a T (Plain).
         unsafe { &*self.message }
     }
 }
@@ -141,8 +142,8 @@ impl<T: ?Sized + Plain> DerefMut for Loan<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
-        // SAFETY: Invariant 2, as for `deref`; the loan is borrowed mutably, and no other pointer to its
-        // message is used meanwhile.
+        // SAFETY: Invariant 2, as for `deref`; the loan is borrowed mutably, and no other pointer
+        // to its message is used meanwhile.
         unsafe { &mut *self.message }
     }
 }

@@ -1,8 +1,10 @@
 //! Guards of messages in place: a [`Loan`] is being written, a [`Lease`] is being read.
 //!
 //! ```text
-//!   Loan:   open --commit--> message          Lease:  open --drop, release--> done
-//!             \--drop--> skipped                        \--give_back, drop in a panic--> delivered again
+//!   Loan:   open --commit--> message
+//!             \--drop--> skipped
+//!   Lease:  open --drop, release--> done
+//!             \--give_back, drop in a panic--> delivered again
 //! ```
 //!
 //! Invariants:
@@ -10,8 +12,8 @@
 //! 2. While `record` is `Some`, `message` points to the payload of a record that this process owns
 //!    (queue, Invariant 4), with the length of the record, aligned as its type (segment header,
 //!    geometry).
-//! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the
-//!    parent. It is never dereferenced and its drop touches nothing.
+//! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to
+//!    the parent. It is never dereferenced and its drop touches nothing.
 
 mod lease;
 mod lease_mut;
