@@ -14,11 +14,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("put message {number}; full: {}", queue.is_full());
     }
     match queue.put_timeout(&"message 4".to_string(), Duration::from_millis(50)) {
-        Err(PutError::Timeout) => println!("message 4 waited for room in vain"),
+        Err(PutError::Timeout) => println!("message 4 waited for room until its timeout"),
         other => other?,
     }
     match queue.try_put(&"message 4".to_string()) {
-        Err(PutError::Full) => println!("message 4 was told at once: full"),
+        Err(PutError::Full) => println!("message 4 was refused at once: full"),
         other => other?,
     }
 

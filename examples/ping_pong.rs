@@ -1,10 +1,7 @@
-//! How long a message takes to another process and back: two queues, one byte's worth of news each
-//! way.
+//! How long a message takes to another process and back: two queues, one number each way.
 //!
-//! `cargo run --release --example ping_pong [ROUNDS] [spin|adaptive|block]`
-//!
-//! Waiters that spin answer soonest, but want a core each; those that block sleep at once and cost
-//! a wake each time.
+//! `cargo run --release --example ping_pong [ROUNDS] [spin|adaptive|block]` Waiters that spin
+//! answer soonest, but need a core each; those that block sleep at once and cost a wake each time.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -27,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut times = Vec::with_capacity(rounds);
     {
-        // Each side of each queue has one user here, who may own it: no lock per message.
+        // Each side of each queue has one user here, which may own it: no lock per message.
         let (ping, pong) = (there.producer()?, back.consumer()?);
         for round in 0..rounds as u64 {
             let start = Instant::now();

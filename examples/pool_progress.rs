@@ -1,4 +1,4 @@
-//! A pool with a progress bar: the hook is called after each chunk, wherever it was done.
+//! A pool with a progress bar: the hook is called after each chunk, whichever worker did it.
 //!
 //! `cargo run --release --example pool_progress`
 

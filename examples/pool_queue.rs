@@ -1,4 +1,4 @@
-//! Workers of a pool that share a queue: its handle travels to them as an argument, as with
+//! Workers of a pool that share a queue: its handle is sent to them as an argument, as with
 //! Python's `Manager().Queue()`.
 //!
 //! `cargo run --release --example pool_queue`

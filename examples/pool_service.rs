@@ -1,6 +1,6 @@
-//! A pool under tokio, run as a service: SIGTERM to the whole process group (`kill -TERM -PGID`,
-//! what a service manager or a container runtime sends) ends it in good order, and every task that
-//! was begun is finished.
+//! A pool under tokio, run as a service. SIGTERM to the whole process group (`kill -TERM -PGID`, as
+//! a service manager or a container runtime sends it) ends it in good order: every task that was
+//! begun is finished.
 //!
 //! `cargo run --release --example pool_service`, and then Ctrl-C, or `kill -TERM -- -PGID` from
 //! elsewhere
@@ -18,7 +18,7 @@ fn work(n: u64) -> u64 {
     n * n
 }
 
-/// What a handler of requests does: awaits the result of a task, and blocks no thread of the
+/// What a request handler does: it awaits the result of a task, and blocks no thread of the
 /// runtime.
 fn run(pool: &Pool, n: u64) -> Result<oneshot::Receiver<Result<u64, TaskError>>, TaskError> {
     let (sender, result) = oneshot::channel();
@@ -44,7 +44,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let pool = Pool::builder().workers(2).build()?;
     println!("process {}, workers {:?}", std::process::id(), pool.worker_pids());
 
-    // Requests come, each with a task for the pool, until the service is asked to end.
+    // Requests come, each with a task for the pool, until a signal ends the service.
     let mut begun = Vec::new();
     while !*ends.borrow() {
         begun.push(run(&pool, begun.len() as u64)?);

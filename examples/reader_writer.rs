@@ -11,7 +11,7 @@ fn write(queue: &ObjectQueue<String>) -> Result<(), PutError> {
         println!("writer: put {letter}");
         queue.put(&letter.to_string())?;
     }
-    queue.close(); // no more will come: the reader ends when it has read all
+    queue.close(); // no more messages: the reader ends when it has read all
     Ok(())
 }
 

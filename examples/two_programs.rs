@@ -1,8 +1,8 @@
-//! Two programs that know nothing of each other but a name.
+//! Two programs that share nothing but a name.
 //!
 //! In one terminal `cargo run --example two_programs -- get NAME`, in another
-//! `cargo run --example two_programs -- put NAME text...`, in any order: whoever comes first makes
-//! the queue and waits for the other. When both have ended, so has the queue.
+//! `cargo run --example two_programs -- put NAME text...`, in any order: the first one creates the
+//! queue and waits for the other. When both have ended, so has the queue.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -26,8 +26,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The schema says what the bytes mean; a program that means something else by this name is
-/// refused.
+/// The schema says what the bytes mean; a program with another schema for this name is refused.
 fn meet(name: &str) -> Result<Queue<[u8]>, CreateError> {
     Queue::builder().name(name).schema("text/utf-8").capacity_bytes(1 << 16).open_or_create()
 }
@@ -35,7 +34,7 @@ fn meet(name: &str) -> Result<Queue<[u8]>, CreateError> {
 fn put(name: &str, text: &str) -> Result<(), Box<dyn Error>> {
     let queue = meet(name)?;
     queue.put(text.as_bytes())?;
-    // The queue goes with the last program that uses it, so stay until everything in it was taken.
+    // The queue ends with the last program that uses it, so wait until everything in it was taken.
     queue.join()?;
     Ok(())
 }
@@ -44,7 +43,7 @@ fn get(name: &str) -> Result<(), Box<dyn Error>> {
     let queue = meet(name)?;
     let text = queue.lease()?;
     println!("{}", String::from_utf8_lossy(&text));
-    // Only now is it done: killed before this line, we would leave it to the next who gets.
+    // Only now is it done: if this process is killed before this line, the next consumer gets it.
     text.release();
     Ok(())
 }

@@ -1,12 +1,10 @@
-//! A pool of workers that loses nothing when one of them dies: tasks are leased, answers put, and
-//! only then is the task let go.
+//! A pool of workers that loses nothing when one of them dies: a task is leased, its answer is put,
+//! and only then is the lease released.
 //!
-//! `cargo run --release --example worker_pool`
-//!
-//! One worker kills itself in the middle of a task. Its lease ends with it, the task goes to
-//! another worker, and the sum comes out right. A worker that dies between its answer and the end
-//! of its lease would have the task done twice (at-least-once), so answers carry the number of
-//! their task, and the parent takes the first.
+//! `cargo run --release --example worker_pool` One worker kills itself in the middle of a task. Its
+//! lease ends with it, another worker gets the task, and the sum is right. If a worker dies between
+//! its answer and the end of its lease, the task is done twice (at-least-once); so answers carry
+//! the number of their task, and the parent takes the first.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -17,7 +15,7 @@ use shmq::{GetError, Process, Queue};
 const WORKERS: usize = 4;
 const TASKS: u64 = 1000;
 const OUT_AT_ONCE: u64 = 32;
-/// Whoever gets this task the first time does not survive it.
+/// The worker that gets this task first does not survive it.
 const DEADLY: u64 = 123;
 
 #[shmq::message]
@@ -37,8 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut next = 0;
     let mut steps = HashMap::new();
     while steps.len() < TASKS as usize {
-        // Fewer tasks out than there is room for answers: so no worker waits for room, and this put
-        // does not wait for ever.
+        // Fewer tasks are out than there is room for answers, so no worker waits for room, and this
+        // put does not wait for ever.
         while next < TASKS && next < steps.len() as u64 + OUT_AT_ONCE {
             tasks.put(&next)?;
             next += 1;

@@ -1,5 +1,5 @@
-//! Large frames without a copy: a camera process writes each frame where its reader will read it,
-//! in the segment.
+//! Large frames without a copy: a camera process writes each frame in the segment, where its reader
+//! reads it.
 //!
 //! `cargo run --release --example zero_copy`
 
@@ -12,7 +12,8 @@ const WIDTH: usize = 1920;
 const HEIGHT: usize = 1080;
 const FRAMES: u64 = 200;
 
-/// Plain data: no padding, no pointers, any bits are a frame. That is what may travel.
+/// Plain data: no padding, no pointers, any bits are a frame. So it can be written and read in
+/// place.
 #[shmq::message]
 struct Frame {
     number: u64,
@@ -25,8 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let start = Instant::now();
     for expected in 0..FRAMES {
-        // A lease is the message itself. While it lives its place in the ring is taken; dropping it
-        // frees the place.
+        // A lease is the message itself. It keeps its room in the ring until it is dropped.
         let frame = frames.lease()?;
         assert_eq!(frame.number, expected);
         assert!(frame.pixels.iter().all(|row| *row == [expected as u8; WIDTH]));
@@ -42,8 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The camera: every frame is one shade of grey.
 fn film(frames: &Queue<Frame>) -> Result<(), PutError> {
     for number in 0..FRAMES {
-        // A loan is room in the ring. The reader sees nothing of it before `commit`; if we died
-        // here, it never would.
+        // A loan is room in the ring. The reader sees nothing of it before `commit`; if this
+        // process dies here, it never does.
         let mut frame = frames.loan()?;
         frame.number = number;
         for row in &mut frame.pixels {

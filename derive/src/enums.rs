@@ -20,7 +20,7 @@ pub fn expand(input: &Input<'_>, data: &DataEnum) -> Result<Tokens, Error> {
     let variants: Vec<&Variant> = data.variants.iter().collect();
     collect_errors(variants.iter().flat_map(|variant| &variant.fields).map(|field| check_field(input.name, field)))?;
     let (krate, private) = (&input.krate, input.private());
-    // The language's own, whatever the program calls so.
+    // The primitive type, even if the program has a type of the same name.
     let tag = &quote! { ::core::primitive::#tag };
     let (values_of, all) = (values(tag, &variants), hygienic("values"));
     let structs: Vec<Shape> = variants.iter().map(|&variant| Shape { tag, variant }).collect();
@@ -50,8 +50,8 @@ pub fn expand(input: &Input<'_>, data: &DataEnum) -> Result<Tokens, Error> {
     });
     let is_value = quote! {
         let #all = #values_of;
-        // SAFETY: the caller lends the bytes of a `Self`; they begin with the integer, and the
-        // fields of its variant lie in them.
+        // SAFETY: the caller lends the bytes of a `Self`. They begin with the integer, and the
+        // fields of its variant are inside them.
         unsafe {
             let #found = bytes.cast::<#tag>().read_unaligned();
             #(#cases)*
@@ -62,14 +62,14 @@ pub fn expand(input: &Input<'_>, data: &DataEnum) -> Result<Tokens, Error> {
     Ok(input.implement(&Body { layout, is_value, fields, is_plain: false }))
 }
 
-/// A variable that nothing of the program's can mean. No item is written beside what the program
-/// wrote: items have no such protection.
+/// A variable that no code of the program can name. The macro writes no items beside the program's:
+/// items have no such hygiene.
 fn hygienic(name: &str) -> Ident {
     Ident::new(&format!("__shmq_{name}"), Span::mixed_site())
 }
 
-/// The integers of the variants as an array, by the rule of the language: what is written, or one
-/// more than the one before.
+/// The integers of the variants as an array, by the rule of the language: the one that is written,
+/// or one more than that of the variant before.
 fn values(tag: &Tokens, variants: &[&Variant]) -> Tokens {
     let names: Vec<Ident> = (0..variants.len()).map(|number| hygienic(&format!("value_{number}"))).collect();
     let values = variants.iter().enumerate().map(|(number, variant)| {
@@ -89,15 +89,15 @@ fn values(tag: &Tokens, variants: &[&Variant]) -> Tokens {
     }
 }
 
-/// A variant as the `repr(C)` struct that it lies like: the integer, and the fields, each of which
-/// begins where the one before it ends.
+/// A variant as the `repr(C)` struct whose layout it has: the integer, and the fields, each of
+/// which begins where the one before it ends.
 struct Shape<'a> {
     tag: &'a Tokens,
     variant: &'a Variant,
 }
 
 impl<'a> Shape<'a> {
-    /// Where each field begins, if there is no padding, which `check` makes sure of.
+    /// Where each field begins if there is no padding, which `check` ensures.
     fn offsets(&self) -> impl Iterator<Item = (Tokens, &'a Type)> + '_ {
         let tag = self.tag;
         let mut end = quote! { ::core::mem::size_of::<#tag>() };

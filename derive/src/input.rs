@@ -1,5 +1,5 @@
 //! What structs and enums have in common: name, generics, `repr`, checks of field types, and the
-//! impls around what each of them says of itself.
+//! impls around the parts that differ.
 
 use proc_macro2::{Span, TokenStream as Tokens, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -9,7 +9,7 @@ use syn::{Attribute, DeriveInput, Error, Field, GenericParam, Generics, Ident, P
 pub const UNION: &str =
     "a union cannot be a message: which of its fields is meant is not in its bytes; use an enum with `#[repr(u8)]`";
 
-/// What `#[repr(...)]` says.
+/// The arguments of `#[repr(...)]`.
 #[derive(Default)]
 pub struct Repr {
     pub is_c: bool,
@@ -52,14 +52,14 @@ impl Repr {
 
 /// An item that is to be a message.
 pub struct Input<'a> {
-    /// The crate, as the program calls it.
+    /// The path of the crate in the program.
     pub krate: Path,
     pub name: &'a Ident,
     pub generics: &'a Generics,
     pub repr: Repr,
 }
 
-/// What an item says of itself.
+/// The parts of the impls that differ between structs and enums.
 pub struct Body {
     /// An expression: its `&'static Layout`.
     pub layout: Tokens,
@@ -81,7 +81,7 @@ impl<'a> Input<'a> {
         quote! { #krate::__private }
     }
 
-    /// The impls.
+    /// Writes the impls.
     pub fn implement(&self, body: &Body) -> Tokens {
         let (krate, private, name) = (&self.krate, self.private(), self.name);
         let Body { layout, is_value, fields, is_plain } = body;
@@ -99,8 +99,8 @@ impl<'a> Input<'a> {
             }
         });
         quote! {
-            // SAFETY: the layout is fixed and has no padding, which `LAYOUT` makes sure of, and
-            // each field is a message.
+            // SAFETY: `repr` fixes the layout, `LAYOUT` does not compile with padding, and each
+            // field is a message.
             #[automatically_derived]
             #[allow(clippy::all, clippy::pedantic, clippy::restriction, non_upper_case_globals)]
             unsafe impl #parameters #krate::Message for #name #arguments #bounds {
@@ -138,7 +138,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Does a parameter occur in the type? Only then is there something to ask of it.
+    /// Does a parameter occur in the type? Only then does the field need a bound.
     fn is_generic(&self, field: &Type) -> bool {
         let is_parameter = |ident: &Ident| {
             self.generics.params.iter().any(|parameter| match parameter {
@@ -158,7 +158,7 @@ fn has_ident(tokens: Tokens, wanted: &dyn Fn(&Ident) -> bool) -> bool {
     })
 }
 
-/// The impls of an item that was refused, so that its uses are no errors as well.
+/// Impls for an item that was refused, so that its uses are no errors as well.
 pub fn refused(item: &DeriveInput, error: &Error) -> Tokens {
     let error = error.to_compile_error();
     let Ok(krate) = krate(item) else { return error };
@@ -179,7 +179,7 @@ pub fn refused(item: &DeriveInput, error: &Error) -> Tokens {
     }
 }
 
-/// The crate, as the attribute noted it.
+/// The path of the crate, as the attribute wrote it.
 fn krate(item: &DeriveInput) -> Result<Path, Error> {
     match item.attrs.iter().find(|attribute| attribute.path().is_ident("shmq_message")) {
         Some(attribute) => attribute.parse_args_with(Path::parse_mod_style),
@@ -187,19 +187,18 @@ fn krate(item: &DeriveInput) -> Result<Path, Error> {
     }
 }
 
-/// At the place of `spanned`, and of the macro's own making: what the program forbids itself is not
-/// meant.
+/// The place of `spanned` with the macro's own hygiene: lints that the program denies do not apply.
 pub fn at(spanned: &impl Spanned) -> Span {
     Span::mixed_site().located_at(spanned.span())
 }
 
-/// At the name of a field, or at its type where it has none: attributes and `pub` may stand lines
+/// The place of a field's name, or of its type if it has none: attributes and `pub` may be lines
 /// before it.
 pub fn at_field(field: &Field) -> Span {
     field.ident.as_ref().map_or_else(|| at(&field.ty), at)
 }
 
-/// The name of a field for people and other languages.
+/// The name of a field in messages and schemas.
 pub fn name_of(field: &Field, number: usize) -> String {
     field.ident.as_ref().map_or_else(|| number.to_string(), without_raw)
 }
@@ -210,7 +209,7 @@ pub fn without_raw(ident: &Ident) -> String {
     name.strip_prefix("r#").map(str::to_owned).unwrap_or(name)
 }
 
-/// Is the type of this field one that cannot travel, as far as that can be read?
+/// Refuses types that cannot be in a message, as far as their names show it.
 pub fn check_field(name: &Ident, field: &Field) -> Result<(), Error> {
     let encoded = format!(
         "send `{name}` encoded, through an `ObjectQueue<{name}>` (serde's `Serialize` and `Deserialize` instead of this attribute)"
@@ -266,8 +265,8 @@ pub fn check_field(name: &Ident, field: &Field) -> Result<(), Error> {
     }
 }
 
-/// A condition that panics at `place`, when the program is compiled, with a sentence of the
-/// crate's: its function and its arguments.
+/// A condition that fails at `place` at compile time, with a sentence of the crate: a call of its
+/// function.
 pub fn assert_at(place: Span, holds: &Tokens, sentence: &Tokens) -> Tokens {
     quote_spanned! { place =>
         if !(#holds) {

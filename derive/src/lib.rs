@@ -18,7 +18,7 @@ pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let item = Tokens::from(item);
     match expand(arguments.into(), item.clone()) {
         Ok(expanded) => expanded.into(),
-        // The item stays: without it, each use of it would be an error as well.
+        // The item stays, or each use of it would be an error as well.
         Err(error) => {
             let error = error.into_compile_error();
             quote! { #error #item }.into()
@@ -26,8 +26,8 @@ pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// What `message` writes before an item. Not meant to be written by hand: the attribute adds the
-/// `repr` as well.
+/// The derive that `message` writes before an item. Not to be written by hand: the attribute adds
+/// the `repr` as well.
 #[proc_macro_derive(MessageImpl, attributes(shmq_message))]
 pub fn message_impl(item: TokenStream) -> TokenStream {
     let item = syn::parse_macro_input!(item as DeriveInput);
@@ -39,7 +39,7 @@ pub fn message_impl(item: TokenStream) -> TokenStream {
     expanded.unwrap_or_else(|error| input::refused(&item, &error)).into()
 }
 
-/// Adds the `repr` and the derive, which sees the item without what `#[cfg]` takes out of it.
+/// Adds the `repr` and the derive. The derive sees the item after `#[cfg]` has removed fields.
 fn expand(arguments: Tokens, item: Tokens) -> Result<Tokens, Error> {
     let krate = krate(arguments)?;
     let parsed: DeriveInput =
@@ -48,7 +48,7 @@ fn expand(arguments: Tokens, item: Tokens) -> Result<Tokens, Error> {
         Data::Struct(_) if !input::Repr::of(&parsed.attrs)?.is_fixed() => quote! { #[repr(C)] },
         _ => quote! {},
     };
-    // As tokens, not as text: `$crate` is known by where it was written.
+    // As tokens, not as text: `$crate` is resolved by its span.
     Ok(quote! {
         #[derive(#krate::__private::MessageImpl)]
         #[shmq_message(#krate)]
@@ -57,7 +57,7 @@ fn expand(arguments: Tokens, item: Tokens) -> Result<Tokens, Error> {
     })
 }
 
-/// The crate as the program calls it: `::shmq`, or what `crate = path` says.
+/// The path of the crate in the program: `::shmq`, or what `crate = path` sets.
 fn krate(arguments: Tokens) -> Result<Path, Error> {
     let mut krate: Path = parse_quote! { ::shmq };
     let parser = syn::meta::parser(|meta| {

@@ -53,7 +53,7 @@ pub fn expand(input: &Input<'_>, data: &DataStruct) -> Result<Tokens, Error> {
         quote! { && <#ty as #krate::Message>::is_value(bytes.add(::core::mem::offset_of!(Self, #member))) }
     });
     let is_value = quote! {
-        // SAFETY: the caller lends the bytes of a `Self`, and each field lies in them.
+        // SAFETY: the caller lends the bytes of a `Self`, and each field is inside them.
         unsafe { true #(#values)* }
     };
     Ok(input.implement(&Body { layout, is_value, fields: types, is_plain: true }))
@@ -79,7 +79,7 @@ fn member(field: &Field, number: usize) -> Tokens {
     quote_spanned! { place => #member }
 }
 
-/// All errors at once.
+/// Combines all errors into one.
 pub fn collect_errors(results: impl IntoIterator<Item = Result<(), Error>>) -> Result<(), Error> {
     let errors = results.into_iter().filter_map(Result::err).reduce(|mut all, error| {
         all.combine(error);

@@ -1,5 +1,5 @@
-//! What a worker tells of a block: its number, lines and words, and then of every different word
-//! the count, the length and the bytes. All numbers are LEB128.
+//! What a worker answers for a block: its number, lines and words, and then for every different
+//! word the count, the length and the bytes. All numbers are LEB128.
 
 use std::ops::Range;
 

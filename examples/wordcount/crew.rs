@@ -1,9 +1,7 @@
-//! The workers: they lease a block, count its words in place, put the answer, and only then let go
-//! of the block.
-//!
-//! A worker that is killed in between leaves its lease behind, and another gets the block: so each
-//! block is answered at least once, and the parent, which knows the blocks by their numbers, takes
-//! the first answer only.
+//! The workers: each leases a block, counts its words in place, puts the answer, and only then
+//! releases the block. If a worker is killed in between, its lease ends, and another worker gets
+//! the block. So each block is answered at least once, and the parent, which knows the blocks by
+//! their numbers, takes the first answer only.
 
 use std::io::{self, Write};
 use std::os::unix::process::parent_id;
@@ -17,7 +15,7 @@ use crate::{Failure, signals};
 
 /// A block's number goes before its text.
 pub const NUMBER_BYTES: usize = 8;
-/// How often a worker that waits looks whether it still has a parent.
+/// How often a waiting worker checks whether its parent is still alive.
 const ORPHAN_CHECK: Duration = Duration::from_secs(1);
 /// How long a worker may take to end when there is no more to do.
 const FAREWELL: Duration = Duration::from_secs(60);
@@ -74,8 +72,7 @@ impl Crew {
     pub fn dismiss(mut self) -> Result<(), Failure> {
         self.blocks.close();
         for worker in &mut self.workers {
-            // All answers are in, so what becomes of a worker now changes nothing but deserves a
-            // word.
+            // All answers are in, so how a worker ends changes nothing, but is worth a message.
             match worker.join_timeout(FAREWELL)? {
                 Some(status) if status.success() => {}
                 Some(status) => eprintln!("wordcount: worker {} ended with {status}", worker.pid()),
@@ -87,8 +84,8 @@ impl Crew {
 }
 
 impl Drop for Crew {
-    /// Leaves nobody behind, whatever went wrong. The queues go after this, and their names with
-    /// them.
+    /// Leaves no worker behind, whatever went wrong. The queues are dropped after this, and their
+    /// names go with them.
     fn drop(&mut self) {
         for worker in &mut self.workers {
             let _ = worker.kill();
@@ -101,8 +98,8 @@ impl Drop for Crew {
 
 /// A worker's life.
 fn work(blocks: &Queue<[u8]>, answers: &Queue<[u8]>, parent: u32) -> Result<(), Box<dyn std::error::Error>> {
-    // Ctrl-C reaches the whole group, and the parent decides what it means; to SIGTERM a worker is
-    // an ordinary process.
+    // Ctrl-C reaches the whole group, and the parent decides what it means; SIGTERM ends a worker
+    // as it ends any process.
     signals::ignore(libc::SIGINT);
     signals::obey(libc::SIGTERM);
     let mut table = Words::default();

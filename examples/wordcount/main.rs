@@ -39,11 +39,11 @@ use crate::reader::Reader;
 use crate::totals::Totals;
 
 const USAGE: &str = "usage: wordcount [--workers N] [--top K] FILE...";
-/// Blocks are about this long, shorter where there is less than that for everybody.
+/// Blocks are about this long, shorter if there is less text than that for each worker.
 const BLOCK_BYTES: std::ops::Range<u64> = 64 << 10..1 << 20;
 /// Input from which on progress is shown.
 const LONG_INPUT_BYTES: u64 = 32 << 20;
-/// How often the parent looks after signals, dead workers and the progress bar.
+/// How often the parent checks for signals and dead workers, and updates the progress bar.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Why there is no result, and the exit code that says so.
@@ -149,7 +149,7 @@ fn check(files: &[PathBuf]) -> Result<u64, Failure> {
 fn count(options: &Options, input_bytes: u64) -> Result<Totals, Failure> {
     let share = input_bytes / (4 * options.workers as u64);
     let block_bytes = share.clamp(BLOCK_BYTES.start, BLOCK_BYTES.end).next_multiple_of(4096) as usize;
-    // One in the hands of each worker, and some ready for those who finish next.
+    // One at each worker, and some ready for the workers that finish next.
     let in_flight = options.workers + options.workers.min(8);
     let mut crew = Crew::start(options.workers, in_flight, NUMBER_BYTES + block_bytes)?;
     let bar = progress_bar(input_bytes);

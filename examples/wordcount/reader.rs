@@ -24,7 +24,7 @@ impl<'a> Reader<'a> {
         Reader { files: files.iter(), open: None, carry: Vec::new(), giant: None }
     }
 
-    /// Fills a block: how many bytes, 0 at the end of the last file. `stopped` is asked between
+    /// Fills a block: how many bytes, 0 at the end of the last file. `stopped` is called between
     /// reads.
     ///
     /// What `block` holds behind that is of no meaning. Giant words go to `totals` at once, and so

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM, noted: the main loop looks, and ends in good order.
+//! Ctrl-C and SIGTERM set a flag: the main loop checks it, and ends in good order.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 

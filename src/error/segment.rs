@@ -1,4 +1,4 @@
-//! [`CreateError`] and [`OpenError`]: what stands between a program and a segment.
+//! [`CreateError`] and [`OpenError`]: why a segment was not created or opened.
 
 use super::Subject;
 use std::io;

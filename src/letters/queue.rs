@@ -102,7 +102,7 @@ impl DeadLetters {
     }
 
     /// As [`open_or_create`](Self::open_or_create), in a directory of its own, as
-    /// [`QueueBuilder::directory`]: a queue looks for its letters' queue in its own directory.
+    /// [`QueueBuilder::directory`]: a queue finds its queue for dead letters in its own directory.
     ///
     /// # Errors
     /// As there.

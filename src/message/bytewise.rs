@@ -1,13 +1,13 @@
-//! Telling a sequence of bytes from others where serde shows a type only as a parameter: so that it
-//! is moved as a whole, and not one byte at a time.
-//!
-//! Invariant 1: two types with one [`TypeId`] differ in lifetimes at most. A value of the one is
-//! then a value of the other for as long as it is borrowed here, and a `Vec<u8>` has no lifetimes.
+//! Recognises a sequence of bytes where serde shows a type only as a parameter, so that it is moved
+//! as a whole and not one byte at a time. Invariant 1: two types with the same [`TypeId`] differ in
+//! lifetimes at most. A value of one is then a value of the other for as long as it is borrowed
+//! here, and a `Vec<u8>` has no lifetimes.
+
 use std::any::TypeId;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, transmute, transmute_copy};
 
-/// Tells its type's id where it is only known to live for a while.
+/// Gives the id of a type that is not known to be `'static`.
 trait Typed {
     fn id(&self) -> TypeId
     where
@@ -28,7 +28,7 @@ impl<T: ?Sized> Typed for PhantomData<T> {
 fn id_of<T: ?Sized>() -> TypeId {
     let typed = PhantomData::<T>;
     let typed: &dyn Typed = &typed;
-    // SAFETY: the two types differ in a lifetime bound only, which no vtable knows of; `id` reads
+    // SAFETY: the two types differ in a lifetime bound only, which is not in a vtable; `id` reads
     // nothing through `self`.
     let typed = unsafe { transmute::<&dyn Typed, &(dyn Typed + 'static)>(typed) };
     typed.id()
@@ -42,7 +42,7 @@ pub(crate) fn bytes_of<I>(collected: &I) -> Option<&[u8]> {
         // SAFETY: Invariant 1: `I` is a `&Vec<u8>`, which outlives the borrow of `collected`.
         Some(unsafe { transmute::<&I, &&Vec<u8>>(collected) })
     } else if id == TypeId::of::<&'static [u8]>() {
-        // SAFETY: as above, of a `&[u8]`.
+        // SAFETY: Invariant 1: `I` is a `&[u8]`, which outlives the borrow of `collected`.
         Some(unsafe { transmute::<&I, &&[u8]>(collected) })
     } else {
         None
@@ -62,8 +62,7 @@ pub(crate) fn as_vec_of_bytes<T>(bytes: Vec<u8>) -> Option<T> {
         return None;
     }
     let bytes = ManuallyDrop::new(bytes);
-    // SAFETY: Invariant 1: `T` is `Vec<u8>`; the vector is not dropped here, so that it has one
-    // owner.
+    // SAFETY: Invariant 1: `T` is `Vec<u8>`. The vector is not dropped here, so it has one owner.
     Some(unsafe { transmute_copy::<ManuallyDrop<Vec<u8>>, T>(&bytes) })
 }
 

@@ -1,13 +1,12 @@
-//! A last look before bits are taken for a value where they lie.
+//! The last check before bits are used as a value in place.
 
 use super::Plain;
 
-/// Not all bits are a value of `T`: then the program does not compile. For each place that relies
-/// on [`Plain`], in a `const` block.
-///
-/// The attribute implements `Plain` for what has only plain fields, which it asks by names in the
-/// crate: with `crate = path` a program may put others there, and needs no `unsafe` for it. What
-/// the layout says comes of the fields themselves.
+/// Stops the compiler where not all bits are a value of `T`. For each place that relies on
+/// [`Plain`], in a `const` block. The attribute implements `Plain` for structs of plain fields, by
+/// bounds that it names through the crate's path. With `crate = path` a program may substitute
+/// other traits for these, without `unsafe`. The layout comes from the fields themselves and cannot
+/// be substituted.
 pub(crate) const fn assert_plain<T: ?Sized + Plain>() {
     assert!(!T::LAYOUT.is_checked, "not all bits are a value of this type: it cannot be read or written in place");
 }
@@ -42,7 +41,7 @@ macro_rules! with_a_false_plain {
     };
 }
 
-// The first compiles, so the others do not for what they do more.
+// The first compiles, so each of the others fails because of what it does more.
 #[cfg(all(doctest, feature = "derive"))]
 with_a_false_plain! {
     Copied: "" "let queue = shmq::Queue::<Flag>::new(1).unwrap(); queue.put(&Flag { on: true }).unwrap(); assert!(queue.get().unwrap().on);"

@@ -1,4 +1,4 @@
-//! What may travel: plain data, one value or a slice of them a message.
+//! What may be a message: plain data, one value or a slice of values.
 
 #[cfg(feature = "object")]
 pub(crate) mod bytewise;
@@ -15,17 +15,15 @@ use crate::shm::layout::kind;
 use sealed::Way;
 use std::ptr;
 
-/// What may travel through a [`Queue`](crate::Queue): plain data whose bytes say all, without
-/// pointers or padding.
+/// What may be sent through a [`Queue`](crate::Queue): plain data whose bytes are all of it,
+/// without pointers or padding.
 ///
 /// Numbers, `bool`, `char`, `NonZero`, arrays of messages, and each struct and enum with
 #[cfg_attr(feature = "derive", doc = "[`#[shmq::message]`](macro@crate::message) on it.")]
 #[cfg_attr(not(feature = "derive"), doc = "`#[shmq::message]` on it (feature `derive`).")]
-/// Slices `[X]` travel as messages of varying length, where `X` is [`Plain`] as well.
-///
-/// A message is copied as it lies in memory, so nothing in it may lead to memory of one process:
-/// what has pointers in it (`String`, `Vec`, `Box`, references) travels encoded, in an
-/// `ObjectQueue`.
+/// Slices `[X]` are messages of varying length, where `X` is [`Plain`] as well. A message is copied
+/// byte by byte, so nothing in it may point to memory of one process. Types with pointers in them
+/// (`String`, `Vec`, `Box`, references) are encoded and sent through an `ObjectQueue`.
 ///
 #[cfg_attr(feature = "derive", doc = "```")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -48,8 +46,8 @@ use std::ptr;
 ///
 /// 1. All of its `size_of` bytes are initialised: there is no padding. None of them is a pointer or
 ///    a reference, and none changes behind a shared reference (no `Cell`).
-/// 2. `is_value` says of any bytes whether they are a value, so that a message from another process
-///    can be checked before it is used.
+/// 2. `is_value` is true of bytes that are a value and of no others, so that a message from another
+///    process can be checked before it is used.
 /// 3. `LAYOUT` is that of the type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel between processes as it lies in memory: `Queue` carries plain data, `ObjectQueue` anything that serde encodes",
@@ -62,10 +60,10 @@ pub unsafe trait Message {
     /// What `get` returns: the value itself, or a `Vec` of a slice's elements.
     type Owned;
 
-    /// How messages of this type go through a queue.
+    /// How messages of this type are put and got.
     #[doc(hidden)]
     type Way: Way<Self, Owned = Self::Owned>;
-    /// What the message consists of, or an element of a slice.
+    /// The fields and bytes of the message, or of an element of a slice.
     #[doc(hidden)]
     const LAYOUT: &'static Layout;
     /// Are these bytes a value of the message, or of an element of a slice?
@@ -115,8 +113,8 @@ pub unsafe trait Message {
     }
 }
 
-/// A [`Message`] of which any bits are a value, so that it can be read and written where it lies in
-/// the segment: by [`loan`](crate::Queue::loan) and [`lease`](crate::Queue::lease), as elements of
+/// A [`Message`] of which any bits are a value, so that it can be read and written in place, in the
+/// segment: by [`loan`](crate::Queue::loan) and [`lease`](crate::Queue::lease), as elements of
 /// slices (`Queue<[X]>`), and in a [`sync::Mutex`](crate::sync::Mutex),
 /// [`Value`](crate::sync::Value) or [`Array`](crate::sync::Array).
 ///
@@ -149,22 +147,22 @@ pub unsafe trait Message {
 )]
 pub unsafe trait Plain: Message {}
 
-// SAFETY: elements lie one behind the other, without padding; any bits are an X (Plain).
+// SAFETY: the elements follow each other without padding; any bits are an X (Plain).
 unsafe impl<X: Plain> Message for [X] {
     type Owned = Vec<X>;
     type Way = sealed::BySlice;
     const LAYOUT: &'static Layout = X::LAYOUT;
 
     unsafe fn is_value(bytes: *const u8) -> bool {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller lends `LAYOUT.bytes` bytes, which are those of an X.
         unsafe { X::is_value(bytes) }
     }
 }
 
-// SAFETY: any bits are elements.
+// SAFETY: any bits are elements, since they are an X (Plain).
 unsafe impl<X: Plain> Plain for [X] {}
 
-/// How a message lies in a record.
+/// The layout of a message in a record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wire {
     /// One of [`kind`](crate::shm::layout::kind).
@@ -175,7 +173,7 @@ pub(crate) struct Wire {
     pub unit_align: usize,
 }
 
-/// The way of a message through a queue.
+/// The internal face of a [`Message`]: how it is put and got.
 pub(crate) trait Travel: Message {
     const WIRE: Wire =
         Wire { kind: <Self::Way as Way<Self>>::KIND, unit_bytes: Self::LAYOUT.bytes, unit_align: Self::LAYOUT.align };
@@ -230,7 +228,7 @@ pub(crate) trait Travel: Message {
 
 impl<T: ?Sized + Message> Travel for T {}
 
-/// The bytes of values that may travel.
+/// The bytes of messages.
 #[inline(always)]
 pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
     // SAFETY: all of their bytes are initialised, and none changes behind a shared reference
@@ -238,13 +236,13 @@ pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
-/// What the hidden items of [`Message`] speak of.
+/// The types of the hidden items of [`Message`].
 pub(crate) mod sealed {
     use super::{GetError, Message, Plain, PutError, assert_plain, kind, ptr};
     pub use crate::raw::{LeasedRecord, RawQueue, SideOwner};
     pub use crate::wait::Wait;
 
-    /// How messages of type `T` go through a queue.
+    /// How messages of type `T` are put and got.
     pub trait Way<T: ?Sized> {
         type Owned;
         const KIND: u32;
@@ -260,10 +258,12 @@ pub(crate) mod sealed {
 
     /// One value a message.
     #[derive(Debug)]
+    #[non_exhaustive]
     pub enum ByValue {}
 
     /// Values of a slice, as many as it has.
     #[derive(Debug)]
+    #[non_exhaustive]
     pub enum BySlice {}
 
     impl<T: Message> Way<T> for ByValue {
@@ -357,7 +357,7 @@ pub(crate) mod sealed {
     }
 }
 
-/// What `#[shmq::message]` writes into programs. No part of the public API.
+/// What `#[shmq::message]` writes into programs. Not part of the public API.
 pub mod private {
     use super::Plain;
     pub use super::sealed::ByValue;
@@ -366,7 +366,7 @@ pub mod private {
     pub use shmq_derive::MessageImpl;
     use std::marker::PhantomData;
 
-    /// What the schema calls the integer that holds an enum.
+    /// The name, in schemas, of the integer that holds an enum.
     pub const fn tag(integer: &Layout) -> &'static str {
         match integer.form {
             Form::Scalar(name) => name,

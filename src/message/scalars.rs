@@ -1,4 +1,4 @@
-//! What of the language itself may travel: numbers, `bool`, `char`, and arrays of what may.
+//! Messages of the language's own types: numbers, `bool`, `char`, and arrays of messages.
 
 use super::sealed::ByValue;
 use super::{Message, Plain};
@@ -6,7 +6,7 @@ use crate::message::schema::{Form, Layout};
 use std::marker::PhantomData;
 use std::num::{NonZero, Saturating, Wrapping};
 
-/// A scalar as schemas call it: the suffix says that it lies in big-endian order.
+/// The name of a scalar in schemas; the suffix marks big-endian order.
 macro_rules! scalar {
     ($scalar:ty, $name:literal) => {
         Form::Scalar(if cfg!(target_endian = "big") && size_of::<$scalar>() > 1 { concat!($name, "be") } else { $name })
@@ -41,7 +41,8 @@ macro_rules! integers {
     ($($number:ty = $name:literal),*) => {
         numbers! { $($number = $name),* }
         $(
-            // SAFETY: it lies as the number does, and zero is no value, which `is_value` finds.
+            // SAFETY: it has the layout of the number; `is_value` rejects zero, the only bits that
+            // are no value.
             unsafe impl Message for NonZero<$number> {
                 type Owned = NonZero<$number>;
                 type Way = ByValue;
@@ -49,12 +50,13 @@ macro_rules! integers {
 
                 #[inline(always)]
                 unsafe fn is_value(bytes: *const u8) -> bool {
-                    // SAFETY: as many bytes as the number has can be read there.
+                    // SAFETY: the caller lends `LAYOUT.bytes` bytes, which is the size of the
+                    // number.
                     unsafe { bytes.cast::<$number>().read_unaligned() != 0 }
                 }
             }
 
-            // SAFETY: it lies as the number does, and zero is `None`.
+            // SAFETY: it has the layout of the number, and zero is `None`.
             unsafe impl Message for Option<NonZero<$number>> {
                 type Owned = Option<NonZero<$number>>;
                 type Way = ByValue;
@@ -83,7 +85,7 @@ integers! { usize = "u64", isize = "i64" }
 #[cfg(target_pointer_width = "32")]
 integers! { usize = "u32", isize = "i32" }
 
-// SAFETY: one byte without padding; `is_value` finds all bits but those of `false` and `true`.
+// SAFETY: one byte without padding; `is_value` rejects all bits but those of `false` and `true`.
 unsafe impl Message for bool {
     type Owned = bool;
     type Way = ByValue;
@@ -92,12 +94,12 @@ unsafe impl Message for bool {
 
     #[inline(always)]
     unsafe fn is_value(bytes: *const u8) -> bool {
-        // SAFETY: a byte can be read there.
+        // SAFETY: the caller lends `LAYOUT.bytes` bytes: one.
         unsafe { bytes.read() <= 1 }
     }
 }
 
-// SAFETY: four bytes without padding; `is_value` finds what is no Unicode scalar value.
+// SAFETY: four bytes without padding; `is_value` rejects what is no Unicode scalar value.
 unsafe impl Message for char {
     type Owned = char;
     type Way = ByValue;
@@ -106,12 +108,12 @@ unsafe impl Message for char {
 
     #[inline(always)]
     unsafe fn is_value(bytes: *const u8) -> bool {
-        // SAFETY: four bytes can be read there.
+        // SAFETY: the caller lends `LAYOUT.bytes` bytes: four.
         char::from_u32(unsafe { bytes.cast::<u32>().read_unaligned() }).is_some()
     }
 }
 
-// SAFETY: elements lie one behind the other, without padding.
+// SAFETY: the elements follow each other without padding, and each is a message.
 unsafe impl<T: Message, const N: usize> Message for [T; N] {
     type Owned = [T; N];
     type Way = ByValue;
@@ -124,17 +126,17 @@ unsafe impl<T: Message, const N: usize> Message for [T; N] {
 
     #[inline(always)]
     unsafe fn is_value(bytes: *const u8) -> bool {
-        // SAFETY: the bytes of N elements can be read there.
+        // SAFETY: the caller lends the bytes of N elements, so `at` is inside them.
         !Self::LAYOUT.is_checked || (0..N).all(|at| unsafe { T::is_value(bytes.add(at * size_of::<T>())) })
     }
 }
 
-// SAFETY: any bits are an array of elements of which any bits are one.
+// SAFETY: any bits are N elements (`T` is Plain).
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 
 macro_rules! nothings {
     ($([$($parameter:tt)*] $nothing:ty),*) => {$(
-        // SAFETY: it has no bytes.
+        // SAFETY: it has no bytes, so nothing is uninitialised.
         unsafe impl<$($parameter)*> Message for $nothing {
             type Owned = $nothing;
             type Way = ByValue;
@@ -146,7 +148,7 @@ macro_rules! nothings {
             }
         }
 
-        // SAFETY: it has no bytes.
+        // SAFETY: it has no bytes, and one value.
         unsafe impl<$($parameter)*> Plain for $nothing {}
     )*};
 }
@@ -155,7 +157,7 @@ nothings! { [] (), [T: ?Sized] PhantomData<T> }
 
 macro_rules! wrappers {
     ($($wrapper:ident),*) => {$(
-        // SAFETY: it is `repr(transparent)`.
+        // SAFETY: it is `repr(transparent)`, so points 1 to 3 of `Message` hold as they do for T.
         unsafe impl<T: Message> Message for $wrapper<T> {
             type Owned = $wrapper<T>;
             type Way = ByValue;
@@ -163,12 +165,13 @@ macro_rules! wrappers {
 
             #[inline(always)]
             unsafe fn is_value(bytes: *const u8) -> bool {
-                // SAFETY: as the caller says; it lies as a T does.
+                // SAFETY: the caller lends the bytes of a wrapper, which are those of a T
+                // (`repr(transparent)`).
                 unsafe { T::is_value(bytes) }
             }
         }
 
-        // SAFETY: any bits are one, as they are a T.
+        // SAFETY: `repr(transparent)`, and any bits are a T (Plain).
         unsafe impl<T: Plain> Plain for $wrapper<T> {}
     )*};
 }
@@ -181,7 +184,7 @@ mod tests {
 
     fn is_value<T: Message>(bits: u32) -> bool {
         assert_eq!((T::LAYOUT.bytes, T::LAYOUT.align), (size_of::<T>(), align_of::<T>()));
-        // SAFETY: no T is larger.
+        // SAFETY: no T of these tests has more bytes than `bits`.
         unsafe { T::is_value((&raw const bits).cast()) }
     }
 

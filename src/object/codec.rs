@@ -12,13 +12,11 @@ use std::io;
 
 type Refusal = Box<dyn Error + Send + Sync>;
 
-/// How an [`ObjectQueue`](crate::ObjectQueue) turns values into bytes and back. [`MessagePack`]
-/// unless said otherwise; [`Postcard`] where speed matters and the types are plain; or one of your
-/// own.
-///
-/// Both of ours refuse a value that is nested too deep for the stack, and `put` refuses what `get`
-/// would. A codec of your own has to do so itself: what its `decode` cannot read is an error to
-/// `get`.
+/// How an [`ObjectQueue`](crate::ObjectQueue) turns values into bytes and back: [`MessagePack`] by
+/// default; [`Postcard`] where speed matters and the types are plain; or one of your own. Both
+/// codecs of this crate refuse a value that is nested too deep for the stack, and `put` refuses
+/// what `get` would. A codec of your own has to do so itself: what its `decode` cannot read is an
+/// error to `get`.
 ///
 /// ```
 /// use serde::{Serialize, de::DeserializeOwned};
@@ -26,7 +24,7 @@ type Refusal = Box<dyn Error + Send + Sync>;
 ///
 /// type Refusal = Box<dyn Error + Send + Sync>;
 ///
-/// /// Text that a person can read in the segment.
+/// Text that can be read in the segment.
 /// enum Json {}
 ///
 /// impl shmq::Codec for Json {
@@ -53,21 +51,21 @@ pub trait Codec: 'static {
     const NAME: &'static str;
 
     /// Writes the value. Called once to learn its length, and for a large value once more to write
-    /// it: both must write the same bytes.
+    /// it: both calls must write the same bytes.
     ///
     /// # Errors
-    /// Whatever the value or the codec refuses. Nothing is then enqueued.
+    /// Anything that the value or the codec refuses. Nothing is enqueued then.
     fn encode<T: Serialize + ?Sized>(value: &T, to: &mut dyn io::Write) -> Result<(), Refusal>;
 
     /// Reads one value from the front of `from`, and moves `from` behind it. Bytes left over are an
     /// error, which the caller reports.
     ///
     /// # Errors
-    /// Whatever the bytes lack. Their message is then consumed.
+    /// Anything that is wrong with the bytes. Their message is consumed then.
     fn decode<T: DeserializeOwned>(from: &mut &[u8]) -> Result<T, Refusal>;
 }
 
-/// MessagePack with the names of fields and variants, by rmp-serde: carries every serde type,
+/// MessagePack with the names of fields and variants, by rmp-serde. It carries every serde type,
 /// untagged and flattened ones, `skip_serializing_if`, `default` and values without a schema
 /// (`serde_json::Value`) included. Programs may differ in fields, as with JSON.
 ///
@@ -158,7 +156,7 @@ impl Codec for Postcard {
     }
 }
 
-/// Notes why a write failed, which a codec does not always tell.
+/// Keeps the reason why a write failed, which not every codec passes on.
 struct Noting<'w> {
     to: &'w mut dyn io::Write,
     failed: Option<io::Error>,

@@ -1,14 +1,14 @@
-//! What MessagePack itself leaves open, as we fill it. Postcard needs none of it.
+//! How this crate uses MessagePack where serde has more than MessagePack does. Postcard needs none
+//! of it.
 //!
 //! | serde | MessagePack |
 //! |---|---|
 //! | sequences and tuples of `u8`, but no empty ones | bin |
 //! | bytes | ext of type [`BYTES`] |
 //! | `Some` of nil | ext of type [`SOME`]: how many `Some` are around it, 16 bits big endian |
-//!
-//! All else is rmp-serde's, structs with the names of their fields. Bytes and sequences differ, as
-//! serde does not make the one of the other where a type is read that asks for nothing
-//! (`#[serde(untagged)]`, `flatten`). What others encode may have either form.
+//! All else is rmp-serde's, with structs as maps from field names. Bytes and sequences differ,
+//! since serde does not convert one into the other where it reads a type without a hint
+//! (`#[serde(untagged)]`, `flatten`). Messages of other encoders may have either form.
 
 use rmp::Marker;
 use rmp::decode::{read_bin_len, read_ext_meta, read_str_len};
@@ -18,7 +18,7 @@ const BYTES: i8 = 1;
 /// Ext type of a nil inside one `Some` or more.
 const SOME: i8 = 2;
 
-/// Which of the two a codec is. Never a value.
+/// Which of the two codecs is meant, as a type without values.
 pub(super) trait Form {
     /// MessagePack?
     const PACKED: bool;
@@ -36,19 +36,19 @@ impl Form for Packed {
     const PACKED: bool = true;
 }
 
-/// What is next, of what is not left to rmp-serde.
+/// What comes next in the bytes, if it is not left to rmp-serde.
 pub(super) enum Ahead<'de> {
     Nil,
     Bytes(&'de [u8]),
     Sequence(&'de [u8]),
     Some(u16),
-    /// This one for speed: rmp-serde copies it first.
+    /// For speed: rmp-serde copies it first.
     Text(&'de str),
     Other,
 }
 
 impl<'de> Ahead<'de> {
-    /// With what is behind it.
+    /// What begins `from`, and the bytes behind it.
     #[inline]
     pub fn of(from: &'de [u8]) -> (Ahead<'de>, &'de [u8]) {
         let Some(&first) = from.first() else { return (Ahead::Other, from) };
@@ -91,7 +91,7 @@ impl<'de> Ahead<'de> {
     }
 }
 
-/// What rmp-serde writes as an ext.
+/// Bytes that rmp-serde writes as an ext.
 pub(super) struct Ext<'a> {
     kind: i8,
     bytes: &'a [u8],

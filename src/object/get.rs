@@ -22,7 +22,7 @@ pub(crate) fn decode<T: DeserializeOwned, C: Codec>(bytes: &[u8]) -> Result<T, G
     Err(GetError::Decode { source: error, bytes: bytes.to_vec() })
 }
 
-/// Leases what comes next.
+/// Leases the next message. Without deciding yet whether it can be decoded.
 pub(super) fn lease<const OWNED: bool>(raw: &RawQueue, me: Option<Id>, wait: Wait) -> Result<Lease<'_, [u8]>, GetError> {
     Ok(guarding(raw, raw.lease::<OWNED, false>(me, wait)?))
 }
@@ -33,7 +33,7 @@ fn guarding(raw: &RawQueue, record: LeasedRecord) -> Lease<'_, [u8]> {
     Lease::borrowed(raw, record, message)
 }
 
-/// Gives up what could not be decoded: to the queue for dead letters, if there is one.
+/// Gives up a message that could not be decoded, to the queue for dead letters.
 #[cold]
 fn give_up(raw: &RawQueue, lease: Lease<'_, [u8]>, error: &GetError, ends: Ends) {
     let why = match error {
@@ -56,8 +56,8 @@ pub(super) fn receive<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     receive_on_lease::<OWNED, T, C>(raw, me, wait)
 }
 
-/// By copy for the caller: it goes with the process, and is owed a `task_done`. But it is on lease
-/// until it is decoded.
+/// By copy for the caller: the message goes with the process, and is owed a `task_done`. But it is
+/// on lease until it is decoded, so that it can still become a dead letter.
 fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     raw: &RawQueue,
     me: Option<Id>,
@@ -91,10 +91,10 @@ pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     values.push(receive::<OWNED, T, C>(raw, me, wait)?);
     while values.len() < most {
         let Ok(lease) = lease::<OWNED>(raw, me, Wait::Never) else { break };
-        // The next caller is told, for whom it is the first delivery.
+        // The next call returns the error, and for it this is the first delivery.
         let Ok(value) = decode::<T, C>(&lease.copied()) else {
             if let Some(record) = lease.into_record() {
-                // Poisoned: told by the next verb.
+                // Poisoned: the next verb returns it.
                 let _ = raw.give_back_uncounted(record);
             }
             break;
@@ -107,8 +107,8 @@ pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     Ok(values)
 }
 
-/// The value of a lease. From a copy: a peer that writes to the record meanwhile cannot make a
-/// `String` of what is none.
+/// The value of a lease, decoded from a copy: a peer that writes to the record meanwhile cannot
+/// make a `String` of bytes that are not UTF-8.
 pub(super) fn decode_leased<'q, T: DeserializeOwned, C: Codec>(
     raw: &RawQueue,
     lease: Lease<'q, [u8]>,

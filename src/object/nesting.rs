@@ -1,40 +1,38 @@
-//! What a value meets on its way through a codec, in and out alike: how deep it may be nested, and
-//! why it was refused.
+//! The limits of a value on its way through a codec, in and out alike: how deep it may be nested,
+//! how many empty elements it may have, and why it was refused.
 
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 
-/// Values inside values, at most: structs, sequences, maps, variants, newtypes and `Some` count one
-/// each, variants with several fields two. rmp-serde's own limit, for arrays
-/// and maps only, is 1024.
-///
-/// Each level takes stack, in the process that puts and in the one that gets, whose stack is
-/// perhaps smaller, and whose build is perhaps a debug build. Measured in such a build, of linked
-/// structs (two levels each): up to 1.1 KiB a level to encode; to decode up to 2.8 KiB where they
-/// have two words, up to 5.4 KiB where they have 200 bytes. So 1.4 MiB for the latter, of the usual
-/// 2 MiB of a thread.
+/// Levels of values inside values, at most: structs, sequences, maps, variants, newtypes and `Some`
+/// count one each, variants with several fields two. rmp-serde's own limit, for arrays and maps
+/// only, is 1024. Each level takes stack, in the process that puts and in the one that gets; the
+/// latter may have a smaller stack, or be a debug build. Measured in a debug build, with linked
+/// structs (two levels each): up to 1.1 KiB a level to encode; to decode up to 2.8 KiB for structs
+/// of two words, up to 5.4 KiB for structs of 200 bytes. The latter needs 1.4 MiB of the usual 2
+/// MiB of a thread.
 pub(super) const MAX_DEPTH: u32 = 256;
 
-/// Elements that take no bytes (`()`, structs whose fields are all skipped), at most. An element of
-/// a sequence has a first byte of its own, so that a message has no more elements than bytes, but
-/// for these: few bytes could ask for any number of them, of any size in memory.
+/// Elements that take no bytes (`()`, structs whose fields are all skipped), at most. All other
+/// elements have a first byte of their own, so a message has no more of them than bytes. But a few
+/// bytes could demand any number of empty ones, of any size in memory.
 const EMPTY_ELEMENTS: usize = 65_536;
 
-/// A value on its way.
+/// The state of one value on its way through a codec.
 #[derive(Default)]
 pub(super) struct Passage {
     depth: Cell<u32>,
-    /// What the codec was told as an error of its own, which keeps no words perhaps.
+    /// The reason behind an error that the codec was given; the codec's error may keep no text.
     refused: Cell<Option<Refused>>,
     /// Elements and entries of all sequences and maps so far.
     elements: Cell<usize>,
-    /// What comes next is a sequence or a map, and no tuple.
+    /// The next visit is of a sequence or a map, not of a tuple.
     is_counted: Cell<bool>,
 }
 
 impl Passage {
-    /// Goes so many levels down, for as long as the result lives.
+    /// Enters `levels` levels, until the result is dropped.
     #[inline]
     pub fn enter(&self, levels: u32) -> Result<Level<'_>, Refused> {
         let depth = self.depth.get() + levels;
@@ -51,19 +49,19 @@ impl Passage {
         self.is_counted.set(true);
     }
 
-    /// A visit begins: is it of a sequence or a map?
+    /// At the beginning of a visit: is it of a sequence or a map?
     #[inline]
     pub fn is_counted(&self) -> bool {
         self.is_counted.replace(false)
     }
 
-    /// A sequence or a map of so many elements.
+    /// Counts the elements of a sequence or a map.
     #[inline]
     pub fn count(&self, elements: usize) {
         self.elements.set(self.elements.get().saturating_add(elements));
     }
 
-    /// Are there no more elements than a message of so many bytes can have?
+    /// Are there no more elements than a message of `bytes` bytes can have?
     #[inline]
     pub fn check_count(&self, bytes: usize) -> Result<(), Refused> {
         if self.elements.get() <= bytes.saturating_add(EMPTY_ELEMENTS) {
@@ -72,7 +70,7 @@ impl Passage {
         Err(Refused(format!("more than {EMPTY_ELEMENTS} elements that take no bytes")))
     }
 
-    /// What was refused, as an error of the codec's, to be caught outside it.
+    /// Wraps a refusal as an error of the codec, to be caught outside it.
     #[cold]
     pub fn encode_error<E: serde::ser::Error>(&self, refused: Refused) -> E {
         self.refused.set(Some(refused));
@@ -86,14 +84,14 @@ impl Passage {
         E::custom("refused")
     }
 
-    /// The first reason for an error of the codec's.
+    /// The first reason for an error of the codec.
     #[cold]
     pub fn caught<E: fmt::Display>(&self, error: E) -> Refused {
         self.refused.take().unwrap_or_else(|| Refused(error.to_string()))
     }
 }
 
-/// So many levels deeper, until it is dropped.
+/// Levels that are entered; dropping it leaves them.
 pub(super) struct Level<'p> {
     passage: &'p Passage,
     levels: u32,

@@ -10,21 +10,40 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Write};
 
-/// Encoded values up to this size are encoded once and put by copy, larger ones are measured and
-/// encoded straight into the ring: a small loan costs several times what a small copy does. Where
-/// exactly the two meet was not measured.
+/// Encoded values up to this size are encoded once and put by copy. Larger ones are measured first
+/// and encoded straight into the ring. A small loan costs several times what a small copy does; the
+/// break-even size was not measured.
 const SMALL_BYTES: usize = 1024;
 
 /// What a queue of `Self` takes: a `Self`, and a `str` for a `String`, which is encoded in the same
 /// way.
+///
+/// ```
+/// use serde::{Serialize, de::DeserializeOwned};
+/// use shmq::{ObjectQueue, PutAs, PutError};
+///
+/// fn put_twice<T, Q>(queue: &ObjectQueue<T>, value: &Q) -> Result<(), PutError>
+/// where
+///     T: Serialize + DeserializeOwned + PutAs<Q>,
+///     Q: Serialize + ?Sized,
+/// {
+///     queue.put(value)?;
+///     queue.put(value)
+/// }
+///
+/// let queue = ObjectQueue::<String>::new(4)?;
+/// put_twice(&queue, "text")?;
+/// assert_eq!(queue.get_batch(4)?, ["text", "text"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a `{Q}` cannot be put into a queue of `{Self}`",
     label = "the queue takes a reference to a `{Self}`"
 )]
 pub trait PutAs<Q: ?Sized> {}
 
-// Two for `String` and one for every other type: with one, the type of an argument is inferred, as
-// in `put(&numbers.collect())`.
+// Two for `String` and one for every other type: with one alone, the type of an argument can be
+// inferred, as in `put(&numbers.collect())`.
 impl<T> PutAs<T> for T {}
 impl PutAs<str> for String {}
 
@@ -54,7 +73,7 @@ impl PutSide for Producer<[u8]> {
     }
 }
 
-/// Where the first pass writes: keeps what fits and counts all.
+/// The buffer of the first pass: keeps what fits, and counts all bytes.
 struct Small {
     bytes: [u8; SMALL_BYTES],
     length: usize,
@@ -136,12 +155,12 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     }
 
     blocking_forms! {
-        /// Puts all values in order, waiting for room as often as needed: how many, which is all of
-        /// them. An empty slice is `Ok(0)`.
+        /// Puts all values in order, waiting for room as often as needed. Returns how many were
+        /// put, which is all of them. An empty slice is `Ok(0)`.
         ///
         /// # Errors
-        /// As [`put`](Self::put) if *none* was put. If some were, `Ok` tells how many, and the next
-        /// call meets the error.
+        /// As [`put`](Self::put) if *none* was put. If some were, `Ok` has how many, and the next
+        /// call returns the error.
         ///
         /// ```
         /// let queue = shmq::ObjectQueue::<String>::new(8)?;

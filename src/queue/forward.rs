@@ -99,8 +99,7 @@ impl<T: ?Sized + Plain> GivesBack for LeaseMut<'_, T> {
 
 /// Dropping the error gives the message back to its queue: it is delivered again, before newer
 /// ones.
-///
-/// Why a message was not forwarded, and its lease, which goes on.
+/// Why a message was not forwarded, and its lease, which continues.
 ///
 /// ```
 /// let (from, to) = (shmq::Queue::<u64>::new(4)?, shmq::Queue::<u64>::new(1)?);
@@ -229,7 +228,7 @@ macro_rules! forwards {
         ///
         /// # Errors
         /// [`ForwardError`](crate::ForwardError): why that queue did not take it, and the lease,
-        /// which goes on. If the error is dropped, the message is given back.
+        /// which continues. If the error is dropped, the message is given back.
         ///
         /// ```
         /// let (incoming, checked) = (shmq::Queue::<u64>::new(4)?, shmq::Queue::<u64>::new(4)?);

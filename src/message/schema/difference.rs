@@ -1,9 +1,9 @@
-//! Schemas read back from their text, and what tells two of them apart, in words.
+//! Reads schemas back from their text, and says in words where two of them differ.
 
-/// Deeper ones are not read: text from a segment may hold anything.
+/// Deeper schemas are not read: text from a segment may hold anything.
 const MAX_DEPTH: usize = 64;
 
-/// A type as its schema says.
+/// A type, read from its schema.
 #[derive(Debug, PartialEq)]
 enum Type<'a> {
     Scalar(&'a str),
@@ -28,12 +28,12 @@ struct Variant<'a> {
     fields: Vec<Field<'a>>,
 }
 
-/// Is the text written as a schema? Of one that `is_cut` only the beginning is there.
+/// Is the text written as a schema? If it `is_cut`, only its beginning is given.
 pub(crate) fn is_schema(text: &str, is_cut: bool) -> bool {
     let mut reader = Reader { rest: text, depth: 0 };
     match reader.read_type() {
         Some(_) => reader.rest.is_empty(),
-        // It was all right up to the end.
+        // It was a schema up to the end.
         None => is_cut && reader.rest.is_empty(),
     }
 }
@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
         let little = name.strip_suffix("be").unwrap_or(name);
         let is_number = little.strip_prefix(['u', 'i']).is_some_and(|bits| matches!(bits, "8" | "16" | "32" | "64" | "128"));
         let is_scalar = is_number || matches!(little, "f32" | "f64" | "bool" | "char");
-        // The beginning of one may be all that is left of a text.
+        // A text that was cut may end with the beginning of a scalar.
         if !is_scalar && !self.rest.is_empty() {
             self.rest = before;
         }
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
     }
 
     fn expect(&mut self, token: &str) -> Option<()> {
-        // The beginning of it may be all that is left of a text.
+        // A text that was cut may end with the beginning of the token.
         if !self.rest.is_empty() && token.starts_with(self.rest) && token != self.rest {
             self.rest = "";
             return None;

@@ -1,5 +1,5 @@
-//! The structural schema of messages: their fields, offsets and types, in words that any language
-//! can speak.
+//! The structural schema of messages: their fields, offsets and types, as text that programs in any
+//! language can write.
 //!
 //! ```text
 //!   type     =  scalar  |  "[" type "; " count "]"  |  struct  |  enum
@@ -11,19 +11,18 @@
 //! ```
 //!
 //! `#[message] struct Tick { price: f64, sizes: [u32; 2], side: Side }` is
-//! `{price@0: f64, sizes@8: [u32; 2], side@16: enum u8 {Buy=1, ...}}`. What holds of each text:
+//! `{price@0: f64, sizes@8: [u32; 2], side@16: enum u8 {Buy=1, ...}}`. Rules:
 //!
 //! 1. Offsets count bytes from the beginning of the enclosing struct or enum, whose first bytes
 //!    hold the enum's value. There is no padding: each field begins where the one before it ends,
 //!    and the size of a type is the sum of those of its parts.
-//! 2. Scalars lie in memory in little-endian order; those with the suffix `be` in big-endian order.
+//! 2. Scalars are in little-endian order in memory; those with the suffix `be` in big-endian order.
 //!    `usize` is `u64` on a 64-bit machine, `NonZero<u32>`, `Wrapping<u32>` and
 //!    `Option<NonZero<u32>>` are `u32`, and a `#[repr(transparent)]` struct is its field.
-//! 3. Fields of no bytes (`PhantomData`, `()`) are left out, and no name of a type, a module or a
-//!    parameter occurs: programs in other languages have others.
-//!
-//! A C program has all of it from `offsetof`, `sizeof` and the names of scalars, and a numpy dtype
-//! is made from it field by field.
+//! 3. Fields without bytes (`PhantomData`, `()`) are left out. No name of a type, a module or a
+//!    parameter occurs, since programs in other languages have other names.
+//! A C program can write it with `offsetof`, `sizeof` and the names of scalars, and a numpy dtype
+//! can be made from it field by field.
 
 #![allow(missing_docs, reason = "public for the attribute alone")]
 
@@ -33,7 +32,7 @@ pub(crate) use difference::{first_difference, is_schema};
 
 use std::fmt;
 
-/// What a type of messages consists of. Made by `#[shmq::message]`; no part of the public API.
+/// The fields and bytes of a message type. Made by `#[shmq::message]`; not part of the public API.
 #[derive(Debug)]
 pub struct Layout {
     pub bytes: usize,
@@ -45,6 +44,7 @@ pub struct Layout {
 
 /// See [`Layout`].
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Form {
     Scalar(&'static str),
     Array(&'static Layout, usize),
@@ -69,7 +69,7 @@ pub struct Variant {
 }
 
 impl Form {
-    /// Of a `#[repr(transparent)]` struct: that of its one field that has bytes.
+    /// The form of a `#[repr(transparent)]` struct: that of its one field that has bytes.
     pub const fn transparent(fields: &'static [Field]) -> Form {
         let mut at = 0;
         while at < fields.len() {
@@ -120,10 +120,10 @@ fn write_fields(fields: &[Field], out: &mut fmt::Formatter<'_>) -> fmt::Result {
     out.write_str("}")
 }
 
-/// Room for what is said of padding.
+/// Room for a sentence about padding.
 const SENTENCE_BYTES: usize = 300;
 
-/// A sentence that is made while the program is compiled.
+/// A sentence that is composed at compile time.
 pub struct Sentence {
     bytes: [u8; SENTENCE_BYTES],
     len: usize,
@@ -164,7 +164,7 @@ impl Sentence {
             .with(", but all bytes of a message belong to its fields: ")
     }
 
-    /// What does not fit is left out.
+    /// Text beyond the room is left out.
     const fn with(mut self, text: &str) -> Sentence {
         let text = text.as_bytes();
         let mut at = 0;

@@ -1,4 +1,4 @@
-//! Around what a value and its codec give each other while it is read: visitors and seeds, and
+//! A layer around what a value and its codec pass each other while it is read: visitors, seeds, and
 //! accesses to parts.
 
 use super::{Decoder, Source, whole_bytes};
@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess,
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Around a visitor or seed of the value's, and an access of the codec's.
+/// A layer around a visitor or a seed of the value, or around an access of the codec.
 pub(super) struct Around<'f, 'de, X, F> {
     inner: X,
     from: &'f Source<'de>,
@@ -24,7 +24,7 @@ impl<'f, 'de, X, F> Around<'f, 'de, X, F> {
         Around { inner, from, is_counted: false, form: PhantomData }
     }
 
-    /// The length that a codec tells is not one to believe, so that parts are counted as they come.
+    /// The length that a codec announces cannot be trusted, so parts are counted as they come.
     #[inline]
     fn counted<T>(&self, part: Option<T>) -> Result<Option<T>, Refused> {
         if self.is_counted && part.is_some() {
@@ -76,7 +76,7 @@ impl<'de, V: Visitor<'de>, F: Form> Visitor<'de> for Around<'_, 'de, V, F> {
         some.map_err(|refused| self.from.passage.decode_error(refused))
     }
 
-    /// Of rmp-serde's, for an ext only: newtypes are not told it.
+    /// rmp-serde calls it for an ext only: newtypes do not get here.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<V::Value, D::Error> {
         Err(self.from.passage.decode_error(Refused(format!("an ext, expected {}", &self as &dyn serde::de::Expected))))
     }

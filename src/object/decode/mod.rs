@@ -1,9 +1,9 @@
-//! Around the deserializer of a codec: counts depth, and takes from MessagePack what it leaves open
-//! (see `form`).
+//! A layer around the deserializer of a codec: counts depth, and reads what this crate adds to
+//! MessagePack (see `form`).
 //!
 //! Invariant 1: where `F` is `Packed`, `inner` is rmp-serde's deserializer, which has read nothing
-//! of the value yet: `rest` begins with it. Only a variant's name may have been looked at: its
-//! decoder is `Plain`.
+//! of the value yet: `rest` begins with it. Only a variant's name may have been read: its decoder
+//! is `Plain`.
 
 mod around;
 
@@ -18,7 +18,7 @@ use std::io::{self, Read};
 use std::marker::PhantomData;
 use std::slice;
 
-/// What is decoded: the bytes that are left of it, and how deep they are.
+/// The bytes that are left to decode, and the passage of the value.
 pub(super) struct Source<'de> {
     pub rest: Cell<&'de [u8]>,
     pub passage: Passage,
@@ -56,11 +56,11 @@ pub(super) fn value<'de, T: serde::Deserialize<'de>, F: Form, D: Deserializer<'d
     Around::<_, F>::new(PhantomData::<T>, from).deserialize(inner).map_err(|error| from.passage.caught(error))
 }
 
-/// Around `inner`, which reads one value.
+/// A layer around `inner`, which reads one value.
 struct Decoder<'f, 'de, D, F> {
     inner: D,
     from: &'f Source<'de>,
-    /// How many `Some` were entered around the value, newtypes aside.
+    /// How many `Some` surround the value, not counting newtypes.
     somes: u16,
     form: PhantomData<F>,
 }
@@ -98,7 +98,7 @@ impl<'f, 'de, D: Deserializer<'de>, F: Form> Decoder<'f, 'de, D, F> {
         }
     }
 
-    /// In MessagePack each element takes a byte at least, and `rest` shrinks.
+    /// In MessagePack each element takes at least one byte, so no count is needed there.
     #[inline]
     fn count_next(&self) {
         if !F::PACKED {

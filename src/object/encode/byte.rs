@@ -1,4 +1,4 @@
-//! Asks of an element whether it is a byte.
+//! Is an element a byte?
 
 use serde::ser::{Impossible, Serialize, Serializer};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 /// Takes a `u8`, newtypes around it included, and nothing else.
 pub(super) struct Byte;
 
-/// It is something else.
+/// The element is something else.
 #[derive(Debug)]
 pub(super) struct NoByte;
 

@@ -1,9 +1,8 @@
-//! Around the serializer of a codec: counts depth, and gives MessagePack what it leaves open
-//! (see `form`).
-//!
-//! Invariant 1: a sequence or tuple for MessagePack is open as bytes until an element comes that is
-//! no `u8`: then it is an array, of those that came before too. So what comes out depends on the
-//! elements only. That element is asked twice what it is, the others once.
+//! A layer around the serializer of a codec: counts depth, and writes what this crate adds to
+//! MessagePack (see `form`). Invariant 1: a sequence or tuple for MessagePack is collected as bytes
+//! until an element comes that is no `u8`. From then on it is an array, with the elements before it
+//! too. So the result depends on the elements only. That element is serialised twice, the others
+//! once.
 
 mod byte;
 
@@ -19,11 +18,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::mem::replace;
 
-/// Around `inner`, which writes one value.
+/// A layer around `inner`, which writes one value.
 pub(super) struct Encoder<'p, S, F> {
     inner: S,
     passage: &'p Passage,
-    /// How many `Some` stand around the value, newtypes aside. Of MessagePack only.
+    /// How many `Some` surround the value, not counting newtypes. For MessagePack only.
     somes: u16,
     form: PhantomData<F>,
 }
@@ -47,7 +46,7 @@ impl<'p, S: Serializer, F: Form> Encoder<'p, S, F> {
         encode(self.inner).map_err(|error| passage.caught(error))
     }
 
-    /// Something of several parts, so many levels deep.
+    /// Opens something of several parts, `levels` levels deep.
     fn open<C>(self, levels: u32, open: impl FnOnce(S) -> Result<C, S::Error>) -> Result<Parts<'p, C, F>, Refused> {
         let level = self.passage.enter(levels)?;
         let inner = open(self.inner).map_err(|error| self.passage.caught(error))?;
@@ -65,7 +64,7 @@ impl<'p, S: Serializer, F: Form> Encoder<'p, S, F> {
     }
 }
 
-/// A value, to be handed through the codec.
+/// A value on its way through the codec.
 pub(super) struct Value<'a, T: ?Sized, F> {
     value: &'a T,
     passage: &'a Passage,
@@ -227,7 +226,7 @@ impl<'p, S: Serializer, F: Form> Serializer for Encoder<'p, S, F> {
     }
 }
 
-/// As many as were announced?
+/// Did as many elements come as were announced?
 fn check_count(length: Option<usize>, count: usize) -> Result<(), Refused> {
     match length {
         Some(length) if length != count => Err(Refused(format!("{length} elements were announced, {count} came"))),
@@ -287,7 +286,7 @@ impl<S: Serializer, F: Form> Elements<'_, S, F> {
     fn finish(self) -> Result<S::Ok, Refused> {
         check_count(self.length, self.count)?;
         match self.state {
-            // Of what elements, nobody knows.
+            // The type of the elements is unknown: an empty array.
             State::Bytes(inner, bytes) if bytes.is_empty() => inner.serialize_seq(Some(0)).and_then(SerializeSeq::end),
             State::Bytes(inner, bytes) => inner.serialize_bytes(&bytes),
             State::Seq(inner) => inner.end(),
@@ -326,7 +325,7 @@ impl<S: Serializer, F: Form> SerializeTuple for Elements<'_, S, F> {
     }
 }
 
-/// Something of several parts that is open, which `inner` writes.
+/// Something of several parts that is open, written by `inner`.
 pub(super) struct Parts<'p, C, F> {
     inner: C,
     passage: &'p Passage,

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 /// Dropping the lease takes its message: it is done. Dropped by a panic that began while it was
-/// held, the message is given back instead, as it stands.
+/// held, the message is given back instead, as it is then.
 ///
 /// A [`Lease`] whose holder may change the message in place: to filter it, or to note in it how far
 /// the work has come. No other process sees the record until the lease ends. **What was written
