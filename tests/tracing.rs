@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use support::harness::Lanes;
 use support::process::{fork, shared_word};
 use support::{unique_name, wait_until};
 use tracing::field::{Field, Visit};
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     let mut all = own();
     #[cfg(feature = "object")]
     all.extend(pools::cases());
-    support::harness::run(&all)
+    support::harness::run(Lanes::Waits, &all)
 }
 
 /// Keeps events as text, and uses the queue from inside each of them: with a side held, that would be Busy.

@@ -1,4 +1,5 @@
-//! Attaching to queues as a guest, who takes no queue along when it leaves.
+//! Attaching to queues as a guest: a queue that outlived its users is not removed when the command
+//! leaves it.
 
 use crate::arguments::AllowedOwners;
 use crate::failure::Failure;
@@ -8,7 +9,7 @@ use crate::text;
 use shmq::inspect::{Inspector, Operator, State};
 use shmq::{OpenError, Queue};
 
-/// Opens the queue as it is. One whose users are all dead is left for the next.
+/// Opens a queue of bytes as it is. If all its users are dead, its name is left for the next one.
 pub fn open_bytes(name: &str, allowed: &AllowedOwners) -> Result<Queue<[u8]>, Failure> {
     let is_stale = is_stale(name);
     let settings = allowed.apply_to(Queue::<[u8]>::builder().name(name));
@@ -22,15 +23,15 @@ pub fn open_bytes(name: &str, allowed: &AllowedOwners) -> Result<Queue<[u8]>, Fa
     Ok(queue)
 }
 
-/// Opens the queue as it is, or creates it so that it stays. A queue of another type is left alone,
-/// dead or not: its messages are not ours to throw away. A dead one of this user's that is closed
-/// and drained is created anew, as a program's own start would.
+/// Opens a queue of bytes as it is, or creates one that stays. A queue of another type is left
+/// alone, stale or not: its messages belong to another program. A stale queue of this user that is
+/// closed and drained is created anew, as the start of a program would.
 pub fn open_or_create_bytes(name: &str, capacity_bytes: usize, allowed: &AllowedOwners) -> Result<Queue<[u8]>, Failure> {
     let is_stale = is_stale(name);
     let is_drained = is_stale && is_own_and_drained(name);
     let settings = || allowed.apply_to(Queue::<[u8]>::builder().name(name).capacity_bytes(capacity_bytes));
     let there = match settings().open() {
-        // Its name goes with us, its last user.
+        // Dropped here by its last user, it loses its name.
         Ok(_) if is_drained => None,
         Ok(queue) => Some(queue),
         Err(OpenError::NotFound { .. }) => None,
@@ -50,22 +51,22 @@ pub fn open_or_create_bytes(name: &str, capacity_bytes: usize, allowed: &Allowed
     Ok(queue)
 }
 
-/// Did all users of the queue die, but for such as this command? Then whoever attaches would be its
-/// last user, and take the name and all messages along when it leaves, unless it says that it
-/// leaves the name.
+/// Are all users of the queue dead, apart from guests such as this command? Then a process that
+/// attaches is the last user, and removes the queue with all messages when it leaves, unless it
+/// calls `leave_name`.
 pub fn is_stale(name: &str) -> bool {
     let Ok(inspector) = Inspector::open(name) else { return false };
     let seen = inspector.look_briefly();
     let mut alive = seen.participants.iter().filter(|participant| participant.alive).peekable();
     match seen.state {
         State::Stale => true,
-        // Without one that lives, a forked child keeps it.
+        // In use without a live participant: a forked child has it open.
         State::InUse | State::Closed if alive.peek().is_none() => false,
         _ => !seen.persisted && alive.all(|participant| participant.leaves_name),
     }
 }
 
-/// Is it this user's, closed and drained?
+/// Does the queue belong to this user, and is it closed and drained?
 fn is_own_and_drained(name: &str) -> bool {
     let Ok(inspector) = Inspector::open(name) else { return false };
     // SAFETY: geteuid has no preconditions and cannot fail.
@@ -80,7 +81,7 @@ pub fn open_any(name: &str, allowed: &AllowedOwners) -> Result<Operator, Failure
     let operator = Operator::open_of(name, &allowed.owners()).map_err(|error| Failure::open(name, &error))?;
     operator.be_guest();
     if is_stale {
-        // This process, its last user, would otherwise take it along.
+        // This process is the last user: without this, the queue would go when it leaves.
         operator.leave_name();
         stdio::complain(&format!("all users of {} are dead: it stays for the next, or until `shmq rm`", text::quoted(name)));
     }

@@ -1,4 +1,4 @@
-//! What went wrong, in words and as an exit code.
+//! Why a verb failed: a text and an exit code.
 
 use crate::stdio;
 use crate::text;
@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 pub const OTHER: u8 = 1;
-/// As clap says of a command line that it does not understand.
+/// The code that clap uses for wrong usage.
 pub const USAGE: u8 = 2;
 pub const NOT_FOUND: u8 = 3;
 pub const DENIED: u8 = 4;
@@ -16,15 +16,15 @@ pub const TIMEOUT: u8 = 5;
 pub const CLOSED: u8 = 6;
 pub const UNUSABLE: u8 = 7;
 pub const UNWELL: u8 = 8;
-/// A process that a signal ended counts as this and its number.
+/// The code for a signal is this plus its number.
 pub const SIGNAL_BASE: u8 = 128;
 
 #[derive(Debug)]
 pub struct Failure {
     pub code: u8,
-    /// `None`: there is nothing to be said, as when a reader went away.
+    /// `None`: there is nothing to report, as when the reader of the output went away.
     pub text: Option<String>,
-    /// No segment at all, but another kind of file: no verb removes it.
+    /// The name belongs to a file of another kind (a directory, a link): no verb removes it.
     pub is_no_file: bool,
 }
 
@@ -33,7 +33,7 @@ impl Failure {
         Failure { code, text: Some(text.into()), is_no_file: false }
     }
 
-    /// About a queue; the text may name it already.
+    /// Names the queue, unless the text does already.
     fn of_queue(name: &str, failure: Failure) -> Failure {
         let name = text::quoted(name);
         let tell = |text: String| if text.contains(&name) { text } else { format!("queue {name}: {text}") };
@@ -50,9 +50,8 @@ impl Failure {
         }
     }
 
-    /// The directory of shared memory could not be read. Which one it is, and why, the library says
-    /// when it is asked for any name in it: a set-user-ID program has another one than its environment
-    /// names.
+    /// The directory of shared memory could not be read. The library names it when any name in it
+    /// is opened; SHMQ_DIR may name another one, because a set-user-ID program ignores it.
     pub fn unlisted(error: &io::Error) -> Failure {
         let code = if error.kind() == io::ErrorKind::PermissionDenied { DENIED } else { OTHER };
         let text = match Inspector::open("any") {
@@ -70,7 +69,7 @@ impl Failure {
         Failure::of_queue(name, Failure::unreadable(error))
     }
 
-    /// A queue of bytes, which it has to be for this command to read it, could not be opened.
+    /// A queue of bytes could not be opened.
     pub fn open_bytes(name: &str, error: &OpenError) -> Failure {
         match error {
             OpenError::NotFound { .. } => Failure::new(

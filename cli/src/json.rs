@@ -1,4 +1,5 @@
-//! What is seen, as JSON. The schema is `docs/shmq.schema.json`; a field that does not apply is `null`, never left out.
+//! The JSON output. Its schema is `docs/shmq.schema.json`; a field that does not apply is `null`,
+//! never left out.
 
 use crate::diagnosis::{Finding, Severity};
 use crate::rates::Rates;
@@ -24,7 +25,7 @@ fn seconds(time: Option<Duration>) -> Value {
     time.map_or(Value::Null, |time| json!(time.as_secs_f64()))
 }
 
-/// A row has the same fields whatever is known. `rates` are for who looked twice.
+/// A queue. It always has the same fields. `rates` need two snapshots.
 pub fn queue(row: &Row, rates: Option<&Rates>) -> Value {
     match &row.seen {
         Ok((about, snapshot)) => {
@@ -47,7 +48,7 @@ pub fn queue(row: &Row, rates: Option<&Rates>) -> Value {
     }
 }
 
-/// Fields of a row that are `null` where the segment could not be looked at.
+/// Fields of a queue that are `null` if its segment could not be read.
 const NULL_IF_UNREADABLE: [&str; 30] = [
     "mode",
     "kind",

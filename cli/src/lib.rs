@@ -1,4 +1,5 @@
-//! The command `shmq` as a function: see and operate live queues of the crate [`shmq`] from a terminal.
+//! The command `shmq` as a function: see and operate live queues of the crate [`shmq`] from a
+//! terminal.
 //!
 //! The binary of this package is [`run`] with the arguments of the process. A program that has the
 //! command inside (`python -m shmq`) calls it in the same way.
@@ -52,7 +53,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Without a stream to write to, the code alone says it.
+            // If the message cannot be written, the exit code is all there is.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
         }

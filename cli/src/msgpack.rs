@@ -1,13 +1,15 @@
-//! MessagePack, as an `ObjectQueue` carries it, for reading: every value that the format has, whatever type it was made of.
+//! Decodes MessagePack, as an `ObjectQueue` carries it, without knowing the type.
 //!
-//! What it reads may be garbage: it allocates nothing by a length that a message only claims, and goes no deeper than [`DEEPEST`].
+//! The bytes may be garbage: nothing is allocated by a length that a message only claims, and
+//! values nested deeper than [`DEEPEST`] are refused.
 
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
-/// Deeper than the crate's own encoder goes.
+/// The encoder of the crate `shmq` nests less deeply.
 const DEEPEST: usize = 1024;
-/// Types of extension that the crate's own encoder writes: bytes, and a nil inside so many `Some`.
+/// Types of extension that the encoder of the crate `shmq` writes: bytes, and a nil inside a number
+/// of `Some`.
 const BYTES: i8 = 1;
 const SOME: i8 = 2;
 
@@ -21,13 +23,13 @@ pub enum Item {
     Text(String),
     Bytes(Vec<u8>),
     Extension(i8, Vec<u8>),
-    /// A nil inside so many `Some`.
+    /// A nil inside this many `Some`.
     Some(u16),
     List(Vec<Item>),
     Map(Vec<(Item, Item)>),
 }
 
-/// The one value that these bytes are. `None`: they are not one, or more than one.
+/// Decodes one value. `None`: the bytes are not exactly one value.
 pub fn decode(bytes: &[u8]) -> Option<Item> {
     let mut rest = bytes;
     let item = item(&mut rest, DEEPEST)?;
@@ -40,7 +42,7 @@ fn take<'a>(from: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-/// A big-endian number of so many bytes.
+/// A big-endian number of `count` bytes.
 fn unsigned(from: &mut &[u8], count: usize) -> Option<u64> {
     Some(take(from, count)?.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)))
 }
@@ -50,7 +52,7 @@ fn signed(from: &mut &[u8], count: usize) -> Option<i64> {
     Some((unsigned(from, count)? << unused) as i64 >> unused)
 }
 
-/// A length of so many bytes.
+/// A length in `count` bytes.
 fn length(from: &mut &[u8], count: usize) -> Option<usize> {
     usize::try_from(unsigned(from, count)?).ok()
 }
@@ -64,7 +66,7 @@ fn item(from: &mut &[u8], deeper: usize) -> Option<Item> {
         0x90..=0x9f => list(from, (byte & 0x0f).into(), deeper)?,
         0xa0..=0xbf => text(take(from, (byte & 0x1f).into())?),
         0xc0 => Item::Nil,
-        // The format leaves it out.
+        // Unused in the format.
         0xc1 => return None,
         0xc2 | 0xc3 => Item::Bool(byte == 0xc3),
         0xc4..=0xc6 => {
@@ -132,7 +134,7 @@ fn text(bytes: &[u8]) -> Item {
 }
 
 impl Item {
-    /// As a person reads it, and as a terminal may show it: `{"price": 1.5, "raw": b"\x00"}`.
+    /// The value as text, escaped for a terminal: `{"price": 1.5, "raw": b"\x00"}`.
     pub fn in_words(&self) -> String {
         let mut words = String::new();
         self.write(&mut words);
@@ -149,7 +151,7 @@ impl Item {
             Item::Text(value) => write!(to, "{value:?}"),
             Item::Bytes(value) => write!(to, "b\"{}\"", value.escape_ascii()),
             Item::Extension(kind, value) => write!(to, "extension({kind}, b\"{}\")", value.escape_ascii()),
-            // No value has more of them than a message is deep.
+            // A message nests no deeper than this.
             Item::Some(count) => {
                 let count = usize::from(*count).min(DEEPEST);
                 write!(to, "{}null{}", "Some(".repeat(count), ")".repeat(count))
@@ -175,12 +177,13 @@ impl Item {
                 Ok(())
             }
         };
-        // A string takes everything.
+        // Writing to a String does not fail.
         debug_assert!(written.is_ok());
     }
 
-    /// As JSON. What JSON has not: bytes are `{"$bytes": "00ff"}`, extensions have a `"$extension"` beside that, a `Some(None)` or
-    /// `Some(())` is `{"$some": 1}`; infinite numbers, and keys that are no text, are text.
+    /// As JSON. Bytes are `{"$bytes": "00ff"}`, an extension has a `"$extension"` beside that, and
+    /// a `Some(None)` or `Some(())` is `{"$some": 1}`. Infinite numbers and keys that are not text
+    /// become text.
     pub fn json(&self) -> Value {
         match self {
             Item::Nil => Value::Null,

@@ -1,27 +1,31 @@
-//! What a descriptor is ready for, and whether its other end is gone.
+//! What a descriptor is ready for, and whether its other end is closed.
 
 use std::io;
 
-/// Does the kernel say of this descriptor that nobody is at its other end any more? A file has no other end.
-pub fn is_hung_up(number: libc::c_int) -> bool {
-    hangs_up_within(number, 0) == Some(true)
+/// Waits until the descriptor is ready for one of `events` or its other end is closed, at most
+/// `timeout_ms` milliseconds; for ever with -1. Returns what it is ready for, nothing after the
+/// timeout. A signal is an error of the kind `Interrupted`.
+pub fn poll(number: libc::c_int, events: libc::c_short, timeout_ms: libc::c_int) -> io::Result<libc::c_short> {
+    let mut entry = libc::pollfd { fd: number, events, revents: 0 };
+    // SAFETY: the count says one entry, and `entry` lives until the call returns.
+    let count = unsafe { libc::poll(&mut entry, 1, timeout_ms) };
+    if count < 0 { Err(io::Error::last_os_error()) } else { Ok(entry.revents) }
 }
 
-/// Returns when nobody is at the other end any more; `false` if the kernel does not tell.
+/// Is the other end of this descriptor closed? A file has no other end.
+pub fn is_hung_up(number: libc::c_int) -> bool {
+    poll(number, 0, 0).is_ok_and(|ready| ready & HUNG_UP != 0)
+}
+
+/// Waits until the other end is closed; `false` if the kernel does not report that.
 pub fn wait_for_hang_up(number: libc::c_int) -> bool {
     loop {
-        match hangs_up_within(number, -1) {
-            Some(is_hung_up) => return is_hung_up,
-            None if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-            None => return false,
+        match poll(number, 0, -1) {
+            Ok(ready) => return ready & HUNG_UP != 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
         }
     }
 }
 
-/// `None`: the call failed.
-fn hangs_up_within(number: libc::c_int, timeout_ms: libc::c_int) -> Option<bool> {
-    let mut entry = libc::pollfd { fd: number, events: 0, revents: 0 };
-    // SAFETY: one pollfd, which lives until the call returns.
-    let count = unsafe { libc::poll(&mut entry, 1, timeout_ms) };
-    (count >= 0).then_some(entry.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0)
-}
+const HUNG_UP: libc::c_short = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;

@@ -1,9 +1,9 @@
-//! What moved between two looks.
+//! How fast a queue moves: the difference of two snapshots.
 
 use shmq::inspect::Snapshot;
 use std::time::Duration;
 
-/// What moved between two looks, per second.
+/// What moved between two snapshots, per second.
 pub struct Rates {
     pub interval: Duration,
     pub puts: f64,

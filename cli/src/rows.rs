@@ -1,16 +1,16 @@
-//! The queues that a verb is asked about, and what was seen of each.
+//! The queues that a verb is asked about, and what was read of each.
 
 use crate::failure::{self, Failure};
 use crate::terms;
 use shmq::OpenError;
 use shmq::inspect::{self, About, Found, Inspector, Snapshot};
 
-/// A name, and what a look behind it came to.
+/// A name, and the segment that it leads to or the reason why that cannot be read.
 pub struct Row {
     pub name: String,
     pub owner_uid: u32,
     pub seen: Result<(About, Snapshot), Failure>,
-    /// Found through its users: no name leads to it any more.
+    /// The segment has lost its name: it was found through its users.
     pub nameless: bool,
 }
 
@@ -34,16 +34,16 @@ impl Row {
     }
 }
 
-/// What there is of what was asked for.
+/// The queues that were found.
 pub struct Rows {
     pub rows: Vec<Row>,
-    /// Exit code of the first name that there is none of; 0 if there are all.
+    /// Exit code for the first name that was not found; 0 if all were.
     pub code: u8,
 }
 
-/// The queues of these names, or all; also those that have lost them. A name that there is none of is told, and the others are
-/// looked at all the same.
-pub fn rows(names: &[String]) -> Result<Rows, Failure> {
+/// The queues of these names, or all; also those that have lost their name. A name that is not
+/// found is reported, and the others are read all the same.
+pub fn find_and_report(names: &[String]) -> Result<Rows, Failure> {
     let (rows, missing) = find(names)?;
     let mut code = 0;
     for failure in missing {
@@ -53,15 +53,15 @@ pub fn rows(names: &[String]) -> Result<Rows, Failure> {
     Ok(Rows { rows, code })
 }
 
-/// Rows, and what there is to say about names that there are none of.
+/// The rows, and a failure for each name that was not found.
 pub fn find(names: &[String]) -> Result<(Vec<Row>, Vec<Failure>), Failure> {
     let found = inspect::list().map_err(|error| Failure::unlisted(&error))?;
-    // What cannot be found in /proc is not found: the rest is no worse for it.
+    // Without access to /proc, segments that lost their name are left out.
     let nameless = inspect::nameless().unwrap_or_default();
     let is_missing = |name: &&String| !found.iter().chain(&nameless).any(|found| found.name == **name);
     let missing = names.iter().filter(is_missing).map(|name| match Inspector::open(name) {
         Err(error) => Failure::open(name, &error),
-        // It came between the two looks.
+        // It was created between the list and this open.
         Ok(_) => Failure::open(name, &OpenError::NotFound { what: shmq::Subject::default() }),
     });
     let missing = missing.collect();

@@ -4,7 +4,7 @@ use crate::style::{BOLD, painted};
 use crate::text::width;
 use anstyle::Style;
 
-/// A text in a style, whose width is that of the text alone.
+/// A text in a style. The width is that of the text alone.
 #[derive(Clone, Debug)]
 pub struct TableCell {
     pub text: String,
@@ -21,7 +21,8 @@ impl TableCell {
     }
 }
 
-/// Columns as wide as their widest cell; the last one as it comes. `right` says which are numbers.
+/// A table whose columns are as wide as their widest cell, except the last one. `right` lists the
+/// columns of numbers.
 pub fn columns(head: &[&str], right: &[usize], rows: &[Vec<TableCell>]) -> String {
     let wide = |column: usize| rows.iter().map(|row| width(&row[column].text)).chain([head[column].len()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(wide).collect();

@@ -1,8 +1,7 @@
-//! What the command calls what `shmq::inspect` sees: states, holds, roles, processes.
+//! The words for what `shmq::inspect` returns: states, holds, roles, participants.
 
 use crate::text;
-use crate::units;
-use crate::units::messages;
+use crate::units::{self, messages};
 use shmq::inspect::{About, Hold, Participant, Predecessor, ProcessState, Snapshot, State};
 
 pub fn state_word(state: State) -> &'static str {
@@ -38,7 +37,7 @@ pub fn hold_word(hold: Hold) -> &'static str {
     }
 }
 
-/// What a process does here: `producer`, `consumer`, `put`, `get`, `put+get`, or nothing that was seen.
+/// What a process does with the queue: `producer`, `consumer`, `put`, `get`, `put+get`, or empty.
 pub fn role(participant: &Participant, seen: &Snapshot) -> &'static str {
     let holds = |what| seen.holdings.iter().any(|held| held.what == what && held.pid == participant.pid);
     match (participant.puts || participant.put_waits.is_some(), participant.gets || participant.get_waits.is_some()) {
@@ -76,6 +75,6 @@ pub fn capacity(about: &About) -> String {
 
 /// `a dead one, closed and drained; 0 messages went with it`
 pub fn predecessor_in_words(predecessor: &Predecessor) -> String {
-    let went = predecessor.messages.map_or("nobody knows how many messages".to_owned(), messages);
+    let went = predecessor.messages.map_or("an unknown number of messages".to_owned(), messages);
     format!("a dead one, {}; {went} went with it", predecessor.why.in_words())
 }

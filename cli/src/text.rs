@@ -1,13 +1,14 @@
-//! Text of others for a terminal: escaped, quoted, measured.
+//! Text for a terminal or a shell: escaped, quoted, measured.
 
 use ratatui::text::Span;
 
-/// A name in quotes: text of others goes to the terminal escaped.
+/// A name in quotes, escaped: it is text of another program.
 pub fn quoted(name: &str) -> String {
     format!("{name:?}")
 }
 
-/// A name as it is, but for what a terminal would take for a command; in quotes if it begins or ends with a blank, or is nothing else.
+/// A name with its control characters escaped; in quotes if it is empty, or begins or ends with a
+/// space.
 pub fn escaped(name: &str) -> String {
     if name.is_empty() || name.starts_with(' ') || name.ends_with(' ') {
         return quoted(name);
@@ -15,12 +16,12 @@ pub fn escaped(name: &str) -> String {
     name.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")
 }
 
-/// Does a terminal show it, and all of it?
+/// Does a terminal show the name as it is, without escapes?
 pub fn is_printable(name: &str) -> bool {
     name.replace(['\\', '\'', '"'], "").escape_debug().eq(name.replace(['\\', '\'', '"'], "").chars())
 }
 
-/// Columns that a text takes in a terminal.
+/// How many columns the text takes in a terminal.
 pub fn width(text: &str) -> usize {
     Span::raw(text).width()
 }
@@ -34,7 +35,7 @@ pub fn shell_argument(name: &str) -> String {
     if is_printable(name) {
         return format!("-- '{}'", name.replace('\'', "'\\''"));
     }
-    // What a terminal would not show, or take for a command, in the words of a shell.
+    // Control characters and others outside ASCII, as a shell writes them.
     let byte = |byte: u8| match byte {
         b'\'' | b'\\' => format!("\\{}", char::from(byte)),
         0x20..0x7f => char::from(byte).to_string(),
@@ -55,7 +56,7 @@ mod tests {
     #[test]
     fn names_cannot_command_the_terminal() {
         assert_eq!(escaped("a\u{1b}[2Jb\n'c'"), "a\\u{1b}[2Jb\\n'c'");
-        // Nor look like each other.
+        // And names that differ look different.
         assert_eq!([escaped("a"), escaped("a "), escaped(" a")], ["a", "\"a \"", "\" a\""]);
     }
 }

@@ -1,9 +1,9 @@
 //! Working on a queue whose type one does not know.
 
-use super::Kind;
+use super::about::Kind;
 use crate::error::{GetError, OpenError, Subject};
 use crate::raw::{RawQueue, RecoveryReport};
-use crate::shm::segment::{self, Asked, Directory, Expect, Owners, Segment, View};
+use crate::shm::segment::{self, Directory, Expect, Owners, Segment, View};
 use crate::wait::{Wait, WaitStrategy};
 use std::sync::Arc;
 use std::thread;
@@ -55,18 +55,9 @@ impl Operator {
             return Err(OpenError::Mismatch { what, ours: "a queue".to_owned(), theirs });
         }
         let expect = Expect {
-            kind: info.kind,
-            message_bytes: geometry.message_bytes,
-            message_align: geometry.message_align,
-            type_name: info.type_name.clone(),
             schema: info.schema.clone(),
-            structure: None,
-            lock_memory: false,
-            huge_pages: false,
-            asked: Asked::default(),
-            nonce: None,
             owners: owners.clone(),
-            directory: Directory::default(),
+            ..Expect::new(info.kind, geometry.message_bytes, geometry.message_align, info.type_name.clone())
         };
         Ok(Operator { raw: RawQueue::open(name.as_ref(), &expect, WaitStrategy::Block)? })
     }

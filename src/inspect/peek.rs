@@ -1,6 +1,6 @@
 //! Copies of messages that stay where they are.
 
-use super::Inspector;
+use super::inspector::Inspector;
 use crate::atomic::{Ordering, fence};
 use crate::message::copy::copy_out;
 use crate::ring::{Memory, State};

@@ -17,7 +17,7 @@ macro_rules! with_a_false_plain {
     ($($test:ident: $kind:literal $use:literal)*) => {
         $(
             #[doc = concat!(
-                "```", $kind, "\n",
+                "```standalone_crate,", $kind, "\n", // `crate` is to be that program
                 "mod fake {\n",
                 "    pub use shmq::{Message, Plain};\n",
                 "    pub mod __private {\n",

@@ -1,6 +1,6 @@
 //! The process that something was made in, for what a forked child inherits and must leave alone.
 
-use super::Incarnation;
+use super::fork::Incarnation;
 use std::io;
 
 /// Where a thing was made. Its copy in a forked child is somewhere else, also where the child was

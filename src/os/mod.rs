@@ -2,6 +2,7 @@
 
 mod clock;
 mod deadline;
+mod descriptor;
 mod file_size;
 mod fork;
 #[cfg(not(shmq_portable_sync))]
@@ -21,6 +22,7 @@ mod wipe;
 pub(crate) use clock::{coarse_now_ns, now_ns, unix_seconds};
 pub use deadline::Deadline;
 pub(crate) use deadline::{FOREVER_NS, deadline_after};
+pub(crate) use descriptor::{open_again, raise};
 pub(crate) use file_size::{file_size_limit, without_sigxfsz};
 pub(crate) use fork::{Incarnation, begin_child, on_fork};
 #[cfg(not(shmq_portable_sync))]
@@ -30,7 +32,7 @@ pub(crate) use home::Home;
 pub(crate) use membarrier::Barrier;
 pub(crate) use memory_limit::memory_short_of;
 pub(crate) use null::put_null_over_all_but;
-pub(crate) use ofd::{any_conflict_in_range, conflict_in_range, lock_range, open_again, raise, share_range, unlock_range};
+pub(crate) use ofd::{any_conflict_in_range, conflict_in_range, lock_range, share_range, unlock_range};
 pub(crate) use parent::{Parent, die_with, open_pidfd};
 #[cfg(feature = "object")]
 pub(crate) use parent::{die_at_end_of, has_no_process, parent_is_elsewhere, parent_pid};

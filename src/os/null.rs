@@ -5,7 +5,7 @@
 //! `File` in the copied memory) would write into, or close, a file of another. `/dev/null` stands
 //! there instead.
 
-use super::raise;
+use super::descriptor::raise;
 use std::fs;
 use std::os::fd::RawFd;
 

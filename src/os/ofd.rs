@@ -4,12 +4,12 @@
 //! Invariants:
 //! 1. A lock belongs to an open description, not to a process or a thread. It goes with the last
 //!    descriptor of it, so a forked child must swap its copies for descriptions of its own
-//!    ([`open_again`]) before a dead parent looks alive.
+//!    ([`open_again`](super::descriptor::open_again)) before a dead parent looks alive.
 //! 2. Only write locks say something about a participant: a process that may only read the file can
 //!    hold read locks on any byte.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 fn flock(kind: libc::c_int, start: u64, len: u64) -> libc::flock {
     // SAFETY: flock is plain integers; l_pid must be 0 for OFD commands.
@@ -66,43 +66,4 @@ fn conflict(fd: BorrowedFd<'_>, wanted: libc::c_int, start: u64, len: u64) -> io
     let mut lock = flock(wanted, start, len);
     fcntl(fd, libc::F_OFD_GETLK, &mut lock)?;
     Ok((lock.l_type != libc::F_UNLCK as libc::c_short).then_some((lock.l_start as u64, lock.l_len as u64)))
-}
-
-/// Opens the file behind descriptor `fd` once more: a description of its own, which has no locks.
-/// Its number is `lowest` or more. Async-signal-safe, so that a fork handler may call it.
-pub(crate) fn open_again(fd: RawFd, lowest: RawFd) -> io::Result<RawFd> {
-    let mut path = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";
-    let mut digits = [0u8; 10];
-    let mut rest = fd as u32;
-    let mut count = 0;
-    loop {
-        digits[count] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        count += 1;
-        if rest == 0 {
-            break;
-        }
-    }
-    for place in 0..count {
-        path[14 + place] = digits[count - 1 - place];
-    }
-    // SAFETY: `path` is NUL-terminated (25 bytes, at most 24 used).
-    let fresh = unsafe { libc::open(path.as_ptr().cast(), libc::O_RDWR | libc::O_CLOEXEC) };
-    match fresh {
-        -1 => Err(io::Error::last_os_error()),
-        number if number < lowest => raise(number, lowest),
-        number => Ok(number),
-    }
-}
-
-/// Moves a descriptor that no other code knows to a number that is `lowest` or more.
-/// Async-signal-safe.
-pub(crate) fn raise(number: RawFd, lowest: RawFd) -> io::Result<RawFd> {
-    // SAFETY: duplicates, then closes, a descriptor of the caller's.
-    unsafe {
-        let moved = libc::fcntl(number, libc::F_DUPFD_CLOEXEC, lowest);
-        let error = io::Error::last_os_error();
-        libc::close(number);
-        if moved == -1 { Err(error) } else { Ok(moved) }
-    }
 }

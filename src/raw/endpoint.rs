@@ -53,7 +53,7 @@ impl RawQueue {
                 self.notify_not_empty(u32::MAX);
             }
         }
-        Ok(SideOwner { me, incarnation: self.incarnation(), run: Run::default(), side })
+        Ok(SideOwner { me, incarnation: self.incarnation(), run: Run::of(me.bits()), side })
     }
 
     /// The endpoint's id, unless it was made before a fork.

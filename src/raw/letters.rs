@@ -24,7 +24,7 @@ use crate::ring::{Header, Memory, Record};
 use crate::shm::layout::{kind, role};
 use crate::shm::letter::{Head, Reason, TYPE_NAME};
 use crate::shm::participant::Id;
-use crate::shm::segment::{Asked, Directory, Expect, Owners};
+use crate::shm::segment::{Directory, Expect};
 use crate::wait::{SLICE_NS, WaitStrategy};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -129,20 +129,7 @@ impl fmt::Display for Unsent {
 
 /// What a queue for dead letters is: it lies where the queue does.
 fn expected(directory: Directory) -> Expect {
-    Expect {
-        kind: kind::SLICE,
-        message_bytes: 1,
-        message_align: 1,
-        type_name: TYPE_NAME.to_owned(),
-        schema: None,
-        structure: None,
-        lock_memory: false,
-        huge_pages: false,
-        asked: Asked::default(),
-        nonce: None,
-        owners: Owners::default(),
-        directory,
-    }
+    Expect { directory, ..Expect::new(kind::SLICE, 1, 1, TYPE_NAME.to_owned()) }
 }
 
 impl RawQueue {

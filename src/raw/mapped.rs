@@ -133,7 +133,7 @@ impl<T> MappedAs<T> {
 
     /// May the cells of `geometry` be used as those of a `T`?
     pub fn fits(geometry: &Geometry) -> bool {
-        geometry.sized && geometry.cell_bytes == Self::SHAPE.cell_bytes && geometry.payload_offset == Self::SHAPE.payload_offset
+        geometry.sized && geometry.cell_bytes == Self::SHAPE.cell_bytes
     }
 
     /// The caller uses cells only if [`fits`](MappedAs::fits) said so of the geometry that they come from.
@@ -143,7 +143,7 @@ impl<T> MappedAs<T> {
     }
 
     #[inline(always)]
-    fn head(&self) -> &Head {
+    pub fn head(&self) -> &Head {
         // SAFETY: raw, Invariant 2; the words are atomics, or written before publication only.
         unsafe { self.head.as_ref() }
     }

@@ -62,14 +62,14 @@ impl RawQueue {
         }
         let ring = self.ring_of::<T>();
         let length = size_of::<T>() as u32;
-        let Some(slot) = ring.enter_run_to_put(&owner.run, owner.me.bits(), length, || self.barrier.compiler_only()) else {
+        let Some(slot) = ring.enter_run_to_put(&owner.run, length, || self.barrier.compiler_only()) else {
             return false;
         };
         // SAFETY: Invariant: the record has room for a T behind its header, and it is ours until it is committed.
-        unsafe { copy_message(value, ring.memory.payload(slot.cell).cast()) };
-        ring.commit_in_run(&owner.run, slot);
+        unsafe { copy_message(value, ring.memory.payload(slot.cell()).cast()) };
+        ring.commit_in_run(slot);
         self.barrier.compiler_only();
-        let not_empty = self.not_empty();
+        let not_empty = self.locks.not_empty(ring.memory.head());
         if not_empty.has_waiters() {
             self.wake(not_empty, 1);
         }
@@ -77,6 +77,8 @@ impl RawQueue {
     }
 
     /// Fills the run with the free slots from tail on, having moved reclaim if need be. `false`: not here, or there is no room.
+    #[cold]
+    #[inline(never)]
     fn refill_to_put<T>(&self, owner: &SideOwner, wait: Wait) -> bool {
         let owns = || self.head().put.owner.load(Relaxed) == owner.me.bits();
         self.has_spsc_path::<T>() && owns() && self.ring.refill_to_put(&owner.run, owns, || self.await_room(wait))
@@ -111,7 +113,7 @@ impl RawQueue {
         }
         let ring = self.ring_of::<T>();
         let length = size_of::<T>() as u32;
-        let slot = ring.enter_run_to_put(&owner.run, owner.me.bits(), length, || self.barrier.compiler_only())?;
+        let slot = ring.enter_run_to_put(&owner.run, length, || self.barrier.compiler_only())?;
         let (cell, header) = ring.claim_in_run(slot, RawQueue::owner_word(owner.me));
         Some(ClaimedRecord { cell, header, payload: ring.memory.payload(cell).cast() })
     }
@@ -141,7 +143,7 @@ impl RawQueue {
             }
             ring.take_in_run(record);
             self.barrier.compiler_only();
-            let not_full = self.not_full();
+            let not_full = self.locks.not_full(ring.memory.head());
             if not_full.has_waiters() {
                 self.wake(not_full, 1);
             }
@@ -166,7 +168,7 @@ impl RawQueue {
             return None;
         }
         let length = size_of::<T>() as u32;
-        self.ring_of::<T>().enter_run_to_get(&owner.run, owner.me.bits(), length, || self.barrier.compiler_only())
+        self.ring_of::<T>().enter_run_to_get(&owner.run, length, || self.barrier.compiler_only())
     }
 
     /// Fills the run anew, or waits a while for a message, if either is what it needs. `true`: it may be entered now.

@@ -44,24 +44,51 @@ const RECLAIM_FOLLOWED: u64 = 16;
 
 /// Slots that follow one another in the ring, at positions that differ by one. What an endpoint
 /// remembers between two calls; empty at first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Run {
+    /// The endpoint's id, as the side's `owner` word has it.
+    owner: u32,
+    /// Position of the first slot.
     first: Cell<u64>,
     cells: Cell<CellRow>,
     /// A putter's: was it followed closely when it last read head?
     is_followed: Cell<bool>,
 }
 
-impl Run {
-    /// The cell at `position`, and the one behind it, if the run has that position.
+/// One slot of a run, entered to put.
+#[derive(Debug)]
+pub(crate) struct RunSlot {
+    slot: Slot,
+    cells: CellRow,
+    nth: u64,
+}
+
+impl RunSlot {
     #[inline(always)]
-    fn find(&self, position: u64) -> Option<(CellIndex, CellIndex)> {
-        self.cells.get().pair(position.wrapping_sub(self.first.get()))
+    pub fn cell(&self) -> CellIndex {
+        self.slot.cell
+    }
+}
+
+impl Run {
+    /// Of an endpoint that is about to own its side.
+    pub fn of(owner: u32) -> Run {
+        Run { owner, first: Cell::default(), cells: Cell::default(), is_followed: Cell::default() }
+    }
+
+    /// Of a Producer that was followed closely when it last read head.
+    #[cfg(test)]
+    pub fn of_followed(owner: u32) -> Run {
+        Run { is_followed: Cell::new(true), ..Run::of(owner) }
     }
 
     fn set(&self, first: u64, cells: CellRow) {
         self.first.set(first);
         self.cells.set(cells);
+    }
+
+    fn has(&self, position: u64) -> bool {
+        position.wrapping_sub(self.first.get()) < self.cells.get().count()
     }
 }
 
@@ -73,16 +100,17 @@ fn add_one(counter: &AtomicU64) {
 
 impl<M: Memory> Ring<M> {
     /// Enters the put side as its owner, with room for one record at tail. `None`: not entered, the
-    /// slow call is needed. `owner` is the caller's id. `barrier` is the light half of the barrier
-    /// (Invariant 3): that of the compiler, in a process that is registered for the heavy one.
+    /// slow call is needed. `barrier` is the light half of the barrier (Invariant 3): that of the
+    /// compiler, in a process that is registered for the heavy one.
     #[inline(always)]
-    pub fn enter_run_to_put(&self, run: &Run, owner: u32, length: u32, barrier: impl FnOnce()) -> Option<Slot> {
+    pub fn enter_run_to_put(&self, run: &Run, length: u32, barrier: impl FnOnce()) -> Option<RunSlot> {
         let side = self.memory.put_side();
         let tail = side.tail.load(Relaxed);
-        let (cell, behind) = run.find(tail)?;
+        let (cells, nth) = (run.cells.get(), tail.wrapping_sub(run.first.get()));
+        let (cell, behind) = cells.pair(nth)?;
         side.busy.store(1, Relaxed);
         barrier();
-        if side.owner.load(Relaxed) != owner || self.memory.closed().load(Relaxed) != 0 {
+        if side.owner.load(Relaxed) != run.owner || self.memory.closed().load(Relaxed) != 0 {
             self.exit_put();
             return None;
         }
@@ -90,40 +118,34 @@ impl<M: Memory> Ring<M> {
         // after it.
         self.memory.header(behind).store(Header::FREE.bits(), Relaxed);
         // A run has not the ring's last cell, so the next position is in the same lap.
-        Some(Slot { cell, next: tail.wrapping_add(1), length })
+        let slot = Slot { cell, next: tail.wrapping_add(1), length };
+        Some(RunSlot { slot, cells, nth })
     }
 
     /// Publishes a written record, and exits. The store of READY is the commit point.
+    ///
+    /// In a run that reaches so far it then takes ownership of a cache line ahead of its use: stores
+    /// FREE into the header three records ahead, in free space, where no process reads it (Ring,
+    /// Invariant 1; Invariant 2; the fence of `move_reclaim`). The getter had that line a lap ago,
+    /// and does not poll it yet: by then it polls the next record. In that line lies the end of the
+    /// record before it, too. Measured, a spinning round trip of 64 B: 280 -> 225 ns with the cores
+    /// near, 850 -> 690 far; `prefetchw` there changed nothing. A stream, which prefetches whole
+    /// runs of lines, would lose 5 - 10 %.
     #[inline(always)]
-    pub fn commit_in_run(&self, run: &Run, slot: Slot) {
-        let position = slot.next.wrapping_sub(1);
+    pub fn commit_in_run(&self, RunSlot { slot, cells, nth }: RunSlot) {
         self.commit(slot);
         if self.memory.fills_lines() {
-            self.prefetch_for_ownership(run, position);
+            if let Some(ahead) = cells.ahead(nth, OWNED_AHEAD) {
+                self.memory.header(ahead).store(Header::FREE.bits(), Relaxed);
+            }
         }
         self.exit_put();
-    }
-
-    /// Takes ownership of a cache line ahead of its use, in a run that reaches so far: stores FREE
-    /// into the header three records ahead, in free space, where no process reads it (Ring,
-    /// Invariant 1; Invariant 2; the fence of `move_reclaim`). The getter had that line a lap ago,
-    /// and does not poll it yet: by then it polls the next record. In its line lies the end of the
-    /// record before it, too.
-    ///
-    /// Measured, a spinning round trip of 64 B: 280 -> 225 ns with the cores near, 850 -> 690 far;
-    /// `prefetchw` there changed nothing. A stream, which prefetches whole runs of lines, would lose
-    /// 5 - 10 %.
-    #[inline(always)]
-    fn prefetch_for_ownership(&self, run: &Run, position: u64) {
-        if let Some(cell) = run.cells.get().ahead(position.wrapping_sub(run.first.get()), OWNED_AHEAD) {
-            self.memory.header(cell).store(Header::FREE.bits(), Relaxed);
-        }
     }
 
     /// Publishes a record that `owner` will write, and exits. The store of CLAIMED is the commit
     /// point. The counter goes first: a queue in which it is 0 is never searched for loans.
     #[inline(always)]
-    pub fn claim_in_run(&self, slot: Slot, owner: Owner) -> (CellIndex, Header) {
+    pub fn claim_in_run(&self, RunSlot { slot, .. }: RunSlot, owner: Owner) -> (CellIndex, Header) {
         add_one(&self.memory.put_side().loans);
         let claimed = self.claim(slot, owner);
         self.exit_put();
@@ -144,7 +166,7 @@ impl<M: Memory> Ring<M> {
     ///
     /// `is_owner` is asked last before reclaim moves: while the owner lives, no other process moves
     /// it (Ring, Invariant 2).
-    #[cold]
+    #[inline]
     pub fn refill_to_put(&self, run: &Run, is_owner: impl Fn() -> bool, await_room: impl FnOnce()) -> bool {
         let room = self.room_reclaimed();
         let (spare, most) = if run.is_followed.get() { (OWNED_AHEAD, RECLAIM_FOLLOWED) } else { (0, RECLAIM_AHEAD) };
@@ -176,19 +198,19 @@ impl<M: Memory> Ring<M> {
     }
 
     /// Enters the get side as its owner, if a message is ready at head. `None`: not entered.
-    /// `owner` and `barrier` are those of [`enter_run_to_put`](Ring::enter_run_to_put).
+    /// `barrier` is that of [`enter_run_to_put`](Ring::enter_run_to_put).
     ///
     /// Busy before the record is taken: `join` counts between two calls only. And before the load
     /// of the notice: see `retreat`.
     #[inline(always)]
-    pub fn enter_run_to_get(&self, run: &Run, owner: u32, length: u32, barrier: impl FnOnce()) -> Option<Record> {
+    pub fn enter_run_to_get(&self, run: &Run, length: u32, barrier: impl FnOnce()) -> Option<Record> {
         let side = self.memory.get_side();
         let head = side.head.load(Relaxed);
-        let (cell, _) = run.find(head)?;
+        let (cell, _) = run.cells.get().pair(head.wrapping_sub(run.first.get()))?;
         side.busy.store(1, Relaxed);
         barrier();
         let header = Header::ready(length);
-        let ready = self.load_header(cell) == header && side.owner.load(Relaxed) == owner && !self.may_hold_returned();
+        let ready = self.load_header(cell) == header && side.owner.load(Relaxed) == run.owner && !self.may_hold_returned();
         if !ready {
             self.exit_get();
             return None;
@@ -223,10 +245,10 @@ impl<M: Memory> Ring<M> {
     /// Makes the run start at head, unless it has that position already. It ends where it is time
     /// to [fetch ahead](Ring::fetch_ahead) again. `Some` is how many slots a new run has. Needs the
     /// get side of a sized ring.
-    #[cold]
+    #[inline]
     pub fn refill_to_get(&self, run: &Run) -> Option<u64> {
         let head = self.memory.get_side().head.load(Relaxed);
-        if run.find(head).is_some() {
+        if run.has(head) {
             return None;
         }
         let cells = self.geometry.row(head, self.until_next_fetch(head)?, 1)?;

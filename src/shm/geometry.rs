@@ -49,6 +49,7 @@ pub(crate) struct CellRow {
 }
 
 impl CellRow {
+    #[inline]
     pub fn count(self) -> u64 {
         self.count
     }
@@ -251,12 +252,14 @@ impl Geometry {
     }
 
     /// The cells from that of `position` on: `count` of them, or fewer where the ring ends. None if the position is garbage.
+    #[inline]
     pub fn cells_from(&self, position: u64, count: u64) -> impl DoubleEndedIterator<Item = CellIndex> + use<> {
         let first = position & self.index_mask;
         (first..first.saturating_add(count).min(self.cells)).map(CellIndex)
     }
 
     /// The same, each with `reach` more cells behind it, at least one. `None` if the position is garbage.
+    #[inline]
     pub fn row(&self, position: u64, count: u64, reach: u64) -> Option<CellRow> {
         let first = self.cell(position)?.index();
         let reach = reach.max(1);

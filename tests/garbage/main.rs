@@ -43,6 +43,7 @@ mod trials;
 mod verbs;
 
 use std::process::ExitCode;
+use support::harness::Lanes;
 
 #[cfg(not(shmq_portable_sync))]
 fn main() -> ExitCode {
@@ -52,11 +53,11 @@ fn main() -> ExitCode {
     cases.extend(hostile::cases());
     cases.extend(iterating::cases());
     cases.extend(toggles::cases());
-    support::harness::run(&cases)
+    support::harness::run(Lanes::Processors, &cases)
 }
 
 #[cfg(shmq_portable_sync)]
 fn main() -> ExitCode {
     println!("no promise about garbage is made on the portable locks");
-    support::harness::run(&[])
+    support::harness::run(Lanes::Processors, &[])
 }

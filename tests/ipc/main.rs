@@ -45,6 +45,7 @@ mod stops;
 mod unwiped;
 
 use std::process::ExitCode;
+use support::harness::Lanes;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -73,12 +74,12 @@ fn main() -> ExitCode {
     cases.extend(directory::cases());
     #[cfg(not(shmq_portable_sync))]
     {
+        cases.extend(cgroup::cases());
         cases.extend(leftovers::cases());
         cases.extend(readers::cases());
         cases.extend(unwiped::cases());
         cases.extend(renames::cases());
         cases.extend(restarts::cases());
-        cases.extend(cgroup::cases());
         cases.extend(deaths::cases());
         cases.extend(fences::cases());
         cases.extend(backlog::cases());
@@ -86,5 +87,5 @@ fn main() -> ExitCode {
         cases.extend(stops::cases());
         cases.extend(inspecting::cases());
     }
-    support::harness::run(&cases)
+    support::harness::run(Lanes::Waits, &cases)
 }

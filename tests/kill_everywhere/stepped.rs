@@ -12,7 +12,7 @@ mod sweep;
 mod tracee;
 mod waits;
 
-use crate::support::harness::{Case, asks_for_ignored, run, unlinked_file};
+use crate::support::harness::{Case, Lanes, asks_for_ignored, run, unlinked_file};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
         // The same cases, which sweep wholly then.
         cases = cases.into_iter().map(|case| Case { ignored: true, bound: WHOLE_BOUND, ..case }).collect();
     }
-    let code = run(&cases);
+    let code = run(Lanes::Processors, &cases);
     sweep::print_reports();
     code
 }

@@ -24,6 +24,7 @@ mod stopped;
 mod storm;
 
 use std::process::ExitCode;
+use support::harness::Lanes;
 
 fn main() -> ExitCode {
     let mut cases = tasks::cases();
@@ -41,5 +42,5 @@ fn main() -> ExitCode {
         cases.extend(stopped::cases());
         cases.extend(storm::cases());
     }
-    support::harness::run(&cases)
+    support::harness::run(Lanes::Waits, &cases)
 }

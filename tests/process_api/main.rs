@@ -13,6 +13,7 @@ mod refused;
 mod signals;
 
 use std::process::ExitCode;
+use support::harness::Lanes;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -27,5 +28,5 @@ fn main() -> ExitCode {
     cases.extend(objects::cases());
     cases.extend(refused::cases());
     cases.extend(signals::cases());
-    support::harness::run(&cases)
+    support::harness::run(Lanes::Waits, &cases)
 }

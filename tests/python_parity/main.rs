@@ -15,7 +15,7 @@ mod rest;
 
 use std::path::Path;
 use std::process::ExitCode;
-use support::harness::Case;
+use support::harness::{Case, Lanes};
 
 /// Each chapter's name and text.
 const CHAPTERS: [(&str, &str); 4] = [
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     cases.extend(pool::cases());
     cases.extend(rest::cases());
     cases.extend(cases![every_row_names_tests_that_are_there, every_test_here_belongs_to_a_row]);
-    support::harness::run(&cases)
+    support::harness::run(Lanes::Waits, &cases)
 }
 
 /// The rows of a chapter's table: what is promised, and the paths of its tests.

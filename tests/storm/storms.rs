@@ -5,7 +5,7 @@ mod ledger;
 mod messages;
 mod workers;
 
-use crate::support::harness::{Case, asks_for_ignored, run, unlinked_file};
+use crate::support::harness::{Case, Lanes, asks_for_ignored, run, unlinked_file};
 use crate::support::{PATIENCE, Rng};
 use killer::{Role, Side, Toll, places, storm};
 use ledger::{Audit, Ledger};
@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         // The same, for longer.
         cases = cases.into_iter().map(|case| Case { ignored: true, bound: WHOLE_BOUND, ..case }).collect();
     }
-    let code = run(&cases);
+    let code = run(Lanes::One, &cases);
     print_reports();
     code
 }

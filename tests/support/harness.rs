@@ -1,24 +1,33 @@
 //! A test harness that forks: each case runs in a process and a process group of its own, off a single-threaded `main`.
 //!
 //! ```text
-//!   main --fork--> case --fork--> its children          one case at a time
-//!     |             |
-//!     |             +-- ends: status, children and segments left behind are checked
-//!     +-- bound over: what its processes and queues are doing is printed, the group is killed, the case has failed
+//!   main --fork--> lane --fork--> case --fork--> its children      one case at a time in each lane
+//!                    |             |
+//!                    |             +-- ends: status, children and segments left behind are checked
+//!                    +-- bound over: what its processes and queues are doing is printed,
+//!                        the group is killed, the case has failed
 //! ```
 //!
-//! Takes libtest's arguments as far as they matter here: filters, `--exact`, `--skip`, `--list`, `--ignored`,
-//! `--nocapture`, `--report-time`.
+//! Each lane has a `/dev/shm` of its own, so that cases see each other no more than one by one. Where
+//! that is not permitted, and with `--nocapture`, `main` is the only lane.
+//!
+//! Takes libtest's arguments as far as they matter here: filters, `--exact`, `--skip`, `--list`,
+//! `--ignored`, `--nocapture`, `--report-time`, `--test-threads` (lanes; or `RUST_TEST_THREADS`).
 
 use super::process::{
-    Exit, adopt_orphans, describe_process, die_with, exit_now, keep_pids, poll_exit, register_pid, state_and_group, take_pids,
+    Exit, adopt_orphans, describe_process, die_with, exit_now, keep_pids, poll_exit, register_pid, shared_words, state_and_group,
+    take_pids,
 };
+use super::sandbox::own_shm;
 use super::{describe_segment, seed, set_prefix, shm_files};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// Exit code of a case that cannot run here; the last line that it printed says why.
@@ -81,6 +90,7 @@ struct Options {
     only_ignored: bool,
     show_output: bool,
     report_time: bool,
+    lanes: Option<usize>,
 }
 
 impl Options {
@@ -95,7 +105,9 @@ impl Options {
                 "--nocapture" | "--no-capture" => options.show_output = true,
                 "--report-time" => options.report_time = true,
                 "--skip" => options.skips.extend(arguments.next()),
-                "--test-threads" | "--format" | "--color" | "--logfile" | "--shuffle-seed" | "-Z" => drop(arguments.next()),
+                "--test-threads" => options.lanes = arguments.next().and_then(|text| text.parse().ok()),
+                "--format" | "--color" | "--logfile" | "--shuffle-seed" | "-Z" => drop(arguments.next()),
+                flag if flag.starts_with("--test-threads=") => options.lanes = flag["--test-threads=".len()..].parse().ok(),
                 flag if flag.starts_with('-') => {}
                 _ => options.filters.push(argument),
             }
@@ -118,8 +130,64 @@ enum Outcome {
     Failed(String),
 }
 
+/// How many cases may run at once.
+#[derive(Clone, Copy)]
+pub enum Lanes {
+    /// They measure, or storm for a given time: one.
+    One,
+    /// They compute: one for each processor.
+    Processors,
+    /// They wait, most of the time: twice as many.
+    Waits,
+}
+
+impl Lanes {
+    fn count(self, options: &Options) -> usize {
+        if options.show_output {
+            return 1;
+        }
+        let asked = || std::env::var("RUST_TEST_THREADS").ok()?.parse().ok();
+        let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
+        let usual = match self {
+            Lanes::One => 1,
+            Lanes::Processors => processors,
+            Lanes::Waits => 2 * processors,
+        };
+        options.lanes.or_else(asked).unwrap_or(usual).max(1)
+    }
+}
+
+/// What the lanes share: which case is next, and what became of the others.
+struct Board {
+    words: &'static [AtomicU64],
+    reports: File,
+    names: File,
+}
+
+const NEXT: usize = 0;
+const FAILED: usize = 1;
+const SKIPS: usize = 2;
+
+impl Board {
+    fn new() -> Board {
+        let file = |what: &str| unlinked_file(&format!("t{}-{what}-", std::process::id()));
+        Board { words: shared_words(3), reports: file("reports"), names: file("names") }
+    }
+
+    fn count(&self, what: usize) -> usize {
+        self.words[what].load(Relaxed) as usize
+    }
+
+    fn add_failure(&self, name: &str, report: &str) {
+        self.words[FAILED].fetch_add(1, Relaxed);
+        let write = |mut file: &File, text: String| file.write_all(text.as_bytes()).expect("a file takes a report");
+        write(&self.reports, format!("---- {name} ----\n{report}\n\n"));
+        write(&self.names, format!("    {name}\n"));
+    }
+}
+
 /// Runs the cases that the arguments ask for.
-pub fn run(cases: &[Case]) -> ExitCode {
+pub fn run(lanes: Lanes, cases: &[Case]) -> ExitCode {
     let options = Options::parse();
     let chosen: Vec<&Case> = cases.iter().filter(|case| options.wants(case)).collect();
     if options.list {
@@ -128,44 +196,105 @@ pub fn run(cases: &[Case]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     adopt_orphans();
-    keep_pids();
     heed_signals();
     let started = Instant::now();
+    let board = Board::new();
     println!("\nrunning {} tests (SHMQ_TEST_SEED={})", chosen.len(), seed());
-    let mut failures = Vec::new();
-    let mut skipped = 0;
-    for (number, case) in chosen.iter().enumerate() {
-        print!("test {} ... ", case.name);
-        std::io::stdout().flush().expect("stdout takes a line");
-        let case_started = Instant::now();
-        match run_case(case, number, &options) {
-            Outcome::Passed if options.report_time => println!("ok <{:.3}s>", case_started.elapsed().as_secs_f64()),
-            Outcome::Passed => println!("ok"),
-            Outcome::Skipped(reason) => {
-                skipped += 1;
-                println!("ignored, {reason}");
-            }
-            Outcome::Failed(report) => {
-                println!("FAILED");
-                failures.push((case.name, report));
-            }
-        }
+    let count = lanes.count(&options).min(chosen.len());
+    if count > 1 && may_own_shm() {
+        run_lanes(count, &chosen, &options, &board);
+    } else {
+        run_next_cases(&chosen, &options, &board, true);
     }
-    if !failures.is_empty() {
-        println!("\nfailures:\n");
-        failures.iter().for_each(|(name, report)| println!("---- {name} ----\n{report}\n"));
-        println!("failures:");
-        failures.iter().for_each(|(name, _)| println!("    {name}"));
+    let (failed, skipped) = (board.count(FAILED), board.count(SKIPS));
+    if failed > 0 {
+        println!("\nfailures:\n\n{}failures:\n{}", text_of(&board.reports), text_of(&board.names));
     }
     println!(
-        "\ntest result: {}. {} passed; {} failed; {skipped} ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
-        if failures.is_empty() { "ok" } else { "FAILED" },
-        chosen.len() - failures.len() - skipped,
-        failures.len(),
+        "\ntest result: {}. {} passed; {failed} failed; {skipped} ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
+        if failed == 0 { "ok" } else { "FAILED" },
+        chosen.len().saturating_sub(failed + skipped),
         cases.len() - chosen.len(),
         started.elapsed().as_secs_f64()
     );
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(PANICKED_BINARY) }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(PANICKED_BINARY) }
+}
+
+/// May this user have a `/dev/shm` of his own? Tried by a child, which ends.
+fn may_own_shm() -> bool {
+    // SAFETY: main is single-threaded, so the child may do whatever its parent could.
+    match unsafe { libc::fork() } {
+        -1 => false,
+        0 => exit_now(i32::from(!own_shm())),
+        pid => wait_for_case(pid, DEFAULT_BOUND) == Some(Exit::Code(0)),
+    }
+}
+
+fn run_lanes(count: usize, chosen: &[&Case], options: &Options, board: &Board) {
+    std::io::stdout().flush().expect("stdout takes what was printed");
+    let main = std::process::id();
+    let start = |_| {
+        // SAFETY: as in `may_own_shm`.
+        match unsafe { libc::fork() } {
+            -1 => panic!("fork of a lane: {}", std::io::Error::last_os_error()),
+            0 => {
+                die_with(main);
+                adopt_orphans();
+                assert!(own_shm(), "what was permitted once is again");
+                run_next_cases(chosen, options, board, false);
+                exit_now(0)
+            }
+            pid => pid,
+        }
+    };
+    for lane in (0..count).map(start).collect::<Vec<_>>() {
+        let exit = loop {
+            match wait_for_case(lane, DEFAULT_BOUND) {
+                Some(exit) => break exit,
+                None => continue,
+            }
+        };
+        if exit != Exit::Code(0) {
+            board.add_failure("a lane", &format!("ended with {exit:?}, and its cases with it"));
+        }
+    }
+}
+
+/// One case after the other, as long as there are any that no lane has begun.
+fn run_next_cases(chosen: &[&Case], options: &Options, board: &Board, is_alone: bool) {
+    keep_pids();
+    loop {
+        let number = board.words[NEXT].fetch_add(1, Relaxed) as usize;
+        let Some(case) = chosen.get(number) else { return };
+        // A line that others may interrupt is written as a whole.
+        let mut line = format!("test {} ... ", case.name);
+        if is_alone {
+            print!("{}", std::mem::take(&mut line));
+            std::io::stdout().flush().expect("stdout takes a line");
+        }
+        let case_started = Instant::now();
+        line += &match run_case(case, number, options) {
+            Outcome::Passed if options.report_time => format!("ok <{:.3}s>\n", case_started.elapsed().as_secs_f64()),
+            Outcome::Passed => "ok\n".to_string(),
+            Outcome::Skipped(reason) => {
+                board.words[SKIPS].fetch_add(1, Relaxed);
+                format!("ignored, {reason}\n")
+            }
+            Outcome::Failed(report) => {
+                board.add_failure(case.name, &report);
+                "FAILED\n".to_string()
+            }
+        };
+        let mut out = std::io::stdout().lock();
+        out.write_all(line.as_bytes()).and_then(|()| out.flush()).expect("stdout takes a line");
+    }
+}
+
+/// All that was written to a file.
+fn text_of(mut file: &File) -> String {
+    let mut bytes = Vec::new();
+    let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// What ends programs ends the tests': a shell that started them in the background had it ignored.
@@ -181,7 +310,7 @@ const PANICKED_BINARY: u8 = 101;
 
 fn run_case(case: &Case, number: usize, options: &Options) -> Outcome {
     let prefix = format!("t{}-c{number}-", std::process::id());
-    let mut output = unlinked_file(&prefix);
+    let output = unlinked_file(&prefix);
     take_pids();
     let parent = std::process::id();
     // SAFETY: main is single-threaded, so the child may do whatever its parent could.
@@ -208,13 +337,7 @@ fn run_case(case: &Case, number: usize, options: &Options) -> Outcome {
     };
     problems.extend(children_left(pid));
     problems.extend(segments_left(&prefix, case.leaves_temporaries));
-    let mut said = String::new();
-    let _ = output.seek(SeekFrom::Start(0)).and_then(|_| {
-        let mut bytes = Vec::new();
-        output.read_to_end(&mut bytes)?;
-        said = String::from_utf8_lossy(&bytes).into_owned();
-        Ok(())
-    });
+    let said = text_of(&output);
     match exit {
         Exit::Code(0) => {}
         Exit::Code(SKIPPED) if problems.is_empty() => {

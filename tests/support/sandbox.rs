@@ -51,3 +51,11 @@ pub fn mount_tmpfs(at: &std::ffi::CStr, flags: libc::c_ulong, data: &std::ffi::C
     let mounted = unsafe { libc::mount(c"tmpfs".as_ptr(), at.as_ptr(), c"tmpfs".as_ptr(), flags, data.as_ptr().cast()) };
     assert_eq!(mounted, 0, "mounting at {at:?}: {}", std::io::Error::last_os_error());
 }
+
+/// Sees an empty `/dev/shm` of its own from now on. `false`: this user may not.
+pub fn own_shm() -> bool {
+    // SAFETY: strings that outlive the call.
+    own_mounts()
+        && unsafe { libc::mount(c"tmpfs".as_ptr(), c"/dev/shm".as_ptr(), c"tmpfs".as_ptr(), 0, c"mode=1777".as_ptr().cast()) }
+            == 0
+}

@@ -32,6 +32,7 @@ mod storm;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Release;
 use std::time::{Duration, Instant};
+use support::harness::Lanes;
 use support::process::{Child, fork, wait_for_count};
 
 /// A time-out that is not waited for long.
@@ -78,5 +79,5 @@ fn main() -> ExitCode {
         cases.extend(stops::cases());
         cases.extend(storm::cases());
     }
-    support::harness::run(&cases)
+    support::harness::run(Lanes::Waits, &cases)
 }

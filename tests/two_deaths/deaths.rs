@@ -6,7 +6,7 @@ mod survivor;
 mod trial;
 mod verbs;
 
-use crate::support::harness::{Case, asks_for_ignored, run, unlinked_file};
+use crate::support::harness::{Case, Lanes, asks_for_ignored, run, unlinked_file};
 use crate::support::process::{Exit, fork_with_code, shared_words};
 use crate::support::{Rng, prefix};
 use kinds::{Bounded, Kind, Large, OneSize, Slices};
@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
         // The same cases, which try all pairs then.
         cases = cases.into_iter().map(|case| Case { ignored: true, bound: WHOLE_BOUND, ..case }).collect();
     }
-    let code = run(&cases);
+    let code = run(Lanes::One, &cases);
     print_reports();
     code
 }

@@ -13,9 +13,9 @@ Exit codes:
   8    doctor found something wrong
   129  ended by SIGHUP, or its terminal is gone
   130  ended by SIGINT
-  141  whoever read its output has gone
+  141  the reader of its output is gone
   143  ended by SIGTERM
-Of several names, each is done that can be; the code is that of the first that cannot.";
+Of several names, all that can be done are done; the code is that of the first that cannot.";
 
 pub const WHERE_TO_BEGIN: &str = "\
 To try it:
@@ -27,9 +27,9 @@ To try it:
 Queues lie in /dev/shm, or where the environment variable SHMQ_DIR says.
 
 Something is stuck?
-  shmq ls              who uses which queue, and in the last column what is wrong
+  shmq ls              which processes use which queue, and in the last column what is wrong
   shmq doctor          the same in sentences, with what to do
-  shmq stat NAME       who holds and who waits, and for how long
+  shmq stat NAME       what each process holds or waits for, and for how long
 
 ";
 
@@ -39,8 +39,8 @@ Examples:
   tail -f log | shmq put q --lines   one message a line
   shmq put q -f a.json -f b.json     one message a file
 
-It waits while the queue is full. Whether anybody takes what it puts, it does not know:
-`shmq ls` shows who does. The queue stays until `shmq rm`.";
+It waits while the queue is full. It does not check that a consumer is attached: `shmq ls`
+shows that. The queue stays until `shmq rm`.";
 
 pub const GET_EXAMPLES: &str = "\
 Examples:
@@ -48,10 +48,10 @@ Examples:
   shmq get q --follow | consumer     all, until the queue is closed and drained
   shmq get q -f --lines -t 0         all that is there now, one a line, then exit code 5
 
-The queue must be there: `shmq create` or `shmq put` makes one, get does not.
+The queue must exist: `shmq create` or `shmq put` makes one, get does not.
 A message leaves the queue when it has been written. What is not written when a signal comes,
-when the output takes no more, or when its reader goes away, is back in the queue. That the
-reader has gone is noticed also while no message comes.";
+when the output takes no more, or when its reader goes away, is back in the queue. The end of
+the reader is noticed also while no message comes.";
 
 pub const TOP_KEYS: &str = "\
 Keys:

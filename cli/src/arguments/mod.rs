@@ -42,9 +42,10 @@ impl Color {
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {
-    /// List every queue: state, type, messages, who uses it, and what is wrong with it
+    /// List all queues: state, type, messages, processes, and what is wrong
     Ls(Ls),
-    /// Show everything that is known about a queue: counters, rates, who holds and who waits
+    /// Show everything that is known about a queue: counters, rates, what is held, which processes
+    /// wait
     Stat(Stat),
     /// Show what the messages of a queue are: type, schema, and the text of their structure
     Schema(Schema),
@@ -61,13 +62,14 @@ pub enum Verb {
     Peek(Peek),
     /// Take the messages of a queue and throw them away
     Drain(Drain),
-    /// Close a queue, for everybody: no more puts; what is in it can still be taken
+    /// Close a queue for all its users: no more puts; the messages in it can still be taken
     Close(Close),
     /// Create a queue of bytes that stays until it is removed
     Create(Create),
-    /// Remove queues, with their messages: those who use them go on, nobody else can open them any more
+    /// Remove queues with their messages: processes that use them go on, and no other can open them
     Rm(Rm),
-    /// Free what dead processes hold, now: their messages come back (waiting getters do so by themselves)
+    /// Free what dead processes hold, now: their messages come back (a consumer that waits does so
+    /// by itself)
     Recover(Recover),
     /// Explain what is wrong with queues, and what to do
     Doctor(Doctor),

@@ -1,10 +1,10 @@
-//! AllowedOwners queues a verb may act on.
+//! Which users' queues a verb may act on.
 
 use clap::Args;
 use shmq::inspect::Owners;
 use shmq::{Queue, QueueBuilder};
 
-/// AllowedOwners queues a verb acts on.
+/// Which users' queues a verb acts on.
 #[derive(Args, Clone, Debug, Default)]
 pub struct AllowedOwners {
     /// Act also on a queue that this user owns, given by number; otherwise only on your own and on root's

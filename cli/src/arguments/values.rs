@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Whoever asks for more waits for ever; and all of these can be added to the time of day.
+/// The longest timeout: longer ones count as this, which can be added to the time of day.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 pub fn seconds(text: &str) -> Result<Duration, String> {

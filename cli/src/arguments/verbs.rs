@@ -36,7 +36,7 @@ pub struct Schema {
 pub struct Stat {
     /// The queue
     pub name: String,
-    /// Look twice, so many seconds apart, for rates; 0 looks once
+    /// Read twice, this many seconds apart, for rates; 0 reads once
     #[arg(long, short, value_name = "SECONDS", default_value = "0.5", value_parser = seconds, allow_negative_numbers = true)]
     pub interval: Duration,
     /// Write JSON, for programs
@@ -48,7 +48,7 @@ pub struct Stat {
 pub struct Top {
     /// Only queues with this in their name or type
     pub filter: Option<String>,
-    /// Seconds between two looks
+    /// Seconds between two updates
     #[arg(long, short, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
     pub interval: Duration,
     /// What to sort by
@@ -75,16 +75,17 @@ pub struct Put {
     /// One message for each string that ends in a NUL byte (as of `find -print0`)
     #[arg(long, conflicts_with = "file")]
     pub null: bool,
-    /// One message a file, instead of standard input. May be given several times: each is there, or none is put
+    /// One message a file, instead of standard input. May be given several times: each is there, or
+    /// none is put
     #[arg(long, short, value_name = "F")]
     pub file: Vec<PathBuf>,
     /// Without a mode: size of the blocks that the input is cut into
     #[arg(long, value_name = "BYTES", default_value = "64K", value_parser = size)]
     pub block: usize,
-    /// Size of the queue, if there is none of that name yet
+    /// Size of the queue, if it does not exist yet
     #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = size)]
     pub capacity_bytes: usize,
-    /// Give up when there is no room for so long, with exit code 5
+    /// Give up if there is no room for this long, with exit code 5
     #[arg(long, short, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
@@ -95,7 +96,7 @@ pub struct Put {
 pub struct Get {
     /// The queue
     pub name: String,
-    /// How many messages to take, waiting for each; 1 if not said
+    /// How many messages to take, waiting for each; 1 if not given
     #[arg(long = "number", short = 'n', value_name = "N")]
     pub number: Option<u64>,
     /// Take messages until the queue is closed and drained
@@ -107,7 +108,7 @@ pub struct Get {
     /// Write a NUL byte after each message
     #[arg(long)]
     pub null: bool,
-    /// Give up when no message comes for so long, with exit code 5; 0 takes only what is there
+    /// Give up if no message comes for this long, with exit code 5; 0 takes only what is there
     #[arg(long, short, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
@@ -121,7 +122,7 @@ pub struct Peek {
     /// How many messages to show
     #[arg(long = "number", short = 'n', value_name = "N", default_value_t = 10)]
     pub number: usize,
-    /// How many bytes of each to show; if not said, 64, and of decoded ones 1K
+    /// How many bytes of each to show; if not given, 64, and of decoded ones 1K
     #[arg(long, value_name = "BYTES", value_parser = size)]
     pub bytes: Option<usize>,
     /// Write the messages themselves, whole and back to back
@@ -136,7 +137,7 @@ pub struct Peek {
 pub struct Drain {
     /// The queue
     pub name: String,
-    /// Throw at most so many away
+    /// Throw away at most this many
     #[arg(long = "number", short = 'n', value_name = "N")]
     pub number: Option<u64>,
     /// Write JSON, for programs
@@ -153,7 +154,7 @@ pub struct Create {
     /// Size of the ring; the largest message takes half of it. K, M, G count in 1024s
     #[arg(long, value_name = "BYTES", value_parser = size)]
     pub capacity_bytes: usize,
-    /// At most so many messages
+    /// At most this many messages
     #[arg(long, value_name = "N")]
     pub capacity: Option<usize>,
     /// A name for what the messages mean, up to 64 bytes
@@ -171,10 +172,10 @@ pub struct Rm {
     /// The queues. With --stale: all if none is given
     #[arg(required_unless_present = "stale")]
     pub names: Vec<String>,
-    /// Only queues whose users are all dead, and that nobody asked to keep
+    /// Only queues whose users are all dead and that are not persistent
     #[arg(long)]
     pub stale: bool,
-    /// With --stale: also those that somebody asked to keep (as those made by this command are)
+    /// With --stale: also persistent queues (the queues that this command creates are)
     #[arg(long, requires = "stale")]
     pub persisted: bool,
     #[command(flatten)]
@@ -196,7 +197,7 @@ pub struct Recover {
 pub struct Doctor {
     /// Only these queues; all if none is given
     pub names: Vec<String>,
-    /// Look twice, so many seconds apart, to see what moves; 0 looks once
+    /// Read twice, this many seconds apart, to see what moves; 0 reads once
     #[arg(long, short, value_name = "SECONDS", default_value = "0.5", value_parser = seconds, allow_negative_numbers = true)]
     pub interval: Duration,
     /// Write JSON, for programs

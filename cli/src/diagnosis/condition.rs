@@ -1,5 +1,5 @@
-//! What is wrong with the segment as a whole, whoever uses it: damage, the end of its users, a lost
-//! name, a predecessor.
+//! What is wrong with the segment as a whole: damage, dead users, a lost name, a predecessor, a
+//! full participant table.
 
 use super::finding::{Finding, REPLACED, Severity, notice, trouble};
 use super::observation::Observation;
@@ -36,7 +36,7 @@ impl Observation<'_> {
                     users_in_words(self.now.participants.len())
                 ),
                 format!(
-                    "Nobody is attached: all of its users were killed, or ended by `_exit`. {} still in it.{}",
+                    "No process is attached: all of its users were killed, or ended by `_exit`. {} still in it.{}",
                     messages(self.now.messages + self.now.on_lease),
                     if self.now.closed { " It was closed: it takes no more." } else { "" }
                 ),
@@ -48,17 +48,17 @@ impl Observation<'_> {
                     if self.about.kind.is_queue() { " with its messages" } else { "" }
                 ),
             )),
-            State::Closed if self.now.messages != 0 && self.getters().is_empty() => findings.push(notice(
+            State::Closed if self.now.messages != 0 && self.consumers().is_empty() => findings.push(notice(
                 "closed",
                 format!("closed, {} left", messages(self.now.messages)),
-                "It was closed, and nobody who gets is attached to take what is left.".to_owned(),
-                format!("Start a getter, or throw them away: `shmq drain {name}`."),
+                "It was closed, and no consumer is attached to take what is left.".to_owned(),
+                format!("Start a consumer, or throw them away: `shmq drain {name}`."),
             )),
             State::Persisted if self.now.messages != 0 => findings.push(notice(
                 "kept",
                 format!("kept: {}", messages_wait(self.now.messages)),
-                "Nobody who lives is attached. The queue was made to stay (persistent), and its messages wait for whoever opens it.".to_owned(),
-                format!("Start a getter, if they are wanted. `shmq rm {name}` would throw them away for good."),
+                "No live process is attached. The queue is persistent, and its messages wait for the next process that opens it.".to_owned(),
+                format!("Start a consumer, if they are wanted. `shmq rm {name}` would throw them away for good."),
             )),
             _ => {}
         }
@@ -101,7 +101,7 @@ impl Observation<'_> {
             code: "nameless",
             headline: "lost its name".to_owned(),
             explanation: format!(
-                "{how}, and is still in use: {users}. They go on with each other, and their puts are Ok; whoever opens the name now gets another \
+                "{how}, and is still in use: {users}. They go on with each other, and their puts are Ok; a process that opens the name now gets another \
                  queue, or none."
             ),
             advice: "Start its users again, so that they meet under the name. If logind did it: RemoveIPC=no in /etc/systemd/logind.conf, \
@@ -148,7 +148,7 @@ impl Observation<'_> {
 
 fn users_in_words(count: usize) -> String {
     match count {
-        // `recover` has forgotten them.
+        // `recover` has freed their entries.
         0 => "all its users".to_owned(),
         1 => "its user".to_owned(),
         _ => format!("all {count} users"),

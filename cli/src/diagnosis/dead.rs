@@ -33,7 +33,7 @@ impl Observation<'_> {
                 1 => format!("{pid} died with a lease"),
                 n => format!("{pid} died with {n} leases"),
             };
-            // A lease comes back to getters; what else the dead hold stands in the way of both.
+            // A lease concerns consumers only; anything else that the dead hold blocks both sides.
             let only_leases = self.now.holdings.iter().all(|held| held.pid != pid || held.what == Hold::Lease);
             let heirs = if only_leases { "in a get" } else { "in a get or a put" };
             let redelivery = match leases {
@@ -45,15 +45,15 @@ impl Observation<'_> {
                 "died-holding",
                 headline,
                 format!(
-                    "{} died (killed, or crashed) while it held {held}.{redelivery} Whoever waits {heirs} takes over \
-                     within 0.1 s; that it is still held says that nobody waits there.",
+                    "{} died (killed, or crashed) while it held {held}.{redelivery} A process that waits {heirs} takes over \
+                     within 0.1 s; that it is still held means that none waits there.",
                     capitalised(&who)
                 ),
                 if leases == 0 {
-                    format!("Start it again, or a getter; or `shmq recover {name}` frees what it holds at once.")
+                    format!("Start it again, or a consumer; or `shmq recover {name}` frees what it holds at once.")
                 } else {
                     format!(
-                        "Start a getter: it takes over by itself, and may be the second to work on such a message. `shmq recover {name}` \
+                        "Start a consumer: it takes over by itself, and may be the second to work on such a message. `shmq recover {name}` \
                          puts {} back into the queue at once. See what {pid} died of.",
                         if leases == 1 { "it" } else { "them" }
                     )

@@ -1,4 +1,4 @@
-//! Messages that were given up, and that the queue for dead letters does not take.
+//! Dead letters that their queue does not take.
 
 use super::finding::{Finding, trouble};
 use super::observation::Observation;
@@ -33,13 +33,13 @@ impl Observation<'_> {
     }
 }
 
-/// In words that go on after its name, and what helps.
+/// What is wrong, as the end of a sentence that begins with the name, and what to do.
 fn what_is_wrong_with(name: &str) -> (String, String) {
     let create = "Create it (`shmq::DeadLetters::create`): it is tried again by itself.".to_owned();
     let seen = match Inspector::open(name) {
         Ok(inspector) => inspector,
         Err(OpenError::NotFound { .. }) => return ("is missing".to_owned(), create),
-        Err(error) => return (format!("cannot be opened ({error})"), "See to it that these processes may open it.".to_owned()),
+        Err(error) => return (format!("cannot be opened ({error})"), "Give these processes the right to open it.".to_owned()),
     };
     let about = seen.about();
     if !about.is_dead_letters() {

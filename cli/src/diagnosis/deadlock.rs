@@ -1,4 +1,4 @@
-//! Processes that hold all the room of a queue on lease, and wait in it for one message more.
+//! A deadlock: processes that hold all the room of a queue on lease, and wait for another message.
 
 use super::finding::{Finding, Severity};
 use super::observation::{LONG, Observation};
@@ -8,7 +8,7 @@ use shmq::inspect::{Hold, Holding, Participant, Waiting};
 use std::time::Duration;
 
 impl Observation<'_> {
-    /// Was one found?
+    /// Returns whether there is one.
     pub(super) fn deadlock(&self, findings: &mut Vec<Finding>) -> bool {
         let leases: Vec<&Holding> = self.now.holdings.iter().filter(|held| held.what == Hold::Lease).collect();
         if leases.is_empty() || self.now.messages != 0 || self.now.on_loan != 0 || self.now.closed {
@@ -21,17 +21,18 @@ impl Observation<'_> {
             let holder = self.now.participants.iter().find(|participant| participant.pid == lease.pid && participant.alive);
             match holder {
                 Some(holder) if self.waits_for_more(holder, are_same) => holders.push(holder),
-                // One that works may end its lease, and what a dead one holds comes back.
+                // A process that works may end its lease, and the leases of a dead process come
+                // back.
                 _ => return false,
             }
         }
         holders.dedup_by_key(|holder| holder.pid);
         let one = holders.len() == 1;
-        let putters: Vec<&Participant> = self.now.participants.iter().filter(|p| p.put_waits.is_some()).collect();
-        let behind = match putters.len() {
+        let producers: Vec<&Participant> = self.now.participants.iter().filter(|p| p.put_waits.is_some()).collect();
+        let behind = match producers.len() {
             0 => "no put would find room".to_owned(),
-            1 => format!("{} waits in put for room", self.processes(&putters)),
-            _ => format!("{} wait in put for room", self.processes(&putters)),
+            1 => format!("{} waits in put for room", self.processes(&producers)),
+            _ => format!("{} wait in put for room", self.processes(&producers)),
         };
         let who = self.processes(&holders);
         let all = messages(self.now.on_lease);
@@ -41,7 +42,7 @@ impl Observation<'_> {
             format!("{} hold {all}, wait in get for one more, and give none back meanwhile", capitalised(&who))
         };
         findings.push(Finding {
-            // A collector may give up waiting, and go on with what it has.
+            // A process that collects messages may stop waiting and go on with those it has.
             severity: if stuck >= LONG && (are_same || self.before.is_none()) { Severity::Trouble } else { Severity::Notice },
             code: "deadlock",
             headline: if one {
@@ -65,7 +66,8 @@ impl Observation<'_> {
         true
     }
 
-    /// For how long somebody has waited for room beside the leases, or behind them. `None`: there is room, or there may be.
+    /// The longest wait, if there is no room beside the leases. `None`: there is room, or there may
+    /// be.
     fn stuck_for(&self) -> Option<Duration> {
         let longest = |waits: &dyn Fn(&Participant) -> Option<Waiting>| {
             self.now.participants.iter().filter_map(waits).map(|waits| waits.since).max()
@@ -80,7 +82,7 @@ impl Observation<'_> {
         self.before.is_some_and(|before| before.holdings.iter().any(is_it))
     }
 
-    /// Does it sleep in get, or ask again and again, with no thread left to work on each lease?
+    /// Does it sleep in get, or poll, with fewer threads left than it has leases?
     fn waits_for_more(&self, holder: &Participant, are_same: bool) -> bool {
         let asleep = holder.get_waits.map_or(0, |waits| waits.threads);
         let asks_again = are_same && self.moved(|seen| seen.stats.get_timeouts) == Some(true);
@@ -92,9 +94,9 @@ impl Observation<'_> {
     }
 }
 
-/// Threads of a process. `None`: nobody can say, since it is none that we see.
+/// Number of threads of a process. `None`: the process is not visible here.
 fn threads_of(participant: &Participant) -> Option<usize> {
-    // Without a program its pid may mean another process here.
+    // Without a program name, the process id may be that of another process here.
     participant.program.as_ref()?;
     Some(std::fs::read_dir(format!("/proc/{}/task", participant.pid)).ok()?.count())
 }

@@ -1,29 +1,29 @@
 //! A finding: what is wrong, and what to do.
 
-/// What took the place of a dead segment, and no message went with that.
+/// The code of a segment that replaced a dead one, without a lost message.
 pub const REPLACED: &str = "replaced";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Something does not work.
     Trouble,
-    /// Worth knowing.
+    /// Something is worth knowing.
     Notice,
 }
 
 #[derive(Clone, Debug)]
 pub struct Finding {
     pub severity: Severity,
-    /// A word for programs.
+    /// A fixed word, for programs.
     pub code: &'static str,
-    /// A few words for a column.
+    /// A few words, for a column.
     pub headline: String,
     pub explanation: String,
     pub advice: String,
 }
 
 impl Finding {
-    /// Is it worth a line's last column?
+    /// Does `ls` show it?
     pub fn is_listed(&self) -> bool {
         self.code != REPLACED
     }

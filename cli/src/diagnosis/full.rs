@@ -11,41 +11,41 @@ impl Observation<'_> {
         let Some(longest) = waiting.iter().filter_map(|p| p.put_waits).map(|waits| waits.since).max() else { return };
         let flows = self.moved(|seen| seen.stats.gets + seen.stats.puts) == Some(true);
         let severity = if flows || longest < LONG { Severity::Notice } else { Severity::Trouble };
-        let getters = self.getters();
-        let stopped: Vec<&Participant> = getters.iter().copied().filter(|p| p.process == ProcessState::Stopped).collect();
+        let consumers = self.consumers();
+        let stopped: Vec<&Participant> = consumers.iter().copied().filter(|p| p.process == ProcessState::Stopped).collect();
         let leased = self.now.holdings.iter().find(|held| held.what == Hold::Lease);
         let is_all_leased = self.now.messages == 0 && leased.is_some();
         let (cause, advice) = if flows && !is_all_leased {
-            ("Messages flow: the getters are slower than the putters.".to_owned(), "Nothing, or more getters.".to_owned())
-        } else if getters.is_empty() {
+            ("Messages flow: the consumers are slower than the producers.".to_owned(), "Nothing, or more consumers.".to_owned())
+        } else if consumers.is_empty() {
             let dead: Vec<&Participant> = self.now.participants.iter().filter(|p| !p.alive && p.gets).collect();
             let died = if dead.is_empty() { String::new() } else { format!(": {} died", self.processes(&dead)) };
             (
-                format!("Nobody who gets is attached{died}."),
+                format!("No consumer is attached{died}."),
                 format!(
-                    "Start a getter. (`shmq drain {}` would throw {} away for good.)",
+                    "Start a consumer. (`shmq drain {}` would throw {} away for good.)",
                     self.argument(),
                     messages(self.now.messages)
                 ),
             )
         } else if !stopped.is_empty() {
             let pids: Vec<String> = stopped.iter().map(|participant| participant.pid.to_string()).collect();
-            let go_on = format!("Let it go on: `kill -CONT {}`; or start another getter.", pids.join(" "));
-            (format!("Its getter is stopped: {}.", self.processes(&stopped)), go_on)
+            let go_on = format!("Let it go on: `kill -CONT {}`; or start another consumer.", pids.join(" "));
+            (format!("Its consumer is stopped: {}.", self.processes(&stopped)), go_on)
         } else if let Some(lease) = leased.filter(|_| self.now.messages == 0) {
             (
                 format!("All its room is on lease; the oldest is held by {}.", self.pid_in_words(lease.pid)),
                 format!("See what process {} does.", lease.pid),
             )
         } else {
-            let doing = |getter: &&Participant| match self.held_by(getter.pid) {
-                held if held.is_empty() => self.process(getter),
-                held => format!("{}, with {held}", self.process(getter)),
+            let doing = |consumer: &&Participant| match self.held_by(consumer.pid) {
+                held if held.is_empty() => self.process(consumer),
+                held => format!("{}, with {held}", self.process(consumer)),
             };
-            let doing: Vec<String> = getters.iter().map(doing).collect();
+            let doing: Vec<String> = consumers.iter().map(doing).collect();
             (
-                format!("Those who got before are attached and do not get now: {}.", doing.join("; ")),
-                "See what they do: they are busy, or wait for something else than this queue (a `shmq get` for whoever reads \
+                format!("The attached consumers do not get now: {}.", doing.join("; ")),
+                "See what they do: they are busy, or wait for something else than this queue (a `shmq get` for the reader of \
                  its output)."
                     .to_owned(),
             )
@@ -64,7 +64,7 @@ impl Observation<'_> {
             headline: format!(
                 "full: put waits {}{}",
                 units::duration(longest),
-                if getters.is_empty() { ", no getter" } else { "" }
+                if consumers.is_empty() { ", no consumer" } else { "" }
             ),
             explanation: format!(
                 "The queue is full ({room}, {} on lease), and {} in put, {} at the longest. {cause}",

@@ -26,7 +26,7 @@ impl Observation<'_> {
         ));
     }
 
-    /// Messages and locks that the same live, running process held at both looks.
+    /// Messages and locks that the same running process held in both snapshots.
     pub(super) fn long_held(&self, findings: &mut Vec<Finding>) {
         let Some(before) = self.before else { return };
         let apart = units::duration(self.now.at.saturating_duration_since(before.at));
@@ -40,7 +40,7 @@ impl Observation<'_> {
         for (pid, what) in pids {
             let moved = what == Hold::PutLock && self.moved(|seen| seen.stats.puts) == Some(true)
                 || what == Hold::GetLock && self.moved(|seen| seen.stats.gets) == Some(true)
-                // Perhaps another one, in the place of one that was dropped.
+                // This may be a new loan in the position of one that was dropped.
                 || what == Hold::Loan && self.moved(|seen| seen.stats.aborted) == Some(true);
             if moved {
                 continue;
@@ -49,7 +49,7 @@ impl Observation<'_> {
                 "held",
                 format!("{pid} holds a {}", terms::hold_word(what)),
                 format!("{} has held {} for {apart} at least.", capitalised(&self.pid_in_words(pid)), self.held_by(pid)),
-                "Nothing is wrong if its work takes that long. (A `shmq get` waits for whoever reads its output.)".to_owned(),
+                "Nothing is wrong if its work takes that long. (A `shmq get` waits for the reader of its output.)".to_owned(),
             ));
         }
     }

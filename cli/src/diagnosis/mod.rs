@@ -1,6 +1,7 @@
-//! From what is seen to what is wrong: the rules of `shmq doctor`, of which `ls` and `top` show the first that applies.
+//! What is wrong with a queue: the rules of `shmq doctor`. `ls` and `top` show the first finding.
 //!
-//! Findings come in the order of how surely they are the cause of others: a stopped process before the full queue that follows from it.
+//! The rules run in an order in which causes come before their effects: a stopped process before
+//! the full queue that follows from it.
 
 mod condition;
 mod dead;
@@ -17,7 +18,7 @@ mod waiting;
 pub use finding::{Finding, Severity};
 pub use observation::Observation;
 
-/// All findings, those that trouble first.
+/// All findings, those of severity `Trouble` first.
 pub fn diagnose(observed: &Observation<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     observed.condition(&mut findings);
@@ -27,13 +28,13 @@ pub fn diagnose(observed: &Observation<'_>) -> Vec<Finding> {
     observed.dead_letters(&mut findings);
     observed.open_loan(&mut findings);
     let is_deadlocked = observed.deadlock(&mut findings);
-    // Which is why.
+    // The queue is full because of the deadlock.
     if !is_deadlocked {
         observed.full(&mut findings);
     }
     observed.came_back(&mut findings);
     if !is_deadlocked {
-        observed.waiting_getters(&mut findings);
+        observed.waiting_consumers(&mut findings);
         observed.long_held(&mut findings);
     }
     observed.joins(&mut findings);

@@ -1,13 +1,14 @@
-//! A queue as it was seen, and what the rules ask about it.
+//! A queue at one or two moments, and the questions that the rules ask about it.
 
 use crate::terms;
 use crate::text;
 use shmq::inspect::{About, Hold, Participant, Snapshot};
 use std::time::Duration;
 
-/// Waits shorter than this are everyday life.
+/// A shorter wait is normal.
 pub const LONG: Duration = Duration::from_secs(1);
-/// A queue, seen once or twice.
+
+/// A queue: what never changes, the snapshot of now, and an earlier one if there is one.
 pub struct Observation<'a> {
     pub name: &'a str,
     pub about: &'a About,
@@ -16,7 +17,7 @@ pub struct Observation<'a> {
 }
 
 impl Observation<'_> {
-    /// The queue's name as an argument of a command.
+    /// The queue's name as an argument of a shell command.
     pub fn argument(&self) -> String {
         text::shell_argument(self.name)
     }
@@ -57,12 +58,12 @@ impl Observation<'_> {
         parts.join(", ")
     }
 
-    /// Was anything taken (or put) between the two looks? `None`: there was one look.
+    /// Did the counter change between the two snapshots? `None`: there is one snapshot.
     pub fn moved(&self, counter: impl Fn(&Snapshot) -> u64) -> Option<bool> {
         self.before.map(|before| counter(before) != counter(self.now))
     }
 
-    pub fn getters(&self) -> Vec<&Participant> {
+    pub fn consumers(&self) -> Vec<&Participant> {
         let gets = |participant: &&Participant| participant.alive && terms::role(participant, self.now).contains("get");
         let consumes = |participant: &&Participant| participant.alive && terms::role(participant, self.now).contains("consumer");
         self.now.participants.iter().filter(|participant| gets(participant) || consumes(participant)).collect()

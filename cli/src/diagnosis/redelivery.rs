@@ -6,7 +6,7 @@ use crate::text::capitalised;
 use crate::units::messages;
 use shmq::inspect::State;
 
-/// A message delivered as often as this without being finished is probably what its takers die of.
+/// A message delivered this often without being finished is probably what kills its consumers.
 const MANY_DELIVERIES: u32 = 3;
 
 impl Observation<'_> {
@@ -18,10 +18,10 @@ impl Observation<'_> {
                 code: "came-back",
                 headline: format!("{} came back", messages(self.now.came_back)),
                 explanation: format!(
-                    "{} taken before and came back: whoever had it on lease died, or gave it back. Nobody has taken it again yet.",
+                    "{} taken before and came back: the process that had it on lease died, or gave it back. It has not been taken again yet.",
                     capitalised(&(messages(self.now.came_back) + if self.now.came_back == 1 { " was" } else { " were" }))
                 ),
-                advice: "Look for the process that died, and start (or look after) a getter.".to_owned(),
+                advice: "Find the process that died, and start (or check) a consumer.".to_owned(),
             });
         }
         if self.now.most_deliveries >= MANY_DELIVERIES {
@@ -29,11 +29,11 @@ impl Observation<'_> {
                 "many-deliveries",
                 format!("delivered {} times", self.now.most_deliveries),
                 format!(
-                    "A message has been delivered {} times and was never finished: perhaps its takers die of it.",
+                    "A message has been delivered {} times and was never finished: perhaps it kills its consumers.",
                     self.now.most_deliveries
                 ),
                 format!(
-                    "Look at it (`shmq peek {}`). A queue created with max_deliveries gives such messages up.",
+                    "See what is in it (`shmq peek {}`). A queue created with max_deliveries gives such messages up.",
                     self.argument()
                 ),
             ));

@@ -21,7 +21,7 @@ impl Observation<'_> {
             };
             let consequence = match role {
                 role if role.contains("get") || role.contains("consumer") => {
-                    format!(" {} for it, or for another getter.", messages_wait(self.now.messages))
+                    format!(" {} for it, or for another consumer.", messages_wait(self.now.messages))
                 }
                 _ => String::new(),
             };
@@ -47,14 +47,14 @@ fn part_in_words(role: &str) -> &'static str {
     match role {
         "put" => "It puts into this queue.",
         "get" => "It gets from this queue.",
-        "producer" => "It owns the put side: nobody else can put.",
-        "consumer" => "It owns the get side: nobody else can get.",
-        "producer+consumer" => "It owns both sides: nobody else can put or get.",
+        "producer" => "It owns the put side: no other process can put.",
+        "consumer" => "It owns the get side: no other process can get.",
+        "producer+consumer" => "It owns both sides: no other process can put or get.",
         _ => "It puts into this queue and gets from it.",
     }
 }
 
-/// `consumer 4711`, `getter 4711`, `4711`
+/// `consumer 4711`, `producer 4711`, `4711`
 fn short(role: &str, pid: u32) -> String {
     match role {
         "put" | "producer" => format!("producer {pid}"),

@@ -7,7 +7,7 @@ use crate::units::{self, messages};
 use shmq::inspect::{Participant, Snapshot};
 
 impl Observation<'_> {
-    pub(super) fn waiting_getters(&self, findings: &mut Vec<Finding>) {
+    pub(super) fn waiting_consumers(&self, findings: &mut Vec<Finding>) {
         let waiting: Vec<&Participant> = self.now.participants.iter().filter(|p| p.get_waits.is_some()).collect();
         let longest = waiting.iter().filter_map(|p| p.get_waits).map(|waits| waits.since).max().unwrap_or_default();
         if longest < LONG || self.now.messages != 0 || self.now.closed || self.now.on_loan != 0 {
@@ -20,11 +20,11 @@ impl Observation<'_> {
                 "The queue is empty, and {} in get: it waits for work, which is no fault of the queue's.",
                 self.processes(&waiting)
             ),
-            "If there should be messages: look for who puts them.".to_owned(),
+            "If there should be messages: check the processes that put them.".to_owned(),
         ));
     }
 
-    /// A join does not end while copies are unfinished that nobody may ever mark.
+    /// A join does not end while copies are unfinished, and a process may have died with one.
     pub(super) fn joins(&self, findings: &mut Vec<Finding>) {
         let count = self.now.unmarked;
         let joins = |seen: &Snapshot, pid: u32| seen.participants.iter().any(|p| p.pid == pid && p.join_threads != 0);

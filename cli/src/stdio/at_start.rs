@@ -1,7 +1,8 @@
-//! The standard streams as this process was given them.
+//! Which standard streams were closed when this process was started.
 //!
-//! Before `main`, the standard library opens `/dev/null` in the place of a stream that was closed (`>&-`): what is then written
-//! succeeds and is gone. So it is looked at before, and such a stream is refused like one that is broken in another way.
+//! Before `main`, the standard library opens `/dev/null` in place of a stream that was closed
+//! (`>&-`): writes to it succeed and are lost. So the loader runs a probe before the standard
+//! library, and a stream that was closed is refused like a stream that is broken in another way.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,14 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static INPUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 static OUTPUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Run by the loader, before the standard library.
+/// Run by the loader, before the standard library starts.
 #[used]
 #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
 #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
 static AT_START: extern "C" fn() = probe;
 
 extern "C" fn probe() {
-    // SAFETY: F_GETFD takes a number and no pointer.
+    // SAFETY: F_GETFD takes a descriptor number, open or not, and no pointer.
     let is_closed = |number| unsafe { libc::fcntl(number, libc::F_GETFD) } == -1;
     INPUT_WAS_CLOSED.store(is_closed(libc::STDIN_FILENO), Ordering::Relaxed);
     OUTPUT_WAS_CLOSED.store(is_closed(libc::STDOUT_FILENO), Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Text to the standard streams, in the colours that the environment wants.
+//! Text for standard output and standard error, with or without colours.
 
 use super::stream::Stream;
 use crate::style::TROUBLE;
@@ -6,8 +6,8 @@ use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use std::io::{self, Write};
 
-/// Writes to standard output, colours as the environment wants them. Not by `io::stdout`, to which an output that cannot be written to
-/// is one that takes everything.
+/// Writes to standard output, in the colours that the options and the environment choose.
+/// `io::stdout` is not used: it ignores an error of an output that is closed.
 pub fn print(text: &str) -> io::Result<()> {
     if text.is_empty() {
         return Ok(());
@@ -20,7 +20,7 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Writes a line to standard error. If nobody reads it, nobody needs it.
+/// Writes a line to standard error. An error is ignored: there is no other place to report it.
 pub fn complain(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{TROUBLE}shmq:{TROUBLE:#} {text}");
 }

@@ -1,4 +1,4 @@
-//! Standard input and output without buffers between them and the segment.
+//! Standard input and output, without a buffer between them and the segment.
 
 use super::at_start;
 use crate::poll;
@@ -10,37 +10,38 @@ use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
 use std::time::{Duration, Instant};
 
-/// Larger pipes mean fewer switches between the processes at their ends.
+/// Larger pipes mean fewer context switches between the processes at their ends.
 const PIPE_BYTES: libc::c_int = 1 << 20;
 const OUTPUT: &str = "standard output";
-/// How long a message that is half written may take to be finished after a signal.
+/// After a signal, how long the rest of a message that is half written may take.
 const FINISH: Duration = Duration::from_millis(500);
 
-/// One of the standard streams: not closed at the end, since it is not ours.
+/// One of the standard streams, which is not closed when it is dropped.
 pub struct Stream(ManuallyDrop<File>);
 
 impl Stream {
-    /// An error if there is none.
+    /// An error if this process was started without it.
     pub fn input() -> io::Result<Stream> {
         at_start::input()?;
         Ok(Stream::of(libc::STDIN_FILENO))
     }
 
-    /// An error if there is none.
+    /// An error if this process was started without it.
     pub fn output() -> io::Result<Stream> {
         at_start::output()?;
         Ok(Stream::of(libc::STDOUT_FILENO))
     }
 
     fn of(number: RawFd) -> Stream {
-        // SAFETY: F_SETPIPE_SZ takes a number; what is not a pipe refuses it. The descriptor is never closed by us.
+        // SAFETY: F_SETPIPE_SZ takes a number, and fails for what is not a pipe. The File does not
+        // own the descriptor: ManuallyDrop never closes it.
         unsafe {
             libc::fcntl(number, libc::F_SETPIPE_SZ, PIPE_BYTES);
             Stream(ManuallyDrop::new(File::from_raw_fd(number)))
         }
     }
 
-    /// Waits until there is something to read, or the end of the input. `false`: not within `timeout`, or a signal came.
+    /// Waits for input or its end. `false`: neither came within `timeout`, or a signal came.
     pub fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {
         let end = timeout.map(|timeout| Instant::now() + timeout);
         loop {
@@ -49,46 +50,41 @@ impl Stream {
             }
             let left =
                 end.map_or(-1, |end| end.saturating_duration_since(Instant::now()).as_millis().min(1 << 30) as libc::c_int);
-            let mut entry = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-            // SAFETY: one pollfd, which lives until the call returns.
-            match unsafe { libc::poll(&mut entry, 1, left) } {
-                0 => return Ok(false),
-                1 => return Ok(true),
-                _ => {
-                    let error = io::Error::last_os_error();
-                    if error.kind() != io::ErrorKind::Interrupted {
-                        return Err(error);
-                    }
-                }
+            match poll::poll(self.0.as_raw_fd(), libc::POLLIN, left) {
+                Ok(ready) => return Ok(ready != 0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Bytes that can be read now, where the kernel says so.
+    /// How many bytes can be read now, if the kernel knows it for this kind of file.
     pub fn readable_bytes(&self) -> Option<usize> {
         let mut bytes: libc::c_int = 0;
-        // SAFETY: FIONREAD writes an int; what does not know it refuses.
+        // SAFETY: FIONREAD writes an int; a file that does not support it fails the call.
         let known = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::FIONREAD, &mut bytes) } == 0;
         known.then(|| usize::try_from(bytes).unwrap_or(0))
     }
 
-    /// Reads what there is; 0 is the end. An error of the kind `Interrupted`: a signal came.
+    /// Reads what is there; 0 is the end of the input. An error of the kind `Interrupted`: a signal
+    /// came.
     pub fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         (&*self.0).read(bytes)
     }
 
-    /// As [`read`](Stream::read), but an error of the kind `WouldBlock` where another reader of the same
-    /// pipe or socket took what there was, as far as the kernel can be asked so (pipes since Linux 6.4).
+    /// As [`read`](Stream::read), but an error of the kind `WouldBlock` if another reader of the
+    /// same pipe or socket took what was there, if the kernel supports that (for pipes since Linux
+    /// 6.4).
     pub fn read_without_wait(&self, bytes: &mut [u8]) -> io::Result<usize> {
         let file = self.0.metadata()?.file_type();
-        // Others say that they would wait for a disk, too.
+        // Regular files would also report WouldBlock when they wait for a disk.
         if !file.is_fifo() && !file.is_socket() {
             return self.read(bytes);
         }
         let part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-        // The low and the high half of -1, which is where the stream stands.
+        // The low and the high half of -1: at the present position of the stream.
         let position: [libc::c_long; 2] = [-1, -1];
-        // SAFETY: one iovec over bytes that are borrowed until the call returns.
+        // SAFETY: one iovec over `bytes`, which is mutably borrowed until the call returns.
         let count = unsafe {
             libc::syscall(
                 libc::SYS_preadv2,
@@ -110,9 +106,10 @@ impl Stream {
         }
     }
 
-    /// Writes all parts. `Ok` is how many bytes were written: fewer than all if a signal came before the first, or if the reader
-    /// did not take the rest within [`FINISH`] after it; an error, and how many, if the reader went away. What is written of empty
-    /// parts is nothing: there the error is found without a write.
+    /// Writes all parts, and returns how many bytes were written. They are fewer than all if a
+    /// signal came before the first byte, or if the reader did not take the rest within [`FINISH`]
+    /// after the signal; or with an error, such as `BrokenPipe` if the reader went away. Empty
+    /// parts need no write: for them the end of the reader is checked with `poll`.
     pub fn write_all(&self, parts: &[&[u8]]) -> (usize, io::Result<()>) {
         let total: usize = parts.iter().map(|part| part.len()).sum();
         if total == 0 && poll::is_hung_up(self.0.as_raw_fd()) {
@@ -143,15 +140,14 @@ impl Stream {
         (written, Ok(()))
     }
 
-    /// For an output that somebody else made non-blocking.
+    /// For an output that another process made non-blocking.
     fn wait_for_room(&self) {
-        let mut entry = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-        // SAFETY: one pollfd, which lives until the call returns.
-        unsafe { libc::poll(&mut entry, 1, 100) };
+        // An error is met again by the write.
+        let _ = poll::poll(self.0.as_raw_fd(), libc::POLLOUT, 100);
     }
 }
 
-/// The error with the stream's name before it; its kind stays.
+/// The error with the stream's name in front; the kind stays.
 fn named(stream: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{stream}: {error}"))
 }

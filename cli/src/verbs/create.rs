@@ -20,7 +20,7 @@ pub fn run(arguments: &Create) -> Result<u8, Failure> {
     match arguments.allowed.apply_to(builder).create() {
         Ok(_) => Ok(0),
         Err(CreateError::AlreadyExists { in_use, .. }) => {
-            let why = if in_use { "somebody uses it" } else { "it is kept; `shmq rm` removes it" };
+            let why = if in_use { "a process uses it" } else { "it is kept; `shmq rm` removes it" };
             let name = text::quoted(&arguments.name);
             Err(Failure::new(failure::OTHER, format!("there is a queue {name} already, and {why}")))
         }

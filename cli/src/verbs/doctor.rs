@@ -16,12 +16,12 @@ use crate::text;
 use serde_json::{Value, json};
 
 pub fn run(arguments: &Doctor) -> Result<u8, Failure> {
-    let Rows { rows: before, code } = rows::rows(&arguments.names)?;
+    let Rows { rows: before, code } = rows::find_and_report(&arguments.names)?;
     let rows = if arguments.interval.is_zero() || before.is_empty() {
         None
     } else {
         std::thread::sleep(arguments.interval);
-        // What is missing was told.
+        // Missing names were reported by the first reading.
         Some(rows::find(&arguments.names)?.0)
     };
     let now = rows.as_ref().unwrap_or(&before);
@@ -74,9 +74,9 @@ fn unreadable(row: &Row, failure: &Failure) -> Finding {
         severity: if denied { Severity::Notice } else { Severity::Trouble },
         code: if denied { "denied" } else { "unusable" },
         headline: if denied { "permission denied".to_owned() } else { "unusable".to_owned() },
-        explanation: format!("It cannot be looked at: {text}. It belongs to user {}.", row.owner_uid),
+        explanation: format!("It cannot be read: {text}. It belongs to user {}.", row.owner_uid),
         advice: if denied {
-            "Look as that user, or as root.".to_owned()
+            "Run this as that user, or as root.".to_owned()
         } else if failure.is_no_file {
             "It is nothing of shmq's: remove it by hand, or use another name.".to_owned()
         } else {
@@ -105,7 +105,7 @@ fn report(row: &Row, findings: &[Finding]) -> String {
     text
 }
 
-/// Lines of at most 100 characters. A command in backticks, which is there to be pasted, stays whole.
+/// Wraps to lines of at most 100 characters. A command in backticks stays whole, to be pasted.
 fn wrapped(text: &str, indent: &str) -> String {
     let mut is_command = false;
     let at_blank = |c: char| {

@@ -1,12 +1,13 @@
 //! `shmq get`: messages from a queue of bytes to standard output.
 //!
-//! Messages are leased, written from where they lie, and released only after the write has succeeded. What was not written whole when
-//! the reader went away, or a signal came, is given back; and if this process is killed, its leases come back by themselves. A reader
-//! that goes away while no message comes ends the wait like a signal.
+//! Messages are leased, written from where they lie, and released only after the write has
+//! succeeded. A message that was not written whole when the reader went away or a signal came is
+//! given back; if this process is killed, its leases come back by themselves. The end of the reader
+//! ends the wait for a message as a signal does.
 //!
-//! A message that was given back was delivered to nobody, and that is not counted. Where the queue counts
-//! (`max_deliveries`), messages are leased one at a time: of what this process was killed with, only one
-//! is counted.
+//! A message that was given back was not delivered, so it counts as no delivery. If the queue
+//! limits deliveries (`max_deliveries`), messages are leased one at a time: if this process is
+//! killed, only one of them counts a delivery.
 
 use crate::arguments::Get;
 use crate::attach;
@@ -16,12 +17,12 @@ use crate::stdio::Stream;
 use shmq::{GetError, Lease, Queue};
 use std::time::Duration;
 
-/// Messages that are there already are written together, up to so many and so many bytes.
+/// Messages that are in the queue already are written together, up to this many messages and bytes.
 const BATCH: u64 = 256;
 const BATCH_BYTES: usize = 256 << 10;
 
 pub fn run(arguments: &Get) -> Result<u8, Failure> {
-    // Before a message is taken.
+    // Checked before a message is taken.
     let output = Stream::output()?;
     let queue = attach::open_bytes(&arguments.name, &arguments.allowed)?;
     signals::install();
@@ -59,7 +60,7 @@ fn wait_for_message(queue: &Queue<[u8]>, timeout: Option<Duration>) -> Result<Op
     }
 }
 
-/// Writes a message, and those behind it that are there already: how many.
+/// Writes a message and those behind it that are there already; returns how many.
 fn write_batch<'q>(
     queue: &'q Queue<[u8]>,
     first: Lease<'q, [u8]>,
@@ -70,7 +71,7 @@ fn write_batch<'q>(
     let mut bytes = first.len();
     let mut leases = vec![first];
     while (leases.len() as u64) < most && bytes < BATCH_BYTES {
-        // An error is met again by whoever gets next.
+        // The next get meets the same error again.
         let Ok(lease) = queue.try_lease() else { break };
         bytes += lease.len();
         leases.push(lease);
@@ -88,7 +89,7 @@ fn write_batch<'q>(
     let count = leases.len() as u64;
     for lease in leases {
         let length = lease.len() + end.len();
-        // Of an empty one nobody can say where a write that was cut off left it.
+        // Whether a write that was cut off reached an empty message is not known.
         if written >= length && (length > 0 || is_all) {
             written -= length;
             whole += 1;

@@ -20,7 +20,7 @@ use serde_json::Value;
 use shmq::inspect::State;
 
 pub fn run(arguments: &Ls) -> Result<u8, Failure> {
-    let Rows { rows, code } = rows::rows(&arguments.names)?;
+    let Rows { rows, code } = rows::find_and_report(&arguments.names)?;
     if arguments.json {
         stdio::print(&json::text(&Value::Array(rows.iter().map(|row| json::queue(row, None)).collect())))?;
         return Ok(code);
@@ -51,7 +51,7 @@ fn line(row: &Row) -> Vec<TableCell> {
     };
     let who: Vec<String> = seen.participants.iter().map(|participant| terms::participant_in_words(participant, seen)).collect();
     let findings = diagnosis::diagnose(&Observation { name: &row.name, about, before: None, now: seen });
-    // What went before is for who asks, unless messages went with it.
+    // A predecessor is left to `stat` and `doctor`, unless messages were lost with it.
     let findings: Vec<_> = findings.into_iter().filter(|finding| finding.is_listed()).collect();
     let note = findings.first().map_or(TableCell::plain(""), |finding| {
         let more = if findings.len() > 1 { format!(" (+{} more)", findings.len() - 1) } else { String::new() };

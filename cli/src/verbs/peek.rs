@@ -13,7 +13,7 @@ use crate::units;
 use serde_json::{Value, json};
 use shmq::inspect::{About, Inspector, Kind, Peeked};
 
-/// Of what is shown as bytes, and of what is decoded, where nobody said how much of each message to show.
+/// How much is shown of a message, as bytes and decoded, without `--bytes`.
 const BYTES_SHOWN: usize = 64;
 const DECODED_SHOWN: usize = 1024;
 
@@ -28,7 +28,7 @@ pub fn run(arguments: &Peek) -> Result<u8, Failure> {
     }
     let about = inspector.about();
     let may_decode = is_messagepack(&about);
-    // A part of an object is none.
+    // Part of an encoded object cannot be decoded.
     let wanted = if may_decode { usize::MAX } else { arguments.bytes.unwrap_or(BYTES_SHOWN) };
     let messages = inspector.peek(arguments.number, wanted);
     let decoded = |message: &Peeked| msgpack::decode(&message.bytes).filter(|_| may_decode);
@@ -62,7 +62,8 @@ pub fn run(arguments: &Peek) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Does it hold objects that say themselves what they are? A long type name is cut off before its codec: then the bytes decide.
+/// May its messages be MessagePack? A long type name is cut off before the codec's name: then the
+/// bytes decide.
 fn is_messagepack(about: &About) -> bool {
     let codec = about.type_name.rsplit_once(" as ").map(|(_, codec)| codec);
     about.kind == Kind::Encoded && codec.is_none_or(|codec| "MessagePack".starts_with(codec))
@@ -97,7 +98,7 @@ fn value(message: &Peeked, shown: usize, decoded: Option<Item>) -> Value {
     })
 }
 
-/// `None`: it is no text. One that was cut off may end within a character, which is left out.
+/// `None`: it is not text. Text that was cut off may end within a character, which is left out.
 fn text(bytes: &[u8], is_cut: bool) -> Option<&str> {
     match std::str::from_utf8(bytes) {
         Err(error) if is_cut && error.error_len().is_none() => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok(),

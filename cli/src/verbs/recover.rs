@@ -10,7 +10,8 @@ use serde_json::json;
 use shmq::inspect;
 
 pub fn run(arguments: &Recover) -> Result<u8, Failure> {
-    // Attaching may have repaired already what a dead one left in the entry that is taken: counted by the difference.
+    // Attaching may repair what a dead process left in the entry that it takes, so the numbers are
+    // differences.
     let before = inspect::Inspector::open(&arguments.name).map_err(|error| Failure::open(&arguments.name, &error))?.look();
     let operator = attach::open_any(&arguments.name, &arguments.allowed)?;
     let report = operator.recover();
@@ -29,7 +30,7 @@ pub fn run(arguments: &Recover) -> Result<u8, Failure> {
     } else {
         let sides = match report.sides_repaired {
             2 => "",
-            _ => "; a side that somebody holds could not be looked at",
+            _ => "; a side that a process holds could not be checked",
         };
         stdio::print(&format!(
             "{}: {} came back, {} aborted{sides}\n",

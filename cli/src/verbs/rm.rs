@@ -7,7 +7,7 @@ use crate::text;
 use shmq::OpenError;
 use shmq::inspect::{self, Owners, Removal};
 
-/// Removes each queue that it can: what stands in the way of one is told, and the others are removed all the same.
+/// Removes each queue that it can; reports the others and goes on.
 pub fn run(arguments: &Rm) -> Result<u8, Failure> {
     let owners = arguments.allowed.owners();
     let all = arguments.names.is_empty();
@@ -24,12 +24,12 @@ pub fn run(arguments: &Rm) -> Result<u8, Failure> {
             }
         }
     }
-    // What cannot be told is done all the same.
+    // The queues are removed even if this cannot be written.
     stdio::print(&removed)?;
     Ok(code)
 }
 
-/// `false`: left alone, and nobody asked for it by name.
+/// `false`: left alone, and not asked for by name.
 fn rm_one(name: &str, arguments: &Rm, owners: &Owners) -> Result<bool, Failure> {
     if !arguments.stale {
         inspect::unlink_of(name, owners).map_err(|error| Failure::open(name, &error))?;
@@ -37,14 +37,14 @@ fn rm_one(name: &str, arguments: &Rm, owners: &Owners) -> Result<bool, Failure> 
     }
     let why = match inspect::remove_stale_of(name, arguments.persisted, owners) {
         Ok(Removal::Removed) => return Ok(true),
-        // Others' are none of our business, unless they were asked for by name.
+        // Other users' queues are skipped, unless they were asked for by name.
         Ok(_) | Err(OpenError::NotFound { .. } | OpenError::PermissionDenied { .. } | OpenError::ForeignOwner { .. })
             if arguments.names.is_empty() =>
         {
             return Ok(false);
         }
-        Ok(Removal::InUse) => "somebody uses it",
-        Ok(Removal::Persisted) => "somebody asked to keep it (--persisted removes it)",
+        Ok(Removal::InUse) => "a process uses it",
+        Ok(Removal::Persisted) => "it is persistent (--persisted removes it)",
         Ok(_) => "it is no segment of this version (`shmq rm` without --stale removes it)",
         Err(error) => return Err(Failure::open(name, &error)),
     };

@@ -32,7 +32,7 @@ fn report(about: &About) -> String {
     let of_what = if about.kind == shmq::inspect::Kind::Slice { " an element" } else { "" };
     let absent = || "-".to_owned();
     let structure = about.structure.as_deref().map_or_else(absent, |text| {
-        // Lines stay lines; whatever else would command a terminal is escaped.
+        // Line ends are kept, other control characters are escaped.
         let lines: Vec<String> = text.lines().map(text::escaped).collect();
         lines.join(&format!("\n{:<11}", ""))
     });

@@ -83,7 +83,7 @@ fn report(name: &str, about: &About, before: Option<&Snapshot>, now: &Snapshot) 
 
 fn participants(now: &Snapshot) -> String {
     if now.participants.is_empty() {
-        return "\nNobody is attached.\n".to_owned();
+        return "\nNo process is attached.\n".to_owned();
     }
     let waits = |waits: Option<Waiting>| {
         waits.map_or("-".to_owned(), |waits| match waits.threads {
@@ -114,7 +114,7 @@ fn holdings(before: Option<&Snapshot>, now: &Snapshot) -> String {
     }
     let row = |held: &shmq::inspect::Holding| {
         let was = |before: &&Snapshot| {
-            // A place of a dropped loan is used again.
+            // The position of a dropped loan is used again.
             let replaced = held.what == shmq::inspect::Hold::Loan && before.stats.aborted != now.stats.aborted;
             !replaced
                 && before.holdings.iter().any(|was| (was.what, was.pid, was.position) == (held.what, held.pid, held.position))
@@ -135,7 +135,7 @@ fn holdings(before: Option<&Snapshot>, now: &Snapshot) -> String {
             TableCell::plain(of_message(held.deliveries.to_string())),
         ]
     };
-    /// A person reads no more than this.
+    /// More lines are only counted.
     const SHOWN: usize = 20;
     let rows: Vec<Vec<TableCell>> = now.holdings.iter().take(SHOWN).map(row).collect();
     let head = ["HELD", "BY", "", "FOR", "BYTES", "DELIVERIES"];

@@ -92,7 +92,7 @@ fn set_up_3_the_producer_is_blocked_on_a_full_queue() {
     let (troubles, ls, words) = examine(&name);
     assert_eq!(troubles, ["full"], "{words}");
     assert!(ls.contains(&format!("{pid} cli")) && ls.contains(" put ") && ls.contains("full: put waits"), "{ls}");
-    for word in ["4 of 4 messages", "Nobody who gets is attached", &format!("process {pid}"), "shmq drain"] {
+    for word in ["4 of 4 messages", "No consumer is attached", &format!("process {pid}"), "shmq drain"] {
         assert!(words.contains(word), "{word:?} is not in {words}");
     }
     let drained = run(&["drain", &name, "--json", "-n", "4"]).expect(0).json();
@@ -104,7 +104,8 @@ fn set_up_3_the_producer_is_blocked_on_a_full_queue() {
 
 #[test]
 fn a_collector_that_holds_all_and_waits_for_more_is_a_deadlock() {
-    // By messages or by bytes, asleep or asking again and again, with somebody who waits to put or not.
+    // By messages or by bytes, asleep or asking again and again, with somebody who waits to put or
+    // not.
     for (part, bounded, putter) in [
         ("collector", true, true),
         ("collector", true, false),
@@ -258,8 +259,8 @@ fn what_a_forked_child_keeps_is_not_stale() {
     let daemon = peers::start_and_see("daemon", &name, |seen, _| seen.messages == 3 && seen.participants.is_empty());
     let (troubles, ls, words) = examine(&name);
     assert!(troubles.is_empty() && ls.contains("in use"), "{ls}\n{words}");
-    assert!(!words.contains("died") && !words.contains("Nobody is attached"), "{words}");
-    assert!(run(&["rm", "--stale", &name]).expect(1).err.contains("somebody uses it"));
+    assert!(!words.contains("died") && !words.contains("No process is attached"), "{words}");
+    assert!(run(&["rm", "--stale", &name]).expect(1).err.contains("a process uses it"));
     // Those who act leave it to the child.
     for verb in [&["recover", &*name][..], &["drain", &*name, "-n", "1"], &["close", &*name]] {
         let ran = run(verb).expect(0);

@@ -1,4 +1,5 @@
-//! Whatever a verb is doing, it ends when it is told to: by a signal, also where it reads, waits, or writes to what stands still.
+//! Whatever a verb is doing, it ends when it is told to: by a signal, also where it reads, waits,
+//! or writes to what stands still.
 
 use crate::command::{Name, Running, bytes, run, shmq, wait_for};
 use crate::support::process::is_asleep;

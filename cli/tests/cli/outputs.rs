@@ -1,4 +1,5 @@
-//! Standard streams that are closed, full, or gone: no message is lost in one, and nothing waits for one.
+//! Standard streams that are closed, full, or gone: no message is lost in one, and nothing waits
+//! for one.
 
 use crate::command::{Name, Ran, Running, bytes, feed, run, run_with, shmq, wait_for};
 use crate::support::process::is_asleep;
@@ -198,7 +199,7 @@ fn a_getter_notices_that_its_reader_has_gone_while_no_message_comes() {
             // It keeps the end that the child has.
             drop(command);
             let mut running = Running::of(child);
-            wait_for(&name, "a getter", || look(&name).participants.iter().any(|p| p.get_waits.is_some()));
+            wait_for(&name, "a consumer", || look(&name).participants.iter().any(|p| p.get_waits.is_some()));
             drop(reader);
             assert_eq!(running.wait().code(), Some(128 + libc::SIGPIPE), "{what}, {arguments:?}");
             assert_eq!(look(&name).participants.len(), 1, "it has left");

@@ -1,4 +1,5 @@
-//! Users of queues that are other processes: this binary again, as one "test" that plays a part given by the environment.
+//! Users of queues that are other processes: this binary again, as one "test" that plays a part
+//! given by the environment.
 
 use crate::command::{Running, wait_for};
 use shmq::Queue;
@@ -117,7 +118,7 @@ fn play_a_part() {
         // Owns the put side.
         "endpoint" => {
             let queue = Queue::<u64>::open(&name).expect("there is one");
-            let producer = queue.producer().expect("nobody has it");
+            let producer = queue.producer().expect("it is free");
             std::hint::black_box(&producer);
             sleep_for_ever()
         }

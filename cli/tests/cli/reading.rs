@@ -1,4 +1,5 @@
-//! `ls`, `stat`, `peek`: what they show, as text and as JSON; of live queues, garbage, other users' and none.
+//! `ls`, `stat`, `peek`: what they show, as text and as JSON; of live queues, garbage, other users'
+//! and none.
 
 use crate::command::{Name, bytes, feed, run, run_with, shmq, wait_for};
 use crate::peers;
@@ -288,8 +289,8 @@ fn another_users_queue_is_denied_in_words() {
     }
     let name = Name::new("denied");
     let _queue = bytes(&name, 4096);
-    // Where `nobody` can run it. Copied by another process: a child that another test forks meanwhile would have our descriptor for a
-    // moment, and what is open for writing cannot be run.
+    // Where `nobody` can run it. Copied by another process: a child that another test forks
+    // meanwhile would have our descriptor for a moment, and what is open for writing cannot be run.
     let program = std::env::temp_dir().join(format!("shmq-{}-nobody", std::process::id()));
     let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_shmq")).arg(&program).status();
     assert!(copied.is_ok_and(|status| status.success()), "cp");

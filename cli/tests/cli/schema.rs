@@ -1,4 +1,5 @@
-//! As much of JSON Schema as `docs/shmq.schema.json` uses: type, enum, required, properties, additionalProperties, items, $ref.
+//! As much of JSON Schema as `docs/shmq.schema.json` uses: type, enum, required, properties,
+//! additionalProperties, items, $ref.
 
 use serde_json::Value;
 

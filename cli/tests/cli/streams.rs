@@ -154,7 +154,7 @@ fn a_getter_waits_and_a_full_queue_times_out() {
     run(&["create", &name, "--capacity-bytes", "64K"]).expect(0);
     std::thread::scope(|scope| {
         let get = scope.spawn(|| run(&["get", &name, "-n", "2"]).expect(0).out);
-        wait_for(&name, "a getter", || {
+        wait_for(&name, "a consumer", || {
             Inspector::open(&*name).is_ok_and(|i| i.look().participants.iter().any(|p| p.get_waits.is_some()))
         });
         feed(&["put", &name, "--lines"], b"x\n").expect(0);
@@ -197,7 +197,8 @@ fn getter(name: &str) -> (Running, File) {
     (Running::of(child), from)
 }
 
-/// What is left in the queue, in order: every message must be a whole one of `size` bytes and follow the one before.
+/// What is left in the queue, in order: every message must be a whole one of `size` bytes and
+/// follow the one before.
 #[track_caller]
 fn rest(name: &str, size: usize) -> Vec<usize> {
     let queue = Queue::<[u8]>::open(name).expect("it is there");
@@ -233,7 +234,7 @@ fn what_a_signal_finds_unwritten_is_given_back() {
         let queue = numbered_queue(&name, count, size);
         let (mut running, mut from) = getter(&name);
         // It has filled the pipe, and blocks in a write with messages on lease.
-        wait_for(&name, "a getter that is stuck", || {
+        wait_for(&name, "a consumer that is stuck", || {
             let seen = queue.stats();
             let stuck = crate::support::process::is_asleep(running.pid() as i32) && seen.gets > 0;
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -287,7 +288,8 @@ fn a_killed_getter_loses_nothing() {
     run(&["recover", &name]).expect(0);
     let left = rest(&name, BLOCK);
     let whole = written.len() / BLOCK;
-    // By lease, at least once: killed between a write and its release, a message comes twice, and never not at all.
+    // By lease, at least once: killed between a write and its release, a message comes twice, and
+    // never not at all.
     assert!(left[0] <= whole, "{} of {whole}", left[0]);
     assert_eq!(left, (left[0]..count).collect::<Vec<_>>());
 }
@@ -303,7 +305,8 @@ fn what_put_has_read_is_put_when_a_signal_ends_it() {
         wait_until("the queue", || Inspector::open(&*name).is_ok(), || "none".to_owned());
         let input = random("put-signal", first);
         to.write_all(&input).expect("a pipe");
-        // All that was written is being put: the last block waits for more, and is cut off by the signal or the pause.
+        // All that was written is being put: the last block waits for more, and is cut off by the
+        // signal or the pause.
         let pending = || {
             let seen = Inspector::open(&*name).expect("there").look();
             seen.bytes + seen.on_loan * BLOCK as u64
@@ -333,7 +336,7 @@ fn a_put_that_waits_for_room_has_read_nothing_that_it_would_lose() {
     let mut running = Running::of(child);
     let out = std::thread::scope(|scope| {
         // The pipe fills up behind it.
-        scope.spawn(|| to.write_all(&input).expect("somebody reads it"));
+        scope.spawn(|| to.write_all(&input).expect("it is read"));
         wait_for(&name, "a put that waits", || {
             Inspector::open(&*name).expect("there").look().participants.iter().any(|p| p.put_waits.is_some())
         });
@@ -377,7 +380,7 @@ fn putters_that_share_an_input_do_not_wait_for_it_with_a_loan() {
     let putters: Vec<Running> = (0..3).map(start).collect();
     drop(from);
     let look = || Inspector::open(&*name).expect("there").look();
-    wait_for(&name, "the putters", || look().participants.len() == 4);
+    wait_for(&name, "the producers", || look().participants.len() == 4);
     for _ in 0..12 {
         // All three see it, and one gets it; of two that come at once, one may get its first byte.
         to.write_all(b"text").expect("a pipe");
@@ -403,7 +406,7 @@ fn one_wait_is_one_wait_however_long_and_ended_by_a_signal_is_no_timeout() {
         seen.participants.iter().filter_map(waits).any(|waits| waits.since >= LONG)
     };
     let (mut getter, _from) = getter(&name);
-    wait_for(&name, "a getter that has waited for long", || waits_long(|p| p.get_waits));
+    wait_for(&name, "a consumer that has waited for long", || waits_long(|p| p.get_waits));
     getter.send(libc::SIGINT);
     assert_eq!(getter.wait().code(), Some(128 + libc::SIGINT));
     while queue.try_put(&[7; BLOCK / 2]).is_ok() {}
@@ -412,7 +415,7 @@ fn one_wait_is_one_wait_however_long_and_ended_by_a_signal_is_no_timeout() {
         let mut putter = Running::of(shmq(&["put", &name, mode]).stdin(from).spawn().expect("it starts"));
         // A line for which there is no room.
         to.write_all(&[&[b'x'; BLOCK / 2 + 1][..], b"\n"].concat()).expect("a pipe");
-        wait_for(&name, "a putter that has waited for long", || waits_long(|p| p.put_waits));
+        wait_for(&name, "a producer that has waited for long", || waits_long(|p| p.put_waits));
         putter.send(libc::SIGTERM);
         assert_eq!(putter.wait().code(), Some(128 + libc::SIGTERM), "{mode}");
     }

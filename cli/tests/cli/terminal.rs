@@ -1,4 +1,5 @@
-//! `top` in a terminal: a pseudo-terminal of our own, whose other side reads what a person would see.
+//! `top` in a terminal: a pseudo-terminal of our own, whose other side reads what a person would
+//! see.
 
 use crate::command::{Name, Running, bytes, run, shmq, wait_for};
 use crate::peers;
@@ -14,12 +15,14 @@ use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// A terminal of so many columns and 30 rows: the side of the person, and that of the program. Not `openpty`, whose descriptors the programs
-/// of other tests would inherit: the side of the person learns of the end when nobody has the other one any more.
+/// A terminal of so many columns and 30 rows: the side of the person, and that of the program. Not
+/// `openpty`, whose descriptors the programs of other tests would inherit: the side of the person
+/// learns of the end when nobody has the other one any more.
 pub fn terminal(columns: u16) -> (File, File) {
     let size = libc::winsize { ws_row: 30, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let mut path = [0u8; 64];
-    // SAFETY: the calls take a descriptor that is ours to close, and a buffer of that length; the last one reads the size.
+    // SAFETY: the calls take a descriptor that is ours to close, and a buffer of that length; the
+    // last one reads the size.
     let person = unsafe {
         let person = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
         assert_ne!(person, -1, "posix_openpt: {}", std::io::Error::last_os_error());
@@ -88,7 +91,8 @@ fn wait_to_see(drawn: &Mutex<String>, text: &str) {
 }
 
 impl Top {
-    /// As `wait_to_see`, for a word of a frame that is drawn whole: only what changed is drawn otherwise, and never blanks.
+    /// As `wait_to_see`, for a word of a frame that is drawn whole: only what changed is drawn
+    /// otherwise, and never blanks.
     #[track_caller]
     fn wait_to_see(&self, drawn: &Mutex<String>, text: &str) {
         let (mut rows, mut looks) = (30, 0u32);
@@ -270,9 +274,10 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// Two processes, one queue, full speed; `top` runs and is stopped in turn: at its default interval, and twenty times as often, which shows
-/// twenty times what it costs, where the machine's moods hide the cost itself. A measurement: it wants a release build and a machine
-/// that does nothing else, and prints what it found.
+/// Two processes, one queue, full speed; `top` runs and is stopped in turn: at its default
+/// interval, and twenty times as often, which shows twenty times what it costs, where the machine's
+/// moods hide the cost itself. A measurement: it wants a release build and a machine that does
+/// nothing else, and prints what it found.
 ///
 /// ```sh
 /// cargo test --release -p shmq-cli --test cli -- --ignored --nocapture top_disturbs

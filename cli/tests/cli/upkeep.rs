@@ -55,7 +55,7 @@ fn rm_stale_spares_what_is_used_and_what_is_kept() {
     let queue = bytes(&used, 4096);
     // By name, so that no other test's segments are touched.
     let ran = run(&["rm", "--stale", &stale, &kept, &used]).expect(1);
-    assert!(ran.text().contains(&*stale) && ran.err.contains("--persisted") && ran.err.contains("somebody uses it"), "{ran:?}");
+    assert!(ran.text().contains(&*stale) && ran.err.contains("--persisted") && ran.err.contains("a process uses it"), "{ran:?}");
     assert!(!segment_exists(&stale) && segment_exists(&kept) && segment_exists(&used));
     run(&["rm", "--stale", "--persisted", &kept]).expect(0);
     assert!(!segment_exists(&kept));
@@ -91,7 +91,7 @@ fn two_at_work_on_a_dead_queue_leave_it_to_the_next() {
     run(&["get", &name]).expect(0);
     let first = Running::of(shmq(&["get", &name]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts"));
     let waits = |seen: Snapshot| seen.participants.iter().any(|participant| participant.get_waits.is_some());
-    wait_for(&name, "a getter", || Inspector::open(&*name).is_ok_and(|inspector| waits(inspector.look())));
+    wait_for(&name, "a consumer", || Inspector::open(&*name).is_ok_and(|inspector| waits(inspector.look())));
     // The second comes to one that the first uses, and is the last one out.
     let mut second = shmq(&["put", &name, "--lines"]).stdin(Stdio::piped()).spawn().expect("it starts");
     let mut input = second.stdin.take().expect("piped");
@@ -115,7 +115,7 @@ fn what_users_leave_that_die_meanwhile_is_left_to_the_next() {
         let mut input = putter.stdin.take().expect("piped");
         let putter = Running::of(putter);
         let attached = |count| Inspector::open(&*name).is_ok_and(|inspector| inspector.look().participants.len() == count);
-        wait_for(&name, "a putter", || attached(2));
+        wait_for(&name, "a producer", || attached(2));
         owner.kill();
         if let Some(verb) = after {
             run(&[verb, &name]).expect(0);
@@ -133,7 +133,7 @@ fn what_users_leave_that_die_meanwhile_is_left_to_the_next() {
     let mut putter = shmq(&["put", &name, "--lines"]).stdin(Stdio::piped()).spawn().expect("it starts");
     let input = putter.stdin.take().expect("piped");
     let putter = Running::of(putter);
-    wait_for(&name, "a putter", || Inspector::open(&*name).is_ok_and(|inspector| inspector.look().participants.len() == 2));
+    wait_for(&name, "a producer", || Inspector::open(&*name).is_ok_and(|inspector| inspector.look().participants.len() == 2));
     drop(queue);
     drop(input);
     putter.expect(0);

@@ -1,4 +1,5 @@
-//! Names, numbers and lists of names: what is refused, with which code, and what is done all the same.
+//! Names, numbers and lists of names: what is refused, with which code, and what is done all the
+//! same.
 
 use crate::command::{Name, bytes, feed, run};
 use crate::support::segment_exists;

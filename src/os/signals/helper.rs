@@ -2,8 +2,10 @@
 //!
 //! The invariants are those of the parent module.
 
-use super::{Action, Blocked, IGNORED_FOR_WORK, ignore_for_work_no_more};
-use super::{ENDINGS, FAULTS, LAST_SIGNAL, action_of, bit, bits_of, block_only, blocked_now, is_handler, plain, set_action};
+use super::dispositions::{
+    Action, Blocked, ENDINGS, FAULTS, IGNORED_FOR_WORK, LAST_SIGNAL, action_of, bit, bits_of, block_only, blocked_now,
+    ignore_for_work_no_more, is_handler, plain, set_action,
+};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

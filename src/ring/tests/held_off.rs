@@ -7,69 +7,14 @@
 //! a Consumer with an old head would look at.
 
 use super::heap::Heap;
+use super::mortal::{ALIVE, Mortal, survives};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use crate::atomic::{AtomicU32, AtomicU64, fence};
-use crate::ring::{Front, Header, Memory, Owner, Record, Ring, Slot};
-use crate::shm::geometry::{CellIndex, Geometry};
-use crate::shm::layout::{GetSide, PutSide};
+use crate::atomic::{AtomicU32, fence};
+use crate::ring::{Front, Memory, Owner, Record, Ring, Run, Slot};
+use crate::shm::geometry::Geometry;
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::{Arc, Mutex};
 use ::loom::thread;
-use std::cell::Cell as Counter;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
-/// Never dies.
-const ALIVE: u32 = u32::MAX;
-
-/// Words of the heap, for a worker that dies when its accesses are used up.
-struct Mortal {
-    heap: Arc<Heap>,
-    accesses_left: Counter<u32>,
-}
-
-/// What a death unwinds with.
-struct Death;
-
-impl Mortal {
-    fn live(&self) -> &Heap {
-        match self.accesses_left.get() {
-            ALIVE => {}
-            0 => resume_unwind(Box::new(Death)),
-            left => self.accesses_left.set(left - 1),
-        }
-        &self.heap
-    }
-}
-
-impl Memory for Mortal {
-    fn put_side(&self) -> &PutSide {
-        self.live().put_side()
-    }
-
-    fn get_side(&self) -> &GetSide {
-        self.live().get_side()
-    }
-
-    fn returned(&self) -> &AtomicU32 {
-        self.live().returned()
-    }
-
-    fn closed(&self) -> &AtomicU32 {
-        self.live().closed()
-    }
-
-    fn fills_lines(&self) -> bool {
-        self.heap.fills_lines()
-    }
-
-    fn header(&self, cell: CellIndex) -> &AtomicU64 {
-        self.live().header(cell)
-    }
-
-    fn sequence(&self, cell: CellIndex) -> &AtomicU64 {
-        self.live().sequence(cell)
-    }
-}
 
 const PUTTER: usize = 0;
 const CONSUMER: usize = 1;
@@ -91,19 +36,21 @@ struct World {
 struct Worker {
     world: Arc<World>,
     ring: Ring<Mortal>,
+    run: Run,
     number: usize,
 }
 
 impl World {
-    fn full(capacity: u64) -> Arc<World> {
+    /// All records but number `message_at` are aborted.
+    fn full(capacity: u64, message_at: u64) -> Arc<World> {
         let geometry = Geometry::sized(8, 8, capacity).expect("a small ring");
-        let ring = Ring { memory: Mortal { heap: Arc::new(Heap::new(&geometry)), accesses_left: Counter::new(ALIVE) }, geometry };
+        let ring = Ring { memory: Mortal::over(Arc::new(Heap::new(&geometry)), ALIVE), geometry };
         ring.initialise();
         ring.memory.put_side().loans.store(1, Relaxed);
         let payloads: Vec<UnsafeCell<u64>> = (0..geometry.cells).map(|_| UnsafeCell::new(0)).collect();
         for number in 0..capacity {
             let slot = ring.reserve_at_once::<true>(8).expect("room");
-            let is_message = number == 2;
+            let is_message = number == message_at;
             // SAFETY: there is no other thread yet.
             payloads[slot.cell.index() as usize].with_mut(|payload| unsafe { *payload = 1 });
             if is_message {
@@ -115,7 +62,7 @@ impl World {
         }
         let get = ring.memory.get_side();
         get.owner.store(CONSUMER as u32 + 1, Relaxed);
-        let heap = ring.memory.heap.clone();
+        let heap = ring.memory.heap().clone();
         let dead = std::array::from_fn(|_| AtomicU32::new(0));
         Arc::new(World { heap, geometry, payloads, dead, got: Mutex::new(Vec::new()), put: AtomicU32::new(0) })
     }
@@ -123,17 +70,14 @@ impl World {
 
 impl Worker {
     fn of(world: &Arc<World>, number: usize, accesses: u32) -> Worker {
-        let memory = Mortal { heap: world.heap.clone(), accesses_left: Counter::new(accesses) };
-        Worker { world: world.clone(), ring: Ring { memory, geometry: world.geometry }, number }
+        let memory = Mortal::over(world.heap.clone(), accesses);
+        Worker { world: world.clone(), ring: Ring { memory, geometry: world.geometry }, run: Run::of(number as u32 + 1), number }
     }
 
     /// Runs it until it is done, or dies.
     fn run(world: &Arc<World>, number: usize, accesses: u32, act: impl FnOnce(&Worker)) {
         let worker = Worker::of(world, number, accesses);
-        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| act(&worker))) {
-            if cause.downcast_ref::<Death>().is_none() {
-                resume_unwind(cause);
-            }
+        if !survives(|| act(&worker)) {
             world.dead[number].store(1, Release);
         }
     }
@@ -211,20 +155,20 @@ impl Worker {
         self.ring.take(record);
     }
 
-    /// As the Consumer's lane and its slow call go. `None`: nothing there, or a putter is at work.
+    /// As the Consumer goes: along its run, filled anew if need be, then its slow call. `None`: nothing there, or a putter is at work.
     fn consume(&self) -> Option<()> {
-        // The lane has read head before it is busy.
-        let head = self.ring.memory.get_side().head.load(Relaxed);
-        let cell = self.ring.geometry.cell(head).expect("a position");
-        self.become_busy();
-        let ready = self.ring.memory.header(cell).load(Acquire) == Header::ready(8).bits() && !self.ring.may_hold_returned();
-        if ready {
-            let record = self.ring.ready_at_head::<true>().expect("head moves for its owner only");
+        let entered = self.ring.enter_run_to_get(&self.run, 8, || fence(SeqCst)).or_else(|| {
+            self.ring.refill_to_get(&self.run)?;
+            self.ring.enter_run_to_get(&self.run, 8, || fence(SeqCst))
+        });
+        if let Some(record) = entered {
+            let head = self.ring.memory.get_side().head.load(Relaxed);
+            let cell = self.ring.geometry.cell(head).expect("a position");
             assert_eq!(record.cell, cell, "the Consumer works with an old head");
-            self.take(record);
-            return self.exit(true);
+            self.note(record);
+            self.ring.take_in_run(record);
+            return Some(());
         }
-        self.ring.memory.get_side().busy.store(0, Release);
         self.become_busy();
         if self.ring.is_held_off() {
             self.ring.memory.get_side().busy.store(0, Release);
@@ -264,21 +208,25 @@ impl Worker {
 }
 
 /// One putter of two messages and one Consumer; each dies after so many accesses. Did either?
-fn meet(capacity: u64, putter_dies: u32, consumer_dies: u32) -> (bool, bool) {
+fn meet(capacity: u64, message_at: u64, putter_dies: u32, consumer_dies: u32) -> (bool, bool) {
     use std::sync::atomic::{AtomicBool, Ordering};
     let died = std::sync::Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
     let told = died.clone();
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = Some(model.preemption_bound.map_or(2, |bound| bound.min(2)));
     model.check(move || {
-        let world = World::full(capacity);
+        let world = World::full(capacity, message_at);
         let of_putter = world.clone();
         let putter = thread::spawn(move || {
             Worker::run(&of_putter, PUTTER, putter_dies, |putter| {
                 let _ = putter.try_put(2) && putter.try_put(3);
             });
         });
-        Worker::run(&world, CONSUMER, consumer_dies, |consumer| (0..2).for_each(|_| drop(consumer.consume())));
+        Worker::run(&world, CONSUMER, consumer_dies, |consumer| {
+            (0..2).for_each(|_| {
+                let _ = consumer.consume();
+            })
+        });
         putter.join().expect("putter");
         let dead = [PUTTER, CONSUMER].map(|who| world.dead[who].load(Acquire) != 0);
         (0..2).for_each(|who| drop(told[who].fetch_or(dead[who], Ordering::Relaxed)));
@@ -304,20 +252,28 @@ fn meet(capacity: u64, putter_dies: u32, consumer_dies: u32) -> (bool, bool) {
 #[test]
 fn a_consumer_is_held_off() {
     for capacity in [3, 4] {
-        meet(capacity, ALIVE, ALIVE);
+        meet(capacity, 2, ALIVE, ALIVE);
+    }
+}
+
+/// The message stands at head, so that the Consumer takes it along its run.
+#[test]
+fn a_consumer_on_its_run_is_held_off() {
+    for capacity in [2, 3] {
+        meet(capacity, 0, ALIVE, ALIVE);
     }
 }
 
 #[test]
 fn a_putter_dies_while_it_holds_a_consumer_off() {
     for capacity in [3, 4] {
-        let dies = (0..).take_while(|&accesses| meet(capacity, accesses, ALIVE).0).count();
+        let dies = (0..).take_while(|&accesses| meet(capacity, 2, accesses, ALIVE).0).count();
         assert!(dies > 10, "killed in {dies} places only");
     }
 }
 
 #[test]
 fn a_consumer_dies_while_it_is_held_off() {
-    let dies = (0..).take_while(|&accesses| meet(3, ALIVE, accesses).1).count();
+    let dies = (0..).take_while(|&accesses| meet(3, 2, ALIVE, accesses).1).count();
     assert!(dies > 10, "killed in {dies} places only");
 }

@@ -4,9 +4,9 @@
 //! slice ring the payload lies where other records have headers, so there it is garbage in those words.
 
 use super::heap::{self, Heap, bytes, write_garbage};
-use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use crate::atomic::{AtomicU32, AtomicU64, fence};
-use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State};
+use crate::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use crate::atomic::{AtomicU64, fence};
+use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Run, Slot, State};
 use crate::shm::geometry::{CellIndex, Geometry};
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::{Arc, Mutex};
@@ -318,27 +318,26 @@ fn looks_at_slice_rings() {
 fn closed_means_drained() {
     ::loom::model(|| {
         let shared = Shared::sized(2);
-        let closed = Arc::new(AtomicU32::new(0));
-        let putter = (shared.clone(), closed.clone());
+        let putter = shared.clone();
         let putter = thread::spawn(move || {
-            let (shared, closed) = putter;
-            let busy = &shared.ring.memory.put_side().busy;
-            busy.store(1, Relaxed);
-            fence(SeqCst);
-            let open = closed.load(Relaxed) == 0;
-            if open {
-                shared.put(8, 1);
+            let shared = putter;
+            let run = Run::of(0);
+            assert!(shared.ring.refill_to_put(&run, || true, || ()));
+            let entered = shared.ring.enter_run_to_put(&run, 8, || fence(SeqCst));
+            let open = entered.is_some();
+            if let Some(slot) = entered {
+                shared.write(slot.cell(), 8, 1);
+                shared.ring.commit_in_run(slot);
             }
-            busy.store(0, Release);
             open
         });
-        let closer = closed.clone();
-        let closer = thread::spawn(move || closer.store(1, SeqCst));
+        let closer = shared.clone();
+        let closer = thread::spawn(move || closer.ring.memory.closed().store(1, SeqCst));
         let mut got = Vec::new();
         let mut verdict = false;
         for _ in 0..2 {
             got.extend(shared.try_get());
-            if closed.load(Acquire) != 0 {
+            if shared.ring.memory.closed().load(Acquire) != 0 {
                 fence(SeqCst);
                 let at_work = shared.ring.memory.put_side().busy.load(Acquire) != 0;
                 verdict = !at_work && shared.ring.nothing_to_take() == Some(State::Free);

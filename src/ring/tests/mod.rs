@@ -1,5 +1,7 @@
 //! The ring on the heap: explored with kills at every store, under loom, and against a model.
 
+#[cfg(loom)]
+mod endpoints;
 #[cfg(not(loom))]
 mod explorer;
 #[cfg(not(loom))]
@@ -11,5 +13,7 @@ mod held_off;
 mod loom;
 #[cfg(not(loom))]
 mod model;
+#[cfg(loom)]
+mod mortal;
 #[cfg(not(loom))]
 mod past_tail;

@@ -25,44 +25,31 @@
 //!    asks for it first ([`Descriptor::is_own`]): in a raw-forked child the description is still
 //!    the parent's.
 
-use super::birth::Births;
+use super::file_id::{FileId, LOST, STANDARD_NUMBERS, close_if, close_number, file_behind};
+use super::pending_fork::PendingForks;
 use crate::os;
-use crate::shm::layout::{KEEPERS_OFFSET, liveness_offset, name_byte_offset, registration_offset};
+use crate::shm::layout::KEEPERS_OFFSET;
 use std::cell::UnsafeCell;
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-/// Number of a descriptor that this process does not have any more.
-const LOST: RawFd = -1;
-/// The locks to change a name have a second byte, so that their length tells them from a
-/// liveness lock.
-const NAME_LOCK_BYTES: u64 = 2;
-/// Standard input, output and error: whoever writes there must not write into a segment.
-pub(super) const STANDARD_NUMBERS: RawFd = 3;
 /// How often a leaver looks for the mutex of [`LISTED`], and how long it waits in between: about 50
 /// ms.
 const LIST_LOOKS: u32 = 250;
 const LIST_MOMENT: Duration = Duration::from_micros(200);
 
-static LISTED: Mutex<Listed> = Mutex::new(Listed { slots: Vec::new(), births: Births::new() });
+static LISTED: Mutex<Listed> = Mutex::new(Listed { slots: Vec::new(), pending_forks: PendingForks::new() });
 
 struct Listed {
     slots: Vec<Arc<Slot>>,
-    births: Births,
-}
-
-/// Tells a file from any other, as long as somebody has it open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileId {
-    pub device: u64,
-    pub inode: u64,
+    pending_forks: PendingForks,
 }
 
 #[derive(Debug)]
@@ -126,16 +113,6 @@ impl Slot {
     }
 }
 
-/// What stands in the way of a lock on the whole file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Conflict {
-    /// An attached participant, one that keeps the name, or one about to find out that it came too
-    /// late.
-    Liveness,
-    /// Somebody who changes, or looks at, the name: gone in a moment.
-    Name,
-}
-
 /// A read-write descriptor with an open description of its own.
 #[derive(Debug)]
 pub(super) struct Descriptor(Arc<Slot>);
@@ -180,7 +157,7 @@ impl Descriptor {
         self.0.is_own()
     }
 
-    fn borrow(&self) -> io::Result<BorrowedFd<'_>> {
+    pub(super) fn borrow(&self) -> io::Result<BorrowedFd<'_>> {
         self.0.borrow()
     }
 
@@ -212,34 +189,6 @@ impl Descriptor {
         Ok(call(self.borrow()?.as_raw_fd()))
     }
 
-    /// Takes the liveness lock of an entry. `Ok(false)`: somebody has it, or holds the whole file.
-    pub fn lock_liveness(&self, entry: u32) -> io::Result<bool> {
-        os::lock_range(self.borrow()?, liveness_offset(entry), 1)
-    }
-
-    pub fn unlock_liveness(&self, entry: u32) -> io::Result<()> {
-        os::unlock_range(self.borrow()?, liveness_offset(entry), 1)
-    }
-
-    /// Does another description hold this liveness lock?
-    pub fn liveness_conflict(&self, entry: u32) -> io::Result<Option<Conflict>> {
-        Ok(os::conflict_in_range(self.borrow()?, liveness_offset(entry), 1)?.map(|(_, len)| kind_of(len)))
-    }
-
-    /// Could this liveness lock be taken now? Not one that another description has locked to read, either.
-    pub fn liveness_is_free(&self, entry: u32) -> io::Result<bool> {
-        Ok(os::any_conflict_in_range(self.borrow()?, liveness_offset(entry), 1)?.is_none())
-    }
-
-    /// Takes the right to take an entry. `Ok(false)`: another process is about to.
-    pub fn lock_registration(&self, entry: u32) -> io::Result<bool> {
-        os::lock_range(self.borrow()?, registration_offset(entry), 1)
-    }
-
-    pub fn unlock_registration(&self, entry: u32) -> io::Result<()> {
-        os::unlock_range(self.borrow()?, registration_offset(entry), 1)
-    }
-
     /// Keeps the name, beside all others that do. `Ok(false)`: a leaver takes it away at this
     /// moment.
     pub fn keep_name(&self) -> io::Result<bool> {
@@ -257,51 +206,6 @@ impl Descriptor {
     /// Keeps the name no longer. For the owner of the description only.
     pub fn stop_keeping_name(&self) -> io::Result<()> {
         self.0.stop_keeping_name()
-    }
-
-    /// Takes the right to change the name of a segment in use.
-    pub fn lock_name(&self, max_participants: u32) -> io::Result<bool> {
-        os::lock_range(self.borrow()?, name_byte_offset(max_participants), NAME_LOCK_BYTES)
-    }
-
-    pub fn unlock_name(&self, max_participants: u32) -> io::Result<()> {
-        os::unlock_range(self.borrow()?, name_byte_offset(max_participants), NAME_LOCK_BYTES)
-    }
-
-    /// Sees to it that no process keeps the name, nor begins to. `Ok(false)`: another description
-    /// does, or does the same.
-    pub fn lock_keepers(&self) -> io::Result<bool> {
-        os::lock_range(self.borrow()?, KEEPERS_OFFSET, NAME_LOCK_BYTES)
-    }
-
-    pub fn unlock_keepers(&self) -> io::Result<()> {
-        os::unlock_range(self.borrow()?, KEEPERS_OFFSET, NAME_LOCK_BYTES)
-    }
-
-    /// Does another description keep the name?
-    pub fn name_is_kept(&self) -> io::Result<bool> {
-        // Not one that keeps others from it, which has a write lock.
-        let at = KEEPERS_OFFSET;
-        Ok(os::conflict_in_range(self.borrow()?, at, 1)?.is_none() && os::any_conflict_in_range(self.borrow()?, at, 1)?.is_some())
-    }
-
-    /// Takes all liveness locks and the right to change the name: length 0 reaches beyond any table that any version might have.
-    pub fn lock_whole(&self) -> io::Result<bool> {
-        os::lock_range(self.borrow()?, 0, 0)
-    }
-
-    /// What stands in the way of [`Descriptor::lock_whole`], or the first of it.
-    pub fn whole_conflict(&self) -> io::Result<Option<Conflict>> {
-        if let Some((_, len)) = os::conflict_in_range(self.borrow()?, 0, 0)? {
-            return Ok(Some(kind_of(len)));
-        }
-        // Read locks: of those that keep the name, or of a process that may only read the file,
-        // which is not to be told from them.
-        Ok(os::any_conflict_in_range(self.borrow()?, 0, 0)?.map(|_| Conflict::Liveness))
-    }
-
-    pub fn unlock_whole(&self) -> io::Result<()> {
-        os::unlock_range(self.borrow()?, 0, 0)
     }
 
     /// Gives a forked child a description of its own, unless its fork handler did. It keeps the
@@ -343,10 +247,6 @@ impl Drop for Descriptor {
     }
 }
 
-fn kind_of(lock_len: u64) -> Conflict {
-    if lock_len == 1 { Conflict::Liveness } else { Conflict::Name }
-}
-
 fn lock_list() -> MutexGuard<'static, Listed> {
     LISTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -364,30 +264,7 @@ fn open_number(path: &Path) -> io::Result<(RawFd, FileId)> {
     }
     let number = file.into_raw_fd();
     let number = if number < STANDARD_NUMBERS { os::raise(number, STANDARD_NUMBERS)? } else { number };
-    Ok((number, FileId { device: found.dev(), inode: found.ino() }))
-}
-
-/// Which file a number leads to. Async-signal-safe.
-pub(super) fn file_behind(number: RawFd) -> Option<FileId> {
-    // SAFETY: stat is plain integers, which the call fills; a number that leads nowhere is refused.
-    unsafe {
-        let mut found: libc::stat = std::mem::zeroed();
-        (libc::fstat(number, &mut found) == 0).then_some(FileId { device: found.st_dev as u64, inode: found.st_ino as u64 })
-    }
-}
-
-/// Closes a number that still leads to `file` (Invariant 2). Async-signal-safe.
-pub(super) fn close_if(number: RawFd, file: FileId) {
-    if number != LOST && file_behind(number) == Some(file) {
-        close_number(number);
-    }
-}
-
-/// Async-signal-safe.
-fn close_number(number: RawFd) {
-    // SAFETY: callers have just opened the number, or compared the file behind it, and it stands in
-    // one slot only (Invariant 1).
-    unsafe { libc::close(number) };
+    Ok((number, FileId::of(&found)))
 }
 
 /// The incarnation of this process, 0 where forks are not noticed.
@@ -398,11 +275,11 @@ fn incarnation() -> u32 {
 /// Is a child of this process being born? Then what this process keeps is kept by that child as
 /// well, through the same description. Yes where there is no telling at the moment: `exit` may run
 /// in a signal handler, above a frame that holds the mutex.
-pub(super) fn is_giving_birth() -> bool {
+pub(super) fn fork_is_pending() -> bool {
     for _ in 0..LIST_LOOKS {
         match LISTED.try_lock() {
-            Ok(mut listed) => return listed.births.goes_on(),
-            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().births.goes_on(),
+            Ok(mut listed) => return listed.pending_forks.any(),
+            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().pending_forks.any(),
             Err(TryLockError::WouldBlock) => std::thread::sleep(LIST_MOMENT),
         }
     }
@@ -445,7 +322,7 @@ fn install_fork_handlers() -> io::Result<()> {
 unsafe extern "C" fn before_fork() {
     let mut guard = lock_list();
     if guard.slots.iter().any(|slot| slot.keeps_name.load(Ordering::Relaxed)) {
-        guard.births.begin();
+        guard.pending_forks.begin();
     }
     // SAFETY: the mutex is held, so that no other thread is between here and its `in_parent`.
     unsafe { *HELD.0.get() = Some(guard) };
@@ -456,7 +333,7 @@ unsafe extern "C" fn in_parent() {
     // the cell empty.
     let guard = unsafe { (*HELD.0.get()).take() };
     if let Some(mut listed) = guard {
-        listed.births.leave_to_the_child();
+        listed.pending_forks.finish_in_parent();
     }
 }
 
@@ -469,5 +346,5 @@ unsafe extern "C" fn in_child() {
             slot.lose();
         }
     }
-    listed.births.end_in_the_child();
+    listed.pending_forks.finish_in_child();
 }

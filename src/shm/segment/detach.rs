@@ -1,17 +1,10 @@
 //! Leaving a segment, and taking its name away.
 
-use super::descriptors::{Descriptor, is_giving_birth};
-use super::directory::Directory;
-use super::names::Place;
-use super::open::locate;
-use super::owners::Owners;
-use super::refusal::{UNLINK, about_open, check_to_open};
-use super::stale;
-use super::{Retry, Segment, SyscallError, place_of};
+use super::attached::Segment;
+use super::descriptors::fork_is_pending;
+use super::retry::Retry;
 use crate::atomic::Ordering;
-use crate::error::{OpenError, Subject};
 use crate::shm::layout::{Entry, role, segment_state};
-use std::io;
 
 /// Looks at a lock that stands in a leaver's way for a moment: about 50 ms, since dropping a queue must not hang.
 const DETACH_ATTEMPTS: u32 = 250;
@@ -59,7 +52,7 @@ impl Segment {
     /// Takes the name away, unless other processes keep it, or this one leaves it.
     fn give_up_name(&self, may_take_it: impl Fn() -> bool) {
         // The child has our share, and gives it back in its turn.
-        if is_giving_birth() {
+        if fork_is_pending() {
             return;
         }
         // Our own wish goes first: of two leavers that kept theirs each would see the other, and
@@ -104,59 +97,4 @@ impl Segment {
     pub(super) fn is_persisted(&self) -> bool {
         self.head().header.persisted.load(Ordering::Acquire) != 0
     }
-
-    /// Takes the name from a segment, in use or not, of this user or of root. Those attached go on; nobody new comes.
-    pub fn unlink(name: &str) -> Result<(), OpenError> {
-        Segment::unlink_of(name, &Directory::default(), &Owners::default())
-    }
-
-    /// The same, in that directory, of these owners.
-    pub fn unlink_of(name: &str, directory: &Directory, owners: &Owners) -> Result<(), OpenError> {
-        let place = place_of(directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
-        check_to_open(&place).and_then(|()| Segment::unlink_at(&place, owners)).map_err(|error| about_open(error, 0, &place))
-    }
-
-    fn unlink_at(place: &Place, owners: &Owners) -> Result<(), OpenError> {
-        let refused = |error| SyscallError { call: "fcntl(F_OFD_SETLK)", error };
-        let mut retry = Retry::new();
-        loop {
-            let descriptor = locate(Descriptor::open_transient(place.path()))?;
-            let file = descriptor.metadata().map_err(|error| SyscallError { call: "fstat", error })?;
-            owners.check(&descriptor, &file)?;
-            // Without a readable header there is no telling where the name byte is, nor anybody who could use the segment.
-            let max_participants = max_participants_of(&descriptor);
-            let locked = match max_participants {
-                Some(max_participants) => descriptor.lock_name(max_participants).map_err(refused)?,
-                None => descriptor.lock_whole().map_err(refused)?,
-            };
-            let last_try = retry.ends();
-            if (locked || (last_try && max_participants.is_none())) && place.leads_to(descriptor.file()) {
-                let unlinked = place.unlink();
-                if unlinked.is_ok() {
-                    stale::mark(&descriptor, segment_state::UNLINKED);
-                }
-                // By hand, since a raw-forked child may have a copy of the descriptor.
-                let _ = descriptor.unlock_whole();
-                return match unlinked {
-                    Ok(()) => Ok(()),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        Err(OpenError::NotFound { what: Subject::default() })
-                    }
-                    Err(error) => Err(SyscallError { call: UNLINK, error }.into()),
-                };
-            }
-            let _ = descriptor.unlock_whole();
-            if last_try {
-                return Err(OpenError::NotReady { what: Subject::default() });
-            }
-            if !locked {
-                Retry::pause();
-            }
-        }
-    }
-}
-
-fn max_participants_of(descriptor: &Descriptor) -> Option<u32> {
-    let file_bytes = descriptor.metadata().ok()?.len();
-    stale::read_header(descriptor).ok()?.max_participants(file_bytes)
 }

@@ -13,22 +13,15 @@
 //! Invariant 1: a segment is judged under a [`Claim`], and its name is taken over under that same claim: nobody attaches in between,
 //! and nobody else replaces it.
 
+use super::claim::Claim;
+use super::expect::Expect;
 use super::names::Place;
-use super::stale::Claim;
+use super::predecessor::Predecessor;
+use super::spec::Spec;
 use super::view::View;
-use super::{Expect, Spec};
 use crate::atomic::Ordering;
 use crate::error::OpenError;
-use crate::shm::layout::{Head, SegmentHeader, kind, predecessor};
-
-/// A dead segment that another one took the place of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Predecessor {
-    /// One of [`predecessor`], not `NONE`.
-    pub why: u32,
-    /// Messages that went with it; `None` where they could not be counted.
-    pub messages: Option<u64>,
-}
+use crate::shm::layout::{Head, kind, predecessor};
 
 /// Will this queue never take a message again?
 pub(super) fn takes_no_more(head: &Head) -> bool {
@@ -48,7 +41,7 @@ pub(super) fn judge(claim: &Claim, place: &Place, spec: &Spec, expect: &Expect) 
     }
     let view = view_of(claim, place)?;
     let messages = || (spec.messages_left)(&view);
-    match view.info().check(expect) {
+    match expect.check(view.info()) {
         Err(OpenError::Mismatch { .. }) => return Some(Predecessor { why: predecessor::OTHER_TYPE, messages: messages() }),
         Err(_) => return None,
         Ok(()) if !kind::is_ring(view.info().kind) => {
@@ -73,48 +66,4 @@ pub(super) fn replaced_by_create(claim: &Claim, place: &Place, spec: &Spec) -> P
 /// The claimed segment, if it can be looked at.
 fn view_of(claim: &Claim, place: &Place) -> Option<View> {
     View::at(place).ok().filter(|view| view.is_file(claim.file()))
-}
-
-impl Predecessor {
-    /// As a header tells of it.
-    pub(crate) fn read(header: &SegmentHeader) -> Option<Predecessor> {
-        let (why, messages) = (header.predecessor.load(Ordering::Relaxed), header.predecessor_messages.load(Ordering::Relaxed));
-        let messages = Some(messages).filter(|&messages| messages != predecessor::UNCOUNTED);
-        (predecessor::CREATED_ANEW..=predecessor::OBJECT).contains(&why).then_some(Predecessor { why, messages })
-    }
-
-    /// Writes it, or that there is none, into a header that is not published yet.
-    pub(super) fn write(this: Option<Predecessor>, header: &SegmentHeader) {
-        let (why, messages) =
-            this.map_or((predecessor::NONE, 0), |this| (this.why, this.messages.unwrap_or(predecessor::UNCOUNTED)));
-        header.predecessor.store(why, Ordering::Relaxed);
-        header.predecessor_messages.store(messages, Ordering::Relaxed);
-    }
-
-    /// Tells who listens. With no lock held.
-    pub(super) fn tell(self, name: &str) {
-        #[cfg(feature = "tracing")]
-        match self.messages {
-            Some(0) => {
-                tracing::info!(target: "shmq", queue = name, why = self.in_words(), messages = 0, "replaced a dead segment")
-            }
-            Some(messages) => {
-                tracing::warn!(target: "shmq", queue = name, why = self.in_words(), messages, "replaced a dead segment");
-            }
-            None => tracing::warn!(target: "shmq", queue = name, why = self.in_words(), "replaced a dead segment"),
-        }
-        #[cfg(not(feature = "tracing"))]
-        let _ = name;
-    }
-
-    #[cfg(feature = "tracing")]
-    fn in_words(self) -> &'static str {
-        match self.why {
-            predecessor::DRAINED => "closed and drained",
-            predecessor::OTHER_TYPE => "of another type",
-            predecessor::POISONED => "poisoned",
-            predecessor::OBJECT => "its users are dead",
-            _ => "created anew",
-        }
-    }
 }

@@ -14,10 +14,11 @@
 //!    leaver that found no process to keep the name has locked it by then, and has taken it away
 //!    when it lets go.
 
-use super::descriptors::Conflict;
-use super::{Retry, Segment};
+use super::attached::Segment;
+use super::locks::Conflict;
+use super::retry::Retry;
+use crate::shm::id::{self, Past};
 use crate::shm::layout::Entry;
-use crate::shm::participant::{self, Past};
 use std::io;
 
 /// A full table is looked at this often: some of its liveness locks may be those of openers that came too
@@ -80,7 +81,7 @@ impl Segment {
     fn take_an_entry(&self) -> io::Result<Option<u32>> {
         for past in [Past::None, Past::Detached, Past::Open] {
             for (number, entry) in (0..).zip(self.entries()) {
-                if participant::past_of(entry) == past && self.take_entry(number, entry, past)? {
+                if id::past_of(entry) == past && self.take_entry(number, entry, past)? {
                     return Ok(Some(number));
                 }
             }
@@ -100,7 +101,7 @@ impl Segment {
             if !free {
                 return Ok(false);
             }
-            participant::raise_generation(entry);
+            id::raise_generation(entry);
             self.descriptor.lock_liveness(number)
         });
         let _ = self.descriptor.unlock_registration(number);

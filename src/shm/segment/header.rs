@@ -4,13 +4,11 @@
 //! strings are UTF-8. It is private memory: what peers do to the header later changes nothing.
 
 use super::structure::Structure;
-use super::{Expect, Spec, corrupted};
+use super::syscall_error::corrupted;
 use crate::error::{OpenError, Subject};
-use crate::message::schema::first_difference;
-use crate::os::Barrier;
 use crate::shm::geometry::Geometry;
 use crate::shm::layout::{
-    self, FORMAT, MAGIC, MAX_PARTICIPANTS, NAME_BYTES, SCHEMA_BYTES, SegmentHeader, TYPE_NAME_BYTES, kind, lock_kind,
+    self, FORMAT, MAGIC, MAX_PARTICIPANTS, NAME_BYTES, SCHEMA_BYTES, SegmentHeader, TYPE_NAME_BYTES, lock_kind,
 };
 use std::mem::offset_of;
 
@@ -38,7 +36,7 @@ pub(crate) struct SegmentInfo {
     pub full_fence: bool,
     /// The name of the queue for dead letters. Read after the rest, as the structure's text.
     pub dead_letters: Option<String>,
-    dead_letters_len: u32,
+    pub(super) dead_letters_len: u32,
 }
 
 impl RawSegmentHeader {
@@ -159,32 +157,6 @@ impl RawSegmentHeader {
 }
 
 impl SegmentInfo {
-    /// What a segment made to this specification says about itself. `max_participants` is brought into its range.
-    pub fn of_spec(spec: &Spec, nonce: u64) -> SegmentInfo {
-        SegmentInfo {
-            kind: spec.kind,
-            geometry: spec.geometry,
-            type_name: at_most(&spec.type_name, TYPE_NAME_BYTES).to_owned(),
-            schema: spec
-                .schema
-                .as_deref()
-                .map(|schema| at_most(schema, SCHEMA_BYTES).to_owned())
-                .filter(|schema| !schema.is_empty()),
-            structure: spec.structure.as_deref().and_then(Structure::of_text),
-            nonce,
-            max_participants: spec.max_participants.clamp(1, MAX_PARTICIPANTS),
-            max_deliveries: spec.max_deliveries,
-            // Where this process cannot ask for the barrier, those that share its sandbox cannot either.
-            full_fence: spec.full_fence || !Barrier::is_to_be_had(),
-            dead_letters: spec
-                .dead_letters
-                .as_deref()
-                .map(|name| at_most(name, NAME_BYTES).to_owned())
-                .filter(|name| !name.is_empty()),
-            dead_letters_len: spec.dead_letters.as_deref().map_or(0, |name| at_most(name, NAME_BYTES).len() as u32),
-        }
-    }
-
     /// Reads the text of the structure and the name of the queue for dead letters, which `read` finds in the file: bytes of it, at
     /// that offset.
     pub fn with_text(self, read: impl Fn(&mut [u8], u64) -> std::io::Result<()>) -> Result<SegmentInfo, OpenError> {
@@ -260,94 +232,6 @@ impl SegmentInfo {
         header.type_name[..self.type_name.len()].copy_from_slice(self.type_name.as_bytes());
         header.schema[..schema.len()].copy_from_slice(schema.as_bytes());
     }
-
-    /// Is this the segment, and are these the messages, that an opener expects?
-    pub fn check(&self, expect: &Expect) -> Result<(), OpenError> {
-        if expect.nonce.is_some_and(|nonce| nonce != self.nonce) {
-            return Err(OpenError::Replaced { what: Subject::default() });
-        }
-        let type_name = at_most(&expect.type_name, TYPE_NAME_BYTES);
-        let schema = expect.schema.as_deref().map(|schema| at_most(schema, SCHEMA_BYTES)).filter(|schema| !schema.is_empty());
-        let same_meaning = match (schema, self.schema.as_deref()) {
-            (Some(ours), Some(theirs)) => ours == theirs,
-            _ => type_name == self.type_name,
-        };
-        let same_schema = schema.is_some() && schema == self.schema.as_deref();
-        let wanted = expect.structure.as_ref().zip(self.structure.as_ref());
-        let structures = wanted.and_then(|(ours, theirs)| Some((ours.differs_from(theirs, same_schema)?, theirs)));
-        let same_shape = expect.kind == self.kind
-            && expect.message_bytes == self.geometry.message_bytes
-            && expect.message_align == self.geometry.message_align;
-        if same_meaning && same_shape && structures.is_none() {
-            return Ok(());
-        }
-        let aligns_differ = expect.message_align != self.geometry.message_align;
-        let ours = Messages {
-            kind: expect.kind,
-            type_name,
-            schema,
-            bytes: expect.message_bytes,
-            align: aligns_differ.then_some(expect.message_align),
-            structure: structures.as_ref().map(|(ours, _)| ours),
-        };
-        let theirs = Messages {
-            kind: self.kind,
-            type_name: &self.type_name,
-            schema: self.schema.as_deref(),
-            bytes: self.geometry.message_bytes,
-            align: aligns_differ.then_some(self.geometry.message_align),
-            structure: structures.as_ref().map(|&(_, theirs)| theirs),
-        };
-        let difference = structures.as_ref().and_then(|(ours, theirs)| first_difference(ours.text(), theirs.text()));
-        let difference = difference.map(|difference| format!(" ({difference})")).unwrap_or_default();
-        Err(OpenError::Mismatch { what: Subject::default(), ours: ours.in_words() + &difference, theirs: theirs.in_words() })
-    }
-}
-
-/// What a mismatch tells people about one side.
-struct Messages<'a> {
-    kind: u32,
-    type_name: &'a str,
-    schema: Option<&'a str>,
-    bytes: u64,
-    /// Told only where the two sides differ.
-    align: Option<u64>,
-    /// Likewise.
-    structure: Option<&'a Structure>,
-}
-
-impl Messages<'_> {
-    /// `messages of type Tick, schema tick/2 (24 bytes)`. Text from a segment is escaped: it goes to somebody's terminal.
-    fn in_words(&self) -> String {
-        // That of a number says no more than its name.
-        let structure = self.structure.filter(|structure| structure.text() != self.type_name);
-        let structure = structure.map(|structure| format!(" of structure {structure}")).unwrap_or_default();
-        let what = match self.kind {
-            kind::SLICE => "slices of type",
-            kind::MUTEX => "a mutex of type",
-            kind::ARRAY => "an array of type",
-            kind::VALUE => "a value of type",
-            kind::EVENT => return "an event".to_owned(),
-            kind::SEMAPHORE => return "a semaphore".to_owned(),
-            kind::CONDVAR => return "a condition variable".to_owned(),
-            kind::BARRIER => return "a barrier".to_owned(),
-            kind::OBJECT => "encoded objects of type",
-            _ => "messages of type",
-        };
-        if self.kind == kind::OBJECT {
-            let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
-            return format!("{what} {}{schema}{structure}", self.type_name.escape_debug());
-        }
-        let unit = match (self.bytes, matches!(self.kind, kind::SLICE | kind::ARRAY)) {
-            (1, true) => "byte an element",
-            (_, true) => "bytes an element",
-            (1, false) => "byte",
-            (_, false) => "bytes",
-        };
-        let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
-        let align = self.align.map(|align| format!(", aligned to {align}")).unwrap_or_default();
-        format!("{what} {}{schema} ({} {unit}{align}){structure}", self.type_name.escape_debug(), self.bytes)
-    }
 }
 
 fn locks_in_words(locks: u32) -> String {
@@ -366,13 +250,4 @@ fn texts_len(structure: Option<&Structure>, dead_letters_len: u32) -> u32 {
 fn total_bytes(max_participants: u32, texts_len: u32, geometry: &Geometry) -> Option<u64> {
     let ring_bytes = geometry.cells.checked_mul(geometry.cell_bytes)?;
     layout::cells_offset(max_participants, texts_len).checked_add(ring_bytes)
-}
-
-/// The longest beginning of `text` that has at most `bytes` bytes and ends between characters.
-pub(super) fn at_most(text: &str, bytes: usize) -> &str {
-    let mut end = text.len().min(bytes);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

@@ -11,13 +11,12 @@
 //! 1. A published name never begins with a dot and never holds a slash: no name leads out of the directory or to a temporary.
 //! 2. Random parts come from the kernel, never from process memory: a forked child would draw its parent's numbers again.
 
-use super::SyscallError;
-use super::descriptors::FileId;
 use super::directory::Directory;
+use super::file_id::FileId;
+use super::syscall_error::SyscallError;
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 pub(super) const TEMPORARY_PREFIX: &str = ".shmq-";
@@ -87,7 +86,7 @@ impl Place {
 
     /// Does the name lead to this very file? The answer lasts only while the caller holds a lock on its name byte.
     pub fn leads_to(&self, file: FileId) -> bool {
-        std::fs::symlink_metadata(&self.path).is_ok_and(|found| file == FileId { device: found.dev(), inode: found.ino() })
+        std::fs::symlink_metadata(&self.path).is_ok_and(|found| file == FileId::of(&found))
     }
 
     pub fn unlink(&self) -> io::Result<()> {
@@ -170,5 +169,13 @@ mod tests {
         {
             assert!(!is_anonymous_file(other), "{other}");
         }
+    }
+}
+
+/// Is the name usable? Says why not.
+pub(super) fn place_of(directory: &Directory, name: &str) -> Result<Place, (String, &'static str)> {
+    match fault(name) {
+        Some(why) => Err((name.to_owned(), why)),
+        None => Ok(Place::published(directory, name)),
     }
 }

@@ -1,15 +1,20 @@
 //! Opening: from a name to an attached segment, and from an inherited segment to an attached one.
 
-use super::descriptors::{Descriptor, FileId};
+use super::attached::Segment;
+use super::claim::read_header;
+use super::descriptors::Descriptor;
 use super::ended::takes_no_more;
 use super::enter::Entrance;
+use super::expect::Expect;
+use super::file_id::FileId;
 use super::header::SegmentInfo;
-use super::mapping::{Mapping, fill_holes};
-use super::names::Place;
+use super::mapping::Mapping;
+use super::names::{Place, place_of};
 use super::owners::Owners;
-use super::refusal::{OPEN, about_open, check_to_open};
-use super::stale::read_header;
-use super::{AttachError, Expect, Retry, Segment, SyscallError, corrupted, place_of};
+use super::refusal::{OPEN, about_open, check_to_open, locate};
+use super::retry::Retry;
+use super::space::{fill_holes, missing_bytes};
+use super::syscall_error::{SyscallError, corrupted};
 use crate::atomic::Ordering;
 use crate::error::{OpenError, Subject};
 use crate::shm::layout::segment_state;
@@ -20,9 +25,6 @@ use std::os::unix::fs::MetadataExt;
 const OTHERS_MAY_ENTER: u32 = 0o066;
 const NO_RIGHTS: &str =
     "open, in a child of a process that had given up the rights to do so itself (fork before that; threads can use the handle)";
-/// `st_blocks` counts these.
-pub(super) const BLOCK_BYTES: u64 = 512;
-
 impl Segment {
     /// Attaches to a published segment, dead or alive, and returns the entry whose liveness lock is ours.
     pub fn open(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
@@ -101,14 +103,6 @@ impl Segment {
     }
 }
 
-/// What became of an attempt to open a name.
-pub(super) fn locate<D>(opened: io::Result<D>) -> Result<D, OpenError> {
-    opened.map_err(|error| match error.raw_os_error() {
-        Some(libc::ENOENT) => OpenError::NotFound { what: Subject::default() },
-        _ => SyscallError { call: OPEN, error }.into(),
-    })
-}
-
 /// What becomes of queues that will take no more messages.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum IfEnded {
@@ -130,7 +124,7 @@ pub(super) enum Attempt {
 pub(super) fn attempt(place: &Place, expect: &Expect, retry: &mut Retry, ended: IfEnded) -> Result<Attempt, OpenError> {
     let descriptor = locate(Descriptor::open(place.path()))?;
     let info = examine(&descriptor, &expect.owners)?;
-    info.check(expect)?;
+    expect.check(&info)?;
     let Some(mapping) = map_same(place, descriptor.file(), &info)? else { return Ok(Attempt::Elsewhere) };
     if expect.lock_memory {
         mapping.lock_in_memory().map_err(OpenError::from)?;
@@ -179,7 +173,7 @@ fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<SegmentInfo, Open
         Err(error) => return Err(refused("read")(error)),
     };
     let info = header.info(file.len())?.with_text(|bytes, offset| descriptor.read_at(bytes, offset))?;
-    let missing = file.len().saturating_sub(file.blocks().saturating_mul(BLOCK_BYTES));
+    let missing = missing_bytes(&file);
     if missing > 0 {
         // No segment is published with holes; a copy made by hand may have some.
         fill_holes(descriptor, file.len(), missing).map_err(refused("fallocate"))?;
@@ -191,4 +185,19 @@ fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<SegmentInfo, Open
 pub(super) fn map_same(place: &Place, file: FileId, info: &SegmentInfo) -> Result<Option<Mapping>, OpenError> {
     let mapping = Mapping::open(place, file, info)?;
     Ok(mapping.filter(|mapping| mapping.nonce() == Some(info.nonce)))
+}
+
+/// Why a forked child could not attach.
+#[derive(Debug)]
+pub(crate) enum AttachError {
+    /// Live processes have all entries.
+    Full {
+        max: u32,
+    },
+    /// Another segment has the name, and this one is out of reach or was declared dead.
+    Replaced,
+    Os {
+        call: &'static str,
+        source: io::Error,
+    },
 }

@@ -1,7 +1,7 @@
 //! What a caller asked of a segment that exists already, and is otherwise.
 
-use super::create::{MODE_BITS, OWNER_MODE};
 use super::header::SegmentInfo;
+use super::spec::mode_bits;
 use crate::error::CreateError;
 use crate::shm::geometry::Geometry;
 use std::fmt;
@@ -75,7 +75,7 @@ impl Asked {
             let actual = if is.sized { is.capacity.saturating_mul(is.message_bytes) } else { is.ring_bytes() };
             differs("capacity_bytes", bytes.to_string(), actual.to_string());
         }
-        if let Some(asked) = self.mode.map(|asked| OWNER_MODE | asked & MODE_BITS) {
+        if let Some(asked) = self.mode.map(|asked| mode_bits(asked)) {
             differs("mode", format!("{asked:#05o}"), format!("{mode:#05o}"));
         }
         if let Some(asked) = self.max_deliveries {

@@ -11,9 +11,9 @@
 //! Looked at after the fact, by name: what is found may have changed meanwhile. It is for people, and
 //! decides nothing.
 
-use super::SyscallError;
 use super::directory::{Directory, own_uid, refusal_of_access};
 use super::names::Place;
+use super::syscall_error::SyscallError;
 use crate::error::{A_DIRECTORY, CreateError, OpenError, Subject};
 use std::fs;
 use std::io;
@@ -155,16 +155,10 @@ pub(super) fn check_to_open(place: &Place) -> Result<(), OpenError> {
     }
 }
 
-impl From<SyscallError> for OpenError {
-    fn from(refused: SyscallError) -> OpenError {
-        let SyscallError { call, error } = refused.explained();
-        OpenError::Os { what: Subject::default(), call, source: error }
-    }
-}
-
-impl From<SyscallError> for CreateError {
-    fn from(refused: SyscallError) -> CreateError {
-        let SyscallError { call, error } = refused.explained();
-        CreateError::Os { what: Subject::default(), call, source: error }
-    }
+/// What became of an attempt to open a name.
+pub(super) fn locate<D>(opened: io::Result<D>) -> Result<D, OpenError> {
+    opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOENT) => OpenError::NotFound { what: Subject::default() },
+        _ => SyscallError { call: OPEN, error }.into(),
+    })
 }

@@ -2,7 +2,6 @@
 //!
 //! Invariant 1: the hash is that of the whole text, never 0, and the text is kept up to `STRUCTURE_BYTES`: what is cut off still counts.
 
-use super::header::at_most;
 use crate::message::schema;
 use crate::shm::layout::STRUCTURE_BYTES;
 use std::fmt;
@@ -18,7 +17,7 @@ pub(crate) struct Structure {
 impl Structure {
     /// `None` of an empty text.
     pub fn of_text(text: &str) -> Option<Structure> {
-        let kept = at_most(text, STRUCTURE_BYTES);
+        let kept = truncated(text, STRUCTURE_BYTES);
         (!text.is_empty()).then(|| Structure { hash: hash(text.as_bytes()), kept_bytes: kept.len(), text: kept.to_owned() })
     }
 
@@ -124,4 +123,13 @@ mod tests {
             assert!(Structure::of_header(hash, kept).is_none(), "{hash} {kept}");
         }
     }
+}
+
+/// The longest beginning of `text` that has at most `bytes` bytes and ends between characters.
+pub(super) fn truncated(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }

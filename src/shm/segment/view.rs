@@ -6,18 +6,17 @@
 //! 2. It is never written: the mapping is read-only. Values in it may change at any time, and are of no more weight than a rumour.
 //! 3. A view holds no lock, so nobody waits for it, and a forked child may have its copy.
 
-use super::descriptors::FileId;
 use super::directory::Directory;
-use super::ended::Predecessor;
+use super::file_id::FileId;
 use super::header::{HEADER_BYTES, RawSegmentHeader, SegmentInfo};
-use super::names::{self, Place};
-use super::open::{BLOCK_BYTES, locate};
-use super::owners::Owners;
-use super::refusal::{OPEN, UNLINK, about_open, check_to_open};
-use super::stale;
-use super::{Retry, SyscallError, corrupted, place_of};
+use super::locks;
+use super::names::{Place, place_of};
+use super::predecessor::Predecessor;
+use super::refusal::{OPEN, about_open, check_to_open, locate};
+use super::space::missing_bytes;
+use super::syscall_error::{SyscallError, corrupted};
 use crate::atomic::Ordering;
-use crate::error::{OpenError, Subject};
+use crate::error::OpenError;
 use crate::os;
 use crate::shm::geometry::Geometry;
 use crate::shm::layout::{self, ENTRIES_OFFSET, Entry, Head, segment_state};
@@ -74,7 +73,7 @@ impl View {
         let header = RawSegmentHeader(bytes);
         let info = header.info(found.len())?.with_any_text(|bytes, offset| file.read_exact_at(bytes, offset))?;
         // A page that is not there would be made by a look at it, or end us where memory is short.
-        if found.blocks().saturating_mul(BLOCK_BYTES) < found.len() {
+        if missing_bytes(&found) > 0 {
             return Err(corrupted());
         }
         let length = usize::try_from(found.len()).map_err(|_| corrupted())?;
@@ -146,7 +145,7 @@ impl View {
 
     /// Does the name still lead here?
     pub fn has_name(&self) -> bool {
-        self.file.metadata().is_ok_and(|found| self.place.leads_to(FileId { device: found.dev(), inode: found.ino() }))
+        self.file.metadata().is_ok_and(|found| self.place.leads_to(FileId::of(&found)))
     }
 
     /// Was the name taken away by `unlink`, and not by hand?
@@ -160,7 +159,7 @@ impl View {
     }
 
     pub(super) fn is_file(&self, file: FileId) -> bool {
-        self.file.metadata().is_ok_and(|found| file == FileId { device: found.dev(), inode: found.ino() })
+        self.file.metadata().is_ok_and(|found| file == FileId::of(&found))
     }
 
     pub fn is_persisted(&self) -> bool {
@@ -175,11 +174,7 @@ impl View {
     /// Does a process keep the name? Those attached do, and forked children that have not called
     /// yet. Where the kernel does not say, yes.
     pub fn is_kept(&self) -> bool {
-        let at = layout::KEEPERS_OFFSET;
-        let written = os::conflict_in_range(self.file.as_fd(), at, 1);
-        let any = os::any_conflict_in_range(self.file.as_fd(), at, 1);
-        // A write lock is that of one who takes the name away, or judges the whole file.
-        !matches!((written, any), (Ok(Some(_)), _) | (Ok(None), Ok(None)))
+        locks::name_is_kept(self.file.as_fd()).unwrap_or(true)
     }
 
     /// Does a process hold the liveness lock of this entry? `None` where the kernel does not say.
@@ -194,58 +189,5 @@ impl Drop for View {
     fn drop(&mut self) {
         // SAFETY: the whole of our own mapping, to which nothing leads any more.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
-    }
-}
-
-/// Names that lead to segments, or to what lies in their place, in order. With the user who owns each.
-pub(crate) fn names_in_use() -> io::Result<Vec<(String, u32)>> {
-    let (directory, mut found) = (Directory::default(), Vec::new());
-    for file in std::fs::read_dir(directory.path())? {
-        // One that goes away while we look is none.
-        let Ok(file) = file else { continue };
-        let file_name = file.file_name();
-        let Some(name) = file_name.to_str().and_then(names::published_name) else { continue };
-        if let Ok(about) = file.metadata() {
-            found.push((name.to_owned(), about.uid()));
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// What became of an attempt to remove a stale segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Removal {
-    Removed,
-    /// Somebody is attached.
-    InUse,
-    /// Nobody is attached, and it was persisted.
-    Kept,
-    /// Nothing that this version of us made.
-    Foreign,
-}
-
-/// Removes a segment that nobody is attached to.
-pub(crate) fn remove_stale(name: &str, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
-    let place = place_of(&Directory::default(), name).map_err(|(name, why)| OpenError::BadName { name, why })?;
-    check_to_open(&place)
-        .and_then(|()| remove_stale_at(&place, even_persisted, owners))
-        .map_err(|error| about_open(error, 0, &place))
-}
-
-fn remove_stale_at(place: &Place, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
-    match stale::inspect(place, owners, &mut Retry::new())? {
-        stale::Found::Nothing => Err(OpenError::NotFound { what: Subject::default() }),
-        stale::Found::Foreign(foreign) => Err(foreign.into()),
-        stale::Found::InUse => Ok(Removal::InUse),
-        stale::Found::Dead(claim) => {
-            let Some(header) = claim.header().filter(RawSegmentHeader::is_of_our_format) else { return Ok(Removal::Foreign) };
-            if header.is_persisted() && !even_persisted {
-                return Ok(Removal::Kept);
-            }
-            place.unlink().map_err(|error| SyscallError { call: UNLINK, error })?;
-            claim.mark(segment_state::UNLINKED);
-            Ok(Removal::Removed)
-        }
     }
 }

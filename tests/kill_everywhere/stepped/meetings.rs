@@ -4,7 +4,7 @@
 //! be closed and drained was got before that, too.
 
 use crate::stepped::contents::{attach, expect_whole, holding, put};
-use crate::stepped::tracee::{interrupt_at, trace};
+use crate::stepped::tracee::{Trace, interrupt_at, trace};
 use crate::support::Rng;
 use crate::support::harness::{Case, asks_for_ignored};
 use crate::support::process::shared_words;
@@ -139,6 +139,15 @@ const MEANWHILE: [(&str, Meanwhile); 9] = [
     }),
 ];
 
+/// All places, or a sample of them: but the many rounds of an instruction that copies are one.
+fn places(trace: &Trace, sampled: u64, rng: &mut Rng) -> Vec<usize> {
+    let all: Vec<usize> = (0..trace.len()).filter(|&steps| !trace.is_amid_a_copy(steps)).collect();
+    match asks_for_ignored() {
+        true => all,
+        false => (0..sampled).map(|_| all[rng.below(all.len() as u64) as usize]).collect(),
+    }
+}
+
 /// Interrupts `act` everywhere, by each of the others. `prepare` makes what it acts on, in the child.
 fn meet<X>(what: &str, prepare: impl Fn(&Queue<u64>, Log) -> X, act: impl Fn(&Queue<u64>, &X, Log), releases: bool) {
     let log = Log(shared_words(64));
@@ -160,11 +169,7 @@ fn meet<X>(what: &str, prepare: impl Fn(&Queue<u64>, Log) -> X, act: impl Fn(&Qu
         trace(&|begin| body(&queue, begin), None)
     };
     let mut rng = Rng::new(what);
-    let places: Vec<usize> = if asks_for_ignored() {
-        (0..traced.len()).collect()
-    } else {
-        (0..SAMPLED_PLACES).map(|_| rng.below(traced.len() as u64) as usize).collect()
-    };
+    let places = places(&traced, SAMPLED_PLACES, &mut rng);
     // Released leases are done, so that there may be nothing to join for.
     let others = MEANWHILE.iter().filter(|(other, _)| !(releases && *other == "join"));
     for (other, meanwhile) in others {
@@ -333,12 +338,7 @@ fn met_in_recover_by_one_who_leaves() {
         trace(&|begin| body(&queue, begin), None)
     };
     let mut rng = Rng::new("recover, left");
-    let places: Vec<usize> = if asks_for_ignored() {
-        (0..traced.len()).collect()
-    } else {
-        (0..4 * SAMPLED_PLACES).map(|_| rng.below(traced.len() as u64) as usize).collect()
-    };
-    for steps in places {
+    for steps in places(&traced, 4 * SAMPLED_PLACES, &mut rng) {
         let (queue, other) = world();
         interrupt_at(&|begin| body(&queue, begin), &traced, steps, &|| drop(other.take()));
         assert_eq!(died.load(SeqCst), 0, "left after {steps} instructions");
@@ -366,12 +366,7 @@ fn met_in_get_slice_by_one_who_takes_it_for_dead() {
         trace(&|begin| body(&queue, begin), None)
     };
     let mut rng = Rng::new("get_slice, robbed");
-    let places: Vec<usize> = if asks_for_ignored() {
-        (0..traced.len()).collect()
-    } else {
-        (0..4 * SAMPLED_PLACES).map(|_| rng.below(traced.len() as u64) as usize).collect()
-    };
-    for steps in places {
+    for steps in places(&traced, 4 * SAMPLED_PLACES, &mut rng) {
         let queue = holding::<u64>(&[10, 11]);
         interrupt_at(&|begin| body(&queue, begin), &traced, steps, &|| drop(queue.try_get()));
     }

@@ -2,7 +2,7 @@
 
 use crate::stepped::tracee::{Killed, Place, Trace, kill_at, trace};
 use crate::support::Rng;
-use crate::support::harness::asks_for_ignored;
+use crate::support::harness::{asks_for_ignored, skip};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -12,14 +12,15 @@ use std::time::Instant;
 
 /// Places of a sample, for each operation.
 const SAMPLED_PLACES: u64 = 100;
-/// Operations of a sample whose recovery is killed as well, of 100.
-const SAMPLED_PERCENT: u64 = 40;
+/// Operations of a sample whose recovery is killed as well, of 100: it is what many of them have in common, and to trace it costs more
+/// than to kill it.
+const SAMPLED_PERCENT: u64 = 20;
 /// Places from which the recovery is killed as well, and places of each recovery.
-const SAMPLED_RECOVERIES: (u64, u64) = (1, 12);
+const SAMPLED_RECOVERIES: (u64, u64) = (1, 24);
 /// The same of a whole sweep.
 const ALL_RECOVERIES: (u64, u64) = (6, 250);
-/// Traces of an operation that sleeps.
-const TRACES: usize = 3;
+/// Traces of an operation that sleeps: for a sample, and for a whole sweep.
+const TRACES: [usize; 2] = [2, 3];
 /// Failures of a sweep that are told one by one.
 const TOLD: usize = 5;
 
@@ -66,12 +67,16 @@ impl<W> Operation<'_, W> {
         self.sweep_every(1);
     }
 
-    /// The same at every `stride`th place: for an operation of many instructions, most of which are those of others.
+    /// The same at every `stride`th place: for an operation of many instructions, most of which are those of others. A sample of it is
+    /// taken on a debug build in one run of two, as the seed draws, since its trace takes seconds there; on a release build in each.
     pub fn sweep_every(&self, stride: usize) {
         let started = Instant::now();
         let mut rng = Rng::new(self.what);
         let mut tally = Tally::default();
         let whole = asks_for_ignored();
+        if stride > 1 && cfg!(debug_assertions) && !whole && rng.chance(50) {
+            skip("not drawn: a long operation is sampled in every other debug run");
+        }
         let trace = self.trace();
         let end = trace.len();
         let all: Vec<usize> = (0..end).filter(|&steps| !trace.is_amid_a_copy(steps)).collect();
@@ -108,7 +113,7 @@ impl<W> Operation<'_, W> {
 
     /// The shortest of several, where single steps may be slow enough for a time to run out that otherwise does not.
     fn trace(&self) -> Trace {
-        let traces = (0..if self.wake.is_some() { TRACES } else { 1 }).map(|_| {
+        let traces = (0..if self.wake.is_some() { TRACES[usize::from(asks_for_ignored())] } else { 1 }).map(|_| {
             let world = (self.world)();
             let wake = self.wake.map(|wake| || wake(&world));
             trace(&|begin| (self.body)(&world, begin), wake.as_ref().map(|wake| wake as &dyn Fn()))

@@ -5,10 +5,11 @@
 //!                                 0 instructions                     all
 //! ```
 //!
-//! A [`Trace`] comes from one run in single steps, which notes where each instruction lies. To stop a later child after k of them, a
-//! breakpoint is set on one shortly before that the operation meets for the first time there, or has not met often; the child gets
-//! there at full speed, and single steps do the rest. An operation that does not repeat itself exactly (it lists a directory, or
-//! asks for the time) may end elsewhere: such a stop is as good as any other, and counted.
+//! A [`Trace`] comes from one run in single steps, which notes where each instruction lies. To stop a later
+//! child after k of them, it goes from breakpoint to breakpoint at full speed, each on an instruction that is
+//! not met on the way to it, and single steps do the rest: a breakpoint costs the tracer
+//! about three steps, and the cheapest way is a few of both. An operation that does not repeat itself exactly (it lists
+//! a directory, or asks for the time) may end elsewhere: such a stop is as good as any other, and counted.
 
 use crate::support::harness::skip;
 use crate::support::process::{Child, Exit, describe_process, exit_now, fork, is_asleep_on_a_futex, send_signal, shared_word};
@@ -44,7 +45,6 @@ mod machine {
     use std::mem::offset_of;
 
     const RIP: usize = offset_of!(libc::user, regs) + offset_of!(libc::user_regs_struct, rip);
-    const RSP: usize = offset_of!(libc::user, regs) + offset_of!(libc::user_regs_struct, rsp);
     const INT3: u64 = 0xcc;
 
     /// Stops a traced program right here.
@@ -59,8 +59,12 @@ mod machine {
         Ok(ptrace(libc::PTRACE_PEEKUSER, pid, RIP, 0)? as usize)
     }
 
-    pub fn stack_pointer(pid: libc::pid_t) -> std::io::Result<usize> {
-        Ok(ptrace(libc::PTRACE_PEEKUSER, pid, RSP, 0)? as usize)
+    /// Program counter and stack pointer.
+    pub fn place(pid: libc::pid_t) -> std::io::Result<(usize, usize)> {
+        // SAFETY: plain integers.
+        let mut all: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+        ptrace(libc::PTRACE_GETREGS, pid, 0, &raw mut all as usize)?;
+        Ok((all.rip as usize, all.rsp as usize))
     }
 
     /// The processor stands behind a breakpoint that it has met: before it again.
@@ -111,8 +115,9 @@ mod machine {
         Ok(all_registers(pid)?.pc as usize)
     }
 
-    pub fn stack_pointer(pid: libc::pid_t) -> std::io::Result<usize> {
-        Ok(all_registers(pid)?.sp as usize)
+    /// Program counter and stack pointer.
+    pub fn place(pid: libc::pid_t) -> std::io::Result<(usize, usize)> {
+        all_registers(pid).map(|all| (all.pc as usize, all.sp as usize))
     }
 
     /// The processor stands at a breakpoint that it has met: nothing to do.
@@ -143,8 +148,8 @@ pub struct Trace {
     addresses: Vec<usize>,
     /// How deep the stack was then, from where the operation began.
     depths: Vec<usize>,
-    /// How often its address was met before.
-    passes: Vec<u32>,
+    /// The cheapest way to each, from one before it.
+    ways: Vec<Way>,
     /// The first after the child woke up, if it slept.
     pub woken_at: Option<usize>,
 }
@@ -156,18 +161,59 @@ const PROGRAM_BYTES: usize = 1 << 30;
 const ROUNDS: usize = 64;
 
 /// What meeting a breakpoint costs, in single steps.
-const MEETING: usize = 3;
+const MEETING: u32 = 3;
+
+/// So many steps more are worth a way that [is certain](Killed::certain).
+const CERTAINTY: u32 = 40;
+
+#[derive(Clone, Copy)]
+enum Move {
+    Step,
+    Breakpoint,
+}
+
+/// How to get to an instruction.
+#[derive(Clone, Copy)]
+struct Way {
+    from: usize,
+    by: Move,
+    /// All the way, in single steps.
+    cost: u32,
+    /// Of the instructions of this program that are met for the first time: the last.
+    unique: usize,
+}
 
 impl Trace {
     fn new(addresses: Vec<usize>, depths: Vec<usize>, woken_at: Option<usize>) -> Trace {
-        let mut met: HashMap<usize, u32> = HashMap::new();
-        let passes = addresses.iter().map(|&address| {
-            let passes = met.entry(address).or_default();
-            *passes += 1;
-            *passes - 1
-        });
-        let passes = passes.collect();
-        Trace { addresses, depths, passes, woken_at }
+        let mut met: HashMap<usize, usize> = HashMap::new();
+        let mut ways: Vec<Way> = Vec::with_capacity(addresses.len());
+        // Places from which each later one is dearer: the cheapest from some place on is the first of them.
+        let mut cheapest: Vec<usize> = Vec::new();
+        for (place, &address) in addresses.iter().enumerate() {
+            let before = met.insert(address, place);
+            let mut way = Way { from: 0, by: Move::Step, cost: 0, unique: 0 };
+            if place > 0 {
+                let last = ways[place - 1];
+                way = Way { from: place - 1, by: Move::Step, cost: last.cost + 1, unique: last.unique };
+                // A breakpoint is met at once where the child stands: behind that, then.
+                let first = before.map_or(0, |before| before + 1);
+                if let Some(&from) = cheapest.get(cheapest.partition_point(|&from| from < first)) {
+                    let cost = ways[from].cost + MEETING;
+                    if cost < way.cost {
+                        way = Way { from, by: Move::Breakpoint, cost, ..way };
+                    }
+                }
+                if before.is_none() && is_of_this_program(address) {
+                    way.unique = place;
+                }
+            }
+            while cheapest.last().is_some_and(|&from: &usize| ways[from].cost >= way.cost) {
+                cheapest.pop();
+            }
+            cheapest.push(place);
+            ways.push(way);
+        }
+        Trace { addresses, depths, ways, woken_at }
     }
 
     pub fn len(&self) -> usize {
@@ -181,20 +227,27 @@ impl Trace {
         steps % ROUNDS != 0 && !around.is_empty() && around.iter().all(|&address| address == self.addresses[steps])
     }
 
-    /// The instruction from which to go on in single steps, on the cheapest way to the one after `steps`.
-    fn landmark(&self, steps: usize) -> usize {
-        let (mut best, mut cost) = (0, steps);
-        for place in (0..=steps).rev() {
-            if steps - place >= cost {
-                break;
-            }
-            let there = steps - place + MEETING * (self.passes[place] as usize + 1);
-            if there < cost {
-                (best, cost) = (place, there);
-            }
+    /// The way to the one after `steps`, in moves that lead to these: a step, or a breakpoint. And is it certain?
+    fn way(&self, steps: usize) -> (Vec<(usize, Move)>, bool) {
+        let unique = self.ways[steps].unique;
+        let is_certain = (steps - unique) as u32 + MEETING <= self.ways[steps].cost + CERTAINTY;
+        if is_certain {
+            let first = (unique > 0).then_some((unique, Move::Breakpoint));
+            return (first.into_iter().chain((unique + 1..=steps).map(|place| (place, Move::Step))).collect(), true);
         }
-        best
+        let mut moves = Vec::new();
+        let mut place = steps;
+        while place > 0 {
+            moves.push((place, self.ways[place].by));
+            place = self.ways[place].from;
+        }
+        moves.reverse();
+        (moves, false)
     }
+}
+
+fn is_of_this_program(address: usize) -> bool {
+    address.abs_diff(kill_at as *const () as usize) < PROGRAM_BYTES
 }
 
 /// Where a child is to be killed.
@@ -226,8 +279,9 @@ pub fn trace(body: Body<'_>, wake: Option<&dyn Fn()>) -> Trace {
     let (mut addresses, mut depths) = (Vec::new(), Vec::new());
     let mut woken_at = None;
     while !tracee.is_done() {
-        addresses.push(tracee.program_counter());
-        depths.push(tracee.stack_depth());
+        let (address, depth) = tracee.place();
+        addresses.push(address);
+        depths.push(depth);
         assert!(addresses.len() < ENDLESS, "the operation never ends: {}", describe_process(tracee.pid()));
         tracee.step();
         if tracee.woken && woken_at.is_none() {
@@ -316,7 +370,7 @@ impl<'a> Tracee<'a> {
             skip("ptrace is not permitted here");
         }
         machine::step_over(child.pid() as libc::pid_t).expect("a traced child's registers can be written");
-        let stack_base = machine::stack_pointer(child.pid() as libc::pid_t).expect("a stopped child's registers can be read");
+        let (_, stack_base) = machine::place(child.pid() as libc::pid_t).expect("a stopped child's registers can be read");
         Tracee { child, done, wake, woken: false, stack_base }
     }
 
@@ -332,9 +386,10 @@ impl<'a> Tracee<'a> {
         machine::program_counter(self.pid()).expect("a stopped child's registers can be read")
     }
 
-    fn stack_depth(&self) -> usize {
-        let pointer = machine::stack_pointer(self.pid()).expect("a stopped child's registers can be read");
-        self.stack_base.wrapping_sub(pointer)
+    /// Program counter, and how deep the stack is.
+    fn place(&self) -> (usize, usize) {
+        let (counter, pointer) = machine::place(self.pid()).expect("a stopped child's registers can be read");
+        (counter, self.stack_base.wrapping_sub(pointer))
     }
 
     /// One instruction further, or one system call.
@@ -349,41 +404,41 @@ impl<'a> Tracee<'a> {
 
     /// Goes on for so many instructions from the beginning. Whether it got exactly there, as far as can be seen, and surely so.
     fn go_to(&mut self, trace: &Trace, steps: usize) -> (bool, bool) {
-        let landmark = trace.landmark(steps);
-        let address = trace.addresses[landmark];
-        let mut exact = landmark == 0 || self.run_to(address, trace.passes[landmark]);
-        exact &= self.stack_depth() == trace.depths[landmark];
-        let certain = exact && trace.passes[landmark] == 0 && address.abs_diff(kill_at as *const () as usize) < PROGRAM_BYTES;
-        for expected in &trace.addresses[landmark..steps] {
+        let (moves, mut is_certain) = trace.way(steps);
+        let mut exact = true;
+        for (place, by) in moves {
             if self.is_done() {
-                return (false, certain);
+                return (false, is_certain);
             }
-            exact &= *expected == self.program_counter();
-            self.step();
+            match by {
+                Move::Step => {
+                    exact &= trace.addresses[place - 1] == self.program_counter();
+                    self.step();
+                }
+                Move::Breakpoint => {
+                    exact &= self.run_to(trace.addresses[place]) && self.place().1 == trace.depths[place];
+                    is_certain &= exact;
+                }
+            }
         }
-        (exact, certain)
+        (exact, is_certain)
     }
 
-    /// Goes on to where the instruction at `address` is to be run, after so many passes. `false`: the operation ended before.
-    fn run_to(&mut self, address: usize, passes: u32) -> bool {
+    /// Goes on to where the instruction at `address` is to be run. `false`: the operation ended before.
+    fn run_to(&mut self, address: usize) -> bool {
         let pid = self.pid();
         let word = ptrace(libc::PTRACE_PEEKTEXT, pid, address, 0).expect("the program's text can be read") as u64;
         let patch = |word: u64| {
             ptrace(libc::PTRACE_POKETEXT, pid, address, word as usize).expect("the program's text can be written");
         };
-        for pass in 0..=passes {
-            patch(machine::with_breakpoint(word));
-            self.go_on();
-            self.wait_for_stop();
-            patch(word);
-            if self.is_done() {
-                return false;
-            }
-            machine::step_back(pid, address).expect("a traced child's registers can be written");
-            if pass < passes {
-                self.step();
-            }
+        patch(machine::with_breakpoint(word));
+        self.go_on();
+        self.wait_for_stop();
+        patch(word);
+        if self.is_done() {
+            return false;
         }
+        machine::step_back(pid, address).expect("a traced child's registers can be written");
         true
     }
 

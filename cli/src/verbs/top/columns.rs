@@ -1,7 +1,9 @@
-//! Which columns the table has in a terminal of so many columns, how wide each is, and what becomes of what does not fit.
+//! The columns of the table in a terminal of a given width, how wide each is, and how a text that
+//! does not fit is cut.
 //!
-//! Room is given in the order of [`BY_PRIORITY`]: names first, sparklines last. What is left makes cut columns wider. Names and types
-//! that are cut still differ where they differ.
+//! Columns get room in the order of [`BY_PRIORITY`]: names first, sparklines last. The rest of the
+//! room goes to columns whose text is cut. Different names and types stay different when they are
+//! cut.
 
 use super::lines::Line;
 use crate::text;
@@ -25,16 +27,16 @@ pub enum Column {
 
 use Column::*;
 
-/// As they stand in a line, from left to right.
+/// The order in a line, from left to right.
 const IN_LINE: [Column; 11] = [Name, State, Type, Messages, MessagesBars, Puts, PutsBars, Gets, GetsBars, Bytes, Note];
-/// Who gets room first; two that say the same of both sides, together.
+/// The order in which columns get room; the columns of the two sides come together.
 const BY_PRIORITY: [&[Column]; 9] =
     [&[Name], &[State], &[Messages], &[Note], &[Puts, Gets], &[Bytes], &[Type], &[MessagesBars], &[PutsBars, GetsBars]];
-/// Who gets more of what is left, first.
+/// The order in which columns get what is left.
 const BY_NEED: [Column; 5] = [Note, Type, MessagesBars, PutsBars, GetsBars];
-/// As much of a note says what it is about.
+/// A note that is cut to this width still says what is wrong.
 const NOTE_MIN_WIDTH: usize = 24;
-/// The mark before the selected line.
+/// Width of the mark before the selected line.
 const MARK_WIDTH: usize = 2;
 
 impl Column {
@@ -52,7 +54,7 @@ impl Column {
         }
     }
 
-    /// The width that shows all, and the one without which the column is left out.
+    /// The width that shows everything, and the least width with which the column is shown.
     fn wants(self, lines: &[&Line]) -> (usize, usize) {
         let of = |text: fn(&Line) -> String| lines.iter().map(|line| width(&text(line))).max().unwrap_or(0);
         let whole = match self {
@@ -76,19 +78,19 @@ impl Column {
     }
 }
 
-/// The columns that there is room for, and their widths. One blank stands between two.
+/// The columns that fit, and their widths, with one space between two columns.
 pub fn plan(lines: &[&Line], total: u16) -> Vec<(Column, u16)> {
     let mut room = usize::from(total).saturating_sub(MARK_WIDTH);
     let mut widths: HashMap<usize, usize> = HashMap::new();
     for columns in BY_PRIORITY {
         let mut least: Vec<usize> = columns.iter().map(|column| column.wants(lines).1).collect();
         if columns == [Name] {
-            // State and messages are kept beside the longest names: see `abbreviated`.
+            // Even long names leave room for state and messages: `abbreviated` cuts them.
             let others = [State, Messages].map(|column| column.wants(lines).1 + 1);
             least[0] = least[0].min(room.saturating_sub(others.iter().sum()).max(12)).min(room);
         }
         if columns == [Note] && room > least[0] {
-            // What is wrong is worth more than what flows.
+            // The note comes before the rates.
             least[0] = NOTE_MIN_WIDTH.min(Note.wants(lines).0).min(room - 1).max(least[0]);
         }
         let blanks = if columns == [Name] { 0 } else { columns.len() };
@@ -108,10 +110,10 @@ pub fn plan(lines: &[&Line], total: u16) -> Vec<(Column, u16)> {
     IN_LINE.into_iter().filter_map(|column| widths.get(&(column as usize)).map(|&width| (column, width as u16))).collect()
 }
 
-/// Texts of at most so many columns, that differ where the texts do. What is left out of one is a `…` in it; what that makes equal
-/// ends in a number.
+/// Cuts texts to at most `most` columns, so that different texts stay different. A `…` stands for
+/// what was cut out; texts that are equal after that end in a number.
 pub fn abbreviated(texts: &[String], most: usize) -> Vec<String> {
-    // How much of the end is kept: names differ in their ends more often than in the middle.
+    // How much of the end to keep: names differ at the end more often than in the middle.
     let kept = most.saturating_sub(1);
     let cuts = [kept / 2, kept * 3 / 4, kept / 4, kept, 0].map(|end| texts.iter().map(|text| cut(text, most, end)).collect());
     let collisions = |short: &Vec<String>| {
@@ -132,7 +134,7 @@ pub fn abbreviated(texts: &[String], most: usize) -> Vec<String> {
     best.into_iter().zip(texts).map(number).collect()
 }
 
-/// A text of at most `most` columns, of whose end `end` columns are kept.
+/// Cuts a text to at most `most` columns, and keeps `end` columns of its end.
 fn cut(text: &str, most: usize, end: usize) -> String {
     if width(text) <= most {
         return text.to_owned();
@@ -155,7 +157,7 @@ fn cut(text: &str, most: usize, end: usize) -> String {
     if most == 0 { String::new() } else { format!("{begin}…{end}") }
 }
 
-/// The beginning of a text, for a column of so many columns.
+/// The beginning of a text, of at most `most` columns.
 pub fn beginning(text: &str, most: usize) -> String {
     cut(text, most, 0)
 }
@@ -182,7 +184,7 @@ mod tests {
                 let used: usize = plan.iter().map(|(_, width)| usize::from(*width)).sum::<usize>() + plan.len().saturating_sub(1);
                 assert!(used + MARK_WIDTH <= usize::from(total).max(MARK_WIDTH), "{total}: {plan:?}");
                 let of = |wanted| plan.iter().find(|(column, _)| *column == wanted).map(|(_, width)| usize::from(*width));
-                // Whoever has room left has its name whole.
+                // If there is room left, the name is whole.
                 if of(State).is_some_and(|_| name.len() + 30 < usize::from(total)) {
                     assert_eq!(of(Name), Some(name.len().max(4)), "{total}: {plan:?}");
                 }

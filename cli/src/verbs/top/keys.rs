@@ -1,9 +1,9 @@
-//! From the bytes of a terminal in raw mode to keys.
+//! Decodes the bytes of a terminal in raw mode to keys.
 //!
-//! Not by crossterm's reader, which waits inside one call for the rest of a sequence, whatever signal comes, and reads on for ever
-//! where the terminal is gone.
+//! crossterm's reader is not used: it waits inside one call for the rest of a sequence, does not
+//! return when a signal comes, and never ends if the terminal is gone.
 
-/// A key that means something here.
+/// A key that `top` uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     Char(char),
@@ -12,20 +12,21 @@ pub enum Key {
     Backspace,
     Up,
     Down,
-    /// Ctrl-C, or Ctrl-D: a terminal in raw mode sends no signal for the one, and no end for the other.
+    /// Ctrl-C or Ctrl-D: a terminal in raw mode makes neither a signal nor an end of input of them.
     Interrupt,
 }
 
 const ESCAPE: u8 = 0x1b;
 
-/// Bytes that have come, of which the last may be the beginning of a key.
+/// Bytes that were read; the last may be the beginning of a key.
 #[derive(Debug, Default)]
 pub struct Decoder {
     bytes: Vec<u8>,
 }
 
 impl Decoder {
-    /// The keys in these bytes. What may be the beginning of one is kept for the next call.
+    /// Returns the keys in these bytes, and keeps what may be the beginning of one for the next
+    /// call.
     pub fn decode(&mut self, more: &[u8]) -> Vec<Key> {
         self.bytes.extend_from_slice(more);
         let mut keys = Vec::new();
@@ -38,7 +39,8 @@ impl Decoder {
         keys
     }
 
-    /// Nothing came for a while: the beginning of a key is none, but a lone Escape is Escape.
+    /// To be called when nothing came for a while: an unfinished sequence is dropped, and a lone
+    /// Escape is the key Escape.
     pub fn pause(&mut self) -> Option<Key> {
         let is_escape = self.bytes == [ESCAPE];
         self.bytes.clear();
@@ -46,7 +48,8 @@ impl Decoder {
     }
 }
 
-/// How many bytes the first key takes, and the key if it means something. `None`: it has not come whole, or there is none.
+/// How many bytes the first key takes, and the key if `top` uses it. `None`: it is not complete, or
+/// there is none.
 fn first(bytes: &[u8]) -> Option<(usize, Option<Key>)> {
     let (&byte, rest) = bytes.split_first()?;
     let key = match byte {

@@ -1,4 +1,4 @@
-//! What is shown of each queue, and how it came there.
+//! What `top` shows of each queue, with its history.
 
 use crate::diagnosis::{self, Observation, Severity};
 use crate::failure::Failure;
@@ -10,9 +10,9 @@ use crate::units;
 use shmq::inspect::{self, Found, Snapshot};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Looks that a sparkline shows.
+/// How many updates a sparkline shows.
 pub const HISTORY: usize = 24;
-/// A queue with more records than this in it is not walked.
+/// The records of a queue with more than this many are not read.
 const WALKED_RECORDS: u64 = 4096;
 
 /// One queue, as shown.
@@ -22,7 +22,7 @@ pub struct Line {
     pub state: String,
     pub carries: String,
     pub messages: u64,
-    /// In messages; `None` where only bytes bound the queue.
+    /// In messages; `None` if only bytes bound the queue.
     pub capacity: Option<u64>,
     pub capacity_words: String,
     pub puts_per_s: f64,
@@ -43,19 +43,19 @@ struct Past {
     gets: VecDeque<f64>,
 }
 
-/// Remembers what was seen before.
+/// Reads the queues, and keeps the history of each.
 #[derive(Default)]
 pub struct Watch {
     past: BTreeMap<String, Past>,
 }
 
 impl Watch {
-    /// Looks at everything; at the records of `selected` only.
+    /// Reads all queues; the records only of `selected`.
     pub fn read(&mut self, selected: Option<&str>) -> Vec<Line> {
-        // The directory cannot be read: there is nothing to show until it can.
+        // If the directory cannot be read, there is nothing to show until it can.
         let found = inspect::list().unwrap_or_default();
         self.past.retain(|name, _| found.iter().any(|found| found.name == *name));
-        // Of very many, some are left for whoever asks this process to end.
+        // A signal ends the reading of very many queues early.
         let goes_on = |_: &Found| signals::received().is_none();
         found.into_iter().take_while(goes_on).map(|found| self.line(found, selected)).collect()
     }

@@ -1,7 +1,8 @@
 //! `shmq top`: all queues, live.
 //!
-//! It looks at counters and participants only, through read-only mappings, once an interval; at records only of the selected queue,
-//! and only if there are few: so a queue at full speed does not notice.
+//! Once an interval it reads counters and participants, through read-only mappings. It reads
+//! records of the selected queue only, and only if there are few: so it does not slow a busy queue
+//! down.
 
 mod columns;
 mod keys;
@@ -24,7 +25,7 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 use terminal::{Drawing, Input, Keyboard};
 
-/// How long a change of size, or a signal, waits to be noticed.
+/// A change of size, or a signal, is noticed within this time.
 const REACTION: Duration = Duration::from_millis(100);
 const INTERVAL_MIN: Duration = Duration::from_millis(50);
 

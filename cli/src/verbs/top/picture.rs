@@ -1,4 +1,4 @@
-//! A frame of the live view, as text and as the picture in the README.
+//! Tests of what `top` draws: frames as text, and as the picture in the README.
 
 use super::lines::Line;
 use super::screen::Screen;
@@ -12,13 +12,13 @@ use std::collections::VecDeque;
 const WIDTH: u16 = 150;
 const HEIGHT: u16 = 20;
 
-/// From one value to another, `bend` telling how late, with some unrest.
+/// Values from `from` to `to`, late for a large `bend`, with some noise.
 fn wave(from: f64, to: f64, bend: f64) -> VecDeque<f64> {
     let at = |i: i32| from + (to - from) * (f64::from(i) / 23.0).powf(bend);
     (0..24).map(|i| at(i) * (1.0 - 0.3 * f64::from(i * 7 % 5) / 4.0)).collect()
 }
 
-/// A system in the night: one consumer was stopped, another killed with a lease; the rest is well.
+/// A system in which one consumer was stopped and another was killed with a lease.
 fn night() -> Screen {
     let finding = |severity, headline: &str, explanation: &str| (severity, headline.to_owned(), explanation.to_owned());
     let lines = vec![
@@ -73,14 +73,14 @@ fn night() -> Screen {
                 finding(
                     Severity::Trouble,
                     "consumer 1889 is stopped",
-                    "Process 1889 (billing) is stopped (SIGSTOP, Ctrl-Z, or a debugger): it is alive, so nothing is taken from it, and \
-                     it does not run. It holds nothing. Its part here: get. 256 messages wait for it, or for another getter.",
+                    "Process 1889 (billing) is stopped (SIGSTOP, Ctrl-Z, or a debugger): it is alive, so it keeps what it holds, and it \
+                     does not run. It holds nothing. It gets from this queue. 256 messages wait for it, or for another consumer.",
                 ),
                 finding(
                     Severity::Trouble,
                     "full: put waits 41s",
                     "The queue is full (256 of 256 messages, 0 on lease), and process 1877 (scheduler) waits in put, 41s at the \
-                     longest. Its getter is stopped: process 1889 (billing).",
+                     longest. Its consumer is stopped: process 1889 (billing).",
                 ),
             ],
             ..Line::default()
@@ -112,7 +112,7 @@ fn night() -> Screen {
             findings: vec![finding(
                 Severity::Trouble,
                 "stale: its user died",
-                "Nobody is attached: all of its users were killed.",
+                "No process is attached: all of its users were killed.",
             )],
             ..Line::default()
         },
@@ -138,7 +138,7 @@ fn a_frame_looks_like_this() {
     insta::assert_snapshot!("night", text(&frame(&night(), WIDTH, HEIGHT)));
 }
 
-/// The same night, where queues have the names that services give them.
+/// The same system with the long names that services give to queues.
 fn long_names() -> Screen {
     let mut screen = night();
     let names = [
@@ -165,7 +165,7 @@ fn a_frame_of_80_columns_looks_like_this() {
 fn no_two_names_look_alike_however_narrow_it_is() {
     for width in 14..=200 {
         let drawn = text(&frame(&long_names(), width, 24));
-        // After the mark, up to the first blank.
+        // From the mark to the first space.
         let names: Vec<String> = drawn
             .lines()
             .skip(2)
@@ -214,7 +214,7 @@ fn without_colours_there_are_none() {
     assert!(frame(&night(), WIDTH, HEIGHT).content().iter().any(|cell| cell.fg == Color::Red));
 }
 
-/// The README's picture is a frame of today's code. `SHMQ_DRAW=1` draws it anew.
+/// The README's picture is a frame of the present code. `SHMQ_DRAW=1` draws it again.
 #[test]
 fn the_picture_in_the_readme_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/top.svg");

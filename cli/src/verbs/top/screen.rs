@@ -1,4 +1,4 @@
-//! The picture: a table with sparklines, and below it what is known about the selected queue.
+//! What `top` draws: a table with sparklines, and below it what is known about the selected queue.
 
 use super::columns::{self, Column};
 use super::lines::Line;
@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const DETAIL_ROWS: u16 = 9;
-/// Of more users than this, the rest is counted: what is wrong must have room, too.
+/// The rest is only counted, to leave room for the findings.
 const PROCESSES_SHOWN: usize = 8;
 
 /// Colours, or none.
@@ -51,7 +51,7 @@ pub struct Screen {
     pub typing: bool,
     pub paused: bool,
     pub palette: Palette,
-    /// Name of the selected queue: it stays selected wherever it is sorted to.
+    /// Name of the selected queue, which stays selected when the order changes.
     pub selected: Option<String>,
 }
 
@@ -112,7 +112,7 @@ impl Screen {
 
     pub fn draw(&self, frame: &mut Frame<'_>) {
         let shown = self.shown();
-        // In a small terminal the list has most of it.
+        // In a small terminal the list gets most of the room.
         let rows = DETAIL_ROWS.min((frame.area().height / 2).saturating_sub(1));
         let [head, table, detail, keys] =
             Layout::vertical([Constraint::Length(1), Constraint::Min(3), Constraint::Length(rows), Constraint::Length(1)])
@@ -213,12 +213,12 @@ impl Screen {
         };
         let title = format!(" {} ", text::escaped(&line.name));
         let who = match line.processes.len().saturating_sub(PROCESSES_SHOWN) {
-            _ if line.processes.is_empty() => "nobody is attached".to_owned(),
+            _ if line.processes.is_empty() => "no process is attached".to_owned(),
             0 => line.processes.join("  |  "),
             more => format!("{}  |  and {more} more", line.processes[..PROCESSES_SHOWN].join("  |  ")),
         };
         let mut text =
-            vec![TextLine::from(vec![Span::styled("who: ", Style::new().add_modifier(Modifier::BOLD)), Span::raw(who)])];
+            vec![TextLine::from(vec![Span::styled("processes: ", Style::new().add_modifier(Modifier::BOLD)), Span::raw(who)])];
         for (severity, headline, explanation) in &line.findings {
             let headline = Span::styled(format!("{headline}. "), self.severity(*severity));
             text.push(TextLine::from(vec![headline, Span::raw(explanation.clone())]));
@@ -239,7 +239,8 @@ impl Screen {
     }
 }
 
-/// The newest `width` values as bars, the last at the right; scaled to `full`, or to the highest of them.
+/// The newest `width` values as bars, the last at the right; scaled to `full`, or to the highest of
+/// them.
 fn sparkline(values: &VecDeque<f64>, full: Option<f64>, width: usize) -> String {
     let newest = values.iter().skip(values.len().saturating_sub(width));
     let highest = full.unwrap_or_else(|| newest.clone().fold(0.0, |highest: f64, value| highest.max(*value)));

@@ -1,8 +1,9 @@
-//! The terminal: drawn to and read from so that it may go away, or stand still, at any moment.
+//! The terminal, which may go away or stop (Ctrl-S) at any moment.
 //!
-//! Each wait here ends when a signal is noted: [`signals`](crate::signals) sees to it that blocked calls return.
+//! Each wait here ends when a signal comes: [`signals`](crate::signals) makes blocked calls return.
 
 use super::keys::{Decoder, Key};
+use crate::poll;
 use crate::signals;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
@@ -17,12 +18,12 @@ use std::time::{Duration, Instant};
 
 pub type Drawing = ratatui::Terminal<CrosstermBackend<Output>>;
 
-/// How long a terminal that stands still is given to take what puts it in order.
+/// How long a stopped terminal may take to accept the bytes that restore it.
 const RESTORE_TIMEOUT: Duration = Duration::from_millis(300);
 
 static IS_LEFT: AtomicBool = AtomicBool::new(false);
 
-/// Takes the terminal over.
+/// Takes over the terminal: raw mode and the alternate screen.
 pub fn enter() -> io::Result<Drawing> {
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -38,7 +39,7 @@ pub fn enter() -> io::Result<Drawing> {
     drawing
 }
 
-/// Gives the terminal back as it was, as far as it is there. Nothing is drawn after that.
+/// Restores the terminal, if it is still there. Nothing is drawn after that.
 pub fn leave() {
     if IS_LEFT.swap(true, Ordering::Relaxed) {
         return;
@@ -46,7 +47,7 @@ pub fn leave() {
     // A write that blocks returns.
     signals::interrupt_blocked_calls();
     let mut output = Output { bytes: Vec::new(), end: Some(Instant::now() + RESTORE_TIMEOUT) };
-    // There is nobody to be told.
+    // If the terminal is gone, there is nothing to restore.
     let _ = execute!(output, Show, LeaveAlternateScreen);
     let _ = disable_raw_mode();
 }
@@ -55,7 +56,7 @@ pub fn leave() {
 #[derive(Debug, Default)]
 pub struct Output {
     bytes: Vec<u8>,
-    /// When to give up, whatever comes; without one, a signal ends a write.
+    /// When to give up; without it, a signal ends a write.
     end: Option<Instant>,
 }
 
@@ -72,7 +73,7 @@ impl Write for Output {
             None => IS_LEFT.load(Ordering::Relaxed) || signals::received().is_some(),
         };
         let mut rest = &bytes[..];
-        // Once the terminal has been left, what comes too late is nobody's fault.
+        // After `leave`, an unfinished frame is dropped without an error.
         while !rest.is_empty() && !is_over(self.end) {
             match (&*stream(libc::STDOUT_FILENO)).write(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -103,7 +104,7 @@ pub struct Keyboard {
 }
 
 impl Keyboard {
-    /// Waits for keys; none if nothing came within `timeout`, or a signal did.
+    /// Waits for keys; returns none if nothing came within `timeout`, or a signal came.
     pub fn wait(&mut self, timeout: Duration) -> io::Result<Input> {
         let events = wait(libc::STDIN_FILENO, libc::POLLIN, timeout.as_millis().min(1 << 20) as libc::c_int)?;
         if events & libc::POLLIN != 0 {
@@ -125,7 +126,7 @@ impl Keyboard {
     }
 }
 
-/// Columns and rows, where the terminal says so.
+/// Columns and rows, if the terminal knows them.
 pub fn size() -> Option<(u16, u16)> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the call writes a winsize, which lives until it returns.
@@ -134,19 +135,16 @@ pub fn size() -> Option<(u16, u16)> {
 }
 
 fn stream(number: RawFd) -> ManuallyDrop<File> {
-    // SAFETY: a standard stream stays open as long as this process runs, and is not closed here.
+    // SAFETY: a standard stream stays open as long as this process runs; ManuallyDrop does not
+    // close it.
     ManuallyDrop::new(unsafe { File::from_raw_fd(number) })
 }
 
-/// What the descriptor is ready for, within so many milliseconds; nothing if a signal came.
+/// Waits until the descriptor is ready for one of the events, and returns them; none after the
+/// timeout or a signal.
 fn wait(number: RawFd, events: libc::c_short, timeout_ms: libc::c_int) -> io::Result<libc::c_short> {
-    let mut entry = libc::pollfd { fd: number, events, revents: 0 };
-    // SAFETY: one pollfd, which lives until the call returns.
-    match unsafe { libc::poll(&mut entry, 1, timeout_ms) } {
-        0.. => Ok(entry.revents),
-        _ => match io::Error::last_os_error() {
-            error if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            error => Err(error),
-        },
+    match poll::poll(number, events, timeout_ms) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+        result => result,
     }
 }

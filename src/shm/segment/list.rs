@@ -1,7 +1,7 @@
-//! Segments that have lost their names while processes use them: found through those processes.
+//! Which segments there are: by their names, and those that have lost theirs.
 
 use super::directory::Directory;
-use super::names::{Place, published_name};
+use super::names::{self, Place, published_name};
 use super::view::View;
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -11,6 +11,22 @@ use std::path::Path;
 
 /// What the kernel writes behind the path of a file that no name leads to.
 const DELETED: &str = " (deleted)";
+
+/// Names that lead to segments, or to what lies in their place, in order. With the user who owns each.
+pub(crate) fn names_in_use() -> io::Result<Vec<(String, u32)>> {
+    let (directory, mut found) = (Directory::default(), Vec::new());
+    for file in std::fs::read_dir(directory.path())? {
+        // One that goes away while we look is none.
+        let Ok(file) = file else { continue };
+        let file_name = file.file_name();
+        let Some(name) = file_name.to_str().and_then(names::published_name) else { continue };
+        if let Ok(about) = file.metadata() {
+            found.push((name.to_owned(), about.uid()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
 
 /// Every segment without a name that a process of this machine is attached to, as far as this user may look, by the names they had; with the
 /// user who owns each. What cannot be looked at is left out.

@@ -21,16 +21,16 @@
 //! 2. Before a number is asked or closed, the file behind it is compared, as in `descriptors.rs`.
 //! 3. What runs in the child makes system calls only: a `Vec` that is cleared keeps its memory.
 
-use super::descriptors::{FileId, STANDARD_NUMBERS, close_if, file_behind};
+use super::file_id::{FileId, STANDARD_NUMBERS, close_if, file_behind};
 use crate::os;
 use std::os::fd::RawFd;
 
 /// The births that have not been seen to end.
-pub(super) struct Births {
+pub(super) struct PendingForks {
     /// Ends to read.
-    going_on: Vec<End>,
+    readers: Vec<End>,
     /// End to write of the fork that goes on at this moment.
-    cord: Option<End>,
+    writer: Option<End>,
 }
 
 /// An end of a pipe.
@@ -61,15 +61,15 @@ impl End {
     }
 }
 
-impl Births {
-    pub const fn new() -> Births {
-        Births { going_on: Vec::new(), cord: None }
+impl PendingForks {
+    pub const fn new() -> PendingForks {
+        PendingForks { readers: Vec::new(), writer: None }
     }
 
     /// Before a fork. Without a pipe, for want of numbers, a parent that ends at once may take the
     /// names along.
     pub fn begin(&mut self) {
-        self.goes_on(); // closes what has ended
+        self.any(); // closes what has ended
         let mut ends = [-1; 2];
         // SAFETY: the call fills two numbers.
         if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } == -1 {
@@ -78,34 +78,34 @@ impl Births {
         let [read, write] = ends.map(End::of);
         match (read, write) {
             (Some(read), Some(write)) => {
-                self.going_on.push(read);
-                self.cord = Some(write);
+                self.readers.push(read);
+                self.writer = Some(write);
             }
             (one, other) => [one, other].into_iter().flatten().for_each(End::close),
         }
     }
 
     /// In the parent, also where the fork failed: then the pipe hangs up at once.
-    pub fn leave_to_the_child(&mut self) {
-        self.cord.take().into_iter().for_each(End::close);
+    pub fn finish_in_parent(&mut self) {
+        self.writer.take().into_iter().for_each(End::close);
     }
 
     /// In the child, as the last thing. Its parent's other children are none of its own.
-    pub fn end_in_the_child(&mut self) {
-        self.going_on.iter().for_each(|end| end.close());
-        self.going_on.clear();
-        self.cord.take().into_iter().for_each(End::close);
+    pub fn finish_in_child(&mut self) {
+        self.readers.iter().for_each(|end| end.close());
+        self.readers.clear();
+        self.writer.take().into_iter().for_each(End::close);
     }
 
     /// Is one going on?
-    pub fn goes_on(&mut self) -> bool {
-        self.going_on.retain(|end| {
+    pub fn any(&mut self) -> bool {
+        self.readers.retain(|end| {
             let over = end.has_hung_up();
             if over {
                 end.close();
             }
             !over
         });
-        !self.going_on.is_empty()
+        !self.readers.is_empty()
     }
 }

@@ -1,0 +1,134 @@
+//! What a segment says about itself and never changes.
+
+use super::predecessor::Predecessor;
+use crate::shm::layout::kind;
+use std::time::SystemTime;
+
+/// What a segment is: how the messages of a queue lie in memory, or which object of [`sync`](crate::sync) it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// One plain value each, all of one size.
+    Sized,
+    /// A slice of plain elements each.
+    Slice,
+    /// An encoded object each, of an `ObjectQueue`.
+    Encoded,
+    /// No queue, but a mutex around one value.
+    Mutex,
+    /// No queue, but a mutex around a slice.
+    Array,
+    /// No queue, but a value that changes as a whole.
+    Value,
+    /// No queue, but an event.
+    Event,
+    /// No queue, but a semaphore.
+    Semaphore,
+    /// No queue, but a condition variable.
+    Condvar,
+    /// No queue, but a barrier.
+    Barrier,
+}
+
+impl Kind {
+    pub(super) fn of(kind: u32) -> Kind {
+        match kind {
+            kind::SIZED => Kind::Sized,
+            kind::OBJECT => Kind::Encoded,
+            kind::MUTEX => Kind::Mutex,
+            kind::ARRAY => Kind::Array,
+            kind::VALUE => Kind::Value,
+            kind::EVENT => Kind::Event,
+            kind::SEMAPHORE => Kind::Semaphore,
+            kind::CONDVAR => Kind::Condvar,
+            kind::BARRIER => Kind::Barrier,
+            _ => Kind::Slice,
+        }
+    }
+
+    /// Does it hold messages? Of what does not, only the participants are seen.
+    pub fn is_queue(self) -> bool {
+        matches!(self, Kind::Sized | Kind::Slice | Kind::Encoded)
+    }
+
+    /// In a word.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Kind::Sized => "sized",
+            Kind::Slice => "slice",
+            Kind::Encoded => "encoded",
+            Kind::Mutex => "mutex",
+            Kind::Array => "array",
+            Kind::Value => "value",
+            Kind::Event => "event",
+            Kind::Semaphore => "semaphore",
+            Kind::Condvar => "condvar",
+            Kind::Barrier => "barrier",
+        }
+    }
+}
+
+/// What a segment says about itself and never changes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct About {
+    /// How messages lie in memory.
+    pub kind: Kind,
+    /// Name of the message type, or of the element of a slice, without module paths. Text of whoever created the segment: escape it
+    /// before it goes to a terminal.
+    pub type_name: String,
+    /// The schema, if its creator set one. As `type_name`.
+    pub schema: Option<String>,
+    /// The text of the messages' structure, if its creator gave one: its first 4 KiB. As `type_name`.
+    pub structure: Option<String>,
+    /// The dead segment that this one took the place of, if it did.
+    pub predecessor: Option<Predecessor>,
+    /// Size of a message, or of one element of a slice.
+    pub unit_bytes: u64,
+    /// Bound in messages; `None` if only bytes bound the queue.
+    pub capacity: Option<u64>,
+    /// Size of the ring.
+    pub capacity_bytes: u64,
+    /// Largest message.
+    pub max_message_bytes: u64,
+    /// Size of the whole segment.
+    pub segment_bytes: u64,
+    /// Processes that may be attached at once.
+    pub max_participants: u32,
+    /// Deliveries after which a message is given up; 0 for never.
+    pub max_deliveries: u32,
+    /// Name of the queue for messages that are given up. As `type_name`.
+    pub dead_letters: Option<String>,
+    /// When it was created, by the clock of its creator.
+    pub created: SystemTime,
+    /// Whose it is.
+    pub owner_uid: u32,
+    /// Its permissions, as of `chmod`.
+    pub mode: u32,
+}
+
+impl About {
+    /// `u64`, `[u8]`, `[f32] samples/2`: escaped for a terminal.
+    pub fn type_in_words(&self) -> String {
+        let name = self.type_name.escape_debug();
+        let schema = self.schema.as_deref().map(|schema| format!(" {}", schema.escape_debug())).unwrap_or_default();
+        match self.kind {
+            Kind::Sized => format!("{name}{schema}"),
+            Kind::Encoded => format!("object {name}{schema}"),
+            Kind::Mutex | Kind::Value => format!("{} {name}{schema}", self.kind.in_words()),
+            Kind::Array => format!("array [{name}]{schema}"),
+            Kind::Event | Kind::Semaphore | Kind::Condvar | Kind::Barrier => self.kind.in_words().to_owned(),
+            Kind::Slice => format!("[{name}]{schema}"),
+        }
+    }
+
+    /// Is it a queue for [dead letters](crate::DeadLetters)?
+    pub fn is_dead_letters(&self) -> bool {
+        self.kind == Kind::Slice && self.unit_bytes == 1 && self.type_name == crate::shm::letter::TYPE_NAME
+    }
+
+    /// Can it be read and written as plain bytes, by a `Queue<[u8]>`?
+    pub fn is_bytes(&self) -> bool {
+        self.kind == Kind::Slice && self.unit_bytes == 1 && self.type_name == "u8"
+    }
+}

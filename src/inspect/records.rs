@@ -1,0 +1,118 @@
+//! What a walk over the records of a queue found.
+
+use super::inspector::Inspector;
+use super::snapshot::Hold;
+use crate::atomic::Ordering::Acquire;
+use crate::raw::Stats;
+use crate::ring::{Header, Memory, Owner, State as RecordState};
+
+/// Holdings listed one by one; the rest is only counted.
+const MAX_LISTED: usize = 4096;
+
+/// A walk is started anew this often where others moved faster than it could read.
+const WALKS: u32 = 3;
+
+/// What a walk over the records found.
+#[derive(Default)]
+pub(super) struct Records {
+    pub messages: u64,
+    pub bytes: u64,
+    pub on_lease: u64,
+    pub on_loan: u64,
+    pub came_back: u64,
+    pub most_deliveries: u32,
+    pub held: Vec<(Hold, Owner, u64, u64, u32)>,
+}
+
+impl Inspector {
+    /// Walks the records. The flag: they hold garbage.
+    pub(super) fn records(&self) -> (Records, bool) {
+        if !self.kind().is_queue() {
+            return (Records::default(), false);
+        }
+        let mut garbage_at = None;
+        for _ in 0..WALKS {
+            let (head, tail) = (&self.ring.memory.get_side().head, &self.ring.memory.put_side().tail);
+            let (head, tail) = (head.load(Acquire), tail.load(Acquire));
+            let mut records = Records::default();
+            let mut plausible = self.are_plausible(head, tail);
+            let walked = self.ring.walk_all(|at, _, header| {
+                plausible &= self.is_plausible(header);
+                records.count(at, head, header);
+                plausible
+            });
+            // Nobody pins what a bystander walks: garbage is what stays garbage while nothing moves.
+            match walked {
+                Ok(()) if plausible => return (records, false),
+                _ if garbage_at == Some((head, tail)) => return (self.estimate(), true),
+                _ => garbage_at = Some((head, tail)),
+            }
+        }
+        (self.estimate(), false)
+    }
+
+    /// Can these be the ends of a queue?
+    fn are_plausible(&self, head: u64, tail: u64) -> bool {
+        let geometry = &self.ring.geometry;
+        let cells =
+            geometry.linear(tail.max(head)).wrapping_sub(geometry.linear(self.ring.memory.put_side().reclaim.load(Acquire)));
+        let at_tail = geometry.cell(tail).map(|cell| Header::from_bits(self.ring.memory.header(cell).load(Acquire)));
+        cells <= geometry.cells && geometry.cell(head).is_some() && at_tail.is_some_and(|header| self.is_plausible(header))
+    }
+
+    /// Can this be the header of a record, or of none?
+    fn is_plausible(&self, header: Header) -> bool {
+        let geometry = &self.ring.geometry;
+        match header.state() {
+            None => false,
+            Some(RecordState::Free) => true,
+            Some(_) if geometry.sized => header.length() as u64 == geometry.message_bytes,
+            // A filler may be longer than a message.
+            Some(RecordState::Done) => header.length() as u64 <= geometry.ring_bytes(),
+            Some(_) => header.length() as u64 <= geometry.max_message_bytes(),
+        }
+    }
+
+    /// For records that could not be walked.
+    pub(super) fn estimate(&self) -> Records {
+        if !self.kind().is_queue() {
+            return Records::default();
+        }
+        let stats = Stats::read(&self.ring, &self.view.head().rare);
+        let bytes = stats.bytes_put.saturating_sub(stats.bytes_got).min(self.ring.geometry.ring_bytes());
+        Records { messages: self.ring.ahead_at_a_glance(), bytes, ..Records::default() }
+    }
+}
+
+impl Records {
+    fn count(&mut self, at: u64, head: u64, header: Header) {
+        let length = header.length() as u64;
+        match header.state() {
+            Some(RecordState::Ready) if at >= head => {
+                self.messages += 1;
+                self.bytes = self.bytes.saturating_add(length);
+            }
+            Some(RecordState::Returned) => {
+                self.messages += 1;
+                self.came_back += 1;
+                self.bytes = self.bytes.saturating_add(length);
+            }
+            Some(RecordState::Leased) => {
+                self.on_lease += 1;
+                self.hold(Hold::Lease, at, header);
+            }
+            Some(RecordState::Claimed) => {
+                self.on_loan += 1;
+                self.hold(Hold::Loan, at, header);
+            }
+            _ => {}
+        }
+        self.most_deliveries = self.most_deliveries.max(header.deliveries());
+    }
+
+    fn hold(&mut self, what: Hold, at: u64, header: Header) {
+        if self.held.len() < MAX_LISTED {
+            self.held.push((what, header.owner(), at, header.length() as u64, header.deliveries()));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! An attached segment.
+
+use super::descriptors::Descriptor;
+use super::directory::Directory;
+use super::expect::Expect;
+use super::header::SegmentInfo;
+use super::mapping::Mapping;
+use super::names::Place;
+use super::options::UnappliedOption;
+use super::refusal;
+use crate::atomic::Ordering;
+use crate::error::OpenError;
+use crate::shm::geometry::Geometry;
+#[cfg(feature = "tracing")]
+use crate::shm::layout::segment_state;
+use crate::shm::layout::{ENTRIES_OFFSET, Entry, Head};
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicBool;
+
+/// An attached segment: its mapping, and a descriptor of our own that carries the liveness lock.
+///
+/// Dropping it unmaps and closes; it neither unlocks nor unlinks, so that a forked child may drop it. See [`Segment::detach`].
+pub(crate) struct Segment {
+    pub(super) mapping: Mapping,
+    pub(super) descriptor: Descriptor,
+    pub(super) place: Place,
+    pub(super) info: SegmentInfo,
+    pub(super) lock_memory: bool,
+    pub(super) unapplied: Vec<UnappliedOption>,
+    /// Does this process leave the name where it is when it is the last one out?
+    pub(super) preserves_name: AtomicBool,
+    /// Does it take the name only from a segment that all others left in good order?
+    pub(super) is_guest: AtomicBool,
+    /// Did this process see that participants died here, perhaps before it freed their entries?
+    pub(super) saw_deaths: AtomicBool,
+    /// Has anybody been told that it lost its name?
+    #[cfg(feature = "tracing")]
+    reported_nameless: AtomicBool,
+}
+
+impl Segment {
+    pub(super) fn over(mapping: Mapping, descriptor: Descriptor, place: Place, info: SegmentInfo, lock_memory: bool) -> Segment {
+        Segment {
+            mapping,
+            descriptor,
+            place,
+            info,
+            lock_memory,
+            unapplied: Vec::new(),
+            preserves_name: AtomicBool::new(false),
+            is_guest: AtomicBool::new(false),
+            saw_deaths: AtomicBool::new(false),
+            #[cfg(feature = "tracing")]
+            reported_nameless: AtomicBool::new(false),
+        }
+    }
+
+    /// One of [`layout::kind`](crate::shm::layout::kind).
+    pub fn kind(&self) -> u32 {
+        self.info.kind
+    }
+
+    pub fn head(&self) -> &Head {
+        // SAFETY: Invariant 6, and mappings begin at a page, which aligns a Head. It lives as long as `self`.
+        unsafe { self.mapping.base().cast::<Head>().as_ref() }
+    }
+
+    pub fn entries(&self) -> &[Entry] {
+        // SAFETY: Invariant 6: the table lies inside the mapping, at a multiple of an entry's alignment. It lives as long as `self`.
+        unsafe {
+            let table = self.mapping.base().add(ENTRIES_OFFSET as usize).cast::<Entry>();
+            NonNull::slice_from_raw_parts(table, self.info.max_participants as usize).as_ref()
+        }
+    }
+
+    /// CellIndex 0. The cells of [`Segment::geometry`] follow.
+    pub fn cells(&self) -> NonNull<u8> {
+        // SAFETY: Invariant 6: the cells lie inside the mapping.
+        unsafe { self.mapping.base().add(self.info.cells_offset() as usize) }
+    }
+
+    pub fn geometry(&self) -> Geometry {
+        self.info.geometry
+    }
+
+    pub fn nonce(&self) -> u64 {
+        self.info.nonce
+    }
+
+    pub fn name(&self) -> &str {
+        self.place.name()
+    }
+
+    /// Where it lies.
+    pub fn directory(&self) -> &Directory {
+        self.place.directory()
+    }
+
+    /// What a handle sends of it: see [`Directory::of_address`].
+    pub fn address(&self) -> String {
+        self.place.directory().address(self.name())
+    }
+
+    /// Does each commit end with a full fence, for all processes?
+    pub fn has_full_fence(&self) -> bool {
+        self.info.full_fence
+    }
+
+    pub fn max_deliveries(&self) -> u32 {
+        self.info.max_deliveries
+    }
+
+    /// Name of the queue for dead letters.
+    pub fn dead_letters(&self) -> Option<&str> {
+        self.info.dead_letters.as_deref()
+    }
+
+    /// Of the messages, without module paths.
+    pub fn type_name(&self) -> &str {
+        &self.info.type_name
+    }
+
+    /// Would an opener who expects this be content with the segment?
+    pub fn check(&self, expect: &Expect) -> Result<(), OpenError> {
+        expect.check(&self.info).map_err(|error| refusal::about_open(error, expect.kind, &self.place))
+    }
+
+    /// What its opener asked for in vain.
+    pub fn unapplied(&self) -> &[UnappliedOption] {
+        &self.unapplied
+    }
+
+    /// Does the name still lead to this segment? If not, nobody can come to it any more.
+    pub fn has_name(&self) -> bool {
+        self.place.leads_to(self.descriptor.file())
+    }
+
+    /// Tells who listens, once, if the segment has lost its name. For slow paths, with no lock held: it asks the file system.
+    pub fn report_if_nameless(&self) {
+        #[cfg(feature = "tracing")]
+        if !self.reported_nameless.load(Ordering::Relaxed)
+            && !self.has_name()
+            && !self.reported_nameless.swap(true, Ordering::Relaxed)
+        {
+            let queue = self.name();
+            match self.head().header.state.load(Ordering::Acquire) {
+                segment_state::UNLINKED => {
+                    tracing::info!(target: "shmq", queue, "unlinked: nobody can open this segment any more")
+                }
+                _ => tracing::warn!(
+                    target: "shmq",
+                    queue,
+                    "lost its name: the file was removed (systemd's RemoveIPC?), and who opens the name now gets another segment"
+                ),
+            }
+        }
+    }
+
+    /// From now on the name outlives its last user.
+    pub fn persist(&self) {
+        self.head().header.persisted.store(1, Ordering::Release);
+    }
+
+    /// From now on this process leaves the name where it is, even as the last one out: what was
+    /// without users when it came is so again.
+    pub fn preserve_name(&self) {
+        self.preserves_name.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on this process, as the last one out, takes the name only if all others left in good
+    /// order: what the dead had may be wanted by those that come after them.
+    pub fn be_guest(&self) {
+        self.is_guest.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_guest(&self) -> bool {
+        self.is_guest.load(Ordering::Relaxed)
+    }
+
+    /// Before the entry of one that died is taken or freed, which shows it no more.
+    pub fn note_deaths(&self) {
+        self.saw_deaths.store(true, Ordering::Relaxed);
+    }
+
+    pub fn saw_deaths(&self) -> bool {
+        self.saw_deaths.load(Ordering::Relaxed)
+    }
+
+    /// Does another description hold the liveness lock of this entry? Where the kernel does not say, or the program has closed our descriptor
+    /// and its number leads elsewhere, yes: to take a live process for a dead one does harm, the reverse only delays.
+    pub fn liveness_is_held(&self, entry: u32) -> bool {
+        let free = || matches!(self.descriptor.liveness_conflict(entry), Ok(None)) && self.descriptor.is_open();
+        entry < self.info.max_participants && !free()
+    }
+}

@@ -1,0 +1,140 @@
+//! What an opener expects, and what it is told when it finds something else.
+
+use super::directory::Directory;
+use super::header::SegmentInfo;
+use super::options::Asked;
+use super::owners::Owners;
+use super::structure::{Structure, Wanted, truncated};
+use crate::error::{OpenError, Subject};
+use crate::message::schema::first_difference;
+use crate::shm::layout::{SCHEMA_BYTES, TYPE_NAME_BYTES, kind};
+
+/// What an opener expects.
+#[derive(Clone, Debug)]
+pub(crate) struct Expect {
+    /// One of [`kind`](crate::shm::layout::kind).
+    pub kind: u32,
+    pub message_bytes: u64,
+    pub message_align: u64,
+    pub type_name: String,
+    pub schema: Option<String>,
+    pub structure: Option<Wanted>,
+    pub lock_memory: bool,
+    pub huge_pages: bool,
+    /// What the caller wants of the segment, of which it gets what is there.
+    pub asked: Asked,
+    /// Of the one segment that will do.
+    pub nonce: Option<u64>,
+    /// Whose segment will do.
+    pub owners: Owners,
+    pub directory: Directory,
+}
+
+impl Expect {
+    /// Messages of that kind and type, in a segment of this user or of root, in the program's
+    /// directory; the rest is left open.
+    pub fn new(kind: u32, message_bytes: u64, message_align: u64, type_name: String) -> Expect {
+        Expect {
+            kind,
+            message_bytes,
+            message_align,
+            type_name,
+            schema: None,
+            structure: None,
+            lock_memory: false,
+            huge_pages: false,
+            asked: Asked::default(),
+            nonce: None,
+            owners: Owners::default(),
+            directory: Directory::default(),
+        }
+    }
+
+    /// Is this the segment, and are these the messages, that an opener expects?
+    pub fn check(&self, info: &SegmentInfo) -> Result<(), OpenError> {
+        if self.nonce.is_some_and(|nonce| nonce != info.nonce) {
+            return Err(OpenError::Replaced { what: Subject::default() });
+        }
+        let type_name = truncated(&self.type_name, TYPE_NAME_BYTES);
+        let schema = self.schema.as_deref().map(|schema| truncated(schema, SCHEMA_BYTES)).filter(|schema| !schema.is_empty());
+        let same_meaning = match (schema, info.schema.as_deref()) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => type_name == info.type_name,
+        };
+        let same_schema = schema.is_some() && schema == info.schema.as_deref();
+        let wanted = self.structure.as_ref().zip(info.structure.as_ref());
+        let structures = wanted.and_then(|(ours, theirs)| Some((ours.differs_from(theirs, same_schema)?, theirs)));
+        let same_shape = self.kind == info.kind
+            && self.message_bytes == info.geometry.message_bytes
+            && self.message_align == info.geometry.message_align;
+        if same_meaning && same_shape && structures.is_none() {
+            return Ok(());
+        }
+        let aligns_differ = self.message_align != info.geometry.message_align;
+        let ours = Messages {
+            kind: self.kind,
+            type_name,
+            schema,
+            bytes: self.message_bytes,
+            align: aligns_differ.then_some(self.message_align),
+            structure: structures.as_ref().map(|(ours, _)| ours),
+        };
+        let theirs = Messages {
+            kind: info.kind,
+            type_name: &info.type_name,
+            schema: info.schema.as_deref(),
+            bytes: info.geometry.message_bytes,
+            align: aligns_differ.then_some(info.geometry.message_align),
+            structure: structures.as_ref().map(|&(_, theirs)| theirs),
+        };
+        let difference = structures.as_ref().and_then(|(ours, theirs)| first_difference(ours.text(), theirs.text()));
+        let difference = difference.map(|difference| format!(" ({difference})")).unwrap_or_default();
+        Err(OpenError::Mismatch { what: Subject::default(), ours: ours.in_words() + &difference, theirs: theirs.in_words() })
+    }
+}
+
+/// What a mismatch tells people about one side.
+struct Messages<'a> {
+    kind: u32,
+    type_name: &'a str,
+    schema: Option<&'a str>,
+    bytes: u64,
+    /// Told only where the two sides differ.
+    align: Option<u64>,
+    /// Likewise.
+    structure: Option<&'a Structure>,
+}
+
+impl Messages<'_> {
+    /// `messages of type Tick, schema tick/2 (24 bytes)`. Text from a segment is escaped: it goes to somebody's terminal.
+    fn in_words(&self) -> String {
+        // That of a number says no more than its name.
+        let structure = self.structure.filter(|structure| structure.text() != self.type_name);
+        let structure = structure.map(|structure| format!(" of structure {structure}")).unwrap_or_default();
+        let what = match self.kind {
+            kind::SLICE => "slices of type",
+            kind::MUTEX => "a mutex of type",
+            kind::ARRAY => "an array of type",
+            kind::VALUE => "a value of type",
+            kind::EVENT => return "an event".to_owned(),
+            kind::SEMAPHORE => return "a semaphore".to_owned(),
+            kind::CONDVAR => return "a condition variable".to_owned(),
+            kind::BARRIER => return "a barrier".to_owned(),
+            kind::OBJECT => "encoded objects of type",
+            _ => "messages of type",
+        };
+        if self.kind == kind::OBJECT {
+            let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
+            return format!("{what} {}{schema}{structure}", self.type_name.escape_debug());
+        }
+        let unit = match (self.bytes, matches!(self.kind, kind::SLICE | kind::ARRAY)) {
+            (1, true) => "byte an element",
+            (_, true) => "bytes an element",
+            (1, false) => "byte",
+            (_, false) => "bytes",
+        };
+        let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
+        let align = self.align.map(|align| format!(", aligned to {align}")).unwrap_or_default();
+        format!("{what} {}{schema} ({} {unit}{align}){structure}", self.type_name.escape_debug(), self.bytes)
+    }
+}

@@ -1,0 +1,50 @@
+//! Which file a descriptor number leads to.
+//!
+//! Invariant 1: before a number that the program could have closed is used, closed or replaced, the
+//! file behind it is compared: the kernel may have given the number to another file.
+
+use std::fs::Metadata;
+use std::os::fd::RawFd;
+use std::os::unix::fs::MetadataExt;
+
+/// Number of a descriptor that this process does not have any more.
+pub(super) const LOST: RawFd = -1;
+
+/// Standard input, output and error: whoever writes there must not write into a segment.
+pub(super) const STANDARD_NUMBERS: RawFd = 3;
+
+/// Tells a file from any other, as long as somebody has it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    pub device: u64,
+    pub inode: u64,
+}
+
+/// Which file a number leads to. Async-signal-safe.
+pub(super) fn file_behind(number: RawFd) -> Option<FileId> {
+    // SAFETY: stat is plain integers, which the call fills; a number that leads nowhere is refused.
+    unsafe {
+        let mut found: libc::stat = std::mem::zeroed();
+        (libc::fstat(number, &mut found) == 0).then_some(FileId { device: found.st_dev as u64, inode: found.st_ino as u64 })
+    }
+}
+
+/// Closes a number that still leads to `file` (Invariant 2). Async-signal-safe.
+pub(super) fn close_if(number: RawFd, file: FileId) {
+    if number != LOST && file_behind(number) == Some(file) {
+        close_number(number);
+    }
+}
+
+/// Async-signal-safe.
+pub(super) fn close_number(number: RawFd) {
+    // SAFETY: callers have just opened the number, or compared the file behind it, and it stands in
+    // one slot only (Invariant 1).
+    unsafe { libc::close(number) };
+}
+
+impl FileId {
+    pub fn of(file: &Metadata) -> FileId {
+        FileId { device: file.dev(), inode: file.ino() }
+    }
+}

@@ -1,0 +1,105 @@
+//! The byte-range locks (OFD) of a segment's file, by which processes know of each other.
+
+use super::descriptors::Descriptor;
+use crate::os;
+use crate::shm::layout::{KEEPERS_OFFSET, liveness_offset, name_byte_offset, registration_offset};
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// The locks to change a name have a second byte, so that their length tells them from a
+/// liveness lock.
+const NAME_LOCK_BYTES: u64 = 2;
+
+/// What stands in the way of a lock on the whole file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conflict {
+    /// An attached participant, one that keeps the name, or one about to find out that it came too
+    /// late.
+    Liveness,
+    /// Somebody who changes, or looks at, the name: gone in a moment.
+    Name,
+}
+
+impl Descriptor {
+    /// Takes the liveness lock of an entry. `Ok(false)`: somebody has it, or holds the whole file.
+    pub fn lock_liveness(&self, entry: u32) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, liveness_offset(entry), 1)
+    }
+
+    pub fn unlock_liveness(&self, entry: u32) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, liveness_offset(entry), 1)
+    }
+
+    /// Does another description hold this liveness lock?
+    pub fn liveness_conflict(&self, entry: u32) -> io::Result<Option<Conflict>> {
+        Ok(os::conflict_in_range(self.borrow()?, liveness_offset(entry), 1)?.map(|(_, len)| kind_of(len)))
+    }
+
+    /// Could this liveness lock be taken now? Not one that another description has locked to read, either.
+    pub fn liveness_is_free(&self, entry: u32) -> io::Result<bool> {
+        Ok(os::any_conflict_in_range(self.borrow()?, liveness_offset(entry), 1)?.is_none())
+    }
+
+    /// Takes the right to take an entry. `Ok(false)`: another process is about to.
+    pub fn lock_registration(&self, entry: u32) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, registration_offset(entry), 1)
+    }
+
+    pub fn unlock_registration(&self, entry: u32) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, registration_offset(entry), 1)
+    }
+
+    /// Takes the right to change the name of a segment in use.
+    pub fn lock_name(&self, max_participants: u32) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, name_byte_offset(max_participants), NAME_LOCK_BYTES)
+    }
+
+    pub fn unlock_name(&self, max_participants: u32) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, name_byte_offset(max_participants), NAME_LOCK_BYTES)
+    }
+
+    /// Sees to it that no process keeps the name, nor begins to. `Ok(false)`: another description
+    /// does, or does the same.
+    pub fn lock_keepers(&self) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, KEEPERS_OFFSET, NAME_LOCK_BYTES)
+    }
+
+    pub fn unlock_keepers(&self) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, KEEPERS_OFFSET, NAME_LOCK_BYTES)
+    }
+
+    /// Does another description keep the name?
+    pub fn name_is_kept(&self) -> io::Result<bool> {
+        name_is_kept(self.borrow()?)
+    }
+
+    /// Takes all liveness locks and the right to change the name: length 0 reaches beyond any table that any version might have.
+    pub fn lock_whole(&self) -> io::Result<bool> {
+        os::lock_range(self.borrow()?, 0, 0)
+    }
+
+    /// What stands in the way of [`Descriptor::lock_whole`], or the first of it.
+    pub fn whole_conflict(&self) -> io::Result<Option<Conflict>> {
+        if let Some((_, len)) = os::conflict_in_range(self.borrow()?, 0, 0)? {
+            return Ok(Some(kind_of(len)));
+        }
+        // Read locks: of those that keep the name, or of a process that may only read the file,
+        // which is not to be told from them.
+        Ok(os::any_conflict_in_range(self.borrow()?, 0, 0)?.map(|_| Conflict::Liveness))
+    }
+
+    pub fn unlock_whole(&self) -> io::Result<()> {
+        os::unlock_range(self.borrow()?, 0, 0)
+    }
+}
+
+fn kind_of(lock_len: u64) -> Conflict {
+    if lock_len == 1 { Conflict::Liveness } else { Conflict::Name }
+}
+
+/// Does a process keep the name of this file, through another description? A write lock on that byte
+/// is of the process that removes the name, or judges the whole file.
+pub(super) fn name_is_kept(file: BorrowedFd<'_>) -> io::Result<bool> {
+    let is_write_locked = os::conflict_in_range(file, KEEPERS_OFFSET, 1)?.is_some();
+    Ok(!is_write_locked && os::any_conflict_in_range(file, KEEPERS_OFFSET, 1)?.is_some())
+}

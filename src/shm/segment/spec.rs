@@ -1,0 +1,79 @@
+//! What a creator wants.
+
+use super::directory::Directory;
+use super::header::SegmentInfo;
+use super::owners::Owners;
+use super::structure::{Structure, truncated};
+use super::view::View;
+use crate::os::Barrier;
+use crate::shm::geometry::Geometry;
+use crate::shm::layout::{MAX_PARTICIPANTS, NAME_BYTES, SCHEMA_BYTES, TYPE_NAME_BYTES};
+
+/// What `shared_memory` gives, and no `mode` takes away: a forked child must be able to open its own segment.
+pub(super) const OWNER_MODE: u32 = 0o600;
+
+const MODE_BITS: u32 = 0o666;
+
+/// What a creator wants.
+#[derive(Clone, Debug)]
+pub(crate) struct Spec {
+    /// One of [`kind`](crate::shm::layout::kind).
+    pub kind: u32,
+    pub geometry: Geometry,
+    /// Without module paths; kept up to `TYPE_NAME_BYTES`.
+    pub type_name: String,
+    /// Kept up to `SCHEMA_BYTES`.
+    pub schema: Option<String>,
+    /// Kept up to `STRUCTURE_BYTES`, compared whole.
+    pub structure: Option<String>,
+    /// 1 to 1023; brought into that range.
+    pub max_participants: u32,
+    pub max_deliveries: u32,
+    /// Name of the queue for dead letters: one that may be a name.
+    pub dead_letters: Option<String>,
+    pub persist: bool,
+    /// Widens the permissions of 0600.
+    pub mode: Option<u32>,
+    pub lock_memory: bool,
+    pub huge_pages: bool,
+    /// Counts the messages in a dead segment that this one is to replace; `None`: it holds garbage.
+    pub messages_left: fn(&View) -> Option<u64>,
+    /// Whose dead segment may be replaced.
+    pub owners: Owners,
+    pub directory: Directory,
+    /// A full fence at each commit, and no interruption of others: see [`Barrier`](crate::os::Barrier).
+    pub full_fence: bool,
+}
+
+impl Spec {
+    /// What a segment made to this specification says about itself. `max_participants` is brought into its range.
+    pub fn info(&self, nonce: u64) -> SegmentInfo {
+        SegmentInfo {
+            kind: self.kind,
+            geometry: self.geometry,
+            type_name: truncated(&self.type_name, TYPE_NAME_BYTES).to_owned(),
+            schema: self
+                .schema
+                .as_deref()
+                .map(|schema| truncated(schema, SCHEMA_BYTES).to_owned())
+                .filter(|schema| !schema.is_empty()),
+            structure: self.structure.as_deref().and_then(Structure::of_text),
+            nonce,
+            max_participants: self.max_participants.clamp(1, MAX_PARTICIPANTS),
+            max_deliveries: self.max_deliveries,
+            // Where this process cannot ask for the barrier, those that share its sandbox cannot either.
+            full_fence: self.full_fence || !Barrier::is_to_be_had(),
+            dead_letters: self
+                .dead_letters
+                .as_deref()
+                .map(|name| truncated(name, NAME_BYTES).to_owned())
+                .filter(|name| !name.is_empty()),
+            dead_letters_len: self.dead_letters.as_deref().map_or(0, |name| truncated(name, NAME_BYTES).len() as u32),
+        }
+    }
+}
+
+/// The permissions of a segment for which these were asked.
+pub(super) fn mode_bits(asked: u32) -> u32 {
+    OWNER_MODE | asked & MODE_BITS
+}

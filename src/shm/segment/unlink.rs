@@ -1,0 +1,71 @@
+//! Taking the name from a segment, in use or not.
+
+use super::attached::Segment;
+use super::claim::{self, read_header};
+use super::descriptors::Descriptor;
+use super::directory::Directory;
+use super::names::{Place, place_of};
+use super::owners::Owners;
+use super::refusal::{UNLINK, about_open, check_to_open, locate};
+use super::retry::Retry;
+use super::syscall_error::SyscallError;
+use crate::error::{OpenError, Subject};
+use crate::shm::layout::segment_state;
+use std::io;
+
+impl Segment {
+    /// Takes the name from a segment, in use or not, of this user or of root. Those attached go on; nobody new comes.
+    pub fn unlink(name: &str) -> Result<(), OpenError> {
+        Segment::unlink_of(name, &Directory::default(), &Owners::default())
+    }
+
+    /// The same, in that directory, of these owners.
+    pub fn unlink_of(name: &str, directory: &Directory, owners: &Owners) -> Result<(), OpenError> {
+        let place = place_of(directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
+        check_to_open(&place).and_then(|()| Segment::unlink_at(&place, owners)).map_err(|error| about_open(error, 0, &place))
+    }
+
+    fn unlink_at(place: &Place, owners: &Owners) -> Result<(), OpenError> {
+        let refused = |error| SyscallError { call: "fcntl(F_OFD_SETLK)", error };
+        let mut retry = Retry::new();
+        loop {
+            let descriptor = locate(Descriptor::open_transient(place.path()))?;
+            let file = descriptor.metadata().map_err(|error| SyscallError { call: "fstat", error })?;
+            owners.check(&descriptor, &file)?;
+            // Without a readable header there is no telling where the name byte is, nor anybody who could use the segment.
+            let max_participants = max_participants_of(&descriptor);
+            let locked = match max_participants {
+                Some(max_participants) => descriptor.lock_name(max_participants).map_err(refused)?,
+                None => descriptor.lock_whole().map_err(refused)?,
+            };
+            let last_try = retry.ends();
+            if (locked || (last_try && max_participants.is_none())) && place.leads_to(descriptor.file()) {
+                let unlinked = place.unlink();
+                if unlinked.is_ok() {
+                    claim::mark(&descriptor, segment_state::UNLINKED);
+                }
+                // By hand, since a raw-forked child may have a copy of the descriptor.
+                let _ = descriptor.unlock_whole();
+                return match unlinked {
+                    Ok(()) => Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        Err(OpenError::NotFound { what: Subject::default() })
+                    }
+                    Err(error) => Err(SyscallError { call: UNLINK, error }.into()),
+                };
+            }
+            let _ = descriptor.unlock_whole();
+            if last_try {
+                return Err(OpenError::NotReady { what: Subject::default() });
+            }
+            if !locked {
+                Retry::pause();
+            }
+        }
+    }
+}
+
+fn max_participants_of(descriptor: &Descriptor) -> Option<u32> {
+    let file_bytes = descriptor.metadata().ok()?.len();
+    read_header(descriptor).ok()?.max_participants(file_bytes)
+}
