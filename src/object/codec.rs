@@ -24,7 +24,7 @@ type Refusal = Box<dyn Error + Send + Sync>;
 ///
 /// type Refusal = Box<dyn Error + Send + Sync>;
 ///
-/// Text that can be read in the segment.
+/// /// Text that can be read in the segment.
 /// enum Json {}
 ///
 /// impl shmq::Codec for Json {
