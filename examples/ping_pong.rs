@@ -1,7 +1,9 @@
 //! How long a message takes to another process and back: two queues, one number each way.
 //!
-//! `cargo run --release --example ping_pong [ROUNDS] [spin|adaptive|block]` Waiters that spin
-//! answer soonest, but need a core each; those that block sleep at once and cost a wake each time.
+//! `cargo run --release --example ping_pong [ROUNDS] [spin|adaptive|block]`
+//!
+//! Waiters that spin answer soonest, but need a core each; those that block sleep at once and cost
+//! a wake each time.
 
 use std::error::Error;
 use std::time::{Duration, Instant};

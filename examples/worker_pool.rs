@@ -1,10 +1,12 @@
 //! A pool of workers that loses nothing when one of them dies: a task is leased, its answer is put,
 //! and only then is the lease released.
 //!
-//! `cargo run --release --example worker_pool` One worker kills itself in the middle of a task. Its
-//! lease ends with it, another worker gets the task, and the sum is right. If a worker dies between
-//! its answer and the end of its lease, the task is done twice (at-least-once); so answers carry
-//! the number of their task, and the parent takes the first.
+//! `cargo run --release --example worker_pool`
+//!
+//! One worker kills itself in the middle of a task. Its lease ends with it, another worker gets the
+//! task, and the sum is right. If a worker dies between its answer and the end of its lease, the
+//! task is done twice (at-least-once); so answers carry the number of their task, and the parent
+//! takes the first.
 
 use std::collections::HashMap;
 use std::error::Error;

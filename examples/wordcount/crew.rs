@@ -1,7 +1,9 @@
 //! The workers: each leases a block, counts its words in place, puts the answer, and only then
-//! releases the block. If a worker is killed in between, its lease ends, and another worker gets
-//! the block. So each block is answered at least once, and the parent, which knows the blocks by
-//! their numbers, takes the first answer only.
+//! releases the block.
+//!
+//! If a worker is killed in between, its lease ends, and another worker gets the block. So each
+//! block is answered at least once, and the parent, which knows the blocks by their numbers, takes
+//! the first answer only.
 
 use std::io::{self, Write};
 use std::os::unix::process::parent_id;

@@ -1,7 +1,8 @@
 //! Recognises a sequence of bytes where serde shows a type only as a parameter, so that it is moved
-//! as a whole and not one byte at a time. Invariant 1: two types with the same [`TypeId`] differ in
-//! lifetimes at most. A value of one is then a value of the other for as long as it is borrowed
-//! here, and a `Vec<u8>` has no lifetimes.
+//! as a whole and not one byte at a time.
+//!
+//! Invariant 1: two types with the same [`TypeId`] differ in lifetimes at most. A value of one is
+//! then a value of the other for as long as it is borrowed here, and a `Vec<u8>` has no lifetimes.
 
 use std::any::TypeId;
 use std::marker::PhantomData;

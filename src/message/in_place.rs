@@ -3,10 +3,11 @@
 use super::Plain;
 
 /// Stops the compiler where not all bits are a value of `T`. For each place that relies on
-/// [`Plain`], in a `const` block. The attribute implements `Plain` for structs of plain fields, by
-/// bounds that it names through the crate's path. With `crate = path` a program may substitute
-/// other traits for these, without `unsafe`. The layout comes from the fields themselves and cannot
-/// be substituted.
+/// [`Plain`], in a `const` block.
+///
+/// The attribute implements `Plain` for structs of plain fields, by bounds that it names through
+/// the crate's path. With `crate = path` a program may substitute other traits for these, without
+/// `unsafe`. The layout comes from the fields themselves and cannot be substituted.
 pub(crate) const fn assert_plain<T: ?Sized + Plain>() {
     assert!(!T::LAYOUT.is_checked, "not all bits are a value of this type: it cannot be read or written in place");
 }

@@ -21,9 +21,11 @@ use std::ptr;
 /// Numbers, `bool`, `char`, `NonZero`, arrays of messages, and each struct and enum with
 #[cfg_attr(feature = "derive", doc = "[`#[shmq::message]`](macro@crate::message) on it.")]
 #[cfg_attr(not(feature = "derive"), doc = "`#[shmq::message]` on it (feature `derive`).")]
-/// Slices `[X]` are messages of varying length, where `X` is [`Plain`] as well. A message is copied
-/// byte by byte, so nothing in it may point to memory of one process. Types with pointers in them
-/// (`String`, `Vec`, `Box`, references) are encoded and sent through an `ObjectQueue`.
+/// Slices `[X]` are messages of varying length, where `X` is [`Plain`] as well.
+///
+/// A message is copied byte by byte, so nothing in it may point to memory of one process. Types
+/// with pointers in them (`String`, `Vec`, `Box`, references) are encoded and sent through an
+/// `ObjectQueue`.
 ///
 #[cfg_attr(feature = "derive", doc = "```")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]

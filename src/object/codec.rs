@@ -13,10 +13,11 @@ use std::io;
 type Refusal = Box<dyn Error + Send + Sync>;
 
 /// How an [`ObjectQueue`](crate::ObjectQueue) turns values into bytes and back: [`MessagePack`] by
-/// default; [`Postcard`] where speed matters and the types are plain; or one of your own. Both
-/// codecs of this crate refuse a value that is nested too deep for the stack, and `put` refuses
-/// what `get` would. A codec of your own has to do so itself: what its `decode` cannot read is an
-/// error to `get`.
+/// default; [`Postcard`] where speed matters and the types are plain; or one of your own.
+///
+/// Both codecs of this crate refuse a value that is nested too deep for the stack, and `put`
+/// refuses what `get` would. A codec of your own has to do so itself: what its `decode` cannot read
+/// is an error to `get`.
 ///
 /// ```
 /// use serde::{Serialize, de::DeserializeOwned};

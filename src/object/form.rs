@@ -6,6 +6,7 @@
 //! | sequences and tuples of `u8`, but no empty ones | bin |
 //! | bytes | ext of type [`BYTES`] |
 //! | `Some` of nil | ext of type [`SOME`]: how many `Some` are around it, 16 bits big endian |
+//!
 //! All else is rmp-serde's, with structs as maps from field names. Bytes and sequences differ,
 //! since serde does not convert one into the other where it reads a type without a hint
 //! (`#[serde(untagged)]`, `flatten`). Messages of other encoders may have either form.

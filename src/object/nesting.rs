@@ -7,11 +7,12 @@ use std::fmt;
 
 /// Levels of values inside values, at most: structs, sequences, maps, variants, newtypes and `Some`
 /// count one each, variants with several fields two. rmp-serde's own limit, for arrays and maps
-/// only, is 1024. Each level takes stack, in the process that puts and in the one that gets; the
-/// latter may have a smaller stack, or be a debug build. Measured in a debug build, with linked
-/// structs (two levels each): up to 1.1 KiB a level to encode; to decode up to 2.8 KiB for structs
-/// of two words, up to 5.4 KiB for structs of 200 bytes. The latter needs 1.4 MiB of the usual 2
-/// MiB of a thread.
+/// only, is 1024.
+///
+/// Each level takes stack, in the process that puts and in the one that gets; the latter may have a
+/// smaller stack, or be a debug build. Measured in a debug build, with linked structs (two levels
+/// each): up to 1.1 KiB a level to encode; to decode up to 2.8 KiB for structs of two words, up to
+/// 5.4 KiB for structs of 200 bytes. The latter needs 1.4 MiB of the usual 2 MiB of a thread.
 pub(super) const MAX_DEPTH: u32 = 256;
 
 /// Elements that take no bytes (`()`, structs whose fields are all skipped), at most. All other

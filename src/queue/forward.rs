@@ -99,6 +99,7 @@ impl<T: ?Sized + Plain> GivesBack for LeaseMut<'_, T> {
 
 /// Dropping the error gives the message back to its queue: it is delivered again, before newer
 /// ones.
+///
 /// Why a message was not forwarded, and its lease, which continues.
 ///
 /// ```

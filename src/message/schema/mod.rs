@@ -21,6 +21,7 @@
 //!    `Option<NonZero<u32>>` are `u32`, and a `#[repr(transparent)]` struct is its field.
 //! 3. Fields without bytes (`PhantomData`, `()`) are left out. No name of a type, a module or a
 //!    parameter occurs, since programs in other languages have other names.
+//!
 //! A C program can write it with `offsetof`, `sizeof` and the names of scalars, and a numpy dtype
 //! can be made from it field by field.
 

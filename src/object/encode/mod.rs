@@ -1,8 +1,9 @@
 //! A layer around the serializer of a codec: counts depth, and writes what this crate adds to
-//! MessagePack (see `form`). Invariant 1: a sequence or tuple for MessagePack is collected as bytes
-//! until an element comes that is no `u8`. From then on it is an array, with the elements before it
-//! too. So the result depends on the elements only. That element is serialised twice, the others
-//! once.
+//! MessagePack (see `form`).
+//!
+//! Invariant 1: a sequence or tuple for MessagePack is collected as bytes until an element comes
+//! that is no `u8`. From then on it is an array, with the elements before it too. So the result
+//! depends on the elements only. That element is serialised twice, the others once.
 
 mod byte;
 

@@ -75,7 +75,7 @@ impl Asked {
             let actual = if is.sized { is.capacity.saturating_mul(is.message_bytes) } else { is.ring_bytes() };
             differs("capacity_bytes", bytes.to_string(), actual.to_string());
         }
-        if let Some(asked) = self.mode.map(|asked| mode_bits(asked)) {
+        if let Some(asked) = self.mode.map(mode_bits) {
             differs("mode", format!("{asked:#05o}"), format!("{mode:#05o}"));
         }
         if let Some(asked) = self.max_deliveries {
