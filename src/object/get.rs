@@ -133,9 +133,9 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         ///
         /// # Errors
         /// [`GetError::Decode`] if the message is not a value of the type, or leaves bytes over:
-        /// the error has its bytes. It is consumed; where the queue has one for [dead
-        /// letters](QueueBuilder::dead_letters), it is put there first. Otherwise as
-        /// [`Queue::get`].
+        /// the error has its bytes. The message is consumed; where the queue has one for
+        /// [dead letters](crate::QueueBuilder::dead_letters), it is put there first. Otherwise as
+        /// [`Queue::get`](crate::Queue::get).
         ///
         /// ```
         /// let queue = shmq::ObjectQueue::<Vec<(u32, String)>>::new(4)?;
