@@ -50,7 +50,7 @@ const YIELD_EVERY_NS: u64 = 10_000;
 const CHECKS_PER_CLOCK: u32 = 8;
 /// Within this time of its deadline a waiter sleeps rather than yields: a yield on a loaded
 /// machine may last several scheduler slices, while the futex keeps a deadline to microseconds.
-const YIELD_RISK_NS: u64 = 5_000_000;
+pub(crate) const YIELD_RISK_NS: u64 = 5_000_000;
 
 /// A bounded series of misses: some spins, then some yields.
 #[derive(Debug)]
@@ -74,11 +74,6 @@ impl Backoff {
     /// Are there yields left?
     pub fn may_yield(&self) -> bool {
         self.misses < self.spins.saturating_add(self.yields)
-    }
-
-    /// The same, unless the deadline is so close that a yield might outlast it.
-    pub fn may_yield_before(&self, deadline: Deadline) -> bool {
-        self.may_yield() && !deadline.is_within(YIELD_RISK_NS)
     }
 
     /// Spends a miss with as many pauses as there were misses, but no more than `longest`.

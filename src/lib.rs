@@ -131,7 +131,7 @@ cfg_if::cfg_if! {
             Codec, MessagePack, ObjectConsumer, ObjectLease, ObjectProducer, ObjectQueue, Postcard, PutAs,
         };
         #[cfg(feature = "object")]
-        pub use pool::{AsyncResult, Batch, Imap, ImapUnordered, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError};
+        pub use pool::{AsyncResult, Batch, Imap, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError};
         pub use letters::{DeadLetter, DeadLetters};
         pub use process::{Process, ProcessBuilder, SpawnError};
         pub use queue::guard::{Lease, LeaseMut, Loan};

@@ -214,7 +214,7 @@ fn pool_service_finishes_its_tasks() {
         let is_left = || unsafe { libc::kill(-group, 0) } == 0;
         let begun = Instant::now();
         while is_left() && begun.elapsed() < PATIENCE {
-            thread::sleep(Duration::from_millis(5)); // the spawner ends when the program has
+            thread::sleep(Duration::from_millis(5)); // the fork server ends when the program has
         }
         assert!(!is_left(), "processes of the service are still there");
     }

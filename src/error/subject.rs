@@ -1,6 +1,6 @@
 //! What an error is about.
 
-use crate::shm::layout::kind;
+use crate::shm::kind::Kind;
 use std::fmt;
 
 /// What an error is about: a queue, a mutex, and so on, and its name. Displayed as `queue "jobs"`,
@@ -21,9 +21,9 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// `kind` is one of [`kind`]; any other number is a segment of unknown kind.
-    pub(crate) fn of(kind: u32, name: &str) -> Subject {
-        Subject { kind: in_words(kind), name: Some(name).filter(|name| !name.is_empty()).map(str::to_owned) }
+    /// Without a kind it is a segment of unknown kind.
+    pub(crate) fn of(kind: Option<Kind>, name: &str) -> Subject {
+        Subject { kind: kind.map(in_words), name: Some(name).filter(|name| !name.is_empty()).map(str::to_owned) }
     }
 
     /// Is it still without kind and name?
@@ -57,18 +57,17 @@ impl Subject {
     }
 }
 
-fn in_words(kind: u32) -> Option<&'static str> {
-    Some(match kind {
-        kind::SIZED | kind::SLICE | kind::OBJECT => "queue",
-        kind::MUTEX => "mutex",
-        kind::ARRAY => "array",
-        kind::VALUE => "value",
-        kind::EVENT => "event",
-        kind::SEMAPHORE => "semaphore",
-        kind::CONDVAR => "condition variable",
-        kind::BARRIER => "barrier",
-        _ => return None,
-    })
+fn in_words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sized | Kind::Slice | Kind::Encoded => "queue",
+        Kind::Mutex => "mutex",
+        Kind::Array => "array",
+        Kind::Value => "value",
+        Kind::Event => "event",
+        Kind::Semaphore => "semaphore",
+        Kind::Condvar => "condition variable",
+        Kind::Barrier => "barrier",
+    }
 }
 
 impl fmt::Display for Subject {

@@ -1,72 +1,8 @@
 //! What a segment says about itself and never changes.
 
 use super::predecessor::Predecessor;
-use crate::shm::layout::kind;
+pub use crate::shm::kind::Kind;
 use std::time::SystemTime;
-
-/// What a segment is: how the messages of a queue lie in memory, or which object of [`sync`](crate::sync) it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Kind {
-    /// One plain value each, all of one size.
-    Sized,
-    /// A slice of plain elements each.
-    Slice,
-    /// An encoded object each, of an `ObjectQueue`.
-    Encoded,
-    /// No queue, but a mutex around one value.
-    Mutex,
-    /// No queue, but a mutex around a slice.
-    Array,
-    /// No queue, but a value that changes as a whole.
-    Value,
-    /// No queue, but an event.
-    Event,
-    /// No queue, but a semaphore.
-    Semaphore,
-    /// No queue, but a condition variable.
-    Condvar,
-    /// No queue, but a barrier.
-    Barrier,
-}
-
-impl Kind {
-    pub(super) fn of(kind: u32) -> Kind {
-        match kind {
-            kind::SIZED => Kind::Sized,
-            kind::OBJECT => Kind::Encoded,
-            kind::MUTEX => Kind::Mutex,
-            kind::ARRAY => Kind::Array,
-            kind::VALUE => Kind::Value,
-            kind::EVENT => Kind::Event,
-            kind::SEMAPHORE => Kind::Semaphore,
-            kind::CONDVAR => Kind::Condvar,
-            kind::BARRIER => Kind::Barrier,
-            _ => Kind::Slice,
-        }
-    }
-
-    /// Does it hold messages? Of what does not, only the participants are seen.
-    pub fn is_queue(self) -> bool {
-        matches!(self, Kind::Sized | Kind::Slice | Kind::Encoded)
-    }
-
-    /// In a word.
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Kind::Sized => "sized",
-            Kind::Slice => "slice",
-            Kind::Encoded => "encoded",
-            Kind::Mutex => "mutex",
-            Kind::Array => "array",
-            Kind::Value => "value",
-            Kind::Event => "event",
-            Kind::Semaphore => "semaphore",
-            Kind::Condvar => "condvar",
-            Kind::Barrier => "barrier",
-        }
-    }
-}
 
 /// What a segment says about itself and never changes.
 #[derive(Clone, Debug)]

@@ -46,7 +46,7 @@ impl Inspector {
     }
 
     pub(super) fn kind(&self) -> Kind {
-        Kind::of(self.view.info().kind)
+        self.view.info().kind
     }
 
     /// What never changes.

@@ -1,6 +1,5 @@
 //! Working on a queue whose type one does not know.
 
-use super::about::Kind;
 use crate::error::{GetError, OpenError, Subject};
 use crate::raw::{RawQueue, RecoveryReport};
 use crate::shm::segment::{self, Directory, Expect, Owners, Segment, View};
@@ -49,9 +48,9 @@ impl Operator {
     pub fn open_of(name: impl AsRef<str>, owners: &Owners) -> Result<Operator, OpenError> {
         let view = View::open(name.as_ref())?;
         let (info, geometry) = (view.info(), view.geometry());
-        if !Kind::of(info.kind).is_queue() {
-            let theirs = format!("an object of another kind ({})", Kind::of(info.kind).in_words());
-            let what = Subject::of(info.kind, name.as_ref());
+        if !info.kind.is_queue() {
+            let theirs = format!("an object of another kind ({})", info.kind.in_words());
+            let what = Subject::of(Some(info.kind), name.as_ref());
             return Err(OpenError::Mismatch { what, ours: "a queue".to_owned(), theirs });
         }
         let expect = Expect {

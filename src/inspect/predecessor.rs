@@ -50,7 +50,7 @@ impl Predecessor {
             predecessor::DRAINED => WhyReplaced::Drained,
             predecessor::OTHER_TYPE => WhyReplaced::OtherType,
             predecessor::POISONED => WhyReplaced::Poisoned,
-            predecessor::OBJECT => WhyReplaced::UsersDead,
+            predecessor::PRIMITIVE => WhyReplaced::UsersDead,
             _ => return None,
         };
         Some(Predecessor { why, messages })

@@ -6,7 +6,7 @@ use crate::queue::guard::Lease;
 use crate::queue::sealed::Sealed;
 use crate::queue::{Buildable, Content, Queue, QueueBuilder};
 use crate::raw::{RawQueue, RecoveryReport, Stats};
-use crate::shm::layout::kind;
+use crate::shm::kind::Kind;
 use crate::shm::letter::TYPE_NAME;
 use crate::wait::blocking_forms;
 use std::fmt;
@@ -334,7 +334,7 @@ impl Sealed for DeadLetters {}
 
 impl Buildable for DeadLetters {
     fn content() -> Content {
-        Content::encoded(kind::SLICE, TYPE_NAME.to_owned())
+        Content::encoded(Kind::Slice, TYPE_NAME.to_owned())
     }
 
     fn over(raw: Arc<RawQueue>, schema: Option<String>, structure: Option<String>) -> DeadLetters {

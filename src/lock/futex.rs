@@ -12,7 +12,7 @@
 
 use super::{Locked, NotMine};
 use crate::atomic::AtomicU32;
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, YIELD_RISK_NS};
 use crate::os::{Barrier, Deadline, futex_wait, futex_wait_any, futex_wake};
 use crate::shm::layout::{CondvarWords, Head};
 use crate::shm::participant::{self, Id};
@@ -112,7 +112,7 @@ impl Mutex<'_> {
                 backoff.spin(LONGEST_LOCK_SPIN);
                 continue;
             }
-            if backoff.may_yield_before(deadline) {
+            if backoff.may_yield() && !deadline.is_within(YIELD_RISK_NS) {
                 backoff.yield_now();
                 continue;
             }

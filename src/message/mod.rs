@@ -11,7 +11,7 @@ pub(crate) use in_place::assert_plain;
 
 use crate::error::{GetError, PutError};
 use crate::message::schema::Layout;
-use crate::shm::layout::kind;
+use crate::shm::kind::Kind;
 use sealed::Way;
 use std::ptr;
 
@@ -167,8 +167,8 @@ unsafe impl<X: Plain> Plain for [X] {}
 /// The layout of a message in a record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wire {
-    /// One of [`kind`](crate::shm::layout::kind).
-    pub kind: u32,
+    /// What the segment holds.
+    pub kind: Kind,
     /// `size_of` the message, or of one element of a slice.
     pub unit_bytes: usize,
     /// `align_of` the same.
@@ -240,14 +240,14 @@ pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
 
 /// The types of the hidden items of [`Message`].
 pub(crate) mod sealed {
-    use super::{GetError, Message, Plain, PutError, assert_plain, kind, ptr};
+    use super::{GetError, Kind, Message, Plain, PutError, assert_plain, ptr};
     pub use crate::raw::{LeasedRecord, RawQueue, SideOwner};
     pub use crate::wait::Wait;
 
     /// How messages of type `T` are put and got.
     pub trait Way<T: ?Sized> {
         type Owned;
-        const KIND: u32;
+        const KIND: Kind;
         fn type_name() -> &'static str;
         fn pointer(payload: *mut u8, length: usize) -> *mut T;
         fn send(value: &T, raw: &RawQueue, wait: Wait) -> Result<(), PutError>;
@@ -270,7 +270,7 @@ pub(crate) mod sealed {
 
     impl<T: Message> Way<T> for ByValue {
         type Owned = T;
-        const KIND: u32 = kind::SIZED;
+        const KIND: Kind = Kind::Sized;
 
         fn type_name() -> &'static str {
             std::any::type_name::<T>()
@@ -313,10 +313,10 @@ pub(crate) mod sealed {
 
     impl<X: Plain> Way<[X]> for BySlice {
         type Owned = Vec<X>;
-        const KIND: u32 = {
+        const KIND: Kind = {
             assert_plain::<X>();
             assert!(size_of::<X>() > 0, "slices of zero-sized elements cannot travel: their length is not in their bytes");
-            kind::SLICE
+            Kind::Slice
         };
 
         fn type_name() -> &'static str {

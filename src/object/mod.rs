@@ -35,7 +35,7 @@ use crate::message::without_paths;
 use crate::queue::sealed::Sealed;
 use crate::queue::{Buildable, Content, Iter, Queue, QueueBuilder, Source, reopen};
 use crate::raw::RawQueue;
-use crate::shm::layout::kind;
+use crate::shm::kind::Kind;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -315,7 +315,7 @@ impl<T, C> Sealed for ObjectQueue<T, C> {}
 
 impl<T, C: Codec> Buildable for ObjectQueue<T, C> {
     fn content() -> Content {
-        Content::encoded(kind::OBJECT, type_name::<T, C>())
+        Content::encoded(Kind::Encoded, type_name::<T, C>())
     }
 
     fn over(raw: Arc<RawQueue>, schema: Option<String>, structure: Option<String>) -> Self {

@@ -1,7 +1,83 @@
-//! Descriptor numbers: a second description of a file, and a number above the standard streams.
+//! Descriptors by number: opening again, checking, closing, moving, and keeping numbers free.
 
 use std::io;
 use std::os::fd::RawFd;
+#[cfg(feature = "object")]
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// Whether the descriptor is closed when a program is executed.
+///
+/// # Errors
+/// `EBADF` if it is not open.
+pub(crate) fn closes_on_exec(number: RawFd) -> io::Result<bool> {
+    // SAFETY: any number may be asked about.
+    match unsafe { libc::fcntl(number, libc::F_GETFD) } {
+        -1 => Err(io::Error::last_os_error()),
+        flags => Ok(flags & libc::FD_CLOEXEC != 0),
+    }
+}
+
+/// Closes a descriptor whose owner is in a frame that is never returned to.
+///
+/// # Safety
+/// It is open, and no code of this process uses it, or its owner, from now on.
+#[cfg(feature = "object")]
+pub(crate) unsafe fn close_number(number: RawFd) {
+    // SAFETY: the caller's contract.
+    unsafe { libc::close(number) };
+}
+
+/// Makes `number` a descriptor of what `fd` is one of. What stood there is closed.
+///
+/// # Safety
+/// No code of this process uses what stood there from now on.
+#[cfg(feature = "object")]
+pub(crate) unsafe fn duplicate_to(fd: &OwnedFd, number: RawFd, close_on_exec: bool) -> io::Result<()> {
+    // SAFETY: the caller's contract.
+    match unsafe { libc::dup3(fd.as_raw_fd(), number, if close_on_exec { libc::O_CLOEXEC } else { 0 }) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// A descriptor of the same, at a free number from `lowest` up.
+#[cfg(feature = "object")]
+pub(crate) fn duplicate_above(fd: &OwnedFd, lowest: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: duplicates an open descriptor to a number that is free.
+    match unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest) } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: F_DUPFD_CLOEXEC has just made the descriptor, so nothing else owns it.
+        duplicate => Ok(unsafe { OwnedFd::from_raw_fd(duplicate) }),
+    }
+}
+
+/// A descriptor that is good for nothing but to occupy a number.
+#[cfg(feature = "object")]
+pub(crate) fn placeholder() -> io::Result<OwnedFd> {
+    // SAFETY: a path that ends with a zero.
+    match unsafe { libc::open(c"/".as_ptr(), libc::O_PATH | libc::O_CLOEXEC) } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: `open` has just made the descriptor, so nothing else owns it.
+        opened => Ok(unsafe { OwnedFd::from_raw_fd(opened) }),
+    }
+}
+
+/// What the system says when no number is free for a descriptor (`EMFILE`).
+#[cfg(feature = "object")]
+pub(crate) fn no_free_descriptor() -> io::Error {
+    io::Error::from_raw_os_error(libc::EMFILE)
+}
+
+/// The number that descriptors of this process are below.
+#[cfg(feature = "object")]
+pub(crate) fn descriptor_limit() -> u64 {
+    // SAFETY: `limit` is filled by the call.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        limit.rlim_cur
+    }
+}
 
 /// Opens the file behind descriptor `fd` once more: a description of its own, which has no locks.
 /// Its number is `lowest` or more. Async-signal-safe, so that a fork handler may call it.

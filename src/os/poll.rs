@@ -1,19 +1,62 @@
-//! Sleeping until one of several descriptors can be read.
+//! Waiting for descriptors.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 /// Longest sleep of one call, which is far less than the milliseconds that fit a `c_int`.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// What a wait for a descriptor is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// It can be read, or is at its end.
+    Readable,
+    /// Its other end is closed.
+    #[cfg_attr(not(feature = "object"), allow(dead_code, reason = "only sockets of the fork server have another end"))]
+    Closed,
+}
+
+/// Waits until an event of one of the descriptors, or for `timeout_ms` (-1: for ever): which have
+/// one.
+///
+/// # Errors
+/// What the system says; `Interrupted`: a signal came.
+pub(crate) fn poll_events(fds: &[(RawFd, Event)], timeout_ms: libc::c_int) -> io::Result<Vec<bool>> {
+    let events = |event| if event == Event::Readable { libc::POLLIN } else { 0 };
+    let mut polled: Vec<_> = fds.iter().map(|&(fd, event)| libc::pollfd { fd, events: events(event), revents: 0 }).collect();
+    // SAFETY: as many pollfds as passed.
+    if unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout_ms) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(polled.iter().map(|fd| fd.revents != 0).collect())
+}
+
+/// Waits until one of the descriptors can be read or is at its end, or for `timeout_ms` (-1: for
+/// ever): which can. A signal ends it too, with none.
+#[cfg(feature = "object")]
+pub(crate) fn poll(fds: &[RawFd], timeout_ms: libc::c_int) -> Vec<bool> {
+    let fds: Vec<_> = fds.iter().map(|&fd| (fd, Event::Readable)).collect();
+    poll_events(&fds, timeout_ms).unwrap_or_else(|_| vec![false; fds.len()])
+}
+
+/// Whether the descriptor can be read, or is at its end. Does not wait.
+pub(crate) fn is_readable(fd: RawFd) -> bool {
+    poll_events(&[(fd, Event::Readable)], 0).is_ok_and(|ready| ready == [true])
+}
+
+/// Whether the other end of the descriptor is closed. Does not wait.
+#[cfg(feature = "object")]
+pub(crate) fn is_closed(fd: RawFd) -> bool {
+    poll_events(&[(fd, Event::Closed)], 0).is_ok_and(|closed| closed == [true])
+}
+
 /// Sleeps until one of these can be read (of a pidfd: its process has ended), or for `longest`, a
 /// second at most. May return early, with none: the caller checks.
 pub(crate) fn poll_readable(descriptors: &[BorrowedFd<'_>], longest: Duration) {
-    let entry_of = |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    let mut polled: Vec<libc::pollfd> = descriptors.iter().map(entry_of).collect();
+    let polled: Vec<_> = descriptors.iter().map(|fd| (fd.as_raw_fd(), Event::Readable)).collect();
     // Rounded up: a poll that ends before the deadline is followed by another.
     let longest_ms = longest.min(LONGEST).as_nanos().div_ceil(1_000_000) as libc::c_int;
-    // SAFETY: `polled` holds as many pollfds as its length says, on descriptors that are borrowed.
     // Every error means that the caller checks again.
-    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, longest_ms) };
+    let _ = poll_events(&polled, longest_ms);
 }

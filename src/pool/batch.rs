@@ -1,30 +1,25 @@
-//! Many tasks at once: how they are cut into chunks and sent.
+//! [`Batch`]: how a call of many tasks is made.
 
-use super::Pool;
-use super::collector::Shared;
-use super::error::TaskError;
-use super::imap::{Imap, ImapUnordered, Reader};
+use super::chunker::{Chunker, Reading};
+use super::error::{TaskError, check_range};
+use super::imap::{Imap, Order, Reader};
 use super::job::{Callback, Hook, Job, Progress};
-use super::message::{TASK_BYTES, TaskHead, append_sized};
 use super::result::AsyncResult;
+use super::state::Shared;
 use super::worker::{RunTask, run_task};
-use crate::object::{Codec, MessagePack};
-use crate::process::travel::{Task, distance_of};
+use crate::process::fn_address::{Task, offset_of_address};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::VecDeque;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// A chunk is sent when it has so many bytes, its tasks complete or not.
-const CHUNK_BYTES: usize = 256 << 10;
 /// Chunks for each worker that `map` makes of its input, as Python's does.
 const CHUNKS_PER_WORKER: u64 = 4;
 /// Chunks for each worker that `imap` reads ahead.
 const AHEAD_PER_WORKER: usize = 32;
 
-/// How a call of many tasks is made: chunk size, reading ahead, progress. Made by [`Pool::batch`].
+/// How a call of many tasks is made: chunk size, reading ahead, progress. Made by
+/// [`Pool::batch`](crate::Pool::batch).
 ///
 /// ```
 /// use shmq::Pool;
@@ -44,7 +39,7 @@ const AHEAD_PER_WORKER: usize = 32;
 /// assert_eq!((squares[9], done.load(Ordering::Relaxed)), (81, 100));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "it does nothing until one of its verbs is called"]
+#[must_use = "it does nothing until one of its methods is called"]
 #[derive(Clone)]
 pub struct Batch<'p> {
     shared: &'p Arc<Shared>,
@@ -53,181 +48,92 @@ pub struct Batch<'p> {
     hook: Option<Arc<Hook>>,
 }
 
-/// A job whose input is being read. If that panics, the pool hears of the job no more: nothing waits for its end.
-struct Reading<'s> {
-    shared: &'s Shared,
-    number: u64,
-}
-
-impl Drop for Reading<'_> {
-    fn drop(&mut self) {
-        self.shared.forget(self.number);
-    }
-}
-
-/// The chunk that is being written.
-pub(super) struct Chunker<'s> {
-    shared: &'s Shared,
-    job: Arc<Job>,
-    head: TaskHead,
-    size: u32,
-    patient: bool,
-    bytes: Vec<u8>,
-    item: Vec<u8>,
-    /// Tasks taken from the input so far.
-    taken: u64,
-    /// Chunks that were sent, or failed at once.
-    pub sent: usize,
-    /// The pool takes no more.
-    pub stopped: Option<TaskError>,
-}
-
-impl<'s> Chunker<'s> {
-    /// `runner` and `task` are their distances.
-    fn new(shared: &'s Shared, job: Arc<Job>, number: u64, (runner, task): (i64, i64), size: u32, patient: bool) -> Self {
-        let head = TaskHead { nonce: shared.nonce, job: number, first: 0, count: 0, runner, task, holder: 0 };
-        Chunker {
-            shared,
-            job,
-            head,
-            size,
-            patient,
-            bytes: vec![0; TASK_BYTES],
-            item: Vec::new(),
-            taken: 0,
-            sent: 0,
-            stopped: None,
-        }
-    }
-
-    /// Adds one task; sends the chunk when it is full.
-    fn add<A: Serialize>(&mut self, argument: &A) {
-        self.item.clear();
-        let refused = MessagePack::encode(argument, &mut self.item).err();
-        let room = CHUNK_BYTES.min(self.shared.tasks.max_len());
-        if refused.is_some() || self.bytes.len() + self.item.len() + 4 > room {
-            self.send();
-        }
-        if self.head.count == 0 {
-            self.head.first = self.taken;
-        }
-        self.taken += 1;
-        if let Some(error) = refused {
-            self.sent += 1;
-            self.job.fail_chunk(self.head.first, 1, TaskError::Argument { why: error.to_string() });
-            return;
-        }
-        let item = &self.item;
-        append_sized(&mut self.bytes, |to| to.extend(item));
-        self.head.count += 1;
-        if self.head.count == self.size {
-            self.send();
-        }
-    }
-
-    /// Sends what there is.
-    fn send(&mut self) {
-        let count = std::mem::take(&mut self.head.count);
-        if count == 0 {
-            return;
-        }
-        let mut head = Vec::with_capacity(TASK_BYTES);
-        TaskHead { count, ..self.head }.write(&mut head);
-        self.bytes[..TASK_BYTES].copy_from_slice(&head);
-        self.job.open(self.head.first, count);
-        self.sent += 1;
-        if let Err(error) = self.shared.send(&self.bytes, self.patient) {
-            if !matches!(error, TaskError::TooLarge { .. }) {
-                self.stopped = Some(error.clone());
-            }
-            self.job.fail_chunk(self.head.first, count, error);
-        }
-        self.bytes.truncate(TASK_BYTES);
-    }
-
-    /// Sends one chunk of what the input still has. `false`: it is exhausted, and the job knows how many there were.
-    pub fn send_one<A: Serialize>(&mut self, input: &mut impl Iterator<Item = A>) -> bool {
-        let before = self.sent;
-        while self.sent == before && self.stopped.is_none() {
-            let Some(argument) = input.next() else {
-                self.end();
-                return false;
-            };
-            self.add(&argument);
-        }
-        self.stopped.is_none()
-    }
-
-    /// There is no more input: sends what there is, and the job knows how many tasks there were.
-    pub fn end(&mut self) {
-        self.send();
-        self.job.set_total(self.taken);
-    }
-}
-
 impl<'p> Batch<'p> {
     pub(super) fn new(shared: &'p Arc<Shared>) -> Self {
         Batch { shared, chunk_size: None, ahead: None, hook: None }
     }
 
-    /// Tasks that travel to a worker together, and whose results come back together. Not set: for `map` a quarter of each
-    /// worker's share, for `imap` 1. Chunks of large arguments are smaller. 0 is an error: [`TaskError::ZeroChunk`].
+    /// Tasks that travel to a worker together, and whose results come back together. Not set: for
+    /// `map` a quarter of each worker's share, for `imap` 1. Chunks of large arguments are smaller.
+    /// 0 is [`TaskError::OutOfRange`] from the call; `usize::MAX` leaves the size to the bytes of
+    /// the arguments.
     ///
     /// If a worker dies, all tasks of its chunk fail, or are retried.
+    ///
+    /// ```
+    /// use shmq::TaskError;
+    ///
+    /// let pool = shmq::Pool::new(2)?;
+    /// assert_eq!(pool.batch().chunk_size(3).map(|n: u32| n + 1, 0..7)?, [1, 2, 3, 4, 5, 6, 7]);
+    ///
+    /// let refused = pool.batch().chunk_size(0).map(|n: u32| n, 0..7);
+    /// assert!(matches!(refused, Err(TaskError::OutOfRange { option: "chunk_size", .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn chunk_size(mut self, tasks: usize) -> Self {
         self.chunk_size = Some(tasks);
         self
     }
 
-    /// Chunks that `imap` and `imap_unordered` have out at most, sent and not yet yielded: 32 for each worker, if not set; 1 at least.
+    /// Chunks that `imap` and `imap_unordered` have out at most, sent and not yet yielded: 32 for
+    /// each worker, if not set. 0 is [`TaskError::OutOfRange`] from the call.
+    ///
+    /// ```
+    /// let pool = shmq::Pool::new(2)?;
+    /// // Reads 4 items of the endless input.
+    /// let mut doubled = pool.batch().read_ahead(4).imap(|n: u64| n * 2, 0..)?;
+    /// assert_eq!(doubled.next(), Some(Ok(0)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read_ahead(mut self, chunks: usize) -> Self {
-        self.ahead = Some(chunks.max(1));
+        self.ahead = Some(chunks);
         self
     }
 
-    /// Called in the pool's own thread after each chunk, while workers go on: keep it short. If it panics, that is told on stderr.
+    /// Called in the pool's own thread after each chunk, while workers go on: keep it short. If it
+    /// panics, that is printed on stderr.
+    ///
+    /// ```
+    /// let pool = shmq::Pool::new(2)?;
+    /// let batch = pool.batch().progress(|step| eprintln!("{} done", step.done));
+    /// let squares = batch.map(|n: u64| n * n, 0..4)?;
+    /// assert_eq!(squares, [0, 1, 4, 9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn progress(mut self, hook: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         self.hook = Some(Arc::new(hook));
         self
     }
 
     /// A job, and what cuts and sends its tasks.
-    fn begin<A, R>(&self, task: fn(A) -> R, size: u64, patient: bool) -> Result<(Arc<Job>, u64, Chunker<'p>), TaskError>
+    fn begin<A, R>(&self, task: fn(A) -> R, size: u64, waits: bool) -> Result<(Arc<Job>, u64, Chunker<'p>), TaskError>
     where
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        self.begin_with(task, size, patient, Job::new(self.shared.home, self.hook.clone()))
-    }
-
-    fn begin_with<A, R>(
-        &self,
-        task: fn(A) -> R,
-        size: u64,
-        patient: bool,
-        job: Job,
-    ) -> Result<(Arc<Job>, u64, Chunker<'p>), TaskError>
-    where
-        A: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-    {
+        check_range("chunk_size", self.chunk_size.unwrap_or(1), 1, usize::MAX)?;
+        // A chunk is sent before it has so many tasks as 32 bits count: each takes 4 bytes and
+        // more.
         let size = self.chunk_size.map_or(size, |size| size as u64).min(u64::from(u32::MAX)) as u32;
-        if size == 0 {
-            return Err(TaskError::ZeroChunk);
-        }
         // Of the same A and R, which the worker relies on.
         let runner: RunTask = run_task::<A, R>;
-        let distances = (distance_of(runner as usize), Task::distance::<A, R>(task));
-        let job = Arc::new(job);
+        let offsets = (offset_of_address(runner as usize), Task::offset::<A, R>(task));
+        let job = Arc::new(Job::new(self.shared.home, self.hook.clone()));
         let number = self.shared.begin(&job)?;
-        let chunker = Chunker::new(self.shared, Arc::clone(&job), number, distances, size, patient);
+        let chunker = Chunker::new(self.shared, Arc::clone(&job), number, offsets, size, waits);
         Ok((job, number, chunker))
     }
 
-    /// As [`Pool::map`], with the settings of this batch.
+    /// As [`Pool::map`](crate::Pool::map), with the settings of this batch.
     ///
     /// # Errors
-    /// As there, and [`TaskError::ZeroChunk`].
+    /// As there, and [`TaskError::OutOfRange`].
+    ///
+    /// ```
+    /// let pool = shmq::Pool::new(2)?;
+    /// assert_eq!(pool.batch().chunk_size(2).map(|n: u64| n * n, 0..4)?, [0, 1, 4, 9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn map<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<Vec<R>, TaskError>
     where
         A: Serialize + DeserializeOwned,
@@ -240,10 +146,17 @@ impl<'p> Batch<'p> {
         job.results()
     }
 
-    /// As [`Pool::map_async`], with the settings of this batch.
+    /// As [`Pool::map_async`](crate::Pool::map_async), with the settings of this batch.
     ///
     /// # Errors
-    /// As there, and [`TaskError::ZeroChunk`].
+    /// As there, and [`TaskError::OutOfRange`].
+    ///
+    /// ```
+    /// let pool = shmq::Pool::new(2)?;
+    /// let later = pool.batch().chunk_size(2).map_async(|n: u64| n * n, 0..4)?;
+    /// assert_eq!(later.get()?, [0, 1, 4, 9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn map_async<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<AsyncResult<Vec<R>>, TaskError>
     where
         A: Serialize + DeserializeOwned,
@@ -253,11 +166,21 @@ impl<'p> Batch<'p> {
         Ok(AsyncResult::of_many(self.submit(task, input, false, None)?.0))
     }
 
-    /// As [`map_async`](Self::map_async); `callback` is called once with what [`AsyncResult::get`] would return, in the pool's
-    /// own thread as a rule: keep it short. If it panics, that is told on stderr, and the pool lives on.
+    /// As [`map_async`](Self::map_async); `callback` is called once with what [`AsyncResult::get`]
+    /// would return, in the pool's own thread as a rule: keep it short. If it panics, that is
+    /// printed on stderr, and the pool lives on.
     ///
     /// # Errors
     /// As [`map_async`](Self::map_async). The callback is then not called.
+    ///
+    /// ```
+    /// let pool = shmq::Pool::new(2)?;
+    /// let (sender, results) = std::sync::mpsc::channel();
+    /// let callback = move |result| sender.send(result).unwrap();
+    /// pool.batch().map_async_then(|n: u64| n * n, 0..4, callback)?;
+    /// assert_eq!(results.recv()?, Ok(vec![0, 1, 4, 9]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn map_async_then<A, R, I, C>(&self, task: fn(A) -> R, input: I, callback: C) -> Result<AsyncResult<Vec<R>>, TaskError>
     where
         A: Serialize + DeserializeOwned,
@@ -283,7 +206,7 @@ impl<'p> Batch<'p> {
         if let Some(callback) = callback {
             job.call_back(callback);
         }
-        chunker.job.set_expected(1);
+        job.set_expected(1);
         let reading = Reading { shared: self.shared, number };
         chunker.add(argument);
         std::mem::forget(reading);
@@ -295,7 +218,7 @@ impl<'p> Batch<'p> {
         &self,
         task: fn(A) -> R,
         input: I,
-        patient: bool,
+        waits: bool,
         callback: Option<Callback>,
     ) -> Result<(Arc<Job>, u64), TaskError>
     where
@@ -305,18 +228,19 @@ impl<'p> Batch<'p> {
     {
         let input = input.into_iter();
         let (low, high) = input.size_hint();
-        // The chunk size follows from the length: where the iterator does not tell it, as Python, read all first.
+        // The chunk size follows from the length: if the iterator does not know it, all is read
+        // first, as in Python.
         if self.chunk_size.is_none() && high != Some(low) {
-            return self.submit_counted(task, input.collect::<Vec<A>>().into_iter(), patient, callback);
+            return self.submit_counted(task, input.collect::<Vec<A>>().into_iter(), waits, callback);
         }
-        self.submit_counted(task, input, patient, callback)
+        self.submit_counted(task, input, waits, callback)
     }
 
     fn submit_counted<A, R>(
         &self,
         task: fn(A) -> R,
         mut input: impl Iterator<Item = A>,
-        patient: bool,
+        waits: bool,
         callback: Option<Callback>,
     ) -> Result<(Arc<Job>, u64), TaskError>
     where
@@ -325,12 +249,12 @@ impl<'p> Batch<'p> {
     {
         let (length, high) = input.size_hint();
         let share = (length as u64).div_ceil(self.shared.workers as u64 * CHUNKS_PER_WORKER).max(1);
-        let (job, number, mut chunker) = self.begin(task, share, patient)?;
+        let (job, number, mut chunker) = self.begin(task, share, waits)?;
         if let Some(callback) = callback {
             job.call_back(callback);
         }
         if high == Some(length) && length > 0 {
-            // For progress; the count that is taken in the end is what counts.
+            // For progress; the number of items that the input yields is the one that counts.
             job.set_expected(length as u64);
         }
         let reading = Reading { shared: self.shared, number };
@@ -340,7 +264,7 @@ impl<'p> Batch<'p> {
         Ok((job, number))
     }
 
-    /// A job that is over may have been so before the collector could know.
+    /// A job may have been over before the collector knew of its end: then it is forgotten here.
     fn end_of_input(&self, job: &Job, number: u64, stopped: Option<TaskError>) {
         if let Some(error) = stopped {
             job.fail(&error);
@@ -356,63 +280,58 @@ impl<'p> Batch<'p> {
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
     {
+        let ahead = self.ahead.unwrap_or(AHEAD_PER_WORKER * self.shared.workers);
+        check_range("read_ahead", ahead, 1, usize::MAX)?;
         // Before there is a job: it may panic.
         let input = input.into_iter();
         let (job, number, chunker) = self.begin(task, 1, false)?;
-        let ahead = self.ahead.unwrap_or(AHEAD_PER_WORKER * self.shared.workers);
-        let mut reader = Reader {
-            shared: self.shared,
-            job,
-            number,
-            chunker,
-            input,
-            exhausted: false,
-            panic: None,
-            ahead,
-            out: 0,
-            arrived: VecDeque::new(),
-            yields: PhantomData,
-        };
-        reader.read_ahead();
-        Ok(reader)
+        Ok(Reader::new(self.shared, job, number, chunker, input, ahead))
     }
 
-    /// As [`Pool::imap`], with the settings of this batch.
+    /// As [`Pool::imap`](crate::Pool::imap), with the settings of this batch.
     ///
     /// # Errors
-    /// As there, and [`TaskError::ZeroChunk`].
+    /// As there, and [`TaskError::OutOfRange`].
+    ///
+    /// ```
+    /// let pool = shmq::Pool::new(2)?;
+    /// let squares = pool.batch().chunk_size(2).imap(|n: u64| n * n, 0..4)?;
+    /// let squares: Result<Vec<u64>, _> = squares.collect();
+    /// assert_eq!(squares?, [0, 1, 4, 9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn imap<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<Imap<'p, I::IntoIter, R>, TaskError>
     where
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
     {
-        Ok(Imap::new(self.reader(task, input)?))
+        Ok(Imap::new(self.reader(task, input)?, Order::of_input()))
     }
 
-    /// As [`Pool::imap_unordered`], with the settings of this batch.
+    /// As [`Pool::imap_unordered`](crate::Pool::imap_unordered), with the settings of this batch.
     ///
     /// # Errors
-    /// As there, and [`TaskError::ZeroChunk`].
-    pub fn imap_unordered<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<ImapUnordered<'p, I::IntoIter, R>, TaskError>
+    /// As there, and [`TaskError::OutOfRange`].
+    ///
+    /// ```
+    /// let pool = shmq::Pool::new(2)?;
+    /// let squares = pool.batch().chunk_size(2).imap_unordered(|n: u64| n * n, 0..4)?;
+    /// assert_eq!(squares.sum::<Result<u64, _>>()?, 14);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn imap_unordered<A, R, I>(&self, task: fn(A) -> R, input: I) -> Result<Imap<'p, I::IntoIter, R>, TaskError>
     where
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
     {
-        Ok(ImapUnordered::new(self.reader(task, input)?))
+        Ok(Imap::new(self.reader(task, input)?, Order::OfResults))
     }
 }
 
 impl fmt::Debug for Batch<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Batch").field("chunk_size", &self.chunk_size).field("ahead", &self.ahead).finish_non_exhaustive()
-    }
-}
-
-impl Pool {
-    /// Settings for a call of many tasks.
-    pub fn batch(&self) -> Batch<'_> {
-        Batch::new(&self.shared)
     }
 }

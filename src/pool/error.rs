@@ -6,20 +6,29 @@ use crate::process::SpawnError;
 use std::process::ExitStatus;
 
 /// Why a pool was not made, or not waited for.
+///
+/// ```
+/// use shmq::{Pool, PoolError};
+///
+/// let error = Pool::builder().workers(0).build().unwrap_err();
+/// assert!(matches!(error, PoolError::OutOfRange { option: "workers", asked: 0, min: 1, .. }));
+/// assert_eq!(error.to_string(), "workers 0 cannot be used: it must be from 1 to 500");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoolError {
-    /// `workers(0)`, or more than a pool can have.
-    #[error("a pool of {asked} workers: it takes 1 to {max}")]
-    BadWorkers {
-        /// Workers asked for.
+    /// A number is out of its range: no workers, too many retries, ..
+    #[error("{option} {asked} cannot be used: it must be from {min} to {max}")]
+    OutOfRange {
+        /// Which number: `workers`, `max_tasks_per_worker`, `retries`.
+        option: &'static str,
+        /// What was asked for.
         asked: usize,
-        /// The most that a pool can have.
+        /// The least that is possible.
+        min: usize,
+        /// The most that is possible.
         max: usize,
     },
-    /// [`max_tasks_per_worker(0)`](crate::PoolBuilder::max_tasks_per_worker): no worker would ever do anything.
-    #[error("workers of 0 tasks each would never do any")]
-    NoTasks,
     /// The argument of the initializer cannot be encoded.
     #[error("the initializer's argument cannot be encoded: {why}")]
     Argument {
@@ -29,7 +38,8 @@ pub enum PoolError {
     /// Its queues were not created.
     #[error("the pool's queues cannot be created: {0}")]
     Create(CreateError),
-    /// Its processes were not started. In a program with threads: call [`process::init`](crate::process::init) first in `main`.
+    /// Its processes were not started. In a program with threads: call
+    /// [`process::init`](crate::process::init) first in `main`.
     #[error("the pool's processes cannot be started: {0}")]
     Spawn(SpawnError),
     /// `join` of a pool that was neither closed nor terminated: it would never return.
@@ -53,6 +63,16 @@ impl From<SpawnError> for PoolError {
 }
 
 /// Why a task has no result.
+///
+/// ```
+/// use shmq::TaskError;
+///
+/// let pool = shmq::Pool::new(1)?;
+/// let failed = pool.apply(|n: u64| 10 / n, 0);
+/// let message = "attempt to divide by zero".to_string();
+/// assert_eq!(failed, Err(TaskError::Panicked { message }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
@@ -62,26 +82,31 @@ pub enum TaskError {
         /// The panic's message.
         message: String,
     },
-    /// The worker died in the middle of the task (or of its chunk): killed, crashed, or `exit` was called. The task was begun
-    /// `attempts` times, see [`PoolBuilder::retries`](crate::PoolBuilder::retries); `pid` and `status` are those of the last worker.
+    /// The worker died in the middle of the task (or of its chunk): killed, crashed, or `exit` was
+    /// called. The task was begun `attempts` times, see
+    /// [`PoolBuilder::retries`](crate::PoolBuilder::retries); `pid` and `status` are those of the
+    /// last worker.
     #[error("{}", worker_died(*attempts, *pid, *status))]
     WorkerDied {
         /// How often the task was begun.
         attempts: u32,
         /// Process id that the worker had. `None` if it died before it could begin.
         pid: Option<u32>,
-        /// How it ended: the [signal](std::os::unix::process::ExitStatusExt::signal) that killed it, or its exit code. `None` if that
-        /// is not known: the keeper that would have told it died, too.
+        /// How it ended: the [signal](std::os::unix::process::ExitStatusExt::signal) that killed
+        /// it, or its exit code. `None` if that is not known: the supervisor that would have
+        /// reported it died, too.
         status: Option<ExitStatus>,
     },
-    /// The task's argument cannot be encoded, or not decoded in the worker (a handle whose queue is gone). The task did not run.
+    /// The task's argument cannot be encoded, or not decoded in the worker (a handle whose queue is
+    /// gone). The task did not run.
     #[error("the task's argument cannot travel: {why}")]
     Argument {
         /// What the codec said.
         why: String,
     },
-    /// The task ran; its result cannot be encoded, decoded, or is too large: then `why` says with which
-    /// [`capacity_bytes`](crate::PoolBuilder::capacity_bytes) it would not be. (How large a result is, is known when it is there.)
+    /// The task ran; its result cannot be encoded, decoded, or is too large: then `why` says with
+    /// which [`capacity_bytes`](crate::PoolBuilder::capacity_bytes) it would not be. (The size of a
+    /// result is known only when it is there.)
     #[error("the task's result cannot travel: {why}")]
     Result {
         /// What the codec said.
@@ -98,9 +123,18 @@ pub enum TaskError {
     /// The time was up before the result was there. The task goes on.
     #[error("timed out before the result was there")]
     Timeout,
-    /// A chunk size of 0: nothing would ever be done.
-    #[error("a chunk size of 0 would do nothing")]
-    ZeroChunk,
+    /// A number of the call is out of its range. Nothing was sent.
+    #[error("{option} {asked} cannot be used: it must be {}", range_text(*min, *max))]
+    OutOfRange {
+        /// Which number: `chunk_size`, `read_ahead`.
+        option: &'static str,
+        /// What was asked for.
+        asked: usize,
+        /// The least that is possible.
+        min: usize,
+        /// The most that is possible; `usize::MAX` if there is no limit.
+        max: usize,
+    },
     /// The pool was closed before the task was submitted.
     #[error("the pool is closed: it takes no more tasks")]
     Closed,
@@ -126,7 +160,8 @@ pub enum TaskError {
 }
 
 impl TaskError {
-    /// Is it [`Timeout`](TaskError::Timeout)? Then the task goes on, and its result may still be asked for.
+    /// Whether it is [`Timeout`](TaskError::Timeout): then the task goes on, and its result may
+    /// still be asked for.
     ///
     /// ```
     /// assert!(shmq::TaskError::Timeout.is_timeout());
@@ -135,7 +170,7 @@ impl TaskError {
         matches!(self, TaskError::Timeout)
     }
 
-    /// Is it [`Closed`](TaskError::Closed): the pool takes no more tasks?
+    /// Whether it is [`Closed`](TaskError::Closed): the pool takes no more tasks.
     ///
     /// ```
     /// assert!(shmq::TaskError::Closed.is_closed() && !shmq::TaskError::Timeout.is_closed());
@@ -143,6 +178,15 @@ impl TaskError {
     pub fn is_closed(&self) -> bool {
         matches!(self, TaskError::Closed)
     }
+}
+
+/// Checks a number of a call.
+pub(super) fn check_range(option: &'static str, asked: usize, min: usize, max: usize) -> Result<(), TaskError> {
+    if (min..=max).contains(&asked) { Ok(()) } else { Err(TaskError::OutOfRange { option, asked, min, max }) }
+}
+
+fn range_text(min: usize, max: usize) -> String {
+    if max == usize::MAX { format!("{min} or more") } else { format!("from {min} to {max}") }
 }
 
 fn worker_died(attempts: u32, pid: Option<u32>, status: Option<ExitStatus>) -> String {

@@ -1,15 +1,17 @@
 //! Results one by one, while the input is still being read: in order, or as they come.
 //!
-//! Invariant: `out` counts the chunks that were sent and whose results were not yet yielded, those that wait for their turn included;
-//! it never exceeds `ahead`. So neither the input nor the results pile up.
+//! Invariant: `out` counts the chunks that were sent and whose results were not yet yielded, those
+//! that wait for their turn included; it never exceeds `ahead`. So neither the input nor the
+//! results pile up.
 //!
-//! The input is the caller's code, read ahead of the results: if it panics, that is kept until the results of the items before are
-//! yielded, and goes on at the place of the item that panicked.
+//! The input is the caller's code, read ahead of the results: if it panics, the panic is kept until
+//! the results of the items before are yielded, and goes on at the place of the item that panicked.
 
-use super::batch::Chunker;
-use super::collector::Shared;
+use super::chunker::Chunker;
 use super::error::TaskError;
-use super::job::{Job, Piece, decode};
+use super::job::Job;
+use super::piece::{Piece, decode};
+use super::state::Shared;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
@@ -22,24 +24,33 @@ use std::sync::Arc;
 
 /// Sends chunks and takes pieces.
 pub(super) struct Reader<'p, I, R> {
-    pub(super) shared: &'p Arc<Shared>,
-    pub(super) job: Arc<Job>,
-    pub(super) number: u64,
-    pub(super) chunker: Chunker<'p>,
-    pub(super) input: I,
-    pub(super) exhausted: bool,
-    /// With which the input ended.
-    pub(super) panic: Option<Box<dyn Any + Send>>,
-    pub(super) ahead: usize,
-    pub(super) out: usize,
+    shared: &'p Arc<Shared>,
+    job: Arc<Job>,
+    number: u64,
+    chunker: Chunker<'p>,
+    input: I,
+    exhausted: bool,
+    /// The panic that the input ended with.
+    panic: Option<Box<dyn Any + Send>>,
+    ahead: usize,
+    out: usize,
     /// Pieces that came together with one that was taken.
-    pub(super) arrived: VecDeque<Piece>,
-    pub(super) yields: PhantomData<fn() -> R>,
+    arrived: VecDeque<Piece>,
+    yields: PhantomData<fn() -> R>,
 }
 
-impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'_, I, R> {
-    /// Sends as many chunks as may be out, when half of them have come back: many at a time wake fewer sleepers.
-    pub(super) fn read_ahead(&mut self) {
+impl<'p, I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'p, I, R> {
+    pub fn new(shared: &'p Arc<Shared>, job: Arc<Job>, number: u64, chunker: Chunker<'p>, input: I, ahead: usize) -> Self {
+        let (exhausted, panic, out, arrived) = (false, None, 0, VecDeque::new());
+        let mut reader =
+            Reader { shared, job, number, chunker, input, exhausted, panic, ahead, out, arrived, yields: PhantomData };
+        reader.read_ahead();
+        reader
+    }
+
+    /// Sends as many chunks as may be out, when half of them have come back: many at a time wake
+    /// fewer sleepers.
+    fn read_ahead(&mut self) {
         if self.out > self.ahead / 2 {
             return;
         }
@@ -84,8 +95,8 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'_, I, R> {
         piece.results().map(|result| result.and_then(decode)).collect()
     }
 
-    /// What the next item is in a forked child, which has no part in the pool: an error, and then
-    /// the end. `None`: this is no such.
+    /// The next item in a forked child, which has no part in the pool: an error, and then the end.
+    /// `None`: this is no forked child.
     fn refuse_inherited(&mut self, current: &mut VecDeque<Result<R, TaskError>>) -> Option<Option<Result<R, TaskError>>> {
         if !self.job.is_inherited() {
             return None;
@@ -111,21 +122,71 @@ impl<I, R> Drop for Reader<'_, I, R> {
     }
 }
 
-/// Results in the order of the input, each as soon as those before it are there; made by [`Pool::imap`](crate::Pool::imap).
+/// In which order results are yielded.
+pub(super) enum Order {
+    /// That of the input.
+    OfInput {
+        /// Pieces that came before their turn.
+        early: BTreeMap<u64, Piece>,
+        /// Index of the first task of the next piece.
+        next: u64,
+    },
+    /// That in which they come.
+    OfResults,
+}
+
+impl Order {
+    pub fn of_input() -> Order {
+        Order::OfInput { early: BTreeMap::new(), next: 0 }
+    }
+
+    /// The piece whose turn it is, if it came before.
+    fn take_due(&mut self) -> Option<Piece> {
+        let Order::OfInput { early, next } = self else { return None };
+        let piece = early.remove(next)?;
+        *next += u64::from(piece.count);
+        Some(piece)
+    }
+
+    /// A piece that came: back if its results are yielded now.
+    fn admit(&mut self, piece: Piece) -> Option<Piece> {
+        let Order::OfInput { early, .. } = self else { return Some(piece) };
+        early.insert(piece.first, piece);
+        None
+    }
+
+    fn clear(&mut self) {
+        if let Order::OfInput { early, .. } = self {
+            early.clear();
+        }
+    }
+}
+
+/// Results of many tasks, one by one; made by [`Pool::imap`](crate::Pool::imap), in the order of
+/// the input, each as soon as those before it are there, and by
+/// [`Pool::imap_unordered`](crate::Pool::imap_unordered), in the order in which they come.
 ///
-/// Dropping it gives up what is left: the input is read no further, tasks that were sent run and nobody hears of them.
+/// Dropping it gives up what is left: the input is read no further, and results of tasks that were
+/// sent are dropped when they come.
+///
+/// ```
+/// let pool = shmq::Pool::new(2)?;
+/// let mut squares = pool.imap(|n: u64| n * n, 0..)?; // endless input: read a bounded way ahead
+/// assert_eq!(squares.next(), Some(Ok(0)));
+/// assert_eq!(squares.next(), Some(Ok(1)));
+/// drop(squares);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "the input is read only as far as results are taken"]
 pub struct Imap<'p, I, R> {
     reader: Reader<'p, I, R>,
     current: VecDeque<Result<R, TaskError>>,
-    /// Pieces that came before their turn.
-    early: BTreeMap<u64, Piece>,
-    /// Index of the first task of the next piece.
-    next: u64,
+    order: Order,
 }
 
 impl<'p, I, R> Imap<'p, I, R> {
-    pub(super) fn new(reader: Reader<'p, I, R>) -> Self {
-        Imap { reader, current: VecDeque::new(), early: BTreeMap::new(), next: 0 }
+    pub(super) fn new(reader: Reader<'p, I, R>, order: Order) -> Self {
+        Imap { reader, current: VecDeque::new(), order }
     }
 }
 
@@ -140,19 +201,20 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Iterator for Imap<'_, I,
             if let Some(result) = self.current.pop_front() {
                 return Some(result);
             }
-            if let Some(piece) = self.early.remove(&self.next) {
-                self.next += u64::from(piece.count);
+            let due = match self.order.take_due() {
+                Some(piece) => Some(piece),
+                None => match self.reader.take_piece()? {
+                    Ok(piece) => self.order.admit(piece),
+                    Err(error) => {
+                        self.reader.stop();
+                        self.order.clear();
+                        return Some(Err(error));
+                    }
+                },
+            };
+            if let Some(piece) = due {
                 self.current = self.reader.take_results(&piece);
                 self.reader.read_ahead();
-                continue;
-            }
-            match self.reader.take_piece()? {
-                Ok(piece) => drop(self.early.insert(piece.first, piece)),
-                Err(error) => {
-                    self.reader.stop();
-                    self.early.clear();
-                    return Some(Err(error));
-                }
             }
         }
     }
@@ -160,53 +222,8 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Iterator for Imap<'_, I,
 
 impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> FusedIterator for Imap<'_, I, R> {}
 
-/// Results as they come; made by [`Pool::imap_unordered`](crate::Pool::imap_unordered). Otherwise as [`Imap`].
-pub struct ImapUnordered<'p, I, R> {
-    reader: Reader<'p, I, R>,
-    current: VecDeque<Result<R, TaskError>>,
-}
-
-impl<'p, I, R> ImapUnordered<'p, I, R> {
-    pub(super) fn new(reader: Reader<'p, I, R>) -> Self {
-        ImapUnordered { reader, current: VecDeque::new() }
-    }
-}
-
-impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Iterator for ImapUnordered<'_, I, R> {
-    type Item = Result<R, TaskError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(refused) = self.reader.refuse_inherited(&mut self.current) {
-            return refused;
-        }
-        loop {
-            if let Some(result) = self.current.pop_front() {
-                return Some(result);
-            }
-            match self.reader.take_piece()? {
-                Ok(piece) => {
-                    self.current = self.reader.take_results(&piece);
-                    self.reader.read_ahead();
-                }
-                Err(error) => {
-                    self.reader.stop();
-                    return Some(Err(error));
-                }
-            }
-        }
-    }
-}
-
-impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> FusedIterator for ImapUnordered<'_, I, R> {}
-
 impl<I, R> fmt::Debug for Imap<'_, I, R> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Imap").field("job", &self.reader.job).field("next", &self.next).finish_non_exhaustive()
-    }
-}
-
-impl<I, R> fmt::Debug for ImapUnordered<'_, I, R> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("ImapUnordered").field("job", &self.reader.job).finish_non_exhaustive()
+        out.debug_struct("Imap").field("job", &self.reader.job).finish_non_exhaustive()
     }
 }

@@ -1,17 +1,19 @@
-//! A job: the chunks of one call, and what became of them. Filled by the collector, read by whoever waits.
+//! A job: the chunks of one call, and what became of them. The collector fills it, callers wait for
+//! it.
 //!
 //! ```text
 //!   open(first, count) -> sent -> parts of an attempt -> the last part: a piece, counted once
-//!                                    \-- a later attempt: earlier parts are thrown away
+//!                                    \-- a later attempt: earlier parts are dropped
 //! ```
 //!
-//! Invariant: a chunk is in `open` from before it is sent until its piece is there. What comes for others was done twice.
+//! Invariant: a chunk is in `open` from before it is sent until its piece is there. Results for a
+//! chunk that is not were produced twice.
 
 use super::error::TaskError;
-use super::message::{ResultHead, Results, kind, tag};
-use crate::object::{Codec, MessagePack};
+use super::message::{ResultHead, kind};
+use super::panic::Guarded;
+use super::piece::{Content, Piece, decode, garbled};
 use crate::os::Home;
-use crate::process::tell_stderr;
 use serde::de::DeserializeOwned;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -19,13 +21,22 @@ use std::process::ExitStatus;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// How far a job is, as told to a progress hook.
+/// How far a job is, as passed to a [progress hook](crate::Batch::progress).
+///
+/// ```
+/// let pool = shmq::Pool::new(1)?;
+/// let (sender, steps) = std::sync::mpsc::channel();
+/// let hook = move |step: shmq::Progress| sender.send((step.done, step.total)).unwrap();
+/// pool.batch().chunk_size(2).progress(hook).map(|n: u8| n, 0..4)?;
+/// assert_eq!(steps.try_iter().collect::<Vec<_>>(), [(2, Some(4)), (4, Some(4))]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
     /// Tasks that have a result, or an error.
     pub done: u64,
-    /// Tasks of the job, if that is known yet: the input of `imap` is read as it is needed.
+    /// Tasks of the job, if that is known yet: the input of `imap` is read as results are taken.
     pub total: Option<u64>,
 }
 
@@ -33,23 +44,6 @@ pub struct Progress {
 pub(super) type Hook = dyn Fn(Progress) + Send + Sync;
 /// What is called once when a job is done.
 pub(super) type Callback = Box<dyn FnOnce(&Job) + Send>;
-
-/// What became of a chunk.
-#[derive(Clone, Debug)]
-pub(super) struct Piece {
-    /// Index of its first task.
-    pub first: u64,
-    pub count: u32,
-    pub content: Content,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Content {
-    /// Results as the worker put them, part by part.
-    Results(Vec<Vec<u8>>),
-    /// None of its tasks has a result.
-    Failed(TaskError),
-}
 
 /// A chunk that was sent.
 struct Open {
@@ -63,9 +57,10 @@ struct Open {
 enum End {
     #[default]
     ToCome,
-    /// Everything is there, and a thread calls back.
+    /// All results are there, and a thread calls back.
     CallingBack,
-    Told,
+    /// Callers that wait were woken.
+    Over,
 }
 
 #[derive(Default)]
@@ -77,47 +72,47 @@ struct State {
     total: Option<u64>,
     /// The error that came first.
     first_error: Option<TaskError>,
-    /// Why there will be nothing more.
+    /// Why no more results will come.
     failure: Option<TaskError>,
-    /// How far its end is.
+    /// How far the end of the job is.
     end: End,
-    /// Somebody sleeps until the next piece. Others need no wake before the end.
+    /// A caller sleeps until the next piece. Others need no wake before the end.
     wants_pieces: bool,
 }
 
 impl State {
-    /// Is everything there that ever will be?
+    /// Whether all results are there, or no more will come.
     fn is_complete(&self) -> bool {
         self.failure.is_some() || (self.total == Some(self.done) && self.open.is_empty())
     }
 }
 
-/// What came of a message.
+/// The effect of a message on its job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Accepted {
     /// The job is over.
     pub over: bool,
-    /// Somebody sleeps until there is a piece.
+    /// A caller sleeps until there is a piece.
     pub wanted: bool,
 }
 
 pub(super) struct Job {
-    /// Where it is filled: its copy in a forked child never will be.
+    /// The process that fills it. Its copy in a forked child is never filled.
     home: Home,
     state: Mutex<State>,
     changed: Condvar,
-    hook: Option<Given<std::sync::Arc<Hook>>>,
-    callback: Mutex<Option<Given<Callback>>>,
+    hook: Option<Guarded<std::sync::Arc<Hook>>>,
+    callback: Mutex<Option<Guarded<Callback>>>,
 }
 
 impl Job {
     pub fn new(home: Home, hook: Option<std::sync::Arc<Hook>>) -> Job {
-        let hook = hook.map(|hook| Given::new("progress hook", hook));
+        let hook = hook.map(|hook| Guarded::new("progress hook", hook));
         Job { home, state: Mutex::default(), changed: Condvar::new(), hook, callback: Mutex::new(None) }
     }
 
-    /// Is this the copy of a forked child? Its locks are left alone, too: their holders may not be
-    /// here.
+    /// Whether this is the copy of a forked child. Its locks are left alone, too: the threads that
+    /// hold them may not be here.
     pub fn is_inherited(&self) -> bool {
         !self.home.is_here()
     }
@@ -128,7 +123,7 @@ impl Job {
 
     /// What to call when the job is done; set before anything is sent.
     pub fn call_back(&self, callback: Callback) {
-        *self.callback.lock().unwrap_or_else(PoisonError::into_inner) = Some(Given::new("callback", callback));
+        *self.callback.lock().unwrap_or_else(PoisonError::into_inner) = Some(Guarded::new("callback", callback));
     }
 
     /// A chunk is about to be sent.
@@ -136,18 +131,19 @@ impl Job {
         self.lock().open.insert(first, Open { count, attempt: 0, parts: Vec::new() });
     }
 
-    /// So many tasks are to come, as far as is known: for progress, and for a job of one.
+    /// The number of tasks that are expected: for progress, and for a job of one.
     pub fn set_expected(&self, total: u64) {
         self.lock().total = Some(total);
     }
 
-    /// The input was read: so many tasks.
+    /// The input was read to its end, and had so many tasks.
     pub fn set_total(&self, total: u64) {
         self.lock().total = Some(total);
-        self.tell_if_over();
+        self.finish_if_complete();
     }
 
-    /// Takes what a worker put. Somebody who wants pieces is to be woken by [`wake`](Self::wake), soon.
+    /// Takes what a worker put. A caller that waits for pieces is to be woken by
+    /// [`wake`](Self::wake), soon.
     pub fn accept(&self, head: ResultHead, items: &[u8]) -> Accepted {
         let mut state = self.lock();
         let Some(open) = state.open.get_mut(&head.first) else { return Accepted::default() };
@@ -167,7 +163,8 @@ impl Job {
         self.finish(state, Piece { first: head.first, count, content })
     }
 
-    /// The chunk's workers died, the last one so. Otherwise as [`accept`](Self::accept).
+    /// The chunk's workers died, the last one with this status. Otherwise as
+    /// [`accept`](Self::accept).
     pub fn accept_death(&self, head: ResultHead, pid: Option<u32>, status: Option<ExitStatus>) -> Accepted {
         let mut state = self.lock();
         let Some(open) = state.open.get(&head.first).filter(|open| head.attempt >= open.attempt) else {
@@ -179,7 +176,7 @@ impl Job {
         self.finish(state, Piece { first: head.first, count, content: Content::Failed(died) })
     }
 
-    /// Wakes whoever waits.
+    /// Wakes the callers that wait.
     pub fn wake(&self) {
         self.changed.notify_all();
     }
@@ -207,10 +204,10 @@ impl Job {
         if let Some(hook) = &self.hook {
             hook.run(|hook| hook(progress));
         }
-        Accepted { over: self.tell_if_over(), wanted }
+        Accepted { over: self.finish_if_complete(), wanted }
     }
 
-    /// There will be nothing more.
+    /// Fails the job: no more results will come.
     pub fn fail(&self, error: &TaskError) {
         let mut state = self.lock();
         if !state.is_complete() {
@@ -218,11 +215,11 @@ impl Job {
             state.open.clear();
         }
         drop(state);
-        self.tell_if_over();
+        self.finish_if_complete();
     }
 
-    /// Is everything there? Then the callback is called, and after that whatever waits is woken.
-    fn tell_if_over(&self) -> bool {
+    /// If the job is complete, calls the callback and then wakes the callers that wait.
+    fn finish_if_complete(&self) -> bool {
         let mut state = self.lock();
         if !state.is_complete() {
             return false;
@@ -234,24 +231,24 @@ impl Job {
             if let Some(callback) = callback {
                 callback.run_once(|callback| callback(self));
             }
-            self.lock().end = End::Told;
+            self.lock().end = End::Over;
             self.changed.notify_all();
         }
         true
     }
 
     pub fn is_over(&self) -> bool {
-        self.is_inherited() || self.lock().end == End::Told
+        self.is_inherited() || self.lock().end == End::Over
     }
 
-    /// Are there chunks that were sent and not answered?
+    /// Whether there are chunks that were sent and not answered.
     pub fn has_open_chunks(&self) -> bool {
         !self.lock().open.is_empty()
     }
 
-    /// Waits until the job is over, at most until then. `false`: it is not.
+    /// Waits until the job is over, but not longer than the deadline. `false`: it is not.
     pub fn wait(&self, deadline: Option<Instant>) -> bool {
-        self.is_inherited() || self.wait_for(deadline, |state| (state.end == End::Told).then_some(())).is_some()
+        self.is_inherited() || self.wait_for(deadline, |state| (state.end == End::Over).then_some(())).is_some()
     }
 
     /// Waits for pieces and takes all that there are; an error: there will be none.
@@ -270,10 +267,10 @@ impl Job {
         taken.unwrap_or(Err(TaskError::Timeout))
     }
 
-    fn wait_for<R>(&self, deadline: Option<Instant>, mut look: impl FnMut(&mut State) -> Option<R>) -> Option<R> {
+    fn wait_for<R>(&self, deadline: Option<Instant>, mut check: impl FnMut(&mut State) -> Option<R>) -> Option<R> {
         let mut state = self.lock();
         loop {
-            if let Some(found) = look(&mut state) {
+            if let Some(found) = check(&mut state) {
                 return Some(found);
             }
             state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
@@ -284,7 +281,8 @@ impl Job {
         }
     }
 
-    /// The error that came first, or all results in the order of the tasks. Call when the job is over.
+    /// The error that came first, or all results in the order of the tasks. Call when the job is
+    /// over.
     pub fn results<R: DeserializeOwned>(&self) -> Result<Vec<R>, TaskError> {
         if self.is_inherited() {
             return Err(TaskError::Inherited);
@@ -304,98 +302,13 @@ impl Job {
         if results.len() as u64 == state.done { Ok(results) } else { Err(garbled()) }
     }
 
-    /// Did it end without an error? `None` while it is not over.
+    /// Whether it ended without an error. `None` while it is not over.
     pub fn succeeded(&self) -> Option<bool> {
         if self.is_inherited() {
             return Some(false);
         }
         let state = self.lock();
-        (state.end == End::Told).then(|| state.first_error.is_none() && state.failure.is_none())
-    }
-}
-
-fn garbled() -> TaskError {
-    TaskError::Result { why: "its message is not whole".to_owned() }
-}
-
-/// What the program gave to a job. It may panic when it is called, and also where what it captured
-/// is dropped, which is in the pool's thread as a rule: that is told on stderr, and changes nothing
-/// here.
-struct Given<T> {
-    what: &'static str,
-    /// Until it is taken, or dropped.
-    given: Option<T>,
-}
-
-impl<T> Given<T> {
-    fn new(what: &'static str, given: T) -> Given<T> {
-        Given { what, given: Some(given) }
-    }
-
-    fn run(&self, run: impl FnOnce(&T)) {
-        if let Some(given) = &self.given {
-            run_guarded(self.what, || run(given));
-        }
-    }
-
-    fn run_once(mut self, run: impl FnOnce(T)) {
-        if let Some(given) = self.given.take() {
-            run_guarded(self.what, || run(given));
-        }
-    }
-}
-
-impl<T> Drop for Given<T> {
-    fn drop(&mut self) {
-        if let Some(given) = self.given.take() {
-            run_guarded(self.what, || drop(given));
-        }
-    }
-}
-
-/// Callers' code in our threads: a panic is told on stderr, by its hook, and changes nothing here.
-fn run_guarded(what: &str, run: impl FnOnce()) {
-    if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
-        tell_stderr(format_args!("a pool's {what} panicked: {}", super::worker::text_of(panic)));
-    }
-}
-
-/// Decodes one result.
-pub(super) fn decode<R: DeserializeOwned>(mut bytes: &[u8]) -> Result<R, TaskError> {
-    MessagePack::decode(&mut bytes).map_err(|error| TaskError::Result { why: error.to_string() })
-}
-
-fn outcome((tag, bytes): (u8, &[u8])) -> Result<&[u8], TaskError> {
-    let text = || String::from_utf8_lossy(bytes).into_owned();
-    match tag {
-        tag::VALUE => Ok(bytes),
-        tag::PANICKED => Err(TaskError::Panicked { message: text() }),
-        tag::BAD_ARGUMENT => Err(TaskError::Argument { why: text() }),
-        _ => Err(TaskError::Result { why: text() }),
-    }
-}
-
-impl Piece {
-    /// What became of each of its tasks, in order: encoded results or errors, as many as there are tasks.
-    pub fn results(&self) -> Box<dyn Iterator<Item = Result<&[u8], TaskError>> + '_> {
-        let count = self.count as usize;
-        match &self.content {
-            Content::Failed(error) => Box::new(std::iter::repeat_with(|| Err(error.clone())).take(count)),
-            Content::Results(parts) => {
-                let found = parts.iter().flat_map(|part| Results(part)).map(outcome);
-                Box::new(found.chain(std::iter::repeat_with(|| Err(garbled()))).take(count))
-            }
-        }
-    }
-
-    fn first_error(&self) -> Option<TaskError> {
-        match &self.content {
-            Content::Failed(error) => Some(error.clone()),
-            Content::Results(parts) => {
-                let mut found = parts.iter().flat_map(|part| Results(part));
-                found.find(|(tag, _)| *tag != tag::VALUE).and_then(|item| outcome(item).err())
-            }
-        }
+        (state.end == End::Over).then(|| state.first_error.is_none() && state.failure.is_none())
     }
 }
 
@@ -412,7 +325,7 @@ impl fmt::Debug for Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::message::append_sized;
+    use crate::pool::message::{append_sized, tag};
 
     fn head(first: u64, attempt: u32, kind: u32) -> ResultHead {
         ResultHead { nonce: 0, job: 0, first, count: 1, attempt, kind }
@@ -425,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_an_attempt_that_was_not_finished_are_thrown_away() {
+    fn parts_of_an_attempt_that_was_not_finished_are_dropped() {
         let job = Job::new(Home::here().unwrap(), None);
         job.open(0, 2);
         job.open(2, 1);

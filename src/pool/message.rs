@@ -1,11 +1,14 @@
 //! What travels: tasks to the workers, results back. Little endian, no alignment.
 //!
 //! ```text
-//!   task     nonce 8 | job 8 | first 8 | count 4 | runner 8 | task 8 | holder 4 | item *   item: length 4 | encoded argument
-//!   result   nonce 8 | job 8 | first 8 | count 4 | attempt 4 | kind 4 | item *   item: tag 1 | length 4 | encoded result, or text
+//!   task     nonce 8 | job 8 | first 8 | count 4 | runner 8 | task 8 | holder 4 | item *
+//!            item: length 4 | encoded argument
+//!   result   nonce 8 | job 8 | first 8 | count 4 | attempt 4 | kind 4 | item *
+//!            item: tag 1 | length 4 | encoded result, or text
 //! ```
 //!
-//! A worker writes its pid into the `holder` of the chunk that it leases, where the next one finds it if that worker dies.
+//! A worker writes its pid into the `holder` of the chunk that it leases, where the next one finds
+//! it if that worker dies.
 
 /// Bytes of a task before its items.
 pub(super) const TASK_BYTES: usize = 48;
@@ -20,11 +23,12 @@ pub(super) mod kind {
     pub const PART: u32 = 0;
     /// Results of the last part of the chunk.
     pub const LAST: u32 = 1;
-    /// The chunk's worker died too often: as often as `count` says. The rest is the pid of the last one, 0 if it is not known.
+    /// The chunk's worker died too often: `count` times. The rest is the pid of the last one, 0 if
+    /// it is not known.
     pub const DIED: u32 = 2;
     /// The initializer failed: the rest is text.
     pub const FAILED: u32 = 3;
-    /// From the program to its own collector: look around.
+    /// From the program to its own collector: check everything now.
     pub const WAKE: u32 = 4;
     /// Workers cannot get tasks: the rest is text.
     pub const BROKEN: u32 = 5;
@@ -38,8 +42,8 @@ pub(super) mod tag {
     pub const BAD_RESULT: u8 = 3;
 }
 
-/// `capacity_bytes` with which an argument or a result of so many bytes travels: the largest message takes half of a queue, and has
-/// a head.
+/// `capacity_bytes` with which an argument or a result of so many bytes travels: the largest
+/// message takes half of a queue, and has a head.
 pub(super) fn capacity_for(bytes: usize) -> usize {
     const ROUND: usize = 64 << 10;
     bytes.saturating_add(256).saturating_mul(2).div_ceil(ROUND).saturating_mul(ROUND)
@@ -53,9 +57,9 @@ pub(super) struct TaskHead {
     /// Index of the chunk's first task in its job.
     pub first: u64,
     pub count: u32,
-    /// Where the function is that decodes an argument, runs the task and encodes its result.
+    /// Offset of the function that decodes an argument, runs the task and encodes its result.
     pub runner: i64,
-    /// Where the task is.
+    /// Offset of the task.
     pub task: i64,
     /// Process id of the worker that has it, or had it last; 0 if none had.
     pub holder: u32,
@@ -75,10 +79,10 @@ pub(super) struct ResultHead {
     pub kind: u32,
 }
 
-/// Takes numbers from the front.
-struct Front<'a>(&'a [u8]);
+/// Reads numbers, first to last.
+struct Reader<'a>(&'a [u8]);
 
-impl Front<'_> {
+impl Reader<'_> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (front, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
@@ -106,17 +110,17 @@ impl TaskHead {
     }
 
     pub fn read(from: &[u8]) -> Option<(TaskHead, &[u8])> {
-        let mut front = Front(from);
+        let mut reader = Reader(from);
         let head = TaskHead {
-            nonce: front.u64()?,
-            job: front.u64()?,
-            first: front.u64()?,
-            count: front.u32()?,
-            runner: front.u64()? as i64,
-            task: front.u64()? as i64,
-            holder: front.u32()?,
+            nonce: reader.u64()?,
+            job: reader.u64()?,
+            first: reader.u64()?,
+            count: reader.u32()?,
+            runner: reader.u64()? as i64,
+            task: reader.u64()? as i64,
+            holder: reader.u32()?,
         };
-        Some((head, front.0))
+        Some((head, reader.0))
     }
 }
 
@@ -131,16 +135,16 @@ impl ResultHead {
     }
 
     pub fn read(from: &[u8]) -> Option<(ResultHead, &[u8])> {
-        let mut front = Front(from);
+        let mut reader = Reader(from);
         let head = ResultHead {
-            nonce: front.u64()?,
-            job: front.u64()?,
-            first: front.u64()?,
-            count: front.u32()?,
-            attempt: front.u32()?,
-            kind: front.u32()?,
+            nonce: reader.u64()?,
+            job: reader.u64()?,
+            first: reader.u64()?,
+            count: reader.u32()?,
+            attempt: reader.u32()?,
+            kind: reader.u32()?,
         };
-        Some((head, front.0))
+        Some((head, reader.0))
     }
 }
 
@@ -174,7 +178,7 @@ impl<'a> Iterator for Results<'a> {
     }
 }
 
-/// Appends an item: what `write` appends, behind its length. What `write` returns is passed on.
+/// Appends an item: what `write` appends, behind its length. Returns what `write` returns.
 pub(super) fn append_sized<R>(to: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     let at = to.len();
     to.extend([0; 4]);

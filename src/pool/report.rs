@@ -1,10 +1,12 @@
-//! What a keeper reports to the program: a packet each, with a descriptor of the process that it is about where that helps.
+//! What a supervisor reports to the program: a packet each, some with a descriptor of the process
+//! that it is about.
 //!
 //! ```text
-//!   keeper ──began, standby, started, ended, short, ready, gave up──> program (roster)
+//!   supervisor ──began, standby, started, ended, short, ready, gave up──> program (roster)
 //! ```
 
-use crate::process::{poll, receive, send_now};
+use crate::os::poll;
+use crate::os::socket::{receive, send_now};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
@@ -46,19 +48,19 @@ impl Refusal {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Report {
-    /// A keeper begins: workers that others started are gone, or about to be.
+    /// A supervisor begins: workers that others started are gone, or about to be.
     Began { pid: u32 },
-    /// The keeper has forked its standby.
+    /// The supervisor has forked its standby.
     Standby { pid: u32 },
     /// A worker was forked.
     Started { pid: u32 },
-    /// A worker was reaped. `died`: it did not say that it was about to end.
+    /// A worker has ended. `died`: it did not report that it was about to end.
     Ended { pid: u32, status: ExitStatus, died: bool },
     /// So many workers cannot be started at present; 0: there are as many as there should be.
     Short { missing: u32, why: Refusal },
     /// All workers were started, or refused, for the first time.
     Ready,
-    /// No worker could be started for too long: the keeper ends.
+    /// No worker could be started for too long: the supervisor ends.
     GaveUp { why: Refusal },
 }
 
@@ -91,7 +93,7 @@ impl Report {
         })
     }
 
-    /// Sends it if there is room for it, and does not wait.
+    /// Sends it if there is room for it. Does not wait.
     pub fn send(self, socket: &OwnedFd, about: Option<RawFd>) -> io::Result<()> {
         let mut bytes = [0; BYTES];
         for (place, word) in bytes.chunks_exact_mut(4).zip(self.words()) {
@@ -101,17 +103,17 @@ impl Report {
     }
 }
 
-/// What there was to receive.
+/// What was received.
 pub(super) enum Received {
     Report(Report, Option<OwnedFd>),
     /// Nothing, for now.
     Nothing,
-    /// There is no keeper any more.
+    /// There is no supervisor any more.
     End,
 }
 
-/// Receives a report, and does not wait. The caller is the only one to receive: reports that two threads took would be applied in
-/// any order.
+/// Receives a report. Does not wait. The caller is the only one to receive: reports that two
+/// threads took would be applied in any order.
 pub(super) fn try_receive(socket: &OwnedFd) -> Received {
     loop {
         if poll(&[socket.as_raw_fd()], 0) != [true] {
@@ -129,11 +131,11 @@ pub(super) fn try_receive(socket: &OwnedFd) -> Received {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::packet_pair;
+    use crate::os::socket::packet_pair;
 
     #[test]
     fn reports_come_back_as_sent_and_in_order() {
-        let (program, keeper) = packet_pair().unwrap();
+        let (program, supervisor) = packet_pair().unwrap();
         let why = Refusal { call: Call::Pipe, errno: libc::EMFILE };
         let all = [
             Report::Began { pid: 1 },
@@ -145,15 +147,15 @@ mod tests {
             Report::GaveUp { why: Refusal { call: Call::Fork, errno: libc::EAGAIN } },
         ];
         for report in all {
-            report.send(&keeper, None).unwrap();
+            report.send(&supervisor, None).unwrap();
         }
-        Report::Ready.send(&keeper, Some(keeper.as_raw_fd())).unwrap();
+        Report::Ready.send(&supervisor, Some(supervisor.as_raw_fd())).unwrap();
         for report in all {
             assert!(matches!(try_receive(&program), Received::Report(received, None) if received == report));
         }
         assert!(matches!(try_receive(&program), Received::Report(Report::Ready, Some(_))));
         assert!(matches!(try_receive(&program), Received::Nothing));
-        drop(keeper);
+        drop(supervisor);
         assert!(matches!(try_receive(&program), Received::End));
     }
 }

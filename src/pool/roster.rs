@@ -1,9 +1,11 @@
-//! What the program knows of its pool's processes: by their keeper's reports, applied in the order in which they were sent.
+//! What the program knows of its pool's processes: by their supervisor's reports, applied in the
+//! order in which they were sent.
 //!
 //! Invariants:
-//! 1. Reports are received and applied under one lock (`collector`), so none is applied before an older one.
-//! 2. `helpers` are descriptors of the keeper and its standby, which name them whatever happens to their pids. Of workers there are
-//!    pids only, which are told and never acted on.
+//! 1. Reports are received and applied under one lock (`state`), so none is applied before an older
+//!    one.
+//! 2. `helpers` are descriptors of the supervisor and its standby, which name them whatever their
+//!    pids are used for. Of workers there are pids only, which are shown and never acted on.
 
 use super::report::{Refusal, Report};
 use std::collections::{BTreeSet, VecDeque};
@@ -14,29 +16,37 @@ use std::process::ExitStatus;
 const ENDS: usize = 1024;
 
 /// A pool's processes at one moment, see [`Pool::stats`](crate::Pool::stats).
+///
+/// ```
+/// let pool = shmq::Pool::new(2)?;
+/// let shmq::PoolStats { asked, running, started, died, .. } = pool.stats();
+/// assert_eq!((asked, running, started, died), (2, 2, 2, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {
     /// Workers that the pool was asked for.
     pub asked: usize,
-    /// Workers that run, as far as the keeper has reported.
+    /// Workers that run, as far as the supervisor has reported.
     pub running: usize,
     /// Workers that were started so far, those that took another's place included.
     pub started: u64,
     /// Workers that died so far: killed, crashed, or ended by a task that called `exit`.
     pub died: u64,
-    /// Why there are fewer workers than were asked for: what the system said when the last was refused. `None` if none is.
+    /// Why there are fewer workers than were asked for: what the system said when the last was
+    /// refused. `None` if none is.
     pub refused: Option<String>,
 }
 
-/// What is worth an event.
+/// A change that is emitted as an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only events tell"))]
+#[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only events use it"))]
 pub(super) enum News {
     Died { pid: u32, status: ExitStatus },
     Short { missing: u32, asked: usize, why: Refusal },
     FullAgain { asked: usize },
-    NewKeeper { pid: u32 },
+    NewSupervisor { pid: u32 },
 }
 
 pub(super) struct Roster {
@@ -46,14 +56,14 @@ pub(super) struct Roster {
     died: u64,
     missing: u32,
     refused: Option<Refusal>,
-    /// The last ends, `None` where the status is not known: a worker that ended with its keeper.
+    /// The last ends, `None` if the status is not known: a worker that ended with its supervisor.
     ends: VecDeque<(u32, Option<ExitStatus>)>,
     /// Invariant 2.
     helpers: Vec<(u32, OwnedFd)>,
-    keeper: u32,
+    supervisor: u32,
     /// All workers were started, or refused, for the first time.
     pub is_ready: bool,
-    /// The keeper gave up.
+    /// The supervisor gave up.
     pub gave_up: Option<Refusal>,
 }
 
@@ -68,7 +78,7 @@ impl Roster {
             refused: None,
             ends: VecDeque::new(),
             helpers: Vec::new(),
-            keeper: 0,
+            supervisor: 0,
             is_ready: false,
             gave_up: None,
         }
@@ -81,16 +91,16 @@ impl Roster {
                 for worker in std::mem::take(&mut self.workers) {
                     self.remember(worker, None);
                 }
-                // What the one before was refused, this one tells anew if it is refused it, too.
+                // This one reports anew what it is refused.
                 (self.missing, self.refused) = (0, None);
-                let is_first = self.keeper == 0;
-                self.keeper = pid;
+                let is_first = self.supervisor == 0;
+                self.supervisor = pid;
                 self.helpers = about.map(|about| (pid, about)).into_iter().collect();
-                return (!is_first).then_some(News::NewKeeper { pid });
+                return (!is_first).then_some(News::NewSupervisor { pid });
             }
             Report::Standby { pid } => {
-                let keeper = self.keeper;
-                self.helpers.retain(|(helper, _)| *helper == keeper);
+                let supervisor = self.supervisor;
+                self.helpers.retain(|(helper, _)| *helper == supervisor);
                 self.helpers.extend(about.map(|about| (pid, about)));
             }
             Report::Started { pid } => {
@@ -137,7 +147,7 @@ impl Roster {
         self.asked.saturating_sub(self.missing as usize)
     }
 
-    /// Descriptors of the keeper and its standby.
+    /// Descriptors of the supervisor and its standby.
     pub fn helpers(&self) -> impl Iterator<Item = &OwnedFd> {
         self.helpers.iter().map(|(_, helper)| helper)
     }
@@ -164,8 +174,8 @@ impl Roster {
 }
 
 /// Emits the events of what was reported; the caller holds no lock.
-#[cfg_attr(not(feature = "tracing"), allow(unused_variables, reason = "only events tell"))]
-pub(super) fn tell(news: &[News]) {
+#[cfg_attr(not(feature = "tracing"), allow(unused_variables, reason = "only events use it"))]
+pub(super) fn emit(news: &[News]) {
     #[cfg(feature = "tracing")]
     for piece in news {
         match *piece {
@@ -177,7 +187,9 @@ pub(super) fn tell(news: &[News]) {
                 tracing::warn!(target: "shmq", missing, asked, call, error = %error, "a pool has fewer workers than asked for");
             }
             News::FullAgain { asked } => tracing::info!(target: "shmq", asked, "a pool has as many workers as asked for"),
-            News::NewKeeper { pid } => tracing::warn!(target: "shmq", pid, "a pool's keeper died, its standby took its place"),
+            News::NewSupervisor { pid } => {
+                tracing::warn!(target: "shmq", pid, "a pool's supervisor died, its standby took its place")
+            }
         }
     }
 }
@@ -191,7 +203,7 @@ mod tests {
     #[test]
     fn a_worker_that_ended_has_a_status_until_its_pid_is_used_again() {
         let mut roster = Roster::new(2);
-        let killed = ExitStatus::from_raw(libc::SIGKILL);
+        let killed = ExitStatus::from_raw(crate::os::KILL);
         roster.apply(Report::Began { pid: 1 }, None);
         roster.apply(Report::Started { pid: 7 }, None);
         assert_eq!(roster.end_of(7), None);
@@ -201,12 +213,12 @@ mod tests {
         roster.apply(Report::Started { pid: 7 }, None);
         assert_eq!(roster.end_of(7), None);
         roster.apply(Report::Began { pid: 2 }, None);
-        assert_eq!(roster.end_of(7), Some(None), "it ended with its keeper");
+        assert_eq!(roster.end_of(7), Some(None), "it ended with its supervisor");
         assert_eq!(roster.workers().count(), 0);
     }
 
     #[test]
-    fn a_shortage_is_told_until_it_is_over() {
+    fn a_shortage_is_reported_until_it_is_over() {
         let mut roster = Roster::new(3);
         let why = Refusal { call: Call::Fork, errno: libc::EAGAIN };
         roster.apply(Report::Short { missing: 2, why }, None);
@@ -217,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shortage_of_a_keeper_ends_with_it() {
+    fn a_shortage_of_a_supervisor_ends_with_it() {
         let mut roster = Roster::new(3);
         let why = Refusal { call: Call::Fork, errno: libc::EAGAIN };
         roster.apply(Report::Began { pid: 1 }, None);

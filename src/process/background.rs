@@ -1,14 +1,15 @@
-//! Threads of the crate itself (a pool's collector): a fork does not mind them, because they hold nothing while they stand still.
+//! Threads of the crate itself (a pool's collector): a fork does not count them, because they hold
+//! nothing while they stand still.
 //!
 //! ```text
 //!   collector:  [at work: shares WORK] -> sleeps, holding nothing -> [at work] -> ...
-//!   fork:                                 takes WORK alone, forks, lets go
+//!   fork:                                 takes WORK alone, forks, releases it
 //! ```
 //!
 //! Invariant: while it is not at work, such a thread only sleeps. It takes no lock and emits no
 //! event: a subscriber has locks (a log file's), and one that is held during a fork stays locked in
-//! the child for ever. So it sleeps in `RawQueue::sleep_until_ready`, and whatever a verb of a queue
-//! may do besides, it does at work.
+//! the child for ever. So it sleeps in `RawQueue::sleep_until_ready`, and calls all other methods
+//! of queues at work.
 
 use std::cell::Cell;
 #[cfg(feature = "object")]
@@ -16,20 +17,20 @@ use std::sync::RwLockReadGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{RwLock, RwLockWriteGuard};
 
-/// Held while nobody of them works. The child of a fork lets go of it, too.
+/// Held while none of them works. The child of a fork releases it, too.
 pub(super) type Still = RwLockWriteGuard<'static, ()>;
 
 static WORK: RwLock<()> = RwLock::new(());
-/// How many threads wish to fork, and in which process: those at work give way.
-static WISHES: AtomicU64 = AtomicU64::new(0);
-/// How many there are, and in which process: a forked child has none.
+/// How many threads wait to fork, and in which process: threads of the crate yield to them.
+static WAITING: AtomicU64 = AtomicU64::new(0);
+/// How many such threads there are, and in which process: a forked child has none.
 static THREADS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static IS_ONE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Threads of the crate that the caller may ignore. None, if it is one of them.
+/// Threads of the crate that the caller need not count. None, if it is one of them.
 pub(super) fn count() -> usize {
     let (pid, count) = {
         let word = THREADS.load(Ordering::SeqCst);
@@ -38,51 +39,53 @@ pub(super) fn count() -> usize {
     if pid != u64::from(std::process::id()) || IS_ONE.get() { 0 } else { count as usize }
 }
 
-/// A wish to fork, for as long as it lives.
-pub(super) struct Wish(());
+/// While it lives, its thread waits to fork.
+pub(super) struct WaitingToFork(());
 
-impl Wish {
-    pub fn make() -> Wish {
-        let _ = WISHES.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| Some(more(word)));
-        Wish(())
+impl WaitingToFork {
+    pub fn begin() -> WaitingToFork {
+        let _ = WAITING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| Some(more(word)));
+        WaitingToFork(())
     }
 }
 
-impl Drop for Wish {
+impl Drop for WaitingToFork {
     fn drop(&mut self) {
-        WISHES.fetch_sub(1, Ordering::SeqCst);
+        WAITING.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// One more than the word says, if it speaks of this process.
+/// The word with one more, if it is of this process; else one, of this process.
 fn more(word: u64) -> u64 {
     let ours = u64::from(std::process::id()) << 32;
     if word >> 32 == ours >> 32 { word + 1 } else { ours | 1 }
 }
 
-/// Keeps them still until the guard is dropped. `None`: one is at work now.
+/// Keeps them still until the guard is dropped. `None`: one is at work now, try again.
 pub(super) fn hold_still() -> Option<Still> {
     if count() == 0 {
-        // Nobody to wait for, and a child forked by other means may have inherited the lock in any state.
+        // No thread to wait for, and a child forked by other means may have inherited the lock in
+        // any state.
         return IDLE.try_write().ok();
     }
     WORK.try_write().ok()
 }
 
-/// What is held where there is nobody to keep still.
+/// Held instead if there is no such thread.
 static IDLE: RwLock<()> = RwLock::new(());
 
-/// How often a thread lets others fork first: a wish that lasts longer is not granted, or stuck.
+/// How often a thread yields to others that wait to fork: one that waits longer is refused, or
+/// stuck.
 #[cfg(feature = "object")]
-const GIVING_WAY: u32 = 300;
+const YIELDS: u32 = 300;
 
-/// Is the caller one of them?
+/// Whether the caller is one of them.
 #[cfg(feature = "object")]
 pub(crate) fn is_one() -> bool {
     IS_ONE.get()
 }
 
-/// A thread of the crate says that it is one, for as long as it lives.
+/// While it lives, its thread counts as one of the crate's.
 #[cfg(feature = "object")]
 pub(crate) struct Presence;
 
@@ -94,11 +97,12 @@ impl Presence {
         Presence
     }
 
-    /// While the guard lives, nobody forks. Whoever wishes to, goes first.
+    /// The thread is at work while the guard lives: no other thread forks then. Those that wait to
+    /// fork go first.
     pub fn work(&self) -> RwLockReadGuard<'static, ()> {
-        for _ in 0..GIVING_WAY {
-            let wishes = WISHES.load(Ordering::SeqCst);
-            if wishes & 0xffff_ffff == 0 || wishes >> 32 != u64::from(std::process::id()) {
+        for _ in 0..YIELDS {
+            let waiting = WAITING.load(Ordering::SeqCst);
+            if waiting & 0xffff_ffff == 0 || waiting >> 32 != u64::from(std::process::id()) {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_micros(100));

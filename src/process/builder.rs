@@ -2,14 +2,15 @@
 
 #[cfg(feature = "object")]
 use super::call::call_as;
-use super::spawn::How;
+use super::options::SpawnOptions;
 use super::{Outcome, Process, SpawnError};
 #[cfg(feature = "object")]
 use serde::{Serialize, de::DeserializeOwned};
 use std::os::fd::RawFd;
 
-/// Starts a [`Process`] with other settings than [`Process::spawn`] and [`Process::call`]: what it inherits of signals and
-/// descriptors, and whether it outlives the program. Made by [`Process::builder`].
+/// Starts a [`Process`] with other settings than [`Process::spawn`] and [`Process::call`]: what it
+/// inherits of signals and descriptors, and whether it outlives the program. Made by
+/// [`Process::builder`].
 ///
 /// ```
 /// use shmq::Process;
@@ -23,12 +24,12 @@ use std::os::fd::RawFd;
 #[must_use = "a builder starts nothing by itself"]
 #[derive(Clone, Debug, Default)]
 pub struct ProcessBuilder {
-    how: How,
+    options: SpawnOptions,
 }
 
 impl Process {
-    /// A process with settings of its own. Without any, `builder().spawn(..)` is [`spawn`](Self::spawn), and
-    /// `builder().call(..)` is [`call`](Self::call).
+    /// A process with settings of its own. Without any, `builder().spawn(..)` is
+    /// [`spawn`](Self::spawn), and `builder().call(..)` is [`call`](Self::call).
     ///
     /// ```
     /// let child = shmq::Process::builder().keep_handlers(true).spawn(|| ())?;
@@ -41,13 +42,16 @@ impl Process {
 }
 
 impl ProcessBuilder {
-    /// Leaves the handlers of SIGTERM, SIGINT, SIGHUP and SIGQUIT as they are in the program. If not set, these become the
-    /// default action in the process: the handlers that crates install (signal-hook, ctrlc, tokio) write into a pipe that the
-    /// process shares with the program, so that a signal to the process would be taken for one to the program. What the program
-    /// ignores is ignored, and what it blocks is blocked, in either case; and handlers of other signals stay.
+    /// Leaves the handlers of SIGTERM, SIGINT, SIGHUP and SIGQUIT as they are in the program. If
+    /// not set, these become the default action in the process: the handlers that crates install
+    /// (signal-hook, ctrlc, tokio) write into a pipe that the process shares with the program, so
+    /// that a signal to the process would be taken for one to the program. What the program ignores
+    /// is ignored, and what it blocks is blocked, in either case; and handlers of other signals
+    /// stay.
     ///
-    /// For a [`call`](Self::call) through the spawner, a handler stays that was there at [`init`](crate::process::init) and is
-    /// the same now. One that was installed later becomes the default action, since what it works with is not in that process.
+    /// For a [`call`](Self::call) through the fork server, a handler stays that was there at
+    /// [`init`](crate::process::init) and is the same now. One that was installed later becomes the
+    /// default action, since what it works with is not in that process.
     ///
     /// ```
     /// let child = shmq::Process::builder().keep_handlers(true).spawn(|| 0)?;
@@ -55,21 +59,24 @@ impl ProcessBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn keep_handlers(mut self, keep: bool) -> Self {
-        self.how.keep_handlers = keep;
+        self.options.keep_handlers = keep;
         self
     }
 
-    /// Gives the process these descriptors, at the same numbers, and no others but standard input, output and error and those of
-    /// queues: over everything else that it inherits, `/dev/null` is put. (Closed numbers would be used again, and a `File` in the
-    /// copied memory would then write into another file.) If not set, a spawned process has all descriptors of the program,
-    /// and a called one those that the program had at [`init`](crate::process::init); so the reader of a pipe that the program
-    /// closes waits until the process ends, too.
+    /// Gives the process these descriptors, at the same numbers, and no others but standard input,
+    /// output and error and those of queues: `/dev/null` is put over everything else that it
+    /// inherits. (Closed numbers would be used again, and a `File` in the copied memory would then
+    /// write into another file.) If not set, a spawned process has all descriptors of the program,
+    /// and a called one those that the program had at [`init`](crate::process::init); so the reader
+    /// of a pipe that the program closes waits until the process ends, too.
     ///
-    /// A called process gets them as they are at the call, also those opened since `init`. 248 at most.
+    /// A called process gets them as they are at the call, also those opened since `init`. At most
+    /// 248 travel to the fork server.
     ///
     /// # Errors
     ///
-    /// Told when the process is started: [`SpawnError::Os`] with `EBADF` if one is not open.
+    /// Returned when the process is started: [`SpawnError::Os`] with `EBADF` if one is not open,
+    /// [`SpawnError::TooManyDescriptors`] if a call has more than 248.
     ///
     /// ```
     /// use std::io::{Read, Write};
@@ -93,27 +100,27 @@ impl ProcessBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn keep_fds(mut self, numbers: impl IntoIterator<Item = RawFd>) -> Self {
-        self.how.keep_fds.get_or_insert_default().extend(numbers);
+        self.options.keep_fds.get_or_insert_default().extend(numbers);
         self
     }
 
-    /// The kernel kills the process when the program ends, however that ends: as [`Process::spawn_daemon`] and
-    /// [`Process::call_daemon`](Process::call_daemon).
+    /// The kernel kills the process when the program ends, however that ends: as
+    /// [`Process::spawn_daemon`] and [`Process::call_daemon`](Process::call_daemon).
     ///
     /// ```
     /// let child = shmq::Process::builder().daemon(true).spawn(|| loop { std::thread::park() })?;
-    /// assert!(child.is_alive()); // for as long as we live
+    /// assert!(child.is_alive()); // as long as this program runs
     /// # child.kill()?;
     /// # child.join()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn daemon(mut self, dies_with_us: bool) -> Self {
-        self.how.dies_with_us = dies_with_us;
+    pub fn daemon(mut self, dies_with_parent: bool) -> Self {
+        self.options.dies_with_parent = dies_with_parent;
         self
     }
 
-    /// Runs `closure` in a fork of this process, as [`Process::spawn`]. With [`keep_fds`](Self::keep_fds), descriptors that the
-    /// closure brings along must be among them.
+    /// Runs `closure` in a fork of this process, as [`Process::spawn`]. With
+    /// [`keep_fds`](Self::keep_fds), descriptors that the closure uses must be among them.
     ///
     /// # Errors
     ///
@@ -129,7 +136,7 @@ impl ProcessBuilder {
         F: FnOnce() -> R,
         R: Outcome,
     {
-        Process::fork_alone(closure, &self.how)
+        Process::fork_alone(closure, &self.options)
     }
 
     /// [`spawn`](Self::spawn) without counting threads, as [`Process::spawn_unchecked`].
@@ -153,9 +160,9 @@ impl ProcessBuilder {
         F: FnOnce() -> R,
         R: Outcome,
     {
-        self.how.check()?;
-        // SAFETY: as the caller says.
-        unsafe { Process::fork(closure, &self.how, None) }
+        self.options.check()?;
+        // SAFETY: the caller's contract.
+        unsafe { Process::fork(closure, &self.options, None) }
     }
 
     /// Runs `function(argument)` in a new process, as [`Process::call`].
@@ -175,6 +182,6 @@ impl ProcessBuilder {
         A: Serialize + DeserializeOwned,
         R: Outcome,
     {
-        call_as(function, &argument, self.how)
+        call_as(function, &argument, self.options)
     }
 }

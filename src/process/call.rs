@@ -1,69 +1,67 @@
-//! [`Process::call`]: a function and its argument, in a process that the spawner forks, or that we fork ourselves where we may.
+//! [`Process::call`]: a function and its argument, in a process that the fork server forks, or that
+//! we fork ourselves if we may.
 
+use super::fn_address::{Entry, Task};
+use super::forkserver::{handle, request};
+use super::options::SpawnOptions;
 use super::outcome::Outcome;
-use super::travel::{Entry, Task};
-use super::{How, Process, SpawnError, lock_children, spawner, tell_stderr};
+use super::{Process, SpawnError, children, handed_over, print_error};
 use crate::object::{Codec, MessagePack};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::{Mutex, PoisonError};
 
-/// Descriptors that came with the call that this process was made for.
-static HANDED_OVER: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
-
-pub(super) fn hand_over(fds: Vec<OwnedFd>) {
-    *HANDED_OVER.lock().unwrap_or_else(PoisonError::into_inner) = fds;
-}
-
-/// Takes them.
-pub(crate) fn take_handed_over() -> Vec<OwnedFd> {
-    std::mem::take(&mut *HANDED_OVER.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Runs `entry` in a new process: through the spawner where there is one, else by a fork of our own if we have no threads.
-pub(crate) fn start(entry: Entry<i32>, argument: Vec<u8>, fds: Vec<OwnedFd>, mut how: How) -> Result<Process, SpawnError> {
-    how.check()?;
+/// Runs `entry` in a new process: through the fork server if there is one, else by a fork of our
+/// own if we have no threads.
+pub(crate) fn start(
+    entry: Entry<i32>,
+    argument: Vec<u8>,
+    fds: Vec<OwnedFd>,
+    mut options: SpawnOptions,
+) -> Result<Process, SpawnError> {
+    options.check()?;
     let numbers: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    if !spawner::is_there() {
-        if let Some(kept) = &mut how.keep_fds {
+    if !handle::is_there() {
+        if let Some(kept) = &mut options.keep_fds {
             kept.extend(numbers);
         }
         return Process::fork_alone(
             move || {
-                hand_over(fds);
+                handed_over::set(fds);
                 entry(&argument)
             },
-            &how,
+            &options,
         );
     }
-    let child = spawner::request(entry, &argument, &numbers, &how)?;
-    Ok(Process::listed(child, &mut lock_children()))
+    let child = request(entry, &argument, &numbers, &options)?;
+    Ok(Process::listed(child, &mut children::lock()))
 }
 
-/// Runs the function whose distance the bytes begin with.
+/// Runs the function whose offset the bytes begin with.
 fn run<A, R>(bytes: &[u8]) -> i32
 where
     A: DeserializeOwned,
     R: Outcome,
 {
-    let Some((distance, mut argument)) = bytes.split_first_chunk::<8>() else { return 1 };
+    let Some((offset, mut argument)) = bytes.split_first_chunk::<8>() else { return 1 };
     match MessagePack::decode::<A>(&mut argument) {
         Ok(argument) => {
-            // SAFETY: `call_as` put the distance of an `fn(A) -> R` there.
-            let function = unsafe { Task::at::<A, R>(i64::from_ne_bytes(*distance)) };
+            // SAFETY: `call_as` wrote the offset of an `fn(A) -> R` there, in a copy of this
+            // program.
+            let function = unsafe { Task::at::<A, R>(i64::from_ne_bytes(*offset)) };
             function(argument).exit_code()
         }
         Err(error) => {
-            tell_stderr(format_args!("Error: the argument of a call cannot be decoded: {error}"));
+            print_error(format_args!("Error: the argument of a call cannot be decoded: {error}"));
             1
         }
     }
 }
 
 impl Process {
-    /// Runs `function(argument)` in a new process: like [`spawn`](Self::spawn), but it works in programs with threads, from any thread and
-    /// under async runtimes, once [`process::init`](crate::process::init) was called at the top of `main`.
+    /// Runs `function(argument)` in a new process: like [`spawn`](Self::spawn), but it works in
+    /// programs with threads, from any thread and under async runtimes, once
+    /// [`process::init`](crate::process::init) was called at the top of `main`.
     ///
     /// The process is then a copy of the program as it was at `init`, not as it is now, so
     /// everything that the function needs travels in its argument, encoded by serde: handles of
@@ -75,9 +73,10 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// [`SpawnError::Threaded`] if the program has threads and did not call `init`; [`SpawnError::Encode`] if the argument cannot be
-    /// encoded; [`SpawnError::RightsChanged`] if the program has other users or groups than at `init`;
-    /// [`SpawnError::SpawnerDied`]; [`SpawnError::Os`].
+    /// [`SpawnError::Threaded`] if the program has threads and did not call `init`;
+    /// [`SpawnError::Encode`] if the argument cannot be encoded; [`SpawnError::RightsChanged`] if
+    /// the program has other users or groups than at `init`; [`SpawnError::ForkServerDied`];
+    /// [`SpawnError::Os`].
     ///
     /// ```
     /// use shmq::{Process, Queue};
@@ -95,7 +94,8 @@ impl Process {
     ///
     /// ```compile_fail,E0308
     /// let captured = 3;
-    /// let child = shmq::Process::call(move |n: i32| n + captured, 4); // the 3 would have to travel in the argument
+    /// // The 3 would have to travel in the argument.
+    /// let child = shmq::Process::call(move |n: i32| n + captured, 4);
     /// ```
     ///
     /// ```compile_fail,E0308
@@ -110,11 +110,11 @@ impl Process {
         A: Serialize + DeserializeOwned,
         R: Outcome,
     {
-        call_as(function, &argument, How::default())
+        call_as(function, &argument, SpawnOptions::default())
     }
 
-    /// [`call`](Self::call) for a process that does not outlive this one, however this one ends (Python's `daemon=True`). It also ends when
-    /// the spawner is killed.
+    /// [`call`](Self::call) for a process that does not outlive this one, however this one ends
+    /// (Python's `daemon=True`). It also ends when the fork server is killed.
     ///
     /// # Errors
     ///
@@ -130,16 +130,16 @@ impl Process {
         A: Serialize + DeserializeOwned,
         R: Outcome,
     {
-        call_as(function, &argument, How::daemon())
+        call_as(function, &argument, SpawnOptions::daemon())
     }
 }
 
-pub(super) fn call_as<A, R>(function: fn(A) -> R, argument: &A, how: How) -> Result<Process, SpawnError>
+pub(super) fn call_as<A, R>(function: fn(A) -> R, argument: &A, options: SpawnOptions) -> Result<Process, SpawnError>
 where
     A: Serialize + DeserializeOwned,
     R: Outcome,
 {
-    let mut encoded = Task::distance(function).to_ne_bytes().to_vec();
+    let mut encoded = Task::offset(function).to_ne_bytes().to_vec();
     MessagePack::encode(argument, &mut encoded).map_err(|source| SpawnError::Encode { source })?;
-    start(run::<A, R>, encoded, Vec::new(), how)
+    start(run::<A, R>, encoded, Vec::new(), options)
 }

@@ -1,21 +1,22 @@
-//! What a closure may return, and the exit code that comes of it.
+//! What a closure may return, and which exit code it becomes.
 
 use std::fmt;
 
-/// What the closure of a [`Process`](crate::Process) may return, and the exit code that comes of it.
+/// What the closure of a [`Process`](crate::Process) may return, and which exit code it becomes.
 ///
 /// | returned | exit code |
 /// |---|---|
 /// | `()`, `Ok(())` | 0 |
 /// | `Err(e)` | 1, after `Error: {e:?}` on stderr |
 /// | an `i32` | its low 8 bits, as the kernel keeps no more |
-/// | nothing (`!`): it calls `std::process::exit` | what it says there |
+/// | nothing (`!`): it calls `std::process::exit` | the one passed there |
 /// | nothing: it panicked | 101, after the panic's message on stderr |
 ///
 /// ```
 /// let child = shmq::Process::spawn(|| 7)?;
 /// assert_eq!(child.join()?.code(), Some(7));
-/// let child = shmq::Process::spawn(|| "twelve".parse::<i32>().map(drop))?; // Error: ParseIntError { kind: InvalidDigit }
+/// // Prints `Error: ParseIntError { kind: InvalidDigit }`.
+/// let child = shmq::Process::spawn(|| "twelve".parse::<i32>().map(drop))?;
 /// assert_eq!(child.join()?.code(), Some(1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -32,10 +33,10 @@ use std::fmt;
     note = "a process ends with an exit code; send values by a queue, or use `Pool::apply`"
 )]
 pub trait Outcome: sealed::Sealed {
-    /// Reports an error, if it is one, and gives the exit code.
+    /// Prints an error, if it is one, and returns the exit code.
     #[doc(hidden)]
     fn exit_code(self) -> i32;
-    /// What went wrong, in words; `None` if nothing did.
+    /// The text of the failure; `None` if it is a success.
     #[doc(hidden)]
     fn failure(self) -> Option<String>;
 }
@@ -76,7 +77,7 @@ impl<E: fmt::Debug> Outcome for Result<(), E> {
         match self {
             Ok(()) => 0,
             Err(error) => {
-                super::tell_stderr(format_args!("Error: {error:?}"));
+                super::print_error(format_args!("Error: {error:?}"));
                 1
             }
         }
@@ -94,7 +95,7 @@ mod sealed {
     impl<E: super::fmt::Debug> Sealed for Result<(), E> {}
     impl Sealed for Never {}
 
-    /// The type `!`, which stable Rust lets nobody write but as the end of a function type.
+    /// The type `!`, which stable Rust allows only as the end of a function type.
     pub type Never = <fn() -> ! as Returns>::Type;
     pub trait Returns {
         type Type;

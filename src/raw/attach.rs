@@ -2,13 +2,12 @@
 
 use super::{Failure, Mapped, RawQueue};
 use crate::atomic::AtomicU64;
-use crate::attachment::{self, AttachFailure, Attached, Attachment};
+use crate::attachment::{self, Attached, Attachment, Newcomer};
 use crate::backoff::AdaptiveSpin;
 use crate::error::{CreateError, OpenError};
-use crate::lock::Locks;
 use crate::ring::{Ring, State};
 use crate::shm::participant::{self, Id};
-use crate::shm::segment::{AttachError, Directory, Expect, Segment, Spec, View};
+use crate::shm::segment::{AttachError, Expect, Segment, Spec, View};
 use crate::wait::WaitStrategy;
 use std::any::Any;
 use std::io;
@@ -38,12 +37,11 @@ fn ring_of(segment: &Segment) -> Ring<Mapped> {
 
 fn initialise(segment: &Segment) {
     ring_of(segment).initialise();
-    Locks::initialise(segment);
 }
 
 /// Messages in a segment that nobody is attached to, those that the dead had on lease included. `None`: it holds garbage.
 pub(crate) fn messages_left(view: &View) -> Option<u64> {
-    if !crate::shm::layout::kind::is_ring(view.info().kind) {
+    if !view.info().kind.is_queue() {
         return Some(0);
     }
     let geometry = view.geometry();
@@ -58,53 +56,38 @@ pub(crate) fn messages_left(view: &View) -> Option<u64> {
 }
 
 impl RawQueue {
-    /// Creates a segment; without a name, an anonymous one.
+    /// Creates a queue; without a name, an anonymous one.
     pub(crate) fn create(name: Option<&str>, spec: &Spec, strategy: WaitStrategy) -> Result<Arc<RawQueue>, CreateError> {
-        let (segment, entry) = match name {
-            Some(name) => Segment::create(name, spec, initialise)?,
-            None => Segment::create_anonymous(spec, initialise)?,
-        };
-        Ok(RawQueue::over(segment, entry, strategy)?)
+        Ok(RawQueue::over(Newcomer::create(name, spec, initialise)?, strategy))
     }
 
-    /// Attaches to a segment.
+    /// Attaches to a queue.
     pub(crate) fn open(name: &str, expect: &Expect, strategy: WaitStrategy) -> Result<Arc<RawQueue>, OpenError> {
-        let (segment, entry) = Segment::open(name, expect)?;
-        Ok(RawQueue::over(segment, entry, strategy)?)
+        Ok(RawQueue::over(Newcomer::open(name, expect)?, strategy))
     }
 
-    /// The same, for one who comes again.
+    /// The same, for a caller that tries again.
     pub(super) fn open_soon(name: &str, expect: &Expect, strategy: WaitStrategy) -> Result<Arc<RawQueue>, OpenError> {
-        let (segment, entry) = Segment::open_soon(name, expect)?;
-        Ok(RawQueue::over(segment, entry, strategy)?)
+        Ok(RawQueue::over(Newcomer::open_soon(name, expect)?, strategy))
     }
 
-    /// Attaches to a segment, or creates it.
+    /// Attaches to a queue, or creates it.
     pub(crate) fn open_or_create(
         name: &str,
         spec: &Spec,
         expect: &Expect,
         strategy: WaitStrategy,
     ) -> Result<Arc<RawQueue>, CreateError> {
-        let (segment, entry, _) = Segment::open_or_create(name, spec, expect, initialise)?;
-        Ok(RawQueue::over(segment, entry, strategy)?)
+        Ok(RawQueue::over(Newcomer::open_or_create(name, spec, expect, initialise)?, strategy))
     }
 
-    /// Attaches to the segment that a handle was sent of, through the mapping that this process may have already.
+    /// Attaches to the queue that a handle was sent of.
     pub(crate) fn reopen(address: &str, expect: &Expect) -> Result<Arc<RawQueue>, OpenError> {
-        if let Some(nonce) = expect.nonce {
-            if let Some(raw) = attachment::find(|raw: &RawQueue| raw.segment.nonce() == nonce) {
-                raw.segment.check(expect)?;
-                return Ok(raw);
-            }
-        }
-        let (directory, name) = Directory::of_address(address);
-        RawQueue::open(name, &Expect { directory, ..expect.clone() }, WaitStrategy::default())
+        attachment::reopen(address, expect.clone(), |newcomer| RawQueue::over(newcomer, WaitStrategy::default()))
     }
 
-    fn over(segment: Segment, entry: u32, strategy: WaitStrategy) -> Result<Arc<RawQueue>, AttachFailure> {
-        let (attachment, left_behind) = Attachment::over(segment, entry)?;
-        let raw = Arc::new(RawQueue {
+    fn over(newcomer: Newcomer, strategy: WaitStrategy) -> Arc<RawQueue> {
+        newcomer.share(|attachment| RawQueue {
             ring: ring_of(&attachment.segment),
             strategy,
             max_deliveries: attachment.segment.max_deliveries(),
@@ -118,14 +101,7 @@ impl RawQueue {
             #[cfg(feature = "tracing")]
             untold: Default::default(),
             attachment,
-        });
-        if left_behind || raw.known_me().is_some_and(|me| me.begins_anew() || raw.has_dead(me)) {
-            // A newcomer repairs first what the dead left, in its own entry or in one that it
-            // passed over.
-            raw.recover();
-        }
-        attachment::remember(&raw);
-        Ok(raw)
+        })
     }
 
     /// This process's id, attaching anew after a fork.
@@ -133,23 +109,8 @@ impl RawQueue {
     pub(super) fn me(&self) -> Result<Id, Failure> {
         match self.attachment.known_me() {
             Some(me) => Ok(me),
-            None => self.attach_again(),
+            None => Ok(self.attach_again()?),
         }
-    }
-
-    /// The incarnation of this process, for guards and endpoints to remember.
-    #[inline(always)]
-    pub(crate) fn incarnation(&self) -> u32 {
-        self.attachment.incarnation()
-    }
-
-    #[cold]
-    fn attach_again(&self) -> Result<Id, Failure> {
-        let (me, left_behind) = self.attachment.attach_again()?;
-        if left_behind || me.begins_anew() || self.has_dead(me) {
-            self.recover();
-        }
-        Ok(me)
     }
 
     fn has_dead(&self, me: Id) -> bool {
@@ -160,6 +121,13 @@ impl RawQueue {
 impl Attached for RawQueue {
     fn attachment(&self) -> &Attachment {
         &self.attachment
+    }
+
+    fn succeed(&self, me: Id, left_behind: bool) {
+        // A newcomer repairs first what the dead left, in its own entry or in one that it passed over.
+        if left_behind || me.begins_anew() || self.has_dead(me) {
+            self.recover();
+        }
     }
 
     fn open_guard(&self) -> Option<&'static str> {

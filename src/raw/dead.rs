@@ -16,12 +16,10 @@
 
 use super::{Mapped, RawQueue, Wait, add};
 use crate::error::GetError;
-use crate::os::coarse_now_ns;
 use crate::ring::{Owner, Repaired, Ring, Upto};
 use crate::shm::participant::Id;
-use crate::wait::SLICE_NS;
+use crate::wait::ProbeTimer;
 use std::cell::Cell;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// Messages by copy, of all getters together, between two looks at the clock.
@@ -34,9 +32,9 @@ const FREED_AT_ONCE: usize = 256;
 /// When callers of this process last looked, and what they need not walk again.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
-    /// Of getters, and of putters: one must not look in the place of the other.
-    get_ns: AtomicU64,
-    put_ns: AtomicU64,
+    /// Of getters, and of putters: one must not probe in the place of the other.
+    of_getters: ProbeTimer,
+    of_putters: ProbeTimer,
     /// All records before this position are done (`ring::dead`, Invariant 2).
     settled: crate::atomic::AtomicU64,
 }
@@ -74,26 +72,23 @@ impl RawQueue {
     /// Has no getter of this process looked after the dead for a slice?
     #[inline]
     pub(super) fn is_look_due(&self) -> bool {
-        coarse_now_ns().saturating_sub(self.looks.get_ns.load(Relaxed)) >= SLICE_NS
+        self.looks.of_getters.is_due()
     }
 
     /// The same, and then the caller is the one who looks now.
     #[cold]
     pub(super) fn is_time_to_look(&self) -> bool {
-        self.is_time(&self.looks.get_ns)
+        self.is_time(&self.looks.of_getters)
     }
 
     /// The same for putters, who look at what stands in their way.
     #[cold]
     pub(super) fn is_time_to_look_for_room(&self) -> bool {
-        self.is_time(&self.looks.put_ns)
+        self.is_time(&self.looks.of_putters)
     }
 
-    fn is_time(&self, looked_ns: &AtomicU64) -> bool {
-        let now = coarse_now_ns();
-        let looked = looked_ns.load(Relaxed);
-        let is_time = now.saturating_sub(looked) >= SLICE_NS;
-        let is_ours = is_time && looked_ns.compare_exchange(looked, now, Relaxed, Relaxed).is_ok();
+    fn is_time(&self, timer: &ProbeTimer) -> bool {
+        let is_ours = timer.take();
         if is_ours {
             self.segment.report_if_nameless();
         }
@@ -122,7 +117,7 @@ impl RawQueue {
     /// Brings back what the dead leased. Enters the get side only if there is something to free.
     #[cold]
     pub(super) fn look_for_the_dead<const OWNED: bool>(&self, me: Id, wait: Wait) -> Result<Repaired, GetError> {
-        self.looks.get_ns.store(coarse_now_ns(), Relaxed);
+        self.looks.of_getters.note();
         if !self.may_hold_leases() {
             return Ok(Repaired::default());
         }

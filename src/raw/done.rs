@@ -18,7 +18,7 @@ impl RawQueue {
     /// say Closed. Takes no lock, so that a stopped process cannot hold it up.
     pub(crate) fn close(&self) {
         self.head().put_notice.closed.store(1, SeqCst);
-        self.wake_all();
+        self.attachment.wake_all();
     }
 
     /// May a put that looked at `closed` too early still commit?

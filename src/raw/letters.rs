@@ -21,7 +21,8 @@ use crate::error::{GetError, OpenError, PutError, Subject};
 use crate::message::copy::vec_from_bytes;
 use crate::os::Deadline;
 use crate::ring::{Header, Memory, Record};
-use crate::shm::layout::{kind, role};
+use crate::shm::kind::Kind;
+use crate::shm::layout::role;
 use crate::shm::letter::{Head, Reason, TYPE_NAME};
 use crate::shm::participant::Id;
 use crate::shm::segment::{Directory, Expect};
@@ -129,7 +130,7 @@ impl fmt::Display for Unsent {
 
 /// What a queue for dead letters is: it lies where the queue does.
 fn expected(directory: Directory) -> Expect {
-    Expect { directory, ..Expect::new(kind::SLICE, 1, 1, TYPE_NAME.to_owned()) }
+    Expect { directory, ..Expect::new(Kind::Slice, 1, 1, TYPE_NAME.to_owned()) }
 }
 
 impl RawQueue {

@@ -192,64 +192,34 @@ impl RawQueue {
         self.locks.all_done(self.head())
     }
 
-    /// Wakes everybody to look again.
-    #[cold]
-    fn wake_all(&self) {
-        self.barrier.light();
-        for condvar in [self.not_empty(), self.not_full(), self.all_done()] {
-            self.wake(condvar, u32::MAX);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wake(&self, condvar: Condvar<'_>, count: u32) {
-        self.rare().wakes.fetch_add(1, Relaxed);
-        condvar.wake(count);
-    }
-
     #[inline(always)]
     fn rare(&self) -> &Rare {
         &self.head().rare
     }
 
-    /// Wakes `count` getters after a commit. The barrier orders the commit before the look at the count (lock, Invariant 3).
+    /// Wakes `count` getters after a commit.
     #[inline(always)]
     fn notify_not_empty(&self, count: u32) {
-        self.barrier.light();
-        if self.not_empty().has_waiters() {
-            self.wake(self.not_empty(), count);
-        }
+        self.notify(self.not_empty(), || count);
     }
 
-    /// Wakes putters after space was freed: one cell helps one putter of a sized ring; in a slice ring they need different amounts.
+    /// Wakes putters after space was freed: one cell helps one putter of a sized ring; in a slice
+    /// ring they need different amounts.
     #[inline(always)]
     fn notify_not_full(&self, records: u32) {
-        self.barrier.light();
-        if self.not_full().has_waiters() {
-            self.wake(self.not_full(), if self.geometry().sized { records } else { u32::MAX });
-        }
+        self.notify(self.not_full(), || if self.geometry().sized { records } else { u32::MAX });
     }
 
     #[inline]
     fn notify_all_done(&self) {
-        self.barrier.light();
-        if self.all_done().has_waiters() {
-            self.wake(self.all_done(), u32::MAX);
-        }
+        self.notify(self.all_done(), || u32::MAX);
     }
 
-    /// A process that was taken for dead is at work: no order can be trusted any more. Everybody is told.
+    /// A process that was taken for dead is at work: no order can be trusted any more.
     #[cold]
     fn poison(&self) -> Failure {
-        self.head().rare.poisoned.store(1, std::sync::atomic::Ordering::SeqCst);
-        self.wake_all();
+        self.attachment.poison();
         Failure::Poisoned
-    }
-
-    #[inline(always)]
-    fn is_poisoned(&self) -> bool {
-        self.head().rare.poisoned.load(Relaxed) != 0
     }
 
     /// Has somebody called `close`?

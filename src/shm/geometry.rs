@@ -9,7 +9,8 @@
 //! 2. A slice ring has at least twice the cells of its largest record, so that one fits an empty ring at any offset.
 //! 3. A geometry comes from [`Geometry::sized`], [`Geometry::slice`], [`Geometry::primitive`] or, checked, from a header; it is never reread.
 
-use crate::shm::layout::{HOLDERS_BYTES, OBJECT_DATA_OFFSET, kind};
+use crate::shm::kind::Kind;
+use crate::shm::layout::{HOLDERS_BYTES, PRIMITIVE_DATA_OFFSET};
 
 /// Bytes of a sized record before its payload (the header word).
 const SIZED_HEADER_BYTES: u64 = 8;
@@ -159,20 +160,21 @@ impl Geometry {
 
     /// An object of `shmq::sync`: `count` elements of an array, parties of a barrier, first permits of a semaphore, otherwise 1.
     /// `Err` is the largest count possible.
-    pub fn primitive(kind: u32, unit_bytes: u64, unit_align: u64, count: u64) -> Result<Geometry, u64> {
-        let payload_offset = OBJECT_DATA_OFFSET.max(unit_align);
+    pub fn primitive(kind: Kind, unit_bytes: u64, unit_align: u64, count: u64) -> Result<Geometry, u64> {
+        let payload_offset = PRIMITIVE_DATA_OFFSET.max(unit_align);
         if unit_align > PAGE_ALIGN || unit_bytes > MAX_RING_BYTES {
             return Err(0);
         }
         let (data_bytes, max_count) = match kind {
-            kind::MUTEX => (unit_bytes, 1),
-            kind::VALUE => (2 * Geometry::copy_stride(unit_bytes, unit_align), 1),
-            kind::ARRAY => (unit_bytes.saturating_mul(count), (MAX_RING_BYTES - payload_offset) / unit_bytes.max(1)),
-            kind::SEMAPHORE => (HOLDERS_BYTES, u64::MAX),
-            kind::BARRIER => (HOLDERS_BYTES, u32::MAX as u64),
-            _ => (0, 1),
+            Kind::Mutex => (unit_bytes, 1),
+            Kind::Value => (2 * Geometry::copy_stride(unit_bytes, unit_align), 1),
+            Kind::Array => (unit_bytes.saturating_mul(count), (MAX_RING_BYTES - payload_offset) / unit_bytes.max(1)),
+            Kind::Semaphore => (HOLDERS_BYTES, u64::MAX),
+            Kind::Barrier => (HOLDERS_BYTES, u32::MAX as u64),
+            Kind::Event | Kind::Condvar => (0, 1),
+            Kind::Sized | Kind::Slice | Kind::Encoded => return Err(0),
         };
-        if count > max_count || (count == 0 && kind != kind::SEMAPHORE) {
+        if count > max_count || (count == 0 && kind != Kind::Semaphore) {
             return Err(max_count);
         }
         Ok(Geometry {
@@ -195,7 +197,7 @@ impl Geometry {
 
     /// A geometry as a header tells it; `None` unless it is one that this module could have made.
     pub fn from_header(
-        kind: u32,
+        kind: Kind,
         cells: u64,
         message_bytes: u64,
         message_align: u64,
@@ -206,13 +208,14 @@ impl Geometry {
             return None;
         }
         let made = match kind {
-            kind::SIZED => Geometry::sized(message_bytes, message_align, capacity).ok()?,
-            kind::SLICE | kind::OBJECT => {
+            Kind::Sized => Geometry::sized(message_bytes, message_align, capacity).ok()?,
+            Kind::Slice | Kind::Encoded => {
                 let ring_bytes = cells.checked_mul(SLICE_HEADER_BYTES.max(message_align))?;
                 Geometry::slice(message_bytes, message_align, capacity, ring_bytes).ok()?
             }
-            kind::FIRST_OBJECT..=kind::BARRIER => Geometry::primitive(kind, message_bytes, message_align, capacity).ok()?,
-            _ => return None,
+            Kind::Mutex | Kind::Array | Kind::Value | Kind::Event | Kind::Semaphore | Kind::Condvar | Kind::Barrier => {
+                Geometry::primitive(kind, message_bytes, message_align, capacity).ok()?
+            }
         };
         (made.cells == cells && made.cell_bytes == cell_bytes).then_some(made)
     }
@@ -362,10 +365,10 @@ mod tests {
         assert!(Geometry::slice(1, 1, 1, 0).is_err());
         assert!(Geometry::slice(1, 1, 0, 1).is_err());
         assert!(Geometry::slice(1, 1, 1, u64::MAX).is_err());
-        assert_eq!(Geometry::from_header(4, 8, 8, 8, 7, 16), None);
-        assert_eq!(Geometry::from_header(1, 8, 8, 3, 7, 16), None);
-        assert_eq!(Geometry::from_header(1, 9, 8, 8, 7, 16), None);
-        assert!(Geometry::from_header(1, 8, 8, 8, 7, 16).is_some());
+        assert_eq!(Geometry::from_header(Kind::Mutex, 8, 8, 8, 7, 16), None);
+        assert_eq!(Geometry::from_header(Kind::Sized, 8, 8, 3, 7, 16), None);
+        assert_eq!(Geometry::from_header(Kind::Sized, 9, 8, 8, 7, 16), None);
+        assert!(Geometry::from_header(Kind::Sized, 8, 8, 8, 7, 16).is_some());
     }
 
     #[test]
@@ -386,24 +389,24 @@ mod tests {
     #[test]
     fn an_object_has_room_for_its_words_and_its_data() {
         for (kind, bytes, align, count, cell) in [
-            (kind::MUTEX, 24, 8, 1, 320),
-            (kind::MUTEX, 0, 1, 1, 256),
-            (kind::VALUE, 24, 8, 1, 384),
-            (kind::ARRAY, 4, 4, 100, 704),
-            (kind::EVENT, 0, 1, 1, 256),
-            (kind::SEMAPHORE, 0, 1, 0, 8448),
-            (kind::BARRIER, 0, 1, 3, 8448),
+            (Kind::Mutex, 24, 8, 1, 320),
+            (Kind::Mutex, 0, 1, 1, 256),
+            (Kind::Value, 24, 8, 1, 384),
+            (Kind::Array, 4, 4, 100, 704),
+            (Kind::Event, 0, 1, 1, 256),
+            (Kind::Semaphore, 0, 1, 0, 8448),
+            (Kind::Barrier, 0, 1, 3, 8448),
         ] {
             let object = Geometry::primitive(kind, bytes, align, count).unwrap();
-            assert_eq!((object.cells, object.cell_bytes), (1, cell), "kind {kind}");
+            assert_eq!((object.cells, object.cell_bytes), (1, cell), "{kind:?}");
             assert_eq!(Geometry::from_header(kind, 1, bytes, align, count, cell), Some(object));
             assert_eq!(Geometry::from_header(kind, 2, bytes, align, count, cell), None);
             assert_eq!(Geometry::from_header(kind, 1, bytes, align, count, cell + 64), None);
         }
-        assert_eq!(Geometry::primitive(kind::MUTEX, 1, 4096, 1).unwrap().payload_offset, 4096);
-        assert!(Geometry::primitive(kind::ARRAY, 8, 8, 0).is_err());
-        assert!(Geometry::primitive(kind::ARRAY, 8, 8, u64::MAX).is_err());
-        assert!(Geometry::primitive(kind::BARRIER, 0, 1, 1 << 32).is_err());
-        assert!(Geometry::primitive(kind::MUTEX, 8, 8192, 1).is_err());
+        assert_eq!(Geometry::primitive(Kind::Mutex, 1, 4096, 1).unwrap().payload_offset, 4096);
+        assert!(Geometry::primitive(Kind::Array, 8, 8, 0).is_err());
+        assert!(Geometry::primitive(Kind::Array, 8, 8, u64::MAX).is_err());
+        assert!(Geometry::primitive(Kind::Barrier, 0, 1, 1 << 32).is_err());
+        assert!(Geometry::primitive(Kind::Mutex, 8, 8192, 1).is_err());
     }
 }

@@ -79,43 +79,11 @@ pub mod predecessor {
     pub const OTHER_TYPE: u32 = 3;
     /// A poisoned queue.
     pub const POISONED: u32 = 4;
-    /// An object of `shmq::sync`, whose users were all dead.
-    pub const OBJECT: u32 = 5;
+    /// A primitive of `shmq::sync`, whose users were all dead.
+    pub const PRIMITIVE: u32 = 5;
 
     /// Stands in `predecessor_messages` where they could not be counted.
     pub const UNCOUNTED: u64 = u64::MAX;
-}
-
-/// What kind of messages a ring carries.
-pub mod kind {
-    /// One plain value a message, one cell each.
-    pub const SIZED: u32 = 1;
-    /// A slice of plain elements a message.
-    pub const SLICE: u32 = 2;
-    /// An encoded object a message: in the ring, a slice of bytes.
-    pub const OBJECT: u32 = 3;
-
-    /// Is it one of a ring?
-    pub const fn is_ring(kind: u32) -> bool {
-        kind < FIRST_OBJECT
-    }
-
-    /// The first kind that is no ring but an object of `shmq::sync`.
-    pub const FIRST_OBJECT: u32 = 16;
-    /// One plain value behind a lock.
-    pub const MUTEX: u32 = 16;
-    /// A slice of plain elements behind a lock.
-    pub const ARRAY: u32 = 17;
-    /// One plain value that changes as a whole.
-    pub const VALUE: u32 = 18;
-    /// A flag to wait for.
-    pub const EVENT: u32 = 19;
-    /// Permits.
-    pub const SEMAPHORE: u32 = 20;
-    /// A place to sleep with a mutex.
-    pub const CONDVAR: u32 = 21;
-    /// A place where parties wait for each other.
-    pub const BARRIER: u32 = 22;
 }
 
 /// Which locks a segment uses.
@@ -143,7 +111,7 @@ pub struct SegmentHeader {
     pub total_bytes: u64,
     pub cells: u64,
     pub cell_bytes: u64,
-    /// One of [`kind`].
+    /// A [`Kind`](super::kind::Kind), as its number.
     pub kind: u32,
     pub max_participants: u32,
     /// `size_of` of the message, or of the element of a slice.
@@ -347,7 +315,7 @@ pub mod role {
 }
 
 /// An object's data begin here in its cell, or at the next multiple of their alignment.
-pub const OBJECT_DATA_OFFSET: u64 = 0x100;
+pub const PRIMITIVE_DATA_OFFSET: u64 = 0x100;
 /// Bytes of a table with a word for each participant: `generation:32 | count:32`.
 pub const HOLDERS_BYTES: u64 = (MAX_PARTICIPANTS as u64 + 1) * 8;
 
@@ -454,8 +422,10 @@ const _: () = {
     assert!(ENTRIES_OFFSET == 0x900);
     assert!(size_of::<PutSide>() <= 128 && size_of::<GetSide>() <= 128 && size_of::<Rare>() <= 128);
     assert!(ENTRY_BYTES == 64);
-    assert!(size_of::<MutexWords>() as u64 <= OBJECT_DATA_OFFSET && size_of::<ValueWords>() as u64 <= OBJECT_DATA_OFFSET);
-    assert!(size_of::<EventWords>() as u64 <= OBJECT_DATA_OFFSET && size_of::<SemaphoreWords>() as u64 <= OBJECT_DATA_OFFSET);
-    assert!(size_of::<BarrierWords>() as u64 <= OBJECT_DATA_OFFSET);
-    assert!(OBJECT_DATA_OFFSET % 64 == 0 && PAGE_BYTES % OBJECT_DATA_OFFSET == 0 && HOLDERS_BYTES == 8192);
+    assert!(size_of::<MutexWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<ValueWords>() as u64 <= PRIMITIVE_DATA_OFFSET);
+    assert!(
+        size_of::<EventWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<SemaphoreWords>() as u64 <= PRIMITIVE_DATA_OFFSET
+    );
+    assert!(size_of::<BarrierWords>() as u64 <= PRIMITIVE_DATA_OFFSET);
+    assert!(PRIMITIVE_DATA_OFFSET % 64 == 0 && PAGE_BYTES % PRIMITIVE_DATA_OFFSET == 0 && HOLDERS_BYTES == 8192);
 };

@@ -2,6 +2,7 @@
 
 pub(crate) mod geometry;
 pub(crate) mod id;
+pub(crate) mod kind;
 pub(crate) mod layout;
 #[cfg(not(loom))]
 pub(crate) mod letter;

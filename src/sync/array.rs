@@ -7,7 +7,7 @@ use super::primitive::{Primitive, PrimitiveKind};
 use super::{LockError, Plain};
 use crate::error::CreateError;
 use crate::message::bytes_of;
-use crate::shm::layout::kind;
+use crate::shm::kind::Kind;
 use crate::wait::{Wait, blocking_forms};
 use std::fmt;
 use std::marker::PhantomData;
@@ -40,7 +40,7 @@ pub struct Array<X> {
 
 handle! {
     "array", new: "shmq::sync::Array::<u64>::new([1, 2, 3])?", path: "shmq::sync::Array::<u64>",
-    [X: Plain] Array<X>, PrimitiveKind::of::<X>(kind::ARRAY)
+    [X: Plain] Array<X>, PrimitiveKind::of::<X>(Kind::Array)
 }
 
 impl<X: Plain> Array<X> {
@@ -59,7 +59,7 @@ impl<X: Plain> Array<X> {
     pub fn builder(elements: impl AsRef<[X]>) -> Builder<Self> {
         let () = Self::SIZED;
         let (count, bytes) = (elements.as_ref().len() as u64, bytes_of(elements.as_ref()).to_vec());
-        Builder::of(PrimitiveKind::of::<X>(kind::ARRAY), count, move |cell| cell.fill(&bytes, 0), Self::over)
+        Builder::of(PrimitiveKind::of::<X>(Kind::Array), count, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 
     /// Creates an anonymous array of these elements, which forked children inherit and serialised handles lead to. Its length is

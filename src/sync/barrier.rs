@@ -26,7 +26,8 @@ use super::holders::Holders;
 use super::primitive::{Primitive, PrimitiveKind};
 use crate::error::CreateError;
 use crate::lock::Locked;
-use crate::shm::layout::{BarrierWords, kind};
+use crate::shm::kind::Kind;
+use crate::shm::layout::BarrierWords;
 use crate::shm::participant::{self, Id};
 use crate::wait::{SLICE_NS, Step, Wait, blocking_forms};
 use std::fmt;
@@ -103,7 +104,7 @@ pub struct Barrier {
 
 handle! {
     "barrier", new: "shmq::sync::Barrier::new(2)?", path: "shmq::sync::Barrier",
-    [] Barrier, PrimitiveKind::bare(kind::BARRIER)
+    [] Barrier, PrimitiveKind::bare(Kind::Barrier)
 }
 
 /// What a party learns when all have arrived.
@@ -134,7 +135,7 @@ impl Barrier {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder(parties: usize) -> Builder<Self> {
-        Builder::of(PrimitiveKind::bare(kind::BARRIER), parties as u64, |_| (), Self::over)
+        Builder::of(PrimitiveKind::bare(Kind::Barrier), parties as u64, |_| (), Self::over)
     }
 
     /// Creates an anonymous barrier for so many parties, which forked children inherit and serialised handles lead to.

@@ -2,7 +2,7 @@
 
 use super::primitive::{Cell, Primitive, PrimitiveKind};
 use crate::error::{CreateError, OpenError};
-use crate::shm::layout::kind;
+use crate::shm::kind::Kind;
 use crate::shm::participant;
 use crate::shm::segment::{Asked, Directory, Owners, Segment, Spec, checked_mode};
 use std::fmt;
@@ -207,7 +207,7 @@ impl<O> Builder<O> {
     fn check(&self) -> Result<(), CreateError> {
         checked_mode(self.settings.mode)?;
         let max_participants = participant::checked_count(self.settings.participants())?;
-        if self.shape.kind == kind::BARRIER && self.count > u64::from(max_participants) {
+        if self.shape.kind == Kind::Barrier && self.count > u64::from(max_participants) {
             let parties = usize::try_from(self.count).unwrap_or(usize::MAX);
             return Err(CreateError::TooManyParties { parties, max_participants });
         }

@@ -12,7 +12,7 @@ use super::primitive::{Primitive, PrimitiveKind};
 use super::{LockError, SyncError};
 use crate::error::CreateError;
 use crate::os::Deadline;
-use crate::shm::layout::kind;
+use crate::shm::kind::Kind;
 use crate::wait::{SLICE_NS, Wait};
 use std::fmt;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub struct Condvar {
 
 handle! {
     "condition variable", new: "shmq::sync::Condvar::new()?", path: "shmq::sync::Condvar",
-    [] Condvar, PrimitiveKind::bare(kind::CONDVAR)
+    [] Condvar, PrimitiveKind::bare(Kind::Condvar)
 }
 
 /// Did a wait end because its time was up?
@@ -97,7 +97,7 @@ impl Condvar {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder() -> Builder<Self> {
-        Builder::of(PrimitiveKind::bare(kind::CONDVAR), 1, |_| (), Self::over)
+        Builder::of(PrimitiveKind::bare(Kind::Condvar), 1, |_| (), Self::over)
     }
 
     /// Creates an anonymous condition variable, which forked children inherit and serialised handles lead to.

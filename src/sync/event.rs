@@ -13,7 +13,8 @@ use super::builder::Builder;
 use super::handle::handle;
 use super::primitive::{Primitive, PrimitiveKind};
 use crate::error::CreateError;
-use crate::shm::layout::{EventWords, kind};
+use crate::shm::kind::Kind;
+use crate::shm::layout::EventWords;
 use crate::wait::{Step, Wait, blocking_forms};
 use std::fmt;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub struct Event {
 
 handle! {
     "event", new: "shmq::sync::Event::new()?", path: "shmq::sync::Event",
-    [] Event, PrimitiveKind::bare(kind::EVENT)
+    [] Event, PrimitiveKind::bare(Kind::Event)
 }
 
 impl Event {
@@ -62,7 +63,7 @@ impl Event {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder() -> Builder<Self> {
-        Builder::of(PrimitiveKind::bare(kind::EVENT), 1, |_| (), Self::over)
+        Builder::of(PrimitiveKind::bare(Kind::Event), 1, |_| (), Self::over)
     }
 
     /// Creates an anonymous event that is not set, which forked children inherit and serialised handles lead to.

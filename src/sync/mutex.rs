@@ -20,7 +20,8 @@ use super::{LockError, Plain};
 use crate::error::CreateError;
 use crate::lock::Locked;
 use crate::message::bytes_of;
-use crate::shm::layout::{MutexWords, kind};
+use crate::shm::kind::Kind;
+use crate::shm::layout::MutexWords;
 use crate::shm::participant::Id;
 use crate::wait::{Wait, blocking_forms};
 use std::fmt;
@@ -73,7 +74,7 @@ type Locking<'m, T> = Result<MutexGuard<'m, T>, LockError<MutexGuard<'m, T>>>;
 
 handle! {
     "mutex", new: "shmq::sync::Mutex::new(1u64)?", path: "shmq::sync::Mutex::<u64>",
-    [T: Plain] Mutex<T>, PrimitiveKind::of::<T>(kind::MUTEX)
+    [T: Plain] Mutex<T>, PrimitiveKind::of::<T>(Kind::Mutex)
 }
 
 impl<T: Plain> Mutex<T> {
@@ -89,7 +90,7 @@ impl<T: Plain> Mutex<T> {
     /// ```
     pub fn builder(value: T) -> Builder<Self> {
         let bytes = bytes_of(std::slice::from_ref(&value)).to_vec();
-        Builder::of(PrimitiveKind::of::<T>(kind::MUTEX), 1, move |cell| cell.fill(&bytes, 0), Self::over)
+        Builder::of(PrimitiveKind::of::<T>(Kind::Mutex), 1, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 
     /// Creates an anonymous mutex, which forked children inherit and serialised handles lead to.

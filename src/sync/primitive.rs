@@ -8,18 +8,19 @@
 
 use super::SyncError;
 use super::builder::Settings;
-use crate::atomic::{AtomicU32, AtomicU64};
-use crate::attachment::{self, Attached, Attachment};
+use crate::atomic::AtomicU32;
+use crate::attachment::{self, Attached, Attachment, Newcomer};
 use crate::backoff::AdaptiveSpin;
 use crate::error::{CreateError, OpenError};
-use crate::lock::{Condvar, Locked, Locks, Mutex};
-use crate::os::{Deadline, now_ns};
+use crate::lock::{Condvar, Locked, Mutex};
+use crate::os::Deadline;
 use crate::raw::messages_left;
 use crate::shm::geometry::Geometry;
-use crate::shm::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS, kind};
+use crate::shm::kind::Kind;
+use crate::shm::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS};
 use crate::shm::participant::Id;
 use crate::shm::segment::{Asked, Directory, Expect, Owners, Segment, Spec, Wanted};
-use crate::wait::{SLICE_NS, Sleeper, Wait, Waiter};
+use crate::wait::{ProbeTimer, Sleeper, Wait, Waiter};
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -28,8 +29,8 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 /// What a primitive is made of, and what its openers expect.
 #[derive(Clone, Debug)]
 pub(crate) struct PrimitiveKind {
-    /// One of [`kind`](crate::shm::layout::kind), a primitive's.
-    pub kind: u32,
+    /// What the segment holds.
+    pub kind: Kind,
     pub unit_bytes: usize,
     pub unit_align: usize,
     /// Without module paths.
@@ -40,12 +41,12 @@ pub(crate) struct PrimitiveKind {
 
 impl PrimitiveKind {
     /// Of a primitive that holds no values.
-    pub fn bare(kind: u32) -> PrimitiveKind {
+    pub fn bare(kind: Kind) -> PrimitiveKind {
         PrimitiveKind { kind, unit_bytes: 0, unit_align: 1, type_name: String::new(), structure: None }
     }
 
     /// Of one that holds values of type `T`.
-    pub fn of<T: super::Plain>(kind: u32) -> PrimitiveKind {
+    pub fn of<T: super::Plain>(kind: Kind) -> PrimitiveKind {
         const { crate::message::assert_plain::<T>() };
         let type_name = <T as crate::message::Travel>::unit_name();
         PrimitiveKind { kind, unit_bytes: size_of::<T>(), unit_align: align_of::<T>(), type_name, structure: Some(T::schema()) }
@@ -54,9 +55,9 @@ impl PrimitiveKind {
     /// What its builder calls the number that it is made with.
     pub(super) fn count_name(&self) -> Option<&'static str> {
         match self.kind {
-            kind::ARRAY => Some("len"),
-            kind::SEMAPHORE => Some("permits"),
-            kind::BARRIER => Some("parties"),
+            Kind::Array => Some("len"),
+            Kind::Semaphore => Some("permits"),
+            Kind::Barrier => Some("parties"),
             _ => None,
         }
     }
@@ -145,7 +146,7 @@ impl Cell {
     /// # Safety
     /// `W` are the words of the primitive's kind.
     pub unsafe fn words<'a, W>(self) -> &'a W {
-        const { assert!(size_of::<W>() as u64 <= crate::shm::layout::OBJECT_DATA_OFFSET && align_of::<W>() <= 64) };
+        const { assert!(size_of::<W>() as u64 <= crate::shm::layout::PRIMITIVE_DATA_OFFSET && align_of::<W>() <= 64) };
         // SAFETY: Invariant 1: the cell begins at a page and with these words; the caller vouches for their type, and borrows the primitive
         // for as long.
         unsafe { &*self.start.cast::<W>() }
@@ -159,8 +160,8 @@ pub struct Primitive {
     /// The incarnation of this process while it has a guard of the lock, which gives references to
     /// the data; otherwise 0. Written under the lock.
     guarded: AtomicU32,
-    /// When a caller of this process last looked after the dead, for those who only try.
-    looked_ns: AtomicU64,
+    /// For calls that only try.
+    probes: ProbeTimer,
     /// Whether its calls should spin for long before they sleep.
     adaptive_spin: AdaptiveSpin,
 }
@@ -171,20 +172,10 @@ unsafe impl Send for Primitive {}
 unsafe impl Sync for Primitive {}
 
 impl Primitive {
-    fn initialise(init: &dyn Fn(Cell)) -> impl Fn(&Segment) {
-        move |segment| {
-            Locks::initialise(segment);
-            init(Cell::of(segment));
-        }
-    }
-
-    /// Creates a primitive; without a name, an anonymous one. `init` sees a cell of zeros that nobody else sees yet.
+    /// Creates a primitive; without a name, an anonymous one. `init` sees a cell of zeros that no
+    /// other process sees yet.
     pub(crate) fn create(name: Option<&str>, spec: &Spec, init: &dyn Fn(Cell)) -> Result<Arc<Primitive>, CreateError> {
-        let (segment, entry) = match name {
-            Some(name) => Segment::create(name, spec, Primitive::initialise(init))?,
-            None => Segment::create_anonymous(spec, Primitive::initialise(init))?,
-        };
-        Primitive::over(segment, entry)
+        Ok(Primitive::over(Newcomer::create(name, spec, |segment| init(Cell::of(segment)))?))
     }
 
     pub(crate) fn open(
@@ -194,8 +185,7 @@ impl Primitive {
         owners: Owners,
         asked: Asked,
     ) -> Result<Arc<Primitive>, OpenError> {
-        let (segment, entry) = Segment::open(name, &Expect { directory, owners, asked, ..shape.expect(None) })?;
-        Primitive::over(segment, entry)
+        Ok(Primitive::over(Newcomer::open(name, &Expect { directory, owners, asked, ..shape.expect(None) })?))
     }
 
     pub(crate) fn open_or_create(
@@ -206,37 +196,23 @@ impl Primitive {
         init: &dyn Fn(Cell),
     ) -> Result<Arc<Primitive>, CreateError> {
         let expect = Expect { asked, owners: spec.owners.clone(), directory: spec.directory.clone(), ..shape.expect(None) };
-        let (segment, entry, _) = Segment::open_or_create(name, spec, &expect, Primitive::initialise(init))?;
-        Primitive::over(segment, entry)
+        let newcomer = Newcomer::open_or_create(name, spec, &expect, |segment| init(Cell::of(segment)))?;
+        Ok(Primitive::over(newcomer))
     }
 
-    /// Attaches to the primitive that a handle was sent of, through the mapping that this process may have already.
+    /// Attaches to the primitive that a handle was sent of.
     pub(crate) fn reopen(address: &str, nonce: u64, shape: &PrimitiveKind) -> Result<Arc<Primitive>, OpenError> {
-        let (directory, name) = Directory::of_address(address);
-        let expect = Expect { directory, ..shape.expect(Some(nonce)) };
-        if let Some(primitive) = attachment::find(|primitive: &Primitive| primitive.segment().nonce() == nonce) {
-            primitive.segment().check(&expect)?;
-            return Ok(primitive);
-        }
-        let (segment, entry) = Segment::open(name, &expect)?;
-        Primitive::over(segment, entry)
+        attachment::reopen(address, shape.expect(Some(nonce)), Primitive::over)
     }
 
-    fn over<E: From<attachment::AttachFailure>>(segment: Segment, entry: u32) -> Result<Arc<Primitive>, E> {
-        let (attachment, left_behind) = Attachment::over(segment, entry)?;
-        let cell = Cell::of(&attachment.segment);
-        let primitive = Arc::new(Primitive {
+    fn over(newcomer: Newcomer) -> Arc<Primitive> {
+        newcomer.share(|attachment| Primitive {
+            cell: Cell::of(&attachment.segment),
             attachment,
-            cell,
             guarded: AtomicU32::new(0),
-            looked_ns: AtomicU64::new(0),
+            probes: ProbeTimer::default(),
             adaptive_spin: AdaptiveSpin::new(),
-        });
-        if left_behind {
-            primitive.note_a_death();
-        }
-        attachment::remember(&primitive);
-        Ok(primitive)
+        })
     }
 
     pub(crate) fn segment(&self) -> &Segment {
@@ -261,23 +237,8 @@ impl Primitive {
     pub(crate) fn me(&self) -> Result<Id, SyncError> {
         match self.attachment.known_me() {
             Some(me) => Ok(me),
-            None => self.attach_again(),
+            None => Ok(self.attach_again()?),
         }
-    }
-
-    #[cold]
-    fn attach_again(&self) -> Result<Id, SyncError> {
-        let (me, left_behind) = self.attachment.attach_again()?;
-        if left_behind {
-            self.note_a_death();
-        }
-        Ok(me)
-    }
-
-    /// What a dead predecessor in our entry held is found by its id, which names an older generation; that it was there at all is found
-    /// here only. One who dies before it says so has died itself, and is found instead.
-    fn note_a_death(&self) {
-        self.head().rare.recoveries.fetch_add(1, SeqCst);
     }
 
     /// Has a participant died whose entry is another's by now?
@@ -323,12 +284,9 @@ impl Primitive {
         &self.attachment.barrier
     }
 
-    /// Wakes waiters after a change. The barrier orders the change before the look at their number (lock, Invariant 3).
+    /// Wakes waiters after a change.
     pub(crate) fn notify(&self, count: u32) {
-        self.attachment.barrier.light();
-        if self.condvar().has_waiters() {
-            self.condvar().wake(count);
-        }
+        self.attachment.notify(self.condvar(), || count);
     }
 
     /// Locks the primitive for one call.
@@ -365,16 +323,15 @@ impl Primitive {
         self.lock().unlock(me).map_err(|_| self.poison())
     }
 
-    /// A process that was taken for dead is at work: nothing under this lock can be trusted any more. Everybody is told.
+    /// A process that was taken for dead is at work: nothing under this lock can be trusted any more.
     #[cold]
     pub(crate) fn poison(&self) -> SyncError {
-        self.head().rare.poisoned.store(1, SeqCst);
-        self.notify(u32::MAX);
+        self.attachment.poison();
         SyncError::Poisoned
     }
 
     pub(crate) fn is_poisoned(&self) -> bool {
-        self.head().rare.poisoned.load(Relaxed) != 0
+        self.attachment.is_poisoned()
     }
 
     /// A call that waits, and probes for the dead after each slice.
@@ -387,11 +344,9 @@ impl Primitive {
         Waiter::new(wait, BlockedCall { primitive: self, probes_at_last: true })
     }
 
-    /// Has nobody of this process looked after the dead for a while? Then the caller does so.
-    pub(crate) fn is_time_to_look(&self) -> bool {
-        let now = now_ns();
-        let looked = self.looked_ns.load(Relaxed);
-        now.saturating_sub(looked) >= SLICE_NS && self.looked_ns.compare_exchange(looked, now, Relaxed, Relaxed).is_ok()
+    /// Has no caller of this process probed for the dead for a slice? Then this one does.
+    pub(crate) fn is_time_to_probe(&self) -> bool {
+        self.probes.take()
     }
 }
 
@@ -415,13 +370,22 @@ impl Sleeper for BlockedCall<'_> {
     }
 
     fn is_time_to_probe(&mut self) -> bool {
-        self.probes_at_last && self.primitive.is_time_to_look()
+        self.probes_at_last && self.primitive.is_time_to_probe()
     }
 }
 
 impl Attached for Primitive {
     fn attachment(&self) -> &Attachment {
         &self.attachment
+    }
+
+    fn succeed(&self, _: Id, left_behind: bool) {
+        // What a dead predecessor in our entry held is found by its id, which names an older
+        // generation; that it was there at all is found here only. A process that dies before it
+        // has stored this has died itself, and is found instead.
+        if left_behind {
+            self.head().rare.recoveries.fetch_add(1, SeqCst);
+        }
     }
 
     fn open_guard(&self) -> Option<&'static str> {

@@ -22,7 +22,8 @@ use super::holders::Holders;
 use super::primitive::{Cell, Primitive, PrimitiveKind};
 use crate::error::CreateError;
 use crate::lock::Locked;
-use crate::shm::layout::{SemaphoreWords, kind};
+use crate::shm::kind::Kind;
+use crate::shm::layout::SemaphoreWords;
 use crate::shm::participant::Id;
 use crate::wait::{Step, Wait, blocking_forms};
 use std::fmt;
@@ -71,7 +72,7 @@ pub struct Semaphore {
 
 handle! {
     "semaphore", new: "shmq::sync::Semaphore::new(1)?", path: "shmq::sync::Semaphore",
-    [] Semaphore, PrimitiveKind::bare(kind::SEMAPHORE)
+    [] Semaphore, PrimitiveKind::bare(Kind::Semaphore)
 }
 
 /// How a permit is taken.
@@ -101,7 +102,7 @@ impl Semaphore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder(permits: u64) -> Builder<Self> {
-        Builder::of(PrimitiveKind::bare(kind::SEMAPHORE), permits, Self::init(permits), Self::over)
+        Builder::of(PrimitiveKind::bare(Kind::Semaphore), permits, Self::init(permits), Self::over)
     }
 
     /// Creates an anonymous semaphore with so many permits, which forked children inherit and serialised handles lead to.
@@ -272,7 +273,7 @@ impl Semaphore {
     /// Permits that can be taken now. Those of a dead holder count again once somebody has looked: whoever waits does, ten times
     /// a second, and so does this call.
     pub fn value(&self) -> u64 {
-        if self.primitive.is_time_to_look() {
+        if self.primitive.is_time_to_probe() {
             self.look_after_the_dead();
         }
         self.available()

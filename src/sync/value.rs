@@ -16,7 +16,8 @@ use crate::error::CreateError;
 use crate::message::bytes_of;
 use crate::message::copy::read_message;
 use crate::shm::geometry::Geometry;
-use crate::shm::layout::{ValueWords, kind};
+use crate::shm::kind::Kind;
+use crate::shm::layout::ValueWords;
 use crate::shm::participant::Id;
 use crate::wait::{Wait, blocking_forms};
 use std::fmt;
@@ -49,7 +50,7 @@ pub struct Value<T> {
 
 handle! {
     "value", new: "shmq::sync::Value::new(1u64)?", path: "shmq::sync::Value::<u64>",
-    [T: Plain] Value<T>, PrimitiveKind::of::<T>(kind::VALUE)
+    [T: Plain] Value<T>, PrimitiveKind::of::<T>(Kind::Value)
 }
 
 /// Unlocks, also where the caller's function panics: its value counts only if it came back. In a child that was forked by that
@@ -88,7 +89,7 @@ impl<T: Plain> Value<T> {
     /// ```
     pub fn builder(value: T) -> Builder<Self> {
         let bytes = bytes_of(std::slice::from_ref(&value)).to_vec();
-        Builder::of(PrimitiveKind::of::<T>(kind::VALUE), 1, move |cell| cell.fill(&bytes, 0), Self::over)
+        Builder::of(PrimitiveKind::of::<T>(Kind::Value), 1, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 
     /// Creates an anonymous value, which forked children inherit and serialised handles lead to.

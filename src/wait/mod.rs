@@ -13,10 +13,12 @@
 //!    its last sleep: a wake may have come with it. So a zero timeout is one try.
 
 mod forms;
+mod probe;
 mod strategy;
 mod waiter;
 
 pub(crate) use forms::blocking_forms;
+pub(crate) use probe::ProbeTimer;
 pub use strategy::WaitStrategy;
 pub(crate) use waiter::{Sleeper, Step, Waiter};
 

@@ -2,7 +2,7 @@
 
 use crate::cases;
 use crate::support::harness::Case;
-use crate::support::process::{children_of, end_spawner, own_children, parent_of, send_signal, shared_word};
+use crate::support::process::{children_of, end_fork_server, own_children, parent_of, send_signal, shared_word};
 use crate::support::{segment_exists, unique_name, wait_until};
 use shmq::{Pool, Process, Queue, TaskError};
 use std::sync::atomic::Ordering::SeqCst;
@@ -14,7 +14,7 @@ pub fn cases() -> Vec<Case> {
         two_pools_at_once,
         nested_pools_work_and_end,
         a_pool_under_tokio_after_init,
-        a_pool_outlives_the_spawner_that_started_it,
+        a_pool_outlives_the_fork_server_that_started_it,
         an_idle_pool_answers_at_once_again,
         helpers_keep_no_names,
     ]
@@ -93,28 +93,28 @@ fn a_pool_under_tokio_after_init() {
     });
     assert_eq!(squares.unwrap()[99], 9801);
     drop(runtime);
-    let [standby] = own_children()[..] else { panic!("only the spawner's standby") };
-    end_spawner(standby);
+    let [standby] = own_children()[..] else { panic!("only the fork server's standby") };
+    end_fork_server(standby);
     wait_until("its end", || own_children().is_empty(), String::new);
 }
 
-fn a_pool_outlives_the_spawner_that_started_it() {
+fn a_pool_outlives_the_fork_server_that_started_it() {
     shmq::process::init().unwrap();
     let pool = Pool::new(2).unwrap();
     let standby = own_children().into_iter().min().unwrap();
     assert_eq!(pool.apply(square, 3), Ok(9));
     wait_until("a worker", || !pool.worker_pids().is_empty(), String::new);
-    let keeper = parent_of(pool.worker_pids()[0]);
-    send_signal(parent_of(keeper) as i32, libc::SIGKILL);
-    wait_until("the keeper to be adopted", || parent_of(keeper) == standby, || format!("{}", parent_of(keeper)));
+    let supervisor = parent_of(pool.worker_pids()[0]);
+    send_signal(parent_of(supervisor) as i32, libc::SIGKILL);
+    wait_until("the supervisor to be adopted", || parent_of(supervisor) == standby, || format!("{}", parent_of(supervisor)));
     assert_eq!(pool.map(square, 0..100).unwrap()[99], 9801);
-    // The next one is started by the next spawner.
+    // The next one is started by the next fork server.
     assert_eq!(Pool::new(1).unwrap().apply(square, 4), Ok(16));
     pool.close();
     pool.join().unwrap();
     drop(pool);
     wait_until("one child", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
-    end_spawner(standby);
+    end_fork_server(standby);
     wait_until("its end", || own_children().is_empty(), String::new);
 }
 
@@ -129,7 +129,7 @@ fn an_idle_pool_answers_at_once_again() {
 }
 
 fn helpers_keep_no_names() {
-    // The spawner, its standby and the pool's keeper are forked while the program has the queue.
+    // The fork server, its standby and the pool's supervisor are forked while the program has the queue.
     let name = unique_name("of the program");
     let queue: Queue<u64> = Queue::create(&name, 3).unwrap();
     shmq::process::init().unwrap();
@@ -138,7 +138,7 @@ fn helpers_keep_no_names() {
     drop(queue);
     assert!(!segment_exists(&name));
     drop(pool);
-    let [standby] = own_children()[..] else { panic!("only the spawner's standby") };
-    end_spawner(standby);
+    let [standby] = own_children()[..] else { panic!("only the fork server's standby") };
+    end_fork_server(standby);
     wait_until("its end", || own_children().is_empty(), String::new);
 }

@@ -1,4 +1,4 @@
-//! Workers, keepers and programs that die: nobody hangs, and the pool is back at full strength.
+//! Workers, supervisors and programs that die: nobody hangs, and the pool is back at full strength.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -25,12 +25,12 @@ pub fn cases() -> Vec<Case> {
         all_workers_killed_during_join,
         workers_killed_during_terminate,
         workers_killed_while_the_queue_of_results_is_full,
-        the_keeper_killed,
-        the_keeper_killed_again_and_again,
+        the_supervisor_killed,
+        the_supervisor_killed_again_and_again,
         the_standby_killed,
-        keeper_and_standby_killed_at_once,
-        the_keeper_killed_during_close,
-        the_keeper_stopped_during_terminate,
+        supervisor_and_standby_killed_at_once,
+        the_supervisor_killed_during_close,
+        the_supervisor_stopped_during_terminate,
         the_parent_killed_takes_all_with_it,
         the_parent_killed_with_a_nested_pool_takes_all_with_it,
         a_worker_that_leaves_a_child_behind_is_replaced,
@@ -112,21 +112,21 @@ fn reap_orphans() {
     );
 }
 
-/// The keeper, and its standby.
-fn keepers(pool: &Pool) -> (u32, u32) {
+/// The supervisor, and its standby.
+fn supervisors(pool: &Pool) -> (u32, u32) {
     let workers = all_workers(pool);
-    let keeper = parent_of(workers[0]);
+    let supervisor = parent_of(workers[0]);
     let mut standby = 0;
     wait_until(
         "the standby",
         || {
-            let others: Vec<u32> = children_of(keeper).into_iter().filter(|pid| !workers.contains(pid)).collect();
+            let others: Vec<u32> = children_of(supervisor).into_iter().filter(|pid| !workers.contains(pid)).collect();
             standby = others.first().copied().unwrap_or(0);
             others.len() == 1
         },
-        || format!("children of the keeper {:?}, workers {workers:?}", children_of(keeper)),
+        || format!("children of the supervisor {:?}, workers {workers:?}", children_of(supervisor)),
     );
-    (keeper, standby)
+    (supervisor, standby)
 }
 
 fn a_killed_workers_task_fails_with_worker_died_and_a_new_worker_is_started() {
@@ -263,7 +263,7 @@ fn workers_killed_while_the_queue_of_results_is_full() {
     let held = pool.apply_async_then(square, 1, callback).unwrap();
     let many = pool.batch().chunk_size(1).map_async(|n: u64| vec![n; 200], 0..100).unwrap();
     wait_for_count("the callback", &words()[4], 1);
-    assert!(!held.ready(), "its callback has not returned");
+    assert!(!held.is_ready(), "its callback has not returned");
     let workers = all_workers(&pool);
     kill_all(&workers);
     words()[0].store(1, SeqCst);
@@ -271,12 +271,12 @@ fn workers_killed_while_the_queue_of_results_is_full() {
     assert!(results.iter().enumerate().all(|(n, result)| *result == vec![n as u64; 200]));
 }
 
-fn the_keeper_killed() {
+fn the_supervisor_killed() {
     let pool = Pool::builder().workers(3).retries(3).build().unwrap();
-    let (keeper, _) = keepers(&pool);
+    let (supervisor, _) = supervisors(&pool);
     let workers = all_workers(&pool);
     let running = pool.batch().chunk_size(1).map_async(square, 0..1000).unwrap();
-    send_signal(keeper as i32, libc::SIGKILL);
+    send_signal(supervisor as i32, libc::SIGKILL);
     assert_eq!(running.get().unwrap().len(), 1000);
     assert_full_strength(&pool, &workers);
     assert!(workers.iter().all(|&pid| !matches!(state_and_group(pid as i32), Some((state, _)) if state != 'Z')));
@@ -285,12 +285,12 @@ fn the_keeper_killed() {
     reap_orphans();
 }
 
-fn the_keeper_killed_again_and_again() {
+fn the_supervisor_killed_again_and_again() {
     let pool = Pool::new(2).unwrap();
     for _ in 0..4 {
-        let (keeper, _) = keepers(&pool);
+        let (supervisor, _) = supervisors(&pool);
         let workers = all_workers(&pool);
-        send_signal(keeper as i32, libc::SIGKILL);
+        send_signal(supervisor as i32, libc::SIGKILL);
         assert_full_strength(&pool, &workers);
     }
     pool.terminate();
@@ -300,28 +300,28 @@ fn the_keeper_killed_again_and_again() {
 
 fn the_standby_killed() {
     let pool = Pool::new(2).unwrap();
-    let (keeper, standby) = keepers(&pool);
+    let (supervisor, standby) = supervisors(&pool);
     send_signal(standby as i32, libc::SIGKILL);
     let (_, successor) = {
-        wait_until("another standby", || keepers(&pool).1 != standby, || format!("{:?}", children_of(keeper)));
-        keepers(&pool)
+        wait_until("another standby", || supervisors(&pool).1 != standby, || format!("{:?}", children_of(supervisor)));
+        supervisors(&pool)
     };
     assert_ne!(successor, standby);
     let workers = all_workers(&pool);
-    send_signal(keeper as i32, libc::SIGKILL);
+    send_signal(supervisor as i32, libc::SIGKILL);
     assert_full_strength(&pool, &workers);
     drop(pool);
     reap_orphans();
 }
 
-fn keeper_and_standby_killed_at_once() {
+fn supervisor_and_standby_killed_at_once() {
     words();
     let pool = Pool::new(2).unwrap();
-    let (keeper, standby) = keepers(&pool);
+    let (supervisor, standby) = supervisors(&pool);
     let running = pool.apply_async(wait_for_go, 1).unwrap();
     // Stopped first, so that neither takes the other's place.
     send_signal(standby as i32, libc::SIGSTOP);
-    send_signal(keeper as i32, libc::SIGKILL);
+    send_signal(supervisor as i32, libc::SIGKILL);
     send_signal(standby as i32, libc::SIGKILL);
     assert!(matches!(running.get(), Err(TaskError::Broken { .. })));
     assert!(matches!(pool.apply(square, 1), Err(TaskError::Broken { .. })));
@@ -330,24 +330,24 @@ fn keeper_and_standby_killed_at_once() {
     reap_orphans();
 }
 
-fn the_keeper_killed_during_close() {
+fn the_supervisor_killed_during_close() {
     words();
     let pool = Pool::builder().workers(2).retries(3).build().unwrap();
-    let (keeper, _) = keepers(&pool);
+    let (supervisor, _) = supervisors(&pool);
     let queued = pool.batch().chunk_size(1).map_async(wait_for_go, 0..20).unwrap();
     wait_for_count("two tasks to run", &words()[1], 2);
     pool.close();
-    send_signal(keeper as i32, libc::SIGKILL);
+    send_signal(supervisor as i32, libc::SIGKILL);
     words()[0].store(1, SeqCst);
     assert_eq!(queued.get().unwrap(), (0..20).collect::<Vec<_>>());
     pool.join().unwrap();
     reap_orphans();
 }
 
-fn the_keeper_stopped_during_terminate() {
+fn the_supervisor_stopped_during_terminate() {
     let pool = Pool::new(2).unwrap();
-    let (keeper, _) = keepers(&pool);
-    send_signal(keeper as i32, libc::SIGSTOP);
+    let (supervisor, _) = supervisors(&pool);
+    send_signal(supervisor as i32, libc::SIGSTOP);
     pool.terminate();
     pool.join().unwrap();
     reap_orphans();

@@ -133,7 +133,7 @@ fn a_callback_has_returned_before_get_does() {
         let result = pool.batch().map_async_then(square, 0..3, move |_| call()).unwrap();
         result.wait();
         assert!(has_returned.swap(false, SeqCst), "wait of many");
-        assert!(result.ready());
+        assert!(result.is_ready());
         // An error is a result, too.
         let task = |n: u64| {
             wait_for_count("for ever", &WORDS.get().unwrap()[0], u64::MAX);

@@ -68,9 +68,9 @@ fn results_and_iterators_of_the_parent_answer_at_once() {
     let child = Process::spawn(|| {
         for result in [&later, &ready] {
             result.wait();
-            assert!(result.ready() && result.wait_timeout(Duration::MAX));
+            assert!(result.is_ready() && result.wait_timeout(Duration::MAX));
             assert_eq!((result.get(), result.get_timeout(Duration::MAX)), (Err(TaskError::Inherited), Err(TaskError::Inherited)));
-            assert_eq!(result.successful(), Some(false));
+            assert_eq!(result.is_successful(), Some(false));
         }
         assert_eq!(many.get(), Err(TaskError::Inherited));
         let before = read.get();

@@ -19,7 +19,7 @@ pub fn cases() -> Vec<Case> {
         a_pool_with_fewer_workers_says_so_until_it_has_all,
         a_pool_that_lost_its_workers_and_can_start_none_fails,
         workers_that_cannot_get_tasks_fail_the_pool,
-        a_pool_is_dropped_though_keeper_and_standby_are_stopped,
+        a_pool_is_dropped_though_supervisor_and_standby_are_stopped,
     ]
 }
 
@@ -33,8 +33,8 @@ fn all_workers_are_told_right_after_new() {
         let pids = pool.worker_pids();
         let stats = pool.stats();
         assert_eq!((pids.len(), stats.asked, stats.running, stats.started), (workers, workers, workers, workers as u64));
-        let keeper = parent_of(pids[0]);
-        assert!(pids.iter().all(|pid| parent_of(*pid) == keeper));
+        let supervisor = parent_of(pids[0]);
+        assert!(pids.iter().all(|pid| parent_of(*pid) == supervisor));
     }
 }
 
@@ -97,7 +97,7 @@ fn a_pool_that_can_start_no_worker_says_so() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(of_a_worker > 0, "none was refused to the keeper");
+    assert!(of_a_worker > 0, "none was refused to the supervisor");
 }
 
 fn limit_descriptors(pid: u32, most: u64) {
@@ -113,15 +113,15 @@ fn limit_descriptors(pid: u32, most: u64) {
 fn a_pool_with_fewer_workers_says_so_until_it_has_all() {
     let pool = Pool::new(3).unwrap();
     let workers = pool.worker_pids();
-    let keeper = parent_of(workers[0]);
-    limit_descriptors(keeper, 3);
+    let supervisor = parent_of(workers[0]);
+    limit_descriptors(supervisor, 3);
     send_signal(workers[0] as i32, libc::SIGKILL);
     wait_until("two workers", || pool.workers() == 2, || format!("{:?}", pool.stats()));
     let stats = pool.stats();
     assert_eq!((stats.asked, stats.running, stats.died), (3, 2, 1));
     assert!(stats.refused.as_ref().is_some_and(|why| why.contains("os error 24")), "{stats:?}");
     assert_eq!(pool.map(square, 0..100).unwrap()[99], 9801);
-    limit_descriptors(keeper, 1000);
+    limit_descriptors(supervisor, 1000);
     wait_until("all workers", || pool.workers() == 3 && pool.worker_pids().len() == 3, || format!("{:?}", pool.stats()));
     assert_eq!(pool.stats().refused, None);
 }
@@ -170,21 +170,21 @@ fn workers_that_cannot_get_tasks_fail_the_pool() {
     assert!(forks <= 40, "{forks} workers were forked");
 }
 
-fn a_pool_is_dropped_though_keeper_and_standby_are_stopped() {
+fn a_pool_is_dropped_though_supervisor_and_standby_are_stopped() {
     let pool = Pool::new(1).unwrap();
     let workers = pool.worker_pids();
-    let keeper = parent_of(workers[0]);
+    let supervisor = parent_of(workers[0]);
     let mut standby = 0;
     wait_until(
         "the standby",
         || {
-            standby = children_of(keeper).into_iter().find(|pid| !workers.contains(pid)).unwrap_or(0);
+            standby = children_of(supervisor).into_iter().find(|pid| !workers.contains(pid)).unwrap_or(0);
             standby != 0
         },
-        || format!("{:?}", children_of(keeper)),
+        || format!("{:?}", children_of(supervisor)),
     );
     assert_eq!(pool.apply(square, 3), Ok(9));
-    send_signal(keeper as i32, libc::SIGSTOP);
+    send_signal(supervisor as i32, libc::SIGSTOP);
     send_signal(standby as i32, libc::SIGSTOP);
     let (tell, told) = mpsc::channel();
     let dropping = std::thread::spawn(move || {
@@ -193,7 +193,7 @@ fn a_pool_is_dropped_though_keeper_and_standby_are_stopped() {
     });
     let dropped = told.recv_timeout(BY_ITSELF);
     if dropped.is_err() {
-        [standby, keeper].iter().for_each(|&pid| send_signal(pid as i32, libc::SIGKILL));
+        [standby, supervisor].iter().for_each(|&pid| send_signal(pid as i32, libc::SIGKILL));
     }
     dropping.join().unwrap();
     assert_eq!(dropped, Ok(()), "it waits for processes that are stopped");

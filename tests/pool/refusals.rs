@@ -13,7 +13,9 @@ pub fn cases() -> Vec<Case> {
     cases![
         a_pool_of_no_workers_is_an_error,
         a_chunk_size_of_0_is_an_error,
+        reading_no_chunk_ahead_is_an_error,
         workers_of_no_tasks_are_an_error,
+        too_many_retries_are_an_error,
         join_of_an_open_pool_is_an_error,
         an_argument_that_cannot_be_encoded_is_an_error_at_its_place,
         a_result_that_cannot_be_encoded_is_an_error_at_its_place,
@@ -34,21 +36,38 @@ fn square(n: u64) -> u64 {
 
 fn a_pool_of_no_workers_is_an_error() {
     let error = Pool::new(0).unwrap_err();
-    assert!(matches!(error, PoolError::BadWorkers { asked: 0, .. }), "{error:?}");
-    assert!(Pool::new(100_000).is_err());
+    assert!(matches!(error, PoolError::OutOfRange { option: "workers", asked: 0, min: 1, .. }), "{error:?}");
+    assert!(matches!(Pool::new(100_000), Err(PoolError::OutOfRange { option: "workers", asked: 100_000, .. })));
 }
 
 fn a_chunk_size_of_0_is_an_error() {
     let pool = Pool::new(1).unwrap();
+    let zero = || TaskError::OutOfRange { option: "chunk_size", asked: 0, min: 1, max: usize::MAX };
     let batch = pool.batch().chunk_size(0);
-    assert_eq!(batch.map(square, 0..10), Err(TaskError::ZeroChunk));
-    assert!(matches!(batch.map_async(square, 0..10), Err(TaskError::ZeroChunk)));
-    assert!(matches!(batch.imap(square, 0..10), Err(TaskError::ZeroChunk)));
-    assert!(matches!(batch.imap_unordered(square, 0..10), Err(TaskError::ZeroChunk)));
+    assert_eq!(batch.map(square, 0..10), Err(zero()));
+    assert_eq!(batch.map_async(square, 0..10).err(), Some(zero()));
+    assert_eq!(batch.imap(square, 0..10).err(), Some(zero()));
+    assert_eq!(batch.imap_unordered(square, 0..10).err(), Some(zero()));
+    assert_eq!(zero().to_string(), "chunk_size 0 cannot be used: it must be 1 or more");
+}
+
+fn reading_no_chunk_ahead_is_an_error() {
+    let pool = Pool::new(1).unwrap();
+    let zero = TaskError::OutOfRange { option: "read_ahead", asked: 0, min: 1, max: usize::MAX };
+    let batch = pool.batch().read_ahead(0);
+    assert_eq!(batch.imap(square, 0..10).err(), Some(zero.clone()));
+    assert_eq!(batch.imap_unordered(square, 0..10).err(), Some(zero));
 }
 
 fn workers_of_no_tasks_are_an_error() {
-    assert!(matches!(Pool::builder().workers(1).max_tasks_per_worker(0).build(), Err(PoolError::NoTasks)));
+    let error = Pool::builder().workers(1).max_tasks_per_worker(0).build().unwrap_err();
+    assert!(matches!(error, PoolError::OutOfRange { option: "max_tasks_per_worker", asked: 0, min: 1, .. }), "{error:?}");
+}
+
+fn too_many_retries_are_an_error() {
+    let error = Pool::builder().workers(1).retries(251).build().unwrap_err();
+    assert_eq!(error.to_string(), "retries 251 cannot be used: it must be from 0 to 250");
+    assert!(Pool::builder().workers(1).retries(250).build().is_ok());
 }
 
 fn join_of_an_open_pool_is_an_error() {

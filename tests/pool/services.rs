@@ -3,7 +3,7 @@
 
 use crate::cases;
 use crate::support::harness::Case;
-use crate::support::process::{end_spawner, own_children, send_signal, shared_words, wait_for_count};
+use crate::support::process::{end_fork_server, own_children, send_signal, shared_words, wait_for_count};
 use crate::support::{BY_ITSELF, wait_at_most, wait_until};
 use shmq::{Pool, TaskError};
 use std::io::{ErrorKind, Read, Write};
@@ -17,14 +17,14 @@ use std::sync::atomic::Ordering::SeqCst;
 pub fn cases() -> Vec<Case> {
     cases![
         tasks_are_finished_after_a_signal_to_the_process_group,
-        tasks_are_finished_after_a_signal_to_the_process_group_with_a_spawner,
+        tasks_are_finished_after_a_signal_to_the_process_group_with_a_fork_server,
         workers_have_the_programs_signals_if_asked,
         a_dead_worker_is_told_with_its_pid_and_how,
-        a_worker_that_died_with_its_keeper_is_told_with_its_pid,
+        a_worker_that_died_with_its_supervisor_is_told_with_its_pid,
         a_pipe_ends_though_a_pool_lives,
-        a_pipe_ends_though_a_pool_lives_with_a_spawner,
+        a_pipe_ends_though_a_pool_lives_with_a_fork_server,
         workers_have_the_descriptors_that_are_kept,
-        workers_have_the_descriptors_that_are_kept_with_a_spawner,
+        workers_have_the_descriptors_that_are_kept_with_a_fork_server,
     ]
 }
 
@@ -77,18 +77,18 @@ fn tasks_are_finished_after_a_signal_to_the_process_group() {
     signal_the_group();
 }
 
-/// Runs a case in a program with a spawner.
-fn with_a_spawner(case: fn()) {
+/// Runs a case in a program with a fork server.
+fn with_a_fork_server(case: fn()) {
     words();
     shmq::process::init().unwrap();
     case();
-    let [standby] = own_children()[..] else { panic!("only the spawner's standby: {:?}", own_children()) };
-    end_spawner(standby);
+    let [standby] = own_children()[..] else { panic!("only the fork server's standby: {:?}", own_children()) };
+    end_fork_server(standby);
     wait_until("its end", || own_children().is_empty(), String::new);
 }
 
-fn tasks_are_finished_after_a_signal_to_the_process_group_with_a_spawner() {
-    with_a_spawner(signal_the_group);
+fn tasks_are_finished_after_a_signal_to_the_process_group_with_a_fork_server() {
+    with_a_fork_server(signal_the_group);
 }
 
 /// What became of a worker that sends itself a signal.
@@ -146,8 +146,8 @@ fn a_dead_worker_is_told_with_its_pid_and_how() {
     assert_eq!((results.len(), pool.stats().died), (2, 3));
 }
 
-/// The keeper would have told how; the pid is told nevertheless, and nothing waits for ever.
-fn a_worker_that_died_with_its_keeper_is_told_with_its_pid() {
+/// The supervisor would have told how; the pid is told nevertheless, and nothing waits for ever.
+fn a_worker_that_died_with_its_supervisor_is_told_with_its_pid() {
     words();
     let pool = Pool::new(1).unwrap();
     let worker = pool.worker_pids()[0];
@@ -191,8 +191,8 @@ fn a_pipe_ends_though_a_pool_lives() {
     pipe_ends();
 }
 
-fn a_pipe_ends_though_a_pool_lives_with_a_spawner() {
-    with_a_spawner(pipe_ends);
+fn a_pipe_ends_though_a_pool_lives_with_a_fork_server() {
+    with_a_fork_server(pipe_ends);
 }
 
 fn write_to(number: i32) -> bool {
@@ -221,6 +221,6 @@ fn workers_have_the_descriptors_that_are_kept() {
     kept_descriptors();
 }
 
-fn workers_have_the_descriptors_that_are_kept_with_a_spawner() {
-    with_a_spawner(kept_descriptors);
+fn workers_have_the_descriptors_that_are_kept_with_a_fork_server() {
+    with_a_fork_server(kept_descriptors);
 }

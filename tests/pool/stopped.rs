@@ -13,11 +13,11 @@ use std::sync::atomic::Ordering::SeqCst;
 
 pub fn cases() -> Vec<Case> {
     cases![
-        a_program_killed_beside_its_stopped_keeper_takes_all_with_it,
-        a_program_killed_beside_its_stopped_guardian_takes_all_with_it,
-        a_program_that_ends_beside_its_stopped_guardian_takes_all_with_it,
-        a_worker_that_has_been_another_user_dies_with_its_keeper,
-        a_worker_that_its_keeper_may_not_signal_ends_with_the_pool,
+        a_program_killed_beside_its_stopped_supervisor_takes_all_with_it,
+        a_program_killed_beside_its_stopped_standby_takes_all_with_it,
+        a_program_that_ends_beside_its_stopped_standby_takes_all_with_it,
+        a_worker_that_has_been_another_user_dies_with_its_supervisor,
+        a_worker_that_its_supervisor_may_not_signal_ends_with_the_pool,
     ]
 }
 
@@ -81,7 +81,7 @@ fn stop(pid: u32, children: usize) {
     wait_until("a stopped helper", is_stopped, String::new);
 }
 
-fn a_program_killed_beside_its_stopped_keeper_takes_all_with_it() {
+fn a_program_killed_beside_its_stopped_supervisor_takes_all_with_it() {
     expect_end_of_all(true, || {
         let pool = Pool::new(2).unwrap();
         stop(parent_of(pool.worker_pids()[0]), 3);
@@ -89,8 +89,8 @@ fn a_program_killed_beside_its_stopped_keeper_takes_all_with_it() {
     });
 }
 
-/// Starts a spawner and a daemon, and stops the guardian.
-fn stop_the_guardian() {
+/// Starts a fork server and a daemon, and stops the standby.
+fn stop_the_standby() {
     shmq::process::init().unwrap();
     std::mem::forget(
         Process::call_daemon(
@@ -104,12 +104,12 @@ fn stop_the_guardian() {
     stop(children_of(std::process::id())[0], 1);
 }
 
-fn a_program_killed_beside_its_stopped_guardian_takes_all_with_it() {
-    expect_end_of_all(true, stop_the_guardian);
+fn a_program_killed_beside_its_stopped_standby_takes_all_with_it() {
+    expect_end_of_all(true, stop_the_standby);
 }
 
-fn a_program_that_ends_beside_its_stopped_guardian_takes_all_with_it() {
-    expect_end_of_all(false, stop_the_guardian);
+fn a_program_that_ends_beside_its_stopped_standby_takes_all_with_it() {
+    expect_end_of_all(false, stop_the_standby);
 }
 
 /// What only root can do.
@@ -122,7 +122,7 @@ fn skip_unless_root() {
 
 const USER: u32 = 4242;
 
-fn a_worker_that_has_been_another_user_dies_with_its_keeper() {
+fn a_worker_that_has_been_another_user_dies_with_its_supervisor() {
     skip_unless_root();
     // Becomes another user and itself again, which the kernel takes as a reason to let go of the death signal.
     let task = |()| {
@@ -154,7 +154,7 @@ fn drop_right_to_kill() {
     }
 }
 
-fn a_worker_that_its_keeper_may_not_signal_ends_with_the_pool() {
+fn a_worker_that_its_supervisor_may_not_signal_ends_with_the_pool() {
     skip_unless_root();
     words();
     drop_right_to_kill();

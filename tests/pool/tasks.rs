@@ -83,17 +83,17 @@ fn apply_async_get_wait_ready_successful() {
     share_words();
     let pool = Pool::new(1).unwrap();
     let result = pool.apply_async(wait_for_go, 5).unwrap();
-    assert!(!result.ready());
-    assert_eq!(result.successful(), None);
+    assert!(!result.is_ready());
+    assert_eq!(result.is_successful(), None);
     assert!(!result.wait_timeout(Duration::from_millis(10)));
     words()[0].store(1, SeqCst);
     result.wait();
-    assert!(result.ready() && result.wait_timeout(Duration::MAX));
-    assert_eq!(result.successful(), Some(true));
+    assert!(result.is_ready() && result.wait_timeout(Duration::MAX));
+    assert_eq!(result.is_successful(), Some(true));
     assert_eq!(result.get().unwrap(), 5);
     let failing = pool.apply_async(|n: u64| 1 / n, 0).unwrap();
     failing.wait();
-    assert_eq!(failing.successful(), Some(false));
+    assert_eq!(failing.is_successful(), Some(false));
 }
 
 fn get_twice_works() {
@@ -164,7 +164,7 @@ fn map_async_does_not_wait_for_room() {
     let pool = Pool::builder().workers(1).capacity_bytes(8192).build().unwrap();
     let blocker = pool.apply_async(wait_for_go, 0).unwrap();
     let many = pool.batch().chunk_size(1).map_async(square, 0..10_000).unwrap();
-    assert!(!many.ready());
+    assert!(!many.is_ready());
     words()[0].store(1, SeqCst);
     assert_eq!(many.get().unwrap().len(), 10_000);
     assert_eq!(blocker.get(), Ok(0));

@@ -1,4 +1,4 @@
-//! Calls: processes of programs with threads, through the spawner.
+//! Calls: processes of programs with threads, through the fork server.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -25,7 +25,7 @@ pub fn cases() -> Vec<Case> {
         a_call_works_from_any_thread_after_init,
         a_call_works_under_tokio_after_init,
         init_is_refused_where_there_are_threads,
-        init_twice_is_one_spawner,
+        init_twice_is_one_fork_server,
         a_call_sees_the_program_as_it_was_at_init,
         any_serde_argument_travels,
         every_form_of_a_function_travels,
@@ -36,32 +36,32 @@ pub fn cases() -> Vec<Case> {
         the_sentinel_of_a_called_process_can_be_polled,
         called_processes_leave_no_zombies,
         many_threads_call_at_once,
-        a_called_daemon_dies_with_the_killed_program_and_the_spawner_too,
+        a_called_daemon_dies_with_the_killed_program_and_the_fork_server_too,
         a_called_process_outlives_the_killed_program,
-        a_killed_spawner_is_replaced,
+        a_killed_fork_server_is_replaced,
         a_killed_standby_is_replaced,
-        processes_of_a_killed_spawner_are_joined_as_ever,
-        a_called_daemon_dies_with_the_killed_spawner,
-        orphans_of_a_killed_spawner_leave_no_zombies,
-        calls_beside_killed_spawners_run_once,
+        processes_of_a_killed_fork_server_are_joined_as_ever,
+        a_called_daemon_dies_with_the_killed_fork_server,
+        orphans_of_a_killed_fork_server_leave_no_zombies,
+        calls_beside_killed_fork_servers_run_once,
         calls_beside_a_killed_standby_run_once,
         after_replacements_all_end_with_the_killed_program,
-        spawner_and_standby_killed_at_once_are_an_error_and_hang_nobody,
+        fork_server_and_standby_killed_at_once_are_an_error_and_hang_nobody,
         called_processes_have_the_signals_of_the_program,
         a_called_process_may_call,
     ]
 }
 
-/// The standby, which is our child, and the spawner, which is its child.
-fn spawners() -> (u32, u32) {
+/// The standby, which is our child, and the fork server, which is its child.
+fn fork_servers() -> (u32, u32) {
     let standby = own_children().first().copied().unwrap_or_else(|| panic!("no standby among {:?}", own_children()));
-    wait_until("a spawner", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
+    wait_until("a fork server", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
     (standby, children_of(standby)[0])
 }
 
 /// Ends them: they would end with this process, but a moment too late for the harness.
-fn end_spawner() {
-    process::end_spawner(spawners().0);
+fn end_fork_server() {
+    process::end_fork_server(fork_servers().0);
     wait_until("no children", || own_children().is_empty(), || format!("{:?}", own_children()));
 }
 
@@ -98,7 +98,7 @@ fn a_call_works_from_any_thread_after_init() {
         in_a_thread(move || Process::call(|(n, queue): (u64, Queue<u64>)| queue.put(&(n * 2)), (21, theirs)).unwrap().join());
     assert!(status.unwrap().success());
     assert_eq!(queue.get().unwrap(), 42);
-    end_spawner();
+    end_fork_server();
 }
 
 fn a_call_works_under_tokio_after_init() {
@@ -124,7 +124,7 @@ fn a_call_works_under_tokio_after_init() {
     });
     assert_eq!(said, ["from 0", "from 1", "from 2"]);
     drop(runtime);
-    end_spawner();
+    end_fork_server();
 }
 
 fn init_is_refused_where_there_are_threads() {
@@ -132,11 +132,11 @@ fn init_is_refused_where_there_are_threads() {
     assert!(matches!(error, SpawnError::Threaded { threads: 2 }), "{error:?}");
 }
 
-fn init_twice_is_one_spawner() {
+fn init_twice_is_one_fork_server() {
     init().unwrap();
     in_a_thread(init).unwrap();
     assert_eq!(own_children().len(), 1);
-    end_spawner();
+    end_fork_server();
 }
 
 fn a_call_sees_the_program_as_it_was_at_init() {
@@ -145,7 +145,7 @@ fn a_call_sees_the_program_as_it_was_at_init() {
     init().unwrap();
     GLOBAL.store(3, SeqCst);
     assert_eq!(Process::call(|()| GLOBAL.load(SeqCst) as i32, ()).unwrap().join().unwrap().code(), Some(2));
-    end_spawner();
+    end_fork_server();
 }
 
 #[derive(Serialize, Deserialize, PartialEq, Debug, Clone)]
@@ -164,7 +164,7 @@ fn any_serde_argument_travels() {
     };
     let status = Process::call(check, (argument(), vec![-1i128])).unwrap().join().unwrap();
     assert!(status.success());
-    end_spawner();
+    end_fork_server();
 }
 
 #[derive(Deserialize)]
@@ -200,7 +200,7 @@ fn every_form_of_a_function_travels() {
         assert_eq!(code(Process::call(|n: i32| std::process::exit(n), 7).unwrap()), Some(7));
         assert_eq!(code(Process::call_daemon(double, 4).unwrap()), Some(8));
     }
-    process::end_spawner(spawners().0);
+    process::end_fork_server(fork_servers().0);
     wait_until("its end", || own_children().is_empty(), String::new);
 }
 
@@ -211,7 +211,7 @@ fn an_argument_that_cannot_be_encoded_is_an_error() {
         assert!(error.to_string().contains("no words for this"), "{error}");
         init().unwrap();
     }
-    end_spawner();
+    end_fork_server();
 }
 
 fn an_argument_that_cannot_be_decoded_is_an_exit_code() {
@@ -225,7 +225,7 @@ fn an_argument_that_cannot_be_decoded_is_an_exit_code() {
     }
     let status = Process::call(|_: Stale| (), Stale(gone)).unwrap().join().unwrap();
     assert_eq!(status.code(), Some(1));
-    end_spawner();
+    end_fork_server();
 }
 
 fn a_called_process_is_joined_timed_out_and_killed_like_any_other() {
@@ -242,7 +242,7 @@ fn a_called_process_is_joined_timed_out_and_killed_like_any_other() {
     let child = Process::call(forever, ()).unwrap();
     child.terminate().unwrap();
     assert_eq!(child.join().unwrap().signal(), Some(libc::SIGTERM));
-    end_spawner();
+    end_fork_server();
 }
 
 fn a_panic_in_a_call_is_an_exit_status() {
@@ -251,7 +251,7 @@ fn a_panic_in_a_call_is_an_exit_status() {
     assert_eq!(child.join().unwrap().code(), Some(101));
     let child = Process::call(|what: String| Err::<(), _>(what), "no".to_string()).unwrap();
     assert_eq!(child.join().unwrap().code(), Some(1));
-    end_spawner();
+    end_fork_server();
 }
 
 fn the_sentinel_of_a_called_process_can_be_polled() {
@@ -264,15 +264,15 @@ fn the_sentinel_of_a_called_process_can_be_polled() {
     // SAFETY: as above.
     assert_eq!(unsafe { libc::poll(&mut ended, 1, 30_000) }, 1);
     child.join().unwrap();
-    end_spawner();
+    end_fork_server();
 }
 
 fn called_processes_leave_no_zombies() {
     init().unwrap();
     let pids: Vec<u32> = (0..5).map(|n| Process::call(code_of, n).unwrap().pid()).collect(); // dropped at once
     let left = || pids.iter().filter(|&&pid| state_and_group(pid as i32).is_some()).count();
-    wait_until("the spawner to reap them", || left() == 0, || format!("{} left", left()));
-    end_spawner();
+    wait_until("the fork server to reap them", || left() == 0, || format!("{} left", left()));
+    end_fork_server();
 }
 
 fn many_threads_call_at_once() {
@@ -288,10 +288,10 @@ fn many_threads_call_at_once() {
         })
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    end_spawner();
+    end_fork_server();
 }
 
-/// A program with a spawner and one called process, killed: pids of the standby and the process.
+/// A program with a fork server and one called process, killed: pids of the standby and the process.
 fn killed_program(daemon: bool) -> [u32; 2] {
     let words = shared_words(2);
     let program = fork_with_code("a program", move || {
@@ -320,7 +320,7 @@ fn reap(pid: u32) -> i32 {
     status
 }
 
-fn a_called_daemon_dies_with_the_killed_program_and_the_spawner_too() {
+fn a_called_daemon_dies_with_the_killed_program_and_the_fork_server_too() {
     let [standby, child] = killed_program(true);
     assert_eq!(reap(standby), 0);
     // Reaped by the standby perhaps, or by us.
@@ -341,21 +341,21 @@ fn kill(pid: u32) {
     send_signal(pid as i32, libc::SIGKILL);
 }
 
-fn a_killed_spawner_is_replaced() {
+fn a_killed_fork_server_is_replaced() {
     init().unwrap();
     for n in 0..5 {
-        let (standby, spawner) = spawners();
-        kill(spawner);
+        let (standby, fork_server) = fork_servers();
+        kill(fork_server);
         assert_eq!(Process::call(code_of, n).unwrap().join().unwrap().code(), Some(n));
         assert_eq!(own_children(), [standby]);
-        assert_ne!(spawners().1, spawner);
+        assert_ne!(fork_servers().1, fork_server);
     }
-    end_spawner();
+    end_fork_server();
 }
 
 fn a_killed_standby_is_replaced() {
     init().unwrap();
-    let (mut standby, mut spawner) = spawners();
+    let (mut standby, mut fork_server) = fork_servers();
     for n in 0..5 {
         kill(standby);
         assert_eq!(Process::call(code_of, n).unwrap().join().unwrap().code(), Some(n));
@@ -366,13 +366,13 @@ fn a_killed_standby_is_replaced() {
         } else {
             assert_eq!(reap(standby), libc::SIGKILL);
         }
-        // The spawner stands by, for one that it has forked.
-        standby = spawner;
-        wait_until("a spawner", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
-        spawner = children_of(standby)[0];
+        // The fork server stands by, for one that it has forked.
+        standby = fork_server;
+        wait_until("a fork server", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
+        fork_server = children_of(standby)[0];
     }
     assert_eq!(own_children(), [standby], "adopted by the case");
-    process::end_spawner(standby);
+    process::end_fork_server(standby);
     assert_eq!(reap(standby), libc::SIGKILL);
 }
 
@@ -389,7 +389,7 @@ fn words() -> &'static [AtomicU64] {
     WORDS.get_or_init(|| shared_words(4))
 }
 
-fn processes_of_a_killed_spawner_are_joined_as_ever() {
+fn processes_of_a_killed_fork_server_are_joined_as_ever() {
     words();
     init().unwrap();
     let ends = Process::call(end_at_word, 7).unwrap();
@@ -397,7 +397,7 @@ fn processes_of_a_killed_spawner_are_joined_as_ever() {
     let ended = Process::call(code_of, 8).unwrap();
     wait_until("its end", || !ended.is_alive(), String::new);
     for _ in 0..2 {
-        kill(spawners_with_orphans().1);
+        kill(fork_servers_with_orphans().1);
         assert_eq!(Process::call(code_of, 9).unwrap().join().unwrap().code(), Some(9));
     }
     assert!(ends.is_alive() && killed.is_alive());
@@ -407,29 +407,29 @@ fn processes_of_a_killed_spawner_are_joined_as_ever() {
     assert_eq!(ends.join_timeout(Duration::ZERO).unwrap(), None);
     words()[0].store(1, SeqCst);
     assert_eq!(ends.join().unwrap().code(), Some(7));
-    end_spawner();
+    end_fork_server();
 }
 
-/// As `spawners`, where the standby has adopted others: the spawner is the youngest.
-fn spawners_with_orphans() -> (u32, u32) {
+/// As `fork_servers`, where the standby has adopted others: the fork server is the youngest.
+fn fork_servers_with_orphans() -> (u32, u32) {
     let standby = own_children()[0];
-    // A call that is answered was answered by the spawner that is there.
+    // A call that is answered was answered by the fork server that is there.
     let child = Process::call(forever, ()).unwrap();
-    let spawner = parent_of(child.pid());
+    let fork_server = parent_of(child.pid());
     child.kill().unwrap();
     child.join().unwrap();
-    (standby, spawner)
+    (standby, fork_server)
 }
 
-fn a_called_daemon_dies_with_the_killed_spawner() {
+fn a_called_daemon_dies_with_the_killed_fork_server() {
     init().unwrap();
     let daemon = Process::call_daemon(forever, ()).unwrap();
-    kill(spawners().1);
+    kill(fork_servers().1);
     assert_eq!(daemon.join().unwrap().signal(), Some(libc::SIGKILL));
-    end_spawner();
+    end_fork_server();
 }
 
-fn orphans_of_a_killed_spawner_leave_no_zombies() {
+fn orphans_of_a_killed_fork_server_leave_no_zombies() {
     words();
     init().unwrap();
     let mut pids: Vec<u32> = (0..3).map(|n| Process::call(end_at_word, n).unwrap().pid()).collect(); // dropped at once
@@ -440,20 +440,20 @@ fn orphans_of_a_killed_spawner_leave_no_zombies() {
     };
     assert!(Process::call(leave, ()).unwrap().join().unwrap().success());
     pids.push(words()[1].load(SeqCst) as u32);
-    let (standby, spawner) = spawners_with_orphans();
-    kill(spawner);
+    let (standby, fork_server) = fork_servers_with_orphans();
+    kill(fork_server);
     words()[0].store(1, SeqCst);
     let left = || pids.iter().filter(|&&pid| state_and_group(pid as i32).is_some()).count();
     wait_until("the standby to reap them", || left() == 0, || format!("{} left", left()));
-    wait_until("only a spawner", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
-    end_spawner();
+    wait_until("only a fork server", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
+    end_fork_server();
 }
 
-fn calls_beside_killed_spawners_run_once() {
+fn calls_beside_killed_fork_servers_run_once() {
     const CALLS: u64 = 60;
     words();
     init().unwrap();
-    let mut rng = Rng::new("kills of spawners");
+    let mut rng = Rng::new("kills of fork servers");
     let callers: Vec<_> = (0..2)
         .map(|caller| {
             std::thread::spawn(move || {
@@ -471,13 +471,13 @@ fn calls_beside_killed_spawners_run_once() {
             })
         })
         .collect();
-    let (standby, _) = spawners_with_orphans();
+    let (standby, _) = fork_servers_with_orphans();
     let mut kills = 0;
     while !callers.iter().all(|caller| caller.is_finished()) {
-        let spawner = words()[1].swap(0, SeqCst) as u32;
-        if parent_of(spawner) == standby {
-            // SAFETY: a spawner, which an earlier kill may just have ended: no other has its pid so soon.
-            kills += i32::from(unsafe { libc::kill(spawner as i32, libc::SIGKILL) } == 0);
+        let fork_server = words()[1].swap(0, SeqCst) as u32;
+        if parent_of(fork_server) == standby {
+            // SAFETY: a fork server, which an earlier kill may just have ended: no other has its pid so soon.
+            kills += i32::from(unsafe { libc::kill(fork_server as i32, libc::SIGKILL) } == 0);
         }
         std::thread::sleep(rng.duration_below(Duration::from_millis(6)));
     }
@@ -485,8 +485,8 @@ fn calls_beside_killed_spawners_run_once() {
     assert_eq!(words()[0].load(SeqCst), 2 * CALLS);
     assert!(kills > 0);
     // The last kill may have been a moment ago: not the one that it hit is ended, but the next.
-    spawners_with_orphans();
-    end_spawner();
+    fork_servers_with_orphans();
+    end_fork_server();
 }
 
 fn calls_beside_a_killed_standby_run_once() {
@@ -495,7 +495,7 @@ fn calls_beside_a_killed_standby_run_once() {
         let (done, pause) = (shared_word(), rng.duration_below(Duration::from_millis(3)));
         let program = fork_with_code("a program", || {
             init().unwrap();
-            let (standby, _) = spawners();
+            let (standby, _) = fork_servers();
             let caller = std::thread::spawn(move || {
                 for n in 0..20 {
                     let code = Process::call(code_of, n).unwrap().join().unwrap().code();
@@ -518,21 +518,21 @@ fn after_replacements_all_end_with_the_killed_program() {
     let words = shared_words(4);
     let program = fork_with_code("a program", move || {
         init().unwrap();
-        kill(spawners().1);
-        let (standby, spawner) = spawners_with_orphans();
+        kill(fork_servers().1);
+        let (standby, fork_server) = fork_servers_with_orphans();
         kill(standby);
         let plain = Process::call(forever, ()).unwrap();
         let daemon = Process::call_daemon(forever, ()).unwrap();
-        let pids = [spawner, parent_of(daemon.pid()), plain.pid(), daemon.pid()];
+        let pids = [fork_server, parent_of(daemon.pid()), plain.pid(), daemon.pid()];
         pids.iter().zip(words).for_each(|(&pid, word)| word.store(u64::from(pid), SeqCst));
         forever(());
         0
     });
     wait_for_count("the program's processes", &words[3], 1);
     program.kill();
-    let [standby, spawner, plain, daemon] = [0, 1, 2, 3].map(|place: usize| words[place].load(SeqCst) as u32);
+    let [standby, fork_server, plain, daemon] = [0, 1, 2, 3].map(|place: usize| words[place].load(SeqCst) as u32);
     let gone = |pid: u32| state_and_group(pid as i32).is_none_or(|(state, _)| state == 'Z');
-    for pid in [standby, spawner, daemon] {
+    for pid in [standby, fork_server, daemon] {
         wait_until("its end", || gone(pid), || format!("{:?}", state_and_group(pid as i32)));
     }
     wait_until("an orphan", || parent_of(plain) == std::process::id(), || format!("of {}", parent_of(plain)));
@@ -553,15 +553,15 @@ fn reap_all() {
     wait_until("the ends of all", none, || format!("{:?}", children_of(std::process::id())));
 }
 
-fn spawner_and_standby_killed_at_once_are_an_error_and_hang_nobody() {
+fn fork_server_and_standby_killed_at_once_are_an_error_and_hang_nobody() {
     init().unwrap();
-    let (standby, _) = spawners();
+    let (standby, _) = fork_servers();
     let child = Process::call(forever, ()).unwrap();
-    end_spawner_pair(standby);
+    end_fork_server_pair(standby);
     let error = Process::call(code_of, 1).unwrap_err();
-    assert!(matches!(error, SpawnError::SpawnerDied { pid } if pid == standby), "{error:?}");
+    assert!(matches!(error, SpawnError::ForkServerDied { pid } if pid == standby), "{error:?}");
     let error = child.join().unwrap_err();
-    assert!(error.to_string().contains("spawner"), "{error}");
+    assert!(error.to_string().contains("fork server"), "{error}");
     // It can still be signalled. Its status is the case's to take, which adopts orphans.
     child.kill().ok();
     let pid = child.pid();
@@ -569,8 +569,8 @@ fn spawner_and_standby_killed_at_once_are_an_error_and_hang_nobody() {
     assert_eq!(reap(pid), libc::SIGKILL);
 }
 
-fn end_spawner_pair(standby: u32) {
-    process::end_spawner(standby);
+fn end_fork_server_pair(standby: u32) {
+    process::end_fork_server(standby);
     wait_until("the standby's end", || !own_children().contains(&standby), || format!("{:?}", own_children()));
 }
 
@@ -591,12 +591,12 @@ fn called_processes_have_the_signals_of_the_program() {
     assert_eq!(Process::call(told, ()).unwrap().join().unwrap().code(), Some(1));
     // SAFETY: the default runs no code.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-    end_spawner();
+    end_fork_server();
 }
 
 fn a_called_process_may_call() {
     init().unwrap();
     let nested = |n: i32| -> i32 { Process::call(code_of, n + 1).unwrap().join().unwrap().code().unwrap() };
     assert_eq!(Process::call(nested, 5).unwrap().join().unwrap().code(), Some(6));
-    end_spawner();
+    end_fork_server();
 }

@@ -193,15 +193,15 @@ fn every_way_to_fork_is_refused_and_the_others_are_not() {
     let child = unsafe { Process::spawn_unchecked(|| 3) }.unwrap();
     assert_eq!(child.join().unwrap().code(), Some(3));
     drop(lease);
-    // What the spawner forks is no copy of this process as it is now.
+    // What the fork server forks is no copy of this process as it is now.
     init().unwrap();
     queue.put(&2).unwrap();
     let lease = queue.lease().unwrap();
     assert!(Process::call(|()| (), ()).unwrap().join().unwrap().success());
     assert_eq!(Pool::new(1).unwrap().apply(|n: u64| n, 1), Ok(1));
     assert_eq!(*lease, 2);
-    let [standby] = own_children()[..] else { panic!("only the spawner's standby") };
-    crate::support::process::end_spawner(standby);
+    let [standby] = own_children()[..] else { panic!("only the fork server's standby") };
+    crate::support::process::end_fork_server(standby);
     crate::support::wait_until("its end", || own_children().is_empty(), String::new);
 }
 

@@ -1,4 +1,4 @@
-//! What `Process` promises: forked children, daemons, the spawner, and fresh programs.
+//! What `Process` promises: forked children, daemons, the fork server, and fresh programs.
 //!
 //! `main` is single-threaded and forks each case (see `support/harness.rs`), so a case may start threads and ask what happens then.
 

@@ -3,7 +3,7 @@
 use crate::cases;
 use crate::support::harness::{Case, skip};
 use crate::support::process::{
-    children_of, end_spawner, own_children, send_signal, shared_words, state_and_group, wait_for_count,
+    children_of, end_fork_server, own_children, send_signal, shared_words, state_and_group, wait_for_count,
 };
 use crate::support::{BY_ITSELF, wait_until};
 use shmq::process::init;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
     cases![
-        ends_are_told_and_calls_refused_while_no_spawner_can_be_forked,
+        ends_are_told_and_calls_refused_while_no_fork_server_can_be_forked,
         a_join_sleeps_though_a_helper_has_ended_that_nobody_reaps,
         calls_are_refused_while_the_program_has_other_rights_than_at_init,
     ]
@@ -37,10 +37,10 @@ fn end_at_word(code: i32) -> i32 {
     code
 }
 
-/// The standby, which is our child, and the spawner, which is its child.
-fn spawners() -> (u32, u32) {
+/// The standby, which is our child, and the fork server, which is its child.
+fn fork_servers() -> (u32, u32) {
     let standby = own_children()[0];
-    wait_until("a spawner", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
+    wait_until("a fork server", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
     (standby, children_of(standby)[0])
 }
 
@@ -52,8 +52,8 @@ fn descendants(pid: u32) -> Vec<u32> {
 /// Ends them: they would end with this process, but a moment too late for the harness.
 fn end_ours(standby: u32) {
     let all = || descendants(standby);
-    wait_until("a spawner and no other", || all().len() == 1, || format!("{:?}", all()));
-    end_spawner(standby);
+    wait_until("a fork server and no other", || all().len() == 1, || format!("{:?}", all()));
+    end_fork_server(standby);
     wait_until("no children", || own_children().is_empty(), || format!("{:?}", own_children()));
 }
 
@@ -73,18 +73,18 @@ fn allow_forks(pid: u32, allowed: bool) {
     }
 }
 
-fn ends_are_told_and_calls_refused_while_no_spawner_can_be_forked() {
+fn ends_are_told_and_calls_refused_while_no_fork_server_can_be_forked() {
     words();
     if is_root() {
         // SAFETY: takes a number.
         assert_eq!(unsafe { libc::setuid(USER) }, 0);
     }
     init().unwrap();
-    let (standby, spawner) = spawners();
+    let (standby, fork_server) = fork_servers();
     let children = [7, 8].map(|code| Process::call(end_at_word, code).unwrap());
     allow_forks(standby, false);
-    send_signal(spawner as i32, libc::SIGKILL);
-    wait_until("orphans", || !children_of(standby).contains(&spawner), || format!("{:?}", children_of(standby)));
+    send_signal(fork_server as i32, libc::SIGKILL);
+    wait_until("orphans", || !children_of(standby).contains(&fork_server), || format!("{:?}", children_of(standby)));
     match Process::call(end_at_word, 9) {
         Err(SpawnError::Os { source, .. }) => assert_eq!(source.raw_os_error(), Some(libc::EAGAIN)),
         other => panic!("{other:?}"),
@@ -97,7 +97,7 @@ fn ends_are_told_and_calls_refused_while_no_spawner_can_be_forked() {
     wait_until("no zombies", || children_of(standby).is_empty(), || format!("{:?}", children_of(standby)));
     allow_forks(standby, true);
     let again = || Process::call(end_at_word, 5).is_ok_and(|child| child.join().unwrap().code() == Some(5));
-    wait_until("a spawner again", again, String::new);
+    wait_until("a fork server again", again, String::new);
     end_ours(standby);
 }
 
@@ -113,19 +113,19 @@ fn worked() -> Duration {
 fn a_join_sleeps_though_a_helper_has_ended_that_nobody_reaps() {
     words();
     init().unwrap();
-    let (standby, spawner) = spawners();
+    let (standby, fork_server) = fork_servers();
     let child = Process::call(end_at_word, 3).unwrap();
     let pool = Pool::new(1).unwrap();
-    let keeper = children_of(spawner).into_iter().find(|pid| *pid != child.pid()).unwrap();
-    send_signal(spawner as i32, libc::SIGSTOP);
-    send_signal(keeper as i32, libc::SIGKILL);
-    let is_zombie = || state_and_group(keeper as i32).is_some_and(|(state, _)| state == 'Z');
+    let supervisor = children_of(fork_server).into_iter().find(|pid| *pid != child.pid()).unwrap();
+    send_signal(fork_server as i32, libc::SIGSTOP);
+    send_signal(supervisor as i32, libc::SIGKILL);
+    let is_zombie = || state_and_group(supervisor as i32).is_some_and(|(state, _)| state == 'Z');
     wait_until("a zombie", is_zombie, String::new);
     let before = worked();
     assert_eq!(child.join_timeout(Duration::from_secs(2)).unwrap(), None);
     let spent = worked() - before;
     assert!(spent < Duration::from_millis(700), "{spent:?} of two seconds");
-    send_signal(spawner as i32, libc::SIGCONT);
+    send_signal(fork_server as i32, libc::SIGCONT);
     words()[0].store(1, SeqCst);
     assert_eq!(child.join().unwrap().code(), Some(3));
     drop(pool);
@@ -138,7 +138,7 @@ fn calls_are_refused_while_the_program_has_other_rights_than_at_init() {
     }
     words()[0].store(1, SeqCst);
     init().unwrap();
-    let (standby, _) = spawners();
+    let (standby, _) = fork_servers();
     let works = || Process::call(end_at_word, 3).is_ok_and(|child| child.join().unwrap().code() == Some(3));
     let expect_refusal = || {
         let refused = Process::call(end_at_word, 3).unwrap_err();

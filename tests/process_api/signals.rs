@@ -3,7 +3,7 @@
 use crate::cases;
 use crate::support::harness::{self, Case};
 use crate::support::process::{
-    Exit, children_of, end_spawner, fork_with_code, own_children, send_signal, shared_words, state_and_group, wait_for_count,
+    Exit, children_of, end_fork_server, fork_with_code, own_children, send_signal, shared_words, state_and_group, wait_for_count,
 };
 use crate::support::wait_until;
 use shmq::process::{active_children, init};
@@ -17,13 +17,13 @@ use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
     cases![
-        signals_to_the_group_end_no_spawner,
-        init_starts_a_spawner_anew_where_it_is_dead,
+        signals_to_the_group_end_no_fork_server,
+        init_starts_a_fork_server_anew_where_it_is_dead,
         a_child_has_no_handler_that_ends_its_parent,
         kept_handlers_stay,
         a_called_process_has_what_the_program_has_at_the_call,
         a_signal_right_after_the_start_is_not_lost,
-        an_exhausted_spawner_says_the_errno_and_recovers,
+        an_exhausted_fork_server_says_the_errno_and_recovers,
         a_program_without_numbers_is_told_and_nothing_begins,
         children_in_a_pid_namespace_work,
         a_kernel_that_cannot_wait_for_pidfds_is_no_error,
@@ -47,7 +47,7 @@ fn forever(_: ()) {
 }
 
 fn end_ours() {
-    end_spawner(own_children()[0]);
+    end_fork_server(own_children()[0]);
     wait_until("no children", || own_children().is_empty(), || format!("{:?}", own_children()));
 }
 
@@ -82,7 +82,7 @@ fn bytes_in(mut pipe: &std::fs::File) -> usize {
     pipe.read(&mut [0; 64]).unwrap_or(0)
 }
 
-fn signals_to_the_group_end_no_spawner() {
+fn signals_to_the_group_end_no_fork_server() {
     let (heard, end) = pipe();
     HEARD.store(end, SeqCst);
     for signal in ENDINGS.into_iter().chain([libc::SIGUSR1, libc::SIGTSTP, libc::SIGPIPE]) {
@@ -90,13 +90,13 @@ fn signals_to_the_group_end_no_spawner() {
         handle_by_a_pipe(signal);
         init().unwrap();
         let standby = own_children()[0];
-        wait_until("a spawner", || children_of(standby).len() == 1, String::new);
-        let spawner = children_of(standby)[0];
+        wait_until("a fork server", || children_of(standby).len() == 1, String::new);
+        let fork_server = children_of(standby)[0];
         send_signal(0, signal);
         wait_until("the handler", || bytes_in(&heard) == 1, || format!("signal {signal}"));
         let child = Process::call(|n: i32| n, 5).unwrap();
         assert_eq!(child.join().unwrap().code(), Some(5), "signal {signal}");
-        assert_eq!((own_children(), children_of(standby)), (vec![standby], vec![spawner]), "signal {signal}");
+        assert_eq!((own_children(), children_of(standby)), (vec![standby], vec![fork_server]), "signal {signal}");
         assert_eq!(bytes_in(&heard), 0, "a helper ran the handler of signal {signal}");
         set(signal, libc::SIG_DFL);
         end_ours();
@@ -104,17 +104,17 @@ fn signals_to_the_group_end_no_spawner() {
     }
 }
 
-fn init_starts_a_spawner_anew_where_it_is_dead() {
+fn init_starts_a_fork_server_anew_where_it_is_dead() {
     for n in 0..3 {
         init().unwrap();
         assert_eq!(Process::call(|n: i32| n, n).unwrap().join().unwrap().code(), Some(n));
         end_ours();
         let refused = Process::call(|n: i32| n, n).unwrap_err();
-        assert!(matches!(refused, SpawnError::SpawnerDied { .. }), "{refused:?}");
+        assert!(matches!(refused, SpawnError::ForkServerDied { .. }), "{refused:?}");
         let refused = std::thread::spawn(init).join().unwrap().unwrap_err();
         assert!(matches!(refused, SpawnError::Threaded { threads: 2 }), "{refused:?}");
         let refused = Process::call(|n: i32| n, n).unwrap_err();
-        assert!(matches!(refused, SpawnError::SpawnerDied { .. }), "a failed init changes nothing: {refused:?}");
+        assert!(matches!(refused, SpawnError::ForkServerDied { .. }), "a failed init changes nothing: {refused:?}");
     }
     init().unwrap();
     init().unwrap();
@@ -274,14 +274,14 @@ fn errno_of(error: &SpawnError) -> Option<i32> {
     }
 }
 
-fn an_exhausted_spawner_says_the_errno_and_recovers() {
+fn an_exhausted_fork_server_says_the_errno_and_recovers() {
     let before = limit_numbers(24);
     init().unwrap();
     limit_numbers(before);
     for round in 0..2 {
         let mut children = Vec::new();
         let refused = loop {
-            assert!(children.len() < 24, "the spawner has no room for so many");
+            assert!(children.len() < 24, "the fork server has no room for so many");
             match Process::call_daemon(forever, ()) {
                 Ok(child) => children.push(child),
                 Err(error) => break error,
@@ -490,7 +490,7 @@ fn a_called_process_gets_descriptors_of_the_call_at_their_numbers() {
     init().unwrap();
     let (_reader, first) = pipe();
     let (_reader, second) = pipe();
-    // SAFETY: numbers; far above what the spawner has, and below, where it has others.
+    // SAFETY: numbers; far above what the fork server has, and below, where it has others.
     let (far, low) = unsafe { (libc::fcntl(first, libc::F_DUPFD_CLOEXEC, 500), libc::dup2(second, before_init)) };
     let told = |numbers: [RawFd; 4]| pipes_among(&numbers);
     let numbers = [before_init, first, second, far];

@@ -352,16 +352,16 @@ pub fn own_children() -> Vec<u32> {
     children_of(std::process::id())
 }
 
-/// Ends a spawner's standby, which is a child of this process, and the spawner, which would take its place.
-pub fn end_spawner(standby: u32) {
-    let spawner = || children_of(standby).first().copied();
-    wait_until("a spawner", || spawner().is_some(), || format!("{standby}"));
-    let spawner = spawner().expect("there is one");
-    send_signal(spawner as libc::pid_t, libc::SIGSTOP);
+/// Ends a fork server's standby, which is a child of this process, and the fork server, which would take its place.
+pub fn end_fork_server(standby: u32) {
+    let fork_server = || children_of(standby).first().copied();
+    wait_until("a fork server", || fork_server().is_some(), || format!("{standby}"));
+    let fork_server = fork_server().expect("there is one");
+    send_signal(fork_server as libc::pid_t, libc::SIGSTOP);
     send_signal(standby as libc::pid_t, libc::SIGKILL);
-    wait_until("the spawner to be an orphan", || parent_of(spawner) == std::process::id(), || format!("{spawner}"));
-    let reaped_late = children_of(spawner);
-    Child::adopted("the spawner", spawner).kill();
+    wait_until("the fork server to be an orphan", || parent_of(fork_server) == std::process::id(), || format!("{fork_server}"));
+    let reaped_late = children_of(fork_server);
+    Child::adopted("the fork server", fork_server).kill();
     // What it was stopped short of reaping is ours.
     for pid in reaped_late {
         // SAFETY: no status is asked for.

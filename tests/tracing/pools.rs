@@ -119,7 +119,7 @@ fn a_pool_whose_thread_dies_fails_and_says_why() {
         crate::support::process::exit_now(0);
     })
     .expect_success();
-    wait_until("the failure", || waits.ready(), || format!("{pool:?}"));
+    wait_until("the failure", || waits.is_ready(), || format!("{pool:?}"));
     let Err(TaskError::Broken { why }) = waits.get() else { panic!("{:?}", waits.get()) };
     assert!(why.contains("the subscriber's panic"), "{why}");
     assert_eq!(told.recv_timeout(BY_ITSELF), Ok(Err(TaskError::Broken { why: why.clone() })));
@@ -150,8 +150,8 @@ fn deaths_and_shortages_of_workers_are_told() {
     };
     let pool = Pool::new(2).unwrap();
     let worker = pool.worker_pids()[0];
-    let keeper = parent_of(worker);
-    limit_descriptors(keeper, 3);
+    let supervisor = parent_of(worker);
+    limit_descriptors(supervisor, 3);
     send_signal(worker as i32, libc::SIGKILL);
     heard(format!("WARN message=a pool's worker died pid={worker} status=signal: 9 (SIGKILL)"));
     heard(
@@ -159,7 +159,7 @@ fn deaths_and_shortages_of_workers_are_told() {
          error=Too many open files (os error 24)"
             .to_owned(),
     );
-    limit_descriptors(keeper, 1000);
+    limit_descriptors(supervisor, 1000);
     heard("INFO message=a pool has as many workers as asked for asked=2".to_owned());
     pool.close();
     pool.join().unwrap();

@@ -4,7 +4,8 @@ use crate::error::CreateError;
 use crate::message::{Message, Travel};
 use crate::raw::messages_left;
 use crate::shm::geometry::Geometry;
-use crate::shm::layout::{SCHEMA_BYTES, kind};
+use crate::shm::kind::Kind;
+use crate::shm::layout::SCHEMA_BYTES;
 use crate::shm::participant;
 use crate::shm::segment::{Asked, Directory, Expect, Owners, Spec, Wanted, checked_mode, fault};
 use crate::wait::WaitStrategy;
@@ -21,8 +22,8 @@ pub(super) const LONG_SCHEMA: &str = "a schema has at most 64 bytes";
 /// What the messages of a queue are, as its segment says.
 #[derive(Debug)]
 pub struct Content {
-    /// One of [`kind`].
-    kind: u32,
+    /// What the segment holds.
+    kind: Kind,
     /// `size_of` the message, or of one element of a slice.
     unit_bytes: usize,
     /// `align_of` the same.
@@ -45,7 +46,7 @@ impl Content {
     }
 
     /// Messages that something else than this crate's `Message` makes bytes of.
-    pub(crate) fn encoded(kind: u32, type_name: String) -> Content {
+    pub(crate) fn encoded(kind: Kind, type_name: String) -> Content {
         Content { kind, unit_bytes: 1, unit_align: 1, type_name, structure: None }
     }
 
@@ -176,7 +177,7 @@ impl Settings {
             0 => CreateError::BadMessage { bytes: content.unit_bytes, align: content.unit_align },
             max => CreateError::OutOfRange { option, asked, min: 1, max: usize::try_from(max).unwrap_or(usize::MAX) },
         };
-        if content.kind == kind::SIZED {
+        if content.kind == Kind::Sized {
             let by_bytes = self.capacity_bytes.map(|bytes| if unit_bytes == 0 { usize::MAX } else { bytes / content.unit_bytes });
             let capacity = match (self.capacity, by_bytes) {
                 (Some(messages), Some(fit)) => messages.min(fit),

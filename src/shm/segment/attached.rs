@@ -11,6 +11,7 @@ use super::refusal;
 use crate::atomic::Ordering;
 use crate::error::OpenError;
 use crate::shm::geometry::Geometry;
+use crate::shm::kind::Kind;
 #[cfg(feature = "tracing")]
 use crate::shm::layout::segment_state;
 use crate::shm::layout::{ENTRIES_OFFSET, Entry, Head};
@@ -55,8 +56,8 @@ impl Segment {
         }
     }
 
-    /// One of [`layout::kind`](crate::shm::layout::kind).
-    pub fn kind(&self) -> u32 {
+    /// What the segment holds.
+    pub fn kind(&self) -> Kind {
         self.info.kind
     }
 
@@ -122,7 +123,7 @@ impl Segment {
 
     /// Would an opener who expects this be content with the segment?
     pub fn check(&self, expect: &Expect) -> Result<(), OpenError> {
-        expect.check(&self.info).map_err(|error| refusal::about_open(error, expect.kind, &self.place))
+        expect.check(&self.info).map_err(|error| refusal::about_open(error, Some(expect.kind), &self.place))
     }
 
     /// What its opener asked for in vain.

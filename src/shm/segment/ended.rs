@@ -21,7 +21,7 @@ use super::spec::Spec;
 use super::view::View;
 use crate::atomic::Ordering;
 use crate::error::OpenError;
-use crate::shm::layout::{Head, kind, predecessor};
+use crate::shm::layout::{Head, predecessor};
 
 /// Will this queue never take a message again?
 pub(super) fn takes_no_more(head: &Head) -> bool {
@@ -44,8 +44,8 @@ pub(super) fn judge(claim: &Claim, place: &Place, spec: &Spec, expect: &Expect) 
     match expect.check(view.info()) {
         Err(OpenError::Mismatch { .. }) => return Some(Predecessor { why: predecessor::OTHER_TYPE, messages: messages() }),
         Err(_) => return None,
-        Ok(()) if !kind::is_ring(view.info().kind) => {
-            return Some(Predecessor { why: predecessor::OBJECT, messages: Some(0) });
+        Ok(()) if !view.info().kind.is_queue() => {
+            return Some(Predecessor { why: predecessor::PRIMITIVE, messages: Some(0) });
         }
         Ok(()) => {}
     }

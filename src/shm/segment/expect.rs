@@ -7,13 +7,14 @@ use super::owners::Owners;
 use super::structure::{Structure, Wanted, truncated};
 use crate::error::{OpenError, Subject};
 use crate::message::schema::first_difference;
-use crate::shm::layout::{SCHEMA_BYTES, TYPE_NAME_BYTES, kind};
+use crate::shm::kind::Kind;
+use crate::shm::layout::{SCHEMA_BYTES, TYPE_NAME_BYTES};
 
 /// What an opener expects.
 #[derive(Clone, Debug)]
 pub(crate) struct Expect {
-    /// One of [`kind`](crate::shm::layout::kind).
-    pub kind: u32,
+    /// What the segment holds.
+    pub kind: Kind,
     pub message_bytes: u64,
     pub message_align: u64,
     pub type_name: String,
@@ -33,7 +34,7 @@ pub(crate) struct Expect {
 impl Expect {
     /// Messages of that kind and type, in a segment of this user or of root, in the program's
     /// directory; the rest is left open.
-    pub fn new(kind: u32, message_bytes: u64, message_align: u64, type_name: String) -> Expect {
+    pub fn new(kind: Kind, message_bytes: u64, message_align: u64, type_name: String) -> Expect {
         Expect {
             kind,
             message_bytes,
@@ -95,7 +96,7 @@ impl Expect {
 
 /// What a mismatch tells people about one side.
 struct Messages<'a> {
-    kind: u32,
+    kind: Kind,
     type_name: &'a str,
     schema: Option<&'a str>,
     bytes: u64,
@@ -112,22 +113,22 @@ impl Messages<'_> {
         let structure = self.structure.filter(|structure| structure.text() != self.type_name);
         let structure = structure.map(|structure| format!(" of structure {structure}")).unwrap_or_default();
         let what = match self.kind {
-            kind::SLICE => "slices of type",
-            kind::MUTEX => "a mutex of type",
-            kind::ARRAY => "an array of type",
-            kind::VALUE => "a value of type",
-            kind::EVENT => return "an event".to_owned(),
-            kind::SEMAPHORE => return "a semaphore".to_owned(),
-            kind::CONDVAR => return "a condition variable".to_owned(),
-            kind::BARRIER => return "a barrier".to_owned(),
-            kind::OBJECT => "encoded objects of type",
+            Kind::Slice => "slices of type",
+            Kind::Mutex => "a mutex of type",
+            Kind::Array => "an array of type",
+            Kind::Value => "a value of type",
+            Kind::Event => return "an event".to_owned(),
+            Kind::Semaphore => return "a semaphore".to_owned(),
+            Kind::Condvar => return "a condition variable".to_owned(),
+            Kind::Barrier => return "a barrier".to_owned(),
+            Kind::Encoded => "encoded objects of type",
             _ => "messages of type",
         };
-        if self.kind == kind::OBJECT {
+        if self.kind == Kind::Encoded {
             let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
             return format!("{what} {}{schema}{structure}", self.type_name.escape_debug());
         }
-        let unit = match (self.bytes, matches!(self.kind, kind::SLICE | kind::ARRAY)) {
+        let unit = match (self.bytes, matches!(self.kind, Kind::Slice | Kind::Array)) {
             (1, true) => "byte an element",
             (_, true) => "bytes an element",
             (1, false) => "byte",

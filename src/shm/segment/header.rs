@@ -7,6 +7,7 @@ use super::structure::Structure;
 use super::syscall_error::corrupted;
 use crate::error::{OpenError, Subject};
 use crate::shm::geometry::Geometry;
+use crate::shm::kind::Kind;
 use crate::shm::layout::{
     self, FORMAT, MAGIC, MAX_PARTICIPANTS, NAME_BYTES, SCHEMA_BYTES, SegmentHeader, TYPE_NAME_BYTES, lock_kind,
 };
@@ -24,7 +25,7 @@ pub(super) struct RawSegmentHeader(pub [u8; HEADER_BYTES]);
 /// The private copy of a header's constants.
 #[derive(Clone, Debug)]
 pub(crate) struct SegmentInfo {
-    pub kind: u32,
+    pub kind: Kind,
     pub geometry: Geometry,
     pub type_name: String,
     pub schema: Option<String>,
@@ -108,7 +109,7 @@ impl RawSegmentHeader {
     }
 
     fn shape(&self, file_bytes: u64) -> Option<SegmentInfo> {
-        let kind = self.u32(offset_of!(SegmentHeader, kind));
+        let kind = Kind::of_header(self.u32(offset_of!(SegmentHeader, kind)))?;
         let max_participants = self.u32(offset_of!(SegmentHeader, max_participants));
         let geometry = Geometry::from_header(
             kind,
@@ -215,7 +216,7 @@ impl SegmentInfo {
         header.total_bytes = self.total_bytes().unwrap_or(0);
         header.cells = self.geometry.cells;
         header.cell_bytes = self.geometry.cell_bytes;
-        header.kind = self.kind;
+        header.kind = self.kind as u32;
         header.max_participants = self.max_participants;
         header.message_bytes = self.geometry.message_bytes;
         header.message_align = self.geometry.message_align;

@@ -40,7 +40,7 @@ impl Segment {
         let place = place_of(&expect.directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
         check_to_open(&place)
             .and_then(|()| Segment::open_at(&place, expect, retry))
-            .map_err(|error| about_open(error, expect.kind, &place))
+            .map_err(|error| about_open(error, Some(expect.kind), &place))
     }
 
     fn open_at(place: &Place, expect: &Expect, mut retry: Retry) -> Result<(Segment, u32), OpenError> {

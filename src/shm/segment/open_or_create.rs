@@ -16,7 +16,6 @@ use super::spec::Spec;
 use super::stale::{self, Scope};
 use crate::error::{CreateError, OpenError, Subject};
 use crate::os;
-use crate::shm::layout::kind;
 use std::thread;
 use std::time::Duration;
 
@@ -38,7 +37,7 @@ impl Segment {
         let place = place_of(&spec.directory, name).map_err(|(name, why)| CreateError::BadName { name, why })?;
         check_to_create(&place)
             .and_then(|()| Segment::open_or_create_at(&place, spec, expect, init))
-            .map_err(|error| error.about(Subject::of(spec.kind, name), &place))
+            .map_err(|error| error.about(Subject::of(Some(spec.kind), name), &place))
     }
 
     fn open_or_create_at(
@@ -131,7 +130,7 @@ enum Probe {
 }
 
 fn probe(place: &Place, spec: &Spec, expect: &Expect, retry: &mut Retry) -> Result<Probe, CreateError> {
-    if !kind::is_ring(spec.kind) {
+    if !spec.kind.is_queue() {
         // Before anything else: attached to, a dead one would look alive.
         match claim::attempt(place, &spec.owners) {
             // What it is that cannot be opened is told below.

@@ -17,7 +17,7 @@ impl Predecessor {
     pub(crate) fn read(header: &SegmentHeader) -> Option<Predecessor> {
         let (why, messages) = (header.predecessor.load(Ordering::Relaxed), header.predecessor_messages.load(Ordering::Relaxed));
         let messages = Some(messages).filter(|&messages| messages != predecessor::UNCOUNTED);
-        (predecessor::CREATED_ANEW..=predecessor::OBJECT).contains(&why).then_some(Predecessor { why, messages })
+        (predecessor::CREATED_ANEW..=predecessor::PRIMITIVE).contains(&why).then_some(Predecessor { why, messages })
     }
 
     /// Writes it, or that there is none, into a header that is not published yet.
@@ -50,7 +50,7 @@ impl Predecessor {
             predecessor::DRAINED => "closed and drained",
             predecessor::OTHER_TYPE => "of another type",
             predecessor::POISONED => "poisoned",
-            predecessor::OBJECT => "its users are dead",
+            predecessor::PRIMITIVE => "its users are dead",
             _ => "created anew",
         }
     }

@@ -15,6 +15,7 @@ use super::directory::{Directory, own_uid, refusal_of_access};
 use super::names::Place;
 use super::syscall_error::SyscallError;
 use crate::error::{A_DIRECTORY, CreateError, OpenError, Subject};
+use crate::shm::kind::Kind;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -133,7 +134,7 @@ tell_about!(CreateError: AlreadyExists, NoSpace, Mismatch, Directory, ForeignOwn
 tell_about!(OpenError: NotFound, NotReady, Mismatch, Replaced, Directory, ForeignOwner, Corrupted, TooManyParticipants, Os);
 
 /// As [`About::about`], for one that only opens: a name in a directory that is not there is not just free.
-pub(super) fn about_open(error: OpenError, kind: u32, place: &Place) -> OpenError {
+pub(super) fn about_open(error: OpenError, kind: Option<Kind>, place: &Place) -> OpenError {
     match (error.about(Subject::of(kind, place.name()), place), place.directory().why_not_searchable()) {
         (OpenError::NotFound { what }, Some(why)) => {
             OpenError::Directory { what, directory: place.directory().path().to_owned(), why }

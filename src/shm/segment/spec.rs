@@ -7,6 +7,7 @@ use super::structure::{Structure, truncated};
 use super::view::View;
 use crate::os::Barrier;
 use crate::shm::geometry::Geometry;
+use crate::shm::kind::Kind;
 use crate::shm::layout::{MAX_PARTICIPANTS, NAME_BYTES, SCHEMA_BYTES, TYPE_NAME_BYTES};
 
 /// What `shared_memory` gives, and no `mode` takes away: a forked child must be able to open its own segment.
@@ -17,8 +18,8 @@ const MODE_BITS: u32 = 0o666;
 /// What a creator wants.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec {
-    /// One of [`kind`](crate::shm::layout::kind).
-    pub kind: u32,
+    /// What the segment holds.
+    pub kind: Kind,
     pub geometry: Geometry,
     /// Without module paths; kept up to `TYPE_NAME_BYTES`.
     pub type_name: String,

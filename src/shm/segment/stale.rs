@@ -163,7 +163,7 @@ pub(crate) fn remove_stale(name: &str, even_persisted: bool, owners: &Owners) ->
     let place = place_of(&Directory::default(), name).map_err(|(name, why)| OpenError::BadName { name, why })?;
     check_to_open(&place)
         .and_then(|()| remove_stale_at(&place, even_persisted, owners))
-        .map_err(|error| about_open(error, 0, &place))
+        .map_err(|error| about_open(error, None, &place))
 }
 
 fn remove_stale_at(place: &Place, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {

@@ -22,7 +22,7 @@ impl Segment {
     /// The same, in that directory, of these owners.
     pub fn unlink_of(name: &str, directory: &Directory, owners: &Owners) -> Result<(), OpenError> {
         let place = place_of(directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
-        check_to_open(&place).and_then(|()| Segment::unlink_at(&place, owners)).map_err(|error| about_open(error, 0, &place))
+        check_to_open(&place).and_then(|()| Segment::unlink_at(&place, owners)).map_err(|error| about_open(error, None, &place))
     }
 
     fn unlink_at(place: &Place, owners: &Owners) -> Result<(), OpenError> {

@@ -46,7 +46,7 @@ unsafe impl Sync for View {}
 impl View {
     pub fn open(name: &str) -> Result<View, OpenError> {
         let place = place_of(&Directory::default(), name).map_err(|(name, why)| OpenError::BadName { name, why })?;
-        check_to_open(&place).and_then(|()| View::at(&place)).map_err(|error| about_open(error, 0, &place))
+        check_to_open(&place).and_then(|()| View::at(&place)).map_err(|error| about_open(error, None, &place))
     }
 
     /// What lies there.

@@ -47,7 +47,7 @@ fn mismatches_name_both_sides() {
     segment.check(&expect()).unwrap();
     for wrong in [
         Expect { schema: Some("tick/3".to_owned()), ..expect() },
-        Expect { kind: kind::SLICE, ..expect() },
+        Expect { kind: Kind::Slice, ..expect() },
         Expect { message_align: 4, ..expect() },
     ] {
         assert!(matches!(segment.check(&wrong), Err(OpenError::Mismatch { .. })), "{wrong:?}");

@@ -44,7 +44,7 @@ fn an_error_for_want_of_descriptors_says_what_to_do() {
 #[test]
 fn too_large_is_no_space_and_leaves_nothing() {
     let name = Name::new("space");
-    let spec = Spec { geometry: Geometry::slice(1, 1, u64::MAX, 1 << 45).unwrap(), kind: kind::SLICE, ..spec() };
+    let spec = Spec { geometry: Geometry::slice(1, 1, u64::MAX, 1 << 45).unwrap(), kind: Kind::Slice, ..spec() };
     match error_of(create(&name, &spec)) {
         CreateError::NoSpace { needed_bytes, free_bytes, .. } => assert!(needed_bytes > free_bytes),
         CreateError::Os { source: error, .. } => assert_eq!(error.raw_os_error(), Some(libc::ENOMEM)),

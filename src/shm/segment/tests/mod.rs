@@ -12,7 +12,8 @@ use super::{Directory, Expect, Owners, Segment, Spec};
 use crate::atomic::Ordering;
 use crate::error::{CreateError, OpenError};
 use crate::shm::geometry::Geometry;
-use crate::shm::layout::{kind, segment_state};
+use crate::shm::kind::Kind;
+use crate::shm::layout::segment_state;
 use std::path::PathBuf;
 
 struct Name(String);
@@ -39,7 +40,7 @@ impl Drop for Name {
 
 fn spec() -> Spec {
     Spec {
-        kind: kind::SIZED,
+        kind: Kind::Sized,
         geometry: Geometry::sized(24, 8, 10).unwrap(),
         type_name: "Tick".to_owned(),
         schema: None,
@@ -59,7 +60,7 @@ fn spec() -> Spec {
 }
 
 fn expect() -> Expect {
-    Expect::new(kind::SIZED, 24, 8, "Tick".to_owned())
+    Expect::new(Kind::Sized, 24, 8, "Tick".to_owned())
 }
 
 fn create(name: &Name, spec: &Spec) -> Result<(Segment, u32), CreateError> {

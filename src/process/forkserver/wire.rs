@@ -1,26 +1,27 @@
-//! What a program asks of its spawner, and what it is told: the words on the socket of a call.
+//! What travels on the socket of a call: the program's request, and the fork server's answer.
 
-use super::travel::{Entry, distance, entry_at};
-use super::{How, wire};
-use crate::os::Asked;
+use crate::os::{Asked, Pid, socket};
+use crate::process::SpawnOptions;
+use crate::process::fn_address::{Entry, entry_at, offset_of};
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 
-/// Bytes of a request before its argument, and of an answer.
+/// Bytes of a request before what follows it, and of an answer.
 const REQUEST_BYTES: usize = 64;
 pub(super) const ANSWER_BYTES: usize = 12;
 
-const DIES_WITH_US: u64 = 1;
+const DIES_WITH_PARENT: u64 = 1;
 const IS_HELPER: u64 = 2;
 const KEEP_HANDLERS: u64 = 4;
-const SHEDS: u64 = 8;
+const DROPS_DESCRIPTORS: u64 = 8;
 /// Beside the number of a descriptor: it is closed when a program is executed.
 const CLOSE_ON_EXEC: u32 = 1 << 31;
 
-/// What the spawner is asked for: how long the two parts are that follow, and the rest.
+/// A request. Its first two parts are followed by the numbers of descriptors and by the argument.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
-    distance: i64,
+    /// Where the function is that the child runs.
+    offset: i64,
     pub argument_bytes: usize,
     flags: u64,
     pub signals: Asked,
@@ -29,23 +30,23 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub fn new(entry: Entry<i32>, argument: &[u8], signals: Asked, how: &How) -> Request {
+    pub fn new(entry: Entry<i32>, argument: &[u8], signals: Asked, options: &SpawnOptions) -> Request {
         let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
         Request {
-            distance: distance(entry),
+            offset: offset_of(entry),
             argument_bytes: argument.len(),
-            flags: flag(how.dies_with_us, DIES_WITH_US)
-                | flag(how.is_helper, IS_HELPER)
-                | flag(how.keep_handlers, KEEP_HANDLERS)
-                | flag(how.keep_fds.is_some(), SHEDS),
+            flags: flag(options.dies_with_parent, DIES_WITH_PARENT)
+                | flag(options.is_helper, IS_HELPER)
+                | flag(options.keep_handlers, KEEP_HANDLERS)
+                | flag(options.keep_fds.is_some(), DROPS_DESCRIPTORS),
             signals,
-            placed: how.keep_fds.as_ref().map_or(0, Vec::len),
+            placed: options.keep_fds.as_ref().map_or(0, Vec::len),
         }
     }
 
     pub fn to_bytes(self) -> [u8; REQUEST_BYTES] {
         let Asked { blocked, ignored, kept } = self.signals;
-        let words = [self.distance as u64, self.argument_bytes as u64, self.flags, blocked, ignored, kept, self.placed as u64, 0];
+        let words = [self.offset as u64, self.argument_bytes as u64, self.flags, blocked, ignored, kept, self.placed as u64, 0];
         let mut bytes = [0; REQUEST_BYTES];
         for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
             to.copy_from_slice(&word.to_ne_bytes());
@@ -56,7 +57,7 @@ impl Request {
     pub fn from_bytes(bytes: &[u8; REQUEST_BYTES]) -> Request {
         let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[8 * at + byte]));
         Request {
-            distance: word(0) as i64,
+            offset: word(0) as i64,
             argument_bytes: word(1) as usize,
             flags: word(2),
             signals: Asked { blocked: word(3), ignored: word(4), kept: word(5) },
@@ -64,8 +65,8 @@ impl Request {
         }
     }
 
-    pub fn dies_with_us(&self) -> bool {
-        self.flags & DIES_WITH_US != 0
+    pub fn dies_with_parent(&self) -> bool {
+        self.flags & DIES_WITH_PARENT != 0
     }
 
     pub fn is_helper(&self) -> bool {
@@ -77,53 +78,54 @@ impl Request {
     }
 
     /// `/dev/null` is put over what the child inherits and does not keep.
-    pub fn sheds(&self) -> bool {
-        self.flags & SHEDS != 0
+    pub fn drops_descriptors(&self) -> bool {
+        self.flags & DROPS_DESCRIPTORS != 0
     }
 
     /// # Safety
-    /// It came from a copy of this program (travel, Invariant 1).
+    /// It came from a copy of this program (fn_address, Invariant 1).
     pub unsafe fn entry(&self) -> Entry<i32> {
-        // SAFETY: the caller's word, and `new`: the distance of an `Entry<i32>`.
-        unsafe { entry_at::<i32>(self.distance) }
+        // SAFETY: `new` made the offset of an `Entry<i32>`, in a copy of this program by the
+        // caller's contract.
+        unsafe { entry_at::<i32>(self.offset) }
     }
 }
 
 /// The number of a descriptor in the program, and whether it is closed on exec there.
-pub(super) type Place = (RawFd, bool);
+pub(super) type FdNumber = (RawFd, bool);
 
-/// A descriptor of the program, and what its number says in a child.
-pub(super) fn place_to_word(number: RawFd, close_on_exec: bool) -> [u8; 4] {
+/// A [`FdNumber`] as it travels.
+pub(super) fn fd_number_to_word(number: RawFd, close_on_exec: bool) -> [u8; 4] {
     (number as u32 | if close_on_exec { CLOSE_ON_EXEC } else { 0 }).to_ne_bytes()
 }
 
-fn place_from_word(word: [u8; 4]) -> Place {
+fn fd_number_from_word(word: [u8; 4]) -> FdNumber {
     let word = u32::from_ne_bytes(word);
     ((word & !CLOSE_ON_EXEC) as RawFd, word & CLOSE_ON_EXEC != 0)
 }
 
-/// What follows a request on its socket: the places of descriptors, and the argument.
-pub(super) fn read_request(call: &OwnedFd) -> io::Result<(Request, Vec<Place>, Vec<u8>)> {
+/// Reads a request and what follows it: the numbers of descriptors, and the argument.
+pub(super) fn read_request(call: &OwnedFd) -> io::Result<(Request, Vec<FdNumber>, Vec<u8>)> {
     let mut request = [0; REQUEST_BYTES];
-    wire::receive(call, &mut request)?;
+    socket::receive(call, &mut request)?;
     let request = Request::from_bytes(&request);
-    let mut places = vec![0; 4 * request.placed];
+    let mut numbers = vec![0; 4 * request.placed];
     let mut argument = vec![0; request.argument_bytes];
-    for part in [&mut places, &mut argument] {
+    for part in [&mut numbers, &mut argument] {
         if !part.is_empty() {
-            wire::receive(call, part)?;
+            socket::receive(call, part)?;
         }
     }
-    let places = places.chunks_exact(4).map(|word| place_from_word([word[0], word[1], word[2], word[3]])).collect();
-    Ok((request, places, argument))
+    let numbers = numbers.chunks_exact(4).map(|word| fd_number_from_word([word[0], word[1], word[2], word[3]])).collect();
+    Ok((request, numbers, argument))
 }
 
-/// What the spawner says.
+/// What the fork server answers.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Answer {
     Forked {
-        pid: libc::pid_t,
-        /// A pidfd comes with it. One that does not arrive had no free number at the program.
+        pid: Pid,
+        /// A pidfd comes with it. If it does not arrive, no number was free in the program.
         has_pidfd: bool,
         /// The pid is one of another PID namespace than the program's.
         is_elsewhere: bool,
@@ -164,7 +166,7 @@ impl Answer {
 
     pub fn from_bytes(bytes: &[u8; ANSWER_BYTES]) -> Answer {
         let word = |at: usize| u32::from_ne_bytes(std::array::from_fn(|byte| bytes[4 * at + byte]));
-        let (pid, errno, flags) = (word(0) as libc::pid_t, word(1) as i32, word(2));
+        let (pid, errno, flags) = (word(0) as Pid, word(1) as i32, word(2));
         match pid {
             0 if flags & DESCRIPTORS != 0 => Answer::Refused { call: Refused::Descriptors, errno },
             0 => Answer::Refused { call: Refused::Fork, errno },

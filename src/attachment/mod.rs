@@ -1,0 +1,260 @@
+//! Being attached to a segment, which queues and primitives stand on: the id of this process in it,
+//! now and after a fork, its notices to others, and its leave.
+//!
+//! ```text
+//!   over --> attached (incarnation n, id) --fork--> parent: as before
+//!                                               \-> child: incarnation differs --first call, attach_again--> attached, id of its own
+//!   drop --> liveness lock given up, and with the last of them the name       (a child that never attached: its share in the name)
+//!   exit --> the same, but the kernel takes the lock: other threads may be at work, and nothing is unmapped
+//! ```
+//!
+//! Invariants:
+//! 1. `me` is this process's id in the incarnation that `incarnation` names. After a fork they
+//!    differ from the fork word, and the first call attaches anew.
+
+mod enter;
+mod registry;
+
+pub(crate) use enter::{Newcomer, reopen};
+pub(crate) use registry::{leave_all, open_guard};
+
+use crate::error::{CreateError, OpenError, Subject};
+use crate::lock::{Condvar, Locks};
+use crate::os::{Barrier, Incarnation};
+use crate::shm::kind::Kind;
+use crate::shm::layout::{Head, role};
+use crate::shm::participant::{self, Id};
+use crate::shm::segment::{AttachError, Segment};
+use std::any::Any;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+
+/// What stands on an attachment: a queue, or a primitive.
+pub(crate) trait Attached: Send + Sync + 'static {
+    fn attachment(&self) -> &Attachment;
+
+    /// Repairs what the dead left, for a process that has just become a participant.
+    /// `left_behind`: the last owner of its entry died in it.
+    fn succeed(&self, me: Id, left_behind: bool);
+
+    /// What this process holds that gives plain references into the segment, in words. Not what it
+    /// inherited.
+    fn open_guard(&self) -> Option<&'static str>;
+
+    /// Attaches a forked child, at its first call.
+    #[cold]
+    fn attach_again(&self) -> Result<Id, AttachError> {
+        let (me, left_behind) = self.attachment().attach_again()?;
+        self.succeed(me, left_behind);
+        Ok(me)
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// The system refused what every attachment needs.
+#[derive(Debug)]
+pub(crate) struct AttachFailure {
+    call: &'static str,
+    error: io::Error,
+}
+
+impl From<AttachFailure> for CreateError {
+    fn from(failure: AttachFailure) -> Self {
+        CreateError::Os { what: Subject::default(), call: failure.call, source: failure.error }
+    }
+}
+
+impl From<AttachFailure> for OpenError {
+    fn from(failure: AttachFailure) -> Self {
+        OpenError::Os { what: Subject::default(), call: failure.call, source: failure.error }
+    }
+}
+
+/// One attached segment.
+pub struct Attachment {
+    fork_word: Incarnation,
+    /// What the fork word must show for `me` to be this process's id: `attached_in`, or 0, which it
+    /// never shows here, where the word is believed only after a slower look.
+    incarnation: AtomicU32,
+    attached_in: AtomicU32,
+    me: AtomicU32,
+    pub(crate) barrier: Barrier,
+    pub(crate) locks: Locks,
+    pub(crate) segment: Segment,
+}
+
+impl Attachment {
+    /// Makes the holder of an entry's liveness lock a participant, with its id. The last value is
+    /// true if the last owner of the entry died in it.
+    fn over(segment: Segment, entry: u32) -> Result<(Attachment, Id, bool), AttachFailure> {
+        let prepared = Incarnation::word()
+            .and_then(|word| registry::install_handlers().map(|()| word))
+            .map_err(|error| AttachFailure { call: "noticing forks and the exit (mmap, pthread_atfork, atexit)", error })
+            .and_then(|word| Ok((word, Locks::attach(&segment).map_err(|error| AttachFailure { call: "raw_sync", error })?)));
+        let (fork_word, locks) = match prepared {
+            Ok(both) => both,
+            Err(failure) => {
+                segment.detach(entry);
+                return Err(failure);
+            }
+        };
+        let slot = &segment.entries()[entry as usize];
+        let left_behind = slot.pid.load(Relaxed) != 0;
+        if left_behind || slot.roles.load(Relaxed) & role::VISITOR != 0 {
+            segment.note_deaths();
+        }
+        let me = participant::register(&segment, entry);
+        let now = fork_word.current();
+        let barrier = Barrier::register(segment.has_full_fence());
+        let attachment = Attachment {
+            fork_word,
+            incarnation: AtomicU32::new(shown_by(fork_word, now)),
+            attached_in: AtomicU32::new(now),
+            me: AtomicU32::new(me.bits()),
+            barrier,
+            locks,
+            segment,
+        };
+        Ok((attachment, me, left_behind))
+    }
+
+    /// This process's id; `None` after a fork, until it has attached anew (Invariant 1).
+    #[inline(always)]
+    pub(crate) fn known_me(&self) -> Option<Id> {
+        // Acquire pairs with the store in `attach_again`: the incarnation comes with its id. Free on x86.
+        if self.fork_word.peek() == self.incarnation.load(Acquire) {
+            Id::from_bits(self.me.load(Relaxed))
+        } else {
+            self.known_me_where_nothing_is_wiped()
+        }
+    }
+
+    /// Where the fork word alone does not tell a raw-forked child from its parent.
+    #[cold]
+    fn known_me_where_nothing_is_wiped(&self) -> Option<Id> {
+        let attached = !self.fork_word.is_wiped_in_children() && self.attached_in.load(Acquire) == self.fork_word.current();
+        attached.then(|| Id::from_bits(self.me.load(Relaxed))).flatten()
+    }
+
+    /// The incarnation of this process, for guards and endpoints to remember.
+    #[inline(always)]
+    pub(crate) fn incarnation(&self) -> u32 {
+        self.fork_word.peek()
+    }
+
+    /// Attaches a forked child. The last value as in [`Attachment::over`].
+    fn attach_again(&self) -> Result<(Id, bool), AttachError> {
+        let _attaching = registry::lock_open();
+        let now = self.fork_word.current();
+        if self.attached_in.load(Acquire) == now {
+            if let Some(me) = Id::from_bits(self.me.load(Relaxed)) {
+                return Ok((me, false));
+            }
+        }
+        let entry = self.segment.reattach()?;
+        let left_behind = self.segment.entries()[entry as usize].pid.load(Relaxed) != 0;
+        let me = participant::register(&self.segment, entry);
+        self.barrier.register_again();
+        self.me.store(me.bits(), Relaxed);
+        self.attached_in.store(now, Release);
+        self.incarnation.store(shown_by(self.fork_word, now), Release);
+        Ok((me, left_behind))
+    }
+}
+
+/// Notices to other participants.
+impl Attachment {
+    #[inline(always)]
+    fn head(&self) -> &Head {
+        self.segment.head()
+    }
+
+    /// Wakes `count` waiters after a change. The barrier orders the change before the load of their
+    /// number (lock, Invariant 3).
+    #[inline(always)]
+    pub(crate) fn notify(&self, condvar: Condvar<'_>, count: impl FnOnce() -> u32) {
+        self.barrier.light();
+        if condvar.has_waiters() {
+            self.wake(condvar, count());
+        }
+    }
+
+    /// Wakes `count` waiters of whom the caller knows.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wake(&self, condvar: Condvar<'_>, count: u32) {
+        self.head().rare.wakes.fetch_add(1, Relaxed);
+        condvar.wake(count);
+    }
+
+    /// Wakes all waiters, so that they check again.
+    #[cold]
+    pub(crate) fn wake_all(&self) {
+        self.barrier.light();
+        let (locks, head) = (&self.locks, self.head());
+        for condvar in [locks.not_empty(head), locks.not_full(head), locks.all_done(head)] {
+            self.wake(condvar, u32::MAX);
+        }
+    }
+
+    /// A process that was taken for dead is at work: nothing under the locks can be trusted any
+    /// more. All waiters learn it.
+    #[cold]
+    pub(crate) fn poison(&self) {
+        self.head().rare.poisoned.store(1, SeqCst);
+        self.wake_all();
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.head().rare.poisoned.load(Relaxed) != 0
+    }
+}
+
+fn shown_by(fork_word: Incarnation, now: u32) -> u32 {
+    if fork_word.is_wiped_in_children() { now } else { 0 }
+}
+
+impl Attachment {
+    /// Gives up what makes this process a participant.
+    fn leave(&self, how: Leaving) {
+        let Some(me) = self.known_me() else {
+            // A child that never attached holds no liveness lock: it only keeps the name.
+            return self.segment.detach_unused();
+        };
+        if how == Leaving::Exit && self.segment.kind() == Kind::Barrier {
+            // The other parties would wait for ever for a process that leaves without notice.
+            self.segment.head().rare.recoveries.fetch_add(1, SeqCst);
+        }
+        if let Some(entry) = self.segment.entries().get(me.entry() as usize) {
+            // Left in good order: the next owner of this entry has nothing to repair.
+            entry.pid.store(0, Relaxed);
+        }
+        match how {
+            Leaving::Alone => self.segment.detach(me.entry()),
+            Leaving::AtWork | Leaving::Exit => self.segment.detach_at_exit(),
+        }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        // The last owner: no thread is in the middle of a call.
+        self.leave(Leaving::Alone);
+    }
+}
+
+/// How a process gives up what makes it a participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    /// No thread of it is in the middle of anything.
+    Alone,
+    /// Other threads may be, and are until the process ends: their locks and guards are those of the
+    /// dead once the kernel has ended them, and not a moment earlier. So the liveness lock stays.
+    AtWork,
+    /// The same, at a normal end of a program that has not dropped its handle.
+    Exit,
+}

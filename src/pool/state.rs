@@ -1,0 +1,291 @@
+//! What the program knows of a pool, shared by its handle, its collector and its iterators: jobs,
+//! the backlog of chunks, and whether the pool is open.
+//!
+//! ```text
+//!   submit ──(room)──> tasks          results ──> collector ──> jobs ──> callers that wait
+//!      \──(full)──> backlog ──feed──> tasks <───────┘
+//! ```
+//!
+//! A backlog means that the tasks' ring is full, so results will come, so the collector will wake
+//! and feed. It never waits for room.
+
+use super::error::TaskError;
+use super::job::Job;
+use super::message::{ResultHead, kind};
+use super::report::{Received, try_receive};
+use super::roster::{Roster, emit};
+use crate::error::PutError;
+use crate::os::{Home, KILL, poll, send_signal_by_pidfd, socket};
+use crate::queue::Queue;
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long the collector sleeps when nothing comes.
+pub(super) const IDLE: Duration = Duration::from_millis(100);
+/// Chunks in the backlog beyond which a call that waits anyway waits for room.
+const FULL_BACKLOG: usize = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// No more tasks; those that there are will be done.
+    Closed,
+    /// No task will be done any more.
+    Terminated,
+}
+
+impl Phase {
+    /// Why no more tasks are taken.
+    pub fn refusal(self) -> Option<TaskError> {
+        match self {
+            Phase::Open => None,
+            Phase::Closed => Some(TaskError::Closed),
+            Phase::Terminated => Some(TaskError::Terminated),
+        }
+    }
+}
+
+pub(super) struct State {
+    pub jobs: HashMap<u64, Arc<Job>>,
+    next_job: u64,
+    /// Chunks for which there was no room yet.
+    pub backlog: VecDeque<Vec<u8>>,
+    /// What the program asked for.
+    pub phase: Phase,
+    /// No process of the pool is left.
+    pub over: bool,
+    /// Why the pool does not work any more.
+    pub failure: Option<TaskError>,
+    /// The pool's processes, as far as the supervisor has reported.
+    pub roster: Roster,
+    pub unexplained: Vec<Unexplained>,
+}
+
+/// A chunk whose worker died, as another worker has reported, and the supervisor has not yet.
+pub(super) struct Unexplained {
+    pub head: ResultHead,
+    /// 0 if it is not known.
+    pub pid: u32,
+    pub since: Instant,
+}
+
+pub(super) struct Shared {
+    /// The program that built the pool.
+    pub home: Home,
+    pub nonce: u64,
+    pub workers: usize,
+    pub tasks: Queue<[u8]>,
+    pub results: Queue<[u8]>,
+    socket: OwnedFd,
+    state: Mutex<State>,
+    pub changed: Condvar,
+}
+
+impl Shared {
+    pub fn new(home: Home, nonce: u64, workers: usize, tasks: Queue<[u8]>, results: Queue<[u8]>, socket: OwnedFd) -> Shared {
+        let state = State {
+            jobs: HashMap::new(),
+            next_job: 1,
+            backlog: VecDeque::new(),
+            phase: Phase::Open,
+            over: false,
+            failure: None,
+            roster: Roster::new(workers),
+            unexplained: Vec::new(),
+        };
+        Shared { home, nonce, workers, tasks, results, socket, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub fn is_ours(&self) -> bool {
+        self.home.is_here()
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers the job of a call, and returns its number.
+    pub fn begin(&self, job: &Arc<Job>) -> Result<u64, TaskError> {
+        if !self.is_ours() {
+            return Err(TaskError::Inherited);
+        }
+        let mut state = self.lock();
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        if let Some(refusal) = state.phase.refusal() {
+            return Err(refusal);
+        }
+        let number = state.next_job;
+        state.next_job += 1;
+        state.jobs.insert(number, Arc::clone(job));
+        Ok(number)
+    }
+
+    /// No caller waits for the job any more, or it is over.
+    pub fn forget(&self, number: u64) {
+        // Dropped without the lock: a job may own what takes long to drop.
+        let job = self.lock().jobs.remove(&number);
+        drop(job);
+    }
+
+    /// Sends a chunk, now or when there is room. If the caller `waits`, so does this while many
+    /// chunks wait for room. An error: it was not sent.
+    pub fn send(&self, chunk: &[u8], waits: bool) -> Result<(), TaskError> {
+        let mut state = self.lock();
+        loop {
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            // A chunk of a call from before `terminate`; after `close`, only calls from before
+            // send.
+            if state.phase == Phase::Terminated || state.over {
+                return Err(state.phase.refusal().unwrap_or(TaskError::Terminated));
+            }
+            if state.backlog.is_empty() {
+                match self.tasks.try_put(chunk) {
+                    Ok(()) => return Ok(()),
+                    Err(PutError::Full | PutError::Busy) => {}
+                    Err(PutError::Closed) => return Err(TaskError::Closed),
+                    Err(PutError::TooLarge { len, max }) => return Err(TaskError::TooLarge { len, max }),
+                    Err(error) => return Err(TaskError::Broken { why: error.to_string() }),
+                }
+            }
+            if !waits || state.backlog.len() < FULL_BACKLOG {
+                state.backlog.push_back(chunk.to_vec());
+                return Ok(());
+            }
+            state = self.changed.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// No more tasks are taken. Those that were will be done.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Closed;
+            if state.backlog.is_empty() {
+                self.tasks.close();
+            }
+        }
+        drop(state);
+        self.wake();
+    }
+
+    /// No task will be done any more: callers that wait get the error.
+    pub fn terminate(&self) {
+        let mut state = self.lock();
+        if !state.over {
+            state.phase = Phase::Terminated;
+        }
+        drop(state);
+        self.end_supervisors();
+        self.fail_all(&TaskError::Terminated);
+        self.wake();
+    }
+
+    /// The supervisor and its standby see the end of the socket, and end the workers.
+    pub fn end_supervisors(&self) {
+        self.tasks.close();
+        socket::close_sending(&self.socket);
+    }
+
+    /// Keeps the first failure.
+    pub fn note_failure(&self, failure: TaskError) {
+        self.lock().failure.get_or_insert(failure);
+    }
+
+    /// The pool does not work any more.
+    pub fn fail(&self, failure: TaskError) {
+        self.note_failure(failure.clone());
+        self.end_supervisors();
+        self.fail_all(&failure);
+    }
+
+    fn fail_all(&self, error: &TaskError) {
+        let mut state = self.lock();
+        state.backlog.clear();
+        let jobs: Vec<Arc<Job>> = state.jobs.drain().map(|(_, job)| job).collect();
+        drop(state);
+        self.changed.notify_all();
+        jobs.iter().for_each(|job| job.fail(error));
+    }
+
+    /// No process of the pool is left: tasks that were not done never will be.
+    pub fn fail_the_rest(&self) {
+        let mut state = self.lock();
+        // All that was sent is done; a call whose input was not read to its end (`imap`) can send
+        // no more.
+        let all_done = || state.backlog.is_empty() && state.jobs.values().all(|job| !job.has_open_chunks());
+        let expected = state.failure.is_none()
+            && match state.phase {
+                Phase::Open => false,
+                Phase::Closed => all_done(),
+                Phase::Terminated => true,
+            };
+        if let Some(refusal) = state.phase.refusal().filter(|_| expected) {
+            drop(state);
+            return self.fail_all(&refusal);
+        }
+        let broken = || TaskError::Broken { why: "its processes were killed, the supervisor and its standby at once".to_owned() };
+        let failure = state.failure.get_or_insert_with(broken).clone();
+        drop(state);
+        self.fail_all(&failure);
+    }
+
+    /// Waits until no process of the pool is left.
+    pub fn wait_until_over(&self) {
+        let mut state = self.lock();
+        while !state.over {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Has the collector check everything now.
+    fn wake(&self) {
+        let head = ResultHead { nonce: self.nonce, job: 0, first: 0, count: 0, attempt: 0, kind: kind::WAKE };
+        let mut message = Vec::new();
+        head.write(&mut message);
+        // If there is no room, there are results to wake it.
+        let _ = self.results.try_put(&message);
+    }
+
+    /// Receives what the supervisor has reported. `false`: neither it nor its standby is left.
+    pub fn receive_reports(&self) -> bool {
+        let mut news = Vec::new();
+        // Held from receiving a report until it is applied (roster, Invariant 1).
+        let mut state = self.lock();
+        let goes_on = loop {
+            match try_receive(&self.socket) {
+                Received::Report(report, about) => news.extend(state.roster.apply(report, about)),
+                Received::Nothing => break true,
+                Received::End => break false,
+            }
+        };
+        let gave_up = state.roster.gave_up.filter(|_| state.failure.is_none());
+        drop(state);
+        emit(&news);
+        if let Some(why) = gave_up {
+            self.fail(TaskError::Broken { why: format!("no worker can be started: {}: {}", why.call(), why.error()) });
+        }
+        goes_on
+    }
+
+    /// Receives reports until they are enough, no supervisor is left, or `wait` has passed.
+    pub fn receive_reports_until(&self, wait: Duration, is_enough: impl Fn(&State) -> bool) {
+        let begun = Instant::now();
+        while self.receive_reports() && !is_enough(&self.lock()) && begun.elapsed() < wait {
+            poll(&[self.socket.as_raw_fd()], IDLE.as_millis() as i32);
+        }
+    }
+
+    /// Kills the supervisor and its standby, which may be stopped and see nothing, and with them
+    /// the workers.
+    pub fn kill_supervisors(&self) {
+        for helper in self.lock().roster.helpers() {
+            let _ = send_signal_by_pidfd(helper, KILL);
+        }
+    }
+}
