@@ -607,3 +607,16 @@ fn an_object_queue_may_be_used_while_it_encodes() {
     nosy.put(&Nosy(Some(numbers.clone()))).unwrap();
     assert_eq!((numbers.get().unwrap(), numbers.get().unwrap()), (5, 6));
 }
+
+#[test]
+fn a_consumer_of_objects_iterates_as_its_queue_does() {
+    let queue = ObjectQueue::<String>::new(4).unwrap();
+    queue.put_slice(&["a".to_string(), "b".to_string()]).unwrap();
+    queue.close();
+    let consumer = queue.consumer().unwrap();
+    assert_eq!((&consumer).into_iter().map(Result::unwrap).collect::<Vec<_>>(), ["a", "b"]);
+    assert!(consumer.iter().next().is_none(), "closed and drained");
+    // The queue itself is held by the consumer: the error is the last item.
+    let mut messages = queue.iter();
+    assert!(matches!(messages.next(), Some(Err(GetError::Held { .. }))) && messages.next().is_none());
+}

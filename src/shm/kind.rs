@@ -6,7 +6,7 @@
 /// ```
 /// use shmq::inspect::{Inspector, Kind};
 ///
-/// let queue = shmq::Queue::<[u8]>::new(4)?;
+/// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(4096).create()?;
 /// let kind = Inspector::open(queue.name())?.about().kind;
 /// assert!(kind == Kind::Slice && kind.is_queue());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
