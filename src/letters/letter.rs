@@ -3,7 +3,7 @@
 #[cfg(feature = "object")]
 use crate::error::GetError;
 use crate::message::{Message, Plain};
-use crate::shm::letter::{Head, Letter, Reason};
+use crate::shm::letter::{LetterHead, Reason, WrittenLetter};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A message that was given up.
@@ -133,8 +133,8 @@ impl DeadLetter {
 
     /// `None` if the bytes are no letter.
     pub(super) fn read(bytes: &[u8]) -> Option<DeadLetter> {
-        Some(match Letter::read(bytes)? {
-            Letter::Known(head, message) => DeadLetter {
+        Some(match WrittenLetter::read(bytes)? {
+            WrittenLetter::Known(head, message) => DeadLetter {
                 queue: head.queue.into_owned(),
                 type_name: head.type_name.into_owned(),
                 reason: Reason::of(head.number, head.text.into_owned()),
@@ -143,7 +143,7 @@ impl DeadLetter {
                 bytes: message.to_vec(),
                 written_as: WrittenAs::Known { number: head.number },
             },
-            Letter::Other(version) => DeadLetter {
+            WrittenLetter::Other(version) => DeadLetter {
                 queue: String::new(),
                 type_name: String::new(),
                 reason: Reason::Other {
@@ -163,7 +163,7 @@ impl DeadLetter {
             WrittenAs::Known { number } => number,
             WrittenAs::OtherVersion => return self.bytes.clone(),
         };
-        let mut head = Head::now(&self.reason, self.deliveries, &self.queue, &self.type_name);
+        let mut head = LetterHead::now(&self.reason, self.deliveries, &self.queue, &self.type_name);
         head.given_up = self.given_up;
         if matches!(self.reason, Reason::Other { .. }) {
             head.number = number;
@@ -186,7 +186,7 @@ mod tests {
             Reason::Other { why: "x".into() },
         ];
         for reason in reasons {
-            let bytes = Head::now(&reason, 3, "a queue", "Tick").write(usize::MAX, b"message");
+            let bytes = LetterHead::now(&reason, 3, "a queue", "Tick").write(usize::MAX, b"message");
             let letter = DeadLetter::read(&bytes).expect("a letter");
             assert_eq!((letter.queue.as_str(), letter.type_name.as_str(), letter.deliveries), ("a queue", "Tick", 3));
             assert_eq!(letter.bytes, b"message");
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_letter_is_written_again_as_it_was() {
-        let mut head = Head::now(&Reason::Invalid, 3, "a queue", "Tick");
+        let mut head = LetterHead::now(&Reason::Invalid, 3, "a queue", "Tick");
         head.given_up = UNIX_EPOCH + Duration::from_nanos(12_345);
         // A reason that this version does not know, and the text that goes with it.
         (head.number, head.text) = (77, "so".into());

@@ -4,7 +4,7 @@ use super::DeadLetter;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::queue::guard::Lease;
 use crate::queue::sealed::Sealed;
-use crate::queue::{Buildable, Content, Queue, QueueBuilder};
+use crate::queue::{Buildable, MessageType, Queue, QueueBuilder};
 use crate::raw::{RawQueue, RecoveryReport, Stats};
 use crate::shm::kind::Kind;
 use crate::shm::letter::TYPE_NAME;
@@ -333,8 +333,8 @@ impl DeadLetters {
 impl Sealed for DeadLetters {}
 
 impl Buildable for DeadLetters {
-    fn content() -> Content {
-        Content::encoded(Kind::Slice, TYPE_NAME.to_owned())
+    fn message_type() -> MessageType {
+        MessageType::encoded(Kind::Slice, TYPE_NAME.to_owned())
     }
 
     fn over(raw: Arc<RawQueue>, schema: Option<String>, structure: Option<String>) -> DeadLetters {

@@ -1,9 +1,9 @@
 //! How an object becomes bytes and back: the trait, and the two codecs that come with the crate.
 
-use super::decode::{self, Source};
+use super::decode::{self, Input};
 use super::encode::Encoder;
-use super::form::{Packed, Plain};
-use super::nesting::{Passage, Refused};
+use super::message_pack::{MessagePackFormat, PostcardFormat};
+use super::nesting::{CodecError, Passage};
 use postcard::ser_flavors::io::WriteFlavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -98,13 +98,13 @@ impl Codec for MessagePack {
         let mut to = Noting::new(to);
         let passage = Passage::default();
         let mut inner = rmp_serde::Serializer::new(&mut to).with_struct_map();
-        let encoded = value.serialize(Encoder::<_, Packed>::new(&mut inner, &passage));
+        let encoded = value.serialize(Encoder::<_, MessagePackFormat>::new(&mut inner, &passage));
         to.outcome(encoded)
     }
 
     fn decode<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Refusal> {
-        let from = Source::new(bytes);
-        let value = decode::value::<T, Packed, _>(&mut rmp_serde::Deserializer::new(&from), &from)?;
+        let from = Input::new(bytes);
+        let value = decode::value::<T, MessagePackFormat, _>(&mut rmp_serde::Deserializer::new(&from), &from)?;
         *bytes = from.rest.get();
         Ok(value)
     }
@@ -143,15 +143,15 @@ impl Codec for Postcard {
         let mut to = Noting::new(to);
         let passage = Passage::default();
         let mut inner = postcard::Serializer { output: WriteFlavor::new(&mut to) };
-        let encoded = value.serialize(Encoder::<_, Plain>::new(&mut inner, &passage));
+        let encoded = value.serialize(Encoder::<_, PostcardFormat>::new(&mut inner, &passage));
         let encoded = encoded.and_then(|()| passage.check_count(to.written));
         to.outcome(encoded)
     }
 
     fn decode<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Refusal> {
-        let from = Source::new(bytes);
+        let from = Input::new(bytes);
         let mut inner = postcard::Deserializer::from_bytes(bytes);
-        let value = decode::value::<T, Plain, _>(&mut inner, &from)?;
+        let value = decode::value::<T, PostcardFormat, _>(&mut inner, &from)?;
         *bytes = inner.finalize()?;
         Ok(value)
     }
@@ -169,7 +169,7 @@ impl<'w> Noting<'w> {
         Noting { to, failed: None, written: 0 }
     }
 
-    fn outcome(self, encoded: Result<(), Refused>) -> Result<(), Refusal> {
+    fn outcome(self, encoded: Result<(), CodecError>) -> Result<(), Refusal> {
         match self.failed {
             Some(error) => Err(error.into()),
             None => Ok(encoded?),

@@ -18,9 +18,9 @@ mod control;
 mod decode;
 mod encode;
 mod endpoint;
-mod form;
 mod get;
 mod lease;
+mod message_pack;
 mod nesting;
 mod put;
 
@@ -33,7 +33,7 @@ pub use put::PutAs;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::without_paths;
 use crate::queue::sealed::Sealed;
-use crate::queue::{Buildable, Content, Iter, Queue, QueueBuilder, Source, reopen};
+use crate::queue::{Buildable, Iter, MessageType, Queue, QueueBuilder, Source, reopen};
 use crate::raw::RawQueue;
 use crate::shm::kind::Kind;
 use serde::de::{DeserializeOwned, Error as _};
@@ -314,8 +314,8 @@ impl<'de, T, C: Codec> Deserialize<'de> for ObjectQueue<T, C> {
 impl<T, C> Sealed for ObjectQueue<T, C> {}
 
 impl<T, C: Codec> Buildable for ObjectQueue<T, C> {
-    fn content() -> Content {
-        Content::encoded(Kind::Encoded, type_name::<T, C>())
+    fn message_type() -> MessageType {
+        MessageType::encoded(Kind::Encoded, type_name::<T, C>())
     }
 
     fn over(raw: Arc<RawQueue>, schema: Option<String>, structure: Option<String>) -> Self {

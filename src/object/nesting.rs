@@ -25,7 +25,7 @@ const EMPTY_ELEMENTS: usize = 65_536;
 pub(super) struct Passage {
     depth: Cell<u32>,
     /// The reason behind an error that the codec was given; the codec's error may keep no text.
-    refused: Cell<Option<Refused>>,
+    refused: Cell<Option<CodecError>>,
     /// Elements and entries of all sequences and maps so far.
     elements: Cell<usize>,
     /// The next visit is of a sequence or a map, not of a tuple.
@@ -35,7 +35,7 @@ pub(super) struct Passage {
 impl Passage {
     /// Enters `levels` levels, until the result is dropped.
     #[inline]
-    pub fn enter(&self, levels: u32) -> Result<Level<'_>, Refused> {
+    pub fn enter(&self, levels: u32) -> Result<Level<'_>, CodecError> {
         let depth = self.depth.get() + levels;
         if depth > MAX_DEPTH {
             return Err(too_deep());
@@ -64,31 +64,31 @@ impl Passage {
 
     /// Are there no more elements than a message of `bytes` bytes can have?
     #[inline]
-    pub fn check_count(&self, bytes: usize) -> Result<(), Refused> {
+    pub fn check_count(&self, bytes: usize) -> Result<(), CodecError> {
         if self.elements.get() <= bytes.saturating_add(EMPTY_ELEMENTS) {
             return Ok(());
         }
-        Err(Refused(format!("more than {EMPTY_ELEMENTS} elements that take no bytes")))
+        Err(CodecError(format!("more than {EMPTY_ELEMENTS} elements that take no bytes")))
     }
 
     /// Wraps a refusal as an error of the codec, to be caught outside it.
     #[cold]
-    pub fn encode_error<E: serde::ser::Error>(&self, refused: Refused) -> E {
+    pub fn encode_error<E: serde::ser::Error>(&self, refused: CodecError) -> E {
         self.refused.set(Some(refused));
         E::custom("refused")
     }
 
     /// As [`encode_error`](Self::encode_error).
     #[cold]
-    pub fn decode_error<E: serde::de::Error>(&self, refused: Refused) -> E {
+    pub fn decode_error<E: serde::de::Error>(&self, refused: CodecError) -> E {
         self.refused.set(Some(refused));
         E::custom("refused")
     }
 
     /// The first reason for an error of the codec.
     #[cold]
-    pub fn caught<E: fmt::Display>(&self, error: E) -> Refused {
-        self.refused.take().unwrap_or_else(|| Refused(error.to_string()))
+    pub fn caught<E: fmt::Display>(&self, error: E) -> CodecError {
+        self.refused.take().unwrap_or_else(|| CodecError(error.to_string()))
     }
 }
 
@@ -106,30 +106,30 @@ impl Drop for Level<'_> {
 }
 
 #[cold]
-fn too_deep() -> Refused {
-    Refused(format!("depth limit exceeded: values are nested more than {MAX_DEPTH} deep"))
+fn too_deep() -> CodecError {
+    CodecError(format!("depth limit exceeded: values are nested more than {MAX_DEPTH} deep"))
 }
 
 /// Why a value was not encoded or decoded.
 #[derive(Debug)]
-pub(super) struct Refused(pub String);
+pub(super) struct CodecError(pub String);
 
-impl fmt::Display for Refused {
+impl fmt::Display for CodecError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }
 }
 
-impl Error for Refused {}
+impl Error for CodecError {}
 
-impl serde::ser::Error for Refused {
-    fn custom<T: fmt::Display>(why: T) -> Refused {
-        Refused(why.to_string())
+impl serde::ser::Error for CodecError {
+    fn custom<T: fmt::Display>(why: T) -> CodecError {
+        CodecError(why.to_string())
     }
 }
 
-impl serde::de::Error for Refused {
-    fn custom<T: fmt::Display>(why: T) -> Refused {
-        Refused(why.to_string())
+impl serde::de::Error for CodecError {
+    fn custom<T: fmt::Display>(why: T) -> CodecError {
+        CodecError(why.to_string())
     }
 }

@@ -48,12 +48,12 @@ impl<T> PutAs<T> for T {}
 impl PutAs<str> for String {}
 
 /// Where encoded values are put.
-pub(super) trait PutSide {
+pub(super) trait PutBytes {
     fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError>;
     fn lend(&self, length: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError>;
 }
 
-impl PutSide for Queue<[u8]> {
+impl PutBytes for Queue<[u8]> {
     fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
         bytes.send(self.raw(), wait)
     }
@@ -63,7 +63,7 @@ impl PutSide for Queue<[u8]> {
     }
 }
 
-impl PutSide for Producer<[u8]> {
+impl PutBytes for Producer<[u8]> {
     fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
         Producer::put_bytes(self, bytes, wait)
     }
@@ -95,7 +95,7 @@ impl Write for Small {
     }
 }
 
-pub(super) fn send<T: Serialize + ?Sized, C: Codec>(to: &impl PutSide, value: &T, wait: Wait) -> Result<(), PutError> {
+pub(super) fn send<T: Serialize + ?Sized, C: Codec>(to: &impl PutBytes, value: &T, wait: Wait) -> Result<(), PutError> {
     let mut small = Small { bytes: [0; SMALL_BYTES], length: 0 };
     C::encode(value, &mut small).map_err(|error| PutError::Encode { source: error })?;
     match small.bytes.get(..small.length) {
@@ -106,7 +106,7 @@ pub(super) fn send<T: Serialize + ?Sized, C: Codec>(to: &impl PutSide, value: &T
 
 #[cold]
 fn send_in_place<T: Serialize + ?Sized, C: Codec>(
-    to: &impl PutSide,
+    to: &impl PutBytes,
     value: &T,
     length: usize,
     wait: Wait,
@@ -118,7 +118,7 @@ fn send_in_place<T: Serialize + ?Sized, C: Codec>(
     loan.commit_len(written)
 }
 
-pub(super) fn send_all<T: Serialize, C: Codec>(to: &impl PutSide, values: &[T], wait: Wait) -> Result<usize, PutError> {
+pub(super) fn send_all<T: Serialize, C: Codec>(to: &impl PutBytes, values: &[T], wait: Wait) -> Result<usize, PutError> {
     for (sent, value) in values.iter().enumerate() {
         match send::<T, C>(to, value, wait) {
             Ok(()) => {}

@@ -27,7 +27,7 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
-pub use builder::{Buildable, Content, QueueBuilder};
+pub use builder::{Buildable, MessageType, QueueBuilder};
 pub use endpoint::{Consumer, Producer};
 #[cfg(feature = "object")]
 pub(crate) use forward::{Accepts, GivesBack, forward, forwards};
@@ -295,8 +295,8 @@ impl<T: ?Sized> sealed::Sealed for Queue<T> {}
 impl<T: ?Sized> sealed::Sealed for Consumer<T> {}
 
 impl<T: ?Sized + Message> Buildable for Queue<T> {
-    fn content() -> Content {
-        Content::of::<T>()
+    fn message_type() -> MessageType {
+        MessageType::of::<T>()
     }
 
     fn over(raw: Arc<RawQueue>, schema: Option<String>, structure: Option<String>) -> Queue<T> {

@@ -43,7 +43,7 @@ pub(crate) fn reopen<Q: Buildable>(
     schema: Option<String>,
     structure: Option<String>,
 ) -> Result<Q, OpenError> {
-    let mut expected = Q::content().expect(schema.clone(), structure.clone());
+    let mut expected = Q::message_type().expect(schema.clone(), structure.clone());
     expected.nonce = Some(nonce);
     Ok(Q::over(RawQueue::reopen(address, &expected)?, schema, structure))
 }

@@ -23,7 +23,7 @@ use crate::os::Deadline;
 use crate::ring::{Header, Memory, Record};
 use crate::shm::kind::Kind;
 use crate::shm::layout::role;
-use crate::shm::letter::{Head, Reason, TYPE_NAME};
+use crate::shm::letter::{LetterHead, Reason, TYPE_NAME};
 use crate::shm::participant::Id;
 use crate::shm::segment::{Directory, Expect};
 use crate::wait::{SLICE_NS, WaitStrategy};
@@ -235,7 +235,7 @@ impl RawQueue {
         // SAFETY: Invariant 4 of the queue: the record is on lease to this process, and as long
         // as it says. Bytes have no alignment.
         let bytes: Vec<u8> = unsafe { vec_from_bytes(payload, length) };
-        let head = Head::now(reason, deliveries, self.segment.name(), self.segment.type_name());
+        let head = LetterHead::now(reason, deliveries, self.segment.name(), self.segment.type_name());
         // What the reason says is worth less than the message.
         let room = (queue.geometry().max_message_bytes() as usize).saturating_sub(head.length_without_text() + length);
         let written = head.write(room.min(MOST_TEXT), &bytes);

@@ -96,7 +96,7 @@ impl fmt::Display for Reason {
 }
 
 /// What precedes the message in a letter.
-pub(crate) struct Head<'a> {
+pub(crate) struct LetterHead<'a> {
     /// Of the reason. Kept beside the reason, since a later version may write numbers unknown here.
     pub number: u8,
     pub deliveries: u32,
@@ -107,19 +107,19 @@ pub(crate) struct Head<'a> {
 }
 
 /// What the bytes of a record are.
-pub(crate) enum Letter<'a> {
+pub(crate) enum WrittenLetter<'a> {
     /// A letter of this version: its head, and the message.
-    Known(Head<'a>, &'a [u8]),
+    Known(LetterHead<'a>, &'a [u8]),
     /// A letter of another version.
     Other(u8),
 }
 
-impl<'a> Letter<'a> {
+impl<'a> WrittenLetter<'a> {
     /// `None` if the bytes are no letter.
-    pub fn read(bytes: &'a [u8]) -> Option<Letter<'a>> {
+    pub fn read(bytes: &'a [u8]) -> Option<WrittenLetter<'a>> {
         let version = *bytes.first()?;
         if version != VERSION {
-            return Some(Letter::Other(version));
+            return Some(WrittenLetter::Other(version));
         }
         let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
         let deliveries = u32::from_le_bytes(head[4..8].try_into().ok()?);
@@ -128,7 +128,7 @@ impl<'a> Letter<'a> {
         let (queue, rest) = rest.split_at_checked(length(16))?;
         let (type_name, rest) = rest.split_at_checked(length(18))?;
         let (text, message) = rest.split_at_checked(length(20))?;
-        let head = Head {
+        let head = LetterHead {
             number: head[1],
             deliveries,
             given_up: UNIX_EPOCH + Duration::from_nanos(nanoseconds),
@@ -136,14 +136,14 @@ impl<'a> Letter<'a> {
             type_name: String::from_utf8_lossy(type_name),
             text: String::from_utf8_lossy(text),
         };
-        Some(Letter::Known(head, message))
+        Some(WrittenLetter::Known(head, message))
     }
 }
 
-impl<'a> Head<'a> {
-    pub fn now(reason: &'a Reason, deliveries: u32, queue: &'a str, type_name: &'a str) -> Head<'a> {
+impl<'a> LetterHead<'a> {
+    pub fn now(reason: &'a Reason, deliveries: u32, queue: &'a str, type_name: &'a str) -> LetterHead<'a> {
         let text = reason.text().into();
-        Head {
+        LetterHead {
             number: reason.number(),
             deliveries,
             given_up: SystemTime::now(),

@@ -5,32 +5,32 @@ const MAX_DEPTH: usize = 64;
 
 /// A type, read from its schema.
 #[derive(Debug, PartialEq)]
-enum Type<'a> {
+enum ParsedType<'a> {
     Scalar(&'a str),
-    Array(Box<Type<'a>>, &'a str),
-    Struct(Vec<Field<'a>>),
-    Enum(&'a str, Vec<Variant<'a>>),
+    Array(Box<ParsedType<'a>>, &'a str),
+    Struct(Vec<ParsedField<'a>>),
+    Enum(&'a str, Vec<ParsedVariant<'a>>),
 }
 
 #[derive(Debug, PartialEq)]
-struct Field<'a> {
+struct ParsedField<'a> {
     name: &'a str,
     offset: &'a str,
-    ty: Type<'a>,
+    ty: ParsedType<'a>,
     /// The type as it is written.
     text: &'a str,
 }
 
 #[derive(Debug, PartialEq)]
-struct Variant<'a> {
+struct ParsedVariant<'a> {
     name: &'a str,
     value: &'a str,
-    fields: Vec<Field<'a>>,
+    fields: Vec<ParsedField<'a>>,
 }
 
 /// Is the text written as a schema? If it `is_cut`, only its beginning is given.
 pub(crate) fn is_schema(text: &str, is_cut: bool) -> bool {
-    let mut reader = Reader { rest: text, depth: 0 };
+    let mut reader = SchemaReader { rest: text, depth: 0 };
     match reader.read_type() {
         Some(_) => reader.rest.is_empty(),
         // It was a schema up to the end.
@@ -42,24 +42,26 @@ pub(crate) fn is_schema(text: &str, is_cut: bool) -> bool {
 /// same, or one is not written as a schema.
 pub(crate) fn first_difference(ours: &str, theirs: &str) -> Option<String> {
     let read = |text| {
-        let mut reader = Reader { rest: text, depth: 0 };
+        let mut reader = SchemaReader { rest: text, depth: 0 };
         reader.read_type().filter(|_| reader.rest.is_empty())
     };
     of_types(&read(ours)?, &read(theirs)?, "")
 }
 
-fn of_types(ours: &Type<'_>, theirs: &Type<'_>, path: &str) -> Option<String> {
+fn of_types(ours: &ParsedType<'_>, theirs: &ParsedType<'_>, path: &str) -> Option<String> {
     match (ours, theirs) {
-        (Type::Struct(ours), Type::Struct(theirs)) => of_fields(ours, theirs, path),
-        (Type::Array(ours, our_count), Type::Array(theirs, their_count)) if our_count == their_count => {
+        (ParsedType::Struct(ours), ParsedType::Struct(theirs)) => of_fields(ours, theirs, path),
+        (ParsedType::Array(ours, our_count), ParsedType::Array(theirs, their_count)) if our_count == their_count => {
             of_types(ours, theirs, &format!("{path}[]"))
         }
-        (Type::Enum(our_tag, ours), Type::Enum(their_tag, theirs)) if our_tag == their_tag => of_variants(ours, theirs, path),
+        (ParsedType::Enum(our_tag, ours), ParsedType::Enum(their_tag, theirs)) if our_tag == their_tag => {
+            of_variants(ours, theirs, path)
+        }
         _ => None,
     }
 }
 
-fn of_fields(ours: &[Field<'_>], theirs: &[Field<'_>], path: &str) -> Option<String> {
+fn of_fields(ours: &[ParsedField<'_>], theirs: &[ParsedField<'_>], path: &str) -> Option<String> {
     let place = |name: &str| if path.is_empty() { format!("`{name}`") } else { format!("`{path}.{name}`") };
     for (ours, theirs) in ours.iter().zip(theirs) {
         if ours.name != theirs.name {
@@ -90,7 +92,7 @@ fn of_fields(ours: &[Field<'_>], theirs: &[Field<'_>], path: &str) -> Option<Str
     Some(format!("they differ first in the field {}, which is only {side}", place(field.name)))
 }
 
-fn of_variants(ours: &[Variant<'_>], theirs: &[Variant<'_>], path: &str) -> Option<String> {
+fn of_variants(ours: &[ParsedVariant<'_>], theirs: &[ParsedVariant<'_>], path: &str) -> Option<String> {
     let place = if path.is_empty() { String::new() } else { format!(" of `{path}`") };
     for (ours, theirs) in ours.iter().zip(theirs) {
         if (ours.name, ours.value) != (theirs.name, theirs.value) {
@@ -108,13 +110,13 @@ fn of_variants(ours: &[Variant<'_>], theirs: &[Variant<'_>], path: &str) -> Opti
     Some(format!("they differ first in the variant {}{place}, which is only {side}", more.first()?.name))
 }
 
-struct Reader<'a> {
+struct SchemaReader<'a> {
     rest: &'a str,
     depth: usize,
 }
 
-impl<'a> Reader<'a> {
-    fn read_type(&mut self) -> Option<Type<'a>> {
+impl<'a> SchemaReader<'a> {
+    fn read_type(&mut self) -> Option<ParsedType<'a>> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return None;
@@ -124,9 +126,9 @@ impl<'a> Reader<'a> {
             self.expect("; ")?;
             let count = self.digits()?;
             self.expect("]")?;
-            Type::Array(element, count)
+            ParsedType::Array(element, count)
         } else if self.rest.starts_with('{') {
-            Type::Struct(self.fields()?)
+            ParsedType::Struct(self.fields()?)
         } else if self.skip("enum ") {
             let tag = self.scalar()?;
             self.expect(" {")?;
@@ -137,15 +139,15 @@ impl<'a> Reader<'a> {
                 }
                 variants.push(self.variant()?);
             }
-            Type::Enum(tag, variants)
+            ParsedType::Enum(tag, variants)
         } else {
-            Type::Scalar(self.scalar()?)
+            ParsedType::Scalar(self.scalar()?)
         };
         self.depth -= 1;
         Some(ty)
     }
 
-    fn fields(&mut self) -> Option<Vec<Field<'a>>> {
+    fn fields(&mut self) -> Option<Vec<ParsedField<'a>>> {
         self.expect("{")?;
         let mut fields = Vec::new();
         while !self.skip("}") {
@@ -158,17 +160,17 @@ impl<'a> Reader<'a> {
             self.expect(": ")?;
             let before = self.rest;
             let ty = self.read_type()?;
-            fields.push(Field { name, offset, ty, text: &before[..before.len() - self.rest.len()] });
+            fields.push(ParsedField { name, offset, ty, text: &before[..before.len() - self.rest.len()] });
         }
         Some(fields)
     }
 
-    fn variant(&mut self) -> Option<Variant<'a>> {
+    fn variant(&mut self) -> Option<ParsedVariant<'a>> {
         let name = self.up_to(|c| !is_of_name(c))?;
         self.expect("=")?;
         let value = self.up_to(|c| !c.is_ascii_digit() && c != '-')?;
         let fields = if self.skip(" ") { self.fields()? } else { Vec::new() };
-        Some(Variant { name, value, fields })
+        Some(ParsedVariant { name, value, fields })
     }
 
     fn scalar(&mut self) -> Option<&'a str> {

@@ -1,10 +1,10 @@
 //! A layer around what a value and its codec pass each other while it is read: visitors, seeds, and
 //! accesses to parts.
 
-use super::{Decoder, Source, whole_bytes};
+use super::{Decoder, Input, whole_bytes};
 use crate::message::bytewise;
-use crate::object::form::{Form, Plain};
-use crate::object::nesting::Refused;
+use crate::object::message_pack::{Format, PostcardFormat};
+use crate::object::nesting::CodecError;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 /// A layer around a visitor or a seed of the value, or around an access of the codec.
 pub(super) struct Around<'f, 'de, X, F> {
     inner: X,
-    from: &'f Source<'de>,
+    from: &'f Input<'de>,
     /// Are the parts of this access counted?
     is_counted: bool,
     form: PhantomData<F>,
@@ -20,13 +20,13 @@ pub(super) struct Around<'f, 'de, X, F> {
 
 impl<'f, 'de, X, F> Around<'f, 'de, X, F> {
     #[inline]
-    pub fn new(inner: X, from: &'f Source<'de>) -> Around<'f, 'de, X, F> {
+    pub fn new(inner: X, from: &'f Input<'de>) -> Around<'f, 'de, X, F> {
         Around { inner, from, is_counted: false, form: PhantomData }
     }
 
     /// The length that a codec announces cannot be trusted, so parts are counted as they come.
     #[inline]
-    fn counted<T>(&self, part: Option<T>) -> Result<Option<T>, Refused> {
+    fn counted<T>(&self, part: Option<T>) -> Result<Option<T>, CodecError> {
         if self.is_counted && part.is_some() {
             self.from.passage.count(1);
             self.from.passage.check_count(self.from.rest.get().len())?;
@@ -34,7 +34,7 @@ impl<'f, 'de, X, F> Around<'f, 'de, X, F> {
         Ok(part)
     }
 
-    fn caught(&self, error: impl fmt::Display) -> Refused {
+    fn caught(&self, error: impl fmt::Display) -> CodecError {
         self.from.passage.caught(error)
     }
 }
@@ -48,7 +48,7 @@ macro_rules! visits {
     )*};
 }
 
-impl<'de, V: Visitor<'de>, F: Form> Visitor<'de> for Around<'_, 'de, V, F> {
+impl<'de, V: Visitor<'de>, F: Format> Visitor<'de> for Around<'_, 'de, V, F> {
     type Value = V::Value;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,7 +78,7 @@ impl<'de, V: Visitor<'de>, F: Form> Visitor<'de> for Around<'_, 'de, V, F> {
 
     /// rmp-serde calls it for an ext only: newtypes do not get here.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<V::Value, D::Error> {
-        Err(self.from.passage.decode_error(Refused(format!("an ext, expected {}", &self as &dyn serde::de::Expected))))
+        Err(self.from.passage.decode_error(CodecError(format!("an ext, expected {}", &self as &dyn serde::de::Expected))))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
@@ -107,7 +107,7 @@ impl<'de, V: Visitor<'de>, F: Form> Visitor<'de> for Around<'_, 'de, V, F> {
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>, F: Form> DeserializeSeed<'de> for Around<'_, 'de, S, F> {
+impl<'de, S: DeserializeSeed<'de>, F: Format> DeserializeSeed<'de> for Around<'_, 'de, S, F> {
     type Value = S::Value;
 
     /// A plain `Vec<u8>` is taken whole.
@@ -117,18 +117,20 @@ impl<'de, S: DeserializeSeed<'de>, F: Form> DeserializeSeed<'de> for Around<'_, 
         let decoder = Decoder::<D, F>::new(inner, from);
         let bytes = if bytewise::is_seed_of_bytes::<S>() { whole_bytes(decoder) } else { Err(decoder) };
         let value = match bytes {
-            Ok(bytes) => bytes.and_then(|bytes| bytewise::as_vec_of_bytes(bytes).ok_or_else(|| Refused("no bytes".to_owned()))),
+            Ok(bytes) => {
+                bytes.and_then(|bytes| bytewise::as_vec_of_bytes(bytes).ok_or_else(|| CodecError("no bytes".to_owned())))
+            }
             Err(decoder) => seed.deserialize(decoder),
         };
         value.map_err(|refused| from.passage.decode_error(refused))
     }
 }
 
-impl<'de, A: SeqAccess<'de>, F: Form> SeqAccess<'de> for Around<'_, 'de, A, F> {
-    type Error = Refused;
+impl<'de, A: SeqAccess<'de>, F: Format> SeqAccess<'de> for Around<'_, 'de, A, F> {
+    type Error = CodecError;
 
     #[inline]
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Refused> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, CodecError> {
         let element = self.inner.next_element_seed(Around::<S, F>::new(seed, self.from));
         self.counted(element.map_err(|error| self.caught(error))?)
     }
@@ -138,17 +140,17 @@ impl<'de, A: SeqAccess<'de>, F: Form> SeqAccess<'de> for Around<'_, 'de, A, F> {
     }
 }
 
-impl<'de, A: MapAccess<'de>, F: Form> MapAccess<'de> for Around<'_, 'de, A, F> {
-    type Error = Refused;
+impl<'de, A: MapAccess<'de>, F: Format> MapAccess<'de> for Around<'_, 'de, A, F> {
+    type Error = CodecError;
 
     #[inline]
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Refused> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, CodecError> {
         let key = self.inner.next_key_seed(Around::<S, F>::new(seed, self.from));
         self.counted(key.map_err(|error| self.caught(error))?)
     }
 
     #[inline]
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Refused> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, CodecError> {
         self.inner.next_value_seed(Around::<S, F>::new(seed, self.from)).map_err(|error| self.caught(error))
     }
 
@@ -157,37 +159,37 @@ impl<'de, A: MapAccess<'de>, F: Form> MapAccess<'de> for Around<'_, 'de, A, F> {
     }
 }
 
-impl<'f, 'de, A: EnumAccess<'de>, F: Form> EnumAccess<'de> for Around<'f, 'de, A, F> {
-    type Error = Refused;
+impl<'f, 'de, A: EnumAccess<'de>, F: Format> EnumAccess<'de> for Around<'f, 'de, A, F> {
+    type Error = CodecError;
     type Variant = Around<'f, 'de, A::Variant, F>;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), Refused> {
-        let seed = Around::<S, Plain>::new(seed, self.from);
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), CodecError> {
+        let seed = Around::<S, PostcardFormat>::new(seed, self.from);
         let (name, variant) = self.inner.variant_seed(seed).map_err(|error| self.from.passage.caught(error))?;
         Ok((name, Around::new(variant, self.from)))
     }
 }
 
-impl<'de, A: VariantAccess<'de>, F: Form> VariantAccess<'de> for Around<'_, 'de, A, F> {
-    type Error = Refused;
+impl<'de, A: VariantAccess<'de>, F: Format> VariantAccess<'de> for Around<'_, 'de, A, F> {
+    type Error = CodecError;
 
-    fn unit_variant(self) -> Result<(), Refused> {
+    fn unit_variant(self) -> Result<(), CodecError> {
         self.inner.unit_variant().map_err(|error| self.from.passage.caught(error))
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Refused> {
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, CodecError> {
         let _level = self.from.passage.enter(1)?;
         let seed = Around::<S, F>::new(seed, self.from);
         self.inner.newtype_variant_seed(seed).map_err(|error| self.from.passage.caught(error))
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Refused> {
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, CodecError> {
         let _level = self.from.passage.enter(1)?;
         let visitor = Around::<V, F>::new(visitor, self.from);
         self.inner.tuple_variant(length, visitor).map_err(|error| self.from.passage.caught(error))
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Refused> {
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, CodecError> {
         let _level = self.from.passage.enter(1)?;
         let visitor = Around::<V, F>::new(visitor, self.from);
         self.inner.struct_variant(fields, visitor).map_err(|error| self.from.passage.caught(error))

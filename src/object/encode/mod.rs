@@ -1,5 +1,5 @@
 //! A layer around the serializer of a codec: counts depth, and writes what this crate adds to
-//! MessagePack (see `form`).
+//! MessagePack (see `message_pack`).
 //!
 //! Invariant 1: a sequence or tuple for MessagePack is collected as bytes until an element comes
 //! that is no `u8`. From then on it is an array, with the elements before it too. So the result
@@ -8,8 +8,8 @@
 mod byte;
 
 use self::byte::Byte;
-use super::form::{Ext, Form};
-use super::nesting::{Level, Passage, Refused};
+use super::message_pack::{Ext, Format};
+use super::nesting::{CodecError, Level, Passage};
 use crate::message::bytewise;
 use serde::ser::{
     Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple, SerializeTupleStruct,
@@ -28,27 +28,27 @@ pub(super) struct Encoder<'p, S, F> {
     form: PhantomData<F>,
 }
 
-impl<'p, S: Serializer, F: Form> Encoder<'p, S, F> {
+impl<'p, S: Serializer, F: Format> Encoder<'p, S, F> {
     #[inline]
     pub fn new(inner: S, passage: &'p Passage) -> Encoder<'p, S, F> {
         Encoder { inner, passage, somes: 0, form: PhantomData }
     }
 
-    fn value<'a, T: ?Sized>(&self, value: &'a T) -> Value<'a, T, F>
+    fn value<'a, T: ?Sized>(&self, value: &'a T) -> EncodedValue<'a, T, F>
     where
         'p: 'a,
     {
-        Value { value, passage: self.passage, form: PhantomData }
+        EncodedValue { value, passage: self.passage, form: PhantomData }
     }
 
     #[inline]
-    fn done(self, encode: impl FnOnce(S) -> Result<S::Ok, S::Error>) -> Result<S::Ok, Refused> {
+    fn done(self, encode: impl FnOnce(S) -> Result<S::Ok, S::Error>) -> Result<S::Ok, CodecError> {
         let passage = self.passage;
         encode(self.inner).map_err(|error| passage.caught(error))
     }
 
     /// Opens something of several parts, `levels` levels deep.
-    fn open<C>(self, levels: u32, open: impl FnOnce(S) -> Result<C, S::Error>) -> Result<Parts<'p, C, F>, Refused> {
+    fn open<C>(self, levels: u32, open: impl FnOnce(S) -> Result<C, S::Error>) -> Result<Parts<'p, C, F>, CodecError> {
         let level = self.passage.enter(levels)?;
         let inner = open(self.inner).map_err(|error| self.passage.caught(error))?;
         Ok(Parts { inner, passage: self.passage, _level: level, form: PhantomData })
@@ -56,9 +56,9 @@ impl<'p, S: Serializer, F: Form> Encoder<'p, S, F> {
 
     fn elements(
         self,
-        open: impl FnOnce(S) -> Result<State<S>, S::Error>,
+        open: impl FnOnce(S) -> Result<ElementsState<S>, S::Error>,
         length: Option<usize>,
-    ) -> Result<Elements<'p, S, F>, Refused> {
+    ) -> Result<Elements<'p, S, F>, CodecError> {
         let level = self.passage.enter(1)?;
         let state = open(self.inner).map_err(|error| self.passage.caught(error))?;
         Ok(Elements { state, length, count: 0, passage: self.passage, _level: level, form: PhantomData })
@@ -66,13 +66,13 @@ impl<'p, S: Serializer, F: Form> Encoder<'p, S, F> {
 }
 
 /// A value on its way through the codec.
-pub(super) struct Value<'a, T: ?Sized, F> {
+pub(super) struct EncodedValue<'a, T: ?Sized, F> {
     value: &'a T,
     passage: &'a Passage,
     form: PhantomData<F>,
 }
 
-impl<T: Serialize + ?Sized, F: Form> Serialize for Value<'_, T, F> {
+impl<T: Serialize + ?Sized, F: Format> Serialize for EncodedValue<'_, T, F> {
     #[inline]
     fn serialize<S: Serializer>(&self, inner: S) -> Result<S::Ok, S::Error> {
         let encoder = Encoder::<S, F>::new(inner, self.passage);
@@ -83,15 +83,15 @@ impl<T: Serialize + ?Sized, F: Form> Serialize for Value<'_, T, F> {
 macro_rules! plain {
     ($($name:ident $type:ty;)*) => {$(
         #[inline]
-        fn $name(self, value: $type) -> Result<S::Ok, Refused> {
+        fn $name(self, value: $type) -> Result<S::Ok, CodecError> {
             self.done(|inner| inner.$name(value))
         }
     )*};
 }
 
-impl<'p, S: Serializer, F: Form> Serializer for Encoder<'p, S, F> {
+impl<'p, S: Serializer, F: Format> Serializer for Encoder<'p, S, F> {
     type Ok = S::Ok;
-    type Error = Refused;
+    type Error = CodecError;
     type SerializeSeq = Elements<'p, S, F>;
     type SerializeTuple = Elements<'p, S, F>;
     type SerializeTupleStruct = Parts<'p, S::SerializeTupleStruct, F>;
@@ -111,35 +111,35 @@ impl<'p, S: Serializer, F: Form> Serializer for Encoder<'p, S, F> {
         serialize_unit_struct &'static str;
     }
 
-    fn serialize_bytes(self, bytes: &[u8]) -> Result<S::Ok, Refused> {
-        self.done(|inner| if F::PACKED { Ext::bytes(bytes).serialize(inner) } else { inner.serialize_bytes(bytes) })
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<S::Ok, CodecError> {
+        self.done(|inner| if F::IS_MESSAGE_PACK { Ext::bytes(bytes).serialize(inner) } else { inner.serialize_bytes(bytes) })
     }
 
-    fn serialize_none(self) -> Result<S::Ok, Refused> {
+    fn serialize_none(self) -> Result<S::Ok, CodecError> {
         let somes = self.somes.to_be_bytes();
         self.done(|inner| if somes == [0, 0] { inner.serialize_none() } else { Ext::some(&somes).serialize(inner) })
     }
 
-    fn serialize_unit(self) -> Result<S::Ok, Refused> {
+    fn serialize_unit(self) -> Result<S::Ok, CodecError> {
         let somes = self.somes.to_be_bytes();
         self.done(|inner| if somes == [0, 0] { inner.serialize_unit() } else { Ext::some(&somes).serialize(inner) })
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, Refused> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, CodecError> {
         let _level = self.passage.enter(1)?;
-        if F::PACKED {
+        if F::IS_MESSAGE_PACK {
             return value.serialize(Encoder { somes: self.somes + 1, ..self });
         }
         let value = self.value(value);
         self.done(|inner| inner.serialize_some(&value))
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<S::Ok, Refused> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<S::Ok, CodecError> {
         let _level = self.passage.enter(1)?;
         value.serialize(self)
     }
 
-    fn serialize_unit_variant(self, name: &'static str, index: u32, variant: &'static str) -> Result<S::Ok, Refused> {
+    fn serialize_unit_variant(self, name: &'static str, index: u32, variant: &'static str) -> Result<S::Ok, CodecError> {
         self.done(|inner| inner.serialize_unit_variant(name, index, variant))
     }
 
@@ -149,28 +149,28 @@ impl<'p, S: Serializer, F: Form> Serializer for Encoder<'p, S, F> {
         index: u32,
         variant: &'static str,
         value: &T,
-    ) -> Result<S::Ok, Refused> {
+    ) -> Result<S::Ok, CodecError> {
         let _level = self.passage.enter(1)?;
         let value = self.value(value);
         self.done(|inner| inner.serialize_newtype_variant(name, index, variant, &value))
     }
 
-    fn serialize_seq(self, length: Option<usize>) -> Result<Elements<'p, S, F>, Refused> {
-        if F::PACKED {
-            return self.elements(|inner| Ok(State::Bytes(inner, Vec::new())), length);
+    fn serialize_seq(self, length: Option<usize>) -> Result<Elements<'p, S, F>, CodecError> {
+        if F::IS_MESSAGE_PACK {
+            return self.elements(|inner| Ok(ElementsState::Bytes(inner, Vec::new())), length);
         }
         self.passage.count(length.unwrap_or(0));
-        self.elements(|inner| inner.serialize_seq(length).map(State::Seq), length)
+        self.elements(|inner| inner.serialize_seq(length).map(ElementsState::Seq), length)
     }
 
-    fn serialize_tuple(self, length: usize) -> Result<Elements<'p, S, F>, Refused> {
-        if F::PACKED {
+    fn serialize_tuple(self, length: usize) -> Result<Elements<'p, S, F>, CodecError> {
+        if F::IS_MESSAGE_PACK {
             return self.serialize_seq(Some(length));
         }
-        self.elements(|inner| inner.serialize_tuple(length).map(State::Tuple), Some(length))
+        self.elements(|inner| inner.serialize_tuple(length).map(ElementsState::Tuple), Some(length))
     }
 
-    fn serialize_tuple_struct(self, name: &'static str, length: usize) -> Result<Self::SerializeTupleStruct, Refused> {
+    fn serialize_tuple_struct(self, name: &'static str, length: usize) -> Result<Self::SerializeTupleStruct, CodecError> {
         self.open(1, |inner| inner.serialize_tuple_struct(name, length))
     }
 
@@ -180,18 +180,18 @@ impl<'p, S: Serializer, F: Form> Serializer for Encoder<'p, S, F> {
         index: u32,
         variant: &'static str,
         length: usize,
-    ) -> Result<Self::SerializeTupleVariant, Refused> {
+    ) -> Result<Self::SerializeTupleVariant, CodecError> {
         self.open(2, |inner| inner.serialize_tuple_variant(name, index, variant, length))
     }
 
-    fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, Refused> {
-        if !F::PACKED {
+    fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, CodecError> {
+        if !F::IS_MESSAGE_PACK {
             self.passage.count(length.unwrap_or(0));
         }
         self.open(1, |inner| Ok(Fields { inner: inner.serialize_map(length)?, length, count: 0 }))
     }
 
-    fn serialize_struct(self, name: &'static str, length: usize) -> Result<Self::SerializeStruct, Refused> {
+    fn serialize_struct(self, name: &'static str, length: usize) -> Result<Self::SerializeStruct, CodecError> {
         self.open(1, |inner| inner.serialize_struct(name, length))
     }
 
@@ -201,11 +201,11 @@ impl<'p, S: Serializer, F: Form> Serializer for Encoder<'p, S, F> {
         index: u32,
         variant: &'static str,
         length: usize,
-    ) -> Result<Self::SerializeStructVariant, Refused> {
+    ) -> Result<Self::SerializeStructVariant, CodecError> {
         self.open(2, |inner| inner.serialize_struct_variant(name, index, variant, length))
     }
 
-    fn collect_seq<I>(self, elements: I) -> Result<S::Ok, Refused>
+    fn collect_seq<I>(self, elements: I) -> Result<S::Ok, CodecError>
     where
         I: IntoIterator,
         I::Item: Serialize,
@@ -228,16 +228,16 @@ impl<'p, S: Serializer, F: Form> Serializer for Encoder<'p, S, F> {
 }
 
 /// Did as many elements come as were announced?
-fn check_count(length: Option<usize>, count: usize) -> Result<(), Refused> {
+fn check_count(length: Option<usize>, count: usize) -> Result<(), CodecError> {
     match length {
-        Some(length) if length != count => Err(Refused(format!("{length} elements were announced, {count} came"))),
+        Some(length) if length != count => Err(CodecError(format!("{length} elements were announced, {count} came"))),
         _ => Ok(()),
     }
 }
 
 /// A sequence or tuple that is open.
 pub(super) struct Elements<'p, S: Serializer, F> {
-    state: State<S>,
+    state: ElementsState<S>,
     length: Option<usize>,
     count: usize,
     passage: &'p Passage,
@@ -245,7 +245,7 @@ pub(super) struct Elements<'p, S: Serializer, F> {
     form: PhantomData<F>,
 }
 
-enum State<S: Serializer> {
+enum ElementsState<S: Serializer> {
     /// Invariant 1.
     Bytes(S, Vec<u8>),
     Seq(S::SerializeSeq),
@@ -254,74 +254,74 @@ enum State<S: Serializer> {
     Failed,
 }
 
-impl<S: Serializer, F: Form> Elements<'_, S, F> {
+impl<S: Serializer, F: Format> Elements<'_, S, F> {
     #[inline]
-    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
         self.count += 1;
-        if let State::Bytes(_, bytes) = &mut self.state {
+        if let ElementsState::Bytes(_, bytes) = &mut self.state {
             if let Ok(byte) = value.serialize(Byte) {
                 bytes.push(byte);
                 return Ok(());
             }
             self.begin_array()?;
         }
-        let value = Value::<T, F> { value, passage: self.passage, form: PhantomData };
+        let value = EncodedValue::<T, F> { value, passage: self.passage, form: PhantomData };
         match &mut self.state {
-            State::Seq(inner) => inner.serialize_element(&value),
-            State::Tuple(inner) => inner.serialize_element(&value),
-            State::Bytes(..) | State::Failed => return Err(Refused("it failed before".to_owned())),
+            ElementsState::Seq(inner) => inner.serialize_element(&value),
+            ElementsState::Tuple(inner) => inner.serialize_element(&value),
+            ElementsState::Bytes(..) | ElementsState::Failed => return Err(CodecError("it failed before".to_owned())),
         }
         .map_err(|error| self.passage.caught(error))
     }
 
-    fn begin_array(&mut self) -> Result<(), Refused> {
-        let State::Bytes(inner, bytes) = replace(&mut self.state, State::Failed) else { return Ok(()) };
+    fn begin_array(&mut self) -> Result<(), CodecError> {
+        let ElementsState::Bytes(inner, bytes) = replace(&mut self.state, ElementsState::Failed) else { return Ok(()) };
         let begun = inner.serialize_seq(self.length).and_then(|mut inner| {
             bytes.iter().try_for_each(|byte| inner.serialize_element(byte))?;
             Ok(inner)
         });
-        self.state = State::Seq(begun.map_err(|error| self.passage.caught(error))?);
+        self.state = ElementsState::Seq(begun.map_err(|error| self.passage.caught(error))?);
         Ok(())
     }
 
-    fn finish(self) -> Result<S::Ok, Refused> {
+    fn finish(self) -> Result<S::Ok, CodecError> {
         check_count(self.length, self.count)?;
         match self.state {
             // The type of the elements is unknown: an empty array.
-            State::Bytes(inner, bytes) if bytes.is_empty() => inner.serialize_seq(Some(0)).and_then(SerializeSeq::end),
-            State::Bytes(inner, bytes) => inner.serialize_bytes(&bytes),
-            State::Seq(inner) => inner.end(),
-            State::Tuple(inner) => inner.end(),
-            State::Failed => return Err(Refused("it failed before".to_owned())),
+            ElementsState::Bytes(inner, bytes) if bytes.is_empty() => inner.serialize_seq(Some(0)).and_then(SerializeSeq::end),
+            ElementsState::Bytes(inner, bytes) => inner.serialize_bytes(&bytes),
+            ElementsState::Seq(inner) => inner.end(),
+            ElementsState::Tuple(inner) => inner.end(),
+            ElementsState::Failed => return Err(CodecError("it failed before".to_owned())),
         }
         .map_err(|error| self.passage.caught(error))
     }
 }
 
-impl<S: Serializer, F: Form> SerializeSeq for Elements<'_, S, F> {
+impl<S: Serializer, F: Format> SerializeSeq for Elements<'_, S, F> {
     type Ok = S::Ok;
-    type Error = Refused;
+    type Error = CodecError;
 
     #[inline]
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
         self.element(value)
     }
 
-    fn end(self) -> Result<S::Ok, Refused> {
+    fn end(self) -> Result<S::Ok, CodecError> {
         self.finish()
     }
 }
 
-impl<S: Serializer, F: Form> SerializeTuple for Elements<'_, S, F> {
+impl<S: Serializer, F: Format> SerializeTuple for Elements<'_, S, F> {
     type Ok = S::Ok;
-    type Error = Refused;
+    type Error = CodecError;
 
     #[inline]
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
         self.element(value)
     }
 
-    fn end(self) -> Result<S::Ok, Refused> {
+    fn end(self) -> Result<S::Ok, CodecError> {
         self.finish()
     }
 }
@@ -334,30 +334,30 @@ pub(super) struct Parts<'p, C, F> {
     form: PhantomData<F>,
 }
 
-impl<C, F: Form> Parts<'_, C, F> {
+impl<C, F: Format> Parts<'_, C, F> {
     #[inline]
     fn part<T: ?Sized, E: fmt::Display>(
         &mut self,
         value: &T,
-        write: impl FnOnce(&mut C, &Value<'_, T, F>) -> Result<(), E>,
-    ) -> Result<(), Refused> {
-        let value = Value { value, passage: self.passage, form: PhantomData };
+        write: impl FnOnce(&mut C, &EncodedValue<'_, T, F>) -> Result<(), E>,
+    ) -> Result<(), CodecError> {
+        let value = EncodedValue { value, passage: self.passage, form: PhantomData };
         write(&mut self.inner, &value).map_err(|error| self.passage.caught(error))
     }
 }
 
 macro_rules! parts {
     ($($part:ident $write:ident($($name:ident)?);)*) => {$(
-        impl<C: $part, F: Form> $part for Parts<'_, C, F> {
+        impl<C: $part, F: Format> $part for Parts<'_, C, F> {
             type Ok = C::Ok;
-            type Error = Refused;
+            type Error = CodecError;
 
             #[inline]
-            fn $write<T: Serialize + ?Sized>(&mut self, $($name: &'static str,)? value: &T) -> Result<(), Refused> {
+            fn $write<T: Serialize + ?Sized>(&mut self, $($name: &'static str,)? value: &T) -> Result<(), CodecError> {
                 self.part(value, |inner, value| inner.$write($($name,)? value))
             }
 
-            fn end(self) -> Result<C::Ok, Refused> {
+            fn end(self) -> Result<C::Ok, CodecError> {
                 self.inner.end().map_err(|error| self.passage.caught(error))
             }
         }
@@ -378,22 +378,22 @@ pub(super) struct Fields<C> {
     count: usize,
 }
 
-impl<C: SerializeMap, F: Form> SerializeMap for Parts<'_, Fields<C>, F> {
+impl<C: SerializeMap, F: Format> SerializeMap for Parts<'_, Fields<C>, F> {
     type Ok = C::Ok;
-    type Error = Refused;
+    type Error = CodecError;
 
     #[inline]
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refused> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), CodecError> {
         self.inner.count += 1;
         self.part(key, |fields, key| fields.inner.serialize_key(key))
     }
 
     #[inline]
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
         self.part(value, |fields, value| fields.inner.serialize_value(value))
     }
 
-    fn end(self) -> Result<C::Ok, Refused> {
+    fn end(self) -> Result<C::Ok, CodecError> {
         check_count(self.inner.length, self.inner.count)?;
         self.inner.inner.end().map_err(|error| self.passage.caught(error))
     }

@@ -3,13 +3,13 @@
 mod options;
 mod settings;
 
-pub use settings::Content;
+pub use settings::MessageType;
 
 use super::sealed::Sealed;
 use crate::error::{CreateError, OpenError};
 use crate::raw::RawQueue;
 use crate::shm::segment::Segment;
-use settings::{LONG_SCHEMA, Settings};
+use settings::{LONG_SCHEMA, QueueSettings};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use std::sync::Arc;
 pub trait Buildable: Sealed + Sized {
     /// What the messages are.
     #[doc(hidden)]
-    fn content() -> Content;
+    fn message_type() -> MessageType;
     /// A handle of the queue. The texts are what the builder was given.
     #[doc(hidden)]
     fn over(raw: Arc<RawQueue>, schema: Option<String>, structure: Option<String>) -> Self;
@@ -72,17 +72,17 @@ pub trait Buildable: Sealed + Sized {
 /// ```
 #[must_use = "a builder does nothing until create, open or open_or_create"]
 pub struct QueueBuilder<Q> {
-    settings: Settings,
+    settings: QueueSettings,
     makes: PhantomData<fn() -> Q>,
 }
 
 impl<Q> QueueBuilder<Q> {
     pub(crate) fn new() -> QueueBuilder<Q> {
-        QueueBuilder { settings: Settings::default(), makes: PhantomData }
+        QueueBuilder { settings: QueueSettings::default(), makes: PhantomData }
     }
 
     /// For the methods that set something.
-    fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
+    fn with(mut self, set: impl FnOnce(&mut QueueSettings)) -> Self {
         set(&mut self.settings);
         self
     }
@@ -101,7 +101,7 @@ impl<Q> QueueBuilder<Q> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn unlink(self) -> Result<(), OpenError> {
-        let Settings { name, directory, owners, .. } = self.settings;
+        let QueueSettings { name, directory, owners, .. } = self.settings;
         let name = name.ok_or(OpenError::BadName { name: String::new(), why: NO_NAME })?;
         Segment::unlink_of(&name, &directory.unwrap_or_default(), &owners)
     }
@@ -123,8 +123,8 @@ impl<Q: Buildable> QueueBuilder<Q> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create(self) -> Result<Q, CreateError> {
-        let Settings { name, strategy, .. } = &self.settings;
-        let raw = RawQueue::create(name.as_deref(), &self.settings.spec(Q::content())?, *strategy)?;
+        let QueueSettings { name, strategy, .. } = &self.settings;
+        let raw = RawQueue::create(name.as_deref(), &self.settings.spec(Q::message_type())?, *strategy)?;
         Ok(self.over(raw))
     }
 
@@ -145,13 +145,13 @@ impl<Q: Buildable> QueueBuilder<Q> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(self) -> Result<Q, OpenError> {
-        let Settings { name, strategy, .. } = &self.settings;
+        let QueueSettings { name, strategy, .. } = &self.settings;
         let name = name.as_deref().ok_or(OpenError::BadName { name: String::new(), why: NO_NAME })?;
         // A segment keeps no longer schema, but it may keep the beginning of this one.
         if let Some(schema) = self.settings.long_schema() {
             return Err(OpenError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
         }
-        let raw = RawQueue::open(name, &self.settings.expect(Q::content()), *strategy)?;
+        let raw = RawQueue::open(name, &self.settings.expect(Q::message_type()), *strategy)?;
         Ok(self.over(raw))
     }
 
@@ -189,9 +189,9 @@ impl<Q: Buildable> QueueBuilder<Q> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open_or_create(self) -> Result<Q, CreateError> {
-        let Settings { name, strategy, .. } = &self.settings;
+        let QueueSettings { name, strategy, .. } = &self.settings;
         let name = name.as_deref().ok_or(CreateError::BadName { name: String::new(), why: NO_NAME })?;
-        let (spec, expect) = (self.settings.spec(Q::content())?, self.settings.expect(Q::content()));
+        let (spec, expect) = (self.settings.spec(Q::message_type())?, self.settings.expect(Q::message_type()));
         let raw = RawQueue::open_or_create(name, &spec, &expect, *strategy)?;
         Ok(self.over(raw))
     }

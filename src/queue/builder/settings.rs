@@ -21,7 +21,7 @@ pub(super) const LONG_SCHEMA: &str = "a schema has at most 64 bytes";
 
 /// What the messages of a queue are, as its segment says.
 #[derive(Debug)]
-pub struct Content {
+pub struct MessageType {
     /// What the segment holds.
     kind: Kind,
     /// `size_of` the message, or of one element of a slice.
@@ -33,10 +33,10 @@ pub struct Content {
     structure: Option<String>,
 }
 
-impl Content {
+impl MessageType {
     /// Messages of type `T`, as they lie in memory.
-    pub(in crate::queue) fn of<T: ?Sized + Message>() -> Content {
-        Content {
+    pub(in crate::queue) fn of<T: ?Sized + Message>() -> MessageType {
+        MessageType {
             kind: T::WIRE.kind,
             unit_bytes: T::WIRE.unit_bytes,
             unit_align: T::WIRE.unit_align,
@@ -46,8 +46,8 @@ impl Content {
     }
 
     /// Messages that something else than this crate's `Message` makes bytes of.
-    pub(crate) fn encoded(kind: Kind, type_name: String) -> Content {
-        Content { kind, unit_bytes: 1, unit_align: 1, type_name, structure: None }
+    pub(crate) fn encoded(kind: Kind, type_name: String) -> MessageType {
+        MessageType { kind, unit_bytes: 1, unit_align: 1, type_name, structure: None }
     }
 
     /// What an opener expects that sets nothing. `structure` is the text that the builder was
@@ -72,7 +72,7 @@ impl Content {
 
 /// What the builder's methods set.
 #[derive(Debug, Default)]
-pub(super) struct Settings {
+pub(super) struct QueueSettings {
     pub name: Option<String>,
     pub capacity: Option<usize>,
     pub capacity_bytes: Option<usize>,
@@ -91,17 +91,17 @@ pub(super) struct Settings {
     pub full_fence: bool,
 }
 
-impl Settings {
+impl QueueSettings {
     /// What an opener expects of the segment.
-    pub fn expect(&self, content: Content) -> Expect {
-        let asked = self.asked(&content);
+    pub fn expect(&self, message_type: MessageType) -> Expect {
+        let asked = self.asked(&message_type);
         Expect {
             lock_memory: self.lock_memory,
             huge_pages: self.huge_pages,
             asked,
             owners: self.owners.clone(),
             directory: self.directory.clone().unwrap_or_default(),
-            ..content.expect(self.schema.clone(), self.structure.clone())
+            ..message_type.expect(self.schema.clone(), self.structure.clone())
         }
     }
 
@@ -109,7 +109,7 @@ impl Settings {
     ///
     /// # Errors
     /// A name that cannot be used, or a number out of its range.
-    pub fn spec(&self, content: Content) -> Result<Spec, CreateError> {
+    pub fn spec(&self, message_type: MessageType) -> Result<Spec, CreateError> {
         if let Some(schema) = self.long_schema() {
             return Err(CreateError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
         }
@@ -120,11 +120,11 @@ impl Settings {
             }
         }
         Ok(Spec {
-            kind: content.kind,
-            geometry: self.geometry(&content)?,
-            type_name: content.type_name,
+            kind: message_type.kind,
+            geometry: self.geometry(&message_type)?,
+            type_name: message_type.type_name,
             schema: self.schema.clone(),
-            structure: self.structure.clone().or(content.structure),
+            structure: self.structure.clone().or(message_type.structure),
             max_participants: participant::checked_count(self.max_participants.unwrap_or(DEFAULT_PARTICIPANTS))?,
             max_deliveries: self.checked_deliveries()?,
             dead_letters: self.dead_letters.clone(),
@@ -156,11 +156,11 @@ impl Settings {
         }
     }
 
-    fn asked(&self, content: &Content) -> Asked {
+    fn asked(&self, message_type: &MessageType) -> Asked {
         Asked {
             capacity: self.capacity.map(|messages| ("capacity", messages as u64)),
             capacity_bytes: self.capacity_bytes.map(|bytes| bytes as u64),
-            geometry: self.geometry(content).ok(),
+            geometry: self.geometry(message_type).ok(),
             mode: self.mode,
             max_deliveries: self.max_deliveries,
             dead_letters: self.dead_letters.clone(),
@@ -169,16 +169,17 @@ impl Settings {
         }
     }
 
-    fn geometry(&self, content: &Content) -> Result<Geometry, CreateError> {
-        let unit_bytes = content.unit_bytes as u64;
-        let unit_align = content.unit_align as u64;
+    fn geometry(&self, message_type: &MessageType) -> Result<Geometry, CreateError> {
+        let unit_bytes = message_type.unit_bytes as u64;
+        let unit_align = message_type.unit_align as u64;
         let refuse = |option, asked: usize, max: u64| match max {
             // Not even one message fits.
-            0 => CreateError::BadMessage { bytes: content.unit_bytes, align: content.unit_align },
+            0 => CreateError::BadMessage { bytes: message_type.unit_bytes, align: message_type.unit_align },
             max => CreateError::OutOfRange { option, asked, min: 1, max: usize::try_from(max).unwrap_or(usize::MAX) },
         };
-        if content.kind == Kind::Sized {
-            let by_bytes = self.capacity_bytes.map(|bytes| if unit_bytes == 0 { usize::MAX } else { bytes / content.unit_bytes });
+        if message_type.kind == Kind::Sized {
+            let by_bytes =
+                self.capacity_bytes.map(|bytes| if unit_bytes == 0 { usize::MAX } else { bytes / message_type.unit_bytes });
             let capacity = match (self.capacity, by_bytes) {
                 (Some(messages), Some(fit)) => messages.min(fit),
                 (Some(messages), None) => messages,

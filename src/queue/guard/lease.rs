@@ -11,17 +11,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How a lease keeps the segment mapped.
-enum Holding<'q> {
+enum QueueRef<'q> {
     Borrowed(&'q RawQueue),
     Shared(Arc<RawQueue>),
 }
 
-impl Holding<'_> {
+impl QueueRef<'_> {
     #[inline]
     fn raw(&self) -> &RawQueue {
         match self {
-            Holding::Borrowed(raw) => raw,
-            Holding::Shared(raw) => raw,
+            QueueRef::Borrowed(raw) => raw,
+            QueueRef::Shared(raw) => raw,
         }
     }
 }
@@ -51,7 +51,7 @@ impl Holding<'_> {
 /// ```
 #[must_use = "dropping takes the message"]
 pub struct Lease<'q, T: ?Sized + Plain> {
-    holding: Holding<'q>,
+    queue: QueueRef<'q>,
     record: Option<LeasedRecord>,
     pub(super) message: *const T,
     incarnation: u32,
@@ -70,25 +70,25 @@ unsafe impl<T: ?Sized + Plain + Sync> Sync for Lease<'_, T> {}
 impl<'q, T: ?Sized + Plain> Lease<'q, T> {
     #[inline]
     pub(crate) fn borrowed(raw: &'q RawQueue, record: LeasedRecord, message: *const T) -> Lease<'q, T> {
-        Lease::new(Holding::Borrowed(raw), record, message)
+        Lease::new(QueueRef::Borrowed(raw), record, message)
     }
 
     #[inline]
     pub(crate) fn shared(raw: Arc<RawQueue>, record: LeasedRecord, message: *const T) -> Lease<'static, T> {
-        Lease::new(Holding::Shared(raw), record, message)
+        Lease::new(QueueRef::Shared(raw), record, message)
     }
 
     #[inline]
-    fn new(holding: Holding<'_>, record: LeasedRecord, message: *const T) -> Lease<'_, T> {
+    fn new(queue: QueueRef<'_>, record: LeasedRecord, message: *const T) -> Lease<'_, T> {
         const { assert_plain::<T>() };
-        let incarnation = holding.raw().incarnation();
+        let incarnation = queue.raw().incarnation();
         let was_panicking = std::thread::panicking();
-        Lease { holding, record: Some(record), message, incarnation, was_panicking, owns: PhantomData }
+        Lease { queue, record: Some(record), message, incarnation, was_panicking, owns: PhantomData }
     }
 
     #[inline]
     pub(crate) fn is_inherited(&self) -> bool {
-        self.holding.raw().incarnation() != self.incarnation
+        self.queue.raw().incarnation() != self.incarnation
     }
 
     /// Ends the lease; the message is done. The same as dropping it.
@@ -131,7 +131,7 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         let record = self.record.take().filter(|_| !self.is_inherited());
         if let Some(record) = record {
             // Poisoned: the next verb returns it, since ending a lease returns no error.
-            let _ = self.holding.raw().give_back_uncounted(record);
+            let _ = self.queue.raw().give_back_uncounted(record);
         }
     }
 
@@ -176,7 +176,7 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
         if self.is_inherited() {
             return;
         }
-        let raw = self.holding.raw();
+        let raw = self.queue.raw();
         // Poisoned: the next verb returns it, since ending a lease returns no error.
         let _ = if again { raw.give_back(record) } else { raw.release(record) };
     }

@@ -20,21 +20,21 @@ const BYTES: i8 = 1;
 const SOME: i8 = 2;
 
 /// Which of the two codecs is meant, as a type without values.
-pub(super) trait Form {
+pub(super) trait Format {
     /// MessagePack?
-    const PACKED: bool;
+    const IS_MESSAGE_PACK: bool;
 }
 
-pub(super) enum Plain {}
+pub(super) enum PostcardFormat {}
 
-impl Form for Plain {
-    const PACKED: bool = false;
+impl Format for PostcardFormat {
+    const IS_MESSAGE_PACK: bool = false;
 }
 
-pub(super) enum Packed {}
+pub(super) enum MessagePackFormat {}
 
-impl Form for Packed {
-    const PACKED: bool = true;
+impl Format for MessagePackFormat {
+    const IS_MESSAGE_PACK: bool = true;
 }
 
 /// What comes next in the bytes, if it is not left to rmp-serde.
