@@ -190,6 +190,19 @@ pub enum GetError {
 }
 
 /// Why `join` or `task_done` did not succeed.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let queue = shmq::Queue::<u64>::new(4)?;
+/// queue.put(&1)?;
+/// match queue.join_timeout(Duration::from_millis(1)) {
+///     Ok(()) => println!("all done"),
+///     Err(shmq::JoinError::Timeout { left }) => println!("{left} messages to go"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
