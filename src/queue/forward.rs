@@ -248,6 +248,15 @@ macro_rules! forwards {
         ///
         /// # Errors
         /// As [`forward`](Self::forward).
+        ///
+        /// ```
+        /// let (incoming, checked) = (shmq::Queue::<u64>::new(4)?, shmq::Queue::<u64>::new(1)?);
+        /// incoming.put_slice(&[7, 8])?;
+        /// incoming.lease()?.try_forward(&checked).map_err(shmq::PutError::from)?;
+        /// let refused = incoming.lease()?.try_forward(&checked).unwrap_err();
+        /// assert!(refused.error().is_full());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         pub fn try_forward(self, $to: &impl $crate::Destination<$message>) -> Result<(), $crate::ForwardError<Self>> {
             let ($this, $wait) = (self, $crate::wait::Wait::Never);
             $body
@@ -258,6 +267,16 @@ macro_rules! forwards {
         ///
         /// # Errors
         /// As [`forward`](Self::forward).
+        ///
+        /// ```
+        /// let (incoming, checked) = (shmq::Queue::<u64>::new(4)?, shmq::Queue::<u64>::new(1)?);
+        /// incoming.put_slice(&[7, 8])?;
+        /// let soon = std::time::Duration::from_millis(1);
+        /// incoming.lease()?.forward_timeout(&checked, soon).map_err(shmq::PutError::from)?;
+        /// let refused = incoming.lease()?.forward_timeout(&checked, soon).unwrap_err();
+        /// assert!(refused.error().is_timeout());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         pub fn forward_timeout(
             self,
             $to: &impl $crate::Destination<$message>,
@@ -272,6 +291,16 @@ macro_rules! forwards {
         ///
         /// # Errors
         /// As [`forward`](Self::forward).
+        ///
+        /// ```
+        /// let (incoming, checked) = (shmq::Queue::<u64>::new(4)?, shmq::Queue::<u64>::new(1)?);
+        /// incoming.put_slice(&[7, 8])?;
+        /// let soon = std::time::Instant::now() + std::time::Duration::from_millis(10);
+        /// incoming.lease()?.forward_deadline(&checked, soon).map_err(shmq::PutError::from)?;
+        /// let refused = incoming.lease()?.forward_deadline(&checked, soon).unwrap_err();
+        /// assert!(refused.error().is_timeout());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         pub fn forward_deadline(
             self,
             $to: &impl $crate::Destination<$message>,
