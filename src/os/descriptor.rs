@@ -69,7 +69,6 @@ pub(crate) fn no_free_descriptor() -> io::Error {
 }
 
 /// The number that descriptors of this process are below.
-#[cfg(feature = "object")]
 pub(crate) fn descriptor_limit() -> u64 {
     // SAFETY: `limit` is filled by the call.
     unsafe {

@@ -5,7 +5,7 @@
 //! `File` in the copied memory) would write into, or close, a file of another. `/dev/null` stands
 //! there instead.
 
-use super::descriptor::raise;
+use super::descriptor::{closes_on_exec, descriptor_limit, raise};
 use std::fs;
 use std::os::fd::RawFd;
 
@@ -48,10 +48,5 @@ fn open_numbers() -> Vec<RawFd> {
     if let Ok(listed) = fs::read_dir("/proc/self/fd") {
         return listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
     }
-    // SAFETY: `limit` is filled by the call; a number that is not open is refused.
-    unsafe {
-        let mut limit: libc::rlimit = std::mem::zeroed();
-        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
-        (0..limit.rlim_cur.min(BLIND) as RawFd).filter(|&number| libc::fcntl(number, libc::F_GETFD) != -1).collect()
-    }
+    (0..descriptor_limit().min(BLIND) as RawFd).filter(|&number| closes_on_exec(number).is_ok()).collect()
 }

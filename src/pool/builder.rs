@@ -1,7 +1,7 @@
 //! [`PoolBuilder`]: settings of a pool.
 
 use super::Pool;
-use super::error::PoolError;
+use super::error::{PoolError, check_range};
 use super::settings::{Initializer, PoolSettings};
 use super::start::{os_error, start_pool};
 use super::state::Shared;
@@ -301,10 +301,6 @@ impl PoolBuilder {
 /// Distinguishes a pool's messages from any others.
 fn random_nonce() -> u64 {
     RandomState::new().hash_one(std::process::id()) | 1
-}
-
-fn check_range(option: &'static str, asked: usize, min: usize, max: usize) -> Result<(), PoolError> {
-    if (min..=max).contains(&asked) { Ok(()) } else { Err(PoolError::OutOfRange { option, asked, min, max }) }
 }
 
 impl fmt::Debug for PoolBuilder {

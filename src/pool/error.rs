@@ -18,7 +18,7 @@ use std::process::ExitStatus;
 #[non_exhaustive]
 pub enum PoolError {
     /// A number is out of its range: no workers, too many retries, ..
-    #[error("{option} {asked} cannot be used: it must be from {min} to {max}")]
+    #[error("{option} {asked} cannot be used: it must be {}", range_text(*min, *max))]
     OutOfRange {
         /// Which number: `workers`, `max_tasks_per_worker`, `retries`.
         option: &'static str,
@@ -180,9 +180,29 @@ impl TaskError {
     }
 }
 
-/// Checks a number of a call.
-pub(super) fn check_range(option: &'static str, asked: usize, min: usize, max: usize) -> Result<(), TaskError> {
-    if (min..=max).contains(&asked) { Ok(()) } else { Err(TaskError::OutOfRange { option, asked, min, max }) }
+/// A number that is out of its range, of a pool or of a call.
+pub(super) struct OutOfRange {
+    option: &'static str,
+    asked: usize,
+    min: usize,
+    max: usize,
+}
+
+/// Checks that a number is in its range.
+pub(super) fn check_range(option: &'static str, asked: usize, min: usize, max: usize) -> Result<(), OutOfRange> {
+    if (min..=max).contains(&asked) { Ok(()) } else { Err(OutOfRange { option, asked, min, max }) }
+}
+
+impl From<OutOfRange> for PoolError {
+    fn from(OutOfRange { option, asked, min, max }: OutOfRange) -> PoolError {
+        PoolError::OutOfRange { option, asked, min, max }
+    }
+}
+
+impl From<OutOfRange> for TaskError {
+    fn from(OutOfRange { option, asked, min, max }: OutOfRange) -> TaskError {
+        TaskError::OutOfRange { option, asked, min, max }
+    }
 }
 
 fn range_text(min: usize, max: usize) -> String {

@@ -136,15 +136,15 @@ mod tests {
     #[test]
     fn reports_come_back_as_sent_and_in_order() {
         let (program, supervisor) = packet_pair().unwrap();
-        let why = Refusal { call: Call::Pipe, errno: libc::EMFILE };
+        let why = Refusal { call: Call::Pipe, errno: 24 };
         let all = [
             Report::Began { pid: 1 },
             Report::Standby { pid: u32::MAX },
             Report::Started { pid: 3 },
-            Report::Ended { pid: 3, status: ExitStatus::from_raw(libc::SIGKILL), died: true },
+            Report::Ended { pid: 3, status: ExitStatus::from_raw(crate::os::KILL), died: true },
             Report::Short { missing: 4, why },
             Report::Ready,
-            Report::GaveUp { why: Refusal { call: Call::Fork, errno: libc::EAGAIN } },
+            Report::GaveUp { why: Refusal { call: Call::Fork, errno: 11 } },
         ];
         for report in all {
             report.send(&supervisor, None).unwrap();

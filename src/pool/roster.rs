@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_shortage_is_reported_until_it_is_over() {
         let mut roster = Roster::new(3);
-        let why = Refusal { call: Call::Fork, errno: libc::EAGAIN };
+        let why = Refusal { call: Call::Fork, errno: 11 };
         roster.apply(Report::Short { missing: 2, why }, None);
         assert_eq!(roster.strength(), 1);
         assert!(roster.stats().refused.is_some_and(|why| why.contains("os error 11")));
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn a_shortage_of_a_supervisor_ends_with_it() {
         let mut roster = Roster::new(3);
-        let why = Refusal { call: Call::Fork, errno: libc::EAGAIN };
+        let why = Refusal { call: Call::Fork, errno: 11 };
         roster.apply(Report::Began { pid: 1 }, None);
         roster.apply(Report::Short { missing: 2, why }, None);
         roster.apply(Report::Began { pid: 2 }, None);

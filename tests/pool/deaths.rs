@@ -1,4 +1,4 @@
-//! Workers, supervisors and programs that die: nobody hangs, and the pool is back at full strength.
+//! Workers, supervisors and programs that die: no caller hangs, and the pool is back at full strength.
 
 use crate::cases;
 use crate::support::harness::Case;

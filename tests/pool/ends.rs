@@ -15,7 +15,7 @@ pub fn cases() -> Vec<Case> {
     cases![
         a_pool_ends_as_asked_after_its_input_panicked,
         a_pool_ends_as_asked_beside_an_imap_that_is_not_read_to_its_end,
-        what_comes_after_the_end_is_told_which_end,
+        a_call_after_the_end_gets_the_error_of_that_end,
         imap_yields_what_came_before_its_inputs_panic,
         a_callback_has_returned_before_get_does,
         too_large_results_and_arguments_say_what_to_set,
@@ -67,7 +67,7 @@ fn a_pool_ends_as_asked_beside_an_imap_that_is_not_read_to_its_end() {
     assert_eq!(rest.iter().filter(|result| result.is_err()).count(), 1, "{rest:?}");
 }
 
-fn what_comes_after_the_end_is_told_which_end() {
+fn a_call_after_the_end_gets_the_error_of_that_end() {
     let pool = Pool::new(1).unwrap();
     pool.close();
     assert_eq!(pool.apply(square, 1), Err(TaskError::Closed));

@@ -37,7 +37,7 @@ fn a_child_drops_its_copy_beside_threads_of_its_own() {
             let first = scope.spawn(|| wait_for_count("the drop", &done, 1));
             drop(pool);
             done.store(1, SeqCst);
-            // Long enough for it to have ended; what is told depends on nothing of the kind.
+            // Long enough for it to have ended; the answer does not depend on that.
             thread::sleep(Duration::from_millis(100));
             let others: Vec<_> = (0..50).map(|_| scope.spawn(|| thread::sleep(Duration::from_millis(20)))).collect();
             others.into_iter().for_each(|other| other.join().unwrap());
@@ -81,8 +81,8 @@ fn results_and_iterators_of_the_parent_answer_at_once() {
         assert!(matches!(batch.map_async(square, 0..3), Err(TaskError::Inherited)));
         assert!(matches!(pool.imap(square, 0..), Err(TaskError::Inherited)));
         assert_eq!(pool.map(square, [1]), Err(TaskError::Inherited));
-        let told = pool.apply_async_then(square, 1, |_| panic!("nothing was sent"));
-        assert!(matches!(told, Err(TaskError::Inherited)));
+        let reported = pool.apply_async_then(square, 1, |_| panic!("nothing was sent"));
+        assert!(matches!(reported, Err(TaskError::Inherited)));
         assert!(pool.join().is_err() && pool.worker_pids().is_empty());
         let _ = format!("{pool:?} {later:?} {batch:?}");
     })

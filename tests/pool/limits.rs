@@ -1,4 +1,4 @@
-//! Pools whose processes the system refuses, or stops: what is said, and that nothing waits for ever.
+//! Pools whose processes the system refuses, or stops: the errors, and that nothing waits for ever.
 
 use crate::cases;
 use crate::support::harness::{Case, skip};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
     cases![
-        all_workers_are_told_right_after_new,
+        all_workers_are_listed_right_after_new,
         pids_that_several_threads_ask_for_are_those_of_workers,
         a_pool_that_can_start_no_worker_says_so,
         a_pool_with_fewer_workers_says_so_until_it_has_all,
@@ -27,7 +27,7 @@ fn square(n: u64) -> u64 {
     n * n
 }
 
-fn all_workers_are_told_right_after_new() {
+fn all_workers_are_listed_right_after_new() {
     for workers in [1, 5] {
         let pool = Pool::new(workers).unwrap();
         let pids = pool.worker_pids();
@@ -149,7 +149,7 @@ fn lose_descriptors() {
     for entry in std::fs::read_dir("/proc/self/fd").unwrap().flatten() {
         let number: i32 = entry.file_name().to_str().unwrap().parse().unwrap();
         if std::fs::read_link(entry.path()).is_ok_and(|path| path.starts_with("/dev/shm")) {
-            // SAFETY: a number; who owned it loses it, which is what is tried.
+            // SAFETY: a number; its owner loses it, which is what is tested.
             unsafe { libc::close(number) };
         }
     }
@@ -186,12 +186,12 @@ fn a_pool_is_dropped_though_supervisor_and_standby_are_stopped() {
     assert_eq!(pool.apply(square, 3), Ok(9));
     send_signal(supervisor as i32, libc::SIGSTOP);
     send_signal(standby as i32, libc::SIGSTOP);
-    let (tell, told) = mpsc::channel();
+    let (sender, reported) = mpsc::channel();
     let dropping = std::thread::spawn(move || {
         drop(pool);
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
     });
-    let dropped = told.recv_timeout(BY_ITSELF);
+    let dropped = reported.recv_timeout(BY_ITSELF);
     if dropped.is_err() {
         [standby, supervisor].iter().for_each(|&pid| send_signal(pid as i32, libc::SIGKILL));
     }

@@ -34,7 +34,7 @@ impl Drop for Bomb {
     }
 }
 
-/// The pool works, and ends when it is told to.
+/// The pool works, and ends when it is asked to.
 fn check(pool: Pool) {
     let later = pool.map_async(square, 0..10).unwrap();
     assert_eq!(later.get_timeout(BY_ITSELF).map(|squares| squares[9]), Ok(81));
@@ -103,7 +103,7 @@ fn break_stderr() {
     }
 }
 
-/// In a child, so that a failure of the case itself is told.
+/// In a child, so that a failure of the case itself is reported.
 fn a_callback_may_panic_while_stderr_is_a_closed_pipe() {
     let child = Process::spawn(|| {
         let pool = Pool::new(1).unwrap();

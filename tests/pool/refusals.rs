@@ -26,7 +26,7 @@ pub fn cases() -> Vec<Case> {
         a_panicking_initializer_fails_the_pool,
         an_exiting_initializer_fails_the_pool_and_forks_no_more,
         an_initializer_argument_that_cannot_be_encoded_is_an_error,
-        a_threaded_program_is_told_what_to_call,
+        a_threaded_program_gets_the_function_to_call,
     ]
 }
 
@@ -190,7 +190,7 @@ fn an_initializer_argument_that_cannot_be_encoded_is_an_error() {
     assert!(matches!(&refused, Err(PoolError::Argument { why }) if why == "not 2"), "{refused:?}");
 }
 
-fn a_threaded_program_is_told_what_to_call() {
+fn a_threaded_program_gets_the_function_to_call() {
     let refused = std::thread::scope(|scope| scope.spawn(|| Pool::new(1).map(drop)).join().unwrap());
     let error = refused.unwrap_err();
     assert!(matches!(error, PoolError::Spawn(SpawnError::Threaded { threads: 2 })), "{error:?}");

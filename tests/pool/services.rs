@@ -19,8 +19,8 @@ pub fn cases() -> Vec<Case> {
         tasks_are_finished_after_a_signal_to_the_process_group,
         tasks_are_finished_after_a_signal_to_the_process_group_with_a_fork_server,
         workers_have_the_programs_signals_if_asked,
-        a_dead_worker_is_told_with_its_pid_and_how,
-        a_worker_that_died_with_its_supervisor_is_told_with_its_pid,
+        a_dead_worker_is_reported_with_its_pid_and_status,
+        a_worker_that_died_with_its_supervisor_is_reported_with_its_pid,
         a_pipe_ends_though_a_pool_lives,
         a_pipe_ends_though_a_pool_lives_with_a_fork_server,
         workers_have_the_descriptors_that_are_kept,
@@ -117,7 +117,7 @@ fn workers_have_the_programs_signals_if_asked() {
     }
 }
 
-fn a_dead_worker_is_told_with_its_pid_and_how() {
+fn a_dead_worker_is_reported_with_its_pid_and_status() {
     let pool = Pool::new(2).unwrap();
     let exit = |code: i32| -> i32 { std::process::exit(code) };
     for code in [0, 3] {
@@ -146,8 +146,8 @@ fn a_dead_worker_is_told_with_its_pid_and_how() {
     assert_eq!((results.len(), pool.stats().died), (2, 3));
 }
 
-/// The supervisor would have told how; the pid is told nevertheless, and nothing waits for ever.
-fn a_worker_that_died_with_its_supervisor_is_told_with_its_pid() {
+/// The supervisor would have reported how; the pid is reported nevertheless, and nothing waits for ever.
+fn a_worker_that_died_with_its_supervisor_is_reported_with_its_pid() {
     words();
     let pool = Pool::new(1).unwrap();
     let worker = pool.worker_pids()[0];

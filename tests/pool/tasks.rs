@@ -31,7 +31,7 @@ pub fn cases() -> Vec<Case> {
         imap_with_chunks,
         callbacks_are_called_once_with_result_or_error,
         a_panicking_callback_is_reported_and_the_pool_lives,
-        progress_is_told_after_each_chunk,
+        progress_is_reported_after_each_chunk,
         a_panic_is_an_error_with_its_message_and_costs_no_worker,
         an_err_in_the_result_is_just_a_value,
         any_serde_argument_and_result_travels,
@@ -256,16 +256,16 @@ fn imap_with_chunks() {
 
 fn callbacks_are_called_once_with_result_or_error() {
     let pool = Pool::new(2).unwrap();
-    let (tell, told) = mpsc::channel();
-    let one = tell.clone();
+    let (sender, reported) = mpsc::channel();
+    let one = sender.clone();
     pool.apply_async_then(square, 3, move |result| one.send(format!("{result:?}")).unwrap()).unwrap();
-    assert_eq!(told.recv().unwrap(), "Ok(9)");
-    let many = tell.clone();
+    assert_eq!(reported.recv().unwrap(), "Ok(9)");
+    let many = sender.clone();
     pool.batch().map_async_then(square, 0..3, move |result| many.send(format!("{result:?}")).unwrap()).unwrap();
-    assert_eq!(told.recv().unwrap(), "Ok([0, 1, 4])");
-    pool.apply_async_then(|n: u64| 1 / n, 0, move |result| tell.send(format!("{result:?}")).unwrap()).unwrap();
-    assert!(told.recv().unwrap().contains("divide by zero"));
-    assert!(told.recv().is_err(), "each was called once, and dropped");
+    assert_eq!(reported.recv().unwrap(), "Ok([0, 1, 4])");
+    pool.apply_async_then(|n: u64| 1 / n, 0, move |result| sender.send(format!("{result:?}")).unwrap()).unwrap();
+    assert!(reported.recv().unwrap().contains("divide by zero"));
+    assert!(reported.recv().is_err(), "each was called once, and dropped");
 }
 
 fn a_panicking_callback_is_reported_and_the_pool_lives() {
@@ -277,15 +277,15 @@ fn a_panicking_callback_is_reported_and_the_pool_lives() {
     assert_eq!(pool.apply(square, 4), Ok(16));
 }
 
-fn progress_is_told_after_each_chunk() {
+fn progress_is_reported_after_each_chunk() {
     let pool = Pool::new(2).unwrap();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let hook = Arc::clone(&told);
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&reported);
     pool.batch().chunk_size(10).progress(move |p| hook.lock().unwrap().push((p.done, p.total))).map(square, 0..35).unwrap();
-    let told = told.lock().unwrap();
-    assert_eq!(told.len(), 4);
-    assert!(told.windows(2).all(|pair| pair[0].0 < pair[1].0), "{told:?}");
-    assert_eq!(*told.last().unwrap(), (35, Some(35)));
+    let reported = reported.lock().unwrap();
+    assert_eq!(reported.len(), 4);
+    assert!(reported.windows(2).all(|pair| pair[0].0 < pair[1].0), "{reported:?}");
+    assert_eq!(*reported.last().unwrap(), (35, Some(35)));
 }
 
 fn a_panic_is_an_error_with_its_message_and_costs_no_worker() {

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub fn cases() -> Vec<Case> {
     cases![
         a_call_without_init_works_where_there_are_no_threads,
-        a_call_without_init_is_refused_where_there_are_and_told_what_to_call,
+        a_call_without_init_is_refused_with_threads_and_names_the_function_to_call,
         a_call_works_from_any_thread_after_init,
         a_call_works_under_tokio_after_init,
         init_is_refused_where_there_are_threads,
@@ -46,7 +46,7 @@ pub fn cases() -> Vec<Case> {
         calls_beside_killed_fork_servers_run_once,
         calls_beside_a_killed_standby_run_once,
         after_replacements_all_end_with_the_killed_program,
-        fork_server_and_standby_killed_at_once_are_an_error_and_hang_nobody,
+        fork_server_and_standby_killed_at_once_are_an_error_and_hang_no_caller,
         called_processes_have_the_signals_of_the_program,
         a_called_process_may_call,
     ]
@@ -84,7 +84,7 @@ fn a_call_without_init_works_where_there_are_no_threads() {
     assert_eq!(Process::call(|(a, b): (i32, i32)| a + b, (3, 4)).unwrap().join().unwrap().code(), Some(7));
 }
 
-fn a_call_without_init_is_refused_where_there_are_and_told_what_to_call() {
+fn a_call_without_init_is_refused_with_threads_and_names_the_function_to_call() {
     let error = in_a_thread(|| Process::call(code_of, 7)).unwrap_err();
     assert!(matches!(error, SpawnError::Threaded { threads: 2 }), "{error:?}");
     assert!(error.to_string().contains("call shmq::process::init() first in main"), "{error}");
@@ -433,7 +433,7 @@ fn orphans_of_a_killed_fork_server_leave_no_zombies() {
     words();
     init().unwrap();
     let mut pids: Vec<u32> = (0..3).map(|n| Process::call(end_at_word, n).unwrap().pid()).collect(); // dropped at once
-    // A child of a called process, which will be an orphan that nobody asks about.
+    // A child of a called process, which will be an orphan that the program does not ask about.
     let leave = |()| {
         let child = Process::spawn(|| end_at_word(0)).unwrap();
         words()[1].store(u64::from(child.pid()), SeqCst);
@@ -553,7 +553,7 @@ fn reap_all() {
     wait_until("the ends of all", none, || format!("{:?}", children_of(std::process::id())));
 }
 
-fn fork_server_and_standby_killed_at_once_are_an_error_and_hang_nobody() {
+fn fork_server_and_standby_killed_at_once_are_an_error_and_hang_no_caller() {
     init().unwrap();
     let (standby, _) = fork_servers();
     let child = Process::call(forever, ()).unwrap();
@@ -575,11 +575,11 @@ fn end_fork_server_pair(standby: u32) {
 }
 
 fn called_processes_have_the_signals_of_the_program() {
-    // A program that ignores its children's ends: the statuses of called ones are told all the same.
+    // A program that ignores its children's ends: the statuses of called ones are reported all the same.
     // SAFETY: ignoring runs no code.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     init().unwrap();
-    let told = |()| {
+    let reported = |()| {
         // SAFETY: a sigset_t is plain words, filled before they are read.
         unsafe {
             let mut blocked: libc::sigset_t = std::mem::zeroed();
@@ -588,7 +588,7 @@ fn called_processes_have_the_signals_of_the_program() {
             i32::from(ignored) + 2 * libc::sigismember(&blocked, libc::SIGCHLD)
         }
     };
-    assert_eq!(Process::call(told, ()).unwrap().join().unwrap().code(), Some(1));
+    assert_eq!(Process::call(reported, ()).unwrap().join().unwrap().code(), Some(1));
     // SAFETY: the default runs no code.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     end_fork_server();

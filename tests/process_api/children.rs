@@ -21,12 +21,12 @@ pub fn cases() -> Vec<Case> {
     cases![
         globals_are_separate,
         exit_codes_are_what_the_closure_returned,
-        an_error_is_told_on_stderr,
-        a_panic_is_told_on_stderr_and_in_the_exit_status,
+        an_error_is_printed_on_stderr,
+        a_panic_is_printed_on_stderr_and_sets_the_exit_status,
         join_timeout_is_never_early_and_zero_is_one_look,
-        a_killed_child_tells_the_signal,
+        the_status_of_a_killed_child_has_the_signal,
         terminate_can_be_handled_and_kill_cannot,
-        signals_after_the_end_hit_nobody,
+        signals_after_the_end_reach_no_process,
         is_alive_until_the_end_joined_or_not,
         the_sentinel_can_be_polled_before_and_after_join,
         a_dropped_process_runs_on_and_leaves_no_zombie,
@@ -37,8 +37,8 @@ pub fn cases() -> Vec<Case> {
         a_daemon_whose_parent_lives_on_is_left_alone,
         a_fresh_program_opens_a_queue_by_name,
         a_program_that_is_not_there_is_an_error,
-        a_threaded_program_is_refused_and_told_what_to_call,
-        a_joined_thread_is_in_nobodys_way,
+        a_threaded_program_is_refused_with_the_function_to_call,
+        a_joined_thread_does_not_prevent_a_fork,
         a_copy_of_a_process_in_a_child_is_inert,
     ]
 }
@@ -90,12 +90,12 @@ fn stderr_of(run: impl FnOnce() -> Result<(), String>) -> (String, std::process:
     (said, status)
 }
 
-fn an_error_is_told_on_stderr() {
+fn an_error_is_printed_on_stderr() {
     let (said, status) = stderr_of(|| Err("the disk is full".to_string()));
     assert_eq!((said.as_str(), status.code()), ("Error: \"the disk is full\"\n", Some(1)));
 }
 
-fn a_panic_is_told_on_stderr_and_in_the_exit_status() {
+fn a_panic_is_printed_on_stderr_and_sets_the_exit_status() {
     let (said, status) = stderr_of(|| panic!("no more {}", "paper"));
     assert!(said.contains("no more paper"), "{said}");
     assert_eq!(status.code(), Some(101));
@@ -113,7 +113,7 @@ fn join_timeout_is_never_early_and_zero_is_one_look() {
     assert_eq!(child.join().unwrap(), status);
 }
 
-fn a_killed_child_tells_the_signal() {
+fn the_status_of_a_killed_child_has_the_signal() {
     for signal in [libc::SIGKILL, libc::SIGTERM, libc::SIGABRT] {
         let child = Process::spawn(|| forever()).unwrap();
         // SAFETY: our own child, not reaped.
@@ -139,7 +139,7 @@ fn terminate_can_be_handled_and_kill_cannot() {
     assert_eq!(child.join().unwrap().signal(), Some(libc::SIGKILL));
 }
 
-fn signals_after_the_end_hit_nobody() {
+fn signals_after_the_end_reach_no_process() {
     let child = Process::spawn(|| ()).unwrap();
     child.join().unwrap();
     child.terminate().unwrap();
@@ -205,7 +205,7 @@ fn active_children_are_those_that_run() {
     wait_until("one to be gone", || active_children().len() == 2, || format!("{:?}", active_children()));
     pids.remove(1);
     assert_eq!(active_children(), pids);
-    // Reaped by the look, its status is still there.
+    // Reaped by the check, its status is still there.
     assert_eq!(children[1].join().unwrap().signal(), Some(libc::SIGKILL));
     let inside = Process::spawn(|| active_children().len() as i32).unwrap();
     assert_eq!(inside.join().unwrap().code(), Some(0), "a child's children are not its parent's");
@@ -227,27 +227,27 @@ fn reap_orphan(pid: u32) -> i32 {
     status
 }
 
-fn parent_of_a_daemon(told: &'static AtomicU64, end: impl FnOnce()) -> crate::support::process::Child {
+fn parent_of_a_daemon(reported: &'static AtomicU64, end: impl FnOnce()) -> crate::support::process::Child {
     fork_with_code("the daemon's parent", move || {
         let child = Process::spawn_daemon(|| forever()).unwrap();
-        told.store(u64::from(child.pid()), SeqCst);
+        reported.store(u64::from(child.pid()), SeqCst);
         end();
         0
     })
 }
 
 fn a_daemon_dies_with_its_parent() {
-    let told = shared_word();
-    parent_of_a_daemon(told, || ()).expect_success();
-    assert_eq!(reap_orphan(told.load(SeqCst) as u32), libc::SIGKILL);
+    let reported = shared_word();
+    parent_of_a_daemon(reported, || ()).expect_success();
+    assert_eq!(reap_orphan(reported.load(SeqCst) as u32), libc::SIGKILL);
 }
 
 fn a_daemon_dies_with_its_parent_killed() {
-    let told = shared_word();
-    let parent = parent_of_a_daemon(told, || forever());
-    wait_until("the daemon", || told.load(SeqCst) != 0, String::new);
+    let reported = shared_word();
+    let parent = parent_of_a_daemon(reported, || forever());
+    wait_until("the daemon", || reported.load(SeqCst) != 0, String::new);
     parent.kill();
-    assert_eq!(reap_orphan(told.load(SeqCst) as u32), libc::SIGKILL);
+    assert_eq!(reap_orphan(reported.load(SeqCst) as u32), libc::SIGKILL);
 }
 
 fn a_plain_child_outlives_its_parent() {
@@ -297,7 +297,7 @@ fn a_program_that_is_not_there_is_an_error() {
     assert_eq!(active_children(), []);
 }
 
-fn a_threaded_program_is_refused_and_told_what_to_call() {
+fn a_threaded_program_is_refused_with_the_function_to_call() {
     let refused = std::thread::scope(|scope| scope.spawn(|| Process::spawn(|| ())).join().unwrap());
     let error = refused.unwrap_err();
     assert!(matches!(error, SpawnError::Threaded { threads: 2 }), "{error:?}");
@@ -306,7 +306,7 @@ fn a_threaded_program_is_refused_and_told_what_to_call() {
     assert!(Process::spawn(|| ()).unwrap().join().unwrap().success());
 }
 
-fn a_joined_thread_is_in_nobodys_way() {
+fn a_joined_thread_does_not_prevent_a_fork() {
     // More to do than processors: a thread that was joined has to wait for its turn to be taken off the list.
     let stop = shared_word();
     let load: Vec<_> = (0..8).map(|_| fork("load", || burn_until(stop))).collect();

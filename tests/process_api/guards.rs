@@ -20,7 +20,7 @@ pub fn cases() -> Vec<Case> {
         a_guard_is_found_among_others_records,
         a_forgotten_guard_and_one_of_another_thread_count,
         every_way_to_fork_is_refused_and_the_others_are_not,
-        what_gives_no_references_is_in_nobodys_way,
+        what_gives_no_references_does_not_prevent_a_fork,
         what_a_child_inherited_is_not_in_its_way,
         a_task_of_a_pool_may_spawn,
     ]
@@ -205,7 +205,7 @@ fn every_way_to_fork_is_refused_and_the_others_are_not() {
     crate::support::wait_until("its end", || own_children().is_empty(), String::new);
 }
 
-fn what_gives_no_references_is_in_nobodys_way() {
+fn what_gives_no_references_does_not_prevent_a_fork() {
     let queue = Queue::<[u8; 10_000]>::new(4).unwrap();
     queue.put(&[7; 10_000]).unwrap();
     assert_eq!(queue.get().unwrap()[0], 7);

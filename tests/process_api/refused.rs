@@ -15,8 +15,8 @@ use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
     cases![
-        ends_are_told_and_calls_refused_while_no_fork_server_can_be_forked,
-        a_join_sleeps_though_a_helper_has_ended_that_nobody_reaps,
+        ends_are_reported_and_calls_refused_while_no_fork_server_can_be_forked,
+        a_join_sleeps_though_a_helper_has_ended_and_is_not_reaped,
         calls_are_refused_while_the_program_has_other_rights_than_at_init,
     ]
 }
@@ -73,7 +73,7 @@ fn allow_forks(pid: u32, allowed: bool) {
     }
 }
 
-fn ends_are_told_and_calls_refused_while_no_fork_server_can_be_forked() {
+fn ends_are_reported_and_calls_refused_while_no_fork_server_can_be_forked() {
     words();
     if is_root() {
         // SAFETY: takes a number.
@@ -110,7 +110,7 @@ fn worked() -> Duration {
     Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
 }
 
-fn a_join_sleeps_though_a_helper_has_ended_that_nobody_reaps() {
+fn a_join_sleeps_though_a_helper_has_ended_and_is_not_reaped() {
     words();
     init().unwrap();
     let (standby, fork_server) = fork_servers();

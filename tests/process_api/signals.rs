@@ -24,7 +24,7 @@ pub fn cases() -> Vec<Case> {
         a_called_process_has_what_the_program_has_at_the_call,
         a_signal_right_after_the_start_is_not_lost,
         an_exhausted_fork_server_says_the_errno_and_recovers,
-        a_program_without_numbers_is_told_and_nothing_begins,
+        a_program_without_free_numbers_gets_an_error_and_nothing_begins,
         children_in_a_pid_namespace_work,
         a_kernel_that_cannot_wait_for_pidfds_is_no_error,
         a_kernel_without_pidfds_is_no_error,
@@ -57,12 +57,12 @@ fn set(signal: libc::c_int, handler: libc::sighandler_t) {
     assert_ne!(unsafe { libc::signal(signal, handler) }, libc::SIG_ERR);
 }
 
-static HEARD: AtomicI32 = AtomicI32::new(-1);
+static HANDLED: AtomicI32 = AtomicI32::new(-1);
 
 /// As those of signal-hook and tokio, it writes into a pipe that children share.
 extern "C" fn tell_pipe(_: libc::c_int) {
     // SAFETY: a write of one byte, which is safe in signals.
-    unsafe { libc::write(HEARD.load(SeqCst), b"x".as_ptr().cast(), 1) };
+    unsafe { libc::write(HANDLED.load(SeqCst), b"x".as_ptr().cast(), 1) };
 }
 
 fn handle_by_a_pipe(signal: libc::c_int) {
@@ -83,8 +83,8 @@ fn bytes_in(mut pipe: &std::fs::File) -> usize {
 }
 
 fn signals_to_the_group_end_no_fork_server() {
-    let (heard, end) = pipe();
-    HEARD.store(end, SeqCst);
+    let (handled, end) = pipe();
+    HANDLED.store(end, SeqCst);
     for signal in ENDINGS.into_iter().chain([libc::SIGUSR1, libc::SIGTSTP, libc::SIGPIPE]) {
         // Before init: the helpers inherit the handler, and do not run it.
         handle_by_a_pipe(signal);
@@ -93,11 +93,11 @@ fn signals_to_the_group_end_no_fork_server() {
         wait_until("a fork server", || children_of(standby).len() == 1, String::new);
         let fork_server = children_of(standby)[0];
         send_signal(0, signal);
-        wait_until("the handler", || bytes_in(&heard) == 1, || format!("signal {signal}"));
+        wait_until("the handler", || bytes_in(&handled) == 1, || format!("signal {signal}"));
         let child = Process::call(|n: i32| n, 5).unwrap();
         assert_eq!(child.join().unwrap().code(), Some(5), "signal {signal}");
         assert_eq!((own_children(), children_of(standby)), (vec![standby], vec![fork_server]), "signal {signal}");
-        assert_eq!(bytes_in(&heard), 0, "a helper ran the handler of signal {signal}");
+        assert_eq!(bytes_in(&handled), 0, "a helper ran the handler of signal {signal}");
         set(signal, libc::SIG_DFL);
         end_ours();
         set(signal, libc::SIG_DFL);
@@ -124,8 +124,8 @@ fn init_starts_a_fork_server_anew_where_it_is_dead() {
 }
 
 fn a_child_has_no_handler_that_ends_its_parent() {
-    let (heard, end) = pipe();
-    HEARD.store(end, SeqCst);
+    let (handled, end) = pipe();
+    HANDLED.store(end, SeqCst);
     for with_init in [false, true] {
         ENDINGS.into_iter().for_each(handle_by_a_pipe);
         if with_init {
@@ -135,19 +135,19 @@ fn a_child_has_no_handler_that_ends_its_parent() {
             let child = if with_init { Process::call(forever, ()) } else { Process::spawn(|| forever(())) }.unwrap();
             send_signal(child.pid() as i32, signal);
             assert_eq!(child.join().unwrap().signal(), Some(signal), "by init: {with_init}");
-            assert_eq!(bytes_in(&heard), 0, "signal {signal} to a child, by init: {with_init}");
+            assert_eq!(bytes_in(&handled), 0, "signal {signal} to a child, by init: {with_init}");
         }
     }
     // Here they stayed.
     send_signal(std::process::id() as i32, libc::SIGTERM);
-    wait_until("our handler", || bytes_in(&heard) == 1, String::new);
+    wait_until("our handler", || bytes_in(&handled) == 1, String::new);
     ENDINGS.into_iter().for_each(|signal| set(signal, libc::SIG_DFL));
     end_ours();
 }
 
 fn kept_handlers_stay() {
-    let (heard, end) = pipe();
-    HEARD.store(end, SeqCst);
+    let (handled, end) = pipe();
+    HANDLED.store(end, SeqCst);
     ENDINGS.into_iter().for_each(handle_by_a_pipe);
     for with_init in [false, true] {
         if with_init {
@@ -157,7 +157,7 @@ fn kept_handlers_stay() {
             let builder = Process::builder().keep_handlers(true);
             let child = if with_init { builder.call(forever, ()) } else { builder.spawn(|| forever(())) }.unwrap();
             send_signal(child.pid() as i32, signal);
-            wait_until("the handler", || bytes_in(&heard) == 1, || format!("signal {signal}, by init: {with_init}"));
+            wait_until("the handler", || bytes_in(&handled) == 1, || format!("signal {signal}, by init: {with_init}"));
             assert!(child.is_alive());
             child.kill().unwrap();
             child.join().unwrap();
@@ -209,10 +209,10 @@ fn handle_with_info(signal: libc::c_int) {
 
 fn a_called_process_has_what_the_program_has_at_the_call() {
     let watched = [libc::SIGINT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGCHLD, libc::SIGALRM, libc::SIGPIPE];
-    let told = |signal: i32| taken(signal);
+    let reported = |signal: i32| taken(signal);
     let check = |when: &str| {
         for signal in watched {
-            let code = Process::call(told, signal).unwrap().join().unwrap().code();
+            let code = Process::call(reported, signal).unwrap().join().unwrap().code();
             assert_eq!(code, Some(taken(signal)), "{when}, signal {signal}");
             let code = Process::spawn(|| taken(signal)).unwrap().join().unwrap().code();
             assert_eq!(code, Some(taken(signal)), "{when}, signal {signal}, by fork");
@@ -233,13 +233,13 @@ fn a_called_process_has_what_the_program_has_at_the_call() {
     block(libc::SIGUSR2, libc::SIG_UNBLOCK);
     set(libc::SIGINT, libc::SIG_DFL);
     set(libc::SIGCHLD, libc::SIG_IGN);
-    let code = Process::call(told, libc::SIGCHLD).unwrap().join().unwrap().code();
-    assert_eq!(code, Some(1), "a program that ignores its children's ends is told those of called ones");
+    let code = Process::call(reported, libc::SIGCHLD).unwrap().join().unwrap().code();
+    assert_eq!(code, Some(1), "a program that ignores its children's ends gets those of called ones");
     set(libc::SIGCHLD, libc::SIG_DFL);
     check("changed back");
     // What a handler that came since works with is not there.
     handle_with_info(libc::SIGUSR1);
-    assert_eq!(Process::call(told, libc::SIGUSR1).unwrap().join().unwrap().code(), Some(0));
+    assert_eq!(Process::call(reported, libc::SIGUSR1).unwrap().join().unwrap().code(), Some(0));
     end_ours();
 }
 
@@ -307,7 +307,7 @@ fn an_exhausted_fork_server_says_the_errno_and_recovers() {
     end_ours();
 }
 
-fn a_program_without_numbers_is_told_and_nothing_begins() {
+fn a_program_without_free_numbers_gets_an_error_and_nothing_begins() {
     let words = shared_words(1);
     static BEGUN: AtomicU64 = AtomicU64::new(0);
     BEGUN.store(words.as_ptr() as u64, SeqCst);
@@ -380,7 +380,7 @@ fn children_in_a_pid_namespace_work() {
     wait_until("no children", || own_children().is_empty(), || format!("{:?}", own_children()));
 }
 
-/// From now on a system call fails for this process and its children: one whose first argument is `argument`, if that is said.
+/// From now on a system call fails for this process and its children: one whose first argument is `argument`, if that is given.
 fn refuse(call: libc::c_long, argument: Option<u32>, errno: i32) {
     let statement = |code: u32, yes: u8, no: u8, k: u32| libc::sock_filter { code: code as u16, jt: yes, jf: no, k };
     let load = |at: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, at);
@@ -403,7 +403,7 @@ fn refuse(call: libc::c_long, argument: Option<u32>, errno: i32) {
     }
 }
 
-/// Children are joined and signalled, whoever forks them.
+/// Children are joined and signalled, whichever process forks them.
 fn children_are_joined_and_signalled() {
     let check = |start: &dyn Fn(i32) -> Process| {
         let child = start(7);
@@ -492,9 +492,9 @@ fn a_called_process_gets_descriptors_of_the_call_at_their_numbers() {
     let (_reader, second) = pipe();
     // SAFETY: numbers; far above what the fork server has, and below, where it has others.
     let (far, low) = unsafe { (libc::fcntl(first, libc::F_DUPFD_CLOEXEC, 500), libc::dup2(second, before_init)) };
-    let told = |numbers: [RawFd; 4]| pipes_among(&numbers);
+    let reported = |numbers: [RawFd; 4]| pipes_among(&numbers);
     let numbers = [before_init, first, second, far];
-    let child = Process::builder().keep_fds([far, low, second]).call(told, numbers).unwrap();
+    let child = Process::builder().keep_fds([far, low, second]).call(reported, numbers).unwrap();
     assert_eq!(child.join().unwrap().code(), Some(0b1101));
     // They are those of the call: what is written there arrives here.
     let (mut reader, end) = pipe();
@@ -515,7 +515,7 @@ fn a_called_process_gets_descriptors_of_the_call_at_their_numbers() {
         let code = Process::builder().keep_fds([number]).call(closes, number).unwrap().join().unwrap().code();
         assert_eq!(code, Some(i32::from(number == far)));
     }
-    let child = Process::call(told, numbers).unwrap();
+    let child = Process::call(reported, numbers).unwrap();
     assert_eq!(child.join().unwrap().code(), Some(1), "those that were open at init");
     end_ours();
 }
