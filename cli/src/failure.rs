@@ -36,8 +36,8 @@ impl Failure {
     /// Names the queue, unless the text does already.
     fn of_queue(name: &str, failure: Failure) -> Failure {
         let name = text::quoted(name);
-        let tell = |text: String| if text.contains(&name) { text } else { format!("queue {name}: {text}") };
-        Failure { text: failure.text.map(tell), ..failure }
+        let named = |text: String| if text.contains(&name) { text } else { format!("queue {name}: {text}") };
+        Failure { text: failure.text.map(named), ..failure }
     }
 
     pub fn of_signal(signal: i32) -> Failure {

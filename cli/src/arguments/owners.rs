@@ -4,13 +4,13 @@ use clap::Args;
 use shmq::inspect::Owners;
 use shmq::{Queue, QueueBuilder};
 
-/// Which users' queues a verb acts on.
+/// The owners, beside this user and root, whose queues a verb acts on.
 #[derive(Args, Clone, Debug, Default)]
 pub struct AllowedOwners {
-    /// Act also on a queue that this user owns, given by number; otherwise only on your own and on root's
+    /// Act also on a queue of the user with this number; without it, only on your own and root's
     #[arg(long = "owner", value_name = "UID", conflicts_with = "any_owner")]
     pub owner: Vec<u32>,
-    /// Act on the queue whichever user owns it: its owner can read and change its messages
+    /// Act on the queue of any user: its owner can read and change its messages
     #[arg(long)]
     pub any_owner: bool,
 }
@@ -21,7 +21,7 @@ impl AllowedOwners {
         if self.any_owner { owners.allow_any_owner() } else { owners }
     }
 
-    /// The same for who opens or creates a queue of bytes.
+    /// The same, for opening or creating a queue of bytes.
     pub fn apply_to(&self, builder: QueueBuilder<Queue<[u8]>>) -> QueueBuilder<Queue<[u8]>> {
         let builder = self.owner.iter().fold(builder, |builder, &uid| builder.allow_owner(uid));
         if self.any_owner { builder.allow_any_owner() } else { builder }

@@ -17,12 +17,12 @@ impl Observation<'_> {
         pids.dedup();
         for pid in pids {
             let held = self.held_by(pid);
-            let who = self.pid_in_words(pid);
+            let process = self.pid_in_words(pid);
             if held.is_empty() {
                 findings.push(notice(
                     "died",
                     format!("{pid} died"),
-                    format!("{} died without leaving (killed, or ended by `_exit`). It holds nothing.", capitalised(&who)),
+                    format!("{} died without leaving (killed, or ended by `_exit`). It holds nothing.", capitalised(&process)),
                     format!("Nothing to do; its entry is used again. `shmq recover {name}` forgets it now."),
                 ));
                 continue;
@@ -47,7 +47,7 @@ impl Observation<'_> {
                 format!(
                     "{} died (killed, or crashed) while it held {held}.{redelivery} A process that waits {heirs} takes over \
                      within 0.1 s; that it is still held means that none waits there.",
-                    capitalised(&who)
+                    capitalised(&process)
                 ),
                 if leases == 0 {
                     format!("Start it again, or a consumer; or `shmq recover {name}` frees what it holds at once.")

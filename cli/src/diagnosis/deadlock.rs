@@ -34,12 +34,12 @@ impl Observation<'_> {
             1 => format!("{} waits in put for room", self.processes(&producers)),
             _ => format!("{} wait in put for room", self.processes(&producers)),
         };
-        let who = self.processes(&holders);
+        let processes = self.processes(&holders);
         let all = messages(self.now.on_lease);
         let does = if one {
-            format!("{} holds {all}, waits in get for one more, and gives none back meanwhile", capitalised(&who))
+            format!("{} holds {all}, waits in get for one more, and gives none back meanwhile", capitalised(&processes))
         } else {
-            format!("{} hold {all}, wait in get for one more, and give none back meanwhile", capitalised(&who))
+            format!("{} hold {all}, wait in get for one more, and give none back meanwhile", capitalised(&processes))
         };
         findings.push(Finding {
             // A process that collects messages may stop waiting and go on with those it has.

@@ -49,7 +49,8 @@ fn line(row: &Row) -> Vec<TableCell> {
             return [name, state].into_iter().chain(blanks).chain([owner, note]).collect();
         }
     };
-    let who: Vec<String> = seen.participants.iter().map(|participant| terms::participant_in_words(participant, seen)).collect();
+    let processes: Vec<String> =
+        seen.participants.iter().map(|participant| terms::participant_in_words(participant, seen)).collect();
     let findings = diagnosis::diagnose(&Observation { name: &row.name, about, before: None, now: seen });
     // A predecessor is left to `stat` and `doctor`, unless messages were lost with it.
     let findings: Vec<_> = findings.into_iter().filter(|finding| finding.is_listed()).collect();
@@ -67,7 +68,7 @@ fn line(row: &Row) -> Vec<TableCell> {
         of_queue(terms::capacity(about)),
         of_queue(units::bytes(seen.bytes as f64)),
         TableCell::plain(units::duration(units::age(about.created))),
-        TableCell::plain(if who.is_empty() { "-".to_owned() } else { who.join(", ") }),
+        TableCell::plain(if processes.is_empty() { "-".to_owned() } else { processes.join(", ") }),
         note,
     ]
 }

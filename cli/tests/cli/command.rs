@@ -1,4 +1,4 @@
-//! Running the command, with a bound.
+//! Runs the command, with a bound on its time.
 
 use crate::support::wait_until;
 use shmq::Queue;
@@ -11,8 +11,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 pub fn shmq(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shmq"));
     command.args(arguments).env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
-    // Under `nohup` these tests, too, see signals that are not ignored.
-    // SAFETY: between fork and exec it only makes system calls.
+    // Signals are not ignored, even if these tests run under `nohup`. SAFETY: the closure runs
+    // between fork and exec, and only makes system calls (async-signal-safe).
     unsafe {
         command.pre_exec(|| {
             for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
@@ -24,7 +24,7 @@ pub fn shmq(arguments: &[&str]) -> Command {
     command
 }
 
-/// What a run came to.
+/// How a run ended, and what it wrote.
 #[derive(Debug)]
 pub struct Ran {
     pub code: i32,
@@ -110,7 +110,7 @@ impl Running {
         self.status.is_some()
     }
 
-    /// Waits for its end, which must come within the patience of all tests.
+    /// Waits for its end, which must come within the bound of all tests.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         let pid = self.pid();
@@ -141,7 +141,7 @@ impl Drop for Running {
     }
 }
 
-/// A name that is unlinked when the test ends, whoever created it.
+/// A queue name that is unlinked when the test ends.
 pub struct Name(pub String);
 
 impl Name {
@@ -160,7 +160,7 @@ impl std::ops::Deref for Name {
 
 impl Drop for Name {
     fn drop(&mut self) {
-        // Of whichever user: some tests give it away.
+        // Of any user: some tests give the segment to another one.
         let _ = unlink_of(&self.0, &Owners::default().allow_any_owner());
     }
 }

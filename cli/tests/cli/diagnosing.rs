@@ -1,4 +1,4 @@
-//! Three broken set-ups, and a few more, told apart by `ls` and `doctor` alone.
+//! Broken set-ups that `ls` and `doctor` alone can distinguish.
 
 use crate::command::{Name, run, wait_for};
 use crate::peers;
@@ -8,7 +8,7 @@ use shmq::inspect::{Inspector, ProcessState, Snapshot, State};
 use shmq::{DeadLetters, Queue};
 use std::time::Duration;
 
-/// The codes of what troubles the queue, the first line of `ls` about it, and the doctor's words.
+/// The codes of the queue's troubles, its line of `ls`, and the text of `doctor`.
 #[track_caller]
 fn examine(name: &str) -> (Vec<String>, String, String) {
     let text = run(&["doctor", name, "-i", "0.1"]);
@@ -69,7 +69,7 @@ fn set_up_2_the_consumer_was_killed_with_a_lease() {
     for word in ["1 message on lease", "not lost", &format!("shmq recover {}", &*name)] {
         assert!(words.contains(word), "{word:?} is not in {words}");
     }
-    // What the doctor advises helps.
+    // The doctor's advice helps.
     let told = run(&["recover", &name, "--json"]).expect(0).json();
     schema::check(&told, "recover");
     assert_eq!((&told["redelivered"], &told["dead_participants"]), (&1.into(), &1.into()));
@@ -104,8 +104,7 @@ fn set_up_3_the_producer_is_blocked_on_a_full_queue() {
 
 #[test]
 fn a_collector_that_holds_all_and_waits_for_more_is_a_deadlock() {
-    // By messages or by bytes, asleep or asking again and again, with somebody who waits to put or
-    // not.
+    // Bounded by messages or by bytes, asleep or polling, with or without a producer that waits.
     for (part, bounded, putter) in [
         ("collector", true, true),
         ("collector", true, false),
@@ -140,7 +139,7 @@ fn a_collector_that_holds_all_and_waits_for_more_is_a_deadlock() {
         if part == "collector" {
             assert!(ls.contains(&format!("deadlock: {pid} holds all")), "{ls}");
         }
-        // What the doctor advises helps.
+        // The doctor's advice helps.
         collector.kill();
         assert!(queue.get_timeout(Duration::from_secs(60)).is_ok());
         queue.close();
@@ -152,7 +151,7 @@ fn a_collector_that_holds_all_and_waits_for_more_is_a_deadlock() {
 fn a_deadlock_that_is_young_is_no_flow_of_messages() {
     let name = Name::new("young");
     let queue = Queue::<u64>::create(&*name, 4).expect("created");
-    // The first look sees it empty.
+    // The first snapshot finds it empty.
     let arguments = ["doctor", &*name, "-i", "0.8", "--json"];
     let doctor = crate::command::shmq(&arguments).stdout(std::process::Stdio::piped()).spawn().expect("it starts");
     let _producer = peers::start("producer", &name);
@@ -169,7 +168,7 @@ fn a_deadlock_that_is_young_is_no_flow_of_messages() {
 
 #[test]
 fn leases_of_those_who_work_are_no_deadlock() {
-    // As many threads as there is room, each with a lease, and one that waits.
+    // As many threads with a lease each as there is room, and one that waits.
     let name = Name::new("workers");
     let queue = Queue::<u64>::create(&*name, 2).expect("created");
     let long = Duration::from_millis(1100);
@@ -182,7 +181,7 @@ fn leases_of_those_who_work_are_no_deadlock() {
     assert!(words.contains("All its room is on lease") && !words.contains("deadlock"), "{words}");
     drop(workers);
     queue.close();
-    // One that works, beside one that waits.
+    // A process that works, beside one that waits.
     let name = Name::new("working");
     let queue = Queue::<u64>::create(&*name, 1).expect("created");
     queue.put(&1).expect("room");
@@ -203,7 +202,7 @@ fn a_stale_queue_is_told_and_not_lost_by_looking_after_it() {
     let (troubles, ls, words) = examine(&name);
     assert_eq!(troubles, ["stale"], "{words}");
     assert!(ls.contains("stale") && words.contains("3 messages still in it"), "{ls}\n{words}");
-    // The only one attached leaves again, and takes nothing along.
+    // The command is the only one attached, and removes nothing when it leaves.
     let told = run(&["recover", &name]).expect(0);
     assert!(told.err.contains("all users of") && told.err.contains("stays"), "{}", told.err);
     let (troubles, ls, words) = examine(&name);
@@ -261,7 +260,7 @@ fn what_a_forked_child_keeps_is_not_stale() {
     assert!(troubles.is_empty() && ls.contains("in use"), "{ls}\n{words}");
     assert!(!words.contains("died") && !words.contains("No process is attached"), "{words}");
     assert!(run(&["rm", "--stale", &name]).expect(1).err.contains("a process uses it"));
-    // Those who act leave it to the child.
+    // Verbs that attach leave the queue to the child.
     for verb in [&["recover", &*name][..], &["drain", &*name, "-n", "1"], &["close", &*name]] {
         let ran = run(verb).expect(0);
         assert_eq!(ran.err, "", "{verb:?}");
@@ -289,12 +288,12 @@ fn a_lost_name_is_found_and_told() {
     schema::check(&told, "ls");
     schema::check(&told[0], "queue");
     assert_eq!((&told[0]["has_name"], &told[0]["state"]), (&false.into(), &"in use".into()));
-    // Beside the one that has the name now.
+    // Beside the segment that has the name now.
     let next = Queue::<u64>::create(&*name, 4).expect("created");
     let told = run(&["ls", &name, "--json"]).expect(0).json();
     let names: Vec<_> = told.as_array().expect("two").iter().map(|queue| queue["has_name"] == true).collect();
     assert_eq!(names, [true, false]);
-    // By unlink it is no trouble, but it is told.
+    // After `unlink` it is a notice, not a trouble.
     Queue::<u64>::unlink(&*name).expect("it was there");
     drop(queue);
     let (troubles, ls, words) = examine(&name);

@@ -1,5 +1,5 @@
-//! Whatever a verb is doing, it ends when it is told to: by a signal, also where it reads, waits,
-//! or writes to what stands still.
+//! A verb ends after a signal, also while it reads, waits, or writes to an output that does not
+//! move.
 
 use crate::command::{Name, Running, bytes, run, shmq, wait_for};
 use crate::support::process::is_asleep;
@@ -82,7 +82,7 @@ fn verbs_that_wait_end_by_a_signal() {
         ] {
             ends(start(arguments), signal, &format!("{arguments:?}"));
         }
-        // With an input that says nothing.
+        // With an input without a byte.
         for mode in ["--lines", "--null", "--block=4K"] {
             let (from, _to) = pipe();
             let child = shmq(&["put", &name, mode]).stdin(from).stdout(Stdio::null()).spawn().expect("it starts");
@@ -107,16 +107,16 @@ fn a_put_of_a_pipe_by_name_ends_by_a_signal() {
         let fifo = Fifo::new(&name);
         let path = fifo.0.to_str().expect("text");
         let start = || Running::of(shmq(&["put", &name, "-f", path]).stdin(Stdio::null()).spawn().expect("it starts"));
-        // Nobody writes to it.
+        // Without a writer.
         ends(start(), signal, "no writer");
-        // Somebody does, and then says no more.
+        // With a writer that stops in the middle.
         let running = start();
         let mut writer = File::options().write(true).open(&fifo.0).expect("it reads");
         writer.write_all(b"half a message").expect("it reads");
         ends(running, signal, "a silent writer");
         drop(writer);
         assert_eq!(Inspector::open(&*name).expect("made").look().messages, 0, "half a file is no message");
-        // And whole, it is one.
+        // The whole file is one message.
         let running = start();
         std::fs::write(&fifo.0, b"a message").expect("it reads");
         running.expect(0);

@@ -1,4 +1,4 @@
-//! Standard streams that are closed, full, or gone: no message is lost in one, and nothing waits
+//! Standard streams that are closed, full, or gone: no message is lost in one, and no verb waits
 //! for one.
 
 use crate::command::{Name, Ran, Running, bytes, feed, run, run_with, shmq, wait_for};
@@ -34,7 +34,7 @@ fn open_as_output(path: &std::ffi::CStr, flags: i32) -> i32 {
 /// How a standard output is made, what it is like, and how the command ends.
 type Broken = (&'static str, fn() -> i32, i32);
 
-/// What standard output may be like that takes nothing.
+/// Standard outputs that take nothing.
 const BROKEN: [Broken; 5] = [
     // SAFETY: close takes a number.
     ("closed", || unsafe { libc::close(libc::STDOUT_FILENO) }, 1),
@@ -90,7 +90,7 @@ fn a_get_that_fails_is_no_delivery() {
     let lease = queue.lease().expect("a message");
     assert_eq!((&*lease, lease.deliveries()), (&b"one"[..], 1));
     lease.give_back();
-    // One that is killed has one of them on lease.
+    // A process that is killed has one of them on lease.
     let (reader, mut writer) = UnixStream::pair().expect("a pair");
     writer.set_nonblocking(true).expect("set");
     while writer.write(&[0; 4096]).is_ok() {}
@@ -107,7 +107,7 @@ fn an_empty_message_is_not_lost_in_a_broken_output_either() {
     let name = Name::new("empty-message");
     feed(&["put", &name, "--lines"], b"\n").expect(0);
     for (what, change, code) in BROKEN {
-        // Of what takes no byte, only these can be known.
+        // For messages without a byte, only these failures are known before a write.
         if !matches!(what, "closed" | "a pipe without a reader") {
             continue;
         }
@@ -170,7 +170,7 @@ fn put_without_standard_input_says_so() {
     run(&["ls", &name]).expect(3);
 }
 
-/// Both ends of what a reader may be.
+/// Both ends of each kind of reader.
 fn readers() -> Vec<(&'static str, Box<dyn Send>, Stdio)> {
     let mut ends = [0; 2];
     // SAFETY: the array has room for the two descriptors, which are ours to close.
@@ -196,7 +196,7 @@ fn a_getter_notices_that_its_reader_has_gone_while_no_message_comes() {
             let _queue = bytes(&name, 4096);
             let mut command = shmq(&[&["get", &*name], arguments].concat());
             let child = command.stdin(Stdio::null()).stdout(output).spawn().expect("it starts");
-            // It keeps the end that the child has.
+            // The command keeps the end that the child has.
             drop(command);
             let mut running = Running::of(child);
             wait_for(&name, "a consumer", || look(&name).participants.iter().any(|p| p.get_waits.is_some()));

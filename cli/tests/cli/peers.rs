@@ -18,7 +18,7 @@ pub fn start(part: &str, name: &str) -> Running {
 
 #[test]
 fn play_a_part() {
-    // As one of many tests it has nothing to play.
+    // As an ordinary test it has no part.
     let Ok(part) = std::env::var(PART) else { return };
     let name = std::env::var(QUEUE).expect("a queue");
     crate::support::process::die_with(std::os::unix::process::parent_id());
@@ -48,7 +48,7 @@ fn play_a_part() {
             queue.put(b"one").expect("room");
             sleep_for_ever()
         }
-        // A service that was told to end: a queue of bytes, closed with two messages in it.
+        // A service that is shutting down: a queue of bytes, closed with two messages in it.
         "service" => {
             let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(4096).open_or_create().expect("made");
             queue.put(b"one").expect("room");
@@ -67,7 +67,7 @@ fn play_a_part() {
             let queue = Queue::<u64>::open(&name).expect("there is one");
             while queue.get().is_ok() {}
         }
-        // Takes one message by lease, and dwells on it.
+        // Takes one message by lease, and keeps it.
         "lessee" => {
             let queue = Queue::<u64>::open(&name).expect("there is one");
             let lease = queue.lease().expect("a message");
@@ -93,7 +93,7 @@ fn play_a_part() {
                 }
             });
         }
-        // The same as "collector", and asks again and again.
+        // The same as "collector", by polling.
         "polling collector" => {
             let queue = Queue::<u64>::open(&name).expect("there is one");
             let mut leases = Vec::new();
@@ -110,7 +110,7 @@ fn play_a_part() {
             let queue = Queue::<u64>::open(&name).expect("there is one");
             while queue.put(&7).is_ok() {}
         }
-        // Waits until all is done.
+        // Waits in join.
         "joiner" => {
             let queue = Queue::<u64>::open(&name).expect("there is one");
             queue.join().expect("it is done");

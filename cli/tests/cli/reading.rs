@@ -1,5 +1,5 @@
-//! `ls`, `stat`, `peek`: what they show, as text and as JSON; of live queues, garbage, other users'
-//! and none.
+//! What `ls`, `stat`, `schema` and `peek` show, as text and as JSON: of live queues, of garbage, of
+//! other users' queues, of no queue.
 
 use crate::command::{Name, bytes, feed, run, run_with, shmq, wait_for};
 use crate::peers;
@@ -84,7 +84,7 @@ fn stat_tells_everything() {
     });
     queue.get().expect("a message");
     let lease = queue.lease().expect("a message");
-    // The producer goes on, and waits again: for the room that the lease takes.
+    // The producer goes on, and waits again for the room that the lease takes.
     let waits_again = || {
         let seen = Inspector::open(&*name).expect("it is there").look();
         let waits =
@@ -180,7 +180,7 @@ fn peek_decodes_objects() {
         assert_eq!(told[1]["object"]["item"].as_str().map(str::len), Some(5000));
     }
     assert_eq!(queue.get().map(|order| order.id).ok(), Some(7), "it is still there");
-    // What only this crate's encoder writes, and only its words name.
+    // Extensions that only this crate's encoder writes.
     let name = Name::new("own-words");
     let queue = ObjectQueue::<(Vec<u8>, Option<()>, Vec<u8>)>::builder().name(&*name).create().expect("created");
     queue.put(&(b"ab\0".to_vec(), Some(()), vec![7; 1 << 17])).expect("room");
@@ -189,13 +189,13 @@ fn peek_decodes_objects() {
     let told = &run(&["peek", &name, "--json"]).expect(0).json()[0]["object"];
     assert_eq!((&told[0], &told[1]), (&json!({ "$bytes": "616200" }), &json!({ "$some": 1 })));
     assert_eq!(told[2]["$bytes"].as_str().map(str::len), Some(2 << 17));
-    // Whatever the codec, and whatever the type: what cannot be decoded is shown as it is.
+    // Of another codec: what cannot be decoded is shown as bytes.
     let name = Name::new("postcard");
     let queue = ObjectQueue::<(u8, String), Postcard>::builder().name(&*name).create().expect("created");
     queue.put(&(1, "text".to_owned())).expect("room");
     assert!(run(&["peek", &name]).expect(0).text().contains("\"\\x01\\x04text\""));
     assert_eq!(run(&["peek", &name, "--json"]).expect(0).json()[0]["object"], Value::Null);
-    // A type name that is too long to be kept whole says nothing about the codec.
+    // A type name that was cut off does not name the codec.
     type Long =
         std::collections::BTreeMap<String, std::collections::BTreeMap<String, std::collections::BTreeMap<String, Vec<u8>>>>;
     let name = Name::new("long-type");
@@ -216,7 +216,7 @@ fn peek_says_why_it_shows_nothing() {
     let name = Name::new("peek-event");
     let _event = shmq::sync::Event::create(&*name).expect("created");
     assert!(run(&["peek", &name]).expect(0).err.contains("event"));
-    // A text is cut between its characters.
+    // Text is cut between characters.
     let name = Name::new("peek-text");
     feed(&["put", &name, "--lines"], "aé\n".as_bytes()).expect(0);
     let told = |bytes: &str| run(&["peek", &name, "--json", "--bytes", bytes]).expect(0).json()[0]["text"].clone();
@@ -250,7 +250,7 @@ fn garbage_is_named_and_harms_nobody() {
     let mut torn = real.clone();
     torn.truncate(real.len() / 2);
     let mut scribbled = real.clone();
-    // All words of the queue and its ring, and none of the stamp.
+    // All words of the queue and its ring, but not the header that says what the segment is.
     scribbled[0x200..0x480].fill(0xa5);
     scribbled[real.len() - 4096..].fill(0xa5);
     for (content, state, code) in [
@@ -289,8 +289,9 @@ fn another_users_queue_is_denied_in_words() {
     }
     let name = Name::new("denied");
     let _queue = bytes(&name, 4096);
-    // Where `nobody` can run it. Copied by another process: a child that another test forks
-    // meanwhile would have our descriptor for a moment, and what is open for writing cannot be run.
+    // A place where the user `nobody` can run it. Another process copies it: a child that another
+    // test forks at this moment would inherit our descriptor, and a file open for writing cannot be
+    // executed.
     let program = std::env::temp_dir().join(format!("shmq-{}-nobody", std::process::id()));
     let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_shmq")).arg(&program).status();
     assert!(copied.is_ok_and(|status| status.success()), "cp");
@@ -351,7 +352,7 @@ fn no_queues_are_no_fault() {
     }
 }
 
-/// The command sees a `/dev/shm` of its own, empty.
+/// Gives the command an empty `/dev/shm` of its own.
 fn empty_world(command: &mut std::process::Command) -> &mut std::process::Command {
     let enter = || {
         // SAFETY: system calls on constants, in a child that is about to exec.

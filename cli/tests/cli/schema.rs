@@ -1,4 +1,4 @@
-//! As much of JSON Schema as `docs/shmq.schema.json` uses: type, enum, required, properties,
+//! The part of JSON Schema that `docs/shmq.schema.json` uses: type, enum, required, properties,
 //! additionalProperties, items, $ref.
 
 use serde_json::Value;

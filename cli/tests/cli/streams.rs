@@ -1,4 +1,4 @@
-//! `put` and `get`: byte for byte, and nothing lost, whoever ends first.
+//! `put` and `get`: byte for byte, and nothing lost, whichever process ends first.
 
 use crate::command::{Name, Running, bytes, feed, run, shmq, wait_for};
 use crate::peers;
@@ -76,7 +76,7 @@ fn lines_strings_and_files_are_messages() {
     assert_eq!(messages(&name), 2);
     assert!(run(&["get", &name]).expect(0).out == content);
     assert!(run(&["put", &name, "--file", path]).expect(1).err.contains(path));
-    // Nothing is no message.
+    // An empty input is no message.
     feed(&["put", &name], b"").expect(0);
     feed(&["put", &name, "--lines"], b"").expect(0);
     assert_eq!((messages(&name), Queue::<[u8]>::open(&*name).unwrap().stats().aborted), (1, 0));
@@ -90,7 +90,7 @@ fn put_and_get_leave_what_is_there_as_it_is() {
     run(&["get", &name, "-t", "0"]).expect(7);
     feed(&["put", &name], b"text").expect(7);
     assert_eq!(Queue::<u64>::open(&*name).expect("it is there").len(), 3);
-    // One in use goes with its users, whatever the command did to it.
+    // A queue in use goes with its users, also after the command used it.
     let name = Name::new("not-to-stay");
     let queue = Queue::<[u8]>::builder().name(&*name).capacity_bytes(4096).create().expect("created");
     feed(&["put", &name], b"text").expect(0);
@@ -141,7 +141,7 @@ fn only_put_and_create_make_a_queue() {
         assert!(ran.err.contains("there is none of that name") && ran.err.contains(&*name), "{verb:?}: {}", ran.err);
         assert!(!segment_exists(&name), "{verb:?}");
     }
-    // Nor does a put that has nothing to put.
+    // A put without input does not create it either.
     let missing = format!("/tmp/{}", &*name);
     assert!(run(&["put", &name, "-f", "Cargo.toml", "-f", &missing]).expect(1).err.contains(&missing));
     assert!(run(&["put", &name, "-f", "Cargo.toml", "-f", "/"]).expect(1).err.contains("directory"));
@@ -181,7 +181,7 @@ fn what_was_read_before_an_error_of_the_input_is_told() {
     let mut errors = child.stderr.take().expect("piped");
     let running = Running::of(child);
     wait_until("a line", || Inspector::open(&*name).is_ok_and(|queue| queue.look().messages == 1), || "none".to_owned());
-    // One that goes away with something unread is an error at the other end.
+    // A socket that is closed with unread bytes is an error at the other end.
     drop(to);
     running.expect(1);
     let mut told = String::new();
@@ -190,7 +190,7 @@ fn what_was_read_before_an_error_of_the_input_is_told() {
     assert_eq!(run(&["get", &name]).expect(0).out, b"line");
 }
 
-/// Starts a getter of `name` whose output is the returned pipe.
+/// Starts `shmq get` of `name`, with the returned pipe as its output.
 fn getter(name: &str) -> (Running, File) {
     let (from, to) = pipe();
     let child = shmq(&["get", name, "--follow"]).stdin(Stdio::null()).stdout(to).spawn().expect("it starts");
@@ -229,7 +229,7 @@ fn numbered_queue(name: &str, count: usize, size: usize) -> Queue<[u8]> {
 fn what_a_signal_finds_unwritten_is_given_back() {
     for (signal, size) in [(libc::SIGTERM, BLOCK), (libc::SIGINT, BLOCK), (libc::SIGHUP, 100), (libc::SIGTERM, 300_000)] {
         let name = Name::new("signalled");
-        // More than any pipe takes.
+        // More than a pipe holds.
         let count = (8 << 20) / size;
         let queue = numbered_queue(&name, count, size);
         let (mut running, mut from) = getter(&name);
@@ -288,8 +288,8 @@ fn a_killed_getter_loses_nothing() {
     run(&["recover", &name]).expect(0);
     let left = rest(&name, BLOCK);
     let whole = written.len() / BLOCK;
-    // By lease, at least once: killed between a write and its release, a message comes twice, and
-    // never not at all.
+    // By lease, at least once: if `get` is killed between a write and the release, a message comes
+    // twice, but it is never lost.
     assert!(left[0] <= whole, "{} of {whole}", left[0]);
     assert_eq!(left, (left[0]..count).collect::<Vec<_>>());
 }
@@ -382,7 +382,8 @@ fn putters_that_share_an_input_do_not_wait_for_it_with_a_loan() {
     let look = || Inspector::open(&*name).expect("there").look();
     wait_for(&name, "the producers", || look().participants.len() == 4);
     for _ in 0..12 {
-        // All three see it, and one gets it; of two that come at once, one may get its first byte.
+        // All three see the input, and one reads it; of two that read at once, one may get its
+        // first byte.
         to.write_all(b"text").expect("a pipe");
         let mut got = 0;
         while got < 4 {
@@ -397,7 +398,7 @@ fn putters_that_share_an_input_do_not_wait_for_it_with_a_loan() {
 
 #[test]
 fn one_wait_is_one_wait_however_long_and_ended_by_a_signal_is_no_timeout() {
-    /// Waits cut into slices would never be seen as long as this.
+    /// A wait cut into slices would never be seen to last this long.
     const LONG: Duration = Duration::from_millis(700);
     let name = Name::new("long-wait");
     let queue = bytes(&name, 4 * BLOCK);
@@ -421,6 +422,6 @@ fn one_wait_is_one_wait_however_long_and_ended_by_a_signal_is_no_timeout() {
     }
     let stats = queue.stats();
     assert_eq!((stats.get_timeouts, stats.blocked_gets), (0, 1), "{stats:?}");
-    // With lines, what was read is given a last chance, which ends at a deadline.
+    // With lines, what was read is still put after the signal, until a deadline.
     assert_eq!((stats.put_timeouts, stats.blocked_puts), (1, 3), "{stats:?}");
 }

@@ -1,5 +1,4 @@
-//! `top` in a terminal: a pseudo-terminal of our own, whose other side reads what a person would
-//! see.
+//! `top` in a pseudo-terminal: the test reads what a user would see.
 
 use crate::command::{Name, Running, bytes, run, shmq, wait_for};
 use crate::peers;
@@ -15,9 +14,9 @@ use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// A terminal of so many columns and 30 rows: the side of the person, and that of the program. Not
-/// `openpty`, whose descriptors the programs of other tests would inherit: the side of the person
-/// learns of the end when nobody has the other one any more.
+/// A terminal of `columns` columns and 30 rows: the user's side and the program's side. `openpty`
+/// is not used, because the programs of other tests would inherit its descriptors: the user's side
+/// reads the end only when no process has the other side open.
 pub fn terminal(columns: u16) -> (File, File) {
     let size = libc::winsize { ws_row: 30, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let mut path = [0u8; 64];
@@ -91,8 +90,8 @@ fn wait_to_see(drawn: &Mutex<String>, text: &str) {
 }
 
 impl Top {
-    /// As `wait_to_see`, for a word of a frame that is drawn whole: only what changed is drawn
-    /// otherwise, and never blanks.
+    /// As `wait_to_see`, for a word of a frame that is drawn whole: otherwise only the cells that
+    /// changed are drawn.
     #[track_caller]
     fn wait_to_see(&self, drawn: &Mutex<String>, text: &str) {
         let (mut rows, mut looks) = (30, 0u32);
@@ -192,7 +191,7 @@ fn top_ends_when_its_terminal_is_gone() {
 #[test]
 fn top_ends_by_a_signal_whatever_its_terminal_does() {
     for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
-        // A key that never comes whole.
+        // A key that never comes complete.
         let (mut top, person) = top(&[]);
         while_watching(person, &mut top, |top, drawn| {
             wait_to_see(drawn, "quit");
@@ -201,7 +200,7 @@ fn top_ends_by_a_signal_whatever_its_terminal_does() {
             top.running.send(signal);
             assert_eq!(top.running.wait().code(), Some(128 + signal));
         });
-        // A person who does not look: the terminal takes no more, and no picture comes to its end.
+        // The user's side reads nothing: the terminal takes no more, and no frame is finished.
         let (person, program) = terminal(120);
         fill(&program);
         let (mut top, person) = top_in((person, program), &["top", "--interval", "0.05"]);
@@ -274,10 +273,10 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// Two processes, one queue, full speed; `top` runs and is stopped in turn: at its default
-/// interval, and twenty times as often, which shows twenty times what it costs, where the machine's
-/// moods hide the cost itself. A measurement: it wants a release build and a machine that does
-/// nothing else, and prints what it found.
+/// Measures what `top` costs two processes that use one queue at full speed. `top` runs and is
+/// stopped in turn, at its default interval and twenty times as often: that shows the cost where
+/// the noise of the machine hides it. It needs a release build and an idle machine, and prints the
+/// figures.
 ///
 /// ```sh
 /// cargo test --release -p shmq-cli --test cli -- --ignored --nocapture top_disturbs
@@ -318,7 +317,7 @@ fn disturbance(top: &Top, name: &str, rounds: usize, window: Duration) -> String
     };
     let (mut rates, mut ratios, mut used) = ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
     for round in 0..rounds {
-        // Who goes first changes: a machine that gets faster, or slower, favours neither.
+        // The order alternates, so that a machine that gets faster or slower favours neither.
         let [first, second] = [round % 2, 1 - round % 2].map(|shown| {
             top.running.send(if shown == 1 { libc::SIGCONT } else { libc::SIGSTOP });
             let (rate, of_top) = look();

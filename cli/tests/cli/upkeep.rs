@@ -92,7 +92,7 @@ fn two_at_work_on_a_dead_queue_leave_it_to_the_next() {
     let first = Running::of(shmq(&["get", &name]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts"));
     let waits = |seen: Snapshot| seen.participants.iter().any(|participant| participant.get_waits.is_some());
     wait_for(&name, "a consumer", || Inspector::open(&*name).is_ok_and(|inspector| waits(inspector.look())));
-    // The second comes to one that the first uses, and is the last one out.
+    // The second opens the queue while the first uses it, and is the last to leave.
     let mut second = shmq(&["put", &name, "--lines"]).stdin(Stdio::piped()).spawn().expect("it starts");
     let mut input = second.stdin.take().expect("piped");
     let second = Running::of(second);
@@ -106,8 +106,8 @@ fn two_at_work_on_a_dead_queue_leave_it_to_the_next() {
 
 #[test]
 fn what_users_leave_that_die_meanwhile_is_left_to_the_next() {
-    // What is done after they died, while the command is attached: another one may take the entry
-    // of the dead, or free it.
+    // Users die while the command is attached, and then another process takes the entry of the dead
+    // one, or frees it.
     for after in [None, Some("recover"), Some("get"), Some("drain")] {
         let name = Name::new("die-meanwhile");
         let owner = peers::start_and_see("bytes", &name, |seen, _| seen.messages == 1);
@@ -127,7 +127,7 @@ fn what_users_leave_that_die_meanwhile_is_left_to_the_next() {
         let messages = if matches!(after, None | Some("recover")) { 2 } else { 1 };
         assert_eq!((&told[0]["state"], &told[0]["messages"]), (&"stale".into(), &messages.into()), "{after:?}");
     }
-    // What they leave in good order goes with the command.
+    // If the users leave in good order, the queue goes with the command.
     let name = Name::new("leave-meanwhile");
     let queue = bytes(&name, 4096);
     let mut putter = shmq(&["put", &name, "--lines"]).stdin(Stdio::piped()).spawn().expect("it starts");
@@ -230,7 +230,7 @@ fn verbs_that_act_refuse_another_users_queue_unless_told_so() {
         let of_a_third = feed(&[verb, &["--owner", "7"][..]].concat(), b"x").expect(4);
         assert!(of_a_third.err.contains("uid 54321"), "{}", of_a_third.err);
     }
-    // Looking is free, and says whose it is.
+    // Reading needs no permission to act, and names the owner.
     let told = run(&["ls", &name, "--json"]).expect(0).json();
     assert_eq!((&told[0]["owner_uid"], &told[0]["messages"]), (&UID.into(), &3.into()));
     run(&["peek", &name]).expect(0);

@@ -1,5 +1,4 @@
-//! Names, numbers and lists of names: what is refused, with which code, and what is done all the
-//! same.
+//! Names, numbers and lists of names: what is refused, with which code, and what is done anyway.
 
 use crate::command::{Name, bytes, feed, run};
 use crate::support::segment_exists;
@@ -85,7 +84,7 @@ fn numbers_are_taken_or_refused_and_never_too_much() {
         let ran = feed(refused, b"x").expect(2);
         assert!(ran.out.is_empty() && !ran.err.contains("panicked"), "{refused:?}: {ran:?}");
     }
-    // As much as can be said, and more than there is.
+    // The largest numbers that can be given, which are more than there is.
     let other = Name::new("too-large");
     run(&["create", &other, "--capacity-bytes", "4K", "--capacity", &most]).expect(0);
     run(&["rm", &other]).expect(0);

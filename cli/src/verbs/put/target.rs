@@ -75,12 +75,12 @@ impl Failure {
 
     /// Adds how many bytes that were read are not put.
     pub fn with_bytes_not_put(self, bytes: usize) -> Failure {
-        let told = |text| match bytes {
+        let named = |text| match bytes {
             0 => text,
             1 => format!("{text} (1 byte that was read is not put)"),
             bytes => format!("{text} ({bytes} bytes that were read are not put)"),
         };
-        Failure { text: self.text.map(told), ..self }
+        Failure { text: self.text.map(named), ..self }
     }
 }
 

@@ -240,10 +240,10 @@ fn svg(buffer: &Buffer) -> String {
     for y in 0..buffer.area.height {
         let mut x = 0;
         while x < buffer.area.width {
-            let look = |x| (color(buffer[(x, y)].fg), buffer[(x, y)].modifier);
-            let (start, (fill, modifier)) = (x, look(x));
+            let style = |x| (color(buffer[(x, y)].fg), buffer[(x, y)].modifier);
+            let (start, (fill, modifier)) = (x, style(x));
             let mut run = String::new();
-            while x < buffer.area.width && look(x) == (fill, modifier) {
+            while x < buffer.area.width && style(x) == (fill, modifier) {
                 run.push_str(buffer[(x, y)].symbol());
                 x += 1;
             }

@@ -212,13 +212,15 @@ impl Screen {
             return Paragraph::new(text).block(Block::new().borders(Borders::TOP));
         };
         let title = format!(" {} ", text::escaped(&line.name));
-        let who = match line.processes.len().saturating_sub(PROCESSES_SHOWN) {
+        let processes = match line.processes.len().saturating_sub(PROCESSES_SHOWN) {
             _ if line.processes.is_empty() => "no process is attached".to_owned(),
             0 => line.processes.join("  |  "),
             more => format!("{}  |  and {more} more", line.processes[..PROCESSES_SHOWN].join("  |  ")),
         };
-        let mut text =
-            vec![TextLine::from(vec![Span::styled("processes: ", Style::new().add_modifier(Modifier::BOLD)), Span::raw(who)])];
+        let mut text = vec![TextLine::from(vec![
+            Span::styled("processes: ", Style::new().add_modifier(Modifier::BOLD)),
+            Span::raw(processes),
+        ])];
         for (severity, headline, explanation) in &line.findings {
             let headline = Span::styled(format!("{headline}. "), self.severity(*severity));
             text.push(TextLine::from(vec![headline, Span::raw(explanation.clone())]));

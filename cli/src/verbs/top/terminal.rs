@@ -25,10 +25,10 @@ static IS_LEFT: AtomicBool = AtomicBool::new(false);
 
 /// Takes over the terminal: raw mode and the alternate screen.
 pub fn enter() -> io::Result<Drawing> {
-    let told = std::panic::take_hook();
+    let previous_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         leave();
-        told(panic);
+        previous_hook(panic);
     }));
     enable_raw_mode()?;
     let mut output = Output::default();
