@@ -20,7 +20,7 @@ pub(crate) use registry::{leave_all, open_guard};
 
 use crate::error::{CreateError, OpenError, Subject};
 use crate::lock::{Condvar, Locks};
-use crate::os::{Barrier, Incarnation};
+use crate::os::{Incarnation, MemoryBarrier};
 use crate::shm::kind::Kind;
 use crate::shm::layout::{Head, role};
 use crate::shm::participant::{self, Id};
@@ -81,7 +81,7 @@ pub struct Attachment {
     incarnation: AtomicU32,
     attached_in: AtomicU32,
     me: AtomicU32,
-    pub(crate) barrier: Barrier,
+    pub(crate) barrier: MemoryBarrier,
     pub(crate) locks: Locks,
     pub(crate) segment: Segment,
 }
@@ -108,7 +108,7 @@ impl Attachment {
         }
         let me = participant::register(&segment, entry);
         let now = fork_word.current();
-        let barrier = Barrier::register(segment.has_full_fence());
+        let barrier = MemoryBarrier::register(segment.has_full_fence());
         let attachment = Attachment {
             fork_word,
             incarnation: AtomicU32::new(shown_by(fork_word, now)),

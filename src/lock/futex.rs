@@ -13,7 +13,7 @@
 use super::{Locked, NotMine};
 use crate::atomic::AtomicU32;
 use crate::backoff::{Backoff, YIELD_RISK_NS};
-use crate::os::{Barrier, Deadline, futex_wait, futex_wait_any, futex_wake};
+use crate::os::{Deadline, MemoryBarrier, futex_wait, futex_wait_any, futex_wake};
 use crate::shm::layout::{CondvarWords, Head};
 use crate::shm::participant::{self, Id};
 use crate::shm::segment::Segment;
@@ -199,7 +199,7 @@ pub(crate) struct Condvar<'a> {
 
 /// A registered waiter's place: the sequence that it sleeps on, and the epoch that counts it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Registration {
     sequence: u32,
     epoch: u64,
 }
@@ -229,7 +229,7 @@ impl Condvar<'_> {
     }
 
     /// Sleeps until woken or `until`, unless `ready` after registering (Invariant 3). May return for no reason.
-    pub fn wait(self, barrier: &Barrier, until: Deadline, ready: &mut dyn FnMut() -> bool) {
+    pub fn wait(self, barrier: &MemoryBarrier, until: Deadline, ready: &mut dyn FnMut() -> bool) {
         let place = self.register();
         let ordered = barrier.heavy();
         debug_assert!(until != Deadline::NEVER, "every sleep is cut into slices");
@@ -245,14 +245,14 @@ impl Condvar<'_> {
 
     /// Counts a waiter, who then runs the heavy barrier, looks, and sleeps on the word (Invariant 3): for those who wait in several
     /// places at once.
-    pub fn register(self) -> Place {
+    pub fn register(self) -> Registration {
         let sequence = self.words.sequence.load(Acquire);
         let epoch = self.words.waiters.fetch_add(1, AcqRel) >> 32;
-        Place { sequence, epoch }
+        Registration { sequence, epoch }
     }
 
     /// Takes the count back (Invariant 4).
-    pub fn deregister(self, place: Place) {
+    pub fn deregister(self, place: Registration) {
         let _ = self.words.waiters.fetch_update(AcqRel, Relaxed, |word| {
             let mine = word >> 32 == place.epoch && word & COUNT_MASK != 0;
             mine.then(|| word - 1)
@@ -270,7 +270,7 @@ pub(crate) fn unordered_moment(until: Deadline) -> Deadline {
 
 /// Sleeps in several places, as a waiter who has registered in each, run the heavy barrier, and looked (Invariant 3).
 /// May return for no reason.
-pub(crate) fn sleep_any(places: &[(Condvar<'_>, Place)], until: Deadline) {
+pub(crate) fn sleep_any(places: &[(Condvar<'_>, Registration)], until: Deadline) {
     if let [(condvar, place)] = places {
         return futex_wait(&condvar.words.sequence, place.sequence, until.ns());
     }

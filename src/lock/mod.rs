@@ -17,9 +17,9 @@ pub(crate) mod model;
 mod portable;
 
 #[cfg(not(any(not(target_os = "linux"), shmq_portable_sync)))]
-pub(crate) use futex::{Condvar, Locks, Mutex, Place, sleep_any, unordered_moment};
+pub(crate) use futex::{Condvar, Locks, Mutex, Registration, sleep_any, unordered_moment};
 #[cfg(any(not(target_os = "linux"), shmq_portable_sync))]
-pub(crate) use portable::{Condvar, Locks, Mutex, Place, sleep_any, unordered_moment};
+pub(crate) use portable::{Condvar, Locks, Mutex, Registration, sleep_any, unordered_moment};
 
 /// How a lock was got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@
 //! 2. A mutex is unlocked by the thread that locked it, within one call.
 
 use super::{Locked, NotMine};
-use crate::os::{Barrier, Deadline};
+use crate::os::{Deadline, MemoryBarrier};
 use crate::shm::layout::{CondvarWords, Head};
 use crate::shm::participant::Id;
 use crate::shm::segment::Segment;
@@ -158,7 +158,7 @@ impl Mutex<'_> {
 
 /// A registered waiter's place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place;
+pub(crate) struct Registration;
 
 /// A place to sleep until something changes.
 #[derive(Clone, Copy)]
@@ -177,7 +177,7 @@ impl Condvar<'_> {
         let _ = self.event.set(EventState::Signaled);
     }
 
-    pub fn wait(self, barrier: &Barrier, until: Deadline, ready: &mut dyn FnMut() -> bool) {
+    pub fn wait(self, barrier: &MemoryBarrier, until: Deadline, ready: &mut dyn FnMut() -> bool) {
         let place = self.register();
         barrier.heavy();
         if !ready() {
@@ -191,12 +191,12 @@ impl Condvar<'_> {
     }
 
     /// Counts a waiter that looks again and again, in several places at once.
-    pub fn register(self) -> Place {
+    pub fn register(self) -> Registration {
         self.words.waiters.fetch_add(1, SeqCst);
-        Place
+        Registration
     }
 
-    pub fn deregister(self, _: Place) {
+    pub fn deregister(self, _: Registration) {
         self.words.waiters.fetch_sub(1, SeqCst);
     }
 }
@@ -210,7 +210,7 @@ pub(crate) fn unordered_moment(until: Deadline) -> Deadline {
 }
 
 /// Sleeps for a moment: `raw_sync` cannot wait in several places.
-pub(crate) fn sleep_any(_: &[(Condvar<'_>, Place)], until: Deadline) {
+pub(crate) fn sleep_any(_: &[(Condvar<'_>, Registration)], until: Deadline) {
     std::thread::sleep(until.left().min(BLIND_SLICE));
 }
 

@@ -21,7 +21,7 @@
 //! A registration is for the rest of a process's life, and its forked children inherit it.
 //!
 //! Invariants:
-//! 1. A process in which [`Barrier::light`] is only a compiler fence has registered since its last fork.
+//! 1. A process in which [`MemoryBarrier::light`] is only a compiler fence has registered since its last fork.
 //! 2. Of one segment all processes use full fences, or none is bound to: its header says so before it is published.
 
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
@@ -36,13 +36,13 @@ fn membarrier(command: libc::c_int) -> bool {
 
 /// How this process orders its commits against sleepers.
 #[derive(Debug)]
-pub(crate) struct Barrier {
+pub(crate) struct MemoryBarrier {
     registered: AtomicBool,
     /// Does each process that uses the segment execute full fences?
     full_fences: bool,
 }
 
-impl Barrier {
+impl MemoryBarrier {
     /// Does the kernel let this process ask for the barrier? Registers nothing.
     pub fn is_to_be_had() -> bool {
         const QUERY: libc::c_int = 0;
@@ -53,8 +53,8 @@ impl Barrier {
     }
 
     /// For a segment whose header says how. Registers this process, if its commits need no fence (Invariant 1).
-    pub fn register(full_fences: bool) -> Barrier {
-        let barrier = Barrier { registered: AtomicBool::new(false), full_fences };
+    pub fn register(full_fences: bool) -> MemoryBarrier {
+        let barrier = MemoryBarrier { registered: AtomicBool::new(false), full_fences };
         barrier.register_again();
         barrier
     }

@@ -41,7 +41,7 @@ pub(crate) use fork::{Incarnation, begin_child, on_fork};
 pub(crate) use futex::{futex_wait, futex_wait_any, futex_wake};
 #[cfg(feature = "object")]
 pub(crate) use home::Home;
-pub(crate) use membarrier::Barrier;
+pub(crate) use membarrier::MemoryBarrier;
 pub(crate) use memory_limit::memory_short_of;
 pub(crate) use null::put_null_over_all_but;
 pub(crate) use ofd::{any_conflict_in_range, conflict_in_range, lock_range, share_range, unlock_range};

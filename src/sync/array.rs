@@ -1,6 +1,6 @@
 //! [`Array`]: a slice of plain data that one thread of one process uses at a time.
 
-use super::builder::Builder;
+use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::mutex::MutexGuard;
 use super::primitive::{Primitive, PrimitiveKind};
@@ -56,10 +56,10 @@ impl<X: Plain> Array<X> {
     /// assert_eq!(shmq::sync::Array::builder([1u8, 2]).max_participants(9).create()?.len(), 2);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn builder(elements: impl AsRef<[X]>) -> Builder<Self> {
+    pub fn builder(elements: impl AsRef<[X]>) -> PrimitiveBuilder<Self> {
         let () = Self::SIZED;
         let (count, bytes) = (elements.as_ref().len() as u64, bytes_of(elements.as_ref()).to_vec());
-        Builder::of(PrimitiveKind::of::<X>(Kind::Array), count, move |cell| cell.fill(&bytes, 0), Self::over)
+        PrimitiveBuilder::of(PrimitiveKind::of::<X>(Kind::Array), count, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 
     /// Creates an anonymous array of these elements, which forked children inherit and serialised handles lead to. Its length is

@@ -20,7 +20,7 @@
 //! 4. The last to arrive probes the others before it ends the phase: the arrival of a dead party counts for nothing.
 
 use super::SyncError;
-use super::builder::Builder;
+use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::holders::Holders;
 use super::primitive::{Primitive, PrimitiveKind};
@@ -83,7 +83,7 @@ fn parts_of(word: u64) -> (u64, State) {
 /// then, and [`abort`](Self::abort), break the barrier all the same.
 ///
 /// **No more parties than may attach**: each may be a process of its own, so a barrier of more parties than its
-/// [`max_participants`](Builder::max_participants) (250 if not set, at most 1023) is refused.
+/// [`max_participants`](PrimitiveBuilder::max_participants) (250 if not set, at most 1023) is refused.
 ///
 /// **In a signal handler** [`abort`](Self::abort), [`is_broken`](Self::is_broken), [`waiting`](Self::waiting) and [`parties`](Self::parties) may
 /// be called, and nothing else. See the [module](crate::sync#signal-handlers).
@@ -134,8 +134,8 @@ impl Barrier {
     /// assert_eq!(shmq::sync::Barrier::builder(2).max_participants(2).create()?.parties(), 2);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn builder(parties: usize) -> Builder<Self> {
-        Builder::of(PrimitiveKind::bare(Kind::Barrier), parties as u64, |_| (), Self::over)
+    pub fn builder(parties: usize) -> PrimitiveBuilder<Self> {
+        PrimitiveBuilder::of(PrimitiveKind::bare(Kind::Barrier), parties as u64, |_| (), Self::over)
     }
 
     /// Creates an anonymous barrier for so many parties, which forked children inherit and serialised handles lead to.

@@ -1,10 +1,10 @@
-//! [`Builder`]: everything that can be said about a primitive before it exists.
+//! [`PrimitiveBuilder`]: everything that can be said about a primitive before it exists.
 
-use super::primitive::{Cell, Primitive, PrimitiveKind};
+use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
 use crate::error::{CreateError, OpenError};
 use crate::shm::kind::Kind;
 use crate::shm::participant;
-use crate::shm::segment::{Asked, Directory, Owners, Segment, Spec, checked_mode};
+use crate::shm::segment::{Asked, Directory, Owners, Segment, Spec};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,19 +29,19 @@ const DEFAULT_PARTICIPANTS: usize = 250;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a builder does nothing until create, open or open_or_create"]
-pub struct Builder<O> {
+pub struct PrimitiveBuilder<O> {
     shape: PrimitiveKind,
     count: u64,
-    init: Box<dyn Fn(Cell) + Send + Sync>,
+    init: Box<dyn Fn(PrimitiveMemory) + Send + Sync>,
     over: fn(Arc<Primitive>) -> O,
     name: Option<String>,
-    settings: Settings,
+    settings: PrimitiveSettings,
     owners: Owners,
 }
 
 /// What the segment is told.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Settings {
+pub(crate) struct PrimitiveSettings {
     pub mode: Option<u32>,
     pub max_participants: Option<usize>,
     pub persist: Option<bool>,
@@ -49,22 +49,22 @@ pub(crate) struct Settings {
     pub full_fence: bool,
 }
 
-impl Settings {
+impl PrimitiveSettings {
     pub fn participants(&self) -> usize {
         self.max_participants.unwrap_or(DEFAULT_PARTICIPANTS)
     }
 }
 
-impl<O> Builder<O> {
+impl<O> PrimitiveBuilder<O> {
     /// `init` sees a cell of zeros that nobody else sees yet.
     pub(super) fn of(
         shape: PrimitiveKind,
         count: u64,
-        init: impl Fn(Cell) + Send + Sync + 'static,
+        init: impl Fn(PrimitiveMemory) + Send + Sync + 'static,
         over: fn(Arc<Primitive>) -> O,
-    ) -> Builder<O> {
-        let settings = Settings::default();
-        Builder { shape, count, init: Box::new(init), over, name: None, settings, owners: Owners::default() }
+    ) -> PrimitiveBuilder<O> {
+        let settings = PrimitiveSettings::default();
+        PrimitiveBuilder { shape, count, init: Box::new(init), over, name: None, settings, owners: Owners::default() }
     }
 
     /// Its name. Without one it is anonymous: for forked children, and for who is sent its handle.
@@ -98,7 +98,7 @@ impl<O> Builder<O> {
         self
     }
 
-    /// The directory that it lies in, as [`QueueBuilder::directory`](crate::QueueBuilder::directory) of a queue.
+    /// The directory that it lies in, as [`directory`](crate::QueueBuilder::directory) of a queue.
     ///
     /// ```
     /// # let directory = std::env::temp_dir().join(format!("shmq-doc-sync-{}", std::process::id()));
@@ -117,7 +117,7 @@ impl<O> Builder<O> {
     }
 
     /// A full fence in each change, and no interruption of other processes by those that go to sleep, as
-    /// [`QueueBuilder::full_fence`](crate::QueueBuilder::full_fence) of a queue.
+    /// [`full_fence`](crate::QueueBuilder::full_fence) of a queue.
     ///
     /// ```
     /// let event = shmq::sync::Event::builder().full_fence(true).create()?;
@@ -138,7 +138,7 @@ impl<O> Builder<O> {
     /// Creates it. Nobody alive may have the name.
     ///
     /// # Errors
-    /// [`CreateError`]; nothing was changed. [`OutOfRange`](CreateError::OutOfRange) for a number of participants that cannot be,
+    /// [`CreateError`]; nothing was changed. [`BadCapacity`](CreateError::BadCapacity) for a number of participants that cannot be,
     /// [`TooManyParties`](CreateError::TooManyParties) for a barrier of more parties than participants.
     pub fn create(self) -> Result<O, CreateError> {
         self.check()?;
@@ -205,7 +205,6 @@ impl<O> Builder<O> {
     }
 
     fn check(&self) -> Result<(), CreateError> {
-        checked_mode(self.settings.mode)?;
         let max_participants = participant::checked_count(self.settings.participants())?;
         if self.shape.kind == Kind::Barrier && self.count > u64::from(max_participants) {
             let parties = usize::try_from(self.count).unwrap_or(usize::MAX);
@@ -215,9 +214,9 @@ impl<O> Builder<O> {
     }
 }
 
-impl<O> fmt::Debug for Builder<O> {
+impl<O> fmt::Debug for PrimitiveBuilder<O> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = out.debug_struct("Builder");
+        let mut fields = out.debug_struct("PrimitiveBuilder");
         fields.field("shape", &self.shape).field("count", &self.count).field("name", &self.name);
         fields.field("settings", &self.settings).finish_non_exhaustive()
     }

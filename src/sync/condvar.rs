@@ -5,7 +5,7 @@
 //! 2. A sleep ends after a slice at the latest, whether or not somebody notified: wakes that died with a sleeper or a notifier delay, and
 //!    never hang.
 
-use super::builder::Builder;
+use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::mutex::MutexGuard;
 use super::primitive::{Primitive, PrimitiveKind};
@@ -96,8 +96,8 @@ impl Condvar {
     /// let condition = shmq::sync::Condvar::builder().max_participants(2).create()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn builder() -> Builder<Self> {
-        Builder::of(PrimitiveKind::bare(Kind::Condvar), 1, |_| (), Self::over)
+    pub fn builder() -> PrimitiveBuilder<Self> {
+        PrimitiveBuilder::of(PrimitiveKind::bare(Kind::Condvar), 1, |_| (), Self::over)
     }
 
     /// Creates an anonymous condition variable, which forked children inherit and serialised handles lead to.

@@ -9,7 +9,7 @@
 //! 2. A waiter that began at an even number is released by any other number: also by a set that was cleared before it looked.
 
 use super::SyncError;
-use super::builder::Builder;
+use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::primitive::{Primitive, PrimitiveKind};
 use crate::error::CreateError;
@@ -62,8 +62,8 @@ impl Event {
     /// assert!(!shmq::sync::Event::builder().max_participants(2).create()?.is_set());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn builder() -> Builder<Self> {
-        Builder::of(PrimitiveKind::bare(Kind::Event), 1, |_| (), Self::over)
+    pub fn builder() -> PrimitiveBuilder<Self> {
+        PrimitiveBuilder::of(PrimitiveKind::bare(Kind::Event), 1, |_| (), Self::over)
     }
 
     /// Creates an anonymous event that is not set, which forked children inherit and serialised handles lead to.

@@ -104,7 +104,7 @@ mod value;
 
 pub use array::Array;
 pub use barrier::{Barrier, BarrierWaitResult};
-pub use builder::Builder;
+pub use builder::PrimitiveBuilder;
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use error::{LockError, SyncError};
 pub use event::Event;

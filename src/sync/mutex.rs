@@ -13,7 +13,7 @@
 //! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
 //!    and its drop touches nothing.
 
-use super::builder::Builder;
+use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::primitive::{Primitive, PrimitiveKind};
 use super::{LockError, Plain};
@@ -88,9 +88,9 @@ impl<T: Plain> Mutex<T> {
     /// assert_eq!(*shmq::sync::Mutex::builder(5u64).max_participants(9).create()?.lock().unwrap(), 5);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn builder(value: T) -> Builder<Self> {
+    pub fn builder(value: T) -> PrimitiveBuilder<Self> {
         let bytes = bytes_of(std::slice::from_ref(&value)).to_vec();
-        Builder::of(PrimitiveKind::of::<T>(Kind::Mutex), 1, move |cell| cell.fill(&bytes, 0), Self::over)
+        PrimitiveBuilder::of(PrimitiveKind::of::<T>(Kind::Mutex), 1, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 
     /// Creates an anonymous mutex, which forked children inherit and serialised handles lead to.

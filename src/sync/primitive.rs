@@ -7,7 +7,7 @@
 //!    every promise of this crate.
 
 use super::SyncError;
-use super::builder::Settings;
+use super::builder::PrimitiveSettings;
 use crate::atomic::AtomicU32;
 use crate::attachment::{self, Attached, Attachment, Newcomer};
 use crate::backoff::AdaptiveSpin;
@@ -79,7 +79,7 @@ impl PrimitiveKind {
         }
     }
 
-    pub(super) fn spec(&self, count: u64, settings: &Settings) -> Result<Spec, CreateError> {
+    pub(super) fn spec(&self, count: u64, settings: &PrimitiveSettings) -> Result<Spec, CreateError> {
         let geometry = Geometry::primitive(self.kind, self.unit_bytes as u64, self.unit_align as u64, count).map_err(|max| {
             // None at all: the value does not fit.
             if max == 0 {
@@ -115,16 +115,16 @@ impl PrimitiveKind {
 
 /// Where a primitive lies in a segment.
 #[derive(Clone, Copy)]
-pub(crate) struct Cell {
+pub(crate) struct PrimitiveMemory {
     start: *mut u8,
     data_offset: usize,
     data_bytes: usize,
 }
 
-impl Cell {
-    fn of(segment: &Segment) -> Cell {
+impl PrimitiveMemory {
+    fn of(segment: &Segment) -> PrimitiveMemory {
         let geometry = segment.geometry();
-        Cell {
+        PrimitiveMemory {
             start: segment.cells().as_ptr(),
             data_offset: geometry.payload_offset as usize,
             data_bytes: (geometry.cell_bytes - geometry.payload_offset) as usize,
@@ -156,7 +156,7 @@ impl Cell {
 /// One attached primitive. Shared by the handles and guards of a process.
 pub struct Primitive {
     attachment: Attachment,
-    cell: Cell,
+    cell: PrimitiveMemory,
     /// The incarnation of this process while it has a guard of the lock, which gives references to
     /// the data; otherwise 0. Written under the lock.
     guarded: AtomicU32,
@@ -174,8 +174,8 @@ unsafe impl Sync for Primitive {}
 impl Primitive {
     /// Creates a primitive; without a name, an anonymous one. `init` sees a cell of zeros that no
     /// other process sees yet.
-    pub(crate) fn create(name: Option<&str>, spec: &Spec, init: &dyn Fn(Cell)) -> Result<Arc<Primitive>, CreateError> {
-        Ok(Primitive::over(Newcomer::create(name, spec, |segment| init(Cell::of(segment)))?))
+    pub(crate) fn create(name: Option<&str>, spec: &Spec, init: &dyn Fn(PrimitiveMemory)) -> Result<Arc<Primitive>, CreateError> {
+        Ok(Primitive::over(Newcomer::create(name, spec, |segment| init(PrimitiveMemory::of(segment)))?))
     }
 
     pub(crate) fn open(
@@ -193,10 +193,10 @@ impl Primitive {
         spec: &Spec,
         shape: &PrimitiveKind,
         asked: Asked,
-        init: &dyn Fn(Cell),
+        init: &dyn Fn(PrimitiveMemory),
     ) -> Result<Arc<Primitive>, CreateError> {
         let expect = Expect { asked, owners: spec.owners.clone(), directory: spec.directory.clone(), ..shape.expect(None) };
-        let newcomer = Newcomer::open_or_create(name, spec, &expect, |segment| init(Cell::of(segment)))?;
+        let newcomer = Newcomer::open_or_create(name, spec, &expect, |segment| init(PrimitiveMemory::of(segment)))?;
         Ok(Primitive::over(newcomer))
     }
 
@@ -207,7 +207,7 @@ impl Primitive {
 
     fn over(newcomer: Newcomer) -> Arc<Primitive> {
         newcomer.share(|attachment| Primitive {
-            cell: Cell::of(&attachment.segment),
+            cell: PrimitiveMemory::of(&attachment.segment),
             attachment,
             guarded: AtomicU32::new(0),
             probes: ProbeTimer::default(),
@@ -219,7 +219,7 @@ impl Primitive {
         &self.attachment.segment
     }
 
-    pub(crate) fn cell(&self) -> Cell {
+    pub(crate) fn cell(&self) -> PrimitiveMemory {
         self.cell
     }
 
@@ -280,7 +280,7 @@ impl Primitive {
         self.attachment.locks.not_empty(self.head())
     }
 
-    pub(crate) fn barrier(&self) -> &crate::os::Barrier {
+    pub(crate) fn barrier(&self) -> &crate::os::MemoryBarrier {
         &self.attachment.barrier
     }
 

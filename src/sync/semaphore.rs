@@ -16,10 +16,10 @@
 //! 4. Each waiter looks after dead holders once a slice, so permits of the dead come back to a semaphore that is otherwise idle.
 
 use super::SyncError;
-use super::builder::Builder;
+use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::holders::Holders;
-use super::primitive::{Cell, Primitive, PrimitiveKind};
+use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
 use crate::error::CreateError;
 use crate::lock::Locked;
 use crate::shm::kind::Kind;
@@ -87,7 +87,7 @@ impl Semaphore {
         Semaphore { primitive }
     }
 
-    fn init(permits: u64) -> impl Fn(Cell) {
+    fn init(permits: u64) -> impl Fn(PrimitiveMemory) {
         move |cell| {
             // SAFETY: the words of a semaphore.
             let words = unsafe { cell.words::<SemaphoreWords>() };
@@ -101,8 +101,8 @@ impl Semaphore {
     /// assert_eq!(shmq::sync::Semaphore::builder(3).max_participants(9).create()?.value(), 3);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn builder(permits: u64) -> Builder<Self> {
-        Builder::of(PrimitiveKind::bare(Kind::Semaphore), permits, Self::init(permits), Self::over)
+    pub fn builder(permits: u64) -> PrimitiveBuilder<Self> {
+        PrimitiveBuilder::of(PrimitiveKind::bare(Kind::Semaphore), permits, Self::init(permits), Self::over)
     }
 
     /// Creates an anonymous semaphore with so many permits, which forked children inherit and serialised handles lead to.

@@ -8,7 +8,7 @@
 //! 1. Both copies are read and written under the lock only. A change writes the copy that does not count, and then makes it count with one
 //!    store: a process killed anywhere leaves the value as it was, or as it meant it to be.
 
-use super::builder::Builder;
+use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::primitive::{Primitive, PrimitiveKind};
 use super::{Plain, SyncError};
@@ -87,9 +87,9 @@ impl<T: Plain> Value<T> {
     /// assert_eq!(shmq::sync::Value::builder(5u64).max_participants(9).create()?.get()?, 5);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn builder(value: T) -> Builder<Self> {
+    pub fn builder(value: T) -> PrimitiveBuilder<Self> {
         let bytes = bytes_of(std::slice::from_ref(&value)).to_vec();
-        Builder::of(PrimitiveKind::of::<T>(Kind::Value), 1, move |cell| cell.fill(&bytes, 0), Self::over)
+        PrimitiveBuilder::of(PrimitiveKind::of::<T>(Kind::Value), 1, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 
     /// Creates an anonymous value, which forked children inherit and serialised handles lead to.

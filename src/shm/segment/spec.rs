@@ -5,7 +5,7 @@ use super::header::SegmentInfo;
 use super::owners::Owners;
 use super::structure::{Structure, truncated};
 use super::view::View;
-use crate::os::Barrier;
+use crate::os::MemoryBarrier;
 use crate::shm::geometry::Geometry;
 use crate::shm::kind::Kind;
 use crate::shm::layout::{MAX_PARTICIPANTS, NAME_BYTES, SCHEMA_BYTES, TYPE_NAME_BYTES};
@@ -42,7 +42,7 @@ pub(crate) struct Spec {
     /// Whose dead segment may be replaced.
     pub owners: Owners,
     pub directory: Directory,
-    /// A full fence at each commit, and no interruption of others: see [`Barrier`](crate::os::Barrier).
+    /// A full fence at each commit, and no interruption of others: see [`Barrier`](crate::os::MemoryBarrier).
     pub full_fence: bool,
 }
 
@@ -63,7 +63,7 @@ impl Spec {
             max_participants: self.max_participants.clamp(1, MAX_PARTICIPANTS),
             max_deliveries: self.max_deliveries,
             // Where this process cannot ask for the barrier, those that share its sandbox cannot either.
-            full_fence: self.full_fence || !Barrier::is_to_be_had(),
+            full_fence: self.full_fence || !MemoryBarrier::is_to_be_had(),
             dead_letters: self
                 .dead_letters
                 .as_deref()

@@ -13,14 +13,14 @@
 //! 4. `Timeout` means that there was a moment at which none was ready. They are looked at one after
 //!    the other, so that alone does not follow from a look: one may cease to be ready when the next
 //!    begins to be. It does if none ceased to be ready meanwhile, which each shows by what it
-//!    counts ([`Kind::ceased`]).
+//!    counts ([`SourceKind::ceased`]).
 
 use crate::backoff::AdaptiveSpin;
-use crate::lock::{Condvar, Place, sleep_any, unordered_moment};
+use crate::lock::{Condvar, Registration, sleep_any, unordered_moment};
 use crate::message::Message;
 #[cfg(feature = "object")]
 use crate::object::ObjectQueue;
-use crate::os::{Barrier, Deadline, poll_readable};
+use crate::os::{Deadline, MemoryBarrier, poll_readable};
 use crate::process::Process;
 use crate::queue::{Consumer, Queue};
 use crate::raw::RawQueue;
@@ -115,10 +115,10 @@ pub trait Waitable {
 
 /// Nobody outside can make one, so nobody outside can implement [`Waitable`].
 #[derive(Debug)]
-pub struct Source<'a>(Kind<'a>);
+pub struct Source<'a>(SourceKind<'a>);
 
 #[derive(Clone, Copy, Debug)]
-enum Kind<'a> {
+enum SourceKind<'a> {
     Queue(&'a RawQueue),
     Event(&'a Event),
     Semaphore(&'a Semaphore),
@@ -129,13 +129,13 @@ enum Kind<'a> {
 
 impl<T: ?Sized + Message> Waitable for Queue<T> {
     fn source(&self) -> Source<'_> {
-        Source(Kind::Queue(self.raw()))
+        Source(SourceKind::Queue(self.raw()))
     }
 }
 
 impl<T: ?Sized + Message> Waitable for Consumer<T> {
     fn source(&self) -> Source<'_> {
-        Source(self.waited_for().map_or(Kind::Refused, Kind::Queue))
+        Source(self.waited_for().map_or(SourceKind::Refused, SourceKind::Queue))
     }
 }
 
@@ -154,19 +154,19 @@ impl<A: ?Sized + Message, B: ?Sized + Message> Waitable for Pipe<A, B> {
 
 impl Waitable for Event {
     fn source(&self) -> Source<'_> {
-        Source(Kind::Event(self))
+        Source(SourceKind::Event(self))
     }
 }
 
 impl Waitable for Semaphore {
     fn source(&self) -> Source<'_> {
-        Source(Kind::Semaphore(self))
+        Source(SourceKind::Semaphore(self))
     }
 }
 
 impl Waitable for Process {
     fn source(&self) -> Source<'_> {
-        Source(Kind::Process(self))
+        Source(SourceKind::Process(self))
     }
 }
 
@@ -332,71 +332,71 @@ impl Sleeper for SleeperOnAny<'_> {
 
 /// One of those that are waited for, and what it looked like at the beginning.
 struct Watched<'a> {
-    kind: Kind<'a>,
+    kind: SourceKind<'a>,
     seen: u64,
     /// Could this process attach to it? If not, its verb says so (Invariant 3).
     attached: bool,
 }
 
 impl<'a> Watched<'a> {
-    fn new(kind: Kind<'a>) -> Watched<'a> {
+    fn new(kind: SourceKind<'a>) -> Watched<'a> {
         let attached = match kind {
-            Kind::Queue(raw) => raw.is_attached(),
-            Kind::Event(event) => event.primitive().me().is_ok(),
-            Kind::Semaphore(semaphore) => semaphore.primitive().me().is_ok(),
-            Kind::Process(_) | Kind::Refused => true,
+            SourceKind::Queue(raw) => raw.is_attached(),
+            SourceKind::Event(event) => event.primitive().me().is_ok(),
+            SourceKind::Semaphore(semaphore) => semaphore.primitive().me().is_ok(),
+            SourceKind::Process(_) | SourceKind::Refused => true,
         };
-        let seen = if let Kind::Event(event) = kind { event.changes() } else { 0 };
+        let seen = if let SourceKind::Event(event) = kind { event.changes() } else { 0 };
         Watched { kind, seen, attached }
     }
 
     fn is_ready(&self) -> bool {
         let ready = match self.kind {
-            Kind::Queue(raw) => raw.is_ready_to_get(),
-            Kind::Event(event) => event.was_set_since(self.seen),
-            Kind::Semaphore(semaphore) => semaphore.has_permits(),
-            Kind::Process(process) => process.has_ended(),
-            Kind::Refused => true,
+            SourceKind::Queue(raw) => raw.is_ready_to_get(),
+            SourceKind::Event(event) => event.was_set_since(self.seen),
+            SourceKind::Semaphore(semaphore) => semaphore.has_permits(),
+            SourceKind::Process(process) => process.has_ended(),
+            SourceKind::Refused => true,
         };
         ready || !self.attached
     }
 }
 
-impl<'a> Kind<'a> {
+impl<'a> SourceKind<'a> {
     /// Where to register and sleep, and the barrier between the two.
-    fn place(self) -> Option<(Condvar<'a>, &'a Barrier)> {
+    fn place(self) -> Option<(Condvar<'a>, &'a MemoryBarrier)> {
         match self {
-            Kind::Queue(raw) => Some((raw.getters(), &raw.barrier)),
-            Kind::Event(event) => Some((event.primitive().condvar(), event.primitive().barrier())),
-            Kind::Semaphore(semaphore) => Some((semaphore.primitive().condvar(), semaphore.primitive().barrier())),
-            Kind::Process(_) | Kind::Refused => None,
+            SourceKind::Queue(raw) => Some((raw.getters(), &raw.barrier)),
+            SourceKind::Event(event) => Some((event.primitive().condvar(), event.primitive().barrier())),
+            SourceKind::Semaphore(semaphore) => Some((semaphore.primitive().condvar(), semaphore.primitive().barrier())),
+            SourceKind::Process(_) | SourceKind::Refused => None,
         }
     }
 
     /// Changes whenever it ceases to be ready: what never does needs to show nothing.
     fn ceased(self) -> [u64; 3] {
         match self {
-            Kind::Queue(raw) => raw.takes(),
-            Kind::Semaphore(semaphore) => semaphore.permits_seen(),
+            SourceKind::Queue(raw) => raw.takes(),
+            SourceKind::Semaphore(semaphore) => semaphore.permits_seen(),
             // Once it is ready, it is for the whole wait.
-            Kind::Event(_) | Kind::Process(_) | Kind::Refused => [0; 3],
+            SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Refused => [0; 3],
         }
     }
 
     fn look_after_the_dead(self, deadline: Deadline) {
         match self {
-            Kind::Queue(raw) => raw.look_after_the_dead(deadline),
-            Kind::Semaphore(semaphore) => semaphore.look_after_the_dead(),
-            Kind::Event(_) | Kind::Process(_) | Kind::Refused => {}
+            SourceKind::Queue(raw) => raw.look_after_the_dead(deadline),
+            SourceKind::Semaphore(semaphore) => semaphore.look_after_the_dead(),
+            SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Refused => {}
         }
     }
 
     fn pass_on(self) {
         match self {
-            Kind::Queue(raw) => raw.pass_on(),
-            Kind::Semaphore(semaphore) if semaphore.has_permits() => semaphore.primitive().notify(1),
+            SourceKind::Queue(raw) => raw.pass_on(),
+            SourceKind::Semaphore(semaphore) if semaphore.has_permits() => semaphore.primitive().notify(1),
             // An event wakes all.
-            Kind::Semaphore(_) | Kind::Event(_) | Kind::Process(_) | Kind::Refused => {}
+            SourceKind::Semaphore(_) | SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Refused => {}
         }
     }
 }
@@ -425,8 +425,8 @@ fn first_ready_at_last(watched: &[Watched<'_>]) -> Option<usize> {
 
 /// Sleeps until one may be ready, or `until_ns` (Invariants 1 and 2).
 fn sleep(watched: &[Watched<'_>], until: Deadline) {
-    let processes = || watched.iter().filter(|watched| matches!(watched.kind, Kind::Process(_)));
-    let mut places: Vec<(Condvar<'_>, Place)> = Vec::with_capacity(watched.len());
+    let processes = || watched.iter().filter(|watched| matches!(watched.kind, SourceKind::Process(_)));
+    let mut places: Vec<(Condvar<'_>, Registration)> = Vec::with_capacity(watched.len());
     let mut ordered = true;
     if processes().count() == watched.len() {
         return poll_processes(watched, until);
@@ -435,7 +435,7 @@ fn sleep(watched: &[Watched<'_>], until: Deadline) {
     for (condvar, its_barrier) in watched.iter().filter_map(|watched| watched.kind.place()) {
         places.push((condvar, condvar.register()));
         // One for all: it reaches every processor, whichever queue asks for it. One whose committers execute full fences asks for none.
-        if barrier.is_none_or(Barrier::has_full_fences) {
+        if barrier.is_none_or(MemoryBarrier::has_full_fences) {
             barrier = Some(its_barrier);
         }
     }
@@ -458,7 +458,7 @@ fn sleep(watched: &[Watched<'_>], until: Deadline) {
 fn poll_processes(watched: &[Watched<'_>], until: Deadline) {
     let pidfds: Vec<BorrowedFd<'_>> = watched
         .iter()
-        .filter_map(|watched| if let Kind::Process(process) = watched.kind { process.sentinel() } else { None })
+        .filter_map(|watched| if let SourceKind::Process(process) = watched.kind { process.sentinel() } else { None })
         .collect();
     let until = if pidfds.len() == watched.len() { until } else { until.within(PROCESS_SLICE_NS) };
     poll_readable(&pidfds, until.left());
