@@ -1,6 +1,5 @@
 //! Copies of typed values into and out of records: the last step between bytes and types.
 
-use super::get::Judged;
 use super::{Ends, RawQueue, SMALL_COPY_BYTES, Wait};
 use crate::error::{GetError, PutError};
 use crate::message::copy::{copy_out, read_message, vec_from_bytes};
@@ -41,19 +40,6 @@ impl RawQueue {
         // SAFETY: the record has room for its length (Invariant 2), and it is ours until it is committed.
         let write = |to| unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
         self.put::<OWNED, false>(me, bytes.len(), wait, write)
-    }
-
-    /// Puts values of one size, one entry for as many as there is room for.
-    #[inline]
-    pub(crate) fn put_values<const OWNED: bool, T>(&self, me: Option<Id>, values: &[T], wait: Wait) -> Result<usize, PutError>
-    where
-        T: Message,
-    {
-        self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), wait, |i, to| {
-            let bytes = bytes_of(std::slice::from_ref(&values[i]));
-            // SAFETY: as in `put_value`; a sized ring's records have room for `size_of::<T>()` bytes.
-            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
-        })
     }
 
     /// Gets one sized value. Its bits are checked on the private copy, so a peer cannot change them afterwards.
@@ -129,7 +115,7 @@ impl RawQueue {
     }
 
     /// Copies a message to `copy`. `Ok`: its bits are a value. Otherwise it is given up, or is `left` for the next call, which tells of it.
-    fn copy_on_lease<const OWNED: bool, T>(
+    pub(super) fn copy_on_lease<const OWNED: bool, T>(
         &self,
         me: Option<Id>,
         wait: Wait,
@@ -237,60 +223,6 @@ impl RawQueue {
         unsafe { check_written(&*copy)? };
         // SAFETY: the bytes were just found to be a value of T.
         Ok(unsafe { copy.assume_init() })
-    }
-
-    /// Gets up to `values.len()` sized values, at least one. A message whose bits are no value ends the batch: the first is taken and reported
-    /// as [`GetError::Invalid`], a later one is left for the next call, so that each is reported, and counts as taken, once.
-    #[inline]
-    pub(crate) fn get_values<const OWNED: bool, T>(&self, me: Option<Id>, values: &mut [T], wait: Wait) -> Result<usize, GetError>
-    where
-        T: Message,
-    {
-        if self.has_dead_letters() || (!OWNED && size_of::<T>() > SMALL_COPY_BYTES) {
-            return self.get_values_on_lease::<OWNED, T>(me, values, wait);
-        }
-        let mut invalid = false;
-        let mut kept = 0;
-        let mut staged = None;
-        self.get_batch::<OWNED>(me, values.len(), wait, |from| {
-            let (from, to) = (from.cast::<T>(), &mut values[kept]);
-            // SAFETY: as in `get_value`.
-            let checked = unsafe {
-                if size_of::<T>() <= SMALL_COPY_BYTES { replace_small(to, from) } else { replace_large(to, from, &mut staged) }
-            };
-            match checked {
-                Ok(()) => {
-                    kept += 1;
-                    Judged::Taken
-                }
-                Err(_) if kept == 0 => {
-                    invalid = true;
-                    Judged::TakenAsLast
-                }
-                Err(_) => Judged::Left,
-            }
-        })?;
-        if invalid { Err(GetError::Invalid) } else { Ok(kept) }
-    }
-
-    /// The same one by one, each leased before it is judged.
-    #[inline(never)]
-    fn get_values_on_lease<const OWNED: bool, T>(&self, me: Option<Id>, values: &mut [T], wait: Wait) -> Result<usize, GetError>
-    where
-        T: Message,
-    {
-        if values.is_empty() {
-            return Ok(0);
-        }
-        // A large one has no room on the stack.
-        let mut copy = Box::<T>::new_uninit();
-        super::moved_or(values.len(), |i| {
-            let wait = if i == 0 { wait } else { Wait::Never };
-            self.copy_on_lease::<OWNED, T>(me, wait, &mut copy, i > 0)?;
-            // SAFETY: the bytes were found to be a value of T. Nothing is lost by not dropping the old one (see `replace_small`).
-            unsafe { ptr::copy_nonoverlapping(copy.as_ptr(), &mut values[i], 1) };
-            Ok(())
-        })
     }
 
     /// Gets one slice as a vector. Nothing is allocated while the get side is entered by lock.
@@ -435,44 +367,6 @@ where
 {
     // SAFETY: as the caller says; the copy is this process's own.
     if !T::LAYOUT.is_checked || unsafe { T::is_value(copy.as_ptr().cast()) } { Ok(()) } else { Err(GetError::Invalid) }
-}
-
-/// Puts a message of a record in the place of a value, if its bits are a value too. Plain data: nothing is lost by not dropping the old one,
-/// and nothing of the caller's runs under the lock.
-///
-/// # Safety
-/// The payload of a record of a `T` lies at `from`.
-#[inline]
-unsafe fn replace_small<T>(value: &mut T, from: *const T) -> Result<(), GetError>
-where
-    T: Message,
-{
-    // SAFETY: as the caller says; all bytes of the copy are written, and found to be a value of T before they are taken for one.
-    unsafe {
-        let copy = read_message(from);
-        check_written(&copy)?;
-        ptr::from_mut(value).write(copy.assume_init());
-    }
-    Ok(())
-}
-
-/// The same by way of a box, which is made at the first message: a large one has no room on the stack. Not under a lock (see `get_batch`).
-///
-/// # Safety
-/// As [`replace_small`].
-#[inline(never)]
-unsafe fn replace_large<T>(value: &mut T, from: *const T, staged: &mut Option<Box<MaybeUninit<T>>>) -> Result<(), GetError>
-where
-    T: Message,
-{
-    let copy = staged.get_or_insert_with(Box::new_uninit);
-    // SAFETY: as in `replace_small`.
-    unsafe {
-        copy_out(from.cast(), copy.as_mut_ptr().cast(), size_of::<T>());
-        check_written(copy)?;
-        ptr::copy_nonoverlapping(copy.as_ptr(), value, 1);
-    }
-    Ok(())
 }
 
 /// A record's length must be whole elements: another length is garbage.

@@ -13,7 +13,11 @@ use std::sync::atomic::compiler_fence;
 
 /// Needs the get side.
 #[inline(always)]
-fn read_and_take<const SIZED: bool, R>(ring: &Ring<Mapped>, record: Record, read: &mut impl FnMut(*const u8, usize) -> R) -> R {
+pub(super) fn read_and_take<const SIZED: bool, R>(
+    ring: &Ring<Mapped>,
+    record: Record,
+    read: &mut impl FnMut(*const u8, usize) -> R,
+) -> R {
     let result = read(ring.memory.payload(record.cell), record.length());
     ring.take(record);
     let side = &ring.memory.head().get;
@@ -22,16 +26,6 @@ fn read_and_take<const SIZED: bool, R>(ring: &Ring<Mapped>, record: Record, read
         add(&side.bytes_got, record.length() as u64);
     }
     result
-}
-
-/// What becomes of a message of a batch that was copied.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Judged {
-    Taken,
-    /// The batch ends with it.
-    TakenAsLast,
-    /// The batch ends before it.
-    Left,
 }
 
 /// How long the end of a large copy waits for the get lock.
@@ -275,112 +269,6 @@ impl RawQueue {
             self.exit_get::<false>(me)?;
         }
         released
-    }
-
-    /// Gets up to `count` messages by copy in one entry: `judge(from)` copies one, and says what becomes of it; it never leaves the first.
-    /// Blocks until there is one. Of small messages, unless by an endpoint.
-    pub(super) fn get_batch<const OWNED: bool>(
-        &self,
-        me: Option<Id>,
-        count: usize,
-        wait: Wait,
-        mut judge: impl FnMut(*const u8) -> Judged,
-    ) -> Result<usize, GetError> {
-        if count == 0 {
-            return Ok(0);
-        }
-        let me = match me {
-            Some(me) => me,
-            None => self.me()?,
-        };
-        let limit = super::batch_limit(self.geometry().message_bytes as usize);
-        let mut taken = 0;
-        let mut came_back = false;
-        let mut looked = false;
-        let mut judged = Judged::Taken;
-        if self.is_time_to_look() {
-            // What comes back is before what this batch would take. What goes wrong is told below.
-            let _ = self.look_for_the_dead::<OWNED>(me, wait);
-            self.post_again(wait);
-        }
-        loop {
-            if self.try_enter_get::<OWNED>(&self.ring, me) {
-                (taken, judged) = self.drain(count.min(limit), &mut judge);
-                let exited = self.exit_get::<OWNED>(me);
-                if taken == 0 {
-                    exited?;
-                }
-            }
-            if taken != 0 || looked || !self.await_message::<OWNED>(wait) {
-                break;
-            }
-            looked = true;
-        }
-        if taken == 0 {
-            let take_any = |record: Record, judge: &mut dyn FnMut(*const u8) -> Judged| {
-                let judged = judge(self.ring.memory.payload(record.cell));
-                let came_back = judged != Judged::Left && self.take_copied(record);
-                (judged, came_back)
-            };
-            let outcome = self.with_record::<OWNED, _>(me, wait, &mut |record| {
-                (judged, came_back) = take_any(record, &mut judge);
-                taken = 1;
-                // Those that came back are before those at head.
-                while judged == Judged::Taken && taken < count.min(limit) && self.ring.has_returned() {
-                    // One that is to be given up waits for a call that holds no side.
-                    let Ok(Next::Message(record)) = self.next_record(me) else { return };
-                    let (judged_now, came_back_now) = take_any(record, &mut judge);
-                    judged = judged_now;
-                    came_back |= came_back_now;
-                    taken += usize::from(judged != Judged::Left);
-                }
-                if judged == Judged::Taken {
-                    let more;
-                    (more, judged) = self.drain(count.min(limit) - taken, &mut judge);
-                    taken += more;
-                }
-            });
-            // What was taken was taken, whatever came after: the next verb tells.
-            if taken == 0 {
-                outcome?;
-            }
-        }
-        // One entry takes no more than the limit; whoever wants more enters again, and does not wait.
-        while judged == Judged::Taken && taken < count && taken % limit == 0 && self.try_enter_get::<OWNED>(&self.ring, me) {
-            let more;
-            (more, judged) = self.drain((count - taken).min(limit), &mut judge);
-            taken += more;
-            if self.exit_get::<OWNED>(me).is_err() || more == 0 {
-                break;
-            }
-        }
-        // More than it took may have become free: a message that came back was the oldest of several.
-        self.notify_not_full(if came_back { u32::MAX } else { taken as u32 });
-        if judged == Judged::Left {
-            // The wake for this message may have come to us: somebody else may want it.
-            self.notify_not_empty(1);
-        }
-        Ok(taken)
-    }
-
-    /// Takes as many of `count` sized messages as stand ready at head, until one is judged to be the last: what became of that. Needs the
-    /// get side.
-    #[inline(always)]
-    fn drain(&self, count: usize, judge: &mut impl FnMut(*const u8) -> Judged) -> (usize, Judged) {
-        self.fetch_ahead(count as u64);
-        let ring = self.ring;
-        for i in 0..count {
-            let Some(record) = ring.ready_at_head::<true>() else { return (i, Judged::Taken) };
-            let judged = judge(ring.memory.payload(record.cell));
-            if judged == Judged::Left {
-                return (i, judged);
-            }
-            read_and_take::<true, ()>(&ring, record, &mut |_, _| ());
-            if judged == Judged::TakenAsLast {
-                return (i + 1, judged);
-            }
-        }
-        (count, Judged::Taken)
     }
 
     /// Counts the delivery of a message that came back, before it is counted as got, and tells whether it is one. Needs the get side.

@@ -15,7 +15,7 @@
 //! 4. A letter is in `kept` from before it is posted until its lease ends, whatever panics. One
 //!    thread posts it at a time.
 
-use super::own::{Inside, Own};
+use super::process_local::{Inside, Own};
 use super::{LeasedRecord, RawQueue, Wait};
 use crate::error::{GetError, OpenError, PutError, Subject};
 use crate::message::copy::vec_from_bytes;

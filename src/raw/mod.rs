@@ -17,22 +17,24 @@
 //!    owner words say so, and peers that write to records that they do not own are outside every promise of this crate.
 
 mod attach;
+mod batch;
 mod block;
+mod close;
 mod copy;
-mod dead;
-mod done;
 mod endpoint;
 mod get;
-mod guards;
+mod join;
 mod lease;
 mod letters;
 mod loan;
+mod make_room;
 mod mapped;
-mod own;
+mod open_guards;
+mod probe;
+mod process_local;
 mod put;
 mod readiness;
 mod recover;
-mod skipped;
 mod spsc;
 mod stats;
 mod ticket;
@@ -78,7 +80,7 @@ pub struct RawQueue {
     /// What is given up, where there is a queue for dead letters.
     letters: letters::Letters,
     /// When callers of this process last looked after the dead.
-    looks: dead::Looks,
+    looks: probe::Looks,
     /// Messages taken, by copy and on lease, when a getter of this process last found nothing.
     caught_up_at: AtomicU64,
     /// What tail was when a getter of this process last looked, to ask for cache lines ahead. A hint.
@@ -96,7 +98,7 @@ pub struct RawQueue {
 
 // SAFETY: the pointers of `Mapped` lead into a mapping that lives as long as the queue (Invariant 2), and what they lead to is
 // atomics, or records that the ring's protocol gives to one owner at a time (Invariant 4). Letters are touched by one thread at a time
-// (own, Invariant 1).
+// (process_local, Invariant 1).
 unsafe impl Send for RawQueue {}
 // SAFETY: as above.
 unsafe impl Sync for RawQueue {}
@@ -226,27 +228,6 @@ impl RawQueue {
     pub(crate) fn is_closed(&self) -> bool {
         self.head().put_notice.closed.load(Acquire) != 0
     }
-}
-
-/// Bytes that a batch moves in one entry: no lock is held for longer.
-const BATCH_BYTES: usize = 64 << 10;
-
-/// Messages of `length` bytes that a batch moves in one entry.
-#[inline]
-fn batch_limit(length: usize) -> usize {
-    (BATCH_BYTES / length.max(16)).max(1)
-}
-
-/// Moves messages one by one until one fails: how many moved, or the error of the first.
-fn moved_or<E>(count: usize, mut move_one: impl FnMut(usize) -> Result<(), E>) -> Result<usize, E> {
-    for moved in 0..count {
-        match move_one(moved) {
-            Ok(()) => {}
-            Err(error) if moved == 0 => return Err(error),
-            Err(_) => return Ok(moved),
-        }
-    }
-    Ok(count)
 }
 
 impl fmt::Debug for RawQueue {

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Needs the put side.
 #[inline(always)]
-fn write_and_commit<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize, write: &impl Fn(*mut u8)) {
+pub(super) fn write_and_commit<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize, write: &impl Fn(*mut u8)) {
     write(ring.memory.payload(slot.cell));
     if !SIZED {
         add(&ring.memory.head().put.bytes_put, length as u64);
@@ -56,7 +56,7 @@ impl RawQueue {
         }
     }
 
-    fn exit_put<const OWNED: bool>(&self, me: Id) -> Result<(), Failure> {
+    pub(super) fn exit_put<const OWNED: bool>(&self, me: Id) -> Result<(), Failure> {
         self.exit_put_of::<OWNED>(&self.ring, me)
     }
 
@@ -169,71 +169,6 @@ impl RawQueue {
         let claimed = self.claim_slow::<false>(Some(me), length, wait)?;
         write(claimed.payload);
         self.commit_claimed(claimed, length)
-    }
-
-    /// Puts up to `count` messages of one size, one after the other: `write(i, to)` copies message `i`. One entry, one wake for as many as
-    /// there is room for; blocks for more until all have moved. `Ok` is how many moved, an error means none.
-    pub(super) fn put_batch<const OWNED: bool>(
-        &self,
-        me: Option<Id>,
-        count: usize,
-        length: usize,
-        wait: Wait,
-        write: impl Fn(usize, *mut u8),
-    ) -> Result<usize, PutError> {
-        if count == 0 {
-            return Ok(0);
-        }
-        if !OWNED && length > SMALL_COPY_BYTES {
-            return super::moved_or(count, |i| {
-                let write = &write;
-                self.put::<OWNED, true>(me, length, wait, move |to| write(i, to))
-            });
-        }
-        let me = match me {
-            Some(me) => me,
-            None => self.me()?,
-        };
-        let limit = super::batch_limit(length);
-        let mut moved = 0;
-        while moved < count {
-            let before = moved;
-            let upto = count.min(before + limit);
-            self.await_room(wait);
-            let outcome = if self.try_enter_put::<OWNED>(&self.ring, me) {
-                moved += self.fill(upto - before, length, &|i, to| write(before + i, to));
-                self.exit_put::<OWNED>(me).map_err(PutError::from)
-            } else {
-                Ok(())
-            };
-            if moved == before && outcome.is_ok() {
-                let outcome = self.with_slot::<OWNED, ()>(me, length as u32, wait, &mut |slot| {
-                    write_and_commit::<true>(&self.ring, slot, length, &|to| write(before, to));
-                    moved += 1 + self.fill(upto - before - 1, length, &|i, to| write(before + 1 + i, to));
-                });
-                if let Err(error) = outcome {
-                    return if moved == 0 { Err(error) } else { Ok(moved) };
-                }
-            }
-            self.notify_not_empty((moved - before) as u32);
-            if let Err(error) = outcome {
-                return if moved == 0 { Err(error) } else { Ok(moved) };
-            }
-        }
-        Ok(moved)
-    }
-
-    /// Puts as many of `count` sized messages as there is room for. Needs the put side.
-    #[inline(always)]
-    fn fill(&self, count: usize, length: usize, write: &impl Fn(usize, *mut u8)) -> usize {
-        let ring = self.ring;
-        for i in 0..count {
-            let Some(slot) = ring.reserve_at_once::<true>(length as u32).or_else(|| self.ring.reserve(length as u32).ok()) else {
-                return i;
-            };
-            write_and_commit::<true>(&ring, slot, length, &|to| write(i, to));
-        }
-        count
     }
 
     /// For slow paths, which ask what kind of ring it is.

@@ -4,9 +4,30 @@ use super::RawQueue;
 use crate::lock::Condvar;
 use crate::os::Deadline;
 use crate::ring::Outlook;
+use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::Acquire;
 
 impl RawQueue {
+    /// Committed messages that nobody has taken.
+    pub(crate) fn len(&self) -> u64 {
+        self.ring.len()
+    }
+
+    /// Would a message of no bytes find no room?
+    pub(crate) fn is_full(&self) -> bool {
+        let smallest = if self.geometry().sized { self.geometry().message_bytes as u32 } else { 0 };
+        let has_room = |past_head| self.ring.has_room(smallest, past_head).unwrap_or(false);
+        // Records that getters would skip are room for a putter that can have the get side.
+        !(has_room(false) || (has_room(true) && (self.is_get_side_open() || !self.has_live_consumer())))
+    }
+
+    fn has_live_consumer(&self) -> bool {
+        // In a child that never attached every owner is somebody else.
+        let me = self.known_me();
+        let owner = Id::from_bits(self.head().get.owner.load(Acquire));
+        owner.is_some_and(|owner| me.is_none_or(|me| self.is_alive(owner, me)))
+    }
+
     /// Becomes a participant, if a fork lies between. `false`: a get would say why not.
     pub(crate) fn is_attached(&self) -> bool {
         self.me().is_ok()

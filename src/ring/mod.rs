@@ -53,7 +53,7 @@
 //! Payload itself is copied by one process at a time, before READY or between READY and DONE: those copies are ordered, and a report of two
 //! of them is a fault. `.ci/tsan/suppressions` names the loads above and nothing else.
 
-mod dead;
+mod dead_owners;
 mod get;
 mod header;
 mod outlook;
@@ -66,7 +66,7 @@ mod tests;
 mod walk;
 
 #[cfg(not(loom))]
-pub(crate) use dead::Upto;
+pub(crate) use dead_owners::Upto;
 pub(crate) use get::{Front, Record};
 pub(crate) use header::{Header, Owner, State};
 #[cfg(not(loom))]

@@ -1,47 +1,13 @@
-//! What comes after the messages: closing, finishing, joining, counting.
+//! Finishing messages, and waiting until all are finished.
 
 use super::stats::Verb;
 use super::{Failure, RawQueue, Wait};
 use crate::error::JoinError;
 use crate::os::Deadline;
-use crate::ring::State;
-use crate::shm::participant::Id;
 use crate::wait::{SLICE_NS, Step};
 use std::sync::atomic::Ordering::{Acquire, SeqCst};
-use std::time::Duration;
-
-/// Far longer than any processor keeps a store to itself.
-const UNORDERED_SETTLE: Duration = Duration::from_millis(1);
 
 impl RawQueue {
-    /// No more puts, for everybody. Puts that are inside the put side now may still commit; getters wait for them before they
-    /// say Closed. Takes no lock, so that a stopped process cannot hold it up.
-    pub(crate) fn close(&self) {
-        self.head().put_notice.closed.store(1, SeqCst);
-        self.attachment.wake_all();
-    }
-
-    /// May a put that looked at `closed` too early still commit?
-    pub(super) fn put_side_is_at_work(&self) -> bool {
-        let side = &self.head().put;
-        self.locks.put(self.head()).looks_held() || (side.owner.load(Acquire) != 0 && side.busy.load(Acquire) != 0)
-    }
-
-    /// The verdict on a closed queue that was found empty: nothing will ever come. The heavy barrier comes first: a put that looked
-    /// at `closed` before `close` is seen inside the put side, or has committed what is then seen at head.
-    pub(super) fn is_drained(&self, me: Id) -> bool {
-        if !self.barrier.heavy() {
-            // Without the barrier only time empties the store buffers of others.
-            std::thread::sleep(UNORDERED_SETTLE);
-        }
-        let side = &self.head().put;
-        let endpoint = Id::from_bits(side.owner.load(Acquire));
-        let endpoint_at_work = side.busy.load(Acquire) != 0 && endpoint.is_some_and(|owner| self.is_alive(owner, me));
-        !self.locks.put(self.head()).is_held(&self.segment, me)
-            && !endpoint_at_work
-            && self.ring.nothing_to_take() == Some(State::Free)
-    }
-
     /// Marks one message that was taken by copy as finished.
     pub(crate) fn task_done(&self) -> Result<(), JoinError> {
         let rare = &self.head().rare;
@@ -119,26 +85,6 @@ impl RawQueue {
             Err(Failure::Timeout) => Ok(None),
             Err(failure) => Err(join_failure(failure)),
         }
-    }
-
-    /// Committed messages that nobody has taken.
-    pub(crate) fn len(&self) -> u64 {
-        self.ring.len()
-    }
-
-    /// Would a message of no bytes find no room?
-    pub(crate) fn is_full(&self) -> bool {
-        let smallest = if self.geometry().sized { self.geometry().message_bytes as u32 } else { 0 };
-        let has_room = |past_head| self.ring.has_room(smallest, past_head).unwrap_or(false);
-        // Records that getters would skip are room for a putter that can have the get side.
-        !(has_room(false) || (has_room(true) && (self.is_get_side_open() || !self.has_live_consumer())))
-    }
-
-    fn has_live_consumer(&self) -> bool {
-        // In a child that never attached every owner is somebody else.
-        let me = self.known_me();
-        let owner = Id::from_bits(self.head().get.owner.load(Acquire));
-        owner.is_some_and(|owner| me.is_none_or(|me| self.is_alive(owner, me)))
     }
 }
 

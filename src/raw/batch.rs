@@ -1,0 +1,324 @@
+//! Batches by copy: many messages of one size for one entry of the side.
+
+use super::copy::check_written;
+use super::get::read_and_take;
+use super::letters::Next;
+use super::put::write_and_commit;
+use super::{RawQueue, SMALL_COPY_BYTES};
+use crate::error::{GetError, PutError};
+use crate::message::copy::{copy_out, read_message};
+use crate::message::{Message, bytes_of};
+use crate::ring::Record;
+use crate::shm::participant::Id;
+use crate::wait::Wait;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// Bytes that a batch moves in one entry: no lock is held for longer.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// Messages of `length` bytes that a batch moves in one entry.
+#[inline]
+fn batch_limit(length: usize) -> usize {
+    (BATCH_BYTES / length.max(16)).max(1)
+}
+
+/// Moves messages one by one until one fails: how many moved, or the error of the first.
+fn moved_or<E>(count: usize, mut move_one: impl FnMut(usize) -> Result<(), E>) -> Result<usize, E> {
+    for moved in 0..count {
+        match move_one(moved) {
+            Ok(()) => {}
+            Err(error) if moved == 0 => return Err(error),
+            Err(_) => return Ok(moved),
+        }
+    }
+    Ok(count)
+}
+
+/// What becomes of a message of a batch that was copied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Judged {
+    Taken,
+    /// The batch ends with it.
+    TakenAsLast,
+    /// The batch ends before it.
+    Left,
+}
+
+impl RawQueue {
+    /// Puts values of one size, one entry for as many as there is room for.
+    #[inline]
+    pub(crate) fn put_values<const OWNED: bool, T>(&self, me: Option<Id>, values: &[T], wait: Wait) -> Result<usize, PutError>
+    where
+        T: Message,
+    {
+        self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), wait, |i, to| {
+            let bytes = bytes_of(std::slice::from_ref(&values[i]));
+            // SAFETY: as in `put_value`; a sized ring's records have room for `size_of::<T>()` bytes.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
+        })
+    }
+
+    /// Puts up to `count` messages of one size, one after the other: `write(i, to)` copies message `i`. One entry, one wake for as many as
+    /// there is room for; blocks for more until all have moved. `Ok` is how many moved, an error means none.
+    pub(super) fn put_batch<const OWNED: bool>(
+        &self,
+        me: Option<Id>,
+        count: usize,
+        length: usize,
+        wait: Wait,
+        write: impl Fn(usize, *mut u8),
+    ) -> Result<usize, PutError> {
+        if count == 0 {
+            return Ok(0);
+        }
+        if !OWNED && length > SMALL_COPY_BYTES {
+            return moved_or(count, |i| {
+                let write = &write;
+                self.put::<OWNED, true>(me, length, wait, move |to| write(i, to))
+            });
+        }
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        let limit = batch_limit(length);
+        let mut moved = 0;
+        while moved < count {
+            let before = moved;
+            let upto = count.min(before + limit);
+            self.await_room(wait);
+            let outcome = if self.try_enter_put::<OWNED>(&self.ring, me) {
+                moved += self.fill(upto - before, length, &|i, to| write(before + i, to));
+                self.exit_put::<OWNED>(me).map_err(PutError::from)
+            } else {
+                Ok(())
+            };
+            if moved == before && outcome.is_ok() {
+                let outcome = self.with_slot::<OWNED, ()>(me, length as u32, wait, &mut |slot| {
+                    write_and_commit::<true>(&self.ring, slot, length, &|to| write(before, to));
+                    moved += 1 + self.fill(upto - before - 1, length, &|i, to| write(before + 1 + i, to));
+                });
+                if let Err(error) = outcome {
+                    return if moved == 0 { Err(error) } else { Ok(moved) };
+                }
+            }
+            self.notify_not_empty((moved - before) as u32);
+            if let Err(error) = outcome {
+                return if moved == 0 { Err(error) } else { Ok(moved) };
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Puts as many of `count` sized messages as there is room for. Needs the put side.
+    #[inline(always)]
+    fn fill(&self, count: usize, length: usize, write: &impl Fn(usize, *mut u8)) -> usize {
+        let ring = self.ring;
+        for i in 0..count {
+            let Some(slot) = ring.reserve_at_once::<true>(length as u32).or_else(|| self.ring.reserve(length as u32).ok()) else {
+                return i;
+            };
+            write_and_commit::<true>(&ring, slot, length, &|to| write(i, to));
+        }
+        count
+    }
+
+    /// Gets up to `values.len()` sized values, at least one. A message whose bits are no value ends the batch: the first is taken and reported
+    /// as [`GetError::Invalid`], a later one is left for the next call, so that each is reported, and counts as taken, once.
+    #[inline]
+    pub(crate) fn get_values<const OWNED: bool, T>(&self, me: Option<Id>, values: &mut [T], wait: Wait) -> Result<usize, GetError>
+    where
+        T: Message,
+    {
+        if self.has_dead_letters() || (!OWNED && size_of::<T>() > SMALL_COPY_BYTES) {
+            return self.get_values_on_lease::<OWNED, T>(me, values, wait);
+        }
+        let mut invalid = false;
+        let mut kept = 0;
+        let mut staged = None;
+        self.get_batch::<OWNED>(me, values.len(), wait, |from| {
+            let (from, to) = (from.cast::<T>(), &mut values[kept]);
+            // SAFETY: as in `get_value`.
+            let checked = unsafe {
+                if size_of::<T>() <= SMALL_COPY_BYTES { replace_small(to, from) } else { replace_large(to, from, &mut staged) }
+            };
+            match checked {
+                Ok(()) => {
+                    kept += 1;
+                    Judged::Taken
+                }
+                Err(_) if kept == 0 => {
+                    invalid = true;
+                    Judged::TakenAsLast
+                }
+                Err(_) => Judged::Left,
+            }
+        })?;
+        if invalid { Err(GetError::Invalid) } else { Ok(kept) }
+    }
+
+    /// The same one by one, each leased before it is judged.
+    #[inline(never)]
+    fn get_values_on_lease<const OWNED: bool, T>(&self, me: Option<Id>, values: &mut [T], wait: Wait) -> Result<usize, GetError>
+    where
+        T: Message,
+    {
+        if values.is_empty() {
+            return Ok(0);
+        }
+        // A large one has no room on the stack.
+        let mut copy = Box::<T>::new_uninit();
+        moved_or(values.len(), |i| {
+            let wait = if i == 0 { wait } else { Wait::Never };
+            self.copy_on_lease::<OWNED, T>(me, wait, &mut copy, i > 0)?;
+            // SAFETY: the bytes were found to be a value of T. Nothing is lost by not dropping the old one (see `replace_small`).
+            unsafe { ptr::copy_nonoverlapping(copy.as_ptr(), &mut values[i], 1) };
+            Ok(())
+        })
+    }
+
+    /// Gets up to `count` messages by copy in one entry: `judge(from)` copies one, and says what becomes of it; it never leaves the first.
+    /// Blocks until there is one. Of small messages, unless by an endpoint.
+    pub(super) fn get_batch<const OWNED: bool>(
+        &self,
+        me: Option<Id>,
+        count: usize,
+        wait: Wait,
+        mut judge: impl FnMut(*const u8) -> Judged,
+    ) -> Result<usize, GetError> {
+        if count == 0 {
+            return Ok(0);
+        }
+        let me = match me {
+            Some(me) => me,
+            None => self.me()?,
+        };
+        let limit = batch_limit(self.geometry().message_bytes as usize);
+        let mut taken = 0;
+        let mut came_back = false;
+        let mut looked = false;
+        let mut judged = Judged::Taken;
+        if self.is_time_to_look() {
+            // What comes back is before what this batch would take. What goes wrong is told below.
+            let _ = self.look_for_the_dead::<OWNED>(me, wait);
+            self.post_again(wait);
+        }
+        loop {
+            if self.try_enter_get::<OWNED>(&self.ring, me) {
+                (taken, judged) = self.drain(count.min(limit), &mut judge);
+                let exited = self.exit_get::<OWNED>(me);
+                if taken == 0 {
+                    exited?;
+                }
+            }
+            if taken != 0 || looked || !self.await_message::<OWNED>(wait) {
+                break;
+            }
+            looked = true;
+        }
+        if taken == 0 {
+            let take_any = |record: Record, judge: &mut dyn FnMut(*const u8) -> Judged| {
+                let judged = judge(self.ring.memory.payload(record.cell));
+                let came_back = judged != Judged::Left && self.take_copied(record);
+                (judged, came_back)
+            };
+            let outcome = self.with_record::<OWNED, _>(me, wait, &mut |record| {
+                (judged, came_back) = take_any(record, &mut judge);
+                taken = 1;
+                // Those that came back are before those at head.
+                while judged == Judged::Taken && taken < count.min(limit) && self.ring.has_returned() {
+                    // One that is to be given up waits for a call that holds no side.
+                    let Ok(Next::Message(record)) = self.next_record(me) else { return };
+                    let (judged_now, came_back_now) = take_any(record, &mut judge);
+                    judged = judged_now;
+                    came_back |= came_back_now;
+                    taken += usize::from(judged != Judged::Left);
+                }
+                if judged == Judged::Taken {
+                    let more;
+                    (more, judged) = self.drain(count.min(limit) - taken, &mut judge);
+                    taken += more;
+                }
+            });
+            // What was taken was taken, whatever came after: the next verb tells.
+            if taken == 0 {
+                outcome?;
+            }
+        }
+        // One entry takes no more than the limit; whoever wants more enters again, and does not wait.
+        while judged == Judged::Taken && taken < count && taken % limit == 0 && self.try_enter_get::<OWNED>(&self.ring, me) {
+            let more;
+            (more, judged) = self.drain((count - taken).min(limit), &mut judge);
+            taken += more;
+            if self.exit_get::<OWNED>(me).is_err() || more == 0 {
+                break;
+            }
+        }
+        // More than it took may have become free: a message that came back was the oldest of several.
+        self.notify_not_full(if came_back { u32::MAX } else { taken as u32 });
+        if judged == Judged::Left {
+            // The wake for this message may have come to us: somebody else may want it.
+            self.notify_not_empty(1);
+        }
+        Ok(taken)
+    }
+
+    /// Takes as many of `count` sized messages as stand ready at head, until one is judged to be the last: what became of that. Needs the
+    /// get side.
+    #[inline(always)]
+    fn drain(&self, count: usize, judge: &mut impl FnMut(*const u8) -> Judged) -> (usize, Judged) {
+        self.fetch_ahead(count as u64);
+        let ring = self.ring;
+        for i in 0..count {
+            let Some(record) = ring.ready_at_head::<true>() else { return (i, Judged::Taken) };
+            let judged = judge(ring.memory.payload(record.cell));
+            if judged == Judged::Left {
+                return (i, judged);
+            }
+            read_and_take::<true, ()>(&ring, record, &mut |_, _| ());
+            if judged == Judged::TakenAsLast {
+                return (i + 1, judged);
+            }
+        }
+        (count, Judged::Taken)
+    }
+}
+
+/// Puts a message of a record in the place of a value, if its bits are a value too. Plain data: nothing is lost by not dropping the old one,
+/// and nothing of the caller's runs under the lock.
+///
+/// # Safety
+/// The payload of a record of a `T` lies at `from`.
+#[inline]
+unsafe fn replace_small<T>(value: &mut T, from: *const T) -> Result<(), GetError>
+where
+    T: Message,
+{
+    // SAFETY: as the caller says; all bytes of the copy are written, and found to be a value of T before they are taken for one.
+    unsafe {
+        let copy = read_message(from);
+        check_written(&copy)?;
+        ptr::from_mut(value).write(copy.assume_init());
+    }
+    Ok(())
+}
+
+/// The same by way of a box, which is made at the first message: a large one has no room on the stack. Not under a lock (see `get_batch`).
+///
+/// # Safety
+/// As [`replace_small`].
+#[inline(never)]
+unsafe fn replace_large<T>(value: &mut T, from: *const T, staged: &mut Option<Box<MaybeUninit<T>>>) -> Result<(), GetError>
+where
+    T: Message,
+{
+    let copy = staged.get_or_insert_with(Box::new_uninit);
+    // SAFETY: as in `replace_small`.
+    unsafe {
+        copy_out(from.cast(), copy.as_mut_ptr().cast(), size_of::<T>());
+        check_written(copy)?;
+        ptr::copy_nonoverlapping(copy.as_ptr(), value, 1);
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! What a world is: an image of the memory, the locks that the dead hold, and the messages that ought to be in the ring.
+
+use super::super::heap::GARBAGE;
+use super::watched::{HEAD, HEAD_SEEN, Held, Image, LEASES, LOANS, RECLAIM, RETURNED, SETTLED, TAIL};
+use super::watched::{header_at, sequence_at, tag_at};
+use crate::ring::{Header, State};
+use crate::shm::geometry::Geometry;
+
+pub(super) const PARTICIPANTS: usize = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Status {
+    Lent(usize),
+    Committed,
+    Leased(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Message {
+    /// Index of its record's first cell.
+    pub cell: u64,
+    pub length: u32,
+    pub status: Status,
+    pub tag: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct World {
+    pub image: Image,
+    pub held: Held,
+    pub dead: [bool; PARTICIPANTS],
+    /// What ought to be in the ring, oldest first.
+    pub messages: Vec<Message>,
+}
+
+/// What an operation does to one message, at its commit point.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Effect {
+    None,
+    Adds(Message),
+    Changes(usize),
+}
+
+impl World {
+    pub fn header(&self, cell: u64) -> Header {
+        Header::from_bits(self.image[header_at(cell)])
+    }
+
+    pub fn holder(&self, number: usize) -> Option<usize> {
+        match self.messages[number].status {
+            Status::Lent(participant) | Status::Leased(participant) => Some(participant),
+            Status::Committed => None,
+        }
+    }
+
+    pub fn holds(&self, participant: usize) -> bool {
+        (0..self.messages.len()).any(|number| self.holder(number) == Some(participant))
+    }
+
+    /// Updates the message of an operation to what the header says that became of it.
+    pub fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::None => {}
+            Effect::Adds(message) => {
+                let published = if message.status == Status::Committed { State::Ready } else { State::Claimed };
+                if self.header(message.cell).state() == Some(published) {
+                    self.messages.push(message);
+                }
+            }
+            Effect::Changes(number) => {
+                let header = self.header(self.messages[number].cell);
+                let message = &mut self.messages[number];
+                match header.state() {
+                    Some(State::Claimed) => {}
+                    Some(State::Ready | State::Returned) => {
+                        message.status = Status::Committed;
+                        message.length = header.length();
+                    }
+                    Some(State::Leased) => {
+                        let leased_by_living = !self.dead[header.owner().entry() as usize];
+                        message.status =
+                            if leased_by_living { Status::Leased(header.owner().entry() as usize) } else { Status::Committed };
+                    }
+                    Some(State::Done) => drop(self.messages.remove(number)),
+                    Some(State::Free) | None => panic!("message {message:?} became {header:?}"),
+                }
+            }
+        }
+    }
+
+    /// A participant dies: its loans never were, its leases are to be delivered again.
+    pub fn bury(&mut self, participant: usize) {
+        self.dead[participant] = true;
+        self.messages.retain(|message| message.status != Status::Lent(participant));
+        for message in &mut self.messages {
+            if message.status == Status::Leased(participant) {
+                message.status = Status::Committed;
+            }
+        }
+    }
+
+    /// May the next message be number `found`, `None` being none at all? Returned ones come first, if they were announced.
+    pub fn check_order(&self, found: Option<usize>) {
+        for (number, message) in self.messages[..found.unwrap_or(self.messages.len())].iter().enumerate() {
+            let passed = match (message.status, self.header(message.cell).state()) {
+                (Status::Leased(_), _) => true,
+                (Status::Lent(_), _) => match found {
+                    None => return,
+                    Some(found) => self.header(self.messages[found].cell).state() == Some(State::Returned),
+                },
+                // Left by the dead, and nobody has looked yet.
+                (Status::Committed, Some(State::Leased)) => true,
+                (Status::Committed, Some(State::Returned)) => self.image[RETURNED] == 0,
+                (Status::Committed, _) => false,
+            };
+            assert!(passed, "message {number} was passed over for {found:?} in {self:#x?}");
+        }
+    }
+
+    /// Numbers positions, sequences and messages anew, and forgets what no operation looks at.
+    pub fn renumber(mut self, geometry: &Geometry) -> World {
+        let lap = geometry.next_lap(0);
+        let laps = (self.image[RECLAIM] / lap).saturating_sub(1) * lap;
+        for cursor in [TAIL, RECLAIM, HEAD, HEAD_SEEN, SETTLED] {
+            self.image[cursor] = self.image[cursor].saturating_sub(laps);
+        }
+        if self.image[SETTLED] <= self.image[HEAD] {
+            // Looked for from head on.
+            self.image[SETTLED] = 0;
+        }
+        for counter in [LOANS, LEASES] {
+            self.image[counter] = self.image[counter].min(1);
+        }
+        let oldest = geometry.cell(self.image[RECLAIM]).expect("a cursor leads to a cell").index();
+        let before = self.image[sequence_at(oldest)].saturating_sub(4);
+        for cell in 0..geometry.cells {
+            let sequence = &mut self.image[sequence_at(cell)];
+            if *sequence != GARBAGE {
+                *sequence = sequence.saturating_sub(before);
+            }
+            self.image[tag_at(cell)] = 0;
+            let header = self.header(cell);
+            if header.deliveries() > 1 && header.state().is_some() {
+                self.image[header_at(cell)] = header.bits() & !(0xff << 32) | 1 << 32;
+            }
+        }
+        for (number, message) in self.messages.iter_mut().enumerate() {
+            message.tag = number as u64 + 1;
+            self.image[tag_at(message.cell)] = message.tag;
+        }
+        self
+    }
+}
