@@ -5,6 +5,7 @@ use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::queue::guard::Lease;
 use crate::queue::sealed::Sealed;
 use crate::queue::{Buildable, MessageType, Queue, QueueBuilder};
+use crate::raw::BY_LOCK;
 use crate::raw::{RawQueue, RecoveryReport, Stats};
 use crate::shm::kind::Kind;
 use crate::shm::letter::TYPE_NAME;
@@ -170,7 +171,7 @@ impl DeadLetters {
         /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, wait| -> Result<DeadLetter, GetError> {
-            let bytes = self.bytes.raw().get_vec::<false, u8>(None, wait)?;
+            let bytes = self.bytes.raw().get_vec::<BY_LOCK, u8>(None, wait)?;
             DeadLetter::read(&bytes).ok_or(GetError::Invalid)
         }
     }

@@ -12,7 +12,7 @@ pub(crate) use in_place::assert_plain;
 use crate::error::{GetError, PutError};
 use crate::message::schema::Layout;
 use crate::shm::kind::Kind;
-use sealed::Way;
+pub(crate) use sealed::Way;
 use std::ptr;
 
 /// What may be sent through a [`Queue`](crate::Queue): plain data whose bytes are all of it,
@@ -175,7 +175,7 @@ pub(crate) struct Wire {
     pub unit_align: usize,
 }
 
-/// The internal face of a [`Message`]: how it is put and got.
+/// The internal face of a [`Message`]: its layout and its name.
 pub(crate) trait Travel: Message {
     const WIRE: Wire =
         Wire { kind: <Self::Way as Way<Self>>::KIND, unit_bytes: Self::LAYOUT.bytes, unit_align: Self::LAYOUT.align };
@@ -188,43 +188,6 @@ pub(crate) trait Travel: Message {
     /// The message that starts at `payload` and is `length` bytes long.
     fn pointer(payload: *mut u8, length: usize) -> *mut Self {
         Self::Way::pointer(payload, length)
-    }
-
-    #[inline(always)]
-    fn send(&self, raw: &sealed::RawQueue, wait: sealed::Wait) -> Result<(), PutError> {
-        Self::Way::send(self, raw, wait)
-    }
-
-    /// `send` by the endpoint that owns the put side.
-    #[inline(always)]
-    fn send_owned(&self, raw: &sealed::RawQueue, owner: &sealed::SideOwner, wait: sealed::Wait) -> Result<(), PutError> {
-        Self::Way::send_owned(self, raw, owner, wait)
-    }
-
-    #[inline(always)]
-    fn receive(raw: &sealed::RawQueue, wait: sealed::Wait) -> Result<Self::Owned, GetError> {
-        Self::Way::receive(raw, wait)
-    }
-
-    /// `receive` by the endpoint that owns the get side.
-    #[inline(always)]
-    fn receive_owned(raw: &sealed::RawQueue, owner: &sealed::SideOwner, wait: sealed::Wait) -> Result<Self::Owned, GetError> {
-        Self::Way::receive_owned(raw, owner, wait)
-    }
-
-    #[inline(always)]
-    fn lease(raw: &sealed::RawQueue, wait: sealed::Wait) -> Result<sealed::LeasedRecord, GetError> {
-        Self::Way::lease(raw, wait)
-    }
-
-    /// `lease` by the endpoint that owns the get side.
-    #[inline(always)]
-    fn lease_owned(
-        raw: &sealed::RawQueue,
-        owner: &sealed::SideOwner,
-        wait: sealed::Wait,
-    ) -> Result<sealed::LeasedRecord, GetError> {
-        Self::Way::lease_owned(raw, owner, wait)
     }
 }
 
@@ -240,8 +203,11 @@ pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
 
 /// The types of the hidden items of [`Message`].
 pub(crate) mod sealed {
+    use super::copy::copy_message;
     use super::{GetError, Kind, Message, Plain, PutError, assert_plain, ptr};
+    use crate::raw::{BY_LOCK, BY_OWNER};
     pub use crate::raw::{LeasedRecord, RawQueue, SideOwner};
+    use crate::ring::{SIZED_RING, SLICE_RING};
     pub use crate::wait::Wait;
 
     /// How messages of type `T` are put and got.
@@ -250,10 +216,10 @@ pub(crate) mod sealed {
         const KIND: Kind;
         fn type_name() -> &'static str;
         fn pointer(payload: *mut u8, length: usize) -> *mut T;
-        fn send(value: &T, raw: &RawQueue, wait: Wait) -> Result<(), PutError>;
-        fn send_owned(value: &T, raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<(), PutError>;
-        fn receive(raw: &RawQueue, wait: Wait) -> Result<Self::Owned, GetError>;
-        fn receive_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<Self::Owned, GetError>;
+        fn put(value: &T, raw: &RawQueue, wait: Wait) -> Result<(), PutError>;
+        fn put_owned(value: &T, raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<(), PutError>;
+        fn get(raw: &RawQueue, wait: Wait) -> Result<Self::Owned, GetError>;
+        fn get_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<Self::Owned, GetError>;
         fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError>;
         fn lease_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError>;
     }
@@ -281,28 +247,30 @@ pub(crate) mod sealed {
         }
 
         #[inline(always)]
-        fn send(value: &T, raw: &RawQueue, wait: Wait) -> Result<(), PutError> {
-            raw.put_value::<false, T>(None, value, wait)
+        fn put(value: &T, raw: &RawQueue, wait: Wait) -> Result<(), PutError> {
+            // SAFETY: a record of this ring has room for a T, and it is the caller's until it is
+            // committed.
+            raw.put::<BY_LOCK, SIZED_RING>(None, size_of::<T>(), wait, |to| unsafe { copy_message(value, to) })
         }
 
         #[inline(always)]
-        fn send_owned(value: &T, raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<(), PutError> {
-            raw.put_owned::<T>(owner, value, wait)
+        fn put_owned(value: &T, raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<(), PutError> {
+            if raw.try_put(owner, value) { Ok(()) } else { raw.put_owned(owner, value, wait) }
         }
 
         #[inline(always)]
-        fn receive(raw: &RawQueue, wait: Wait) -> Result<T, GetError> {
+        fn get(raw: &RawQueue, wait: Wait) -> Result<T, GetError> {
             raw.get_value::<T>(wait)
         }
 
         #[inline(always)]
-        fn receive_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<T, GetError> {
+        fn get_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<T, GetError> {
             raw.get_owned::<T>(owner, wait)
         }
 
         #[inline(always)]
         fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError> {
-            raw.lease::<false, true>(None, wait)
+            raw.lease::<BY_LOCK, SIZED_RING>(None, wait)
         }
 
         #[inline(always)]
@@ -328,33 +296,33 @@ pub(crate) mod sealed {
         }
 
         #[inline(always)]
-        fn send(value: &[X], raw: &RawQueue, wait: Wait) -> Result<(), PutError> {
-            raw.put_elements::<false, X>(None, value, wait)
+        fn put(value: &[X], raw: &RawQueue, wait: Wait) -> Result<(), PutError> {
+            raw.put_elements::<BY_LOCK, X>(None, value, wait)
         }
 
         #[inline(always)]
-        fn send_owned(value: &[X], raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<(), PutError> {
-            raw.put_elements::<true, X>(raw.check(owner)?, value, wait)
+        fn put_owned(value: &[X], raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<(), PutError> {
+            raw.put_elements::<BY_OWNER, X>(raw.check(owner)?, value, wait)
         }
 
         #[inline(always)]
-        fn receive(raw: &RawQueue, wait: Wait) -> Result<Vec<X>, GetError> {
-            raw.get_vec::<false, X>(None, wait)
+        fn get(raw: &RawQueue, wait: Wait) -> Result<Vec<X>, GetError> {
+            raw.get_vec::<BY_LOCK, X>(None, wait)
         }
 
         #[inline(always)]
-        fn receive_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<Vec<X>, GetError> {
-            raw.get_vec::<true, X>(raw.check(owner)?, wait)
+        fn get_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<Vec<X>, GetError> {
+            raw.get_vec::<BY_OWNER, X>(raw.check(owner)?, wait)
         }
 
         #[inline(always)]
         fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError> {
-            raw.lease::<false, false>(None, wait)
+            raw.lease::<BY_LOCK, SLICE_RING>(None, wait)
         }
 
         #[inline(always)]
         fn lease_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError> {
-            raw.lease::<true, false>(raw.check(owner)?, wait)
+            raw.lease::<BY_OWNER, SLICE_RING>(raw.check(owner)?, wait)
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{Codec, ObjectLease};
 use crate::error::{GetError, PutError};
 use crate::queue::sealed::Sealed;
 use crate::queue::{Accepts, Consumer, Iter, Producer, Source};
+use crate::raw::BY_OWNER;
 use crate::wait::{Wait, blocking_forms};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -116,7 +117,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, wait| -> Result<T, GetError> {
             let (raw, me) = self.bytes.owned()?;
-            get::receive::<true, T, C>(raw, me, wait)
+            get::receive::<BY_OWNER, T, C>(raw, me, wait)
         }
     }
 
@@ -136,7 +137,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         get_batch, try_get_batch, get_batch_timeout, get_batch_deadline, none: "Empty",
         |self, wait, most: usize| -> Result<Vec<T>, GetError> {
             let (raw, me) = self.bytes.owned()?;
-            get::receive_many::<true, T, C>(raw, me, most, wait)
+            get::receive_many::<BY_OWNER, T, C>(raw, me, most, wait)
         }
     }
 
@@ -158,7 +159,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
             let (raw, me) = self.bytes.owned()?;
-            get::decode_leased::<T, C>(raw, get::lease::<true>(raw, me, wait)?)
+            get::decode_leased::<T, C>(raw, get::lease::<BY_OWNER>(raw, me, wait)?)
         }
     }
 }

@@ -5,7 +5,9 @@ use super::{Codec, ObjectLease, ObjectQueue};
 use crate::error::GetError;
 use crate::message::Travel;
 use crate::queue::guard::Lease;
+use crate::raw::BY_LOCK;
 use crate::raw::{Ends, LeasedRecord, RawQueue};
+use crate::ring::SLICE_RING;
 use crate::shm::letter::Reason;
 use crate::shm::participant::Id;
 use crate::wait::{Wait, blocking_forms};
@@ -24,7 +26,7 @@ pub(crate) fn decode<T: DeserializeOwned, C: Codec>(bytes: &[u8]) -> Result<T, G
 
 /// Leases the next message. Without deciding yet whether it can be decoded.
 pub(super) fn lease<const OWNED: bool>(raw: &RawQueue, me: Option<Id>, wait: Wait) -> Result<Lease<'_, [u8]>, GetError> {
-    Ok(guarding(raw, raw.lease::<OWNED, false>(me, wait)?))
+    Ok(guarding(raw, raw.lease::<OWNED, SLICE_RING>(me, wait)?))
 }
 
 /// A lease that gives its message back if decoding it panics.
@@ -145,7 +147,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, wait| -> Result<T, GetError> {
-            receive::<false, T, C>(self.bytes.raw(), None, wait)
+            receive::<BY_LOCK, T, C>(self.bytes.raw(), None, wait)
         }
     }
 
@@ -164,7 +166,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// ```
         get_batch, try_get_batch, get_batch_timeout, get_batch_deadline, none: "Empty",
         |self, wait, most: usize| -> Result<Vec<T>, GetError> {
-            receive_many::<false, T, C>(self.bytes.raw(), None, most, wait)
+            receive_many::<BY_LOCK, T, C>(self.bytes.raw(), None, most, wait)
         }
     }
 
@@ -187,7 +189,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
             let raw = self.bytes.raw();
-            decode_leased::<T, C>(raw, lease::<false>(raw, None, wait)?)
+            decode_leased::<T, C>(raw, lease::<BY_LOCK>(raw, None, wait)?)
         }
     }
 

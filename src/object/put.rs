@@ -2,7 +2,7 @@
 
 use super::{Codec, ObjectQueue};
 use crate::error::PutError;
-use crate::message::Travel;
+use crate::message::{Message, Way};
 use crate::queue::guard::Loan;
 use crate::queue::{Accepts, Producer, Queue};
 use crate::wait::{Wait, blocking_forms};
@@ -55,7 +55,7 @@ pub(super) trait PutBytes {
 
 impl PutBytes for Queue<[u8]> {
     fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
-        bytes.send(self.raw(), wait)
+        <[u8] as Message>::Way::put(bytes, self.raw(), wait)
     }
 
     fn lend(&self, length: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {

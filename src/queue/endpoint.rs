@@ -2,9 +2,11 @@
 
 use super::put::{loan_of, slice_bytes};
 use crate::error::{GetError, PutError};
-use crate::message::{Message, Plain, Travel};
+use crate::message::{Message, Plain, Travel, Way};
 use crate::queue::guard::{Lease, LeaseMut, Loan};
+use crate::raw::BY_OWNER;
 use crate::raw::{RawQueue, Side, SideOwner};
+use crate::ring::SLICE_RING;
 #[cfg(feature = "object")]
 use crate::shm::participant::Id;
 use crate::wait::Wait;
@@ -100,14 +102,14 @@ impl<T: ?Sized + Message> Producer<T> {
         /// ```
         put, try_put, put_timeout, put_deadline, none: "Full",
         |self, wait, v: &T| -> Result<(), PutError> {
-            v.send_owned(&self.raw, &self.owner, wait)
+            T::Way::put_owned(v, &self.raw, &self.owner, wait)
         }
     }
 }
 
 impl<T: ?Sized + Message> Producer<T> {
     pub(super) fn put_for(&self, v: &T, wait: Wait) -> Result<(), PutError> {
-        v.send_owned(&self.raw, &self.owner, wait)
+        T::Way::put_owned(v, &self.raw, &self.owner, wait)
     }
 }
 
@@ -120,7 +122,7 @@ impl Producer<[u8]> {
     pub(crate) fn loan_len_for(&self, n: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {
         let me = self.raw.check(&self.owner)?;
         let bytes = slice_bytes::<u8>(&self.raw, n)?;
-        Ok(loan_of(&self.raw, self.raw.claim::<true, false>(me, bytes, wait)?, bytes))
+        Ok(loan_of(&self.raw, self.raw.claim::<BY_OWNER, SLICE_RING>(me, bytes, wait)?, bytes))
     }
 }
 
@@ -147,7 +149,7 @@ impl<T: Message> Producer<T> {
         /// ```
         put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
         |self, wait, v: &[T]| -> Result<usize, PutError> {
-            self.raw.put_values::<true, T>(self.raw.check(&self.owner)?, v, wait)
+            self.raw.put_values::<BY_OWNER, T>(self.raw.check(&self.owner)?, v, wait)
         }
     }
 
@@ -196,7 +198,7 @@ where
         |self, wait, n: usize| -> Result<Loan<'_, [X]>, PutError> {
             let me = self.raw.check(&self.owner)?;
             let bytes = slice_bytes::<X>(&self.raw, n)?;
-            Ok(loan_of(&self.raw, self.raw.claim::<true, false>(me, bytes, wait)?, bytes))
+            Ok(loan_of(&self.raw, self.raw.claim::<BY_OWNER, SLICE_RING>(me, bytes, wait)?, bytes))
         }
     }
 }
@@ -217,7 +219,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, wait| -> Result<T::Owned, GetError> {
-            T::receive_owned(&self.raw, &self.owner, wait)
+            T::Way::get_owned(&self.raw, &self.owner, wait)
         }
     }
 
@@ -238,7 +240,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// ```
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
-            let record = T::lease_owned(&self.raw, &self.owner, wait)?;
+            let record = T::Way::lease_owned(&self.raw, &self.owner, wait)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.raw, record, message))
         }
@@ -262,7 +264,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// ```
         lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
         |self, wait| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
-            let record = T::lease_owned(&self.raw, &self.owner, wait)?;
+            let record = T::Way::lease_owned(&self.raw, &self.owner, wait)?;
             let message = T::pointer(record.payload, record.length);
             Ok(LeaseMut::new(Lease::borrowed(&self.raw, record, message)))
         }
@@ -286,7 +288,7 @@ impl<T: Message> Consumer<T> {
         /// ```
         get_boxed, try_get_boxed, get_boxed_timeout, get_boxed_deadline, none: "Empty",
         |self, wait| -> Result<Box<T>, GetError> {
-            self.raw.get_boxed::<true, T>(self.raw.check(&self.owner)?, wait)
+            self.raw.get_boxed::<BY_OWNER, T>(self.raw.check(&self.owner)?, wait)
         }
     }
 
@@ -306,7 +308,7 @@ impl<T: Message> Consumer<T> {
         /// ```
         get_slice, try_get_slice, get_slice_timeout, get_slice_deadline, none: "Empty",
         |self, wait, v: &mut [T]| -> Result<usize, GetError> {
-            self.raw.get_values::<true, T>(self.raw.check(&self.owner)?, v, wait)
+            self.raw.get_values::<BY_OWNER, T>(self.raw.check(&self.owner)?, v, wait)
         }
     }
 }
@@ -331,7 +333,7 @@ where
         /// ```
         get_into, try_get_into, get_into_timeout, get_into_deadline, none: "Empty",
         |self, wait, buf: &mut [X]| -> Result<usize, GetError> {
-            self.raw.get_into::<true, X>(self.raw.check(&self.owner)?, buf, wait)
+            self.raw.get_into::<BY_OWNER, X>(self.raw.check(&self.owner)?, buf, wait)
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::{Producer, Queue};
 use crate::error::PutError;
 use crate::message::Plain;
-use crate::message::{Message, Travel};
+use crate::message::{Message, Way};
 use crate::queue::guard::{Lease, LeaseMut};
 use crate::wait::Wait;
 use std::error::Error;
@@ -53,7 +53,7 @@ impl<T: ?Sized, D: Accepts<T>> Destination<T> for D {}
 
 impl<T: ?Sized + Message> Accepts<T> for Queue<T> {
     fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError> {
-        message.send(&self.raw, wait)
+        T::Way::put(message, &self.raw, wait)
     }
 }
 

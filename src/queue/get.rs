@@ -2,7 +2,8 @@
 
 use super::Queue;
 use crate::error::GetError;
-use crate::message::{Message, Plain, Travel};
+use crate::message::{Message, Plain, Way};
+use crate::raw::BY_LOCK;
 use crate::wait::blocking_forms;
 
 impl<T: ?Sized + Message> Queue<T> {
@@ -28,7 +29,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
-        |self, wait| -> Result<T::Owned, GetError> { T::receive(&self.raw, wait) }
+        |self, wait| -> Result<T::Owned, GetError> { T::Way::get(&self.raw, wait) }
     }
 }
 
@@ -53,7 +54,7 @@ impl<T: Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get_slice, try_get_slice, get_slice_timeout, get_slice_deadline, none: "Empty",
-        |self, wait, v: &mut [T]| -> Result<usize, GetError> { self.raw.get_values::<false, T>(None, v, wait) }
+        |self, wait, v: &mut [T]| -> Result<usize, GetError> { self.raw.get_values::<BY_LOCK, T>(None, v, wait) }
     }
 
     blocking_forms! {
@@ -79,7 +80,7 @@ impl<T: Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get_boxed, try_get_boxed, get_boxed_timeout, get_boxed_deadline, none: "Empty",
-        |self, wait| -> Result<Box<T>, GetError> { self.raw.get_boxed::<false, T>(None, wait) }
+        |self, wait| -> Result<Box<T>, GetError> { self.raw.get_boxed::<BY_LOCK, T>(None, wait) }
     }
 }
 
@@ -103,6 +104,6 @@ where
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get_into, try_get_into, get_into_timeout, get_into_deadline, none: "Empty",
-        |self, wait, buf: &mut [X]| -> Result<usize, GetError> { self.raw.get_into::<false, X>(None, buf, wait) }
+        |self, wait, buf: &mut [X]| -> Result<usize, GetError> { self.raw.get_into::<BY_LOCK, X>(None, buf, wait) }
     }
 }

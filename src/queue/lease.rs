@@ -3,7 +3,9 @@
 use super::Queue;
 use super::guard::{Lease, LeaseMut};
 use crate::error::GetError;
-use crate::message::{Message, Plain, Travel};
+use crate::message::{Message, Plain, Travel, Way};
+use crate::raw::BY_LOCK;
+use crate::ring::SLICE_RING;
 use crate::wait::Wait;
 use crate::wait::blocking_forms;
 use std::sync::Arc;
@@ -29,7 +31,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// ```
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
-            let record = T::lease(&self.raw, wait)?;
+            let record = T::Way::lease(&self.raw, wait)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.raw, record, message))
         }
@@ -52,7 +54,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// ```
         lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
         |self, wait| -> Result<Lease<'static, T>, GetError> [where T: Plain] {
-            let record = T::lease(&self.raw, wait)?;
+            let record = T::Way::lease(&self.raw, wait)?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::<T>::shared(Arc::clone(&self.raw), record, message))
         }
@@ -76,7 +78,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// ```
         lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
         |self, wait| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
-            let record = T::lease(&self.raw, wait)?;
+            let record = T::Way::lease(&self.raw, wait)?;
             let message = T::pointer(record.payload, record.length);
             Ok(LeaseMut::new(Lease::borrowed(&self.raw, record, message)))
         }
@@ -88,14 +90,14 @@ where
     X: Plain,
 {
     pub(crate) fn lease_for(&self, wait: Wait) -> Result<Lease<'_, [X]>, GetError> {
-        let record = self.raw.lease::<false, false>(None, wait)?;
+        let record = self.raw.lease::<BY_LOCK, SLICE_RING>(None, wait)?;
         let message = <[X]>::pointer(record.payload, record.length);
         Ok(Lease::borrowed(&self.raw, record, message))
     }
 
     #[cfg(feature = "object")]
     pub(crate) fn lease_owned_for(&self, wait: Wait) -> Result<Lease<'static, [X]>, GetError> {
-        let record = self.raw.lease::<false, false>(None, wait)?;
+        let record = self.raw.lease::<BY_LOCK, SLICE_RING>(None, wait)?;
         let message = <[X]>::pointer(record.payload, record.length);
         Ok(Lease::<[X]>::shared(Arc::clone(&self.raw), record, message))
     }

@@ -3,8 +3,10 @@
 use super::Queue;
 use super::guard::Loan;
 use crate::error::PutError;
-use crate::message::{Message, Plain, Travel};
+use crate::message::{Message, Plain, Travel, Way};
+use crate::raw::BY_LOCK;
 use crate::raw::RawQueue;
+use crate::ring::{SIZED_RING, SLICE_RING};
 #[cfg(feature = "object")]
 use crate::wait::Wait;
 use crate::wait::blocking_forms;
@@ -44,7 +46,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         put, try_put, put_timeout, put_deadline, none: "Full",
-        |self, wait, v: &T| -> Result<(), PutError> { v.send(&self.raw, wait) }
+        |self, wait, v: &T| -> Result<(), PutError> { T::Way::put(v, &self.raw, wait) }
     }
 }
 
@@ -67,7 +69,7 @@ impl<T: Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
-        |self, wait, v: &[T]| -> Result<usize, PutError> { self.raw.put_values::<false, T>(None, v, wait) }
+        |self, wait, v: &[T]| -> Result<usize, PutError> { self.raw.put_values::<BY_LOCK, T>(None, v, wait) }
     }
 
     blocking_forms! {
@@ -99,7 +101,7 @@ impl<T: Message> Queue<T> {
         /// ```
         loan, try_loan, loan_timeout, loan_deadline, none: "Full",
         |self, wait| -> Result<Loan<'_, T>, PutError> [where T: Plain] {
-            let record = self.raw.claim::<false, true>(None, size_of::<T>(), wait)?;
+            let record = self.raw.claim::<BY_LOCK, SIZED_RING>(None, size_of::<T>(), wait)?;
             Ok(loan_of(&self.raw, record, size_of::<T>()))
         }
     }
@@ -130,13 +132,13 @@ where
         loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
         |self, wait, n: usize| -> Result<Loan<'_, [X]>, PutError> {
             let bytes = slice_bytes::<X>(&self.raw, n)?;
-            Ok(loan_of(&self.raw, self.raw.claim::<false, false>(None, bytes, wait)?, bytes))
+            Ok(loan_of(&self.raw, self.raw.claim::<BY_LOCK, SLICE_RING>(None, bytes, wait)?, bytes))
         }
     }
 
     #[cfg(feature = "object")]
     pub(crate) fn loan_len_for(&self, n: usize, wait: Wait) -> Result<Loan<'_, [X]>, PutError> {
         let bytes = slice_bytes::<X>(&self.raw, n)?;
-        Ok(loan_of(&self.raw, self.raw.claim::<false, false>(None, bytes, wait)?, bytes))
+        Ok(loan_of(&self.raw, self.raw.claim::<BY_LOCK, SLICE_RING>(None, bytes, wait)?, bytes))
     }
 }

@@ -113,6 +113,15 @@ impl RawQueue {
         }
     }
 
+    /// The id that an endpoint knows of itself, or else this process's.
+    #[inline(always)]
+    pub(super) fn me_or(&self, known: Option<Id>) -> Result<Id, Failure> {
+        match known {
+            Some(me) => Ok(me),
+            None => self.me(),
+        }
+    }
+
     fn has_dead(&self, me: Id) -> bool {
         !participant::dead(&self.segment, me).is_empty()
     }

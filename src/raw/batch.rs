@@ -9,6 +9,7 @@ use crate::error::{GetError, PutError};
 use crate::message::copy::{copy_out, read_message};
 use crate::message::{Message, bytes_of};
 use crate::ring::Record;
+use crate::ring::SIZED_RING;
 use crate::shm::participant::Id;
 use crate::wait::Wait;
 use std::mem::MaybeUninit;
@@ -75,13 +76,10 @@ impl RawQueue {
         if !OWNED && length > SMALL_COPY_BYTES {
             return moved_or(count, |i| {
                 let write = &write;
-                self.put::<OWNED, true>(me, length, wait, move |to| write(i, to))
+                self.put::<OWNED, SIZED_RING>(me, length, wait, move |to| write(i, to))
             });
         }
-        let me = match me {
-            Some(me) => me,
-            None => self.me()?,
-        };
+        let me = self.me_or(me)?;
         let limit = batch_limit(length);
         let mut moved = 0;
         while moved < count {
@@ -96,7 +94,7 @@ impl RawQueue {
             };
             if moved == before && outcome.is_ok() {
                 let outcome = self.with_slot::<OWNED, ()>(me, length as u32, wait, &mut |slot| {
-                    write_and_commit::<true>(&self.ring, slot, length, &|to| write(before, to));
+                    write_and_commit::<SIZED_RING>(&self.ring, slot, length, &|to| write(before, to));
                     moved += 1 + self.fill(upto - before - 1, length, &|i, to| write(before + 1 + i, to));
                 });
                 if let Err(error) = outcome {
@@ -116,10 +114,11 @@ impl RawQueue {
     fn fill(&self, count: usize, length: usize, write: &impl Fn(usize, *mut u8)) -> usize {
         let ring = self.ring;
         for i in 0..count {
-            let Some(slot) = ring.reserve_at_once::<true>(length as u32).or_else(|| self.ring.reserve(length as u32).ok()) else {
+            let Some(slot) = ring.reserve_at_once::<SIZED_RING>(length as u32).or_else(|| self.ring.reserve(length as u32).ok())
+            else {
                 return i;
             };
-            write_and_commit::<true>(&ring, slot, length, &|to| write(i, to));
+            write_and_commit::<SIZED_RING>(&ring, slot, length, &|to| write(i, to));
         }
         count
     }
@@ -190,10 +189,7 @@ impl RawQueue {
         if count == 0 {
             return Ok(0);
         }
-        let me = match me {
-            Some(me) => me,
-            None => self.me()?,
-        };
+        let me = self.me_or(me)?;
         let limit = batch_limit(self.geometry().message_bytes as usize);
         let mut taken = 0;
         let mut came_back = false;
@@ -271,12 +267,12 @@ impl RawQueue {
         self.fetch_ahead(count as u64);
         let ring = self.ring;
         for i in 0..count {
-            let Some(record) = ring.ready_at_head::<true>() else { return (i, Judged::Taken) };
+            let Some(record) = ring.ready_at_head::<SIZED_RING>() else { return (i, Judged::Taken) };
             let judged = judge(ring.memory.payload(record.cell));
             if judged == Judged::Left {
                 return (i, judged);
             }
-            read_and_take::<true, ()>(&ring, record, &mut |_, _| ());
+            read_and_take::<SIZED_RING, ()>(&ring, record, &mut |_, _| ());
             if judged == Judged::TakenAsLast {
                 return (i + 1, judged);
             }

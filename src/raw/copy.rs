@@ -4,28 +4,15 @@ use super::{Ends, RawQueue, SMALL_COPY_BYTES, Wait};
 use crate::error::{GetError, PutError};
 use crate::message::copy::{copy_out, read_message, vec_from_bytes};
 use crate::message::{Message, Plain, bytes_of};
+use crate::raw::BY_LOCK;
+use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::letter::Reason;
 use crate::shm::participant::Id;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Messages of whole words up to this size are copied word by word: they were often built a moment ago, field by field, and a wider
-/// load waits until all of its narrower stores have left the store buffer (measured: 21 % of a put of 64 bytes).
-const WORDWISE_BYTES: usize = 64;
-
 impl RawQueue {
-    /// Puts one sized value.
-    #[inline(always)]
-    pub(crate) fn put_value<const OWNED: bool, T>(&self, me: Option<Id>, value: &T, wait: Wait) -> Result<(), PutError>
-    where
-        T: Message,
-    {
-        // SAFETY: the segment header says that a record has room for `size_of::<T>()` bytes, and it is ours until it is committed.
-        let write = |to| unsafe { copy_message(value, to) };
-        self.put::<OWNED, true>(me, size_of::<T>(), wait, write)
-    }
-
     /// Puts one slice.
     #[inline]
     pub(crate) fn put_elements<const OWNED: bool, X>(&self, me: Option<Id>, value: &[X], wait: Wait) -> Result<(), PutError>
@@ -39,7 +26,7 @@ impl RawQueue {
         }
         // SAFETY: the record has room for its length (Invariant 2), and it is ours until it is committed.
         let write = |to| unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
-        self.put::<OWNED, false>(me, bytes.len(), wait, write)
+        self.put::<OWNED, SLICE_RING>(me, bytes.len(), wait, write)
     }
 
     /// Gets one sized value. Its bits are checked on the private copy, so a peer cannot change them afterwards.
@@ -55,7 +42,7 @@ impl RawQueue {
         let entered = if small { self.enter_ready_or_look(&ring, wait) } else { None };
         let from = match &entered {
             Some((_, record)) => ring.memory.payload(record.cell).cast(),
-            None if slow.run(|| self.get_value_slowly::<false, T>(None, wait)) => slow.value(),
+            None if slow.run(|| self.get_value_slowly::<BY_LOCK, T>(None, wait)) => slow.value(),
             // SAFETY: `run` failed.
             None => return unsafe { slow.failure() },
         };
@@ -65,8 +52,8 @@ impl RawQueue {
         if let Some((me, record)) = entered {
             // SAFETY: all bytes of `copy` were written.
             if unsafe { check_written(&copy) }.is_err() && self.has_dead_letters() {
-                let _ = self.exit_get_of::<false>(&ring, me);
-                return self.get_invalid::<false, T>(None, wait);
+                let _ = self.exit_get_of::<BY_LOCK>(&ring, me);
+                return self.get_invalid::<BY_LOCK, T>(None, wait);
             }
             self.take_and_exit(&ring, record, me);
         }
@@ -86,7 +73,7 @@ impl RawQueue {
         let to = copy.as_mut_ptr().cast::<u8>();
         // SAFETY: the ring found the record's length equal to `size_of::<T>()` (segment header and record header), which is what `to` has room for.
         let read = |from, _| unsafe { copy_out(from, to, size_of::<T>()) };
-        self.get::<OWNED, true, ()>(me, OWNED || size_of::<T>() <= SMALL_COPY_BYTES, wait, |_| Ok(()), read)?;
+        self.get::<OWNED, SIZED_RING, ()>(me, OWNED || size_of::<T>() <= SMALL_COPY_BYTES, wait, |_| Ok(()), read)?;
         // SAFETY: all bytes of `copy` were written above.
         unsafe { check_written(&copy)? };
         // SAFETY: the bytes were just found to be a value of T.
@@ -125,10 +112,7 @@ impl RawQueue {
     where
         T: Message,
     {
-        let me = match me {
-            Some(me) => me,
-            None => self.me()?,
-        };
+        let me = self.me_or(me)?;
         let mut read = |from| {
             // SAFETY: the ring found the record's length equal to `size_of::<T>()` (segment header and record header), which is what `copy` has room for.
             unsafe { copy_out(from, copy.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
@@ -206,7 +190,7 @@ impl RawQueue {
             // SAFETY: the bytes were found to be a value of T.
             return Ok(unsafe { copy.assume_init() });
         }
-        let copy = self.get::<OWNED, true, Box<MaybeUninit<T>>>(
+        let copy = self.get::<OWNED, SIZED_RING, Box<MaybeUninit<T>>>(
             me,
             OWNED,
             wait,
@@ -234,7 +218,7 @@ impl RawQueue {
         let mut small = MaybeUninit::<[u8; SMALL_COPY_BYTES]>::uninit();
         let staged = small.as_mut_ptr().cast::<u8>();
         let large = Cell::new(Vec::new());
-        let length = self.get::<OWNED, false, usize>(me, false, wait, whole_elements::<X>, |from, length| {
+        let length = self.get::<OWNED, SLICE_RING, usize>(me, false, wait, whole_elements::<X>, |from, length| {
             if length <= SMALL_COPY_BYTES {
                 // SAFETY: `staged` has room for SMALL_COPY_BYTES; the record holds `length` bytes (Invariant 2).
                 unsafe { copy_out(from, staged, length) };
@@ -261,28 +245,11 @@ impl RawQueue {
             if needed > given { Err(GetError::TooSmall { needed, given }) } else { Ok(()) }
         };
         let to = buffer.as_mut_ptr().cast::<u8>();
-        self.get::<OWNED, false, usize>(me, false, wait, fits, |from, length| {
+        self.get::<OWNED, SLICE_RING, usize>(me, false, wait, fits, |from, length| {
             // SAFETY: `fits` found room for `length` bytes, and any bits are an X (Plain).
             unsafe { copy_out(from, to, length) };
             length / size_of::<X>()
         })
-    }
-}
-
-/// Copies a message into its record.
-///
-/// # Safety
-/// `from` and `to` lead to a `T` and to room for one.
-#[inline(always)]
-pub(super) unsafe fn copy_message<T>(from: *const T, to: *mut u8) {
-    if size_of::<T>() <= WORDWISE_BYTES && size_of::<T>() % 8 == 0 && align_of::<T>() >= 8 {
-        for word in 0..size_of::<T>() / 8 {
-            // SAFETY: within the T, whose size and alignment are those of whole words; volatile keeps the loads narrow.
-            unsafe { to.cast::<u64>().add(word).write(from.cast::<u64>().add(word).read_volatile()) };
-        }
-    } else {
-        // SAFETY: as the caller says.
-        unsafe { ptr::copy_nonoverlapping(from.cast::<u8>(), to, size_of::<T>()) }
     }
 }
 

@@ -7,6 +7,7 @@
 
 use super::stats::Verb;
 use super::{Failure, RawQueue, Wait};
+use crate::raw::BY_LOCK;
 use crate::ring::Run;
 use crate::shm::participant::Id;
 use crate::wait::SLICE_NS;
@@ -49,7 +50,7 @@ impl RawQueue {
                 self.note_owner(me, Verb::Get);
                 self.head().get.yields.store(self.barrier.is_registered() as u32, Relaxed);
                 self.head().get.owner.store(me.bits(), Release);
-                self.exit_get::<false>(me)?;
+                self.exit_get::<BY_LOCK>(me)?;
                 self.notify_not_empty(u32::MAX);
             }
         }

@@ -5,7 +5,9 @@ use super::stats::Verb;
 use super::{Failure, LeasedRecord, Mapped, RawQueue, SMALL_COPY_BYTES, Wait, add};
 use crate::error::GetError;
 use crate::lock::Locked;
+use crate::raw::BY_LOCK;
 use crate::ring::{Front, Header, Record, Repaired, Ring, State};
+use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::participant::Id;
 use crate::wait::Step;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
@@ -127,26 +129,26 @@ impl RawQueue {
     /// Enters the get side of a sized ring, if a message is ready at head or becomes so soon. Callers end it by `take_and_exit`.
     #[inline(always)]
     pub(super) fn enter_ready_or_look(&self, ring: &Ring<Mapped>, wait: Wait) -> Option<(Id, Record)> {
-        match self.enter_ready::<true>(ring) {
+        match self.enter_ready(ring, true) {
             // Entered in two places, so that no call returns a record: what a call fills lies in memory.
-            None if self.await_message::<false>(wait) && !self.is_look_due_for_leases() => self.enter_ready::<false>(ring),
+            None if self.await_message::<BY_LOCK>(wait) && !self.is_look_due_for_leases() => self.enter_ready(ring, false),
             entered => entered,
         }
     }
 
     #[inline(always)]
-    fn enter_ready<const LOOKS: bool>(&self, ring: &Ring<Mapped>) -> Option<(Id, Record)> {
+    fn enter_ready(&self, ring: &Ring<Mapped>, probes: bool) -> Option<(Id, Record)> {
         let me = self.known_me()?;
-        if !self.try_enter_get::<false>(ring, me) {
+        if !self.try_enter_get::<BY_LOCK>(ring, me) {
             return None;
         }
-        if LOOKS && self.is_look_first(ring) {
-            let _ = self.exit_get_of::<false>(ring, me);
+        if probes && self.is_look_first(ring) {
+            let _ = self.exit_get_of::<BY_LOCK>(ring, me);
             return None;
         }
-        let record = ring.ready_at_head::<true>();
+        let record = ring.ready_at_head::<SIZED_RING>();
         if record.is_none() {
-            let _ = self.exit_get_of::<false>(ring, me);
+            let _ = self.exit_get_of::<BY_LOCK>(ring, me);
         }
         record.map(|record| (me, record))
     }
@@ -156,7 +158,7 @@ impl RawQueue {
     pub(super) fn take_and_exit(&self, ring: &Ring<Mapped>, record: Record, me: Id) {
         ring.take(record);
         add(&ring.memory.head().get.copies, 1);
-        let _ = self.exit_get_of::<false>(ring, me);
+        let _ = self.exit_get_of::<BY_LOCK>(ring, me);
         self.notify_not_full(1);
     }
 
@@ -171,10 +173,7 @@ impl RawQueue {
         check: impl Fn(usize) -> Result<(), GetError>,
         read: impl Fn(*const u8, usize) -> R + Copy,
     ) -> Result<R, GetError> {
-        let me = match me {
-            Some(me) => me,
-            None => self.me()?,
-        };
+        let me = self.me_or(me)?;
         // A copy: what never changes stays in registers while atomics are stored. So it must not meet a call that is not inlined.
         let ring = self.ring;
         loop {
@@ -206,9 +205,9 @@ impl RawQueue {
     /// For slow paths, which ask what kind of ring it is. Needs the get side.
     pub(super) fn read_and_take_any<R>(&self, record: Record, read: &mut impl FnMut(*const u8, usize) -> R) -> R {
         if self.geometry().sized {
-            read_and_take::<true, R>(&self.ring, record, read)
+            read_and_take::<SIZED_RING, R>(&self.ring, record, read)
         } else {
-            read_and_take::<false, R>(&self.ring, record, read)
+            read_and_take::<SLICE_RING, R>(&self.ring, record, read)
         }
     }
 
@@ -266,7 +265,7 @@ impl RawQueue {
         let released = self.release(leased);
         if locked {
             counted.fetch_add(1, Relaxed);
-            self.exit_get::<false>(me)?;
+            self.exit_get::<BY_LOCK>(me)?;
         }
         released
     }

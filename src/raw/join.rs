@@ -4,6 +4,7 @@ use super::stats::Verb;
 use super::{Failure, RawQueue, Wait};
 use crate::error::JoinError;
 use crate::os::Deadline;
+use crate::raw::BY_LOCK;
 use crate::wait::{SLICE_NS, Step};
 use std::sync::atomic::Ordering::{Acquire, SeqCst};
 
@@ -67,7 +68,7 @@ impl RawQueue {
         match self.lock_get(me, Wait::Until(deadline.within(SLICE_NS))) {
             Ok(()) => {
                 let counted = count();
-                self.exit_get::<false>(me).map_err(join_failure)?;
+                self.exit_get::<BY_LOCK>(me).map_err(join_failure)?;
                 counted
             }
             Err(Failure::Held { .. }) => {

@@ -8,7 +8,9 @@
 
 use super::{Mapped, RawQueue, Wait, add};
 use crate::error::GetError;
+use crate::raw::BY_LOCK;
 use crate::ring::{Header, Record, Ring};
+use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::geometry::CellIndex;
 use crate::shm::participant::Id;
 
@@ -81,16 +83,13 @@ impl RawQueue {
 
     /// [`lease`](RawQueue::lease) for one who does not know what the messages are.
     pub(crate) fn lease_whatever(&self, wait: Wait) -> Result<LeasedRecord, GetError> {
-        self.lease_slow::<false>(None, wait)
+        self.lease_slow::<BY_LOCK>(None, wait)
     }
 
     #[cold]
     #[inline(never)]
     pub(super) fn lease_slow<const OWNED: bool>(&self, me: Option<Id>, wait: Wait) -> Result<LeasedRecord, GetError> {
-        let me = match me {
-            Some(me) => me,
-            None => self.me()?,
-        };
+        let me = self.me_or(me)?;
         self.with_record::<OWNED, _>(me, wait, &mut |record| self.lease_any(record, me))
     }
 
@@ -98,9 +97,9 @@ impl RawQueue {
     pub(super) fn lease_any(&self, record: Record, me: Id) -> LeasedRecord {
         self.count_redelivery(&record);
         if self.geometry().sized {
-            lease_record::<true>(&self.ring, record, me)
+            lease_record::<SIZED_RING>(&self.ring, record, me)
         } else {
-            lease_record::<false>(&self.ring, record, me)
+            lease_record::<SLICE_RING>(&self.ring, record, me)
         }
     }
 

@@ -20,6 +20,7 @@ use super::{LeasedRecord, RawQueue, Wait};
 use crate::error::{GetError, OpenError, PutError, Subject};
 use crate::message::copy::vec_from_bytes;
 use crate::os::Deadline;
+use crate::raw::BY_LOCK;
 use crate::ring::{Header, Memory, Record};
 use crate::shm::kind::Kind;
 use crate::shm::layout::role;
@@ -240,7 +241,7 @@ impl RawQueue {
         let room = (queue.geometry().max_message_bytes() as usize).saturating_sub(head.length_without_text() + length);
         let written = head.write(room.min(MOST_TEXT), &bytes);
         queue
-            .put_elements::<false, u8>(None, &written, Wait::Never)
+            .put_elements::<BY_LOCK, u8>(None, &written, Wait::Never)
             .map_err(|error| Unsent::Put(error, queue.segment.nonce()))
             .map(drop)
     }
@@ -389,7 +390,7 @@ impl RawQueue {
     pub(super) fn give_up_all_worn_out(&self, me: Id, wait: Wait, deadline: Deadline) -> u64 {
         if self.has_dead_letters() && self.max_deliveries != 0 && self.ring.has_returned() {
             // What goes wrong is for the next verb to tell.
-            let _ = self.keep_worn_out::<false>(me, &|| Ok(self.lock_get(me, wait)?));
+            let _ = self.keep_worn_out::<BY_LOCK>(me, &|| Ok(self.lock_get(me, wait)?));
         }
         self.post_until(deadline).0
     }

@@ -8,6 +8,7 @@
 use super::{Mapped, RawQueue, Wait, add};
 use crate::error::PutError;
 use crate::ring::{Header, Ring, Slot};
+use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::geometry::CellIndex;
 use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::Relaxed;
@@ -70,15 +71,12 @@ impl RawQueue {
         length: usize,
         wait: Wait,
     ) -> Result<ClaimedRecord, PutError> {
-        let me = match me {
-            Some(me) => me,
-            None => self.me()?,
-        };
+        let me = self.me_or(me)?;
         self.with_slot::<OWNED, _>(me, length as u32, wait, &mut |slot| {
             if self.geometry().sized {
-                claim_slot::<true>(&self.ring, slot, length, me)
+                claim_slot::<SIZED_RING>(&self.ring, slot, length, me)
             } else {
-                claim_slot::<false>(&self.ring, slot, length, me)
+                claim_slot::<SLICE_RING>(&self.ring, slot, length, me)
             }
         })
     }

@@ -72,6 +72,10 @@ pub(crate) const SMALL_COPY_BYTES: usize = 4096;
 /// For fewer records nobody looks whether they are there.
 const LEAST_FETCHED_AHEAD: u64 = 16;
 
+/// How a call enters its side (Invariant 1), for constant parameters `OWNED`: by the lock, or as the side's owner.
+pub(crate) const BY_LOCK: bool = false;
+pub(crate) const BY_OWNER: bool = true;
+
 /// One attached segment. Shared by the handles, guards and endpoints of a process.
 pub struct RawQueue {
     ring: Ring<Mapped>,

@@ -6,7 +6,9 @@ use super::{Failure, Mapped, RawQueue, SMALL_COPY_BYTES, Wait, add};
 use crate::error::PutError;
 use crate::lock::Locked;
 use crate::os::Deadline;
+use crate::raw::BY_LOCK;
 use crate::ring::{NoRoom, Ring, Slot};
+use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::participant::Id;
 use crate::wait::{Step, TRY_LOCK_NS};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -111,22 +113,19 @@ impl RawQueue {
 
     /// Gives the put side's lock back.
     pub(super) fn unlock_put(&self, me: Id) -> Result<(), Failure> {
-        self.exit_put::<false>(me)
+        self.exit_put::<BY_LOCK>(me)
     }
 
     /// Puts one message by copy: `write` copies `length` bytes to where it is told. Callers check that `length` fits the ring.
     #[inline(always)]
-    pub(super) fn put<const OWNED: bool, const SIZED: bool>(
+    pub(crate) fn put<const OWNED: bool, const SIZED: bool>(
         &self,
         me: Option<Id>,
         length: usize,
         wait: Wait,
         write: impl Fn(*mut u8) + Copy,
     ) -> Result<(), PutError> {
-        let me = match me {
-            Some(me) => me,
-            None => self.me()?,
-        };
+        let me = self.me_or(me)?;
         if !OWNED && length > SMALL_COPY_BYTES {
             return self.put_large(me, length, wait, &write);
         }
@@ -166,7 +165,7 @@ impl RawQueue {
     /// A large copy goes through a loan: no lock is held while bytes move.
     #[cold]
     fn put_large(&self, me: Id, length: usize, wait: Wait, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
-        let claimed = self.claim_slow::<false>(Some(me), length, wait)?;
+        let claimed = self.claim_slow::<BY_LOCK>(Some(me), length, wait)?;
         write(claimed.payload);
         self.commit_claimed(claimed, length)
     }
@@ -174,9 +173,9 @@ impl RawQueue {
     /// For slow paths, which ask what kind of ring it is.
     fn write_and_commit_any(&self, slot: Slot, length: usize, write: &impl Fn(*mut u8)) {
         if self.geometry().sized {
-            write_and_commit::<true>(&self.ring, slot, length, write);
+            write_and_commit::<SIZED_RING>(&self.ring, slot, length, write);
         } else {
-            write_and_commit::<false>(&self.ring, slot, length, write);
+            write_and_commit::<SLICE_RING>(&self.ring, slot, length, write);
         }
     }
 

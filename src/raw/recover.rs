@@ -2,6 +2,7 @@
 
 use super::{Failure, RawQueue, Wait};
 use crate::os::Deadline;
+use crate::raw::BY_LOCK;
 use crate::ring::{Repaired, Upto};
 use crate::shm::participant::{self, Id};
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
@@ -94,9 +95,9 @@ impl RawQueue {
             let _ = self.unlock_put(me);
         }
         if let Ok(taken_over) = self.lock_get_and_repair(me, wait()) {
-            let _ = self.exit_get::<false>(me);
+            let _ = self.exit_get::<BY_LOCK>(me);
             (report.redelivered, report.given_up) = (taken_over.redelivered, taken_over.given_up);
-            if let Ok(freed) = self.free_the_dead_upto::<false>(Upto::Tail, me, wait()) {
+            if let Ok(freed) = self.free_the_dead_upto::<BY_LOCK>(Upto::Tail, me, wait()) {
                 report.sides_repaired += 1;
                 report.redelivered += freed.redelivered;
                 report.given_up += freed.given_up;

@@ -8,13 +8,14 @@
 //! Invariant: a run that is not empty was filled for the `T` whose shape is that of the segment, by a process that may rely on the
 //! light barrier. (An endpoint has one `T` for life, and a forked child's endpoint is refused by its incarnation.)
 
-use super::copy::{SlowGet, check_written, copy_message};
+use super::copy::{SlowGet, check_written};
 use super::mapped::MappedAs;
 use super::{ClaimedRecord, LeasedRecord, RawQueue, SideOwner, Wait};
 use crate::error::{GetError, PutError};
 use crate::message::Message;
-use crate::message::copy::read_message;
-use crate::ring::{Record, Ring};
+use crate::message::copy::{copy_message, read_message};
+use crate::raw::BY_OWNER;
+use crate::ring::{Record, Ring, SIZED_RING};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl RawQueue {
@@ -29,18 +30,10 @@ impl RawQueue {
         MappedAs::<T>::fits(self.geometry()) && self.barrier.is_registered()
     }
 
-    /// [`put_value`](RawQueue::put_value) for the side's endpoint.
-    #[inline(always)]
-    pub(crate) fn put_owned<T>(&self, owner: &SideOwner, value: &T, wait: Wait) -> Result<(), PutError>
-    where
-        T: Message,
-    {
-        if self.try_put(owner, value) { Ok(()) } else { self.put_owned_slow(owner, value, wait) }
-    }
-
+    /// A put by the side's endpoint, where [`try_put`](RawQueue::try_put) put nothing.
     #[cold]
     #[inline(never)]
-    fn put_owned_slow<T>(&self, owner: &SideOwner, value: &T, wait: Wait) -> Result<(), PutError>
+    pub(crate) fn put_owned<T>(&self, owner: &SideOwner, value: &T, wait: Wait) -> Result<(), PutError>
     where
         T: Message,
     {
@@ -48,12 +41,13 @@ impl RawQueue {
         if self.refill_to_put::<T>(owner, wait) && self.try_put(owner, value) {
             return Ok(());
         }
-        self.put_value::<true, T>(me, value, wait)
+        // SAFETY: a record of this ring has room for a T, and it is ours until it is committed.
+        self.put::<BY_OWNER, SIZED_RING>(me, size_of::<T>(), wait, |to| unsafe { copy_message(value, to) })
     }
 
-    /// `false`: nothing was put, and the slow call is needed.
+    /// A put by the side's endpoint. `false`: nothing was put, and [`put_owned`](RawQueue::put_owned) is needed.
     #[inline(always)]
-    fn try_put<T>(&self, owner: &SideOwner, value: &T) -> bool
+    pub(crate) fn try_put<T>(&self, owner: &SideOwner, value: &T) -> bool
     where
         T: Message,
     {
@@ -102,7 +96,7 @@ impl RawQueue {
                 return Ok(claimed);
             }
         }
-        self.claim_slow::<true>(me, size_of::<T>(), wait)
+        self.claim_slow::<BY_OWNER>(me, size_of::<T>(), wait)
     }
 
     /// `None`: nothing was claimed, and the slow call is needed.
@@ -129,7 +123,7 @@ impl RawQueue {
         let entered = self.enter_or_wait::<T>(owner, wait);
         let from = match &entered {
             Some(record) => ring.memory.payload(record.cell),
-            None if slow.run(|| self.get_value_slowly::<true, T>(self.check(owner)?, wait)) => slow.value(),
+            None if slow.run(|| self.get_value_slowly::<BY_OWNER, T>(self.check(owner)?, wait)) => slow.value(),
             // SAFETY: `run` failed.
             None => return unsafe { slow.failure() },
         };
@@ -139,7 +133,7 @@ impl RawQueue {
             // SAFETY: all bytes of `copy` were written.
             if unsafe { check_written(&copy) }.is_err() && self.has_dead_letters() {
                 ring.exit_get();
-                return self.get_invalid::<true, T>(self.check(owner)?, wait);
+                return self.get_invalid::<BY_OWNER, T>(self.check(owner)?, wait);
             }
             ring.take_in_run(record);
             self.barrier.compiler_only();
@@ -181,10 +175,10 @@ impl RawQueue {
         let refilled = self.refill_to_get::<T>(owner);
         if refilled && self.may_hold_leases() && self.is_time_to_look() {
             // What comes back keeps the run shut until it is taken. An error is for the slow call to return.
-            let _ = self.look_for_the_dead::<true>(owner.me, wait);
+            let _ = self.look_for_the_dead::<BY_OWNER>(owner.me, wait);
             self.post_again(wait);
         }
-        if self.ring.head_is_pending() { self.await_message::<true>(wait) } else { refilled }
+        if self.ring.head_is_pending() { self.await_message::<BY_OWNER>(wait) } else { refilled }
     }
 
     /// Fills the run from head on, if it has not that slot. `false`: not here, or it had.
@@ -202,10 +196,10 @@ impl RawQueue {
     pub(crate) fn lease_owned<T>(&self, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError> {
         // What the dead held comes first: the slow call looks.
         if self.is_poisoned() || self.is_look_due() {
-            return self.lease_slow::<true>(self.check(owner)?, wait);
+            return self.lease_slow::<BY_OWNER>(self.check(owner)?, wait);
         }
         let Some(record) = self.enter_or_wait::<T>(owner, wait) else {
-            return self.lease_slow::<true>(self.check(owner)?, wait);
+            return self.lease_slow::<BY_OWNER>(self.check(owner)?, wait);
         };
         let ring = self.ring_of::<T>();
         let (cell, header) = ring.lease_in_run(record, RawQueue::owner_word(owner.me));

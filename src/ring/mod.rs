@@ -95,6 +95,10 @@ mod notice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Corrupted;
 
+/// The two kinds of rings, for constant parameters `SIZED`.
+pub(crate) const SIZED_RING: bool = true;
+pub(crate) const SLICE_RING: bool = false;
+
 /// Where the words live: in a mapped segment, or in the heap of a model.
 pub(crate) trait Memory {
     fn put_side(&self) -> &PutSide;

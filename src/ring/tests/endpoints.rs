@@ -6,6 +6,7 @@
 use super::heap::{self, Heap};
 use super::mortal::{ALIVE, Mortal, survives};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::ring::SIZED_RING;
 use crate::ring::{Front, Memory, Ring, Run};
 use crate::shm::geometry::{CellIndex, Geometry};
 use ::loom::cell::UnsafeCell;
@@ -75,7 +76,7 @@ impl Worker {
             return true;
         }
         self.ring.memory.put_side().busy.store(1, Relaxed);
-        let slot = self.ring.reserve_at_once::<true>(LENGTH).or_else(|| self.ring.reserve(LENGTH).ok());
+        let slot = self.ring.reserve_at_once::<SIZED_RING>(LENGTH).or_else(|| self.ring.reserve(LENGTH).ok());
         let found = slot.is_some();
         if let Some(slot) = slot {
             self.write(slot.cell, message);
@@ -132,7 +133,7 @@ impl Worker {
     /// By lock, where no endpoint has the side.
     fn try_put_locked(&self, message: u64) -> bool {
         let _held = self.shared.lock.lock().expect("lock");
-        let Some(slot) = self.ring.reserve_at_once::<true>(LENGTH).or_else(|| self.ring.reserve(LENGTH).ok()) else {
+        let Some(slot) = self.ring.reserve_at_once::<SIZED_RING>(LENGTH).or_else(|| self.ring.reserve(LENGTH).ok()) else {
             return false;
         };
         self.write(slot.cell, message);
@@ -142,7 +143,7 @@ impl Worker {
 
     fn try_get_locked(&self) -> Option<u64> {
         let _held = self.shared.lock.lock().expect("lock");
-        let at_head = self.ring.ready_at_head::<true>();
+        let at_head = self.ring.ready_at_head::<SIZED_RING>();
         let record = match at_head {
             Some(record) => record,
             None => match self.ring.front().expect("not corrupted") {

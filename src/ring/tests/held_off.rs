@@ -10,6 +10,7 @@ use super::heap::Heap;
 use super::mortal::{ALIVE, Mortal, survives};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::atomic::{AtomicU32, fence};
+use crate::ring::SIZED_RING;
 use crate::ring::{Front, Memory, Owner, Record, Ring, Run, Slot};
 use crate::shm::geometry::Geometry;
 use ::loom::cell::UnsafeCell;
@@ -49,7 +50,7 @@ impl World {
         ring.memory.put_side().loans.store(1, Relaxed);
         let payloads: Vec<UnsafeCell<u64>> = (0..geometry.cells).map(|_| UnsafeCell::new(0)).collect();
         for number in 0..capacity {
-            let slot = ring.reserve_at_once::<true>(8).expect("room");
+            let slot = ring.reserve_at_once::<SIZED_RING>(8).expect("room");
             let is_message = number == message_at;
             // SAFETY: there is no other thread yet.
             payloads[slot.cell.index() as usize].with_mut(|payload| unsafe { *payload = 1 });

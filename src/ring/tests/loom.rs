@@ -7,6 +7,7 @@ use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use crate::atomic::{AtomicU64, fence};
 use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Run, Slot, State};
+use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::geometry::{CellIndex, Geometry};
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::{Arc, Mutex};
@@ -45,8 +46,8 @@ impl Shared {
 
     fn reserve(&self, length: u32) -> Option<Slot> {
         let at_once = match self.ring.geometry.sized {
-            true => self.ring.reserve_at_once::<true>(length),
-            false => self.ring.reserve_at_once::<false>(length),
+            true => self.ring.reserve_at_once::<SIZED_RING>(length),
+            false => self.ring.reserve_at_once::<SLICE_RING>(length),
         };
         at_once.or_else(|| match self.ring.reserve(length) {
             Ok(slot) => Some(slot),
@@ -79,8 +80,8 @@ impl Shared {
     /// Returned ones first, as the queue looks.
     fn find(&self) -> Option<Record> {
         let at_head = match self.ring.geometry.sized {
-            true => self.ring.ready_at_head::<true>(),
-            false => self.ring.ready_at_head::<false>(),
+            true => self.ring.ready_at_head::<SIZED_RING>(),
+            false => self.ring.ready_at_head::<SLICE_RING>(),
         };
         if at_head.is_some() && !self.ring.may_hold_returned() {
             return at_head;

@@ -4,6 +4,7 @@ use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
 use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Slot, State, Upto};
+use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::geometry::{CellIndex, Geometry};
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -155,8 +156,8 @@ impl Pair {
 
     fn reserve(&self, length: u32) -> Option<Slot> {
         let at_once = match self.ring.geometry.sized {
-            true => self.ring.reserve_at_once::<true>(length),
-            false => self.ring.reserve_at_once::<false>(length),
+            true => self.ring.reserve_at_once::<SIZED_RING>(length),
+            false => self.ring.reserve_at_once::<SLICE_RING>(length),
         };
         let room = at_once.map_or_else(|| self.ring.reserve(length), Ok);
         let room = room.or_else(|_| {

@@ -5,6 +5,7 @@ use super::world::{Effect, Message, PARTICIPANTS, Status};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
 use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Run, Slot, State, Upto};
+use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::geometry::CellIndex;
 
 /// A process at work.
@@ -77,8 +78,8 @@ impl Worker<'_> {
     /// Room on the put side, or `None`: full. Needs the put side.
     pub fn reserve(&mut self, length: u32) -> Option<Slot> {
         let at_once = match self.ring.geometry.sized {
-            true => self.ring.reserve_at_once::<true>(length),
-            false => self.ring.reserve_at_once::<false>(length),
+            true => self.ring.reserve_at_once::<SIZED_RING>(length),
+            false => self.ring.reserve_at_once::<SLICE_RING>(length),
         };
         if at_once.is_some() {
             return at_once;
@@ -123,8 +124,8 @@ impl Worker<'_> {
     /// Needs the get side.
     pub fn next_record(&self) -> Option<Record> {
         let at_head = match self.ring.geometry.sized {
-            true => self.ring.ready_at_head::<true>(),
-            false => self.ring.ready_at_head::<false>(),
+            true => self.ring.ready_at_head::<SIZED_RING>(),
+            false => self.ring.ready_at_head::<SLICE_RING>(),
         };
         if at_head.is_some() && !self.ring.may_hold_returned() {
             return at_head;
