@@ -175,10 +175,11 @@ impl Attachment {
     /// Wakes `count` waiters after a change. The barrier orders the change before the load of their
     /// number (lock, Invariant 3).
     #[inline(always)]
-    pub(crate) fn notify(&self, condvar: Condvar<'_>, count: impl FnOnce() -> u32) {
+    pub(crate) fn notify<'a>(&'a self, condvar: impl Fn() -> Condvar<'a>, count: impl FnOnce() -> u32) {
         self.barrier.light();
-        if condvar.has_waiters() {
-            self.wake(condvar, count());
+        // Found twice: its address would stay in a register across the barrier.
+        if condvar().has_waiters() {
+            self.wake(condvar(), count());
         }
     }
 

@@ -206,19 +206,19 @@ impl RawQueue {
     /// Wakes `count` getters after a commit.
     #[inline(always)]
     fn notify_not_empty(&self, count: u32) {
-        self.notify(self.not_empty(), || count);
+        self.notify(|| self.not_empty(), || count);
     }
 
     /// Wakes putters after space was freed: one cell helps one putter of a sized ring; in a slice
     /// ring they need different amounts.
     #[inline(always)]
     fn notify_not_full(&self, records: u32) {
-        self.notify(self.not_full(), || if self.geometry().sized { records } else { u32::MAX });
+        self.notify(|| self.not_full(), || if self.geometry().sized { records } else { u32::MAX });
     }
 
     #[inline]
     fn notify_all_done(&self) {
-        self.notify(self.all_done(), || u32::MAX);
+        self.notify(|| self.all_done(), || u32::MAX);
     }
 
     /// A process that was taken for dead is at work: no order can be trusted any more.

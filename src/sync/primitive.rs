@@ -286,7 +286,7 @@ impl Primitive {
 
     /// Wakes waiters after a change.
     pub(crate) fn notify(&self, count: u32) {
-        self.attachment.notify(self.condvar(), || count);
+        self.attachment.notify(|| self.condvar(), || count);
     }
 
     /// Locks the primitive for one call.
