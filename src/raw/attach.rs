@@ -109,8 +109,15 @@ impl RawQueue {
     pub(super) fn me(&self) -> Result<Id, Failure> {
         match self.attachment.known_me() {
             Some(me) => Ok(me),
-            None => Ok(self.attach_again()?),
+            None => self.me_after_fork(),
         }
+    }
+
+    /// Apart: what goes wrong here is not inlined into every fast path.
+    #[cold]
+    #[inline(never)]
+    fn me_after_fork(&self) -> Result<Id, Failure> {
+        Ok(self.attach_again()?)
     }
 
     /// The id that an endpoint knows of itself, or else this process's.
