@@ -1,5 +1,5 @@
-//! Round trips of 64 bytes between two forked processes on two cores, beside what the machine itself needs: a cache line handed
-//! to and fro for those who spin, a futex for those who sleep.
+//! Round trips of 64 bytes between two forked processes on two cores, beside what the machine
+//! itself needs: a cache line passed back and forth for spinning, a futex for sleeping.
 //!
 //! `cargo bench --bench latency`; a filter narrows it: `cargo bench --bench latency -- spinning`.
 
@@ -10,7 +10,7 @@ mod measured;
 mod ping_pong;
 
 use criterion::Criterion;
-use forked::{Crew, Placement};
+use forked::{Placement, Workers};
 use measured::{Shape, measure};
 use shmq::WaitStrategy::{Adaptive, Block, Spin};
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn main() {
             cases.push(case);
         }
     }
-    let mut crew = Crew::fork(cases); // before criterion, which may start threads
+    let mut workers = Workers::fork(cases); // before criterion, which may start threads
 
     let mut criterion = Criterion::default()
         .sample_size(20)
@@ -55,10 +55,10 @@ fn main() {
     for row in rows.chunk_by(|a, b| a.0 == b.0) {
         let mut group = criterion.benchmark_group(row[0].0);
         for &(_, name, case) in row {
-            measure(&mut group, name, &mut crew, case, TWO);
+            measure(&mut group, name, &mut workers, case, TWO);
         }
         group.finish();
     }
     criterion.final_summary();
-    crew.dismiss();
+    workers.dismiss();
 }

@@ -1,13 +1,16 @@
-//! How many times faster than the plain baseline, how close to the bare machine: one run, one table.
+//! How many times faster than the plain baseline, and how close to the bare machine: one run, one
+//! table.
 //!
-//! `cargo bench --bench ratios -- [--quick] [--json] [--check] [TITLE]`; `--check` ends with status 1 if a target is missed at every
-//! distance (see below), a part of a group's title leaves the other groups out.
+//! `cargo bench --bench ratios -- [--quick] [--json] [--check] [TITLE]`; `--check` ends with status
+//! 1 if a target is missed at every distance (see below), a part of a group's title leaves the
+//! other groups out.
 //!
-//! The contestants of a group run one after the other, group after group, and all of it is repeated: a virtual machine changes
-//! its speed by factors while one measures, most of all when its processors move apart. So a ratio is taken within one
-//! repetition, and what is printed is the median of the repetitions' ratios with the lowest and the highest. Before and after
-//! each group the bare cache-line round trip is measured: a repetition in which it changed is left out of that group's ratios,
-//! and repetitions at different distances of the processors are told apart.
+//! The contestants of a group run one after the other, group after group, and all of it is
+//! repeated: a virtual machine changes its speed by factors during a run, most of all when its
+//! processors move apart. So a ratio is taken within one repetition, and the table shows the median
+//! of these ratios with the lowest and the highest. Before and after each group the bare cache-line
+//! round trip is measured: a repetition in which it changed is left out of that group's ratios, and
+//! repetitions at different distances of the processors are kept apart.
 
 mod baseline;
 mod flows;
@@ -16,12 +19,13 @@ mod ping_pong;
 mod report;
 
 use flows::Contestant;
-use forked::{Case, Crew, Placement};
+use forked::{Case, Placement, Workers};
 use report::{Group, Report, Row, Unit};
 use shmq::WaitStrategy::{Adaptive, Block, Spin};
 use std::{env, process::ExitCode, time::Duration};
 
-/// How long and how often: a full run, `--quick`, and the smoke run that `cargo test --benches` makes.
+/// How long and how often: a full run, `--quick`, and the smoke run that `cargo test --benches`
+/// makes.
 #[derive(Clone, Copy)]
 struct Effort {
     repetitions: usize,
@@ -32,7 +36,8 @@ const FULL: Effort = Effort { repetitions: 11, sample: Duration::from_millis(100
 const QUICK: Effort = Effort { repetitions: 7, sample: Duration::from_millis(20) };
 const SMOKE: Effort = Effort { repetitions: 1, sample: Duration::ZERO };
 
-/// The cases of all groups; the first of them is the bare cache line, which also serves as the probe.
+/// The cases of all groups; the first of them is the bare cache line, which also serves as the
+/// probe.
 struct Plan {
     groups: Vec<Group>,
     cases: Vec<Box<dyn Case>>,
@@ -120,34 +125,36 @@ fn plan() -> Plan {
     plan
 }
 
-/// Seats the party of a row and measures it once; the first runs find out how many messages fill a sample, and warm up.
-fn measure(crew: &mut Crew, group: &Group, row: &Row, sample: Duration) -> f64 {
-    crew.seat(row.case, group.sides, group.sides, group.placement);
-    let (mut messages, mut elapsed) = crew.run(256);
+/// Seats the party of a row and measures it once; the first runs find out how many messages fill a
+/// sample, and warm up.
+fn measure(workers: &mut Workers, group: &Group, row: &Row, sample: Duration) -> f64 {
+    workers.seat(row.case, group.sides, group.sides, group.placement);
+    let (mut messages, mut elapsed) = workers.run(256);
     while elapsed < sample / 8 {
-        (messages, elapsed) = crew.run(messages * 4);
+        (messages, elapsed) = workers.run(messages * 4);
     }
     if !sample.is_zero() {
         let fill = sample.as_secs_f64() / elapsed.as_secs_f64();
-        (messages, elapsed) = crew.run((messages as f64 * fill) as u64);
+        (messages, elapsed) = workers.run((messages as f64 * fill) as u64);
     }
-    crew.clear();
+    workers.clear();
     elapsed.as_secs_f64() * 1e9 / messages as f64
 }
 
-/// The bare cache-line round trip in nanoseconds, right now.
-fn probe(crew: &mut Crew) -> f64 {
-    crew.seat(PROBE, 1, 1, Placement::Pinned);
-    crew.run(PROBE_TURNS / 10);
-    let (turns, elapsed) = crew.run(PROBE_TURNS);
-    crew.clear();
+/// The bare cache-line round trip at this moment, in nanoseconds.
+fn probe(workers: &mut Workers) -> f64 {
+    workers.seat(PROBE, 1, 1, Placement::Pinned);
+    workers.run(PROBE_TURNS / 10);
+    let (turns, elapsed) = workers.run(PROBE_TURNS);
+    workers.clear();
     elapsed.as_secs_f64() * 1e9 / turns as f64
 }
 
 fn main() -> ExitCode {
     let flags: Vec<String> = env::args().skip(1).collect();
     let has = |flag: &str| flags.iter().any(|given| given == flag);
-    // Cargo passes --bench when it benches; without it, or with --test, it tests, as criterion has it too.
+    // Cargo passes --bench to a bench; without it, or with --test, this is a test run, as in
+    // criterion.
     let effort = match (has("--bench") && !has("--test"), has("--quick")) {
         (false, _) => SMOKE,
         (true, true) => QUICK,
@@ -159,22 +166,22 @@ fn main() -> ExitCode {
         println!("no group has that title");
         return ExitCode::FAILURE;
     }
-    let mut crew = Crew::fork(cases);
-    let cores = crew.cores().to_vec();
+    let mut workers = Workers::fork(cases);
+    let cores = workers.cores().to_vec();
     if cores.len() < 2 {
         println!("one core: spinning contestants would measure the scheduler; nothing to compare");
-        crew.dismiss();
+        workers.dismiss();
         return ExitCode::SUCCESS;
     }
     for _ in 0..effort.repetitions {
         for group in &mut groups {
-            let before = probe(&mut crew);
-            let nanos: Vec<f64> = group.rows.iter().map(|row| measure(&mut crew, group, row, effort.sample)).collect();
+            let before = probe(&mut workers);
+            let nanos: Vec<f64> = group.rows.iter().map(|row| measure(&mut workers, group, row, effort.sample)).collect();
             group.rows.iter_mut().zip(nanos).for_each(|(row, nanos)| row.nanos.push(nanos));
-            group.probes.push((before, probe(&mut crew)));
+            group.probes.push((before, probe(&mut workers)));
         }
     }
-    crew.dismiss();
+    workers.dismiss();
     let report = Report::new(groups, &cores, effort.repetitions);
     if has("--json") {
         println!("{:#}", report.json())

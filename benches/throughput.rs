@@ -1,7 +1,9 @@
-//! Messages per second between forked processes, by size, number of processes and verb, beside the plain baseline.
+//! Messages per second between forked processes, by size, number of processes and verb, beside the
+//! plain baseline.
 //!
-//! `cargo bench --bench throughput`; a filter narrows it: `cargo bench --bench throughput -- 1x1/64_B`.
-//! 1x1 runs on two cores of its own, 2x2 and 4x4 wherever the scheduler puts them. Endpoints exist once a side, hence in 1x1.
+//! `cargo bench --bench throughput`; a filter narrows it: `cargo bench --bench throughput --
+//! 1x1/64_B`. 1x1 runs on two cores of its own, 2x2 and 4x4 wherever the scheduler puts them.
+//! Endpoints exist once a side, hence in 1x1.
 
 mod baseline;
 mod flows;
@@ -10,7 +12,7 @@ mod measured;
 
 use criterion::{Criterion, Throughput};
 use flows::Contestant;
-use forked::{Crew, Placement};
+use forked::{Placement, Workers};
 use measured::{Shape, measure};
 use std::time::Duration;
 
@@ -50,7 +52,7 @@ fn main() {
         }
         rows.push((size, bytes, names));
     }
-    let mut crew = Crew::fork(cases); // before criterion, which may start threads
+    let mut workers = Workers::fork(cases); // before criterion, which may start threads
 
     let mut criterion = Criterion::default()
         .sample_size(10)
@@ -62,11 +64,11 @@ fn main() {
             let mut group = criterion.benchmark_group(format!("{}/{size}", shape.name));
             group.throughput(if *bytes < 4096 { Throughput::Elements(1) } else { Throughput::Bytes(*bytes) });
             for &(name, case) in names.iter().filter(|(name, _)| shape.producers == 1 || !name.starts_with("endpoints")) {
-                measure(&mut group, name, &mut crew, case, shape);
+                measure(&mut group, name, &mut workers, case, shape);
             }
             group.finish();
         }
     }
     criterion.final_summary();
-    crew.dismiss();
+    workers.dismiss();
 }

@@ -8,9 +8,9 @@
 //! long spin, cost their receiver 1.5 times the processor time.
 //!
 //! ```text
-//!   MOST --slept--> -2 .. 0 --another miss outlasts its spins--> -1, -2 .. -TRIAL: this one spins for long
-//!    ^                                                                 | ready          | slept
-//!    +--ready while awake: +1 <----------------- FEW <-----------------+                +--> 0
+//!   MOST --slept--> -2 .. 0 --more misses outlast their spins--> -1 .. -TRIAL: spins for long
+//!    ^                                                             | ready        | slept
+//!    +--ready while awake: +1 <--------------- FEW <---------------+              +--> 0
 //! ```
 //!
 //! Competitive spinning: a waiter that spins for as long as a sleep costs never pays more than

@@ -1,4 +1,5 @@
-//! The public surface, signature by signature: what compiles and runs here goes on doing so in every patch release.
+//! The public surface, signature by signature: what compiles and runs here continues to do so in
+//! every patch release.
 //!
 //! What the verbs mean is tested in `tests/queue`.
 
@@ -291,7 +292,7 @@ fn a_consumer_has_every_get_verb() {
 }
 
 #[test]
-fn a_queue_tells_about_itself() {
+fn a_queue_says_what_it_is() {
     let queue: Queue<u32> = Queue::new(2).unwrap();
     assert_eq!((queue.len(), queue.is_empty(), queue.is_full(), queue.capacity()), (0, true, false, 2));
     assert_eq!(queue.put_slice(&[1, 2]).unwrap(), 2);

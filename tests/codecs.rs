@@ -126,7 +126,7 @@ fn neither_a_value_nor_bytes_that_are_nested_endlessly_overflow_the_stack() {
     assert!(decoded::<MessagePack, Tree>(&node).unwrap_err().contains("depth limit"));
     assert!(decoded::<MessagePack, Nest>(&[0x91; DEPTH]).unwrap_err().contains("depth limit"));
     assert!(decoded::<MessagePack, serde_json::Value>(&[0x91; DEPTH]).unwrap_err().contains("depth limit"));
-    // Read over, as a field that nobody knows.
+    // Skipped, as an unknown field.
     #[derive(Deserialize, Debug)]
     struct Empty {}
     let unknown = [b"\x81\xa1x".to_vec(), vec![0x91; DEPTH]].concat();
@@ -381,7 +381,7 @@ impl<'de> Deserialize<'de> for Unwilling {
 }
 
 #[test]
-fn what_a_type_says_when_it_refuses_is_told_however_deep_it_is() {
+fn what_a_type_says_when_it_refuses_is_in_the_error_however_deep_it_is() {
     fn all<C: Codec>() {
         let refused = C::encode(&Shapes { many: vec![Some((1u8, Unwilling))] }, &mut Vec::new());
         assert_eq!(refused.unwrap_err().to_string(), "not written today");

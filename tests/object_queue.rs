@@ -1,4 +1,5 @@
-//! What an `ObjectQueue` promises: every serde type, errors told to whom they concern, nothing enqueued by halves.
+//! What an `ObjectQueue` promises: every serde type, errors at the call that caused them, no
+//! half-encoded message.
 #![cfg(feature = "object")]
 
 #[path = "support/mod.rs"]
@@ -254,7 +255,7 @@ fn an_object_that_never_fits_is_too_large() {
     let queue = ObjectQueue::<Vec<u8>>::builder().capacity_bytes(4096).create().unwrap();
     let max = queue.max_len();
     match queue.put(&vec![1; 10_000]) {
-        Err(PutError::TooLarge { len, max: told }) => assert_eq!((len > 10_000, told), (true, max)),
+        Err(PutError::TooLarge { len, max: limit }) => assert_eq!((len > 10_000, limit), (true, max)),
         other => panic!("{other:?}"),
     }
     assert!(queue.is_empty());

@@ -133,8 +133,8 @@ fn each_slow_path_tells() {
 
 fn who_waits_without_a_name_is_told_once() {
     const LOST: &str =
-        "lost its name: the file was removed (systemd's RemoveIPC?), and who opens the name now gets another segment";
-    const UNLINKED: &str = "unlinked: nobody can open this segment any more";
+        "lost its name: the file was removed (systemd's RemoveIPC?), and a process that opens the name now gets another segment";
+    const UNLINKED: &str = "unlinked: no process can open this segment any more";
     let other = Queue::<u64>::new(100).expect("created");
     let removed = |name: &str| std::fs::remove_file(format!("/dev/shm/shmq.{name}")).expect("it was there");
     let unlinked = |name: &str| Queue::<u64>::unlink(name).expect("it was there");
@@ -201,7 +201,7 @@ fn what_was_replaced_is_told() {
     assert_eq!(listen(&other, || assert_eq!(Queue::<u64>::open_or_create(&name, 8).expect("opened").len(), 3)), [""; 0]);
     fork("an earlier life of an event", || std::mem::forget(sync::Event::open_or_create(&name).expect("made"))).expect_success();
     let heard = listen(&other, || drop(sync::Event::open_or_create(&name)));
-    assert_eq!(heard, told("its users are dead", " messages=0", "INFO"));
+    assert_eq!(heard, told("without living users", " messages=0", "INFO"));
 }
 
 fn the_fast_path_is_silent() {

@@ -1,20 +1,25 @@
-//! The yardstick: a bounded ring as a good engineer would write it in an afternoon on `shared_memory` and `raw_sync`.
+//! The baseline: a bounded ring as a good engineer would write it in an afternoon on
+//! `shared_memory` and `raw_sync`.
 //!
-//! One mutex around the indices and the fixed slots, two auto-reset events. Correct (nothing lost, nothing twice, no hang) and
-//! untuned.
+//! One mutex around the indices and the fixed slots, two auto-reset events. Correct (nothing lost,
+//! nothing twice, no hang) and untuned.
 //!
 //! ```text
-//!   | Head: ready, capacity, slot_words, first, len | mutex | not_empty | not_full | slot 0 | slot 1 | ...
+//!   | Head: ready, capacity, slot_words, first, len | mutex | not_empty | not_full | slot 0 | ...
 //! ```
 //!
 //! Invariants:
-//! 1. `first`, `len` and all slots are touched only under the mutex. The messages are the `len` slots from `first` on.
-//! 2. An auto-reset event merges signals: it says "there is something", not how much. So `not_empty` is set when a message meets
-//!    an empty ring, `not_full` when a slot comes free in a full one, and **whoever was woken and leaves something behind passes
-//!    the signal on**. While anybody sleeps beside a message (a free slot), the event is set or a woken one is on its way.
-//! 3. `raw_sync` adds nanoseconds without carry, so that a timed wait can fail at once with EINVAL. Waits are short slices and
-//!    their errors mean "look again", after a yield, lest a caller spin hot for the rest of a second.
-#![allow(dead_code)] // each bench is a crate of its own and uses its part of this
+//! 1. `first`, `len` and all slots are touched only under the mutex. The messages are the `len`
+//!    slots from `first` on.
+//! 2. An auto-reset event merges signals: it says "there is something", not how much. So
+//!    `not_empty` is set when a message is put into an empty ring, `not_full` when a slot comes
+//!    free in a full one, and **a woken process that leaves something behind passes the signal
+//!    on**. While a process sleeps although there is a message (a free slot), the event is set or a
+//!    woken one is on its way.
+//! 3. `raw_sync` adds nanoseconds without carry, so that a timed wait can fail at once with EINVAL.
+//!    Waits are short slices and their errors mean "check again", after a yield, so that a caller
+//!    does not spin for the rest of a second.
+#![allow(dead_code)] // each bench is a crate of its own and uses a part of this
 
 use raw_sync::{
     Timeout,
@@ -62,7 +67,8 @@ impl Baseline {
         let bytes = mem::size_of::<Head>() + SYNC_BYTES + capacity * slot_words * 8;
         let segment = ShmemConf::new().os_id(name).size(bytes).create().expect("create the baseline's segment");
         let head = segment.as_ptr().cast::<Head>();
-        // SAFETY: the mapping is new, page-aligned and larger than a `Head`; nobody uses it before `ready`.
+        // SAFETY: the mapping is new, page-aligned and larger than a `Head`; no other process uses
+        // it before `ready`.
         unsafe {
             let (capacity, slot_words) = (capacity as u64, slot_words as u64);
             head.write(Head { ready: AtomicU32::new(0), capacity, slot_words, first: 0, len: 0 });
@@ -84,7 +90,8 @@ impl Baseline {
     fn over(segment: Shmem, new: bool) -> Baseline {
         let head = segment.as_ptr().cast::<Head>();
         let sync = segment.as_ptr().wrapping_add(mem::size_of::<Head>());
-        // SAFETY: the three fit in SYNC_BYTES behind the head; the creator makes them before `ready`, the others find them made.
+        // SAFETY: the three fit in SYNC_BYTES behind the head; the creator makes them before
+        // `ready`, the others find them made.
         let (mutex, not_empty, not_full) = unsafe {
             let (mutex, a) = if new { Mutex::new(sync, ptr::null_mut()) } else { Mutex::from_existing(sync, ptr::null_mut()) }
                 .expect("the baseline's mutex");
@@ -136,7 +143,8 @@ impl Baseline {
             // SAFETY: Invariant 1, under the mutex; the reference ends before the guard.
             let head = unsafe { &mut *self.head };
             if head.len > 0 {
-                // SAFETY: the slot is inside the ring, holds a message, and is as long as the buffer.
+                // SAFETY: the slot is inside the ring, holds a message, and is as long as the
+                // buffer.
                 unsafe { ptr::copy_nonoverlapping(self.slot(head.first), message.as_mut_ptr(), self.slot_words) };
                 head.first = (head.first + 1) % self.capacity;
                 let (was_full, leaves_messages) = (head.len == self.capacity, head.len > 1);
@@ -155,14 +163,14 @@ impl Baseline {
         }
     }
 
-    /// Messages in the ring, or nothing if the mutex is held for long.
+    /// Messages in the ring, or `None` if the mutex stays held.
     pub fn len(&self) -> Option<u64> {
         let _guard = self.mutex.try_lock(Timeout::Val(SLICE)).ok()?;
         // SAFETY: Invariant 1, under the mutex.
         Some(unsafe { (*self.head).len })
     }
 
-    /// Takes the name away; attached processes go on.
+    /// Removes the name; attached processes go on.
     pub fn unlink(&self) {
         let name = std::ffi::CString::new(self.segment.get_os_id()).expect("a name without NUL");
         // SAFETY: a NUL-terminated string that outlives the call.

@@ -1,9 +1,10 @@
 //! The contestants of the throughput benches: how producers send messages of W words to consumers.
 //!
-//! Every producer writes the whole payload of each message and every consumer adds all of it up: by copy in a buffer of its own,
-//! in place in the segment. The sums must agree in the end. Messages are `[u64; W]`, but large ones by copy are `[u64]`, since
-//! the stack is not where one would pass a megabyte.
-#![allow(dead_code)] // each bench is a crate of its own and uses its part of this
+//! Every producer writes the whole payload of each message and every consumer adds all of it up: by
+//! copy in a buffer of its own, in place in the segment. The sums must agree in the end. Messages
+//! are `[u64; W]`, but large ones by copy are `[u64]`: a program would not pass a megabyte on the
+//! stack.
+#![allow(dead_code)] // each bench is a crate of its own and uses a part of this
 
 use crate::{
     baseline::Baseline,
@@ -55,7 +56,8 @@ pub fn endpoints_batch<const W: usize>() -> Contestant {
     ("endpoints_batch_32", flow::<EndpointsBatch<W>>())
 }
 
-/// How many messages of that many words a channel holds: 4 MiB of them, but at least 4 and at most 1024.
+/// How many messages of that many words a channel holds: 4 MiB of them, but at least 4 and at most
+/// 1024.
 pub const fn capacity(words: usize) -> usize {
     match (4 << 20) / (words * 8) {
         0..4 => 4,
@@ -214,7 +216,8 @@ fn create_typed<const W: usize>(name: &str, capacity: usize) -> Queue<[u64; W]> 
 
 fn create_slices<const W: usize>(name: &str, capacity: usize) -> Queue<[u64]> {
     let builder = Queue::<[u64]>::builder().name(name).capacity(capacity);
-    // With their headers, and one more: what a ring of messages of one size has, so that as many fit wherever the first one lies.
+    // With their headers, and one more: what a ring of messages of one size has, so that as many
+    // fit wherever the first one lies.
     builder.capacity_bytes((capacity + 1) * (SLICE_HEADER_BYTES + W * 8)).create().expect("create a queue of slices")
 }
 

@@ -1,15 +1,16 @@
 //! The system calls of the benches: fork, wait, futex, affinity, the clock.
 use std::{fs, io, mem, ptr, sync::atomic::AtomicU32, time::Duration};
 
-/// Sleeps while `word` is `seen`, at most `limit`; may wake early, so callers look again.
+/// Sleeps while `word` is `seen`, at most `limit`; may wake early, so callers check again.
 pub fn futex_wait(word: &AtomicU32, seen: u32, limit: Option<Duration>) {
     let limit = limit.map(|d| libc::timespec { tv_sec: d.as_secs() as _, tv_nsec: d.subsec_nanos() as _ });
     let limit = limit.as_ref().map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: FUTEX_WAIT reads the word, which outlives the call, and a timespec that is null or a local of this frame.
+    // SAFETY: FUTEX_WAIT reads the word, which outlives the call, and a timespec that is null or a
+    // local of this frame.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, seen, limit) };
 }
 
-/// Wakes everybody who sleeps on `word`.
+/// Wakes every sleeper on `word`.
 pub fn futex_wake(word: &AtomicU32) {
     // SAFETY: FUTEX_WAKE uses the address as a key only; the word outlives the call.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
@@ -48,7 +49,8 @@ pub fn share<T>() -> &'static T {
     // SAFETY: a fresh anonymous mapping; nothing is replaced.
     let at = unsafe { libc::mmap(ptr::null_mut(), mem::size_of::<T>(), access, kind, -1, 0) };
     assert_ne!(at, libc::MAP_FAILED, "mmap: {}", io::Error::last_os_error());
-    // SAFETY: page-aligned, large enough, never unmapped; callers ask for structures of atomics, for which zero is valid.
+    // SAFETY: page-aligned, large enough, never unmapped; callers ask for structures of atomics,
+    // for which zero is valid.
     unsafe { &*at.cast::<T>() }
 }
 
@@ -56,11 +58,12 @@ pub fn share<T>() -> &'static T {
 pub fn fork(body: impl FnOnce() -> i32) -> libc::pid_t {
     assert_eq!(threads(), 1, "a threaded process cannot fork safely");
     let parent = std::process::id();
-    // SAFETY: the process has one thread, so that the child inherits no lock in the middle of its use.
+    // SAFETY: the process has one thread, so the child inherits no lock that is held.
     match unsafe { libc::fork() } {
         -1 => panic!("fork: {}", io::Error::last_os_error()),
         0 => {
-            // SAFETY: two calls without pointers; then _exit, which runs no destructors of the parent's.
+            // SAFETY: two calls without pointers; then _exit, which runs no destructors of the
+            // parent's.
             unsafe {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 let orphaned = libc::getppid() as u32 != parent; // it died before the line above
@@ -71,7 +74,8 @@ pub fn fork(body: impl FnOnce() -> i32) -> libc::pid_t {
     }
 }
 
-/// The status of a child that has ended: its exit code, or its signal negated. Waits for it if told to.
+/// The status of a child that has ended: its exit code, or its signal negated. Waits for it if
+/// `wait`.
 pub fn ended(pid: libc::pid_t, wait: bool) -> Option<i32> {
     let mut status = 0;
     // SAFETY: the pointer is to a local.
@@ -82,11 +86,11 @@ pub fn ended(pid: libc::pid_t, wait: bool) -> Option<i32> {
 
 /// Kills a child that we forked and have not waited for.
 pub fn kill(pid: libc::pid_t) {
-    // SAFETY: no pointers; the child is not reaped, so that the pid is still its own.
+    // SAFETY: no pointers; the child is not reaped, so the pid is still its own.
     unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
-/// Gives the rest of the time slice away.
+/// Yields the rest of the time slice.
 pub fn give_way() {
     std::thread::yield_now();
 }
@@ -115,7 +119,8 @@ pub fn allowed() -> Vec<usize> {
     (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
 }
 
-/// One allowed processor of each core: hyperthreads of one core share its caches and would flatter every figure.
+/// One allowed processor of each core: hyperthreads of one core share its caches and would improve
+/// every result.
 pub fn separate_cores() -> Vec<usize> {
     let mut seen = Vec::new();
     let mut cpus = allowed();
@@ -133,7 +138,7 @@ fn threads() -> usize {
     fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
 }
 
-/// What the kernel says a process is doing: its state and, asleep, where.
+/// What a process is doing, by the kernel: its state and, if asleep, where.
 pub fn activity(pid: libc::pid_t) -> String {
     let state = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let state = state.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or("gone").trim().to_owned();

@@ -1,7 +1,9 @@
-//! The contestants of the latency benches: member 0 sends a message and waits for the answer, member 1 answers.
+//! The contestants of the latency benches: member 0 sends a message and waits for the answer,
+//! member 1 answers.
 //!
-//! The floors: a cache line that two cores hand to and fro (for those who spin), a futex word (for those who sleep).
-#![allow(dead_code)] // each bench is a crate of its own and uses its part of this
+//! The floors: a cache line that two cores pass back and forth (for spinning), a futex word (for
+//! sleeping).
+#![allow(dead_code)] // each bench is a crate of its own and uses a part of this
 
 use crate::{
     baseline::Baseline,
@@ -35,15 +37,15 @@ pub fn bare_futex() -> Contestant {
 }
 
 pub fn baseline() -> Contestant {
-    ("baseline", Box::new(Rally::<BASELINE_WORDS, (Baseline, Baseline)>(PhantomData, WaitStrategy::Block)))
+    ("baseline", Box::new(PingPong::<BASELINE_WORDS, (Baseline, Baseline)>(PhantomData, WaitStrategy::Block)))
 }
 
 pub fn queue<const W: usize>(name: &'static str, wait: WaitStrategy) -> Contestant {
-    (name, Box::new(Rally::<W, (Queue<[u64; W]>, Queue<[u64; W]>)>(PhantomData, wait)))
+    (name, Box::new(PingPong::<W, (Queue<[u64; W]>, Queue<[u64; W]>)>(PhantomData, wait)))
 }
 
 pub fn endpoints<const W: usize>(name: &'static str, wait: WaitStrategy) -> Contestant {
-    (name, Box::new(Rally::<W, (Producer<[u64; W]>, Consumer<[u64; W]>)>(PhantomData, wait)))
+    (name, Box::new(PingPong::<W, (Producer<[u64; W]>, Consumer<[u64; W]>)>(PhantomData, wait)))
 }
 
 /// A pair of words on lines of their own: what member 0 last sent, what member 1 last answered.
@@ -101,7 +103,7 @@ impl Case for Futex {
     fn play(&self, seat: &Seat<'_>, _: &str) {
         let [sent, answered] = self.0;
         let mut last = 0_u32;
-        let tell = |word: &AtomicU32, value| {
+        let store_and_wake = |word: &AtomicU32, value| {
             word.store(value, SeqCst);
             futex_wake(word);
         };
@@ -114,11 +116,11 @@ impl Case for Futex {
             for _ in 0..share {
                 last = last.wrapping_add(1);
                 if seat.produces() {
-                    tell(sent, last);
+                    store_and_wake(sent, last);
                     wait_for(answered, last);
                 } else {
                     wait_for(sent, last);
-                    tell(answered, last);
+                    store_and_wake(answered, last);
                 }
             }
             moved.store(share, Relaxed);
@@ -128,7 +130,7 @@ impl Case for Futex {
 }
 
 /// Two queues, one for each way.
-struct Rally<const W: usize, L>(PhantomData<fn() -> L>, WaitStrategy);
+struct PingPong<const W: usize, L>(PhantomData<fn() -> L>, WaitStrategy);
 
 /// One member's ends of both queues.
 trait Link<const W: usize>: Sized + 'static {
@@ -153,7 +155,7 @@ impl<H: Host> Host for Both<H> {
     }
 }
 
-impl<const W: usize, L: Link<W>> Case for Rally<W, L> {
+impl<const W: usize, L: Link<W>> Case for PingPong<W, L> {
     fn create(&self, name: &str) -> Box<dyn Host> {
         Box::new(Both(L::create(&format!("{name}-out")), L::create(&format!("{name}-back"))))
     }

@@ -1,4 +1,5 @@
-//! The table of `ratios`: medians with the lowest and the highest, ratios within repetitions, verdicts.
+//! The table of `ratios`: medians with the lowest and the highest, ratios within repetitions,
+//! verdicts.
 
 use crate::forked::Placement;
 use serde_json::{Value, json};
@@ -6,11 +7,13 @@ use std::{fmt, fs};
 
 /// Two probes of one group differ by more than this: the processors moved meanwhile.
 const MOVED: f64 = 1.4;
-/// Repetitions whose probes lie within this factor were measured at the same distance of the processors.
+/// Repetitions whose probes lie within this factor were measured at the same distance of the
+/// processors.
 const SAME_DISTANCE: f64 = 1.7;
 /// Distances that the table has room for: those with the most repetitions.
 const COLUMNS: usize = 2;
-/// The slowest probe is this many times the fastest: more than any move of processors explains, so others used these cores.
+/// The slowest probe is this many times the fastest: more than any move of processors explains, so
+/// others used these cores.
 const DISTURBED: f64 = 10.0;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -29,7 +32,8 @@ pub struct Row {
     pub nanos: Vec<f64>,
 }
 
-/// Contestants that are compared with the first of them, and the cache-line probes before and after each repetition.
+/// Contestants that are compared with the first of them, and the cache-line probes before and after
+/// each repetition.
 pub struct Group {
     pub title: &'static str,
     pub sides: u32,
@@ -47,11 +51,11 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(figures: impl IntoIterator<Item = f64>) -> Spread {
-        let mut figures: Vec<f64> = figures.into_iter().collect();
-        figures.sort_by(f64::total_cmp);
-        let (lowest, highest) = (figures[0], figures[figures.len() - 1]);
-        let median = (figures[(figures.len() - 1) / 2] + figures[figures.len() / 2]) / 2.0;
+    fn of(values: impl IntoIterator<Item = f64>) -> Spread {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (lowest, highest) = (values[0], values[values.len() - 1]);
+        let median = (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0;
         Spread { median, lowest, highest }
     }
 
@@ -80,7 +84,8 @@ struct Distance {
 }
 
 impl Group {
-    /// The repetitions in which the processors did not move, by distance, nearest first; all as one, if there is none.
+    /// The repetitions in which the processors did not move, by distance, nearest first; all as
+    /// one, if there is none.
     fn distances(&self) -> Vec<Distance> {
         let steady = |&(before, after): &(f64, f64)| before.max(after) < MOVED * before.min(after);
         let probe = |at: usize| (self.probes[at].0 + self.probes[at].1) / 2.0;
@@ -106,7 +111,7 @@ impl Group {
         found.into_iter().map(distance).collect()
     }
 
-    fn figure(&self, row: &Row) -> Spread {
+    fn value(&self, row: &Row) -> Spread {
         Spread::of(row.nanos.iter().map(|nanos| if self.unit == Unit::Nanos { *nanos } else { 1e3 / nanos }))
     }
 
@@ -166,8 +171,8 @@ impl Report {
         };
         let row = |group: &Group, row: &Row| {
             let ratios: Vec<Value> = group.distances().iter().map(|distance| ratio(group, row, distance)).collect();
-            let figure = group.figure(row).json();
-            json!({ "name": row.name, "figure": figure, "ratios": ratios, "target": row.target, "nanos": row.nanos })
+            let value = group.value(row).json();
+            json!({ "name": row.name, "figure": value, "ratios": ratios, "target": row.target, "nanos": row.nanos })
         };
         let group = |group: &Group| {
             let rows: Vec<Value> = group.rows.iter().map(|each| row(group, each)).collect();
@@ -197,7 +202,7 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
             for row in &group.rows {
-                write!(f, "  {:<24}{:<30}", row.name, group.figure(row).to_string())?;
+                write!(f, "  {:<24}{:<30}", row.name, group.value(row).to_string())?;
                 for distance in distances.iter().filter(|_| row.case != group.rows[0].case) {
                     let verdict = match (row.target, group.met(row, distance)) {
                         (Some(target), Some(true)) => format!("{sign} {target}: met"),

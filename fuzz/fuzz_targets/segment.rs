@@ -1,8 +1,9 @@
-//! Takes bytes as a segment, opens it and calls every verb.
+//! Takes the input as a segment, opens it and calls every verb.
 //!
 //! ```text
 //!   byte 0   which type of messages, and what the rest is:
-//!              a whole file | all behind the stamp of a good segment | changes (offset 2, word 8) of a good segment
+//!              a whole file | all behind the header of a good segment |
+//!              changes (offset 2, word 8) of a good segment
 //! ```
 //!
 //! The order of verbs follows from the input, so a crash repeats.
@@ -16,8 +17,8 @@ use shmq::{Queue, QueueBuilder};
 use std::sync::OnceLock;
 use verbs::{Stage, Travels, every_verb};
 
-/// Where the words behind the stamp begin.
-const BEHIND_THE_STAMP: usize = 0x200;
+/// Where the words behind the segment header begin.
+const BEHIND_THE_HEADER: usize = 0x200;
 /// An offset of 2 bytes and a word of 8.
 const CHANGE_BYTES: usize = 10;
 
@@ -38,7 +39,7 @@ fn path_of(name: &str) -> String {
     format!("/dev/shm/shmq.{name}")
 }
 
-/// A good segment with a few messages in it, made once a type.
+/// A good segment with a few messages in it, created once per type.
 fn template<T: ?Sized + Travels>(settings: QueueBuilder<Queue<T>>, value: &T, made: &'static OnceLock<Vec<u8>>) -> &'static [u8] {
     made.get_or_init(|| {
         let name = format!("fuzz-template-{}", std::process::id());
@@ -54,7 +55,13 @@ fn template<T: ?Sized + Travels>(settings: QueueBuilder<Queue<T>>, value: &T, ma
     })
 }
 
-fn run<T: ?Sized + Travels>(settings: impl FnOnce() -> QueueBuilder<Queue<T>>, how: u8, bytes: &[u8], value: &T, buffer: &mut T::Buffer) {
+fn run<T: ?Sized + Travels>(
+    settings: impl FnOnce() -> QueueBuilder<Queue<T>>,
+    how: u8,
+    bytes: &[u8],
+    value: &T,
+    buffer: &mut T::Buffer,
+) {
     static TEMPLATES: [OnceLock<Vec<u8>>; 4] = [const { OnceLock::new() }; 4];
     let which = if size_of_val(value) == 8 {
         0
@@ -67,8 +74,8 @@ fn run<T: ?Sized + Travels>(settings: impl FnOnce() -> QueueBuilder<Queue<T>>, h
     match how % 3 {
         0 => image = bytes.to_vec(),
         1 => {
-            let len = bytes.len().min(image.len() - BEHIND_THE_STAMP);
-            image[BEHIND_THE_STAMP..][..len].copy_from_slice(&bytes[..len]);
+            let len = bytes.len().min(image.len() - BEHIND_THE_HEADER);
+            image[BEHIND_THE_HEADER..][..len].copy_from_slice(&bytes[..len]);
         }
         _ => {
             for change in bytes.chunks_exact(CHANGE_BYTES) {

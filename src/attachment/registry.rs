@@ -50,8 +50,8 @@ pub(super) fn install_handlers() -> io::Result<()> {
     }
 }
 
-/// Leaves everything that this process has attached, in good order: for one that is about to end, or
-/// to use nothing of it, and drops nothing.
+/// Leaves everything that this process has attached, in good order: for one that is about to end,
+/// or to use nothing of it, and drops nothing.
 pub(crate) fn leave_all(how: Leaving) {
     leave_those(lock_open(), how);
 }
@@ -102,7 +102,8 @@ pub(crate) fn remember<T: Attached>(attached: &Arc<T>) {
 
 /// What this process has attached already, if it is this.
 pub(crate) fn find<T: Attached>(is_this: impl Fn(&T) -> bool) -> Option<Arc<T>> {
-    // Collected first: what this becomes the last owner of must not be dropped under the mutex (Invariant 1).
+    // Collected first: what this becomes the last owner of must not be dropped under the mutex
+    // (Invariant 1).
     let open: Vec<Arc<dyn Attached>> = lock_open().iter().filter_map(Weak::upgrade).collect();
     open.into_iter().filter_map(|attached| attached.into_any().downcast::<T>().ok()).find(|attached| is_this(attached))
 }

@@ -6,9 +6,12 @@
 //! as `source`, and `thiserror` does not take it for one.
 
 mod predicates;
+mod range;
 mod segment;
 mod subject;
 
+#[cfg(feature = "object")]
+pub(crate) use range::range_text;
 pub(crate) use segment::A_DIRECTORY;
 pub use segment::{CreateError, OpenError};
 pub use subject::Subject;
@@ -211,6 +214,26 @@ pub enum JoinError {
     Timeout {
         /// Messages put and not yet finished when time ran out.
         left: u64,
+    },
+    /// The get side stayed locked by a process that does not run (stopped or starved). Try again.
+    #[error("the get side is locked by a process that does not run (stopped or starved); try again")]
+    Busy,
+    /// A live [`Consumer`](crate::Consumer) owns the get side, and messages cannot be counted
+    /// beside it.
+    #[error("the get side is held by a Consumer of process {pid}")]
+    Held {
+        /// Process id of the endpoint's owner, as that process saw it.
+        pid: u32,
+    },
+    /// This process attached before a `fork`, and the queue belongs to the parent.
+    #[error("this queue belongs to the parent process; open it again after fork")]
+    Inherited,
+    /// Every entry of the participant table is taken by a live process: a forked child could not
+    /// attach.
+    #[error("all {max} participant entries are in use; create the queue with a larger max_participants")]
+    TooManyParticipants {
+        /// Size of the participant table.
+        max: u32,
     },
     /// `task_done` was called more often than messages were taken by copy.
     #[error("task_done was called more often than messages were taken")]

@@ -1,6 +1,7 @@
 //! [`CreateError`] and [`OpenError`]: why a segment was not created or opened.
 
 use super::Subject;
+use super::range::{number, range_text};
 use std::io;
 use std::path::PathBuf;
 
@@ -97,10 +98,7 @@ segment_error! {
     pub enum CreateError {
         /// A number is out of its range: the capacity is zero, or needs more memory than can be
         /// addressed; too many participants or deliveries; a mode with more than permissions in it.
-        #[error(
-            "{option} {} cannot be used: it must be from {} to {}",
-            number(option, *asked), number(option, *min), number(option, *max)
-        )]
+        #[error("{option} {} cannot be used: it must be {}", number(option, *asked), range_text(option, *min, *max))]
         OutOfRange {
             /// The option, as the builder's method is called: `capacity`, `capacity_bytes`, `len`,
             /// `parties`, `max_participants`, `max_deliveries`, `mode` ..
@@ -131,7 +129,7 @@ segment_error! {
             align: usize,
         },
         /// A segment of that name exists already: in use, or persisted.
-        #[error("{what} exists already ({}); open it, choose another name, or unlink it first", if *in_use { "in use" } else { "persisted, nobody is attached" })]
+        #[error("{what} exists already ({}); open it, choose another name, or unlink it first", if *in_use { "in use" } else { "persisted, no process is attached" })]
         AlreadyExists {
             /// What was to be created.
             what: Subject,
@@ -219,11 +217,6 @@ segment_error! {
             what: Subject,
         },
     }
-}
-
-/// A number as its option is written: permissions are octal.
-fn number(option: &str, n: usize) -> String {
-    if option == "mode" { format!("{n:#o}") } else { n.to_string() }
 }
 
 fn in_bound(by_cgroup: bool) -> &'static str {

@@ -1,7 +1,7 @@
 //! What a segment says about itself and never changes.
 
-use super::predecessor::Predecessor;
 pub use crate::shm::kind::Kind;
+use crate::shm::segment::Predecessor;
 use std::time::SystemTime;
 
 /// What a segment says about itself and never changes.
@@ -10,14 +10,15 @@ use std::time::SystemTime;
 pub struct About {
     /// How messages lie in memory.
     pub kind: Kind,
-    /// Name of the message type, or of the element of a slice, without module paths. Text of whoever created the segment: escape it
-    /// before it goes to a terminal.
+    /// Name of the message type, or of the element of a slice, without module paths. Text from the
+    /// segment's creator: escape it before printing it on a terminal.
     pub type_name: String,
     /// The schema, if its creator set one. As `type_name`.
     pub schema: Option<String>,
-    /// The text of the messages' structure, if its creator gave one: its first 4 KiB. As `type_name`.
+    /// The text of the messages' structure, if its creator gave one: its first 4 KiB. As
+    /// `type_name`.
     pub structure: Option<String>,
-    /// The dead segment that this one took the place of, if it did.
+    /// The dead segment that this one replaced, if any.
     pub predecessor: Option<Predecessor>,
     /// Size of a message, or of one element of a slice.
     pub unit_bytes: u64,
@@ -35,11 +36,11 @@ pub struct About {
     pub max_deliveries: u32,
     /// Name of the queue for messages that are given up. As `type_name`.
     pub dead_letters: Option<String>,
-    /// When it was created, by the clock of its creator.
+    /// When it was created, by its creator's clock.
     pub created: SystemTime,
-    /// Whose it is.
+    /// User that owns it.
     pub owner_uid: u32,
-    /// Its permissions, as of `chmod`.
+    /// Its permissions, as for `chmod`.
     pub mode: u32,
 }
 

@@ -13,7 +13,7 @@ use crate::shm::layout::{Entry, role};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 impl Inspector {
-    /// A cheap look, for those who look often.
+    /// The cheap numbers, for callers that poll.
     pub fn glance(&self) -> Glance {
         if !self.kind().is_queue() {
             return Glance { at: Instant::now(), messages: 0, stats: Stats::default(), closed: false, poisoned: false };
@@ -27,8 +27,8 @@ impl Inspector {
         }
     }
 
-    /// Cells that a full look reads, at most: it visits each record that is in the ring. A look at many of them takes their cache lines
-    /// from those at work.
+    /// The most records that [`look`](Inspector::look) reads: it visits each record in the ring,
+    /// and reading many of them takes their cache lines from the processes at work.
     pub fn records_to_walk(&self) -> u64 {
         if !self.kind().is_queue() {
             return 0;
@@ -38,14 +38,14 @@ impl Inspector {
         geometry.linear(tail).wrapping_sub(geometry.linear(reclaim)).min(geometry.cells)
     }
 
-    /// A full look: counters, participants, and each record that is in the ring.
+    /// A full snapshot: counters, participants, and each record in the ring.
     pub fn look(&self) -> Snapshot {
         let (records, damaged) = self.records();
         self.snapshot(records, damaged)
     }
 
-    /// A look that leaves the records alone, however many there are: messages and bytes are estimates, leases, loans and damage
-    /// are not seen.
+    /// A snapshot without reading the records: messages and bytes are estimates; leases, loans and
+    /// damage are not seen.
     pub fn look_briefly(&self) -> Snapshot {
         self.snapshot(self.estimate(), false)
     }
@@ -56,7 +56,8 @@ impl Inspector {
         let mut holdings = self.sides(&participants);
         for &(what, owner, position, bytes, deliveries) in &records.held {
             let (pid, alive) = self.owner(owner, &participants);
-            // A loan or a lease that was had at once left no other trace of its holder's part.
+            // A loan or a lease taken without waiting leaves no other trace of what its holder
+            // does.
             if let Some(holder) = participants.iter_mut().find(|holder| pid != 0 && holder.pid == pid) {
                 match what {
                     Hold::Loan => holder.puts = true,
@@ -108,7 +109,7 @@ impl Inspector {
         if pid == 0 {
             return None;
         }
-        // Where the kernel does not say, alive: to call a live process dead does harm.
+        // Alive where the kernel does not say: reporting a live process as dead does harm.
         let alive = self.view.liveness_is_held(number).unwrap_or(true);
         let (program, process) = if alive { process::probe(pid, self.view.inode()) } else { (None, ProcessState::Unknown) };
         let roles = entry.roles.load(Relaxed);
@@ -133,7 +134,7 @@ impl Inspector {
         })
     }
 
-    /// Who holds locks and endpoints.
+    /// The holders of locks and endpoints.
     fn sides(&self, participants: &[Participant]) -> Vec<Holding> {
         if !self.kind().is_queue() {
             return Vec::new();
@@ -168,7 +169,7 @@ impl Inspector {
         words.into_iter().filter_map(holding).collect()
     }
 
-    /// Who owns a record, and is it alive?
+    /// The owner of a record (0 if unknown), and whether it is alive.
     fn owner(&self, owner: Owner, participants: &[Participant]) -> (u32, bool) {
         let entry = self.view.entries().get(owner.entry() as usize);
         let still_its = entry.is_some_and(|entry| entry.generation.load(Relaxed) & GENERATION_LOW_MASK == owner.generation_low());

@@ -1,7 +1,6 @@
 //! A segment, mapped read-only.
 
 use super::about::{About, Kind};
-use super::predecessor::Predecessor;
 use crate::error::OpenError;
 use crate::raw::Mapped;
 use crate::ring::Ring;
@@ -12,8 +11,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// A segment, mapped read-only: see the [module](super).
 ///
-/// The mapping stays what it was when the segment loses its name or is replaced. A segment that somebody truncates while it is
-/// looked at ends the looker with `SIGBUS`, as it does its users.
+/// The mapping stays valid when the segment loses its name or is replaced. If a process truncates
+/// the file meanwhile, reading it ends the inspecting process with `SIGBUS`, as it does the users
+/// of the segment.
 pub struct Inspector {
     pub(super) ring: Ring<Mapped>,
     pub(super) view: View,
@@ -23,8 +23,9 @@ impl Inspector {
     /// Finds the segment of that name.
     ///
     /// # Errors
-    /// [`OpenError::NotFound`]; [`OpenError::PermissionDenied`] for another user's; [`OpenError::Corrupted`] for a file that is no segment;
-    /// [`OpenError::Mismatch`] for a segment of another version, lock backend or pointer width.
+    /// [`OpenError::NotFound`]; [`OpenError::PermissionDenied`] for another user's;
+    /// [`OpenError::Corrupted`] for a file that is no segment; [`OpenError::Mismatch`] for a
+    /// segment of another version, lock backend or pointer width.
     pub fn open(name: impl AsRef<str>) -> Result<Inspector, OpenError> {
         Ok(Inspector::over(View::open(name.as_ref())?))
     }
@@ -57,7 +58,7 @@ impl Inspector {
             type_name: info.type_name.clone(),
             schema: info.schema.clone(),
             structure: info.structure.as_ref().map(|structure| structure.text().to_owned()),
-            predecessor: Predecessor::of(&self.view),
+            predecessor: self.view.predecessor(),
             unit_bytes: geometry.message_bytes,
             capacity: (geometry.capacity != u64::MAX).then_some(geometry.capacity),
             capacity_bytes: geometry.ring_bytes(),

@@ -1,39 +1,41 @@
-//! Which segments there are.
+//! Listing segments.
 
 use super::inspector::Inspector;
 use crate::error::OpenError;
 use crate::shm::segment;
 use std::io;
 
-/// A name in the directory of shared memory that a queue may have, and what a look at it came to.
+/// A name in the directory of shared memory, and the segment it leads to.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Found {
     /// The name, as given to [`Queue::open`](crate::Queue::open).
     pub name: String,
-    /// Whose file it is.
+    /// User that owns the file.
     pub owner_uid: u32,
-    /// The segment; or why it cannot be looked at: [`OpenError::PermissionDenied`] for another user's, [`OpenError::Corrupted`] for a file
-    /// that is no segment, [`OpenError::Mismatch`] for one of another version of this crate.
+    /// The segment, or why it cannot be inspected: [`OpenError::PermissionDenied`] for another
+    /// user's, [`OpenError::Corrupted`] for a file that is no segment, [`OpenError::Mismatch`] for
+    /// one of another version of this crate.
     pub inspector: Result<Inspector, OpenError>,
 }
 
-/// Every segment there is, in the order of their names. Those being created have no name yet and are not in it.
+/// All segments, sorted by name. Those being created have no name yet and are not included.
 ///
 /// # Errors
 /// If the directory of shared memory cannot be read.
 pub fn list() -> io::Result<Vec<Found>> {
     let names = segment::names_in_use()?;
-    let look = |(name, owner_uid): (String, u32)| {
+    let found = |(name, owner_uid): (String, u32)| {
         let inspector = Inspector::open(&name);
-        // Gone between the two looks: there is nothing to tell.
+        // The segment was removed meanwhile.
         (!matches!(inspector, Err(OpenError::NotFound { .. }))).then_some(Found { name, owner_uid, inspector })
     };
-    Ok(names.into_iter().filter_map(look).collect())
+    Ok(names.into_iter().filter_map(found).collect())
 }
 
-/// Every segment that has lost its name while processes use it, by the name that it had: found through those processes, of which this
-/// user must be allowed to look at one. It takes a look at every descriptor of every process.
+/// All segments that have lost their names while processes use them, by the names that they had.
+/// They are found through those processes, of which this user must be allowed to inspect one; every
+/// descriptor of every process is read.
 ///
 /// ```
 /// # let name = format!("doc-nameless-{}", std::process::id());

@@ -1,12 +1,14 @@
-//! Looking at queues from outside: which there are, what is in them, who uses them, what stands in the way.
+//! Inspecting queues from outside: which exist, what is in them, which processes use them, what
+//! blocks them.
 //!
-//! An [`Inspector`] maps a segment read-only. It does not attach: it takes no participant entry and no lock, so that nobody waits for
-//! it and nothing is kept alive by it. What it reads may be garbage or change under its eyes; it is masked and range-checked and never
-//! decides anything, so a snapshot of a queue at work is a picture with a shutter time: numbers in it may be a moment apart.
+//! An [`Inspector`] maps a segment read-only. It does not attach: it takes no participant entry and
+//! no lock, so no process waits for it, and it keeps nothing alive. What it reads may be garbage or
+//! change meanwhile; it is masked and range-checked and never decides anything. So the numbers in a
+//! snapshot of a busy queue may be a moment apart.
 //!
-//! [`Operator`] is the opposite: it attaches to a queue of any type, to close, drain or recover it. What only looks does so whichever user
-//! owns the segment, if its mode allows that; what acts refuses one that is neither this user's nor root's, unless its [`Owners`] say
-//! otherwise.
+//! An [`Operator`] attaches to a queue of any type, to close, drain or recover it. Inspecting works
+//! whichever user owns the segment, if its mode allows it; operating is refused on segments that
+//! are neither this user's nor root's, unless [`Owners`] say otherwise.
 //!
 //! ```
 //! # let name = format!("doc-inspect-{}", std::process::id());
@@ -29,17 +31,15 @@ mod inspector;
 mod list;
 mod operator;
 mod peek;
-mod predecessor;
 mod process;
 mod records;
 mod snapshot;
 
-pub use crate::shm::segment::Owners;
+pub use crate::shm::segment::{Owners, Predecessor, Removal, WhyReplaced};
 pub use about::{About, Kind};
 pub use inspector::Inspector;
 pub use list::{Found, list, nameless};
-pub use operator::{Operator, Removal, remove_stale, remove_stale_of, unlink_of};
+pub use operator::{Operator, remove_stale, remove_stale_of, unlink_of};
 pub use peek::Peeked;
-pub use predecessor::{Predecessor, WhyReplaced};
 pub use process::ProcessState;
 pub use snapshot::{Glance, Hold, Holding, Participant, Snapshot, State, Waiting};

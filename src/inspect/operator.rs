@@ -1,21 +1,24 @@
-//! Working on a queue whose type one does not know.
+//! Operating on a queue of any message type.
 
 use crate::error::{GetError, OpenError, Subject};
 use crate::raw::{RawQueue, RecoveryReport};
-use crate::shm::segment::{self, Directory, Expect, Owners, Segment, View};
+use crate::shm::segment::{self, Directory, Expect, Owners, Removal, Segment, View};
 use crate::wait::{Wait, WaitStrategy};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a drain puts up with one who is in the middle of an operation: a live one has its turn meanwhile, a stopped one does not.
+/// How long a drain waits for a process in the middle of an operation: a running one finishes
+/// meanwhile, a stopped one does not.
 const OTHERS_AT_WORK: Duration = Duration::from_secs(1);
 
-/// An attached queue of whatever type: it can be closed, drained, recovered and persisted, but its messages cannot be read.
+/// An attached queue of whatever type: it can be closed, drained, recovered and persisted, but its
+/// messages cannot be read.
 ///
-/// Opening one attaches this process, which repairs what a dead participant left, and dropping it
-/// leaves. A segment that nobody else is attached to, and that is not persisted, goes with the
-/// operator; a forked child that keeps the name, and has not called yet, counts as attached.
+/// Opening one attaches this process, which repairs what a dead participant left behind; dropping
+/// it detaches. A segment that no other process is attached to, and that is not persisted, is
+/// removed with the operator; a forked child that keeps the name, and has not called yet, counts as
+/// attached.
 ///
 /// ```
 /// # let name = format!("doc-operator-{}", std::process::id());
@@ -36,7 +39,8 @@ impl Operator {
     /// Attaches to the queue of that name.
     ///
     /// # Errors
-    /// [`OpenError`]; a mismatch only if it is no queue. [`ForeignOwner`](OpenError::ForeignOwner) if it is neither this user's nor root's.
+    /// [`OpenError`]; a mismatch only if it is no queue. [`ForeignOwner`](OpenError::ForeignOwner)
+    /// if it is neither this user's nor root's.
     pub fn open(name: impl AsRef<str>) -> Result<Operator, OpenError> {
         Operator::open_of(name, &Owners::default())
     }
@@ -61,12 +65,12 @@ impl Operator {
         Ok(Operator { raw: RawQueue::open(name.as_ref(), &expect, WaitStrategy::Block)? })
     }
 
-    /// As [`Queue::close`](crate::Queue::close): no more puts, for everybody.
+    /// As [`Queue::close`](crate::Queue::close): no process can put any more.
     pub fn close(&self) {
         self.raw.close();
     }
 
-    /// As [`Queue::recover`](crate::Queue::recover): frees what the dead hold, now.
+    /// As [`Queue::recover`](crate::Queue::recover): frees what dead processes hold, now.
     pub fn recover(&self) -> RecoveryReport {
         self.raw.recover()
     }
@@ -88,11 +92,11 @@ impl Operator {
         self.raw.be_guest();
     }
 
-    /// Takes up to `max` messages and throws them away, without waiting for any: how many there were. Only for others who are in the
-    /// middle of a get it waits, for a second at most.
+    /// Takes up to `max` messages and discards them, without waiting for any; returns how many. It
+    /// waits only for processes in the middle of a get, for a second at most.
     ///
     /// # Errors
-    /// [`GetError`] if none could be taken for another reason than that there are none, or no more.
+    /// [`GetError`] if none could be taken for another reason than an empty or closed queue.
     pub fn drain(&self, max: u64) -> Result<u64, GetError> {
         let mut drained = 0;
         let mut progress = Instant::now();
@@ -116,28 +120,15 @@ impl Operator {
     }
 }
 
-/// What became of an attempt to remove a stale segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Removal {
-    /// It is gone.
-    Removed,
-    /// A live process is attached, or a forked child keeps the name that has not called yet: left
-    /// alone.
-    InUse,
-    /// Nobody is attached, but somebody asked to keep it: left alone.
-    Persisted,
-    /// A file that is no segment, or one of a version that this build cannot judge: left alone.
-    Foreign,
-}
-
-/// Removes the segment of that name if nobody is attached to it, and unless it was persisted. A
+/// Removes the segment of that name if no process is attached to it and it is not persisted. A
 /// forked child that keeps the name, and has not called yet, counts as attached.
 ///
-/// With `even_persisted` also then. Nobody can attach between the look and the removal.
+/// With `even_persisted`, a persisted one is removed too. No process can attach between the check
+/// and the removal.
 ///
 /// # Errors
-/// [`OpenError::NotFound`]; [`OpenError::ForeignOwner`] and [`OpenError::PermissionDenied`] for another user's.
+/// [`OpenError::NotFound`]; [`OpenError::ForeignOwner`] and [`OpenError::PermissionDenied`] for
+/// another user's.
 pub fn remove_stale(name: impl AsRef<str>, even_persisted: bool) -> Result<Removal, OpenError> {
     remove_stale_of(name, even_persisted, &Owners::default())
 }
@@ -147,18 +138,15 @@ pub fn remove_stale(name: impl AsRef<str>, even_persisted: bool) -> Result<Remov
 /// # Errors
 /// As [`remove_stale`].
 pub fn remove_stale_of(name: impl AsRef<str>, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
-    Ok(match segment::remove_stale(name.as_ref(), even_persisted, owners)? {
-        segment::Removal::Removed => Removal::Removed,
-        segment::Removal::InUse => Removal::InUse,
-        segment::Removal::Kept => Removal::Persisted,
-        segment::Removal::Foreign => Removal::Foreign,
-    })
+    segment::remove_stale(name.as_ref(), even_persisted, owners)
 }
 
-/// Removes a name, as [`Queue::unlink`](crate::Queue::unlink), if it leads to a segment of one of these owners.
+/// Removes a name, as [`Queue::unlink`](crate::Queue::unlink), if it leads to a segment of one of
+/// these owners.
 ///
 /// # Errors
-/// [`OpenError::NotFound`]; [`OpenError::ForeignOwner`] and [`OpenError::PermissionDenied`] for another user's.
+/// [`OpenError::NotFound`]; [`OpenError::ForeignOwner`] and [`OpenError::PermissionDenied`] for
+/// another user's.
 ///
 /// ```
 /// # let name = format!("doc-unlink-of-{}", std::process::id());

@@ -1,4 +1,4 @@
-//! Copies of messages that stay where they are.
+//! Peeking: copies of messages that stay in the queue.
 
 use super::inspector::Inspector;
 use crate::atomic::{Ordering, fence};
@@ -18,10 +18,11 @@ pub struct Peeked {
 }
 
 impl Inspector {
-    /// Copies up to `max_messages` messages, up to `max_bytes` of each, in the order in which they would be taken. They stay in the queue.
+    /// Copies up to `max_messages` messages, up to `max_bytes` of each, in the order in which they
+    /// would be taken. They stay in the queue.
     ///
-    /// Messages may be taken by others while this looks; each one that is returned was whole, in the queue, and not taken, at some
-    /// moment during the call.
+    /// Messages may be taken by other processes meanwhile; each one that is returned was whole, in
+    /// the queue, and not taken, at some moment during the call.
     pub fn peek(&self, max_messages: usize, max_bytes: usize) -> Vec<Peeked> {
         let (mut came_back, mut ready) = (Vec::new(), Vec::new());
         if !self.kind().is_queue() {
@@ -29,7 +30,7 @@ impl Inspector {
         }
         let ring = &self.ring;
         let head = ring.memory.get_side().head.load(Ordering::Acquire);
-        // Garbage ends the walk: what was seen before it is what there is to show.
+        // Garbage ends the walk: the messages before it are returned.
         let _ = ring.walk_all(|at, cell, header| {
             let list = match header.state() {
                 Some(State::Returned) => &mut came_back,
@@ -41,8 +42,9 @@ impl Inspector {
                 return list.len() < max_messages;
             }
             let mut bytes = vec![0; max_bytes.min(length as usize)];
-            // SAFETY: the walk has checked that the record lies in the ring, and the length fits it. Others may write there meanwhile,
-            // into memory that is bytes to us: that is found out below, before anybody sees the copy.
+            // SAFETY: the walk has checked that the record lies in the ring, and the length fits
+            // it. Others may write there meanwhile, and the target is plain bytes: a torn copy is
+            // detected below, before it is used.
             unsafe { copy_out(ring.memory.payload(cell).cast_const(), bytes.as_mut_ptr(), bytes.len()) };
             // As in `walk`: what a putter wrote into reclaimed cells comes with a newer reclaim.
             fence(Ordering::Acquire);

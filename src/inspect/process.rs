@@ -1,4 +1,5 @@
-//! What `/proc` says about a participant. Its pid is as the participant saw it: in another PID namespace it may be a stranger's.
+//! What `/proc` says about a participant. Its pid is as the participant saw it: in another PID
+//! namespace it may be another process's.
 
 use std::fs;
 
@@ -12,16 +13,18 @@ pub enum ProcessState {
     Sleeping,
     /// Stopped (SIGSTOP, SIGTSTP, a debugger): it does nothing until it is continued.
     Stopped,
-    /// Dead, and its parent has not noticed.
+    /// Dead, and not yet waited for by its parent.
     Zombie,
-    /// There is no such process here, or none that uses this segment: gone, or in another PID namespace.
+    /// There is no such process here, or none that uses this segment: gone, or in another PID
+    /// namespace.
     Unknown,
 }
 
-/// Name and state of process `pid`, if it has the file `inode` mapped, or does not let us see what it has mapped.
+/// Name and state of process `pid`, if it has the file `inode` mapped, or does not let us see what
+/// it has mapped.
 pub(super) fn probe(pid: u32, inode: u64) -> (Option<String>, ProcessState) {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return (None, ProcessState::Unknown) };
-    // The name in parentheses may hold anything.
+    // The name in parentheses may contain any character.
     let (Some(start), Some(end)) = (stat.find('('), stat.rfind(')')) else { return (None, ProcessState::Unknown) };
     let state = match stat[end + 1..].trim_start().chars().next() {
         Some('R') => ProcessState::Running,

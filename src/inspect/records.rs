@@ -1,4 +1,4 @@
-//! What a walk over the records of a queue found.
+//! Walking the records of a queue.
 
 use super::inspector::Inspector;
 use super::snapshot::Hold;
@@ -6,10 +6,10 @@ use crate::atomic::Ordering::Acquire;
 use crate::raw::Stats;
 use crate::ring::{Header, Memory, Owner, State as RecordState};
 
-/// Holdings listed one by one; the rest is only counted.
+/// Holdings that are listed; the rest is only counted.
 const MAX_LISTED: usize = 4096;
 
-/// A walk is started anew this often where others moved faster than it could read.
+/// A walk is restarted this often if the queue moved faster than it could be read.
 const WALKS: u32 = 3;
 
 /// What a walk over the records found.
@@ -25,7 +25,7 @@ pub(super) struct Records {
 }
 
 impl Inspector {
-    /// Walks the records. The flag: they hold garbage.
+    /// Walks the records. The flag says that they hold garbage.
     pub(super) fn records(&self) -> (Records, bool) {
         if !self.kind().is_queue() {
             return (Records::default(), false);
@@ -41,7 +41,8 @@ impl Inspector {
                 records.count(at, head, header);
                 plausible
             });
-            // Nobody pins what a bystander walks: garbage is what stays garbage while nothing moves.
+            // Nothing pins the records during this walk: they are garbage only if they stay so
+            // while neither end moves.
             match walked {
                 Ok(()) if plausible => return (records, false),
                 _ if garbage_at == Some((head, tail)) => return (self.estimate(), true),
@@ -60,7 +61,7 @@ impl Inspector {
         cells <= geometry.cells && geometry.cell(head).is_some() && at_tail.is_some_and(|header| self.is_plausible(header))
     }
 
-    /// Can this be the header of a record, or of none?
+    /// Can this be the header word of a record, or of a free cell?
     fn is_plausible(&self, header: Header) -> bool {
         let geometry = &self.ring.geometry;
         match header.state() {
@@ -73,7 +74,7 @@ impl Inspector {
         }
     }
 
-    /// For records that could not be walked.
+    /// An estimate, for records that could not be walked.
     pub(super) fn estimate(&self) -> Records {
         if !self.kind().is_queue() {
             return Records::default();

@@ -1,14 +1,17 @@
 //! The Linux backend.
 //!
 //! Invariants:
-//! 1. A mutex word is 0 or its holder's id and a waiters bit. Only its holder stores 0; only who saw the holder dead replaces an id.
-//! 2. A sleeper on a mutex has set the waiters bit, and sleeps at most [`LOCK_SLICE_NS`], or [`LONG_LOCK_SLICE_NS`] once it has slept
-//!    often: a wake lost to a death costs one slice. The id is a process's: a thread that locks twice waits for itself, since its
-//!    own process is alive by definition, and any thread of the process may unlock.
-//! 3. A waiter reads the sequence before it registers; registers, runs the heavy barrier, looks, then sleeps on that sequence. A
-//!    notifier changes what is looked at, runs the light barrier, reads the count. So one of them sees the other.
-//! 4. Nothing but speed rests on the waiter count: a count that is too high costs one needless wake, which resets it by a new epoch;
-//!    a waiter takes its count back only in its own epoch.
+//! 1. A mutex word is 0 or its holder's id and a waiters bit. Only its holder stores 0; only a
+//!    process that saw the holder dead replaces an id.
+//! 2. A sleeper on a mutex has set the waiters bit, and sleeps at most [`LOCK_SLICE_NS`], or
+//!    [`LONG_LOCK_SLICE_NS`] once it has slept often: a wake lost to a death costs one slice. The
+//!    id is a process's: a thread that locks twice waits for itself, since its own process is alive
+//!    by definition, and any thread of the process may unlock.
+//! 3. A waiter reads the sequence before it registers; registers, runs the heavy barrier, checks,
+//!    then sleeps on that sequence. A notifier changes what is checked, runs the light barrier,
+//!    reads the count. So one of them sees the other.
+//! 4. Nothing but speed rests on the waiter count: a count that is too high costs one needless
+//!    wake, which resets it by a new epoch; a waiter takes its count back only in its own epoch.
 
 use super::{Locked, NotMine};
 use crate::atomic::AtomicU32;
@@ -22,7 +25,8 @@ use std::time::Duration;
 
 /// Longest sleep on a mutex before its holder is probed again.
 const LOCK_SLICE_NS: u64 = 5_000_000;
-/// The same, for a mutex that is held across the work of a user: after so many sleeps a waiter has had wait for 0.1 s.
+/// The same, for a mutex that is held across the work of a user: after so many sleeps a waiter has
+/// had wait for 0.1 s.
 const LONG_LOCK_SLICE_NS: u64 = 50_000_000;
 const SHORT_SLEEPS: u32 = 20;
 /// Misses of a contended lock that are spent spinning, and the pauses of the longest of them.
@@ -30,11 +34,14 @@ const LOCK_SPINS: u32 = 32;
 const LONGEST_LOCK_SPIN: u32 = 8;
 /// Yields before the holder is probed.
 const LOCK_YIELDS: u32 = 8;
-/// First sleep of a waiter that the kernel refuses `membarrier`: what was committed before it was counted is seen after it.
+/// First sleep of a waiter that the kernel refuses `membarrier`: what was committed before it was
+/// counted is seen after it.
 ///
-/// A committer whose look at the count came before the count has its commit still in its store buffer, at worst: it drains
-/// within less than a microsecond, at an interrupt at the latest. So this waiter looks once more after a moment, with its count standing, and then
-/// sleeps like any other: a later committer sees the count. (An idle getter: 3.2 % of a core when every sleep was this short, now 0.07 %.)
+/// A committer that read the count before this waiter was counted has its commit still in its store
+/// buffer, at worst: it drains within less than a microsecond, at an interrupt at the latest. So
+/// this waiter checks once more after a moment, with its count standing, and then sleeps like any
+/// other: a later committer sees the count. (An idle getter: 3.2 % of a core when every sleep was
+/// this short, now 0.07 %.)
 const UNORDERED_MOMENT_NS: u64 = 1_000_000;
 
 const WAITERS: u32 = 1;
@@ -87,17 +94,20 @@ fn word_of(id: Id) -> u32 {
 }
 
 impl Mutex<'_> {
-    /// Takes the lock if it is free. Acquire: whatever the last holder did under it happened before.
+    /// Takes the lock if it is free. Acquire: whatever the last holder did under it happened
+    /// before.
     #[inline(always)]
     pub fn try_lock(self, me: Id) -> bool {
         self.word.compare_exchange(0, word_of(me), Acquire, Relaxed).is_ok()
     }
 
-    /// Takes the lock, from a dead holder if need be; `None` once the deadline has passed. Without `sleep` it only spins and yields.
+    /// Takes the lock, from a dead holder if need be; `None` once the deadline has passed. Without
+    /// `sleep` it only spins and yields.
     #[cold]
     pub fn lock(self, segment: &Segment, me: Id, deadline: Deadline, sleep: bool) -> Option<Locked> {
         let mut backoff = Backoff::new(LOCK_SPINS, LOCK_YIELDS);
-        // Set once this caller has slept: others may still sleep on the word, and nobody else would know.
+        // Set once this caller has slept: others may still sleep on the word, and no other process
+        // would know.
         let mut waiters = 0;
         let mut sleeps = 0;
         loop {
@@ -118,11 +128,12 @@ impl Mutex<'_> {
             }
             let holder = Id::from_bits(seen >> 1);
             if !holder.is_some_and(|id| participant::is_alive(segment, id, me)) {
-                // Invariant 1. The waiters bit is kept: those who sleep on this word still do.
+                // Invariant 1. The waiters bit is kept: others may still sleep on this word.
                 if self.word.compare_exchange(seen, word_of(me) | WAITERS, Acquire, Relaxed).is_ok() {
                     return Some(Locked::FromTheDead);
                 }
-                // Somebody else did, or writes here what he likes: not for longer than the caller has time.
+                // Another process did, or overwrites the word: not for longer than the caller has
+                // time.
                 if deadline.has_passed() {
                     return self.give_up(waiters);
                 }
@@ -145,12 +156,13 @@ impl Mutex<'_> {
             waiters = WAITERS;
             let slice_ns = if sleeps < SHORT_SLEEPS { LOCK_SLICE_NS } else { LONG_LOCK_SLICE_NS };
             sleeps += 1;
-            futex_wait(self.word, seen | WAITERS, deadline.within(slice_ns).ns());
+            futex_wait(self.word, seen | WAITERS, deadline.within(slice_ns));
         }
     }
 
-    /// A caller that slept and goes without the lock passes on what it knows: others may still sleep on the word (Invariant 2). The wake of
-    /// an unlock may have come to it, and the holder since then knows of no sleeper.
+    /// A caller that slept and goes without the lock passes on what it knows: others may still
+    /// sleep on the word (Invariant 2). The wake of an unlock may have come to it, and the holder
+    /// since then knows of no sleeper.
     fn give_up(self, waiters: u32) -> Option<Locked> {
         if waiters == 0 {
             return None;
@@ -167,7 +179,8 @@ impl Mutex<'_> {
         }
     }
 
-    /// Gives the lock back and wakes one sleeper. Release: the next holder sees all that was done under it.
+    /// Gives the lock back and wakes one sleeper. Release: the next holder sees all that was done
+    /// under it.
     #[inline(always)]
     pub fn unlock(self, me: Id) -> Result<(), NotMine> {
         let was = self.word.swap(0, Release);
@@ -180,18 +193,19 @@ impl Mutex<'_> {
         if was & !WAITERS == word_of(me) { Ok(()) } else { Err(NotMine) }
     }
 
-    /// Is somebody inside, dead or alive?
+    /// Is it locked, by a live or a dead process?
     pub fn looks_held(self) -> bool {
         self.word.load(Acquire) != 0
     }
 
-    /// Is a live process inside? After a heavy barrier: whoever locks later sees what the caller stored before the barrier.
+    /// Is a live process inside? After a heavy barrier: a process that locks later sees what the
+    /// caller stored before the barrier.
     pub fn is_held(self, segment: &Segment, me: Id) -> bool {
         Id::from_bits(self.word.load(Acquire) >> 1).is_some_and(|id| participant::is_alive(segment, id, me))
     }
 }
 
-/// A place to sleep until something changes. Needs no mutex: the waiter says what to look at.
+/// A place to sleep until something changes. Needs no mutex: the waiter says what to check.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Condvar<'a> {
     words: &'a CondvarWords,
@@ -207,7 +221,7 @@ pub(crate) struct Registration {
 const COUNT_MASK: u64 = u32::MAX as u64;
 
 impl Condvar<'_> {
-    /// The notifier's look, after the light barrier (Invariant 3).
+    /// The notifier's check, after the light barrier (Invariant 3).
     #[inline(always)]
     pub fn has_waiters(self) -> bool {
         self.words.waiters.load(Relaxed) & COUNT_MASK != 0
@@ -219,7 +233,8 @@ impl Condvar<'_> {
         let waiters = self.words.waiters.load(Relaxed);
         self.words.sequence.fetch_add(1, Release);
         if futex_wake(&self.words.sequence, count) == 0 {
-            // Nobody slept: those counted are on their way to or from sleep, or were killed in it (Invariant 4).
+            // There was no sleeper: the counted waiters are on their way to or from sleep, or were
+            // killed in it (Invariant 4).
             let next_epoch = (waiters >> 32).wrapping_add(1) << 32;
             if waiters & COUNT_MASK != 0 && self.words.waiters.compare_exchange(waiters, next_epoch, AcqRel, Relaxed).is_ok() {
                 self.words.sequence.fetch_add(1, Release);
@@ -228,23 +243,24 @@ impl Condvar<'_> {
         }
     }
 
-    /// Sleeps until woken or `until`, unless `ready` after registering (Invariant 3). May return for no reason.
+    /// Sleeps until woken or `until`, unless `ready` after registering (Invariant 3). May return
+    /// for no reason.
     pub fn wait(self, barrier: &MemoryBarrier, until: Deadline, ready: &mut dyn FnMut() -> bool) {
         let place = self.register();
         let ordered = barrier.heavy();
         debug_assert!(until != Deadline::NEVER, "every sleep is cut into slices");
         if !ordered && !ready() {
-            futex_wait(&self.words.sequence, place.sequence, unordered_moment(until).ns());
+            futex_wait(&self.words.sequence, place.sequence, unordered_moment(until));
         }
         if !ready() {
             // At once, if there was a wake since it registered: the sequence has changed.
-            futex_wait(&self.words.sequence, place.sequence, until.ns());
+            futex_wait(&self.words.sequence, place.sequence, until);
         }
         self.deregister(place);
     }
 
-    /// Counts a waiter, who then runs the heavy barrier, looks, and sleeps on the word (Invariant 3): for those who wait in several
-    /// places at once.
+    /// Counts a waiter, which then runs the heavy barrier, checks, and sleeps on the word
+    /// (Invariant 3): for a wait on several condition variables at once.
     pub fn register(self) -> Registration {
         let sequence = self.words.sequence.load(Acquire);
         let epoch = self.words.waiters.fetch_add(1, AcqRel) >> 32;
@@ -263,19 +279,20 @@ impl Condvar<'_> {
 /// Longest sleep in several places on a kernel that can sleep in one only.
 const BLIND_SLICE: Duration = Duration::from_millis(2);
 
-/// Until when one sleeps first that the kernel refuses `membarrier`, before it looks once more.
+/// Until when a waiter sleeps first that the kernel refuses `membarrier`, before it checks once
+/// more.
 pub(crate) fn unordered_moment(until: Deadline) -> Deadline {
     until.within(UNORDERED_MOMENT_NS)
 }
 
-/// Sleeps in several places, as a waiter who has registered in each, run the heavy barrier, and looked (Invariant 3).
-/// May return for no reason.
+/// Sleeps on several condition variables: the waiter has registered with each, run the heavy
+/// barrier, and checked (Invariant 3). May return for no reason.
 pub(crate) fn sleep_any(places: &[(Condvar<'_>, Registration)], until: Deadline) {
     if let [(condvar, place)] = places {
-        return futex_wait(&condvar.words.sequence, place.sequence, until.ns());
+        return futex_wait(&condvar.words.sequence, place.sequence, until);
     }
     let words = places.iter().map(|(condvar, place)| (&condvar.words.sequence, place.sequence));
-    if !futex_wait_any(words, until.ns()) {
+    if !futex_wait_any(words, until) {
         std::thread::sleep(until.left().min(BLIND_SLICE));
     }
 }

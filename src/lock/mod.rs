@@ -1,13 +1,16 @@
-//! Mutex and condition variable between processes: on futex words and the kernel's word on who is alive (Linux), or on `raw_sync`.
+//! Mutex and condition variable between processes: on futex words and the kernel's answer on which
+//! process is alive (Linux), or on `raw_sync`.
 //!
 //! ```text
 //!   Mutex     free --try_lock--> mine --unlock--> free
-//!             held by another --probe: dead--> mine, and the caller must repair before anything else
-//!                             --probe: alive--> sleep at most 5 ms, look again, until the deadline
-//!   Condvar   look --nothing--> register --look again--> sleep (at most until the slice ends) --> deregister --> look
+//!             held by another --probe: dead--> mine, and the caller repairs first
+//!                             --probe: alive--> sleep at most 5 ms, check again
+//!   Condvar   check --nothing--> register --check again--> sleep (a slice at most)
+//!               ^------------------------------ deregister <------+
 //! ```
 //!
-//! Both backends have the same shape: [`Locks`] is what one attached queue keeps, [`Mutex`] and [`Condvar`] borrow it.
+//! Both backends have the same shape: [`Locks`] is what one attached queue keeps, [`Mutex`] and
+//! [`Condvar`] borrow it.
 
 #[cfg(not(any(not(target_os = "linux"), shmq_portable_sync)))]
 mod futex;
@@ -30,6 +33,7 @@ pub(crate) enum Locked {
     FromTheDead,
 }
 
-/// The word of a lock that was being unlocked held another id: its holder was taken for dead while it was at work.
+/// The word of a lock that was being unlocked held another id: its holder was taken for dead while
+/// it was at work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotMine;

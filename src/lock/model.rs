@@ -1,8 +1,10 @@
-//! The futex mutex and condition variable as state machines: every order of steps, and a kill at every step.
+//! The futex mutex and condition variable as state machines: every order of steps, and a kill at
+//! every step.
 //!
-//! A step is one atomic access or one system call of `futex.rs`, in its order. A notifier's message sits in its store buffer until an
-//! atomic of its own, the heavy barrier of a waiter, or chance drains it. The slices that cut every sleep are left out until nothing
-//! else can move: what still sleeps then beside a message (or a free lock) had its wake lost.
+//! A step is one atomic access or one system call of `futex.rs`, in its order. A notifier's message
+//! sits in its store buffer until an atomic of its own, the heavy barrier of a waiter, or chance
+//! drains it. The slices that cut every sleep are left out until nothing else can move: what still
+//! sleeps then beside a message (or a free lock) had its wake lost.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -228,7 +230,8 @@ mod condvar {
         fn check_rest(&self, was_killed: bool) {
             let sleepers = self.asleep().count();
             assert!(was_killed || self.messages == 0 || sleepers == 0, "a wake was lost, and nobody was killed: {self:?}");
-            // Counted are those who sleep, and the dead. However many of those, one needless wake is all that they cost.
+            // Counted are those who sleep, and the dead. However many of those, one needless wake
+            // is all that they cost.
             let mut later = State { notifiers: vec![Notifier::Store], buffered: vec![false], ..self.clone() };
             while let Some(next) = later.step_notifier(0).pop() {
                 later = next;
@@ -249,7 +252,8 @@ mod condvar {
     #[test]
     #[should_panic(expected = "a wake was lost")]
     fn a_sequence_read_after_registering_would_lose_wakes() {
-        // So the explorer finds what there is to find: a waiter that sleeps on a sequence which it read when the wake had passed.
+        // So the explorer finds what there is to find: a waiter that sleeps on a sequence which it
+        // read when the wake had passed.
         let mut late = State::new(1, 1);
         late.waiters[0] = Waiter::Sleep { sequence: 1, epoch: 0 };
         late.notifiers[0] = Notifier::Gone;

@@ -1,13 +1,16 @@
-//! The `raw_sync` backend: the same shape, without anybody who notices a death.
+//! The `raw_sync` backend: the same shape, but a death is not noticed.
 //!
 //! Facts of `raw_sync` 0.1 that this file works around:
-//! - A timed wait adds nanoseconds without carry and fails at once in proportion to the fraction of a second asked for. So waits
-//!   end before the next full second, deadlines are our own, and an error means "look again" after a short sleep.
-//! - Errors are strings: no error is told from another.
-//! - An auto-reset event merges signals, so a waiter may sleep beside work: every wait is cut into short slices.
+//! - A timed wait adds nanoseconds without carry and fails at once in proportion to the fraction of
+//!   a second asked for. So waits end before the next full second, deadlines are our own, and an
+//!   error means "check again" after a short sleep.
+//! - Errors are strings: they cannot be told apart.
+//! - An auto-reset event merges signals, so a waiter may sleep beside work: every wait is cut into
+//!   short slices.
 //!
 //! Invariants:
-//! 1. The objects are made once, before publication, in [`PortableSync`]'s bytes; every attached queue borrows the same bytes.
+//! 1. The objects are made once, before publication, in [`PortableSync`]'s bytes; every attached
+//!    queue borrows the same bytes.
 //! 2. A mutex is unlocked by the thread that locked it, within one call.
 
 use super::{Locked, NotMine};
@@ -39,7 +42,8 @@ pub(crate) struct Locks {
     all_done: Box<dyn EventImpl>,
 }
 
-// SAFETY: the objects are views of process-shared pthread objects in the segment (Invariant 1), made to be used from any thread.
+// SAFETY: the objects are views of process-shared pthread objects in the segment (Invariant 1),
+// made to be used from any thread.
 unsafe impl Send for Locks {}
 // SAFETY: as above; each view is only read.
 unsafe impl Sync for Locks {}
@@ -51,7 +55,8 @@ impl fmt::Debug for Locks {
 }
 
 fn object(segment: &Segment, number: usize) -> *mut u8 {
-    // The segment outlives every borrow of its bytes; `number` is less than 5, so the object lies within PortableSync.
+    // The segment outlives every borrow of its bytes; `number` is less than 5, so the object lies
+    // within PortableSync.
     segment.head().portable.0.as_ptr().cast_mut().wrapping_add(number * OBJECT_BYTES)
 }
 
@@ -59,7 +64,8 @@ impl Locks {
     /// Makes the objects (Invariant 1).
     pub fn initialise(segment: &Segment) {
         for number in 0..2 {
-            // SAFETY: OBJECT_BYTES of zeroed, writable, aligned memory of the segment, not published yet.
+            // SAFETY: OBJECT_BYTES of zeroed, writable, aligned memory of the segment, not
+            // published yet.
             let made = unsafe { RawMutex::new(object(segment, number), std::ptr::null_mut()) };
             debug_assert!(made.is_ok(), "pthread_mutex_init fails only for lack of memory");
         }
@@ -140,7 +146,7 @@ impl Mutex<'_> {
         self.raw.release().map_err(|_| NotMine)
     }
 
-    /// Is somebody inside?
+    /// Is it locked?
     pub fn looks_held(self) -> bool {
         let free = self.raw.try_lock(Timeout::Val(Duration::ZERO)).map(std::mem::forget).is_ok();
         if free {
@@ -150,7 +156,7 @@ impl Mutex<'_> {
         !free
     }
 
-    /// Is somebody inside? Nobody can tell a live holder from a dead one here.
+    /// Is it locked? A live holder and a dead one look the same here.
     pub fn is_held(self, _: &Segment, _: Id) -> bool {
         self.looks_held()
     }
@@ -172,7 +178,7 @@ impl Condvar<'_> {
         self.words.waiters.load(SeqCst) != 0
     }
 
-    /// Wakes one waiter; those that `count` meant as well look again within a slice.
+    /// Wakes one waiter; the others that `count` meant check again within a slice.
     pub fn wake(self, _count: u32) {
         let _ = self.event.set(EventState::Signaled);
     }
@@ -190,7 +196,7 @@ impl Condvar<'_> {
         self.deregister(place);
     }
 
-    /// Counts a waiter that looks again and again, in several places at once.
+    /// Counts a waiter that polls several condition variables at once.
     pub fn register(self) -> Registration {
         self.words.waiters.fetch_add(1, SeqCst);
         Registration
@@ -214,7 +220,8 @@ pub(crate) fn sleep_any(_: &[(Condvar<'_>, Registration)], until: Deadline) {
     std::thread::sleep(until.left().min(BLIND_SLICE));
 }
 
-/// Time in which no carry can happen, with a margin for the moments until `raw_sync` reads the clock.
+/// Time in which no carry can happen, with a margin for the moments until `raw_sync` reads the
+/// clock.
 fn until_next_second() -> Duration {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     Duration::from_nanos(u64::from(999_000_000u32.saturating_sub(nanos)))

@@ -1,4 +1,4 @@
-//! The monotonic clock, as one number of nanoseconds: what deadlines are made of.
+//! The monotonic clock in nanoseconds, and deadlines.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,11 +10,11 @@ pub(crate) fn now_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// The same clock, as it was at its last tick (1 to 10 ms ago), for a fraction of the price (measured: 3 ns instead of 100 on a virtual machine): for what comes
-/// ten times a second, never for deadlines.
+/// The same clock, as it was at its last tick (1 to 10 ms ago), for a fraction of the cost
+/// (measured: 3 ns instead of 100 on a virtual machine). For periodic checks, never for deadlines.
 pub(crate) fn coarse_now_ns() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: as in `now_ns`.
+    // SAFETY: `now` is a timespec that the call may write; the clock exists on every Linux.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }

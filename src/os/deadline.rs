@@ -3,21 +3,13 @@
 use super::clock::now_ns;
 use std::time::{Duration, Instant};
 
-/// A deadline that never comes.
-pub(crate) const FOREVER_NS: u64 = u64::MAX;
-
-/// [`Deadline::after`], in nanoseconds.
-pub(crate) fn deadline_after(timeout: Duration) -> u64 {
-    Deadline::after(timeout).ns()
-}
-
 /// An instant of `CLOCK_MONOTONIC` in nanoseconds, or never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(u64);
 
 impl Deadline {
     /// It never comes.
-    pub const NEVER: Deadline = Deadline(FOREVER_NS);
+    pub const NEVER: Deadline = Deadline(u64::MAX);
     /// It has passed: the call tries once.
     pub const PASSED: Deadline = Deadline(1);
 

@@ -78,8 +78,8 @@ pub(crate) fn descriptor_limit() -> u64 {
     }
 }
 
-/// Opens the file behind descriptor `fd` once more: a description of its own, which has no locks.
-/// Its number is `lowest` or more. Async-signal-safe, so that a fork handler may call it.
+/// Reopens the file behind descriptor `fd`: a new description, which has no locks. Its number is
+/// `lowest` or more. Async-signal-safe, so a fork handler may call it.
 pub(crate) fn open_again(fd: RawFd, lowest: RawFd) -> io::Result<RawFd> {
     let mut path = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";
     let mut digits = [0u8; 10];
@@ -108,7 +108,7 @@ pub(crate) fn open_again(fd: RawFd, lowest: RawFd) -> io::Result<RawFd> {
 /// Moves a descriptor that no other code knows to a number that is `lowest` or more.
 /// Async-signal-safe.
 pub(crate) fn raise(number: RawFd, lowest: RawFd) -> io::Result<RawFd> {
-    // SAFETY: duplicates, then closes, a descriptor of the caller's.
+    // SAFETY: duplicates, then closes, a descriptor that only the caller knows.
     unsafe {
         let moved = libc::fcntl(number, libc::F_DUPFD_CLOEXEC, lowest);
         let error = io::Error::last_os_error();

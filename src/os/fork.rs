@@ -1,4 +1,4 @@
-//! Noticing a fork: which incarnation of a program is this?
+//! Detecting forks: every process of a program has an incarnation number of its own.
 //!
 //! ```text
 //!   word = 0 --current()--> word = n --fork--> parent: word = n
@@ -6,13 +6,14 @@
 //! ```
 //!
 //! Invariants:
-//! 1. The word lies in a `MADV_WIPEONFORK` page: it reads 0 in a child until the child draws an incarnation of its own, also
-//!    after a raw `fork` system call that runs no handlers. The handler of a `fork` clears it as
-//!    well ([`begin_child`]).
-//! 2. Incarnations are never 0 and never repeat along a line of descent (the counter is ordinary memory, which fork copies).
-//! 3. Where the page is not wiped, whatever the kernel says ([`is_wiped_in_children`]), the word is
-//!    believed only after a look at the process id ([`Incarnation::current`]): a raw-forked child
-//!    is noticed at its first call.
+//! 1. The word lies in a `MADV_WIPEONFORK` page: it reads 0 in a child until the child draws an
+//!    incarnation of its own, even after a raw `fork` system call that runs no handlers. The fork
+//!    handler clears it too ([`begin_child`]).
+//! 2. Incarnations are never 0 and never repeat along a line of descent (the counter is ordinary
+//!    memory, which fork copies).
+//! 3. Where the page is not wiped, whatever the kernel says ([`is_wiped_in_children`]), the word
+//!    counts only after a check of the process id ([`Incarnation::current`]): a raw-forked child is
+//!    detected at its first call.
 
 use super::wipe::is_wiped_in_children;
 use std::io;
@@ -32,10 +33,11 @@ struct Word {
 }
 // SAFETY: points to an atomic in a page that is never unmapped.
 unsafe impl Send for Word {}
-// SAFETY: as above.
+// SAFETY: the atomic may be shared, and the other field is never changed.
 unsafe impl Sync for Word {}
 
-/// The word of this process, to be compared at every call with the incarnation that a thing was made in.
+/// The word of this process, compared at every call with the incarnation that a queue or a guard
+/// was made in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Incarnation(&'static AtomicU32);
 
@@ -45,7 +47,7 @@ impl Incarnation {
         if let Some(word) = Incarnation::if_known() {
             return Ok(word);
         }
-        // SAFETY: an anonymous private mapping at an address of the kernel's choice.
+        // SAFETY: an anonymous private mapping at an address that the kernel chooses.
         let page = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -67,7 +69,8 @@ impl Incarnation {
         let is_wiped = unsafe { is_wiped_in_children(page.cast()) };
         // A thread that lost the race leaks its page: once per process at most.
         let word = WORD.get_or_init(|| Word { at: page.cast(), is_wiped });
-        // SAFETY: Invariant 1's page lives as long as the process, and zeroed memory is an atomic 0.
+        // SAFETY: Invariant 1's page lives as long as the process, and zeroed memory is an atomic
+        // 0.
         Ok(Incarnation(unsafe { &*word.at }))
     }
 
@@ -83,8 +86,8 @@ impl Incarnation {
         WORD.get().is_some_and(|word| word.is_wiped)
     }
 
-    /// The incarnation of this process, or 0 if it was forked and has drawn none yet. One relaxed load: fork has no other thread
-    /// of this process to be ordered with.
+    /// The incarnation of this process, or 0 if it was forked and has drawn none yet. One relaxed
+    /// load: no other thread of this process writes the word, except to draw the same incarnation.
     #[inline(always)]
     pub fn peek(self) -> u32 {
         self.0.load(Ordering::Relaxed)

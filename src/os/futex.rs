@@ -1,19 +1,21 @@
-//! Sleeping on a word of shared memory. Never `FUTEX_PRIVATE_FLAG`: other processes wait on the same word.
+//! Futexes: sleeping on a word of shared memory. Never `FUTEX_PRIVATE_FLAG`: other processes wait
+//! on the same word.
 
-use super::deadline::FOREVER_NS;
+use super::Deadline;
 use crate::atomic::AtomicU32;
 use std::ptr;
 
-/// Sleeps while `word` holds `expected`, at most until `deadline_ns` (monotonic; [`FOREVER_NS`] for none).
-/// Returns for any reason, or none: the caller looks again.
-pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline_ns: u64) {
-    let deadline = libc::timespec {
-        tv_sec: (deadline_ns / 1_000_000_000) as libc::time_t,
-        tv_nsec: (deadline_ns % 1_000_000_000) as libc::c_long,
+/// Sleeps while `word` holds `expected`, at most until `deadline` (monotonic; [`Deadline::NEVER`] for
+/// none). May return for any reason, or spuriously: the caller checks its condition again.
+pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: Deadline) {
+    let until = libc::timespec {
+        tv_sec: (deadline.ns() / 1_000_000_000) as libc::time_t,
+        tv_nsec: (deadline.ns() % 1_000_000_000) as libc::c_long,
     };
-    let timeout = if deadline_ns == FOREVER_NS { ptr::null() } else { &raw const deadline };
-    // SAFETY: the word is valid for the call (it is borrowed), `timeout` is null or a timespec that lives until the call returns.
-    // FUTEX_WAIT_BITSET takes an absolute time on CLOCK_MONOTONIC. Every error (EAGAIN, EINTR, ETIMEDOUT) means "look again".
+    let timeout = if deadline == Deadline::NEVER { ptr::null() } else { &raw const until };
+    // SAFETY: the word is valid for the call (it is borrowed), `timeout` is null or a timespec that
+    // lives until the call returns. FUTEX_WAIT_BITSET takes an absolute time on CLOCK_MONOTONIC.
+    // Every error (EAGAIN, EINTR, ETIMEDOUT) means "check again".
     unsafe {
         libc::syscall(
             libc::SYS_futex,
@@ -27,7 +29,7 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline_ns: u64) {
     };
 }
 
-/// Wakes at most `count` sleepers; returns how many there were.
+/// Wakes at most `count` sleepers; returns how many were woken.
 pub(crate) fn futex_wake(word: &AtomicU32, count: u32) -> u32 {
     let count = count.min(i32::MAX as u32);
     // SAFETY: the word is valid for the call; FUTEX_WAKE only uses its address.
@@ -49,9 +51,10 @@ struct WaitVector {
     reserved: u32,
 }
 
-/// Sleeps while each of these words holds what is expected of it, at most until `deadline_ns` (monotonic). Returns for any reason, or
-/// none: the caller looks again. `false`: the kernel cannot (before Linux 5.16, or too many words), and nobody slept.
-pub(crate) fn futex_wait_any<'a>(words: impl Iterator<Item = (&'a AtomicU32, u32)>, deadline_ns: u64) -> bool {
+/// Sleeps while each of these words holds what is expected of it, at most until `deadline`
+/// (monotonic). May return for any reason, or spuriously: the caller checks its condition again.
+/// `false`: not supported (before Linux 5.16, or too many words), and the thread did not sleep.
+pub(crate) fn futex_wait_any<'a>(words: impl Iterator<Item = (&'a AtomicU32, u32)>, deadline: Deadline) -> bool {
     let vector = |(word, expected): (&AtomicU32, u32)| WaitVector {
         expected: u64::from(expected),
         address: word.as_ptr() as u64,
@@ -63,13 +66,14 @@ pub(crate) fn futex_wait_any<'a>(words: impl Iterator<Item = (&'a AtomicU32, u32
         return false;
     }
     // The kernel's `struct __kernel_timespec`, of 64 bits on every platform.
-    let deadline = [(deadline_ns / 1_000_000_000) as i64, (deadline_ns % 1_000_000_000) as i64];
-    // SAFETY: the vectors, the words that they name (borrowed) and the time are valid for the call, which only reads them. An absolute
-    // time on CLOCK_MONOTONIC. Every error but the two below (EAGAIN, EINTR, ETIMEDOUT) means "look again".
+    let until = [(deadline.ns() / 1_000_000_000) as i64, (deadline.ns() % 1_000_000_000) as i64];
+    // SAFETY: the vectors, the words that they name (borrowed) and the time are valid for the call,
+    // which only reads them. An absolute time on CLOCK_MONOTONIC. Every error but the two below
+    // (EAGAIN, EINTR, ETIMEDOUT) means "check again".
     let slept = unsafe {
-        libc::syscall(libc::SYS_futex_waitv, vectors.as_ptr(), vectors.len(), 0, deadline.as_ptr(), libc::CLOCK_MONOTONIC)
+        libc::syscall(libc::SYS_futex_waitv, vectors.as_ptr(), vectors.len(), 0, until.as_ptr(), libc::CLOCK_MONOTONIC)
     };
-    // EPERM: what some sandboxes say to calls that they do not know.
+    // EPERM: some sandboxes answer unknown calls with it.
     slept != -1 || !matches!(std::io::Error::last_os_error().raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
 }
 
@@ -82,14 +86,14 @@ mod tests {
     fn a_sleep_on_many_words_ends_in_time_and_one_on_too_many_does_not_begin() {
         let words: Vec<AtomicU32> = (0..=WAIT_ANY_MAX as u32).map(AtomicU32::new).collect();
         let all = |count: usize| words.iter().zip(0..).take(count);
-        let deadline_ns = now_ns() + 20_000_000;
-        if futex_wait_any(all(WAIT_ANY_MAX), deadline_ns) {
-            assert!(now_ns() >= deadline_ns);
+        let deadline = Deadline::in_ns(20_000_000);
+        if futex_wait_any(all(WAIT_ANY_MAX), deadline) {
+            assert!(deadline.has_passed());
         }
-        assert!(!futex_wait_any(all(WAIT_ANY_MAX + 1), now_ns() + 20_000_000));
+        assert!(!futex_wait_any(all(WAIT_ANY_MAX + 1), Deadline::in_ns(20_000_000)));
         // One word is not as expected: no sleep.
         let started_ns = now_ns();
-        futex_wait_any([(&words[1], 1), (&words[2], 3)].into_iter(), started_ns + 10_000_000_000);
+        futex_wait_any([(&words[1], 1), (&words[2], 3)].into_iter(), Deadline::in_ns(10_000_000_000));
         assert!(now_ns() - started_ns < 5_000_000_000);
     }
 }

@@ -1,10 +1,10 @@
-//! The process that something was made in, for what a forked child inherits and must leave alone.
+//! The process that a value was made in: a forked child inherits a copy, and must not use it.
 
 use super::fork::Incarnation;
 use std::io;
 
-/// Where a thing was made. Its copy in a forked child is somewhere else, also where the child was
-/// given its parent's old pid.
+/// The process that a value was made in. A copy in a forked child is not at home, even if the child
+/// got its parent's old pid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Home {
     word: Incarnation,

@@ -1,16 +1,16 @@
-//! The memory cgroup of this process: what it takes beyond its limit ends in SIGKILL, and shared memory
-//! counts as its maker's.
+//! The memory cgroup of this process: exceeding its limit ends in SIGKILL, and shared memory is
+//! charged to its creator.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const MOUNT: &str = "/sys/fs/cgroup";
-/// Smaller needs are not worth a look: some 50 us.
+/// Smaller requests are not worth the check: some 50 us.
 const WORTH_A_LOOK_BYTES: u64 = 1 << 20;
 
-/// Memory that the cgroup of this process, and those that it lies in, still have for what cannot be
-/// dropped; `None` if that is enough for `bytes`, as far as can be told. What others take meanwhile is
-/// not foreseen: ask before each large step.
+/// Memory that the cgroup of this process and its ancestors still have for what cannot be
+/// reclaimed; `None` if that is enough for `bytes`, or unknown. Other processes may take memory
+/// meanwhile: call it before each large step.
 pub(crate) fn memory_short_of(bytes: u64) -> Option<u64> {
     if bytes < WORTH_A_LOOK_BYTES {
         return None;
@@ -19,16 +19,16 @@ pub(crate) fn memory_short_of(bytes: u64) -> Option<u64> {
     groups.lines().filter_map(free_by).min().filter(|&free| free < bytes)
 }
 
-/// Names of files, and of the numbers in `memory.stat` that tell what is not dropped for others.
+/// Names of files, and of the fields in `memory.stat` that count memory which cannot be reclaimed.
 struct Version {
     root: PathBuf,
     limit: &'static str,
     kept: [&'static str; 2],
-    /// Its limit and its use; of version 1 both are mixed with those of memory.
+    /// Limit and usage of swap; in version 1 both are mixed with memory's.
     swap: Option<[&'static str; 2]>,
 }
 
-/// The least that is free by a line of `/proc/self/cgroup`.
+/// The least free memory by a line of `/proc/self/cgroup`.
 fn free_by(line: &str) -> Option<u64> {
     let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
     let version = match controllers {
@@ -47,7 +47,7 @@ fn free_by(line: &str) -> Option<u64> {
         _ => return None,
     };
     let start = version.root.join(path.trim_start_matches('/'));
-    // In a container the path may be that of the machine: its own group is then the root that it sees.
+    // In a container the path may be the host's: its own group is then the root that it sees.
     let start = if start.is_dir() { start } else { version.root.clone() };
     let swap_free = swap_free();
     let groups = start.ancestors().take_while(|group| group.starts_with(&version.root));
@@ -58,7 +58,7 @@ fn free_in(group: &Path, version: &Version, swap_free: u64) -> Option<u64> {
     let limit = number(&group.join(version.limit))?;
     let swap = match version.swap {
         _ if swap_free == 0 => 0,
-        // What the group may still swap out, and what the machine has room for, whoever fills it.
+        // What the group may still swap out, limited by the free swap of the machine.
         Some([limit, used]) => match number(&group.join(limit)) {
             Some(limit) => limit.saturating_sub(number(&group.join(used)).unwrap_or(0)).min(swap_free),
             None => swap_free,
@@ -76,7 +76,7 @@ fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
-/// Bytes of swap space that nobody uses.
+/// Free swap space, in bytes.
 fn swap_free() -> u64 {
     let about = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = about.lines().find_map(|line| line.strip_prefix("SwapFree:")?.strip_suffix("kB")?.trim().parse::<u64>().ok());

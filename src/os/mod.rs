@@ -1,4 +1,4 @@
-//! The operating system: the only system calls besides those that make and name segments.
+//! The operating system: every system call but those on the segment's own files (`shm::segment`).
 
 mod clock;
 #[cfg(feature = "object")]
@@ -30,7 +30,6 @@ pub(crate) use clock::{coarse_now_ns, now_ns, unix_seconds};
 #[cfg(feature = "object")]
 pub(crate) use credentials::Credentials;
 pub use deadline::Deadline;
-pub(crate) use deadline::deadline_after;
 #[cfg(feature = "object")]
 pub(crate) use descriptor::{close_number, descriptor_limit, duplicate_above, duplicate_to, no_free_descriptor, placeholder};
 pub(crate) use descriptor::{closes_on_exec, open_again, raise};
@@ -60,6 +59,6 @@ pub(crate) use process::{
 };
 #[cfg(feature = "object")]
 pub(crate) use sigchld::ChildSignal;
-#[cfg(feature = "object")]
-pub(crate) use signals::{Asked, Recipient, Signals, begin_helper, give_back, remain_helper};
 pub(crate) use signals::{Blocked, begin_process};
+#[cfg(feature = "object")]
+pub(crate) use signals::{Recipient, RequestedSignals, Signals, begin_helper, give_back, remain_helper};

@@ -1,9 +1,9 @@
-//! Letting go of the descriptors that a helper inherited: another process may wait for the end of
-//! a pipe that the program has closed.
+//! Releasing the descriptors that a helper inherited: another process may wait for the end of a
+//! pipe that the program has closed.
 //!
-//! They are not closed. The numbers would be used again, and what still believes to own one (a
-//! `File` in the copied memory) would write into, or close, a file of another. `/dev/null` stands
-//! there instead.
+//! They are not closed: the numbers would be reused, and an inherited value that still owns one (a
+//! `File` in the copied memory) would write into, or close, another file. `/dev/null` is put in
+//! their place.
 
 use super::descriptor::{closes_on_exec, descriptor_limit, raise};
 use std::fs;
@@ -11,16 +11,16 @@ use std::os::fd::RawFd;
 
 /// The first number that is not standard input, output or error.
 const FIRST: RawFd = 3;
-/// Numbers that are tried where `/proc` does not say which are open.
+/// Numbers that are tried where `/proc` does not list the open ones.
 const BLIND: u64 = 1 << 16;
 
 /// Puts `/dev/null` over all descriptors of this process but the standard ones and those to keep.
-/// Where it fails, for want of a free number, they stay.
+/// If no number is free, they stay.
 pub(crate) fn put_null_over_all_but(kept: &[RawFd]) {
     let open = open_numbers();
     let Some(null) = open_null() else { return };
     for number in open.into_iter().filter(|number| *number >= FIRST && !kept.contains(number)) {
-        // SAFETY: numbers; what is opened over one stays until its owner, if any, closes it.
+        // SAFETY: numbers only; the file put over one stays until its owner, if any, closes it.
         unsafe {
             let flags = libc::fcntl(number, libc::F_GETFD);
             if flags != -1 {
@@ -29,15 +29,15 @@ pub(crate) fn put_null_over_all_but(kept: &[RawFd]) {
             }
         }
     }
-    // SAFETY: opened above, and used by no other code.
+    // SAFETY: opened by `open_null`, and known to no other code.
     unsafe { libc::close(null) };
 }
 
-/// Without a `/dev`, something that can be neither read nor written.
+/// Without a `/dev`, a descriptor that can be neither read nor written.
 fn open_null() -> Option<RawFd> {
     let candidates = [(c"/dev/null", libc::O_RDWR), (c"/", libc::O_PATH)];
     let null = candidates.into_iter().find_map(|(path, flags)| {
-        // SAFETY: a path that ends with a zero.
+        // SAFETY: a NUL-terminated path.
         let opened = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) };
         (opened >= 0).then_some(opened)
     })?;

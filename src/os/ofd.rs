@@ -1,10 +1,9 @@
-//! Open-file-description locks: the liveness lock of participants, shares in a name, and the right to
-//! change it.
+//! Open-file-description (OFD) locks on byte ranges of a file.
 //!
 //! Invariants:
 //! 1. A lock belongs to an open description, not to a process or a thread. It goes with the last
-//!    descriptor of it, so a forked child must swap its copies for descriptions of its own
-//!    ([`open_again`](super::descriptor::open_again)) before a dead parent looks alive.
+//!    descriptor of it, so a forked child must replace its copies by descriptions of its own
+//!    ([`open_again`](super::descriptor::open_again)), or a dead parent looks alive.
 //! 2. Only write locks say something about a participant: a process that may only read the file can
 //!    hold read locks on any byte.
 
@@ -26,8 +25,7 @@ fn fcntl(fd: BorrowedFd<'_>, command: libc::c_int, lock: &mut libc::flock) -> io
     if unsafe { libc::fcntl(fd.as_raw_fd(), command, lock) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Write-locks the range without waiting. `Ok(false)`: the lock of another description is in the
-/// way.
+/// Write-locks the range without waiting. `Ok(false)`: another description has a lock on it.
 pub(crate) fn lock_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<bool> {
     set(fd, libc::F_WRLCK, start, len)
 }
@@ -51,13 +49,13 @@ pub(crate) fn unlock_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Resu
     fcntl(fd, libc::F_OFD_SETLK, &mut flock(libc::F_UNLCK, start, len))
 }
 
-/// Where the first write lock of another description in the range lies, as (start, length); length
-/// 0 reaches to the end of all files. Asks for what would stop a reader (Invariant 2).
+/// The first write lock of another description in the range, as (start, length); length 0 reaches
+/// to the end of the file. Tests for what would stop a reader (Invariant 2).
 pub(crate) fn conflict_in_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
     conflict(fd, libc::F_RDLCK, start, len)
 }
 
-/// The same with read locks, which stop a writer.
+/// The same, with read locks included: what would stop a writer.
 pub(crate) fn any_conflict_in_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
     conflict(fd, libc::F_WRLCK, start, len)
 }

@@ -25,7 +25,7 @@ pub(crate) enum Event {
 pub(crate) fn poll_events(fds: &[(RawFd, Event)], timeout_ms: libc::c_int) -> io::Result<Vec<bool>> {
     let events = |event| if event == Event::Readable { libc::POLLIN } else { 0 };
     let mut polled: Vec<_> = fds.iter().map(|&(fd, event)| libc::pollfd { fd, events: events(event), revents: 0 }).collect();
-    // SAFETY: as many pollfds as passed.
+    // SAFETY: the pointer and the length are those of `polled`, which the call may write.
     if unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout_ms) } == -1 {
         return Err(io::Error::last_os_error());
     }

@@ -4,12 +4,14 @@
 #[inline(always)]
 pub(crate) fn prefetch_write(address: *mut u8) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch is a hint: it reads and writes nothing that the program can see, and cannot fault.
+    // SAFETY: a prefetch is a hint: it reads and writes nothing that the program can see, and
+    // cannot fault.
     unsafe {
         std::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly))
     };
     #[cfg(target_arch = "aarch64")]
-    // SAFETY: a prefetch is a hint: it reads and writes nothing that the program can see, and cannot fault.
+    // SAFETY: a prefetch is a hint: it reads and writes nothing that the program can see, and
+    // cannot fault.
     unsafe {
         std::arch::asm!("prfm pstl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly))
     };

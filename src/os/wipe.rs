@@ -1,16 +1,14 @@
-//! Does the kernel keep its word about `MADV_WIPEONFORK`?
+//! Checks that `MADV_WIPEONFORK` really works.
 //!
-//! User-mode emulators answer any advice with success and do nothing, and a sandbox may answer in
-//! the kernel's place. Then a child of a raw `fork` takes itself for its parent, and what it held
-//! is lost in silence when it is killed. So the kernel is not believed, but watched, once in a
-//! process.
+//! User-mode emulators accept any advice and do nothing, and a sandbox may answer in the kernel's
+//! place. Then a child of a raw `fork` would take itself for its parent, and what it held would be
+//! lost silently when it is killed. So it is tested, once in a process.
 //!
-//! Two looks, the cheap one first: copying a program with a gigabyte in small pages takes 70 ms,
-//! and as much again several times over while it writes to them afterwards.
-//! 1. Of several pages in one mapping, one is advised. If that did anything, the kernel keeps two
-//!    mappings from then on, and refuses to grow them as one, which it did before. A few system
-//!    calls, no child.
-//! 2. Otherwise a child is forked that looks at the page and ends.
+//! Two tests, the cheap one first: forking a program with a gigabyte in small pages takes 70 ms,
+//! and several times as much again in page faults afterwards.
+//! 1. Advise one of several pages in one mapping. If that has an effect, the kernel splits the
+//!    mapping, and refuses to grow the parts as one. A few system calls, no child.
+//! 2. Otherwise fork a child that reads the page and exits.
 
 use crate::shm::layout::PAGE_BYTES;
 use std::io;
@@ -18,30 +16,31 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Where pages are larger, the first look sees nothing, and the second one decides.
+/// Where pages are larger, the first test shows nothing, and the second one decides.
 const PAGE: usize = PAGE_BYTES as usize;
-/// No kernel has such an advice, and only what ignores all advice accepts it.
+/// No kernel knows this advice: only an emulator that ignores all advice accepts it.
 const NO_ADVICE: libc::c_int = 0x7ff0;
-/// What the page holds while it is looked at.
+/// What the page holds during the test.
 const MARK: u32 = 0x5eed_f0c4;
-/// Exit statuses of the child that looks.
+/// Exit statuses of the testing child.
 const WIPED: libc::c_int = 0;
 const KEPT: libc::c_int = 1;
 
-/// Reads 0 in a child what the parent wrote into this page? Leaves zeroes in it.
+/// Does a child read 0 where the parent wrote into this page? Leaves zeros in it.
 ///
-/// # Safety `page` is a writable anonymous page of this process that was advised `MADV_WIPEONFORK`,
+/// # Safety
+/// `page` is a writable anonymous page of this process that was advised `MADV_WIPEONFORK`,
 /// and no other thread uses it.
 pub(super) unsafe fn is_wiped_in_children(page: *mut AtomicU32) -> bool {
-    // SAFETY: as the caller says. An advice that does not exist changes nothing.
+    // SAFETY: the caller owns the page. An advice that does not exist changes nothing.
     if unsafe { libc::madvise(page.cast(), PAGE, NO_ADVICE) } == 0 {
         return false;
     }
-    // SAFETY: as the caller says.
+    // SAFETY: passed on from this function's own contract.
     splits_a_mapping() || unsafe { a_child_finds_it_wiped(page) }
 }
 
-/// The first look.
+/// The first test.
 fn splits_a_mapping() -> bool {
     // SAFETY: anonymous pages at an address of the kernel's choice, which are ours until they are
     // unmapped, wherever they are moved to.
@@ -68,12 +67,12 @@ fn splits_a_mapping() -> bool {
     }
 }
 
-/// The second look. The child is no child to the program: it ends without a signal (`clone` with
-/// exit signal 0), so that neither a handler of `SIGCHLD` nor a `wait` for any child hears of it,
-/// and until it ends it runs none of the program's handlers, those of signals included. Where no
-/// child can be made, the kernel is believed after all.
+/// The second test. The program does not notice the child: it exits without a signal (`clone` with
+/// exit signal 0), so neither a handler of `SIGCHLD` nor a `wait` for any child sees it, and it
+/// runs none of the program's handlers, signal handlers included. Where no child can be made, the
+/// kernel's answer is trusted.
 unsafe fn a_child_finds_it_wiped(page: *mut AtomicU32) -> bool {
-    // SAFETY: as the caller says; zeroed or written, the page holds an atomic.
+    // SAFETY: the caller owns the page, which is as large and aligned as an atomic.
     let word = unsafe { &*page };
     word.store(MARK, Ordering::Relaxed);
     let mut before = MaybeUninit::uninit();
@@ -100,7 +99,7 @@ unsafe fn a_child_finds_it_wiped(page: *mut AtomicU32) -> bool {
 fn end_of(child: libc::pid_t) -> Option<libc::c_int> {
     let mut status = 0;
     loop {
-        // SAFETY: `status` may be written. `__WALL`: also a child that ends without a signal.
+        // SAFETY: `status` may be written. `__WALL` includes a child that exits without a signal.
         if unsafe { libc::waitpid(child, &mut status, libc::__WALL) } == child {
             return libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
         }
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn both_looks_agree() {
+    fn both_tests_agree() {
         // SAFETY: the page is ours.
         let wiped = unsafe { a_child_finds_it_wiped(page(true)) };
         assert!(!splits_a_mapping() || wiped);

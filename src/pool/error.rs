@@ -1,7 +1,7 @@
 //! What may go wrong with a pool, and with a task.
 
 use super::message::capacity_for;
-use crate::error::CreateError;
+use crate::error::{CreateError, range_text};
 use crate::process::SpawnError;
 use std::process::ExitStatus;
 
@@ -18,7 +18,7 @@ use std::process::ExitStatus;
 #[non_exhaustive]
 pub enum PoolError {
     /// A number is out of its range: no workers, too many retries, ..
-    #[error("{option} {asked} cannot be used: it must be {}", range_text(*min, *max))]
+    #[error("{option} {asked} cannot be used: it must be {}", range_text(option, *min, *max))]
     OutOfRange {
         /// Which number: `workers`, `max_tasks_per_worker`, `retries`.
         option: &'static str,
@@ -124,7 +124,7 @@ pub enum TaskError {
     #[error("timed out before the result was there")]
     Timeout,
     /// A number of the call is out of its range. Nothing was sent.
-    #[error("{option} {asked} cannot be used: it must be {}", range_text(*min, *max))]
+    #[error("{option} {asked} cannot be used: it must be {}", range_text(option, *min, *max))]
     OutOfRange {
         /// Which number: `chunk_size`, `read_ahead`.
         option: &'static str,
@@ -203,10 +203,6 @@ impl From<OutOfRange> for TaskError {
     fn from(OutOfRange { option, asked, min, max }: OutOfRange) -> TaskError {
         TaskError::OutOfRange { option, asked, min, max }
     }
-}
-
-fn range_text(min: usize, max: usize) -> String {
-    if max == usize::MAX { format!("{min} or more") } else { format!("from {min} to {max}") }
 }
 
 fn worker_died(attempts: u32, pid: Option<u32>, status: Option<ExitStatus>) -> String {

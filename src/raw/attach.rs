@@ -109,15 +109,15 @@ impl RawQueue {
     pub(super) fn me(&self) -> Result<Id, Failure> {
         match self.attachment.known_me() {
             Some(me) => Ok(me),
-            None => self.me_after_fork(),
+            None => self.attach_again(),
         }
     }
 
-    /// Apart: what goes wrong here is not inlined into every fast path.
+    /// A function of its own, so that the conversion of errors is no part of the fast path.
     #[cold]
     #[inline(never)]
-    fn me_after_fork(&self) -> Result<Id, Failure> {
-        Ok(self.attach_again()?)
+    fn attach_again(&self) -> Result<Id, Failure> {
+        Ok(Attached::attach_again(self)?)
     }
 
     /// The id that an endpoint knows of itself, or else this process's.

@@ -91,9 +91,13 @@ impl RawQueue {
 
 fn join_failure(failure: Failure) -> JoinError {
     match failure {
+        // A lock that is not to be had in time is `unfinished`'s `None`.
+        Failure::Busy | Failure::Timeout => JoinError::Busy,
+        Failure::Held { pid } => JoinError::Held { pid },
         Failure::Poisoned => JoinError::Poisoned,
         Failure::Corrupted => JoinError::Corrupted,
-        Failure::Os { call, source: error } => JoinError::Os { call, source: error },
-        other => JoinError::Os { call: "attach for join", source: std::io::Error::other(crate::error::GetError::from(other)) },
+        Failure::Inherited => JoinError::Inherited,
+        Failure::TooManyParticipants { max } => JoinError::TooManyParticipants { max },
+        Failure::Os { call, source } => JoinError::Os { call, source },
     }
 }

@@ -228,6 +228,12 @@ impl RawQueue {
         Failure::Poisoned
     }
 
+    /// As [`Attachment::is_poisoned`], by the pointer that the fast path has in a register anyhow.
+    #[inline(always)]
+    fn is_poisoned(&self) -> bool {
+        self.rare().poisoned.load(Relaxed) != 0
+    }
+
     /// Has somebody called `close`?
     pub(crate) fn is_closed(&self) -> bool {
         self.head().put_notice.closed.load(Acquire) != 0

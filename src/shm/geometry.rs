@@ -1,33 +1,37 @@
 //! The shape of a ring in numbers, and the arithmetic of positions.
 //!
-//! A position is `lap << index_bits | index`, `index < cells`: one word that never wraps in practice, is ordered like the
-//! stream of cells, and gives its cell without a division.
+//! A position is `lap << index_bits | index`, `index < cells`: one word that never wraps in
+//! practice, is ordered like the stream of cells, and gives its cell without a division.
 //!
 //! Invariants:
-//! 0. What follows is about rings. An object of `shmq::sync` has a geometry too, in which no ring may run: one cell that holds it all.
-//! 1. `1 < cells <= 1 << index_bits`; a ring of `capacity` sized messages has `capacity + 1` cells: one spare cell always exists.
-//! 2. A slice ring has at least twice the cells of its largest record, so that one fits an empty ring at any offset.
-//! 3. A geometry comes from [`Geometry::sized`], [`Geometry::slice`], [`Geometry::primitive`] or, checked, from a header; it is never reread.
+//! 0. What follows is about rings. A primitive of `shmq::sync` has a geometry too, in which no ring
+//!    may run: a single cell.
+//! 1. `1 < cells <= 1 << index_bits`; a ring of `capacity` sized messages has `capacity + 1` cells:
+//!    one spare cell always exists.
+//! 2. A slice ring has at least twice the cells of its largest record, so that one fits an empty
+//!    ring at any offset.
+//! 3. A geometry comes from [`Geometry::sized`], [`Geometry::slice`], [`Geometry::primitive`] or,
+//!    checked, from a segment header; it is never reread.
 
 use crate::shm::kind::Kind;
 use crate::shm::layout::{HOLDERS_BYTES, PRIMITIVE_DATA_OFFSET};
 
 /// Bytes of a sized record before its payload (the header word).
 const SIZED_HEADER_BYTES: u64 = 8;
-/// From this size on, the payload of a sized record begins on a cache line (measured, 1 MiB in place: wide loads and stores that cross
-/// lines cost 13 %; 64 KiB 7 %).
+/// From this size on, the payload of a sized record begins on a cache line (measured, 1 MiB in
+/// place: wide loads and stores that cross lines cost 13 %; 64 KiB 7 %).
 const LARGE_MESSAGE_BYTES: u64 = 1024;
 /// Bytes of a slice record before its payload (header word and sequence).
 const SLICE_HEADER_BYTES: u64 = 16;
-/// Of all processors that this runs on, as far as alignment and prefetching care.
+/// Of all supported processors, as far as alignment and prefetching are concerned.
 pub(crate) const CACHE_LINE_BYTES: u64 = 64;
-/// A segment may not be larger than this, whatever its cells: keeps every offset far from overflow.
+/// A ring may not be larger than this: keeps every offset far from overflow.
 const MAX_RING_BYTES: u64 = 1 << 46;
 /// A record's length is a 32-bit word.
 const MAX_MESSAGE_BYTES: u64 = u32::MAX as u64;
 
-/// A cell that is in its ring: made by [`Geometry`] and [`CellRow`] only, so that whoever turns it into an address need not check again. The default is
-/// cell 0, which every ring has.
+/// Index of a cell that is in its ring: made by [`Geometry`] and [`CellRow`] only, so that its
+/// users need no bounds check. The default is cell 0, which every ring has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CellIndex(u64);
 
@@ -39,7 +43,8 @@ impl CellIndex {
     }
 }
 
-/// Cells that follow one another: each has at least `reach` more behind it before the ring ends. The default has none.
+/// Cells that follow one another: each has at least `reach` more behind it before the ring ends.
+/// The default has none.
 ///
 /// Invariant: `count == 0`, or `first + count - 1 + reach` is a cell of the ring and `reach >= 1`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,12 +77,12 @@ impl CellRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SizedShape {
     pub cell_bytes: u64,
-    /// From a record's first byte to its payload.
+    /// Offset of the payload in its record.
     pub payload_offset: u64,
 }
 
 impl SizedShape {
-    /// For a message type whose size and alignment were found fit for a ring.
+    /// For a message type whose size and alignment have been checked.
     pub const fn of<T>() -> SizedShape {
         match SizedShape::new(size_of::<T>() as u64, align_of::<T>() as u64) {
             Some(shape) => shape,
@@ -102,7 +107,7 @@ impl SizedShape {
 pub(crate) struct Geometry {
     pub cells: u64,
     pub cell_bytes: u64,
-    /// From a record's first byte to its payload.
+    /// Offset of the payload in its record.
     pub payload_offset: u64,
     /// One cell a record?
     pub sized: bool,
@@ -137,13 +142,15 @@ impl Geometry {
         }))
     }
 
-    /// A ring of `capacity_bytes` for slices, and at most `capacity` of them. `Err` is the largest `capacity_bytes` possible.
+    /// A ring of `capacity_bytes` for slices, and at most `capacity` of them. `Err` is the largest
+    /// `capacity_bytes` possible.
     pub fn slice(element_bytes: u64, element_align: u64, capacity: u64, capacity_bytes: u64) -> Result<Geometry, u64> {
         let cell_bytes = SLICE_HEADER_BYTES.max(element_align);
         if capacity == 0 || capacity_bytes == 0 || capacity_bytes > MAX_RING_BYTES || cell_bytes > PAGE_ALIGN {
             return Err(MAX_RING_BYTES);
         }
-        // Two records of one element each are the smallest ring that Invariant 2 allows; two cells more leave the spare.
+        // Invariant 2 asks for room for two records of one element each; two more cells leave the
+        // spare.
         let least = 2 * (1 + element_bytes.div_ceil(cell_bytes)) + 2;
         Ok(Geometry::with_mask(Geometry {
             cells: capacity_bytes.div_ceil(cell_bytes).max(least),
@@ -158,8 +165,8 @@ impl Geometry {
         }))
     }
 
-    /// An object of `shmq::sync`: `count` elements of an array, parties of a barrier, first permits of a semaphore, otherwise 1.
-    /// `Err` is the largest count possible.
+    /// A primitive of `shmq::sync`: `count` elements of an array, parties of a barrier, first
+    /// permits of a semaphore, otherwise 1. `Err` is the largest count possible.
     pub fn primitive(kind: Kind, unit_bytes: u64, unit_align: u64, count: u64) -> Result<Geometry, u64> {
         let payload_offset = PRIMITIVE_DATA_OFFSET.max(unit_align);
         if unit_align > PAGE_ALIGN || unit_bytes > MAX_RING_BYTES {
@@ -195,7 +202,8 @@ impl Geometry {
         unit_bytes.next_multiple_of(CACHE_LINE_BYTES.max(unit_align))
     }
 
-    /// A geometry as a header tells it; `None` unless it is one that this module could have made.
+    /// The geometry that a segment header describes; `None` unless it is one that this module could
+    /// have made.
     pub fn from_header(
         kind: Kind,
         cells: u64,
@@ -244,7 +252,8 @@ impl Geometry {
         position.wrapping_add(self.index_mask + 1)
     }
 
-    /// The position `cells` after `position`; `None` if a record of that many cells would cross the end of the ring.
+    /// The position `cells` after `position`; `None` if a record of that many cells would cross the
+    /// end of the ring.
     #[inline(always)]
     pub fn after(&self, position: u64, cells: u64) -> Option<u64> {
         match (position & self.index_mask).wrapping_add(cells) {
@@ -254,14 +263,16 @@ impl Geometry {
         }
     }
 
-    /// The cells from that of `position` on: `count` of them, or fewer where the ring ends. None if the position is garbage.
+    /// The cells from that of `position` on: `count` of them, or fewer where the ring ends. `None`
+    /// if the position is garbage.
     #[inline]
     pub fn cells_from(&self, position: u64, count: u64) -> impl DoubleEndedIterator<Item = CellIndex> + use<> {
         let first = position & self.index_mask;
         (first..first.saturating_add(count).min(self.cells)).map(CellIndex)
     }
 
-    /// The same, each with `reach` more cells behind it, at least one. `None` if the position is garbage.
+    /// The same, each with `reach` more cells behind it, at least one. `None` if the position is
+    /// garbage.
     #[inline]
     pub fn row(&self, position: u64, count: u64, reach: u64) -> Option<CellRow> {
         let first = self.cell(position)?.index();
@@ -275,7 +286,7 @@ impl Geometry {
         self.cells.wrapping_sub(position & self.index_mask)
     }
 
-    /// Cells from the beginning of time: positions made comparable by difference.
+    /// Cells since position 0: the difference of two is a number of cells.
     pub fn linear(&self, position: u64) -> u64 {
         let laps = position >> (self.index_mask + 1).trailing_zeros();
         laps.wrapping_mul(self.cells).wrapping_add(position & self.index_mask)
@@ -287,7 +298,7 @@ impl Geometry {
         if self.sized { 1 } else { self.slice_cells(length) }
     }
 
-    /// The same, in a ring that is known to be one of slices.
+    /// The same, in a ring known to be one of slices.
     #[inline(always)]
     pub fn slice_cells(&self, length: u64) -> u64 {
         1 + ((length + self.cell_bytes - 1) >> self.cell_shift)
@@ -387,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_has_room_for_its_words_and_its_data() {
+    fn a_primitive_has_room_for_its_words_and_its_data() {
         for (kind, bytes, align, count, cell) in [
             (Kind::Mutex, 24, 8, 1, 320),
             (Kind::Mutex, 0, 1, 1, 256),

@@ -71,9 +71,9 @@ impl Id {
         self.generation() & GENERATION_LOW_MASK
     }
 
-    /// Do the low bits of the generation, which is all that record headers keep, wrap to 0 here? Then
-    /// records of earlier holders of the entry are freed first, even where the last one detached
-    /// cleanly: it may have forgotten a guard.
+    /// Do the low bits of the generation, which is all that record headers keep, wrap to 0 here?
+    /// Then records of earlier holders of the entry are freed first, even where the last one
+    /// detached cleanly: it may have forgotten a guard.
     pub fn begins_anew(self) -> bool {
         self.generation_low() == 0
     }
@@ -99,20 +99,20 @@ pub(crate) fn past_of(entry: &Entry) -> Past {
 }
 
 /// Makes every id given out for an entry so far the id of a dead process: the one that takes its
-/// liveness lock next is another. The caller holds the entry's registration byte, and no process holds
-/// its liveness lock.
+/// liveness lock next is another. The caller holds the entry's registration byte, and no process
+/// holds its liveness lock.
 pub(crate) fn raise_generation(entry: &Entry) {
     // Whatever stands there, garbage included, the next one is in range (Invariant 1).
     let generation = entry.generation.load(Ordering::Relaxed) % GENERATION_MAX + 1;
     if generation & GENERATION_LOW_MASK == 0 {
-        // `begins_anew` must not be missed, even if this process dies before it attaches: a pid says
-        // that there is something to repair.
+        // `begins_anew` must not be missed, even if this process dies before it attaches: a pid
+        // says that there is something to repair.
         let _ = entry.pid.compare_exchange(0, std::process::id(), Ordering::Relaxed, Ordering::Relaxed);
     }
     entry.generation.store(generation, Ordering::Release);
-    // SeqCst: a process that sees the liveness lock held sees this store (`shows_generation`), and so
-    // does one that reads the id, however a thread of this process publishes it, with a relaxed store
-    // too (`participant`, Invariant 2).
+    // SeqCst: a process that sees the liveness lock held sees this store (`shows_generation`), and
+    // so does one that reads the id, however a thread of this process publishes it, with a relaxed
+    // store too (`participant`, Invariant 2).
     fence(Ordering::SeqCst);
 }
 

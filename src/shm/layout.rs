@@ -1,35 +1,40 @@
 //! The byte map of a segment: every offset, every width, and nothing else.
 //!
 //! ```text
-//!  0x000  SegmentHeader          who made this, for which type, how large            written once, then read
-//!                        byte 0: all processes that keep the name hold its OFD lock, to read
-//!  0x200  PutSide        lock, owner, tail, reclaim                          written by putters
-//!  0x280  GetSide        lock, owner, head                                   written by getters
-//!  0x300  PutNotice      "not empty" waiters, closed                         read by putters at each message
-//!  0x380  GetNotice      "not full" waiters, returned                        read by getters at each message
-//!  0x400  Rare           "all done" waiters, task_done, poison, repairs      slow paths only
-//!  0x480  PortableSync   space for raw_sync's objects, unused on futex       portable lock backend only
-//!  0x900  Entry * n      participant table; byte i*64 of it is entry i's liveness lock (an OFD lock), byte i*64 + 32 its registration
-//!   + n   name byte      whoever changes a name holds its OFD lock
-//!   + 64  structure      text of the messages' structure, 0 to 4096 bytes  written once, then read
-//!         dead letters   name of the queue for them, 0 to 200 bytes        written once, then read
+//!  0x000  SegmentHeader  format, type, sizes, state              written once, then read
+//!                        byte 0: read-locked (OFD) by every process that keeps the name
+//!  0x200  PutSide        lock, owner, tail, reclaim              written by putters
+//!  0x280  GetSide        lock, owner, head                       written by getters
+//!  0x300  PutNotice      "not empty" waiters, closed             read by putters at each message
+//!  0x380  GetNotice      "not full" waiters, returned            read by getters at each message
+//!  0x400  Rare           "all done" waiters, poison, repairs     slow paths only
+//!  0x480  PortableSync   space for the objects of raw_sync       portable lock backend only
+//!  0x900  Entry * n      participant table, 64 bytes an entry:
+//!                        byte i*64 is entry i's liveness lock (OFD), i*64 + 32 its registration
+//!   + n   name byte      locked (OFD) by the process that changes a name
+//!   + 64  structure      text of the messages' structure, 0 to 4096 bytes, written once
+//!         dead letters   name of the dead-letter queue, 0 to 200 bytes, written once
 //!   page  cells          the ring: records, each a header word and a payload, in whole cells
 //!
-//!  a record of a sized ring (one cell)       a record of a slice ring (whole contiguous cells of 16 bytes or more)
-//!  +--------+------------------+             +--------+----------+---------------------+
-//!  | header | payload          |             | header | sequence | payload ...         |
-//!  +--------+------------------+             +--------+----------+---------------------+
-//!  0        payload_offset (a cache line,    0        8          payload_offset
+//!  a record of a sized ring (one cell)     a record of a slice ring (cells of 16 bytes or more)
+//!  +--------+------------------+           +--------+----------+---------------------+
+//!  | header | payload          |           | header | sequence | payload ...         |
+//!  +--------+------------------+           +--------+----------+---------------------+
+//!  0        payload_offset (a cache line,  0        8          payload_offset
 //!           from messages of 1 KiB on)
 //!
-//!  An object of `shmq::sync` has the same head and table (its lock is that of PutSide, its condition variable that of PutNotice,
-//!  its poison that of Rare) and one cell, without a header:
+//!  A primitive of `shmq::sync` has the same head and table (its lock is that of PutSide, its
+//!  condition variable that of PutNotice, its poison that of Rare) and one cell, without a header:
 //!
-//!  0x000  MutexWords, ValueWords, EventWords, SemaphoreWords or BarrierWords       none in a condition variable
-//!  0x100  data           a mutex's value, an array's elements, a value twice, or a word for each participant
+//!  0x000  MutexWords, ValueWords, EventWords, SemaphoreWords or BarrierWords; a condvar has none
+//!  0x100  data           a mutex's value, an array's elements, a value twice, or a word for each
+//!                        participant
 //!
-//!  header   63..61 state | 60..50 generation (low 11) | 49..40 entry | 39..32 deliveries | 31..0 length in bytes
-//!  lock     31..11 generation (21) | 10..1 entry (10) | 0 waiters
+//!  record header word
+//!           63..61 state | 60..50 generation (low 11) | 49..40 entry | 39..32 deliveries
+//!           31..0 length in bytes
+//!  lock word
+//!           31..11 generation (21) | 10..1 entry (10) | 0 waiters
 //! ```
 //!
 //! Invariants:
@@ -55,23 +60,23 @@ pub const NAME_BYTES: usize = 200;
 /// An id has 10 bits for the entry.
 pub const MAX_PARTICIPANTS: u32 = (1 << 10) - 1;
 
-/// States of a header, in the order of a segment's life.
+/// States of a segment, in the order in which it passes through them.
 pub mod segment_state {
     /// Being initialised under a temporary name.
     pub const BUILDING: u32 = 0;
     /// Published: the name leads here.
     pub const ALIVE: u32 = 1;
-    /// The name was removed; those attached go on.
+    /// The name was removed; attached processes go on.
     pub const UNLINKED: u32 = 2;
-    /// Another segment was renamed over it: nobody may attach any more.
+    /// Another segment was renamed over it: no process may attach any more.
     pub const DEAD: u32 = 3;
 }
 
-/// Which dead segment this one took the place of, if it did, and why.
+/// Why this segment replaced a dead one, if it did.
 pub mod predecessor {
     /// The name was free.
     pub const NONE: u32 = 0;
-    /// `create` was called, which replaces what nobody alive uses.
+    /// `create` was called, which replaces a segment that no live process uses.
     pub const CREATED_ANEW: u32 = 1;
     /// A queue that was closed and drained.
     pub const DRAINED: u32 = 2;
@@ -96,7 +101,8 @@ pub mod lock_kind {
     pub const OURS: u32 = if cfg!(any(not(target_os = "linux"), shmq_portable_sync)) { RAW_SYNC } else { FUTEX };
 }
 
-/// The description of a segment. All but `state` and `persisted` is written before publication and never changes afterwards.
+/// The description of a segment. All but `state` and `persisted` is written before publication and
+/// never changes afterwards.
 #[repr(C)]
 pub struct SegmentHeader {
     pub magic: u64,
@@ -106,7 +112,7 @@ pub struct SegmentHeader {
     pub state: AtomicU32,
     /// One of [`lock_kind`].
     pub lock_kind: u32,
-    /// Random, never 0: tells this segment from any other that had its name.
+    /// Random, never 0: distinguishes this segment from any other that had its name.
     pub nonce: u64,
     pub total_bytes: u64,
     pub cells: u64,
@@ -119,7 +125,7 @@ pub struct SegmentHeader {
     pub message_align: u64,
     /// Bound in messages; `u64::MAX` where only bytes bound the ring.
     pub capacity: u64,
-    /// 0: deliver for ever.
+    /// 0: no limit.
     pub max_deliveries: u32,
     /// 1 once `persist` was called.
     pub persisted: AtomicU32,
@@ -127,19 +133,21 @@ pub struct SegmentHeader {
     pub created_unix_s: u64,
     pub type_name_len: u32,
     pub schema_len: u32,
-    /// Of the whole text of the messages' structure; 0: there is none.
+    /// Hash of the whole text of the messages' structure; 0: there is none.
     pub structure_hash: u64,
     /// Bytes of that text that are kept at [`structure_offset`].
     pub structure_len: u32,
     /// One of [`predecessor`], written when the name is taken over.
     pub predecessor: AtomicU32,
-    /// Messages that went with the predecessor, those on lease to the dead included.
+    /// Messages lost with the predecessor, those on lease to dead processes included.
     pub predecessor_messages: AtomicU64,
     pub type_name: [u8; TYPE_NAME_BYTES],
     pub schema: [u8; SCHEMA_BYTES],
-    /// 1: each commit ends with a full fence, and no process that goes to sleep asks for `membarrier`.
+    /// 1: each commit ends with a full fence, and a process that goes to sleep does not call
+    /// `membarrier`.
     pub full_fence: u32,
-    /// Bytes of the name of the queue for dead letters, behind the text of the structure; 0: there is none.
+    /// Bytes of the name of the queue for dead letters, behind the text of the structure; 0: there
+    /// is none.
     pub dead_letters_len: u32,
 }
 
@@ -158,7 +166,8 @@ pub struct PutSide {
     pub tail: AtomicU64,
     /// Position of the oldest record whose space is not free yet.
     pub reclaim: AtomicU64,
-    /// What head was when it was last looked at: so that its cache line crosses seldom. Never more than head.
+    /// Head as the put side last read it, so that its cache line seldom crosses between cores.
+    /// Never more than head.
     pub head_seen: AtomicU64,
     /// Monotonic nanoseconds until which `ticket` is respected.
     pub ticket_until_ns: AtomicU64,
@@ -166,7 +175,7 @@ pub struct PutSide {
     pub ticket: AtomicU64,
     /// Last ticket drawn.
     pub tickets: AtomicU64,
-    /// Records that tail went back over: they were published, and their positions are used again.
+    /// Records that tail moved back over: they were published, and their positions are reused.
     pub taken_back: AtomicU64,
     pub bytes_put: AtomicU64,
     /// Loans claimed, part of what was published.
@@ -201,7 +210,8 @@ pub struct GetSide {
     pub bytes_got: AtomicU64,
     pub redelivered: AtomicU64,
     pub given_up: AtomicU64,
-    /// Messages handed over to the queue for dead letters, and attempts that failed. Written without the side.
+    /// Messages handed over to the queue for dead letters, and attempts that failed. Written
+    /// without the side.
     pub dead_letters: AtomicU64,
     pub dead_letters_refused: AtomicU64,
 }
@@ -226,7 +236,8 @@ pub struct PutNotice {
     pub closed: AtomicU32,
 }
 
-/// Read by getters at each message; written when a putter goes to sleep, and when a lease comes back.
+/// Read by getters at each message; written when a putter goes to sleep, and when a lease comes
+/// back.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct GetNotice {
@@ -247,20 +258,21 @@ pub struct Rare {
     pub large_copies: AtomicU64,
     /// Loans aborted, by their holder or for a dead one.
     pub aborted: AtomicU64,
-    /// Sides and records repaired after a death. In an object: participants that died and whose entry was taken anew, until a reset.
+    /// Sides and records repaired after a death. In a primitive: participants that died and whose
+    /// entry was reused since the last reset.
     pub recoveries: AtomicU64,
-    /// Puts that slept at least once, counted when they end, and for how long altogether.
+    /// Puts that slept at least once, counted when they end, and their total time asleep.
     pub blocked_puts: AtomicU64,
     pub blocked_put_ns: AtomicU64,
     pub blocked_gets: AtomicU64,
     pub blocked_get_ns: AtomicU64,
     pub put_timeouts: AtomicU64,
     pub get_timeouts: AtomicU64,
-    /// Times that somebody was woken, or looked for in vain: one system call each.
+    /// Wakes, those that found no sleeper included: one system call each.
     pub wakes: AtomicU64,
-    /// Most messages that a blocked put, or a caller of `stats`, found waiting.
+    /// Most messages that a blocked put, or a call of `stats`, found waiting.
     pub high_water: AtomicU64,
-    /// 1: a process was taken for dead while it was at work.
+    /// 1: a process was declared dead while it was still running.
     pub poisoned: AtomicU32,
 }
 
@@ -295,7 +307,8 @@ pub struct Entry {
     pub put_sleepers: AtomicU32,
     pub get_sleepers: AtomicU32,
     pub join_sleepers: AtomicU32,
-    /// Monotonic nanoseconds of when the first of them fell asleep. Meaningless while there is none.
+    /// Monotonic nanoseconds of when the first of them fell asleep. Meaningless while there is
+    /// none.
     pub put_asleep_ns: AtomicU64,
     pub get_asleep_ns: AtomicU64,
     /// Monotonic nanoseconds of when its last `Producer` and `Consumer` were made.
@@ -303,18 +316,18 @@ pub struct Entry {
     pub consumer_ns: AtomicU64,
 }
 
-/// What a participant was seen to do.
+/// What a participant was seen doing.
 pub mod role {
     pub const PUT: u32 = 1;
     pub const GET: u32 = 2;
-    /// It said that it leaves the name where it is, even as the last one out. It stays when that
-    /// participant has left, until the entry is taken anew: the segment is one of the dead.
+    /// It keeps the name in place even as the last participant. The bit stays when that participant
+    /// has detached, until the entry is reused: the segment was one of dead processes.
     pub const VISITOR: u32 = 4;
-    /// It has messages on lease that no queue for dead letters takes.
+    /// It has messages on lease that the dead-letter queue refused.
     pub const KEEPS_LETTERS: u32 = 8;
 }
 
-/// An object's data begin here in its cell, or at the next multiple of their alignment.
+/// A primitive's data begin here in its cell, or at the next multiple of their alignment.
 pub const PRIMITIVE_DATA_OFFSET: u64 = 0x100;
 /// Bytes of a table with a word for each participant: `generation:32 | count:32`.
 pub const HOLDERS_BYTES: u64 = (MAX_PARTICIPANTS as u64 + 1) * 8;
@@ -323,7 +336,7 @@ pub const HOLDERS_BYTES: u64 = (MAX_PARTICIPANTS as u64 + 1) * 8;
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct MutexWords {
-    /// 1 from when a holder died until somebody says that the data are in order.
+    /// 1 from the death of a holder until a process declares the data consistent.
     pub needs_repair: AtomicU32,
 }
 
@@ -331,7 +344,8 @@ pub struct MutexWords {
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct ValueWords {
-    /// Its lowest bit tells which copy counts. Raised by each change, after the other copy was written.
+    /// Its lowest bit says which copy is current. Raised by each change, after the other copy was
+    /// written.
     pub changes: AtomicU64,
 }
 
@@ -343,16 +357,16 @@ pub struct EventWords {
     pub changes: AtomicU64,
 }
 
-/// Words of a semaphore. Its data are a table: permits that each participant holds as guards. What is
-/// available is `total` less what the table holds, and stands nowhere.
+/// Words of a semaphore. Its data are a table: permits that each participant holds as guards. What
+/// is available is `total` less what the table holds, and stands nowhere.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct SemaphoreWords {
-    /// Permits that are free or held as guards: changes with `acquire` and `release`.
+    /// Permits that are free or held as guards: changed by `acquire` and `release`.
     pub total: AtomicU64,
     /// Raised before and after each taking of a permit.
     pub takes: AtomicU64,
-    /// No word of the table from this one on was ever used.
+    /// No word of the table from this index on was ever used.
     pub holders_end: AtomicU64,
 }
 
@@ -360,7 +374,7 @@ pub struct SemaphoreWords {
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct BarrierWords {
-    /// `phase << 2 | state`: number and state of the phase that is being waited in.
+    /// `phase << 2 | state`: number and state of the current phase.
     pub phase: AtomicU64,
     /// Bit `n % 64`: phase n, which is over, ended broken.
     pub broken_phases: AtomicU64,
@@ -381,8 +395,8 @@ pub const fn liveness_offset(entry: u32) -> u64 {
     ENTRIES_OFFSET + entry as u64 * ENTRY_BYTES
 }
 
-/// Offset of the byte whose OFD lock is the right to take `entry`. Not beside the liveness lock: the kernel
-/// makes one lock of two neighbours that one description holds.
+/// Offset of the byte whose OFD lock is the right to take `entry`. Not next to the liveness lock:
+/// the kernel merges two adjacent locks of one description.
 pub const fn registration_offset(entry: u32) -> u64 {
     liveness_offset(entry) + ENTRY_BYTES / 2
 }
@@ -392,8 +406,8 @@ pub const fn name_byte_offset(max_participants: u32) -> u64 {
     liveness_offset(max_participants)
 }
 
-/// Offset of the byte that those who keep the name hold read-locked. The same in all segments:
-/// whatever a header says of the table, no process takes a name away that others keep.
+/// Offset of the byte that every process that keeps the name holds read-locked. The same in all
+/// segments: whatever a header says of the table, no process removes a name that others keep.
 pub const KEEPERS_OFFSET: u64 = 0;
 
 /// Offset of the structure's text, on a cache line of its own.
@@ -401,8 +415,8 @@ pub const fn structure_offset(max_participants: u32) -> u64 {
     name_byte_offset(max_participants) + ENTRY_BYTES
 }
 
-/// Offset of cell 0, behind texts of so many bytes together. Those that fit into what is left of the page before the cells cost
-/// nothing.
+/// Offset of cell 0, behind texts of `texts_len` bytes in total. They cost nothing where they fit
+/// into the rest of the page before the cells.
 pub const fn cells_offset(max_participants: u32, texts_len: u32) -> u64 {
     (structure_offset(max_participants) + texts_len as u64).next_multiple_of(PAGE_BYTES)
 }

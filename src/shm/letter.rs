@@ -1,5 +1,5 @@
-//! How a dead letter lies in a record of the slice queue that takes it: little endian on every
-//! machine.
+//! The format of a dead letter, in a record of the slice queue that takes it: little endian on
+//! every machine.
 //!
 //! ```text
 //!   version 1 (= 1) | reason 1 | 0 0 | deliveries 4 | Unix nanoseconds 8 |

@@ -1,4 +1,5 @@
-//! The shared memory: what lies where in a segment, which shape a ring has, and which processes use it.
+//! Shared memory: the byte map (`layout`), the shape of a ring (`geometry`), the processes that use
+//! a segment (`id`, `participant`), and the segments themselves (`segment`).
 
 pub(crate) mod geometry;
 pub(crate) mod id;

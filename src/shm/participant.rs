@@ -1,18 +1,21 @@
 //! Participants: which processes are attached, and which of them are alive.
 //!
 //! ```text
-//!   entry  free, generation g --raise_generation--> free, generation g + 1 --lock taken, register--> attached, generation g + 1
-//!           ^                                                                                              |
-//!           '------- the kernel drops the liveness lock with the process, however the process ends --------'
+//!   free, generation g --raise_generation--> free, generation g + 1
+//!           ^                                     |
+//!           |                                     | liveness lock taken, register
+//!           |                                     v
+//!           '--- the process ends, however ---  attached, generation g + 1
+//!                (the kernel drops the lock)
 //! ```
 //!
 //! Invariants:
-//! 1. Only the holder of an entry's liveness lock writes the entry, except that others set the pid of
-//!    a dead one to 0, and that the generation is raised before the lock is taken
+//! 1. Only the holder of an entry's liveness lock writes the entry, except that others set the pid
+//!    of a dead one to 0, and that the generation is raised before the lock is taken
 //!    (`segment/enter.rs`).
-//! 2. A participant registers before its id is stored anywhere in the segment, so its entry showed the
-//!    generation before the id could be seen: an id whose entry shows another generation belongs to a
-//!    dead process.
+//! 2. A participant registers before its id is stored anywhere in the segment, so its entry showed
+//!    the generation before the id could be seen: an id whose entry shows another generation
+//!    belongs to a dead process.
 //! 3. Entry numbers read from a segment may be garbage: no participant beyond the table is alive.
 
 use super::id::{ENTRY_BITS, GENERATION_LOW_MASK, GENERATIONS, raise_generation};
@@ -25,7 +28,8 @@ use crate::shm::segment::Segment;
 /// Makes the holder of an entry's liveness lock a participant. The caller has repaired what the
 /// predecessor left.
 pub(crate) fn register(segment: &Segment, entry: u32) -> Id {
-    // An entry beyond the table has no lock to hold; its id is dead for every process (Invariant 3).
+    // An entry beyond the table has no lock to hold; its id is dead for every process (Invariant
+    // 3).
     let Some(slot) = segment.entries().get(entry as usize) else { return Id::of(1, entry) };
     let mut generation = slot.generation.load(Ordering::Relaxed);
     if !GENERATIONS.contains(&generation) {
@@ -78,14 +82,15 @@ pub(crate) fn dead(segment: &Segment, me: Id) -> Vec<(&Entry, u32)> {
         }
         let id = Id::from_bits(entry.generation.load(Ordering::Acquire).wrapping_shl(ENTRY_BITS) | number as u32);
         let alive = id.is_some_and(|id| is_alive(segment, id, me));
-        // The pid once more: a process that detaches clears its pid before it drops its lock, and may
-        // do so between our loads; a newcomer has a pid of its own.
+        // The pid once more: a process that detaches clears its pid before it drops its lock, and
+        // may do so between our loads; a newcomer has a pid of its own.
         (!alive && entry.pid.load(Ordering::Acquire) == pid).then_some((&segment.entries()[number], pid))
     };
     segment.entries().iter().enumerate().filter_map(died).collect()
 }
 
-/// Process id of a participant as that process saw it, for messages to people. 0 if the id is garbage.
+/// Process id of a participant as that process saw it, for messages to people. 0 if the id is
+/// garbage.
 pub(crate) fn pid_of(segment: &Segment, id: Id) -> u32 {
     segment.entries().get(id.entry() as usize).map_or(0, |slot: &Entry| slot.pid.load(Ordering::Relaxed))
 }

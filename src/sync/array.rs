@@ -14,10 +14,11 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 
-/// A slice of plain data that one thread of one process uses at a time: Python's `multiprocessing.Array`.
+/// A slice of plain data that one thread of one process uses at a time: Python's
+/// `multiprocessing.Array`.
 ///
-/// It is a [`Mutex`](crate::sync::Mutex) over `[X]`, of a length that its creator chose: all that is said there of dead holders and
-/// of guards holds here.
+/// It is a [`Mutex`](crate::sync::Mutex) over `[X]`, of a length that its creator chose: all that
+/// is said there of dead holders and of guards holds here.
 ///
 /// ```
 /// use shmq::{Process, sync::Array};
@@ -62,8 +63,8 @@ impl<X: Plain> Array<X> {
         PrimitiveBuilder::of(PrimitiveKind::of::<X>(Kind::Array), count, move |cell| cell.fill(&bytes, 0), Self::over)
     }
 
-    /// Creates an anonymous array of these elements, which forked children inherit and serialised handles lead to. Its length is
-    /// fixed from then on.
+    /// Creates an anonymous array of these elements, which forked children inherit and serialised
+    /// handles lead to. Its length is fixed from then on.
     ///
     /// # Errors
     /// [`CreateError::OutOfRange`] without elements; otherwise [`CreateError`].
@@ -77,7 +78,7 @@ impl<X: Plain> Array<X> {
         Self::builder(elements).create()
     }
 
-    /// Creates an array of that name, which nobody alive may have.
+    /// Creates an array of that name, which no live segment may have.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -92,8 +93,9 @@ impl<X: Plain> Array<X> {
         Self::builder(elements).name(name).create()
     }
 
-    /// Opens the array of that name, with the length and the elements that it has, or creates it with these.
-    /// If all its users are dead it is replaced by a new one of these elements, unless it was persisted: see the [module](crate::sync).
+    /// Opens the array of that name, with the length and the elements that it has, or creates it
+    /// with these. If all its users are dead it is replaced by a new one of these elements, unless
+    /// it was persisted: see the [module](crate::sync).
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -110,17 +112,23 @@ impl<X: Plain> Array<X> {
     }
 
     /// Number of elements, at least 1.
+    ///
+    /// ```
+    /// assert_eq!(shmq::sync::Array::<u8>::new([1, 2, 3])?.len(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[allow(clippy::len_without_is_empty, reason = "there are no empty ones")]
     pub fn len(&self) -> usize {
         self.primitive.count() as usize
     }
 
     blocking_forms! {
-        /// Locks all elements; waits while another thread or process has the lock. The guard unlocks when it is dropped.
+        /// Locks all elements; waits while another thread or process has the lock. The guard
+        /// unlocks when it is dropped.
         ///
         /// # Errors
-        /// [`LockError::OwnerDied`] with the guard if the last holder died or panicked; otherwise [`LockError::Failed`], and it is not
-        /// locked.
+        /// [`LockError::OwnerDied`] with the guard if the last holder died or panicked; otherwise
+        /// [`LockError::Failed`], and it is not locked.
         ///
         /// ```
         /// let array = shmq::sync::Array::<u32>::new([1, 2, 3])?;
@@ -132,7 +140,8 @@ impl<X: Plain> Array<X> {
         |self, wait| -> Result<MutexGuard<'_, [X]>, LockError<MutexGuard<'_, [X]>>> { self.lock_by(wait) }
     }
 
-    /// Locks if nobody has the lock, or only somebody dead: [`SyncError::WouldBlock`](crate::sync::SyncError::WouldBlock) otherwise, at once.
+    /// Locks if the lock is free, or its holder is dead:
+    /// [`SyncError::WouldBlock`](crate::sync::SyncError::WouldBlock) otherwise, at once.
     ///
     /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
     ///

@@ -1,9 +1,10 @@
-//! [`Condvar`]: sleeping with a mutex let go, until somebody says that something changed.
+//! [`Condvar`]: sleeping with a mutex unlocked, until a notice that something changed.
 //!
 //! Invariants:
-//! 1. A waiter has registered before it unlocks, so whoever locks after it, changes something and notifies, sees it counted.
-//! 2. A sleep ends after a slice at the latest, whether or not somebody notified: wakes that died with a sleeper or a notifier delay, and
-//!    never hang.
+//! 1. A waiter has registered before it unlocks, so a process that locks after it, changes
+//!    something and notifies, sees it counted.
+//! 2. A sleep ends after a slice at the latest, with or without a notice: wakes that died
+//!    with a sleeper or a notifier delay, and never hang.
 
 use super::builder::PrimitiveBuilder;
 use super::handle::handle;
@@ -22,16 +23,20 @@ use std::time::{Duration, Instant};
 /// How long past its deadline a waiter tries to lock again.
 const RELOCK_NS: u64 = 1_000_000_000;
 
-/// A place to sleep, with a [`Mutex`](crate::sync::Mutex) let go, until somebody says that something changed: Python's `multiprocessing.Condition`.
+/// A place to sleep, with a [`Mutex`](crate::sync::Mutex) unlocked, until a notice that something
+/// changed: Python's `multiprocessing.Condition`.
 ///
-/// It works with the guard of any mutex or array, and lies in a segment of its own. As everywhere, what is waited for is a state, and
-/// a wait may end for no reason: **wait in a loop, or with [`wait_while`](Self::wait_while)**.
+/// It works with the guard of any mutex or array, and lies in a segment of its own. As everywhere,
+/// what is waited for is a state, and a wait may end for no reason: **wait in a loop, or with
+/// [`wait_while`](Self::wait_while)**.
 ///
-/// **In a signal handler** [`notify_one`](Self::notify_one) and [`notify_all`](Self::notify_all) may be called, whatever they interrupt; the
-/// forms that wait may not. See the [module](crate::sync#signal-handlers).
+/// **In a signal handler** [`notify_one`](Self::notify_one) and [`notify_all`](Self::notify_all)
+/// may be called, whatever they interrupt; the forms that wait may not. See the
+/// [module](crate::sync#signal-handlers).
 ///
-/// **If a process dies** asleep, notifiers do not notice: they never wait for sleepers. If one dies that was just being woken, or between
-/// its change and its notice, the others look again within 0.1 s: each wait ends, for no reason, at least that often.
+/// **If a process dies** asleep, notifiers do not notice: they never wait for sleepers. If one dies
+/// that was just being woken, or between its change and its notice, the others check again within
+/// 0.1 s: each wait ends, for no reason, at least that often.
 ///
 /// ```
 /// use shmq::{Process, sync::{Condvar, Mutex}};
@@ -61,6 +66,17 @@ handle! {
 }
 
 /// Did a wait end because its time was up?
+///
+/// ```
+/// use shmq::sync::{Condvar, Mutex};
+/// use std::time::Duration;
+///
+/// let (mutex, condvar) = (Mutex::new(0u32)?, Condvar::new()?);
+/// let guard = mutex.lock().unwrap();
+/// let waited = condvar.wait_timeout_while(guard, Duration::from_millis(1), |n| *n == 0);
+/// assert!(waited.unwrap().1.timed_out());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitTimeoutResult(bool);
 
@@ -72,7 +88,8 @@ impl WaitTimeoutResult {
     /// use shmq::sync::{Condvar, Mutex};
     ///
     /// let (mutex, condvar) = (Mutex::new(0u32)?, Condvar::new()?);
-    /// let waited = condvar.wait_timeout_while(mutex.lock().unwrap(), Duration::from_millis(10), |n| *n == 0);
+    /// let guard = mutex.lock().unwrap();
+    /// let waited = condvar.wait_timeout_while(guard, Duration::from_millis(10), |n| *n == 0);
     /// let (guard, result) = waited.unwrap();
     /// assert!(result.timed_out() && *guard == 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -100,21 +117,22 @@ impl Condvar {
         PrimitiveBuilder::of(PrimitiveKind::bare(Kind::Condvar), 1, |_| (), Self::over)
     }
 
-    /// Creates an anonymous condition variable, which forked children inherit and serialised handles lead to.
+    /// Creates an anonymous condition variable, which forked children inherit and serialised
+    /// handles lead to.
     ///
     /// # Errors
     /// [`CreateError`].
     ///
     /// ```
     /// let condvar = shmq::sync::Condvar::new()?;
-    /// condvar.notify_all(); // nobody is there
+    /// condvar.notify_all(); // there is no waiter
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new() -> Result<Condvar, CreateError> {
         Self::builder().create()
     }
 
-    /// Creates a condition variable of that name, which nobody alive may have.
+    /// Creates a condition variable of that name, which no live segment may have.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -129,8 +147,9 @@ impl Condvar {
         Self::builder().name(name).create()
     }
 
-    /// Opens the condition variable of that name, or creates it if there is none.
-    /// If all its users are dead it is replaced by a new one, unless it was persisted: see the [module](crate::sync).
+    /// Opens the condition variable of that name, or creates it if there is none. If all its users
+    /// are dead it is replaced by a new one, unless it was persisted: see the
+    /// [module](crate::sync).
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -145,11 +164,12 @@ impl Condvar {
         Self::builder().name(name).open_or_create()
     }
 
-    /// Unlocks, sleeps until somebody notifies (or for no reason, after 0.1 s at the latest), and locks again.
+    /// Unlocks, sleeps until a notice (or for no reason, after 0.1 s at the latest), and
+    /// locks again.
     ///
     /// # Errors
-    /// [`LockError::OwnerDied`] with the guard if somebody died with the mutex meanwhile, [`LockError::Failed`] without one
-    /// ([`SyncError::Inherited`] if the guard is the parent's).
+    /// [`LockError::OwnerDied`] with the guard if a holder of the mutex died meanwhile,
+    /// [`LockError::Failed`] without one ([`SyncError::Inherited`] if the guard is the parent's).
     ///
     /// ```
     /// use shmq::sync::{Condvar, Mutex};
@@ -171,8 +191,9 @@ impl Condvar {
         self.sleep(guard, Deadline::NEVER)
     }
 
-    /// Like [`wait`](Self::wait), but for `timeout` at the longest. The mutex is then locked again, which may take up to a second more while others have it;
-    /// after that it is [`SyncError::Timeout`], without a guard.
+    /// Like [`wait`](Self::wait), but for `timeout` at the longest. The mutex is then locked again,
+    /// which may take up to a second more while others have it; after that it is
+    /// [`SyncError::Timeout`], without a guard.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -182,7 +203,8 @@ impl Condvar {
     /// use shmq::sync::{Condvar, Mutex};
     ///
     /// let (mutex, condvar) = (Mutex::new(0u32)?, Condvar::new()?);
-    /// let (guard, result) = condvar.wait_timeout(mutex.lock().unwrap(), Duration::from_millis(10)).unwrap();
+    /// let guard = mutex.lock().unwrap();
+    /// let (guard, result) = condvar.wait_timeout(guard, Duration::from_millis(10)).unwrap();
     /// # drop(guard);
     /// # let _ = result;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -191,7 +213,8 @@ impl Condvar {
         self.wait_until(guard, Deadline::after(timeout))
     }
 
-    /// Like [`wait_timeout`](Self::wait_timeout), but until `deadline` at the longest. One in the past means that it hardly sleeps.
+    /// Like [`wait_timeout`](Self::wait_timeout), but until `deadline` at the longest. One in the
+    /// past means that it hardly sleeps.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -225,7 +248,22 @@ impl Condvar {
     /// Waits while `condition` holds of what the mutex guards.
     ///
     /// # Errors
-    /// As [`wait`](Self::wait); `condition` is not asked about the data of somebody who died.
+    /// As [`wait`](Self::wait); `condition` is not called on the data of a holder that died.
+    ///
+    /// ```
+    /// use shmq::sync::{Condvar, Mutex};
+    ///
+    /// let (mutex, condvar) = (Mutex::new(0u32)?, Condvar::new()?);
+    /// std::thread::scope(|s| {
+    ///     s.spawn(|| {
+    ///         *mutex.lock().unwrap() = 1;
+    ///         condvar.notify_one();
+    ///     });
+    ///     let guard = condvar.wait_while(mutex.lock().unwrap(), |n| *n == 0).unwrap();
+    ///     assert_eq!(*guard, 1);
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wait_while<'m, T: ?Sized>(
         &self,
         mut guard: MutexGuard<'m, T>,
@@ -237,11 +275,22 @@ impl Condvar {
         Ok(guard)
     }
 
-    /// Waits while `condition` holds of what the mutex guards, but not longer than `timeout`, and never less while it holds. Locking
-    /// again as in [`wait_timeout`](Self::wait_timeout).
+    /// Waits while `condition` holds of what the mutex guards, but not longer than `timeout`, and
+    /// never less while it holds. Locking again as in [`wait_timeout`](Self::wait_timeout).
     ///
     /// # Errors
     /// As [`wait_while`](Self::wait_while).
+    ///
+    /// ```
+    /// use shmq::sync::{Condvar, Mutex};
+    /// use std::time::Duration;
+    ///
+    /// let (mutex, condvar) = (Mutex::new(1u32)?, Condvar::new()?);
+    /// let guard = mutex.lock().unwrap();
+    /// let waited = condvar.wait_timeout_while(guard, Duration::from_secs(1), |n| *n == 0);
+    /// assert!(!waited.unwrap().1.timed_out());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wait_timeout_while<'m, T: ?Sized>(
         &self,
         guard: MutexGuard<'m, T>,
@@ -298,18 +347,32 @@ impl Condvar {
         }
     }
 
-    /// Wakes one who sleeps, if anybody does. Takes no lock, does not wait, and may be called in a signal handler.
+    /// Wakes one waiter, if there is one. Takes no lock, does not wait, and may be called in a
+    /// signal handler.
+    ///
+    /// ```
+    /// let condvar = shmq::sync::Condvar::new()?;
+    /// condvar.notify_one(); // without a waiter it does nothing
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn notify_one(&self) {
         self.notify(1);
     }
 
-    /// Wakes all who sleep. Takes no lock, does not wait, and may be called in a signal handler.
+    /// Wakes all waiters. Takes no lock, does not wait, and may be called in a signal handler.
+    ///
+    /// ```
+    /// let condvar = shmq::sync::Condvar::new()?;
+    /// condvar.notify_all(); // without waiters it does nothing
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn notify_all(&self) {
         self.notify(u32::MAX);
     }
 
     fn notify(&self, count: u32) {
-        // Here, since a forked child that never attached has not registered for the sleepers' barrier.
+        // Here, since a forked child that never attached has not registered for the sleepers'
+        // barrier.
         fence(SeqCst);
         self.primitive.notify(count);
     }
@@ -329,7 +392,7 @@ impl Condvar {
         let relock_until = deadline.max(Deadline::in_ns(RELOCK_NS));
         let relocked = MutexGuard::lock(mutex, value, Wait::Until(relock_until));
         if matches!(relocked, Err(LockError::Failed(_))) {
-            // The wake may have come to us, who can make no use of it.
+            // The wake may have come to this call, which cannot use it.
             self.notify(1);
         }
         relocked

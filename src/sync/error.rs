@@ -5,26 +5,41 @@ use std::fmt;
 use std::io;
 
 /// Why an operation of [`sync`](crate::sync) did not happen. Nothing was changed.
+///
+/// ```
+/// use shmq::sync::{Semaphore, SyncError};
+///
+/// match Semaphore::new(0)?.try_acquire() {
+///     Ok(()) => println!("taken"),
+///     Err(SyncError::WouldBlock | SyncError::Busy) => println!("none left"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
     /// A `try_` form found the lock taken, or no permit.
     #[error("it would have to wait")]
     WouldBlock,
-    /// A `try_` form gave up after about a millisecond: a process that does not run (stopped, or starved of CPU) is in the middle of
-    /// an operation on this primitive. Try again, or use a form with a timeout.
+    /// A `try_` form gave up after about a millisecond: a process that does not run (stopped, or
+    /// starved of CPU) is in the middle of an operation on this primitive. Try again, or use a form
+    /// with a timeout.
     #[error("the primitive is locked by a process that does not run (stopped or starved); try again")]
     Busy,
     /// The deadline passed. Never reported early.
     #[error("timed out")]
     Timeout,
-    /// The process that held the lock died, or panicked, in the middle of its work, and nobody has repaired the data yet.
+    /// The process that held the lock died, or panicked, in the middle of its work, and no process
+    /// has repaired the data yet.
     #[error("the holder of the lock died or panicked before it unlocked; the data need to be looked at and marked as repaired")]
     OwnerDied,
-    /// A party of the barrier died, gave up or broke it, so the others need not wait. See `Barrier::reset`.
+    /// A party of the barrier died, gave up or broke it, so the others need not wait. See
+    /// `Barrier::reset`.
     #[error("the barrier is broken: a party died, timed out or aborted; reset it to use it again")]
     Broken,
-    /// A process that was taken for dead turned out to be alive (it closed descriptors that were not its own). Create a new primitive.
+    /// A process that was taken for dead turned out to be alive (it closed descriptors that were
+    /// not its own). Create a new primitive.
     #[error("the primitive is poisoned: a process was taken for dead while it was still at work; create a new one")]
     Poisoned,
     /// This guard was made before a `fork` and belongs to the parent process.
@@ -110,9 +125,10 @@ impl From<AttachError> for SyncError {
 /// ```
 #[non_exhaustive]
 pub enum LockError<G> {
-    /// The lock was got, but its last holder died, or panicked, while it held it, so the data may be half changed. Look at them through
-    /// the guard, put them in order, and call [`MutexGuard::mark_repaired`](crate::sync::MutexGuard::mark_repaired). Until somebody
-    /// does, each later locker is told the same.
+    /// The lock was got, but its last holder died, or panicked, while it held it, so the data may
+    /// be half changed. Look at them through the guard, put them in order, and call
+    /// [`MutexGuard::mark_repaired`](crate::sync::MutexGuard::mark_repaired). Until then,
+    /// each later locker gets the same error.
     OwnerDied(G),
     /// The lock was not got.
     Failed(SyncError),
@@ -152,7 +168,7 @@ impl<G> LockError<G> {
         matches!(self, LockError::Failed(error) if error.is_timeout())
     }
 
-    /// Is it [`WouldBlock`](SyncError::WouldBlock): somebody else has the lock?
+    /// Is it [`WouldBlock`](SyncError::WouldBlock): another caller has the lock?
     ///
     /// ```
     /// let mutex = shmq::sync::Mutex::new(1u32)?;

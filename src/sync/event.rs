@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Invariants:
-//! 1. One word, changed by one instruction: no lock, so nobody can die with it half changed.
-//! 2. A waiter that began at an even number is released by any other number: also by a set that was cleared before it looked.
+//! 1. One word, changed by one instruction: no lock, so no process can die with it half changed.
+//! 2. A waiter that began at an even number is released by any other number: also by a set that was
+//!    cleared before it looked.
 
 use super::SyncError;
 use super::builder::PrimitiveBuilder;
@@ -23,13 +24,15 @@ use std::sync::atomic::fence;
 
 /// A flag that many wait for: Python's `multiprocessing.Event`.
 ///
-/// Setting it releases everybody who waits, also if it is cleared again before they run. Who waits while it is set goes on at once.
+/// Setting it releases all waiters, also if it is cleared again before they run. A caller that
+/// waits while it is set continues at once.
 ///
-/// **In a signal handler** [`set`](Self::set), [`clear`](Self::clear), [`is_set`](Self::is_set) and [`try_wait`](Self::try_wait) may be called,
-/// whatever they interrupt; the forms that wait may not. See the [module](crate::sync#signal-handlers).
+/// **In a signal handler** [`set`](Self::set), [`clear`](Self::clear), [`is_set`](Self::is_set) and
+/// [`try_wait`](Self::try_wait) may be called, whatever they interrupt; the forms that wait may
+/// not. See the [module](crate::sync#signal-handlers).
 ///
-/// **If a process dies** in the middle of anything, the others go on; one that dies between setting the flag and waking
-/// the waiters delays them by 0.1 s at most.
+/// **If a process dies** in the middle of anything, the others go on; one that dies between setting
+/// the flag and waking the waiters delays them by 0.1 s at most.
 ///
 /// ```
 /// use shmq::{Process, sync::Event};
@@ -66,7 +69,8 @@ impl Event {
         PrimitiveBuilder::of(PrimitiveKind::bare(Kind::Event), 1, |_| (), Self::over)
     }
 
-    /// Creates an anonymous event that is not set, which forked children inherit and serialised handles lead to.
+    /// Creates an anonymous event that is not set, which forked children inherit and serialised
+    /// handles lead to.
     ///
     /// # Errors
     /// [`CreateError`].
@@ -79,7 +83,7 @@ impl Event {
         Self::builder().create()
     }
 
-    /// Creates an event of that name, which nobody alive may have.
+    /// Creates an event of that name, which no live segment may have.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -95,8 +99,8 @@ impl Event {
         Self::builder().name(name).create()
     }
 
-    /// Opens the event of that name, or creates it if there is none.
-    /// If all its users are dead it is replaced by one that is not set, unless it was persisted: see the [module](crate::sync).
+    /// Opens the event of that name, or creates it if there is none. If all its users are dead it
+    /// is replaced by one that is not set, unless it was persisted: see the [module](crate::sync).
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -117,8 +121,8 @@ impl Event {
         unsafe { self.primitive.cell().words::<EventWords>() }
     }
 
-    /// Sets it, and wakes everybody who waits. Nothing changes if it is set. Takes no lock, does not wait, and may be called in a signal
-    /// handler, whatever it interrupts.
+    /// Sets it, and wakes all waiters. Nothing changes if it is set. Takes no lock, does
+    /// not wait, and may be called in a signal handler, whatever it interrupts.
     ///
     /// ```
     /// let event = shmq::sync::Event::new()?;
@@ -129,15 +133,16 @@ impl Event {
     pub fn set(&self) {
         let set =
             self.words().changes.fetch_update(SeqCst, SeqCst, |changes| (changes % 2 == 0).then(|| changes.wrapping_add(1)));
-        // Here, since a forked child that never attached has not registered for the sleepers' barrier.
+        // Here, since a forked child that never attached has not registered for the sleepers'
+        // barrier.
         fence(SeqCst);
         if set.is_ok() {
             self.primitive.notify(u32::MAX);
         }
     }
 
-    /// Clears it: who comes to wait from now on waits. Nothing changes if it is clear. Does not wait, and may be called in a signal
-    /// handler.
+    /// Clears it: callers wait from now on. Nothing changes if it is clear. Does not
+    /// wait, and may be called in a signal handler.
     ///
     /// ```
     /// let event = shmq::sync::Event::new()?;
@@ -151,6 +156,14 @@ impl Event {
     }
 
     /// Is it set?
+    ///
+    /// ```
+    /// let event = shmq::sync::Event::new()?;
+    /// assert!(!event.is_set());
+    /// event.set();
+    /// assert!(event.is_set());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_set(&self) -> bool {
         self.changes() % 2 == 1
     }
@@ -175,14 +188,16 @@ impl Event {
         /// use shmq::sync::{Event, SyncError};
         ///
         /// let event = Event::new()?;
-        /// assert!(matches!(event.wait_timeout(Duration::from_millis(10)), Err(SyncError::Timeout)));
+        /// let waited = event.wait_timeout(Duration::from_millis(10));
+        /// assert!(matches!(waited, Err(SyncError::Timeout)));
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         wait, wait_timeout, wait_deadline,
         |self, wait| -> Result<(), SyncError> { self.wait_by(wait) }
     }
 
-    /// Is it set? [`SyncError::WouldBlock`] if it is not: [`is_set`](Self::is_set) as one of the forms of [`wait`](Self::wait).
+    /// Is it set? [`SyncError::WouldBlock`] if it is not: [`is_set`](Self::is_set) as one of the
+    /// forms of [`wait`](Self::wait).
     ///
     /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
     ///

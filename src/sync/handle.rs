@@ -1,14 +1,15 @@
 //! What every handle can do: be opened, cloned, sent, kept and unlinked.
 
-/// The common part of a handle with a field `primitive: Arc<Primitive>` and an associated function `over(primitive)`.
+/// The common part of a handle with a field `primitive: Arc<Primitive>` and an associated function
+/// `over(primitive)`.
 macro_rules! handle {
     ($what:literal, new: $new:literal, path: $path:literal, [$($generics:tt)*] $type:ty, $shape:expr) => {
         impl<$($generics)*> $type {
             #[doc = concat!("Opens the ", $what, " that another process created. One whose users are all dead is opened too, as they left it.")]
             ///
             /// # Errors
-            /// [`OpenError`](crate::OpenError); nothing was changed. `Mismatch` names both sides if something else has that name. Does
-            /// not wait for it to be created.
+            /// [`OpenError`](crate::OpenError); nothing was changed. `Mismatch` names both sides if
+            /// something else has that name. Does not wait for it to be created.
             ///
             /// ```
             #[doc = concat!("let first = ", $new, ";")]
@@ -20,7 +21,8 @@ macro_rules! handle {
                 Ok(Self::over(crate::sync::primitive::Primitive::open(name.as_ref(), &$shape, Default::default(), Default::default(), Default::default())?))
             }
 
-            /// Removes a name. Processes that use what it led to go on with it; nobody can open it any more.
+            /// Removes a name. Processes that use what it led to continue with it; no process can
+            /// open it any more.
             ///
             /// # Errors
             /// [`OpenError::NotFound`](crate::OpenError::NotFound) if there is no such name,
@@ -37,7 +39,8 @@ macro_rules! handle {
                 crate::shm::segment::Segment::unlink(name.as_ref())
             }
 
-            /// Keeps the segment when its last participant leaves, until it is [unlinked](Self::unlink).
+            /// Keeps the segment when its last participant leaves, until it is
+            /// [unlinked](Self::unlink).
             ///
             /// ```
             #[doc = concat!("let first = ", $new, ";")]
@@ -52,8 +55,8 @@ macro_rules! handle {
                 self.primitive.segment().persist();
             }
 
-            /// Does the name still lead to it? If not, no process can open it any more, and who opens the name gets another. As
-            /// [`Queue::has_name`](crate::Queue::has_name).
+            /// Does the name still lead to it? If not, no process can open it any more, and opening
+            /// the name gives another. As [`Queue::has_name`](crate::Queue::has_name).
             ///
             /// ```
             #[doc = concat!("let it = ", $new, ";")]
@@ -78,6 +81,11 @@ macro_rules! handle {
             }
 
             /// The name by which other processes open it. An anonymous one has a name too.
+            ///
+            /// ```
+            #[doc = concat!("assert!(!(", $new, ").name().is_empty());")]
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn name(&self) -> &str {
                 self.primitive.segment().name()
             }
@@ -91,15 +99,16 @@ macro_rules! handle {
         }
 
         impl<$($generics)*> serde::Serialize for $type {
-            /// Name (with its directory, if that is not `/dev/shm`) and nonce. The receiver needs a live participant, or a persisted segment, to open it.
+            /// Name (with its directory, if that is not `/dev/shm`) and nonce. The receiver needs a
+            /// live participant, or a persisted segment, to open it.
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 (self.primitive.segment().address(), self.primitive.segment().nonce()).serialize(serializer)
             }
         }
 
         impl<'de, $($generics)*> serde::Deserialize<'de> for $type {
-            /// Opens it, through the mapping that this process may have already. The error is that of `open`, or `Replaced` if another took
-            /// the name since.
+            /// Opens it, through the mapping that this process may have already. The error is that
+            /// of `open`, or `Replaced` if another took the name since.
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let (address, nonce) = <(String, u64)>::deserialize(deserializer)?;
                 let primitive = crate::sync::primitive::Primitive::reopen(&address, nonce, &$shape).map_err(serde::de::Error::custom)?;

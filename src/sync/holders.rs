@@ -1,14 +1,15 @@
-//! Who has how much of something: a word for each participant, which says nothing any more once that participant is dead.
+//! How much of something each participant has: a word for each participant, which says nothing any
+//! more once that participant is dead.
 //!
 //! ```text
 //!   word   generation:32 | count:32
 //! ```
 //!
 //! Invariants:
-//! 1. A word's entry and generation name the participant that has the count. Under the primitive's lock
-//!    counts rise, and words of the dead are cleared. Without it, a participant lowers its own count,
-//!    and anybody reads.
-//! 2. Words may be garbage: a generation that nobody has is dead.
+//! 1. A word's entry and generation name the participant that has the count. Under the primitive's
+//!    lock counts rise, and words of the dead are cleared. Without it, a participant lowers its own
+//!    count, and any process reads.
+//! 2. Words may be garbage: a generation that no participant has is dead.
 
 use super::primitive::Primitive;
 use crate::atomic::AtomicU64;
@@ -29,7 +30,8 @@ impl<'o> Holders<'o> {
     /// # Safety
     /// The primitive's data are such a table: it is a semaphore or a barrier.
     pub unsafe fn of(primitive: &'o Primitive) -> Holders<'o> {
-        // SAFETY: the caller vouches for the table; it lives as long as the primitive, at a multiple of 64.
+        // SAFETY: the caller vouches for the table; it lives as long as the primitive, at a
+        // multiple of 64.
         let words = unsafe { std::slice::from_raw_parts(primitive.cell().data().cast::<AtomicU64>(), WORDS) };
         Holders { primitive, words: &words[..primitive.segment().entries().len().min(WORDS)] }
     }
@@ -38,8 +40,8 @@ impl<'o> Holders<'o> {
         self.words.get(me.entry() as usize)
     }
 
-    /// One more, with one store. Whatever a dead predecessor had in this entry is gone. Needs the lock.
-    /// `false`: the participant has as many as can be counted.
+    /// One more, with one store. Whatever a dead predecessor had in this entry is gone. Needs the
+    /// lock. `false`: the participant has as many as can be counted.
     pub fn add_one(&self, me: Id) -> bool {
         let Some(word) = self.word(me) else { return false };
         // Threads of this process may give back beside us.
@@ -53,7 +55,7 @@ impl<'o> Holders<'o> {
 
     /// One less, with one store and without the lock. `false`: the participant has none.
     pub fn give_back_one(&self, me: Id) -> bool {
-        // Release (of AcqRel): whoever sees the lower count sees what its holder did before.
+        // Release (of AcqRel): a process that sees the lower count sees what its holder did before.
         let given = self.word(me).map(|word| {
             word.fetch_update(AcqRel, Relaxed, |bits| {
                 let is_mine = bits >> 32 == u64::from(me.generation());
@@ -75,7 +77,7 @@ impl<'o> Holders<'o> {
         self.words[..end].iter().map(|word| word.load(Acquire) & COUNT_MASK).sum()
     }
 
-    /// Nobody has anything.
+    /// Sets all counts to 0.
     pub fn clear(&self) {
         self.words.iter().filter(|word| word.load(Relaxed) != 0).for_each(|word| word.store(0, Relaxed));
     }

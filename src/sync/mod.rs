@@ -1,19 +1,24 @@
-//! What processes agree by, beside queues: [`Mutex`], [`Value`], [`Array`], [`Event`], [`Semaphore`], [`Condvar`], [`Barrier`],
-//! and [`Pipe`], which is two queues.
+//! What processes agree by, beside queues: [`Mutex`], [`Value`], [`Array`], [`Event`],
+//! [`Semaphore`], [`Condvar`], [`Barrier`], and [`Pipe`], which is two queues.
 //!
-//! Each lies in a named segment of its own, like a queue: **named** (`create`, `open`, `open_or_create`) for programs that meet by name, or
-//! **anonymous** (`new`) for forked children, which inherit the handle. Handles are `Clone`, `Serialize` and `Deserialize`: they travel
-//! through queues, and lead to the same primitive in every process. The name goes with the last process that drops its handles, unless
-//! `persist` was called. Up to 250 processes of one user use one primitive at a time, unless its [`builder`](Event::builder) says otherwise.
+//! Each lies in a named segment of its own, like a queue: **named** (`create`, `open`,
+//! `open_or_create`) for programs that meet by name, or **anonymous** (`new`) for forked children,
+//! which inherit the handle. Handles are `Clone`, `Serialize` and `Deserialize`: they travel
+//! through queues, and lead to the same primitive in every process. The name goes with the last
+//! process that drops its handles, unless `persist` was called. Up to 250 processes of one user use
+//! one primitive at a time, unless its [`builder`](Event::builder) says otherwise.
 //!
-//! **Whoever is killed, the others go on.** A lock that a dead process held is taken over by the next who asks, and what it guarded is
-//! reported until somebody has looked at it ([`LockError::OwnerDied`]). Deadlines are never early, and hold even
-//! against a holder that was stopped (`SIGSTOP`).
+//! **If a process is killed, the others continue.** A lock that a dead process held is taken over
+//! by the next locker, and what it guarded is reported until it is marked repaired
+//! ([`LockError::OwnerDied`]). Deadlines are never early, and hold even against a holder that was
+//! stopped (`SIGSTOP`).
 //!
-//! **If all its users are dead**, a primitive has ended its life, as if the last of them had dropped it: `open_or_create` makes a new one in its
-//! place, unless it was persisted or is another user's. What a new life finds is what it asked for: an `Event` that is not set, all permits of a
-//! `Semaphore`, a whole `Barrier` for so many parties, a `Condvar` that nobody waits at, and the first value in a `Mutex`, an `Array` or a
-//! `Value`: data that must outlive a crash of all who use them are for `persist`. `open` still opens a dead primitive, as it was left.
+//! **If all its users are dead**, a primitive has ended its life, as if the last of them had
+//! dropped it: `open_or_create` makes a new one in its place, unless it was persisted or is another
+//! user's. What a new life finds is what it asked for: an `Event` that is not set, all permits of a
+//! `Semaphore`, a whole `Barrier` for so many parties, a `Condvar` without waiters, and the first
+//! value in a `Mutex`, an `Array` or a `Value`: data that must outlive a crash of all their users
+//! are for `persist`. `open` still opens a dead primitive, as it was left.
 //!
 //! **After a fork** handles work in the child. Guards that the parent held stay with the parent:
 //! their copies in the child unlock nothing when dropped, and panic when used. While there are
@@ -21,27 +26,31 @@
 //!
 //! # Signal handlers
 //!
-//! A handler interrupts its own program anywhere, in a call of this crate too. What takes a lock there may have to wait for the very
-//! thread that it interrupted, which is for ever; what allocates may do so inside the allocator. In a handler may be called:
+//! A handler interrupts its own program anywhere, in a call of this crate too. What takes a lock
+//! there may have to wait for the very thread that it interrupted, which is for ever; what
+//! allocates may do so inside the allocator. In a handler may be called:
 //!
 //! | | in a signal handler |
 //! |---|---|
 //! | [`Event`]: `set`, `clear`, `is_set`, `try_wait` | yes, whatever they interrupt |
-//! | [`Semaphore`]: `release`, `release_many`, the drop of a [`Permit`], `Permit::forget` | yes, whatever they interrupt, as `sem_post` |
+//! | [`Semaphore`]: `release`, `release_many` | yes, whatever they interrupt, as `sem_post` |
+//! | [`Permit`]: its drop, `forget` | yes, whatever they interrupt |
 //! | [`Condvar`]: `notify_one`, `notify_all` | yes, whatever they interrupt |
 //! | [`Barrier`]: `is_broken`, `waiting`, `parties`, `abort` | yes |
-//! | [`Semaphore`]: `try_acquire`, `try_permit`, `value` | yes; `Busy` after about 1 ms if they interrupt a taking of the same semaphore (`value` says what it sees) |
-//! | [`Value`]: `try_get`, `try_set`, `try_update` | yes; `WouldBlock` if they interrupt a call on the same value |
-//! | [`Mutex`], [`Array`]: `try_lock`, the guard and its drop | yes; `WouldBlock` if they interrupt one who has the lock |
-//! | [`Queue`](crate::Queue), [`Pipe`]: `try_put` | yes; `Busy` after about 1 ms if they interrupt a put on the same queue |
-//! | [`Queue`](crate::Queue), [`Pipe`]: `try_get` and the other `try_` forms | no: they may allocate |
-//! | every form that waits, also those with a timeout or a deadline | no: they may wait for the thread that they interrupt, the first for ever, the others until their deadline |
-//! | the verbs of endpoints, leases, loans, `ObjectQueue`, [`wait_any`](crate::wait_any()), [`Process`](crate::Process), `Pool`; creating, opening, unlinking, and dropping the last handle | no |
-//!
-//! On three conditions. A forked child calls the thing once before its first handler runs, since it attaches at its first call (`set`,
-//! `clear`, `release`, `notify` and dropping need no such call). The program is built without the feature `tracing`, or its subscriber
-//! may run in a handler. And the locks are Linux's, not the portable ones. A handler that may be called in the middle of other code keeps
-//! `errno` as it was.
+//! | [`Semaphore`]: `try_acquire`, `try_permit`, `value` | yes; `Busy` if they interrupt one |
+//! | [`Value`]: `try_get`, `try_set`, `try_update` | yes; `WouldBlock` if they interrupt one |
+//! | [`Mutex`], [`Array`]: `try_lock`, the guard | yes; `WouldBlock` if they interrupt a holder |
+//! | [`Queue`](crate::Queue), [`Pipe`]: `try_put` | yes; `Busy` if they interrupt a put on it |
+//! | [`Queue`](crate::Queue), [`Pipe`]: `try_get`, other `try_` forms | no: they may allocate |
+//! | every form that waits, with a deadline too | no: they may wait for what they interrupt |
+//! | verbs of endpoints, leases, loans, `ObjectQueue` | no |
+//! | [`wait_any`](crate::wait_any()), [`Process`](crate::Process), `Pool` | no |
+//! | creating, opening, unlinking, dropping the last handle | no |
+//! `Busy` comes after about 1 ms. All this on three conditions. A forked child calls the thing once
+//! before its first handler runs, since it attaches at its first call (`set`, `clear`, `release`,
+//! `notify` and dropping need no such call). The program is built without the feature `tracing`, or
+//! its subscriber may run in a handler. And the locks are Linux's, not the portable ones. A handler
+//! that may be called in the middle of other code keeps `errno` as it was.
 //!
 //! ```
 //! use shmq::sync::Semaphore;
@@ -68,7 +77,8 @@
 //!
 //! # Portable locks
 //!
-//! Under `--cfg shmq_portable_sync` all of this works too, except that nobody notices a death: see the README, "Platforms".
+//! Under `--cfg shmq_portable_sync` all of this works too, except that a death is not noticed: see
+//! the README, "Platforms".
 //!
 //! ```
 //! use shmq::{Process, sync::Value};
@@ -77,7 +87,8 @@
 //! let mut workers = Vec::new();
 //! for _ in 0..3 {
 //!     let hits = hits.clone();
-//!     workers.push(Process::spawn(move || (0..100).try_for_each(|_| hits.update(|n| *n += 1).map(drop)))?);
+//!     let count = move || (0..100).try_for_each(|_| hits.update(|n| *n += 1).map(drop));
+//!     workers.push(Process::spawn(count)?);
 //! }
 //! for worker in workers {
 //!     assert!(worker.join()?.success());

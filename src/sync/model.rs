@@ -1,7 +1,9 @@
-//! The protocols of the semaphore and the barrier as state machines: every order of steps, and a kill at every step.
+//! The protocols of the semaphore and the barrier as state machines: every order of steps, and a
+//! kill at every step.
 //!
-//! A step is one atomic instruction on a shared word, or all that is done under the lock between two of them. The lock itself is
-//! modelled in `lock/model.rs`: here it is taken, or taken over from the dead, in one step.
+//! A step is one atomic instruction on a shared word, or all that is done under the lock between
+//! two of them. The lock itself is modelled in `lock/model.rs`: here it is taken, or taken over
+//! from the dead, in one step.
 
 use crate::lock::model::{Machine, explore};
 
@@ -270,7 +272,8 @@ mod barrier {
         lock: Option<usize>,
         /// What those who arrived in a phase learnt of it: who passed, who did not.
         learnt: Vec<(u8, u8)>,
-        /// A party was late since the last reset: it will not arrive, and the others must not wait for it.
+        /// A party was late since the last reset: it will not arrive, and the others must not wait
+        /// for it.
         is_missed: bool,
     }
 
@@ -311,7 +314,8 @@ mod barrier {
             breaks
         }
 
-        /// Breaks the phase that is open, or the one behind a phase that has ended: by one that is late, or aborts.
+        /// Breaks the phase that is open, or the one behind a phase that has ended: by one that is
+        /// late, or aborts.
         fn break_or_mark(&mut self) {
             self.phase.1 = match self.phase.1 {
                 Phase::Open | Phase::Broken => Phase::Broken,

@@ -8,10 +8,12 @@
 //! ```
 //!
 //! Invariants:
-//! 1. `value` of a guard leads to the primitive's data, which nobody else reads or writes while the lock is held.
-//! 2. `needs_repair` is written under the lock. It is 1 before anybody who takes the lock over from the dead gives it back.
-//! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to the parent. It is never dereferenced
-//!    and its drop touches nothing.
+//! 1. `value` of a guard leads to the primitive's data, which no other thread reads or writes while
+//!    the lock is held.
+//! 2. `needs_repair` is written under the lock. It is 1 before a process that takes the lock over
+//!    from the dead gives it back.
+//! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to
+//!    the parent. It is never dereferenced and its drop touches nothing.
 
 use super::builder::PrimitiveBuilder;
 use super::handle::handle;
@@ -30,18 +32,21 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Plain data that one thread of one process uses at a time, whoever is killed meanwhile.
+/// Plain data that one thread of one process uses at a time, also if processes are killed.
 ///
-/// **If the holder dies** or panics, the next locker gets the lock within about 5 ms (at most 0.1 s if it has been waiting for long), as
-/// [`LockError::OwnerDied`]: with a guard, so that it can look at the data, repair them, and say so with
-/// [`mark_repaired`](MutexGuard::mark_repaired). Until somebody does, every locker is told the same. A holder that
-/// was *stopped* is alive: others wait for it until their deadlines.
+/// **If the holder dies** or panics, the next locker gets the lock within about 5 ms (at most 0.1 s
+/// if it has been waiting for long), as [`LockError::OwnerDied`]: with a guard, so that it can look
+/// at the data, repair them, and say so with [`mark_repaired`](MutexGuard::mark_repaired). Until
+/// then, every locker gets the same error. A holder that was *stopped* is alive: others wait for it
+/// until their deadlines.
 ///
-/// **In a signal handler** only [`try_lock`](Self::try_lock) may be called, and the guard that it gives may be used and dropped. The others would
-/// wait for the thread that they interrupt. See the [module](crate::sync#signal-handlers).
+/// **In a signal handler** only [`try_lock`](Self::try_lock) may be called, and the guard that it
+/// gives may be used and dropped. The others would wait for the thread that they interrupt. See the
+/// [module](crate::sync#signal-handlers).
 ///
-/// **Not recursive**: a thread that locks twice waits for itself until its deadline, or for ever. There is no fairness.
-/// A lock and unlock without contention take two locked instructions, no system call.
+/// **Not recursive**: a thread that locks twice waits for itself until its deadline, or for ever.
+/// There is no fairness. A lock and unlock without contention take two locked instructions, no
+/// system call.
 ///
 /// ```
 /// use shmq::{Process, sync::{LockError, Mutex}};
@@ -85,7 +90,8 @@ impl<T: Plain> Mutex<T> {
     /// Settings for a mutex to be created: permissions, participants and more.
     ///
     /// ```
-    /// assert_eq!(*shmq::sync::Mutex::builder(5u64).max_participants(9).create()?.lock().unwrap(), 5);
+    /// let mutex = shmq::sync::Mutex::builder(5u64).max_participants(9).create()?;
+    /// assert_eq!(*mutex.lock().unwrap(), 5);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder(value: T) -> PrimitiveBuilder<Self> {
@@ -107,7 +113,7 @@ impl<T: Plain> Mutex<T> {
         Self::builder(value).create()
     }
 
-    /// Creates a mutex of that name, which nobody alive may have.
+    /// Creates a mutex of that name, which no live segment may have.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -122,8 +128,9 @@ impl<T: Plain> Mutex<T> {
         Self::builder(value).name(name).create()
     }
 
-    /// Opens the mutex of that name, or creates it with `value` if there is none.
-    /// If all its users are dead it is replaced by a new one with `value`, unless it was persisted: see the [module](crate::sync).
+    /// Opens the mutex of that name, or creates it with `value` if there is none. If all its users
+    /// are dead it is replaced by a new one with `value`, unless it was persisted: see the
+    /// [module](crate::sync).
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -140,11 +147,12 @@ impl<T: Plain> Mutex<T> {
     }
 
     blocking_forms! {
-        /// Locks; waits while another thread or process has the lock. The guard unlocks when it is dropped.
+        /// Locks; waits while another thread or process has the lock. The guard unlocks when it is
+        /// dropped.
         ///
         /// # Errors
-        /// [`LockError::OwnerDied`] with the guard if the last holder died or panicked; otherwise [`LockError::Failed`], and it is not
-        /// locked.
+        /// [`LockError::OwnerDied`] with the guard if the last holder died or panicked; otherwise
+        /// [`LockError::Failed`], and it is not locked.
         ///
         /// ```
         /// use std::time::Duration;
@@ -161,7 +169,8 @@ impl<T: Plain> Mutex<T> {
         |self, wait| -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> { self.lock_by(wait) }
     }
 
-    /// Locks if nobody has the lock, or only somebody dead: [`SyncError::WouldBlock`](crate::sync::SyncError::WouldBlock) otherwise, at once.
+    /// Locks if the lock is free, or its holder is dead:
+    /// [`SyncError::WouldBlock`](crate::sync::SyncError::WouldBlock) otherwise, at once.
     ///
     /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
     ///
@@ -195,9 +204,19 @@ impl<T> fmt::Debug for Mutex<T> {
 
 /// Dropping it unlocks. Access to what a [`Mutex`] or an [`Array`](crate::sync::Array) guards.
 ///
-/// Stays in its thread (`!Send`), like `std`'s. `mem::forget` of it holds the lock until the process ends, which is then a
-/// death like any other. Dropped in a panic, it is reported to the next locker like a death. A guard inherited across
-/// `fork` belongs to the parent: in the child it unlocks nothing, and using it panics.
+/// Stays in its thread (`!Send`), like `std`'s. `mem::forget` of it holds the lock until the
+/// process ends, which is then a death like any other. Dropped in a panic, it is reported to the
+/// next locker like a death. A guard inherited across `fork` belongs to the parent: in the child it
+/// unlocks nothing, and using it panics.
+///
+/// ```
+/// let mutex = shmq::sync::Mutex::new(1u64)?;
+/// let mut guard: shmq::sync::MutexGuard<'_, u64> = mutex.lock().unwrap();
+/// *guard += 1;
+/// drop(guard);
+/// assert_eq!(*mutex.lock().unwrap(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "dropping it unlocks at once"]
 pub struct MutexGuard<'m, T: ?Sized> {
     primitive: &'m Primitive,
@@ -232,7 +251,8 @@ impl<'m, T: ?Sized> MutexGuard<'m, T> {
         if words(primitive).needs_repair.load(Relaxed) != 0 { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
     }
 
-    /// Says that the data are in order, after [`LockError::OwnerDied`]: later lockers are told nothing any more. Does nothing otherwise.
+    /// Says that the data are in order, after [`LockError::OwnerDied`]: later lockers are told
+    /// nothing any more. Does nothing otherwise.
     ///
     /// # Panics
     /// In a child that inherited the guard.
@@ -299,7 +319,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
             words(self.primitive).needs_repair.store(1, Relaxed);
         }
         self.primitive.forget_guard();
-        // Nobody to tell here; the next locker is told.
+        // This call reports nothing; the next locker gets the error.
         let _ = self.primitive.exit(self.me);
     }
 }

@@ -7,14 +7,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// One end of a two-way connection: puts messages `A`, gets messages `B`. The other end is a `Pipe<B, A>`. Python's `multiprocessing.Pipe`.
+/// One end of a two-way connection: puts messages `A`, gets messages `B`. The other end is a
+/// `Pipe<B, A>`. Python's `multiprocessing.Pipe`.
 ///
-/// Both ends are handles like those of a [`Queue`], of which a pipe has two: they are inherited across `fork`, cloned, and serialised, so
-/// that an end can be sent through a queue. More than one process may use the same end.
+/// Both ends are handles like those of a [`Queue`], of which a pipe has two: they are inherited
+/// across `fork`, cloned, and serialised, so that an end can be sent through a queue. More than one
+/// process may use the same end.
 ///
-/// **Closing** either end closes both directions for everybody: nothing can be put any more, and both ends drain what was put before, then
-/// get [`GetError::Closed`]. **Dropping** an end closes nothing (there may be clones, and copies in other processes), and nor does
-/// the **death** of the process at the other end: wait for the process too, with [`wait_any`](crate::wait_any), or with a timeout.
+/// **Closing** either end closes both directions for all processes: nothing can be put any more,
+/// and both ends drain what was put before, then get [`GetError::Closed`]. **Dropping** an end
+/// closes nothing (there may be clones, and copies in other processes), and nor does the **death**
+/// of the process at the other end: wait for the process too, with [`wait_any`](crate::wait_any),
+/// or with a timeout.
 ///
 /// ```
 /// use shmq::{Process, sync::Pipe};
@@ -42,6 +46,13 @@ impl<A: Message, B: Message> Pipe<A, B> {
     ///
     /// # Errors
     /// [`CreateError`].
+    ///
+    /// ```
+    /// let (ours, theirs) = shmq::sync::Pipe::<u32, u32>::new(4)?;
+    /// ours.put(&1)?;
+    /// assert_eq!(theirs.get()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[allow(clippy::new_ret_no_self, clippy::type_complexity, reason = "a pipe has two ends")]
     pub fn new(capacity: usize) -> Result<(Pipe<A, B>, Pipe<B, A>), CreateError> {
         Ok(Pipe::over(Queue::new(capacity)?, Queue::new(capacity)?))
@@ -49,12 +60,14 @@ impl<A: Message, B: Message> Pipe<A, B> {
 }
 
 impl<A: ?Sized + Message, B: ?Sized + Message> Pipe<A, B> {
-    /// Makes a pipe of two queues: the first end puts into `there` and gets from `back`. For messages of varying length, names, and other settings.
+    /// Makes a pipe of two queues: the first end puts into `there` and gets from `back`. For
+    /// messages of varying length, names, and other settings.
     ///
     /// ```
     /// use shmq::{Queue, sync::Pipe};
     ///
-    /// let (there, back) = (Queue::<[u8]>::builder().capacity_bytes(4096).create()?, Queue::<u64>::new(4)?);
+    /// let there = Queue::<[u8]>::builder().capacity_bytes(4096).create()?;
+    /// let back = Queue::<u64>::new(4)?;
     /// let (ours, theirs) = Pipe::over(there, back);
     /// ours.put(b"how long is this?")?;
     /// theirs.put(&(theirs.get()?.len() as u64))?;
@@ -69,6 +82,13 @@ impl<A: ?Sized + Message, B: ?Sized + Message> Pipe<A, B> {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// let (ours, theirs) = shmq::sync::Pipe::<u32, u32>::new(4)?;
+    /// theirs.put(&7)?;
+    /// assert_eq!(ours.get()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn put(&self, message: &A) -> Result<(), PutError> {
         self.out.put(message)
     }
@@ -77,6 +97,13 @@ impl<A: ?Sized + Message, B: ?Sized + Message> Pipe<A, B> {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// let (ours, _theirs) = shmq::sync::Pipe::<u32, u32>::new(1)?;
+    /// ours.try_put(&7)?;
+    /// assert!(ours.try_put(&8).unwrap_err().is_full());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_put(&self, message: &A) -> Result<(), PutError> {
         self.out.try_put(message)
     }
@@ -85,6 +112,15 @@ impl<A: ?Sized + Message, B: ?Sized + Message> Pipe<A, B> {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let (ours, _theirs) = shmq::sync::Pipe::<u32, u32>::new(1)?;
+    /// ours.put_timeout(&7, Duration::from_secs(1))?;
+    /// assert!(ours.put_timeout(&8, Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn put_timeout(&self, message: &A, timeout: Duration) -> Result<(), PutError> {
         self.out.put_timeout(message, timeout)
     }
@@ -93,6 +129,15 @@ impl<A: ?Sized + Message, B: ?Sized + Message> Pipe<A, B> {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    ///
+    /// let (ours, _theirs) = shmq::sync::Pipe::<u32, u32>::new(1)?;
+    /// ours.put_deadline(&7, Instant::now())?;
+    /// assert!(ours.put_deadline(&8, Instant::now()).unwrap_err().is_timeout());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn put_deadline(&self, message: &A, deadline: Instant) -> Result<(), PutError> {
         self.out.put_deadline(message, deadline)
     }
@@ -101,6 +146,13 @@ impl<A: ?Sized + Message, B: ?Sized + Message> Pipe<A, B> {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// let (ours, theirs) = shmq::sync::Pipe::<u32, u32>::new(4)?;
+    /// ours.put(&7)?;
+    /// assert_eq!(theirs.get()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get(&self) -> Result<B::Owned, GetError> {
         self.into.get()
     }
@@ -109,6 +161,14 @@ impl<A: ?Sized + Message, B: ?Sized + Message> Pipe<A, B> {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// let (ours, theirs) = shmq::sync::Pipe::<u32, u32>::new(4)?;
+    /// assert!(theirs.try_get().unwrap_err().is_empty());
+    /// ours.put(&7)?;
+    /// assert_eq!(theirs.try_get()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_get(&self) -> Result<B::Owned, GetError> {
         self.into.try_get()
     }
@@ -117,6 +177,16 @@ impl<A: ?Sized + Message, B: ?Sized + Message> Pipe<A, B> {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let (ours, theirs) = shmq::sync::Pipe::<u32, u32>::new(4)?;
+    /// assert!(theirs.get_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// ours.put(&7)?;
+    /// assert_eq!(theirs.get_timeout(Duration::from_secs(1))?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_timeout(&self, timeout: Duration) -> Result<B::Owned, GetError> {
         self.into.get_timeout(timeout)
     }
@@ -125,21 +195,53 @@ impl<A: ?Sized + Message, B: ?Sized + Message> Pipe<A, B> {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    ///
+    /// let (ours, theirs) = shmq::sync::Pipe::<u32, u32>::new(4)?;
+    /// assert!(theirs.get_deadline(Instant::now()).unwrap_err().is_timeout());
+    /// ours.put(&7)?;
+    /// assert_eq!(theirs.get_deadline(Instant::now())?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_deadline(&self, deadline: Instant) -> Result<B::Owned, GetError> {
         self.into.get_deadline(deadline)
     }
 
     /// The queue that this end puts into: for loans and batches.
+    ///
+    /// ```
+    /// let (ours, theirs) = shmq::sync::Pipe::<u32, u32>::new(4)?;
+    /// ours.put(&7)?;
+    /// assert_eq!((ours.outgoing().len(), theirs.incoming().len()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn outgoing(&self) -> &Queue<A> {
         &self.out
     }
 
-    /// The queue that this end gets from: for leases, batches, and questions like `is_empty` (Python's `poll`).
+    /// The queue that this end gets from: for leases, batches, and questions like `is_empty`
+    /// (Python's `poll`).
+    ///
+    /// ```
+    /// let (ours, theirs) = shmq::sync::Pipe::<u32, u32>::new(4)?;
+    /// theirs.put(&7)?;
+    /// assert_eq!(ours.incoming().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn incoming(&self) -> &Queue<B> {
         &self.into
     }
 
-    /// Closes both directions, for everybody. Doing it again changes nothing.
+    /// Closes both directions, for all processes. Doing it again changes nothing.
+    ///
+    /// ```
+    /// let (ours, theirs) = shmq::sync::Pipe::<u32, u32>::new(4)?;
+    /// theirs.close();
+    /// assert!(ours.put(&7).unwrap_err().is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) {
         self.out.close();
         self.into.close();

@@ -1,10 +1,12 @@
-//! What all primitives stand on: an attached segment with one cell, a lock, a condition variable and a poison word.
+//! What all primitives stand on: an attached segment with one cell, a lock, a condition variable
+//! and a poison word.
 //!
 //! Invariants:
-//! 1. The mapping lives as long as the primitive, and its cell has the length of the geometry: the words of the primitive's kind at its
-//!    beginning, its data from `payload_offset` on, aligned as the segment header says.
-//! 2. Words are atomics. Data are read and written only by who holds the lock; peers that write without it are outside
-//!    every promise of this crate.
+//! 1. The mapping lives as long as the primitive, and its cell has the length of the geometry: the
+//!    words of the primitive's kind at its beginning, its data from `payload_offset` on, aligned as
+//!    the segment header says.
+//! 2. Words are atomics. Data are read and written only by the holder of the lock; peers that write
+//!    without it are outside every promise of this crate.
 
 use super::SyncError;
 use super::builder::PrimitiveSettings;
@@ -63,20 +65,9 @@ impl PrimitiveKind {
     }
 
     fn expect(&self, nonce: Option<u64>) -> Expect {
-        Expect {
-            kind: self.kind,
-            message_bytes: self.unit_bytes as u64,
-            message_align: self.unit_align as u64,
-            type_name: self.type_name.clone(),
-            schema: None,
-            structure: self.structure.clone().map(Wanted::OfType),
-            lock_memory: false,
-            huge_pages: false,
-            asked: Asked::default(),
-            nonce,
-            owners: Owners::default(),
-            directory: Directory::default(),
-        }
+        let (bytes, align) = (self.unit_bytes as u64, self.unit_align as u64);
+        let structure = self.structure.clone().map(Wanted::OfType);
+        Expect { structure, nonce, ..Expect::new(self.kind, bytes, align, self.type_name.clone()) }
     }
 
     pub(super) fn spec(&self, count: u64, settings: &PrimitiveSettings) -> Result<Spec, CreateError> {
@@ -139,7 +130,7 @@ impl PrimitiveMemory {
     /// Fills the data, before publication only.
     pub fn fill(self, bytes: &[u8], offset: usize) {
         assert!(bytes.len() <= self.data_bytes.saturating_sub(offset), "the geometry has room for the first value");
-        // SAFETY: inside the data (checked above); nobody else uses them before publication.
+        // SAFETY: inside the data (checked above); no other process uses them before publication.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.data().add(offset), bytes.len()) };
     }
 
@@ -147,8 +138,8 @@ impl PrimitiveMemory {
     /// `W` are the words of the primitive's kind.
     pub unsafe fn words<'a, W>(self) -> &'a W {
         const { assert!(size_of::<W>() as u64 <= crate::shm::layout::PRIMITIVE_DATA_OFFSET && align_of::<W>() <= 64) };
-        // SAFETY: Invariant 1: the cell begins at a page and with these words; the caller vouches for their type, and borrows the primitive
-        // for as long.
+        // SAFETY: Invariant 1: the cell begins at a page and with these words; the caller vouches
+        // for their type, and borrows the primitive for as long.
         unsafe { &*self.start.cast::<W>() }
     }
 }
@@ -166,13 +157,14 @@ pub struct Primitive {
     adaptive_spin: AdaptiveSpin,
 }
 
-// SAFETY: the cell leads into a mapping that lives as long as the primitive, and is used as Invariant 2 says.
+// SAFETY: the cell leads into a mapping that lives as long as the primitive, and is used as
+// Invariant 2 says.
 unsafe impl Send for Primitive {}
 // SAFETY: as above.
 unsafe impl Sync for Primitive {}
 
 impl Primitive {
-    /// Creates a primitive; without a name, an anonymous one. `init` sees a cell of zeros that no
+    /// Creates a primitive; without a name, an anonymous one. `init` sees zeroed memory that no
     /// other process sees yet.
     pub(crate) fn create(name: Option<&str>, spec: &Spec, init: &dyn Fn(PrimitiveMemory)) -> Result<Arc<Primitive>, CreateError> {
         Ok(Primitive::over(Newcomer::create(name, spec, |segment| init(PrimitiveMemory::of(segment)))?))
@@ -302,7 +294,8 @@ impl Primitive {
         self.lock().lock(self.segment(), me, deadline, sleep).ok_or(refused)
     }
 
-    /// Locks the primitive for work of the user's, which may last: who only tries does not wait for its end.
+    /// Locks the primitive for work of the user's, which may last: a `try_` form does not wait for
+    /// its end.
     pub(crate) fn enter_for_work(&self, me: Id, wait: Wait) -> Result<Locked, SyncError> {
         if self.is_poisoned() {
             return Err(SyncError::Poisoned);
@@ -312,7 +305,7 @@ impl Primitive {
             return Ok(Locked::Clean);
         }
         match wait {
-            // One look, some spins, and the probe of the holder.
+            // One check, some spins, and the probe of the holder.
             Wait::Never => lock.lock(self.segment(), me, Deadline::PASSED, false).ok_or(SyncError::WouldBlock),
             Wait::Until(deadline) => lock.lock(self.segment(), me, deadline, true).ok_or(SyncError::Timeout),
         }
@@ -323,7 +316,8 @@ impl Primitive {
         self.lock().unlock(me).map_err(|_| self.poison())
     }
 
-    /// A process that was taken for dead is at work: nothing under this lock can be trusted any more.
+    /// A process that was taken for dead is at work: nothing under this lock can be trusted any
+    /// more.
     #[cold]
     pub(crate) fn poison(&self) -> SyncError {
         self.attachment.poison();

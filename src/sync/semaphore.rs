@@ -1,19 +1,23 @@
 //! [`Semaphore`]: a number of permits.
 //!
 //! ```text
-//!   available --acquire--> gone         (total - 1)        gone --release--> available        (total + 1)
-//!   available --permit()--> held by a participant (table + 1) --drop, or the participant dies--> available
+//!   available --acquire--> gone (total - 1)          gone --release--> available (total + 1)
+//!   available --permit()--> held by a participant (table + 1)
+//!                                --drop, or the participant dies--> available
 //! ```
 //!
 //! Invariants:
-//! 1. What is available is `total` less what the table holds. Each operation changes `total` or one word of
-//!    the table with one atomic instruction, its commit point: a process killed anywhere leaves nothing to repair.
-//! 2. Permits are taken under the lock only. `release` and the drop of a permit take no lock, so no other
-//!    process can hold them up, and a signal handler may interrupt any of them: what they change only adds
-//!    to what is available, so a taker that has counted may rely on its count.
-//! 3. `forget` lowers `total` first and the table after it, and a taker reads the table first: it may miss a
-//!    permit for a moment, and never counts one twice. A taker raises `holders_end` before its own word.
-//! 4. Each waiter looks after dead holders once a slice, so permits of the dead come back to a semaphore that is otherwise idle.
+//! 1. What is available is `total` less what the table holds. Each operation changes `total` or one
+//!    word of the table with one atomic instruction, its commit point: a process killed anywhere
+//!    leaves nothing to repair.
+//! 2. Permits are taken under the lock only. `release` and the drop of a permit take no lock, so no
+//!    other process can hold them up, and a signal handler may interrupt any of them: what they
+//!    change only adds to what is available, so a taker that has counted may rely on its count.
+//! 3. `forget` lowers `total` first and the table after it, and a taker reads the table first: it
+//!    may miss a permit for a moment, and never counts one twice. A taker raises `holders_end`
+//!    before its own word.
+//! 4. Each waiter probes for dead holders once a slice, so permits of the dead come back to a
+//!    semaphore that is otherwise idle.
 
 use super::SyncError;
 use super::builder::PrimitiveBuilder;
@@ -34,22 +38,26 @@ use std::sync::atomic::fence;
 /// A number of permits: Python's `multiprocessing.Semaphore`.
 ///
 /// Permits are taken in two ways:
-/// - [`permit`](Self::permit) returns a guard. Its permit comes back when the guard is dropped, **or when its process dies**,
-///   however that happens: within 0.1 s to those who wait.
-/// - [`acquire`](Self::acquire) takes one for good, as Python's does; somebody, perhaps another process, gives one back with
-///   [`release`](Self::release). What was acquired like this does not come back with a death: nobody knows whose turn it was to release.
+/// - [`permit`](Self::permit) returns a guard. Its permit comes back when the guard is dropped,
+///   **or when its process dies**, however that happens: within 0.1 s to callers that wait.
+/// - [`acquire`](Self::acquire) takes one for good, as Python's does; some process gives one back
+///   with [`release`](Self::release). What was acquired like this does not come back with a death:
+///   it is not recorded which process was to release it.
 ///
 /// There is no upper bound: `release` without `acquire` adds a permit.
 ///
-/// **If a process is stopped** (`SIGSTOP`) while it takes a permit, others that want one wait for it until their deadlines. Giving one
-/// back, by [`release`](Self::release) or by dropping a [`Permit`], waits for nobody. There is no fairness: a released permit goes to
-/// the first that comes for it, not to the longest waiter. Measured on 2 cores with six times as many runnable processes: 4 processes that
-/// take the only permit for 1 ms, again and again, had 21 to 34 % of it each, and waited 0.4 s at the longest; with a pause of 1 ms
-/// after each, 23 to 28 %, and 54 ms.
+/// **If a process is stopped** (`SIGSTOP`) while it takes a permit, others that want one wait for
+/// it until their deadlines. Giving one back, by [`release`](Self::release) or by dropping a
+/// [`Permit`], does not wait. There is no fairness: a released permit goes to the first that
+/// comes for it, not to the longest waiter. Measured on 2 cores with six times as many runnable
+/// processes: 4 processes that take the only permit for 1 ms, again and again, had 21 to 34 % of it
+/// each, and waited 0.4 s at the longest; with a pause of 1 ms after each, 23 to 28 %, and 54 ms.
 ///
-/// **In a signal handler** `release`, `release_many` and the drop of a permit may be called, whatever they interrupt, as `sem_post` may.
-/// The `try_` forms of `acquire` and `permit` may be called as well: [`SyncError::Busy`] if they interrupt one of their own. The forms that
-/// wait may not: they would wait for the thread that they interrupt. See the [module](crate::sync#signal-handlers).
+/// **In a signal handler** `release`, `release_many` and the drop of a permit may be called,
+/// whatever they interrupt, as `sem_post` may. The `try_` forms of `acquire` and `permit` may be
+/// called as well: [`SyncError::Busy`] if they interrupt one of their own. The forms that wait may
+/// not: they would wait for the thread that they interrupt. See the
+/// [module](crate::sync#signal-handlers).
 ///
 /// ```
 /// use shmq::{Process, sync::Semaphore};
@@ -105,7 +113,8 @@ impl Semaphore {
         PrimitiveBuilder::of(PrimitiveKind::bare(Kind::Semaphore), permits, Self::init(permits), Self::over)
     }
 
-    /// Creates an anonymous semaphore with so many permits, which forked children inherit and serialised handles lead to.
+    /// Creates an anonymous semaphore with so many permits, which forked children inherit and
+    /// serialised handles lead to.
     ///
     /// # Errors
     /// [`CreateError`].
@@ -118,7 +127,7 @@ impl Semaphore {
         Self::builder(permits).create()
     }
 
-    /// Creates a semaphore of that name, which nobody alive may have.
+    /// Creates a semaphore of that name, which no live segment may have.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -134,8 +143,9 @@ impl Semaphore {
         Self::builder(permits).name(name).create()
     }
 
-    /// Opens the semaphore of that name, or creates it with so many permits if there is none.
-    /// If all its users are dead it is replaced by a new one with so many permits, unless it was persisted: see the [module](crate::sync).
+    /// Opens the semaphore of that name, or creates it with so many permits if there is none. If
+    /// all its users are dead it is replaced by a new one with so many permits, unless it was
+    /// persisted: see the [module](crate::sync).
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -152,7 +162,8 @@ impl Semaphore {
     }
 
     blocking_forms! {
-        /// Takes a permit for good; waits while there is none. Give it back with [`release`](Self::release).
+        /// Takes a permit for good; waits while there is none. Give it back with
+        /// [`release`](Self::release).
         ///
         /// # Errors
         /// [`SyncError`]; none was taken.
@@ -173,7 +184,8 @@ impl Semaphore {
     /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
     ///
     /// # Errors
-    /// As [`acquire`](Self::acquire); [`SyncError::Busy`] if a process that does not run is in the middle of an operation.
+    /// As [`acquire`](Self::acquire); [`SyncError::Busy`] if a process that does not run is in the
+    /// middle of an operation.
     ///
     /// ```
     /// let semaphore = shmq::sync::Semaphore::new(1)?;
@@ -186,7 +198,8 @@ impl Semaphore {
     }
 
     blocking_forms! {
-        /// Takes a permit as a guard; waits while there is none. It comes back when the guard is dropped, or when this process dies.
+        /// Takes a permit as a guard; waits while there is none. It comes back when the guard is
+        /// dropped, or when this process dies.
         ///
         /// # Errors
         /// [`SyncError`]; none was taken.
@@ -208,7 +221,8 @@ impl Semaphore {
     /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
     ///
     /// # Errors
-    /// As [`permit`](Self::permit); [`SyncError::Busy`] if a process that does not run is in the middle of an operation.
+    /// As [`permit`](Self::permit); [`SyncError::Busy`] if a process that does not run is in the
+    /// middle of an operation.
     ///
     /// ```
     /// let semaphore = shmq::sync::Semaphore::new(1)?;
@@ -226,8 +240,8 @@ impl Semaphore {
         Ok(Permit { semaphore: self, me, incarnation: self.primitive.incarnation() })
     }
 
-    /// Adds a permit: one that was acquired, or a new one. Wakes one who waits. Takes no lock and waits for nobody; may be called in a
-    /// signal handler, whatever it interrupts.
+    /// Adds a permit: one that was acquired, or a new one. Wakes one waiter. Takes no lock and does
+    /// not wait; may be called in a signal handler, whatever it interrupts.
     ///
     /// # Errors
     /// [`SyncError::Poisoned`]; nothing was added.
@@ -265,22 +279,30 @@ impl Semaphore {
 
     /// Wakes takers after permits came back without the lock.
     fn notify_takers(&self, permits: u32) {
-        // Here, since a forked child that never attached has not registered for the sleepers' barrier.
+        // Here, since a forked child that never attached has not registered for the sleepers'
+        // barrier.
         fence(SeqCst);
         self.primitive.notify(permits);
     }
 
-    /// Permits that can be taken now. Those of a dead holder count again once somebody has looked: whoever waits does, ten times
-    /// a second, and so does this call.
+    /// Permits that can be taken now. Those of a dead holder count again after the next probe:
+    /// waiters probe ten times a second, and so does this call.
+    ///
+    /// ```
+    /// let semaphore = shmq::sync::Semaphore::new(2)?;
+    /// semaphore.acquire()?;
+    /// assert_eq!(semaphore.value(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn value(&self) -> u64 {
         if self.primitive.is_time_to_probe() {
-            self.look_after_the_dead();
+            self.probe_for_the_dead();
         }
         self.available()
     }
 
     /// Brings back the permits of the dead. Gives up where it cannot.
-    pub(crate) fn look_after_the_dead(&self) {
+    pub(crate) fn probe_for_the_dead(&self) {
         let Ok(me) = self.primitive.me() else { return };
         if self.enter(me, Wait::Never).is_ok() {
             self.holders().reap(me);
@@ -302,8 +324,8 @@ impl Semaphore {
         [self.available(), words.total.load(Acquire), words.takes.load(Acquire)]
     }
 
-    /// Permits that can be taken, as [`Invariant 1`](self) says. Under the lock it only grows. Acquire: a lower
-    /// word of the table comes with the lower `total` of a `forget` (Invariant 3).
+    /// Permits that can be taken, as [`Invariant 1`](self) says. Under the lock it only grows.
+    /// Acquire: a lower word of the table comes with the lower `total` of a `forget` (Invariant 3).
     fn available(&self) -> u64 {
         let words = self.words();
         let held = self.holders().total_of_first(words.holders_end.load(Acquire));
@@ -324,7 +346,7 @@ impl Semaphore {
         unsafe { Holders::of(&self.primitive) }
     }
 
-    /// Locks. The permits of who died in the lock come back at once.
+    /// Locks. The permits of a holder that died in the lock come back at once.
     fn enter(&self, me: Id, wait: Wait) -> Result<(), SyncError> {
         if self.primitive.enter(me, wait)? == Locked::FromTheDead {
             self.holders().reap(me);
@@ -360,8 +382,8 @@ impl Semaphore {
         took
     }
 
-    /// The one path that waits. A caller that goes without a permit passes on the wake that it may have had for one, here or in
-    /// `wait_any`.
+    /// The one path that waits. A caller that goes without a permit passes on the wake that it may
+    /// have had for one, here or in `wait_any`.
     fn take_by(&self, wait: Wait, taking: Taking) -> Result<Id, SyncError> {
         let taken = self.wait_and_take(wait, taking);
         if taken.is_err() && self.has_permits() {
@@ -384,7 +406,8 @@ impl Semaphore {
                 let left = self.available();
                 self.primitive.exit(me)?;
                 if left > 0 {
-                    // The wake for it may have come to us, or to somebody who died of it.
+                    // The wake for it may have come to this call, or to a process that has died
+                    // since.
                     self.primitive.notify(1);
                 }
                 if took {
@@ -406,9 +429,19 @@ impl fmt::Debug for Semaphore {
     }
 }
 
-/// Dropping it gives the permit back, as does the end of the process, however it ends. The drop takes no lock and waits for nobody.
+/// Dropping it gives the permit back, as does the end of the process, however it ends. The drop
+/// takes no lock and does not wait.
 ///
-/// `Send`: another thread may drop it. A permit inherited across `fork` belongs to the parent: in the child nothing happens when it is dropped.
+/// `Send`: another thread may drop it. A permit inherited across `fork` belongs to the parent: in
+/// the child nothing happens when it is dropped.
+///
+/// ```
+/// let semaphore = shmq::sync::Semaphore::new(1)?;
+/// let permit: shmq::sync::Permit<'_> = semaphore.permit()?;
+/// drop(permit);
+/// assert_eq!(semaphore.value(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "dropping it gives the permit back at once"]
 pub struct Permit<'s> {
     semaphore: &'s Semaphore,
@@ -436,7 +469,8 @@ impl Permit<'_> {
         if semaphore.primitive.is_poisoned() {
             return Err(SyncError::Poisoned);
         }
-        // Killed between the two, the permit is gone for good: the table's word comes back with the death, `total` does not (Invariant 3).
+        // Killed between the two, the permit is gone for good: the table's word comes back with the
+        // death, `total` does not (Invariant 3).
         let _ = semaphore.words().total.fetch_update(SeqCst, Relaxed, |total| total.checked_sub(1));
         semaphore.holders().give_back_one(self.me);
         std::mem::forget(self);

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Invariants:
-//! 1. Both copies are read and written under the lock only. A change writes the copy that does not count, and then makes it count with one
-//!    store: a process killed anywhere leaves the value as it was, or as it meant it to be.
+//! 1. Both copies are read and written under the lock only. A change writes the copy that does not
+//!    count, and then makes it count with one store: a process killed anywhere leaves the value as
+//!    it was, or as it meant it to be.
 
 use super::builder::PrimitiveBuilder;
 use super::handle::handle;
@@ -28,14 +29,17 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// One plain value that all processes see and change as a whole: Python's `multiprocessing.Value`.
 ///
-/// **If a process dies** anywhere in a call, the value is what it was, or what that process was about to make of it, never a mixture;
-/// the others go on, and nobody has to repair anything. For data that are changed in place use a [`Mutex`](crate::sync::Mutex).
+/// **If a process dies** anywhere in a call, the value is what it was, or what that process was
+/// about to make of it, never a mixture; the others continue, and there is nothing to repair. For
+/// data that are changed in place use a [`Mutex`](crate::sync::Mutex).
 ///
-/// **If a process is stopped** (`SIGSTOP`) in the middle of an [`update`](Self::update), the others wait for it: for ever in `get`, `set` and
-/// `update`, until their deadlines in the forms with one, and not at all in the `try_` forms.
+/// **If a process is stopped** (`SIGSTOP`) in the middle of an [`update`](Self::update), the others
+/// wait for it: for ever in `get`, `set` and `update`, until their deadlines in the forms with one,
+/// and not at all in the `try_` forms.
 ///
-/// **In a signal handler** the `try_` forms may be called: [`SyncError::WouldBlock`] if the handler interrupts a call of its own thread. The
-/// others may not: they would wait for the thread that they interrupt. See the [module](crate::sync#signal-handlers).
+/// **In a signal handler** the `try_` forms may be called: [`SyncError::WouldBlock`] if the handler
+/// interrupts a call of its own thread. The others may not: they would wait for the thread that
+/// they interrupt. See the [module](crate::sync#signal-handlers).
 ///
 /// ```
 /// let counter = shmq::sync::Value::new(40u64)?;
@@ -53,8 +57,8 @@ handle! {
     [T: Plain] Value<T>, PrimitiveKind::of::<T>(Kind::Value)
 }
 
-/// Unlocks, also where the caller's function panics: its value counts only if it came back. In a child that was forked by that
-/// function it is the parent's, and does nothing.
+/// Unlocks, also where the caller's function panics: its value counts only if it came back. In a
+/// child that was forked by that function it is the parent's, and does nothing.
 struct Entered<'o> {
     primitive: &'o Primitive,
     me: Id,
@@ -70,7 +74,7 @@ impl Entered<'_> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         if !self.is_inherited() {
-            // The next caller is told.
+            // The next caller gets the error.
             let _ = self.primitive.exit(self.me);
         }
     }
@@ -106,7 +110,7 @@ impl<T: Plain> Value<T> {
         Self::builder(value).create()
     }
 
-    /// Creates a value of that name, which nobody alive may have.
+    /// Creates a value of that name, which no live segment may have.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -121,8 +125,9 @@ impl<T: Plain> Value<T> {
         Self::builder(value).name(name).create()
     }
 
-    /// Opens the value of that name, or creates it as `value` if there is none.
-    /// If all its users are dead it is replaced by a new one, `value`, unless it was persisted: see the [module](crate::sync).
+    /// Opens the value of that name, or creates it as `value` if there is none. If all its users
+    /// are dead it is replaced by a new one, `value`, unless it was persisted: see the
+    /// [module](crate::sync).
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -139,7 +144,8 @@ impl<T: Plain> Value<T> {
     }
 
     blocking_forms! {
-        /// A copy of the value. Waits while another thread or process is in the middle of an [`update`](Self::update).
+        /// A copy of the value. Waits while another thread or process is in the middle of an
+        /// [`update`](Self::update).
         ///
         /// # Errors
         /// [`SyncError::Poisoned`], or what kept this process from attaching after a fork.
@@ -155,7 +161,8 @@ impl<T: Plain> Value<T> {
         |self, wait| -> Result<T, SyncError> { self.get_by(wait) }
     }
 
-    /// A copy of the value, unless another is in the middle of an [`update`](Self::update): [`SyncError::WouldBlock`] then, at once.
+    /// A copy of the value, unless another is in the middle of an [`update`](Self::update):
+    /// [`SyncError::WouldBlock`] then, at once.
     ///
     /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
     ///
@@ -193,7 +200,8 @@ impl<T: Plain> Value<T> {
         |self, wait, value: T| -> Result<T, SyncError> { self.set_by(wait, value) }
     }
 
-    /// As [`set`](Self::set), unless another is in the middle of an [`update`](Self::update): [`SyncError::WouldBlock`] then, at once.
+    /// As [`set`](Self::set), unless another is in the middle of an [`update`](Self::update):
+    /// [`SyncError::WouldBlock`] then, at once.
     ///
     /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
     ///
@@ -209,12 +217,13 @@ impl<T: Plain> Value<T> {
     }
 
     blocking_forms! {
-        /// Lets `change` work on a copy of the value, and makes that the value if `change` returns; returns the new value. Nobody else gets at
-        /// the value meanwhile. If `change` panics, or the process dies in it, the value is what it was.
+        /// Lets `change` work on a copy of the value, and makes that the value if `change` returns;
+        /// returns the new value. No other caller reaches the value meanwhile. If `change` panics,
+        /// or the process dies in it, the value is what it was.
         ///
         /// # Errors
-        /// As [`get`](Self::get), and `change` was not called; [`SyncError::Inherited`] in a child that `change` forked: the change is the
-        /// parent's.
+        /// As [`get`](Self::get), and `change` was not called; [`SyncError::Inherited`] in a child
+        /// that `change` forked: the change is the parent's.
         ///
         /// ```
         /// let highest = shmq::sync::Value::new(3u64)?;
@@ -225,8 +234,8 @@ impl<T: Plain> Value<T> {
         |self, wait, change: impl FnOnce(&mut T)| -> Result<T, SyncError> { self.update_by(wait, change) }
     }
 
-    /// As [`update`](Self::update), unless another is in the middle of one: [`SyncError::WouldBlock`] then, at once, and `change` is not
-    /// called.
+    /// As [`update`](Self::update), unless another is in the middle of one:
+    /// [`SyncError::WouldBlock`] then, at once, and `change` is not called.
     ///
     /// May be called in a signal handler: see the [module](crate::sync#signal-handlers).
     ///
@@ -284,10 +293,11 @@ impl<T: Plain> Value<T> {
 
     /// Needs the lock.
     fn read(&self) -> T {
-        // Acquire: who takes the lock over from the dead is not ordered by it, but by this word.
+        // Acquire: a locker that takes over from the dead is not ordered by the lock, but by this
+        // word.
         let from = self.copy(self.words().changes.load(Acquire));
-        // SAFETY: the data hold two copies (geometry), each at a multiple of a cache line, and the lock keeps others from writing. Any bits
-        // are a T (Plain).
+        // SAFETY: the data hold two copies (geometry), each at a multiple of a cache line, and the
+        // lock keeps others from writing. Any bits are a T (Plain).
         unsafe { read_message::<T>(from.cast()).assume_init() }
     }
 
@@ -297,7 +307,8 @@ impl<T: Plain> Value<T> {
         let bytes = bytes_of(std::slice::from_ref(value));
         // SAFETY: as in `read`.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.copy(changes.wrapping_add(1)), bytes.len()) };
-        // Release: the copy comes before the word that makes it count, also for who takes the lock over from us.
+        // Release: the copy comes before the word that makes it count, also for a locker that takes
+        // the lock over from us.
         self.words().changes.store(changes.wrapping_add(1), Release);
     }
 }

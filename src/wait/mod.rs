@@ -4,7 +4,8 @@
 //!   check --nothing--> next: spin, yield --ready--------------------------> CheckAgain
 //!                             \--still nothing--> sleep, a slice at most --> CheckAgain
 //!                      a slice has passed ---------------------------------> Probe
-//!                      the deadline, an interruption, or it does not wait -> GiveUp (after a last Probe if one is due)
+//!                      the deadline, an interruption, or Wait::Never ------> GiveUp
+//!                                                         (after a last Probe if one is due)
 //! ```
 //!
 //! Invariants:

@@ -97,7 +97,7 @@ fn files_that_begin_like_ours_are_refused_or_survived() {
     trials("files that begin like ours", 150, |number, name, mut rng, progress| {
         let image = &images[number as usize % 2];
         let kept = match rng.below(4) {
-            // The words that say whose it is, all of the stamp, all of the head, some of it.
+            // The words that identify it, all of the segment header, all of the head, some of it.
             0 => offset_of!(SegmentHeader, nonce),
             1 => size_of::<SegmentHeader>(),
             2 => ENTRIES_OFFSET as usize,

@@ -70,7 +70,7 @@ fn one_user<T: ?Sized + Subject>(name: &str, bytes: usize, rng: &mut Rng, step: 
     step("open");
     let queue = match Queue::<T>::open(name) {
         Ok(queue) => queue,
-        // Its stamp, or its table, is garbage at this moment.
+        // Its header, or its table, is garbage at this moment.
         Err(error) => return drop(error.to_string()),
     };
     let mapping = Some(gap.around(&path_of(name)));

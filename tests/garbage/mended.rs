@@ -21,7 +21,7 @@ fn with_words<T: ?Sized + Subject>(image: &[u8], words: &[(&str, u64)], run: imp
     }
     let name = unique_name("mended");
     std::fs::write(path_of(&name), &changed).expect("room for an image");
-    run(Queue::open(&name).expect("the words of the stamp are as they were"));
+    run(Queue::open(&name).expect("the words of the header are as they were"));
     remove(&name);
 }
 

@@ -32,8 +32,8 @@ const PLACES: usize = 8;
 /// Of them taken in a row: they fill the front of the ring again and again.
 const RUN: usize = 4;
 
-/// The stamp tells whether a segment was replaced, and is no payload.
-const STAMP_BYTES: usize = 0x200;
+/// The segment header records whether a segment was replaced, and is no payload.
+const HEADER_BYTES: usize = 0x200;
 
 /// Of a slice ring.
 #[cfg(feature = "object")]
@@ -46,7 +46,7 @@ fn differences(name: &str, zero: u8, one: u8, fill: impl Fn(bool)) -> Vec<usize>
         std::fs::read(path_of(name)).expect("the segment's file")
     };
     let (zeros, ones) = (image(false), image(true));
-    (STAMP_BYTES..zeros.len().min(ones.len())).filter(|&at| zeros[at] == zero && ones[at] == one).collect()
+    (HEADER_BYTES..zeros.len().min(ones.len())).filter(|&at| zeros[at] == zero && ones[at] == one).collect()
 }
 
 /// Drops the queue and leaves its file, to be read and replaced.

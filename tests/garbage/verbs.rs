@@ -349,7 +349,7 @@ fn at_the_end<T: ?Sized + Travels>(
             Err(OpenError::Mismatch { ours, theirs, .. }) => drop((ours, theirs)),
             other => drop(other),
         }
-        // Of a segment in use whose stamp is garbage this takes a second.
+        // Of a segment in use whose header is garbage this takes a second.
         if (stage.choose)(5) == 0 {
             (stage.step)("unlink");
             drop(Queue::<T>::unlink(&name));

@@ -12,7 +12,7 @@ pub fn cases() -> Vec<Case> {
     crate::cases![
         a_memory_cgroups_kill_is_a_death_like_any_other.leaves_temporaries(),
         a_queue_larger_than_the_memory_cgroup_is_refused,
-        what_a_creator_killed_by_its_cgroup_leaves_is_swept,
+        what_a_creator_killed_by_its_cgroup_leaves_is_removed,
     ]
 }
 
@@ -154,7 +154,7 @@ fn a_queue_larger_than_the_memory_cgroup_is_refused() {
     assert_eq!(exit, Exit::Code(0));
 }
 
-fn what_a_creator_killed_by_its_cgroup_leaves_is_swept() {
+fn what_a_creator_killed_by_its_cgroup_leaves_is_removed() {
     const LIMIT: u64 = 24 << 20;
     // In a mount of its own, where the kill leaves what it leaves; there `/sys` is covered, so that the group is not foreseen.
     let mut machine = fork_with_code("a machine", || {

@@ -110,7 +110,7 @@ fn all_that_has_a_name_follows_the_environment() {
     fs::remove_file(&temporary).unwrap();
     drop((anonymous, total, stop, numbers, queue));
     for file in folder.files() {
-        // Swept ten seconds after the last sweep of this process, and by others at once.
+        // Removed ten seconds after the last scan of this process, and by other processes at once.
         inspect::remove_stale(file.strip_prefix("shmq.").unwrap(), false).unwrap();
     }
 }

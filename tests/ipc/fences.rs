@@ -40,7 +40,7 @@ fn a_process_that_has_only_full_fences_is_not_registered() {
     let queue = fenced().name(&name).create().unwrap();
     let event = Event::builder().full_fence(true).create().unwrap();
     queue.put(&1).unwrap();
-    fork("an opener, which follows the stamp", || {
+    fork("an opener, which follows the segment header", || {
         let same: Queue<u64> = Queue::open(&name).unwrap();
         assert_eq!(same.get().unwrap(), 1);
         let _ = same.get_timeout(Duration::from_millis(1));

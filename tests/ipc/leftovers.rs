@@ -15,7 +15,7 @@ pub fn cases() -> Vec<Case> {
         an_exit_without_drop_is_cleared_away_by_the_next_create,
         a_killed_user_is_cleared_away_by_the_next_create,
         a_dead_anonymous_queue_is_cleared_away_by_new,
-        a_process_sweeps_once_in_ten_seconds,
+        a_process_removes_stale_files_once_in_ten_seconds,
         a_dead_queue_can_be_opened_with_its_messages,
         a_dead_persisted_queue_is_not_replaced,
         creators_killed_at_random_are_in_nobodys_way.leaves_temporaries(),
@@ -98,7 +98,7 @@ fn a_dead_anonymous_queue_is_cleared_away_by_new() {
     wait_for_count("the user to be ready", ready, 1);
     let name: Vec<u8> = known.iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).filter(|&byte| byte != 0).collect();
     let name = String::from_utf8(name).unwrap();
-    // Each a process of its own, which sweeps at its first create: this one has not made any.
+    // Each a process of its own, which removes stale files at its first create: this one has not made any.
     let new_one = || fork("one that makes a queue", || drop(Queue::<u64>::new(1).unwrap())).expect_success();
     new_one();
     assert!(segment_exists(&name), "somebody uses it");
@@ -122,7 +122,7 @@ fn leave_anonymous(bytes: usize) -> String {
     name
 }
 
-fn a_process_sweeps_once_in_ten_seconds() {
+fn a_process_removes_stale_files_once_in_ten_seconds() {
     let began = std::time::Instant::now();
     drop(Queue::<u64>::new(1).unwrap());
     let name = leave_anonymous(4096);
@@ -130,17 +130,17 @@ fn a_process_sweeps_once_in_ten_seconds() {
     while segment_exists(&name) {
         drop(Queue::<u64>::new(1).unwrap());
         made += 1;
-        assert!(began.elapsed() < PATIENCE, "never swept");
+        assert!(began.elapsed() < PATIENCE, "never removed");
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(began.elapsed() >= Duration::from_secs(10), "swept after {:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_secs(10), "removed after {:?}", began.elapsed());
     assert!(made > 1);
     // A forked child goes on with its parent's times.
     let name = leave_anonymous(8192);
-    fork("a child of one that has swept", || drop(Queue::<u64>::new(1).unwrap())).expect_success();
-    let swept = !segment_exists(&name);
-    assert!(!swept || began.elapsed() >= Duration::from_secs(20));
-    if !swept {
+    fork("a child of one that has removed stale files", || drop(Queue::<u64>::new(1).unwrap())).expect_success();
+    let removed = !segment_exists(&name);
+    assert!(!removed || began.elapsed() >= Duration::from_secs(20));
+    if !removed {
         Queue::<u8>::unlink(&name).unwrap();
     }
 }

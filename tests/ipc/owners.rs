@@ -179,7 +179,7 @@ fn a_dead_segment_of_another_user_is_not_replaced() {
             become_if_not_root(uid);
             expect_foreign_create(Queue::<u64>::create(&name, 8), OWNER);
             expect_foreign_create(Queue::<u64>::open_or_create(&name, 8), OWNER);
-            // A create that sweeps leaves what is another user's.
+            // A create that removes stale files leaves what is another user's.
             Queue::<u64>::new(1).unwrap();
             assert!(segment_exists(&anonymous));
         })

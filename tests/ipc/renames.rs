@@ -22,7 +22,7 @@ const PROCESSES: usize = 240;
 /// What each does before it leaves, if nobody kills it.
 const TURNS: u64 = 30;
 
-/// Where the word of a stamp lies that tells the state of the segment, and what it says of one that was renamed over.
+/// Offset of the state word in a segment header, and its value after another segment was renamed over it.
 const STATE_OFFSET: usize = 0x10;
 const DEAD: u32 = 3;
 
@@ -91,7 +91,7 @@ fn attached_to(name: &str) -> (u64, &'static std::sync::atomic::AtomicU32) {
     let mut fields = line.split_whitespace();
     let start = usize::from_str_radix(fields.next().unwrap().split('-').next().unwrap(), 16).unwrap();
     let inode = fields.nth(3).unwrap().parse().unwrap();
-    // SAFETY: the stamp lies at the start of a mapping that the caller's queue keeps; its state is an aligned u32.
+    // SAFETY: the segment header lies at the start of a mapping that the caller's queue keeps; its state is an aligned u32.
     (inode, unsafe { &*((start + STATE_OFFSET) as *const std::sync::atomic::AtomicU32) })
 }
 

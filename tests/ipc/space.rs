@@ -12,7 +12,7 @@ pub fn cases() -> Vec<Case> {
     crate::cases![
         a_queue_larger_than_the_file_system_is_refused,
         a_full_file_system_is_told,
-        a_full_file_system_is_swept_at_once,
+        a_full_file_system_is_cleared_of_stale_files_at_once,
         many_that_create_at_once_need_memory_for_one,
         messages_are_not_thrown_away_for_nothing,
         a_copy_with_holes_is_filled_or_refused,
@@ -127,11 +127,11 @@ fn leave_anonymous(number: u64, bytes: usize) -> String {
     name
 }
 
-fn a_full_file_system_is_swept_at_once() {
+fn a_full_file_system_is_cleared_of_stale_files_at_once() {
     if let Err(error) = enter_small_shm(4 << 20) {
         skip(&format!("no private mount of a small /dev/shm: {error}"));
     }
-    // This process has swept a moment ago.
+    // This process has removed stale files a moment ago.
     Queue::<u64>::new(1).unwrap();
     for turn in 0..3 {
         let left = leave_anonymous(turn, 3 << 20);

@@ -90,7 +90,7 @@ fn links_of_the_package_stay_inside_it() {
 #[test]
 fn the_chart_of_the_readme_is_the_one_that_the_bench_drew() {
     let chart = "throughput-64-b-1x1.svg";
-    let drawn = std::fs::read(root().join("benches/peers/charts").join(chart)).unwrap();
+    let drawn = std::fs::read(root().join("benches/compare/charts").join(chart)).unwrap();
     let shown = std::fs::read(root().join("docs").join(chart)).unwrap();
     assert!(drawn == shown, "copy the bench's charts/{chart} to docs/");
 }

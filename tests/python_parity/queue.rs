@@ -6,7 +6,7 @@
 //! | `get` waits for a message; `Empty` at once, `Timeout` after the whole timeout | `queue::timeouts::try_forms_are_full_or_empty`, `queue::timeouts::a_blocked_get_takes_what_comes_in_time`, `queue::timeouts::no_deadline_is_early_under_load` |
 //! | `timeout=0` is one immediate try | `python_parity::queue::zero_timeout_is_one_try`, `queue::timeouts::a_zero_timeout_and_a_past_deadline_are_one_try` |
 //! | the bound counts messages, exactly; 0 is an error; a bound in bytes beside it | `python_parity::queue::a_bound_counts_messages_exactly`, `python_parity::queue::a_bound_of_0_is_an_error`, `queue::bounds::a_queue_holds_exactly_its_capacity`, `queue::bounds::a_slice_queue_bounded_in_bytes_says_so` |
-//! | `full`, `qsize`, `empty` are exact at the instant they read | `python_parity::queue::len_is_empty_and_is_full_are_exact_at_once_and_in_every_process`, `queue::counting::len_counts_committed_messages_that_nobody_has_taken` |
+//! | `full`, `qsize`, `empty` are exact at the instant they read | `python_parity::queue::len_is_empty_and_is_full_are_exact_at_once_and_in_every_process`, `queue::counting::len_counts_committed_messages_that_are_not_taken` |
 //! | plain data by value or in place | `queue::types::checked_types_travel`, `queue::in_place::a_committed_loan_is_a_message_in_the_place_that_it_took` |
 //! | any object, encoded inside `put` | `object_queue::plain_types_travel_with_both_codecs`, `object_queue::message_pack_carries_untagged_flattened_tagged_and_skipped`, `object_queue::an_object_changed_after_put_arrives_as_it_was` |
 //! | an object that cannot be encoded is an error of `put`, and nothing is enqueued | `object_queue::an_unencodable_object_is_an_error_to_its_putter_and_nothing_is_enqueued` |

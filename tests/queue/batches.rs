@@ -148,26 +148,26 @@ fn batches_skip_dropped_loans() {
     assert_eq!(queue.try_put_slice(&[0; 20]).unwrap(), 8);
 }
 
-/// What each call tells: values, or that a message is invalid.
-fn told<T>(
+/// The result of each call: values, or `None` for an invalid message.
+fn results<T>(
     mut get_slice: impl FnMut(&mut [T]) -> Result<usize, GetError>,
     first: fn(&T) -> bool,
     none: fn() -> T,
 ) -> Vec<Option<Vec<bool>>> {
-    let mut told = Vec::new();
+    let mut results = Vec::new();
     let mut buffer: Vec<T> = (0..8).map(|_| none()).collect();
     loop {
         match get_slice(&mut buffer) {
-            Ok(count) => told.push(Some(buffer[..count].iter().map(first).collect())),
-            Err(GetError::Invalid) => told.push(None),
-            Err(GetError::Empty) => return told,
+            Ok(count) => results.push(Some(buffer[..count].iter().map(first).collect())),
+            Err(GetError::Invalid) => results.push(None),
+            Err(GetError::Empty) => return results,
             Err(error) => panic!("{error}"),
         }
     }
 }
 
 #[test]
-fn a_batch_ends_before_bits_that_are_no_value_and_the_next_call_tells_of_them() {
+fn a_batch_ends_before_bits_that_are_no_value_and_the_next_call_returns_the_error() {
     fn check<const N: usize>(is_consumer: bool, has_letters: bool, comes_back: bool) {
         let bits = [1, 0, 2, 1, 2, 2, 1];
         let name = crate::support::unique_name("bits");
@@ -182,14 +182,14 @@ fn a_batch_ends_before_bits_that_are_no_value_and_the_next_call_tells_of_them() 
             leases.into_iter().for_each(|lease| lease.give_back());
         }
         let (first, none) = (|value: &[bool; N]| value[N - 1], || [false; N]);
-        let told = if is_consumer {
+        let results = if is_consumer {
             let consumer = queue.consumer().unwrap();
-            told(|buffer| consumer.try_get_slice(buffer), first, none)
+            results(|buffer| consumer.try_get_slice(buffer), first, none)
         } else {
-            told(|buffer| queue.try_get_slice(buffer), first, none)
+            results(|buffer| queue.try_get_slice(buffer), first, none)
         };
         let values = [Some(vec![true, false]), None, Some(vec![true]), None, None, Some(vec![true])];
-        assert_eq!(told, values, "{N} {is_consumer} {has_letters} {comes_back}");
+        assert_eq!(results, values, "{N} {is_consumer} {has_letters} {comes_back}");
         // Each value and each error is one message that was taken.
         bits.iter().for_each(|_| queue.task_done().unwrap());
         queue.join_timeout(SOON).unwrap();

@@ -1,4 +1,5 @@
-//! Capacity asked for is capacity given: exactly, at every offset, counting what is lent and leased.
+//! Capacity asked for is capacity given: exactly, at every offset, counting what is lent and
+//! leased.
 
 use super::{drain, queue, slices};
 use crate::support::unique_name;
@@ -122,7 +123,7 @@ fn open_loans_occupy_capacity_and_dropped_ones_do_not() {
     drop(first);
     drop(second);
     assert_eq!((queue.len(), queue.is_empty()), (0, true));
-    // Nobody gets, and yet all the room is back.
+    // No consumer gets, and yet all the room is back.
     for _ in 0..5 {
         queue.try_put(&1).unwrap();
         queue.try_put(&2).unwrap();

@@ -1,4 +1,5 @@
-//! Close is for everybody, loses nothing that was put, and says Closed only when nothing can come any more.
+//! Close holds for all processes, loses no message that was put, and returns Closed only when no
+//! message can come any more.
 
 use super::{ClosesAtEnd, SOON, drain, queue, slices};
 use crate::support::threads::start_and_wait_until_asleep;
@@ -56,7 +57,7 @@ fn close_is_idempotent_and_for_every_handle() {
     assert_eq!(drain(&queue), [1]);
     queue.close();
     assert!(matches!(other.get(), Err(GetError::Closed)));
-    // Whoever opens it later finds it closed.
+    // A process that opens it later finds it closed.
     let late: Queue<u32> = Queue::open(queue.name()).unwrap();
     assert!(late.is_closed());
     assert!(matches!(late.put(&1), Err(PutError::Closed)));
@@ -192,7 +193,8 @@ fn iter_ends_at_closed_without_yielding_it() {
     assert!(queue.iter().next().is_none());
 }
 
-/// Whatever way a message is put: if the put said Ok, somebody gets it before Closed; if it said Closed, nobody does.
+/// However a message is put: if the put returned Ok, a consumer gets it before Closed; if it
+/// returned Closed, none does.
 fn every_accepted_put_is_received(put: impl Fn(&Queue<u64>, &Going) + Sync, rounds: u64) {
     for round in 0..rounds {
         let queue: Queue<u64> = queue(16);
@@ -208,7 +210,7 @@ fn every_accepted_put_is_received(put: impl Fn(&Queue<u64>, &Going) + Sync, roun
             }
             scope.spawn(|| put(&queue, &Going { accepted: &accepted }));
             let _at_work = ClosesAtEnd(&queue);
-            wait_until("puts to go on", || accepted.load(Ordering::Relaxed) > round % 50 * 3, || format!("{queue:?}"));
+            wait_until("more puts", || accepted.load(Ordering::Relaxed) > round % 50 * 3, || format!("{queue:?}"));
         });
         assert_eq!(accepted.into_inner(), received.into_inner(), "round {round}, {queue:?}");
     }

@@ -107,7 +107,7 @@ fn join_counts_large_copies_and_batches() {
     assert!(matches!(queue.task_done(), Err(JoinError::TooManyDone)));
 }
 
-/// Whoever has got a message may say that it is done, whatever others get and finish meanwhile.
+/// A consumer of a message may call `task_done` for it, whatever others get and finish meanwhile.
 #[test]
 fn task_done_is_never_refused_to_one_of_many_who_finish() {
     let queue: Queue<u32> = queue(64);
@@ -196,7 +196,7 @@ fn stats_count_messages_and_bytes() {
     queue.get_into(&mut [0; 2]).unwrap();
     let stats = queue.stats();
     assert_eq!((stats.puts, stats.gets, stats.bytes_put, stats.bytes_got), (2, 2, 6, 6));
-    // Fillers at the end of the ring are nobody's messages.
+    // Fillers at the end of the ring are no messages.
     for i in 0..100u64 {
         queue.put(&[0; 11]).unwrap();
         queue.get().unwrap();
@@ -210,7 +210,7 @@ fn stats_count_messages_and_bytes() {
 }
 
 #[test]
-fn len_counts_committed_messages_that_nobody_has_taken() {
+fn len_counts_committed_messages_that_are_not_taken() {
     let queue: Queue<u32> = queue(8);
     let loan = queue.loan().unwrap();
     assert_eq!((queue.len(), queue.is_empty()), (0, true));
@@ -262,17 +262,19 @@ fn len_stays_within_bounds_while_all_moves() {
                     }
                 }
             });
-            // What is asserted inside would leave the two at work for ever: the scope waits for them.
-            let (mut wrong, mut looks, mut gets) = (None, 0, 0);
+            // What is asserted inside would leave the two at work for ever: the scope waits for
+            // them.
+            let (mut wrong, mut reads, mut gets) = (None, 0, 0);
             let end = Instant::now() + PATIENCE;
-            while wrong.is_none() && (looks < 20_000 || gets < 1_000) && Instant::now() < end {
+            while wrong.is_none() && (reads < 20_000 || gets < 1_000) && Instant::now() < end {
                 let len = queue.len();
                 gets = queue.stats().gets;
-                // Read after gets: whatever was taken had been put, but for one whose put is not counted yet.
+                // Read after gets: each message that was taken had been put, except one whose put
+                // is not counted yet.
                 let after = queue.stats();
                 let possible = after.puts + after.redelivered + 1;
                 wrong = (len > 5 || gets > possible).then(|| format!("{len} of 5, {gets} gets of {possible}"));
-                looks += 1;
+                reads += 1;
             }
             stop.store(true, Ordering::Relaxed);
             assert_eq!(wrong, None);

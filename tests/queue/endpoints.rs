@@ -1,4 +1,5 @@
-//! `Producer` and `Consumer`: one owner a side, everybody else is told at once, and a drop frees the side.
+//! `Producer` and `Consumer`: one owner a side, all others get `Held` at once, and a drop frees the
+//! side.
 
 use super::{SOON, drain, queue};
 use crate::support::threads::start_and_wait_until_asleep;
@@ -7,7 +8,7 @@ use shmq::{GetError, PutError, Queue};
 use std::time::{Duration, Instant};
 
 #[test]
-fn while_a_producer_lives_nobody_else_puts() {
+fn while_a_producer_lives_no_other_handle_puts() {
     let queue: Queue<u32> = queue(4);
     let producer = queue.producer().unwrap();
     let held = |result: Result<(), PutError>| match result {
@@ -37,7 +38,7 @@ fn while_a_producer_lives_nobody_else_puts() {
 }
 
 #[test]
-fn while_a_consumer_lives_nobody_else_gets() {
+fn while_a_consumer_lives_no_other_handle_gets() {
     let queue: Queue<u32> = queue(4);
     let consumer = queue.consumer().unwrap();
     let held = |result: Result<(), GetError>| match result {
@@ -77,7 +78,7 @@ fn a_dropped_endpoint_frees_its_side() {
         drop(consumer);
         assert_eq!(queue.get().unwrap(), round + 100);
     }
-    assert_eq!(queue.stats().recoveries, 0, "nobody died");
+    assert_eq!(queue.stats().recoveries, 0, "no process died");
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn an_endpoint_comes_to_a_side_with_messages_loans_and_leases() {
 }
 
 #[test]
-fn a_getter_that_waits_is_told_when_a_consumer_comes() {
+fn a_getter_that_waits_gets_held_when_a_consumer_comes() {
     let queue: Queue<u32> = queue(2);
     let getter = start_and_wait_until_asleep("a getter", {
         let queue = queue.clone();
@@ -133,13 +134,13 @@ fn a_getter_that_waits_is_told_when_a_consumer_comes() {
     });
     let consumer = queue.consumer().unwrap();
     queue.put(&1).unwrap();
-    let told = getter.join();
-    assert!(matches!(told, Err(GetError::Held { .. })), "{told:?}");
+    let result = getter.join();
+    assert!(matches!(result, Err(GetError::Held { .. })), "{result:?}");
     assert_eq!(consumer.get_timeout(SOON).unwrap(), 1);
 }
 
 #[test]
-fn a_putter_that_waits_is_told_when_a_producer_comes() {
+fn a_putter_that_waits_gets_held_when_a_producer_comes() {
     let queue: Queue<u32> = queue(1);
     queue.put(&1).unwrap();
     let putter = start_and_wait_until_asleep("a putter", {
@@ -148,8 +149,8 @@ fn a_putter_that_waits_is_told_when_a_producer_comes() {
     });
     let producer = queue.producer().unwrap();
     assert_eq!(queue.get().unwrap(), 1);
-    let told = putter.join();
-    assert!(matches!(told, Err(PutError::Held { .. })), "{told:?}");
+    let result = putter.join();
+    assert!(matches!(result, Err(PutError::Held { .. })), "{result:?}");
     producer.put_timeout(&3, SOON).unwrap();
     assert_eq!(drain(&queue), [3]);
 }
@@ -170,10 +171,11 @@ fn a_blocked_endpoint_is_woken_by_the_other_side() {
     assert_eq!(consumer.get_timeout(SOON).unwrap(), 3);
 }
 
-/// How long one who wants to be an endpoint waits for others inside the side.
+/// How long acquiring an endpoint waits for calls inside the side.
 const PATIENCE_OF_AN_ENDPOINT: Duration = Duration::from_millis(100);
 
-/// Others inside the side are no reason to refuse: they are out of it in a moment, even where the machine is loaded.
+/// Others inside the side are no reason to refuse: they are out of it in a moment, even where the
+/// machine is loaded.
 #[test]
 fn an_endpoint_comes_to_a_side_that_is_at_work() {
     let queue: Queue<u32> = queue(64);
@@ -183,8 +185,8 @@ fn an_endpoint_comes_to_a_side_that_is_at_work() {
             scope.spawn(|| while !matches!(queue.put_timeout(&1, super::A_WHILE), Err(PutError::Closed)) {});
             scope.spawn(|| while !matches!(queue.get_timeout(super::A_WHILE), Err(GetError::Closed)) {});
         }
-        // Refused only after the patience that is documented, as happens where the holder of a lock has to wait for its turn for so
-        // long; and not always.
+        // Refused only after the patience that is documented, as happens where the holder of a lock
+        // has to wait for its turn for so long; and not always.
         let comes = |what: &str, come: &mut dyn FnMut() -> bool| {
             let mut started = Instant::now();
             let mut come = || {
@@ -196,7 +198,8 @@ fn an_endpoint_comes_to_a_side_that_is_at_work() {
             wait_until(what, &mut come, || format!("{queue:?}"));
         };
         for round in 0..600 {
-            // Spread over many turns of the scheduler, so that some come while the holder of a lock has to wait for its own.
+            // Spread over many turns of the scheduler, so that some come while the holder of a lock
+            // has to wait for its own.
             std::thread::sleep(Duration::from_micros(200));
             comes("a producer", &mut || match queue.producer() {
                 Ok(_) => true,

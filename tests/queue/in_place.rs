@@ -1,4 +1,5 @@
-//! Loans and leases: what committing, dropping, giving back, forgetting and panicking do to a message.
+//! Loans and leases: what committing, dropping, giving back, forgetting and panicking do to a
+//! message.
 
 use super::{SOON, drain, queue, slices};
 use crate::support::threads::start_and_wait_until_asleep;
@@ -263,7 +264,7 @@ fn a_forgotten_lease_holds_its_record() {
     assert_eq!(queue.get().unwrap(), 2);
     assert!(queue.is_full() && queue.is_empty());
     assert!(matches!(queue.try_put(&3), Err(PutError::Full)));
-    // Not even a look after the dead frees it: its process lives.
+    // Not even a recovery frees it: its process is alive.
     let report = queue.recover();
     assert_eq!((report.redelivered, report.dead_participants), (0, 0));
     assert!(matches!(queue.get_timeout(4 * super::A_WHILE), Err(GetError::Timeout)));

@@ -1,4 +1,5 @@
-//! Looking from outside: what is there, who has it, and what slow paths counted; without becoming a user.
+//! Inspection from outside: what is there, which process holds it, and what slow paths counted;
+//! without becoming a user.
 
 use super::{A_WHILE, ClosesAtEnd, queue, slices};
 use crate::support::threads::start_and_wait_until_asleep;
@@ -7,12 +8,12 @@ use shmq::inspect::{Hold, Inspector, Kind, Operator, ProcessState, Removal, Stat
 use shmq::{GetError, OpenError, PutError, Queue, WaitStrategy};
 use std::time::{Duration, Instant};
 
-fn look(name: &str) -> shmq::inspect::Snapshot {
+fn snapshot(name: &str) -> shmq::inspect::Snapshot {
     Inspector::open(name).unwrap().look()
 }
 
 #[test]
-fn a_look_tells_messages_bytes_and_who_holds_them() {
+fn a_snapshot_has_messages_bytes_and_their_holders() {
     let queue = slices::<u8>(4096);
     for message in [&b"one"[..], b"three", b"eleven bytes"] {
         queue.put(message).unwrap();
@@ -20,25 +21,25 @@ fn a_look_tells_messages_bytes_and_who_holds_them() {
     let lease = queue.lease().unwrap();
     let loan = queue.loan_len(100).unwrap();
     queue.put(b"behind").unwrap();
-    let seen = look(queue.name());
+    let seen = snapshot(queue.name());
     assert_eq!((seen.messages, seen.bytes), (3, 5 + 12 + 6));
     assert_eq!((seen.on_lease, seen.on_loan, seen.came_back), (1, 1, 0));
     let held: Vec<_> = seen.holdings.iter().map(|held| (held.what, held.pid, held.alive, held.bytes, held.deliveries)).collect();
     let me = std::process::id();
     assert_eq!(held, [(Hold::Lease, me, true, 3, 1), (Hold::Loan, me, true, 100, 0)]);
     assert_eq!((seen.state, seen.damaged, seen.closed), (State::InUse, false, false));
-    assert_eq!(look(queue.name()).holdings[0].position, seen.holdings[0].position, "the same lease");
+    assert_eq!(snapshot(queue.name()).holdings[0].position, seen.holdings[0].position, "the same lease");
     lease.give_back();
     drop(loan);
-    let seen = look(queue.name());
+    let seen = snapshot(queue.name());
     assert_eq!((seen.messages, seen.came_back, seen.most_deliveries, seen.holdings.len()), (4, 1, 1, 0));
 }
 
 #[test]
-fn a_look_tells_who_is_attached_and_owns_a_side() {
+fn a_snapshot_has_the_participants_and_owners_of_sides() {
     let queue = queue::<u64>(4);
     let producer = queue.producer().unwrap();
-    let seen = look(queue.name());
+    let seen = snapshot(queue.name());
     let [me] = &seen.participants[..] else { panic!("one participant: {:?}", seen.participants) };
     assert_eq!((me.pid, me.alive, me.puts, me.gets), (std::process::id(), true, true, false));
     assert!(me.program.as_deref().is_some_and(|name| name.starts_with("queue")), "{:?}", me.program);
@@ -47,7 +48,7 @@ fn a_look_tells_who_is_attached_and_owns_a_side() {
     assert_eq!((held.what, held.pid, held.alive), (Hold::Producer, std::process::id(), true));
     assert!(held.since.is_some());
     drop(producer);
-    assert!(look(queue.name()).holdings.is_empty());
+    assert!(snapshot(queue.name()).holdings.is_empty());
 }
 
 #[test]
@@ -63,7 +64,7 @@ fn a_look_does_not_attach() {
 }
 
 #[test]
-fn a_segment_tells_its_type_and_size() {
+fn a_segment_says_its_type_and_size() {
     let queue =
         Queue::<[f32]>::builder().capacity_bytes(1 << 16).capacity(9).schema("samples/2").max_deliveries(3).create().unwrap();
     let about = Inspector::open(queue.name()).unwrap().about();
@@ -125,11 +126,11 @@ fn the_list_has_every_segment_and_what_lies_in_its_place() {
 }
 
 #[test]
-fn garbage_behind_a_good_stamp_is_called_damage() {
+fn garbage_behind_a_good_header_is_called_damage() {
     use std::os::unix::fs::FileExt;
     let queue = Queue::<u64>::builder().capacity(100).name(unique_name("damaged")).create().unwrap();
     queue.put_slice(&[1, 2, 3]).unwrap();
-    assert!(!look(queue.name()).damaged);
+    assert!(!snapshot(queue.name()).damaged);
     let file = std::fs::OpenOptions::new().write(true).open(format!("/dev/shm/shmq.{}", queue.name())).unwrap();
     // Everything from the first side on: cursors, counters, the participant table, headers.
     let bytes = file.metadata().unwrap().len() as usize;
@@ -150,7 +151,7 @@ fn an_operator_works_on_a_queue_of_any_type() {
     assert_eq!(queue.len(), 3);
     operator.close();
     assert!(queue.is_closed());
-    assert_eq!(look(queue.name()).state, State::Closed);
+    assert_eq!(snapshot(queue.name()).state, State::Closed);
     assert_eq!(operator.drain(u64::MAX).unwrap(), 3);
     assert_eq!(operator.drain(u64::MAX).unwrap(), 0);
     assert_eq!(operator.recover().sides_repaired, 2);
@@ -162,7 +163,8 @@ fn a_drain_is_not_cut_short_by_others_at_work() {
     let operator = Operator::open(queue.name()).unwrap();
     std::thread::scope(|scope| {
         let (queue, _closes) = (&queue, ClosesAtEnd(&queue));
-        // More than processors, and all of them short of room: they look around on the side that the drain takes from.
+        // More than processors, and all of them short of room: they probe the side that the drain
+        // takes from.
         for _ in 0..6 {
             scope.spawn(|| while queue.put(&1).is_ok() {});
         }
@@ -174,13 +176,13 @@ fn a_drain_is_not_cut_short_by_others_at_work() {
 }
 
 #[test]
-fn what_is_kept_is_told_from_what_is_stale() {
+fn what_is_kept_differs_from_what_is_stale() {
     let name = unique_name("kept");
     let queue = Queue::<u8>::builder().name(&name).capacity(3).persist(true).create().unwrap();
     assert_eq!(remove_stale(&name, true).unwrap(), Removal::InUse);
     queue.put(&1).unwrap();
     drop(queue);
-    let seen = look(&name);
+    let seen = snapshot(&name);
     assert_eq!((seen.state, seen.persisted, seen.messages), (State::Persisted, true, 1));
     assert_eq!(remove_stale(&name, false).unwrap(), Removal::Persisted);
     assert_eq!(remove_stale(&name, true).unwrap(), Removal::Removed);
@@ -194,8 +196,8 @@ fn blocked_calls_are_seen_while_they_sleep_and_counted_when_they_end() {
         let queue = queue.clone();
         move || queue.get()
     });
-    let waiting = |name: &str| look(name).participants[0].get_waits;
-    wait_until("the sleeper to be seen", || waiting(queue.name()).is_some(), || format!("{:?}", look(queue.name())));
+    let waiting = |name: &str| snapshot(name).participants[0].get_waits;
+    wait_until("the sleeper to be seen", || waiting(queue.name()).is_some(), || format!("{:?}", snapshot(queue.name())));
     assert_eq!(queue.stats().blocked_gets, 0, "it has not ended");
     queue.put(&1).unwrap();
     getter.join().unwrap();
@@ -211,8 +213,8 @@ fn blocked_calls_are_seen_while_they_sleep_and_counted_when_they_end() {
     });
     wait_until(
         "the sleeper to be seen",
-        || look(queue.name()).participants[0].put_waits.is_some_and(|waits| waits.threads == 1),
-        || format!("{:?}", look(queue.name())),
+        || snapshot(queue.name()).participants[0].put_waits.is_some_and(|waits| waits.threads == 1),
+        || format!("{:?}", snapshot(queue.name())),
     );
     queue.get().unwrap();
     putter.join().unwrap();
@@ -233,7 +235,7 @@ fn wakes_are_counted() {
         getter.join().unwrap();
         queue.stats().wakes >= 1
     };
-    // A sleeper looks around ten times a second: who is awake just then needs no wake.
+    // A sleeper probes ten times a second: one that is awake at that moment needs no wake.
     wait_until("a sleeper that needs a wake", woken, || format!("{:?}", queue.stats()));
 }
 
@@ -241,7 +243,8 @@ fn wakes_are_counted() {
 fn timeouts_are_counted_on_their_side() {
     let queue = Queue::<u64>::builder().capacity(1).wait_strategy(WaitStrategy::Block).create().unwrap();
     let started = Instant::now();
-    // Blocked is who sleeps: not one whose time was up before it got there, as happens on a loaded machine.
+    // Blocked is a caller that sleeps: not one whose time was up before it slept, as happens on a
+    // loaded machine.
     let mut calls = 0;
     let sleeps = || {
         calls += 1;
@@ -288,7 +291,7 @@ fn the_fast_path_writes_no_slow_counter() {
     assert_eq!((stats.puts, stats.gets, stats.blocked_puts, stats.blocked_gets, stats.wakes), (50, 50, 0, 0, 0), "{stats:?}");
     assert_eq!((stats.blocked_put_time, stats.blocked_get_time), (Duration::ZERO, Duration::ZERO));
     queue.put_slice(&[1; 70]).unwrap();
-    assert_eq!(queue.stats().high_water, 70, "a look counts");
+    assert_eq!(queue.stats().high_water, 70, "a snapshot counts");
     assert_eq!(Inspector::open(queue.name()).unwrap().glance().messages, 70);
 }
 

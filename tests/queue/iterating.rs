@@ -1,5 +1,5 @@
-//! Iterators: messages until the queue is closed and drained. An error that the next get would give again is given once, and is the
-//! last item: a loop over a queue never spins.
+//! Iterators: messages until the queue is closed and drained. An error that the next get would give
+//! again is given once, and is the last item: a loop over a queue never spins.
 
 use super::queue;
 use shmq::{GetError, Queue};

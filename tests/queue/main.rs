@@ -1,4 +1,5 @@
-//! What the verbs promise, within one process: each module is a chapter of the promises, each test one of them.
+//! What the verbs promise, within one process: each module is a chapter of the promises, each test
+//! one of them.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -54,8 +55,8 @@ fn drain<T: Message>(queue: &Queue<T>) -> Vec<T::Owned> {
     .collect()
 }
 
-/// Closes its queue when it is dropped. For scopes whose threads only a close ends: a scope waits for them after a failed assertion
-/// too, and the failure would be a hang.
+/// Closes its queue when it is dropped. For scopes whose threads only a close ends: a scope waits
+/// for them after a failed assertion too, and the failure would be a hang.
 struct ClosesAtEnd<'a, T: Message + ?Sized>(&'a Queue<T>);
 
 impl<T: Message + ?Sized> Drop for ClosesAtEnd<'_, T> {

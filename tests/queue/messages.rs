@@ -1,4 +1,5 @@
-//! What `#[shmq::message]` makes of types: how they travel, what they are checked for, and the schema that their openers must share.
+//! What `#[shmq::message]` makes of types: how they travel, what they are checked for, and the
+//! schema that their openers must share.
 
 use super::{queue, slices};
 use crate::support::unique_name;
@@ -126,7 +127,8 @@ fn what_has_a_value_for_any_bits_travels_in_place() {
     assert_eq!(line.lock().unwrap()[1], Id(2));
 }
 
-/// Every byte string of the length of a `T` that differs from those of `value` in one byte, at `at`: is it a value?
+/// Every byte string of the length of a `T` that differs from those of `value` in one byte, at
+/// `at`: is it a value?
 fn values_at<T: Message<Owned = T> + std::fmt::Debug>(value: &[u8], at: usize) -> Vec<u8> {
     let name = unique_name("bits");
     // The same size and alignment, as the schema promises; `u8` alone would have another.
@@ -242,7 +244,7 @@ mod longer {
     }
 }
 
-/// What an opener for `T` is told, which is the same as what `open_or_create` tells.
+/// The error of an opener for `T`, which is the same as that of `open_or_create`.
 fn refusal<T: ?Sized + Message>(name: &str) -> String {
     let refused = Queue::<T>::builder().name(name).capacity(4).open_or_create().map(drop);
     match (Queue::<T>::open(name), refused) {
@@ -259,7 +261,7 @@ fn fields_that_are_swapped_added_renamed_or_retyped_are_refused() {
     let name = unique_name("versions");
     let ticks = Queue::<first::Tick>::create(&name, 4).unwrap();
     let theirs = "messages of type Tick (16 bytes) of structure {price@0: f64, volume@8: u64}";
-    for (told, expected) in [
+    for (text, expected) in [
         (
             refusal::<swapped::Tick>(&name),
             "messages of type Tick (16 bytes) of structure {volume@0: u64, price@8: f64} \
@@ -282,14 +284,14 @@ fn fields_that_are_swapped_added_renamed_or_retyped_are_refused() {
         ),
     ] {
         if cfg!(target_endian = "little") {
-            assert_eq!(told, format!("{theirs} | {expected}"));
+            assert_eq!(text, format!("{theirs} | {expected}"));
         }
     }
     // Inside others, and as elements of slices.
     let nested = unique_name("nested");
     let _outer = Queue::<Pair<first::Tick, u64>>::create(&nested, 4).unwrap();
-    let told = refusal::<Pair<swapped::Tick, u64>>(&nested);
-    assert!(told.ends_with("(they differ first at byte 0: the field `a.price` there, `a.volume` here)"), "{told}");
+    let text = refusal::<Pair<swapped::Tick, u64>>(&nested);
+    assert!(text.ends_with("(they differ first at byte 0: the field `a.price` there, `a.volume` here)"), "{text}");
     let many = unique_name("many");
     let _elements = Queue::<[first::Tick]>::builder().name(&many).create().unwrap();
     assert!(refusal::<[renamed::Tick]>(&many).contains("`volume` there, `amount` here"));
@@ -313,7 +315,7 @@ fn a_schema_of_both_sides_stands_in_for_the_structure() {
     // The size still counts.
     let longer = Queue::<longer::Tick>::builder().name(&name).schema("tick/1").open();
     assert!(matches!(longer, Err(OpenError::Mismatch { .. })));
-    // Who says a structure in so many words is held to it.
+    // A structure that is set in words must match.
     let said = settings().schema("tick/1").structure("{amount@0: u64}").open();
     assert!(matches!(said, Err(OpenError::Mismatch { .. })));
 }

@@ -180,7 +180,7 @@ fn options_that_cannot_take_effect_are_listed() {
     assert_eq!(same.open_or_create().unwrap().unapplied_options(), []);
     let other = Queue::<u32>::builder().name(&name).capacity(7).max_participants(99).max_deliveries(0).mode(0o660).schema("a/1");
     let other = other.open_or_create().unwrap();
-    let told: Vec<(&str, &str, &str)> =
+    let listed: Vec<(&str, &str, &str)> =
         other.unapplied_options().iter().map(|it| (it.option, it.asked.as_str(), it.actual.as_str())).collect();
     let expected = [
         ("capacity", "7", "3"),
@@ -189,8 +189,8 @@ fn options_that_cannot_take_effect_are_listed() {
         ("max_participants", "99", "9"),
         ("schema", "a/1", "none"),
     ];
-    assert_eq!(told, expected);
-    // Clones tell the same; what is there is what counts.
+    assert_eq!(listed, expected);
+    // Clones list the same; what the segment has is what counts.
     assert_eq!((other.clone().unapplied_options().len(), other.capacity()), (5, 3));
     let by_bytes = Queue::<u32>::builder().name(&name).capacity_bytes(15).open().unwrap();
     assert_eq!(by_bytes.unapplied_options(), [], "15 bytes are 3 messages");
@@ -206,9 +206,9 @@ fn a_slice_queue_lists_its_bytes() {
     // What is rounded up to the same ring is no difference.
     assert!(settings(10_000).open_or_create().unwrap().unapplied_options().is_empty());
     let other = settings(99_999).capacity(5).open_or_create().unwrap();
-    let told: Vec<String> = other.unapplied_options().iter().map(ToString::to_string).collect();
+    let listed: Vec<String> = other.unapplied_options().iter().map(ToString::to_string).collect();
     let is = first.capacity_bytes();
-    assert_eq!(told, ["capacity: asked for 5, is unbounded".to_owned(), format!("capacity_bytes: asked for 99999, is {is}")]);
+    assert_eq!(listed, ["capacity: asked for 5, is unbounded".to_owned(), format!("capacity_bytes: asked for 99999, is {is}")]);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_queue_knows_whether_it_has_its_name() {
     let name = unique_name("named");
     let old: Queue<u32> = Queue::create(&name, 3).unwrap();
     assert!(old.has_name() && old.clone().has_name());
-    // As systemd-logind does: nobody is told.
+    // As systemd-logind does: no process is notified.
     std::fs::remove_file(format!("/dev/shm/shmq.{name}")).unwrap();
     assert!(!old.has_name());
     old.put(&1).unwrap();
@@ -239,7 +239,7 @@ fn an_unlinked_queue_goes_on_for_those_attached() {
     assert!(matches!(Queue::<u32>::unlink(&name), Err(OpenError::NotFound { .. })));
     old.put(&1).unwrap();
     assert_eq!(also.get().unwrap(), 1);
-    // Another may take the name, and those who leave the old one do not take it away.
+    // Another queue may take the name, and processes that leave the old one do not remove it.
     let new: Queue<u32> = Queue::create(&name, 5).unwrap();
     drop(also);
     old.put(&2).unwrap();
@@ -277,7 +277,7 @@ fn a_segment_is_private_unless_its_mode_says_otherwise() {
 }
 
 #[test]
-fn a_full_table_of_participants_is_told_and_freed() {
+fn a_full_table_of_participants_is_an_error_and_is_freed() {
     let name = unique_name("table");
     let first = Queue::<u32>::builder().name(&name).capacity(3).max_participants(3).create().unwrap();
     let second: Queue<u32> = Queue::open(&name).unwrap();

@@ -125,7 +125,8 @@ fn a_timeout_too_long_to_add_is_for_ever() {
     }
 }
 
-/// Runs `call` with the time that it may take; it must come back with Timeout, not early, and not late by much.
+/// Runs `call` with the time that it may take; it must come back with Timeout, not early, and not
+/// late by much.
 #[track_caller]
 fn takes(asked: Duration, call: impl FnOnce(Duration, Instant) -> bool) {
     let started = Instant::now();

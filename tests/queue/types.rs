@@ -1,4 +1,5 @@
-//! What may travel, and who may open what: checked bits, mismatches that name both sides, schemas.
+//! Which types may be messages, and which openers fit: checked bits, mismatches that name both
+//! sides, schemas.
 
 use super::{drain, queue, slices};
 use crate::support::unique_name;
@@ -140,7 +141,7 @@ mod there {
 }
 
 #[test]
-fn an_opener_of_another_type_is_told_both() {
+fn an_opener_of_another_type_gets_both_types_in_its_error() {
     let name = unique_name("ticks");
     let queue: Queue<here::Tick> = Queue::create(&name, 4).unwrap();
     queue.put(&here::Tick(5)).unwrap();
@@ -210,12 +211,12 @@ fn structures_are_compared_where_both_sides_say_one() {
     settings().open().unwrap();
     settings().structure("").open().unwrap();
     let swapped = settings().structure("{volume: u64, price: f64}");
-    let told = swapped.open().unwrap_err().to_string();
+    let text = swapped.open().unwrap_err().to_string();
     let expected = format!("queue {name:?}");
     let expected = expected
         + " holds messages of type [u64; 2] (16 bytes) of structure {price: f64, volume: u64}; \
                     this program wants messages of type [u64; 2] (16 bytes) of structure {volume: u64, price: f64}";
-    assert_eq!(told, expected);
+    assert_eq!(text, expected);
     let either = settings().structure("{volume: u64, price: f64}").open_or_create();
     assert!(matches!(either, Err(CreateError::Mismatch { .. })), "it is in use");
     // A schema of one name does not make up for it.

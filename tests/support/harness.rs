@@ -46,7 +46,7 @@ pub struct Case {
     pub name: &'static str,
     pub run: fn(),
     pub bound: Duration,
-    /// Kills creators, which may leave temporaries for the next create to sweep.
+    /// Kills creators, which may leave temporaries for the next create to remove.
     pub leaves_temporaries: bool,
     /// Runs with `--ignored`, and only then.
     pub ignored: bool,

@@ -6,9 +6,10 @@ use std::mem;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What ends a program that does not handle it, sent by people, terminals and service managers.
+/// Signals that terminate a program that does not handle them, sent by users, terminals and service
+/// managers.
 pub(super) const ENDINGS: [libc::c_int; 4] = [libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGINT];
-/// What a thread does to itself.
+/// Signals that a thread causes itself.
 pub(super) const FAULTS: [libc::c_int; 7] =
     [libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS];
 pub(super) const LAST_SIGNAL: libc::c_int = 64;
@@ -24,7 +25,7 @@ fn set_of(bits: u64) -> libc::sigset_t {
         let mut set = mem::zeroed();
         libc::sigemptyset(&mut set);
         for signal in (1..=LAST_SIGNAL).filter(|&signal| bits & bit(signal) != 0) {
-            // The two that the C library keeps for itself are refused.
+            // The two signals reserved by the C library are refused.
             libc::sigaddset(&mut set, signal);
         }
         set
@@ -36,7 +37,7 @@ pub(super) fn bits_of(set: &libc::sigset_t) -> u64 {
     (1..=LAST_SIGNAL).filter(|&signal| unsafe { libc::sigismember(set, signal) } == 1).map(bit).sum()
 }
 
-/// What the calling thread blocks.
+/// The signal mask of the calling thread.
 pub(super) fn blocked_now() -> u64 {
     // SAFETY: `set` is filled by the call, which changes nothing without a new set.
     unsafe {
@@ -47,7 +48,7 @@ pub(super) fn blocked_now() -> u64 {
 }
 
 pub(super) fn block_only(bits: u64) {
-    // SAFETY: an initialised set.
+    // SAFETY: `set_of` returns an initialised set.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &set_of(bits), ptr::null_mut()) };
 }
 
@@ -65,8 +66,8 @@ impl Blocked {
     }
 
     #[cfg(feature = "object")]
-    /// The calling thread goes on blocking them (Invariant 2): what it blocked before.
-    pub(super) fn for_ever(self) -> u64 {
+    /// Keeps them blocked in the calling thread (Invariant 2). Returns the mask from before.
+    pub(super) fn keep_blocked(self) -> u64 {
         let before = self.before;
         mem::forget(self);
         before
@@ -79,7 +80,7 @@ impl Drop for Blocked {
     }
 }
 
-/// What a process does with one signal. `None`: not to be asked for (KILL, and the C library's own).
+/// What a process does with one signal. `None`: cannot be queried (KILL, and the C library's own).
 pub(super) type Action = Option<libc::sigaction>;
 
 pub(super) fn action_of(signal: libc::c_int) -> Action {
@@ -91,12 +92,12 @@ pub(super) fn action_of(signal: libc::c_int) -> Action {
 }
 
 pub(super) fn set_action(signal: libc::c_int, action: &libc::sigaction) {
-    // SAFETY: one of the default, ignoring, and what this very call gave in this process or in one
-    // that it is a copy of, so that a handler's code is there.
+    // SAFETY: `action` is the default, ignoring, or one that `action_of` returned in this process
+    // or in the process that it was forked from, so a handler's code is there.
     unsafe { libc::sigaction(signal, action, ptr::null_mut()) };
 }
 
-/// The default, or ignoring.
+/// The action with this disposition, SIG_DFL or SIG_IGN.
 pub(super) fn plain(disposition: libc::sighandler_t) -> libc::sigaction {
     // SAFETY: plain words; without flags and mask these two dispositions need no more.
     let mut action: libc::sigaction = unsafe { mem::zeroed() };
@@ -108,14 +109,15 @@ pub(super) fn is_handler(action: &libc::sigaction) -> bool {
     action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN
 }
 
-/// Endings that this process, a worker, ignores though its program does not: bits.
-pub(super) static IGNORED_FOR_WORK: AtomicU64 = AtomicU64::new(0);
+/// Terminating signals that this process, a worker, ignores though its program does not; as bits.
+pub(super) static IGNORED_AS_WORKER: AtomicU64 = AtomicU64::new(0);
 
-/// In a forked child: what its parent ignored as a worker has the default action, as the program's
-/// would have had. (What a task ignores itself is not to be told from that.)
-pub(super) fn ignore_for_work_no_more() {
+/// In a forked child: signals that its parent ignored as a worker get the default action, as they
+/// would have in a child of the program. (Signals that a task ignores itself cannot be
+/// distinguished from those.)
+pub(super) fn reset_worker_ignores() {
     // Relaxed: a forked child has one thread.
-    let bits = IGNORED_FOR_WORK.swap(0, Ordering::Relaxed);
+    let bits = IGNORED_AS_WORKER.swap(0, Ordering::Relaxed);
     for signal in ENDINGS.into_iter().filter(|&signal| bits & bit(signal) != 0) {
         if action_of(signal).is_some_and(|action| action.sa_sigaction == libc::SIG_IGN) {
             set_action(signal, &plain(libc::SIG_DFL));
@@ -123,9 +125,9 @@ pub(super) fn ignore_for_work_no_more() {
     }
 }
 
-/// In a forked child of the program: has what the program had, as a process of its own.
+/// In a forked child of the program: sets the program's dispositions and its mask.
 pub(crate) fn begin_process(blocked: Blocked, keep_handlers: bool) {
-    ignore_for_work_no_more();
+    reset_worker_ignores();
     if !keep_handlers {
         for signal in ENDINGS {
             if action_of(signal).is_some_and(|action| is_handler(&action)) {

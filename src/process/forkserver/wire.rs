@@ -1,6 +1,6 @@
 //! What travels on the socket of a call: the program's request, and the fork server's answer.
 
-use crate::os::{Asked, Pid, socket};
+use crate::os::{Pid, RequestedSignals, socket};
 use crate::process::SpawnOptions;
 use crate::process::fn_address::{Entry, entry_at, offset_of};
 use std::io;
@@ -24,13 +24,13 @@ pub(super) struct Request {
     offset: i64,
     pub argument_bytes: usize,
     flags: u64,
-    pub signals: Asked,
+    pub signals: RequestedSignals,
     /// Descriptors that the child has at the numbers that the program has them at.
     pub placed: usize,
 }
 
 impl Request {
-    pub fn new(entry: Entry<i32>, argument: &[u8], signals: Asked, options: &SpawnOptions) -> Request {
+    pub fn new(entry: Entry<i32>, argument: &[u8], signals: RequestedSignals, options: &SpawnOptions) -> Request {
         let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
         Request {
             offset: offset_of(entry),
@@ -45,7 +45,7 @@ impl Request {
     }
 
     pub fn to_bytes(self) -> [u8; REQUEST_BYTES] {
-        let Asked { blocked, ignored, kept } = self.signals;
+        let RequestedSignals { blocked, ignored, kept } = self.signals;
         let words = [self.offset as u64, self.argument_bytes as u64, self.flags, blocked, ignored, kept, self.placed as u64, 0];
         let mut bytes = [0; REQUEST_BYTES];
         for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
@@ -60,7 +60,7 @@ impl Request {
             offset: word(0) as i64,
             argument_bytes: word(1) as usize,
             flags: word(2),
-            signals: Asked { blocked: word(3), ignored: word(4), kept: word(5) },
+            signals: RequestedSignals { blocked: word(3), ignored: word(4), kept: word(5) },
             placed: word(6) as usize,
         }
     }

@@ -1,9 +1,10 @@
 //! [`QueueBuilder`]: what can be set is in `options.rs`; here are the ways to make a handle of it.
 
+mod message_type;
 mod options;
 mod settings;
 
-pub use settings::MessageType;
+pub use message_type::MessageType;
 
 use super::sealed::Sealed;
 use crate::error::{CreateError, OpenError};

@@ -1,13 +1,13 @@
 //! What a builder was given, and what a segment is to have because of it.
 
+use super::MessageType;
 use crate::error::CreateError;
-use crate::message::{Message, Travel};
 use crate::raw::messages_left;
 use crate::shm::geometry::Geometry;
 use crate::shm::kind::Kind;
 use crate::shm::layout::SCHEMA_BYTES;
 use crate::shm::participant;
-use crate::shm::segment::{Asked, Directory, Expect, Owners, Spec, Wanted, checked_mode, fault};
+use crate::shm::segment::{Asked, Directory, Expect, Owners, Spec, checked_mode, fault};
 use crate::wait::WaitStrategy;
 
 /// Entries of the participant table, 64 bytes each, if the builder sets no other number.
@@ -18,57 +18,6 @@ const MAX_DELIVERIES: u32 = 255;
 const DEFAULT_CAPACITY_BYTES: usize = 1 << 20;
 
 pub(super) const LONG_SCHEMA: &str = "a schema has at most 64 bytes";
-
-/// What the messages of a queue are, as its segment says.
-#[derive(Debug)]
-pub struct MessageType {
-    /// What the segment holds.
-    kind: Kind,
-    /// `size_of` the message, or of one element of a slice.
-    unit_bytes: usize,
-    /// `align_of` the same.
-    unit_align: usize,
-    type_name: String,
-    /// The structural schema; encoded messages have none.
-    structure: Option<String>,
-}
-
-impl MessageType {
-    /// Messages of type `T`, as they lie in memory.
-    pub(in crate::queue) fn of<T: ?Sized + Message>() -> MessageType {
-        MessageType {
-            kind: T::WIRE.kind,
-            unit_bytes: T::WIRE.unit_bytes,
-            unit_align: T::WIRE.unit_align,
-            type_name: T::unit_name(),
-            structure: Some(T::schema()),
-        }
-    }
-
-    /// Messages that something else than this crate's `Message` makes bytes of.
-    pub(crate) fn encoded(kind: Kind, type_name: String) -> MessageType {
-        MessageType { kind, unit_bytes: 1, unit_align: 1, type_name, structure: None }
-    }
-
-    /// What an opener expects that sets nothing. `structure` is the text that the builder was
-    /// given.
-    pub(in crate::queue) fn expect(self, schema: Option<String>, structure: Option<String>) -> Expect {
-        Expect {
-            kind: self.kind,
-            message_bytes: self.unit_bytes as u64,
-            message_align: self.unit_align as u64,
-            type_name: self.type_name,
-            schema,
-            structure: structure.map(Wanted::Said).or(self.structure.map(Wanted::OfType)),
-            lock_memory: false,
-            huge_pages: false,
-            asked: Asked::default(),
-            nonce: None,
-            owners: Owners::default(),
-            directory: Directory::default(),
-        }
-    }
-}
 
 /// What the builder's methods set.
 #[derive(Debug, Default)]

@@ -18,9 +18,10 @@ use crate::shm::layout::{ENTRIES_OFFSET, Entry, Head};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
 
-/// An attached segment: its mapping, and a descriptor of our own that carries the liveness lock.
+/// An attached segment: its mapping, and a descriptor that carries the liveness lock.
 ///
-/// Dropping it unmaps and closes; it neither unlocks nor unlinks, so that a forked child may drop it. See [`Segment::detach`].
+/// Dropping it unmaps and closes; it neither unlocks nor unlinks, so a forked child may drop it.
+/// See [`Segment::detach`].
 pub(crate) struct Segment {
     pub(super) mapping: Mapping,
     pub(super) descriptor: Descriptor,
@@ -28,13 +29,13 @@ pub(crate) struct Segment {
     pub(super) info: SegmentInfo,
     pub(super) lock_memory: bool,
     pub(super) unapplied: Vec<UnappliedOption>,
-    /// Does this process leave the name where it is when it is the last one out?
+    /// Does this process keep the name in place even as the last participant?
     pub(super) preserves_name: AtomicBool,
-    /// Does it take the name only from a segment that all others left in good order?
+    /// Does it remove the name, as the last participant, only if all others detached cleanly?
     pub(super) is_guest: AtomicBool,
-    /// Did this process see that participants died here, perhaps before it freed their entries?
+    /// Has this process seen participants die here, perhaps before it freed their entries?
     pub(super) saw_deaths: AtomicBool,
-    /// Has anybody been told that it lost its name?
+    /// Has the loss of the name been reported?
     #[cfg(feature = "tracing")]
     reported_nameless: AtomicBool,
 }
@@ -62,21 +63,23 @@ impl Segment {
     }
 
     pub fn head(&self) -> &Head {
-        // SAFETY: Invariant 6, and mappings begin at a page, which aligns a Head. It lives as long as `self`.
+        // SAFETY: Invariant 6 of `segment`; a mapping begins at a page, which aligns a Head, and
+        // lives as long as `self`.
         unsafe { self.mapping.base().cast::<Head>().as_ref() }
     }
 
     pub fn entries(&self) -> &[Entry] {
-        // SAFETY: Invariant 6: the table lies inside the mapping, at a multiple of an entry's alignment. It lives as long as `self`.
+        // SAFETY: Invariant 6 of `segment`: the table lies inside the mapping, aligned for entries;
+        // the mapping lives as long as `self`.
         unsafe {
             let table = self.mapping.base().add(ENTRIES_OFFSET as usize).cast::<Entry>();
             NonNull::slice_from_raw_parts(table, self.info.max_participants as usize).as_ref()
         }
     }
 
-    /// CellIndex 0. The cells of [`Segment::geometry`] follow.
+    /// The first of the cells of [`Segment::geometry`].
     pub fn cells(&self) -> NonNull<u8> {
-        // SAFETY: Invariant 6: the cells lie inside the mapping.
+        // SAFETY: Invariant 6 of `segment`: the cells lie inside the mapping.
         unsafe { self.mapping.base().add(self.info.cells_offset() as usize) }
     }
 
@@ -92,17 +95,17 @@ impl Segment {
         self.place.name()
     }
 
-    /// Where it lies.
+    /// The directory of its file.
     pub fn directory(&self) -> &Directory {
         self.place.directory()
     }
 
-    /// What a handle sends of it: see [`Directory::of_address`].
+    /// What a serialised handle carries: see [`Directory::of_address`].
     pub fn address(&self) -> String {
         self.place.directory().address(self.name())
     }
 
-    /// Does each commit end with a full fence, for all processes?
+    /// Does each commit, of every process, end with a full fence?
     pub fn has_full_fence(&self) -> bool {
         self.info.full_fence
     }
@@ -116,27 +119,28 @@ impl Segment {
         self.info.dead_letters.as_deref()
     }
 
-    /// Of the messages, without module paths.
+    /// Type of the messages, without module paths.
     pub fn type_name(&self) -> &str {
         &self.info.type_name
     }
 
-    /// Would an opener who expects this be content with the segment?
+    /// Checks that the segment is what an opener expects.
     pub fn check(&self, expect: &Expect) -> Result<(), OpenError> {
         expect.check(&self.info).map_err(|error| refusal::about_open(error, Some(expect.kind), &self.place))
     }
 
-    /// What its opener asked for in vain.
+    /// Options that its opener asked for and that could not take effect.
     pub fn unapplied(&self) -> &[UnappliedOption] {
         &self.unapplied
     }
 
-    /// Does the name still lead to this segment? If not, nobody can come to it any more.
+    /// Does the name still lead to this segment? If not, no other process can open it.
     pub fn has_name(&self) -> bool {
         self.place.leads_to(self.descriptor.file())
     }
 
-    /// Tells who listens, once, if the segment has lost its name. For slow paths, with no lock held: it asks the file system.
+    /// Traces, once, that the segment has lost its name. For slow paths, with no lock held: it asks
+    /// the file system.
     pub fn report_if_nameless(&self) {
         #[cfg(feature = "tracing")]
         if !self.reported_nameless.load(Ordering::Relaxed)
@@ -146,30 +150,30 @@ impl Segment {
             let queue = self.name();
             match self.head().header.state.load(Ordering::Acquire) {
                 segment_state::UNLINKED => {
-                    tracing::info!(target: "shmq", queue, "unlinked: nobody can open this segment any more")
+                    tracing::info!(target: "shmq", queue, "unlinked: no process can open this segment any more")
                 }
                 _ => tracing::warn!(
                     target: "shmq",
                     queue,
-                    "lost its name: the file was removed (systemd's RemoveIPC?), and who opens the name now gets another segment"
+                    "lost its name: the file was removed (systemd's RemoveIPC?), and a process that opens the name now gets another segment"
                 ),
             }
         }
     }
 
-    /// From now on the name outlives its last user.
+    /// From now on the segment outlives its last user.
     pub fn persist(&self) {
         self.head().header.persisted.store(1, Ordering::Release);
     }
 
-    /// From now on this process leaves the name where it is, even as the last one out: what was
-    /// without users when it came is so again.
+    /// From now on this process keeps the name in place even as the last participant: the segment
+    /// had no users when it came, and has none again.
     pub fn preserve_name(&self) {
         self.preserves_name.store(true, Ordering::Relaxed);
     }
 
-    /// From now on this process, as the last one out, takes the name only if all others left in good
-    /// order: what the dead had may be wanted by those that come after them.
+    /// From now on this process, as the last participant, removes the name only if all others
+    /// detached cleanly: messages of dead processes may be wanted by their successors.
     pub fn be_guest(&self) {
         self.is_guest.store(true, Ordering::Relaxed);
     }
@@ -178,7 +182,7 @@ impl Segment {
         self.is_guest.load(Ordering::Relaxed)
     }
 
-    /// Before the entry of one that died is taken or freed, which shows it no more.
+    /// Called before the entry of a dead participant, the only trace of it, is reused or freed.
     pub fn note_deaths(&self) {
         self.saw_deaths.store(true, Ordering::Relaxed);
     }
@@ -187,8 +191,9 @@ impl Segment {
         self.saw_deaths.load(Ordering::Relaxed)
     }
 
-    /// Does another description hold the liveness lock of this entry? Where the kernel does not say, or the program has closed our descriptor
-    /// and its number leads elsewhere, yes: to take a live process for a dead one does harm, the reverse only delays.
+    /// Does another description hold the liveness lock of this entry? Yes where the kernel does not
+    /// say, or where the program has closed our descriptor and its number leads elsewhere: taking a
+    /// live process for a dead one does harm, the reverse only delays.
     pub fn liveness_is_held(&self, entry: u32) -> bool {
         let free = || matches!(self.descriptor.liveness_conflict(entry), Ok(None)) && self.descriptor.is_open();
         entry < self.info.max_participants && !free()

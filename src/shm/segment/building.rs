@@ -23,7 +23,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 /// The entry of a creator.
 const FIRST_ENTRY: u32 = 0;
 
-/// A build starts over when a sweep took its temporary, which takes a process stopped for ten seconds at the worst moment.
+/// A build starts over when another process removed its temporary as stale, which takes a stop of
+/// ten seconds at the worst moment.
 const BUILD_ATTEMPTS: u32 = 16;
 
 /// A complete segment under a temporary name, its liveness lock held.
@@ -32,7 +33,7 @@ pub(super) struct Building {
     segment: Segment,
 }
 
-/// The temporary name, taken away at drop unless it became a published one.
+/// The temporary name, removed at drop unless the segment was published.
 struct Temporary {
     place: Place,
     published: bool,
@@ -41,20 +42,20 @@ struct Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.published {
-            // A sweep may have been here before us.
+            // Another process may have removed it as stale.
             let _ = self.place.unlink();
         }
     }
 }
 
 impl Temporary {
-    /// Opens the file and takes the first liveness lock, which keeps sweeps off for as long as building takes.
-    /// `Ok(None)`: a sweep was faster.
+    /// Opens the file and takes the first liveness lock: while it is held, no process takes the
+    /// temporary for stale. `Ok(None)`: one had removed it already.
     fn open_and_hold(&self) -> Result<Option<Descriptor>, CreateError> {
         let refused = |call| move |error| CreateError::from(SyscallError { call, error });
         let open = || Descriptor::open(self.place.path());
         let opened = open().or_else(|error| match error.kind() {
-            // A umask took the rights of the owner away as well.
+            // The umask removed the owner's own permissions too.
             io::ErrorKind::PermissionDenied => {
                 std::fs::set_permissions(self.place.path(), Permissions::from_mode(OWNER_MODE))?;
                 open()
@@ -67,7 +68,8 @@ impl Temporary {
             Err(error) => return Err(refused("open")(error)),
         };
         let held = descriptor.lock_liveness(FIRST_ENTRY).map_err(refused("fcntl(F_OFD_SETLK)"))?;
-        // A sweep unlinks with the whole file locked: once our liveness lock is held, a link that is still there will stay.
+        // A stale file is unlinked with the whole file locked: once our liveness lock is held, a
+        // link that is still there will stay.
         let linked = descriptor.metadata().map_err(refused("fstat"))?.nlink() > 0;
         Ok((held && linked).then_some(descriptor))
     }
@@ -75,14 +77,14 @@ impl Temporary {
 
 impl Building {
     pub(super) fn start(place: &Place, spec: &Spec, init: &mut dyn FnMut(&Segment)) -> Result<Building, CreateError> {
-        let mut has_swept = false;
+        let mut has_removed_stale = false;
         for _ in 0..BUILD_ATTEMPTS {
             match Building::attempt(place, spec, init) {
                 Ok(Some(building)) => return Ok(building),
                 Ok(None) => {}
-                // What the dead left may be all that is missing.
-                Err(error) if !has_swept && is_full(&error) => {
-                    has_swept = true;
+                // Removing what dead processes left may make the room.
+                Err(error) if !has_removed_stale && is_full(&error) => {
+                    has_removed_stale = true;
                     if stale::remove_now(&spec.directory) == 0 {
                         return Err(error);
                     }
@@ -93,7 +95,7 @@ impl Building {
         Err(kept_changing("create (the temporary kept disappearing)"))
     }
 
-    /// `Ok(None)`: a sweep took the temporary.
+    /// `Ok(None)`: another process removed the temporary as stale.
     fn attempt(place: &Place, spec: &Spec, init: &mut dyn FnMut(&Segment)) -> Result<Option<Building>, CreateError> {
         let info = spec.info(names::random()?);
         let bytes = info.total_bytes().ok_or_else(|| kept_changing("create (too many bytes)"))?;
@@ -118,8 +120,8 @@ impl Building {
         if let Some(mode) = spec.mode {
             descriptor.set_mode(mode_bits(mode)).map_err(refused("fchmod"))?;
         }
-        // SAFETY: Invariant 6 of the module above: the file was sized by its info, holds zeros and a nonce, and nobody else
-        // maps it yet, so that the reference is the only one.
+        // SAFETY: Invariant 6 of `segment`: the file was sized for this header, holds zeros and a
+        // nonce, and no other process maps it yet, so this is the only reference.
         let head = unsafe { mapping.base().cast::<Head>().as_mut() };
         info.write(&mut head.header);
         if let Some(structure) = &info.structure {
@@ -135,12 +137,13 @@ impl Building {
         let segment = Segment::over(mapping, descriptor, place.clone(), info, spec.lock_memory);
         raise_generation(&segment.entries()[FIRST_ENTRY as usize]);
         init(&segment);
-        // Release: whoever sees ALIVE through a mapping sees all that was initialised.
+        // Release: a process that reads ALIVE through its mapping sees everything initialised.
         segment.head().header.state.store(segment_state::ALIVE, Ordering::Release);
         Ok(Some(Building { temporary, segment }))
     }
 
-    /// Publishes under a name that nobody has. `Ok(false)`: somebody has it. `gone`: a dead segment that had it, and was cleared away for this one.
+    /// Publishes under a free name. `Ok(false)`: the name is taken. `gone`: the dead segment that
+    /// had it, and was removed for this one.
     pub(super) fn publish_to_free(&self, place: &Place, gone: Option<Predecessor>) -> Result<bool, CreateError> {
         Predecessor::write(gone, &self.segment.head().header);
         match self.temporary.place.rename_to_free(place) {
@@ -152,13 +155,13 @@ impl Building {
 
     /// Publishes in the place of a dead segment.
     pub(super) fn publish_over(&self, place: &Place, dead: Claim, predecessor: Predecessor) -> Result<(), CreateError> {
-        // Before the name changes: whoever finds the new segment finds what it replaced.
+        // Before the name changes: an opener of the new segment sees what it replaced.
         Predecessor::write(Some(predecessor), &self.segment.head().header);
         self.temporary.place.rename_over(place).map_err(|error| SyscallError { call: RENAME, error })?;
         dead.mark(segment_state::DEAD);
-        // Told with no lock held.
+        // Traced with no lock held.
         drop(dead);
-        predecessor.tell(place.name());
+        predecessor.trace(place.name());
         Ok(())
     }
 
@@ -170,7 +173,7 @@ impl Building {
     }
 }
 
-/// No space, or no room for one more file, in the file system.
+/// Is the file system out of space, or of room for one more file?
 pub(super) fn is_full(error: &CreateError) -> bool {
     match error {
         CreateError::NoSpace { .. } => true,

@@ -1,8 +1,8 @@
 //! Judging a segment dead, and the right to replace or remove it.
 //!
-//! Invariant 1: a [`Claim`] holds the lock on the whole file that a name led to after it was locked:
-//! no participant is attached, none can attach, and no other process changes that name, until the
-//! claim is dropped.
+//! Invariant 1: a [`Claim`] holds the lock on the whole file that a name led to after it was
+//! locked: no participant is attached, none can attach, and no other process changes that name,
+//! until the claim is dropped.
 
 use super::descriptors::Descriptor;
 use super::file_id::FileId;
@@ -18,18 +18,19 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-/// A participant that was seen is looked at once more: one that is being killed is gone by then.
+/// A participant is probed once more after it was seen alive: one that is being killed is gone by
+/// then.
 const SIGHTINGS: u32 = 2;
 
 const BETWEEN_SIGHTINGS: Duration = Duration::from_millis(2);
 
-/// The right to do as one likes with a dead segment and its name.
+/// The right to replace or remove a dead segment and its name.
 pub(super) struct Claim {
     descriptor: Descriptor,
 }
 
-/// What is behind a name.
-pub(super) enum Found {
+/// What a name leads to.
+pub(super) enum Occupant {
     Nothing,
     /// A live participant is attached.
     InUse,
@@ -47,7 +48,7 @@ impl Claim {
         Ok(self.descriptor.metadata()?.len())
     }
 
-    /// Is it this process's user's?
+    /// Does it belong to this process's user?
     pub fn is_own(&self) -> bool {
         self.descriptor.metadata().is_ok_and(|file| owners::is_own(&self.descriptor, &file))
     }
@@ -58,7 +59,7 @@ impl Claim {
         Ok(owners.check_replaced(&self.descriptor, &file)?)
     }
 
-    /// What the file says about itself, if it is long enough to say anything.
+    /// The header, if the file is long enough to have one.
     pub fn header(&self) -> Option<RawSegmentHeader> {
         read_header(&self.descriptor).ok()
     }
@@ -71,7 +72,8 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // By hand, since a raw-forked child may have a copy of the descriptor. A failure leaves it to the close.
+        // Explicitly, since a raw-forked child may hold a copy of the descriptor. If it fails, the
+        // close unlocks.
         let _ = self.descriptor.unlock_whole();
     }
 }
@@ -82,64 +84,64 @@ pub(super) fn read_header(descriptor: &Descriptor) -> io::Result<RawSegmentHeade
     Ok(RawSegmentHeader(bytes))
 }
 
-/// Writes the state into a file of ours, without a mapping. The caller holds its name byte.
+/// Writes the state into a segment without mapping it. The caller holds its name byte.
 pub(super) fn mark(descriptor: &Descriptor, state: u32) {
-    // A state that cannot be written is nothing to stop for: the name has gone already, which is what keeps others out.
+    // A failure is ignored: the name is gone already, which is what keeps others out.
     if read_header(descriptor).is_ok_and(|header| header.is_ours()) {
         let _ = descriptor.write_at(&state.to_ne_bytes(), STATE_OFFSET);
     }
 }
 
 /// One attempt at a claim.
-pub(super) enum Attempt {
+pub(super) enum ClaimAttempt {
     Nothing,
     Claimed(Claim),
     Conflict(Conflict),
-    /// The name changed, or the conflict went, while we looked.
+    /// The name changed, or the conflict went away, meanwhile.
     Again,
     Foreign(Foreign),
 }
 
-pub(super) fn attempt(place: &Place, owners: &Owners) -> Result<Attempt, SyscallError> {
+pub(super) fn attempt(place: &Place, owners: &Owners) -> Result<ClaimAttempt, SyscallError> {
     let descriptor = match Descriptor::open_transient(place.path()) {
         Ok(descriptor) => descriptor,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Attempt::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ClaimAttempt::Nothing),
         Err(error) => return Err(SyscallError { call: OPEN, error }),
     };
     let file = descriptor.metadata().map_err(|error| SyscallError { call: "fstat", error })?;
     if let Err(foreign) = owners.check(&descriptor, &file) {
-        return Ok(Attempt::Foreign(foreign));
+        return Ok(ClaimAttempt::Foreign(foreign));
     }
     let refused = |error| SyscallError { call: "fcntl(F_OFD_SETLK)", error };
     if descriptor.lock_whole().map_err(refused)? {
         let claim = Claim { descriptor };
-        return Ok(if place.leads_to(claim.file()) { Attempt::Claimed(claim) } else { Attempt::Again });
+        return Ok(if place.leads_to(claim.file()) { ClaimAttempt::Claimed(claim) } else { ClaimAttempt::Again });
     }
     let conflict = descriptor.whole_conflict().map_err(refused)?;
-    // Those who hold a segment that has lost its name are in nobody's way.
-    Ok(conflict.filter(|_| place.leads_to(descriptor.file())).map_or(Attempt::Again, Attempt::Conflict))
+    // Processes that hold a segment without a name do not keep the name from being used.
+    Ok(conflict.filter(|_| place.leads_to(descriptor.file())).map_or(ClaimAttempt::Again, ClaimAttempt::Conflict))
 }
 
-/// Finds out what is behind a name. A name that somebody was at work on all the time counts as in use.
-pub(super) fn inspect(place: &Place, owners: &Owners, retry: &mut Retry) -> Result<Found, SyscallError> {
+/// Finds out what a name leads to. A name that was being changed all the time counts as in use.
+pub(super) fn inspect(place: &Place, owners: &Owners, retry: &mut Retry) -> Result<Occupant, SyscallError> {
     let mut sightings = 0;
     loop {
         match attempt(place, owners)? {
-            Attempt::Nothing => return Ok(Found::Nothing),
-            Attempt::Foreign(foreign) => return Ok(Found::Foreign(foreign)),
-            Attempt::Claimed(claim) => return Ok(Found::Dead(claim)),
-            Attempt::Again => {}
-            Attempt::Conflict(Conflict::Name) => Retry::pause(),
-            Attempt::Conflict(Conflict::Liveness) => {
+            ClaimAttempt::Nothing => return Ok(Occupant::Nothing),
+            ClaimAttempt::Foreign(foreign) => return Ok(Occupant::Foreign(foreign)),
+            ClaimAttempt::Claimed(claim) => return Ok(Occupant::Dead(claim)),
+            ClaimAttempt::Again => {}
+            ClaimAttempt::Conflict(Conflict::Name) => Retry::pause(),
+            ClaimAttempt::Conflict(Conflict::Liveness) => {
                 sightings += 1;
                 if sightings >= SIGHTINGS {
-                    return Ok(Found::InUse);
+                    return Ok(Occupant::InUse);
                 }
                 thread::sleep(BETWEEN_SIGHTINGS);
             }
         }
         if retry.ends() {
-            return Ok(Found::InUse);
+            return Ok(Occupant::InUse);
         }
     }
 }

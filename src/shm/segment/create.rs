@@ -1,8 +1,8 @@
-//! Creating: built under a temporary name, complete when published, never seen before.
+//! Creating a segment: it is built under a temporary name and published when complete.
 
 use super::attached::Segment;
 use super::building::{Building, kept_changing};
-use super::claim::{self, Claim, Found};
+use super::claim::{self, Claim, Occupant};
 use super::ended;
 use super::names::{self, Place, place_of};
 use super::owners::Owners;
@@ -15,8 +15,9 @@ use crate::error::{CreateError, Subject};
 use crate::shm::layout::segment_state;
 
 impl Segment {
-    /// Makes a segment and gives it the name, which nobody alive may have, nor anybody dead who asked to keep it.
-    /// Returns it with the entry whose liveness lock is ours. `init` may run several times, each time on a new segment full of zeros.
+    /// Creates a segment of that name, unless a live one or a persisted dead one has it. Returns it
+    /// with the entry whose liveness lock this process holds. `init` may run several times, each
+    /// time on a new segment full of zeros.
     pub fn create(name: &str, spec: &Spec, init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
         let place = place_of(&spec.directory, name).map_err(|(name, why)| CreateError::BadName { name, why })?;
         check_to_create(&place)
@@ -26,7 +27,7 @@ impl Segment {
 
     fn create_at(place: &Place, spec: &Spec, mut init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
         stale::remove_if_due(Scope::Temporaries, &spec.directory);
-        // Looked at before anything is built: a name that is taken should not cost its memory first.
+        // Checked before anything is built: a name that is taken should not cost the memory first.
         let is_dead = replaceable(place, &spec.owners, &mut Retry::new())?.is_some();
         let mut gone = None;
         let building = match Building::start(place, spec, &mut init) {
@@ -43,7 +44,7 @@ impl Segment {
             }
             built => built?,
         };
-        // The build may have taken longer than our retry with others.
+        // The build may have taken longer than the first `retry` allows.
         let mut retry = Retry::new();
         loop {
             if building.publish_to_free(place, gone)? {
@@ -60,7 +61,8 @@ impl Segment {
         }
     }
 
-    /// Makes a segment under a name that nobody has, after clearing away what killed users of others left.
+    /// Creates a segment under a random name, after removing stale anonymous segments of killed
+    /// processes.
     pub fn create_anonymous(spec: &Spec, init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
         let place = Place::published(&spec.directory, &names::anonymous()?);
         let create = || {
@@ -71,8 +73,8 @@ impl Segment {
     }
 }
 
-/// Would there be space for a segment, for which there is none, once the dead one is gone? Its messages
-/// are not thrown away for nothing.
+/// Would removing the dead segment make enough space for the new one? Its messages are not thrown
+/// away for nothing.
 pub(super) fn makes_room(dead: &Claim, error: &CreateError) -> bool {
     match (error, dead.bytes()) {
         (CreateError::NoSpace { needed_bytes, free_bytes, by_cgroup: false, .. }, Ok(bytes)) => {
@@ -82,25 +84,27 @@ pub(super) fn makes_room(dead: &Claim, error: &CreateError) -> bool {
     }
 }
 
-/// Takes away the name, and with it the memory, of a dead segment for which there is no room beside its successor. `None`: it was refused.
+/// Removes the name, and with it the memory, of a dead segment for which there is no room beside
+/// its successor. `None`: that was refused.
 pub(super) fn clear_away(place: &Place, dead: Claim, predecessor: Predecessor) -> Option<Predecessor> {
     place.unlink().ok()?;
     dead.mark(segment_state::UNLINKED);
-    // Told with no lock held.
+    // Traced with no lock held.
     drop(dead);
-    predecessor.tell(place.name());
+    predecessor.trace(place.name());
     Some(predecessor)
 }
 
-/// `Ok(None)`: nothing has the name. An error if it is in use, or wanted by nobody alive but persisted.
+/// The dead segment of that name, which may be replaced. `Ok(None)`: the name is free. An error if
+/// the segment is in use or persisted.
 fn replaceable(place: &Place, owners: &Owners, retry: &mut Retry) -> Result<Option<Claim>, CreateError> {
     match claim::inspect(place, owners, retry)? {
-        Found::Nothing => Ok(None),
-        Found::Foreign(foreign) => Err(foreign.into()),
-        Found::InUse => Err(CreateError::AlreadyExists { what: Subject::default(), in_use: true }),
-        Found::Dead(claim) if claim.header().is_some_and(|header| header.is_persisted()) => {
+        Occupant::Nothing => Ok(None),
+        Occupant::Foreign(foreign) => Err(foreign.into()),
+        Occupant::InUse => Err(CreateError::AlreadyExists { what: Subject::default(), in_use: true }),
+        Occupant::Dead(claim) if claim.header().is_some_and(|header| header.is_persisted()) => {
             Err(CreateError::AlreadyExists { what: Subject::default(), in_use: false })
         }
-        Found::Dead(claim) => claim.check_replaced(owners).map(|()| Some(claim)),
+        Occupant::Dead(claim) => claim.check_replaced(owners).map(|()| Some(claim)),
     }
 }

@@ -1,28 +1,31 @@
-//! Our own descriptors of segments, and what becomes of them in a forked child.
+//! Descriptors of segments, and what happens to them in a forked child.
 //!
 //! ```text
-//!                          fork (handlers run)                       reattach
-//!  parent: number -> D1    parent: number -> D1
-//!                          child:  number -> D2, keeps the name      number -> D2, takes a liveness lock
-//!                                  or -1 where that was refused      opened by name, inode compared
-//!                          fork (raw, no handlers)
-//!                          child:  number -> D1, the parent's locks  number -> D2, keeps the name, takes a liveness lock
+//!                        fork (handlers run)                 reattach
+//!  parent: number -> D1  parent: number -> D1
+//!                        child:  number -> D2, keeps the     number -> D2, takes a liveness lock
+//!                                name; -1 if refused         (-1: opened by name, inode compared)
+//!                        fork (raw, no handlers)
+//!                        child:  number -> D1, with the      number -> D2, keeps the name, takes
+//!                                parent's locks              a liveness lock
 //! ```
 //!
-//! **A child is born** between the fork and the end of its handler. It keeps the names of its
-//! parent through the copies of the parent's descriptions, and the parent, which may end before the
-//! child runs at all, must not unlock those: see `birth.rs`.
+//! Between the fork and the end of its handler a child keeps the names of its parent through copies
+//! of the parent's descriptions, and the parent, which may exit before the child runs at all, must
+//! not unlock those: see `pending_fork.rs`.
 //!
 //! Invariants:
-//! 1. Descriptors are opened, listed, replaced and closed under the mutex of [`LISTED`], which the fork handlers hold around a
-//!    fork: a child finds every description that it inherited in the list. A lock is taken only through a listed descriptor.
-//! 2. Before a number is replaced or closed, the file behind it is compared: a program may have closed our descriptor and the
-//!    kernel given its number to another file.
+//! 1. Descriptors are opened, listed, replaced and closed under the mutex of [`LISTED`], which the
+//!    fork handlers hold around a fork: a child finds every description that it inherited in the
+//!    list. A lock is taken only through a listed descriptor.
+//! 2. Before a number is replaced or closed, the file behind it is compared (`file_id`, Invariant
+//!    1).
 //! 3. What runs in the child of a fork takes no lock, allocates nothing and frees nothing: it uses
 //!    `fstat`, `open`, `fcntl`, `close` and atomics only.
-//! 4. Nothing here unlocks at drop: in a child that would drop the parent's lock. Descriptors are closed, never unlocked.
-//! 5. `own_in` names the incarnation whose description stands behind the number. What changes locks
-//!    asks for it first ([`Descriptor::is_own`]): in a raw-forked child the description is still
+//! 4. Nothing here unlocks at drop: in a child that would drop the parent's lock. Descriptors are
+//!    closed, never unlocked.
+//! 5. `own_in` names the incarnation whose description is behind the number. Callers that change
+//!    locks check it first ([`Descriptor::is_own`]): in a raw-forked child the description is still
 //!    the parent's.
 
 use super::file_id::{FileId, LOST, STANDARD_NUMBERS, close_if, close_number, file_behind};
@@ -40,8 +43,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-/// How often a leaver looks for the mutex of [`LISTED`], and how long it waits in between: about 50
-/// ms.
+/// How often a detaching process tries the mutex of [`LISTED`], and how long it waits in between:
+/// about 50 ms in total.
 const LIST_LOOKS: u32 = 250;
 const LIST_MOMENT: Duration = Duration::from_micros(200);
 
@@ -56,7 +59,7 @@ struct Listed {
 struct Slot {
     number: AtomicI32,
     file: FileId,
-    /// Used within one call: its user does not exist in a forked child.
+    /// Used within one call, whose thread does not exist in a forked child.
     transient: bool,
     /// Incarnation that opened the description (Invariant 5).
     own_in: AtomicU32,
@@ -85,9 +88,9 @@ impl Slot {
         }
     }
 
-    /// Gives the slot a description of this process's own. It keeps the name if the one before did.
-    /// Async-signal-safe. `false`: this process has no descriptor of the file any more, or cannot
-    /// open another.
+    /// Gives the slot a description of this process's own, which keeps the name if the previous one
+    /// did. Async-signal-safe. `false`: this process has lost its descriptor, or cannot open
+    /// another.
     fn renew(&self, own_in: u32) -> bool {
         let stale = self.number.load(Ordering::Relaxed);
         if file_behind(stale) != Some(self.file) {
@@ -106,7 +109,7 @@ impl Slot {
         true
     }
 
-    /// Without a description. Async-signal-safe.
+    /// Leaves the slot without a description. Async-signal-safe.
     fn lose(&self) {
         self.keeps_name.store(false, Ordering::Relaxed);
         close_if(self.number.swap(LOST, Ordering::Relaxed), self.file);
@@ -147,7 +150,7 @@ impl Descriptor {
         self.0.file
     }
 
-    /// Does this process still have it? A program may have closed descriptors that are not its own.
+    /// Is it still open? A program may have closed descriptors that are not its own.
     pub fn is_open(&self) -> bool {
         file_behind(self.0.number.load(Ordering::Relaxed)) == Some(self.0.file)
     }
@@ -175,7 +178,7 @@ impl Descriptor {
         self.with_file(|file| file.set_permissions(Permissions::from_mode(mode)))
     }
 
-    /// Reads without a mapping, so that a file too short is an error and not a signal.
+    /// Reads without a mapping, so that a file that is too short gives an error and not a signal.
     pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         self.with_file(|file| file.read_exact_at(bytes, offset))
     }
@@ -189,8 +192,8 @@ impl Descriptor {
         Ok(call(self.borrow()?.as_raw_fd()))
     }
 
-    /// Keeps the name, beside all others that do. `Ok(false)`: a leaver takes it away at this
-    /// moment.
+    /// Keeps the name, together with all others that do. `Ok(false)`: a detaching process is
+    /// removing it at this moment.
     pub fn keep_name(&self) -> io::Result<bool> {
         let kept = os::share_range(self.borrow()?, KEEPERS_OFFSET, 1)?;
         if kept {
@@ -203,14 +206,14 @@ impl Descriptor {
         self.0.keeps_name.load(Ordering::Relaxed)
     }
 
-    /// Keeps the name no longer. For the owner of the description only.
+    /// Stops keeping the name. For the owner of the description only.
     pub fn stop_keeping_name(&self) -> io::Result<()> {
         self.0.stop_keeping_name()
     }
 
     /// Gives a forked child a description of its own, unless its fork handler did. It keeps the
-    /// name if the inherited one did.
-    /// `Ok(false)`: it is lost, and `path` leads elsewhere by now.
+    /// name if the inherited one did. `Ok(false)`: the descriptor is lost, and `path` leads
+    /// elsewhere by now.
     pub fn renew(&self, path: &Path) -> io::Result<bool> {
         install_fork_handlers()?;
         let _listed = lock_list();
@@ -240,7 +243,8 @@ impl Drop for Descriptor {
         let mut listed = lock_list();
         listed.slots.retain(|slot| !Arc::ptr_eq(slot, &self.0));
         let number = self.0.number.load(Ordering::Relaxed);
-        // If the program closed our number, a later descriptor of the same file may have been given it.
+        // If the program closed our number, a later descriptor of the same file may have been given
+        // it.
         if !listed.slots.iter().any(|slot| slot.number.load(Ordering::Relaxed) == number) {
             close_if(number, self.0.file);
         }
@@ -251,7 +255,7 @@ fn lock_list() -> MutexGuard<'static, Listed> {
     LISTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens a regular file, never through a symbolic link, and says which file it is.
+/// Opens a regular file, never through a symbolic link.
 fn open_number(path: &Path) -> io::Result<(RawFd, FileId)> {
     let file = OpenOptions::new()
         .read(true)
@@ -272,9 +276,9 @@ fn incarnation() -> u32 {
     os::Incarnation::word().map_or(0, os::Incarnation::current)
 }
 
-/// Is a child of this process being born? Then what this process keeps is kept by that child as
-/// well, through the same description. Yes where there is no telling at the moment: `exit` may run
-/// in a signal handler, above a frame that holds the mutex.
+/// Is a fork of this process pending? Then the child keeps, through the same description, whatever
+/// this process keeps. Yes if the list stays locked: `exit` may run in a signal handler, above a
+/// frame that holds the mutex.
 pub(super) fn fork_is_pending() -> bool {
     for _ in 0..LIST_LOOKS {
         match LISTED.try_lock() {
@@ -292,9 +296,9 @@ pub(crate) fn descriptor_numbers() -> Vec<RawFd> {
     lock_list().slots.iter().map(of).filter(|&number| number != LOST).collect()
 }
 
-/// Keeps no name any more, whatever this process inherited: for helpers of ours, which use the
-/// queues of the program, if at all, like any other process, and would otherwise keep them from
-/// being taken away as long as the program runs.
+/// Stops keeping all names that this process inherited: for our helper processes, which use the
+/// program's queues, if at all, like any other process, and would otherwise keep the names for as
+/// long as the program runs.
 #[cfg(feature = "object")]
 pub(crate) fn keep_no_names() {
     for slot in lock_list().slots.iter().filter(|slot| slot.is_own()) {
@@ -302,9 +306,9 @@ pub(crate) fn keep_no_names() {
     }
 }
 
-/// The list's mutex while a fork goes on.
+/// The list's mutex, held across a fork.
 struct HeldAcrossFork(UnsafeCell<Option<MutexGuard<'static, Listed>>>);
-// SAFETY: only the fork handlers use it, between taking the mutex and letting go of it, in the one thread that forks.
+// SAFETY: only the fork handlers use it, while the forking thread holds the mutex of `LISTED`.
 unsafe impl Sync for HeldAcrossFork {}
 
 static HELD: HeldAcrossFork = HeldAcrossFork(UnsafeCell::new(None));
@@ -324,13 +328,14 @@ unsafe extern "C" fn before_fork() {
     if guard.slots.iter().any(|slot| slot.keeps_name.load(Ordering::Relaxed)) {
         guard.pending_forks.begin();
     }
-    // SAFETY: the mutex is held, so that no other thread is between here and its `in_parent`.
+    // SAFETY: this thread holds the mutex, so no other is between its `before_fork` and its
+    // `in_parent`.
     unsafe { *HELD.0.get() = Some(guard) };
 }
 
 unsafe extern "C" fn in_parent() {
-    // SAFETY: this thread took the mutex in `before_fork`. The guard is moved out before it unlocks, so that the next forker finds
-    // the cell empty.
+    // SAFETY: this thread took the mutex in `before_fork`, which is what guards the cell. The guard
+    // is moved out before it unlocks, so the next fork finds the cell empty.
     let guard = unsafe { (*HELD.0.get()).take() };
     if let Some(mut listed) = guard {
         listed.pending_forks.finish_in_parent();
@@ -339,7 +344,7 @@ unsafe extern "C" fn in_parent() {
 
 unsafe extern "C" fn in_child() {
     let own_in = os::begin_child();
-    // SAFETY: as in `in_parent`; the child's only thread is a copy of the one that took the mutex.
+    // SAFETY: the child's only thread is a copy of the one that took the mutex in `before_fork`.
     let Some(mut listed) = (unsafe { (*HELD.0.get()).take() }) else { return };
     for slot in &listed.slots {
         if slot.transient || !slot.renew(own_in) {

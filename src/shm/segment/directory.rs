@@ -1,17 +1,18 @@
-//! The directory that segments lie in: `/dev/shm`, through `shm_open`, or one that the program chose.
+//! The directory that segments lie in: `/dev/shm`, through `shm_open`, or one that the program
+//! chose.
 //!
 //! ```text
-//!   builder's `directory(..)`, else SHMQ_DIR as it was at the first use (not of a set-user-ID program,
-//!   whose environment is its caller's), else /dev/shm
-//!   a handle that travels: NAME in /dev/shm, DIRECTORY/NAME elsewhere, whatever its receiver's SHMQ_DIR
+//!   builder's `directory(..)`, else SHMQ_DIR as it was at the first use (ignored in a set-user-ID
+//!   program, whose environment is its caller's), else /dev/shm
+//!   a serialised handle: NAME in /dev/shm, DIRECTORY/NAME elsewhere, whatever SHMQ_DIR is there
 //! ```
 //!
 //! Invariants:
-//! 1. A chosen directory was [checked](Directory::check) before a segment is made or opened in it: it
-//!    is this user's or root's, no other user may take away files of this user in it, and its file
-//!    system keeps mappings of one file coherent between the processes of this machine.
-//! 2. The path of a directory is absolute, and stays what it was when the segment was made or opened:
-//!    a process that changes its working directory finds the segment again.
+//! 1. A chosen directory was [checked](Directory::check) before a segment is made or opened in it:
+//!    it is this user's or root's, no other user may take away files of this user in it, and its
+//!    file system keeps mappings of one file coherent between the processes of this machine.
+//! 2. The path of a directory is absolute, and stays what it was when the segment was made or
+//!    opened: a process that changes its working directory finds the segment again.
 
 use super::owners::{OVERFLOW_UID, is_own_of_unknown};
 use std::ffi::CString;
@@ -31,8 +32,7 @@ const VARIABLE: &str = "SHMQ_DIR";
 const STICKY: u32 = 0o1000;
 const OTHERS_MAY_WRITE: u32 = 0o022;
 
-/// File systems on which processes share no memory, or not with each other's locks; by the numbers of
-/// `statfs`.
+/// File systems on which processes cannot share memory or locks, by their `statfs` numbers.
 const UNFIT: [(u64, &str); 17] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
@@ -45,7 +45,7 @@ const UNFIT: [(u64, &str); 17] = [
     (0x6b41_4653, "AFS"),
     (0x4750_4653, "GPFS"),
     (0x1983_0326, "BeeGFS"),
-    // Its caches of mapped and of written pages are two.
+    // It caches mapped and written pages separately.
     (0x2fc1_2fc1, "ZFS"),
     (0x0bd0_0bd0, "Lustre"),
     (0x7461_636f, "OCFS2"),
@@ -60,7 +60,7 @@ const HUGETLBFS: u64 = 0x9584_58f6;
 pub(crate) struct Directory(Option<Arc<Path>>);
 
 impl Default for Directory {
-    /// That of the program: see the module.
+    /// The program's: see the module.
     fn default() -> Directory {
         static OF_PROGRAM: OnceLock<Directory> = OnceLock::new();
         let variable = || if is_set_id() { None } else { std::env::var_os(VARIABLE) };
@@ -70,15 +70,15 @@ impl Default for Directory {
 }
 
 impl Directory {
-    /// That directory. A relative path begins at the present working directory (Invariant 2).
+    /// That directory. A relative path begins at the current working directory (Invariant 2).
     pub fn at(path: impl AsRef<Path>) -> Directory {
         let path = std::path::absolute(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_owned());
-        // By its components, so that a slash at the end makes no difference.
+        // By components, so that a trailing slash makes no difference.
         let path: PathBuf = path.components().collect();
         Directory((path != Path::new(SHM_OPEN)).then(|| path.into()))
     }
 
-    /// Where a handle that was sent leads to, and the name.
+    /// The directory and the name that a serialised handle carries.
     pub fn of_address(address: &str) -> (Directory, &str) {
         match address.rsplit_once('/') {
             Some((path, name)) => (Directory::at(path), name),
@@ -86,7 +86,8 @@ impl Directory {
         }
     }
 
-    /// What a handle sends: see [`of_address`](Directory::of_address). A path that is not UTF-8 leads nowhere.
+    /// What a serialised handle carries: see [`of_address`](Directory::of_address). A path that is
+    /// not UTF-8 is lossy, and found by no receiver.
     pub fn address(&self, name: &str) -> String {
         match &self.0 {
             Some(path) => format!("{}/{name}", path.display()),
@@ -103,15 +104,15 @@ impl Directory {
         self.0.is_none()
     }
 
-    /// Tells it from others, for what is remembered of one of them.
+    /// Distinguishes it from other directories, for state that is kept about one of them.
     pub fn number(&self) -> u64 {
         // FNV-1a, and never 0.
         let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         self.path().as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, hash) | 1
     }
 
-    /// What is wrong with a chosen one (Invariant 1). That of `shm_open` is the system's affair, and is asked about only when a call was
-    /// refused.
+    /// What is wrong with a chosen directory (Invariant 1). That of `shm_open` is the system's, and
+    /// is examined only after a call was refused.
     pub fn fault(&self) -> Option<String> {
         let path = self.0.as_deref()?;
         if path.to_str().is_none() {
@@ -144,7 +145,7 @@ impl Directory {
         Some(format!("its file system ({}) does not let processes share memory by files: use a tmpfs, or a local disk", unfit.1))
     }
 
-    /// What stands in the way of making, or replacing, files in it, if that can be told.
+    /// Why files cannot be created or replaced in it, if a reason is found.
     pub fn why_not_writable(&self) -> Option<String> {
         let path = self.path();
         let found = match fs::metadata(path) {
@@ -167,7 +168,7 @@ impl Directory {
         ))
     }
 
-    /// What stands in the way of finding files in it, if anything.
+    /// Why files cannot be found in it, if a reason is found.
     pub fn why_not_searchable(&self) -> Option<String> {
         let path = self.path();
         match fs::metadata(path) {
@@ -184,7 +185,7 @@ impl Directory {
         }
     }
 
-    /// Must a process own a file in it, or the directory, to replace or remove the file?
+    /// Is it sticky, so that this process may not replace or remove a file of that owner?
     pub fn is_sticky_against(&self, owner_uid: u32) -> bool {
         let own = own_uid();
         own != 0
@@ -200,26 +201,28 @@ fn missing(error: &io::Error) -> String {
     }
 }
 
-/// Does the program run with rights that its caller does not have?
+/// Does the program run with privileges that its caller does not have?
 fn is_set_id() -> bool {
     // SAFETY: getauxval takes a number and reads what the kernel gave the program.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// Is it this process's effective user's? As of a segment, the kernel is asked about the number that
-/// stands for several users; one that cannot be asked about is another user's.
+/// Does it belong to this process's effective user? As for a segment, the kernel decides about the
+/// number that stands for several users; a directory that cannot be opened counts as another
+/// user's.
 fn is_own_directory(path: &Path, uid: u32) -> bool {
     let asked = || fs::File::open(path).is_ok_and(|directory| is_own_of_unknown(directory.as_raw_fd()));
     uid == own_uid() && (uid != OVERFLOW_UID || asked())
 }
 
-/// The user whose rights count for files.
+/// The user id that counts for file permissions.
 pub(super) fn own_uid() -> u32 {
     // SAFETY: geteuid has no preconditions and cannot fail.
     unsafe { libc::geteuid() }
 }
 
-/// What the kernel says to that use of the path, by the effective user; `None`: it is allowed.
+/// The error with which the kernel refuses these rights to the effective user; `None`: they are
+/// granted.
 pub(super) fn refusal_of_access(path: &Path, rights: libc::c_int) -> Option<io::Error> {
     let path = CString::new(path.as_os_str().as_bytes()).ok()?;
     // SAFETY: a NUL-terminated path that outlives the call, which only reads it.
@@ -230,7 +233,8 @@ pub(super) fn refusal_of_access(path: &Path, rights: libc::c_int) -> Option<io::
 #[allow(clippy::unnecessary_cast, reason = "the number is signed, or 32 bits wide, on some platforms")]
 fn file_system(path: &Path) -> Option<u64> {
     let path = CString::new(path.as_os_str().as_bytes()).ok()?;
-    // SAFETY: statfs is plain integers, which the call fills; the path is NUL-terminated and outlives the call.
+    // SAFETY: statfs is plain integers, which the call fills; the path is NUL-terminated and
+    // outlives the call.
     unsafe {
         let mut found: libc::statfs = std::mem::zeroed();
         (libc::statfs(path.as_ptr(), &mut found) == 0).then_some(found.f_type as u32 as u64)

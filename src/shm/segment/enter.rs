@@ -1,18 +1,19 @@
-//! Becoming a participant: an entry of the table, its liveness lock, and a share in the name.
+//! Attaching: takes an entry of the table and its liveness lock, and keeps the name.
 //!
 //! ```text
-//!   registration byte locked --> liveness lock seen free --> generation g + 1 --> liveness lock locked --> registration byte unlocked --> name kept
+//!   lock the registration byte --> see the liveness lock free --> raise the generation
+//!     --> take the liveness lock --> unlock the registration byte --> keep the name
 //! ```
 //!
 //! Invariants:
-//! 1. Only the holder of an entry's registration byte raises its generation, having seen, after it
-//!    locked that byte, that the liveness lock is free. A process that takes a liveness lock holds that byte.
-//! 2. When the liveness lock of an entry is taken, its generation is no longer that of a predecessor: at no
-//!    moment does a newcomer, running or stopped, lend a dead one its liveness lock. Stopped before, it has
-//!    no liveness lock; others pass over that entry.
-//! 3. The name is kept after the liveness lock was taken, and what it leads to is looked at after that: a
-//!    leaver that found no process to keep the name has locked it by then, and has taken it away
-//!    when it lets go.
+//! 1. Only the holder of an entry's registration byte raises its generation, after it has seen that
+//!    the liveness lock is free. A process that takes a liveness lock holds that byte.
+//! 2. When the liveness lock of an entry is taken, its generation is no longer a predecessor's: at
+//!    no moment, running or stopped, does a newcomer make a dead process look alive. If it is
+//!    stopped before, it holds no liveness lock, and others pass over the entry.
+//! 3. The name is kept after the liveness lock is taken, and what it leads to is checked after
+//!    that: a detaching process that saw no other keep the name has locked it by then, and has
+//!    removed it when it unlocks.
 
 use super::attached::Segment;
 use super::locks::Conflict;
@@ -21,24 +22,23 @@ use crate::shm::id::{self, Past};
 use crate::shm::layout::Entry;
 use std::io;
 
-/// A full table is looked at this often: some of its liveness locks may be those of openers that came too
-/// late.
+/// A table must be seen full this often: some locks may be of openers that came too late and are
+/// about to back out.
 const FULL_SIGHTINGS: u32 = 3;
 
 /// What a search for a free entry came to.
 pub(super) enum Entrance {
     As(u32),
-    /// Participants have them all.
+    /// Live participants hold all entries.
     Full,
-    /// Another process was at work on the name, or on the entries, for longer than our retry; or the
-    /// file is of no use any more.
+    /// Other processes were changing the name or the entries for longer than `retry` allows; or the
+    /// file is obsolete.
     TooLate,
 }
 
 impl Segment {
-    /// Takes an entry, and keeps the name.
-    /// `is_over`: nothing is left to wait for, whatever a process that was stopped in the middle of a change
-    /// still holds.
+    /// Takes an entry, and keeps the name. `is_over`: the file is obsolete, so there is nothing to
+    /// wait for, even if a process stopped in the middle of a change still holds its lock.
     pub(super) fn enter(&self, retry: &mut Retry, is_over: impl Fn() -> bool) -> io::Result<Entrance> {
         let mut sightings = 0;
         let entry = loop {
@@ -68,16 +68,17 @@ impl Segment {
         Ok(Entrance::As(entry))
     }
 
-    /// Undoes [`enter`](Self::enter), before anything else was done. The name is not taken away: it
-    /// is another's, or others keep it.
+    /// Undoes [`enter`](Self::enter), before anything else was done. The name is not removed: it is
+    /// another segment's, or others keep it.
     pub(super) fn undo_enter(&self, entry: u32) {
-        // The pid is still the predecessor's: the next one repairs what that one left.
+        // The pid is still the predecessor's: the next participant repairs what that one left
+        // behind.
         let _ = self.descriptor.unlock_liveness(entry);
         let _ = self.descriptor.stop_keeping_name();
     }
 
-    /// Entries that were never used come first, those of the dead last: what a dead one left is
-    /// then found by its id, as long as there is room.
+    /// Unused entries come first, those of dead participants last: what a dead one holds is found
+    /// by its id as long as the entry is not reused.
     fn take_an_entry(&self) -> io::Result<Option<u32>> {
         for past in [Past::None, Past::Detached, Past::Open] {
             for (number, entry) in (0..).zip(self.entries()) {
@@ -90,7 +91,7 @@ impl Segment {
     }
 
     fn take_entry(&self, number: u32, entry: &Entry, past: Past) -> io::Result<bool> {
-        // Most of those that did not leave are alive: one system call each.
+        // Most entries that were not detached are of live processes: one system call each.
         if past == Past::Open && !self.descriptor.liveness_is_free(number)? {
             return Ok(false);
         }

@@ -1,4 +1,4 @@
-//! What an opener expects, and what it is told when it finds something else.
+//! What an opener expects of a segment, and the mismatch error when it finds something else.
 
 use super::directory::Directory;
 use super::header::SegmentInfo;
@@ -22,11 +22,11 @@ pub(crate) struct Expect {
     pub structure: Option<Wanted>,
     pub lock_memory: bool,
     pub huge_pages: bool,
-    /// What the caller wants of the segment, of which it gets what is there.
+    /// Options the caller asked for, which an existing segment may not have.
     pub asked: Asked,
-    /// Of the one segment that will do.
+    /// Nonce of the only segment that will do.
     pub nonce: Option<u64>,
-    /// Whose segment will do.
+    /// Users whose segment will do.
     pub owners: Owners,
     pub directory: Directory,
 }
@@ -51,7 +51,7 @@ impl Expect {
         }
     }
 
-    /// Is this the segment, and are these the messages, that an opener expects?
+    /// Checks that this is the segment, and that these are the messages, that the opener expects.
     pub fn check(&self, info: &SegmentInfo) -> Result<(), OpenError> {
         if self.nonce.is_some_and(|nonce| nonce != info.nonce) {
             return Err(OpenError::Replaced { what: Subject::default() });
@@ -94,22 +94,23 @@ impl Expect {
     }
 }
 
-/// What a mismatch tells people about one side.
+/// One side of a mismatch.
 struct Messages<'a> {
     kind: Kind,
     type_name: &'a str,
     schema: Option<&'a str>,
     bytes: u64,
-    /// Told only where the two sides differ.
+    /// Given only where the two sides differ.
     align: Option<u64>,
     /// Likewise.
     structure: Option<&'a Structure>,
 }
 
 impl Messages<'_> {
-    /// `messages of type Tick, schema tick/2 (24 bytes)`. Text from a segment is escaped: it goes to somebody's terminal.
+    /// `messages of type Tick, schema tick/2 (24 bytes)`. Text from a segment is escaped: it may be
+    /// printed on a terminal.
     fn in_words(&self) -> String {
-        // That of a number says no more than its name.
+        // The structure of a number says no more than its type name.
         let structure = self.structure.filter(|structure| structure.text() != self.type_name);
         let structure = structure.map(|structure| format!(" of structure {structure}")).unwrap_or_default();
         let what = match self.kind {

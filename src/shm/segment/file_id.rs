@@ -7,20 +7,27 @@ use std::fs::Metadata;
 use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt;
 
-/// Number of a descriptor that this process does not have any more.
-pub(super) const LOST: RawFd = -1;
-
-/// Standard input, output and error: whoever writes there must not write into a segment.
-pub(super) const STANDARD_NUMBERS: RawFd = 3;
-
-/// Tells a file from any other, as long as somebody has it open.
+/// Identifies a file, as long as some process has it open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileId {
     pub device: u64,
     pub inode: u64,
 }
 
-/// Which file a number leads to. Async-signal-safe.
+impl FileId {
+    pub fn of(file: &Metadata) -> FileId {
+        FileId { device: file.dev(), inode: file.ino() }
+    }
+}
+
+/// Number of a descriptor that this process has lost.
+pub(super) const LOST: RawFd = -1;
+
+/// Numbers below this are standard input, output and error: output written there must never go into
+/// a segment.
+pub(super) const STANDARD_NUMBERS: RawFd = 3;
+
+/// The file that a number leads to. Async-signal-safe.
 pub(super) fn file_behind(number: RawFd) -> Option<FileId> {
     // SAFETY: stat is plain integers, which the call fills; a number that leads nowhere is refused.
     unsafe {
@@ -29,7 +36,7 @@ pub(super) fn file_behind(number: RawFd) -> Option<FileId> {
     }
 }
 
-/// Closes a number that still leads to `file` (Invariant 2). Async-signal-safe.
+/// Closes a number if it still leads to `file` (Invariant 1). Async-signal-safe.
 pub(super) fn close_if(number: RawFd, file: FileId) {
     if number != LOST && file_behind(number) == Some(file) {
         close_number(number);
@@ -38,13 +45,7 @@ pub(super) fn close_if(number: RawFd, file: FileId) {
 
 /// Async-signal-safe.
 pub(super) fn close_number(number: RawFd) {
-    // SAFETY: callers have just opened the number, or compared the file behind it, and it stands in
-    // one slot only (Invariant 1).
+    // SAFETY: the caller has just opened the number, or has compared the file behind it (Invariant
+    // 1), and no other slot has it.
     unsafe { libc::close(number) };
-}
-
-impl FileId {
-    pub fn of(file: &Metadata) -> FileId {
-        FileId { device: file.dev(), inode: file.ino() }
-    }
 }

@@ -1,7 +1,8 @@
-//! What a segment says about itself, checked once and copied out.
+//! The segment header: checked once and copied out.
 //!
-//! Invariant 1: an [`SegmentInfo`] is one that [`SegmentInfo::of_spec`] could have made: its geometry and its table fit its length, and its
-//! strings are UTF-8. It is private memory: what peers do to the header later changes nothing.
+//! Invariant 1: a [`SegmentInfo`] is one that [`Spec::info`](super::spec::Spec::info) could have
+//! made: its geometry and its table fit its length, and its strings are UTF-8. It is private
+//! memory: what peers do to the header later changes nothing.
 
 use super::structure::Structure;
 use super::syscall_error::corrupted;
@@ -19,10 +20,10 @@ pub(super) const STATE_OFFSET: u64 = offset_of!(SegmentHeader, state) as u64;
 /// Offset of the nonce in the file.
 pub(super) const NONCE_OFFSET: u64 = offset_of!(SegmentHeader, nonce) as u64;
 
-/// The header as bytes read from a file.
+/// The header, as bytes read from a file.
 pub(super) struct RawSegmentHeader(pub [u8; HEADER_BYTES]);
 
-/// The private copy of a header's constants.
+/// The private copy of the header's constants.
 #[derive(Clone, Debug)]
 pub(crate) struct SegmentInfo {
     pub kind: Kind,
@@ -35,7 +36,7 @@ pub(crate) struct SegmentInfo {
     pub max_participants: u32,
     pub max_deliveries: u32,
     pub full_fence: bool,
-    /// The name of the queue for dead letters. Read after the rest, as the structure's text.
+    /// The name of the dead-letter queue. Read after the rest, like the structure's text.
     pub dead_letters: Option<String>,
     pub(super) dead_letters_len: u32,
 }
@@ -66,7 +67,7 @@ impl RawSegmentHeader {
         self.u64(offset_of!(SegmentHeader, nonce))
     }
 
-    /// Did this version of us make it?
+    /// Was it made by this version of the format?
     pub fn is_of_our_format(&self) -> bool {
         self.is_ours() && self.u32(offset_of!(SegmentHeader, format)) == FORMAT
     }
@@ -76,13 +77,14 @@ impl RawSegmentHeader {
         self.u64(offset_of!(SegmentHeader, created_unix_s))
     }
 
-    /// May its messages still be wanted, though nobody is attached? What another version of us wrote is not ours to judge.
+    /// May its messages still be wanted when no process is attached? A segment of another format
+    /// version counts as persisted.
     pub fn is_persisted(&self) -> bool {
         self.is_ours()
             && (self.u32(offset_of!(SegmentHeader, format)) != FORMAT || self.u32(offset_of!(SegmentHeader, persisted)) != 0)
     }
 
-    /// The info of a segment that this build can use, in a file of `file_bytes`.
+    /// What the header says, if this build can use the segment; the file has `file_bytes`.
     pub fn info(&self, file_bytes: u64) -> Result<SegmentInfo, OpenError> {
         if !self.is_ours() {
             return Err(corrupted());
@@ -103,7 +105,8 @@ impl RawSegmentHeader {
         self.shape(file_bytes).ok_or_else(corrupted)
     }
 
-    /// Size of the participant table, also where locks or width are not ours: enough to find the name byte.
+    /// Size of the participant table, even if the locks or the pointer width differ from this
+    /// build's: enough to find the name byte.
     pub fn max_participants(&self, file_bytes: u64) -> Option<u32> {
         self.shape(file_bytes).filter(|_| self.is_of_our_format()).map(|info| info.max_participants)
     }
@@ -158,13 +161,13 @@ impl RawSegmentHeader {
 }
 
 impl SegmentInfo {
-    /// Reads the text of the structure and the name of the queue for dead letters, which `read` finds in the file: bytes of it, at
-    /// that offset.
+    /// Reads the text of the structure and the name of the dead-letter queue. `read` fills a buffer
+    /// from that offset of the file.
     pub fn with_text(self, read: impl Fn(&mut [u8], u64) -> std::io::Result<()>) -> Result<SegmentInfo, OpenError> {
         self.with_text_if(read, |bytes| String::from_utf8(bytes).ok())
     }
 
-    /// The same for those who only look, at damaged segments too: what is no text is shown as such.
+    /// The same for a read-only view, which may be of a damaged segment: invalid UTF-8 is replaced.
     pub fn with_any_text(self, read: impl Fn(&mut [u8], u64) -> std::io::Result<()>) -> Result<SegmentInfo, OpenError> {
         self.with_text_if(read, |bytes| Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
@@ -188,7 +191,7 @@ impl SegmentInfo {
         Ok(self)
     }
 
-    /// Where the name of the queue for dead letters lies.
+    /// Offset of the name of the dead-letter queue.
     pub fn dead_letters_offset(&self) -> u64 {
         layout::structure_offset(self.max_participants) + texts_len(self.structure.as_ref(), 0) as u64
     }
@@ -201,12 +204,12 @@ impl SegmentInfo {
         total_bytes(self.max_participants, self.texts_len(), &self.geometry)
     }
 
-    /// Where the cells begin.
+    /// Offset of the first cell.
     pub fn cells_offset(&self) -> u64 {
         layout::cells_offset(self.max_participants, self.texts_len())
     }
 
-    /// Writes the constants. The state stays as it is.
+    /// Writes the constants. The state word is not touched.
     pub fn write(&self, header: &mut SegmentHeader) {
         header.magic = MAGIC;
         header.format = FORMAT;
@@ -243,7 +246,7 @@ fn locks_in_words(locks: u32) -> String {
     }
 }
 
-/// Bytes of the texts before the cells.
+/// Bytes of the texts that lie before the cells.
 fn texts_len(structure: Option<&Structure>, dead_letters_len: u32) -> u32 {
     structure.map_or(0, |structure| structure.kept_bytes() as u32) + dead_letters_len
 }

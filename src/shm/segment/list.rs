@@ -1,4 +1,4 @@
-//! Which segments there are: by their names, and those that have lost theirs.
+//! Lists segments: those with names, and those in use that have lost theirs.
 
 use super::directory::Directory;
 use super::names::{self, Place, published_name};
@@ -9,14 +9,14 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// What the kernel writes behind the path of a file that no name leads to.
+/// The kernel appends this to the path of an unlinked file.
 const DELETED: &str = " (deleted)";
 
-/// Names that lead to segments, or to what lies in their place, in order. With the user who owns each.
+/// Names that lead to segments, or to other files in their place, sorted; with the owner of each.
 pub(crate) fn names_in_use() -> io::Result<Vec<(String, u32)>> {
     let (directory, mut found) = (Directory::default(), Vec::new());
     for file in std::fs::read_dir(directory.path())? {
-        // One that goes away while we look is none.
+        // A file that disappears meanwhile is skipped.
         let Ok(file) = file else { continue };
         let file_name = file.file_name();
         let Some(name) = file_name.to_str().and_then(names::published_name) else { continue };
@@ -28,17 +28,18 @@ pub(crate) fn names_in_use() -> io::Result<Vec<(String, u32)>> {
     Ok(found)
 }
 
-/// Every segment without a name that a process of this machine is attached to, as far as this user may look, by the names they had; with the
-/// user who owns each. What cannot be looked at is left out.
+/// Every segment without a name that a process of this machine is attached to, sorted by the names
+/// they had; with the owner of each. Found through the descriptors of all processes that this user
+/// may inspect.
 pub(crate) fn nameless() -> io::Result<Vec<(String, u32, View)>> {
     let directory = Directory::default();
-    // As the kernel writes it, without symbolic links.
+    // As the kernel reports it, without symbolic links.
     let path = fs::canonicalize(directory.path()).unwrap_or_else(|_| directory.path().to_owned());
     let mut seen = HashSet::new();
     let mut found = Vec::new();
     for process in fs::read_dir("/proc")?.flatten() {
         let is_process = process.file_name().to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-        // Gone meanwhile, or another user's.
+        // The process may be gone, or another user's.
         let descriptors = is_process.then(|| fs::read_dir(process.path().join("fd")).ok()).flatten();
         for link in descriptors.into_iter().flatten().flatten() {
             let Some(name) = lost_name(&link.path(), &path) else { continue };
@@ -47,7 +48,7 @@ pub(crate) fn nameless() -> io::Result<Vec<(String, u32, View)>> {
             if about.nlink() != 0 || !seen.insert((about.dev(), about.ino())) {
                 continue;
             }
-            // A forked child that has not called yet has it open as well, and is no user.
+            // A forked child that has not called yet has it open too, but does not use it.
             match View::over(file, Place::published(&directory, &name)) {
                 Ok(view) if view.is_in_use() => found.push((name, about.uid(), view)),
                 _ => {}
@@ -58,7 +59,7 @@ pub(crate) fn nameless() -> io::Result<Vec<(String, u32, View)>> {
     Ok(found)
 }
 
-/// The name that the file of a descriptor had.
+/// The name that the file behind a descriptor had.
 fn lost_name(link: &Path, directory: &Path) -> Option<String> {
     let path = fs::read_link(link).ok()?;
     let file_name = path.strip_prefix(directory).ok()?.to_str()?.strip_suffix(DELETED)?;

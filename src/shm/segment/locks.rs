@@ -6,22 +6,23 @@ use crate::shm::layout::{KEEPERS_OFFSET, liveness_offset, name_byte_offset, regi
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// The locks to change a name have a second byte, so that their length tells them from a
-/// liveness lock.
+/// Locks of processes that change a name cover a second byte, so that their length distinguishes
+/// them from a liveness lock.
 const NAME_LOCK_BYTES: u64 = 2;
 
-/// What stands in the way of a lock on the whole file.
+/// What prevents a lock on the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Conflict {
-    /// An attached participant, one that keeps the name, or one about to find out that it came too
-    /// late.
+    /// An attached participant, a process that keeps the name, or an opener about to find that it
+    /// came too late.
     Liveness,
-    /// Somebody who changes, or looks at, the name: gone in a moment.
+    /// A process that changes or checks the name: gone in a moment.
     Name,
 }
 
 impl Descriptor {
-    /// Takes the liveness lock of an entry. `Ok(false)`: somebody has it, or holds the whole file.
+    /// Takes the liveness lock of an entry. `Ok(false)`: another description holds it, or the whole
+    /// file.
     pub fn lock_liveness(&self, entry: u32) -> io::Result<bool> {
         os::lock_range(self.borrow()?, liveness_offset(entry), 1)
     }
@@ -35,12 +36,13 @@ impl Descriptor {
         Ok(os::conflict_in_range(self.borrow()?, liveness_offset(entry), 1)?.map(|(_, len)| kind_of(len)))
     }
 
-    /// Could this liveness lock be taken now? Not one that another description has locked to read, either.
+    /// Could this liveness lock be taken now? A read lock of another description is in the way too.
     pub fn liveness_is_free(&self, entry: u32) -> io::Result<bool> {
         Ok(os::any_conflict_in_range(self.borrow()?, liveness_offset(entry), 1)?.is_none())
     }
 
-    /// Takes the right to take an entry. `Ok(false)`: another process is about to.
+    /// Locks the registration byte: the right to take the entry. `Ok(false)`: another process is
+    /// about to.
     pub fn lock_registration(&self, entry: u32) -> io::Result<bool> {
         os::lock_range(self.borrow()?, registration_offset(entry), 1)
     }
@@ -49,7 +51,7 @@ impl Descriptor {
         os::unlock_range(self.borrow()?, registration_offset(entry), 1)
     }
 
-    /// Takes the right to change the name of a segment in use.
+    /// Locks the name byte: the right to change the name of a segment in use.
     pub fn lock_name(&self, max_participants: u32) -> io::Result<bool> {
         os::lock_range(self.borrow()?, name_byte_offset(max_participants), NAME_LOCK_BYTES)
     }
@@ -58,8 +60,8 @@ impl Descriptor {
         os::unlock_range(self.borrow()?, name_byte_offset(max_participants), NAME_LOCK_BYTES)
     }
 
-    /// Sees to it that no process keeps the name, nor begins to. `Ok(false)`: another description
-    /// does, or does the same.
+    /// Locks out processes that would keep the name. `Ok(false)`: another description keeps it, or
+    /// has this lock.
     pub fn lock_keepers(&self) -> io::Result<bool> {
         os::lock_range(self.borrow()?, KEEPERS_OFFSET, NAME_LOCK_BYTES)
     }
@@ -73,18 +75,19 @@ impl Descriptor {
         name_is_kept(self.borrow()?)
     }
 
-    /// Takes all liveness locks and the right to change the name: length 0 reaches beyond any table that any version might have.
+    /// Locks the whole file, all liveness locks and the name byte included: length 0 reaches beyond
+    /// any table that any version might have.
     pub fn lock_whole(&self) -> io::Result<bool> {
         os::lock_range(self.borrow()?, 0, 0)
     }
 
-    /// What stands in the way of [`Descriptor::lock_whole`], or the first of it.
+    /// The first conflict that prevents [`Descriptor::lock_whole`].
     pub fn whole_conflict(&self) -> io::Result<Option<Conflict>> {
         if let Some((_, len)) = os::conflict_in_range(self.borrow()?, 0, 0)? {
             return Ok(Some(kind_of(len)));
         }
-        // Read locks: of those that keep the name, or of a process that may only read the file,
-        // which is not to be told from them.
+        // Read locks: of processes that keep the name, or of one that may only read the file; they
+        // cannot be distinguished.
         Ok(os::any_conflict_in_range(self.borrow()?, 0, 0)?.map(|_| Conflict::Liveness))
     }
 
@@ -97,8 +100,8 @@ fn kind_of(lock_len: u64) -> Conflict {
     if lock_len == 1 { Conflict::Liveness } else { Conflict::Name }
 }
 
-/// Does a process keep the name of this file, through another description? A write lock on that byte
-/// is of the process that removes the name, or judges the whole file.
+/// Does a process keep the name of this file, through another description? A write lock on that
+/// byte is of the process that removes the name, or judges the whole file.
 pub(super) fn name_is_kept(file: BorrowedFd<'_>) -> io::Result<bool> {
     let is_write_locked = os::conflict_in_range(file, KEEPERS_OFFSET, 1)?.is_some();
     Ok(!is_write_locked && os::any_conflict_in_range(file, KEEPERS_OFFSET, 1)?.is_some())

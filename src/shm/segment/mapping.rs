@@ -1,12 +1,16 @@
-//! The mapping: `shared_memory` makes it, and this room knows what that crate hides or leaves out. In a directory that the
-//! program chose, which `shm_open` does not know, it is our own.
+//! The mapping of a segment's file. The crate `shared_memory` makes it; this module handles what
+//! that crate hides or leaves out. In a directory that the program chose, which `shm_open` does not
+//! know, the file is opened and mapped here.
 //!
-//! It sizes with `ftruncate` (so a full `/dev/shm` would show as SIGBUS at first touch), unlinks by name when its `owner` flag is
-//! set (a forked child would unlink its parent's segment), has opinions on neither dumps nor paging, and hides its descriptor: which
-//! it closes by number at drop, even if the program closed that number meanwhile and opened something else there.
+//! `shared_memory` sizes with `ftruncate` (so a full `/dev/shm` would show as SIGBUS at the first
+//! access), unlinks by name when its `owner` flag is set (a forked child would unlink its parent's
+//! segment), sets no madvise for dumps or paging, and hides its descriptor, which it closes by
+//! number at drop, even if the program closed that number meanwhile and opened something else
+//! there.
 //!
 //! Invariants:
-//! 1. The `owner` flag is off from the moment a mapping exists: dropping one unmaps and closes, nothing else.
+//! 1. The `owner` flag is off from the moment a mapping exists: dropping one unmaps and closes,
+//!    nothing else.
 //! 2. The mapping stays at its address, with its length, until the drop.
 
 use super::descriptors::Descriptor;
@@ -24,9 +28,9 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::ptr::{self, NonNull};
 
-/// Fills a hole in `libc`: make huge pages now, whatever the setting of the system (Linux 6.1).
+/// Missing in `libc`: makes huge pages now, whatever the system's setting (Linux 6.1).
 const MADV_COLLAPSE: libc::c_int = 25;
-/// What is refused where the limit on the size of files is below that of the segment.
+/// The call in the error when the file size limit is below the segment's size.
 const FILE_TOO_LARGE: &str =
     "ftruncate (the limit on the size of files is below that of the segment: see RLIMIT_FSIZE, ulimit -f)";
 
@@ -37,20 +41,23 @@ pub(super) struct Mapping {
 }
 
 enum MadeBy {
-    /// Which unmaps at drop.
+    /// It unmaps at drop.
     SharedMemory {
         _shmem: Shmem,
     },
     Us,
 }
 
-// SAFETY: a Shmem is an address, a length, a descriptor number and its configuration; nothing of it belongs to a thread, nor of ours.
+// SAFETY: a Shmem is an address, a length, a descriptor number and its configuration, and the other
+// fields are plain values: none belongs to a thread.
 unsafe impl Send for Mapping {}
-// SAFETY: its shared methods only read these fields; the memory itself is used through atomics (layout's Invariant 1).
+// SAFETY: its shared methods only read these fields; the memory itself is used through atomics
+// (layout's Invariant 1).
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Makes the object, sparse: nobody may touch it before [`reserve`] succeeded. `Ok(None)`: the name is taken.
+    /// Creates the file, sparse: it must not be accessed before [`reserve`](super::space::reserve)
+    /// succeeded. `Ok(None)`: the name is taken.
     pub fn create(place: &Place, bytes: u64) -> Result<Option<Mapping>, SyscallError> {
         let size = usize::try_from(bytes).ok().filter(|&size| isize::try_from(size).is_ok());
         let size = size.ok_or_else(|| SyscallError { call: "mmap", error: io::Error::from_raw_os_error(libc::ENOMEM) })?;
@@ -61,7 +68,7 @@ impl Mapping {
             return Mapping::create_file(place, size);
         }
         let _occupied = occupy_standard_numbers();
-        // The limit may be lowered from outside meanwhile.
+        // The limit may be lowered by another process meanwhile.
         match os::without_sigxfsz(|| ShmemConf::new().os_id(place.os_id()).size(size).create()) {
             Ok(shmem) => Mapping::disowned(shmem).map(Some),
             Err(ShmemError::MappingIdExists) => Ok(None),
@@ -69,7 +76,7 @@ impl Mapping {
         }
     }
 
-    /// The same, in a directory of the program's choice.
+    /// The same, in a directory that the program chose.
     fn create_file(place: &Place, size: usize) -> Result<Option<Mapping>, SyscallError> {
         let made = OpenOptions::new()
             .read(true)
@@ -87,13 +94,14 @@ impl Mapping {
             .map_err(|error| SyscallError { call: "ftruncate", error })
             .and_then(|()| Mapping::of_number(file.as_raw_fd(), size));
         if mapped.is_err() {
-            // Nobody else knows the name yet.
+            // No other process knows the name yet.
             let _ = place.unlink();
         }
         mapped.map(Some)
     }
 
-    /// Maps what the name leads to, if it is this file and as long as its info says. `Ok(None)`: it leads elsewhere.
+    /// Maps what the name leads to, if it is this file and has the length that its header says.
+    /// `Ok(None)`: the name leads elsewhere.
     pub fn open(place: &Place, file: FileId, info: &SegmentInfo) -> Result<Option<Mapping>, SyscallError> {
         if !place.directory().is_of_shm_open() {
             return Mapping::open_file(place, file, info);
@@ -109,11 +117,11 @@ impl Mapping {
             }
             Err(refused) => return Err(refused),
         };
-        let is_same = Some(mapping.bytes()) == info.total_bytes() && mapping.be_of(place, file)?;
+        let is_same = Some(mapping.bytes()) == info.total_bytes() && mapping.remap(place, file)?;
         Ok(is_same.then_some(mapping))
     }
 
-    /// The same, in a directory of the program's choice.
+    /// The same, in a directory that the program chose.
     fn open_file(place: &Place, file: FileId, info: &SegmentInfo) -> Result<Option<Mapping>, SyscallError> {
         let Some(descriptor) = open_same(place, file)? else { return Ok(None) };
         let found = descriptor.metadata().map_err(|error| SyscallError { call: "fstat", error })?;
@@ -128,7 +136,8 @@ impl Mapping {
 
     fn of_number(number: RawFd, size: usize) -> Result<Mapping, SyscallError> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice, of a file that the caller has open.
+        // SAFETY: a new mapping at an address that the kernel chooses, of a file that the caller
+        // has open.
         let base = unsafe { libc::mmap(ptr::null_mut(), size, protection, libc::MAP_SHARED, number, 0) };
         match NonNull::new(base.cast::<u8>()) {
             Some(base) if base.as_ptr().cast() != libc::MAP_FAILED => Ok(Mapping { base, length: size, made_by: MadeBy::Us }),
@@ -143,17 +152,19 @@ impl Mapping {
         Ok(Mapping { base, length: shmem.len(), made_by: MadeBy::SharedMemory { _shmem: shmem } })
     }
 
-    /// Puts the file that the name leads to now in the place of the one that it led to when `shared_memory`
-    /// opened it, if it is the one that was examined: the other may have been another user's, with a copy
-    /// of the same header. Both have [`bytes`](Mapping::bytes) bytes: the caller has compared. `Ok(false)`:
-    /// the name leads elsewhere.
+    /// Maps the file that was examined over the one that `shared_memory` opened by name, which may
+    /// have been another user's, with a copy of the same header. Both have
+    /// [`bytes`](Mapping::bytes) bytes: the caller has compared. `Ok(false)`: the name leads
+    /// elsewhere.
     ///
-    /// By a description of its own, which holds no lock: a mapping keeps the description behind it open, and
-    /// forked children inherit mappings, so that the locks of a dead parent would stay as long as its child.
-    pub fn be_of(&self, place: &Place, file: FileId) -> Result<bool, SyscallError> {
+    /// Through a description of its own, which holds no lock: a mapping keeps its description open,
+    /// and forked children inherit mappings, so a dead parent's locks would stay as long as its
+    /// child.
+    pub fn remap(&self, place: &Place, file: FileId) -> Result<bool, SyscallError> {
         let refused = |call| move |error| SyscallError { call, error };
         let Some(descriptor) = open_same(place, file)? else { return Ok(false) };
-        // SAFETY: the range is the whole mapping (Invariant 2), to which nothing refers yet; it stays mapped, so that the drop unmaps it.
+        // SAFETY: the range is the whole mapping (Invariant 2), to which no reference exists yet;
+        // it stays mapped, so the drop unmaps it.
         let mapped = descriptor.with_number(|number| unsafe {
             let protection = libc::PROT_READ | libc::PROT_WRITE;
             let flags = libc::MAP_SHARED | libc::MAP_FIXED;
@@ -171,7 +182,8 @@ impl Mapping {
 
     /// The nonce as the mapping shows it, to be compared with that of a descriptor.
     pub fn nonce(&self) -> Option<u64> {
-        // SAFETY: inside the mapping, which begins at a page; the header's nonce lies at a multiple of 8.
+        // SAFETY: the header lies inside the mapping, which begins at a page, and its nonce at a
+        // multiple of 8.
         (self.bytes() >= HEADER_BYTES as u64)
             .then(|| unsafe { self.base.byte_add(NONCE_OFFSET as usize).cast::<u64>().read_volatile() })
     }
@@ -180,7 +192,8 @@ impl Mapping {
         self.base
     }
 
-    /// Hints, which the kernel may refuse: no dumps of other processes' messages, and no fault at the first touch of a page.
+    /// Hints, which the kernel may refuse: keep messages out of core dumps, and take no page fault
+    /// at the first access.
     pub fn advise(&self, huge_pages: bool) {
         self.madvise(libc::MADV_DONTDUMP);
         if huge_pages {
@@ -193,7 +206,8 @@ impl Mapping {
     }
 
     fn madvise(&self, advice: libc::c_int) {
-        // SAFETY: the range is the whole mapping (Invariant 2), and none of these advices changes its contents.
+        // SAFETY: the range is the whole mapping (Invariant 2), and no advice used here changes its
+        // contents.
         unsafe { libc::madvise(self.base.as_ptr().cast(), self.length, advice) };
     }
 
@@ -210,13 +224,14 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         if let MadeBy::Us = self.made_by {
-            // SAFETY: the whole of our own mapping (Invariant 2), to which nothing leads any more.
+            // SAFETY: the whole mapping that `of_number` made (Invariant 2), to which no reference
+            // is left.
             unsafe { libc::munmap(self.base.as_ptr().cast(), self.length) };
         }
     }
 }
 
-/// A description of its own of the file that the name leads to, which holds no lock; `None`: it is not this one.
+/// Opens the file that the name leads to; `None`: it is not this one.
 fn open_same(place: &Place, file: FileId) -> Result<Option<Descriptor>, SyscallError> {
     match Descriptor::open_transient(place.path()) {
         Ok(descriptor) => Ok((descriptor.file() == file).then_some(descriptor)),
@@ -225,8 +240,9 @@ fn open_same(place: &Place, file: FileId) -> Result<Option<Descriptor>, SyscallE
     }
 }
 
-/// Keeps `shared_memory` from being given number 0, 1 or 2 in a program that closed its standard streams: what is printed there
-/// would be written over the segment. For as long as the result lives; empty in most programs.
+/// Keeps `shared_memory` from being given number 0, 1 or 2 in a program that closed its standard
+/// streams: what is printed there would overwrite the segment. For as long as the result lives;
+/// empty in most programs.
 fn occupy_standard_numbers() -> Vec<File> {
     let is_closed = |number| {
         // SAFETY: F_GETFD takes no pointers and changes nothing.

@@ -1,16 +1,18 @@
-//! Segments: made, opened, replaced and unlinked so that no process ever sees a half-made one, and no
-//! name outlives its last user.
+//! Segments: made, opened, replaced and unlinked so that no process ever sees a half-made one, and
+//! no name outlives its last user.
 //!
 //! ```text
-//!   temporary ---publish---> ALIVE ---unlink(), or the last participant detaches--> UNLINKED   (those attached go on)
-//!   (BUILDING)                  \-----all dead, and a creator renames over it-----> DEAD       (no process attaches any more)
-//!                                      (`create`; `open_or_create` where its life has ended: see `ended`)
+//!   temporary --publish--> ALIVE --unlink(), or the last participant detaches--> UNLINKED
+//!   (BUILDING)               |                                (attached processes go on)
+//!                            '-----all dead, and a creator renames over it-----> DEAD
+//!                                  (`create`; `open_or_create` if it has ended: see `ended`)
 //!
 //!   locks on the file (OFD: the kernel drops them with their holder)
 //!   [ head | liveness 0 . liveness 1 . ... liveness n | name byte | cells ]
 //!     ^      ^ one for each participant                 ^ the process that changes the name
 //!     '- byte 0, read lock: every process that keeps the name; write lock: the one that removes it
-//!   [ the whole file ....................................... )   the process that judges it dead: conflicts with all of the above
+//!   [ the whole file ....................................... )
+//!     ^ the process that judges it dead: conflicts with all of the above
 //! ```
 //!
 //! | to find out | read |
@@ -27,20 +29,20 @@
 //! 1. The name of a segment leads only to files that are complete and marked ALIVE, or were so when
 //!    the name last changed.
 //! 2. A process that changes what a name leads to holds the name byte (as part of the whole file,
-//!    unless the segment is in use) and has checked, after locking, that the name still leads to the
-//!    file it locked. Only then does it write the state.
+//!    unless the segment is in use) and has checked, after locking, that the name still leads to
+//!    the file it locked. Only then does it write the state.
 //! 3. The name changes first, the state after it: a process killed in between leaves a segment
-//!    without a name, which those attached go on using, and never a name that leads to a segment that
-//!    no process may enter.
+//!    without a name, which those attached go on using, and never a name that leads to a segment
+//!    that no process may enter.
 //! 4. The whole file is locked through a description that holds no liveness lock: a lock never
 //!    conflicts with others of its own description. All that participants know of each other are
 //!    write locks: a process that may only read the file can have read locks.
-//! 5. An opener does everything that can fail before it takes a liveness lock. From then on it either
-//!    attaches, or finds that the name leads elsewhere: a failed open is never the reason why the last
-//!    participant leaves a name behind.
+//! 5. An opener does everything that can fail before it takes a liveness lock. From then on it
+//!    either attaches, or finds that the name leads elsewhere: a failed open is never the reason
+//!    why the last participant leaves a name behind.
 //! 6. The mapping begins with a complete [`Head`](crate::shm::layout::Head), the table of
-//!    `max_participants` entries and the cells of `geometry`, all inside its length: zeroed memory, or
-//!    integers of any value. Checked before the first [`Segment`] exists.
+//!    `max_participants` entries and the cells of `geometry`, all inside its length: zeroed memory,
+//!    or integers of any value. Checked before the first [`Segment`] exists.
 
 mod attached;
 mod building;
@@ -88,8 +90,9 @@ pub(crate) use open::AttachError;
 pub use options::UnappliedOption;
 pub(crate) use options::{Asked, checked_mode};
 pub use owners::Owners;
-pub(crate) use predecessor::Predecessor;
+pub use predecessor::{Predecessor, WhyReplaced};
 pub(crate) use spec::Spec;
-pub(crate) use stale::{Removal, remove_stale};
+pub use stale::Removal;
+pub(crate) use stale::remove_stale;
 pub(crate) use structure::Wanted;
 pub(crate) use view::View;

@@ -1,4 +1,4 @@
-//! Where segments lie in the file system, and what may be a name.
+//! Where segments lie in the file system, and what a name may be.
 //!
 //! ```text
 //!  /dev/shm/.shmq-<pid>-<16 hex>       a temporary: being built, or left by a killed creator
@@ -8,8 +8,10 @@
 //! The same in another directory, where the program chose one: see `directory.rs`.
 //!
 //! Invariants:
-//! 1. A published name never begins with a dot and never holds a slash: no name leads out of the directory or to a temporary.
-//! 2. Random parts come from the kernel, never from process memory: a forked child would draw its parent's numbers again.
+//! 1. A published name never begins with a dot and never holds a slash: no name leads out of the
+//!    directory or to a temporary.
+//! 2. Random parts come from the kernel, never from process memory: a forked child would repeat its
+//!    parent's numbers.
 
 use super::directory::Directory;
 use super::file_id::FileId;
@@ -49,13 +51,13 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The place of a published segment. The caller has looked for a [`fault`].
+    /// The place of a published segment. The caller has checked the name for a [`fault`].
     pub fn published(directory: &Directory, name: &str) -> Place {
         let path = directory.path().join(format!("{PUBLISHED_PREFIX}{name}"));
         Place { path, name: name.to_owned(), directory: directory.clone() }
     }
 
-    /// A place for a segment that is being built, which nobody else has.
+    /// A place for a segment that is being built, under a name of its own.
     pub fn temporary(directory: &Directory) -> Result<Place, SyscallError> {
         let name = format!("{TEMPORARY_PREFIX}{}-{:016x}", std::process::id(), random()?);
         Ok(Place { path: directory.path().join(&name), name, directory: directory.clone() })
@@ -79,12 +81,13 @@ impl Place {
         &self.directory
     }
 
-    /// What `shm_open` calls it.
+    /// Its name for `shm_open`.
     pub fn os_id(&self) -> String {
         format!("/{}", self.path.file_name().unwrap_or_default().to_string_lossy())
     }
 
-    /// Does the name lead to this very file? The answer lasts only while the caller holds a lock on its name byte.
+    /// Does the name lead to this file? The answer stays true only while the caller holds a lock on
+    /// its name byte.
     pub fn leads_to(&self, file: FileId) -> bool {
         std::fs::symlink_metadata(&self.path).is_ok_and(|found| file == FileId::of(&found))
     }
@@ -93,12 +96,12 @@ impl Place {
         std::fs::remove_file(&self.path)
     }
 
-    /// Gives the file of this place the name `to`, taking the name from whoever had it.
+    /// Renames the file of this place to `to`, replacing what has that name.
     pub fn rename_over(&self, to: &Place) -> io::Result<()> {
         std::fs::rename(&self.path, &to.path)
     }
 
-    /// Gives the file of this place the name `to`, if nobody has it.
+    /// Renames the file of this place to `to`, if that name is free.
     pub fn rename_to_free(&self, to: &Place) -> io::Result<()> {
         let (from, to) = (c_string(&self.path)?, c_string(&to.path)?);
         // SAFETY: two NUL-terminated paths that outlive the call, which only reads them.
@@ -118,7 +121,7 @@ pub(super) fn published_name(file_name: &str) -> Option<&str> {
     file_name.strip_prefix(PUBLISHED_PREFIX).filter(|name| fault(name).is_none())
 }
 
-/// A name that nobody has.
+/// A random name.
 pub(super) fn anonymous() -> Result<String, SyscallError> {
     Ok(format!("{ANONYMOUS_PREFIX}{:016x}", random()?))
 }
@@ -133,7 +136,8 @@ pub(super) fn is_anonymous_file(file_name: &str) -> bool {
 pub(super) fn random() -> Result<u64, SyscallError> {
     loop {
         let mut bytes = [0u8; 8];
-        // SAFETY: the call writes at most 8 bytes to an array of 8. Requests of up to 256 bytes are filled whole or refused.
+        // SAFETY: the call writes at most 8 bytes to an array of 8. Requests of up to 256 bytes are
+        // filled whole or refused.
         let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
         if got == bytes.len() as isize && bytes != [0; 8] {
             return Ok(u64::from_ne_bytes(bytes));
@@ -144,6 +148,14 @@ pub(super) fn random() -> Result<u64, SyscallError> {
                 return Err(SyscallError { call: "getrandom", error });
             }
         }
+    }
+}
+
+/// The place of a segment of that name; the error is the name and what is wrong with it.
+pub(super) fn place_of(directory: &Directory, name: &str) -> Result<Place, (String, &'static str)> {
+    match fault(name) {
+        Some(why) => Err((name.to_owned(), why)),
+        None => Ok(Place::published(directory, name)),
     }
 }
 
@@ -169,13 +181,5 @@ mod tests {
         {
             assert!(!is_anonymous_file(other), "{other}");
         }
-    }
-}
-
-/// Is the name usable? Says why not.
-pub(super) fn place_of(directory: &Directory, name: &str) -> Result<Place, (String, &'static str)> {
-    match fault(name) {
-        Some(why) => Err((name.to_owned(), why)),
-        None => Ok(Place::published(directory, name)),
     }
 }

@@ -26,12 +26,13 @@ const OTHERS_MAY_ENTER: u32 = 0o066;
 const NO_RIGHTS: &str =
     "open, in a child of a process that had given up the rights to do so itself (fork before that; threads can use the handle)";
 impl Segment {
-    /// Attaches to a published segment, dead or alive, and returns the entry whose liveness lock is ours.
+    /// Attaches to a published segment, dead or alive. Returns the entry whose liveness lock this
+    /// process holds.
     pub fn open(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
         Segment::open_patiently(name, expect, Retry::new())
     }
 
-    /// The same, for one who comes again: does not wait long for those who are at work on the name.
+    /// The same with a short wait for processes that are changing the name, for callers that retry.
     pub fn open_soon(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
         Segment::open_patiently(name, expect, Retry::short())
     }
@@ -55,7 +56,8 @@ impl Segment {
         }
     }
 
-    /// What can take effect on a segment that exists does; of the rest it is noted what is there instead.
+    /// Options that can take effect on an existing segment do; the others are recorded as
+    /// unapplied.
     fn apply(&mut self, expect: &Expect) {
         if expect.asked.persist == Some(true) {
             self.persist();
@@ -65,8 +67,8 @@ impl Segment {
         self.unapplied = expect.asked.unapplied(schema, &self.info, mode, self.is_persisted());
     }
 
-    /// Makes a participant of a forked child: a description, a liveness lock and page tables of its own. Once in each incarnation, by one
-    /// thread at a time.
+    /// Makes a forked child a participant, with a description, a liveness lock and page tables of
+    /// its own. Once per incarnation, by one thread at a time.
     pub fn reattach(&self) -> Result<u32, AttachError> {
         let os_error = |call| {
             move |error| {
@@ -74,7 +76,8 @@ impl Segment {
                 AttachError::Os { call, source: error }
             }
         };
-        // Its own description came with the fork; not so if the parent could not open the file any more, or no handler ran.
+        // The fork handler opened a description for the child, unless the parent could no longer
+        // open the file or no handler ran.
         let opened = self.descriptor.renew(self.place.path()).map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => os_error(NO_RIGHTS)(error),
             _ => os_error(OPEN)(error),
@@ -85,11 +88,11 @@ impl Segment {
         if self.lock_memory {
             self.mapping.lock_in_memory().map_err(|SyscallError { call, error }| AttachError::Os { call, source: error })?;
         }
-        // Before the liveness lock: mapping a gigabyte takes long, and no process is attached until it is
-        // done.
+        // Before the liveness lock: populating a gigabyte takes long, and no process counts as
+        // attached until it is done.
         self.mapping.advise(false);
         let max = self.info.max_participants;
-        // One that has lost its name is used on by its participants, this child among them.
+        // A segment that has lost its name stays in use by its participants, this child among them.
         let entry = match self.enter(&mut Retry::new(), || false).map_err(os_error("fcntl(F_OFD_SETLK)"))? {
             Entrance::As(entry) => entry,
             Entrance::Full => return Err(AttachError::Full { max }),
@@ -103,7 +106,7 @@ impl Segment {
     }
 }
 
-/// What becomes of queues that will take no more messages.
+/// What to do with a dead queue that takes no more messages.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum IfEnded {
     Attach,
@@ -113,11 +116,11 @@ pub(super) enum IfEnded {
 /// What an attempt to attach came to.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Attempt {
-    /// With the entry whose liveness lock is ours.
+    /// With the entry whose liveness lock this process holds.
     Attached(Segment, u32),
-    /// It is closed or poisoned, and nobody asked to keep it: nothing was done to it.
+    /// The queue is closed or poisoned, and not persisted: it was left untouched.
     TakesNoMore,
-    /// The name led elsewhere by the time we were in.
+    /// The name led elsewhere by the time the entry was taken.
     Elsewhere,
 }
 
@@ -135,35 +138,37 @@ pub(super) fn attempt(place: &Place, expect: &Expect, retry: &mut Retry, ended: 
     if ended == IfEnded::Report && takes_no_more(segment.head()) && !segment.is_persisted() {
         return Ok(Attempt::TakesNoMore);
     }
-    // Before the liveness lock, as above.
+    // Before the liveness lock, as in `reattach`.
     segment.mapping.advise(expect.huge_pages);
-    // Invariant 5 of the module above: what can fail has been done.
+    // Invariant 5 of `segment`: all that can fail has been done.
     let has_lost_its_name = || segment.descriptor.metadata().is_ok_and(|file| file.nlink() == 0);
     let entry = match segment.enter(retry, has_lost_its_name).map_err(refused)? {
         Entrance::As(entry) => entry,
         Entrance::Full => return Err(OpenError::TooManyParticipants { what: Subject::default(), max }),
         Entrance::TooLate => return Ok(Attempt::Elsewhere),
     };
-    // While we keep the name no process takes it away, nor judges the segment dead: a name that
-    // leads here now led here when we attached.
+    // While this process keeps the name, no other removes it or judges the segment dead: a name
+    // that leads here now led here at the time of attaching.
     let state = segment.head().header.state.load(Ordering::Acquire);
     let led_here = place.leads_to(segment.descriptor.file());
     if led_here && state == segment_state::ALIVE {
         segment.apply(expect);
         return Ok(Attempt::Attached(segment, entry));
     }
-    // Nothing to take away: the name is another's, or was put here by hand (Invariants 1 and 3 of the module above).
+    // There is no name to remove: it is another segment's, or was made by hand (Invariants 1 and 3
+    // of `segment`).
     segment.undo_enter(entry);
     if led_here { Err(corrupted()) } else { Ok(Attempt::Elsewhere) }
 }
 
-/// Reads the header through the descriptor: a file that is too short is an error there, and a signal in a mapping.
+/// Reads the header through the descriptor: a file that is too short gives an error there, and
+/// SIGBUS in a mapping.
 fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<SegmentInfo, OpenError> {
     let refused = |call| move |error| OpenError::from(SyscallError { call, error });
     let file = descriptor.metadata().map_err(refused("fstat"))?;
     owners.check(descriptor, &file)?;
-    // No segment is published under two names. A second one, made by a user that may enter the segment, would lead this caller and
-    // its messages to a segment that was meant for something else.
+    // No segment is published under two names. A second one, a hard link made by another user,
+    // could lead this caller and its messages to a segment meant for something else.
     if file.nlink() > 1 && file.mode() & OTHERS_MAY_ENTER != 0 {
         return Err(SyscallError { call: OPEN, error: io::Error::from_raw_os_error(libc::EMLINK) }.into());
     }
@@ -175,13 +180,13 @@ fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<SegmentInfo, Open
     let info = header.info(file.len())?.with_text(|bytes, offset| descriptor.read_at(bytes, offset))?;
     let missing = missing_bytes(&file);
     if missing > 0 {
-        // No segment is published with holes; a copy made by hand may have some.
+        // A published segment has no holes; a copy made by hand may have some.
         fill_holes(descriptor, file.len(), missing).map_err(refused("fallocate"))?;
     }
     Ok(info)
 }
 
-/// Maps the file, or `Ok(None)` if the name leads to another by now.
+/// Maps the file. `Ok(None)`: the name leads to another by now.
 pub(super) fn map_same(place: &Place, file: FileId, info: &SegmentInfo) -> Result<Option<Mapping>, OpenError> {
     let mapping = Mapping::open(place, file, info)?;
     Ok(mapping.filter(|mapping| mapping.nonce() == Some(info.nonce)))

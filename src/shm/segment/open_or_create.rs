@@ -1,8 +1,8 @@
-//! Attaching to what has the name, or making it.
+//! Attaching to the segment of a name, or creating it.
 
 use super::attached::Segment;
 use super::building::{Building, is_full, kept_changing};
-use super::claim::{self, Claim, Found};
+use super::claim::{self, Claim, Occupant};
 use super::create::{clear_away, makes_room};
 use super::ended;
 use super::expect::Expect;
@@ -19,15 +19,16 @@ use crate::os;
 use std::thread;
 use std::time::Duration;
 
-/// How long the builds of others get on before one that found no space beside them looks again.
+/// Pause before a process that found no space, while others build, tries again.
 const BETWEEN_BUILDS: Duration = Duration::from_millis(2);
 
-/// How long it waits for them: some gigabytes are populated within it, and a builder that was stopped holds nobody up for longer.
+/// How long it waits for other builders: they populate some gigabytes in that time, and a stopped
+/// one delays no process for longer.
 const OTHERS_BUILD: Duration = Duration::from_secs(10);
 
 impl Segment {
-    /// Attaches to the segment of that name, dead or alive, or makes it; a dead one whose life has [ended](super::ended) it replaces.
-    /// The last value is true if it was made.
+    /// Attaches to the segment of that name, dead or alive, or creates it; a dead one that has
+    /// [ended](super::ended) is replaced. The last value is true if it was created.
     pub fn open_or_create(
         name: &str,
         spec: &Spec,
@@ -48,8 +49,8 @@ impl Segment {
     ) -> Result<(Segment, u32, bool), CreateError> {
         let mut building = None;
         let mut retry = Retry::new();
-        let (mut was_alone, builds_end_ns) = (false, os::deadline_after(OTHERS_BUILD));
-        // What went to make room for its successor.
+        let (mut was_alone, builds_end) = (false, os::Deadline::after(OTHERS_BUILD));
+        // The dead segment that was removed to make room for its successor.
         let mut gone = None;
         loop {
             let dead = match probe(place, spec, expect, &mut retry)? {
@@ -65,7 +66,8 @@ impl Segment {
                 }
             };
             let Some(built) = building.take() else {
-                // Built with no claim in our hand: nobody is to wait for it. What lies there then is looked at anew.
+                // The claim is dropped before the build, so that no process waits for it; the name
+                // is probed again afterwards.
                 let was_dead = dead.is_some();
                 drop(dead);
                 stale::remove_if_due(Scope::Temporaries, &spec.directory);
@@ -84,9 +86,10 @@ impl Segment {
                         }
                         None
                     }
-                    // Those that build at the same time have the memory, and one of them is about to publish, or has done so a moment ago.
+                    // Other builders may have the memory; one of them is about to publish, or has
+                    // just done so.
                     Err(error) if is_full(&error) => {
-                        let is_alone = !stale::sees_builders(&spec.directory) || os::now_ns() >= builds_end_ns;
+                        let is_alone = !stale::sees_builders(&spec.directory) || builds_end.has_passed();
                         if is_alone && was_alone {
                             return Err(error);
                         }
@@ -118,53 +121,53 @@ impl Segment {
     }
 }
 
-/// What one who would attach, or create, finds behind a name.
+/// What a process that wants to attach or create finds behind a name.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Probe {
     Nothing,
     Attached(Segment, u32),
-    /// A dead segment whose life has ended, and the right to replace it.
+    /// A dead segment that has ended, and the right to replace it.
     Ended(Claim, Predecessor),
-    /// Somebody is at work on the name.
+    /// Another process is changing the name.
     Changing,
 }
 
 fn probe(place: &Place, spec: &Spec, expect: &Expect, retry: &mut Retry) -> Result<Probe, CreateError> {
     if !spec.kind.is_queue() {
-        // Before anything else: attached to, a dead one would look alive.
+        // Before anything else: once this process has attached, a dead one would look alive.
         match claim::attempt(place, &spec.owners) {
-            // What it is that cannot be opened is told below.
+            // `open` below reports why it cannot be opened.
             Err(_) => {}
-            Ok(claim::Attempt::Foreign(foreign)) => return Err(foreign.into()),
-            Ok(claim::Attempt::Nothing) => return Ok(Probe::Nothing),
-            Ok(claim::Attempt::Claimed(claim)) => {
+            Ok(claim::ClaimAttempt::Foreign(foreign)) => return Err(foreign.into()),
+            Ok(claim::ClaimAttempt::Nothing) => return Ok(Probe::Nothing),
+            Ok(claim::ClaimAttempt::Claimed(claim)) => {
                 if let Some(predecessor) = ended::judge(&claim, place, spec, expect) {
                     return Ok(Probe::Ended(claim, predecessor));
                 }
             }
-            Ok(claim::Attempt::Conflict(Conflict::Name) | claim::Attempt::Again) => return Ok(Probe::Changing),
-            Ok(claim::Attempt::Conflict(Conflict::Liveness)) => {}
+            Ok(claim::ClaimAttempt::Conflict(Conflict::Name) | claim::ClaimAttempt::Again) => return Ok(Probe::Changing),
+            Ok(claim::ClaimAttempt::Conflict(Conflict::Liveness)) => {}
         }
     }
     match open::attempt(place, expect, retry, IfEnded::Report) {
         Ok(Attempt::Attached(segment, entry)) => return Ok(Probe::Attached(segment, entry)),
         Ok(Attempt::Elsewhere) => return Ok(Probe::Changing),
         Err(OpenError::NotFound { .. }) => return Ok(Probe::Nothing),
-        // Not to be used as it is. Is anybody using it?
+        // It cannot be used as it is. Is it in use?
         Ok(Attempt::TakesNoMore) | Err(OpenError::Mismatch { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     match claim::inspect(place, &spec.owners, retry)? {
-        Found::Nothing => return Ok(Probe::Nothing),
-        Found::Foreign(foreign) => return Err(foreign.into()),
-        Found::InUse => {}
-        Found::Dead(claim) => {
+        Occupant::Nothing => return Ok(Probe::Nothing),
+        Occupant::Foreign(foreign) => return Err(foreign.into()),
+        Occupant::InUse => {}
+        Occupant::Dead(claim) => {
             if let Some(predecessor) = ended::judge(&claim, place, spec, expect) {
                 return Ok(Probe::Ended(claim, predecessor));
             }
         }
     }
-    // Anew, since another segment may have taken its place meanwhile.
+    // Again, since another segment may have taken its place meanwhile.
     match open::attempt(place, expect, retry, IfEnded::Attach) {
         Ok(Attempt::Attached(segment, entry)) => Ok(Probe::Attached(segment, entry)),
         Ok(Attempt::Elsewhere | Attempt::TakesNoMore) => Ok(Probe::Changing),

@@ -1,4 +1,4 @@
-//! What a caller asked of a segment that exists already, and is otherwise.
+//! Options that a caller asked for, and an existing segment does not have.
 
 use super::header::SegmentInfo;
 use super::spec::mode_bits;
@@ -18,7 +18,7 @@ pub struct UnappliedOption {
     pub option: &'static str,
     /// What was asked for.
     pub asked: String,
-    /// What the segment has, from whoever created it.
+    /// What the segment has, as its creator chose it.
     pub actual: String,
 }
 
@@ -39,13 +39,13 @@ pub(crate) fn checked_mode(mode: Option<u32>) -> Result<Option<u32>, CreateError
     }
 }
 
-/// What a caller said in so many words. What it left to the defaults is not here: those are no wishes.
+/// The options that a caller set explicitly. Defaults are not recorded: they are not requests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
-    /// A bound in messages (or parties, permits, elements), and what it is called.
+    /// A bound in messages (or parties, permits, elements), and the option's name.
     pub capacity: Option<(&'static str, u64)>,
     pub capacity_bytes: Option<u64>,
-    /// The ring that these would give, where they give one.
+    /// The geometry that these would give, where they determine one.
     pub geometry: Option<Geometry>,
     pub mode: Option<u32>,
     pub max_deliveries: Option<u32>,
@@ -55,7 +55,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Where a segment of this info and these permissions differs.
+    /// The options in which a segment with this info and these permissions differs.
     pub(super) fn unapplied(&self, schema: Option<&str>, info: &SegmentInfo, mode: u32, persisted: bool) -> Vec<UnappliedOption> {
         let mut found = Vec::new();
         let mut differs = |option, asked: String, actual: String| {
@@ -65,7 +65,8 @@ impl Asked {
         };
         let is = info.geometry;
         let unbounded = |messages: u64| if messages == u64::MAX { "unbounded".to_owned() } else { messages.to_string() };
-        // A ring is rounded up to whole cells: what would have given this one is no difference.
+        // A ring is rounded up to whole cells: a request that would have given the same ring is no
+        // difference.
         if let Some((option, capacity)) = self.capacity.filter(|_| self.geometry.is_none_or(|ring| ring.capacity != is.capacity))
         {
             differs(option, capacity.to_string(), unbounded(is.capacity));
@@ -87,7 +88,7 @@ impl Asked {
         if let Some(asked) = self.max_participants {
             differs("max_participants", asked.to_string(), info.max_participants.to_string());
         }
-        // `true` takes effect, and cannot be taken back.
+        // `true` takes effect, and cannot be undone.
         if self.persist == Some(false) {
             differs("persist", false.to_string(), persisted.to_string());
         }

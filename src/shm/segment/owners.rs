@@ -1,11 +1,14 @@
-//! Whose segments a caller attaches to.
+//! Which users' segments a caller attaches to.
 //!
-//! The user that owns a file can read and change all that is in it, and widen its mode, whatever the opener asked for; and any user may
-//! be the first to take a name in `/dev/shm`. So an opener asks whose it is.
+//! The user that owns a file can read and change all its contents, and widen its mode, whatever the
+//! opener asked for; and any user may be the first to take a name in `/dev/shm`. So an opener
+//! checks the owner.
 //!
 //! Invariants:
-//! 1. The owner is read from an open descriptor, never by name: between two looks at a name another file may have got it.
-//! 2. What is then locked, mapped and written is the file behind that descriptor: see [`Mapping::be_of`](super::mapping::Mapping::be_of).
+//! 1. The owner is read from an open descriptor, never by name: between two uses of a name another
+//!    file may have taken it.
+//! 2. What is then locked, mapped and written is the file behind that descriptor: see
+//!    [`Mapping::remap`](super::mapping::Mapping::remap).
 
 use super::descriptors::Descriptor;
 use crate::error::{CreateError, OpenError, Subject};
@@ -14,13 +17,16 @@ use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt;
 
 const ROOT: u32 = 0;
-/// What the kernel shows for all users that the user namespace of this process does not know, unless an administrator has changed it.
+/// What the kernel shows for all users that the user namespace of this process does not know,
+/// unless an administrator has changed it.
 pub(super) const OVERFLOW_UID: u32 = 65_534;
 
-/// Users whose segments are accepted: always those of this process's effective user and of root, and others only if they are named.
+/// Users whose segments are accepted: always those of this process's effective user and of root,
+/// and other users' only if they are named.
 ///
-/// The owner of a segment can read and change everything in it, and any user may take a name in `/dev/shm` first. So a
-/// segment of another user is refused with `ForeignOwner`, which says whose it is; also to root.
+/// The owner of a segment can read and change everything in it, and any user may be the first to
+/// take a name in `/dev/shm`. So a segment of another user is refused with `ForeignOwner`, which
+/// names the owner; root is refused too.
 ///
 /// ```
 /// # let name = format!("doc-owners-{}", std::process::id());
@@ -40,21 +46,22 @@ pub struct Owners {
 }
 
 impl Owners {
-    /// Accepts those of this user too. May be called several times.
+    /// Accepts segments of this user too. May be called several times.
     #[must_use]
     pub fn allow_owner(mut self, uid: u32) -> Owners {
         self.also.push(uid);
         self
     }
 
-    /// Accepts those of every user that lets this process in.
+    /// Accepts segments of every user whose permissions let this process in.
     #[must_use]
     pub fn allow_any_owner(mut self) -> Owners {
         self.any = true;
         self
     }
 
-    /// May this process attach to the file, and act on it? `file` are the metadata of the descriptor.
+    /// May this process attach to the file, and change it? `file` is the metadata of the
+    /// descriptor.
     pub(super) fn check(&self, descriptor: &Descriptor, file: &Metadata) -> Result<(), Foreign> {
         match file.uid() == ROOT || self.accept(descriptor, file) {
             true => Ok(()),
@@ -62,7 +69,8 @@ impl Owners {
         }
     }
 
-    /// May this process put a segment of its own in the place of the file? Not in that of root's, unless it is root or was told so.
+    /// May this process replace the file by a segment of its own? Not root's, unless it is root or
+    /// root is among the owners.
     pub(super) fn check_replaced(&self, descriptor: &Descriptor, file: &Metadata) -> Result<(), Foreign> {
         match self.accept(descriptor, file) {
             true => Ok(()),
@@ -75,19 +83,19 @@ impl Owners {
     }
 }
 
-/// Is the file this process's effective user's?
+/// Does the file belong to this process's effective user?
 pub(super) fn is_own(descriptor: &Descriptor, file: &Metadata) -> bool {
     // SAFETY: geteuid has no preconditions and cannot fail.
     file.uid() == unsafe { libc::geteuid() } && (file.uid() != OVERFLOW_UID || kernel_says_own(descriptor))
 }
 
-/// Of two users that this namespace does not know both have the number 65534: the kernel tells them apart. Only the owner may ask not to
-/// have the time of access noted, which shared memory does not note anyway.
+/// All users that this namespace does not map have the number 65534; the kernel still distinguishes
+/// them. Only the owner may set O_NOATIME, which has no effect on shared memory.
 fn kernel_says_own(descriptor: &Descriptor) -> bool {
     descriptor.with_number(is_own_of_unknown).unwrap_or(false)
 }
 
-/// The same of an open descriptor.
+/// The same, for a descriptor number.
 pub(super) fn is_own_of_unknown(number: RawFd) -> bool {
     // SAFETY: the two commands take numbers; a number that leads nowhere is refused.
     unsafe {

@@ -1,35 +1,35 @@
-//! Is a child of this process being born: forked, and its fork handler not done?
+//! Forks in progress: children that have been forked and whose fork handler has not finished.
 //!
-//! Such a child has copies of our descriptions, and with them our share in the names; what *we*
-//! unlock is unlocked for it as well. So a parent that leaves meanwhile keeps its hands off: it
-//! closes its descriptions, or ends, and the child, which takes a share of its own before it closes
-//! the copies, keeps every name without a gap.
+//! Such a child shares our open file descriptions, and with them the locks that keep names; what
+//! *we* unlock is unlocked for the child as well. So a parent that detaches meanwhile unlocks
+//! nothing: it closes its descriptors, or exits, and the child, which takes locks of its own before
+//! it closes the copies, keeps every name without a gap.
 //!
 //! ```text
-//!   before the fork: a pipe      parent: closes the end to write, keeps the end to read
-//!                                child:  closes both when its handler is done, or is ended, or executes another program
-//!   leaving: a birth goes on as long as the pipe has not hung up
+//!   before the fork: a pipe    parent: closes the write end, keeps the read end
+//!                              child:  closes both when its handler is done; exit and exec do too
+//!   detaching: the fork is pending until the pipe hangs up
 //! ```
 //!
-//! Not a counter in shared memory, since a child that is killed in between would be born for ever.
-//! A fork costs one pipe, however many queues there are. Descriptions opened before the fork, one a
-//! queue, for the child to find, would do as well; but it is the parent that would wait for them:
-//! 600 us for 100 queues.
+//! Not a counter in shared memory: a child killed in between would stay pending for ever. A fork
+//! costs one pipe, however many queues there are. Opening one description per queue before the
+//! fork, for the child to use, would work too, but the parent would pay for it: 600 us for 100
+//! queues.
 //!
 //! Invariants:
 //! 1. Used under the mutex of the list of descriptors, or in the child that it is held for.
-//! 2. Before a number is asked or closed, the file behind it is compared, as in `descriptors.rs`.
-//! 3. What runs in the child makes system calls only: a `Vec` that is cleared keeps its memory.
+//! 2. Before a number is polled or closed, the file behind it is compared (`file_id`, Invariant 1).
+//! 3. What runs in the child makes system calls only: a cleared `Vec` keeps its memory.
 
 use super::file_id::{FileId, STANDARD_NUMBERS, close_if, file_behind};
 use crate::os;
 use std::os::fd::RawFd;
 
-/// The births that have not been seen to end.
+/// The forks that have not been seen to finish.
 pub(super) struct PendingForks {
-    /// Ends to read.
+    /// Read ends.
     readers: Vec<End>,
-    /// End to write of the fork that goes on at this moment.
+    /// Write end of the fork that this thread is making.
     writer: Option<End>,
 }
 
@@ -41,7 +41,7 @@ struct End {
 }
 
 impl End {
-    /// `None` if there are no numbers left.
+    /// `None` if the process is out of descriptors.
     fn of(number: RawFd) -> Option<End> {
         let number = if number < STANDARD_NUMBERS { os::raise(number, STANDARD_NUMBERS).ok()? } else { number };
         file_behind(number).map(|pipe| End { number, pipe })
@@ -56,7 +56,7 @@ impl End {
             return true; // the program closed it
         }
         let mut end = libc::pollfd { fd: self.number, events: 0, revents: 0 };
-        // SAFETY: one pollfd, which the call may write; it does not wait.
+        // SAFETY: one pollfd that the call may write, and a timeout of 0.
         unsafe { libc::poll(&mut end, 1, 0) == 1 && end.revents & libc::POLLHUP != 0 }
     }
 }
@@ -66,12 +66,12 @@ impl PendingForks {
         PendingForks { readers: Vec::new(), writer: None }
     }
 
-    /// Before a fork. Without a pipe, for want of numbers, a parent that ends at once may take the
-    /// names along.
+    /// Before a fork. Without a pipe (no descriptors left), a parent that exits at once may remove
+    /// the names.
     pub fn begin(&mut self) {
-        self.any(); // closes what has ended
+        self.any(); // closes the pipes of finished forks
         let mut ends = [-1; 2];
-        // SAFETY: the call fills two numbers.
+        // SAFETY: `ends` has room for the two numbers.
         if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } == -1 {
             return;
         }
@@ -85,19 +85,19 @@ impl PendingForks {
         }
     }
 
-    /// In the parent, also where the fork failed: then the pipe hangs up at once.
+    /// In the parent, even if the fork failed: then the pipe hangs up at once.
     pub fn finish_in_parent(&mut self) {
         self.writer.take().into_iter().for_each(End::close);
     }
 
-    /// In the child, as the last thing. Its parent's other children are none of its own.
+    /// In the child, as the last step. Its parent's other children are not its concern.
     pub fn finish_in_child(&mut self) {
         self.readers.iter().for_each(|end| end.close());
         self.readers.clear();
         self.writer.take().into_iter().for_each(End::close);
     }
 
-    /// Is one going on?
+    /// Is a fork pending?
     pub fn any(&mut self) -> bool {
         self.readers.retain(|end| {
             let over = end.has_hung_up();

@@ -1,15 +1,15 @@
-//! Why a call was refused: the errno told apart by a look at the directory and the file.
+//! Why a call was refused: explains the errno from the state of the directory and the file.
 //!
 //! ```text
 //!   EACCES, EPERM, EROFS   making or renaming a file:  the directory's mode, mount, sticky bit ..
 //!                          opening one:                its mode, or the directory's
-//!                          else:                       neither forbids it, so a filter or a security module does
+//!                          else:                       so a filter or a security module does
 //!   ENOENT                 the directory is missing, or the name is free
 //!   EISDIR, ELOOP, ENXIO   another kind of file has the name
 //! ```
 //!
-//! Looked at after the fact, by name: what is found may have changed meanwhile. It is for people, and
-//! decides nothing.
+//! Checked after the fact, by name: what is found may have changed meanwhile. It goes into error
+//! texts and decides nothing.
 
 use super::directory::{Directory, own_uid, refusal_of_access};
 use super::names::Place;
@@ -20,43 +20,43 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-/// Calls that make, rename or remove files.
+/// Calls that create, rename or remove files.
 pub(super) const MAKE: &str = "shm_open, or mmap of a new segment";
 pub(super) const RENAME: &str = "rename";
 pub(super) const RENAME_TO_FREE: &str = "renameat2(RENAME_NOREPLACE)";
 pub(super) const UNLINK: &str = "unlink";
-/// Calls that open one that is there.
+/// Calls that open an existing file.
 pub(super) const OPEN: &str = "open";
 pub(super) const MAP: &str = "shm_open, or mmap of a segment";
 
 const FILTERED: &str = "the modes of the file and its directory allow it: a seccomp filter, or a security module (Landlock, SELinux, AppArmor), forbids it";
 
-/// What a refusal comes to.
-enum Told {
+/// The cause of a refusal.
+enum Cause {
     Directory(String),
     Denied(String),
     NoSegment(&'static str),
 }
 
-/// `None`: the errno says all.
-fn told(call: &str, error: &io::Error, place: &Place) -> Option<Told> {
+/// `None`: the errno says it all.
+fn cause(call: &str, error: &io::Error, place: &Place) -> Option<Cause> {
     let directory = place.directory();
     let (makes, opens) = (matches!(call, MAKE | RENAME | RENAME_TO_FREE | UNLINK), matches!(call, OPEN | MAP));
     match error.raw_os_error()? {
-        libc::EMLINK if opens => Some(Told::NoSegment("one of several names of a file (a hard link)")),
-        libc::EISDIR | libc::ELOOP | libc::ENXIO if opens => kind_of_file(place).map(Told::NoSegment),
-        libc::EISDIR | libc::ENOTEMPTY | libc::ENOTDIR if makes => kind_of_file(place).map(Told::NoSegment),
-        libc::ENOENT | libc::EROFS | libc::ENOTDIR if makes => directory.why_not_writable().map(Told::Directory),
+        libc::EMLINK if opens => Some(Cause::NoSegment("one of several names of a file (a hard link)")),
+        libc::EISDIR | libc::ELOOP | libc::ENXIO if opens => kind_of_file(place).map(Cause::NoSegment),
+        libc::EISDIR | libc::ENOTEMPTY | libc::ENOTDIR if makes => kind_of_file(place).map(Cause::NoSegment),
+        libc::ENOENT | libc::EROFS | libc::ENOTDIR if makes => directory.why_not_writable().map(Cause::Directory),
         libc::EACCES | libc::EPERM if makes => Some(match directory.why_not_writable() {
-            Some(why) => Told::Directory(why),
-            None => Told::Denied(format!("{call}: {error}: {}", why_not_replaced(directory, place))),
+            Some(why) => Cause::Directory(why),
+            None => Cause::Denied(format!("{call}: {error}: {}", why_not_replaced(directory, place))),
         }),
         libc::EACCES | libc::EPERM | libc::EROFS if opens => Some(match directory.why_not_searchable() {
-            Some(why) => Told::Directory(why),
-            None => Told::Denied(format!("{call}: {error}: {}", why_not_opened(place))),
+            Some(why) => Cause::Directory(why),
+            None => Cause::Denied(format!("{call}: {error}: {}", why_not_opened(place))),
         }),
-        // The limit on locked memory is told by the call.
-        libc::EACCES | libc::EPERM if !call.starts_with("mlock") => Some(Told::Denied(format!("{call}: {error}: {FILTERED}"))),
+        // For mlock the call's name mentions the limit already.
+        libc::EACCES | libc::EPERM if !call.starts_with("mlock") => Some(Cause::Denied(format!("{call}: {error}: {FILTERED}"))),
         _ => None,
     }
 }
@@ -89,7 +89,7 @@ fn why_not_opened(place: &Place) -> String {
     )
 }
 
-/// What has the name, if it is no regular file.
+/// The kind of file that has the name, unless it is a regular one.
 pub(super) fn kind_of_file(place: &Place) -> Option<&'static str> {
     let kind = fs::symlink_metadata(place.path()).ok()?.file_type();
     Some(match kind {
@@ -102,13 +102,13 @@ pub(super) fn kind_of_file(place: &Place) -> Option<&'static str> {
     })
 }
 
-/// An error that does not say yet what it is about.
+/// An error that does not say yet which segment it is about.
 pub(super) trait About {
-    /// Says so, and what stands in the way, as far as that can be told.
+    /// Adds the segment, and the cause of a refusal where it can be found.
     fn about(self, what: Subject, place: &Place) -> Self;
 }
 
-macro_rules! tell_about {
+macro_rules! impl_about {
     ($error:ident: $($named:ident),*) => {
         impl About for $error {
             fn about(mut self, what: Subject, place: &Place) -> Self {
@@ -118,10 +118,10 @@ macro_rules! tell_about {
                 }
                 let (directory, path) = (|| place.directory().path().to_owned(), || place.path().to_owned());
                 match self {
-                    $error::Os { what, call, source: error } => match told(call, &error, place) {
-                        Some(Told::Directory(why)) => $error::Directory { what, directory: directory(), why },
-                        Some(Told::Denied(why)) => $error::PermissionDenied { what, why },
-                        Some(Told::NoSegment(is)) => $error::NoSegment { what, path: path(), is },
+                    $error::Os { what, call, source: error } => match cause(call, &error, place) {
+                        Some(Cause::Directory(why)) => $error::Directory { what, directory: directory(), why },
+                        Some(Cause::Denied(why)) => $error::PermissionDenied { what, why },
+                        Some(Cause::NoSegment(is)) => $error::NoSegment { what, path: path(), is },
                         None => $error::Os { what, call, source: error },
                     },
                     error => error,
@@ -130,10 +130,10 @@ macro_rules! tell_about {
         }
     };
 }
-tell_about!(CreateError: AlreadyExists, NoSpace, Mismatch, Directory, ForeignOwner, Corrupted, TooManyParticipants, Os);
-tell_about!(OpenError: NotFound, NotReady, Mismatch, Replaced, Directory, ForeignOwner, Corrupted, TooManyParticipants, Os);
+impl_about!(CreateError: AlreadyExists, NoSpace, Mismatch, Directory, ForeignOwner, Corrupted, TooManyParticipants, Os);
+impl_about!(OpenError: NotFound, NotReady, Mismatch, Replaced, Directory, ForeignOwner, Corrupted, TooManyParticipants, Os);
 
-/// As [`About::about`], for one that only opens: a name in a directory that is not there is not just free.
+/// As [`About::about`], for callers that only open: a name in a missing directory is not just free.
 pub(super) fn about_open(error: OpenError, kind: Option<Kind>, place: &Place) -> OpenError {
     match (error.about(Subject::of(kind, place.name()), place), place.directory().why_not_searchable()) {
         (OpenError::NotFound { what }, Some(why)) => {
@@ -143,7 +143,7 @@ pub(super) fn about_open(error: OpenError, kind: Option<Kind>, place: &Place) ->
     }
 }
 
-/// The directory may be used, by what can be told before a call is refused.
+/// Checks that the directory may be used, as far as that is known before a call is refused.
 pub(super) fn check_to_create(place: &Place) -> Result<(), CreateError> {
     Ok(check_to_open(place)?)
 }
@@ -156,7 +156,7 @@ pub(super) fn check_to_open(place: &Place) -> Result<(), OpenError> {
     }
 }
 
-/// What became of an attempt to open a name.
+/// Maps the error of an attempt to open a name.
 pub(super) fn locate<D>(opened: io::Result<D>) -> Result<D, OpenError> {
     opened.map_err(|error| match error.raw_os_error() {
         Some(libc::ENOENT) => OpenError::NotFound { what: Subject::default() },

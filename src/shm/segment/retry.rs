@@ -1,42 +1,44 @@
-//! How long to wait for those who change a name: they hold its lock for a few system calls.
+//! How long to retry while other processes change a name: they hold its lock for a few system
+//! calls.
 //!
-//! Invariant 1: retry ends, and not before both the time has passed and enough looks were taken. Where hundreds of processes
-//! share a core, the time alone may pass before anybody, the holder of the lock included, had a turn.
+//! Invariant 1: retrying ends, but not before both the time has passed and enough attempts were
+//! made. Where hundreds of processes share a core, the time alone may pass before any of them, the
+//! holder of the lock included, has run.
 
-use crate::os;
+use crate::os::Deadline;
 use std::thread;
 use std::time::Duration;
 
 /// For a holder that was stopped.
 const TIME: Duration = Duration::from_secs(1);
 /// For a machine that is busy elsewhere.
-const LOOKS: u32 = 10;
-/// Between two looks at a lock that is held for a moment only.
-const MOMENT: Duration = Duration::from_micros(200);
+const ATTEMPTS: u32 = 10;
+/// Between two attempts to take a lock that is held for a moment only.
+const PAUSE: Duration = Duration::from_micros(200);
 
 pub(super) struct Retry {
-    deadline_ns: u64,
-    looks: u32,
+    deadline: Deadline,
+    attempts: u32,
 }
 
 impl Retry {
     pub fn new() -> Retry {
-        Retry { deadline_ns: os::deadline_after(TIME), looks: 0 }
+        Retry { deadline: Deadline::after(TIME), attempts: 0 }
     }
 
-    /// For one who comes again: some 2 ms.
+    /// For callers that come back later: some 2 ms.
     pub fn short() -> Retry {
-        Retry { deadline_ns: os::now_ns(), looks: 0 }
+        Retry { deadline: Deadline::PASSED, attempts: 0 }
     }
 
-    /// Counts a look that came to nothing. True when it was the last (Invariant 1).
+    /// Counts a failed attempt. True when it was the last (Invariant 1).
     pub fn ends(&mut self) -> bool {
-        self.looks = self.looks.saturating_add(1);
-        self.looks >= LOOKS && os::now_ns() >= self.deadline_ns
+        self.attempts = self.attempts.saturating_add(1);
+        self.attempts >= ATTEMPTS && self.deadline.has_passed()
     }
 
-    /// Lets others get on.
+    /// Sleeps, so that the holder can finish.
     pub fn pause() {
-        thread::sleep(MOMENT);
+        thread::sleep(PAUSE);
     }
 }

@@ -8,12 +8,13 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-/// Space is reserved in steps, so that a program with a busy interval timer gets on, and its memory cgroup is asked before each.
+/// Space is reserved in steps, so that a program with a fast interval timer makes progress, and the
+/// memory cgroup is checked before each.
 const RESERVE_STEP_BYTES: u64 = 64 << 20;
 
 const RESERVE_STEP_BYTES_MIN: u64 = 64 << 10;
 
-/// Numbers of file systems, as `statfs` says them.
+/// Numbers of file systems, as in `statfs`.
 const TMPFS: u32 = 0x0102_1994;
 
 const RAMFS: u32 = 0x8584_58f6;
@@ -21,19 +22,20 @@ const RAMFS: u32 = 0x8584_58f6;
 /// `st_blocks` counts these.
 const BLOCK_BYTES: u64 = 512;
 
-/// Gives the file its memory, or says that there is not enough of it, before anybody touches the mapping.
+/// Allocates the file's memory, or fails if there is not enough, before the mapping is touched.
 pub(super) fn reserve(file: &Descriptor, bytes: u64) -> Result<(), CreateError> {
-    // Asked first, because a `fallocate` that fails half-way takes all memory from others for a moment.
+    // Checked first, because a `fallocate` that fails half-way takes all memory from others for a
+    // moment.
     let no_space =
         |free_bytes| CreateError::NoSpace { what: Subject::default(), needed_bytes: bytes, free_bytes, by_cgroup: false };
     if let Some(free_bytes) = free_bytes(file).filter(|&free_bytes| free_bytes < bytes) {
         return Err(no_space(free_bytes));
     }
-    // Disk files are no memory that stays.
+    // Files on a disk do not occupy memory for good.
     let counts = is_in_memory(file);
     let (mut done, mut step) = (0, RESERVE_STEP_BYTES);
     while done < bytes {
-        // Beyond it is SIGKILL, and no error.
+        // Beyond the limit comes SIGKILL, and no error.
         if let Some(free) = os::memory_short_of(bytes - done).filter(|_| counts) {
             return Err(CreateError::NoSpace {
                 what: Subject::default(),
@@ -55,9 +57,10 @@ pub(super) fn reserve(file: &Descriptor, bytes: u64) -> Result<(), CreateError> 
     Ok(())
 }
 
-/// Makes sure that no touch of the file can fail for lack of space, of which `missing` bytes are needed at least.
+/// Allocates the holes of a file, so that no access can fail for lack of space. At least `missing`
+/// bytes are needed.
 pub(super) fn fill_holes(file: &Descriptor, bytes: u64, missing: u64) -> io::Result<()> {
-    // Asked first, as in `reserve`: a file may claim to be larger than all there is.
+    // Checked first, as in `reserve`: a file may claim to be larger than all memory.
     if free_bytes(file).is_some_and(|free_bytes| free_bytes < missing) {
         return Err(io::Error::from_raw_os_error(libc::ENOSPC));
     }
@@ -84,7 +87,7 @@ fn is_in_memory(file: &Descriptor) -> bool {
     matches!(found, Ok(Some(TMPFS | RAMFS)))
 }
 
-/// Free space of the file system; `None` if it has no limit of its own, or does not say.
+/// Free space of the file system; `None` if it has no limit of its own, or is unknown.
 #[allow(clippy::unnecessary_cast, reason = "these are 32 bits wide on some platforms")]
 fn free_bytes(file: &Descriptor) -> Option<u64> {
     // SAFETY: statvfs is plain integers, which the call fills.

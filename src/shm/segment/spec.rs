@@ -10,7 +10,8 @@ use crate::shm::geometry::Geometry;
 use crate::shm::kind::Kind;
 use crate::shm::layout::{MAX_PARTICIPANTS, NAME_BYTES, SCHEMA_BYTES, TYPE_NAME_BYTES};
 
-/// What `shared_memory` gives, and no `mode` takes away: a forked child must be able to open its own segment.
+/// The mode that `shared_memory` sets, and that `mode` never narrows: a forked child must be able
+/// to reopen its segment.
 pub(super) const OWNER_MODE: u32 = 0o600;
 
 const MODE_BITS: u32 = 0o666;
@@ -21,33 +22,33 @@ pub(crate) struct Spec {
     /// What the segment holds.
     pub kind: Kind,
     pub geometry: Geometry,
-    /// Without module paths; kept up to `TYPE_NAME_BYTES`.
+    /// Without module paths; stored up to `TYPE_NAME_BYTES`.
     pub type_name: String,
-    /// Kept up to `SCHEMA_BYTES`.
+    /// Stored up to `SCHEMA_BYTES`.
     pub schema: Option<String>,
-    /// Kept up to `STRUCTURE_BYTES`, compared whole.
+    /// Stored up to `STRUCTURE_BYTES`, compared whole.
     pub structure: Option<String>,
-    /// 1 to 1023; brought into that range.
+    /// 1 to 1023; clamped to that range.
     pub max_participants: u32,
     pub max_deliveries: u32,
-    /// Name of the queue for dead letters: one that may be a name.
+    /// Name of the dead-letter queue: already checked as a name.
     pub dead_letters: Option<String>,
     pub persist: bool,
-    /// Widens the permissions of 0600.
+    /// Widens the mode 0600.
     pub mode: Option<u32>,
     pub lock_memory: bool,
     pub huge_pages: bool,
-    /// Counts the messages in a dead segment that this one is to replace; `None`: it holds garbage.
+    /// Counts the messages in a dead segment that this one replaces; `None`: it holds garbage.
     pub messages_left: fn(&View) -> Option<u64>,
-    /// Whose dead segment may be replaced.
+    /// Users whose dead segment may be replaced.
     pub owners: Owners,
     pub directory: Directory,
-    /// A full fence at each commit, and no interruption of others: see [`Barrier`](crate::os::MemoryBarrier).
+    /// A full fence at each commit, and no membarrier: see [`MemoryBarrier`](crate::os::MemoryBarrier).
     pub full_fence: bool,
 }
 
 impl Spec {
-    /// What a segment made to this specification says about itself. `max_participants` is brought into its range.
+    /// The header of a segment made to this specification.
     pub fn info(&self, nonce: u64) -> SegmentInfo {
         SegmentInfo {
             kind: self.kind,
@@ -62,8 +63,9 @@ impl Spec {
             nonce,
             max_participants: self.max_participants.clamp(1, MAX_PARTICIPANTS),
             max_deliveries: self.max_deliveries,
-            // Where this process cannot ask for the barrier, those that share its sandbox cannot either.
-            full_fence: self.full_fence || !MemoryBarrier::is_to_be_had(),
+            // Where this process cannot use membarrier, processes that share its sandbox cannot
+            // either.
+            full_fence: self.full_fence || !MemoryBarrier::is_available(),
             dead_letters: self
                 .dead_letters
                 .as_deref()
@@ -74,7 +76,7 @@ impl Spec {
     }
 }
 
-/// The permissions of a segment for which these were asked.
+/// The permissions of a segment whose creator asked for these.
 pub(super) fn mode_bits(asked: u32) -> u32 {
     OWNER_MODE | asked & MODE_BITS
 }

@@ -1,9 +1,8 @@
-//! Judging a file dead, and taking away what the dead left.
+//! Removing what killed processes left: their temporaries and their anonymous segments.
 //!
-//! Invariant 1: a [`Claim`] holds the lock on the whole file that a name led to after it was locked: no participant is attached,
-//! none can attach, and nobody else changes that name, until the claim is dropped.
+//! Only files that a [`Claim`](claim::Claim) has shown to be dead are removed.
 
-use super::claim::{self, Attempt, Found};
+use super::claim::{self, ClaimAttempt, Occupant};
 use super::descriptors::Descriptor;
 use super::directory::{Directory, own_uid};
 use super::header::RawSegmentHeader;
@@ -21,36 +20,39 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A younger temporary may belong to a creator who has not locked it yet.
+/// A younger temporary may belong to a creator that has not locked it yet.
 const TEMPORARY_AGE_S: u64 = 10;
-/// How often the creates of one process sweep.
+/// How often the creates of one process scan for stale files.
 const SCAN_INTERVAL_NS: u64 = 10_000_000_000;
 
-/// When this process last swept, in monotonic nanoseconds; 0 for never. A forked child goes on with its parent's times.
+/// When this process last scanned for stale files, in monotonic nanoseconds; 0 for never. A forked
+/// child continues with its parent's times.
 ///
-/// A sweep costs a listing of the folder and, for each anonymous segment of this user, a probe (open, lock, close). Measured with
-/// `Event::new` by a process that has swept already, medians of one run, on 2 shared cores:
+/// A scan costs a listing of the directory and, for each anonymous segment of this user, a probe
+/// (open, lock, close). Measured with `Event::new` by a process that has scanned before, medians of
+/// one run, on 2 shared cores:
 ///
-/// | beside | each create swept | once in ten seconds |
+/// | beside | each create scanned | once in ten seconds |
 /// |---|---|---|
 /// | nothing | 43 us | 38 us |
 /// | 10,000 live anonymous segments of other processes | 131 ms | 38 us |
 /// | 9,980 of this process | - | 53 us |
 /// | 100,000 foreign files | 166 ms | 37 us |
 ///
-/// The first create of a process pays for its sweep: 276 ms beside 10,000 live segments, 655 ms where all of them are dead, 135 ms
-/// beside 100,000 foreign files. One that has a name lists the folder, but probes no anonymous segments.
+/// The first create of a process pays for its scan: 276 ms beside 10,000 live segments, 655 ms if
+/// all of them are dead, 135 ms beside 100,000 foreign files. A create with a name lists the
+/// directory, but probes no anonymous segments.
 static LAST_SCAN: LastScan =
     LastScan { temporaries: AtomicU64::new(0), anonymous: AtomicU64::new(0), directory: AtomicU64::new(0) };
 
 struct LastScan {
     temporaries: AtomicU64,
     anonymous: AtomicU64,
-    /// Which directory: a process that goes from one to another begins anew.
+    /// Which directory: a process that changes to another starts afresh.
     directory: AtomicU64,
 }
 
-/// What a create clears away that is not its own.
+/// What a create removes besides its own files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     /// The temporaries of killed creators.
@@ -59,41 +61,42 @@ pub(super) enum Scope {
     All,
 }
 
-/// Sweeps for a create, if this process has not done so for ten seconds: see [`LAST_SCAN`].
+/// Removes stale files before a create, if this process has not done so for ten seconds: see
+/// [`LAST_SCAN`].
 pub(super) fn remove_if_due(what: Scope, directory: &Directory) {
     if what.begins(directory, os::now_ns().max(1), SCAN_INTERVAL_NS) {
         remove_stale_files(what, directory);
     }
 }
 
-/// Sweeps everything now, because memory is short. Returns how many files are gone.
+/// Removes everything stale now, because memory is short. Returns how many files were removed.
 pub(super) fn remove_now(directory: &Directory) -> u32 {
     Scope::All.begins(directory, os::now_ns().max(1), 0);
     remove_stale_files(Scope::All, directory)
 }
 
-/// Does a live process of this user build a segment? Asks for locks, and takes none.
+/// Is a live process of this user building a segment? Tests locks, and takes none.
 pub(super) fn sees_builders(directory: &Directory) -> bool {
     std::fs::read_dir(directory.path()).into_iter().flatten().flatten().any(|file| {
         let is_temporary = file.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX));
-        // Of one that has not locked its file yet the second look tells.
+        // A builder that has not locked its file yet is found by the caller's second check.
         let is_held = |descriptor: Descriptor| matches!(descriptor.whole_conflict(), Ok(Some(Conflict::Liveness)));
         is_temporary && Descriptor::open_transient(&file.path()).is_ok_and(is_held)
     })
 }
 
 impl Scope {
-    /// Is it time, and this thread the one? Takes note of it.
+    /// Is a scan due, and is this the thread that does it? Records the time.
     fn begins(self, directory: &Directory, now_ns: u64, interval_ns: u64) -> bool {
         if LAST_SCAN.directory.swap(directory.number(), Relaxed) != directory.number() {
             LAST_SCAN.temporaries.store(0, Relaxed);
             LAST_SCAN.anonymous.store(0, Relaxed);
         }
-        let is_first = |swept: &AtomicU64| {
-            let before = swept.load(Relaxed);
+        let is_first = |scanned: &AtomicU64| {
+            let before = scanned.load(Relaxed);
             let due = before == 0 || now_ns.saturating_sub(before) >= interval_ns;
-            // Relaxed: a time orders nothing, and the exchange makes one thread the first.
-            due && swept.compare_exchange(before, now_ns, Relaxed, Relaxed).is_ok()
+            // Relaxed: the time orders nothing else, and the exchange lets one thread through.
+            due && scanned.compare_exchange(before, now_ns, Relaxed, Relaxed).is_ok()
         };
         match self {
             Scope::Temporaries => is_first(&LAST_SCAN.temporaries),
@@ -108,7 +111,7 @@ impl Scope {
     }
 }
 
-/// One listing of the folder. What cannot be read or probed is left alone: sweeping is a service to others.
+/// One listing of the directory. Files that cannot be read or probed are left alone.
 fn remove_stale_files(what: Scope, directory: &Directory) -> u32 {
     let mut removed = 0;
     for file in std::fs::read_dir(directory.path()).into_iter().flatten().flatten() {
@@ -118,7 +121,7 @@ fn remove_stale_files(what: Scope, directory: &Directory) -> u32 {
         if !is_temporary && (what == Scope::Temporaries || !names::is_anonymous_file(file_name)) {
             continue;
         }
-        // Of all others' the user that made them takes care, root's own processes of root's.
+        // Other users' files are left to their own processes, root's to root's.
         let Some(found) = file.metadata().ok().filter(|found| found.is_file() && found.nlink() == 1) else { continue };
         if found.uid() != own_uid() || (is_temporary && !is_old(&found)) {
             continue;
@@ -129,7 +132,7 @@ fn remove_stale_files(what: Scope, directory: &Directory) -> u32 {
 }
 
 fn remove_dead(place: &Place, is_temporary: bool) -> bool {
-    let Ok(Attempt::Claimed(claim)) = claim::attempt(place, &Owners::default()) else { return false };
+    let Ok(ClaimAttempt::Claimed(claim)) = claim::attempt(place, &Owners::default()) else { return false };
     if !claim.is_own() || (!is_temporary && claim.header().is_some_and(|header| header.is_persisted())) {
         return false;
     }
@@ -140,7 +143,8 @@ fn remove_dead(place: &Place, is_temporary: bool) -> bool {
     removed
 }
 
-/// By the last change of the file's inode, which its builder makes all the time. A wrong clock only costs a creator a new start.
+/// By the last change of the file's inode, which its builder keeps updating. A wrong clock only
+/// makes a creator start over.
 fn is_old(found: &Metadata) -> bool {
     let now_s = i64::try_from(os::unix_seconds()).unwrap_or(i64::MAX);
     found.ctime().saturating_add(TEMPORARY_AGE_S as i64) < now_s
@@ -148,17 +152,20 @@ fn is_old(found: &Metadata) -> bool {
 
 /// What became of an attempt to remove a stale segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Removal {
+#[non_exhaustive]
+pub enum Removal {
+    /// It is gone.
     Removed,
-    /// Somebody is attached.
+    /// A live process is attached, or a forked child that has not called yet keeps the name: left
+    /// alone.
     InUse,
-    /// Nobody is attached, and it was persisted.
-    Kept,
-    /// Nothing that this version of us made.
+    /// No process is attached, but it is persisted: left alone.
+    Persisted,
+    /// A file that is no segment, or one of a version that this build cannot judge: left alone.
     Foreign,
 }
 
-/// Removes a segment that nobody is attached to.
+/// Removes a segment that no process is attached to.
 pub(crate) fn remove_stale(name: &str, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
     let place = place_of(&Directory::default(), name).map_err(|(name, why)| OpenError::BadName { name, why })?;
     check_to_open(&place)
@@ -168,13 +175,13 @@ pub(crate) fn remove_stale(name: &str, even_persisted: bool, owners: &Owners) ->
 
 fn remove_stale_at(place: &Place, even_persisted: bool, owners: &Owners) -> Result<Removal, OpenError> {
     match claim::inspect(place, owners, &mut Retry::new())? {
-        Found::Nothing => Err(OpenError::NotFound { what: Subject::default() }),
-        Found::Foreign(foreign) => Err(foreign.into()),
-        Found::InUse => Ok(Removal::InUse),
-        Found::Dead(claim) => {
+        Occupant::Nothing => Err(OpenError::NotFound { what: Subject::default() }),
+        Occupant::Foreign(foreign) => Err(foreign.into()),
+        Occupant::InUse => Ok(Removal::InUse),
+        Occupant::Dead(claim) => {
             let Some(header) = claim.header().filter(RawSegmentHeader::is_of_our_format) else { return Ok(Removal::Foreign) };
             if header.is_persisted() && !even_persisted {
-                return Ok(Removal::Kept);
+                return Ok(Removal::Persisted);
             }
             place.unlink().map_err(|error| SyscallError { call: UNLINK, error })?;
             claim.mark(segment_state::UNLINKED);

@@ -1,6 +1,7 @@
-//! The structure of messages, as text: what tells two types apart that have one name and one size.
+//! The structure of messages, as text: it distinguishes two types of the same name and size.
 //!
-//! Invariant 1: the hash is that of the whole text, never 0, and the text is kept up to `STRUCTURE_BYTES`: what is cut off still counts.
+//! Invariant 1: the hash is that of the whole text, never 0, and the text is stored up to
+//! `STRUCTURE_BYTES`: what is cut off still counts in the hash.
 
 use crate::message::schema;
 use crate::shm::layout::STRUCTURE_BYTES;
@@ -21,7 +22,8 @@ impl Structure {
         (!text.is_empty()).then(|| Structure { hash: hash(text.as_bytes()), kept_bytes: kept.len(), text: kept.to_owned() })
     }
 
-    /// As a header says, without the text yet. The outer `None`: it says what cannot be.
+    /// As a segment header describes it, without the text yet. The outer `None`: the words are
+    /// impossible.
     #[expect(clippy::option_option, reason = "no structure is not the same as none that could be")]
     pub fn of_header(hash: u64, kept_bytes: u32) -> Option<Option<Structure>> {
         let kept_bytes = usize::try_from(kept_bytes).ok().filter(|&bytes| bytes <= STRUCTURE_BYTES)?;
@@ -36,7 +38,7 @@ impl Structure {
         self.hash
     }
 
-    /// Bytes of the text that a segment keeps.
+    /// Bytes of the text that a segment stores.
     pub fn kept_bytes(&self) -> usize {
         self.kept_bytes
     }
@@ -49,7 +51,7 @@ impl Structure {
         self.text = text;
     }
 
-    /// Was there more of it, as far as can be told?
+    /// May the text have been cut?
     fn is_cut(&self) -> bool {
         self.text.len() > STRUCTURE_BYTES - 4
     }
@@ -62,18 +64,18 @@ impl Structure {
 /// What an opener wants the structure to be.
 #[derive(Clone, Debug)]
 pub(crate) enum Wanted {
-    /// What the caller said in so many words.
+    /// Given by the caller as text.
     Said(String),
-    /// The schema of its message type.
+    /// The schema of the caller's message type.
     OfType(String),
 }
 
 impl Wanted {
-    /// Does a segment have another structure than is wanted? `same_schema`: both sides have named one schema for the meaning of their
-    /// messages, which stands in for what the types say.
+    /// The wanted structure, if the segment has another. `same_schema`: both sides named the same
+    /// schema, which takes precedence over the structure of the types.
     pub fn differs_from(&self, theirs: &Structure, same_schema: bool) -> Option<Structure> {
         let ours = match self {
-            // A text in words of the creator's own says nothing about a type.
+            // A text that the creator chose freely says nothing about a type.
             Wanted::OfType(_) if same_schema || !schema::is_schema(&theirs.text, theirs.is_cut()) => None,
             Wanted::Said(text) | Wanted::OfType(text) => Structure::of_text(text),
         };
@@ -82,14 +84,14 @@ impl Wanted {
 }
 
 impl fmt::Display for Structure {
-    /// Text from a segment is escaped: it goes to somebody's terminal.
+    /// Text from a segment is escaped: it may be printed on a terminal.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cut = if self.is_cut() { " ..." } else { "" };
         write!(out, "{}{cut}", self.text.escape_debug())
     }
 }
 
-/// FNV-1a with a last mixing, in a form that constants can be computed by.
+/// FNV-1a with a final mix, as a const fn.
 const fn hash(text: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut at = 0;
@@ -101,6 +103,15 @@ const fn hash(text: &[u8]) -> u64 {
     hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     hash ^= hash >> 29;
     if hash == 0 { 1 } else { hash }
+}
+
+/// The longest prefix of `text` of at most `bytes` bytes that ends between characters.
+pub(super) fn truncated(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(test)]
@@ -117,19 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_that_says_what_cannot_be_is_refused() {
+    fn a_header_with_an_impossible_structure_is_refused() {
         assert!(Structure::of_header(0, 0).unwrap().is_none());
         for (hash, kept) in [(0, 1), (1, 0), (1, STRUCTURE_BYTES as u32 + 1), (1, u32::MAX)] {
             assert!(Structure::of_header(hash, kept).is_none(), "{hash} {kept}");
         }
     }
-}
-
-/// The longest beginning of `text` that has at most `bytes` bytes and ends between characters.
-pub(super) fn truncated(text: &str, bytes: usize) -> &str {
-    let mut end = text.len().min(bytes);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

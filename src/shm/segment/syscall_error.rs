@@ -1,4 +1,4 @@
-//! A system call that failed, and what a caller is told of it.
+//! A system call that failed, and the public error that it becomes.
 
 use crate::error::{CreateError, OpenError, Subject};
 use std::io;
@@ -9,7 +9,7 @@ const NO_DESCRIPTORS: &str =
 const NO_DESCRIPTORS_ANYWHERE: &str =
     "open (each queue or sync object takes two descriptors, and the system has no more: see sysctl fs.file-max)";
 
-/// A system call that was refused.
+/// A system call that failed.
 #[derive(Debug)]
 pub(super) struct SyscallError {
     pub call: &'static str,
@@ -17,7 +17,7 @@ pub(super) struct SyscallError {
 }
 
 impl SyscallError {
-    /// Says what to do where descriptors have run out.
+    /// Adds what to do when the process or the system is out of descriptors.
     pub fn explained(self) -> SyscallError {
         match self.error.raw_os_error() {
             Some(libc::EMFILE) => SyscallError { call: NO_DESCRIPTORS, ..self },
@@ -41,7 +41,7 @@ impl From<SyscallError> for CreateError {
     }
 }
 
-/// What is said of it is added where its name is known.
+/// Corrupted; the caller adds what the error is about where it knows the name.
 pub(super) fn corrupted() -> OpenError {
     OpenError::Corrupted { what: Subject::default() }
 }

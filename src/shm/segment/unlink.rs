@@ -1,4 +1,4 @@
-//! Taking the name from a segment, in use or not.
+//! Unlinking: removes the name of a segment, in use or not.
 
 use super::attached::Segment;
 use super::claim::{self, read_header};
@@ -14,12 +14,13 @@ use crate::shm::layout::segment_state;
 use std::io;
 
 impl Segment {
-    /// Takes the name from a segment, in use or not, of this user or of root. Those attached go on; nobody new comes.
+    /// Removes the name of a segment, in use or not, of this user or of root. Attached processes go
+    /// on; no other can attach.
     pub fn unlink(name: &str) -> Result<(), OpenError> {
         Segment::unlink_of(name, &Directory::default(), &Owners::default())
     }
 
-    /// The same, in that directory, of these owners.
+    /// The same, in that directory, for a segment of one of these owners.
     pub fn unlink_of(name: &str, directory: &Directory, owners: &Owners) -> Result<(), OpenError> {
         let place = place_of(directory, name).map_err(|(name, why)| OpenError::BadName { name, why })?;
         check_to_open(&place).and_then(|()| Segment::unlink_at(&place, owners)).map_err(|error| about_open(error, None, &place))
@@ -32,7 +33,8 @@ impl Segment {
             let descriptor = locate(Descriptor::open_transient(place.path()))?;
             let file = descriptor.metadata().map_err(|error| SyscallError { call: "fstat", error })?;
             owners.check(&descriptor, &file)?;
-            // Without a readable header there is no telling where the name byte is, nor anybody who could use the segment.
+            // Without a readable header the place of the name byte is unknown, and no process can
+            // be using the segment.
             let max_participants = max_participants_of(&descriptor);
             let locked = match max_participants {
                 Some(max_participants) => descriptor.lock_name(max_participants).map_err(refused)?,
@@ -44,7 +46,7 @@ impl Segment {
                 if unlinked.is_ok() {
                     claim::mark(&descriptor, segment_state::UNLINKED);
                 }
-                // By hand, since a raw-forked child may have a copy of the descriptor.
+                // Explicitly, since a raw-forked child may hold a copy of the descriptor.
                 let _ = descriptor.unlock_whole();
                 return match unlinked {
                     Ok(()) => Ok(()),

@@ -1,10 +1,12 @@
-//! Looking at a segment without becoming a user of it: mapped read-only, no liveness lock, no lock.
+//! A read-only view of a segment: it attaches no process and takes no lock.
 //!
 //! Invariants:
-//! 1. A [`View`] begins with a complete [`Head`], the table of `max_participants` entries and the cells of `geometry`, all inside its
-//!    length, checked through the descriptor before the mapping was made from that same descriptor.
-//! 2. It is never written: the mapping is read-only. Values in it may change at any time, and are of no more weight than a rumour.
-//! 3. A view holds no lock, so nobody waits for it, and a forked child may have its copy.
+//! 1. A [`View`] begins with a complete [`Head`], the table of `max_participants` entries and the
+//!    cells of `geometry`, all inside its length, checked through the descriptor before the mapping
+//!    was made from that same descriptor.
+//! 2. It is never written: the mapping is read-only. Values in it may change at any time, and
+//!    decide nothing.
+//! 3. A view holds no lock, so no process waits for it, and a forked child may keep its copy.
 
 use super::directory::Directory;
 use super::file_id::FileId;
@@ -26,7 +28,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::ptr::NonNull;
 
-/// A segment as a bystander sees it.
+/// A segment, mapped read-only by a process that is no participant.
 pub(crate) struct View {
     base: NonNull<u8>,
     bytes: usize,
@@ -38,9 +40,10 @@ pub(crate) struct View {
     mode: u32,
 }
 
-// SAFETY: an address of memory that is only read, through atomics or as raw bytes (Invariant 2), and a file: nothing of a thread's.
+// SAFETY: an address of memory that is only read, through atomics or as raw bytes (Invariant 2),
+// and a file; neither belongs to a thread.
 unsafe impl Send for View {}
-// SAFETY: as above.
+// SAFETY: shared references only read the same memory and the same fields (Invariant 2).
 unsafe impl Sync for View {}
 
 impl View {
@@ -49,7 +52,7 @@ impl View {
         check_to_open(&place).and_then(|()| View::at(&place)).map_err(|error| about_open(error, None, &place))
     }
 
-    /// What lies there.
+    /// Views the file at that place.
     pub(super) fn at(place: &Place) -> Result<View, OpenError> {
         let file = locate(
             OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK).open(place.path()),
@@ -57,7 +60,7 @@ impl View {
         View::over(file, place.clone())
     }
 
-    /// A file that is open for reading, which that place led to at some time.
+    /// Views a file that is open for reading, which that place led to at some time.
     pub(super) fn over(file: File, place: Place) -> Result<View, OpenError> {
         let refused = |call| move |error| OpenError::from(SyscallError { call, error });
         let found = file.metadata().map_err(refused("fstat"))?;
@@ -72,12 +75,14 @@ impl View {
         }
         let header = RawSegmentHeader(bytes);
         let info = header.info(found.len())?.with_any_text(|bytes, offset| file.read_exact_at(bytes, offset))?;
-        // A page that is not there would be made by a look at it, or end us where memory is short.
+        // Reading a page that is missing would allocate it, or end this process with SIGBUS where
+        // memory is short.
         if missing_bytes(&found) > 0 {
             return Err(corrupted());
         }
         let length = usize::try_from(found.len()).map_err(|_| corrupted())?;
-        // SAFETY: a new mapping at an address of the kernel's choice, of a file that is open for reading.
+        // SAFETY: a new mapping at an address of the kernel's choice, of a file that is open for
+        // reading.
         let base = unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         let base = NonNull::new(base.cast::<u8>()).filter(|base| base.as_ptr().cast() != libc::MAP_FAILED);
         let base = base.ok_or_else(|| refused("mmap")(io::Error::last_os_error()))?;
@@ -94,12 +99,12 @@ impl View {
     }
 
     pub fn head(&self) -> &Head {
-        // SAFETY: Invariant 1; what is read of it after this are atomics.
+        // SAFETY: Invariant 1. Callers read its atomics only.
         unsafe { self.base.cast::<Head>().as_ref() }
     }
 
     pub fn entries(&self) -> &[Entry] {
-        // SAFETY: Invariant 1.
+        // SAFETY: Invariant 1: the table lies inside the mapping, aligned for entries.
         unsafe {
             let table = self.base.add(ENTRIES_OFFSET as usize).cast::<Entry>();
             NonNull::slice_from_raw_parts(table, self.info.max_participants as usize).as_ref()
@@ -107,7 +112,7 @@ impl View {
     }
 
     pub fn cells(&self) -> NonNull<u8> {
-        // SAFETY: Invariant 1.
+        // SAFETY: Invariant 1: the cells lie inside the mapping.
         unsafe { self.base.add(self.info.cells_offset() as usize) }
     }
 
@@ -148,12 +153,12 @@ impl View {
         self.file.metadata().is_ok_and(|found| self.place.leads_to(FileId::of(&found)))
     }
 
-    /// Was the name taken away by `unlink`, and not by hand?
+    /// Was the name removed by `unlink`, and not by hand?
     pub fn was_unlinked(&self) -> bool {
         self.head().header.state.load(Ordering::Acquire) == segment_state::UNLINKED
     }
 
-    /// The dead segment that this one replaced.
+    /// The dead segment that this one replaced, if any.
     pub fn predecessor(&self) -> Option<Predecessor> {
         Predecessor::read(&self.head().header)
     }
@@ -166,13 +171,13 @@ impl View {
         self.head().header.persisted.load(Ordering::Relaxed) != 0
     }
 
-    /// Is a live process attached? Where the kernel does not say, yes.
+    /// Is a live process attached? Yes where the kernel does not say.
     pub fn is_in_use(&self) -> bool {
         (0..self.info.max_participants).any(|entry| self.liveness_is_held(entry) != Some(false))
     }
 
-    /// Does a process keep the name? Those attached do, and forked children that have not called
-    /// yet. Where the kernel does not say, yes.
+    /// Does a process keep the name? Attached processes do, and forked children that have not
+    /// called yet. Yes where the kernel does not say.
     pub fn is_kept(&self) -> bool {
         locks::name_is_kept(self.file.as_fd()).unwrap_or(true)
     }
@@ -180,14 +185,14 @@ impl View {
     /// Does a process hold the liveness lock of this entry? `None` where the kernel does not say.
     pub fn liveness_is_held(&self, entry: u32) -> Option<bool> {
         let conflict = os::conflict_in_range(self.file.as_fd(), layout::liveness_offset(entry), 1).ok()?;
-        // A longer lock is that of one who judges the whole file, or changes its name.
+        // A longer lock is that of a process that judges the whole file or changes its name.
         Some(conflict.is_some_and(|(_, length)| length == 1))
     }
 }
 
 impl Drop for View {
     fn drop(&mut self) {
-        // SAFETY: the whole of our own mapping, to which nothing leads any more.
+        // SAFETY: the whole mapping, made in `over`, to which no reference is left.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
     }
 }

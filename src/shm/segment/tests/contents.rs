@@ -21,7 +21,7 @@ fn a_structure_lies_before_the_cells() {
             Segment::open(&name.0, &Expect { structure: Some(Wanted::Said(text.clone())), ..expect() }).unwrap();
         let other = Expect { structure: Some(Wanted::Said(text + "t")), ..expect() };
         assert!(matches!(same.check(&other), Err(OpenError::Mismatch { .. })));
-        // A text that is none is no segment of ours.
+        // A segment whose text is not UTF-8 is corrupted.
         file_of(&name).write_all_at(b"\xff", at as u64).unwrap();
         assert!(matches!(open(&name), Err(OpenError::Corrupted { .. })));
         same.detach(its_entry);
@@ -98,7 +98,8 @@ fn every_flipped_bit_of_a_header_is_survived() {
         flipped[bit / 8] ^= 1 << (bit % 8);
         file.write_all_at(&flipped, 0).unwrap();
         match open(&name) {
-            // A detach could unlink a segment whose persisted word was flipped off: not here, `segment` is attached.
+            // Detaching must not unlink a segment whose persisted word was flipped off; here
+            // `segment` is attached.
             Ok((opened, entry)) => opened.detach(entry),
             Err(OpenError::Corrupted { .. } | OpenError::Mismatch { .. }) => {}
             Err(other) => panic!("bit {bit}: {other}"),
@@ -121,7 +122,8 @@ fn the_state_is_alive_after_init_and_all_cells_are_zero() {
     assert_eq!(runs, 1);
     assert_eq!(segment.head().header.state.load(Ordering::Relaxed), segment_state::ALIVE);
     let bytes = segment.geometry().ring_bytes() as usize;
-    // SAFETY: Invariant 6 of the module above: that many bytes of cells lie inside the mapping, and nobody writes them.
+    // SAFETY: Invariant 6 of `segment`: that many bytes of cells lie inside the mapping, and no
+    // other process writes them.
     let cells = unsafe { std::slice::from_raw_parts(segment.cells().as_ptr(), bytes) };
     assert!(cells.iter().all(|&byte| byte == 0));
     segment.detach(entry);

@@ -13,7 +13,8 @@ fn the_mapping_is_of_the_file_that_was_examined() {
     let (name, other) = (Name::new("examined"), Name::new("copied"));
     let (segment, entry) = create(&name, &spec()).unwrap();
     let descriptor = Descriptor::open(&name.path()).unwrap();
-    // Its header and its nonce are copied, and the name leads to the copy before the mapping is made.
+    // Its header and its nonce are copied, and the name leads to the copy before the mapping is
+    // made.
     std::fs::copy(name.path(), other.path()).unwrap();
     let info = segment.info.clone();
     assert!(map_same(&Place::published(&Directory::default(), &other.0), descriptor.file(), &info).unwrap().is_none(), "a copy");

@@ -1,9 +1,8 @@
 //! When a name goes, which dead segments are replaced, and which files are removed as stale.
 
 use super::*;
-use crate::shm::layout::predecessor;
 use crate::shm::segment::descriptors::Descriptor;
-use crate::shm::segment::{Directory, Predecessor, View, stale};
+use crate::shm::segment::{Directory, Predecessor, View, WhyReplaced, stale};
 
 #[test]
 fn a_name_goes_with_the_last_participant() {
@@ -30,7 +29,7 @@ fn a_live_segment_is_not_created_anew_and_a_dead_one_is() {
     drop(first);
     assert!(name.exists());
     let (opened, entry) = open(&name).unwrap();
-    assert_eq!((opened.nonce(), entry), (nonce, 1), "an entry that nobody had comes first");
+    assert_eq!((opened.nonce(), entry), (nonce, 1), "an unused entry comes first");
     drop(opened);
     let (second, entry) = create(&name, &spec()).unwrap();
     assert_ne!(second.nonce(), nonce);
@@ -85,7 +84,7 @@ fn a_dead_segment_is_judged_by_what_it_would_still_do() {
     drop(open);
     let (second, made) = again();
     assert!(made);
-    assert_eq!(found(&second), Some((predecessor::DRAINED, Some(0))));
+    assert_eq!(found(&second), Some((WhyReplaced::Drained, Some(0))));
     second.head().rare.poisoned.store(1, Ordering::Relaxed);
     // Alive, it is opened as it is.
     let (same, made) = again();
@@ -94,7 +93,7 @@ fn a_dead_segment_is_judged_by_what_it_would_still_do() {
     drop(second);
     let (third, made) = again();
     assert!(made);
-    assert_eq!(found(&third), Some((predecessor::POISONED, Some(0))));
+    assert_eq!(found(&third), Some((WhyReplaced::Poisoned, Some(0))));
     // Closed, with messages in it, or with what may be some.
     third.head().put_notice.closed.store(1, Ordering::Relaxed);
     drop(third);
@@ -113,7 +112,7 @@ fn a_dead_segment_is_judged_by_what_it_would_still_do() {
     let spec = Spec { messages_left: |_| Some(7), geometry: Geometry::sized(16, 8, 10).unwrap(), ..spec() };
     let (fourth, entry, made) = Segment::open_or_create(&name.0, &spec, &other, |_| {}).unwrap();
     assert!(made);
-    assert_eq!(found(&fourth), Some((predecessor::OTHER_TYPE, Some(7))));
+    assert_eq!(found(&fourth), Some((WhyReplaced::OtherType, Some(7))));
     fourth.detach(entry);
 }
 
@@ -141,13 +140,14 @@ fn a_process_stopped_in_the_middle_of_a_replacement_hangs_no_opener() {
     let (dead, _) = create(&name, &spec()).unwrap();
     let nonce = dead.nonce();
     drop(dead);
-    // As a process that detaches, or replaces the segment, and is stopped between the change of the name and the end of its lock.
+    // Like a process that detaches, or replaces the segment, and is stopped between changing the
+    // name and unlocking.
     let stopped = Descriptor::open(&name.path()).unwrap();
     assert!(stopped.lock_whole().unwrap());
     let path = name.0.clone();
     let began = std::time::Instant::now();
     let opener = std::thread::spawn(move || Segment::open_or_create(&path, &spec(), &expect(), |_| {}));
-    // Whether it has found the old file by then or not, it must come out with a new one.
+    // Whether or not it has found the old file by then, it must end with a new one.
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert!(!opener.is_finished());
     std::fs::remove_file(name.path()).unwrap();

@@ -1,0 +1,47 @@
+//! The rivals: what a program could use instead of shmq.
+//!
+//! **To add a rival**
+//! 1. between processes: a file here, with a type that implements
+//!    [`Transport`](crate::flows::Transport); [`ByteChannel`](bytes::ByteChannel) is enough if it
+//!    moves byte strings. Between threads: a type in `threads.rs` that implements
+//!    [`Within`](crate::threads::Within). In Python: a kind in `python/rivals.py`.
+//! 2. a `mod` line below, and a line in each list of `registry.rs` in which it is to be measured.
+//! 3. a line in the README's table. `--only throughput --quick` measures it.
+
+pub mod boost;
+pub mod bytes;
+pub mod faulty;
+pub mod iceoryx;
+pub mod ipc;
+pub mod mq;
+pub mod pipe;
+pub mod plain_ring;
+pub mod python;
+pub mod registry;
+pub mod seqpacket;
+pub mod threads;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// Longest wait of one side for the other.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Repeats `attempt` until it succeeds.
+pub fn until<R>(what: &str, mut attempt: impl FnMut() -> Option<R>) -> R {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(result) = attempt() {
+            return result;
+        }
+        assert!(Instant::now() < deadline, "{what} did not happen within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// A file by which two processes meet.
+pub fn meeting_point(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("shmq-compare-{name}"))
+}

@@ -1,0 +1,213 @@
+//! The registry: every rival, in the groups in which it is measured. How to add one: see the module
+//! above.
+
+use super::{
+    boost::{self, BoostMq},
+    bytes::Words,
+    iceoryx::{FirstSample, Iceoryx},
+    ipc::IpcChannel,
+    mq::{self, PosixMq},
+    pipe::Pipe,
+    plain_ring::PlainRing,
+    python,
+    seqpacket::{FirstPair, SeqPacket},
+    threads::{Array, Crossbeam, CrossbeamBoxes, CrossbeamSpinning, Kanal, Rtrb, RtrbChunks, StdSync},
+};
+use crate::{
+    first_message::{ByName, first_message},
+    flows::{self, flow},
+    forked::{Case, Host},
+    idle::idle,
+    ping_pong::{Turns, ping_pong, sleeping_ping_pong},
+    runner::Measure,
+    threads,
+};
+use How::{InThreads, Processes, Python};
+use std::time::Duration;
+
+/// Words of a 64-byte message.
+const LINE: usize = 8;
+/// From here on, messages between threads are owned by pointers.
+pub const LARGE_WORDS: usize = 8192;
+
+/// A rival in one group.
+pub struct Rival {
+    pub name: String,
+    pub how: How,
+}
+
+/// How a rival is measured.
+pub enum How {
+    /// By forked workers, which the plan gives the case.
+    Processes(Box<dyn Case>),
+    /// By a Python program.
+    Python(Measure),
+    /// By threads of this process.
+    InThreads(Measure),
+}
+
+fn rival(name: impl Into<String>, how: How) -> Rival {
+    Rival { name: name.into(), how }
+}
+
+fn between_processes(name: &str, case: Box<dyn Case>) -> Rival {
+    rival(name, Processes(case))
+}
+
+fn between_threads(name: &str, measure: Measure) -> Rival {
+    rival(name, InThreads(measure))
+}
+
+/// The rivals that this machine can run.
+pub struct Registry {
+    /// Kinds of the Python program, and their names in the tables.
+    python: Vec<(&'static str, &'static str)>,
+    /// Rivals that are left out, and why.
+    pub notes: Vec<String>,
+}
+
+impl Registry {
+    pub fn new(with_python: bool) -> Registry {
+        let mut notes = Vec::new();
+        let python = if with_python { python::kinds(&mut notes) } else { Vec::new() };
+        if !boost::BUILT {
+            notes.push("boost message_queue: skipped, built without its headers (Debian: libboost-dev, then cargo clean)".into());
+        }
+        Registry { python, notes }
+    }
+
+    /// Messages of `W` words, as fast as they go.
+    pub fn throughput<const W: usize>(&mut self, sides: u32, with_python: bool) -> Vec<Rival> {
+        let bytes = W * 8;
+        let mut rivals = Vec::new();
+        if sides == 1 {
+            rivals.push(between_processes("iceoryx2", flow::<Iceoryx<W, false>>()));
+            rivals.push(between_processes("ipc-channel", flow::<IpcChannel<W>>()));
+        }
+        rivals.push(between_processes("shared_memory + raw_sync ring", flows::baseline::<W>().1));
+        if boost::BUILT {
+            rivals.push(between_processes("boost message_queue", flow::<Words<BoostMq, W>>()));
+        }
+        if self.has_mq(bytes) {
+            rivals.push(between_processes("POSIX mq", flow::<Words<PosixMq, W>>()));
+        }
+        if sides == 1 || bytes <= libc::PIPE_BUF {
+            rivals.push(between_processes("pipe", flow::<Words<Pipe, W>>()));
+        }
+        if sides == 1 && bytes < 1 << 20 {
+            rivals.push(between_processes("SOCK_SEQPACKET", flow::<Words<SeqPacket, W>>()));
+        }
+        if with_python {
+            rivals.extend(self.python(|kind| python::flow(kind, bytes, sides)));
+        }
+        let capacity = flows::capacity(W);
+        if W >= LARGE_WORDS {
+            rivals.push(between_threads("crossbeam-channel of boxes", threads::flow::<CrossbeamBoxes<W>>(capacity, 1)));
+            return rivals;
+        }
+        rivals.push(between_threads("crossbeam-channel", threads::flow::<Crossbeam<W>>(capacity, sides)));
+        rivals.push(between_threads("crossbeam ArrayQueue", threads::flow::<Array<W>>(capacity, sides)));
+        rivals.push(between_threads("kanal", threads::flow::<Kanal<W>>(capacity, sides)));
+        if sides == 1 {
+            rivals.push(between_threads("std sync_channel", threads::flow::<StdSync<W>>(capacity, sides)));
+            rivals.push(between_threads("rtrb", threads::flow::<Rtrb<W>>(capacity, sides)));
+            rivals.push(between_threads("rtrb, 32 a call", threads::flow::<RtrbChunks<W>>(capacity, sides)));
+        }
+        rivals
+    }
+
+    /// Round trips of 64 B; both sides spin.
+    pub fn spinning(&self, times: &'static Turns) -> Vec<Rival> {
+        vec![
+            between_processes("iceoryx2, polled", ping_pong::<Iceoryx<LINE, false>>(times, 0)),
+            between_threads("rtrb", threads::ping_pong::<Rtrb<LINE>>(false)),
+            between_threads("crossbeam-channel, polled", threads::ping_pong::<CrossbeamSpinning<LINE>>(false)),
+            between_threads("crossbeam ArrayQueue", threads::ping_pong::<Array<LINE>>(false)),
+        ]
+    }
+
+    /// Round trips of 64 B; each message wakes its receiver.
+    pub fn blocking(&mut self, times: &'static Turns) -> Vec<Rival> {
+        let mut rivals = vec![
+            between_processes("iceoryx2, event", sleeping_ping_pong::<Iceoryx<LINE, true>>(times)),
+            between_processes("ipc-channel", sleeping_ping_pong::<IpcChannel<LINE>>(times)),
+            between_processes("shared_memory + raw_sync ring", sleeping_ping_pong::<PlainRing<LINE>>(times)),
+        ];
+        if boost::BUILT {
+            rivals.push(between_processes("boost message_queue", sleeping_ping_pong::<Words<BoostMq, LINE>>(times)));
+        }
+        if self.has_mq(LINE * 8) {
+            rivals.push(between_processes("POSIX mq", sleeping_ping_pong::<Words<PosixMq, LINE>>(times)));
+        }
+        rivals.push(between_processes("pipe", sleeping_ping_pong::<Words<Pipe, LINE>>(times)));
+        rivals.push(between_processes("SOCK_SEQPACKET", sleeping_ping_pong::<Words<SeqPacket, LINE>>(times)));
+        rivals.extend(self.python(python::ping_pong));
+        rivals.push(between_threads("crossbeam-channel", threads::ping_pong::<Crossbeam<LINE>>(true)));
+        rivals.push(between_threads("std sync_channel", threads::ping_pong::<StdSync<LINE>>(true)));
+        rivals.push(between_threads("kanal", threads::ping_pong::<Kanal<LINE>>(true)));
+        rivals
+    }
+
+    /// From nothing to the first message.
+    pub fn creation(&mut self, times: &'static Turns) -> Vec<Rival> {
+        let mut rivals = vec![
+            between_processes("iceoryx2", first_message::<FirstSample<true>>(times)),
+            between_processes("iceoryx2, one node", first_message::<FirstSample<false>>(times)),
+            between_processes("shared_memory + raw_sync ring", first_message::<ByName<PlainRing<LINE>>>(times)),
+        ];
+        if boost::BUILT {
+            rivals.push(between_processes("boost message_queue", first_message::<ByName<Words<BoostMq, LINE>>>(times)));
+        }
+        if self.has_mq(LINE * 8) {
+            rivals.push(between_processes("POSIX mq", first_message::<ByName<Words<PosixMq, LINE>>>(times)));
+        }
+        rivals.push(between_processes("pipe", first_message::<ByName<Words<Pipe, LINE>>>(times)));
+        rivals.push(between_processes("SOCK_SEQPACKET pair", first_message::<FirstPair>(times)));
+        rivals.extend(self.python(python::first));
+        rivals
+    }
+
+    /// CPU time of a receiver that waits `lasts` for its message.
+    pub fn idle(&self, lasts: Duration) -> Vec<Rival> {
+        let mut rivals = vec![
+            between_processes("iceoryx2, event", idle::<Iceoryx<LINE, true>>(lasts)),
+            between_processes("iceoryx2, polled", idle::<Iceoryx<LINE, false>>(lasts)),
+            between_processes("shared_memory + raw_sync ring", idle::<PlainRing<LINE>>(lasts)),
+        ];
+        if boost::BUILT {
+            rivals.push(between_processes("boost message_queue", idle::<Words<BoostMq, LINE>>(lasts)));
+        }
+        rivals.push(between_processes("pipe", idle::<Words<Pipe, LINE>>(lasts)));
+        rivals.extend(self.python(python::idle));
+        rivals
+    }
+
+    /// 64 B messages through channels of these capacities.
+    pub fn growth(&self, capacities: &[usize]) -> Vec<Rival> {
+        let rtrb = |&capacity: &usize| rival(format!("rtrb, {capacity}"), InThreads(threads::flow::<Rtrb<LINE>>(capacity, 1)));
+        let crossbeam = |&capacity: &usize| {
+            rival(format!("crossbeam-channel, {capacity}"), InThreads(threads::flow::<Crossbeam<LINE>>(capacity, 1)))
+        };
+        capacities.iter().map(rtrb).chain(capacities.iter().map(crossbeam)).collect()
+    }
+
+    fn python(&self, measure: impl Fn(&'static str) -> Measure) -> Vec<Rival> {
+        self.python.iter().map(|&(kind, name)| rival(name, Python(measure(kind)))).collect()
+    }
+
+    /// Does the system grant a POSIX queue for messages of this size? If not, notes why.
+    fn has_mq(&mut self, bytes: usize) -> bool {
+        let made = mq::create(&format!("{}-probe", std::process::id()), 1024, bytes);
+        let note = match made {
+            Ok(queue) => {
+                Host::unlink(&queue);
+                return true;
+            }
+            Err(problem) => format!("POSIX mq of {bytes} B messages: skipped, {problem} (see /proc/sys/fs/mqueue)"),
+        };
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+        false
+    }
+}

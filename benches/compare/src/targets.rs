@@ -1,0 +1,166 @@
+//! The targets, each with its measured ratio: met or missed.
+
+use crate::{
+    machine_state::Column,
+    plan::{
+        ATTACHED, CAPACITIES, GROWTH_ATTACHED, GROWTH_ATTACHED_ALONE, GROWTH_CAPACITY, GROWTH_CAPACITY_ALONE, WORK_MICROS,
+        waiting_title,
+    },
+    results::{Measurement, Row, Spread, brief},
+    run::Run,
+};
+use std::fmt;
+
+/// One line of the target table.
+pub struct Verdict {
+    pub work: String,
+    pub against: String,
+    pub bound: f64,
+    /// The ratio is to be at least the bound; else at most.
+    pub at_least: bool,
+    /// By state, nearest first; only where both were measured.
+    pub ratios: Vec<(String, Spread)>,
+}
+
+impl Verdict {
+    pub fn is_met(&self, ratio: &Spread) -> bool {
+        if self.at_least { ratio.median >= self.bound } else { ratio.median <= self.bound }
+    }
+}
+
+struct Judge<'r> {
+    run: &'r Run,
+    verdicts: Vec<Verdict>,
+}
+
+fn nanos(values: &Measurement) -> Option<f64> {
+    Some(values.nanos)
+}
+
+/// A percentile, by its place.
+fn percentile(at: usize) -> impl Fn(&Measurement) -> Option<f64> {
+    move |values| values.percentiles.map(|all| all[at])
+}
+
+impl Judge<'_> {
+    fn judge(&mut self, work: &str, against: &str, bound: f64, at_least: bool, ratio: impl Fn(Column<'_>) -> Option<Spread>) {
+        let ratios = self.run.states.columns().into_iter().filter_map(|column| Some((column.name().to_owned(), ratio(column)?)));
+        let verdict = Verdict { work: work.into(), against: against.into(), bound, at_least, ratios: ratios.collect() };
+        if !verdict.ratios.is_empty() {
+            self.verdicts.push(verdict);
+        }
+    }
+
+    /// How many times the rate of `by` a row has.
+    fn rate(&mut self, title: &str, row: &str, by: &str, bound: f64) {
+        let Some(group) = self.run.group(title) else { return };
+        let (Some(ours), Some(theirs)) = (group.row(row), group.row(by)) else { return };
+        let (work, against) = (format!("{title}: {row}"), format!("{by} ({})", theirs.family.name()));
+        self.judge(&work, &against, bound, true, |column| column.ratio(theirs, ours, nanos));
+    }
+
+    fn time(&mut self, title: &str, what: &str, row: &str, by: &str, bound: f64, of: impl Fn(&Measurement) -> Option<f64>) {
+        let Some(group) = self.run.group(title) else { return };
+        let (Some(ours), Some(theirs)) = (group.row(row), group.row(by)) else { return };
+        self.judge(&format!("{title}: {row}, {what}"), by, bound, false, |column| column.ratio(ours, theirs, &of));
+    }
+
+    /// The default strategy beside the better of the other two, with and without the work in the
+    /// time.
+    fn waiting(&mut self, micros: u64) {
+        let title = waiting_title(micros);
+        let Some(group) = self.run.group(&title) else { return };
+        let rows = ["Queue, default", "Queue, Spin", "Queue, Block"].map(|name| group.row(name));
+        let [Some(default), Some(spin), Some(block)] = rows else { return };
+        let ratio = |without: f64| {
+            move |column: Column<'_>| {
+                let together = column.together([default, spin, block], nanos).into_iter();
+                Spread::of(together.map(|[default, spin, block]| (default - without) / (spin.min(block) - without)))
+            }
+        };
+        self.judge(&format!("{title}: default strategy"), "the better of Spin and Block", 1.2, false, ratio(0.0));
+        if micros > 0 {
+            let work = format!("{title}: the same without the work");
+            self.judge(&work, "the better of Spin and Block", 1.2, false, ratio(2000.0 * micros as f64));
+        }
+    }
+
+    /// The dearest message of a group's `Queue` rows beside the cheapest, each as its ratio to the
+    /// middle row within repetitions.
+    fn growth(&mut self, title: &str, sizes: &[usize]) {
+        let Some(group) = self.run.group(title) else { return };
+        let rows: Option<Vec<&Row>> = sizes.iter().map(|size| group.row(&format!("Queue, {size}"))).collect();
+        let Some(rows) = rows else { return };
+        let middle = rows[rows.len() / 2];
+        let ratio = |column: Column<'_>| {
+            let costs = rows.iter().map(|row| Some(column.ratio(row, middle, nanos)?.median)).collect::<Option<Vec<f64>>>()?;
+            Spread::of([costs.iter().copied().fold(f64::MIN, f64::max) / costs.iter().copied().fold(f64::MAX, f64::min)])
+        };
+        self.judge(&format!("{title}: dearest message"), "the cheapest", 1.2, false, ratio);
+    }
+}
+
+pub fn verdicts(run: &Run) -> Vec<Verdict> {
+    let mut judge = Judge { run, verdicts: Vec::new() };
+    judge.rate("64 B, 1x1", "Producer/Consumer", "rtrb", 2.0);
+    judge.rate("8 B, 1x1", "Producer/Consumer", "rtrb", 1.5);
+    for title in ["8 B, 1x1", "64 B, 1x1"] {
+        judge.rate(title, "Producer/Consumer", "bare ring", 0.9);
+        judge.rate(title, "bare ring", "rtrb", 1.0);
+        judge.rate(title, "Queue", "crossbeam-channel", 1.0);
+        judge.rate(title, "Queue", "iceoryx2", 10.0);
+    }
+    for title in ["64 B, 2x2", "64 B, 4x4"] {
+        judge.rate(title, "Queue", "crossbeam-channel", 1.0);
+        judge.rate(title, "Queue, 32 a call", "crossbeam-channel", 3.0);
+    }
+    for title in ["64 KiB, 1x1", "1 MiB, 1x1"] {
+        for row in ["Queue, in place", "Producer/Consumer, in place"] {
+            judge.rate(title, row, "iceoryx2", 1.0);
+            judge.rate(title, row, "memcpy", 0.9);
+            judge.rate(title, row, "bare buffers handed over", 0.9);
+        }
+    }
+    for row in ["Queue", "Producer/Consumer"] {
+        judge.time("ping-pong 64 B, spinning", "p50", row, "bare cache line", 1.1, percentile(0));
+        judge.time("ping-pong 64 B, spinning", "p99.9", row, "bare cache line", 1.3, percentile(2));
+        judge.time("ping-pong 64 B, spinning", "p50", row, "bare ring", 1.1, percentile(0));
+        judge.time("ping-pong 64 B, spinning", "p99.9", row, "bare ring", 1.3, percentile(2));
+    }
+    for row in ["Queue", "Producer/Consumer"] {
+        judge.time("ping-pong 64 B, blocking", "p50", row, "bare futex", 1.1, percentile(0));
+    }
+    WORK_MICROS.into_iter().for_each(|micros| judge.waiting(micros));
+    if let Some(row) = run.group("CPU of a blocked receiver").and_then(|group| group.row("Queue, default")) {
+        let share = |values: &Measurement| Some(values.nanos / 1e9);
+        judge
+            .judge("CPU of a blocked receiver: Queue, default", "a whole core", 0.001, false, |column| column.spread(row, share));
+    }
+    judge.time("creation to first message", "median", "Queue", "iceoryx2", 0.1, nanos);
+    judge.time("creation to first message", "median", "Queue, one handle", "iceoryx2, one node", 0.1, nanos);
+    judge.growth(GROWTH_CAPACITY, &CAPACITIES);
+    judge.growth(GROWTH_CAPACITY_ALONE, &CAPACITIES);
+    judge.growth(GROWTH_ATTACHED, &ATTACHED);
+    judge.growth(GROWTH_ATTACHED_ALONE, &ATTACHED);
+    judge.verdicts
+}
+
+/// The verdicts as a table.
+pub struct Verdicts<'v>(pub &'v [Verdict]);
+
+impl fmt::Display for Verdicts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\ntargets, as ratios within repetitions")?;
+        for verdict in self.0 {
+            let sign = if verdict.at_least { ">=" } else { "<=" };
+            write!(f, "  {:<70}{sign} {:<5} x {:<29}", verdict.work, verdict.bound, verdict.against)?;
+            for (state, ratio) in &verdict.ratios {
+                let word = if verdict.is_met(ratio) { "met" } else { "MISSED" };
+                let shown = format!("{} [{}..{}]", brief(ratio.median), brief(ratio.lowest), brief(ratio.highest));
+                write!(f, " | {state}: {shown:<22} {word:<6}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! What can be waited for together with other things, and how each of them is checked.
+
+use crate::lock::Condvar;
+use crate::message::Message;
+#[cfg(feature = "object")]
+use crate::object::ObjectQueue;
+use crate::os::{Deadline, MemoryBarrier};
+use crate::process::Process;
+use crate::queue::{Consumer, Queue};
+use crate::raw::RawQueue;
+use crate::sync::{Event, Pipe, Semaphore};
+
+/// What [`wait_any`](crate::wait_any()) can wait for.
+///
+/// | | ready when |
+/// |---|---|
+/// | [`Queue`] | a get would not wait: there is a message, or it is closed and drained |
+/// | [`Consumer`] | the same; a queue with a live consumer refuses gets, so wait with that |
+/// | `ObjectQueue` | the same as a queue |
+/// | [`Pipe`] | the same of what comes in |
+/// | [`Event`] | it is set, or was since the wait began |
+/// | [`Semaphore`] | there is a permit |
+/// | [`Process`] | it has ended |
+///
+/// It cannot be implemented by hand.
+///
+/// ```
+/// use shmq::{Queue, Waitable, sync::Event, wait_any};
+///
+/// let (work, stop) = (Queue::<u32>::new(4)?, Event::new()?);
+/// let both: [&dyn Waitable; 2] = [&stop, &work];
+/// work.put(&1)?;
+/// assert_eq!(wait_any(&both, None)?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Waitable {
+    /// What to check, and where to sleep.
+    #[doc(hidden)]
+    fn source(&self) -> Source<'_>;
+}
+
+/// Only this crate can make one, so only this crate can implement [`Waitable`].
+#[derive(Debug)]
+pub struct Source<'a>(pub(super) SourceKind<'a>);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SourceKind<'a> {
+    Queue(&'a RawQueue),
+    Event(&'a Event),
+    Semaphore(&'a Semaphore),
+    Process(&'a Process),
+    /// Its verb returns at once, with an error.
+    Refused,
+}
+
+impl<T: ?Sized + Message> Waitable for Queue<T> {
+    fn source(&self) -> Source<'_> {
+        Source(SourceKind::Queue(self.raw()))
+    }
+}
+
+impl<T: ?Sized + Message> Waitable for Consumer<T> {
+    fn source(&self) -> Source<'_> {
+        Source(self.waited_for().map_or(SourceKind::Refused, SourceKind::Queue))
+    }
+}
+
+#[cfg(feature = "object")]
+impl<T, C> Waitable for ObjectQueue<T, C> {
+    fn source(&self) -> Source<'_> {
+        self.bytes().source()
+    }
+}
+
+impl<A: ?Sized + Message, B: ?Sized + Message> Waitable for Pipe<A, B> {
+    fn source(&self) -> Source<'_> {
+        self.incoming().source()
+    }
+}
+
+impl Waitable for Event {
+    fn source(&self) -> Source<'_> {
+        Source(SourceKind::Event(self))
+    }
+}
+
+impl Waitable for Semaphore {
+    fn source(&self) -> Source<'_> {
+        Source(SourceKind::Semaphore(self))
+    }
+}
+
+impl Waitable for Process {
+    fn source(&self) -> Source<'_> {
+        Source(SourceKind::Process(self))
+    }
+}
+
+/// A source that is waited for, and its state at the beginning.
+pub(super) struct Watched<'a> {
+    pub(super) kind: SourceKind<'a>,
+    seen: u64,
+    /// Could this process attach to it? If not, its verb says so (Invariant 3 of the module).
+    attached: bool,
+}
+
+impl<'a> Watched<'a> {
+    pub(super) fn new(kind: SourceKind<'a>) -> Watched<'a> {
+        let attached = match kind {
+            SourceKind::Queue(raw) => raw.is_attached(),
+            SourceKind::Event(event) => event.primitive().me().is_ok(),
+            SourceKind::Semaphore(semaphore) => semaphore.primitive().me().is_ok(),
+            SourceKind::Process(_) | SourceKind::Refused => true,
+        };
+        let seen = if let SourceKind::Event(event) = kind { event.changes() } else { 0 };
+        Watched { kind, seen, attached }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        let ready = match self.kind {
+            SourceKind::Queue(raw) => raw.is_ready_to_get(),
+            SourceKind::Event(event) => event.was_set_since(self.seen),
+            SourceKind::Semaphore(semaphore) => semaphore.has_permits(),
+            SourceKind::Process(process) => process.has_ended(),
+            SourceKind::Refused => true,
+        };
+        ready || !self.attached
+    }
+}
+
+impl<'a> SourceKind<'a> {
+    /// The condition variable to register with and to sleep on, and the barrier between the two.
+    pub(super) fn condvar(self) -> Option<(Condvar<'a>, &'a MemoryBarrier)> {
+        match self {
+            SourceKind::Queue(raw) => Some((raw.getters(), &raw.barrier)),
+            SourceKind::Event(event) => Some((event.primitive().condvar(), event.primitive().barrier())),
+            SourceKind::Semaphore(semaphore) => Some((semaphore.primitive().condvar(), semaphore.primitive().barrier())),
+            SourceKind::Process(_) | SourceKind::Refused => None,
+        }
+    }
+
+    /// Changes whenever it ceases to be ready: what never does needs to show nothing.
+    pub(super) fn ceased(self) -> [u64; 3] {
+        match self {
+            SourceKind::Queue(raw) => raw.takes(),
+            SourceKind::Semaphore(semaphore) => semaphore.permits_seen(),
+            // Once it is ready, it is for the whole wait.
+            SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Refused => [0; 3],
+        }
+    }
+
+    pub(super) fn probe_for_the_dead(self, deadline: Deadline) {
+        match self {
+            SourceKind::Queue(raw) => raw.look_after_the_dead(deadline),
+            SourceKind::Semaphore(semaphore) => semaphore.probe_for_the_dead(),
+            SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Refused => {}
+        }
+    }
+
+    pub(super) fn pass_on(self) {
+        match self {
+            SourceKind::Queue(raw) => raw.pass_on(),
+            SourceKind::Semaphore(semaphore) if semaphore.has_permits() => semaphore.primitive().notify(1),
+            // An event wakes all.
+            SourceKind::Semaphore(_) | SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Refused => {}
+        }
+    }
+}
