@@ -10,6 +10,7 @@
 //!    the ids of all earlier holders are dead from then on.
 
 use crate::atomic::{Ordering, fence};
+#[cfg(not(loom))]
 use crate::error::CreateError;
 use crate::shm::layout::{Entry, MAX_PARTICIPANTS};
 use std::ops::RangeInclusive;
@@ -23,6 +24,7 @@ pub(super) const GENERATIONS: RangeInclusive<u32> = 1..=GENERATION_MAX;
 pub(crate) const GENERATION_LOW_MASK: u32 = (1 << 11) - 1;
 
 /// The number of participants that may be attached at once, if it is in range.
+#[cfg(not(loom))]
 pub(crate) fn checked_count(asked: usize) -> Result<u32, CreateError> {
     let max = MAX_PARTICIPANTS as usize;
     if (1..=max).contains(&asked) {
