@@ -28,9 +28,9 @@ const WORDWISE_BYTES: usize = 64;
 /// What every payload in a segment is aligned to, whatever its type.
 const PAYLOAD_ALIGN: usize = 8;
 
-/// Copies a message into its record, word by word if it is small and made of whole words: it was often
-/// built a moment ago, field by field, and a wider load waits until all of its narrower stores have
-/// left the store buffer (measured: 21 % of a put of 64 bytes).
+/// Copies a message into its record, word by word if it is small and made of whole words: it was
+/// often built a moment ago, field by field, and a wider load waits until all of its narrower
+/// stores have left the store buffer (measured: 21 % of a put of 64 bytes).
 ///
 /// # Safety
 /// `from` and `to` lead to a `T` and to room for one.
@@ -38,7 +38,8 @@ const PAYLOAD_ALIGN: usize = 8;
 pub(crate) unsafe fn copy_message<T>(from: *const T, to: *mut u8) {
     if size_of::<T>() <= WORDWISE_BYTES && size_of::<T>() % 8 == 0 && align_of::<T>() >= 8 {
         for word in 0..size_of::<T>() / 8 {
-            // SAFETY: within the T, whose size and alignment are those of whole words; volatile keeps the loads narrow.
+            // SAFETY: within the T, whose size and alignment are those of whole words; volatile
+            // keeps the loads narrow.
             unsafe { to.cast::<u64>().add(word).write(from.cast::<u64>().add(word).read_volatile()) };
         }
     } else {

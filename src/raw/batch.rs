@@ -55,13 +55,15 @@ impl RawQueue {
     {
         self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), wait, |i, to| {
             let bytes = bytes_of(std::slice::from_ref(&values[i]));
-            // SAFETY: as in `put_value`; a sized ring's records have room for `size_of::<T>()` bytes.
+            // SAFETY: as in `put_value`; a sized ring's records have room for `size_of::<T>()`
+            // bytes.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
         })
     }
 
-    /// Puts up to `count` messages of one size, one after the other: `write(i, to)` copies message `i`. One entry, one wake for as many as
-    /// there is room for; blocks for more until all have moved. `Ok` is how many moved, an error means none.
+    /// Puts up to `count` messages of one size, one after the other: `write(i, to)` copies message
+    /// `i`. One entry, one wake for as many as there is room for; blocks for more until all have
+    /// moved. `Ok` is how many moved, an error means none.
     pub(super) fn put_batch<const OWNED: bool>(
         &self,
         me: Option<Id>,
@@ -123,8 +125,9 @@ impl RawQueue {
         count
     }
 
-    /// Gets up to `values.len()` sized values, at least one. A message whose bits are no value ends the batch: the first is taken and reported
-    /// as [`GetError::Invalid`], a later one is left for the next call, so that each is reported, and counts as taken, once.
+    /// Gets up to `values.len()` sized values, at least one. A message whose bits are no value ends
+    /// the batch: the first is taken and reported as [`GetError::Invalid`], a later one is left for
+    /// the next call, so that each is reported, and counts as taken, once.
     #[inline]
     pub(crate) fn get_values<const OWNED: bool, T>(&self, me: Option<Id>, values: &mut [T], wait: Wait) -> Result<usize, GetError>
     where
@@ -171,14 +174,16 @@ impl RawQueue {
         moved_or(values.len(), |i| {
             let wait = if i == 0 { wait } else { Wait::Never };
             self.copy_on_lease::<OWNED, T>(me, wait, &mut copy, i > 0)?;
-            // SAFETY: the bytes were found to be a value of T. Nothing is lost by not dropping the old one (see `replace_small`).
+            // SAFETY: the bytes were found to be a value of T. Nothing is lost by not dropping the
+            // old one (see `replace_small`).
             unsafe { ptr::copy_nonoverlapping(copy.as_ptr(), &mut values[i], 1) };
             Ok(())
         })
     }
 
-    /// Gets up to `count` messages by copy in one entry: `judge(from)` copies one, and says what becomes of it; it never leaves the first.
-    /// Blocks until there is one. Of small messages, unless by an endpoint.
+    /// Gets up to `count` messages by copy in one entry: `judge(from)` copies one, and says what
+    /// becomes of it; it never leaves the first. Blocks until there is one. Of small messages,
+    /// unless by an endpoint.
     pub(super) fn get_batch<const OWNED: bool>(
         &self,
         me: Option<Id>,
@@ -242,7 +247,8 @@ impl RawQueue {
                 outcome?;
             }
         }
-        // One entry takes no more than the limit; whoever wants more enters again, and does not wait.
+        // One entry takes no more than the limit; whoever wants more enters again, and does not
+        // wait.
         while judged == Judged::Taken && taken < count && taken % limit == 0 && self.try_enter_get::<OWNED>(&self.ring, me) {
             let more;
             (more, judged) = self.drain((count - taken).min(limit), &mut judge);
@@ -251,17 +257,18 @@ impl RawQueue {
                 break;
             }
         }
-        // More than it took may have become free: a message that came back was the oldest of several.
+        // More than it took may have become free: a message that came back was the oldest of
+        // several.
         self.notify_not_full(if came_back { u32::MAX } else { taken as u32 });
         if judged == Judged::Left {
-            // The wake for this message may have come to us: somebody else may want it.
+            // The wake for this message may have come to us: another process may want it.
             self.notify_not_empty(1);
         }
         Ok(taken)
     }
 
-    /// Takes as many of `count` sized messages as stand ready at head, until one is judged to be the last: what became of that. Needs the
-    /// get side.
+    /// Takes as many of `count` sized messages as stand ready at head, until one is judged to be
+    /// the last: what became of that. Needs the get side.
     #[inline(always)]
     fn drain(&self, count: usize, judge: &mut impl FnMut(*const u8) -> Judged) -> (usize, Judged) {
         self.fetch_ahead(count as u64);
@@ -281,8 +288,8 @@ impl RawQueue {
     }
 }
 
-/// Puts a message of a record in the place of a value, if its bits are a value too. Plain data: nothing is lost by not dropping the old one,
-/// and nothing of the caller's runs under the lock.
+/// Puts a message of a record in the place of a value, if its bits are a value too. Plain data:
+/// nothing is lost by not dropping the old one, and nothing of the caller's runs under the lock.
 ///
 /// # Safety
 /// The payload of a record of a `T` lies at `from`.
@@ -291,7 +298,8 @@ unsafe fn replace_small<T>(value: &mut T, from: *const T) -> Result<(), GetError
 where
     T: Message,
 {
-    // SAFETY: as the caller says; all bytes of the copy are written, and found to be a value of T before they are taken for one.
+    // SAFETY: as the caller says; all bytes of the copy are written, and found to be a value of T
+    // before they are taken for one.
     unsafe {
         let copy = read_message(from);
         check_written(&copy)?;
@@ -300,7 +308,8 @@ where
     Ok(())
 }
 
-/// The same by way of a box, which is made at the first message: a large one has no room on the stack. Not under a lock (see `get_batch`).
+/// The same by way of a box, which is made at the first message: a large one has no room on the
+/// stack. Not under a lock (see `get_batch`).
 ///
 /// # Safety
 /// As [`replace_small`].

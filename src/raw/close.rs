@@ -10,8 +10,9 @@ use std::time::Duration;
 const UNORDERED_SETTLE: Duration = Duration::from_millis(1);
 
 impl RawQueue {
-    /// No more puts, for everybody. Puts that are inside the put side now may still commit; getters wait for them before they
-    /// say Closed. Takes no lock, so that a stopped process cannot hold it up.
+    /// No more puts, for everybody. Puts that are inside the put side now may still commit; getters
+    /// wait for them before they say Closed. Takes no lock, so that a stopped process cannot hold
+    /// it up.
     pub(crate) fn close(&self) {
         self.head().put_notice.closed.store(1, SeqCst);
         self.attachment.wake_all();
@@ -23,8 +24,9 @@ impl RawQueue {
         self.locks.put(self.head()).looks_held() || (side.owner.load(Acquire) != 0 && side.busy.load(Acquire) != 0)
     }
 
-    /// The verdict on a closed queue that was found empty: nothing will ever come. The heavy barrier comes first: a put that looked
-    /// at `closed` before `close` is seen inside the put side, or has committed what is then seen at head.
+    /// The verdict on a closed queue that was found empty: nothing will ever come. The heavy
+    /// barrier comes first: a put that looked at `closed` before `close` is seen inside the put
+    /// side, or has committed what is then seen at head.
     pub(super) fn is_drained(&self, me: Id) -> bool {
         if !self.barrier.heavy() {
             // Without the barrier only time empties the store buffers of others.

@@ -24,12 +24,14 @@ impl RawQueue {
         if bytes.len() as u64 > max {
             return Err(PutError::TooLarge { len: bytes.len(), max: max as usize });
         }
-        // SAFETY: the record has room for its length (Invariant 2), and it is ours until it is committed.
+        // SAFETY: the record has room for its length (Invariant 2), and it is ours until it is
+        // committed.
         let write = |to| unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
         self.put::<OWNED, SLICE_RING>(me, bytes.len(), wait, write)
     }
 
-    /// Gets one sized value. Its bits are checked on the private copy, so a peer cannot change them afterwards.
+    /// Gets one sized value. Its bits are checked on the private copy, so a peer cannot change them
+    /// afterwards.
     #[inline(always)]
     pub(crate) fn get_value<T>(&self, wait: Wait) -> Result<T, GetError>
     where
@@ -71,7 +73,8 @@ impl RawQueue {
         }
         let mut copy = MaybeUninit::<T>::uninit();
         let to = copy.as_mut_ptr().cast::<u8>();
-        // SAFETY: the ring found the record's length equal to `size_of::<T>()` (segment header and record header), which is what `to` has room for.
+        // SAFETY: the ring found the record's length equal to `size_of::<T>()` (segment header and
+        // record header), which is what `to` has room for.
         let read = |from, _| unsafe { copy_out(from, to, size_of::<T>()) };
         self.get::<OWNED, SIZED_RING, ()>(me, OWNED || size_of::<T>() <= SMALL_COPY_BYTES, wait, |_| Ok(()), read)?;
         // SAFETY: all bytes of `copy` were written above.
@@ -90,7 +93,8 @@ impl RawQueue {
         self.get_on_lease::<OWNED, T>(me, wait)
     }
 
-    /// Gets one sized value where there is a queue for dead letters: a message whose bits are no value is leased, and given up.
+    /// Gets one sized value where there is a queue for dead letters: a message whose bits are no
+    /// value is leased, and given up.
     fn get_on_lease<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<T, GetError>
     where
         T: Message,
@@ -101,7 +105,8 @@ impl RawQueue {
         Ok(unsafe { copy.assume_init() })
     }
 
-    /// Copies a message to `copy`. `Ok`: its bits are a value. Otherwise it is given up, or is `left` for the next call, which tells of it.
+    /// Copies a message to `copy`. `Ok`: its bits are a value. Otherwise it is given up, or is
+    /// `left` for the next call, which tells of it.
     pub(super) fn copy_on_lease<const OWNED: bool, T>(
         &self,
         me: Option<Id>,
@@ -114,7 +119,8 @@ impl RawQueue {
     {
         let me = self.me_or(me)?;
         let mut read = |from| {
-            // SAFETY: the ring found the record's length equal to `size_of::<T>()` (segment header and record header), which is what `copy` has room for.
+            // SAFETY: the ring found the record's length equal to `size_of::<T>()` (segment header
+            // and record header), which is what `copy` has room for.
             unsafe { copy_out(from, copy.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
             // SAFETY: all bytes of `copy` were written above.
             unsafe { check_written(copy) }
@@ -133,7 +139,7 @@ impl RawQueue {
                 }
                 Err(Some(record)) => record,
                 Err(None) => {
-                    // The wake for this message may have come to us: somebody else may want it.
+                    // The wake for this message may have come to us: another process may want it.
                     self.notify_not_empty(1);
                     return Err(GetError::Invalid);
                 }
@@ -170,7 +176,8 @@ impl RawQueue {
         }
     }
 
-    /// Apart, so that its frame is not there where it is not called, whatever the compiler optimises.
+    /// Apart, so that its frame is not there where it is not called, whatever the compiler
+    /// optimises.
     #[inline(never)]
     fn get_boxed_small<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<Box<T>, GetError>
     where
@@ -196,7 +203,8 @@ impl RawQueue {
             wait,
             |_| Ok(()),
             |from, _| {
-                // A large copy is made without a lock (Invariant 1), so that there is time to allocate; and only when there is a message.
+                // A large copy is made without a lock (Invariant 1), so that there is time to
+                // allocate; and only when there is a message.
                 let mut copy = Box::<T>::new_uninit();
                 // SAFETY: as in `get_value`; the box has room for a T.
                 unsafe { copy_out(from, copy.as_mut_ptr().cast(), size_of::<T>()) };
@@ -220,7 +228,8 @@ impl RawQueue {
         let large = Cell::new(Vec::new());
         let length = self.get::<OWNED, SLICE_RING, usize>(me, false, wait, whole_elements::<X>, |from, length| {
             if length <= SMALL_COPY_BYTES {
-                // SAFETY: `staged` has room for SMALL_COPY_BYTES; the record holds `length` bytes (Invariant 2).
+                // SAFETY: `staged` has room for SMALL_COPY_BYTES; the record holds `length` bytes
+                // (Invariant 2).
                 unsafe { copy_out(from, staged, length) };
             } else {
                 // SAFETY: the record holds `length` bytes.
@@ -253,9 +262,11 @@ impl RawQueue {
     }
 }
 
-/// Where the slow way of a get leaves what it comes to. The fast way then takes it from here as it would from a record: with one read
-/// and one way to each result, a message stays in registers. In memory, what the caller computes from it may have to wait for the store
-/// buffer, and that for cache lines of the putter's (measured, the sum of 64 B, between two cores: 55 -> 24 M/s by endpoints).
+/// Where the slow way of a get leaves what it comes to. The fast way then takes it from here as it
+/// would from a record: with one read and one way to each result, a message stays in registers. In
+/// memory, what the caller computes from it may have to wait for the store buffer, and that for
+/// cache lines of the putter's (measured, the sum of 64 B, between two cores: 55 -> 24 M/s by
+/// endpoints).
 #[repr(C, align(8))] // `value` is read as a payload is, which is aligned so
 pub(super) struct SlowGet<T> {
     value: MaybeUninit<T>,
@@ -271,7 +282,8 @@ where
         SlowGet { value: MaybeUninit::uninit(), error: MaybeUninit::uninit() }
     }
 
-    /// Gets the slow way. `true`: [`value`](SlowGet::value) leads to a value; `false`: see [`failure`](SlowGet::failure).
+    /// Gets the slow way. `true`: [`value`](SlowGet::value) leads to a value; `false`: see
+    /// [`failure`](SlowGet::failure).
     #[cold]
     #[inline(never)]
     pub fn run(&mut self, get: impl FnOnce() -> Result<T, GetError>) -> bool {

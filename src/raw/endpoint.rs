@@ -20,7 +20,8 @@ pub(crate) enum Side {
     Get,
 }
 
-/// The sole owner of a side: what an endpoint keeps. Its cells make it one for one thread at a time.
+/// The sole owner of a side: what an endpoint keeps. Its cells make it one for one thread at a
+/// time.
 #[derive(Debug)]
 pub struct SideOwner {
     pub(super) me: Id,
@@ -30,7 +31,8 @@ pub struct SideOwner {
 }
 
 impl RawQueue {
-    /// Becomes the owner of a side. `Held` while a live endpoint owns it, `Busy` if somebody stays inside it who does not run.
+    /// Becomes the owner of a side. `Held` while a live endpoint owns it, `Busy` if somebody stays
+    /// inside it who does not run.
     pub(crate) fn acquire(&self, side: Side) -> Result<SideOwner, Failure> {
         let me = self.me()?;
         // Unlike a `try_` verb it comes once, and has no form that waits.
@@ -42,7 +44,8 @@ impl RawQueue {
                 self.note_owner(me, Verb::Put);
                 self.head().put.owner.store(me.bits(), Release);
                 self.unlock_put(me)?;
-                // Those who sleep until they can put are told now that they cannot, before they have a wake that is not for them.
+                // Those who sleep until they can put are told now that they cannot, before they
+                // have a wake that is not for them.
                 self.notify_not_full(u32::MAX);
             }
             Side::Get => {
@@ -72,7 +75,8 @@ impl RawQueue {
             Side::Put => &self.head().put.owner,
             Side::Get => &self.head().get.owner,
         };
-        // Release: the next process that locks the side sees all that the endpoint did. A word that is not ours: we were taken for dead.
+        // Release: the next process that locks the side sees all that the endpoint did. A word that
+        // is not ours: we were taken for dead.
         let _ = word.compare_exchange(owner.me.bits(), 0, Release, Relaxed);
     }
 }

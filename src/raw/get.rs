@@ -51,7 +51,8 @@ impl RawQueue {
             return false;
         }
         let expected_owner = if OWNED { me.bits() } else { 0 };
-        // Acquire pairs with the Release of an endpoint that leaves: its cursors come with the 0. Free on x86.
+        // Acquire pairs with the Release of an endpoint that leaves: its cursors come with the 0.
+        // Free on x86.
         let free = side.owner.load(Acquire) == expected_owner && !ring.may_hold_returned();
         if !free {
             let _ = self.exit_get_of::<OWNED>(ring, me);
@@ -103,7 +104,8 @@ impl RawQueue {
         Ok(())
     }
 
-    /// Locks the get side for one that is not its endpoint; repairs it if its holder or its endpoint died.
+    /// Locks the get side for one that is not its endpoint; repairs it if its holder or its
+    /// endpoint died.
     pub(super) fn lock_get(&self, me: Id, wait: Wait) -> Result<(), Failure> {
         self.lock_get_and_repair(me, wait).map(drop)
     }
@@ -126,11 +128,13 @@ impl RawQueue {
         })
     }
 
-    /// Enters the get side of a sized ring, if a message is ready at head or becomes so soon. Callers end it by `take_and_exit`.
+    /// Enters the get side of a sized ring, if a message is ready at head or becomes so soon.
+    /// Callers end it by `take_and_exit`.
     #[inline(always)]
     pub(super) fn enter_ready_or_look(&self, ring: &Ring<Mapped>, wait: Wait) -> Option<(Id, Record)> {
         match self.enter_ready(ring, true) {
-            // Entered in two places, so that no call returns a record: what a call fills lies in memory.
+            // Entered in two places, so that no call returns a record: what a call fills lies in
+            // memory.
             None if self.await_message::<BY_LOCK>(wait) && !self.is_look_due_for_leases() => self.enter_ready(ring, false),
             entered => entered,
         }
@@ -153,7 +157,8 @@ impl RawQueue {
         record.map(|record| (me, record))
     }
 
-    /// Finishes a record that was copied out. What was taken was taken, whatever comes after: the next verb tells.
+    /// Finishes a record that was copied out. What was taken was taken, whatever comes after: the
+    /// next verb tells.
     #[inline(always)]
     pub(super) fn take_and_exit(&self, ring: &Ring<Mapped>, record: Record, me: Id) {
         ring.take(record);
@@ -162,8 +167,8 @@ impl RawQueue {
         self.notify_not_full(1);
     }
 
-    /// Gets one message by copy: `read(from, length)` copies it out, and is called once. A message that `check` refuses is left. `looked`: the
-    /// caller has waited a while already.
+    /// Gets one message by copy: `read(from, length)` copies it out, and is called once. A message
+    /// that `check` refuses is left. `looked`: the caller has waited a while already.
     #[inline(always)]
     pub(super) fn get<const OWNED: bool, const SIZED: bool, R>(
         &self,
@@ -174,7 +179,8 @@ impl RawQueue {
         read: impl Fn(*const u8, usize) -> R + Copy,
     ) -> Result<R, GetError> {
         let me = self.me_or(me)?;
-        // A copy: what never changes stays in registers while atomics are stored. So it must not meet a call that is not inlined.
+        // A copy: what never changes stays in registers while atomics are stored. So it must not
+        // meet a call that is not inlined.
         let ring = self.ring;
         loop {
             if self.try_enter_get::<OWNED>(&ring, me) {
@@ -235,7 +241,8 @@ impl RawQueue {
         })?;
         match got {
             Ok(Got::Small { result, came_back }) => {
-                // A message that came back was perhaps the oldest of several whose space is free now.
+                // A message that came back was perhaps the oldest of several whose space is free
+                // now.
                 self.notify_not_full(if came_back { u32::MAX } else { 1 });
                 Ok(result)
             }
@@ -246,20 +253,22 @@ impl RawQueue {
                 Ok(result)
             }
             Err(refused) => {
-                // The wake for this message may have come to us: somebody else may want it.
+                // The wake for this message may have come to us: another process may want it.
                 self.notify_not_empty(1);
                 Err(refused)
             }
         }
     }
 
-    /// Ends the lease of a large copy and counts it, under the get lock, so that `join` never sees it in neither place. A kill between the
-    /// two leaves it uncounted: it went with the process, and nobody waits for its `task_done`.
+    /// Ends the lease of a large copy and counts it, under the get lock, so that `join` never sees
+    /// it in neither place. A kill between the two leaves it uncounted: it went with the process,
+    /// and nobody waits for its `task_done`.
     pub(super) fn finish_large_copy(&self, leased: LeasedRecord, me: Id) -> Result<(), GetError> {
         let counted = &self.head().rare.large_copies;
         let locked = self.lock_get(me, Wait::for_ns(FINISH_LOCK_NS)).is_ok();
         if !locked {
-            // A stopped holder, or a Consumer since: in this order a kill would leave one too many, but nobody waits.
+            // A stopped holder, or a Consumer since: in this order a kill would leave one too many,
+            // but nobody waits.
             counted.fetch_add(1, Relaxed);
         }
         let released = self.release(leased);
@@ -270,7 +279,8 @@ impl RawQueue {
         released
     }
 
-    /// Counts the delivery of a message that came back, before it is counted as got, and tells whether it is one. Needs the get side.
+    /// Counts the delivery of a message that came back, before it is counted as got, and tells
+    /// whether it is one. Needs the get side.
     pub(super) fn count_redelivery(&self, record: &Record) -> bool {
         let came_back = record.is_redelivery();
         if came_back {
@@ -279,8 +289,9 @@ impl RawQueue {
         came_back
     }
 
-    /// The one blocking path of the get side: enters it, finds a message, lets `act` take it, exits. A caller that goes without a message
-    /// passes on the wake that it may have had for one: it may have slept, here or in `wait_any`.
+    /// The one blocking path of the get side: enters it, finds a message, lets `act` take it,
+    /// exits. A caller that goes without a message passes on the wake that it may have had for one:
+    /// it may have slept, here or in `wait_any`.
     #[cold]
     pub(super) fn with_record<const OWNED: bool, R>(
         &self,
@@ -305,7 +316,8 @@ impl RawQueue {
                 self.look_for_the_dead::<OWNED>(me, wait)?;
                 self.post_again(wait);
             }
-            // Nothing to take: do not lock. An open loan is looked at under the lock, since its owner may be dead.
+            // Nothing to take: do not lock. An open loan is looked at under the lock, since its
+            // owner may be dead.
             let nothing = self.ring.nothing_to_take() == Some(State::Free) && !self.is_poisoned();
             if !nothing || is_anothers() {
                 if let Some(result) = self.take_next::<OWNED, R>(me, wait, act)? {
@@ -313,7 +325,8 @@ impl RawQueue {
                 }
             }
             if self.is_closed() && self.is_drained(me) {
-                // No put is under way, so what is found now is the last: also what a dead holder left, or gave back before it died.
+                // No put is under way, so what is found now is the last: also what a dead holder
+                // left, or gave back before it died.
                 self.look_for_the_dead::<OWNED>(me, wait)?;
                 return self.take_next::<OWNED, R>(me, wait, act)?.ok_or(GetError::Closed);
             }
@@ -321,7 +334,8 @@ impl RawQueue {
                 None => true,
                 Some(_) if is_anothers() => true,
                 Some(State::Free) => self.is_closed() && !self.put_side_is_at_work(),
-                // An open loan: its commit or abort wakes us, its owner's death is looked for once a slice.
+                // An open loan: its commit or abort wakes us, its owner's death is looked for once
+                // a slice.
                 Some(_) => false,
             };
             match waiter.next(&mut ready) {
@@ -338,7 +352,8 @@ impl RawQueue {
     /// The message to take next: returned ones first. Needs the get side.
     pub(super) fn next_record(&self, me: Id) -> Result<Next, GetError> {
         let mut dead = None;
-        // Each round but the last finishes a record: more rounds than cells, and somebody undoes them.
+        // Each round but the last finishes a record: more rounds than cells, and somebody undoes
+        // them.
         for _ in 0..=self.geometry().cells {
             if self.ring.has_returned() {
                 match self.ring.first_returned(self.settled()).map_err(|_| GetError::Corrupted)? {
@@ -375,7 +390,8 @@ impl RawQueue {
                         return Ok(Next::Nothing);
                     }
                     dead = Some(owner);
-                    // We own the get side, so the record stays. A putter who repairs its side may abort it as well: one of us counts.
+                    // We own the get side, so the record stays. A putter who repairs its side may
+                    // abort it as well: one of us counts.
                     let aborted = self.ring.abort_claimed(cell, header);
                     self.head().rare.aborted.fetch_add(aborted as u64, Relaxed);
                 }

@@ -12,8 +12,9 @@ impl RawQueue {
     /// Marks one message that was taken by copy as finished.
     pub(crate) fn task_done(&self) -> Result<(), JoinError> {
         let rare = &self.head().rare;
-        // What was taken is read after what is done, anew at each attempt, so that it counts all that those have taken who finished since,
-        // and the caller's own. Acquire: a finisher counted what it took before it counted that as done.
+        // What was taken is read after what is done, anew at each attempt, so that it counts all
+        // that those have taken who finished since, and the caller's own. Acquire: a finisher
+        // counted what it took before it counted that as done.
         rare.task_dones
             .fetch_update(SeqCst, Acquire, |done| (done < self.taken_by_copy()).then(|| done + 1))
             .map_err(|_| JoinError::TooManyDone)?;
@@ -25,7 +26,8 @@ impl RawQueue {
         self.head().get.copies.load(Acquire).wrapping_add(self.head().rare.large_copies.load(Acquire))
     }
 
-    /// Waits until every message put so far is finished: leases released, copies followed by `task_done`.
+    /// Waits until every message put so far is finished: leases released, copies followed by
+    /// `task_done`.
     pub(crate) fn join(&self, deadline: Deadline) -> Result<(), JoinError> {
         let mut waiter = self.waiter(Wait::Until(deadline), Verb::Join);
         let mut uncounted = 0u32;
@@ -50,13 +52,15 @@ impl RawQueue {
         }
     }
 
-    /// A look without locks: `false` while messages surely stand ahead of head, or copies are unfinished.
+    /// A look without locks: `false` while messages surely stand ahead of head, or copies are
+    /// unfinished.
     fn may_be_done(&self) -> bool {
         self.taken_by_copy() == self.head().rare.task_dones.load(Acquire) && self.ring.unfinished() == Ok(0)
     }
 
-    /// Messages put and not finished. Under the get lock, so that no copy is between the ring and the counter; an endpoint that
-    /// owns the get side is caught between two calls. `None`: it stayed busy, or the lock was not to be had.
+    /// Messages put and not finished. Under the get lock, so that no copy is between the ring and
+    /// the counter; an endpoint that owns the get side is caught between two calls. `None`: it
+    /// stayed busy, or the lock was not to be had.
     fn unfinished(&self, deadline: Deadline) -> Result<Option<u64>, JoinError> {
         let me = self.me().map_err(join_failure)?;
         let count = || {
@@ -72,7 +76,8 @@ impl RawQueue {
                 counted
             }
             Err(Failure::Held { .. }) => {
-                // Idle before and after: the count lies between two calls of the endpoint, or is too high.
+                // Idle before and after: the count lies between two calls of the endpoint, or is
+                // too high.
                 let busy = &self.head().get.busy;
                 let taken_before = self.taken_by_copy();
                 self.barrier.heavy();

@@ -316,8 +316,8 @@ impl RawQueue {
         self.kept(me).letters.get(&cell.index()).is_some_and(|letter| letter.record.header == header)
     }
 
-    /// Enters the get side and lets `act` take the next message, if there is one. What came back too often is given up on the way,
-    /// with no side held.
+    /// Enters the get side and lets `act` take the next message, if there is one. What came back
+    /// too often is given up on the way, with no side held.
     pub(super) fn take_next<const OWNED: bool, R>(
         &self,
         me: Id,
@@ -325,7 +325,8 @@ impl RawQueue {
         act: &mut dyn FnMut(Record) -> R,
     ) -> Result<Option<R>, GetError> {
         let mut posts = true;
-        // Each round but the last leases a record: more rounds than cells, and somebody undoes them.
+        // Each round but the last leases a record: more rounds than cells, and somebody undoes
+        // them.
         for _ in 0..=self.geometry().cells {
             self.enter_get::<OWNED>(me, wait)?;
             let mut is_worn_out = false;
@@ -348,8 +349,8 @@ impl RawQueue {
         Err(GetError::Corrupted)
     }
 
-    /// Leases all that came back too often, in one go over the ring, and keeps it. It is no delivery,
-    /// and counts as none. Posts nothing: called with no side held.
+    /// Leases all that came back too often, in one go over the ring, and keeps it. It is no
+    /// delivery, and counts as none. Posts nothing: called with no side held.
     #[cold]
     fn keep_worn_out<const OWNED: bool>(&self, me: Id, enter: &dyn Fn() -> Result<(), GetError>) -> Result<(), GetError> {
         let owner = RawQueue::owner_word(me);

@@ -35,7 +35,8 @@ fn claim_slot<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize,
 }
 
 impl RawQueue {
-    /// Claims a record of `length` bytes to be written in place. Callers check that `length` fits the ring.
+    /// Claims a record of `length` bytes to be written in place. Callers check that `length` fits
+    /// the ring.
     #[inline(always)]
     pub(crate) fn claim<const OWNED: bool, const SIZED: bool>(
         &self,
@@ -98,7 +99,8 @@ impl RawQueue {
         } else {
             self.poison();
         }
-        // Whoever waits behind it may go on; a getter of a closed queue learns that nothing will come.
+        // Whoever waits behind it may go on; a getter of a closed queue learns that nothing will
+        // come.
         self.notify_not_empty(u32::MAX);
         self.notify_not_full(u32::MAX);
     }

@@ -1,4 +1,5 @@
-//! The words and cells of a mapped segment, as the ring sees them: of any geometry, or typed by the message.
+//! The words and cells of a mapped segment, as the ring sees them: of any geometry, or typed by the
+//! message.
 
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::os::{prefetch_read, prefetch_write};
@@ -8,11 +9,13 @@ use crate::shm::layout::{GetSide, Head, PutSide};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-/// Smaller cells share their cache lines with so many others that there is nothing to win by prefetching one for ownership.
+/// Smaller cells share their cache lines with so many others that there is nothing to win by
+/// prefetching one for ownership.
 const LINE_SHARED_BYTES: usize = 48;
 
-/// Cells up to this size are fetched when they are reclaimed, or before they are taken. Larger ones are moved one at a
-/// time, which the processor's own prefetching follows, and a stretch of them is more than a cache holds.
+/// Cells up to this size are fetched when they are reclaimed, or before they are taken. Larger ones
+/// are moved one at a time, which the processor's own prefetching follows, and a stretch of them is
+/// more than a cache holds.
 const LARGEST_FETCHED_AHEAD: usize = 2048;
 
 /// A getter asks for no more than this at a time: a part of the nearest cache.
@@ -43,17 +46,20 @@ impl Mapped {
     /// Where the payload of the record at `cell` starts.
     #[inline(always)]
     pub(crate) fn payload(&self, cell: CellIndex) -> *mut u8 {
-        // SAFETY: raw, Invariant 2: the payload starts inside the record's first cell, or right behind it where it is empty.
+        // SAFETY: raw, Invariant 2: the payload starts inside the record's first cell, or right
+        // behind it where it is empty.
         unsafe { self.record(cell).add(self.payload_offset) }
     }
 
     #[inline(always)]
     fn record(&self, cell: CellIndex) -> *mut u8 {
-        // SAFETY: raw, Invariant 2: the cell is in the ring, so the offset stays inside the mapping.
+        // SAFETY: raw, Invariant 2: the cell is in the ring, so the offset stays inside the
+        // mapping.
         unsafe { self.cells.as_ptr().add(cell.index() as usize * self.cell_bytes) }
     }
 
-    /// The cache lines of `count` cells that do not reach beyond the ring's end, but of no more than `most_bytes`; none of large cells.
+    /// The cache lines of `count` cells that do not reach beyond the ring's end, but of no more
+    /// than `most_bytes`; none of large cells.
     #[inline(always)]
     fn lines(&self, first: CellIndex, count: u64, most_bytes: usize) -> impl Iterator<Item = *mut u8> {
         let from = self.record(first);
@@ -90,7 +96,8 @@ impl Memory for Mapped {
 
     #[inline(always)]
     fn header(&self, cell: CellIndex) -> &AtomicU64 {
-        // SAFETY: raw, Invariant 2; cells are aligned to 8 bytes and as long as a header word at least.
+        // SAFETY: raw, Invariant 2; cells are aligned to 8 bytes and as long as a header word at
+        // least.
         unsafe { &*self.record(cell).cast() }
     }
 
@@ -106,12 +113,14 @@ impl Memory for Mapped {
 
     #[inline(always)]
     fn sequence(&self, cell: CellIndex) -> &AtomicU64 {
-        // SAFETY: raw, Invariant 2; cells of slice rings have 16 bytes or more (Geometry), which only they ask for.
+        // SAFETY: raw, Invariant 2; cells of slice rings have 16 bytes or more (Geometry), which
+        // only they ask for.
         unsafe { &*self.record(cell).add(8).cast() }
     }
 }
 
-/// The same of a sized ring whose messages are `T`s: from one cell to the next it is a number that the compiler knows.
+/// The same of a sized ring whose messages are `T`s: from one cell to the next it is a number that
+/// the compiler knows.
 #[derive(Debug)]
 pub(super) struct MappedAs<T> {
     head: NonNull<Head>,
@@ -136,7 +145,8 @@ impl<T> MappedAs<T> {
         geometry.sized && geometry.cell_bytes == Self::SHAPE.cell_bytes
     }
 
-    /// The caller uses cells only if [`fits`](MappedAs::fits) said so of the geometry that they come from.
+    /// The caller uses cells only if [`fits`](MappedAs::fits) said so of the geometry that they
+    /// come from.
     #[inline(always)]
     pub fn new(mapped: &Mapped) -> MappedAs<T> {
         MappedAs { head: mapped.head, cells: mapped.cells, messages: PhantomData }
@@ -188,8 +198,9 @@ impl<T> Memory for MappedAs<T> {
 
     #[inline(always)]
     fn header(&self, cell: CellIndex) -> &AtomicU64 {
-        // SAFETY: raw, Invariant 2: the cell is in the ring, and the ring's cells are those of a `T` (`fits`), so the record starts
-        // inside the mapping, aligned to 8 bytes as all cells are.
+        // SAFETY: raw, Invariant 2: the cell is in the ring, and the ring's cells are those of a
+        // `T` (`fits`), so the record starts inside the mapping, aligned to 8 bytes as all cells
+        // are.
         unsafe { &*self.record(cell).cast() }
     }
 

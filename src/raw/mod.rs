@@ -1,4 +1,5 @@
-//! Locks, ring and condition variables together: one attached segment, and every operation on it in bytes.
+//! Locks, ring and condition variables together: one attached segment, and every operation on it in
+//! bytes.
 //!
 //! ```text
 //!   put:  enter put side -> reserve -> write -> commit -> exit -> wake a getter
@@ -8,13 +9,16 @@
 //! ```
 //!
 //! Invariants:
-//! 1. A side is entered by locking it while no live endpoint owns it, or by being that endpoint. Between enter and exit nobody
-//!    allocates, calls the user, or touches the caller's memory beyond a copy of [`SMALL_COPY_BYTES`]; an endpoint may copy more.
-//! 2. The mapping lives as long as the queue, and a [`CellIndex`] is in the ring: its record starts inside the mapping.
-//!    A payload pointer is made only for a record whose length was checked against the geometry.
+//! 1. A side is entered by locking it while no live endpoint owns it, or by being that endpoint.
+//!    Between enter and exit nobody allocates, calls the user, or touches the caller's memory
+//!    beyond a copy of [`SMALL_COPY_BYTES`]; an endpoint may copy more.
+//! 2. The mapping lives as long as the queue, and a [`CellIndex`] is in the ring: its record starts
+//!    inside the mapping. A payload pointer is made only for a record whose length was checked
+//!    against the geometry.
 //! 3. `me` is this process's id, also after a fork: see attachment, Invariant 1.
-//! 4. A record that this process claimed or leased is touched by nobody else until it is committed, aborted or released: the ring's
-//!    owner words say so, and peers that write to records that they do not own are outside every promise of this crate.
+//! 4. A record that this process claimed or leased is touched by no other process until it is
+//!    committed, aborted or released: the ring's owner words say so, and peers that write to
+//!    records that they do not own are outside every promise of this crate.
 
 mod attach;
 mod batch;
@@ -66,13 +70,15 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-/// Copies up to this size are made under the lock; larger ones in a loan or a lease, so that no lock is held for long.
+/// Copies up to this size are made under the lock; larger ones in a loan or a lease, so that no
+/// lock is held for long.
 pub(crate) const SMALL_COPY_BYTES: usize = 4096;
 
 /// For fewer records nobody looks whether they are there.
 const LEAST_FETCHED_AHEAD: u64 = 16;
 
-/// How a call enters its side (Invariant 1), for constant parameters `OWNED`: by the lock, or as the side's owner.
+/// How a call enters its side (Invariant 1), for constant parameters `OWNED`: by the lock, or as
+/// the side's owner.
 pub(crate) const BY_LOCK: bool = false;
 pub(crate) const BY_OWNER: bool = true;
 
@@ -87,7 +93,8 @@ pub struct RawQueue {
     looks: probe::Looks,
     /// Messages taken, by copy and on lease, when a getter of this process last found nothing.
     caught_up_at: AtomicU64,
-    /// What tail was when a getter of this process last looked, to ask for cache lines ahead. A hint.
+    /// What tail was when a getter of this process last looked, to ask for cache lines ahead. A
+    /// hint.
     tail_seen: AtomicU64,
     /// Whether its calls should spin for long before they sleep.
     adaptive_spin: AdaptiveSpin,
@@ -100,9 +107,9 @@ pub struct RawQueue {
     attachment: Attachment,
 }
 
-// SAFETY: the pointers of `Mapped` lead into a mapping that lives as long as the queue (Invariant 2), and what they lead to is
-// atomics, or records that the ring's protocol gives to one owner at a time (Invariant 4). Letters are touched by one thread at a time
-// (process_local, Invariant 1).
+// SAFETY: the pointers of `Mapped` lead into a mapping that lives as long as the queue (Invariant
+// 2), and what they lead to is atomics, or records that the ring's protocol gives to one owner at a
+// time (Invariant 4). Letters are touched by one thread at a time (process_local, Invariant 1).
 unsafe impl Send for RawQueue {}
 // SAFETY: as above.
 unsafe impl Sync for RawQueue {}
@@ -176,7 +183,8 @@ impl RawQueue {
         participant::is_alive(&self.segment, id, me)
     }
 
-    /// Asks for the cache lines of what a getter takes next, if it is as many records as make that worth its while.
+    /// Asks for the cache lines of what a getter takes next, if it is as many records as make that
+    /// worth its while.
     fn fetch_ahead(&self, records: u64) {
         if records >= LEAST_FETCHED_AHEAD {
             self.ring.fetch_ahead(&self.tail_seen);

@@ -1,4 +1,5 @@
-//! Looking after the dead, however busy the queue is: when a call does it, and how without holding others up.
+//! Looking after the dead, however busy the queue is: when a call does it, and how without holding
+//! others up.
 //!
 //! | call | looks |
 //! |---|---|
@@ -7,12 +8,15 @@
 //! | get by a `Consumer` on the spsc path | where it refills its run, after 64 messages or fewer, if a slice has passed |
 //! | a call that waits | at the end of each slice of its sleep |
 //!
-//! So a dead holder's message is back after two slices and one more call (64 by copy) of any getter, before newer ones.
+//! So a dead holder's message is back after two slices and one more call (64 by copy) of any
+//! getter, before newer ones.
 //!
 //! Invariants:
-//! 1. Each process remembers for itself when it looked: one that died in the middle of it, or never came to it, delays nobody else.
-//! 2. The kernel is asked once for each owner and look, and before the side is entered: what costs time is found out beforehand. Under
-//!    the side only what was found dead is asked for again, and at most [`FREED_AT_ONCE`] records are freed before others have a turn.
+//! 1. Each process remembers for itself when it looked: one that died in the middle of it, or never
+//!    came to it, delays no other process.
+//! 2. The kernel is asked once for each owner and look, and before the side is entered: what costs
+//!    time is found out beforehand. Under the side only what was found dead is asked for again, and
+//!    at most [`FREED_AT_ONCE`] records are freed before others have a turn.
 
 use super::{Mapped, RawQueue, Wait, add};
 use crate::error::GetError;
@@ -39,7 +43,8 @@ pub(super) struct Looks {
     settled: crate::atomic::AtomicU64,
 }
 
-/// What the kernel said of each owner during one look (Invariant 2). Dead it stays; alive it is until the next look.
+/// What the kernel said of each owner during one look (Invariant 2). Dead it stays; alive it is
+/// until the next look.
 struct Probes<'a> {
     raw: &'a RawQueue,
     me: Id,
@@ -95,8 +100,9 @@ impl RawQueue {
         is_ours
     }
 
-    /// Is a getter by copy, inside the get side, to leave it and look before it takes the message at head? Two instructions, but for
-    /// each message whose number is a multiple of [`COPIES_PER_CLOCK`].
+    /// Is a getter by copy, inside the get side, to leave it and look before it takes the message
+    /// at head? Two instructions, but for each message whose number is a multiple of
+    /// [`COPIES_PER_CLOCK`].
     #[inline(always)]
     pub(super) fn is_look_first(&self, ring: &Ring<Mapped>) -> bool {
         ring.memory.head().get.copies.load(Relaxed) % COPIES_PER_CLOCK == 0 && self.is_look_due_for_leases()
@@ -108,7 +114,8 @@ impl RawQueue {
         self.may_hold_leases() && self.is_look_due()
     }
 
-    /// Counted before the record of a lease can be seen: without one, nothing is ever to be found behind head.
+    /// Counted before the record of a lease can be seen: without one, nothing is ever to be found
+    /// behind head.
     #[inline]
     pub(super) fn may_hold_leases(&self) -> bool {
         self.head().get.leases.load(Acquire) != 0
@@ -130,7 +137,8 @@ impl RawQueue {
         // Those that a queue for dead letters takes come back first, and are given up from there.
         let is_worn_out = |header| self.is_dropped(header);
         let mut freed = Repaired::default();
-        // Each round but the last frees a record, or another process did: more rounds than cells, and somebody undoes them.
+        // Each round but the last frees a record, or another process did: more rounds than cells,
+        // and somebody undoes them.
         for _ in 0..=self.geometry().cells {
             let probes = Probes::new(self, me);
             let is_dead = |owner| probes.is_dead(owner);
@@ -138,7 +146,8 @@ impl RawQueue {
             // Garbage is for those to tell who come to it.
             let found = found.unwrap_or_default();
             for part in found.chunks(FREED_AT_ONCE) {
-                // Asked again under the side: this process may have been stopped for long, and another have the entry by now.
+                // Asked again under the side: this process may have been stopped for long, and
+                // another have the entry by now.
                 let probes = Probes::new(self, me);
                 self.enter_get::<OWNED>(me, wait)?;
                 let repaired = self.ring.free_found(part, |owner| probes.is_dead(owner), is_worn_out);
@@ -168,8 +177,8 @@ impl RawQueue {
         }
     }
 
-    /// Frees what the dead claimed or leased, all of it at once: for one who has just taken the side over from the dead. Needs the get
-    /// side.
+    /// Frees what the dead claimed or leased, all of it at once: for one who has just taken the
+    /// side over from the dead. Needs the get side.
     #[cold]
     pub(super) fn free_the_dead(&self, me: Id) -> Repaired {
         let probes = Probes::new(self, me);

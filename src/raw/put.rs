@@ -30,14 +30,16 @@ impl RawQueue {
         let head = ring.memory.head();
         let side = &head.put;
         if OWNED {
-            // Busy before the look at `closed`: a closer that runs the heavy barrier sees one, or we see the other.
+            // Busy before the look at `closed`: a closer that runs the heavy barrier sees one, or
+            // we see the other.
             side.busy.store(1, Relaxed);
         } else if !self.locks.put(head).try_lock(me) {
             return false;
         }
         self.barrier.light();
         let expected_owner = if OWNED { me.bits() } else { 0 };
-        // Acquire pairs with the Release of an endpoint that leaves: its cursors come with the 0. Free on x86.
+        // Acquire pairs with the Release of an endpoint that leaves: its cursors come with the 0.
+        // Free on x86.
         let free = side.owner.load(Acquire) == expected_owner
             && side.ticket.load(Relaxed) == 0
             && head.put_notice.closed.load(Relaxed) == 0;
@@ -92,7 +94,8 @@ impl RawQueue {
         Ok(())
     }
 
-    /// Locks the put side for one that is not its endpoint; repairs it if its holder or its endpoint died.
+    /// Locks the put side for one that is not its endpoint; repairs it if its holder or its
+    /// endpoint died.
     pub(super) fn lock_put(&self, me: Id, wait: Wait) -> Result<(), Failure> {
         let lock = self.locks.put(self.head());
         let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, wait)? };
@@ -116,7 +119,8 @@ impl RawQueue {
         self.exit_put::<BY_LOCK>(me)
     }
 
-    /// Puts one message by copy: `write` copies `length` bytes to where it is told. Callers check that `length` fits the ring.
+    /// Puts one message by copy: `write` copies `length` bytes to where it is told. Callers check
+    /// that `length` fits the ring.
     #[inline(always)]
     pub(crate) fn put<const OWNED: bool, const SIZED: bool>(
         &self,
@@ -129,7 +133,8 @@ impl RawQueue {
         if !OWNED && length > SMALL_COPY_BYTES {
             return self.put_large(me, length, wait, &write);
         }
-        // A copy: what never changes stays in registers while atomics are stored. So it must not meet a call that is not inlined.
+        // A copy: what never changes stays in registers while atomics are stored. So it must not
+        // meet a call that is not inlined.
         let ring = self.ring;
         if self.try_enter_put::<OWNED>(&ring, me) {
             let slot = ring.reserve_at_once::<SIZED>(length as u32);
@@ -179,8 +184,9 @@ impl RawQueue {
         }
     }
 
-    /// The one blocking path of the put side: enters it, finds room for `length` bytes, lets `act` use it, exits. A caller that goes
-    /// without room passes on the wake that it may have had for it.
+    /// The one blocking path of the put side: enters it, finds room for `length` bytes, lets `act`
+    /// use it, exits. A caller that goes without room passes on the wake that it may have had for
+    /// it.
     #[cold]
     pub(super) fn with_slot<const OWNED: bool, R>(
         &self,
@@ -198,7 +204,8 @@ impl RawQueue {
 
     /// Does it look as if a message of `length` bytes found room?
     fn sees_room(&self, length: u32) -> bool {
-        // Where its side is not ours to try, a Consumer steps over aborted records itself, when it gets.
+        // Where its side is not ours to try, a Consumer steps over aborted records itself, when it
+        // gets.
         self.ring.has_room(length, self.is_get_side_open()).unwrap_or(true)
     }
 
@@ -248,8 +255,8 @@ impl RawQueue {
             let is_anothers = || self.head().put.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
             let mut ready = || self.is_closed() || is_anothers() || may_make_room(&ticket);
             if wait != Wait::Never {
-                // Room that could not be had, twice: aborted records hold it, and another process is
-                // inside the get side.
+                // Room that could not be had, twice: aborted records hold it, and another process
+                // is inside the get side.
                 stuck = if ready() { stuck + 1 } else { 0 };
                 waiter.nap(stuck);
             }

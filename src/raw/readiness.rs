@@ -22,7 +22,7 @@ impl RawQueue {
     }
 
     fn has_live_consumer(&self) -> bool {
-        // In a child that never attached every owner is somebody else.
+        // In a child that never attached every owner is another process.
         let me = self.known_me();
         let owner = Id::from_bits(self.head().get.owner.load(Acquire));
         owner.is_some_and(|owner| me.is_none_or(|me| self.is_alive(owner, me)))
@@ -62,7 +62,8 @@ impl RawQueue {
         self.segment.report_if_nameless();
     }
 
-    /// Wakes another getter for a message that the caller was woken for, perhaps, and does not take.
+    /// Wakes another getter for a message that the caller was woken for, perhaps, and does not
+    /// take.
     pub(crate) fn pass_on(&self) {
         if self.is_ready_to_get() {
             self.notify_not_empty(1);

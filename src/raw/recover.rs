@@ -26,20 +26,23 @@ pub struct RecoveryReport {
     pub redelivered: u64,
     /// Loans of the dead that were aborted: their messages never existed.
     pub aborted: u64,
-    /// Messages that came back after as many deliveries as `max_deliveries` allows: they are finished, or in the queue for dead
-    /// letters, and nobody gets them again here.
+    /// Messages that came back after as many deliveries as `max_deliveries` allows: they are
+    /// finished, or in the queue for dead letters, and nobody gets them again here.
     pub given_up: u64,
-    /// Sides (put, get) that this call could look at: 2 unless a live endpoint or a stopped process holds one.
+    /// Sides (put, get) that this call could look at: 2 unless a live endpoint or a stopped process
+    /// holds one.
     pub sides_repaired: u32,
 }
 
 impl RawQueue {
-    /// Restores the put side after its holder or its endpoint died. Needs its lock. Idempotent, and may itself be killed.
+    /// Restores the put side after its holder or its endpoint died. Needs its lock. Idempotent, and
+    /// may itself be killed.
     #[cold]
     pub(super) fn repair_put_side(&self, me: Id) -> Result<(), Failure> {
         let repaired = self.ring.repair_put_side(|owner| self.is_dead(owner, me)).map_err(|_| Failure::Corrupted)?;
         let side = &self.head().put;
-        // The order of design: cursors first, then busy, then the owner, so that a kill in between leaves a side to be repaired.
+        // The order of design: cursors first, then busy, then the owner, so that a kill in between
+        // leaves a side to be repaired.
         side.busy.store(0, Release);
         side.owner.store(0, Release);
         self.count(repaired);
@@ -48,7 +51,8 @@ impl RawQueue {
         Ok(())
     }
 
-    /// Restores the get side after its holder or its endpoint died. Needs its lock. Idempotent, and may itself be killed.
+    /// Restores the get side after its holder or its endpoint died. Needs its lock. Idempotent, and
+    /// may itself be killed.
     #[cold]
     pub(super) fn repair_get_side(&self, me: Id) -> Result<Repaired, Failure> {
         self.ring.repair_get_side().map_err(|_| Failure::Corrupted)?;
@@ -87,7 +91,8 @@ impl RawQueue {
         let wait = || Wait::Until(deadline.within(RECOVER_LOCK_NS));
         let aborted_before = self.head().rare.aborted.load(Relaxed);
         if self.lock_put(me, wait()).is_ok() {
-            // A loan that its holder claimed without moving tail; those behind tail are freed with the get side.
+            // A loan that its holder claimed without moving tail; those behind tail are freed with
+            // the get side.
             if let Ok(repaired) = self.ring.repair_put_side(|owner| self.is_dead(owner, me)) {
                 self.head().rare.aborted.fetch_add(repaired.aborted, Relaxed);
                 report.sides_repaired += 1;
@@ -109,7 +114,8 @@ impl RawQueue {
         report.aborted = self.head().rare.aborted.load(Relaxed).saturating_sub(aborted_before);
         self.note_the_dead(!dead.is_empty());
         for (entry, pid) in dead {
-            // Last, and only if nothing of theirs is left: until then whoever takes the entry repairs it first.
+            // Last, and only if nothing of theirs is left: until then whoever takes the entry
+            // repairs it first.
             let forget = if report.sides_repaired == 2 { 0 } else { pid };
             report.dead_participants += entry.pid.compare_exchange(pid, forget, AcqRel, Relaxed).is_ok() as u32;
         }

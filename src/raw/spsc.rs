@@ -1,12 +1,14 @@
-//! The endpoints' path through a ring of messages of one size: single producer, single consumer, no lock, and hardly a load of
-//! anything that is shared. Its transitions are those of [`ring::Run`](crate::ring::Run); here are copies, waits and wakes.
+//! The endpoints' path through a ring of messages of one size: single producer, single consumer, no
+//! lock, and hardly a load of anything that is shared. Its transitions are those of
+//! [`ring::Run`](crate::ring::Run); here are copies, waits and wakes.
 //!
 //! ```text
 //!   try_put / try_claim / enter --the run is empty, or no message--> refill, wait a while --> once more --> the slow call
 //! ```
 //!
-//! Invariant: a run that is not empty was filled for the `T` whose shape is that of the segment, by a process that may rely on the
-//! light barrier. (An endpoint has one `T` for life, and a forked child's endpoint is refused by its incarnation.)
+//! Invariant: a run that is not empty was filled for the `T` whose shape is that of the segment, by
+//! a process that may rely on the light barrier. (An endpoint has one `T` for life, and a forked
+//! child's endpoint is refused by its incarnation.)
 
 use super::copy::{SlowGet, check_written};
 use super::mapped::MappedAs;
@@ -45,7 +47,8 @@ impl RawQueue {
         self.put::<BY_OWNER, SIZED_RING>(me, size_of::<T>(), wait, |to| unsafe { copy_message(value, to) })
     }
 
-    /// A put by the side's endpoint. `false`: nothing was put, and [`put_owned`](RawQueue::put_owned) is needed.
+    /// A put by the side's endpoint. `false`: nothing was put, and
+    /// [`put_owned`](RawQueue::put_owned) is needed.
     #[inline(always)]
     pub(crate) fn try_put<T>(&self, owner: &SideOwner, value: &T) -> bool
     where
@@ -59,7 +62,8 @@ impl RawQueue {
         let Some(slot) = ring.enter_run_to_put(&owner.run, length, || self.barrier.compiler_only()) else {
             return false;
         };
-        // SAFETY: Invariant: the record has room for a T behind its header, and it is ours until it is committed.
+        // SAFETY: Invariant: the record has room for a T behind its header, and it is ours until it
+        // is committed.
         unsafe { copy_message(value, ring.memory.payload(slot.cell()).cast()) };
         ring.commit_in_run(slot);
         self.barrier.compiler_only();
@@ -70,7 +74,8 @@ impl RawQueue {
         true
     }
 
-    /// Fills the run with the free slots from tail on, having moved reclaim if need be. `false`: not here, or there is no room.
+    /// Fills the run with the free slots from tail on, having moved reclaim if need be. `false`:
+    /// not here, or there is no room.
     #[cold]
     #[inline(never)]
     fn refill_to_put<T>(&self, owner: &SideOwner, wait: Wait) -> bool {
@@ -127,7 +132,8 @@ impl RawQueue {
             // SAFETY: `run` failed.
             None => return unsafe { slow.failure() },
         };
-        // SAFETY: Invariant: a committed T lies there, and only this endpoint may end it. Or the slow call wrote a value.
+        // SAFETY: Invariant: a committed T lies there, and only this endpoint may end it. Or the
+        // slow call wrote a value.
         let copy = unsafe { read_message(from) };
         if let Some(record) = entered {
             // SAFETY: all bytes of `copy` were written.
@@ -146,7 +152,8 @@ impl RawQueue {
         unsafe { slow.checked(copy) }
     }
 
-    /// Enters the get side, if a message is ready at head or becomes so soon. `None`: the slow call is needed.
+    /// Enters the get side, if a message is ready at head or becomes so soon. `None`: the slow call
+    /// is needed.
     #[inline(always)]
     fn enter_or_wait<T>(&self, owner: &SideOwner, wait: Wait) -> Option<Record> {
         match self.enter_to_get::<T>(owner) {
@@ -165,7 +172,8 @@ impl RawQueue {
         self.ring_of::<T>().enter_run_to_get(&owner.run, length, || self.barrier.compiler_only())
     }
 
-    /// Fills the run anew, or waits a while for a message, if either is what it needs. `true`: it may be entered now.
+    /// Fills the run anew, or waits a while for a message, if either is what it needs. `true`: it
+    /// may be entered now.
     #[cold]
     #[inline(never)]
     fn refill_or_wait<T>(&self, owner: &SideOwner, wait: Wait) -> bool {
@@ -174,7 +182,8 @@ impl RawQueue {
         }
         let refilled = self.refill_to_get::<T>(owner);
         if refilled && self.may_hold_leases() && self.is_time_to_look() {
-            // What comes back keeps the run shut until it is taken. An error is for the slow call to return.
+            // What comes back keeps the run shut until it is taken. An error is for the slow call
+            // to return.
             let _ = self.look_for_the_dead::<BY_OWNER>(owner.me, wait);
             self.post_again(wait);
         }

@@ -1,8 +1,11 @@
-//! What slow paths leave for those who look: counters, who sleeps since when, events. Nothing here decides anything.
+//! What slow paths leave for those who look: counters, who sleeps since when, events. Nothing here
+//! decides anything.
 //!
 //! Invariants:
-//! 1. The fast paths of put and get write none of these words: what is counted here happens beside a sleep, a wake or a repair.
-//! 2. Subscribers of events are called with no side held: what happened under a lock is noted, and told after it.
+//! 1. The fast paths of put and get write none of these words: what is counted here happens beside
+//!    a sleep, a wake or a repair.
+//! 2. Subscribers of events are called with no side held: what happened under a lock is noted, and
+//!    told after it.
 
 use super::{Mapped, RawQueue};
 use crate::atomic::{AtomicU32, AtomicU64};
@@ -15,9 +18,9 @@ use std::time::Duration;
 
 /// Counters of a queue since its creation, as [`Queue::stats`](crate::Queue::stats) found them.
 ///
-/// Each is written by one side at a time without a lock of its own: a process killed in the middle of an operation may leave
-/// one uncounted. Those about waiting are written by slow paths only, so that `put` and `get` do not pay for them. Bytes are those
-/// of payloads.
+/// Each is written by one side at a time without a lock of its own: a process killed in the middle
+/// of an operation may leave one uncounted. Those about waiting are written by slow paths only, so
+/// that `put` and `get` do not pay for them. Bytes are those of payloads.
 ///
 /// ```
 /// let queue = shmq::Queue::<u64>::new(4)?;
@@ -43,15 +46,18 @@ pub struct Stats {
     pub redelivered: u64,
     /// Loans dropped without commit, or whose holder died.
     pub aborted: u64,
-    /// Messages given up after `max_deliveries` and dropped, since there is no queue for dead letters.
+    /// Messages given up after `max_deliveries` and dropped, since there is no queue for dead
+    /// letters.
     pub given_up: u64,
     /// Messages handed over to the queue for [dead letters](crate::QueueBuilder::dead_letters).
     pub dead_letters: u64,
-    /// Attempts of that which failed: it was missing, full, closed, too small or of another kind. The message stays on lease.
+    /// Attempts of that which failed: it was missing, full, closed, too small or of another kind.
+    /// The message stays on lease.
     pub dead_letters_refused: u64,
     /// Repairs after a death.
     pub recoveries: u64,
-    /// Puts (and loans) that went to sleep because there was no room, and have ended since. Those that only spun are not counted.
+    /// Puts (and loans) that went to sleep because there was no room, and have ended since. Those
+    /// that only spun are not counted.
     pub blocked_puts: u64,
     /// Gets (and leases) that went to sleep because there was no message, and have ended since.
     pub blocked_gets: u64,
@@ -59,8 +65,8 @@ pub struct Stats {
     pub blocked_put_time: Duration,
     /// How long `blocked_gets` waited altogether, from their first sleep on.
     pub blocked_get_time: Duration,
-    /// Puts (and loans) that were refused with [`PutError::Full`](crate::PutError::Full), because they found no room and would not wait. A
-    /// batch counts once, also if a part of it was put.
+    /// Puts (and loans) that were refused with [`PutError::Full`](crate::PutError::Full), because
+    /// they found no room and would not wait. A batch counts once, also if a part of it was put.
     pub refused_puts: u64,
     /// Puts (and loans) that ended with [`PutError::Timeout`](crate::PutError::Timeout).
     pub put_timeouts: u64,
@@ -68,8 +74,9 @@ pub struct Stats {
     pub get_timeouts: u64,
     /// System calls made to wake sleepers.
     pub wakes: u64,
-    /// Most messages that were ever *seen* waiting. Looked at only when a put goes to sleep (the queue is full then) and when
-    /// somebody asks for `stats`: a peak that nobody waited for is not in it.
+    /// Most messages that were ever *seen* waiting. Looked at only when a put goes to sleep (the
+    /// queue is full then) and when somebody asks for `stats`: a peak that nobody waited for is not
+    /// in it.
     pub high_water: u64,
 }
 
@@ -216,7 +223,8 @@ impl Verb {
 }
 
 impl RawQueue {
-    /// As [`Segment::preserve_name`](crate::shm::segment::Segment::preserve_name), and shown to others that do.
+    /// As [`Segment::preserve_name`](crate::shm::segment::Segment::preserve_name), and shown to
+    /// others that do.
     pub(crate) fn leave_name(&self) {
         self.segment().preserve_name();
         if let Some(entry) = self.known_me().and_then(|me| self.my_entry(me)) {
@@ -224,8 +232,8 @@ impl RawQueue {
         }
     }
 
-    /// As [`Segment::be_guest`](crate::shm::segment::Segment::be_guest); and a guest that met the dead
-    /// leaves the name, and shows that to guests that come after it.
+    /// As [`Segment::be_guest`](crate::shm::segment::Segment::be_guest); and a guest that met the
+    /// dead leaves the name, and shows that to guests that come after it.
     pub(crate) fn be_guest(&self) {
         self.segment().be_guest();
         if self.segment().saw_deaths() {

@@ -1,4 +1,5 @@
-//! Tickets: so that a large message that waits for room in a slice queue is not starved by small ones.
+//! Tickets: so that a large message that waits for room in a slice queue is not starved by small
+//! ones.
 //!
 //! ```text
 //!   none --draw, under the put side--> first in line --room, a deadline--> given back
@@ -10,10 +11,12 @@ use crate::os::now_ns;
 use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// How long a ticket is respected without being renewed. Its holder renews it at every look, ten times a second at least.
+/// How long a ticket is respected without being renewed. Its holder renews it at every look, ten
+/// times a second at least.
 const TICKET_NS: u64 = 300_000_000;
 
-/// The right to go before later puts, for a large message that has waited: `id << 32 | serial`. Only fairness rests on it.
+/// The right to go before later puts, for a large message that has waited: `id << 32 | serial`.
+/// Only fairness rests on it.
 pub(super) struct Ticket<'a> {
     raw: &'a RawQueue,
     number: u64,
@@ -27,7 +30,7 @@ impl<'a> Ticket<'a> {
         Ticket { raw, number: 0, renewed_at: 0 }
     }
 
-    /// Does somebody else's ticket go first? An expired one does not count.
+    /// Does another process's ticket go first? An expired one does not count.
     pub fn must_wait(&self) -> bool {
         let side = &self.raw.head().put;
         let first = side.ticket.load(Relaxed);
@@ -54,7 +57,8 @@ impl<'a> Ticket<'a> {
         if self.must_wait() {
             return;
         }
-        // Renewed while space comes free: a holder of the space that must itself put something first would wait for us for ever.
+        // Renewed while space comes free: a holder of the space that must itself put something
+        // first would wait for us for ever.
         let reclaim = side.reclaim.load(Relaxed);
         if self.number == 0 {
             add(&side.tickets, 1);

@@ -1,4 +1,5 @@
-//! Looking after the dead while others work: what they held is found without owning a side, and freed under the get side, a part at a time.
+//! Looking after the dead while others work: what they held is found without owning a side, and
+//! freed under the get side, a part at a time.
 //!
 //! ```text
 //!   [reclaim, head)   DONE DONE | LEASED(alive) DONE LEASED(dead) RETURNED | head ..
@@ -9,11 +10,13 @@
 //! ```
 //!
 //! Invariants:
-//! 1. What is found is a hint. It is freed only under the get side, if reclaim has not passed it and its header is what it was: then the
-//!    record is there, and pinned (Ring, Invariant 4), since only who owns the get side ends what the dead hold.
-//! 2. A record before head that is DONE stays DONE until it is reclaimed, and positions before head never come again (tail goes back
-//!    as far as head at most). So all before `settled`, which is never past head, is DONE or reclaimed, whatever happens
-//!    meanwhile, and `settled` is a record's start.
+//! 1. What is found is a hint. It is freed only under the get side, if reclaim has not passed it
+//!    and its header is what it was: then the record is there, and pinned (Ring, Invariant 4),
+//!    since only who owns the get side ends what the dead hold.
+//! 2. A record before head that is DONE stays DONE until it is reclaimed, and positions before head
+//!    never come again (tail goes back as far as head at most). So all before `settled`, which is
+//!    never past head, is DONE or reclaimed, whatever happens meanwhile, and `settled` is a
+//!    record's start.
 
 use super::{Corrupted, Header, Memory, Owner, Repaired, Ring, State};
 use crate::atomic::AtomicU64;
@@ -24,7 +27,8 @@ use crate::shm::geometry::CellIndex;
 /// How far a look goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Upto {
-    /// Only before head can a message wait to come back. Whatever the backlog ahead of it, it is not walked.
+    /// Only before head can a message wait to come back. Whatever the backlog ahead of it, it is
+    /// not walked.
     Head,
     /// To tail: also loans of the dead that getters will only come to later.
     Tail,
@@ -39,8 +43,9 @@ pub(crate) struct Found {
 }
 
 impl<M: Memory> Ring<M> {
-    /// Finds up to `most` records that the dead hold, or that came back worn out. Announces messages that were given back by one that
-    /// died before it said so. Needs nothing: `settled` is the caller's own (Invariant 2).
+    /// Finds up to `most` records that the dead hold, or that came back worn out. Announces
+    /// messages that were given back by one that died before it said so. Needs nothing: `settled`
+    /// is the caller's own (Invariant 2).
     #[cold]
     pub fn find_the_dead(
         &self,

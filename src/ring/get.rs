@@ -14,7 +14,8 @@ const FETCH_AHEAD: u64 = 64;
 pub(crate) struct Record {
     pub cell: CellIndex,
     pub header: Header,
-    /// Where head goes when this record is taken; `None` for a RETURNED one, which lies behind head.
+    /// Where head goes when this record is taken; `None` for a RETURNED one, which lies behind
+    /// head.
     pub(super) next: Option<u64>,
 }
 
@@ -41,7 +42,8 @@ pub(crate) enum Front {
 }
 
 impl<M: Memory> Ring<M> {
-    /// The record at head, if it is READY. Calls nothing, so that a copy of the ring stays in registers. Needs the get side.
+    /// The record at head, if it is READY. Calls nothing, so that a copy of the ring stays in
+    /// registers. Needs the get side.
     #[inline(always)]
     pub fn ready_at_head<const SIZED: bool>(&self) -> Option<Record> {
         debug_assert_eq!(SIZED, self.geometry.sized);
@@ -90,7 +92,8 @@ impl<M: Memory> Ring<M> {
                     let next = self.after_message(head, header)?;
                     return Ok(Front::Ready(Record { cell, header, next: Some(next) }));
                 }
-                // Aborted, or a filler. LEASED and RETURNED stand at head only when a get side died between lease and head.
+                // Aborted, or a filler. LEASED and RETURNED stand at head only when a get side died
+                // between lease and head.
                 Some(State::Done) => get.head.store(self.after(head, header)?, Release),
                 Some(State::Leased | State::Returned) => {
                     get.head.store(self.after(head, header)?, Release);
@@ -102,8 +105,9 @@ impl<M: Memory> Ring<M> {
         Err(Corrupted)
     }
 
-    /// What stands at head, seen without owning the get side, if there is nothing to take: FREE, or CLAIMED by an open loan.
-    /// Reads head, header, head again: a stale head leads to payload. A hint: `None` sends the caller to the lock.
+    /// What stands at head, seen without owning the get side, if there is nothing to take: FREE, or
+    /// CLAIMED by an open loan. Reads head, header, head again: a stale head leads to payload. A
+    /// hint: `None` sends the caller to the lock.
     #[inline]
     pub fn nothing_to_take(&self) -> Option<State> {
         let head = &self.memory.get_side().head;
@@ -113,21 +117,25 @@ impl<M: Memory> Ring<M> {
         (!self.has_returned() && head.load(Relaxed) == before).then_some(state)
     }
 
-    /// Is there nothing to take at head still? A hint: for a spinning getter, without the look at head that follows it.
+    /// Is there nothing to take at head still? A hint: for a spinning getter, without the look at
+    /// head that follows it.
     #[inline(always)]
     pub fn head_is_pending(&self) -> bool {
         let head = self.memory.get_side().head.load(Relaxed);
         self.geometry.cell(head).is_some_and(|cell| Header::from_bits(self.memory.header(cell).load(Relaxed)).is_pending())
     }
 
-    /// Records from head on until it is time to [fetch ahead](Ring::fetch_ahead) again; `None` if head is garbage.
+    /// Records from head on until it is time to [fetch ahead](Ring::fetch_ahead) again; `None` if
+    /// head is garbage.
     pub(super) fn until_next_fetch(&self, head: u64) -> Option<u64> {
         Some(FETCH_AHEAD - self.geometry.cell(head)?.index() % FETCH_AHEAD)
     }
 
-    /// Asks for the cache lines of the next records that stand between head and tail, in one go: a getter would otherwise wait for one
-    /// after the other. Not for those behind tail, which a putter is writing. Looks at tail, whose line the putter works in, only if
-    /// `tail_seen` does not reach so far, what it was when somebody last looked. A hint that needs nothing, in a sized ring.
+    /// Asks for the cache lines of the next records that stand between head and tail, in one go: a
+    /// getter would otherwise wait for one after the other. Not for those behind tail, which a
+    /// putter is writing. Looks at tail, whose line the putter works in, only if `tail_seen` does
+    /// not reach so far, what it was when somebody last looked. A hint that needs nothing, in a
+    /// sized ring.
     #[cold]
     #[inline(never)]
     pub fn fetch_ahead(&self, tail_seen: &AtomicU64) {
@@ -190,8 +198,8 @@ impl<M: Memory> Ring<M> {
 
     /// Leases RETURNED records that `is_it`, from the position `from` on, to `owner`: as many as
     /// `leased` has room for, as they were and as they are. Where to go on, if there may be more.
-    /// RETURNED stays set. `from`: as in `walk_from`, or where a call before this one stopped, since
-    /// whose leases pin reclaim. Needs the get side.
+    /// RETURNED stays set. `from`: as in `walk_from`, or where a call before this one stopped,
+    /// since whose leases pin reclaim. Needs the get side.
     #[cold]
     pub fn lease_returned(
         &self,
@@ -220,7 +228,8 @@ impl<M: Memory> Ring<M> {
         checked.map(|()| stopped_at)
     }
 
-    /// Finishes a record that was copied out. The store of DONE is the commit point. Needs the get side.
+    /// Finishes a record that was copied out. The store of DONE is the commit point. Needs the get
+    /// side.
     #[inline(always)]
     pub fn take(&self, record: Record) {
         self.memory.header(record.cell).store(Header::done(record.header.length()).bits(), Release);
@@ -229,7 +238,8 @@ impl<M: Memory> Ring<M> {
         }
     }
 
-    /// Hands a record to `owner` to read in place. The store of LEASED is the commit point. Needs the get side.
+    /// Hands a record to `owner` to read in place. The store of LEASED is the commit point. Needs
+    /// the get side.
     #[inline(always)]
     pub fn lease(&self, record: Record, owner: Owner) -> (CellIndex, Header) {
         let leased = record.header.leased_by(owner);
@@ -240,7 +250,8 @@ impl<M: Memory> Ring<M> {
         (record.cell, leased)
     }
 
-    /// Finishes a leased record of the caller's. `false`: it was given to somebody else, its owner was taken for dead.
+    /// Finishes a leased record of the caller's. `false`: it was given to another process, its
+    /// owner was taken for dead.
     #[inline(always)]
     pub fn release(&self, cell: CellIndex, leased: Header) -> bool {
         self.transition(cell, leased, Header::done(leased.length()))

@@ -30,8 +30,9 @@ pub(crate) enum State {
     Done,
 }
 
-/// Who claimed or leased a record: entry, and the low bits of the generation. Whoever takes the entry of a dead participant, or is the first
-/// to whom these bits begin anew, frees the records of its predecessors: so no later holder of the entry is taken for one of them.
+/// Who claimed or leased a record: entry, and the low bits of the generation. Whoever takes the
+/// entry of a dead participant, or is the first to whom these bits begin anew, frees the records of
+/// its predecessors: so no later holder of the entry is taken for one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner(u32);
 
@@ -117,7 +118,8 @@ impl Header {
         }
     }
 
-    /// Is there nothing to take as long as this word stands at head: FREE, or CLAIMED by an open loan?
+    /// Is there nothing to take as long as this word stands at head: FREE, or CLAIMED by an open
+    /// loan?
     #[inline(always)]
     pub fn is_pending(self) -> bool {
         self.0 >> STATE_SHIFT <= 1

@@ -1,4 +1,5 @@
-//! The ring: header words, cursors, and every transition between them. No system call, no lock, no payload.
+//! The ring: header words, cursors, and every transition between them. No system call, no lock, no
+//! payload.
 //!
 //! ```text
 //!        reclaim          head            tail
@@ -13,7 +14,8 @@
 //!    \----------------------^   \-> DONE (taken by copy)            LEASED -> RETURNED -> LEASED | DONE
 //! ```
 //!
-//! To *own a side* is to hold its lock, or to be its live endpoint. Methods say which side they need.
+//! To *own a side* is to hold its lock, or to be its live endpoint. Methods say which side they
+//! need.
 //!
 //! Invariants:
 //! 1. The word behind the last record is FREE, and in a slice ring the sequence beside it is the
@@ -29,29 +31,38 @@
 //!    (`retreat`); a kill in the middle of that leaves DONE records between the stored tail and the
 //!    FREE word. Only then is a position used twice, and `retreats` says so to walks that own no
 //!    side.
-//! 3. Each operation has one commit point, one atomic store: READY, CLAIMED, DONE, LEASED or RETURNED in the record's own header.
-//!    Cursors follow it and can be derived anew ([`Ring::repair_put_side`], [`Ring::repair_get_side`]).
+//! 3. Each operation has one commit point, one atomic store: READY, CLAIMED, DONE, LEASED or
+//!    RETURNED in the record's own header. Cursors follow it and can be derived anew
+//!    ([`Ring::repair_put_side`], [`Ring::repair_get_side`]).
 //! 4. A record from reclaim on that is not DONE keeps its cells, and so do all after it. The owner
 //!    of the get side pins all from head on as well: nothing there is overwritten.
-//! 5. A record's cells follow from its length, and its length changes only while it is CLAIMED by one owner.
+//! 5. A record's cells follow from its length, and its length changes only while it is CLAIMED by
+//!    one owner.
 //!
-//! Orderings. Headers and cursors are stored with Release: a header so that whoever acquires it sees the payload, FREE and sequence
-//! before it; a cursor so that it never becomes visible before the header that it follows, not even to the compiler (a process
-//! can be killed between any two instructions). Headers are loaded with Acquire. A side's own cursors are loaded Relaxed: the
+//! Orderings. Headers and cursors are stored with Release: a header so that whoever acquires it
+//! sees the payload, FREE and sequence before it; a cursor so that it never becomes visible before
+//! the header that it follows, not even to the compiler (a process can be killed between any two
+//! instructions). Headers are loaded with Acquire. A side's own cursors are loaded Relaxed: the
 //! side's lock, or being its only owner, orders them.
 //!
-//! Speculative loads. Four functions read a record's first two words without owning what keeps the record in place: `nothing_to_take` and
-//! `head_is_pending` (head may have moved on), `walk` and `has_room` (putters may reclaim what is visited), `count_at` (a sequence beside
-//! a cursor that moves). In a slice ring, what stands there by then may be payload, which a putter copies in, or a caller writes through
-//! its loan, with plain stores: a data race in the terms of the language, and one that ThreadSanitizer reports. It does no harm:
-//! - The load is an atomic one of an aligned word, so it is made once and yields some value; all that is done with it is comparing it.
-//!   The writer reads nothing back, so the compiler can conclude nothing on its side.
-//! - No value counts that may have been payload. Whoever overwrites a record has moved the cursors past it before (`move_reclaim`, with a
-//!   release fence), so the reader, who loads the cursor again after the word (Acquire, or a fence), finds it moved, and throws the value
-//!   away. `head_is_pending` does not look again: what it says only decides whether a getter spins once more or takes the lock.
+//! Speculative loads. Four functions read a record's first two words without owning what keeps the
+//! record in place: `nothing_to_take` and `head_is_pending` (head may have moved on), `walk` and
+//! `has_room` (putters may reclaim what is visited), `count_at` (a sequence beside a cursor that
+//! moves). In a slice ring, what stands there by then may be payload, which a putter copies in, or
+//! a caller writes through its loan, with plain stores: a data race in the terms of the language,
+//! and one that ThreadSanitizer reports. It does no harm:
+//! - The load is an atomic one of an aligned word, so it is made once and yields some value; all
+//!   that is done with it is comparing it. The writer reads nothing back, so the compiler can
+//!   conclude nothing on its side.
+//! - No value counts that may have been payload. Whoever overwrites a record has moved the cursors
+//!   past it before (`move_reclaim`, with a release fence), so the reader, who loads the cursor
+//!   again after the word (Acquire, or a fence), finds it moved, and throws the value away.
+//!   `head_is_pending` does not look again: what it says only decides whether a getter spins once
+//!   more or takes the lock.
 //!
-//! Payload itself is copied by one process at a time, before READY or between READY and DONE: those copies are ordered, and a report of two
-//! of them is a fault. `.ci/tsan/suppressions` names the loads above and nothing else.
+//! Payload itself is copied by one process at a time, before READY or between READY and DONE: those
+//! copies are ordered, and a report of two of them is a fault. `.ci/tsan/suppressions` names the
+//! loads above and nothing else.
 
 mod dead_owners;
 mod get;
@@ -91,7 +102,7 @@ mod notice {
     pub const HELD_OFF: u32 = 4;
 }
 
-/// Words hold values that no transition leaves behind: somebody else wrote to the segment.
+/// Words hold values that no transition leaves behind: another process wrote to the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Corrupted;
 
@@ -107,20 +118,22 @@ pub(crate) trait Memory {
     fn returned(&self) -> &AtomicU32;
     /// Not 0 once the queue is closed.
     fn closed(&self) -> &AtomicU32;
-    /// Are cells so large that a cache line belongs to few of them, and is worth prefetching for one?
+    /// Are cells so large that a cache line belongs to few of them, and is worth prefetching for
+    /// one?
     fn fills_lines(&self) -> bool;
     /// First word of the record that starts at `cell`.
     fn header(&self, cell: CellIndex) -> &AtomicU64;
     /// Second word of it, in slice rings only.
     fn sequence(&self, cell: CellIndex) -> &AtomicU64;
-    /// A hint that `count` cells from `first` on, which do not reach beyond the ring's end, will be written soon: several cache lines
-    /// can then cross at a time.
+    /// A hint that `count` cells from `first` on, which do not reach beyond the ring's end, will be
+    /// written soon: several cache lines can then cross at a time.
     fn prefetch_write(&self, _first: CellIndex, _count: u64) {}
     /// The same of cells that will be read, and then finished.
     fn prefetch_read(&self, _first: CellIndex, _count: u64) {}
 }
 
-/// A ring over some memory. Copied into each fast path, so that what never changes stays in registers while atomics are stored.
+/// A ring over some memory. Copied into each fast path, so that what never changes stays in
+/// registers while atomics are stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ring<M> {
     pub memory: M,

@@ -5,7 +5,8 @@ use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::atomic::fence;
 use crate::shm::geometry::CellIndex;
 
-/// Records reclaimed beyond the need of the moment: each look at head moves a cache line between the sides, so it should pay.
+/// Records reclaimed beyond the need of the moment: each look at head moves a cache line between
+/// the sides, so it should pay.
 pub(crate) const RECLAIM_AHEAD: u64 = 64;
 
 /// Room for one record, not yet published: dropping it changes nothing.
@@ -38,8 +39,8 @@ struct Span {
 }
 
 impl<M: Memory> Ring<M> {
-    /// [`reserve`](Ring::reserve) where it takes no detour: there is room, and no filler is needed. Calls nothing, so that a copy of the
-    /// ring stays in registers. Needs the put side.
+    /// [`reserve`](Ring::reserve) where it takes no detour: there is room, and no filler is needed.
+    /// Calls nothing, so that a copy of the ring stays in registers. Needs the put side.
     #[inline(always)]
     pub fn reserve_at_once<const SIZED: bool>(&self, length: u32) -> Option<Slot> {
         debug_assert_eq!(SIZED, self.geometry.sized);
@@ -56,12 +57,14 @@ impl<M: Memory> Ring<M> {
             let sequence = self.memory.sequence(cell).load(Relaxed);
             self.memory.sequence(behind).store(sequence.wrapping_add(1), Relaxed);
         }
-        // Invariant 1. Relaxed: the header that publishes the record is stored with Release after it.
+        // Invariant 1. Relaxed: the header that publishes the record is stored with Release after
+        // it.
         self.memory.header(behind).store(Header::FREE.bits(), Relaxed);
         Some(Slot { cell, next, length })
     }
 
-    /// Finds room for a record of `length` bytes and makes Invariant 1 true behind it. Needs the put side.
+    /// Finds room for a record of `length` bytes and makes Invariant 1 true behind it. Needs the
+    /// put side.
     #[cold]
     pub fn reserve(&self, length: u32) -> Result<Slot, NoRoom> {
         let tail = self.memory.put_side().tail.load(Relaxed);
@@ -121,7 +124,8 @@ impl<M: Memory> Ring<M> {
         Ok(Span { filler, position, next })
     }
 
-    /// [`reclaim_for`](Ring::reclaim_for) one more message of a sized ring, whose records all look alike, and up to `most`.
+    /// [`reclaim_for`](Ring::reclaim_for) one more message of a sized ring, whose records all look
+    /// alike, and up to `most`.
     #[cold]
     fn reclaim_sized(&self, most: u64) -> Result<(), NoRoom> {
         let put = self.memory.put_side();
@@ -136,7 +140,8 @@ impl<M: Memory> Ring<M> {
         let first = self.cell(before)?;
         let taken = if head > before { self.geometry.linear(head).wrapping_sub(self.geometry.linear(before)) } else { 0 };
         let stretch = taken.min(self.geometry.cells_to_end(before)).min(most);
-        // All of them are taken, so their lines are wanted for writing, and together rather than one after the other.
+        // All of them are taken, so their lines are wanted for writing, and together rather than
+        // one after the other.
         self.memory.prefetch_write(first, stretch);
         let is_done = |&cell: &CellIndex| self.memory.header(cell).load(Acquire) == done.bits();
         let reclaimed = self.geometry.cells_from(before, stretch).take_while(is_done).count() as u64;
@@ -145,7 +150,8 @@ impl<M: Memory> Ring<M> {
         if at == before { Err(NoRoom::Full) } else { Ok(()) }
     }
 
-    /// Records that find room without another look at getters. A hint that needs nothing, in a sized ring; for the put side more.
+    /// Records that find room without another look at getters. A hint that needs nothing, in a
+    /// sized ring; for the put side more.
     pub fn room_reclaimed(&self) -> u64 {
         let put = self.memory.put_side();
         let (tail, reclaim) = (put.tail.load(Relaxed), put.reclaim.load(Relaxed));
@@ -153,21 +159,24 @@ impl<M: Memory> Ring<M> {
         (self.geometry.cells - 1).saturating_sub(used)
     }
 
-    /// Makes room for one to `most` more messages of a sized ring, if it can be had without the get side. Needs the put side; an endpoint
-    /// need not be busy meanwhile, since nothing is committed, and while its owner lives nobody else moves reclaim.
+    /// Makes room for one to `most` more messages of a sized ring, if it can be had without the get
+    /// side. Needs the put side; an endpoint need not be busy meanwhile, since nothing is
+    /// committed, and while its owner lives no other process moves reclaim.
     #[cold]
     pub fn make_room(&self, most: u64) -> bool {
         self.reclaim_sized(most).is_ok()
     }
 
-    /// Records that were not taken when head was last looked at. Needs the put side of a sized ring.
+    /// Records that were not taken when head was last looked at. Needs the put side of a sized
+    /// ring.
     pub fn backlog_seen(&self) -> u64 {
         let put = self.memory.put_side();
         self.geometry.linear(put.tail.load(Relaxed)).wrapping_sub(self.geometry.linear(put.head_seen.load(Relaxed)))
     }
 
-    /// Is the record at reclaim taken, and only has to be reclaimed? And is a whole stretch from there on? Looks at the records, and not at
-    /// head, which lies beside the getters' lock. Hints; they need nothing, in a sized ring.
+    /// Is the record at reclaim taken, and only has to be reclaimed? And is a whole stretch from
+    /// there on? Looks at the records, and not at head, which lies beside the getters' lock. Hints;
+    /// they need nothing, in a sized ring.
     #[inline(always)]
     pub fn oldest_is_done(&self) -> bool {
         self.is_done_after_reclaim(1)
@@ -188,14 +197,14 @@ impl<M: Memory> Ring<M> {
     fn move_reclaim(&self, before: u64, to: u64) {
         if to != before {
             self.memory.put_side().reclaim.store(to, Release);
-            // Whoever walks these cells rereads reclaim after each header (Invariant 4): no byte of a new record may become
-            // visible before the new reclaim.
+            // Whoever walks these cells rereads reclaim after each header (Invariant 4): no byte of
+            // a new record may become visible before the new reclaim.
             fence(Release);
         }
     }
 
-    /// Walks reclaim over DONE records, never past head (Invariant 2), until a record may end at `next` and the record at reclaim
-    /// is number `oldest` or later (`u64::MAX`: any).
+    /// Walks reclaim over DONE records, never past head (Invariant 2), until a record may end at
+    /// `next` and the record at reclaim is number `oldest` or later (`u64::MAX`: any).
     #[cold]
     fn reclaim_for(&self, next: u64, oldest: u64) -> Result<(), NoRoom> {
         let head = self.memory.get_side().head.load(Acquire);
@@ -224,7 +233,8 @@ impl<M: Memory> Ring<M> {
         if fits { Ok(()) } else { Err(NoRoom::Full) }
     }
 
-    /// Publishes a written record. The store of READY is the commit point (Invariant 3). Needs the put side.
+    /// Publishes a written record. The store of READY is the commit point (Invariant 3). Needs the
+    /// put side.
     #[inline(always)]
     pub fn commit(&self, slot: Slot) {
         self.memory.header(slot.cell).store(Header::ready(slot.length).bits(), Release);
@@ -240,7 +250,8 @@ impl<M: Memory> Ring<M> {
         (slot.cell, header)
     }
 
-    /// Commits a claimed record of the caller's, shortened to `length` bytes. `false`: it was aborted, its owner was taken for dead.
+    /// Commits a claimed record of the caller's, shortened to `length` bytes. `false`: it was
+    /// aborted, its owner was taken for dead.
     #[inline(always)]
     pub fn commit_claimed(&self, cell: CellIndex, claimed: Header, length: u32) -> bool {
         (length == claimed.length() || self.shorten(cell, claimed, length))
@@ -253,7 +264,8 @@ impl<M: Memory> Ring<M> {
         let kept = self.geometry.record_cells(length as u64);
         let spare = self.geometry.record_cells(claimed.length() as u64) - kept;
         if spare > 0 {
-            // The cells that are not needed become a filler of their own, unreachable until READY shortens the record (Invariant 5).
+            // The cells that are not needed become a filler of their own, unreachable until READY
+            // shortens the record (Invariant 5).
             let Some(rest) = self.geometry.cell(cell.index() + kept) else { return false };
             let sequence = self.memory.sequence(cell).load(Relaxed);
             self.memory.sequence(rest).store(sequence.wrapping_add(1), Relaxed);
@@ -290,7 +302,8 @@ impl<M: Memory> Ring<M> {
             }
             let header = self.load_header(cell);
             if at >= head || header.state() != Some(State::Done) {
-                // As in `walk`: what another putter wrote into reclaimed cells comes with a newer reclaim, and may have been payload.
+                // As in `walk`: what another putter wrote into reclaimed cells comes with a newer
+                // reclaim, and may have been payload.
                 fence(Acquire);
                 if put.reclaim.load(Relaxed) != first {
                     return Ok(true);
@@ -315,7 +328,8 @@ impl<M: Memory> Ring<M> {
             && (!bounded || sequence(end)?.wrapping_sub(sequence(reclaim)?) < self.geometry.capacity))
     }
 
-    /// The record that stands in the way of more space: at reclaim, and not DONE. Needs the put side, which pins it.
+    /// The record that stands in the way of more space: at reclaim, and not DONE. Needs the put
+    /// side, which pins it.
     pub fn stopper(&self) -> Result<(u64, CellIndex, Header), Corrupted> {
         let at = self.memory.put_side().reclaim.load(Relaxed);
         let cell = self.cell(at)?;

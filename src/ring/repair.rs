@@ -1,5 +1,5 @@
-//! Deriving the cursors anew after a death, and freeing what the dead held. Each function is idempotent and may itself be killed
-//! at any point: whoever comes next starts it again.
+//! Deriving the cursors anew after a death, and freeing what the dead held. Each function is
+//! idempotent and may itself be killed at any point: whoever comes next starts it again.
 
 use super::{Corrupted, Header, Memory, Owner, Ring, State};
 use crate::atomic::Ordering::{Relaxed, Release};
@@ -16,7 +16,8 @@ pub(crate) struct Repaired {
 }
 
 impl<M: Memory> Ring<M> {
-    /// Steps tail over what its dead owner published without moving tail: restores Invariant 1. Needs the put side.
+    /// Steps tail over what its dead owner published without moving tail: restores Invariant 1.
+    /// Needs the put side.
     pub fn repair_put_side(&self, is_dead: impl Fn(Owner) -> bool) -> Result<Repaired, Corrupted> {
         self.end_retreat_of_the_dead();
         let tail = &self.memory.put_side().tail;
@@ -93,8 +94,9 @@ impl<M: Memory> Ring<M> {
         Ok(repaired)
     }
 
-    /// Gives a record of a dead owner back that stops the put side at reclaim (see [`Ring::stopper`]), or announces one that is given
-    /// back already. Needs the put side, which pins it. `true`: getters have something to take.
+    /// Gives a record of a dead owner back that stops the put side at reclaim (see
+    /// [`Ring::stopper`]), or announces one that is given back already. Needs the put side, which
+    /// pins it. `true`: getters have something to take.
     pub fn free_stopper(&self, is_dead: impl Fn(Owner) -> bool) -> Result<bool, Corrupted> {
         let (_, cell, header) = self.stopper()?;
         match header.state() {

@@ -95,8 +95,8 @@ impl<M: Memory> Ring<M> {
                 Some(State::Claimed) if abort(cell, header) => {}
                 Some(State::Free) | None => return Err(Corrupted),
                 Some(state) => {
-                    // An open loan may be aborted later, and join the run before it. What is not taken
-                    // keeps its place: no run that ends at tail begins before it.
+                    // An open loan may be aborted later, and join the run before it. What is not
+                    // taken keeps its place: no run that ends at tail begins before it.
                     settled = if state == State::Claimed { settled.or(Some(begins)) } else { None };
                     begins = next;
                 }
@@ -122,8 +122,8 @@ impl<M: Memory> Ring<M> {
         }
         let cell = self.cell(to)?;
         let records = self.records_before(tail)?.wrapping_sub(self.records_before(to)?);
-        // Odd while tail goes back: the repair of the put side ends what a dead putter began. A walk
-        // over these cells without a side rereads the count after each header.
+        // Odd while tail goes back: the repair of the put side ends what a dead putter began. A
+        // walk over these cells without a side rereads the count after each header.
         let begun = put.retreats.load(Relaxed) | 1;
         put.retreats.store(begun, Relaxed);
         fence(Release);
@@ -135,15 +135,15 @@ impl<M: Memory> Ring<M> {
         Ok(true)
     }
 
-    /// Counts once more: a walk that began, or began anew, after the first count may still go over the
-    /// DONE records. No byte of a new record may become visible before this.
+    /// Counts once more: a walk that began, or began anew, after the first count may still go over
+    /// the DONE records. No byte of a new record may become visible before this.
     fn end_retreat(&self, begun: u64) {
         self.memory.put_side().retreats.store(begun.wrapping_add(1), Release);
         fence(Release);
     }
 
-    /// Ends the retreat in which the owner of the put side died, if there is one, before its cells are
-    /// used again. Needs the put side.
+    /// Ends the retreat in which the owner of the put side died, if there is one, before its cells
+    /// are used again. Needs the put side.
     pub(super) fn end_retreat_of_the_dead(&self) {
         let count = self.memory.put_side().retreats.load(Relaxed);
         if count & 1 != 0 {

@@ -124,13 +124,13 @@ impl<M: Memory> Ring<M> {
 
     /// Publishes a written record, and exits. The store of READY is the commit point.
     ///
-    /// In a run that reaches so far it then takes ownership of a cache line ahead of its use: stores
-    /// FREE into the header three records ahead, in free space, where no process reads it (Ring,
-    /// Invariant 1; Invariant 2; the fence of `move_reclaim`). The getter had that line a lap ago,
-    /// and does not poll it yet: by then it polls the next record. In that line lies the end of the
-    /// record before it, too. Measured, a spinning round trip of 64 B: 280 -> 225 ns with the cores
-    /// near, 850 -> 690 far; `prefetchw` there changed nothing. A stream, which prefetches whole
-    /// runs of lines, would lose 5 - 10 %.
+    /// In a run that reaches so far it then takes ownership of a cache line ahead of its use:
+    /// stores FREE into the header three records ahead, in free space, where no process reads it
+    /// (Ring, Invariant 1; Invariant 2; the fence of `move_reclaim`). The getter had that line a
+    /// lap ago, and does not poll it yet: by then it polls the next record. In that line lies the
+    /// end of the record before it, too. Measured, a spinning round trip of 64 B: 280 -> 225 ns
+    /// with the cores near, 850 -> 690 far; `prefetchw` there changed nothing. A stream, which
+    /// prefetches whole runs of lines, would lose 5 - 10 %.
     #[inline(always)]
     pub fn commit_in_run(&self, RunSlot { slot, cells, nth }: RunSlot) {
         self.commit(slot);

@@ -11,17 +11,19 @@ const ATTEMPTS: u32 = 64;
 const RETREATS: u32 = 1000;
 
 impl<M: Memory> Ring<M> {
-    /// Visits the records of [reclaim, end) in order, DONE ones left out, until `visit` returns `false`. Putters may move reclaim
-    /// meanwhile: it is reread after each header, and the walk goes on from there where it was
-    /// passed (all before it is DONE). Where tail went back, the walk goes on behind the last
-    /// record that no retreat can have touched; CLAIMED ones may be visited again.
-    /// A record that `visit` sees was in the ring when its header was read. It still is as long as nobody can finish it: it is
-    /// RETURNED or held by the dead, and the caller owns the get side (Invariant 4).
+    /// Visits the records of [reclaim, end) in order, DONE ones left out, until `visit` returns
+    /// `false`. Putters may move reclaim meanwhile: it is reread after each header, and the walk
+    /// goes on from there where it was passed (all before it is DONE). Where tail went back, the
+    /// walk goes on behind the last record that no retreat can have touched; CLAIMED ones may be
+    /// visited again. A record that `visit` sees was in the ring when its header was read. It still
+    /// is as long as nobody can finish it: it is RETURNED or held by the dead, and the caller owns
+    /// the get side (Invariant 4).
     pub fn walk(&self, end: u64, visit: impl FnMut(u64, CellIndex, Header) -> bool) -> Result<(), Corrupted> {
         self.walk_from(0, end, visit)
     }
 
-    /// The same of [`from`, end), where all records before `from` are known to be DONE; it is a record's start, or was reclaimed.
+    /// The same of [`from`, end), where all records before `from` are known to be DONE; it is a
+    /// record's start, or was reclaimed.
     pub fn walk_from(&self, from: u64, end: u64, mut visit: impl FnMut(u64, CellIndex, Header) -> bool) -> Result<(), Corrupted> {
         let put = self.memory.put_side();
         let (reclaim, retreats) = (&put.reclaim, &put.retreats);
@@ -32,7 +34,8 @@ impl<M: Memory> Ring<M> {
         let mut at = reclaim.load(Acquire).max(from);
         let mut firm = at;
         let mut restarts = 0;
-        // Restarts count too: putters pass a lap at most while the caller, or the records that it looks for, pin the rest.
+        // Restarts count too: putters pass a lap at most while the caller, or the records that it
+        // looks for, pin the rest.
         let longest = 2 * self.geometry.cells;
         let mut steps = 0;
         while steps <= longest {
@@ -42,7 +45,8 @@ impl<M: Memory> Ring<M> {
             }
             let cell = self.cell(at)?;
             let header = self.load_header(cell);
-            // Orders the header's load before that of reclaim: what a putter wrote into reclaimed cells comes with a newer reclaim.
+            // Orders the header's load before that of reclaim: what a putter wrote into reclaimed
+            // cells comes with a newer reclaim.
             fence(Acquire);
             let now = reclaim.load(Relaxed);
             let retreated = retreats.load(Relaxed);
@@ -130,7 +134,8 @@ impl<M: Memory> Ring<M> {
             }
             let Ok(cell) = self.cell(end) else { break };
             let sequence = self.memory.sequence(cell).load(Acquire);
-            // The sequence beside the FREE word stays until the cells are reclaimed, or tail goes back.
+            // The sequence beside the FREE word stays until the cells are reclaimed, or tail goes
+            // back.
             fence(Acquire);
             if put.reclaim.load(Relaxed) <= end && put.retreats.load(Relaxed) == retreats {
                 return sequence;
@@ -156,7 +161,8 @@ impl<M: Memory> Ring<M> {
         0
     }
 
-    /// Committed messages that nobody has taken. Exact when nothing moves; otherwise a value between call and return.
+    /// Committed messages that nobody has taken. Exact when nothing moves; otherwise a value
+    /// between call and return.
     pub fn len(&self) -> u64 {
         let in_place = self.memory.put_side().loans.load(Acquire) != 0 || self.memory.get_side().leases.load(Acquire) != 0;
         if in_place {
@@ -209,7 +215,8 @@ impl<M: Memory> Ring<M> {
         counted
     }
 
-    /// Messages in the ring that somebody still has to finish: committed, leased or given back. Needs the get side.
+    /// Messages in the ring that somebody still has to finish: committed, leased or given back.
+    /// Needs the get side.
     pub fn unfinished(&self) -> Result<u64, Corrupted> {
         let mut count = 0;
         self.walk_all(|_, _, header| {

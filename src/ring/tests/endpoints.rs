@@ -1,7 +1,9 @@
-//! What a `Producer` and a `Consumer` run, under weak memory: [`Run`] and the transitions along it, against each other, against
-//! callers that take the sides by lock, and with a death before each access.
+//! What a `Producer` and a `Consumer` run, under weak memory: [`Run`] and the transitions along it,
+//! against each other, against callers that take the sides by lock, and with a death before each
+//! access.
 //!
-//! The payload of a record is a cell that loom watches for races. A Producer that is followed takes lines ahead in a ring of 5.
+//! The payload of a record is a cell that loom watches for races. A Producer that is followed takes
+//! lines ahead in a ring of 5.
 
 use super::heap::{self, Heap};
 use super::mortal::{ALIVE, Mortal, survives};
@@ -33,7 +35,8 @@ struct Worker {
 }
 
 impl Shared {
-    /// Both sides have their endpoint. The first `used` cells were used before, as a lap of a ping-pong leaves them.
+    /// Both sides have their endpoint. The first `used` cells were used before, as a lap of a
+    /// ping-pong leaves them.
     fn new(capacity: u64, used: u64) -> Arc<Shared> {
         let geometry = Geometry::sized(8, 8, capacity).expect("a small ring");
         let heap = Arc::new(heap::ring(geometry).memory);
@@ -62,11 +65,13 @@ impl Worker {
     }
 
     fn read(&self, cell: CellIndex) -> u64 {
-        // SAFETY: as in `write`, and the record was published by the one that wrote it: loom checks just that.
+        // SAFETY: as in `write`, and the record was published by the one that wrote it: loom checks
+        // just that.
         self.shared.payloads[cell.index() as usize].with(|payload| unsafe { *payload })
     }
 
-    /// As a Producer puts: along its run, filled anew if need be, then its slow call, which the ring's last cell needs.
+    /// As a Producer puts: along its run, filled anew if need be, then its slow call, which the
+    /// ring's last cell needs.
     fn try_put(&self, message: u64) -> bool {
         let enter = || self.ring.enter_run_to_put(&self.run, LENGTH, || ());
         let entered = enter().or_else(|| if self.ring.refill_to_put(&self.run, || true, || ()) { enter() } else { None });
@@ -199,7 +204,8 @@ fn endpoints_that_follow_closely_meet() {
     meet(4, 0, 4, true);
 }
 
-/// The ring is full when the Producer begins: what it takes ahead was not reclaimed, or not even taken.
+/// The ring is full when the Producer begins: what it takes ahead was not reclaimed, or not even
+/// taken.
 #[test]
 fn a_followed_producer_begins_in_a_full_ring() {
     for used in [0, 3] {
@@ -269,8 +275,8 @@ fn a_consumer_meets_putters_with_a_lock() {
     });
 }
 
-/// A Producer that dies after so many accesses, a Consumer or getters by lock that go on, and one that takes the put side over and
-/// puts. Did it die?
+/// A Producer that dies after so many accesses, a Consumer or getters by lock that go on, and one
+/// that takes the put side over and puts. Did it die?
 fn a_producer_dies(accesses: u32, followed: bool, by_lock: bool) -> bool {
     let died = std::sync::Arc::new(AtomicBool::new(false));
     let seen = died.clone();
@@ -319,7 +325,8 @@ fn producers_die() {
     }
 }
 
-/// A Consumer that dies after so many accesses beside a Producer, and one that takes the get side over and drains. Did it die?
+/// A Consumer that dies after so many accesses beside a Producer, and one that takes the get side
+/// over and drains. Did it die?
 fn a_consumer_dies(accesses: u32) -> bool {
     let died = std::sync::Arc::new(AtomicBool::new(false));
     let seen = died.clone();

@@ -60,8 +60,8 @@ impl Memory for &Interrupted {
     }
 }
 
-/// Behind an unread message lie the records of four dropped loans. `begun`: the putter has counted the
-/// retreat when the walk begins, and does the rest at the `nth` load of a header.
+/// Behind an unread message lie the records of four dropped loans. `begun`: the putter has counted
+/// the retreat when the walk begins, and does the rest at the `nth` load of a header.
 fn walk_beside_a_retreat(begun: bool, nth: u32) {
     let geometry = bytes(32, u64::MAX);
     let memory = Interrupted {

@@ -6,7 +6,8 @@ use crate::ring::{Memory, Ring};
 use crate::shm::geometry::{CellIndex, Geometry};
 use crate::shm::layout::{GetSide, PutSide};
 
-/// What payload looks like to whoever takes it for a header or a sequence: a state that does not exist, a number that is too large.
+/// What payload looks like to whoever takes it for a header or a sequence: a state that does not
+/// exist, a number that is too large.
 pub(super) const GARBAGE: u64 = 0xeeee_eeee_eeee_eeee;
 
 #[derive(Debug)]
@@ -77,7 +78,8 @@ pub(super) fn bytes(cells: u64, capacity: u64) -> Geometry {
     Geometry::slice(1, 1, capacity, cells * 16).expect("a small ring")
 }
 
-/// Writes a payload of `length` bytes into the record at `cell`, as its neighbours see it: their words become garbage.
+/// Writes a payload of `length` bytes into the record at `cell`, as its neighbours see it: their
+/// words become garbage.
 pub(super) fn write_garbage<M: Memory>(ring: &Ring<M>, cell: CellIndex, length: u32) {
     for behind in 1..ring.geometry.record_cells(length as u64) {
         let inner = ring.geometry.cell(cell.index() + behind).expect("records are contiguous");

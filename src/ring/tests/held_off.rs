@@ -156,7 +156,8 @@ impl Worker {
         self.ring.take(record);
     }
 
-    /// As the Consumer goes: along its run, filled anew if need be, then its slow call. `None`: nothing there, or a putter is at work.
+    /// As the Consumer goes: along its run, filled anew if need be, then its slow call. `None`:
+    /// nothing there, or a putter is at work.
     fn consume(&self) -> Option<()> {
         let entered = self.ring.enter_run_to_get(&self.run, 8, || fence(SeqCst)).or_else(|| {
             self.ring.refill_to_get(&self.run)?;

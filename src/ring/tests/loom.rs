@@ -1,7 +1,9 @@
-//! The ring's transitions under weak memory: loom tries every interleaving, and every value that a load may see.
+//! The ring's transitions under weak memory: loom tries every interleaving, and every value that a
+//! load may see.
 //!
-//! A sized record's payload is a cell that loom watches for races: it fails if a reader and a writer of one record are not ordered. In a
-//! slice ring the payload lies where other records have headers, so there it is garbage in those words.
+//! A sized record's payload is a cell that loom watches for races: it fails if a reader and a
+//! writer of one record are not ordered. In a slice ring the payload lies where other records have
+//! headers, so there it is garbage in those words.
 
 use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::Ordering::{Acquire, Relaxed, SeqCst};
@@ -34,13 +36,15 @@ impl Shared {
     }
 
     fn write(&self, cell: CellIndex, length: u32, message: u64) {
-        // SAFETY: the pointer lives as long as the closure runs, and the ring gave the record to us alone: loom checks just that.
+        // SAFETY: the pointer lives as long as the closure runs, and the ring gave the record to us
+        // alone: loom checks just that.
         self.payloads[cell.index() as usize].with_mut(|payload| unsafe { *payload = message });
         write_garbage(&self.ring, cell, length);
     }
 
     fn read(&self, cell: CellIndex) -> u64 {
-        // SAFETY: as in `write`, and whoever wrote this record published it before: loom checks just that.
+        // SAFETY: as in `write`, and whoever wrote this record published it before: loom checks
+        // just that.
         self.payloads[cell.index() as usize].with(|payload| unsafe { *payload })
     }
 
@@ -258,7 +262,8 @@ fn committed_short_against_front() {
     loans(bytes(6, u64::MAX), 32, |ring, cell, header| ring.commit_claimed(cell, header, 0), &[1, 2]);
 }
 
-/// Looks from outside, while records are put and taken over the wrap. Three at work: two preemptions at most, or it takes minutes.
+/// Looks from outside, while records are put and taken over the wrap. Three at work: two
+/// preemptions at most, or it takes minutes.
 fn looks(geometry: Geometry, lengths: [u32; 3], look: fn(&Ring<Heap>)) {
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = Some(model.preemption_bound.map_or(2, |bound| bound.min(2)));
@@ -313,8 +318,8 @@ fn looks_at_slice_rings() {
     }
 }
 
-/// An endpoint commits while the queue is closed: nothing comes after a getter's verdict that nothing will. Full fences stand for
-/// `membarrier` and its compiler fence.
+/// An endpoint commits while the queue is closed: nothing comes after a getter's verdict that
+/// nothing will. Full fences stand for `membarrier` and its compiler fence.
 #[test]
 fn closed_means_drained() {
     ::loom::model(|| {

@@ -1,4 +1,5 @@
-//! Random operations against a plain model of the ring: a queue of records that knows nothing of cells' words.
+//! Random operations against a plain model of the ring: a queue of records that knows nothing of
+//! cells' words.
 
 use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::AtomicU64;

@@ -12,7 +12,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 /// Never dies.
 pub(super) const ALIVE: u32 = u32::MAX;
 
-/// Words of a heap, for a worker that dies when its accesses are used up: before each word that it asks the ring for.
+/// Words of a heap, for a worker that dies when its accesses are used up: before each word that it
+/// asks the ring for.
 #[derive(Debug)]
 pub(super) struct Mortal {
     heap: Arc<Heap>,

@@ -1,8 +1,9 @@
 //! Every order of operations, and a kill between any two stores of each.
 //!
-//! The memory under the ring is all that survives a kill. So [`Watched`] takes an image of it whenever the ring asks for a word, and
-//! each image that differs from the one before is what a kill there would leave: one run of an operation shows all of them. Where
-//! two stores fall between two images, either is taken for the first; more than two are a failure.
+//! The memory under the ring is all that survives a kill. So [`Watched`] takes an image of it
+//! whenever the ring asks for a word, and each image that differs from the one before is what a
+//! kill there would leave: one run of an operation shows all of them. Where two stores fall between
+//! two images, either is taken for the first; more than two are a failure.
 //!
 //! A [`World`] is an image, the locks that the dead hold, and what the messages ought to be. Worlds
 //! are explored until no new one turns up: from each, every operation of every participant,
@@ -11,8 +12,9 @@
 //! sides, or as a getter does, on its own side alone), drains, fills to exact capacity and drains
 //! again.
 //!
-//! Participants 0 and 1 lend and lease; copies are made by whoever (a kill there takes any participant along, or none). Positions,
-//! sequences and messages are numbered anew in each world: that makes the worlds finite.
+//! Participants 0 and 1 lend and lease; copies are made by whoever (a kill there takes any
+//! participant along, or none). Positions, sequences and messages are numbered anew in each world:
+//! that makes the worlds finite.
 
 mod watched;
 mod worker;
@@ -59,7 +61,8 @@ struct Explorer {
     lengths: &'static [u32],
     /// Loans and leases at a time.
     held_at_once: usize,
-    /// How many operations to run at most before the first kill, between it and the second, and so on; `ALL` until no new world turns up.
+    /// How many operations to run at most before the first kill, between it and the second, and so
+    /// on; `ALL` until no new world turns up.
     depths: Vec<usize>,
     seen: HashSet<World>,
     operations: u64,
@@ -107,7 +110,8 @@ impl Explorer {
         operations
     }
 
-    /// Runs an operation in a world. Whose death a kill in it is, if it must be somebody's, comes with the effect.
+    /// Runs an operation in a world. Whose death a kill in it is, if it must be somebody's, comes
+    /// with the effect.
     fn run(&self, world: &World, op: Op) -> (Effect, Option<usize>) {
         let mut worker = self.worker(world);
         let ring = &self.ring;
@@ -204,7 +208,8 @@ impl Explorer {
         }
     }
 
-    /// The survivor: recovers, lets the living finish in one way or the other, drains, fills and drains.
+    /// The survivor: recovers, lets the living finish in one way or the other, drains, fills and
+    /// drains.
     fn survive(&self, world: &World) {
         let holding = (0..world.messages.len()).any(|number| world.holder(number).is_some());
         let ways = [(true, true), (true, false), (false, true), (false, false)];
@@ -346,8 +351,8 @@ fn sized_ring_of_3_loses_nothing() {
     explore("sized, capacity 3", sized(3), &[8], 2, [&[ALL, 1, 0], &[4, 1, 0]]);
 }
 
-/// So large that a closely followed Producer takes lines ahead, and begun at its last cell: after two more puts a line ahead is that
-/// of the oldest message.
+/// So large that a closely followed Producer takes lines ahead, and begun at its last cell: after
+/// two more puts a line ahead is that of the oldest message.
 #[test]
 fn sized_ring_of_5_loses_nothing() {
     explore_after(5, "sized, capacity 5", sized(5), &[8], 1, [&[8, 1, 0], &[5, 1, 0]]);

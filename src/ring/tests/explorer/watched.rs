@@ -149,7 +149,8 @@ impl Watched {
     }
 }
 
-/// Writes a message's payload. A kill in the middle of it leaves nothing that a kill before or after it does not.
+/// Writes a message's payload. A kill in the middle of it leaves nothing that a kill before or
+/// after it does not.
 pub(super) fn write_payload(ring: &Ring<Watched>, cell: CellIndex, length: u32, tag: u64) {
     let memory = &ring.memory;
     memory.observe();

@@ -1,4 +1,5 @@
-//! A process at work: operations as the queue runs them, with the locks and the repairs that belong to them.
+//! A process at work: operations as the queue runs them, with the locks and the repairs that belong
+//! to them.
 
 use super::watched::{HEAD, Held, TAIL, Watched, write_payload};
 use super::world::{Effect, Message, PARTICIPANTS, Status};
@@ -175,8 +176,9 @@ impl Worker<'_> {
         effect
     }
 
-    /// A Producer that becomes one, puts or lends a message along its run, and leaves. A kill leaves its side to be repaired by
-    /// the process that finds its owner dead, which is as if it had held the lock.
+    /// A Producer that becomes one, puts or lends a message along its run, and leaves. A kill
+    /// leaves its side to be repaired by the process that finds its owner dead, which is as if it
+    /// had held the lock.
     pub fn put_in_run(&mut self, followed: bool, lender: Option<usize>, length: u32, tag: u64) -> Effect {
         self.enter_put();
         let run = if followed { Run::of_followed(0) } else { Run::of(0) };

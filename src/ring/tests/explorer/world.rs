@@ -1,4 +1,5 @@
-//! What a world is: an image of the memory, the locks that the dead hold, and the messages that ought to be in the ring.
+//! What a world is: an image of the memory, the locks that the dead hold, and the messages that
+//! ought to be in the ring.
 
 use super::super::heap::GARBAGE;
 use super::watched::{HEAD, HEAD_SEEN, Held, Image, LEASES, LOANS, RECLAIM, RETURNED, SETTLED, TAIL};
@@ -99,7 +100,8 @@ impl World {
         }
     }
 
-    /// May the next message be number `found`, `None` being none at all? Returned ones come first, if they were announced.
+    /// May the next message be number `found`, `None` being none at all? Returned ones come first,
+    /// if they were announced.
     pub fn check_order(&self, found: Option<usize>) {
         for (number, message) in self.messages[..found.unwrap_or(self.messages.len())].iter().enumerate() {
             let passed = match (message.status, self.header(message.cell).state()) {
