@@ -78,7 +78,7 @@
 //! # Portable locks
 //!
 //! Under `--cfg shmq_portable_sync` all of this works too, except that a death is not noticed: see
-//! the README, "Platforms".
+//! `ARCHITECTURE.md`, "Platforms".
 //!
 //! ```
 //! use shmq::{Process, sync::Value};
