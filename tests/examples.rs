@@ -1,7 +1,8 @@
-//! Every example, run as a user runs it: its exit status, what it prints, and what it leaves in `/dev/shm` (nothing).
+//! Every example, run as a user runs it: its exit status, what it prints, and what it leaves in
+//! `/dev/shm` (nothing).
 //!
-//! Cargo builds the examples for `cargo test`; here they run as children, each with a bound on its time. One that hangs is killed,
-//! with its workers, and what it printed is shown.
+//! Cargo builds the examples for `cargo test`; here they run as children, each with a bound on its
+//! time. One that hangs is killed, with its workers, and what it printed is shown.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -190,7 +191,8 @@ fn pool_workers_share_a_queue() {
     assert_eq!(lines[10], "squares: [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]");
 }
 
-/// The service of the docs, word for word: whatever a service manager or a terminal sends to the whole process group, it finishes what it has begun.
+/// The service of the docs, word for word: whatever a service manager or a terminal sends to the
+/// whole process group, it finishes what it has begun.
 #[cfg(feature = "object")]
 #[test]
 fn pool_service_finishes_its_tasks() {
@@ -443,7 +445,8 @@ fn wordcount_with_a_worker_killed() {
     let mut running = start_on_pipe("killed", &text[..2_500_000]);
     let victims = running.workers();
     for victim in &victims[..2] {
-        // SAFETY: any numbers may be passed; the worker is its parent's child, and not reaped before it ends.
+        // SAFETY: any numbers may be passed; the worker is its parent's child, and not reaped
+        // before it ends.
         assert_eq!(unsafe { libc::kill(*victim, libc::SIGKILL) }, 0);
     }
     running.child.stdin.take().unwrap().write_all(&text[2_500_000..]).unwrap();

@@ -1,4 +1,5 @@
-//! Tests of code that works in several processes. Cargo runs `main` of this file, in one thread, so that it may fork.
+//! Tests of code that works in several processes. Cargo runs `main` of this file, in one thread, so
+//! that it may fork.
 
 use shmq::{Process, Queue};
 use std::process::ExitCode;
@@ -51,7 +52,8 @@ const TESTS: &[(&str, fn())] = &[
     ("what_a_killed_worker_had_comes_back", what_a_killed_worker_had_comes_back),
 ];
 
-/// Runs each test in a process of its own: `cargo test --test NAME` runs all, `cargo test --test NAME -- TEXT` those with that text.
+/// Runs each test in a process of its own: `cargo test --test NAME` runs all,
+/// `cargo test --test NAME -- TEXT` those with that text.
 fn main() -> ExitCode {
     let wanted = std::env::args().nth(1).filter(|text| !text.starts_with('-')).unwrap_or_default();
     let mut failed = false;

@@ -1,11 +1,12 @@
-//! How many instructions a put and a get take, by copy and in place, counted by callgrind: unlike times, they do not depend on the machine's mood.
+//! How many instructions a put and a get take, by copy and in place, counted by callgrind: unlike
+//! times, they do not depend on the machine's mood.
 //!
-//! The program that is counted (`instructions/program.rs`) is built here as a release build, in a package of its own below `target/`
-//! that has this crate's dependencies, as locked, and no others. Where valgrind is not installed (or the locks are not the usual ones)
-//! the tests say so and pass.
+//! The program that is counted (`instructions/program.rs`) is built here as a release build, in a
+//! package of its own below `target/` that has this crate's dependencies, as locked, and no others.
+//! Where valgrind is not installed (or the locks are not the usual ones) the tests say so and pass.
 //!
-//! A bound is a little above what was counted when it was set. When one fails, look first at what was added to the fast path;
-//! lower it when the fast path became shorter.
+//! A bound is a little above what was counted when it was set. When one fails, look first at what
+//! was added to the fast path; lower it when the fast path became shorter.
 #![cfg(not(loom))]
 
 use std::env;
@@ -17,8 +18,9 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Most instructions of a put and of a get, with the making and the checking of the message. In place a put is a loan and its commit, a
-/// get a lease and its release. A lease reads the coarse clock, to look after the dead in time: some 30 instructions, as valgrind runs it.
+/// Most instructions of a put and of a get, with the making and the checking of the message. In
+/// place a put is a loan and its commit, a get a lease and its release. A lease reads the coarse
+/// clock, to look after the dead in time: some 30 instructions, as valgrind runs it.
 const BOUNDS: [(&str, u64, u64); 9] = [
     ("queue_8", 127, 95),
     ("queue_64", 154, 121),

@@ -1,4 +1,5 @@
-//! Random sequences of operations against a plain model: whatever is done to a queue, it is what a list of messages would be.
+//! Random sequences of operations against a plain model: whatever is done to a queue, it is what a
+//! list of messages would be.
 
 mod support;
 
@@ -125,7 +126,8 @@ impl<M: Clone> Model<M> {
         Ok(self.next)
     }
 
-    /// The next to be taken: returned ones first, then the first ready one, if no loan is open before it.
+    /// The next to be taken: returned ones first, then the first ready one, if no loan is open
+    /// before it.
     fn take(&mut self, to: State) -> Result<Record<M>, &'static str> {
         let returned = self.records.iter().position(|record| record.state == State::Returned);
         let ready = || {
@@ -273,7 +275,8 @@ fn run_sized(capacity: usize, operations: Vec<Operation>) {
     }
 }
 
-/// A ring that is bounded in messages and never short of bytes, so that the model need not know about cells.
+/// A ring that is bounded in messages and never short of bytes, so that the model need not know
+/// about cells.
 fn run_slices(capacity: usize, operations: Vec<Operation>, lengths: Vec<usize>) {
     const LONGEST: usize = 60;
     let capacity_bytes = (capacity + 2) * (LONGEST + 32) * 2;

@@ -33,7 +33,8 @@ fn main() -> ExitCode {
     support::harness::run(Lanes::Waits, &all)
 }
 
-/// Keeps events as text, and uses the queue from inside each of them: with a side held, that would be Busy.
+/// Keeps events as text, and uses the queue from inside each of them: with a side held, that would
+/// be Busy.
 struct Listener {
     queue: Queue<u64>,
     heard: Arc<Mutex<Vec<String>>>,
@@ -120,7 +121,8 @@ fn each_slow_path_tells() {
     let empty = empty.expect("created");
     let other = Queue::<u64>::new(100).expect("created");
     let mut heard = Vec::new();
-    // Blocked is who sleeps: not one whose time was up before it got there, as happens on a loaded machine.
+    // Blocked is who sleeps: not one whose time was up before it got there, as happens on a loaded
+    // machine.
     let sleeps = || {
         heard = listen(&other, || {
             assert!(matches!(empty.get_timeout(Duration::from_millis(20)), Err(GetError::Timeout)));

@@ -1,4 +1,5 @@
-//! Pages that nobody may touch, on both sides of a mapping: an access out of bounds is a SIGSEGV, which a child's status tells.
+//! Pages that nobody may touch, on both sides of a mapping: an access out of bounds is a SIGSEGV,
+//! which a child's status tells.
 
 use std::ops::Range;
 use std::ptr;
@@ -9,7 +10,8 @@ const PAGE: usize = 4096;
 const GAPS: usize = 512;
 
 fn no_access(start: *mut libc::c_void, bytes: usize, flags: libc::c_int) -> Option<usize> {
-    // SAFETY: a new mapping without access, at a place of the kernel's choice or one that is free (MAP_FIXED_NOREPLACE).
+    // SAFETY: a new mapping without access, at a place of the kernel's choice or one that is free
+    // (MAP_FIXED_NOREPLACE).
     let mapped = unsafe { libc::mmap(start, bytes, libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANON | flags, -1, 0) };
     (mapped != libc::MAP_FAILED).then_some(mapped as usize)
 }
@@ -33,7 +35,8 @@ impl Gap {
         let before = no_access(ptr::null_mut(), bytes + 2 * PAGE, 0).expect("room for a mapping and two fences");
         unmap(before + PAGE, bytes);
         let mut gap = Gap { before, bytes, fillers: Vec::new() };
-        // The kernel fills the highest gap first: all others of that length are filled until it is ours.
+        // The kernel fills the highest gap first: all others of that length are filled until it is
+        // ours.
         for _ in 0..GAPS {
             match no_access(ptr::null_mut(), bytes, 0).expect("room for a mapping") {
                 start if start == before + PAGE => {
@@ -92,8 +95,9 @@ impl<X: Copy> Fenced<X> {
         let pages = (len * size_of::<X>()).next_multiple_of(PAGE);
         let start = no_access(ptr::null_mut(), pages + PAGE, 0).expect("room for a buffer");
         let first = (start + pages - len * size_of::<X>()) as *mut X;
-        // SAFETY: the first `pages` bytes of the new mapping, all but the fence; `first` leads to `len` elements at their end, aligned
-        // since a page is and their size is a multiple of their alignment.
+        // SAFETY: the first `pages` bytes of the new mapping, all but the fence; `first` leads to
+        // `len` elements at their end, aligned since a page is and their size is a multiple of
+        // their alignment.
         unsafe {
             assert_eq!(libc::mprotect(start as *mut libc::c_void, pages, libc::PROT_READ | libc::PROT_WRITE), 0);
             for i in 0..len {

@@ -32,7 +32,8 @@ fn width<S, F>(_: impl Fn(&S) -> &F) -> usize {
     size_of::<F>()
 }
 
-/// The words of a head, of `participants` entries, and of the first words of cells near the cursors of `image`.
+/// The words of a head, of `participants` entries, and of the first words of cells near the cursors
+/// of `image`.
 pub fn of(image: &[u8]) -> Vec<Field> {
     let mut list = Vec::new();
     fields! { list:

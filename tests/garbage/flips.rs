@@ -1,6 +1,8 @@
-//! Something else in every field: before a segment is opened, while it is open, and between any two verbs.
+//! Something else in every field: before a segment is opened, while it is open, and between any two
+//! verbs.
 //!
-//! Trials walk over the byte map: trial n changes field n, and sometimes others too. What it is changed to is random.
+//! Trials walk over the byte map: trial n changes field n, and sometimes others too. What it is
+//! changed to is random.
 
 use crate::fences::Gap;
 use crate::fields::{self, Flip};

@@ -63,8 +63,8 @@ slice_subject!(
     dead_letters("no such dead letters")
 );
 
-/// The bytes of a segment in which everything is to be found: messages taken, ready, given back, lent by the dead and leased by the
-/// dead, and, if `killed`, sides and locks of the dead.
+/// The bytes of a segment in which everything is to be found: messages taken, ready, given back,
+/// lent by the dead and leased by the dead, and, if `killed`, sides and locks of the dead.
 pub fn image_of<T: ?Sized + Subject>(killed: bool) -> Vec<u8> {
     let name = unique_name("template");
     let queue = T::settings().name(&name).persist(true).create().expect("a segment");

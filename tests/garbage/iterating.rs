@@ -1,4 +1,5 @@
-//! Iterators over queues that are poisoned or corrupted: such an error lasts, so it is given once, and then the loop is over.
+//! Iterators over queues that are poisoned or corrupted: such an error lasts, so it is given once,
+//! and then the loop is over.
 
 use crate::layout::{Head, Rare, cells_offset};
 use crate::support::harness::Case;

@@ -1,6 +1,7 @@
-//! A process that changes bits of each payload back and forth while others take messages by copy: what they are given was checked, and
-//! is what was checked. The bits change between valid and invalid ones; a copy that is checked in one place and made in another hands out
-//! some of the latter within a second (in an optimised build: it was the compiler that made two copies of one).
+//! A process that changes bits of each payload back and forth while others take messages by copy:
+//! what they are given was checked, and is what was checked. The bits change between valid and
+//! invalid ones; a copy that is checked in one place and made in another hands out some of the
+//! latter within a second (in an optimised build: it was the compiler that made two copies of one).
 
 use crate::support::PATIENCE;
 use crate::support::harness::Case;
@@ -39,7 +40,8 @@ const HEADER_BYTES: usize = 0x200;
 #[cfg(feature = "object")]
 const CELL_BYTES: usize = 16;
 
-/// The places in the segment's file at which `fill(false)` leaves one byte and `fill(true)` the other: bytes of payloads.
+/// The places in the segment's file at which `fill(false)` leaves one byte and `fill(true)` the
+/// other: bytes of payloads.
 fn differences(name: &str, zero: u8, one: u8, fill: impl Fn(bool)) -> Vec<usize> {
     let image = |bits| {
         fill(bits);
@@ -70,7 +72,8 @@ fn beside_toggles(name: &str, places: &[usize], bits: u8, act: impl FnOnce()) {
         assert_ne!(start, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
         loop {
             for &at in places {
-                // SAFETY: inside that mapping, which is never unmapped; what others do with the byte meanwhile is the test.
+                // SAFETY: inside that mapping, which is never unmapped; what others do with the
+                // byte meanwhile is the test.
                 unsafe {
                     let byte = start.cast::<u8>().add(at);
                     byte.write_volatile(byte.read_volatile() ^ bits);
@@ -82,7 +85,8 @@ fn beside_toggles(name: &str, places: &[usize], bits: u8, act: impl FnOnce()) {
     toggling.kill();
 }
 
-/// Calls `run` for a while, and until it has told of something taken and of something refused. No bits that it saw were invalid.
+/// Calls `run` for a while, and until it has told of something taken and of something refused. No
+/// bits that it saw were invalid.
 fn until_both(what: &str, mut run: impl FnMut(&mut Seen)) {
     let (mut seen, start) = (Seen::default(), Instant::now());
     while start.elapsed() < TIME * times() as u32 || seen.taken == 0 || seen.refused == 0 {
@@ -241,7 +245,8 @@ fn beside_objects<C: shmq::Codec>(lengths: [(usize, usize); 3]) {
     }
 }
 
-/// Payloads that change, and lengths that do: a look at them shows what stood there once, and nothing from elsewhere.
+/// Payloads that change, and lengths that do: a look at them shows what stood there once, and
+/// nothing from elsewhere.
 fn what_is_only_looked_at_comes_from_one_read() {
     const BYTES: usize = 200;
     let name = unique_name("looked-at");

@@ -1,6 +1,8 @@
-//! Trials by the hundred, in children of their own: what kills or hangs one is told with the trial's number and the verb it was in.
+//! Trials by the hundred, in children of their own: what kills or hangs one is told with the
+//! trial's number and the verb it was in.
 //!
-//! `SHMQ_TEST_SEED` repeats a run, `SHMQ_GARBAGE_TRIAL=n` only its trial n, `SHMQ_GARBAGE_TIMES=k` makes k times as many.
+//! `SHMQ_TEST_SEED` repeats a run, `SHMQ_GARBAGE_TRIAL=n` only its trial n, `SHMQ_GARBAGE_TIMES=k`
+//! makes k times as many.
 
 use crate::support::process::{Child, Exit, describe_process, fork, shared_words};
 use crate::support::{BY_ITSELF, Rng, shm_files, unique_name};
@@ -10,7 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Trials at a time.
 const WORKERS: u64 = 2;
-/// No verb takes longer, on whatever machine: their own deadlines are a millisecond, some wait 50 for a lock.
+/// No verb takes longer, on whatever machine: their own deadlines are a millisecond, some wait 50
+/// for a lock.
 const HANG: Duration = BY_ITSELF;
 /// Words of a worker: trial, steps made, and the name of the step.
 const WORDS: usize = 8;
@@ -127,8 +130,8 @@ pub fn times() -> u64 {
     from_environment("SHMQ_GARBAGE_TIMES").unwrap_or(1).max(1)
 }
 
-/// Makes `count` trials (or as many times more as the environment says): `trial` is given its number, a name for its segment and
-/// numbers of its own.
+/// Makes `count` trials (or as many times more as the environment says): `trial` is given its
+/// number, a name for its segment and numbers of its own.
 pub fn trials(what: &'static str, count: u64, trial: impl Fn(u64, &str, Rng, Progress)) {
     let base = Rng::new(what).draw();
     let name = unique_name("garbage");

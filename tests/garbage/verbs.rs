@@ -1,5 +1,5 @@
-//! Every verb of the API on one queue, whatever its segment holds. Any error and any value will do: what must not happen is a
-//! signal, a panic, a hang, or bytes from outside the mapping.
+//! Every verb of the API on one queue, whatever its segment holds. Any error and any value will do:
+//! what must not happen is a signal, a panic, a hang, or bytes from outside the mapping.
 //!
 //! Stands on `shmq` alone, so that `fuzz/` uses it too.
 
@@ -168,7 +168,8 @@ where
     }
 }
 
-/// Calls every verb `rounds` times in an order that the stage chooses, and at last those that end a queue.
+/// Calls every verb `rounds` times in an order that the stage chooses, and at last those that end a
+/// queue.
 pub fn every_verb<T: ?Sized + Travels>(queue: Queue<T>, value: &T, buffer: &mut T::Buffer, rounds: u64, stage: &mut Stage<'_>) {
     let mut held: Vec<Lease<'static, T>> = Vec::new();
     for _ in 0..rounds {

@@ -1,7 +1,9 @@
-//! What `tests/instructions.rs` counts the instructions of: rounds of puts, each followed by as many gets, by one process; by copy, and in
-//! place (a loan and its commit, a lease and its release).
+//! What `tests/instructions.rs` counts the instructions of: rounds of puts, each followed by as
+//! many gets, by one process; by copy, and in place (a loan and its commit, a lease and its
+//! release).
 //!
-//! `program CASE ROUNDS`; a round has 32 messages. Callgrind collects inside `measured_puts` or `measured_gets` only.
+//! `program CASE ROUNDS`; a round has 32 messages. Callgrind collects inside `measured_puts` or
+//! `measured_gets` only.
 
 use shmq::{Lease, Loan, Queue};
 use std::{env, hint::black_box};

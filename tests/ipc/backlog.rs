@@ -1,5 +1,6 @@
-//! Killed while it holds leases of a queue with a backlog, where nobody ever waits: whatever getters call, what it held comes back in time
-//! and before newer messages. Also what looking for it costs others, and wakes that are passed on.
+//! Killed while it holds leases of a queue with a backlog, where nobody ever waits: whatever
+//! getters call, what it held comes back in time and before newer messages. Also what looking for
+//! it costs others, and wakes that are passed on.
 
 use crate::deaths::victim;
 use crate::support::harness::Case;
@@ -59,8 +60,8 @@ fn backlog() -> (Queue<u64>, Child) {
     (queue, holder)
 }
 
-/// Gets one message, so that this process has just looked after the dead, then lets the holder of 0 and 1 die, and gets on: 0 is to come within
-/// `calls`, 1 next, and all that is newer in order.
+/// Gets one message, so that this process has just looked after the dead, then lets the holder of 0
+/// and 1 die, and gets on: 0 is to come within `calls`, 1 next, and all that is newer in order.
 fn expect_back(what: &str, holder: Child, calls: usize, pause: Duration, mut get: impl FnMut() -> u64) {
     assert_eq!(get(), 2);
     holder.kill();
@@ -147,7 +148,8 @@ fn number_of(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(bytes[..8].try_into().unwrap())
 }
 
-/// A queue of slices of `length` bytes that are numbered, with a backlog of `count`, and a child that holds messages 0 and 1.
+/// A queue of slices of `length` bytes that are numbered, with a backlog of `count`, and a child
+/// that holds messages 0 and 1.
 fn backlog_of_slices(length: usize, count: u64) -> (Queue<[u8]>, Child) {
     let queue = Queue::<[u8]>::builder().capacity_bytes((length + 32) * (count as usize + 2)).create().unwrap();
     let mut message = vec![0; length];
@@ -235,7 +237,8 @@ fn a_putter_that_polls_does_not_look_in_a_getters_place() {
     let (queue, holder) = backlog();
     assert_eq!(*queue.lease().unwrap(), 2);
     holder.kill();
-    // Full, since the oldest record is held: each call looks whether the dead stand in its way, when it is time.
+    // Full, since the oldest record is held: each call looks whether the dead stand in its way,
+    // when it is time.
     let ends = Instant::now() + IN_TIME;
     while Instant::now() < ends {
         assert!(matches!(queue.try_put(&9), Err(PutError::Full)));
@@ -324,7 +327,8 @@ fn quickest(what: &str, round: impl Fn() -> Duration) {
     assert!(quickest < AT_ONCE, "{what}: {quickest:?} late at best, a slice is 100 ms");
 }
 
-/// From `act` until `owner` has told. It then ends, and `other` too: who was late to run finds the side free again, and what `then` does.
+/// From `act` until `owner` has told. It then ends, and `other` too: who was late to run finds the
+/// side free again, and what `then` does.
 fn until_told(owner: Child, other: Child, told: &AtomicU64, act: impl FnOnce(), then: impl FnOnce()) -> Duration {
     let begun = Instant::now();
     act();

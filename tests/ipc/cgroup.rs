@@ -156,7 +156,8 @@ fn a_queue_larger_than_the_memory_cgroup_is_refused() {
 
 fn what_a_creator_killed_by_its_cgroup_leaves_is_removed() {
     const LIMIT: u64 = 24 << 20;
-    // In a mount of its own, where the kill leaves what it leaves; there `/sys` is covered, so that the group is not foreseen.
+    // In a mount of its own, where the kill leaves what it leaves; there `/sys` is covered, so that
+    // the group is not foreseen.
     let mut machine = fork_with_code("a machine", || {
         if !is_root() || !own_mounts() {
             skip("mounts are root's");

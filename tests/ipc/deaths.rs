@@ -1,4 +1,5 @@
-//! Killed by SIGKILL while it waits, holds a loan, a lease or a side: the others go on, and nothing that nobody took is lost.
+//! Killed by SIGKILL while it waits, holds a loan, a lease or a side: the others go on, and nothing
+//! that nobody took is lost.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_word, shared_words, wait_for_count};
@@ -34,7 +35,8 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A message of the dead is back by then: after about a second, and when those who look for it have had their turn.
+/// A message of the dead is back by then: after about a second, and when those who look for it have
+/// had their turn.
 const BACK_SOON: Duration = BY_ITSELF;
 
 /// A child that did something and then waits to be killed.
@@ -89,7 +91,8 @@ fn a_putter_killed_asleep_is_in_nobodys_way() {
 }
 
 fn waiters_killed_asleep_again_and_again_do_not_stop_the_others() {
-    // The ways of going wrong here are those of pthread_cond_t: signals that go to the dead, broadcasts that wait for them.
+    // The ways of going wrong here are those of pthread_cond_t: signals that go to the dead,
+    // broadcasts that wait for them.
     let queue: Queue<u64> = Queue::new(2).unwrap();
     for round in 0..8 {
         let mut waiters: Vec<Child> = (0..4).map(|_| fork("a waiter to be killed", || drop(queue.get()))).collect();
@@ -178,7 +181,8 @@ fn a_dead_holders_message_comes_back_to_a_consumer_endpoint() {
 }
 
 fn a_dead_holder_of_a_full_queue_lets_putters_go_on() {
-    // Nobody waits for a message: the putter itself must find out that the record in its way belongs to the dead.
+    // Nobody waits for a message: the putter itself must find out that the record in its way
+    // belongs to the dead.
     let queue: Queue<u64> = Queue::new(1).unwrap();
     queue.put(&1).unwrap();
     let holder = victim("a holder of a lease", |wait| {
@@ -364,7 +368,8 @@ fn a_message_that_kills_its_holders_is_given_up() {
 }
 
 fn a_message_is_given_up_without_anybody_calling_recover() {
-    // Everybody sleeps: a getter for the message behind it, a putter for its room, one who joins for its end.
+    // Everybody sleeps: a getter for the message behind it, a putter for its room, one who joins
+    // for its end.
     let queue = Queue::<u64>::builder().capacity(1).max_deliveries(1).create().unwrap();
     queue.put(&13).unwrap();
     let holder = victim("a holder that the message kills", |wait| {
@@ -472,7 +477,8 @@ fn a_live_holder_is_never_robbed() {
 fn deaths_around(queue: &Queue<u64>, done: &AtomicU64) {
     for _ in 0..40 {
         victim("one of many dead", |wait| {
-            // Behind the holder's, and holding its room until that is done; it is aborted with its owner.
+            // Behind the holder's, and holding its room until that is done; it is aborted with its
+            // owner.
             let _loan = queue.loan_timeout(PATIENCE).unwrap();
             wait();
         })

@@ -91,7 +91,8 @@ fn all_that_has_a_name_follows_the_environment() {
     Queue::<u64>::unlink(&name).unwrap();
     assert!(!queue.has_name() && matches!(Queue::<u64>::open(&name), Err(OpenError::NotFound { .. })));
     assert!(inspect::nameless().unwrap().iter().any(|found| found.name == name));
-    // A killed creator's temporary, and a dead anonymous segment: the next anonymous create takes them away.
+    // A killed creator's temporary, and a dead anonymous segment: the next anonymous create takes
+    // them away.
     let temporary = folder.0.join(".shmq-1-0123456789abcdef");
     fs::write(&temporary, [0; 100]).unwrap();
     let mut dead = fork_with_code("one that is killed", || {
@@ -102,7 +103,8 @@ fn all_that_has_a_name_follows_the_environment() {
     assert_eq!(dead.wait(), Exit::Signal(libc::SIGKILL));
     let before = folder.files().len();
     fork("a creator", || {
-        // Its temporary is too young to be a dead one's; the anonymous segment's age does not count.
+        // Its temporary is too young to be a dead one's; the anonymous segment's age does not
+        // count.
         Event::new().unwrap();
     })
     .expect_success();

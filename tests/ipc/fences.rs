@@ -1,4 +1,5 @@
-//! How those that commit and those that fall asleep see each other: by `membarrier`, by full fences, and where it is refused.
+//! How those that commit and those that fall asleep see each other: by `membarrier`, by full
+//! fences, and where it is refused.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::{Exit, fork, fork_with_code, send_signal, shared_words};
@@ -19,7 +20,8 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// Does the kernel interrupt this process for the sleeps of others? `None`: it does not say (before Linux 6.3).
+/// Does the kernel interrupt this process for the sleeps of others? `None`: it does not say (before
+/// Linux 6.3).
 fn is_registered() -> Option<bool> {
     const GET_REGISTRATIONS: libc::c_int = 1 << 9;
     const GLOBAL_EXPEDITED: libc::c_long = 1 << 2;
@@ -55,7 +57,8 @@ fn a_process_that_has_only_full_fences_is_not_registered() {
     assert_eq!(is_registered(), Some(true));
 }
 
-/// Round trips of two processes that sleep for each answer. A lost wake costs what a sleep is cut to, 100 ms: not one in ten may be.
+/// Round trips of two processes that sleep for each answer. A lost wake costs what a sleep is cut
+/// to, 100 ms: not one in ten may be.
 fn ping_pong(queues: [Queue<u64>; 2], echo: impl Fn()) {
     const ROUNDS: u64 = 4000;
     let [there, back] = &queues;
@@ -130,7 +133,8 @@ fn an_idle_getter_sleeps_long_where_the_barrier_is_refused() {
     };
     fork("one that is refused", || {
         assert!(refuse(&[libc::SYS_membarrier]));
-        // Of its own making, and of another's: 2 sleeps in each 100 ms at most, and some of its first looks.
+        // Of its own making, and of another's: 2 sleeps in each 100 ms at most, and some of its
+        // first looks.
         let own: Queue<u64> = Queue::new(4).unwrap();
         let counts = [idle(&queue), idle(&own)];
         assert!(counts.iter().all(|&count| count < 600), "{counts:?} sleeps in 3 s");

@@ -1,4 +1,5 @@
-//! Three broken set-ups and a stale segment, as a bystander sees them. It does not repair them by looking.
+//! Three broken set-ups and a stale segment, as a bystander sees them. It does not repair them by
+//! looking.
 
 use crate::support::harness::Case;
 use crate::support::process::{fork, shared_word};

@@ -98,7 +98,8 @@ fn a_dead_anonymous_queue_is_cleared_away_by_new() {
     wait_for_count("the user to be ready", ready, 1);
     let name: Vec<u8> = known.iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).filter(|&byte| byte != 0).collect();
     let name = String::from_utf8(name).unwrap();
-    // Each a process of its own, which removes stale files at its first create: this one has not made any.
+    // Each a process of its own, which removes stale files at its first create: this one has not
+    // made any.
     let new_one = || fork("one that makes a queue", || drop(Queue::<u64>::new(1).unwrap())).expect_success();
     new_one();
     assert!(segment_exists(&name), "somebody uses it");
@@ -315,8 +316,9 @@ fn a_daemon_is_a_participant_of_its_own() {
     wait_for_count("the daemon's number", daemon_pid, 1);
     starter.expect_success();
     let daemon = Child::adopted("the daemon", daemon_pid.load(Relaxed) as u32);
-    // What its starter held comes back, and what the daemon put is there. Newer messages go first until somebody has looked. The
-    // daemon may have attached in the entry of its starter, and looked then.
+    // What its starter held comes back, and what the daemon put is there. Newer messages go first
+    // until somebody has looked. The daemon may have attached in the entry of its starter, and
+    // looked then.
     assert!(matches!(queue.recover().dead_participants, 0 | 1));
     let lease = queue.lease_timeout(BY_ITSELF).expect("the starter has ended, whoever goes on");
     assert_eq!((*lease, lease.deliveries()), (1, 2));

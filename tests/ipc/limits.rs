@@ -1,5 +1,5 @@
-//! What the system refuses: descriptors, locked memory, other users' files, files that others cut. An error each time, with nothing
-//! left behind and nobody else disturbed.
+//! What the system refuses: descriptors, locked memory, other users' files, files that others cut.
+//! An error each time, with nothing left behind and nobody else disturbed.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::{exit_now, fork, shared_word, wait_for_count};

@@ -1,4 +1,5 @@
-//! Names between processes: unrelated programs, racing openers, handles sent through queues, other users.
+//! Names between processes: unrelated programs, racing openers, handles sent through queues, other
+//! users.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::{Child, exit_now, expect_all_succeed, fork, shared_word, shared_words, wait_for_count};
@@ -24,7 +25,8 @@ pub fn cases() -> Vec<Case> {
 /// First argument of this binary when it plays an unrelated program.
 pub const UNRELATED: &str = "--unrelated-program";
 
-/// An unrelated program: opens the queue of that name, in which the first message is a handle to answer through.
+/// An unrelated program: opens the queue of that name, in which the first message is a handle to
+/// answer through.
 pub fn unrelated_program(name: &str) -> ExitCode {
     match answer(name) {
         Ok(()) => ExitCode::SUCCESS,
@@ -118,7 +120,8 @@ fn one_of_many_creates_and_all_meet() {
     }
 }
 
-/// What one of the racers does with the name; every result that is not an accident of the race fails.
+/// What one of the racers does with the name; every result that is not an accident of the race
+/// fails.
 fn race(name: &str, rng: &mut Rng, kill_in_between: bool) {
     let use_and_leave = |queue: Queue<u64>, rng: &mut Rng| {
         assert!(matches!(queue.try_put(&0x5555), Ok(()) | Err(PutError::Full | PutError::Busy | PutError::Closed)));

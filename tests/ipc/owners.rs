@@ -1,4 +1,5 @@
-//! Whose segments are opened: this user's and root's, and others' only where the builder says so. Three users and root.
+//! Whose segments are opened: this user's and root's, and others' only where the builder says so.
+//! Three users and root.
 
 use super::limits::{become_user, needs_root};
 use crate::support::harness::{Case, skip};
@@ -229,7 +230,8 @@ fn rights_that_were_dropped_count_no_more() {
         become_user(OWNER);
         assert_eq!(private.get().unwrap(), 1);
         shared.put(&2).unwrap();
-        // A handle of what is attached leads to the same attachment; by name the mode decides, and whose it is does not stand in the way.
+        // A handle of what is attached leads to the same attachment; by name the mode decides, and
+        // whose it is does not stand in the way.
         for (handle, queue) in handles.iter().zip([&shared, &private]) {
             let same: Queue<u64> = serde_json::from_str(handle).unwrap();
             same.put(&3).unwrap();
@@ -313,7 +315,8 @@ fn links_lead_nowhere() {
     assert!(matches!(Queue::<u64>::open(&linked), Err(OpenError::NoSegment { .. })));
     assert!(matches!(Queue::<u64>::open_or_create(&linked, 8), Err(CreateError::NoSegment { .. })));
     std::fs::remove_file(path_of(&linked)).unwrap();
-    // A second name for a queue that others were let into would lead here what was meant for nobody else.
+    // A second name for a queue that others were let into would lead here what was meant for nobody
+    // else.
     std::fs::hard_link(path_of(&name), path_of(&linked)).unwrap();
     assert!(matches!(Queue::<u64>::open(&linked), Err(OpenError::NoSegment { .. })));
     assert!(matches!(Queue::<u64>::open_or_create(&linked, 8), Err(CreateError::NoSegment { .. })));

@@ -1,5 +1,5 @@
-//! One name, and everybody at it: builders, openers, replacers, those who take it away, and kills. A ledger tells who is attached to
-//! what, and a mapping tells what became of its segment.
+//! One name, and everybody at it: builders, openers, replacers, those who take it away, and kills.
+//! A ledger tells who is attached to what, and a mapping tells what became of its segment.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, fork, shared_words};
@@ -22,7 +22,8 @@ const PROCESSES: usize = 240;
 /// What each does before it leaves, if nobody kills it.
 const TURNS: u64 = 30;
 
-/// Offset of the state word in a segment header, and its value after another segment was renamed over it.
+/// Offset of the state word in a segment header, and its value after another segment was renamed
+/// over it.
 const STATE_OFFSET: usize = 0x10;
 const DEAD: u32 = 3;
 
@@ -61,7 +62,8 @@ impl Ledger {
             if theirs == 0 || theirs == inode || line.changes.load(SeqCst) != changes {
                 continue;
             }
-            // It was attached to another when we looked, or killed before that: the dead change no lines.
+            // It was attached to another when we looked, or killed before that: the dead change no
+            // lines.
             let pid = self.pids[number].load(SeqCst) as i32;
             let is_dead =
                 || !matches!(crate::support::process::state_and_group(pid), Some((state, _)) if state != 'Z' && state != 'X');
@@ -79,10 +81,12 @@ impl Ledger {
     }
 }
 
-/// The mapping of the segment of that name which this process made last: its inode, and the word that tells its state.
+/// The mapping of the segment of that name which this process made last: its inode, and the word
+/// that tells its state.
 fn attached_to(name: &str) -> (u64, &'static std::sync::atomic::AtomicU32) {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    // address perms offset device inode path, and " (deleted)" once the name is gone. A replaced file was mapped as a temporary.
+    // address perms offset device inode path, and " (deleted)" once the name is gone. A replaced
+    // file was mapped as a temporary.
     let found = maps.lines().find(|line| {
         let path = line.split_whitespace().nth(5).unwrap_or_default();
         path == format!("/dev/shm/shmq.{name}") || path.starts_with("/dev/shm/.shmq-")
@@ -91,7 +95,8 @@ fn attached_to(name: &str) -> (u64, &'static std::sync::atomic::AtomicU32) {
     let mut fields = line.split_whitespace();
     let start = usize::from_str_radix(fields.next().unwrap().split('-').next().unwrap(), 16).unwrap();
     let inode = fields.nth(3).unwrap().parse().unwrap();
-    // SAFETY: the segment header lies at the start of a mapping that the caller's queue keeps; its state is an aligned u32.
+    // SAFETY: the segment header lies at the start of a mapping that the caller's queue keeps; its
+    // state is an aligned u32.
     (inode, unsafe { &*((start + STATE_OFFSET) as *const std::sync::atomic::AtomicU32) })
 }
 

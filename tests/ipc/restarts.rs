@@ -1,4 +1,5 @@
-//! A program that ended without dropping its queue, and its next run: what it finds, and what it never loses.
+//! A program that ended without dropping its queue, and its next run: what it finds, and what it
+//! never loses.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::{
@@ -181,7 +182,8 @@ fn a_dead_queue_of_another_type_is_replaced() {
     assert!(queue.is_empty());
     expect_predecessor(&name, WhyReplaced::OtherType, 3);
     drop(queue);
-    // Where nobody says more, the same name and size are the same type: it is opened, and all is there.
+    // Where nobody says more, the same name and size are the same type: it is opened, and all is
+    // there.
     old_life(&name, "", "[a, b, c, d]");
     let queue = settings(&name).open_or_create().unwrap();
     assert_eq!((queue.len(), predecessor(&name)), (3, None));

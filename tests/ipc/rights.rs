@@ -16,7 +16,8 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A child that has used nothing yet becomes what `change` makes of it, and then uses each kind of handle.
+/// A child that has used nothing yet becomes what `change` makes of it, and then uses each kind of
+/// handle.
 fn expect_handles_to_work(what: &'static str, change: impl Fn()) {
     let queue: Queue<u64> = Queue::create(unique_name("rights"), 8).unwrap();
     let bytes: Queue<[u8]> = Queue::builder().capacity_bytes(1 << 16).create().unwrap();

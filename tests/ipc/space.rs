@@ -43,7 +43,8 @@ fn expect_no_space<T: ?Sized>(result: Result<Queue<T>, CreateError>, at_least: u
 
 fn a_queue_larger_than_the_file_system_is_refused() {
     let (size, _) = size_and_free();
-    // Larger than all of it, so that the kernel refuses without giving any: other programs need theirs.
+    // Larger than all of it, so that the kernel refuses without giving any: other programs need
+    // theirs.
     let wanted = size + (64 << 20);
     if size == 0 || wanted > 1 << 45 {
         skip("/dev/shm has no bound here");

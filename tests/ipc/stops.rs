@@ -1,4 +1,5 @@
-//! Stopped by SIGSTOP, wherever it is: the others keep their deadlines, take nothing that is not theirs, and go on after SIGCONT.
+//! Stopped by SIGSTOP, wherever it is: the others keep their deadlines, take nothing that is not
+//! theirs, and go on after SIGCONT.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_word, shared_words, wait_for_count};
@@ -22,7 +23,8 @@ pub fn cases() -> Vec<Case> {
 /// How late a call may come back on a loaded machine.
 const LATE: Duration = BY_ITSELF;
 
-/// Runs a call that may take `asked`; `timed_out` tells whether its result was Timeout, and fails for what it may not be.
+/// Runs a call that may take `asked`; `timed_out` tells whether its result was Timeout, and fails
+/// for what it may not be.
 #[track_caller]
 fn within<R>(asked: Duration, call: impl FnOnce(Duration) -> R, timed_out: impl FnOnce(R) -> bool) {
     let started = Instant::now();
@@ -80,7 +82,8 @@ fn call_everything(queue: &Queue<u64>) {
     let (_, _) = (queue.len(), queue.is_full());
 }
 
-/// Stops the workers at random while this process calls everything; afterwards they must all make progress again.
+/// Stops the workers at random while this process calls everything; afterwards they must all make
+/// progress again.
 fn stop_at_random(queue: &Queue<u64>, mut workers: Vec<Child>, progress: &[AtomicU64], stop: &AtomicU64) {
     let mut rng = Rng::new("stops");
     for _ in 0..35 {
@@ -235,7 +238,8 @@ fn a_stopped_putter_does_not_hang_getters_of_a_closed_queue() {
     }
 }
 
-/// A large message that waits for room has a ticket, which later puts respect: not for ever, if its putter is stopped.
+/// A large message that waits for room has a ticket, which later puts respect: not for ever, if its
+/// putter is stopped.
 fn a_stopped_putter_with_a_ticket_lets_others_put() {
     let queue = Queue::<[u8]>::builder().capacity_bytes(4_000).create().unwrap();
     let (large, small) = (vec![7; queue.max_len()], [1; 20]);

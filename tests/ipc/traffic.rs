@@ -74,7 +74,8 @@ impl Receipts<'_> {
     }
 }
 
-/// Runs producers and consumers; the queue is closed when the producers are done, and the consumers drain it.
+/// Runs producers and consumers; the queue is closed when the producers are done, and the consumers
+/// drain it.
 fn run_traffic<T: shmq::Message + ?Sized + 'static>(
     queue: &Queue<T>,
     (producers, consumers): (usize, usize),
@@ -97,7 +98,8 @@ fn closed(error: GetError) {
 }
 
 fn puts_are_in_one_order() {
-    // Puts that follow one another, by whatever process, are got in that order, by whatever process.
+    // Puts that follow one another, by whatever process, are got in that order, by whatever
+    // process.
     const MESSAGES: u64 = 6_000;
     let queue: Queue<u64> = Queue::new(7).unwrap();
     let turns = shared_words(2);

@@ -1,11 +1,14 @@
-//! Killed between any two instructions of an operation: a child is stopped after k of them and killed, and survivors look.
+//! Killed between any two instructions of an operation: a child is stopped after k of them and
+//! killed, and survivors look.
 //!
-//! Whatever the instruction, what they find is one of the states that the operation may leave: every committed message, in order, once,
-//! whole; the queue's whole capacity; its locks; and looking after the dead again finds nothing. Then a second child is killed in
-//! looking after the first.
+//! Whatever the instruction, what they find is one of the states that the operation may leave:
+//! every committed message, in order, once, whole; the queue's whole capacity; its locks; and
+//! looking after the dead again finds nothing. Then a second child is killed in looking after the
+//! first.
 //!
-//! `cargo test --test kill_everywhere` kills at a sample that the seed draws (`SHMQ_TEST_SEED`); with `-- --ignored` at every instruction,
-//! which takes minutes. Both print how many kills there were. Linux on x86_64; the code for aarch64 has not been run.
+//! `cargo test --test kill_everywhere` kills at a sample that the seed draws (`SHMQ_TEST_SEED`);
+//! with `-- --ignored` at every instruction, which takes minutes. Both print how many kills there
+//! were. Linux on x86_64; the code for aarch64 has not been run.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -129,7 +129,8 @@ fn an_idle_pool_answers_at_once_again() {
 }
 
 fn helpers_keep_no_names() {
-    // The fork server, its standby and the pool's supervisor are forked while the program has the queue.
+    // The fork server, its standby and the pool's supervisor are forked while the program has the
+    // queue.
     let name = unique_name("of the program");
     let queue: Queue<u64> = Queue::create(&name, 3).unwrap();
     shmq::process::init().unwrap();

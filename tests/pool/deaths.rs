@@ -1,4 +1,5 @@
-//! Workers, supervisors and programs that die: no caller hangs, and the pool is back at full strength.
+//! Workers, supervisors and programs that die: no caller hangs, and the pool is back at full
+//! strength.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -79,7 +80,8 @@ fn assert_died<T: std::fmt::Debug>(result: &Result<T, TaskError>, begun: u32) {
 
 fn kill_all(pids: &[u32]) {
     for &pid in pids {
-        // SAFETY: workers of our pool. One that has ended meanwhile is a zombie, or gone: no other has its pid within this test.
+        // SAFETY: workers of our pool. One that has ended meanwhile is a zombie, or gone: no other
+        // has its pid within this test.
         unsafe { libc::kill(pid as i32, libc::SIGKILL) };
     }
 }

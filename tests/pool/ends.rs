@@ -1,5 +1,5 @@
-//! How calls and pools end: after the caller's own input panicked, with a call that was not read to its end, callbacks before
-//! results, and what is said to those that come after.
+//! How calls and pools end: after the caller's own input panicked, with a call that was not read to
+//! its end, callbacks before results, and what is said to those that come after.
 
 use crate::cases;
 use crate::support::harness::Case;

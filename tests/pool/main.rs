@@ -1,4 +1,5 @@
-//! What `Pool` promises: results, errors at their places, and no caller that hangs, whichever process dies.
+//! What `Pool` promises: results, errors at their places, and no caller that hangs, whichever
+//! process dies.
 //!
 //! `main` is single-threaded and forks each case (see `support/harness.rs`).
 

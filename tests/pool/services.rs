@@ -1,5 +1,5 @@
-//! A pool in a service: signals to the process group, descriptors that the program closes, and what becomes of workers that a
-//! signal ends nevertheless.
+//! A pool in a service: signals to the process group, descriptors that the program closes, and what
+//! becomes of workers that a signal ends nevertheless.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -51,7 +51,8 @@ fn set_signal(signal: libc::c_int, disposition: libc::sighandler_t) {
     unsafe { libc::signal(signal, disposition) };
 }
 
-/// The program takes the signal and goes on; the tasks that run, and those that wait, are finished without being retried.
+/// The program takes the signal and goes on; the tasks that run, and those that wait, are finished
+/// without being retried.
 fn signal_the_group() {
     for disposition in [ignore as *const () as libc::sighandler_t, libc::SIG_IGN] {
         for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGINT] {
@@ -146,7 +147,8 @@ fn a_dead_worker_is_reported_with_its_pid_and_status() {
     assert_eq!((results.len(), pool.stats().died), (2, 3));
 }
 
-/// The supervisor would have reported how; the pid is reported nevertheless, and nothing waits for ever.
+/// The supervisor would have reported how; the pid is reported nevertheless, and nothing waits for
+/// ever.
 fn a_worker_that_died_with_its_supervisor_is_reported_with_its_pid() {
     words();
     let pool = Pool::new(1).unwrap();
@@ -168,7 +170,8 @@ fn a_worker_that_died_with_its_supervisor_is_reported_with_its_pid() {
     );
 }
 
-/// The end of what a program writes is seen by its reader, whatever processes the program's pool has.
+/// The end of what a program writes is seen by its reader, whatever processes the program's pool
+/// has.
 fn pipe_ends() {
     let (mut reader, mut writer) = UnixStream::pair().unwrap();
     let pool = Pool::new(2).unwrap();

@@ -1,4 +1,5 @@
-//! Nothing outlives the program: not where its helpers are stopped, nor where tasks change the user.
+//! Nothing outlives the program: not where its helpers are stopped, nor where tasks change the
+//! user.
 
 use crate::cases;
 use crate::support::harness::{Case, skip};
@@ -124,7 +125,8 @@ const USER: u32 = 4242;
 
 fn a_worker_that_has_been_another_user_dies_with_its_supervisor() {
     skip_unless_root();
-    // Becomes another user and itself again, which the kernel takes as a reason to let go of the death signal.
+    // Becomes another user and itself again, which the kernel takes as a reason to let go of the
+    // death signal.
     let task = |()| {
         // SAFETY: take numbers.
         assert_eq!(unsafe { (libc::seteuid(USER), libc::seteuid(0)) }, (0, 0));

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub fn cases() -> Vec<Case> {
     cases![
         a_call_without_init_works_where_there_are_no_threads,
-        a_call_without_init_is_refused_with_threads_and_names_the_function_to_call,
+        a_call_without_init_is_refused_with_threads_and_names_what_to_call,
         a_call_works_from_any_thread_after_init,
         a_call_works_under_tokio_after_init,
         init_is_refused_where_there_are_threads,
@@ -84,7 +84,7 @@ fn a_call_without_init_works_where_there_are_no_threads() {
     assert_eq!(Process::call(|(a, b): (i32, i32)| a + b, (3, 4)).unwrap().join().unwrap().code(), Some(7));
 }
 
-fn a_call_without_init_is_refused_with_threads_and_names_the_function_to_call() {
+fn a_call_without_init_is_refused_with_threads_and_names_what_to_call() {
     let error = in_a_thread(|| Process::call(code_of, 7)).unwrap_err();
     assert!(matches!(error, SpawnError::Threaded { threads: 2 }), "{error:?}");
     assert!(error.to_string().contains("call shmq::process::init() first in main"), "{error}");
@@ -291,7 +291,8 @@ fn many_threads_call_at_once() {
     end_fork_server();
 }
 
-/// A program with a fork server and one called process, killed: pids of the standby and the process.
+/// A program with a fork server and one called process, killed: pids of the standby and the
+/// process.
 fn killed_program(daemon: bool) -> [u32; 2] {
     let words = shared_words(2);
     let program = fork_with_code("a program", move || {
@@ -476,7 +477,8 @@ fn calls_beside_killed_fork_servers_run_once() {
     while !callers.iter().all(|caller| caller.is_finished()) {
         let fork_server = words()[1].swap(0, SeqCst) as u32;
         if parent_of(fork_server) == standby {
-            // SAFETY: a fork server, which an earlier kill may just have ended: no other has its pid so soon.
+            // SAFETY: a fork server, which an earlier kill may just have ended: no other has its
+            // pid so soon.
             kills += i32::from(unsafe { libc::kill(fork_server as i32, libc::SIGKILL) } == 0);
         }
         std::thread::sleep(rng.duration_below(Duration::from_millis(6)));
@@ -575,8 +577,8 @@ fn end_fork_server_pair(standby: u32) {
 }
 
 fn called_processes_have_the_signals_of_the_program() {
-    // A program that ignores its children's ends: the statuses of called ones are reported all the same.
-    // SAFETY: ignoring runs no code.
+    // A program that ignores its children's ends: the statuses of called ones are reported all the
+    // same. SAFETY: ignoring runs no code.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     init().unwrap();
     let reported = |()| {

@@ -307,7 +307,8 @@ fn a_threaded_program_is_refused_with_the_function_to_call() {
 }
 
 fn a_joined_thread_does_not_prevent_a_fork() {
-    // More to do than processors: a thread that was joined has to wait for its turn to be taken off the list.
+    // More to do than processors: a thread that was joined has to wait for its turn to be taken off
+    // the list.
     let stop = shared_word();
     let load: Vec<_> = (0..8).map(|_| fork("load", || burn_until(stop))).collect();
     for round in 0..50 {

@@ -1,4 +1,5 @@
-//! Helpers that the system refuses something, that are stopped, or that have rights which the program has given up.
+//! Helpers that the system refuses something, that are stopped, or that have rights which the
+//! program has given up.
 
 use crate::cases;
 use crate::support::harness::{Case, skip};

@@ -1,4 +1,5 @@
-//! At home under a service manager: signals to the group, masks and dispositions, descriptors, limits and namespaces.
+//! At home under a service manager: signals to the group, masks and dispositions, descriptors,
+//! limits and namespaces.
 
 use crate::cases;
 use crate::support::harness::{self, Case};
@@ -374,13 +375,15 @@ fn children_in_a_pid_namespace_work() {
     assert!(matches!(state_and_group(child.pid() as i32), Some((state, _)) if state != 'Z'));
     send_signal(child.pid() as i32, libc::SIGTERM);
     assert_eq!(child.join().unwrap().signal(), Some(libc::SIGTERM));
-    // All in the namespace end with its first process, which is not over before the standby, our child, is reaped.
+    // All in the namespace end with its first process, which is not over before the standby, our
+    // child, is reaped.
     first.kill().unwrap();
     assert!(first.join_timeout(Duration::from_secs(60)).unwrap().is_some());
     wait_until("no children", || own_children().is_empty(), || format!("{:?}", own_children()));
 }
 
-/// From now on a system call fails for this process and its children: one whose first argument is `argument`, if that is given.
+/// From now on a system call fails for this process and its children: one whose first argument is
+/// `argument`, if that is given.
 fn refuse(call: libc::c_long, argument: Option<u32>, errno: i32) {
     let statement = |code: u32, yes: u8, no: u8, k: u32| libc::sock_filter { code: code as u16, jt: yes, jf: no, k };
     let load = |at: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, at);
@@ -437,7 +440,8 @@ fn a_kernel_without_pidfds_is_no_error() {
 }
 
 fn a_normal_end_leaves_no_zombie() {
-    // This case is what process 1 is in a container: orphans are its, and it waits for its own child only.
+    // This case is what process 1 is in a container: orphans are its, and it waits for its own
+    // child only.
     for round in 0..5 {
         let words = shared_words(1);
         let mut program = fork_with_code("a program", move || {

@@ -1,7 +1,9 @@
-//! What Python's `multiprocessing` promises its users, row by row, and the test that holds this crate to it.
+//! What Python's `multiprocessing` promises its users, row by row, and the test that holds this
+//! crate to it.
 //!
-//! Each chapter begins with a table: what a row promises, and the path of a test, `binary::chapter::name`. A promise that another binary
-//! tests already is not tested again; what is missing there is tested here. A table that names a test that is not there fails.
+//! Each chapter begins with a list: what a row promises, and below it the paths of tests,
+//! `binary::chapter::name`. A promise that another binary tests already is not tested again; what
+//! is missing there is tested here. A list that names a test that is not there fails.
 //!
 //! `main` is single-threaded and forks each case (see `support/harness.rs`).
 
@@ -34,15 +36,20 @@ fn main() -> ExitCode {
     support::harness::run(Lanes::Waits, &cases)
 }
 
-/// The rows of a chapter's table: what is promised, and the paths of its tests.
-fn rows(text: &'static str) -> Vec<(&'static str, Vec<&'static str>)> {
-    let lines = text.lines().filter_map(|line| line.strip_prefix("//! | ")).skip(1);
-    lines
-        .map(|line| {
-            let (promise, tests) = line.trim_end_matches('|').rsplit_once(" | ").expect("two columns");
-            (promise, tests.split('`').skip(1).step_by(2).collect())
-        })
-        .collect()
+/// The rows of a chapter: what is promised, and the paths of its tests.
+fn rows(text: &'static str) -> Vec<(String, Vec<&'static str>)> {
+    let mut rows: Vec<(String, Vec<&str>)> = Vec::new();
+    for line in text.lines() {
+        if let Some(promise) = line.strip_prefix("//! - ") {
+            rows.push((promise.to_string(), Vec::new()));
+        } else if let Some((row, rest)) = rows.last_mut().zip(line.strip_prefix("//!   ")) {
+            match rest.strip_prefix("- `") {
+                Some(path) => row.1.push(path.trim_end_matches('`')),
+                None => row.0 = format!("{} {rest}", row.0),
+            }
+        }
+    }
+    rows
 }
 
 /// Is there a function of that name in a file?

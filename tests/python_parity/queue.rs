@@ -1,30 +1,74 @@
 //! `Queue`, `SimpleQueue`, `JoinableQueue`.
 //!
-//! | promise | tests |
-//! |---|---|
-//! | `put` waits for room; `Full` at once, `Timeout` after the whole timeout | `object_queue::put_waits_fails_or_times_out_when_full_and_get_when_empty`, `queue::timeouts::a_blocked_put_goes_on_when_there_is_room`, `queue::timeouts::no_deadline_is_early_at_any_phase_of_the_second` |
-//! | `get` waits for a message; `Empty` at once, `Timeout` after the whole timeout | `queue::timeouts::try_forms_are_full_or_empty`, `queue::timeouts::a_blocked_get_takes_what_comes_in_time`, `queue::timeouts::no_deadline_is_early_under_load` |
-//! | `timeout=0` is one immediate try | `python_parity::queue::zero_timeout_is_one_try`, `queue::timeouts::a_zero_timeout_and_a_past_deadline_are_one_try` |
-//! | the bound counts messages, exactly; 0 is an error; a bound in bytes beside it | `python_parity::queue::a_bound_counts_messages_exactly`, `python_parity::queue::a_bound_of_0_is_an_error`, `queue::bounds::a_queue_holds_exactly_its_capacity`, `queue::bounds::a_slice_queue_bounded_in_bytes_says_so` |
-//! | `full`, `qsize`, `empty` are exact at the instant they read | `python_parity::queue::len_is_empty_and_is_full_are_exact_at_once_and_in_every_process`, `queue::counting::len_counts_committed_messages_that_are_not_taken` |
-//! | plain data by value or in place | `queue::types::checked_types_travel`, `queue::in_place::a_committed_loan_is_a_message_in_the_place_that_it_took` |
-//! | any object, encoded inside `put` | `object_queue::plain_types_travel_with_both_codecs`, `object_queue::message_pack_carries_untagged_flattened_tagged_and_skipped`, `object_queue::an_object_changed_after_put_arrives_as_it_was` |
-//! | an object that cannot be encoded is an error of `put`, and nothing is enqueued | `object_queue::an_unencodable_object_is_an_error_to_its_putter_and_nothing_is_enqueued` |
-//! | no feeder: a put that returned is in shared memory | `python_parity::queue::what_a_process_put_outlives_it_however_it_ends` |
-//! | no buffer without bound | `python_parity::queue::puts_of_megabytes_cost_their_process_no_memory` |
-//! | nothing to flush: a process ends before what it put is read | `python_parity::queue::join_before_drain_does_not_deadlock` |
-//! | one order of all puts, each producer's own included | `ipc::traffic::puts_are_in_one_order`, `process_api::objects::objects_keep_the_order_of_each_of_many_writers` |
-//! | `close` is for everybody: putters wake, getters drain; idempotent | `ipc::waiting::close_wakes_everybody_everywhere`, `queue::closing::a_closed_queue_drains_and_then_says_closed`, `queue::closing::close_is_idempotent_and_for_every_handle` |
-//! | handles are inherited across fork | `ipc::forking::a_handle_works_on_both_sides_of_a_fork` |
-//! | handles are reopened by name | `ipc::naming::an_unrelated_program_opens_by_name` |
-//! | handles travel into pool arguments and into other queues | `pool::tasks::queues_travel_as_arguments`, `object_queue::handles_of_every_queue_travel_through_queues`, `process_api::objects::a_queue_sent_through_a_queue_works_in_another_process` |
-//! | `SimpleQueue`: put, get, empty, close of the same queue | `python_parity::queue::a_simple_queue_is_the_same_queue` |
-//! | `task_done` too often is an error | `queue::counting::task_done_cannot_outnumber_the_messages_taken` |
-//! | `join` waits for all, at once if nothing was put | `queue::counting::join_waits_for_task_done_of_each_copy`, `queue::counting::join_returns_at_once_if_nothing_was_put`, `ipc::forking::a_task_is_done_by_another_process` |
-//! | with leases a release is the `task_done`, and the dead do not hang `join` | `queue::counting::join_waits_for_leases_and_not_for_dropped_loans`, `ipc::deaths::join_does_not_hang_on_a_dead_holder` |
-//! | by copy they do: `join_timeout` | `python_parity::queue::a_copy_that_died_before_task_done_is_told_by_join_timeout` |
-//! | a process killed in `get` or `put` hangs nobody, and timeouts hold | `python_parity::queue::a_process_killed_in_get_hangs_nobody`, `python_parity::queue::a_process_killed_in_put_hangs_nobody` |
-//! | nothing is lost that nobody took, and an unfinished lease comes back | `storm::storms::a_storm_of_kills_loses_no_message`, `process_api::objects::a_leased_object_comes_back_when_its_holder_is_killed`, `ipc::deaths::a_dead_holders_messages_come_back_in_order_before_newer_ones` |
+//! - `put` waits for room; `Full` at once, `Timeout` after the whole timeout
+//!   - `object_queue::put_waits_fails_or_times_out_when_full_and_get_when_empty`
+//!   - `queue::timeouts::a_blocked_put_goes_on_when_there_is_room`
+//!   - `queue::timeouts::no_deadline_is_early_at_any_phase_of_the_second`
+//! - `get` waits for a message; `Empty` at once, `Timeout` after the whole timeout
+//!   - `queue::timeouts::try_forms_are_full_or_empty`
+//!   - `queue::timeouts::a_blocked_get_takes_what_comes_in_time`
+//!   - `queue::timeouts::no_deadline_is_early_under_load`
+//! - `timeout=0` is one immediate try
+//!   - `python_parity::queue::zero_timeout_is_one_try`
+//!   - `queue::timeouts::a_zero_timeout_and_a_past_deadline_are_one_try`
+//! - the bound counts messages, exactly; 0 is an error; a bound in bytes beside it
+//!   - `python_parity::queue::a_bound_counts_messages_exactly`
+//!   - `python_parity::queue::a_bound_of_0_is_an_error`
+//!   - `queue::bounds::a_queue_holds_exactly_its_capacity`
+//!   - `queue::bounds::a_slice_queue_bounded_in_bytes_says_so`
+//! - `full`, `qsize`, `empty` are exact at the instant they read
+//!   - `python_parity::queue::len_is_empty_and_is_full_are_exact_at_once_and_in_every_process`
+//!   - `queue::counting::len_counts_committed_messages_that_are_not_taken`
+//! - plain data by value or in place
+//!   - `queue::types::checked_types_travel`
+//!   - `queue::in_place::a_committed_loan_is_a_message_in_the_place_that_it_took`
+//! - any object, encoded inside `put`
+//!   - `object_queue::plain_types_travel_with_both_codecs`
+//!   - `object_queue::message_pack_carries_untagged_flattened_tagged_and_skipped`
+//!   - `object_queue::an_object_changed_after_put_arrives_as_it_was`
+//! - an object that cannot be encoded is an error of `put`, and nothing is enqueued
+//!   - `object_queue::an_unencodable_object_is_an_error_to_its_putter_and_nothing_is_enqueued`
+//! - no feeder: a put that returned is in shared memory
+//!   - `python_parity::queue::what_a_process_put_outlives_it_however_it_ends`
+//! - no buffer without bound
+//!   - `python_parity::queue::puts_of_megabytes_cost_their_process_no_memory`
+//! - nothing to flush: a process ends before what it put is read
+//!   - `python_parity::queue::join_before_drain_does_not_deadlock`
+//! - one order of all puts, each producer's own included
+//!   - `ipc::traffic::puts_are_in_one_order`
+//!   - `process_api::objects::objects_keep_the_order_of_each_of_many_writers`
+//! - `close` is for everybody: putters wake, getters drain; idempotent
+//!   - `ipc::waiting::close_wakes_everybody_everywhere`
+//!   - `queue::closing::a_closed_queue_drains_and_then_says_closed`
+//!   - `queue::closing::close_is_idempotent_and_for_every_handle`
+//! - handles are inherited across fork
+//!   - `ipc::forking::a_handle_works_on_both_sides_of_a_fork`
+//! - handles are reopened by name
+//!   - `ipc::naming::an_unrelated_program_opens_by_name`
+//! - handles travel into pool arguments and into other queues
+//!   - `pool::tasks::queues_travel_as_arguments`
+//!   - `object_queue::handles_of_every_queue_travel_through_queues`
+//!   - `process_api::objects::a_queue_sent_through_a_queue_works_in_another_process`
+//! - `SimpleQueue`: put, get, empty, close of the same queue
+//!   - `python_parity::queue::a_simple_queue_is_the_same_queue`
+//! - `task_done` too often is an error
+//!   - `queue::counting::task_done_cannot_outnumber_the_messages_taken`
+//! - `join` waits for all, at once if nothing was put
+//!   - `queue::counting::join_waits_for_task_done_of_each_copy`
+//!   - `queue::counting::join_returns_at_once_if_nothing_was_put`
+//!   - `ipc::forking::a_task_is_done_by_another_process`
+//! - with leases a release is the `task_done`, and the dead do not hang `join`
+//!   - `queue::counting::join_waits_for_leases_and_not_for_dropped_loans`
+//!   - `ipc::deaths::join_does_not_hang_on_a_dead_holder`
+//! - by copy they do: `join_timeout`
+//!   - `python_parity::queue::a_copy_that_died_before_task_done_is_told_by_join_timeout`
+//! - a process killed in `get` or `put` hangs nobody, and timeouts hold
+//!   - `python_parity::queue::a_process_killed_in_get_hangs_nobody`
+//!   - `python_parity::queue::a_process_killed_in_put_hangs_nobody`
+//! - nothing is lost that nobody took, and an unfinished lease comes back
+//!   - `storm::storms::a_storm_of_kills_loses_no_message`
+//!   - `process_api::objects::a_leased_object_comes_back_when_its_holder_is_killed`
+//!   - `ipc::deaths::a_dead_holders_messages_come_back_in_order_before_newer_ones`
 
 use crate::cases;
 use crate::support::PATIENCE;

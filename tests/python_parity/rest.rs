@@ -1,20 +1,40 @@
 //! The rest of the module.
 //!
-//! | promise | tests |
-//! |---|---|
-//! | `Manager().Queue()` with a `Pool`: handles serialise | `pool::tasks::queues_travel_as_arguments`, `examples::pool_workers_share_a_queue` |
-//! | `Value` | `sync::values::updates_of_many_processes_are_all_counted`, `sync::deaths::one_killed_in_an_update_leaves_the_value_as_it_was` |
-//! | `Array` | `sync::mutexes::an_array_is_shared_and_locked_as_a_whole` |
-//! | `Lock` | `sync::mutexes::a_mutex_lets_one_process_in_at_a_time`, `sync::deaths::a_dead_holder_is_reported_to_everybody_until_one_repairs` |
-//! | `RLock`: locking twice times out, and a function takes what is guarded | `python_parity::rest::a_function_that_takes_what_is_guarded_serves_for_rlock`, `sync::mutexes::a_thread_that_locks_twice_times_out` |
-//! | `Semaphore` | `sync::semaphores::no_more_processes_are_inside_than_there_are_permits` |
-//! | `BoundedSemaphore`: a permit as a guard is released once | `python_parity::rest::permits_serve_for_bounded_semaphore` |
-//! | `Event` | `sync::events::setting_releases_all_who_wait` |
-//! | `Condition` | `sync::condvars::a_bounded_buffer_of_two_condvars_loses_nothing`, `sync::condvars::notify_all_releases_everybody` |
-//! | `Barrier` | `sync::barriers::nobody_is_a_phase_ahead_and_each_phase_has_one_leader`, `sync::barriers::who_times_out_breaks_it_for_the_others` |
-//! | all of them by name, and inherited | `python_parity::rest::each_is_inherited_or_opened_by_name`, `sync::handles::programs_meet_by_name` |
-//! | `Pipe` | `sync::pipes::both_ends_talk_and_closing_drains`, `sync::pipes::an_end_can_be_sent` |
-//! | `connection.wait` | `sync::wait_any::each_kind_wakes_a_sleeper`, `python_parity::rest::wait_any_waits_for_results_and_for_the_ends_of_workers` |
+//! - `Manager().Queue()` with a `Pool`: handles serialise
+//!   - `pool::tasks::queues_travel_as_arguments`
+//!   - `examples::pool_workers_share_a_queue`
+//! - `Value`
+//!   - `sync::values::updates_of_many_processes_are_all_counted`
+//!   - `sync::deaths::one_killed_in_an_update_leaves_the_value_as_it_was`
+//! - `Array`
+//!   - `sync::mutexes::an_array_is_shared_and_locked_as_a_whole`
+//! - `Lock`
+//!   - `sync::mutexes::a_mutex_lets_one_process_in_at_a_time`
+//!   - `sync::deaths::a_dead_holder_is_reported_to_everybody_until_one_repairs`
+//! - `RLock`: locking twice times out, and a function takes what is guarded
+//!   - `python_parity::rest::a_function_that_takes_what_is_guarded_serves_for_rlock`
+//!   - `sync::mutexes::a_thread_that_locks_twice_times_out`
+//! - `Semaphore`
+//!   - `sync::semaphores::no_more_processes_are_inside_than_there_are_permits`
+//! - `BoundedSemaphore`: a permit as a guard is released once
+//!   - `python_parity::rest::permits_serve_for_bounded_semaphore`
+//! - `Event`
+//!   - `sync::events::setting_releases_all_who_wait`
+//! - `Condition`
+//!   - `sync::condvars::a_bounded_buffer_of_two_condvars_loses_nothing`
+//!   - `sync::condvars::notify_all_releases_everybody`
+//! - `Barrier`
+//!   - `sync::barriers::nobody_is_a_phase_ahead_and_each_phase_has_one_leader`
+//!   - `sync::barriers::who_times_out_breaks_it_for_the_others`
+//! - all of them by name, and inherited
+//!   - `python_parity::rest::each_is_inherited_or_opened_by_name`
+//!   - `sync::handles::programs_meet_by_name`
+//! - `Pipe`
+//!   - `sync::pipes::both_ends_talk_and_closing_drains`
+//!   - `sync::pipes::an_end_can_be_sent`
+//! - `connection.wait`
+//!   - `sync::wait_any::each_kind_wakes_a_sleeper`
+//!   - `python_parity::rest::wait_any_waits_for_results_and_for_the_ends_of_workers`
 
 use crate::cases;
 use crate::support::harness::Case;

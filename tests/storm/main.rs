@@ -1,8 +1,9 @@
-//! Random deaths under load: whoever puts and takes is killed with SIGKILL or stopped with SIGSTOP for a while, wherever it is, and
-//! replaced; a ledger that survives everybody must balance.
+//! Random deaths under load: whoever puts and takes is killed with SIGKILL or stopped with SIGSTOP
+//! for a while, wherever it is, and replaced; a ledger that survives everybody must balance.
 //!
-//! `cargo test --test storm` storms over each kind of use for some seconds; with `-- --ignored` for some minutes and tens of thousands of
-//! kills. Both print what happened. `SHMQ_TEST_SEED` repeats the killer's choices, `SHMQ_TEST_STORM_S` sets how long each storm lasts.
+//! `cargo test --test storm` storms over each kind of use for some seconds; with `-- --ignored` for
+//! some minutes and tens of thousands of kills. Both print what happened. `SHMQ_TEST_SEED` repeats
+//! the killer's choices, `SHMQ_TEST_STORM_S` sets how long each storm lasts.
 
 #[path = "../support/mod.rs"]
 mod support;

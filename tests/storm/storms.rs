@@ -282,7 +282,8 @@ fn first(numbers: &[usize]) -> &[usize] {
     &numbers[..numbers.len().min(20)]
 }
 
-/// By lease: whatever was put is finished once; who died between release and note may have finished it instead.
+/// By lease: whatever was put is finished once; who died between release and note may have finished
+/// it instead.
 fn expect_exactly_once(audit: &Audit) {
     let Audit { lost, twice, invented, .. } = audit;
     assert!(lost.is_empty(), "{} lost, first {:?}", lost.len(), first(lost));
@@ -290,7 +291,8 @@ fn expect_exactly_once(audit: &Audit) {
     assert!(invented.is_empty(), "{} came though refused, first {:?}", invented.len(), first(invented));
 }
 
-/// By copy: nothing comes twice, and what is gone went with those who were killed, one call's worth each.
+/// By copy: nothing comes twice, and what is gone went with those who were killed, one call's worth
+/// each.
 fn expect_at_most_once(audit: &Audit, toll: &Toll) {
     let Audit { lost, twice, invented, .. } = audit;
     assert!(twice.is_empty(), "{} finished twice, first {:?}", twice.len(), first(twice));
@@ -298,7 +300,8 @@ fn expect_at_most_once(audit: &Audit, toll: &Toll) {
     assert!(lost.len() as u64 <= BATCH * toll.takers_killed, "{} lost, {toll:?}, first {:?}", lost.len(), first(lost));
 }
 
-/// What the queue counted is what the ledger says, give or take what the killed had not noted on either.
+/// What the queue counted is what the ledger says, give or take what the killed had not noted on
+/// either.
 fn expect_honest_counters<T: Numbered + ?Sized>(queue: &Queue<T>, audit: &Audit, toll: &Toll, by_copy: bool) {
     let stats = queue.stats();
     let within = |what: &str, value: u64, least: u64, slack: u64| {
@@ -307,7 +310,8 @@ fn expect_honest_counters<T: Numbered + ?Sized>(queue: &Queue<T>, audit: &Audit,
             "{what}: {value}, not {least} and up to {slack} more; {stats:?}, {audit:?}"
         );
     };
-    // A loan's holder, or the one who aborts it for a dead holder, may be killed before it counts the abort.
+    // A loan's holder, or the one who aborts it for a dead holder, may be killed before it counts
+    // the abort.
     within("messages put", stats.puts - stats.aborted, audit.put, audit.unknown + toll.putters_killed);
     assert_eq!(stats.given_up, 0);
     if by_copy {

@@ -1,4 +1,5 @@
-//! A test harness that forks: each case runs in a process and a process group of its own, off a single-threaded `main`.
+//! A test harness that forks: each case runs in a process and a process group of its own, off a
+//! single-threaded `main`.
 //!
 //! ```text
 //!   main --fork--> lane --fork--> case --fork--> its children      one case at a time in each lane
@@ -8,8 +9,8 @@
 //!                        the group is killed, the case has failed
 //! ```
 //!
-//! Each lane has a `/dev/shm` of its own, so that cases see each other no more than one by one. Where
-//! that is not permitted, and with `--nocapture`, `main` is the only lane.
+//! Each lane has a `/dev/shm` of its own, so that cases see each other no more than one by one.
+//! Where that is not permitted, and with `--nocapture`, `main` is the only lane.
 //!
 //! Takes libtest's arguments as far as they matter here: filters, `--exact`, `--skip`, `--list`,
 //! `--ignored`, `--nocapture`, `--report-time`, `--test-threads` (lanes; or `RUST_TEST_THREADS`).
@@ -32,7 +33,8 @@ use std::time::{Duration, Instant};
 
 /// Exit code of a case that cannot run here; the last line that it printed says why.
 const SKIPPED: i32 = 77;
-/// Several waits of the longest kind, one after the other, end before it and say what they waited for.
+/// Several waits of the longest kind, one after the other, end before it and say what they waited
+/// for.
 const DEFAULT_BOUND: Duration = Duration::from_secs(600);
 
 /// How long a case may take: `SHMQ_TEST_BOUND_S` seconds, if set, for runs that do more than usual.
@@ -394,7 +396,8 @@ fn children_left(group: libc::pid_t) -> Vec<String> {
             -1 => return left,
             0 => {
                 left.extend(group_members(group).into_iter().map(|pid| format!("left a child: {}", describe_process(pid))));
-                // SAFETY: the group that the case made for itself; it has no members but children that are left.
+                // SAFETY: the group that the case made for itself; it has no members but children
+                // that are left.
                 if unsafe { libc::kill(-group, libc::SIGKILL) } == -1 {
                     left.push("left a child outside its process group".to_string());
                     return left;

@@ -1,5 +1,6 @@
-//! What the tests stand on: names that no other run uses, randomness that can be repeated, waiting for states, forked children,
-//! and a harness for binaries whose `main` stays single-threaded, so that it may fork.
+//! What the tests stand on: names that no other run uses, randomness that can be repeated, waiting
+//! for states, forked children, and a harness for binaries whose `main` stays single-threaded, so
+//! that it may fork.
 //!
 //! `SHMQ_TEST_SEED=n` repeats a run's random choices; the seed is printed.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
@@ -15,11 +16,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Longest wait for a state that must come. Far longer than any healthy run needs: a loaded machine is not a failure.
+/// Longest wait for a state that must come. Far longer than any healthy run needs: a loaded machine
+/// is not a failure.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Bound on what must come by itself, without anybody's help: expired, it did not. Less than [`PATIENCE`], which is how long a call
-/// sleeps that nobody wakes, and far more than a starved process needs until it runs again.
+/// Bound on what must come by itself, without anybody's help: expired, it did not. Less than
+/// [`PATIENCE`], which is how long a call sleeps that nobody wakes, and far more than a starved
+/// process needs until it runs again.
 pub const BY_ITSELF: Duration = Duration::from_secs(60);
 
 static PREFIX: OnceLock<String> = OnceLock::new();
@@ -105,7 +108,8 @@ impl Rng {
     }
 }
 
-/// Waits until `met`, at most [`PATIENCE`]; a wait that expires fails the test with `state` printed.
+/// Waits until `met`, at most [`PATIENCE`]; a wait that expires fails the test with `state`
+/// printed.
 #[track_caller]
 pub fn wait_until(what: &str, met: impl FnMut() -> bool, state: impl FnOnce() -> String) {
     wait_at_most(PATIENCE, what, met, state);
@@ -158,7 +162,8 @@ pub fn segment_exists(name: &str) -> bool {
     shm_files(&format!("shmq.{name}")).iter().any(|file| *file == format!("shmq.{name}"))
 }
 
-/// The words of a segment's sides, notices and locks, for people: see `src/shm/layout.rs` for what is where.
+/// The words of a segment's sides, notices and locks, for people: see `src/shm/layout.rs` for what
+/// is where.
 pub fn describe_segment(path: &str) -> String {
     let mut text = format!("  {path}, words that are not 0:\n");
     let mut bytes = [0u8; 0x900];

@@ -1,4 +1,5 @@
-//! Forked children whose status nobody forgets, words that they share, and a look at what a process is doing.
+//! Forked children whose status nobody forgets, words that they share, and a look at what a process
+//! is doing.
 
 use super::{PATIENCE, wait_at_most, wait_until};
 use std::io::Write;
@@ -24,8 +25,8 @@ pub struct Child {
     exit: Option<Exit>,
 }
 
-/// Forks a child that runs `run` and exits with 0, or with [`PANICKED`]. What `run` owns is dropped in it, what it borrows is not.
-/// The child dies with its parent.
+/// Forks a child that runs `run` and exits with 0, or with [`PANICKED`]. What `run` owns is dropped
+/// in it, what it borrows is not. The child dies with its parent.
 pub fn fork(what: &'static str, run: impl FnOnce()) -> Child {
     fork_with_code(what, || {
         run();
@@ -45,8 +46,9 @@ pub fn fork_with_code(what: &'static str, run: impl FnOnce() -> i32) -> Child {
 /// As [`fork_with_code`], for a child that survives its parent.
 pub fn fork_orphan(what: &'static str, run: impl FnOnce() -> i32) -> Child {
     std::io::stdout().flush().expect("stdout takes what was printed");
-    // SAFETY: the caller's process is single-threaded (the harness forks each case from a single-threaded main, and cases start no
-    // threads before they fork), so the child may do whatever its parent could.
+    // SAFETY: the caller's process is single-threaded (the harness forks each case from a
+    // single-threaded main, and cases start no threads before they fork), so the child may do
+    // whatever its parent could.
     match unsafe { libc::fork() } {
         -1 => panic!("fork of {what}: {}", std::io::Error::last_os_error()),
         0 => {
@@ -58,7 +60,8 @@ pub fn fork_orphan(what: &'static str, run: impl FnOnce() -> i32) -> Child {
     }
 }
 
-/// Ends this process without running what its parent left on the stack or registered to be run at exit.
+/// Ends this process without running what its parent left on the stack or registered to be run at
+/// exit.
 pub fn exit_now(code: i32) -> ! {
     let _ = std::io::stdout().flush();
     // SAFETY: _exit has no preconditions.
@@ -176,7 +179,8 @@ impl Child {
         self.killed_or_succeeded()
     }
 
-    /// Waits for its end, which must be success or a SIGKILL that it sent itself. `true`: it was killed.
+    /// Waits for its end, which must be success or a SIGKILL that it sent itself. `true`: it was
+    /// killed.
     #[track_caller]
     pub fn killed_or_succeeded(mut self) -> bool {
         match self.wait() {
@@ -239,7 +243,8 @@ impl Child {
         );
     }
 
-    /// Stops it in its sleep: a sleeper that was just looking around would be stopped with a lock in its hands.
+    /// Stops it in its sleep: a sleeper that was just looking around would be stopped with a lock
+    /// in its hands.
     #[track_caller]
     pub fn stop_asleep(&mut self) {
         for _ in 0..1000 {
@@ -257,7 +262,8 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if self.exit.is_none() {
-            // SAFETY: a child of this process that was not waited for, so the number is still its own.
+            // SAFETY: a child of this process that was not waited for, so the number is still its
+            // own.
             unsafe {
                 libc::kill(self.pid, libc::SIGKILL);
                 libc::waitpid(self.pid, std::ptr::null_mut(), 0);
@@ -346,13 +352,15 @@ pub fn children_of(pid: u32) -> Vec<u32> {
     children.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
 }
 
-/// Our own, the crate's helpers included, which `active_children` does not tell of. Those that have ended are reaped by that.
+/// Our own, the crate's helpers included, which `active_children` does not tell of. Those that have
+/// ended are reaped by that.
 pub fn own_children() -> Vec<u32> {
     shmq::process::active_children();
     children_of(std::process::id())
 }
 
-/// Ends a fork server's standby, which is a child of this process, and the fork server, which would take its place.
+/// Ends a fork server's standby, which is a child of this process, and the fork server, which would
+/// take its place.
 pub fn end_fork_server(standby: u32) {
     let fork_server = || children_of(standby).first().copied();
     wait_until("a fork server", || fork_server().is_some(), || format!("{standby}"));
@@ -393,9 +401,10 @@ fn was_in_a_futex_wait(pid: libc::pid_t) -> Option<bool> {
     Some(number == libc::SYS_futex_waitv || (number == libc::SYS_futex && waits))
 }
 
-/// Looks at a process or thread, until it has stayed in one and the same sleep for a while, or was asleep at every look for longer. On its
-/// way to where it stays it may nap (a page fault, a contended lock, a name that another process holds); and where it stays it may
-/// sleep in naps (a mutex of the portable locks).
+/// Looks at a process or thread, until it has stayed in one and the same sleep for a while, or was
+/// asleep at every look for longer. On its way to where it stays it may nap (a page fault, a
+/// contended lock, a name that another process holds); and where it stays it may sleep in naps (a
+/// mutex of the portable locks).
 pub struct OneSleep {
     of: String,
     /// How often it had gone to sleep when it was first seen in this sleep, and when that was.

@@ -1,6 +1,7 @@
 //! Sandboxes for a child: system calls that are refused, a mount namespace, another user.
 
-/// Refuses these system calls with EPERM from now on, to this process and its children. `false`: seccomp is not to be had.
+/// Refuses these system calls with EPERM from now on, to this process and its children. `false`:
+/// seccomp is not to be had.
 pub fn refuse(calls: &[libc::c_long]) -> bool {
     const LOAD_NUMBER: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS, of offset 0
     const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K

@@ -46,7 +46,8 @@ impl<R> Sleeper<R> {
     }
 }
 
-/// Ends the whole binary if a test hangs: libtest would wait for ever. Says what its threads and queues are doing.
+/// Ends the whole binary if a test hangs: libtest would wait for ever. Says what its threads and
+/// queues are doing.
 pub fn watch_for_hangs() {
     static WATCHING: Once = Once::new();
     WATCHING.call_once(|| {

@@ -54,7 +54,8 @@ fn broken(barrier: &Barrier) {
 }
 
 fn two_who_get_broken(barrier: &Barrier) -> Vec<Child> {
-    // Clones, so that they leave in good order: one who does not has died, as far as a barrier can see.
+    // Clones, so that they leave in good order: one who does not has died, as far as a barrier can
+    // see.
     let mut waiters: Vec<Child> = (0..2)
         .map(|_| {
             let barrier = barrier.clone();

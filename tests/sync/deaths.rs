@@ -38,7 +38,8 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// What the dead left is back by then: after about a second, and when those who look for it have had their turn.
+/// What the dead left is back by then: after about a second, and when those who look for it have
+/// had their turn.
 const BACK_SOON: Duration = BY_ITSELF;
 
 /// A child that did something and then waits to be killed.
@@ -241,8 +242,9 @@ fn sleepers_killed_in_a_condvar_never_hang_notifiers() {
     let (mutex, condvar) = (Mutex::new(0u32).unwrap(), Condvar::new().unwrap());
     for round in 0..6 {
         let wait = || drop(condvar.wait_while(mutex.lock().unwrap(), |now| *now == round).unwrap());
-        // One that sleeps in the condvar, not on the mutex, most of the time; either will do. Killed with the mutex, as happens when it
-        // has just looked around, it ends the waits of the others with the news.
+        // One that sleeps in the condvar, not on the mutex, most of the time; either will do.
+        // Killed with the mutex, as happens when it has just looked around, it ends the waits of
+        // the others with the news.
         let wait_or_hear = || match mutex.lock() {
             Ok(guard) => drop(condvar.wait_while(guard, |now| *now == round)),
             Err(error) => assert!(matches!(error, LockError::OwnerDied(_)), "{error}"),

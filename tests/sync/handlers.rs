@@ -1,5 +1,6 @@
-//! Signal handlers that use what the code uses that they interrupt. Each case runs in a process of its own, in one thread, so what a handler
-//! waits for never comes: a verb that may not be called in one hangs here, until the harness ends it.
+//! Signal handlers that use what the code uses that they interrupt. Each case runs in a process of
+//! its own, in one thread, so what a handler waits for never comes: a verb that may not be called
+//! in one hangs here, until the harness ends it.
 
 use crate::support::harness::Case;
 use shmq::sync::{Barrier, Condvar, Event, Mutex, Semaphore, SyncError, Value};
@@ -27,7 +28,8 @@ type Act = Box<dyn Fn() + Send + Sync>;
 static ACT: OnceLock<Act> = OnceLock::new();
 static SIGNALS: AtomicU64 = AtomicU64::new(0);
 
-/// Handlers that run at least, and how long it may take them: verbs that give up after a millisecond run less often.
+/// Handlers that run at least, and how long it may take them: verbs that give up after a
+/// millisecond run less often.
 const ENOUGH: u64 = 200;
 const LONGEST: Duration = Duration::from_secs(20);
 
@@ -45,7 +47,8 @@ extern "C" fn handle(_: libc::c_int) {
 enum Timer {
     /// Again and again, so many microseconds apart.
     Each(libc::suseconds_t),
-    /// Once the code has done a round after the last one: for handlers that take long, which would leave it no time.
+    /// Once the code has done a round after the last one: for handlers that take long, which would
+    /// leave it no time.
     OnceARound(libc::suseconds_t),
 }
 
@@ -62,7 +65,8 @@ impl Timer {
     }
 }
 
-/// Calls `work` again and again, while a timer has `act` called in a handler. The number of handlers that ran.
+/// Calls `work` again and again, while a timer has `act` called in a handler. The number of
+/// handlers that ran.
 fn interrupt(timer: Timer, act: impl Fn() + Send + Sync + 'static, mut work: impl FnMut()) -> u64 {
     assert!(ACT.set(Box::new(act)).is_ok(), "one a process");
     let handler = handle as extern "C" fn(libc::c_int) as *const () as libc::sighandler_t;

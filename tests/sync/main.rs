@@ -1,7 +1,8 @@
-//! What the primitives of `shmq::sync` and `wait_any` promise between processes: forked ones, stopped ones and dead ones.
+//! What the primitives of `shmq::sync` and `wait_any` promise between processes: forked ones,
+//! stopped ones and dead ones.
 //!
-//! `main` is single-threaded and forks each case (see `support/harness.rs`). Crashes are not promised by the portable locks:
-//! under `--cfg shmq_portable_sync` those chapters are left out.
+//! `main` is single-threaded and forks each case (see `support/harness.rs`). Crashes are not
+//! promised by the portable locks: under `--cfg shmq_portable_sync` those chapters are left out.
 
 #[path = "../support/mod.rs"]
 mod support;

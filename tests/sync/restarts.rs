@@ -1,4 +1,5 @@
-//! Objects whose users are all dead, and the next run of the program that had them: each begins a new life.
+//! Objects whose users are all dead, and the next run of the program that had them: each begins a
+//! new life.
 
 use crate::support::harness::Case;
 use crate::support::process::{exit_now, fork, send_signal};

@@ -1,5 +1,5 @@
-//! Beside a process that was stopped (`SIGSTOP`) in the middle of its work: what has a deadline keeps it, what gives something back waits
-//! for nobody.
+//! Beside a process that was stopped (`SIGSTOP`) in the middle of its work: what has a deadline
+//! keeps it, what gives something back waits for nobody.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::{Child, fork, shared_word, wait_for_count};
@@ -17,8 +17,9 @@ pub fn cases() -> Vec<Case> {
 /// How long a child is stopped again and again until it has the lock.
 const STOPS: Duration = Duration::from_secs(30);
 
-/// A child that does `act`, which locks for a moment, again and again until the word is set, and was stopped with the lock:
-/// `is_busy` tells. Where chance does not stop it there, there is nothing to test.
+/// A child that does `act`, which locks for a moment, again and again until the word is set, and
+/// was stopped with the lock: `is_busy` tells. Where chance does not stop it there, there is
+/// nothing to test.
 pub fn stop_with_the_lock(what: &'static str, act: impl Fn(), is_busy: impl Fn() -> bool) -> (Child, &'static AtomicU64) {
     let words = crate::support::process::shared_words(2);
     let (over, begun) = (&words[0], &words[1]);

@@ -1,4 +1,5 @@
-//! Processes killed at random, wherever they are, again and again: what they shared is in order, and nobody hangs.
+//! Processes killed at random, wherever they are, again and again: what they shared is in order,
+//! and nobody hangs.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, fork, shared_words, wait_for_count};
@@ -20,8 +21,8 @@ pub fn cases() -> Vec<Case> {
 const WORKERS: usize = 4;
 const KILLS: u64 = 150;
 
-/// Kills workers at random moments, each of which a new one replaces, until it was `enough`; then lets the last ones finish. `work` runs until
-/// it is told to stop, and counts its rounds.
+/// Kills workers at random moments, each of which a new one replaces, until it was `enough`; then
+/// lets the last ones finish. `work` runs until it is told to stop, and counts its rounds.
 fn storm(purpose: &str, enough: impl Fn() -> bool, work: impl Fn(&dyn Fn() -> bool, &AtomicU64)) {
     let mut rng = Rng::new(purpose);
     let words = shared_words(2);
@@ -48,7 +49,8 @@ fn storm(purpose: &str, enough: impl Fn() -> bool, work: impl Fn(&dyn Fn() -> bo
 }
 
 fn a_mutex_survives_a_storm_of_kills() {
-    // Whoever holds the lock makes all elements one more, in order: a death leaves a step somewhere, which the next one removes.
+    // Whoever holds the lock makes all elements one more, in order: a death leaves a step
+    // somewhere, which the next one removes.
     let array = Array::<u64>::new(vec![0; 64]).unwrap();
     let deaths = Mutex::new(0u64).unwrap();
     let dead_holders = || match deaths.lock() {

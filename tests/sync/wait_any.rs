@@ -206,8 +206,8 @@ fn a_wake_that_is_not_used_is_passed_on() {
     let (first, second) = (Queue::<u64>::new(4).unwrap(), Queue::<u64>::new(4).unwrap());
     for _ in 0..5 {
         let mut chooser = fork("one who waits for both", || {
-            // Takes from the first; the wake of the second may have come to it all the same, and what it takes from there it gives
-            // back.
+            // Takes from the first; the wake of the second may have come to it all the same, and
+            // what it takes from there it gives back.
             let ready = wait_any(&[&first, &second], soon()).unwrap();
             // Unless the getter has been faster: it looks around by itself ten times a second.
             let taken = if ready == 1 { second.try_get().ok() } else { None };

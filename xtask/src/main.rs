@@ -6,8 +6,8 @@
 //! cargo xtask deep            what takes longer: before a release
 //! ```
 //!
-//! Each prints its name and its commands before it runs them, and the time that it took after it. A recipe whose
-//! tool cannot be had here says so and is skipped; none that runs tests is.
+//! Each prints its name and its commands before it runs them, and the time that it took after it. A
+//! recipe whose tool cannot be had here says so and is skipped; none that runs tests is.
 
 mod recipes;
 mod run;

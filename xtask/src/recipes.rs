@@ -110,7 +110,8 @@ fn public_api() -> Result {
     if !is_there("cargo-public-api") {
         return Ok(Outcome::Skipped("cargo-public-api is not there: cargo install --debug cargo-public-api".to_string()));
     }
-    // rustdoc writes JSON on nightly, or so; a directory of its own, since all is built anew for it.
+    // rustdoc writes JSON on nightly, or so; a directory of its own, since all is built anew for
+    // it.
     let variables = [("RUSTC_BOOTSTRAP", "1"), ("CARGO_TARGET_DIR", "target/public-api")];
     let now = match output_of(&variables, "cargo public-api --all-features -sss --color never") {
         Ok(now) => now,
@@ -154,8 +155,8 @@ fn package() -> Result {
 
 fn test() -> Result {
     let lines = run_and_keep(&[], "cargo test")?;
-    // One group is the merged program, the other what cannot be in it. If that does not compile, rustdoc builds each by itself,
-    // for minutes, and does not say so.
+    // One group is the merged program, the other what cannot be in it. If that does not compile,
+    // rustdoc builds each by itself, for minutes, and does not say so.
     let groups = lines.windows(2).filter(|pair| pair[0].starts_with("running ") && pair[1].starts_with("test src/")).count();
     match groups {
         2.. => Ok(Outcome::Done),

@@ -102,8 +102,8 @@ impl Order {
     }
 }
 
-/// Takes all, what the dead held too, and finds it to be one of `stages`, or what `woken` says where the dead had been woken. Then that
-/// the queue is whole.
+/// Takes all, what the dead held too, and finds it to be one of `stages`, or what `woken` says
+/// where the dead had been woken. Then that the queue is whole.
 pub fn check<T: Numbered + ?Sized>(queue: &Queue<T>, killed: Killed, turn: u64, stages: &[&[u64]], woken: &[&[u64]]) -> Finding {
     let order = Order::of(turn);
     let recoveries = queue.stats().recoveries;
@@ -167,7 +167,8 @@ pub fn expect_whole<T: Numbered + ?Sized>(queue: &Queue<T>) {
     queue.join_timeout(PATIENCE).unwrap_or_else(|error| panic!("{error}, {queue:?}"));
 }
 
-/// Kills `act` everywhere, each time on a queue that `world` makes. `stages`: what it holds before the operation, on the way, after it.
+/// Kills `act` everywhere, each time on a queue that `world` makes. `stages`: what it holds before
+/// the operation, on the way, after it.
 pub fn kill_in<T: Numbered + ?Sized>(
     what: &'static str,
     world: impl Fn() -> Queue<T>,
@@ -204,7 +205,8 @@ pub fn kill_in_body<T: Numbered + ?Sized>(
     operation.sweep();
 }
 
-/// A child that looks after the dead: attaching is a part of it, since whoever takes the entry of a dead process repairs first.
+/// A child that looks after the dead: attaching is a part of it, since whoever takes the entry of a
+/// dead process repairs first.
 pub fn recover<T: Numbered + ?Sized>(queue: &Queue<T>, begin: &dyn Fn()) {
     begin();
     queue.recover();

@@ -1,7 +1,9 @@
-//! Interrupted between any two instructions of an operation: another process does something there, and then the first one goes on.
+//! Interrupted between any two instructions of an operation: another process does something there,
+//! and then the first one goes on.
 //!
-//! Nobody is killed before it has finished. Whatever the place, each message is got exactly once, and one that was put before the queue was said to
-//! be closed and drained was got before that, too.
+//! Nobody is killed before it has finished. Whatever the place, each message is got exactly once,
+//! and one that was put before the queue was said to be closed and drained was got before that,
+//! too.
 
 use crate::stepped::contents::{attach, expect_whole, holding, put};
 use crate::stepped::tracee::{Trace, interrupt_at, trace};
@@ -148,7 +150,8 @@ fn places(trace: &Trace, sampled: u64, rng: &mut Rng) -> Vec<usize> {
     }
 }
 
-/// Interrupts `act` everywhere, by each of the others. `prepare` makes what it acts on, in the child.
+/// Interrupts `act` everywhere, by each of the others. `prepare` makes what it acts on, in the
+/// child.
 fn meet<X>(what: &str, prepare: impl Fn(&Queue<u64>, Log) -> X, act: impl Fn(&Queue<u64>, &X, Log), releases: bool) {
     let log = Log(shared_words(64));
     let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
@@ -347,7 +350,8 @@ fn met_in_recover_by_one_who_leaves() {
     }
 }
 
-/// A process that closed descriptors that are not its own, and with them its liveness lock. Robbed in the middle of a call, it still tells what it took.
+/// A process that closed descriptors that are not its own, and with them its liveness lock. Robbed
+/// in the middle of a call, it still tells what it took.
 fn met_in_get_slice_by_one_who_takes_it_for_dead() {
     let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
         attach(queue);

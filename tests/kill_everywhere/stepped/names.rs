@@ -27,7 +27,8 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A start over what the dead left has 30,000 to 65,000 instructions, most of them those of a create, which is killed at each.
+/// A start over what the dead left has 30,000 to 65,000 instructions, most of them those of a
+/// create, which is killed at each.
 const START_STRIDE: usize = 7;
 
 /// A name that the test takes away at last, whoever has it then.
@@ -39,7 +40,8 @@ impl Drop for Name {
     }
 }
 
-/// Temporaries of a killed creator: one at most. Taken away here, since the next create would leave it for ten seconds.
+/// Temporaries of a killed creator: one at most. Taken away here, since the next create would leave
+/// it for ten seconds.
 fn clear_temporaries_of(pid: u32) {
     let left = shm_files(&format!(".shmq-{pid}-"));
     assert!(left.len() <= 1, "one creator left {left:?}");
@@ -57,8 +59,8 @@ fn take_all(queue: &Queue<u64>) -> Vec<u64> {
     }
 }
 
-/// Takes the name, in one of several ways, from whatever a killed process left of it. `stages`: what may be behind the name before,
-/// on the way, after; `None` is nothing.
+/// Takes the name, in one of several ways, from whatever a killed process left of it. `stages`:
+/// what may be behind the name before, on the way, after; `None` is nothing.
 fn check_name(name: &str, killed: Killed, turn: u64, stages: &[Option<&[u64]>]) -> Finding {
     clear_temporaries_of(killed.pid);
     let stage = match turn % 3 {
@@ -168,7 +170,8 @@ fn closed_queue(name: &str, messages: &[u64]) {
     assert!(child.killed_or_succeeded(), "it was killed");
 }
 
-/// What a service does at its start, whatever a killed one left: takes what is there, and puts. Returns what it took.
+/// What a service does at its start, whatever a killed one left: takes what is there, and puts.
+/// Returns what it took.
 fn start(name: &str) -> Vec<u64> {
     let mut found = Vec::new();
     // A closed one with messages in it is drained first, and goes with who drained it.
@@ -197,7 +200,8 @@ fn start(name: &str) -> Vec<u64> {
     panic!("closed for ever")
 }
 
-/// Kills what starts over whatever lies under the name. `stages`: what a later start may find, in the order of what the killed one did.
+/// Kills what starts over whatever lies under the name. `stages`: what a later start may find, in
+/// the order of what the killed one did.
 fn sweep_start(what: &'static str, before: impl Fn(&str), body: impl Fn(&str, &dyn Fn()), stages: &[&[u64]]) {
     let world = || {
         let name = Name(unique_name("start"));
@@ -211,8 +215,9 @@ fn sweep_start(what: &'static str, before: impl Fn(&str), body: impl Fn(&str, &d
         assert!(stage.is_some(), "found {found:?} of {stages:?}, {killed:?}");
         assert!(!killed.done || stage == Some(stages.len() - 1), "done, and found {found:?}");
         assert!(start(&name.0).is_empty());
-        // Open: in the sweep with two starts, 3 of 10 runs said that a late place had come to stage 0 (nothing taken), and not why. What is
-        // found is checked there; the order of places is not, until that is explained.
+        // Open: in the sweep with two starts, 3 of 10 runs said that a late place had come to stage
+        // 0 (nothing taken), and not why. What is found is checked there; the order of places is
+        // not, until that is explained.
         Finding { stage: stage.filter(|_| stages.len() == 2), repaired: false }
     };
     let body = |name: &Name, begin: &dyn Fn()| body(&name.0, begin);
@@ -401,8 +406,8 @@ fn stopped_in_taking_the_entry_of_a_dead_process() {
     }
 }
 
-/// A queue that is dropped when all children have ended, those of killed children too: until then they
-/// keep its name.
+/// A queue that is dropped when all children have ended, those of killed children too: until then
+/// they keep its name.
 struct Inherited(Queue<u64>);
 
 impl Inherited {

@@ -433,7 +433,8 @@ fn expect_as_new(barrier: &Barrier) {
     partner.expect_success();
 }
 
-/// What a party finds that comes after a death. Never does it pass with the dead one, or wait for it.
+/// What a party finds that comes after a death. Never does it pass with the dead one, or wait for
+/// it.
 fn expect_no_wait_for_the_dead(barrier: &Barrier) {
     let found = barrier.wait_timeout(PATIENCE);
     assert!(matches!(found, Err(SyncError::Broken)), "{found:?}, {barrier:?}");

@@ -1,4 +1,5 @@
-//! Killing an operation at its instructions, one child a place, and looking at what each leaves behind.
+//! Killing an operation at its instructions, one child a place, and looking at what each leaves
+//! behind.
 
 use crate::stepped::tracee::{Killed, Place, Trace, kill_at, trace};
 use crate::support::Rng;
@@ -12,8 +13,8 @@ use std::time::Instant;
 
 /// Places of a sample, for each operation.
 const SAMPLED_PLACES: u64 = 100;
-/// Operations of a sample whose recovery is killed as well, of 100: it is what many of them have in common, and to trace it costs more
-/// than to kill it.
+/// Operations of a sample whose recovery is killed as well, of 100: it is what many of them have in
+/// common, and to trace it costs more than to kill it.
 const SAMPLED_PERCENT: u64 = 20;
 /// Places from which the recovery is killed as well, and places of each recovery.
 const SAMPLED_RECOVERIES: (u64, u64) = (1, 24);
@@ -27,7 +28,8 @@ const TOLD: usize = 5;
 /// What a look at the survivors' world found.
 #[derive(Clone, Copy, Debug)]
 pub struct Finding {
-    /// How far the dead had come, in commit points, where the look can tell: later places have come as far, or farther.
+    /// How far the dead had come, in commit points, where the look can tell: later places have come
+    /// as far, or farther.
     pub stage: Option<usize>,
     /// Something had to be repaired.
     pub repaired: bool,
@@ -67,8 +69,9 @@ impl<W> Operation<'_, W> {
         self.sweep_every(1);
     }
 
-    /// The same at every `stride`th place: for an operation of many instructions, most of which are those of others. A sample of it is
-    /// taken on a debug build in one run of two, as the seed draws, since its trace takes seconds there; on a release build in each.
+    /// The same at every `stride`th place: for an operation of many instructions, most of which are
+    /// those of others. A sample of it is taken on a debug build in one run of two, as the seed
+    /// draws, since its trace takes seconds there; on a release build in each.
     pub fn sweep_every(&self, stride: usize) {
         let started = Instant::now();
         let mut rng = Rng::new(self.what);
@@ -111,7 +114,8 @@ impl<W> Operation<'_, W> {
         assert!(tally.failures.is_empty(), "{}: {} failures, the first:\n{told}", self.what, tally.failures.len());
     }
 
-    /// The shortest of several, where single steps may be slow enough for a time to run out that otherwise does not.
+    /// The shortest of several, where single steps may be slow enough for a time to run out that
+    /// otherwise does not.
     fn trace(&self) -> Trace {
         let traces = (0..if self.wake.is_some() { TRACES[usize::from(asks_for_ignored())] } else { 1 }).map(|_| {
             let world = (self.world)();

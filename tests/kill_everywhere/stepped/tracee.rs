@@ -1,15 +1,16 @@
 //! A child that is stopped after exactly so many instructions.
 //!
 //! ```text
-//!   fork --> prepares itself --> begin: a breakpoint of its own --> the operation --> done = 1, another breakpoint
-//!                                 0 instructions                     all
+//!   fork --> prepares itself --> begin: a breakpoint --> the operation --> done = 1, a breakpoint
+//!                                0 instructions                            all
 //! ```
 //!
-//! A [`Trace`] comes from one run in single steps, which notes where each instruction lies. To stop a later
-//! child after k of them, it goes from breakpoint to breakpoint at full speed, each on an instruction that is
-//! not met on the way to it, and single steps do the rest: a breakpoint costs the tracer
-//! about three steps, and the cheapest way is a few of both. An operation that does not repeat itself exactly (it lists
-//! a directory, or asks for the time) may end elsewhere: such a stop is as good as any other, and counted.
+//! A [`Trace`] comes from one run in single steps, which notes where each instruction lies. To stop
+//! a later child after k of them, it goes from breakpoint to breakpoint at full speed, each on an
+//! instruction that is not met on the way to it, and single steps do the rest: a breakpoint costs
+//! the tracer about three steps, and the cheapest way is a few of both. An operation that does not
+//! repeat itself exactly (it lists a directory, or asks for the time) may end elsewhere: such a
+//! stop is as good as any other, and counted.
 
 use crate::support::harness::skip;
 use crate::support::process::{Child, Exit, describe_process, exit_now, fork, is_asleep_on_a_futex, send_signal, shared_word};
@@ -30,8 +31,8 @@ const ENDLESS: usize = 3_000_000;
 const LOOKS: u32 = 2_000;
 
 fn ptrace(request: libc::c_uint, pid: libc::pid_t, address: usize, data: usize) -> io::Result<i64> {
-    // SAFETY: the requests of this module read or write nothing of ours but what they are given; `pid` is 0, or a child of ours that
-    // asked to be traced and stands still.
+    // SAFETY: the requests of this module read or write nothing of ours but what they are given;
+    // `pid` is 0, or a child of ours that asked to be traced and stands still.
     match unsafe { libc::ptrace(request, pid, address, data) } {
         -1 => Err(io::Error::last_os_error()),
         value => Ok(value),
@@ -139,7 +140,8 @@ mod machine {
     const _: () = assert!(offset_of!(libc::user_regs_struct, pc) % 8 == 0);
 }
 
-/// What a child does: prepares itself, calls `begin`, and what it does from there on is what it is killed in.
+/// What a child does: prepares itself, calls `begin`, and what it does from there on is what it is
+/// killed in.
 pub type Body<'a> = &'a dyn Fn(&dyn Fn());
 
 /// The instructions of one run of an operation.
@@ -187,7 +189,8 @@ impl Trace {
     fn new(addresses: Vec<usize>, depths: Vec<usize>, woken_at: Option<usize>) -> Trace {
         let mut met: HashMap<usize, usize> = HashMap::new();
         let mut ways: Vec<Way> = Vec::with_capacity(addresses.len());
-        // Places from which each later one is dearer: the cheapest from some place on is the first of them.
+        // Places from which each later one is dearer: the cheapest from some place on is the first
+        // of them.
         let mut cheapest: Vec<usize> = Vec::new();
         for (place, &address) in addresses.iter().enumerate() {
             let before = met.insert(address, place);
@@ -220,14 +223,16 @@ impl Trace {
         self.addresses.len()
     }
 
-    /// Is this one of many rounds of one instruction that copies, and neither among the first or last of them nor one of a few between?
+    /// Is this one of many rounds of one instruction that copies, and neither among the first or
+    /// last of them nor one of a few between?
     pub fn is_amid_a_copy(&self, steps: usize) -> bool {
         let from = steps.saturating_sub(2);
         let around = self.addresses.get(from..steps + 3).unwrap_or_default();
         steps % ROUNDS != 0 && !around.is_empty() && around.iter().all(|&address| address == self.addresses[steps])
     }
 
-    /// The way to the one after `steps`, in moves that lead to these: a step, or a breakpoint. And is it certain?
+    /// The way to the one after `steps`, in moves that lead to these: a step, or a breakpoint. And
+    /// is it certain?
     fn way(&self, steps: usize) -> (Vec<(usize, Move)>, bool) {
         let unique = self.ways[steps].unique;
         let is_certain = (steps - unique) as u32 + MEETING <= self.ways[steps].cost + CERTAINTY;
@@ -268,12 +273,14 @@ pub struct Killed {
     pub woken: bool,
     /// Where it was to be killed, as far as its tracer saw.
     pub exact: bool,
-    /// Surely there: no allocator or other library, whose ways depend on what was before, had a say in it.
+    /// Surely there: no allocator or other library, whose ways depend on what was before, had a say
+    /// in it.
     pub certain: bool,
     pub pid: u32,
 }
 
-/// Follows a child through all of its operation in single steps, and kills it then. `wake` is called when it sleeps.
+/// Follows a child through all of its operation in single steps, and kills it then. `wake` is
+/// called when it sleeps.
 pub fn trace(body: Body<'_>, wake: Option<&dyn Fn()>) -> Trace {
     let mut tracee = Tracee::start(body, wake);
     let (mut addresses, mut depths) = (Vec::new(), Vec::new());
@@ -307,7 +314,8 @@ pub fn kill_at(body: Body<'_>, trace: &Trace, place: Place, wake: Option<&dyn Fn
             tracee.wait_until_asleep()
         }
     };
-    // A tracer that was kept from the processor for a slice finds the child on its way without having been woken.
+    // A tracer that was kept from the processor for a slice finds the child on its way without
+    // having been woken.
     if let (Place::After(steps), Some(woken_at)) = (place, trace.woken_at) {
         certain &= tracee.woken == (steps >= woken_at);
     }
@@ -317,7 +325,8 @@ pub fn kill_at(body: Body<'_>, trace: &Trace, place: Place, wake: Option<&dyn Fn
     killed
 }
 
-/// Stops a child after so many instructions of its operation, lets something else happen, and lets it finish; it is killed then.
+/// Stops a child after so many instructions of its operation, lets something else happen, and lets
+/// it finish; it is killed then.
 pub fn interrupt_at(body: Body<'_>, trace: &Trace, steps: usize, meanwhile: &dyn Fn()) {
     let mut tracee = Tracee::start(body, None);
     tracee.go_to(trace, steps);
@@ -330,8 +339,8 @@ pub fn interrupt_at(body: Body<'_>, trace: &Trace, steps: usize, meanwhile: &dyn
     tracee.kill();
 }
 
-/// Leaves four free blocks of each small size in glibc's cache, whatever the parent had in it: so that allocating takes the same way in
-/// all children.
+/// Leaves four free blocks of each small size in glibc's cache, whatever the parent had in it: so
+/// that allocating takes the same way in all children.
 fn even_out_the_heap() {
     for bytes in (16..=1032).step_by(16) {
         let blocks = [(); 7].map(|()| Vec::<u8>::with_capacity(bytes - 8));
@@ -402,7 +411,8 @@ impl<'a> Tracee<'a> {
         ptrace(libc::PTRACE_CONT, self.pid(), 0, 0).expect("a stopped child goes on");
     }
 
-    /// Goes on for so many instructions from the beginning. Whether it got exactly there, as far as can be seen, and surely so.
+    /// Goes on for so many instructions from the beginning. Whether it got exactly there, as far as
+    /// can be seen, and surely so.
     fn go_to(&mut self, trace: &Trace, steps: usize) -> (bool, bool) {
         let (moves, mut is_certain) = trace.way(steps);
         let mut exact = true;
@@ -424,7 +434,8 @@ impl<'a> Tracee<'a> {
         (exact, is_certain)
     }
 
-    /// Goes on to where the instruction at `address` is to be run. `false`: the operation ended before.
+    /// Goes on to where the instruction at `address` is to be run. `false`: the operation ended
+    /// before.
     fn run_to(&mut self, address: usize) -> bool {
         let pid = self.pid();
         let word = ptrace(libc::PTRACE_PEEKTEXT, pid, address, 0).expect("the program's text can be read") as u64;

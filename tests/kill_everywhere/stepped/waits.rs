@@ -77,7 +77,8 @@ fn killed_in_a_waiting_join() {
     operation.sweep();
 }
 
-/// The dead may have had the wake of a message that it did not take: another sleeper gets it nevertheless, within a slice.
+/// The dead may have had the wake of a message that it did not take: another sleeper gets it
+/// nevertheless, within a slice.
 fn killed_with_a_wake_that_another_needs() {
     let mut rng = Rng::new("a wake that another needs");
     let all = {
@@ -88,7 +89,8 @@ fn killed_with_a_wake_that_another_needs() {
     let from_there = all.len() as u64 - woken_at;
     let places: Vec<u64> =
         if asks_for_ignored() { (0..from_there).collect() } else { (0..12).map(|_| rng.below(from_there)).collect() };
-    // A child whose sleep ends of itself sleeps behind the other from then on, and so misses the wake: once more.
+    // A child whose sleep ends of itself sleeps behind the other from then on, and so misses the
+    // wake: once more.
     for place in places {
         (0..ATTEMPTS).any(|_| killed_after_its_wake(&all, woken_at, place));
     }
@@ -117,8 +119,9 @@ fn killed_after_its_wake(all: &Trace, woken_at: u64, place: u64) -> bool {
     let steps = Place::After((woken_at + place) as usize);
     let killed = kill_at(&|begin| _ = get_or_miss(&queue, begin), all, steps, Some(&wake));
     let Some(mut sleeper) = other.take() else { return false };
-    // The message is not there any more once somebody has taken it: the dead, or the sleeper, whose wake is not lost for longer than
-    // a slice. Nothing but a look at the records, which repairs nothing and wakes nobody.
+    // The message is not there any more once somebody has taken it: the dead, or the sleeper, whose
+    // wake is not lost for longer than a slice. Nothing but a look at the records, which repairs
+    // nothing and wakes nobody.
     let taken = || sleeper.has_ended() || Inspector::open(queue.name()).expect("ours").look().messages == 0;
     let state = || format!("killed {place} instructions after its wake: the other sleeps on, {queue:?}");
     wait_at_most(BY_ITSELF, "the message to be taken", taken, state);

@@ -18,7 +18,8 @@ pub enum Side {
 /// A process of the storm: its name, its side and what it does.
 pub type Role<'a> = (&'static str, Side, &'a dyn Fn(&mut Worker));
 
-/// Places in the ledger for so many roles, and one for the killer itself. A victim and its successor live at the same time.
+/// Places in the ledger for so many roles, and one for the killer itself. A victim and its
+/// successor live at the same time.
 pub fn places(roles: usize) -> usize {
     2 * roles + 1
 }
@@ -43,13 +44,15 @@ fn pause(rng: &mut Rng) -> Duration {
     rng.duration_below(Duration::from_millis(most_ms))
 }
 
-/// How long one is stopped: now and then so long that sleepers look after the dead, and tickets run out.
+/// How long one is stopped: now and then so long that sleepers look after the dead, and tickets run
+/// out.
 fn length_of_stop(rng: &mut Rng) -> Duration {
     let most_ms = if rng.chance(10) { 400 } else { 20 };
     rng.duration_below(Duration::from_millis(most_ms))
 }
 
-/// Kills and stops, one after the other, until `end` or until the ledger is full; then lets the last ones finish.
+/// Kills and stops, one after the other, until `end` or until the ledger is full; then lets the
+/// last ones finish.
 pub fn storm(ledger: Ledger, roles: &[Role<'_>], rng: &mut Rng, end: Instant) -> Toll {
     let mut toll = Toll::default();
     let start = |role: usize, place: usize, rng: &mut Rng| {

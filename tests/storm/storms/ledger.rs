@@ -1,9 +1,10 @@
 //! Who put what and who finished it, in words that survive everybody.
 //!
 //! ```text
-//!   a put:    draw (ATTEMPTED) -> put -> PUT, or REFUSED                 killed in between: it may be in the queue or not
+//!   a put:    draw (ATTEMPTED) -> put -> PUT, or REFUSED
+//!                              killed in between: it may be in the queue or not
 //!   a lease:  lease -> deliveries noted -> settling = n -> release -> FINISHED -> settling = 0
-//!                                          killed in between: in doubt, unless somebody else finishes it later
+//!                              killed in between: in doubt, unless another finishes it later
 //! ```
 
 use crate::support::process::shared_words;
@@ -194,7 +195,8 @@ pub struct Audit {
     pub unknown: u64,
     /// Completed leases, and copies that returned.
     pub finished: u64,
-    /// Messages put that nobody finished except, perhaps, one who was killed between the end of its lease and its note.
+    /// Messages put that nobody finished except, perhaps, one who was killed between the end of its
+    /// lease and its note.
     pub in_doubt: u64,
     /// Messages put that nobody finished.
     pub lost: Vec<usize>,
@@ -206,7 +208,8 @@ pub struct Audit {
     pub leases: u64,
     /// Part of `leases`: with a delivery count above 1.
     pub redelivered: u64,
-    /// Leases that their holders were about to give back: part of what was redelivered, the rest came back from the dead.
+    /// Leases that their holders were about to give back: part of what was redelivered, the rest
+    /// came back from the dead.
     pub given_back: u64,
     /// How many messages were redelivered.
     pub redelivered_messages: u64,

@@ -1,4 +1,5 @@
-//! Messages that carry a number and tell whether they are whole, and both ways to put and take them: by lock and by endpoint.
+//! Messages that carry a number and tell whether they are whole, and both ways to put and take
+//! them: by lock and by endpoint.
 
 use crate::support::{Rng, matches_pattern, pattern};
 use shmq::{Consumer, GetError, Lease, Plain, Producer, PutError, Queue};
