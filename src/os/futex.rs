@@ -5,7 +5,7 @@ use super::Deadline;
 use crate::atomic::AtomicU32;
 use std::ptr;
 
-/// Sleeps while `word` holds `expected`, at most until `deadline` (monotonic; [`Deadline::NEVER`] for
+/// Sleeps while `word` holds `expected`, until `deadline` at most ([`Deadline::NEVER`] for
 /// none). May return for any reason, or spuriously: the caller checks its condition again.
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: Deadline) {
     let until = libc::timespec {
