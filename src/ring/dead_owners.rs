@@ -1,22 +1,23 @@
-//! Looking after the dead while others work: what they held is found without owning a side, and
-//! freed under the get side, a part at a time.
+//! Recovering the records of dead owners while other processes work: a scan finds them without
+//! owning a side; they are freed under the get side, a few at a time.
 //!
 //! ```text
 //!   [reclaim, head)   DONE DONE | LEASED(alive) DONE LEASED(dead) RETURNED | head ..
 //!                     ^         ^ settled: all before it is DONE, for ever
 //!                     '- never walked twice by a process that keeps `settled`
 //!
-//!   find (no side) --LEASED(dead), RETURNED too often, CLAIMED(dead)--> found --get side, still as found?--> RETURNED | DONE
+//!   find (no side) --LEASED(dead), RETURNED too often, CLAIMED(dead)--> found
+//!   found --get side, still as found?--> RETURNED | DONE
 //! ```
 //!
 //! Invariants:
-//! 1. What is found is a hint. It is freed only under the get side, if reclaim has not passed it
-//!    and its header is what it was: then the record is there, and pinned (Ring, Invariant 4),
-//!    since only who owns the get side ends what the dead hold.
+//! 1. A found record is a hint. It is freed only under the get side, if reclaim has not passed it
+//!    and its header is unchanged: then the record is there, and pinned (Ring, Invariant 4), since
+//!    only the owner of the get side ends the leases and loans of dead processes.
 //! 2. A record before head that is DONE stays DONE until it is reclaimed, and positions before head
-//!    never come again (tail goes back as far as head at most). So all before `settled`, which is
-//!    never past head, is DONE or reclaimed, whatever happens meanwhile, and `settled` is a
-//!    record's start.
+//!    are never reused (tail moves back as far as head at most). So everything before `settled`,
+//!    which is never past head, is DONE or reclaimed, whatever happens meanwhile, and `settled` is
+//!    the start of a record.
 
 use super::{Corrupted, Header, Memory, Owner, Repaired, Ring, State};
 use crate::atomic::AtomicU64;
@@ -24,17 +25,17 @@ use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::atomic::fence;
 use crate::shm::geometry::CellIndex;
 
-/// How far a look goes.
+/// How far a scan goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Upto {
-    /// Only before head can a message wait to come back. Whatever the backlog ahead of it, it is
-    /// not walked.
+    /// To head: only before head can a message wait to come back. The backlog ahead of head,
+    /// however long, is not walked.
     Head,
-    /// To tail: also loans of the dead that getters will only come to later.
+    /// To tail: also loans of dead owners that getters have not reached yet.
     Tail,
 }
 
-/// A record that is to be freed, as it was found (Invariant 1).
+/// A record to be freed, as the scan found it (Invariant 1).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
     position: u64,
@@ -43,9 +44,9 @@ pub(crate) struct Found {
 }
 
 impl<M: Memory> Ring<M> {
-    /// Finds up to `most` records that the dead hold, or that came back worn out. Announces
-    /// messages that were given back by one that died before it said so. Needs nothing: `settled`
-    /// is the caller's own (Invariant 2).
+    /// Finds up to `most` records that dead owners hold, or that reached their delivery limit.
+    /// Announces messages that a process gave back before it died without announcing them. Needs no
+    /// side: `settled` is the caller's own (Invariant 2).
     #[cold]
     pub fn find_the_dead(
         &self,
@@ -87,12 +88,12 @@ impl<M: Memory> Ring<M> {
         Ok(found)
     }
 
-    /// Frees those of `found` that are as they were found (Invariant 1). Needs the get side.
+    /// Frees those of `found` that are unchanged (Invariant 1). Needs the get side.
     pub fn free_found(&self, found: &[Found], is_dead: impl Fn(Owner) -> bool, is_worn_out: impl Fn(Header) -> bool) -> Repaired {
         let mut repaired = Repaired::default();
         for &Found { position, cell, header } in found {
             let now = self.load_header(cell);
-            // As in `walk`: the header's load comes before that of reclaim.
+            // As in `walk`: the header is loaded before reclaim.
             fence(Acquire);
             if now != header || self.memory.put_side().reclaim.load(Relaxed) > position {
                 continue;

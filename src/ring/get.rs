@@ -1,4 +1,4 @@
-//! The get side: the record at the front, taking it, leasing it, giving it back.
+//! The get side: finding the record at the front, taking it, leasing it, giving it back.
 
 use super::notice::{RETURNED, WALKING};
 use super::{Corrupted, Header, Memory, Owner, Ring, State};
@@ -6,16 +6,15 @@ use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::shm::geometry::CellIndex;
 
-/// Records that a getter asks for at a time, ahead of their turn.
+/// Records that a getter prefetches at a time.
 const FETCH_AHEAD: u64 = 64;
 
-/// A record that its finder may take, as long as it owns the get side.
+/// A record that its finder may take while it owns the get side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     pub cell: CellIndex,
     pub header: Header,
-    /// Where head goes when this record is taken; `None` for a RETURNED one, which lies behind
-    /// head.
+    /// New head once this record is taken; `None` for a RETURNED record, which is behind head.
     pub(super) next: Option<u64>,
 }
 
@@ -26,13 +25,13 @@ impl Record {
         self.header.length() as usize
     }
 
-    /// Was it delivered before?
+    /// Was the message delivered before?
     pub fn is_redelivery(&self) -> bool {
         self.next.is_none()
     }
 }
 
-/// What stands at head.
+/// What a getter finds at head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Front {
     Empty,
@@ -42,7 +41,7 @@ pub(crate) enum Front {
 }
 
 impl<M: Memory> Ring<M> {
-    /// The record at head, if it is READY. Calls nothing, so that a copy of the ring stays in
+    /// The record at head, if it is READY. Makes no calls, so that a copy of the ring stays in
     /// registers. Needs the get side.
     #[inline(always)]
     pub fn ready_at_head<const SIZED: bool>(&self) -> Option<Record> {
@@ -77,7 +76,7 @@ impl<M: Memory> Ring<M> {
         if fits { Ok(()) } else { Err(Corrupted) }
     }
 
-    /// Steps head over skipped records and tells what stands there. Needs the get side.
+    /// Advances head over skipped records and returns what is there. Needs the get side.
     #[cold]
     pub fn front(&self) -> Result<Front, Corrupted> {
         let get = self.memory.get_side();
@@ -92,8 +91,8 @@ impl<M: Memory> Ring<M> {
                     let next = self.after_message(head, header)?;
                     return Ok(Front::Ready(Record { cell, header, next: Some(next) }));
                 }
-                // Aborted, or a filler. LEASED and RETURNED stand at head only when a get side died
-                // between lease and head.
+                // Aborted, or a filler. LEASED and RETURNED are at head only if a get side died
+                // between the lease and the store of head.
                 Some(State::Done) => get.head.store(self.after(head, header)?, Release),
                 Some(State::Leased | State::Returned) => {
                     get.head.store(self.after(head, header)?, Release);
@@ -105,7 +104,7 @@ impl<M: Memory> Ring<M> {
         Err(Corrupted)
     }
 
-    /// What stands at head, seen without owning the get side, if there is nothing to take: FREE, or
+    /// The header at head, read without owning the get side, if there is nothing to take: FREE, or
     /// CLAIMED by an open loan. Reads head, header, head again: a stale head leads to payload. A
     /// hint: `None` sends the caller to the lock.
     #[inline]
@@ -117,25 +116,24 @@ impl<M: Memory> Ring<M> {
         (!self.has_returned() && head.load(Relaxed) == before).then_some(state)
     }
 
-    /// Is there nothing to take at head still? A hint: for a spinning getter, without the look at
-    /// head that follows it.
+    /// Is there still nothing to take at head? A hint for a spinning getter: it skips the second
+    /// read of head.
     #[inline(always)]
     pub fn head_is_pending(&self) -> bool {
         let head = self.memory.get_side().head.load(Relaxed);
         self.geometry.cell(head).is_some_and(|cell| Header::from_bits(self.memory.header(cell).load(Relaxed)).is_pending())
     }
 
-    /// Records from head on until it is time to [fetch ahead](Ring::fetch_ahead) again; `None` if
-    /// head is garbage.
+    /// Number of records from head on until the next [prefetch](Ring::fetch_ahead); `None` if head
+    /// is garbage.
     pub(super) fn until_next_fetch(&self, head: u64) -> Option<u64> {
         Some(FETCH_AHEAD - self.geometry.cell(head)?.index() % FETCH_AHEAD)
     }
 
-    /// Asks for the cache lines of the next records that stand between head and tail, in one go: a
-    /// getter would otherwise wait for one after the other. Not for those behind tail, which a
-    /// putter is writing. Looks at tail, whose line the putter works in, only if `tail_seen` does
-    /// not reach so far, what it was when somebody last looked. A hint that needs nothing, in a
-    /// sized ring.
+    /// Prefetches the cache lines of the next records between head and tail together: otherwise a
+    /// getter would wait for one after the other. Leaves out records behind tail, which a putter is
+    /// writing. Reads tail, on a cache line that the putter writes, only if `tail_seen`, the value
+    /// of its last read, does not reach far enough. A hint that needs no side, in a sized ring.
     #[cold]
     #[inline(never)]
     pub fn fetch_ahead(&self, tail_seen: &AtomicU64) {
@@ -153,8 +151,8 @@ impl<M: Memory> Ring<M> {
         }
     }
 
-    /// May some record behind head be RETURNED, or does a putter hold the Consumer off? Then what
-    /// stands at head is not to be taken yet.
+    /// May some record behind head be RETURNED, or does a putter hold the Consumer off? Then the
+    /// record at head must not be taken yet.
     #[inline(always)]
     pub fn may_hold_returned(&self) -> bool {
         self.memory.returned().load(Relaxed) != 0
@@ -166,10 +164,10 @@ impl<M: Memory> Ring<M> {
     }
 
     /// The oldest RETURNED record. Needs the get side. WALKING is set while RETURNED is cleared, so
-    /// that the queue is not taken for empty meanwhile, and a kill leaves it so. RETURNED is set
-    /// again before a record is handed out, since there may be more, and otherwise only if a giver
-    /// came after the walk began. `settled`: as in `find_the_dead`, so that the walk under the side
-    /// is not over all that is done.
+    /// that other processes do not mistake the queue for empty meanwhile, and a kill leaves it so.
+    /// RETURNED is set again before a record is handed out, since there may be more, and otherwise
+    /// only if a giver came after the walk began. `settled`: as in `find_the_dead`, so that the
+    /// walk under the side skips records that are already done.
     #[cold]
     pub fn first_returned(&self, settled: &AtomicU64) -> Result<Option<Record>, Corrupted> {
         self.memory.returned().fetch_or(WALKING, AcqRel);
@@ -196,10 +194,10 @@ impl<M: Memory> Ring<M> {
         Ok(found)
     }
 
-    /// Leases RETURNED records that `is_it`, from the position `from` on, to `owner`: as many as
-    /// `leased` has room for, as they were and as they are. Where to go on, if there may be more.
-    /// RETURNED stays set. `from`: as in `walk_from`, or where a call before this one stopped,
-    /// since whose leases pin reclaim. Needs the get side.
+    /// Leases to `owner` the RETURNED records, from position `from` on, for which `is_it` holds: as
+    /// many as `leased` has room for. `leased` receives each record before and after. Returns where
+    /// to continue, if there may be more. RETURNED stays set. `from`: as in `walk_from`, or where
+    /// an earlier call stopped, whose leases pin reclaim since. Needs the get side.
     #[cold]
     pub fn lease_returned(
         &self,
@@ -216,7 +214,7 @@ impl<M: Memory> Ring<M> {
                 return true;
             }
             checked = self.check_length(header);
-            // No room is allocated while the side is held.
+            // Nothing is allocated while the side is held.
             if checked.is_err() || leased.len() == leased.capacity() {
                 stopped_at = Some(position);
                 return false;
@@ -250,19 +248,19 @@ impl<M: Memory> Ring<M> {
         (record.cell, leased)
     }
 
-    /// Finishes a leased record of the caller's. `false`: it was given to another process, its
-    /// owner was taken for dead.
+    /// Finishes a record that the caller leased. Returns `false` if the record was given to another
+    /// process because its owner was declared dead.
     #[inline(always)]
     pub fn release(&self, cell: CellIndex, leased: Header) -> bool {
         self.transition(cell, leased, Header::done(leased.length()))
     }
 
-    /// Gives a leased record of the caller's back, to be delivered before newer ones.
+    /// Gives back a record that the caller leased, to be delivered before newer ones.
     pub fn give_back(&self, cell: CellIndex, leased: Header) -> bool {
         self.give_back_as(cell, leased, leased.returned())
     }
 
-    /// The same, and this delivery does not count.
+    /// As `give_back`, but this delivery does not count.
     pub fn give_back_uncounted(&self, cell: CellIndex, leased: Header) -> bool {
         self.give_back_as(cell, leased, leased.returned_uncounted())
     }

@@ -1,7 +1,8 @@
 //! The header word of a record: state, owner, deliveries and length in one atomic `u64`.
 //!
 //! ```text
-//!   63..61 state | 60..50 generation (low 11) | 49..40 entry | 39..32 deliveries | 31..0 length in bytes
+//!   63..61 state | 60..50 generation (low 11) | 49..40 entry | 39..32 deliveries
+//!   31..0 length in bytes
 //! ```
 
 use std::fmt;
@@ -13,31 +14,32 @@ const DELIVERIES_SHIFT: u32 = 32;
 const DELIVERIES_MASK: u64 = 0xff;
 const LENGTH_MASK: u64 = 0xffff_ffff;
 
-/// What a record is.
+/// State of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Not a record: the end of the stream.
     Free,
     /// Being written in place by its owner.
     Claimed,
-    /// Committed, to be taken.
+    /// Committed, ready to be taken.
     Ready,
     /// Being read in place by its owner.
     Leased,
-    /// Given back, or left by a dead owner: to be taken before newer ones.
+    /// Given back, or left by a dead owner: taken before newer records.
     Returned,
     /// Finished: taken, aborted, or a filler. Its cells are free once head has passed.
     Done,
 }
 
-/// Who claimed or leased a record: entry, and the low bits of the generation. Whoever takes the
-/// entry of a dead participant, or is the first to whom these bits begin anew, frees the records of
-/// its predecessors: so no later holder of the entry is taken for one of them.
+/// Identifies the owner that claimed or leased a record: entry, and the low bits of the generation.
+/// The process that takes the entry of a dead participant, or is the first for which these bits
+/// wrap, frees the records of its predecessors: so no later holder of the entry is mistaken for one
+/// of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner(u32);
 
 impl Owner {
-    /// Values that an entry can have here.
+    /// Number of values that an entry can have here.
     pub const ENTRIES: usize = 0x400;
 
     #[inline(always)]
@@ -83,12 +85,12 @@ impl Header {
         Header(3 << STATE_SHIFT | (owner.0 as u64) << OWNER_SHIFT | deliveries << DELIVERIES_SHIFT | self.0 & LENGTH_MASK)
     }
 
-    /// The same message, for anybody to take again.
+    /// The same message, available again to any getter.
     pub fn returned(self) -> Header {
         Header(4 << STATE_SHIFT | self.0 & (DELIVERIES_MASK << DELIVERIES_SHIFT | LENGTH_MASK))
     }
 
-    /// As [`returned`](Header::returned) of a leased one, whose last delivery does not count.
+    /// As [`returned`](Header::returned) of a leased record, but its last delivery does not count.
     pub fn returned_uncounted(self) -> Header {
         let deliveries = (self.deliveries() as u64).saturating_sub(1);
         Header(4 << STATE_SHIFT | deliveries << DELIVERIES_SHIFT | self.0 & LENGTH_MASK)
@@ -104,7 +106,7 @@ impl Header {
         self.0
     }
 
-    /// `None`: no transition leaves such a word behind.
+    /// Returns `None` for a word that no transition leaves behind.
     #[inline]
     pub fn state(self) -> Option<State> {
         match self.0 >> STATE_SHIFT {
@@ -118,8 +120,7 @@ impl Header {
         }
     }
 
-    /// Is there nothing to take as long as this word stands at head: FREE, or CLAIMED by an open
-    /// loan?
+    /// Is there nothing to take while this word is at head: FREE, or CLAIMED by an open loan?
     #[inline(always)]
     pub fn is_pending(self) -> bool {
         self.0 >> STATE_SHIFT <= 1

@@ -1,18 +1,18 @@
-//! What a getter would find, seen without a side: aborted records count for nothing.
+//! What a getter would find, read without owning a side: aborted records do not count.
 
 use super::{Header, Memory, Ring, State};
 use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::atomic::fence;
 
-/// Looks that give up because positions move faster than they can be read.
+/// Attempts before giving up: positions may move faster than they can be read.
 const ATTEMPTS: u32 = 16;
 
-/// What stands before a getter.
+/// State of the stream ahead of a getter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outlook {
     /// A message to take.
     Message,
-    /// An open loan: all behind it waits.
+    /// An open loan: everything behind it waits.
     Loan,
     Nothing,
     /// Head kept moving, or the words are garbage.
@@ -20,8 +20,8 @@ pub(crate) enum Outlook {
 }
 
 impl<M: Memory> Ring<M> {
-    /// Steps over skipped records, and looks for RETURNED ones where there may be any (a walk);
-    /// those that `is_worn_out` are no messages.
+    /// Skips DONE records, and scans for RETURNED ones (a walk) if there may be any; a record that
+    /// `is_worn_out` does not count as a message.
     pub fn outlook(&self, is_worn_out: impl Fn(Header) -> bool) -> Outlook {
         let (get, put) = (self.memory.get_side(), self.memory.put_side());
         for _ in 0..ATTEMPTS {
@@ -31,8 +31,8 @@ impl<M: Memory> Ring<M> {
                 return Outlook::Message;
             }
             let outlook = self.outlook_from(head);
-            // Orders the loads of headers before that of head: while it stays, no record behind it
-            // is overwritten.
+            // Orders the loads of headers before that of head: while head stays, no record behind
+            // it is overwritten.
             fence(Acquire);
             if get.head.load(Relaxed) == head && put.retreats.load(Relaxed) == retreats && outlook != Outlook::Unclear {
                 return outlook;
@@ -41,7 +41,7 @@ impl<M: Memory> Ring<M> {
         Outlook::Unclear
     }
 
-    /// [`ahead`](Ring::ahead), but nothing where only skipped records are.
+    /// [`ahead`](Ring::ahead), but nothing where there are only skipped records.
     pub fn ahead_at_a_glance(&self) -> u64 {
         match self.outlook_from(self.memory.get_side().head.load(Acquire)) {
             Outlook::Nothing => 0,
@@ -67,7 +67,7 @@ impl<M: Memory> Ring<M> {
                 Some(State::Free) => return Outlook::Nothing,
                 Some(State::Claimed) => return Outlook::Loan,
                 Some(State::Ready | State::Returned) => return Outlook::Message,
-                // Leased: a getter is about to move head, or died before it did.
+                // Leased: a getter is about to move head, or died before it moved it.
                 Some(State::Done | State::Leased) => match self.after(at, header) {
                     Ok(after) => at = after,
                     Err(_) => return Outlook::Unclear,

@@ -1,5 +1,5 @@
-//! Deriving the cursors anew after a death, and freeing what the dead held. Each function is
-//! idempotent and may itself be killed at any point: whoever comes next starts it again.
+//! Deriving the cursors anew after a death, and freeing what the dead process held. Each function
+//! is idempotent and may itself be killed at any point: the next owner of the side starts it again.
 
 use super::{Corrupted, Header, Memory, Owner, Ring, State};
 use crate::atomic::Ordering::{Relaxed, Release};
@@ -7,17 +7,17 @@ use crate::atomic::Ordering::{Relaxed, Release};
 /// What a repair did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Repaired {
-    /// Leases of the dead that will be delivered again.
+    /// Leases of dead owners that will be delivered again.
     pub redelivered: u64,
-    /// Loans of the dead that will be skipped.
+    /// Loans of dead owners that will be skipped.
     pub aborted: u64,
-    /// Messages that came back once too often, and are done.
+    /// Messages that reached their delivery limit, and are done.
     pub given_up: u64,
 }
 
 impl<M: Memory> Ring<M> {
-    /// Steps tail over what its dead owner published without moving tail: restores Invariant 1.
-    /// Needs the put side.
+    /// Advances tail over records that a dead owner published without moving tail: restores
+    /// Invariant 1. Needs the put side.
     pub fn repair_put_side(&self, is_dead: impl Fn(Owner) -> bool) -> Result<Repaired, Corrupted> {
         self.end_retreat_of_the_dead();
         let tail = &self.memory.put_side().tail;
@@ -39,7 +39,7 @@ impl<M: Memory> Ring<M> {
         Err(Corrupted)
     }
 
-    /// Steps head over what its dead owner took without moving head. Needs the get side.
+    /// Advances head over records that a dead owner took without moving head. Needs the get side.
     pub fn repair_get_side(&self) -> Result<(), Corrupted> {
         let head = &self.memory.get_side().head;
         for _ in 0..=self.geometry.cells {
@@ -48,7 +48,7 @@ impl<M: Memory> Ring<M> {
             match header.state() {
                 Some(State::Done | State::Leased | State::Returned) => head.store(self.after(at, header)?, Release),
                 Some(_) => {
-                    // The dead may have cleared the flag and not finished its walk.
+                    // A dead getter may have cleared the flag without finishing its walk.
                     self.announce_returned();
                     return Ok(());
                 }
@@ -58,10 +58,10 @@ impl<M: Memory> Ring<M> {
         Err(Corrupted)
     }
 
-    /// Frees every record of a dead owner, and gives up those that come back worn out; also those
-    /// that the stored tail does not cover, since two may have died: a putter before it stored
-    /// tail, and a getter with that record. Needs the get side, which pins all of them (Invariant
-    /// 4).
+    /// Frees every record of a dead owner, and gives up messages that reached their delivery limit.
+    /// It includes records past the stored tail, since two processes may have died: a putter before
+    /// it stored tail, and a getter with that record. Needs the get side, which pins all of them
+    /// (Invariant 4).
     pub fn free_the_dead(
         &self,
         is_dead: impl Fn(Owner) -> bool,
@@ -94,9 +94,9 @@ impl<M: Memory> Ring<M> {
         Ok(repaired)
     }
 
-    /// Gives a record of a dead owner back that stops the put side at reclaim (see
-    /// [`Ring::stopper`]), or announces one that is given back already. Needs the put side, which
-    /// pins it. `true`: getters have something to take.
+    /// Gives back a dead owner's record that stops the put side at reclaim (see [`Ring::stopper`]),
+    /// or announces one that is given back already. Needs the put side, which pins it. Returns
+    /// `true` if getters have something to take.
     pub fn free_stopper(&self, is_dead: impl Fn(Owner) -> bool) -> Result<bool, Corrupted> {
         let (_, cell, header) = self.stopper()?;
         match header.state() {
@@ -113,7 +113,7 @@ impl<M: Memory> Ring<M> {
         }
     }
 
-    /// Marks a message that was delivered too often as done. Needs the get side.
+    /// Marks a message that reached its delivery limit as done. Needs the get side.
     pub fn give_up(&self, header: Header, cell: crate::shm::geometry::CellIndex) -> bool {
         self.transition(cell, header, Header::done(header.length()))
     }

@@ -1,41 +1,41 @@
-//! Looking at records without owning the side that moves reclaim, and counting them.
+//! Scanning and counting records without owning the side that moves reclaim.
 
 use super::{Corrupted, Header, Memory, Ring, State};
 use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::atomic::{AtomicU64, fence};
 use crate::shm::geometry::CellIndex;
 
-/// Looks that give up because positions move faster than they can be read.
+/// Attempts before giving up: positions may move faster than they can be read.
 const ATTEMPTS: u32 = 64;
-/// Walks that give up because tail goes back again and again.
+/// Walks before giving up: tail may move back again and again.
 const RETREATS: u32 = 1000;
 
 impl<M: Memory> Ring<M> {
     /// Visits the records of [reclaim, end) in order, DONE ones left out, until `visit` returns
-    /// `false`. Putters may move reclaim meanwhile: it is reread after each header, and the walk
-    /// goes on from there where it was passed (all before it is DONE). Where tail went back, the
-    /// walk goes on behind the last record that no retreat can have touched; CLAIMED ones may be
-    /// visited again. A record that `visit` sees was in the ring when its header was read. It still
-    /// is as long as nobody can finish it: it is RETURNED or held by the dead, and the caller owns
-    /// the get side (Invariant 4).
+    /// `false`. Putters may move reclaim meanwhile: it is reread after each header, and if it
+    /// passed the walk, the walk continues from it (all before it is DONE). If tail moved back, the
+    /// walk continues behind the last record that no retreat can have touched; CLAIMED ones may be
+    /// visited again. A record that `visit` sees was in the ring when its header was read. It stays
+    /// there as long as no process can finish it: it is RETURNED or held by a dead owner, and the
+    /// caller owns the get side (Invariant 4).
     pub fn walk(&self, end: u64, visit: impl FnMut(u64, CellIndex, Header) -> bool) -> Result<(), Corrupted> {
         self.walk_from(0, end, visit)
     }
 
-    /// The same of [`from`, end), where all records before `from` are known to be DONE; it is a
-    /// record's start, or was reclaimed.
+    /// Walks [`from`, end) in the same way, where all records before `from` are known to be DONE;
+    /// `from` is the start of a record, or was reclaimed.
     pub fn walk_from(&self, from: u64, end: u64, mut visit: impl FnMut(u64, CellIndex, Header) -> bool) -> Result<(), Corrupted> {
         let put = self.memory.put_side();
         let (reclaim, retreats) = (&put.reclaim, &put.retreats);
-        // Loaded after the count: no retreat that is counted later goes back behind it.
+        // Loaded after the count: no retreat that is counted later moves tail behind it.
         let kept_now = || put.settled.load(Acquire).max(self.memory.get_side().head.load(Acquire));
         let mut gone_back = retreats.load(Acquire);
         let mut kept = kept_now();
         let mut at = reclaim.load(Acquire).max(from);
         let mut firm = at;
         let mut restarts = 0;
-        // Restarts count too: putters pass a lap at most while the caller, or the records that it
-        // looks for, pin the rest.
+        // Restarts count too: putters advance by one lap at most while the caller, or the records
+        // that it searches for, pin the rest.
         let longest = 2 * self.geometry.cells;
         let mut steps = 0;
         while steps <= longest {
@@ -45,14 +45,14 @@ impl<M: Memory> Ring<M> {
             }
             let cell = self.cell(at)?;
             let header = self.load_header(cell);
-            // Orders the header's load before that of reclaim: what a putter wrote into reclaimed
-            // cells comes with a newer reclaim.
+            // Orders the header's load before that of reclaim: a putter's write into reclaimed
+            // cells becomes visible only with a newer reclaim.
             fence(Acquire);
             let now = reclaim.load(Relaxed);
             let retreated = retreats.load(Relaxed);
             if retreated != gone_back {
                 if restarts == RETREATS {
-                    // From `kept` on there is only what is aborted again and again.
+                    // From `kept` on there are only records that are aborted again and again.
                     return if at < kept { Err(Corrupted) } else { Ok(()) };
                 }
                 gone_back = retreated;
@@ -72,14 +72,15 @@ impl<M: Memory> Ring<M> {
             if state == State::Free {
                 return Ok(());
             }
-            // Before anybody looks at the record: a length that leads out of the ring is garbage.
+            // Checked before `visit` sees the record: a length that leads out of the ring is
+            // garbage.
             let next = self.after(at, header)?;
             if state != State::Done && !visit(at, cell, header) {
                 return Ok(());
             }
             at = next;
-            // A taken record is before head, behind which nothing goes back; one that is not taken
-            // keeps its place.
+            // A taken record is before head, and tail never moves back behind head; a record that
+            // is not taken keeps its place.
             if !matches!(state, State::Done | State::Claimed) || next <= kept {
                 firm = next;
                 restarts = 0;
@@ -89,23 +90,23 @@ impl<M: Memory> Ring<M> {
     }
 
     /// [`walk`](Ring::walk) to the FREE word that ends the records (Invariant 1): the stored tail
-    /// may not cover the last of them (Invariant 2). All that were in the ring when the walk began
-    /// lie within a lap of where it began, so it ends there, however fast putters go on.
+    /// may not cover the last of them (Invariant 2). All records that were in the ring when the
+    /// walk began lie within a lap of its start, so it ends there, however fast putters add more.
     pub fn walk_all(&self, visit: impl FnMut(u64, CellIndex, Header) -> bool) -> Result<(), Corrupted> {
         self.walk(self.geometry.next_lap(self.memory.put_side().reclaim.load(Acquire)), visit)
     }
 
-    /// Position of the FREE word that ends the records: at the stored tail, or behind what that
-    /// does not cover. `None`: the cells on the way were reclaimed meanwhile, so tail is far ahead
-    /// by now; or tail went back.
+    /// Position of the FREE word that ends the records: at the stored tail, or behind records that
+    /// the stored tail does not cover. Returns `None` if the cells on the way were reclaimed
+    /// meanwhile, so that tail is far ahead by now, or if tail moved back.
     pub(super) fn end(&self) -> Result<Option<u64>, Corrupted> {
         let put = self.memory.put_side();
         let retreats = put.retreats.load(Acquire);
         let mut at = put.tail.load(Acquire);
-        // A record each, and no more than a lap.
+        // One record per step, and no more than a lap.
         for _ in 0..=self.geometry.cells {
             let header = self.load_header(self.cell(at)?);
-            // As in `walk`: a header of a reclaimed cell is nothing to go by.
+            // As in `walk`: the header of a reclaimed cell may be payload and is discarded.
             fence(Acquire);
             if put.reclaim.load(Relaxed) > at || put.retreats.load(Relaxed) != retreats {
                 return Ok(None);
@@ -118,8 +119,8 @@ impl<M: Memory> Ring<M> {
         Err(Corrupted)
     }
 
-    /// Number of records ever published, fillers not counted, those included that the stored tail
-    /// does not cover. Needs nothing.
+    /// Number of records ever published, without fillers, with those that the stored tail does not
+    /// cover. Needs no side.
     pub fn published(&self) -> u64 {
         let put = self.memory.put_side();
         for _ in 0..ATTEMPTS {
@@ -134,7 +135,7 @@ impl<M: Memory> Ring<M> {
             }
             let Ok(cell) = self.cell(end) else { break };
             let sequence = self.memory.sequence(cell).load(Acquire);
-            // The sequence beside the FREE word stays until the cells are reclaimed, or tail goes
+            // The sequence beside the FREE word stays until the cells are reclaimed, or tail moves
             // back.
             fence(Acquire);
             if put.reclaim.load(Relaxed) <= end && put.retreats.load(Relaxed) == retreats {
@@ -144,7 +145,7 @@ impl<M: Memory> Ring<M> {
         self.count_at(&put.tail)
     }
 
-    /// Records before the one that `cursor` leads to, since the beginning of time.
+    /// Records ever published before the one at `cursor`.
     pub(super) fn count_at(&self, cursor: &AtomicU64) -> u64 {
         for _ in 0..ATTEMPTS {
             let at = cursor.load(Acquire);
@@ -161,8 +162,8 @@ impl<M: Memory> Ring<M> {
         0
     }
 
-    /// Committed messages that nobody has taken. Exact when nothing moves; otherwise a value
-    /// between call and return.
+    /// Committed messages that have not been taken. Exact when nothing moves; otherwise a value
+    /// that was right at some point between call and return.
     pub fn len(&self) -> u64 {
         let in_place = self.memory.put_side().loans.load(Acquire) != 0 || self.memory.get_side().leases.load(Acquire) != 0;
         if in_place {
@@ -173,8 +174,8 @@ impl<M: Memory> Ring<M> {
         self.ahead()
     }
 
-    /// Records from head on: open and aborted loans count as messages, those given back do not.
-    /// Looks at both ends, no walk.
+    /// Records from head on: open and aborted loans count as messages, returned records do not.
+    /// Reads both ends, without a walk.
     pub fn ahead(&self) -> u64 {
         let head = &self.memory.get_side().head;
         for _ in 0..ATTEMPTS {
@@ -191,8 +192,8 @@ impl<M: Memory> Ring<M> {
         self.published().saturating_sub(self.count_at(head)).min(self.geometry.capacity)
     }
 
-    /// Counts READY ahead of head and RETURNED behind it: at one moment, or, where head keeps
-    /// moving, each at its own. `None`: no walk came to its end.
+    /// Counts READY ahead of head and RETURNED behind it: at one moment, or, if head keeps moving,
+    /// each at its own moment. Returns `None` if no walk reached its end.
     fn count_untaken(&self) -> Option<u64> {
         let head = &self.memory.get_side().head;
         let mut counted = None;
@@ -215,8 +216,8 @@ impl<M: Memory> Ring<M> {
         counted
     }
 
-    /// Messages in the ring that somebody still has to finish: committed, leased or given back.
-    /// Needs the get side.
+    /// Messages in the ring that are not finished: committed, leased or given back. Needs the get
+    /// side.
     pub fn unfinished(&self) -> Result<u64, Corrupted> {
         let mut count = 0;
         self.walk_all(|_, _, header| {
