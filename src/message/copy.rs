@@ -6,17 +6,16 @@
 //! ```
 //!
 //! Invariants:
-//! 1. The shared bytes are read once, and whatever is done with a copy afterwards reads the copy.
-//!    Without help the compiler need not keep to that: it knows of no writer but this thread, so it
-//!    turns "copy, check the copy, move the copy to the caller" into "check the shared bytes, copy
-//!    the shared bytes to the caller", and a peer changes the bits in between (seen in the machine
-//!    code of `get_slice`). Two things keep it from that, and neither costs an instruction by
-//!    itself: a volatile load is made exactly once, so that small messages stay in registers; a
-//!    larger copy is *sealed* by an empty `asm!` block that might have written to it, so that what
-//!    the copy holds afterwards cannot be had from anywhere else.
-//! 2. No reference to shared bytes is made: they are read through raw pointers, and what comes of a
-//!    read that meets a peer's write is some mixture of bytes, which the check of the private copy
-//!    judges.
+//! 1. The shared bytes are read once, and all later uses of a copy read the copy. The compiler does
+//!    not guarantee that by itself: it knows of no writer but this thread, so it turns "copy, check
+//!    the copy, move the copy to the caller" into "check the shared bytes, copy the shared bytes to
+//!    the caller", and a peer changes the bits in between (seen in the machine code of
+//!    `get_slice`). Two measures prevent that, and neither costs an instruction by itself: a
+//!    volatile load is made exactly once, so that small messages stay in registers; a larger copy
+//!    is *sealed* by an empty `asm!` block that might have written to it, so that the content of
+//!    the copy cannot be derived from anything else.
+//! 2. No reference to shared bytes is made: they are read through raw pointers. A read that races
+//!    with a peer's write yields some mixture of bytes, which the check of the private copy judges.
 
 use crate::message::{Plain, assert_plain};
 use std::mem::MaybeUninit;
@@ -25,7 +24,7 @@ use std::ptr;
 /// Messages up to this size are read word by word, into registers.
 const WORDWISE_BYTES: usize = 64;
 
-/// What every payload in a segment is aligned to, whatever its type.
+/// Alignment of every payload in a segment, whatever its type.
 const PAYLOAD_ALIGN: usize = 8;
 
 /// Copies a message into its record, word by word if it is small and made of whole words: it was
@@ -33,7 +32,7 @@ const PAYLOAD_ALIGN: usize = 8;
 /// stores have left the store buffer (measured: 21 % of a put of 64 bytes).
 ///
 /// # Safety
-/// `from` and `to` lead to a `T` and to room for one.
+/// `from` points to a `T`, and `to` to room for one.
 #[inline(always)]
 pub(crate) unsafe fn copy_message<T>(from: *const T, to: *mut u8) {
     if size_of::<T>() <= WORDWISE_BYTES && size_of::<T>() % 8 == 0 && align_of::<T>() >= 8 {
@@ -43,25 +42,27 @@ pub(crate) unsafe fn copy_message<T>(from: *const T, to: *mut u8) {
             unsafe { to.cast::<u64>().add(word).write(from.cast::<u64>().add(word).read_volatile()) };
         }
     } else {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller passes a `T` at `from` and room for one at `to`.
         unsafe { ptr::copy_nonoverlapping(from.cast::<u8>(), to, size_of::<T>()) }
     }
 }
 
-/// The bytes of a `T`, or bytes that are none.
+/// The bytes of a `T`, which may be an invalid bit pattern.
 ///
 /// # Safety
-/// `size_of::<T>()` bytes that were written lie at `from`, which is a multiple of `PAYLOAD_ALIGN`.
+/// `size_of::<T>()` initialised bytes start at `from`, a multiple of `PAYLOAD_ALIGN`.
 #[inline(always)]
 pub(crate) unsafe fn read_message<T>(from: *const T) -> MaybeUninit<T> {
     let mut copy = MaybeUninit::<T>::uninit();
     let (from, to) = (from.cast::<u8>(), copy.as_mut_ptr().cast::<u8>());
     debug_assert!(from.addr() % PAYLOAD_ALIGN == 0);
     if size_of::<T>() <= WORDWISE_BYTES {
-        // SAFETY: as the caller says; `copy` has room for a T.
+        // SAFETY: the caller passes `size_of::<T>()` initialised bytes at an aligned `from`; `copy`
+        // has room for a T.
         unsafe { read_words(from, to, size_of::<T>()) };
     } else {
-        // SAFETY: as above.
+        // SAFETY: the caller passes `size_of::<T>()` initialised bytes at `from`; `copy` is a local
+        // with room for a T, so the two do not overlap.
         unsafe { copy_out(from, to, size_of::<T>()) };
     }
     copy
@@ -73,12 +74,13 @@ pub(crate) unsafe fn read_message<T>(from: *const T) -> MaybeUninit<T> {
 /// `length` bytes can be read at `from`, and written at `to`; they do not overlap.
 #[inline(always)]
 pub(crate) unsafe fn copy_out(from: *const u8, to: *mut u8, length: usize) {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller guarantees `length` readable bytes at `from`, writable ones at `to`, and
+    // no overlap.
     unsafe { ptr::copy_nonoverlapping(from, to, length) };
     seal(to);
 }
 
-/// The same, into a vector.
+/// Copies them into a vector.
 ///
 /// # Safety
 /// `length` bytes can be read at `from`; `length` is a multiple of `size_of::<X>()`.
@@ -94,7 +96,7 @@ pub(crate) unsafe fn vec_from_bytes<X: Plain>(from: *const u8, length: usize) ->
     vec
 }
 
-/// For a length that is known at compile time: whole words, then what is left.
+/// Reads a length that is known at compile time: whole words, then the rest.
 ///
 /// # Safety
 /// As [`copy_out`], and `from` is a multiple of `PAYLOAD_ALIGN`.
@@ -120,8 +122,8 @@ unsafe fn read_words(from: *const u8, to: *mut u8, length: usize) {
     }
 }
 
-/// From here on the compiler takes what `copy` leads to for memory that anything may have been
-/// written to (Invariant 1).
+/// From here on the compiler must assume that anything may have been written to the memory at
+/// `copy` (Invariant 1).
 #[inline(always)]
 fn seal(copy: *mut u8) {
     #[cfg(any(
@@ -132,11 +134,12 @@ fn seal(copy: *mut u8) {
         target_arch = "riscv64",
         target_arch = "loongarch64"
     ))]
-    // SAFETY: no instruction. It is said to read and write memory (no `nomem`), and does neither.
+    // SAFETY: the block has no instruction. It is declared to read and write memory (no `nomem`),
+    // and does neither.
     unsafe {
         std::arch::asm!("/* {0} */", in(reg) copy, options(nostack, preserves_flags))
     };
-    // The same by promise of best effort only.
+    // The same effect, promised as best effort only.
     #[cfg(not(any(
         target_arch = "x86_64",
         target_arch = "x86",

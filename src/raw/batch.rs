@@ -15,7 +15,7 @@ use crate::wait::Wait;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Bytes that a batch moves in one entry: no lock is held for longer.
+/// Bytes that a batch moves in one entry: bounds how long it holds the lock.
 const BATCH_BYTES: usize = 64 << 10;
 
 /// Messages of `length` bytes that a batch moves in one entry.
@@ -24,7 +24,7 @@ fn batch_limit(length: usize) -> usize {
     (BATCH_BYTES / length.max(16)).max(1)
 }
 
-/// Moves messages one by one until one fails: how many moved, or the error of the first.
+/// Moves messages one by one until one fails. Returns how many moved, or the error of the first.
 fn moved_or<E>(count: usize, mut move_one: impl FnMut(usize) -> Result<(), E>) -> Result<usize, E> {
     for moved in 0..count {
         match move_one(moved) {
@@ -36,18 +36,18 @@ fn moved_or<E>(count: usize, mut move_one: impl FnMut(usize) -> Result<(), E>) -
     Ok(count)
 }
 
-/// What becomes of a message of a batch that was copied.
+/// Verdict on a message that a batch copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Judged {
     Taken,
-    /// The batch ends with it.
+    /// The message is taken and ends the batch.
     TakenAsLast,
-    /// The batch ends before it.
+    /// The batch ends before this message.
     Left,
 }
 
 impl RawQueue {
-    /// Puts values of one size, one entry for as many as there is room for.
+    /// Puts values of one size; one entry moves as many as there is room for.
     #[inline]
     pub(crate) fn put_values<const OWNED: bool, T>(&self, me: Option<Id>, values: &[T], wait: Wait) -> Result<usize, PutError>
     where
@@ -55,15 +55,16 @@ impl RawQueue {
     {
         self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), wait, |i, to| {
             let bytes = bytes_of(std::slice::from_ref(&values[i]));
-            // SAFETY: as in `put_value`; a sized ring's records have room for `size_of::<T>()`
-            // bytes.
+            // SAFETY: the put side gave `to` to this call alone, and a sized ring's record has room
+            // for `size_of::<T>()` bytes, the length of `bytes`; private and shared memory do not
+            // overlap.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
         })
     }
 
     /// Puts up to `count` messages of one size, one after the other: `write(i, to)` copies message
-    /// `i`. One entry, one wake for as many as there is room for; blocks for more until all have
-    /// moved. `Ok` is how many moved, an error means none.
+    /// `i`. One entry and one wake for as many as there is room for; blocks for more until all have
+    /// moved. `Ok` is how many moved; an error means none.
     pub(super) fn put_batch<const OWNED: bool>(
         &self,
         me: Option<Id>,
@@ -125,9 +126,9 @@ impl RawQueue {
         count
     }
 
-    /// Gets up to `values.len()` sized values, at least one. A message whose bits are no value ends
-    /// the batch: the first is taken and reported as [`GetError::Invalid`], a later one is left for
-    /// the next call, so that each is reported, and counts as taken, once.
+    /// Gets up to `values.len()` sized values, at least one. A message with an invalid bit pattern
+    /// ends the batch: the first is taken and reported as [`GetError::Invalid`], a later one is
+    /// left for the next call, so that each is reported, and counts as taken, once.
     #[inline]
     pub(crate) fn get_values<const OWNED: bool, T>(&self, me: Option<Id>, values: &mut [T], wait: Wait) -> Result<usize, GetError>
     where
@@ -141,7 +142,8 @@ impl RawQueue {
         let mut staged = None;
         self.get_batch::<OWNED>(me, values.len(), wait, |from| {
             let (from, to) = (from.cast::<T>(), &mut values[kept]);
-            // SAFETY: as in `get_value`.
+            // SAFETY: `get_batch` passes the payload of a record of a `T`, which the store of
+            // READY published, and which stays until the batch finishes it.
             let checked = unsafe {
                 if size_of::<T>() <= SMALL_COPY_BYTES { replace_small(to, from) } else { replace_large(to, from, &mut staged) }
             };
@@ -160,7 +162,7 @@ impl RawQueue {
         if invalid { Err(GetError::Invalid) } else { Ok(kept) }
     }
 
-    /// The same one by one, each leased before it is judged.
+    /// Gets them one by one, each leased before it is checked.
     #[inline(never)]
     fn get_values_on_lease<const OWNED: bool, T>(&self, me: Option<Id>, values: &mut [T], wait: Wait) -> Result<usize, GetError>
     where
@@ -169,21 +171,21 @@ impl RawQueue {
         if values.is_empty() {
             return Ok(0);
         }
-        // A large one has no room on the stack.
+        // A large value does not fit on the stack.
         let mut copy = Box::<T>::new_uninit();
         moved_or(values.len(), |i| {
             let wait = if i == 0 { wait } else { Wait::Never };
             self.copy_on_lease::<OWNED, T>(me, wait, &mut copy, i > 0)?;
-            // SAFETY: the bytes were found to be a value of T. Nothing is lost by not dropping the
-            // old one (see `replace_small`).
+            // SAFETY: the bytes were checked to be a value of T. T is plain data, so the old value
+            // needs no drop (see `replace_small`).
             unsafe { ptr::copy_nonoverlapping(copy.as_ptr(), &mut values[i], 1) };
             Ok(())
         })
     }
 
-    /// Gets up to `count` messages by copy in one entry: `judge(from)` copies one, and says what
-    /// becomes of it; it never leaves the first. Blocks until there is one. Of small messages,
-    /// unless by an endpoint.
+    /// Gets up to `count` messages by copy in one entry: `judge(from)` copies one and returns its
+    /// verdict; it never leaves the first. Blocks until there is one. Only for small messages,
+    /// unless the caller is an endpoint.
     pub(super) fn get_batch<const OWNED: bool>(
         &self,
         me: Option<Id>,
@@ -201,7 +203,8 @@ impl RawQueue {
         let mut looked = false;
         let mut judged = Judged::Taken;
         if self.is_time_to_look() {
-            // What comes back is before what this batch would take. What goes wrong is told below.
+            // Returned messages precede the ones that this batch would take. An error is reported
+            // below.
             let _ = self.look_for_the_dead::<OWNED>(me, wait);
             self.post_again(wait);
         }
@@ -227,9 +230,9 @@ impl RawQueue {
             let outcome = self.with_record::<OWNED, _>(me, wait, &mut |record| {
                 (judged, came_back) = take_any(record, &mut judge);
                 taken = 1;
-                // Those that came back are before those at head.
+                // Returned messages precede those at head.
                 while judged == Judged::Taken && taken < count.min(limit) && self.ring.has_returned() {
-                    // One that is to be given up waits for a call that holds no side.
+                    // A message to be given up waits for a call that holds no side.
                     let Ok(Next::Message(record)) = self.next_record(me) else { return };
                     let (judged_now, came_back_now) = take_any(record, &mut judge);
                     judged = judged_now;
@@ -242,13 +245,13 @@ impl RawQueue {
                     taken += more;
                 }
             });
-            // What was taken was taken, whatever came after: the next verb tells.
+            // The messages are taken, whatever follows: the next call reports an error.
             if taken == 0 {
                 outcome?;
             }
         }
-        // One entry takes no more than the limit; whoever wants more enters again, and does not
-        // wait.
+        // One entry takes no more than the limit; a caller that wants more enters again, and does
+        // not wait.
         while judged == Judged::Taken && taken < count && taken % limit == 0 && self.try_enter_get::<OWNED>(&self.ring, me) {
             let more;
             (more, judged) = self.drain((count - taken).min(limit), &mut judge);
@@ -257,18 +260,18 @@ impl RawQueue {
                 break;
             }
         }
-        // More than it took may have become free: a message that came back was the oldest of
-        // several.
+        // More room than this batch took may be free: a returned message was the oldest of several.
         self.notify_not_full(if came_back { u32::MAX } else { taken as u32 });
         if judged == Judged::Left {
-            // The wake for this message may have come to us: another process may want it.
+            // This call may have received the wake for this message: pass it on, another process
+            // may want it.
             self.notify_not_empty(1);
         }
         Ok(taken)
     }
 
-    /// Takes as many of `count` sized messages as stand ready at head, until one is judged to be
-    /// the last: what became of that. Needs the get side.
+    /// Takes up to `count` sized messages that are ready at head, until `judge` ends the batch.
+    /// Returns how many, and the last verdict. Needs the get side.
     #[inline(always)]
     fn drain(&self, count: usize, judge: &mut impl FnMut(*const u8) -> Judged) -> (usize, Judged) {
         self.fetch_ahead(count as u64);
@@ -288,18 +291,18 @@ impl RawQueue {
     }
 }
 
-/// Puts a message of a record in the place of a value, if its bits are a value too. Plain data:
-/// nothing is lost by not dropping the old one, and nothing of the caller's runs under the lock.
+/// Overwrites a value with a record's message, if its bits are a valid value. T is plain data: the
+/// old value needs no drop, and no code of the caller runs under the lock.
 ///
 /// # Safety
-/// The payload of a record of a `T` lies at `from`.
+/// `from` points to the payload of a record of a `T`.
 #[inline]
 unsafe fn replace_small<T>(value: &mut T, from: *const T) -> Result<(), GetError>
 where
     T: Message,
 {
-    // SAFETY: as the caller says; all bytes of the copy are written, and found to be a value of T
-    // before they are taken for one.
+    // SAFETY: the caller passes the payload of a record of a `T`, so `read_message` writes all
+    // bytes of the copy; `check_written` finds them to be a value of T before `assume_init`.
     unsafe {
         let copy = read_message(from);
         check_written(&copy)?;
@@ -308,8 +311,8 @@ where
     Ok(())
 }
 
-/// The same by way of a box, which is made at the first message: a large one has no room on the
-/// stack. Not under a lock (see `get_batch`).
+/// Overwrites it in the same way, through a box that is allocated at the first message: a large
+/// message does not fit on the stack. Must not run under a lock (see `get_batch`).
 ///
 /// # Safety
 /// As [`replace_small`].
@@ -319,7 +322,8 @@ where
     T: Message,
 {
     let copy = staged.get_or_insert_with(Box::new_uninit);
-    // SAFETY: as in `replace_small`.
+    // SAFETY: the caller passes the payload of a record of a `T`, so `copy_out` writes all bytes of
+    // the boxed copy; `check_written` finds them to be a value of T before `value` is overwritten.
     unsafe {
         copy_out(from.cast(), copy.as_mut_ptr().cast(), size_of::<T>());
         check_written(copy)?;

@@ -1,4 +1,4 @@
-//! Blocking: how the calls of a queue spin early, wait for a side's lock, and sleep.
+//! Blocking: how the calls of a queue spin, wait for a side's lock, and sleep.
 
 use super::stats::{Blocked, Verb};
 use super::{Failure, RawQueue};
@@ -12,23 +12,24 @@ use std::sync::atomic::Ordering::Relaxed;
 #[cfg(feature = "object")]
 use std::time::Duration;
 
-/// Checks of a spinning getter in its fast path: a microsecond or so.
+/// Checks of a spinning getter in its fast path: about a microsecond.
 const EARLY_SPINS: u32 = 64;
 
-/// Longest pause of a getter that has caught up with a stream, in spins: what matters is that
-/// several cache lines fill meanwhile. Where putters take a lock for each message, it also depends
-/// on the bytes of a cell (measured: some 80 spins are best for messages of 8 bytes, 200 for 64).
+/// Longest pause of a getter that has caught up with a stream, in spins: long enough for several
+/// cache lines to fill meanwhile. If putters take a lock for each message, the best pause also
+/// depends on the bytes of a cell (measured: about 80 spins are best for messages of 8 bytes, 200
+/// for 64).
 const GATHER_SPINS: u64 = 200;
 const GATHER_SPINS_PER_BYTE: u64 = 3;
 const LEAST_GATHER_SPINS: u64 = 80;
 
 impl RawQueue {
     /// Spins on the word at head, before a getter that found it FREE (or CLAIMED) takes the slow
-    /// path: a message that is on its way arrives sooner here. `false`: none came, or the strategy
-    /// does not spin.
+    /// path: a message that is about to be committed is taken sooner here. Returns `false` if none
+    /// came, or if the strategy does not spin.
     ///
-    /// A getter that has caught up with a stream of messages lets some gather first: it would
-    /// follow the putter from word to word, and each would take the cache line from the other
+    /// A getter that has caught up with a stream of messages backs off until several are ready:
+    /// otherwise it follows the putter from word to word, and the cache line bounces between them
     /// (measured: 64 B between two cores 15 -> 55 M/s). It pauses for as many spins as it took
     /// messages since it last caught up: after a single message it checks at once.
     #[inline(never)]
@@ -58,11 +59,11 @@ impl RawQueue {
         false
     }
 
-    /// Spins until getters have freed a whole stretch of a full ring, before a putter takes the
-    /// slow path: a putter that follows them from record to record, and reads head besides, takes
-    /// from them the cache lines that they work in. Where there is room for the message already,
-    /// no longer than a getter needs that comes on quickly (measured, 8 B through a full ring:
-    /// 98 -> 122 M/s).
+    /// Spins until getters have freed a whole run of records of a full ring, before a putter takes
+    /// the slow path: a putter that follows them from record to record, and also reads head, steals
+    /// the cache lines that they work in. If there is room for the message already, it waits no
+    /// longer than a fast getter needs for its next record (measured, 8 B through a full ring: 98
+    /// -> 122 M/s).
     #[cold]
     #[inline(never)]
     pub(super) fn await_room(&self, wait: Wait) {
@@ -79,15 +80,15 @@ impl RawQueue {
         }
     }
 
-    /// Does this caller wait, by a strategy that spins?
+    /// Does this call wait, with a strategy that spins?
     fn spins_early(&self, wait: Wait) -> bool {
         !matches!(wait, Wait::Never | Wait::Until(Deadline::PASSED))
             && matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive)
     }
 
-    /// From now on, calls that wait for a message, for room or for a lock give up, as if at a
-    /// deadline that is not counted, soon after `flag` is set: at once if a signal handler sets it
-    /// that interrupts the sleep, and within a slice anyhow. The first flag stays.
+    /// From now on, calls that wait for a message, for room or for a lock give up soon after `flag`
+    /// is set, as at a deadline, but without counting a timeout: at once if the flag is set by a
+    /// signal handler that interrupts the sleep, otherwise within a slice. The first flag stays.
     pub(crate) fn interrupt_by(&self, flag: &'static AtomicBool) {
         let _ = self.interrupt.set(flag);
     }
@@ -96,12 +97,12 @@ impl RawQueue {
         self.interrupt.get().is_some_and(|flag| flag.load(Relaxed))
     }
 
-    /// Waits for a side's lock that was not free at once.
+    /// Waits for a side's lock that was not free at the first try.
     #[cold]
     pub(super) fn wait_for_lock(&self, lock: Mutex<'_>, me: Id, wait: Wait) -> Result<Locked, Failure> {
         let (deadline, sleep) = wait.for_lock();
         loop {
-            // A lock knows of no interruption: where there may be one, it is waited for in slices.
+            // A lock wait cannot be interrupted: if the queue can be, it waits in slices.
             let until = if self.interrupt.get().is_some() { deadline.within(SLICE_NS) } else { deadline };
             if let Some(locked) = lock.lock(&self.segment, me, until, sleep) {
                 return Ok(locked);
@@ -112,14 +113,14 @@ impl RawQueue {
         }
     }
 
-    /// A call of this queue that waits, and is counted as blocked from its first sleep on.
+    /// A call of this queue that waits; it counts as blocked from its first sleep on.
     pub(super) fn waiter(&self, wait: Wait, verb: Verb) -> Waiter<BlockedCall<'_>> {
         Waiter::new(wait, BlockedCall::new(self, verb))
     }
 
-    /// Sleeps until a get would return at once, or for so long, a slice at most. Takes no lock,
-    /// neither of the queue nor of this process, and calls no subscriber: a thread of the crate
-    /// that is in here stands in the way of no fork. The get that follows does the rest.
+    /// Sleeps until a get would return at once, for one slice at most. Takes no lock, neither of
+    /// the queue nor of this process, and calls no subscriber: a thread of the crate that is inside
+    /// does not prevent a fork. The get that follows does the rest.
     #[cfg(feature = "object")]
     pub(crate) fn sleep_until_ready(&self, longest: Duration) {
         use crate::wait::Step;
@@ -141,9 +142,9 @@ pub(super) struct BlockedCall<'a> {
     raw: &'a RawQueue,
     verb: Verb,
     condvar: Condvar<'a>,
-    /// It only sleeps: it probes for nothing, is not interrupted, and calls no subscriber.
+    /// It only sleeps: no probe for dead processes, no interruption, no subscriber.
     is_silent: bool,
-    /// From the first sleep on, until the call ends.
+    /// Blocked from the first sleep on, until the call ends.
     blocked: Option<Blocked<'a>>,
 }
 

@@ -1,4 +1,4 @@
-//! Closing: no more puts, and when a closed queue is drained.
+//! Closing: no more puts, and the check that a closed queue is drained.
 
 use super::RawQueue;
 use crate::ring::State;
@@ -6,30 +6,31 @@ use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::{Acquire, SeqCst};
 use std::time::Duration;
 
-/// Far longer than any processor keeps a store to itself.
+/// Far longer than a store stays in any processor's store buffer.
 const UNORDERED_SETTLE: Duration = Duration::from_millis(1);
 
 impl RawQueue {
-    /// No more puts, for everybody. Puts that are inside the put side now may still commit; getters
-    /// wait for them before they say Closed. Takes no lock, so that a stopped process cannot hold
-    /// it up.
+    /// No more puts, by any process. Puts that are inside the put side now may still commit;
+    /// getters wait for them before they return Closed. Takes no lock, so that a stopped process
+    /// cannot delay it.
     pub(crate) fn close(&self) {
         self.head().put_notice.closed.store(1, SeqCst);
         self.attachment.wake_all();
     }
 
-    /// May a put that looked at `closed` too early still commit?
+    /// May a put that loaded `closed` before the close still commit?
     pub(super) fn put_side_is_at_work(&self) -> bool {
         let side = &self.head().put;
         self.locks.put(self.head()).looks_held() || (side.owner.load(Acquire) != 0 && side.busy.load(Acquire) != 0)
     }
 
-    /// The verdict on a closed queue that was found empty: nothing will ever come. The heavy
-    /// barrier comes first: a put that looked at `closed` before `close` is seen inside the put
-    /// side, or has committed what is then seen at head.
+    /// The verdict on a closed queue that was found empty: nothing will ever come. A put stores
+    /// `busy`, or takes the lock, then loads `closed` (Dekker); the closer's side runs the heavy
+    /// barrier first. So a put that loaded `closed` before `close` is seen inside the put side, or
+    /// has committed a record that is then seen at head.
     pub(super) fn is_drained(&self, me: Id) -> bool {
         if !self.barrier.heavy() {
-            // Without the barrier only time empties the store buffers of others.
+            // Without the barrier, only time drains the store buffers of other cores.
             std::thread::sleep(UNORDERED_SETTLE);
         }
         let side = &self.head().put;

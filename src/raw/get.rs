@@ -1,4 +1,4 @@
-//! Getting: the ways into the get side, and messages taken by copy, alone and in batches.
+//! Getting: the entries into the get side, and messages taken by copy, alone and in batches.
 
 use super::letters::Next;
 use super::stats::Verb;
@@ -33,18 +33,19 @@ pub(super) fn read_and_take<const SIZED: bool, R>(
 /// How long the end of a large copy waits for the get lock.
 const FINISH_LOCK_NS: u64 = 20_000_000;
 
-/// Says whether a message of that length would be read, before anything happens to it.
+/// Decides whether a message of that length would be read, before anything happens to it.
 pub(super) type Check<'a> = &'a dyn Fn(usize) -> Result<(), GetError>;
 
 impl RawQueue {
-    /// The get side's fast entry (Invariant 1). `false`: take the slow path.
+    /// The get side's fast entry (Invariant 1). Returns `false` if the caller must take the slow
+    /// path.
     #[inline(always)]
     pub(super) fn try_enter_get<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> bool {
         let head = ring.memory.head();
         let side = &head.get;
         if OWNED {
-            // Busy before the look at what holds the Consumer off (ring, `retreat`). A Consumer is
-            // held off only if its light barrier is that of the compiler, so that is enough.
+            // Store `busy`, then load the notice (Dekker; ring, `retreat`). A Consumer is held off
+            // only if its light barrier is a compiler fence, so that is enough here.
             side.busy.store(1, Relaxed);
             compiler_fence(SeqCst);
         } else if !self.locks.get(head).try_lock(me) {
@@ -52,7 +53,7 @@ impl RawQueue {
         }
         let expected_owner = if OWNED { me.bits() } else { 0 };
         // Acquire pairs with the Release of an endpoint that leaves: its cursors come with the 0.
-        // Free on x86.
+        // Costs nothing on x86.
         let free = side.owner.load(Acquire) == expected_owner && !ring.may_hold_returned();
         if !free {
             let _ = self.exit_get_of::<OWNED>(ring, me);
@@ -104,13 +105,13 @@ impl RawQueue {
         Ok(())
     }
 
-    /// Locks the get side for one that is not its endpoint; repairs it if its holder or its
+    /// Locks the get side for a caller that is not its endpoint; repairs it if its holder or its
     /// endpoint died.
     pub(super) fn lock_get(&self, me: Id, wait: Wait) -> Result<(), Failure> {
         self.lock_get_and_repair(me, wait).map(drop)
     }
 
-    /// The same, which tells what it freed.
+    /// Locks it in the same way, and returns what the repair freed.
     pub(super) fn lock_get_and_repair(&self, me: Id, wait: Wait) -> Result<Repaired, Failure> {
         let lock = self.locks.get(self.head());
         let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, wait)? };
@@ -128,13 +129,13 @@ impl RawQueue {
         })
     }
 
-    /// Enters the get side of a sized ring, if a message is ready at head or becomes so soon.
-    /// Callers end it by `take_and_exit`.
+    /// Enters the get side of a sized ring, if a message is ready at head or becomes so soon. The
+    /// caller ends it with `take_and_exit`.
     #[inline(always)]
     pub(super) fn enter_ready_or_look(&self, ring: &Ring<Mapped>, wait: Wait) -> Option<(Id, Record)> {
         match self.enter_ready(ring, true) {
-            // Entered in two places, so that no call returns a record: what a call fills lies in
-            // memory.
+            // Entered in two places, so that no call returns a record: a record filled by a call is
+            // stored in memory, not in registers.
             None if self.await_message::<BY_LOCK>(wait) && !self.is_look_due_for_leases() => self.enter_ready(ring, false),
             entered => entered,
         }
@@ -157,8 +158,8 @@ impl RawQueue {
         record.map(|record| (me, record))
     }
 
-    /// Finishes a record that was copied out. What was taken was taken, whatever comes after: the
-    /// next verb tells.
+    /// Finishes a record that was copied out. The message is taken, whatever follows: the next call
+    /// reports an error.
     #[inline(always)]
     pub(super) fn take_and_exit(&self, ring: &Ring<Mapped>, record: Record, me: Id) {
         ring.take(record);
@@ -168,7 +169,7 @@ impl RawQueue {
     }
 
     /// Gets one message by copy: `read(from, length)` copies it out, and is called once. A message
-    /// that `check` refuses is left. `looked`: the caller has waited a while already.
+    /// that `check` refuses is left. `looked`: the caller has spun already.
     #[inline(always)]
     pub(super) fn get<const OWNED: bool, const SIZED: bool, R>(
         &self,
@@ -179,8 +180,8 @@ impl RawQueue {
         read: impl Fn(*const u8, usize) -> R + Copy,
     ) -> Result<R, GetError> {
         let me = self.me_or(me)?;
-        // A copy: what never changes stays in registers while atomics are stored. So it must not
-        // meet a call that is not inlined.
+        // A private copy: constants stay in registers across atomic stores. So no call that uses it
+        // may stay out of line.
         let ring = self.ring;
         loop {
             if self.try_enter_get::<OWNED>(&ring, me) {
@@ -208,7 +209,7 @@ impl RawQueue {
         self.get_slow::<OWNED, R>(me, wait, &check, &mut read_slowly)
     }
 
-    /// For slow paths, which ask what kind of ring it is. Needs the get side.
+    /// For slow paths, which find out at run time what kind of ring it is. Needs the get side.
     pub(super) fn read_and_take_any<R>(&self, record: Record, read: &mut impl FnMut(*const u8, usize) -> R) -> R {
         if self.geometry().sized {
             read_and_take::<SIZED_RING, R>(&self.ring, record, read)
@@ -241,34 +242,35 @@ impl RawQueue {
         })?;
         match got {
             Ok(Got::Small { result, came_back }) => {
-                // A message that came back was perhaps the oldest of several whose space is free
-                // now.
+                // A returned message may have been the oldest of several whose space is free now.
                 self.notify_not_full(if came_back { u32::MAX } else { 1 });
                 Ok(result)
             }
             Ok(Got::Large(leased)) => {
-                // No lock is held while bytes move. Killed meanwhile, the message comes back.
+                // No lock is held while bytes move. If this process is killed meanwhile, the
+                // message comes back.
                 let result = read(leased.payload, leased.length);
                 self.finish_large_copy(leased, me)?;
                 Ok(result)
             }
             Err(refused) => {
-                // The wake for this message may have come to us: another process may want it.
+                // This call may have received the wake for this message: pass it on, another
+                // process may want it.
                 self.notify_not_empty(1);
                 Err(refused)
             }
         }
     }
 
-    /// Ends the lease of a large copy and counts it, under the get lock, so that `join` never sees
-    /// it in neither place. A kill between the two leaves it uncounted: it went with the process,
-    /// and nobody waits for its `task_done`.
+    /// Ends the lease of a large copy and counts it, under the get lock, so that `join` never
+    /// misses it in both places. A kill between the two leaves it uncounted: the message died with
+    /// the process, and no `task_done` for it will come.
     pub(super) fn finish_large_copy(&self, leased: LeasedRecord, me: Id) -> Result<(), GetError> {
         let counted = &self.head().rare.large_copies;
         let locked = self.lock_get(me, Wait::for_ns(FINISH_LOCK_NS)).is_ok();
         if !locked {
-            // A stopped holder, or a Consumer since: in this order a kill would leave one too many,
-            // but nobody waits.
+            // The lock holder is stopped, or a Consumer owns the side since. In this order a kill
+            // would leave one too many, but no join waits now.
             counted.fetch_add(1, Relaxed);
         }
         let released = self.release(leased);
@@ -279,8 +281,8 @@ impl RawQueue {
         released
     }
 
-    /// Counts the delivery of a message that came back, before it is counted as got, and tells
-    /// whether it is one. Needs the get side.
+    /// Counts the delivery of a returned message, before it counts as got, and returns whether it
+    /// is one. Needs the get side.
     pub(super) fn count_redelivery(&self, record: &Record) -> bool {
         let came_back = record.is_redelivery();
         if came_back {
@@ -290,8 +292,8 @@ impl RawQueue {
     }
 
     /// The one blocking path of the get side: enters it, finds a message, lets `act` take it,
-    /// exits. A caller that goes without a message passes on the wake that it may have had for one:
-    /// it may have slept, here or in `wait_any`.
+    /// exits. A caller that leaves without a message passes on a wake that it may have received: it
+    /// may have slept, here or in `wait_any`.
     #[cold]
     pub(super) fn with_record<const OWNED: bool, R>(
         &self,
@@ -316,8 +318,8 @@ impl RawQueue {
                 self.look_for_the_dead::<OWNED>(me, wait)?;
                 self.post_again(wait);
             }
-            // Nothing to take: do not lock. An open loan is looked at under the lock, since its
-            // owner may be dead.
+            // Nothing to take: do not lock. An open loan is checked under the lock, since its owner
+            // may be dead.
             let nothing = self.ring.nothing_to_take() == Some(State::Free) && !self.is_poisoned();
             if !nothing || is_anothers() {
                 if let Some(result) = self.take_next::<OWNED, R>(me, wait, act)? {
@@ -325,8 +327,8 @@ impl RawQueue {
                 }
             }
             if self.is_closed() && self.is_drained(me) {
-                // No put is under way, so what is found now is the last: also what a dead holder
-                // left, or gave back before it died.
+                // No put is under way, so this check is final: it includes records that a dead
+                // holder left, or gave back before it died.
                 self.look_for_the_dead::<OWNED>(me, wait)?;
                 return self.take_next::<OWNED, R>(me, wait, act)?.ok_or(GetError::Closed);
             }
@@ -334,8 +336,8 @@ impl RawQueue {
                 None => true,
                 Some(_) if is_anothers() => true,
                 Some(State::Free) => self.is_closed() && !self.put_side_is_at_work(),
-                // An open loan: its commit or abort wakes us, its owner's death is looked for once
-                // a slice.
+                // An open loan: its commit or abort wakes this call; its owner's death is probed
+                // once a slice.
                 Some(_) => false,
             };
             match waiter.next(&mut ready) {
@@ -352,8 +354,8 @@ impl RawQueue {
     /// The message to take next: returned ones first. Needs the get side.
     pub(super) fn next_record(&self, me: Id) -> Result<Next, GetError> {
         let mut dead = None;
-        // Each round but the last finishes a record: more rounds than cells, and somebody undoes
-        // them.
+        // Each round but the last finishes a record: more rounds than cells mean that another
+        // process undoes them.
         for _ in 0..=self.geometry().cells {
             if self.ring.has_returned() {
                 match self.ring.first_returned(self.settled()).map_err(|_| GetError::Corrupted)? {
@@ -378,20 +380,20 @@ impl RawQueue {
             let before = head.load(Relaxed);
             let front = self.ring.front().map_err(|_| GetError::Corrupted)?;
             if head.load(Relaxed) != before {
-                // Skipped records are room for those who wait behind them.
+                // Skipped records are room for putters that wait behind them.
                 self.notify_not_full(u32::MAX);
             }
             match front {
                 Front::Ready(record) => return Ok(Next::Message(record)),
                 Front::Empty => return Ok(Next::Nothing),
                 Front::Claimed(owner, cell, header) => {
-                    // The kernel is asked once: dead it stays.
+                    // The kernel is asked once: a dead owner stays dead.
                     if dead != Some(owner) && !self.is_dead(owner, me) {
                         return Ok(Next::Nothing);
                     }
                     dead = Some(owner);
-                    // We own the get side, so the record stays. A putter who repairs its side may
-                    // abort it as well: one of us counts.
+                    // This call owns the get side, so the record stays. A putter that repairs its
+                    // side may abort it as well: only one of the two counts it.
                     let aborted = self.ring.abort_claimed(cell, header);
                     self.head().rare.aborted.fetch_add(aborted as u64, Relaxed);
                 }
@@ -400,7 +402,7 @@ impl RawQueue {
         Err(GetError::Corrupted)
     }
 
-    /// Was this message delivered as often as the queue allows?
+    /// Has this message been delivered as often as the queue allows?
     pub(super) fn is_worn_out(&self, header: Header) -> bool {
         self.max_deliveries != 0 && header.deliveries() >= self.max_deliveries.min(u8::MAX as u32)
     }

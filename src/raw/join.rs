@@ -12,9 +12,9 @@ impl RawQueue {
     /// Marks one message that was taken by copy as finished.
     pub(crate) fn task_done(&self) -> Result<(), JoinError> {
         let rare = &self.head().rare;
-        // What was taken is read after what is done, anew at each attempt, so that it counts all
-        // that those have taken who finished since, and the caller's own. Acquire: a finisher
-        // counted what it took before it counted that as done.
+        // The count of taken messages is read after the count of done ones, anew at each attempt:
+        // so it includes the messages of all finishers so far, and the caller's own. Acquire: a
+        // finisher counts a message as taken before it counts it as done.
         rare.task_dones
             .fetch_update(SeqCst, Acquire, |done| (done < self.taken_by_copy()).then(|| done + 1))
             .map_err(|_| JoinError::TooManyDone)?;
@@ -39,8 +39,8 @@ impl RawQueue {
             if left == Some(0) {
                 return Ok(());
             }
-            // Nothing wakes a join when a Consumer leaves its call: one that stays inside (stopped
-            // or starved) is looked at after naps, not in a spin.
+            // Nothing wakes a join when a Consumer leaves its call: if one stays inside (stopped or
+            // starved), the join checks it again after short sleeps, without spinning.
             uncounted = if left.is_none() { uncounted + 1 } else { 0 };
             waiter.nap(uncounted);
             let mut ready = || self.is_poisoned() || self.may_be_done();
@@ -52,15 +52,15 @@ impl RawQueue {
         }
     }
 
-    /// A look without locks: `false` while messages surely stand ahead of head, or copies are
-    /// unfinished.
+    /// A check without locks: `false` while messages are certainly waiting ahead of head, or copies
+    /// are unfinished.
     fn may_be_done(&self) -> bool {
         self.taken_by_copy() == self.head().rare.task_dones.load(Acquire) && self.ring.unfinished() == Ok(0)
     }
 
-    /// Messages put and not finished. Under the get lock, so that no copy is between the ring and
-    /// the counter; an endpoint that owns the get side is caught between two calls. `None`: it
-    /// stayed busy, or the lock was not to be had.
+    /// Messages put and not finished. Reads under the get lock, so that no copy is between the ring
+    /// and the counter; an endpoint that owns the get side is read between two of its calls.
+    /// Returns `None` if it stayed busy, or if the lock was not free in time.
     fn unfinished(&self, deadline: Deadline) -> Result<Option<u64>, JoinError> {
         let me = self.me().map_err(join_failure)?;
         let count = || {
@@ -68,7 +68,7 @@ impl RawQueue {
             let copies = self.taken_by_copy().saturating_sub(self.head().rare.task_dones.load(SeqCst));
             Ok(Some(in_ring.saturating_add(copies)))
         };
-        // For a slice at most: then the deadline is checked again.
+        // Waits one slice at most: then the caller checks its deadline again.
         match self.lock_get(me, Wait::Until(deadline.within(SLICE_NS))) {
             Ok(()) => {
                 let counted = count();
@@ -76,8 +76,8 @@ impl RawQueue {
                 counted
             }
             Err(Failure::Held { .. }) => {
-                // Idle before and after: the count lies between two calls of the endpoint, or is
-                // too high.
+                // Not busy before and after: the count was read between two calls of the endpoint,
+                // or is too high.
                 let busy = &self.head().get.busy;
                 let taken_before = self.taken_by_copy();
                 self.barrier.heavy();
@@ -96,7 +96,7 @@ impl RawQueue {
 
 fn join_failure(failure: Failure) -> JoinError {
     match failure {
-        // A lock that is not to be had in time is `unfinished`'s `None`.
+        // A lock that is not free in time makes `unfinished` return `None`.
         Failure::Busy | Failure::Timeout => JoinError::Busy,
         Failure::Held { pid } => JoinError::Held { pid },
         Failure::Poisoned => JoinError::Poisoned,

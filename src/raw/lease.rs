@@ -1,8 +1,9 @@
-//! Leasing: records that are read in place, and what becomes of them.
+//! Leasing: records that are read in place, and how a lease ends.
 //!
 //! ```text
 //!   READY --lease--> LEASED --release--> DONE
-//!                      |  \--give_back, or its holder dies--> RETURNED --lease--> LEASED, deliveries + 1
+//!                      |  \--give_back, or its holder dies--> RETURNED
+//!                      |         RETURNED --lease--> LEASED, deliveries + 1
 //!                      \--give_back_uncounted--> RETURNED, deliveries - 1
 //! ```
 
@@ -27,7 +28,7 @@ pub struct LeasedRecord {
 #[inline(always)]
 fn lease_record<const SIZED: bool>(ring: &Ring<Mapped>, record: Record, me: Id) -> LeasedRecord {
     let side = &ring.memory.head().get;
-    // Before the record: `len` takes its long way round as soon as there may be a lease.
+    // Before the record: `len` walks the ring as soon as there may be a lease.
     add(&side.leases, 1);
     if !SIZED {
         add(&side.bytes_got, record.length() as u64);
@@ -38,7 +39,7 @@ fn lease_record<const SIZED: bool>(ring: &Ring<Mapped>, record: Record, me: Id) 
 }
 
 impl LeasedRecord {
-    /// Which delivery of its message this is, from 1.
+    /// Number of this delivery of the message, from 1.
     pub(crate) fn deliveries(&self) -> u32 {
         self.header.deliveries()
     }
@@ -53,7 +54,7 @@ impl RawQueue {
         wait: Wait,
     ) -> Result<LeasedRecord, GetError> {
         let known = me.or_else(|| self.known_me());
-        // What the dead held comes first: the slow path looks.
+        // Records of dead owners come first: the slow path searches for them.
         if !self.is_look_due() {
             if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
                 return Ok(leased);
@@ -67,11 +68,11 @@ impl RawQueue {
         self.lease_slow::<OWNED>(me, wait)
     }
 
-    /// The fast way. `None`: nothing was leased, or the slow path tells what is wrong.
+    /// The fast path. Returns `None` if nothing was leased; the slow path finds out why.
     #[inline(always)]
     fn lease_at_once<const OWNED: bool, const SIZED: bool>(&self, me: Option<Id>) -> Option<LeasedRecord> {
         let me = me?;
-        // A copy: as in `get`.
+        // A private copy: as in `get`, constants stay in registers.
         let ring = self.ring;
         if self.is_poisoned() || !self.try_enter_get::<OWNED>(&ring, me) {
             return None;
@@ -81,7 +82,7 @@ impl RawQueue {
         leased
     }
 
-    /// [`lease`](RawQueue::lease) for one who does not know what the messages are.
+    /// [`lease`](RawQueue::lease) for a caller that does not know the message type.
     pub(crate) fn lease_whatever(&self, wait: Wait) -> Result<LeasedRecord, GetError> {
         self.lease_slow::<BY_LOCK>(None, wait)
     }
@@ -120,7 +121,7 @@ impl RawQueue {
         if given { Ok(()) } else { Err(self.poison().into()) }
     }
 
-    /// The same where nobody has seen the message: this delivery does not count.
+    /// Ends it in the same way if no caller has seen the message: this delivery does not count.
     pub(crate) fn give_back_uncounted(&self, record: LeasedRecord) -> Result<(), GetError> {
         let given = self.ring.give_back_uncounted(record.cell, record.header);
         self.notify_not_empty(1);

@@ -1,8 +1,9 @@
 //! Messages that are given up, on their way to the queue for dead letters.
 //!
 //! ```text
-//!   RETURNED too often, or no value --lease--> LEASED --put there--> both --release--> there only
-//!                                                \--refused--> kept on lease, tried again; its holder leaves or dies --> RETURNED
+//!   RETURNED too often, or invalid --lease--> LEASED --put there--> both --release--> there only
+//!                                             \--refused--> kept on lease, tried again
+//!                                                 its holder leaves or dies --> RETURNED
 //! ```
 //!
 //! Invariants:
@@ -33,81 +34,81 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// What this process gives up of one queue.
+/// State of this process for the messages of one queue that it gives up.
 #[derive(Debug, Default)]
 pub(super) struct Letters {
     kept: Own<Kept>,
-    /// The queue for them, once it was opened.
+    /// The queue for dead letters, once it is opened.
     queue: Own<Option<Arc<RawQueue>>>,
 }
 
-/// Messages on lease to this process that go to the queue for dead letters, or wait for it, by the
-/// cell that they lie in.
+/// Messages on lease to this process that are to be moved to the queue for dead letters, by the
+/// cell that they are in.
 #[derive(Debug, Default)]
 struct Kept {
-    /// Bits of the participant that they are on lease to (Invariant 3).
+    /// Bits of the participant that holds their leases (Invariant 3).
     of: u32,
     letters: BTreeMap<u64, Letter>,
 }
 
-/// A message that is given up, and not yet there.
+/// A message that is given up, and not yet in the queue for dead letters.
 #[derive(Debug)]
 struct Letter {
     record: LeasedRecord,
     reason: Reason,
-    /// Deliveries before it was leased to be given up.
+    /// Deliveries before the lease that gives it up.
     deliveries: u32,
     ends: Ends,
-    /// A thread is at it.
+    /// A thread is posting it.
     is_being_posted: bool,
-    /// Was an event emitted that it was refused? Once is enough.
+    /// Was the event of its refusal emitted? Once is enough.
     is_told: bool,
     /// Nonce of the queue that it is too large for.
     too_large_for: Option<u64>,
 }
 
-/// What came of an attempt.
+/// Outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Posted {
     There,
-    /// Others may be smaller.
+    /// Other letters may be smaller.
     TooLarge,
-    /// Others would be, too.
+    /// Other letters would be refused too.
     Refused,
-    /// Another thread is at it, or was.
+    /// Another thread is posting it, or has posted it.
     Gone,
 }
 
-/// Letters that are tried whatever the time, unless one is refused.
+/// Letters that are tried regardless of the deadline, unless one is refused.
 const LEAST_TRIED: u32 = 16;
 
 /// Messages leased to be given up in one entry into the get side.
 const LEASED_AT_ONCE: usize = 1024;
 
-/// How much of a reason's text goes along.
+/// Most bytes of a reason's text that go with the message.
 const MOST_TEXT: usize = 1024;
 
 /// How the message of a letter ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ends {
-    /// As that of a lease.
+    /// As the message of a lease.
     Released,
-    /// As one that was taken by copy, for which the caller owes a `task_done`.
+    /// As a message taken by copy, for which the caller owes a `task_done`.
     Copied,
 }
 
-/// What a getter comes to.
+/// What a getter finds next.
 pub(super) enum Next {
     Message(Record),
-    /// One came back too often, and there is a queue for dead letters.
+    /// One reached its delivery limit, and there is a queue for dead letters.
     WornOut,
     Nothing,
 }
 
-/// Why the queue for dead letters took none.
+/// Why the queue for dead letters did not take a message.
 enum Unsent {
     Open(OpenError),
-    /// The queue of that nonce did not take it.
+    /// The queue with that nonce refused it.
     Put(PutError, u64),
 }
 
@@ -129,18 +130,18 @@ impl fmt::Display for Unsent {
     }
 }
 
-/// What a queue for dead letters is: it lies where the queue does.
+/// Expected properties of a queue for dead letters: it is in the same directory as the queue.
 fn expected(directory: Directory) -> Expect {
     Expect { directory, ..Expect::new(Kind::Slice, 1, 1, TYPE_NAME.to_owned()) }
 }
 
 impl RawQueue {
-    /// Is there a name of a queue for dead letters?
+    /// Does the queue name a queue for dead letters?
     pub(crate) fn has_dead_letters(&self) -> bool {
         self.segment.dead_letters().is_some()
     }
 
-    /// Is a message that came back to be dropped, since there is no queue for dead letters?
+    /// Is a message that came back to be dropped, because there is no queue for dead letters?
     pub(super) fn is_dropped(&self, header: Header) -> bool {
         self.is_worn_out(header) && !self.has_dead_letters()
     }
@@ -148,14 +149,15 @@ impl RawQueue {
     /// Gives up a message that is on lease to this process. Called with no side held (Invariant 2).
     #[cold]
     pub(crate) fn give_up_to_letters(&self, record: LeasedRecord, deliveries: u32, reason: Reason, ends: Ends) {
-        // It is on lease to a participant.
+        // A leased message has a participant as its owner.
         let Some(me) = self.known_me() else { return };
         let cell = record.cell.index();
         self.keep(&mut self.kept(me), record, deliveries, reason, ends);
         self.post(me, cell);
     }
 
-    /// What this process keeps. What a child inherited is its parent's (Invariant 3).
+    /// The letters that this process keeps. Letters that a child inherited are its parent's
+    /// (Invariant 3).
     fn kept(&self, me: Id) -> Inside<'_, Kept> {
         let mut kept = self.letters.kept.enter(me);
         if kept.of != me.bits() {
@@ -170,7 +172,8 @@ impl RawQueue {
         kept.letters.insert(cell, letter);
     }
 
-    /// Tries to hand over what is kept of that cell. It is a letter until it is there.
+    /// Tries to hand over the letter of that cell. It stays a letter until it is in the other
+    /// queue.
     fn post(&self, me: Id, cell: u64) -> Posted {
         let Some((record, deliveries, reason)) = self.kept(me).begin(cell) else { return Posted::Gone };
         let at_it = AtIt { raw: self, me, cell };
@@ -179,7 +182,7 @@ impl RawQueue {
         let queue = self.segment.name();
         let dead_letters = self.segment.dead_letters().unwrap_or_default();
         let mut kept = self.kept(me);
-        // From here on the cell may be another letter's.
+        // From here on the cell may hold another letter.
         std::mem::forget(at_it);
         match sent {
             Ok(()) => {
@@ -188,12 +191,12 @@ impl RawQueue {
                 if kept.letters.is_empty() {
                     self.show_that_letters_are_kept(me, false);
                 }
-                // Poisoned: told by the next verb.
+                // Poisoned: the next call reports it.
                 if ends == Ends::Copied {
                     drop(kept);
                     let _ = self.finish_large_copy(record, me);
                 } else {
-                    // Inside: nobody who asks meanwhile takes it for a caller's lease.
+                    // Inside `kept`: meanwhile no check for open leases mistakes it for a caller's.
                     let _ = self.release(record);
                     drop(kept);
                 }
@@ -211,8 +214,9 @@ impl RawQueue {
                     letter.too_large_for = too_large_for;
                     is_told = std::mem::replace(&mut letter.is_told, true);
                     if letter.ends == Ends::Copied {
-                        // Its caller has the error, and may say task_done: it counts as taken from
-                        // now on. On lease still, so that no join sees it in neither place.
+                        // Its caller has the error, and may call `task_done`: it counts as taken
+                        // from now on. It is still on lease, so that no join misses it in both
+                        // places.
                         letter.ends = Ends::Released;
                         self.head().rare.large_copies.fetch_add(1, Relaxed);
                     }
@@ -233,11 +237,11 @@ impl RawQueue {
         let name = self.segment.dead_letters().ok_or(Unsent::Open(OpenError::NotFound { what: Subject::default() }))?;
         let queue = self.queue_for_letters(me, name)?;
         let LeasedRecord { payload, length, .. } = *record;
-        // SAFETY: Invariant 4 of the queue: the record is on lease to this process, and as long
-        // as it says. Bytes have no alignment.
+        // SAFETY: Invariant 4 of the queue: the record is on lease to this process, and its payload
+        // has the length in its header. Bytes have no alignment.
         let bytes: Vec<u8> = unsafe { vec_from_bytes(payload, length) };
         let head = LetterHead::now(reason, deliveries, self.segment.name(), self.segment.type_name());
-        // What the reason says is worth less than the message.
+        // A truncated reason is better than a lost message.
         let room = (queue.geometry().max_message_bytes() as usize).saturating_sub(head.length_without_text() + length);
         let written = head.write(room.min(MOST_TEXT), &bytes);
         queue
@@ -256,9 +260,9 @@ impl RawQueue {
         }
         let expected = expected(self.segment.directory().clone());
         let queue = RawQueue::open_soon(name, &expected, WaitStrategy::default()).map_err(Unsent::Open)?;
-        // The name is its creator's: nothing that was put there goes because this process leaves.
+        // The name belongs to its creator: messages in it survive the exit of this process.
         queue.leave_name();
-        // What was there before is dropped outside.
+        // The previous queue is dropped outside `kept`.
         let _before = self.letters.queue.enter(me).replace(Arc::clone(&queue));
         Ok(queue)
     }
@@ -268,7 +272,7 @@ impl RawQueue {
         opened.filter(|queue| queue.segment.has_name())
     }
 
-    /// Called by one that is inside `kept`, so that what is shown is what is there.
+    /// Called inside `kept`, so that the published state is the current one.
     fn show_that_letters_are_kept(&self, me: Id, kept: bool) {
         let Some(entry) = self.segment.entries().get(me.entry() as usize) else { return };
         if kept {
@@ -278,14 +282,14 @@ impl RawQueue {
         }
     }
 
-    /// Tries what is kept until one is refused, or the time is over: how many are there now. Called
-    /// with no side held (Invariant 2).
+    /// Tries the kept letters until one is refused, or the deadline passes. Returns how many were
+    /// handed over. Called with no side held (Invariant 2).
     #[cold]
     pub(super) fn post_again(&self, wait: Wait) -> u64 {
         self.post_until(wait.for_lock().0).0
     }
 
-    /// The same, and whether it came to the end without a refusal.
+    /// Also returns whether it reached the end without a refusal.
     fn post_until(&self, until: Deadline) -> (u64, bool) {
         let Some(me) = self.known_me().filter(|_| self.has_dead_letters()) else { return (0, true) };
         if self.kept(me).letters.is_empty() {
@@ -294,7 +298,7 @@ impl RawQueue {
         let queue = self.opened_for_letters(me).map(|queue| queue.segment.nonce());
         let (mut posted, mut tried, mut from) = (0, 0, 0);
         loop {
-            // A statement of its own: inside no longer than that.
+            // A separate statement, so that the guard of `kept` is dropped at its end.
             let next = self.kept(me).next(from, queue);
             let Some(cell) = next else { return (posted, true) };
             match self.post(me, cell) {
@@ -310,14 +314,14 @@ impl RawQueue {
         }
     }
 
-    /// Does this process keep that record as a letter? No reference leads into it then.
+    /// Does this process keep that record as a letter? Then no reference points into it.
     pub(super) fn is_letter(&self, header: Header, cell: crate::shm::geometry::CellIndex) -> bool {
         let Some(me) = self.known_me().filter(|_| self.has_dead_letters()) else { return false };
         self.kept(me).letters.get(&cell.index()).is_some_and(|letter| letter.record.header == header)
     }
 
-    /// Enters the get side and lets `act` take the next message, if there is one. What came back
-    /// too often is given up on the way, with no side held.
+    /// Enters the get side and lets `act` take the next message, if there is one. Messages that
+    /// reached their delivery limit are given up on the way, with no side held.
     pub(super) fn take_next<const OWNED: bool, R>(
         &self,
         me: Id,
@@ -325,8 +329,8 @@ impl RawQueue {
         act: &mut dyn FnMut(Record) -> R,
     ) -> Result<Option<R>, GetError> {
         let mut posts = true;
-        // Each round but the last leases a record: more rounds than cells, and somebody undoes
-        // them.
+        // Each round but the last leases a record: more rounds than cells mean that another process
+        // undoes them.
         for _ in 0..=self.geometry().cells {
             self.enter_get::<OWNED>(me, wait)?;
             let mut is_worn_out = false;
@@ -349,8 +353,9 @@ impl RawQueue {
         Err(GetError::Corrupted)
     }
 
-    /// Leases all that came back too often, in one go over the ring, and keeps it. It is no
-    /// delivery, and counts as none. Posts nothing: called with no side held.
+    /// Leases all messages that reached their delivery limit, in one walk over the ring, and keeps
+    /// them. This is not a delivery, and does not count as one. Posts nothing: called with no side
+    /// held.
     #[cold]
     fn keep_worn_out<const OWNED: bool>(&self, me: Id, enter: &dyn Fn() -> Result<(), GetError>) -> Result<(), GetError> {
         let owner = RawQueue::owner_word(me);
@@ -379,24 +384,26 @@ impl RawQueue {
         Ok(())
     }
 
-    /// Finishes a record that was copied out, in slow paths: did it come back? Needs the get side.
+    /// Finishes a record that was copied out, in slow paths. Returns whether it had come back.
+    /// Needs the get side.
     pub(super) fn take_copied(&self, record: Record) -> bool {
         let came_back = self.count_redelivery(&record);
         self.read_and_take_any(record, &mut |_, _| ());
         came_back
     }
 
-    /// Hands over what came back too often, all of it that is taken: how many are there now.
+    /// Hands over all messages that reached their delivery limit, until one is refused. Returns how
+    /// many were handed over.
     #[cold]
     pub(super) fn give_up_all_worn_out(&self, me: Id, wait: Wait, deadline: Deadline) -> u64 {
         if self.has_dead_letters() && self.max_deliveries != 0 && self.ring.has_returned() {
-            // What goes wrong is for the next verb to tell.
+            // The next call reports an error.
             let _ = self.keep_worn_out::<BY_LOCK>(me, &|| Ok(self.lock_get(me, wait)?));
         }
         self.post_until(deadline).0
     }
 
-    /// Ends the lease of what was copied, which counts as taken by copy.
+    /// Ends the lease of a message that was copied; it counts as taken by copy.
     pub(crate) fn finish_copy(&self, record: LeasedRecord) -> Result<(), GetError> {
         let me = self.me()?;
         self.finish_large_copy(record, me)
@@ -410,7 +417,7 @@ impl Kept {
         self.letters.range(from..).find(|(_, letter)| !letter.is_being_posted && is_worth_it(letter)).map(|(cell, _)| *cell)
     }
 
-    /// What to post of that cell, for one thread.
+    /// Claims the letter of that cell for the calling thread to post.
     fn begin(&mut self, cell: u64) -> Option<(LeasedRecord, u32, Reason)> {
         let letter = self.letters.get_mut(&cell).filter(|letter| !letter.is_being_posted)?;
         letter.is_being_posted = true;
@@ -419,7 +426,7 @@ impl Kept {
     }
 }
 
-/// A thread that posts a letter. Dropped by a panic, it leaves the letter to others.
+/// A thread that posts a letter. If a panic drops it, other threads can post the letter.
 struct AtIt<'a> {
     raw: &'a RawQueue,
     me: Id,
@@ -434,8 +441,8 @@ impl Drop for AtIt<'_> {
     }
 }
 
-/// Letters that are kept have a last try before this process leaves the queue: the next process
-/// takes them otherwise, if there is one.
+/// Kept letters get a last try before this process detaches from the queue: otherwise the next
+/// process takes them, if there is one.
 impl Drop for RawQueue {
     fn drop(&mut self) {
         if !std::thread::panicking() {

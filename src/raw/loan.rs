@@ -1,8 +1,8 @@
-//! Loans: records that are claimed to be written in place, and committed or aborted.
+//! Loans: records that are claimed, written in place, and committed or aborted.
 //!
 //! ```text
 //!   FREE --claim--> CLAIMED --commit--> READY
-//!                      \--abort, or its holder dies--> DONE: getters skip it
+//!                      \--abort, or its owner dies--> DONE: getters skip it
 //! ```
 
 use super::{Mapped, RawQueue, Wait, add};
@@ -25,7 +25,7 @@ pub(crate) struct ClaimedRecord {
 #[inline(always)]
 fn claim_slot<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize, me: Id) -> ClaimedRecord {
     let side = &ring.memory.head().put;
-    // Before the record: `len` takes its long way round as soon as there may be a loan.
+    // Before the record: `len` walks the ring as soon as there may be a loan.
     add(&side.loans, 1);
     if !SIZED {
         add(&side.bytes_put, length as u64);
@@ -35,8 +35,8 @@ fn claim_slot<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize,
 }
 
 impl RawQueue {
-    /// Claims a record of `length` bytes to be written in place. Callers check that `length` fits
-    /// the ring.
+    /// Claims a record of `length` bytes to be written in place. The caller checks that `length`
+    /// fits the ring.
     #[inline(always)]
     pub(crate) fn claim<const OWNED: bool, const SIZED: bool>(
         &self,
@@ -50,11 +50,11 @@ impl RawQueue {
         }
     }
 
-    /// The fast way. `None`: nothing was claimed, or the slow path tells what is wrong.
+    /// The fast path. Returns `None` if nothing was claimed; the slow path finds out why.
     #[inline(always)]
     fn claim_at_once<const OWNED: bool, const SIZED: bool>(&self, me: Option<Id>, length: usize) -> Option<ClaimedRecord> {
         let me = me?;
-        // A copy: as in `put`.
+        // A private copy: as in `put`, constants stay in registers.
         let ring = self.ring;
         if self.is_poisoned() || !self.try_enter_put::<OWNED>(&ring, me) {
             return None;
@@ -87,20 +87,20 @@ impl RawQueue {
     pub(crate) fn commit_claimed(&self, record: ClaimedRecord, length: usize) -> Result<(), PutError> {
         debug_assert!(length <= record.header.length() as usize, "a loan only shrinks");
         let committed = self.ring.commit_claimed(record.cell, record.header, length as u32);
-        // All that was put behind it meanwhile can be taken now.
+        // Everything that was put behind it meanwhile can be taken now.
         self.notify_not_empty(u32::MAX);
         if committed { Ok(()) } else { Err(self.poison().into()) }
     }
 
-    /// Gives a claimed record up: getters skip it.
+    /// Aborts a claimed record: getters skip it.
     pub(crate) fn abort_claimed(&self, record: ClaimedRecord) {
         if self.ring.abort_claimed(record.cell, record.header) {
             self.head().rare.aborted.fetch_add(1, Relaxed);
         } else {
             self.poison();
         }
-        // Whoever waits behind it may go on; a getter of a closed queue learns that nothing will
-        // come.
+        // Callers that wait behind it may go on; a getter of a closed queue learns that nothing
+        // will come.
         self.notify_not_empty(u32::MAX);
         self.notify_not_full(u32::MAX);
     }

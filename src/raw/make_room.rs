@@ -1,6 +1,6 @@
-//! Room of records that getters would skip: dropped loans, and what shortened ones did not need. A
-//! putter that is short of room makes it, also where a Consumer owns the get side (ring's `retreat`
-//! has the protocol).
+//! Making room from records that getters would skip: dropped loans, and the unused ends of
+//! shortened ones. A putter that is short of room makes it, also if a Consumer owns the get side
+//! (the protocol is in ring's `retreat`).
 
 use super::{Failure, RawQueue, Wait};
 use crate::error::GetError;
@@ -9,14 +9,14 @@ use crate::ring::{Corrupted, Front, Header, State};
 use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-/// Looks at a Consumer that is inside a call before its side is tried: far more than it takes from
-/// DONE to head.
+/// Checks of a Consumer that is inside a call, before the putter tries its side: far more than the
+/// Consumer takes from DONE to head.
 const CONSUMER_SPINS: u32 = 32;
 
 impl RawQueue {
-    /// Steps head over aborted records, and takes tail back over them. Needs the put side; only
-    /// *tries* the get side. `abandoned`: those count that the dead left. `true`: there may be room
-    /// now.
+    /// Advances head over aborted records, and moves tail back over them. Needs the put side; only
+    /// *tries* to take the get side. With `abandoned`, loans of dead owners count as aborted.
+    /// Returns `true` if there may be room now.
     #[cold]
     pub(super) fn make_room_of_skipped(&self, me: Id, abandoned: bool) -> Result<bool, Corrupted> {
         let (position, _, header) = self.ring.stopper()?;
@@ -31,7 +31,7 @@ impl RawQueue {
                 Some(State::Claimed) => self.is_dead(header.owner(), me),
                 _ => false,
             };
-        // Asks the kernel once for loans of one owner that lie together.
+        // Asks the kernel once for consecutive loans of one owner.
         let asked = std::cell::Cell::new(None);
         let is_dead = |owner| match asked.get() {
             Some((last, dead)) if last == owner => dead,
@@ -53,8 +53,8 @@ impl RawQueue {
             return Ok(true);
         }
         let lock = self.locks.get(self.head());
-        // Try only: no process waits for the second lock. A dead holder is found by the probe, a
-        // live one within the spins.
+        // Try only: no process waits for the second lock. The probe finds a dead holder, the spins
+        // outlast a live one.
         let Some(locked) = lock.lock(&self.segment, me, Deadline::PASSED, false) else { return Ok(false) };
         let owner = Id::from_bits(self.head().get.owner.load(Acquire));
         let made = if owner.is_some_and(|owner| self.is_alive(owner, me)) {
@@ -74,8 +74,7 @@ impl RawQueue {
         made
     }
 
-    /// A record that is DONE at head may as well have been taken this moment, by a Consumer that
-    /// moves head next.
+    /// A DONE record at head may also have been taken just now, by a Consumer that moves head next.
     fn head_moves(&self, position: u64) -> bool {
         let side = &self.head().get;
         for _ in 0..CONSUMER_SPINS {
@@ -91,8 +90,8 @@ impl RawQueue {
         false
     }
 
-    /// Needs both sides. Tail first: once head has stepped over a record, it waits for those before
-    /// it that are on lease.
+    /// Needs both sides. Tail first: once head has advanced over a record, its room is blocked by
+    /// the leased records before it.
     fn skip(&self, me: Id, untaken_end: u64) -> Result<bool, Corrupted> {
         let went_back = self.ring.retreat(untaken_end)?;
         Ok(self.step_head(me)? || went_back)
@@ -101,12 +100,12 @@ impl RawQueue {
     /// Needs the get side.
     fn step_head(&self, me: Id) -> Result<bool, Corrupted> {
         let mut dead = None;
-        // Each round but the last finishes a record: more rounds than cells, and another process
-        // undoes them.
+        // Each round but the last finishes a record: more rounds than cells mean that another
+        // process undoes them.
         for _ in 0..=self.geometry().cells {
             match self.ring.front()? {
                 Front::Claimed(owner, cell, header) if dead == Some(owner) || self.is_dead(owner, me) => {
-                    // The kernel is asked once: dead it stays.
+                    // The kernel is asked once: a dead owner stays dead.
                     dead = Some(owner);
                     let aborted = self.ring.abort_claimed(cell, header);
                     self.rare().aborted.fetch_add(aborted as u64, Relaxed);
@@ -117,30 +116,30 @@ impl RawQueue {
         Err(Corrupted)
     }
 
-    /// Needs the get lock. `true`: the live Consumer is outside its calls, and stays there until
-    /// the lock is free.
+    /// Needs the get lock. Returns `true` if the live Consumer is outside its calls, and stays
+    /// there until the lock is free.
     fn hold_consumer_off(&self) -> bool {
         let side = &self.head().get;
-        // One that is inside is not interrupted for nothing.
+        // A Consumer that is inside a call is not interrupted for nothing.
         side.yields.load(Acquire) != 0 && side.busy.load(Relaxed) == 0 && self.ring.hold_off(|| self.barrier.heavy())
     }
 
-    /// Could a putter have the get side, while no other process is inside it?
+    /// Could a putter take the get side, with no other process inside it?
     pub(super) fn is_get_side_open(&self) -> bool {
         let side = &self.head().get;
         side.owner.load(Relaxed) == 0 || (side.yields.load(Relaxed) != 0 && self.barrier.is_registered())
     }
 
-    /// For the Consumer inside a call, before it looks at the ring: lets a putter finish that holds
-    /// it off.
+    /// Called by the Consumer inside a call, before it reads the ring: lets a putter that holds it
+    /// off finish.
     #[cold]
     pub(super) fn wait_for_putter(&self, me: Id, wait: Wait) -> Result<(), GetError> {
         let side = &self.head().get;
-        // Not inside: the next putter would think that it must not step.
+        // Not busy: otherwise the next putter would conclude that it must not move head.
         side.busy.store(0, Release);
         let lock = self.locks.get(self.head());
-        // A dead holder left the cursors in order: it was a putter, or only looked whether the side
-        // is owned.
+        // A dead holder left the cursors in order: it was a putter, or only checked whether the
+        // side is owned.
         if !lock.try_lock(me) {
             self.wait_for_lock(lock, me, wait).inspect_err(|failure| {
                 if matches!(failure, Failure::Timeout) {
@@ -149,8 +148,8 @@ impl RawQueue {
             })?;
         }
         self.ring.let_by();
-        // Before the lock is free: the next putter to hold it, which would hold us off, sees that
-        // we are inside.
+        // Before the lock is released: the next putter that takes it to hold this Consumer off sees
+        // that the Consumer is busy.
         side.busy.store(1, Relaxed);
         if lock.unlock(me).is_err() {
             side.busy.store(0, Release);

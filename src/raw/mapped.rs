@@ -1,5 +1,5 @@
-//! The words and cells of a mapped segment, as the ring sees them: of any geometry, or typed by the
-//! message.
+//! The words and cells of a mapped segment, as the ring accesses them: of any geometry, or typed by
+//! the message.
 
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::os::{prefetch_read, prefetch_write};
@@ -9,16 +9,16 @@ use crate::shm::layout::{GetSide, Head, PutSide};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-/// Smaller cells share their cache lines with so many others that there is nothing to win by
-/// prefetching one for ownership.
+/// Cells below this size share their cache line with so many others that prefetching it for
+/// ownership gains nothing.
 const LINE_SHARED_BYTES: usize = 48;
 
-/// Cells up to this size are fetched when they are reclaimed, or before they are taken. Larger ones
-/// are moved one at a time, which the processor's own prefetching follows, and a stretch of them is
-/// more than a cache holds.
+/// Cells up to this size are prefetched when they are reclaimed, or before they are taken. Larger
+/// cells are moved one at a time, which the hardware prefetcher follows, and a run of them exceeds
+/// a cache.
 const LARGEST_FETCHED_AHEAD: usize = 2048;
 
-/// A getter asks for no more than this at a time: a part of the nearest cache.
+/// A getter prefetches no more than this at a time: a part of the nearest cache.
 const MOST_FETCHED_BYTES: usize = 8192;
 
 /// The words and cells of a mapped segment.
@@ -31,7 +31,7 @@ pub(crate) struct Mapped {
 }
 
 impl Mapped {
-    /// The words and cells of a mapping that the caller keeps (raw, Invariant 2).
+    /// The words and cells of a mapping that the caller keeps alive (raw, Invariant 2).
     pub(crate) fn new(head: NonNull<Head>, cells: NonNull<u8>, geometry: &Geometry) -> Mapped {
         let (cell_bytes, payload_offset) = (geometry.cell_bytes as usize, geometry.payload_offset as usize);
         Mapped { head, cells, cell_bytes, payload_offset }
@@ -43,7 +43,7 @@ impl Mapped {
         unsafe { self.head.as_ref() }
     }
 
-    /// Where the payload of the record at `cell` starts.
+    /// Address of the payload of the record at `cell`.
     #[inline(always)]
     pub(crate) fn payload(&self, cell: CellIndex) -> *mut u8 {
         // SAFETY: raw, Invariant 2: the payload starts inside the record's first cell, or right
@@ -58,8 +58,8 @@ impl Mapped {
         unsafe { self.cells.as_ptr().add(cell.index() as usize * self.cell_bytes) }
     }
 
-    /// The cache lines of `count` cells that do not reach beyond the ring's end, but of no more
-    /// than `most_bytes`; none of large cells.
+    /// Range of the cache lines of `count` cells that do not reach beyond the ring's end, limited
+    /// to `most_bytes`; empty for large cells.
     #[inline(always)]
     fn lines(&self, first: CellIndex, count: u64, most_bytes: usize) -> impl Iterator<Item = *mut u8> {
         let from = self.record(first);
@@ -96,8 +96,8 @@ impl Memory for Mapped {
 
     #[inline(always)]
     fn header(&self, cell: CellIndex) -> &AtomicU64 {
-        // SAFETY: raw, Invariant 2; cells are aligned to 8 bytes and as long as a header word at
-        // least.
+        // SAFETY: raw, Invariant 2; cells are aligned to 8 bytes and at least as long as a header
+        // word.
         unsafe { &*self.record(cell).cast() }
     }
 
@@ -113,14 +113,14 @@ impl Memory for Mapped {
 
     #[inline(always)]
     fn sequence(&self, cell: CellIndex) -> &AtomicU64 {
-        // SAFETY: raw, Invariant 2; cells of slice rings have 16 bytes or more (Geometry), which
-        // only they ask for.
+        // SAFETY: raw, Invariant 2; cells of slice rings, the only callers, have 16 bytes or more
+        // (Geometry).
         unsafe { &*self.record(cell).add(8).cast() }
     }
 }
 
-/// The same of a sized ring whose messages are `T`s: from one cell to the next it is a number that
-/// the compiler knows.
+/// The words and cells of a sized ring whose messages are `T`s: the distance between two cells is a
+/// compile-time constant.
 #[derive(Debug)]
 pub(super) struct MappedAs<T> {
     head: NonNull<Head>,
@@ -140,13 +140,13 @@ impl<T> Copy for MappedAs<T> {}
 impl<T> MappedAs<T> {
     const SHAPE: SizedShape = SizedShape::of::<T>();
 
-    /// May the cells of `geometry` be used as those of a `T`?
+    /// Can the cells of `geometry` be accessed as those of a `T`?
     pub fn fits(geometry: &Geometry) -> bool {
         geometry.sized && geometry.cell_bytes == Self::SHAPE.cell_bytes
     }
 
-    /// The caller uses cells only if [`fits`](MappedAs::fits) said so of the geometry that they
-    /// come from.
+    /// The caller uses cells only if [`fits`](MappedAs::fits) returned `true` for the geometry that
+    /// they come from.
     #[inline(always)]
     pub fn new(mapped: &Mapped) -> MappedAs<T> {
         MappedAs { head: mapped.head, cells: mapped.cells, messages: PhantomData }
@@ -163,7 +163,7 @@ impl<T> MappedAs<T> {
         self.cells.as_ptr().wrapping_add(cell.index() as usize * Self::SHAPE.cell_bytes as usize)
     }
 
-    /// Where the payload of the record at `cell` starts.
+    /// Address of the payload of the record at `cell`.
     #[inline(always)]
     pub fn payload(&self, cell: CellIndex) -> *mut T {
         self.record(cell).wrapping_add(Self::SHAPE.payload_offset as usize).cast()

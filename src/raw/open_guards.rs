@@ -1,18 +1,18 @@
-//! Which loans and leases of this process are open, as the segment tells: their records name their
-//! owner, so nothing is counted when one is taken or ended.
+//! Open loans and leases of this process, read from the segment: their records name their owner, so
+//! nothing is counted when one is taken or ended.
 
 use super::RawQueue;
 use crate::ring::{Memory, State};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl RawQueue {
-    /// What this process holds in place, in words: of whatever thread, forgotten or not. No walk in
-    /// a queue that was never used in place (loans and leases are counted before the record is);
-    /// otherwise a look at each record that was not reclaimed (measured: 5 ns for one of 8 B, 15
-    /// for a slice of 64). It finds a record that was held before the call, since that pins
-    /// reclaim, and all before it.
+    /// Describes the records that this process holds in place, from any thread, forgotten or not.
+    /// Makes no walk in a queue that was never used in place (a loan or lease is counted before its
+    /// record is stored); otherwise reads each record that was not reclaimed (measured: 5 ns for
+    /// one of 8 B, 15 for a slice of 64). It finds a record that was held before the call, since
+    /// that record pins reclaim, and everything after it.
     ///
-    /// What a forked child inherited is its parent's, which has another id.
+    /// Records that a forked child inherited belong to its parent, which has another id.
     pub(super) fn open_loan_or_lease(&self) -> Option<&'static str> {
         if self.leases_are_private.load(Relaxed) {
             return None;
@@ -23,8 +23,8 @@ impl RawQueue {
             return None;
         }
         let mut open = None;
-        // A ring of garbage cannot say what is open; it gives no guard that could be relied on,
-        // either.
+        // A ring of garbage cannot show what is open; it also gives out no guard that could be
+        // relied on.
         let _ = self.ring.walk_all(|_, cell, header| {
             open = match header.state() {
                 _ if header.owner() != me => None,
@@ -38,8 +38,8 @@ impl RawQueue {
         open
     }
 
-    /// From now on leases of this process are the crate's own: no reference into them is given to a
-    /// caller, and they stand in the way of no fork.
+    /// From now on, leases of this process are internal to the crate: no reference into them
+    /// reaches a caller, and they do not prevent a fork.
     #[cfg(feature = "object")]
     pub(crate) fn keep_leases_private(&self) {
         self.leases_are_private.store(true, Relaxed);

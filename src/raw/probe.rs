@@ -1,22 +1,22 @@
-//! Looking after the dead, however busy the queue is: when a call does it, and how without holding
-//! others up.
+//! Probing for dead owners, however busy the queue is: when a call probes, and how it avoids
+//! delaying other processes.
 //!
-//! | call | looks |
+//! | call | probes |
 //! |---|---|
-//! | lease, batch, and every call that does not find its message at once | before it takes anything, if a slice has passed since the last look |
+//! | lease, batch, call without a message at once | first, if a slice has passed since the last |
 //! | get by copy | before it takes each 64th message of the queue, if a slice has passed |
-//! | get by a `Consumer` on the spsc path | where it refills its run, after 64 messages or fewer, if a slice has passed |
+//! | get by a `Consumer`, spsc path | at a refill (64 messages or fewer), if a slice has passed |
 //! | a call that waits | at the end of each slice of its sleep |
 //!
-//! So a dead holder's message is back after two slices and one more call (64 by copy) of any
-//! getter, before newer ones.
+//! So a dead holder's message is back, before newer ones, after two slices and one more call (64 by
+//! copy) of any getter.
 //!
 //! Invariants:
-//! 1. Each process remembers for itself when it looked: one that died in the middle of it, or never
-//!    came to it, delays no other process.
-//! 2. The kernel is asked once for each owner and look, and before the side is entered: what costs
-//!    time is found out beforehand. Under the side only what was found dead is asked for again, and
-//!    at most [`FREED_AT_ONCE`] records are freed before others have a turn.
+//! 1. Each process keeps its own time of its last probe: a process that dies during a probe, or
+//!    never reaches one, delays no other process.
+//! 2. Each probe asks the kernel once for each owner, before it enters the side: the slow checks
+//!    run beforehand. Under the side, only owners found dead are checked again, and at most
+//!    [`FREED_AT_ONCE`] records are freed before other processes have a turn.
 
 use super::{Mapped, RawQueue, Wait, add};
 use crate::error::GetError;
@@ -26,25 +26,27 @@ use crate::wait::ProbeTimer;
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-/// Messages by copy, of all getters together, between two looks at the clock.
+/// Messages by copy, of all getters together, between two reads of the clock.
 const COPIES_PER_CLOCK: u64 = 64;
-/// Records that one walk finds, at most: more are left to the next.
+/// Most records that one walk finds: the next walk finds the rest.
 const FOUND_AT_ONCE: usize = 4096;
-/// Records that are freed under the side before it is left again: a few microseconds.
+/// Most records freed under the side before it is released: a few microseconds.
 const FREED_AT_ONCE: usize = 256;
 
-/// When callers of this process last looked, and what they need not walk again.
+/// Times of the last probes of this process, and the part of the ring that need not be walked
+/// again.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
-    /// Of getters, and of putters: one must not probe in the place of the other.
+    /// Getters and putters have one timer each: a probe by one does not replace a probe by the
+    /// other.
     of_getters: ProbeTimer,
     of_putters: ProbeTimer,
-    /// All records before this position are done (`ring::dead`, Invariant 2).
+    /// All records before this position are done (`ring::dead_owners`, Invariant 2).
     settled: crate::atomic::AtomicU64,
 }
 
-/// What the kernel said of each owner during one look (Invariant 2). Dead it stays; alive it is
-/// until the next look.
+/// Answers of the kernel for each owner during one probe (Invariant 2). A dead owner stays dead; a
+/// live one counts as alive until the next probe.
 struct Probes<'a> {
     raw: &'a RawQueue,
     me: Id,
@@ -74,19 +76,19 @@ impl RawQueue {
         &self.looks.settled
     }
 
-    /// Has no getter of this process looked after the dead for a slice?
+    /// Has no getter of this process probed for dead owners for a slice?
     #[inline]
     pub(super) fn is_look_due(&self) -> bool {
         self.looks.of_getters.is_due()
     }
 
-    /// The same, and then the caller is the one who looks now.
+    /// As `is_look_due`, but if it is due, restarts the timer: the caller probes now.
     #[cold]
     pub(super) fn is_time_to_look(&self) -> bool {
         self.is_time(&self.looks.of_getters)
     }
 
-    /// The same for putters, who look at what stands in their way.
+    /// As `is_time_to_look`, for putters, which probe the owner of the record that stops them.
     #[cold]
     pub(super) fn is_time_to_look_for_room(&self) -> bool {
         self.is_time(&self.looks.of_putters)
@@ -100,8 +102,8 @@ impl RawQueue {
         is_ours
     }
 
-    /// Is a getter by copy, inside the get side, to leave it and look before it takes the message
-    /// at head? Two instructions, but for each message whose number is a multiple of
+    /// Must a getter by copy, inside the get side, leave it and probe before it takes the message
+    /// at head? Two instructions, except for each message whose number is a multiple of
     /// [`COPIES_PER_CLOCK`].
     #[inline(always)]
     pub(super) fn is_look_first(&self, ring: &Ring<Mapped>) -> bool {
@@ -114,14 +116,15 @@ impl RawQueue {
         self.may_hold_leases() && self.is_look_due()
     }
 
-    /// Counted before the record of a lease can be seen: without one, nothing is ever to be found
+    /// A lease is counted before its record is visible: if the count is 0, there is nothing to find
     /// behind head.
     #[inline]
     pub(super) fn may_hold_leases(&self) -> bool {
         self.head().get.leases.load(Acquire) != 0
     }
 
-    /// Brings back what the dead leased. Enters the get side only if there is something to free.
+    /// Brings back records that dead owners leased. Enters the get side only if there is something
+    /// to free.
     #[cold]
     pub(super) fn look_for_the_dead<const OWNED: bool>(&self, me: Id, wait: Wait) -> Result<Repaired, GetError> {
         self.looks.of_getters.note();
@@ -131,23 +134,23 @@ impl RawQueue {
         self.free_the_dead_upto::<OWNED>(Upto::Head, me, wait)
     }
 
-    /// Frees what the dead leased, and with [`Upto::Tail`] what they claimed.
+    /// Frees records that dead owners leased, and with [`Upto::Tail`] also those that they claimed.
     #[cold]
     pub(super) fn free_the_dead_upto<const OWNED: bool>(&self, upto: Upto, me: Id, wait: Wait) -> Result<Repaired, GetError> {
-        // Those that a queue for dead letters takes come back first, and are given up from there.
+        // Messages for a queue for dead letters come back first, and are given up from there.
         let is_worn_out = |header| self.is_dropped(header);
         let mut freed = Repaired::default();
-        // Each round but the last frees a record, or another process did: more rounds than cells,
-        // and somebody undoes them.
+        // Each round but the last frees a record, or another process did: more rounds than cells
+        // mean that another process undoes them.
         for _ in 0..=self.geometry().cells {
             let probes = Probes::new(self, me);
             let is_dead = |owner| probes.is_dead(owner);
             let found = self.ring.find_the_dead(upto, self.settled(), is_dead, is_worn_out, FOUND_AT_ONCE);
-            // Garbage is for those to tell who come to it.
+            // Garbage is reported by the call that reads it.
             let found = found.unwrap_or_default();
             for part in found.chunks(FREED_AT_ONCE) {
-                // Asked again under the side: this process may have been stopped for long, and
-                // another have the entry by now.
+                // Checked again under the side: this process may have been stopped for long, and
+                // another process may have the entry by now.
                 let probes = Probes::new(self, me);
                 self.enter_get::<OWNED>(me, wait)?;
                 let repaired = self.ring.free_found(part, |owner| probes.is_dead(owner), is_worn_out);
@@ -177,8 +180,8 @@ impl RawQueue {
         }
     }
 
-    /// Frees what the dead claimed or leased, all of it at once: for one who has just taken the
-    /// side over from the dead. Needs the get side.
+    /// Frees everything that dead owners claimed or leased, in one pass: for a caller that has just
+    /// taken the side over from a dead holder. Needs the get side.
     #[cold]
     pub(super) fn free_the_dead(&self, me: Id) -> Repaired {
         let probes = Probes::new(self, me);

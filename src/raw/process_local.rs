@@ -1,10 +1,10 @@
-//! What one process has for itself in a queue, beside forks.
+//! Per-process state of a queue, and its behaviour at forks.
 //!
 //! Invariants:
-//! 1. `holder` names the participant one of whose threads is inside, or is 0: only that thread
+//! 1. `holder` names the participant of which one thread is inside, or is 0: only that thread
 //!    touches the value. A child has another id than its parent, and none of the parent's other
-//!    threads: what it finds locked by another id was copied so.
-//! 2. What is done inside is short, and calls nobody: it is worth waiting for.
+//!    threads: a value that it finds locked by another id was copied by the fork.
+//! 2. Code inside is short, and makes no calls out of the crate: it is worth waiting for.
 
 use crate::shm::participant::Id;
 use crossbeam_utils::Backoff as CrossbeamBackoff;
@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-/// Between two looks, once spinning and yielding came to nothing.
+/// Sleep between two checks, after spinning and yielding failed.
 const MOMENT: Duration = Duration::from_micros(50);
 
 #[derive(Default)]
@@ -25,14 +25,14 @@ pub(super) struct Own<T> {
     value: UnsafeCell<T>,
 }
 
-/// Inside, until it is dropped.
+/// Guard: the thread is inside until it is dropped.
 pub(super) struct Inside<'a, T> {
     own: &'a Own<T>,
 }
 
 impl<T: Default> Own<T> {
-    /// Waits for other threads of this process, and never for another process. What a fork copied
-    /// locked was perhaps half changed: it is left alone, and begins anew.
+    /// Waits for other threads of this process, never for another process. A value that a fork
+    /// copied while locked may be half changed: it is leaked, and replaced by a new one.
     pub fn enter(&self, me: Id) -> Inside<'_, T> {
         let backoff = CrossbeamBackoff::new();
         loop {
@@ -48,7 +48,8 @@ impl<T: Default> Own<T> {
             // Acquire pairs with the Release of the thread that was inside before.
             if self.holder.compare_exchange(holder, me.bits(), Acquire, Relaxed).is_ok() {
                 if holder != 0 {
-                    // SAFETY: Invariant 1: this thread is inside. The old value is not dropped.
+                    // SAFETY: Invariant 1: `holder` names this thread since the exchange. The old
+                    // value is not dropped.
                     unsafe { self.value.get().write(T::default()) };
                 }
                 return Inside { own: self };
@@ -61,26 +62,27 @@ impl<T> Deref for Inside<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: Invariant 1.
+        // SAFETY: Invariant 1: this guard's thread is inside, so no other thread writes the value.
         unsafe { &*self.own.value.get() }
     }
 }
 
 impl<T> DerefMut for Inside<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: Invariant 1.
+        // SAFETY: Invariant 1: this guard's thread is inside, so no other thread accesses the
+        // value.
         unsafe { &mut *self.own.value.get() }
     }
 }
 
 impl<T> Drop for Inside<'_, T> {
     fn drop(&mut self) {
-        // Release: the next one inside sees what was done here.
+        // Release: the next thread inside sees the changes made here.
         self.own.holder.store(0, Release);
     }
 }
 
-// As a mutex would be, which nothing panics under (Invariant 2).
+// As with a mutex: no code inside panics (Invariant 2), so there is no poisoning.
 impl<T> UnwindSafe for Own<T> {}
 impl<T> RefUnwindSafe for Own<T> {}
 

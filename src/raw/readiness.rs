@@ -1,4 +1,4 @@
-//! A queue as one of several things to wait for.
+//! A queue as one of several sources to wait for.
 
 use super::RawQueue;
 use crate::lock::Condvar;
@@ -8,7 +8,7 @@ use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::Acquire;
 
 impl RawQueue {
-    /// Committed messages that nobody has taken.
+    /// Committed messages that have not been taken.
     pub(crate) fn len(&self) -> u64 {
         self.ring.len()
     }
@@ -17,18 +17,18 @@ impl RawQueue {
     pub(crate) fn is_full(&self) -> bool {
         let smallest = if self.geometry().sized { self.geometry().message_bytes as u32 } else { 0 };
         let has_room = |past_head| self.ring.has_room(smallest, past_head).unwrap_or(false);
-        // Records that getters would skip are room for a putter that can have the get side.
+        // Records that getters would skip are room for a putter that can take the get side.
         !(has_room(false) || (has_room(true) && (self.is_get_side_open() || !self.has_live_consumer())))
     }
 
     fn has_live_consumer(&self) -> bool {
-        // In a child that never attached every owner is another process.
+        // In a child that never attached, every owner is another process.
         let me = self.known_me();
         let owner = Id::from_bits(self.head().get.owner.load(Acquire));
         owner.is_some_and(|owner| me.is_none_or(|me| self.is_alive(owner, me)))
     }
 
-    /// Becomes a participant, if a fork lies between. `false`: a get would say why not.
+    /// Becomes a participant after a fork. Returns `false` if it cannot; a get would report why.
     pub(crate) fn is_attached(&self) -> bool {
         self.me().is_ok()
     }
@@ -39,30 +39,29 @@ impl RawQueue {
             || match self.ring.outlook(|header| self.is_worn_out(header)) {
                 Outlook::Message | Outlook::Unclear => true,
                 Outlook::Nothing => self.is_closed() && !self.put_side_is_at_work(),
-                // Its commit or abort wakes us, its owner's death is looked for once a slice.
+                // A commit or an abort wakes the caller; the owner's death is probed once a slice.
                 Outlook::Loan => false,
             }
     }
 
-    /// Changes whenever a message is taken, which is the only way for the queue to cease to be
-    /// ready.
+    /// Changes whenever a message is taken, the only event that makes a ready queue not ready.
     pub(crate) fn takes(&self) -> [u64; 3] {
         let side = &self.head().get;
         [side.head.load(Acquire), side.copies.load(Acquire), side.leases.load(Acquire)]
     }
 
-    /// Where getters sleep.
+    /// The wait queue of getters.
     pub(crate) fn getters(&self) -> Condvar<'_> {
         self.not_empty()
     }
 
-    /// What a getter does once a slice.
+    /// The periodic probe that a getter makes once a slice.
     pub(crate) fn look_after_the_dead(&self, deadline: Deadline) {
         self.recover_until(deadline);
         self.segment.report_if_nameless();
     }
 
-    /// Wakes another getter for a message that the caller was woken for, perhaps, and does not
+    /// Wakes another getter for a message that the caller may have been woken for, and does not
     /// take.
     pub(crate) fn pass_on(&self) {
         if self.is_ready_to_get() {

@@ -1,4 +1,4 @@
-//! After a death: the one recovery of each side, and freeing what the dead held.
+//! After a death: the recovery of each side, and freeing the records of dead owners.
 
 use super::{Failure, RawQueue, Wait};
 use crate::os::Deadline;
@@ -10,49 +10,50 @@ use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 /// How long `recover` waits for each side's lock.
 const RECOVER_LOCK_NS: u64 = 50_000_000;
 
-/// What [`Queue::recover`](crate::Queue::recover) found and did.
+/// Report of [`Queue::recover`](crate::Queue::recover).
 ///
 /// ```
 /// let report = shmq::Queue::<u64>::new(4)?.recover();
-/// assert_eq!((report.dead_participants, report.redelivered, report.aborted), (0, 0, 0)); // nobody died
+/// // No process died.
+/// assert_eq!((report.dead_participants, report.redelivered, report.aborted), (0, 0, 0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryReport {
-    /// Participants that died without leaving, seen for the first time.
+    /// Participants that died without detaching, found for the first time.
     pub dead_participants: u32,
-    /// Leases of the dead that will be delivered again.
+    /// Leases of dead owners that will be delivered again.
     pub redelivered: u64,
-    /// Loans of the dead that were aborted: their messages never existed.
+    /// Loans of dead owners that were aborted: their messages never existed.
     pub aborted: u64,
     /// Messages that came back after as many deliveries as `max_deliveries` allows: they are
-    /// finished, or in the queue for dead letters, and nobody gets them again here.
+    /// finished, or in the queue for dead letters, and are not delivered again here.
     pub given_up: u64,
-    /// Sides (put, get) that this call could look at: 2 unless a live endpoint or a stopped process
+    /// Sides (put, get) that this call could check: 2 unless a live endpoint or a stopped process
     /// holds one.
     pub sides_repaired: u32,
 }
 
 impl RawQueue {
-    /// Restores the put side after its holder or its endpoint died. Needs its lock. Idempotent, and
-    /// may itself be killed.
+    /// Restores the put side after its lock holder or its endpoint died. Needs its lock.
+    /// Idempotent, and may itself be killed.
     #[cold]
     pub(super) fn repair_put_side(&self, me: Id) -> Result<(), Failure> {
         let repaired = self.ring.repair_put_side(|owner| self.is_dead(owner, me)).map_err(|_| Failure::Corrupted)?;
         let side = &self.head().put;
-        // The order of design: cursors first, then busy, then the owner, so that a kill in between
-        // leaves a side to be repaired.
+        // In this order: cursors first, then busy, then the owner, so that a kill in between leaves
+        // a side that is still to be repaired.
         side.busy.store(0, Release);
         side.owner.store(0, Release);
         self.count(repaired);
-        // The dead committed, perhaps, and did not wake.
+        // The dead process may have committed without waking a getter.
         self.notify_not_empty(u32::MAX);
         Ok(())
     }
 
-    /// Restores the get side after its holder or its endpoint died. Needs its lock. Idempotent, and
-    /// may itself be killed.
+    /// Restores the get side after its lock holder or its endpoint died. Needs its lock.
+    /// Idempotent, and may itself be killed.
     #[cold]
     pub(super) fn repair_get_side(&self, me: Id) -> Result<Repaired, Failure> {
         self.ring.repair_get_side().map_err(|_| Failure::Corrupted)?;
@@ -78,12 +79,12 @@ impl RawQueue {
         self.ring.free_stopper(|owner| self.is_dead(owner, me)).unwrap_or(false)
     }
 
-    /// Looks after the dead, now: both sides one after the other, and the participant table.
+    /// Recovers from all deaths now: both sides one after the other, and the participant table.
     pub(crate) fn recover(&self) -> RecoveryReport {
         self.recover_until(Deadline::NEVER)
     }
 
-    /// The same, for a caller with a deadline.
+    /// Recovers in the same way, for a caller with a deadline.
     pub(super) fn recover_until(&self, deadline: Deadline) -> RecoveryReport {
         let mut report = RecoveryReport::default();
         let Ok(me) = self.me() else { return report };
@@ -91,7 +92,7 @@ impl RawQueue {
         let wait = || Wait::Until(deadline.within(RECOVER_LOCK_NS));
         let aborted_before = self.head().rare.aborted.load(Relaxed);
         if self.lock_put(me, wait()).is_ok() {
-            // A loan that its holder claimed without moving tail; those behind tail are freed with
+            // A loan that its owner claimed without moving tail; those behind tail are freed with
             // the get side.
             if let Ok(repaired) = self.ring.repair_put_side(|owner| self.is_dead(owner, me)) {
                 self.head().rare.aborted.fetch_add(repaired.aborted, Relaxed);
@@ -114,8 +115,8 @@ impl RawQueue {
         report.aborted = self.head().rare.aborted.load(Relaxed).saturating_sub(aborted_before);
         self.note_the_dead(!dead.is_empty());
         for (entry, pid) in dead {
-            // Last, and only if nothing of theirs is left: until then whoever takes the entry
-            // repairs it first.
+            // Last, and only if no record of the dead participants is left: until then the process
+            // that takes the entry repairs the queue first.
             let forget = if report.sides_repaired == 2 { 0 } else { pid };
             report.dead_participants += entry.pid.compare_exchange(pid, forget, AcqRel, Relaxed).is_ok() as u32;
         }

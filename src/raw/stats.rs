@@ -1,11 +1,11 @@
-//! What slow paths leave for those who look: counters, who sleeps since when, events. Nothing here
-//! decides anything.
+//! What slow paths record for observers: counters, sleepers and the start of their sleep, events.
+//! No decision rests on anything here.
 //!
 //! Invariants:
 //! 1. The fast paths of put and get write none of these words: what is counted here happens beside
 //!    a sleep, a wake or a repair.
-//! 2. Subscribers of events are called with no side held: what happened under a lock is noted, and
-//!    told after it.
+//! 2. Subscribers of events are called with no side held: an event under a lock is recorded, and
+//!    reported after the lock is released.
 
 use super::{Mapped, RawQueue};
 use crate::atomic::{AtomicU32, AtomicU64};
@@ -44,15 +44,15 @@ pub struct Stats {
     pub bytes_got: u64,
     /// Deliveries, by copy or by lease, of messages that came back: part of `gets`.
     pub redelivered: u64,
-    /// Loans dropped without commit, or whose holder died.
+    /// Loans dropped without commit, or whose owner died.
     pub aborted: u64,
-    /// Messages given up after `max_deliveries` and dropped, since there is no queue for dead
-    /// letters.
+    /// Messages given up after `max_deliveries` and dropped, because the queue has no queue for
+    /// dead letters.
     pub given_up: u64,
     /// Messages handed over to the queue for [dead letters](crate::QueueBuilder::dead_letters).
     pub dead_letters: u64,
-    /// Attempts of that which failed: it was missing, full, closed, too small or of another kind.
-    /// The message stays on lease.
+    /// Failed attempts to hand a message over: the queue for dead letters was missing, full,
+    /// closed, too small or of another kind. The message stays on lease.
     pub dead_letters_refused: u64,
     /// Repairs after a death.
     pub recoveries: u64,
@@ -61,12 +61,12 @@ pub struct Stats {
     pub blocked_puts: u64,
     /// Gets (and leases) that went to sleep because there was no message, and have ended since.
     pub blocked_gets: u64,
-    /// How long `blocked_puts` waited altogether, from their first sleep on.
+    /// Total time that `blocked_puts` waited, from their first sleep on.
     pub blocked_put_time: Duration,
-    /// How long `blocked_gets` waited altogether, from their first sleep on.
+    /// Total time that `blocked_gets` waited, from their first sleep on.
     pub blocked_get_time: Duration,
     /// Puts (and loans) that were refused with [`PutError::Full`](crate::PutError::Full), because
-    /// they found no room and would not wait. A batch counts once, also if a part of it was put.
+    /// they found no room and did not wait. A batch counts once, also if a part of it was put.
     pub refused_puts: u64,
     /// Puts (and loans) that ended with [`PutError::Timeout`](crate::PutError::Timeout).
     pub put_timeouts: u64,
@@ -74,20 +74,19 @@ pub struct Stats {
     pub get_timeouts: u64,
     /// System calls made to wake sleepers.
     pub wakes: u64,
-    /// Most messages that were ever *seen* waiting. Looked at only when a put goes to sleep (the
-    /// queue is full then) and when somebody asks for `stats`: a peak that nobody waited for is not
-    /// in it.
+    /// Most messages that were ever *seen* waiting. Sampled only when a put goes to sleep (the
+    /// queue is full then) and at each call of `stats`: a peak between two samples is not in it.
     pub high_water: u64,
 }
 
-/// Readings that give up because tail goes back again and again.
+/// Attempts before giving up: tail may move back again and again.
 const RETREAT_LOOKS: u32 = 16;
 
 impl Stats {
-    /// As the words of a segment tell, of which none is trusted to be anything but a number.
+    /// Reads the words of a segment. None is trusted to be more than a number.
     pub(crate) fn read(ring: &Ring<Mapped>, rare: &Rare) -> Stats {
         let (put, get) = (ring.memory.put_side(), ring.memory.get_side());
-        // Between two retreats, or what was taken back would be counted twice.
+        // Between two retreats; otherwise records that tail moved back over would count twice.
         let counted = (0..RETREAT_LOOKS).find_map(|_| {
             let retreats = put.retreats.load(Acquire);
             let puts = ring.published().wrapping_add(put.taken_back.load(Acquire));
@@ -120,7 +119,7 @@ impl Stats {
     }
 }
 
-/// What a blocked call wants to do.
+/// The operation that a blocked call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     Put,
@@ -128,7 +127,7 @@ pub(super) enum Verb {
     Join,
 }
 
-/// A call that sleeps: seen in its participant's entry until it ends, counted then.
+/// A call that sleeps: visible in its participant's entry until it ends, and then counted.
 pub(super) struct Blocked<'a> {
     raw: &'a RawQueue,
     verb: Verb,
@@ -144,11 +143,12 @@ impl<'a> Blocked<'a> {
         blocked
     }
 
-    /// Without an event: for a thread that may hold nothing of a subscriber's.
+    /// Without an event: for a thread that must not run a subscriber's code.
     #[cold]
     pub fn start_silently(raw: &'a RawQueue, verb: Verb) -> Blocked<'a> {
         let since_ns = now_ns();
-        // First: whoever sees us asleep and then takes a message finds the mark of the full queue.
+        // First: a process that sees this call asleep and then takes a message finds the mark of
+        // the full queue.
         if verb == Verb::Put {
             let high_water = &raw.rare().high_water;
             if raw.ring.ahead() > high_water.load(Relaxed) {
@@ -183,7 +183,7 @@ impl Drop for Blocked<'_> {
 impl Blocked<'_> {
     fn wake_up(&self) {
         if let Some((_, sleepers, _)) = words(self.raw, self.verb) {
-            // Never below 0, whoever else wrote there.
+            // Never below 0, even if another process wrote garbage there.
             let _ = sleepers.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1));
         }
     }
@@ -224,7 +224,7 @@ impl Verb {
 
 impl RawQueue {
     /// As [`Segment::preserve_name`](crate::shm::segment::Segment::preserve_name), and shown to
-    /// others that do.
+    /// other processes that preserve the name.
     pub(crate) fn leave_name(&self) {
         self.segment().preserve_name();
         if let Some(entry) = self.known_me().and_then(|me| self.my_entry(me)) {
@@ -232,8 +232,8 @@ impl RawQueue {
         }
     }
 
-    /// As [`Segment::be_guest`](crate::shm::segment::Segment::be_guest); and a guest that met the
-    /// dead leaves the name, and shows that to guests that come after it.
+    /// As [`Segment::be_guest`](crate::shm::segment::Segment::be_guest); in addition, a guest that
+    /// found dead participants leaves the name, and shows that to later guests.
     pub(crate) fn be_guest(&self) {
         self.segment().be_guest();
         if self.segment().saw_deaths() {
@@ -241,7 +241,7 @@ impl RawQueue {
         }
     }
 
-    /// Before entries of the dead are freed.
+    /// Called before entries of dead participants are freed.
     pub(super) fn note_the_dead(&self, are_there: bool) {
         if are_there {
             self.segment().note_deaths();
@@ -255,14 +255,15 @@ impl RawQueue {
         self.segment.entries().get(me.entry() as usize)
     }
 
-    /// Remembers what this process uses the queue for. A load where it is known already.
+    /// Records in the participant's entry what this process uses the queue for. Only a load if it
+    /// is recorded already.
     pub(super) fn note_role(&self, me: Id, verb: Verb) {
         if let Some(entry) = self.my_entry(me) {
             note(entry, verb);
         }
     }
 
-    /// Remembers since when this process owns a side.
+    /// Records when this process became the owner of a side.
     pub(super) fn note_owner(&self, me: Id, verb: Verb) {
         self.note_role(me, verb);
         if let Some(entry) = self.my_entry(me) {
@@ -286,14 +287,14 @@ impl RawQueue {
         self.head().put.refused.fetch_add(1, Relaxed);
     }
 
-    /// All counters. Also a look at how full the queue is.
+    /// All counters. Also samples how full the queue is.
     pub(crate) fn stats(&self) -> Stats {
         self.rare().high_water.fetch_max(self.len(), Relaxed);
         Stats::read(&self.ring, self.rare())
     }
 }
 
-/// What happened under a lock and is to be told after it (Invariant 2).
+/// Events that happened under a lock and are reported after it (Invariant 2).
 #[cfg(feature = "tracing")]
 #[derive(Debug, Default)]
 pub(super) struct Untold {
@@ -315,7 +316,7 @@ impl RawQueue {
         self.untold.redelivered.fetch_add(1, Relaxed);
     }
 
-    /// Tells what was noted. Needs that the caller holds no side.
+    /// Reports the recorded events. The caller must hold no side.
     pub(super) fn tell(&self) {
         let Untold { repairs, came_back, redelivered, aborted } = &self.untold;
         let queue = self.segment.name();

@@ -1,9 +1,9 @@
-//! Tickets: so that a large message that waits for room in a slice queue is not starved by small
-//! ones.
+//! Tickets: keep small messages from starving a large one that waits for room in a slice queue.
 //!
 //! ```text
 //!   none --draw, under the put side--> first in line --room, a deadline--> given back
-//!                                          \--not renewed, or its holder dies--> taken away by the next putter
+//!                                            \--not renewed, or its holder dies-->
+//!                                               taken away by the next putter
 //! ```
 
 use super::{RawQueue, add};
@@ -11,21 +11,21 @@ use crate::os::now_ns;
 use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// How long a ticket is respected without being renewed. Its holder renews it at every look, ten
-/// times a second at least.
+/// How long a ticket is respected without renewal. Its holder renews it at every check, at least
+/// ten times a second.
 const TICKET_NS: u64 = 300_000_000;
 
 /// The right to go before later puts, for a large message that has waited: `id << 32 | serial`.
-/// Only fairness rests on it.
+/// Only fairness depends on it.
 pub(super) struct Ticket<'a> {
     raw: &'a RawQueue,
     number: u64,
-    /// Where reclaim was then.
+    /// Value of reclaim at that time.
     renewed_at: u64,
 }
 
 impl<'a> Ticket<'a> {
-    /// Nobody is asked to wait yet.
+    /// No ticket is drawn yet.
     pub fn none(raw: &'a RawQueue) -> Ticket<'a> {
         Ticket { raw, number: 0, renewed_at: 0 }
     }
@@ -37,7 +37,7 @@ impl<'a> Ticket<'a> {
         first != 0 && first != self.number && now_ns() < side.ticket_until_ns.load(Relaxed)
     }
 
-    /// Takes the ticket of a dead holder away. Needs the put side.
+    /// Takes away the ticket of a dead holder. Needs the put side.
     pub fn must_wait_for_the_living(&self, me: Id) -> bool {
         if !self.must_wait() {
             return false;
@@ -57,8 +57,8 @@ impl<'a> Ticket<'a> {
         if self.must_wait() {
             return;
         }
-        // Renewed while space comes free: a holder of the space that must itself put something
-        // first would wait for us for ever.
+        // Renewed while space becomes free: otherwise a process that holds the space, and must
+        // itself put a message first, would wait for this call for ever.
         let reclaim = side.reclaim.load(Relaxed);
         if self.number == 0 {
             add(&side.tickets, 1);
