@@ -56,8 +56,8 @@ impl RawQueue {
         self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), wait, |i, to| {
             let bytes = bytes_of(std::slice::from_ref(&values[i]));
             // SAFETY: the put side gave `to` to this call alone, and a sized ring's record has room
-            // for `size_of::<T>()` bytes, the length of `bytes`; private and shared memory do not
-            // overlap.
+            // for `size_of::<T>()` bytes, the length of `bytes`, which are part of no record
+            // that is being written.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
         })
     }

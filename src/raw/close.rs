@@ -25,9 +25,9 @@ impl RawQueue {
     }
 
     /// The verdict on a closed queue that was found empty: nothing will ever come. A put stores
-    /// `busy`, or takes the lock, then loads `closed` (Dekker); the closer's side runs the heavy
-    /// barrier first. So a put that loaded `closed` before `close` is seen inside the put side, or
-    /// has committed a record that is then seen at head.
+    /// `busy`, or takes the lock, then loads `closed` (Dekker); this call, which runs after the
+    /// store of `closed`, executes the heavy barrier before it loads those words. So a put that
+    /// loaded `closed` before `close` is seen inside the put side, or its record is seen at head.
     pub(super) fn is_drained(&self, me: Id) -> bool {
         if !self.barrier.heavy() {
             // Without the barrier, only time drains the store buffers of other cores.

@@ -1,10 +1,10 @@
-//! Per-process state of a queue, and its behaviour at forks.
+//! State of a queue that is private to one process, also across forks.
 //!
 //! Invariants:
 //! 1. `holder` names the participant of which one thread is inside, or is 0: only that thread
 //!    touches the value. A child has another id than its parent, and none of the parent's other
 //!    threads: a value that it finds locked by another id was copied by the fork.
-//! 2. Code inside is short, and makes no calls out of the crate: it is worth waiting for.
+//! 2. Code inside is short and makes no callbacks: other threads can afford to wait for it.
 
 use crate::shm::participant::Id;
 use crossbeam_utils::Backoff as CrossbeamBackoff;

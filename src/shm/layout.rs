@@ -64,40 +64,40 @@ pub const MAX_PARTICIPANTS: u32 = (1 << 10) - 1;
 pub mod segment_state {
     /// Being initialised under a temporary name.
     pub const BUILDING: u32 = 0;
-    /// Published: the name leads here.
+    /// Published: the name refers to this segment.
     pub const ALIVE: u32 = 1;
-    /// The name was removed; attached processes go on.
+    /// The name was removed; attached processes continue.
     pub const UNLINKED: u32 = 2;
     /// Another segment was renamed over it: no process may attach any more.
     pub const DEAD: u32 = 3;
 }
 
-/// Why this segment replaced a dead one, if it did.
+/// Why this segment replaced its predecessor, if there was one.
 pub mod predecessor {
     /// The name was free.
     pub const NONE: u32 = 0;
     /// `create` was called, which replaces a segment that no live process uses.
     pub const CREATED_ANEW: u32 = 1;
-    /// A queue that was closed and drained.
+    /// The predecessor was a queue that was closed and drained.
     pub const DRAINED: u32 = 2;
-    /// One for messages of another type, schema, structure or kind.
+    /// It held messages of another type, schema, structure or kind.
     pub const OTHER_TYPE: u32 = 3;
-    /// A poisoned queue.
+    /// It was a poisoned queue.
     pub const POISONED: u32 = 4;
-    /// A primitive of `shmq::sync`, whose users were all dead.
+    /// It was a primitive of `shmq::sync` whose users were all dead.
     pub const PRIMITIVE: u32 = 5;
 
-    /// Stands in `predecessor_messages` where they could not be counted.
+    /// Value of `predecessor_messages` if they could not be counted.
     pub const UNCOUNTED: u64 = u64::MAX;
 }
 
 /// Which locks a segment uses.
 pub mod lock_kind {
-    /// Futex words with owners that the kernel watches.
+    /// Futex words with owners whose liveness the kernel reports.
     pub const FUTEX: u32 = 1;
     /// `raw_sync`, without crash recovery.
     pub const RAW_SYNC: u32 = 2;
-    /// What this build uses.
+    /// The lock kind of this build.
     pub const OURS: u32 = if cfg!(any(not(target_os = "linux"), shmq_portable_sync)) { RAW_SYNC } else { FUTEX };
 }
 
@@ -123,35 +123,35 @@ pub struct SegmentHeader {
     /// `size_of` of the message, or of the element of a slice.
     pub message_bytes: u64,
     pub message_align: u64,
-    /// Bound in messages; `u64::MAX` where only bytes bound the ring.
+    /// Bound in messages; `u64::MAX` if only bytes bound the ring.
     pub capacity: u64,
     /// 0: no limit.
     pub max_deliveries: u32,
     /// 1 once `persist` was called.
     pub persisted: AtomicU32,
-    /// Seconds since 1970, for people.
+    /// Seconds since 1970, for diagnostics.
     pub created_unix_s: u64,
     pub type_name_len: u32,
     pub schema_len: u32,
     /// Hash of the whole text of the messages' structure; 0: there is none.
     pub structure_hash: u64,
-    /// Bytes of that text that are kept at [`structure_offset`].
+    /// Bytes of that text that are stored at [`structure_offset`].
     pub structure_len: u32,
     /// One of [`predecessor`], written when the name is taken over.
     pub predecessor: AtomicU32,
-    /// Messages lost with the predecessor, those on lease to dead processes included.
+    /// Messages lost with the predecessor, including those on lease to dead processes.
     pub predecessor_messages: AtomicU64,
     pub type_name: [u8; TYPE_NAME_BYTES],
     pub schema: [u8; SCHEMA_BYTES],
     /// 1: each commit ends with a full fence, and a process that goes to sleep does not call
     /// `membarrier`.
     pub full_fence: u32,
-    /// Bytes of the name of the queue for dead letters, behind the text of the structure; 0: there
-    /// is none.
+    /// Bytes of the name of the queue for dead letters, which follows the text of the structure; 0:
+    /// there is none.
     pub dead_letters_len: u32,
 }
 
-/// Words that putters write, under the put lock or as its owner.
+/// Words that putters write, under the put lock or as the endpoint that owns the side.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct PutSide {
@@ -166,7 +166,7 @@ pub struct PutSide {
     pub tail: AtomicU64,
     /// Position of the oldest record whose space is not free yet.
     pub reclaim: AtomicU64,
-    /// Head as the put side last read it, so that its cache line seldom crosses between cores.
+    /// Head as the put side last read it, so that head's cache line seldom crosses between cores.
     /// Never more than head.
     pub head_seen: AtomicU64,
     /// Monotonic nanoseconds until which `ticket` is respected.
@@ -180,15 +180,16 @@ pub struct PutSide {
     pub bytes_put: AtomicU64,
     /// Loans claimed, part of what was published.
     pub loans: AtomicU64,
-    /// Raised when tail begins to go back and when it is back: odd in between.
+    /// Raised when tail begins to move back and when it has moved: odd in between.
     pub retreats: AtomicU64,
     /// A position of a record, or tail: no run of DONE records that ends at tail begins before it.
     pub settled: AtomicU64,
-    /// Puts and loans that found no room and would not wait for it. Written beside no message.
+    /// Puts and loans that found no room and did not wait for it. Written only in that case, not
+    /// per message.
     pub refused: AtomicU64,
 }
 
-/// Words that getters write, under the get lock or as its owner.
+/// Words that getters write, under the get lock or as the endpoint that owns the side.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct GetSide {
@@ -210,8 +211,8 @@ pub struct GetSide {
     pub bytes_got: AtomicU64,
     pub redelivered: AtomicU64,
     pub given_up: AtomicU64,
-    /// Messages handed over to the queue for dead letters, and attempts that failed. Written
-    /// without the side.
+    /// Messages handed over to the queue for dead letters, and failed attempts. Written without
+    /// owning the side.
     pub dead_letters: AtomicU64,
     pub dead_letters_refused: AtomicU64,
 }
@@ -242,21 +243,21 @@ pub struct PutNotice {
 #[derive(Debug, Default)]
 pub struct GetNotice {
     pub not_full: CondvarWords,
-    /// Bits (ring's `notice`); 0 lets getters by: no record behind head is RETURNED, and no putter
-    /// moves head.
+    /// Bits (ring's `notice`); 0 lets getters take the fast path: no record behind head is
+    /// RETURNED, and no putter moves head.
     pub returned: AtomicU32,
 }
 
-/// Words of slow paths.
+/// Words that only slow paths use.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Rare {
     pub all_done: CondvarWords,
     /// `task_done` calls.
     pub task_dones: AtomicU64,
-    /// Messages of more than a small copy's size, taken by copy from a lease.
+    /// Messages larger than a small copy, taken by copy from a lease.
     pub large_copies: AtomicU64,
-    /// Loans aborted, by their holder or for a dead one.
+    /// Loans aborted, by their owner or on behalf of a dead one.
     pub aborted: AtomicU64,
     /// Sides and records repaired after a death. In a primitive: participants that died and whose
     /// entry was reused since the last reset.
@@ -268,7 +269,7 @@ pub struct Rare {
     pub blocked_get_ns: AtomicU64,
     pub put_timeouts: AtomicU64,
     pub get_timeouts: AtomicU64,
-    /// Wakes, those that found no sleeper included: one system call each.
+    /// Wakes, including those that found no sleeper: one system call each.
     pub wakes: AtomicU64,
     /// Most messages that a blocked put, or a call of `stats`, found waiting.
     pub high_water: AtomicU64,
@@ -297,37 +298,38 @@ pub struct Head {
 pub struct Entry {
     /// Raised at each registration, 1 to 2^21 - 1.
     pub generation: AtomicU32,
-    /// Process id as its owner saw it: for messages to people, never for decisions.
+    /// Process id as its owner saw it: for diagnostics, never for decisions.
     pub pid: AtomicU32,
-    /// Seconds since 1970, for people.
+    /// Seconds since 1970, for diagnostics.
     pub attached_unix_s: AtomicU64,
-    /// Bits of [`role`], set in slow paths: for people.
+    /// Bits of [`role`], set in slow paths: for diagnostics.
     pub roles: AtomicU32,
-    /// Threads that sleep in a put, in a get, in a join, now.
+    /// Threads that sleep now in a put, in a get, in a join.
     pub put_sleepers: AtomicU32,
     pub get_sleepers: AtomicU32,
     pub join_sleepers: AtomicU32,
-    /// Monotonic nanoseconds of when the first of them fell asleep. Meaningless while there is
-    /// none.
+    /// Monotonic time in nanoseconds at which the first of them fell asleep. Meaningless while
+    /// there is none.
     pub put_asleep_ns: AtomicU64,
     pub get_asleep_ns: AtomicU64,
-    /// Monotonic nanoseconds of when its last `Producer` and `Consumer` were made.
+    /// Monotonic time in nanoseconds at which its last `Producer` and `Consumer` were made.
     pub producer_ns: AtomicU64,
     pub consumer_ns: AtomicU64,
 }
 
-/// What a participant was seen doing.
+/// Roles that a participant was seen in.
 pub mod role {
     pub const PUT: u32 = 1;
     pub const GET: u32 = 2;
-    /// It keeps the name in place even as the last participant. The bit stays when that participant
-    /// has detached, until the entry is reused: the segment was one of dead processes.
+    /// It keeps the name in place even as the last participant. The bit stays after that
+    /// participant has detached, until the entry is reused: it marks a segment whose participants
+    /// died.
     pub const VISITOR: u32 = 4;
     /// It has messages on lease that the dead-letter queue refused.
     pub const KEEPS_LETTERS: u32 = 8;
 }
 
-/// A primitive's data begin here in its cell, or at the next multiple of their alignment.
+/// A primitive's data start here in its cell, or at the next multiple of their alignment.
 pub const PRIMITIVE_DATA_OFFSET: u64 = 0x100;
 /// Bytes of a table with a word for each participant: `generation:32 | count:32`.
 pub const HOLDERS_BYTES: u64 = (MAX_PARTICIPANTS as u64 + 1) * 8;
@@ -344,7 +346,7 @@ pub struct MutexWords {
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct ValueWords {
-    /// Its lowest bit says which copy is current. Raised by each change, after the other copy was
+    /// Its lowest bit selects the current copy. Raised by each change, after the other copy was
     /// written.
     pub changes: AtomicU64,
 }
@@ -357,8 +359,8 @@ pub struct EventWords {
     pub changes: AtomicU64,
 }
 
-/// Words of a semaphore. Its data are a table: permits that each participant holds as guards. What
-/// is available is `total` less what the table holds, and stands nowhere.
+/// Words of a semaphore. Its data are a table: permits that each participant holds as guards. The
+/// number of available permits is `total` less the sum of the table, and is not stored.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct SemaphoreWords {
@@ -395,8 +397,8 @@ pub const fn liveness_offset(entry: u32) -> u64 {
     ENTRIES_OFFSET + entry as u64 * ENTRY_BYTES
 }
 
-/// Offset of the byte whose OFD lock is the right to take `entry`. Not next to the liveness lock:
-/// the kernel merges two adjacent locks of one description.
+/// Offset of the byte whose OFD lock grants the right to take `entry`. Not next to the liveness
+/// lock: the kernel merges two adjacent locks of one description.
 pub const fn registration_offset(entry: u32) -> u64 {
     liveness_offset(entry) + ENTRY_BYTES / 2
 }
@@ -407,7 +409,8 @@ pub const fn name_byte_offset(max_participants: u32) -> u64 {
 }
 
 /// Offset of the byte that every process that keeps the name holds read-locked. The same in all
-/// segments: whatever a header says of the table, no process removes a name that others keep.
+/// segments: whatever a header says of the table, no process removes a name that another process
+/// keeps.
 pub const KEEPERS_OFFSET: u64 = 0;
 
 /// Offset of the structure's text, on a cache line of its own.
@@ -415,7 +418,7 @@ pub const fn structure_offset(max_participants: u32) -> u64 {
     name_byte_offset(max_participants) + ENTRY_BYTES
 }
 
-/// Offset of cell 0, behind texts of `texts_len` bytes in total. They cost nothing where they fit
+/// Offset of cell 0, behind texts of `texts_len` bytes in total. The texts cost nothing if they fit
 /// into the rest of the page before the cells.
 pub const fn cells_offset(max_participants: u32, texts_len: u32) -> u64 {
     (structure_offset(max_participants) + texts_len as u64).next_multiple_of(PAGE_BYTES)

@@ -1,9 +1,9 @@
-//! What a `Producer` and a `Consumer` run, under weak memory: [`Run`] and the transitions along it,
-//! against each other, against callers that take the sides by lock, and with a death before each
-//! access.
+//! The operations of a `Producer` and a `Consumer` under weak memory: [`Run`] and the transitions
+//! along it, against each other, against callers that take the sides by lock, and with a death
+//! before each access.
 //!
-//! The payload of a record is a cell that loom watches for races. A Producer that is followed takes
-//! lines ahead in a ring of 5.
+//! The payload of a record is a cell that loom checks for races. A Producer that is followed
+//! closely prefetches lines for ownership in a ring of 5.
 
 use super::heap::{self, Heap};
 use super::mortal::{ALIVE, Mortal, survives};
@@ -27,7 +27,7 @@ struct Shared {
     lock: Mutex<()>,
 }
 
-/// One process at work: it may die.
+/// One running process: it may die.
 struct Worker {
     shared: Arc<Shared>,
     ring: Ring<Mortal>,
@@ -60,17 +60,17 @@ impl Worker {
     }
 
     fn write(&self, cell: CellIndex, message: u64) {
-        // SAFETY: the ring gave the record to this worker alone: loom checks just that.
+        // SAFETY: the ring gave the record to this worker alone: loom checks exactly that.
         self.shared.payloads[cell.index() as usize].with_mut(|payload| unsafe { *payload = message });
     }
 
     fn read(&self, cell: CellIndex) -> u64 {
-        // SAFETY: as in `write`, and the record was published by the one that wrote it: loom checks
-        // just that.
+        // SAFETY: the ring gave the record to this worker alone, and its writer published it with
+        // the store of READY: loom checks exactly that.
         self.shared.payloads[cell.index() as usize].with(|payload| unsafe { *payload })
     }
 
-    /// As a Producer puts: along its run, filled anew if need be, then its slow call, which the
+    /// As a Producer puts: along its run, which it refills if needed, then its slow call, which the
     /// ring's last cell needs.
     fn try_put(&self, message: u64) -> bool {
         let enter = || self.ring.enter_run_to_put(&self.run, LENGTH, || ());
@@ -135,7 +135,7 @@ impl Worker {
         }
     }
 
-    /// By lock, where no endpoint has the side.
+    /// By lock, if no endpoint owns the side.
     fn try_put_locked(&self, message: u64) -> bool {
         let _held = self.shared.lock.lock().expect("lock");
         let Some(slot) = self.ring.reserve_at_once::<SIZED_RING>(LENGTH).or_else(|| self.ring.reserve(LENGTH).ok()) else {
@@ -195,7 +195,7 @@ fn endpoints_meet() {
     meet(3, 2, 3, false);
 }
 
-/// From every cell, so that lines are taken ahead before and behind the ring's end.
+/// From every cell, so that lines are prefetched before and behind the ring's end.
 #[test]
 fn endpoints_that_follow_closely_meet() {
     for used in 0..6 {
@@ -204,8 +204,8 @@ fn endpoints_that_follow_closely_meet() {
     meet(4, 0, 4, true);
 }
 
-/// The ring is full when the Producer begins: what it takes ahead was not reclaimed, or not even
-/// taken.
+/// The ring is full when the Producer begins: the lines that it prefetches were not reclaimed, or
+/// not even taken.
 #[test]
 fn a_followed_producer_begins_in_a_full_ring() {
     for used in [0, 3] {
@@ -275,8 +275,8 @@ fn a_consumer_meets_putters_with_a_lock() {
     });
 }
 
-/// A Producer that dies after so many accesses, a Consumer or getters by lock that go on, and one
-/// that takes the put side over and puts. Did it die?
+/// A Producer that dies after the given number of accesses, a Consumer or getters by lock that go
+/// on, and a process that takes the put side over and puts. Returns whether the Producer died.
 fn a_producer_dies(accesses: u32, followed: bool, by_lock: bool) -> bool {
     let died = std::sync::Arc::new(AtomicBool::new(false));
     let seen = died.clone();
@@ -325,8 +325,8 @@ fn producers_die() {
     }
 }
 
-/// A Consumer that dies after so many accesses beside a Producer, and one that takes the get side
-/// over and drains. Did it die?
+/// A Consumer that dies after the given number of accesses beside a Producer, and a process that
+/// takes the get side over and drains. Returns whether the Consumer died.
 fn a_consumer_dies(accesses: u32) -> bool {
     let died = std::sync::Arc::new(AtomicBool::new(false));
     let seen = died.clone();
@@ -353,7 +353,7 @@ fn a_consumer_dies(accesses: u32) -> bool {
         let mut rest = heir.drain();
         let put = producer.join().expect("producer");
         rest.extend(heir.drain());
-        // What it noted last it may not have finished.
+        // The Consumer may have died before it finished the last message that it noted.
         if !lived && !got.is_empty() && rest.first() == got.last() {
             rest.remove(0);
         }

@@ -1,5 +1,5 @@
-//! A walk that owns no side, beside a putter that takes tail back over aborted records and writes a
-//! new one there, whose payload looks like headers.
+//! A walk that owns no side, beside a putter that moves tail back over aborted records and writes a
+//! new one there, whose payload resembles headers.
 
 use super::heap::{Heap, bytes};
 use crate::atomic::Ordering::{Relaxed, Release};
@@ -10,7 +10,7 @@ use crate::shm::layout::{GetSide, PutSide};
 use std::cell::{Cell as Variable, OnceCell, RefCell};
 
 const LOANER: Owner = Owner::new(3, 1);
-/// As a header it is a record that entry 0 claimed.
+/// Read as a header, it is a record that entry 0 claimed.
 const ONE: u64 = 1.0f64.to_bits();
 
 type Interruption = Box<dyn FnOnce(&Ring<&Interrupted>)>;
@@ -60,7 +60,7 @@ impl Memory for &Interrupted {
     }
 }
 
-/// Behind an unread message lie the records of four dropped loans. `begun`: the putter has counted
+/// Behind an unread message are the records of four dropped loans. `begun`: the putter has counted
 /// the retreat when the walk begins, and does the rest at the `nth` load of a header.
 fn walk_beside_a_retreat(begun: bool, nth: u32) {
     let geometry = bytes(32, u64::MAX);

@@ -6,7 +6,7 @@ use crate::ring::{Memory, Ring};
 use crate::shm::geometry::{CellIndex, Geometry};
 use crate::shm::layout::{GetSide, PutSide};
 
-/// What payload looks like to whoever takes it for a header or a sequence: a state that does not
+/// Payload as read by code that mistakes it for a header or a sequence: a state that does not
 /// exist, a number that is too large.
 pub(super) const GARBAGE: u64 = 0xeeee_eeee_eeee_eeee;
 
@@ -52,7 +52,7 @@ impl Memory for Heap {
         &self.closed
     }
 
-    /// So that the models take ownership of lines ahead.
+    /// So that the models prefetch lines for ownership.
     fn fills_lines(&self) -> bool {
         true
     }
@@ -73,13 +73,13 @@ pub(super) fn ring(geometry: Geometry) -> Ring<Heap> {
     ring
 }
 
-/// A slice ring of so many cells of 16 bytes, for bytes.
+/// A slice ring of the given number of 16-byte cells, for bytes.
 pub(super) fn bytes(cells: u64, capacity: u64) -> Geometry {
     Geometry::slice(1, 1, capacity, cells * 16).expect("a small ring")
 }
 
-/// Writes a payload of `length` bytes into the record at `cell`, as its neighbours see it: their
-/// words become garbage.
+/// Writes a payload of `length` bytes into the record at `cell`. Words of its cells that other laps
+/// use as headers become garbage.
 pub(super) fn write_garbage<M: Memory>(ring: &Ring<M>, cell: CellIndex, length: u32) {
     for behind in 1..ring.geometry.record_cells(length as u64) {
         let inner = ring.geometry.cell(cell.index() + behind).expect("records are contiguous");

@@ -1,10 +1,10 @@
 //! A putter that makes room under a live Consumer, under weak memory and with kills: each of the
-//! two is killed before each word that it asks the ring for. Full fences stand for `membarrier` and
-//! its compiler fence.
+//! two is killed before each word that it requests from the ring. Full fences stand for
+//! `membarrier` and its compiler fence.
 //!
-//! The ring is full: two aborted records at head, a message, and where there is a fifth cell an
-//! aborted one before tail. So the putter steps head, takes tail back, and puts into the cells that
-//! a Consumer with an old head would look at.
+//! The ring is full: two aborted records at head, a message, and, if there is a fifth cell, an
+//! aborted one before tail. So the putter advances head, moves tail back, and puts into the cells
+//! that a Consumer with a stale head would read.
 
 use super::heap::Heap;
 use super::mortal::{ALIVE, Mortal, survives};
@@ -21,19 +21,19 @@ const PUTTER: usize = 0;
 const CONSUMER: usize = 1;
 const SURVIVOR: usize = 2;
 
-/// What all have in common: the heap, a payload for each cell, and which workers are dead.
+/// State shared by all workers: the heap, a payload for each cell, and which workers are dead.
 struct World {
     heap: Arc<Heap>,
     geometry: Geometry,
     payloads: Vec<UnsafeCell<u64>>,
     dead: [AtomicU32; 3],
-    /// What the Consumer read, noted before it finishes the record.
+    /// Messages that the Consumer read, noted before it finishes the record.
     got: Mutex<Vec<u64>>,
     /// Messages that the putter knows to be put.
     put: AtomicU32,
 }
 
-/// One at work in it.
+/// One worker in it.
 struct Worker {
     world: Arc<World>,
     ring: Ring<Mortal>,
@@ -52,7 +52,8 @@ impl World {
         for number in 0..capacity {
             let slot = ring.reserve_at_once::<SIZED_RING>(8).expect("room");
             let is_message = number == message_at;
-            // SAFETY: there is no other thread yet.
+            // SAFETY: this runs before the first thread is spawned, so no other reference to the
+            // cell exists.
             payloads[slot.cell.index() as usize].with_mut(|payload| unsafe { *payload = 1 });
             if is_message {
                 ring.commit(slot);
@@ -83,7 +84,7 @@ impl Worker {
         }
     }
 
-    /// `None`: a living one holds it. Otherwise whether it was taken over.
+    /// Returns `None` if a live worker holds it; otherwise whether it was taken over.
     fn try_lock_get(&self) -> Option<bool> {
         let lock = &self.ring.memory.get_side().lock;
         let me = self.number as u32 + 1;
@@ -100,7 +101,7 @@ impl Worker {
         assert_eq!(self.ring.memory.get_side().lock.swap(0, Release), self.number as u32 + 1);
     }
 
-    /// As the queue makes it: see `make_room_of_skipped`.
+    /// As the queue makes room: see `make_room_of_skipped`.
     fn reserve(&self) -> Option<Slot> {
         if let Ok(slot) = self.ring.reserve(8) {
             return Some(slot);
@@ -137,7 +138,7 @@ impl Worker {
 
     fn try_put(&self, message: u64) -> bool {
         let Some(slot) = self.reserve() else { return false };
-        // SAFETY: the ring gave the record to us alone: loom checks just that.
+        // SAFETY: the ring gave the record to this worker alone: loom checks exactly that.
         self.world.payloads[slot.cell.index() as usize].with_mut(|payload| unsafe { *payload = message });
         self.ring.commit(slot);
         self.world.put.store(message as u32, Release);
@@ -145,8 +146,8 @@ impl Worker {
     }
 
     fn note(&self, record: Record) {
-        // SAFETY: the ring gave the record to us alone, and its writer published it before: loom
-        // checks just that.
+        // SAFETY: the ring gave the record to this worker alone, and its writer published it before
+        // with the store of READY: loom checks exactly that.
         let message = self.world.payloads[record.cell.index() as usize].with(|payload| unsafe { *payload });
         self.world.got.lock().expect("not poisoned").push(message);
     }
@@ -156,8 +157,8 @@ impl Worker {
         self.ring.take(record);
     }
 
-    /// As the Consumer goes: along its run, filled anew if need be, then its slow call. `None`:
-    /// nothing there, or a putter is at work.
+    /// As the Consumer gets: along its run, which it refills if needed, then its slow call. Returns
+    /// `None` if there is nothing, or if a putter is making room.
     fn consume(&self) -> Option<()> {
         let entered = self.ring.enter_run_to_get(&self.run, 8, || fence(SeqCst)).or_else(|| {
             self.ring.refill_to_get(&self.run)?;
@@ -197,7 +198,7 @@ impl Worker {
         took.then_some(())
     }
 
-    /// Takes both sides over and drains.
+    /// Takes over both sides and drains.
     fn survive(&self) {
         self.ring.repair_put_side(|_| true).expect("not corrupted");
         assert!(self.try_lock_get().is_some(), "no other worker lives");
@@ -209,7 +210,8 @@ impl Worker {
     }
 }
 
-/// One putter of two messages and one Consumer; each dies after so many accesses. Did either?
+/// One putter of two messages and one Consumer; each dies after the given number of accesses.
+/// Returns whether either died.
 fn meet(capacity: u64, message_at: u64, putter_dies: u32, consumer_dies: u32) -> (bool, bool) {
     use std::sync::atomic::{AtomicBool, Ordering};
     let died = std::sync::Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
@@ -232,7 +234,7 @@ fn meet(capacity: u64, message_at: u64, putter_dies: u32, consumer_dies: u32) ->
         putter.join().expect("putter");
         let dead = [PUTTER, CONSUMER].map(|who| world.dead[who].load(Acquire) != 0);
         (0..2).for_each(|who| drop(told[who].fetch_or(dead[who], Ordering::Relaxed)));
-        // What the Consumer noted last it may not have finished.
+        // The Consumer may have died before it finished the last message that it noted.
         let noted = world.got.lock().expect("not poisoned").clone();
         world.dead[CONSUMER].store(1, Release);
         Worker::of(&world, SURVIVOR, ALIVE).survive();
@@ -258,7 +260,7 @@ fn a_consumer_is_held_off() {
     }
 }
 
-/// The message stands at head, so that the Consumer takes it along its run.
+/// The message is at head, so that the Consumer takes it along its run.
 #[test]
 fn a_consumer_on_its_run_is_held_off() {
     for capacity in [2, 3] {

@@ -1,8 +1,8 @@
 //! The ring's transitions under weak memory: loom tries every interleaving, and every value that a
 //! load may see.
 //!
-//! A sized record's payload is a cell that loom watches for races: it fails if a reader and a
-//! writer of one record are not ordered. In a slice ring the payload lies where other records have
+//! A sized record's payload is a cell that loom checks for races: it fails if a reader and a writer
+//! of one record are not ordered. In a slice ring, payload covers words that other records use as
 //! headers, so there it is garbage in those words.
 
 use super::heap::{self, Heap, bytes, write_garbage};
@@ -36,15 +36,15 @@ impl Shared {
     }
 
     fn write(&self, cell: CellIndex, length: u32, message: u64) {
-        // SAFETY: the pointer lives as long as the closure runs, and the ring gave the record to us
-        // alone: loom checks just that.
+        // SAFETY: the pointer lives as long as the closure runs, and the ring gave the record to
+        // this worker alone: loom checks exactly that.
         self.payloads[cell.index() as usize].with_mut(|payload| unsafe { *payload = message });
         write_garbage(&self.ring, cell, length);
     }
 
     fn read(&self, cell: CellIndex) -> u64 {
-        // SAFETY: as in `write`, and whoever wrote this record published it before: loom checks
-        // just that.
+        // SAFETY: the ring gave the record to this worker alone, and its writer published it with
+        // the store of READY: loom checks exactly that.
         self.payloads[cell.index() as usize].with(|payload| unsafe { *payload })
     }
 
@@ -81,7 +81,7 @@ impl Shared {
         lent
     }
 
-    /// Returned ones first, as the queue looks.
+    /// Returned ones first, as the queue scans.
     fn find(&self) -> Option<Record> {
         let at_head = match self.ring.geometry.sized {
             true => self.ring.ready_at_head::<SIZED_RING>(),
@@ -188,7 +188,7 @@ fn putters_with_a_lock() {
     });
 }
 
-/// Whatever a getter looks at meanwhile, what is given back is delivered again, once, and first.
+/// Whatever a getter reads meanwhile, a returned message is delivered again, once, and first.
 #[test]
 fn given_back_is_never_lost() {
     ::loom::model(|| {
@@ -233,7 +233,7 @@ fn released_out_of_order() {
     });
 }
 
-/// Loans finish, one way or the other, while a getter stands before them and a putter comes behind.
+/// Loans finish, one way or the other, while a getter waits before them and a putter comes behind.
 fn loans(geometry: Geometry, length: u32, finish: fn(&Ring<Heap>, CellIndex, Header) -> bool, expected: &'static [u64]) {
     ::loom::model(move || {
         let shared = Shared::new(geometry);
@@ -262,7 +262,7 @@ fn committed_short_against_front() {
     loans(bytes(6, u64::MAX), 32, |ring, cell, header| ring.commit_claimed(cell, header, 0), &[1, 2]);
 }
 
-/// Looks from outside, while records are put and taken over the wrap. Three at work: two
+/// Reads without a side, while records are put and taken over the wrap. Three threads: two
 /// preemptions at most, or it takes minutes.
 fn looks(geometry: Geometry, lengths: [u32; 3], look: fn(&Ring<Heap>)) {
     let mut model = ::loom::model::Builder::new();
@@ -305,21 +305,21 @@ fn look_for_room(ring: &Ring<Heap>) {
 }
 
 #[test]
-fn looks_at_sized_rings() {
+fn reads_of_sized_rings_without_a_side() {
     for look in [look_for_something, look_how_many, look_at_each] {
         looks(Geometry::sized(8, 8, 1).expect("a small ring"), [8, 8, 8], look);
     }
 }
 
 #[test]
-fn looks_at_slice_rings() {
+fn reads_of_slice_rings_without_a_side() {
     for look in [look_for_something, look_how_many, look_at_each, look_for_room] {
         looks(bytes(6, u64::MAX), [0, 32, 32], look);
     }
 }
 
-/// An endpoint commits while the queue is closed: nothing comes after a getter's verdict that
-/// nothing will. Full fences stand for `membarrier` and its compiler fence.
+/// An endpoint commits while the queue is closed: no message comes after a getter's verdict that
+/// the queue is drained. Full fences stand for `membarrier` and its compiler fence.
 #[test]
 fn closed_means_drained() {
     ::loom::model(|| {

@@ -1,5 +1,5 @@
-//! Random operations against a plain model of the ring: a queue of records that knows nothing of
-//! cells' words.
+//! Random operations against a plain model of the ring: a queue of records that does not model the
+//! words of cells.
 
 use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::AtomicU64;
@@ -15,7 +15,7 @@ enum Op {
     /// Cells of payload, taken modulo what the ring allows.
     Put(u64),
     Lend(u64),
-    /// Which of the open loans, and the cells of payload that it keeps.
+    /// Index among the open loans, and the cells of payload that it keeps.
     Commit(usize, u64),
     Abort(usize),
     Take,
@@ -23,7 +23,7 @@ enum Op {
     Release(usize),
     GiveBack(usize),
     GiveBackUncounted(usize),
-    /// The oldest leases, so many: as if those who held them had died.
+    /// This many of the oldest leases: as if their owners had died.
     FreeTheDead(usize),
 }
 
@@ -80,21 +80,21 @@ impl Model {
         self.entries.iter().map(|entry| entry.cells).sum()
     }
 
-    /// What is done at the old end, and behind head, is free space.
+    /// Finished records at the old end, and behind head, are free space.
     fn trim(&mut self) {
         while self.entries.front().is_some_and(|entry| entry.status == Status::Done && entry.passed) {
             self.entries.pop_front();
         }
     }
 
-    /// Head steps over what was skipped.
+    /// Head advances over skipped records.
     fn step_head(&mut self) {
         let skipped = |entry: &&mut Entry| entry.passed || entry.status == Status::Done;
         self.entries.iter_mut().take_while(skipped).for_each(|entry| entry.passed = true);
         self.trim();
     }
 
-    /// Tail goes back over what was skipped, as far as head.
+    /// Tail moves back over skipped records, as far as head.
     fn retreat(&mut self) {
         while self.entries.back().is_some_and(|entry| entry.status == Status::Done && !entry.passed) {
             let cells = self.entries.pop_back().map_or(0, |entry| entry.cells);
@@ -134,7 +134,7 @@ struct Pair {
     ring: Ring<Heap>,
     messages: Vec<u64>,
     model: Model,
-    /// As a process keeps it: one for getters that take, one for a look at what is held.
+    /// As a process keeps it: one for getters that take, one for a scan for held records.
     settled: AtomicU64,
     settled_by_looks: AtomicU64,
     next_message: u64,
@@ -162,8 +162,8 @@ impl Pair {
         };
         let room = at_once.map_or_else(|| self.ring.reserve(length), Ok);
         let room = room.or_else(|_| {
-            // As the queue does: an aborted record at head stops reclaim, until head steps over
-            // it; others before tail are taken back.
+            // As the queue does: an aborted record at head stops reclaim, until head advances over
+            // it; tail moves back over others before it.
             let end = self.ring.untaken_end(|_, _| false).expect("not corrupted");
             self.ring.retreat(end).expect("not corrupted");
             self.ring.front().expect("not corrupted");
@@ -293,7 +293,7 @@ impl Pair {
         self.check();
     }
 
-    /// All leases are those of the dead, and at most so many are found.
+    /// All leases belong to dead owners, and at most this many are found.
     fn free_the_dead(&mut self, most: usize) {
         let is_dead = |_| true;
         let found = self.ring.find_the_dead(Upto::Head, &self.settled_by_looks, is_dead, |_| false, most + 1);
@@ -335,7 +335,7 @@ impl Pair {
         }
     }
 
-    /// Finishes what is held, drains, fills to exact capacity, drains.
+    /// Finishes the held records, drains, fills to exact capacity, drains.
     fn wind_up(mut self) {
         for _ in 0..self.ring.geometry.cells {
             self.run(Op::Abort(0));

@@ -13,14 +13,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 pub(super) const ALIVE: u32 = u32::MAX;
 
 /// Words of a heap, for a worker that dies when its accesses are used up: before each word that it
-/// asks the ring for.
+/// requests for the ring.
 #[derive(Debug)]
 pub(super) struct Mortal {
     heap: Arc<Heap>,
     accesses_left: Counter<u32>,
 }
 
-/// What a death unwinds with.
+/// Payload of the unwind that stands for a death.
 pub(super) struct Death;
 
 impl Mortal {
@@ -72,7 +72,7 @@ impl Memory for Mortal {
     }
 }
 
-/// Runs `act` until it is done: `true`, or it dies.
+/// Runs `act`. Returns `true` if it completed, `false` if the worker died.
 pub(super) fn survives(act: impl FnOnce()) -> bool {
     match catch_unwind(AssertUnwindSafe(act)) {
         Ok(()) => true,

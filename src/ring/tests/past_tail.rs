@@ -1,5 +1,5 @@
-//! Several records past the stored tail, as a putter leaves them that is killed after it has
-//! published a batch by its first record (Invariant 2).
+//! Several records past the stored tail, the state after a putter is killed that has published a
+//! batch by its first record (Invariant 2).
 
 use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::AtomicU64;
@@ -46,7 +46,8 @@ fn next(ring: &Ring<Heap>) -> Option<Record> {
 fn all_are_seen(geometry: Geometry, length: u32) {
     let ring = ring_with_four_past_tail(geometry, length);
     assert_eq!((ring.published(), ring.len(), ring.unfinished()), (7, 4, Ok(4)));
-    // One that the dead one leased, one that was taken, one that it leased, and one that was not.
+    // One that the dead process leased, one that was taken, another that it leased, and one that
+    // was not taken.
     ring.memory.get_side().leases.store(2, Relaxed);
     ring.lease(next(&ring).expect("the first"), DEAD);
     ring.take(next(&ring).expect("the second"));
@@ -68,7 +69,7 @@ fn all_are_seen(geometry: Geometry, length: u32) {
 
 #[test]
 fn all_are_seen_in_a_sized_ring() {
-    // Five cells: the four lie before the end of the ring, across it, and behind it.
+    // Five cells: the four records are before the end of the ring, across it, and behind it.
     for capacity in 4..9 {
         all_are_seen(Geometry::sized(8, 8, capacity).expect("a small ring"), 8);
     }
@@ -82,7 +83,7 @@ fn all_are_seen_in_a_slice_ring_with_fillers() {
     }
 }
 
-/// A full ring is full, whatever tail says.
+/// A full ring is full, whatever the stored tail is.
 #[test]
 fn a_full_ring_has_no_room() {
     let ring = ring_with_four_past_tail(Geometry::sized(8, 8, 4).expect("a small ring"), 8);

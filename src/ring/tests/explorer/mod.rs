@@ -1,19 +1,19 @@
 //! Every order of operations, and a kill between any two stores of each.
 //!
-//! The memory under the ring is all that survives a kill. So [`Watched`] takes an image of it
-//! whenever the ring asks for a word, and each image that differs from the one before is what a
-//! kill there would leave: one run of an operation shows all of them. Where two stores fall between
-//! two images, either is taken for the first; more than two are a failure.
+//! The memory under the ring is all that survives a kill. So [`Watched`] records an image of it
+//! whenever the ring requests a word, and each image that differs from the one before is the state
+//! that a kill there would leave: one run of an operation shows all of them. If two stores fall
+//! between two images, either may be the first; more than two are a failure.
 //!
-//! A [`World`] is an image, the locks that the dead hold, and what the messages ought to be. Worlds
-//! are explored until no new one turns up: from each, every operation of every participant,
-//! completed, and killed at every store, as the queue runs it (locks, repair by whoever takes
-//! them over, looking after the dead). In each world a survivor then looks after the dead (on both
-//! sides, or as a getter does, on its own side alone), drains, fills to exact capacity and drains
-//! again.
+//! A [`World`] is an image, the locks that dead processes hold, and the expected messages. Worlds
+//! are explored until no new one appears: from each, every operation of every participant runs to
+//! completion, and is killed at every store, as the queue runs it (locks, repair by the process
+//! that takes them over, freeing records of dead owners). In each world a survivor then recovers
+//! (on both sides, or as a getter does, on its own side alone), drains, fills to exact capacity and
+//! drains again.
 //!
-//! Participants 0 and 1 lend and lease; copies are made by whoever (a kill there takes any
-//! participant along, or none). Positions, sequences and messages are numbered anew in each world:
+//! Participants 0 and 1 lend and lease; copies are made by any process (a kill there takes any
+//! participant along, or none). Positions, sequences and messages are renumbered in each world:
 //! that makes the worlds finite.
 
 mod watched;
@@ -48,21 +48,21 @@ enum Op {
     LeaseInRun(usize),
     Release(usize),
     GiveBack(usize),
-    /// The look of a sleeping getter.
+    /// The probe of a sleeping getter.
     LookForDead,
-    /// The look of a sleeping putter.
+    /// The probe of a sleeping putter.
     FreeStopper,
     Recover,
 }
 
-/// A ring, and how far to go.
+/// A ring, and the limits of its exploration.
 struct Explorer {
     ring: Ring<Watched>,
     lengths: &'static [u32],
     /// Loans and leases at a time.
     held_at_once: usize,
-    /// How many operations to run at most before the first kill, between it and the second, and so
-    /// on; `ALL` until no new world turns up.
+    /// Most operations before the first kill, between it and the second, and so on; `ALL` until no
+    /// new world appears.
     depths: Vec<usize>,
     seen: HashSet<World>,
     operations: u64,
@@ -83,7 +83,7 @@ impl Explorer {
         operations.extend(self.lengths.iter().map(|&length| Op::Put(length)));
         let held = (0..world.messages.len()).filter(|&number| world.holder(number).is_some()).count();
         for participant in (0..PARTICIPANTS).filter(|&participant| !world.dead[participant]) {
-            // Participants are alike, so number 1 comes when number 0 is there, or was.
+            // Participants are alike, so number 1 starts only when number 0 is there, or was.
             let comes = participant == 0 || world.dead[0] || world.holds(0);
             if comes && held < self.held_at_once {
                 operations.extend(self.lengths.iter().map(|&length| Op::Lend(participant, length)));
@@ -110,8 +110,8 @@ impl Explorer {
         operations
     }
 
-    /// Runs an operation in a world. Whose death a kill in it is, if it must be somebody's, comes
-    /// with the effect.
+    /// Runs an operation in a world. If a kill in it must be the death of a certain participant,
+    /// the effect names it.
     fn run(&self, world: &World, op: Op) -> (Effect, Option<usize>) {
         let mut worker = self.worker(world);
         let ring = &self.ring;
@@ -157,7 +157,7 @@ impl Explorer {
                     let number = world.messages.iter().position(is_it);
                     number.unwrap_or_else(|| panic!("{cell:?} with payload {tag} is no message of {world:#x?}"))
                 });
-                // Along a run, nothing means that the slow call is needed.
+                // Along a run, `None` means that the slow call is needed.
                 if !world.held.get && (found.is_some() || !in_run) {
                     world.check_order(found);
                 }
@@ -208,8 +208,8 @@ impl Explorer {
         }
     }
 
-    /// The survivor: recovers, lets the living finish in one way or the other, drains, fills and
-    /// drains.
+    /// The survivor: recovers, lets the live processes finish in one way or the other, drains,
+    /// fills and drains.
     fn survive(&self, world: &World) {
         let holding = (0..world.messages.len()).any(|number| world.holder(number).is_some());
         let ways = [(true, true), (true, false), (false, true), (false, false)];
@@ -219,7 +219,7 @@ impl Explorer {
                 worker.recover();
                 self.check_cursors(world);
             } else {
-                // What a dead putter published without moving tail stays past it.
+                // Records that a dead putter published without moving tail stay past it.
                 worker.enter_get();
                 worker.free_the_dead();
                 worker.exit_get();
@@ -276,7 +276,7 @@ impl Explorer {
         assert_eq!(worker.drain(), (0..capacity).collect::<Vec<_>>(), "{world:#x?}");
     }
 
-    /// `used` cells were used before, each by a message that was put and taken.
+    /// Each of the first `used` cells was used before, by a message that was put and taken.
     fn explore(mut self, name: &str, used: u64) {
         let began = Instant::now();
         let mut worker = Worker { ring: &self.ring, dead: [false; PARTICIPANTS], inherited: Held::default() };
@@ -327,14 +327,14 @@ fn explore_after(used: u64, name: &str, geometry: Geometry, lengths: &'static [u
     Explorer { ring, lengths, held_at_once, depths, seen: HashSet::new(), operations: 0, crashes: 0 }.explore(name, used);
 }
 
-/// Until no new world turns up.
+/// Until no new world appears.
 const ALL: usize = usize::MAX;
 
 fn sized(capacity: u64) -> Geometry {
     Geometry::sized(8, 8, capacity).expect("a small ring")
 }
 
-// How far to go: in a release build (under a minute), and in a debug build (a few seconds).
+// Limits: in a release build (under a minute), and in a debug build (a few seconds).
 
 #[test]
 fn sized_ring_of_1_loses_nothing() {
@@ -351,8 +351,8 @@ fn sized_ring_of_3_loses_nothing() {
     explore("sized, capacity 3", sized(3), &[8], 2, [&[ALL, 1, 0], &[4, 1, 0]]);
 }
 
-/// So large that a closely followed Producer takes lines ahead, and begun at its last cell: after
-/// two more puts a line ahead is that of the oldest message.
+/// So large that a closely followed Producer prefetches lines for ownership, starting at its last
+/// cell: after two more puts, a prefetched line is that of the oldest message.
 #[test]
 fn sized_ring_of_5_loses_nothing() {
     explore_after(5, "sized, capacity 5", sized(5), &[8], 1, [&[8, 1, 0], &[5, 1, 0]]);

@@ -1,4 +1,4 @@
-//! Memory that takes an image of itself whenever the ring asks for a word.
+//! Memory that records an image of itself whenever the ring requests a word.
 
 use super::super::heap::{Heap, write_garbage};
 use crate::atomic::Ordering::Relaxed;
@@ -22,7 +22,7 @@ pub(super) const SETTLED: usize = 7;
 const CELLS: usize = 8;
 const WORDS_A_CELL: usize = 3;
 
-/// Where the words of a cell are in an image.
+/// Index of the words of a cell in an image.
 pub(super) fn header_at(cell: u64) -> usize {
     CELLS + WORDS_A_CELL * cell as usize
 }
@@ -31,12 +31,12 @@ pub(super) fn sequence_at(cell: u64) -> usize {
     header_at(cell) + 1
 }
 
-/// Payload is one number, which tells one message from another.
+/// Payload is one number, which distinguishes messages.
 pub(super) fn tag_at(cell: u64) -> usize {
     header_at(cell) + 2
 }
 
-/// Which locks somebody holds: whoever is at work, or the dead.
+/// Locks that are held, by a running process or by a dead one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Held {
     pub put: bool,
@@ -66,7 +66,7 @@ impl Watched {
         ring
     }
 
-    /// Not those that only tell a bystander what happened.
+    /// Leaves out words that only inform observers.
     fn named(&self) -> [&AtomicU64; 7] {
         let (put, get) = (self.heap.put_side(), self.heap.get_side());
         [&put.tail, &put.reclaim, &get.head, &put.head_seen, &put.loans, &get.leases, &put.settled]
@@ -103,7 +103,7 @@ impl Watched {
         self.observe();
     }
 
-    /// What a kill would have left, from before the first store to after the last.
+    /// The images that a kill would have left, from before the first store to after the last.
     pub fn close_journal(&self) -> Vec<(Image, Held)> {
         self.observe();
         let mut journal = self.journal.borrow_mut();
@@ -149,8 +149,8 @@ impl Watched {
     }
 }
 
-/// Writes a message's payload. A kill in the middle of it leaves nothing that a kill before or
-/// after it does not.
+/// Writes a message's payload. A kill in the middle of it leaves the same state as a kill before or
+/// after it.
 pub(super) fn write_payload(ring: &Ring<Watched>, cell: CellIndex, length: u32, tag: u64) {
     let memory = &ring.memory;
     memory.observe();

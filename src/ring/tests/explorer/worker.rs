@@ -1,5 +1,4 @@
-//! A process at work: operations as the queue runs them, with the locks and the repairs that belong
-//! to them.
+//! A running process: operations as the queue runs them, with their locks and repairs.
 
 use super::watched::{HEAD, Held, TAIL, Watched, write_payload};
 use super::world::{Effect, Message, PARTICIPANTS, Status};
@@ -9,11 +8,11 @@ use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Run, Slot,
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::geometry::CellIndex;
 
-/// A process at work.
+/// A running process.
 pub(super) struct Worker<'a> {
     pub ring: &'a Ring<Watched>,
     pub dead: [bool; PARTICIPANTS],
-    /// Locks that a dead process held: whoever takes them over repairs.
+    /// Locks that a dead process held: the process that takes them over repairs.
     pub inherited: Held,
 }
 
@@ -55,7 +54,7 @@ impl Worker<'_> {
         self.ring.free_the_dead(|owner| self.is_dead(owner), |_| false).expect("nothing is corrupted");
     }
 
-    /// As a look does it: found without the side, freed with it.
+    /// As a probe of the queue does it: records are found without the side, and freed with it.
     pub fn look_for_the_dead(&mut self, upto: Upto) {
         let is_dead = |owner: Owner| self.dead[owner.entry() as usize];
         let found = self.ring.find_the_dead(upto, &AtomicU64::new(0), is_dead, |_| false, usize::MAX);
@@ -163,7 +162,7 @@ impl Worker<'_> {
         let mut effect = Effect::None;
         let mut lent = None;
         if let Some(slot) = self.reserve(length) {
-            // `len` takes its long way round as soon as there may be a loan.
+            // `len` walks the ring as soon as there may be a loan.
             add_one(self.ring, |memory| &memory.put_side().loans);
             let (cell, _) = self.ring.claim(slot, owner_word(participant));
             effect = Effect::Adds(Message { cell: cell.index(), length, status: Status::Lent(participant), tag });
@@ -176,9 +175,9 @@ impl Worker<'_> {
         effect
     }
 
-    /// A Producer that becomes one, puts or lends a message along its run, and leaves. A kill
-    /// leaves its side to be repaired by the process that finds its owner dead, which is as if it
-    /// had held the lock.
+    /// A process becomes a Producer, puts or lends a message along its run, and leaves. A kill
+    /// leaves its side to be repaired by the process that finds its owner dead, as if the owner had
+    /// held the lock.
     pub fn put_in_run(&mut self, followed: bool, lender: Option<usize>, length: u32, tag: u64) -> Effect {
         self.enter_put();
         let run = if followed { Run::of_followed(0) } else { Run::of(0) };
@@ -204,7 +203,7 @@ impl Worker<'_> {
         effect
     }
 
-    /// A Consumer that becomes one, takes or leases a message along its run, and leaves.
+    /// A process becomes a Consumer, takes or leases a message along its run, and leaves.
     pub fn get_in_run(&mut self, lessee: Option<usize>, length: u32) -> Option<(CellIndex, u64)> {
         self.enter_get();
         let run = Run::of(0);
@@ -222,7 +221,7 @@ impl Worker<'_> {
         got
     }
 
-    /// Takes the next message by copy, or leases it. The tag is what its reader sees.
+    /// Takes the next message by copy, or leases it. The tag is the one that its reader sees.
     pub fn get(&mut self, lessee: Option<usize>) -> Option<(CellIndex, u64)> {
         self.enter_get();
         let record = self.next_record();

@@ -1,5 +1,5 @@
-//! What a world is: an image of the memory, the locks that the dead hold, and the messages that
-//! ought to be in the ring.
+//! A world: an image of the memory, the locks that dead processes hold, and the messages that must
+//! be in the ring.
 
 use super::super::heap::GARBAGE;
 use super::watched::{HEAD, HEAD_SEEN, Held, Image, LEASES, LOANS, RECLAIM, RETURNED, SETTLED, TAIL};
@@ -30,11 +30,11 @@ pub(super) struct World {
     pub image: Image,
     pub held: Held,
     pub dead: [bool; PARTICIPANTS],
-    /// What ought to be in the ring, oldest first.
+    /// The messages that must be in the ring, oldest first.
     pub messages: Vec<Message>,
 }
 
-/// What an operation does to one message, at its commit point.
+/// Effect of an operation on one message, at its commit point.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Effect {
     None,
@@ -58,7 +58,7 @@ impl World {
         (0..self.messages.len()).any(|number| self.holder(number) == Some(participant))
     }
 
-    /// Updates the message of an operation to what the header says that became of it.
+    /// Updates the message of an operation to match the state in its header.
     pub fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::None => {}
@@ -89,7 +89,7 @@ impl World {
         }
     }
 
-    /// A participant dies: its loans never were, its leases are to be delivered again.
+    /// A participant dies: its loans never were messages, its leases must be delivered again.
     pub fn bury(&mut self, participant: usize) {
         self.dead[participant] = true;
         self.messages.retain(|message| message.status != Status::Lent(participant));
@@ -100,8 +100,8 @@ impl World {
         }
     }
 
-    /// May the next message be number `found`, `None` being none at all? Returned ones come first,
-    /// if they were announced.
+    /// May the next message be number `found` (`None`: no message)? Returned ones come first, if
+    /// they were announced.
     pub fn check_order(&self, found: Option<usize>) {
         for (number, message) in self.messages[..found.unwrap_or(self.messages.len())].iter().enumerate() {
             let passed = match (message.status, self.header(message.cell).state()) {
@@ -110,7 +110,7 @@ impl World {
                     None => return,
                     Some(found) => self.header(self.messages[found].cell).state() == Some(State::Returned),
                 },
-                // Left by the dead, and nobody has looked yet.
+                // Left by a dead process, and not scanned yet.
                 (Status::Committed, Some(State::Leased)) => true,
                 (Status::Committed, Some(State::Returned)) => self.image[RETURNED] == 0,
                 (Status::Committed, _) => false,
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// Numbers positions, sequences and messages anew, and forgets what no operation looks at.
+    /// Renumbers positions, sequences and messages, and clears the state that no operation reads.
     pub fn renumber(mut self, geometry: &Geometry) -> World {
         let lap = geometry.next_lap(0);
         let laps = (self.image[RECLAIM] / lap).saturating_sub(1) * lap;
@@ -127,7 +127,7 @@ impl World {
             self.image[cursor] = self.image[cursor].saturating_sub(laps);
         }
         if self.image[SETTLED] <= self.image[HEAD] {
-            // Looked for from head on.
+            // The scan starts at head.
             self.image[SETTLED] = 0;
         }
         for counter in [LOANS, LEASES] {
