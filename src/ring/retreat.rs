@@ -23,10 +23,10 @@
 //!                                              read the record at head
 //! ```
 //!
-//! - Store `busy`, then load the notice (Dekker): the putter runs membarrier between its store of
-//!   HELD_OFF and its load of busy. The barrier falls between the Consumer's store and load, or
-//!   before both, or after both. So either the putter sees busy, or the Consumer sees HELD_OFF
-//!   before it stores anything.
+//! - The Consumer stores busy, then loads the notice (Dekker); the putter runs membarrier between
+//!   its store of HELD_OFF and its load of busy. The barrier falls between the Consumer's store and
+//!   load, or before both, or after both. So either the putter sees busy, or the Consumer sees
+//!   HELD_OFF before it stores anything in the ring.
 //! - A putter that completes its work leaves HELD_OFF set. The Consumer clears it, or the next
 //!   owner of the get side, under the lock: a Consumer may have read head long before it stores
 //!   busy, and would otherwise take the record of a later lap there. A putter clears only a bit
