@@ -53,7 +53,7 @@ impl Operator {
         let view = View::open(name.as_ref())?;
         let (info, geometry) = (view.info(), view.geometry());
         if !info.kind.is_queue() {
-            let theirs = format!("an object of another kind ({})", info.kind.in_words());
+            let theirs = format!("a primitive of shmq::sync ({})", info.kind.in_words());
             let what = Subject::of(Some(info.kind), name.as_ref());
             return Err(OpenError::Mismatch { what, ours: "a queue".to_owned(), theirs });
         }

@@ -25,8 +25,8 @@ use std::time::Duration;
 
 /// Longest sleep on a mutex before its holder is probed again.
 const LOCK_SLICE_NS: u64 = 5_000_000;
-/// The same, for a mutex that is held across the work of a user: after so many sleeps a waiter has
-/// had wait for 0.1 s.
+/// The same, for a mutex that is held while the caller's code runs, once a waiter has slept
+/// [`SHORT_SLEEPS`] times, which is 0.1 s.
 const LONG_LOCK_SLICE_NS: u64 = 50_000_000;
 const SHORT_SLEEPS: u32 = 20;
 /// Misses of a contended lock that are spent spinning, and the pauses of the longest of them.

@@ -263,8 +263,8 @@ impl Geometry {
         }
     }
 
-    /// The cells from that of `position` on: `count` of them, or fewer where the ring ends. `None`
-    /// if the position is garbage.
+    /// The cells from that of `position` on: `count` of them, or fewer where the ring ends. None at
+    /// all if the position is garbage.
     #[inline]
     pub fn cells_from(&self, position: u64, count: u64) -> impl DoubleEndedIterator<Item = CellIndex> + use<> {
         let first = position & self.index_mask;

@@ -1,61 +1,65 @@
 //! What a segment holds: one list, which every match covers whole.
 
-/// What a segment is: how the messages of a queue lie in memory, or which primitive of
-/// [`sync`](crate::sync) it holds.
-///
-/// ```
-/// use shmq::inspect::{Inspector, Kind};
-///
-/// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(4096).create()?;
-/// let kind = Inspector::open(queue.name())?.about().kind;
-/// assert!(kind == Kind::Slice && kind.is_queue());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-#[repr(u32)]
-pub enum Kind {
-    /// A queue of plain values, all of one size, one cell each.
-    Sized = 1,
-    /// A queue of slices of plain elements.
-    Slice = 2,
-    /// A queue of encoded objects, of an `ObjectQueue`: in the ring, slices of bytes.
-    Encoded = 3,
-    /// One plain value behind a lock.
-    Mutex = 16,
-    /// A slice of plain elements behind a lock.
-    Array = 17,
-    /// One plain value that changes as a whole.
-    Value = 18,
-    /// A flag to wait for.
-    Event = 19,
-    /// Permits.
-    Semaphore = 20,
-    /// A place to sleep with a mutex.
-    Condvar = 21,
-    /// A place where parties wait for each other.
-    Barrier = 22,
+/// Makes the enum and the list of its variants from one text, so that neither has a kind that the
+/// other lacks.
+macro_rules! kinds {
+    ($(#[$on_enum:meta])* pub enum Kind { $($(#[$on_variant:meta])* $variant:ident = $number:literal,)* }) => {
+        $(#[$on_enum])*
+        pub enum Kind {
+            $($(#[$on_variant])* $variant = $number,)*
+        }
+
+        impl Kind {
+            /// Every kind there is.
+            const ALL: &[Kind] = &[$(Kind::$variant),*];
+        }
+    };
+}
+
+kinds! {
+    /// What a segment is: how the messages of a queue lie in memory, or which primitive of
+    /// [`sync`](crate::sync) it holds.
+    ///
+    /// ```
+    /// use shmq::inspect::{Inspector, Kind};
+    ///
+    /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(4096).create()?;
+    /// let kind = Inspector::open(queue.name())?.about().kind;
+    /// assert!(kind == Kind::Slice && kind.is_queue());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[non_exhaustive]
+    #[repr(u32)]
+    pub enum Kind {
+        /// A queue of plain values, all of one size, one cell each.
+        Sized = 1,
+        /// A queue of slices of plain elements.
+        Slice = 2,
+        /// A queue of encoded objects, of an `ObjectQueue`: in the ring, slices of bytes.
+        Encoded = 3,
+        /// One plain value behind a lock.
+        Mutex = 16,
+        /// A slice of plain elements behind a lock.
+        Array = 17,
+        /// One plain value that changes as a whole.
+        Value = 18,
+        /// A flag to wait for.
+        Event = 19,
+        /// Permits.
+        Semaphore = 20,
+        /// A place to sleep with a mutex.
+        Condvar = 21,
+        /// A place where parties wait for each other.
+        Barrier = 22,
+    }
 }
 
 impl Kind {
-    /// All of them.
-    const ALL: [Kind; 10] = [
-        Kind::Sized,
-        Kind::Slice,
-        Kind::Encoded,
-        Kind::Mutex,
-        Kind::Array,
-        Kind::Value,
-        Kind::Event,
-        Kind::Semaphore,
-        Kind::Condvar,
-        Kind::Barrier,
-    ];
-
     /// The kind that a segment header names; `None` for a number that no version of this format
     /// writes.
     pub(crate) fn of_header(number: u32) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|&kind| kind as u32 == number)
+        Kind::ALL.iter().copied().find(|&kind| kind as u32 == number)
     }
 
     /// Does it hold messages? Of a primitive only the participants are seen.
@@ -99,10 +103,13 @@ mod tests {
         for number in 0..100 {
             match Kind::of_header(number) {
                 Some(kind) => assert_eq!(kind as u32, number),
-                None => assert!(Kind::ALL.into_iter().all(|kind| kind as u32 != number)),
+                None => assert!(Kind::ALL.iter().all(|&kind| kind as u32 != number)),
             }
         }
-        // One added to the list and forgotten in `ALL` would never be opened again.
+    }
+
+    #[test]
+    fn no_two_kinds_have_the_same_word() {
         let words: std::collections::HashSet<&str> = Kind::ALL.iter().map(|kind| kind.in_words()).collect();
         assert_eq!(words.len(), Kind::ALL.len());
     }

@@ -3,7 +3,7 @@
 use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::mutex::MutexGuard;
-use super::primitive::{Primitive, PrimitiveKind};
+use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
 use super::{LockError, Plain};
 use crate::error::CreateError;
 use crate::message::bytes_of;
@@ -60,7 +60,9 @@ impl<X: Plain> Array<X> {
     pub fn builder(elements: impl AsRef<[X]>) -> PrimitiveBuilder<Self> {
         let () = Self::SIZED;
         let (count, bytes) = (elements.as_ref().len() as u64, bytes_of(elements.as_ref()).to_vec());
-        PrimitiveBuilder::of(PrimitiveKind::of::<X>(Kind::Array), count, move |cell| cell.fill(&bytes, 0), Self::over)
+        // SAFETY: the builder runs it while the segment is built, before it is published.
+        let init = move |cell: PrimitiveMemory| unsafe { cell.fill(&bytes) };
+        PrimitiveBuilder::of(PrimitiveKind::of::<X>(Kind::Array), count, init, Self::over)
     }
 
     /// Creates an anonymous array of these elements, which forked children inherit and serialised

@@ -1,6 +1,7 @@
 //! [`PrimitiveBuilder`]: everything that can be said about a primitive before it exists.
 
 use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
+use super::settings::PrimitiveSettings;
 use crate::error::{CreateError, OpenError};
 use crate::shm::kind::Kind;
 use crate::shm::participant;
@@ -8,9 +9,6 @@ use crate::shm::segment::{Asked, Directory, Owners, Segment, Spec, checked_mode}
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Processes that may be attached to one primitive at a time, if not set otherwise.
-const DEFAULT_PARTICIPANTS: usize = 250;
 
 /// Settings of a primitive of [`shmq::sync`](crate::sync) to be created; made by its `builder`.
 ///
@@ -38,22 +36,6 @@ pub struct PrimitiveBuilder<O> {
     name: Option<String>,
     settings: PrimitiveSettings,
     owners: Owners,
-}
-
-/// What the segment is made with.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PrimitiveSettings {
-    pub mode: Option<u32>,
-    pub max_participants: Option<usize>,
-    pub persist: Option<bool>,
-    pub directory: Option<Directory>,
-    pub full_fence: bool,
-}
-
-impl PrimitiveSettings {
-    pub fn participants(&self) -> usize {
-        self.max_participants.unwrap_or(DEFAULT_PARTICIPANTS)
-    }
 }
 
 impl<O> PrimitiveBuilder<O> {

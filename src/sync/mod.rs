@@ -46,6 +46,7 @@
 //! | verbs of endpoints, leases, loans, `ObjectQueue` | no |
 //! | [`wait_any`](crate::wait_any()), [`Process`](crate::Process), `Pool` | no |
 //! | creating, opening, unlinking, dropping the last handle | no |
+//!
 //! `Busy` comes after about 1 ms. All this on three conditions. A forked child calls the thing once
 //! before its first handler runs, since it attaches at its first call (`set`, `clear`, `release`,
 //! `notify` and dropping need no such call). The program is built without the feature `tracing`, or
@@ -111,6 +112,7 @@ mod mutex;
 mod pipe;
 pub(crate) mod primitive;
 mod semaphore;
+mod settings;
 mod value;
 
 pub use array::Array;

@@ -17,7 +17,7 @@
 
 use super::builder::PrimitiveBuilder;
 use super::handle::handle;
-use super::primitive::{Primitive, PrimitiveKind};
+use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
 use super::{LockError, Plain};
 use crate::error::CreateError;
 use crate::lock::Locked;
@@ -96,7 +96,9 @@ impl<T: Plain> Mutex<T> {
     /// ```
     pub fn builder(value: T) -> PrimitiveBuilder<Self> {
         let bytes = bytes_of(std::slice::from_ref(&value)).to_vec();
-        PrimitiveBuilder::of(PrimitiveKind::of::<T>(Kind::Mutex), 1, move |cell| cell.fill(&bytes, 0), Self::over)
+        // SAFETY: the builder runs it while the segment is built, before it is published.
+        let init = move |cell: PrimitiveMemory| unsafe { cell.fill(&bytes) };
+        PrimitiveBuilder::of(PrimitiveKind::of::<T>(Kind::Mutex), 1, init, Self::over)
     }
 
     /// Creates an anonymous mutex, which forked children inherit and serialised handles lead to.

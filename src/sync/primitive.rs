@@ -9,7 +9,7 @@
 //!    without it are outside every promise of this crate.
 
 use super::SyncError;
-use super::builder::PrimitiveSettings;
+use super::settings::PrimitiveSettings;
 use crate::atomic::AtomicU32;
 use crate::attachment::{self, Attached, Attachment, Newcomer};
 use crate::backoff::AdaptiveSpin;
@@ -60,7 +60,7 @@ impl PrimitiveKind {
             Kind::Array => Some("len"),
             Kind::Semaphore => Some("permits"),
             Kind::Barrier => Some("parties"),
-            _ => None,
+            Kind::Sized | Kind::Slice | Kind::Encoded | Kind::Mutex | Kind::Value | Kind::Event | Kind::Condvar => None,
         }
     }
 
@@ -127,11 +127,15 @@ impl PrimitiveMemory {
         self.start.wrapping_add(self.data_offset)
     }
 
-    /// Fills the data, before publication only.
-    pub fn fill(self, bytes: &[u8], offset: usize) {
-        assert!(bytes.len() <= self.data_bytes.saturating_sub(offset), "the geometry has room for the first value");
-        // SAFETY: inside the data (checked above); no other process uses them before publication.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.data().add(offset), bytes.len()) };
+    /// Stores the first value at the beginning of the data.
+    ///
+    /// # Safety
+    /// The segment is not published yet: no other thread or process reads or writes its data.
+    pub unsafe fn fill(self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.data_bytes, "the geometry has room for the first value");
+        // SAFETY: inside the data (checked above, Invariant 1); the caller vouches that no other
+        // access is concurrent.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.data(), bytes.len()) };
     }
 
     /// # Safety

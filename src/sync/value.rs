@@ -11,7 +11,7 @@
 
 use super::builder::PrimitiveBuilder;
 use super::handle::handle;
-use super::primitive::{Primitive, PrimitiveKind};
+use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
 use super::{Plain, SyncError};
 use crate::error::CreateError;
 use crate::message::bytes_of;
@@ -93,7 +93,9 @@ impl<T: Plain> Value<T> {
     /// ```
     pub fn builder(value: T) -> PrimitiveBuilder<Self> {
         let bytes = bytes_of(std::slice::from_ref(&value)).to_vec();
-        PrimitiveBuilder::of(PrimitiveKind::of::<T>(Kind::Value), 1, move |cell| cell.fill(&bytes, 0), Self::over)
+        // SAFETY: the builder runs it while the segment is built, before it is published.
+        let init = move |cell: PrimitiveMemory| unsafe { cell.fill(&bytes) };
+        PrimitiveBuilder::of(PrimitiveKind::of::<T>(Kind::Value), 1, init, Self::over)
     }
 
     /// Creates an anonymous value, which forked children inherit and serialised handles lead to.

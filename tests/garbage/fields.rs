@@ -1,4 +1,8 @@
-//! Every field of a segment, from the byte map itself, and values that it should not have.
+//! Every field of a queue's segment, from the byte map itself, and values that it should not have.
+//!
+//! Left out: the padding between the parts; the words of the portable locks (`Head::portable`), which
+//! belong to `raw_sync`; and the two texts behind the entries (structure and name of the queue for
+//! dead letters), whose lengths are in the list. Words of primitives are not a queue's.
 
 use crate::layout::{
     CondvarWords, ENTRIES_OFFSET, ENTRY_BYTES, Entry, GetNotice, GetSide, Head, PutNotice, PutSide, Rare, SegmentHeader,
@@ -40,7 +44,7 @@ pub fn of(image: &[u8]) -> Vec<Field> {
         header of SegmentHeader {
             magic format pointer_bits state lock_kind nonce total_bytes cells cell_bytes kind max_participants message_bytes
             message_align capacity max_deliveries persisted created_unix_s type_name_len schema_len structure_hash structure_len
-            predecessor predecessor_messages type_name schema dead_letters_len
+            predecessor predecessor_messages type_name schema full_fence dead_letters_len
         }
         put of PutSide {
             lock owner busy reserved tail reclaim head_seen ticket_until_ns ticket tickets taken_back bytes_put loans
@@ -49,7 +53,10 @@ pub fn of(image: &[u8]) -> Vec<Field> {
         get of GetSide { lock owner busy yields head copies leases bytes_got redelivered given_up dead_letters dead_letters_refused }
         put_notice of PutNotice { closed }
         get_notice of GetNotice { returned }
-        rare of Rare { task_dones large_copies aborted recoveries poisoned }
+        rare of Rare {
+            task_dones large_copies aborted recoveries blocked_puts blocked_put_ns blocked_gets blocked_get_ns
+            put_timeouts get_timeouts wakes high_water poisoned
+        }
     }
     for (part, start) in [
         ("not_empty", offset_of!(Head, put_notice) + offset_of!(PutNotice, not_empty)),
@@ -62,9 +69,21 @@ pub fn of(image: &[u8]) -> Vec<Field> {
     let shape = Shape::of(image);
     for entry in 0..shape.participants {
         let start = (ENTRIES_OFFSET + u64::from(entry) * ENTRY_BYTES) as usize;
-        list.push(Field { name: "entry.generation", offset: start + offset_of!(Entry, generation), bytes: 4 });
-        list.push(Field { name: "entry.pid", offset: start + offset_of!(Entry, pid), bytes: 4 });
-        list.push(Field { name: "entry.attached_unix_s", offset: start + offset_of!(Entry, attached_unix_s), bytes: 8 });
+        for (name, word, bytes) in [
+            ("entry.generation", offset_of!(Entry, generation), 4),
+            ("entry.pid", offset_of!(Entry, pid), 4),
+            ("entry.attached_unix_s", offset_of!(Entry, attached_unix_s), 8),
+            ("entry.roles", offset_of!(Entry, roles), 4),
+            ("entry.put_sleepers", offset_of!(Entry, put_sleepers), 4),
+            ("entry.get_sleepers", offset_of!(Entry, get_sleepers), 4),
+            ("entry.join_sleepers", offset_of!(Entry, join_sleepers), 4),
+            ("entry.put_asleep_ns", offset_of!(Entry, put_asleep_ns), 8),
+            ("entry.get_asleep_ns", offset_of!(Entry, get_asleep_ns), 8),
+            ("entry.producer_ns", offset_of!(Entry, producer_ns), 8),
+            ("entry.consumer_ns", offset_of!(Entry, consumer_ns), 8),
+        ] {
+            list.push(Field { name, offset: start + word, bytes });
+        }
     }
     for cell in shape.cells_of_interest(image) {
         list.push(Field { name: "header", offset: shape.cell(cell), bytes: 8 });

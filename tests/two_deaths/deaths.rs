@@ -61,7 +61,7 @@ fn name_of<K: Kind>(verb: usize) -> &'static str {
 pub fn main() -> ExitCode {
     collect_reports(unlinked_file(&format!("deaths-{}-", std::process::id())));
     if std::env::var("SHMQ_TWO_DEATHS").is_ok() {
-        return run(&[Case::new("the_one_asked_for", try_the_one)]);
+        return run(Lanes::One, &[Case::new("the_one_asked_for", try_the_one)]);
     }
     const { assert!(VERBS.len() == 27, "the macro lists as many") };
     let mut cases = crate::cases![past_the_stored_tail];

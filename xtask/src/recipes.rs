@@ -40,12 +40,17 @@ pub const CI: &[Recipe] = &[
 /// What takes longer.
 pub const DEEP: &[Recipe] = &[
     recipe("bench", "the benches are built", || run_each(&[], &["cargo bench --no-run --locked"])),
+    recipe(
+        "compare",
+        "the comparison with rivals is linted and notices faults (a C compiler, Rust 1.89, many dependencies)",
+        compare,
+    ),
     recipe("release", "the other tests of several processes on a release build", release),
     recipe("sweep", "a kill at every instruction, of all operations (an hour)", || {
         run_each(&[], &["cargo test --release --locked --test kill_everywhere -- --ignored"])
     }),
     recipe("pairs", "two deaths, at all pairs of atomic writes (hours)", || {
-        run_each(&COUNTED, &["cargo test --locked --test two_deaths -- --ignored"])
+        run_each(&COUNTED, &["cargo test --release --locked --test two_deaths -- --ignored"])
     }),
     recipe("storm", "storms for minutes", || run_each(&[], &["cargo test --release --locked --test storm -- --ignored"])),
 ];
@@ -54,7 +59,14 @@ const COUNTED: [(&str, &str); 2] = [("RUSTFLAGS", "--cfg shmq_counted"), ("CARGO
 const PORTABLE: [(&str, &str); 2] = [("RUSTFLAGS", "--cfg shmq_portable_sync"), ("CARGO_TARGET_DIR", "target/portable")];
 
 fn fmt() -> Result {
-    run_each(&[], &["cargo fmt --check --all", "cargo fmt --check --manifest-path fuzz/Cargo.toml"])
+    run_each(
+        &[],
+        &[
+            "cargo fmt --check --all",
+            "cargo fmt --check --manifest-path fuzz/Cargo.toml",
+            "cargo fmt --check --manifest-path benches/compare/Cargo.toml",
+        ],
+    )
 }
 
 fn typos() -> Result {
@@ -169,6 +181,17 @@ fn test() -> Result {
 
 fn crashes() -> Result {
     run_each(&[], &["cargo test --release --locked --test kill_everywhere --test storm --test garbage"])
+}
+
+/// A package of its own: its dependencies are built for nothing else.
+fn compare() -> Result {
+    run_each(
+        &[],
+        &[
+            "cargo clippy --locked --manifest-path benches/compare/Cargo.toml --all-targets -- -D warnings",
+            "cargo run --release --locked --manifest-path benches/compare/Cargo.toml -- --self-test",
+        ],
+    )
 }
 
 fn release() -> Result {

@@ -72,7 +72,7 @@ fn is_messagepack(about: &About) -> bool {
 fn nothing_to_show(inspector: &Inspector, about: &About) -> String {
     let name = text::quoted(inspector.name());
     if !about.kind.is_queue() {
-        return format!("{name} is no queue, but an object of another kind ({})", about.kind.in_words());
+        return format!("{name} is no queue, but a primitive of shmq::sync ({})", about.kind.in_words());
     }
     match inspector.look().on_lease {
         0 => format!("queue {name} is empty"),

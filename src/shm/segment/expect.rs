@@ -123,7 +123,7 @@ impl Messages<'_> {
             Kind::Condvar => return "a condition variable".to_owned(),
             Kind::Barrier => return "a barrier".to_owned(),
             Kind::Encoded => "encoded objects of type",
-            _ => "messages of type",
+            Kind::Sized => "messages of type",
         };
         if self.kind == Kind::Encoded {
             let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
