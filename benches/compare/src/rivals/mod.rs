@@ -1,12 +1,5 @@
 //! The rivals: what a program could use instead of shmq.
-//!
-//! **To add a rival**
-//! 1. between processes: a file here, with a type that implements
-//!    [`Transport`](crate::flows::Transport); [`ByteChannel`](bytes::ByteChannel) is enough if it
-//!    moves byte strings. Between threads: a type in `threads.rs` that implements
-//!    [`Within`](crate::threads::Within). In Python: a kind in `python/rivals.py`.
-//! 2. a `mod` line below, and a line in each list of `registry.rs` in which it is to be measured.
-//! 3. a line in the README's table. `--only throughput --quick` measures it.
+//! How to add one is in `CONTRIBUTING.md`, "Add a rival to the bench".
 
 pub mod boost;
 pub mod bytes;

@@ -1,5 +1,4 @@
-//! The registry: every rival, in the groups in which it is measured. How to add one: see the module
-//! above.
+//! The registry: every rival, in the groups in which it is measured.
 
 use super::{
     boost::{self, BoostMq},
