@@ -39,7 +39,7 @@ fn initialise(segment: &Segment) {
     ring_of(segment).initialise();
 }
 
-/// Messages in a segment that nobody is attached to, those that the dead had on lease included.
+/// Messages in a segment that no process is attached to, those on lease to dead processes included.
 /// `None`: it holds garbage.
 pub(crate) fn messages_left(view: &View) -> Option<u64> {
     if !view.info().kind.is_queue() {
@@ -48,8 +48,8 @@ pub(crate) fn messages_left(view: &View) -> Option<u64> {
     let geometry = view.geometry();
     let ring = Ring { memory: Mapped::new(NonNull::from(view.head()), view.cells(), &geometry), geometry };
     let mut count = 0;
-    // Not up to tail: one who died between a record and its tail has put it all the same. The word
-    // behind the last record is FREE.
+    // Not up to tail: a putter that died between a record and its tail has put it all the same. The
+    // word behind the last record is FREE.
     let walked = ring.walk(u64::MAX, |_, _, header| {
         count += matches!(header.state(), Some(State::Ready | State::Leased | State::Returned)) as u64;
         true

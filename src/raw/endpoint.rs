@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   owner 0 --acquire (under the lock)--> owner id --release--> owner 0
-//!                                            \--owner dies--> whoever locks next: repair, busy 0, owner 0
+//!                                            \--owner dies--> next locker: repair, busy 0, owner 0
 //! ```
 
 use super::stats::Verb;
@@ -31,8 +31,8 @@ pub struct SideOwner {
 }
 
 impl RawQueue {
-    /// Becomes the owner of a side. `Held` while a live endpoint owns it, `Busy` if somebody stays
-    /// inside it who does not run.
+    /// Becomes the owner of a side. `Held` while a live endpoint owns it, `Busy` if a
+    /// process that does not run stays inside it.
     pub(crate) fn acquire(&self, side: Side) -> Result<SideOwner, Failure> {
         let me = self.me()?;
         // Unlike a `try_` verb it comes once, and has no form that waits.
@@ -44,8 +44,8 @@ impl RawQueue {
                 self.note_owner(me, Verb::Put);
                 self.head().put.owner.store(me.bits(), Release);
                 self.unlock_put(me)?;
-                // Those who sleep until they can put are told now that they cannot, before they
-                // have a wake that is not for them.
+                // Putters that sleep until there is room learn now that the side is held, before
+                // they consume a wake that another process needs.
                 self.notify_not_full(u32::MAX);
             }
             Side::Get => {

@@ -3,15 +3,15 @@
 //!
 //! ```text
 //!   put:  enter put side -> reserve -> write -> commit -> exit -> wake a getter
-//!            | contended, Full                                      (fast path: no system call, no fence but the lock's two)
+//!            | contended, Full         (fast path: no system call, no fence but the lock's two)
 //!            v
-//!         look, spin, yield, sleep -> look again until the deadline; every 100 ms also look after the dead
+//!         spin, yield, sleep -> try again until the deadline; each 100 ms probe for dead peers
 //! ```
 //!
 //! Invariants:
 //! 1. A side is entered by locking it while no live endpoint owns it, or by being that endpoint.
-//!    Between enter and exit nobody allocates, calls the user, or touches the caller's memory
-//!    beyond a copy of [`SMALL_COPY_BYTES`]; an endpoint may copy more.
+//!    Between enter and exit no call allocates, runs the user's code, or touches the caller's
+//!    memory beyond a copy of [`SMALL_COPY_BYTES`]; an endpoint may copy more.
 //! 2. The mapping lives as long as the queue, and a [`CellIndex`] is in the ring: its record starts
 //!    inside the mapping. A payload pointer is made only for a record whose length was checked
 //!    against the geometry.
@@ -74,7 +74,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 /// lock is held for long.
 pub(crate) const SMALL_COPY_BYTES: usize = 4096;
 
-/// For fewer records nobody looks whether they are there.
+/// For fewer records no prefetch is attempted.
 const LEAST_FETCHED_AHEAD: u64 = 16;
 
 /// How a call enters its side (Invariant 1), for constant parameters `OWNED`: by the lock, or as
@@ -89,18 +89,17 @@ pub struct RawQueue {
     max_deliveries: u32,
     /// What is given up, where there is a queue for dead letters.
     letters: letters::Letters,
-    /// When callers of this process last looked after the dead.
+    /// When callers of this process last probed for dead peers.
     looks: probe::Looks,
     /// Messages taken, by copy and on lease, when a getter of this process last found nothing.
     caught_up_at: AtomicU64,
-    /// What tail was when a getter of this process last looked, to ask for cache lines ahead. A
-    /// hint.
+    /// What tail was when a getter of this process last loaded it, to prefetch. A hint.
     tail_seen: AtomicU64,
     /// Whether its calls should spin for long before they sleep.
     adaptive_spin: AdaptiveSpin,
     /// See [`RawQueue::keep_leases_private`].
     leases_are_private: AtomicBool,
-    /// Set by a signal handler: who waits gives up.
+    /// Set by a signal handler: callers that wait give up.
     interrupt: OnceLock<&'static AtomicBool>,
     #[cfg(feature = "tracing")]
     untold: stats::Untold,
@@ -120,7 +119,7 @@ fn add(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
 }
 
-/// Why an operation stopped, before it is told in the words of its family.
+/// Why an operation stopped, before it becomes an error of the public API.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Busy,
@@ -242,7 +241,7 @@ impl RawQueue {
         self.rare().poisoned.load(Relaxed) != 0
     }
 
-    /// Has somebody called `close`?
+    /// Was the queue closed?
     pub(crate) fn is_closed(&self) -> bool {
         self.head().put_notice.closed.load(Acquire) != 0
     }

@@ -5,7 +5,7 @@ use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::atomic::fence;
 use crate::shm::geometry::CellIndex;
 
-/// Records reclaimed beyond the need of the moment: each look at head moves a cache line between
+/// Records reclaimed beyond the need of the moment: each load of head moves a cache line between
 /// the sides, so it should pay.
 pub(crate) const RECLAIM_AHEAD: u64 = 64;
 
@@ -150,7 +150,7 @@ impl<M: Memory> Ring<M> {
         if at == before { Err(NoRoom::Full) } else { Ok(()) }
     }
 
-    /// Records that find room without another look at getters. A hint that needs nothing, in a
+    /// Records that find room without another load of head. A hint that needs nothing, in a
     /// sized ring; for the put side more.
     pub fn room_reclaimed(&self) -> u64 {
         let put = self.memory.put_side();
@@ -167,7 +167,7 @@ impl<M: Memory> Ring<M> {
         self.reclaim_sized(most).is_ok()
     }
 
-    /// Records that were not taken when head was last looked at. Needs the put side of a sized
+    /// Records that were not taken when head was last loaded. Needs the put side of a sized
     /// ring.
     pub fn backlog_seen(&self) -> u64 {
         let put = self.memory.put_side();
