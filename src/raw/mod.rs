@@ -3,10 +3,20 @@
 //!
 //! ```text
 //!   put:  enter put side -> reserve -> write -> commit -> exit -> wake a getter
-//!            | contended, Full         (fast path: no system call, no fence but the lock's two)
+//!            | contended, Full      (fast path: no system call, no fence instruction; the lock's
+//!            |                       two instructions are locked ones)
 //!            v
 //!         spin, yield, sleep -> try again until the deadline; each 100 ms probe for dead peers
 //! ```
+//!
+//! | after a death | file |
+//! |---|---|
+//! | when a call probes for dead owners, and how often | `probe.rs` |
+//! | a side's lock or endpoint was a dead process's: the one recovery of a side | `recover.rs` |
+//! | `Queue::recover`, and a full queue behind a dead reader (`free_stopper`) | `recover.rs` |
+//! | how the cursors follow from the headers | `ring/repair.rs` |
+//! | which records dead owners hold, and giving them back | `ring/dead_owners.rs` |
+//! | waiters that were killed asleep | `lock/futex.rs` |
 //!
 //! Invariants:
 //! 1. A side is entered by locking it while no live endpoint owns it, or by being that endpoint.
@@ -210,7 +220,9 @@ impl RawQueue {
         &self.head().rare
     }
 
-    /// Wakes `count` getters after a commit.
+    /// Wakes `count` getters after a commit. It executes no fence between the commit and the load of
+    /// the count of waiters: the waiter pays for both sides by `membarrier` (`os/membarrier.rs`;
+    /// "Why there is no fence in put" in `ARCHITECTURE.md`).
     #[inline(always)]
     fn notify_not_empty(&self, count: u32) {
         self.notify(|| self.not_empty(), || count);

@@ -16,6 +16,17 @@
 //!   CLAIMED -> DONE when aborted (the record is skipped)    LEASED -> RETURNED -> LEASED | DONE
 //! ```
 //!
+//! | question | file |
+//! |---|---|
+//! | which states a header word has, and their bits | `header.rs` |
+//! | how a record is reserved and committed, and room reclaimed | `put.rs` |
+//! | how a record is taken, leased, released and given back | `get.rs` |
+//! | how endpoints move along slots that are known to be free or ready | `run.rs` |
+//! | how cursors are put right after a death, and a full ring's stopper freed | `repair.rs` |
+//! | how leases and loans of dead owners are found and freed while others work | `dead_owners.rs` |
+//! | how tail moves back over dropped loans | `retreat.rs` |
+//! | what is seen without owning a side: records, or the next message | `walk.rs`, `outlook.rs` |
+//!
 //! A process *owns a side* while it holds the side's lock, or is its live endpoint. Each method
 //! says which side it needs.
 //!

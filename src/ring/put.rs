@@ -197,8 +197,10 @@ impl<M: Memory> Ring<M> {
     fn move_reclaim(&self, before: u64, to: u64) {
         if to != before {
             self.memory.put_side().reclaim.store(to, Release);
-            // Whoever walks these cells rereads reclaim after each header (Invariant 4): no byte of
-            // a new record may become visible before the new reclaim.
+            // A walk of these cells rereads reclaim after each header (Invariant 4): no byte of a
+            // new record may become visible before the new reclaim. On x86-64 this orders the
+            // compiler only and is no instruction. A commit has no fence against getters that go to
+            // sleep: `os/membarrier.rs`.
             fence(Release);
         }
     }
