@@ -1,7 +1,6 @@
 //! The recipes, in the order of a whole run: what fails soonest comes first.
 
-use crate::run::{Outcome, Result, is_there, output_of, run, run_and_keep, run_each};
-use std::path::Path;
+use crate::run::{Outcome, Result, is_there, output_of, run, run_and_keep, run_each, run_script};
 
 /// A step by name.
 pub struct Recipe {
@@ -23,7 +22,7 @@ pub const CI: &[Recipe] = &[
     recipe("doc", "documentation without warnings", doc),
     recipe("public-api", "the public API is that of tests/public-api.txt (cargo install cargo-public-api)", public_api),
     recipe("deny", "licenses, versions and sources of dependencies (cargo install cargo-deny)", deny),
-    recipe("msrv", "the oldest compiler that Cargo.toml promises, of Debian 12", msrv),
+    recipe("msrv", "the oldest compiler that Cargo.toml promises, of Debian 12", || run_script(".ci/msrv")),
     recipe("package", "what would be published builds by itself", package),
     recipe("fuzz", "the fuzz target compiles", || run_each(&[], &["cargo check --locked --manifest-path fuzz/Cargo.toml"])),
     recipe("test", "the README's command, and that doctests are merged", test),
@@ -34,7 +33,7 @@ pub const CI: &[Recipe] = &[
     recipe("portable", "the portable locks: the API, without crashes", portable),
     recipe("loom", "the ring under loom", loom),
     recipe("wordcount", "the main job, on the README", || run_each(&[], &["cargo run --release --locked --example wordcount"])),
-    recipe("tsan", "ThreadSanitizer, with Debian's compiler", || run_each(&[], &[".ci/tsan/run"])),
+    recipe("tsan", "ThreadSanitizer, with Debian's compiler", || run_script(".ci/tsan/run")),
 ];
 
 /// What takes longer.
@@ -46,6 +45,7 @@ pub const DEEP: &[Recipe] = &[
         compare,
     ),
     recipe("release", "the other tests of several processes on a release build", release),
+    recipe("coverage", "the lines of src that the quicker tests run, in words", || run_script(".ci/coverage")),
     recipe("sweep", "a kill at every instruction, of all operations (an hour)", || {
         run_each(&[], &["cargo test --release --locked --test kill_everywhere -- --ignored"])
     }),
@@ -152,13 +152,6 @@ fn deny() -> Result {
         return Ok(Outcome::Skipped("cargo-deny is not there: cargo install --debug cargo-deny".to_string()));
     }
     run_each(&[], &["cargo deny --workspace --all-features check --hide-inclusion-graph bans licenses sources"])
-}
-
-fn msrv() -> Result {
-    if Path::new("/etc/os-release").exists() && is_there("apt-get") && is_there("dpkg") {
-        return run_each(&[], &[".ci/msrv"]);
-    }
-    Ok(Outcome::Skipped("its compiler is a package of Debian 12".to_string()))
 }
 
 fn package() -> Result {

@@ -46,6 +46,14 @@ pub fn run_each(variables: &[(&str, &str)], lines: &[&str]) -> Result {
     Ok(Outcome::Done)
 }
 
+/// Runs a script that exits with 77, after a line that says why, where it cannot run.
+pub fn run_script(line: &str) -> Result {
+    match command(&[], line).env("CARGO", env!("CARGO")).status() {
+        Ok(status) if status.code() == Some(77) => Ok(Outcome::Skipped("the line above says why".to_string())),
+        status => expect_success(line, status).map(|()| Outcome::Done),
+    }
+}
+
 /// Runs it, shows each line that it prints, and returns them; it must succeed.
 pub fn run_and_keep(variables: &[(&str, &str)], line: &str) -> Result<Vec<String>> {
     let mut child = command(variables, line).stdout(Stdio::piped()).spawn().map_err(|error| format!("{line}: {error}"))?;
