@@ -150,9 +150,10 @@ cfg_if::cfg_if! {
 
 /// Marks a struct or an enum as a [`Message`], which may travel through a [`Queue`].
 ///
-/// It adds `#[repr(C)]` to a struct that has no other, checks that every byte belongs to a field, and implements
-/// [`Message`], with the [structural schema](Message::schema) by which every opener is checked; and [`Plain`],
-/// where any bits are a value, so that messages can be written and read in place.
+/// It adds `#[repr(C)]` to a struct that has no other, checks that every byte belongs to a field,
+/// and implements [`Message`], with the [structural schema](Message::schema) by which every opener
+/// is checked; and [`Plain`], where any bits are a value, so that messages can be written and read
+/// in place.
 ///
 /// ```
 /// use shmq::Queue;
@@ -177,9 +178,10 @@ cfg_if::cfg_if! {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// **Fields** are numbers, `bool`, `char`, `NonZero`, arrays, and other types with this attribute. What holds pointers (`String`, `Vec`, `Box`,
-/// references) is refused: send it through an `ObjectQueue`. Generic parameters get the bound `Message`, and such a struct is checked for padding
-/// where its parameters are known:
+/// **Fields** are numbers, `bool`, `char`, `NonZero`, arrays, and other types with this attribute.
+/// What holds pointers (`String`, `Vec`, `Box`, references) is refused: send it through an
+/// `ObjectQueue`. Generic parameters get the bound `Message`, and such a struct is checked for
+/// padding where its parameters are known:
 ///
 /// ```compile_fail
 /// #[shmq::message]
@@ -191,11 +193,12 @@ cfg_if::cfg_if! {
 /// let narrow = shmq::Queue::<Pair<u64, u32>>::new(8); // 4 bytes of padding at the end of `Pair`
 /// ```
 ///
-/// **Padding** is an error at the field that it is before or behind: other processes would see bytes that no field has written. Sort
-/// the fields by falling alignment, or fill the gap with a field such as `_unused: [u8; 3]`.
+/// **Padding** is an error at the field that it is before or behind: other processes would see
+/// bytes that no field has written. Sort the fields by falling alignment, or fill the gap with a
+/// field such as `_unused: [u8; 3]`.
 ///
-/// **Enums** name the integer that holds them, with or without fields in their variants. Bits that are no variant are
-/// [`GetError::Invalid`] to those who get them.
+/// **Enums** name the integer that holds them, with or without fields in their variants. Bits that
+/// are no variant are [`GetError::Invalid`] to those who get them.
 ///
 /// ```
 /// #[shmq::message]
@@ -211,9 +214,11 @@ cfg_if::cfg_if! {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// **`repr`**: `#[repr(C, align(64))]`, `#[repr(C, packed)]` and `#[repr(transparent)]` stay as they are written.
+/// **`repr`**: `#[repr(C, align(64))]`, `#[repr(C, packed)]` and `#[repr(transparent)]` stay as
+/// they are written.
 ///
-/// **A crate that is renamed** in `Cargo.toml` is named in the attribute: `#[message(crate = ipc)]`.
+/// **A crate that is renamed** in `Cargo.toml` is named in the attribute:
+/// `#[message(crate = ipc)]`.
 ///
 /// Put it before `#[derive(...)]`, so that what is derived sees the same `repr`.
 #[cfg(all(feature = "derive", not(loom)))]

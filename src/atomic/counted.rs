@@ -26,7 +26,7 @@ pub fn arm(write: u64, signal: i32) {
     LAST.store(write, Relaxed);
 }
 
-/// No signal is sent any more. Tells how many writes there were since [`arm`].
+/// No signal is sent from now on. Returns how many writes there were since [`arm`].
 pub fn disarm() -> u64 {
     LAST.store(0, Relaxed);
     WRITES.load(Relaxed)

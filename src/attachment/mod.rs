@@ -181,8 +181,8 @@ impl Attachment {
     #[inline(always)]
     pub(crate) fn notify<'a>(&'a self, condvar: impl Fn() -> Condvar<'a>, count: impl FnOnce() -> u32) {
         self.barrier.light();
-        // Found behind the barrier, which keeps it out of the registers of the fast path (measured: 3
-        // instructions of a put).
+        // Found behind the barrier, which keeps it out of the registers of the fast path (measured:
+        // 3 instructions of a put).
         if condvar().has_waiters() {
             self.wake(condvar(), count());
         }

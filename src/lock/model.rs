@@ -16,7 +16,7 @@ pub(crate) trait Machine: Clone + Eq + Hash + Debug {
     fn steps(&self) -> Vec<Self>;
     /// All states after one more kill.
     fn kills(&self) -> Vec<Self>;
-    /// The state in which every sleeper's slice has ended. `None`: nobody sleeps.
+    /// The state in which every sleeper's slice has ended. `None`: no process sleeps.
     fn end_slices(&self) -> Option<Self>;
     /// Nothing moves any more: is that as it should be? `killed` or not, before or after slices.
     fn check_rest(&self, was_killed: bool);
@@ -229,9 +229,9 @@ mod condvar {
 
         fn check_rest(&self, was_killed: bool) {
             let sleepers = self.asleep().count();
-            assert!(was_killed || self.messages == 0 || sleepers == 0, "a wake was lost, and nobody was killed: {self:?}");
-            // Counted are those who sleep, and the dead. However many of those, one needless wake
-            // is all that they cost.
+            assert!(was_killed || self.messages == 0 || sleepers == 0, "a wake was lost, and no process was killed: {self:?}");
+            // The count has the sleepers and the dead. However many of the dead, they cost one
+            // needless wake.
             let mut later = State { notifiers: vec![Notifier::Store], buffered: vec![false], ..self.clone() };
             while let Some(next) = later.step_notifier(0).pop() {
                 later = next;
@@ -306,7 +306,7 @@ mod mutex {
     struct State {
         lockers: Vec<Locker>,
         word: Word,
-        /// Somebody died inside, and nobody has repaired it.
+        /// A locker died inside, and no other has repaired it.
         broken: bool,
     }
 
@@ -414,7 +414,7 @@ mod mutex {
 
         fn check_rest(&self, was_killed: bool) {
             let sleepers = self.lockers.iter().filter(|locker| **locker == Locker::Asleep).count();
-            assert!(was_killed || sleepers == 0, "a wake was lost, and nobody was killed: {self:?}");
+            assert!(was_killed || sleepers == 0, "a wake was lost, and no process was killed: {self:?}");
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) struct Locks {
 // SAFETY: the objects are views of process-shared pthread objects in the segment (Invariant 1),
 // made to be used from any thread.
 unsafe impl Send for Locks {}
-// SAFETY: as above; each view is only read.
+// SAFETY: a shared reference only reads the views, which raw_sync made to be used from any thread.
 unsafe impl Sync for Locks {}
 
 impl fmt::Debug for Locks {
@@ -70,7 +70,8 @@ impl Locks {
             debug_assert!(made.is_ok(), "pthread_mutex_init fails only for lack of memory");
         }
         for number in 2..5 {
-            // SAFETY: as above.
+            // SAFETY: the object lies inside the mapping, and no other process sees the segment
+            // yet.
             let made = unsafe { Event::new(object(segment, number), true) };
             debug_assert!(made.is_ok(), "pthread_cond_init fails only for lack of memory");
         }

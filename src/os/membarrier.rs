@@ -25,8 +25,8 @@
 //! A registration is for the rest of a process's life, and its forked children inherit it.
 //!
 //! Invariants:
-//! 1. A process in which [`MemoryBarrier::light`] is only a compiler fence has registered since its last
-//!    fork.
+//! 1. A process in which [`MemoryBarrier::light`] is only a compiler fence has registered since its
+//!    last fork.
 //! 2. Either all processes of a segment use full fences, or none has to: its header says so before
 //!    it is published.
 

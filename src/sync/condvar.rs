@@ -332,7 +332,7 @@ impl Condvar {
         mut condition: impl FnMut(&mut T) -> bool,
     ) -> TimedRelocked<'m, T> {
         loop {
-            // The clock first: what came before the deadline is looked at after it.
+            // The clock first: what came before the deadline is checked after it.
             let time_is_up = deadline.has_passed();
             if !condition(&mut *guard) {
                 return Ok((guard, WaitTimeoutResult(false)));

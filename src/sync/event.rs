@@ -7,7 +7,7 @@
 //! Invariants:
 //! 1. One word, changed by one instruction: no lock, so no process can die with it half changed.
 //! 2. A waiter that began at an even number is released by any other number: also by a set that was
-//!    cleared before it looked.
+//!    cleared before the waiter checked.
 
 use super::SyncError;
 use super::builder::PrimitiveBuilder;

@@ -53,7 +53,7 @@ mod semaphore {
     #[derive(Clone, PartialEq, Eq, Hash, Debug)]
     struct State {
         takers: Vec<(Kind, Taker)>,
-        /// Releases that are still to come, by somebody who holds nothing and takes no lock.
+        /// Releases that are still to come, by callers that hold nothing and take no lock.
         releases: u8,
         total: u8,
         table: Vec<u8>,
@@ -90,7 +90,7 @@ mod semaphore {
                 Taker::Lock => {
                     match self.lock {
                         Some(holder) if self.takers[holder].1 != Taker::Dead => return None,
-                        // Reaps the dead, and so does a look once a slice.
+                        // Reaps the dead, as the probe once a slice does.
                         _ => {
                             let dead = |j: usize| self.takers[j].1 == Taker::Dead;
                             (0..self.table.len()).filter(|&j| dead(j)).for_each(|j| next.table[j] = 0);
@@ -270,7 +270,8 @@ mod barrier {
         arrived: u8,
         table: Vec<u8>,
         lock: Option<usize>,
-        /// What those who arrived in a phase learnt of it: who passed, who did not.
+        /// What the parties that arrived in a phase learnt of it: how many passed, how many did
+        /// not.
         learnt: Vec<(u8, u8)>,
         /// A party was late since the last reset: it will not arrive, and the others must not wait
         /// for it.

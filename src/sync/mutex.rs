@@ -253,8 +253,8 @@ impl<'m, T: ?Sized> MutexGuard<'m, T> {
         if words(primitive).needs_repair.load(Relaxed) != 0 { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
     }
 
-    /// Says that the data are in order, after [`LockError::OwnerDied`]: later lockers are told
-    /// nothing any more. Does nothing otherwise.
+    /// Marks the data as repaired, after [`LockError::OwnerDied`]: later lockers get the lock without
+    /// an error. Does nothing otherwise.
     ///
     /// # Panics
     /// In a child that inherited the guard.

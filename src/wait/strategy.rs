@@ -1,4 +1,4 @@
-//! What a caller does between looking and sleeping.
+//! What a waiting caller does before it sleeps: spin, yield, or neither.
 
 /// How a blocked call of this handle waits: for how long it spins before it sleeps in the kernel.
 ///

@@ -43,7 +43,8 @@ pub(crate) struct Spec {
     /// Users whose dead segment may be replaced.
     pub owners: Owners,
     pub directory: Directory,
-    /// A full fence at each commit, and no membarrier: see [`MemoryBarrier`](crate::os::MemoryBarrier).
+    /// A full fence at each commit, and no membarrier: see
+    /// [`MemoryBarrier`](crate::os::MemoryBarrier).
     pub full_fence: bool,
 }
 
