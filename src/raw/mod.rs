@@ -220,9 +220,9 @@ impl RawQueue {
         &self.head().rare
     }
 
-    /// Wakes `count` getters after a commit. It executes no fence between the commit and the load of
-    /// the count of waiters: the waiter pays for both sides by `membarrier` (`os/membarrier.rs`;
-    /// "Why there is no fence in put" in `ARCHITECTURE.md`).
+    /// Wakes `count` getters after a commit. No fence stands between the commit and the load of the
+    /// count of waiters: the waiter pays for both sides by `membarrier` (`os/membarrier.rs`; "Why
+    /// there is no fence in put" in `ARCHITECTURE.md`).
     #[inline(always)]
     fn notify_not_empty(&self, count: u32) {
         self.notify(|| self.not_empty(), || count);
