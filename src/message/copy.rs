@@ -17,7 +17,7 @@
 //! 2. No reference to shared bytes is made: they are read through raw pointers. A read that races
 //!    with a peer's write yields some mixture of bytes, which the check of the private copy judges.
 
-use crate::message::{Plain, assert_plain};
+use crate::message::{Message, Plain, Travel, assert_plain};
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -32,18 +32,24 @@ const PAYLOAD_ALIGN: usize = 8;
 /// stores have left the store buffer (measured: 21 % of a put of 64 bytes).
 ///
 /// # Safety
-/// `from` points to a `T`, and `to` to room for one.
+/// `to` leads to room for the message, at a multiple of `PAYLOAD_ALIGN`, in a record that is not
+/// published yet and belongs to the caller.
 #[inline(always)]
-pub(crate) unsafe fn copy_message<T>(from: *const T, to: *mut u8) {
-    if size_of::<T>() <= WORDWISE_BYTES && size_of::<T>() % 8 == 0 && align_of::<T>() >= 8 {
-        for word in 0..size_of::<T>() / 8 {
-            // SAFETY: within the T, whose size and alignment are those of whole words; volatile
-            // keeps the loads narrow.
+pub(crate) unsafe fn copy_message<T>(message: &T, to: *mut u8)
+where
+    T: ?Sized + Message,
+{
+    let (from, length) = (ptr::from_ref(message).cast::<u8>(), size_of_val(message));
+    if T::IS_SIZED && length <= WORDWISE_BYTES && length % 8 == 0 && align_of_val(message) >= 8 {
+        for word in 0..length / 8 {
+            // SAFETY: within the message, whose size and alignment are those of whole words;
+            // volatile keeps the loads narrow.
             unsafe { to.cast::<u64>().add(word).write(from.cast::<u64>().add(word).read_volatile()) };
         }
     } else {
-        // SAFETY: the caller passes a `T` at `from` and room for one at `to`.
-        unsafe { ptr::copy_nonoverlapping(from.cast::<u8>(), to, size_of::<T>()) }
+        // SAFETY: the caller passes room for the message at `to`, in a record that only this call
+        // writes, so the two do not overlap.
+        unsafe { ptr::copy_nonoverlapping(from, to, length) }
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) mod schema;
 
 pub(crate) use in_place::assert_plain;
 
-use crate::error::{GetError, PutError};
+use crate::error::GetError;
 use crate::message::schema::Layout;
 use crate::shm::kind::Kind;
 pub(crate) use sealed::Way;
@@ -62,7 +62,7 @@ pub unsafe trait Message {
     /// What `get` returns: the value itself, or a `Vec` of a slice's elements.
     type Owned;
 
-    /// How messages of this type are put and got.
+    /// How messages of this type are got: as one value, or as the elements of a slice.
     #[doc(hidden)]
     type Way: Way<Self, Owned = Self::Owned>;
     /// The fields and bytes of the message, or of an element of a slice.
@@ -180,6 +180,9 @@ pub(crate) trait Travel: Message {
     const WIRE: Wire =
         Wire { kind: <Self::Way as Way<Self>>::KIND, unit_bytes: Self::LAYOUT.bytes, unit_align: Self::LAYOUT.align };
 
+    /// One value a message, in a sized ring? Otherwise slices, in a slice ring.
+    const IS_SIZED: bool = matches!(Self::WIRE.kind, Kind::Sized);
+
     /// Name of the message or element type, without module paths.
     fn unit_name() -> String {
         without_paths(<Self::Way as Way<Self>>::type_name())
@@ -203,21 +206,18 @@ pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
 
 /// The types of the hidden items of [`Message`].
 pub(crate) mod sealed {
-    use super::copy::copy_message;
-    use super::{GetError, Kind, Message, Plain, PutError, assert_plain, ptr};
+    use super::{GetError, Kind, Message, Plain, assert_plain, ptr};
     use crate::raw::{BY_LOCK, BY_OWNER};
     pub use crate::raw::{LeasedRecord, RawQueue, SideOwner};
     use crate::ring::{SIZED_RING, SLICE_RING};
     pub use crate::wait::Wait;
 
-    /// How messages of type `T` are put and got.
+    /// What differs between messages of type `T`: one value, or a slice.
     pub trait Way<T: ?Sized> {
         type Owned;
         const KIND: Kind;
         fn type_name() -> &'static str;
         fn pointer(payload: *mut u8, length: usize) -> *mut T;
-        fn put(value: &T, raw: &RawQueue, wait: Wait) -> Result<(), PutError>;
-        fn put_owned(value: &T, raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<(), PutError>;
         fn get(raw: &RawQueue, wait: Wait) -> Result<Self::Owned, GetError>;
         fn get_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<Self::Owned, GetError>;
         fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError>;
@@ -244,18 +244,6 @@ pub(crate) mod sealed {
 
         fn pointer(payload: *mut u8, _: usize) -> *mut T {
             payload.cast()
-        }
-
-        #[inline(always)]
-        fn put(value: &T, raw: &RawQueue, wait: Wait) -> Result<(), PutError> {
-            // SAFETY: a record of this ring has room for a T, and it is the caller's until it is
-            // committed.
-            raw.put::<BY_LOCK, SIZED_RING>(None, size_of::<T>(), wait, |to| unsafe { copy_message(value, to) })
-        }
-
-        #[inline(always)]
-        fn put_owned(value: &T, raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<(), PutError> {
-            if raw.try_put(owner, value) { Ok(()) } else { raw.put_owned(owner, value, wait) }
         }
 
         #[inline(always)]
@@ -293,16 +281,6 @@ pub(crate) mod sealed {
 
         fn pointer(payload: *mut u8, length: usize) -> *mut [X] {
             ptr::slice_from_raw_parts_mut(payload.cast(), length / size_of::<X>())
-        }
-
-        #[inline(always)]
-        fn put(value: &[X], raw: &RawQueue, wait: Wait) -> Result<(), PutError> {
-            raw.put_elements::<BY_LOCK, X>(None, value, wait)
-        }
-
-        #[inline(always)]
-        fn put_owned(value: &[X], raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<(), PutError> {
-            raw.put_elements::<BY_OWNER, X>(raw.check(owner)?, value, wait)
         }
 
         #[inline(always)]

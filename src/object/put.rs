@@ -2,9 +2,9 @@
 
 use super::{Codec, ObjectQueue};
 use crate::error::PutError;
-use crate::message::{Message, Way};
 use crate::queue::guard::Loan;
 use crate::queue::{Accepts, Producer, Queue};
+use crate::raw::BY_LOCK;
 use crate::wait::{Wait, blocking_forms};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -55,7 +55,7 @@ pub(super) trait PutBytes {
 
 impl PutBytes for Queue<[u8]> {
     fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
-        <[u8] as Message>::Way::put(bytes, self.raw(), wait)
+        self.raw().put::<BY_LOCK, [u8]>(None, bytes, wait)
     }
 
     fn lend(&self, length: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {

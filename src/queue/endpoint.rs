@@ -102,14 +102,14 @@ impl<T: ?Sized + Message> Producer<T> {
         /// ```
         put, try_put, put_timeout, put_deadline, none: "Full",
         |self, wait, v: &T| -> Result<(), PutError> {
-            T::Way::put_owned(v, &self.raw, &self.owner, wait)
+            if self.raw.try_put(&self.owner, v) { Ok(()) } else { self.raw.put_owned(&self.owner, v, wait) }
         }
     }
 }
 
 impl<T: ?Sized + Message> Producer<T> {
     pub(super) fn put_for(&self, v: &T, wait: Wait) -> Result<(), PutError> {
-        T::Way::put_owned(v, &self.raw, &self.owner, wait)
+        if self.raw.try_put(&self.owner, v) { Ok(()) } else { self.raw.put_owned(&self.owner, v, wait) }
     }
 }
 

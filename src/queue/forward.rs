@@ -5,9 +5,10 @@
 
 use super::{Producer, Queue};
 use crate::error::PutError;
+use crate::message::Message;
 use crate::message::Plain;
-use crate::message::{Message, Way};
 use crate::queue::guard::{Lease, LeaseMut};
+use crate::raw::BY_LOCK;
 use crate::wait::Wait;
 use std::error::Error;
 use std::fmt;
@@ -53,7 +54,7 @@ impl<T: ?Sized, D: Accepts<T>> Destination<T> for D {}
 
 impl<T: ?Sized + Message> Accepts<T> for Queue<T> {
     fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError> {
-        T::Way::put(message, &self.raw, wait)
+        self.raw.put::<BY_LOCK, T>(None, message, wait)
     }
 }
 

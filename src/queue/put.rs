@@ -3,7 +3,7 @@
 use super::Queue;
 use super::guard::Loan;
 use crate::error::PutError;
-use crate::message::{Message, Plain, Travel, Way};
+use crate::message::{Message, Plain, Travel};
 use crate::raw::BY_LOCK;
 use crate::raw::RawQueue;
 use crate::ring::{SIZED_RING, SLICE_RING};
@@ -46,7 +46,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         put, try_put, put_timeout, put_deadline, none: "Full",
-        |self, wait, v: &T| -> Result<(), PutError> { T::Way::put(v, &self.raw, wait) }
+        |self, wait, v: &T| -> Result<(), PutError> { self.raw.put::<BY_LOCK, T>(None, v, wait) }
     }
 }
 

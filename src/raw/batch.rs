@@ -3,7 +3,6 @@
 use super::copy::check_written;
 use super::get::read_and_take;
 use super::letters::Next;
-use super::put::write_and_commit;
 use super::{RawQueue, SMALL_COPY_BYTES};
 use crate::error::{GetError, PutError};
 use crate::message::copy::{copy_out, read_message};
@@ -55,9 +54,8 @@ impl RawQueue {
     {
         self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), wait, |i, to| {
             let bytes = bytes_of(std::slice::from_ref(&values[i]));
-            // SAFETY: the put side gave `to` to this call alone, and a sized ring's record has room
-            // for `size_of::<T>()` bytes, the length of `bytes`, which are part of no record
-            // that is being written.
+            // SAFETY: the put side gave `to` to this call alone, and a sized ring's records have room
+            // for `size_of::<T>()` bytes, the length of `bytes`.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
         })
     }
@@ -77,10 +75,7 @@ impl RawQueue {
             return Ok(0);
         }
         if !OWNED && length > SMALL_COPY_BYTES {
-            return moved_or(count, |i| {
-                let write = &write;
-                self.put::<OWNED, SIZED_RING>(me, length, wait, move |to| write(i, to))
-            });
+            return moved_or(count, |i| self.put_large(me, length, wait, &|to| write(i, to)));
         }
         let me = self.me_or(me)?;
         let limit = batch_limit(length);
@@ -97,7 +92,8 @@ impl RawQueue {
             };
             if moved == before && outcome.is_ok() {
                 let outcome = self.with_slot::<OWNED, ()>(me, length as u32, wait, &mut |slot| {
-                    write_and_commit::<SIZED_RING>(&self.ring, slot, length, &|to| write(before, to));
+                    write(before, self.ring.memory.payload(slot.cell));
+                    self.ring.commit(slot);
                     moved += 1 + self.fill(upto - before - 1, length, &|i, to| write(before + 1 + i, to));
                 });
                 if let Err(error) = outcome {
@@ -121,7 +117,8 @@ impl RawQueue {
             else {
                 return i;
             };
-            write_and_commit::<SIZED_RING>(&ring, slot, length, &|to| write(i, to));
+            write(i, ring.memory.payload(slot.cell));
+            ring.commit(slot);
         }
         count
     }

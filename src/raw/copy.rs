@@ -1,35 +1,17 @@
 //! Copies of typed values into and out of records: the last step between bytes and types.
 
 use super::{Ends, RawQueue, SMALL_COPY_BYTES, Wait};
-use crate::error::{GetError, PutError};
+use crate::error::GetError;
 use crate::message::copy::{copy_out, read_message, vec_from_bytes};
-use crate::message::{Message, Plain, bytes_of};
+use crate::message::{Message, Plain};
 use crate::raw::BY_LOCK;
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::letter::Reason;
 use crate::shm::participant::Id;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
-use std::ptr;
 
 impl RawQueue {
-    /// Puts one slice.
-    #[inline]
-    pub(crate) fn put_elements<const OWNED: bool, X>(&self, me: Option<Id>, value: &[X], wait: Wait) -> Result<(), PutError>
-    where
-        X: Message,
-    {
-        let bytes = bytes_of(value);
-        let max = self.geometry().max_message_bytes();
-        if bytes.len() as u64 > max {
-            return Err(PutError::TooLarge { len: bytes.len(), max: max as usize });
-        }
-        // SAFETY: the record has room for its length (Invariant 2), and it is ours until it is
-        // committed.
-        let write = |to| unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
-        self.put::<OWNED, SLICE_RING>(me, bytes.len(), wait, write)
-    }
-
     /// Gets one sized value. Its bits are checked on the private copy, so a peer cannot change them
     /// afterwards.
     #[inline(always)]
@@ -106,7 +88,7 @@ impl RawQueue {
     }
 
     /// Copies a message to `copy`. `Ok`: its bits are a value. Otherwise it is given up, or is
-    /// `left` for the next call, which tells of it.
+    /// `left` for the next call, which reports it.
     pub(super) fn copy_on_lease<const OWNED: bool, T>(
         &self,
         me: Option<Id>,

@@ -245,7 +245,7 @@ impl RawQueue {
         let room = (queue.geometry().max_message_bytes() as usize).saturating_sub(head.length_without_text() + length);
         let written = head.write(room.min(MOST_TEXT), &bytes);
         queue
-            .put_elements::<BY_LOCK, u8>(None, &written, Wait::Never)
+            .put::<BY_LOCK, [u8]>(None, &written, Wait::Never)
             .map_err(|error| Unsent::Put(error, queue.segment.nonce()))
             .map(drop)
     }

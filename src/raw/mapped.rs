@@ -2,6 +2,7 @@
 //! the message.
 
 use crate::atomic::{AtomicU32, AtomicU64};
+use crate::message::{Message, Travel};
 use crate::os::{prefetch_read, prefetch_write};
 use crate::ring::Memory;
 use crate::shm::geometry::{CACHE_LINE_BYTES, CellIndex, Geometry, SizedShape};
@@ -122,27 +123,27 @@ impl Memory for Mapped {
 /// The words and cells of a sized ring whose messages are `T`s: the distance between two cells is a
 /// compile-time constant.
 #[derive(Debug)]
-pub(super) struct MappedAs<T> {
+pub(super) struct MappedAs<T: ?Sized> {
     head: NonNull<Head>,
     cells: NonNull<u8>,
-    messages: PhantomData<fn() -> T>,
+    messages: PhantomData<fn(&T)>,
 }
 
-impl<T> Clone for MappedAs<T> {
+impl<T: ?Sized> Clone for MappedAs<T> {
     #[inline(always)]
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for MappedAs<T> {}
+impl<T: ?Sized> Copy for MappedAs<T> {}
 
-impl<T> MappedAs<T> {
-    const SHAPE: SizedShape = SizedShape::of::<T>();
+impl<T: ?Sized + Message> MappedAs<T> {
+    const SHAPE: SizedShape = SizedShape::of(T::LAYOUT.bytes, T::LAYOUT.align);
 
     /// Can the cells of `geometry` be accessed as those of a `T`?
     pub fn fits(geometry: &Geometry) -> bool {
-        geometry.sized && geometry.cell_bytes == Self::SHAPE.cell_bytes
+        T::IS_SIZED && geometry.sized && geometry.cell_bytes == Self::SHAPE.cell_bytes
     }
 
     /// The caller uses cells only if [`fits`](MappedAs::fits) returned `true` for the geometry that
@@ -165,12 +166,12 @@ impl<T> MappedAs<T> {
 
     /// Address of the payload of the record at `cell`.
     #[inline(always)]
-    pub fn payload(&self, cell: CellIndex) -> *mut T {
-        self.record(cell).wrapping_add(Self::SHAPE.payload_offset as usize).cast()
+    pub fn payload(&self, cell: CellIndex) -> *mut u8 {
+        self.record(cell).wrapping_add(Self::SHAPE.payload_offset as usize)
     }
 }
 
-impl<T> Memory for MappedAs<T> {
+impl<T: ?Sized + Message> Memory for MappedAs<T> {
     #[inline(always)]
     fn put_side(&self) -> &PutSide {
         &self.head().put

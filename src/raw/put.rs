@@ -5,6 +5,8 @@ use super::ticket::Ticket;
 use super::{Failure, Mapped, RawQueue, SMALL_COPY_BYTES, Wait, add};
 use crate::error::PutError;
 use crate::lock::Locked;
+use crate::message::copy::copy_message;
+use crate::message::{Message, Travel};
 use crate::os::Deadline;
 use crate::raw::BY_LOCK;
 use crate::ring::{NoRoom, Ring, Slot};
@@ -13,16 +15,6 @@ use crate::shm::participant::Id;
 use crate::wait::{Step, TRY_LOCK_NS};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-/// Needs the put side.
-#[inline(always)]
-pub(super) fn write_and_commit<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize, write: &impl Fn(*mut u8)) {
-    write(ring.memory.payload(slot.cell));
-    if !SIZED {
-        add(&ring.memory.head().put.bytes_put, length as u64);
-    }
-    ring.commit(slot);
-}
-
 impl RawQueue {
     /// The put side's fast entry (Invariant 1). `false`: take the slow path.
     #[inline(always)]
@@ -30,8 +22,8 @@ impl RawQueue {
         let head = ring.memory.head();
         let side = &head.put;
         if OWNED {
-            // Busy before the look at `closed`: a closer that runs the heavy barrier sees one, or
-            // we see the other.
+            // Store `busy`, then load `closed` (Dekker): the closer runs the heavy barrier between
+            // its store and its load, so at least one of the two sees the other.
             side.busy.store(1, Relaxed);
         } else if !self.locks.put(head).try_lock(me) {
             return false;
@@ -52,7 +44,7 @@ impl RawQueue {
     #[inline(always)]
     pub(super) fn exit_put_of<const OWNED: bool>(&self, ring: &Ring<Mapped>, me: Id) -> Result<(), Failure> {
         if OWNED {
-            // Release: whoever sees busy 0 sees all that was committed.
+            // Release: a process that loads busy 0 sees all that was committed.
             ring.memory.head().put.busy.store(0, Release);
             Ok(())
         } else {
@@ -64,7 +56,8 @@ impl RawQueue {
         self.exit_put_of::<OWNED>(&self.ring, me)
     }
 
-    /// The put side's slow entry: waits for the lock, repairs after the dead, tells why not.
+    /// The put side's slow entry: waits for the lock, repairs what a dead process left,
+    /// or returns why the side cannot be entered.
     #[cold]
     fn enter_put<const OWNED: bool>(&self, me: Id, wait: Wait) -> Result<(), PutError> {
         if self.is_poisoned() {
@@ -102,7 +95,7 @@ impl RawQueue {
         let side = &self.head().put;
         let owner = Id::from_bits(side.owner.load(Acquire));
         let settled = match owner {
-            // A live endpoint moves the cursors: whoever finds it dead repairs them.
+            // A live endpoint moves the cursors: the process that finds it dead repairs them.
             Some(owner) if self.is_alive(owner, me) => {
                 Err(Failure::Held { pid: crate::shm::participant::pid_of(&self.segment, owner) })
             }
@@ -119,28 +112,39 @@ impl RawQueue {
         self.exit_put::<BY_LOCK>(me)
     }
 
-    /// Puts one message by copy: `write` copies `length` bytes to where it is told. Callers check
-    /// that `length` fits the ring.
+    /// Puts one message by copy, as `me`: an endpoint's id, or `None` for this process's.
     #[inline(always)]
-    pub(crate) fn put<const OWNED: bool, const SIZED: bool>(
-        &self,
-        me: Option<Id>,
-        length: usize,
-        wait: Wait,
-        write: impl Fn(*mut u8) + Copy,
-    ) -> Result<(), PutError> {
+    pub(crate) fn put<const OWNED: bool, T>(&self, me: Option<Id>, message: &T, wait: Wait) -> Result<(), PutError>
+    where
+        T: ?Sized + Message,
+    {
+        let length = size_of_val(message);
+        if !T::IS_SIZED && length as u64 > self.geometry().max_message_bytes() {
+            return Err(PutError::TooLarge { len: length, max: self.geometry().max_message_bytes() as usize });
+        }
+        // SAFETY: the record has room for `length` bytes (Invariant 2): a sized ring was opened for
+        // messages of this type, and a slice was just compared with the ring's limit. The record
+        // belongs to this call until it is committed.
+        let write = |to: *mut u8| unsafe { copy_message(message, to) };
         let me = self.me_or(me)?;
         if !OWNED && length > SMALL_COPY_BYTES {
-            return self.put_large(me, length, wait, &write);
+            return self.put_large(Some(me), length, wait, &write);
         }
         // A copy: what never changes stays in registers while atomics are stored. So it must not
         // meet a call that is not inlined.
         let ring = self.ring;
         if self.try_enter_put::<OWNED>(&ring, me) {
-            let slot = ring.reserve_at_once::<SIZED>(length as u32);
+            let slot = match T::IS_SIZED {
+                true => ring.reserve_at_once::<SIZED_RING>(length as u32),
+                false => ring.reserve_at_once::<SLICE_RING>(length as u32),
+            };
             let found = slot.is_some();
             if let Some(slot) = slot {
-                write_and_commit::<SIZED>(&ring, slot, length, &write);
+                write(ring.memory.payload(slot.cell));
+                if !T::IS_SIZED {
+                    add(&ring.memory.head().put.bytes_put, length as u64);
+                }
+                ring.commit(slot);
             }
             let exited = self.exit_put_of::<OWNED>(&ring, me);
             if found {
@@ -149,6 +153,7 @@ impl RawQueue {
             }
             exited?;
         }
+        // Another copy of the closure: a reference to it would keep what it captures in memory.
         let write_slowly = write;
         self.put_slow::<OWNED>(me, length, wait, &write_slowly)
     }
@@ -161,7 +166,11 @@ impl RawQueue {
             self.await_room(wait);
         }
         self.with_slot::<OWNED, ()>(me, length as u32, wait, &mut |slot| {
-            self.write_and_commit_any(slot, length, &|to| write(to))
+            write(self.ring.memory.payload(slot.cell));
+            if !self.geometry().sized {
+                add(&self.head().put.bytes_put, length as u64);
+            }
+            self.ring.commit(slot);
         })?;
         self.notify_not_empty(1);
         Ok(())
@@ -169,19 +178,10 @@ impl RawQueue {
 
     /// A large copy goes through a loan: no lock is held while bytes move.
     #[cold]
-    fn put_large(&self, me: Id, length: usize, wait: Wait, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
-        let claimed = self.claim_slow::<BY_LOCK>(Some(me), length, wait)?;
+    pub(super) fn put_large(&self, me: Option<Id>, length: usize, wait: Wait, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
+        let claimed = self.claim_slow::<BY_LOCK>(me, length, wait)?;
         write(claimed.payload);
         self.commit_claimed(claimed, length)
-    }
-
-    /// For slow paths, which ask what kind of ring it is.
-    fn write_and_commit_any(&self, slot: Slot, length: usize, write: &impl Fn(*mut u8)) {
-        if self.geometry().sized {
-            write_and_commit::<SIZED_RING>(&self.ring, slot, length, write);
-        } else {
-            write_and_commit::<SLICE_RING>(&self.ring, slot, length, write);
-        }
     }
 
     /// The one blocking path of the put side: enters it, finds room for `length` bytes, lets `act`
@@ -202,7 +202,7 @@ impl RawQueue {
         found
     }
 
-    /// Does it look as if a message of `length` bytes found room?
+    /// Would a message of `length` bytes probably find room?
     fn sees_room(&self, length: u32) -> bool {
         // Where its side is not ours to try, a Consumer steps over aborted records itself, when it
         // gets.

@@ -3,7 +3,8 @@
 //! [`ring::Run`](crate::ring::Run); here are copies, waits and wakes.
 //!
 //! ```text
-//!   try_put / try_claim / enter --the run is empty, or no message--> refill, wait a while --> once more --> the slow call
+//!   try_put / try_claim / enter
+//!     --the run is empty, or no message--> refill, wait a while --> once more --> the slow call
 //! ```
 //!
 //! Invariant: a run that is not empty was filled for the `T` whose shape is that of the segment, by
@@ -14,57 +15,56 @@ use super::copy::{SlowGet, check_written};
 use super::mapped::MappedAs;
 use super::{ClaimedRecord, LeasedRecord, RawQueue, SideOwner, Wait};
 use crate::error::{GetError, PutError};
-use crate::message::Message;
 use crate::message::copy::{copy_message, read_message};
+use crate::message::{Message, Travel};
 use crate::raw::BY_OWNER;
-use crate::ring::{Record, Ring, SIZED_RING};
+use crate::ring::{Record, Ring};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl RawQueue {
     /// The ring, as one of `T`s.
     #[inline(always)]
-    fn ring_of<T>(&self) -> Ring<MappedAs<T>> {
+    fn ring_of<T: ?Sized + Message>(&self) -> Ring<MappedAs<T>> {
         Ring { memory: MappedAs::new(&self.ring.memory), geometry: self.ring.geometry }
     }
 
     /// May runs for `T` be filled here (Invariant)?
-    fn has_spsc_path<T>(&self) -> bool {
+    fn has_spsc_path<T: ?Sized + Message>(&self) -> bool {
         MappedAs::<T>::fits(self.geometry()) && self.barrier.is_registered()
     }
 
     /// A put by the side's endpoint, where [`try_put`](RawQueue::try_put) put nothing.
     #[cold]
     #[inline(never)]
-    pub(crate) fn put_owned<T>(&self, owner: &SideOwner, value: &T, wait: Wait) -> Result<(), PutError>
+    pub(crate) fn put_owned<T>(&self, owner: &SideOwner, message: &T, wait: Wait) -> Result<(), PutError>
     where
-        T: Message,
+        T: ?Sized + Message,
     {
         let me = self.check(owner)?;
-        if self.refill_to_put::<T>(owner, wait) && self.try_put(owner, value) {
+        if self.refill_to_put::<T>(owner, wait) && self.try_put(owner, message) {
             return Ok(());
         }
-        // SAFETY: a record of this ring has room for a T, and it is ours until it is committed.
-        self.put::<BY_OWNER, SIZED_RING>(me, size_of::<T>(), wait, |to| unsafe { copy_message(value, to) })
+        self.put::<BY_OWNER, T>(me, message, wait)
     }
 
     /// A put by the side's endpoint. `false`: nothing was put, and
     /// [`put_owned`](RawQueue::put_owned) is needed.
     #[inline(always)]
-    pub(crate) fn try_put<T>(&self, owner: &SideOwner, value: &T) -> bool
+    pub(crate) fn try_put<T>(&self, owner: &SideOwner, message: &T) -> bool
     where
-        T: Message,
+        T: ?Sized + Message,
     {
-        if self.incarnation() != owner.incarnation {
+        if !T::IS_SIZED || self.incarnation() != owner.incarnation {
             return false;
         }
         let ring = self.ring_of::<T>();
-        let length = size_of::<T>() as u32;
+        let length = size_of_val(message) as u32;
         let Some(slot) = ring.enter_run_to_put(&owner.run, length, || self.barrier.compiler_only()) else {
             return false;
         };
-        // SAFETY: Invariant: the record has room for a T behind its header, and it is ours until it
-        // is committed.
-        unsafe { copy_message(value, ring.memory.payload(slot.cell()).cast()) };
+        // SAFETY: Invariant: the record has room for a T behind its header, and it belongs to this
+        // endpoint until it is committed.
+        unsafe { copy_message(message, ring.memory.payload(slot.cell())) };
         ring.commit_in_run(slot);
         self.barrier.compiler_only();
         let not_empty = self.locks.not_empty(ring.memory.head());
@@ -78,14 +78,14 @@ impl RawQueue {
     /// not here, or there is no room.
     #[cold]
     #[inline(never)]
-    fn refill_to_put<T>(&self, owner: &SideOwner, wait: Wait) -> bool {
+    fn refill_to_put<T: ?Sized + Message>(&self, owner: &SideOwner, wait: Wait) -> bool {
         let owns = || self.head().put.owner.load(Relaxed) == owner.me.bits();
         self.has_spsc_path::<T>() && owns() && self.ring.refill_to_put(&owner.run, owns, || self.await_room(wait))
     }
 
     /// [`claim`](RawQueue::claim) for the side's endpoint.
     #[inline(always)]
-    pub(crate) fn claim_owned<T>(&self, owner: &SideOwner, wait: Wait) -> Result<ClaimedRecord, PutError> {
+    pub(crate) fn claim_owned<T: Message>(&self, owner: &SideOwner, wait: Wait) -> Result<ClaimedRecord, PutError> {
         match self.try_claim::<T>(owner) {
             Some(claimed) => Ok(claimed),
             None => self.claim_owned_slow::<T>(owner, wait),
@@ -94,7 +94,7 @@ impl RawQueue {
 
     #[cold]
     #[inline(never)]
-    fn claim_owned_slow<T>(&self, owner: &SideOwner, wait: Wait) -> Result<ClaimedRecord, PutError> {
+    fn claim_owned_slow<T: Message>(&self, owner: &SideOwner, wait: Wait) -> Result<ClaimedRecord, PutError> {
         let me = self.check(owner)?;
         if self.refill_to_put::<T>(owner, wait) {
             if let Some(claimed) = self.try_claim::<T>(owner) {
@@ -106,7 +106,7 @@ impl RawQueue {
 
     /// `None`: nothing was claimed, and the slow call is needed.
     #[inline(always)]
-    fn try_claim<T>(&self, owner: &SideOwner) -> Option<ClaimedRecord> {
+    fn try_claim<T: Message>(&self, owner: &SideOwner) -> Option<ClaimedRecord> {
         if self.is_poisoned() || self.incarnation() != owner.incarnation {
             return None;
         }
@@ -114,7 +114,7 @@ impl RawQueue {
         let length = size_of::<T>() as u32;
         let slot = ring.enter_run_to_put(&owner.run, length, || self.barrier.compiler_only())?;
         let (cell, header) = ring.claim_in_run(slot, RawQueue::owner_word(owner.me));
-        Some(ClaimedRecord { cell, header, payload: ring.memory.payload(cell).cast() })
+        Some(ClaimedRecord { cell, header, payload: ring.memory.payload(cell) })
     }
 
     /// [`get_value`](RawQueue::get_value) for the side's endpoint.
@@ -127,7 +127,7 @@ impl RawQueue {
         let ring = self.ring_of::<T>();
         let entered = self.enter_or_wait::<T>(owner, wait);
         let from = match &entered {
-            Some(record) => ring.memory.payload(record.cell),
+            Some(record) => ring.memory.payload(record.cell).cast(),
             None if slow.run(|| self.get_value_slowly::<BY_OWNER, T>(self.check(owner)?, wait)) => slow.value(),
             // SAFETY: `run` failed.
             None => return unsafe { slow.failure() },
@@ -155,7 +155,7 @@ impl RawQueue {
     /// Enters the get side, if a message is ready at head or becomes so soon. `None`: the slow call
     /// is needed.
     #[inline(always)]
-    fn enter_or_wait<T>(&self, owner: &SideOwner, wait: Wait) -> Option<Record> {
+    fn enter_or_wait<T: Message>(&self, owner: &SideOwner, wait: Wait) -> Option<Record> {
         match self.enter_to_get::<T>(owner) {
             // Entered in two places: see `enter_ready_or_look`.
             None if self.refill_or_wait::<T>(owner, wait) => self.enter_to_get::<T>(owner),
@@ -164,7 +164,7 @@ impl RawQueue {
     }
 
     #[inline(always)]
-    fn enter_to_get<T>(&self, owner: &SideOwner) -> Option<Record> {
+    fn enter_to_get<T: Message>(&self, owner: &SideOwner) -> Option<Record> {
         if self.incarnation() != owner.incarnation {
             return None;
         }
@@ -176,7 +176,7 @@ impl RawQueue {
     /// may be entered now.
     #[cold]
     #[inline(never)]
-    fn refill_or_wait<T>(&self, owner: &SideOwner, wait: Wait) -> bool {
+    fn refill_or_wait<T: Message>(&self, owner: &SideOwner, wait: Wait) -> bool {
         if self.check(owner).is_err() {
             return false;
         }
@@ -191,7 +191,7 @@ impl RawQueue {
     }
 
     /// Fills the run from head on, if it has not that slot. `false`: not here, or it had.
-    fn refill_to_get<T>(&self, owner: &SideOwner) -> bool {
+    fn refill_to_get<T: Message>(&self, owner: &SideOwner) -> bool {
         if !self.has_spsc_path::<T>() {
             return false;
         }
@@ -202,8 +202,8 @@ impl RawQueue {
 
     /// [`lease`](RawQueue::lease) for the side's endpoint.
     #[inline(always)]
-    pub(crate) fn lease_owned<T>(&self, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError> {
-        // What the dead held comes first: the slow call looks.
+    pub(crate) fn lease_owned<T: Message>(&self, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError> {
+        // What the dead held comes first: the slow call probes for it.
         if self.is_poisoned() || self.is_look_due() {
             return self.lease_slow::<BY_OWNER>(self.check(owner)?, wait);
         }
@@ -212,6 +212,6 @@ impl RawQueue {
         };
         let ring = self.ring_of::<T>();
         let (cell, header) = ring.lease_in_run(record, RawQueue::owner_word(owner.me));
-        Ok(LeasedRecord { cell, header, payload: ring.memory.payload(cell).cast(), length: size_of::<T>() })
+        Ok(LeasedRecord { cell, header, payload: ring.memory.payload(cell), length: size_of::<T>() })
     }
 }

@@ -83,8 +83,8 @@ pub(crate) struct SizedShape {
 
 impl SizedShape {
     /// For a message type whose size and alignment have been checked.
-    pub const fn of<T>() -> SizedShape {
-        match SizedShape::new(size_of::<T>() as u64, align_of::<T>() as u64) {
+    pub const fn of(message_bytes: usize, message_align: usize) -> SizedShape {
+        match SizedShape::new(message_bytes as u64, message_align as u64) {
             Some(shape) => shape,
             None => SizedShape { cell_bytes: 0, payload_offset: 0 },
         }
