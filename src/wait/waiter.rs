@@ -198,10 +198,18 @@ mod tests {
     #[test]
     fn a_long_call_probes_after_each_slice_and_before_it_gives_up() {
         for strategy in [WaitStrategy::Block, WaitStrategy::Adaptive, WaitStrategy::Spin] {
-            let mut sleeper = sleeper(strategy);
-            let steps = steps_of(Wait::for_ns(SLICE_NS * 3 / 2), &mut sleeper);
-            assert_eq!(steps, [Step::CheckAgain, Step::Probe, Step::CheckAgain, Step::Probe, Step::GiveUp], "{strategy:?}");
-            assert_eq!(sleeper.sleeps, if strategy == WaitStrategy::Spin { 0 } else { 2 });
+            // A thread that the scheduler held up beyond its deadline has fewer slices: another try.
+            let two_slices = (0..50).any(|_| {
+                let mut sleeper = sleeper(strategy);
+                let steps = steps_of(Wait::for_ns(SLICE_NS * 3 / 2), &mut sleeper);
+                let slices = (steps.len() - 1) / 2;
+                assert!(matches!(slices, 1 | 2), "{strategy:?}: {steps:?}");
+                let probed = [Step::CheckAgain, Step::Probe].repeat(slices);
+                assert_eq!(steps, [&probed[..], &[Step::GiveUp]].concat(), "{strategy:?}");
+                assert_eq!(sleeper.sleeps, if strategy == WaitStrategy::Spin { 0 } else { slices as u32 }, "{strategy:?}");
+                slices == 2
+            });
+            assert!(two_slices, "{strategy:?}: no call was probed for after its first slice");
         }
     }
 
