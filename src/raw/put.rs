@@ -148,6 +148,8 @@ impl RawQueue {
             }
             let exited = self.exit_put_of::<OWNED>(&ring, me);
             if found {
+                // No fence before it: `os/membarrier.rs`, "Why there is no fence in put" in
+                // `ARCHITECTURE.md`.
                 self.notify_not_empty(1);
                 return Ok(exited?);
             }
