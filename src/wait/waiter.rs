@@ -196,20 +196,36 @@ mod tests {
     }
 
     #[test]
-    fn a_long_call_probes_after_each_slice_and_before_it_gives_up() {
+    fn a_long_call_probes_after_each_slice() {
         for strategy in [WaitStrategy::Block, WaitStrategy::Adaptive, WaitStrategy::Spin] {
-            // A thread that the scheduler held up beyond its deadline has fewer slices: another try.
-            let two_slices = (0..50).any(|_| {
-                let mut sleeper = sleeper(strategy);
-                let steps = steps_of(Wait::for_ns(SLICE_NS * 3 / 2), &mut sleeper);
-                let slices = (steps.len() - 1) / 2;
-                assert!(matches!(slices, 1 | 2), "{strategy:?}: {steps:?}");
-                let probed = [Step::CheckAgain, Step::Probe].repeat(slices);
-                assert_eq!(steps, [&probed[..], &[Step::GiveUp]].concat(), "{strategy:?}");
-                assert_eq!(sleeper.sleeps, if strategy == WaitStrategy::Spin { 0 } else { slices as u32 }, "{strategy:?}");
-                slices == 2
-            });
-            assert!(two_slices, "{strategy:?}: no call was probed for after its first slice");
+            let mut sleeper = sleeper(strategy);
+            let mut waiter = Waiter::new(Wait::FOREVER, &mut sleeper);
+            for _ in 0..2 {
+                let began = std::time::Instant::now();
+                let mut checks = 0;
+                while waiter.next(&mut || false) == Step::CheckAgain {
+                    checks += 1;
+                    assert!(began.elapsed() < Duration::from_secs(60), "{strategy:?}: no probe");
+                }
+                assert!(checks > 0 && waiter.has_probed, "{strategy:?}");
+                assert!(began.elapsed() >= Duration::from_nanos(SLICE_NS), "{strategy:?}");
+            }
+            assert_eq!(sleeper.sleeps, if strategy == WaitStrategy::Spin { 0 } else { 2 });
+            assert_eq!(sleeper.probes, 0, "{strategy:?}: it did not give up");
+        }
+    }
+
+    #[test]
+    fn a_call_that_slept_until_its_deadline_checks_and_probes_before_it_gives_up() {
+        for strategy in [WaitStrategy::Block, WaitStrategy::Adaptive, WaitStrategy::Spin] {
+            let mut sleeper = sleeper(strategy);
+            // Within the first slice; far enough that the first step comes before it.
+            let steps = steps_of(Wait::for_ns(SLICE_NS * 9 / 10), &mut sleeper);
+            assert!(steps.ends_with(&[Step::Probe, Step::GiveUp]), "{strategy:?}: {steps:?}");
+            assert_eq!(steps.iter().filter(|step| **step == Step::GiveUp).count(), 1);
+            if strategy != WaitStrategy::Spin && sleeper.sleeps > 0 {
+                assert_eq!(steps[0], Step::CheckAgain, "{strategy:?}");
+            }
         }
     }
 
