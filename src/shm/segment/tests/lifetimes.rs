@@ -136,6 +136,12 @@ fn only_dead_files_are_removed_as_stale() {
 
 #[test]
 fn a_process_stopped_in_the_middle_of_a_replacement_hangs_no_opener() {
+    // On a busy machine the name may be removed after the opener's time is over.
+    assert!((0..20).any(|_| opener_of_a_stopped_replacement_ends()), "the name was always removed too late");
+}
+
+/// False if the name was removed too late for the opener to see it.
+fn opener_of_a_stopped_replacement_ends() -> bool {
     let name = Name::new("stopped");
     let (dead, _) = create(&name, &spec()).unwrap();
     let nonce = dead.nonce();
@@ -151,8 +157,14 @@ fn a_process_stopped_in_the_middle_of_a_replacement_hangs_no_opener() {
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert!(!opener.is_finished());
     std::fs::remove_file(name.path()).unwrap();
-    let (segment, entry, created) = opener.join().unwrap().unwrap_or_else(|error| panic!("{error}, {:?}", began.elapsed()));
+    let removed_after = began.elapsed();
+    let opened = opener.join().unwrap();
+    if opened.is_err() && removed_after > std::time::Duration::from_millis(800) {
+        return false;
+    }
+    let (segment, entry, created) = opened.unwrap_or_else(|error| panic!("{error}, {removed_after:?}, {:?}", began.elapsed()));
     assert!(created && segment.nonce() != nonce);
     segment.detach(entry);
     drop(stopped);
+    true
 }
