@@ -1,4 +1,4 @@
-//! The public surface, signature by signature: what compiles and runs here continues to do so in
+//! The public surface, signature by signature: code that compiles and runs here keeps doing so in
 //! every patch release.
 //!
 //! What the verbs mean is tested in `tests/queue`.
@@ -23,7 +23,7 @@ fn later() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
 
-/// A message as users derive it, of more than one field, without `Debug`, `Clone` or `PartialEq`.
+/// A message as users derive it: several fields, without `Debug`, `Clone` or `PartialEq`.
 #[shmq::message]
 struct Tick {
     price: f64,
@@ -31,7 +31,7 @@ struct Tick {
     venue: u32,
 }
 
-/// A message that may not leave its thread, for what that is worth in plain data.
+/// A message that may not leave its thread, as far as that has a meaning for plain data.
 #[shmq::message]
 struct Local {
     value: u32,
@@ -337,13 +337,13 @@ fn handles_clone_and_serialise() {
     assert_eq!(same.get().unwrap().price, 2.5);
 }
 
-/// Everything that a generic user may rest on.
+/// Everything that generic code may rely on.
 fn round_trip<T: Message + ?Sized>(queue: &Queue<T>, message: &T) -> T::Owned {
     queue.put(message).unwrap();
     queue.get().unwrap()
 }
 
-/// What a generic user of slices may rest on: this bound, and no more.
+/// What generic code over slices may rely on: this bound, and no more.
 fn in_place<X: Plain + Copy>(queue: &Queue<[X]>, message: &[X], buffer: &mut [X]) -> usize {
     assert!(message.len() <= queue.max_len() && size_of_val(message) <= queue.capacity_bytes());
     let mut loan = queue.loan_len(message.len()).unwrap();
@@ -535,7 +535,7 @@ fn everything_public_is_debug() {
     shown(JoinError::TooManyDone);
 }
 
-/// The message of an error names every value that it carries, and is worth reading.
+/// The message of an error names every value that the error carries, and reads well.
 #[track_caller]
 fn says<E: Error>(error: E, values: &[&str]) {
     let text = error.to_string();
@@ -545,7 +545,7 @@ fn says<E: Error>(error: E, values: &[&str]) {
     assert!(text.len() >= 6 && !text.ends_with('.') && !text.contains('\n'), "{text:?}");
 }
 
-/// What an error is about, where it was not made by the crate.
+/// The subject of an error that was not made by the crate.
 fn what() -> shmq::Subject {
     shmq::Subject::default()
 }
@@ -623,7 +623,8 @@ fn errors_name_their_values() {
         Box::new(JoinError::Os { call: "futex", source: refusal() }),
         Box::new(SpawnError::Os { call: "fork", source: refusal() }),
     ] {
-        // Said once by a caller that prints the chain, and by one that prints the error alone.
+        // Printed once, both by a caller that prints the chain and by one that prints the error
+        // alone.
         let mut chain = error.to_string();
         let mut link = error.source();
         while let Some(error) = link {
@@ -635,7 +636,7 @@ fn errors_name_their_values() {
     }
 }
 
-/// Level and message of each event in a text of Rust: the last string of `tracing::level!(..)`.
+/// Level and message of each event in Rust source text: the last string of `tracing::level!(..)`.
 fn events_in(source: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for call in source.split("tracing::").skip(1) {

@@ -1,5 +1,5 @@
-//! What the codecs make of values: bytes as bytes, `Some(())` that is not `None`, depth that is
-//! refused to both sides, and the formats that others read.
+//! What the codecs make of values: bytes stay bytes, `Some(())` differs from `None`, excessive
+//! depth is refused on both sides, and the formats can be read by other programs.
 #![cfg(feature = "object")]
 
 use serde::de::{DeserializeOwned, Visitor};
@@ -20,7 +20,7 @@ fn decoded<C: Codec, T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, String>
     if bytes.is_empty() { Ok(value) } else { Err(format!("{} bytes are left over", bytes.len())) }
 }
 
-/// There and back; how many bytes it took.
+/// Encodes and decodes a value. Returns the number of bytes that it took.
 fn travels<C: Codec, T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) -> usize {
     let bytes = encoded::<C>(value);
     let back = decoded::<C, T>(&bytes).unwrap_or_else(|error| panic!("{} {bytes:x?}: {error}", C::NAME));
@@ -48,12 +48,12 @@ struct Onion(Option<Box<Onion>>);
 #[derive(Serialize, Deserialize, Debug, PartialEq)]
 struct Nest(Vec<Nest>);
 
-/// What is put can be got, at each depth; and there is a depth from which on put refuses.
+/// Every value that can be put can be got, at each depth; from some depth on, put refuses.
 fn is_refused_at_put<C: Codec, T: Serialize + DeserializeOwned + PartialEq + Debug>(grow: impl Fn(Option<T>) -> T) {
     let queue = ObjectQueue::<T, C>::new(2).unwrap();
     let mut value = grow(None);
     let mut refused = 0;
-    // What is far from the limit is as what is near it: only some of it is tried.
+    // Depths far from the limit behave like those near it, so only some of them are tried.
     for depth in 1..1100 {
         if depth % 40 == 0 || (80..90).contains(&depth) || (120..140).contains(&depth) || (250..260).contains(&depth) {
             match queue.put(&value) {
@@ -110,7 +110,7 @@ fn a_type_that_asks_for_nothing_is_read_as_deep_as_it_is_written() {
     }
 }
 
-/// On the stack of a thread, which has 2 MiB, a debug build's frames included.
+/// Runs on the stack of a thread: 2 MiB, including the frames of a debug build.
 #[test]
 fn neither_a_value_nor_bytes_that_are_nested_endlessly_overflow_the_stack() {
     const DEPTH: usize = 200_000;
@@ -173,7 +173,7 @@ fn some_of_nothing_is_not_none() {
     assert_eq!(queue.get().unwrap(), Some(()));
 }
 
-/// Asks for bytes, and takes nothing else.
+/// Asks for bytes, and accepts nothing else.
 #[derive(Debug, PartialEq)]
 struct Strict(Vec<u8>);
 
@@ -235,7 +235,7 @@ fn bytes_travel_as_bytes_whatever_their_type() {
         sequences_of_bytes::<MessagePack>(length);
         sequences_of_bytes::<Postcard>(length);
         let bytes: Vec<u8> = (0..length).map(|n| 128 + (n % 128) as u8).collect();
-        // Also where serde asks for nothing, and what is found must be what was written.
+        // Also where serde asks for no type: the value found must be the one that was written.
         travels::<MessagePack, _>(&Tagged::Sequence { bytes: bytes.clone() });
         travels::<MessagePack, _>(&Tagged::Strict { bytes: Strict(bytes.clone()) });
         travels::<MessagePack, _>(&Flat { rest: BTreeMap::from([("x".into(), bytes)]) });
@@ -314,7 +314,7 @@ fn the_formats_are_those_of_message_pack_and_postcard() {
         let packed = encoded::<MessagePack>(&value);
         assert_eq!(decoded::<MessagePack, Everything>(&packed).as_ref(), Ok(&value), "{scale}");
         let theirs = rmp_serde::to_vec_named(&value).unwrap();
-        // All but the bytes, which come last.
+        // Everything but the bytes, which come last.
         let at = packed.windows(6).position(|window| window == b"\xa5bytes").unwrap() + 6;
         assert!(packed[..at] == theirs[..at], "{scale}: {packed:x?} {theirs:x?}");
         assert_eq!(decoded::<MessagePack, Everything>(&theirs).as_ref(), Ok(&value), "{scale}");
@@ -327,7 +327,7 @@ fn the_formats_are_those_of_message_pack_and_postcard() {
     assert_eq!(encoded::<MessagePack>(&Strict(vec![7, 8, 9])), [0xc7, 3, 1, 7, 8, 9]);
     assert_eq!(encoded::<MessagePack>(&Some(Some(()))), [0xd5, 2, 0, 2]);
     assert_eq!(encoded::<MessagePack>(&[7u8, 8, 9]), [0xc4, 3, 7, 8, 9]);
-    // Sequences of bytes are read by others as bytes or as sequences, and theirs by us.
+    // Other programs read our sequences of bytes as bytes or as sequences, and we read theirs.
     let bytes: Vec<u8> = (0..=255).collect();
     assert_eq!(rmp_serde::from_slice::<Vec<u8>>(&encoded::<MessagePack>(&bytes)).unwrap(), bytes);
     assert_eq!(decoded::<MessagePack, Vec<u8>>(&rmp_serde::to_vec_named(&bytes).unwrap()), Ok(bytes.clone()));
@@ -363,7 +363,7 @@ fn bytes_that_end_too_early_or_lie_about_their_length_are_an_error() {
     assert!(matches!(texts.try_get(), Err(GetError::Empty)));
 }
 
-/// Says no, in words of its own.
+/// Refuses, with an error text of its own.
 #[derive(Debug)]
 struct Unwilling;
 
@@ -387,7 +387,7 @@ fn what_a_type_says_when_it_refuses_is_in_the_error_however_deep_it_is() {
         assert_eq!(refused.unwrap_err().to_string(), "not written today");
         let bytes = encoded::<C>(&Shapes { many: vec![Some((1u8, 2u8))] });
         assert_eq!(decoded::<C, Shapes<(u8, Unwilling)>>(&bytes).unwrap_err(), "not read today");
-        // What takes the bytes, too.
+        // A type that takes the bytes, too.
         let mut room = [0; 3];
         let full = C::encode(&("four", 4), &mut &mut room[..]).unwrap_err();
         assert_eq!(full.downcast::<std::io::Error>().unwrap().kind(), std::io::ErrorKind::WriteZero);
@@ -400,7 +400,8 @@ fn what_a_type_says_when_it_refuses_is_in_the_error_however_deep_it_is() {
     all::<Postcard>();
 }
 
-/// Like what a program of another version left: nothing is known of it, but that no decoder panics.
+/// Data as a program of another version may have left it: the only requirement is that no decoder
+/// panics.
 #[test]
 fn garbage_is_an_error_or_a_value() {
     for seed in 0..20_000u64 {
@@ -410,7 +411,7 @@ fn garbage_is_an_error_or_a_value() {
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
-                // Many that begin something.
+                // Many of them start a value.
                 if state & 0x100 == 0 { state as u8 } else { [0x81, 0x91, 0xc0, 0xc4, 0xd5, 2, 1, 0xa1][state as usize >> 9 & 7] }
             })
             .collect();
@@ -423,11 +424,11 @@ fn garbage_is_an_error_or_a_value() {
     }
 }
 
-/// A number in as many brackets.
+/// A number inside that many brackets.
 #[derive(Serialize, Deserialize, Debug, PartialEq)]
 struct Peano(Option<Box<Peano>>);
 
-/// Takes no bytes, and memory.
+/// Takes no bytes when encoded, and memory when decoded.
 #[derive(Serialize, Deserialize, Clone, Default, Debug, PartialEq)]
 struct Skipped {
     #[serde(skip)]
@@ -449,7 +450,7 @@ fn few_bytes_do_not_ask_for_any_number_of_elements() {
     assert!(Postcard::decode::<Vec<()>>(&mut &endless[..]).is_err_and(refused));
     assert!(Postcard::decode::<Vec<Skipped>>(&mut &[0x80, 0xad, 0xe2, 0x04][..]).is_err_and(refused));
     assert!(Postcard::decode::<BTreeMap<(), ()>>(&mut &endless[..]).is_err_and(refused));
-    // What is put can be got.
+    // Every value that can be put can be got.
     let mut bytes = Vec::new();
     assert!(Postcard::encode(&vec![Skipped::default(); 65_600], &mut bytes).is_err_and(refused));
     bytes.clear();

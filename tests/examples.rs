@@ -1,8 +1,8 @@
 //! Every example, run as a user runs it: its exit status, what it prints, and what it leaves in
 //! `/dev/shm` (nothing).
 //!
-//! Cargo builds the examples for `cargo test`; here they run as children, each with a bound on its
-//! time. One that hangs is killed, with its workers, and what it printed is shown.
+//! Cargo builds the examples for `cargo test`. Here they run as children, each with a time limit.
+//! An example that hangs is killed together with its workers, and its output is shown.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use std::{env, thread};
 /// Far more than any of them needs on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// An example at work, the leader of a process group.
+/// A running example, the leader of a process group.
 struct Running {
     child: Child,
     out: PathBuf,
@@ -34,7 +34,7 @@ struct Ended {
     segments: BTreeSet<PathBuf>,
 }
 
-/// A file of this test program alone.
+/// A file that only this test program uses.
 fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("examples-{}-{name}", std::process::id()))
 }
@@ -46,7 +46,7 @@ fn write_scratch(name: &str, contents: &[u8]) -> PathBuf {
 }
 
 impl Running {
-    /// `run` tells its runs apart.
+    /// `run` distinguishes several runs of one example.
     fn start(run: &str, example: &str, arguments: &[&str], stdin: Stdio) -> Running {
         let test = env::current_exe().unwrap();
         let binary = test.ancestors().nth(2).unwrap().join("examples").join(example);
@@ -78,7 +78,7 @@ impl Running {
         children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
-    /// Asks until `ready` says yes. The example must not end before.
+    /// Polls until `ready` returns true. The example must not end before that.
     fn until(&mut self, what: &str, mut ready: impl FnMut(&mut Running) -> bool) {
         while !ready(self) {
             if self.child.try_wait().unwrap().is_some() || self.started.elapsed() > PATIENCE {
@@ -108,7 +108,7 @@ impl Running {
         ended
     }
 
-    /// Waits for the end. Others may still use the segments.
+    /// Waits for the end. Other processes may still use the segments.
     fn end_beside_others(mut self) -> Ended {
         let status = loop {
             self.note_segments();
@@ -191,8 +191,8 @@ fn pool_workers_share_a_queue() {
     assert_eq!(lines[10], "squares: [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]");
 }
 
-/// The service of the docs, word for word: whatever a service manager or a terminal sends to the
-/// whole process group, it finishes what it has begun.
+/// The service of the docs, word for word: whichever signal a service manager or a terminal sends
+/// to the whole process group, the service finishes what it has begun.
 #[cfg(feature = "object")]
 #[test]
 fn pool_service_finishes_its_tasks() {
@@ -203,7 +203,7 @@ fn pool_service_finishes_its_tasks() {
     for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
         let mut running = Running::start(&format!("service-{signal}"), "pool_service", &[], Stdio::null());
         running.until("its workers", |running| fs::read_to_string(&running.out).unwrap().contains("workers ["));
-        // Several tasks are under way: more come than two workers can do.
+        // Several tasks are in progress: more arrive than two workers can process.
         thread::sleep(Duration::from_millis(400));
         running.note_segments();
         running.signal_all(signal);
@@ -291,7 +291,7 @@ fn words_of(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     data.split(is_space).filter(|word| !word.is_empty())
 }
 
-/// The line that wordcount should end with, up to the seconds.
+/// The line that wordcount should end with, except for the seconds.
 fn expected_line(data: &[&[u8]], workers: usize) -> String {
     let lines: usize = data.iter().map(|data| data.iter().filter(|&&byte| byte == b'\n').count()).sum();
     let words: usize = data.iter().map(|data| words_of(data).count()).sum();
@@ -311,7 +311,7 @@ fn expected_top(data: &[u8], most: usize) -> String {
     })
 }
 
-/// Counts `data`, each a file, with one worker and with eight. Returns the last table.
+/// Counts `data`, each element a file, with one worker and with eight. Returns the last table.
 fn wordcount(name: &str, data: &[&[u8]]) -> String {
     let paths: Vec<PathBuf> = (0..).zip(data).map(|(i, data)| write_scratch(&format!("{name}-{i}.txt"), data)).collect();
     let mut table = String::new();
@@ -337,7 +337,7 @@ fn segments_of(pid: i32) -> [PathBuf; 2] {
     ["blocks", "answers"].map(|what| PathBuf::from(format!("/dev/shm/shmq.wordcount-{pid}-{what}")))
 }
 
-/// Numbers that look random, the same at each run.
+/// Pseudo-random numbers, the same in each run.
 fn numbers(mut seed: u64) -> impl Iterator<Item = u64> {
     std::iter::repeat_with(move || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -1,12 +1,13 @@
 //! How many instructions a put and a get take, by copy and in place, counted by callgrind: unlike
-//! times, they do not depend on the machine's mood.
+//! times, they do not depend on the load of the machine.
 //!
 //! The program that is counted (`instructions/program.rs`) is built here as a release build, in a
 //! package of its own below `target/` that has this crate's dependencies, as locked, and no others.
-//! Where valgrind is not installed (or the locks are not the usual ones) the tests say so and pass.
+//! Where valgrind is not installed, or the locks are not the usual ones, the tests print that and
+//! pass.
 //!
-//! A bound is a little above what was counted when it was set. When one fails, look first at what
-//! was added to the fast path; lower it when the fast path became shorter.
+//! A bound is a little above the count at the time when it was set. When one fails, check first
+//! what was added to the fast path. Lower the bound when the fast path became shorter.
 #![cfg(not(loom))]
 
 use std::env;
@@ -18,9 +19,9 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Most instructions of a put and of a get, with the making and the checking of the message. In
-/// place a put is a loan and its commit, a get a lease and its release. A lease reads the coarse
-/// clock, to look after the dead in time: some 30 instructions, as valgrind runs it.
+/// Upper bounds on the instructions of a put and of a get, including making and checking the
+/// message. In place, a put is a loan and its commit, a get a lease and its release. A lease reads
+/// the coarse clock, to scan for dead processes in time: some 30 instructions, as valgrind runs it.
 const BOUNDS: [(&str, u64, u64); 9] = [
     ("queue_8", 127, 95),
     ("queue_64", 154, 121),
@@ -35,12 +36,12 @@ const BOUNDS: [(&str, u64, u64); 9] = [
 
 const ROUNDS: u64 = 300;
 const MESSAGES: u64 = ROUNDS * 32;
-/// A release build of this crate and its dependencies, on a busy machine.
+/// For a release build of this crate and its dependencies on a busy machine.
 const BUILD_PATIENCE: Duration = Duration::from_secs(1800);
 /// A run takes half a second.
 const RUN_PATIENCE: Duration = Duration::from_secs(300);
 
-/// The end of a child, within a bound; its standard error.
+/// Waits for the end of a child, with a time limit. Returns its standard error.
 fn finish(mut child: Child, patience: Duration, what: &str) -> (ExitStatus, String) {
     let mut pipe = child.stderr.take().expect("its standard error is a pipe");
     let reader = thread::spawn(move || {
@@ -78,7 +79,8 @@ fn program() -> &'static Path {
             quoted(crate_root.to_path_buf()),
         );
         fs::write(package.join("Cargo.toml"), manifest).unwrap();
-        // The same versions, which are here already: no network. (A published package has no lock.)
+        // The same versions, which are downloaded already: no network. (A published package has no
+        // lock file.)
         if crate_root.join("Cargo.lock").exists() {
             fs::copy(crate_root.join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
         }

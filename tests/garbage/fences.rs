@@ -1,5 +1,5 @@
-//! Pages that nobody may touch, on both sides of a mapping: an access out of bounds is a SIGSEGV,
-//! which a child's status tells.
+//! Inaccessible pages on both sides of a mapping: an access out of bounds is a SIGSEGV, which shows
+//! in the status of the child.
 
 use std::ops::Range;
 use std::ptr;
@@ -10,19 +10,19 @@ const PAGE: usize = 4096;
 const GAPS: usize = 512;
 
 fn no_access(start: *mut libc::c_void, bytes: usize, flags: libc::c_int) -> Option<usize> {
-    // SAFETY: a new mapping without access, at a place of the kernel's choice or one that is free
+    // SAFETY: a new mapping without access, at an address of the kernel's choice or at a free one
     // (MAP_FIXED_NOREPLACE).
     let mapped = unsafe { libc::mmap(start, bytes, libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANON | flags, -1, 0) };
     (mapped != libc::MAP_FAILED).then_some(mapped as usize)
 }
 
 fn unmap(start: usize, bytes: usize) {
-    // SAFETY: a mapping of this module, which nobody else knows.
+    // SAFETY: this module made the mapping, and no other code has its address.
     let done = unsafe { libc::munmap(start as *mut libc::c_void, bytes) };
     assert_eq!(done, 0, "munmap: {}", std::io::Error::last_os_error());
 }
 
-/// A gap between two fences that the next mapping of that length goes to.
+/// A gap between two fences, which the next mapping of that length fills.
 pub struct Gap {
     before: usize,
     bytes: usize,
@@ -35,8 +35,8 @@ impl Gap {
         let before = no_access(ptr::null_mut(), bytes + 2 * PAGE, 0).expect("room for a mapping and two fences");
         unmap(before + PAGE, bytes);
         let mut gap = Gap { before, bytes, fillers: Vec::new() };
-        // The kernel fills the highest gap first: all others of that length are filled until it is
-        // ours.
+        // The kernel fills the highest gap first, so all higher gaps of that length are filled
+        // first.
         for _ in 0..GAPS {
             match no_access(ptr::null_mut(), bytes, 0).expect("room for a mapping") {
                 start if start == before + PAGE => {
@@ -49,7 +49,7 @@ impl Gap {
         panic!("the kernel does not choose the gap at {:#x}", before + PAGE);
     }
 
-    /// Checks that the file of that name is mapped between the fences, and where.
+    /// Checks that the file of that name is mapped between the fences. Returns where.
     #[track_caller]
     pub fn around(&self, file: &str) -> Range<usize> {
         let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc/self/maps");
@@ -82,7 +82,7 @@ fn range_of(line: &str) -> Option<Range<usize>> {
     Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
 }
 
-/// Memory of our own that ends at a fence: a copy that is too long does not stay unseen.
+/// Private memory that ends at a fence, so that a copy that is too long does not go unnoticed.
 pub struct Fenced<X> {
     start: usize,
     pages: usize,
@@ -95,9 +95,9 @@ impl<X: Copy> Fenced<X> {
         let pages = (len * size_of::<X>()).next_multiple_of(PAGE);
         let start = no_access(ptr::null_mut(), pages + PAGE, 0).expect("room for a buffer");
         let first = (start + pages - len * size_of::<X>()) as *mut X;
-        // SAFETY: the first `pages` bytes of the new mapping, all but the fence; `first` leads to
-        // `len` elements at their end, aligned since a page is and their size is a multiple of
-        // their alignment.
+        // SAFETY: the first `pages` bytes of the new mapping are everything but the fence. `first`
+        // points to `len` elements at their end; they are aligned, since a page is and their size
+        // is a multiple of their alignment.
         unsafe {
             assert_eq!(libc::mprotect(start as *mut libc::c_void, pages, libc::PROT_READ | libc::PROT_WRITE), 0);
             for i in 0..len {

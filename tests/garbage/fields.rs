@@ -1,8 +1,10 @@
-//! Every field of a queue's segment, from the byte map itself, and values that it should not have.
+//! Every field of a queue's segment, taken from the byte map itself, and values that it should not
+//! have.
 //!
-//! Left out: the padding between the parts; the words of the portable locks (`Head::portable`), which
-//! belong to `raw_sync`; and the two texts behind the entries (structure and name of the queue for
-//! dead letters), whose lengths are in the list. Words of primitives are not a queue's.
+//! Left out are the padding between the parts, the words of the portable locks (`Head::portable`),
+//! which belong to `raw_sync`, and the two texts behind the entries (structure and name of the
+//! queue for dead letters), whose lengths are in the list. Words of primitives are not part of a
+//! queue.
 
 use crate::layout::{
     CondvarWords, ENTRIES_OFFSET, ENTRY_BYTES, Entry, GetNotice, GetSide, Head, PutNotice, PutSide, Rare, SegmentHeader,
@@ -36,8 +38,8 @@ fn width<S, F>(_: impl Fn(&S) -> &F) -> usize {
     size_of::<F>()
 }
 
-/// The words of a head, of `participants` entries, and of the first words of cells near the cursors
-/// of `image`.
+/// The words of a head, of `participants` entries, and the first words of cells near the cursors of
+/// `image`.
 pub fn of(image: &[u8]) -> Vec<Field> {
     let mut list = Vec::new();
     fields! { list:
@@ -94,7 +96,7 @@ pub fn of(image: &[u8]) -> Vec<Field> {
     list
 }
 
-/// What an image says of its ring. Images are ours: no need to check.
+/// What an image says about its ring. This program made the images, so nothing is checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     pub participants: u32,
@@ -132,7 +134,7 @@ impl Shape {
         (position & (self.cells.next_power_of_two() - 1)) % self.cells
     }
 
-    /// The two ends of the ring, and some at each cursor.
+    /// The two ends of the ring, and some cells near each cursor.
     fn cells_of_interest(self, image: &[u8]) -> Vec<u64> {
         let near = |offset: usize| {
             let at = self.index(read(image, offset, 8));
@@ -152,7 +154,7 @@ pub fn read(image: &[u8], offset: usize, bytes: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// A value to be written to a place.
+/// A value to be written to an offset.
 #[derive(Clone, Copy, Debug)]
 #[allow(dead_code, reason = "what it is in words is for people")]
 pub struct Flip {
@@ -168,9 +170,9 @@ impl Flip {
     }
 }
 
-/// Puts something else into one field.
+/// Writes a different value into one field.
 pub fn flip(field: Field, image: &[u8], rng: &mut Rng) -> Flip {
-    // Of texts, eight bytes somewhere.
+    // Of a text, eight bytes at a random offset.
     let bytes = field.bytes.min(8);
     let offset = field.offset + rng.below((field.bytes - bytes) as u64 + 1) as usize;
     let was = read(image, offset, bytes);
@@ -187,7 +189,7 @@ pub fn flip(field: Field, image: &[u8], rng: &mut Rng) -> Flip {
     Flip { what: field.name, offset, bytes, value }
 }
 
-/// Moves all cursors at once to a place that no ring has come to yet.
+/// Moves all cursors at once to a position that no ring has reached yet.
 pub fn far_cursors(image: &[u8], rng: &mut Rng) -> Vec<Flip> {
     let shape = Shape::of(image);
     let start = cursor(shape, rng);
@@ -231,7 +233,7 @@ fn cursor(shape: Shape, rng: &mut Rng) -> u64 {
     }
 }
 
-/// An id that may well be somebody's: low entries and generations.
+/// An id that may well belong to a participant: low entries and generations.
 fn id(rng: &mut Rng) -> u64 {
     let generation = if rng.chance(10) { rng.below(1 << 21) } else { rng.below(5) };
     let entry = if rng.chance(20) { rng.below(1 << 10) } else { rng.below(5) };

@@ -1,4 +1,5 @@
-//! Files under a valid name that nobody of us made, or that somebody cut, stretched or overwrote.
+//! Files under a valid name that the crate did not make, or that another process cut, extended or
+//! overwrote.
 
 use crate::images::{Subject, image_of};
 use crate::layout::{ENTRIES_OFFSET, FORMAT, MAGIC, SegmentHeader};
@@ -13,7 +14,7 @@ pub fn cases() -> Vec<Case> {
     crate::cases![files_of_random_bytes_are_refused, files_that_begin_like_ours_are_refused_or_survived]
 }
 
-/// Everything that can be done with a name, on one that leads to garbage.
+/// Everything that can be done with a name, applied to one that leads to garbage.
 fn verbs_of_a_name<T: ?Sized + Subject>(name: &str, rng: &mut Rng, progress: Progress) {
     progress.step("open");
     match Queue::<T>::open(name) {
@@ -42,7 +43,7 @@ fn verbs_of_a_name<T: ?Sized + Subject>(name: &str, rng: &mut Rng, progress: Pro
         progress.step("unlink");
         match Queue::<T>::unlink(name) {
             Ok(()) => assert!(matches!(Queue::<T>::open(name), Err(OpenError::NotFound { .. }))),
-            // A user of what was opened above may have taken it away already.
+            // A user of the segment opened above may already have removed the name.
             Err(error) => assert!(matches!(error, OpenError::NotFound { .. }), "unlink of garbage: {error:?}"),
         }
     }
@@ -52,7 +53,7 @@ fn verbs_of_a_name<T: ?Sized + Subject>(name: &str, rng: &mut Rng, progress: Pro
             assert!(queue.is_empty());
             use_it(queue, rng, progress);
         }
-        // It says of itself that somebody asked to keep it.
+        // The header claims that a user asked to keep the segment.
         Err(error) => {
             assert!(matches!(error, CreateError::AlreadyExists { in_use: false, .. }), "create over garbage: {error:?}")
         }
@@ -97,7 +98,7 @@ fn files_that_begin_like_ours_are_refused_or_survived() {
     trials("files that begin like ours", 150, |number, name, mut rng, progress| {
         let image = &images[number as usize % 2];
         let kept = match rng.below(4) {
-            // The words that identify it, all of the segment header, all of the head, some of it.
+            // The identifying words, the whole segment header, the whole head, or a part of it.
             0 => offset_of!(SegmentHeader, nonce),
             1 => size_of::<SegmentHeader>(),
             2 => ENTRIES_OFFSET as usize,

@@ -1,8 +1,8 @@
-//! Something else in every field: before a segment is opened, while it is open, and between any two
-//! verbs.
+//! Different values in every field: before a segment is opened, while it is open, and between any
+//! two verbs.
 //!
-//! Trials walk over the byte map: trial n changes field n, and sometimes others too. What it is
-//! changed to is random.
+//! Trials walk over the byte map: trial n changes field n, and sometimes others too. The new value
+//! is random.
 
 use crate::fences::Gap;
 use crate::fields::{self, Flip};
@@ -85,7 +85,7 @@ fn trial<T: ?Sized + Subject>(
         flips.iter().for_each(|flip| flip.to_image(&mut bytes));
     }
     std::fs::write(path_of(name), &bytes).expect("room for an image");
-    // What a process makes at its first queue must not take the gap.
+    // The mappings that a process makes at its first queue must not take the gap.
     drop(Queue::<u64>::new(1).expect("a queue"));
     let gap = Gap::new(image.len());
     progress.step("open");
@@ -119,7 +119,8 @@ fn trial<T: ?Sized + Subject>(
             write(&fields::flip(fields[disturbing.below(fields.len() as u64) as usize], image, &mut disturbing));
         }
         if disturbing.chance(30) {
-            // As it was, so that not all of the trial is spent on a poisoned or closed queue.
+            // Restores the original, so that the queue is not poisoned or closed for the whole
+            // trial.
             file.write_all_at(image, 0).expect("the whole file");
         }
     };

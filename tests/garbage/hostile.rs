@@ -1,4 +1,4 @@
-//! A process that writes what it likes into a segment while others work with it.
+//! A process that writes arbitrary values into a segment while others work with it.
 
 use crate::fences::Gap;
 use crate::fields;
@@ -18,7 +18,7 @@ pub fn cases() -> Vec<Case> {
     crate::cases![a_hostile_writer_beside_values, a_hostile_writer_beside_large_values, a_hostile_writer_beside_slices]
 }
 
-/// How long each writer is hostile.
+/// How long each hostile writer runs.
 const TIME: Duration = Duration::from_millis(2500);
 /// Users of the queue.
 const USERS: u64 = 3;
@@ -46,7 +46,7 @@ fn beside_a_hostile_writer<T: ?Sized + Subject>(what: &'static str) {
             let mut rng = rng.split();
             Watched::start("a user", |progress| {
                 let mut runs = 0;
-                // Once at least, however late it has its first turn.
+                // At least once, however late the process is first scheduled.
                 while runs == 0 || Instant::now() < end {
                     progress.begin(runs);
                     runs += 1;
@@ -80,7 +80,8 @@ fn one_user<T: ?Sized + Subject>(name: &str, bytes: usize, rng: &mut Rng, step: 
     });
 }
 
-/// Writes for ever: fields and cells, likely and unlikely values, sometimes all as it was.
+/// Writes for ever: to fields and cells, likely and unlikely values, and sometimes the original of
+/// everything.
 fn scribble(name: &str, image: &[u8], rng: &mut Rng, mut tell: impl FnMut()) -> ! {
     let file = File::options().read(true).write(true).open(path_of(name)).expect("the segment's file");
     // SAFETY: a new shared mapping of the file, whose length is that of the image.
@@ -89,7 +90,7 @@ fn scribble(name: &str, image: &[u8], rng: &mut Rng, mut tell: impl FnMut()) -> 
         libc::mmap(std::ptr::null_mut(), image.len(), read_write, shared, file.as_raw_fd(), 0)
     };
     assert_ne!(start, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
-    // SAFETY: that mapping, in whole words, never unmapped.
+    // SAFETY: the slice covers that mapping in whole words; the mapping is never unmapped.
     let words: &[AtomicU64] = unsafe { std::slice::from_raw_parts(start.cast(), image.len() / 8) };
     let fields = fields::of(image);
     let restore = |from: usize, to: usize| {
@@ -109,7 +110,7 @@ fn scribble(name: &str, image: &[u8], rng: &mut Rng, mut tell: impl FnMut()) -> 
             1 | 2 => restore(0x200 / 8, words.len()),
             3 => restore(0, 0x900 / 8),
             4 => {
-                // A burst at one word, so that it changes between any two looks of others.
+                // A burst at one word, so that it changes between any two reads by others.
                 let field = fields[rng.below(fields.len() as u64) as usize];
                 for _ in 0..200 {
                     write(words, fields::flip(field, image, rng));
@@ -126,7 +127,7 @@ fn scribble(name: &str, image: &[u8], rng: &mut Rng, mut tell: impl FnMut()) -> 
     }
 }
 
-/// One store of the word that the flip lies in.
+/// One store of the word that contains the flip.
 fn write(words: &[AtomicU64], flip: fields::Flip) {
     let place = flip.offset / 8;
     let mut bytes = words[place].load(Relaxed).to_le_bytes();

@@ -1,4 +1,4 @@
-//! Segments as files, of each type of messages, as quiet and killed users leave them.
+//! Segments as files, of each message type, as left behind by quiet and by killed users.
 
 use crate::support::process::{fork, shared_word, wait_for_count};
 use crate::support::{PATIENCE, unique_name};
@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Release;
 
 /// Entries of the participant tables here.
 const PARTICIPANTS: usize = 4;
-/// A message that no lock is held for while it is copied, and whose cells end with a page.
+/// A message that is copied without holding a lock, and whose cells end at the end of a page.
 pub const LARGE: usize = 8128;
 
 /// Types of messages, with queues whose cells end exactly at the end of a page.
@@ -63,13 +63,13 @@ slice_subject!(
     dead_letters("no such dead letters")
 );
 
-/// The bytes of a segment in which everything is to be found: messages taken, ready, given back,
-/// lent by the dead and leased by the dead, and, if `killed`, sides and locks of the dead.
+/// The bytes of a segment that contains every case: messages taken, ready, given back, lent by the
+/// dead and leased by the dead, and, if `killed`, sides and locks of the dead.
 pub fn image_of<T: ?Sized + Subject>(killed: bool) -> Vec<u8> {
     let name = unique_name("template");
     let queue = T::settings().name(&name).persist(true).create().expect("a segment");
     T::with_messages(|value, _| {
-        // Twice round, so that cells hold what was there before; then everything at once.
+        // Two laps, so that cells hold older contents; then every case at once.
         for _ in 0..2 * 256 {
             queue.put_timeout(value, PATIENCE).expect("room");
             queue.get_timeout(PATIENCE).expect("a message");

@@ -1,5 +1,5 @@
-//! Iterators over queues that are poisoned or corrupted: such an error lasts, so it is given once,
-//! and then the loop is over.
+//! Iterators over queues that are poisoned or corrupted: such an error is permanent, so it is
+//! returned once, and then the loop ends.
 
 use crate::layout::{Head, Rare, cells_offset};
 use crate::support::harness::Case;
@@ -23,7 +23,7 @@ fn write(name: &str, offset: usize, bytes: &[u8]) {
     file.write_all_at(bytes, offset as u64).unwrap();
 }
 
-/// All that a loop sees, of which there may be one error at most.
+/// All items that a loop gets: at most one of them may be an error.
 fn expect_one<T: std::fmt::Debug>(mut items: impl Iterator<Item = Result<T, GetError>>, is_it: impl Fn(&GetError) -> bool) {
     let first = items.next();
     assert!(matches!(&first, Some(Err(error)) if is_it(error)), "{first:?}");
@@ -36,7 +36,7 @@ fn loops_over_a_poisoned_queue_end() {
     write(queue.name(), poisoned, &1u32.to_ne_bytes());
     let is_poisoned = |error: &GetError| matches!(error, GetError::Poisoned);
     expect_one(queue.iter(), is_poisoned);
-    // A new loop says it anew.
+    // A new loop returns the error again.
     expect_one((&queue).into_iter(), is_poisoned);
     #[cfg(feature = "object")]
     {

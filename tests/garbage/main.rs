@@ -1,16 +1,16 @@
-//! Segments of garbage: whatever their words hold, every verb comes back with a value or an error.
-//! No signal, no panic, no hang, and no access out of bounds, which the fences around each mapping
-//! and each buffer would turn into a signal.
+//! Segments of garbage: whatever their words hold, every verb returns a value or an error. No
+//! signal, no panic, no hang, and no access out of bounds, which the fences around each mapping and
+//! each buffer would turn into a signal.
 //!
-//! `main` is single-threaded and forks each case (see `support/harness.rs`); a case forks workers,
-//! whose status is checked. How to repeat or prolong a run: see `trials.rs`. The portable locks
-//! keep the words of `raw_sync` in the segment, which nobody can check: nothing of this is promised
-//! there.
+//! `main` is single-threaded and forks each case (see `support/harness.rs`). A case forks workers
+//! and checks their status. For how to repeat or prolong a run, see `trials.rs`. The portable locks
+//! keep the words of `raw_sync` in the segment, which cannot be checked: nothing of this is
+//! promised there.
 
 #[path = "../support/mod.rs"]
 mod support;
 
-/// What `layout.rs` takes its words from.
+/// The modules that `layout.rs` uses.
 #[cfg(not(shmq_portable_sync))]
 mod atomic {
     pub use std::sync::atomic::{AtomicU32, AtomicU64};

@@ -1,4 +1,4 @@
-//! Words that once were too much for some verb, by name.
+//! Values that some verb once failed on, by field name.
 
 use crate::fields::{self, Shape};
 use crate::images::{LARGE, Subject, image_of};
@@ -33,12 +33,12 @@ fn more_tasks_done_than_can_be_counted() {
 
 fn a_ring_at_the_end_of_time() {
     let image = image_of::<[u8; LARGE]>(false);
-    // Positions within a few cells of the largest: what is written ahead of them is not there.
+    // Positions within a few cells of the largest: what lies ahead of them does not exist.
     for back in 0..20 {
         let tail = u64::MAX - back;
         let words = [("put.reclaim", tail), ("put.head_seen", tail), ("put.tail", tail), ("get.head", tail), ("entry.pid", 0)];
         with_words::<[u8; LARGE]>(&image, &words, |queue| {
-            // Messages of this size go under no lock but a producer's.
+            // Messages of this size are copied under no lock but a producer's.
             let producer = queue.producer().expect("the side is free");
             for _ in 0..4 {
                 let put = producer.try_put(&[1; LARGE]);
@@ -49,7 +49,7 @@ fn a_ring_at_the_end_of_time() {
 }
 
 fn more_messages_than_capacity() {
-    // One READY record a cell, the spare one too.
+    // One READY record in each cell, the spare one included.
     let mut image = image_of::<[u8; LARGE]>(false);
     let shape = Shape::of(&image);
     for cell in 0..shape.cells {

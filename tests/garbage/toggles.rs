@@ -1,7 +1,7 @@
-//! A process that changes bits of each payload back and forth while others take messages by copy:
-//! what they are given was checked, and is what was checked. The bits change between valid and
-//! invalid ones; a copy that is checked in one place and made in another hands out some of the
-//! latter within a second (in an optimised build: it was the compiler that made two copies of one).
+//! A process toggles bits of each payload while others take messages by copy: what they get was
+//! checked, and is what was checked. The toggled bits make values valid and invalid in turn. A copy
+//! that is checked in one place and made in another returns an invalid one within a second (in an
+//! optimised build: the compiler made two copies of one).
 
 use crate::support::PATIENCE;
 use crate::support::harness::Case;
@@ -26,11 +26,11 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// How long each verb is tried, and longer until it has both taken and refused something.
+/// How long each verb is tried. It goes on until it has both taken and refused a message.
 const TIME: Duration = Duration::from_millis(250);
-/// Messages that stand in a queue.
+/// Messages in a queue.
 const PLACES: usize = 8;
-/// Of them taken in a row: they fill the front of the ring again and again.
+/// How many of them are taken in a row: they fill the front of the ring again and again.
 const RUN: usize = 4;
 
 /// The segment header records whether a segment was replaced, and is no payload.
@@ -40,7 +40,7 @@ const HEADER_BYTES: usize = 0x200;
 #[cfg(feature = "object")]
 const CELL_BYTES: usize = 16;
 
-/// The places in the segment's file at which `fill(false)` leaves one byte and `fill(true)` the
+/// The offsets in the segment's file at which `fill(false)` leaves one byte and `fill(true)` the
 /// other: bytes of payloads.
 fn differences(name: &str, zero: u8, one: u8, fill: impl Fn(bool)) -> Vec<usize> {
     let image = |bits| {
@@ -58,13 +58,13 @@ fn keep_image<Q>(name: &str, queue: Q) {
     std::fs::write(path_of(name), file).expect("room for an image");
 }
 
-/// Runs `act` beside a process that toggles `bits` of those bytes of the file.
+/// Runs `act` next to a process that toggles `bits` of those bytes of the file.
 fn beside_toggles(name: &str, places: &[usize], bits: u8, act: impl FnOnce()) {
     assert!(!places.is_empty(), "no payload was found in the file");
     let file = File::options().read(true).write(true).open(path_of(name)).expect("the segment's file");
     let bytes = file.metadata().expect("its length").len() as usize;
     let toggling = fork("a process that toggles bits", || {
-        // SAFETY: a new shared mapping of the file.
+        // SAFETY: a new shared mapping of the file, at an address of the kernel's choice.
         let start = unsafe {
             let (read_write, shared) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
             libc::mmap(std::ptr::null_mut(), bytes, read_write, shared, file.as_raw_fd(), 0)
@@ -72,8 +72,8 @@ fn beside_toggles(name: &str, places: &[usize], bits: u8, act: impl FnOnce()) {
         assert_ne!(start, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
         loop {
             for &at in places {
-                // SAFETY: inside that mapping, which is never unmapped; what others do with the
-                // byte meanwhile is the test.
+                // SAFETY: the byte lies inside that mapping, which is never unmapped. Concurrent
+                // accesses by other processes are what is tested.
                 unsafe {
                     let byte = start.cast::<u8>().add(at);
                     byte.write_volatile(byte.read_volatile() ^ bits);
@@ -85,8 +85,8 @@ fn beside_toggles(name: &str, places: &[usize], bits: u8, act: impl FnOnce()) {
     toggling.kill();
 }
 
-/// Calls `run` for a while, and until it has told of something taken and of something refused. No
-/// bits that it saw were invalid.
+/// Calls `run` for a while, and until it has recorded both a message taken and one refused. No bits
+/// that it saw were invalid.
 fn until_both(what: &str, mut run: impl FnMut(&mut Seen)) {
     let (mut seen, start) = (Seen::default(), Instant::now());
     while start.elapsed() < TIME * times() as u32 || seen.taken == 0 || seen.refused == 0 {
@@ -107,7 +107,7 @@ struct Seen {
 impl Seen {
     fn values<const N: usize>(&mut self, values: &[[bool; N]]) {
         self.taken += values.len() as u64;
-        // SAFETY: N bytes, read as what they are.
+        // SAFETY: the value has N bytes, all initialised, and any byte is a valid `u8`.
         let bytes_of = |value: &[bool; N]| unsafe { std::slice::from_raw_parts(value.as_ptr().cast::<u8>(), N) };
         self.invalid += values.iter().filter(|value| black_box(bytes_of(value)).iter().any(|&byte| byte > 1)).count() as u64;
     }
@@ -129,12 +129,12 @@ fn values_by_copy_are_those_that_were_checked() {
     beside_values::<3000>();
 }
 
-/// Of which no copy is made under a lock.
+/// Values that are large enough not to be copied under a lock.
 fn large_values_by_copy_are_those_that_were_checked() {
     beside_values::<6000>();
 }
 
-/// A way to take messages into a buffer: how many came.
+/// A way to take messages into a buffer. Returns how many it took.
 type Verb<const N: usize> = (&'static str, fn(&Queue<[bool; N]>, &mut [[bool; N]]) -> Result<usize, GetError>);
 type OwnedVerb<const N: usize> = (&'static str, fn(&Consumer<[bool; N]>, &mut [[bool; N]]) -> Result<usize, GetError>);
 
@@ -195,9 +195,9 @@ fn beside_values<const N: usize>() {
 
 #[cfg(feature = "object")]
 fn objects_are_decoded_from_a_copy() {
-    // A string of such a length, and what its encoding adds.
+    // A string of that length, and how much its encoding adds.
     beside_objects::<shmq::MessagePack>([(20, 1), (300, 3), (6000, 3)]);
-    // Which reads strings where they lie.
+    // This codec reads strings where they lie.
     beside_objects::<shmq::Postcard>([(20, 1), (300, 2), (6000, 2)]);
 }
 
@@ -207,7 +207,7 @@ fn beside_objects<C: shmq::Codec>(lengths: [(usize, usize); 3]) {
 
     for (length, added) in lengths {
         let name = unique_name("toggled-objects");
-        // Records fill the ring without rest, so that their places are the same in each lap.
+        // Records fill the ring exactly, so that their offsets are the same in each lap.
         let stride = CELL_BYTES * (1 + (length + added).div_ceil(CELL_BYTES));
         let create = || {
             let settings = ObjectQueue::<String, C>::builder().name(&name).capacity_bytes(PLACES * stride);
@@ -220,7 +220,7 @@ fn beside_objects<C: shmq::Codec>(lengths: [(usize, usize); 3]) {
             keep_image(&name, queue);
         });
         assert_eq!(places.len(), length);
-        // The last byte of each text: a letter of its own, or the beginning of one.
+        // The last byte of each text: a whole character, or the first byte of one.
         let last: Vec<usize> = (0..PLACES).map(|nth| places[length - 1] + nth * stride).collect();
 
         let queue = create();
@@ -245,8 +245,8 @@ fn beside_objects<C: shmq::Codec>(lengths: [(usize, usize); 3]) {
     }
 }
 
-/// Payloads that change, and lengths that do: a look at them shows what stood there once, and
-/// nothing from elsewhere.
+/// Payloads and lengths that change: a value read without taking the message was there once, and
+/// nothing comes from elsewhere.
 fn what_is_only_looked_at_comes_from_one_read() {
     const BYTES: usize = 200;
     let name = unique_name("looked-at");

@@ -1,5 +1,5 @@
-//! Trials by the hundred, in children of their own: what kills or hangs one is told with the
-//! trial's number and the verb it was in.
+//! Trials by the hundred, in children of their own: a trial that kills or hangs its child is
+//! reported with its number and the verb it was in.
 //!
 //! `SHMQ_TEST_SEED` repeats a run, `SHMQ_GARBAGE_TRIAL=n` only its trial n, `SHMQ_GARBAGE_TIMES=k`
 //! makes k times as many.
@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 /// Trials at a time.
 const WORKERS: u64 = 2;
-/// No verb takes longer, on whatever machine: their own deadlines are a millisecond, some wait 50
-/// for a lock.
+/// No verb takes longer, on any machine: their own deadlines are a millisecond, some wait 50 ms for
+/// a lock.
 const HANG: Duration = BY_ITSELF;
 /// Words of a worker: trial, steps made, and the name of the step.
 const WORDS: usize = 8;
 const NAME_WORDS: usize = WORDS - 2;
 const NO_TRIAL: u64 = u64::MAX;
 
-/// Where a worker is, in words that survive it.
+/// The progress of a worker, in words that survive it.
 #[derive(Clone, Copy)]
 pub struct Progress(&'static [AtomicU64]);
 
@@ -73,7 +73,7 @@ impl Watched {
         Watched { pid: child.pid(), child: Some(child), progress, seen: 0, since: Instant::now() }
     }
 
-    /// Is it still running? One that died, failed or stands still fails the test.
+    /// Is it still running? A child that died, failed or makes no progress fails the test.
     #[track_caller]
     pub fn look(&mut self) -> bool {
         let Some(child) = &mut self.child else { return false };
@@ -104,13 +104,13 @@ impl Watched {
     }
 }
 
-/// The user's stack, where a debugger is installed.
+/// The user-space stack, where a debugger is installed.
 fn stack_of(pid: u32) -> String {
     let asked = std::process::Command::new("gdb").args(["-p", &pid.to_string(), "-batch", "-ex", "bt 20"]).output();
     asked.map_or_else(|error| format!("(no stack: gdb: {error})"), |said| String::from_utf8_lossy(&said.stdout).into_owned())
 }
 
-/// Looks at all of them until none runs.
+/// Checks all of them until none runs.
 #[track_caller]
 pub fn watch(workers: &mut [Watched]) {
     let mut pause = Duration::from_micros(100);
@@ -125,13 +125,13 @@ fn from_environment(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text:?} is not a number")))
 }
 
-/// How many times the usual number of trials is asked for.
+/// The factor on the usual number of trials that the environment asks for.
 pub fn times() -> u64 {
     from_environment("SHMQ_GARBAGE_TIMES").unwrap_or(1).max(1)
 }
 
-/// Makes `count` trials (or as many times more as the environment says): `trial` is given its
-/// number, a name for its segment and numbers of its own.
+/// Runs `count` trials (or a multiple, as the environment says). `trial` receives its number, a
+/// name for its segment and its own random numbers.
 pub fn trials(what: &'static str, count: u64, trial: impl Fn(u64, &str, Rng, Progress)) {
     let base = Rng::new(what).draw();
     let name = unique_name("garbage");
@@ -152,12 +152,12 @@ pub fn trials(what: &'static str, count: u64, trial: impl Fn(u64, &str, Rng, Pro
     assert!(left.is_empty(), "left: {left:?}");
 }
 
-/// Where the segment of that name lies.
+/// The path of the segment of that name.
 pub fn path_of(name: &str) -> String {
     format!("/dev/shm/shmq.{name}")
 }
 
-/// Takes a name away by hand, as whoever knows that its segment is garbage.
+/// Removes a name by hand, as a user does that knows its segment to be garbage.
 pub fn remove(name: &str) {
     match std::fs::remove_file(path_of(name)) {
         Ok(()) => {}

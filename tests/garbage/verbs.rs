@@ -1,7 +1,7 @@
-//! Every verb of the API on one queue, whatever its segment holds. Any error and any value will do:
-//! what must not happen is a signal, a panic, a hang, or bytes from outside the mapping.
+//! Every verb of the API on one queue, whatever its segment holds. Any error and any value is
+//! accepted. What must not happen is a signal, a panic, a hang, or bytes from outside the mapping.
 //!
-//! Stands on `shmq` alone, so that `fuzz/` uses it too.
+//! Depends on `shmq` alone, so that `fuzz/` uses it too.
 
 use shmq::{Consumer, Lease, OpenError, Plain, Producer, Queue};
 use std::hint::black_box;
@@ -13,22 +13,22 @@ const PATIENCE: Duration = Duration::from_micros(200);
 /// Leases held while others verbs run.
 const HELD: usize = 3;
 
-/// What a run of verbs is given.
+/// The context of a run of verbs.
 pub struct Stage<'a> {
     /// Called before each verb, with its name.
     pub step: &'a mut dyn FnMut(&'static str),
     /// A number below its argument.
     pub choose: &'a mut dyn FnMut(u64) -> u64,
-    /// Where the queue's mapping lies, if the caller knows: all that is lent must lie in there.
+    /// Where the queue's mapping lies, if the caller knows: everything lent must lie inside it.
     pub mapping: Option<Range<usize>>,
-    /// May the name be taken away and given anew?
+    /// May the name be removed and created anew?
     pub names: bool,
 }
 
 impl Stage<'_> {
     /// Reads every byte of what was lent.
     fn look<T: ?Sized + Plain>(&self, lent: &T) {
-        // SAFETY: all bytes of plain data are initialised.
+        // SAFETY: all bytes of plain data are initialised, and `lent` borrows them for the call.
         let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(lent).cast::<u8>(), size_of_val(lent)) };
         let start = bytes.as_ptr() as usize;
         if let Some(mapping) = &self.mapping {
@@ -42,9 +42,9 @@ impl Stage<'_> {
     }
 }
 
-/// A type of messages, with the verbs that only its kind of queue has.
+/// A message type, with the verbs that only its kind of queue has.
 pub trait Travels: Plain {
-    /// Room to get messages into.
+    /// Buffer to get messages into.
     type Buffer: ?Sized;
     fn get_more(queue: &Queue<Self>, buffer: &mut Self::Buffer, stage: &mut Stage<'_>);
     fn put_more(queue: &Queue<Self>, value: &Self, stage: &mut Stage<'_>);
@@ -175,7 +175,7 @@ pub fn every_verb<T: ?Sized + Travels>(queue: Queue<T>, value: &T, buffer: &mut 
     for _ in 0..rounds {
         let first = (stage.choose)(VERBS);
         for verb in 0..VERBS {
-            // All of them, in an order that a step prime to their number makes.
+            // All of them: the step is prime to their number.
             one_verb((first + verb * 7) % VERBS, &queue, value, buffer, &mut held, stage);
         }
     }
@@ -316,7 +316,7 @@ fn look_around<T: ?Sized + Travels>(queue: &Queue<T>, stage: &mut Stage<'_>) {
     black_box(format!("{queue:?}"));
 }
 
-/// What ends a queue: closed, drained, taken the name of, created over, dropped.
+/// The ways to end a queue: close it, drain it, remove its name, create over it, drop it.
 fn at_the_end<T: ?Sized + Travels>(
     queue: Queue<T>,
     value: &T,
@@ -350,7 +350,7 @@ fn at_the_end<T: ?Sized + Travels>(
             Err(OpenError::Mismatch { ours, theirs, .. }) => drop((ours, theirs)),
             other => drop(other),
         }
-        // Of a segment in use whose header is garbage this takes a second.
+        // This takes a second for a segment in use whose header is garbage.
         if (stage.choose)(5) == 0 {
             (stage.step)("unlink");
             drop(Queue::<T>::unlink(&name));

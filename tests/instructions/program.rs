@@ -1,5 +1,5 @@
-//! What `tests/instructions.rs` counts the instructions of: rounds of puts, each followed by as
-//! many gets, by one process; by copy, and in place (a loan and its commit, a lease and its
+//! The program whose instructions `tests/instructions.rs` counts: rounds of puts, each followed by
+//! as many gets, by one process; by copy, and in place (a loan and its commit, a lease and its
 //! release).
 //!
 //! `program CASE ROUNDS`; a round has 32 messages. Callgrind collects inside `measured_puts` or
@@ -11,7 +11,7 @@ use std::{env, hint::black_box};
 const ROUND: u64 = 32;
 const CAPACITY: usize = 64;
 
-/// A symbol by which callgrind can tell the puts from everything else.
+/// A symbol by which callgrind separates the puts from everything else.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn measured_puts(puts: &mut dyn FnMut()) {
@@ -19,7 +19,7 @@ pub fn measured_puts(puts: &mut dyn FnMut()) {
     black_box("put"); // unlike below: the compiler would make one function of two that do the same
 }
 
-/// As [`measured_puts`], for the gets.
+/// Like [`measured_puts`], for the gets.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn measured_gets(gets: &mut dyn FnMut()) {
