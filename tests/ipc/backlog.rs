@@ -1,6 +1,6 @@
-//! Killed while it holds leases of a queue with a backlog, where nobody ever waits: whatever
-//! getters call, what it held comes back in time and before newer messages. Also what looking for
-//! it costs others, and wakes that are passed on.
+//! A process is killed while it holds leases of a queue with a backlog, where no process ever
+//! waits: whichever verb getters call, the leased messages come back in time and before newer ones.
+//! Also what the scan for dead processes costs others, and wakes that are passed on.
 
 use crate::deaths::victim;
 use crate::support::harness::Case;
@@ -33,13 +33,13 @@ pub fn cases() -> Vec<Case> {
 }
 
 const PLACES: u64 = 262_144;
-/// Two slices, and more than the coarse clock may be behind.
+/// Two slices, plus more than the coarse clock may lag.
 const IN_TIME: Duration = Duration::from_millis(220);
 const CALLS_BY_COPY: usize = 64;
-/// From call to call of a trickle.
+/// Time between two calls of a slow consumer.
 const TRICKLE: Duration = Duration::from_millis(5);
 
-/// A child that leased so many messages, 0, 1, 2 .. in order, and waits to be killed.
+/// A child that leased that many messages, 0, 1, 2 .. in order, and waits to be killed.
 fn holder_of(count: u64, mut lease: impl FnMut() -> (u64, Box<dyn std::any::Any>)) -> Child {
     victim("a holder of leases", move |wait| {
         let held: Vec<_> = (0..count).map(|expected| (expected, lease())).collect();
@@ -60,8 +60,9 @@ fn backlog() -> (Queue<u64>, Child) {
     (queue, holder)
 }
 
-/// Gets one message, so that this process has just looked after the dead, then lets the holder of 0
-/// and 1 die, and gets on: 0 is to come within `calls`, 1 next, and all that is newer in order.
+/// Gets one message, so that this process has just scanned for dead processes, then kills the
+/// holder of 0 and 1 and gets on: 0 must come within `calls`, 1 next, and everything newer in
+/// order.
 fn expect_back(what: &str, holder: Child, calls: usize, pause: Duration, mut get: impl FnMut() -> u64) {
     assert_eq!(get(), 2);
     holder.kill();
@@ -111,7 +112,8 @@ fn a_backlog_by_batches_has_them_at_the_next_call() {
     expect_back("get_slice", holder, 1, Duration::ZERO, || {
         if batch.is_empty() {
             let mut buffer = [0; 100];
-            // One first: it is gone when the holder dies, and the next call is the first after it.
+            // One message first: that get happens before the holder dies, and the next call is the
+            // first one after.
             let room = if calls == 0 { 1 } else { buffer.len() };
             let got = queue.get_slice(&mut buffer[..room]).unwrap();
             batch = buffer[..got].to_vec();
@@ -148,8 +150,8 @@ fn number_of(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(bytes[..8].try_into().unwrap())
 }
 
-/// A queue of slices of `length` bytes that are numbered, with a backlog of `count`, and a child
-/// that holds messages 0 and 1.
+/// A queue of numbered slices of `length` bytes with a backlog of `count`, and a child that holds
+/// messages 0 and 1.
 fn backlog_of_slices(length: usize, count: u64) -> (Queue<[u8]>, Child) {
     let queue = Queue::<[u8]>::builder().capacity_bytes((length + 32) * (count as usize + 2)).create().unwrap();
     let mut message = vec![0; length];
@@ -237,8 +239,8 @@ fn a_putter_that_polls_does_not_look_in_a_getters_place() {
     let (queue, holder) = backlog();
     assert_eq!(*queue.lease().unwrap(), 2);
     holder.kill();
-    // Full, since the oldest record is held: each call looks whether the dead stand in its way,
-    // when it is time.
+    // The queue is full, since the oldest record is held. When the interval is over, a call checks
+    // whether a dead process holds the record in its way.
     let ends = Instant::now() + IN_TIME;
     while Instant::now() < ends {
         assert!(matches!(queue.try_put(&9), Err(PutError::Full)));
@@ -256,7 +258,7 @@ fn thousands_come_back_in_order() {
         let lease = queue.lease_owned().unwrap();
         (*lease, Box::new(lease))
     });
-    // One who lives holds some of the newer ones.
+    // A live process holds some of the newer ones.
     let kept: Vec<_> = (0..10).map(|_| queue.lease().unwrap()).collect();
     holder.kill();
     std::thread::sleep(IN_TIME);
@@ -276,18 +278,18 @@ fn a_dead_loan_in_a_backlog_is_stepped_over() {
     });
     assert_eq!(queue.put_slice(&[4, 5, 6]).unwrap(), 3);
     holder.kill();
-    // Found where getters come to it, at once, and not before.
+    // They are found where getters reach them, at once, and not before.
     for expected in 1..=6 {
         assert_eq!(queue.try_get().unwrap(), expected);
     }
     assert_eq!((queue.stats().aborted, queue.len()), (1, 0));
 }
 
-/// Processor time of this process in the kernel.
+/// Time that this process has spent in the kernel.
 fn kernel_time() -> Duration {
-    // SAFETY: plain integers, which the call fills.
+    // SAFETY: `rusage` consists of plain integers, for which zeroes are valid; the call fills it.
     let mut used: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: `used` may be written.
+    // SAFETY: the call may write `used`, which outlives it.
     assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut used) }, 0);
     Duration::new(used.ru_stime.tv_sec as u64, used.ru_stime.tv_usec as u32 * 1000)
 }
@@ -301,13 +303,13 @@ fn leases_of_the_living_cost_others_next_to_nothing() {
         let before = kernel_time();
         assert!(matches!(queue.get_timeout(Duration::from_secs(1)), Err(GetError::Timeout)));
         let used = kernel_time() - before;
-        // Ten looks. One question a record would be a million system calls.
+        // Ten scans. One system call for each record would be a million.
         assert!(used < Duration::from_millis(100), "{used:?} in the kernel");
     });
     let poller = fork("one who polls", || {
         let ends = Instant::now() + Duration::from_secs(1);
         while Instant::now() < ends {
-            // Not Busy: nobody is in the side for long.
+            // Not `Busy`: no process stays inside the side for long.
             assert!(matches!(queue.try_get(), Err(GetError::Empty)));
             std::thread::sleep(Duration::from_micros(200));
         }
@@ -317,18 +319,18 @@ fn leases_of_the_living_cost_others_next_to_nothing() {
     drop(held);
 }
 
-/// Shorter than what is left of a slice when it is measured, far longer than a wake takes.
+/// Shorter than the rest of the slice when it is measured, far longer than a wake takes.
 const AT_ONCE: Duration = Duration::from_millis(40);
 const ROUNDS: usize = 12;
 
-/// The quickest of several rounds: on a busy machine some are late whoever was woken.
+/// The quickest of several rounds: on a busy machine some are late, whichever process was woken.
 fn quickest(what: &str, round: impl Fn() -> Duration) {
     let quickest = (0..ROUNDS).map(|_| round()).min().unwrap();
     assert!(quickest < AT_ONCE, "{what}: {quickest:?} late at best, a slice is 100 ms");
 }
 
-/// From `act` until `owner` has told. It then ends, and `other` too: who was late to run finds the
-/// side free again, and what `then` does.
+/// The time from `act` until `owner` has reported. `owner` then ends, and so does `other`: if it
+/// ran late, it finds the side free again, and the effect of `then`.
 fn until_told(owner: Child, other: Child, told: &AtomicU64, act: impl FnOnce(), then: impl FnOnce()) -> Duration {
     let begun = Instant::now();
     act();
@@ -367,7 +369,7 @@ fn a_consumer_is_not_late_for_a_wake_that_wait_any_had() {
         let mut waiter = fork("one that waits for several things", || {
             wait_for_count("the Consumer", started, 1);
             wait_any(&[&queue], Instant::now() + PATIENCE).unwrap();
-            // Not its message. It passes on the wake that it had.
+            // The message is for the Consumer. This process passes on the wake that it received.
             let got = queue.try_get();
             assert!(matches!(got, Err(GetError::Held { .. } | GetError::Empty) | Ok(8)), "{got:?}");
         });

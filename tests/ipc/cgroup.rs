@@ -16,11 +16,11 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A memory cgroup of our own, taken away at the end.
+/// A memory cgroup for this test, removed at the end.
 struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Of either version, if we may make one and limit it.
+    /// A cgroup of either version, if this process may make one and limit it.
     fn new(limit_bytes: u64) -> io::Result<Cgroup> {
         let name = format!("shmq-test-{}", std::process::id());
         let (root, file) = match fs::read_to_string("/sys/fs/cgroup/cgroup.controllers") {
@@ -31,7 +31,7 @@ impl Cgroup {
         fs::create_dir(&path)?;
         let group = Cgroup(path);
         fs::write(group.0.join(file), limit_bytes.to_string())?;
-        // Nothing in place of memory, where that can be said.
+        // No swap, where that can be set.
         let _ = fs::write(group.0.join("memory.swap.max"), "0");
         let _ = fs::write(group.0.join("memory.memsw.limit_in_bytes"), limit_bytes.to_string());
         Ok(group)
@@ -44,7 +44,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // Empty once its last process was waited for; the kernel may need a moment.
+        // The group is empty once its last process was waited for. The kernel may need a moment.
         for _ in 0..500 {
             if fs::remove_dir(&self.0).is_ok() {
                 return;
@@ -103,7 +103,7 @@ fn a_memory_cgroups_kill_is_a_death_like_any_other() {
     lease.release();
     queue.put_timeout(&3, PATIENCE).unwrap();
     assert_eq!((queue.get_timeout(PATIENCE).unwrap(), queue.get_timeout(PATIENCE).unwrap()), (2, 3));
-    // Killed, or refused, while it creates: shared memory counts as its creator's.
+    // Killed, or refused, while it creates: shared memory is charged to its creator.
     let name = unique_name("greedy");
     let creator = fork_with_code("one who makes too large a queue", || {
         enter();
@@ -119,7 +119,7 @@ fn a_memory_cgroups_kill_is_a_death_like_any_other() {
     Queue::<u64>::create(&name, 3).unwrap();
 }
 
-/// A child in a group of so many bytes; skipped where there can be none.
+/// A child in a group of that many bytes. Skips the case where there can be none.
 fn in_a_group(limit: u64, what: &'static str, run: impl FnOnce() -> i32) -> Exit {
     let group = match Cgroup::new(limit) {
         Ok(group) => group,
@@ -144,7 +144,7 @@ fn a_queue_larger_than_the_memory_cgroup_is_refused() {
             }
             other => panic!("{other:?}"),
         }
-        // What it uses already counts.
+        // The memory in use already counts.
         let first = create(10 << 20).unwrap();
         assert!(matches!(create(16 << 20), Err(CreateError::NoSpace { by_cgroup: true, .. })));
         drop(first);
@@ -156,8 +156,8 @@ fn a_queue_larger_than_the_memory_cgroup_is_refused() {
 
 fn what_a_creator_killed_by_its_cgroup_leaves_is_removed() {
     const LIMIT: u64 = 24 << 20;
-    // In a mount of its own, where the kill leaves what it leaves; there `/sys` is covered, so that
-    // the group is not foreseen.
+    // In a mount namespace, so that what the killed process leaves stays in there. `/sys` is
+    // covered there, so the limit of the group is not detected in advance.
     let mut machine = fork_with_code("a machine", || {
         if !is_root() || !own_mounts() {
             skip("mounts are root's");
@@ -175,7 +175,7 @@ fn what_a_creator_killed_by_its_cgroup_leaves_is_removed() {
         if exit == Exit::Signal(libc::SIGKILL) {
             let left = files();
             assert!(left.len() == 1 && left[0].to_str().unwrap().starts_with(".shmq-"), "{left:?}");
-            // No process takes it for a dead one's before its age says so.
+            // No process treats the temporary as a dead one's before it is old enough.
             std::thread::sleep(std::time::Duration::from_millis(11_500));
             fork("the next one", || drop(Queue::<u64>::create("next", 3).unwrap())).expect_success();
         } else {

@@ -1,5 +1,5 @@
-//! Killed by SIGKILL while it waits, holds a loan, a lease or a side: the others go on, and nothing
-//! that nobody took is lost.
+//! Processes are killed by SIGKILL while they wait, or hold a loan, a lease or a side: the others
+//! go on, and no message is lost that was not taken.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_word, shared_words, wait_for_count};
@@ -35,8 +35,8 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A message of the dead is back by then: after about a second, and when those who look for it have
-/// had their turn.
+/// A message of a dead process is back by then: after about a second, plus the time until the
+/// processes that scan for it have run.
 const BACK_SOON: Duration = BY_ITSELF;
 
 /// A child that did something and then waits to be killed.
@@ -62,7 +62,7 @@ fn a_getter_killed_asleep_is_in_nobodys_way() {
             assert_eq!((queue.get_timeout(PATIENCE).unwrap(), queue.get_timeout(PATIENCE).unwrap()), (round, round + 1));
         });
         let mut killed = fork("a getter to be killed", || drop(queue.get()));
-        // Asleep in either order.
+        // The two go to sleep in either order.
         if round % 2 == 0 {
             survivor.wait_until_asleep();
         }
@@ -91,8 +91,8 @@ fn a_putter_killed_asleep_is_in_nobodys_way() {
 }
 
 fn waiters_killed_asleep_again_and_again_do_not_stop_the_others() {
-    // The ways of going wrong here are those of pthread_cond_t: signals that go to the dead,
-    // broadcasts that wait for them.
+    // pthread_cond_t fails here in two ways: signals that go to the dead, and broadcasts that wait
+    // for them.
     let queue: Queue<u64> = Queue::new(2).unwrap();
     for round in 0..8 {
         let mut waiters: Vec<Child> = (0..4).map(|_| fork("a waiter to be killed", || drop(queue.get()))).collect();
@@ -181,8 +181,8 @@ fn a_dead_holders_message_comes_back_to_a_consumer_endpoint() {
 }
 
 fn a_dead_holder_of_a_full_queue_lets_putters_go_on() {
-    // Nobody waits for a message: the putter itself must find out that the record in its way
-    // belongs to the dead.
+    // No process waits for a message: the putter itself must find out that the record in its way
+    // belongs to a dead process.
     let queue: Queue<u64> = Queue::new(1).unwrap();
     queue.put(&1).unwrap();
     let holder = victim("a holder of a lease", |wait| {
@@ -328,7 +328,7 @@ fn producers_killed_at_random_lose_nothing_that_they_put() {
         let until = first + rng.below(200);
         while accepted.load(Acquire) < until {
             let message = queue.get_timeout(PATIENCE).unwrap();
-            // One message may have been committed and not counted by the one who was killed.
+            // The killed process may have committed one message and not counted it.
             assert!(last.is_none_or(|last| message == last + 1 || message == last), "{message} after {last:?}");
             last = Some(message);
         }
@@ -368,7 +368,7 @@ fn a_message_that_kills_its_holders_is_given_up() {
 }
 
 fn a_message_is_given_up_without_anybody_calling_recover() {
-    // Everybody sleeps: a getter for the message behind it, a putter for its room, one who joins
+    // All of them sleep: a getter waits for the message behind, a putter for its room, and a joiner
     // for its end.
     let queue = Queue::<u64>::builder().capacity(1).max_deliveries(1).create().unwrap();
     queue.put(&13).unwrap();
@@ -450,7 +450,7 @@ fn recover_reports_what_it_found() {
 }
 
 fn a_live_holder_is_never_robbed() {
-    // Deaths all around, entries changing hands, and one who holds on.
+    // Many processes die, entries change hands, and one process keeps its lease.
     let queue: Queue<u64> = Queue::builder().capacity(64).max_participants(4).create().unwrap();
     let (done, stop) = (&shared_words(1)[0], shared_word());
     queue.put(&77).unwrap();
@@ -477,8 +477,8 @@ fn a_live_holder_is_never_robbed() {
 fn deaths_around(queue: &Queue<u64>, done: &AtomicU64) {
     for _ in 0..40 {
         victim("one of many dead", |wait| {
-            // Behind the holder's, and holding its room until that is done; it is aborted with its
-            // owner.
+            // A loan behind the holder's lease, which keeps its room until that ends. It is aborted
+            // with its owner.
             let _loan = queue.loan_timeout(PATIENCE).unwrap();
             wait();
         })

@@ -1,4 +1,4 @@
-//! What is said where the system says no: each cause by its name, and each object by its own.
+//! The errors where the system refuses something: each names the cause and the object.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::fork;
@@ -20,7 +20,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// What each verb that makes something says.
+/// The error of each verb that makes something.
 fn creators() -> Vec<CreateError> {
     vec![
         Queue::<u64>::new(8).unwrap_err(),
@@ -93,7 +93,7 @@ fn what_keeps_a_process_out_of_a_segment_is_told() {
         );
     })
     .expect_success();
-    // Its mode lets the stranger in; the directory is sticky.
+    // The mode lets the other user in; the directory is sticky.
     let shared = Queue::<u64>::builder().name(unique_name("shared")).capacity(8).mode(0o666).create().unwrap();
     fork("a guest", || {
         become_user(1001);
@@ -103,7 +103,7 @@ fn what_keeps_a_process_out_of_a_segment_is_told() {
     .expect_success();
     fork("its owner, kept out by the mode", || {
         become_user(1002);
-        // SAFETY: a plain call about this process.
+        // SAFETY: umask takes a number and cannot fail.
         unsafe { libc::umask(0o777) };
         let own: Queue<u64> = Queue::create(unique_name("own"), 8).unwrap();
         let path = format!("/dev/shm/shmq.{}", own.name());

@@ -20,7 +20,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// Taken away at the end, and empty by then.
+/// Removed at the end, when it must be empty.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -48,9 +48,9 @@ impl Drop for Folder {
     }
 }
 
-/// Before anything of the crate was used in this process.
+/// To be called before this process uses anything of the crate.
 fn choose(folder: &Path) {
-    // SAFETY: this process has one thread.
+    // SAFETY: this process has one thread, so no other reads the environment.
     unsafe { std::env::set_var("SHMQ_DIR", folder) };
 }
 
@@ -60,7 +60,7 @@ fn all_that_has_a_name_follows_the_environment() {
     let name = unique_name("jobs");
     let queue: Queue<u64> = Queue::create(&name, 8).unwrap();
     assert_eq!(folder.files(), [format!("shmq.{name}")]);
-    // Named, anonymous, and the objects; by handles as well.
+    // Named, anonymous, and the primitives; by handles as well.
     let (anonymous, total, stop) = (Queue::<[u8]>::builder().create().unwrap(), Mutex::new(1u64).unwrap(), Event::new().unwrap());
     let numbers = Semaphore::create(unique_name("numbers"), 1).unwrap();
     assert_eq!(folder.files().len(), 5, "{:?}", folder.files());
@@ -71,7 +71,7 @@ fn all_that_has_a_name_follows_the_environment() {
     let other = std::process::Command::new(program).args([CHOSEN, &name]).env("SHMQ_DIR", &folder.0).status().unwrap();
     assert!(other.success());
     assert_eq!(queue.get_timeout(PATIENCE).unwrap(), 2);
-    // A forked child has it by inheritance.
+    // A forked child inherits the directory.
     fork("a child", || {
         queue.put(&3).unwrap();
         anonymous.put(b"four").unwrap();
@@ -82,7 +82,7 @@ fn all_that_has_a_name_follows_the_environment() {
     .expect_success();
     assert_eq!((queue.get().unwrap(), anonymous.get().unwrap(), *total.lock().unwrap()), (3, b"four".to_vec(), 2));
     assert!(stop.is_set());
-    // What looks from outside.
+    // Inspection from outside.
     let names: Vec<String> = inspect::list().unwrap().into_iter().map(|found| found.name).collect();
     assert!(names.len() == 5 && names.contains(&name), "{names:?}");
     assert_eq!(Inspector::open(&name).unwrap().look().messages, 0);
@@ -91,8 +91,8 @@ fn all_that_has_a_name_follows_the_environment() {
     Queue::<u64>::unlink(&name).unwrap();
     assert!(!queue.has_name() && matches!(Queue::<u64>::open(&name), Err(OpenError::NotFound { .. })));
     assert!(inspect::nameless().unwrap().iter().any(|found| found.name == name));
-    // A killed creator's temporary, and a dead anonymous segment: the next anonymous create takes
-    // them away.
+    // A killed creator's temporary, and a dead anonymous segment: the next anonymous create removes
+    // them.
     let temporary = folder.0.join(".shmq-1-0123456789abcdef");
     fs::write(&temporary, [0; 100]).unwrap();
     let mut dead = fork_with_code("one that is killed", || {
@@ -103,8 +103,8 @@ fn all_that_has_a_name_follows_the_environment() {
     assert_eq!(dead.wait(), Exit::Signal(libc::SIGKILL));
     let before = folder.files().len();
     fork("a creator", || {
-        // Its temporary is too young to be a dead one's; the anonymous segment's age does not
-        // count.
+        // The temporary is too young to be a dead creator's; the age of the anonymous segment does
+        // not count.
         Event::new().unwrap();
     })
     .expect_success();
@@ -112,7 +112,7 @@ fn all_that_has_a_name_follows_the_environment() {
     fs::remove_file(&temporary).unwrap();
     drop((anonymous, total, stop, numbers, queue));
     for file in folder.files() {
-        // Removed ten seconds after the last scan of this process, and by other processes at once.
+        // This process removes them ten seconds after its last scan, other processes at once.
         inspect::remove_stale(file.strip_prefix("shmq.").unwrap(), false).unwrap();
     }
 }
@@ -131,7 +131,8 @@ fn a_builders_directory_is_its_own_and_travels_with_handles() {
     let (folder, other) = (Folder::new("builder"), Folder::new("other"));
     let name = unique_name("jobs");
     let (from, to) = std::os::unix::net::UnixDatagram::pair().unwrap();
-    // Forked before there is anything: it has no mapping of it, and is told of another directory.
+    // Forked before anything exists: it has no mapping of the segments, and another directory is
+    // set for it.
     let reader = fork("one that is sent a handle", || {
         choose(&other.0);
         let mut letter = [0; 4096];
@@ -175,7 +176,7 @@ fn a_death_in_a_chosen_directory_is_one_like_any_other() {
     lease.release();
     drop(queue);
     assert_eq!(folder.files(), Vec::<String>::new(), "the last one out takes the name along");
-    // All dead: the next one finds the messages, and a create replaces them.
+    // All users are dead: `open_or_create` finds the messages, and a create replaces them.
     let mut dead = fork_with_code("a producer", || {
         let queue = there("left").create().unwrap();
         queue.put(&5).unwrap();
@@ -186,7 +187,7 @@ fn a_death_in_a_chosen_directory_is_one_like_any_other() {
     let left = there("left").open_or_create().unwrap();
     assert_eq!(left.get_timeout(PATIENCE).unwrap(), 5);
     drop(left);
-    // No space: told before anything is touched.
+    // No space: reported before anything is touched.
     let error = Queue::<[u8]>::builder().directory(&folder.0).capacity_bytes(1 << 45).create().unwrap_err();
     assert!(matches!(error, CreateError::NoSpace { .. } | CreateError::Os { .. }), "{error}");
     wait_until("nothing is left", || folder.files().is_empty(), || format!("{:?}", folder.files()));

@@ -1,5 +1,5 @@
-//! Normal ends of programs: what is in a `static`, in a blocked thread or with a daemon child gives
-//! its name back, or keeps it.
+//! Normal ends of programs: a segment held by a `static`, by a blocked thread or by a daemon child
+//! gives its name back, or keeps it.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, fork, fork_orphan, send_signal, shared_word, wait_for_count};
@@ -29,13 +29,13 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// First argument of this binary when it plays a program that comes to a normal end.
+/// First argument of this binary when it plays a program that ends normally.
 pub const ENDING: &str = "--ending-program";
 
 static QUEUE: OnceLock<Queue<u64>> = OnceLock::new();
 static EVENT: OnceLock<Event> = OnceLock::new();
 
-/// Such a program: `how` it ends, a `-`, and the name of its queue.
+/// Such a program. The argument is `how` it ends, a `-`, and the name of its queue.
 pub fn ending_program(how_and_name: &str) -> ExitCode {
     let (how, name) = how_and_name.split_once('-').expect("how and a name");
     let open = || Queue::<u64>::open_or_create(name, 8).unwrap();
@@ -65,7 +65,7 @@ pub fn ending_program(how_and_name: &str) -> ExitCode {
             });
             held.1.recv().unwrap();
         }
-        // As many as there are end when their input does.
+        // Any number of programs end together, when their input ends.
         "together" => {
             QUEUE.set(open()).unwrap();
             ready_until_input_ends();
@@ -86,14 +86,14 @@ fn ready_until_input_ends() {
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
-/// A program that becomes a daemon, and says what that one finds. Its starter ends in one of
-/// several ways.
+/// A program that becomes a daemon and prints what the daemon finds. The program that started it
+/// ends in one of several ways.
 fn daemonise(how: &str, name: &str) -> ExitCode {
     let queue = Queue::<u64>::create(name, 8).unwrap();
     queue.put(&5).unwrap();
     for _ in 0..2 {
         let starter = std::process::id();
-        // SAFETY: this program has one thread.
+        // SAFETY: this program has one thread, so the child may do whatever its parent could.
         if unsafe { libc::fork() } != 0 {
             match how {
                 "exits" => std::process::exit(0),
@@ -157,15 +157,16 @@ fn a_program_that_ends_beside_one_that_drops_leaves_no_name() {
     end_together(&["together", "drop", "drop"]);
 }
 
-/// What the daemon of such a program said, when both have ended.
+/// What the daemon of such a program printed, once both have ended.
 fn daemon_of(how: &str, name: &str) -> String {
-    // To the end of its output, which is the daemon's as well.
+    // Reads to the end of its output, which is also the daemon's.
     let output = program(how, name).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let (pid, said) = said.trim().split_once(' ').unwrap_or_else(|| panic!("said {said:?}, {:?}", output.status));
     Child::adopted("the daemon", pid.parse().unwrap()).expect_success();
-    // And the one in between, which is ours as well since its starter ended.
-    // SAFETY: an orphan of ours, for which no other call waits.
+    // Reaps the process in between, which this one adopted when its parent ended. SAFETY: it is an
+    // orphan that this process adopted, and no other call waits for it; a null status pointer is
+    // permitted.
     assert_ne!(unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) }, -1);
     said.to_string()
 }
@@ -219,7 +220,7 @@ fn children_killed_in_their_birth_keep_no_name() {
                 std::thread::sleep(PATIENCE);
             }
         });
-        // Anywhere in its first moments.
+        // At any time in its first moments.
         (0..round * 20).for_each(|_| std::hint::spin_loop());
         child.kill();
         drop(queue);
@@ -245,7 +246,7 @@ fn a_child_stopped_in_its_birth_keeps_the_name() {
     }
 }
 
-/// Uses a queue that its parent has left, and leaves it.
+/// Uses a queue that its parent has left, and then leaves it.
 fn drop_when_alone(queue: Queue<u64>) {
     queue.get_timeout(PATIENCE).unwrap();
 }
@@ -254,8 +255,8 @@ fn a_child_that_executes_a_program_keeps_no_name() {
     let name = unique_name("executed");
     let queue: Queue<u64> = Queue::create(&name, 3).unwrap();
     let mut sleep = Command::new("sleep");
-    // Not posix_spawn: a fork, whose handlers run.
-    // SAFETY: nothing is done between the fork and the exec.
+    // Prevents posix_spawn: std forks, and the fork handlers run. SAFETY: the closure does nothing
+    // between the fork and the exec.
     unsafe { std::os::unix::process::CommandExt::pre_exec(sleep.arg("1000"), || Ok(())) };
     let mut spawned = sleep.spawn().unwrap();
     let is_over = || Queue::<u64>::create(&name, 3).is_err_and(|error| matches!(error, shmq::CreateError::AlreadyExists { .. }));

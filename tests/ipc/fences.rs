@@ -1,5 +1,5 @@
-//! How those that commit and those that fall asleep see each other: by `membarrier`, by full
-//! fences, and where it is refused.
+//! How a process that commits and one that falls asleep see each other: by `membarrier`, by full
+//! fences, and where membarrier is refused.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::{Exit, fork, fork_with_code, send_signal, shared_words};
@@ -20,8 +20,8 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// Does the kernel interrupt this process for the sleeps of others? `None`: it does not say (before
-/// Linux 6.3).
+/// Is this process registered for the membarrier of other processes? `None`: the kernel does not
+/// report it (before Linux 6.3).
 fn is_registered() -> Option<bool> {
     const GET_REGISTRATIONS: libc::c_int = 1 << 9;
     const GLOBAL_EXPEDITED: libc::c_long = 1 << 2;
@@ -57,8 +57,8 @@ fn a_process_that_has_only_full_fences_is_not_registered() {
     assert_eq!(is_registered(), Some(true));
 }
 
-/// Round trips of two processes that sleep for each answer. A lost wake costs what a sleep is cut
-/// to, 100 ms: not one in ten may be.
+/// Round trips of two processes that sleep for each answer. A lost wake costs a slice of the wait,
+/// 100 ms: fewer than one in ten may be lost.
 fn ping_pong(queues: [Queue<u64>; 2], echo: impl Fn()) {
     const ROUNDS: u64 = 4000;
     let [there, back] = &queues;
@@ -79,7 +79,7 @@ fn ping_pong(queues: [Queue<u64>; 2], echo: impl Fn()) {
 
 fn no_wake_is_lost_with_full_fences() {
     ping_pong([fenced().create().unwrap(), fenced().create().unwrap()], || {});
-    // Through endpoints, and for one that waits in two places: one of each kind.
+    // Through endpoints, and for a process that waits for two queues: one of each kind.
     let (plain, full) = (Queue::<u64>::new(4).unwrap(), fenced().create().unwrap());
     let answers = fenced().create().unwrap();
     let child = fork("the echo", || {
@@ -101,10 +101,10 @@ fn no_wake_is_lost_with_full_fences() {
 }
 
 fn no_wake_is_lost_where_the_barrier_is_refused() {
-    // Made by one that has the barrier; the echo is refused it.
+    // The creator may use membarrier; the echo process may not.
     let queues = || Queue::<u64>::builder().capacity(4).wait_strategy(WaitStrategy::Block).create().unwrap();
     ping_pong([queues(), queues()], || assert!(refuse(&[libc::SYS_membarrier])));
-    // And made in such a sandbox.
+    // Both the creator and the echo process run in such a sandbox.
     fork("all in a sandbox", || {
         assert!(refuse(&[libc::SYS_membarrier]));
         ping_pong([queues(), queues()], || {});
@@ -112,9 +112,9 @@ fn no_wake_is_lost_where_the_barrier_is_refused() {
     .expect_success();
 }
 
-/// Sleeps that this process has begun.
+/// How often this process went to sleep so far.
 fn sleeps() -> i64 {
-    // SAFETY: rusage is plain integers, which the call fills.
+    // SAFETY: `rusage` consists of plain integers, for which zeroes are valid; the call fills it.
     unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         assert_eq!(libc::getrusage(libc::RUSAGE_SELF, &mut usage), 0);
@@ -133,8 +133,8 @@ fn an_idle_getter_sleeps_long_where_the_barrier_is_refused() {
     };
     fork("one that is refused", || {
         assert!(refuse(&[libc::SYS_membarrier]));
-        // Of its own making, and of another's: 2 sleeps in each 100 ms at most, and some of its
-        // first looks.
+        // A queue of this process, and one of another: at most 2 sleeps in each 100 ms, plus some
+        // at the start.
         let own: Queue<u64> = Queue::new(4).unwrap();
         let counts = [idle(&queue), idle(&own)];
         assert!(counts.iter().all(|&count| count < 600), "{counts:?} sleeps in 3 s");

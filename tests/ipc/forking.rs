@@ -79,7 +79,7 @@ fn an_inherited_loan_is_inert() {
                 2 => assert!(panics(|| assert_eq!(*inherited, 7))),
                 _ => assert!(panics(|| *inherited = 8)),
             }
-            // The handle itself works in the child, and waits behind the loan like everybody.
+            // The handle itself works in the child, and waits behind the loan like any other.
             assert!(matches!(queue.try_get(), Err(GetError::Empty)));
             queue.put(&100).unwrap();
         });
@@ -250,8 +250,8 @@ fn the_last_child_takes_the_name_away() {
     assert!(segment_exists(&name));
     go.store(1, Relaxed);
     child.expect_success();
-    // The child inherited two handles and dropped one of them: it ended as an exit without drop
-    // does.
+    // The child inherited two handles and dropped one of them: it ended like an exit without a
+    // drop.
     Queue::<u64>::create(&name, 1).expect("nobody is attached");
     assert!(!segment_exists(&name));
 }
@@ -278,8 +278,8 @@ fn many_children_attach_at_once() {
 }
 
 fn a_fork_in_the_middle_of_traffic_goes_on() {
-    // A child is forked while others hold the locks: it must neither keep them nor wait for what
-    // died with the fork.
+    // A child is forked while others hold the locks: it must neither keep them nor wait for locks
+    // whose holders the fork did not copy.
     let queue: Queue<u64> = Queue::new(4).unwrap();
     let stop = shared_word();
     let traffic: Vec<Child> = (0..2)

@@ -1,5 +1,5 @@
-//! Three broken set-ups and a stale segment, as a bystander sees them. It does not repair them by
-//! looking.
+//! Three broken set-ups and a stale segment, as a bystander sees them. Inspecting does not repair
+//! them.
 
 use crate::support::harness::Case;
 use crate::support::process::{fork, shared_word};

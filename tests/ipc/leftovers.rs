@@ -1,4 +1,4 @@
-//! What a process leaves behind that did not leave in good order, and who clears it away.
+//! What a process leaves behind that did not leave in good order, and which process removes it.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, exit_now, fork, fork_orphan, send_signal, shared_word, shared_words, wait_for_count};
@@ -29,7 +29,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// Tells that it has come so far, and waits for its end.
+/// Reports that it has come this far, and waits to be killed.
 fn wait_to_be_killed(ready: &AtomicU64) -> ! {
     ready.store(1, Release);
     loop {
@@ -98,20 +98,20 @@ fn a_dead_anonymous_queue_is_cleared_away_by_new() {
     wait_for_count("the user to be ready", ready, 1);
     let name: Vec<u8> = known.iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).filter(|&byte| byte != 0).collect();
     let name = String::from_utf8(name).unwrap();
-    // Each a process of its own, which removes stale files at its first create: this one has not
-    // made any.
+    // Each is a process of its own, which removes stale files at its first create: this process has
+    // not created any yet.
     let new_one = || fork("one that makes a queue", || drop(Queue::<u64>::new(1).unwrap())).expect_success();
     new_one();
     assert!(segment_exists(&name), "somebody uses it");
     child.kill();
-    // A named one has other things to do.
+    // A process that creates a named segment does not remove them.
     fork("one that makes a named queue", || drop(Queue::<u64>::create(unique_name("named"), 1).unwrap())).expect_success();
     assert!(segment_exists(&name), "it is in nobody's way");
     new_one();
     assert!(!segment_exists(&name));
 }
 
-/// One that nobody uses, as a killed user leaves it: (name, bytes).
+/// A segment without users, as a killed user leaves it: (name, bytes).
 fn leave_anonymous(bytes: usize) -> String {
     let name = format!("anon-{:016x}", u64::from(std::process::id()) << 16 | bytes as u64 & 0xffff);
     fork("a user of an anonymous queue that ends without a word", || {
@@ -136,7 +136,7 @@ fn a_process_removes_stale_files_once_in_ten_seconds() {
     }
     assert!(began.elapsed() >= Duration::from_secs(10), "removed after {:?}", began.elapsed());
     assert!(made > 1);
-    // A forked child goes on with its parent's times.
+    // A forked child continues the scan times of its parent.
     let name = leave_anonymous(8192);
     fork("a child of one that has removed stale files", || drop(Queue::<u64>::new(1).unwrap())).expect_success();
     let removed = !segment_exists(&name);
@@ -226,7 +226,7 @@ fn a_child_that_never_calls_does_not_keep_its_dead_parent_alive() {
     a_child_keeps_no_parent_alive(Queue::clone);
 }
 
-/// What a child inherits of a mapping that its parent made by name holds no lock.
+/// The copy that a child inherits of a mapping that its parent opened by name holds no lock.
 fn a_child_does_not_keep_a_dead_opener_alive() {
     a_child_keeps_no_parent_alive(|queue| Queue::open(queue.name()).unwrap());
 }
@@ -282,7 +282,7 @@ fn a_spawned_program_does_not_keep_its_dead_parent_alive() {
     let spawned_pid = shared_word();
     let holder = fork("a holder that spawns a program", || {
         let _lease = queue.lease().unwrap();
-        // posix_spawn, where std finds nothing that it cannot do.
+        // std uses posix_spawn here, since nothing requires a fork.
         let spawned = Command::new("sleep").arg("1000").spawn().unwrap();
         spawned_pid.store(u64::from(spawned.id()), Release);
         loop {
@@ -316,9 +316,9 @@ fn a_daemon_is_a_participant_of_its_own() {
     wait_for_count("the daemon's number", daemon_pid, 1);
     starter.expect_success();
     let daemon = Child::adopted("the daemon", daemon_pid.load(Relaxed) as u32);
-    // What its starter held comes back, and what the daemon put is there. Newer messages go first
-    // until somebody has looked. The daemon may have attached in the entry of its starter, and
-    // looked then.
+    // The lease of the starter comes back, and the daemon's message is there. Newer messages go
+    // first until a process has scanned for the dead. The daemon may have attached in the entry of
+    // its starter, and scanned at that time.
     assert!(matches!(queue.recover().dead_participants, 0 | 1));
     let lease = queue.lease_timeout(BY_ITSELF).expect("the starter has ended, whoever goes on");
     assert_eq!((*lease, lease.deliveries()), (1, 2));
@@ -343,24 +343,25 @@ fn entries_of_the_dead_are_used_again() {
         }
         child.kill();
         if round % 10 != 1 {
-            // Whoever takes the entry repairs what its predecessor left.
+            // The process that takes the entry repairs what its predecessor left.
             let next: Queue<u64> = Queue::open(queue.name()).unwrap();
             assert_eq!(next.try_get().unwrap(), round);
         } else {
-            // Or whoever waits, after a slice of sleep: not each time, for the test's sake.
+            // Or a process that waits, after a slice of sleep. Not in every round, to keep the test
+            // short.
             assert_eq!(queue.get_timeout(PATIENCE).unwrap(), round);
         }
     }
 }
 
 fn a_forgotten_lease_comes_back_however_often_its_entry_is_used_again() {
-    // A record keeps so many successive holders of an entry apart.
+    // A record distinguishes that many successive holders of an entry.
     const GENERATIONS: u32 = 1 << 11;
     let queue = Queue::<u64>::builder().name(unique_name("forgotten")).capacity(2).create().unwrap();
     queue.put(&7).unwrap();
     let forgetful: Queue<u64> = Queue::open(queue.name()).unwrap();
     std::mem::forget(forgetful.try_lease().unwrap());
-    // In good order, for all that anybody can see.
+    // In good order, as far as any process can see.
     drop(forgetful);
     let mut last = None;
     for _ in 0..GENERATIONS {

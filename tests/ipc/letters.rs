@@ -1,4 +1,4 @@
-//! Messages that are given up: they go to the queue for dead letters, whatever becomes of the
+//! Messages that are given up: they go to the queue for dead letters, whatever happens to the
 //! processes in between, or stay on lease.
 
 use crate::deaths::victim;
@@ -29,7 +29,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A queue for dead letters, that goes with its test.
+/// A queue for dead letters, removed with its test.
 struct PostBox(DeadLetters);
 
 impl PostBox {
@@ -48,7 +48,7 @@ fn worn_after<T: ?Sized + Message>(deliveries: u32, letters: &str) -> Queue<T> {
     Queue::<T>::builder().name(unique_name("worn")).capacity(8).max_deliveries(deliveries).dead_letters(letters).create().unwrap()
 }
 
-/// Leases the next message and is killed with it.
+/// Leases the next message and is killed while it holds the lease.
 fn die_with_a_lease(queue: &Queue<u64>) {
     victim("a holder that the message kills", |wait| {
         let _lease = queue.lease_timeout(PATIENCE).unwrap();
@@ -75,7 +75,7 @@ fn a_message_that_kills_its_holders_goes_to_the_dead_letters() {
     let letter = letters.0.try_get().unwrap();
     expect_letter(&letter, queue.name(), &Reason::TooManyDeliveries, 2, &13u64.to_ne_bytes());
     assert_eq!((letter.type_name.as_str(), letter.value::<u64>(), letter.value::<u32>()), ("u64", Some(13), None));
-    // All is done: one copy, and the letter.
+    // Everything is done: one copy, and the letter.
     queue.task_done().unwrap();
     queue.join_timeout(PATIENCE).unwrap();
     assert_eq!(Inspector::open(queue.name()).unwrap().about().dead_letters.as_deref(), Some(letters.0.name()));
@@ -142,7 +142,8 @@ fn a_letter_that_no_queue_takes_stays_on_lease_and_is_tried_again() {
     let queue = worn_after::<u64>(1, &name);
     queue.put_slice(&[13, 1]).unwrap();
     queue.lease().unwrap().give_back();
-    // Missing: those behind it are taken, and it is not lost.
+    // The queue for dead letters is missing: getters take the messages behind the letter, and the
+    // letter is not lost.
     assert_eq!(queue.try_get().unwrap(), 1);
     assert!(matches!(queue.try_get(), Err(GetError::Empty)));
     let seen = Inspector::open(queue.name()).unwrap().look();
@@ -164,7 +165,7 @@ fn a_letter_that_no_queue_takes_stays_on_lease_and_is_tried_again() {
     let full = queue.stats();
     assert!(matches!(filler.try_put(&fill), Err(PutError::Full)));
     assert!(full.dead_letters_refused >= 2, "{full:?}");
-    // Room: a getter of the same process that calls hands over.
+    // There is room: a getter of the same process hands the letter over in its next call.
     while letters.try_get().is_ok() {}
     wait_at_most(
         BY_ITSELF,
@@ -182,7 +183,7 @@ fn a_letter_that_no_queue_takes_stays_on_lease_and_is_tried_again() {
     DeadLetters::unlink(&name).unwrap();
 }
 
-/// One to fill a queue with: the letter that waited until the queue was there.
+/// The letter that waited for its queue. Callers use it to fill another one.
 fn letter_of(queue: &Queue<u64>, letters: &DeadLetters) -> DeadLetter {
     queue.recover();
     let letter = letters.get_timeout(PATIENCE).unwrap();
@@ -211,7 +212,7 @@ fn many_that_no_queue_takes_hold_up_no_getter() {
     let refused = queue.stats().dead_letters_refused;
     assert!((1..20).contains(&refused), "{refused}");
     assert_eq!(Inspector::open(queue.name()).unwrap().look().on_lease, MESSAGES);
-    // A child may be forked beside them, and they are all there.
+    // A child may be forked while letters are kept, and all of them are still there.
     assert!(shmq::Process::spawn(|| {}).unwrap().join().unwrap().success());
     let letters = DeadLetters::create(&name, 1 << 20).unwrap();
     assert_eq!((queue.recover().given_up, letters.len() as u64), (MESSAGES, MESSAGES));
@@ -230,7 +231,7 @@ fn threads_that_keep_letters_at_once_lose_none() {
         for _ in 0..4 {
             threads.spawn(|| {
                 while !matches!(truths.try_get(), Err(GetError::Empty)) {
-                    // It is owed a task_done at once, although no queue has the letter.
+                    // A task_done for it is due at once, although no queue has the letter.
                     truths.task_done().unwrap();
                 }
             });
@@ -264,7 +265,7 @@ fn a_busy_consumer_tries_again() {
         BY_ITSELF,
         "the letters",
         || {
-            // Never without a message. What is kept keeps the room behind it, too.
+            // Never without a message. The kept letters also hold the room behind them.
             (0..8).for_each(|n| queue.try_put(&n).unwrap());
             (0..8).for_each(|n| assert_eq!(consumer.get().unwrap(), n));
             letters.len() == 3
@@ -285,7 +286,7 @@ fn a_letter_waits_for_a_queue_of_its_kind() {
     drop(other);
     let letters = DeadLetters::create(&name, 4096).unwrap();
     assert_eq!((queue.recover().given_up, letters.len()), (1, 1));
-    // Closed, and one that has taken its name since.
+    // A closed one, and another one that has taken its name since.
     letters.close();
     queue.put(&14).unwrap();
     queue.lease().unwrap().give_back();
@@ -312,7 +313,7 @@ fn a_letter_whose_keeper_dies_is_tried_by_the_next_process() {
             })
             .kill();
         } else {
-            // Leaves in good order, the letter on lease.
+            // Leaves in good order, with the letter on lease.
             fork("one who keeps a letter", keep).expect_success();
         }
         drop(queue.get_timeout(std::time::Duration::from_millis(300)));
@@ -361,7 +362,7 @@ fn a_message_that_is_no_value_goes_to_the_dead_letters() {
         assert_eq!((letter.bytes[0], &letter.reason, letter.deliveries), (first, &Reason::Invalid, 1));
     }
     assert!(letters.0.is_empty());
-    // By copy, each of them: also those that were no value.
+    // By copy, one for each of them, including those that were not valid values.
     (0..8).for_each(|_| truths.task_done().unwrap());
     truths.join_timeout(PATIENCE).unwrap();
 }
@@ -372,7 +373,7 @@ fn a_child_forked_beside_a_kept_letter_does_not_touch_it() {
     queue.put(&13).unwrap();
     queue.lease().unwrap().give_back();
     assert!(matches!(queue.try_get(), Err(GetError::Empty)));
-    // A letter is no guard: nothing leads into it.
+    // A letter is not a guard: nothing refers into it.
     let child = shmq::Process::spawn(|| {
         assert_eq!(queue.recover().given_up, 0);
         assert!(matches!(queue.try_get(), Err(GetError::Empty)));

@@ -1,5 +1,5 @@
 //! What the system refuses: descriptors, locked memory, other users' files, files that others cut.
-//! An error each time, with nothing left behind and nobody else disturbed.
+//! Each is an error, leaves nothing behind and disturbs no other process.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::{exit_now, fork, shared_word, wait_for_count};
@@ -28,7 +28,7 @@ fn path_of(name: &str) -> String {
     format!("/dev/shm/shmq.{name}")
 }
 
-/// Nothing of a failed attempt by this process.
+/// Checks that a failed attempt by this process left nothing.
 #[track_caller]
 fn expect_nothing_left(name: &str) {
     assert!(!segment_exists(name));
@@ -47,12 +47,12 @@ fn a_file_of_another_length_is_refused() {
         assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::Corrupted { .. })), "{length} bytes");
         assert!(matches!(Queue::<u64>::open_or_create(&name, 3), Err(CreateError::Corrupted { .. })), "{length} bytes");
         assert!(matches!(Queue::<[u8]>::open(&name), Err(OpenError::Corrupted { .. })), "{length} bytes");
-        // As it was: nobody has changed what is left of it.
+        // The original contents: no process has changed the rest of it.
         fs::write(path_of(&name), &whole).unwrap();
         let again: Queue<u64> = Queue::open(&name).unwrap();
         assert_eq!(again.len(), 3, "{length} bytes");
     }
-    // Stretched beside its users, who never look behind the end.
+    // Extended while it is in use; its users never access the part behind the end.
     let queue: Queue<u64> = Queue::open(&name).unwrap();
     let file = File::options().write(true).open(path_of(&name)).unwrap();
     file.set_len(whole.len() as u64 + 4096).unwrap();
@@ -64,7 +64,8 @@ fn a_file_of_another_length_is_refused() {
     assert_eq!(Queue::<u64>::open(&name).unwrap().get_slice(&mut all).unwrap(), 4);
     assert_eq!(all[..4], [1, 2, 3, 4]);
     drop(queue);
-    // Cut to nothing it is nobody's, and replaced; a name that leads to rubble can be taken away.
+    // A file cut to nothing belongs to no segment, and is replaced. A name that leads to such a
+    // file can be removed.
     file.set_len(0).unwrap();
     assert_eq!(Queue::<u64>::create(&name, 7).unwrap().capacity(), 7);
     assert!(!segment_exists(&name));
@@ -76,7 +77,7 @@ fn a_file_of_another_length_is_refused() {
 
 /// Makes this process one of another user. Ends it if that is refused.
 pub fn become_user(number: u32) {
-    // SAFETY: the three calls take numbers.
+    // SAFETY: setgid and setuid take numbers; setgroups reads no list, since its length is 0.
     let changed = unsafe { libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(number) == 0 && libc::setuid(number) == 0 };
     if !changed {
         exit_now(78);
@@ -100,7 +101,7 @@ fn another_users_queue_is_refused_in_words() {
         queue.put(&1).unwrap();
         ready.store(1, Release);
         wait_for_count("the stranger", done, 1);
-        // Undisturbed: nobody came, and nothing is missing.
+        // Undisturbed: no participant joined, and nothing is missing.
         assert_eq!((queue.len(), queue.get().unwrap(), queue.recover().dead_participants), (1, 1, 0));
     });
     wait_for_count("the queue", ready, 1);
@@ -158,11 +159,12 @@ fn memory_that_may_not_be_locked_is_told() {
                 other => panic!("{other:?}"),
             }
         }
-        // The one entry that is free was not used up.
+        // The one free entry was not used up.
         Queue::<u64>::open(shared.name()).unwrap().put(&1).unwrap();
         let small = settings().capacity(100).create().unwrap();
         small.put(&7).unwrap();
-        // A forked child locks anew, which it may not: it is told, and its parent goes on.
+        // A forked child has to lock the memory anew, which it may not: it gets an error, and its
+        // parent goes on.
         fork("a child that may lock nothing", || {
             limit(libc::RLIMIT_MEMLOCK, 0);
             match small.try_get() {
@@ -182,8 +184,8 @@ fn a_limit_on_the_size_of_files_is_told() {
     for ignored in [false, true] {
         fork("a program that may make small files only", || {
             if ignored {
-                // As Python does: the call fails, and there is no signal.
-                // SAFETY: a disposition without a handler.
+                // Like Python: the call fails, and there is no signal. SAFETY: SIG_IGN installs no
+                // handler, so no code runs in one.
                 unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
             }
             limit(libc::RLIMIT_FSIZE, 64 << 10);
@@ -201,7 +203,7 @@ fn a_limit_on_the_size_of_files_is_told() {
                 assert!(matches!(error, CreateError::Os { source: error, .. } if error.raw_os_error() == Some(libc::EFBIG)));
                 expect_nothing_left(&name);
             }
-            // What fits is made.
+            // A size that fits is created.
             let queue = Queue::<u64>::create(&name, 100).unwrap();
             queue.put(&1).unwrap();
             assert_eq!(queue.get().unwrap(), 1);
@@ -223,7 +225,7 @@ fn no_signal_of_a_limit_on_files_reaches_a_user_of_what_is_there() {
         let same = Queue::<[u8]>::open(&name).unwrap();
         same.put(b"through memory").unwrap();
         assert_eq!(queue.get().unwrap(), b"through memory");
-        // Names are taken away, and the files behind them are written to.
+        // Names are removed, and the files behind them are written to.
         Queue::<u8>::unlink(&dead).unwrap();
         Queue::<u8>::unlink(&name).unwrap();
         assert!(matches!(Queue::<u64>::create(&name, 3), Err(CreateError::Os { source: error, .. }) if error.raw_os_error() == Some(libc::EFBIG)));
@@ -260,7 +262,7 @@ fn no_descriptors_for_a_queue_is_told() {
         limit(libc::RLIMIT_NOFILE, 100);
         let mut taken = take_all_descriptors();
         let (mut made, mut refused) = (0, 0);
-        // With none left, with one, with two: whichever of several opens fails.
+        // With no descriptor left, with one, with two: whichever of several opens fails.
         for _ in 0..8 {
             for anonymous in [false, true] {
                 let settings = Queue::<u64>::builder().capacity(3);
@@ -306,7 +308,7 @@ fn no_descriptors_for_a_queue_is_told() {
 fn a_queue_takes_two_descriptors() {
     const LIMIT: usize = 200;
     limit(libc::RLIMIT_NOFILE, LIMIT as u64);
-    // One is the directory's; and what was inherited beyond the limit takes no room below it.
+    // One is the directory's. Descriptors inherited beyond the limit take no room below it.
     let number = |entry: &fs::DirEntry| entry.file_name().to_str().unwrap().parse::<usize>().unwrap();
     let open = fs::read_dir("/proc/self/fd").unwrap().filter(|entry| number(entry.as_ref().unwrap()) < LIMIT).count() - 1;
     for what in ["a queue", "an event"] {
@@ -339,12 +341,12 @@ fn no_descriptors_after_a_fork_is_told() {
             fork("its child", || {
                 let mut mine = take_all_descriptors();
                 match queue.try_put(&2) {
-                    // The fork's handler could renew the descriptor.
+                    // The fork handler was able to renew the descriptor.
                     Ok(()) => {}
                     Err(PutError::Os { source: error, call }) => {
                         expect_no_descriptor(call, &error);
                         assert!(matches!(queue.try_get(), Err(GetError::Os { .. })));
-                        // With a descriptor it works, as if nothing had been.
+                        // With a descriptor it works, as if nothing had happened.
                         drop(mine.pop());
                         queue.try_put(&2).unwrap();
                     }

@@ -1,8 +1,8 @@
 //! What the queue promises between processes: forked ones, unrelated ones, stopped ones and dead
 //! ones.
 //!
-//! `main` is single-threaded and forks each case (see `support/harness.rs`). Crashes are not
-//! promised by the portable locks: under `--cfg shmq_portable_sync` those chapters are left out.
+//! `main` is single-threaded and forks each case (see `support/harness.rs`). The portable locks do
+//! not promise to survive crashes: under `--cfg shmq_portable_sync` those chapters are left out.
 
 #[path = "../support/mod.rs"]
 mod support;

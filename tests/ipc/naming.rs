@@ -25,8 +25,8 @@ pub fn cases() -> Vec<Case> {
 /// First argument of this binary when it plays an unrelated program.
 pub const UNRELATED: &str = "--unrelated-program";
 
-/// An unrelated program: opens the queue of that name, in which the first message is a handle to
-/// answer through.
+/// An unrelated program: opens the queue of that name, whose first message is a handle for the
+/// answers.
 pub fn unrelated_program(name: &str) -> ExitCode {
     match answer(name) {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,7 +61,7 @@ fn an_unrelated_program_opens_by_name() {
     questions.close();
     assert!(matches!(answers.get_timeout(PATIENCE), Err(GetError::Closed)));
     assert!(program.wait().unwrap().success());
-    // It left in good order: nobody has to be looked after.
+    // It left in good order: there is nothing to recover.
     assert_eq!(questions.recover().dead_participants, 0);
     let nowhere = unique_name("nowhere");
     let status = Command::new(std::env::current_exe().unwrap()).args([UNRELATED, &nowhere]).status().unwrap();
@@ -120,8 +120,7 @@ fn one_of_many_creates_and_all_meet() {
     }
 }
 
-/// What one of the racers does with the name; every result that is not an accident of the race
-/// fails.
+/// What one of the racers does with the name. Every result that the race does not explain fails.
 fn race(name: &str, rng: &mut Rng, kill_in_between: bool) {
     let use_and_leave = |queue: Queue<u64>, rng: &mut Rng| {
         assert!(matches!(queue.try_put(&0x5555), Ok(()) | Err(PutError::Full | PutError::Busy | PutError::Closed)));
@@ -193,17 +192,17 @@ fn hundreds_of_openers_race_and_die() {
     for _ in 0..5 {
         let killed = racers(&name, &mut rng, 50, true).into_iter().map(crate::support::process::Child::killed_or_succeeded);
         eprintln!("{} of 50 killed", killed.filter(|&killed| killed).count());
-        // Whatever they left: nobody is in the way of the next.
+        // Whatever they left, it does not block the next process.
         let queue = Queue::<u64>::builder().name(&name).capacity(3).max_participants(300).create().unwrap();
         assert!(queue.is_empty() && queue.try_put(&1).is_ok());
     }
     assert!(!segment_exists(&name));
 }
 
-/// Forks a child of another user; it may do nothing but what it is asked to.
+/// Forks a child of another user, which may only do what it is asked to.
 fn as_another_user(what: &'static str, run: impl FnOnce()) -> Child {
     fork(what, || {
-        // SAFETY: the three calls take numbers.
+        // SAFETY: setgid and setuid take numbers; setgroups reads no list, since its length is 0.
         let changed =
             unsafe { libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(65_534) == 0 && libc::setuid(65_534) == 0 };
         if !changed {
@@ -243,7 +242,8 @@ fn another_user_is_refused_unless_the_mode_says_otherwise() {
     })
     .expect_success();
     assert_eq!(public.get().unwrap(), 2);
-    // An inherited handle: the child's user may open the segment by its descriptor, or is told.
+    // An inherited handle: the user of the child may open the segment by its descriptor, or gets an
+    // error.
     let words = shared_words(1);
     as_another_user("a child that changed its user", || {
         match private.put(&3) {

@@ -1,5 +1,5 @@
-//! Whose segments are opened: this user's and root's, and others' only where the builder says so.
-//! Three users and root.
+//! Which owners' segments are opened: this user's and root's, and others' only if the builder
+//! allows it. Three users and root.
 
 use super::limits::{become_user, needs_root};
 use crate::support::harness::{Case, skip};
@@ -81,7 +81,7 @@ fn a_segment_of_another_user_is_refused_unless_it_is_allowed() {
     needs_root();
     let [queue_name, event_name, mutex_name, object_name] = ["queue", "event", "mutex", "object"].map(unique_name);
     let (ready, done) = (shared_word(), shared_word());
-    // Root's: everybody may use it.
+    // Root's segment: every user may use it.
     let post_name = unique_name("post");
     let post = Queue::<[u8]>::builder().name(&post_name).mode(0o666).capacity_bytes(4096).create().unwrap();
     let owner = fork("a user that takes names", || {
@@ -114,7 +114,7 @@ fn a_segment_of_another_user_is_refused_unless_it_is_allowed() {
             expect_foreign_create(Queue::<u64>::create(&queue_name, 8), OWNER);
             expect_foreign_handle(serde_json::from_str::<Queue<u64>>(&queue_handle), OWNER);
             expect_foreign_open(Queue::<u64>::unlink(&queue_name), OWNER);
-            // What it holds is no excuse, and is not told.
+            // The contents make no difference, and the error does not reveal them.
             expect_foreign_open(Queue::<[u8]>::open(&queue_name), OWNER);
             expect_foreign_open(builder(&queue_name).allow_owner(if uid == OTHER { THIRD } else { OTHER }).open(), OWNER);
 
@@ -130,7 +130,7 @@ fn a_segment_of_another_user_is_refused_unless_it_is_allowed() {
             expect_foreign_open(Operator::open_of(&queue_name, &Owners::default().allow_owner(THIRD)), OWNER);
             expect_foreign_open(inspect::remove_stale(&queue_name, true), OWNER);
             expect_foreign_open(inspect::unlink_of(&queue_name, &Owners::default()), OWNER);
-            // To look is not to act.
+            // Inspecting is permitted, since it changes nothing.
             let seen = Inspector::open(&queue_name).unwrap();
             assert_eq!((seen.about().owner_uid, seen.look().messages), (OWNER, 0));
 
@@ -142,7 +142,7 @@ fn a_segment_of_another_user_is_refused_unless_it_is_allowed() {
             let any = builder(&queue_name).allow_any_owner().open_or_create().unwrap();
             named.put(&u64::from(uid)).unwrap();
             assert_eq!(any.get().unwrap(), u64::from(uid));
-            // What is attached already is used.
+            // A segment that is attached already is used.
             let same = serde_json::from_str::<Queue<u64>>(&queue_handle).unwrap();
             same.put(&1).unwrap();
             let operator = Operator::open_of(&queue_name, &Owners::default().allow_any_owner()).unwrap();
@@ -180,7 +180,7 @@ fn a_dead_segment_of_another_user_is_not_replaced() {
             become_if_not_root(uid);
             expect_foreign_create(Queue::<u64>::create(&name, 8), OWNER);
             expect_foreign_create(Queue::<u64>::open_or_create(&name, 8), OWNER);
-            // A create that removes stale files leaves what is another user's.
+            // A create that removes stale files leaves those of other users.
             Queue::<u64>::new(1).unwrap();
             assert!(segment_exists(&anonymous));
         })
@@ -189,7 +189,7 @@ fn a_dead_segment_of_another_user_is_not_replaced() {
     assert_eq!(owner_of(&name), OWNER);
     let replaced = builder(&name).allow_owner(OWNER).create().unwrap();
     assert_eq!(owner_of(&name), ROOT);
-    // Root's is opened by everybody that its mode lets in, and replaced by root only.
+    // Root's segment is opened by every user that its mode lets in, and replaced by root only.
     replaced.persist();
     drop(replaced);
     fork("a user that may not enter", || {
@@ -225,13 +225,13 @@ fn rights_that_were_dropped_count_no_more() {
     let post = Queue::<[u8]>::builder().mode(0o666).capacity_bytes(4096).create().unwrap();
     let done = shared_word();
     let child = fork("a child that drops its rights", || {
-        // Attached as root, used as another.
+        // Attached as root, used as another user.
         private.put(&1).unwrap();
         become_user(OWNER);
         assert_eq!(private.get().unwrap(), 1);
         shared.put(&2).unwrap();
-        // A handle of what is attached leads to the same attachment; by name the mode decides, and
-        // whose it is does not stand in the way.
+        // A handle of an attached segment leads to the same attachment. By name the mode decides,
+        // whoever the owner is.
         for (handle, queue) in handles.iter().zip([&shared, &private]) {
             let same: Queue<u64> = serde_json::from_str(handle).unwrap();
             same.put(&3).unwrap();
@@ -245,7 +245,7 @@ fn rights_that_were_dropped_count_no_more() {
         assert_eq!(theirs.get().unwrap(), 4);
     });
     let handle = String::from_utf8(post.get_timeout(PATIENCE).unwrap()).unwrap();
-    // Its parent kept its rights, and does not trust what comes from below.
+    // Its parent kept its rights, and does not trust segments of the less privileged user.
     expect_foreign_handle(serde_json::from_str::<Queue<u64>>(&handle), OWNER);
     let opened = builder(&theirs_name).allow_owner(OWNER).open().unwrap();
     let same: Queue<u64> = serde_json::from_str(&handle).unwrap();
@@ -253,7 +253,7 @@ fn rights_that_were_dropped_count_no_more() {
     done.store(1, Release);
     child.expect_success();
     drop((opened, same));
-    // The last to leave was no user of it that may take its name away, unless it was root.
+    // The last user to leave may not remove the name, unless it was root.
     assert!(!segment_exists(&theirs_name));
 
     fork("a program that is another user for a while", || {
@@ -265,7 +265,7 @@ fn rights_that_were_dropped_count_no_more() {
         let handle = serde_json::to_string(&made).unwrap();
         become_user_for_now(0);
         expect_foreign_open(Queue::<u64>::open(&theirs_name), OTHER);
-        // What it has attached it uses on.
+        // It goes on using what it has attached.
         made.put(&1).unwrap();
         assert_eq!(serde_json::from_str::<Queue<u64>>(&handle).unwrap().get().unwrap(), 1);
     })
@@ -283,7 +283,7 @@ fn an_inherited_handle_outlives_the_rights_it_was_opened_with() {
         assert_eq!(queue.get().unwrap(), 1);
         queue.put(&2).unwrap();
         event.set();
-        // It never had the rights: it is told so.
+        // It never had the rights, and gets that error.
         fork("its child", || assert!(matches!(queue.try_put(&3), Err(PutError::Os { .. })))).expect_success();
     })
     .expect_success();
@@ -315,8 +315,8 @@ fn links_lead_nowhere() {
     assert!(matches!(Queue::<u64>::open(&linked), Err(OpenError::NoSegment { .. })));
     assert!(matches!(Queue::<u64>::open_or_create(&linked, 8), Err(CreateError::NoSegment { .. })));
     std::fs::remove_file(path_of(&linked)).unwrap();
-    // A second name for a queue that others were let into would lead here what was meant for nobody
-    // else.
+    // A second name for a queue that others were let into would divert messages to it that were
+    // meant for this user only.
     std::fs::hard_link(path_of(&name), path_of(&linked)).unwrap();
     assert!(matches!(Queue::<u64>::open(&linked), Err(OpenError::NoSegment { .. })));
     assert!(matches!(Queue::<u64>::open_or_create(&linked, 8), Err(CreateError::NoSegment { .. })));
@@ -346,7 +346,7 @@ fn users_that_a_namespace_does_not_know_are_told_apart() {
         }
         // SAFETY: geteuid has no preconditions.
         assert_eq!(unsafe { libc::geteuid() }, UNKNOWN);
-        // All users have one number here, and are not one.
+        // All users have the same number here, and are still different users.
         queue.put(&1).unwrap();
         assert_eq!(Queue::<u64>::open(&mine).unwrap().get().unwrap(), 1);
         expect_foreign_open(Queue::<u64>::open(&theirs), UNKNOWN);

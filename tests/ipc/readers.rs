@@ -17,17 +17,18 @@ pub fn cases() -> Vec<Case> {
 const TABLE: libc::off_t = 0x900;
 const ENTRY: libc::off_t = 64;
 
-/// A child that opens the segment to read and read-locks bytes of it as soon as they can be had.
+/// A child that opens the segment for reading and read-locks bytes of it as soon as it can get the
+/// locks.
 fn reader(name: &str, bytes: &[(libc::off_t, libc::off_t)], begun: &AtomicU64, locked: &AtomicU64) -> Child {
     fork("a reader", || {
         let file = File::open(format!("/dev/shm/shmq.{name}")).unwrap();
         begun.store(1, Release);
         for &(start, len) in bytes {
-            // SAFETY: plain integers.
+            // SAFETY: `flock` consists of plain integers, for which zeroes are valid.
             let mut lock: libc::flock = unsafe { std::mem::zeroed() };
             (lock.l_type, lock.l_whence) = (libc::F_RDLCK as libc::c_short, libc::SEEK_SET as libc::c_short);
             (lock.l_start, lock.l_len) = (start, len);
-            // SAFETY: an open descriptor, and a flock.
+            // SAFETY: the descriptor is open, and the flock outlives the call.
             assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLKW, &lock) }, 0);
         }
         locked.store(1, Release);
@@ -46,7 +47,7 @@ fn a_reader_does_not_keep_the_dead_alive() {
     });
     wait_for_count("the lease", held, 1);
     let (begun, locked) = (shared_word(), shared_word());
-    // The creator has entry 0, and the holder the next that nobody had.
+    // The creator has entry 0, and the holder the next one, which is unused so far.
     let mut reader = reader(queue.name(), &[(TABLE + ENTRY, 1)], begun, locked);
     wait_for_count("the reader", begun, 1);
     holder.kill();
@@ -66,7 +67,7 @@ fn a_reader_of_all_bytes_keeps_newcomers_out_and_hangs_nobody() {
     wait_for_count("the reader to have all bytes but one", locked, 1);
     assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::NotReady { .. })));
     assert!(matches!(Queue::<u64>::create(&name, 4), Err(CreateError::AlreadyExists { in_use: true, .. })));
-    // Those who are in go on.
+    // Processes that are attached already go on.
     queue.put(&1).unwrap();
     assert_eq!(queue.get().unwrap(), 1);
     drop(queue);

@@ -1,5 +1,5 @@
-//! One name, and everybody at it: builders, openers, replacers, those who take it away, and kills.
-//! A ledger tells who is attached to what, and a mapping tells what became of its segment.
+//! Many processes at one name: builders, openers, replacers, removers, and kills. A ledger records
+//! which process is attached to which inode, and a mapping shows what became of its segment.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, fork, shared_words};
@@ -19,7 +19,7 @@ pub fn cases() -> Vec<Case> {
 /// Processes at a time, and how many are started in all.
 const AT_A_TIME: usize = 8;
 const PROCESSES: usize = 240;
-/// What each does before it leaves, if nobody kills it.
+/// Turns of each process before it leaves, unless it is killed.
 const TURNS: u64 = 30;
 
 /// Offset of the state word in a segment header, and its value after another segment was renamed
@@ -27,7 +27,8 @@ const TURNS: u64 = 30;
 const STATE_OFFSET: usize = 0x10;
 const DEAD: u32 = 3;
 
-/// What a process is attached to, in words that outlive it: the inode, and how often that changed.
+/// The segment that a process is attached to, in words that outlive it: the inode, and how often
+/// that changed.
 #[derive(Clone, Copy)]
 struct Line {
     inode: &'static AtomicU64,
@@ -54,7 +55,8 @@ impl Ledger {
         Ledger { lines, pids: shared_words(PROCESSES), attached: &shared_words(1)[0] }
     }
 
-    /// Everybody alive who is attached, while the caller is, must be attached to the same.
+    /// All live processes that are attached while the caller is must be attached to the same
+    /// segment.
     fn expect_all_on(&self, inode: u64, mine: usize) {
         for (number, line) in self.lines.iter().enumerate().filter(|&(number, _)| number != mine) {
             let changes = line.changes.load(SeqCst);
@@ -62,8 +64,8 @@ impl Ledger {
             if theirs == 0 || theirs == inode || line.changes.load(SeqCst) != changes {
                 continue;
             }
-            // It was attached to another when we looked, or killed before that: the dead change no
-            // lines.
+            // It was attached to another one at the time of the read, or killed before that: the
+            // dead do not change their lines.
             let pid = self.pids[number].load(SeqCst) as i32;
             let is_dead =
                 || !matches!(crate::support::process::state_and_group(pid), Some((state, _)) if state != 'Z' && state != 'X');
@@ -81,8 +83,8 @@ impl Ledger {
     }
 }
 
-/// The mapping of the segment of that name which this process made last: its inode, and the word
-/// that tells its state.
+/// The mapping that this process made last of the segment of that name: its inode, and the word
+/// that holds its state.
 fn attached_to(name: &str) -> (u64, &'static std::sync::atomic::AtomicU32) {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     // address perms offset device inode path, and " (deleted)" once the name is gone. A replaced
@@ -100,7 +102,7 @@ fn attached_to(name: &str) -> (u64, &'static std::sync::atomic::AtomicU32) {
     (inode, unsafe { &*((start + STATE_OFFSET) as *const std::sync::atomic::AtomicU32) })
 }
 
-/// One process: attaches in any way, looks at the ledger, leaves, again and again.
+/// One process: attaches in a random way, checks the ledger, leaves, again and again.
 fn take_turns(name: &str, mine: usize, ledger: &Ledger, taken_away: bool, rng: &mut Rng) {
     let settings = || Queue::<u64>::builder().name(name).capacity(3);
     for _ in 0..TURNS {
@@ -132,7 +134,7 @@ fn take_turns(name: &str, mine: usize, ledger: &Ledger, taken_away: bool, rng: &
             if !taken_away {
                 ledger.expect_all_on(inode, mine);
             }
-            // Whoever is attached may find its name taken away, never its segment declared dead.
+            // An attached process may find the name removed, but never its segment declared dead.
             assert_ne!(state.load(SeqCst), DEAD, "attached to {inode}, which was replaced");
             drop(queue.try_put(&inode));
             match queue.try_get() {
@@ -172,7 +174,7 @@ fn storm(what: &'static str, taken_away: bool) {
     let attached = ledger.attached.load(Relaxed);
     eprintln!("{started} processes, {killed} killed, attached {attached} times");
     assert!(killed > 10 && attached > 50, "a storm: {killed} killed, attached {attached} times");
-    // Whatever they left is in nobody's way, and goes with the last one out.
+    // Whatever they left does not block other processes, and goes with the last one that leaves.
     let queue: Queue<u64> = Queue::create(&name, 5).unwrap();
     queue.put_timeout(&1, PATIENCE).unwrap();
     drop(queue);

@@ -42,7 +42,7 @@ fn expect_predecessor(name: &str, why: WhyReplaced, messages: u64) {
     assert_eq!(found, Some((why, Some(messages))));
 }
 
-/// Ends this process as programs end that drop nothing.
+/// Ends this process the way programs end that drop nothing.
 fn end(by_a_kill: bool) -> ! {
     if by_a_kill {
         send_signal(std::process::id() as i32, libc::SIGKILL);
@@ -50,7 +50,7 @@ fn end(by_a_kill: bool) -> ! {
     exit_now(0)
 }
 
-/// A life that ends without dropping what `run` returns.
+/// A process that ends without dropping what `run` returns.
 fn life<R>(by_a_kill: bool, run: impl FnOnce() -> R) {
     let child = fork("an earlier life", || {
         std::mem::forget(run());
@@ -71,7 +71,7 @@ fn a_closed_and_drained_queue_of_the_dead_is_replaced() {
                 numbers.close();
                 let slices = Queue::<[u8]>::builder().name(&bytes).open_or_create().unwrap();
                 slices.put(&[7; 100]).unwrap_or_else(|error| panic!("run {run}: {error}"));
-                // A loan of the dead is no message.
+                // A loan of a dead process is not a message.
                 std::mem::forget(slices.loan_len(10).unwrap());
                 assert_eq!(slices.get().unwrap(), [7; 100]);
                 slices.close();
@@ -83,7 +83,7 @@ fn a_closed_and_drained_queue_of_the_dead_is_replaced() {
         let queue: Queue<u64> = Queue::open_or_create(&name, 5).unwrap();
         assert_eq!((queue.capacity(), queue.is_closed(), queue.is_empty()), (5, false, true));
         expect_predecessor(&name, WhyReplaced::Drained, 0);
-        // `open` still leads to the dead one, as it was left.
+        // `open` still leads to the dead segment, as it was left.
         let left = Queue::<[u8]>::open(&bytes).unwrap();
         assert!(left.is_closed() && matches!(left.try_get(), Err(GetError::Closed)));
     }
@@ -98,7 +98,7 @@ fn a_closed_queue_of_the_dead_is_drained_first() {
         queue
     });
     let was = inode(&name);
-    // A putter is told, as those before it were; it takes nothing along.
+    // A putter gets Closed, as those before it did; its end removes nothing.
     life(true, || {
         let queue: Queue<u64> = Queue::open_or_create(&name, 8).unwrap();
         assert!(matches!(queue.put(&4), Err(PutError::Closed)));
@@ -126,7 +126,7 @@ fn what_the_dead_held_counts_as_not_drained() {
             queue.put(&1).unwrap();
             let taken = queue.lease().unwrap();
             queue.close();
-            // Leased, or given back: nobody has finished it.
+            // Leased, or given back: it is not finished.
             if lease {
                 std::mem::forget(taken)
             } else {
@@ -148,13 +148,13 @@ fn a_dead_queue_of_another_type_is_replaced() {
         life(true, || {
             let queue = settings(name).schema(schema).structure(structure).open_or_create().unwrap();
             queue.put_slice(&[[1; 4], [2; 4], [3; 4]]).unwrap();
-            // On lease to the dead counts: it would have come back.
+            // A message on lease to a dead process counts: it would have come back.
             std::mem::forget(queue.lease().unwrap());
             queue
         });
     };
     let name = unique_name("other");
-    // A struct with a field more.
+    // A struct with an additional field.
     old_life(&name, "", "");
     let queue: Queue<[u32; 6]> = Queue::open_or_create(&name, 8).unwrap();
     queue.put(&[7; 6]).unwrap();
@@ -162,14 +162,14 @@ fn a_dead_queue_of_another_type_is_replaced() {
     expect_predecessor(&name, WhyReplaced::OtherType, 3);
     drop(queue);
     assert!(!segment_exists(&name));
-    // Another kind of queue, and no queue at all.
+    // Another kind of queue, and a primitive.
     old_life(&name, "", "");
     drop(Queue::<[u8]>::builder().name(&name).open_or_create().unwrap());
     old_life(&name, "", "");
     drop(Event::open_or_create(&name).unwrap());
     life(true, || Event::open_or_create(&name).unwrap());
     drop(settings(&name).open_or_create().unwrap());
-    // One schema of two, one structure of two.
+    // Two schemas that differ, and two structures that differ.
     old_life(&name, "quad/1", "");
     let queue = settings(&name).schema("quad/2").open_or_create().unwrap();
     expect_predecessor(&name, WhyReplaced::OtherType, 3);
@@ -182,8 +182,8 @@ fn a_dead_queue_of_another_type_is_replaced() {
     assert!(queue.is_empty());
     expect_predecessor(&name, WhyReplaced::OtherType, 3);
     drop(queue);
-    // Where nobody says more, the same name and size are the same type: it is opened, and all is
-    // there.
+    // Where no schema or structure is given, the same name and size are the same type: the queue is
+    // opened with everything in it.
     old_life(&name, "", "[a, b, c, d]");
     let queue = settings(&name).open_or_create().unwrap();
     assert_eq!((queue.len(), predecessor(&name)), (3, None));
@@ -224,7 +224,8 @@ fn another_users_queue_is_never_replaced() {
     }
     let name = unique_name("theirs");
     let child = fork("another user", || {
-        // SAFETY: the child is single-threaded, and these take numbers.
+        // SAFETY: the child is single-threaded. setgid and setuid take numbers; setgroups reads no
+        // list, since its length is 0.
         let changed =
             unsafe { libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(65_534) == 0 && libc::setuid(65_534) == 0 };
         assert!(changed, "root becomes anybody");
@@ -235,7 +236,7 @@ fn another_users_queue_is_never_replaced() {
     });
     assert!(child.killed_or_succeeded());
     let was = inode(&name);
-    // Opened or refused, whatever it is that we want: the name leads where it led.
+    // Opened or refused, for every wanted type: the name still leads to the same segment.
     for _ in 0..3 {
         let refused = Queue::<u64>::open_or_create(&name, 3);
         assert!(matches!(refused, Err(CreateError::ForeignOwner { owner_uid: 65_534, .. })), "{refused:?}");
@@ -287,7 +288,7 @@ fn many_who_start_at_once_meet_in_one_new_queue() {
                     wait_for_count("all to put", met, STARTERS);
                     assert_eq!((queue.len() as u64, queue.has_name()), (STARTERS, true));
                     assert_ne!(inode(&name), was);
-                    // Nobody leaves before all have looked.
+                    // No process leaves before all have checked.
                     met.fetch_add(1, Relaxed);
                     wait_for_count("all to look", met, 2 * STARTERS);
                 })
@@ -329,14 +330,14 @@ fn a_segment_whose_file_was_removed_is_found_by_its_users() {
         assert!(producer.has_name());
         ready.store(1, Relaxed);
         wait_until("the name to go", || !producer.has_name(), || "it is there".to_owned());
-        // As before, for those attached.
+        // Nothing changes for attached processes.
         i32::from(producer.put(&1).is_err())
     });
     wait_for_count("the producer", ready, 1);
     std::fs::remove_file(format!("/dev/shm/shmq.{name}")).unwrap();
     child.expect_success();
     assert_eq!(queue.get().unwrap(), 1);
-    // The next run has a queue of its own, and those who look find both.
+    // The next run has a queue of its own, and an inspection finds both.
     let next: Queue<u64> = Queue::open_or_create(&name, 8).unwrap();
     assert!(next.has_name() && !queue.has_name() && next.is_empty());
     let found = shmq::inspect::nameless().unwrap();
@@ -345,7 +346,7 @@ fn a_segment_whose_file_was_removed_is_found_by_its_users() {
     assert_eq!(lost.iter().map(|seen| (seen.has_name, seen.unlinked)).collect::<Vec<_>>(), [(false, false)]);
     assert!(lost[0].participants.iter().any(|participant| participant.pid == std::process::id() && participant.alive));
     assert!(Inspector::open(&name).unwrap().look().has_name);
-    // Of one that was unlinked it is said.
+    // For an unlinked segment, the snapshot says so.
     Queue::<u64>::unlink(&name).unwrap();
     let unlinked = shmq::inspect::nameless().unwrap();
     let unlinked =

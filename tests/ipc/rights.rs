@@ -1,4 +1,5 @@
-//! Handles in a child that gives up its rights: it has had a description of its own since the fork.
+//! Handles in a child that gives up its rights: it has had an open file description of its own
+//! since the fork.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::fork;
@@ -16,8 +17,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A child that has used nothing yet becomes what `change` makes of it, and then uses each kind of
-/// handle.
+/// A child that has used nothing yet changes itself by `change`, and then uses each kind of handle.
 fn expect_handles_to_work(what: &'static str, change: impl Fn()) {
     let queue: Queue<u64> = Queue::create(unique_name("rights"), 8).unwrap();
     let bytes: Queue<[u8]> = Queue::builder().capacity_bytes(1 << 16).create().unwrap();
@@ -60,7 +60,7 @@ fn inherited_handles_work_after_a_change_of_user_and_of_root() {
 fn inherited_handles_work_where_nothing_can_be_opened_any_more() {
     expect_handles_to_work("a child that may have no more descriptors", || {
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: a limit that outlives the call.
+        // SAFETY: the limit outlives the call, which only reads it.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &none) }, 0);
     });
     let mut opens = vec![libc::SYS_openat, libc::SYS_openat2, libc::SYS_memfd_create];
@@ -81,7 +81,7 @@ fn inherited_handles_work_where_nothing_can_be_opened_any_more() {
         return; // this kernel has none
     }
     expect_handles_to_work("a child under Landlock", || {
-        // SAFETY: plain numbers.
+        // SAFETY: both calls take only numbers; the ruleset's descriptor is open.
         let restricted = unsafe {
             libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
                 && libc::syscall(libc::SYS_landlock_restrict_self, rules, 0) == 0
@@ -98,7 +98,7 @@ fn a_child_of_one_that_gave_up_its_rights_is_told_why_it_has_nothing() {
     fork("a child that changed its user", || {
         become_user(65_534);
         fork("its child", || {
-            // The kernel opens no description for it any more: not even by the one that it has.
+            // The kernel opens no further description of it, not even through the existing one.
             let error = queue.put_timeout(&1, Duration::from_secs(1)).unwrap_err().to_string();
             assert!(error.contains("fork before"), "{error}");
         })

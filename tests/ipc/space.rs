@@ -1,4 +1,4 @@
-//! A full `/dev/shm` is an error at creation, never a signal at the first touch.
+//! A full `/dev/shm` is an error at creation, never a signal at the first access.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::{Child, exit_now, expect_all_succeed, fork, shared_word, wait_for_count};
@@ -22,7 +22,7 @@ pub fn cases() -> Vec<Case> {
 /// Size and free space of `/dev/shm`, in bytes.
 fn size_and_free() -> (u64, u64) {
     let path = CString::new("/dev/shm").unwrap();
-    // SAFETY: statvfs is plain integers.
+    // SAFETY: `statvfs` consists of plain integers, for which zeroes are valid.
     let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: a NUL-terminated path, and a struct that the call may write.
     let result = unsafe { libc::statvfs(path.as_ptr(), &mut found) };
@@ -43,8 +43,8 @@ fn expect_no_space<T: ?Sized>(result: Result<Queue<T>, CreateError>, at_least: u
 
 fn a_queue_larger_than_the_file_system_is_refused() {
     let (size, _) = size_and_free();
-    // Larger than all of it, so that the kernel refuses without giving any: other programs need
-    // theirs.
+    // Larger than the whole file system, so that the kernel refuses without allocating: other
+    // programs need the space.
     let wanted = size + (64 << 20);
     if size == 0 || wanted > 1 << 45 {
         skip("/dev/shm has no bound here");
@@ -56,7 +56,7 @@ fn a_queue_larger_than_the_file_system_is_refused() {
     expect_no_space(Queue::<[u8]>::builder().capacity_bytes(wanted as usize).create(), wanted, size);
     assert!(!segment_exists(&name));
     assert_eq!(shm_files(&format!(".shmq-{}-", std::process::id())), Vec::<String>::new());
-    // The name is as good as before.
+    // The name can still be used.
     Queue::<u64>::create(&name, 3).unwrap();
 }
 
@@ -65,7 +65,7 @@ pub fn enter_small_shm(bytes: u64) -> io::Result<()> {
     enter_small_shm_with(bytes, 0)
 }
 
-/// The same, with so many files and folders at most; 0 for no bound.
+/// The same, with at most that many files and folders; 0 for no bound.
 fn enter_small_shm_with(bytes: u64, files: u64) -> io::Result<()> {
     let text = |text: &str| CString::new(text).expect("no NUL");
     let (none, root, tmpfs, shm, options) =
@@ -96,10 +96,10 @@ fn a_full_file_system_is_told() {
     assert_eq!(everything(), Vec::<String>::new(), "nothing is left of a failed attempt");
     let name = unique_name("small");
     let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(1 << 20).create().unwrap();
-    // The next does not fit beside it.
+    // The next one does not fit next to it.
     expect_no_space(Queue::<[u8]>::builder().capacity_bytes(1 << 20).create(), 1 << 20, SIZE);
     assert_eq!(everything(), [format!("shmq.{name}")]);
-    // Others take all that is left: what was given stays given, to its last byte.
+    // Others take all the remaining space: what was allocated stays allocated, to its last byte.
     let hog = vec![1u8; size_and_free().1 as usize];
     std::fs::write("/dev/shm/hog", &hog).unwrap();
     assert_eq!(size_and_free().1, 0);
@@ -132,7 +132,7 @@ fn a_full_file_system_is_cleared_of_stale_files_at_once() {
     if let Err(error) = enter_small_shm(4 << 20) {
         skip(&format!("no private mount of a small /dev/shm: {error}"));
     }
-    // This process has removed stale files a moment ago.
+    // This process removed stale files a moment ago.
     Queue::<u64>::new(1).unwrap();
     for turn in 0..3 {
         let left = leave_anonymous(turn, 3 << 20);
@@ -145,11 +145,11 @@ fn a_full_file_system_is_cleared_of_stale_files_at_once() {
             _ => builder().name(&name).open_or_create().unwrap(),
         };
         assert!(!segment_exists(&left) && segment_exists(live.name()) && segment_exists(made.name()));
-        // What is left is used: that is told, and nobody is harmed.
+        // The remaining segments are in use: the error says so, and their users are not disturbed.
         expect_no_space(builder().create(), 2 << 20, 4 << 20);
         live.put(b"alive").unwrap();
     }
-    // No memory is missing, but room for one more file.
+    // There is enough memory, but no room for one more file.
     drop(shm_files(""));
     if let Err(error) = enter_small_shm_with(4 << 20, 4) {
         skip(&format!("no private mount of a small /dev/shm: {error}"));
@@ -191,7 +191,7 @@ fn many_that_create_at_once_need_memory_for_one() {
         expect_all_succeed(children);
         assert_eq!(queue.len(), 8, "round {round}");
     }
-    // One that is alone is told at once.
+    // Without competing creators, the error comes at once.
     let _most = Queue::<[u8]>::builder().capacity_bytes(16 << 20).create().unwrap();
     let began = std::time::Instant::now();
     expect_no_space(
@@ -210,7 +210,7 @@ fn a_copy_with_holes_is_filled_or_refused() {
     let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(2 << 20).persist(true).create().unwrap();
     queue.put(b"first").unwrap();
     drop(queue);
-    // As `cp --sparse` would: what is zero is a hole.
+    // As `cp --sparse` does it: zeroes become holes.
     let path = format!("/dev/shm/shmq.{name}");
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..1 << 16]).unwrap();

@@ -1,4 +1,5 @@
-//! `Process`: how a child ended, who may ask, and what becomes of those that nobody asks about.
+//! `Process`: how a child ended, which process may ask for it, and what becomes of children that
+//! are never joined.
 
 use crate::support::harness::Case;
 use crate::support::process::{PANICKED, fork, state_and_group};

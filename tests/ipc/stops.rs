@@ -1,5 +1,5 @@
-//! Stopped by SIGSTOP, wherever it is: the others keep their deadlines, take nothing that is not
-//! theirs, and go on after SIGCONT.
+//! Processes stopped by SIGSTOP at any point: the others keep their deadlines, take nothing that is
+//! not theirs, and go on after SIGCONT.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_word, shared_words, wait_for_count};
@@ -20,11 +20,11 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// How late a call may come back on a loaded machine.
+/// How late a call may return on a loaded machine.
 const LATE: Duration = BY_ITSELF;
 
-/// Runs a call that may take `asked`; `timed_out` tells whether its result was Timeout, and fails
-/// for what it may not be.
+/// Runs a call that may take `asked`. `timed_out` returns whether its result was Timeout, and fails
+/// for a result that is not allowed.
 #[track_caller]
 fn within<R>(asked: Duration, call: impl FnOnce(Duration) -> R, timed_out: impl FnOnce(R) -> bool) {
     let started = Instant::now();
@@ -73,7 +73,7 @@ fn call_everything(queue: &Queue<u64>) {
     within(asked, |asked| queue.get_slice_timeout(&mut [0; 3], asked), get_result);
     within(asked, |asked| queue.put_slice_timeout(&[1, 2], asked).map(drop), put_result);
     within(asked, |asked| queue.join_timeout(asked), |result| result.is_err());
-    // Those that do not wait.
+    // The verbs that do not wait.
     within(Duration::ZERO, |_| queue.try_put(&1), |result| put_result(result) && panic!("try_put timed out"));
     within(Duration::ZERO, |_| queue.try_get(), |result| get_result(result) && panic!("try_get timed out"));
     within(Duration::ZERO, |_| queue.producer().map(drop), put_result);
@@ -82,8 +82,8 @@ fn call_everything(queue: &Queue<u64>) {
     let (_, _) = (queue.len(), queue.is_full());
 }
 
-/// Stops the workers at random while this process calls everything; afterwards they must all make
-/// progress again.
+/// Stops the workers at random while this process calls every verb. Afterwards all workers must
+/// make progress again.
 fn stop_at_random(queue: &Queue<u64>, mut workers: Vec<Child>, progress: &[AtomicU64], stop: &AtomicU64) {
     let mut rng = Rng::new("stops");
     for _ in 0..35 {
@@ -167,7 +167,7 @@ fn a_stopped_holder_is_not_robbed() {
     });
     wait_for_count("the lease", ready, 1);
     holder.stop();
-    // Several looks after the dead go by.
+    // Several scans for dead processes pass.
     assert!(matches!(queue.get_timeout(Duration::from_millis(350)), Err(GetError::Timeout)));
     assert!(matches!(queue.put_timeout(&9, Duration::from_millis(150)), Err(PutError::Timeout)));
     let report = queue.recover();
@@ -188,7 +188,7 @@ fn a_stopped_sleeper_swallows_no_wake() {
         stopped.stop_asleep();
         let started = Instant::now();
         queue.put(&round).unwrap();
-        // The wake may have gone to the one who cannot come.
+        // The wake may have gone to the stopped process.
         awake.expect_success_within(LATE);
         eprintln!("taken after {:?}", started.elapsed());
         queue.put(&round).unwrap();
@@ -227,7 +227,7 @@ fn a_stopped_putter_does_not_hang_getters_of_a_closed_queue() {
         loop {
             match queue.get_timeout(Duration::from_millis(20)) {
                 Ok(_) => drop(received.fetch_add(1, Relaxed)),
-                // Stopped in the middle of a put: something may still come.
+                // Stopped in the middle of a put: the message may still come.
                 Err(GetError::Timeout) => putter.go_on(),
                 Err(error) => break assert!(matches!(error, GetError::Closed), "{error}"),
             }
@@ -238,8 +238,8 @@ fn a_stopped_putter_does_not_hang_getters_of_a_closed_queue() {
     }
 }
 
-/// A large message that waits for room has a ticket, which later puts respect: not for ever, if its
-/// putter is stopped.
+/// A large message that waits for room has a ticket, which later puts respect, but not for ever if
+/// its putter is stopped.
 fn a_stopped_putter_with_a_ticket_lets_others_put() {
     let queue = Queue::<[u8]>::builder().capacity_bytes(4_000).create().unwrap();
     let (large, small) = (vec![7; queue.max_len()], [1; 20]);
@@ -255,12 +255,12 @@ fn a_stopped_putter_with_a_ticket_lets_others_put() {
         waiter.wait_until_asleep();
         large_putter.stop_asleep();
         let started = Instant::now();
-        // Room for more small ones than are put now, and not for the large one.
+        // Room for more small messages than are put now, and not for the large one.
         (0..8).for_each(|_| assert_eq!(queue.get_timeout(LATE).unwrap(), small));
         queue.put_timeout(&small, LATE).unwrap();
         waiter.expect_success_within(LATE);
         eprintln!("round {round}: others put after {:?}", started.elapsed());
-        // The ticket has run out for everybody.
+        // The ticket has expired for all putters.
         (0..3).for_each(|_| queue.try_put(&small).unwrap());
         assert!(!large_putter.has_ended());
         large_putter.go_on();

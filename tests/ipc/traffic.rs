@@ -24,7 +24,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// Who sends how much to whom.
+/// Numbers of producers and consumers.
 const SHAPES: [(usize, usize); 5] = [(1, 1), (2, 2), (4, 4), (3, 1), (1, 3)];
 
 /// How often each message was received.
@@ -98,8 +98,7 @@ fn closed(error: GetError) {
 }
 
 fn puts_are_in_one_order() {
-    // Puts that follow one another, by whatever process, are got in that order, by whatever
-    // process.
+    // Puts that follow one another, in any process, are got in that order, in any process.
     const MESSAGES: u64 = 6_000;
     let queue: Queue<u64> = Queue::new(7).unwrap();
     let turns = shared_words(2);
@@ -236,7 +235,7 @@ fn every_message_arrives_once_whatever_the_wait() {
     }
 }
 
-/// A message of any length: its number, its length, and bytes that belong to it.
+/// A message of variable length: its number, its length, and bytes derived from it.
 fn slice_message(message: u64, longest: usize) -> Vec<u8> {
     let length = Rng::from_state(message).below(longest as u64 - 12) as usize;
     let mut bytes = message.to_le_bytes().to_vec();
@@ -333,7 +332,7 @@ fn every_slice_arrives_once_through_endpoints() {
 }
 
 fn every_large_slice_arrives_once() {
-    // Most of them beyond the size that is copied under a lock.
+    // Most of them are larger than what is copied under a lock.
     for shape in [(1, 1), (2, 2)] {
         let queue = bytes_queue(100_000);
         run_traffic(

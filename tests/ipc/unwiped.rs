@@ -1,5 +1,5 @@
-//! Where `MADV_WIPEONFORK` is accepted but does nothing, as under user-mode emulators and in some
-//! sandboxes: a filter answers it with success.
+//! Systems where `MADV_WIPEONFORK` is accepted but does nothing, as under user-mode emulators and
+//! in some sandboxes: a seccomp filter answers it with success.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::{Exit, fork, poll_exit, shared_word, wait_for_count};
@@ -33,7 +33,7 @@ fn accept_the_advice_and_do_nothing() {
         step(RETURN, 0, libc::SECCOMP_RET_ALLOW),
     ];
     let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
-    // SAFETY: a filter that outlives the call.
+    // SAFETY: the filter outlives the calls, which only read it.
     let installed = unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
             && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) == 0
@@ -59,7 +59,7 @@ fn a_killed_child_of_a_fork_is_told_from_its_parent() {
     assert_eq!((*lease, lease.deliveries()), (1, 2));
 }
 
-/// The end of a child that was forked by hand.
+/// The exit of a child that was forked directly.
 fn end_of(pid: libc::pid_t) -> Exit {
     let mut exit = None;
     let ended = || {
@@ -72,11 +72,12 @@ fn end_of(pid: libc::pid_t) -> Exit {
 
 /// A fork that runs no handlers.
 fn raw_fork(run: impl FnOnce()) -> libc::pid_t {
-    // SAFETY: this process has one thread; the child uses what is safe after a fork of such a one.
+    // SAFETY: this process has one thread, and the child uses only what is safe after a fork of a
+    // single-threaded process.
     match unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t } {
         0 => {
             run();
-            // SAFETY: ends the child.
+            // SAFETY: _exit has no preconditions; it ends the child.
             unsafe { libc::_exit(0) }
         }
         pid => pid,
@@ -90,7 +91,7 @@ fn a_killed_child_of_a_raw_fork_is_told_from_its_parent() {
         queue.put(&round).unwrap();
         let child = raw_fork(|| {
             let _lease = queue.lease().unwrap();
-            // SAFETY: ends this process.
+            // SAFETY: raise takes a number; SIGKILL ends this process.
             unsafe { libc::raise(libc::SIGKILL) };
         });
         assert_eq!(end_of(child), Exit::Signal(libc::SIGKILL));
@@ -126,7 +127,7 @@ extern "C" fn count_signal(_: libc::c_int) {
 
 fn finding_out_disturbs_nobody() {
     accept_the_advice_and_do_nothing();
-    // SAFETY: the handler adds to an atomic.
+    // SAFETY: the handler only adds to an atomic, which is async-signal-safe.
     unsafe { libc::signal(libc::SIGCHLD, count_signal as extern "C" fn(libc::c_int) as libc::sighandler_t) };
     let go = shared_word();
     let child = raw_fork(|| {
@@ -134,11 +135,11 @@ fn finding_out_disturbs_nobody() {
             std::hint::spin_loop();
         }
     });
-    // Forks, to find out.
+    // The crate forks, to find out.
     let queue: Queue<u64> = Queue::new(3).unwrap();
     queue.put(&1).unwrap();
     assert_eq!(SIGNALS.load(Relaxed), 0, "nobody's child has ended");
-    // SAFETY: no status is asked for.
+    // SAFETY: the status pointer is null, which is permitted; the call writes nothing.
     assert_eq!(unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) }, 0, "the only child is at work");
     go.store(1, Relaxed);
     assert_eq!(end_of(child), Exit::Code(0));

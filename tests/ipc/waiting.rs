@@ -1,4 +1,4 @@
-//! Blocking between processes: deadlines under load, closing, and who is woken.
+//! Blocking between processes: deadlines under load, closing, and which process is woken.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, burn_until, expect_all_succeed, fork, shared_word, shared_words, wait_for_count};
@@ -87,7 +87,7 @@ fn close_wakes_everybody_everywhere() {
     assert_eq!(full.get().unwrap(), 1);
 }
 
-/// Every put that said Ok is received before Closed, and nothing else is.
+/// Every put that returned Ok is received before Closed, and nothing else is.
 fn race_with_close(rounds: u64, put_until_closed: impl Fn(&Queue<u64>, &AtomicU64)) {
     let mut rng = Rng::new("closing");
     for round in 0..rounds {
@@ -176,7 +176,7 @@ fn a_sleeping_getter_is_woken_by_each_way_of_putting() {
         },
         |queue| queue.producer().unwrap().put(&7).unwrap(),
         |queue| {
-            // Committed by one who dies with its boots on, so to speak: it exits without leaving.
+            // The message behind an open loan can be taken once that loan is dropped.
             let loan = queue.loan().unwrap();
             let mut next = queue.loan().unwrap();
             *next = 7;
