@@ -1,5 +1,5 @@
-//! Random sequences of operations against a plain model: whatever is done to a queue, it is what a
-//! list of messages would be.
+//! Random sequences of operations against a plain model: whatever is done to a queue, it behaves
+//! like a list of messages.
 
 mod support;
 
@@ -38,7 +38,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         3 => (0usize..8).prop_map(Operation::GiveBack),
     ];
     (vec(operation, 0..120), 0usize..400).prop_map(|(mut operations, close_at)| {
-        // Few sequences close, at any place.
+        // Few sequences close the queue, each at a random place.
         if close_at < operations.len() {
             operations.insert(close_at, Operation::Close);
         }
@@ -46,7 +46,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
     })
 }
 
-/// What a record of the model is.
+/// The state of a record of the model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Claimed,
@@ -62,12 +62,12 @@ struct Record<M> {
     message: M,
     state: State,
     deliveries: u32,
-    /// It was taken, or skipped on the way to one that was.
+    /// It was taken, or skipped on the way to a record that was.
     passed: bool,
 }
 
-/// A queue as a list: records in the order of their puts, those at its front taken off that were
-/// passed and are finished. Where room is needed, so are aborted ones at both ends.
+/// A queue as a list: records in the order of their puts. Records at the front that were passed and
+/// are finished are removed. Where room is needed, so are aborted ones at both ends.
 #[derive(Clone, Debug)]
 struct Model<M> {
     records: VecDeque<Record<M>>,
@@ -87,7 +87,7 @@ impl<M: Clone> Model<M> {
         }
     }
 
-    /// Skips what is finished, and comes next.
+    /// Skips finished records at the front.
     fn pass(&mut self) {
         let skipped = |record: &&mut Record<M>| record.passed || record.state == State::Done;
         self.records.iter_mut().take_while(skipped).for_each(|record| record.passed = true);
@@ -126,8 +126,8 @@ impl<M: Clone> Model<M> {
         Ok(self.next)
     }
 
-    /// The next to be taken: returned ones first, then the first ready one, if no loan is open
-    /// before it.
+    /// The next message to be taken: returned ones first, then the first ready one, unless a loan
+    /// before it is open.
     fn take(&mut self, to: State) -> Result<Record<M>, &'static str> {
         let returned = self.records.iter().position(|record| record.state == State::Returned);
         let ready = || {
@@ -213,7 +213,7 @@ fn run_sized(capacity: usize, operations: Vec<Operation>) {
                 let got = queue.try_get_slice(&mut buffer).map_err(get_error);
                 match got {
                     Ok(0) => assert_eq!(count, 0),
-                    // At least one; each the one that is next.
+                    // At least one message, each the next one in order.
                     Ok(moved) => {
                         for &message in &buffer[..moved] {
                             assert_eq!(model.take(State::Done).map(|record| record.message), Ok(message));
@@ -298,7 +298,7 @@ fn run_slices(capacity: usize, operations: Vec<Operation>, lengths: Vec<usize>) 
                 assert_eq!(queue.try_get().map_err(get_error), model.take(State::Done).map(|record| record.message));
             }
             Operation::GetSlice(count) => {
-                // Sometimes too small a buffer: then nothing is taken.
+                // A buffer that is sometimes too small: then nothing is taken.
                 let room = if count < 3 { count * 8 } else { LONGEST };
                 match queue.try_get_into(&mut buffer[..room]) {
                     Err(GetError::TooSmall { needed, given }) => {

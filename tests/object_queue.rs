@@ -81,7 +81,7 @@ struct Skipping {
     third: u16,
 }
 
-/// A value that does not let itself be encoded.
+/// A value that refuses to be encoded.
 #[derive(Deserialize, Debug)]
 struct Refusing;
 
@@ -188,7 +188,7 @@ fn an_unencodable_object_is_an_error_to_its_putter_and_nothing_is_enqueued() {
     let queue = ObjectQueue::<Vec<Option<Refusing>>>::new(4).unwrap();
     let error = queue.put(&vec![Some(Refusing)]).unwrap_err();
     assert!(error.to_string().contains("no words for this"), "{error}");
-    // After more than a loan's worth of bytes, too.
+    // After more bytes than one loan has, too.
     let mut long: Vec<Option<Refusing>> = (0..5000).map(|_| None).collect();
     long.push(Some(Refusing));
     assert!(matches!(queue.put(&long), Err(PutError::Encode { .. })));
@@ -197,7 +197,7 @@ fn an_unencodable_object_is_an_error_to_its_putter_and_nothing_is_enqueued() {
     assert_eq!(queue.get().unwrap().len(), 1);
 }
 
-/// Longer, or refusing, or panicking, when it is written for the second time.
+/// A value that is longer, refuses or panics when it is encoded for the second time.
 #[derive(Deserialize)]
 struct Fickle {
     #[serde(skip)]
@@ -261,7 +261,7 @@ fn an_object_that_never_fits_is_too_large() {
     assert!(queue.is_empty());
 }
 
-/// Bytes of a peer that keeps to no rule, in a queue of objects of the same name.
+/// Bytes of a peer that follows no rule, in a queue of objects of the same name.
 fn misdecoding<T: Serialize + DeserializeOwned, U: Serialize + DeserializeOwned>(
     capacity: usize,
 ) -> (ObjectQueue<T>, ObjectQueue<U>) {
@@ -282,7 +282,7 @@ fn a_message_that_does_not_decode_is_an_error_and_does_not_block_those_behind_it
     assert!(matches!(error, GetError::Decode { .. }), "{error:?}");
     assert!(error.to_string().contains("taken out"), "{error}");
     assert_eq!(numbers.get().unwrap(), 1);
-    // By lease: consumed, not delivered for ever.
+    // By lease: it is consumed, and not delivered for ever.
     assert!(matches!(numbers.lease(), Err(GetError::Decode { .. })));
     let last = numbers.lease().unwrap();
     assert_eq!((*last, last.deliveries()), (2, 1));
@@ -293,7 +293,7 @@ fn a_message_that_does_not_decode_is_an_error_and_does_not_block_those_behind_it
 #[test]
 fn bytes_left_over_behind_a_value_are_an_error() {
     let name = unique_name("left-over");
-    // Two integers where one is expected: postcard has no types to notice it by.
+    // Two integers where one is expected: postcard stores no types that would reveal it.
     let pairs = ObjectQueue::<(u8, u8), Postcard>::builder().name(&name).schema("same").capacity(4).create().unwrap();
     let singles = ObjectQueue::<u8, Postcard>::builder().name(&name).schema("same").open().unwrap();
     pairs.put(&(1, 2)).unwrap();
@@ -340,7 +340,7 @@ fn put_waits_fails_or_times_out_when_full_and_get_when_empty() {
     let start = Instant::now();
     assert!(matches!(queue.put_timeout(&word, Duration::from_millis(20)), Err(PutError::Timeout)));
     assert!(start.elapsed() >= Duration::from_millis(20));
-    // A large object takes the way in place to the same answers.
+    // A large object, which is encoded in place, gives the same results.
     let long = "x".repeat(5000);
     assert!(matches!(queue.try_put(&long), Err(PutError::Full)));
     assert!(matches!(queue.put_deadline(&long, Instant::now() + Duration::from_millis(5)), Err(PutError::Timeout)));
@@ -445,11 +445,11 @@ fn what_does_not_decode_is_handed_over_with_the_error_and_as_a_dead_letter() {
         assert_eq!(letter.decode::<String, MessagePack>().unwrap(), "not a number");
         assert!(letter.decode::<u32, MessagePack>().is_err());
         numbers.task_done().unwrap();
-        // By copy it is owed a task_done, on lease it is finished.
+        // By copy a task_done is due for it, on lease it is finished.
         assert_eq!(numbers.task_done().is_ok(), by != "lease", "{by}");
         numbers.join_timeout(Duration::from_secs(60)).unwrap();
     }
-    // One in the middle of a batch waits for the next call.
+    // An invalid message in the middle of a batch is left for the next call.
     numbers.put(&2).unwrap();
     texts.put("nor this").unwrap();
     assert_eq!(numbers.get_batch(5).unwrap(), [2]);
@@ -466,12 +466,12 @@ fn a_batch_counts_no_delivery_of_what_it_leaves() {
     numbers.put(&2).unwrap();
     texts.put("no number").unwrap();
     assert_eq!(numbers.get_batch(5).unwrap(), [2]);
-    // The next call has the error: it did not vanish.
+    // The next call returns the error: it was not lost.
     assert!(matches!(numbers.get_batch(5), Err(GetError::Decode { .. })));
     assert_eq!(numbers.stats().given_up, 0);
 }
 
-/// What quotes the message in its error, at length.
+/// A type whose error quotes the message at length.
 #[derive(Debug, serde::Serialize)]
 struct Wordy(String);
 
@@ -617,7 +617,7 @@ fn a_consumer_of_objects_iterates_as_its_queue_does() {
     let consumer = queue.consumer().unwrap();
     assert_eq!((&consumer).into_iter().map(Result::unwrap).collect::<Vec<_>>(), ["a", "b"]);
     assert!(consumer.iter().next().is_none(), "closed and drained");
-    // The queue itself is held by the consumer: the error is the last item.
+    // The consumer holds the get side: the error is the last item.
     let mut messages = queue.iter();
     assert!(matches!(messages.next(), Some(Err(GetError::Held { .. }))) && messages.next().is_none());
 }

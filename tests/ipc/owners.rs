@@ -253,7 +253,7 @@ fn rights_that_were_dropped_count_no_more() {
     done.store(1, Release);
     child.expect_success();
     drop((opened, same));
-    // The last user to leave may not remove the name, unless it was root.
+    // The last user to leave, if it is not the owner, removes the name only if it is root.
     assert!(!segment_exists(&theirs_name));
 
     fork("a program that is another user for a while", || {

@@ -98,7 +98,7 @@ fn a_closed_queue_of_the_dead_is_drained_first() {
         queue
     });
     let was = inode(&name);
-    // A putter gets Closed, as those before it did; its end removes nothing.
+    // A putter gets Closed, as those before it did; it does not remove the queue.
     life(true, || {
         let queue: Queue<u64> = Queue::open_or_create(&name, 8).unwrap();
         assert!(matches!(queue.put(&4), Err(PutError::Closed)));

@@ -1,10 +1,10 @@
-//! Killed between any two instructions of an operation: a child is stopped after k of them and
-//! killed, and survivors look.
+//! Processes killed between any two instructions of an operation: a child is stopped after k
+//! instructions and killed, and survivors check the result.
 //!
-//! Whatever the instruction, what they find is one of the states that the operation may leave:
-//! every committed message, in order, once, whole; the queue's whole capacity; its locks; and
-//! looking after the dead again finds nothing. Then a second child is killed in looking after the
-//! first.
+//! For every instruction, they must find one of the states that the operation may leave: every
+//! committed message, in order, once and complete; the queue's whole capacity; its locks; and a
+//! second scan for dead processes finds nothing. Then a second child is killed while it recovers
+//! from the death of the first.
 //!
 //! `cargo test --test kill_everywhere` kills at a sample that the seed draws (`SHMQ_TEST_SEED`);
 //! with `-- --ignored` at every instruction, which takes minutes. Both print how many kills there
@@ -21,7 +21,8 @@ fn main() -> std::process::ExitCode {
     stepped::main()
 }
 
-/// Crashes are not promised by the portable locks, and elsewhere nobody can step through a child.
+/// The portable locks do not promise to survive crashes, and other platforms have no code to step
+/// through a child.
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(shmq_portable_sync))))]
 fn main() {
     println!("running 0 tests: not promised here");

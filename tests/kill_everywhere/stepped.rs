@@ -30,7 +30,7 @@ pub fn main() -> ExitCode {
     cases.extend(letters::cases());
     cases.extend(meetings::cases());
     if asks_for_ignored() {
-        // The same cases, which sweep wholly then.
+        // The same cases: with `--ignored` they sweep every instruction.
         cases = cases.into_iter().map(|case| Case { ignored: true, bound: WHOLE_BOUND, ..case }).collect();
     }
     let code = run(Lanes::Processors, &cases);

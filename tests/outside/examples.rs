@@ -3,19 +3,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A block of Rust in some documentation.
+/// A block of Rust code in some documentation.
 pub struct Example {
     /// File and line, from the root of the repository.
     pub place: String,
-    /// What stands behind the fence: `no_run`, `compile_fail` ...
+    /// The tags after the fence: `no_run`, `compile_fail` ...
     tags: Vec<String>,
     /// As a person would write it: hidden lines without their mark.
     code: String,
-    /// Are there such lines? Only rustdoc hides them.
+    /// Are there hidden lines? Only rustdoc hides them.
     hides_lines: bool,
 }
 
-/// Those of the README, the guides, and the documentation of every public item.
+/// The examples of the README, the guides, and the documentation of every public item.
 pub fn all(root: &Path) -> Vec<Example> {
     let mut found = Vec::new();
     for path in crate::links::documents(root).into_iter().map(|page| root.join(page)) {
@@ -52,7 +52,8 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 /// Stands for a line that a macro makes.
 const MADE: &str = "// made by a macro";
 
-/// What a line of source documents; fences may lie in attributes, where a feature decides on them.
+/// The documentation text of a source line. Fences may lie in attributes, where a feature decides
+/// on them.
 fn comment(line: &str) -> Option<&str> {
     let line = line.trim_start();
     if let Some(conditional) = line.strip_prefix("#[cfg_attr(feature = ") {
@@ -107,13 +108,14 @@ impl Example {
         !crates.iter().any(|name| {
             let path = format!("{name}::");
             self.code.match_indices(&path).any(|(at, _)| {
-                // `shmq::serde::` would be another one.
+                // `shmq::serde::` would be a different crate.
                 !self.code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
             })
         })
     }
 
-    /// As a module: what is no program gets a function around it, as rustdoc does it.
+    /// The example as a module: code without a main function gets a function around it, as in
+    /// rustdoc.
     pub fn module(&self) -> String {
         if self.code.contains("fn main(") {
             return self.code.clone();

@@ -1,5 +1,5 @@
-//! Links between the documents of the repository, and the paths that they name: files that are
-//! there, headings in them, and nothing that a published package leaves out.
+//! Links between the documents of the repository, and the paths that they name: the files and
+//! headings exist, and nothing refers to what a published package leaves out.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,8 +11,8 @@ pub fn guides(root: &Path) -> Vec<String> {
     markdown(root, "docs")
 }
 
-/// Every document of the repository, from its root: those at the top, the guides, and the README of
-/// each package and bench.
+/// Every document of the repository, as a path from its root: those at the top, the guides, and the
+/// README of each package and bench.
 pub fn documents(root: &Path) -> Vec<String> {
     let mut found = markdown(root, "");
     found.extend(guides(root));
@@ -33,7 +33,7 @@ fn markdown(root: &Path, folder: &str) -> Vec<String> {
     found
 }
 
-/// Links that lead nowhere.
+/// Links to missing targets.
 pub fn broken(root: &Path) -> Vec<String> {
     let mut broken = Vec::new();
     let mut found = 0;
@@ -55,8 +55,8 @@ pub fn broken(root: &Path) -> Vec<String> {
 }
 
 /// Paths in backquotes, such as `src/lib.rs`, that are not in the repository, in the documents at
-/// the top and the guides. The changelog may name what is no longer there, and the first hour names
-/// files of its reader.
+/// the top and the guides. The changelog may name files that no longer exist, and the first hour
+/// names files of its reader.
 pub fn missing_paths(root: &Path) -> Vec<String> {
     let mut missing = Vec::new();
     let mut found = 0;
@@ -98,7 +98,7 @@ pub fn left_out_of_the_package(root: &Path) -> Vec<String> {
     left_out
 }
 
-/// Where a link of a page leads, from the root; without a file, to the page itself.
+/// The target of a link of a page, from the root; without a file, the page itself.
 fn target(page: &str, file: &str) -> String {
     if file.is_empty() {
         return page.to_owned();
@@ -113,7 +113,7 @@ fn target(page: &str, file: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// What stands in `](...)`, but for other sites.
+/// The text in `](...)`, without links to other sites.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     prose(text)
         .flat_map(|line| line.split("](").skip(1))
@@ -121,11 +121,11 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
         .filter(|link| !link.contains("://"))
 }
 
-/// Folders at the top of the repository: what begins with one of them is a path.
+/// Folders at the top of the repository: text that begins with one of them is a path.
 const FOLDERS: [&str; 11] =
     ["src/", "xtask/", "tests/", "benches/", "docs/", "examples/", "derive/", "fuzz/", "cli/", "python/", ".ci/"];
 
-/// What stands between backquotes and is a path from the root of the repository.
+/// Texts between backquotes that are paths from the root of the repository.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
     prose(text)
         .flat_map(|line| line.split('`').skip(1).step_by(2))
@@ -133,7 +133,7 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
         .filter(|code| !code.contains([' ', '*', '{', '<', '$']) && !code.contains("NAME"))
 }
 
-/// Headings as links name them.
+/// Headings in the form that links use.
 fn headings(text: &str) -> impl Iterator<Item = String> {
     prose(text).filter(|line| line.starts_with('#')).map(|line| {
         let title = line.trim_start_matches('#').trim().to_lowercase();

@@ -1,10 +1,10 @@
-//! What a person copies from the documents and the documentation compiles in a package of its own,
-//! which depends on `shmq`: each example, as `cargo check` sees it there. And what does not compile
-//! says what to do.
+//! The code that readers copy from the documents and the documentation compiles in a package of its
+//! own that depends on `shmq`: each example is built there by `cargo check`. Code that must not
+//! compile gets errors that say what to do.
 //!
 //! Examples that name another crate (serde, tokio ...) are checked in a second package, which has
-//! those as well. The packages and what was built for them stay in cargo's directory for tests, so
-//! that a second run takes seconds.
+//! those as well. The packages and their build results stay in cargo's directory for tests, so that
+//! a second run takes seconds.
 
 mod examples;
 mod failures;
@@ -86,7 +86,7 @@ fn links_of_the_package_stay_inside_it() {
     assert!(left_out.is_empty(), "{}", left_out.join("\n"));
 }
 
-/// The package has a copy of its own, since it leaves the bench out.
+/// The package has its own copy of the chart, since it leaves the bench out.
 #[test]
 fn the_chart_of_the_readme_is_the_one_that_the_bench_drew() {
     let chart = "throughput-64-b-1x1.svg";

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What examples may need beside `shmq`, as this package's own `Cargo.toml` has it.
+/// Crates that examples may need next to `shmq`, as in this package's own `Cargo.toml`.
 pub const CRATES: [&str; 4] = ["serde", "serde_json", "tokio", "libc"];
 
 pub struct Package {
@@ -19,9 +19,9 @@ pub struct Package {
 
 /// An error of the compiler.
 pub struct Diagnostic {
-    /// As a terminal shows it.
+    /// The text as a terminal shows it.
     pub text: String,
-    /// Lines that it points at in the package's own file, the main place first.
+    /// Lines that it points at in the package's own file, the main one first.
     pub lines: Vec<usize>,
 }
 
@@ -37,21 +37,21 @@ impl Package {
             let (dependencies, for_tests) = ours.split_once("[dev-dependencies]").unwrap();
             for name in CRATES {
                 let start = format!("\n{name} = ");
-                // What tests use has more features.
+                // The versions used in tests have more features.
                 let text = [for_tests, dependencies].into_iter().find_map(|part| part.split_once(&start));
                 let line = text.expect("a dependency").1.lines().next().unwrap();
                 writeln!(manifest, "{name} = {line}").unwrap();
             }
         }
         write(&folder.join("Cargo.toml"), &manifest);
-        // The versions that this package is built with are there, without a network.
+        // The versions that this package is built with are available without a network.
         let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
         write(&folder.join("versions.lock"), &lock);
         fs::copy(folder.join("versions.lock"), folder.join("Cargo.lock")).unwrap();
         Package { name, folder }
     }
 
-    /// Checks all examples as modules of one crate: what is wrong with which.
+    /// Checks all examples as modules of one crate. Returns the errors, each with its example.
     pub fn check(&self, examples: &[Example]) -> Vec<String> {
         let mut modules =
             String::from("#![allow(dead_code, unused_variables)]\n#![deny(unused_mut, unused_imports, deprecated)]\n");
@@ -71,7 +71,7 @@ impl Package {
         format!("{}, in the package {:?}:\n{}", example.map_or(place, |example| &example.place), self.name, found.text)
     }
 
-    /// Checks programs that must fail: the diagnostics of each.
+    /// Checks programs that must fail. Returns the diagnostics of each.
     pub fn fail(&self, failures: &[Failure]) -> Vec<Vec<Diagnostic>> {
         write(&self.folder.join("src/lib.rs"), "");
         for failure in failures {
@@ -103,7 +103,7 @@ impl Package {
         let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let mut errors: Vec<(String, Diagnostic)> = Vec::new();
         for (place, found) in messages.filter(is_error).map(|message| diagnostic(&message)) {
-            // The same text twice is shown once.
+            // A text that appears twice is shown once.
             if errors.iter().all(|(_, before)| before.text != found.text) {
                 errors.push((place, found));
             }
@@ -122,7 +122,7 @@ impl Package {
 fn is_error(message: &Value) -> bool {
     message["reason"] == "compiler-message"
         && message["message"]["level"] == "error"
-        // The last line of all, "aborting due to ...", has no place.
+        // The last message, "aborting due to ...", has no location.
         && message["message"]["spans"].as_array().is_some_and(|spans| !spans.is_empty())
 }
 
@@ -136,8 +136,8 @@ fn diagnostic(message: &Value) -> (String, Diagnostic) {
     (place, Diagnostic { text: message["rendered"].as_str().unwrap_or_default().to_owned(), lines })
 }
 
-/// File and line of a span, or of the place that led to it: what lies in the text of a macro has no
-/// line of the reader's.
+/// File and line of a span, or of the code that led to it: the text of a macro has no line in the
+/// package.
 fn in_package(span: &Value) -> Option<(&str, usize)> {
     let mut span = span;
     while span.is_object() {
@@ -150,7 +150,7 @@ fn in_package(span: &Value) -> Option<(&str, usize)> {
     None
 }
 
-/// Writes what is not there already: cargo goes by the time of the last change.
+/// Writes a file unless it has that text already: cargo compares modification times.
 fn write(path: &Path, text: &str) {
     if fs::read_to_string(path).is_ok_and(|there| there == text) {
         return;

@@ -1,4 +1,4 @@
-//! A pool beside threads, processes, other pools and runtimes.
+//! A pool in a program that also has threads, processes, other pools and runtimes.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -47,7 +47,7 @@ fn processes_are_spawned_beside_a_pool() {
         assert_eq!(child.join().unwrap().code(), Some(n));
         running.get().unwrap();
     }
-    // A copy of the pool in a child is the parent's.
+    // A child's copy of the pool is the parent's.
     let child = Process::spawn(|| {
         assert_eq!(pool.apply(square, 1), Err(TaskError::Inherited));
         assert!(pool.join().is_err());

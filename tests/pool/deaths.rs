@@ -50,12 +50,12 @@ fn square(n: u64) -> u64 {
 }
 
 fn die(_: u64) -> u64 {
-    // SAFETY: ends this process at once.
+    // SAFETY: kill takes two numbers; SIGKILL ends this process at once.
     unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     unreachable!("killed")
 }
 
-/// Counts itself in, and waits for the case's go.
+/// Counts itself in, and waits until the case sets the first word.
 fn wait_for_go(n: u64) -> u64 {
     words()[1].fetch_add(1, SeqCst);
     wait_for_count("the case's go", &words()[0], 1);
@@ -72,7 +72,7 @@ fn all_workers(pool: &Pool) -> Vec<u32> {
     pool.worker_pids()
 }
 
-/// The task failed because its worker died, begun so often.
+/// The task failed because its worker died; it was started that often.
 #[track_caller]
 fn assert_died<T: std::fmt::Debug>(result: &Result<T, TaskError>, begun: u32) {
     assert!(matches!(result, Err(TaskError::WorkerDied { attempts, .. }) if *attempts == begun), "{result:?}");
@@ -80,13 +80,13 @@ fn assert_died<T: std::fmt::Debug>(result: &Result<T, TaskError>, begun: u32) {
 
 fn kill_all(pids: &[u32]) {
     for &pid in pids {
-        // SAFETY: workers of our pool. One that has ended meanwhile is a zombie, or gone: no other
-        // has its pid within this test.
+        // SAFETY: kill takes two numbers. The pids are workers of this case's pool. A worker that
+        // has ended meanwhile is a zombie, or gone: no other process gets its pid within this test.
         unsafe { libc::kill(pid as i32, libc::SIGKILL) };
     }
 }
 
-/// As many workers as there were, none of them among the dead, and all of them at work.
+/// There are as many workers as before, none of them among the dead, and all of them work.
 fn assert_full_strength(pool: &Pool, dead: &[u32]) {
     wait_until(
         "full strength",
@@ -99,7 +99,7 @@ fn assert_full_strength(pool: &Pool, dead: &[u32]) {
     assert_eq!(pool.map(square, 0..100).unwrap()[99], 9801);
 }
 
-/// Processes that were orphaned are children of the case: waits for their ends.
+/// Waits for the ends of orphaned processes, which are children of the case.
 fn reap_orphans() {
     wait_until(
         "the ends of all orphans",
@@ -107,7 +107,7 @@ fn reap_orphans() {
             let mut status = 0;
             // SAFETY: `status` is an int that the call may write.
             while unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) } > 0 {}
-            // SAFETY: as above.
+            // SAFETY: `status` is an int that the call may write, and outlives it.
             unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) == -1 }
         },
         || format!("children: {:?}", children_of(std::process::id())),
@@ -257,7 +257,7 @@ fn workers_killed_during_terminate() {
 fn workers_killed_while_the_queue_of_results_is_full() {
     words();
     let pool = Pool::builder().workers(2).capacity_bytes(16 << 10).retries(5).build().unwrap();
-    // The collector is held up in a callback, so results pile up.
+    // A callback holds up the collector, so results pile up.
     let callback = |_| {
         words()[4].store(1, SeqCst);
         wait_for_count("the case's go", &words()[0], 1);
@@ -379,13 +379,13 @@ fn kill_program(run: fn(&Pool), expected: usize) {
         || format!("{:?}", descendants(program.pid())),
     );
     program.kill();
-    // They are ours now: they must end by themselves.
+    // They are children of this process now, and must end by themselves.
     reap_orphans();
     assert!(all.iter().all(|&pid| state_and_group(pid as i32).is_none()), "{all:?}");
 }
 
 fn the_parent_killed_takes_all_with_it() {
-    // Idle; and in the middle of a task.
+    // Idle, and in the middle of a task.
     kill_program(|_| (), 5);
     kill_program(|pool| drop(pool.apply_async(wait_for_go, 1)), 5);
 }
@@ -401,7 +401,7 @@ fn the_parent_killed_with_a_nested_pool_takes_all_with_it() {
 fn a_worker_that_leaves_a_child_behind_is_replaced() {
     words();
     let pool = Pool::new(1).unwrap();
-    // The child has the worker's descriptors for longer than the worker lives.
+    // The child keeps the worker's descriptors for longer than the worker lives.
     let task = |n: u64| {
         let child = shmq::Process::spawn(|| {
             loop {

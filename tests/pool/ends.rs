@@ -1,5 +1,5 @@
 //! How calls and pools end: after the caller's own input panicked, with a call that was not read to
-//! its end, callbacks before results, and what is said to those that come after.
+//! its end, callbacks before results, and the errors of later calls.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -57,7 +57,7 @@ fn a_pool_ends_as_asked_beside_an_imap_that_is_not_read_to_its_end() {
     assert!(matches!(unordered.next(), Some(Ok(_))));
     pool.close();
     pool.join().unwrap();
-    // What was sent is done; the rest is not begun, which is said once.
+    // The tasks that were sent are done. The rest is not begun, which is reported once.
     let rest: Vec<_> = ordered.collect();
     let done = rest.iter().take_while(|result| result.is_ok()).count();
     assert!((1..1000).contains(&done) && rest[done..] == [Err(TaskError::Closed)], "{done} of {rest:?}");
@@ -169,7 +169,7 @@ fn too_large_results_and_arguments_say_what_to_set() {
         assert!(matches!(error, TaskError::TooLarge { .. }), "{error:?}");
         assert_eq!(build(capacity_in(&error)).apply(length, "x".repeat(n)), Ok(n));
     }
-    // A panic with a long message is one, cut to what there is room for.
+    // The long message of a panic is cut to the available room.
     let error = small.apply(|n: usize| -> u8 { panic!("{}", "y".repeat(n)) }, 100_000).unwrap_err();
     assert!(matches!(&error, TaskError::Panicked { message } if message.starts_with("yyy")), "{error:?}");
 }

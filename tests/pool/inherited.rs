@@ -1,4 +1,5 @@
-//! What a forked child has of its parent's pool: copies that answer at once, and that it may drop.
+//! What a forked child has of its parent's pool: copies that return errors at once, and that it may
+//! drop.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -26,8 +27,8 @@ fn wait_for_go(n: u64) -> u64 {
     n
 }
 
-/// The child's thread is likely to lie in memory where the parent's collector does: detached by
-/// mistake, it is joined after its memory was given to others.
+/// The child's thread is likely to lie in memory that the parent's collector uses: detached by
+/// mistake, that thread would be joined after its memory was reused.
 fn a_child_drops_its_copy_beside_threads_of_its_own() {
     let pool = Pool::new(1).unwrap();
     assert_eq!(pool.apply(square, 3), Ok(9));
@@ -37,7 +38,7 @@ fn a_child_drops_its_copy_beside_threads_of_its_own() {
             let first = scope.spawn(|| wait_for_count("the drop", &done, 1));
             drop(pool);
             done.store(1, SeqCst);
-            // Long enough for it to have ended; the answer does not depend on that.
+            // Long enough for it to have ended; the result does not depend on that.
             thread::sleep(Duration::from_millis(100));
             let others: Vec<_> = (0..50).map(|_| scope.spawn(|| thread::sleep(Duration::from_millis(20)))).collect();
             others.into_iter().for_each(|other| other.join().unwrap());

@@ -66,11 +66,11 @@ fn pids_that_several_threads_ask_for_are_those_of_workers() {
     assert!(stats.started > 50 && stats.died == 0, "{stats:?}");
 }
 
-/// As a user that may have so many processes and threads.
+/// Runs as a user that may have that many processes and threads.
 fn refused(processes: u64) -> i32 {
     let user = 61_000 + std::process::id() % 4000;
     let few = libc::rlimit { rlim_cur: processes, rlim_max: processes };
-    // SAFETY: numbers.
+    // SAFETY: the limit outlives the call, which only reads it; the other calls take numbers.
     unsafe {
         assert_eq!(libc::setresgid(user, user, user), 0);
         assert_eq!(libc::setresuid(user, user, user), 0);
@@ -101,7 +101,7 @@ fn a_pool_that_can_start_no_worker_says_so() {
 }
 
 fn limit_descriptors(pid: u32, most: u64) {
-    // SAFETY: the new limit is read, the old one written.
+    // SAFETY: the call reads the new limit and writes the old one; both outlive it.
     unsafe {
         let mut limit = std::mem::zeroed::<libc::rlimit>();
         assert_eq!(libc::prlimit(pid as i32, libc::RLIMIT_NOFILE, std::ptr::null(), &mut limit), 0);
@@ -143,13 +143,14 @@ fn a_pool_that_lost_its_workers_and_can_start_none_fails() {
 
 static FORKS: OnceLock<&'static [AtomicU64]> = OnceLock::new();
 
-/// The worker loses its descriptors of segments, and can open no others.
+/// The worker loses its descriptors of segments, and cannot open others.
 fn lose_descriptors() {
     FORKS.get().expect("set before the pool was built")[0].fetch_add(1, SeqCst);
     for entry in std::fs::read_dir("/proc/self/fd").unwrap().flatten() {
         let number: i32 = entry.file_name().to_str().unwrap().parse().unwrap();
         if std::fs::read_link(entry.path()).is_ok_and(|path| path.starts_with("/dev/shm")) {
-            // SAFETY: a number; its owner loses it, which is what is tested.
+            // SAFETY: close takes a number. The owner loses its descriptor, which is what is
+            // tested.
             unsafe { libc::close(number) };
         }
     }
@@ -197,11 +198,11 @@ fn a_pool_is_dropped_though_supervisor_and_standby_are_stopped() {
     }
     dropping.join().unwrap();
     assert_eq!(dropped, Ok(()), "it waits for processes that are stopped");
-    // The standby was orphaned, and is this process's child.
+    // The standby was orphaned, and is a child of this process.
     wait_until(
         "the end of all",
         || {
-            // SAFETY: no status is asked for.
+            // SAFETY: the status pointer is null, which is permitted; the call writes nothing.
             while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } > 0 {}
             own_children().is_empty()
         },

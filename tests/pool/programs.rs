@@ -1,5 +1,5 @@
-//! What a program gives to its pool panics, where it is called or where it is dropped: the pool
-//! goes on.
+//! Values and closures that a program gives to its pool panic, when called or when dropped: the
+//! pool goes on.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -34,7 +34,7 @@ impl Drop for Bomb {
     }
 }
 
-/// The pool works, and ends when it is asked to.
+/// Checks that the pool works, and ends when it is asked to.
 fn check(pool: Pool) {
     let later = pool.map_async(square, 0..10).unwrap();
     assert_eq!(later.get_timeout(BY_ITSELF).map(|squares| squares[9]), Ok(81));
@@ -47,14 +47,14 @@ fn hooks_and_callbacks_may_panic_where_they_are_dropped() {
     let went_off = |count: u64| {
         wait_at_most(BY_ITSELF, "the drop", || BOMBS.load(SeqCst) == count, || format!("{BOMBS:?} of {count}"));
     };
-    // A hook goes where its job does: here that is done last by the pool's thread.
+    // A hook is dropped together with its job: here the pool's thread does it last.
     let bomb = Bomb;
     let hook = move |_| {
         let _ = &bomb;
     };
     drop(pool.batch().progress(hook).map_async(square, 0..1).unwrap());
     went_off(1);
-    // Here by the caller.
+    // Here the caller does it.
     let bomb = Bomb;
     let hook = move |_| {
         let _ = &bomb;
@@ -63,14 +63,14 @@ fn hooks_and_callbacks_may_panic_where_they_are_dropped() {
     assert_eq!(result.get_timeout(BY_ITSELF), Ok(vec![0]));
     drop(result);
     went_off(2);
-    // A callback, where it has returned.
+    // A callback, dropped after it has returned.
     let bomb = Bomb;
     let callback = move |_| {
         let _ = &bomb;
     };
     assert_eq!(pool.apply_async_then(square, 3, callback).unwrap().get_timeout(BY_ITSELF), Ok(9));
     went_off(3);
-    // All that is given up with a pool.
+    // Everything that is given up with a pool.
     let others = Pool::new(1).unwrap();
     let bombs = [Bomb, Bomb, Bomb];
     for bomb in bombs {
@@ -91,10 +91,10 @@ fn hooks_and_callbacks_may_panic_where_they_are_dropped() {
     check(pool);
 }
 
-/// From now on whatever this process writes to stderr fails.
+/// From now on every write of this process to stderr fails.
 fn break_stderr() {
     let mut ends = [0; 2];
-    // SAFETY: room for two descriptors, which are ours.
+    // SAFETY: the array has room for two descriptors, which this process then owns.
     unsafe {
         assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
         libc::close(ends[0]);

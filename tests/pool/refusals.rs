@@ -175,7 +175,7 @@ fn an_exiting_initializer_fails_the_pool_and_forks_no_more() {
     WORDS.get_or_init(|| shared_words(1));
     let initializer = |code: i32| -> () {
         count_start();
-        // SAFETY: ends the process, whatever state it is in.
+        // SAFETY: _exit has no preconditions; it ends the process in any state.
         unsafe { libc::_exit(code) }
     };
     let pool = Pool::builder().workers(2).initializer(initializer, 3).build().unwrap();

@@ -47,12 +47,12 @@ fn wait_for_go(n: u64) -> u64 {
 extern "C" fn ignore(_: libc::c_int) {}
 
 fn set_signal(signal: libc::c_int, disposition: libc::sighandler_t) {
-    // SAFETY: a handler that does nothing, or none.
+    // SAFETY: the disposition is SIG_DFL, SIG_IGN, or a handler that does nothing.
     unsafe { libc::signal(signal, disposition) };
 }
 
-/// The program takes the signal and goes on; the tasks that run, and those that wait, are finished
-/// without being retried.
+/// The program handles the signal and goes on. Running and waiting tasks are finished without being
+/// retried.
 fn signal_the_group() {
     for disposition in [ignore as *const () as libc::sighandler_t, libc::SIG_IGN] {
         for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGINT] {
@@ -61,7 +61,7 @@ fn signal_the_group() {
             let pool = Pool::new(2).unwrap();
             let work = pool.batch().chunk_size(1).map_async(wait_for_go, 0..6).unwrap();
             wait_for_count("two tasks to run", &words()[RUNNING], 2);
-            // SAFETY: the case's own group.
+            // SAFETY: kill takes two numbers; 0 is the case's own process group.
             assert_eq!(unsafe { libc::kill(0, signal) }, 0);
             words()[GO].store(1, SeqCst);
             assert_eq!(work.get(), Ok(vec![0, 1, 2, 3, 4, 5]), "signal {signal}");
@@ -92,9 +92,9 @@ fn tasks_are_finished_after_a_signal_to_the_process_group_with_a_fork_server() {
     with_a_fork_server(signal_the_group);
 }
 
-/// What became of a worker that sends itself a signal.
+/// The outcome for a worker that sends itself a signal.
 fn raise(signal: i32) -> i32 {
-    // SAFETY: a signal to this process.
+    // SAFETY: kill takes two numbers; the signal goes to this process.
     unsafe { libc::kill(libc::getpid(), signal) };
     signal
 }
@@ -133,7 +133,7 @@ fn a_dead_worker_is_reported_with_its_pid_and_status() {
         );
         wait_until("another", || pool.worker_pids().len() == 2 && !pool.worker_pids().contains(&pid), String::new);
     }
-    // The last of several, and each of a chunk.
+    // The last of several attempts, and each task of a chunk.
     let pool = Pool::builder().workers(1).retries(2).build().unwrap();
     let first = pool.worker_pids()[0];
     let results: Vec<_> = pool.batch().chunk_size(2).imap(raise, [libc::SIGKILL, 0]).unwrap().collect();
@@ -147,8 +147,8 @@ fn a_dead_worker_is_reported_with_its_pid_and_status() {
     assert_eq!((results.len(), pool.stats().died), (2, 3));
 }
 
-/// The supervisor would have reported how; the pid is reported nevertheless, and nothing waits for
-/// ever.
+/// The supervisor would have reported how the worker ended. The pid is reported nevertheless, and
+/// nothing waits for ever.
 fn a_worker_that_died_with_its_supervisor_is_reported_with_its_pid() {
     words();
     let pool = Pool::new(1).unwrap();
@@ -158,11 +158,11 @@ fn a_worker_that_died_with_its_supervisor_is_reported_with_its_pid() {
     send_signal(crate::support::process::parent_of(worker) as i32, libc::SIGKILL);
     assert_eq!(work.get_timeout(BY_ITSELF), Err(TaskError::WorkerDied { attempts: 1, pid: Some(worker), status: None }));
     drop(pool);
-    // Its standby was orphaned, and is this process's child.
+    // Its standby was orphaned, and is a child of this process.
     wait_until(
         "the end of all orphans",
         || {
-            // SAFETY: no status is asked for.
+            // SAFETY: the status pointer is null, which is permitted; the call writes nothing.
             while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } > 0 {}
             own_children().is_empty()
         },
@@ -170,8 +170,7 @@ fn a_worker_that_died_with_its_supervisor_is_reported_with_its_pid() {
     );
 }
 
-/// The end of what a program writes is seen by its reader, whatever processes the program's pool
-/// has.
+/// A reader sees the end of what a program writes, whatever processes the program's pool has.
 fn pipe_ends() {
     let (mut reader, mut writer) = UnixStream::pair().unwrap();
     let pool = Pool::new(2).unwrap();
@@ -199,7 +198,8 @@ fn a_pipe_ends_though_a_pool_lives_with_a_fork_server() {
 }
 
 fn write_to(number: i32) -> bool {
-    // SAFETY: the worker's copy of the descriptor, or /dev/null in its place; not closed.
+    // SAFETY: the number is the worker's copy of the descriptor, or /dev/null in its place.
+    // `ManuallyDrop` keeps it open.
     let mut file = std::mem::ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(number) });
     file.write_all(b"from a worker").is_ok()
 }
@@ -211,11 +211,11 @@ fn kept_descriptors() {
     let mut said = [0; 13];
     reader.read_exact(&mut said).unwrap();
     assert_eq!(&said, b"from a worker");
-    // Another leads elsewhere.
+    // The other descriptor leads elsewhere.
     let _ = pool.apply(write_to, dropped.as_raw_fd());
     dropped_reader.set_nonblocking(true).unwrap();
     assert_eq!((&dropped_reader).read(&mut said).unwrap_err().kind(), ErrorKind::WouldBlock);
-    // A replacement has it, too.
+    // A replacement worker has it, too.
     assert!(pool.apply(|code: i32| -> i32 { std::process::exit(code) }, 1).is_err());
     assert_eq!(pool.apply(write_to, writer.as_raw_fd()), Ok(true));
 }

@@ -32,14 +32,14 @@ fn words() -> &'static [AtomicU64] {
 const READY: usize = 0;
 const GO: usize = 1;
 
-/// Processes that were orphaned are children of the case: waits for their ends.
+/// Waits for the ends of orphaned processes, which are children of the case.
 fn reap_orphans() {
     wait_until(
         "the ends of all orphans",
         || {
-            // SAFETY: no status is asked for.
+            // SAFETY: the status pointer is null, which is permitted; the call writes nothing.
             while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } > 0 {}
-            // SAFETY: as above.
+            // SAFETY: the status pointer is null, which is permitted; the call writes nothing.
             unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) == -1 }
         },
         || format!("children: {:?}", children_of(std::process::id())),
@@ -51,14 +51,14 @@ fn descendants(pid: u32) -> Vec<u32> {
     children.iter().copied().chain(children.iter().flat_map(|&child| descendants(child))).collect()
 }
 
-/// Runs a program until it is ready and kills it, or lets it end: all its processes end.
+/// Runs a program until it is ready and kills it, or lets it end. All its processes must end.
 fn expect_end_of_all(killed: bool, run: fn()) {
     words();
     let program = fork_with_code("a program", move || {
         run();
         words()[READY].store(1, SeqCst);
         wait_for_count("the case's go", &words()[GO], 1);
-        // SAFETY: this process was forked of one without threads: an `exit` with its handlers.
+        // SAFETY: this process was forked from one without threads, so `exit` may run its handlers.
         unsafe { libc::exit(0) }
     });
     wait_for_count("a program that is ready", &words()[READY], 1);
@@ -74,7 +74,7 @@ fn expect_end_of_all(killed: bool, run: fn()) {
     assert!(all.iter().all(|&pid| state_and_group(pid as i32).is_none()), "{all:?}");
 }
 
-/// Stops a process that has so many children.
+/// Stops a process once it has that many children.
 fn stop(pid: u32, children: usize) {
     wait_until("its children", || children_of(pid).len() == children, || format!("{:?}", children_of(pid)));
     send_signal(pid as i32, libc::SIGSTOP);
@@ -113,9 +113,9 @@ fn a_program_that_ends_beside_its_stopped_standby_takes_all_with_it() {
     expect_end_of_all(false, stop_the_standby);
 }
 
-/// What only root can do.
+/// For cases that only root can run.
 fn skip_unless_root() {
-    // SAFETY: no preconditions.
+    // SAFETY: geteuid has no preconditions.
     if unsafe { libc::geteuid() } != 0 {
         skip("not root: it cannot become another user");
     }
@@ -125,10 +125,10 @@ const USER: u32 = 4242;
 
 fn a_worker_that_has_been_another_user_dies_with_its_supervisor() {
     skip_unless_root();
-    // Becomes another user and itself again, which the kernel takes as a reason to let go of the
-    // death signal.
+    // Changes the effective user and changes it back, for which the kernel clears the parent-death
+    // signal.
     let task = |()| {
-        // SAFETY: take numbers.
+        // SAFETY: seteuid takes a number.
         assert_eq!(unsafe { (libc::seteuid(USER), libc::seteuid(0)) }, (0, 0));
         std::process::id()
     };
@@ -148,7 +148,7 @@ fn drop_right_to_kill() {
     const KILL: u32 = 5;
     let mut header = [VERSION_3, 0];
     let mut sets = [0u32; 6];
-    // SAFETY: a header of two words, and two times three words.
+    // SAFETY: the header has two words and the data two times three; all outlive the calls.
     unsafe {
         assert_eq!(libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()), 0);
         sets[..3].iter_mut().for_each(|set| *set &= !(1 << KILL));
@@ -161,7 +161,7 @@ fn a_worker_that_its_supervisor_may_not_signal_ends_with_the_pool() {
     words();
     drop_right_to_kill();
     let become_another = |()| {
-        // SAFETY: takes a number.
+        // SAFETY: setuid takes a number.
         assert_eq!(unsafe { libc::setuid(USER) }, 0);
     };
     let pool = Pool::builder().workers(1).initializer(become_another, ()).build().unwrap();

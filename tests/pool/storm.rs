@@ -29,7 +29,7 @@ fn task(n: u64) -> u64 {
     n * 3
 }
 
-/// Kills workers at random until so many were killed.
+/// Kills workers at random until that many were killed.
 fn kill_at_random(pool: &Pool, over: &AtomicBool, killed: &AtomicU64) {
     let mut rng = Rng::new("pool kills");
     while killed.load(SeqCst) < kills() {
@@ -40,8 +40,8 @@ fn kill_at_random(pool: &Pool, over: &AtomicBool, killed: &AtomicU64) {
             let chosen = rng.below(workers.len() as u64) as usize;
             for (place, &pid) in workers.iter().enumerate() {
                 if all || place == chosen {
-                    // SAFETY: a worker that the pool has not reaped, or has just now: no other
-                    // process has its pid so soon.
+                    // SAFETY: kill takes two numbers. The pool has not reaped this worker, or has
+                    // just done so: no other process gets its pid so soon.
                     killed.fetch_add(u64::from(unsafe { libc::kill(pid as i32, libc::SIGKILL) } == 0), SeqCst);
                 }
             }
@@ -59,8 +59,8 @@ fn storm(retries: u32) -> BTreeMap<&'static str, u64> {
     std::thread::scope(|scope| {
         scope.spawn(|| kill_at_random(&pool, &over, &killed));
         let mut rng = Rng::new("pool rounds");
-        // A round may last as long as the kills, and be a map that fails as a whole: then there is
-        // another.
+        // A round may last as long as the kills, and be a map that fails as a whole: then another
+        // one follows.
         while !over.load(SeqCst) || !counts.contains_key("done") {
             let size = rng.below(5) as usize + 1;
             let mut results = Vec::new();

@@ -123,7 +123,7 @@ fn map_keeps_the_order() {
     let pool = Pool::new(3).unwrap();
     let expected: Vec<u64> = (0..1000).map(square).collect();
     assert_eq!(pool.map(square, 0..1000).unwrap(), expected);
-    // An input whose length is not known before it is read.
+    // An input of unknown length.
     assert_eq!(
         pool.map(square, (0..1000u64).filter(|n| n % 10 == 0)).unwrap(),
         (0..100).map(|n| square(n * 10)).collect::<Vec<_>>()
@@ -442,6 +442,6 @@ fn drop_terminates() {
     let running = pool.apply_async(wait_for_go, 1).unwrap();
     drop(pool);
     assert_eq!(running.get(), Err(TaskError::Terminated));
-    // Dropped at once, before a worker is there.
+    // Dropped at once, before a worker exists.
     drop(Pool::new(4).unwrap());
 }

@@ -1,11 +1,11 @@
-//! What survivors find in a queue after a death, and that it is whole.
+//! What survivors find in a queue after a death, and the check that the queue is intact.
 
 use crate::stepped::sweep::{Finding, Operation};
 use crate::stepped::tracee::Killed;
 use crate::support::{PATIENCE, pattern, unique_name};
 use shmq::{GetError, JoinError, Message, PutError, Queue, WaitStrategy};
 
-/// Messages by number, whatever their type.
+/// Messages by number, for each type.
 pub trait Numbered: Message {
     fn with_message<R>(number: u64, act: impl FnOnce(&Self) -> R) -> R;
     fn number(message: Self::Owned) -> u64;
@@ -30,7 +30,7 @@ impl Numbered for u64 {
 }
 
 impl Numbered for [u8] {
-    /// Lengths go round, so that fillers are needed at different places.
+    /// The lengths cycle, so that fillers are needed at different places.
     fn with_message<R>(number: u64, act: impl FnOnce(&[u8]) -> R) -> R {
         act(&[&number.to_le_bytes()[..], &pattern(number, number as usize * 13 % 70)].concat())
     }
@@ -49,10 +49,10 @@ impl Numbered for [u8] {
 
 /// Messages that a queue has room for.
 pub const CAPACITY: u64 = 4;
-/// A message beyond what is copied under a lock, and its bytes after the number.
+/// A message larger than what is copied under a lock, and its bytes after the number.
 pub const LARGE: u64 = 1_000_000;
 pub const LARGE_BYTES: usize = 10_000;
-/// One that a survivor puts before it looks.
+/// A message that a survivor puts before it takes any.
 const MARK: u64 = 77;
 
 /// A queue for four slices in a ring of that size.
@@ -72,12 +72,12 @@ pub fn holding<T: Numbered + ?Sized>(numbers: &[u64]) -> Queue<T> {
     queue
 }
 
-/// So that attaching is not part of what is stepped through.
+/// Attaches, so that this is not among the instructions that are stepped through.
 pub fn attach<T: Numbered + ?Sized>(queue: &Queue<T>) {
     assert_eq!(queue.recover().dead_participants, 0);
 }
 
-/// Takes all that can be taken now.
+/// Takes everything that can be taken now.
 fn drain<T: Numbered + ?Sized>(queue: &Queue<T>, found: &mut Vec<u64>) {
     loop {
         match queue.try_get() {
@@ -88,7 +88,7 @@ fn drain<T: Numbered + ?Sized>(queue: &Queue<T>, found: &mut Vec<u64>) {
     }
 }
 
-/// How a survivor looks at a queue first.
+/// What a survivor does first with a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     Recover,
@@ -102,8 +102,8 @@ impl Order {
     }
 }
 
-/// Takes all, what the dead held too, and finds it to be one of `stages`, or what `woken` says
-/// where the dead had been woken. Then that the queue is whole.
+/// Takes everything, including what the dead held, and checks that it is one of `stages`, or one of
+/// `woken` if the dead process had been woken. Then checks that the queue is intact.
 pub fn check<T: Numbered + ?Sized>(queue: &Queue<T>, killed: Killed, turn: u64, stages: &[&[u64]], woken: &[&[u64]]) -> Finding {
     let order = Order::of(turn);
     let recoveries = queue.stats().recoveries;
@@ -132,7 +132,7 @@ pub fn check<T: Numbered + ?Sized>(queue: &Queue<T>, killed: Killed, turn: u64, 
         numbers.sort();
         numbers
     };
-    // Taken before a look after the dead, newer messages may overtake.
+    // If messages are taken before the scan for dead processes, newer ones may overtake.
     let fits = |contents: &[u64]| found == contents || (order == Order::Get && sorted(&found) == sorted(contents));
     let stage = allowed.iter().position(|contents| fits(contents));
     let Some(stage) = stage else { panic!("looked {order:?} first: found {found:?} of {allowed:?}, {killed:?}, {queue:?}") };
@@ -142,7 +142,8 @@ pub fn check<T: Numbered + ?Sized>(queue: &Queue<T>, killed: Killed, turn: u64, 
     Finding { stage: Some(before + stage), repaired: queue.stats().recoveries != recoveries }
 }
 
-/// The queue has all its room, keeps its order, and nobody waits for anything that is not there.
+/// Checks that the queue has all its room and keeps its order, and that no call waits for anything
+/// that is not there.
 pub fn expect_whole<T: Numbered + ?Sized>(queue: &Queue<T>) {
     assert_eq!((queue.len(), queue.is_empty()), (0, true), "{queue:?}");
     if !queue.is_closed() {
@@ -187,7 +188,7 @@ pub fn kill_in<T: Numbered + ?Sized>(
     );
 }
 
-/// The same for a child that says itself where its operation begins.
+/// The same for a child that marks itself where its operation begins.
 pub fn kill_in_body<T: Numbered + ?Sized>(
     what: &'static str,
     world: impl Fn() -> Queue<T>,
@@ -205,8 +206,8 @@ pub fn kill_in_body<T: Numbered + ?Sized>(
     operation.sweep();
 }
 
-/// A child that looks after the dead: attaching is a part of it, since whoever takes the entry of a
-/// dead process repairs first.
+/// A child that recovers from a death. Attaching is a part of it, since the process that takes the
+/// entry of a dead one repairs first.
 pub fn recover<T: Numbered + ?Sized>(queue: &Queue<T>, begin: &dyn Fn()) {
     begin();
     queue.recover();

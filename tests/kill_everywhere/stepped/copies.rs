@@ -37,7 +37,7 @@ fn killed_in_put() {
 }
 
 fn killed_in_put_on_the_way_round() {
-    // Space is reclaimed on the way, and the record after this one lies at the start of the ring.
+    // The call reclaims space, and the record after this one lies at the start of the ring.
     let world = || {
         let queue = holding::<u64>(&[1, 2, 3, 4]);
         (1..=3).for_each(|number| assert_eq!(queue.try_get().unwrap(), number));
@@ -108,7 +108,7 @@ fn killed_in_put_of_variable_length() {
     kill_in("put, variable length", two, act, &[&[10, 11], &[10, 11, 12]]);
 }
 
-/// Cells of the ring whose end is in the way of messages.
+/// Cells of a ring whose end is reached by the next messages.
 const CELLS: usize = 32;
 
 /// A small ring whose next record starts at that cell.
@@ -169,7 +169,7 @@ fn killed_in_get_of_a_large_message() {
         put(&queue, 11).unwrap();
         queue
     };
-    // Dropping what it got is not a part of it.
+    // Dropping the message that it got is not a part of the operation.
     let act = |queue: &Queue<[u8]>| std::mem::forget(queue.try_get().unwrap());
     kill_in("get, large", world, act, &[&[LARGE, 11], &[11]]);
 }

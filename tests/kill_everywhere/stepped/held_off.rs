@@ -35,7 +35,7 @@ fn full(places: [Option<u64>; 4]) -> Queue<u64> {
     queue
 }
 
-/// A queue, and its Consumer until a survivor has no more use for it.
+/// A queue and its Consumer, which a survivor drops when it no longer needs it.
 type World = (Queue<u64>, Cell<Option<Consumer<u64>>>);
 
 fn consumed(places: [Option<u64>; 4]) -> World {
@@ -44,8 +44,8 @@ fn consumed(places: [Option<u64>; 4]) -> World {
     (queue, Cell::new(Some(consumer)))
 }
 
-/// A put of 12 where all the room is that of dropped loans, in another process than the Consumer's.
-/// Survivors: the Consumer, or a getter after it.
+/// A put of 12 where all the room is that of dropped loans, in a process other than the Consumer's.
+/// The survivor is the Consumer, or a getter after it.
 fn kill_in_put(what: &'static str, places: [Option<u64>; 4], before: &[u64]) {
     let after = [before, &[12]].concat();
     let stages = [before, &after[..]];
@@ -119,8 +119,8 @@ fn killed_in_a_put_that_takes_tail_back() {
     kill_in_body("put, tail goes back, no Consumer", || full([Some(10), None, None, None]), body, &[&[10], &[10, 12]]);
 }
 
-/// The Consumer was held off since it last looked: its next call waits for the putter, which has
-/// gone long ago.
+/// The Consumer was held off since its last call: its next call waits for the putter, which left
+/// long ago.
 fn killed_in_a_consumers_get_after_it_was_held_off() {
     let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
         let consumer = queue.consumer().unwrap();
@@ -134,7 +134,7 @@ fn killed_in_a_consumers_get_after_it_was_held_off() {
 
 /// The putter is stopped at an instruction while the Consumer is at work, and then goes on.
 fn met_in_a_put_that_makes_room_under_a_consumer() {
-    /// What the Consumer and others do meanwhile; what the Consumer took is noted.
+    /// What the Consumer and others do meanwhile. What the Consumer took is noted.
     type Meanwhile = fn(&Queue<u64>, &mut Option<Consumer<u64>>, &mut Vec<u64>);
     let meanwhile: [(&str, Meanwhile); 5] = [
         ("two gets", |_, consumer, got| {

@@ -1,4 +1,4 @@
-//! Killed with a loan or a lease in the hand, as an endpoint, and in looking after the dead.
+//! Killed while it holds a loan or a lease, as an endpoint, and while it recovers from a death.
 
 use crate::stepped::contents::{Numbered, holding, kill_in, kill_in_body, put};
 use crate::stepped::copies::two_returned;
@@ -114,7 +114,7 @@ fn killed_in_a_consumers_get() {
     kill_in_body("consumer's get", two, body, &[&[10, 11], &[11]]);
 }
 
-/// A child that dies in the middle of it.
+/// A child that dies in the middle of `act`.
 fn die_in(queue: &Queue<u64>, act: impl FnOnce(&Queue<u64>)) {
     let child = fork("one who leaves a mess", || {
         act(queue);

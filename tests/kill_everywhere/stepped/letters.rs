@@ -1,5 +1,5 @@
-//! Killed while a message goes from one queue into another: given up to the dead letters, or
-//! forwarded. It is in both then, or in one.
+//! Killed while a message moves from one queue to another: given up to the dead letters, or
+//! forwarded. Afterwards it is in one of them, or in both.
 
 use crate::stepped::contents::{Numbered, attach, expect_whole, holding, put};
 use crate::stepped::sweep::{Finding, Operation};
@@ -19,14 +19,15 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A queue, and the one for its dead letters, which goes with it.
+/// A queue, and its queue for dead letters, which is removed with it.
 struct Worn {
     queue: Queue<u64>,
     letters: DeadLetters,
 }
 
 impl Worn {
-    /// The first was delivered as often as it may be, to one who died; the second was not.
+    /// The first message reached its delivery limit, the last time at a process that died. The
+    /// second was not delivered.
     fn new() -> Worn {
         let letters = DeadLetters::create(unique_name("letters"), 4096).unwrap();
         let builder = Queue::<u64>::builder().name(unique_name("worn")).capacity(4).max_participants(6).max_deliveries(1);
@@ -56,7 +57,7 @@ fn drain(queue: &Queue<u64>) -> Vec<u64> {
     .collect()
 }
 
-/// The worn one is a letter, once or twice, whatever survivors do first.
+/// Message 10 is a letter, once or twice, whatever survivors do first.
 fn check_letters(Worn { queue, letters }: &Worn, killed: Killed, turn: u64) -> Finding {
     let recoveries = queue.stats().recoveries;
     if turn % 2 == 0 {
@@ -117,8 +118,8 @@ fn killed_in_handing_over_by_recover() {
     operation.sweep_every(7);
 }
 
-/// So that most of attaching is not part of what is stepped through: but whoever attaches looks
-/// after the dead, which is.
+/// Attaches without a scan, so that most of attaching is not among the instructions that are
+/// stepped through. The scan for dead processes that follows attaching is among them.
 fn attach_without_a_look(queue: &Queue<u64>) {
     let _ = queue.stats();
 }

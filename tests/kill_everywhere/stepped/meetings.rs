@@ -1,9 +1,9 @@
 //! Interrupted between any two instructions of an operation: another process does something there,
 //! and then the first one goes on.
 //!
-//! Nobody is killed before it has finished. Whatever the place, each message is got exactly once,
-//! and one that was put before the queue was said to be closed and drained was got before that,
-//! too.
+//! No process is killed before it has finished. For every place, each message is got exactly once,
+//! and a message that was put before the queue was reported as closed and drained was also got
+//! before that.
 
 use crate::stepped::contents::{attach, expect_whole, holding, put};
 use crate::stepped::tracee::{Trace, interrupt_at, trace};
@@ -75,7 +75,7 @@ impl Log {
         queue.try_get().map(|number| self.note(GOT, number))
     }
 
-    /// Gets all that there is: `true` if nothing will ever come.
+    /// Gets everything that there is. `true` if no message will ever come.
     fn drain(self, queue: &Queue<u64>) -> bool {
         loop {
             match self.get(queue) {
@@ -86,7 +86,8 @@ impl Log {
     }
 }
 
-/// What the other process does meanwhile. `true`: it was told that the queue is closed and drained.
+/// What the other process does meanwhile. Returns `true` if it learned that the queue is closed and
+/// drained.
 type Meanwhile = fn(&Queue<u64>, Log) -> bool;
 
 const MEANWHILE: [(&str, Meanwhile); 9] = [
@@ -141,7 +142,7 @@ const MEANWHILE: [(&str, Meanwhile); 9] = [
     }),
 ];
 
-/// All places, or a sample of them: but the many rounds of an instruction that copies are one.
+/// All places, or a sample of them; the many rounds of a copying instruction count as one.
 fn places(trace: &Trace, sampled: u64, rng: &mut Rng) -> Vec<usize> {
     let all: Vec<usize> = (0..trace.len()).filter(|&steps| !trace.is_amid_a_copy(steps)).collect();
     match asks_for_ignored() {
@@ -150,8 +151,8 @@ fn places(trace: &Trace, sampled: u64, rng: &mut Rng) -> Vec<usize> {
     }
 }
 
-/// Interrupts `act` everywhere, by each of the others. `prepare` makes what it acts on, in the
-/// child.
+/// Interrupts `act` everywhere, by each of the other operations. `prepare` makes what it acts on,
+/// in the child.
 fn meet<X>(what: &str, prepare: impl Fn(&Queue<u64>, Log) -> X, act: impl Fn(&Queue<u64>, &X, Log), releases: bool) {
     let log = Log(shared_words(64));
     let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
@@ -159,7 +160,7 @@ fn meet<X>(what: &str, prepare: impl Fn(&Queue<u64>, Log) -> X, act: impl Fn(&Qu
         let prepared = prepare(queue, log);
         begin();
         act(queue, &prepared, log);
-        // Killed here: nothing is dropped.
+        // The child is killed here, so nothing is dropped.
         std::mem::forget(prepared);
     };
     let world = || {
@@ -173,7 +174,7 @@ fn meet<X>(what: &str, prepare: impl Fn(&Queue<u64>, Log) -> X, act: impl Fn(&Qu
     };
     let mut rng = Rng::new(what);
     let places = places(&traced, SAMPLED_PLACES, &mut rng);
-    // Released leases are done, so that there may be nothing to join for.
+    // Released leases are done, so that a join may have nothing to wait for.
     let others = MEANWHILE.iter().filter(|(other, _)| !(releases && *other == "join"));
     for (other, meanwhile) in others {
         for &steps in &places {
@@ -184,7 +185,7 @@ fn meet<X>(what: &str, prepare: impl Fn(&Queue<u64>, Log) -> X, act: impl Fn(&Qu
             let before = log.numbers(GOT);
             queue.recover();
             log.drain(&queue);
-            // Nobody waits for leases of others, which may come back after all.
+            // A call does not wait for leases of others, which may still come back.
             if ended.get() && what != GIVES_BACK {
                 assert_eq!(log.numbers(GOT), before, "more came after all, {}", case());
             }
@@ -206,7 +207,7 @@ fn met_in_put_slice() {
     meet("put_slice", |_, _| (), act, false);
 }
 
-/// One whose lane is open.
+/// A producer with its spsc path open.
 fn producer(queue: &Queue<u64>, log: Log) -> Producer<u64> {
     let producer = queue.producer().unwrap();
     producer.try_put(&12).unwrap();
@@ -265,7 +266,7 @@ fn met_in_get_slice() {
     meet("get_slice", |_, _| (), act, false);
 }
 
-/// One whose lane is open.
+/// A consumer with its spsc path open.
 fn consumer(queue: &Queue<u64>, log: Log) -> Consumer<u64> {
     let consumer = queue.consumer().unwrap();
     log.note(GOT, consumer.try_get().unwrap());
@@ -289,7 +290,7 @@ fn met_in_get_slice_of_a_consumer() {
     meet("get_slice of a Consumer", consumer, act, false);
 }
 
-/// Since it last looked, a put made room of dropped loans.
+/// Since the Consumer's last call, a put made room of dropped loans.
 fn met_in_get_of_a_consumer_that_was_held_off() {
     let prepare = |queue: &Queue<u64>, log: Log| {
         let consumer = consumer(queue, log);
@@ -322,7 +323,7 @@ fn met_in_lease_and_give_back() {
     meet(GIVES_BACK, |_, _| (), act, false);
 }
 
-/// One that leaves in good order while others look after the dead is not one of them.
+/// A process that leaves in good order while others scan for dead processes is not counted as dead.
 fn met_in_recover_by_one_who_leaves() {
     let died = &shared_words(1)[0];
     let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
@@ -350,13 +351,15 @@ fn met_in_recover_by_one_who_leaves() {
     }
 }
 
-/// A process that closed descriptors that are not its own, and with them its liveness lock. Robbed
-/// in the middle of a call, it still tells what it took.
+/// A process that closed descriptors of the crate, and lost its liveness lock with them. Another
+/// process takes it for dead and takes over its side in the middle of a call; the call still
+/// reports what it took.
 fn met_in_get_slice_by_one_who_takes_it_for_dead() {
     let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
         attach(queue);
         for number in 3..64 {
-            // SAFETY: what is closed is used by the queue only, which is to find that out.
+            // SAFETY: only the queue uses these descriptors, and it must detect that they were
+            // closed.
             unsafe { libc::close(number) };
         }
         begin();

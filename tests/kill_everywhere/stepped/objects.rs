@@ -29,12 +29,12 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// Nothing is told about stages.
+/// A finding with that stage. It was repaired unless the child was done.
 fn found(stage: usize, killed: Killed) -> Finding {
     Finding { stage: Some(stage), repaired: !killed.done }
 }
 
-/// Two words that are the same, except while somebody is at work.
+/// Two words that are equal, except while a process is changing them.
 type Pair = [u64; 2];
 
 fn pair() -> Mutex<Pair> {
@@ -46,7 +46,7 @@ fn count_up(pair: &mut Pair) {
     pair[1] += 1;
 }
 
-/// Locks, and puts in order what a dead holder left. True if there was one.
+/// Locks, and repairs what a dead holder left. Returns true if there was one.
 fn lock_and_repair(mutex: &Mutex<Pair>) -> bool {
     match mutex.lock_timeout(PATIENCE) {
         Ok(guard) => {
@@ -187,13 +187,13 @@ fn attach(semaphore: &Semaphore) {
     drop(semaphore.try_permit().unwrap());
 }
 
-/// Looks after the dead, with a handle that has not looked so far.
+/// Scans for dead processes, with a handle that has not scanned so far.
 fn look(semaphore: &Semaphore, begin: &dyn Fn()) {
     begin();
     Semaphore::open(semaphore.name()).unwrap().value();
 }
 
-/// Counts the permits by taking them, and puts them back.
+/// Counts the permits by taking them, and returns them.
 fn count(semaphore: &Semaphore) -> u64 {
     let mut taken = 0;
     while semaphore.try_acquire().is_ok() {
@@ -313,7 +313,7 @@ fn killed_in_set_of_an_event() {
     let operation = Operation {
         what: "event: set",
         world: &|| {
-            // One who waits is counted, and dead.
+            // A killed waiter is counted, and dead.
             let event = event();
             let mut waiter = fork("a waiter", || event.wait().unwrap());
             waiter.wait_until_asleep();
@@ -350,7 +350,7 @@ fn killed_in_a_waiting_wait_for_an_event() {
 
 type Sleepers = (Mutex<Pair>, Condvar);
 
-/// Whoever sleeps there is woken, and notices never hang.
+/// A sleeper is woken, and notifying never hangs.
 fn check_condvar((mutex, condvar): &Sleepers, killed: Killed, turn: u64) -> Finding {
     let died = lock_and_repair(mutex);
     condvar.notify_one();
@@ -421,7 +421,7 @@ fn barrier() -> Barrier {
     Barrier::create(unique_name("barrier"), 2).unwrap()
 }
 
-/// After a reset it is as new, without the dead.
+/// After a reset the barrier is as new, without the dead party.
 fn expect_as_new(barrier: &Barrier) {
     barrier.reset().unwrap();
     assert_eq!((barrier.waiting(), barrier.is_broken()), (0, false));
@@ -433,8 +433,8 @@ fn expect_as_new(barrier: &Barrier) {
     partner.expect_success();
 }
 
-/// What a party finds that comes after a death. Never does it pass with the dead one, or wait for
-/// it.
+/// What a party finds that comes after a death. It never passes with the dead party, and never
+/// waits for it.
 fn expect_no_wait_for_the_dead(barrier: &Barrier) {
     let found = barrier.wait_timeout(PATIENCE);
     assert!(matches!(found, Err(SyncError::Broken)), "{found:?}, {barrier:?}");
@@ -485,7 +485,7 @@ fn killed_as_the_last_party_of_a_barrier() {
         what: "barrier: last wait",
         world: &|| {
             let barrier = barrier();
-            // Its exit code says how its wait ended.
+            // Its exit code reports how its wait ended.
             let mut waiter = fork_with_code("a party", {
                 let barrier = barrier.clone();
                 move || match barrier.wait_timeout(PATIENCE) {
@@ -498,7 +498,8 @@ fn killed_as_the_last_party_of_a_barrier() {
             (barrier, Waiter(RefCell::new(Some(waiter))))
         },
         body: &|(barrier, _), begin| {
-            // Attached before: who is killed before that is no party, and waited for.
+            // The child attaches before the operation: a child killed before it attached would not
+            // be a party, and would be waited for.
             let own = Barrier::open(barrier.name()).unwrap();
             begin();
             assert!(own.wait_timeout(PATIENCE).is_ok());

@@ -1,4 +1,4 @@
-//! Killing an operation at its instructions, one child a place, and looking at what each leaves
+//! Kills an operation at its instructions, one child for each place, and checks what each leaves
 //! behind.
 
 use crate::stepped::tracee::{Killed, Place, Trace, kill_at, trace};
@@ -13,8 +13,8 @@ use std::time::Instant;
 
 /// Places of a sample, for each operation.
 const SAMPLED_PLACES: u64 = 100;
-/// Operations of a sample whose recovery is killed as well, of 100: it is what many of them have in
-/// common, and to trace it costs more than to kill it.
+/// Of 100 operations of a sample, the number whose recovery is killed as well. Recoveries have much
+/// in common, and tracing one costs more than killing it.
 const SAMPLED_PERCENT: u64 = 20;
 /// Places from which the recovery is killed as well, and places of each recovery.
 const SAMPLED_RECOVERIES: (u64, u64) = (1, 24);
@@ -22,42 +22,42 @@ const SAMPLED_RECOVERIES: (u64, u64) = (1, 24);
 const ALL_RECOVERIES: (u64, u64) = (6, 250);
 /// Traces of an operation that sleeps: for a sample, and for a whole sweep.
 const TRACES: [usize; 2] = [2, 3];
-/// Failures of a sweep that are told one by one.
+/// How many failures of a sweep are printed one by one.
 const TOLD: usize = 5;
 
-/// What a look at the survivors' world found.
+/// The result of checking the survivors' world.
 #[derive(Clone, Copy, Debug)]
 pub struct Finding {
-    /// How far the dead had come, in commit points, where the look can tell: later places have come
-    /// as far, or farther.
+    /// How far the dead process had come, in commit points, if the check can determine it. Later
+    /// places have come at least as far.
     pub stage: Option<usize>,
     /// Something had to be repaired.
     pub repaired: bool,
 }
 
-/// What a child does with what it is given: it is stepped through from where it calls the other on.
+/// What a child does with the world. Stepping starts where it calls its second argument.
 type ChildOf<'a, W> = &'a dyn Fn(&W, &dyn Fn());
 
 /// An operation, and what it works on.
 pub struct Operation<'a, W> {
     pub what: &'static str,
-    /// Makes what it works on, anew for each child.
+    /// Makes what the operation works on, anew for each child.
     pub world: &'a dyn Fn() -> W,
-    /// What the child does, to be killed in it.
+    /// What the child does; it is killed there.
     pub body: ChildOf<'a, W>,
     /// Wakes the child when it sleeps.
     pub wake: Option<&'a dyn Fn(&W)>,
-    /// What another child does after the death of the first, to be killed in it as well.
+    /// What another child does after the death of the first; it is killed there as well.
     pub recovery: Option<ChildOf<'a, W>>,
-    /// Looks at the world after a death (after the deaths of both), in one of several orders.
+    /// Checks the world after a death (after the deaths of both), in one of several orders.
     pub check: &'a dyn Fn(&W, Killed, u64) -> Finding,
 }
 
-/// What became of a sweep.
+/// The results of a sweep.
 #[derive(Default)]
 struct Tally {
     places: u64,
-    /// Children that ended up elsewhere than at the instruction they were sent to.
+    /// Children that stopped at another instruction than planned.
     inexact: u64,
     recoveries: u64,
     failures: Vec<String>,
@@ -69,9 +69,9 @@ impl<W> Operation<'_, W> {
         self.sweep_every(1);
     }
 
-    /// The same at every `stride`th place: for an operation of many instructions, most of which are
-    /// those of others. A sample of it is taken on a debug build in one run of two, as the seed
-    /// draws, since its trace takes seconds there; on a release build in each.
+    /// The same at every `stride`th place: for an operation of many instructions, most of which
+    /// belong to other operations. A debug build takes a sample of it in one run of two, as the
+    /// seed draws, since its trace takes seconds there; a release build in each run.
     pub fn sweep_every(&self, stride: usize) {
         let started = Instant::now();
         let mut rng = Rng::new(self.what);
@@ -114,7 +114,7 @@ impl<W> Operation<'_, W> {
         assert!(tally.failures.is_empty(), "{}: {} failures, the first:\n{told}", self.what, tally.failures.len());
     }
 
-    /// The shortest of several, where single steps may be slow enough for a time to run out that
+    /// The shortest of several traces: single steps may be so slow that a time runs out that
     /// otherwise does not.
     fn trace(&self) -> Trace {
         let traces = (0..if self.wake.is_some() { TRACES[usize::from(asks_for_ignored())] } else { 1 }).map(|_| {
@@ -136,7 +136,8 @@ impl<W> Operation<'_, W> {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let world = (self.world)();
             let killed = self.kill(&world, trace, place);
-            // Neighbours leave the same behind, so that each order of looking meets everything.
+            // Neighbouring places leave the same state behind, so each state is checked in each
+            // order.
             (killed, (self.check)(&world, killed, tally.places))
         }));
         match outcome {
@@ -180,10 +181,10 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_else(|| "a panic".to_string())
 }
 
-/// Lines of all sweeps: each runs in a process of its own.
+/// Report lines of all sweeps, each of which runs in a process of its own.
 static REPORT: OnceLock<File> = OnceLock::new();
 
-/// Before the first sweep: where they report.
+/// Sets the file for the reports. To be called before the first sweep.
 pub fn collect_reports(file: File) {
     assert!(REPORT.set(file).is_ok(), "reports are collected once");
 }

@@ -27,12 +27,12 @@ const NOT_TRACED: i32 = 79;
 /// Far more instructions than any operation takes: one that gets there never ends.
 const ENDLESS: usize = 3_000_000;
 
-/// Looks of a tracer at a child that may sleep, before it asks the kernel whether it does.
+/// How often a tracer polls a child that may sleep before it asks the kernel whether it does.
 const LOOKS: u32 = 2_000;
 
 fn ptrace(request: libc::c_uint, pid: libc::pid_t, address: usize, data: usize) -> io::Result<i64> {
-    // SAFETY: the requests of this module read or write nothing of ours but what they are given;
-    // `pid` is 0, or a child of ours that asked to be traced and stands still.
+    // SAFETY: the requests of this module read and write no memory of this process but their
+    // arguments. `pid` is 0, or a child that asked to be traced and stands still.
     match unsafe { libc::ptrace(request, pid, address, data) } {
         -1 => Err(io::Error::last_os_error()),
         value => Ok(value),
@@ -51,7 +51,7 @@ mod machine {
     /// Stops a traced program right here.
     #[inline(always)]
     pub fn stop_here() {
-        // SAFETY: a breakpoint changes nothing; the tracer goes on behind it.
+        // SAFETY: a breakpoint changes nothing; the tracer continues after it.
         unsafe { std::arch::asm!("int3", options(nomem, nostack, preserves_flags)) };
     }
 
@@ -62,18 +62,18 @@ mod machine {
 
     /// Program counter and stack pointer.
     pub fn place(pid: libc::pid_t) -> std::io::Result<(usize, usize)> {
-        // SAFETY: plain integers.
+        // SAFETY: `user_regs_struct` consists of plain integers, for which zeroes are valid.
         let mut all: libc::user_regs_struct = unsafe { std::mem::zeroed() };
         ptrace(libc::PTRACE_GETREGS, pid, 0, &raw mut all as usize)?;
         Ok((all.rip as usize, all.rsp as usize))
     }
 
-    /// The processor stands behind a breakpoint that it has met: before it again.
+    /// The program counter stands after a breakpoint that was met: moves it back before it.
     pub fn step_back(pid: libc::pid_t, to: usize) -> std::io::Result<()> {
         ptrace(libc::PTRACE_POKEUSER, pid, RIP, to).map(drop)
     }
 
-    /// Behind the breakpoint that the program stopped at by itself: there already.
+    /// The program counter already stands after the breakpoint at which the program stopped itself.
     pub fn step_over(_: libc::pid_t) -> std::io::Result<()> {
         Ok(())
     }
@@ -83,7 +83,7 @@ mod machine {
     }
 }
 
-/// Compiled and not run so far.
+/// Compiled, but not run so far.
 #[cfg(target_arch = "aarch64")]
 mod machine {
     use super::ptrace;
@@ -95,7 +95,7 @@ mod machine {
     /// Stops a traced program right here.
     #[inline(always)]
     pub fn stop_here() {
-        // SAFETY: a breakpoint changes nothing; the tracer goes on behind it.
+        // SAFETY: a breakpoint changes nothing; the tracer continues after it.
         unsafe { std::arch::asm!("brk #0", options(nomem, nostack, preserves_flags)) };
     }
 
@@ -106,7 +106,7 @@ mod machine {
     }
 
     fn all_registers(pid: libc::pid_t) -> std::io::Result<libc::user_regs_struct> {
-        // SAFETY: plain integers.
+        // SAFETY: `user_regs_struct` consists of plain integers, for which zeroes are valid.
         let mut all: libc::user_regs_struct = unsafe { std::mem::zeroed() };
         registers(pid, libc::PTRACE_GETREGSET, &mut all)?;
         Ok(all)
@@ -121,12 +121,12 @@ mod machine {
         all_registers(pid).map(|all| (all.pc as usize, all.sp as usize))
     }
 
-    /// The processor stands at a breakpoint that it has met: nothing to do.
+    /// The program counter stands at a breakpoint that was met: there is nothing to do.
     pub fn step_back(_: libc::pid_t, _: usize) -> std::io::Result<()> {
         Ok(())
     }
 
-    /// Behind the breakpoint that the program stopped at by itself.
+    /// Moves the program counter after the breakpoint at which the program stopped itself.
     pub fn step_over(pid: libc::pid_t) -> std::io::Result<()> {
         let mut all = all_registers(pid)?;
         all.pc += 4;
@@ -140,32 +140,32 @@ mod machine {
     const _: () = assert!(offset_of!(libc::user_regs_struct, pc) % 8 == 0);
 }
 
-/// What a child does: prepares itself, calls `begin`, and what it does from there on is what it is
-/// killed in.
+/// What a child does: it prepares itself and calls `begin`. It is killed in what it does from there
+/// on.
 pub type Body<'a> = &'a dyn Fn(&dyn Fn());
 
 /// The instructions of one run of an operation.
 pub struct Trace {
-    /// Address of each.
+    /// The address of each instruction.
     addresses: Vec<usize>,
-    /// How deep the stack was then, from where the operation began.
+    /// The depth of the stack at each instruction, relative to where the operation began.
     depths: Vec<usize>,
-    /// The cheapest way to each, from one before it.
+    /// The cheapest way to each instruction, from an earlier one.
     ways: Vec<Way>,
-    /// The first after the child woke up, if it slept.
+    /// The first instruction after the child woke up, if it slept.
     pub woken_at: Option<usize>,
 }
 
-/// Addresses of this program, rather than of a library, are that close to one another.
+/// Addresses of this program, as opposed to those of a library, are that close to one another.
 const PROGRAM_BYTES: usize = 1 << 30;
 
-/// Of the rounds of an instruction that copies, one of so many counts as a place of its own.
+/// One in that many rounds of a copying instruction counts as a place of its own.
 const ROUNDS: usize = 64;
 
 /// What meeting a breakpoint costs, in single steps.
 const MEETING: u32 = 3;
 
-/// So many steps more are worth a way that [is certain](Killed::certain).
+/// That many additional steps are worth a way that [is certain](Killed::certain).
 const CERTAINTY: u32 = 40;
 
 #[derive(Clone, Copy)]
@@ -179,9 +179,9 @@ enum Move {
 struct Way {
     from: usize,
     by: Move,
-    /// All the way, in single steps.
+    /// The cost of the whole way, in single steps.
     cost: u32,
-    /// Of the instructions of this program that are met for the first time: the last.
+    /// The last instruction of this program so far that is met for the first time.
     unique: usize,
 }
 
@@ -189,8 +189,8 @@ impl Trace {
     fn new(addresses: Vec<usize>, depths: Vec<usize>, woken_at: Option<usize>) -> Trace {
         let mut met: HashMap<usize, usize> = HashMap::new();
         let mut ways: Vec<Way> = Vec::with_capacity(addresses.len());
-        // Places from which each later one is dearer: the cheapest from some place on is the first
-        // of them.
+        // Places that are cheaper than all later ones. The cheapest place from some place on is the
+        // first of them.
         let mut cheapest: Vec<usize> = Vec::new();
         for (place, &address) in addresses.iter().enumerate() {
             let before = met.insert(address, place);
@@ -198,7 +198,7 @@ impl Trace {
             if place > 0 {
                 let last = ways[place - 1];
                 way = Way { from: place - 1, by: Move::Step, cost: last.cost + 1, unique: last.unique };
-                // A breakpoint is met at once where the child stands: behind that, then.
+                // A breakpoint where the child stands is met at once, so the way starts after that.
                 let first = before.map_or(0, |before| before + 1);
                 if let Some(&from) = cheapest.get(cheapest.partition_point(|&from| from < first)) {
                     let cost = ways[from].cost + MEETING;
@@ -223,16 +223,16 @@ impl Trace {
         self.addresses.len()
     }
 
-    /// Is this one of many rounds of one instruction that copies, and neither among the first or
-    /// last of them nor one of a few between?
+    /// Is this one of the many rounds of a copying instruction, but not one of the first or last
+    /// rounds and not one of the few in between that count?
     pub fn is_amid_a_copy(&self, steps: usize) -> bool {
         let from = steps.saturating_sub(2);
         let around = self.addresses.get(from..steps + 3).unwrap_or_default();
         steps % ROUNDS != 0 && !around.is_empty() && around.iter().all(|&address| address == self.addresses[steps])
     }
 
-    /// The way to the one after `steps`, in moves that lead to these: a step, or a breakpoint. And
-    /// is it certain?
+    /// The way to the instruction after `steps`: moves (a step, or a breakpoint) and where each
+    /// leads. Also whether it is certain.
     fn way(&self, steps: usize) -> (Vec<(usize, Move)>, bool) {
         let unique = self.ways[steps].unique;
         let is_certain = (steps - unique) as u32 + MEETING <= self.ways[steps].cost + CERTAINTY;
@@ -267,20 +267,20 @@ pub enum Place {
 /// Where a child was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Killed {
-    /// It had done all that it was asked to.
+    /// It had done everything that it was asked to do.
     pub done: bool,
     /// It had slept, and was woken.
     pub woken: bool,
-    /// Where it was to be killed, as far as its tracer saw.
+    /// It was at the planned place, as far as its tracer saw.
     pub exact: bool,
-    /// Surely there: no allocator or other library, whose ways depend on what was before, had a say
-    /// in it.
+    /// It was certainly at that place: the way did not depend on an allocator or another library,
+    /// which behave differently from run to run.
     pub certain: bool,
     pub pid: u32,
 }
 
-/// Follows a child through all of its operation in single steps, and kills it then. `wake` is
-/// called when it sleeps.
+/// Follows a child through its whole operation in single steps, and then kills it. `wake` is called
+/// when it sleeps.
 pub fn trace(body: Body<'_>, wake: Option<&dyn Fn()>) -> Trace {
     let mut tracee = Tracee::start(body, wake);
     let (mut addresses, mut depths) = (Vec::new(), Vec::new());
@@ -314,8 +314,7 @@ pub fn kill_at(body: Body<'_>, trace: &Trace, place: Place, wake: Option<&dyn Fn
             tracee.wait_until_asleep()
         }
     };
-    // A tracer that was kept from the processor for a slice finds the child on its way without
-    // having been woken.
+    // If the tracer did not run for a whole slice, the child has gone on without having been woken.
     if let (Place::After(steps), Some(woken_at)) = (place, trace.woken_at) {
         certain &= tracee.woken == (steps >= woken_at);
     }
@@ -325,8 +324,8 @@ pub fn kill_at(body: Body<'_>, trace: &Trace, place: Place, wake: Option<&dyn Fn
     killed
 }
 
-/// Stops a child after so many instructions of its operation, lets something else happen, and lets
-/// it finish; it is killed then.
+/// Stops a child after that many instructions of its operation, runs `meanwhile`, and lets the
+/// child finish; then it is killed.
 pub fn interrupt_at(body: Body<'_>, trace: &Trace, steps: usize, meanwhile: &dyn Fn()) {
     let mut tracee = Tracee::start(body, None);
     tracee.go_to(trace, steps);
@@ -339,8 +338,8 @@ pub fn interrupt_at(body: Body<'_>, trace: &Trace, steps: usize, meanwhile: &dyn
     tracee.kill();
 }
 
-/// Leaves four free blocks of each small size in glibc's cache, whatever the parent had in it: so
-/// that allocating takes the same way in all children.
+/// Leaves four free blocks of each small size in glibc's cache, whatever the parent had in it, so
+/// that allocating takes the same path in all children.
 fn even_out_the_heap() {
     for bytes in (16..=1032).step_by(16) {
         let blocks = [(); 7].map(|()| Vec::<u8>::with_capacity(bytes - 8));
@@ -401,7 +400,7 @@ impl<'a> Tracee<'a> {
         (counter, self.stack_base.wrapping_sub(pointer))
     }
 
-    /// One instruction further, or one system call.
+    /// Executes one instruction, or one system call.
     fn step(&mut self) {
         ptrace(libc::PTRACE_SINGLESTEP, self.pid(), 0, 0).expect("a stopped child goes on");
         self.wait_for_stop();
@@ -411,8 +410,8 @@ impl<'a> Tracee<'a> {
         ptrace(libc::PTRACE_CONT, self.pid(), 0, 0).expect("a stopped child goes on");
     }
 
-    /// Goes on for so many instructions from the beginning. Whether it got exactly there, as far as
-    /// can be seen, and surely so.
+    /// Executes that many instructions from the beginning. Returns whether it got exactly there, as
+    /// far as can be seen, and whether that is certain.
     fn go_to(&mut self, trace: &Trace, steps: usize) -> (bool, bool) {
         let (moves, mut is_certain) = trace.way(steps);
         let mut exact = true;
@@ -434,8 +433,7 @@ impl<'a> Tracee<'a> {
         (exact, is_certain)
     }
 
-    /// Goes on to where the instruction at `address` is to be run. `false`: the operation ended
-    /// before.
+    /// Runs until the instruction at `address` is next. `false`: the operation ended before.
     fn run_to(&mut self, address: usize) -> bool {
         let pid = self.pid();
         let word = ptrace(libc::PTRACE_PEEKTEXT, pid, address, 0).expect("the program's text can be read") as u64;
@@ -474,14 +472,14 @@ impl<'a> Tracee<'a> {
                 }
                 std::hint::spin_loop();
             }
-            // One look may catch a nap on the way.
+            // One check alone may see a short sleep on the way.
             if (0..3).all(|_| is_asleep_on_a_futex(self.pid())) {
                 return false;
             }
         }
     }
 
-    /// `false`: it did not need to.
+    /// `false`: the child went on without sleeping.
     fn wait_until_asleep(&mut self) -> bool {
         let mut stopped = false;
         let mut asleep = 0;
@@ -499,7 +497,7 @@ impl<'a> Tracee<'a> {
         !stopped
     }
 
-    /// SIGKILL, wherever it stands.
+    /// Kills it by SIGKILL, wherever it stands.
     fn kill(mut self) {
         send_signal(self.pid(), libc::SIGKILL);
         assert!(!self.child.wait_for_stop(), "SIGKILL ends a process");

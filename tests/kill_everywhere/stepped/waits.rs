@@ -11,7 +11,7 @@ use shmq::{GetError, Queue};
 use std::cell::RefCell;
 use std::time::Duration;
 
-/// After so long a child has missed the wake that it was to have.
+/// After this time, a child has missed the wake that it was meant to get.
 const MISSED: Duration = Duration::from_secs(2);
 /// How often a child that missed its wake is followed by another.
 const ATTEMPTS: usize = 5;
@@ -77,8 +77,8 @@ fn killed_in_a_waiting_join() {
     operation.sweep();
 }
 
-/// The dead may have had the wake of a message that it did not take: another sleeper gets it
-/// nevertheless, within a slice.
+/// The dead process may have received the wake of a message that it did not take: another sleeper
+/// gets the message nevertheless, within a slice.
 fn killed_with_a_wake_that_another_needs() {
     let mut rng = Rng::new("a wake that another needs");
     let all = {
@@ -89,8 +89,8 @@ fn killed_with_a_wake_that_another_needs() {
     let from_there = all.len() as u64 - woken_at;
     let places: Vec<u64> =
         if asks_for_ignored() { (0..from_there).collect() } else { (0..12).map(|_| rng.below(from_there)).collect() };
-    // A child whose sleep ends of itself sleeps behind the other from then on, and so misses the
-    // wake: once more.
+    // A child whose sleep ends by itself sleeps behind the other from then on, and so misses the
+    // wake. Then the round is repeated.
     for place in places {
         (0..ATTEMPTS).any(|_| killed_after_its_wake(&all, woken_at, place));
     }
@@ -102,7 +102,7 @@ fn get_or_miss(queue: &Queue<u64>, begin: &dyn Fn()) -> Result<u64, GetError> {
     queue.get_timeout(MISSED)
 }
 
-/// Whether the child had the wake, and was killed at that place.
+/// Returns whether the child received the wake, and was killed at that place.
 fn killed_after_its_wake(all: &Trace, woken_at: u64, place: u64) -> bool {
     let queue = holding::<u64>(&[]);
     let other = RefCell::new(None);
@@ -119,15 +119,15 @@ fn killed_after_its_wake(all: &Trace, woken_at: u64, place: u64) -> bool {
     let steps = Place::After((woken_at + place) as usize);
     let killed = kill_at(&|begin| _ = get_or_miss(&queue, begin), all, steps, Some(&wake));
     let Some(mut sleeper) = other.take() else { return false };
-    // The message is not there any more once somebody has taken it: the dead, or the sleeper, whose
-    // wake is not lost for longer than a slice. Nothing but a look at the records, which repairs
-    // nothing and wakes nobody.
+    // The message is gone once it was taken: by the dead process, or by the sleeper, which a lost
+    // wake delays by at most a slice. The inspector only reads the records: it repairs nothing and
+    // wakes no process.
     let taken = || sleeper.has_ended() || Inspector::open(queue.name()).expect("ours").look().messages == 0;
     let state = || format!("killed {place} instructions after its wake: the other sleeps on, {queue:?}");
     wait_at_most(BY_ITSELF, "the message to be taken", taken, state);
     let taken = !sleeper.has_ended();
     if taken {
-        // In case it was the dead.
+        // In case the dead process took it.
         put(&queue, 11).unwrap();
     }
     assert_eq!(sleeper.wait(), Exit::Code(0), "killed {place} instructions after its wake, {queue:?}");
