@@ -121,8 +121,8 @@ fn each_slow_path_tells() {
     let empty = empty.expect("created");
     let other = Queue::<u64>::new(100).expect("created");
     let mut heard = Vec::new();
-    // Blocked is who sleeps: not one whose time was up before it got there, as happens on a loaded
-    // machine.
+    // A call is blocked if it sleeps: not if its time was up before it slept, as happens on a
+    // loaded machine.
     let sleeps = || {
         heard = listen(&other, || {
             assert!(matches!(empty.get_timeout(Duration::from_millis(20)), Err(GetError::Timeout)));

@@ -231,7 +231,7 @@ fn rights_that_were_dropped_count_no_more() {
         assert_eq!(private.get().unwrap(), 1);
         shared.put(&2).unwrap();
         // A handle of an attached segment leads to the same attachment. By name the mode decides,
-        // whoever the owner is.
+        // whichever user owns it.
         for (handle, queue) in handles.iter().zip([&shared, &private]) {
             let same: Queue<u64> = serde_json::from_str(handle).unwrap();
             same.put(&3).unwrap();

@@ -52,14 +52,15 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// The standby, which is our child, and the fork server, which is its child.
+/// The standby, which is a child of this process, and the fork server, which is the standby's
+/// child.
 fn fork_servers() -> (u32, u32) {
     let standby = own_children().first().copied().unwrap_or_else(|| panic!("no standby among {:?}", own_children()));
     wait_until("a fork server", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
     (standby, children_of(standby)[0])
 }
 
-/// Ends them: they would end with this process, but a moment too late for the harness.
+/// Ends both. They would end with this process, but a moment too late for the harness.
 fn end_fork_server() {
     process::end_fork_server(fork_servers().0);
     wait_until("no children", || own_children().is_empty(), || format!("{:?}", own_children()));
@@ -176,7 +177,7 @@ impl Serialize for Refusing {
     }
 }
 
-/// Chosen at run time, which the type of a closure could not say.
+/// The functions are chosen at run time, which the type of a closure cannot express.
 fn every_form_of_a_function_travels() {
     fn same<T>(value: T) -> T {
         value
@@ -261,7 +262,7 @@ fn the_sentinel_of_a_called_process_can_be_polled() {
     // SAFETY: one pollfd, on an open descriptor.
     assert_eq!(unsafe { libc::poll(&mut ended, 1, 0) }, 0);
     child.kill().unwrap();
-    // SAFETY: as above.
+    // SAFETY: one pollfd, which the call may write; the child still owns the open descriptor.
     assert_eq!(unsafe { libc::poll(&mut ended, 1, 30_000) }, 1);
     child.join().unwrap();
     end_fork_server();
@@ -291,8 +292,8 @@ fn many_threads_call_at_once() {
     end_fork_server();
 }
 
-/// A program with a fork server and one called process, killed: pids of the standby and the
-/// process.
+/// A program with a fork server and one called process is killed. Returns the pids of the standby
+/// and of the process.
 fn killed_program(daemon: bool) -> [u32; 2] {
     let words = shared_words(2);
     let program = fork_with_code("a program", move || {
@@ -309,7 +310,7 @@ fn killed_program(daemon: bool) -> [u32; 2] {
     [words[0].load(SeqCst) as u32, words[1].load(SeqCst) as u32]
 }
 
-/// They were orphaned, so they are children of the case now.
+/// Orphaned processes are children of the case now.
 fn reap(pid: u32) -> i32 {
     let mut status = 0;
     // SAFETY: `status` is an int that the call may write.
@@ -324,7 +325,7 @@ fn reap(pid: u32) -> i32 {
 fn a_called_daemon_dies_with_the_killed_program_and_the_fork_server_too() {
     let [standby, child] = killed_program(true);
     assert_eq!(reap(standby), 0);
-    // Reaped by the standby perhaps, or by us.
+    // Reaped by the standby perhaps, or by this process.
     reap_all();
     assert_eq!(state_and_group(child as i32), None);
 }
@@ -333,7 +334,8 @@ fn a_called_process_outlives_the_killed_program() {
     let [standby, child] = killed_program(false);
     assert_eq!(reap(standby), 0);
     assert!(matches!(state_and_group(child as i32), Some((state, _)) if state != 'Z'));
-    // SAFETY: an orphan of ours, not reaped.
+    // SAFETY: kill takes two numbers. The child is an orphan that this process adopted and has not
+    // reaped, so its pid is still its own.
     unsafe { libc::kill(child as i32, libc::SIGKILL) };
     assert_eq!(reap(child), libc::SIGKILL);
 }
@@ -361,13 +363,13 @@ fn a_killed_standby_is_replaced() {
         kill(standby);
         assert_eq!(Process::call(code_of, n).unwrap().join().unwrap().code(), Some(n));
         if n == 0 {
-            // Our own child is gone, and no zombie.
+            // The child of this process is gone, and not a zombie.
             wait_until("its end", || !own_children().contains(&standby), || format!("{:?}", own_children()));
             assert_eq!(state_and_group(standby as i32), None);
         } else {
             assert_eq!(reap(standby), libc::SIGKILL);
         }
-        // The fork server stands by, for one that it has forked.
+        // The fork server becomes the standby of a new one that it forks.
         standby = fork_server;
         wait_until("a fork server", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
         fork_server = children_of(standby)[0];
@@ -377,7 +379,7 @@ fn a_killed_standby_is_replaced() {
     assert_eq!(reap(standby), libc::SIGKILL);
 }
 
-/// Ends with that code at the case's word.
+/// Ends with that code once the case stores the word.
 fn end_at_word(code: i32) -> i32 {
     wait_for_count("the word to end", &words()[0], 1);
     code
@@ -411,10 +413,10 @@ fn processes_of_a_killed_fork_server_are_joined_as_ever() {
     end_fork_server();
 }
 
-/// As `fork_servers`, where the standby has adopted others: the fork server is the youngest.
+/// Like `fork_servers`, where the standby has adopted others: the fork server is the youngest.
 fn fork_servers_with_orphans() -> (u32, u32) {
     let standby = own_children()[0];
-    // A call that is answered was answered by the fork server that is there.
+    // Once a call was answered, the current fork server is the one that answered it.
     let child = Process::call(forever, ()).unwrap();
     let fork_server = parent_of(child.pid());
     child.kill().unwrap();
@@ -434,7 +436,7 @@ fn orphans_of_a_killed_fork_server_leave_no_zombies() {
     words();
     init().unwrap();
     let mut pids: Vec<u32> = (0..3).map(|n| Process::call(end_at_word, n).unwrap().pid()).collect(); // dropped at once
-    // A child of a called process, which will be an orphan that the program does not ask about.
+    // A child of a called process, which becomes an orphan that the program never joins.
     let leave = |()| {
         let child = Process::spawn(|| end_at_word(0)).unwrap();
         words()[1].store(u64::from(child.pid()), SeqCst);
@@ -465,7 +467,7 @@ fn calls_beside_killed_fork_servers_run_once() {
                         words()[1].store(u64::from(parent_id()), SeqCst);
                         code
                     };
-                    // Large enough to be killed in the middle of.
+                    // Large enough for a kill in the middle of it.
                     let child = Process::call(count, (code, vec![1; 10_000])).unwrap();
                     assert_eq!(child.join().unwrap().code(), Some(code));
                 }
@@ -477,8 +479,8 @@ fn calls_beside_killed_fork_servers_run_once() {
     while !callers.iter().all(|caller| caller.is_finished()) {
         let fork_server = words()[1].swap(0, SeqCst) as u32;
         if parent_of(fork_server) == standby {
-            // SAFETY: a fork server, which an earlier kill may just have ended: no other has its
-            // pid so soon.
+            // SAFETY: kill takes two numbers. The pid is that of a fork server, which an earlier
+            // kill may just have ended: no other process gets its pid so soon.
             kills += i32::from(unsafe { libc::kill(fork_server as i32, libc::SIGKILL) } == 0);
         }
         std::thread::sleep(rng.duration_below(Duration::from_millis(6)));
@@ -486,7 +488,8 @@ fn calls_beside_killed_fork_servers_run_once() {
     callers.into_iter().for_each(|caller| caller.join().unwrap());
     assert_eq!(words()[0].load(SeqCst), 2 * CALLS);
     assert!(kills > 0);
-    // The last kill may have been a moment ago: not the one that it hit is ended, but the next.
+    // The last kill may have been a moment ago: the fork server to be ended is not the one that was
+    // killed, but the next.
     fork_servers_with_orphans();
     end_fork_server();
 }
@@ -544,9 +547,9 @@ fn after_replacements_all_end_with_the_killed_program() {
     reap_all();
 }
 
-/// Reaps all that is left to us.
+/// Reaps all remaining children.
 fn reap_all() {
-    // SAFETY: no status is asked for.
+    // SAFETY: the status pointer is null, which is permitted; the call writes nothing.
     let reaped = || while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } > 0 {};
     let none = || {
         reaped();
@@ -564,7 +567,7 @@ fn fork_server_and_standby_killed_at_once_are_an_error_and_hang_no_caller() {
     assert!(matches!(error, SpawnError::ForkServerDied { pid } if pid == standby), "{error:?}");
     let error = child.join().unwrap_err();
     assert!(error.to_string().contains("fork server"), "{error}");
-    // It can still be signalled. Its status is the case's to take, which adopts orphans.
+    // It can still be signalled. The case adopts orphans, so it takes the status.
     child.kill().ok();
     let pid = child.pid();
     kill(pid);
@@ -577,12 +580,12 @@ fn end_fork_server_pair(standby: u32) {
 }
 
 fn called_processes_have_the_signals_of_the_program() {
-    // A program that ignores its children's ends: the statuses of called ones are reported all the
-    // same. SAFETY: ignoring runs no code.
+    // A program that ignores SIGCHLD: the statuses of called processes are reported all the same.
+    // SAFETY: SIG_IGN installs no handler, so no code runs in one.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     init().unwrap();
     let reported = |()| {
-        // SAFETY: a sigset_t is plain words, filled before they are read.
+        // SAFETY: a sigset_t consists of plain words, which the call fills before they are read.
         unsafe {
             let mut blocked: libc::sigset_t = std::mem::zeroed();
             libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &mut blocked);
@@ -591,7 +594,7 @@ fn called_processes_have_the_signals_of_the_program() {
         }
     };
     assert_eq!(Process::call(reported, ()).unwrap().join().unwrap().code(), Some(1));
-    // SAFETY: the default runs no code.
+    // SAFETY: SIG_DFL installs no handler, so no code runs in one.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     end_fork_server();
 }

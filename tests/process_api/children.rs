@@ -1,4 +1,4 @@
-//! Children by fork: what they share, how they end, and what their parent learns of it.
+//! Children by fork: what they share, how they end, and what their parent learns about it.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -68,18 +68,19 @@ fn exit_codes_are_what_the_closure_returned() {
     assert_eq!(Process::spawn(|| -> () { std::process::exit(9) }).unwrap().join().unwrap().code(), Some(9));
 }
 
-/// What a child says on stderr, and how it ends.
+/// What a child writes to stderr, and how it ends.
 fn stderr_of(run: impl FnOnce() -> Result<(), String>) -> (String, std::process::ExitStatus) {
     let mut ends = [0; 2];
-    // SAFETY: room for two descriptors.
+    // SAFETY: the array has room for the two descriptors that the call writes.
     assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
     let child = Process::spawn(|| {
-        // SAFETY: both are open.
+        // SAFETY: dup2 takes numbers; both descriptors are open.
         unsafe { libc::dup2(ends[1], libc::STDERR_FILENO) };
         run()
     })
     .unwrap();
-    // SAFETY: descriptors of our own, the second used no more.
+    // SAFETY: this process owns both descriptors. The first goes to the `File`; the second is
+    // closed and not used again.
     let mut reader = unsafe {
         libc::close(ends[1]);
         File::from_raw_fd(ends[0])
@@ -116,7 +117,8 @@ fn join_timeout_is_never_early_and_zero_is_one_look() {
 fn the_status_of_a_killed_child_has_the_signal() {
     for signal in [libc::SIGKILL, libc::SIGTERM, libc::SIGABRT] {
         let child = Process::spawn(|| forever()).unwrap();
-        // SAFETY: our own child, not reaped.
+        // SAFETY: kill takes two numbers. The child has not been reaped, so its pid is still its
+        // own.
         unsafe { libc::kill(child.pid() as i32, signal) };
         let status = child.join().unwrap();
         assert_eq!((status.signal(), status.code()), (Some(signal), None));
@@ -126,7 +128,7 @@ fn the_status_of_a_killed_child_has_the_signal() {
 fn terminate_can_be_handled_and_kill_cannot() {
     let ready = shared_word();
     let child = Process::spawn(|| {
-        // SAFETY: ignoring a signal runs no code.
+        // SAFETY: SIG_IGN installs no handler, so no code runs in one.
         unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
         ready.store(1, SeqCst);
         forever()
@@ -187,7 +189,7 @@ fn a_dropped_process_runs_on_and_leaves_no_zombie() {
     wait_until("the zombie", || state_of(pid) == Some('Z'), || format!("{:?}", state_of(pid)));
     drop(Process::spawn(|| ()).unwrap()); // any later spawn or drop reaps it
     assert_eq!(state_of(pid), None);
-    // Dropped after its end: reaped at once. Until then the last one, too.
+    // Dropped after its end, it is reaped at once. Until then the last one is there, too.
     let ended = Process::spawn(|| ()).unwrap();
     let pid = ended.pid();
     wait_until("the zombie", || state_of(pid) == Some('Z'), || format!("{:?}", state_of(pid)));
@@ -205,7 +207,7 @@ fn active_children_are_those_that_run() {
     wait_until("one to be gone", || active_children().len() == 2, || format!("{:?}", active_children()));
     pids.remove(1);
     assert_eq!(active_children(), pids);
-    // Reaped by the check, its status is still there.
+    // The check reaped it, and its status is still available.
     assert_eq!(children[1].join().unwrap().signal(), Some(libc::SIGKILL));
     let inside = Process::spawn(|| active_children().len() as i32).unwrap();
     assert_eq!(inside.join().unwrap().code(), Some(0), "a child's children are not its parent's");
@@ -302,13 +304,13 @@ fn a_threaded_program_is_refused_with_the_function_to_call() {
     let error = refused.unwrap_err();
     assert!(matches!(error, SpawnError::Threaded { threads: 2 }), "{error:?}");
     assert!(error.to_string().contains("shmq::process::init()"), "{error}");
-    // The thread is gone: now it works.
+    // The thread is gone, so now it works.
     assert!(Process::spawn(|| ()).unwrap().join().unwrap().success());
 }
 
 fn a_joined_thread_does_not_prevent_a_fork() {
-    // More to do than processors: a thread that was joined has to wait for its turn to be taken off
-    // the list.
+    // More load than processors: a joined thread has to be scheduled once more before it is off the
+    // kernel's list.
     let stop = shared_word();
     let load: Vec<_> = (0..8).map(|_| fork("load", || burn_until(stop))).collect();
     for round in 0..50 {
@@ -331,7 +333,7 @@ fn a_copy_of_a_process_in_a_child_is_inert() {
     .unwrap();
     assert!(second.join().unwrap().success());
     let [pid] = active_children()[..] else { panic!("{:?}", active_children()) };
-    // SAFETY: our own child, not reaped.
+    // SAFETY: kill takes two numbers. The child has not been reaped, so its pid is still its own.
     unsafe { libc::kill(pid as i32, libc::SIGKILL) };
     wait_until("no children", || active_children().is_empty(), || format!("{:?}", active_children()));
 }

@@ -1,4 +1,5 @@
-//! No fork beside what gives plain references into shared memory: a child would keep them.
+//! Spawning is refused while a guard gives plain references into shared memory: a child would keep
+//! them.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -120,7 +121,7 @@ fn a_lock_is_in_the_way_until_it_is_unlocked() {
     drop(seen.unwrap());
     expect_spawn();
     if cfg!(not(shmq_portable_sync)) {
-        // Taken over from the dead: a guard as any other.
+        // Taken over from a dead holder: a guard like any other.
         fork("holder", || mem::forget(mutex.lock().unwrap())).expect_success();
         let Err(LockError::OwnerDied(mut guard)) = mutex.lock() else { panic!("its holder died") };
         expect_refusal("a lock", mutex.name());
@@ -130,7 +131,7 @@ fn a_lock_is_in_the_way_until_it_is_unlocked() {
     }
 }
 
-/// Of a ring that is full of what others put, lent and leased, before and behind it.
+/// The ring is full of records that others put, lent and leased, before and behind the guard's.
 fn a_guard_is_found_among_others_records() {
     let words = shared_words(2);
     let queue = Queue::<u64>::new(1000).unwrap();
@@ -189,11 +190,11 @@ fn every_way_to_fork_is_refused_and_the_others_are_not() {
     assert!(matches!(Pool::new(1), Err(PoolError::Spawn(SpawnError::GuardHeld { .. }))));
     let fresh = Process::command(&mut std::process::Command::new("true")).unwrap();
     assert!(fresh.join().unwrap().success());
-    // SAFETY: there are no other threads, and the child has no use for the lease.
+    // SAFETY: there are no other threads, and the child does not use the lease.
     let child = unsafe { Process::spawn_unchecked(|| 3) }.unwrap();
     assert_eq!(child.join().unwrap().code(), Some(3));
     drop(lease);
-    // What the fork server forks is no copy of this process as it is now.
+    // The fork server's children are not copies of this process as it is now.
     init().unwrap();
     queue.put(&2).unwrap();
     let lease = queue.lease().unwrap();

@@ -1,7 +1,7 @@
 //! What `Process` promises: forked children, daemons, the fork server, and fresh programs.
 //!
 //! `main` is single-threaded and forks each case (see `support/harness.rs`), so a case may start
-//! threads and ask what happens then.
+//! threads and then check what the API does.
 
 #[path = "../support/mod.rs"]
 mod support;

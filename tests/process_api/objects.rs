@@ -1,4 +1,4 @@
-//! Objects between processes: by fork, by a handle that was sent, and by lease.
+//! Primitives and queues between processes: by fork, by a handle that was sent, and by lease.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -112,7 +112,8 @@ fn a_writer_killed_while_it_encodes_in_place_leaves_nothing() {
             use std::sync::atomic::AtomicU32;
             static PASSES: AtomicU32 = AtomicU32::new(0);
             if PASSES.fetch_add(1, SeqCst) == 1 {
-                // SAFETY: ends this process at once, in the middle of its loan.
+                // SAFETY: kill takes two numbers; SIGKILL ends this process at once, in the middle
+                // of its loan.
                 unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
             }
             to.serialize_bytes(&self.0)

@@ -22,7 +22,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A user that may be anybody: root is exempt from the limit of processes.
+/// Any user but root, which is exempt from the limit of processes.
 const USER: u32 = 4242;
 
 static WORDS: OnceLock<&'static [AtomicU64]> = OnceLock::new();
@@ -32,13 +32,14 @@ fn words() -> &'static [AtomicU64] {
     WORDS.get_or_init(|| shared_words(4))
 }
 
-/// Ends with that code at the case's word.
+/// Ends with that code once the case stores the word.
 fn end_at_word(code: i32) -> i32 {
     wait_for_count("the word to end", &words()[0], 1);
     code
 }
 
-/// The standby, which is our child, and the fork server, which is its child.
+/// The standby, which is a child of this process, and the fork server, which is the standby's
+/// child.
 fn fork_servers() -> (u32, u32) {
     let standby = own_children()[0];
     wait_until("a fork server", || children_of(standby).len() == 1, || format!("{:?}", children_of(standby)));
@@ -50,7 +51,7 @@ fn descendants(pid: u32) -> Vec<u32> {
     children.iter().copied().chain(children.iter().flat_map(|&child| descendants(child))).collect()
 }
 
-/// Ends them: they would end with this process, but a moment too late for the harness.
+/// Ends both. They would end with this process, but a moment too late for the harness.
 fn end_ours(standby: u32) {
     let all = || descendants(standby);
     wait_until("a fork server and no other", || all().len() == 1, || format!("{:?}", all()));
@@ -59,13 +60,13 @@ fn end_ours(standby: u32) {
 }
 
 fn is_root() -> bool {
-    // SAFETY: no preconditions.
+    // SAFETY: geteuid has no preconditions.
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Lets the process fork or not.
+/// Allows the process to fork, or forbids it.
 fn allow_forks(pid: u32, allowed: bool) {
-    // SAFETY: `limit` is filled by the first call and read by the second.
+    // SAFETY: the first call fills `limit`, and the second reads it.
     unsafe {
         let mut limit: libc::rlimit = std::mem::zeroed();
         assert_eq!(libc::prlimit(pid as i32, libc::RLIMIT_NPROC, std::ptr::null(), &mut limit), 0);
@@ -77,7 +78,7 @@ fn allow_forks(pid: u32, allowed: bool) {
 fn ends_are_reported_and_calls_refused_while_no_fork_server_can_be_forked() {
     words();
     if is_root() {
-        // SAFETY: takes a number.
+        // SAFETY: setuid takes a number.
         assert_eq!(unsafe { libc::setuid(USER) }, 0);
     }
     init().unwrap();
@@ -104,9 +105,9 @@ fn ends_are_reported_and_calls_refused_while_no_fork_server_can_be_forked() {
 
 /// Processor time of this process.
 fn worked() -> Duration {
-    // SAFETY: `used` is filled by the call.
+    // SAFETY: a timespec consists of plain integers, for which zeroes are valid; the call fills it.
     let mut used: libc::timespec = unsafe { std::mem::zeroed() };
-    // SAFETY: room for a time.
+    // SAFETY: the call may write `used`, which outlives it.
     assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut used) }, 0);
     Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
 }
@@ -149,7 +150,7 @@ fn calls_are_refused_while_the_program_has_other_rights_than_at_init() {
         assert!(matches!(init(), Err(SpawnError::RightsChanged)));
     };
     assert!(works());
-    // SAFETY: these take numbers, and a list of one.
+    // SAFETY: seteuid and setegid take numbers; setgroups reads a list of one element, `USER`.
     unsafe {
         assert_eq!(libc::seteuid(USER), 0);
         expect_refusal();

@@ -1,4 +1,4 @@
-//! At home under a service manager: signals to the group, masks and dispositions, descriptors,
+//! A program under a service manager: signals to the group, masks and dispositions, descriptors,
 //! limits and namespaces.
 
 use crate::cases;
@@ -52,17 +52,17 @@ fn end_ours() {
     wait_until("no children", || own_children().is_empty(), || format!("{:?}", own_children()));
 }
 
-/// Any disposition that is given by its number.
+/// Sets a disposition given by its number.
 fn set(signal: libc::c_int, handler: libc::sighandler_t) {
-    // SAFETY: the default, ignoring, or a handler below, which is safe in signals.
+    // SAFETY: the handler is SIG_DFL, SIG_IGN, or one of those below, which are async-signal-safe.
     assert_ne!(unsafe { libc::signal(signal, handler) }, libc::SIG_ERR);
 }
 
 static HANDLED: AtomicI32 = AtomicI32::new(-1);
 
-/// As those of signal-hook and tokio, it writes into a pipe that children share.
+/// Like the handlers of signal-hook and tokio, it writes into a pipe that children share.
 extern "C" fn tell_pipe(_: libc::c_int) {
-    // SAFETY: a write of one byte, which is safe in signals.
+    // SAFETY: write is async-signal-safe; the byte is static.
     unsafe { libc::write(HANDLED.load(SeqCst), b"x".as_ptr().cast(), 1) };
 }
 
@@ -72,7 +72,8 @@ fn handle_by_a_pipe(signal: libc::c_int) {
 
 fn pipe() -> (std::fs::File, RawFd) {
     let mut ends = [0; 2];
-    // SAFETY: room for two descriptors; the kernel makes them for us.
+    // SAFETY: the array has room for two descriptors. The kernel creates them, and no other code
+    // owns the first.
     unsafe {
         assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK), 0);
         (std::fs::File::from_raw_fd(ends[0]), ends[1])
@@ -87,7 +88,7 @@ fn signals_to_the_group_end_no_fork_server() {
     let (handled, end) = pipe();
     HANDLED.store(end, SeqCst);
     for signal in ENDINGS.into_iter().chain([libc::SIGUSR1, libc::SIGTSTP, libc::SIGPIPE]) {
-        // Before init: the helpers inherit the handler, and do not run it.
+        // Set before init: the helpers inherit the handler, and do not run it.
         handle_by_a_pipe(signal);
         init().unwrap();
         let standby = own_children()[0];
@@ -139,7 +140,7 @@ fn a_child_has_no_handler_that_ends_its_parent() {
             assert_eq!(bytes_in(&handled), 0, "signal {signal} to a child, by init: {with_init}");
         }
     }
-    // Here they stayed.
+    // The handlers of this process stayed.
     send_signal(std::process::id() as i32, libc::SIGTERM);
     wait_until("our handler", || bytes_in(&handled) == 1, String::new);
     ENDINGS.into_iter().for_each(|signal| set(signal, libc::SIG_DFL));
@@ -169,9 +170,9 @@ fn kept_handlers_stay() {
 }
 
 /// What this process does with a signal: 0 the default, 1 it ignores it, 2 it has a handler with
-/// SA_SIGINFO, 3 another. And 4 more if it blocks it.
+/// SA_SIGINFO, 3 another. Plus 4 if it blocks it.
 fn taken(signal: libc::c_int) -> i32 {
-    // SAFETY: both structures are plain words, filled by the calls.
+    // SAFETY: both structures consist of plain words, and the calls fill them.
     unsafe {
         let (mut action, mut blocked): (libc::sigaction, libc::sigset_t) = (std::mem::zeroed(), std::mem::zeroed());
         libc::sigaction(signal, std::ptr::null(), &mut action);
@@ -187,7 +188,7 @@ fn taken(signal: libc::c_int) -> i32 {
 }
 
 fn block(signal: libc::c_int, how: libc::c_int) {
-    // SAFETY: a sigset_t is plain words, filled by sigemptyset.
+    // SAFETY: a sigset_t consists of plain words, which sigemptyset fills.
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
@@ -199,7 +200,7 @@ fn block(signal: libc::c_int, how: libc::c_int) {
 extern "C" fn with_info(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
 
 fn handle_with_info(signal: libc::c_int) {
-    // SAFETY: a handler that does nothing.
+    // SAFETY: the handler does nothing, so it is async-signal-safe.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = with_info as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) as usize;
@@ -238,7 +239,8 @@ fn a_called_process_has_what_the_program_has_at_the_call() {
     assert_eq!(code, Some(1), "a program that ignores its children's ends gets those of called ones");
     set(libc::SIGCHLD, libc::SIG_DFL);
     check("changed back");
-    // What a handler that came since works with is not there.
+    // A handler that was installed after init is not in called processes, which lack what it works
+    // with.
     handle_with_info(libc::SIGUSR1);
     assert_eq!(Process::call(reported, libc::SIGUSR1).unwrap().join().unwrap().code(), Some(0));
     end_ours();
@@ -257,7 +259,7 @@ fn a_signal_right_after_the_start_is_not_lost() {
 }
 
 fn limit_numbers(most: u64) -> u64 {
-    // SAFETY: `limit` is filled by the call.
+    // SAFETY: an rlimit consists of plain integers; the first call fills `limit`.
     unsafe {
         let mut limit: libc::rlimit = std::mem::zeroed();
         libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
@@ -290,11 +292,11 @@ fn an_exhausted_fork_server_says_the_errno_and_recovers() {
         };
         assert_eq!(errno_of(&refused), Some(libc::EMFILE), "{refused:?}");
         assert!(children.len() > 4, "{}", children.len());
-        // Also where more comes with a call than there is room for.
+        // Also where a call brings more descriptors than there is room for.
         let (_pipe, end) = pipe();
         let refused = Process::builder().keep_fds([end]).call(forever, ()).unwrap_err();
         assert_eq!(errno_of(&refused), Some(libc::EMFILE), "{refused:?}");
-        // SAFETY: ours.
+        // SAFETY: this process owns the descriptor, and does not use it again.
         unsafe { libc::close(end) };
         for child in &children {
             assert!(child.sentinel().is_some(), "round {round}");
@@ -314,17 +316,18 @@ fn a_program_without_free_numbers_gets_an_error_and_nothing_begins() {
     BEGUN.store(words.as_ptr() as u64, SeqCst);
     init().unwrap();
     let begin = |()| {
-        // SAFETY: the shared word of above, mapped before init.
+        // SAFETY: the address is that of the shared word above, which was mapped before init and is
+        // never unmapped.
         unsafe { &*(BEGUN.load(SeqCst) as *const AtomicU64) }.fetch_add(1, SeqCst);
     };
     let highest = {
         let (_reader, end) = pipe();
-        // SAFETY: ours.
+        // SAFETY: this process owns the descriptor, and does not use it again.
         unsafe { libc::close(end) };
         end as u64
     };
     let mut begun = 0;
-    // From no number at all to enough.
+    // From no free descriptor at all to enough.
     for room in 0..10 {
         let before = limit_numbers(highest + room);
         let answer = Process::call(begin, ());
@@ -344,7 +347,7 @@ fn a_program_without_free_numbers_gets_an_error_and_nothing_begins() {
 }
 
 fn children_in_a_pid_namespace_work() {
-    // SAFETY: takes a flag; children of this process are in the new namespace from now on.
+    // SAFETY: unshare takes a flag. Later children of this process are in the new namespace.
     if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
         harness::skip("no right to make a PID namespace");
     }
@@ -370,13 +373,13 @@ fn children_in_a_pid_namespace_work() {
         child.join().unwrap().code().unwrap()
     };
     works(Process::call(nested, queue.clone()).unwrap(), "a daemon of a called one");
-    // Its pid is one of ours, and its parent is seen to end.
+    // Its pid is that of this namespace, and the end of its parent is noticed.
     let child = Process::call(forever, ()).unwrap();
     assert!(matches!(state_and_group(child.pid() as i32), Some((state, _)) if state != 'Z'));
     send_signal(child.pid() as i32, libc::SIGTERM);
     assert_eq!(child.join().unwrap().signal(), Some(libc::SIGTERM));
-    // All in the namespace end with its first process, which is not over before the standby, our
-    // child, is reaped.
+    // All processes in the namespace end with its first one, which has not ended completely before
+    // its standby, a child of this process, is reaped.
     first.kill().unwrap();
     assert!(first.join_timeout(Duration::from_secs(60)).unwrap().is_some());
     wait_until("no children", || own_children().is_empty(), || format!("{:?}", own_children()));
@@ -396,7 +399,7 @@ fn refuse(call: libc::c_long, argument: Option<u32>, errno: i32) {
     }
     filter.extend([answer(libc::SECCOMP_RET_ERRNO | errno as u32), answer(libc::SECCOMP_RET_ALLOW)]);
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: the program lives during the call, which copies it.
+    // SAFETY: the filter program lives during the calls; the kernel copies it.
     let refused = unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
             && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) == 0
@@ -440,14 +443,14 @@ fn a_kernel_without_pidfds_is_no_error() {
 }
 
 fn a_normal_end_leaves_no_zombie() {
-    // This case is what process 1 is in a container: orphans are its, and it waits for its own
+    // This case acts like process 1 of a container: it adopts orphans, and it waits for its own
     // child only.
     for round in 0..5 {
         let words = shared_words(1);
         let mut program = fork_with_code("a program", move || {
             init().unwrap();
             assert_eq!(Process::call(|n: i32| n, 5).unwrap().join().unwrap().code(), Some(5));
-            // Runs what is registered to be run at exit, as a program that returns from main does.
+            // Runs the exit handlers, like a program that returns from main.
             if round % 2 == 1 {
                 std::thread::spawn(|| forever(()));
             }
@@ -460,7 +463,7 @@ fn a_normal_end_leaves_no_zombie() {
     }
 }
 
-/// Which of these numbers lead to a pipe.
+/// Which of these descriptors are pipes, as bits.
 fn pipes_among(numbers: &[RawFd]) -> i32 {
     let is_pipe = |number: &RawFd| {
         std::fs::read_link(format!("/proc/self/fd/{number}")).is_ok_and(|path| path.to_string_lossy().starts_with("pipe:"))
@@ -477,9 +480,9 @@ fn a_spawned_process_keeps_the_descriptors_that_it_shall_and_no_others() {
     });
     let child = child.unwrap();
     assert_eq!(queue.get().unwrap(), 2, "the kept one is the second, and queues work");
-    // SAFETY: ours.
+    // SAFETY: this process owns the descriptor, and does not use it again.
     unsafe { libc::close(end) };
-    // Not `WouldBlock`: the other end is held by no process, though the child lives.
+    // Not `WouldBlock`: no process holds the other end, though the child lives.
     assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
     assert!(child.is_alive());
     child.kill().unwrap();
@@ -494,16 +497,17 @@ fn a_called_process_gets_descriptors_of_the_call_at_their_numbers() {
     init().unwrap();
     let (_reader, first) = pipe();
     let (_reader, second) = pipe();
-    // SAFETY: numbers; far above what the fork server has, and below, where it has others.
+    // SAFETY: fcntl and dup2 take numbers. The new numbers are far above those of the fork server,
+    // and one among its own.
     let (far, low) = unsafe { (libc::fcntl(first, libc::F_DUPFD_CLOEXEC, 500), libc::dup2(second, before_init)) };
     let reported = |numbers: [RawFd; 4]| pipes_among(&numbers);
     let numbers = [before_init, first, second, far];
     let child = Process::builder().keep_fds([far, low, second]).call(reported, numbers).unwrap();
     assert_eq!(child.join().unwrap().code(), Some(0b1101));
-    // They are those of the call: what is written there arrives here.
+    // They are the descriptors of the call: what the child writes there arrives here.
     let (mut reader, end) = pipe();
     let write = |number: RawFd| {
-        // SAFETY: kept for this, and owned by no other code here.
+        // SAFETY: the descriptor was kept for this purpose, and no other code in the child owns it.
         let mut end = unsafe { std::fs::File::from_raw_fd(number) };
         io::Write::write_all(&mut end, b"from the child")
     };
@@ -512,8 +516,8 @@ fn a_called_process_gets_descriptors_of_the_call_at_their_numbers() {
     let mut said = [0; 32];
     let count = reader.read(&mut said).unwrap();
     assert_eq!(&said[..count], b"from the child");
-    // Whether they are closed on exec is as it was.
-    // SAFETY: any number may be asked about.
+    // The close-on-exec flag is unchanged. SAFETY: F_GETFD takes any number; an unknown one is an
+    // error.
     let closes = |number: RawFd| unsafe { libc::fcntl(number, libc::F_GETFD) };
     for number in [far, end] {
         let code = Process::builder().keep_fds([number]).call(closes, number).unwrap().join().unwrap().code();
@@ -553,7 +557,7 @@ fn a_process_that_a_worker_spawns_can_be_terminated() {
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
         assert_eq!(pool.apply(nested, signal).unwrap(), (1, Some(signal)), "the worker ignores it, its child does not");
     }
-    // What the program ignores, all ignore.
+    // All processes ignore the signals that the program ignores.
     let child_of_worker = |()| Process::spawn(|| taken(libc::SIGHUP)).unwrap().join().unwrap().code();
     assert_eq!(pool.apply(child_of_worker, ()).unwrap(), Some(1));
     set(libc::SIGHUP, libc::SIG_DFL);
@@ -583,7 +587,7 @@ fn init_that_comes_too_late_says_what_to_write() {
     let text = error.to_string();
     assert!(text.contains("#[tokio::main]") && text.contains("plain `fn main`"), "{text}");
     drop(runtime);
-    // Under one that was built after it, it is there.
+    // In a fork server that was started after it was installed, the handler is there.
     init().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let code = runtime.block_on(async { Process::call(|n: i32| n, 5).unwrap().join().unwrap().code() });

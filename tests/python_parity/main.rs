@@ -1,9 +1,9 @@
 //! What Python's `multiprocessing` promises its users, row by row, and the test that holds this
 //! crate to it.
 //!
-//! Each chapter begins with a list: what a row promises, and below it the paths of tests,
-//! `binary::chapter::name`. A promise that another binary tests already is not tested again; what
-//! is missing there is tested here. A list that names a test that is not there fails.
+//! Each chapter begins with a list: the promise of a row, and below it the paths of tests,
+//! `binary::chapter::name`. A promise that another binary already tests is not tested again; the
+//! missing ones are tested here. A list that names a test that does not exist fails.
 //!
 //! `main` is single-threaded and forks each case (see `support/harness.rs`).
 

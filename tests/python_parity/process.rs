@@ -32,7 +32,7 @@
 //!   - `process_api::children::an_error_is_printed_on_stderr`
 //! - `active_children`
 //!   - `process_api::children::active_children_are_those_that_run`
-//! - fork of a threaded program is refused, and told what to call
+//! - fork of a threaded program is refused with an error that names what to call
 //!   - `process_api::children::a_threaded_program_is_refused_with_the_function_to_call`
 //!   - `process_api::calls::a_call_without_init_is_refused_with_threads_and_names_what_to_call`
 //! - after `init` threads may start processes, under tokio too
@@ -44,7 +44,7 @@
 //!   - `process_api::calls::a_killed_standby_is_replaced`
 //!   - `process_api::calls::processes_of_a_killed_fork_server_are_joined_as_ever`
 //!   - `process_api::calls::calls_beside_killed_fork_servers_run_once`
-//! - an `unsafe` fork for those who know
+//! - an `unsafe` fork for programs that know it to be safe
 //!   - `python_parity::process::an_unsafe_fork_is_there_for_those_who_know`
 //! - a fresh program (`spawn`)
 //!   - `process_api::children::a_fresh_program_opens_a_queue_by_name`
@@ -81,7 +81,7 @@ fn an_unsafe_fork_is_there_for_those_who_know() {
     let (go, wait) = mpsc::channel::<()>();
     let thread = std::thread::spawn(move || wait.recv());
     assert!(matches!(Process::spawn(|| 3), Err(SpawnError::Threaded { threads: 2 })));
-    // SAFETY: the other thread waits, and the child uses nothing that it might hold.
+    // SAFETY: the other thread only waits, and the child uses nothing that it might hold.
     let child = unsafe { Process::spawn_unchecked(|| 3) }.unwrap();
     assert_eq!(child.join().unwrap().code(), Some(3));
     go.send(()).unwrap();

@@ -37,7 +37,7 @@
 //! - one order of all puts, each producer's own included
 //!   - `ipc::traffic::puts_are_in_one_order`
 //!   - `process_api::objects::objects_keep_the_order_of_each_of_many_writers`
-//! - `close` is for everybody: putters wake, getters drain; idempotent
+//! - `close` holds for all processes: putters wake, getters drain; idempotent
 //!   - `ipc::waiting::close_wakes_everybody_everywhere`
 //!   - `queue::closing::a_closed_queue_drains_and_then_says_closed`
 //!   - `queue::closing::close_is_idempotent_and_for_every_handle`
@@ -62,10 +62,10 @@
 //!   - `ipc::deaths::join_does_not_hang_on_a_dead_holder`
 //! - by copy they do: `join_timeout`
 //!   - `python_parity::queue::a_copy_that_died_before_task_done_is_told_by_join_timeout`
-//! - a process killed in `get` or `put` hangs nobody, and timeouts hold
+//! - a process killed in `get` or `put` hangs no other, and timeouts hold
 //!   - `python_parity::queue::a_process_killed_in_get_hangs_nobody`
 //!   - `python_parity::queue::a_process_killed_in_put_hangs_nobody`
-//! - nothing is lost that nobody took, and an unfinished lease comes back
+//! - no message is lost that was not taken, and an unfinished lease comes back
 //!   - `storm::storms::a_storm_of_kills_loses_no_message`
 //!   - `process_api::objects::a_leased_object_comes_back_when_its_holder_is_killed`
 //!   - `ipc::deaths::a_dead_holders_messages_come_back_in_order_before_newer_ones`
@@ -174,7 +174,7 @@ fn what_a_process_put_outlives_it_however_it_ends() {
     if cfg!(not(shmq_portable_sync)) {
         let kill = || {
             put("is killed");
-            // SAFETY: ends this process at once.
+            // SAFETY: kill takes two numbers; SIGKILL ends this process at once.
             unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
         };
         Process::spawn(kill).unwrap().join().unwrap();
@@ -233,13 +233,13 @@ fn a_copy_that_died_before_task_done_is_told_by_join_timeout() {
     worker.expect_success();
     let timeout = Duration::from_millis(30);
     assert!(matches!(queue.join_timeout(timeout), Err(JoinError::Timeout { left: 1 })));
-    // Whoever knows of the death says so in its place.
+    // A process that knows about the death calls task_done in place of the dead one.
     queue.task_done().unwrap();
     queue.join().unwrap();
     assert!(matches!(queue.task_done(), Err(JoinError::TooManyDone)));
 }
 
-/// Kills a process at random, in the middle of what it repeats for ever.
+/// Kills a process at a random moment of an operation that it repeats for ever.
 #[cfg(not(shmq_portable_sync))]
 fn kill_amid(rng: &mut Rng, what: &'static str, act: impl Fn()) {
     let begun = shared_word();
@@ -269,7 +269,7 @@ fn a_process_killed_in_get_hangs_nobody() {
         assert_eq!(queue.get_timeout(PATIENCE).unwrap(), "next");
         assert!(matches!(queue.get_timeout(Duration::from_millis(1)), Err(GetError::Timeout)));
     }
-    // Asleep, too.
+    // Also while it sleeps.
     let mut sleeper = fork("a sleeping getter", || drop(queue.get()));
     sleeper.wait_until_asleep();
     sleeper.kill();
@@ -289,7 +289,7 @@ fn a_process_killed_in_put_hangs_nobody() {
         kill_amid(&mut rng, "a putter", || {
             let _ = queue.put_timeout(&object, Duration::from_micros(50));
         });
-        // What it put is whole, and it is no more than the bound.
+        // The messages that it put are complete, and no more than the bound.
         let mut there = 0;
         while let Ok(got) = queue.get_timeout(Duration::ZERO) {
             assert!(got == object);

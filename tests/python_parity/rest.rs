@@ -58,7 +58,7 @@ fn a_function_that_takes_what_is_guarded_serves_for_rlock() {
         *balance += amount;
     }
     fn deposit_all(balance: &mut u64, amounts: &[u64]) {
-        // In Python this would take the RLock again.
+        // In Python this would acquire the RLock again.
         amounts.iter().for_each(|&amount| deposit(balance, amount));
     }
     let account = Mutex::new(0u64).unwrap();

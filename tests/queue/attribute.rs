@@ -1,9 +1,9 @@
-//! `#[shmq::message]` beside names of the program's own.
+//! `#[shmq::message]` with names in the program that could clash.
 
 use super::queue;
 use shmq::{Message, Queue};
 
-/// Names as macros like to make them, and a type that is called like one of the language's.
+/// Names as macros like to make them, and a type with the name of a primitive type.
 mod names {
     #![allow(non_upper_case_globals, non_camel_case_types, dead_code)]
 
@@ -66,7 +66,7 @@ mod names {
 
 type Byte = u8;
 
-/// Which bytes at `at` make a value of those that a program of other types puts.
+/// Which bytes at `at` give a valid value, if another program puts them with different types.
 fn values_at<T: Message<Owned = T>, const N: usize>(mut bytes: [u8; N], at: usize) -> Vec<u8> {
     let name = crate::support::unique_name("bits");
     let checked = Queue::<T>::builder().name(&name).capacity(1).schema("bits").create().unwrap();
@@ -104,7 +104,7 @@ fn an_integer_is_the_languages_whatever_the_program_calls_so() {
     assert_eq!(values_at::<Bare, 1>([0], 0), [1, 2]);
 }
 
-/// What a crate exports that has another under its own roof.
+/// The exports of a crate that re-exports this one under its own path.
 pub mod roof {
     pub use shmq as ipc;
 }

@@ -1,4 +1,5 @@
-//! `put_slice` moves all or says how many, `get_slice` at least one; what moved is never an error.
+//! `put_slice` moves all or returns how many, `get_slice` moves at least one. A call that moved
+//! messages never returns an error.
 
 use super::{SOON, drain, queue};
 use crate::support::threads::start_and_wait_until_asleep;
@@ -32,7 +33,7 @@ fn a_put_slice_blocks_until_all_have_moved() {
         let (queue, all) = (queue.clone(), all.clone());
         move || queue.put_slice(&all)
     });
-    // What fitted is there already: each message commits by itself.
+    // The messages that fitted are in the queue already: each commits by itself.
     assert_eq!((queue.len(), queue.is_full()), (3, true));
     let mut got = Vec::new();
     while got.len() < all.len() {
@@ -76,7 +77,7 @@ fn a_get_slice_blocks_until_there_is_one() {
     });
     queue.put(&1).unwrap();
     assert_eq!(getter.join().unwrap(), [1]);
-    // And takes no more than there are, in order.
+    // It takes no more than there are, in order.
     assert_eq!(queue.put_slice(&[2, 3, 4]).unwrap(), 3);
     let mut buffer = [9; 5];
     assert_eq!((queue.get_slice(&mut buffer).unwrap(), buffer), (3, [2, 3, 4, 9, 9]));
@@ -190,7 +191,7 @@ fn a_batch_ends_before_bits_that_are_no_value_and_the_next_call_returns_the_erro
         };
         let values = [Some(vec![true, false]), None, Some(vec![true]), None, None, Some(vec![true])];
         assert_eq!(results, values, "{N} {is_consumer} {has_letters} {comes_back}");
-        // Each value and each error is one message that was taken.
+        // Each value and each error stands for one message that was taken.
         bits.iter().for_each(|_| queue.task_done().unwrap());
         queue.join_timeout(SOON).unwrap();
         assert!(queue.task_done().is_err());

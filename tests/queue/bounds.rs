@@ -1,4 +1,4 @@
-//! Capacity asked for is capacity given: exactly, at every offset, counting what is lent and
+//! The queue holds exactly the capacity asked for, at every offset, counting what is lent and
 //! leased.
 
 use super::{drain, queue, slices};
@@ -31,7 +31,7 @@ fn a_queue_holds_exactly_its_capacity() {
             let rest = drain(&queue);
             assert_eq!(rest.len(), capacity);
             assert!(rest.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{rest:?}");
-            // The next lap starts elsewhere.
+            // The next lap starts at another offset.
             queue.try_put(&1).unwrap();
             queue.try_get().unwrap();
         }
@@ -200,7 +200,7 @@ fn a_message_that_can_never_fit_is_refused_at_once() {
         Err(PutError::TooLarge { len: named, max: largest }) => assert!(named == len && largest >= max && largest < len),
         other => panic!("{other:?}"),
     };
-    // Refused as such although the queue is full, by every verb that puts.
+    // Refused as too large although the queue is full, by every verb that puts.
     too_large(queue.try_put(&vec![1; fits + 1]), max + 4);
     too_large(queue.put(&vec![1; fits + 1]), max + 4);
     too_large(queue.put_timeout(&vec![1; 2 * fits], super::A_WHILE), 2 * max);
@@ -231,7 +231,7 @@ fn a_zero_sized_message_travels() {
 
 #[test]
 fn large_messages_travel_whole() {
-    // Beyond what is copied under a lock, and beyond a page.
+    // Larger than what is copied under a lock, and than a page.
     type Frame = [u8; 70_001];
     let queue: Queue<Frame> = queue(2);
     let frame = |with: u64| -> Box<Frame> { crate::support::pattern(with, size_of::<Frame>()).try_into().unwrap() };

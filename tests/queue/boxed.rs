@@ -1,4 +1,4 @@
-//! Messages that have no room on the stack.
+//! Messages that do not fit on the stack.
 
 use super::{A_WHILE, queue};
 use shmq::{GetError, Queue};
@@ -8,7 +8,7 @@ use std::time::Instant;
 const BYTES: usize = 6_000_000;
 type Frame = [u8; BYTES];
 
-/// Of a thread in which a message would not fit twenty times over.
+/// The stack of a thread. A message is more than twenty times as large.
 const STACK_BYTES: usize = 256 << 10;
 
 fn frame(last: u8) -> Box<Frame> {
@@ -58,7 +58,8 @@ fn messages_of_megabytes_go_through_endpoints_without_a_stack() {
 fn messages_of_megabytes_are_got_into_a_slice_without_a_stack() {
     on_a_small_stack(|queue| {
         let zeros = Box::into_raw(vec![0u8; 3 * BYTES].into_boxed_slice());
-        // SAFETY: a boxed slice of three arrays of bytes lies as one of all their bytes does.
+        // SAFETY: a boxed slice of three byte arrays has the layout of one array of all their
+        // bytes.
         let mut frames = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(zeros.cast::<Frame>(), 3)) };
         queue.put(&frame(1)).unwrap();
         queue.put(&frame(2)).unwrap();

@@ -54,7 +54,7 @@ fn task_done_cannot_outnumber_the_messages_taken() {
     queue.get().unwrap();
     queue.task_done().unwrap();
     assert!(matches!(queue.task_done(), Err(JoinError::TooManyDone)));
-    // A lease is its own task_done.
+    // A lease counts as its own task_done.
     queue.put(&2).unwrap();
     queue.lease().unwrap().release();
     assert!(matches!(queue.task_done(), Err(JoinError::TooManyDone)));
@@ -196,7 +196,7 @@ fn stats_count_messages_and_bytes() {
     queue.get_into(&mut [0; 2]).unwrap();
     let stats = queue.stats();
     assert_eq!((stats.puts, stats.gets, stats.bytes_put, stats.bytes_got), (2, 2, 6, 6));
-    // Fillers at the end of the ring are no messages.
+    // Fillers at the end of the ring are not messages.
     for i in 0..100u64 {
         queue.put(&[0; 11]).unwrap();
         queue.get().unwrap();
@@ -215,7 +215,7 @@ fn len_counts_committed_messages_that_are_not_taken() {
     let loan = queue.loan().unwrap();
     assert_eq!((queue.len(), queue.is_empty()), (0, true));
     assert_eq!(queue.put_slice(&[1, 2, 3]).unwrap(), 3);
-    // Committed, though the loan holds them back.
+    // They are committed, though the open loan holds them back.
     assert_eq!(queue.len(), 3);
     loan.commit().unwrap();
     assert_eq!(queue.len(), 4);
@@ -231,7 +231,7 @@ fn len_counts_committed_messages_that_are_not_taken() {
     assert_eq!(queue.len(), 0);
 }
 
-/// With no loans and leases, then with them.
+/// Without loans and leases, then with them.
 #[test]
 fn len_stays_within_bounds_while_all_moves() {
     for in_place in [false, true] {
@@ -262,8 +262,8 @@ fn len_stays_within_bounds_while_all_moves() {
                     }
                 }
             });
-            // What is asserted inside would leave the two at work for ever: the scope waits for
-            // them.
+            // An assertion in the loop would leave the two threads running for ever: the scope
+            // waits for them.
             let (mut wrong, mut reads, mut gets) = (None, 0, 0);
             let end = Instant::now() + PATIENCE;
             while wrong.is_none() && (reads < 20_000 || gets < 1_000) && Instant::now() < end {

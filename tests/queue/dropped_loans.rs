@@ -1,13 +1,13 @@
-//! A dropped loan is as if it had never been, and so is what a shortened one did not need: in what
-//! the queue says of itself, in what `wait_any` says, and in the room that there is, with and
-//! without endpoints on either side.
+//! A dropped loan is as if it had never been, and so is the part that a shortened one did not need:
+//! in what the queue reports about itself, in the results of `wait_any`, and in the available room,
+//! with and without endpoints on either side.
 
 use super::{A_WHILE, SOON, drain, queue, slices};
 use crate::support::threads::start_and_wait_until_asleep;
 use shmq::{Consumer, GetError, Message, Producer, PutError, Queue, WaitError, wait_any};
 use std::time::Instant;
 
-/// Which sides have an endpoint that lives.
+/// Which sides have a live endpoint.
 #[derive(Clone, Copy, Debug)]
 struct Owned {
     put: bool,
@@ -21,7 +21,7 @@ const OWNED: [Owned; 4] = [
     Owned { put: true, get: true },
 ];
 
-/// A queue with its endpoints, and the verbs of either.
+/// A queue with its endpoints, and the verbs of both sides.
 struct Ends {
     queue: Queue<u32>,
     producer: Option<Producer<u32>>,
@@ -43,7 +43,7 @@ impl Ends {
         self.consumer.as_ref().map_or_else(|| self.queue.try_get(), Consumer::try_get)
     }
 
-    /// So many loans, of which those commit that `commits` names.
+    /// Takes that many loans, and commits those that `commits` lists.
     fn loans(&self, count: usize, commits: &[usize]) {
         let loans: Vec<_> = (0..count)
             .map(|_| match &self.producer {
@@ -79,7 +79,7 @@ impl Ends {
 fn everywhere(capacities: &[usize], test: impl Fn(Ends, usize)) {
     for &capacity in capacities {
         for owned in OWNED {
-            // Also where the ring does not begin.
+            // Also with the first record in other places than the start of the ring.
             for laps in [0, 1, capacity / 2 + 1] {
                 let ends = Ends::of(queue(capacity), owned);
                 for _ in 0..laps {
@@ -90,7 +90,7 @@ fn everywhere(capacities: &[usize], test: impl Fn(Ends, usize)) {
             }
         }
     }
-    // The same of slices that are bounded in messages: see `slices_that_are_bounded_in_messages`.
+    // The same for slices that are bounded in messages: see `slices_that_are_bounded_in_messages`.
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn the_largest_message_fits_an_empty_queue_whatever_was_lent_before() {
     }
 }
 
-/// What a shortened loan did not need comes back while its message is unread.
+/// The part that a shortened loan did not need becomes free while its message is unread.
 #[test]
 fn what_a_shortened_loan_did_not_need_is_room() {
     for consumes in [false, true] {
@@ -224,8 +224,8 @@ fn what_a_shortened_loan_did_not_need_is_room() {
     }
 }
 
-/// Each way to wait for a message, while all room goes to dropped loans: the next put has room at
-/// once, and comes through.
+/// Each way to wait for a message, while dropped loans take all the room: the next put has room at
+/// once, and reaches the waiter.
 #[test]
 fn waiters_and_putters_meet_behind_dropped_loans() {
     fn got_by<T: Message<Owned = u32>>(queue: &Queue<T>) -> u32 {
@@ -265,7 +265,7 @@ fn waiters_and_putters_meet_behind_dropped_loans() {
     }
 }
 
-/// Nothing to take, and nothing that a get would find: not ready.
+/// If there is nothing to take, and nothing that a get would find, the queue is not ready.
 #[test]
 fn what_wait_any_calls_ready_can_be_taken() {
     let queue = slices::<u8>(512);
@@ -317,7 +317,7 @@ fn what_is_closed_behind_dropped_loans_is_drained() {
     });
 }
 
-/// Counters only grow, also where the places of dropped loans are used again.
+/// Counters only grow, also where the cells of dropped loans are used again.
 #[test]
 fn dropped_loans_stay_counted_as_puts() {
     for owned in OWNED {

@@ -1,5 +1,5 @@
-//! `Producer` and `Consumer`: one owner a side, all others get `Held` at once, and a drop frees the
-//! side.
+//! `Producer` and `Consumer`: one owner for each side, all others get `Held` at once, and a drop
+//! frees the side.
 
 use super::{SOON, drain, queue};
 use crate::support::threads::start_and_wait_until_asleep;
@@ -115,7 +115,7 @@ fn an_endpoint_comes_to_a_side_with_messages_loans_and_leases() {
     let (producer, consumer) = (queue.producer().unwrap(), queue.consumer().unwrap());
     producer.put(&5).unwrap();
     assert_eq!(consumer.get().unwrap(), 2);
-    // Guards that were taken before are finished as ever.
+    // Guards that were taken before can be finished as usual.
     *loan = 4;
     loan.commit().unwrap();
     lease.give_back();
@@ -174,8 +174,8 @@ fn a_blocked_endpoint_is_woken_by_the_other_side() {
 /// How long acquiring an endpoint waits for calls inside the side.
 const PATIENCE_OF_AN_ENDPOINT: Duration = Duration::from_millis(100);
 
-/// Others inside the side are no reason to refuse: they are out of it in a moment, even where the
-/// machine is loaded.
+/// Calls of others inside the side are no reason to refuse: they leave it in a moment, even on a
+/// loaded machine.
 #[test]
 fn an_endpoint_comes_to_a_side_that_is_at_work() {
     let queue: Queue<u32> = queue(64);
@@ -185,8 +185,8 @@ fn an_endpoint_comes_to_a_side_that_is_at_work() {
             scope.spawn(|| while !matches!(queue.put_timeout(&1, super::A_WHILE), Err(PutError::Closed)) {});
             scope.spawn(|| while !matches!(queue.get_timeout(super::A_WHILE), Err(GetError::Closed)) {});
         }
-        // Refused only after the patience that is documented, as happens where the holder of a lock
-        // has to wait for its turn for so long; and not always.
+        // An endpoint is refused only after the documented wait, as happens if the holder of a lock
+        // is not scheduled for that long, and not every time.
         let comes = |what: &str, come: &mut dyn FnMut() -> bool| {
             let mut started = Instant::now();
             let mut come = || {
@@ -198,8 +198,8 @@ fn an_endpoint_comes_to_a_side_that_is_at_work() {
             wait_until(what, &mut come, || format!("{queue:?}"));
         };
         for round in 0..600 {
-            // Spread over many turns of the scheduler, so that some come while the holder of a lock
-            // has to wait for its own.
+            // Spread over many time slices, so that some attempts come while the holder of a lock
+            // waits to be scheduled.
             std::thread::sleep(Duration::from_micros(200));
             comes("a producer", &mut || match queue.producer() {
                 Ok(_) => true,

@@ -183,7 +183,7 @@ fn a_panic_gives_a_lease_back() {
     assert_eq!(drain(&queue), [1, 2]);
 }
 
-/// Only a lease that was held when the panic began is given back: a destructor that takes messages
+/// Only a lease that was held when the panic began is given back. A destructor that takes messages
 /// while it unwinds does take them.
 #[test]
 fn a_lease_that_is_taken_while_a_panic_unwinds_ends_as_ever() {
@@ -199,7 +199,7 @@ fn a_lease_that_is_taken_while_a_panic_unwinds_ends_as_ever() {
     let queue: Queue<u32> = queue(4);
     assert_eq!(queue.put_slice(&[1, 2, 3, 4]).unwrap(), 4);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        // Dropped after the other: what came back is not among what it drains.
+        // Dropped after `_drains`, so the message that comes back is not among those it drains.
         let _held = queue.lease().unwrap();
         let _drains = Drains(&queue, &drained);
         panic!("of something else");
@@ -245,7 +245,7 @@ fn leased_messages_stay_what_they_are_while_others_come_and_go() {
         assert_eq!(queue.get().unwrap(), [round; 11]);
         assert_eq!(&oldest[..], b"the oldest");
     }
-    // Its room and all behind it is held: the ring is full with one message in it.
+    // Its room and all the room behind it is held: the ring is full with one message in it.
     assert!(puts < 200 && queue.is_empty(), "{puts} puts");
     while queue.try_put(&[]).is_ok() {}
     assert!(queue.is_full());
@@ -264,7 +264,7 @@ fn a_forgotten_lease_holds_its_record() {
     assert_eq!(queue.get().unwrap(), 2);
     assert!(queue.is_full() && queue.is_empty());
     assert!(matches!(queue.try_put(&3), Err(PutError::Full)));
-    // Not even a recovery frees it: its process is alive.
+    // Not even a recovery frees it, since its process is alive.
     let report = queue.recover();
     assert_eq!((report.redelivered, report.dead_participants), (0, 0));
     assert!(matches!(queue.get_timeout(4 * super::A_WHILE), Err(GetError::Timeout)));

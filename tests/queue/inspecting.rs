@@ -1,4 +1,4 @@
-//! Inspection from outside: what is there, which process holds it, and what slow paths counted;
+//! Inspection from outside: what is there, which process holds it, and what slow paths counted,
 //! without becoming a user.
 
 use super::{A_WHILE, ClosesAtEnd, queue, slices};
@@ -163,8 +163,8 @@ fn a_drain_is_not_cut_short_by_others_at_work() {
     let operator = Operator::open(queue.name()).unwrap();
     std::thread::scope(|scope| {
         let (queue, _closes) = (&queue, ClosesAtEnd(&queue));
-        // More than processors, and all of them short of room: they probe the side that the drain
-        // takes from.
+        // More threads than processors, all of them short of room: they probe the side that the
+        // drain takes from.
         for _ in 0..6 {
             scope.spawn(|| while queue.put(&1).is_ok() {});
         }
@@ -235,7 +235,7 @@ fn wakes_are_counted() {
         getter.join().unwrap();
         queue.stats().wakes >= 1
     };
-    // A sleeper probes ten times a second: one that is awake at that moment needs no wake.
+    // A sleeper probes ten times a second, and needs no wake if it is awake at that moment.
     wait_until("a sleeper that needs a wake", woken, || format!("{:?}", queue.stats()));
 }
 
@@ -243,7 +243,7 @@ fn wakes_are_counted() {
 fn timeouts_are_counted_on_their_side() {
     let queue = Queue::<u64>::builder().capacity(1).wait_strategy(WaitStrategy::Block).create().unwrap();
     let started = Instant::now();
-    // Blocked is a caller that sleeps: not one whose time was up before it slept, as happens on a
+    // A call is blocked if it sleeps: not if its time was up before it slept, as happens on a
     // loaded machine.
     let mut calls = 0;
     let sleeps = || {
@@ -312,7 +312,7 @@ fn refused_puts_are_counted_whoever_refuses_them() {
     assert!(producer.try_loan().unwrap_err().is_full());
     drop(producer);
     queue.get().unwrap();
-    // What found room went in; the rest was refused.
+    // The messages with room were put; the rest was refused.
     assert_eq!(queue.try_put_slice(&[5, 6]).unwrap(), 1);
     let seen = Inspector::open(queue.name()).unwrap().look().stats;
     assert_eq!((seen.refused_puts, queue.stats().refused_puts), (10, 10));

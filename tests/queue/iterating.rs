@@ -1,5 +1,5 @@
-//! Iterators: messages until the queue is closed and drained. An error that the next get would give
-//! again is given once, and is the last item: a loop over a queue never spins.
+//! Iterators: messages until the queue is closed and drained. An error that the next get would
+//! return again is returned once, as the last item: a loop over a queue never spins.
 
 use super::queue;
 use shmq::{GetError, Queue};
@@ -19,14 +19,14 @@ fn a_loop_beside_a_consumer_ends_after_held() {
     expect_held_once((&queue).into_iter());
     drop(consumer);
     queue.close();
-    // A new loop begins anew, and nothing was taken by the others.
+    // A new loop starts over, and the others took nothing.
     assert_eq!(queue.iter().collect::<Result<Vec<_>, _>>().unwrap(), [1, 2]);
 }
 
 #[test]
 fn an_error_about_one_message_is_followed_by_the_next() {
     let flags: Queue<bool> = Queue::builder().capacity(8).schema("flags").create().unwrap();
-    // The same shape and schema, and bits that are no flag.
+    // The same shape and schema, and bits that are not a valid flag.
     let raw: Queue<u8> = Queue::builder().name(flags.name()).schema("flags").open().unwrap();
     raw.put_slice(&[1, 9, 0]).unwrap();
     raw.close();

@@ -26,7 +26,7 @@ where
     let queue = slices::<X>(capacity_bytes);
     let longest = queue.max_len();
     assert!(longest >= 1);
-    // An empty message takes one cell: so many of them visit every offset.
+    // An empty message takes one cell, so that many of them visit every offset.
     let cells = queue.capacity_bytes() / 16.max(align_of::<X>());
     let mut buffer = vec![element(0); longest];
     let mut tag = 0;
@@ -115,7 +115,7 @@ fn messages_beyond_the_small_copy() {
     }
 }
 
-/// As many as fit, of mixed lengths, round and round: what comes out is what went in.
+/// As many as fit, of mixed lengths, lap after lap: what is got is what was put.
 #[test]
 fn a_ring_full_of_mixed_lengths_keeps_them_apart() {
     let queue = slices::<u8>(512);
@@ -157,7 +157,7 @@ fn a_too_small_buffer_loses_nothing() {
         assert!(buffer.iter().all(|&word| word == 0), "nothing was written");
     }
     assert_eq!((queue.len(), queue.stats().gets), (2, 0));
-    // A message given back is as safe.
+    // The same for a message that was given back.
     queue.lease().unwrap().give_back();
     assert!(matches!(queue.get_into(&mut [0; 2]), Err(GetError::TooSmall { needed: 3, given: 2 })));
     let mut buffer = [0; 3];

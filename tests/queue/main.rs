@@ -45,7 +45,7 @@ where
 /// Long enough for a call to have gone to sleep, short enough for a test.
 const A_WHILE: Duration = Duration::from_millis(30);
 
-/// Takes all that is there by copy.
+/// Takes all messages by copy.
 fn drain<T: Message>(queue: &Queue<T>) -> Vec<T::Owned> {
     std::iter::from_fn(|| match queue.try_get() {
         Ok(message) => Some(message),
@@ -56,7 +56,7 @@ fn drain<T: Message>(queue: &Queue<T>) -> Vec<T::Owned> {
 }
 
 /// Closes its queue when it is dropped. For scopes whose threads only a close ends: a scope waits
-/// for them after a failed assertion too, and the failure would be a hang.
+/// for them after a failed assertion too, so the failure would become a hang.
 struct ClosesAtEnd<'a, T: Message + ?Sized>(&'a Queue<T>);
 
 impl<T: Message + ?Sized> Drop for ClosesAtEnd<'_, T> {
@@ -65,5 +65,5 @@ impl<T: Message + ?Sized> Drop for ClosesAtEnd<'_, T> {
     }
 }
 
-/// Bound on calls that need not wait: expired, they have failed.
+/// Bound on calls that need not wait. A call that exceeds it has failed.
 const SOON: Duration = PATIENCE;

@@ -127,8 +127,7 @@ fn what_has_a_value_for_any_bits_travels_in_place() {
     assert_eq!(line.lock().unwrap()[1], Id(2));
 }
 
-/// Every byte string of the length of a `T` that differs from those of `value` in one byte, at
-/// `at`: is it a value?
+/// For every byte at `at` in the bytes of `value`: those that give a valid `T`.
 fn values_at<T: Message<Owned = T> + std::fmt::Debug>(value: &[u8], at: usize) -> Vec<u8> {
     let name = unique_name("bits");
     // The same size and alignment, as the schema promises; `u8` alone would have another.
@@ -146,7 +145,7 @@ fn values_at<T: Message<Owned = T> + std::fmt::Debug>(value: &[u8], at: usize) -
     found
 }
 
-/// Puts bytes through the eyes of a program that knows nothing of the type.
+/// Puts bytes as a program does that does not know the type.
 fn put_bits(name: &str, bits: &[u8], align: usize) -> Result<(), GetError> {
     fn put<T: Message<Owned = T>>(name: &str, value: &T) {
         Queue::<T>::builder().name(name).schema("bits").open().unwrap().put(value).unwrap();
@@ -213,7 +212,7 @@ mod first {
     }
 }
 
-/// Versions of the same type, as programs get out of step.
+/// Versions of the same type, as in programs of different releases.
 mod swapped {
     #[shmq::message]
     pub struct Tick {
@@ -287,7 +286,7 @@ fn fields_that_are_swapped_added_renamed_or_retyped_are_refused() {
             assert_eq!(text, format!("{theirs} | {expected}"));
         }
     }
-    // Inside others, and as elements of slices.
+    // Inside other types, and as elements of slices.
     let nested = unique_name("nested");
     let _outer = Queue::<Pair<first::Tick, u64>>::create(&nested, 4).unwrap();
     let text = refusal::<Pair<swapped::Tick, u64>>(&nested);
@@ -295,7 +294,7 @@ fn fields_that_are_swapped_added_renamed_or_retyped_are_refused() {
     let many = unique_name("many");
     let _elements = Queue::<[first::Tick]>::builder().name(&many).create().unwrap();
     assert!(refusal::<[renamed::Tick]>(&many).contains("`volume` there, `amount` here"));
-    // A handle that is sent is asked the same.
+    // A handle that was sent is checked in the same way.
     let sent = serde_json::to_string(&ticks).unwrap();
     serde_json::from_str::<Queue<first::Tick>>(&sent).unwrap();
     let refused = serde_json::from_str::<Queue<swapped::Tick>>(&sent).unwrap_err().to_string();
@@ -315,7 +314,7 @@ fn a_schema_of_both_sides_stands_in_for_the_structure() {
     // The size still counts.
     let longer = Queue::<longer::Tick>::builder().name(&name).schema("tick/1").open();
     assert!(matches!(longer, Err(OpenError::Mismatch { .. })));
-    // A structure that is set in words must match.
+    // A structure that the builder sets must match.
     let said = settings().schema("tick/1").structure("{amount@0: u64}").open();
     assert!(matches!(said, Err(OpenError::Mismatch { .. })));
 }
@@ -325,7 +324,7 @@ fn a_structure_that_is_said_travels_with_the_handle() {
     let name = unique_name("said");
     let settings = || Queue::<[u64; 2]>::builder().name(&name).capacity(4).structure("{price@0: f64, volume@8: u64}");
     let queue = settings().create().unwrap();
-    // It is written as the schema of a type, which this is not.
+    // It is written like the schema of a type, and this type has a different one.
     assert!(refusal::<[u64; 2]>(&name).contains("of structure {price@0: f64, volume@8: u64}"));
     settings().open().unwrap();
     let sent = serde_json::to_string(&queue).unwrap();

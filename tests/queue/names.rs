@@ -1,4 +1,4 @@
-//! Names: which are good, what is behind them, when they go, and handles that travel.
+//! Names: which are valid, what is behind them, when they go, and handles that travel.
 
 use crate::support::threads::watch_for_hangs;
 use crate::support::{segment_exists, unique_name};
@@ -158,7 +158,7 @@ fn persist_takes_effect_on_a_queue_that_exists() {
         drop(first);
         drop(second);
         assert!(segment_exists(&name));
-        // It is one-way, and that is said.
+        // It is one-way, and reported as such.
         let third = Queue::<u32>::builder().name(&name).persist(false).open_or_create().unwrap_err();
         assert!(matches!(third, CreateError::OutOfRange { .. }), "a capacity is needed to create one: {third}");
         let third = Queue::<u32>::builder().name(&name).persist(false).open().unwrap();
@@ -190,7 +190,7 @@ fn options_that_cannot_take_effect_are_listed() {
         ("schema", "a/1", "none"),
     ];
     assert_eq!(listed, expected);
-    // Clones list the same; what the segment has is what counts.
+    // Clones list the same options; the values of the segment are the ones that count.
     assert_eq!((other.clone().unapplied_options().len(), other.capacity()), (5, 3));
     let by_bytes = Queue::<u32>::builder().name(&name).capacity_bytes(15).open().unwrap();
     assert_eq!(by_bytes.unapplied_options(), [], "15 bytes are 3 messages");
@@ -203,7 +203,7 @@ fn a_slice_queue_lists_its_bytes() {
     let name = unique_name("unapplied-bytes");
     let settings = |bytes| Queue::<[u8]>::builder().name(&name).capacity_bytes(bytes);
     let first = settings(10_000).open_or_create().unwrap();
-    // What is rounded up to the same ring is no difference.
+    // A size that is rounded up to the same ring is not a difference.
     assert!(settings(10_000).open_or_create().unwrap().unapplied_options().is_empty());
     let other = settings(99_999).capacity(5).open_or_create().unwrap();
     let listed: Vec<String> = other.unapplied_options().iter().map(ToString::to_string).collect();
@@ -292,7 +292,7 @@ fn a_full_table_of_participants_is_an_error_and_is_freed() {
         drop(Queue::<u32>::open(&name).map(drop).unwrap_err());
     }
     drop(second);
-    // An entry is used again and again, beyond what a record's owner can count.
+    // An entry is used again and again, more often than a record's owner field can count.
     for i in 0..2_100 {
         let next: Queue<u32> = Queue::open(&name).unwrap();
         next.put(&i).unwrap();

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const ZERO: Duration = Duration::ZERO;
-/// A deadline may be missed by as long as a loaded machine needs to run us again.
+/// How late a call may return: as long as a loaded machine needs to schedule this process again.
 const LATE: Duration = BY_ITSELF;
 
 #[test]
@@ -125,8 +125,8 @@ fn a_timeout_too_long_to_add_is_for_ever() {
     }
 }
 
-/// Runs `call` with the time that it may take; it must come back with Timeout, not early, and not
-/// late by much.
+/// Runs `call` with the time that it may take. It must return Timeout, not early, and not late by
+/// much.
 #[track_caller]
 fn takes(asked: Duration, call: impl FnOnce(Duration, Instant) -> bool) {
     let started = Instant::now();

@@ -110,7 +110,7 @@ fn batches_stop_at_bits_that_are_no_value() {
     assert!(flags.len() < before, "out of the way");
 }
 
-/// The mismatch that an opener of `O` gets, which must name both.
+/// The mismatch that an opener of `O` gets, which must name both types.
 #[track_caller]
 fn mismatch<O: shmq::Message + ?Sized>(name: &str, ours: &str, theirs: &str) {
     let named = |our_text: &str, their_text: &str| {
@@ -150,7 +150,7 @@ fn an_opener_of_another_type_gets_both_types_in_its_error() {
     mismatch::<u64>(&name, "u64", "Tick");
     mismatch::<[u64]>(&name, "u64", "Tick");
     mismatch::<[u32; 2]>(&name, "[u32; 2]", "Tick");
-    // The same name in another module is the same type: two programs share no paths.
+    // The same name in another module is the same type: two programs have no paths in common.
     let same: Queue<there::Tick> = Queue::open(&name).unwrap();
     assert_eq!(same.get().unwrap().0, 5);
 
@@ -177,7 +177,7 @@ fn schemas_are_compared_where_both_sides_set_one() {
         }
         other => panic!("{other:?}"),
     }
-    // With one schema on both sides the type's name does not matter, its size and alignment do.
+    // With one schema on both sides the type's name does not matter; its size and alignment do.
     let other = Queue::<[u8; 8]>::builder().name(&name).schema("tick/2").open();
     assert!(matches!(other, Err(OpenError::Mismatch { .. })), "another alignment: {other:?}");
     let signed = Queue::<i64>::builder().name(&name).schema("tick/2").open().unwrap();
@@ -219,11 +219,11 @@ fn structures_are_compared_where_both_sides_say_one() {
     assert_eq!(text, expected);
     let either = settings().structure("{volume: u64, price: f64}").open_or_create();
     assert!(matches!(either, Err(CreateError::Mismatch { .. })), "it is in use");
-    // A schema of one name does not make up for it.
+    // An equal schema does not make up for it.
     let same_schema = settings().schema("tick").structure("{volume: u64, price: f64}").open();
     assert!(matches!(same_schema, Err(OpenError::Mismatch { .. })));
     drop(queue);
-    // A creator that says none at all is asked nothing.
+    // If the creator gave no structure, that of an opener is not checked.
     let plain = settings().structure("").create().unwrap();
     settings().structure("{volume: u64, price: f64}").open().unwrap();
     plain.put(&[1, 2]).unwrap();

@@ -1,5 +1,6 @@
-//! Random deaths under load: whoever puts and takes is killed with SIGKILL or stopped with SIGSTOP
-//! for a while, wherever it is, and replaced; a ledger that survives everybody must balance.
+//! Random deaths under load: processes that put and take are killed with SIGKILL, or stopped with
+//! SIGSTOP for a while, at any point, and replaced. A ledger that survives all of them must
+//! balance.
 //!
 //! `cargo test --test storm` storms over each kind of use for some seconds; with `-- --ignored` for
 //! some minutes and tens of thousands of kills. Both print what happened. `SHMQ_TEST_SEED` repeats
@@ -16,7 +17,7 @@ fn main() -> std::process::ExitCode {
     storms::main()
 }
 
-/// Crashes are not promised by the portable locks.
+/// The portable locks do not promise to survive crashes.
 #[cfg(not(all(target_os = "linux", not(shmq_portable_sync))))]
 fn main() {
     println!("running 0 tests: not promised here");

@@ -21,12 +21,12 @@ use workers::{
     put_in_batches,
 };
 
-/// How long each storm lasts, every day and with `--ignored`.
+/// How long each storm lasts, in an ordinary run and with `--ignored`.
 const EVERY_DAY_S: u64 = 2;
 const WHOLE_S: u64 = 40;
-/// After so long it starts over with a new queue and an empty ledger.
+/// After this time, a storm starts over with a new queue and an empty ledger.
 const ROUND: Duration = Duration::from_secs(4);
-/// The last round lasts no less than this.
+/// The last round lasts at least this long.
 const LEAST_ROUND: Duration = Duration::from_millis(200);
 const WHOLE_BOUND: Duration = Duration::from_secs(900);
 
@@ -52,7 +52,7 @@ pub fn main() -> ExitCode {
     code
 }
 
-/// Lines of all storms: each rages in a process of its own.
+/// Report lines of all storms, each of which runs in a process of its own.
 static REPORT: OnceLock<File> = OnceLock::new();
 
 fn print_reports() {
@@ -89,11 +89,11 @@ fn slices() -> Queue<[u8]> {
 enum Promise {
     /// Each message that was put is delivered to one completed lease.
     ExactlyOnce,
-    /// Each is got by copy, or goes with a getter that is killed.
+    /// Each is got by copy, or is lost with a getter that is killed.
     AtMostOnce,
 }
 
-/// What one who puts or takes does with the queue.
+/// What a putter or taker does with the queue.
 type Work<T> = fn(&Queue<T>, &mut Worker);
 type Cast<T> = [(&'static str, Side, Work<T>)];
 
@@ -130,7 +130,7 @@ fn a_storm_of_kills_over_copies_of_slices_delivers_at_most_once() {
 }
 
 fn a_storm_of_kills_over_large_batches_loses_no_message() {
-    // Nobody who takes is killed: nothing at all may be gone.
+    // No taker is killed, so no message may be lost.
     let cast: [(&'static str, Side, Work<Triple>); 5] = [
         ("a producer", Side::Puts, put_in_batches),
         ("another producer", Side::Puts, put_in_batches),
@@ -161,7 +161,7 @@ fn by_endpoint<T: Numbered + ?Sized>() -> [(&'static str, Side, Work<T>); 5] {
     ]
 }
 
-/// A taker who dies takes with it what it has got.
+/// A taker that dies takes with it what it has got.
 fn by_copy<T: Numbered + ?Sized>() -> [(&'static str, Side, Work<T>); 5] {
     [
         ("a producer", Side::Puts, put_by_lock),
@@ -172,7 +172,7 @@ fn by_copy<T: Numbered + ?Sized>() -> [(&'static str, Side, Work<T>); 5] {
     ]
 }
 
-/// What all rounds of a storm come to.
+/// The sums over all rounds of a storm.
 #[derive(Default)]
 struct Total {
     kills: u64,
@@ -226,7 +226,7 @@ fn rage<T: Numbered + ?Sized>(what: &'static str, promise: Promise, create: fn()
     let started = Instant::now();
     let end = started + Duration::from_secs(seconds);
     let mut total = Total::default();
-    // A starved machine storms for longer, until it has been a storm.
+    // On a starved machine it goes on until there were enough kills.
     while Instant::now() < end || (!total.is_a_storm() && started.elapsed() < PATIENCE) {
         ledger.clear();
         let queue = create();
@@ -255,7 +255,7 @@ fn rage<T: Numbered + ?Sized>(what: &'static str, promise: Promise, create: fn()
     assert!(total.is_a_storm(), "no storm");
 }
 
-/// Takes what is left. Then nobody owes anything: a second look after the dead finds nothing.
+/// Takes the rest. Then no process owes anything: a second scan for dead processes finds nothing.
 fn expect_order<T: Numbered + ?Sized>(queue: &Queue<T>, last: &mut Worker, by_copy: bool) {
     last.drain(queue);
     queue.recover();
@@ -282,8 +282,8 @@ fn first(numbers: &[usize]) -> &[usize] {
     &numbers[..numbers.len().min(20)]
 }
 
-/// By lease: whatever was put is finished once; who died between release and note may have finished
-/// it instead.
+/// By lease: every message that was put is finished once. A process killed between release and note
+/// may have finished it instead.
 fn expect_exactly_once(audit: &Audit) {
     let Audit { lost, twice, invented, .. } = audit;
     assert!(lost.is_empty(), "{} lost, first {:?}", lost.len(), first(lost));
@@ -291,7 +291,7 @@ fn expect_exactly_once(audit: &Audit) {
     assert!(invented.is_empty(), "{} came though refused, first {:?}", invented.len(), first(invented));
 }
 
-/// By copy: nothing comes twice, and what is gone went with those who were killed, one call's worth
+/// By copy: no message comes twice. Lost messages went with killed takers, at most one call's worth
 /// each.
 fn expect_at_most_once(audit: &Audit, toll: &Toll) {
     let Audit { lost, twice, invented, .. } = audit;
@@ -300,8 +300,8 @@ fn expect_at_most_once(audit: &Audit, toll: &Toll) {
     assert!(lost.len() as u64 <= BATCH * toll.takers_killed, "{} lost, {toll:?}, first {:?}", lost.len(), first(lost));
 }
 
-/// What the queue counted is what the ledger says, give or take what the killed had not noted on
-/// either.
+/// The queue's counters agree with the ledger, except for what killed processes had not noted in
+/// one of them.
 fn expect_honest_counters<T: Numbered + ?Sized>(queue: &Queue<T>, audit: &Audit, toll: &Toll, by_copy: bool) {
     let stats = queue.stats();
     let within = |what: &str, value: u64, least: u64, slack: u64| {
@@ -310,8 +310,8 @@ fn expect_honest_counters<T: Numbered + ?Sized>(queue: &Queue<T>, audit: &Audit,
             "{what}: {value}, not {least} and up to {slack} more; {stats:?}, {audit:?}"
         );
     };
-    // A loan's holder, or the one who aborts it for a dead holder, may be killed before it counts
-    // the abort.
+    // The holder of a loan, or the process that aborts it for a dead holder, may be killed before
+    // it counts the abort.
     within("messages put", stats.puts - stats.aborted, audit.put, audit.unknown + toll.putters_killed);
     assert_eq!(stats.given_up, 0);
     if by_copy {

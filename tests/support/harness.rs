@@ -9,11 +9,12 @@
 //!                        the group is killed, the case has failed
 //! ```
 //!
-//! Each lane has a `/dev/shm` of its own, so that cases see each other no more than one by one.
+//! Each lane has a `/dev/shm` of its own, so that cases in different lanes do not see each other.
 //! Where that is not permitted, and with `--nocapture`, `main` is the only lane.
 //!
-//! Takes libtest's arguments as far as they matter here: filters, `--exact`, `--skip`, `--list`,
-//! `--ignored`, `--nocapture`, `--report-time`, `--test-threads` (lanes; or `RUST_TEST_THREADS`).
+//! Takes libtest's arguments as far as they are needed here: filters, `--exact`, `--skip`,
+//! `--list`, `--ignored`, `--nocapture`, `--report-time`, `--test-threads` (lanes; or
+//! `RUST_TEST_THREADS`).
 
 use super::process::{
     Exit, adopt_orphans, describe_process, die_with, exit_now, keep_pids, poll_exit, register_pid, shared_words, state_and_group,
@@ -31,10 +32,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// Exit code of a case that cannot run here; the last line that it printed says why.
+/// Exit code of a case that cannot run here; the last line that it printed gives the reason.
 const SKIPPED: i32 = 77;
-/// Several waits of the longest kind, one after the other, end before it and say what they waited
-/// for.
+/// Long enough for several of the longest waits, one after the other, to expire and to report what
+/// they waited for.
 const DEFAULT_BOUND: Duration = Duration::from_secs(600);
 
 /// How long a case may take: `SHMQ_TEST_BOUND_S` seconds, if set, for runs that do more than usual.
@@ -48,9 +49,9 @@ pub struct Case {
     pub name: &'static str,
     pub run: fn(),
     pub bound: Duration,
-    /// Kills creators, which may leave temporaries for the next create to remove.
+    /// It kills creators, which may leave temporaries for the next create to remove.
     pub leaves_temporaries: bool,
-    /// Runs with `--ignored`, and only then.
+    /// It runs with `--ignored`, and only then.
     pub ignored: bool,
 }
 
@@ -64,7 +65,7 @@ impl Case {
     }
 }
 
-/// A list of cases, named as their functions.
+/// A list of cases, named like their functions.
 #[macro_export]
 macro_rules! cases {
     ($($(#[$attribute:meta])* $function:ident $(.$refine:ident())*),* $(,)?) => {
@@ -72,7 +73,7 @@ macro_rules! cases {
     };
 }
 
-/// Are the cases asked for that are too long for every day?
+/// Are the cases requested that are too long for ordinary runs?
 pub fn asks_for_ignored() -> bool {
     Options::parse().only_ignored
 }
@@ -159,7 +160,7 @@ impl Lanes {
     }
 }
 
-/// What the lanes share: which case is next, and what became of the others.
+/// The state that the lanes share: which case is next, and the results of the others.
 struct Board {
     words: &'static [AtomicU64],
     reports: File,
@@ -188,7 +189,7 @@ impl Board {
     }
 }
 
-/// Runs the cases that the arguments ask for.
+/// Runs the cases that the arguments select.
 pub fn run(lanes: Lanes, cases: &[Case]) -> ExitCode {
     let options = Options::parse();
     let chosen: Vec<&Case> = cases.iter().filter(|case| options.wants(case)).collect();
@@ -222,7 +223,7 @@ pub fn run(lanes: Lanes, cases: &[Case]) -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(PANICKED_BINARY) }
 }
 
-/// May this user have a `/dev/shm` of his own? Tried by a child, which ends.
+/// May this user have a `/dev/shm` of its own? A child tries it, and ends.
 fn may_own_shm() -> bool {
     // SAFETY: main is single-threaded, so the child may do whatever its parent could.
     match unsafe { libc::fork() } {
@@ -236,7 +237,7 @@ fn run_lanes(count: usize, chosen: &[&Case], options: &Options, board: &Board) {
     std::io::stdout().flush().expect("stdout takes what was printed");
     let main = std::process::id();
     let start = |_| {
-        // SAFETY: as in `may_own_shm`.
+        // SAFETY: main is single-threaded, so the child may do whatever its parent could.
         match unsafe { libc::fork() } {
             -1 => panic!("fork of a lane: {}", std::io::Error::last_os_error()),
             0 => {
@@ -262,13 +263,13 @@ fn run_lanes(count: usize, chosen: &[&Case], options: &Options, board: &Board) {
     }
 }
 
-/// One case after the other, as long as there are any that no lane has begun.
+/// Runs one case after the other, as long as there are any that no lane has begun.
 fn run_next_cases(chosen: &[&Case], options: &Options, board: &Board, is_alone: bool) {
     keep_pids();
     loop {
         let number = board.words[NEXT].fetch_add(1, Relaxed) as usize;
         let Some(case) = chosen.get(number) else { return };
-        // A line that others may interrupt is written as a whole.
+        // Other lanes write to the same output, so a line is written as a whole.
         let mut line = format!("test {} ... ", case.name);
         if is_alone {
             print!("{}", std::mem::take(&mut line));
@@ -292,22 +293,23 @@ fn run_next_cases(chosen: &[&Case], options: &Options, board: &Board, is_alone: 
     }
 }
 
-/// All that was written to a file.
+/// Everything that was written to a file.
 fn text_of(mut file: &File) -> String {
     let mut bytes = Vec::new();
     let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What ends programs ends the tests': a shell that started them in the background had it ignored.
+/// Signals that end programs also end the tests: a shell that started them in the background set
+/// these to be ignored.
 fn heed_signals() {
     for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
-        // SAFETY: the default action of a signal, in a program with one thread.
+        // SAFETY: SIG_DFL installs no handler, and the program has one thread.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 
-/// As libtest's.
+/// The exit code of libtest.
 const PANICKED_BINARY: u8 = 101;
 
 fn run_case(case: &Case, number: usize, options: &Options) -> Outcome {
@@ -332,7 +334,7 @@ fn run_case(case: &Case, number: usize, options: &Options) -> Outcome {
         Some(exit) => exit,
         None => {
             problems.push(format!("hangs: not over after {:?}\n{}", bound_of(case), describe_hang(pid, &prefix)));
-            // SAFETY: the group that the case made for itself.
+            // SAFETY: kill takes two numbers; the group is the one that the case made for itself.
             unsafe { libc::kill(-pid, libc::SIGKILL) };
             wait_for_case(pid, DEFAULT_BOUND).unwrap_or(Exit::Signal(libc::SIGKILL))
         }
@@ -350,7 +352,8 @@ fn run_case(case: &Case, number: usize, options: &Options) -> Outcome {
     if problems.is_empty() { Outcome::Passed } else { Outcome::Failed(format!("{said}\n{}", problems.join("\n"))) }
 }
 
-/// In the case's process: a group of its own, its output where main finds it, its orphans with it.
+/// Runs in the process of the case: it gets a process group of its own, its output goes to the file
+/// of `main`, and it adopts orphans.
 fn enter_case(output: &File, show_output: bool) {
     register_pid();
     adopt_orphans();
@@ -364,7 +367,7 @@ fn enter_case(output: &File, show_output: bool) {
     }
 }
 
-/// A file that nobody else sees.
+/// A file that no other process can open.
 pub fn unlinked_file(prefix: &str) -> File {
     let path = std::env::temp_dir().join(format!("shmq-{prefix}output"));
     let file = File::options().read(true).append(true).create_new(true).open(&path);
@@ -386,7 +389,7 @@ fn wait_for_case(pid: libc::pid_t, bound: Duration) -> Option<Exit> {
     }
 }
 
-/// Children that the case left behind are ours now. Ends them and says so.
+/// Children that the case left behind are children of this process now. Ends them and reports them.
 fn children_left(group: libc::pid_t) -> Vec<String> {
     let mut left = Vec::new();
     loop {
@@ -396,13 +399,13 @@ fn children_left(group: libc::pid_t) -> Vec<String> {
             -1 => return left,
             0 => {
                 left.extend(group_members(group).into_iter().map(|pid| format!("left a child: {}", describe_process(pid))));
-                // SAFETY: the group that the case made for itself; it has no members but children
-                // that are left.
+                // SAFETY: kill takes two numbers. The case made the group for itself, and its only
+                // members are children that are left.
                 if unsafe { libc::kill(-group, libc::SIGKILL) } == -1 {
                     left.push("left a child outside its process group".to_string());
                     return left;
                 }
-                // SAFETY: as above.
+                // SAFETY: `status` is an int that the call may write, and outlives it.
                 unsafe { libc::waitpid(-1, &mut status, 0) };
             }
             pid => left.push(format!("left a child that nobody waited for: process {pid}, status {status:#x}")),

@@ -1,6 +1,6 @@
-//! What the tests stand on: names that no other run uses, randomness that can be repeated, waiting
-//! for states, forked children, and a harness for binaries whose `main` stays single-threaded, so
-//! that it may fork.
+//! Shared parts of the tests: names that no other run uses, randomness that can be repeated,
+//! waiting for states, forked children, and a harness for binaries whose `main` stays
+//! single-threaded, so that it may fork.
 //!
 //! `SHMQ_TEST_SEED=n` repeats a run's random choices; the seed is printed.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
@@ -16,19 +16,19 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Longest wait for a state that must come. Far longer than any healthy run needs: a loaded machine
-/// is not a failure.
+/// The longest wait for a state that must come. Far longer than any healthy run needs: a loaded
+/// machine is not a failure.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Bound on what must come by itself, without anybody's help: expired, it did not. Less than
-/// [`PATIENCE`], which is how long a call sleeps that nobody wakes, and far more than a starved
-/// process needs until it runs again.
+/// Bound on what must come by itself, without help from another process. If it expires, the state
+/// did not come. Less than [`PATIENCE`], which is how long a call sleeps that is never woken, and
+/// far more than a starved process needs until it runs again.
 pub const BY_ITSELF: Duration = Duration::from_secs(60);
 
 static PREFIX: OnceLock<String> = OnceLock::new();
 static NAMES: AtomicU64 = AtomicU64::new(0);
 
-/// What every queue name of this process starts with.
+/// The prefix of every queue name of this process.
 pub fn prefix() -> &'static str {
     PREFIX.get_or_init(|| format!("t{}-", std::process::id()))
 }
@@ -38,13 +38,13 @@ pub fn set_prefix(prefix: String) {
     assert!(PREFIX.set(prefix).is_ok(), "the prefix is set once, before any name is made");
 }
 
-/// A queue name that nobody else uses.
+/// A queue name that is used nowhere else.
 pub fn unique_name(what: &str) -> String {
     let number = NAMES.fetch_add(1, Ordering::Relaxed);
     format!("{}{number}-{what}", prefix())
 }
 
-/// The seed of this run's random choices: `SHMQ_TEST_SEED`, or the clock's.
+/// The seed of this run's random choices: `SHMQ_TEST_SEED`, or from the clock.
 pub fn seed() -> u64 {
     static SEED: OnceLock<u64> = OnceLock::new();
     *SEED.get_or_init(|| match std::env::var("SHMQ_TEST_SEED") {
@@ -71,7 +71,7 @@ impl Rng {
         Rng::from_state(hash)
     }
 
-    /// Numbers that follow from `state` alone.
+    /// Numbers that depend on `state` alone.
     pub fn from_state(state: u64) -> Rng {
         let mut rng = Rng(state | 1);
         for _ in 0..8 {
@@ -102,20 +102,19 @@ impl Rng {
         Duration::from_nanos(self.below(end.as_nanos() as u64))
     }
 
-    /// Another source, for another process or thread.
+    /// Another generator, for another process or thread.
     pub fn split(&mut self) -> Rng {
         Rng::from_state(self.draw())
     }
 }
 
-/// Waits until `met`, at most [`PATIENCE`]; a wait that expires fails the test with `state`
-/// printed.
+/// Waits until `met`, at most [`PATIENCE`]. A wait that expires fails the test and prints `state`.
 #[track_caller]
 pub fn wait_until(what: &str, met: impl FnMut() -> bool, state: impl FnOnce() -> String) {
     wait_at_most(PATIENCE, what, met, state);
 }
 
-/// Waits until `met`, at most `bound`; a wait that expires fails the test with `state` printed.
+/// Waits until `met`, at most `bound`. A wait that expires fails the test and prints `state`.
 #[track_caller]
 pub fn wait_at_most(bound: Duration, what: &str, mut met: impl FnMut() -> bool, state: impl FnOnce() -> String) {
     let end = Instant::now() + bound;
@@ -132,7 +131,7 @@ pub fn wait_at_most(bound: Duration, what: &str, mut met: impl FnMut() -> bool, 
     }
 }
 
-/// Bytes that tell which message they belong to: from `tag` alone, different at every place.
+/// Bytes that identify their message: computed from `tag` alone, different at every position.
 pub fn pattern(tag: u64, length: usize) -> Vec<u8> {
     (0..length).map(|place| pattern_byte(tag, place)).collect()
 }
@@ -146,7 +145,8 @@ fn pattern_byte(tag: u64, place: usize) -> u8 {
     (tag.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).wrapping_add(place as u64 * 7) as u8
 }
 
-/// Segments and temporaries in `/dev/shm` whose name starts so. Empty where there is no `/dev/shm`.
+/// Segments and temporaries in `/dev/shm` whose names start with that. Empty where there is no
+/// `/dev/shm`.
 pub fn shm_files(starting_with: &str) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir("/dev/shm") else { return Vec::new() };
     let mut found: Vec<String> = entries
@@ -162,8 +162,8 @@ pub fn segment_exists(name: &str) -> bool {
     shm_files(&format!("shmq.{name}")).iter().any(|file| *file == format!("shmq.{name}"))
 }
 
-/// The words of a segment's sides, notices and locks, for people: see `src/shm/layout.rs` for what
-/// is where.
+/// The words of a segment's sides, notices and locks, in readable form. `src/shm/layout.rs`
+/// describes where they are.
 pub fn describe_segment(path: &str) -> String {
     let mut text = format!("  {path}, words that are not 0:\n");
     let mut bytes = [0u8; 0x900];

@@ -1,5 +1,5 @@
-//! Forked children whose status nobody forgets, words that they share, and a look at what a process
-//! is doing.
+//! Forked children whose status must be checked, words that they share, and a description of what a
+//! process is doing.
 
 use super::{PATIENCE, wait_at_most, wait_until};
 use std::io::Write;
@@ -25,8 +25,8 @@ pub struct Child {
     exit: Option<Exit>,
 }
 
-/// Forks a child that runs `run` and exits with 0, or with [`PANICKED`]. What `run` owns is dropped
-/// in it, what it borrows is not. The child dies with its parent.
+/// Forks a child that runs `run` and exits with 0, or with [`PANICKED`]. The child drops what `run`
+/// owns, but not what it borrows. The child dies with its parent.
 pub fn fork(what: &'static str, run: impl FnOnce()) -> Child {
     fork_with_code(what, || {
         run();
@@ -34,7 +34,7 @@ pub fn fork(what: &'static str, run: impl FnOnce()) -> Child {
     })
 }
 
-/// As [`fork`], for a child that says its own exit code.
+/// Like [`fork`], for a child that returns its own exit code.
 pub fn fork_with_code(what: &'static str, run: impl FnOnce() -> i32) -> Child {
     let parent = std::process::id();
     fork_orphan(what, || {
@@ -43,7 +43,7 @@ pub fn fork_with_code(what: &'static str, run: impl FnOnce() -> i32) -> Child {
     })
 }
 
-/// As [`fork_with_code`], for a child that survives its parent.
+/// Like [`fork_with_code`], for a child that survives its parent.
 pub fn fork_orphan(what: &'static str, run: impl FnOnce() -> i32) -> Child {
     std::io::stdout().flush().expect("stdout takes what was printed");
     // SAFETY: the caller's process is single-threaded (the harness forks each case from a
@@ -60,8 +60,8 @@ pub fn fork_orphan(what: &'static str, run: impl FnOnce() -> i32) -> Child {
     }
 }
 
-/// Ends this process without running what its parent left on the stack or registered to be run at
-/// exit.
+/// Ends this process. It drops nothing that its parent left on the stack, and runs no exit
+/// handlers.
 pub fn exit_now(code: i32) -> ! {
     let _ = std::io::stdout().flush();
     // SAFETY: _exit has no preconditions.
@@ -93,7 +93,7 @@ pub fn adopt_orphans() {
     };
 }
 
-/// What `waitpid` says of a process without waiting: `None` while it runs.
+/// What `waitpid` reports about a process without waiting: `None` while it runs.
 pub fn poll_exit(pid: libc::pid_t) -> Option<Exit> {
     let mut status = 0;
     // SAFETY: `status` is an int that the call may write.
@@ -116,7 +116,7 @@ pub fn send_signal(pid: libc::pid_t, signal: libc::c_int) {
 }
 
 impl Child {
-    /// A child that somebody else forked and this process has inherited (see [`adopt_orphans`]).
+    /// A child that another process forked and this process has inherited (see [`adopt_orphans`]).
     pub fn adopted(what: &'static str, pid: u32) -> Child {
         Child { pid: pid as libc::pid_t, what, exit: None }
     }
@@ -170,7 +170,7 @@ impl Child {
         assert_eq!(exit, Exit::Signal(libc::SIGKILL), "{} (process {})", self.what, self.pid);
     }
 
-    /// Kills it, unless it has ended with success already. `true`: it was killed.
+    /// Kills it, unless it has already ended with success. `true`: it was killed.
     #[track_caller]
     pub fn kill_if_running(mut self) -> bool {
         if !self.has_ended() {
@@ -223,12 +223,12 @@ impl Child {
         found != 0
     }
 
-    /// Lets it go on.
+    /// Continues it.
     pub fn go_on(&self) {
         send_signal(self.pid, libc::SIGCONT);
     }
 
-    /// Waits until it sleeps in the kernel, as a blocked call does that has given up spinning.
+    /// Waits until it sleeps in the kernel, like a blocked call that has stopped spinning.
     #[track_caller]
     pub fn wait_until_asleep(&mut self) {
         let (pid, what) = (self.pid, self.what);
@@ -243,8 +243,8 @@ impl Child {
         );
     }
 
-    /// Stops it in its sleep: a sleeper that was just looking around would be stopped with a lock
-    /// in its hands.
+    /// Stops it in its sleep: a sleeper that is awake for a probe would be stopped while it holds a
+    /// lock.
     #[track_caller]
     pub fn stop_asleep(&mut self) {
         for _ in 0..1000 {
@@ -262,8 +262,8 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if self.exit.is_none() {
-            // SAFETY: a child of this process that was not waited for, so the number is still its
-            // own.
+            // SAFETY: a child of this process that was not waited for, so the pid is still its own.
+            // The status pointer is null, which is permitted.
             unsafe {
                 libc::kill(self.pid, libc::SIGKILL);
                 libc::waitpid(self.pid, std::ptr::null_mut(), 0);
@@ -304,15 +304,15 @@ pub fn wait_for_count(what: &str, word: &AtomicU64, value: u64) {
     wait_until(what, || word.load(Ordering::Acquire) >= value, || format!("{} of {value}", word.load(Ordering::Acquire)));
 }
 
-/// Pids of a case and its children: temporaries of theirs may not stay.
+/// Pids of a case and its children, whose temporaries must not stay.
 static PIDS: std::sync::OnceLock<&'static [AtomicU64]> = std::sync::OnceLock::new();
 
-/// Makes the table; the first word counts.
+/// Makes the table; the first word is the count.
 pub fn keep_pids() {
     PIDS.get_or_init(|| shared_words(1 << 16));
 }
 
-/// Notes this process.
+/// Records this process.
 pub fn register_pid() {
     if let Some(table) = PIDS.get() {
         let place = table[0].fetch_add(1, Ordering::Relaxed) as usize + 1;
@@ -322,7 +322,7 @@ pub fn register_pid() {
     }
 }
 
-/// Takes all that were noted.
+/// Takes all recorded pids.
 pub fn take_pids() -> Vec<u32> {
     let Some(table) = PIDS.get() else { return Vec::new() };
     let count = (table[0].swap(0, Ordering::Relaxed) as usize).min(table.len() - 1);
@@ -339,21 +339,21 @@ pub fn state_and_group(pid: libc::pid_t) -> Option<(char, libc::pid_t)> {
     Some((state, group))
 }
 
-/// Its parent; 0 if it is gone.
+/// The parent of a process; 0 if it is gone.
 pub fn parent_of(pid: u32) -> u32 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
     line.map_or(0, |pid| pid.trim().parse().expect("a pid"))
 }
 
-/// Its children, zombies included.
+/// The children of a process, zombies included.
 pub fn children_of(pid: u32) -> Vec<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     children.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
 }
 
-/// Our own, the crate's helpers included, which `active_children` does not tell of. Those that have
-/// ended are reaped by that.
+/// The children of this process, including the helpers of the crate, which `active_children` does
+/// not list. It reaps those that have ended.
 pub fn own_children() -> Vec<u32> {
     shmq::process::active_children();
     children_of(std::process::id())
@@ -370,9 +370,9 @@ pub fn end_fork_server(standby: u32) {
     wait_until("the fork server to be an orphan", || parent_of(fork_server) == std::process::id(), || format!("{fork_server}"));
     let reaped_late = children_of(fork_server);
     Child::adopted("the fork server", fork_server).kill();
-    // What it was stopped short of reaping is ours.
+    // Children that the stopped fork server did not reap are children of this process.
     for pid in reaped_late {
-        // SAFETY: no status is asked for.
+        // SAFETY: the status pointer is null, which is permitted; the call writes nothing.
         unsafe { libc::waitpid(pid as libc::pid_t, std::ptr::null_mut(), libc::WNOHANG) };
     }
 }
@@ -388,7 +388,7 @@ pub fn is_asleep_on_a_futex(pid: libc::pid_t) -> bool {
     call.split_whitespace().next().is_some_and(|number| number.parse() == Ok(libc::SYS_futex))
 }
 
-/// Was it asleep on a futex when it was stopped? `None`: the kernel does not tell.
+/// Was it asleep on a futex when it was stopped? `None`: the kernel does not report it.
 fn was_in_a_futex_wait(pid: libc::pid_t) -> Option<bool> {
     let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
     let mut words = call.split_whitespace();
@@ -401,25 +401,25 @@ fn was_in_a_futex_wait(pid: libc::pid_t) -> Option<bool> {
     Some(number == libc::SYS_futex_waitv || (number == libc::SYS_futex && waits))
 }
 
-/// Looks at a process or thread, until it has stayed in one and the same sleep for a while, or was
-/// asleep at every look for longer. On its way to where it stays it may nap (a page fault, a
-/// contended lock, a name that another process holds); and where it stays it may sleep in naps (a
-/// mutex of the portable locks).
+/// Watches a process or thread until it has stayed in one and the same sleep for a while, or was
+/// asleep at every probe for longer. Before it gets there it may sleep for short times (a page
+/// fault, a contended lock, a name that another process holds). Once there, it may sleep in short
+/// slices (a mutex of the portable locks).
 pub struct OneSleep {
     of: String,
-    /// How often it had gone to sleep when it was first seen in this sleep, and when that was.
+    /// The number of its sleeps when it was first seen in this one, and the time of that probe.
     seen: Option<(u64, Instant)>,
-    /// At how many looks in a row it was asleep, and when that began.
+    /// The number of probes in a row that found it asleep, and the time of the first.
     row: Option<(u32, Instant)>,
 }
 
 impl OneSleep {
-    /// Longer than a nap on the way, and shorter than one of the portable locks (1 ms).
+    /// Longer than a short sleep on the way, and shorter than one of the portable locks (1 ms).
     const LONG: Duration = Duration::from_micros(500);
-    /// Looks in a row, and how far they are apart.
+    /// Probes in a row, and the time between them.
     const ROW: (u32, Duration) = (4, Duration::from_millis(2));
 
-    /// Of whom the directory in `/proc` tells.
+    /// The process or thread that the directory in `/proc` describes.
     pub fn of(directory: String) -> OneSleep {
         OneSleep { of: directory, seen: None, row: None }
     }
@@ -441,7 +441,7 @@ impl OneSleep {
     }
 }
 
-/// What a process is doing, for people.
+/// What a process is doing, in readable form.
 pub fn describe_process(pid: libc::pid_t) -> String {
     let read =
         |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default().trim().replace('\n', " < ");
@@ -458,7 +458,7 @@ pub fn describe_process(pid: libc::pid_t) -> String {
     }
 }
 
-/// Occupies a processor until a word is set.
+/// Keeps a processor busy until a word is set.
 pub fn burn_until(stop: &AtomicU64) {
     let end = Instant::now() + 4 * PATIENCE;
     while stop.load(Ordering::Relaxed) == 0 && Instant::now() < end {

@@ -6,7 +6,7 @@ use std::sync::Once;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-/// A thread that was seen asleep in what it was asked to do.
+/// A thread that was seen asleep in the call that it was asked to make.
 pub struct Sleeper<R> {
     what: &'static str,
     thread: JoinHandle<R>,
@@ -32,12 +32,12 @@ pub fn start_and_wait_until_asleep<R: Send + 'static>(
 }
 
 impl<R> Sleeper<R> {
-    /// Did it come back already?
+    /// Has it returned already?
     pub fn has_finished(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// What it came back with.
+    /// Its result.
     #[track_caller]
     pub fn join(self) -> R {
         let thread = self.thread;
@@ -46,8 +46,8 @@ impl<R> Sleeper<R> {
     }
 }
 
-/// Ends the whole binary if a test hangs: libtest would wait for ever. Says what its threads and
-/// queues are doing.
+/// Ends the whole binary if a test hangs, since libtest would wait for ever. Prints what its
+/// threads and queues are doing.
 pub fn watch_for_hangs() {
     static WATCHING: Once = Once::new();
     WATCHING.call_once(|| {
@@ -68,7 +68,7 @@ pub fn watch_for_hangs() {
     });
 }
 
-/// Segments that this process has mapped, and whose name still leads somewhere.
+/// Segments that this process has mapped, and whose names still exist.
 fn mapped_segments() -> Vec<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let mut files: Vec<String> = maps

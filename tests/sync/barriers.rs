@@ -54,8 +54,8 @@ fn broken(barrier: &Barrier) {
 }
 
 fn two_who_get_broken(barrier: &Barrier) -> Vec<Child> {
-    // Clones, so that they leave in good order: one who does not has died, as far as a barrier can
-    // see.
+    // Clones, so that the children leave in good order: to a barrier, a party that does not has
+    // died.
     let mut waiters: Vec<Child> = (0..2)
         .map(|_| {
             let barrier = barrier.clone();
@@ -110,11 +110,11 @@ fn a_reset_releases_those_who_wait_and_begins_anew() {
 
 fn children_that_returned_are_not_missed() {
     let barrier = Barrier::new(2).unwrap();
-    // It borrows the handle, so that nothing is dropped in it.
+    // The child borrows the handle, so that nothing is dropped in it.
     let child = Process::spawn(|| assert!(barrier.wait().is_ok())).unwrap();
     barrier.wait().unwrap();
     assert!(child.join().unwrap().success());
-    // Several looks after the dead long, nobody finds any.
+    // Long enough for several scans for dead processes; none finds any.
     assert!(matches!(barrier.wait_timeout(Duration::from_millis(400)), Err(SyncError::Timeout)));
     barrier.reset().unwrap();
     let panicking = Process::spawn(|| {
@@ -129,7 +129,8 @@ fn children_that_returned_are_not_missed() {
     }
 }
 
-/// `exit` gives names back, and drops no handle: the others would wait for that party for ever.
+/// `exit` gives names back, and drops no handle: otherwise the others would wait for that party for
+/// ever.
 fn a_party_that_exits_without_a_word_is_missed() {
     let barrier = Barrier::new(2).unwrap();
     let mut party = fork("a party that exits", || {

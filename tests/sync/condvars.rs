@@ -78,7 +78,7 @@ fn waiting_gives_up_in_time_and_never_early() {
     assert!(!result.timed_out());
     let started = Instant::now();
     loop {
-        // May end for no reason, but then it does not say that the time is up.
+        // The wait may end spuriously, but then it does not report a timeout.
         let left = SHORT.saturating_sub(started.elapsed());
         let (relocked, result) = condvar.wait_timeout(guard, left).unwrap();
         guard = relocked;
@@ -87,7 +87,7 @@ fn waiting_gives_up_in_time_and_never_early() {
         }
     }
     assert!(started.elapsed() >= SHORT);
-    // For no reason, since nobody notifies: at most a slice.
+    // It ends spuriously, since there is no notification: after a slice at most.
     drop(condvar.wait(guard).unwrap());
     assert!(mutex.try_lock().is_ok());
 }
@@ -128,7 +128,7 @@ fn a_guard_of_the_parent_cannot_wait() {
     let (mutex, condvar) = (Mutex::new(0u32).unwrap(), Condvar::new().unwrap());
     let guard = mutex.lock().unwrap();
     fork("a child with a copy of the guard", || {
-        // SAFETY: the copy that fork made of a guard which this process never drops otherwise.
+        // SAFETY: the copy that fork made of a guard; this process drops it in no other way.
         let copy = unsafe { std::ptr::read(&guard) };
         assert!(matches!(condvar.wait(copy), Err(LockError::Failed(SyncError::Inherited))));
         assert!(mutex.try_lock().is_err());
@@ -154,7 +154,7 @@ fn waiting_until_a_deadline_gives_up_then_and_never_early() {
                 assert!(Instant::now() >= deadline, "early");
                 break;
             }
-            // It may also end for no reason.
+            // It may also end spuriously.
         }
     }
     let child = fork("one who changes it", || {

@@ -1,4 +1,5 @@
-//! Killed by SIGKILL, or stopped, while it waits or holds something: the others go on.
+//! Processes are killed by SIGKILL, or stopped, while they wait or hold something: the others go
+//! on.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_word, wait_for_count};
@@ -38,8 +39,8 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// What the dead left is back by then: after about a second, and when those who look for it have
-/// had their turn.
+/// Whatever the dead held is back by then: after about a second, plus the time until the processes
+/// that scan for it have run.
 const BACK_SOON: Duration = BY_ITSELF;
 
 /// A child that did something and then waits to be killed.
@@ -84,7 +85,7 @@ fn a_dead_holder_is_reported_to_everybody_until_one_repairs() {
     }
 }
 
-/// A holder dies once a locker sleeps, and has slept for so long.
+/// A holder dies after a locker has slept for `slept`.
 fn dies_before_a_sleeper(slept: Duration) {
     let array = Array::<u32>::new([0; 4]).unwrap();
     let holder = victim("a holder", |wait| {
@@ -230,7 +231,7 @@ fn a_dead_holders_permits_come_back_to_those_who_only_try() {
     holder.kill();
     let mut permit = None;
     wait_until("a permit", || permit.is_some() || semaphore.try_permit().map(|got| permit = Some(got)).is_ok(), String::new);
-    // What it acquired for good stays away.
+    // The permits that it acquired without a guard are not returned.
     assert!(matches!(semaphore.permit_timeout(10 * SHORT), Err(SyncError::Timeout)));
     drop(permit);
     semaphore.release().unwrap();
@@ -242,9 +243,9 @@ fn sleepers_killed_in_a_condvar_never_hang_notifiers() {
     let (mutex, condvar) = (Mutex::new(0u32).unwrap(), Condvar::new().unwrap());
     for round in 0..6 {
         let wait = || drop(condvar.wait_while(mutex.lock().unwrap(), |now| *now == round).unwrap());
-        // One that sleeps in the condvar, not on the mutex, most of the time; either will do.
-        // Killed with the mutex, as happens when it has just looked around, it ends the waits of
-        // the others with the news.
+        // A child that sleeps in the condvar, not on the mutex, most of the time; either will do.
+        // If it is killed while it holds the mutex, as happens right after a probe, the waits of
+        // the others end with `OwnerDied`.
         let wait_or_hear = || match mutex.lock() {
             Ok(guard) => drop(condvar.wait_while(guard, |now| *now == round)),
             Err(error) => assert!(matches!(error, LockError::OwnerDied(_)), "{error}"),
@@ -281,7 +282,7 @@ fn a_condvar_tells_that_a_holder_died() {
         wait();
     });
     holder.kill();
-    // Nobody notifies: it looks again by itself.
+    // There is no notification: the waiter probes again by itself.
     waiter.expect_success_within(BACK_SOON);
 }
 
@@ -323,7 +324,7 @@ fn a_party_killed_and_replaced_at_once_breaks_the_barrier() {
     survivor.wait_until_asleep();
     survivor.stop();
     killed.kill();
-    // The dead party's place in the table is taken before anybody could have looked.
+    // The entry of the dead party is taken before any process could have scanned it.
     let (replacement, go_on) = crate::holder("another party", |wait| {
         let _own = Barrier::open(barrier.name()).unwrap();
         wait();
@@ -336,7 +337,8 @@ fn a_party_killed_and_replaced_at_once_breaks_the_barrier() {
     assert!(matches!(barrier.wait_timeout(10 * SHORT), Err(SyncError::Timeout)), "the dead are forgotten");
 }
 
-/// A stream that takes nothing more: its ends, for reading and for writing.
+/// A full stream, to which nothing more can be written. Returns its ends, for reading and for
+/// writing.
 fn full_stream() -> (UnixStream, UnixStream) {
     let (reader, mut writer) = UnixStream::pair().unwrap();
     writer.set_nonblocking(true).unwrap();
@@ -351,7 +353,8 @@ fn one_that_works_on_in_a_thread_after_its_function_returned_is_not_robbed() {
     let (mut reader, writer) = full_stream();
     let returned = shared_word();
     let child = Process::spawn(|| {
-        // SAFETY: descriptors that are open; nothing else writes to this process's standard output.
+        // SAFETY: both descriptors are open; no other code writes to this process's standard
+        // output.
         assert_ne!(unsafe { libc::dup2(writer.as_raw_fd(), 1) }, -1);
         std::io::stdout().write_all(b"does not fit, and is flushed last").unwrap();
         let locked = Arc::new(std::sync::Barrier::new(2));
@@ -373,7 +376,7 @@ fn one_that_works_on_in_a_thread_after_its_function_returned_is_not_robbed() {
     })
     .unwrap();
     wait_for_count("the function to return", returned, 1);
-    // It cannot end before somebody reads what it wrote.
+    // The child cannot end before its output is read.
     let robbed = gives_up_in_time(10 * SHORT, || mutex.lock_timeout(10 * SHORT));
     assert!(matches!(robbed, Err(LockError::Failed(SyncError::Timeout))), "its thread is still at work: {robbed:?}");
     drop(robbed);
@@ -389,7 +392,8 @@ fn a_barrier_goes_on_after_a_reset_without_the_dead() {
         let mut killed = fork("a party to be killed", || drop(barrier.wait()));
         killed.wait_until_asleep();
         killed.kill();
-        // It had arrived, so we are the second and last; or somebody noticed. Both are sound.
+        // Either the dead party had arrived, so this process is the second and last, or its death
+        // was noticed. Both are sound.
         let _ = barrier.wait();
         barrier.reset().unwrap();
         let partner = fork("a partner", {

@@ -1,6 +1,6 @@
-//! Signal handlers that use what the code uses that they interrupt. Each case runs in a process of
-//! its own, in one thread, so what a handler waits for never comes: a verb that may not be called
-//! in one hangs here, until the harness ends it.
+//! Signal handlers that use the same primitives and queues as the code that they interrupt. Each
+//! case runs in a process of its own, in one thread, so a handler that waits for that code waits
+//! for ever: a verb that must not be called in a handler hangs here, until the harness ends it.
 
 use crate::support::harness::Case;
 use shmq::sync::{Barrier, Condvar, Event, Mutex, Semaphore, SyncError, Value};
@@ -28,27 +28,28 @@ type Act = Box<dyn Fn() + Send + Sync>;
 static ACT: OnceLock<Act> = OnceLock::new();
 static SIGNALS: AtomicU64 = AtomicU64::new(0);
 
-/// Handlers that run at least, and how long it may take them: verbs that give up after a
+/// The least number of handlers that run, and the time limit: verbs that give up after a
 /// millisecond run less often.
 const ENOUGH: u64 = 200;
 const LONGEST: Duration = Duration::from_secs(20);
 
 extern "C" fn handle(_: libc::c_int) {
-    // SAFETY: `errno` is this thread's.
+    // SAFETY: `__errno_location` returns a valid pointer to this thread's `errno`.
     let errno = unsafe { *libc::__errno_location() };
     ACT.get().expect("set before the first signal")();
     SIGNALS.fetch_add(1, Relaxed);
-    // SAFETY: as above.
+    // SAFETY: `__errno_location` returns a valid pointer to this thread's `errno`, which no other
+    // thread accesses.
     unsafe { *libc::__errno_location() = errno };
 }
 
 /// When the next handlers run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Timer {
-    /// Again and again, so many microseconds apart.
+    /// Repeatedly, with that many microseconds between them.
     Each(libc::suseconds_t),
-    /// Once the code has done a round after the last one: for handlers that take long, which would
-    /// leave it no time.
+    /// After the code has done a round since the last one: for slow handlers, which would leave it
+    /// no time.
     OnceARound(libc::suseconds_t),
 }
 
@@ -60,17 +61,19 @@ impl Timer {
         };
         let time = |tv_usec| libc::timeval { tv_sec: 0, tv_usec };
         let timer = libc::itimerval { it_interval: time(each), it_value: time(first) };
-        // SAFETY: a timer of this process, whose handler stays.
+        // SAFETY: the timer outlives the call, which only reads it. Its signal has a handler that
+        // is never removed.
         assert_eq!(unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) }, 0);
     }
 }
 
-/// Calls `work` again and again, while a timer has `act` called in a handler. The number of
+/// Calls `work` again and again, while a timer has `act` called in a handler. Returns the number of
 /// handlers that ran.
 fn interrupt(timer: Timer, act: impl Fn() + Send + Sync + 'static, mut work: impl FnMut()) -> u64 {
     assert!(ACT.set(Box::new(act)).is_ok(), "one a process");
     let handler = handle as extern "C" fn(libc::c_int) as *const () as libc::sighandler_t;
-    // SAFETY: what the handler calls is what these cases are about.
+    // SAFETY: the handler is a function that lives for ever. Whether its calls are
+    // async-signal-safe is what these cases test.
     unsafe { libc::signal(libc::SIGALRM, handler) };
     timer.set();
     let started = Instant::now();
@@ -113,7 +116,7 @@ fn permits_are_released_in_a_handler() {
         inside.release().unwrap();
         inside.release_many(2).unwrap();
     };
-    // It interrupts the takers as well, which have the lock.
+    // The handler also interrupts the takers, which hold the lock.
     let signals = interrupt(Timer::Each(100), act, || {
         semaphore.release().unwrap();
         released += 1;
@@ -128,7 +131,7 @@ fn permits_are_dropped_and_tried_in_a_handler() {
     let inside = semaphore.clone();
     let act = move || match inside.try_permit() {
         Ok(permit) => drop(permit),
-        // It interrupted one who takes a permit.
+        // It interrupted a caller that is taking a permit.
         Err(error) => assert!(matches!(error, SyncError::Busy | SyncError::WouldBlock), "{error:?}"),
     };
     interrupt(Timer::OnceARound(150), act, || drop(semaphore.permit().unwrap()));
@@ -160,7 +163,7 @@ fn messages_are_tried_to_put_in_a_handler() {
     interrupt(Timer::OnceARound(150), act, || {
         put += u64::from(queue.try_put(&2).is_ok());
         got += u64::from(queue.try_get().is_ok());
-        // Full now and then: refusals take the slow way.
+        // Full now and then, so that refusals take the slow path.
         if put % 1000 == 0 {
             (0..8).for_each(|_| put += u64::from(queue.try_put(&3).is_ok()));
         }
@@ -209,7 +212,7 @@ fn locks_are_tried_in_a_handler() {
     assert_eq!(*mutex.lock().unwrap(), counted + COUNTED.load(Relaxed));
 }
 
-/// As `sem_post` does: the sleeper is woken, or finds the permit before it sleeps.
+/// Like `sem_post`: the sleeper is woken, or finds the permit before it sleeps.
 fn a_release_in_a_handler_wakes_the_thread_that_it_interrupts() {
     let semaphore = Semaphore::new(0).unwrap();
     let inside = semaphore.clone();

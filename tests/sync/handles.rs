@@ -156,7 +156,7 @@ fn a_handle_of_what_was_replaced_says_so() {
     Event::unlink(&name).unwrap();
     let second = Event::create(&name).unwrap();
     fork("a stranger", || {
-        // It inherits both; the first is not found by its name any more.
+        // It inherits both; the first can no longer be found by its name.
         std::mem::forget((first.clone(), second.clone()));
     })
     .expect_success();
@@ -190,7 +190,7 @@ fn a_builder_says_who_may_use_it_and_how_many() {
     })
     .expect_success();
     assert_eq!(*mutex.lock().unwrap(), 7);
-    // Many more than usual, with what each kind keeps of each.
+    // Many more participants than usual, with what each kind stores for each.
     let semaphore = Semaphore::builder(3).max_participants(1023).create().unwrap();
     let barrier = Barrier::builder(2).max_participants(1023).create().unwrap();
     let child = fork("a child", || {

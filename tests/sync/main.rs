@@ -1,8 +1,8 @@
 //! What the primitives of `shmq::sync` and `wait_any` promise between processes: forked ones,
 //! stopped ones and dead ones.
 //!
-//! `main` is single-threaded and forks each case (see `support/harness.rs`). Crashes are not
-//! promised by the portable locks: under `--cfg shmq_portable_sync` those chapters are left out.
+//! `main` is single-threaded and forks each case (see `support/harness.rs`). The portable locks do
+//! not promise to survive crashes: under `--cfg shmq_portable_sync` those chapters are left out.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 use support::harness::Lanes;
 use support::process::{Child, fork, wait_for_count};
 
-/// A time-out that is not waited for long.
+/// A short timeout that is waited for completely.
 const SHORT: Duration = Duration::from_millis(30);
 
 /// A child that holds something until `go` is stored.
@@ -52,7 +52,7 @@ fn holder(what: &'static str, act: impl FnOnce(&dyn Fn())) -> (Child, &'static s
     (child, &words[1])
 }
 
-/// Runs what must give up, and not before `timeout`.
+/// Runs a call that must give up, but not before `timeout`.
 #[track_caller]
 fn gives_up_in_time<R>(timeout: Duration, run: impl FnOnce() -> R) -> R {
     let started = Instant::now();

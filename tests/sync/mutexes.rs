@@ -1,4 +1,4 @@
-//! Locks between processes that live.
+//! Locks between live processes.
 
 use crate::support::harness::Case;
 use crate::support::process::{Exit, expect_all_succeed, fork, fork_with_code};
@@ -97,7 +97,7 @@ fn a_guard_in_a_child_unlocks_nothing_and_cannot_be_used() {
     let mutex = Mutex::new(7u32).unwrap();
     let guard = mutex.lock().unwrap();
     fork("a child with a copy of the guard", || {
-        // SAFETY: the copy that fork made of a guard which this process never drops otherwise.
+        // SAFETY: the copy that fork made of a guard; this process drops it in no other way.
         let copy = unsafe { std::ptr::read(&guard) };
         drop(copy);
         assert!(matches!(mutex.try_lock(), Err(LockError::Failed(SyncError::WouldBlock))));

@@ -1,4 +1,4 @@
-//! Parties of a barrier that do not count: the dead, and those who gave up.
+//! Parties of a barrier that do not count: dead ones, and those that gave up.
 
 use crate::stops::stop_with_the_lock;
 use crate::support::harness::Case;
@@ -39,7 +39,7 @@ fn nobody_passes_with_a_dead_party() {
                 killed.kill();
                 std::thread::sleep(gap);
                 if newcomer {
-                    // It may be given the entry of the dead one.
+                    // It may be given the entry of the dead party.
                     fork("a party that comes alone", || expect_broken(&barrier)).expect_success();
                 } else {
                     expect_broken(&barrier);
@@ -66,7 +66,7 @@ fn all_threads_of_a_dead_process_count_for_nothing() {
     expect_broken(&barrier);
 }
 
-/// A child that has the barrier's lock and does not run.
+/// A stopped child that holds the barrier's lock.
 fn stopped_in(barrier: &Barrier) -> (Child, &'static std::sync::atomic::AtomicU64) {
     let busy = || matches!(barrier.try_wait(), Err(SyncError::Busy));
     let act = || assert!(matches!(barrier.try_wait(), Err(SyncError::WouldBlock | SyncError::Broken)));
@@ -88,7 +88,7 @@ fn one_that_gave_up_beside_a_stopped_party_does_not_count() {
     let (stopped, over) = stopped_in(&barrier);
     quitter.wait_at_most(PATIENCE);
     quitter.expect_success();
-    // Nor does one that could not even arrive leave the others without a word.
+    // A party that could not even arrive does not leave the others waiting either.
     assert!(matches!(gives_up_in_time(SHORT, || barrier.wait_timeout(SHORT)), Err(SyncError::Timeout)));
     assert!(matches!(gives_up_in_time(SHORT, || barrier.reset_timeout(SHORT)), Err(SyncError::Timeout)));
     assert!(matches!(barrier.try_reset(), Err(SyncError::Busy)));

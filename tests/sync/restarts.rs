@@ -1,5 +1,5 @@
-//! Objects whose users are all dead, and the next run of the program that had them: each begins a
-//! new life.
+//! Primitives whose users are all dead, and the next run of the program that had them: each starts
+//! anew.
 
 use crate::support::harness::Case;
 use crate::support::process::{exit_now, fork, send_signal};
@@ -18,7 +18,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A life that uses what `run` returns, and ends without dropping it: by `exit`, or killed.
+/// A process that uses what `run` returns, and ends without dropping it: by `exit`, or killed.
 fn life<R>(by_a_kill: bool, run: impl FnOnce() -> R) {
     let child = fork("an earlier life", || {
         std::mem::forget(run());
@@ -40,7 +40,7 @@ fn a_new_life_finds_what_it_asks_for() {
     let array = || Array::open_or_create(name("array"), [1u8, 2]).unwrap();
     let value = || Value::open_or_create(name("value"), 7u32).unwrap();
     let condvar = || Condvar::open_or_create(name("condvar")).unwrap();
-    // However often it ends without a word.
+    // However often it ends without dropping them.
     for by_a_kill in [false, true, false, true] {
         life(by_a_kill, || {
             let (event, semaphore, barrier) = (event(), semaphore(), barrier());
@@ -51,7 +51,8 @@ fn a_new_life_finds_what_it_asks_for() {
             assert_eq!(semaphore.value(), 0);
             assert!(barrier.wait_timeout(Duration::from_millis(1)).is_err() && barrier.is_broken());
             let (mutex, array, value, condvar) = (mutex(), array(), value(), condvar());
-            // The last holder died with the lock: nobody is told, there is nothing left to repair.
+            // The last holder died while it held the lock. This is not reported, since there is
+            // nothing left to repair.
             let mut locked = mutex.lock().unwrap();
             assert_eq!(*locked, 5);
             *locked = 6;
@@ -64,7 +65,7 @@ fn a_new_life_finds_what_it_asks_for() {
             (event, semaphore, barrier, mutex, array, value, condvar)
         });
     }
-    // Those who do not start anew, but look, find all as it was left.
+    // A process that only opens them finds everything as it was left.
     assert!(Event::open(name("event")).unwrap().is_set());
     life(true, event);
     assert!(matches!(Mutex::<u64>::open(name("mutex")).unwrap().lock(), Err(LockError::OwnerDied(left)) if *left == 6));
@@ -73,7 +74,7 @@ fn a_new_life_finds_what_it_asks_for() {
     for what in ["event", "semaphore", "barrier", "array", "value", "condvar"] {
         assert_eq!(replaced(what), Some(WhyReplaced::UsersDead), "{what}");
     }
-    // That one was opened, and went with its only user.
+    // The mutex was opened, and removed with its only user.
     assert_eq!(replaced("mutex"), None);
     drop(last);
     assert!(!segment_exists(&stem) && !segment_exists(&name("event")));
@@ -99,7 +100,7 @@ fn a_persisted_object_is_found_as_it_was_left() {
         value.set(2).unwrap();
         value
     });
-    // Takes effect on what is there, and on what is made.
+    // It takes effect on an existing primitive and on a new one.
     for kept in [1, 1, 1] {
         life(true, || {
             let value = Value::builder(1u64).name(&name).persist(true).open_or_create().unwrap();
@@ -129,7 +130,7 @@ fn an_object_in_use_is_found_as_it_is() {
         assert!(matches!(Event::open_or_create(&name), Err(CreateError::Mismatch { .. })));
     })
     .expect_success();
-    // It asked to keep the object, which was there.
+    // The late process asked to keep the existing primitive.
     drop(semaphore);
     assert!(segment_exists(&name));
     let kept = Semaphore::open(&name).unwrap();

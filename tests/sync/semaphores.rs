@@ -92,9 +92,10 @@ fn a_permit_in_a_child_is_the_parents() {
     let semaphore = Semaphore::new(2).unwrap();
     let permit = semaphore.permit().unwrap();
     fork("a child with a copy of the permit", || {
-        // SAFETY: the copy that fork made of a permit which this process never drops otherwise.
+        // SAFETY: the copy that fork made of a permit; this process drops it in no other way.
         drop(unsafe { std::ptr::read(&permit) });
-        // SAFETY: as above.
+        // SAFETY: the bytes are still those of the permit that fork copied. `forget` consumes a
+        // copy, which refers to the parent's permit and frees nothing here.
         assert!(matches!(unsafe { std::ptr::read(&permit) }.forget(), Err(SyncError::Inherited)));
         assert_eq!(semaphore.value(), 1);
     })

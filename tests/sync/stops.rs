@@ -1,5 +1,5 @@
-//! Beside a process that was stopped (`SIGSTOP`) in the middle of its work: what has a deadline
-//! keeps it, what gives something back waits for nobody.
+//! Next to a process that was stopped (`SIGSTOP`) in the middle of its work: a call with a deadline
+//! keeps it, and a call that gives something back does not wait.
 
 use crate::support::harness::{Case, skip};
 use crate::support::process::{Child, fork, shared_word, wait_for_count};
@@ -14,12 +14,12 @@ pub fn cases() -> Vec<Case> {
     crate::cases![each_form_of_a_values_verbs_beside_a_stopped_update, permits_are_given_back_beside_a_stopped_taker,]
 }
 
-/// How long a child is stopped again and again until it has the lock.
+/// How long a child is stopped again and again until it holds the lock.
 const STOPS: Duration = Duration::from_secs(30);
 
-/// A child that does `act`, which locks for a moment, again and again until the word is set, and
-/// was stopped with the lock: `is_busy` tells. Where chance does not stop it there, there is
-/// nothing to test.
+/// A child that repeats `act`, which locks for a moment, until the word is set. It was stopped
+/// while it held the lock, as `is_busy` reports. If chance never stops it there, there is nothing
+/// to test.
 pub fn stop_with_the_lock(what: &'static str, act: impl Fn(), is_busy: impl Fn() -> bool) -> (Child, &'static AtomicU64) {
     let words = crate::support::process::shared_words(2);
     let (over, begun) = (&words[0], &words[1]);
@@ -38,13 +38,13 @@ pub fn stop_with_the_lock(what: &'static str, act: impl Fn(), is_busy: impl Fn()
             return (child, over);
         }
         child.go_on();
-        // Not where it was stopped the last time.
+        // So that it is stopped in another place than the last time.
         (0..rng.below(2_000)).for_each(|_| std::hint::spin_loop());
     }
     skip(&format!("{what}: stopped for {STOPS:?}, and never with the lock"))
 }
 
-/// The forms of one verb: at once, after a time, at a time.
+/// The forms of one verb: immediately, with a timeout, with a deadline.
 fn expect_refusals<R>(
     attempt: impl Fn() -> Result<R, SyncError>,
     after: impl Fn(Duration) -> Result<R, SyncError>,
@@ -62,7 +62,7 @@ fn each_form_of_a_values_verbs_beside_a_stopped_update() {
     let mut updater = fork("one that is stopped in an update", || {
         let stops = value.update(|words| {
             words[0] = 2;
-            // SAFETY: stops this process, until it is told to go on.
+            // SAFETY: raise takes a number; SIGSTOP stops this process until it is continued.
             unsafe { libc::raise(libc::SIGSTOP) };
             words[1] = 2;
         });

@@ -1,5 +1,5 @@
-//! Processes killed at random, wherever they are, again and again: what they shared is in order,
-//! and nobody hangs.
+//! Processes killed at random, wherever they are, again and again: the data that they shared is
+//! consistent, and no process hangs.
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, fork, shared_words, wait_for_count};
@@ -21,8 +21,9 @@ pub fn cases() -> Vec<Case> {
 const WORKERS: usize = 4;
 const KILLS: u64 = 150;
 
-/// Kills workers at random moments, each of which a new one replaces, until it was `enough`; then
-/// lets the last ones finish. `work` runs until it is told to stop, and counts its rounds.
+/// Kills workers at random moments and replaces each by a new one, until `enough` returns true;
+/// then lets the last ones finish. `work` runs until its argument returns true, and counts its
+/// rounds.
 fn storm(purpose: &str, enough: impl Fn() -> bool, work: impl Fn(&dyn Fn() -> bool, &AtomicU64)) {
     let mut rng = Rng::new(purpose);
     let words = shared_words(2);
@@ -49,8 +50,8 @@ fn storm(purpose: &str, enough: impl Fn() -> bool, work: impl Fn(&dyn Fn() -> bo
 }
 
 fn a_mutex_survives_a_storm_of_kills() {
-    // Whoever holds the lock makes all elements one more, in order: a death leaves a step
-    // somewhere, which the next one removes.
+    // The holder of the lock increments all elements, in order. A death leaves a step in between,
+    // which the next holder removes.
     let array = Array::<u64>::new(vec![0; 64]).unwrap();
     let deaths = Mutex::new(0u64).unwrap();
     let dead_holders = || match deaths.lock() {
@@ -95,7 +96,7 @@ fn a_mutex_survives_a_storm_of_kills() {
     let dead_holders = dead_holders();
     eprintln!("{dead_holders} died with the lock");
     assert!(dead_holders > 0, "no kill hit a holder");
-    // The last ones left in good order.
+    // The last workers left in good order.
     assert!(array.lock().is_ok());
 }
 
@@ -132,7 +133,7 @@ fn a_semaphore_survives_a_storm_of_kills() {
             }
         },
     );
-    // All are back: those of the dead, too.
+    // All permits are back, including those of the dead.
     let all = (semaphore.permit_timeout(PATIENCE), semaphore.permit_timeout(PATIENCE), semaphore.permit_timeout(PATIENCE));
     assert!(all.0.is_ok() && all.1.is_ok() && all.2.is_ok());
     assert!(semaphore.permit_timeout(Duration::from_millis(300)).is_err(), "a permit too many");
@@ -158,7 +159,7 @@ fn a_condvar_survives_a_storm_of_kills() {
                 let seen = *guard;
                 *guard += 1;
                 changed.notify_one();
-                // Another one's turn, or some time.
+                // Waits for the turn of another process, or for some time.
                 let waited = changed.wait_timeout_while(guard, Duration::from_millis(1), |turn| *turn == seen + 1);
                 if let Err(LockError::OwnerDied((mut guard, _))) = waited {
                     guard.mark_repaired();

@@ -25,7 +25,7 @@ fn set_returns_what_was_there() {
     let value = Value::new(0u32).unwrap();
     let children = (1..=3u32).map(|n| {
         let value = &value;
-        // Whoever sets takes what the one before set: nothing gets lost on the way.
+        // Each setter gets the value that the one before set: none is lost.
         fork_with_code("a setter", move || value.set(n).unwrap() as i32)
     });
     let mut seen: Vec<i32> = children
@@ -77,7 +77,7 @@ fn a_fork_in_an_update_leaves_it_to_the_parent() {
     let value = Value::new(1u64).unwrap();
     let mut child = 0;
     let updated = value.update(|n| {
-        // SAFETY: the case is single-threaded; the child does no more than look and exit.
+        // SAFETY: the case is single-threaded; the child only reads the value and exits.
         child = unsafe { libc::fork() };
         *n = if child == 0 { 99 } else { 2 };
     });

@@ -72,11 +72,11 @@ fn waiting_gives_up_in_time_and_never_early() {
     process.join().unwrap();
 }
 
-/// One queue or the other holds a message at each moment, so a look at both finds one, however the
-/// message moves meanwhile.
+/// One queue or the other holds a message at each moment, so one scan of both finds one, however
+/// the message moves meanwhile.
 fn one_look_finds_what_is_ready_at_each_moment() {
     let queues = [Queue::<u32>::new(4).unwrap(), Queue::<u32>::new(4).unwrap()];
-    // The look at these gives the message time.
+    // Scanning these gives the message time to move.
     let between: Vec<_> = (0..30).map(|_| Queue::<u32>::new(1).unwrap()).collect();
     let [moves, stop] = [shared_word(), shared_word()];
     queues[0].put(&0).unwrap();
@@ -151,7 +151,7 @@ fn the_end_of_a_process_is_noticed_alone_and_beside_a_queue() {
             (Process::spawn(|| std::thread::sleep(PATIENCE)).unwrap(), Process::spawn(|| std::thread::sleep(SHORT)).unwrap());
         assert_eq!(wait_any(&[&long, &short], soon()), Ok(1));
         assert_eq!(wait_any(&[&long, &queue, &short], soon()), Ok(2));
-        // Looked at only: the status is still there.
+        // The wait only checked it: the status is still there.
         assert!(short.join().unwrap().success());
         long.kill().unwrap();
         assert_eq!(wait_any(&[&queue, &long], soon()), Ok(1));
@@ -206,10 +206,10 @@ fn a_wake_that_is_not_used_is_passed_on() {
     let (first, second) = (Queue::<u64>::new(4).unwrap(), Queue::<u64>::new(4).unwrap());
     for _ in 0..5 {
         let mut chooser = fork("one who waits for both", || {
-            // Takes from the first; the wake of the second may have come to it all the same, and
-            // what it takes from there it gives back.
+            // Takes from the first. The wake of the second may have come to this process
+            // nevertheless; it puts back what it takes from there.
             let ready = wait_any(&[&first, &second], soon()).unwrap();
-            // Unless the getter has been faster: it looks around by itself ten times a second.
+            // Unless the getter was faster, which probes ten times a second by itself.
             let taken = if ready == 1 { second.try_get().ok() } else { None };
             first.get_timeout(PATIENCE).unwrap();
             if let Some(taken) = taken {

@@ -1,5 +1,5 @@
-//! A subscriber beside a pool: its locks, in a program that forks, and its panics, in the pool's
-//! own thread.
+//! A subscriber in a program with a pool: its locks, while the program forks, and its panics, in
+//! the pool's own thread.
 
 use crate::cases;
 use crate::support::harness::Case;
@@ -52,8 +52,8 @@ fn subscribe(call: fn(String)) {
     tracing::subscriber::set_global_default(Calls(call)).expect("the first subscriber of this process");
 }
 
-/// A subscriber that has a lock for a while, as one has that writes to a slow file. Its holder must
-/// not be a thread that a child lacks.
+/// A subscriber that holds a lock for a while, like one that writes to a slow file. When a child is
+/// forked, the holder must not be a thread that the child lacks.
 fn children_find_the_locks_of_a_subscriber_free() {
     static LOG: Mutex<()> = Mutex::new(());
     subscribe(|_| {
@@ -63,7 +63,7 @@ fn children_find_the_locks_of_a_subscriber_free() {
     let pool = Pool::new(1).unwrap();
     let empty = Queue::<u64>::new(1).unwrap();
     for _ in 0..200 {
-        // So that the pool's thread has something to do, and then nothing.
+        // Gives the pool's thread something to do, and then nothing.
         let task = pool.apply_async(|n: u64| n, 1).unwrap();
         let child = Process::spawn(|| {
             let _ = empty.get_timeout(Duration::from_millis(1));
@@ -78,9 +78,9 @@ fn children_find_the_locks_of_a_subscriber_free() {
     }
 }
 
-/// In the pool's own thread all is caught that the program gave to the pool. A subscriber is not
-/// known to the pool: if that panics, the thread ends, and must not leave a caller waiting. It is
-/// made to emit an event by a process that dies in its queue of results.
+/// The pool's own thread catches the panics of everything that the program gave to the pool. It
+/// does not know about a subscriber: if that panics, the thread ends, and must not leave a caller
+/// waiting. A process that dies in the pool's queue of results makes the subscriber emit an event.
 fn a_pool_whose_thread_dies_fails_and_says_why() {
     subscribe(|_| {
         if thread::current().name() == Some("shmq-pool") {
@@ -106,7 +106,7 @@ fn a_pool_whose_thread_dies_fails_and_says_why() {
     fork("one that dies with a lease of each queue of the pool", || {
         let queues: Vec<_> = queues.iter().map(|name| Queue::<[u8]>::open(name).expect("open a pool's queue")).collect();
         for queue in &queues {
-            // The pool's thread wants it too.
+            // The pool's thread takes messages, too.
             let lease = loop {
                 queue.put(b"not a message of the pool's").expect("room");
                 if let Ok(lease) = queue.try_lease() {
@@ -134,10 +134,10 @@ fn a_pool_whose_thread_dies_fails_and_says_why() {
     drop(pool);
 }
 
-/// A process may have so many descriptors at a time.
+/// Limits the number of open descriptors of a process.
 fn limit_descriptors(pid: u32, most: u64) {
     let limit = libc::rlimit { rlim_cur: most, rlim_max: 1000 };
-    // SAFETY: the limit is read.
+    // SAFETY: the limit outlives the call, which only reads it.
     assert_eq!(unsafe { libc::prlimit(pid as i32, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) }, 0);
 }
 

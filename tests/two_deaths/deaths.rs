@@ -1,4 +1,5 @@
-//! Cases: a kind of ring and what the first process does in it, with all that the second may do.
+//! Cases: a kind of ring and what the first process does in it, with everything that the second may
+//! do.
 
 mod kinds;
 mod ledger;
@@ -21,16 +22,16 @@ use survivor::{LOOKS, Look};
 use trial::{BEFORES, Before, FATES, Fate, Ground, Outcome, Trial};
 use verbs::{VERBS, Verb};
 
-/// Pairs of a sample, of each case.
+/// Pairs of a sample, in each case.
 const SAMPLED: u64 = 320;
 /// How long a case may take that tries all pairs.
 const WHOLE_BOUND: Duration = Duration::from_secs(3600);
-/// Failures of a worker that are told, before it gives up.
+/// How many failures a worker prints before it gives up.
 const TOLD: u64 = 3;
-/// Writes of a verb at which it is killed or stopped. A longer one spins at a lock whose holder is
-/// stopped, and writes the same again and again.
+/// Writes of a verb at which it is killed or stopped. A verb with more writes spins at a lock whose
+/// holder is stopped, and repeats the same writes.
 const MOST_WRITES: u64 = 150;
-/// No verb has so many.
+/// No verb has that many writes.
 const NEVER: u64 = 1 << 40;
 
 macro_rules! cases_of {
@@ -67,7 +68,7 @@ pub fn main() -> ExitCode {
     let mut cases = crate::cases![past_the_stored_tail];
     cases.extend(cases_of!(OneSize, Slices, Bounded, Large));
     if asks_for_ignored() {
-        // The same cases, which try all pairs then.
+        // The same cases, which then try all pairs.
         cases = cases.into_iter().map(|case| Case { ignored: true, bound: WHOLE_BOUND, ..case }).collect();
     }
     let code = run(Lanes::One, &cases);
@@ -75,9 +76,9 @@ pub fn main() -> ExitCode {
     code
 }
 
-/// What the workers of a case share.
+/// The state that the workers of a case share.
 struct Totals {
-    /// Of each setting: places of the first that were begun, and how many less than
+    /// For each setting: places of the first process that were begun, and how many fewer than
     /// [`MOST_WRITES`] there are.
     next: &'static [AtomicU64],
     ends: &'static [AtomicU64],
@@ -144,8 +145,8 @@ fn try_all_seconds<K: Kind, const FIRST: usize>() {
 }
 
 /// A putter dies, or stands still, at each of its writes: after one of them its record is READY,
-/// and the stored tail does not cover it. A getter dies with what it leased, and be it that record.
-/// In every run, wholly.
+/// and the stored tail does not cover it. A getter dies while it holds what it leased, even if it
+/// is that record. Every run tries all of these.
 fn past_the_stored_tail() {
     let started = Instant::now();
     let totals = Totals::new();
@@ -163,7 +164,7 @@ fn past_the_stored_tail() {
     assert_eq!(totals.failures.load(Relaxed), 0);
 }
 
-/// The first at each of its writes, the second in the end.
+/// The first process dies at each of its writes, the second at its end.
 fn die_at_each<K: Kind>(totals: &Totals, ground: &Ground, trial: Trial) {
     for i in 1..MOST_WRITES {
         let outcome = totals.run::<K>(ground, Trial { at: [i, NEVER], ..trial });
@@ -174,7 +175,7 @@ fn die_at_each<K: Kind>(totals: &Totals, ground: &Ground, trial: Trial) {
     panic!("a verb without end");
 }
 
-/// What a case tries beside the pairs of writes.
+/// The settings that a case tries with pairs of writes.
 fn settings(first: usize) -> Vec<Trial> {
     let mut all = Vec::new();
     for (number, second) in VERBS.into_iter().enumerate() {
@@ -190,9 +191,9 @@ fn settings(first: usize) -> Vec<Trial> {
     all
 }
 
-/// Of the settings with all pairs: each verb meets each other in each fate, in one of the states,
-/// of which all take turns. Where both die one after the other, every other verb attaches as a part
-/// of what it does.
+/// Selects the settings that are tried with all pairs: each verb meets each other in each fate, in
+/// one of the states, which take turns. Where both die one after the other, every other verb
+/// attaches as a part of what it does.
 fn is_tried_wholly(number: usize, trial: &Trial) -> bool {
     let turn = number / (2 * BEFORES.len()) + trial.first as usize;
     let attaches_late = trial.fate == Fate::BothDie && (trial.first as usize + trial.second as usize) % 2 == 1;
@@ -207,7 +208,7 @@ fn try_all_pairs<K: Kind>(first: usize, ground: &Ground, totals: &Totals, worker
         .map(|(_, trial)| trial)
         .collect();
     for turn in 0..settings.len() {
-        // Workers begin in different places, and end by helping each other.
+        // Workers begin in different places, and help each other at the end.
         let number = (turn + worker * settings.len() / workers) % settings.len();
         let setting = settings[number];
         let (next, end) = (&totals.next[number], &totals.ends[number]);
@@ -223,7 +224,7 @@ fn try_all_pairs<K: Kind>(first: usize, ground: &Ground, totals: &Totals, worker
     }
 }
 
-/// The first dies or stops at one place. `true`: it came to its end before that.
+/// The first process dies or stops at one place. `true`: it reached its end before that.
 fn try_all_places_of_the_second<K: Kind>(setting: Trial, ground: &Ground, totals: &Totals) -> bool {
     let i = setting.at[0];
     let mut first_ended = false;
@@ -238,8 +239,8 @@ fn try_all_places_of_the_second<K: Kind>(setting: Trial, ground: &Ground, totals
     first_ended
 }
 
-/// Each way to look takes its turn; two of them less often beside a stopped process, for whose lock
-/// they wait.
+/// The survivor's ways to check take turns. Two of them come less often with a stopped process,
+/// since they wait for its lock.
 fn look_for(setting: Trial, turn: u64) -> Look {
     let turn = turn + setting.look as u64;
     match setting.fate {
@@ -258,8 +259,8 @@ fn try_some<K: Kind>(first: usize, ground: &Ground, totals: &Totals, worker: usi
     let settings = settings(first);
     for _ in 0..SAMPLED / workers as u64 {
         let setting = Trial { look: LOOKS[rng.below(4) as usize], ..settings[rng.below(settings.len() as u64) as usize] };
-        // How many writes there are without a death; and the first's place, which decides how many
-        // the second has.
+        // First the number of writes without a death, then the place of the first process, which
+        // decides how many writes the second has.
         let Some(whole) = totals.run::<K>(ground, Trial { at: [NEVER, NEVER], ..setting }) else { continue };
         let i = 1 + rng.below(whole.ended[0].expect("it was not stopped") + 1);
         let Some(one) = totals.run::<K>(ground, Trial { at: [i, NEVER], ..setting }) else { continue };
@@ -301,7 +302,7 @@ fn try_the_one() {
     }
 }
 
-/// Lines of all cases: each runs in a process of its own.
+/// Report lines of all cases, each of which runs in a process of its own.
 static REPORT: OnceLock<File> = OnceLock::new();
 
 fn collect_reports(file: File) {

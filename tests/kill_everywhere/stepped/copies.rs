@@ -145,7 +145,7 @@ fn killed_in_get_across_the_wrap() {
     kill_in("get, across the wrap", world, act, &[&[10, 11], &[11]]);
 }
 
-/// What a large message looks like.
+/// The contents of a large message.
 fn large() -> Vec<u8> {
     [&LARGE.to_le_bytes()[..], &pattern(LARGE, LARGE_BYTES)].concat()
 }

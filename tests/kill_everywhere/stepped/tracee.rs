@@ -5,12 +5,12 @@
 //!                                0 instructions                            all
 //! ```
 //!
-//! A [`Trace`] comes from one run in single steps, which notes where each instruction lies. To stop
-//! a later child after k of them, it goes from breakpoint to breakpoint at full speed, each on an
-//! instruction that is not met on the way to it, and single steps do the rest: a breakpoint costs
-//! the tracer about three steps, and the cheapest way is a few of both. An operation that does not
-//! repeat itself exactly (it lists a directory, or asks for the time) may end elsewhere: such a
-//! stop is as good as any other, and counted.
+//! A [`Trace`] comes from one run in single steps, which records the address of each instruction.
+//! To stop a later child after k of them, it runs from breakpoint to breakpoint at full speed, each
+//! on an instruction that is not met on the way to it, and single steps do the rest. A breakpoint
+//! costs the tracer about three steps, and the cheapest way is a mixture of both. An operation that
+//! does not repeat itself exactly (it lists a directory, or reads the time) may stop elsewhere:
+//! such a stop is as good as any other, and is counted.
 
 use crate::support::harness::skip;
 use crate::support::process::{Child, Exit, describe_process, exit_now, fork, is_asleep_on_a_futex, send_signal, shared_word};

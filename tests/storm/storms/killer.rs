@@ -1,4 +1,4 @@
-//! The killer: at random it kills and replaces, or stops and lets go on.
+//! The killer: at random it kills and replaces processes, or stops and continues them.
 
 use super::ledger::Ledger;
 use super::workers::Worker;
@@ -6,19 +6,19 @@ use crate::support::Rng;
 use crate::support::process::{Child, fork};
 use std::time::{Duration, Instant};
 
-/// What a process of the storm does, and what its death may take with it.
+/// What a process of the storm does, and what may be lost with it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     Puts,
     Takes,
-    /// Takes, and is only stopped, so that nothing may go with it.
+    /// Takes, and is only stopped, so that nothing may be lost with it.
     TakesAndLives,
 }
 
 /// A process of the storm: its name, its side and what it does.
 pub type Role<'a> = (&'static str, Side, &'a dyn Fn(&mut Worker));
 
-/// Places in the ledger for so many roles, and one for the killer itself. A victim and its
+/// Places in the ledger for that many roles, and one for the killer itself. A victim and its
 /// successor live at the same time.
 pub fn places(roles: usize) -> usize {
     2 * roles + 1
@@ -38,21 +38,21 @@ struct Running {
     stopped_until: Option<Instant>,
 }
 
-/// How long until the next one.
+/// The time until the next kill or stop.
 fn pause(rng: &mut Rng) -> Duration {
     let most_ms = if rng.chance(4) { 40 } else { 3 };
     rng.duration_below(Duration::from_millis(most_ms))
 }
 
-/// How long one is stopped: now and then so long that sleepers look after the dead, and tickets run
-/// out.
+/// How long a process is stopped: now and then long enough for sleepers to scan for dead processes,
+/// and for tickets to expire.
 fn length_of_stop(rng: &mut Rng) -> Duration {
     let most_ms = if rng.chance(10) { 400 } else { 20 };
     rng.duration_below(Duration::from_millis(most_ms))
 }
 
 /// Kills and stops, one after the other, until `end` or until the ledger is full; then lets the
-/// last ones finish.
+/// last processes finish.
 pub fn storm(ledger: Ledger, roles: &[Role<'_>], rng: &mut Rng, end: Instant) -> Toll {
     let mut toll = Toll::default();
     let start = |role: usize, place: usize, rng: &mut Rng| {
@@ -80,7 +80,7 @@ pub fn storm(ledger: Ledger, roles: &[Role<'_>], rng: &mut Rng, end: Instant) ->
         if spared {
             continue;
         }
-        // Stopped ones are killed too.
+        // Stopped processes are killed too.
         let successor = start(role, victim.place ^ 1, rng);
         let victim = std::mem::replace(victim, successor);
         victim.child.kill();

@@ -1,4 +1,4 @@
-//! Who put what and who finished it, in words that survive everybody.
+//! Which process put each message and which finished it, in words that survive all of them.
 //!
 //! ```text
 //!   a put:    draw (ATTEMPTED) -> put -> PUT, or REFUSED
@@ -17,26 +17,26 @@ const ROOM: usize = 4_000_000;
 /// A storm ends when less is left.
 const LEFT_AT_END: u64 = 500_000;
 
-/// Somebody is about to put it.
+/// A process is about to put it.
 const ATTEMPTED: u64 = 1;
 /// Its put returned `Ok`.
 const PUT: u64 = 1 << 1;
-/// Its put returned an error, or it was given up before: it must never come.
+/// Its put returned an error, or it was given up before: it must never arrive.
 const REFUSED: u64 = 1 << 2;
 /// How often its lease was completed, or its copy returned.
 const FINISHED: u64 = 1 << 8;
 /// How often a holder was killed between its release and its note.
 const DOUBTED: u64 = 1 << 32;
 
-/// `Lease::deliveries` stays at this.
+/// The highest value of `Lease::deliveries`.
 const MOST_DELIVERIES: u64 = 255;
 
 #[derive(Clone, Copy)]
 pub struct Ledger {
     entries: &'static [AtomicU64],
-    /// Highest delivery count that a holder saw, message by message.
+    /// The highest delivery count that a holder saw, for each message.
     deliveries: &'static [AtomicU64],
-    /// For each process: the message that it is finishing, and 1; 0 for none.
+    /// For each process: the message that it is finishing, plus 1; 0 for none.
     settling: &'static [AtomicU64],
     next: &'static AtomicU64,
     stop: &'static AtomicU64,
@@ -46,7 +46,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// For processes of as many places.
+    /// A ledger for processes in that many places.
     pub fn new(places: usize) -> Ledger {
         let words = shared_words(5);
         Ledger {
@@ -61,7 +61,7 @@ impl Ledger {
         }
     }
 
-    /// An empty one again, with nobody else alive.
+    /// Empties the ledger. No other process may be alive.
     pub fn clear(&self) {
         let used = self.drawn();
         let words = [self.next, self.stop, self.leases, self.redelivered, self.given_back].into_iter();
@@ -85,7 +85,7 @@ impl Ledger {
         self.stop.load(SeqCst) != 0
     }
 
-    /// Numbers that nobody else has, to be put now. `None`: the storm is over.
+    /// Numbers that no other process has, to be put now. `None`: the storm is over.
     pub fn draw(&self, count: usize) -> Option<Vec<u64>> {
         let first = self.next.fetch_add(count as u64, SeqCst) as usize;
         while first + count > ROOM && !self.is_stopped() {
@@ -118,7 +118,7 @@ impl Ledger {
     pub fn leased(&self, number: u64, deliveries: u32) {
         self.expect_unfinished(number);
         let deliveries = u64::from(deliveries);
-        // Who had it before noted that before it let go of it.
+        // Its previous holder noted its own delivery before it let go of it.
         let before = self.deliveries[number as usize].fetch_max(deliveries, SeqCst);
         assert!(before < deliveries || deliveries == MOST_DELIVERIES, "{number}: delivery {deliveries} comes after {before}");
         self.leases.fetch_add(1, SeqCst);
@@ -130,7 +130,7 @@ impl Ledger {
         self.given_back.fetch_add(1, SeqCst);
     }
 
-    /// Completes a lease: `end` does.
+    /// Completes a lease by `end`.
     pub fn finish(&self, place: usize, number: u64, end: impl FnOnce()) {
         self.settling[place].store(number + 1, SeqCst);
         end();
@@ -144,14 +144,14 @@ impl Ledger {
         self.entries[number as usize].fetch_add(FINISHED, SeqCst);
     }
 
-    /// The process of that place was killed, and is gone.
+    /// Settles the account of a killed process: the one in that place is gone.
     pub fn settle_for_the_dead(&self, place: usize) {
         if let Some(number) = self.settling[place].swap(0, SeqCst).checked_sub(1) {
             self.entries[number as usize].fetch_add(DOUBTED, SeqCst);
         }
     }
 
-    /// Adds everything up, with nobody else alive.
+    /// Adds everything up. No other process may be alive.
     pub fn audit(&self) -> Audit {
         let mut audit = Audit {
             leases: self.leases.load(SeqCst),
@@ -186,30 +186,30 @@ fn finished(entry: u64) -> u64 {
     entry % DOUBTED / FINISHED
 }
 
-/// What a ledger comes to.
+/// The sums of a ledger.
 #[derive(Default, Debug)]
 pub struct Audit {
     /// Messages whose put returned `Ok`.
     pub put: u64,
-    /// Those whose putter was killed between the attempt and its note.
+    /// Messages whose putter was killed between the attempt and its note.
     pub unknown: u64,
     /// Completed leases, and copies that returned.
     pub finished: u64,
-    /// Messages put that nobody finished except, perhaps, one who was killed between the end of its
-    /// lease and its note.
+    /// Messages put that no process finished, except perhaps one that was killed between the end of
+    /// its lease and its note.
     pub in_doubt: u64,
-    /// Messages put that nobody finished.
+    /// Messages put that no process finished.
     pub lost: Vec<usize>,
     /// Messages that were finished more than once.
     pub twice: Vec<usize>,
-    /// Messages that came although their put had failed.
+    /// Messages that arrived although their put had failed.
     pub invented: Vec<usize>,
     /// Leases that began.
     pub leases: u64,
     /// Part of `leases`: with a delivery count above 1.
     pub redelivered: u64,
-    /// Leases that their holders were about to give back: part of what was redelivered, the rest
-    /// came back from the dead.
+    /// Leases that their holders were about to give back. They are part of what was redelivered;
+    /// the rest came back from the dead.
     pub given_back: u64,
     /// How many messages were redelivered.
     pub redelivered_messages: u64,

@@ -1,4 +1,4 @@
-//! Messages that carry a number and tell whether they are whole, and both ways to put and take
+//! Messages that carry a number and show whether they are complete, and both ways to put and take
 //! them: by lock and by endpoint.
 
 use crate::support::{Rng, matches_pattern, pattern};
@@ -6,19 +6,19 @@ use shmq::{Consumer, GetError, Lease, Plain, Producer, PutError, Queue};
 use std::borrow::Borrow;
 use std::time::Duration;
 
-/// A wait after which everybody looks around.
+/// A wait after which each worker checks its surroundings.
 const SHORT: Duration = Duration::from_millis(20);
 
-/// Most messages of a batch, if nothing else is said.
+/// Most messages of a batch, unless specified otherwise.
 pub const BATCH: u64 = 6;
 
-/// Where one puts.
+/// The target of a put.
 pub enum Put<'a, T: ?Sized> {
     Shared(&'a Queue<T>),
     Owned(&'a Producer<T>),
 }
 
-/// Where one takes.
+/// The source of a get.
 pub enum Get<'a, T: ?Sized> {
     Shared(&'a Queue<T>),
     Owned(&'a Consumer<T>),
@@ -70,15 +70,15 @@ pub trait Numbered: Plain<Owned: Borrow<Self>> {
     fn number(&self) -> u64;
     /// Through a loan, which `commit` makes a message.
     fn put_in_place(to: &Put<'_, Self>, number: u64, rng: &mut Rng, commit: bool) -> Result<(), PutError>;
-    /// All at once, where the type can: how many.
+    /// Puts them in one call, if the type has one. Returns how many were put.
     fn put_batch(to: &Put<'_, Self>, numbers: &[u64], rng: &mut Rng) -> Result<usize, PutError>;
-    /// Up to `room` at once, where the type can.
+    /// Gets up to `room` messages in one call, if the type has one.
     fn get_batch(from: &Get<'_, Self>, room: usize) -> Result<Vec<u64>, GetError>;
-    /// Nobody has taken anything away from an empty queue.
+    /// Checks the room of an empty queue: no process has taken any of it away.
     fn expect_whole_capacity(queue: &Queue<Self>);
 }
 
-/// Three words, which a message in two halves would tell apart.
+/// Three words, which a torn message would show to differ.
 pub type Triple = [u64; 3];
 
 fn triple(number: u64) -> Triple {
@@ -123,7 +123,7 @@ impl Numbered for Triple {
 
 impl Numbered for [u8] {
     fn make(number: u64, rng: &mut Rng) -> Vec<u8> {
-        // A few of them beyond what is copied under a lock.
+        // A few of them are larger than what is copied under a lock.
         let length = if rng.chance(3) { 4_000 + rng.below(2_000) } else { rng.below(200) };
         let mut bytes = number.to_le_bytes().to_vec();
         bytes.extend(pattern(number, length as usize));

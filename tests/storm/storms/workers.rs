@@ -1,4 +1,4 @@
-//! Those who put and take until they are killed or told to stop.
+//! Processes that put and take until they are killed or the storm ends.
 
 use super::ledger::Ledger;
 use super::messages::{BATCH, Get, Numbered, Put, linger};
@@ -6,24 +6,24 @@ use crate::support::Rng;
 use shmq::{GetError, PutError, Queue};
 use std::time::Duration;
 
-/// What a process of the storm knows.
+/// The state of a process of the storm.
 pub struct Worker {
     pub ledger: Ledger,
-    /// Where in the ledger it notes what it is finishing.
+    /// Where in the ledger it notes the message that it is finishing.
     pub place: usize,
     pub rng: Rng,
 }
 
-/// How long somebody waits who found the side held by another.
+/// How long a process waits that found the side held by another.
 const NAP: Duration = Duration::from_micros(200);
 
-/// Rounds between a change of mind.
+/// Rounds between two changes of behaviour.
 const SPELL: u64 = 300;
 
 /// Most messages of a large batch.
 const LARGE_BATCH: u64 = 200;
 
-/// Most leases that one holds at once.
+/// Most leases that a process holds at once.
 const HELD: usize = 3;
 
 impl Worker {
@@ -35,7 +35,7 @@ impl Worker {
         std::thread::sleep(self.rng.duration_below(NAP));
     }
 
-    /// What some do now and then, without need.
+    /// Calls that some processes make now and then, without need.
     fn look_around<T: Numbered + ?Sized>(&mut self, queue: &Queue<T>) {
         match self.rng.below(1000) {
             0 => drop(queue.recover()),
@@ -45,7 +45,7 @@ impl Worker {
         }
     }
 
-    /// Was nothing put? Naps if the side is another's.
+    /// Was nothing put? Naps if another process holds the side.
     fn expect_refusal(&mut self, error: PutError) {
         match error {
             PutError::Timeout => {}
@@ -54,7 +54,7 @@ impl Worker {
         }
     }
 
-    /// Was nothing taken? Naps if the side is another's.
+    /// Was nothing taken? Naps if another process holds the side.
     fn expect_nothing(&mut self, error: GetError) {
         match error {
             GetError::Timeout => {}
@@ -84,7 +84,7 @@ impl Worker {
         }
     }
 
-    /// Puts something, some way or other.
+    /// Puts some messages, in a random way.
     fn put_some<T: Numbered + ?Sized>(&mut self, to: &Put<'_, T>) {
         let kind = self.rng.below(10);
         if kind > 7 {
@@ -110,7 +110,7 @@ impl Worker {
         }
     }
 
-    /// Takes on lease and ends what it holds, in any order.
+    /// Takes messages on lease and ends the leases, in any order.
     fn lease_some<T: Numbered + ?Sized>(&mut self, from: &Get<'_, T>, rounds: u64) {
         let mut held = Vec::new();
         for _ in 0..rounds {
@@ -131,7 +131,7 @@ impl Worker {
                 continue;
             }
             let (number, lease) = held.swap_remove(self.rng.below(held.len() as u64) as usize);
-            // Still what it was when it came.
+            // It is unchanged since it was leased.
             assert_eq!(lease.number(), number);
             match self.rng.below(10) {
                 0 => {
@@ -163,7 +163,7 @@ impl Worker {
         }
     }
 
-    /// Finishes what is left, with nobody else alive.
+    /// Finishes the rest. No other process may be alive.
     pub fn drain<T: Numbered + ?Sized>(&mut self, queue: &Queue<T>) {
         loop {
             match queue.try_lease() {
@@ -248,7 +248,7 @@ pub fn copy_by_endpoint<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Wor
     }
 }
 
-/// Nothing but large batches: death finds most in the middle of one.
+/// Nothing but large batches: a process most likely dies in the middle of one.
 pub fn put_in_batches<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Worker) {
     while !worker.is_stopped() {
         let count = 1 + worker.rng.below(LARGE_BATCH) as usize;

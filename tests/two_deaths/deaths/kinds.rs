@@ -8,14 +8,14 @@ use shmq::{Consumer, Loan, Message, Plain, Producer, PutError, Queue};
 pub trait Kind: 'static {
     type T: ?Sized + Plain;
     const NAME: &'static str;
-    /// Messages of a value of 0 that always fit, and that never do.
+    /// Numbers of messages of a value of 0 that always fit, and that never do.
     const FITS: usize;
     const TOO_MANY: usize;
-    /// Is a queue that is full of them full for any message?
+    /// Is a queue that is full of such messages full for any message?
     const IS_FULL_THEN: bool = true;
 
-    /// May the first process do this? Kinds that differ from others in some verbs only are not
-    /// tried with all.
+    /// May the first process do this? Kinds that differ from others only in some verbs are tried
+    /// only with those.
     fn is_first(_: Verb) -> bool {
         true
     }
@@ -24,12 +24,12 @@ pub trait Kind: 'static {
     fn encode(value: u64) -> Box<Self::T>;
     fn decode(message: &Self::T) -> u64;
     fn decode_owned(message: &<Self::T as Message>::Owned) -> u64;
-    /// A loan that holds `value` already, with more room than that needs.
+    /// A loan that already holds `value`, with more room than that needs.
     fn try_loan(queue: &Queue<Self::T>, value: u64) -> Result<Loan<'_, Self::T>, PutError>;
     fn try_loan_of(producer: &Producer<Self::T>, value: u64) -> Result<Loan<'_, Self::T>, PutError>;
-    /// Commits no more of it than the value needs.
+    /// Commits only as much of it as the value needs.
     fn commit(loan: Loan<'_, Self::T>, value: u64) -> Result<(), PutError>;
-    /// In one call where the kind has such a call, otherwise one after the other.
+    /// In one call if the kind has one, otherwise one after the other.
     fn put_all(queue: &Queue<Self::T>, values: &[u64]) -> Result<usize, PutError> {
         one_by_one(values, |value| queue.try_put(&Self::encode(value)))
     }
@@ -68,7 +68,7 @@ fn makes_room(verb: Verb) -> bool {
     matches!(verb, Put | PutWaiting | LoanCommitted | LoanDropped | Producer | ProducerLoan | Get | LeaseReleased | Recover)
 }
 
-/// Words of a sized message: one, or as many as are copied without a lock.
+/// The number of words of a sized message: one, or as many as are copied without a lock.
 macro_rules! sized {
     ($kind:ident, $name:literal, $words:literal, $is_first:expr) => {
         pub struct $kind;
@@ -143,7 +143,7 @@ macro_rules! sized {
 }
 
 sized!(OneSize, "sized", 1, |_| true);
-// Of more than 4 KiB: copies go through loans and leases.
+// More than 4 KiB: copies go through loans and leases.
 sized!(Large, "large", 520, is_by_copy);
 
 /// Bytes of a message that carries `value`: one to three cells of payload.
@@ -152,7 +152,7 @@ fn length_of(value: u64) -> usize {
 }
 
 const CELL_BYTES: usize = 16;
-/// More than a loan needs, as a rule.
+/// Usually more than a loan needs.
 const LENT_BYTES: usize = 8 + 16 * 2;
 
 macro_rules! slices {
@@ -220,7 +220,7 @@ macro_rules! slices {
     };
 }
 
-// Records of two cells, in ten of the eleven cells that there are beside the spare: the ring's end
-// may cost one.
+// Records of two cells, in ten of the eleven cells besides the spare one: the ring's end may cost
+// one.
 slices!(Slices, "slices", 12, None, 5, 6, |_| true);
 slices!(Bounded, "bounded", 14, Some(3), 3, 4, makes_room);

@@ -1,8 +1,8 @@
-//! What each process did, in one order, in memory that survives all of them; and whether it adds
-//! up.
+//! What each process did, in one order, in memory that survives all of them; and the check that it
+//! is consistent.
 //!
-//! A process is killed inside the crate only, so an entry is written whole, and between two entries
-//! of a process lies one call.
+//! A process is killed inside the crate only, so each entry is written completely, and there is one
+//! call between two entries of a process.
 
 use crate::support::process::shared_words;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-/// Numbers of the processes: the survivor prepares the queue, and looks at it in the end.
+/// Numbers of the processes: the survivor prepares the queue, and checks it at the end.
 pub const SURVIVOR: u64 = 0;
 pub const FIRST: u64 = 1;
 pub const SECOND: u64 = 2;
@@ -20,7 +20,7 @@ pub const VALUES: u64 = 1000;
 
 const ENTRIES: usize = 1000;
 
-/// What an entry says of a message.
+/// The kind of an entry about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Step {
@@ -28,7 +28,7 @@ pub enum Step {
     Puts = 1,
     Put,
     NotPut,
-    /// Up to so many messages may be taken by copy from here on, until `CopyEnded`.
+    /// Up to that many messages may be taken by copy from here on, until `CopyEnded`.
     Copies,
     Copied,
     CopyEnded,
@@ -39,7 +39,7 @@ pub enum Step {
     Releases,
     Released,
     GaveBack,
-    /// A getter was told `Closed`.
+    /// A getter got `Closed`.
     SawClosed,
     /// A join began, and was `Ok`.
     Joins,
@@ -97,29 +97,30 @@ impl Ledger {
     }
 }
 
-/// What the entries up to some moment say.
+/// What the entries up to some moment mean.
 #[derive(Debug, Default)]
 pub struct Books {
-    /// Surely committed.
+    /// Certainly committed.
     committed: BTreeSet<u64>,
-    /// Committed or not: the process died, or is, in between.
+    /// Committed or not: the process died, or still is, in between.
     perhaps: BTreeSet<u64>,
-    /// Finished, and by whom.
+    /// Finished, and by which process.
     finished: BTreeMap<u64, u64>,
     /// Finished or not.
     perhaps_finished: BTreeSet<u64>,
-    /// Leased, and neither released nor given back: by whom.
+    /// Leased, and neither released nor given back; and by which process.
     open_leases: BTreeMap<u64, u64>,
-    /// How often a lease of it was seen to be given.
+    /// How many leases of it were recorded.
     leases: BTreeMap<u64, u64>,
-    /// Messages that may have gone with a process that was copying them, each process's own.
+    /// For each process, the number of messages that may be lost with it because it was copying
+    /// them.
     lost: BTreeMap<u64, u64>,
     /// Processes that are, or died, in a lease.
     leasing: BTreeSet<u64>,
 }
 
 impl Books {
-    /// Panics where a message was finished twice, or one that was never put.
+    /// Panics if a message was finished twice, or if one was finished that was never put.
     pub fn of(entries: &[Entry]) -> Books {
         let mut books = Books::default();
         for entry in entries {
@@ -169,7 +170,8 @@ impl Books {
         assert!(exists, "{value} was never put, and is delivered");
     }
 
-    /// Committed, and surely not finished: but for as many as may have gone with a copying process.
+    /// Committed, and certainly not finished, except for as many as may be lost with a copying
+    /// process.
     fn unfinished(&self) -> Vec<u64> {
         let is_open = |value: &&u64| !self.finished.contains_key(value) && !self.perhaps_finished.contains(value);
         self.committed.iter().filter(is_open).copied().collect()
@@ -185,9 +187,9 @@ impl Books {
     }
 }
 
-/// Checks all that was said, now that the others are gone and the survivor has drained the queue:
-/// `left` is what it found, which is not in the entries. `in_turn`: the first was dead, or gone,
-/// before the second began.
+/// Checks everything that was recorded, now that the others are gone and the survivor has drained
+/// the queue: `left` is what it found, which is not in the entries. `in_turn`: the first process
+/// was dead, or gone, before the second began.
 pub fn check(entries: &[Entry], left: &[u64], in_turn: bool) {
     let books = Books::of(entries);
     let mut found = BTreeSet::new();
@@ -219,8 +221,8 @@ pub fn check(entries: &[Entry], left: &[u64], in_turn: bool) {
     }
 }
 
-/// After `Closed` nothing comes but what living processes held on lease during the call that told
-/// so.
+/// After `Closed`, no message comes except those that live processes held on lease during the call
+/// that returned it.
 fn check_closed(entries: &[Entry], call: RangeInclusive<usize>, is_gone: impl Fn(u64) -> bool, left: &[u64]) {
     let later = &entries[*call.end()..];
     let seer = entries[*call.end()].role;
@@ -228,7 +230,7 @@ fn check_closed(entries: &[Entry], call: RangeInclusive<usize>, is_gone: impl Fn
     let taken = later.iter().filter(|entry| matches!(entry.step, Step::Copied | Step::Leased)).map(|entry| entry.value);
     for value in taken.chain(left.iter().copied()) {
         let was_on_lease = moments.iter().any(|then| {
-            // Inside a lease, or a copy, which of a large message is made from a lease.
+            // Inside a lease or a copy; a copy of a large message is made from a lease.
             then.leasing.iter().chain(then.lost.keys()).any(|&role| !is_gone(role) && role != seer)
                 || then.open_leases.get(&value).is_some_and(|&role| !is_gone(role))
         });
@@ -240,7 +242,7 @@ fn check_closed(entries: &[Entry], call: RangeInclusive<usize>, is_gone: impl Fn
     }
 }
 
-/// A join waits for all that was committed when it began.
+/// A join waits for everything that was committed when it began.
 fn check_joined(began: &Books, then: &Books) {
     let unfinished: Vec<u64> = then.unfinished().into_iter().filter(|value| began.committed.contains(value)).collect();
     assert!(unfinished.len() as u64 <= then.lost(), "join was Ok, and {unfinished:?} were not finished");

@@ -1,4 +1,4 @@
-//! What the third process finds, by whichever verbs it looks.
+//! What the third process finds, by whichever verbs it checks.
 
 use super::kinds::Kind;
 use super::ledger::{Books, VALUES, check};
@@ -7,14 +7,14 @@ use shmq::inspect::Inspector;
 use shmq::{GetError, JoinError, PutError};
 use std::time::Duration;
 
-/// How the survivor looks at what is left.
+/// How the survivor checks what is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// It recovers, then leases.
     Recover,
     /// It takes copies, without ever entering the put side.
     Get,
-    /// It closes the queue, and gets until it is told `Closed`.
+    /// It closes the queue, and gets until it gets `Closed`.
     Close,
     /// By endpoints, which it takes over from the dead.
     Endpoints,
@@ -27,8 +27,8 @@ const LONG: Duration = Duration::from_secs(20);
 /// Values of the messages that fill the queue anew.
 const ANEW: u64 = 3 * VALUES;
 
-/// While another process is stopped: whatever comes of it, but no error that says that the queue is
-/// of no more use.
+/// Works while another process is stopped. Any result is accepted, except an error that means that
+/// the queue is no longer usable.
 pub fn work_beside<K: Kind>(worker: &mut Worker<'_, K>, look: Look) {
     match look {
         Look::Recover => {
@@ -52,7 +52,7 @@ pub fn work_beside<K: Kind>(worker: &mut Worker<'_, K>, look: Look) {
     }
 }
 
-/// No other process is alive: takes what is left, checks all that was said of it, and uses the
+/// No other process is alive: takes the rest, checks everything that was recorded, and uses the
 /// queue anew.
 pub fn survive<K: Kind>(worker: &mut Worker<'_, K>, look: Look, in_turn: bool) {
     worker.alone = true;
@@ -93,7 +93,7 @@ pub fn survive<K: Kind>(worker: &mut Worker<'_, K>, look: Look, in_turn: bool) {
                     Err(error) => panic!("get: {error:?}"),
                 }
             }
-            // All that is on lease comes back: no process lives that holds one.
+            // Everything on lease comes back, since no live process holds a lease.
             let (expected, is_damaged) = (seen.messages + seen.on_lease, seen.damaged);
             assert_eq!((expected, is_damaged), (left.len() as u64, false), "what inspect saw, of {left:?}");
         }
@@ -133,7 +133,7 @@ fn check_order(left: &[u64]) {
     }
 }
 
-/// The queue takes as many messages as ever, and gives them back in order.
+/// The queue takes as many messages as ever, and returns them in order.
 fn use_anew<K: Kind>(worker: &Worker<'_, K>, look: Look) {
     let queue = worker.queue;
     let producer = (look == Look::Endpoints).then(|| queue.producer().expect("a dead Producer makes place"));

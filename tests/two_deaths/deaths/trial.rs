@@ -1,5 +1,5 @@
 //! One trial: what the queue held before, which process dies or stops where, and how the third one
-//! looks.
+//! checks the result.
 
 use super::kinds::Kind;
 use super::ledger::{FIRST, Ledger, SECOND, SURVIVOR, VALUES};
@@ -16,13 +16,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// A child that takes longer hangs.
 const CHILD_BOUND_S: u32 = 60;
-/// A trial that takes longer hangs: the process that runs it ends by SIGALRM.
+/// A trial that takes longer hangs: the process that runs it is ended by SIGALRM.
 const TRIAL_BOUND_S: u32 = 180;
 
-/// What becomes of the two.
+/// What happens to the two processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// The first dies, then the second sets out, and dies.
+    /// The first dies, then the second begins, and dies.
     BothDie,
     /// The first stops, the second dies meanwhile, then the first dies where it stopped.
     DiesStopped,
@@ -34,20 +34,20 @@ pub enum Fate {
 
 pub const FATES: [Fate; 4] = [Fate::BothDie, Fate::DiesStopped, Fate::GoesOn, Fate::BothGoOn];
 
-/// What the queue has seen before, and holds.
+/// The history and the contents of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Before {
     Empty,
     One,
     Two,
     Full,
-    /// Two, the older of which was given back.
+    /// Two messages, of which the older was given back.
     GivenBack,
-    /// A loan that was dropped, and one message behind it.
+    /// A dropped loan, and one message behind it.
     Aborted,
     /// One message, and dropped loans behind it, whose room a putter needs.
     AbortedLast,
-    /// Two messages of loans that were larger, the first of which gave up more of its room.
+    /// Two messages of larger loans, the first of which gave up more of its room.
     CutOff,
 }
 
@@ -62,7 +62,7 @@ pub const BEFORES: [Before; 8] = [
     Before::CutOff,
 ];
 
-/// All that decides what happens.
+/// Everything that determines a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trial {
     pub first: Verb,
@@ -71,13 +71,13 @@ pub struct Trial {
     pub before: Before,
     pub look: Look,
     /// Do the two attach as a part of what they do, so that the second takes the entry of the dead
-    /// first? Otherwise before.
+    /// first one? Otherwise they attach before.
     pub late: bool,
     /// Numbers of the writes before which they die or stop.
     pub at: [u64; 2],
 }
 
-/// As `SHMQ_TWO_DEATHS` takes it.
+/// In the format of `SHMQ_TWO_DEATHS`.
 impl fmt::Display for Trial {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Trial { first, second, fate, before, look, late, at: [i, j] } = self;
@@ -86,10 +86,10 @@ impl fmt::Display for Trial {
     }
 }
 
-/// How far a trial came.
+/// How far a trial got.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outcome {
-    /// Writes of the first and of the second, if it came to the end of its verb.
+    /// Writes of the first and of the second, if it reached the end of its verb.
     pub ended: [Option<u64>; 2],
     pub kills: u64,
     pub stops: u64,
@@ -100,11 +100,11 @@ pub struct Ground {
     pub name: String,
     ledger: Ledger,
     writes: &'static [AtomicU64],
-    /// The trial that is being run, as text: the process that runs it may hang, and end.
+    /// The trial that is being run, as text, since the process that runs it may hang or end.
     doing: &'static [AtomicU64],
 }
 
-/// Words of such a text.
+/// Words of that text.
 const TEXT_WORDS: usize = 20;
 
 /// How a child was found.
@@ -157,7 +157,8 @@ impl Forked {
     }
 
     fn send(&self, signal: i32) {
-        // SAFETY: a child that was not waited for, so the number is still its own.
+        // SAFETY: kill takes two numbers. The child was not waited for, so the pid is still its
+        // own.
         let sent = unsafe { libc::kill(self.pid, signal) };
         assert_eq!(sent, 0, "kill: {}", std::io::Error::last_os_error());
     }
@@ -176,7 +177,8 @@ impl Forked {
 impl Drop for Forked {
     fn drop(&mut self) {
         if !self.is_gone {
-            // SAFETY: as in `send`; no status is asked for.
+            // SAFETY: the child was not waited for, so the pid is still its own. The status pointer
+            // is null, which is permitted.
             unsafe {
                 libc::kill(self.pid, libc::SIGKILL);
                 libc::waitpid(self.pid, std::ptr::null_mut(), 0);
@@ -185,9 +187,9 @@ impl Drop for Forked {
     }
 }
 
-/// Stops this process until its parent lets it go on.
+/// Stops this process until its parent continues it.
 fn stand_still() {
-    // SAFETY: both take numbers.
+    // SAFETY: kill and getpid take no pointers; SIGSTOP stops this process.
     unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
 }
 
@@ -203,7 +205,8 @@ impl Ground {
         }
     }
 
-    /// What is, or was, going on: also for another process than the one that runs the trials.
+    /// Describes the current or last trial, also for a process other than the one that runs the
+    /// trials.
     pub fn describe(&self) -> String {
         let text: Vec<u8> = self.doing.iter().flat_map(|word| word.load(Relaxed).to_le_bytes()).collect();
         let look = Inspector::open(&self.name).map(|inspector| inspector.look());
@@ -212,7 +215,7 @@ impl Ground {
         format!("SHMQ_TWO_DEATHS=\"{}\"\n{entries:?}\n{look:#?}", String::from_utf8_lossy(&text).trim())
     }
 
-    /// Runs a trial. `Err` says what was wrong.
+    /// Runs a trial. `Err` describes the failure.
     pub fn run<K: Kind>(&self, trial: Trial) -> Result<Outcome, String> {
         // SAFETY: alarm takes a number.
         unsafe { libc::alarm(TRIAL_BOUND_S) };
@@ -239,7 +242,7 @@ impl Ground {
                 if trial.late {
                     arm();
                 }
-                // Whatever else it does: it attaches.
+                // It attaches, whatever it does later.
                 queue.recover();
                 if waits {
                     stand_still();
@@ -288,8 +291,8 @@ impl Ground {
                 assert_eq!(process.go_on(), Found::Ended, "the {} process, which went on", process.what);
             }
         }
-        // A participant that has not looked after the dead yet: one that has done so a moment ago
-        // waits for a while.
+        // A participant that has not scanned for dead processes yet: one that did so a moment ago
+        // would wait for a while.
         let queue = Queue::<K::T>::open(&self.name).expect("it is there");
         survive(&mut Worker::<K> { queue: &queue, ..survivor }, trial.look, all_die);
         outcome

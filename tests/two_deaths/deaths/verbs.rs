@@ -1,11 +1,11 @@
-//! What a process does, to die or stop in it.
+//! The verbs of a process, which dies or stops in one of them.
 
 use super::kinds::Kind;
 use super::ledger::{Ledger, Step, VALUES};
 use shmq::{Consumer, GetError, JoinError, Lease, Message, Producer, PutError, Queue};
 use std::time::Duration;
 
-/// How long a call waits that waits.
+/// The timeout of a call that waits.
 const SHORT: Duration = Duration::from_millis(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub const VERBS: [Verb; 27] = {
     ]
 };
 
-/// A process at work, which writes all that it does into the ledger.
+/// A process at work, which writes everything that it does into the ledger.
 pub struct Worker<'a, K: Kind> {
     pub queue: &'a Queue<K::T>,
     pub ledger: Ledger,
@@ -207,7 +207,7 @@ impl<'a, K: Kind> Worker<'a, K> {
         self.got(most, get);
     }
 
-    /// How many it got.
+    /// Records how many messages it got.
     pub fn got(&mut self, most: u64, get: impl FnOnce() -> Result<Vec<u64>, GetError>) -> usize {
         self.write(Step::Copies, most);
         let got = get();
