@@ -23,7 +23,12 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 fn own() -> Vec<support::harness::Case> {
-    cases![each_slow_path_tells, the_fast_path_is_silent, who_waits_without_a_name_is_told_once, what_was_replaced_is_told]
+    cases![
+        each_slow_path_emits_an_event,
+        the_fast_path_is_silent,
+        waiting_without_a_name_is_reported_once,
+        what_was_replaced_is_reported
+    ]
 }
 
 fn main() -> ExitCode {
@@ -93,7 +98,7 @@ fn listen(queue: &Queue<u64>, act: impl FnOnce()) -> Vec<String> {
     heard.lock().expect("nobody panicked").clone()
 }
 
-fn each_slow_path_tells() {
+fn each_slow_path_emits_an_event() {
     let queue = Queue::<u64>::create(unique_name("told"), 100).expect("created");
     queue.put(&1).expect("room");
     let leased = shared_word();
@@ -133,7 +138,7 @@ fn each_slow_path_tells() {
     assert_eq!(heard, [format!("DEBUG message=blocked queue=\"{}\" verb=\"get\"", empty.name())]);
 }
 
-fn who_waits_without_a_name_is_told_once() {
+fn waiting_without_a_name_is_reported_once() {
     const LOST: &str =
         "lost its name: the file was removed (systemd's RemoveIPC?), and a process that opens the name now gets another segment";
     const UNLINKED: &str = "unlinked: no process can open this segment any more";
@@ -171,7 +176,7 @@ fn who_waits_without_a_name_is_told_once() {
     }
 }
 
-fn what_was_replaced_is_told() {
+fn what_was_replaced_is_reported() {
     let other = Queue::<u64>::new(100).expect("created");
     let life = |name: &str, close: bool| {
         fork("an earlier life", || {

@@ -22,7 +22,7 @@ pub fn cases() -> Vec<Case> {
         large_values_by_copy_are_those_that_were_checked,
         #[cfg(feature = "object")]
         objects_are_decoded_from_a_copy,
-        what_is_only_looked_at_comes_from_one_read
+        what_is_not_taken_comes_from_one_read
     ]
 }
 
@@ -247,7 +247,7 @@ fn beside_objects<C: shmq::Codec>(lengths: [(usize, usize); 3]) {
 
 /// Payloads and lengths that change: a value read without taking the message was there once, and
 /// nothing comes from elsewhere.
-fn what_is_only_looked_at_comes_from_one_read() {
+fn what_is_not_taken_comes_from_one_read() {
     const BYTES: usize = 200;
     let name = unique_name("looked-at");
     let create = |byte: u8| {

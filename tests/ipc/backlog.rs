@@ -22,7 +22,7 @@ pub fn cases() -> Vec<Case> {
         a_backlog_of_objects_has_them,
         a_trickle_of_leases_has_them_within_two_slices,
         a_trickle_of_copies_has_them_within_two_slices,
-        a_putter_that_polls_does_not_look_in_a_getters_place,
+        a_putter_that_polls_does_not_scan_in_place_of_getters,
         thousands_come_back_in_order,
         a_dead_loan_in_a_backlog_is_stepped_over,
         leases_of_the_living_cost_others_next_to_nothing,
@@ -235,7 +235,7 @@ fn a_trickle_of_copies_has_them_within_two_slices() {
     expect_back("a trickle of copies", holder, calls, TRICKLE, || queue.get().unwrap());
 }
 
-fn a_putter_that_polls_does_not_look_in_a_getters_place() {
+fn a_putter_that_polls_does_not_scan_in_place_of_getters() {
     let (queue, holder) = backlog();
     assert_eq!(*queue.lease().unwrap(), 2);
     holder.kill();
@@ -331,7 +331,7 @@ fn quickest(what: &str, round: impl Fn() -> Duration) {
 
 /// The time from `act` until `owner` has reported. `owner` then ends, and so does `other`: if it
 /// ran late, it finds the side free again, and the effect of `then`.
-fn until_told(owner: Child, other: Child, told: &AtomicU64, act: impl FnOnce(), then: impl FnOnce()) -> Duration {
+fn until_reported(owner: Child, other: Child, told: &AtomicU64, act: impl FnOnce(), then: impl FnOnce()) -> Duration {
     let begun = Instant::now();
     act();
     wait_for_count("the endpoint", told, 1);
@@ -342,7 +342,7 @@ fn until_told(owner: Child, other: Child, told: &AtomicU64, act: impl FnOnce(), 
     taken
 }
 
-fn consume_and_tell(queue: &Queue<u64>, told: &AtomicU64) {
+fn consume_and_report(queue: &Queue<u64>, told: &AtomicU64) {
     let consumer = queue.consumer().unwrap();
     assert_eq!(consumer.get_timeout(PATIENCE).unwrap(), 7);
     told.store(1, Release);
@@ -356,9 +356,9 @@ fn a_consumer_is_not_late_for_a_wake_that_others_had() {
             assert!(matches!(got, Err(GetError::Held { .. }) | Ok(8)), "{got:?}");
         });
         getter.wait_until_asleep();
-        let mut owner = fork("a Consumer", || consume_and_tell(&queue, told));
+        let mut owner = fork("a Consumer", || consume_and_report(&queue, told));
         owner.wait_until_asleep();
-        until_told(owner, getter, told, || queue.put(&7).unwrap(), || queue.put(&8).unwrap())
+        until_reported(owner, getter, told, || queue.put(&7).unwrap(), || queue.put(&8).unwrap())
     });
 }
 
@@ -384,7 +384,7 @@ fn a_consumer_is_not_late_for_a_wake_that_wait_any_had() {
         waiter.wait_until_asleep();
         started.store(2, Release);
         owner.wait_until_asleep();
-        until_told(owner, waiter, told, || queue.put(&7).unwrap(), || queue.put(&8).unwrap())
+        until_reported(owner, waiter, told, || queue.put(&7).unwrap(), || queue.put(&8).unwrap())
     });
 }
 
@@ -403,6 +403,6 @@ fn a_producer_is_not_late_for_a_wake_that_others_had() {
             told.store(1, Release);
         });
         owner.wait_until_asleep();
-        until_told(owner, putter, told, || assert_eq!(queue.get().unwrap(), 1), || assert_eq!(queue.get().unwrap(), 7))
+        until_reported(owner, putter, told, || assert_eq!(queue.get().unwrap(), 1), || assert_eq!(queue.get().unwrap(), 7))
     });
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
-        a_getter_killed_asleep_is_in_nobodys_way,
-        a_putter_killed_asleep_is_in_nobodys_way,
+        a_getter_killed_asleep_blocks_no_other_process,
+        a_putter_killed_asleep_blocks_no_other_process,
         waiters_killed_asleep_again_and_again_do_not_stop_the_others,
         a_dead_holders_message_comes_back_to_a_waiting_consumer,
         a_dead_holders_messages_come_back_in_order_before_newer_ones,
@@ -27,7 +27,7 @@ pub fn cases() -> Vec<Case> {
         a_repaired_get_side_is_counted,
         producers_killed_at_random_lose_nothing_that_they_put,
         a_message_that_kills_its_holders_is_given_up,
-        a_message_is_given_up_without_anybody_calling_recover,
+        a_message_is_given_up_without_a_call_of_recover,
         recover_reports_what_a_dead_consumer_held,
         join_does_not_hang_on_a_dead_holder,
         recover_reports_what_it_found,
@@ -55,7 +55,7 @@ pub fn victim(what: &'static str, act: impl FnOnce(&dyn Fn())) -> Child {
     child
 }
 
-fn a_getter_killed_asleep_is_in_nobodys_way() {
+fn a_getter_killed_asleep_blocks_no_other_process() {
     let queue: Queue<u64> = Queue::new(4).unwrap();
     for round in 0..10 {
         let mut survivor = fork("a getter that lives", || {
@@ -75,7 +75,7 @@ fn a_getter_killed_asleep_is_in_nobodys_way() {
     }
 }
 
-fn a_putter_killed_asleep_is_in_nobodys_way() {
+fn a_putter_killed_asleep_blocks_no_other_process() {
     let queue: Queue<u64> = Queue::new(1).unwrap();
     for round in 0..10 {
         queue.put(&100).unwrap();
@@ -367,7 +367,7 @@ fn a_message_that_kills_its_holders_is_given_up() {
     assert_eq!(queue.stats().given_up, 1);
 }
 
-fn a_message_is_given_up_without_anybody_calling_recover() {
+fn a_message_is_given_up_without_a_call_of_recover() {
     // All of them sleep: a getter waits for the message behind, a putter for its room, and a joiner
     // for its end.
     let queue = Queue::<u64>::builder().capacity(1).max_deliveries(1).create().unwrap();

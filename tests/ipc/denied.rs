@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 pub fn cases() -> Vec<Case> {
     crate::cases![
         a_directory_that_cannot_be_used_is_named_with_what_is_wrong_with_it,
-        what_keeps_a_process_out_of_a_segment_is_told,
+        what_keeps_a_process_out_of_a_segment_is_reported,
         another_kind_of_file_is_no_segment,
         numbers_out_of_range_are_named,
         errors_name_the_object_and_what_it_is,
@@ -76,7 +76,7 @@ fn a_directory_that_cannot_be_used_is_named_with_what_is_wrong_with_it() {
     .expect_success();
 }
 
-fn what_keeps_a_process_out_of_a_segment_is_told() {
+fn what_keeps_a_process_out_of_a_segment_is_reported() {
     if !is_root() {
         skip("only root can become another user");
     }

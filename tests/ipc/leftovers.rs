@@ -18,7 +18,7 @@ pub fn cases() -> Vec<Case> {
         a_process_removes_stale_files_once_in_ten_seconds,
         a_dead_queue_can_be_opened_with_its_messages,
         a_dead_persisted_queue_is_not_replaced,
-        creators_killed_at_random_are_in_nobodys_way.leaves_temporaries(),
+        creators_killed_at_random_block_no_other_process.leaves_temporaries(),
         a_child_that_never_calls_does_not_keep_its_dead_parent_alive,
         a_child_does_not_keep_a_dead_opener_alive,
         an_exec_gives_up_what_was_held,
@@ -193,7 +193,7 @@ fn a_dead_persisted_queue_is_not_replaced() {
     assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::NotFound { .. })));
 }
 
-fn creators_killed_at_random_are_in_nobodys_way() {
+fn creators_killed_at_random_block_no_other_process() {
     let mut rng = Rng::new("killed creators");
     let name = unique_name("made");
     for _ in 0..60 {

@@ -15,11 +15,11 @@ pub fn cases() -> Vec<Case> {
     crate::cases![
         a_file_of_another_length_is_refused,
         another_users_queue_is_refused_in_words,
-        memory_that_may_not_be_locked_is_told,
-        no_descriptors_for_a_queue_is_told,
-        no_descriptors_after_a_fork_is_told,
+        memory_that_may_not_be_locked_is_reported,
+        no_descriptors_for_a_queue_is_reported,
+        no_descriptors_after_a_fork_is_reported,
         a_queue_takes_two_descriptors,
-        a_limit_on_the_size_of_files_is_told,
+        a_limit_on_the_size_of_files_is_reported,
         no_signal_of_a_limit_on_files_reaches_a_user_of_what_is_there,
     ]
 }
@@ -135,7 +135,7 @@ fn limit(resource: libc::__rlimit_resource_t, value: u64) {
     assert_eq!(done, 0, "setrlimit: {}", io::Error::last_os_error());
 }
 
-fn memory_that_may_not_be_locked_is_told() {
+fn memory_that_may_not_be_locked_is_reported() {
     needs_root();
     let name = unique_name("locked");
     let shared = Queue::<u64>::builder().capacity(100_000).max_participants(2).mode(0o666).create().unwrap();
@@ -179,7 +179,7 @@ fn memory_that_may_not_be_locked_is_told() {
     assert_eq!(shared.get().unwrap(), 1);
 }
 
-fn a_limit_on_the_size_of_files_is_told() {
+fn a_limit_on_the_size_of_files_is_reported() {
     let name = unique_name("large");
     for ignored in [false, true] {
         fork("a program that may make small files only", || {
@@ -255,7 +255,7 @@ fn expect_no_descriptor(what: &str, error: &io::Error) {
     assert_eq!(error.raw_os_error(), Some(libc::EMFILE), "{what}: {error}");
 }
 
-fn no_descriptors_for_a_queue_is_told() {
+fn no_descriptors_for_a_queue_is_reported() {
     let (name, other) = (unique_name("none"), unique_name("others"));
     let theirs = Queue::<u64>::builder().name(&other).capacity(3).max_participants(2).create().unwrap();
     fork("a program without descriptors", || {
@@ -330,7 +330,7 @@ fn a_queue_takes_two_descriptors() {
     }
 }
 
-fn no_descriptors_after_a_fork_is_told() {
+fn no_descriptors_after_a_fork_is_reported() {
     let queue = Queue::<u64>::builder().capacity(3).max_participants(2).create().unwrap();
     queue.put(&1).unwrap();
     for closed_before in [0, 1, 2] {

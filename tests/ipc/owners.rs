@@ -24,7 +24,7 @@ pub fn cases() -> Vec<Case> {
         an_inherited_handle_outlives_the_rights_it_was_opened_with,
         a_umask_does_not_apply,
         links_lead_nowhere,
-        users_that_a_namespace_does_not_know_are_told_apart,
+        users_that_a_namespace_does_not_know_are_distinguished,
     ]
 }
 
@@ -325,7 +325,7 @@ fn links_lead_nowhere() {
     assert_eq!(queue.get().unwrap(), 1);
 }
 
-fn users_that_a_namespace_does_not_know_are_told_apart() {
+fn users_that_a_namespace_does_not_know_are_distinguished() {
     needs_root();
     const UNKNOWN: u32 = 65_534;
     let (mine, theirs) = (unique_name("mine"), unique_name("theirs"));

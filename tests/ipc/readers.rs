@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Release;
 
 pub fn cases() -> Vec<Case> {
-    crate::cases![a_reader_does_not_keep_the_dead_alive, a_reader_of_all_bytes_keeps_newcomers_out_and_hangs_nobody,]
+    crate::cases![a_reader_does_not_keep_the_dead_alive, a_reader_of_all_bytes_keeps_newcomers_out_and_hangs_no_process,]
 }
 
 /// Offset of the participant table, and bytes of an entry (`src/shm/layout.rs`).
@@ -59,7 +59,7 @@ fn a_reader_does_not_keep_the_dead_alive() {
     reader.kill();
 }
 
-fn a_reader_of_all_bytes_keeps_newcomers_out_and_hangs_nobody() {
+fn a_reader_of_all_bytes_keeps_newcomers_out_and_hangs_no_process() {
     let name = unique_name("all");
     let queue = Queue::<u64>::builder().name(&name).capacity(4).max_participants(8).mode(0o644).create().unwrap();
     let (begun, locked) = (shared_word(), shared_word());

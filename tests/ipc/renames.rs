@@ -12,7 +12,7 @@ use std::time::Duration;
 pub fn cases() -> Vec<Case> {
     crate::cases![
         one_name_never_leads_to_two_live_segments.leaves_temporaries(),
-        one_name_taken_away_leaves_nobody_on_a_dead_segment.leaves_temporaries(),
+        one_name_taken_away_leaves_no_process_on_a_dead_segment.leaves_temporaries(),
     ]
 }
 
@@ -185,6 +185,6 @@ fn one_name_never_leads_to_two_live_segments() {
     storm("one name", false);
 }
 
-fn one_name_taken_away_leaves_nobody_on_a_dead_segment() {
+fn one_name_taken_away_leaves_no_process_on_a_dead_segment() {
     storm("one name taken away", true);
 }

@@ -22,7 +22,7 @@ pub fn cases() -> Vec<Case> {
         a_persisted_queue_is_never_replaced,
         another_users_queue_is_never_replaced,
         a_queue_in_use_is_never_replaced,
-        many_who_start_at_once_meet_in_one_new_queue,
+        many_processes_that_start_at_once_meet_in_one_new_queue,
         a_dead_queue_makes_room_for_its_successor,
         a_segment_whose_file_was_removed_is_found_by_its_users,
     ]
@@ -262,7 +262,7 @@ fn a_queue_in_use_is_never_replaced() {
     assert!(queue.has_name());
 }
 
-fn many_who_start_at_once_meet_in_one_new_queue() {
+fn many_processes_that_start_at_once_meet_in_one_new_queue() {
     const STARTERS: u64 = 12;
     for round in 0..8 {
         let name = unique_name("race");

@@ -13,7 +13,7 @@ pub fn cases() -> Vec<Case> {
     crate::cases![
         inherited_handles_work_after_a_change_of_user_and_of_root,
         inherited_handles_work_where_nothing_can_be_opened_any_more,
-        a_child_of_one_that_gave_up_its_rights_is_told_why_it_has_nothing,
+        a_child_of_a_process_that_gave_up_its_rights_learns_why_it_has_no_access,
     ]
 }
 
@@ -90,7 +90,7 @@ fn inherited_handles_work_where_nothing_can_be_opened_any_more() {
     });
 }
 
-fn a_child_of_one_that_gave_up_its_rights_is_told_why_it_has_nothing() {
+fn a_child_of_a_process_that_gave_up_its_rights_learns_why_it_has_no_access() {
     if !is_root() {
         skip("only root can change its user");
     }

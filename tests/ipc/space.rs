@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Release;
 pub fn cases() -> Vec<Case> {
     crate::cases![
         a_queue_larger_than_the_file_system_is_refused,
-        a_full_file_system_is_told,
+        a_full_file_system_is_reported,
         a_full_file_system_is_cleared_of_stale_files_at_once,
         many_that_create_at_once_need_memory_for_one,
         messages_are_not_thrown_away_for_nothing,
@@ -85,7 +85,7 @@ fn enter_small_shm_with(bytes: u64, files: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn a_full_file_system_is_told() {
+fn a_full_file_system_is_reported() {
     const SIZE: u64 = 2 << 20;
     if let Err(error) = enter_small_shm(SIZE) {
         skip(&format!("no private mount of a small /dev/shm: {error}"));

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
-        a_process_stopped_anywhere_delays_nobody_past_a_deadline,
-        an_endpoint_stopped_anywhere_delays_nobody_past_a_deadline,
+        a_process_stopped_anywhere_delays_no_other_past_a_deadline,
+        an_endpoint_stopped_anywhere_delays_no_other_past_a_deadline,
         a_stopped_holder_is_not_robbed,
         a_stopped_sleeper_swallows_no_wake,
         a_stopped_putter_does_not_hang_getters_of_a_closed_queue,
@@ -102,7 +102,7 @@ fn stop_at_random(queue: &Queue<u64>, mut workers: Vec<Child>, progress: &[Atomi
     assert_eq!(queue.stats().redelivered, 0, "nobody died");
 }
 
-fn a_process_stopped_anywhere_delays_nobody_past_a_deadline() {
+fn a_process_stopped_anywhere_delays_no_other_past_a_deadline() {
     let queue: Queue<u64> = Queue::new(4).unwrap();
     let (stop, progress) = (shared_word(), shared_words(3));
     let short = Duration::from_millis(2);
@@ -127,7 +127,7 @@ fn a_process_stopped_anywhere_delays_nobody_past_a_deadline() {
     stop_at_random(&queue, workers, progress, stop);
 }
 
-fn an_endpoint_stopped_anywhere_delays_nobody_past_a_deadline() {
+fn an_endpoint_stopped_anywhere_delays_no_other_past_a_deadline() {
     let queue: Queue<u64> = Queue::new(4).unwrap();
     let (stop, progress) = (shared_word(), shared_words(2));
     let short = Duration::from_millis(2);

@@ -11,10 +11,10 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
-        a_killed_child_of_a_fork_is_told_from_its_parent,
-        a_killed_child_of_a_raw_fork_is_told_from_its_parent,
+        a_killed_child_of_a_fork_is_distinguished_from_its_parent,
+        a_killed_child_of_a_raw_fork_is_distinguished_from_its_parent,
         what_a_child_inherits_is_inert_where_nothing_is_wiped,
-        finding_out_disturbs_nobody,
+        finding_out_disturbs_no_other_process,
     ]
 }
 
@@ -43,7 +43,7 @@ fn accept_the_advice_and_do_nothing() {
     }
 }
 
-fn a_killed_child_of_a_fork_is_told_from_its_parent() {
+fn a_killed_child_of_a_fork_is_distinguished_from_its_parent() {
     accept_the_advice_and_do_nothing();
     let queue: Queue<u64> = Queue::new(3).unwrap();
     queue.put(&1).unwrap();
@@ -84,7 +84,7 @@ fn raw_fork(run: impl FnOnce()) -> libc::pid_t {
     }
 }
 
-fn a_killed_child_of_a_raw_fork_is_told_from_its_parent() {
+fn a_killed_child_of_a_raw_fork_is_distinguished_from_its_parent() {
     accept_the_advice_and_do_nothing();
     let queue: Queue<u64> = Queue::new(3).unwrap();
     for round in 0..3 {
@@ -125,7 +125,7 @@ extern "C" fn count_signal(_: libc::c_int) {
     SIGNALS.fetch_add(1, Relaxed);
 }
 
-fn finding_out_disturbs_nobody() {
+fn finding_out_disturbs_no_other_process() {
     accept_the_advice_and_do_nothing();
     // SAFETY: the handler only adds to an atomic, which is async-signal-safe.
     unsafe { libc::signal(libc::SIGCHLD, count_signal as extern "C" fn(libc::c_int) as libc::sighandler_t) };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub fn cases() -> Vec<Case> {
     crate::cases![
         deadlines_hold_under_load,
-        close_wakes_everybody_everywhere,
+        close_wakes_all_waiters_in_every_process,
         close_racing_an_endpoints_put_loses_nothing,
         close_racing_puts_by_lock_loses_nothing,
         close_racing_batches_loses_nothing,
@@ -58,7 +58,7 @@ fn deadlines_hold_under_load() {
     assert!(worst < BY_ITSELF, "{worst:?} late");
 }
 
-fn close_wakes_everybody_everywhere() {
+fn close_wakes_all_waiters_in_every_process() {
     let full: Queue<u64> = Queue::new(1).unwrap();
     full.put(&1).unwrap();
     let empty: Queue<u64> = Queue::new(1).unwrap();

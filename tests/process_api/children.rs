@@ -23,7 +23,7 @@ pub fn cases() -> Vec<Case> {
         exit_codes_are_what_the_closure_returned,
         an_error_is_printed_on_stderr,
         a_panic_is_printed_on_stderr_and_sets_the_exit_status,
-        join_timeout_is_never_early_and_zero_is_one_look,
+        join_timeout_is_never_early_and_zero_is_one_check,
         the_status_of_a_killed_child_has_the_signal,
         terminate_can_be_handled_and_kill_cannot,
         signals_after_the_end_reach_no_process,
@@ -102,7 +102,7 @@ fn a_panic_is_printed_on_stderr_and_sets_the_exit_status() {
     assert_eq!(status.code(), Some(101));
 }
 
-fn join_timeout_is_never_early_and_zero_is_one_look() {
+fn join_timeout_is_never_early_and_zero_is_one_check() {
     let child = Process::spawn(|| forever()).unwrap();
     assert_eq!(child.join_timeout(Duration::ZERO).unwrap(), None);
     let start = Instant::now();

@@ -61,13 +61,13 @@ fn set(signal: libc::c_int, handler: libc::sighandler_t) {
 static HANDLED: AtomicI32 = AtomicI32::new(-1);
 
 /// Like the handlers of signal-hook and tokio, it writes into a pipe that children share.
-extern "C" fn tell_pipe(_: libc::c_int) {
+extern "C" fn write_to_pipe(_: libc::c_int) {
     // SAFETY: write is async-signal-safe; the byte is static.
     unsafe { libc::write(HANDLED.load(SeqCst), b"x".as_ptr().cast(), 1) };
 }
 
 fn handle_by_a_pipe(signal: libc::c_int) {
-    set(signal, tell_pipe as extern "C" fn(libc::c_int) as libc::sighandler_t);
+    set(signal, write_to_pipe as extern "C" fn(libc::c_int) as libc::sighandler_t);
 }
 
 fn pipe() -> (std::fs::File, RawFd) {

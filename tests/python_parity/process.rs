@@ -6,7 +6,7 @@
 //! - `start`, `join`
 //!   - `python_parity::process::a_process_runs_beside_its_parent_and_is_joined`
 //! - `join(timeout)`
-//!   - `process_api::children::join_timeout_is_never_early_and_zero_is_one_look`
+//!   - `process_api::children::join_timeout_is_never_early_and_zero_is_one_check`
 //! - `is_alive`
 //!   - `process_api::children::is_alive_until_the_end_joined_or_not`
 //! - `pid`
@@ -45,7 +45,7 @@
 //!   - `process_api::calls::processes_of_a_killed_fork_server_are_joined_as_ever`
 //!   - `process_api::calls::calls_beside_killed_fork_servers_run_once`
 //! - an `unsafe` fork for programs that know it to be safe
-//!   - `python_parity::process::an_unsafe_fork_is_there_for_those_who_know`
+//!   - `python_parity::process::an_unsafe_fork_is_available_beside_threads`
 //! - a fresh program (`spawn`)
 //!   - `process_api::children::a_fresh_program_opens_a_queue_by_name`
 
@@ -55,7 +55,7 @@ use shmq::{Process, Queue, SpawnError};
 use std::sync::mpsc;
 
 pub fn cases() -> Vec<Case> {
-    cases![a_process_runs_beside_its_parent_and_is_joined, pid_is_the_childs_own, an_unsafe_fork_is_there_for_those_who_know,]
+    cases![a_process_runs_beside_its_parent_and_is_joined, pid_is_the_childs_own, an_unsafe_fork_is_available_beside_threads,]
 }
 
 fn a_process_runs_beside_its_parent_and_is_joined() {
@@ -77,7 +77,7 @@ fn pid_is_the_childs_own() {
     assert!(children.iter_mut().all(|child| child.join().unwrap().success()));
 }
 
-fn an_unsafe_fork_is_there_for_those_who_know() {
+fn an_unsafe_fork_is_available_beside_threads() {
     let (go, wait) = mpsc::channel::<()>();
     let thread = std::thread::spawn(move || wait.recv());
     assert!(matches!(Process::spawn(|| 3), Err(SpawnError::Threaded { threads: 2 })));

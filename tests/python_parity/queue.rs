@@ -38,7 +38,7 @@
 //!   - `ipc::traffic::puts_are_in_one_order`
 //!   - `process_api::objects::objects_keep_the_order_of_each_of_many_writers`
 //! - `close` holds for all processes: putters wake, getters drain; idempotent
-//!   - `ipc::waiting::close_wakes_everybody_everywhere`
+//!   - `ipc::waiting::close_wakes_all_waiters_in_every_process`
 //!   - `queue::closing::a_closed_queue_drains_and_then_says_closed`
 //!   - `queue::closing::close_is_idempotent_and_for_every_handle`
 //! - handles are inherited across fork
@@ -61,10 +61,10 @@
 //!   - `queue::counting::join_waits_for_leases_and_not_for_dropped_loans`
 //!   - `ipc::deaths::join_does_not_hang_on_a_dead_holder`
 //! - by copy they do: `join_timeout`
-//!   - `python_parity::queue::a_copy_that_died_before_task_done_is_told_by_join_timeout`
+//!   - `python_parity::queue::a_copy_that_died_before_task_done_is_reported_by_join_timeout`
 //! - a process killed in `get` or `put` hangs no other, and timeouts hold
-//!   - `python_parity::queue::a_process_killed_in_get_hangs_nobody`
-//!   - `python_parity::queue::a_process_killed_in_put_hangs_nobody`
+//!   - `python_parity::queue::a_process_killed_in_get_hangs_no_other`
+//!   - `python_parity::queue::a_process_killed_in_put_hangs_no_other`
 //! - no message is lost that was not taken, and an unfinished lease comes back
 //!   - `storm::storms::a_storm_of_kills_loses_no_message`
 //!   - `process_api::objects::a_leased_object_comes_back_when_its_holder_is_killed`
@@ -97,11 +97,11 @@ pub fn cases() -> Vec<Case> {
         a_simple_queue_is_the_same_queue,
         // The portable locks do not promise to survive deaths.
         #[cfg(not(shmq_portable_sync))]
-        a_copy_that_died_before_task_done_is_told_by_join_timeout,
+        a_copy_that_died_before_task_done_is_reported_by_join_timeout,
         #[cfg(not(shmq_portable_sync))]
-        a_process_killed_in_get_hangs_nobody,
+        a_process_killed_in_get_hangs_no_other,
         #[cfg(not(shmq_portable_sync))]
-        a_process_killed_in_put_hangs_nobody,
+        a_process_killed_in_put_hangs_no_other,
     ]
 }
 
@@ -221,7 +221,7 @@ fn a_simple_queue_is_the_same_queue() {
 }
 
 #[cfg(not(shmq_portable_sync))]
-fn a_copy_that_died_before_task_done_is_told_by_join_timeout() {
+fn a_copy_that_died_before_task_done_is_reported_by_join_timeout() {
     let queue = ObjectQueue::<String>::new(4).unwrap();
     queue.put("a").unwrap();
     queue.put("b").unwrap();
@@ -258,7 +258,7 @@ fn kill_amid(rng: &mut Rng, what: &'static str, act: impl Fn()) {
 const KILLS: usize = 60;
 
 #[cfg(not(shmq_portable_sync))]
-fn a_process_killed_in_get_hangs_nobody() {
+fn a_process_killed_in_get_hangs_no_other() {
     let mut rng = Rng::new("kills in get");
     let queue = ObjectQueue::<String, Postcard>::new(4).unwrap();
     for _ in 0..KILLS {
@@ -281,7 +281,7 @@ fn a_process_killed_in_get_hangs_nobody() {
 }
 
 #[cfg(not(shmq_portable_sync))]
-fn a_process_killed_in_put_hangs_nobody() {
+fn a_process_killed_in_put_hangs_no_other() {
     let mut rng = Rng::new("kills in put");
     let queue = ObjectQueue::<String>::builder().capacity(4).capacity_bytes(MIB).create().unwrap();
     for round in 0..KILLS {

@@ -10,7 +10,7 @@
 //!   - `sync::mutexes::an_array_is_shared_and_locked_as_a_whole`
 //! - `Lock`
 //!   - `sync::mutexes::a_mutex_lets_one_process_in_at_a_time`
-//!   - `sync::deaths::a_dead_holder_is_reported_to_everybody_until_one_repairs`
+//!   - `sync::deaths::a_dead_holder_is_reported_to_every_locker_until_one_repairs`
 //! - `RLock`: locking twice times out, and a function takes what is guarded
 //!   - `python_parity::rest::a_function_that_takes_what_is_guarded_serves_for_rlock`
 //!   - `sync::mutexes::a_thread_that_locks_twice_times_out`
@@ -19,13 +19,13 @@
 //! - `BoundedSemaphore`: a permit as a guard is released once
 //!   - `python_parity::rest::permits_serve_for_bounded_semaphore`
 //! - `Event`
-//!   - `sync::events::setting_releases_all_who_wait`
+//!   - `sync::events::setting_releases_all_waiters`
 //! - `Condition`
 //!   - `sync::condvars::a_bounded_buffer_of_two_condvars_loses_nothing`
-//!   - `sync::condvars::notify_all_releases_everybody`
+//!   - `sync::condvars::notify_all_releases_all_waiters`
 //! - `Barrier`
-//!   - `sync::barriers::nobody_is_a_phase_ahead_and_each_phase_has_one_leader`
-//!   - `sync::barriers::who_times_out_breaks_it_for_the_others`
+//!   - `sync::barriers::no_party_is_a_phase_ahead_and_each_phase_has_one_leader`
+//!   - `sync::barriers::a_timeout_breaks_it_for_the_others`
 //! - all of them by name, and inherited
 //!   - `python_parity::rest::each_is_inherited_or_opened_by_name`
 //!   - `sync::handles::programs_meet_by_name`

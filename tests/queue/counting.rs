@@ -109,7 +109,7 @@ fn join_counts_large_copies_and_batches() {
 
 /// A consumer of a message may call `task_done` for it, whatever others get and finish meanwhile.
 #[test]
-fn task_done_is_never_refused_to_one_of_many_who_finish() {
+fn task_done_is_never_refused_to_one_of_many_consumers() {
     let queue: Queue<u32> = queue(64);
     std::thread::scope(|scope| {
         for _ in 0..8 {

@@ -52,7 +52,7 @@ fn a_snapshot_has_the_participants_and_owners_of_sides() {
 }
 
 #[test]
-fn a_look_does_not_attach() {
+fn inspecting_does_not_attach() {
     let queue = queue::<u64>(4);
     let name = queue.name().to_owned();
     let inspector = Inspector::open(&name).unwrap();
@@ -296,7 +296,7 @@ fn the_fast_path_writes_no_slow_counter() {
 }
 
 #[test]
-fn refused_puts_are_counted_whoever_refuses_them() {
+fn refused_puts_are_counted_for_every_verb() {
     let queue = queue::<u64>(2);
     queue.put_slice(&[1, 2]).unwrap();
     assert_eq!(queue.stats().refused_puts, 0);

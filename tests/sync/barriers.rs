@@ -11,17 +11,17 @@ use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
-        nobody_is_a_phase_ahead_and_each_phase_has_one_leader,
+        no_party_is_a_phase_ahead_and_each_phase_has_one_leader,
         threads_are_parties_too,
-        who_times_out_breaks_it_for_the_others,
+        a_timeout_breaks_it_for_the_others,
         an_abort_reaches_all,
-        a_reset_releases_those_who_wait_and_begins_anew,
+        a_reset_releases_the_waiters_and_begins_anew,
         children_that_returned_are_not_missed,
         a_party_that_exits_without_a_word_is_missed,
     ]
 }
 
-fn nobody_is_a_phase_ahead_and_each_phase_has_one_leader() {
+fn no_party_is_a_phase_ahead_and_each_phase_has_one_leader() {
     const ROUNDS: u64 = 500;
     let barrier = Barrier::new(3).unwrap();
     let words = shared_words(2);
@@ -53,7 +53,7 @@ fn broken(barrier: &Barrier) {
     assert!(matches!(result, Err(SyncError::Broken)), "{result:?}");
 }
 
-fn two_who_get_broken(barrier: &Barrier) -> Vec<Child> {
+fn two_parties_that_get_broken(barrier: &Barrier) -> Vec<Child> {
     // Clones, so that the children leave in good order: to a barrier, a party that does not has
     // died.
     let mut waiters: Vec<Child> = (0..2)
@@ -68,9 +68,9 @@ fn two_who_get_broken(barrier: &Barrier) -> Vec<Child> {
     waiters
 }
 
-fn who_times_out_breaks_it_for_the_others() {
+fn a_timeout_breaks_it_for_the_others() {
     let barrier = Barrier::new(4).unwrap();
-    let waiters = two_who_get_broken(&barrier);
+    let waiters = two_parties_that_get_broken(&barrier);
     for timeout in [SHORT, Duration::ZERO] {
         let result = gives_up_in_time(timeout, || barrier.wait_timeout(timeout));
         let expected = if timeout == SHORT { "Timeout" } else { "Broken" };
@@ -85,16 +85,16 @@ fn who_times_out_breaks_it_for_the_others() {
 
 fn an_abort_reaches_all() {
     let barrier = Barrier::new(3).unwrap();
-    let waiters = two_who_get_broken(&barrier);
+    let waiters = two_parties_that_get_broken(&barrier);
     barrier.abort().unwrap();
     expect_all_succeed(waiters);
     broken(&barrier);
 }
 
-fn a_reset_releases_those_who_wait_and_begins_anew() {
+fn a_reset_releases_the_waiters_and_begins_anew() {
     let barrier = Barrier::new(3).unwrap();
     for _ in 0..5 {
-        let waiters = two_who_get_broken(&barrier);
+        let waiters = two_parties_that_get_broken(&barrier);
         barrier.reset().unwrap();
         expect_all_succeed(waiters);
         assert_eq!((barrier.waiting(), barrier.is_broken()), (0, false));

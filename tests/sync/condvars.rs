@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 pub fn cases() -> Vec<Case> {
     crate::cases![
         a_bounded_buffer_of_two_condvars_loses_nothing,
-        notify_all_releases_everybody,
+        notify_all_releases_all_waiters,
         waiting_gives_up_in_time_and_never_early,
         waiting_until_a_deadline_gives_up_then_and_never_early,
         it_works_with_the_guard_of_an_array,
-        a_panic_with_the_mutex_reaches_those_who_wait,
+        a_panic_with_the_mutex_reaches_the_waiters,
         a_guard_of_the_parent_cannot_wait,
     ]
 }
@@ -55,7 +55,7 @@ fn a_bounded_buffer_of_two_condvars_loses_nothing() {
     expect_all_succeed(putters);
 }
 
-fn notify_all_releases_everybody() {
+fn notify_all_releases_all_waiters() {
     let (open, opened) = (Mutex::new(0u32).unwrap(), Condvar::new().unwrap());
     let wait = || drop(opened.wait_while(open.lock().unwrap(), |open| *open == 0).unwrap());
     let mut waiters: Vec<Child> = (0..4).map(|_| fork("a waiter", wait)).collect();
@@ -104,7 +104,7 @@ fn it_works_with_the_guard_of_an_array() {
     waiter.expect_success();
 }
 
-fn a_panic_with_the_mutex_reaches_those_who_wait() {
+fn a_panic_with_the_mutex_reaches_the_waiters() {
     let (mutex, condvar) = (Mutex::new(0u32).unwrap(), Condvar::new().unwrap());
     let mut waiter = fork("a waiter", || {
         let waited = condvar.wait_while(mutex.lock().unwrap(), |value| *value < 2);

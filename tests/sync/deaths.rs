@@ -16,19 +16,19 @@ use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
-        a_dead_holder_is_reported_to_everybody_until_one_repairs,
+        a_dead_holder_is_reported_to_every_locker_until_one_repairs,
         a_sleeping_locker_gets_the_lock_of_a_dead_holder,
-        a_locker_who_slept_long_gets_the_lock_of_a_dead_holder,
-        one_who_dies_before_it_repairs_changes_nothing,
+        a_locker_that_slept_long_gets_the_lock_of_a_dead_holder,
+        a_locker_that_dies_before_it_repairs_changes_nothing,
         a_forgotten_guard_is_held_until_its_process_ends,
         a_stopped_holder_is_waited_for_and_not_robbed,
         one_killed_in_an_update_leaves_the_value_as_it_was,
         lockers_killed_asleep_do_not_stop_the_others,
         waiters_for_an_event_killed_asleep_do_not_stop_the_others,
-        a_dead_holders_permits_come_back_to_those_who_wait,
-        a_dead_holders_permits_come_back_to_those_who_only_try,
+        a_dead_holders_permits_come_back_to_waiters,
+        a_dead_holders_permits_come_back_to_callers_that_only_try,
         sleepers_killed_in_a_condvar_never_hang_notifiers,
-        a_condvar_tells_that_a_holder_died,
+        a_condvar_reports_that_a_holder_died,
         a_party_killed_after_it_arrived_breaks_the_barrier,
         a_party_killed_before_it_arrives_breaks_the_barrier,
         a_party_killed_and_replaced_at_once_breaks_the_barrier,
@@ -59,7 +59,7 @@ fn victim(what: &'static str, act: impl FnOnce(&dyn Fn())) -> Child {
     child
 }
 
-fn a_dead_holder_is_reported_to_everybody_until_one_repairs() {
+fn a_dead_holder_is_reported_to_every_locker_until_one_repairs() {
     let mutex = Mutex::new([1u32, 1]).unwrap();
     for round in 2..6 {
         let holder = victim("a holder", |wait| {
@@ -112,11 +112,11 @@ fn a_sleeping_locker_gets_the_lock_of_a_dead_holder() {
     (0..5).for_each(|_| dies_before_a_sleeper(Duration::ZERO));
 }
 
-fn a_locker_who_slept_long_gets_the_lock_of_a_dead_holder() {
+fn a_locker_that_slept_long_gets_the_lock_of_a_dead_holder() {
     dies_before_a_sleeper(Duration::from_millis(400));
 }
 
-fn one_who_dies_before_it_repairs_changes_nothing() {
+fn a_locker_that_dies_before_it_repairs_changes_nothing() {
     let mutex = Mutex::new(0u32).unwrap();
     for _ in 0..5 {
         victim("a holder", |wait| {
@@ -203,7 +203,7 @@ fn waiters_for_an_event_killed_asleep_do_not_stop_the_others() {
     }
 }
 
-fn a_dead_holders_permits_come_back_to_those_who_wait() {
+fn a_dead_holders_permits_come_back_to_waiters() {
     let semaphore = Semaphore::new(3).unwrap();
     for _ in 0..5 {
         let holder = victim("a holder", |wait| {
@@ -220,7 +220,7 @@ fn a_dead_holders_permits_come_back_to_those_who_wait() {
     }
 }
 
-fn a_dead_holders_permits_come_back_to_those_who_only_try() {
+fn a_dead_holders_permits_come_back_to_callers_that_only_try() {
     let semaphore = Semaphore::new(2).unwrap();
     let holder = victim("a holder", |wait| {
         let _permit = semaphore.permit().unwrap();
@@ -269,7 +269,7 @@ fn sleepers_killed_in_a_condvar_never_hang_notifiers() {
     }
 }
 
-fn a_condvar_tells_that_a_holder_died() {
+fn a_condvar_reports_that_a_holder_died() {
     let (mutex, condvar) = (Mutex::new(0u32).unwrap(), Condvar::new().unwrap());
     let mut waiter = fork("a waiter", || {
         let waited = condvar.wait_while(mutex.lock().unwrap(), |now| *now < 2);

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
-        setting_releases_all_who_wait,
-        set_and_cleared_at_once_it_still_releases_all_who_waited,
+        setting_releases_all_waiters,
+        set_and_cleared_at_once_it_still_releases_all_waiters,
         a_cleared_event_is_waited_for_again,
         waiting_gives_up_in_time_and_never_early,
-        a_child_whose_only_act_is_to_set_it_is_heard,
+        a_child_that_only_sets_it_wakes_the_waiter,
         sets_are_never_lost_on_the_way_to_sleep,
     ]
 }
@@ -23,7 +23,7 @@ fn waiters(event: &Event, count: usize) -> Vec<Child> {
     waiters
 }
 
-fn setting_releases_all_who_wait() {
+fn setting_releases_all_waiters() {
     let event = Event::new().unwrap();
     let all = waiters(&event, 4);
     assert!(!event.is_set());
@@ -35,7 +35,7 @@ fn setting_releases_all_who_wait() {
     event.wait_timeout(Duration::ZERO).unwrap();
 }
 
-fn set_and_cleared_at_once_it_still_releases_all_who_waited() {
+fn set_and_cleared_at_once_it_still_releases_all_waiters() {
     let event = Event::new().unwrap();
     for _ in 0..10 {
         let all = waiters(&event, 3);
@@ -68,7 +68,7 @@ fn waiting_gives_up_in_time_and_never_early() {
     assert!(event.wait_deadline(Instant::now() - SHORT).is_err());
 }
 
-fn a_child_whose_only_act_is_to_set_it_is_heard() {
+fn a_child_that_only_sets_it_wakes_the_waiter() {
     let event = Event::new().unwrap();
     for _ in 0..20 {
         let all = waiters(&event, 1);

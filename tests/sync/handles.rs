@@ -18,7 +18,7 @@ pub fn cases() -> Vec<Case> {
         every_handle_travels_through_a_queue,
         a_handle_of_what_was_replaced_says_so,
         bad_names_and_sizes_are_refused,
-        a_builder_says_who_may_use_it_and_how_many,
+        a_builder_sets_the_mode_and_the_number_of_participants,
         a_builder_refuses_what_cannot_be,
     ]
 }
@@ -178,7 +178,7 @@ fn bad_names_and_sizes_are_refused() {
     assert!(Mutex::new(()).unwrap().lock().is_ok());
 }
 
-fn a_builder_says_who_may_use_it_and_how_many() {
+fn a_builder_sets_the_mode_and_the_number_of_participants() {
     let name = unique_name("built");
     let mutex = Mutex::builder(7u64).name(&name).mode(0o640).max_participants(1).create().unwrap();
     let mode = std::fs::metadata(format!("/dev/shm/shmq.{name}")).unwrap().permissions().mode();

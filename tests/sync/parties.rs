@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
-        nobody_passes_with_a_dead_party,
+        no_party_passes_with_a_dead_one,
         all_threads_of_a_dead_process_count_for_nothing,
         one_that_gave_up_beside_a_stopped_party_does_not_count,
         an_abort_reaches_all_beside_a_stopped_party,
@@ -30,7 +30,7 @@ fn expect_broken(barrier: &Barrier) {
     assert!(matches!(result, Err(SyncError::Broken)), "{result:?}");
 }
 
-fn nobody_passes_with_a_dead_party() {
+fn no_party_passes_with_a_dead_one() {
     for gap in [Duration::ZERO, 10 * SHORT] {
         for newcomer in [false, true] {
             for barrier in [Barrier::new(2).unwrap(), Barrier::create(unique_name("barrier"), 2).unwrap()] {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 pub fn cases() -> Vec<Case> {
     crate::cases![
         no_more_processes_are_inside_than_there_are_permits,
-        what_is_acquired_stays_away_until_somebody_releases,
+        acquired_permits_stay_away_until_they_are_released,
         waiting_for_a_permit_gives_up_in_time_and_never_early,
         released_permits_wake_as_many,
         a_permit_may_be_dropped_by_another_thread,
@@ -42,7 +42,7 @@ fn no_more_processes_are_inside_than_there_are_permits() {
     assert_eq!(semaphore.value(), 2);
 }
 
-fn what_is_acquired_stays_away_until_somebody_releases() {
+fn acquired_permits_stay_away_until_they_are_released() {
     let semaphore = Semaphore::new(1).unwrap();
     fork("one who acquires and goes", || semaphore.acquire().unwrap()).expect_success();
     assert!(matches!(semaphore.try_acquire(), Err(SyncError::WouldBlock)));

@@ -15,7 +15,7 @@ pub fn cases() -> Vec<Case> {
         nothing_to_wait_for_is_an_error,
         waiting_gives_up_in_time_and_never_early,
         each_form_gives_up_in_its_way,
-        one_look_finds_what_is_ready_at_each_moment,
+        one_scan_finds_what_is_ready_at_each_moment,
         each_kind_wakes_a_sleeper,
         a_closed_queue_is_ready,
         a_set_that_was_cleared_meanwhile_counts,
@@ -26,7 +26,7 @@ pub fn cases() -> Vec<Case> {
         a_wake_that_is_not_used_is_passed_on,
         an_end_of_a_pipe_wakes_a_sleeper,
         a_consumer_wakes_a_sleeper,
-        a_consumer_gets_what_wait_any_told_and_sleeps_again,
+        a_consumer_gets_what_wait_any_reported_and_sleeps_again,
         an_inherited_consumer_is_ready_with_its_refusal,
         #[cfg(feature = "object")]
         a_queue_of_objects_wakes_a_sleeper,
@@ -74,7 +74,7 @@ fn waiting_gives_up_in_time_and_never_early() {
 
 /// One queue or the other holds a message at each moment, so one scan of both finds one, however
 /// the message moves meanwhile.
-fn one_look_finds_what_is_ready_at_each_moment() {
+fn one_scan_finds_what_is_ready_at_each_moment() {
     let queues = [Queue::<u32>::new(4).unwrap(), Queue::<u32>::new(4).unwrap()];
     // Scanning these gives the message time to move.
     let between: Vec<_> = (0..30).map(|_| Queue::<u32>::new(1).unwrap()).collect();
@@ -262,7 +262,7 @@ fn a_consumer_wakes_a_sleeper() {
     }
 }
 
-fn a_consumer_gets_what_wait_any_told_and_sleeps_again() {
+fn a_consumer_gets_what_wait_any_reported_and_sleeps_again() {
     const ROUNDS: u64 = 2_000;
     let (queue, back, stop) = (Queue::<u64>::new(2).unwrap(), Queue::<u64>::new(1).unwrap(), Event::new().unwrap());
     let echo = fork("an echo", || {

@@ -17,7 +17,7 @@ pub fn cases() -> Vec<Case> {
     cases![
         children_find_the_locks_of_a_subscriber_free,
         a_pool_whose_thread_dies_fails_and_says_why,
-        deaths_and_shortages_of_workers_are_told,
+        deaths_and_shortages_of_workers_are_reported,
     ]
 }
 
@@ -141,7 +141,7 @@ fn limit_descriptors(pid: u32, most: u64) {
     assert_eq!(unsafe { libc::prlimit(pid as i32, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) }, 0);
 }
 
-fn deaths_and_shortages_of_workers_are_told() {
+fn deaths_and_shortages_of_workers_are_reported() {
     static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
     subscribe(|text| HEARD.lock().unwrap_or_else(PoisonError::into_inner).push(text));
     let heard = |text: String| {

@@ -88,7 +88,7 @@ fn killed_in_handing_over() {
         what: "dead letters, get",
         world: &Worn::new,
         body: &|worn, begin| {
-            attach_without_a_look(&worn.queue);
+            attach_without_a_scan(&worn.queue);
             begin();
             assert_eq!(worn.queue.try_get().unwrap(), 11);
         },
@@ -107,7 +107,7 @@ fn killed_in_handing_over_by_recover() {
         what: "dead letters, recover",
         world: &Worn::new,
         body: &|worn, begin| {
-            attach_without_a_look(&worn.queue);
+            attach_without_a_scan(&worn.queue);
             begin();
             worn.queue.recover();
         },
@@ -120,7 +120,7 @@ fn killed_in_handing_over_by_recover() {
 
 /// Attaches without a scan, so that most of attaching is not among the instructions that are
 /// stepped through. The scan for dead processes that follows attaching is among them.
-fn attach_without_a_look(queue: &Queue<u64>) {
+fn attach_without_a_scan(queue: &Queue<u64>) {
     let _ = queue.stats();
 }
 

@@ -29,8 +29,8 @@ pub fn cases() -> Vec<Case> {
         met_in_get_of_a_consumer_that_was_held_off,
         met_in_lease_and_release,
         met_in_lease_and_give_back,
-        met_in_recover_by_one_who_leaves,
-        met_in_get_slice_by_one_who_takes_it_for_dead,
+        met_in_recover_by_a_process_that_leaves,
+        met_in_get_slice_by_a_process_that_takes_it_for_dead,
     ]
 }
 
@@ -324,7 +324,7 @@ fn met_in_lease_and_give_back() {
 }
 
 /// A process that leaves in good order while others scan for dead processes is not counted as dead.
-fn met_in_recover_by_one_who_leaves() {
+fn met_in_recover_by_a_process_that_leaves() {
     let died = &shared_words(1)[0];
     let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
         attach(queue);
@@ -354,7 +354,7 @@ fn met_in_recover_by_one_who_leaves() {
 /// A process that closed descriptors of the crate, and lost its liveness lock with them. Another
 /// process takes it for dead and takes over its side in the middle of a call; the call still
 /// reports what it took.
-fn met_in_get_slice_by_one_who_takes_it_for_dead() {
+fn met_in_get_slice_by_a_process_that_takes_it_for_dead() {
     let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
         attach(queue);
         for number in 3..64 {
