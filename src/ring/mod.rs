@@ -58,12 +58,12 @@
 //! between any two instructions). Headers are loaded with Acquire. A side's own cursors are loaded
 //! Relaxed: the side's lock, or exclusive ownership, orders them.
 //!
-//! Speculative loads. Four functions read a record's first two words without owning what keeps the
-//! record in place: `nothing_to_take` and `head_is_pending` (head may have moved on), `walk` and
-//! `has_room` (putters may reclaim the visited records), `count_at` (a sequence beside a cursor
-//! that moves). In a slice ring, those words may by then be payload, which a putter copies in, or a
-//! caller writes through its loan, with plain stores: a data race in the terms of the language, and
-//! one that ThreadSanitizer reports. It does no harm:
+//! Speculative loads. Six functions read a record's first two words without owning what keeps the
+//! record in place: `nothing_to_take`, `head_is_pending` and `outlook_from` (head may have moved
+//! on), `walk` and `has_room` (putters may reclaim the visited records), `count_at` (a sequence
+//! beside a cursor that moves). In a slice ring, those words may by then be payload, which a putter
+//! copies in, or a caller writes through its loan, with plain stores: a data race in the terms of
+//! the language, and one that ThreadSanitizer reports. It does no harm:
 //! - The load is one atomic load of an aligned word, so it is made once and yields some value; the
 //!   value is only compared. The writer reads nothing back, so the compiler can conclude nothing on
 //!   its side.
@@ -71,7 +71,7 @@
 //!   before it overwrites it (`move_reclaim`, with a release fence). The reader loads the cursor
 //!   again after the word (Acquire, or a fence), finds that it moved, and discards the value.
 //!   `head_is_pending` does not reload the cursor: its result only decides whether a getter spins
-//!   once more or takes the lock.
+//!   once more or takes the lock. Nor does `ahead_at_a_glance`: it is a figure for display.
 //!
 //! Payload itself is copied by one process at a time, before READY or between READY and DONE: those
 //! copies are ordered, and a report of a race between two of them is a bug. `.ci/tsan/suppressions`

@@ -63,9 +63,13 @@ fn inherited_handles_work_where_nothing_can_be_opened_any_more() {
         // SAFETY: the limit outlives the call, which only reads it.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &none) }, 0);
     });
-    let mut opens = vec![libc::SYS_openat, libc::SYS_openat2, libc::SYS_memfd_create];
-    #[cfg(target_arch = "x86_64")]
-    opens.push(libc::SYS_open);
+    let opens = [
+        libc::SYS_openat,
+        libc::SYS_openat2,
+        libc::SYS_memfd_create,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_open,
+    ];
     fork("a probe", || {
         if !refuse(&[libc::SYS_openat2]) {
             std::process::abort()

@@ -8,7 +8,7 @@
 //!
 //! `cargo test --test kill_everywhere` kills at a sample that the seed draws (`SHMQ_TEST_SEED`);
 //! with `-- --ignored` at every instruction, which takes minutes. Both print how many kills there
-//! were. Linux on x86_64; the code for aarch64 has not been run.
+//! were. Linux on x86_64; the code for aarch64 is built, and has not been run.
 
 #[path = "../support/mod.rs"]
 mod support;

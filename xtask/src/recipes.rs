@@ -46,6 +46,7 @@ pub const DEEP: &[Recipe] = &[
     ),
     recipe("release", "the other tests of several processes on a release build", release),
     recipe("coverage", "the lines of src that the quicker tests run, in words", || run_script(".ci/coverage")),
+    recipe("aarch64", "builds for aarch64, and runs what needs threads only under qemu-user", || run_script(".ci/aarch64")),
     recipe("sweep", "a kill at every instruction, of all operations (an hour)", || {
         run_each(&[], &["cargo test --release --locked --test kill_everywhere -- --ignored"])
     }),
