@@ -7,6 +7,7 @@
 //!   name of the queue | name of the message type | text of the reason | the message, to the end
 //! ```
 
+use super::text::truncated;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,6 +17,8 @@ pub(crate) const TYPE_NAME: &str = "DeadLetter";
 
 const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 24;
+/// The longest text whose length 16 bits can count.
+const TEXT_BYTES: usize = u16::MAX as usize;
 
 /// Why a message was given up.
 ///
@@ -147,8 +150,8 @@ impl<'a> LetterHead<'a> {
             number: reason.number(),
             deliveries,
             given_up: SystemTime::now(),
-            queue: cut(queue, usize::MAX).into(),
-            type_name: cut(type_name, usize::MAX).into(),
+            queue: truncated(queue, TEXT_BYTES).into(),
+            type_name: truncated(type_name, TEXT_BYTES).into(),
             text,
         }
     }
@@ -160,7 +163,7 @@ impl<'a> LetterHead<'a> {
 
     /// The whole letter, with at most `most_text` bytes of the reason's text.
     pub fn write(&self, most_text: usize, message: &[u8]) -> Vec<u8> {
-        let texts = [&*self.queue, &*self.type_name, cut(&self.text, most_text)];
+        let texts = [&*self.queue, &*self.type_name, truncated(&self.text, most_text.min(TEXT_BYTES))];
         let given_up = self.given_up.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut letter = Vec::with_capacity(self.length_without_text() + texts[2].len() + message.len());
         letter.extend([VERSION, self.number, 0, 0]);
@@ -171,24 +174,5 @@ impl<'a> LetterHead<'a> {
         texts.iter().for_each(|text| letter.extend(text.as_bytes()));
         letter.extend(message);
         letter
-    }
-}
-
-/// As much of a text as fits, and as 16 bits can count.
-fn cut(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most).min(u16::MAX as usize);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cut;
-
-    #[test]
-    fn a_text_is_cut_between_its_characters() {
-        assert_eq!((cut("aä", 2), cut("aä", 3), cut("ä", 0)), ("a", "aä", ""));
     }
 }

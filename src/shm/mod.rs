@@ -11,3 +11,5 @@ pub(crate) mod letter;
 pub(crate) mod participant;
 #[cfg(not(loom))]
 pub(crate) mod segment;
+#[cfg(not(loom))]
+pub(crate) mod text;

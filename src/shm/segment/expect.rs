@@ -4,11 +4,12 @@ use super::directory::Directory;
 use super::header::SegmentInfo;
 use super::options::Asked;
 use super::owners::Owners;
-use super::structure::{Structure, Wanted, truncated};
+use super::structure::{Structure, Wanted};
 use crate::error::{OpenError, Subject};
 use crate::message::schema::first_difference;
 use crate::shm::kind::Kind;
 use crate::shm::layout::{SCHEMA_BYTES, TYPE_NAME_BYTES};
+use crate::shm::text::truncated;
 
 /// What an opener expects.
 #[derive(Clone, Debug)]

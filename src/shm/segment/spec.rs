@@ -3,12 +3,13 @@
 use super::directory::Directory;
 use super::header::SegmentInfo;
 use super::owners::Owners;
-use super::structure::{Structure, truncated};
+use super::structure::Structure;
 use super::view::View;
 use crate::os::MemoryBarrier;
 use crate::shm::geometry::Geometry;
 use crate::shm::kind::Kind;
 use crate::shm::layout::{MAX_PARTICIPANTS, NAME_BYTES, SCHEMA_BYTES, TYPE_NAME_BYTES};
+use crate::shm::text::truncated;
 
 /// The mode that `shared_memory` sets, and that `mode` never narrows: a forked child must be able
 /// to reopen its segment.

@@ -5,6 +5,7 @@
 
 use crate::message::schema;
 use crate::shm::layout::STRUCTURE_BYTES;
+use crate::shm::text::truncated;
 use std::fmt;
 
 /// A structural schema: `{price: f64, volume: u64}`.
@@ -103,15 +104,6 @@ const fn hash(text: &[u8]) -> u64 {
     hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     hash ^= hash >> 29;
     if hash == 0 { 1 } else { hash }
-}
-
-/// The longest prefix of `text` of at most `bytes` bytes that ends between characters.
-pub(super) fn truncated(text: &str, bytes: usize) -> &str {
-    let mut end = text.len().min(bytes);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(test)]
