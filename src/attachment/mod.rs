@@ -46,9 +46,22 @@ pub(crate) trait Attached: Send + Sync + 'static {
     /// inherited.
     fn open_guard(&self) -> Option<&'static str>;
 
+    /// This process's id, attaching anew after a fork.
+    #[inline(always)]
+    fn me(&self) -> Result<Id, AttachError> {
+        match self.attachment().me_at_once() {
+            Some(me) => Ok(me),
+            None => self.attach_again(),
+        }
+    }
+
     /// Attaches a forked child, at its first call.
     #[cold]
+    #[inline(never)]
     fn attach_again(&self) -> Result<Id, AttachError> {
+        if let Some(me) = self.attachment().known_me() {
+            return Ok(me);
+        }
         let (me, left_behind) = self.attachment().attach_again()?;
         self.succeed(me, left_behind);
         Ok(me)
@@ -127,20 +140,26 @@ impl Attachment {
     /// This process's id; `None` after a fork, until it has attached anew (Invariant 1).
     #[inline(always)]
     pub(crate) fn known_me(&self) -> Option<Id> {
+        match self.me_at_once() {
+            Some(me) => Some(me),
+            None => self.known_me_where_nothing_is_wiped(),
+        }
+    }
+
+    /// The same, if the fork word alone shows it.
+    #[inline(always)]
+    pub(crate) fn me_at_once(&self) -> Option<Id> {
         // Acquire pairs with the store in `attach_again`: the incarnation comes with its id. Free
         // on x86.
-        if self.fork_word.peek() == self.incarnation.load(Acquire) {
-            Id::from_bits(self.me.load(Relaxed))
-        } else {
-            self.known_me_where_nothing_is_wiped()
-        }
+        let is_current = self.fork_word.peek() == self.incarnation.load(Acquire);
+        is_current.then(|| Id::restore(self.me.load(Relaxed)))
     }
 
     /// Where the fork word alone does not tell a raw-forked child from its parent.
     #[cold]
     fn known_me_where_nothing_is_wiped(&self) -> Option<Id> {
         let attached = !self.fork_word.is_wiped_in_children() && self.attached_in.load(Acquire) == self.fork_word.current();
-        attached.then(|| Id::from_bits(self.me.load(Relaxed))).flatten()
+        attached.then(|| Id::restore(self.me.load(Relaxed)))
     }
 
     /// The incarnation of this process, for guards and endpoints to remember.
@@ -154,9 +173,7 @@ impl Attachment {
         let _attaching = registry::lock_open();
         let now = self.fork_word.current();
         if self.attached_in.load(Acquire) == now {
-            if let Some(me) = Id::from_bits(self.me.load(Relaxed)) {
-                return Ok((me, false));
-            }
+            return Ok((Id::restore(self.me.load(Relaxed)), false));
         }
         let entry = self.segment.reattach()?;
         let left_behind = self.segment.entries()[entry as usize].pid.load(Relaxed) != 0;

@@ -207,6 +207,7 @@ pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
 /// The types of the hidden items of [`Message`].
 pub(crate) mod sealed {
     use super::{GetError, Kind, Message, Plain, assert_plain, ptr};
+    use crate::attachment::Attached;
     use crate::raw::{BY_LOCK, BY_OWNER};
     pub use crate::raw::{LeasedRecord, RawQueue, SideOwner};
     use crate::ring::{SIZED_RING, SLICE_RING};
@@ -258,7 +259,7 @@ pub(crate) mod sealed {
 
         #[inline(always)]
         fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError> {
-            raw.lease::<BY_LOCK, SIZED_RING>(None, wait)
+            raw.lease::<BY_LOCK, SIZED_RING>(raw.me()?, wait)
         }
 
         #[inline(always)]
@@ -285,7 +286,7 @@ pub(crate) mod sealed {
 
         #[inline(always)]
         fn get(raw: &RawQueue, wait: Wait) -> Result<Vec<X>, GetError> {
-            raw.get_vec::<BY_LOCK, X>(None, wait)
+            raw.get_vec::<BY_LOCK, X>(raw.me()?, wait)
         }
 
         #[inline(always)]
@@ -295,7 +296,7 @@ pub(crate) mod sealed {
 
         #[inline(always)]
         fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError> {
-            raw.lease::<BY_LOCK, SLICE_RING>(None, wait)
+            raw.lease::<BY_LOCK, SLICE_RING>(raw.me()?, wait)
         }
 
         #[inline(always)]

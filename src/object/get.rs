@@ -2,6 +2,7 @@
 //! consumer.
 
 use super::{Codec, ObjectLease, ObjectQueue};
+use crate::attachment::Attached;
 use crate::error::GetError;
 use crate::message::Travel;
 use crate::queue::guard::Lease;
@@ -25,7 +26,7 @@ pub(crate) fn decode<T: DeserializeOwned, C: Codec>(bytes: &[u8]) -> Result<T, G
 }
 
 /// Leases the next message. Without deciding yet whether it can be decoded.
-pub(super) fn lease<const OWNED: bool>(raw: &RawQueue, me: Option<Id>, wait: Wait) -> Result<Lease<'_, [u8]>, GetError> {
+pub(super) fn lease<const OWNED: bool>(raw: &RawQueue, me: Id, wait: Wait) -> Result<Lease<'_, [u8]>, GetError> {
     Ok(guarding(raw, raw.lease::<OWNED, SLICE_RING>(me, wait)?))
 }
 
@@ -49,7 +50,7 @@ fn give_up(raw: &RawQueue, lease: Lease<'_, [u8]>, error: &GetError, ends: Ends)
 
 pub(super) fn receive<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     raw: &RawQueue,
-    me: Option<Id>,
+    me: Id,
     wait: Wait,
 ) -> Result<T, GetError> {
     if !raw.has_dead_letters() {
@@ -60,11 +61,7 @@ pub(super) fn receive<const OWNED: bool, T: DeserializeOwned, C: Codec>(
 
 /// By copy for the caller: the message goes with the process, and is owed a `task_done`. But it is
 /// on lease until it is decoded, so that it can still become a dead letter.
-fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(
-    raw: &RawQueue,
-    me: Option<Id>,
-    wait: Wait,
-) -> Result<T, GetError> {
+fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(raw: &RawQueue, me: Id, wait: Wait) -> Result<T, GetError> {
     let lease = lease::<OWNED>(raw, me, wait)?;
     match decode::<T, C>(&lease.copied()) {
         Ok(value) => {
@@ -82,7 +79,7 @@ fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(
 
 pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     raw: &RawQueue,
-    me: Option<Id>,
+    me: Id,
     most: usize,
     wait: Wait,
 ) -> Result<Vec<T>, GetError> {
@@ -147,7 +144,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, wait| -> Result<T, GetError> {
-            receive::<BY_LOCK, T, C>(self.bytes.raw(), None, wait)
+            let raw = self.bytes.raw();
+            receive::<BY_LOCK, T, C>(raw, raw.me()?, wait)
         }
     }
 
@@ -166,7 +164,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// ```
         get_batch, try_get_batch, get_batch_timeout, get_batch_deadline, none: "Empty",
         |self, wait, most: usize| -> Result<Vec<T>, GetError> {
-            receive_many::<BY_LOCK, T, C>(self.bytes.raw(), None, most, wait)
+            let raw = self.bytes.raw();
+            receive_many::<BY_LOCK, T, C>(raw, raw.me()?, most, wait)
         }
     }
 
@@ -189,7 +188,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
             let raw = self.bytes.raw();
-            decode_leased::<T, C>(raw, lease::<BY_LOCK>(raw, None, wait)?)
+            decode_leased::<T, C>(raw, lease::<BY_LOCK>(raw, raw.me()?, wait)?)
         }
     }
 

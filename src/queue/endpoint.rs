@@ -122,14 +122,14 @@ impl Producer<[u8]> {
     pub(crate) fn loan_len_for(&self, n: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {
         let me = self.raw.check(&self.owner)?;
         let bytes = slice_bytes::<u8>(&self.raw, n)?;
-        Ok(loan_of(&self.raw, self.raw.claim::<BY_OWNER, SLICE_RING>(me, bytes, wait)?, bytes))
+        Ok(loan_of(&self.raw, self.raw.claim::<BY_OWNER, SLICE_RING>(Some(me), bytes, wait)?, bytes))
     }
 }
 
 #[cfg(feature = "object")]
 impl Consumer<[u8]> {
     /// The queue, and the participant that gets.
-    pub(crate) fn owned(&self) -> Result<(&RawQueue, Option<Id>), GetError> {
+    pub(crate) fn owned(&self) -> Result<(&RawQueue, Id), GetError> {
         Ok((&self.raw, self.raw.check(&self.owner)?))
     }
 }
@@ -198,7 +198,7 @@ where
         |self, wait, n: usize| -> Result<Loan<'_, [X]>, PutError> {
             let me = self.raw.check(&self.owner)?;
             let bytes = slice_bytes::<X>(&self.raw, n)?;
-            Ok(loan_of(&self.raw, self.raw.claim::<BY_OWNER, SLICE_RING>(me, bytes, wait)?, bytes))
+            Ok(loan_of(&self.raw, self.raw.claim::<BY_OWNER, SLICE_RING>(Some(me), bytes, wait)?, bytes))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Queue;
 use super::guard::{Lease, LeaseMut};
+use crate::attachment::Attached;
 use crate::error::GetError;
 use crate::message::{Message, Plain, Travel, Way};
 use crate::raw::BY_LOCK;
@@ -90,14 +91,14 @@ where
     X: Plain,
 {
     pub(crate) fn lease_for(&self, wait: Wait) -> Result<Lease<'_, [X]>, GetError> {
-        let record = self.raw.lease::<BY_LOCK, SLICE_RING>(None, wait)?;
+        let record = self.raw.lease::<BY_LOCK, SLICE_RING>(self.raw.me()?, wait)?;
         let message = <[X]>::pointer(record.payload, record.length);
         Ok(Lease::borrowed(&self.raw, record, message))
     }
 
     #[cfg(feature = "object")]
     pub(crate) fn lease_owned_for(&self, wait: Wait) -> Result<Lease<'static, [X]>, GetError> {
-        let record = self.raw.lease::<BY_LOCK, SLICE_RING>(None, wait)?;
+        let record = self.raw.lease::<BY_LOCK, SLICE_RING>(self.raw.me()?, wait)?;
         let message = <[X]>::pointer(record.payload, record.length);
         Ok(Lease::<[X]>::shared(Arc::clone(&self.raw), record, message))
     }

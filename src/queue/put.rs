@@ -2,6 +2,7 @@
 
 use super::Queue;
 use super::guard::Loan;
+use crate::attachment::Attached;
 use crate::error::PutError;
 use crate::message::{Message, Plain, Travel};
 use crate::raw::BY_LOCK;
@@ -46,7 +47,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         put, try_put, put_timeout, put_deadline, none: "Full",
-        |self, wait, v: &T| -> Result<(), PutError> { self.raw.put::<BY_LOCK, T>(None, v, wait) }
+        |self, wait, v: &T| -> Result<(), PutError> { self.raw.put::<BY_LOCK, T>(self.raw.me()?, v, wait) }
     }
 }
 
@@ -69,7 +70,7 @@ impl<T: Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
-        |self, wait, v: &[T]| -> Result<usize, PutError> { self.raw.put_values::<BY_LOCK, T>(None, v, wait) }
+        |self, wait, v: &[T]| -> Result<usize, PutError> { self.raw.put_values::<BY_LOCK, T>(self.raw.me()?, v, wait) }
     }
 
     blocking_forms! {

@@ -106,31 +106,6 @@ impl RawQueue {
         })
     }
 
-    /// This process's id, attaching anew after a fork.
-    #[inline(always)]
-    pub(super) fn me(&self) -> Result<Id, Failure> {
-        match self.attachment.known_me() {
-            Some(me) => Ok(me),
-            None => self.attach_again(),
-        }
-    }
-
-    /// A function of its own, so that the conversion of errors is no part of the fast path.
-    #[cold]
-    #[inline(never)]
-    fn attach_again(&self) -> Result<Id, Failure> {
-        Ok(Attached::attach_again(self)?)
-    }
-
-    /// The id that an endpoint knows of itself, or else this process's.
-    #[inline(always)]
-    pub(super) fn me_or(&self, known: Option<Id>) -> Result<Id, Failure> {
-        match known {
-            Some(me) => Ok(me),
-            None => self.me(),
-        }
-    }
-
     fn has_dead(&self, me: Id) -> bool {
         !participant::dead(&self.segment, me).is_empty()
     }

@@ -48,7 +48,7 @@ pub(super) enum Judged {
 impl RawQueue {
     /// Puts values of one size; one entry moves as many as there is room for.
     #[inline]
-    pub(crate) fn put_values<const OWNED: bool, T>(&self, me: Option<Id>, values: &[T], wait: Wait) -> Result<usize, PutError>
+    pub(crate) fn put_values<const OWNED: bool, T>(&self, me: Id, values: &[T], wait: Wait) -> Result<usize, PutError>
     where
         T: Message,
     {
@@ -65,7 +65,7 @@ impl RawQueue {
     /// moved. `Ok` is how many moved; an error means none.
     pub(super) fn put_batch<const OWNED: bool>(
         &self,
-        me: Option<Id>,
+        me: Id,
         count: usize,
         length: usize,
         wait: Wait,
@@ -77,7 +77,6 @@ impl RawQueue {
         if !OWNED && length > SMALL_COPY_BYTES {
             return moved_or(count, |i| self.put_large(me, length, wait, &|to| write(i, to)));
         }
-        let me = self.me_or(me)?;
         let limit = batch_limit(length);
         let mut moved = 0;
         while moved < count {
@@ -127,7 +126,7 @@ impl RawQueue {
     /// ends the batch: the first is taken and reported as [`GetError::Invalid`], a later one is
     /// left for the next call, so that each is reported, and counts as taken, once.
     #[inline]
-    pub(crate) fn get_values<const OWNED: bool, T>(&self, me: Option<Id>, values: &mut [T], wait: Wait) -> Result<usize, GetError>
+    pub(crate) fn get_values<const OWNED: bool, T>(&self, me: Id, values: &mut [T], wait: Wait) -> Result<usize, GetError>
     where
         T: Message,
     {
@@ -161,7 +160,7 @@ impl RawQueue {
 
     /// Gets them one by one, each leased before it is checked.
     #[inline(never)]
-    fn get_values_on_lease<const OWNED: bool, T>(&self, me: Option<Id>, values: &mut [T], wait: Wait) -> Result<usize, GetError>
+    fn get_values_on_lease<const OWNED: bool, T>(&self, me: Id, values: &mut [T], wait: Wait) -> Result<usize, GetError>
     where
         T: Message,
     {
@@ -185,7 +184,7 @@ impl RawQueue {
     /// unless the caller is an endpoint.
     pub(super) fn get_batch<const OWNED: bool>(
         &self,
-        me: Option<Id>,
+        me: Id,
         count: usize,
         wait: Wait,
         mut judge: impl FnMut(*const u8) -> Judged,
@@ -193,7 +192,6 @@ impl RawQueue {
         if count == 0 {
             return Ok(0);
         }
-        let me = self.me_or(me)?;
         let limit = batch_limit(self.geometry().message_bytes as usize);
         let mut taken = 0;
         let mut came_back = false;

@@ -1,6 +1,7 @@
 //! Copies of typed values into and out of records: the last step between bytes and types.
 
 use super::{Ends, RawQueue, SMALL_COPY_BYTES, Wait};
+use crate::attachment::Attached;
 use crate::error::GetError;
 use crate::message::copy::{copy_out, read_message, vec_from_bytes};
 use crate::message::{Message, Plain};
@@ -26,7 +27,7 @@ impl RawQueue {
         let entered = if small { self.enter_ready_or_look(&ring, wait) } else { None };
         let from = match &entered {
             Some((_, record)) => ring.memory.payload(record.cell).cast(),
-            None if slow.run(|| self.get_value_slowly::<BY_LOCK, T>(None, wait)) => slow.value(),
+            None if slow.run(|| self.get_value_slowly::<BY_LOCK, T>(self.me()?, wait)) => slow.value(),
             // SAFETY: `run` failed.
             None => return unsafe { slow.failure() },
         };
@@ -37,7 +38,7 @@ impl RawQueue {
             // SAFETY: all bytes of `copy` were written.
             if unsafe { check_written(&copy) }.is_err() && self.has_dead_letters() {
                 let _ = self.exit_get_of::<BY_LOCK>(&ring, me);
-                return self.get_invalid::<BY_LOCK, T>(None, wait);
+                return self.get_invalid::<BY_LOCK, T>(self.me()?, wait);
             }
             self.take_and_exit(&ring, record, me);
         }
@@ -46,7 +47,7 @@ impl RawQueue {
     }
 
     /// The same where there is more to do, or by an endpoint that cannot use the spsc path.
-    pub(super) fn get_value_slowly<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<T, GetError>
+    pub(super) fn get_value_slowly<const OWNED: bool, T>(&self, me: Id, wait: Wait) -> Result<T, GetError>
     where
         T: Message,
     {
@@ -68,7 +69,7 @@ impl RawQueue {
     /// The message that was left at head since its bits are no value, or what has come there since.
     #[cold]
     #[inline(never)]
-    pub(super) fn get_invalid<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<T, GetError>
+    pub(super) fn get_invalid<const OWNED: bool, T>(&self, me: Id, wait: Wait) -> Result<T, GetError>
     where
         T: Message,
     {
@@ -77,7 +78,7 @@ impl RawQueue {
 
     /// Gets one sized value where there is a queue for dead letters: a message whose bits are no
     /// value is leased, and given up.
-    fn get_on_lease<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<T, GetError>
+    fn get_on_lease<const OWNED: bool, T>(&self, me: Id, wait: Wait) -> Result<T, GetError>
     where
         T: Message,
     {
@@ -91,7 +92,7 @@ impl RawQueue {
     /// `left` for the next call, which reports it.
     pub(super) fn copy_on_lease<const OWNED: bool, T>(
         &self,
-        me: Option<Id>,
+        me: Id,
         wait: Wait,
         copy: &mut MaybeUninit<T>,
         left: bool,
@@ -99,7 +100,6 @@ impl RawQueue {
     where
         T: Message,
     {
-        let me = self.me_or(me)?;
         let mut read = |from| {
             // SAFETY: the ring found the record's length equal to `size_of::<T>()` (segment header
             // and record header), which is what `copy` has room for.
@@ -127,7 +127,7 @@ impl RawQueue {
                 }
             }
         } else {
-            let record = self.lease_slow::<OWNED>(Some(me), wait)?;
+            let record = self.lease_slow::<OWNED>(me, wait)?;
             if read(record.payload).is_ok() {
                 return self.finish_copy(record);
             }
@@ -147,7 +147,7 @@ impl RawQueue {
     }
 
     /// Gets one sized value into a box. A large one is nowhere on the stack on its way.
-    pub(crate) fn get_boxed<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<Box<T>, GetError>
+    pub(crate) fn get_boxed<const OWNED: bool, T>(&self, me: Id, wait: Wait) -> Result<Box<T>, GetError>
     where
         T: Message,
     {
@@ -161,7 +161,7 @@ impl RawQueue {
     /// Apart, so that its frame is not there where it is not called, whatever the compiler
     /// optimises.
     #[inline(never)]
-    fn get_boxed_small<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<Box<T>, GetError>
+    fn get_boxed_small<const OWNED: bool, T>(&self, me: Id, wait: Wait) -> Result<Box<T>, GetError>
     where
         T: Message,
     {
@@ -169,7 +169,7 @@ impl RawQueue {
     }
 
     #[inline(never)]
-    fn get_boxed_large<const OWNED: bool, T>(&self, me: Option<Id>, wait: Wait) -> Result<Box<T>, GetError>
+    fn get_boxed_large<const OWNED: bool, T>(&self, me: Id, wait: Wait) -> Result<Box<T>, GetError>
     where
         T: Message,
     {
@@ -201,7 +201,7 @@ impl RawQueue {
 
     /// Gets one slice as a vector. Nothing is allocated while the get side is entered by lock.
     #[inline]
-    pub(crate) fn get_vec<const OWNED: bool, X>(&self, me: Option<Id>, wait: Wait) -> Result<Vec<X>, GetError>
+    pub(crate) fn get_vec<const OWNED: bool, X>(&self, me: Id, wait: Wait) -> Result<Vec<X>, GetError>
     where
         X: Plain,
     {
@@ -225,7 +225,7 @@ impl RawQueue {
 
     /// Gets one slice into the caller's buffer: its number of elements.
     #[inline]
-    pub(crate) fn get_into<const OWNED: bool, X>(&self, me: Option<Id>, buffer: &mut [X], wait: Wait) -> Result<usize, GetError>
+    pub(crate) fn get_into<const OWNED: bool, X>(&self, me: Id, buffer: &mut [X], wait: Wait) -> Result<usize, GetError>
     where
         X: Plain,
     {

@@ -7,6 +7,7 @@
 
 use super::stats::Verb;
 use super::{Failure, RawQueue, Wait};
+use crate::attachment::Attached;
 use crate::raw::BY_LOCK;
 use crate::ring::Run;
 use crate::shm::participant::Id;
@@ -62,8 +63,8 @@ impl RawQueue {
 
     /// The endpoint's id, unless it was made before a fork.
     #[inline(always)]
-    pub(crate) fn check(&self, owner: &SideOwner) -> Result<Option<Id>, Failure> {
-        if self.incarnation() == owner.incarnation { Ok(Some(owner.me)) } else { Err(Failure::Inherited) }
+    pub(crate) fn check(&self, owner: &SideOwner) -> Result<Id, Failure> {
+        if self.incarnation() == owner.incarnation { Ok(owner.me) } else { Err(Failure::Inherited) }
     }
 
     /// Stops being the owner. An inherited endpoint touches nothing.

@@ -173,13 +173,12 @@ impl RawQueue {
     #[inline(always)]
     pub(super) fn get<const OWNED: bool, const SIZED: bool, R>(
         &self,
-        me: Option<Id>,
+        me: Id,
         mut looked: bool,
         wait: Wait,
         check: impl Fn(usize) -> Result<(), GetError>,
         read: impl Fn(*const u8, usize) -> R + Copy,
     ) -> Result<R, GetError> {
-        let me = self.me_or(me)?;
         // A private copy: constants stay in registers across atomic stores. So no call that uses it
         // may stay out of line.
         let ring = self.ring;

@@ -2,6 +2,7 @@
 
 use super::stats::Verb;
 use super::{Failure, RawQueue, Wait};
+use crate::attachment::Attached;
 use crate::error::JoinError;
 use crate::os::Deadline;
 use crate::raw::BY_LOCK;
@@ -62,7 +63,7 @@ impl RawQueue {
     /// and the counter; an endpoint that owns the get side is read between two of its calls.
     /// Returns `None` if it stayed busy, or if the lock was not free in time.
     fn unfinished(&self, deadline: Deadline) -> Result<Option<u64>, JoinError> {
-        let me = self.me().map_err(join_failure)?;
+        let me = self.me().map_err(|error| join_failure(error.into()))?;
         let count = || {
             let in_ring = self.ring.unfinished().map_err(|_| JoinError::Corrupted)?;
             let copies = self.taken_by_copy().saturating_sub(self.head().rare.task_dones.load(SeqCst));

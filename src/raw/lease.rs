@@ -8,6 +8,7 @@
 //! ```
 
 use super::{Mapped, RawQueue, Wait, add};
+use crate::attachment::Attached;
 use crate::error::GetError;
 use crate::raw::BY_LOCK;
 use crate::ring::{Header, Record, Ring};
@@ -48,19 +49,14 @@ impl LeasedRecord {
 impl RawQueue {
     /// Leases one message to be read in place.
     #[inline(always)]
-    pub(crate) fn lease<const OWNED: bool, const SIZED: bool>(
-        &self,
-        me: Option<Id>,
-        wait: Wait,
-    ) -> Result<LeasedRecord, GetError> {
-        let known = me.or_else(|| self.known_me());
+    pub(crate) fn lease<const OWNED: bool, const SIZED: bool>(&self, me: Id, wait: Wait) -> Result<LeasedRecord, GetError> {
         // Records of dead owners come first: the slow path searches for them.
         if !self.is_look_due() {
-            if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
+            if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(me) {
                 return Ok(leased);
             }
             if self.await_message::<OWNED>(wait) {
-                if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(known) {
+                if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(me) {
                     return Ok(leased);
                 }
             }
@@ -70,8 +66,7 @@ impl RawQueue {
 
     /// The fast path. Returns `None` if nothing was leased; the slow path finds out why.
     #[inline(always)]
-    fn lease_at_once<const OWNED: bool, const SIZED: bool>(&self, me: Option<Id>) -> Option<LeasedRecord> {
-        let me = me?;
+    fn lease_at_once<const OWNED: bool, const SIZED: bool>(&self, me: Id) -> Option<LeasedRecord> {
         // A private copy: as in `get`, constants stay in registers.
         let ring = self.ring;
         if self.is_poisoned() || !self.try_enter_get::<OWNED>(&ring, me) {
@@ -84,13 +79,12 @@ impl RawQueue {
 
     /// [`lease`](RawQueue::lease) for a caller that does not know the message type.
     pub(crate) fn lease_whatever(&self, wait: Wait) -> Result<LeasedRecord, GetError> {
-        self.lease_slow::<BY_LOCK>(None, wait)
+        self.lease_slow::<BY_LOCK>(self.me()?, wait)
     }
 
     #[cold]
     #[inline(never)]
-    pub(super) fn lease_slow<const OWNED: bool>(&self, me: Option<Id>, wait: Wait) -> Result<LeasedRecord, GetError> {
-        let me = self.me_or(me)?;
+    pub(super) fn lease_slow<const OWNED: bool>(&self, me: Id, wait: Wait) -> Result<LeasedRecord, GetError> {
         self.with_record::<OWNED, _>(me, wait, &mut |record| self.lease_any(record, me))
     }
 

@@ -18,6 +18,7 @@
 
 use super::process_local::{Inside, Own};
 use super::{LeasedRecord, RawQueue, Wait};
+use crate::attachment::Attached;
 use crate::error::{GetError, OpenError, PutError, Subject};
 use crate::message::copy::vec_from_bytes;
 use crate::os::Deadline;
@@ -245,7 +246,9 @@ impl RawQueue {
         let room = (queue.geometry().max_message_bytes() as usize).saturating_sub(head.length_without_text() + length);
         let written = head.write(room.min(MOST_TEXT), &bytes);
         queue
-            .put::<BY_LOCK, [u8]>(None, &written, Wait::Never)
+            .me()
+            .map_err(PutError::from)
+            .and_then(|me| queue.put::<BY_LOCK, [u8]>(me, &written, Wait::Never))
             .map_err(|error| Unsent::Put(error, queue.segment.nonce()))
             .map(drop)
     }

@@ -6,6 +6,7 @@
 //! ```
 
 use super::{Mapped, RawQueue, Wait, add};
+use crate::attachment::Attached;
 use crate::error::PutError;
 use crate::ring::{Header, Ring, Slot};
 use crate::ring::{SIZED_RING, SLICE_RING};
@@ -36,17 +37,18 @@ fn claim_slot<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize,
 
 impl RawQueue {
     /// Claims a record of `length` bytes to be written in place. The caller checks that `length`
-    /// fits the ring.
+    /// fits the ring. `endpoint`: its id, or `None` for a put side entered by lock. (The id of this
+    /// process, found by the caller, would cost the fast path 8 - 20 instructions.)
     #[inline(always)]
     pub(crate) fn claim<const OWNED: bool, const SIZED: bool>(
         &self,
-        me: Option<Id>,
+        endpoint: Option<Id>,
         length: usize,
         wait: Wait,
     ) -> Result<ClaimedRecord, PutError> {
-        match self.claim_at_once::<OWNED, SIZED>(me.or_else(|| self.known_me()), length) {
+        match self.claim_at_once::<OWNED, SIZED>(endpoint.or_else(|| self.known_me()), length) {
             Some(claimed) => Ok(claimed),
-            None => self.claim_slow::<OWNED>(me, length, wait),
+            None => self.claim_slow::<OWNED>(endpoint, length, wait),
         }
     }
 
@@ -68,11 +70,11 @@ impl RawQueue {
     #[inline(never)]
     pub(super) fn claim_slow<const OWNED: bool>(
         &self,
-        me: Option<Id>,
+        endpoint: Option<Id>,
         length: usize,
         wait: Wait,
     ) -> Result<ClaimedRecord, PutError> {
-        let me = self.me_or(me)?;
+        let me = endpoint.map_or_else(|| self.me(), Ok)?;
         self.with_slot::<OWNED, _>(me, length as u32, wait, &mut |slot| {
             if self.geometry().sized {
                 claim_slot::<SIZED_RING>(&self.ring, slot, length, me)

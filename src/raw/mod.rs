@@ -72,7 +72,7 @@ use crate::ring::{Owner, Ring};
 use crate::shm::geometry::Geometry;
 use crate::shm::layout::{Head, Rare};
 use crate::shm::participant::{self, Id};
-use crate::shm::segment::Segment;
+use crate::shm::segment::{AttachError, Segment};
 use crate::wait::{Wait, WaitStrategy};
 use std::fmt;
 use std::io;
@@ -142,8 +142,17 @@ pub(crate) enum Failure {
     Os { call: &'static str, source: io::Error },
 }
 
-macro_rules! tell_failure {
+macro_rules! from_failure {
     ($($error:ident),*) => {$(
+        impl From<AttachError> for $error {
+            // Of its own, so that the conversion is no part of the fast path.
+            #[cold]
+            #[inline(never)]
+            fn from(error: AttachError) -> Self {
+                Failure::from(error).into()
+            }
+        }
+
         impl From<Failure> for $error {
             fn from(failure: Failure) -> Self {
                 match failure {
@@ -160,7 +169,7 @@ macro_rules! tell_failure {
         }
     )*};
 }
-tell_failure!(PutError, GetError);
+from_failure!(PutError, GetError);
 
 impl RawQueue {
     #[inline(always)]

@@ -112,9 +112,9 @@ impl RawQueue {
         self.exit_put::<BY_LOCK>(me)
     }
 
-    /// Puts one message by copy, as `me`: an endpoint's id, or `None` for this process's.
+    /// Puts one message by copy, as `me`: an endpoint's id, or this process's.
     #[inline(always)]
-    pub(crate) fn put<const OWNED: bool, T>(&self, me: Option<Id>, message: &T, wait: Wait) -> Result<(), PutError>
+    pub(crate) fn put<const OWNED: bool, T>(&self, me: Id, message: &T, wait: Wait) -> Result<(), PutError>
     where
         T: ?Sized + Message,
     {
@@ -126,9 +126,8 @@ impl RawQueue {
         // messages of this type, and a slice was just compared with the ring's limit. The record
         // belongs to this call until it is committed.
         let write = |to: *mut u8| unsafe { copy_message(message, to) };
-        let me = self.me_or(me)?;
         if !OWNED && length > SMALL_COPY_BYTES {
-            return self.put_large(Some(me), length, wait, &write);
+            return self.put_large(me, length, wait, &write);
         }
         // A copy: what never changes stays in registers while atomics are stored. So it must not
         // meet a call that is not inlined.
@@ -138,22 +137,20 @@ impl RawQueue {
                 true => ring.reserve_at_once::<SIZED_RING>(length as u32),
                 false => ring.reserve_at_once::<SLICE_RING>(length as u32),
             };
-            let found = slot.is_some();
             if let Some(slot) = slot {
                 write(ring.memory.payload(slot.cell));
                 if !T::IS_SIZED {
                     add(&ring.memory.head().put.bytes_put, length as u64);
                 }
                 ring.commit(slot);
-            }
-            let exited = self.exit_put_of::<OWNED>(&ring, me);
-            if found {
+                // An error has woken all.
+                self.exit_put_of::<OWNED>(&ring, me)?;
                 // No fence before it: `os/membarrier.rs`, "Why there is no fence in put" in
                 // `ARCHITECTURE.md`.
                 self.notify_not_empty(1);
-                return Ok(exited?);
+                return Ok(());
             }
-            exited?;
+            self.exit_put_of::<OWNED>(&ring, me)?;
         }
         // Another copy of the closure: a reference to it would keep what it captures in memory.
         let write_slowly = write;
@@ -180,8 +177,8 @@ impl RawQueue {
 
     /// A large copy goes through a loan: no lock is held while bytes move.
     #[cold]
-    pub(super) fn put_large(&self, me: Option<Id>, length: usize, wait: Wait, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
-        let claimed = self.claim_slow::<BY_LOCK>(me, length, wait)?;
+    pub(super) fn put_large(&self, me: Id, length: usize, wait: Wait, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
+        let claimed = self.claim_slow::<BY_LOCK>(Some(me), length, wait)?;
         write(claimed.payload);
         self.commit_claimed(claimed, length)
     }

@@ -1,6 +1,7 @@
 //! A queue as one of several sources to wait for.
 
 use super::RawQueue;
+use crate::attachment::Attached;
 use crate::lock::Condvar;
 use crate::os::Deadline;
 use crate::ring::Outlook;

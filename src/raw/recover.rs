@@ -1,6 +1,7 @@
 //! After a death: the recovery of each side, and freeing the records of dead owners.
 
 use super::{Failure, RawQueue, Wait};
+use crate::attachment::Attached;
 use crate::os::Deadline;
 use crate::raw::BY_LOCK;
 use crate::ring::{Repaired, Upto};

@@ -101,7 +101,7 @@ impl RawQueue {
                 return Ok(claimed);
             }
         }
-        self.claim_slow::<BY_OWNER>(me, size_of::<T>(), wait)
+        self.claim_slow::<BY_OWNER>(Some(me), size_of::<T>(), wait)
     }
 
     /// `None`: nothing was claimed, and the slow call is needed.

@@ -133,7 +133,8 @@ impl<M: Memory> Ring<M> {
     /// prefetches whole runs of lines, would lose 5 - 10 %.
     #[inline(always)]
     pub fn commit_in_run(&self, RunSlot { slot, cells, nth }: RunSlot) {
-        self.commit(slot);
+        self.memory.header(slot.cell).store(Header::ready(slot.length).bits(), Release);
+        self.memory.put_side().tail.store(slot.next, Release);
         if self.memory.fills_lines() {
             if let Some(ahead) = cells.ahead(nth, OWNED_AHEAD) {
                 self.memory.header(ahead).store(Header::FREE.bits(), Relaxed);

@@ -52,6 +52,13 @@ impl Id {
         (generation != 0 && generation <= GENERATION_MAX).then_some(Id(bits))
     }
 
+    /// An id back from its [`bits`](Id::bits), which this process has kept in memory of its own.
+    #[inline(always)]
+    pub fn restore(bits: u32) -> Id {
+        debug_assert!(Id::from_bits(bits).is_some());
+        Id(bits)
+    }
+
     #[inline]
     pub fn bits(self) -> u32 {
         self.0

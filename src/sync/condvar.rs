@@ -11,6 +11,7 @@ use super::handle::handle;
 use super::mutex::MutexGuard;
 use super::primitive::{Primitive, PrimitiveKind};
 use super::{LockError, SyncError};
+use crate::attachment::Attached;
 use crate::error::CreateError;
 use crate::os::Deadline;
 use crate::shm::kind::Kind;
@@ -381,7 +382,7 @@ impl Condvar {
         if guard.is_inherited() {
             return Err(SyncError::Inherited.into());
         }
-        self.primitive.me()?;
+        self.primitive.me().map_err(SyncError::from)?;
         let (mutex, value) = guard.parts();
         let mut guard = Some(guard);
         // Called once it has registered (Invariant 1).

@@ -13,6 +13,7 @@ use super::SyncError;
 use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::primitive::{Primitive, PrimitiveKind};
+use crate::attachment::Attached;
 use crate::error::CreateError;
 use crate::shm::kind::Kind;
 use crate::shm::layout::EventWords;

@@ -18,7 +18,8 @@
 use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
-use super::{LockError, Plain};
+use super::{LockError, Plain, SyncError};
+use crate::attachment::Attached;
 use crate::error::CreateError;
 use crate::lock::Locked;
 use crate::message::bytes_of;
@@ -241,7 +242,7 @@ pub(super) fn words(primitive: &Primitive) -> &MutexWords {
 impl<'m, T: ?Sized> MutexGuard<'m, T> {
     /// The one path to a guard. `value` leads to the data of the primitive.
     pub(super) fn lock(primitive: &'m Primitive, value: *mut T, wait: Wait) -> Locking<'m, T> {
-        let me = primitive.me()?;
+        let me = primitive.me().map_err(SyncError::from)?;
         let locked = primitive.enter_for_work(me, wait)?;
         let was_panicking = std::thread::panicking();
         let guard = MutexGuard { primitive, me, incarnation: primitive.incarnation(), was_panicking, value };

@@ -228,15 +228,6 @@ impl Primitive {
         self.segment().head()
     }
 
-    /// This process's id, attaching anew after a fork.
-    #[inline]
-    pub(crate) fn me(&self) -> Result<Id, SyncError> {
-        match self.attachment.known_me() {
-            Some(me) => Ok(me),
-            None => Ok(self.attach_again()?),
-        }
-    }
-
     /// Has a participant died whose entry is another's by now?
     pub(crate) fn had_a_death(&self) -> bool {
         self.head().rare.recoveries.load(SeqCst) != 0

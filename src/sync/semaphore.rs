@@ -24,6 +24,7 @@ use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::holders::Holders;
 use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
+use crate::attachment::Attached;
 use crate::error::CreateError;
 use crate::lock::Locked;
 use crate::shm::kind::Kind;

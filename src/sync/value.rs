@@ -13,6 +13,7 @@ use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
 use super::{Plain, SyncError};
+use crate::attachment::Attached;
 use crate::error::CreateError;
 use crate::message::bytes_of;
 use crate::message::copy::read_message;

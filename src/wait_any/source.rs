@@ -1,5 +1,6 @@
 //! What can be waited for together with other things, and how each of them is checked.
 
+use crate::attachment::Attached;
 use crate::lock::Condvar;
 use crate::message::Message;
 #[cfg(feature = "object")]
