@@ -72,9 +72,13 @@ impl RawQueue {
         if self.is_poisoned() || !self.try_enter_get::<OWNED>(&ring, me) {
             return None;
         }
-        let leased = ring.ready_at_head::<SIZED>().map(|record| lease_record::<SIZED>(&ring, record, me));
+        let Some(record) = ring.ready_at_head::<SIZED>() else {
+            let _ = self.exit_get_of::<OWNED>(&ring, me);
+            return None;
+        };
+        let leased = lease_record::<SIZED>(&ring, record, me);
         self.exit_get_of::<OWNED>(&ring, me).ok()?;
-        leased
+        Some(leased)
     }
 
     /// [`lease`](RawQueue::lease) for a caller that does not know the message type.

@@ -61,9 +61,13 @@ impl RawQueue {
         if self.is_poisoned() || !self.try_enter_put::<OWNED>(&ring, me) {
             return None;
         }
-        let claimed = ring.reserve_at_once::<SIZED>(length as u32).map(|slot| claim_slot::<SIZED>(&ring, slot, length, me));
+        let Some(slot) = ring.reserve_at_once::<SIZED>(length as u32) else {
+            let _ = self.exit_put_of::<OWNED>(&ring, me);
+            return None;
+        };
+        let claimed = claim_slot::<SIZED>(&ring, slot, length, me);
         self.exit_put_of::<OWNED>(&ring, me).ok()?;
-        claimed
+        Some(claimed)
     }
 
     #[cold]
