@@ -27,7 +27,7 @@ use crate::os::{Incarnation, MemoryBarrier};
 use crate::shm::kind::Kind;
 use crate::shm::layout::{Head, role};
 use crate::shm::participant::{self, Id};
-use crate::shm::segment::{AttachError, Segment};
+use crate::shm::segment::{AttachError, Due, Segment, retry_deferred};
 use std::any::Any;
 use std::io;
 use std::sync::Arc;
@@ -246,7 +246,10 @@ impl Attachment {
     fn leave(&self, how: Leaving) {
         let Some(me) = self.known_me() else {
             // A child that never attached holds no liveness lock: it only keeps the name.
-            return self.segment.detach_unused();
+            return match how {
+                Leaving::Alone => self.segment.detach_unused(),
+                Leaving::AtWork | Leaving::Exit => self.segment.detach_unused_at_exit(),
+            };
         };
         if how == Leaving::Exit && self.segment.kind() == Kind::Barrier {
             // The other parties would wait for ever for a process that leaves without notice.
@@ -267,6 +270,7 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         // The last owner: no thread is in the middle of a call.
         self.leave(Leaving::Alone);
+        retry_deferred(Due::Now);
     }
 }
 

@@ -7,6 +7,7 @@
 
 use super::{Attached, Leaving};
 use crate::os::{on_exit, on_fork};
+use crate::shm::segment::{Due, retry_deferred};
 use std::cell::UnsafeCell;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
@@ -60,6 +61,7 @@ fn leave_those(list: OpenGuard, how: Leaving) {
     let open: Vec<Arc<dyn Attached>> = list.iter().filter_map(Weak::upgrade).collect();
     drop(list);
     open.iter().for_each(|attached| attached.attachment().leave(how));
+    retry_deferred(Due::All);
     // Never dropped: they have left, and must not do so again.
     std::mem::forget(open);
 }

@@ -10,6 +10,7 @@ mod support;
 mod denied;
 mod directory;
 mod ends;
+mod executing;
 mod forking;
 mod limits;
 mod naming;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     let mut cases = traffic::cases();
     cases.extend(forking::cases());
     cases.extend(ends::cases());
+    cases.extend(executing::cases());
     cases.extend(waiting::cases());
     cases.extend(naming::cases());
     cases.extend(space::cases());

@@ -3,6 +3,7 @@
 use super::attached::Segment;
 use super::building::{Building, kept_changing};
 use super::claim::{self, Claim, Occupant};
+use super::deferred::{Due, retry_deferred};
 use super::ended;
 use super::names::{self, Place, place_of};
 use super::owners::Owners;
@@ -26,6 +27,7 @@ impl Segment {
     }
 
     fn create_at(place: &Place, spec: &Spec, mut init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
+        retry_deferred(Due::Now);
         stale::remove_if_due(Scope::Temporaries, &spec.directory);
         // Checked before anything is built: a name that is taken should not cost the memory first.
         let is_dead = replaceable(place, &spec.owners, &mut Retry::new())?.is_some();

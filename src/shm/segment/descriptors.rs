@@ -43,7 +43,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-/// How often a detaching process tries the mutex of [`LISTED`], and how long it waits in between:
+/// How often an exiting process tries the mutex of [`LISTED`], and how long it waits in between:
 /// about 50 ms in total.
 const LIST_LOOKS: u32 = 250;
 const LIST_MOMENT: Duration = Duration::from_micros(200);
@@ -63,6 +63,8 @@ struct Slot {
     transient: bool,
     /// Incarnation that opened the description (Invariant 5).
     own_in: AtomicU32,
+    /// How many forks there had been when it was opened.
+    forks_before: u64,
     /// Does the description hold the lock that keeps the name?
     keeps_name: AtomicBool,
 }
@@ -116,6 +118,18 @@ impl Slot {
     }
 }
 
+/// What a detaching process must know of its forks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forks {
+    /// A child has not finished its fork handler: it keeps, through the same description, whatever
+    /// this process keeps.
+    pub are_pending: bool,
+    /// There were some since the descriptor was opened.
+    pub have_inherited: bool,
+    /// Another thread made one a moment ago, perhaps to execute a program.
+    pub are_recent: bool,
+}
+
 /// A read-write descriptor with an open description of its own.
 #[derive(Debug)]
 pub(super) struct Descriptor(Arc<Slot>);
@@ -140,6 +154,7 @@ impl Descriptor {
             file,
             transient,
             own_in: AtomicU32::new(if transient { 0 } else { incarnation() }),
+            forks_before: listed.pending_forks.count(),
             keeps_name: AtomicBool::new(false),
         });
         listed.slots.push(slot.clone());
@@ -158,6 +173,26 @@ impl Descriptor {
     /// Is the description this process's own (Invariant 5)?
     pub fn is_own(&self) -> bool {
         self.0.is_own()
+    }
+
+    /// What the forked children of this process have of the descriptor.
+    pub fn forks(&self) -> Forks {
+        self.forks_of(&mut lock_list())
+    }
+
+    /// The same in `exit`, which may run in a signal handler above a frame that holds the mutex.
+    /// `None` if the list stays locked.
+    pub fn try_forks(&self) -> Option<Forks> {
+        try_lock_list().map(|mut listed| self.forks_of(&mut listed))
+    }
+
+    fn forks_of(&self, listed: &mut Listed) -> Forks {
+        let forks = &mut listed.pending_forks;
+        Forks {
+            are_pending: forks.any(),
+            have_inherited: forks.count() != self.0.forks_before,
+            are_recent: forks.is_recent_elsewhere(),
+        }
     }
 
     pub(super) fn borrow(&self) -> io::Result<BorrowedFd<'_>> {
@@ -255,6 +290,30 @@ fn lock_list() -> MutexGuard<'static, Listed> {
     LISTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// `None` if the list stays locked.
+fn try_lock_list() -> Option<MutexGuard<'static, Listed>> {
+    for _ in 0..LIST_LOOKS {
+        match LISTED.try_lock() {
+            Ok(listed) => return Some(listed),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LIST_MOMENT),
+        }
+    }
+    None
+}
+
+/// Runs `run` while no thread forks.
+pub(super) fn without_forks<R>(run: impl FnOnce() -> R) -> R {
+    let _listed = lock_list();
+    run()
+}
+
+/// The same in `exit`. `None` if the list stays locked.
+pub(super) fn try_without_forks<R>(run: impl FnOnce() -> R) -> Option<R> {
+    let _listed = try_lock_list()?;
+    Some(run())
+}
+
 /// Opens a regular file, never through a symbolic link.
 fn open_number(path: &Path) -> io::Result<(RawFd, FileId)> {
     let file = OpenOptions::new()
@@ -274,20 +333,6 @@ fn open_number(path: &Path) -> io::Result<(RawFd, FileId)> {
 /// The incarnation of this process, 0 where forks are not noticed.
 fn incarnation() -> u32 {
     os::Incarnation::word().map_or(0, os::Incarnation::current)
-}
-
-/// Is a fork of this process pending? Then the child keeps, through the same description, whatever
-/// this process keeps. Yes if the list stays locked: `exit` may run in a signal handler, above a
-/// frame that holds the mutex.
-pub(super) fn fork_is_pending() -> bool {
-    for _ in 0..LIST_LOOKS {
-        match LISTED.try_lock() {
-            Ok(mut listed) => return listed.pending_forks.any(),
-            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().pending_forks.any(),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LIST_MOMENT),
-        }
-    }
-    true
 }
 
 /// The numbers of all descriptors of segments in this process.

@@ -21,11 +21,18 @@ use super::spec::Spec;
 use super::view::View;
 use crate::atomic::Ordering;
 use crate::error::OpenError;
-use crate::shm::layout::Head;
+use crate::shm::layout::{Entry, Head, role};
 
 /// Has this queue stopped taking messages for good?
 pub(super) fn takes_no_more(head: &Head) -> bool {
     head.put_notice.closed.load(Ordering::Acquire) != 0 || head.rare.poisoned.load(Ordering::Acquire) != 0
+}
+
+/// Have all participants detached, and was none of them a visitor of a dead segment?
+pub(super) fn all_detached_cleanly(entries: &[Entry]) -> bool {
+    let is_left = |entry: &Entry| entry.pid.load(Ordering::Acquire) == 0;
+    let is_the_deads = |entry: &Entry| entry.roles.load(Ordering::Acquire) & role::VISITOR != 0;
+    entries.iter().all(|entry| is_left(entry) && !is_the_deads(entry))
 }
 
 /// Has the dead segment ended, for a caller that wants this? `None`: attach to it, or refuse it.
@@ -64,6 +71,6 @@ pub(super) fn replaced_by_create(claim: &Claim, place: &Place, spec: &Spec) -> P
 }
 
 /// A view of the claimed segment, if it can be read.
-fn view_of(claim: &Claim, place: &Place) -> Option<View> {
+pub(super) fn view_of(claim: &Claim, place: &Place) -> Option<View> {
     View::at(place).ok().filter(|view| view.is_file(claim.file()))
 }

@@ -36,6 +36,13 @@ impl Descriptor {
         Ok(os::conflict_in_range(self.borrow()?, liveness_offset(entry), 1)?.map(|(_, len)| kind_of(len)))
     }
 
+    /// Does another description hold, or is it about to take, any liveness lock?
+    pub fn any_liveness_conflict(&self, max_participants: u32) -> io::Result<bool> {
+        let table = liveness_offset(0);
+        let table_bytes = name_byte_offset(max_participants) - table;
+        Ok(os::conflict_in_range(self.borrow()?, table, table_bytes)?.is_some())
+    }
+
     /// Could this liveness lock be taken now? A read lock of another description is in the way too.
     pub fn liveness_is_free(&self, entry: u32) -> io::Result<bool> {
         Ok(os::any_conflict_in_range(self.borrow()?, liveness_offset(entry), 1)?.is_none())

@@ -19,7 +19,7 @@
 //! |---|---|
 //! | how a segment is made and published | `create`, `building`, `space`, `mapping` |
 //! | how a process attaches | `open`, `open_or_create`, `enter` |
-//! | how it detaches, and when the name goes | `detach`, `unlink` |
+//! | how it detaches, and when the name goes | `detach`, `deferred`, `unlink` |
 //! | when a segment is dead, and what replaces it | `claim`, `ended`, `predecessor` |
 //! | what a killed process leaves, and how that is removed | `stale` |
 //! | which locks there are | `locks`; descriptors and forks: `descriptors`, `pending_fork` |
@@ -48,6 +48,7 @@ mod attached;
 mod building;
 mod claim;
 mod create;
+mod deferred;
 mod descriptors;
 mod detach;
 mod directory;
@@ -79,6 +80,7 @@ mod unlink;
 mod view;
 
 pub(crate) use attached::Segment;
+pub(crate) use deferred::{Due, retry_deferred};
 pub(crate) use descriptors::descriptor_numbers;
 #[cfg(feature = "object")]
 pub(crate) use descriptors::keep_no_names;

@@ -2,6 +2,7 @@
 
 use super::attached::Segment;
 use super::claim::read_header;
+use super::deferred::{Due, retry_deferred};
 use super::descriptors::Descriptor;
 use super::ended::takes_no_more;
 use super::enter::Entrance;
@@ -45,6 +46,7 @@ impl Segment {
     }
 
     fn open_at(place: &Place, expect: &Expect, mut retry: Retry) -> Result<(Segment, u32), OpenError> {
+        retry_deferred(Due::Now);
         loop {
             if let Attempt::Attached(segment, entry) = attempt(place, expect, &mut retry, IfEnded::Attach)? {
                 return Ok((segment, entry));

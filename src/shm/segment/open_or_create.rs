@@ -4,6 +4,7 @@ use super::attached::Segment;
 use super::building::{Building, is_full, kept_changing};
 use super::claim::{self, Claim, Occupant};
 use super::create::{clear_away, makes_room};
+use super::deferred::{Due, retry_deferred};
 use super::ended;
 use super::expect::Expect;
 use super::locks::Conflict;
@@ -47,6 +48,7 @@ impl Segment {
         expect: &Expect,
         mut init: impl FnMut(&Segment),
     ) -> Result<(Segment, u32, bool), CreateError> {
+        retry_deferred(Due::Now);
         let mut building = None;
         let mut retry = Retry::new();
         let (mut was_alone, builds_end) = (false, os::Deadline::after(OTHERS_BUILD));

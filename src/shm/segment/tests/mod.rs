@@ -3,6 +3,7 @@
 //! process.
 
 mod contents;
+mod deferred;
 mod files;
 mod lifetimes;
 mod participants;
