@@ -693,7 +693,7 @@ fn the_documented_events_are_those_of_the_sources() {
     }
     for (levels, text) in listed {
         for one in levels.split(", ") {
-            assert!(sent.iter().any(|(level, message)| level == one && message == text), "nobody sends {one} {text:?}");
+            assert!(sent.iter().any(|(level, message)| level == one && message == text), "no code sends {one} {text:?}");
         }
     }
 }

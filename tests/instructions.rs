@@ -120,7 +120,7 @@ fn count(case: &str, function: &str) -> u64 {
     assert!(status.success(), "valgrind ended with {status}:\n{said}");
     let collected = said.lines().find_map(|line| line.split_once("Collected : ")).map(|(_, number)| number.trim());
     let collected = collected.and_then(|number| number.parse::<u64>().ok());
-    let collected = collected.unwrap_or_else(|| panic!("callgrind told no count:\n{said}"));
+    let collected = collected.unwrap_or_else(|| panic!("callgrind printed no count:\n{said}"));
     assert!(collected >= MESSAGES, "{collected} instructions for {MESSAGES} messages: {function} was not found");
     collected.div_ceil(MESSAGES)
 }

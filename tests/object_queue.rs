@@ -321,7 +321,7 @@ fn another_codec_or_type_or_kind_of_queue_is_a_mismatch_that_names_both() {
         }
     }
     assert!(matches!(ObjectQueue::<Inner>::create(&name, 4), Err(CreateError::AlreadyExists { in_use: true, .. })));
-    assert!(matches!(ObjectQueue::<Inner>::open(unique_name("nobody")), Err(OpenError::NotFound { .. })));
+    assert!(matches!(ObjectQueue::<Inner>::open(unique_name("missing")), Err(OpenError::NotFound { .. })));
     assert!(matches!(ObjectQueue::<Inner>::new(0), Err(CreateError::OutOfRange { .. })));
 }
 

@@ -74,13 +74,13 @@ impl Subscriber for Listener {
         }
         let mut words = Words(event.metadata().level().to_string());
         event.record(&mut words);
-        self.heard.lock().expect("nobody panicked").push(words.0);
+        self.heard.lock().expect("no thread panicked").push(words.0);
         for round in 0..2 {
             match self.queue.try_put(&99).map(|()| round) {
                 Ok(_) | Err(shmq::PutError::Full) => {}
-                Err(error) => panic!("the put side is held while {:?} is told: {error}", self.heard),
+                Err(error) => panic!("the put side is held while {:?} is reported: {error}", self.heard),
             }
-            assert!(self.queue.recover().sides_repaired == 2, "a side is held while {:?} is told", self.heard);
+            assert!(self.queue.recover().sides_repaired == 2, "a side is held while {:?} is reported", self.heard);
         }
         self.inside.store(false, Relaxed);
     }
@@ -95,11 +95,11 @@ fn listen(queue: &Queue<u64>, act: impl FnOnce()) -> Vec<String> {
     let listener =
         Listener { queue: queue.clone(), heard: heard.clone(), inside: AtomicBool::new(false), next_span: AtomicU64::new(0) };
     tracing::subscriber::with_default(listener, act);
-    heard.lock().expect("nobody panicked").clone()
+    heard.lock().expect("no thread panicked").clone()
 }
 
 fn each_slow_path_emits_an_event() {
-    let queue = Queue::<u64>::create(unique_name("told"), 100).expect("created");
+    let queue = Queue::<u64>::create(unique_name("reported"), 100).expect("created");
     queue.put(&1).expect("room");
     let leased = shared_word();
     let lessee = fork("lessee", || {
@@ -145,7 +145,7 @@ fn waiting_without_a_name_is_reported_once() {
     let other = Queue::<u64>::new(100).expect("created");
     let removed = |name: &str| std::fs::remove_file(format!("/dev/shm/shmq.{name}")).expect("it was there");
     let unlinked = |name: &str| Queue::<u64>::unlink(name).expect("it was there");
-    for (take_away, told) in
+    for (take_away, expected) in
         [(&removed as &dyn Fn(&str), format!("WARN message={LOST}")), (&unlinked, format!("INFO message={UNLINKED}"))]
     {
         let queue = Queue::<u64>::create(unique_name("nameless"), 4).expect("created");
@@ -171,7 +171,7 @@ fn waiting_without_a_name_is_reported_once() {
                     assert!(event.wait_timeout(Duration::from_millis(250)).is_err());
                 }
             };
-            assert_eq!(attached(&wait), [format!("{told} queue=\"{name}\"")]);
+            assert_eq!(attached(&wait), [format!("{expected} queue=\"{name}\"")]);
         }
     }
 }
@@ -190,25 +190,25 @@ fn what_was_replaced_is_reported() {
         })
         .expect_success();
     };
-    let name = unique_name("told-replaced");
-    let told = |why: &str, messages: &str, level: &str| {
+    let name = unique_name("reported-replaced");
+    let expected = |why: &str, messages: &str, level: &str| {
         [format!("{level} message=replaced a dead segment queue=\"{name}\" why=\"{why}\"{messages}")]
     };
     life(&name, true);
     let heard = listen(&other, || drop(Queue::<u64>::open_or_create(&name, 8)));
-    assert_eq!(heard, told("closed and drained", " messages=0", "INFO"));
+    assert_eq!(heard, expected("closed and drained", " messages=0", "INFO"));
     life(&name, false);
     let heard = listen(&other, || drop(Queue::<u32>::open_or_create(&name, 8)));
-    assert_eq!(heard, told("of another type", " messages=3", "WARN"));
+    assert_eq!(heard, expected("of another type", " messages=3", "WARN"));
     life(&name, false);
     let heard = listen(&other, || drop(Queue::<u64>::create(&name, 8)));
-    assert_eq!(heard, told("created anew", " messages=3", "WARN"));
+    assert_eq!(heard, expected("created anew", " messages=3", "WARN"));
     life(&name, false);
     // Opened, with its messages: nothing was replaced.
     assert_eq!(listen(&other, || assert_eq!(Queue::<u64>::open_or_create(&name, 8).expect("opened").len(), 3)), [""; 0]);
     fork("an earlier life of an event", || std::mem::forget(sync::Event::open_or_create(&name).expect("made"))).expect_success();
     let heard = listen(&other, || drop(sync::Event::open_or_create(&name)));
-    assert_eq!(heard, told("without living users", " messages=0", "INFO"));
+    assert_eq!(heard, expected("without living users", " messages=0", "INFO"));
 }
 
 fn the_fast_path_is_silent() {

@@ -135,11 +135,11 @@ impl Seat<'_> {
     fn meet_at_start(&self) {
         self.desk.phase.store(Phase::AtStart as u32, Relaxed);
         self.control.at_start.fetch_add(1, Relaxed);
-        for look in 0_u32.. {
+        for poll in 0_u32.. {
             if self.control.at_start.load(Relaxed) >= self.party {
                 break;
             }
-            if look % 64 == 63 { std::thread::yield_now() } else { std::hint::spin_loop() }
+            if poll % 64 == 63 { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
         self.desk.phase.store(Phase::Running as u32, Relaxed);
     }

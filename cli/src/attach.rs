@@ -15,10 +15,7 @@ pub fn open_bytes(name: &str, allowed: &AllowedOwners) -> Result<Queue<[u8]>, Fa
     let settings = allowed.apply_to(Queue::<[u8]>::builder().name(name));
     let queue = settings.open().map_err(|error| Failure::open_bytes(name, &error))?;
     // Its users may die while this command is at work.
-    queue.be_guest();
-    if is_stale {
-        queue.leave_name();
-    }
+    queue.be_guest(is_stale);
     queue.interrupt_by(&signals::INTERRUPT);
     Ok(queue)
 }
@@ -37,26 +34,22 @@ pub fn open_or_create_bytes(name: &str, capacity_bytes: usize, allowed: &Allowed
         Err(OpenError::NotFound { .. }) => None,
         Err(error) => return Err(Failure::create(name, &error.into())),
     };
+    let leaves_name = is_stale && there.is_some();
     let queue = match there {
-        Some(queue) => {
-            if is_stale {
-                queue.leave_name();
-            }
-            queue
-        }
+        Some(queue) => queue,
         None => settings().persist(true).open_or_create().map_err(|error| Failure::create(name, &error))?,
     };
-    queue.be_guest();
+    queue.be_guest(leaves_name);
     queue.interrupt_by(&signals::INTERRUPT);
     Ok(queue)
 }
 
 /// Are all users of the queue dead, apart from guests such as this command? Then a process that
-/// attaches is the last user, and removes the queue with all messages when it leaves, unless it
-/// calls `leave_name`.
+/// attaches is the last user, and removes the queue with all messages when it leaves, unless it is
+/// a guest that leaves the name.
 pub fn is_stale(name: &str) -> bool {
     let Ok(inspector) = Inspector::open(name) else { return false };
-    let seen = inspector.look_briefly();
+    let seen = inspector.estimate();
     let mut alive = seen.participants.iter().filter(|participant| participant.alive).peekable();
     match seen.state {
         State::Stale => true,
@@ -71,7 +64,7 @@ fn is_own_and_drained(name: &str) -> bool {
     let Ok(inspector) = Inspector::open(name) else { return false };
     // SAFETY: geteuid has no preconditions and cannot fail.
     let is_own = inspector.about().owner_uid == unsafe { libc::geteuid() };
-    let seen = inspector.look();
+    let seen = inspector.snapshot();
     is_own && seen.closed && !seen.damaged && seen.messages + seen.on_lease == 0
 }
 
@@ -79,10 +72,9 @@ fn is_own_and_drained(name: &str) -> bool {
 pub fn open_any(name: &str, allowed: &AllowedOwners) -> Result<Operator, Failure> {
     let is_stale = is_stale(name);
     let operator = Operator::open_of(name, &allowed.owners()).map_err(|error| Failure::open(name, &error))?;
-    operator.be_guest();
+    // A stale queue would go when this process, its last user, leaves.
+    operator.be_guest(is_stale);
     if is_stale {
-        // This process is the last user: without this, the queue would go when it leaves.
-        operator.leave_name();
         stdio::complain(&format!("all users of {} are dead: it stays for the next, or until `shmq rm`", text::quoted(name)));
     }
     Ok(operator)

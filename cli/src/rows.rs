@@ -18,7 +18,7 @@ impl Row {
     fn of(found: Found, nameless: bool) -> Row {
         let Found { name, owner_uid, inspector, .. } = found;
         let seen = match &inspector {
-            Ok(inspector) => Ok((inspector.about(), inspector.look())),
+            Ok(inspector) => Ok((inspector.about(), inspector.snapshot())),
             Err(error) => Err(Failure::unreadable(error)),
         };
         Row { name, owner_uid, seen, nameless }

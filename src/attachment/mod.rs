@@ -155,7 +155,7 @@ impl Attachment {
         is_current.then(|| Id::restore(self.me.load(Relaxed)))
     }
 
-    /// Where the fork word alone does not tell a raw-forked child from its parent.
+    /// Where the fork word alone does not distinguish a raw-forked child from its parent.
     #[cold]
     fn known_me_where_nothing_is_wiped(&self) -> Option<Id> {
         let attached = !self.fork_word.is_wiped_in_children() && self.attached_in.load(Acquire) == self.fork_word.current();

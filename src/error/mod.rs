@@ -18,238 +18,214 @@ pub use subject::Subject;
 
 use std::io;
 
-/// Why a message was not put.
-///
-/// Nothing was enqueued when a `put` or `loan` returns one of these.
-/// [`put_slice`](crate::Queue::put_slice) returns an error only when *none* of its messages moved.
-///
-/// ```
-/// use shmq::{PutError, Queue};
-///
-/// let queue = Queue::<u64>::new(1)?;
-/// queue.put(&1)?;
-/// match queue.try_put(&2) {
-///     Ok(()) => println!("put"),
-///     Err(PutError::Full | PutError::Busy) => println!("dropped: the consumers are too slow"),
-///     Err(error) => return Err(error.into()),
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PutError {
-    /// `try_put` found no room. Take messages out, or use `put`, which waits.
-    #[error("the queue is full")]
-    Full,
-    /// `try_put` gave up after about a millisecond: a process that does not run (stopped, or
-    /// starved of CPU) holds the lock of the put side. Or of the get side, and the only room is
-    /// that of dropped loans, which needs that lock. Try again, or use a verb with a timeout.
-    #[error("the put side is locked by a process that does not run (stopped or starved); try again")]
-    Busy,
-    /// The deadline passed before there was room. Never reported early.
-    #[error("timed out before there was room in the queue")]
-    Timeout,
-    /// A process called [`close`](crate::Queue::close): no process can put any more.
-    #[error("the queue is closed: it takes no more messages")]
-    Closed,
-    /// The message can never fit this queue. Create it with a larger `capacity_bytes` (twice the
-    /// largest message, or more).
-    #[error(
-        "message of {len} bytes is larger than this queue can ever hold ({max} bytes); create it with a larger capacity_bytes"
-    )]
-    TooLarge {
-        /// Size of the refused message, in bytes.
-        len: usize,
-        /// Largest message that this queue can hold, in bytes.
-        max: usize,
-    },
-    /// The value was not encoded (its `Serialize` refused, or the codec cannot carry such a type):
-    /// see `ObjectQueue`.
-    #[error("the value cannot be encoded: {source}")]
-    Encode {
-        /// What the codec said.
-        r#source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A live [`Producer`](crate::Producer) owns the put side: only it may put.
-    #[error("the put side is held by a Producer of process {pid}; drop that endpoint, or put through it")]
-    Held {
-        /// Process id of the endpoint's owner, as that process saw it.
-        pid: u32,
-    },
-    /// A process that was taken for dead turned out to be alive (it closed descriptors that were
-    /// not its own). The order of this queue can no longer be trusted; create a new one.
-    #[error("the queue is poisoned: a process was taken for dead while it was still at work; create a new queue")]
-    Poisoned,
-    /// Words in the segment hold impossible values: something other than this crate wrote to it.
-    #[error("the segment is corrupted: its words hold impossible values")]
-    Corrupted,
-    /// Every entry of the participant table is taken by a live process.
-    #[error("all {max} participant entries are in use; create the queue with a larger max_participants")]
-    TooManyParticipants {
-        /// Size of the participant table.
-        max: u32,
-    },
-    /// This guard or endpoint was made before a `fork` and belongs to the parent process.
-    #[error("this guard or endpoint belongs to the parent process; make a new one after fork")]
-    Inherited,
-    /// The operating system refused a call.
-    #[error("{call}: {source}")]
-    Os {
-        /// The call that failed.
-        call: &'static str,
-        /// What the operating system said.
-        r#source: io::Error,
-    },
+/// An error of the calls of a queue: the variants of its own, and those that all have.
+macro_rules! queue_error {
+    ($(#[$meta:meta])* pub enum $name:ident { $($own:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, thiserror::Error)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($own)*
+            /// A process that was taken for dead turned out to be alive (it closed descriptors that
+            /// were not its own). The order of this queue can no longer be trusted; create a new
+            /// one.
+            #[error("the queue is poisoned: a process was taken for dead while it was still at work; create a new queue")]
+            Poisoned,
+            /// Words in the segment hold impossible values: something other than this crate wrote
+            /// to it.
+            #[error("the segment is corrupted: its words hold impossible values")]
+            Corrupted,
+            /// Every entry of the participant table is taken by a live process: a forked child
+            /// could not attach.
+            #[error("all {max} participant entries are in use; create the queue with a larger max_participants")]
+            TooManyParticipants {
+                /// Size of the participant table.
+                max: u32,
+            },
+            /// The operating system refused a call, or this process could not attach after `fork`.
+            #[error("{call}: {source}")]
+            Os {
+                /// The call that failed.
+                call: &'static str,
+                /// What the operating system said.
+                r#source: io::Error,
+            },
+        }
+    };
 }
 
-/// Why no message was taken.
-///
-/// The message (if there was one) is still in the queue, with two exceptions:
-/// [`GetError::Invalid`] and [`GetError::Decode`].
-///
-/// ```
-/// use shmq::{GetError, Queue};
-///
-/// let queue = Queue::<u64>::new(1)?;
-/// match queue.try_get() {
-///     Ok(message) => println!("got {message}"),
-///     Err(GetError::Empty | GetError::Busy) => println!("nothing yet"),
-///     Err(GetError::Closed) => println!("the end"),
-///     Err(error) => return Err(error.into()),
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GetError {
-    /// `try_get` found no message, or only such as wait behind an open loan. Use `get`, which
-    /// waits.
-    #[error("the queue is empty")]
-    Empty,
-    /// `try_get` gave up after about a millisecond: a process that does not run (stopped, or
-    /// starved of CPU) holds the lock of the get side.
-    #[error("the get side is locked by a process that does not run (stopped or starved); try again")]
-    Busy,
-    /// The deadline passed before a message came. Never reported early.
-    #[error("timed out before a message came")]
-    Timeout,
-    /// The queue is closed and drained: no message will ever come.
-    #[error("the queue is closed and drained")]
-    Closed,
-    /// The buffer given to `get_into` is too small. The message is still in the queue.
-    #[error("the next message has {needed} elements, the buffer only {given}; the message is still in the queue")]
-    TooSmall {
-        /// Elements of the message at the front.
-        needed: usize,
-        /// Elements that the given buffer can hold.
-        given: usize,
-    },
-    /// The bits of the message are not a value of the type (an enum without such a variant, a
-    /// `bool` of 2). The message was taken: otherwise no later message could be. Where the queue
-    /// has one for [dead letters](crate::QueueBuilder::dead_letters), the message is there, or
-    /// waits for it on lease to this process.
-    #[error("the bits of the message are not a valid value of the type; the message was taken out")]
-    Invalid,
-    /// The message is not an encoded value of the type, or leaves bytes over: see `ObjectQueue`.
-    /// The message was taken: otherwise no later message could be. Where the queue has one for
-    /// [dead letters](crate::QueueBuilder::dead_letters), the message is there, or waits for it on
-    /// lease to this process.
-    #[error("the message cannot be decoded: {source}; it was taken out")]
-    Decode {
-        /// What the codec said.
-        r#source: Box<dyn std::error::Error + Send + Sync>,
-        /// The message.
-        bytes: Vec<u8>,
-    },
-    /// A live [`Consumer`](crate::Consumer) owns the get side: only it may get.
-    #[error("the get side is held by a Consumer of process {pid}; drop that endpoint, or get through it")]
-    Held {
-        /// Process id of the endpoint's owner, as that process saw it.
-        pid: u32,
-    },
-    /// A process that was taken for dead turned out to be alive. Create a new queue.
-    #[error("the queue is poisoned: a process was taken for dead while it was still at work; create a new queue")]
-    Poisoned,
-    /// Words in the segment hold impossible values: something other than this crate wrote to it.
-    #[error("the segment is corrupted: its words hold impossible values")]
-    Corrupted,
-    /// Every entry of the participant table is taken by a live process.
-    #[error("all {max} participant entries are in use; create the queue with a larger max_participants")]
-    TooManyParticipants {
-        /// Size of the participant table.
-        max: u32,
-    },
-    /// This guard or endpoint was made before a `fork` and belongs to the parent process.
-    #[error("this guard or endpoint belongs to the parent process; make a new one after fork")]
-    Inherited,
-    /// The operating system refused a call.
-    #[error("{call}: {source}")]
-    Os {
-        /// The call that failed.
-        call: &'static str,
-        /// What the operating system said.
-        r#source: io::Error,
-    },
+queue_error! {
+    /// Why a message was not put.
+    ///
+    /// Nothing was enqueued when a `put` or `loan` returns one of these.
+    /// [`put_slice`](crate::Queue::put_slice) returns an error only when *none* of its messages
+    /// moved.
+    ///
+    /// ```
+    /// use shmq::{PutError, Queue};
+    ///
+    /// let queue = Queue::<u64>::new(1)?;
+    /// queue.put(&1)?;
+    /// match queue.try_put(&2) {
+    ///     Ok(()) => println!("put"),
+    ///     Err(PutError::Full | PutError::Busy) => println!("dropped: the consumers are too slow"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub enum PutError {
+        /// `try_put` found no room. Take messages out, or use `put`, which waits.
+        #[error("the queue is full")]
+        Full,
+        /// `try_put` gave up after about a millisecond: a process that does not run (stopped, or
+        /// starved of CPU) holds the lock of the put side. Or of the get side, and the only room is
+        /// that of dropped loans, which needs that lock. Try again, or use a verb with a timeout.
+        #[error("the put side is locked by a process that does not run (stopped or starved); try again")]
+        Busy,
+        /// The deadline passed before there was room. Never reported early.
+        #[error("timed out before there was room in the queue")]
+        Timeout,
+        /// A process called [`close`](crate::Queue::close): no process can put any more.
+        #[error("the queue is closed: it takes no more messages")]
+        Closed,
+        /// The message can never fit this queue. Create it with a larger `capacity_bytes` (twice
+        /// the largest message, or more).
+        #[error(
+            "message of {len} bytes is larger than this queue can ever hold ({max} bytes); create it with a larger capacity_bytes"
+        )]
+        TooLarge {
+            /// Size of the refused message, in bytes.
+            len: usize,
+            /// Largest message that this queue can hold, in bytes.
+            max: usize,
+        },
+        /// The value was not encoded (its `Serialize` refused, or the codec cannot carry such a
+        /// type): see `ObjectQueue`.
+        #[error("the value cannot be encoded: {source}")]
+        Encode {
+            /// What the codec said.
+            r#source: Box<dyn std::error::Error + Send + Sync>,
+        },
+        /// A live [`Producer`](crate::Producer) owns the put side: only it may put.
+        #[error("the put side is held by a Producer of process {pid}; drop that endpoint, or put through it")]
+        Held {
+            /// Process id of the endpoint's owner, as that process saw it.
+            pid: u32,
+        },
+        /// This guard or endpoint was made before a `fork` and belongs to the parent process.
+        #[error("this guard or endpoint belongs to the parent process; make a new one after fork")]
+        Inherited,
+    }
 }
 
-/// Why `join` or `task_done` did not succeed.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// let queue = shmq::Queue::<u64>::new(4)?;
-/// queue.put(&1)?;
-/// match queue.join_timeout(Duration::from_millis(1)) {
-///     Ok(()) => println!("all done"),
-///     Err(shmq::JoinError::Timeout { left }) => println!("{left} messages to go"),
-///     Err(error) => return Err(error.into()),
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum JoinError {
-    /// The deadline passed while messages were still unfinished. Never reported early.
-    #[error("timed out with {left} messages unfinished")]
-    Timeout {
-        /// Messages put and not yet finished when time ran out.
-        left: u64,
-    },
-    /// The get side stayed locked by a process that does not run (stopped or starved). Try again.
-    #[error("the get side is locked by a process that does not run (stopped or starved); try again")]
-    Busy,
-    /// A live [`Consumer`](crate::Consumer) owns the get side, and messages cannot be counted
-    /// beside it.
-    #[error("the get side is held by a Consumer of process {pid}")]
-    Held {
-        /// Process id of the endpoint's owner, as that process saw it.
-        pid: u32,
-    },
-    /// This process attached before a `fork`, and the queue belongs to the parent.
-    #[error("this queue belongs to the parent process; open it again after fork")]
-    Inherited,
-    /// Every entry of the participant table is taken by a live process: a forked child could not
-    /// attach.
-    #[error("all {max} participant entries are in use; create the queue with a larger max_participants")]
-    TooManyParticipants {
-        /// Size of the participant table.
-        max: u32,
-    },
-    /// `task_done` was called more often than messages were taken by copy.
-    #[error("task_done was called more often than messages were taken")]
-    TooManyDone,
-    /// A process that was taken for dead turned out to be alive. Create a new queue.
-    #[error("the queue is poisoned: a process was taken for dead while it was still at work; create a new queue")]
-    Poisoned,
-    /// Words in the segment hold impossible values: something other than this crate wrote to it.
-    #[error("the segment is corrupted: its words hold impossible values")]
-    Corrupted,
-    /// The operating system refused a call, or this process could not attach after `fork`.
-    #[error("{call}: {source}")]
-    Os {
-        /// The call that failed.
-        call: &'static str,
-        /// What the operating system said.
-        r#source: io::Error,
-    },
+queue_error! {
+    /// Why no message was taken.
+    ///
+    /// The message (if there was one) is still in the queue, with two exceptions:
+    /// [`GetError::Invalid`] and [`GetError::Decode`].
+    ///
+    /// ```
+    /// use shmq::{GetError, Queue};
+    ///
+    /// let queue = Queue::<u64>::new(1)?;
+    /// match queue.try_get() {
+    ///     Ok(message) => println!("got {message}"),
+    ///     Err(GetError::Empty | GetError::Busy) => println!("nothing yet"),
+    ///     Err(GetError::Closed) => println!("the end"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub enum GetError {
+        /// `try_get` found no message, or only such as wait behind an open loan. Use `get`, which
+        /// waits.
+        #[error("the queue is empty")]
+        Empty,
+        /// `try_get` gave up after about a millisecond: a process that does not run (stopped, or
+        /// starved of CPU) holds the lock of the get side.
+        #[error("the get side is locked by a process that does not run (stopped or starved); try again")]
+        Busy,
+        /// The deadline passed before a message came. Never reported early.
+        #[error("timed out before a message came")]
+        Timeout,
+        /// The queue is closed and drained: no message will ever come.
+        #[error("the queue is closed and drained")]
+        Closed,
+        /// The buffer given to `get_into` is too small. The message is still in the queue.
+        #[error("the next message has {needed} elements, the buffer only {given}; the message is still in the queue")]
+        TooSmall {
+            /// Elements of the message at the front.
+            needed: usize,
+            /// Elements that the given buffer can hold.
+            given: usize,
+        },
+        /// The bits of the message are not a value of the type (an enum without such a variant, a
+        /// `bool` of 2). The message was taken: otherwise no later message could be. Where the
+        /// queue has one for [dead letters](crate::QueueBuilder::dead_letters), the message is
+        /// there, or waits for it on lease to this process.
+        #[error("the bits of the message are not a valid value of the type; the message was taken out")]
+        Invalid,
+        /// The message is not an encoded value of the type, or leaves bytes over: see
+        /// `ObjectQueue`. The message was taken: otherwise no later message could be. Where the
+        /// queue has one for [dead letters](crate::QueueBuilder::dead_letters), the message is
+        /// there, or waits for it on lease to this process.
+        #[error("the message cannot be decoded: {source}; it was taken out")]
+        Decode {
+            /// What the codec said.
+            r#source: Box<dyn std::error::Error + Send + Sync>,
+            /// The message.
+            bytes: Vec<u8>,
+        },
+        /// A live [`Consumer`](crate::Consumer) owns the get side: only it may get.
+        #[error("the get side is held by a Consumer of process {pid}; drop that endpoint, or get through it")]
+        Held {
+            /// Process id of the endpoint's owner, as that process saw it.
+            pid: u32,
+        },
+        /// This guard or endpoint was made before a `fork` and belongs to the parent process.
+        #[error("this guard or endpoint belongs to the parent process; make a new one after fork")]
+        Inherited,
+    }
+}
+
+queue_error! {
+    /// Why `join` or `task_done` did not succeed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// queue.put(&1)?;
+    /// match queue.join_timeout(Duration::from_millis(1)) {
+    ///     Ok(()) => println!("all done"),
+    ///     Err(shmq::JoinError::Timeout { left }) => println!("{left} messages to go"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub enum JoinError {
+        /// The deadline passed while messages were still unfinished. Never reported early.
+        #[error("timed out with {left} messages unfinished")]
+        Timeout {
+            /// Messages put and not yet finished when time ran out.
+            left: u64,
+        },
+        /// The get side stayed locked by a process that does not run (stopped or starved). Try
+        /// again.
+        #[error("the get side is locked by a process that does not run (stopped or starved); try again")]
+        Busy,
+        /// A live [`Consumer`](crate::Consumer) owns the get side, and messages cannot be counted
+        /// beside it.
+        #[error("the get side is held by a Consumer of process {pid}")]
+        Held {
+            /// Process id of the endpoint's owner, as that process saw it.
+            pid: u32,
+        },
+        /// This process attached before a `fork`, and the queue belongs to the parent.
+        #[error("this queue belongs to the parent process; open it again after fork")]
+        Inherited,
+        /// `task_done` was called more often than messages were taken by copy.
+        #[error("task_done was called more often than messages were taken")]
+        TooManyDone,
+    }
 }

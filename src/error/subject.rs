@@ -1,6 +1,5 @@
 //! What an error is about.
 
-use crate::shm::kind::Kind;
 use std::fmt;
 
 /// What an error is about: a queue, a mutex, and so on, and its name. Displayed as `queue "jobs"`,
@@ -21,9 +20,9 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Without a kind it is a segment of unknown kind.
-    pub(crate) fn of(kind: Option<Kind>, name: &str) -> Subject {
-        Subject { kind: kind.map(in_words), name: Some(name).filter(|name| !name.is_empty()).map(str::to_owned) }
+    /// `kind` as [`kind`](Subject::kind) returns it; `None` is a segment of unknown kind.
+    pub(crate) fn of(kind: Option<&'static str>, name: &str) -> Subject {
+        Subject { kind, name: Some(name).filter(|name| !name.is_empty()).map(str::to_owned) }
     }
 
     /// Is it still without kind and name?
@@ -54,19 +53,6 @@ impl Subject {
     /// ```
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
-    }
-}
-
-fn in_words(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Sized | Kind::Slice | Kind::Encoded => "queue",
-        Kind::Mutex => "mutex",
-        Kind::Array => "array",
-        Kind::Value => "value",
-        Kind::Event => "event",
-        Kind::Semaphore => "semaphore",
-        Kind::Condvar => "condition variable",
-        Kind::Barrier => "barrier",
     }
 }
 

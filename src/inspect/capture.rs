@@ -27,7 +27,7 @@ impl Inspector {
         }
     }
 
-    /// The most records that [`look`](Inspector::look) reads: it visits each record in the ring,
+    /// The most records that [`snapshot`](Inspector::snapshot) reads: it visits each record in the ring,
     /// and reading many of them takes their cache lines from the processes at work.
     pub fn records_to_walk(&self) -> u64 {
         if !self.kind().is_queue() {
@@ -39,18 +39,18 @@ impl Inspector {
     }
 
     /// A full snapshot: counters, participants, and each record in the ring.
-    pub fn look(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         let (records, damaged) = self.records();
-        self.snapshot(records, damaged)
+        self.assemble(records, damaged)
     }
 
-    /// A snapshot without reading the records: messages and bytes are estimates; leases, loans and
+    /// The same without reading the records: messages and bytes are estimates; leases, loans and
     /// damage are not seen.
-    pub fn look_briefly(&self) -> Snapshot {
-        self.snapshot(self.estimate(), false)
+    pub fn estimate(&self) -> Snapshot {
+        self.assemble(self.estimated_records(), false)
     }
 
-    fn snapshot(&self, records: Records, damaged: bool) -> Snapshot {
+    fn assemble(&self, records: Records, damaged: bool) -> Snapshot {
         let Glance { at, stats, closed, poisoned, .. } = self.glance();
         let mut participants = self.participants();
         let mut holdings = self.sides(&participants);

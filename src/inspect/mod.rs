@@ -17,7 +17,7 @@
 //! let lease = queue.lease()?;
 //! queue.put(&2)?;
 //!
-//! let seen = shmq::inspect::Inspector::open(&name)?.look();
+//! let seen = shmq::inspect::Inspector::open(&name)?.snapshot();
 //! assert_eq!((seen.messages, seen.on_lease), (1, 1));
 //! assert_eq!(seen.participants[0].pid, std::process::id());
 //! assert!(shmq::inspect::list()?.iter().any(|found| found.name == name));

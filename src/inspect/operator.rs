@@ -54,7 +54,7 @@ impl Operator {
         let (info, geometry) = (view.info(), view.geometry());
         if !info.kind.is_queue() {
             let theirs = format!("a primitive of shmq::sync ({})", info.kind.in_words());
-            let what = Subject::of(Some(info.kind), name.as_ref());
+            let what = Subject::of(Some(info.kind.subject()), name.as_ref());
             return Err(OpenError::Mismatch { what, ours: "a queue".to_owned(), theirs });
         }
         let expect = Expect {
@@ -80,16 +80,10 @@ impl Operator {
         self.raw.segment().persist();
     }
 
-    /// For the command: as [`Queue::leave_name`](crate::Queue::leave_name).
-    #[doc(hidden)]
-    pub fn leave_name(&self) {
-        self.raw.leave_name();
-    }
-
     /// For the command: as [`Queue::be_guest`](crate::Queue::be_guest).
     #[doc(hidden)]
-    pub fn be_guest(&self) {
-        self.raw.be_guest();
+    pub fn be_guest(&self, leaves_name: bool) {
+        self.raw.be_guest(leaves_name);
     }
 
     /// Takes up to `max` messages and discards them, without waiting for any; returns how many. It

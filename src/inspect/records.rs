@@ -45,11 +45,11 @@ impl Inspector {
             // while neither end moves.
             match walked {
                 Ok(()) if plausible => return (records, false),
-                _ if garbage_at == Some((head, tail)) => return (self.estimate(), true),
+                _ if garbage_at == Some((head, tail)) => return (self.estimated_records(), true),
                 _ => garbage_at = Some((head, tail)),
             }
         }
-        (self.estimate(), false)
+        (self.estimated_records(), false)
     }
 
     /// Can these be the ends of a queue?
@@ -75,7 +75,7 @@ impl Inspector {
     }
 
     /// An estimate, for records that could not be walked.
-    pub(super) fn estimate(&self) -> Records {
+    pub(super) fn estimated_records(&self) -> Records {
         if !self.kind().is_queue() {
             return Records::default();
         }

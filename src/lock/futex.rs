@@ -194,7 +194,7 @@ impl Mutex<'_> {
     }
 
     /// Is it locked, by a live or a dead process?
-    pub fn looks_held(self) -> bool {
+    pub fn seems_held(self) -> bool {
         self.word.load(Acquire) != 0
     }
 

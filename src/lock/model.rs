@@ -48,11 +48,11 @@ mod condvar {
 
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
     enum Waiter {
-        Look,
+        Check,
         ReadSequence,
         Register { sequence: u8 },
         Barrier { sequence: u8, epoch: u8 },
-        LookAgain { sequence: u8, epoch: u8 },
+        CheckAgain { sequence: u8, epoch: u8 },
         Sleep { sequence: u8, epoch: u8 },
         Asleep { epoch: u8 },
         Deregister { epoch: u8 },
@@ -62,7 +62,7 @@ mod condvar {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
     enum Notifier {
         Store,
-        LookForWaiters,
+        CheckForWaiters,
         ReadWaiters,
         RaiseSequence { seen: (u8, u8) },
         WakeOne { seen: (u8, u8) },
@@ -87,7 +87,7 @@ mod condvar {
     impl State {
         fn new(waiters: usize, notifiers: usize) -> State {
             State {
-                waiters: vec![Waiter::Look; waiters],
+                waiters: vec![Waiter::Check; waiters],
                 notifiers: vec![Notifier::Store; notifiers],
                 buffered: vec![false; notifiers],
                 messages: 0,
@@ -111,11 +111,11 @@ mod condvar {
         fn step_waiter(&self, i: usize) -> Option<State> {
             let mut next = self.clone();
             next.waiters[i] = match self.waiters[i] {
-                Waiter::Look if self.messages > 0 => {
+                Waiter::Check if self.messages > 0 => {
                     next.messages -= 1;
                     Waiter::Gone
                 }
-                Waiter::Look => Waiter::ReadSequence,
+                Waiter::Check => Waiter::ReadSequence,
                 Waiter::ReadSequence => Waiter::Register { sequence: self.sequence },
                 Waiter::Register { sequence } => {
                     next.word.1 += 1;
@@ -123,17 +123,17 @@ mod condvar {
                 }
                 Waiter::Barrier { sequence, epoch } => {
                     (0..self.buffered.len()).for_each(|notifier| next.drain(notifier));
-                    Waiter::LookAgain { sequence, epoch }
+                    Waiter::CheckAgain { sequence, epoch }
                 }
-                Waiter::LookAgain { epoch, .. } if self.messages > 0 => Waiter::Deregister { epoch },
-                Waiter::LookAgain { sequence, epoch } => Waiter::Sleep { sequence, epoch },
+                Waiter::CheckAgain { epoch, .. } if self.messages > 0 => Waiter::Deregister { epoch },
+                Waiter::CheckAgain { sequence, epoch } => Waiter::Sleep { sequence, epoch },
                 Waiter::Sleep { sequence, epoch } if sequence == self.sequence => Waiter::Asleep { epoch },
                 Waiter::Sleep { epoch, .. } => Waiter::Deregister { epoch },
                 Waiter::Deregister { epoch } => {
                     if self.word.0 == epoch && self.word.1 > 0 {
                         next.word.1 -= 1;
                     }
-                    Waiter::Look
+                    Waiter::Check
                 }
                 Waiter::Asleep { .. } | Waiter::Gone => return None,
             };
@@ -145,10 +145,10 @@ mod condvar {
             next.notifiers[i] = match self.notifiers[i] {
                 Notifier::Store => {
                     next.buffered[i] = true;
-                    Notifier::LookForWaiters
+                    Notifier::CheckForWaiters
                 }
-                Notifier::LookForWaiters if self.word.1 == 0 => Notifier::Gone,
-                Notifier::LookForWaiters => Notifier::ReadWaiters,
+                Notifier::CheckForWaiters if self.word.1 == 0 => Notifier::Gone,
+                Notifier::CheckForWaiters => Notifier::ReadWaiters,
                 Notifier::ReadWaiters => Notifier::RaiseSequence { seen: self.word },
                 Notifier::RaiseSequence { seen } => {
                     next.drain(i);
@@ -270,7 +270,7 @@ mod mutex {
 
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
     enum Locker {
-        Look {
+        Check {
             waiters: bool,
         },
         Take {
@@ -315,15 +315,15 @@ mod mutex {
             let me = i as u8 + 1;
             let mut next = self.clone();
             next.lockers[i] = match self.lockers[i] {
-                Locker::Look { waiters } if self.word.0 == 0 => Locker::Take { waiters },
-                Locker::Look { waiters } => Locker::Probe { seen: self.word, waiters },
+                Locker::Check { waiters } if self.word.0 == 0 => Locker::Take { waiters },
+                Locker::Check { waiters } => Locker::Probe { seen: self.word, waiters },
                 Locker::Take { waiters } if self.word == (0, false) => {
                     next.word = (me, waiters);
                     assert!(!self.broken, "taken as clean after a death inside: {self:?}");
                     next.enter(i);
                     Locker::Inside
                 }
-                Locker::Take { waiters } => Locker::Look { waiters },
+                Locker::Take { waiters } => Locker::Check { waiters },
                 Locker::Probe { seen, waiters } => match self.lockers[seen.0 as usize - 1] {
                     Locker::Dead => Locker::TakeOver { seen },
                     _ => {
@@ -350,14 +350,14 @@ mod mutex {
                     next.enter(i);
                     Locker::Inside
                 }
-                Locker::TakeOver { .. } => Locker::Look { waiters: false },
-                Locker::Announce { seen, waiters } if self.word != seen => Locker::Look { waiters },
+                Locker::TakeOver { .. } => Locker::Check { waiters: false },
+                Locker::Announce { seen, waiters } if self.word != seen => Locker::Check { waiters },
                 Locker::Announce { seen, .. } => {
                     next.word.1 = true;
                     Locker::Sleep { holder: seen.0 }
                 }
                 Locker::Sleep { holder } if self.word == (holder, true) => Locker::Asleep,
-                Locker::Sleep { .. } => Locker::Look { waiters: true },
+                Locker::Sleep { .. } => Locker::Check { waiters: true },
                 Locker::Inside => {
                     next.word = (0, false);
                     assert_eq!(self.word.0, me, "the word of a live holder was replaced: {self:?}");
@@ -367,7 +367,7 @@ mod mutex {
                     let asleep = (0..self.lockers.len()).filter(|&j| self.lockers[j] == Locker::Asleep);
                     let woken = asleep.map(|j| {
                         let mut next = self.clone();
-                        next.lockers[j] = Locker::Look { waiters: true };
+                        next.lockers[j] = Locker::Check { waiters: true };
                         next.lockers[i] = Locker::Gone;
                         next
                     });
@@ -407,7 +407,7 @@ mod mutex {
         fn end_slices(&self) -> Option<State> {
             let mut next = self.clone();
             for locker in next.lockers.iter_mut().filter(|locker| **locker == Locker::Asleep) {
-                *locker = Locker::Look { waiters: true };
+                *locker = Locker::Check { waiters: true };
             }
             (next != *self).then_some(next)
         }
@@ -419,9 +419,9 @@ mod mutex {
     }
 
     #[test]
-    fn one_holder_at_a_time_and_every_death_inside_is_told() {
+    fn one_holder_at_a_time_and_every_death_inside_is_reported() {
         for (lockers, kills) in [(2, 0), (2, 2), (3, 0), (3, 2), (4, 0)] {
-            let start = State { lockers: vec![Locker::Look { waiters: false }; lockers], word: (0, false), broken: false };
+            let start = State { lockers: vec![Locker::Check { waiters: false }; lockers], word: (0, false), broken: false };
             let states = explore(start, kills);
             println!("{lockers} lockers, {kills} kills: {states} states");
             assert!(states > 20, "{states} states are not all");

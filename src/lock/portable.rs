@@ -4,7 +4,7 @@
 //! - A timed wait adds nanoseconds without carry and fails at once in proportion to the fraction of
 //!   a second asked for. So waits end before the next full second, deadlines are our own, and an
 //!   error means "check again" after a short sleep.
-//! - Errors are strings: they cannot be told apart.
+//! - Errors are strings: they cannot be distinguished.
 //! - An auto-reset event merges signals, so a waiter may sleep beside work: every wait is cut into
 //!   short slices.
 //!
@@ -148,7 +148,7 @@ impl Mutex<'_> {
     }
 
     /// Is it locked?
-    pub fn looks_held(self) -> bool {
+    pub fn seems_held(self) -> bool {
         let free = self.raw.try_lock(Timeout::Val(Duration::ZERO)).map(std::mem::forget).is_ok();
         if free {
             // Locked by this thread a moment ago (Invariant 2).
@@ -159,7 +159,7 @@ impl Mutex<'_> {
 
     /// Is it locked? A live holder and a dead one look the same here.
     pub fn is_held(self, _: &Segment, _: Id) -> bool {
-        self.looks_held()
+        self.seems_held()
     }
 }
 

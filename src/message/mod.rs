@@ -9,10 +9,8 @@ pub(crate) mod schema;
 
 pub(crate) use in_place::assert_plain;
 
-use crate::error::GetError;
 use crate::message::schema::Layout;
-use crate::shm::kind::Kind;
-pub(crate) use sealed::Way;
+pub(crate) use sealed::{Visitor, Way};
 use std::ptr;
 
 /// What may be sent through a [`Queue`](crate::Queue): plain data whose bytes are all of it,
@@ -164,24 +162,10 @@ unsafe impl<X: Plain> Message for [X] {
 // SAFETY: any bits are elements, since they are an X (Plain).
 unsafe impl<X: Plain> Plain for [X] {}
 
-/// The layout of a message in a record.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wire {
-    /// What the segment holds.
-    pub kind: Kind,
-    /// `size_of` the message, or of one element of a slice.
-    pub unit_bytes: usize,
-    /// `align_of` the same.
-    pub unit_align: usize,
-}
-
 /// The internal face of a [`Message`]: its layout and its name.
 pub(crate) trait Travel: Message {
-    const WIRE: Wire =
-        Wire { kind: <Self::Way as Way<Self>>::KIND, unit_bytes: Self::LAYOUT.bytes, unit_align: Self::LAYOUT.align };
-
     /// One value a message, in a sized ring? Otherwise slices, in a slice ring.
-    const IS_SIZED: bool = matches!(Self::WIRE.kind, Kind::Sized);
+    const IS_SIZED: bool = <Self::Way as Way<Self>>::IS_SIZED;
 
     /// Name of the message or element type, without module paths.
     fn unit_name() -> String {
@@ -206,23 +190,24 @@ pub(crate) fn bytes_of<X: Message>(values: &[X]) -> &[u8] {
 
 /// The types of the hidden items of [`Message`].
 pub(crate) mod sealed {
-    use super::{GetError, Kind, Message, Plain, assert_plain, ptr};
-    use crate::attachment::Attached;
-    use crate::raw::{BY_LOCK, BY_OWNER};
-    pub use crate::raw::{LeasedRecord, RawQueue, SideOwner};
-    use crate::ring::{SIZED_RING, SLICE_RING};
-    pub use crate::wait::Wait;
+    use super::{Message, Plain, assert_plain, ptr};
 
     /// What differs between messages of type `T`: one value, or a slice.
     pub trait Way<T: ?Sized> {
         type Owned;
-        const KIND: Kind;
+        const IS_SIZED: bool;
         fn type_name() -> &'static str;
         fn pointer(payload: *mut u8, length: usize) -> *mut T;
-        fn get(raw: &RawQueue, wait: Wait) -> Result<Self::Owned, GetError>;
-        fn get_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<Self::Owned, GetError>;
-        fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError>;
-        fn lease_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError>;
+        fn visit<V: Visitor>(visitor: V) -> V::Output<Self::Owned>;
+    }
+
+    /// What a caller does with a message type, in two forms, as a value and a slice need different
+    /// code (queues get and lease in this way).
+    pub trait Visitor {
+        /// For a message that is returned as an `O`.
+        type Output<O>;
+        fn value<T: Message>(self) -> Self::Output<T>;
+        fn slice<X: Plain>(self) -> Self::Output<Vec<X>>;
     }
 
     /// One value a message.
@@ -237,7 +222,7 @@ pub(crate) mod sealed {
 
     impl<T: Message> Way<T> for ByValue {
         type Owned = T;
-        const KIND: Kind = Kind::Sized;
+        const IS_SIZED: bool = true;
 
         fn type_name() -> &'static str {
             std::any::type_name::<T>()
@@ -248,32 +233,17 @@ pub(crate) mod sealed {
         }
 
         #[inline(always)]
-        fn get(raw: &RawQueue, wait: Wait) -> Result<T, GetError> {
-            raw.get_value::<T>(wait)
-        }
-
-        #[inline(always)]
-        fn get_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<T, GetError> {
-            raw.get_owned::<T>(owner, wait)
-        }
-
-        #[inline(always)]
-        fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError> {
-            raw.lease::<BY_LOCK, SIZED_RING>(raw.me()?, wait)
-        }
-
-        #[inline(always)]
-        fn lease_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError> {
-            raw.lease_owned::<T>(owner, wait)
+        fn visit<V: Visitor>(visitor: V) -> V::Output<T> {
+            visitor.value::<T>()
         }
     }
 
     impl<X: Plain> Way<[X]> for BySlice {
         type Owned = Vec<X>;
-        const KIND: Kind = {
+        const IS_SIZED: bool = {
             assert_plain::<X>();
             assert!(size_of::<X>() > 0, "slices of zero-sized elements cannot travel: their length is not in their bytes");
-            Kind::Slice
+            false
         };
 
         fn type_name() -> &'static str {
@@ -285,23 +255,8 @@ pub(crate) mod sealed {
         }
 
         #[inline(always)]
-        fn get(raw: &RawQueue, wait: Wait) -> Result<Vec<X>, GetError> {
-            raw.get_vec::<BY_LOCK, X>(raw.me()?, wait)
-        }
-
-        #[inline(always)]
-        fn get_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<Vec<X>, GetError> {
-            raw.get_vec::<BY_OWNER, X>(raw.check(owner)?, wait)
-        }
-
-        #[inline(always)]
-        fn lease(raw: &RawQueue, wait: Wait) -> Result<LeasedRecord, GetError> {
-            raw.lease::<BY_LOCK, SLICE_RING>(raw.me()?, wait)
-        }
-
-        #[inline(always)]
-        fn lease_owned(raw: &RawQueue, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError> {
-            raw.lease::<BY_OWNER, SLICE_RING>(raw.check(owner)?, wait)
+        fn visit<V: Visitor>(visitor: V) -> V::Output<Vec<X>> {
+            visitor.slice::<X>()
         }
     }
 }

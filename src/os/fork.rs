@@ -15,7 +15,7 @@
 //!    counts only after a check of the process id ([`Incarnation::current`]): a raw-forked child is
 //!    detected at its first call.
 
-use super::wipe::is_wiped_in_children;
+use super::wipe::{PAGE, is_wiped_in_children};
 use std::io;
 use std::ptr;
 use std::sync::OnceLock;
@@ -49,20 +49,13 @@ impl Incarnation {
         }
         // SAFETY: an anonymous private mapping at an address that the kernel chooses.
         let page = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                crate::shm::layout::PAGE_BYTES as usize,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
+            libc::mmap(ptr::null_mut(), PAGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
         };
         if page == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the page that was just mapped.
-        if unsafe { libc::madvise(page, crate::shm::layout::PAGE_BYTES as usize, libc::MADV_WIPEONFORK) } == -1 {
+        if unsafe { libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) } == -1 {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the page that was just mapped, which no other thread knows.

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 const MOUNT: &str = "/sys/fs/cgroup";
 /// Smaller requests are not worth the check: some 50 us.
-const WORTH_A_LOOK_BYTES: u64 = 1 << 20;
+const CHECKED_FROM_BYTES: u64 = 1 << 20;
 
 /// Memory that the cgroup of this process and its ancestors still have for what cannot be
 /// reclaimed; `None` if that is enough for `bytes`, or unknown. Other processes may take memory
 /// meanwhile: call it before each large step.
 pub(crate) fn memory_short_of(bytes: u64) -> Option<u64> {
-    if bytes < WORTH_A_LOOK_BYTES {
+    if bytes < CHECKED_FROM_BYTES {
         return None;
     }
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;

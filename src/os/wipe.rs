@@ -10,14 +10,14 @@
 //!    mapping, and refuses to grow the parts as one. A few system calls, no child.
 //! 2. Otherwise fork a child that reads the page and exits.
 
-use crate::shm::layout::PAGE_BYTES;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Where pages are larger, the first test shows nothing, and the second one decides.
-const PAGE: usize = PAGE_BYTES as usize;
+/// The smallest page of any machine. Where pages are larger, the first test shows nothing, and the
+/// second one decides.
+pub(super) const PAGE: usize = 4096;
 /// No kernel knows this advice: only an emulator that ignores all advice accepts it.
 const NO_ADVICE: libc::c_int = 0x7ff0;
 /// What the page holds during the test.
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_tells_a_wiped_page_from_one_that_is_kept() {
+    fn a_child_distinguishes_a_wiped_page_from_one_that_is_kept() {
         for advised in [true, false] {
             let page = page(advised);
             // SAFETY: the page is ours.

@@ -255,18 +255,12 @@ impl<T: ?Sized + Message> Queue<T> {
         self.raw.segment().max_deliveries()
     }
 
-    /// For the command: this process leaves the name in place when it is the last one to leave, so
-    /// that a queue of dead processes is afterwards what it was before.
-    #[doc(hidden)]
-    pub fn leave_name(&self) {
-        self.raw.leave_name();
-    }
-
     /// For the command: as the last one to leave, this process removes the name only if all users
-    /// of the queue left in good order.
+    /// of the queue left in good order; with `leaves_name`, never, so that a queue of dead processes
+    /// is afterwards what it was before.
     #[doc(hidden)]
-    pub fn be_guest(&self) {
-        self.raw.be_guest();
+    pub fn be_guest(&self, leaves_name: bool) {
+        self.raw.be_guest(leaves_name);
     }
 
     /// Like [`join`](Queue::join), but gives up after `timeout`, never earlier.

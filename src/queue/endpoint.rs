@@ -1,5 +1,6 @@
 //! [`Producer`] and [`Consumer`]: a side of the queue, held for the endpoint's life.
 
+use super::by_form::{GetOwned, TakeLeaseOwned};
 use super::put::{loan_of, slice_bytes};
 use crate::error::{GetError, PutError};
 use crate::message::{Message, Plain, Travel, Way};
@@ -219,7 +220,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, wait| -> Result<T::Owned, GetError> {
-            T::Way::get_owned(&self.raw, &self.owner, wait)
+            T::Way::visit(GetOwned(&self.raw, &self.owner, wait))
         }
     }
 
@@ -240,7 +241,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// ```
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
-            let record = T::Way::lease_owned(&self.raw, &self.owner, wait)?;
+            let record = T::Way::visit(TakeLeaseOwned(&self.raw, &self.owner, wait))?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.raw, record, message))
         }
@@ -264,7 +265,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// ```
         lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
         |self, wait| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
-            let record = T::Way::lease_owned(&self.raw, &self.owner, wait)?;
+            let record = T::Way::visit(TakeLeaseOwned(&self.raw, &self.owner, wait))?;
             let message = T::pointer(record.payload, record.length);
             Ok(LeaseMut::new(Lease::borrowed(&self.raw, record, message)))
         }

@@ -1,6 +1,7 @@
 //! Getting by copy through a [`Queue`]: one message, many at once, into a box or a buffer.
 
 use super::Queue;
+use super::by_form::Get;
 use crate::attachment::Attached;
 use crate::error::GetError;
 use crate::message::{Message, Plain, Way};
@@ -30,7 +31,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
-        |self, wait| -> Result<T::Owned, GetError> { T::Way::get(&self.raw, wait) }
+        |self, wait| -> Result<T::Owned, GetError> { T::Way::visit(Get(&self.raw, wait)) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Leasing through a [`Queue`]: to read in place, to change in place, to outlive the handle.
 
 use super::Queue;
+use super::by_form::TakeLease;
 use super::guard::{Lease, LeaseMut};
 use crate::attachment::Attached;
 use crate::error::GetError;
@@ -32,7 +33,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// ```
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
-            let record = T::Way::lease(&self.raw, wait)?;
+            let record = T::Way::visit(TakeLease(&self.raw, wait))?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::borrowed(&self.raw, record, message))
         }
@@ -55,7 +56,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// ```
         lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
         |self, wait| -> Result<Lease<'static, T>, GetError> [where T: Plain] {
-            let record = T::Way::lease(&self.raw, wait)?;
+            let record = T::Way::visit(TakeLease(&self.raw, wait))?;
             let message = T::pointer(record.payload, record.length);
             Ok(Lease::<T>::shared(Arc::clone(&self.raw), record, message))
         }
@@ -79,7 +80,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// ```
         lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
         |self, wait| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
-            let record = T::Way::lease(&self.raw, wait)?;
+            let record = T::Way::visit(TakeLease(&self.raw, wait))?;
             let message = T::pointer(record.payload, record.length);
             Ok(LeaseMut::new(Lease::borrowed(&self.raw, record, message)))
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `builder/` | the settings, and creating and opening |
 //! | `put.rs`, `get.rs`, `lease.rs` | the verbs of [`Queue`] |
+//! | `by_form.rs` | what getting a value and getting a slice do differently |
 //! | `endpoint.rs` | the verbs of [`Producer`] and [`Consumer`] |
 //! | `guard/` | [`Loan`](guard::Loan), [`Lease`](guard::Lease), [`LeaseMut`](guard::LeaseMut) |
 //! | `forward.rs` | from a lease into another queue |
@@ -12,6 +13,7 @@
 //! | `serde.rs` | handles that are sent |
 
 mod builder;
+mod by_form;
 mod control;
 mod endpoint;
 mod forward;

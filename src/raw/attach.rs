@@ -94,14 +94,14 @@ impl RawQueue {
             strategy,
             max_deliveries: attachment.segment.max_deliveries(),
             letters: Default::default(),
-            looks: Default::default(),
+            probe_times: Default::default(),
             caught_up_at: AtomicU64::new(0),
             tail_seen: AtomicU64::new(0),
             adaptive_spin: AdaptiveSpin::new(),
             leases_are_private: AtomicBool::new(false),
             interrupt: OnceLock::new(),
             #[cfg(feature = "tracing")]
-            untold: Default::default(),
+            unreported: Default::default(),
             attachment,
         })
     }

@@ -195,12 +195,12 @@ impl RawQueue {
         let limit = batch_limit(self.geometry().message_bytes as usize);
         let mut taken = 0;
         let mut came_back = false;
-        let mut looked = false;
+        let mut has_spun = false;
         let mut judged = Judged::Taken;
-        if self.is_time_to_look() {
+        if self.is_time_to_probe() {
             // Returned messages precede the ones that this batch would take. An error is reported
             // below.
-            let _ = self.look_for_the_dead::<OWNED>(me, wait);
+            let _ = self.probe_for_the_dead::<OWNED>(me, wait);
             self.post_again(wait);
         }
         loop {
@@ -211,10 +211,10 @@ impl RawQueue {
                     exited?;
                 }
             }
-            if taken != 0 || looked || !self.await_message::<OWNED>(wait) {
+            if taken != 0 || has_spun || !self.await_message::<OWNED>(wait) {
                 break;
             }
-            looked = true;
+            has_spun = true;
         }
         if taken == 0 {
             let take_any = |record: Record, judge: &mut dyn FnMut(*const u8) -> Judged| {

@@ -187,8 +187,8 @@ impl Sleeper for BlockedCall<'_> {
     fn is_time_to_probe(&mut self) -> bool {
         !self.is_silent
             && match self.verb {
-                Verb::Put => self.raw.is_time_to_look_for_room(),
-                Verb::Get => self.raw.is_time_to_look(),
+                Verb::Put => self.raw.is_time_to_probe_for_room(),
+                Verb::Get => self.raw.is_time_to_probe(),
                 Verb::Join => false,
             }
     }

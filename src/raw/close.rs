@@ -21,7 +21,7 @@ impl RawQueue {
     /// May a put that loaded `closed` before the close still commit?
     pub(super) fn put_side_is_at_work(&self) -> bool {
         let side = &self.head().put;
-        self.locks.put(self.head()).looks_held() || (side.owner.load(Acquire) != 0 && side.busy.load(Acquire) != 0)
+        self.locks.put(self.head()).seems_held() || (side.owner.load(Acquire) != 0 && side.busy.load(Acquire) != 0)
     }
 
     /// The verdict on a closed queue that was found empty: nothing will ever come. A put stores

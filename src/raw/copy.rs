@@ -24,7 +24,7 @@ impl RawQueue {
         // A copy: as in `get`.
         let ring = self.ring;
         let small = size_of::<T>() <= SMALL_COPY_BYTES;
-        let entered = if small { self.enter_ready_or_look(&ring, wait) } else { None };
+        let entered = if small { self.enter_ready_or_spin(&ring, wait) } else { None };
         let from = match &entered {
             Some((_, record)) => ring.memory.payload(record.cell).cast(),
             None if slow.run(|| self.get_value_slowly::<BY_LOCK, T>(self.me()?, wait)) => slow.value(),

@@ -132,11 +132,11 @@ impl RawQueue {
     /// Enters the get side of a sized ring, if a message is ready at head or becomes so soon. The
     /// caller ends it with `take_and_exit`.
     #[inline(always)]
-    pub(super) fn enter_ready_or_look(&self, ring: &Ring<Mapped>, wait: Wait) -> Option<(Id, Record)> {
+    pub(super) fn enter_ready_or_spin(&self, ring: &Ring<Mapped>, wait: Wait) -> Option<(Id, Record)> {
         match self.enter_ready(ring, true) {
             // Entered in two places, so that no call returns a record: a record filled by a call is
             // stored in memory, not in registers.
-            None if self.await_message::<BY_LOCK>(wait) && !self.is_look_due_for_leases() => self.enter_ready(ring, false),
+            None if self.await_message::<BY_LOCK>(wait) && !self.is_probe_due_for_leases() => self.enter_ready(ring, false),
             entered => entered,
         }
     }
@@ -147,7 +147,7 @@ impl RawQueue {
         if !self.try_enter_get::<BY_LOCK>(ring, me) {
             return None;
         }
-        if probes && self.is_look_first(ring) {
+        if probes && self.must_probe_first(ring) {
             let _ = self.exit_get_of::<BY_LOCK>(ring, me);
             return None;
         }
@@ -169,12 +169,12 @@ impl RawQueue {
     }
 
     /// Gets one message by copy: `read(from, length)` copies it out, and is called once. A message
-    /// that `check` refuses is left. `looked`: the caller has spun already.
+    /// that `check` refuses is left. `has_spun`: the caller has spun already.
     #[inline(always)]
     pub(super) fn get<const OWNED: bool, const SIZED: bool, R>(
         &self,
         me: Id,
-        mut looked: bool,
+        mut has_spun: bool,
         wait: Wait,
         check: impl Fn(usize) -> Result<(), GetError>,
         read: impl Fn(*const u8, usize) -> R + Copy,
@@ -185,7 +185,7 @@ impl RawQueue {
         loop {
             if self.try_enter_get::<OWNED>(&ring, me) {
                 let mut got = None;
-                let record = if self.is_look_first(&ring) { None } else { ring.ready_at_head::<SIZED>() };
+                let record = if self.must_probe_first(&ring) { None } else { ring.ready_at_head::<SIZED>() };
                 if let Some(record) = record {
                     if (OWNED || record.length() <= SMALL_COPY_BYTES) && check(record.length()).is_ok() {
                         got = Some(read_and_take::<SIZED, R>(&ring, record, &mut |from, length| read(from, length)));
@@ -199,10 +199,10 @@ impl RawQueue {
                 }
                 exited?;
             }
-            if looked || !self.await_message::<OWNED>(wait) {
+            if has_spun || !self.await_message::<OWNED>(wait) {
                 break;
             }
-            looked = true;
+            has_spun = true;
         }
         let mut read_slowly = read;
         self.get_slow::<OWNED, R>(me, wait, &check, &mut read_slowly)
@@ -309,18 +309,18 @@ impl RawQueue {
 
     fn find_record<const OWNED: bool, R>(&self, me: Id, wait: Wait, act: &mut dyn FnMut(Record) -> R) -> Result<R, GetError> {
         self.note_role(me, Verb::Get);
-        let is_anothers = || self.head().get.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
-        let mut probes = self.is_time_to_look();
+        let has_other_owner = || self.head().get.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
+        let mut probes = self.is_time_to_probe();
         let mut waiter = self.waiter(wait, Verb::Get).has_probed(probes);
         loop {
             if probes {
-                self.look_for_the_dead::<OWNED>(me, wait)?;
+                self.probe_for_the_dead::<OWNED>(me, wait)?;
                 self.post_again(wait);
             }
             // Nothing to take: do not lock. An open loan is checked under the lock, since its owner
             // may be dead.
             let nothing = self.ring.nothing_to_take() == Some(State::Free) && !self.is_poisoned();
-            if !nothing || is_anothers() {
+            if !nothing || has_other_owner() {
                 if let Some(result) = self.take_next::<OWNED, R>(me, wait, act)? {
                     return Ok(result);
                 }
@@ -328,12 +328,12 @@ impl RawQueue {
             if self.is_closed() && self.is_drained(me) {
                 // No put is under way, so this check is final: it includes records that a dead
                 // holder left, or gave back before it died.
-                self.look_for_the_dead::<OWNED>(me, wait)?;
+                self.probe_for_the_dead::<OWNED>(me, wait)?;
                 return self.take_next::<OWNED, R>(me, wait, act)?.ok_or(GetError::Closed);
             }
             let mut ready = || match self.ring.nothing_to_take() {
                 None => true,
-                Some(_) if is_anothers() => true,
+                Some(_) if has_other_owner() => true,
                 Some(State::Free) => self.is_closed() && !self.put_side_is_at_work(),
                 // An open loan: its commit or abort wakes this call; its owner's death is probed
                 // once a slice.

@@ -51,7 +51,7 @@ impl RawQueue {
     #[inline(always)]
     pub(crate) fn lease<const OWNED: bool, const SIZED: bool>(&self, me: Id, wait: Wait) -> Result<LeasedRecord, GetError> {
         // Records of dead owners come first: the slow path searches for them.
-        if !self.is_look_due() {
+        if !self.is_probe_due() {
             if let Some(leased) = self.lease_at_once::<OWNED, SIZED>(me) {
                 return Ok(leased);
             }

@@ -63,7 +63,7 @@ struct Letter {
     /// A thread is posting it.
     is_being_posted: bool,
     /// Was the event of its refusal emitted? Once is enough.
-    is_told: bool,
+    is_reported: bool,
     /// Nonce of the queue that it is too large for.
     too_large_for: Option<u64>,
 }
@@ -169,7 +169,7 @@ impl RawQueue {
 
     fn keep(&self, kept: &mut Kept, record: LeasedRecord, deliveries: u32, reason: Reason, ends: Ends) {
         let cell = record.cell.index();
-        let letter = Letter { record, reason, deliveries, ends, is_being_posted: false, is_told: false, too_large_for: None };
+        let letter = Letter { record, reason, deliveries, ends, is_being_posted: false, is_reported: false, too_large_for: None };
         kept.letters.insert(cell, letter);
     }
 
@@ -177,14 +177,14 @@ impl RawQueue {
     /// queue.
     fn post(&self, me: Id, cell: u64) -> Posted {
         let Some((record, deliveries, reason)) = self.kept(me).begin(cell) else { return Posted::Gone };
-        let at_it = AtIt { raw: self, me, cell };
+        let posting = Posting { raw: self, me, cell };
         let sent = self.send(me, &record, deliveries, &reason);
         let get = self.ring.memory.get_side();
         let queue = self.segment.name();
         let dead_letters = self.segment.dead_letters().unwrap_or_default();
         let mut kept = self.kept(me);
         // From here on the cell may hold another letter.
-        std::mem::forget(at_it);
+        std::mem::forget(posting);
         match sent {
             Ok(()) => {
                 get.dead_letters.fetch_add(1, Relaxed);
@@ -209,11 +209,11 @@ impl RawQueue {
             Err(unsent) => {
                 get.dead_letters_refused.fetch_add(1, Relaxed);
                 let too_large_for = unsent.too_large_for();
-                let mut is_told = true;
+                let mut is_reported = true;
                 if let Some(letter) = kept.letters.get_mut(&cell) {
                     letter.is_being_posted = false;
                     letter.too_large_for = too_large_for;
-                    is_told = std::mem::replace(&mut letter.is_told, true);
+                    is_reported = std::mem::replace(&mut letter.is_reported, true);
                     if letter.ends == Ends::Copied {
                         // Its caller has the error, and may call `task_done`: it counts as taken
                         // from now on. It is still on lease, so that no join misses it in both
@@ -224,7 +224,7 @@ impl RawQueue {
                     self.show_that_letters_are_kept(me, true);
                 }
                 drop(kept);
-                if !is_told {
+                if !is_reported {
                     #[cfg(feature = "tracing")]
                     tracing::warn!(target: "shmq", queue, dead_letters, error = %unsent, reason = %reason, "given up, and not taken");
                     let _ = (queue, dead_letters, unsent);
@@ -346,7 +346,7 @@ impl RawQueue {
                 Next::Nothing => None,
             });
             self.exit_get::<OWNED>(me)?;
-            self.tell();
+            self.report_events();
             if !is_worn_out {
                 return found;
             }
@@ -430,13 +430,13 @@ impl Kept {
 }
 
 /// A thread that posts a letter. If a panic drops it, other threads can post the letter.
-struct AtIt<'a> {
+struct Posting<'a> {
     raw: &'a RawQueue,
     me: Id,
     cell: u64,
 }
 
-impl Drop for AtIt<'_> {
+impl Drop for Posting<'_> {
     fn drop(&mut self) {
         if let Some(letter) = self.raw.kept(self.me).letters.get_mut(&self.cell) {
             letter.is_being_posted = false;

@@ -100,7 +100,7 @@ pub struct RawQueue {
     /// What is given up, where there is a queue for dead letters.
     letters: letters::Letters,
     /// When callers of this process last probed for dead peers.
-    looks: probe::Looks,
+    probe_times: probe::ProbeTimes,
     /// Messages taken, by copy and on lease, when a getter of this process last found nothing.
     caught_up_at: AtomicU64,
     /// What tail was when a getter of this process last loaded it, to prefetch. A hint.
@@ -112,7 +112,7 @@ pub struct RawQueue {
     /// Set by a signal handler: callers that wait give up.
     interrupt: OnceLock<&'static AtomicBool>,
     #[cfg(feature = "tracing")]
-    untold: stats::Untold,
+    unreported: stats::Unreported,
     attachment: Attachment,
 }
 

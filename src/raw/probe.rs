@@ -36,7 +36,7 @@ const FREED_AT_ONCE: usize = 256;
 /// Times of the last probes of this process, and the part of the ring that need not be walked
 /// again.
 #[derive(Debug, Default)]
-pub(super) struct Looks {
+pub(super) struct ProbeTimes {
     /// Getters and putters have one timer each: a probe by one does not replace a probe by the
     /// other.
     of_getters: ProbeTimer,
@@ -73,25 +73,25 @@ impl<'a> Probes<'a> {
 impl RawQueue {
     /// The position before which this process knows all records to be done.
     pub(super) fn settled(&self) -> &crate::atomic::AtomicU64 {
-        &self.looks.settled
+        &self.probe_times.settled
     }
 
     /// Has no getter of this process probed for dead owners for a slice?
     #[inline]
-    pub(super) fn is_look_due(&self) -> bool {
-        self.looks.of_getters.is_due()
+    pub(super) fn is_probe_due(&self) -> bool {
+        self.probe_times.of_getters.is_due()
     }
 
-    /// As `is_look_due`, but if it is due, restarts the timer: the caller probes now.
+    /// As `is_probe_due`, but if it is due, restarts the timer: the caller probes now.
     #[cold]
-    pub(super) fn is_time_to_look(&self) -> bool {
-        self.is_time(&self.looks.of_getters)
+    pub(super) fn is_time_to_probe(&self) -> bool {
+        self.is_time(&self.probe_times.of_getters)
     }
 
-    /// As `is_time_to_look`, for putters, which probe the owner of the record that stops them.
+    /// As `is_time_to_probe`, for putters, which probe the owner of the record that stops them.
     #[cold]
-    pub(super) fn is_time_to_look_for_room(&self) -> bool {
-        self.is_time(&self.looks.of_putters)
+    pub(super) fn is_time_to_probe_for_room(&self) -> bool {
+        self.is_time(&self.probe_times.of_putters)
     }
 
     fn is_time(&self, timer: &ProbeTimer) -> bool {
@@ -106,14 +106,14 @@ impl RawQueue {
     /// at head? Two instructions, except for each message whose number is a multiple of
     /// [`COPIES_PER_CLOCK`].
     #[inline(always)]
-    pub(super) fn is_look_first(&self, ring: &Ring<Mapped>) -> bool {
-        ring.memory.head().get.copies.load(Relaxed) % COPIES_PER_CLOCK == 0 && self.is_look_due_for_leases()
+    pub(super) fn must_probe_first(&self, ring: &Ring<Mapped>) -> bool {
+        ring.memory.head().get.copies.load(Relaxed) % COPIES_PER_CLOCK == 0 && self.is_probe_due_for_leases()
     }
 
     #[cold]
     #[inline(never)]
-    pub(super) fn is_look_due_for_leases(&self) -> bool {
-        self.may_hold_leases() && self.is_look_due()
+    pub(super) fn is_probe_due_for_leases(&self) -> bool {
+        self.may_hold_leases() && self.is_probe_due()
     }
 
     /// A lease is counted before its record is visible: if the count is 0, there is nothing to find
@@ -126,8 +126,8 @@ impl RawQueue {
     /// Brings back records that dead owners leased. Enters the get side only if there is something
     /// to free.
     #[cold]
-    pub(super) fn look_for_the_dead<const OWNED: bool>(&self, me: Id, wait: Wait) -> Result<Repaired, GetError> {
-        self.looks.of_getters.note();
+    pub(super) fn probe_for_the_dead<const OWNED: bool>(&self, me: Id, wait: Wait) -> Result<Repaired, GetError> {
+        self.probe_times.of_getters.note();
         if !self.may_hold_leases() {
             return Ok(Repaired::default());
         }
@@ -154,7 +154,7 @@ impl RawQueue {
                 let probes = Probes::new(self, me);
                 self.enter_get::<OWNED>(me, wait)?;
                 let repaired = self.ring.free_found(part, |owner| probes.is_dead(owner), is_worn_out);
-                self.tell_what_was_freed(repaired);
+                self.report_freed(repaired);
                 self.exit_get::<OWNED>(me)?;
                 freed.redelivered += repaired.redelivered;
                 freed.aborted += repaired.aborted;
@@ -168,7 +168,7 @@ impl RawQueue {
     }
 
     /// Needs the get side.
-    pub(super) fn tell_what_was_freed(&self, repaired: Repaired) {
+    pub(super) fn report_freed(&self, repaired: Repaired) {
         if repaired.given_up != 0 {
             add(&self.head().get.given_up, repaired.given_up);
             self.notify_not_full(u32::MAX);
@@ -187,7 +187,7 @@ impl RawQueue {
         let probes = Probes::new(self, me);
         let is_worn_out = |header| self.is_dropped(header);
         let repaired = self.ring.free_the_dead(|owner| probes.is_dead(owner), is_worn_out).unwrap_or_default();
-        self.tell_what_was_freed(repaired);
+        self.report_freed(repaired);
         repaired
     }
 }

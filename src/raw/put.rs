@@ -234,7 +234,7 @@ impl RawQueue {
                     let result = act(slot);
                     ticket.give_back();
                     self.exit_put::<OWNED>(me)?;
-                    self.tell();
+                    self.report_events();
                     return Ok(result);
                 }
                 Err(NoRoom::Corrupted) => {
@@ -251,8 +251,8 @@ impl RawQueue {
             if freed {
                 self.notify_not_empty(u32::MAX);
             }
-            let is_anothers = || self.head().put.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
-            let mut ready = || self.is_closed() || is_anothers() || may_make_room(&ticket);
+            let has_other_owner = || self.head().put.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
+            let mut ready = || self.is_closed() || has_other_owner() || may_make_room(&ticket);
             if wait != Wait::Never {
                 // Room that could not be had, twice: aborted records hold it, and another process
                 // is inside the get side.

@@ -57,7 +57,7 @@ impl RawQueue {
     }
 
     /// The periodic probe that a getter makes once a slice.
-    pub(crate) fn look_after_the_dead(&self, deadline: Deadline) {
+    pub(crate) fn periodic_probe(&self, deadline: Deadline) {
         self.recover_until(deadline);
         self.segment.report_if_nameless();
     }

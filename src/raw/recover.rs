@@ -121,7 +121,7 @@ impl RawQueue {
             let forget = if report.sides_repaired == 2 { 0 } else { pid };
             report.dead_participants += entry.pid.compare_exchange(pid, forget, AcqRel, Relaxed).is_ok() as u32;
         }
-        self.tell();
+        self.report_events();
         report
     }
 }

@@ -157,7 +157,7 @@ impl RawQueue {
     #[inline(always)]
     fn enter_or_wait<T: Message>(&self, owner: &SideOwner, wait: Wait) -> Option<Record> {
         match self.enter_to_get::<T>(owner) {
-            // Entered in two places: see `enter_ready_or_look`.
+            // Entered in two places: see `enter_ready_or_spin`.
             None if self.refill_or_wait::<T>(owner, wait) => self.enter_to_get::<T>(owner),
             entered => entered,
         }
@@ -181,10 +181,10 @@ impl RawQueue {
             return false;
         }
         let refilled = self.refill_to_get::<T>(owner);
-        if refilled && self.may_hold_leases() && self.is_time_to_look() {
+        if refilled && self.may_hold_leases() && self.is_time_to_probe() {
             // What comes back keeps the run shut until it is taken. An error is for the slow call
             // to return.
-            let _ = self.look_for_the_dead::<BY_OWNER>(owner.me, wait);
+            let _ = self.probe_for_the_dead::<BY_OWNER>(owner.me, wait);
             self.post_again(wait);
         }
         if self.ring.head_is_pending() { self.await_message::<BY_OWNER>(wait) } else { refilled }
@@ -204,7 +204,7 @@ impl RawQueue {
     #[inline(always)]
     pub(crate) fn lease_owned<T: Message>(&self, owner: &SideOwner, wait: Wait) -> Result<LeasedRecord, GetError> {
         // What the dead held comes first: the slow call probes for it.
-        if self.is_poisoned() || self.is_look_due() {
+        if self.is_poisoned() || self.is_probe_due() {
             return self.lease_slow::<BY_OWNER>(self.check(owner)?, wait);
         }
         let Some(record) = self.enter_or_wait::<T>(owner, wait) else {

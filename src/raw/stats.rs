@@ -80,14 +80,14 @@ pub struct Stats {
 }
 
 /// Attempts before giving up: tail may move back again and again.
-const RETREAT_LOOKS: u32 = 16;
+const RETREAT_ATTEMPTS: u32 = 16;
 
 impl Stats {
     /// Reads the words of a segment. None is trusted to be more than a number.
     pub(crate) fn read(ring: &Ring<Mapped>, rare: &Rare) -> Stats {
         let (put, get) = (ring.memory.put_side(), ring.memory.get_side());
         // Between two retreats; otherwise records that tail moved back over would count twice.
-        let counted = (0..RETREAT_LOOKS).find_map(|_| {
+        let counted = (0..RETREAT_ATTEMPTS).find_map(|_| {
             let retreats = put.retreats.load(Acquire);
             let puts = ring.published().wrapping_add(put.taken_back.load(Acquire));
             (retreats & 1 == 0 && put.retreats.load(Relaxed) == retreats).then_some(puts)
@@ -234,9 +234,9 @@ impl RawQueue {
 
     /// As [`Segment::be_guest`](crate::shm::segment::Segment::be_guest); in addition, a guest that
     /// found dead participants leaves the name, and shows that to later guests.
-    pub(crate) fn be_guest(&self) {
+    pub(crate) fn be_guest(&self, leaves_name: bool) {
         self.segment().be_guest();
-        if self.segment().saw_deaths() {
+        if leaves_name || self.segment().saw_deaths() {
             self.leave_name();
         }
     }
@@ -297,7 +297,7 @@ impl RawQueue {
 /// Events that happened under a lock and are reported after it (Invariant 2).
 #[cfg(feature = "tracing")]
 #[derive(Debug, Default)]
-pub(super) struct Untold {
+pub(super) struct Unreported {
     repairs: AtomicU64,
     came_back: AtomicU64,
     redelivered: AtomicU64,
@@ -307,18 +307,18 @@ pub(super) struct Untold {
 #[cfg(feature = "tracing")]
 impl RawQueue {
     pub(super) fn note_repair(&self, repaired: crate::ring::Repaired) {
-        self.untold.came_back.fetch_add(repaired.redelivered, Relaxed);
-        self.untold.aborted.fetch_add(repaired.aborted, Relaxed);
-        self.untold.repairs.fetch_add(1, Relaxed);
+        self.unreported.came_back.fetch_add(repaired.redelivered, Relaxed);
+        self.unreported.aborted.fetch_add(repaired.aborted, Relaxed);
+        self.unreported.repairs.fetch_add(1, Relaxed);
     }
 
     pub(super) fn note_redelivery(&self) {
-        self.untold.redelivered.fetch_add(1, Relaxed);
+        self.unreported.redelivered.fetch_add(1, Relaxed);
     }
 
     /// Reports the recorded events. The caller must hold no side.
-    pub(super) fn tell(&self) {
-        let Untold { repairs, came_back, redelivered, aborted } = &self.untold;
+    pub(super) fn report_events(&self) {
+        let Unreported { repairs, came_back, redelivered, aborted } = &self.unreported;
         let queue = self.segment.name();
         if repairs.load(Relaxed) != 0 {
             let (repairs, came_back, aborted) = (repairs.swap(0, Relaxed), came_back.swap(0, Relaxed), aborted.swap(0, Relaxed));
@@ -339,5 +339,5 @@ impl RawQueue {
     pub(super) fn note_redelivery(&self) {}
 
     #[inline(always)]
-    pub(super) fn tell(&self) {}
+    pub(super) fn report_events(&self) {}
 }

@@ -175,7 +175,7 @@ impl<M: Memory> Ring<M> {
     }
 
     /// Is the record at reclaim taken, and only has to be reclaimed? And is a whole stretch from
-    /// there on? Looks at the records, and not at head, which lies beside the getters' lock. Hints;
+    /// there on? Reads the records, and not head, which lies beside the getters' lock. Hints;
     /// they need nothing, in a sized ring.
     #[inline(always)]
     pub fn oldest_is_done(&self) -> bool {
@@ -320,7 +320,7 @@ impl<M: Memory> Ring<M> {
 
     /// The same, once tail is back at the end of what was not aborted, and reclaim at `reclaim`.
     fn has_room_at_the_end(&self, length: u32, reclaim: u64) -> Result<bool, Corrupted> {
-        let Some(end) = self.look_for_untaken_end() else { return Ok(true) };
+        let Some(end) = self.find_untaken_end() else { return Ok(true) };
         if end >= self.memory.put_side().tail.load(Acquire) {
             return Ok(false);
         }

@@ -177,7 +177,7 @@ impl<M: Memory> Ring<M> {
 
     /// [`untaken_end`](Ring::untaken_end) for callers without the put side: a hint. Returns `None`
     /// if the ends kept moving.
-    pub(super) fn look_for_untaken_end(&self) -> Option<u64> {
+    pub(super) fn find_untaken_end(&self) -> Option<u64> {
         let (put, head) = (self.memory.put_side(), &self.memory.get_side().head);
         for _ in 0..ATTEMPTS {
             let retreats = put.retreats.load(Acquire);

@@ -73,6 +73,20 @@ impl Kind {
         matches!(self, Kind::Sized | Kind::Slice | Kind::Encoded)
     }
 
+    /// What an error about such a segment calls it.
+    pub(crate) fn subject(self) -> &'static str {
+        match self {
+            Kind::Sized | Kind::Slice | Kind::Encoded => "queue",
+            Kind::Mutex => "mutex",
+            Kind::Array => "array",
+            Kind::Value => "value",
+            Kind::Event => "event",
+            Kind::Semaphore => "semaphore",
+            Kind::Condvar => "condition variable",
+            Kind::Barrier => "barrier",
+        }
+    }
+
     /// In a word.
     ///
     /// ```

@@ -32,7 +32,7 @@ pub enum SyncError {
     Timeout,
     /// The process that held the lock died, or panicked, in the middle of its work, and no process
     /// has repaired the data yet.
-    #[error("the holder of the lock died or panicked before it unlocked; the data need to be looked at and marked as repaired")]
+    #[error("the holder of the lock died or panicked before it unlocked; the data need to be checked and marked as repaired")]
     OwnerDied,
     /// A party of the barrier died, gave up or broke it, so the others need not wait. See
     /// `Barrier::reset`.
@@ -126,7 +126,7 @@ impl From<AttachError> for SyncError {
 #[non_exhaustive]
 pub enum LockError<G> {
     /// The lock was got, but its last holder died, or panicked, while it held it, so the data may
-    /// be half changed. Look at them through the guard, put them in order, and call
+    /// be half changed. Check them through the guard, put them in order, and call
     /// [`MutexGuard::mark_repaired`](crate::sync::MutexGuard::mark_repaired). Until then,
     /// each later locker gets the same error.
     OwnerDied(G),

@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn one_of_many_callers_probes_in_a_slice() {
         let timer = ProbeTimer::default();
-        assert!(timer.is_due() && timer.take(), "nobody has yet");
+        assert!(timer.is_due() && timer.take(), "no caller has yet");
         assert!(!timer.is_due() && !timer.take());
         timer.0.store(coarse_now_ns() - SLICE_NS, Relaxed);
         timer.note();

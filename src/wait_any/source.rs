@@ -37,12 +37,12 @@ use crate::sync::{Event, Pipe, Semaphore};
 pub trait Waitable {
     /// What to check, and where to sleep.
     #[doc(hidden)]
-    fn source(&self) -> Source<'_>;
+    fn source(&self) -> WaitSource<'_>;
 }
 
 /// Only this crate can make one, so only this crate can implement [`Waitable`].
 #[derive(Debug)]
-pub struct Source<'a>(pub(super) SourceKind<'a>);
+pub struct WaitSource<'a>(pub(super) SourceKind<'a>);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SourceKind<'a> {
@@ -55,45 +55,45 @@ pub(super) enum SourceKind<'a> {
 }
 
 impl<T: ?Sized + Message> Waitable for Queue<T> {
-    fn source(&self) -> Source<'_> {
-        Source(SourceKind::Queue(self.raw()))
+    fn source(&self) -> WaitSource<'_> {
+        WaitSource(SourceKind::Queue(self.raw()))
     }
 }
 
 impl<T: ?Sized + Message> Waitable for Consumer<T> {
-    fn source(&self) -> Source<'_> {
-        Source(self.waited_for().map_or(SourceKind::Refused, SourceKind::Queue))
+    fn source(&self) -> WaitSource<'_> {
+        WaitSource(self.waited_for().map_or(SourceKind::Refused, SourceKind::Queue))
     }
 }
 
 #[cfg(feature = "object")]
 impl<T, C> Waitable for ObjectQueue<T, C> {
-    fn source(&self) -> Source<'_> {
+    fn source(&self) -> WaitSource<'_> {
         self.bytes().source()
     }
 }
 
 impl<A: ?Sized + Message, B: ?Sized + Message> Waitable for Pipe<A, B> {
-    fn source(&self) -> Source<'_> {
+    fn source(&self) -> WaitSource<'_> {
         self.incoming().source()
     }
 }
 
 impl Waitable for Event {
-    fn source(&self) -> Source<'_> {
-        Source(SourceKind::Event(self))
+    fn source(&self) -> WaitSource<'_> {
+        WaitSource(SourceKind::Event(self))
     }
 }
 
 impl Waitable for Semaphore {
-    fn source(&self) -> Source<'_> {
-        Source(SourceKind::Semaphore(self))
+    fn source(&self) -> WaitSource<'_> {
+        WaitSource(SourceKind::Semaphore(self))
     }
 }
 
 impl Waitable for Process {
-    fn source(&self) -> Source<'_> {
-        Source(SourceKind::Process(self))
+    fn source(&self) -> WaitSource<'_> {
+        WaitSource(SourceKind::Process(self))
     }
 }
 
@@ -152,7 +152,7 @@ impl<'a> SourceKind<'a> {
 
     pub(super) fn probe_for_the_dead(self, deadline: Deadline) {
         match self {
-            SourceKind::Queue(raw) => raw.look_after_the_dead(deadline),
+            SourceKind::Queue(raw) => raw.periodic_probe(deadline),
             SourceKind::Semaphore(semaphore) => semaphore.probe_for_the_dead(),
             SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Refused => {}
         }

@@ -82,7 +82,7 @@ fn one_user<T: ?Sized + Subject>(name: &str, bytes: usize, rng: &mut Rng, step: 
 
 /// Writes for ever: to fields and cells, likely and unlikely values, and sometimes the original of
 /// everything.
-fn scribble(name: &str, image: &[u8], rng: &mut Rng, mut tell: impl FnMut()) -> ! {
+fn scribble(name: &str, image: &[u8], rng: &mut Rng, mut report: impl FnMut()) -> ! {
     let file = File::options().read(true).write(true).open(path_of(name)).expect("the segment's file");
     // SAFETY: a new shared mapping of the file, whose length is that of the image.
     let start = unsafe {
@@ -104,7 +104,7 @@ fn scribble(name: &str, image: &[u8], rng: &mut Rng, mut tell: impl FnMut()) -> 
         }
     };
     loop {
-        tell();
+        report();
         match rng.below(10) {
             0 => restore(0, words.len()),
             1 | 2 => restore(0x200 / 8, words.len()),

@@ -49,12 +49,8 @@ use support::harness::Lanes;
 
 #[cfg(not(shmq_portable_sync))]
 fn main() -> ExitCode {
-    let mut cases = mended::cases();
-    cases.extend(files::cases());
-    cases.extend(flips::cases());
-    cases.extend(hostile::cases());
-    cases.extend(iterating::cases());
-    cases.extend(toggles::cases());
+    let cases =
+        [mended::cases(), files::cases(), flips::cases(), hostile::cases(), iterating::cases(), toggles::cases()].concat();
     support::harness::run(Lanes::Processors, &cases)
 }
 

@@ -249,7 +249,7 @@ fn beside_objects<C: shmq::Codec>(lengths: [(usize, usize); 3]) {
 /// nothing comes from elsewhere.
 fn what_is_not_taken_comes_from_one_read() {
     const BYTES: usize = 200;
-    let name = unique_name("looked-at");
+    let name = unique_name("inspected");
     let create = |byte: u8| {
         let queue = Queue::<[u8; BYTES]>::create(&name, PLACES).expect("create");
         (0..PLACES).for_each(|_| queue.put(&[byte; BYTES]).expect("put"));
@@ -258,11 +258,11 @@ fn what_is_not_taken_comes_from_one_read() {
     let payloads = differences(&name, 1, 2, |bits| keep_image(&name, create(1 + bits as u8)));
     assert_eq!(payloads.len(), PLACES * BYTES);
     let queue = create(1);
-    let inspector = Inspector::open(&name).expect("look");
-    let look_for_a_while = || {
+    let inspector = Inspector::open(&name).expect("inspect");
+    let inspect_for_a_while = || {
         let start = Instant::now();
         while start.elapsed() < TIME * times() as u32 {
-            let seen = inspector.look();
+            let seen = inspector.snapshot();
             assert!(seen.messages <= PLACES as u64 && seen.bytes <= (PLACES * BYTES) as u64, "{seen:?}");
             for message in inspector.peek(PLACES, usize::MAX) {
                 assert_eq!((message.length, message.bytes.len()), (BYTES as u64, BYTES));
@@ -273,10 +273,10 @@ fn what_is_not_taken_comes_from_one_read() {
             }
         }
     };
-    beside_toggles(&name, &payloads, 2, look_for_a_while);
+    beside_toggles(&name, &payloads, 2, inspect_for_a_while);
     // The highest byte of the length in each header, which lies before its payload.
     let lengths: Vec<usize> = payloads.chunks(BYTES).map(|message| message[0] - 8 + 3).collect();
-    beside_toggles(&name, &lengths, 0x7f, look_for_a_while);
+    beside_toggles(&name, &lengths, 0x7f, inspect_for_a_while);
     drop(queue);
 
     let name = unique_name("toggled-value");

@@ -75,7 +75,7 @@ impl Watched {
 
     /// Is it still running? A child that died, failed or makes no progress fails the test.
     #[track_caller]
-    pub fn look(&mut self) -> bool {
+    pub fn check(&mut self) -> bool {
         let Some(child) = &mut self.child else { return false };
         if child.has_ended() {
             let exit = child.wait();
@@ -114,7 +114,7 @@ fn stack_of(pid: u32) -> String {
 #[track_caller]
 pub fn watch(workers: &mut [Watched]) {
     let mut pause = Duration::from_micros(100);
-    while workers.iter_mut().filter(|worker| worker.child.is_some()).fold(false, |any, worker| worker.look() | any) {
+    while workers.iter_mut().filter(|worker| worker.child.is_some()).fold(false, |any, worker| worker.check() | any) {
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(5));
     }

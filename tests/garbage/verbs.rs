@@ -27,7 +27,7 @@ pub struct Stage<'a> {
 
 impl Stage<'_> {
     /// Reads every byte of what was lent.
-    fn look<T: ?Sized + Plain>(&self, lent: &T) {
+    fn read_all<T: ?Sized + Plain>(&self, lent: &T) {
         // SAFETY: all bytes of plain data are initialised, and `lent` borrows them for the call.
         let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(lent).cast::<u8>(), size_of_val(lent)) };
         let start = bytes.as_ptr() as usize;
@@ -73,7 +73,7 @@ impl<T: Plain + Copy> Travels for T {
         }
         (stage.step)("loan_timeout");
         if let Ok(mut loan) = queue.loan_timeout(PATIENCE) {
-            stage.look(&*loan);
+            stage.read_all(&*loan);
             (stage.step)("writing a loan");
             *loan = *value;
             if (stage.choose)(3) > 0 {
@@ -90,7 +90,7 @@ impl<T: Plain + Copy> Travels for T {
         drop(producer.try_put_slice(&[*value; 3]));
         (stage.step)("Producer::loan_timeout");
         if let Ok(loan) = producer.loan_timeout(PATIENCE) {
-            stage.look(&*loan);
+            stage.read_all(&*loan);
             (stage.step)("Producer: commit");
             drop(loan.commit());
         }
@@ -129,7 +129,7 @@ where
             (stage.step)("loan_len_timeout");
             if let Ok(mut loan) = queue.loan_len_timeout(len, PATIENCE) {
                 assert_eq!(loan.len(), len);
-                stage.look(&*loan);
+                stage.read_all(&*loan);
                 (stage.step)("writing a loan");
                 let some = value.len().min(loan.len());
                 loan[..some].copy_from_slice(&value[..some]);
@@ -156,7 +156,7 @@ where
         let len = (stage.choose)(value.len() as u64 + 1) as usize;
         (stage.step)("Producer::loan_len_timeout");
         if let Ok(loan) = producer.loan_len_timeout(len, PATIENCE) {
-            stage.look(&*loan);
+            stage.read_all(&*loan);
             (stage.step)("Producer: commit_len");
             drop(loan.commit_len(len / 2));
         }
@@ -216,7 +216,7 @@ fn one_verb<T: ?Sized + Travels>(
         4 | 5 => {
             (stage.step)("lease_timeout");
             if let Ok(lease) = queue.lease_timeout(PATIENCE) {
-                stage.look(&*lease);
+                stage.read_all(&*lease);
                 black_box(lease.deliveries());
                 if verb == 4 {
                     (stage.step)("release");
@@ -260,14 +260,14 @@ fn one_verb<T: ?Sized + Travels>(
                 T::out_of(&consumer, buffer, stage);
                 (stage.step)("Consumer::lease_timeout");
                 if let Ok(lease) = consumer.lease_timeout(PATIENCE) {
-                    stage.look(&*lease);
+                    stage.read_all(&*lease);
                 }
                 (stage.step)("get beside a Consumer");
                 drop(queue.try_get());
                 (stage.step)("dropping a Consumer");
             }
         }
-        11 => look_around(queue, stage),
+        11 => call_the_rest(queue, stage),
         12 => {
             (stage.step)("recover");
             black_box(queue.recover());
@@ -295,14 +295,14 @@ fn one_verb<T: ?Sized + Travels>(
             let clone = queue.clone();
             (stage.step)("try_lease");
             if let Ok(lease) = clone.try_lease() {
-                stage.look(&*lease);
+                stage.read_all(&*lease);
                 (stage.step)("dropping a borrowed lease");
             }
         }
     }
 }
 
-fn look_around<T: ?Sized + Travels>(queue: &Queue<T>, stage: &mut Stage<'_>) {
+fn call_the_rest<T: ?Sized + Travels>(queue: &Queue<T>, stage: &mut Stage<'_>) {
     (stage.step)("len, is_empty");
     assert!(queue.len() <= queue.capacity(), "{} messages of {}", queue.len(), queue.capacity());
     black_box(queue.is_empty());
@@ -326,7 +326,7 @@ fn at_the_end<T: ?Sized + Travels>(
 ) {
     let name = queue.name().to_owned();
     for lease in &held {
-        stage.look(&**lease);
+        stage.read_all(&**lease);
     }
     (stage.step)("close");
     queue.close();

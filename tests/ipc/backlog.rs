@@ -331,10 +331,10 @@ fn quickest(what: &str, round: impl Fn() -> Duration) {
 
 /// The time from `act` until `owner` has reported. `owner` then ends, and so does `other`: if it
 /// ran late, it finds the side free again, and the effect of `then`.
-fn until_reported(owner: Child, other: Child, told: &AtomicU64, act: impl FnOnce(), then: impl FnOnce()) -> Duration {
+fn until_reported(owner: Child, other: Child, reported: &AtomicU64, act: impl FnOnce(), then: impl FnOnce()) -> Duration {
     let begun = Instant::now();
     act();
-    wait_for_count("the endpoint", told, 1);
+    wait_for_count("the endpoint", reported, 1);
     let taken = begun.elapsed();
     owner.expect_success();
     then();
@@ -342,29 +342,29 @@ fn until_reported(owner: Child, other: Child, told: &AtomicU64, act: impl FnOnce
     taken
 }
 
-fn consume_and_report(queue: &Queue<u64>, told: &AtomicU64) {
+fn consume_and_report(queue: &Queue<u64>, reported: &AtomicU64) {
     let consumer = queue.consumer().unwrap();
     assert_eq!(consumer.get_timeout(PATIENCE).unwrap(), 7);
-    told.store(1, Release);
+    reported.store(1, Release);
 }
 
 fn a_consumer_is_not_late_for_a_wake_that_others_had() {
     quickest("beside a getter by lock", || {
-        let (queue, told) = (Queue::<u64>::new(4).unwrap(), shared_word());
+        let (queue, reported) = (Queue::<u64>::new(4).unwrap(), shared_word());
         let mut getter = fork("a getter by lock", || {
             let got = queue.get_timeout(PATIENCE);
             assert!(matches!(got, Err(GetError::Held { .. }) | Ok(8)), "{got:?}");
         });
         getter.wait_until_asleep();
-        let mut owner = fork("a Consumer", || consume_and_report(&queue, told));
+        let mut owner = fork("a Consumer", || consume_and_report(&queue, reported));
         owner.wait_until_asleep();
-        until_reported(owner, getter, told, || queue.put(&7).unwrap(), || queue.put(&8).unwrap())
+        until_reported(owner, getter, reported, || queue.put(&7).unwrap(), || queue.put(&8).unwrap())
     });
 }
 
 fn a_consumer_is_not_late_for_a_wake_that_wait_any_had() {
     quickest("beside one that waits for several things", || {
-        let (queue, told) = (Queue::<u64>::new(4).unwrap(), shared_word());
+        let (queue, reported) = (Queue::<u64>::new(4).unwrap(), shared_word());
         let started = shared_word();
         let mut waiter = fork("one that waits for several things", || {
             wait_for_count("the Consumer", started, 1);
@@ -378,19 +378,19 @@ fn a_consumer_is_not_late_for_a_wake_that_wait_any_had() {
             started.store(1, Release);
             wait_for_count("one that sleeps already", started, 2);
             assert_eq!(consumer.get_timeout(PATIENCE).unwrap(), 7);
-            told.store(1, Release);
+            reported.store(1, Release);
         });
         wait_for_count("the Consumer", started, 1);
         waiter.wait_until_asleep();
         started.store(2, Release);
         owner.wait_until_asleep();
-        until_reported(owner, waiter, told, || queue.put(&7).unwrap(), || queue.put(&8).unwrap())
+        until_reported(owner, waiter, reported, || queue.put(&7).unwrap(), || queue.put(&8).unwrap())
     });
 }
 
 fn a_producer_is_not_late_for_a_wake_that_others_had() {
     quickest("beside a putter by lock", || {
-        let (queue, told) = (Queue::<u64>::new(1).unwrap(), shared_word());
+        let (queue, reported) = (Queue::<u64>::new(1).unwrap(), shared_word());
         queue.put(&1).unwrap();
         let mut putter = fork("a putter by lock", || {
             let put = queue.put_timeout(&9, PATIENCE);
@@ -400,9 +400,9 @@ fn a_producer_is_not_late_for_a_wake_that_others_had() {
         let mut owner = fork("a Producer", || {
             let producer = queue.producer().unwrap();
             producer.put_timeout(&7, PATIENCE).unwrap();
-            told.store(1, Release);
+            reported.store(1, Release);
         });
         owner.wait_until_asleep();
-        until_reported(owner, putter, told, || assert_eq!(queue.get().unwrap(), 1), || assert_eq!(queue.get().unwrap(), 7))
+        until_reported(owner, putter, reported, || assert_eq!(queue.get().unwrap(), 1), || assert_eq!(queue.get().unwrap(), 7))
     });
 }

@@ -115,7 +115,7 @@ fn a_memory_cgroups_kill_is_a_death_like_any_other() {
     });
     let exit = ended(creator);
     assert!(matches!(exit, Exit::Signal(libc::SIGKILL) | Exit::Code(0)), "{exit:?}");
-    assert!(!segment_exists(&name), "nobody sees half a queue");
+    assert!(!segment_exists(&name), "no process sees half a queue");
     Queue::<u64>::create(&name, 3).unwrap();
 }
 
@@ -179,7 +179,7 @@ fn what_a_creator_killed_by_its_cgroup_leaves_is_removed() {
             std::thread::sleep(std::time::Duration::from_millis(11_500));
             fork("the next one", || drop(Queue::<u64>::create("next", 3).unwrap())).expect_success();
         } else {
-            assert_eq!(exit, Exit::Code(1), "it was told instead");
+            assert_eq!(exit, Exit::Code(1), "it got the error instead");
         }
         assert!(files().is_empty(), "{:?}", files());
         0

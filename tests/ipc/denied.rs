@@ -150,7 +150,7 @@ fn another_kind_of_file_is_no_segment() {
             let names_it = text.contains(&at(name)) && words.iter().all(|word| text.contains(word));
             assert!(names_it && !text.contains("corrupted"), "{text}");
         }
-        assert!(std::fs::symlink_metadata(at(name)).is_ok(), "nobody took it away");
+        assert!(std::fs::symlink_metadata(at(name)).is_ok(), "no process removed it");
     }
     std::fs::remove_dir(at(&directory)).unwrap();
     [link, fifo].iter().for_each(|name| std::fs::remove_file(at(name)).unwrap());

@@ -85,7 +85,7 @@ fn all_that_has_a_name_follows_the_environment() {
     // Inspection from outside.
     let names: Vec<String> = inspect::list().unwrap().into_iter().map(|found| found.name).collect();
     assert!(names.len() == 5 && names.contains(&name), "{names:?}");
-    assert_eq!(Inspector::open(&name).unwrap().look().messages, 0);
+    assert_eq!(Inspector::open(&name).unwrap().snapshot().messages, 0);
     Operator::open(&name).unwrap().close();
     assert!(queue.is_closed());
     Queue::<u64>::unlink(&name).unwrap();

@@ -252,7 +252,7 @@ fn the_last_child_takes_the_name_away() {
     child.expect_success();
     // The child inherited two handles and dropped one of them: it ended like an exit without a
     // drop.
-    Queue::<u64>::create(&name, 1).expect("nobody is attached");
+    Queue::<u64>::create(&name, 1).expect("no process is attached");
     assert!(!segment_exists(&name));
 }
 
@@ -327,7 +327,7 @@ fn a_child_makes_endpoints_of_its_own() {
     let child = fork("an endpoint's owner", || {
         let producer = queue.producer().unwrap();
         held.store(u64::from(std::process::id()), Relaxed);
-        wait_for_count("the parent to look", go, 1);
+        wait_for_count("the parent to check", go, 1);
         producer.put(&5).unwrap();
     });
     wait_for_count("the child to take the side", held, 1);

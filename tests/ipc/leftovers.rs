@@ -74,7 +74,7 @@ fn a_killed_user_is_cleared_away_by_the_next_create() {
         wait_for_count("the user to be ready", ready, 1);
         assert!(matches!(Queue::<u64>::create(&name, 5), Err(CreateError::AlreadyExists { in_use: true, .. })));
         child.kill();
-        assert!(segment_exists(&name), "nobody could clear it away yet");
+        assert!(segment_exists(&name), "no process could remove it yet");
         let queue: Queue<u64> = Queue::create(&name, 5).unwrap();
         assert_eq!((queue.len(), queue.capacity()), (0, 5), "round {round}");
         queue.put(&1).unwrap();
@@ -102,11 +102,11 @@ fn a_dead_anonymous_queue_is_cleared_away_by_new() {
     // not created any yet.
     let new_one = || fork("one that makes a queue", || drop(Queue::<u64>::new(1).unwrap())).expect_success();
     new_one();
-    assert!(segment_exists(&name), "somebody uses it");
+    assert!(segment_exists(&name), "a process uses it");
     child.kill();
     // A process that creates a named segment does not remove them.
     fork("one that makes a named queue", || drop(Queue::<u64>::create(unique_name("named"), 1).unwrap())).expect_success();
-    assert!(segment_exists(&name), "it is in nobody's way");
+    assert!(segment_exists(&name), "it hinders no process");
     new_one();
     assert!(!segment_exists(&name));
 }
@@ -249,7 +249,7 @@ fn a_child_keeps_no_parent_alive(handle: impl Fn(&Queue<u64>) -> Queue<u64>) {
     wait_for_count("the bystander's number", bystander_pid, 1);
     holder.kill();
     let bystander = Child::adopted("the bystander", bystander_pid.load(Relaxed) as u32);
-    let lease = queue.lease_timeout(BY_ITSELF).expect("the holder is dead, whoever it has forked");
+    let lease = queue.lease_timeout(BY_ITSELF).expect("the holder is dead, whatever it has forked");
     assert_eq!((*lease, lease.deliveries()), (1, 2));
     bystander.kill();
 }
@@ -320,7 +320,7 @@ fn a_daemon_is_a_participant_of_its_own() {
     // first until a process has scanned for the dead. The daemon may have attached in the entry of
     // its starter, and scanned at that time.
     assert!(matches!(queue.recover().dead_participants, 0 | 1));
-    let lease = queue.lease_timeout(BY_ITSELF).expect("the starter has ended, whoever goes on");
+    let lease = queue.lease_timeout(BY_ITSELF).expect("the starter has ended, whatever goes on");
     assert_eq!((*lease, lease.deliveries()), (1, 2));
     assert_eq!(queue.get_timeout(PATIENCE).unwrap(), 2);
     daemon.kill();

@@ -146,7 +146,7 @@ fn a_letter_that_no_queue_takes_stays_on_lease_and_is_tried_again() {
     // letter is not lost.
     assert_eq!(queue.try_get().unwrap(), 1);
     assert!(matches!(queue.try_get(), Err(GetError::Empty)));
-    let seen = Inspector::open(queue.name()).unwrap().look();
+    let seen = Inspector::open(queue.name()).unwrap().snapshot();
     assert_eq!((seen.on_lease, seen.participants[0].keeps_letters, seen.stats.dead_letters), (1, true, 0));
     assert!(seen.stats.dead_letters_refused >= 1);
     queue.task_done().unwrap();
@@ -177,7 +177,7 @@ fn a_letter_that_no_queue_takes_stays_on_lease_and_is_tried_again() {
         || format!("{:?}", queue.stats()),
     );
     assert_eq!(letters.try_get().unwrap().value::<u64>(), Some(14));
-    let seen = Inspector::open(queue.name()).unwrap().look();
+    let seen = Inspector::open(queue.name()).unwrap().snapshot();
     assert_eq!((seen.on_lease, seen.participants[0].keeps_letters), (0, false));
     queue.join_timeout(PATIENCE).unwrap();
     DeadLetters::unlink(&name).unwrap();
@@ -211,7 +211,7 @@ fn many_that_no_queue_takes_hold_up_no_getter() {
     // One was tried, not each.
     let refused = queue.stats().dead_letters_refused;
     assert!((1..20).contains(&refused), "{refused}");
-    assert_eq!(Inspector::open(queue.name()).unwrap().look().on_lease, MESSAGES);
+    assert_eq!(Inspector::open(queue.name()).unwrap().snapshot().on_lease, MESSAGES);
     // A child may be forked while letters are kept, and all of them are still there.
     assert!(shmq::Process::spawn(|| {}).unwrap().join().unwrap().success());
     let letters = DeadLetters::create(&name, 1 << 20).unwrap();
@@ -246,7 +246,7 @@ fn threads_that_keep_letters_at_once_lose_none() {
     let letters = DeadLetters::create(&name, 1 << 20).unwrap();
     truths.recover();
     assert_eq!(letters.len(), MESSAGES);
-    assert!(!Inspector::open(truths.name()).unwrap().look().participants[0].keeps_letters);
+    assert!(!Inspector::open(truths.name()).unwrap().snapshot().participants[0].keeps_letters);
     truths.join_timeout(PATIENCE).unwrap();
     DeadLetters::unlink(&name).unwrap();
 }

@@ -107,13 +107,13 @@ fn another_users_queue_is_refused_in_words() {
     wait_for_count("the queue", ready, 1);
     let stranger = fork("a stranger", || {
         become_user(65_533);
-        let told = [
+        let reported = [
             Queue::<u64>::open(&name).unwrap_err().to_string(),
             Queue::<u64>::unlink(&name).unwrap_err().to_string(),
             Queue::<u64>::open_or_create(&name, 3).unwrap_err().to_string(),
             Queue::<u64>::create(&name, 3).unwrap_err().to_string(),
         ];
-        for words in told {
+        for words in reported {
             assert!(words.contains("permission denied") && words.contains("another user"), "{words}");
         }
         expect_nothing_of(std::process::id());

@@ -62,33 +62,39 @@ fn main() -> ExitCode {
             return ends::ending_program(name);
         }
     }
-    let mut cases = traffic::cases();
-    cases.extend(forking::cases());
-    cases.extend(ends::cases());
-    cases.extend(executing::cases());
-    cases.extend(waiting::cases());
-    cases.extend(naming::cases());
-    cases.extend(space::cases());
-    cases.extend(spawning::cases());
-    cases.extend(limits::cases());
-    cases.extend(owners::cases());
-    cases.extend(rights::cases());
-    cases.extend(denied::cases());
-    cases.extend(directory::cases());
+    let mut cases = [
+        traffic::cases(),
+        forking::cases(),
+        ends::cases(),
+        executing::cases(),
+        waiting::cases(),
+        naming::cases(),
+        space::cases(),
+        spawning::cases(),
+        limits::cases(),
+        owners::cases(),
+        rights::cases(),
+        denied::cases(),
+        directory::cases(),
+    ]
+    .concat();
     #[cfg(not(shmq_portable_sync))]
-    {
-        cases.extend(cgroup::cases());
-        cases.extend(leftovers::cases());
-        cases.extend(readers::cases());
-        cases.extend(unwiped::cases());
-        cases.extend(renames::cases());
-        cases.extend(restarts::cases());
-        cases.extend(deaths::cases());
-        cases.extend(fences::cases());
-        cases.extend(backlog::cases());
-        cases.extend(letters::cases());
-        cases.extend(stops::cases());
-        cases.extend(inspecting::cases());
-    }
+    cases.extend(
+        [
+            cgroup::cases(),
+            leftovers::cases(),
+            readers::cases(),
+            unwiped::cases(),
+            renames::cases(),
+            restarts::cases(),
+            deaths::cases(),
+            fences::cases(),
+            backlog::cases(),
+            letters::cases(),
+            stops::cases(),
+            inspecting::cases(),
+        ]
+        .concat(),
+    );
     support::harness::run(Lanes::Waits, &cases)
 }

@@ -98,7 +98,7 @@ fn a_segment_of_another_user_is_refused_unless_it_is_allowed() {
         post.put(serde_json::to_string(&objects).unwrap().as_bytes()).unwrap();
         ready.store(1, Release);
         wait_for_count("the others", done, 1);
-        assert_eq!((queue.len(), queue.recover().dead_participants), (0, 0), "nobody else came in unasked");
+        assert_eq!((queue.len(), queue.recover().dead_participants), (0, 0), "no other process attached");
         assert!(!event.is_set());
     });
     wait_for_count("the names", ready, 1);
@@ -132,7 +132,7 @@ fn a_segment_of_another_user_is_refused_unless_it_is_allowed() {
             expect_foreign_open(inspect::unlink_of(&queue_name, &Owners::default()), OWNER);
             // Inspecting is permitted, since it changes nothing.
             let seen = Inspector::open(&queue_name).unwrap();
-            assert_eq!((seen.about().owner_uid, seen.look().messages), (OWNER, 0));
+            assert_eq!((seen.about().owner_uid, seen.snapshot().messages), (OWNER, 0));
 
             #[cfg(feature = "object")]
             expect_foreign_objects(&object_name, &object_handle);

@@ -52,7 +52,7 @@ fn a_reader_does_not_keep_the_dead_alive() {
     wait_for_count("the reader", begun, 1);
     holder.kill();
     wait_for_count("the reader to have the dead one's byte", locked, 1);
-    let lease = queue.lease_timeout(BY_ITSELF).expect("the holder is dead, whoever reads");
+    let lease = queue.lease_timeout(BY_ITSELF).expect("the holder is dead, whichever process reads");
     assert_eq!((*lease, lease.deliveries()), (7, 2));
     assert!(!reader.has_ended());
     drop(Queue::<u64>::open(queue.name()).expect("there are other entries"));

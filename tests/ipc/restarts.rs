@@ -212,7 +212,7 @@ fn a_persisted_queue_is_never_replaced() {
     assert!(matches!(closed.put(&1), Err(PutError::Closed)));
     assert!(matches!(Queue::<u32>::open_or_create(&name, 3), Err(CreateError::Mismatch { .. })));
     drop(closed);
-    assert!(matches!(Queue::<u32>::open_or_create(&name, 3), Err(CreateError::Mismatch { .. })), "nobody is attached");
+    assert!(matches!(Queue::<u32>::open_or_create(&name, 3), Err(CreateError::Mismatch { .. })), "no process is attached");
     assert_eq!(inode(&name), was);
     Queue::<u64>::unlink(&name).unwrap();
 }
@@ -290,7 +290,7 @@ fn many_processes_that_start_at_once_meet_in_one_new_queue() {
                     assert_ne!(inode(&name), was);
                     // No process leaves before all have checked.
                     met.fetch_add(1, Relaxed);
-                    wait_for_count("all to look", met, 2 * STARTERS);
+                    wait_for_count("all to check", met, 2 * STARTERS);
                 })
             })
             .collect();
@@ -342,14 +342,14 @@ fn a_segment_whose_file_was_removed_is_found_by_its_users() {
     assert!(next.has_name() && !queue.has_name() && next.is_empty());
     let found = shmq::inspect::nameless().unwrap();
     let lost = found.iter().filter(|found| found.name == name).map(|found| found.inspector.as_ref().unwrap());
-    let lost: Vec<_> = lost.map(|inspector| inspector.look()).collect();
+    let lost: Vec<_> = lost.map(|inspector| inspector.snapshot()).collect();
     assert_eq!(lost.iter().map(|seen| (seen.has_name, seen.unlinked)).collect::<Vec<_>>(), [(false, false)]);
     assert!(lost[0].participants.iter().any(|participant| participant.pid == std::process::id() && participant.alive));
-    assert!(Inspector::open(&name).unwrap().look().has_name);
+    assert!(Inspector::open(&name).unwrap().snapshot().has_name);
     // For an unlinked segment, the snapshot says so.
     Queue::<u64>::unlink(&name).unwrap();
     let unlinked = shmq::inspect::nameless().unwrap();
     let unlinked =
-        unlinked.iter().filter(|found| found.name == name).map(|found| found.inspector.as_ref().unwrap().look().unlinked);
+        unlinked.iter().filter(|found| found.name == name).map(|found| found.inspector.as_ref().unwrap().snapshot().unlinked);
     assert_eq!(unlinked.filter(|unlinked| *unlinked).count(), 1);
 }

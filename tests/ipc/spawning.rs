@@ -54,7 +54,7 @@ fn a_process_says_how_it_ended() {
         assert!(process.is_alive() && process.exit_status().unwrap().is_none());
         send(&process).unwrap();
         assert_eq!(process.join().unwrap().signal(), Some(signal));
-        send(&process).expect("nobody is there any more, which is fine");
+        send(&process).expect("no child is there any more, which is fine");
     }
 }
 
@@ -78,7 +78,7 @@ fn a_dropped_process_is_reaped_by_a_later_spawn() {
     .unwrap();
     let pid = process.pid() as libc::pid_t;
     drop(process);
-    assert!(state_and_group(pid).is_some_and(|(state, _)| state != 'Z'), "dropping waits for nobody and kills nobody");
+    assert!(state_and_group(pid).is_some_and(|(state, _)| state != 'Z'), "dropping waits for no child and kills none");
     std::io::Write::write_all(&mut &writer, b"x").unwrap();
     let state = || format!("{:?}", state_and_group(pid));
     wait_until("the orphan to end", || state_and_group(pid).is_some_and(|(state, _)| state == 'Z'), state);

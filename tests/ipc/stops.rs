@@ -99,7 +99,7 @@ fn stop_at_random(queue: &Queue<u64>, mut workers: Vec<Child>, progress: &[Atomi
     wait_until("everybody to go on", || progress.iter().zip(&before).all(|(now, &before)| now.load(Relaxed) > before + 3), state);
     stop.store(1, Release);
     expect_all_succeed(workers);
-    assert_eq!(queue.stats().redelivered, 0, "nobody died");
+    assert_eq!(queue.stats().redelivered, 0, "no process died");
 }
 
 fn a_process_stopped_anywhere_delays_no_other_past_a_deadline() {

@@ -138,7 +138,7 @@ fn finding_out_disturbs_no_other_process() {
     // The crate forks, to find out.
     let queue: Queue<u64> = Queue::new(3).unwrap();
     queue.put(&1).unwrap();
-    assert_eq!(SIGNALS.load(Relaxed), 0, "nobody's child has ended");
+    assert_eq!(SIGNALS.load(Relaxed), 0, "no child has ended");
     // SAFETY: the status pointer is null, which is permitted; the call writes nothing.
     assert_eq!(unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) }, 0, "the only child is at work");
     go.store(1, Relaxed);

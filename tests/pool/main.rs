@@ -28,20 +28,10 @@ use std::process::ExitCode;
 use support::harness::Lanes;
 
 fn main() -> ExitCode {
-    let mut cases = tasks::cases();
-    cases.extend(beside::cases());
-    cases.extend(ends::cases());
-    cases.extend(inherited::cases());
-    cases.extend(programs::cases());
-    cases.extend(refusals::cases());
+    let mut cases =
+        [tasks::cases(), beside::cases(), ends::cases(), inherited::cases(), programs::cases(), refusals::cases()].concat();
     // The portable locks do not promise to survive deaths.
     #[cfg(not(shmq_portable_sync))]
-    {
-        cases.extend(deaths::cases());
-        cases.extend(limits::cases());
-        cases.extend(services::cases());
-        cases.extend(stopped::cases());
-        cases.extend(storm::cases());
-    }
+    cases.extend([deaths::cases(), limits::cases(), services::cases(), stopped::cases(), storm::cases()].concat());
     support::harness::run(Lanes::Waits, &cases)
 }

@@ -222,7 +222,7 @@ fn an_argument_that_cannot_be_decoded_is_an_exit_code() {
     #[derive(Serialize, Deserialize)]
     struct Stale(#[serde(serialize_with = "stale")] Queue<u8>);
     fn stale<S: serde::Serializer>(_: &Queue<u8>, to: S) -> Result<S::Ok, S::Error> {
-        ("nobody has this name", 1u64, None::<&str>).serialize(to)
+        ("no segment has this name", 1u64, None::<&str>).serialize(to)
     }
     let status = Process::call(|_: Stale| (), Stale(gone)).unwrap().join().unwrap();
     assert_eq!(status.code(), Some(1));

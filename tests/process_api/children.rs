@@ -294,7 +294,7 @@ fn a_fresh_program_opens_a_queue_by_name() {
 }
 
 fn a_program_that_is_not_there_is_an_error() {
-    let refused = Process::command(&mut Command::new("/nobody/has/this"));
+    let refused = Process::command(&mut Command::new("/no/such/program"));
     assert!(matches!(refused, Err(SpawnError::Os { .. })), "{refused:?}");
     assert_eq!(active_children(), []);
 }

@@ -23,11 +23,7 @@ fn main() -> ExitCode {
             return children::fresh_program(name);
         }
     }
-    let mut cases = children::cases();
-    cases.extend(calls::cases());
-    cases.extend(guards::cases());
-    cases.extend(objects::cases());
-    cases.extend(refused::cases());
-    cases.extend(signals::cases());
+    let cases =
+        [children::cases(), calls::cases(), guards::cases(), objects::cases(), refused::cases(), signals::cases()].concat();
     support::harness::run(Lanes::Waits, &cases)
 }

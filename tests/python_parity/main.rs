@@ -28,10 +28,7 @@ const CHAPTERS: [(&str, &str); 4] = [
 ];
 
 fn main() -> ExitCode {
-    let mut cases = queue::cases();
-    cases.extend(process::cases());
-    cases.extend(pool::cases());
-    cases.extend(rest::cases());
+    let mut cases = [queue::cases(), process::cases(), pool::cases(), rest::cases()].concat();
     cases.extend(cases![every_row_names_tests_that_are_there, every_test_here_belongs_to_a_row]);
     support::harness::run(Lanes::Waits, &cases)
 }

@@ -69,11 +69,11 @@ fn a_process_runs_beside_its_parent_and_is_joined() {
 fn pid_is_the_childs_own() {
     let pids = Queue::<u32>::new(2).unwrap();
     let mut children: Vec<Process> = (0..2).map(|_| Process::spawn(|| pids.put(&std::process::id())).unwrap()).collect();
-    let mut told: Vec<u32> = (0..2).map(|_| pids.get().unwrap()).collect();
+    let mut received: Vec<u32> = (0..2).map(|_| pids.get().unwrap()).collect();
     let mut known: Vec<u32> = children.iter().map(Process::pid).collect();
-    told.sort();
+    received.sort();
     known.sort();
-    assert_eq!(told, known);
+    assert_eq!(received, known);
     assert!(children.iter_mut().all(|child| child.join().unwrap().success()));
 }
 

@@ -140,22 +140,22 @@ fn a_bound_of_0_is_an_error() {
 fn len_is_empty_and_is_full_are_exact_at_once_and_in_every_process() {
     const ROUNDS: u64 = 500;
     let queue = ObjectQueue::<u64>::new(1).unwrap();
-    let looks = |len: usize| assert_eq!((queue.len(), queue.is_empty(), queue.is_full()), (len, len == 0, len == 1));
+    let assert_len = |len: usize| assert_eq!((queue.len(), queue.is_empty(), queue.is_full()), (len, len == 0, len == 1));
     let turn = shared_word();
     let getter = fork("a getter", || {
         for round in 0..ROUNDS {
             wait_for_count("the getter's turn", turn, 2 * round + 1);
-            looks(1);
+            assert_len(1);
             assert_eq!(queue.try_get().unwrap(), round);
-            looks(0);
+            assert_len(0);
             turn.store(2 * round + 2, Release);
         }
     });
     for round in 0..ROUNDS {
         wait_for_count("the putter's turn", turn, 2 * round);
-        looks(0);
+        assert_len(0);
         queue.try_put(&round).unwrap();
-        looks(1);
+        assert_len(1);
         turn.store(2 * round + 1, Release);
     }
     getter.expect_success();
@@ -188,7 +188,7 @@ fn what_a_process_put_outlives_it_however_it_ends() {
 /// Private memory of this process.
 fn private_kib() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a kernel that tells it");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a kernel that reports it");
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 

@@ -9,7 +9,7 @@ use shmq::{GetError, OpenError, PutError, Queue, WaitStrategy};
 use std::time::{Duration, Instant};
 
 fn snapshot(name: &str) -> shmq::inspect::Snapshot {
-    Inspector::open(name).unwrap().look()
+    Inspector::open(name).unwrap().snapshot()
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn inspecting_does_not_attach() {
     drop(queue);
     assert!(!inspector.has_name(), "the last user took the name along");
     assert!(matches!(Inspector::open(&name), Err(OpenError::NotFound { .. })));
-    assert!(inspector.look().participants.is_empty());
+    assert!(inspector.snapshot().participants.is_empty());
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn what_is_no_queue_is_listed_and_left_alone() {
     let mutex = shmq::sync::Mutex::<[u64; 40]>::create(&name, [u64::MAX; 40]).unwrap();
     let inspector = Inspector::open(&name).unwrap();
     assert_eq!((inspector.about().kind, inspector.about().kind.is_queue()), (Kind::Mutex, false));
-    let seen = inspector.look();
+    let seen = inspector.snapshot();
     assert_eq!((seen.state, seen.damaged, seen.messages, seen.participants.len()), (State::InUse, false, 0, 1));
     assert_eq!((inspector.peek(9, 9).len(), inspector.records_to_walk(), inspector.glance().messages), (0, 0, 0));
     assert!(matches!(Operator::open(&name), Err(OpenError::Mismatch { .. })));
@@ -136,7 +136,7 @@ fn garbage_behind_a_good_header_is_called_damage() {
     let bytes = file.metadata().unwrap().len() as usize;
     file.write_all_at(&vec![0xa5; bytes - 0x200], 0x200).unwrap();
     let inspector = Inspector::open(queue.name()).unwrap();
-    assert!(inspector.look().damaged);
+    assert!(inspector.snapshot().damaged);
     let _ = (inspector.glance(), inspector.peek(100, 100), inspector.records_to_walk());
     std::mem::forget(queue.clone());
     Queue::<u64>::unlink(queue.name()).unwrap();
@@ -314,7 +314,7 @@ fn refused_puts_are_counted_for_every_verb() {
     queue.get().unwrap();
     // The messages with room were put; the rest was refused.
     assert_eq!(queue.try_put_slice(&[5, 6]).unwrap(), 1);
-    let seen = Inspector::open(queue.name()).unwrap().look().stats;
+    let seen = Inspector::open(queue.name()).unwrap().snapshot().stats;
     assert_eq!((seen.refused_puts, queue.stats().refused_puts), (10, 10));
     queue.close();
     assert!(queue.try_put(&7).unwrap_err().is_closed());

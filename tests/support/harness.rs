@@ -408,7 +408,7 @@ fn children_left(group: libc::pid_t) -> Vec<String> {
                 // SAFETY: `status` is an int that the call may write, and outlives it.
                 unsafe { libc::waitpid(-1, &mut status, 0) };
             }
-            pid => left.push(format!("left a child that nobody waited for: process {pid}, status {status:#x}")),
+            pid => left.push(format!("left a child that no code waited for: process {pid}, status {status:#x}")),
         }
     }
 }

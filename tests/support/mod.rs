@@ -118,7 +118,7 @@ pub fn wait_until(what: &str, met: impl FnMut() -> bool, state: impl FnOnce() ->
 #[track_caller]
 pub fn wait_at_most(bound: Duration, what: &str, mut met: impl FnMut() -> bool, state: impl FnOnce() -> String) {
     let end = Instant::now() + bound;
-    let mut looks = 0u32;
+    let mut polls = 0u32;
     while !met() {
         if Instant::now() >= end {
             if met() {
@@ -126,8 +126,8 @@ pub fn wait_at_most(bound: Duration, what: &str, mut met: impl FnMut() -> bool, 
             }
             panic!("waited {bound:?} for: {what}; state: {}", state());
         }
-        looks += 1;
-        if looks < 64 { std::thread::yield_now() } else { std::thread::sleep(Duration::from_micros(200)) }
+        polls += 1;
+        if polls < 64 { std::thread::yield_now() } else { std::thread::sleep(Duration::from_micros(200)) }
     }
 }
 

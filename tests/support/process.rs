@@ -268,7 +268,7 @@ impl Drop for Child {
                 libc::kill(self.pid, libc::SIGKILL);
                 libc::waitpid(self.pid, std::ptr::null_mut(), 0);
             }
-            assert!(std::thread::panicking(), "nobody waited for {} (process {})", self.what, self.pid);
+            assert!(std::thread::panicking(), "no code waited for {} (process {})", self.what, self.pid);
         }
     }
 }
@@ -433,11 +433,11 @@ impl OneSleep {
             return false;
         };
         let now = Instant::now();
-        let (looks, first) = self.row.map_or((1, now), |(looks, first)| (looks + 1, first));
-        self.row = Some((looks, first));
+        let (polls, first) = self.row.map_or((1, now), |(polls, first)| (polls + 1, first));
+        self.row = Some((polls, first));
         let since = self.seen.filter(|&(same, _)| same == sleeps).map_or(now, |(_, since)| since);
         self.seen = Some((sleeps, since));
-        now - since >= Self::LONG || (looks >= Self::ROW.0 && now - first >= Self::ROW.1)
+        now - since >= Self::LONG || (polls >= Self::ROW.0 && now - first >= Self::ROW.1)
     }
 }
 

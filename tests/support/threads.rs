@@ -18,13 +18,13 @@ pub fn start_and_wait_until_asleep<R: Send + 'static>(
     what: &'static str,
     run: impl FnOnce() -> R + Send + 'static,
 ) -> Sleeper<R> {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         // SAFETY: gettid has no preconditions.
-        tell.send(unsafe { libc::gettid() }).expect("the starter waits for it");
+        sender.send(unsafe { libc::gettid() }).expect("the starter waits for it");
         run()
     });
-    let tid = told.recv().expect("the thread tells its number first");
+    let tid = receiver.recv().expect("the thread sends its number first");
     let sleeper = Sleeper { what, thread };
     let mut sleep = OneSleep::of(format!("/proc/self/task/{tid}"));
     wait_until(what, || sleep.is_long() || sleeper.thread.is_finished(), || format!("thread {tid} is awake"));

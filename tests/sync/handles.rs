@@ -205,7 +205,7 @@ fn a_builder_sets_the_mode_and_the_number_of_participants() {
 fn a_builder_refuses_what_cannot_be() {
     for asked in [0, 1024] {
         let error = Event::builder().max_participants(asked).create().unwrap_err();
-        assert!(matches!(error, CreateError::OutOfRange { asked: told, max: 1023, .. } if told == asked), "{error:?}");
+        assert!(matches!(error, CreateError::OutOfRange { asked: reported, max: 1023, .. } if reported == asked), "{error:?}");
     }
     assert!(matches!(Condvar::builder().open_or_create(), Err(CreateError::BadName { .. })));
     let name = unique_name("kept");

@@ -62,23 +62,21 @@ fn gives_up_in_time<R>(timeout: Duration, run: impl FnOnce() -> R) -> R {
 }
 
 fn main() -> ExitCode {
-    let mut cases = mutexes::cases();
-    cases.extend(values::cases());
-    cases.extend(handles::cases());
-    cases.extend(events::cases());
-    cases.extend(semaphores::cases());
-    cases.extend(condvars::cases());
-    cases.extend(barriers::cases());
-    cases.extend(wait_any::cases());
-    cases.extend(pipes::cases());
+    let mut cases = [
+        mutexes::cases(),
+        values::cases(),
+        handles::cases(),
+        events::cases(),
+        semaphores::cases(),
+        condvars::cases(),
+        barriers::cases(),
+        wait_any::cases(),
+        pipes::cases(),
+    ]
+    .concat();
     #[cfg(not(shmq_portable_sync))]
-    {
-        cases.extend(deaths::cases());
-        cases.extend(handlers::cases());
-        cases.extend(parties::cases());
-        cases.extend(restarts::cases());
-        cases.extend(stops::cases());
-        cases.extend(storm::cases());
-    }
+    cases.extend(
+        [deaths::cases(), handlers::cases(), parties::cases(), restarts::cases(), stops::cases(), storm::cases()].concat(),
+    );
     support::harness::run(Lanes::Waits, &cases)
 }

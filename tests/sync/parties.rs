@@ -81,7 +81,7 @@ fn one_that_gave_up_beside_a_stopped_party_does_not_count() {
         words[0].store(1, Release);
         let result = gives_up_in_time(20 * SHORT, || barrier.wait_timeout(20 * SHORT));
         assert!(matches!(result, Err(SyncError::Timeout)), "{result:?}");
-        assert!(barrier.is_broken(), "the others are told, whoever has the lock");
+        assert!(barrier.is_broken(), "the others learn it, whichever has the lock");
     });
     wait_for_count("the party to begin", &words[0], 1);
     wait_for_arrivals(&barrier, 1);

@@ -49,7 +49,7 @@ fn a_value_of_many_words_is_never_mixed() {
             assert!(now.iter().all(|&word| word == now[0]));
         }
     };
-    let look = || {
+    let read = || {
         let mut last = 0;
         while last < 4_000 {
             let words = value.get().unwrap();
@@ -57,7 +57,7 @@ fn a_value_of_many_words_is_never_mixed() {
             last = words[0];
         }
     };
-    expect_all_succeed(vec![fork("a changer", change), fork("a changer", change), fork("a looker", look)]);
+    expect_all_succeed(vec![fork("a changer", change), fork("a changer", change), fork("a reader", read)]);
 }
 
 fn a_panic_in_an_update_leaves_the_value_as_it_was() {

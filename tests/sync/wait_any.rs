@@ -97,11 +97,11 @@ fn one_scan_finds_what_is_ready_at_each_moment() {
     all.extend(between.iter().map(|queue| queue as &dyn Waitable));
     all.push(&queues[1]);
     let deadline = Instant::now() + PATIENCE;
-    let mut looks = 0;
+    let mut polls = 0;
     while moves.load(Relaxed) < 200_000 {
-        assert!(wait_any(&all, Instant::now()).is_ok(), "look {looks} found neither ready");
+        assert!(wait_any(&all, Instant::now()).is_ok(), "poll {polls} found neither ready");
         assert!(Instant::now() < deadline, "{} moves only", moves.load(Relaxed));
-        looks += 1;
+        polls += 1;
     }
     stop.store(1, Relaxed);
     mover.expect_success();

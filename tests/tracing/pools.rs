@@ -89,16 +89,16 @@ fn a_pool_whose_thread_dies_fails_and_says_why() {
     });
     let pool = Pool::new(1).unwrap();
     assert_eq!(pool.apply(|n: u64| n, 1), Ok(1));
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let never = |n: u64| -> u64 {
         loop {
             thread::park_timeout(Duration::from_secs(n));
         }
     };
-    let waits = pool.apply_async_then(never, 1, move |result| drop(tell.send(result))).unwrap();
+    let waits = pool.apply_async_then(never, 1, move |result| drop(sender.send(result))).unwrap();
     let mut items = pool.imap(never, 0..3).unwrap();
     let ours = |found: &inspect::Found| {
-        let attached = found.inspector.as_ref().map(|inspector| inspector.look().participants);
+        let attached = found.inspector.as_ref().map(|inspector| inspector.snapshot().participants);
         attached.is_ok_and(|all| all.iter().any(|participant| participant.pid == process::id()))
     };
     let queues: Vec<String> = inspect::list().unwrap().into_iter().filter(ours).map(|found| found.name).collect();
@@ -122,7 +122,7 @@ fn a_pool_whose_thread_dies_fails_and_says_why() {
     wait_until("the failure", || waits.is_ready(), || format!("{pool:?}"));
     let Err(TaskError::Broken { why }) = waits.get() else { panic!("{:?}", waits.get()) };
     assert!(why.contains("the subscriber's panic"), "{why}");
-    assert_eq!(told.recv_timeout(BY_ITSELF), Ok(Err(TaskError::Broken { why: why.clone() })));
+    assert_eq!(receiver.recv_timeout(BY_ITSELF), Ok(Err(TaskError::Broken { why: why.clone() })));
     assert_eq!(items.next(), Some(Err(TaskError::Broken { why: why.clone() })));
     assert!(matches!(pool.apply_async(|n: u64| n, 1), Err(TaskError::Broken { .. })));
     drop(items);

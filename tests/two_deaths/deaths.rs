@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
-use survivor::{LOOKS, Look};
+use survivor::{RECOVERIES, Recovery};
 use trial::{BEFORES, Before, FATES, Fate, Ground, Outcome, Trial};
 use verbs::{VERBS, Verb};
 
@@ -27,7 +27,7 @@ const SAMPLED: u64 = 320;
 /// How long a case may take that tries all pairs.
 const WHOLE_BOUND: Duration = Duration::from_secs(3600);
 /// How many failures a worker prints before it gives up.
-const TOLD: u64 = 3;
+const REPORTED: u64 = 3;
 /// Writes of a verb at which it is killed or stopped. A verb with more writes spins at a lock whose
 /// holder is stopped, and repeats the same writes.
 const MOST_WRITES: u64 = 150;
@@ -106,7 +106,7 @@ impl Totals {
             }
             Err(said) => {
                 eprintln!("{said}\n");
-                if self.failures.fetch_add(1, Relaxed) >= TOLD {
+                if self.failures.fetch_add(1, Relaxed) >= REPORTED {
                     panic!("and so on");
                 }
                 None
@@ -153,8 +153,9 @@ fn past_the_stored_tail() {
     let ground = Ground::new(format!("{}w0", prefix()));
     for first in [Verb::Put, Verb::Producer, Verb::PutAll] {
         for fate in FATES {
-            for look in LOOKS {
-                let trial = Trial { first, second: Verb::LeaseKept, fate, before: Before::Empty, look, late: false, at: [0, 0] };
+            for recovery in RECOVERIES {
+                let trial =
+                    Trial { first, second: Verb::LeaseKept, fate, before: Before::Empty, recovery, late: false, at: [0, 0] };
                 die_at_each::<OneSize>(&totals, &ground, trial);
                 die_at_each::<Slices>(&totals, &ground, trial);
             }
@@ -182,8 +183,8 @@ fn settings(first: usize) -> Vec<Trial> {
         for fate in FATES {
             for late in [false, true] {
                 for before in BEFORES {
-                    let look = LOOKS[(number + all.len()) % LOOKS.len()];
-                    all.push(Trial { first: VERBS[first], second, fate, before, look, late, at: [0, 0] });
+                    let recovery = RECOVERIES[(number + all.len()) % RECOVERIES.len()];
+                    all.push(Trial { first: VERBS[first], second, fate, before, recovery, late, at: [0, 0] });
                 }
             }
         }
@@ -229,8 +230,8 @@ fn try_all_places_of_the_second<K: Kind>(setting: Trial, ground: &Ground, totals
     let i = setting.at[0];
     let mut first_ended = false;
     for j in 1..MOST_WRITES {
-        let look = look_for(setting, i + j);
-        let Some(outcome) = totals.run::<K>(ground, Trial { at: [i, j], look, ..setting }) else { break };
+        let recovery = recovery_for(setting, i + j);
+        let Some(outcome) = totals.run::<K>(ground, Trial { at: [i, j], recovery, ..setting }) else { break };
         first_ended = outcome.ended[0].is_some();
         if outcome.ended[1].is_some() {
             break;
@@ -241,15 +242,15 @@ fn try_all_places_of_the_second<K: Kind>(setting: Trial, ground: &Ground, totals
 
 /// The survivor's ways to check take turns. Two of them come less often with a stopped process,
 /// since they wait for its lock.
-fn look_for(setting: Trial, turn: u64) -> Look {
-    let turn = turn + setting.look as u64;
+fn recovery_for(setting: Trial, turn: u64) -> Recovery {
+    let turn = turn + setting.recovery as u64;
     match setting.fate {
-        Fate::BothDie | Fate::DiesStopped => LOOKS[turn as usize % LOOKS.len()],
+        Fate::BothDie | Fate::DiesStopped => RECOVERIES[turn as usize % RECOVERIES.len()],
         Fate::GoesOn | Fate::BothGoOn => match turn % 16 {
-            0 => Look::Recover,
-            8 => Look::Endpoints,
-            turn if turn % 2 == 1 => Look::Get,
-            _ => Look::Close,
+            0 => Recovery::Recover,
+            8 => Recovery::Endpoints,
+            turn if turn % 2 == 1 => Recovery::Get,
+            _ => Recovery::Close,
         },
     }
 }
@@ -258,7 +259,8 @@ fn try_some<K: Kind>(first: usize, ground: &Ground, totals: &Totals, worker: usi
     let mut rng = Rng::new(&format!("{} {worker}", name_of::<K>(first)));
     let settings = settings(first);
     for _ in 0..SAMPLED / workers as u64 {
-        let setting = Trial { look: LOOKS[rng.below(4) as usize], ..settings[rng.below(settings.len() as u64) as usize] };
+        let setting =
+            Trial { recovery: RECOVERIES[rng.below(4) as usize], ..settings[rng.below(settings.len() as u64) as usize] };
         // First the number of writes without a death, then the place of the first process, which
         // decides how many writes the second has.
         let Some(whole) = totals.run::<K>(ground, Trial { at: [NEVER, NEVER], ..setting }) else { continue };
@@ -274,7 +276,7 @@ fn try_some<K: Kind>(first: usize, ground: &Ground, totals: &Totals, worker: usi
 fn try_the_one() {
     let text = std::env::var("SHMQ_TWO_DEATHS").expect("it is set");
     let words: Vec<&str> = text.split_whitespace().collect();
-    let [kind, first, second, fate, before, look, attached, i, j] = words[..] else { panic!("nine words: {text}") };
+    let [kind, first, second, fate, before, recovery, attached, i, j] = words[..] else { panic!("nine words: {text}") };
     fn pick<X: Copy + std::fmt::Debug>(all: &[X], word: &str) -> X {
         *all.iter().find(|one| format!("{one:?}") == word).unwrap_or_else(|| panic!("{word} is none of {all:?}"))
     }
@@ -284,7 +286,7 @@ fn try_the_one() {
         second: pick(&VERBS, second),
         fate: pick(&FATES, fate),
         before: pick::<Before>(&BEFORES, before),
-        look: pick(&LOOKS, look),
+        recovery: pick(&RECOVERIES, recovery),
         late: attached == "Late",
         at,
     };

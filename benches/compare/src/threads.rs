@@ -49,11 +49,11 @@ fn play(core: Option<usize>, party: u32, at_start: &AtomicU32, part: impl FnOnce
         run_on(&[core]);
     }
     at_start.fetch_add(1, AcqRel);
-    for look in 0_u32.. {
+    for poll in 0_u32.. {
         if at_start.load(Acquire) >= party {
             break;
         }
-        if look % 64 == 63 { thread::yield_now() } else { std::hint::spin_loop() }
+        if poll % 64 == 63 { thread::yield_now() } else { std::hint::spin_loop() }
     }
     let (cpu, start) = (thread_cpu_nanos(), now_nanos());
     let sum = part();

@@ -48,7 +48,7 @@ fn what_is_wrong_with(name: &str) -> (String, String) {
             "Give that queue another name, and create one for dead letters.".to_owned(),
         );
     }
-    let now = seen.look();
+    let now = seen.snapshot();
     if now.closed {
         return ("is closed".to_owned(), "Unlink it, and create it anew.".to_owned());
     }

@@ -74,7 +74,7 @@ fn nothing_to_show(inspector: &Inspector, about: &About) -> String {
     if !about.kind.is_queue() {
         return format!("{name} is no queue, but a primitive of shmq::sync ({})", about.kind.in_words());
     }
-    match inspector.look().on_lease {
+    match inspector.snapshot().on_lease {
         0 => format!("queue {name} is empty"),
         count => format!("queue {name} is empty, but for {} on lease (see `shmq stat`)", units::messages(count)),
     }

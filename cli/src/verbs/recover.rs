@@ -12,10 +12,10 @@ use shmq::inspect;
 pub fn run(arguments: &Recover) -> Result<u8, Failure> {
     // Attaching may repair what a dead process left in the entry that it takes, so the numbers are
     // differences.
-    let before = inspect::Inspector::open(&arguments.name).map_err(|error| Failure::open(&arguments.name, &error))?.look();
+    let before = inspect::Inspector::open(&arguments.name).map_err(|error| Failure::open(&arguments.name, &error))?.snapshot();
     let operator = attach::open_any(&arguments.name, &arguments.allowed)?;
     let report = operator.recover();
-    let after = inspect::Inspector::open(&arguments.name).map_err(|error| Failure::open(&arguments.name, &error))?.look();
+    let after = inspect::Inspector::open(&arguments.name).map_err(|error| Failure::open(&arguments.name, &error))?.snapshot();
     let came_back = after.came_back.saturating_sub(before.came_back).max(report.redelivered);
     let aborted = after.stats.aborted.saturating_sub(before.stats.aborted).max(report.aborted);
     let dead = before.participants.iter().filter(|participant| !participant.alive).count();

@@ -20,11 +20,11 @@ pub fn run(arguments: &Stat) -> Result<u8, Failure> {
     let inspector = Inspector::open(name).map_err(|error| Failure::open(name, &error))?;
     let about = inspector.about();
     let before = (!arguments.interval.is_zero()).then(|| {
-        let before = inspector.look();
+        let before = inspector.snapshot();
         std::thread::sleep(arguments.interval);
         before
     });
-    let now = inspector.look();
+    let now = inspector.snapshot();
     if arguments.json {
         let rates = before.as_ref().map(|before| Rates::between(before, &now));
         let row = Row { name: name.clone(), owner_uid: about.owner_uid, seen: Ok((about, now)), nameless: false };

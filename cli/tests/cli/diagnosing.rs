@@ -12,10 +12,10 @@ use std::time::Duration;
 #[track_caller]
 fn examine(name: &str) -> (Vec<String>, String, String) {
     let text = run(&["doctor", name, "-i", "0.1"]);
-    let told = run(&["doctor", name, "--json", "-i", "0.1"]).json();
-    schema::check(&told, "doctor");
+    let printed = run(&["doctor", name, "--json", "-i", "0.1"]).json();
+    schema::check(&printed, "doctor");
     let of = |finding: &Value| finding["code"].as_str().expect("a word").to_owned();
-    let troubles = told[0]["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == "trouble").map(of);
+    let troubles = printed[0]["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == "trouble").map(of);
     let troubles: Vec<String> = troubles.collect();
     assert_eq!(text.code, if troubles.is_empty() { 0 } else { 8 }, "{text:?}");
     let ls = run(&["ls", name]).expect(0).text().lines().nth(1).expect("a line").to_owned();
@@ -35,7 +35,7 @@ fn set_up_1_the_consumer_is_stopped() {
     assert!(troubles.is_empty() && !ls.contains("STOPPED"), "nothing is wrong yet: {ls}\n{words}");
     consumer.send(libc::SIGSTOP);
     let pid = consumer.pid();
-    let state = || Inspector::open(&*name).ok().and_then(|inspector| of(&inspector.look(), pid).map(|p| p.process));
+    let state = || Inspector::open(&*name).ok().and_then(|inspector| of(&inspector.snapshot(), pid).map(|p| p.process));
     wait_for(&name, "it to stop", || state() == Some(ProcessState::Stopped));
     queue.put_slice(&[1, 2, 3]).expect("room");
     let (troubles, ls, words) = examine(&name);
@@ -70,9 +70,9 @@ fn set_up_2_the_consumer_was_killed_with_a_lease() {
         assert!(words.contains(word), "{word:?} is not in {words}");
     }
     // The doctor's advice helps.
-    let told = run(&["recover", &name, "--json"]).expect(0).json();
-    schema::check(&told, "recover");
-    assert_eq!((&told["redelivered"], &told["dead_participants"]), (&1.into(), &1.into()));
+    let printed = run(&["recover", &name, "--json"]).expect(0).json();
+    schema::check(&printed, "recover");
+    assert_eq!((&printed["redelivered"], &printed["dead_participants"]), (&1.into(), &1.into()));
     let (troubles, ls, words) = examine(&name);
     assert_eq!(troubles, ["came-back"], "{words}");
     assert!(ls.contains("1 message came back"), "{ls}");
@@ -123,7 +123,7 @@ fn a_collector_that_holds_all_and_waits_for_more_is_a_deadlock() {
         let pid = collector.pid();
         let long = Duration::from_millis(1100);
         wait_for(&name, "a deadlock", || {
-            let seen = Inspector::open(&*name).expect("there").look();
+            let seen = Inspector::open(&*name).expect("there").snapshot();
             let is_long = |waits: Option<shmq::inspect::Waiting>| waits.is_some_and(|waits| waits.since > long);
             let puts = seen.participants.iter().any(|p| is_long(p.put_waits));
             let gets = of(&seen, pid).is_some_and(|p| is_long(p.get_waits));
@@ -158,8 +158,8 @@ fn a_deadlock_that_is_young_is_no_flow_of_messages() {
     let _collector = peers::start_and_see("collector", &name, |seen, pid| {
         seen.on_lease == 4 && of(seen, pid).is_some_and(|p| p.get_waits.is_some())
     });
-    let told = doctor.wait_with_output().expect("it runs").stdout;
-    assert!(!String::from_utf8_lossy(&told).contains("Messages flow"), "{}", String::from_utf8_lossy(&told));
+    let printed = doctor.wait_with_output().expect("it runs").stdout;
+    assert!(!String::from_utf8_lossy(&printed).contains("Messages flow"), "{}", String::from_utf8_lossy(&printed));
     let now = run(&["doctor", &name, "-i", "0", "--json"]).json();
     let codes: Vec<&Value> = now[0]["findings"].as_array().expect("some").iter().map(|finding| &finding["code"]).collect();
     assert!(codes.contains(&&"deadlock".into()), "{now:#}");
@@ -196,15 +196,15 @@ fn leases_of_those_who_work_are_no_deadlock() {
 }
 
 #[test]
-fn a_stale_queue_is_told_and_not_lost_by_looking_after_it() {
+fn a_stale_queue_is_reported_and_not_lost_by_recovering_it() {
     let name = Name::new("stale");
     peers::start_and_see("owner", &name, |seen, _| seen.messages == 3).kill();
     let (troubles, ls, words) = examine(&name);
     assert_eq!(troubles, ["stale"], "{words}");
     assert!(ls.contains("stale") && words.contains("3 messages still in it"), "{ls}\n{words}");
     // The command is the only one attached, and removes nothing when it leaves.
-    let told = run(&["recover", &name]).expect(0);
-    assert!(told.err.contains("all users of") && told.err.contains("stays"), "{}", told.err);
+    let printed = run(&["recover", &name]).expect(0);
+    assert!(printed.err.contains("all users of") && printed.err.contains("stays"), "{}", printed.err);
     let (troubles, ls, words) = examine(&name);
     assert_eq!(troubles, ["stale"], "{words}");
     assert!(ls.contains("stale: all its users died") && words.contains("3 messages still in it"), "{ls}\n{words}");
@@ -231,9 +231,9 @@ fn a_join_that_waits_for_marks_is_named() {
     queue.get().expect("a message");
     queue.get().expect("a message");
     let (_, _, words) = examine(&name);
-    let told = format!("{}", joiner.pid());
+    let printed = format!("{}", joiner.pid());
     assert!(words.contains("waits in join: 2 messages were got by copy and not marked by task_done"), "{words}");
-    assert!(words.contains(&told), "{words}");
+    assert!(words.contains(&printed), "{words}");
     queue.task_done().expect("one was got");
     queue.task_done().expect("one was got");
     assert!(joiner.wait().success());
@@ -265,15 +265,20 @@ fn what_a_forked_child_keeps_is_not_stale() {
         let ran = run(verb).expect(0);
         assert_eq!(ran.err, "", "{verb:?}");
     }
-    let told = run(&["ls", &name, "--json"]).expect(0).json();
-    assert_eq!((&told[0]["state"], &told[0]["persisted"], &told[0]["messages"]), (&"closed".into(), &false.into(), &2.into()));
+    let printed = run(&["ls", &name, "--json"]).expect(0).json();
+    assert_eq!(
+        (&printed[0]["state"], &printed[0]["persisted"], &printed[0]["messages"]),
+        (&"closed".into(), &false.into(), &2.into())
+    );
     // It dies with its parent.
     daemon.kill();
-    wait_for(&name, "the child to end", || Inspector::open(&*name).is_ok_and(|inspector| inspector.look().state == State::Stale));
+    wait_for(&name, "the child to end", || {
+        Inspector::open(&*name).is_ok_and(|inspector| inspector.snapshot().state == State::Stale)
+    });
 }
 
 #[test]
-fn a_lost_name_is_found_and_told() {
+fn a_lost_name_is_found_and_reported() {
     let name = Name::new("nameless");
     let queue = Queue::<u64>::create(&*name, 4).expect("created");
     assert!(examine(&name).0.is_empty());
@@ -284,14 +289,14 @@ fn a_lost_name_is_found_and_told() {
     for word in ["RemoveIPC", "another queue", &format!("process {}", std::process::id())] {
         assert!(words.contains(word), "{word:?} is not in {words}");
     }
-    let told = run(&["ls", &name, "--json"]).expect(0).json();
-    schema::check(&told, "ls");
-    schema::check(&told[0], "queue");
-    assert_eq!((&told[0]["has_name"], &told[0]["state"]), (&false.into(), &"in use".into()));
+    let printed = run(&["ls", &name, "--json"]).expect(0).json();
+    schema::check(&printed, "ls");
+    schema::check(&printed[0], "queue");
+    assert_eq!((&printed[0]["has_name"], &printed[0]["state"]), (&false.into(), &"in use".into()));
     // Beside the segment that has the name now.
     let next = Queue::<u64>::create(&*name, 4).expect("created");
-    let told = run(&["ls", &name, "--json"]).expect(0).json();
-    let names: Vec<_> = told.as_array().expect("two").iter().map(|queue| queue["has_name"] == true).collect();
+    let printed = run(&["ls", &name, "--json"]).expect(0).json();
+    let names: Vec<_> = printed.as_array().expect("two").iter().map(|queue| queue["has_name"] == true).collect();
     assert_eq!(names, [true, false]);
     // After `unlink` it is a notice, not a trouble.
     Queue::<u64>::unlink(&*name).expect("it was there");
@@ -303,16 +308,16 @@ fn a_lost_name_is_found_and_told() {
 }
 
 #[test]
-fn what_a_queue_replaced_is_told() {
+fn what_a_queue_replaced_is_reported() {
     let name = Name::new("replacing");
     peers::start_and_see("owner", &name, |seen, _| seen.messages == 3).kill();
     let _queue = Queue::<u32>::open_or_create(&*name, 4).expect("of another type");
     let (troubles, ls, words) = examine(&name);
     assert!(troubles.is_empty() && ls.contains("replaced a dead one: 3 messages lost"), "{ls}\n{words}");
     assert!(words.contains("a dead one, of another type; 3 messages went with it"), "{words}");
-    let told = run(&["stat", &name, "--json", "-i", "0"]).expect(0).json();
-    schema::check(&told, "stat");
-    assert_eq!((&told["predecessor"]["why"], &told["predecessor"]["messages"]), (&"of another type".into(), &3.into()));
+    let printed = run(&["stat", &name, "--json", "-i", "0"]).expect(0).json();
+    schema::check(&printed, "stat");
+    assert_eq!((&printed["predecessor"]["why"], &printed["predecessor"]["messages"]), (&"of another type".into(), &3.into()));
     assert!(run(&["stat", &name, "-i", "0"]).expect(0).text().contains("3 messages went with it"));
 }
 

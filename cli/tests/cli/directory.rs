@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
 #[test]
-fn every_verb_looks_into_the_directory_that_the_environment_names() {
+fn every_verb_searches_the_directory_that_the_environment_names() {
     let folder = std::env::temp_dir().join(unique_name("folder"));
     std::fs::create_dir(&folder).expect("it is new");
     let there = |arguments: &[&str], input: &[u8]| -> Ran {

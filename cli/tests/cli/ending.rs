@@ -115,7 +115,7 @@ fn a_put_of_a_pipe_by_name_ends_by_a_signal() {
         writer.write_all(b"half a message").expect("it reads");
         ends(running, signal, "a silent writer");
         drop(writer);
-        assert_eq!(Inspector::open(&*name).expect("made").look().messages, 0, "half a file is no message");
+        assert_eq!(Inspector::open(&*name).expect("made").snapshot().messages, 0, "half a file is no message");
         // The whole file is one message.
         let running = start();
         std::fs::write(&fifo.0, b"a message").expect("it reads");
@@ -133,7 +133,7 @@ fn many_lines_have_one_last_chance_together() {
     let mut running = Running::of(shmq(&["put", &name, "--lines"]).stdin(from).stdout(Stdio::null()).spawn().expect("it starts"));
     to.write_all(&[b'x', b'\n'].repeat(20_000)).expect("a pipe");
     wait_for(&name, "a put that waits", || {
-        Inspector::open(&*name).expect("there").look().participants.iter().any(|p| p.put_waits.is_some())
+        Inspector::open(&*name).expect("there").snapshot().participants.iter().any(|p| p.put_waits.is_some())
     });
     running.send(libc::SIGTERM);
     // Room comes, but slowly: for each line in time, for all of them not in an hour.

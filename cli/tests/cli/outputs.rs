@@ -12,8 +12,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-fn look(name: &str) -> Snapshot {
-    Inspector::open(name).expect("there").look()
+fn snapshot(name: &str) -> Snapshot {
+    Inspector::open(name).expect("there").snapshot()
 }
 
 /// Runs it with a standard output that it gets from `change`, made in the child.
@@ -65,7 +65,7 @@ fn an_output_that_takes_nothing_costs_no_message() {
             let ran = run_into(arguments, change);
             assert_eq!(ran.code, code, "{what}: {ran:?}");
             assert!(ran.err.contains("standard output") || code != 1, "{what}: {ran:?}");
-            assert_eq!((look(&name).messages, look(&name).on_lease), (2, 0), "{what}");
+            assert_eq!((snapshot(&name).messages, snapshot(&name).on_lease), (2, 0), "{what}");
         }
         for arguments in
             [&["ls"][..], &["stat", &name, "-i", "0"], &["peek", &name], &["peek", &name, "--raw"], &["doctor", "-i", "0"]]
@@ -86,7 +86,7 @@ fn a_get_that_fails_is_no_delivery() {
     for (what, change, code) in BROKEN {
         assert_eq!(run_into(&["get", &name, "--number", "3"], change).code, code, "{what}");
     }
-    assert_eq!((look(&name).messages, look(&name).stats.given_up), (3, 0));
+    assert_eq!((snapshot(&name).messages, snapshot(&name).stats.given_up), (3, 0));
     let lease = queue.lease().expect("a message");
     assert_eq!((&*lease, lease.deliveries()), (&b"one"[..], 1));
     lease.give_back();
@@ -97,8 +97,8 @@ fn a_get_that_fails_is_no_delivery() {
     writer.set_nonblocking(false).expect("set");
     let command = &mut shmq(&["get", &name, "--follow"]);
     let getter = Running::of(command.stdin(Stdio::null()).stdout(OwnedFd::from(writer)).spawn().expect("it starts"));
-    wait_for(&name, "a lease", || look(&name).on_lease > 0 && is_asleep(getter.pid() as i32));
-    assert_eq!((look(&name).on_lease, look(&name).messages), (1, 2));
+    wait_for(&name, "a lease", || snapshot(&name).on_lease > 0 && is_asleep(getter.pid() as i32));
+    assert_eq!((snapshot(&name).on_lease, snapshot(&name).messages), (1, 2));
     drop((getter, reader));
 }
 
@@ -112,10 +112,10 @@ fn an_empty_message_is_not_lost_in_a_broken_output_either() {
             continue;
         }
         assert_eq!(run_into(&["get", &name], change).code, code, "{what}");
-        assert_eq!(look(&name).messages, 1, "{what}");
+        assert_eq!(snapshot(&name).messages, 1, "{what}");
     }
     assert_eq!(run(&["get", &name, "-t", "0"]).expect(0).out, b"");
-    assert_eq!(look(&name).messages, 0);
+    assert_eq!(snapshot(&name).messages, 0);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_limit_on_files_is_an_error_that_costs_no_message() {
     std::fs::remove_file(&path).expect("removed");
     assert_eq!((code, written), (Some(1), 100_000));
     // One message went, and a part of the next, which is back whole.
-    assert_eq!((look(&name).bytes, look(&name).on_lease), (300_000 - 65_536, 0));
+    assert_eq!((snapshot(&name).bytes, snapshot(&name).on_lease), (300_000 - 65_536, 0));
 }
 
 #[test]
@@ -199,10 +199,10 @@ fn a_getter_notices_that_its_reader_has_gone_while_no_message_comes() {
             // The command keeps the end that the child has.
             drop(command);
             let mut running = Running::of(child);
-            wait_for(&name, "a consumer", || look(&name).participants.iter().any(|p| p.get_waits.is_some()));
+            wait_for(&name, "a consumer", || snapshot(&name).participants.iter().any(|p| p.get_waits.is_some()));
             drop(reader);
             assert_eq!(running.wait().code(), Some(128 + libc::SIGPIPE), "{what}, {arguments:?}");
-            assert_eq!(look(&name).participants.len(), 1, "it has left");
+            assert_eq!(snapshot(&name).participants.len(), 1, "it has left");
         }
     }
 }

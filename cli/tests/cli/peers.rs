@@ -137,6 +137,6 @@ fn sleep_for_ever() -> ! {
 pub fn start_and_see(part: &str, name: &str, seen: impl Fn(&shmq::inspect::Snapshot, u32) -> bool) -> Running {
     let running = start(part, name);
     let pid = running.pid();
-    wait_for(name, part, || Inspector::open(name).is_ok_and(|inspector| seen(&inspector.look(), pid)));
+    wait_for(name, part, || Inspector::open(name).is_ok_and(|inspector| seen(&inspector.snapshot(), pid)));
     running
 }

@@ -45,15 +45,15 @@ fn schema_shows_what_the_messages_are() {
     for word in ["[u64; 2] tick/1", "16 bytes", "{price: f64,", "volume: u64}\\u{1b}"] {
         assert!(text.contains(word), "{word:?} is not in {text}");
     }
-    let told = run(&["schema", &name, "--json"]).expect(0).json();
-    schema::check(&told, "schema");
-    assert_eq!(told["structure"], "{price: f64,\n volume: u64}\u{1b}[2J");
+    let printed = run(&["schema", &name, "--json"]).expect(0).json();
+    schema::check(&printed, "schema");
+    assert_eq!(printed["structure"], "{price: f64,\n volume: u64}\u{1b}[2J");
     assert!(run(&["stat", &name, "-i", "0"]).expect(0).text().contains("{price: f64,"));
     run(&["schema", "no-such-queue"]).expect(3);
 }
 
 #[test]
-fn ls_tells_json_as_the_schema_says() {
+fn ls_prints_json_as_the_schema_says() {
     let name = Name::new("json");
     let queue = Queue::<u64>::create(&*name, 10).expect("created");
     queue.put_slice(&[1, 2, 3]).expect("room");
@@ -76,7 +76,7 @@ fn ls_tells_json_as_the_schema_says() {
 }
 
 #[test]
-fn stat_tells_everything() {
+fn stat_prints_everything() {
     let name = Name::new("stat");
     let queue = Queue::<u64>::create(&*name, 2).expect("created");
     let producer = peers::start_and_see("producer", &name, |seen, pid| {
@@ -86,18 +86,18 @@ fn stat_tells_everything() {
     let lease = queue.lease().expect("a message");
     // The producer goes on, and waits again for the room that the lease takes.
     let waits_again = || {
-        let seen = Inspector::open(&*name).expect("it is there").look();
+        let seen = Inspector::open(&*name).expect("it is there").snapshot();
         let waits =
             seen.participants.iter().any(|participant| participant.pid == producer.pid() && participant.put_waits.is_some());
         seen.stats.puts >= 3 && seen.stats.blocked_puts >= 1 && waits
     };
     wait_for(&name, "the producer to wait again", waits_again);
-    let told = run(&["stat", &name, "--json", "--interval", "0.01"]).expect(0).json();
-    schema::check(&told, "stat");
-    let stats = &told["stats"];
-    assert!(stats["puts"].as_u64() >= Some(3) && stats["gets"] == 2 && stats["high_water"] == 2, "{told:#}");
-    assert!(stats["blocked_puts"].as_u64() >= Some(1) && stats["blocked_put_s"].as_f64() > Some(0.0), "{told:#}");
-    assert!(told["rates"]["interval_s"].as_f64() >= Some(0.01), "{told:#}");
+    let printed = run(&["stat", &name, "--json", "--interval", "0.01"]).expect(0).json();
+    schema::check(&printed, "stat");
+    let stats = &printed["stats"];
+    assert!(stats["puts"].as_u64() >= Some(3) && stats["gets"] == 2 && stats["high_water"] == 2, "{printed:#}");
+    assert!(stats["blocked_puts"].as_u64() >= Some(1) && stats["blocked_put_s"].as_f64() > Some(0.0), "{printed:#}");
+    assert!(printed["rates"]["interval_s"].as_f64() >= Some(0.01), "{printed:#}");
     assert_eq!(run(&["stat", &name, "--json", "-i", "0"]).expect(0).json()["rates"], Value::Null);
     let text = run(&["stat", &name, "-i", "0.01"]).expect(0);
     for word in ["blocked puts", "high water", "PUT WAITS", "lease", "wakes", &producer.pid().to_string()] {
@@ -108,12 +108,12 @@ fn stat_tells_everything() {
 }
 
 #[test]
-fn stat_tells_who_owns_a_side_and_for_how_long() {
+fn stat_prints_the_owner_of_a_side_and_for_how_long() {
     let name = Name::new("endpoint");
     let _queue = Queue::<u64>::create(&*name, 2).expect("created");
     let owner = peers::start_and_see("endpoint", &name, |seen, _| seen.holdings.len() == 1);
-    let told = run(&["stat", &name, "--json", "-i", "0"]).expect(0).json();
-    let held = &told["holdings"][0];
+    let printed = run(&["stat", &name, "--json", "-i", "0"]).expect(0).json();
+    let held = &printed["holdings"][0];
     assert_eq!((&held["what"], &held["pid"]), (&json!("producer"), &json!(owner.pid())));
     assert!(held["since_s"].as_f64().is_some());
     assert!(line(&name).contains("producer"), "{}", line(&name));
@@ -125,9 +125,9 @@ fn what_is_no_queue_is_shown_and_not_operated() {
     let _mutex = shmq::sync::Mutex::<u64>::create(&*name, 7).expect("created");
     let shown = line(&name);
     assert!(shown.contains("in use") && shown.contains("mutex u64") && !shown.contains("damaged"), "{shown}");
-    let told = run(&["ls", &name, "--json"]).expect(0).json();
-    schema::check(&told[0], "queue");
-    assert_eq!(told[0]["kind"], "mutex");
+    let printed = run(&["ls", &name, "--json"]).expect(0).json();
+    schema::check(&printed[0], "queue");
+    assert_eq!(printed[0]["kind"], "mutex");
     run(&["stat", &name, "-i", "0"]).expect(0);
     run(&["doctor", &name, "-i", "0"]).expect(0);
     for verb in ["close", "drain", "recover", "put", "get"] {
@@ -142,10 +142,10 @@ fn peek_leaves_messages_where_they_are() {
     for _ in 0..2 {
         let text = run(&["peek", &name]).expect(0);
         assert!(text.text().contains("\"first\"") && text.text().contains("\"\\x1b[2J\""), "{}", text.text());
-        let told = run(&["peek", &name, "--json", "-n", "2", "--bytes", "3"]).expect(0).json();
-        schema::check(&told, "peek");
-        assert_eq!(told[0], json!({ "length": 5, "deliveries": 0, "text": "fir", "hex": "666972", "object": null }));
-        assert_eq!(told.as_array().map(Vec::len), Some(2));
+        let printed = run(&["peek", &name, "--json", "-n", "2", "--bytes", "3"]).expect(0).json();
+        schema::check(&printed, "peek");
+        assert_eq!(printed[0], json!({ "length": 5, "deliveries": 0, "text": "fir", "hex": "666972", "object": null }));
+        assert_eq!(printed.as_array().map(Vec::len), Some(2));
     }
     assert_eq!(run(&["peek", &name, "--raw"]).expect(0).out, b"firstsecond\x1b[2J");
     assert_eq!(run(&["get", &name, "-n", "3", "--lines"]).expect(0).out, b"first\nsecond\n\x1b[2J\n");
@@ -173,11 +173,11 @@ fn peek_decodes_objects() {
         let shown = "{\"id\": 7, \"item\": \"tea \\u{1b}[2J \u{e9}\", \"price\": 1.5, \"tags\": [true, null]}";
         assert!(text.text().contains(shown) && !text.text().contains('\x1b'), "{}", text.text());
         assert!(text.text().lines().all(|line| line.len() < 1200) && text.text().contains("xxx..."), "{}", text.text());
-        let told = run(&["peek", &name, "--json", "--bytes", "3"]).expect(0).json();
-        schema::check(&told, "peek");
+        let printed = run(&["peek", &name, "--json", "--bytes", "3"]).expect(0).json();
+        schema::check(&printed, "peek");
         let wanted = json!({ "id": 7, "item": "tea \u{1b}[2J \u{e9}", "price": 1.5, "tags": [true, null] });
-        assert_eq!((&told[0]["object"], &told[0]["hex"]), (&wanted, &json!("84a269")));
-        assert_eq!(told[1]["object"]["item"].as_str().map(str::len), Some(5000));
+        assert_eq!((&printed[0]["object"], &printed[0]["hex"]), (&wanted, &json!("84a269")));
+        assert_eq!(printed[1]["object"]["item"].as_str().map(str::len), Some(5000));
     }
     assert_eq!(queue.get().map(|order| order.id).ok(), Some(7), "it is still there");
     // Extensions that only this crate's encoder writes.
@@ -186,9 +186,9 @@ fn peek_decodes_objects() {
     queue.put(&(b"ab\0".to_vec(), Some(()), vec![7; 1 << 17])).expect("room");
     let text = run(&["peek", &name]).expect(0);
     assert!(text.text().contains("[b\"ab\\x00\", Some(null), b\"\\x07\\x07"), "{}", text.text());
-    let told = &run(&["peek", &name, "--json"]).expect(0).json()[0]["object"];
-    assert_eq!((&told[0], &told[1]), (&json!({ "$bytes": "616200" }), &json!({ "$some": 1 })));
-    assert_eq!(told[2]["$bytes"].as_str().map(str::len), Some(2 << 17));
+    let printed = &run(&["peek", &name, "--json"]).expect(0).json()[0]["object"];
+    assert_eq!((&printed[0], &printed[1]), (&json!({ "$bytes": "616200" }), &json!({ "$some": 1 })));
+    assert_eq!(printed[2]["$bytes"].as_str().map(str::len), Some(2 << 17));
     // Of another codec: what cannot be decoded is shown as bytes.
     let name = Name::new("postcard");
     let queue = ObjectQueue::<(u8, String), Postcard>::builder().name(&*name).create().expect("created");
@@ -219,8 +219,8 @@ fn peek_says_why_it_shows_nothing() {
     // Text is cut between characters.
     let name = Name::new("peek-text");
     feed(&["put", &name, "--lines"], "aé\n".as_bytes()).expect(0);
-    let told = |bytes: &str| run(&["peek", &name, "--json", "--bytes", bytes]).expect(0).json()[0]["text"].clone();
-    assert_eq!([told("1"), told("2"), told("3")], [json!("a"), json!("a"), json!("aé")]);
+    let printed = |bytes: &str| run(&["peek", &name, "--json", "--bytes", bytes]).expect(0).json()[0]["text"].clone();
+    assert_eq!([printed("1"), printed("2"), printed("3")], [json!("a"), json!("a"), json!("aé")]);
 }
 
 #[test]
@@ -228,10 +228,10 @@ fn rows_of_json_have_all_fields() {
     let (good, bad) = (Name::new("row-good"), Name::new("row-bad"));
     let _queue = bytes(&good, 4096);
     std::fs::write(format!("/dev/shm/shmq.{}", &*bad), b"not a segment").expect("written");
-    let told = run(&["ls", "--json", &good, &bad]).expect(0).json();
-    schema::check(&told, "ls");
+    let printed = run(&["ls", "--json", &good, &bad]).expect(0).json();
+    schema::check(&printed, "ls");
     let fields = |row: &Value| row.as_object().expect("a row").keys().cloned().collect::<Vec<_>>();
-    let by_name = |name: &str| told.as_array().expect("rows").iter().find(|row| row["name"] == name).expect("a row");
+    let by_name = |name: &str| printed.as_array().expect("rows").iter().find(|row| row["name"] == name).expect("a row");
     assert_eq!(fields(by_name(&good)), fields(by_name(&bad)));
     assert_eq!(fields(by_name(&good)), fields(&run(&["stat", &good, "--json", "-i", "0"]).expect(0).json()));
     assert!(by_name(&bad)["messages"].is_null() && by_name(&bad)["participants"].is_null(), "{:#}", by_name(&bad));
@@ -239,7 +239,7 @@ fn rows_of_json_have_all_fields() {
 }
 
 #[test]
-fn garbage_is_named_and_harms_nobody() {
+fn garbage_is_named_and_harms_no_process() {
     let name = Name::new("garbage");
     let path = format!("/dev/shm/shmq.{}", &*name);
     let real = {
@@ -262,8 +262,8 @@ fn garbage_is_named_and_harms_nobody() {
     ] {
         std::fs::write(&path, &content).expect("written");
         assert!(line(&name).contains(&format!(" {state} ")), "{} bytes: {}", content.len(), line(&name));
-        let told = run(&["ls", &name, "--json"]).expect(0).json();
-        schema::check(&told, "ls");
+        let printed = run(&["ls", &name, "--json"]).expect(0).json();
+        schema::check(&printed, "ls");
         run(&["stat", &name, "-i", "0"]).expect(code);
         run(&["peek", &name]).expect(code);
         let doctor = run(&["doctor", &name, "--json", "-i", "0.01"]).expect(8).json();

@@ -29,7 +29,7 @@ fn pipe() -> (File, File) {
 }
 
 fn messages(name: &str) -> u64 {
-    Inspector::open(name).map_or(0, |inspector| inspector.look().messages)
+    Inspector::open(name).map_or(0, |inspector| inspector.snapshot().messages)
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn lines_strings_and_files_are_messages() {
     let name = Name::new("modes");
     feed(&["put", &name, "--lines"], b"one\n\nthree\nlast").expect(0);
     assert_eq!(messages(&name), 4);
-    assert_eq!(run(&["get", &name]).expect(0).out, b"one", "one message if not told how many");
+    assert_eq!(run(&["get", &name]).expect(0).out, b"one", "one message without a count");
     assert_eq!(run(&["get", &name, "-n", "3", "--lines"]).expect(0).out, b"\nthree\nlast\n");
     feed(&["put", &name, "--null"], b"a\nb\0c\0").expect(0);
     assert_eq!(run(&["get", &name, "-n", "2", "--null"]).expect(0).out, b"a\nb\0c\0");
@@ -155,7 +155,7 @@ fn a_getter_waits_and_a_full_queue_times_out() {
     std::thread::scope(|scope| {
         let get = scope.spawn(|| run(&["get", &name, "-n", "2"]).expect(0).out);
         wait_for(&name, "a consumer", || {
-            Inspector::open(&*name).is_ok_and(|i| i.look().participants.iter().any(|p| p.get_waits.is_some()))
+            Inspector::open(&*name).is_ok_and(|i| i.snapshot().participants.iter().any(|p| p.get_waits.is_some()))
         });
         feed(&["put", &name, "--lines"], b"x\n").expect(0);
         feed(&["put", &name, "--lines"], b"y\n").expect(0);
@@ -170,8 +170,8 @@ fn a_getter_waits_and_a_full_queue_times_out() {
 }
 
 #[test]
-fn what_was_read_before_an_error_of_the_input_is_told() {
-    let name = Name::new("told");
+fn what_was_read_before_an_error_of_the_input_is_reported() {
+    let name = Name::new("reported");
     let (mut to, mut from) = UnixStream::pair().expect("a pair");
     from.write_all(b"unread").expect("room");
     to.write_all(b"line\nhalf").expect("room");
@@ -180,13 +180,13 @@ fn what_was_read_before_an_error_of_the_input_is_told() {
     let mut child = command.spawn().expect("it starts");
     let mut errors = child.stderr.take().expect("piped");
     let running = Running::of(child);
-    wait_until("a line", || Inspector::open(&*name).is_ok_and(|queue| queue.look().messages == 1), || "none".to_owned());
+    wait_until("a line", || Inspector::open(&*name).is_ok_and(|queue| queue.snapshot().messages == 1), || "none".to_owned());
     // A socket that is closed with unread bytes is an error at the other end.
     drop(to);
     running.expect(1);
-    let mut told = String::new();
-    errors.read_to_string(&mut told).expect("text");
-    assert!(told.contains("standard input") && told.contains("4 bytes that were read are not put"), "{told}");
+    let mut printed = String::new();
+    errors.read_to_string(&mut printed).expect("text");
+    assert!(printed.contains("standard input") && printed.contains("4 bytes that were read are not put"), "{printed}");
     assert_eq!(run(&["get", &name]).expect(0).out, b"line");
 }
 
@@ -308,7 +308,7 @@ fn what_put_has_read_is_put_when_a_signal_ends_it() {
         // All that was written is being put: the last block waits for more, and is cut off by the
         // signal or the pause.
         let pending = || {
-            let seen = Inspector::open(&*name).expect("there").look();
+            let seen = Inspector::open(&*name).expect("there").snapshot();
             seen.bytes + seen.on_loan * BLOCK as u64
         };
         wait_for(&name, "the input to be read", || pending() >= first as u64);
@@ -338,7 +338,7 @@ fn a_put_that_waits_for_room_has_read_nothing_that_it_would_lose() {
         // The pipe fills up behind it.
         scope.spawn(|| to.write_all(&input).expect("it is read"));
         wait_for(&name, "a put that waits", || {
-            Inspector::open(&*name).expect("there").look().participants.iter().any(|p| p.put_waits.is_some())
+            Inspector::open(&*name).expect("there").snapshot().participants.iter().any(|p| p.put_waits.is_some())
         });
         running.send(libc::SIGTERM);
         assert_eq!(running.wait().code(), Some(128 + libc::SIGTERM));
@@ -379,8 +379,8 @@ fn putters_that_share_an_input_do_not_wait_for_it_with_a_loan() {
     };
     let putters: Vec<Running> = (0..3).map(start).collect();
     drop(from);
-    let look = || Inspector::open(&*name).expect("there").look();
-    wait_for(&name, "the producers", || look().participants.len() == 4);
+    let sample = || Inspector::open(&*name).expect("there").snapshot();
+    wait_for(&name, "the producers", || sample().participants.len() == 4);
     for _ in 0..12 {
         // All three see the input, and one reads it; of two that read at once, one may get its
         // first byte.
@@ -390,7 +390,7 @@ fn putters_that_share_an_input_do_not_wait_for_it_with_a_loan() {
             got += queue.get_timeout(Duration::from_secs(20)).expect("no loan stands in the way").len();
         }
         assert_eq!(got, 4);
-        wait_for(&name, "all loans to end", || look().on_loan == 0);
+        wait_for(&name, "all loans to end", || sample().on_loan == 0);
     }
     drop(to);
     putters.into_iter().for_each(|putter| putter.expect(0));
@@ -403,7 +403,7 @@ fn one_wait_is_one_wait_however_long_and_ended_by_a_signal_is_no_timeout() {
     let name = Name::new("long-wait");
     let queue = bytes(&name, 4 * BLOCK);
     let waits_long = |waits: fn(&Participant) -> Option<Waiting>| {
-        let seen = Inspector::open(&*name).expect("there").look();
+        let seen = Inspector::open(&*name).expect("there").snapshot();
         seen.participants.iter().filter_map(waits).any(|waits| waits.since >= LONG)
     };
     let (mut getter, _from) = getter(&name);

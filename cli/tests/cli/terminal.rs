@@ -94,10 +94,10 @@ impl Top {
     /// changed are drawn.
     #[track_caller]
     fn wait_to_see(&self, drawn: &Mutex<String>, text: &str) {
-        let (mut rows, mut looks) = (30, 0u32);
+        let (mut rows, mut checks) = (30, 0u32);
         let seen = || {
-            looks += 1;
-            if looks % 1000 == 65 {
+            checks += 1;
+            if checks % 1000 == 65 {
                 rows = 61 - rows;
                 let size = libc::winsize { ws_row: rows, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
                 // SAFETY: the call reads the size of a terminal that is open.
@@ -134,7 +134,7 @@ fn top_shows_queues_and_obeys_keys() {
 }
 
 #[test]
-fn top_leaves_the_terminal_in_order_when_it_is_told_to_end() {
+fn top_restores_the_terminal_on_a_signal_to_end() {
     for how in ["SIGTERM", "ctrl-c"] {
         let (mut top, person) = top(&[]);
         while_watching(person, &mut top, |top, drawn| {
@@ -264,8 +264,8 @@ fn top_without_a_terminal_says_so() {
 
 /// Nanoseconds that a process has run so far.
 fn processor_ns(pid: u32) -> u64 {
-    let told = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("it runs");
-    told.split(' ').next().and_then(|first| first.parse().ok()).expect("a number")
+    let printed = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("it runs");
+    printed.split(' ').next().and_then(|first| first.parse().ok()).expect("a number")
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {
@@ -307,7 +307,7 @@ fn top_disturbs_a_queue_at_full_speed_by_this_much() {
 fn disturbance(top: &Top, name: &str, rounds: usize, window: Duration) -> String {
     let inspector = Inspector::open(name).expect("there");
     // Gets per second, and the part of a processor that `top` used.
-    let look = || {
+    let sample = || {
         let (before, used) = (inspector.glance(), processor_ns(top.running.pid()));
         std::thread::sleep(window);
         let now = inspector.glance();
@@ -320,7 +320,7 @@ fn disturbance(top: &Top, name: &str, rounds: usize, window: Duration) -> String
         // The order alternates, so that a machine that gets faster or slower favours neither.
         let [first, second] = [round % 2, 1 - round % 2].map(|shown| {
             top.running.send(if shown == 1 { libc::SIGCONT } else { libc::SIGSTOP });
-            let (rate, of_top) = look();
+            let (rate, of_top) = sample();
             rates[shown].push(rate);
             if shown == 1 {
                 used.push(of_top);

@@ -13,8 +13,8 @@ use std::process::Stdio;
 fn a_created_queue_stays_until_it_is_removed() {
     let name = Name::new("create");
     run(&["create", &name, "--capacity-bytes", "64K", "--capacity", "5", "--schema", "s/1", "--mode", "640"]).expect(0);
-    let told = run(&["ls", &name, "--json"]).expect(0).json();
-    let queue = &told[0];
+    let printed = run(&["ls", &name, "--json"]).expect(0).json();
+    let queue = &printed[0];
     assert_eq!((&queue["state"], &queue["capacity"], &queue["schema"]), (&"kept".into(), &5.into(), &"s/1".into()));
     assert_eq!((&queue["capacity_bytes"], &queue["mode"]), (&65536.into(), &"640".into()));
     let again = run(&["create", &name, "--capacity-bytes", "64K"]).expect(1);
@@ -73,8 +73,8 @@ fn what_the_dead_closed_is_no_more_than_stale_once_it_is_drained() {
         peers::start_and_see("service", &name, |seen, _| seen.closed).kill();
         let ran = feed(&[&verb[..1], &[&*name], &verb[1..]].concat(), b"x");
         ran.expect(if verb[0] == "put" { 6 } else { 0 });
-        let told = run(&["ls", &name, "--json"]).expect(0).json();
-        assert_eq!((&told[0]["state"], &told[0]["persisted"]), (&"stale".into(), &false.into()), "{verb:?}");
+        let printed = run(&["ls", &name, "--json"]).expect(0).json();
+        assert_eq!((&printed[0]["state"], &printed[0]["persisted"]), (&"stale".into(), &false.into()), "{verb:?}");
         run(&["drain", &name]).expect(0);
         // The service starts again.
         let queue = Queue::<[u8]>::builder().name(&*name).capacity_bytes(4096).open_or_create().expect("made");
@@ -91,7 +91,7 @@ fn two_at_work_on_a_dead_queue_leave_it_to_the_next() {
     run(&["get", &name]).expect(0);
     let first = Running::of(shmq(&["get", &name]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts"));
     let waits = |seen: Snapshot| seen.participants.iter().any(|participant| participant.get_waits.is_some());
-    wait_for(&name, "a consumer", || Inspector::open(&*name).is_ok_and(|inspector| waits(inspector.look())));
+    wait_for(&name, "a consumer", || Inspector::open(&*name).is_ok_and(|inspector| waits(inspector.snapshot())));
     // The second opens the queue while the first uses it, and is the last to leave.
     let mut second = shmq(&["put", &name, "--lines"]).stdin(Stdio::piped()).spawn().expect("it starts");
     let mut input = second.stdin.take().expect("piped");
@@ -100,8 +100,11 @@ fn two_at_work_on_a_dead_queue_leave_it_to_the_next() {
     first.expect(0);
     drop(input);
     second.expect(0);
-    let told = run(&["ls", &name, "--json"]).expect(0).json();
-    assert_eq!((&told[0]["state"], &told[0]["persisted"], &told[0]["messages"]), (&"stale".into(), &false.into(), &2.into()));
+    let printed = run(&["ls", &name, "--json"]).expect(0).json();
+    assert_eq!(
+        (&printed[0]["state"], &printed[0]["persisted"], &printed[0]["messages"]),
+        (&"stale".into(), &false.into(), &2.into())
+    );
 }
 
 #[test]
@@ -114,7 +117,7 @@ fn what_users_leave_that_die_meanwhile_is_left_to_the_next() {
         let mut putter = shmq(&["put", &name, "--lines"]).stdin(Stdio::piped()).spawn().expect("it starts");
         let mut input = putter.stdin.take().expect("piped");
         let putter = Running::of(putter);
-        let attached = |count| Inspector::open(&*name).is_ok_and(|inspector| inspector.look().participants.len() == count);
+        let attached = |count| Inspector::open(&*name).is_ok_and(|inspector| inspector.snapshot().participants.len() == count);
         wait_for(&name, "a producer", || attached(2));
         owner.kill();
         if let Some(verb) = after {
@@ -123,9 +126,9 @@ fn what_users_leave_that_die_meanwhile_is_left_to_the_next() {
         input.write_all(b"two\n").expect("it reads");
         drop(input);
         putter.expect(0);
-        let told = run(&["ls", &name, "--json"]).expect(0).json();
+        let printed = run(&["ls", &name, "--json"]).expect(0).json();
         let messages = if matches!(after, None | Some("recover")) { 2 } else { 1 };
-        assert_eq!((&told[0]["state"], &told[0]["messages"]), (&"stale".into(), &messages.into()), "{after:?}");
+        assert_eq!((&printed[0]["state"], &printed[0]["messages"]), (&"stale".into(), &messages.into()), "{after:?}");
     }
     // If the users leave in good order, the queue goes with the command.
     let name = Name::new("leave-meanwhile");
@@ -133,7 +136,7 @@ fn what_users_leave_that_die_meanwhile_is_left_to_the_next() {
     let mut putter = shmq(&["put", &name, "--lines"]).stdin(Stdio::piped()).spawn().expect("it starts");
     let input = putter.stdin.take().expect("piped");
     let putter = Running::of(putter);
-    wait_for(&name, "a producer", || Inspector::open(&*name).is_ok_and(|inspector| inspector.look().participants.len() == 2));
+    wait_for(&name, "a producer", || Inspector::open(&*name).is_ok_and(|inspector| inspector.snapshot().participants.len() == 2));
     drop(queue);
     drop(input);
     putter.expect(0);
@@ -165,14 +168,14 @@ fn another_users_dead_queue_is_not_started_over() {
     }
     for whose in [&["--owner", "54321"][..], &["--any-owner"]] {
         feed(&[&["put", &*name][..], whose].concat(), b"x").expect(6);
-        let told = run(&["ls", &name, "--json"]).expect(0).json();
-        assert_eq!((&told[0]["state"], &told[0]["persisted"]), (&"stale".into(), &false.into()));
+        let printed = run(&["ls", &name, "--json"]).expect(0).json();
+        assert_eq!((&printed[0]["state"], &printed[0]["persisted"]), (&"stale".into(), &false.into()));
         assert_eq!(owner_of(&name), UID);
     }
 }
 
 #[test]
-fn create_replaces_another_users_dead_queue_only_if_told_so() {
+fn create_replaces_another_users_dead_queue_only_with_the_option() {
     const UID: u32 = 54_321;
     for whose in [&["--owner", "54321"][..], &["--any-owner"]] {
         let name = Name::new("anew");
@@ -202,7 +205,7 @@ fn only_bytes_are_put_and_got() {
 }
 
 #[test]
-fn verbs_that_act_refuse_another_users_queue_unless_told_so() {
+fn verbs_that_act_refuse_another_users_queue_without_the_option() {
     // SAFETY: geteuid has no preconditions.
     if unsafe { libc::geteuid() } != 0 {
         eprintln!("skipped: only root can give a file to another user");
@@ -231,8 +234,8 @@ fn verbs_that_act_refuse_another_users_queue_unless_told_so() {
         assert!(of_a_third.err.contains("uid 54321"), "{}", of_a_third.err);
     }
     // Reading needs no permission to act, and names the owner.
-    let told = run(&["ls", &name, "--json"]).expect(0).json();
-    assert_eq!((&told[0]["owner_uid"], &told[0]["messages"]), (&UID.into(), &3.into()));
+    let printed = run(&["ls", &name, "--json"]).expect(0).json();
+    assert_eq!((&printed[0]["owner_uid"], &printed[0]["messages"]), (&UID.into(), &3.into()));
     run(&["peek", &name]).expect(0);
     run(&["stat", &name, "--interval", "0"]).expect(0);
     for allowed in [&["--owner", "7", "--owner", "54321"][..], &["--any-owner"]] {

@@ -225,7 +225,7 @@ mod tests {
         "{id@0: u64, legs@8: [{price@0: f64, side@8: enum u64be {Buy=-1, Sell=2 {x@8: [u8; 3]}}}; 2], ok@40: bool}";
 
     #[test]
-    fn what_is_written_as_a_schema_is_told_from_other_words() {
+    fn what_is_written_as_a_schema_is_distinguished_from_other_words() {
         for schema in [ORDER, "u8", "[u64; 2]", "{}", "[[char; 1]; 22]", "enum i8 {A=0}", "{0@0: f32be, gr\u{f6}\u{df}e@4: u32}"]
         {
             assert!(is_schema(schema, false), "{schema}");

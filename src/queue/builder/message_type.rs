@@ -22,9 +22,9 @@ impl MessageType {
     /// Messages of type `T`, byte by byte.
     pub(in crate::queue) fn of<T: ?Sized + Message>() -> MessageType {
         MessageType {
-            kind: T::WIRE.kind,
-            unit_bytes: T::WIRE.unit_bytes,
-            unit_align: T::WIRE.unit_align,
+            kind: if T::IS_SIZED { Kind::Sized } else { Kind::Slice },
+            unit_bytes: T::LAYOUT.bytes,
+            unit_align: T::LAYOUT.align,
             type_name: T::unit_name(),
             structure: Some(T::schema()),
         }

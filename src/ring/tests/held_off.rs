@@ -215,7 +215,7 @@ impl Worker {
 fn meet(capacity: u64, message_at: u64, putter_dies: u32, consumer_dies: u32) -> (bool, bool) {
     use std::sync::atomic::{AtomicBool, Ordering};
     let died = std::sync::Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
-    let told = died.clone();
+    let reported = died.clone();
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = Some(model.preemption_bound.map_or(2, |bound| bound.min(2)));
     model.check(move || {
@@ -233,7 +233,9 @@ fn meet(capacity: u64, message_at: u64, putter_dies: u32, consumer_dies: u32) ->
         });
         putter.join().expect("putter");
         let dead = [PUTTER, CONSUMER].map(|who| world.dead[who].load(Acquire) != 0);
-        (0..2).for_each(|who| drop(told[who].fetch_or(dead[who], Ordering::Relaxed)));
+        for (reported, dead) in reported.iter().zip(dead) {
+            reported.fetch_or(dead, Ordering::Relaxed);
+        }
         // The Consumer may have died before it finished the last message that it noted.
         let noted = world.got.lock().expect("not poisoned").clone();
         world.dead[CONSUMER].store(1, Release);

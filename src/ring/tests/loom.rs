@@ -264,57 +264,57 @@ fn committed_short_against_front() {
 
 /// Reads without a side, while records are put and taken over the wrap. Three threads: two
 /// preemptions at most, or it takes minutes.
-fn looks(geometry: Geometry, lengths: [u32; 3], look: fn(&Ring<Heap>)) {
+fn checks(geometry: Geometry, lengths: [u32; 3], check: fn(&Ring<Heap>)) {
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = Some(model.preemption_bound.map_or(2, |bound| bound.min(2)));
     model.check(move || {
         let shared = Shared::new(geometry);
         shared.put(lengths[0], 1);
-        let looker = shared.clone();
-        let looker = thread::spawn(move || look(&looker.ring));
+        let checker = shared.clone();
+        let checker = thread::spawn(move || check(&checker.ring));
         let putter = shared.clone();
         let putter = thread::spawn(move || {
             lengths[1..].iter().zip(2..).filter(|(length, message)| putter.try_put(**length, *message)).count()
         });
         let mut got = shared.drain();
-        looker.join().expect("looker");
+        checker.join().expect("checker");
         let put = putter.join().expect("putter") + 1;
-        assert_eq!(shared.ring.nothing_to_take().is_none(), got.len() < put, "a look when nothing moves");
+        assert_eq!(shared.ring.nothing_to_take().is_none(), got.len() < put, "a check when nothing moves");
         got.extend(shared.drain());
         assert_eq!(got.len(), put);
         assert_eq!((shared.ring.nothing_to_take(), shared.ring.len()), (Some(State::Free), 0));
     });
 }
 
-fn look_for_something(ring: &Ring<Heap>) {
+fn check_for_something(ring: &Ring<Heap>) {
     if let Some(state) = ring.nothing_to_take() {
-        assert_eq!(state, State::Free, "nobody lends here");
+        assert_eq!(state, State::Free, "no loan is open here");
     }
 }
 
-fn look_how_many(ring: &Ring<Heap>) {
+fn check_how_many(ring: &Ring<Heap>) {
     assert!(ring.len() <= 3);
 }
 
-fn look_at_each(ring: &Ring<Heap>) {
+fn check_each(ring: &Ring<Heap>) {
     assert!(ring.unfinished().expect("not corrupted") <= 3);
 }
 
-fn look_for_room(ring: &Ring<Heap>) {
+fn check_for_room(ring: &Ring<Heap>) {
     ring.has_room(0, true).expect("not corrupted");
 }
 
 #[test]
 fn reads_of_sized_rings_without_a_side() {
-    for look in [look_for_something, look_how_many, look_at_each] {
-        looks(Geometry::sized(8, 8, 1).expect("a small ring"), [8, 8, 8], look);
+    for check in [check_for_something, check_how_many, check_each] {
+        checks(Geometry::sized(8, 8, 1).expect("a small ring"), [8, 8, 8], check);
     }
 }
 
 #[test]
 fn reads_of_slice_rings_without_a_side() {
-    for look in [look_for_something, look_how_many, look_at_each, look_for_room] {
-        looks(bytes(6, u64::MAX), [0, 32, 32], look);
+    for check in [check_for_something, check_how_many, check_each, check_for_room] {
+        checks(bytes(6, u64::MAX), [0, 32, 32], check);
     }
 }
 

@@ -136,7 +136,7 @@ struct Pair {
     model: Model,
     /// As a process keeps it: one for getters that take, one for a scan for held records.
     settled: AtomicU64,
-    settled_by_looks: AtomicU64,
+    settled_by_probes: AtomicU64,
     next_message: u64,
 }
 
@@ -144,8 +144,8 @@ impl Pair {
     fn new(geometry: Geometry) -> Pair {
         let model = Model { geometry, entries: VecDeque::new(), tail: 0 };
         let messages = vec![0; geometry.cells as usize];
-        let (settled, settled_by_looks) = (AtomicU64::new(0), AtomicU64::new(0));
-        Pair { ring: heap::ring(geometry), messages, model, settled, settled_by_looks, next_message: 1 }
+        let (settled, settled_by_probes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Pair { ring: heap::ring(geometry), messages, model, settled, settled_by_probes, next_message: 1 }
     }
 
     fn length(&self, cells: u64) -> u32 {
@@ -296,7 +296,7 @@ impl Pair {
     /// All leases belong to dead owners, and at most this many are found.
     fn free_the_dead(&mut self, most: usize) {
         let is_dead = |_| true;
-        let found = self.ring.find_the_dead(Upto::Head, &self.settled_by_looks, is_dead, |_| false, most + 1);
+        let found = self.ring.find_the_dead(Upto::Head, &self.settled_by_probes, is_dead, |_| false, most + 1);
         let freed = self.ring.free_found(&found.expect("not corrupted"), is_dead, |_| false);
         let leased = self.model.entries.iter_mut().filter(|entry| entry.status == Status::Leased).take(most + 1);
         let expected = leased.map(|entry| entry.status = Status::Returned).count();
@@ -331,7 +331,7 @@ impl Pair {
         assert_eq!(self.ring.unfinished(), Ok(count(&[Status::Ready, Status::Leased, Status::Returned])), "unfinished");
         assert_eq!(self.ring.len(), count(&[Status::Ready, Status::Returned]), "len");
         if let Some(state) = self.ring.nothing_to_take() {
-            assert_eq!(self.model.next(), None, "a look found {state:?}");
+            assert_eq!(self.model.next(), None, "a probe found {state:?}");
         }
     }
 

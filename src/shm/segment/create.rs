@@ -23,7 +23,7 @@ impl Segment {
         let place = place_of(&spec.directory, name).map_err(|(name, why)| CreateError::BadName { name, why })?;
         check_to_create(&place)
             .and_then(|()| Segment::create_at(&place, spec, init))
-            .map_err(|error| error.about(Subject::of(Some(spec.kind), name), &place))
+            .map_err(|error| error.about(Subject::of(Some(spec.kind.subject()), name), &place))
     }
 
     fn create_at(place: &Place, spec: &Spec, mut init: impl FnMut(&Segment)) -> Result<(Segment, u32), CreateError> {
@@ -71,7 +71,9 @@ impl Segment {
             stale::remove_if_due(Scope::All, &spec.directory);
             Segment::create_at(&place, spec, init)
         };
-        check_to_create(&place).and_then(|()| create()).map_err(|error| error.about(Subject::of(Some(spec.kind), ""), &place))
+        check_to_create(&place)
+            .and_then(|()| create())
+            .map_err(|error| error.about(Subject::of(Some(spec.kind.subject()), ""), &place))
     }
 }
 

@@ -45,7 +45,7 @@ use std::time::Duration;
 
 /// How often an exiting process tries the mutex of [`LISTED`], and how long it waits in between:
 /// about 50 ms in total.
-const LIST_LOOKS: u32 = 250;
+const LIST_ATTEMPTS: u32 = 250;
 const LIST_MOMENT: Duration = Duration::from_micros(200);
 
 static LISTED: Mutex<Listed> = Mutex::new(Listed { slots: Vec::new(), pending_forks: PendingForks::new() });
@@ -292,7 +292,7 @@ fn lock_list() -> MutexGuard<'static, Listed> {
 
 /// `None` if the list stays locked.
 fn try_lock_list() -> Option<MutexGuard<'static, Listed>> {
-    for _ in 0..LIST_LOOKS {
+    for _ in 0..LIST_ATTEMPTS {
         match LISTED.try_lock() {
             Ok(listed) => return Some(listed),
             Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),

@@ -39,7 +39,7 @@ impl Segment {
         let place = place_of(&spec.directory, name).map_err(|(name, why)| CreateError::BadName { name, why })?;
         check_to_create(&place)
             .and_then(|()| Segment::open_or_create_at(&place, spec, expect, init))
-            .map_err(|error| error.about(Subject::of(Some(spec.kind), name), &place))
+            .map_err(|error| error.about(Subject::of(Some(spec.kind.subject()), name), &place))
     }
 
     fn open_or_create_at(

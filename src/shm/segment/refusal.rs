@@ -135,7 +135,7 @@ impl_about!(OpenError: NotFound, NotReady, Mismatch, Replaced, Directory, Foreig
 
 /// As [`About::about`], for callers that only open: a name in a missing directory is not just free.
 pub(super) fn about_open(error: OpenError, kind: Option<Kind>, place: &Place) -> OpenError {
-    match (error.about(Subject::of(kind, place.name()), place), place.directory().why_not_searchable()) {
+    match (error.about(Subject::of(kind.map(Kind::subject), place.name()), place), place.directory().why_not_searchable()) {
         (OpenError::NotFound { what }, Some(why)) => {
             OpenError::Directory { what, directory: place.directory().path().to_owned(), why }
         }

@@ -135,7 +135,7 @@ pub fn check<T: Numbered + ?Sized>(queue: &Queue<T>, killed: Killed, turn: u64, 
     // If messages are taken before the scan for dead processes, newer ones may overtake.
     let fits = |contents: &[u64]| found == contents || (order == Order::Get && sorted(&found) == sorted(contents));
     let stage = allowed.iter().position(|contents| fits(contents));
-    let Some(stage) = stage else { panic!("looked {order:?} first: found {found:?} of {allowed:?}, {killed:?}, {queue:?}") };
+    let Some(stage) = stage else { panic!("checked {order:?} first: found {found:?} of {allowed:?}, {killed:?}, {queue:?}") };
     assert!(!killed.done || stage == allowed.len() - 1, "done, and found {found:?}, {queue:?}");
     expect_whole(queue);
     let before = if killed.woken { stages.len() } else { 0 };

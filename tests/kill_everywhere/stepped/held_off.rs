@@ -154,7 +154,7 @@ fn met_in_a_put_that_makes_room_under_a_consumer() {
             drop(consumer.take());
             got.extend(queue.try_get());
         }),
-        ("looks, and more dropped loans", |queue, _, _| {
+        ("probes, and more dropped loans", |queue, _, _| {
             assert!(queue.len() <= 3);
             let _ = (queue.is_full(), queue.stats());
             (0..4).for_each(|_| drop(queue.try_loan()));

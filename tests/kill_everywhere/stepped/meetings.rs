@@ -121,7 +121,7 @@ const MEANWHILE: [(&str, Meanwhile); 9] = [
     ("drop loans, recover", |queue, _| {
         (0..2).for_each(|_| drop(queue.try_loan()));
         let report = queue.recover();
-        assert_eq!((report.dead_participants, report.redelivered, report.aborted), (0, 0, 0), "nobody died");
+        assert_eq!((report.dead_participants, report.redelivered, report.aborted), (0, 0, 0), "no process died");
         false
     }),
     ("fill with dropped loans, put, drain", |queue, log| {
@@ -137,7 +137,7 @@ const MEANWHILE: [(&str, Meanwhile); 9] = [
     }),
     ("join", |queue, _| {
         let joined = queue.join_timeout(std::time::Duration::ZERO);
-        assert!(joined.is_err(), "nobody said that anything is done");
+        assert!(joined.is_err(), "no task was marked as done");
         false
     }),
 ];
@@ -365,8 +365,8 @@ fn met_in_get_slice_by_a_process_that_takes_it_for_dead() {
         begin();
         let mut taken = [0; 3];
         let result = queue.try_get_slice(&mut taken);
-        let told = result.as_ref().copied().unwrap_or(0);
-        assert_eq!(taken.iter().filter(|&&number| number != 0).count(), told, "{taken:?}, {result:?}");
+        let count = result.as_ref().copied().unwrap_or(0);
+        assert_eq!(taken.iter().filter(|&&number| number != 0).count(), count, "{taken:?}, {result:?}");
     };
     let traced = {
         let queue = holding::<u64>(&[10, 11]);

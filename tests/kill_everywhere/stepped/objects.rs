@@ -188,7 +188,7 @@ fn attach(semaphore: &Semaphore) {
 }
 
 /// Scans for dead processes, with a handle that has not scanned so far.
-fn look(semaphore: &Semaphore, begin: &dyn Fn()) {
+fn probe(semaphore: &Semaphore, begin: &dyn Fn()) {
     begin();
     Semaphore::open(semaphore.name()).unwrap().value();
 }
@@ -231,7 +231,7 @@ fn kill_with_permits(what: &'static str, body: &dyn Fn(&Semaphore, &dyn Fn()), s
             body(semaphore, begin);
         },
         wake: None,
-        recovery: Some(&look),
+        recovery: Some(&probe),
         check: &|semaphore, killed, turn| check_permits(semaphore, killed, turn, stages),
     };
     operation.sweep();

@@ -23,7 +23,7 @@ const ALL_RECOVERIES: (u64, u64) = (6, 250);
 /// Traces of an operation that sleeps: for a sample, and for a whole sweep.
 const TRACES: [usize; 2] = [2, 3];
 /// How many failures of a sweep are printed one by one.
-const TOLD: usize = 5;
+const REPORTED: usize = 5;
 
 /// The result of checking the survivors' world.
 #[derive(Clone, Copy, Debug)]
@@ -110,8 +110,8 @@ impl<W> Operation<'_, W> {
             self.kill_recoveries(&trace, steps, within, &mut rng, &mut tally);
         }
         report(self.what, end, &tally, started);
-        let told = tally.failures.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join("\n");
-        assert!(tally.failures.is_empty(), "{}: {} failures, the first:\n{told}", self.what, tally.failures.len());
+        let shown = tally.failures.iter().take(REPORTED).map(String::as_str).collect::<Vec<_>>().join("\n");
+        assert!(tally.failures.is_empty(), "{}: {} failures, the first:\n{shown}", self.what, tally.failures.len());
     }
 
     /// The shortest of several traces: single steps may be so slow that a time runs out that

@@ -28,7 +28,7 @@ const NOT_TRACED: i32 = 79;
 const ENDLESS: usize = 3_000_000;
 
 /// How often a tracer polls a child that may sleep before it asks the kernel whether it does.
-const LOOKS: u32 = 2_000;
+const POLLS: u32 = 2_000;
 
 fn ptrace(request: libc::c_uint, pid: libc::pid_t, address: usize, data: usize) -> io::Result<i64> {
     // SAFETY: the requests of this module read and write no memory of this process but their
@@ -466,7 +466,7 @@ impl<'a> Tracee<'a> {
 
     fn stops_before_it_sleeps(&mut self) -> bool {
         loop {
-            for _ in 0..LOOKS {
+            for _ in 0..POLLS {
                 if self.child.has_stopped() {
                     return true;
                 }

@@ -122,7 +122,7 @@ fn killed_after_its_wake(all: &Trace, woken_at: u64, place: u64) -> bool {
     // The message is gone once it was taken: by the dead process, or by the sleeper, which a lost
     // wake delays by at most a slice. The inspector only reads the records: it repairs nothing and
     // wakes no process.
-    let taken = || sleeper.has_ended() || Inspector::open(queue.name()).expect("ours").look().messages == 0;
+    let taken = || sleeper.has_ended() || Inspector::open(queue.name()).expect("ours").snapshot().messages == 0;
     let state = || format!("killed {place} instructions after its wake: the other sleeps on, {queue:?}");
     wait_at_most(BY_ITSELF, "the message to be taken", taken, state);
     let taken = !sleeper.has_ended();

@@ -110,7 +110,7 @@ impl Ledger {
 
     fn expect_unfinished(&self, number: u64) {
         let entry = self.entries.get(number as usize).map_or(0, |entry| entry.load(SeqCst));
-        assert!(entry & ATTEMPTED != 0 && entry & REFUSED == 0, "nobody put {number}: entry {entry:#x}");
+        assert!(entry & ATTEMPTED != 0 && entry & REFUSED == 0, "no process put {number}: entry {entry:#x}");
         assert!(finished(entry) == 0, "{number} comes again, and was finished: entry {entry:#x}");
     }
 

@@ -36,7 +36,7 @@ impl Worker {
     }
 
     /// Calls that some processes make now and then, without need.
-    fn look_around<T: Numbered + ?Sized>(&mut self, queue: &Queue<T>) {
+    fn read_state<T: Numbered + ?Sized>(&mut self, queue: &Queue<T>) {
         match self.rng.below(1000) {
             0 => drop(queue.recover()),
             1 => drop(queue.join_timeout(Duration::from_millis(1))),
@@ -182,7 +182,7 @@ impl Worker {
 pub fn put_by_lock<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Worker) {
     while !worker.is_stopped() {
         worker.put_some(&Put::Shared(queue));
-        worker.look_around(queue);
+        worker.read_state(queue);
     }
 }
 
@@ -195,7 +195,7 @@ pub fn put_by_endpoint<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Work
                         return;
                     }
                     worker.put_some(&Put::Owned(&producer));
-                    worker.look_around(queue);
+                    worker.read_state(queue);
                 }
             }
             Err(error) => worker.expect_refusal(error),
@@ -206,7 +206,7 @@ pub fn put_by_endpoint<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Work
 pub fn lease_by_lock<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Worker) {
     while !worker.is_stopped() {
         worker.lease_some(&Get::Shared(queue), SPELL);
-        worker.look_around(queue);
+        worker.read_state(queue);
     }
 }
 
@@ -219,14 +219,14 @@ pub fn lease_by_endpoint<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Wo
             }
             Err(error) => worker.expect_nothing(error),
         }
-        worker.look_around(queue);
+        worker.read_state(queue);
     }
 }
 
 pub fn copy_by_lock<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Worker) {
     while !worker.is_stopped() {
         worker.copy_some(&Get::Shared(queue));
-        worker.look_around(queue);
+        worker.read_state(queue);
     }
 }
 
@@ -243,7 +243,7 @@ pub fn copy_by_endpoint<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Wor
             }
             Err(error) => worker.expect_nothing(error),
         }
-        worker.look_around(queue);
+        worker.read_state(queue);
         worker.nap();
     }
 }
@@ -253,7 +253,7 @@ pub fn put_in_batches<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Worke
     while !worker.is_stopped() {
         let count = 1 + worker.rng.below(LARGE_BATCH) as usize;
         worker.put_batch(&Put::Shared(queue), count);
-        worker.look_around(queue);
+        worker.read_state(queue);
     }
 }
 
@@ -261,6 +261,6 @@ pub fn copy_in_batches<T: Numbered + ?Sized>(queue: &Queue<T>, worker: &mut Work
     while !worker.is_stopped() {
         let room = 1 + worker.rng.below(LARGE_BATCH) as usize;
         worker.note_copies(T::get_batch(&Get::Shared(queue), room));
-        worker.look_around(queue);
+        worker.read_state(queue);
     }
 }

@@ -234,11 +234,11 @@ fn check_closed(entries: &[Entry], call: RangeInclusive<usize>, is_gone: impl Fn
             then.leasing.iter().chain(then.lost.keys()).any(|&role| !is_gone(role) && role != seer)
                 || then.open_leases.get(&value).is_some_and(|&role| !is_gone(role))
         });
-        assert!(was_on_lease, "{value} came after Closed was told");
+        assert!(was_on_lease, "{value} came after Closed was returned");
     }
     for entry in later.iter().filter(|entry| entry.step == Step::Put) {
         let was_begun = moments.iter().any(|then| then.perhaps.contains(&entry.value));
-        assert!(was_begun, "{} was put after Closed was told", entry.value);
+        assert!(was_begun, "{} was put after Closed was returned", entry.value);
     }
 }
 

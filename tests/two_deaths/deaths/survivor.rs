@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// How the survivor checks what is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Recovery {
     /// It recovers, then leases.
     Recover,
     /// It takes copies, without ever entering the put side.
@@ -20,7 +20,7 @@ pub enum Look {
     Endpoints,
 }
 
-pub const LOOKS: [Look; 4] = [Look::Recover, Look::Get, Look::Close, Look::Endpoints];
+pub const RECOVERIES: [Recovery; 4] = [Recovery::Recover, Recovery::Get, Recovery::Close, Recovery::Endpoints];
 
 /// Deadline of what must come without help: a call that takes longer hangs.
 const LONG: Duration = Duration::from_secs(20);
@@ -29,23 +29,23 @@ const ANEW: u64 = 3 * VALUES;
 
 /// Works while another process is stopped. Any result is accepted, except an error that means that
 /// the queue is no longer usable.
-pub fn work_beside<K: Kind>(worker: &mut Worker<'_, K>, look: Look) {
-    match look {
-        Look::Recover => {
+pub fn work_beside<K: Kind>(worker: &mut Worker<'_, K>, recovery: Recovery) {
+    match recovery {
+        Recovery::Recover => {
             worker.run(Verb::Recover);
             worker.run(Verb::LeaseReleased);
             worker.run(Verb::Put);
         }
-        Look::Get => {
+        Recovery::Get => {
             worker.run(Verb::Put);
             worker.run(Verb::GetAll);
             worker.run(Verb::Join);
         }
-        Look::Close => {
+        Recovery::Close => {
             worker.run(Verb::CloseAndGet);
             worker.run(Verb::Join);
         }
-        Look::Endpoints => {
+        Recovery::Endpoints => {
             worker.run(Verb::Producer);
             worker.run(Verb::Consumer);
         }
@@ -54,7 +54,7 @@ pub fn work_beside<K: Kind>(worker: &mut Worker<'_, K>, look: Look) {
 
 /// No other process is alive: takes the rest, checks everything that was recorded, and uses the
 /// queue anew.
-pub fn survive<K: Kind>(worker: &mut Worker<'_, K>, look: Look, in_turn: bool) {
+pub fn survive<K: Kind>(worker: &mut Worker<'_, K>, recovery: Recovery, in_turn: bool) {
     worker.alone = true;
     let (queue, ledger) = (worker.queue, worker.ledger);
     let books = Books::of(&ledger.entries());
@@ -64,8 +64,8 @@ pub fn survive<K: Kind>(worker: &mut Worker<'_, K>, look: Look, in_turn: bool) {
         Err(error) => panic!("join: {error:?}"),
     };
     let mut left = Vec::new();
-    match look {
-        Look::Recover => {
+    match recovery {
+        Recovery::Recover => {
             let report = queue.recover();
             assert_eq!(report.sides_repaired, 2, "{report:?}, and no process is in the way");
             let (len, is_empty) = (queue.len(), queue.is_empty());
@@ -84,8 +84,8 @@ pub fn survive<K: Kind>(worker: &mut Worker<'_, K>, look: Look, in_turn: bool) {
             assert_eq!((len, is_empty), (left.len(), left.is_empty()), "len and is_empty, of {left:?}");
             check_order(&left);
         }
-        Look::Get => {
-            let seen = Inspector::open(queue.name()).expect("it is there").look();
+        Recovery::Get => {
+            let seen = Inspector::open(queue.name()).expect("it is there").snapshot();
             loop {
                 match queue.try_get() {
                     Ok(message) => left.push(K::decode_owned(&message)),
@@ -97,7 +97,7 @@ pub fn survive<K: Kind>(worker: &mut Worker<'_, K>, look: Look, in_turn: bool) {
             let (expected, is_damaged) = (seen.messages + seen.on_lease, seen.damaged);
             assert_eq!((expected, is_damaged), (left.len() as u64, false), "what inspect saw, of {left:?}");
         }
-        Look::Close => {
+        Recovery::Close => {
             queue.close();
             loop {
                 match queue.get_timeout(LONG) {
@@ -107,7 +107,7 @@ pub fn survive<K: Kind>(worker: &mut Worker<'_, K>, look: Look, in_turn: bool) {
                 }
             }
         }
-        Look::Endpoints => {
+        Recovery::Endpoints => {
             let consumer = queue.consumer().expect("a dead Consumer makes place");
             loop {
                 match consumer.try_get() {
@@ -121,7 +121,7 @@ pub fn survive<K: Kind>(worker: &mut Worker<'_, K>, look: Look, in_turn: bool) {
     assert!(!joined || left.is_empty(), "join was Ok, and {left:?} were left");
     check(&ledger.entries(), &left, in_turn);
     assert_eq!((queue.len(), queue.is_empty()), (0, true), "after the last message");
-    use_anew::<K>(worker, look);
+    use_anew::<K>(worker, recovery);
     finish::<K>(worker);
 }
 
@@ -134,9 +134,9 @@ fn check_order(left: &[u64]) {
 }
 
 /// The queue takes as many messages as ever, and returns them in order.
-fn use_anew<K: Kind>(worker: &Worker<'_, K>, look: Look) {
+fn use_anew<K: Kind>(worker: &Worker<'_, K>, recovery: Recovery) {
     let queue = worker.queue;
-    let producer = (look == Look::Endpoints).then(|| queue.producer().expect("a dead Producer makes place"));
+    let producer = (recovery == Recovery::Endpoints).then(|| queue.producer().expect("a dead Producer makes place"));
     let mut put = 0;
     let refused = loop {
         assert!(put < K::TOO_MANY, "takes more than its capacity");

@@ -3,7 +3,7 @@
 
 use super::kinds::Kind;
 use super::ledger::{FIRST, Ledger, SECOND, SURVIVOR, VALUES};
-use super::survivor::{Look, survive, work_beside};
+use super::survivor::{Recovery, survive, work_beside};
 use super::verbs::{Verb, Worker};
 use crate::support::process::{PANICKED, die_with, exit_now, shared_words};
 use shmq::Queue;
@@ -69,7 +69,7 @@ pub struct Trial {
     pub second: Verb,
     pub fate: Fate,
     pub before: Before,
-    pub look: Look,
+    pub recovery: Recovery,
     /// Do the two attach as a part of what they do, so that the second takes the entry of the dead
     /// first one? Otherwise they attach before.
     pub late: bool,
@@ -80,9 +80,9 @@ pub struct Trial {
 /// In the format of `SHMQ_TWO_DEATHS`.
 impl fmt::Display for Trial {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Trial { first, second, fate, before, look, late, at: [i, j] } = self;
+        let Trial { first, second, fate, before, recovery, late, at: [i, j] } = self;
         let attached = if *late { "Late" } else { "Early" };
-        write!(out, "{first:?} {second:?} {fate:?} {before:?} {look:?} {attached} {i} {j}")
+        write!(out, "{first:?} {second:?} {fate:?} {before:?} {recovery:?} {attached} {i} {j}")
     }
 }
 
@@ -209,10 +209,10 @@ impl Ground {
     /// trials.
     pub fn describe(&self) -> String {
         let text: Vec<u8> = self.doing.iter().flat_map(|word| word.load(Relaxed).to_le_bytes()).collect();
-        let look = Inspector::open(&self.name).map(|inspector| inspector.look());
+        let snapshot = Inspector::open(&self.name).map(|inspector| inspector.snapshot());
         let entries = self.ledger.entries();
         let entries: Vec<_> = entries.iter().map(|entry| (entry.role, entry.step, entry.value)).collect();
-        format!("SHMQ_TWO_DEATHS=\"{}\"\n{entries:?}\n{look:#?}", String::from_utf8_lossy(&text).trim())
+        format!("SHMQ_TWO_DEATHS=\"{}\"\n{entries:?}\n{snapshot:#?}", String::from_utf8_lossy(&text).trim())
     }
 
     /// Runs a trial. `Err` describes the failure.
@@ -279,7 +279,7 @@ impl Ground {
         survivor.next_value = VALUES / 2;
         let stopped = [found == Found::Stopped, found_second == Found::Stopped];
         if stopped != [false, false] && trial.fate != Fate::DiesStopped {
-            work_beside(&mut survivor, trial.look);
+            work_beside(&mut survivor, trial.recovery);
         }
         if trial.fate == Fate::DiesStopped && stopped[0] {
             first.kill();
@@ -294,7 +294,7 @@ impl Ground {
         // A participant that has not scanned for dead processes yet: one that did so a moment ago
         // would wait for a while.
         let queue = Queue::<K::T>::open(&self.name).expect("it is there");
-        survive(&mut Worker::<K> { queue: &queue, ..survivor }, trial.look, all_die);
+        survive(&mut Worker::<K> { queue: &queue, ..survivor }, trial.recovery, all_die);
         outcome
     }
 }

@@ -77,7 +77,7 @@ impl Watch {
             }
         };
         let walk = selected == Some(&found.name) && inspector.records_to_walk() <= WALKED_RECORDS;
-        let now = if walk { inspector.look() } else { inspector.look_briefly() };
+        let now = if walk { inspector.snapshot() } else { inspector.estimate() };
         let about = inspector.about();
         let past = self.past.entry(found.name.clone()).or_default();
         let rates = past.seen.as_ref().map(|before| Rates::between(before, &now));

@@ -49,7 +49,7 @@ enum Op {
     Release(usize),
     GiveBack(usize),
     /// The probe of a sleeping getter.
-    LookForDead,
+    ProbeForDead,
     /// The probe of a sleeping putter.
     FreeStopper,
     Recover,
@@ -76,7 +76,7 @@ impl Explorer {
     }
 
     fn operations(&self, world: &World) -> Vec<Op> {
-        let mut operations = vec![Op::Take, Op::LookForDead, Op::FreeStopper];
+        let mut operations = vec![Op::Take, Op::ProbeForDead, Op::FreeStopper];
         if world.dead.contains(&true) || world.held != Held::default() {
             operations.push(Op::Recover);
         }
@@ -163,7 +163,7 @@ impl Explorer {
                 }
                 return (found.map_or(Effect::None, Effect::Changes), lessee);
             }
-            Op::LookForDead => worker.look_for_the_dead(Upto::Head),
+            Op::ProbeForDead => worker.probe_for_the_dead(Upto::Head),
             Op::FreeStopper => {
                 worker.enter_put();
                 let is_dead = |owner: Owner| world.dead[owner.entry() as usize];

@@ -55,7 +55,7 @@ impl Worker<'_> {
     }
 
     /// As a probe of the queue does it: records are found without the side, and freed with it.
-    pub fn look_for_the_dead(&mut self, upto: Upto) {
+    pub fn probe_for_the_dead(&mut self, upto: Upto) {
         let is_dead = |owner: Owner| self.dead[owner.entry() as usize];
         let found = self.ring.find_the_dead(upto, &AtomicU64::new(0), is_dead, |_| false, usize::MAX);
         let found = found.expect("nothing is corrupted");
@@ -72,7 +72,7 @@ impl Worker<'_> {
         self.exit_put();
         self.enter_get();
         self.exit_get();
-        self.look_for_the_dead(Upto::Tail);
+        self.probe_for_the_dead(Upto::Tail);
     }
 
     /// Room on the put side, or `None`: full. Needs the put side.

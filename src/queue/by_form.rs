@@ -1,0 +1,77 @@
+//! Getting and leasing messages of a type that is one value or a slice: which call of the raw queue
+//! each of the two needs, for handles and for a [`Consumer`](super::Consumer).
+
+use crate::attachment::Attached;
+use crate::error::GetError;
+use crate::message::{Message, Plain, Visitor};
+use crate::raw::{BY_LOCK, BY_OWNER, LeasedRecord, RawQueue, SideOwner};
+use crate::ring::{SIZED_RING, SLICE_RING};
+use crate::wait::Wait;
+
+/// Gets by copy.
+pub(super) struct Get<'a>(pub &'a RawQueue, pub Wait);
+
+impl Visitor for Get<'_> {
+    type Output<O> = Result<O, GetError>;
+
+    #[inline(always)]
+    fn value<T: Message>(self) -> Result<T, GetError> {
+        self.0.get_value::<T>(self.1)
+    }
+
+    #[inline(always)]
+    fn slice<X: Plain>(self) -> Result<Vec<X>, GetError> {
+        self.0.get_vec::<BY_LOCK, X>(self.0.me()?, self.1)
+    }
+}
+
+/// Gets by copy, by the endpoint that owns the get side.
+pub(super) struct GetOwned<'a>(pub &'a RawQueue, pub &'a SideOwner, pub Wait);
+
+impl Visitor for GetOwned<'_> {
+    type Output<O> = Result<O, GetError>;
+
+    #[inline(always)]
+    fn value<T: Message>(self) -> Result<T, GetError> {
+        self.0.get_owned::<T>(self.1, self.2)
+    }
+
+    #[inline(always)]
+    fn slice<X: Plain>(self) -> Result<Vec<X>, GetError> {
+        self.0.get_vec::<BY_OWNER, X>(self.0.check(self.1)?, self.2)
+    }
+}
+
+/// Leases.
+pub(super) struct TakeLease<'a>(pub &'a RawQueue, pub Wait);
+
+impl Visitor for TakeLease<'_> {
+    type Output<O> = Result<LeasedRecord, GetError>;
+
+    #[inline(always)]
+    fn value<T: Message>(self) -> Result<LeasedRecord, GetError> {
+        self.0.lease::<BY_LOCK, SIZED_RING>(self.0.me()?, self.1)
+    }
+
+    #[inline(always)]
+    fn slice<X: Plain>(self) -> Result<LeasedRecord, GetError> {
+        self.0.lease::<BY_LOCK, SLICE_RING>(self.0.me()?, self.1)
+    }
+}
+
+/// Leases, by the endpoint that owns the get side.
+pub(super) struct TakeLeaseOwned<'a>(pub &'a RawQueue, pub &'a SideOwner, pub Wait);
+
+impl Visitor for TakeLeaseOwned<'_> {
+    type Output<O> = Result<LeasedRecord, GetError>;
+
+    #[inline(always)]
+    fn value<T: Message>(self) -> Result<LeasedRecord, GetError> {
+        self.0.lease_owned::<T>(self.1, self.2)
+    }
+
+    #[inline(always)]
+    fn slice<X: Plain>(self) -> Result<LeasedRecord, GetError> {
+        self.0.lease::<BY_OWNER, SLICE_RING>(self.0.check(self.1)?, self.2)
+    }
+}
