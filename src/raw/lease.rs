@@ -17,7 +17,7 @@ use crate::shm::geometry::CellIndex;
 use crate::shm::participant::Id;
 
 /// A record that this process reads in place.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct LeasedRecord {
     pub(super) cell: CellIndex,
     pub(super) header: Header,

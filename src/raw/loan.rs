@@ -15,7 +15,7 @@ use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A record that this process writes in place.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ClaimedRecord {
     pub(super) cell: CellIndex,
     pub(super) header: Header,

@@ -113,7 +113,7 @@ impl<T: ?Sized + Plain> DerefMut for LeaseMut<'_, T> {
         // SAFETY: Invariant 2 of the guards. The pointer comes from `payload: *mut u8`, which may
         // write; the lease is borrowed mutably, and no other pointer to its message is used
         // meanwhile.
-        unsafe { &mut *self.lease.message.cast_mut() }
+        unsafe { &mut *self.lease.message().cast_mut() }
     }
 }
 

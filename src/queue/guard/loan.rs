@@ -5,6 +5,7 @@ use crate::message::{Plain, assert_plain};
 use crate::raw::{ClaimedRecord, RawQueue};
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 
 /// Dropping a loan aborts it: its message is skipped, as if it had never been.
@@ -29,7 +30,7 @@ use std::ops::{Deref, DerefMut};
 #[must_use = "dropping aborts the message"]
 pub struct Loan<'q, T: ?Sized + Plain> {
     raw: &'q RawQueue,
-    record: Option<ClaimedRecord>,
+    record: ClaimedRecord,
     message: *mut T,
     incarnation: u32,
     owns: PhantomData<fn() -> Box<T>>,
@@ -42,7 +43,7 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
     #[inline]
     pub(crate) fn new(raw: &'q RawQueue, record: ClaimedRecord, message: *mut T) -> Loan<'q, T> {
         const { assert_plain::<T>() };
-        Loan { raw, record: Some(record), message, incarnation: raw.incarnation(), owns: PhantomData }
+        Loan { raw, record, message, incarnation: raw.incarnation(), owns: PhantomData }
     }
 
     #[inline]
@@ -50,26 +51,14 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
         self.raw.incarnation() != self.incarnation
     }
 
-    #[cold]
-    #[inline(never)]
-    fn abort(&mut self) {
-        if let Some(record) = self.record.take() {
-            if !self.is_inherited() {
-                self.raw.abort_claimed(record);
-            }
-        }
-    }
-
     #[inline(always)]
-    fn finish(mut self, length: usize) -> Result<(), PutError> {
-        if self.is_inherited() {
+    fn finish(self, length: usize) -> Result<(), PutError> {
+        // Finished (Invariant 1): nothing is left to drop.
+        let loan = ManuallyDrop::new(self);
+        if loan.is_inherited() {
             return Err(PutError::Inherited);
         }
-        // Invariant 1: there is a record until here.
-        match self.record.take() {
-            Some(record) => self.raw.commit_claimed(record, length),
-            None => Ok(()),
-        }
+        loan.raw.commit_claimed(loan.record, length)
     }
 
     /// Makes the loan a message, in the place that it took when it was lent. Does not block.
@@ -149,10 +138,11 @@ impl<T: ?Sized + Plain> DerefMut for Loan<'_, T> {
 }
 
 impl<T: ?Sized + Plain> Drop for Loan<'_, T> {
-    #[inline]
+    /// Aborts the message.
+    #[cold]
     fn drop(&mut self) {
-        if self.record.is_some() {
-            self.abort();
+        if !self.is_inherited() {
+            self.raw.abort_claimed(self.record);
         }
     }
 }

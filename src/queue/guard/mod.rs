@@ -8,12 +8,13 @@
 //! ```
 //!
 //! Invariants:
-//! 1. `record` is `Some` until the guard is finished; a finished guard touches nothing.
-//! 2. While `record` is `Some`, `message` points to the payload of a record that this process owns
-//!    (queue, Invariant 4), with the length of the record, aligned as its type (segment header,
-//!    geometry).
+//! 1. A guard is finished once: what finishes it consumes it, and drops nothing of it.
+//! 2. Until then `message` points to the payload of a record that this process owns (queue,
+//!    Invariant 4), with the length of the record, aligned as its type (segment header, geometry).
 //! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to
 //!    the parent. It is never dereferenced and its drop touches nothing.
+//! 4. The `raw` of a lease leads to a queue that the lease borrows, or keeps alive itself and longer
+//!    than the record that it holds.
 
 mod lease;
 mod lease_mut;
