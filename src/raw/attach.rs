@@ -11,7 +11,6 @@ use crate::shm::segment::{AttachError, Expect, Segment, Spec, View};
 use crate::wait::WaitStrategy;
 use std::any::Any;
 use std::io;
-use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -107,7 +106,7 @@ impl RawQueue {
     }
 
     fn has_dead(&self, me: Id) -> bool {
-        !participant::dead(&self.segment, me).is_empty()
+        !participant::dead(self.segment(), me).is_empty()
     }
 }
 
@@ -130,15 +129,5 @@ impl Attached for RawQueue {
 
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
-    }
-}
-
-/// A queue is an attachment, and more.
-impl Deref for RawQueue {
-    type Target = Attachment;
-
-    #[inline(always)]
-    fn deref(&self) -> &Attachment {
-        &self.attachment
     }
 }

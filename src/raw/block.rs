@@ -104,7 +104,7 @@ impl RawQueue {
         loop {
             // A lock wait cannot be interrupted: if the queue can be, it waits in slices.
             let until = if self.interrupt.get().is_some() { deadline.within(SLICE_NS) } else { deadline };
-            if let Some(locked) = lock.lock(&self.segment, me, until, sleep) {
+            if let Some(locked) = lock.lock(self.segment(), me, until, sleep) {
                 return Ok(locked);
             }
             if until == deadline || self.is_interrupted() {
@@ -169,7 +169,7 @@ impl Sleeper for BlockedCall<'_> {
     }
 
     fn sleep(&mut self, until: Deadline, ready: &mut dyn FnMut() -> bool) {
-        self.condvar.wait(&self.raw.barrier, until, ready);
+        self.condvar.wait(self.raw.barrier(), until, ready);
     }
 
     fn note_blocked(&mut self) {
@@ -180,7 +180,7 @@ impl Sleeper for BlockedCall<'_> {
 
     fn note_slice(&mut self) {
         if !self.is_silent {
-            self.raw.segment.report_if_nameless();
+            self.raw.segment().report_if_nameless();
         }
     }
 

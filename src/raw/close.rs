@@ -21,7 +21,7 @@ impl RawQueue {
     /// May a put that loaded `closed` before the close still commit?
     pub(super) fn put_side_is_at_work(&self) -> bool {
         let side = &self.head().put;
-        self.locks.put(self.head()).seems_held() || (side.owner.load(Acquire) != 0 && side.busy.load(Acquire) != 0)
+        self.locks().put(self.head()).seems_held() || (side.owner.load(Acquire) != 0 && side.busy.load(Acquire) != 0)
     }
 
     /// The verdict on a closed queue that was found empty: nothing will ever come. A put stores
@@ -29,14 +29,14 @@ impl RawQueue {
     /// store of `closed`, executes the heavy barrier before it loads those words. So a put that
     /// loaded `closed` before `close` is seen inside the put side, or its record is seen at head.
     pub(super) fn is_drained(&self, me: Id) -> bool {
-        if !self.barrier.heavy() {
+        if !self.barrier().heavy() {
             // Without the barrier, only time drains the store buffers of other cores.
             std::thread::sleep(UNORDERED_SETTLE);
         }
         let side = &self.head().put;
         let endpoint = Id::from_bits(side.owner.load(Acquire));
         let endpoint_at_work = side.busy.load(Acquire) != 0 && endpoint.is_some_and(|owner| self.is_alive(owner, me));
-        !self.locks.put(self.head()).is_held(&self.segment, me)
+        !self.locks().put(self.head()).is_held(self.segment(), me)
             && !endpoint_at_work
             && self.ring.nothing_to_take() == Some(State::Free)
     }

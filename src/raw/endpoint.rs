@@ -52,7 +52,7 @@ impl RawQueue {
             Side::Get => {
                 self.lock_get(me, wait).map_err(busy)?;
                 self.note_owner(me, Verb::Get);
-                self.head().get.yields.store(self.barrier.is_registered() as u32, Relaxed);
+                self.head().get.yields.store(self.barrier().is_registered() as u32, Relaxed);
                 self.head().get.owner.store(me.bits(), Release);
                 self.exit_get::<BY_LOCK>(me)?;
                 self.notify_not_empty(u32::MAX);

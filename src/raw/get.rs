@@ -48,7 +48,7 @@ impl RawQueue {
             // only if its light barrier is a compiler fence, so that is enough here.
             side.busy.store(1, Relaxed);
             compiler_fence(SeqCst);
-        } else if !self.locks.get(head).try_lock(me) {
+        } else if !self.locks().get(head).try_lock(me) {
             return false;
         }
         let expected_owner = if OWNED { me.bits() } else { 0 };
@@ -67,7 +67,7 @@ impl RawQueue {
             ring.memory.head().get.busy.store(0, Release);
             Ok(())
         } else {
-            self.locks.get(ring.memory.head()).unlock(me).map_err(|_| self.poison())
+            self.locks().get(ring.memory.head()).unlock(me).map_err(|_| self.poison())
         }
     }
 
@@ -94,7 +94,7 @@ impl RawQueue {
         }
         let side = &self.head().get;
         side.busy.store(1, Relaxed);
-        self.barrier.light();
+        self.barrier().light();
         if side.owner.load(Relaxed) != me.bits() {
             side.busy.store(0, Release);
             return Err(self.poison().into());
@@ -113,13 +113,13 @@ impl RawQueue {
 
     /// Locks it in the same way, and returns what the repair freed.
     pub(super) fn lock_get_and_repair(&self, me: Id, wait: Wait) -> Result<Repaired, Failure> {
-        let lock = self.locks.get(self.head());
+        let lock = self.locks().get(self.head());
         let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, wait)? };
         let side = &self.head().get;
         let owner = Id::from_bits(side.owner.load(Acquire));
         let settled = match owner {
             Some(owner) if self.is_alive(owner, me) => {
-                Err(Failure::Held { pid: crate::shm::participant::pid_of(&self.segment, owner) })
+                Err(Failure::Held { pid: crate::shm::participant::pid_of(self.segment(), owner) })
             }
             None if locked == Locked::Clean => Ok(Repaired::default()),
             _ => self.repair_get_side(me),

@@ -81,12 +81,12 @@ impl RawQueue {
                 // or is too high.
                 let busy = &self.head().get.busy;
                 let taken_before = self.taken_by_copy();
-                self.barrier.heavy();
+                self.barrier().heavy();
                 if busy.load(Acquire) != 0 {
                     return Ok(None);
                 }
                 let counted = count()?;
-                self.barrier.heavy();
+                self.barrier().heavy();
                 Ok(counted.filter(|_| busy.load(Acquire) == 0 && taken_before == self.taken_by_copy()))
             }
             Err(Failure::Timeout) => Ok(None),

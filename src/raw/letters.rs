@@ -139,7 +139,7 @@ fn expected(directory: Directory) -> Expect {
 impl RawQueue {
     /// Does the queue name a queue for dead letters?
     pub(crate) fn has_dead_letters(&self) -> bool {
-        self.segment.dead_letters().is_some()
+        self.segment().dead_letters().is_some()
     }
 
     /// Is a message that came back to be dropped, because there is no queue for dead letters?
@@ -180,8 +180,8 @@ impl RawQueue {
         let posting = Posting { raw: self, me, cell };
         let sent = self.send(me, &record, deliveries, &reason);
         let get = self.ring.memory.get_side();
-        let queue = self.segment.name();
-        let dead_letters = self.segment.dead_letters().unwrap_or_default();
+        let queue = self.segment().name();
+        let dead_letters = self.segment().dead_letters().unwrap_or_default();
         let mut kept = self.kept(me);
         // From here on the cell may hold another letter.
         std::mem::forget(posting);
@@ -235,13 +235,13 @@ impl RawQueue {
     }
 
     fn send(&self, me: Id, record: &LeasedRecord, deliveries: u32, reason: &Reason) -> Result<(), Unsent> {
-        let name = self.segment.dead_letters().ok_or(Unsent::Open(OpenError::NotFound { what: Subject::default() }))?;
+        let name = self.segment().dead_letters().ok_or(Unsent::Open(OpenError::NotFound { what: Subject::default() }))?;
         let queue = self.queue_for_letters(me, name)?;
         let LeasedRecord { payload, length, .. } = *record;
         // SAFETY: Invariant 4 of the queue: the record is on lease to this process, and its payload
         // has the length in its header. Bytes have no alignment.
         let bytes: Vec<u8> = unsafe { vec_from_bytes(payload, length) };
-        let head = LetterHead::now(reason, deliveries, self.segment.name(), self.segment.type_name());
+        let head = LetterHead::now(reason, deliveries, self.segment().name(), self.segment().type_name());
         // A truncated reason is better than a lost message.
         let room = (queue.geometry().max_message_bytes() as usize).saturating_sub(head.length_without_text() + length);
         let written = head.write(room.min(MOST_TEXT), &bytes);
@@ -249,19 +249,19 @@ impl RawQueue {
             .me()
             .map_err(PutError::from)
             .and_then(|me| queue.put::<BY_LOCK, [u8]>(me, &written, Wait::Never))
-            .map_err(|error| Unsent::Put(error, queue.segment.nonce()))
+            .map_err(|error| Unsent::Put(error, queue.segment().nonce()))
             .map(drop)
     }
 
     /// The queue for dead letters: the one that has the name now.
     fn queue_for_letters(&self, me: Id, name: &str) -> Result<Arc<RawQueue>, Unsent> {
-        if name == self.segment.name() {
+        if name == self.segment().name() {
             return Err(Unsent::Open(OpenError::NotFound { what: Subject::default() }));
         }
         if let Some(queue) = self.opened_for_letters(me) {
             return Ok(queue);
         }
-        let expected = expected(self.segment.directory().clone());
+        let expected = expected(self.segment().directory().clone());
         let queue = RawQueue::open_soon(name, &expected, WaitStrategy::default()).map_err(Unsent::Open)?;
         // The name belongs to its creator: messages in it survive the exit of this process.
         queue.leave_name();
@@ -272,12 +272,12 @@ impl RawQueue {
 
     fn opened_for_letters(&self, me: Id) -> Option<Arc<RawQueue>> {
         let opened = self.letters.queue.enter(me).clone();
-        opened.filter(|queue| queue.segment.has_name())
+        opened.filter(|queue| queue.segment().has_name())
     }
 
     /// Called inside `kept`, so that the published state is the current one.
     fn show_that_letters_are_kept(&self, me: Id, kept: bool) {
-        let Some(entry) = self.segment.entries().get(me.entry() as usize) else { return };
+        let Some(entry) = self.segment().entries().get(me.entry() as usize) else { return };
         if kept {
             entry.roles.fetch_or(role::KEEPS_LETTERS, Relaxed);
         } else {
@@ -298,7 +298,7 @@ impl RawQueue {
         if self.kept(me).letters.is_empty() {
             return (0, true);
         }
-        let queue = self.opened_for_letters(me).map(|queue| queue.segment.nonce());
+        let queue = self.opened_for_letters(me).map(|queue| queue.segment().nonce());
         let (mut posted, mut tried, mut from) = (0, 0, 0);
         loop {
             // A separate statement, so that the guard of `kept` is dropped at its end.

@@ -52,10 +52,10 @@ impl RawQueue {
         if aborted_at_head && self.head_moves(position) {
             return Ok(true);
         }
-        let lock = self.locks.get(self.head());
+        let lock = self.locks().get(self.head());
         // Try only: no process waits for the second lock. The probe finds a dead holder, the spins
         // outlast a live one.
-        let Some(locked) = lock.lock(&self.segment, me, Deadline::PASSED, false) else { return Ok(false) };
+        let Some(locked) = lock.lock(self.segment(), me, Deadline::PASSED, false) else { return Ok(false) };
         let owner = Id::from_bits(self.head().get.owner.load(Acquire));
         let made = if owner.is_some_and(|owner| self.is_alive(owner, me)) {
             if self.hold_consumer_off() { self.skip(me, untaken_end) } else { Ok(false) }
@@ -121,13 +121,13 @@ impl RawQueue {
     fn hold_consumer_off(&self) -> bool {
         let side = &self.head().get;
         // A Consumer that is inside a call is not interrupted for nothing.
-        side.yields.load(Acquire) != 0 && side.busy.load(Relaxed) == 0 && self.ring.hold_off(|| self.barrier.heavy())
+        side.yields.load(Acquire) != 0 && side.busy.load(Relaxed) == 0 && self.ring.hold_off(|| self.barrier().heavy())
     }
 
     /// Could a putter take the get side, with no other process inside it?
     pub(super) fn is_get_side_open(&self) -> bool {
         let side = &self.head().get;
-        side.owner.load(Relaxed) == 0 || (side.yields.load(Relaxed) != 0 && self.barrier.is_registered())
+        side.owner.load(Relaxed) == 0 || (side.yields.load(Relaxed) != 0 && self.barrier().is_registered())
     }
 
     /// Called by the Consumer inside a call, before it reads the ring: lets a putter that holds it
@@ -137,7 +137,7 @@ impl RawQueue {
         let side = &self.head().get;
         // Not busy: otherwise the next putter would conclude that it must not move head.
         side.busy.store(0, Release);
-        let lock = self.locks.get(self.head());
+        let lock = self.locks().get(self.head());
         // A dead holder left the cursors in order: it was a putter, or only checked whether the
         // side is owned.
         if !lock.try_lock(me) {

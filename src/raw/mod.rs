@@ -67,7 +67,8 @@ use crate::atomic::AtomicU64;
 use crate::attachment::Attachment;
 use crate::backoff::AdaptiveSpin;
 use crate::error::{GetError, PutError};
-use crate::lock::Condvar;
+use crate::lock::{Condvar, Locks};
+use crate::os::MemoryBarrier;
 use crate::ring::{Owner, Ring};
 use crate::shm::geometry::Geometry;
 use crate::shm::layout::{Head, Rare};
@@ -184,8 +185,31 @@ impl RawQueue {
     }
 
     /// The mapped segment.
+    #[inline(always)]
     pub(crate) fn segment(&self) -> &Segment {
-        &self.segment
+        &self.attachment.segment
+    }
+
+    #[inline(always)]
+    fn locks(&self) -> &Locks {
+        &self.attachment.locks
+    }
+
+    #[inline(always)]
+    pub(crate) fn barrier(&self) -> &MemoryBarrier {
+        &self.attachment.barrier
+    }
+
+    /// See [`Attachment::known_me`].
+    #[inline(always)]
+    fn known_me(&self) -> Option<Id> {
+        self.attachment.known_me()
+    }
+
+    /// See [`Attachment::incarnation`].
+    #[inline(always)]
+    pub(crate) fn incarnation(&self) -> u32 {
+        self.attachment.incarnation()
     }
 
     #[inline(always)]
@@ -194,11 +218,11 @@ impl RawQueue {
     }
 
     fn is_dead(&self, owner: Owner, me: Id) -> bool {
-        !participant::owner_is_alive(&self.segment, owner.entry(), owner.generation_low(), me)
+        !participant::owner_is_alive(self.segment(), owner.entry(), owner.generation_low(), me)
     }
 
     fn is_alive(&self, id: Id, me: Id) -> bool {
-        participant::is_alive(&self.segment, id, me)
+        participant::is_alive(self.segment(), id, me)
     }
 
     /// Asks for the cache lines of what a getter takes next, if it is as many records as make that
@@ -211,17 +235,17 @@ impl RawQueue {
 
     #[inline(always)]
     fn not_empty(&self) -> Condvar<'_> {
-        self.locks.not_empty(self.head())
+        self.locks().not_empty(self.head())
     }
 
     #[inline(always)]
     fn not_full(&self) -> Condvar<'_> {
-        self.locks.not_full(self.head())
+        self.locks().not_full(self.head())
     }
 
     #[inline(always)]
     fn all_done(&self) -> Condvar<'_> {
-        self.locks.all_done(self.head())
+        self.locks().all_done(self.head())
     }
 
     #[inline(always)]
@@ -234,19 +258,19 @@ impl RawQueue {
     /// there is no fence in put" in `ARCHITECTURE.md`).
     #[inline(always)]
     fn notify_not_empty(&self, count: u32) {
-        self.notify(|| self.not_empty(), || count);
+        self.attachment.notify(|| self.not_empty(), || count);
     }
 
     /// Wakes putters after space was freed: one cell helps one putter of a sized ring; in a slice
     /// ring they need different amounts.
     #[inline(always)]
     fn notify_not_full(&self, records: u32) {
-        self.notify(|| self.not_full(), || if self.geometry().sized { records } else { u32::MAX });
+        self.attachment.notify(|| self.not_full(), || if self.geometry().sized { records } else { u32::MAX });
     }
 
     #[inline]
     fn notify_all_done(&self) {
-        self.notify(|| self.all_done(), || u32::MAX);
+        self.attachment.notify(|| self.all_done(), || u32::MAX);
     }
 
     /// A process that was taken for dead is at work: no order can be trusted any more.
@@ -271,7 +295,7 @@ impl RawQueue {
 impl fmt::Debug for RawQueue {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("RawQueue")
-            .field("name", &self.segment.name())
+            .field("name", &self.segment().name())
             .field("len", &self.ring.len())
             .field("capacity", &self.geometry().capacity)
             .field("cells", &self.geometry().cells)

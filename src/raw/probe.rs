@@ -97,7 +97,7 @@ impl RawQueue {
     fn is_time(&self, timer: &ProbeTimer) -> bool {
         let is_ours = timer.take();
         if is_ours {
-            self.segment.report_if_nameless();
+            self.segment().report_if_nameless();
         }
         is_ours
     }

@@ -25,10 +25,10 @@ impl RawQueue {
             // Store `busy`, then load `closed` (Dekker): the closer runs the heavy barrier between
             // its store and its load, so at least one of the two sees the other.
             side.busy.store(1, Relaxed);
-        } else if !self.locks.put(head).try_lock(me) {
+        } else if !self.locks().put(head).try_lock(me) {
             return false;
         }
-        self.barrier.light();
+        self.barrier().light();
         let expected_owner = if OWNED { me.bits() } else { 0 };
         // Acquire pairs with the Release of an endpoint that leaves: its cursors come with the 0.
         // Free on x86.
@@ -48,7 +48,7 @@ impl RawQueue {
             ring.memory.head().put.busy.store(0, Release);
             Ok(())
         } else {
-            self.locks.put(ring.memory.head()).unlock(me).map_err(|_| self.poison())
+            self.locks().put(ring.memory.head()).unlock(me).map_err(|_| self.poison())
         }
     }
 
@@ -77,7 +77,7 @@ impl RawQueue {
                 }
             })?;
         }
-        self.barrier.light();
+        self.barrier().light();
         if self.is_closed() {
             self.exit_put::<OWNED>(me)?;
             // A getter may have gone to sleep because we were at work.
@@ -90,14 +90,14 @@ impl RawQueue {
     /// Locks the put side for one that is not its endpoint; repairs it if its holder or its
     /// endpoint died.
     pub(super) fn lock_put(&self, me: Id, wait: Wait) -> Result<(), Failure> {
-        let lock = self.locks.put(self.head());
+        let lock = self.locks().put(self.head());
         let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, wait)? };
         let side = &self.head().put;
         let owner = Id::from_bits(side.owner.load(Acquire));
         let settled = match owner {
             // A live endpoint moves the cursors: the process that finds it dead repairs them.
             Some(owner) if self.is_alive(owner, me) => {
-                Err(Failure::Held { pid: crate::shm::participant::pid_of(&self.segment, owner) })
+                Err(Failure::Held { pid: crate::shm::participant::pid_of(self.segment(), owner) })
             }
             None if locked == Locked::Clean => Ok(()),
             _ => self.repair_put_side(me),

@@ -59,7 +59,7 @@ impl RawQueue {
     /// The periodic probe that a getter makes once a slice.
     pub(crate) fn periodic_probe(&self, deadline: Deadline) {
         self.recover_until(deadline);
-        self.segment.report_if_nameless();
+        self.segment().report_if_nameless();
     }
 
     /// Wakes another getter for a message that the caller may have been woken for, and does not

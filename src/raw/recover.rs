@@ -89,7 +89,7 @@ impl RawQueue {
     pub(super) fn recover_until(&self, deadline: Deadline) -> RecoveryReport {
         let mut report = RecoveryReport::default();
         let Ok(me) = self.me() else { return report };
-        let dead = participant::dead(&self.segment, me);
+        let dead = participant::dead(self.segment(), me);
         let wait = || Wait::Until(deadline.within(RECOVER_LOCK_NS));
         let aborted_before = self.head().rare.aborted.load(Relaxed);
         if self.lock_put(me, wait()).is_ok() {

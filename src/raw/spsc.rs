@@ -30,7 +30,7 @@ impl RawQueue {
 
     /// May runs for `T` be filled here (Invariant)?
     fn has_spsc_path<T: ?Sized + Message>(&self) -> bool {
-        MappedAs::<T>::fits(self.geometry()) && self.barrier.is_registered()
+        MappedAs::<T>::fits(self.geometry()) && self.barrier().is_registered()
     }
 
     /// A put by the side's endpoint, where [`try_put`](RawQueue::try_put) put nothing.
@@ -59,17 +59,17 @@ impl RawQueue {
         }
         let ring = self.ring_of::<T>();
         let length = size_of_val(message) as u32;
-        let Some(slot) = ring.enter_run_to_put(&owner.run, length, || self.barrier.compiler_only()) else {
+        let Some(slot) = ring.enter_run_to_put(&owner.run, length, || self.barrier().compiler_only()) else {
             return false;
         };
         // SAFETY: Invariant: the record has room for a T behind its header, and it belongs to this
         // endpoint until it is committed.
         unsafe { copy_message(message, ring.memory.payload(slot.cell())) };
         ring.commit_in_run(slot);
-        self.barrier.compiler_only();
-        let not_empty = self.locks.not_empty(ring.memory.head());
+        self.barrier().compiler_only();
+        let not_empty = self.locks().not_empty(ring.memory.head());
         if not_empty.has_waiters() {
-            self.wake(not_empty, 1);
+            self.attachment.wake(not_empty, 1);
         }
         true
     }
@@ -112,7 +112,7 @@ impl RawQueue {
         }
         let ring = self.ring_of::<T>();
         let length = size_of::<T>() as u32;
-        let slot = ring.enter_run_to_put(&owner.run, length, || self.barrier.compiler_only())?;
+        let slot = ring.enter_run_to_put(&owner.run, length, || self.barrier().compiler_only())?;
         let (cell, header) = ring.claim_in_run(slot, RawQueue::owner_word(owner.me));
         Some(ClaimedRecord { cell, header, payload: ring.memory.payload(cell) })
     }
@@ -142,10 +142,10 @@ impl RawQueue {
                 return self.get_invalid::<BY_OWNER, T>(self.check(owner)?, wait);
             }
             ring.take_in_run(record);
-            self.barrier.compiler_only();
-            let not_full = self.locks.not_full(ring.memory.head());
+            self.barrier().compiler_only();
+            let not_full = self.locks().not_full(ring.memory.head());
             if not_full.has_waiters() {
-                self.wake(not_full, 1);
+                self.attachment.wake(not_full, 1);
             }
         }
         // SAFETY: all bytes of `copy` were written.
@@ -169,7 +169,7 @@ impl RawQueue {
             return None;
         }
         let length = size_of::<T>() as u32;
-        self.ring_of::<T>().enter_run_to_get(&owner.run, length, || self.barrier.compiler_only())
+        self.ring_of::<T>().enter_run_to_get(&owner.run, length, || self.barrier().compiler_only())
     }
 
     /// Fills the run anew, or waits a while for a message, if either is what it needs. `true`: it

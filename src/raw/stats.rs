@@ -139,7 +139,7 @@ impl<'a> Blocked<'a> {
     pub fn start(raw: &'a RawQueue, verb: Verb) -> Blocked<'a> {
         let blocked = Blocked::start_silently(raw, verb);
         #[cfg(feature = "tracing")]
-        tracing::debug!(target: "shmq", queue = raw.segment.name(), verb = verb.in_words(), "blocked");
+        tracing::debug!(target: "shmq", queue = raw.segment().name(), verb = verb.in_words(), "blocked");
         blocked
     }
 
@@ -252,7 +252,7 @@ impl RawQueue {
     }
 
     fn my_entry(&self, me: Id) -> Option<&Entry> {
-        self.segment.entries().get(me.entry() as usize)
+        self.segment().entries().get(me.entry() as usize)
     }
 
     /// Records in the participant's entry what this process uses the queue for. Only a load if it
@@ -319,7 +319,7 @@ impl RawQueue {
     /// Reports the recorded events. The caller must hold no side.
     pub(super) fn report_events(&self) {
         let Unreported { repairs, came_back, redelivered, aborted } = &self.unreported;
-        let queue = self.segment.name();
+        let queue = self.segment().name();
         if repairs.load(Relaxed) != 0 {
             let (repairs, came_back, aborted) = (repairs.swap(0, Relaxed), came_back.swap(0, Relaxed), aborted.swap(0, Relaxed));
             tracing::warn!(target: "shmq", queue, repairs, came_back, aborted, "recovered after a death");

@@ -133,7 +133,7 @@ impl<'a> SourceKind<'a> {
     /// The condition variable to register with and to sleep on, and the barrier between the two.
     pub(super) fn condvar(self) -> Option<(Condvar<'a>, &'a MemoryBarrier)> {
         match self {
-            SourceKind::Queue(raw) => Some((raw.getters(), &raw.barrier)),
+            SourceKind::Queue(raw) => Some((raw.getters(), raw.barrier())),
             SourceKind::Event(event) => Some((event.primitive().condvar(), event.primitive().barrier())),
             SourceKind::Semaphore(semaphore) => Some((semaphore.primitive().condvar(), semaphore.primitive().barrier())),
             SourceKind::Process(_) | SourceKind::Refused => None,

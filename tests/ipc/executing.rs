@@ -3,6 +3,7 @@
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, fork, fork_with_code, shared_word, wait_for_count};
+use crate::support::sandbox::forbid;
 use crate::support::{PATIENCE, segment_exists, unique_name, wait_until};
 use shmq::Queue;
 use std::cell::RefCell;
@@ -29,6 +30,9 @@ pub fn cases() -> Vec<Case> {
         names_of_all_queues_that_a_process_can_have_go,
         a_retry_without_descriptors_is_repeated,
         no_name_is_left_by_threads_that_drop_while_others_start_commands,
+        commands_started_without_a_fork_keep_no_name,
+        what_a_program_left_to_a_child_stays_once_it_executes_another,
+        a_worker_that_may_open_nothing_drops_what_it_inherited,
     ]
 }
 
@@ -341,4 +345,63 @@ fn no_name_is_left_by_threads_that_drop_while_others_start_commands() {
     });
     program.expect_success();
     assert_eq!(names.iter().find(|name| segment_exists(name)), None);
+}
+
+/// `posix_spawn` runs no fork handlers, and its child has copies of the descriptors until its exec.
+fn commands_started_without_a_fork_keep_no_name() {
+    let ends = AtomicU64::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while ends.load(Relaxed) == 0 {
+                assert!(Command::new("true").status().unwrap().success());
+            }
+        });
+        let kept = (0..200).find(|round| {
+            let name = unique_name(&format!("spawned-{round}"));
+            drop(Queue::<u8>::create(&name, 1).unwrap());
+            segment_exists(&name)
+        });
+        ends.store(1, Relaxed);
+        assert_eq!(kept, None);
+    });
+}
+
+fn what_a_program_left_to_a_child_stays_once_it_executes_another() {
+    let name = unique_name("executed");
+    let program = fork_with_code("a program", || {
+        let queue: Queue<u64> = Queue::create(&name, 3).unwrap();
+        queue.put(&7).unwrap();
+        let child = child_that_waits();
+        drop(queue);
+        child.kill();
+        panic!("{}", Command::new("true").exec());
+    });
+    program.expect_success();
+    // As after a kill.
+    let successor = Queue::<u64>::open(&name).unwrap();
+    assert_eq!(successor.get_timeout(PATIENCE).unwrap(), 7);
+    drop(successor);
+    assert!(!segment_exists(&name));
+}
+
+/// A worker has no names to retry but those that it left to children of its own.
+fn a_worker_that_may_open_nothing_drops_what_it_inherited() {
+    let name = unique_name("deferred");
+    let queue: Queue<u64> = Queue::create(&name, 3).unwrap();
+    let others: Vec<Queue<u8>> = (0..3).map(|_| Queue::new(1).unwrap()).collect();
+    let child = child_that_waits();
+    drop(queue);
+    assert!(segment_exists(&name));
+    let others = RefCell::new(Some(others));
+    let worker = fork("a worker", || {
+        if forbid(&[libc::SYS_openat, libc::SYS_open]) {
+            for other in others.take().unwrap() {
+                thread::sleep(Duration::from_millis(5));
+                drop(other);
+            }
+        }
+    });
+    worker.expect_success();
+    child.kill();
+    expect_gone_with_calls(&name);
 }

@@ -62,7 +62,7 @@ fn main() -> ExitCode {
             return ends::ending_program(name);
         }
     }
-    let mut cases = [
+    let cases = [
         traffic::cases(),
         forking::cases(),
         ends::cases(),
@@ -79,22 +79,21 @@ fn main() -> ExitCode {
     ]
     .concat();
     #[cfg(not(shmq_portable_sync))]
-    cases.extend(
-        [
-            cgroup::cases(),
-            leftovers::cases(),
-            readers::cases(),
-            unwiped::cases(),
-            renames::cases(),
-            restarts::cases(),
-            deaths::cases(),
-            fences::cases(),
-            backlog::cases(),
-            letters::cases(),
-            stops::cases(),
-            inspecting::cases(),
-        ]
-        .concat(),
-    );
+    let cases = [
+        cases,
+        cgroup::cases(),
+        leftovers::cases(),
+        readers::cases(),
+        unwiped::cases(),
+        renames::cases(),
+        restarts::cases(),
+        deaths::cases(),
+        fences::cases(),
+        backlog::cases(),
+        letters::cases(),
+        stops::cases(),
+        inspecting::cases(),
+    ]
+    .concat();
     support::harness::run(Lanes::Waits, &cases)
 }

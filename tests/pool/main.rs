@@ -28,10 +28,10 @@ use std::process::ExitCode;
 use support::harness::Lanes;
 
 fn main() -> ExitCode {
-    let mut cases =
+    let cases =
         [tasks::cases(), beside::cases(), ends::cases(), inherited::cases(), programs::cases(), refusals::cases()].concat();
     // The portable locks do not promise to survive deaths.
     #[cfg(not(shmq_portable_sync))]
-    cases.extend([deaths::cases(), limits::cases(), services::cases(), stopped::cases(), storm::cases()].concat());
+    let cases = [cases, deaths::cases(), limits::cases(), services::cases(), stopped::cases(), storm::cases()].concat();
     support::harness::run(Lanes::Waits, &cases)
 }

@@ -3,18 +3,28 @@
 /// Refuses these system calls with EPERM from now on, to this process and its children. `false`:
 /// seccomp is not available.
 pub fn refuse(calls: &[libc::c_long]) -> bool {
+    const ERRNO: u32 = 0x0005_0000;
+    filter(calls, ERRNO | libc::EPERM as u32)
+}
+
+/// The same, but the kernel ends the process at such a call.
+pub fn forbid(calls: &[libc::c_long]) -> bool {
+    const KILL_PROCESS: u32 = 0x8000_0000;
+    filter(calls, KILL_PROCESS)
+}
+
+fn filter(calls: &[libc::c_long], action: u32) -> bool {
     const LOAD_NUMBER: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS, of offset 0
     const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
     const RETURN: u16 = 0x06; // BPF_RET | BPF_K
     const ALLOW: u32 = 0x7fff_0000;
-    const ERRNO: u32 = 0x0005_0000;
     let step = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
     let mut program = vec![step(LOAD_NUMBER, 0, 0)];
     for (place, call) in calls.iter().enumerate() {
         program.push(step(IF_EQUAL, (calls.len() - place) as u8, *call as u32));
     }
     program.push(step(RETURN, 0, ALLOW));
-    program.push(step(RETURN, 0, ERRNO | libc::EPERM as u32));
+    program.push(step(RETURN, 0, action));
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the filter program outlives the calls, which only read it.
     unsafe {

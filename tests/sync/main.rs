@@ -62,7 +62,7 @@ fn gives_up_in_time<R>(timeout: Duration, run: impl FnOnce() -> R) -> R {
 }
 
 fn main() -> ExitCode {
-    let mut cases = [
+    let cases = [
         mutexes::cases(),
         values::cases(),
         handles::cases(),
@@ -75,8 +75,7 @@ fn main() -> ExitCode {
     ]
     .concat();
     #[cfg(not(shmq_portable_sync))]
-    cases.extend(
-        [deaths::cases(), handlers::cases(), parties::cases(), restarts::cases(), stops::cases(), storm::cases()].concat(),
-    );
+    let cases =
+        [cases, deaths::cases(), handlers::cases(), parties::cases(), restarts::cases(), stops::cases(), storm::cases()].concat();
     support::harness::run(Lanes::Waits, &cases)
 }

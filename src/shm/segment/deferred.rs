@@ -19,14 +19,14 @@
 //!    generations are read before the check that no process is attached: one that attaches later
 //!    changes them, one that has raised them before is seen attached.
 //! 3. The names are read and changed under the list's mutex of `descriptors`, which the fork
-//!    handlers hold around a fork: no child inherits them locked. A child continues with its
-//!    parent's names; what applies to them applies to the child.
+//!    handlers hold around a fork: no child inherits them locked. It has none of its parent's: a
+//!    worker that has given up the right to open files drops what it inherited without opening any.
 //! 4. A name stays remembered until its retry has ended: if the process exits meanwhile, the exit
 //!    retries it too.
 
 use super::attached::Segment;
 use super::claim::{self, Claim, ClaimAttempt, read_header};
-use super::descriptors::{Descriptor, try_without_forks, without_forks};
+use super::descriptors::{Descriptor, incarnation, try_without_forks, without_forks};
 use super::ended::{all_detached_cleanly, view_of};
 use super::locks::Conflict;
 use super::names::Place;
@@ -36,7 +36,7 @@ use crate::atomic::Ordering;
 use crate::os;
 use crate::shm::layout::{Entry, segment_state};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 /// Names remembered at a time, more than the queues of a process with 8192 descriptors; a further
@@ -49,8 +49,8 @@ const FIRST_PAUSE_NS: u64 = 1_000_000;
 const LONGEST_PAUSE_NS: u64 = 1_000_000_000;
 
 static DEFERRED: Mutex<Vec<DeferredName>> = Mutex::new(Vec::new());
-/// May there be any? So that other calls cost one relaxed load.
-static ANY: AtomicBool = AtomicBool::new(false);
+/// The incarnation that remembers them, 0 if there are none: other calls cost one relaxed load.
+static REMEMBERED_IN: AtomicU32 = AtomicU32::new(0);
 
 /// A name that is to be removed once no process keeps it.
 #[derive(Clone)]
@@ -94,7 +94,8 @@ pub(super) fn defer(segment: &Segment, is_last: impl FnOnce() -> bool) {
 
 /// Removes the remembered names that no process keeps any more.
 pub(crate) fn retry_deferred(which: Due) {
-    if !ANY.load(Relaxed) {
+    let remembered_in = REMEMBERED_IN.load(Relaxed);
+    if remembered_in == 0 || remembered_in != incarnation() {
         return;
     }
     let now_ns = os::now_ns();
@@ -118,8 +119,12 @@ pub(crate) fn retry_deferred(which: Due) {
 fn with_names<R>(which: Due, change: impl FnOnce(&mut Vec<DeferredName>) -> R) -> Option<R> {
     let change = || {
         let mut names = DEFERRED.lock().unwrap_or_else(PoisonError::into_inner);
+        let incarnation = incarnation();
+        if REMEMBERED_IN.load(Relaxed) != incarnation {
+            names.clear();
+        }
         let changed = change(&mut names);
-        ANY.store(!names.is_empty(), Relaxed);
+        REMEMBERED_IN.store(if names.is_empty() { 0 } else { incarnation }, Relaxed);
         changed
     };
     match which {

@@ -39,7 +39,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -63,8 +63,8 @@ struct Slot {
     transient: bool,
     /// Incarnation that opened the description (Invariant 5).
     own_in: AtomicU32,
-    /// How many forks there had been when it was opened.
-    forks_before: u64,
+    /// How many forks there had been when the description was opened.
+    forks_before: AtomicU64,
     /// Does the description hold the lock that keeps the name?
     keeps_name: AtomicBool,
 }
@@ -93,7 +93,7 @@ impl Slot {
     /// Gives the slot a description of this process's own, which keeps the name if the previous one
     /// did. Async-signal-safe. `false`: this process has lost its descriptor, or cannot open
     /// another.
-    fn renew(&self, own_in: u32) -> bool {
+    fn renew(&self, own_in: u32, forks_before: u64) -> bool {
         let stale = self.number.load(Ordering::Relaxed);
         if file_behind(stale) != Some(self.file) {
             return false;
@@ -107,6 +107,7 @@ impl Slot {
         }
         self.number.store(fresh, Ordering::Relaxed);
         self.own_in.store(own_in, Ordering::Relaxed);
+        self.forks_before.store(forks_before, Ordering::Relaxed);
         close_number(stale);
         true
     }
@@ -154,7 +155,7 @@ impl Descriptor {
             file,
             transient,
             own_in: AtomicU32::new(if transient { 0 } else { incarnation() }),
-            forks_before: listed.pending_forks.count(),
+            forks_before: AtomicU64::new(listed.pending_forks.count()),
             keeps_name: AtomicBool::new(false),
         });
         listed.slots.push(slot.clone());
@@ -190,7 +191,7 @@ impl Descriptor {
         let forks = &mut listed.pending_forks;
         Forks {
             are_pending: forks.any(),
-            have_inherited: forks.count() != self.0.forks_before,
+            have_inherited: forks.count() != self.0.forks_before.load(Ordering::Relaxed),
             are_recent: forks.is_recent_elsewhere(),
         }
     }
@@ -251,9 +252,9 @@ impl Descriptor {
     /// elsewhere by now.
     pub fn renew(&self, path: &Path) -> io::Result<bool> {
         install_fork_handlers()?;
-        let _listed = lock_list();
-        let incarnation = incarnation();
-        if (self.is_own() && self.is_open()) || self.0.renew(incarnation) {
+        let listed = lock_list();
+        let (incarnation, forks_before) = (incarnation(), listed.pending_forks.count());
+        if (self.is_own() && self.is_open()) || self.0.renew(incarnation, forks_before) {
             return Ok(true);
         }
         let (fresh, file) = match open_number(path) {
@@ -266,6 +267,7 @@ impl Descriptor {
             self.0.lose();
             self.0.number.store(fresh, Ordering::Relaxed);
             self.0.own_in.store(incarnation, Ordering::Relaxed);
+            self.0.forks_before.store(forks_before, Ordering::Relaxed);
         } else {
             close_number(fresh);
         }
@@ -331,7 +333,7 @@ fn open_number(path: &Path) -> io::Result<(RawFd, FileId)> {
 }
 
 /// The incarnation of this process, 0 where forks are not noticed.
-fn incarnation() -> u32 {
+pub(super) fn incarnation() -> u32 {
     os::Incarnation::word().map_or(0, os::Incarnation::current)
 }
 
@@ -391,8 +393,9 @@ unsafe extern "C" fn in_child() {
     let own_in = os::begin_child();
     // SAFETY: the child's only thread is a copy of the one that took the mutex in `before_fork`.
     let Some(mut listed) = (unsafe { (*HELD.0.get()).take() }) else { return };
+    let forks_before = listed.pending_forks.count();
     for slot in &listed.slots {
-        if slot.transient || !slot.renew(own_in) {
+        if slot.transient || !slot.renew(own_in, forks_before) {
             slot.lose();
         }
     }

@@ -126,6 +126,7 @@ impl PendingForks {
 
     /// In the child, as the last step. Its parent's other children are not its concern.
     pub fn finish_in_child(&mut self) {
+        (self.last, self.last_of_another) = (LastFork::NONE, LastFork::NONE);
         self.readers.iter().for_each(|end| end.close());
         self.readers.clear();
         self.writer.take().into_iter().for_each(End::close);

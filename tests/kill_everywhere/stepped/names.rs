@@ -8,6 +8,8 @@ use crate::support::process::{exit_now, fork, send_signal};
 use crate::support::{PATIENCE, Rng, segment_exists, shm_files, unique_name};
 use shmq::sync::Event;
 use shmq::{CreateError, GetError, OpenError, Queue, QueueBuilder};
+use std::thread;
+use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
@@ -23,6 +25,7 @@ pub fn cases() -> Vec<Case> {
         killed_in_starting_over_another_type.leaves_temporaries(),
         killed_in_starting_over_a_dead_event.leaves_temporaries(),
         killed_in_leaving_as_the_last,
+        killed_in_removing_a_name_that_a_child_kept,
         killed_in_unlink,
     ]
 }
@@ -302,6 +305,26 @@ fn killed_in_leaving_as_the_last() {
         drop(queue);
     };
     sweep_name("drop of the last handle", || Name(unique_name("last")), body, &[Some(&[5]), None]);
+}
+
+fn killed_in_removing_a_name_that_a_child_kept() {
+    let body = |name: &str, begin: &dyn Fn()| {
+        let queue = Queue::<u64>::create(name, 4).unwrap();
+        put(&queue, 5).unwrap();
+        let child = fork("a child that keeps the name", || {
+            loop {
+                thread::sleep(PATIENCE);
+            }
+        });
+        drop(queue);
+        assert!(segment_exists(name));
+        child.kill();
+        // A retry is due after a millisecond, then two.
+        thread::sleep(Duration::from_millis(20));
+        begin();
+        assert!(matches!(Queue::<u64>::open("no queue has this name"), Err(OpenError::NotFound { .. })));
+    };
+    sweep_name("removal of a name that a child kept", || Name(unique_name("child")), body, &[Some(&[5]), None]);
 }
 
 fn killed_in_open_put_and_leave() {

@@ -1,4 +1,5 @@
-//! Names that the last participant leaves to forked children, here to none.
+//! Names that the last participant leaves to forked children, here to none. Other tests, in other
+//! threads, may retry them at any time.
 
 use super::*;
 use crate::shm::segment::claim::{self, ClaimAttempt};
@@ -17,9 +18,12 @@ fn a_name_left_to_no_child_goes_with_the_next_retry() {
     let name = Name::new("left");
     let (segment, entry) = create(&name, &spec()).unwrap();
     leave_name(segment, entry, || true);
-    assert!(name.exists());
-    retry_deferred(Due::All);
-    assert!(!name.exists());
+    // Several, since another thread may be stopped in the middle of its own.
+    let goes = |_| {
+        retry_deferred(Due::All);
+        !name.exists()
+    };
+    assert!((0..100).any(goes));
 }
 
 #[test]
@@ -44,7 +48,7 @@ fn the_last_retry_waits_for_a_claim_of_another() {
         let (segment, entry) = create(&name, &spec()).unwrap();
         leave_name(segment, entry, || true);
         let place = Place::published(&Directory::default(), &name.0);
-        let Ok(ClaimAttempt::Claimed(claim)) = claim::attempt(&place, &Owners::default()) else { panic!("it is dead") };
+        let Ok(ClaimAttempt::Claimed(claim)) = claim::attempt(&place, &Owners::default()) else { return false };
         thread::scope(|scope| {
             scope.spawn(|| {
                 thread::sleep(Duration::from_micros(300));
