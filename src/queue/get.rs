@@ -40,7 +40,8 @@ impl<T: Message> Queue<T> {
         /// Gets as many messages as there are, up to `v.len()`, waiting until there is at least
         /// one. Returns how many were taken.
         ///
-        /// They share one lock. An empty buffer is `Ok(0)` at once. What dead processes held on
+        /// They share one lock. If this process dies meanwhile, those that were not taken yet are
+        /// still in the queue, in order. An empty buffer is `Ok(0)` at once. What dead processes held on
         /// lease 0.2 s ago comes first.
         ///
         /// # Errors

@@ -56,9 +56,16 @@ impl<T: Message> Queue<T> {
         /// Puts all messages of the slice in order, waiting for room as often as needed. Returns
         /// how many moved, which is all of them.
         ///
-        /// Each message commits by itself, so consumers may take the first while the last still
-        /// waits. Messages for which there is room at once share one lock and one wake. An empty
-        /// slice is `Ok(0)`.
+        /// Messages for which there is room at once share one lock, one commit and one wake: they
+        /// are published together, by one store, apart from those behind the end of the ring. If
+        /// the process dies before that store, none of these is in the queue; after it, all are.
+        /// Where the slice is longer than the room, consumers take the first messages while the
+        /// last still wait. An empty slice is `Ok(0)`.
+        ///
+        /// The fastest way to move many small values is to make one message of them: a
+        /// `Queue<[u64]>` with 32 elements a message moves more elements a second than any batch
+        /// of single values, since it has one header for all of them. A batch is for values that
+        /// each consumer takes one by one.
         ///
         /// # Errors
         /// [`PutError`] if *none* moved. If some moved before the queue was closed (or the time was

@@ -1,14 +1,12 @@
-//! Batches by copy: many messages of one size for one entry of the side.
+//! Batches by copy: many messages of one size for one entry of the side, in bursts (`ring/burst.rs`).
 
 use super::copy::check_written;
-use super::get::read_and_take;
 use super::letters::Next;
-use super::{RawQueue, SMALL_COPY_BYTES};
+use super::{RawQueue, SMALL_COPY_BYTES, add};
 use crate::error::{GetError, PutError};
 use crate::message::copy::{copy_out, read_message};
 use crate::message::{Message, bytes_of};
-use crate::ring::Record;
-use crate::ring::SIZED_RING;
+use crate::ring::{RECLAIM_AHEAD, Record};
 use crate::shm::participant::Id;
 use crate::wait::Wait;
 use std::mem::MaybeUninit;
@@ -90,10 +88,9 @@ impl RawQueue {
                 Ok(())
             };
             if moved == before && outcome.is_ok() {
-                let outcome = self.with_slot::<OWNED, ()>(me, length as u32, wait, &mut |slot| {
-                    write(before, self.ring.memory.payload(slot.cell));
-                    self.ring.commit(slot);
-                    moved += 1 + self.fill(upto - before - 1, length, &|i, to| write(before + 1 + i, to));
+                // The slot of the first is a part of the burst.
+                let outcome = self.with_slot::<OWNED, ()>(me, length as u32, wait, &mut |_| {
+                    moved += self.fill(upto - before, length, &|i, to| write(before + i, to));
                 });
                 if let Err(error) = outcome {
                     return if moved == 0 { Err(error) } else { Ok(moved) };
@@ -107,19 +104,27 @@ impl RawQueue {
         Ok(moved)
     }
 
-    /// Puts as many of `count` sized messages as there is room for. Needs the put side.
+    /// Puts as many of `count` sized messages as there is room for, in bursts. Needs the put side.
     #[inline(always)]
     fn fill(&self, count: usize, length: usize, write: &impl Fn(usize, *mut u8)) -> usize {
         let ring = self.ring;
-        for i in 0..count {
-            let Some(slot) = ring.reserve_at_once::<SIZED_RING>(length as u32).or_else(|| self.ring.reserve(length as u32).ok())
-            else {
-                return i;
-            };
-            write(i, ring.memory.payload(slot.cell));
-            ring.commit(slot);
+        let mut filled = 0;
+        let mut may_reclaim = true;
+        while filled < count {
+            let left = (count - filled) as u64;
+            // For the whole burst before a part of it is put; once without success is enough.
+            if may_reclaim && ring.room_reclaimed() < left {
+                may_reclaim = self.ring.make_room(RECLAIM_AHEAD.max(left));
+            }
+            let burst = ring.burst_at_tail(left);
+            if burst.count() == 0 {
+                break;
+            }
+            let write = |nth, cell| write(filled + nth, ring.memory.payload(cell));
+            ring.commit_burst(burst, burst.count(), length as u32, write);
+            filled += burst.count() as usize;
         }
-        count
+        filled
     }
 
     /// Gets up to `values.len()` sized values, at least one. A message with an invalid bit pattern
@@ -271,18 +276,27 @@ impl RawQueue {
     fn drain(&self, count: usize, judge: &mut impl FnMut(*const u8) -> Judged) -> (usize, Judged) {
         self.fetch_ahead(count as u64);
         let ring = self.ring;
-        for i in 0..count {
-            let Some(record) = ring.ready_at_head::<SIZED_RING>() else { return (i, Judged::Taken) };
-            let judged = judge(ring.memory.payload(record.cell));
-            if judged == Judged::Left {
-                return (i, judged);
+        let length = ring.geometry.message_bytes as u32;
+        let mut drained = 0;
+        let mut judged = Judged::Taken;
+        while drained < count && judged == Judged::Taken {
+            let burst = ring.burst_at_head((count - drained) as u64);
+            let mut taken = 0;
+            for cell in ring.burst_cells(burst).take_while(|&cell| ring.is_ready(cell, length)) {
+                judged = judge(ring.memory.payload(cell));
+                taken += u64::from(judged != Judged::Left);
+                if judged != Judged::Taken {
+                    break;
+                }
             }
-            read_and_take::<SIZED_RING, ()>(&ring, record, &mut |_, _| ());
-            if judged == Judged::TakenAsLast {
-                return (i + 1, judged);
+            ring.take_burst(burst, taken, length);
+            add(&ring.memory.head().get.copies, taken);
+            drained += taken as usize;
+            if taken == 0 || taken < burst.count() {
+                break;
             }
         }
-        (count, Judged::Taken)
+        (drained, judged)
     }
 }
 

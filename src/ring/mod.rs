@@ -21,6 +21,7 @@
 //! | which states a header word has, and their bits | `header.rs` |
 //! | how a record is reserved and committed, and room reclaimed | `put.rs` |
 //! | how a record is taken, leased, released and given back | `get.rs` |
+//! | how many records are published, or taken, together | `burst.rs` |
 //! | how endpoints move along slots that are known to be free or ready | `run.rs` |
 //! | how cursors are put right after a death, and a full ring's stopper freed | `repair.rs` |
 //! | how leases and loans of dead owners are found and freed while others work | `dead_owners.rs` |
@@ -37,7 +38,8 @@
 //!    seen every record.
 //! 2. reclaim <= head <= the FREE word, and reclaim <= tail <= the FREE word. Records may lie past
 //!    the stored tail until the put side is done or repaired: one record of each put, all records
-//!    of a batch that its first record publishes. They are ordinary records: getters take, lease
+//!    of a burst, which its first record publishes (`burst`). Words behind the FREE word are no
+//!    records, whatever they are. They are ordinary records: getters take, lease
 //!    and give them back, and head may pass tail by them. So only the put side itself may treat
 //!    tail as the end of the records. reclaim and tail belong to the put side, head to the get
 //!    side. An owner of both sides may move tail back over DONE records that were not taken, as far
@@ -45,7 +47,8 @@
 //!    and the FREE word. This is the only case in which a position is used twice; `retreats`
 //!    reports it to walks that own no side.
 //! 3. Each operation has one commit point, one atomic store: READY, CLAIMED, DONE, LEASED or
-//!    RETURNED in the record's own header. Cursors follow it and can be derived anew
+//!    RETURNED in the record's own header. That of a burst is READY in its first record; its other
+//!    records are READY by then. A burst is taken record by record. Cursors follow it and can be derived anew
 //!    ([`Ring::repair_put_side`], [`Ring::repair_get_side`]).
 //! 4. A record from reclaim on that is not DONE keeps its cells, and so do all after it. The owner
 //!    of the get side also pins every record from head on: nothing there is overwritten.
@@ -77,6 +80,7 @@
 //! copies are ordered, and a report of a race between two of them is a bug. `.ci/tsan/suppressions`
 //! names the loads above and nothing else.
 
+mod burst;
 mod dead_owners;
 mod get;
 mod header;
@@ -95,7 +99,7 @@ pub(crate) use get::{Front, Record};
 pub(crate) use header::{Header, Owner, State};
 #[cfg(not(loom))]
 pub(crate) use outlook::Outlook;
-use put::RECLAIM_AHEAD;
+pub(crate) use put::RECLAIM_AHEAD;
 pub(crate) use put::{NoRoom, Slot};
 pub(crate) use repair::Repaired;
 pub(crate) use run::Run;

@@ -1,5 +1,6 @@
 //! The operations, and how each is swept.
 
+mod bursts;
 mod contents;
 mod copies;
 mod held_off;
@@ -22,6 +23,7 @@ const WHOLE_BOUND: Duration = Duration::from_secs(3600);
 pub fn main() -> ExitCode {
     sweep::collect_reports(unlinked_file(&format!("kills-{}-", std::process::id())));
     let mut cases = copies::cases();
+    cases.extend(bursts::cases());
     cases.extend(in_place::cases());
     cases.extend(held_off::cases());
     cases.extend(waits::cases());

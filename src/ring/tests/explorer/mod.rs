@@ -27,7 +27,10 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 use watched::{HEAD, Held, Image, RECLAIM, TAIL, Watched, header_at};
 use worker::Worker;
-use world::{Effect, Message, PARTICIPANTS, Status, World};
+use world::{Effect, PARTICIPANTS, Status, World};
+
+/// Longest burst that is explored.
+const LONGEST_BURST: u64 = 3;
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -41,7 +44,11 @@ enum Op {
     /// Of the message with that number, shortened to so many bytes.
     Commit(usize, u32),
     Abort(usize),
+    /// That many messages, published by the first.
+    PutBurst(u64),
     Take,
+    /// That many messages, as far as they are ready.
+    TakeBurst(u64),
     Lease(usize),
     /// By a Consumer, along a run.
     TakeInRun,
@@ -95,6 +102,9 @@ impl Explorer {
         }
         if self.ring.geometry.sized {
             operations.extend([Op::PutInRun { followed: false }, Op::PutInRun { followed: true }, Op::TakeInRun]);
+            for most in 2..=self.ring.geometry.capacity.min(LONGEST_BURST) {
+                operations.extend([Op::PutBurst(most), Op::TakeBurst(most)]);
+            }
         }
         for (number, message) in world.messages.iter().enumerate() {
             match message.status {
@@ -128,6 +138,16 @@ impl Explorer {
             Op::LendInRun(participant) => {
                 return (worker.put_in_run(false, Some(participant), self.lengths[0], tag), Some(participant));
             }
+            Op::PutBurst(most) => return (worker.put_burst(most, self.lengths[0], tag), None),
+            Op::TakeBurst(most) => {
+                let taken = worker.get_burst(most, self.lengths[0]);
+                let numbers: Vec<usize> = taken.into_iter().map(|got| world.number_of(got)).collect();
+                if !world.held.get && !numbers.is_empty() {
+                    world.check_order(numbers.first().copied());
+                }
+                assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?} in a row, {world:#x?}");
+                return (Effect::ChangesAll(numbers), None);
+            }
             Op::Commit(number, length) => {
                 let (cell, header) = record(number);
                 assert!(ring.commit_claimed(cell, header, length));
@@ -152,11 +172,7 @@ impl Explorer {
                 let lessee = if let Op::Lease(participant) | Op::LeaseInRun(participant) = op { Some(participant) } else { None };
                 let in_run = matches!(op, Op::TakeInRun | Op::LeaseInRun(_));
                 let got = if in_run { worker.get_in_run(lessee, self.lengths[0]) } else { worker.get(lessee) };
-                let found = got.map(|(cell, tag)| {
-                    let is_it = |message: &Message| (message.cell, message.tag) == (cell.index(), tag);
-                    let number = world.messages.iter().position(is_it);
-                    number.unwrap_or_else(|| panic!("{cell:?} with payload {tag} is no message of {world:#x?}"))
-                });
+                let found = got.map(|got| world.number_of(got));
                 // Along a run, `None` means that the slow call is needed.
                 if !world.held.get && (found.is_some() || !in_run) {
                     world.check_order(found);
@@ -183,7 +199,7 @@ impl Explorer {
         let successor = |image: &Image, held: Held| World { image: image.clone(), held, ..world.clone() };
         let (last, held) = images.last().expect("an image before the operation");
         let mut after = successor(last, *held);
-        after.apply(effect);
+        after.apply(&effect);
         completed.push(after.renumber(&self.ring.geometry));
         if !killable {
             return;
@@ -198,7 +214,7 @@ impl Explorer {
                     continue;
                 }
                 let mut left = successor(image, *held);
-                left.apply(effect);
+                left.apply(&effect);
                 if let Some(participant) = victim {
                     left.bury(participant);
                 }

@@ -175,6 +175,38 @@ impl Worker<'_> {
         effect
     }
 
+    /// Puts up to `most` messages with one commit point, as many as there is room for.
+    pub fn put_burst(&mut self, most: u64, length: u32, tag: u64) -> Effect {
+        self.enter_put();
+        let mut burst = self.ring.burst_at_tail(most);
+        if burst.count() == 0 && self.ring.make_room(most) {
+            burst = self.ring.burst_at_tail(most);
+        }
+        let mut messages = Vec::new();
+        for (nth, cell) in self.ring.burst_cells(burst).enumerate() {
+            messages.push(Message { cell: cell.index(), length, status: Status::Committed, tag: tag + nth as u64 });
+        }
+        let write = |nth, cell| write_payload(self.ring, cell, length, tag + nth as u64);
+        self.ring.commit_burst(burst, burst.count(), length, write);
+        self.exit_put();
+        Effect::AddsAll(messages)
+    }
+
+    /// Takes up to `most` messages that are ready at head, unless messages that came back are
+    /// first. The tags are the ones that their reader sees.
+    pub fn get_burst(&mut self, most: u64, length: u32) -> Vec<(CellIndex, u64)> {
+        self.enter_get();
+        let mut taken = Vec::new();
+        if !self.ring.may_hold_returned() {
+            let burst = self.ring.burst_at_head(most);
+            let ready = self.ring.burst_cells(burst).take_while(|&cell| self.ring.is_ready(cell, length));
+            taken.extend(ready.map(|cell| (cell, self.ring.memory.tag(cell))));
+            self.ring.take_burst(burst, taken.len() as u64, length);
+        }
+        self.exit_get();
+        taken
+    }
+
     /// A process becomes a Producer, puts or lends a message along its run, and leaves. A kill
     /// leaves its side to be repaired by the process that finds its owner dead, as if the owner had
     /// held the lock.

@@ -5,7 +5,7 @@ use super::super::heap::GARBAGE;
 use super::watched::{HEAD, HEAD_SEEN, Held, Image, LEASES, LOANS, RECLAIM, RETURNED, SETTLED, TAIL};
 use super::watched::{header_at, sequence_at, tag_at};
 use crate::ring::{Header, State};
-use crate::shm::geometry::Geometry;
+use crate::shm::geometry::{CellIndex, Geometry};
 
 pub(super) const PARTICIPANTS: usize = 2;
 
@@ -34,12 +34,16 @@ pub(super) struct World {
     pub messages: Vec<Message>,
 }
 
-/// Effect of an operation on one message, at its commit point.
-#[derive(Clone, Copy, Debug)]
+/// Effect of an operation on messages, at their commit points.
+#[derive(Clone, Debug)]
 pub(super) enum Effect {
     None,
     Adds(Message),
+    /// All at the commit point of the first.
+    AddsAll(Vec<Message>),
     Changes(usize),
+    /// Each at its own commit point, oldest first.
+    ChangesAll(Vec<usize>),
 }
 
 impl World {
@@ -58,15 +62,28 @@ impl World {
         (0..self.messages.len()).any(|number| self.holder(number) == Some(participant))
     }
 
-    /// Updates the message of an operation to match the state in its header.
-    pub fn apply(&mut self, effect: Effect) {
-        match effect {
+    /// The message that a reader found in that cell, with that tag.
+    pub fn number_of(&self, (cell, tag): (CellIndex, u64)) -> usize {
+        let is_it = |message: &Message| (message.cell, message.tag) == (cell.index(), tag);
+        let number = self.messages.iter().position(is_it);
+        number.unwrap_or_else(|| panic!("{cell:?} with payload {tag} is no message of {self:#x?}"))
+    }
+
+    /// Updates the messages of an operation to match the states in their headers.
+    pub fn apply(&mut self, effect: &Effect) {
+        match *effect {
             Effect::None => {}
-            Effect::Adds(message) => {
-                let published = if message.status == Status::Committed { State::Ready } else { State::Claimed };
-                if self.header(message.cell).state() == Some(published) {
-                    self.messages.push(message);
+            Effect::Adds(message) => self.apply(&Effect::AddsAll(vec![message])),
+            Effect::AddsAll(ref messages) => {
+                let Some(first) = messages.first() else { return };
+                let published = if first.status == Status::Committed { State::Ready } else { State::Claimed };
+                if self.header(first.cell).state() == Some(published) {
+                    self.messages.extend(messages);
                 }
+            }
+            Effect::ChangesAll(ref numbers) => {
+                // From the last on: a message that is taken makes the numbers behind it smaller.
+                numbers.iter().rev().for_each(|&number| self.apply(&Effect::Changes(number)));
             }
             Effect::Changes(number) => {
                 let header = self.header(self.messages[number].cell);
