@@ -1,6 +1,10 @@
 //! What the command line asks for.
 
-use std::{path::PathBuf, time::Duration};
+use crate::killed;
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 pub const HELP: &str = "\
 shmq beside everything that one could pick instead
@@ -8,12 +12,16 @@ shmq beside everything that one could pick instead
   --quick        the core rows, shorter samples: under a minute
   --only WHAT    only groups whose kind or title contains WHAT; again for more
   --reps N       repetitions (5)
+  --kills N      processes to kill of each rival, of each sort (50)
+  --seed N       of the first kill; the next has N + 1, and so on (the time)
   --json         print the results as JSON instead of tables
   --out DIR      where results.json, results.csv and the charts go (charts/ beside the bench)
   --no-python    leave the Python rivals out
   --self-test    only see whether lost and torn messages are noticed
 
-kinds: throughput, latency, waiting, creation, idle, growth";
+kinds: throughput, latency, waiting, creation, idle, growth, killed
+
+again the kill with the seed 7: --only 'killed: posix mq' --kills 1 --seed 7";
 
 /// How long a sample lasts.
 #[derive(Clone, Copy)]
@@ -33,14 +41,26 @@ pub struct Arguments {
     pub only: Vec<String>,
     pub out: PathBuf,
     repetitions: usize,
+    kills: u64,
+    seed: u64,
 }
 
 impl Arguments {
     /// `None`: the help was asked for and printed.
     pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
         let out = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/charts"));
-        let mut arguments =
-            Arguments { quick: false, json: false, python: true, self_test: false, only: Vec::new(), out, repetitions: 5 };
+        let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut arguments = Arguments {
+            quick: false,
+            json: false,
+            python: true,
+            self_test: false,
+            only: Vec::new(),
+            out,
+            repetitions: 5,
+            kills: 50,
+            seed,
+        };
         let mut words = words;
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or(format!("{word} needs a value"));
@@ -54,6 +74,8 @@ impl Arguments {
                 "--reps" => {
                     arguments.repetitions = value()?.parse().map_err(|problem| format!("--reps: {problem}"))?;
                 }
+                "--kills" => arguments.kills = value()?.parse().map_err(|problem| format!("--kills: {problem}"))?,
+                "--seed" => arguments.seed = value()?.parse().map_err(|problem| format!("--seed: {problem}"))?,
                 "--help" | "-h" => {
                     println!("{HELP}");
                     return Ok(None);
@@ -69,6 +91,10 @@ impl Arguments {
 
     pub fn repetitions(&self) -> usize {
         self.repetitions
+    }
+
+    pub fn kills(&self) -> killed::Order {
+        killed::Order { kills: self.kills, seed: self.seed, python: self.python, only: self.only.clone() }
     }
 
     pub fn effort(&self) -> Effort {

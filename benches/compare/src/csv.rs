@@ -43,6 +43,7 @@ pub fn json(run: &Run, verdicts: &[Verdict]) -> Value {
         "machine": run.machine, "kernel": run.kernel, "repetitions": run.repetitions, "seconds": run.took.as_secs_f64(),
         "states": run.states.states.iter().map(state).collect::<Vec<_>>(), "samples_left_out": run.states.moved,
         "notes": run.notes, "groups": run.groups.iter().map(group).collect::<Vec<_>>(),
+        "killed": crate::killed::json(&run.killed),
         "targets": verdicts.iter().map(verdict).collect::<Vec<_>>(),
     })
 }
@@ -71,5 +72,6 @@ fn csv(run: &Run) -> String {
 
 pub fn write(run: &Run, verdicts: &[Verdict], directory: &Path) -> io::Result<()> {
     fs::write(directory.join("results.json"), format!("{:#}\n", json(run, verdicts)))?;
-    fs::write(directory.join("results.csv"), csv(run))
+    fs::write(directory.join("results.csv"), csv(run))?;
+    fs::write(directory.join("killed.csv"), crate::killed::csv(&run.killed))
 }

@@ -21,6 +21,7 @@ mod clock;
 mod csv;
 mod first_message;
 mod idle;
+mod killed;
 mod limits;
 mod machine_state;
 mod ping_pong;
@@ -52,8 +53,8 @@ fn main() -> ExitCode {
     if arguments.self_test {
         return self_test(&arguments);
     }
-    let plan::Plan { cases, mut groups, notes } = plan::plan(&arguments);
-    if groups.is_empty() {
+    let plan::Plan { cases, mut groups, kills, notes } = plan::plan(&arguments);
+    if groups.is_empty() && kills.is_empty() {
         eprintln!("no group is called like that; they are: {}", plan::KINDS.join(", "));
         return ExitCode::from(2);
     }
@@ -75,6 +76,13 @@ fn main() -> ExitCode {
     run.states = machine_state::MachineStates::of(&run.groups);
     runner.close();
     rivals::iceoryx::clean();
+    run.killed = match killed::run(&kills, &arguments.kills()) {
+        Ok(results) => results,
+        Err(problem) => {
+            eprintln!("killing processes failed: {problem}");
+            return ExitCode::FAILURE;
+        }
+    };
 
     let verdicts = targets::verdicts(&run);
     let written = fs::create_dir_all(&arguments.out)
@@ -83,7 +91,7 @@ fn main() -> ExitCode {
     if arguments.json {
         println!("{:#}", csv::json(&run, &verdicts));
     } else {
-        print!("{}{}", table::Table(&run), targets::Verdicts(&verdicts));
+        print!("{}{}{}", table::Table(&run), killed::Lines(&run.killed), targets::Verdicts(&verdicts));
     }
     match written {
         Ok(()) => {
@@ -103,8 +111,9 @@ fn self_test(arguments: &Arguments) -> ExitCode {
     let first = cases.len();
     cases.extend(rivals::faulty::cases());
     let mut runner = Runner::open(cases, arguments.effort());
-    let passed = rivals::faulty::self_test(&mut runner, first);
+    let noticed = rivals::faulty::self_test(&mut runner, first);
     runner.close();
+    let passed = killed::self_test::self_test() && noticed;
     println!("{}", if passed { "passed" } else { "FAILED" });
     ExitCode::from(u8::from(!passed))
 }

@@ -9,7 +9,7 @@ use crate::{
     flows,
     forked::Case,
     idle::idle,
-    limits,
+    killed, limits,
     ping_pong::{self, Turns, ping_pong, sleeping_ping_pong},
     results::{Family, Unit},
     rivals::registry::{How, LARGE_WORDS, Registry, Rival},
@@ -19,7 +19,7 @@ use crate::{
 };
 use Family::{Limit, Shmq};
 
-pub const KINDS: [&str; 6] = ["throughput", "latency", "waiting", "creation", "idle", "growth"];
+pub const KINDS: [&str; 7] = ["throughput", "latency", "waiting", "creation", "idle", "growth", "killed"];
 
 /// Words of a 64-byte message.
 const LINE: usize = 8;
@@ -46,6 +46,8 @@ pub struct Plan {
     /// The first is the probe.
     pub cases: Vec<Box<dyn Case>>,
     pub groups: Vec<PlannedGroup>,
+    /// Rivals whose processes are killed.
+    pub kills: Vec<killed::Rival>,
     /// Rivals that are left out, and why.
     pub notes: Vec<String>,
 }
@@ -248,5 +250,7 @@ pub fn plan(arguments: &Arguments) -> Plan {
     planner.creation();
     planner.idle(arguments.effort().idle);
     planner.growth(full);
-    Plan { cases: planner.cases, groups: planner.groups, notes: planner.rivals.notes }
+    // Not among the core rows.
+    let kills = if full || !arguments.only.is_empty() { killed::rivals(&arguments.kills()) } else { Vec::new() };
+    Plan { cases: planner.cases, groups: planner.groups, kills, notes: planner.rivals.notes }
 }

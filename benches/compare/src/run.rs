@@ -1,6 +1,6 @@
 //! A whole run of the bench: the machine, the groups, and the states that the machine was in.
 
-use crate::{machine_state::MachineStates, results::Group};
+use crate::{killed, machine_state::MachineStates, results::Group};
 use std::{fs, time::Duration};
 
 /// A whole run of the bench.
@@ -10,6 +10,8 @@ pub struct Run {
     pub repetitions: usize,
     pub took: Duration,
     pub groups: Vec<Group>,
+    /// What became of the others when a process was killed.
+    pub killed: killed::Results,
     /// Rivals that were skipped, and why.
     pub notes: Vec<String>,
     pub states: MachineStates,
@@ -24,7 +26,16 @@ impl Run {
         let pair: Vec<String> = cores.iter().take(2).map(usize::to_string).collect();
         let machine = format!("{model}{virtual_machine}, {} cores, 1x1 pinned to {}", cores.len(), pair.join(" and "));
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
-        Run { machine, kernel, repetitions, took, groups, notes, states: MachineStates::default() }
+        Run {
+            machine,
+            kernel,
+            repetitions,
+            took,
+            groups,
+            killed: killed::Results::default(),
+            notes,
+            states: MachineStates::default(),
+        }
     }
 
     pub fn group(&self, title: &str) -> Option<&Group> {
