@@ -40,8 +40,21 @@ pub trait Host {
 pub enum Placement {
     /// Member i on the i-th separate core.
     Pinned,
+    /// All members on the first core.
+    OneCore,
     /// Wherever the scheduler likes.
     Free,
+}
+
+impl Placement {
+    /// The core of a member.
+    pub fn core(self, cores: &[usize], member: usize) -> Option<usize> {
+        match self {
+            Placement::Pinned => Some(cores[member % cores.len()]),
+            Placement::OneCore => Some(cores[0]),
+            Placement::Free => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -79,8 +79,8 @@ impl Workers {
         assert!(self.party.is_none() && party as usize <= WORKERS, "a party is seated, or {party} is too large a one");
         self.party = Some(Party { case, host, producers, consumers });
         for (member, desk) in (0..party).zip(&self.control.desks) {
-            let core = self.cores[member as usize % self.cores.len()];
-            desk.cpu.store(if placement == Placement::Pinned { core as i32 } else { NOT_PINNED }, Relaxed);
+            let core = placement.core(&self.cores, member as usize);
+            desk.cpu.store(core.map_or(NOT_PINNED, |core| core as i32), Relaxed);
             desk.case.store(case as u32, Relaxed);
             desk.member.store(member, Relaxed);
             desk.producers.store(producers, Relaxed);

@@ -183,6 +183,7 @@ fn compare() -> Result {
         &[],
         &[
             "cargo clippy --locked --manifest-path benches/compare/Cargo.toml --all-targets -- -D warnings",
+            "cargo test --release --locked --manifest-path benches/compare/Cargo.toml",
             "cargo run --release --locked --manifest-path benches/compare/Cargo.toml -- --self-test",
         ],
     )

@@ -16,7 +16,7 @@ import struct
 import sys
 import time
 
-from rivals import KINDS, context
+from rivals import KINDS, clean, context
 
 MESSAGES = 1 << 20
 ROLE_WORDS, PRODUCERS, CONSUMERS, TEXTS, HEAD_BYTES = 64, 16, 16 + 128, 512, 8192
@@ -34,17 +34,17 @@ def mix(value):
 
 
 def stamp(producer, number):
-    who = producer << 20 | number
-    return mix(who + 1) >> 24 << 21 | who
+    origin = producer << 20 | number
+    return mix(origin + 1) >> 24 << 21 | origin
 
 
 def parcel(message):
     """(producer, number), or None: torn."""
     words = struct.unpack("8Q", message) if len(message) == 8 * WORDS else (0,)
-    who = words[0] & ((1 << 21) - 1)
-    if words != (words[0],) * WORDS or words[0] != stamp(who >> 20, who & (MESSAGES - 1)):
+    origin = words[0] & ((1 << 21) - 1)
+    if words != (words[0],) * WORDS or words[0] != stamp(origin >> 20, origin & (MESSAGES - 1)):
         return None
-    return who >> 20, who & (MESSAGES - 1)
+    return origin >> 20, origin & (MESSAGES - 1)
 
 
 class Ledger:
@@ -135,6 +135,8 @@ def main(kind, fd):
         print(answer, flush=True)
     for process in processes.values():
         process.kill()
+        process.join()
+    clean()
     os._exit(0)
 
 

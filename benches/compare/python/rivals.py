@@ -1,4 +1,4 @@
-"""The Python rivals: multiprocessing.Queue and faster-fifo. One measurement a call, as JSON on stdout.
+"""The Python rivals: multiprocessing.Queue, faster-fifo, cloudtoid-interprocess. One measurement a call, as JSON on stdout.
 
     rivals.py check
     rivals.py flow     KIND BYTES SIDES SECONDS CORES
@@ -9,11 +9,14 @@
 Every message is built afresh and every byte of it is read (`bytes.count`); lost or damaged
 messages are an error.
 """
+import glob
+import importlib.util
 import json
 import multiprocessing
 import os
 import queue
 import resource
+import shutil
 import sys
 import time
 
@@ -57,7 +60,52 @@ class Fifo:
                 pass
 
 
-KINDS = {"mp": Mp, "fifo": Fifo}
+class Cloudtoid:
+    """cloudtoid_interprocess, a queue of bytes: a message a call. Each process opens its own ends."""
+
+    made = 0
+
+    def __init__(self, capacity, size):
+        Cloudtoid.made += 1
+        self.name = f"{os.getpid()}-{Cloudtoid.made}"
+        # A message has a header of 8 bytes and is padded to 8.
+        self.bytes = capacity * (8 + (size + 7 & ~7))
+        self.ends = {}
+        self.end("Subscriber")  # a queue lives as long as an end of it
+
+    def end(self, kind):
+        if (os.getpid(), kind) not in self.ends:
+            import cloudtoid_interprocess
+
+            self.ends[os.getpid(), kind] = getattr(cloudtoid_interprocess, kind)(self.name, self.bytes, path=directory())
+        return self.ends[os.getpid(), kind]
+
+    def put(self, message):
+        publisher, misses = self.end("Publisher"), 0
+        while not publisher.try_send(message):
+            misses += 1
+            if misses > 64:  # there is no call that sleeps until there is room
+                time.sleep(0)
+
+    def get_some(self):
+        return [self.end("Subscriber").receive()]
+
+
+def directory():
+    """Of the files of a queue, in shared memory: by default they would lie in the temporary directory."""
+    return f"/dev/shm/shmq-compare-python-{MAIN}"
+
+
+def clean():
+    """Removes what the queues of this program left."""
+    shutil.rmtree(directory(), ignore_errors=True)
+    for semaphore in glob.glob(f"/dev/shm/sem.ct3ip.{MAIN}-*"):
+        os.unlink(semaphore)
+
+
+MAIN = os.getpid()
+KINDS = {"mp": Mp, "fifo": Fifo, "cloudtoid": Cloudtoid}
+MODULES = {"fifo": "faster_fifo", "cloudtoid": "cloudtoid_interprocess"}
 
 
 def cpu():
@@ -206,13 +254,7 @@ def idle(kind, seconds, cores):
 def main(what, *rest):
     cores = [int(core) for core in rest[-1].split(",")] if what in ("flow", "ping_pong", "idle") else []
     if what == "check":
-        kinds = ["mp"]
-        try:
-            import faster_fifo  # noqa: F401
-
-            kinds.append("fifo")
-        except ImportError:
-            pass
+        kinds = ["mp"] + [kind for kind, module in MODULES.items() if importlib.util.find_spec(module)]
         return {"kinds": kinds, "python": sys.version.split()[0]}
     if what == "flow":
         return flow_for(rest[0], int(rest[1]), int(rest[2]), float(rest[3]), cores)
@@ -226,5 +268,8 @@ def main(what, *rest):
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(*sys.argv[1:])), flush=True)
+    try:
+        print(json.dumps(main(*sys.argv[1:])), flush=True)
+    finally:
+        clean()
     os._exit(0)  # feeder threads have nothing left to say

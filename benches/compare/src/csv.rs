@@ -33,6 +33,7 @@ fn verdict(verdict: &Verdict) -> Value {
     };
     json!({
         "work": verdict.work, "against": verdict.against, "bound": verdict.bound, "at_least": verdict.at_least,
+        "ahead": verdict.ahead,
         "ratios": verdict.ratios.iter().map(ratio).collect::<Vec<_>>(),
     })
 }

@@ -24,6 +24,7 @@ mod idle;
 mod killed;
 mod limits;
 mod machine_state;
+mod objects;
 mod ping_pong;
 mod plan;
 mod results;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
         }
     };
     clock::calibrate();
-    rivals::iceoryx::prepare();
+    rivals::prepare();
     if arguments.self_test {
         return self_test(&arguments);
     }
@@ -75,7 +76,6 @@ fn main() -> ExitCode {
     let mut run = run::Run::new(groups, notes, runner.cores(), arguments.repetitions(), began.elapsed());
     run.states = machine_state::MachineStates::of(&run.groups);
     runner.close();
-    rivals::iceoryx::clean();
     run.killed = match killed::run(&kills, &arguments.kills()) {
         Ok(results) => results,
         Err(problem) => {
@@ -83,6 +83,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    rivals::clean();
 
     let verdicts = targets::verdicts(&run);
     let written = fs::create_dir_all(&arguments.out)

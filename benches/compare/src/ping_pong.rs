@@ -11,6 +11,7 @@ use crate::{
 };
 use crossbeam_utils::CachePadded;
 use std::{
+    cell::Cell,
     hint::spin_loop,
     marker::PhantomData,
     sync::atomic::{
@@ -140,8 +141,19 @@ type Pair<W> = [CachePadded<W>; 2];
 /// The floor for spinning: a cache line passed back and forth.
 pub struct CacheLine(pub &'static Turns, &'static Pair<AtomicU64>);
 
+/// The floor for what passes along a ring: each message is one store into the next of as many lines
+/// as a queue of [`CAPACITY`] messages has cells, and so is each answer.
+pub struct CacheLines(&'static Turns, &'static [Ring; 2]);
+
+/// Records that a queue of shmq goes round: one more than its capacity.
+type Ring = [CachePadded<AtomicU64>; CAPACITY + 1];
+
 /// The floor for sleeping: a futex word passed back and forth.
 pub struct Futex(pub &'static Turns, &'static Pair<AtomicU32>);
+
+pub fn cache_lines(times: &'static Turns) -> Box<dyn Case> {
+    Box::new(CacheLines(times, share()))
+}
 
 pub fn cache_line(times: &'static Turns) -> Box<dyn Case> {
     Box::new(CacheLine(times, share()))
@@ -171,6 +183,36 @@ impl Case for CacheLine {
         let answer = |turn: u64| {
             wait_for(sent, turn + 1);
             answered.store(turn + 1, Release);
+        };
+        serve(seat, self.0, 0, ask, answer);
+    }
+}
+
+impl Case for CacheLines {
+    fn create(&self, _: &str) -> Box<dyn Host> {
+        self.1.iter().flatten().for_each(|word| word.store(0, Relaxed));
+        Box::new(())
+    }
+
+    fn play(&self, seat: &Seat<'_>, _: &str) {
+        let [out, back] = self.1;
+        // Each side has a place of its own, as an endpoint has. The turns of a party never restart.
+        let at = Cell::new(0);
+        let next = || at.set(if at.get() == CAPACITY { 0 } else { at.get() + 1 });
+        let wait_for = |word: &AtomicU64, value| {
+            while word.load(Acquire) != value {
+                spin_loop();
+            }
+        };
+        let ask = |turn: u64| {
+            out[at.get()].store(turn + 1, Release);
+            wait_for(&back[at.get()], turn + 1);
+            next();
+        };
+        let answer = |turn: u64| {
+            wait_for(&out[at.get()], turn + 1);
+            back[at.get()].store(turn + 1, Release);
+            next();
         };
         serve(seat, self.0, 0, ask, answer);
     }

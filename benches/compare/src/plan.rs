@@ -10,6 +10,7 @@ use crate::{
     forked::Case,
     idle::idle,
     killed, limits,
+    objects::{self, ByObjectEndpoints, ByObjectQueue, Object, Order, Prices},
     ping_pong::{self, Turns, ping_pong, sleeping_ping_pong},
     results::{Family, Unit},
     rivals::registry::{How, LARGE_WORDS, Registry, Rival},
@@ -29,7 +30,11 @@ pub const CAPACITIES: [usize; 5] = [16, 256, 4096, 65_536, 1 << 20];
 /// Attached processes: the creator of the queue, the two that use it, and bystanders.
 pub const ATTACHED: [usize; 4] = [3, 8, 24, 64];
 
-const SPINNING: &str = "ping-pong 64 B, spinning";
+/// Between processes as between threads, both sides on one core.
+pub const ONE_CORE: &str = "64 B, 1x1 on one core";
+pub const STRUCTS: &str = "a struct of 64 B, 1x1";
+pub const MAPS: &str = "a map of 1 KiB, 1x1";
+pub const SPINNING: &str = "ping-pong 64 B, spinning";
 const BLOCKING: &str = "ping-pong 64 B, blocking";
 const CREATION: &str = "creation to first message";
 const IDLE: &str = "CPU of a blocked receiver";
@@ -105,14 +110,14 @@ impl Planner {
             return;
         }
         let mut rows = vec![self.flow("Queue", Shmq, flows::copy::<W>().1, sides)];
-        if W < LARGE_WORDS {
+        if const { W < LARGE_WORDS } {
             rows.push(self.flow("Queue, 32 a call", Shmq, flows::batch::<W>().1, sides));
         } else {
             rows.push(self.flow("Queue, in place", Shmq, flows::in_place::<W>().1, sides));
         }
         if sides == 1 {
             rows.push(self.flow("Producer/Consumer", Shmq, flows::endpoints_copy::<W>().1, sides));
-            if W < LARGE_WORDS {
+            if const { W < LARGE_WORDS } {
                 rows.push(self.flow("Producer/Consumer, 32 a call", Shmq, flows::endpoints_batch::<W>().1, sides));
             } else {
                 rows.push(self.flow("Producer/Consumer, in place", Shmq, flows::endpoints_in_place::<W>().1, sides));
@@ -129,6 +134,39 @@ impl Planner {
         self.push("throughput", title, Unit::Rate { bytes: W * 8 }, rows);
     }
 
+    /// Both sides on one core: whoever waits must give way.
+    fn one_core(&mut self) {
+        if !self.wants("throughput", ONE_CORE) {
+            return;
+        }
+        let mut row = |name: &str, case| PlannedRow::new(name, Shmq, runner::flow_on_one_core(self.case(case)));
+        let mut rows = vec![row("Queue", flows::copy::<LINE>().1), row("Producer/Consumer", flows::endpoints_copy::<LINE>().1)];
+        let rivals = self.rivals.one_core();
+        rows.extend(self.rivals(rivals, runner::flow_on_one_core));
+        self.push("throughput", ONE_CORE, Unit::Rate { bytes: LINE * 8 }, rows);
+    }
+
+    /// Objects of `W` words, beside a queue of as many bytes.
+    fn objects<T: Object, const W: usize>(&mut self, title: &str) {
+        if !self.wants("throughput", title) {
+            return;
+        }
+        let rows = vec![
+            self.flow("Queue of the same bytes", Shmq, flows::copy::<W>().1, 1),
+            self.flow("Producer/Consumer of the same bytes", Shmq, flows::endpoints_copy::<W>().1, 1),
+            self.flow("ObjectQueue", Shmq, flows::flow::<ByObjectQueue<T, objects::Default>>(), 1),
+            self.flow("ObjectQueue, Postcard", Shmq, flows::flow::<ByObjectQueue<T, objects::Compact>>(), 1),
+            self.flow("ObjectProducer/ObjectConsumer", Shmq, flows::flow::<ByObjectEndpoints<T, objects::Default>>(), 1),
+            self.flow(
+                "ObjectProducer/ObjectConsumer, Postcard",
+                Shmq,
+                flows::flow::<ByObjectEndpoints<T, objects::Compact>>(),
+                1,
+            ),
+        ];
+        self.push("throughput", title, Unit::Rate { bytes: W * 8 }, rows);
+    }
+
     fn latency(&mut self) {
         let times = self.times;
         if self.wants("latency", SPINNING) {
@@ -139,6 +177,7 @@ impl Planner {
             let rivals = self.rivals.spinning(times);
             rows.extend(self.rivals(rivals, |case| runner::ping_pong(case, false, times)));
             rows.push(self.ping_pong("bare ring", Limit, ping_pong::<BareRing<LINE>>(times, 0), false));
+            rows.push(self.ping_pong("bare cache lines, a ring of them", Limit, ping_pong::cache_lines(times), false));
             rows.push(self.ping_pong("bare cache line", Limit, ping_pong::cache_line(times), false));
             self.push("latency", SPINNING, Unit::Nanos, rows);
         }
@@ -245,6 +284,14 @@ pub fn plan(arguments: &Arguments) -> Plan {
     planner.throughput::<{ 128 << 10 }>("1 MiB", 1, full);
     planner.throughput::<LINE>("64 B", 2, full);
     planner.throughput::<LINE>("64 B", 4, full);
+    if full {
+        planner.throughput::<1>("8 B", 2, false);
+        planner.throughput::<1>("8 B", 4, false);
+        planner.throughput::<LARGE_WORDS>("64 KiB", 2, false);
+    }
+    planner.one_core();
+    planner.objects::<Order, LINE>(STRUCTS);
+    planner.objects::<Prices, 128>(MAPS);
     planner.latency();
     planner.waiting();
     planner.creation();

@@ -206,6 +206,12 @@ pub fn flow(case: usize, sides: u32) -> Measure {
     Box::new(move |runner| runner.flow(case, sides, placement, &pace))
 }
 
+/// As [`flow`], one to one, both processes on one core.
+pub fn flow_on_one_core(case: usize) -> Measure {
+    let pace = Cell::new(0);
+    Box::new(move |runner| runner.flow(case, 1, Placement::OneCore, &pace))
+}
+
 /// How to measure a ping-pong; a sleeping one has fewer turns.
 pub fn ping_pong(case: usize, sleeps: bool, times: &'static Turns) -> Measure {
     Box::new(move |runner| {

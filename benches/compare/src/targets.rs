@@ -3,10 +3,10 @@
 use crate::{
     machine_state::Column,
     plan::{
-        ATTACHED, CAPACITIES, GROWTH_ATTACHED, GROWTH_ATTACHED_ALONE, GROWTH_CAPACITY, GROWTH_CAPACITY_ALONE, WORK_MICROS,
-        waiting_title,
+        ATTACHED, CAPACITIES, GROWTH_ATTACHED, GROWTH_ATTACHED_ALONE, GROWTH_CAPACITY, GROWTH_CAPACITY_ALONE, MAPS, ONE_CORE,
+        SPINNING, STRUCTS, WORK_MICROS, waiting_title,
     },
-    results::{Measurement, Row, Spread, brief},
+    results::{Family, Group, Measurement, Row, Spread, brief},
     run::Run,
 };
 use std::fmt;
@@ -20,6 +20,8 @@ pub struct Verdict {
     pub at_least: bool,
     /// By state, nearest first; only where both were measured.
     pub ratios: Vec<(String, Spread)>,
+    /// In a comparison with all rivals: those that are ahead.
+    pub ahead: Vec<String>,
 }
 
 impl Verdict {
@@ -45,7 +47,8 @@ fn percentile(at: usize) -> impl Fn(&Measurement) -> Option<f64> {
 impl Judge<'_> {
     fn judge(&mut self, work: &str, against: &str, bound: f64, at_least: bool, ratio: impl Fn(Column<'_>) -> Option<Spread>) {
         let ratios = self.run.states.columns().into_iter().filter_map(|column| Some((column.name().to_owned(), ratio(column)?)));
-        let verdict = Verdict { work: work.into(), against: against.into(), bound, at_least, ratios: ratios.collect() };
+        let ratios = ratios.collect();
+        let verdict = Verdict { work: work.into(), against: against.into(), bound, at_least, ratios, ahead: Vec::new() };
         if !verdict.ratios.is_empty() {
             self.verdicts.push(verdict);
         }
@@ -57,6 +60,30 @@ impl Judge<'_> {
         let (Some(ours), Some(theirs)) = (group.row(row), group.row(by)) else { return };
         let (work, against) = (format!("{title}: {row}"), format!("{by} ({})", theirs.family.name()));
         self.judge(&work, &against, bound, true, |column| column.ratio(theirs, ours, nanos));
+    }
+
+    /// Is the best of our rows ahead of every rival between processes? One verdict for the rows of a
+    /// message a call, one for those of several. The ratio is that to the best rival.
+    fn ahead_of_all(&mut self, group: &Group) {
+        let of = |values: &Measurement| Some(values.percentiles.map_or(values.nanos, |[p50, ..]| p50));
+        let what = if group.kind == "latency" { "p50" } else { "one a call" };
+        for (what, in_batches) in [(what, false), ("32 a call", true)] {
+            let is_one = |row: &&Row| row.name.ends_with(", 32 a call") == in_batches && !row.samples.is_empty();
+            let all = Column::All(&self.run.states);
+            let middle = |row: &Row| all.spread(row, of).map_or(f64::MAX, |spread| spread.median);
+            let of_family = |family| group.rows.iter().filter(is_one).filter(move |row| row.family == family);
+            let best = |family| of_family(family).min_by(|a, b| middle(a).total_cmp(&middle(b)));
+            let (Some(ours), Some(theirs)) = (best(Family::Shmq), best(Family::Processes)) else { continue };
+            let is_ahead = |row: &&Row| all.ratio(row, ours, of).is_some_and(|ratio| ratio.median < 1.0);
+            let ahead = of_family(Family::Processes).filter(is_ahead).map(|row| row.name.clone()).collect();
+            let work = format!("{}: {}, {what}", group.title, ours.name.trim_end_matches(", 32 a call"));
+            let against = format!("every rival: {}", theirs.name.trim_end_matches(", 32 a call"));
+            let judged = self.verdicts.len();
+            self.judge(&work, &against, 1.0, true, |column| column.ratio(theirs, ours, of));
+            if let Some(verdict) = self.verdicts.get_mut(judged) {
+                verdict.ahead = ahead;
+            }
+        }
     }
 
     fn time(&mut self, title: &str, what: &str, row: &str, by: &str, bound: f64, of: impl Fn(&Measurement) -> Option<f64>) {
@@ -102,13 +129,19 @@ impl Judge<'_> {
 
 pub fn verdicts(run: &Run) -> Vec<Verdict> {
     let mut judge = Judge { run, verdicts: Vec::new() };
-    judge.rate("64 B, 1x1", "Producer/Consumer", "rtrb", 2.0);
-    judge.rate("8 B, 1x1", "Producer/Consumer", "rtrb", 1.5);
-    for title in ["8 B, 1x1", "64 B, 1x1"] {
+    for (title, chunks, alone) in [("8 B, 1x1", 0.65, 2.0), ("64 B, 1x1", 1.2, 1.0)] {
+        judge.rate(title, "Producer/Consumer, 32 a call", "rtrb, 32 a call", chunks);
+        judge.rate(title, "Producer/Consumer, 32 a call", "Producer/Consumer", alone);
+    }
+    for (title, alone) in [("8 B, 1x1", 4.0), ("64 B, 1x1", 1.5)] {
+        judge.rate(title, "Queue, 32 a call", "Queue", alone);
+        judge.rate(title, "Queue, 32 a call", "shaq mpmc, 32 a call", 1.0);
+    }
+    for (title, rtrb) in [("8 B, 1x1", 1.0), ("64 B, 1x1", 2.0)] {
+        judge.rate(title, "Producer/Consumer", "rtrb", rtrb);
+        judge.rate(title, "Producer/Consumer", "ringfire", 1.0);
         judge.rate(title, "Producer/Consumer", "bare ring", 0.9);
-        judge.rate(title, "bare ring", "rtrb", 1.0);
         judge.rate(title, "Queue", "crossbeam-channel", 1.0);
-        judge.rate(title, "Queue", "iceoryx2", 10.0);
     }
     for title in ["64 B, 2x2", "64 B, 4x4"] {
         judge.rate(title, "Queue", "crossbeam-channel", 1.0);
@@ -116,16 +149,27 @@ pub fn verdicts(run: &Run) -> Vec<Verdict> {
     }
     for title in ["64 KiB, 1x1", "1 MiB, 1x1"] {
         for row in ["Queue, in place", "Producer/Consumer, in place"] {
-            judge.rate(title, row, "iceoryx2", 1.0);
             judge.rate(title, row, "memcpy", 0.9);
             judge.rate(title, row, "bare buffers handed over", 0.9);
         }
     }
     for row in ["Queue", "Producer/Consumer"] {
-        judge.time("ping-pong 64 B, spinning", "p50", row, "bare cache line", 1.1, percentile(0));
-        judge.time("ping-pong 64 B, spinning", "p99.9", row, "bare cache line", 1.3, percentile(2));
-        judge.time("ping-pong 64 B, spinning", "p50", row, "bare ring", 1.1, percentile(0));
-        judge.time("ping-pong 64 B, spinning", "p99.9", row, "bare ring", 1.3, percentile(2));
+        judge.rate(ONE_CORE, row, "crossbeam-channel", 1.0);
+    }
+    for title in [STRUCTS, MAPS] {
+        judge.rate(title, "ObjectQueue", "Queue of the same bytes", 0.5);
+        judge.rate(title, "ObjectQueue, Postcard", "Queue of the same bytes", 0.5);
+    }
+    judge.time(SPINNING, "p50", "Producer/Consumer", "bare cache lines, a ring of them", 1.25, percentile(0));
+    judge.time(SPINNING, "p99.9", "Producer/Consumer", "bare cache lines, a ring of them", 1.6, percentile(2));
+    for rival in ["shaq spsc", "shaq mpmc", "shaq broadcast", "ringfire"] {
+        judge.time(SPINNING, "p50", "Producer/Consumer", rival, 1.0, percentile(0));
+        judge.time(SPINNING, "p99.9", "Producer/Consumer", rival, 1.0, percentile(2));
+    }
+    for group in &run.groups {
+        if matches!(group.kind, "throughput" | "latency") && ![ONE_CORE, STRUCTS, MAPS].contains(&group.title.as_str()) {
+            judge.ahead_of_all(group);
+        }
     }
     for row in ["Queue", "Producer/Consumer"] {
         judge.time("ping-pong 64 B, blocking", "p50", row, "bare futex", 1.1, percentile(0));
@@ -158,6 +202,9 @@ impl fmt::Display for Verdicts<'_> {
                 let word = if verdict.is_met(ratio) { "met" } else { "MISSED" };
                 let shown = format!("{} [{}..{}]", brief(ratio.median), brief(ratio.lowest), brief(ratio.highest));
                 write!(f, " | {state}: {shown:<22} {word:<6}")?;
+            }
+            if !verdict.ahead.is_empty() {
+                write!(f, " | ahead: {}", verdict.ahead.join("; "))?;
             }
             writeln!(f)?;
         }

@@ -8,7 +8,10 @@
 
 use crate::{
     clock,
-    forked::kernel::{now_nanos, run_on, thread_cpu_nanos},
+    forked::{
+        Placement,
+        kernel::{now_nanos, run_on, thread_cpu_nanos},
+    },
     ping_pong::REST_NANOS,
     results::Measurement,
     runner::{self, Measure},
@@ -60,8 +63,17 @@ fn play(core: Option<usize>, party: u32, at_start: &AtomicU32, part: impl FnOnce
     Part { start, end: now_nanos(), cpu: thread_cpu_nanos() - cpu, sum }
 }
 
-/// Messages as fast as they go.
+/// Messages as fast as they go; one to one each side has a core of its own.
 pub fn flow<T: Within>(capacity: usize, sides: u32) -> Measure {
+    flow_on::<T>(capacity, sides, if sides == 1 { Placement::Pinned } else { Placement::Free })
+}
+
+/// As [`flow`], one to one, both sides on one core.
+pub fn flow_on_one_core<T: Within>(capacity: usize) -> Measure {
+    flow_on::<T>(capacity, 1, Placement::OneCore)
+}
+
+fn flow_on<T: Within>(capacity: usize, sides: u32, placement: Placement) -> Measure {
     let pace = Cell::new(0);
     Box::new(move |runner| {
         let cores = runner.cores().to_vec();
@@ -69,7 +81,7 @@ pub fn flow<T: Within>(capacity: usize, sides: u32) -> Measure {
             let share = messages.div_ceil(u64::from(sides));
             let (senders, receivers) = T::make(capacity, sides as usize, sides as usize);
             let at_start = AtomicU32::new(0);
-            let core = |member: usize| (sides == 1).then(|| cores[member % cores.len()]);
+            let core = |member: usize| placement.core(&cores, member);
             let at_start = &at_start;
             let parts = thread::scope(|scope| {
                 let sending = senders.into_iter().enumerate().map(|(member, mut sender)| {

@@ -83,7 +83,7 @@ fn killed_with_a_wake_that_another_needs() {
     let mut rng = Rng::new("a wake that another needs");
     let all = {
         let queue = holding::<u64>(&[]);
-        trace(&|begin| assert!(matches!(get_or_miss(&queue, begin), Ok(10))), Some(&|| put(&queue, 10).unwrap()))
+        trace(&|begin| assert!(matches!(get_within(PATIENCE, &queue, begin), Ok(10))), Some(&|| put(&queue, 10).unwrap()))
     };
     let woken_at = all.woken_at.expect("it sleeps") as u64;
     let from_there = all.len() as u64 - woken_at;
@@ -96,10 +96,10 @@ fn killed_with_a_wake_that_another_needs() {
     }
 }
 
-fn get_or_miss(queue: &Queue<u64>, begin: &dyn Fn()) -> Result<u64, GetError> {
+fn get_within(patience: Duration, queue: &Queue<u64>, begin: &dyn Fn()) -> Result<u64, GetError> {
     attach(queue);
     begin();
-    queue.get_timeout(MISSED)
+    queue.get_timeout(patience)
 }
 
 /// Returns whether the child received the wake, and was killed at that place.
@@ -117,7 +117,7 @@ fn killed_after_its_wake(all: &Trace, woken_at: u64, place: u64) -> bool {
         other.replace(Some(sleeper));
     };
     let steps = Place::After((woken_at + place) as usize);
-    let killed = kill_at(&|begin| _ = get_or_miss(&queue, begin), all, steps, Some(&wake));
+    let killed = kill_at(&|begin| _ = get_within(MISSED, &queue, begin), all, steps, Some(&wake));
     let Some(mut sleeper) = other.take() else { return false };
     // The message is gone once it was taken: by the dead process, or by the sleeper, which a lost
     // wake delays by at most a slice. The inspector only reads the records: it repairs nothing and

@@ -85,28 +85,28 @@ pub fn mix(value: u64) -> u64 {
 }
 
 const NUMBER_BITS: u32 = MESSAGES.trailing_zeros();
-const WHO_BITS: u32 = NUMBER_BITS + 1;
+const ORIGIN_BITS: u32 = NUMBER_BITS + 1;
 const CHECK_BITS: u32 = 40;
 
-fn check(who: u64) -> u64 {
-    mix(who + 1) >> (64 - CHECK_BITS)
+fn check(origin: u64) -> u64 {
+    mix(origin + 1) >> (64 - CHECK_BITS)
 }
 
 /// What all words of a message are: producer, number, checksum. Of 61 bits, so that the sum of
 /// eight of them loses none.
 pub fn stamp(producer: usize, number: u64) -> u64 {
-    let who = (producer as u64) << NUMBER_BITS | number;
-    check(who) << WHO_BITS | who
+    let origin = (producer as u64) << NUMBER_BITS | number;
+    check(origin) << ORIGIN_BITS | origin
 }
 
 /// A message by the sum of its words. The sum of a message that was put together from two is none.
 pub fn parcel(sum: u64) -> Parcel {
     let stamp = sum / WORDS;
-    let who = stamp & ((1 << WHO_BITS) - 1);
-    if sum % WORDS != 0 || stamp >> WHO_BITS != check(who) {
+    let origin = stamp & ((1 << ORIGIN_BITS) - 1);
+    if !sum.is_multiple_of(WORDS) || stamp >> ORIGIN_BITS != check(origin) {
         return Parcel::Torn;
     }
-    Parcel::Message { producer: (who >> NUMBER_BITS) as usize, number: who & (MESSAGES - 1) }
+    Parcel::Message { producer: (origin >> NUMBER_BITS) as usize, number: origin & (MESSAGES - 1) }
 }
 
 #[derive(Clone, Copy)]
@@ -288,8 +288,8 @@ impl ConsumerPage {
         self.words[Self::ASKING].load(Acquire) != 0
     }
 
-    /// Notes a message by the sum of its words. `again`: the queue says that an earlier consumer may
-    /// have had it, and died.
+    /// Notes a message by the sum of its words. `again`: the queue says that an earlier consumer
+    /// may have had it, and died.
     pub fn note(&self, sum: u64, again: bool) {
         match parcel(sum) {
             Parcel::Torn => self.add(Self::TORN),

@@ -1,18 +1,20 @@
 //! What each rival does when one of its processes is killed (`SIGKILL`).
 //!
 //! ```text
-//!   bench ── forks ──▶ umpires: each a few kills of one rival and one victim, one after the other
-//!                        └─ fork ──▶ a victim, its survivors (party.rs, roles.rs), round a fresh channel
+//!   bench ── forks ──▶ umpires: each a few kills of one rival and one victim
+//!                        └─ fork ──▶ a victim and its survivors (party.rs, roles.rs)
 //! ```
 //!
-//! Three victims: a producer at work, a consumer at work, a consumer asleep in an empty channel. The
-//! one who goes on in the victim's place is another process that is already attached or, where the
-//! design allows only one, a replacement that attaches after the death. Each process notes in a
-//! shared ledger what it put and took (`ledger.rs`), by which the kill is judged (`verdict.rs`).
+//! Each kill has a fresh channel. Three victims: a producer at work, a consumer at work, a consumer
+//! asleep in an empty channel. In the victim's place another process goes on, which is already
+//! attached or, where the design allows only one, a replacement that attaches after the death. Each
+//! process notes in a shared ledger what it put and took (`ledger.rs`), by which the kill is judged
+//! (`verdict.rs`).
 //!
 //! Umpires take turns on the processors (`stage.rs`), and leave them while survivors hang until the
 //! bound.
 
+mod broadcast;
 mod iceoryx;
 mod leases;
 mod ledger;

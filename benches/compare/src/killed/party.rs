@@ -15,7 +15,7 @@ use std::{
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/killed.py");
 
-/// Who starts the processes.
+/// How the processes of a round are started.
 pub enum Team {
     Forked(Box<dyn Roles>),
     /// A kind of the Python program's.

@@ -93,8 +93,8 @@ impl Kills {
     /// The longest time after which all went on, where nothing that the dead consumer may have had
     /// was waited for.
     fn slowest(&self) -> Option<Duration> {
-        let told = |outcome: &&Outcome| outcome.verdict == Verdict::GoesOn && outcome.gone == 0;
-        self.outcomes.iter().filter(told).map(|outcome| outcome.took).max()
+        let prompt = |outcome: &&Outcome| outcome.verdict == Verdict::GoesOn && outcome.gone == 0;
+        self.outcomes.iter().filter(prompt).map(|outcome| outcome.took).max()
     }
 
     /// What else there is to say, each a line.

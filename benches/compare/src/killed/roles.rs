@@ -26,8 +26,8 @@ pub trait Contender: 'static {
     /// Puts a message whose eight words are the stamp. It is committed when this returns; panics if
     /// it was not put.
     fn put(to: &Self::Sender, stamp: u64);
-    /// Waits for messages and passes on the sum of each one's words, and whether the queue says that
-    /// a consumer which died may have had it.
+    /// Waits for messages and passes on the sum of each one's words, and whether the queue says
+    /// that a consumer which died may have had it.
     fn take(from: &Self::Receiver, note: &mut dyn FnMut(u64, bool));
 }
 
@@ -84,7 +84,10 @@ fn text(panicked: Box<dyn Any + Send>) -> String {
         Ok(text) => *text,
         Err(panicked) => panicked.downcast_ref::<&str>().map_or_else(|| "a panic".to_owned(), |text| (*text).to_owned()),
     };
-    whole.split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = whole.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Of a failed comparison, its words.
+    let words = line.strip_prefix("assertion `left == right` failed: ").and_then(|rest| rest.split_once(" left: "));
+    words.map_or(line.clone(), |(words, _)| words.to_owned())
 }
 
 /// Repeats `part` with a fresh end, until it has failed too often. The part is done only when the

@@ -3,20 +3,26 @@
 
 use super::{
     Rival,
+    broadcast::SpareSlots,
     iceoryx::Waking,
     leases::{EndpointLeases, QueueLeases},
 };
+#[cfg(feature = "tachyon")]
+use crate::rivals::tachyon::Tachyon;
 use crate::{
     forked::Host,
     rivals::{
         boost::{self, BoostMq},
         bytes::Words,
+        cloudtoid::Cloudtoid,
         ipc::IpcChannel,
         mq::{self, PosixMq},
         pipe::Pipe,
         plain_ring::PlainRing,
         python,
+        ringfire::Ringfire,
         seqpacket::SeqPacket,
+        shaq::{Mpmc, Spsc},
     },
     shmq_ways::{ADAPTIVE, ByEndpoints, ByQueue},
 };
@@ -37,6 +43,15 @@ pub fn rivals(with_python: bool) -> Vec<Rival> {
     if boost::BUILT {
         rivals.push(Rival::new::<Words<BoostMq, LINE>>("boost message_queue"));
     }
+    rivals.extend([
+        Rival::new::<Spsc<LINE, 1, true>>("shaq spsc").one_producer().one_consumer(),
+        Rival::new::<Mpmc<LINE, 1, true>>("shaq mpmc"),
+        Rival::new::<SpareSlots>("shaq broadcast").one_producer().one_consumer(),
+        Rival::new::<Ringfire<LINE, 1, true>>("ringfire").one_producer().one_consumer(),
+        Rival::new::<Cloudtoid<LINE, true>>("cloudtoid-interprocess"),
+    ]);
+    #[cfg(feature = "tachyon")]
+    rivals.push(Rival::new::<Tachyon<LINE, 1, true>>("tachyon-ipc").one_producer().one_consumer());
     rivals.push(Rival::new::<Words<Pipe, LINE>>("pipe"));
     if has_mq() {
         rivals.push(Rival::new::<Words<PosixMq, LINE>>("POSIX mq"));

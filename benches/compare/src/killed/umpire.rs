@@ -28,7 +28,7 @@ const ATTACHING: Duration = Duration::from_secs(5);
 pub struct Outcome {
     pub seed: u64,
     pub verdict: Verdict,
-    /// The first error that a survivor noted before it attached anew.
+    /// The first error that a survivor met before it attached anew, or gave up.
     pub error: Option<String>,
     /// Messages that the dead consumer may have had: at most those of one call.
     pub gone: u64,
@@ -134,7 +134,7 @@ pub fn round(
 }
 
 impl Round<'_, '_> {
-    /// Is the one who goes on there before the kill?
+    /// Is the process that goes on in the victim's place attached before the kill?
     fn beside(&self) -> bool {
         if role_of(self.victim).produces() { self.rival.many_producers } else { self.rival.many_consumers }
     }
@@ -227,10 +227,10 @@ impl Round<'_, '_> {
     /// Where only one may be attached: its replacement comes. Returns how it failed to.
     fn replace(&mut self, killed: Instant, on_stage: &mut Option<OnStage>) -> Option<Ended> {
         let role = other(role_of(self.victim));
-        if !self.beside() {
-            if let Err(problem) = self.party.start(role) {
-                return Some(Ended::Error(problem.to_string()));
-            }
+        if !self.beside()
+            && let Err(problem) = self.party.start(role)
+        {
+            return Some(Ended::Error(problem.to_string()));
         }
         // Where ends are connected, the peer of a sleeper finds the death only when it sends.
         let bound = if self.victim == Victim::Sleeper { Duration::from_millis(10) } else { BOUND };
@@ -282,8 +282,8 @@ impl Round<'_, '_> {
         Accounts::read(&self.ledger, goals, dead, ended)
     }
 
-    /// Waits until `done`, or until there was no progress for `bound`; leaves the stage if that takes
-    /// long. Returns how a survivor ended meanwhile.
+    /// Waits until `done`, or until there was no progress for `bound`; leaves the stage if that
+    /// takes long. Returns how a survivor ended meanwhile.
     fn wait(
         &mut self,
         killed: Instant,

@@ -118,8 +118,8 @@ impl Accounts {
         Accounts { producers: (0..SIDES).map(account).collect(), torn, allowance, ended }
     }
 
-    /// Messages that a dead consumer may have had and not noted: missing ones, newer than what it had
-    /// noted of the same producer.
+    /// Messages that a dead consumer may have had and not noted: missing ones, newer than what it
+    /// had noted of the same producer.
     pub fn gone(&self) -> u64 {
         let newer = |account: &Account| account.missing().filter(|&number| number >= account.dead_noted).count() as u64;
         self.producers.iter().map(newer).sum::<u64>().min(self.allowance)

@@ -3,7 +3,10 @@
 
 pub mod boost;
 pub mod bytes;
+pub mod cloudtoid;
+pub mod disruptor;
 pub mod faulty;
+pub mod file;
 pub mod iceoryx;
 pub mod ipc;
 pub mod mq;
@@ -11,13 +14,30 @@ pub mod pipe;
 pub mod plain_ring;
 pub mod python;
 pub mod registry;
+pub mod ringfire;
+pub mod rings;
 pub mod seqpacket;
+pub mod shaq;
+#[cfg(feature = "tachyon")]
+pub mod tachyon;
 pub mod threads;
 
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
+
+/// Before the fork: settles the names that this process and its workers share.
+pub fn prepare() {
+    iceoryx::prepare();
+    cloudtoid::prepare();
+}
+
+/// After the run: removes what rivals keep for others to come.
+pub fn clean() {
+    iceoryx::clean();
+    cloudtoid::clean();
+}
 
 /// Longest wait of one side for the other.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -21,15 +21,21 @@ pub fn kinds(notes: &mut Vec<String>) -> Vec<(&'static str, &'static str)> {
     let kinds = match run(&["check"]) {
         Ok(output) => output["kinds"].as_array().cloned().unwrap_or_default(),
         Err(why) => {
-            notes.push(format!("Python's multiprocessing.Queue and faster-fifo: skipped, {why}"));
+            notes.push(format!("the Python rivals: skipped, {why}"));
             return Vec::new();
         }
     };
     let mut all = vec![("mp", "multiprocessing.Queue (Python)")];
-    if kinds.iter().any(|kind| kind == "fifo") {
-        all.push(("fifo", "faster-fifo get_many (Python)"));
-    } else {
-        notes.push("faster-fifo: skipped, not installed for this python3 (pip install faster-fifo)".into());
+    let optional = [
+        ("fifo", "faster-fifo get_many (Python)", "faster-fifo"),
+        ("cloudtoid", "cloudtoid-interprocess (Python)", "cloudtoid-interprocess"),
+    ];
+    for (kind, name, package) in optional {
+        if kinds.iter().any(|there| there == kind) {
+            all.push((kind, name));
+        } else {
+            notes.push(format!("{package} (Python): skipped, not installed for this python3 (pip install {package})"));
+        }
     }
     all
 }

@@ -3,18 +3,19 @@
 use super::{
     boost::{self, BoostMq},
     bytes::Words,
+    disruptor::Disruptor,
     iceoryx::{FirstSample, Iceoryx},
     ipc::IpcChannel,
     mq::{self, PosixMq},
     pipe::Pipe,
     plain_ring::PlainRing,
-    python,
+    python, rings,
     seqpacket::{FirstPair, SeqPacket},
     threads::{Array, Crossbeam, CrossbeamBoxes, CrossbeamSpinning, Kanal, Rtrb, RtrbChunks, StdSync},
 };
 use crate::{
     first_message::{ByName, first_message},
-    flows::{self, flow},
+    flows::{self, BATCH, flow},
     forked::{Case, Host},
     idle::idle,
     ping_pong::{Turns, ping_pong, sleeping_ping_pong},
@@ -53,6 +54,11 @@ fn between_processes(name: &str, case: Box<dyn Case>) -> Rival {
     rival(name, Processes(case))
 }
 
+/// Rows of the rings in shared memory.
+fn of_rings(rows: Vec<rings::Row>) -> impl Iterator<Item = Rival> {
+    rows.into_iter().map(|(name, case)| between_processes(name, case))
+}
+
 fn between_threads(name: &str, measure: Measure) -> Rival {
     rival(name, InThreads(measure))
 }
@@ -72,6 +78,9 @@ impl Registry {
         if !boost::BUILT {
             notes.push("boost message_queue: skipped, built without its headers (Debian: libboost-dev, then cargo clean)".into());
         }
+        if !rings::HAS_TACHYON {
+            notes.push("tachyon-ipc: skipped, built without it (CXX=clang++-19 and --features tachyon: see the README)".into());
+        }
         Registry { python, notes }
     }
 
@@ -82,6 +91,9 @@ impl Registry {
         if sides == 1 {
             rivals.push(between_processes("iceoryx2", flow::<Iceoryx<W, false>>()));
             rivals.push(between_processes("ipc-channel", flow::<IpcChannel<W>>()));
+            rivals.extend(of_rings(rings::one_to_one::<W>()));
+        } else {
+            rivals.extend(of_rings(rings::several::<W>()));
         }
         rivals.push(between_processes("shared_memory + raw_sync ring", flows::baseline::<W>().1));
         if boost::BUILT {
@@ -100,7 +112,7 @@ impl Registry {
             rivals.extend(self.python(|kind| python::flow(kind, bytes, sides)));
         }
         let capacity = flows::capacity(W);
-        if W >= LARGE_WORDS {
+        if const { W >= LARGE_WORDS } {
             rivals.push(between_threads("crossbeam-channel of boxes", threads::flow::<CrossbeamBoxes<W>>(capacity, 1)));
             return rivals;
         }
@@ -111,18 +123,23 @@ impl Registry {
             rivals.push(between_threads("std sync_channel", threads::flow::<StdSync<W>>(capacity, sides)));
             rivals.push(between_threads("rtrb", threads::flow::<Rtrb<W>>(capacity, sides)));
             rivals.push(between_threads("rtrb, 32 a call", threads::flow::<RtrbChunks<W>>(capacity, sides)));
+            rivals.push(between_threads("disruptor", threads::flow::<Disruptor<W, 1>>(capacity, sides)));
+            rivals.push(between_threads("disruptor, 32 a call", threads::flow::<Disruptor<W, BATCH>>(capacity, sides)));
         }
         rivals
     }
 
     /// Round trips of 64 B; both sides spin.
     pub fn spinning(&self, times: &'static Turns) -> Vec<Rival> {
-        vec![
-            between_processes("iceoryx2, polled", ping_pong::<Iceoryx<LINE, false>>(times, 0)),
+        let mut rivals = vec![between_processes("iceoryx2, polled", ping_pong::<Iceoryx<LINE, false>>(times, 0))];
+        rivals.extend(of_rings(rings::spinning(times)));
+        rivals.extend([
             between_threads("rtrb", threads::ping_pong::<Rtrb<LINE>>(false)),
+            between_threads("disruptor", threads::ping_pong::<Disruptor<LINE, 1>>(false)),
             between_threads("crossbeam-channel, polled", threads::ping_pong::<CrossbeamSpinning<LINE>>(false)),
             between_threads("crossbeam ArrayQueue", threads::ping_pong::<Array<LINE>>(false)),
-        ]
+        ]);
+        rivals
     }
 
     /// Round trips of 64 B; each message wakes its receiver.
@@ -140,6 +157,7 @@ impl Registry {
         }
         rivals.push(between_processes("pipe", sleeping_ping_pong::<Words<Pipe, LINE>>(times)));
         rivals.push(between_processes("SOCK_SEQPACKET", sleeping_ping_pong::<Words<SeqPacket, LINE>>(times)));
+        rivals.extend(of_rings(rings::blocking(times)));
         rivals.extend(self.python(python::ping_pong));
         rivals.push(between_threads("crossbeam-channel", threads::ping_pong::<Crossbeam<LINE>>(true)));
         rivals.push(between_threads("std sync_channel", threads::ping_pong::<StdSync<LINE>>(true)));
@@ -162,6 +180,7 @@ impl Registry {
         }
         rivals.push(between_processes("pipe", first_message::<ByName<Words<Pipe, LINE>>>(times)));
         rivals.push(between_processes("SOCK_SEQPACKET pair", first_message::<FirstPair>(times)));
+        rivals.extend(of_rings(rings::creation(times)));
         rivals.extend(self.python(python::first));
         rivals
     }
@@ -177,7 +196,30 @@ impl Registry {
             rivals.push(between_processes("boost message_queue", idle::<Words<BoostMq, LINE>>(lasts)));
         }
         rivals.push(between_processes("pipe", idle::<Words<Pipe, LINE>>(lasts)));
+        rivals.extend(of_rings(rings::idling(lasts)));
         rivals.extend(self.python(python::idle));
+        rivals
+    }
+
+    /// 64 B messages, both sides on one core.
+    pub fn one_core(&mut self) -> Vec<Rival> {
+        let mut rivals = vec![
+            between_processes("iceoryx2, event", flow::<Iceoryx<LINE, true>>()),
+            between_processes("shared_memory + raw_sync ring", flows::baseline::<LINE>().1),
+        ];
+        if boost::BUILT {
+            rivals.push(between_processes("boost message_queue", flow::<Words<BoostMq, LINE>>()));
+        }
+        if self.has_mq(LINE * 8) {
+            rivals.push(between_processes("POSIX mq", flow::<Words<PosixMq, LINE>>()));
+        }
+        rivals.push(between_processes("pipe", flow::<Words<Pipe, LINE>>()));
+        rivals.push(between_processes("SOCK_SEQPACKET", flow::<Words<SeqPacket, LINE>>()));
+        rivals.extend(of_rings(rings::one_core()));
+        let capacity = flows::capacity(LINE);
+        rivals.push(between_threads("crossbeam-channel", threads::flow_on_one_core::<Crossbeam<LINE>>(capacity)));
+        rivals.push(between_threads("std sync_channel", threads::flow_on_one_core::<StdSync<LINE>>(capacity)));
+        rivals.push(between_threads("kanal", threads::flow_on_one_core::<Kanal<LINE>>(capacity)));
         rivals
     }
 
