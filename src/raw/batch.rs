@@ -88,9 +88,14 @@ impl RawQueue {
                 Ok(())
             };
             if moved == before && outcome.is_ok() {
-                // The slot of the first is a part of the burst.
-                let outcome = self.with_slot::<OWNED, ()>(me, length as u32, wait, &mut |_| {
+                let outcome = self.with_slot::<OWNED, ()>(me, length as u32, wait, &mut |slot| {
                     moved += self.fill(upto - before, length, &|i, to| write(before + i, to));
+                    // Cursors of garbage may leave a slot and no burst: each turn must move one.
+                    if moved == before {
+                        write(before, self.ring.memory.payload(slot.cell));
+                        self.ring.commit(slot);
+                        moved += 1;
+                    }
                 });
                 if let Err(error) = outcome {
                     return if moved == 0 { Err(error) } else { Ok(moved) };
