@@ -155,6 +155,38 @@ impl<T: Message> Producer<T> {
     }
 
     blocking_forms! {
+        /// Puts the values of an iterator of known length in order, straight into the ring; waits
+        /// for room as often as needed. Returns how many moved.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(64)?;
+        /// let mut producer = queue.producer()?;
+        /// assert_eq!(producer.put_iter((0..10).map(|i| i * i))?, 10);
+        /// assert_eq!(queue.len(), 10);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        ///
+        /// They are put in bursts of up to 64: those of a burst are published together, when the
+        /// iterator has made the last of them, so a slow iterator delays the first as well. While
+        /// the iterator runs, nothing is locked: it may take its time, and use the same queue. The
+        /// call waits for room before it takes a value, asks for the length again before each
+        /// burst, and ends when that is 0, or when there is no next value.
+        ///
+        /// - If the iterator panics, the values that it made before are put.
+        /// - If the process dies, the values of the burst that was being made are not put; all
+        ///   before them are.
+        /// - If the queue is closed meanwhile, the values of that burst are dropped.
+        ///
+        /// # Errors
+        /// [`PutError`] if *none* moved. If some moved before the queue was closed (or the time was
+        /// up), `Ok` has how many.
+        put_iter, try_put_iter, put_iter_timeout, put_iter_deadline, none: "Full",
+        |&mut self, wait, values: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>| -> Result<usize, PutError> {
+            self.raw.put_each::<T>(&self.owner, values.into_iter(), wait)
+        }
+    }
+
+    blocking_forms! {
         /// As [`Queue::loan`](crate::Queue::loan).
         ///
         /// # Errors
@@ -310,6 +342,40 @@ impl<T: Message> Consumer<T> {
         get_slice, try_get_slice, get_slice_timeout, get_slice_deadline, none: "Empty",
         |self, wait, v: &mut [T]| -> Result<usize, GetError> {
             self.raw.get_values::<BY_OWNER, T>(self.raw.check(&self.owner)?, v, wait)
+        }
+    }
+
+    blocking_forms! {
+        /// Calls `visit` with each message that there is, up to `max`, straight from the ring; waits
+        /// until there is at least one. Returns how many were taken.
+        ///
+        /// ```
+        /// let queue = shmq::Queue::<u64>::new(8)?;
+        /// queue.put_slice(&[1, 2, 3])?;
+        /// let mut consumer = queue.consumer()?;
+        /// let mut sum = 0;
+        /// assert_eq!(consumer.get_each(100, |value| sum += value)?, 3);
+        /// assert_eq!(sum, 6);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        ///
+        /// They are taken in bursts of up to 64: those of a burst are taken together, when `visit`
+        /// has returned for the last of them. While `visit` runs, nothing is locked: it may take
+        /// its time, and use the same queue. But the messages of the burst are in the queue until
+        /// then, and keep their room: `visit` must not wait for room in the same queue, and
+        /// [`task_done`](crate::Queue::task_done) is for after the call.
+        ///
+        /// - If `visit` panics, the messages that it was called with are taken, the last included;
+        ///   the others stay in the queue.
+        /// - If the process dies, the messages of the burst are delivered again, also those that
+        ///   `visit` was called with: *at least once*, where `get` is at most once.
+        ///
+        /// # Errors
+        /// [`GetError`] if none was taken. A message whose bits are not a `T` ends the call, as in
+        /// [`Queue::get_slice`](crate::Queue::get_slice).
+        get_each, try_get_each, get_each_timeout, get_each_deadline, none: "Empty",
+        |&mut self, wait, max: usize, visit: impl FnMut(T)| -> Result<usize, GetError> {
+            self.raw.get_each::<T>(&self.owner, max, wait, visit)
         }
     }
 }

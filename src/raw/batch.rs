@@ -17,7 +17,7 @@ const BATCH_BYTES: usize = 64 << 10;
 
 /// Messages of `length` bytes that a batch moves in one entry.
 #[inline]
-fn batch_limit(length: usize) -> usize {
+pub(super) fn batch_limit(length: usize) -> usize {
     (BATCH_BYTES / length.max(16)).max(1)
 }
 

@@ -31,7 +31,7 @@ pub(super) fn read_and_take<const SIZED: bool, R>(
 }
 
 /// How long the end of a large copy waits for the get lock.
-const FINISH_LOCK_NS: u64 = 20_000_000;
+pub(super) const FINISH_LOCK_NS: u64 = 20_000_000;
 
 /// Decides whether a message of that length would be read, before anything happens to it.
 pub(super) type Check<'a> = &'a dyn Fn(usize) -> Result<(), GetError>;

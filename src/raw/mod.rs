@@ -51,6 +51,7 @@ mod readiness;
 mod recover;
 mod spsc;
 mod stats;
+mod straight;
 mod ticket;
 
 pub(crate) use attach::messages_left;

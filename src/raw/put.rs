@@ -59,7 +59,7 @@ impl RawQueue {
     /// The put side's slow entry: waits for the lock, repairs what a dead process left,
     /// or returns why the side cannot be entered.
     #[cold]
-    fn enter_put<const OWNED: bool>(&self, me: Id, wait: Wait) -> Result<(), PutError> {
+    pub(super) fn enter_put<const OWNED: bool>(&self, me: Id, wait: Wait) -> Result<(), PutError> {
         if self.is_poisoned() {
             return Err(PutError::Poisoned);
         }

@@ -91,6 +91,12 @@ impl<M: Memory> Ring<M> {
         self.burst(self.memory.get_side().head.load(Relaxed), most)
     }
 
+    /// Is the first record of that burst, which was found ready, still the one at head? While a
+    /// Consumer lives, no other process moves head over it (see `retreat`).
+    pub fn begins_at_head(&self, burst: Burst) -> bool {
+        self.memory.get_side().head.load(Relaxed) == burst.position
+    }
+
     /// Is there a message of that length?
     #[inline(always)]
     pub fn is_ready(&self, cell: CellIndex, length: u32) -> bool {

@@ -94,6 +94,8 @@ mod tests;
 mod walk;
 
 #[cfg(not(loom))]
+pub(crate) use burst::Burst;
+#[cfg(not(loom))]
 pub(crate) use dead_owners::Upto;
 pub(crate) use get::{Front, Record};
 pub(crate) use header::{Header, Owner, State};

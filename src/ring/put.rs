@@ -236,7 +236,7 @@ impl<M: Memory> Ring<M> {
     }
 
     /// Publishes a written record. The store of READY is the commit point (Invariant 3). Needs the
-    /// put side.
+    /// put side. No fence follows, here or in the callers: `os/membarrier.rs` says why.
     #[inline(always)]
     pub fn commit(&self, slot: Slot) {
         self.memory.header(slot.cell).store(Header::ready(slot.length).bits(), Release);

@@ -5,7 +5,7 @@
 ///
 /// With `try_name` and `none:` (the error of a verb that finds nothing) there are four forms.
 /// Without, the `try_` form is written by hand. Optional: `for [generics]` before the arguments,
-/// and `[where ...]` behind the result.
+/// and `[where ...]` behind the result. `|&mut self, wait|` makes forms that take `&mut self`.
 macro_rules! blocking_forms {
     (
         $(#[$doc:meta])*
@@ -18,7 +18,7 @@ macro_rules! blocking_forms {
 
     (
         @try $name:ident, $try_name:ident, $none:literal, $(for [$($generics:tt)*])?
-        |$this:ident, $wait:ident $(, $arg:ident: $ty:ty)*| -> $result:ty $([$($bound:tt)*])? $body:block
+        |$(&$mutable:ident)? $this:ident, $wait:ident $(, $arg:ident: $ty:ty)*| -> $result:ty $([$($bound:tt)*])? $body:block
     ) => {
         #[doc = concat!("Like [`", stringify!($name), "`](Self::", stringify!($name), ") without waiting: `", $none, "` at once.")]
         #[doc = ""]
@@ -31,7 +31,7 @@ macro_rules! blocking_forms {
         #[doc = "# Errors"]
         #[doc = concat!("`", $none, "`, `Busy`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
         #[inline]
-        pub fn $try_name $(<$($generics)*>)? (&$this $(, $arg: $ty)*) -> $result $($($bound)*)? {
+        pub fn $try_name $(<$($generics)*>)? (&$($mutable)? $this $(, $arg: $ty)*) -> $result $($($bound)*)? {
             let $wait = $crate::wait::Wait::Never;
             $body
         }
@@ -40,14 +40,14 @@ macro_rules! blocking_forms {
     (
         $(#[$doc:meta])*
         $name:ident, $timeout_name:ident, $deadline_name:ident, $(for [$($generics:tt)*])?
-        |$this:ident, $wait:ident $(, $arg:ident: $ty:ty)*| -> $result:ty $([$($bound:tt)*])? $body:block
+        |$(&$mutable:ident)? $this:ident, $wait:ident $(, $arg:ident: $ty:ty)*| -> $result:ty $([$($bound:tt)*])? $body:block
     ) => {
         $(#[$doc])*
         #[doc = ""]
         #[doc = "Neither this nor its forms with a timeout or a deadline may be called in a signal handler:"]
         #[doc = "see [signal handlers](crate::sync#signal-handlers)."]
         #[inline]
-        pub fn $name $(<$($generics)*>)? (&$this $(, $arg: $ty)*) -> $result $($($bound)*)? {
+        pub fn $name $(<$($generics)*>)? (&$($mutable)? $this $(, $arg: $ty)*) -> $result $($($bound)*)? {
             let $wait = $crate::wait::Wait::FOREVER;
             $body
         }
@@ -58,7 +58,7 @@ macro_rules! blocking_forms {
         #[doc = "# Errors"]
         #[doc = concat!("`Timeout`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
         #[inline]
-        pub fn $timeout_name $(<$($generics)*>)? (&$this $(, $arg: $ty)*, timeout: std::time::Duration) -> $result $($($bound)*)? {
+        pub fn $timeout_name $(<$($generics)*>)? (&$($mutable)? $this $(, $arg: $ty)*, timeout: std::time::Duration) -> $result $($($bound)*)? {
             let $wait = $crate::wait::Wait::Until($crate::os::Deadline::after(timeout));
             $body
         }
@@ -69,7 +69,7 @@ macro_rules! blocking_forms {
         #[doc = "# Errors"]
         #[doc = concat!("`Timeout`, or as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
         #[inline]
-        pub fn $deadline_name $(<$($generics)*>)? (&$this $(, $arg: $ty)*, deadline: std::time::Instant) -> $result $($($bound)*)? {
+        pub fn $deadline_name $(<$($generics)*>)? (&$($mutable)? $this $(, $arg: $ty)*, deadline: std::time::Instant) -> $result $($($bound)*)? {
             let $wait = $crate::wait::Wait::Until($crate::os::Deadline::at(deadline));
             $body
         }

@@ -19,6 +19,7 @@ mod iterating;
 mod lengths;
 mod messages;
 mod names;
+mod straight;
 mod timeouts;
 mod types;
 

@@ -182,9 +182,12 @@ fn compare() -> Result {
     run_each(
         &[],
         &[
-            "cargo clippy --locked --manifest-path benches/compare/Cargo.toml --all-targets -- -D warnings",
-            "cargo test --release --locked --manifest-path benches/compare/Cargo.toml",
-            "cargo run --release --locked --manifest-path benches/compare/Cargo.toml -- --self-test",
+            "cargo clippy --locked --config benches/compare/.cargo/config.toml --manifest-path benches/compare/Cargo.toml \
+             --all-targets -- -D warnings",
+            "cargo test --release --locked --config benches/compare/.cargo/config.toml \
+             --manifest-path benches/compare/Cargo.toml",
+            "cargo run --release --locked --config benches/compare/.cargo/config.toml \
+             --manifest-path benches/compare/Cargo.toml -- --self-test",
         ],
     )
 }

@@ -9,9 +9,9 @@ use std::{
 pub const HELP: &str = "\
 shmq beside everything that one could pick instead
 
-  --quick        the core rows, shorter samples: under a minute
+  --quick        the core rows, shorter samples, 3 repetitions: a minute or two
   --only WHAT    only groups whose kind or title contains WHAT; again for more
-  --reps N       repetitions (5)
+  --reps N       repetitions (5; 3 with --quick)
   --kills N      processes to kill of each rival, of each sort (50)
   --seed N       of the first kill; the next has N + 1, and so on (the time)
   --json         print the results as JSON instead of tables
@@ -40,7 +40,7 @@ pub struct Arguments {
     pub self_test: bool,
     pub only: Vec<String>,
     pub out: PathBuf,
-    repetitions: usize,
+    repetitions: Option<usize>,
     kills: u64,
     seed: u64,
 }
@@ -57,7 +57,7 @@ impl Arguments {
             self_test: false,
             only: Vec::new(),
             out,
-            repetitions: 5,
+            repetitions: None,
             kills: 50,
             seed,
         };
@@ -72,7 +72,7 @@ impl Arguments {
                 "--only" => arguments.only.push(value()?.to_lowercase()),
                 "--out" => arguments.out = value()?.into(),
                 "--reps" => {
-                    arguments.repetitions = value()?.parse().map_err(|problem| format!("--reps: {problem}"))?;
+                    arguments.repetitions = Some(value()?.parse().map_err(|problem| format!("--reps: {problem}"))?);
                 }
                 "--kills" => arguments.kills = value()?.parse().map_err(|problem| format!("--kills: {problem}"))?,
                 "--seed" => arguments.seed = value()?.parse().map_err(|problem| format!("--seed: {problem}"))?,
@@ -83,14 +83,14 @@ impl Arguments {
                 other => return Err(format!("what is {other}?")),
             }
         }
-        if arguments.repetitions == 0 {
+        if arguments.repetitions == Some(0) {
             return Err("--reps: at least 1".into());
         }
         Ok(Some(arguments))
     }
 
     pub fn repetitions(&self) -> usize {
-        self.repetitions
+        self.repetitions.unwrap_or(if self.quick { 3 } else { 5 })
     }
 
     pub fn kills(&self) -> killed::Order {

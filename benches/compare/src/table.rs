@@ -75,13 +75,13 @@ impl fmt::Display for Table<'_> {
         }
         let columns = run.states.columns();
         for group in &run.groups {
-            write!(f, "\n{:<44}", format!("{}: {}", group.kind, group.title))?;
+            write!(f, "\n{:<52}", format!("{}: {}", group.kind, group.title))?;
             for &column in &columns {
                 write!(f, " | {:<28}{:<20}", format!("{}, {}", column.name(), unit_name(group)), extra_name(group))?;
             }
             writeln!(f)?;
             for row in &group.rows {
-                write!(f, "  {:<32}{:<10}", row.name, row.family.name())?;
+                write!(f, "  {:<40}{:<10}", row.name, row.family.name())?;
                 for &column in &columns {
                     let spread = column.spread(row, |values| Some(value(group.unit, values)));
                     let shown = spread.map_or("      -".into(), |spread| format!("{spread} ({})", spread.count));

@@ -197,7 +197,7 @@ impl fmt::Display for Verdicts<'_> {
         writeln!(f, "\ntargets, as ratios within repetitions")?;
         for verdict in self.0 {
             let sign = if verdict.at_least { ">=" } else { "<=" };
-            write!(f, "  {:<70}{sign} {:<5} x {:<29}", verdict.work, verdict.bound, verdict.against)?;
+            write!(f, "  {:<70}{sign} {:<5} x {:<36}", verdict.work, verdict.bound, verdict.against)?;
             for (state, ratio) in &verdict.ratios {
                 let word = if verdict.is_met(ratio) { "met" } else { "MISSED" };
                 let shown = format!("{} [{}..{}]", brief(ratio.median), brief(ratio.lowest), brief(ratio.highest));

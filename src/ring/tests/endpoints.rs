@@ -16,28 +16,28 @@ use ::loom::sync::{Arc, Mutex};
 use ::loom::thread;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const OWNER: u32 = 7;
-const LENGTH: u32 = 8;
+pub(super) const OWNER: u32 = 7;
+pub(super) const LENGTH: u32 = 8;
 
 /// A heap, and a payload for each cell.
-struct Shared {
-    heap: Arc<Heap>,
+pub(super) struct Shared {
+    pub(super) heap: Arc<Heap>,
     geometry: Geometry,
     payloads: Vec<UnsafeCell<u64>>,
     lock: Mutex<()>,
 }
 
 /// One running process: it may die.
-struct Worker {
+pub(super) struct Worker {
     shared: Arc<Shared>,
-    ring: Ring<Mortal>,
+    pub(super) ring: Ring<Mortal>,
     run: Run,
 }
 
 impl Shared {
     /// Both sides have their endpoint. The first `used` cells were used before, as a lap of a
     /// ping-pong leaves them.
-    fn new(capacity: u64, used: u64) -> Arc<Shared> {
+    pub(super) fn new(capacity: u64, used: u64) -> Arc<Shared> {
         let geometry = Geometry::sized(8, 8, capacity).expect("a small ring");
         let heap = Arc::new(heap::ring(geometry).memory);
         heap.put_side().owner.store(OWNER, Relaxed);
@@ -54,17 +54,17 @@ impl Shared {
 }
 
 impl Worker {
-    fn of(shared: &Arc<Shared>, run: Run, accesses: u32) -> Worker {
+    pub(super) fn of(shared: &Arc<Shared>, run: Run, accesses: u32) -> Worker {
         let memory = Mortal::over(shared.heap.clone(), accesses);
         Worker { shared: shared.clone(), ring: Ring { memory, geometry: shared.geometry }, run }
     }
 
-    fn write(&self, cell: CellIndex, message: u64) {
+    pub(super) fn write(&self, cell: CellIndex, message: u64) {
         // SAFETY: the ring gave the record to this worker alone: loom checks exactly that.
         self.shared.payloads[cell.index() as usize].with_mut(|payload| unsafe { *payload = message });
     }
 
-    fn read(&self, cell: CellIndex) -> u64 {
+    pub(super) fn read(&self, cell: CellIndex) -> u64 {
         // SAFETY: the ring gave the record to this worker alone, and its writer published it with
         // the store of READY: loom checks exactly that.
         self.shared.payloads[cell.index() as usize].with(|payload| unsafe { *payload })
@@ -91,7 +91,7 @@ impl Worker {
         found
     }
 
-    fn put(&self, message: u64) {
+    pub(super) fn put(&self, message: u64) {
         while !self.try_put(message) {
             thread::yield_now();
         }
@@ -122,11 +122,11 @@ impl Worker {
         found
     }
 
-    fn try_get(&self) -> Option<u64> {
+    pub(super) fn try_get(&self) -> Option<u64> {
         self.try_get_noting(|_| ())
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         loop {
             if let Some(message) = self.try_get() {
                 return message;
@@ -136,7 +136,7 @@ impl Worker {
     }
 
     /// By lock, if no endpoint owns the side.
-    fn try_put_locked(&self, message: u64) -> bool {
+    pub(super) fn try_put_locked(&self, message: u64) -> bool {
         let _held = self.shared.lock.lock().expect("lock");
         let Some(slot) = self.ring.reserve_at_once::<SIZED_RING>(LENGTH).or_else(|| self.ring.reserve(LENGTH).ok()) else {
             return false;
@@ -146,7 +146,7 @@ impl Worker {
         true
     }
 
-    fn try_get_locked(&self) -> Option<u64> {
+    pub(super) fn try_get_locked(&self) -> Option<u64> {
         let _held = self.shared.lock.lock().expect("lock");
         let at_head = self.ring.ready_at_head::<SIZED_RING>();
         let record = match at_head {
@@ -161,12 +161,12 @@ impl Worker {
         Some(message)
     }
 
-    fn drain(&self) -> Vec<u64> {
+    pub(super) fn drain(&self) -> Vec<u64> {
         std::iter::from_fn(|| self.try_get_locked()).collect()
     }
 }
 
-fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+pub(super) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = ::loom::model::Builder::new();
     builder.preemption_bound = Some(builder.preemption_bound.map_or(preemptions, |bound| bound.min(preemptions)));
     builder.check(model);

@@ -1,6 +1,8 @@
 //! The ring on the heap: explored with kills at every store, under loom, and against a model.
 
 #[cfg(loom)]
+mod bursts;
+#[cfg(loom)]
 mod endpoints;
 #[cfg(not(loom))]
 mod explorer;

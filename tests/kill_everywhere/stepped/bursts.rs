@@ -1,6 +1,7 @@
 //! Killed in a batch by copy: what is published or taken in one burst, by a process and by endpoints.
 
 use crate::stepped::contents::{attach, holding, kill_in, kill_in_body};
+use crate::stepped::copies::two_returned;
 use crate::support::harness::Case;
 use shmq::{Consumer, Producer, Queue};
 
@@ -12,6 +13,11 @@ pub fn cases() -> Vec<Case> {
         killed_in_put_slice_by_a_producer_across_the_end,
         killed_in_get_slice_by_a_consumer,
         killed_in_get_slice_by_a_consumer_across_the_end,
+        killed_in_put_iter,
+        killed_in_put_iter_across_the_end,
+        killed_in_get_each,
+        killed_in_get_each_across_the_end,
+        killed_in_get_each_of_returned_messages,
     ]
 }
 
@@ -99,4 +105,60 @@ fn killed_in_get_slice_by_a_consumer_across_the_end() {
     let act = |consumer: &mut Consumer<u64>| assert_eq!(consumer.try_get_slice(&mut [0; 5]).unwrap(), 4);
     let stages: [&[u64]; 5] = [&[10, 11, 12, 13], &[11, 12, 13], &[12, 13], &[13], &[]];
     kill_consumer("get_slice, consumer, across the end", world, act, &stages);
+}
+
+fn killed_in_put_iter() {
+    let act = |producer: &mut Producer<u64>| assert_eq!(producer.try_put_iter([12, 13, 14]).unwrap(), 2);
+    kill_producer("put_iter", two, act, &[&[10, 11], &[10, 11, 12, 13]]);
+}
+
+fn killed_in_put_iter_across_the_end() {
+    let act = |producer: &mut Producer<u64>| assert_eq!(producer.try_put_iter([12, 13, 14]).unwrap(), 2);
+    let stages: [&[u64]; 3] = [&[10, 11], &[10, 11, 12], &[10, 11, 12, 13]];
+    kill_producer("put_iter, across the end", two_before_the_end, act, &stages);
+}
+
+/// What the closure was given comes again, as long as the burst is not taken.
+fn killed_in_get_each() {
+    let act = |consumer: &mut Consumer<u64>| {
+        let mut next = 10;
+        let visit = |value| {
+            assert_eq!(value, next);
+            next += 1;
+        };
+        assert_eq!(consumer.try_get_each(3, visit).unwrap(), 2);
+    };
+    kill_consumer("get_each", two, act, &[&[10, 11], &[11], &[]]);
+}
+
+fn killed_in_get_each_across_the_end() {
+    let world = || {
+        let queue = two_before_the_end();
+        (12..14).for_each(|number| queue.try_put(&number).unwrap());
+        queue
+    };
+    let act = |consumer: &mut Consumer<u64>| {
+        let mut sum = 0;
+        assert_eq!(consumer.try_get_each(5, |value| sum += value).unwrap(), 4);
+        assert_eq!(sum, 10 + 11 + 12 + 13);
+    };
+    let stages: [&[u64]; 5] = [&[10, 11, 12, 13], &[11, 12, 13], &[12, 13], &[13], &[]];
+    kill_consumer("get_each, across the end", world, act, &stages);
+}
+
+/// Two that came back are on lease, one after the other, while the closure has them.
+fn killed_in_get_each_of_returned_messages() {
+    let act = |consumer: &mut Consumer<u64>| {
+        let mut got = [0; 3];
+        let mut count = 0;
+        while count < 3 {
+            let visit = |value| {
+                got[count] = value;
+                count += 1;
+            };
+            consumer.try_get_each(3, visit).unwrap();
+        }
+        assert_eq!(got, [10, 11, 12]);
+    };
+    kill_consumer("get_each, returned", two_returned, act, &[&[10, 11, 12], &[11, 12], &[12], &[]]);
 }

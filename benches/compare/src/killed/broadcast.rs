@@ -1,4 +1,5 @@
-//! shaq's broadcast with slots to spare: nothing frees that of a dead process.
+//! shaq's broadcast as its documentation has a crash handled: the replacement of a consumer takes
+//! over the dead one's place, that of a producer takes another, since a dead producer's stays taken.
 
 use super::roles::Contender;
 use crate::{
@@ -8,16 +9,16 @@ use crate::{
         shaq::Broadcasts,
     },
 };
-use shaq::broadcast::{Broadcast, BroadcastConfig};
-use std::fs::File;
+use shaq::broadcast::{Broadcast, BroadcastConfig, Consumer};
+use std::{cell::RefCell, fs::File};
 
 type Line = [u64; 8];
 type Ends = Broadcasts<8, 1, true>;
 
-/// One producer and one consumer at a time, in a ring with slots for more.
-pub struct SpareSlots;
+/// One producer and one consumer at a time.
+pub struct Recovering;
 
-impl Contender for SpareSlots {
+impl Contender for Recovering {
     type Host = SharedFile;
     type Sender = <Ends as Transport>::Sender;
     type Receiver = <Ends as Transport>::Receiver;
@@ -25,7 +26,7 @@ impl Contender for SpareSlots {
     fn create(name: &str, capacity: usize) -> SharedFile {
         let host = SharedFile(path(name));
         let file = File::options().create_new(true).read(true).write(true).open(&host.0).expect("create the ring's file");
-        let config = BroadcastConfig { capacity, producer_slots: 4, consumer_slots: 4 };
+        let config = BroadcastConfig { capacity, producer_slots: 4, consumer_slots: 1 };
         // SAFETY: the file is new; all ends of it have the same type.
         drop(unsafe { Broadcast::<Line>::create(&file, config) }.expect("create"));
         host
@@ -36,7 +37,13 @@ impl Contender for SpareSlots {
     }
 
     fn receiver(name: &str) -> Self::Receiver {
-        <Ends as Transport>::receiver(name)
+        let file = File::options().read(true).write(true).open(path(name)).expect("open the ring's file");
+        // SAFETY: all ends of the file have the same type.
+        let joined = unsafe { Consumer::<Line>::join(&file) };
+        // SAFETY: the same; if the only place is taken, its owner is the victim, which is dead, and no
+        // other process takes it over.
+        let consumer = joined.or_else(|_| unsafe { Consumer::recover(&file, 0) }).expect("take over the dead consumer's place");
+        RefCell::new(consumer)
     }
 
     fn put(to: &Self::Sender, stamp: u64) {

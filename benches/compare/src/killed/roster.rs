@@ -3,7 +3,7 @@
 
 use super::{
     Rival,
-    broadcast::SpareSlots,
+    broadcast::Recovering,
     iceoryx::Waking,
     leases::{EndpointLeases, QueueLeases},
 };
@@ -46,7 +46,7 @@ pub fn rivals(with_python: bool) -> Vec<Rival> {
     rivals.extend([
         Rival::new::<Spsc<LINE, 1, true>>("shaq spsc").one_producer().one_consumer(),
         Rival::new::<Mpmc<LINE, 1, true>>("shaq mpmc"),
-        Rival::new::<SpareSlots>("shaq broadcast").one_producer().one_consumer(),
+        Rival::new::<Recovering>("shaq broadcast").one_producer().one_consumer(),
         Rival::new::<Ringfire<LINE, 1, true>>("ringfire").one_producer().one_consumer(),
         Rival::new::<Cloudtoid<LINE, true>>("cloudtoid-interprocess"),
     ]);

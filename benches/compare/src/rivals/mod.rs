@@ -1,6 +1,8 @@
 //! The rivals: what a program could use instead of shmq.
 //! How to add one is in `CONTRIBUTING.md`, "Add a rival to the bench".
 
+#[cfg(feature = "aeron")]
+pub mod aeron;
 pub mod boost;
 pub mod bytes;
 pub mod cloudtoid;

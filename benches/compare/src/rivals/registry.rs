@@ -78,9 +78,7 @@ impl Registry {
         if !boost::BUILT {
             notes.push("boost message_queue: skipped, built without its headers (Debian: libboost-dev, then cargo clean)".into());
         }
-        if !rings::HAS_TACHYON {
-            notes.push("tachyon-ipc: skipped, built without it (CXX=clang++-19 and --features tachyon: see the README)".into());
-        }
+        notes.extend(rings::absent());
         Registry { python, notes }
     }
 

@@ -1,9 +1,11 @@
 //! Which rows the rings in shared memory have in a group: shaq, ringfire, cloudtoid-interprocess,
-//! and tachyon-ipc where it is built.
+//! and tachyon-ipc and Aeron where they are built.
 #![cfg_attr(not(feature = "tachyon"), allow(unused_mut))] // rows that come with a feature only
 
+#[cfg(feature = "aeron")]
+use super::aeron::Aeron;
 #[cfg(feature = "tachyon")]
-use super::tachyon::Tachyon;
+use super::tachyon::{Tachyon, has_room};
 use super::{
     cloudtoid::{Cloudtoid, CloudtoidBatches},
     ringfire::Ringfire,
@@ -21,8 +23,14 @@ use std::time::Duration;
 /// A rival's name in the tables, and how it is measured.
 pub type Row = (&'static str, Box<dyn Case>);
 
-/// Was tachyon-ipc built?
-pub const HAS_TACHYON: bool = cfg!(feature = "tachyon");
+/// Rivals that were not built, and what they need.
+pub fn absent() -> Vec<String> {
+    let built = [("tachyon-ipc", "tachyon", cfg!(feature = "tachyon")), ("Aeron IPC", "aeron", cfg!(feature = "aeron"))];
+    let absent = built.into_iter().filter(|&(.., built)| !built);
+    absent
+        .map(|(name, feature, _)| format!("{name}: skipped, built without --features {feature} (what it needs: README)"))
+        .collect()
+}
 
 /// From here on, a message a call is a batch. Asked for in a `const` block, so that the others are
 /// not compiled.
@@ -40,7 +48,13 @@ pub fn one_to_one<const W: usize>() -> Vec<Row> {
         ("cloudtoid-interprocess", flow::<Cloudtoid<W, false>>()),
     ];
     #[cfg(feature = "tachyon")]
-    rows.push(("tachyon-ipc", flow::<Tachyon<W, 1, false>>()));
+    if const { has_room::<W>() } {
+        rows.push(("tachyon-ipc", flow::<Tachyon<W, 1, false>>()));
+    }
+    #[cfg(feature = "aeron")]
+    if const { W < LARGE_WORDS } {
+        rows.push(("Aeron IPC", flow::<Aeron<W>>()));
+    }
     if const { W < LARGE_WORDS } {
         rows.push(("shaq spsc, 32 a call", flow::<Spsc<W, BATCH, false>>()));
         rows.push(("shaq mpmc, 32 a call", flow::<Mpmc<W, BATCH, false>>()));
@@ -87,6 +101,8 @@ pub fn spinning(times: &'static Turns) -> Vec<Row> {
     ];
     #[cfg(feature = "tachyon")]
     rows.push(("tachyon-ipc", ping_pong::<Tachyon<LINE, 1, false>>(times, 0)));
+    #[cfg(feature = "aeron")]
+    rows.push(("Aeron IPC", ping_pong::<Aeron<LINE>>(times, 0)));
     rows
 }
 

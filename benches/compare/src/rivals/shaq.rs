@@ -17,8 +17,8 @@ use std::{cell::RefCell, fs::File, hint::spin_loop, mem::MaybeUninit, num::NonZe
 
 type Message<const W: usize> = [u64; W];
 
-/// Each wait of a consumer.
-const WAIT: Duration = Duration::from_secs(10);
+/// Each wait of a consumer, as in the example of shaq.
+const WAIT: Duration = Duration::from_millis(10);
 
 /// One producer, one consumer; up to `N` messages a call.
 pub struct Spsc<const W: usize, const N: usize, const SLEEPS: bool>;

@@ -41,11 +41,14 @@ impl Drop for Socket {
     }
 }
 
+/// Is a channel for messages of `W` words long enough?
+pub const fn has_room<const W: usize>() -> bool {
+    capacity(W) >= 2 * BATCH
+}
+
 impl<const W: usize, const N: usize, const SLEEPS: bool> Tachyon<W, N, SLEEPS> {
-    /// A consumer gives its space back every 32 messages, or when it is told to: in a ring of fewer
-    /// it must be, or both sides wait forever.
-    const GIVES_BACK: bool = capacity(W) < 2 * BATCH;
-    /// The size of a ring is a power of two.
+    /// The size of a ring is a power of two. A consumer gives its space back every 32 messages and
+    /// cannot be told to do it sooner: in a ring of fewer both sides would wait forever.
     const BYTES: usize = (capacity(W) * (HEADER + (W * 8).next_multiple_of(HEADER))).next_power_of_two();
 }
 
@@ -125,9 +128,6 @@ impl<const W: usize, const N: usize, const SLEEPS: bool> Transport for Tachyon<W
                 total = batch.iter().fold(total, |total, message| total.wrapping_add(words(message.data())));
                 left -= batch.len() as u64;
                 batch.commit().expect("commit");
-            }
-            if Self::GIVES_BACK {
-                bus.flush();
             }
         }
         total
