@@ -23,15 +23,15 @@ use std::time::{Duration, Instant};
 /// message. In place, a put is a loan and its commit, a get a lease and its release. A lease reads
 /// the coarse clock, to scan for dead processes in time: some 30 instructions, as valgrind runs it.
 const BOUNDS: [(&str, u64, u64); 9] = [
-    ("queue_8", 127, 95),
-    ("queue_64", 154, 121),
-    ("endpoints_8", 68, 55),
-    ("endpoints_64", 106, 82),
-    ("queue_8_in_place", 185, 198),
-    ("queue_64_in_place", 201, 208),
-    ("endpoints_8_in_place", 146, 195),
-    ("endpoints_64_in_place", 170, 204),
-    ("slices_64_in_place", 266, 236),
+    ("queue_8", 109, 90),
+    ("queue_64", 134, 120),
+    ("endpoints_8", 64, 51),
+    ("endpoints_64", 106, 79),
+    ("queue_8_in_place", 146, 158),
+    ("queue_64_in_place", 163, 172),
+    ("endpoints_8_in_place", 115, 159),
+    ("endpoints_64_in_place", 141, 174),
+    ("slices_64_in_place", 222, 208),
 ];
 
 const ROUNDS: u64 = 300;

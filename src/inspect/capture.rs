@@ -27,8 +27,8 @@ impl Inspector {
         }
     }
 
-    /// The most records that [`snapshot`](Inspector::snapshot) reads: it visits each record in the ring,
-    /// and reading many of them takes their cache lines from the processes at work.
+    /// The most records that [`snapshot`](Inspector::snapshot) reads: it visits each record in the
+    /// ring, and reading many of them takes their cache lines from the processes at work.
     pub fn records_to_walk(&self) -> u64 {
         if !self.kind().is_queue() {
             return 0;

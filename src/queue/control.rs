@@ -256,8 +256,8 @@ impl<T: ?Sized + Message> Queue<T> {
     }
 
     /// For the command: as the last one to leave, this process removes the name only if all users
-    /// of the queue left in good order; with `leaves_name`, never, so that a queue of dead processes
-    /// is afterwards what it was before.
+    /// of the queue left in good order; with `leaves_name`, never, so that a queue of dead
+    /// processes is afterwards what it was before.
     #[doc(hidden)]
     pub fn be_guest(&self, leaves_name: bool) {
         self.raw.be_guest(leaves_name);

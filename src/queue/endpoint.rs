@@ -346,8 +346,8 @@ impl<T: Message> Consumer<T> {
     }
 
     blocking_forms! {
-        /// Calls `visit` with each message that there is, up to `max`, straight from the ring; waits
-        /// until there is at least one. Returns how many were taken.
+        /// Calls `visit` with each message that there is, up to `max`, straight from the ring;
+        /// waits until there is at least one. Returns how many were taken.
         ///
         /// ```
         /// let queue = shmq::Queue::<u64>::new(8)?;

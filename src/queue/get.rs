@@ -41,8 +41,8 @@ impl<T: Message> Queue<T> {
         /// one. Returns how many were taken.
         ///
         /// They share one lock. If this process dies meanwhile, those that were not taken yet are
-        /// still in the queue, in order. An empty buffer is `Ok(0)` at once. What dead processes held on
-        /// lease 0.2 s ago comes first.
+        /// still in the queue, in order. An empty buffer is `Ok(0)` at once. What dead processes
+        /// held on lease 0.2 s ago comes first.
         ///
         /// # Errors
         /// [`GetError`] if none was taken. A message whose bits are not a `T` ends the batch: those

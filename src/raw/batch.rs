@@ -1,4 +1,5 @@
-//! Batches by copy: many messages of one size for one entry of the side, in bursts (`ring/burst.rs`).
+//! Batches by copy: many messages of one size for one entry of the side, in bursts
+//! (`ring/burst.rs`).
 
 use super::copy::check_written;
 use super::letters::Next;
@@ -52,8 +53,8 @@ impl RawQueue {
     {
         self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), wait, |i, to| {
             let bytes = bytes_of(std::slice::from_ref(&values[i]));
-            // SAFETY: the put side gave `to` to this call alone, and a sized ring's records have room
-            // for `size_of::<T>()` bytes, the length of `bytes`.
+            // SAFETY: the put side gave `to` to this call alone, and a sized ring's records have
+            // room for `size_of::<T>()` bytes, the length of `bytes`.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
         })
     }

@@ -10,8 +10,8 @@
 //!    no lock is held: it may panic, block, fork, and call any verb of the same queue. It cannot
 //!    call the same endpoint, which is borrowed mutably.
 //! 2. Between two calls of a Producer the free cells from tail on stay its own: while it lives, no
-//!    other process moves tail or reclaim, or reads behind the FREE word at tail (Ring, Invariants 1
-//!    and 2).
+//!    other process moves tail or reclaim, or reads behind the FREE word at tail (Ring,
+//!    Invariants 1 and 2).
 //! 3. Between two calls of a Consumer a message at head, and the READY ones behind it, stay where
 //!    they are: a putter that holds the Consumer off moves head over records that are DONE, and no
 //!    farther (ring, `retreat`). That the first is at head must be seen inside a call.
@@ -69,7 +69,8 @@ impl Drop for Written<'_> {
     }
 }
 
-/// Messages at head that the closure was given, not yet taken. Dropping it takes them (Invariant 4).
+/// Messages at head that the closure was given, not yet taken. Dropping it takes them
+/// (Invariant 4).
 struct Seen<'a> {
     raw: &'a RawQueue,
     owner: &'a SideOwner,

@@ -14,9 +14,9 @@
 //! Invariants:
 //! 1. A burst is published by one store, READY of its first record: until then the word at tail is
 //!    FREE, and no process reads what lies behind it. A putter that dies before that store leaves
-//!    READY words in free space, which are no records: the next record at tail is published as ever,
-//!    with FREE behind it first (Ring, Invariant 1). A putter that dies after it leaves all records
-//!    of the burst, past the stored tail (Ring, Invariant 2).
+//!    READY words in free space, which are no records: the next record at tail is published as
+//!    ever, with FREE behind it first (Ring, Invariant 1). A putter that dies after it leaves all
+//!    records of the burst, past the stored tail (Ring, Invariant 2).
 //! 2. A burst is taken record by record, each by its store of DONE, from the first to the last. A
 //!    getter that dies between two of these stores leaves head before records that are DONE, which
 //!    the repair of the get side advances head over; the others were not taken.
@@ -62,9 +62,9 @@ impl<M: Memory> Ring<M> {
         self.burst(tail, most.min(self.room_reclaimed()))
     }
 
-    /// Publishes the first `count` records of a burst. `write(n, cell)` writes the nth of them; it is
-    /// called from the last to the first, so that each cache line is written once (measured, 8 B by
-    /// endpoints: 350 -> 430 M/s). The store of READY in the first is the commit point of all
+    /// Publishes the first `count` records of a burst. `write(n, cell)` writes the nth of them; it
+    /// is called from the last to the first, so that each cache line is written once (measured, 8 B
+    /// by endpoints: 350 -> 430 M/s). The store of READY in the first is the commit point of all
     /// (Invariant 1). Needs the put side.
     #[inline(always)]
     pub fn commit_burst(&self, burst: Burst, count: u64, length: u32, mut write: impl FnMut(usize, CellIndex)) {

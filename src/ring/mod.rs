@@ -48,8 +48,8 @@
 //!    reports it to walks that own no side.
 //! 3. Each operation has one commit point, one atomic store: READY, CLAIMED, DONE, LEASED or
 //!    RETURNED in the record's own header. That of a burst is READY in its first record; its other
-//!    records are READY by then. A burst is taken record by record. Cursors follow it and can be derived anew
-//!    ([`Ring::repair_put_side`], [`Ring::repair_get_side`]).
+//!    records are READY by then. A burst is taken record by record. Cursors follow it and can be
+//!    derived anew ([`Ring::repair_put_side`], [`Ring::repair_get_side`]).
 //! 4. A record from reclaim on that is not DONE keeps its cells, and so do all after it. The owner
 //!    of the get side also pins every record from head on: nothing there is overwritten.
 //! 5. A record's cells follow from its length, and its length changes only while it is CLAIMED by

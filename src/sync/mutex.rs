@@ -36,8 +36,8 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Plain data that one thread of one process uses at a time, also if processes are killed.
 ///
 /// **If the holder dies** or panics, the next locker gets the lock within about 5 ms (at most 0.1 s
-/// if it has been waiting for long), as [`LockError::OwnerDied`]: with a guard, so that it can check
-/// the data, repair them, and say so with [`mark_repaired`](MutexGuard::mark_repaired). Until
+/// if it has been waiting for long), as [`LockError::OwnerDied`]: with a guard, so that it can
+/// check the data, repair them, and say so with [`mark_repaired`](MutexGuard::mark_repaired). Until
 /// then, every locker gets the same error. A holder that was *stopped* is alive: others wait for it
 /// until their deadlines.
 ///
@@ -254,8 +254,8 @@ impl<'m, T: ?Sized> MutexGuard<'m, T> {
         if words(primitive).needs_repair.load(Relaxed) != 0 { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
     }
 
-    /// Marks the data as repaired, after [`LockError::OwnerDied`]: later lockers get the lock without
-    /// an error. Does nothing otherwise.
+    /// Marks the data as repaired, after [`LockError::OwnerDied`]: later lockers get the lock
+    /// without an error. Does nothing otherwise.
     ///
     /// # Panics
     /// In a child that inherited the guard.

@@ -94,8 +94,8 @@ fn a_permit_in_a_child_is_the_parents() {
     fork("a child with a copy of the permit", || {
         // SAFETY: the copy that fork made of a permit; this process drops it in no other way.
         drop(unsafe { std::ptr::read(&permit) });
-        // SAFETY: a permit owns no memory, and dropping an inherited one changes nothing, so a second
-        // copy is sound.
+        // SAFETY: a permit owns no memory, and dropping an inherited one changes nothing, so a
+        // second copy is sound.
         assert!(matches!(unsafe { std::ptr::read(&permit) }.forget(), Err(SyncError::Inherited)));
         assert_eq!(semaphore.value(), 1);
     })

@@ -1,6 +1,6 @@
 //! shmq beside its rivals in one run: tables, charts, every sample, and a verdict on each target.
 //!
-//! `cargo run --release --manifest-path benches/compare/Cargo.toml`; `-- --help` for the rest. The
+//! `cargo compare` from the root of the repository; `--help` for the rest. The
 //! README beside this crate says what is measured and how.
 
 #[path = "../../baseline/mod.rs"]

@@ -62,8 +62,8 @@ impl Judge<'_> {
         self.judge(&work, &against, bound, true, |column| column.ratio(theirs, ours, nanos));
     }
 
-    /// Is the best of our rows ahead of every rival between processes? One verdict for the rows of a
-    /// message a call, one for those of several. The ratio is that to the best rival.
+    /// Is the best of our rows ahead of every rival between processes? One verdict for the rows of
+    /// a message a call, one for those of several. The ratio is that to the best rival.
     fn ahead_of_all(&mut self, group: &Group) {
         let of = |values: &Measurement| Some(values.percentiles.map_or(values.nanos, |[p50, ..]| p50));
         let what = if group.kind == "latency" { "p50" } else { "one a call" };

@@ -13,8 +13,8 @@
 //!    Invariant 4), with the length of the record, aligned as its type (segment header, geometry).
 //! 3. A guard whose incarnation is not this process's was inherited across a fork: it belongs to
 //!    the parent. It is never dereferenced and its drop touches nothing.
-//! 4. The `raw` of a lease leads to a queue that the lease borrows, or keeps alive itself and longer
-//!    than the record that it holds.
+//! 4. The `raw` of a lease leads to a queue that the lease borrows, or keeps alive itself and
+//!    longer than the record that it holds.
 
 mod lease;
 mod lease_mut;

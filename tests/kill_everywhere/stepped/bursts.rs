@@ -1,4 +1,5 @@
-//! Killed in a batch by copy: what is published or taken in one burst, by a process and by endpoints.
+//! Killed in a batch by copy: what is published or taken in one burst, by a process and by
+//! endpoints.
 
 use crate::stepped::contents::{attach, holding, kill_in, kill_in_body};
 use crate::stepped::copies::two_returned;

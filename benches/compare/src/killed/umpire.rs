@@ -230,8 +230,8 @@ impl Round<'_, '_> {
         {
             return Some(Ended::Error(problem.to_string()));
         }
-        // Where ends are connected, the peer of a sleeper finds the death only when it sends, and the
-        // replacement cannot attach before.
+        // Where ends are connected, the peer of a sleeper finds the death only when it sends, and
+        // the replacement cannot attach before.
         let bound = if self.victim == Victim::Sleeper { COMES_BACK } else { BOUND };
         let ended = self.wait(killed, on_stage, bound, |round| round.ledger.is_ready(role));
         self.came = self.victim == Victim::Sleeper || self.ledger.is_ready(role);

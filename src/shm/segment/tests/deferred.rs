@@ -7,7 +7,8 @@ use crate::shm::segment::{Due, retry_deferred};
 use std::thread;
 use std::time::Duration;
 
-/// Leaves the name as a process does that detaches beside a fork. `may_take_it` is asked on the way.
+/// Leaves the name as a process does that detaches beside a fork. `may_take_it` is asked
+/// on the way.
 fn leave_name(segment: Segment, entry: u32, may_take_it: impl Fn() -> bool) {
     segment.descriptor.unlock_liveness(entry).unwrap();
     segment.leave_name_to_children(may_take_it);
