@@ -243,12 +243,17 @@ impl RawQueue {
         }
         let mut got = 0;
         let mut looked = false;
+        let mut left = false;
         while got < max {
             let outcome = match self.visit_burst(owner, most.min(max - got), &mut visit) {
                 Ok(Visited::Some(count)) => Ok(count),
                 Ok(_) if got > 0 => return Ok(got),
                 Ok(Visited::None) if !looked && self.await_message::<BY_OWNER>(wait) => Ok(0),
-                Ok(Visited::None) => self.visit_next(owner, wait, &mut visit),
+                Ok(Visited::None) => {
+                    let visited = self.visit_next(owner, wait, left, &mut visit);
+                    left = true;
+                    visited
+                }
                 Ok(Visited::Invalid) => self.get_value_slowly::<BY_OWNER, T>(owner.me, wait).map(|value| {
                     visit(value);
                     1
@@ -300,15 +305,17 @@ impl RawQueue {
         Ok(if count == 0 { Visited::Invalid } else { Visited::Some(count) })
     }
 
-    /// Waits for a message. Visits one that had come back; one at head is left for a burst.
+    /// Waits for a message. Visits one that had come back; one at head is left for a burst, unless
+    /// one was `left` before: words of garbage may keep a burst from being entered or found.
     #[cold]
-    fn visit_next<T>(&self, owner: &SideOwner, wait: Wait, visit: &mut impl FnMut(T)) -> Result<usize, GetError>
+    fn visit_next<T>(&self, owner: &SideOwner, wait: Wait, left: bool, visit: &mut impl FnMut(T)) -> Result<usize, GetError>
     where
         T: Message,
     {
         let me = owner.me;
-        let found =
-            self.with_record::<BY_OWNER, _>(me, wait, &mut |record| record.is_redelivery().then(|| self.lease_any(record, me)));
+        let found = self.with_record::<BY_OWNER, _>(me, wait, &mut |record| {
+            (left || record.is_redelivery()).then(|| self.lease_any(record, me))
+        });
         let Some(record) = found? else { return Ok(0) };
         // SAFETY: a committed T lies there, on lease to this process (raw, Invariant 4).
         let copy: MaybeUninit<T> = unsafe { read_message(record.payload.cast::<T>()) };

@@ -1,6 +1,6 @@
 //! The byte map of a segment: every offset, every width, and nothing else. (The bits inside a word:
-//! of a record's header `ring/header.rs`, of an id `shm/id.rs`, of a kind `shm/kind.rs`; the sizes of
-//! cells: `shm/geometry.rs`.)
+//! of a record's header `ring/header.rs`, of an id `shm/id.rs`, of a kind `shm/kind.rs`; the sizes
+//! of cells: `shm/geometry.rs`.)
 //!
 //! ```text
 //!  0x000  SegmentHeader  format, type, sizes, state              written once, then read

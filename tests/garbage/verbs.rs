@@ -48,8 +48,8 @@ pub trait Travels: Plain {
     type Buffer: ?Sized;
     fn get_more(queue: &Queue<Self>, buffer: &mut Self::Buffer, stage: &mut Stage<'_>);
     fn put_more(queue: &Queue<Self>, value: &Self, stage: &mut Stage<'_>);
-    fn through(producer: &Producer<Self>, value: &Self, stage: &mut Stage<'_>);
-    fn out_of(consumer: &Consumer<Self>, buffer: &mut Self::Buffer, stage: &mut Stage<'_>);
+    fn through(producer: &mut Producer<Self>, value: &Self, stage: &mut Stage<'_>);
+    fn out_of(consumer: &mut Consumer<Self>, buffer: &mut Self::Buffer, stage: &mut Stage<'_>);
 }
 
 impl<T: Plain + Copy> Travels for T {
@@ -85,9 +85,14 @@ impl<T: Plain + Copy> Travels for T {
         }
     }
 
-    fn through(producer: &Producer<T>, value: &T, stage: &mut Stage<'_>) {
+    fn through(producer: &mut Producer<T>, value: &T, stage: &mut Stage<'_>) {
         (stage.step)("Producer::try_put_slice");
         drop(producer.try_put_slice(&[*value; 3]));
+        (stage.step)("Producer::put_iter_timeout");
+        match producer.put_iter_timeout([*value; 5], PATIENCE) {
+            Ok(put) => assert!((1..=5).contains(&put), "{put} of 5 messages"),
+            Err(error) => drop(error.to_string()),
+        }
         (stage.step)("Producer::loan_timeout");
         if let Ok(loan) = producer.loan_timeout(PATIENCE) {
             stage.read_all(&*loan);
@@ -96,9 +101,15 @@ impl<T: Plain + Copy> Travels for T {
         }
     }
 
-    fn out_of(consumer: &Consumer<T>, buffer: &mut [T], stage: &mut Stage<'_>) {
+    fn out_of(consumer: &mut Consumer<T>, buffer: &mut [T], stage: &mut Stage<'_>) {
         (stage.step)("Consumer::get_slice_timeout");
         drop(consumer.get_slice_timeout(buffer, PATIENCE));
+        (stage.step)("Consumer::get_each_timeout");
+        let mut visited = 0;
+        match consumer.get_each_timeout(5, |_| visited += 1, PATIENCE) {
+            Ok(got) => assert!((1..=5).contains(&got) && got <= visited, "{got} messages, {visited} visited"),
+            Err(error) => drop(error.to_string()),
+        }
     }
 }
 
@@ -152,7 +163,7 @@ where
         drop(queue.try_put(&[]));
     }
 
-    fn through(producer: &Producer<[X]>, value: &[X], stage: &mut Stage<'_>) {
+    fn through(producer: &mut Producer<[X]>, value: &[X], stage: &mut Stage<'_>) {
         let len = (stage.choose)(value.len() as u64 + 1) as usize;
         (stage.step)("Producer::loan_len_timeout");
         if let Ok(loan) = producer.loan_len_timeout(len, PATIENCE) {
@@ -162,7 +173,7 @@ where
         }
     }
 
-    fn out_of(consumer: &Consumer<[X]>, buffer: &mut [X], stage: &mut Stage<'_>) {
+    fn out_of(consumer: &mut Consumer<[X]>, buffer: &mut [X], stage: &mut Stage<'_>) {
         (stage.step)("Consumer::get_into_timeout");
         drop(consumer.get_into_timeout(buffer, PATIENCE));
     }
@@ -241,11 +252,11 @@ fn one_verb<T: ?Sized + Travels>(
         8 => T::get_more(queue, buffer, stage),
         9 => {
             (stage.step)("producer");
-            if let Ok(producer) = queue.producer() {
+            if let Ok(mut producer) = queue.producer() {
                 (stage.step)("Producer::put");
                 drop(producer.try_put(value));
                 drop(producer.put_timeout(value, PATIENCE));
-                T::through(&producer, value, stage);
+                T::through(&mut producer, value, stage);
                 (stage.step)("put beside a Producer");
                 drop(queue.try_put(value));
                 (stage.step)("dropping a Producer");
@@ -253,11 +264,11 @@ fn one_verb<T: ?Sized + Travels>(
         }
         10 => {
             (stage.step)("consumer");
-            if let Ok(consumer) = queue.consumer() {
+            if let Ok(mut consumer) = queue.consumer() {
                 (stage.step)("Consumer::get");
                 drop(consumer.try_get());
                 drop(consumer.get_timeout(PATIENCE));
-                T::out_of(&consumer, buffer, stage);
+                T::out_of(&mut consumer, buffer, stage);
                 (stage.step)("Consumer::lease_timeout");
                 if let Ok(lease) = consumer.lease_timeout(PATIENCE) {
                     stage.read_all(&*lease);

@@ -1,10 +1,10 @@
 //! What a forked child inherits: handles that work, guards and endpoints that do nothing.
 
 use crate::support::harness::Case;
-use crate::support::process::{Child, expect_all_succeed, fork, shared_word, wait_for_count};
+use crate::support::process::{Child, exit_now, expect_all_succeed, fork, shared_word, wait_for_count};
 use crate::support::{PATIENCE, segment_exists, unique_name, wait_until};
 use shmq::{GetError, PutError, Queue};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -16,6 +16,7 @@ pub fn cases() -> Vec<Case> {
         an_inherited_lease_is_inert,
         an_inherited_producer_is_inert,
         an_inherited_consumer_is_inert,
+        a_fork_inside_put_iter_and_get_each_leaves_both_to_the_parent,
         a_loop_over_what_a_child_cannot_use_ends,
         a_child_that_uses_nothing_changes_nothing,
         a_child_that_drops_its_handle_leaves_the_parents,
@@ -190,6 +191,37 @@ fn a_loop_over_what_a_child_cannot_use_ends() {
         assert!(items.next().is_none() && items.next().is_none());
     })
     .expect_success();
+}
+
+/// The child goes on in the iterator, and in the closure, and in the calls that they belong to.
+fn a_fork_inside_put_iter_and_get_each_leaves_both_to_the_parent() {
+    let queue: Queue<u64> = Queue::new(8).unwrap();
+    let forked = Cell::new(None);
+    let fork_at_11 = |value| {
+        if value == 11 {
+            // SAFETY: this process has one thread, and the child ends in `exit_now`.
+            forked.set(Some(unsafe { libc::fork() }));
+        }
+    };
+    let mut producer = queue.producer().unwrap();
+    let put = producer.put_iter([10, 11, 12].into_iter().inspect(|&value| fork_at_11(value)));
+    if forked.get() == Some(0) {
+        exit_now(i32::from(!matches!(put, Err(PutError::Inherited))));
+    }
+    assert_eq!(put.unwrap(), 3);
+    Child::adopted("a child of an iterator", forked.take().unwrap() as u32).expect_success();
+    let mut got = Vec::new();
+    let mut consumer = queue.consumer().unwrap();
+    let count = consumer.get_each(5, |value| {
+        got.push(value);
+        fork_at_11(value);
+    });
+    if forked.get() == Some(0) {
+        exit_now(i32::from(!(matches!(count, Err(GetError::Inherited)) && got == [10, 11])));
+    }
+    assert_eq!((count.unwrap(), got), (3, vec![10, 11, 12]));
+    Child::adopted("a child of a closure", forked.take().unwrap() as u32).expect_success();
+    assert!(queue.is_empty());
 }
 
 fn a_child_that_uses_nothing_changes_nothing() {

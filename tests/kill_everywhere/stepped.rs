@@ -1,14 +1,18 @@
 //! The operations, and how each is swept.
 
+mod barriers;
 mod bursts;
 mod contents;
 mod copies;
+mod events;
 mod held_off;
 mod in_place;
 mod letters;
+mod locks;
+mod machine;
 mod meetings;
 mod names;
-mod objects;
+mod semaphores;
 mod sweep;
 mod tracee;
 mod waits;
@@ -28,7 +32,10 @@ pub fn main() -> ExitCode {
     cases.extend(held_off::cases());
     cases.extend(waits::cases());
     cases.extend(names::cases());
-    cases.extend(objects::cases());
+    cases.extend(locks::cases());
+    cases.extend(semaphores::cases());
+    cases.extend(events::cases());
+    cases.extend(barriers::cases());
     cases.extend(letters::cases());
     cases.extend(meetings::cases());
     if asks_for_ignored() {

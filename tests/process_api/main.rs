@@ -6,12 +6,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod arguments;
 mod calls;
 mod children;
+mod deaths;
+mod descriptors;
 mod guards;
+mod init;
 mod objects;
 mod refused;
 mod signals;
+mod surroundings;
 
 use std::process::ExitCode;
 use support::harness::Lanes;
@@ -23,7 +28,19 @@ fn main() -> ExitCode {
             return children::fresh_program(name);
         }
     }
-    let cases =
-        [children::cases(), calls::cases(), guards::cases(), objects::cases(), refused::cases(), signals::cases()].concat();
+    let cases = [
+        children::cases(),
+        calls::cases(),
+        arguments::cases(),
+        init::cases(),
+        deaths::cases(),
+        guards::cases(),
+        objects::cases(),
+        refused::cases(),
+        signals::cases(),
+        descriptors::cases(),
+        surroundings::cases(),
+    ]
+    .concat();
     support::harness::run(Lanes::Waits, &cases)
 }

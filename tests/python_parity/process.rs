@@ -23,7 +23,7 @@
 //! - `daemon`: dies with its parent, killed or not
 //!   - `process_api::children::a_daemon_dies_with_its_parent`
 //!   - `process_api::children::a_daemon_dies_with_its_parent_killed`
-//!   - `process_api::calls::a_called_daemon_dies_with_the_killed_program_and_the_fork_server_too`
+//!   - `process_api::deaths::a_called_daemon_dies_with_the_killed_program_and_the_fork_server_too`
 //! - `sentinel` can be polled
 //!   - `process_api::children::the_sentinel_can_be_polled_before_and_after_join`
 //!   - `process_api::calls::the_sentinel_of_a_called_process_can_be_polled`
@@ -34,16 +34,16 @@
 //!   - `process_api::children::active_children_are_those_that_run`
 //! - fork of a threaded program is refused with an error that names what to call
 //!   - `process_api::children::a_threaded_program_is_refused_with_the_function_to_call`
-//!   - `process_api::calls::a_call_without_init_is_refused_with_threads_and_names_what_to_call`
+//!   - `process_api::init::a_call_without_init_is_refused_with_threads_and_names_what_to_call`
 //! - after `init` threads may start processes, under tokio too
 //!   - `process_api::calls::a_call_works_from_any_thread_after_init`
 //!   - `process_api::calls::a_call_works_under_tokio_after_init`
 //!   - `process_api::calls::many_threads_call_at_once`
 //! - a killed fork server is replaced; what it forked is joined as ever
-//!   - `process_api::calls::a_killed_fork_server_is_replaced`
-//!   - `process_api::calls::a_killed_standby_is_replaced`
-//!   - `process_api::calls::processes_of_a_killed_fork_server_are_joined_as_ever`
-//!   - `process_api::calls::calls_beside_killed_fork_servers_run_once`
+//!   - `process_api::deaths::a_killed_fork_server_is_replaced`
+//!   - `process_api::deaths::a_killed_standby_is_replaced`
+//!   - `process_api::deaths::processes_of_a_killed_fork_server_are_joined_as_ever`
+//!   - `process_api::deaths::calls_beside_killed_fork_servers_run_once`
 //! - an `unsafe` fork for programs that know it to be safe
 //!   - `python_parity::process::an_unsafe_fork_is_available_beside_threads`
 //! - a fresh program (`spawn`)

@@ -1,7 +1,7 @@
 //! `Queue`, `SimpleQueue`, `JoinableQueue`.
 //!
 //! - `put` waits for room; `Full` at once, `Timeout` after the whole timeout
-//!   - `object_queue::put_waits_fails_or_times_out_when_full_and_get_when_empty`
+//!   - `object_queue::verbs::put_waits_fails_or_times_out_when_full_and_get_when_empty`
 //!   - `queue::timeouts::a_blocked_put_goes_on_when_there_is_room`
 //!   - `queue::timeouts::no_deadline_is_early_at_any_phase_of_the_second`
 //! - `get` waits for a message; `Empty` at once, `Timeout` after the whole timeout
@@ -23,11 +23,11 @@
 //!   - `queue::types::checked_types_travel`
 //!   - `queue::in_place::a_committed_loan_is_a_message_in_the_place_that_it_took`
 //! - any object, encoded inside `put`
-//!   - `object_queue::plain_types_travel_with_both_codecs`
-//!   - `object_queue::message_pack_carries_untagged_flattened_tagged_and_skipped`
-//!   - `object_queue::an_object_changed_after_put_arrives_as_it_was`
+//!   - `object_queue::types::plain_types_travel_with_both_codecs`
+//!   - `object_queue::types::message_pack_carries_untagged_flattened_tagged_and_skipped`
+//!   - `object_queue::encoding::an_object_changed_after_put_arrives_as_it_was`
 //! - an object that cannot be encoded is an error of `put`, and nothing is enqueued
-//!   - `object_queue::an_unencodable_object_is_an_error_to_its_putter_and_nothing_is_enqueued`
+//!   - `object_queue::encoding::an_unencodable_object_is_an_error_to_its_putter_and_not_enqueued`
 //! - no feeder: a put that returned is in shared memory
 //!   - `python_parity::queue::what_a_process_put_outlives_it_however_it_ends`
 //! - no buffer without bound
@@ -47,7 +47,7 @@
 //!   - `ipc::naming::an_unrelated_program_opens_by_name`
 //! - handles travel into pool arguments and into other queues
 //!   - `pool::tasks::queues_travel_as_arguments`
-//!   - `object_queue::handles_of_every_queue_travel_through_queues`
+//!   - `object_queue::handles::handles_of_every_queue_travel_through_queues`
 //!   - `process_api::objects::a_queue_sent_through_a_queue_works_in_another_process`
 //! - `SimpleQueue`: put, get, empty, close of the same queue
 //!   - `python_parity::queue::a_simple_queue_is_the_same_queue`

@@ -11,6 +11,7 @@ use crate::support::Rng;
 use crate::support::harness::{Case, asks_for_ignored};
 use crate::support::process::shared_words;
 use shmq::{Consumer, GetError, Producer, Queue};
+use std::cell::RefCell;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -20,12 +21,14 @@ pub fn cases() -> Vec<Case> {
         met_in_put_slice,
         met_in_put_of_a_producer,
         met_in_put_slice_of_a_producer,
+        met_in_put_iter,
         met_in_loan_and_commit,
         met_in_a_dropped_loan,
         met_in_get,
         met_in_get_slice,
         met_in_get_of_a_consumer,
         met_in_get_slice_of_a_consumer,
+        met_in_get_each,
         met_in_get_of_a_consumer_that_was_held_off,
         met_in_lease_and_release,
         met_in_lease_and_give_back,
@@ -234,6 +237,14 @@ fn met_in_put_slice_of_a_producer() {
     meet("put_slice of a Producer", producer, act, false);
 }
 
+fn met_in_put_iter() {
+    let act = |_: &Queue<u64>, producer: &RefCell<Producer<u64>>, log: Log| {
+        let moved = producer.borrow_mut().try_put_iter([13, 14]).unwrap_or(0);
+        (13..).take(moved).for_each(|number| log.note(PUT, number));
+    };
+    meet("put_iter", |queue, log| RefCell::new(producer(queue, log)), act, false);
+}
+
 fn met_in_loan_and_commit() {
     let act = |queue: &Queue<u64>, (): &(), log: Log| {
         if let Ok(mut loan) = queue.try_loan() {
@@ -288,6 +299,13 @@ fn met_in_get_slice_of_a_consumer() {
         got(log, &taken, moved);
     };
     meet("get_slice of a Consumer", consumer, act, false);
+}
+
+fn met_in_get_each() {
+    let act = |_: &Queue<u64>, consumer: &RefCell<Consumer<u64>>, log: Log| {
+        let _ = consumer.borrow_mut().try_get_each(3, |number| log.note(GOT, number));
+    };
+    meet("get_each", |queue, log| RefCell::new(consumer(queue, log)), act, false);
 }
 
 /// Since the Consumer's last call, a put made room of dropped loans.

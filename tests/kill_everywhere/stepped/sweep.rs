@@ -35,6 +35,11 @@ pub struct Finding {
     pub repaired: bool,
 }
 
+/// A finding with that stage. It was repaired unless the child was done.
+pub fn found(stage: usize, killed: Killed) -> Finding {
+    Finding { stage: Some(stage), repaired: !killed.done }
+}
+
 /// What a child does with the world. Stepping starts where it calls its second argument.
 type ChildOf<'a, W> = &'a dyn Fn(&W, &dyn Fn());
 

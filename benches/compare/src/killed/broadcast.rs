@@ -1,5 +1,6 @@
 //! shaq's broadcast as its documentation has a crash handled: the replacement of a consumer takes
-//! over the dead one's place, that of a producer takes another, since a dead producer's stays taken.
+//! over the dead one's place, that of a producer takes another, since a dead producer's stays
+//! taken.
 
 use super::roles::Contender;
 use crate::{
@@ -40,8 +41,8 @@ impl Contender for Recovering {
         let file = File::options().read(true).write(true).open(path(name)).expect("open the ring's file");
         // SAFETY: all ends of the file have the same type.
         let joined = unsafe { Consumer::<Line>::join(&file) };
-        // SAFETY: the same; if the only place is taken, its owner is the victim, which is dead, and no
-        // other process takes it over.
+        // SAFETY: the same; if the only place is taken, its owner is the victim, which is dead, and
+        // no other process takes it over.
         let consumer = joined.or_else(|_| unsafe { Consumer::recover(&file, 0) }).expect("take over the dead consumer's place");
         RefCell::new(consumer)
     }
