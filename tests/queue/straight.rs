@@ -213,13 +213,12 @@ fn an_iterator_may_use_the_same_queue() {
     let queue: Queue<u32> = queue(100);
     let mut producer = queue.producer().unwrap();
     let mut got = Vec::new();
-    let values = (0..90).map(|i| {
+    let values = (0..90).inspect(|&i| {
         assert!(matches!(queue.try_put(&99), Err(PutError::Held { .. })));
         // The burst that is being made is not in the queue yet.
         assert_eq!(queue.len(), if i < 64 { 0 } else { 128 - i as usize });
         assert_eq!(queue.recover().redelivered, 0);
         got.extend(queue.try_get());
-        i
     });
     assert_eq!(producer.put_iter(values).unwrap(), 90);
     assert_eq!(got.len(), 26);

@@ -44,6 +44,7 @@ pub const DEEP: &[Recipe] = &[
         "the comparison with rivals is linted and notices faults (a C compiler, Rust 1.89, many dependencies)",
         compare,
     ),
+    recipe("scale", "the model of more cores is linted and agrees with what was measured on two (half a minute)", scale),
     recipe("release", "the other tests of several processes on a release build", release),
     recipe("coverage", "the lines of src that the quicker tests run, in words", || run_script(".ci/coverage")),
     recipe("aarch64", "builds for aarch64, and runs what needs threads only under qemu-user", || run_script(".ci/aarch64")),
@@ -66,6 +67,7 @@ fn fmt() -> Result {
             "cargo fmt --check --all",
             "cargo fmt --check --manifest-path fuzz/Cargo.toml",
             "cargo fmt --check --manifest-path benches/compare/Cargo.toml",
+            "cargo fmt --check --manifest-path benches/scale/Cargo.toml",
         ],
     )
 }
@@ -188,6 +190,17 @@ fn compare() -> Result {
              --manifest-path benches/compare/Cargo.toml",
             "cargo run --release --locked --config benches/compare/.cargo/config.toml \
              --manifest-path benches/compare/Cargo.toml -- --self-test",
+        ],
+    )
+}
+
+/// A package of its own as well: it depends on nothing, not even on the crate.
+fn scale() -> Result {
+    run_each(
+        &[],
+        &[
+            "cargo clippy --locked --manifest-path benches/scale/Cargo.toml --all-targets -- -D warnings",
+            "cargo test --locked --manifest-path benches/scale/Cargo.toml",
         ],
     )
 }

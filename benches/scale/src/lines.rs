@@ -12,7 +12,8 @@
 //!    else waits for the line.
 //! 3. Requests for one line are served one after the other, in the order in which they come. A
 //!    request for ownership occupies the line until it has arrived; a read only for a part of that.
-//! 4. A core has `in_flight` lines under way at most.
+//! 4. A core sends requests at intervals of `transfer / in_flight`: so many lines are on their way to
+//!    it at once, where nothing else delays them.
 
 /// Picoseconds.
 pub type Ps = u64;
@@ -28,7 +29,7 @@ pub struct Costs {
     pub transfer: Ps,
     /// Ownership of a line that this core has and others share.
     pub upgrade: Ps,
-    /// Lines that are under way to one core at once.
+    /// Lines that are on their way to one core at once (fitted).
     pub in_flight: u64,
     /// Stores of one core that are not visible yet.
     pub store_buffer: usize,
@@ -36,6 +37,8 @@ pub struct Costs {
 
 impl Costs {
     /// A bare line goes there and back in 129 ns: the median of the run in `docs/performance.md`.
+    /// How it divides between transfer and upgrade, the cost of a locked instruction and
+    /// `in_flight` were fitted to the table there (`measured.rs`).
     pub const NEAR: Costs = Costs { hit: 200, atomic: 2_000, transfer: 55_000, upgrade: 9_500, in_flight: 9, store_buffer: 48 };
     /// In 430 ns: the same cores in the state that the page calls far.
     pub const FAR: Costs = Costs { transfer: 183_000, upgrade: 32_000, ..Costs::NEAR };

@@ -2,7 +2,7 @@
 //! it the model may be.
 
 use crate::lines::{Costs, Ps};
-use crate::protocol::{Shape, Turn, Way};
+use crate::protocol::{Shape, Way};
 use crate::run::{Outcome, Setting, run};
 
 pub struct Measured {
@@ -44,9 +44,9 @@ const MS: Ps = 1_000_000_000;
 impl Measured {
     pub fn modelled(&self, costs: Costs) -> Outcome {
         let Measured { way, message_bytes, batch, pairs, .. } = *self;
-        let shape = Shape { way, message_bytes, batch, lanes: 1, turn: Turn::Home, work: 0, each: u64::MAX };
+        let shape = Shape { way, message_bytes, batch, ..Shape::ONE_LANE };
         // Long enough for several time slices, where processes share cores.
         let until = if pairs > 1 { 40 * MS } else { MS };
-        run(Setting { shape, costs, cores: 2, putters: pairs, getters: pairs, until })
+        run(Setting { shape, costs, cores: 2, putters: pairs, getters: pairs, until, most: u64::MAX })
     }
 }

@@ -3,10 +3,10 @@
 //! `src/ring/run.rs`, `src/lock/futex.rs`.
 //!
 //! ```text
-//!   put   Begin --> Try --locked--> Inside --> Reserve --room--> records, tail --> exit, notice --> Begin
+//!   put   Begin --> Try --locked--> Inside --> Reserve --room--> records, tail --> exit --> Begin
 //!                    | held            |           | none: reclaim, once; then exit and wait
 //!                    +--> Missed --spins, yields, sleeps--> Try
-//!   get   Begin --> Try --locked--> Inside --> Found --ready--> Found .. --> records, head --> exit, notice
+//!   get   Begin --> Try --locked--> Inside --> Found --ready--> records, head --> exit --> Begin
 //!                                                | not ready: exit, gather, poll, yield, sleep --> Try
 //! ```
 //!
@@ -47,17 +47,24 @@ pub struct Shape {
     pub each: u64,
 }
 
+impl Shape {
+    /// A queue of 64 B messages, put and taken one by one, without any work of the callers.
+    pub const ONE_LANE: Shape =
+        Shape { way: Way::Queue, message_bytes: 64, batch: 1, lanes: 1, turn: Turn::Home, work: 0, each: u64::MAX };
+}
+
+/// That of the channels in `benches/compare`.
 pub const CAPACITY: u64 = 1024;
 
-/// Instructions take a fifth of a nanosecond for four: those of a put and a get by callgrind
-/// (`tests/instructions.rs`), the two of a lock aside, of which a bit more than half lie inside it
-/// (a guess).
+/// Five instructions take a quarter of a nanosecond (fitted). Those of a put and a get are counted by
+/// callgrind (`tests/instructions.rs`; 121 and 88 by `Queue`, the two locked ones of each cost more);
+/// that a bit more than half of them lie inside the lock is a guess.
 const INSTRUCTION: Ps = 50;
 const QUEUE_PUT: (u64, u64) = (51, 68);
 const QUEUE_GET: (u64, u64) = (38, 48);
 const ENDPOINT_PUT: u64 = 62;
 const ENDPOINT_GET: u64 = 50;
-/// Of a batch: for each message, beside its copy (a guess).
+/// Of a batch, for each message, beside its copy (fitted).
 const IN_BATCH: u64 = 30;
 /// To write, or to add up, one word of a message.
 const PER_WORD: u64 = 3;
@@ -65,6 +72,7 @@ const PER_WORD: u64 = 3;
 const EARLY_SPINS: u32 = 64;
 const GATHER_SPINS: u64 = 200;
 const LOCK_SPINS: u32 = 32;
+const LONGEST_LOCK_SPIN: u32 = 8;
 const LOCK_YIELDS: u32 = 8;
 const SPIN_ROUNDS: u32 = 7;
 const IDLE_YIELDS: u32 = 50;
@@ -181,6 +189,8 @@ pub enum Fate {
 pub struct Protocol {
     pub shape: Shape,
     pub rings: Vec<Ring>,
+    /// Messages that getters have copied, ever.
+    pub copied: u64,
     /// Actors that the last act woke.
     pub woken: Vec<usize>,
 }
@@ -193,7 +203,7 @@ impl Protocol {
     pub fn new(shape: Shape, putters: usize) -> Protocol {
         let lines = Ring::lines(CAPACITY, shape.message_bytes);
         let ring = |lane| Ring::new(lane * lines, CAPACITY, shape.message_bytes, putters);
-        Protocol { shape, rings: (0..shape.lanes).map(ring).collect(), woken: Vec::new() }
+        Protocol { shape, rings: (0..shape.lanes).map(ring).collect(), copied: 0, woken: Vec::new() }
     }
 
     pub fn lines(&self) -> usize {
@@ -283,7 +293,7 @@ impl Protocol {
             Act::Missed => {
                 actor.misses += 1;
                 let wait = match actor.misses {
-                    1..=LOCK_SPINS => Step::Work(PAUSE * actor.misses.min(8) as Ps),
+                    1..=LOCK_SPINS => Step::Work(PAUSE * actor.misses.min(LONGEST_LOCK_SPIN) as Ps),
                     _ if actor.misses <= LOCK_SPINS + LOCK_YIELDS => Step::Yield(YIELD),
                     _ => {
                         actor.push([Step::Atomic(side_line), Step::Act(Act::SleepOnLock)]);
@@ -383,7 +393,7 @@ impl Protocol {
                     (actor.caught_up, actor.caught_up_at) = (run > 1, actor.moved);
                     let gather = if run > 1 { run.min(GATHER_SPINS) } else { 0 };
                     actor.push([Step::Work(gather * PAUSE)]);
-                    self.look(actor, Act::Poll);
+                    self.reread(actor, Act::Poll);
                 }
             }
             Act::Unlock => {
@@ -438,7 +448,7 @@ impl Protocol {
                         return Fate::Runs;
                     }
                 }
-                self.look(actor, Act::Wait);
+                self.reread(actor, Act::Wait);
             }
             Act::Sleep => {
                 // The heavy barrier: it sees each store that a notifier made before its check.
@@ -447,7 +457,7 @@ impl Protocol {
                     ring.gate(side).idle_sleepers.push_back(actor.id);
                 }
                 actor.misses = 0;
-                self.look(actor, Act::Wait);
+                self.reread(actor, Act::Wait);
                 return if sleeps { Fate::Sleeps } else { Fate::Runs };
             }
         }
@@ -455,14 +465,14 @@ impl Protocol {
     }
 
     /// Reads, without the lock, whether there is something to do.
-    fn look(&mut self, actor: &mut Actor, act: Act) {
+    fn reread(&mut self, actor: &mut Actor, act: Act) {
         let ring = &self.rings[actor.lane];
         let next = if actor.side == Side::Put { ring.reclaim } else { ring.head };
         actor.push([Step::Load(ring.side_line(actor.side)), Step::Load(ring.header_line(next)), Step::Act(act)]);
     }
 
     fn peek(&mut self, actor: &mut Actor, seen: usize) {
-        self.look(actor, Act::Choose(seen));
+        self.reread(actor, Act::Choose(seen));
     }
 
     /// Fetches ahead, as it is done by this kind of call, and reads the header at head.
@@ -523,6 +533,7 @@ impl Protocol {
         actor.push([Step::Head(count)]);
         let notice = ring.notice_line(Side::Get);
         actor.moved += count;
+        self.copied += count;
         self.exit(actor);
         actor.push([Step::Load(notice), Step::Act(Act::Notify(count))]);
     }

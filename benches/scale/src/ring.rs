@@ -20,7 +20,7 @@ const HEAD_LINES: usize = 4;
 const LINE_BYTES: u64 = 64;
 const HEADER_BYTES: u64 = 8;
 
-/// A message: who put it, and its number among this putter's.
+/// A message: its putter, and its number among those of this putter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     pub putter: usize,
@@ -49,14 +49,14 @@ impl Cursor {
     }
 
     fn load(&mut self, now: Ps) -> u64 {
-        while let Some((_, value)) = self.stores.pop_front_if(|(visible, _)| *visible <= now) {
-            self.value = value;
+        while self.stores.front().is_some_and(|(visible, _)| *visible <= now) {
+            self.value = self.stores.pop_front().map_or(self.value, |(_, value)| value);
         }
         self.value
     }
 }
 
-/// The lock of a side, and who sleeps for it or for what the other side does.
+/// The lock of a side, and the actors that sleep on it or until the other side has done something.
 #[derive(Debug, Default)]
 pub struct Gate {
     pub holder: Option<usize>,

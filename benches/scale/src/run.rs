@@ -27,7 +27,9 @@ pub struct Setting {
     pub cores: usize,
     pub putters: usize,
     pub getters: usize,
+    /// The run ends then, or when so many messages were taken.
     pub until: Ps,
+    pub most: u64,
 }
 
 /// What a run made.
@@ -71,7 +73,7 @@ struct Run {
 
 /// Actor `n` runs on core `n` modulo their number: putters first, then getters.
 pub fn run(setting: Setting) -> Outcome {
-    let Setting { shape, costs, cores, putters, getters, until } = setting;
+    let Setting { shape, costs, cores, putters, getters, until, most } = setting;
     let protocol = Protocol::new(shape, putters);
     let mut random = Random::new(SEED);
     let actor = |id: usize| {
@@ -92,17 +94,16 @@ pub fn run(setting: Setting) -> Outcome {
     for id in 0..putters + getters {
         run.at(0, Event::Wake(id));
     }
-    let begin = until / 5;
     let mut before = None;
     let mut now = 0;
     while let Some(Reverse((time, _, event))) = run.events.pop() {
-        if time > until {
-            now = until;
+        if time > until || run.protocol.copied >= most {
+            now = time.min(until);
             break;
         }
         now = time;
-        if before.is_none() && now >= begin {
-            before = Some((now, run.moved(Side::Get)));
+        if before.is_none() && (now >= until / 5 || run.protocol.copied >= most / 5) {
+            before = Some((now, run.protocol.copied));
         }
         match event {
             Event::Wake(id) => run.wake(id, now),
@@ -112,7 +113,7 @@ pub fn run(setting: Setting) -> Outcome {
     let (put, taken) =
         (run.protocol.rings.iter().map(|ring| ring.tail).sum(), run.protocol.rings.iter().map(|ring| ring.head).sum());
     let (from, taken_before) = before.unwrap_or((0, 0));
-    let rate = run.moved(Side::Get).saturating_sub(taken_before) as f64 / (now - from).max(1) as f64 * 1e6;
+    let rate = run.protocol.copied.saturating_sub(taken_before) as f64 / (now - from).max(1) as f64 * 1e6;
     Outcome { put, taken, left: put - taken, rate, lines_moved: run.lines.moved, ended: now }
 }
 
@@ -120,10 +121,6 @@ impl Run {
     fn at(&mut self, time: Ps, event: Event) {
         self.number += 1;
         self.events.push(Reverse((time, self.number, event)));
-    }
-
-    fn moved(&self, side: Side) -> u64 {
-        self.actors.iter().filter(|actor| actor.side == side).map(|actor| actor.moved).sum()
     }
 
     fn wake(&mut self, id: usize, now: Ps) {
@@ -232,7 +229,9 @@ impl Run {
     /// Returns when the core goes on, and when the store is visible.
     fn store(&mut self, core: usize, line: usize, now: Ps) -> (Ps, Ps) {
         let stores = &mut self.cores[core].stores;
-        while stores.pop_front_if(|visible| *visible <= now).is_some() {}
+        while stores.front().is_some_and(|visible| *visible <= now) {
+            stores.pop_front();
+        }
         let start = if stores.len() < self.costs.store_buffer { now } else { stores.pop_front().unwrap_or(now) };
         let visible = self.lines.own(core, line, start).max(stores.back().copied().unwrap_or(0));
         stores.push_back(visible);

@@ -10,11 +10,11 @@ use crate::run::{Setting, run};
 const MS: Ps = 1_000_000_000;
 
 fn shape(way: Way, batch: u64, lanes: usize, turn: Turn) -> Shape {
-    Shape { way, message_bytes: 64, batch, lanes, turn, work: 0, each: u64::MAX }
+    Shape { way, batch, lanes, turn, ..Shape::ONE_LANE }
 }
 
 fn setting(shape: Shape, costs: Costs, cores: usize, pairs: usize, until: Ps) -> Setting {
-    Setting { shape, costs, cores, putters: pairs, getters: pairs, until }
+    Setting { shape, costs, cores, putters: pairs, getters: pairs, until, most: u64::MAX }
 }
 
 /// Of each kind: endpoints, one lane, lanes, batches; each actor on a core of its own, and not.
