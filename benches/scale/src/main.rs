@@ -8,14 +8,15 @@ mod protocol;
 mod random;
 mod ring;
 mod run;
+mod shape;
 #[cfg(test)]
 mod tests;
 
 use amdahl::bound;
 use lines::{Costs, Ps};
 use measured::TWO_CORES;
-use protocol::{Shape, Turn, Way};
 use run::{Setting, run};
+use shape::{Shape, Turn, Way};
 
 const US: Ps = 1_000_000;
 

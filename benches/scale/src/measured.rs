@@ -2,8 +2,8 @@
 //! it the model may be.
 
 use crate::lines::{Costs, Ps};
-use crate::protocol::{Shape, Way};
 use crate::run::{Outcome, Setting, run};
+use crate::shape::{Shape, Way};
 
 pub struct Measured {
     pub name: &'static str,

@@ -14,60 +14,9 @@
 
 use crate::lines::Ps;
 use crate::ring::{Message, Ring, Side};
+use crate::shape::{CAPACITY, Shape, Turn, Way, instructions};
 use std::collections::VecDeque;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// `Producer` and `Consumer`: no lock.
-    Endpoints,
-    /// The lock of its side for each call.
-    Queue,
-}
-
-/// How getters go from lane to lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// Another lane at each call.
-    Next,
-    /// The own lane as long as it has messages.
-    Home,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Shape {
-    pub way: Way,
-    pub message_bytes: u64,
-    /// Messages a call.
-    pub batch: u64,
-    pub lanes: usize,
-    pub turn: Turn,
-    /// The caller's own work for each message, on each side.
-    pub work: Ps,
-    /// Messages that each putter puts; `u64::MAX`: until the run ends.
-    pub each: u64,
-}
-
-impl Shape {
-    /// A queue of 64 B messages, put and taken one by one, without any work of the callers.
-    pub const ONE_LANE: Shape =
-        Shape { way: Way::Queue, message_bytes: 64, batch: 1, lanes: 1, turn: Turn::Home, work: 0, each: u64::MAX };
-}
-
-/// That of the channels in `benches/compare`.
-pub const CAPACITY: u64 = 1024;
-
-/// Five instructions take a quarter of a nanosecond (fitted). Those of a put and a get are counted by
-/// callgrind (`tests/instructions.rs`; 121 and 88 by `Queue`, the two locked ones of each cost more);
-/// that a bit more than half of them lie inside the lock is a guess.
-const INSTRUCTION: Ps = 50;
-const QUEUE_PUT: (u64, u64) = (51, 68);
-const QUEUE_GET: (u64, u64) = (38, 48);
-const ENDPOINT_PUT: u64 = 62;
-const ENDPOINT_GET: u64 = 50;
-/// Of a batch, for each message, beside its copy (fitted).
-const IN_BATCH: u64 = 30;
-/// To write, or to add up, one word of a message.
-const PER_WORD: u64 = 3;
 /// `src/raw/block.rs`, `src/lock/futex.rs`, `src/backoff.rs`.
 const EARLY_SPINS: u32 = 64;
 const GATHER_SPINS: u64 = 200;
@@ -195,10 +144,6 @@ pub struct Protocol {
     pub woken: Vec<usize>,
 }
 
-fn instructions(count: u64) -> Ps {
-    count * INSTRUCTION
-}
-
 impl Protocol {
     pub fn new(shape: Shape, putters: usize) -> Protocol {
         let lines = Ring::lines(CAPACITY, shape.message_bytes);
@@ -208,31 +153,6 @@ impl Protocol {
 
     pub fn lines(&self) -> usize {
         self.shape.lanes * Ring::lines(CAPACITY, self.shape.message_bytes)
-    }
-
-    /// The copy of one message.
-    fn copy(shape: &Shape) -> Ps {
-        let batched = if shape.batch > 1 { IN_BATCH } else { 0 };
-        instructions(shape.message_bytes / 8 * PER_WORD + batched)
-    }
-
-    /// Instructions of a call outside the lock and inside, without its copies.
-    fn call(shape: &Shape, side: Side) -> (u64, u64) {
-        match (shape.way, side) {
-            (Way::Queue, Side::Put) => QUEUE_PUT,
-            (Way::Queue, Side::Get) => QUEUE_GET,
-            (Way::Endpoints, Side::Put) => (0, ENDPOINT_PUT),
-            (Way::Endpoints, Side::Get) => (0, ENDPOINT_GET),
-        }
-    }
-
-    /// The least time that one message of a call needs inside a side, and outside: every line in the
-    /// core's cache, nothing to wait for. `atomic`: one of the lock's two instructions.
-    pub fn least(shape: &Shape, side: Side, atomic: Ps) -> (Ps, Ps) {
-        let (outside, inside) = Protocol::call(shape, side);
-        let locked = if shape.way == Way::Queue { atomic } else { 0 };
-        let in_all = instructions(inside) + locked + shape.batch * Protocol::copy(shape);
-        (in_all / shape.batch, (instructions(outside) + locked) / shape.batch + shape.work)
     }
 
     pub fn act(&mut self, actor: &mut Actor, act: Act, now: Ps) -> Fate {
@@ -257,7 +177,7 @@ impl Protocol {
                     return Fate::Ends;
                 }
                 (actor.in_call, actor.misses, actor.polls, actor.slow) = (0, 0, 0, false);
-                let (outside, _) = Protocol::call(&shape, side);
+                let (outside, _) = shape.call(side);
                 actor.push([Step::Work(instructions(outside))]);
                 if side == Side::Get && lanes > 1 {
                     actor.lane = if shape.turn == Turn::Home { actor.home } else { (actor.lane + 1) % lanes };
@@ -313,7 +233,7 @@ impl Protocol {
                 }
             }
             Act::Inside => {
-                let (_, inside) = Protocol::call(&shape, side);
+                let (_, inside) = shape.call(side);
                 actor.push([Step::Work(instructions(inside))]);
                 match side {
                     Side::Put => {
@@ -374,7 +294,7 @@ impl Protocol {
                 let position = next + nth;
                 if ring.is_ready(position, now) {
                     actor.push(ring.record_lines(position).skip(1).map(Step::Load));
-                    actor.push([Step::Work(Protocol::copy(&shape))]);
+                    actor.push([Step::Work(shape.copy())]);
                     if nth + 1 < shape.batch && ring.to_end(position) > 1 {
                         actor.push([Step::Load(ring.header_line(position + 1)), Step::Act(Act::Found(nth + 1))]);
                     } else {
@@ -507,7 +427,7 @@ impl Protocol {
         actor.push([Step::Store(ring.header_line(tail + count))]);
         for nth in (0..count).rev() {
             let message = Message { putter: actor.id, number: actor.moved + nth };
-            actor.push([Step::Work(Protocol::copy(&shape)), Step::Ready(tail + nth, message)]);
+            actor.push([Step::Work(shape.copy()), Step::Ready(tail + nth, message)]);
         }
         actor.push([Step::Tail(count)]);
         let notice = ring.notice_line(Side::Put);

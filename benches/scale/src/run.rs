@@ -10,9 +10,10 @@
 //! run with the same seed is the same run.
 
 use crate::lines::{Costs, Lines, Ps};
-use crate::protocol::{Actor, Fate, Protocol, SLEEP, Shape, Step};
+use crate::protocol::{Actor, Fate, Protocol, SLEEP, Step};
 use crate::random::Random;
 use crate::ring::Side;
+use crate::shape::Shape;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 

@@ -3,9 +3,9 @@
 use crate::amdahl::bound;
 use crate::lines::{Costs, Ps};
 use crate::measured::{TWO_CORES, WITHIN};
-use crate::protocol::{CAPACITY, Shape, Turn, Way};
 use crate::ring::{Message, Ring};
 use crate::run::{Setting, run};
+use crate::shape::{CAPACITY, Shape, Turn, Way};
 
 const MS: Ps = 1_000_000_000;
 
