@@ -1,10 +1,9 @@
 //! How an object becomes bytes and back: the trait, and the two codecs that come with the crate.
 
 use super::decode::{self, Input};
-use super::encode::Encoder;
+use super::encode::{Encoder, Output, Packer};
 use super::message_pack::{MessagePackFormat, PostcardFormat};
-use super::nesting::{CodecError, Passage};
-use postcard::ser_flavors::io::WriteFlavor;
+use super::nesting::Passage;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
@@ -95,10 +94,9 @@ impl Codec for MessagePack {
     const NAME: &'static str = "MessagePack";
 
     fn encode<T: Serialize + ?Sized>(value: &T, to: &mut dyn io::Write) -> Result<(), Refusal> {
-        let mut to = Noting::new(to);
+        let mut to = Output::new(to);
         let passage = Passage::default();
-        let mut inner = rmp_serde::Serializer::new(&mut to).with_struct_map();
-        let encoded = value.serialize(Encoder::<_, MessagePackFormat>::new(&mut inner, &passage));
+        let encoded = value.serialize(Encoder::<_, MessagePackFormat>::new(Packer::new(&mut to), &passage));
         to.outcome(encoded)
     }
 
@@ -140,11 +138,11 @@ impl Codec for Postcard {
     const NAME: &'static str = "Postcard";
 
     fn encode<T: Serialize + ?Sized>(value: &T, to: &mut dyn io::Write) -> Result<(), Refusal> {
-        let mut to = Noting::new(to);
+        let mut to = Output::new(to);
         let passage = Passage::default();
-        let mut inner = postcard::Serializer { output: WriteFlavor::new(&mut to) };
+        let mut inner = postcard::Serializer { output: &mut to };
         let encoded = value.serialize(Encoder::<_, PostcardFormat>::new(&mut inner, &passage));
-        let encoded = encoded.and_then(|()| passage.check_count(to.written));
+        let encoded = encoded.and_then(|()| passage.check_count(to.written()));
         to.outcome(encoded)
     }
 
@@ -154,47 +152,5 @@ impl Codec for Postcard {
         let value = decode::value::<T, PostcardFormat, _>(&mut inner, &from)?;
         *bytes = inner.finalize()?;
         Ok(value)
-    }
-}
-
-/// Keeps the reason why a write failed, which not every codec passes on.
-struct Noting<'w> {
-    to: &'w mut dyn io::Write,
-    failed: Option<io::Error>,
-    written: usize,
-}
-
-impl<'w> Noting<'w> {
-    fn new(to: &'w mut dyn io::Write) -> Noting<'w> {
-        Noting { to, failed: None, written: 0 }
-    }
-
-    fn outcome(self, encoded: Result<(), CodecError>) -> Result<(), Refusal> {
-        match self.failed {
-            Some(error) => Err(error.into()),
-            None => Ok(encoded?),
-        }
-    }
-}
-
-impl io::Write for Noting<'_> {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    #[inline]
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.written += bytes.len();
-        self.to.write_all(bytes).map_err(|error| {
-            let kind = error.kind();
-            self.failed = Some(error);
-            kind.into()
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn receive<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     wait: Wait,
 ) -> Result<T, GetError> {
     if !raw.has_dead_letters() {
-        return decode::<T, C>(&raw.get_vec::<OWNED, u8>(me, wait)?);
+        return raw.get_bytes::<OWNED, _>(me, wait, decode::<T, C>)?;
     }
     receive_on_lease::<OWNED, T, C>(raw, me, wait)
 }

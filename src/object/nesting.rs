@@ -68,7 +68,7 @@ impl Passage {
         if self.elements.get() <= bytes.saturating_add(EMPTY_ELEMENTS) {
             return Ok(());
         }
-        Err(CodecError(format!("more than {EMPTY_ELEMENTS} elements that take no bytes")))
+        Err(CodecError::new(format!("more than {EMPTY_ELEMENTS} elements that take no bytes")))
     }
 
     /// Wraps a refusal as an error of the codec, to be caught outside it.
@@ -88,7 +88,7 @@ impl Passage {
     /// The first reason for an error of the codec.
     #[cold]
     pub fn caught<E: fmt::Display>(&self, error: E) -> CodecError {
-        self.refused.take().unwrap_or_else(|| CodecError(error.to_string()))
+        self.refused.take().unwrap_or_else(|| CodecError::new(error.to_string()))
     }
 }
 
@@ -107,16 +107,27 @@ impl Drop for Level<'_> {
 
 #[cold]
 fn too_deep() -> CodecError {
-    CodecError(format!("depth limit exceeded: values are nested more than {MAX_DEPTH} deep"))
+    CodecError::new(format!("depth limit exceeded: values are nested more than {MAX_DEPTH} deep"))
 }
 
 /// Why a value was not encoded or decoded.
 #[derive(Debug)]
-pub(super) struct CodecError(pub String);
+pub(super) struct CodecError(Box<Why>);
+
+/// Boxed, so that a result is a word or two, in registers.
+#[derive(Debug)]
+struct Why(String);
+
+impl CodecError {
+    #[cold]
+    pub fn new(why: String) -> CodecError {
+        CodecError(Box::new(Why(why)))
+    }
+}
 
 impl fmt::Display for CodecError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
+        out.write_str(&self.0.0)
     }
 }
 
@@ -124,12 +135,12 @@ impl Error for CodecError {}
 
 impl serde::ser::Error for CodecError {
     fn custom<T: fmt::Display>(why: T) -> CodecError {
-        CodecError(why.to_string())
+        CodecError::new(why.to_string())
     }
 }
 
 impl serde::de::Error for CodecError {
     fn custom<T: fmt::Display>(why: T) -> CodecError {
-        CodecError(why.to_string())
+        CodecError::new(why.to_string())
     }
 }

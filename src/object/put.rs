@@ -9,12 +9,19 @@ use crate::raw::BY_LOCK;
 use crate::wait::{Wait, blocking_forms};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::cell::Cell;
 use std::io::{self, Write};
 
-/// Encoded values up to this size are encoded once and put by copy. Larger ones are measured first
-/// and encoded straight into the ring. A small loan costs several times what a small copy does; the
-/// break-even size was not measured.
-const SMALL_BYTES: usize = 1024;
+/// Encoded values up to this size are encoded once and put by copy: to encode a byte costs several
+/// times what copying it does. Larger ones are measured first and encoded straight into the ring,
+/// so that no thread keeps a buffer of their size.
+const COPIED_BYTES: usize = 64 << 10;
+
+thread_local! {
+    /// What this thread encodes into. Taken while it is in use: a value that is being encoded may
+    /// put another one.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// What a queue of `Self` takes: a `Self`, and a `str` for a `String`, which is encoded in the same
 /// way.
@@ -76,20 +83,24 @@ impl PutBytes for Producer<[u8]> {
 }
 
 /// The buffer of the first pass: keeps what fits, and counts all bytes.
-struct Small {
-    bytes: [u8; SMALL_BYTES],
+struct Encoded {
+    bytes: Vec<u8>,
     length: usize,
 }
 
-impl Write for Small {
+impl Write for Encoded {
     #[inline]
     fn write(&mut self, more: &[u8]) -> io::Result<usize> {
-        let end = self.length + more.len();
-        if let Some(room) = self.bytes.get_mut(self.length..end) {
-            room.copy_from_slice(more);
+        self.length += more.len();
+        if self.length <= COPIED_BYTES {
+            self.bytes.extend_from_slice(more);
         }
-        self.length = end;
         Ok(more.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, more: &[u8]) -> io::Result<()> {
+        self.write(more).map(drop)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -98,12 +109,16 @@ impl Write for Small {
 }
 
 pub(super) fn send<T: Serialize + ?Sized, C: Codec>(to: &impl PutBytes, value: &T, wait: Wait) -> Result<(), PutError> {
-    let mut small = Small { bytes: [0; SMALL_BYTES], length: 0 };
-    C::encode(value, &mut small).map_err(|error| PutError::Encode { source: error })?;
-    match small.bytes.get(..small.length) {
-        Some(bytes) => to.put_bytes(bytes, wait),
-        None => send_in_place::<T, C>(to, value, small.length, wait),
+    // Empty at the beginning and the end of a thread.
+    let mut encoded = Encoded { bytes: BUFFER.try_with(Cell::take).unwrap_or_default(), length: 0 };
+    encoded.bytes.clear();
+    C::encode(value, &mut encoded).map_err(|error| PutError::Encode { source: error })?;
+    if encoded.length > COPIED_BYTES {
+        return send_in_place::<T, C>(to, value, encoded.length, wait);
     }
+    let sent = to.put_bytes(&encoded.bytes, wait);
+    let _ = BUFFER.try_with(|buffer| buffer.set(encoded.bytes));
+    sent
 }
 
 #[cold]
@@ -137,8 +152,9 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// a `&str` too.
         ///
         /// When it returns `Ok`, the message is in shared memory, independent of the value, and is
-        /// not lost if this process dies. Up to a kilobyte is encoded once and copied; more is
-        /// encoded twice, once to learn its length and once into the ring.
+        /// not lost if this process dies. Up to 64 KiB are encoded once, into a buffer that the
+        /// thread keeps, and copied; more is encoded twice, once to learn its length and once into
+        /// the ring.
         ///
         /// # Errors
         /// [`PutError::Encode`] if the value cannot be encoded, [`PutError::TooLarge`] if it never

@@ -205,10 +205,47 @@ impl RawQueue {
     where
         X: Plain,
     {
-        let mut small = MaybeUninit::<[u8; SMALL_COPY_BYTES]>::uninit();
-        let staged = small.as_mut_ptr().cast::<u8>();
+        let mut small = MaybeUninit::uninit();
         let large = Cell::new(Vec::new());
-        let length = self.get::<OWNED, SLICE_RING, usize>(me, false, wait, whole_elements::<X>, |from, length| {
+        let length = self.get_staged::<OWNED, X>(me, wait, &mut small, &large)?;
+        // SAFETY: `get_staged` copied `length` bytes to `small`.
+        Ok(if length <= SMALL_COPY_BYTES { unsafe { vec_from_bytes(small.as_ptr().cast(), length) } } else { large.into_inner() })
+    }
+
+    /// Gets one slice of bytes, and shows a private copy of it to `act`, after the get side was left.
+    #[cfg(feature = "object")]
+    #[inline]
+    pub(crate) fn get_bytes<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        wait: Wait,
+        act: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, GetError> {
+        let mut small = MaybeUninit::uninit();
+        let large = Cell::new(Vec::new());
+        let length = self.get_staged::<OWNED, u8>(me, wait, &mut small, &large)?;
+        if length > SMALL_COPY_BYTES {
+            return Ok(act(&large.into_inner()));
+        }
+        // SAFETY: `get_staged` copied `length` bytes to `small`, which lives until `act` returns.
+        Ok(act(unsafe { std::slice::from_raw_parts(small.as_ptr().cast(), length) }))
+    }
+
+    /// Gets one slice: its length in bytes. Up to SMALL_COPY_BYTES, that many bytes of `small` are
+    /// written; a longer one is in `large`.
+    #[inline]
+    fn get_staged<const OWNED: bool, X>(
+        &self,
+        me: Id,
+        wait: Wait,
+        small: &mut MaybeUninit<[u8; SMALL_COPY_BYTES]>,
+        large: &Cell<Vec<X>>,
+    ) -> Result<usize, GetError>
+    where
+        X: Plain,
+    {
+        let staged = small.as_mut_ptr().cast::<u8>();
+        self.get::<OWNED, SLICE_RING, usize>(me, false, wait, whole_elements::<X>, |from, length| {
             if length <= SMALL_COPY_BYTES {
                 // SAFETY: `staged` has room for SMALL_COPY_BYTES; the record holds `length` bytes
                 // (Invariant 2).
@@ -218,9 +255,7 @@ impl RawQueue {
                 large.set(unsafe { vec_from_bytes(from, length) });
             }
             length
-        })?;
-        // SAFETY: `length` bytes were copied to `staged` above.
-        Ok(if length <= SMALL_COPY_BYTES { unsafe { vec_from_bytes(staged, length) } } else { large.into_inner() })
+        })
     }
 
     /// Gets one slice into the caller's buffer: its number of elements.

@@ -49,12 +49,20 @@ impl<M: Memory> Ring<M> {
         let cell = self.geometry.cell(tail)?;
         let cells = if SIZED { 1 } else { self.geometry.slice_cells(length as u64) };
         let next = self.geometry.after(tail, cells)?;
-        if next >= self.geometry.next_lap(put.reclaim.load(Relaxed)) || (!SIZED && self.geometry.capacity != u64::MAX) {
+        let reclaim = put.reclaim.load(Relaxed);
+        if next >= self.geometry.next_lap(reclaim) {
             return None;
         }
         let behind = self.geometry.cell(next)?;
         if !SIZED {
             let sequence = self.memory.sequence(cell).load(Relaxed);
+            // Room in messages, as in `reserve_slice`. Reclaim moves over many records at a time, so
+            // the word at it is in this process's cache.
+            let is_bounded = self.geometry.capacity != u64::MAX;
+            let oldest = sequence.wrapping_add(1).saturating_sub(self.geometry.capacity);
+            if is_bounded && self.memory.sequence(self.geometry.cell(reclaim)?).load(Relaxed) < oldest {
+                return None;
+            }
             self.memory.sequence(behind).store(sequence.wrapping_add(1), Relaxed);
         }
         // Invariant 1. Relaxed: the header that publishes the record is stored with Release after

@@ -1,6 +1,6 @@
 //! What the command line asks for.
 
-use crate::killed;
+use crate::killed::order::Order;
 use std::{
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -93,8 +93,8 @@ impl Arguments {
         self.repetitions.unwrap_or(if self.quick { 3 } else { 5 })
     }
 
-    pub fn kills(&self) -> killed::Order {
-        killed::Order { kills: self.kills, seed: self.seed, python: self.python, only: self.only.clone() }
+    pub fn kills(&self) -> Order {
+        Order { kills: self.kills, seed: self.seed, python: self.python, only: self.only.clone() }
     }
 
     pub fn effort(&self) -> Effort {

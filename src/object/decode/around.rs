@@ -78,7 +78,7 @@ impl<'de, V: Visitor<'de>, F: Format> Visitor<'de> for Around<'_, 'de, V, F> {
 
     /// rmp-serde calls it for an ext only: newtypes do not get here.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<V::Value, D::Error> {
-        Err(self.from.passage.decode_error(CodecError(format!("an ext, expected {}", &self as &dyn serde::de::Expected))))
+        Err(self.from.passage.decode_error(CodecError::new(format!("an ext, expected {}", &self as &dyn serde::de::Expected))))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
@@ -118,7 +118,7 @@ impl<'de, S: DeserializeSeed<'de>, F: Format> DeserializeSeed<'de> for Around<'_
         let bytes = if bytewise::is_seed_of_bytes::<S>() { whole_bytes(decoder) } else { Err(decoder) };
         let value = match bytes {
             Ok(bytes) => {
-                bytes.and_then(|bytes| bytewise::as_vec_of_bytes(bytes).ok_or_else(|| CodecError("no bytes".to_owned())))
+                bytes.and_then(|bytes| bytewise::as_vec_of_bytes(bytes).ok_or_else(|| CodecError::new("no bytes".to_owned())))
             }
             Err(decoder) => seed.deserialize(decoder),
         };

@@ -94,7 +94,7 @@ impl<'f, 'de, D: Deserializer<'de>, F: Format> Decoder<'f, 'de, D, F> {
         let value = visitor.visit_seq(&mut elements)?;
         match elements.bytes.len() {
             0 => Ok(value),
-            left => Err(CodecError(format!("{left} of {} elements are left over", bytes.len()))),
+            left => Err(CodecError::new(format!("{left} of {} elements are left over", bytes.len()))),
         }
     }
 

@@ -6,8 +6,12 @@
 //! depends on the elements only. That element is serialised twice, the others once.
 
 mod byte;
+mod output;
+mod packer;
 
 use self::byte::Byte;
+pub(super) use self::output::Output;
+pub(super) use self::packer::{EXT, Packer};
 use super::message_pack::{Ext, Format};
 use super::nesting::{CodecError, Level, Passage};
 use crate::message::bytewise;
@@ -230,7 +234,7 @@ impl<'p, S: Serializer, F: Format> Serializer for Encoder<'p, S, F> {
 /// Did as many elements come as were announced?
 fn check_count(length: Option<usize>, count: usize) -> Result<(), CodecError> {
     match length {
-        Some(length) if length != count => Err(CodecError(format!("{length} elements were announced, {count} came"))),
+        Some(length) if length != count => Err(CodecError::new(format!("{length} elements were announced, {count} came"))),
         _ => Ok(()),
     }
 }
@@ -269,7 +273,7 @@ impl<S: Serializer, F: Format> Elements<'_, S, F> {
         match &mut self.state {
             ElementsState::Seq(inner) => inner.serialize_element(&value),
             ElementsState::Tuple(inner) => inner.serialize_element(&value),
-            ElementsState::Bytes(..) | ElementsState::Failed => return Err(CodecError("it failed before".to_owned())),
+            ElementsState::Bytes(..) | ElementsState::Failed => return Err(CodecError::new("it failed before".to_owned())),
         }
         .map_err(|error| self.passage.caught(error))
     }
@@ -292,7 +296,7 @@ impl<S: Serializer, F: Format> Elements<'_, S, F> {
             ElementsState::Bytes(inner, bytes) => inner.serialize_bytes(&bytes),
             ElementsState::Seq(inner) => inner.end(),
             ElementsState::Tuple(inner) => inner.end(),
-            ElementsState::Failed => return Err(CodecError("it failed before".to_owned())),
+            ElementsState::Failed => return Err(CodecError::new("it failed before".to_owned())),
         }
         .map_err(|error| self.passage.caught(error))
     }

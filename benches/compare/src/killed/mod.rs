@@ -18,6 +18,7 @@ mod broadcast;
 mod iceoryx;
 mod leases;
 mod ledger;
+pub mod order;
 mod party;
 mod report;
 mod roles;
@@ -32,6 +33,7 @@ pub use umpire::Outcome;
 
 use crate::forked::kernel;
 use ledger::Ledger;
+use order::Order;
 use party::Team;
 use roles::{Contender, Playing};
 use stage::Stage;
@@ -96,16 +98,6 @@ impl Rival {
     fn python(kind: &'static str, name: &str, call: u64) -> Rival {
         Rival { name: name.into(), team: Team::Python(kind), many_producers: true, many_consumers: true, call }
     }
-}
-
-/// What is asked for.
-pub struct Order {
-    pub kills: u64,
-    /// Kill number n of each rival and victim has the seed `seed + n`.
-    pub seed: u64,
-    pub python: bool,
-    /// Of `--only`.
-    pub only: Vec<String>,
 }
 
 /// The kills of a rival with one victim.
