@@ -66,7 +66,7 @@ fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(raw: &RawQ
     match decode::<T, C>(&lease.copied()) {
         Ok(value) => {
             if let Some(record) = lease.into_record() {
-                raw.finish_copy(record)?;
+                raw.finish_copy::<OWNED>(record)?;
             }
             Ok(value)
         }
@@ -98,7 +98,7 @@ pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
             }
             break;
         };
-        if lease.into_record().is_some_and(|record| raw.finish_copy(record).is_err()) {
+        if lease.into_record().is_some_and(|record| raw.finish_copy::<OWNED>(record).is_err()) {
             break;
         }
         values.push(value);

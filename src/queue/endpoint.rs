@@ -159,7 +159,7 @@ impl<T: Message> Producer<T> {
         /// for room as often as needed. Returns how many moved.
         ///
         /// ```
-        /// let queue = shmq::Queue::<u64>::new(64)?;
+        /// let queue = shmq::Queue::<u32>::new(64)?;
         /// let mut producer = queue.producer()?;
         /// assert_eq!(producer.put_iter((0..10).map(|i| i * i))?, 10);
         /// assert_eq!(queue.len(), 10);
@@ -368,7 +368,13 @@ impl<T: Message> Consumer<T> {
         /// - If `visit` panics, the messages that it was called with are taken, the last included;
         ///   the others stay in the queue.
         /// - If the process dies, the messages of the burst are delivered again, also those that
-        ///   `visit` was called with: *at least once*, where `get` is at most once.
+        ///   `visit` was called with: *at least once*, where `get` is at most once. So they are if
+        ///   a producer is stopped for a second at the very moment at which it frees room under
+        ///   this consumer, and the burst ends just then: the call returns `Timeout`.
+        /// - Where [`max_deliveries`](crate::QueueBuilder::max_deliveries) is set, each message is
+        ///   leased while `visit` has it, so that its deliveries are counted.
+        /// - A message that came back is on lease while `visit` has it, so that
+        ///   [`Process::spawn`](crate::Process::spawn) does not fork meanwhile.
         ///
         /// # Errors
         /// [`GetError`] if none was taken. A message whose bits are not a `T` ends the call, as in

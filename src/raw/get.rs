@@ -31,7 +31,7 @@ pub(super) fn read_and_take<const SIZED: bool, R>(
 }
 
 /// How long the end of a large copy waits for the get lock.
-pub(super) const FINISH_LOCK_NS: u64 = 20_000_000;
+const FINISH_LOCK_NS: u64 = 20_000_000;
 
 /// Decides whether a message of that length would be read, before anything happens to it.
 pub(super) type Check<'a> = &'a dyn Fn(usize) -> Result<(), GetError>;
@@ -249,7 +249,7 @@ impl RawQueue {
                 // No lock is held while bytes move. If this process is killed meanwhile, the
                 // message comes back.
                 let result = read(leased.payload, leased.length);
-                self.finish_large_copy(leased, me)?;
+                self.finish_large_copy::<OWNED>(leased, me)?;
                 Ok(result)
             }
             Err(refused) => {
@@ -261,21 +261,22 @@ impl RawQueue {
         }
     }
 
-    /// Ends the lease of a large copy and counts it, under the get lock, so that `join` never
+    /// Ends the lease of a large copy and counts it, inside the get side, so that `join` never
     /// misses it in both places. A kill between the two leaves it uncounted: the message died with
     /// the process, and no `task_done` for it will come.
-    pub(super) fn finish_large_copy(&self, leased: LeasedRecord, me: Id) -> Result<(), GetError> {
+    pub(super) fn finish_large_copy<const OWNED: bool>(&self, leased: LeasedRecord, me: Id) -> Result<(), GetError> {
         let counted = &self.head().rare.large_copies;
-        let locked = self.lock_get(me, Wait::for_ns(FINISH_LOCK_NS)).is_ok();
-        if !locked {
-            // The lock holder is stopped, or a Consumer owns the side since. In this order a kill
-            // would leave one too many, but no join waits now.
+        let wait = Wait::for_ns(FINISH_LOCK_NS);
+        let entered = if OWNED { self.enter_get::<OWNED>(me, wait).is_ok() } else { self.lock_get(me, wait).is_ok() };
+        if !entered {
+            // The process inside is stopped, or a Consumer owns the side since. In this order a
+            // kill would leave one too many, and a join beside that Consumer would wait for it.
             counted.fetch_add(1, Relaxed);
         }
         let released = self.release(leased);
-        if locked {
+        if entered {
             counted.fetch_add(1, Relaxed);
-            self.exit_get::<BY_LOCK>(me)?;
+            self.exit_get::<OWNED>(me)?;
         }
         released
     }

@@ -21,7 +21,6 @@
 
 use super::batch::batch_limit;
 use super::copy::check_written;
-use super::get::FINISH_LOCK_NS;
 use super::{BY_OWNER, Ends, LeasedRecord, RawQueue, SideOwner, Wait, add};
 use crate::error::{GetError, PutError};
 use crate::message::Message;
@@ -34,6 +33,9 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Longest burst of these calls: bounds what waits for a slow iterator or closure, and what is
 /// delivered again if its process dies.
 const LONGEST_BURST: usize = 64;
+/// For how long a burst that the closure was given waits for a putter that holds the Consumer off and
+/// is stopped. It is taken then, or delivered again.
+const TAKE_NS: u64 = 1_000_000_000;
 
 /// Values in free cells at tail, not yet published. Dropping it publishes them (Invariant 4).
 struct Written<'a> {
@@ -89,7 +91,7 @@ impl Seen<'_> {
         raw.check(self.owner)?;
         if !raw.try_enter_get::<BY_OWNER>(&raw.ring, me) {
             // Messages came back, which changes nothing here, or a putter holds the side.
-            raw.enter_get::<BY_OWNER>(me, Wait::for_ns(FINISH_LOCK_NS))?;
+            raw.enter_get::<BY_OWNER>(me, Wait::for_ns(TAKE_NS))?;
         }
         let is_there = raw.ring.begins_at_head(self.burst);
         if is_there {
@@ -119,7 +121,7 @@ struct SeenAgain<'a> {
 impl SeenAgain<'_> {
     fn finish(&mut self) -> Result<(), GetError> {
         self.raw.check(self.owner)?;
-        self.record.take().map_or(Ok(()), |record| self.raw.finish_copy(record))
+        self.record.take().map_or(Ok(()), |record| self.raw.finish_copy::<BY_OWNER>(record))
     }
 }
 
@@ -241,14 +243,23 @@ impl RawQueue {
             let _ = self.probe_for_the_dead::<BY_OWNER>(owner.me, wait);
             self.post_again(wait);
         }
+        // A message that is visited in a burst stays READY, which counts no deliveries.
+        let counts_deliveries = self.max_deliveries != 0;
         let mut got = 0;
-        let mut looked = false;
+        let mut has_spun = false;
         let mut left = false;
+        while got < max && counts_deliveries {
+            match self.visit_next(owner, if got == 0 { wait } else { Wait::Never }, true, &mut visit) {
+                Ok(count) => got += count,
+                Err(error) if got == 0 => return Err(error),
+                Err(_) => return Ok(got),
+            }
+        }
         while got < max {
             let outcome = match self.visit_burst(owner, most.min(max - got), &mut visit) {
                 Ok(Visited::Some(count)) => Ok(count),
                 Ok(_) if got > 0 => return Ok(got),
-                Ok(Visited::None) if !looked && self.await_message::<BY_OWNER>(wait) => Ok(0),
+                Ok(Visited::None) if !has_spun && self.await_message::<BY_OWNER>(wait) => Ok(0),
                 Ok(Visited::None) => {
                     let visited = self.visit_next(owner, wait, left, &mut visit);
                     left = true;
@@ -260,7 +271,7 @@ impl RawQueue {
                 }),
                 Err(error) => Err(error),
             };
-            looked = true;
+            has_spun = true;
             match outcome {
                 Ok(count) => got += count,
                 Err(error) if got == 0 => return Err(error),
@@ -275,6 +286,8 @@ impl RawQueue {
     where
         T: Message,
     {
+        // The closure of the message before may have forked (Invariant 5).
+        self.check(owner)?;
         let ring = self.ring;
         let length = size_of::<T>() as u32;
         if !self.try_enter_get::<BY_OWNER>(&ring, owner.me) {
@@ -325,7 +338,7 @@ impl RawQueue {
                 let deliveries = record.deliveries();
                 self.give_up_to_letters(record, deliveries, Reason::Invalid, Ends::Copied);
             } else {
-                self.finish_copy(record)?;
+                self.finish_copy::<BY_OWNER>(record)?;
             }
             return Err(GetError::Invalid);
         }

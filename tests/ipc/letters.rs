@@ -11,6 +11,7 @@ use shmq::{DeadLetter, DeadLetters, GetError, Message, PutError, Queue};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
+        a_message_that_kills_what_visits_it_is_given_up,
         a_message_that_kills_its_holders_goes_to_the_dead_letters,
         a_waiting_getter_hands_over_what_the_dead_held,
         slices_and_endpoints_hand_over,
@@ -434,4 +435,28 @@ fn a_forwarder_killed_at_random_leaves_the_message_in_one_queue_or_in_both() {
         assert!(lost.is_none() && twice <= 1, "left {left:?}, there {there:?}");
     }
     assert!(forwarded > 0);
+}
+
+/// `get_each` counts deliveries where they are limited: by a lease, since a message of a burst stays
+/// READY.
+fn a_message_that_kills_what_visits_it_is_given_up() {
+    let queue = Queue::<u64>::builder().capacity(4).max_deliveries(2).create().unwrap();
+    assert_eq!(queue.put_slice(&[13, 1, 2]).unwrap(), 3);
+    for expected in [(1, 0), (0, 1)] {
+        victim("a consumer that the message kills", |wait| {
+            let mut consumer = queue.consumer().unwrap();
+            let _ = consumer.get_each(9, |message| {
+                assert_eq!(message, 13);
+                wait();
+            });
+        })
+        .kill();
+        let report = queue.recover();
+        assert_eq!((report.redelivered, report.given_up), expected);
+    }
+    let mut got = Vec::new();
+    assert_eq!(queue.consumer().unwrap().get_each(9, |message| got.push(message)).unwrap(), 2);
+    assert_eq!(got, [1, 2]);
+    got.iter().for_each(|_| queue.task_done().unwrap());
+    queue.join_timeout(PATIENCE).unwrap();
 }

@@ -15,7 +15,7 @@ use crate::{
     results::{Family, Unit},
     rivals::registry::{How, LARGE_WORDS, Registry, Rival},
     runner::{self, Measure, PROBE, PlannedGroup, PlannedRow},
-    shmq_ways::{ADAPTIVE, BLOCK, ByEndpoints, ByQueue, SPIN},
+    shmq_ways::{ADAPTIVE, BLOCK, ByEndpoints, ByQueue, InSlices, SPIN},
     untimed_ping_pong,
 };
 use Family::{Limit, Shmq};
@@ -119,6 +119,9 @@ impl Planner {
             rows.push(self.flow("Producer/Consumer", Shmq, flows::endpoints_copy::<W>().1, sides));
             if const { W < LARGE_WORDS } {
                 rows.push(self.flow("Producer/Consumer, 32 a call", Shmq, flows::endpoints_batch::<W>().1, sides));
+                if const { W == 1 } {
+                    rows.push(self.flow("Producer/Consumer, 32 values a message", Shmq, flows::flow::<InSlices>(), sides));
+                }
             } else {
                 rows.push(self.flow("Producer/Consumer, in place", Shmq, flows::endpoints_in_place::<W>().1, sides));
             }

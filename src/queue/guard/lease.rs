@@ -36,17 +36,29 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// assert_eq!(queue.lease()?.deliveries(), 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// The queue outlives its leases ([`Queue::lease_owned`](crate::Queue::lease_owned) keeps it alive):
+///
+/// ```compile_fail,E0597
+/// let lease;
+/// {
+///     let queue = shmq::Queue::<u64>::new(4).unwrap();
+///     queue.put(&1).unwrap();
+///     lease = queue.lease().unwrap();
+/// }
+/// ```
 #[must_use = "dropping takes the message"]
 pub struct Lease<'q, T: ?Sized + Plain> {
-    held: Held<T>,
+    held: Held<'q, T>,
     /// Keeps the queue of a lease that does not borrow it. Dropped after `held` (Invariant 4).
     keeps: Option<Arc<RawQueue>>,
-    borrows: PhantomData<&'q RawQueue>,
 }
 
 /// The record, which is ended when this is dropped.
-struct Held<T: ?Sized + Plain> {
+struct Held<'q, T: ?Sized + Plain> {
     raw: NonNull<RawQueue>,
+    /// Here, where it is dropped: so the compiler sees to it that the queue outlives it.
+    borrows: PhantomData<&'q RawQueue>,
     record: LeasedRecord,
     message: *const T,
     incarnation: u32,
@@ -58,11 +70,11 @@ struct Held<T: ?Sized + Plain> {
 }
 
 // SAFETY: a lease is the only access to its message in this process (Invariant 2), as a `Box` is.
-unsafe impl<T: ?Sized + Plain + Send> Send for Held<T> {}
+unsafe impl<T: ?Sized + Plain + Send> Send for Held<'_, T> {}
 // SAFETY: a shared lease gives out `&T` only, and `T` is `Sync`.
-unsafe impl<T: ?Sized + Plain + Sync> Sync for Held<T> {}
+unsafe impl<T: ?Sized + Plain + Sync> Sync for Held<'_, T> {}
 
-impl<T: ?Sized + Plain> Held<T> {
+impl<T: ?Sized + Plain> Held<'_, T> {
     #[inline]
     fn raw(&self) -> &RawQueue {
         // SAFETY: Invariant 4.
@@ -83,7 +95,7 @@ impl<T: ?Sized + Plain> Held<T> {
     }
 }
 
-impl<T: ?Sized + Plain> Drop for Held<T> {
+impl<T: ?Sized + Plain> Drop for Held<'_, T> {
     /// A function of its own, so that none of its code is inlined where a lease is released.
     #[inline(never)]
     fn drop(&mut self) {
@@ -111,8 +123,9 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
     fn new<'a>(raw: &RawQueue, keeps: Option<Arc<RawQueue>>, record: LeasedRecord, message: *const T) -> Lease<'a, T> {
         const { assert_plain::<T>() };
         let (incarnation, was_panicking) = (raw.incarnation(), std::thread::panicking());
-        let held = Held { raw: NonNull::from(raw), record, message, incarnation, was_panicking, owns: PhantomData };
-        Lease { held, keeps, borrows: PhantomData }
+        let raw = NonNull::from(raw);
+        let held = Held { raw, borrows: PhantomData, record, message, incarnation, was_panicking, owns: PhantomData };
+        Lease { held, keeps }
     }
 
     #[inline]
@@ -195,7 +208,7 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
 
     #[inline(always)]
     fn end(self, how: impl FnOnce(&RawQueue, LeasedRecord) -> Result<(), GetError>) {
-        let Lease { held, keeps, .. } = self;
+        let Lease { held, keeps } = self;
         // SAFETY: Invariant 4: borrowed, or kept by `keeps`, which is dropped below.
         let raw = unsafe { held.raw.as_ref() };
         if let Some(record) = held.into_record() {

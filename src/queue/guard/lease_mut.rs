@@ -23,6 +23,17 @@ use std::ops::{Deref, DerefMut};
 /// assert_eq!(queue.get()?, b"A FRAME");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// The queue outlives it, as it does a [`Lease`]:
+///
+/// ```compile_fail,E0597
+/// let lease;
+/// {
+///     let queue = shmq::Queue::<u64>::new(4).unwrap();
+///     queue.put(&1).unwrap();
+///     lease = queue.lease_mut().unwrap();
+/// }
+/// ```
 #[must_use = "dropping takes the message"]
 pub struct LeaseMut<'q, T: ?Sized + Plain> {
     lease: Lease<'q, T>,
