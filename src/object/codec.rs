@@ -1,7 +1,7 @@
 //! How an object becomes bytes and back: the trait, and the two codecs that come with the crate.
 
 use super::decode::{self, Input};
-use super::encode::{Encoder, Output, Packer};
+use super::encode::{Encoder, Output};
 use super::message_pack::{MessagePackFormat, PostcardFormat};
 use super::nesting::Passage;
 use serde::Serialize;
@@ -96,7 +96,8 @@ impl Codec for MessagePack {
     fn encode<T: Serialize + ?Sized>(value: &T, to: &mut dyn io::Write) -> Result<(), Refusal> {
         let mut to = Output::new(to);
         let passage = Passage::default();
-        let encoded = value.serialize(Encoder::<_, MessagePackFormat>::new(Packer::new(&mut to), &passage));
+        let mut inner = rmp_serde::Serializer::new(&mut to).with_struct_map();
+        let encoded = value.serialize(Encoder::<_, MessagePackFormat>::new(&mut inner, &passage));
         to.outcome(encoded)
     }
 

@@ -11,7 +11,6 @@
 //! since serde does not convert one into the other where it reads a type without a hint
 //! (`#[serde(untagged)]`, `flatten`). Messages of other encoders may have either form.
 
-use super::encode::EXT;
 use rmp::Marker;
 use rmp::decode::{read_bin_len, read_ext_meta, read_str_len};
 
@@ -93,19 +92,19 @@ impl<'de> Ahead<'de> {
     }
 }
 
-/// Bytes that the packer writes as an ext.
+/// Bytes that rmp-serde writes as an ext.
 pub(super) struct Ext<'a> {
-    kind: u32,
+    kind: i8,
     bytes: &'a [u8],
 }
 
 impl Ext<'_> {
     pub fn bytes(bytes: &[u8]) -> Ext<'_> {
-        Ext { kind: BYTES as u32, bytes }
+        Ext { kind: BYTES, bytes }
     }
 
     pub fn some(count: &[u8; 2]) -> Ext<'_> {
-        Ext { kind: SOME as u32, bytes: count }
+        Ext { kind: SOME, bytes: count }
     }
 }
 
@@ -117,6 +116,6 @@ impl serde::Serialize for Ext<'_> {
                 serializer.serialize_bytes(self.0)
             }
         }
-        serializer.serialize_newtype_variant(EXT, self.kind, "", &Bytes(self.bytes))
+        serializer.serialize_newtype_struct(rmp_serde::MSGPACK_EXT_STRUCT_NAME, &(self.kind, Bytes(self.bytes)))
     }
 }

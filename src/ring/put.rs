@@ -56,8 +56,8 @@ impl<M: Memory> Ring<M> {
         let behind = self.geometry.cell(next)?;
         if !SIZED {
             let sequence = self.memory.sequence(cell).load(Relaxed);
-            // Room in messages, as in `reserve_slice`. Reclaim moves over many records at a time, so
-            // the word at it is in this process's cache.
+            // Room in messages, as in `reserve_slice`. Reclaim moves over many records at a time,
+            // so the word at it is in this process's cache.
             let is_bounded = self.geometry.capacity != u64::MAX;
             let oldest = sequence.wrapping_add(1).saturating_sub(self.geometry.capacity);
             if is_bounded && self.memory.sequence(self.geometry.cell(reclaim)?).load(Relaxed) < oldest {

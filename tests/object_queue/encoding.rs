@@ -42,7 +42,7 @@ struct Fickle {
 impl Serialize for Fickle {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.times.set(self.times.get() + 1);
-        let length = if self.times.get() == 1 { 4000 } else { self.second.expect("set by the test")() };
+        let length = if self.times.get() == 1 { 100_000 } else { self.second.expect("set by the test")() };
         serializer.serialize_bytes(&vec![7; length])
     }
 }
@@ -51,12 +51,12 @@ impl Serialize for Fickle {
 fn an_object_that_changes_between_the_passes_leaves_nothing_half_written() {
     let queue = ObjectQueue::<Fickle>::new(4).unwrap();
     let fickle = |second: fn() -> usize| Fickle { second: Some(second), times: Cell::new(0) };
-    assert!(matches!(queue.put(&fickle(|| 5000)), Err(PutError::Encode { .. })));
+    assert!(matches!(queue.put(&fickle(|| 101_000)), Err(PutError::Encode { .. })));
     let panicked = catch_unwind(AssertUnwindSafe(|| queue.put(&fickle(|| panic!("in the second pass")))));
     assert!(panicked.is_err());
     assert_eq!(queue.len(), 0);
     assert_eq!(queue.stats().aborted, 2);
-    queue.put(&fickle(|| 3000)).unwrap();
+    queue.put(&fickle(|| 99_000)).unwrap();
     assert_eq!(queue.len(), 1);
 }
 

@@ -68,7 +68,12 @@ impl Judge<'_> {
         let of = |values: &Measurement| Some(values.percentiles.map_or(values.nanos, |[p50, ..]| p50));
         let what = if group.kind == "latency" { "p50" } else { "one a call" };
         for (what, in_batches) in [(what, false), ("32 a call", true)] {
-            let is_one = |row: &&Row| row.name.ends_with(", 32 a call") == in_batches && !row.samples.is_empty();
+            // Many values in one message are neither.
+            let is_one = |row: &&Row| {
+                row.name.ends_with(", 32 a call") == in_batches
+                    && !row.name.ends_with("values a message")
+                    && !row.samples.is_empty()
+            };
             let all = Column::All(&self.run.states);
             let middle = |row: &Row| all.spread(row, of).map_or(f64::MAX, |spread| spread.median);
             let of_family = |family| group.rows.iter().filter(is_one).filter(move |row| row.family == family);

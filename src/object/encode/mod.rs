@@ -1,17 +1,17 @@
 //! A layer around the serializer of a codec: counts depth, and writes what this crate adds to
 //! MessagePack (see `message_pack`).
 //!
+//! `packer` writes MessagePack itself, `output` is what both codecs write to.
+//!
 //! Invariant 1: a sequence or tuple for MessagePack is collected as bytes until an element comes
 //! that is no `u8`. From then on it is an array, with the elements before it too. So the result
 //! depends on the elements only. That element is serialised twice, the others once.
 
 mod byte;
 mod output;
-mod packer;
 
 use self::byte::Byte;
 pub(super) use self::output::Output;
-pub(super) use self::packer::{EXT, Packer};
 use super::message_pack::{Ext, Format};
 use super::nesting::{CodecError, Level, Passage};
 use crate::message::bytewise;

@@ -79,11 +79,6 @@ impl<'w> Output<'w> {
         self.passed + self.length
     }
 
-    /// Hands the rest to the writer.
-    pub fn finish(mut self) -> Result<(), CodecError> {
-        self.flush()
-    }
-
     /// What became of a value: all of it has reached the writer, or why not.
     pub fn outcome(mut self, encoded: Result<(), CodecError>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let encoded = encoded.and_then(|()| self.flush());
@@ -94,17 +89,35 @@ impl<'w> Output<'w> {
     }
 }
 
+impl Write for Output<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // The reason is noted.
+        Output::write(self, bytes).map_err(|_| io::ErrorKind::Other.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Flavor for &mut Output<'_> {
     type Output = ();
 
     #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.write(bytes).map_err(|_| postcard::Error::SerializeBufferFull)
+        Output::write(self, bytes).map_err(|_| postcard::Error::SerializeBufferFull)
     }
 
     #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.write(&[byte]).map_err(|_| postcard::Error::SerializeBufferFull)
+        Output::write(self, &[byte]).map_err(|_| postcard::Error::SerializeBufferFull)
     }
 
     fn finalize(self) -> postcard::Result<()> {
