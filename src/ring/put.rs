@@ -58,10 +58,11 @@ impl<M: Memory> Ring<M> {
             let sequence = self.memory.sequence(cell).load(Relaxed);
             // Room in messages, as in `reserve_slice`. Reclaim moves over many records at a time,
             // so the word at it is in this process's cache.
-            let is_bounded = self.geometry.capacity != u64::MAX;
-            let oldest = sequence.wrapping_add(1).saturating_sub(self.geometry.capacity);
-            if is_bounded && self.memory.sequence(self.geometry.cell(reclaim)?).load(Relaxed) < oldest {
-                return None;
+            if self.geometry.capacity != u64::MAX {
+                let oldest = sequence.wrapping_add(1).saturating_sub(self.geometry.capacity);
+                if self.memory.sequence(self.geometry.cell(reclaim)?).load(Relaxed) < oldest {
+                    return None;
+                }
             }
             self.memory.sequence(behind).store(sequence.wrapping_add(1), Relaxed);
         }

@@ -22,7 +22,7 @@ fn an_unencodable_object_is_an_error_to_its_putter_and_not_enqueued() {
     let error = queue.put(&vec![Some(Refusing)]).unwrap_err();
     assert!(error.to_string().contains("no words for this"), "{error}");
     // After more bytes than one loan has, too.
-    let mut long: Vec<Option<Refusing>> = (0..5000).map(|_| None).collect();
+    let mut long: Vec<Option<Refusing>> = (0..100_000).map(|_| None).collect();
     long.push(Some(Refusing));
     assert!(matches!(queue.put(&long), Err(PutError::Encode { .. })));
     assert_eq!((queue.len(), queue.stats().puts), (0, 0));

@@ -20,7 +20,7 @@ fn put_waits_fails_or_times_out_when_full_and_get_when_empty() {
     assert!(matches!(queue.put_timeout(&word, Duration::from_millis(20)), Err(PutError::Timeout)));
     assert!(start.elapsed() >= Duration::from_millis(20));
     // A large object, which is encoded in place, gives the same results.
-    let long = "x".repeat(5000);
+    let long = "x".repeat(100_000);
     assert!(matches!(queue.try_put(&long), Err(PutError::Full)));
     assert!(matches!(queue.put_deadline(&long, Instant::now() + Duration::from_millis(5)), Err(PutError::Timeout)));
     for n in 0..3 {

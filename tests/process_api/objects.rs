@@ -120,7 +120,7 @@ fn a_writer_killed_while_it_encodes_in_place_leaves_nothing() {
         }
     }
     let queue = ObjectQueue::<Deadly>::new(4).unwrap();
-    let writer = fork("the writer", || drop(queue.put(&Deadly(vec![1; 5000]))));
+    let writer = fork("the writer", || drop(queue.put(&Deadly(vec![1; 100_000]))));
     assert!(writer.killed_or_succeeded(), "it was to die in the second pass");
     queue.recover();
     assert!(matches!(queue.try_get(), Err(shmq::GetError::Empty)));

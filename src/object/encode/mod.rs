@@ -1,7 +1,7 @@
 //! A layer around the serializer of a codec: counts depth, and writes what this crate adds to
 //! MessagePack (see `message_pack`).
 //!
-//! `packer` writes MessagePack itself, `output` is what both codecs write to.
+//! `output` is what both codecs write to.
 //!
 //! Invariant 1: a sequence or tuple for MessagePack is collected as bytes until an element comes
 //! that is no `u8`. From then on it is an array, with the elements before it too. So the result
