@@ -111,21 +111,22 @@ impl<T: ?Sized + Plain> Drop for Held<'_, T> {
 impl<'q, T: ?Sized + Plain> Lease<'q, T> {
     #[inline]
     pub(crate) fn borrowed(raw: &'q RawQueue, record: LeasedRecord, message: *const T) -> Lease<'q, T> {
-        Lease::new(raw, None, record, message)
+        Lease::new(raw, record, message)
     }
 
     #[inline]
     pub(crate) fn shared(raw: Arc<RawQueue>, record: LeasedRecord, message: *const T) -> Lease<'static, T> {
-        Lease::new(&raw, Some(Arc::clone(&raw)), record, message)
+        let lease = Lease::new(&raw, record, message);
+        Lease { keeps: Some(raw), ..lease }
     }
 
     #[inline]
-    fn new<'a>(raw: &RawQueue, keeps: Option<Arc<RawQueue>>, record: LeasedRecord, message: *const T) -> Lease<'a, T> {
+    fn new<'a>(raw: &RawQueue, record: LeasedRecord, message: *const T) -> Lease<'a, T> {
         const { assert_plain::<T>() };
         let (incarnation, was_panicking) = (raw.incarnation(), std::thread::panicking());
         let raw = NonNull::from(raw);
         let held = Held { raw, borrows: PhantomData, record, message, incarnation, was_panicking, owns: PhantomData };
-        Lease { held, keeps }
+        Lease { held, keeps: None }
     }
 
     #[inline]
