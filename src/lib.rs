@@ -104,8 +104,11 @@ mod shm;
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
         mod attachment;
+        mod background;
         mod backoff;
         mod error;
+        #[cfg(feature = "async")]
+        pub mod future;
         pub mod inspect;
         pub mod letters;
         mod lock;
@@ -118,6 +121,8 @@ cfg_if::cfg_if! {
         pub mod process;
         mod queue;
         mod raw;
+        #[cfg(feature = "async")]
+        mod reactor;
         pub mod sync;
         mod wait;
         mod wait_any;

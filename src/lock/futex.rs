@@ -16,10 +16,16 @@
 use super::{Locked, NotMine};
 use crate::atomic::AtomicU32;
 use crate::backoff::{Backoff, YIELD_RISK_NS};
+#[cfg(feature = "async")]
+use crate::os::WordSet;
 use crate::os::{Deadline, MemoryBarrier, futex_wait, futex_wait_any, futex_wake};
 use crate::shm::layout::{CondvarWords, Head};
 use crate::shm::participant::{self, Id};
+#[cfg(feature = "async")]
+use crate::shm::segment::KeptMapping;
 use crate::shm::segment::Segment;
+#[cfg(feature = "async")]
+use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::Duration;
 
@@ -267,12 +273,76 @@ impl Condvar<'_> {
         Registration { sequence, epoch }
     }
 
+    /// What has happened since the waiter registered, or last noted.
+    #[cfg(feature = "async")]
+    pub fn news(self, place: Registration) -> News {
+        if self.words.waiters.load(Acquire) >> 32 != place.epoch {
+            News::NewEpoch
+        } else if self.words.sequence.load(Acquire) != place.sequence {
+            News::Woken
+        } else {
+            News::None
+        }
+    }
+
+    /// The same place with the sequence of now, for a waiter that stays counted: it checks after
+    /// this, and sleeps on this sequence. It needs no barrier: a notifier whose change that check
+    /// does not see has seen the waiter, which was counted long before (Invariant 3).
+    #[cfg(feature = "async")]
+    pub fn stay(self, place: Registration) -> Registration {
+        Registration { sequence: self.words.sequence.load(Acquire), ..place }
+    }
+
+    /// Adds the word to a set to sleep on.
+    #[cfg(feature = "async")]
+    pub fn add_to(self, set: &mut WordSet, place: Registration) {
+        set.push(&self.words.sequence, place.sequence);
+    }
+
     /// Takes the count back (Invariant 4).
     pub fn deregister(self, place: Registration) {
         let _ = self.words.waiters.fetch_update(AcqRel, Relaxed, |word| {
             let mine = word >> 32 == place.epoch && word & COUNT_MASK != 0;
             mine.then(|| word - 1)
         });
+    }
+}
+
+/// See [`Condvar::news`].
+#[cfg(feature = "async")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    None,
+    /// A notifier has woken waiters: the wake may have been this one's.
+    Woken,
+    /// A notifier found nobody asleep, and the count begins anew: this waiter is not counted any
+    /// more, and was perhaps woken.
+    NewEpoch,
+}
+
+/// A condition variable whose memory stays mapped after the last handle of its segment has gone.
+#[cfg(feature = "async")]
+pub(crate) struct KeptCondvar {
+    words: NonNull<CondvarWords>,
+    _mapping: KeptMapping,
+}
+
+// SAFETY: the words are atomics, in memory that the mapping keeps wherever the value is.
+#[cfg(feature = "async")]
+unsafe impl Send for KeptCondvar {}
+
+#[cfg(feature = "async")]
+impl KeptCondvar {
+    /// `None` if the words are not those of the segment.
+    pub fn new(condvar: Condvar<'_>, segment: &Segment) -> Option<KeptCondvar> {
+        let (head, words) = (std::ptr::from_ref(segment.head()) as usize, std::ptr::from_ref(condvar.words) as usize);
+        let is_inside = words >= head && words + size_of::<CondvarWords>() <= head + size_of::<Head>();
+        is_inside.then(|| KeptCondvar { words: NonNull::from(condvar.words), _mapping: segment.keep_mapped() })
+    }
+
+    pub fn get(&self) -> Condvar<'_> {
+        // SAFETY: the words lie in the head of the segment, whose mapping is kept (`new`).
+        Condvar { words: unsafe { self.words.as_ref() } }
     }
 }
 

@@ -21,6 +21,9 @@ mod portable;
 
 #[cfg(not(any(not(target_os = "linux"), shmq_portable_sync)))]
 pub(crate) use futex::{Condvar, Locks, Mutex, Registration, sleep_any, unordered_moment};
+#[cfg(not(any(not(target_os = "linux"), shmq_portable_sync)))]
+#[cfg(feature = "async")]
+pub(crate) use futex::{KeptCondvar, News};
 #[cfg(any(not(target_os = "linux"), shmq_portable_sync))]
 pub(crate) use portable::{Condvar, Locks, Mutex, Registration, sleep_any, unordered_moment};
 

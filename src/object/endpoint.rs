@@ -6,12 +6,13 @@ use super::{Codec, ObjectLease};
 use crate::error::{GetError, PutError};
 use crate::queue::sealed::Sealed;
 use crate::queue::{Accepts, Consumer, Iter, Producer, Source};
-use crate::raw::BY_OWNER;
+use crate::raw::{BY_OWNER, RawQueue};
 use crate::wait::{Wait, blocking_forms};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// The put side of a queue of objects, held by one owner: no lock per message. Dropping it frees
 /// the side.
@@ -192,8 +193,13 @@ impl<T, C> Sealed for ObjectConsumer<T, C> {}
 impl<T: Serialize + DeserializeOwned, C: Codec> Source for ObjectConsumer<T, C> {
     type Message = T;
 
-    fn get_next(&self) -> Result<T, GetError> {
-        self.get()
+    fn get_by(&self, wait: Wait) -> Result<T, GetError> {
+        let (raw, me) = self.bytes.owned()?;
+        get::receive::<BY_OWNER, T, C>(raw, me, wait)
+    }
+
+    fn awaited(&self) -> (&Arc<RawQueue>, bool) {
+        self.bytes.awaited()
     }
 }
 

@@ -30,12 +30,14 @@ pub(crate) use get::decode;
 pub use lease::ObjectLease;
 pub use put::PutAs;
 
+use crate::attachment::Attached;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::without_paths;
 use crate::queue::sealed::Sealed;
 use crate::queue::{Buildable, Iter, MessageType, Queue, QueueBuilder, Source, reopen};
-use crate::raw::RawQueue;
+use crate::raw::{BY_LOCK, RawQueue};
 use crate::shm::kind::Kind;
+use crate::wait::Wait;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -326,8 +328,13 @@ impl<T, C: Codec> Buildable for ObjectQueue<T, C> {
 impl<T: Serialize + DeserializeOwned, C: Codec> Source for ObjectQueue<T, C> {
     type Message = T;
 
-    fn get_next(&self) -> Result<T, GetError> {
-        self.get()
+    fn get_by(&self, wait: Wait) -> Result<T, GetError> {
+        let raw = self.bytes.raw();
+        get::receive::<BY_LOCK, T, C>(raw, raw.me()?, wait)
+    }
+
+    fn awaited(&self) -> (&Arc<RawQueue>, bool) {
+        self.bytes.awaited()
     }
 }
 

@@ -32,6 +32,12 @@ impl Deadline {
         Deadline(now_ns().saturating_add(ns))
     }
 
+    /// At that instant of the monotonic clock.
+    #[cfg(feature = "async")]
+    pub fn from_ns(ns: u64) -> Deadline {
+        Deadline(ns)
+    }
+
     /// The same instant, as the kernel and the segment want it.
     pub fn ns(self) -> u64 {
         self.0

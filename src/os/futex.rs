@@ -1,5 +1,5 @@
-//! Futexes: sleeping on a word of shared memory. Never `FUTEX_PRIVATE_FLAG`: other processes wait
-//! on the same word.
+//! Futexes: sleeping on a word of shared memory. Never `FUTEX_PRIVATE_FLAG`, but where the name says
+//! so: other processes wait on the same word.
 
 use super::Deadline;
 use crate::atomic::AtomicU32;
@@ -8,6 +8,10 @@ use std::ptr;
 /// Sleeps while `word` holds `expected`, until `deadline` at most ([`Deadline::NEVER`] for
 /// none). May return for any reason, or spuriously: the caller checks its condition again.
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: Deadline) {
+    wait(word, expected, deadline, 0);
+}
+
+fn wait(word: &AtomicU32, expected: u32, deadline: Deadline, flag: libc::c_int) {
     let until = libc::timespec {
         tv_sec: (deadline.ns() / 1_000_000_000) as libc::time_t,
         tv_nsec: (deadline.ns() % 1_000_000_000) as libc::c_long,
@@ -20,7 +24,7 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: Deadline) {
         libc::syscall(
             libc::SYS_futex,
             word.as_ptr(),
-            libc::FUTEX_WAIT_BITSET,
+            libc::FUTEX_WAIT_BITSET | flag,
             expected,
             timeout,
             ptr::null::<u32>(),
@@ -38,7 +42,7 @@ pub(crate) fn futex_wake(word: &AtomicU32, count: u32) -> u32 {
 }
 
 /// Most words that one thread can sleep on at a time.
-const WAIT_ANY_MAX: usize = 128;
+pub(crate) const WAIT_ANY_MAX: usize = 128;
 /// Of `futex_waitv`'s flags: a word of 32 bits, shared between processes.
 const FUTEX2_SIZE_U32: u32 = 0x02;
 
@@ -51,30 +55,71 @@ struct WaitVector {
     reserved: u32,
 }
 
-/// Sleeps while each of these words holds what is expected of it, at most until `deadline`
-/// (monotonic). May return for any reason, or spuriously: the caller checks its condition again.
-/// `false`: not supported (before Linux 5.16, or too many words), and the thread did not sleep.
-pub(crate) fn futex_wait_any<'a>(words: impl Iterator<Item = (&'a AtomicU32, u32)>, deadline: Deadline) -> bool {
-    let vector = |(word, expected): (&AtomicU32, u32)| WaitVector {
-        expected: u64::from(expected),
-        address: word.as_ptr() as u64,
-        flags: FUTEX2_SIZE_U32,
-        reserved: 0,
-    };
-    let vectors: Vec<WaitVector> = words.map(vector).collect();
-    if vectors.is_empty() || vectors.len() > WAIT_ANY_MAX {
-        return false;
+/// Words to sleep on together, and what is expected of them. Its memory is used again.
+#[derive(Default)]
+pub(crate) struct WordSet(Vec<WaitVector>);
+
+impl WordSet {
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
-    // The kernel's `struct __kernel_timespec`, of 64 bits on every platform.
-    let until = [(deadline.ns() / 1_000_000_000) as i64, (deadline.ns() % 1_000_000_000) as i64];
-    // SAFETY: the vectors, the words that they name (borrowed) and the time are valid for the call,
-    // which only reads them. An absolute time on CLOCK_MONOTONIC. Every error but the two below
-    // (EAGAIN, EINTR, ETIMEDOUT) means "check again".
-    let slept = unsafe {
-        libc::syscall(libc::SYS_futex_waitv, vectors.as_ptr(), vectors.len(), 0, until.as_ptr(), libc::CLOCK_MONOTONIC)
-    };
-    // EPERM: some sandboxes answer unknown calls with it.
-    slept != -1 || !matches!(std::io::Error::last_os_error().raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+
+    /// A word that other processes wake. It is only read, by the kernel: if it is not mapped any
+    /// more when the thread goes to sleep, it does not sleep.
+    pub fn push(&mut self, word: &AtomicU32, expected: u32) {
+        self.push_flagged(word, expected, FUTEX2_SIZE_U32);
+    }
+
+    /// A word of this process alone: the kernel finds it sooner.
+    #[cfg(feature = "async")]
+    pub fn push_private(&mut self, word: &AtomicU32, expected: u32) {
+        self.push_flagged(word, expected, FUTEX2_SIZE_U32 | libc::FUTEX_PRIVATE_FLAG as u32);
+    }
+
+    fn push_flagged(&mut self, word: &AtomicU32, expected: u32, flags: u32) {
+        self.0.push(WaitVector { expected: u64::from(expected), address: word.as_ptr() as u64, flags, reserved: 0 });
+    }
+
+    /// Sleeps while each of these words holds what is expected of it, at most until `deadline`
+    /// (monotonic). May return for any reason, or spuriously: the caller checks its condition
+    /// again. `false`: not supported (before Linux 5.16, or too many words), and the thread did not
+    /// sleep.
+    pub fn sleep(&self, deadline: Deadline) -> bool {
+        let vectors = &self.0;
+        if vectors.is_empty() || vectors.len() > WAIT_ANY_MAX {
+            return false;
+        }
+        // The kernel's `struct __kernel_timespec`, of 64 bits on every platform.
+        let until = [(deadline.ns() / 1_000_000_000) as i64, (deadline.ns() % 1_000_000_000) as i64];
+        let timeout = if deadline == Deadline::NEVER { ptr::null() } else { until.as_ptr() };
+        // SAFETY: the vectors and the time are valid for the call, which only reads them, and the
+        // words that they name, whose addresses it checks. An absolute time on CLOCK_MONOTONIC.
+        // Every error but the two below (EAGAIN, EINTR, ETIMEDOUT, EFAULT) means "check again".
+        let slept =
+            unsafe { libc::syscall(libc::SYS_futex_waitv, vectors.as_ptr(), vectors.len(), 0, timeout, libc::CLOCK_MONOTONIC) };
+        // EPERM: some sandboxes answer unknown calls with it.
+        slept != -1 || !matches!(std::io::Error::last_os_error().raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+    }
+}
+
+/// Sleeps on these words as [`WordSet::sleep`] does.
+pub(crate) fn futex_wait_any<'a>(words: impl Iterator<Item = (&'a AtomicU32, u32)>, deadline: Deadline) -> bool {
+    let mut set = WordSet::default();
+    words.for_each(|(word, expected)| set.push(word, expected));
+    set.sleep(deadline)
+}
+
+/// As [`futex_wait`], on a word of this process alone.
+#[cfg(feature = "async")]
+pub(crate) fn futex_wait_private(word: &AtomicU32, expected: u32, deadline: Deadline) {
+    wait(word, expected, deadline, libc::FUTEX_PRIVATE_FLAG);
+}
+
+/// Wakes the sleeper on a word of this process alone.
+#[cfg(feature = "async")]
+pub(crate) fn futex_wake_private(word: &AtomicU32) {
+    // SAFETY: the word is valid for the call; FUTEX_WAKE only uses its address.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1) };
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub(crate) use descriptor::{closes_on_exec, open_again, raise};
 pub(crate) use exit::on_exit;
 pub(crate) use file_size::{file_size_limit, without_sigxfsz};
 pub(crate) use fork::{Incarnation, begin_child, on_fork};
+#[cfg(all(feature = "async", not(shmq_portable_sync)))]
+pub(crate) use futex::{WAIT_ANY_MAX, WordSet, futex_wait_private, futex_wake_private};
 #[cfg(not(shmq_portable_sync))]
 pub(crate) use futex::{futex_wait, futex_wait_any, futex_wake};
 #[cfg(feature = "object")]

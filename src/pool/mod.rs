@@ -64,7 +64,7 @@ pub use result::AsyncResult;
 pub use roster::PoolStats;
 
 use self::state::{Phase, Shared};
-use crate::process::background;
+use crate::background;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;

@@ -31,7 +31,6 @@
 //! | what is known of a child, and how does a signal reach it? | `child`, `children` |
 //! | what do the crate's own processes have in common? | `supervision` |
 
-pub(crate) mod background;
 mod builder;
 #[cfg(feature = "object")]
 mod call;

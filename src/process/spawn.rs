@@ -4,8 +4,9 @@ use super::child::Child;
 #[cfg(feature = "object")]
 use super::forkserver::handle;
 use super::options::SpawnOptions;
-use super::{Outcome, Process, SpawnError, background, children, threads};
+use super::{Outcome, Process, SpawnError, children, threads};
 use crate::attachment::{self, Leaving};
+use crate::background;
 use crate::os::{Blocked, Deadline, Fork, Parent, Pid, die_with, exit_now, fork};
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};

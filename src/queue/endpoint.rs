@@ -35,9 +35,9 @@ use std::sync::Arc;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Producer<T: ?Sized> {
-    raw: Arc<RawQueue>,
+    pub(super) raw: Arc<RawQueue>,
     /// Not `Sync`, which also keeps the endpoint to one thread at a time.
-    owner: SideOwner,
+    pub(super) owner: SideOwner,
     carries: PhantomData<fn() -> Box<T>>,
 }
 
@@ -61,9 +61,9 @@ pub struct Producer<T: ?Sized> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Consumer<T: ?Sized> {
-    raw: Arc<RawQueue>,
+    pub(super) raw: Arc<RawQueue>,
     /// Not `Sync`, which also keeps the endpoint to one thread at a time.
-    owner: SideOwner,
+    pub(super) owner: SideOwner,
     carries: PhantomData<fn() -> Box<T>>,
 }
 
@@ -72,12 +72,22 @@ impl<T: ?Sized> Producer<T> {
         let owner = raw.acquire(Side::Put)?;
         Ok(Producer { raw, owner, carries: PhantomData })
     }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn parts(&self) -> (&Arc<RawQueue>, &SideOwner) {
+        (&self.raw, &self.owner)
+    }
 }
 
 impl<T: ?Sized> Consumer<T> {
     pub(super) fn new(raw: Arc<RawQueue>) -> Result<Consumer<T>, GetError> {
         let owner = raw.acquire(Side::Get)?;
         Ok(Consumer { raw, owner, carries: PhantomData })
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn parts(&self) -> (&Arc<RawQueue>, &SideOwner) {
+        (&self.raw, &self.owner)
     }
 
     /// For `wait_any`, which waits for several things at once. `None` if it is inherited: its verbs

@@ -1,10 +1,14 @@
 //! [`Iter`]: getting until the queue is closed and drained, or nothing more can be got.
 
+use super::by_form::{Get, GetOwned};
 use super::sealed::Sealed;
 use super::{Consumer, Queue};
 use crate::error::GetError;
-use crate::message::Message;
+use crate::message::{Message, Way};
+use crate::raw::RawQueue;
+use crate::wait::Wait;
 use std::iter::FusedIterator;
+use std::sync::Arc;
 
 /// What an [`Iter`] gets messages from: a queue or a consumer, of plain messages or of objects.
 /// Sealed.
@@ -29,9 +33,13 @@ pub trait Source: Sealed {
     /// What one get returns.
     type Message;
 
-    /// Gets one message; waits while there is none.
+    /// Gets one message.
     #[doc(hidden)]
-    fn get_next(&self) -> Result<Self::Message, GetError>;
+    fn get_by(&self, wait: Wait) -> Result<Self::Message, GetError>;
+
+    /// The queue, and whether it is entered by lock.
+    #[doc(hidden)]
+    fn awaited(&self) -> (&Arc<RawQueue>, bool);
 }
 
 /// Messages by copy until the queue is closed and drained, or an error that lasts; made by
@@ -71,7 +79,7 @@ impl<Q: Source> Iterator for Iter<'_, Q> {
         if self.has_ended {
             return None;
         }
-        let item = self.source.get_next();
+        let item = self.source.get_by(Wait::FOREVER);
         self.has_ended = matches!(&item, Err(error) if !error.is_of_one_message());
         if matches!(item, Err(GetError::Closed)) { None } else { Some(item) }
     }
@@ -82,16 +90,26 @@ impl<Q: Source> FusedIterator for Iter<'_, Q> {}
 impl<T: ?Sized + Message> Source for Queue<T> {
     type Message = T::Owned;
 
-    fn get_next(&self) -> Result<T::Owned, GetError> {
-        self.get()
+    #[inline]
+    fn get_by(&self, wait: Wait) -> Result<T::Owned, GetError> {
+        T::Way::visit(Get(&self.raw, wait))
+    }
+
+    fn awaited(&self) -> (&Arc<RawQueue>, bool) {
+        (&self.raw, true)
     }
 }
 
 impl<T: ?Sized + Message> Source for Consumer<T> {
     type Message = T::Owned;
 
-    fn get_next(&self) -> Result<T::Owned, GetError> {
-        self.get()
+    #[inline]
+    fn get_by(&self, wait: Wait) -> Result<T::Owned, GetError> {
+        T::Way::visit(GetOwned(&self.raw, &self.owner, wait))
+    }
+
+    fn awaited(&self) -> (&Arc<RawQueue>, bool) {
+        (&self.raw, false)
     }
 }
 

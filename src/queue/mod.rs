@@ -294,6 +294,7 @@ impl<T: ?Sized + Message> Queue<T> {
 }
 
 impl<T: ?Sized> sealed::Sealed for Queue<T> {}
+impl<T: ?Sized> sealed::Sealed for Producer<T> {}
 impl<T: ?Sized> sealed::Sealed for Consumer<T> {}
 
 impl<T: ?Sized + Message> Buildable for Queue<T> {

@@ -7,6 +7,8 @@ use crate::error::PutError;
 use crate::message::{Message, Plain, Travel};
 use crate::raw::BY_LOCK;
 use crate::raw::RawQueue;
+#[cfg(feature = "async")]
+use crate::raw::Ticket;
 use crate::ring::{SIZED_RING, SLICE_RING};
 #[cfg(feature = "object")]
 use crate::wait::Wait;
@@ -26,6 +28,22 @@ pub(super) fn slice_bytes<X>(raw: &RawQueue, n: usize) -> Result<usize, PutError
     let max = raw.geometry().max_message_bytes() as usize;
     let bytes = n.saturating_mul(size_of::<X>());
     if bytes > max { Err(PutError::TooLarge { len: bytes, max }) } else { Ok(bytes) }
+}
+
+#[cfg(feature = "async")]
+impl<T: ?Sized + Plain> Queue<T> {
+    /// One try of a loan, for a future.
+    pub(crate) fn loan_at_once(&self, length: usize, ticket: &mut Ticket) -> Result<Loan<'_, T>, PutError> {
+        let record = self.raw.claim_at_once_by::<BY_LOCK>(self.raw.me()?, length, ticket)?;
+        Ok(loan_of(&self.raw, record, length))
+    }
+}
+
+#[cfg(feature = "async")]
+impl<X: Plain> Queue<[X]> {
+    pub(crate) fn bytes_of_loan(&self, n: usize) -> Result<usize, PutError> {
+        slice_bytes::<X>(&self.raw, n)
+    }
 }
 
 impl<T: ?Sized + Message> Queue<T> {

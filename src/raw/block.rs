@@ -82,8 +82,15 @@ impl RawQueue {
 
     /// Does this call wait, with a strategy that spins?
     fn spins_early(&self, wait: Wait) -> bool {
-        !matches!(wait, Wait::Never | Wait::Until(Deadline::PASSED))
+        !matches!(wait, Wait::Never | Wait::AtOnce | Wait::Until(Deadline::PASSED))
             && matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive)
+    }
+
+    /// Checks of a future's poll with a pause between, before it waits: none, unless the program chose
+    /// a number.
+    #[cfg(feature = "async")]
+    pub(crate) fn spins_of_polls(&self) -> u32 {
+        if let WaitStrategy::Custom { spins, .. } = self.strategy { spins } else { 0 }
     }
 
     /// From now on, calls that wait for a message, for room or for a lock give up soon after `flag`
@@ -108,7 +115,7 @@ impl RawQueue {
                 return Ok(locked);
             }
             if until == deadline || self.is_interrupted() {
-                return Err(if wait == Wait::Never { Failure::Busy } else { Failure::Timeout });
+                return Err(if wait.is_try() { Failure::Busy } else { Failure::Timeout });
             }
         }
     }

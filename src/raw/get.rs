@@ -341,7 +341,7 @@ impl RawQueue {
                 Some(_) => false,
             };
             match waiter.next(&mut ready) {
-                Step::GiveUp if wait == Wait::Never => return Err(GetError::Empty),
+                Step::GiveUp if wait.is_try() => return Err(GetError::Empty),
                 Step::GiveUp => {
                     self.count_timeout(Verb::Get);
                     return Err(GetError::Timeout);

@@ -53,9 +53,16 @@ impl RawQueue {
         }
     }
 
+    /// One try of [`join`](RawQueue::join), which waits for no lock. `None`: it cannot be counted
+    /// now.
+    #[cfg(feature = "async")]
+    pub(crate) fn try_join(&self) -> Result<Option<u64>, JoinError> {
+        if self.is_poisoned() { Err(JoinError::Poisoned) } else { self.unfinished(Deadline::PASSED) }
+    }
+
     /// A check without locks: `false` while messages are certainly waiting ahead of head, or copies
     /// are unfinished.
-    fn may_be_done(&self) -> bool {
+    pub(super) fn may_be_done(&self) -> bool {
         self.taken_by_copy() == self.head().rare.task_dones.load(Acquire) && self.ring.unfinished() == Ok(0)
     }
 

@@ -5,6 +5,8 @@
 //!                      \--abort, or its owner dies--> DONE: getters skip it
 //! ```
 
+#[cfg(feature = "async")]
+use super::ticket::Ticket;
 use super::{Mapped, RawQueue, Wait, add};
 use crate::attachment::Attached;
 use crate::error::PutError;
@@ -79,13 +81,27 @@ impl RawQueue {
         wait: Wait,
     ) -> Result<ClaimedRecord, PutError> {
         let me = endpoint.map_or_else(|| self.me(), Ok)?;
-        self.with_slot::<OWNED, _>(me, length as u32, wait, &mut |slot| {
-            if self.geometry().sized {
-                claim_slot::<SIZED_RING>(&self.ring, slot, length, me)
-            } else {
-                claim_slot::<SLICE_RING>(&self.ring, slot, length, me)
-            }
-        })
+        self.with_slot::<OWNED, _>(me, length as u32, wait, &mut |slot| self.claim_any(slot, length, me))
+    }
+
+    /// For slow paths. Needs the put side.
+    fn claim_any(&self, slot: Slot, length: usize, me: Id) -> ClaimedRecord {
+        if self.geometry().sized {
+            claim_slot::<SIZED_RING>(&self.ring, slot, length, me)
+        } else {
+            claim_slot::<SLICE_RING>(&self.ring, slot, length, me)
+        }
+    }
+
+    /// One try, for a caller that keeps its place in line between several.
+    #[cfg(feature = "async")]
+    pub(crate) fn claim_at_once_by<const OWNED: bool>(
+        &self,
+        me: Id,
+        length: usize,
+        ticket: &mut Ticket,
+    ) -> Result<ClaimedRecord, PutError> {
+        self.with_slot_by::<OWNED, _>(me, length as u32, Wait::AtOnce, ticket, &mut |slot| self.claim_any(slot, length, me))
     }
 
     /// Commits a claimed record, shortened to `length` bytes.

@@ -31,6 +31,8 @@
 //!    records that they do not own are outside every promise of this crate.
 
 mod attach;
+#[cfg(feature = "async")]
+mod awaited;
 mod batch;
 mod block;
 mod close;
@@ -63,6 +65,8 @@ pub(crate) use loan::ClaimedRecord;
 pub(crate) use mapped::Mapped;
 pub use recover::RecoveryReport;
 pub use stats::Stats;
+#[cfg(feature = "async")]
+pub use ticket::Ticket;
 
 use crate::atomic::AtomicU64;
 use crate::attachment::Attachment;
@@ -285,6 +289,12 @@ impl RawQueue {
     #[inline(always)]
     fn is_poisoned(&self) -> bool {
         self.rare().poisoned.load(Relaxed) != 0
+    }
+
+    /// The error of a queue whose order cannot be trusted.
+    #[cfg(feature = "async")]
+    pub(crate) fn check_sound(&self) -> Result<(), GetError> {
+        if self.is_poisoned() { Err(GetError::Poisoned) } else { Ok(()) }
     }
 
     /// Was the queue closed?

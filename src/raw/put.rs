@@ -157,6 +157,22 @@ impl RawQueue {
         self.put_slow::<OWNED>(me, length, wait, &write_slowly)
     }
 
+    /// One try of a put that keeps its place in line between several tries.
+    #[cfg(feature = "async")]
+    pub(crate) fn put_at_once<const OWNED: bool, T>(&self, me: Id, message: &T, ticket: &mut Ticket) -> Result<(), PutError>
+    where
+        T: ?Sized + Message,
+    {
+        let length = size_of_val(message);
+        if T::IS_SIZED || length as u64 > self.geometry().max_message_bytes() || !self.is_large(length as u32) {
+            return self.put::<OWNED, T>(me, message, Wait::AtOnce);
+        }
+        let claimed = self.claim_at_once_by::<OWNED>(me, length, ticket)?;
+        // SAFETY: the record has room for `length` bytes (Invariant 2), and belongs to this call.
+        unsafe { copy_message(message, claimed.payload) };
+        self.commit_claimed(claimed, length)
+    }
+
     #[cold]
     #[inline(never)]
     fn put_slow<const OWNED: bool>(&self, me: Id, length: usize, wait: Wait, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
@@ -194,7 +210,22 @@ impl RawQueue {
         wait: Wait,
         act: &mut dyn FnMut(Slot) -> R,
     ) -> Result<R, PutError> {
-        let found = self.find_slot::<OWNED, R>(me, length, wait, act);
+        let mut ticket = Ticket::default();
+        let found = self.with_slot_by::<OWNED, R>(me, length, wait, &mut ticket, act);
+        ticket.end(self);
+        found
+    }
+
+    /// The same, for a caller that keeps its ticket between several tries.
+    pub(super) fn with_slot_by<const OWNED: bool, R>(
+        &self,
+        me: Id,
+        length: u32,
+        wait: Wait,
+        ticket: &mut Ticket,
+        act: &mut dyn FnMut(Slot) -> R,
+    ) -> Result<R, PutError> {
+        let found = self.find_slot::<OWNED, R>(me, length, wait, ticket, act);
         if matches!(&found, Err(error) if !matches!(error, PutError::Full)) && self.sees_room(length) {
             self.notify_not_full(1);
         }
@@ -202,7 +233,7 @@ impl RawQueue {
     }
 
     /// Would a message of `length` bytes probably find room?
-    fn sees_room(&self, length: u32) -> bool {
+    pub(super) fn sees_room(&self, length: u32) -> bool {
         // Where its side is not ours to try, a Consumer steps over aborted records itself, when it
         // gets.
         self.ring.has_room(length, self.is_get_side_open()).unwrap_or(true)
@@ -213,18 +244,18 @@ impl RawQueue {
         me: Id,
         length: u32,
         wait: Wait,
+        ticket: &mut Ticket,
         act: &mut dyn FnMut(Slot) -> R,
     ) -> Result<R, PutError> {
         let mut waiter = self.waiter(wait, Verb::Put);
         self.note_role(me, Verb::Put);
-        let mut ticket = Ticket::none(self);
         let mut probes = false;
         let mut stuck = 0u32;
         let mut busy_at = None;
-        let may_make_room = |ticket: &Ticket<'_>| !ticket.must_wait() && self.sees_room(length);
+        let may_make_room = |ticket: &Ticket| !ticket.must_wait(self) && self.sees_room(length);
         loop {
             self.enter_put::<OWNED>(me, wait)?;
-            let room = if ticket.must_wait_for_the_living(me) {
+            let room = if ticket.must_wait_for_the_living(self, me) {
                 Err(NoRoom::Full)
             } else {
                 self.reserve_or_make_room(me, length, probes)
@@ -232,7 +263,7 @@ impl RawQueue {
             match room {
                 Ok(slot) => {
                     let result = act(slot);
-                    ticket.give_back();
+                    ticket.give_back(self);
                     self.exit_put::<OWNED>(me)?;
                     self.report_events();
                     return Ok(result);
@@ -243,8 +274,9 @@ impl RawQueue {
                 }
                 Err(NoRoom::Full) => {}
             }
+            // A future's poll is one of several tries.
             if wait != Wait::Never && self.is_large(length) {
-                ticket.draw_or_renew(me);
+                ticket.draw_or_renew(self, me);
             }
             let freed = probes && self.free_stopper(me);
             self.exit_put::<OWNED>(me)?;
@@ -252,23 +284,26 @@ impl RawQueue {
                 self.notify_not_empty(u32::MAX);
             }
             let has_other_owner = || self.head().put.owner.load(Relaxed) != if OWNED { me.bits() } else { 0 };
-            let mut ready = || self.is_closed() || has_other_owner() || may_make_room(&ticket);
-            if wait != Wait::Never {
+            let mut ready = || self.is_closed() || has_other_owner() || may_make_room(ticket);
+            if !wait.is_try() {
                 // Room that could not be had, twice: aborted records hold it, and another process
                 // is inside the get side.
                 stuck = if ready() { stuck + 1 } else { 0 };
                 waiter.nap(stuck);
             }
             match waiter.next(&mut ready) {
-                Step::GiveUp if wait != Wait::Never => {
+                Step::GiveUp if !wait.is_try() => {
                     self.count_timeout(Verb::Put);
                     return Err(PutError::Timeout);
                 }
-                Step::GiveUp if !may_make_room(&ticket) => {
-                    self.count_refusal();
+                Step::GiveUp if !may_make_room(ticket) => {
+                    if wait == Wait::Never {
+                        self.count_refusal();
+                    }
                     return Err(PutError::Full);
                 }
                 // Only the get side is missing, and no process that runs stays in there for long.
+                Step::GiveUp if wait == Wait::AtOnce => return Err(PutError::Busy),
                 Step::GiveUp if busy_at.get_or_insert_with(|| Deadline::in_ns(TRY_LOCK_NS)).has_passed() => {
                     return Err(PutError::Busy);
                 }
@@ -279,8 +314,12 @@ impl RawQueue {
     }
 
     /// A message that needs an eighth of the ring or more could starve behind small ones.
-    fn is_large(&self, length: u32) -> bool {
-        !self.geometry().sized && self.geometry().record_cells(length as u64) * 8 >= self.geometry().cells
+    pub(super) fn is_large(&self, length: u32) -> bool {
+        !self.geometry().sized && self.is_large_in_cells(self.geometry().record_cells(length as u64))
+    }
+
+    pub(super) fn is_large_in_cells(&self, cells: u64) -> bool {
+        cells * 8 >= self.geometry().cells
     }
 
     fn reserve_or_make_room(&self, me: Id, length: u32, probes: bool) -> Result<Slot, NoRoom> {

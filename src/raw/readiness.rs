@@ -16,10 +16,14 @@ impl RawQueue {
 
     /// Would a message of no bytes find no room?
     pub(crate) fn is_full(&self) -> bool {
-        let smallest = if self.geometry().sized { self.geometry().message_bytes as u32 } else { 0 };
-        let has_room = |past_head| self.ring.has_room(smallest, past_head).unwrap_or(false);
+        let has_room = |past_head| self.ring.has_room(self.smallest_message(), past_head).unwrap_or(false);
         // Records that getters would skip are room for a putter that can take the get side.
         !(has_room(false) || (has_room(true) && (self.is_get_side_open() || !self.has_live_consumer())))
+    }
+
+    /// Bytes of the smallest message.
+    pub(super) fn smallest_message(&self) -> u32 {
+        if self.geometry().sized { self.geometry().message_bytes as u32 } else { 0 }
     }
 
     fn has_live_consumer(&self) -> bool {

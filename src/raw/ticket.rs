@@ -17,34 +17,30 @@ const TICKET_NS: u64 = 300_000_000;
 
 /// The right to go before later puts, for a large message that has waited: `id << 32 | serial`.
 /// Only fairness depends on it.
-pub(super) struct Ticket<'a> {
-    raw: &'a RawQueue,
+#[derive(Debug, Default)]
+pub struct Ticket {
+    /// 0: none is drawn yet.
     number: u64,
     /// Value of reclaim at that time.
     renewed_at: u64,
 }
 
-impl<'a> Ticket<'a> {
-    /// No ticket is drawn yet.
-    pub fn none(raw: &'a RawQueue) -> Ticket<'a> {
-        Ticket { raw, number: 0, renewed_at: 0 }
-    }
-
+impl Ticket {
     /// Does another process's ticket go first? An expired one does not count.
-    pub fn must_wait(&self) -> bool {
-        let side = &self.raw.head().put;
+    pub(super) fn must_wait(&self, raw: &RawQueue) -> bool {
+        let side = &raw.head().put;
         let first = side.ticket.load(Relaxed);
         first != 0 && first != self.number && now_ns() < side.ticket_until_ns.load(Relaxed)
     }
 
     /// Takes away the ticket of a dead holder. Needs the put side.
-    pub fn must_wait_for_the_living(&self, me: Id) -> bool {
-        if !self.must_wait() {
+    pub(super) fn must_wait_for_the_living(&self, raw: &RawQueue, me: Id) -> bool {
+        if !self.must_wait(raw) {
             return false;
         }
-        let side = &self.raw.head().put;
+        let side = &raw.head().put;
         let first = side.ticket.load(Relaxed);
-        let alive = Id::from_bits((first >> 32) as u32).is_some_and(|holder| self.raw.is_alive(holder, me));
+        let alive = Id::from_bits((first >> 32) as u32).is_some_and(|holder| raw.is_alive(holder, me));
         if !alive {
             let _ = side.ticket.compare_exchange(first, 0, Relaxed, Relaxed);
         }
@@ -52,9 +48,9 @@ impl<'a> Ticket<'a> {
     }
 
     /// Needs the put side.
-    pub fn draw_or_renew(&mut self, me: Id) {
-        let side = &self.raw.head().put;
-        if self.must_wait() {
+    pub(super) fn draw_or_renew(&mut self, raw: &RawQueue, me: Id) {
+        let side = &raw.head().put;
+        if self.must_wait(raw) {
             return;
         }
         // Renewed while space becomes free: otherwise a process that holds the space, and must
@@ -71,22 +67,22 @@ impl<'a> Ticket<'a> {
         side.ticket.store(self.number, Relaxed);
     }
 
-    pub fn give_back(&mut self) {
-        let side = &self.raw.head().put;
+    /// The put has found room, or waits no more.
+    pub(super) fn give_back(&mut self, raw: &RawQueue) {
+        let side = &raw.head().put;
         let first = side.ticket.load(Relaxed);
         let mine = self.number != 0 && first == self.number;
         let stale = first != 0 && now_ns() >= side.ticket_until_ns.load(Relaxed);
         if (mine || stale) && side.ticket.compare_exchange(first, 0, Relaxed, Relaxed).is_ok() {
-            self.raw.notify_not_full(u32::MAX);
+            raw.notify_not_full(u32::MAX);
         }
         self.number = 0;
     }
-}
 
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
+    /// Gives it back if one was drawn.
+    pub(crate) fn end(&mut self, raw: &RawQueue) {
         if self.number != 0 {
-            self.give_back();
+            self.give_back(raw);
         }
     }
 }

@@ -285,7 +285,7 @@ impl Primitive {
             return Ok(Locked::Clean);
         }
         let (deadline, sleep) = wait.for_lock();
-        let refused = if wait == Wait::Never { SyncError::Busy } else { SyncError::Timeout };
+        let refused = if wait.is_try() { SyncError::Busy } else { SyncError::Timeout };
         self.lock().lock(self.segment(), me, deadline, sleep).ok_or(refused)
     }
 
@@ -301,7 +301,7 @@ impl Primitive {
         }
         match wait {
             // One check, some spins, and the probe of the holder.
-            Wait::Never => lock.lock(self.segment(), me, Deadline::PASSED, false).ok_or(SyncError::WouldBlock),
+            Wait::Never | Wait::AtOnce => lock.lock(self.segment(), me, Deadline::PASSED, false).ok_or(SyncError::WouldBlock),
             Wait::Until(deadline) => lock.lock(self.segment(), me, deadline, true).ok_or(SyncError::Timeout),
         }
     }

@@ -35,6 +35,8 @@ pub(crate) const TRY_LOCK_NS: u64 = 1_000_000;
 pub enum Wait {
     /// Not at all: `Full`, `Empty` or `WouldBlock`.
     Never,
+    /// Not even for a lock: a future's poll. `Busy` where [`Wait::Never`] spins for a while.
+    AtOnce,
     /// Until then: `Timeout`.
     Until(Deadline),
 }
@@ -50,15 +52,22 @@ impl Wait {
     /// Until when to wait: an instant that has passed for a caller that does not wait.
     pub(crate) fn deadline(self) -> Deadline {
         match self {
-            Wait::Never => Deadline::PASSED,
+            Wait::Never | Wait::AtOnce => Deadline::PASSED,
             Wait::Until(deadline) => deadline,
         }
+    }
+
+    /// Does it return at once, rather than with `Timeout` at a deadline?
+    #[inline(always)]
+    pub(crate) fn is_try(self) -> bool {
+        matches!(self, Wait::Never | Wait::AtOnce)
     }
 
     /// Until when to wait for a lock, and whether to sleep on it.
     pub(crate) fn for_lock(self) -> (Deadline, bool) {
         match self {
             Wait::Never => (Deadline::in_ns(TRY_LOCK_NS), false),
+            Wait::AtOnce => (Deadline::PASSED, false),
             Wait::Until(deadline) => (deadline, true),
         }
     }

@@ -16,6 +16,7 @@ use crate::shm::kind::Kind;
 use crate::shm::layout::segment_state;
 use crate::shm::layout::{ENTRIES_OFFSET, Entry, Head};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// An attached segment: its mapping, and a descriptor that carries the liveness lock.
@@ -23,7 +24,7 @@ use std::sync::atomic::AtomicBool;
 /// Dropping it unmaps and closes; it neither unlocks nor unlinks, so a forked child may drop it.
 /// See [`Segment::detach`].
 pub(crate) struct Segment {
-    pub(super) mapping: Mapping,
+    pub(super) mapping: Arc<Mapping>,
     pub(super) descriptor: Descriptor,
     pub(super) place: Place,
     pub(super) info: SegmentInfo,
@@ -40,10 +41,21 @@ pub(crate) struct Segment {
     reported_nameless: AtomicBool,
 }
 
+/// Keeps a segment's memory mapped, and nothing else of it: neither its name nor the participation
+/// of this process.
+#[cfg(all(feature = "async", not(shmq_portable_sync)))]
+pub(crate) struct KeptMapping(#[expect(dead_code, reason = "held for its drop")] Arc<Mapping>);
+
 impl Segment {
+    /// Keeps the memory mapped beyond the life of this attachment.
+    #[cfg(all(feature = "async", not(shmq_portable_sync)))]
+    pub fn keep_mapped(&self) -> KeptMapping {
+        KeptMapping(Arc::clone(&self.mapping))
+    }
+
     pub(super) fn over(mapping: Mapping, descriptor: Descriptor, place: Place, info: SegmentInfo, lock_memory: bool) -> Segment {
         Segment {
-            mapping,
+            mapping: Arc::new(mapping),
             descriptor,
             place,
             info,

@@ -1,5 +1,5 @@
-//! Threads of the crate itself (a pool's collector): a fork does not count them, because they hold
-//! nothing while they stand still.
+//! Threads of the crate itself (a pool's collector, the reactor): a fork does not count them, because
+//! they hold nothing while they stand still.
 //!
 //! ```text
 //!   collector:  [at work: shares WORK] -> sleeps, holding nothing -> [at work] -> ...
@@ -8,17 +8,17 @@
 //!
 //! Invariant: while it is not at work, such a thread only sleeps. It takes no lock and emits no
 //! event: a subscriber has locks (a log file's), and one that is held during a fork stays locked in
-//! the child for ever. So it sleeps in `RawQueue::sleep_until_ready`, and calls all other methods
-//! of queues at work.
+//! the child for ever. So the collector sleeps in `RawQueue::sleep_until_ready`, the reactor in
+//! `reactor::sleep`, and both call all other methods of queues at work.
 
 use std::cell::Cell;
-#[cfg(feature = "object")]
+#[cfg(any(feature = "async", feature = "object"))]
 use std::sync::RwLockReadGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{RwLock, RwLockWriteGuard};
 
 /// Held while none of them works. The child of a fork releases it, too.
-pub(super) type Still = RwLockWriteGuard<'static, ()>;
+pub(crate) type Still = RwLockWriteGuard<'static, ()>;
 
 static WORK: RwLock<()> = RwLock::new(());
 /// How many threads wait to fork, and in which process: threads of the crate yield to them.
@@ -31,7 +31,7 @@ thread_local! {
 }
 
 /// Threads of the crate that the caller need not count. None, if it is one of them.
-pub(super) fn count() -> usize {
+pub(crate) fn count() -> usize {
     let (pid, count) = {
         let word = THREADS.load(Ordering::SeqCst);
         (word >> 32, word & 0xffff_ffff)
@@ -40,7 +40,7 @@ pub(super) fn count() -> usize {
 }
 
 /// While it lives, its thread waits to fork.
-pub(super) struct WaitingToFork(());
+pub(crate) struct WaitingToFork(());
 
 impl WaitingToFork {
     pub fn begin() -> WaitingToFork {
@@ -62,7 +62,7 @@ fn more(word: u64) -> u64 {
 }
 
 /// Keeps them still until the guard is dropped. `None`: one is at work now, try again.
-pub(super) fn hold_still() -> Option<Still> {
+pub(crate) fn hold_still() -> Option<Still> {
     if count() == 0 {
         // No thread to wait for, and a child forked by other means may have inherited the lock in
         // any state.
@@ -76,20 +76,20 @@ static IDLE: RwLock<()> = RwLock::new(());
 
 /// How often a thread yields to others that wait to fork: one that waits longer is refused, or
 /// stuck.
-#[cfg(feature = "object")]
+#[cfg(any(feature = "async", feature = "object"))]
 const YIELDS: u32 = 300;
 
 /// Whether the caller is one of them.
-#[cfg(feature = "object")]
+#[cfg(any(feature = "async", feature = "object"))]
 pub(crate) fn is_one() -> bool {
     IS_ONE.get()
 }
 
 /// While it lives, its thread counts as one of the crate's.
-#[cfg(feature = "object")]
+#[cfg(any(feature = "async", feature = "object"))]
 pub(crate) struct Presence;
 
-#[cfg(feature = "object")]
+#[cfg(any(feature = "async", feature = "object"))]
 impl Presence {
     pub fn begin() -> Presence {
         IS_ONE.set(true);
@@ -111,7 +111,7 @@ impl Presence {
     }
 }
 
-#[cfg(feature = "object")]
+#[cfg(any(feature = "async", feature = "object"))]
 impl Drop for Presence {
     fn drop(&mut self) {
         THREADS.fetch_sub(1, Ordering::SeqCst);

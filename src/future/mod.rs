@@ -1,0 +1,145 @@
+//! Futures and streams of queues: waiting without a blocked thread, under any executor.
+//!
+//! | to wait for | future | made by |
+//! |---|---|---|
+//! | a message, by copy | [`Get`], [`GetSlice`] | `get_async`, `get_slice_async` |
+//! | all messages, one after the other | [`Messages`] | `stream`, `into_stream` |
+//! | room for a message | [`Put`], [`PutSlice`], [`LoanAsync`] | `put_async`, `put_slice_async`, `loan_async` |
+//! | that all messages are finished | [`Join`] | `join_async` |
+//! | that the queue is closed | [`Closed`] | `closed` |
+//!
+//! No runtime is named here: tokio, smol, `futures::executor` and one's own all poll these futures
+//! in the same way. They are `Unpin`, so that `Pin::new(&mut future).poll(context)` polls one by
+//! hand.
+//!
+//! **Cancel safety.** A future that is dropped before it returned Ready has done nothing: it took
+//! no message, put none, and holds no place in line. An operation commits only inside the poll that
+//! returns Ready, and no thread takes anything on a task's behalf. What no library can give: where
+//! a task runs on its own (`spawn(async move { queue.get_async().await })`) and its handle is
+//! dropped, the message goes with the result that nobody reads. Lease it, or let the task use it.
+//!
+//! **How they wait.** The first future of a process that must wait starts one thread,
+//! `shmq-reactor`, which sleeps in the kernel for all of them (`futex_waitv`, up to 127 sides of
+//! queues a thread) and calls their wakers. It takes nothing and has all signals blocked. A poll
+//! neither sleeps nor waits for a lock: if the side is locked by a process that does not run, one
+//! of the waiting tasks tries again after 1 to 5 ms. Where a sandbox refuses `futex_waitv`, the
+//! thread checks every 1 to 10 ms instead.
+//!
+//! **Which task is woken.** One for each message, in the order in which they began to wait; of those
+//! that wait for room, those whose message fits; all of them when the queue is closed. A task that
+//! was woken and ends without taking its message (a `select!` that took another arm, say) hands the
+//! wake on. One that was woken and is not polled for 0.1 s (its executor is blocked) is no longer
+//! counted on: the next is woken, in this process and in others.
+//!
+//! **If a process dies**, futures behave as blocked calls do: what it held on lease comes back 0.2 s
+//! after its death at the latest, and a side that it had locked is repaired. With many queues
+//! waited for in one process the reactor probes at least 30 of them ten times a second, in turn.
+//!
+//! **After a fork** a future that was waiting belongs to the parent: polled in the child it returns
+//! `Inherited`, and dropped there it touches nothing. New futures of the child start a reactor of
+//! its own. **A future that is forgotten** (`std::mem::forget`) keeps its queue attached, and its
+//! place in line; a message that it was woken for goes to the next task after 0.1 s.
+//!
+//! **Fairness to other tasks**: of many polls in a row that return Ready, one in 128 yields to the
+//! executor first, so that a loop over a queue that is never empty does not starve its thread.
+//!
+//! ```
+//! use shmq::Queue;
+//!
+//! let queue = Queue::<u64>::new(8)?;
+//! let sum = futures::executor::block_on(async {
+//!     queue.put_async(&1).await?;
+//!     queue.put_async(&2).await?;
+//!     Ok::<u64, Box<dyn std::error::Error>>(queue.get_async().await? + queue.get_async().await?)
+//! })?;
+//! assert_eq!(sum, 3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod control;
+mod get;
+mod messages;
+mod put;
+
+pub use control::{Closed, Join};
+pub use get::{Get, GetSlice};
+pub use messages::{Messages, Owned};
+pub use put::{LoanAsync, Put, PutSlice, PutsAsync};
+
+use crate::error::{GetError, JoinError, PutError};
+use crate::raw::RawQueue;
+use crate::reactor::{Aspect, Awaited, CannotWait, Subject, Tried, Waiting, Want};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// What the thread of the reactor is started by, in errors.
+const START: &str = "pthread_create (the thread shmq-reactor, which waits for all futures of this process)";
+
+macro_rules! from_cannot_wait {
+    ($($error:ident),*) => {$(
+        impl From<CannotWait> for $error {
+            fn from(refused: CannotWait) -> Self {
+                match refused {
+                    CannotWait::Inherited => $error::Inherited,
+                    CannotWait::NoThread(source) => $error::Os { call: START, source },
+                }
+            }
+        }
+    )*};
+}
+from_cannot_wait!(PutError, GetError, JoinError);
+
+/// Is a failed try one that waits, or one that is over?
+pub(crate) trait Outcome: Sized + From<CannotWait> {
+    fn tried<R>(result: Result<R, Self>) -> Tried<Result<R, Self>>;
+}
+
+impl Outcome for GetError {
+    fn tried<R>(result: Result<R, GetError>) -> Tried<Result<R, GetError>> {
+        match result {
+            Err(GetError::Empty) => Tried::Nothing,
+            Err(GetError::Busy) => Tried::Busy,
+            over => Tried::Done(over),
+        }
+    }
+}
+
+impl Outcome for PutError {
+    fn tried<R>(result: Result<R, PutError>) -> Tried<Result<R, PutError>> {
+        match result {
+            Err(PutError::Full) => Tried::Nothing,
+            Err(PutError::Busy) => Tried::Busy,
+            over => Tried::Done(over),
+        }
+    }
+}
+
+impl Outcome for JoinError {
+    fn tried<R>(result: Result<R, JoinError>) -> Tried<Result<R, JoinError>> {
+        match result {
+            Err(JoinError::Timeout { .. }) => Tried::Nothing,
+            Err(JoinError::Busy) => Tried::Busy,
+            over => Tried::Done(over),
+        }
+    }
+}
+
+/// Polls a call of a queue.
+pub(crate) fn poll_queue<R, E: Outcome>(
+    waiting: &mut Waiting,
+    context: &mut Context<'_>,
+    raw: &Arc<RawQueue>,
+    aspect: Aspect,
+    want: Want,
+    mut attempt: impl FnMut() -> Result<R, E>,
+) -> Poll<Result<R, E>> {
+    let share = || Arc::clone(raw) as Arc<dyn Awaited>;
+    let subject = Subject { address: Arc::as_ptr(raw) as usize, aspect, share: &share };
+    waiting
+        .poll(context, &subject, want, raw.spins_of_polls(), || E::tried(attempt()))
+        .map(|result| result.unwrap_or_else(|refused| Err(refused.into())))
+}
+
+/// What each getter wants.
+pub(crate) const ONE_BY_LOCK: Want = Want { units: 1, by_lock: true };
+pub(crate) const ONE_AS_OWNER: Want = Want { units: 1, by_lock: false };

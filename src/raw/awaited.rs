@@ -1,0 +1,97 @@
+//! A queue as tasks wait for it: what there is, seen without a lock.
+//!
+//! What is counted may be too high and is never too low (reactor, Invariant 4): a task that is
+//! notified in vain waits again, one that is not notified would wait for a slice.
+
+use super::RawQueue;
+use crate::lock::{Condvar, KeptCondvar};
+use crate::os::{Deadline, MemoryBarrier};
+use crate::reactor::{Aspect, Available, Awaited, Want};
+use std::sync::atomic::Ordering::Acquire;
+
+impl RawQueue {
+    fn condvar_of(&self, aspect: Aspect) -> Condvar<'_> {
+        match aspect {
+            Aspect::Message => self.not_empty(),
+            Aspect::Room => self.not_full(),
+            // Both wake all their waiters whenever they wake, so that none takes another's wake.
+            Aspect::Finished | Aspect::Closed | Aspect::Given => self.all_done(),
+        }
+    }
+
+    fn messages_available(&self) -> Available {
+        let is_held = self.head().get.owner.load(Acquire) != 0;
+        if !self.is_ready_to_get() {
+            return Available { units: 0, is_held };
+        }
+        if self.is_closed() || self.is_poisoned() {
+            return Available::ALL;
+        }
+        // Messages that came back lie before head, and are counted by a walk only.
+        let returned = if self.ring.has_returned() { self.ring.len() } else { 0 };
+        Available { units: self.ring.ahead().max(returned).max(1), is_held }
+    }
+
+    fn room_available(&self) -> Available {
+        if self.is_closed() || self.is_poisoned() {
+            return Available::ALL;
+        }
+        let is_held = self.head().put.owner.load(Acquire) != 0;
+        let geometry = self.geometry();
+        let taken = self.head().get.head.load(Acquire);
+        let used = geometry.linear(self.head().put.tail.load(Acquire)).wrapping_sub(geometry.linear(taken));
+        // Cells before head that are on lease, or not yet reclaimed, count as free: `fits` decides.
+        Available { units: geometry.cells.saturating_sub(used.min(geometry.cells)).max(1), is_held }
+    }
+
+    /// What a put of `bytes` wants.
+    pub(crate) fn want_room(&self, bytes: usize, by_lock: bool) -> Want {
+        Want { units: self.geometry().record_cells(bytes as u64), by_lock }
+    }
+}
+
+impl Awaited for RawQueue {
+    fn condvar(&self, aspect: Aspect) -> Option<KeptCondvar> {
+        KeptCondvar::new(self.condvar_of(aspect), self.segment())
+    }
+
+    fn barrier(&self) -> &MemoryBarrier {
+        RawQueue::barrier(self)
+    }
+
+    fn available(&self, aspect: Aspect) -> Available {
+        let all_if = |is_so| if is_so { Available::ALL } else { Available::NOTHING };
+        match aspect {
+            Aspect::Message => self.messages_available(),
+            Aspect::Room => self.room_available(),
+            Aspect::Finished => all_if(self.is_poisoned() || self.may_be_done()),
+            Aspect::Closed | Aspect::Given => all_if(self.is_closed() || self.is_poisoned()),
+        }
+    }
+
+    fn fits(&self, aspect: Aspect, want: Want) -> bool {
+        // The most bytes that need as many cells.
+        let bytes = || match self.geometry().sized {
+            true => self.geometry().message_bytes,
+            false => (want.units - 1) * self.geometry().cell_bytes,
+        };
+        aspect != Aspect::Room || self.sees_room(u32::try_from(bytes()).unwrap_or(u32::MAX))
+    }
+
+    fn must_try(&self, aspect: Aspect, want: Want) -> bool {
+        aspect == Aspect::Room && !self.geometry().sized && self.is_large_in_cells(want.units)
+    }
+
+    fn probe(&self, _: Aspect) {
+        self.periodic_probe(Deadline::PASSED);
+    }
+
+    fn pass_on(&self, aspect: Aspect) {
+        match aspect {
+            Aspect::Message => RawQueue::pass_on(self),
+            Aspect::Room if self.sees_room(self.smallest_message()) => self.notify_not_full(1),
+            // All waiters are woken.
+            Aspect::Room | Aspect::Finished | Aspect::Closed | Aspect::Given => {}
+        }
+    }
+}

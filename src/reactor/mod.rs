@@ -1,0 +1,66 @@
+//! How a future waits: a room of waiting tasks, and the one thread of the process that sleeps for
+//! them.
+//!
+//! ```text
+//!   task      poll --nothing--> register in the room --check again, nothing--> Pending
+//!              ^ \--took one--> leave the room                         | waker called, or dropped
+//!              +---------------------------------------------------- polled
+//!
+//!   node      absent --register--> waiting --its waker is taken--> notified --a slice--> late
+//!                                     ^------ polled, nothing there ----+-------------------+
+//!             notified --dropped, or took one--> absent; still a message there: passed on
+//!
+//!   reactor   +-> read the control word
+//!             |   each queue whose tasks wait, unless registered in this sequence and epoch:
+//!             |     read the sequence, register, heavy barrier
+//!             |   check; notify a task for each message that has none; leave the word if no task
+//!             |     waits any more; pass on what no task here can take
+//!             +-- sleep on the control word and those of all registered queues, a slice at most
+//! ```
+//!
+//! A **room** is what a process keeps of its waiting tasks, under a lock of its own that is held
+//! for a few instructions and never while a waker is cloned, called or dropped.
+//!
+//! Invariants:
+//! 1. The reactor is one waiter of each queue for all tasks of its process: it reads the sequence,
+//!    registers, runs the heavy barrier, checks, then sleeps on that sequence (lock, Invariant 3).
+//!    A putter pays for tasks what it pays for blocked callers: one load.
+//! 2. A task registers in the room and then checks once more. Either the reactor is registered
+//!    already, and a message that came before the task's check is seen by it, or one that comes
+//!    later wakes the reactor, which sees the task; or it is not, and the task raises the control
+//!    word, under the room's lock, and the reactor checks after it has registered. The reactor
+//!    reads the control word before the room.
+//! 3. A notified task answers for one message until it has polled. No other task is notified for
+//!    that message. A task that answers and ends, dropped or with a message, checks after its node
+//!    has gone: if there is a message for which no notified task answers, it notifies a waiting
+//!    task of this process, or wakes one waiter of any process. A task that polled and found
+//!    nothing passes nothing on: it registers and checks again (Invariant 2).
+//! 4. The reactor takes the count of messages first and that of notified tasks then, under the
+//!    room's lock. In this order a task that takes a message meanwhile is one wake too many. In the
+//!    other, a task that has taken one message would answer for the next.
+//! 5. The reactor leaves a word as soon as no task of that queue waits: a notified task is not a
+//!    waiting one. If the word has fired since it registered, the wake may have been consumed by
+//!    its sleep: after it has left, it wakes one other waiter if there is a message for which no
+//!    task here answers. Since it leaves first, no wake comes back to it, and none circulates.
+//! 6. One return of the sleep may have consumed a wake of each word: the reactor checks all. It
+//!    compares sequence and epoch of all its words after each return, and registers anew where
+//!    one has changed.
+//! 7. A task that was notified and has not polled when the reactor's slice ends is late and answers
+//!    for nothing. At once the next waiting task is notified, and one wake is passed on, so that
+//!    late tasks do not cost other processes a slice each. A waker that panics makes its task late
+//!    at once.
+//! 8. Nothing but speed rests on the count of waiters, and a process that dies with a wake costs
+//!    the others at most one slice (lock, Invariant 4; wait, Invariant 1). A notified task that
+//!    does not poll costs the tasks of its own process at most one slice more.
+
+mod nodes;
+mod registry;
+mod room;
+mod sleep;
+mod thread;
+mod waiting;
+
+pub(crate) use nodes::{Available, Want};
+pub(crate) use registry::Subject;
+pub(crate) use room::{Aspect, Awaited};
+pub(crate) use waiting::{CannotWait, Tried, Waiting};

@@ -1,0 +1,353 @@
+//! The nodes of the tasks that wait for one thing, as plain data: who waits, who was notified, who
+//! is late. No system call, and no waker is cloned, called or dropped here: callers do so outside
+//! the lock that guards this.
+//!
+//! The states are those of the module above; Invariants 3, 4 and 7 are kept here.
+
+use std::task::Waker;
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Want {
+    /// Messages, or cells of a ring, or permits: what it takes of what is available.
+    pub units: u64,
+    /// Is it refused while an endpoint owns the side?
+    pub by_lock: bool,
+}
+
+/// What there is to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Available {
+    /// May be too high, never too low. [`Available::ALL`] is for every task.
+    pub units: u64,
+    /// An endpoint owns the side: tasks that go by lock would be refused at once.
+    pub is_held: bool,
+}
+
+impl Available {
+    pub const NOTHING: Available = Available { units: 0, is_held: false };
+    /// For every task: the queue was closed, the event was set.
+    pub const ALL: Available = Available { units: u64::MAX, is_held: false };
+}
+
+/// A task's node, until it is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key(u32);
+
+/// A task to notify: call its waker, outside the lock.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub key: Key,
+    /// The node's number of notifications: it may have been removed, and used again, meanwhile.
+    pub turn: u32,
+    pub waker: Waker,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Absent,
+    Waiting,
+    Notified,
+    Late,
+}
+
+#[derive(Debug)]
+struct Node {
+    standing: Standing,
+    want: Want,
+    waker: Option<Waker>,
+    /// The slice in which it was notified.
+    notified_in: u32,
+    turn: u32,
+    before: u32,
+    behind: u32,
+}
+
+/// No node.
+const NONE: u32 = u32::MAX;
+
+/// Nodes in the order in which they came.
+#[derive(Clone, Copy, Debug)]
+struct List {
+    first: u32,
+    last: u32,
+}
+
+impl List {
+    const EMPTY: List = List { first: NONE, last: NONE };
+
+    fn push(&mut self, nodes: &mut [Node], index: u32) {
+        (nodes[index as usize].before, nodes[index as usize].behind) = (self.last, NONE);
+        match self.last {
+            NONE => self.first = index,
+            last => nodes[last as usize].behind = index,
+        }
+        self.last = index;
+    }
+
+    fn remove(&mut self, nodes: &mut [Node], index: u32) {
+        let (before, behind) = (nodes[index as usize].before, nodes[index as usize].behind);
+        match before {
+            NONE => self.first = behind,
+            before => nodes[before as usize].behind = behind,
+        }
+        match behind {
+            NONE => self.last = before,
+            behind => nodes[behind as usize].before = before,
+        }
+    }
+}
+
+/// What a node left behind.
+#[derive(Debug)]
+pub(crate) struct Removed {
+    /// To be dropped outside the lock.
+    pub waker: Option<Waker>,
+    /// It answered for what it was notified of (Invariant 3).
+    pub answered: bool,
+    /// No other node is left.
+    pub was_last: bool,
+}
+
+/// Waiting tasks that do not fit are stepped over, but not more of them at a time.
+const STEPPED_OVER: u32 = 64;
+/// Polls in a row of notified tasks that found nothing, until they are held off: what is available
+/// cannot be had now, or other processes are always faster.
+const FRUITLESS: u32 = 16;
+/// For how long tasks are held off at first, and at most.
+const HOLD_NS: u64 = 1_000_000;
+const LONGEST_HOLD_NS: u64 = 5_000_000;
+
+/// The waiting tasks of one thing.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    nodes: Vec<Node>,
+    free: u32,
+    waiting: List,
+    notified: List,
+    waiting_count: u32,
+    count: u32,
+    /// Units that notified tasks answer for.
+    answering: u64,
+    slice: u32,
+    /// Polls of notified tasks that found nothing, since one took something.
+    fruitless: u32,
+    held_until_ns: u64,
+    hold_ns: u64,
+}
+
+impl Nodes {
+    pub fn new() -> Nodes {
+        Nodes {
+            nodes: Vec::new(),
+            free: NONE,
+            waiting: List::EMPTY,
+            notified: List::EMPTY,
+            waiting_count: 0,
+            count: 0,
+            answering: 0,
+            slice: 0,
+            fruitless: 0,
+            held_until_ns: 0,
+            hold_ns: 0,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Does a task wait? A notified one does not.
+    pub fn has_waiting(&self) -> bool {
+        self.waiting_count > 0
+    }
+
+    /// The task waits from now on, behind those that wait already. Returns a waker to be dropped
+    /// outside the lock.
+    pub fn register(&mut self, key: Option<Key>, waker: Waker, want: Want) -> (Key, Option<Waker>) {
+        let index = match key {
+            Some(Key(index)) => index,
+            None => self.insert(),
+        };
+        let node = &mut self.nodes[index as usize];
+        let standing = std::mem::replace(&mut node.standing, Standing::Waiting);
+        let was_wanted = std::mem::replace(&mut node.want, want);
+        let old = match &node.waker {
+            Some(old) if old.will_wake(&waker) => Some(waker),
+            _ => node.waker.replace(waker),
+        };
+        if standing == Standing::Notified {
+            self.answering = self.answering.saturating_sub(was_wanted.units);
+            self.notified.remove(&mut self.nodes, index);
+            self.fruitless += 1;
+        }
+        if standing != Standing::Waiting {
+            self.waiting.push(&mut self.nodes, index);
+            self.waiting_count += 1;
+        }
+        (Key(index), old)
+    }
+
+    fn insert(&mut self) -> u32 {
+        self.count += 1;
+        if self.free != NONE {
+            let index = self.free;
+            self.free = self.nodes[index as usize].behind;
+            return index;
+        }
+        let want = Want { units: 0, by_lock: false };
+        let standing = Standing::Absent;
+        self.nodes.push(Node { standing, want, waker: None, notified_in: 0, turn: 0, before: NONE, behind: NONE });
+        self.nodes.len() as u32 - 1
+    }
+
+    /// The task waits no more. `took`: it took something.
+    pub fn remove(&mut self, Key(index): Key, took: bool) -> Removed {
+        let node = &mut self.nodes[index as usize];
+        let standing = std::mem::replace(&mut node.standing, Standing::Absent);
+        let waker = node.waker.take();
+        let units = node.want.units;
+        match standing {
+            Standing::Waiting => {
+                self.waiting.remove(&mut self.nodes, index);
+                self.waiting_count -= 1;
+            }
+            Standing::Notified => {
+                self.notified.remove(&mut self.nodes, index);
+                self.answering = self.answering.saturating_sub(units);
+            }
+            Standing::Late | Standing::Absent => {}
+        }
+        self.nodes[index as usize].behind = self.free;
+        self.free = index;
+        self.count -= 1;
+        if took {
+            self.fruitless = 0;
+        }
+        Removed { waker, answered: standing == Standing::Notified, was_last: self.count == 0 }
+    }
+
+    /// Notifies waiting tasks, in their order, for what is available and not answered for
+    /// (Invariants 3 and 4), `most` at most. `fits` may refuse what a task wants. Returns whether
+    /// there is something left that no task of this process answers for.
+    pub fn serve(
+        &mut self,
+        available: Available,
+        most: usize,
+        now_ns: impl Fn() -> u64,
+        fits: impl Fn(Want) -> bool,
+        calls: &mut Vec<Call>,
+    ) -> bool {
+        if self.is_held_off() && now_ns() < self.held_until_ns {
+            return false;
+        }
+        let was_held_off = self.is_held_off();
+        let mut left = if available.units == u64::MAX { u64::MAX } else { available.units.saturating_sub(self.answering) };
+        let (mut at, mut stepped_over, mut called) = (self.waiting.first, 0, 0);
+        while at != NONE && called < most && stepped_over < STEPPED_OVER {
+            let Node { want, behind, .. } = self.nodes[at as usize];
+            let is_forced = was_held_off && called == 0;
+            let is_refused = available.is_held && want.by_lock;
+            if is_forced || is_refused || (left >= want.units && fits(want)) {
+                called += 1;
+                if !is_refused && left != u64::MAX {
+                    left = left.saturating_sub(want.units);
+                }
+                calls.extend(self.notify(at));
+                if was_held_off {
+                    // One tries for all: if it still cannot, it says so.
+                    self.hold_off(now_ns());
+                    return false;
+                }
+            } else if left == 0 && !available.is_held {
+                break;
+            } else {
+                stepped_over += 1;
+            }
+            at = behind;
+        }
+        if called > 0 && self.fruitless >= FRUITLESS {
+            self.fruitless = 0;
+            self.hold_off(now_ns());
+        }
+        left > 0 && self.waiting.first == NONE
+    }
+
+    fn notify(&mut self, index: u32) -> Option<Call> {
+        self.waiting.remove(&mut self.nodes, index);
+        self.waiting_count -= 1;
+        self.notified.push(&mut self.nodes, index);
+        let slice = self.slice;
+        let node = &mut self.nodes[index as usize];
+        node.standing = Standing::Notified;
+        node.notified_in = slice;
+        node.turn = node.turn.wrapping_add(1);
+        self.answering = self.answering.saturating_add(node.want.units);
+        let (key, turn) = (Key(index), node.turn);
+        node.waker.take().map(|waker| Call { key, turn, waker })
+    }
+
+    /// A slice has passed: those that were notified before it began and have not polled are late,
+    /// and answer for nothing (Invariant 7). Returns whether there are any.
+    pub fn end_slice(&mut self) -> bool {
+        let mut found = false;
+        while self.notified.first != NONE && self.nodes[self.notified.first as usize].notified_in != self.slice {
+            self.be_late(self.notified.first);
+            found = true;
+        }
+        self.slice = self.slice.wrapping_add(1);
+        found
+    }
+
+    /// The waker of a call has panicked: its task is late at once (Invariant 7).
+    pub fn note_panic(&mut self, Key(index): Key, turn: u32) {
+        let node = &self.nodes[index as usize];
+        if node.standing == Standing::Notified && node.turn == turn {
+            self.be_late(index);
+        }
+    }
+
+    fn be_late(&mut self, index: u32) {
+        self.notified.remove(&mut self.nodes, index);
+        let node = &mut self.nodes[index as usize];
+        node.standing = Standing::Late;
+        self.answering = self.answering.saturating_sub(node.want.units);
+    }
+
+    /// A task found the side's lock contended: the others do not try before the time is over, and
+    /// then one of them does.
+    pub fn note_contended(&mut self, now_ns: u64) {
+        if !self.is_held_off() || now_ns >= self.held_until_ns {
+            self.hold_off(now_ns);
+        }
+    }
+
+    fn hold_off(&mut self, now_ns: u64) {
+        self.hold_ns = (self.hold_ns * 2).clamp(HOLD_NS, LONGEST_HOLD_NS);
+        self.held_until_ns = now_ns.saturating_add(self.hold_ns);
+    }
+
+    /// A task found the side open again, or took something. Returns whether tasks were held off.
+    pub fn release_hold(&mut self) -> bool {
+        self.hold_ns = 0;
+        std::mem::take(&mut self.held_until_ns) != 0
+    }
+
+    fn is_held_off(&self) -> bool {
+        self.held_until_ns != 0
+    }
+
+    /// Until when waiting tasks are held off, if they are.
+    pub fn held_until_ns(&self) -> Option<u64> {
+        (self.is_held_off() && self.has_waiting()).then_some(self.held_until_ns)
+    }
+
+    /// Notifies the first waiting task, whatever there is, if `must_try` says so of what it wants:
+    /// it renews its place in line.
+    pub fn remind_first(&mut self, must_try: impl Fn(Want) -> bool, calls: &mut Vec<Call>) {
+        let first = self.waiting.first;
+        if first != NONE && must_try(self.nodes[first as usize].want) {
+            calls.extend(self.notify(first));
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! One thread of the reactor: registers with what tasks wait for, sleeps, notifies.
+//!
+//! The diagram and the invariants are those of the module above.
+
+use super::nodes::{Available, Call};
+use super::room::{Awaited, Room};
+use super::sleep::{Control, MOST_ROOMS, Sleep, must_nap};
+use crate::background::Presence;
+use crate::lock::{KeptCondvar, News, Registration, unordered_moment};
+use crate::os::{Blocked, Deadline, now_ns};
+use crate::wait::SLICE_NS;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Time for probes for dead processes in one slice, of one thread: with more rooms than that is
+/// enough for, each has its turn later (about 30 us a queue: 30 queues are probed ten times a
+/// second, 1,000 once in 3 s).
+const PROBES_NS: u64 = 1_000_000;
+
+/// A thread, seen by tasks.
+#[derive(Default)]
+pub(super) struct Shard {
+    control: Control,
+    /// Rooms that the thread does not know yet, and how many it has in all.
+    inbox: Mutex<Inbox>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    new: Vec<Arc<Room>>,
+    count: usize,
+}
+
+impl Shard {
+    /// Starts the thread of a new shard, with no signal for it to handle.
+    pub fn start(retire: fn(&Arc<Room>) -> bool) -> io::Result<&'static Shard> {
+        let shard: &'static Shard = Box::leak(Box::default());
+        // A new thread has the mask of the thread that makes it.
+        let _blocked = Blocked::all();
+        std::thread::Builder::new().name("shmq-reactor".into()).spawn(move || shard.run(retire))?;
+        Ok(shard)
+    }
+
+    pub fn wake(&self) {
+        self.control.wake();
+    }
+
+    /// Has it a place for one more room?
+    pub fn has_place(&self) -> bool {
+        self.lock().count < MOST_ROOMS
+    }
+
+    pub fn add(&self, room: Arc<Room>) {
+        let mut inbox = self.lock();
+        inbox.count += 1;
+        inbox.new.push(room);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread's life, which ends with the process.
+    fn run(&self, retire: fn(&Arc<Room>) -> bool) {
+        let presence = Presence::begin();
+        let mut worker = Worker::default();
+        loop {
+            let read = self.control.read();
+            let until = {
+                let _at_work = presence.work();
+                worker.rooms.extend(self.lock().new.drain(..).map(Watch::new));
+                let until = worker.round();
+                if worker.slice_has_ended {
+                    let before = worker.rooms.len();
+                    worker.rooms.retain(|watch| !(watch.is_idle() && retire(&watch.room)));
+                    self.lock().count -= before - worker.rooms.len();
+                }
+                until
+            };
+            // From here on it only sleeps (background).
+            worker.sleep.begin(&self.control, read);
+            worker.rooms.iter().for_each(|watch| watch.add_to(&mut worker.sleep));
+            let until = if worker.rooms.is_empty() { Deadline::NEVER } else { until };
+            worker.sleep.sleep(&self.control, read, until, worker.has_tasks);
+        }
+    }
+}
+
+/// A room, and where the reactor is registered for it.
+struct Watch {
+    room: Arc<Room>,
+    place: Option<Place>,
+    /// The words have fired since it registered, or since it last served: it may have consumed a
+    /// wake (Invariant 5).
+    has_fired: bool,
+    has_tasks: bool,
+    was_idle: bool,
+    /// When tasks that are held off are to try again.
+    held_until_ns: u64,
+    /// It was registered without an ordered barrier: what came just before may not be visible yet.
+    is_unordered: bool,
+}
+
+struct Place {
+    condvar: KeptCondvar,
+    registration: Registration,
+    generation: u64,
+}
+
+impl Watch {
+    fn new(room: Arc<Room>) -> Watch {
+        Watch {
+            room,
+            place: None,
+            has_fired: false,
+            has_tasks: true,
+            was_idle: false,
+            held_until_ns: u64::MAX,
+            is_unordered: false,
+        }
+    }
+
+    fn add_to(&self, sleep: &mut Sleep) {
+        if let Some(place) = &self.place {
+            sleep.add(place.condvar.get(), place.registration);
+        }
+    }
+
+    /// Has it had no task for a slice?
+    fn is_idle(&self) -> bool {
+        self.was_idle && !self.has_tasks && self.place.is_none()
+    }
+
+    fn news(&self) -> News {
+        self.place.as_ref().map_or(News::None, |place| place.condvar.get().news(place.registration))
+    }
+
+    /// Takes the count back, then passes on a wake that may have been consumed, if nothing is known
+    /// of what it was for any more (Invariant 5).
+    fn leave(&mut self, is_unknown: bool) {
+        let Some(place) = self.place.take() else { return };
+        let condvar = place.condvar.get();
+        condvar.deregister(place.registration);
+        if is_unknown && std::mem::take(&mut self.has_fired) && condvar.has_waiters() {
+            condvar.wake(1);
+        }
+    }
+    /// Checks the room: registers or leaves, notifies tasks, passes on what they do not take.
+    fn check(&mut self, news: News, slice_has_ended: bool, naps: bool, calls: &mut Vec<Call>) {
+        let room = Arc::clone(&self.room);
+        self.has_fired |= news != News::None;
+        self.is_unordered = false;
+        let (awaited, generation, is_wanted) = {
+            let mut state = room.lock();
+            let is_wanted = state.nodes.has_waiting();
+            state.is_watched = is_wanted;
+            (state.awaited.clone(), state.generation, is_wanted)
+        };
+        self.was_idle = !self.has_tasks && awaited.is_none();
+        self.has_tasks = awaited.is_some();
+        self.held_until_ns = u64::MAX;
+        let Some(awaited) = awaited else { return self.leave(true) };
+        self.register(&*awaited, news, generation, is_wanted && !naps);
+        loop {
+            // What there is first, then the tasks that answer for it (Invariant 4).
+            let available = awaited.available(room.aspect);
+            let mut state = room.lock();
+            let found_late = slice_has_ended && state.nodes.end_slice();
+            if slice_has_ended {
+                state.nodes.remind_first(|want| awaited.must_try(room.aspect, want), calls);
+            }
+            let fits = |want| awaited.fits(room.aspect, want);
+            let left_over = state.nodes.serve(available, usize::MAX, now_ns, fits, calls);
+            let is_wanted = state.nodes.has_waiting();
+            // A task that comes from now on tells the reactor, unless it stays registered.
+            state.is_watched = is_wanted && self.place.is_some();
+            self.held_until_ns = state.nodes.held_until_ns().unwrap_or(u64::MAX);
+            drop(state);
+            if !is_wanted {
+                self.leave(false);
+            }
+            let passes_on = std::mem::take(&mut self.has_fired) && left_over || found_late && available != Available::NOTHING;
+            if passes_on {
+                awaited.pass_on(room.aspect);
+            }
+            if calls.is_empty() || room.call(calls) {
+                break;
+            }
+            // A waker has panicked: what its task answered for is open again.
+            self.has_fired = true;
+        }
+    }
+
+    /// Registers where tasks wait, stays registered, or leaves (Invariants 1, 5 and 6).
+    fn register(&mut self, awaited: &dyn Awaited, news: News, generation: u64, is_wanted: bool) {
+        match &mut self.place {
+            Some(place) if !is_wanted || place.generation != generation => self.leave(false),
+            Some(place) if news == News::NewEpoch => {
+                place.registration = place.condvar.get().register();
+                self.is_unordered = !awaited.barrier().heavy();
+            }
+            Some(place) => place.registration = place.condvar.get().stay(place.registration),
+            None => {}
+        }
+        if is_wanted && self.place.is_none() {
+            if let Some(condvar) = awaited.condvar(self.room.aspect) {
+                let registration = condvar.get().register();
+                self.is_unordered = !awaited.barrier().heavy();
+                self.place = Some(Place { condvar, registration, generation });
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Worker {
+    rooms: Vec<Watch>,
+    sleep: Sleep,
+    calls: Vec<Call>,
+    slice_ends: Option<Deadline>,
+    slice_has_ended: bool,
+    has_tasks: bool,
+    /// The room that is probed next.
+    next_probe: usize,
+}
+
+impl Worker {
+    /// Checks all rooms (Invariant 6). Returns until when to sleep.
+    fn round(&mut self) -> Deadline {
+        self.slice_has_ended = self.slice_ends.is_some_and(Deadline::has_passed);
+        if self.slice_has_ended {
+            self.slice_ends = None;
+        }
+        let naps = must_nap();
+        let now_ns = now_ns();
+        let (mut held_until_ns, mut is_unordered) = (u64::MAX, false);
+        self.has_tasks = false;
+        for watch in &mut self.rooms {
+            let news = watch.news();
+            let is_due = self.slice_has_ended || naps || watch.is_unordered || watch.held_until_ns <= now_ns;
+            // The news are taken in any case.
+            if watch.room.take_news() || news != News::None || is_due {
+                watch.check(news, self.slice_has_ended, naps, &mut self.calls);
+            }
+            if news != News::None {
+                self.sleep.note_work();
+            }
+            self.has_tasks |= watch.has_tasks;
+            held_until_ns = held_until_ns.min(watch.held_until_ns);
+            is_unordered |= watch.is_unordered;
+        }
+        if self.slice_has_ended {
+            self.probe();
+        }
+        let slice_ends = *self.slice_ends.get_or_insert_with(|| Deadline::in_ns(SLICE_NS));
+        let until = slice_ends.min(Deadline::from_ns(held_until_ns));
+        if is_unordered { unordered_moment(until) } else { until }
+    }
+
+    /// Probes for dead processes, room by room, for a while.
+    fn probe(&mut self) {
+        let until = Deadline::in_ns(PROBES_NS);
+        for _ in 0..self.rooms.len() {
+            self.next_probe = (self.next_probe + 1) % self.rooms.len();
+            let room = &self.rooms[self.next_probe].room;
+            let awaited = room.lock().awaited.clone();
+            if let Some(awaited) = awaited {
+                awaited.probe(room.aspect);
+            }
+            if until.has_passed() {
+                return;
+            }
+        }
+    }
+}
