@@ -43,6 +43,7 @@ impl<H> Get<H> {
 }
 
 /// One poll of a get through any handle.
+#[inline]
 pub(super) fn poll_get<Q: Source>(
     source: &Q,
     waiting: &mut Waiting,
@@ -59,6 +60,7 @@ where
 {
     type Output = Result<<H::Target as Source>::Message, GetError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Get { handle, waiting } = &mut *self;
         poll_get(&**handle, waiting, context)

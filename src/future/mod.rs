@@ -77,12 +77,12 @@ const START: &str = "pthread_create (the thread shmq-reactor, which waits for al
 
 macro_rules! from_cannot_wait {
     ($($error:ident),*) => {$(
-        impl From<CannotWait> for $error {
+        impl<R> From<CannotWait> for Result<R, $error> {
             fn from(refused: CannotWait) -> Self {
-                match refused {
+                Err(match refused {
                     CannotWait::Inherited => $error::Inherited,
                     CannotWait::NoThread(source) => $error::Os { call: START, source },
-                }
+                })
             }
         }
     )*};
@@ -90,11 +90,12 @@ macro_rules! from_cannot_wait {
 from_cannot_wait!(PutError, GetError, JoinError);
 
 /// Is a failed try one that waits, or one that is over?
-pub(crate) trait Outcome: Sized + From<CannotWait> {
+pub(crate) trait Outcome: Sized {
     fn tried<R>(result: Result<R, Self>) -> Tried<Result<R, Self>>;
 }
 
 impl Outcome for GetError {
+    #[inline]
     fn tried<R>(result: Result<R, GetError>) -> Tried<Result<R, GetError>> {
         match result {
             Err(GetError::Empty) => Tried::Nothing,
@@ -105,6 +106,7 @@ impl Outcome for GetError {
 }
 
 impl Outcome for PutError {
+    #[inline]
     fn tried<R>(result: Result<R, PutError>) -> Tried<Result<R, PutError>> {
         match result {
             Err(PutError::Full) => Tried::Nothing,
@@ -125,6 +127,7 @@ impl Outcome for JoinError {
 }
 
 /// Polls a call of a queue.
+#[inline]
 pub(crate) fn poll_queue<R, E: Outcome>(
     waiting: &mut Waiting,
     context: &mut Context<'_>,
@@ -132,12 +135,13 @@ pub(crate) fn poll_queue<R, E: Outcome>(
     aspect: Aspect,
     want: Want,
     mut attempt: impl FnMut() -> Result<R, E>,
-) -> Poll<Result<R, E>> {
+) -> Poll<Result<R, E>>
+where
+    Result<R, E>: From<CannotWait>,
+{
     let share = || Arc::clone(raw) as Arc<dyn Awaited>;
-    let subject = Subject { address: Arc::as_ptr(raw) as usize, aspect, share: &share };
-    waiting
-        .poll(context, &subject, want, raw.spins_of_polls(), || E::tried(attempt()))
-        .map(|result| result.unwrap_or_else(|refused| Err(refused.into())))
+    let subject = Subject { address: Arc::as_ptr(raw) as usize, aspect, want, spins: raw.spins_of_polls(), share: &share };
+    waiting.poll(context, &subject, || E::tried(attempt()))
 }
 
 /// What each getter wants.

@@ -42,22 +42,26 @@ pub trait PutsAsync<T: ?Sized>: Sealed {
 }
 
 impl<T: ?Sized + Message> PutsAsync<T> for Queue<T> {
+    #[inline]
     fn put_at_once(&self, value: &T, ticket: &mut Ticket) -> Result<(), PutError> {
         let raw = self.raw();
         raw.put_at_once::<BY_LOCK, T>(raw.me()?, value, ticket)
     }
 
+    #[inline]
     fn awaited(&self) -> (&Arc<RawQueue>, bool) {
         (self.raw(), true)
     }
 }
 
 impl<T: ?Sized + Message> PutsAsync<T> for Producer<T> {
+    #[inline]
     fn put_at_once(&self, value: &T, ticket: &mut Ticket) -> Result<(), PutError> {
         let (raw, owner) = self.parts();
         if raw.try_put(owner, value) { Ok(()) } else { raw.put_at_once::<BY_OWNER, T>(raw.check(owner)?, value, ticket) }
     }
 
+    #[inline]
     fn awaited(&self) -> (&Arc<RawQueue>, bool) {
         (self.parts().0, false)
     }
@@ -119,6 +123,7 @@ where
 {
     type Output = Result<(), PutError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Put { handle, value, waiting, place } = &mut *self;
         let (raw, by_lock) = handle.awaited();
@@ -138,7 +143,7 @@ where
 
 /// Gives the place in line back, unless the future was made by the parent of this process.
 fn end_place<'a>(waiting: &mut Waiting, place: &mut Place, raw: impl FnOnce() -> &'a Arc<RawQueue>) {
-    if !waiting.is_inherited() {
+    if place.0.is_drawn() && !waiting.is_inherited() {
         place.0.end(raw());
     }
 }

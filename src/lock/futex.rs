@@ -273,24 +273,25 @@ impl Condvar<'_> {
         Registration { sequence, epoch }
     }
 
-    /// What has happened since the waiter registered, or last noted.
+    /// Has a notifier woken waiters since this one registered or last renewed its place? The wake may
+    /// have been this one's.
     #[cfg(feature = "async")]
-    pub fn news(self, place: Registration) -> News {
-        if self.words.waiters.load(Acquire) >> 32 != place.epoch {
-            News::NewEpoch
-        } else if self.words.sequence.load(Acquire) != place.sequence {
-            News::Woken
-        } else {
-            News::None
-        }
+    pub fn has_fired(self, place: Registration) -> bool {
+        self.words.sequence.load(Acquire) != place.sequence
     }
 
     /// The same place with the sequence of now, for a waiter that stays counted: it checks after
     /// this, and sleeps on this sequence. It needs no barrier: a notifier whose change that check
-    /// does not see has seen the waiter, which was counted long before (Invariant 3).
+    /// does not see has seen the waiter, which was counted long before (Invariant 3). `None`: a
+    /// notifier found nobody asleep, and this waiter is not counted any more.
+    ///
+    /// The sequence first: a notifier that begins a new epoch after the load of the epoch changes
+    /// the sequence after that, and the waiter does not sleep.
     #[cfg(feature = "async")]
-    pub fn stay(self, place: Registration) -> Registration {
-        Registration { sequence: self.words.sequence.load(Acquire), ..place }
+    pub fn renewed(self, place: Registration) -> Option<Registration> {
+        let sequence = self.words.sequence.load(Acquire);
+        let is_counted = self.words.waiters.load(Acquire) >> 32 == place.epoch;
+        is_counted.then_some(Registration { sequence, ..place })
     }
 
     /// Adds the word to a set to sleep on.
@@ -306,18 +307,6 @@ impl Condvar<'_> {
             mine.then(|| word - 1)
         });
     }
-}
-
-/// See [`Condvar::news`].
-#[cfg(feature = "async")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum News {
-    None,
-    /// A notifier has woken waiters: the wake may have been this one's.
-    Woken,
-    /// A notifier found nobody asleep, and the count begins anew: this waiter is not counted any
-    /// more, and was perhaps woken.
-    NewEpoch,
 }
 
 /// A condition variable whose memory stays mapped after the last handle of its segment has gone.
@@ -338,6 +327,11 @@ impl KeptCondvar {
         let (head, words) = (std::ptr::from_ref(segment.head()) as usize, std::ptr::from_ref(condvar.words) as usize);
         let is_inside = words >= head && words + size_of::<CondvarWords>() <= head + size_of::<Head>();
         is_inside.then(|| KeptCondvar { words: NonNull::from(condvar.words), _mapping: segment.keep_mapped() })
+    }
+
+    /// Are these its words? Their address names no others while it is mapped.
+    pub fn is(&self, other: &KeptCondvar) -> bool {
+        self.words == other.words
     }
 
     pub fn get(&self) -> Condvar<'_> {

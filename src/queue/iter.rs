@@ -95,6 +95,7 @@ impl<T: ?Sized + Message> Source for Queue<T> {
         T::Way::visit(Get(&self.raw, wait))
     }
 
+    #[inline]
     fn awaited(&self) -> (&Arc<RawQueue>, bool) {
         (&self.raw, true)
     }
@@ -108,6 +109,7 @@ impl<T: ?Sized + Message> Source for Consumer<T> {
         T::Way::visit(GetOwned(&self.raw, &self.owner, wait))
     }
 
+    #[inline]
     fn awaited(&self) -> (&Arc<RawQueue>, bool) {
         (&self.raw, false)
     }

@@ -37,9 +37,13 @@ impl RawQueue {
             return Available::ALL;
         }
         let is_held = self.head().put.owner.load(Acquire) != 0;
-        let geometry = self.geometry();
+        let (geometry, put) = (self.geometry(), &self.head().put);
+        if put.loans.load(Acquire) != 0 {
+            // Aborted records may lie anywhere, and are room (`retreat`): `fits` decides.
+            return Available { units: geometry.cells, is_held };
+        }
         let taken = self.head().get.head.load(Acquire);
-        let used = geometry.linear(self.head().put.tail.load(Acquire)).wrapping_sub(geometry.linear(taken));
+        let used = geometry.linear(put.tail.load(Acquire)).wrapping_sub(geometry.linear(taken));
         // Cells before head that are on lease, or not yet reclaimed, count as free: `fits` decides.
         Available { units: geometry.cells.saturating_sub(used.min(geometry.cells)).max(1), is_held }
     }

@@ -159,6 +159,7 @@ impl RawQueue {
 
     /// One try of a put that keeps its place in line between several tries.
     #[cfg(feature = "async")]
+    #[inline]
     pub(crate) fn put_at_once<const OWNED: bool, T>(&self, me: Id, message: &T, ticket: &mut Ticket) -> Result<(), PutError>
     where
         T: ?Sized + Message,

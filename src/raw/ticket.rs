@@ -79,6 +79,13 @@ impl Ticket {
         self.number = 0;
     }
 
+    /// Was one drawn, and not given back?
+    #[cfg(feature = "async")]
+    #[inline]
+    pub(crate) fn is_drawn(&self) -> bool {
+        self.number != 0
+    }
+
     /// Gives it back if one was drawn.
     pub(crate) fn end(&mut self, raw: &RawQueue) {
         if self.number != 0 {

@@ -105,6 +105,8 @@ pub(crate) struct Removed {
     pub waker: Option<Waker>,
     /// It answered for what it was notified of (Invariant 3).
     pub answered: bool,
+    /// It waited, and was not notified.
+    pub waited: bool,
     /// No other node is left.
     pub was_last: bool,
 }
@@ -224,7 +226,12 @@ impl Nodes {
         if took {
             self.fruitless = 0;
         }
-        Removed { waker, answered: standing == Standing::Notified, was_last: self.count == 0 }
+        Removed {
+            waker,
+            answered: standing == Standing::Notified,
+            waited: standing == Standing::Waiting,
+            was_last: self.count == 0,
+        }
     }
 
     /// Notifies waiting tasks, in their order, for what is available and not answered for

@@ -73,7 +73,7 @@ impl Reactor {
     }
 
     /// Makes a task wait in the room of what it awaits, which is made if there is none.
-    pub fn register(awaited: &Subject<'_>, waker: Waker, want: Want) -> io::Result<(Arc<Room>, Key)> {
+    pub fn register(awaited: &Subject<'_>, waker: Waker) -> io::Result<(Arc<Room>, Key)> {
         let reactor = Reactor::of_this_process()?;
         let at = (awaited.address, awaited.aspect);
         let mut state = reactor.lock();
@@ -96,7 +96,7 @@ impl Reactor {
             }
         };
         // Under the lock of the rooms: a room is retired only while it is empty.
-        let key = room.register(None, waker, want, awaited.share);
+        let key = room.register(None, waker, awaited.want, awaited.share);
         drop(state);
         Ok((room, key))
     }
@@ -106,6 +106,9 @@ impl Reactor {
 pub(crate) struct Subject<'a> {
     pub address: usize,
     pub aspect: Aspect,
+    pub want: Want,
+    /// Checks with a pause between, before it waits.
+    pub spins: u32,
     /// Another reference to it.
     pub share: &'a dyn Fn() -> Arc<dyn Awaited>,
 }

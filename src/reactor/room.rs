@@ -73,10 +73,10 @@ pub(super) struct Room {
 pub(super) struct State {
     pub nodes: Nodes,
     pub awaited: Option<Arc<dyn Awaited>>,
-    /// Counts what was awaited here, one thing after the other.
-    pub generation: u64,
     /// The reactor is registered, or will check after it has registered (Invariant 2).
     pub is_watched: bool,
+    /// The last task went without having been notified: the reactor is to leave.
+    pub has_left: bool,
 }
 
 /// What a task's end leaves to do, outside the lock.
@@ -90,7 +90,7 @@ pub(super) struct Ended {
 
 impl Room {
     pub fn new(shard: &'static Shard, aspect: Aspect) -> Room {
-        let state = State { nodes: Nodes::new(), awaited: None, generation: 0, is_watched: false };
+        let state = State { nodes: Nodes::new(), awaited: None, is_watched: false, has_left: false };
         Room { shard, aspect, has_news: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
@@ -116,7 +116,6 @@ impl Room {
         let mut state = self.lock();
         if state.awaited.is_none() {
             state.awaited = Some(awaited());
-            state.generation += 1;
         }
         let (key, old) = state.nodes.register(key, waker, want);
         let must_tell = !state.is_watched;
@@ -149,11 +148,13 @@ impl Room {
         let was_held_off = took && state.nodes.release_hold();
         let let_go = if removed.was_last { state.awaited.take() } else { None };
         let unanswered = removed.answered.then(|| state.awaited.clone().or_else(|| let_go.clone())).flatten();
-        let must_tell = (state.is_watched && !state.nodes.has_waiting()) || (was_held_off && state.nodes.has_waiting());
-        if must_tell && !state.nodes.has_waiting() {
+        // A task that was notified leaves the reactor as it is: it has left, or stays on purpose.
+        let has_left = state.is_watched && removed.waited && !state.nodes.has_waiting();
+        if has_left {
             // The next task tells the reactor again.
-            state.is_watched = false;
+            (state.is_watched, state.has_left) = (false, true);
         }
+        let must_tell = has_left || (was_held_off && state.nodes.has_waiting());
         drop(state);
         self.finish(Ended { waker: removed.waker, unanswered, let_go, must_tell });
     }

@@ -6,12 +6,14 @@ use super::nodes::{Available, Call};
 use super::room::{Awaited, Room};
 use super::sleep::{Control, MOST_ROOMS, Sleep, must_nap};
 use crate::background::Presence;
-use crate::lock::{KeptCondvar, News, Registration, unordered_moment};
-use crate::os::{Blocked, Deadline, now_ns};
+use crate::lock::{KeptCondvar, Registration, unordered_moment};
+use crate::os::{Blocked, Deadline, coarse_now_ns, now_ns};
 use crate::wait::SLICE_NS;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// By how much the coarse clock may be behind.
+const TICK_NS: u64 = 10_000_000;
 /// Time for probes for dead processes in one slice, of one thread: with more rooms than that is
 /// enough for, each has its turn later (about 30 us a queue: 30 queues are probed ten times a
 /// second, 1,000 once in 3 s).
@@ -99,12 +101,44 @@ struct Watch {
     held_until_ns: u64,
     /// It was registered without an ordered barrier: what came just before may not be visible yet.
     is_unordered: bool,
+    linger: Linger,
 }
 
 struct Place {
     condvar: KeptCondvar,
     registration: Registration,
-    generation: u64,
+}
+
+/// Whether the reactor stays registered when no task waits any more.
+///
+/// A task that was notified often waits again at once, before the next message comes (a request and
+/// its answer). Then it is watched already, and need not wake the reactor (measured: see
+/// `docs/performance.md`). Where messages come first, each time costs the notifier a wake for
+/// nothing, so it is not tried again for a while.
+#[derive(Default)]
+struct Linger {
+    is_on: bool,
+    /// Times that it is not tried.
+    pause: u32,
+}
+
+/// Times that lingering is not tried after it was in vain.
+const LINGER_PAUSE: u32 = 16;
+
+impl Linger {
+    /// The last task has been notified: is it worth its while?
+    fn begin(&mut self) -> bool {
+        self.is_on = self.pause == 0;
+        self.pause = self.pause.saturating_sub(1);
+        self.is_on
+    }
+
+    /// A wake has come, or the slice is over, and no task waits.
+    fn end_in_vain(&mut self, woken: bool) {
+        if std::mem::take(&mut self.is_on) && woken {
+            self.pause = LINGER_PAUSE;
+        }
+    }
 }
 
 impl Watch {
@@ -117,6 +151,7 @@ impl Watch {
             was_idle: false,
             held_until_ns: u64::MAX,
             is_unordered: false,
+            linger: Linger::default(),
         }
     }
 
@@ -131,8 +166,9 @@ impl Watch {
         self.was_idle && !self.has_tasks && self.place.is_none()
     }
 
-    fn news(&self) -> News {
-        self.place.as_ref().map_or(News::None, |place| place.condvar.get().news(place.registration))
+    /// Has the word fired since it registered, or last checked?
+    fn is_woken(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| place.condvar.get().has_fired(place.registration))
     }
 
     /// Takes the count back, then passes on a wake that may have been consumed, if nothing is known
@@ -146,21 +182,31 @@ impl Watch {
         }
     }
     /// Checks the room: registers or leaves, notifies tasks, passes on what they do not take.
-    fn check(&mut self, news: News, slice_has_ended: bool, naps: bool, calls: &mut Vec<Call>) {
+    fn check(&mut self, is_woken: bool, slice_has_ended: bool, naps: bool, calls: &mut Vec<Call>) {
         let room = Arc::clone(&self.room);
-        self.has_fired |= news != News::None;
+        self.has_fired |= is_woken;
         self.is_unordered = false;
-        let (awaited, generation, is_wanted) = {
+        let (awaited, is_wanted) = {
             let mut state = room.lock();
             let is_wanted = state.nodes.has_waiting();
-            state.is_watched = is_wanted;
-            (state.awaited.clone(), state.generation, is_wanted)
+            let lingers = self.linger.is_on && !is_woken && !slice_has_ended && !state.has_left;
+            state.has_left = false;
+            state.is_watched = is_wanted || lingers;
+            if !is_wanted && !lingers {
+                self.linger.end_in_vain(is_woken);
+            }
+            (state.awaited.clone(), is_wanted)
         };
         self.was_idle = !self.has_tasks && awaited.is_none();
         self.has_tasks = awaited.is_some();
         self.held_until_ns = u64::MAX;
-        let Some(awaited) = awaited else { return self.leave(true) };
-        self.register(&*awaited, news, generation, is_wanted && !naps);
+        let Some(awaited) = awaited else {
+            if !self.linger.is_on {
+                self.leave(true);
+            }
+            return;
+        };
+        self.register(&*awaited, is_wanted && !naps);
         loop {
             // What there is first, then the tasks that answer for it (Invariant 4).
             let available = awaited.available(room.aspect);
@@ -172,11 +218,15 @@ impl Watch {
             let fits = |want| awaited.fits(room.aspect, want);
             let left_over = state.nodes.serve(available, usize::MAX, now_ns, fits, calls);
             let is_wanted = state.nodes.has_waiting();
+            if !is_wanted && !calls.is_empty() && self.place.is_some() {
+                self.linger.begin();
+            }
             // A task that comes from now on tells the reactor, unless it stays registered.
-            state.is_watched = is_wanted && self.place.is_some();
+            let stays = is_wanted || self.linger.is_on;
+            state.is_watched = stays && self.place.is_some();
             self.held_until_ns = state.nodes.held_until_ns().unwrap_or(u64::MAX);
             drop(state);
-            if !is_wanted {
+            if !stays {
                 self.leave(false);
             }
             let passes_on = std::mem::take(&mut self.has_fired) && left_over || found_late && available != Available::NOTHING;
@@ -192,21 +242,25 @@ impl Watch {
     }
 
     /// Registers where tasks wait, stays registered, or leaves (Invariants 1, 5 and 6).
-    fn register(&mut self, awaited: &dyn Awaited, news: News, generation: u64, is_wanted: bool) {
+    fn register(&mut self, awaited: &dyn Awaited, is_wanted: bool) {
+        let condvar = if is_wanted || self.linger.is_on { awaited.condvar(self.room.aspect) } else { None };
         match &mut self.place {
-            Some(place) if !is_wanted || place.generation != generation => self.leave(false),
-            Some(place) if news == News::NewEpoch => {
-                place.registration = place.condvar.get().register();
-                self.is_unordered = !awaited.barrier().heavy();
-            }
-            Some(place) => place.registration = place.condvar.get().stay(place.registration),
+            Some(place) if !condvar.as_ref().is_some_and(|condvar| condvar.is(&place.condvar)) => self.leave(false),
+            Some(place) => match place.condvar.get().renewed(place.registration) {
+                Some(renewed) => place.registration = renewed,
+                // Invariant 6.
+                None => {
+                    place.registration = place.condvar.get().register();
+                    self.is_unordered = !awaited.barrier().heavy();
+                }
+            },
             None => {}
         }
         if is_wanted && self.place.is_none() {
-            if let Some(condvar) = awaited.condvar(self.room.aspect) {
+            if let Some(condvar) = condvar {
                 let registration = condvar.get().register();
                 self.is_unordered = !awaited.barrier().heavy();
-                self.place = Some(Place { condvar, registration, generation });
+                self.place = Some(Place { condvar, registration });
             }
         }
     }
@@ -217,7 +271,7 @@ struct Worker {
     rooms: Vec<Watch>,
     sleep: Sleep,
     calls: Vec<Call>,
-    slice_ends: Option<Deadline>,
+    slice_ends_ns: u64,
     slice_has_ended: bool,
     has_tasks: bool,
     /// The room that is probed next.
@@ -227,22 +281,23 @@ struct Worker {
 impl Worker {
     /// Checks all rooms (Invariant 6). Returns until when to sleep.
     fn round(&mut self) -> Deadline {
-        self.slice_has_ended = self.slice_ends.is_some_and(Deadline::has_passed);
-        if self.slice_has_ended {
-            self.slice_ends = None;
-        }
+        // The coarse clock is behind the other: a slice ends a few milliseconds later. It saves two
+        // reads of 100 ns in each hop.
+        self.slice_has_ended = coarse_now_ns() >= self.slice_ends_ns;
         let naps = must_nap();
-        let now_ns = now_ns();
         let (mut held_until_ns, mut is_unordered) = (u64::MAX, false);
         self.has_tasks = false;
         for watch in &mut self.rooms {
-            let news = watch.news();
-            let is_due = self.slice_has_ended || naps || watch.is_unordered || watch.held_until_ns <= now_ns;
+            let is_woken = watch.is_woken();
+            let is_due = self.slice_has_ended
+                || naps
+                || watch.is_unordered
+                || (watch.held_until_ns != u64::MAX && watch.held_until_ns <= now_ns());
             // The news are taken in any case.
-            if watch.room.take_news() || news != News::None || is_due {
-                watch.check(news, self.slice_has_ended, naps, &mut self.calls);
+            if watch.room.take_news() || is_woken || is_due {
+                watch.check(is_woken, self.slice_has_ended, naps, &mut self.calls);
             }
-            if news != News::None {
+            if is_woken {
                 self.sleep.note_work();
             }
             self.has_tasks |= watch.has_tasks;
@@ -252,8 +307,10 @@ impl Worker {
         if self.slice_has_ended {
             self.probe();
         }
-        let slice_ends = *self.slice_ends.get_or_insert_with(|| Deadline::in_ns(SLICE_NS));
-        let until = slice_ends.min(Deadline::from_ns(held_until_ns));
+        if self.slice_has_ended {
+            self.slice_ends_ns = coarse_now_ns() + SLICE_NS;
+        }
+        let until = Deadline::from_ns((self.slice_ends_ns + TICK_NS).min(held_until_ns));
         if is_unordered { unordered_moment(until) } else { until }
     }
 

@@ -8,7 +8,7 @@
 //!   in a child     --> Inherited: nothing of the parent's is touched
 //! ```
 
-use super::nodes::{Key, Want};
+use super::nodes::Key;
 use super::registry::{Reactor, Subject, incarnation};
 use super::room::Room;
 use std::cell::Cell;
@@ -39,7 +39,8 @@ pub(crate) enum CannotWait {
 const READY_IN_A_ROW: u32 = 128;
 
 thread_local! {
-    static READY: Cell<u32> = const { Cell::new(0) };
+    /// Ready polls that are left to this thread.
+    static LEFT: Cell<u32> = const { Cell::new(READY_IN_A_ROW) };
 }
 
 /// The node of a future, if it has one.
@@ -65,57 +66,76 @@ impl Waiting {
 
     /// Polls: tries, and waits if there is nothing. What is tried commits only where it returns
     /// `Done`, and the poll then returns Ready.
-    pub fn poll<R>(
+    #[inline]
+    pub fn poll<R: From<CannotWait>>(
         &mut self,
         context: &mut Context<'_>,
         subject: &Subject<'_>,
-        want: Want,
-        spins: u32,
         mut attempt: impl FnMut() -> Tried<R>,
-    ) -> Poll<Result<R, CannotWait>> {
-        if self.is_inherited() {
-            return Poll::Ready(Err(CannotWait::Inherited));
+    ) -> Poll<R> {
+        let left = LEFT.get();
+        let has_tried = matches!(self.0, State::Idle) && left > 0;
+        if has_tried {
+            if let Tried::Done(result) = attempt() {
+                LEFT.set(left - 1);
+                return Poll::Ready(result);
+            }
         }
-        if READY.get() >= READY_IN_A_ROW {
-            READY.set(0);
+        self.poll_slowly(context, subject, has_tried, &mut attempt)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_slowly<R: From<CannotWait>>(
+        &mut self,
+        context: &mut Context<'_>,
+        subject: &Subject<'_>,
+        has_tried: bool,
+        attempt: &mut dyn FnMut() -> Tried<R>,
+    ) -> Poll<R> {
+        if self.is_inherited() {
+            return Poll::Ready(CannotWait::Inherited.into());
+        }
+        let left = LEFT.get();
+        if left == 0 {
+            LEFT.set(READY_IN_A_ROW);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let mut tried = attempt();
-        for _ in 0..spins {
-            if !matches!(tried, Tried::Nothing) {
-                break;
+        for spun in u32::from(has_tried)..=subject.spins {
+            if spun > 0 {
+                std::hint::spin_loop();
             }
-            std::hint::spin_loop();
-            tried = attempt();
+            match attempt() {
+                Tried::Done(result) => return self.ready(result, left),
+                Tried::Busy => break,
+                Tried::Nothing => {}
+            }
         }
-        if let Tried::Done(result) = tried {
-            return self.ready(result);
-        }
-        if let Err(refused) = self.register(context, subject, want) {
-            return Poll::Ready(Err(CannotWait::NoThread(refused)));
+        if let Err(refused) = self.register(context, subject) {
+            return Poll::Ready(CannotWait::NoThread(refused).into());
         }
         match attempt() {
-            Tried::Done(result) => return self.ready(result),
+            Tried::Done(result) => return self.ready(result, left),
             Tried::Nothing => self.with_room(Room::note_open),
             Tried::Busy => self.with_room(Room::note_contended),
         }
-        READY.set(0);
+        LEFT.set(READY_IN_A_ROW);
         Poll::Pending
     }
 
-    fn ready<R>(&mut self, result: R) -> Poll<Result<R, CannotWait>> {
-        READY.set(READY.get() + 1);
+    fn ready<R>(&mut self, result: R, left: u32) -> Poll<R> {
+        LEFT.set(left - 1);
         self.end(true);
-        Poll::Ready(Ok(result))
+        Poll::Ready(result)
     }
 
-    fn register(&mut self, context: &mut Context<'_>, subject: &Subject<'_>, want: Want) -> io::Result<()> {
+    fn register(&mut self, context: &mut Context<'_>, subject: &Subject<'_>) -> io::Result<()> {
         let waker = context.waker().clone();
         if let State::At(node) = &self.0 {
-            node.room.register(Some(node.key), waker, want, subject.share);
+            node.room.register(Some(node.key), waker, subject.want, subject.share);
         } else {
-            let (room, key) = Reactor::register(subject, waker, want)?;
+            let (room, key) = Reactor::register(subject, waker)?;
             self.0 = State::At(Node { room, key, incarnation: incarnation()? });
         }
         Ok(())
@@ -136,7 +156,14 @@ impl Waiting {
         matches!(self.0, State::Inherited)
     }
 
+    /// Has it never waited, or not since it was last Ready?
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        matches!(self.0, State::Idle)
+    }
+
     /// Waits no more.
+    #[cold]
     fn end(&mut self, took: bool) {
         if self.is_inherited() {
             return;
@@ -148,8 +175,11 @@ impl Waiting {
 }
 
 impl Drop for Waiting {
+    #[inline]
     fn drop(&mut self) {
-        self.end(false);
+        if !self.is_idle() {
+            self.end(false);
+        }
     }
 }
 
