@@ -133,13 +133,13 @@ cfg_if::cfg_if! {
         pub use message::private as __private;
         #[cfg(feature = "object")]
         pub use object::{
-            Codec, MessagePack, ObjectConsumer, ObjectLease, ObjectProducer, ObjectQueue, Postcard, PutAs,
+            Codec, MessagePack, ObjectAckLease, ObjectConsumer, ObjectLease, ObjectProducer, ObjectQueue, Postcard, PutAs,
         };
         #[cfg(feature = "object")]
         pub use pool::{AsyncResult, Batch, Imap, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError};
         pub use letters::{DeadLetter, DeadLetters};
         pub use process::{Process, ProcessBuilder, SpawnError};
-        pub use queue::guard::{Lease, LeaseMut, Loan};
+        pub use queue::guard::{AckLease, Lease, LeaseMut, Loan};
         pub use queue::{Buildable, Consumer, Destination, ForwardError, Held, Iter, Producer, Queue, QueueBuilder, Source};
         pub use raw::{RecoveryReport, Stats};
         pub use shm::segment::UnappliedOption;

@@ -46,7 +46,7 @@ pub struct ObjectProducer<T, C> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ObjectConsumer<T, C> {
-    bytes: Consumer<[u8]>,
+    pub(super) bytes: Consumer<[u8]>,
     carries: PhantomData<fn() -> (T, C)>,
 }
 
@@ -160,7 +160,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
             let (raw, me) = self.bytes.owned()?;
-            get::decode_leased::<T, C>(raw, get::lease::<BY_OWNER>(raw, me, wait)?)
+            get::decode_leased::<T, C, _>(raw, get::lease::<BY_OWNER, _>(raw, me, wait)?).map(ObjectLease::new)
         }
     }
 }

@@ -4,16 +4,16 @@
 use super::{Codec, ObjectLease, ObjectQueue};
 use crate::attachment::Attached;
 use crate::error::GetError;
-use crate::message::Travel;
-use crate::queue::guard::Lease;
+use crate::queue::guard::{DoneOnDrop, Leased, OnDrop};
 use crate::raw::BY_LOCK;
-use crate::raw::{Ends, LeasedRecord, RawQueue};
+use crate::raw::{Ends, RawQueue};
 use crate::ring::SLICE_RING;
 use crate::shm::letter::Reason;
 use crate::shm::participant::Id;
 use crate::wait::{Wait, blocking_forms};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 pub(crate) fn decode<T: DeserializeOwned, C: Codec>(bytes: &[u8]) -> Result<T, GetError> {
     let mut rest = bytes;
@@ -25,20 +25,24 @@ pub(crate) fn decode<T: DeserializeOwned, C: Codec>(bytes: &[u8]) -> Result<T, G
     Err(GetError::Decode { source: error, bytes: bytes.to_vec() })
 }
 
-/// Leases the next message. Without deciding yet whether it can be decoded.
-pub(super) fn lease<const OWNED: bool>(raw: &RawQueue, me: Id, wait: Wait) -> Result<Lease<'_, [u8]>, GetError> {
-    Ok(guarding(raw, raw.lease::<OWNED, SLICE_RING>(me, wait)?))
+/// Leases the next message. Without deciding yet whether it can be decoded: the lease gives it back
+/// if decoding it panics.
+pub(super) fn lease<const OWNED: bool, D: OnDrop>(raw: &RawQueue, me: Id, wait: Wait) -> Result<Leased<'_, [u8], D>, GetError> {
+    Ok(Leased::borrowed(raw, raw.lease::<OWNED, SLICE_RING>(me, wait)?))
 }
 
-/// A lease that gives its message back if decoding it panics.
-fn guarding(raw: &RawQueue, record: LeasedRecord) -> Lease<'_, [u8]> {
-    let message = <[u8]>::pointer(record.payload, record.length);
-    Lease::borrowed(raw, record, message)
+/// The same, with a lease that keeps the segment attached by itself.
+pub(super) fn lease_owned<const OWNED: bool, D: OnDrop>(
+    raw: &Arc<RawQueue>,
+    me: Id,
+    wait: Wait,
+) -> Result<Leased<'static, [u8], D>, GetError> {
+    Ok(Leased::<[u8], D>::shared(Arc::clone(raw), raw.lease::<OWNED, SLICE_RING>(me, wait)?))
 }
 
 /// Gives up a message that could not be decoded, to the queue for dead letters.
 #[cold]
-fn give_up(raw: &RawQueue, lease: Lease<'_, [u8]>, error: &GetError, ends: Ends) {
+fn give_up<D: OnDrop>(raw: &RawQueue, lease: Leased<'_, [u8], D>, error: &GetError, ends: Ends) {
     let why = match error {
         GetError::Decode { source: error, .. } => error.to_string(),
         other => other.to_string(),
@@ -62,7 +66,7 @@ pub(super) fn receive<const OWNED: bool, T: DeserializeOwned, C: Codec>(
 /// By copy for the caller: the message goes with the process, and is owed a `task_done`. But it is
 /// on lease until it is decoded, so that it can still become a dead letter.
 fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(raw: &RawQueue, me: Id, wait: Wait) -> Result<T, GetError> {
-    let lease = lease::<OWNED>(raw, me, wait)?;
+    let lease = lease::<OWNED, DoneOnDrop>(raw, me, wait)?;
     match decode::<T, C>(&lease.copied()) {
         Ok(value) => {
             if let Some(record) = lease.into_record() {
@@ -89,7 +93,7 @@ pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     }
     values.push(receive::<OWNED, T, C>(raw, me, wait)?);
     while values.len() < most {
-        let Ok(lease) = lease::<OWNED>(raw, me, Wait::Never) else { break };
+        let Ok(lease) = lease::<OWNED, DoneOnDrop>(raw, me, Wait::Never) else { break };
         // The next call returns the error, and for it this is the first delivery.
         let Ok(value) = decode::<T, C>(&lease.copied()) else {
             if let Some(record) = lease.into_record() {
@@ -108,17 +112,18 @@ pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
 
 /// The value of a lease, decoded from a copy: a peer that writes to the record meanwhile cannot
 /// make a `String` of bytes that are not UTF-8.
-pub(super) fn decode_leased<'q, T: DeserializeOwned, C: Codec>(
+pub(super) fn decode_leased<'q, T: DeserializeOwned, C: Codec, D: OnDrop>(
     raw: &RawQueue,
-    lease: Lease<'q, [u8]>,
-) -> Result<ObjectLease<'q, T>, GetError> {
+    lease: Leased<'q, [u8], D>,
+) -> Result<(T, Leased<'q, [u8], D>), GetError> {
     match decode::<T, C>(&lease.copied()) {
-        Ok(value) => Ok(ObjectLease::new(value, lease)),
+        Ok(value) => Ok((value, lease)),
         Err(error) => {
             if raw.has_dead_letters() {
                 give_up(raw, lease, &error, Ends::Released);
             } else {
-                lease.release();
+                // Poisoned: the next verb returns it.
+                drop(lease.into_record().map(|record| raw.release(record)));
             }
             Err(error)
         }
@@ -188,7 +193,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
             let raw = self.bytes.raw();
-            decode_leased::<T, C>(raw, lease::<BY_LOCK>(raw, raw.me()?, wait)?)
+            decode_leased::<T, C, _>(raw, lease::<BY_LOCK, _>(raw, raw.me()?, wait)?).map(ObjectLease::new)
         }
     }
 
@@ -209,7 +214,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// ```
         lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
         |self, wait| -> Result<ObjectLease<'static, T>, GetError> {
-            decode_leased::<T, C>(self.bytes.raw(), self.bytes.lease_owned_for(wait)?)
+            let raw = self.bytes.raw();
+            decode_leased::<T, C, _>(raw, lease_owned::<BY_LOCK, _>(raw, raw.me()?, wait)?).map(ObjectLease::new)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! An object on lease: decoded here, its message still in the queue until the lease ends.
 
-use crate::queue::guard::Lease;
+use crate::queue::guard::{DoneOnDrop, Lease, Leased};
 use crate::queue::{GivesBack, forward, forwards};
 use std::fmt;
 use std::ops::Deref;
@@ -28,8 +28,8 @@ pub struct ObjectLease<'q, T> {
 }
 
 impl<'q, T> ObjectLease<'q, T> {
-    pub(super) fn new(value: T, lease: Lease<'q, [u8]>) -> Self {
-        ObjectLease { value, lease }
+    pub(super) fn new((value, leased): (T, Leased<'q, [u8], DoneOnDrop>)) -> Self {
+        ObjectLease { value, lease: Lease::over(leased) }
     }
 
     /// Ends the lease; the message is done. The same as dropping it.

@@ -13,6 +13,7 @@
 //!    which aborts it.
 #![forbid(unsafe_code)]
 
+mod ack_lease;
 mod codec;
 mod control;
 mod decode;
@@ -24,6 +25,7 @@ mod message_pack;
 mod nesting;
 mod put;
 
+pub use ack_lease::ObjectAckLease;
 pub use codec::{Codec, MessagePack, Postcard};
 pub use endpoint::{ObjectConsumer, ObjectProducer};
 pub(crate) use get::decode;

@@ -3,8 +3,8 @@
 use super::by_form::{GetOwned, TakeLeaseOwned};
 use super::put::{loan_of, slice_bytes};
 use crate::error::{GetError, PutError};
-use crate::message::{Message, Plain, Travel, Way};
-use crate::queue::guard::{Lease, LeaseMut, Loan};
+use crate::message::{Message, Plain, Way};
+use crate::queue::guard::{Lease, LeaseMut, Leased, Loan, OnDrop};
 use crate::raw::BY_OWNER;
 use crate::raw::{RawQueue, Side, SideOwner};
 use crate::ring::SLICE_RING;
@@ -140,7 +140,7 @@ impl Producer<[u8]> {
 #[cfg(feature = "object")]
 impl Consumer<[u8]> {
     /// The queue, and the participant that gets.
-    pub(crate) fn owned(&self) -> Result<(&RawQueue, Id), GetError> {
+    pub(crate) fn owned(&self) -> Result<(&Arc<RawQueue>, Id), GetError> {
         Ok((&self.raw, self.raw.check(&self.owner)?))
     }
 }
@@ -284,8 +284,7 @@ impl<T: ?Sized + Message> Consumer<T> {
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
             let record = T::Way::visit(TakeLeaseOwned(&self.raw, &self.owner, wait))?;
-            let message = T::pointer(record.payload, record.length);
-            Ok(Lease::borrowed(&self.raw, record, message))
+            Ok(Lease::over(Leased::borrowed(&self.raw, record)))
         }
     }
 
@@ -308,9 +307,21 @@ impl<T: ?Sized + Message> Consumer<T> {
         lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
         |self, wait| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
             let record = T::Way::visit(TakeLeaseOwned(&self.raw, &self.owner, wait))?;
-            let message = T::pointer(record.payload, record.length);
-            Ok(LeaseMut::new(Lease::borrowed(&self.raw, record, message)))
+            Ok(LeaseMut::new(Lease::over(Leased::borrowed(&self.raw, record))))
         }
+    }
+}
+
+impl<T: ?Sized + Plain> Consumer<T> {
+    pub(super) fn leased<D: OnDrop>(&self, wait: Wait) -> Result<Leased<'_, T, D>, GetError> {
+        let record = T::Way::visit(TakeLeaseOwned(&self.raw, &self.owner, wait))?;
+        Ok(Leased::borrowed(&self.raw, record))
+    }
+
+    /// A lease that keeps the segment attached by itself.
+    pub(super) fn leased_owned<D: OnDrop>(&self, wait: Wait) -> Result<Leased<'static, T, D>, GetError> {
+        let record = T::Way::visit(TakeLeaseOwned(&self.raw, &self.owner, wait))?;
+        Ok(Leased::<T, D>::shared(Arc::clone(&self.raw), record))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::attachment::Attached;
 use crate::error::PutError;
 use crate::message::Message;
 use crate::message::Plain;
-use crate::queue::guard::{Lease, LeaseMut};
+use crate::queue::guard::{AckLease, Lease, LeaseMut};
 use crate::raw::BY_LOCK;
 use crate::wait::Wait;
 use std::error::Error;
@@ -65,8 +65,8 @@ impl<T: ?Sized + Message> Accepts<T> for Producer<T> {
     }
 }
 
-/// A lease of some kind, which a [`ForwardError`] holds: [`Lease`], [`LeaseMut`] and `ObjectLease`.
-/// Sealed.
+/// A lease of some kind, which a [`ForwardError`] holds: [`Lease`], [`LeaseMut`], [`AckLease`],
+/// `ObjectLease` and `ObjectAckLease`. Sealed.
 ///
 /// ```
 /// use shmq::{ForwardError, Held};
@@ -94,6 +94,12 @@ impl<T: ?Sized + Plain> GivesBack for Lease<'_, T> {
 }
 
 impl<T: ?Sized + Plain> GivesBack for LeaseMut<'_, T> {
+    fn end_given_back(self) {
+        self.give_back();
+    }
+}
+
+impl<T: ?Sized + Plain> GivesBack for AckLease<'_, T> {
     fn end_given_back(self) {
         self.give_back();
     }
@@ -328,6 +334,16 @@ impl<T: ?Sized + Plain> LeaseMut<'_, T> {
     forwards! {
         T, |lease, to, wait| {
             forward(lease, |lease| (!lease.is_inherited()).then(|| &**lease), to, wait, LeaseMut::release)
+        }
+    }
+}
+
+impl<T: ?Sized + Plain> AckLease<'_, T> {
+    forwards! {
+        T, |lease, to, wait| {
+            // Poisoned: the next verb returns it. The message is in the other queue.
+            let end = |lease: AckLease<'_, T>| drop(lease.ack());
+            forward(lease, |lease| (!lease.is_inherited()).then(|| &**lease), to, wait, end)
         }
     }
 }

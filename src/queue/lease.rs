@@ -2,10 +2,10 @@
 
 use super::Queue;
 use super::by_form::TakeLease;
-use super::guard::{Lease, LeaseMut};
+use super::guard::{Lease, LeaseMut, Leased};
 use crate::attachment::Attached;
 use crate::error::GetError;
-use crate::message::{Message, Plain, Travel, Way};
+use crate::message::{Message, Plain, Way};
 use crate::raw::BY_LOCK;
 use crate::ring::SLICE_RING;
 use crate::wait::Wait;
@@ -34,8 +34,7 @@ impl<T: ?Sized + Message> Queue<T> {
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<Lease<'_, T>, GetError> [where T: Plain] {
             let record = T::Way::visit(TakeLease(&self.raw, wait))?;
-            let message = T::pointer(record.payload, record.length);
-            Ok(Lease::borrowed(&self.raw, record, message))
+            Ok(Lease::over(Leased::borrowed(&self.raw, record)))
         }
     }
 
@@ -57,8 +56,7 @@ impl<T: ?Sized + Message> Queue<T> {
         lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
         |self, wait| -> Result<Lease<'static, T>, GetError> [where T: Plain] {
             let record = T::Way::visit(TakeLease(&self.raw, wait))?;
-            let message = T::pointer(record.payload, record.length);
-            Ok(Lease::<T>::shared(Arc::clone(&self.raw), record, message))
+            Ok(Lease::over(Leased::<T, _>::shared(Arc::clone(&self.raw), record)))
         }
     }
 
@@ -81,26 +79,14 @@ impl<T: ?Sized + Message> Queue<T> {
         lease_mut, try_lease_mut, lease_mut_timeout, lease_mut_deadline, none: "Empty",
         |self, wait| -> Result<LeaseMut<'_, T>, GetError> [where T: Plain] {
             let record = T::Way::visit(TakeLease(&self.raw, wait))?;
-            let message = T::pointer(record.payload, record.length);
-            Ok(LeaseMut::new(Lease::borrowed(&self.raw, record, message)))
+            Ok(LeaseMut::new(Lease::over(Leased::borrowed(&self.raw, record))))
         }
     }
 }
 
-impl<X> Queue<[X]>
-where
-    X: Plain,
-{
-    pub(crate) fn lease_for(&self, wait: Wait) -> Result<Lease<'_, [X]>, GetError> {
+impl Queue<[u8]> {
+    pub(crate) fn lease_for(&self, wait: Wait) -> Result<Lease<'_, [u8]>, GetError> {
         let record = self.raw.lease::<BY_LOCK, SLICE_RING>(self.raw.me()?, wait)?;
-        let message = <[X]>::pointer(record.payload, record.length);
-        Ok(Lease::borrowed(&self.raw, record, message))
-    }
-
-    #[cfg(feature = "object")]
-    pub(crate) fn lease_owned_for(&self, wait: Wait) -> Result<Lease<'static, [X]>, GetError> {
-        let record = self.raw.lease::<BY_LOCK, SLICE_RING>(self.raw.me()?, wait)?;
-        let message = <[X]>::pointer(record.payload, record.length);
-        Ok(Lease::<[X]>::shared(Arc::clone(&self.raw), record, message))
+        Ok(Lease::over(Leased::borrowed(&self.raw, record)))
     }
 }

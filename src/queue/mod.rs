@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `builder/` | the settings, and creating and opening |
 //! | `put.rs`, `get.rs`, `lease.rs` | the verbs of [`Queue`] |
+//! | `lease_ack.rs` | leases that come back unless they are acknowledged, of both |
 //! | `by_form.rs` | what getting a value and getting a slice do differently |
 //! | `endpoint.rs` | the verbs of [`Producer`] and [`Consumer`] |
-//! | `guard/` | [`Loan`](guard::Loan), [`Lease`](guard::Lease), [`LeaseMut`](guard::LeaseMut) |
+//! | `guard/` | [`Loan`](guard::Loan), [`Lease`](guard::Lease), [`LeaseMut`](guard::LeaseMut), [`AckLease`](guard::AckLease) |
 //! | `forward.rs` | from a lease into another queue |
 //! | `iter.rs` | getting in a loop |
 //! | `control.rs` | counting, closing, recovering, joining |
@@ -21,6 +22,7 @@ mod get;
 pub(crate) mod guard;
 mod iter;
 mod lease;
+mod lease_ack;
 mod put;
 mod serde;
 

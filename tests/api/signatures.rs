@@ -1,8 +1,8 @@
 //! Each signature as a function pointer: argument and result types, lifetimes included.
 
 use shmq::{
-    Consumer, CreateError, GetError, Iter, JoinError, Lease, Loan, OpenError, Process, Producer, PutError, Queue, QueueBuilder,
-    RecoveryReport, SpawnError, Stats,
+    AckLease, Consumer, CreateError, GetError, Iter, JoinError, Lease, Loan, OpenError, Process, Producer, PutError, Queue,
+    QueueBuilder, RecoveryReport, SpawnError, Stats,
 };
 use std::io;
 use std::process::ExitStatus;
@@ -55,6 +55,14 @@ fn signatures_are_what_they_were() {
     let _: fn(Lease<'static, u32>) = Lease::release;
     let _: fn(Lease<'static, u32>) = Lease::give_back;
     let _: fn(&Lease<'static, u32>) -> u32 = Lease::deliveries;
+    let _: for<'q> fn(&'q B) -> Result<AckLease<'q, [u8]>, GetError> = B::lease_ack;
+    let _: fn(&B) -> Result<AckLease<'static, [u8]>, GetError> = B::lease_ack_owned;
+    let _: for<'c> fn(&'c Consumer<u32>) -> Result<AckLease<'c, u32>, GetError> = Consumer::lease_ack;
+    let _: fn(&Consumer<u32>) -> Result<AckLease<'static, u32>, GetError> = Consumer::lease_ack_owned;
+    let _: fn(AckLease<'static, u32>) -> Result<(), GetError> = AckLease::ack;
+    let _: fn(AckLease<'static, u32>) = AckLease::give_back;
+    let _: fn(&AckLease<'static, u32>) -> u32 = AckLease::deliveries;
+    let _: for<'a> fn(&'a mut AckLease<'static, [u8]>) -> &'a mut [u8] = AckLease::message_mut;
     let _: for<'p> fn(&'p Producer<u32>) -> Result<Loan<'p, u32>, PutError> = Producer::loan;
     let _: for<'p> fn(&'p Producer<[u8]>, usize) -> Result<Loan<'p, [u8]>, PutError> = Producer::loan_len;
     let _: fn(&Producer<u32>, &[u32]) -> Result<usize, PutError> = Producer::put_slice;

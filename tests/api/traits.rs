@@ -2,8 +2,8 @@
 
 use crate::{Local, Side, Tick, what};
 use shmq::{
-    Consumer, CreateError, GetError, JoinError, Lease, Loan, Message, OpenError, Plain, Process, Producer, PutError, Queue,
-    QueueBuilder, RecoveryReport, SpawnError, Stats, WaitStrategy,
+    AckLease, Consumer, CreateError, GetError, JoinError, Lease, Loan, Message, OpenError, Plain, Process, Producer, PutError,
+    Queue, QueueBuilder, RecoveryReport, SpawnError, Stats, WaitStrategy,
 };
 use std::error::Error;
 use std::fmt::Debug;
@@ -78,6 +78,12 @@ fn auto_traits_are_what_they_were() {
     assert_not!(Lease<'static, Local>: Send);
     assert_not!(Lease<'static, Local>: Sync);
 
+    shared::<AckLease<'static, u32>>();
+    shared::<AckLease<'static, [u8]>>();
+    assert_not!(AckLease<'static, Local>: Send);
+    assert_not!(AckLease<'static, Local>: Sync);
+    assert_not!(AckLease<'static, u32>: Clone);
+
     fn held_for_ever<T: 'static>() {}
     sent::<Producer<u32>>();
     sent::<Consumer<[u8]>>();
@@ -120,6 +126,7 @@ fn everything_public_is_debug() {
     shown(Queue::<Tick>::builder().name("a name").capacity(3));
     shown(queue.loan().unwrap());
     queue.put(&Tick { price: 1.0, volume: 2, venue: 3 }).unwrap();
+    shown(queue.lease_ack().unwrap());
     shown(queue.lease().unwrap());
     shown(queue.iter());
     shown(queue.producer().unwrap());

@@ -3,8 +3,8 @@
 use crate::support::unique_name;
 use crate::{SOON, Tick, later};
 use shmq::{
-    Consumer, GetError, Iter, JoinError, Lease, Loan, OpenError, Producer, PutError, Queue, QueueBuilder, RecoveryReport, Stats,
-    WaitStrategy,
+    AckLease, Consumer, GetError, Iter, JoinError, Lease, Loan, OpenError, Producer, PutError, Queue, QueueBuilder,
+    RecoveryReport, Stats, WaitStrategy,
 };
 use std::time::Instant;
 
@@ -131,6 +131,54 @@ fn owned_leases_outlive_the_handle() {
     drop(queue);
     let sum = std::thread::spawn(move || leases.iter().map(|lease| **lease).sum::<u64>()).join().unwrap();
     assert_eq!(sum, 10);
+}
+
+#[test]
+fn leases_that_are_acknowledged_have_every_form() {
+    let queue: Queue<u64> = Queue::new(8).unwrap();
+    assert_eq!(queue.put_slice(&[1, 2, 3, 4, 5, 6, 7, 8]).unwrap(), 8);
+    let check = |lease: AckLease<'_, u64>, number: u64| {
+        assert_eq!((*lease, lease.deliveries()), (number, 1));
+        lease.ack().unwrap();
+    };
+    check(queue.lease_ack().unwrap(), 1);
+    check(queue.try_lease_ack().unwrap(), 2);
+    check(queue.lease_ack_timeout(SOON).unwrap(), 3);
+    check(queue.lease_ack_deadline(later()).unwrap(), 4);
+    let owned: [AckLease<'static, u64>; 4] = [
+        queue.lease_ack_owned().unwrap(),
+        queue.try_lease_ack_owned().unwrap(),
+        queue.lease_ack_owned_timeout(SOON).unwrap(),
+        queue.lease_ack_owned_deadline(later()).unwrap(),
+    ];
+    owned.into_iter().zip(5..).for_each(|(lease, number)| check(lease, number));
+    assert!(matches!(queue.try_lease_ack().map(drop), Err(GetError::Empty)));
+    assert!(matches!(queue.lease_ack_timeout(SOON).map(drop), Err(GetError::Timeout)));
+
+    assert_eq!(queue.put_slice(&[1, 2, 3, 4, 5, 6, 7, 8]).unwrap(), 8);
+    let consumer: Consumer<u64> = queue.consumer().unwrap();
+    check(consumer.lease_ack().unwrap(), 1);
+    check(consumer.try_lease_ack().unwrap(), 2);
+    check(consumer.lease_ack_timeout(SOON).unwrap(), 3);
+    check(consumer.lease_ack_deadline(later()).unwrap(), 4);
+    let owned: [AckLease<'static, u64>; 4] = [
+        consumer.lease_ack_owned().unwrap(),
+        consumer.try_lease_ack_owned().unwrap(),
+        consumer.lease_ack_owned_timeout(SOON).unwrap(),
+        consumer.lease_ack_owned_deadline(later()).unwrap(),
+    ];
+    drop(consumer);
+    owned.into_iter().zip(5..).for_each(|(lease, number)| check(lease, number));
+
+    let bytes: Queue<[u8]> = Queue::<[u8]>::builder().capacity_bytes(1 << 12).create().unwrap();
+    bytes.put(b"text").unwrap();
+    let lease = bytes.lease_ack().unwrap();
+    let as_bytes: &[u8] = lease.as_ref();
+    assert_eq!(as_bytes, b"text");
+    lease.give_back();
+    let mut lease = bytes.consumer().unwrap().lease_ack_owned().unwrap();
+    lease.message_mut()[0] = b'T';
+    lease.ack().unwrap();
 }
 
 #[test]

@@ -309,6 +309,16 @@ fn one_verb<T: ?Sized + Travels>(
                 stage.read_all(&*lease);
                 (stage.step)("dropping a borrowed lease");
             }
+            (stage.step)("try_lease_ack");
+            if let Ok(lease) = clone.try_lease_ack() {
+                stage.read_all(&*lease);
+                (stage.step)("dropping one that is not acknowledged");
+            }
+            (stage.step)("try_lease_ack_owned");
+            if let Ok(lease) = clone.try_lease_ack_owned() {
+                (stage.step)("ack");
+                drop(lease.ack());
+            }
         }
     }
 }

@@ -22,6 +22,8 @@ mod traffic;
 mod waiting;
 
 #[cfg(not(shmq_portable_sync))]
+mod acks;
+#[cfg(not(shmq_portable_sync))]
 mod backlog;
 #[cfg(not(shmq_portable_sync))]
 mod cgroup;
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         renames::cases(),
         restarts::cases(),
         deaths::cases(),
+        acks::cases(),
         fences::cases(),
         backlog::cases(),
         letters::cases(),

@@ -98,6 +98,45 @@ fn a_leased_object_comes_back_when_it_is_given_back() {
 }
 
 #[test]
+fn an_object_that_is_not_acknowledged_comes_back() {
+    fn length(queue: &ObjectQueue<String>) -> Result<usize, Box<dyn std::error::Error>> {
+        let object = queue.lease_ack()?;
+        let number: usize = object.parse()?;
+        object.ack()?;
+        Ok(number)
+    }
+    let queue = ObjectQueue::<String>::new(4).unwrap();
+    queue.put("first").unwrap();
+    queue.put("2").unwrap();
+    assert!(length(&queue).is_err() && length(&queue).is_err());
+    let again = queue.try_lease_ack().unwrap();
+    assert_eq!((again.as_str(), again.deliveries()), ("first", 3));
+    assert_eq!(again.take().unwrap(), "first");
+    assert_eq!(length(&queue).unwrap(), 2);
+    queue.join_timeout(Duration::from_secs(60)).unwrap();
+    queue.put("three").unwrap();
+    let consumer = queue.consumer().unwrap();
+    consumer.lease_ack().unwrap().give_back();
+    let owned = consumer.lease_ack_owned_timeout(Duration::from_secs(60)).unwrap();
+    drop(consumer);
+    let other = ObjectQueue::<String, Postcard>::new(1).unwrap();
+    let forwards = move || {
+        owned.forward(&other).unwrap();
+        assert_eq!(other.get().unwrap(), "three");
+    };
+    std::thread::spawn(forwards).join().unwrap();
+    assert!(queue.is_empty() && !queue.is_full());
+    queue.put("four").unwrap();
+    let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _object = queue.lease_ack().unwrap();
+        panic!("in the middle of the work");
+    }));
+    assert!(panics.is_err());
+    assert_eq!(queue.lease_ack_deadline(Instant::now() + Duration::from_secs(60)).unwrap().deliveries(), 2);
+    assert_eq!(queue.lease_ack_owned().unwrap().deliveries(), 3);
+}
+
+#[test]
 fn object_endpoints_batches_and_owned_leases_are_as_those_of_a_queue() {
     let queue = ObjectQueue::<String, Postcard>::builder().capacity_bytes(1 << 20).capacity(4).create().unwrap();
     let (producer, consumer) = (queue.producer().unwrap(), queue.consumer().unwrap());

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ack;
 mod attribute;
 mod batches;
 mod bounds;

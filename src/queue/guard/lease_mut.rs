@@ -120,11 +120,7 @@ impl<T: ?Sized + Plain> Deref for LeaseMut<'_, T> {
 impl<T: ?Sized + Plain> DerefMut for LeaseMut<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        self.lease.assert_ours();
-        // SAFETY: Invariant 2 of the guards. The pointer comes from `payload: *mut u8`, which may
-        // write; the lease is borrowed mutably, and no other pointer to its message is used
-        // meanwhile.
-        unsafe { &mut *self.lease.message().cast_mut() }
+        self.lease.leased().write()
     }
 }
 

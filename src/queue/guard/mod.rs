@@ -5,6 +5,8 @@
 //!             \--drop--> skipped
 //!   Lease:  open --drop, release--> done
 //!             \--give_back, drop in a panic--> delivered again
+//!   AckLease:  open --ack--> done
+//!             \--drop, give_back--> delivered again
 //! ```
 //!
 //! Invariants:
@@ -16,10 +18,16 @@
 //! 4. The `raw` of a lease leads to a queue that the lease borrows, or keeps alive itself and
 //!    longer than the record that it holds.
 
+mod ack_lease;
 mod lease;
 mod lease_mut;
+mod leased;
 mod loan;
 
+pub use ack_lease::AckLease;
 pub use lease::Lease;
 pub use lease_mut::LeaseMut;
+#[cfg(feature = "object")]
+pub(crate) use leased::{BackOnDrop, DoneOnDrop};
+pub(crate) use leased::{Leased, OnDrop};
 pub use loan::Loan;

@@ -13,6 +13,8 @@ pub fn cases() -> Vec<Case> {
         killed_in_loan_and_commit_len,
         killed_in_lease_and_release,
         killed_in_lease_and_give_back,
+        killed_in_lease_ack_and_drop,
+        killed_in_lease_ack_and_ack,
         killed_in_leases_of_returned_messages,
         killed_in_lease_and_release_of_variable_length,
         killed_in_a_producers_life,
@@ -57,6 +59,18 @@ fn killed_in_lease_and_release() {
 
 fn killed_in_lease_and_give_back() {
     kill_in::<u64>("lease, give_back", two, |queue| queue.try_lease().unwrap().give_back(), &[&[10, 11]]);
+}
+
+fn killed_in_lease_ack_and_drop() {
+    let act = |queue: &Queue<u64>| drop(queue.try_lease_ack().unwrap());
+    kill_in("lease_ack, drop", two, act, &[&[10, 11]]);
+    let act = |queue: &Queue<[u8]>| drop(queue.try_lease_ack().unwrap());
+    kill_in("lease_ack, drop, variable length", two, act, &[&[10, 11]]);
+}
+
+fn killed_in_lease_ack_and_ack() {
+    let act = |queue: &Queue<u64>| queue.try_lease_ack().unwrap().ack().unwrap();
+    kill_in("lease_ack, ack", two, act, &[&[10, 11], &[11]]);
 }
 
 fn killed_in_leases_of_returned_messages() {
