@@ -143,7 +143,7 @@ cfg_if::cfg_if! {
         pub use queue::{Buildable, Consumer, Destination, ForwardError, Held, Iter, Producer, Queue, QueueBuilder, Source};
         pub use raw::{RecoveryReport, Stats};
         pub use shm::segment::UnappliedOption;
-        pub use wait::WaitStrategy;
+        pub use wait::{Stop, WaitStrategy};
         pub use wait_any::{WaitError, Waitable, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout};
 
         /// Atomics that end their process at a chosen write: for `tests/two_deaths` alone.

@@ -9,18 +9,17 @@ use crate::text;
 use shmq::inspect::{Inspector, Operator, State};
 use shmq::{OpenError, Queue};
 
-/// Opens a queue of bytes as it is. If all its users are dead, its name is left for the next one.
+/// Opens a queue of bytes as it is; its waits end at a signal. If all its users are dead, its name is left for the next one.
 pub fn open_bytes(name: &str, allowed: &AllowedOwners) -> Result<Queue<[u8]>, Failure> {
     let is_stale = is_stale(name);
     let settings = allowed.apply_to(Queue::<[u8]>::builder().name(name));
     let queue = settings.open().map_err(|error| Failure::open_bytes(name, &error))?;
     // Its users may die while this command is at work.
     queue.be_guest(is_stale);
-    queue.interrupt_by(&signals::INTERRUPT);
-    Ok(queue)
+    Ok(queue.with_stop(signals::first()))
 }
 
-/// Opens a queue of bytes as it is, or creates one that stays. A queue of another type is left
+/// Opens a queue of bytes as it is, or creates one that stays; its waits end at a signal. A queue of another type is left
 /// alone, stale or not: its messages belong to another program. A stale queue of this user that is
 /// closed and drained is created anew, as the start of a program would.
 pub fn open_or_create_bytes(name: &str, capacity_bytes: usize, allowed: &AllowedOwners) -> Result<Queue<[u8]>, Failure> {
@@ -40,8 +39,7 @@ pub fn open_or_create_bytes(name: &str, capacity_bytes: usize, allowed: &Allowed
         None => settings().persist(true).open_or_create().map_err(|error| Failure::create(name, &error))?,
     };
     queue.be_guest(leaves_name);
-    queue.interrupt_by(&signals::INTERRUPT);
-    Ok(queue)
+    Ok(queue.with_stop(signals::first()))
 }
 
 /// Are all users of the queue dead, apart from guests such as this command? Then a process that

@@ -3,8 +3,8 @@
 //! ```text
 //!   signal --handler--> RECEIVED, starts a timer --SIGALRM every 20 ms--> each blocked system
 //!                 |                                                       call returns EINTR
-//!                 \--> INTERRUPT: a call that sleeps in the library wakes by the same EINTR
-//!                       and returns Timeout
+//!                 \--> a `Stop`: calls of the library return Interrupted
+//!                       (the second signal: a second one, for what is put after the first)
 //! ```
 //!
 //! The timer closes the gap between a check of RECEIVED and the system call after it. SIGPIPE is
@@ -16,19 +16,36 @@
 //! and records that as SIGPIPE.
 
 use crate::poll;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use shmq::Stop;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
 static COUNT: AtomicU32 = AtomicU32::new(0);
 const ALARM_PERIOD_US: libc::suseconds_t = 20_000;
 
-/// Once this is set, waits in a queue end: see [`Queue::interrupt_by`](shmq::Queue::interrupt_by).
-pub static INTERRUPT: AtomicBool = AtomicBool::new(false);
+static STOPS: OnceLock<[Stop; 2]> = OnceLock::new();
+
+fn stops() -> &'static [Stop; 2] {
+    STOPS.get_or_init(Default::default)
+}
+
+/// Set by the first signal.
+pub fn first() -> &'static Stop {
+    &stops()[0]
+}
+
+/// Set by the second signal.
+pub fn second() -> &'static Stop {
+    &stops()[1]
+}
 
 extern "C" fn on_signal(signal: libc::c_int) {
     RECEIVED.store(signal, Ordering::Relaxed);
-    COUNT.fetch_add(1, Ordering::Relaxed);
-    INTERRUPT.store(true, Ordering::Relaxed);
+    let is_first = COUNT.fetch_add(1, Ordering::Relaxed) == 0;
+    if let Some([first, second]) = STOPS.get() {
+        if is_first { first } else { second }.set();
+    }
     interrupt_blocked_calls();
 }
 
@@ -45,12 +62,13 @@ extern "C" fn on_alarm(_: libc::c_int) {}
 
 /// Installs the handlers: signals are recorded from now on.
 pub fn install() {
+    stops();
     let handlers: [(libc::c_int, extern "C" fn(libc::c_int)); 4] =
         [(libc::SIGALRM, on_alarm), (libc::SIGINT, on_signal), (libc::SIGTERM, on_signal), (libc::SIGHUP, on_signal)];
     for (signal, handler) in handlers {
         // SAFETY: sigaction is plain integers, and zeros are an empty mask and no flags: without
-        // SA_RESTART, blocked calls return EINTR. The handlers store to an atomic and make a system
-        // call, which is all that a handler may do.
+        // SA_RESTART, blocked calls return EINTR. The handlers store to atomics, set a stop and make
+        // a system call, all of which a handler may do.
         unsafe {
             let mut old: libc::sigaction = std::mem::zeroed();
             let mut action: libc::sigaction = std::mem::zeroed();
@@ -81,11 +99,6 @@ pub fn watch_for_closed_reader() {
         }
     };
     let _ = std::thread::Builder::new().name("reader".to_owned()).spawn(watch);
-}
-
-/// Lets calls wait again, until a second signal comes.
-pub fn allow_waits_again() {
-    INTERRUPT.store(false, Ordering::Relaxed);
 }
 
 /// Did a second signal come? Then the verb ends without finishing what it began.

@@ -72,7 +72,11 @@ pub(crate) fn reopen<A: Attached>(
     expect: Expect,
     share: impl FnOnce(Newcomer) -> Arc<A>,
 ) -> Result<Arc<A>, OpenError> {
-    let is_this = |attached: &A| Some(attached.attachment().segment.nonce()) == expect.nonce;
+    // A handle that arrives has no stop.
+    let is_this = |attached: &A| {
+        let attachment = attached.attachment();
+        !attachment.is_view() && Some(attachment.segment.nonce()) == expect.nonce
+    };
     if let Some(attached) = registry::find(is_this) {
         attached.attachment().segment.check(&expect)?;
         return Ok(attached);

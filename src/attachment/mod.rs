@@ -17,9 +17,10 @@
 
 mod enter;
 mod registry;
+mod view;
 
 pub(crate) use enter::{Newcomer, reopen};
-pub(crate) use registry::{leave_all, open_guard};
+pub(crate) use registry::{leave_all, open_guard, remember};
 
 use crate::error::{CreateError, OpenError, Subject};
 use crate::lock::{Condvar, Locks};
@@ -62,6 +63,9 @@ pub(crate) trait Attached: Send + Sync + 'static {
         if let Some(me) = self.attachment().known_me() {
             return Ok(me);
         }
+        if let Some(me) = self.attachment().attach_again_by_origin() {
+            return me;
+        }
         let (me, left_behind) = self.attachment().attach_again()?;
         self.succeed(me, left_behind);
         Ok(me)
@@ -98,8 +102,10 @@ pub struct Attachment {
     attached_in: AtomicU32,
     me: AtomicU32,
     pub(crate) barrier: MemoryBarrier,
-    pub(crate) locks: Locks,
-    pub(crate) segment: Segment,
+    pub(crate) locks: Arc<Locks>,
+    pub(crate) segment: Arc<Segment>,
+    /// What this is a view of: see `view.rs`.
+    origin: Option<Arc<dyn Attached>>,
 }
 
 impl Attachment {
@@ -131,8 +137,9 @@ impl Attachment {
             attached_in: AtomicU32::new(now),
             me: AtomicU32::new(me.bits()),
             barrier,
-            locks,
-            segment,
+            locks: Arc::new(locks),
+            segment: Arc::new(segment),
+            origin: None,
         };
         Ok((attachment, me, left_behind))
     }
@@ -244,6 +251,9 @@ fn shown_by(fork_word: Incarnation, now: u32) -> u32 {
 impl Attachment {
     /// Gives up what makes this process a participant.
     fn leave(&self, how: Leaving) {
+        if self.is_view() {
+            return;
+        }
         let Some(me) = self.known_me() else {
             // A child that never attached holds no liveness lock: it only keeps the name.
             return match how {
@@ -270,7 +280,9 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         // The last owner: no thread is in the middle of a call.
         self.leave(Leaving::Alone);
-        retry_deferred(Due::Now);
+        if !self.is_view() {
+            retry_deferred(Due::Now);
+        }
     }
 }
 

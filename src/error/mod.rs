@@ -85,6 +85,9 @@ queue_error! {
         /// The deadline passed before there was room. Never reported early.
         #[error("timed out before there was room in the queue")]
         Timeout,
+        /// The handle's [`Stop`](crate::Stop) was set before there was room. Nothing was put.
+        #[error("interrupted before there was room in the queue: the stop was set")]
+        Interrupted,
         /// A process called [`close`](crate::Queue::close): no process can put any more.
         #[error("the queue is closed: it takes no more messages")]
         Closed,
@@ -148,6 +151,9 @@ queue_error! {
         /// The deadline passed before a message came. Never reported early.
         #[error("timed out before a message came")]
         Timeout,
+        /// The handle's [`Stop`](crate::Stop) was set before a message came. Nothing was taken.
+        #[error("interrupted before a message came: the stop was set")]
+        Interrupted,
         /// The queue is closed and drained: no message will ever come.
         #[error("the queue is closed and drained")]
         Closed,
@@ -210,6 +216,9 @@ queue_error! {
             /// Messages put and not yet finished when time ran out.
             left: u64,
         },
+        /// The handle's [`Stop`](crate::Stop) was set while messages were still unfinished.
+        #[error("interrupted with messages unfinished: the stop was set")]
+        Interrupted,
         /// The get side stayed locked by a process that does not run (stopped or starved). Try
         /// again.
         #[error("the get side is locked by a process that does not run (stopped or starved); try again")]

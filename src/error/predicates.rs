@@ -38,6 +38,17 @@ predicates! {
         /// ```
         is_timeout: PutError::Timeout,
 
+        /// Is it [`Interrupted`](PutError::Interrupted): was the handle's [`Stop`](crate::Stop) set?
+        ///
+        /// ```
+        /// let (queue, stop) = (shmq::Queue::<u64>::new(1)?, shmq::Stop::new());
+        /// queue.put(&1)?;
+        /// stop.set();
+        /// assert!(queue.with_stop(&stop).put(&2).unwrap_err().is_interrupted());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        is_interrupted: PutError::Interrupted,
+
         /// Is it [`Closed`](PutError::Closed)?
         ///
         /// ```
@@ -69,6 +80,16 @@ predicates! {
         /// ```
         is_timeout: GetError::Timeout,
 
+        /// Is it [`Interrupted`](GetError::Interrupted): was the handle's [`Stop`](crate::Stop) set?
+        ///
+        /// ```
+        /// let (queue, stop) = (shmq::Queue::<u64>::new(1)?, shmq::Stop::new());
+        /// stop.set();
+        /// assert!(queue.with_stop(&stop).get().unwrap_err().is_interrupted());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        is_interrupted: GetError::Interrupted,
+
         /// Is it [`Closed`](GetError::Closed): closed and drained?
         ///
         /// ```
@@ -92,6 +113,17 @@ predicates! {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         is_timeout: JoinError::Timeout { .. },
+
+        /// Is it [`Interrupted`](JoinError::Interrupted): was the handle's [`Stop`](crate::Stop) set?
+        ///
+        /// ```
+        /// let (queue, stop) = (shmq::Queue::<u64>::new(1)?, shmq::Stop::new());
+        /// queue.put(&1)?;
+        /// stop.set();
+        /// assert!(queue.with_stop(&stop).join().unwrap_err().is_interrupted());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        is_interrupted: JoinError::Interrupted,
     }
 }
 

@@ -226,6 +226,26 @@ pub(crate) struct Registration {
 
 const COUNT_MASK: u64 = u32::MAX as u64;
 
+impl CondvarWords {
+    /// Has all sleepers check again, for no reason that other processes could see. The count stays:
+    /// each that wakes up takes its own back (Invariant 4). Async-signal-safe.
+    pub fn nudge(&self) {
+        self.sequence.fetch_add(1, Release);
+        futex_wake(&self.sequence, u32::MAX);
+    }
+}
+
+impl<'a> Condvar<'a> {
+    /// One that is waited for beside others, in memory of this process alone.
+    pub fn of_this_process(words: &'a CondvarWords) -> Option<Condvar<'a>> {
+        Some(Condvar { words })
+    }
+
+    pub fn words(self) -> &'a CondvarWords {
+        self.words
+    }
+}
+
 impl Condvar<'_> {
     /// The notifier's check, after the light barrier (Invariant 3).
     #[inline(always)]

@@ -174,6 +174,22 @@ pub(crate) struct Condvar<'a> {
     event: &'a dyn EventImpl,
 }
 
+impl CondvarWords {
+    /// Nothing here may be called in a signal handler: sleepers check again within [`EVENT_SLICE`].
+    pub fn nudge(&self) {}
+}
+
+impl<'a> Condvar<'a> {
+    /// Every sleep in several places is a short one here.
+    pub fn of_this_process(_: &'a CondvarWords) -> Option<Condvar<'a>> {
+        None
+    }
+
+    pub fn words(self) -> &'a CondvarWords {
+        self.words
+    }
+}
+
 impl Condvar<'_> {
     pub fn has_waiters(self) -> bool {
         self.words.waiters.load(SeqCst) != 0

@@ -7,7 +7,7 @@ use crate::error::{GetError, PutError};
 use crate::queue::sealed::Sealed;
 use crate::queue::{Accepts, Consumer, Iter, Producer, Source};
 use crate::raw::{BY_OWNER, RawQueue};
-use crate::wait::{Wait, blocking_forms};
+use crate::wait::{Stop, Wait, blocking_forms};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -51,12 +51,43 @@ pub struct ObjectConsumer<T, C> {
 }
 
 impl<T, C> ObjectProducer<T, C> {
+    /// The same endpoint, whose waits end with `Interrupted` once `stop` is set. As
+    /// [`Queue::with_stop`](crate::Queue::with_stop).
+    ///
+    /// ```
+    /// let (queue, stop) = (shmq::ObjectQueue::<u32>::new(1)?, shmq::Stop::new());
+    /// queue.put(&1)?;
+    /// let producer = queue.producer()?.with_stop(&stop);
+    /// stop.set();
+    /// assert!(producer.put(&2).unwrap_err().is_interrupted());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "dropping the endpoint frees the side"]
+    pub fn with_stop(self, stop: &Stop) -> Self {
+        Self::over(self.bytes.with_stop(stop))
+    }
+
     pub(super) fn over(bytes: Producer<[u8]>) -> Self {
         ObjectProducer { bytes, carries: PhantomData }
     }
 }
 
 impl<T, C> ObjectConsumer<T, C> {
+    /// The same endpoint, whose waits end with `Interrupted` once `stop` is set. As
+    /// [`Queue::with_stop`](crate::Queue::with_stop).
+    ///
+    /// ```
+    /// let (queue, stop) = (shmq::ObjectQueue::<u32>::new(1)?, shmq::Stop::new());
+    /// let consumer = queue.consumer()?.with_stop(&stop);
+    /// stop.set();
+    /// assert!(consumer.get().unwrap_err().is_interrupted());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "dropping the endpoint frees the side"]
+    pub fn with_stop(self, stop: &Stop) -> Self {
+        Self::over(self.bytes.with_stop(stop))
+    }
+
     pub(super) fn over(bytes: Consumer<[u8]>) -> Self {
         ObjectConsumer { bytes, carries: PhantomData }
     }

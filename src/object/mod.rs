@@ -39,7 +39,7 @@ use crate::queue::sealed::Sealed;
 use crate::queue::{Buildable, Iter, MessageType, Queue, QueueBuilder, Source, reopen};
 use crate::raw::{BY_LOCK, RawQueue};
 use crate::shm::kind::Kind;
-use crate::wait::Wait;
+use crate::wait::{Stop, Wait};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -104,6 +104,20 @@ pub struct ObjectQueue<T, C = MessagePack> {
 }
 
 impl<T, C> ObjectQueue<T, C> {
+    /// A handle of this queue whose waits end with `Interrupted` once `stop` is set. As
+    /// [`Queue::with_stop`].
+    ///
+    /// ```
+    /// let (queue, stop) = (shmq::ObjectQueue::<String>::new(4)?, shmq::Stop::new());
+    /// stop.set();
+    /// assert!(queue.with_stop(&stop).get().unwrap_err().is_interrupted());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "the handle that it is called on stays as it is"]
+    pub fn with_stop(&self, stop: &Stop) -> ObjectQueue<T, C> {
+        ObjectQueue { bytes: self.bytes.with_stop(stop), carries: PhantomData }
+    }
+
     /// For `wait_any`, which waits for several queues at once.
     pub(crate) fn bytes(&self) -> &Queue<[u8]> {
         &self.bytes

@@ -6,7 +6,6 @@ use crate::message::{Message, Plain};
 use crate::os::Deadline;
 use crate::raw::{RecoveryReport, Stats};
 use crate::shm::segment::UnappliedOption;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 impl<T: ?Sized + Message> Queue<T> {
@@ -239,14 +238,6 @@ impl<T: ?Sized + Message> Queue<T> {
     /// ```
     pub fn join(&self) -> Result<(), JoinError> {
         self.raw.join(Deadline::NEVER)
-    }
-
-    /// For the command: soon after a signal handler has set `flag`, a put, a get or a join that
-    /// waits in this process returns `Timeout`. It is not counted as a timeout. For the whole
-    /// process and for good.
-    #[doc(hidden)]
-    pub fn interrupt_by(&self, flag: &'static AtomicBool) {
-        self.raw.interrupt_by(flag);
     }
 
     /// For the command: after how many deliveries a message is given up; 0 is never.

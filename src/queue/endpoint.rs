@@ -10,8 +10,8 @@ use crate::raw::{RawQueue, Side, SideOwner};
 use crate::ring::SLICE_RING;
 #[cfg(feature = "object")]
 use crate::shm::participant::Id;
-use crate::wait::Wait;
 use crate::wait::blocking_forms;
+use crate::wait::{Stop, Wait};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -94,6 +94,25 @@ impl<T: ?Sized> Consumer<T> {
     /// do not wait.
     pub(crate) fn waited_for(&self) -> Option<&RawQueue> {
         self.raw.check(&self.owner).is_ok().then_some(&self.raw)
+    }
+}
+
+impl<T: ?Sized> Producer<T> {
+    /// The same endpoint, whose waits end with [`PutError::Interrupted`] once `stop` is set. As
+    /// [`Queue::with_stop`](crate::Queue::with_stop).
+    ///
+    /// ```
+    /// let (queue, stop) = (shmq::Queue::<u64>::new(1)?, shmq::Stop::new());
+    /// queue.put(&1)?;
+    /// let producer = queue.producer()?.with_stop(&stop);
+    /// stop.set();
+    /// assert!(producer.put(&2).unwrap_err().is_interrupted());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "dropping the endpoint frees the side"]
+    pub fn with_stop(mut self, stop: &Stop) -> Self {
+        self.raw = self.raw.with_stop(stop);
+        self
     }
 }
 
@@ -243,6 +262,24 @@ where
             let bytes = slice_bytes::<X>(&self.raw, n)?;
             Ok(loan_of(&self.raw, self.raw.claim::<BY_OWNER, SLICE_RING>(Some(me), bytes, wait)?, bytes))
         }
+    }
+}
+
+impl<T: ?Sized> Consumer<T> {
+    /// The same endpoint, whose waits end with [`GetError::Interrupted`] once `stop` is set. As
+    /// [`Queue::with_stop`](crate::Queue::with_stop).
+    ///
+    /// ```
+    /// let (queue, stop) = (shmq::Queue::<u64>::new(1)?, shmq::Stop::new());
+    /// let consumer = queue.consumer()?.with_stop(&stop);
+    /// stop.set();
+    /// assert!(consumer.get().unwrap_err().is_interrupted());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "dropping the endpoint frees the side"]
+    pub fn with_stop(mut self, stop: &Stop) -> Self {
+        self.raw = self.raw.with_stop(stop);
+        self
     }
 }
 

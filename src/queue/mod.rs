@@ -44,6 +44,7 @@ use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::Message;
 use crate::raw::RawQueue;
 use crate::shm::segment::Segment;
+use crate::wait::Stop;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -249,6 +250,35 @@ impl<T: ?Sized + Message> Queue<T> {
     /// ```
     pub fn persist(&self) {
         self.raw.segment().persist();
+    }
+
+    /// A handle of this queue whose waits end with `Interrupted` once `stop` is set: from another
+    /// thread, or from a signal handler. In place of the stop that this handle may have; other
+    /// handles, this one too, do not change.
+    ///
+    /// Its calls never wait then, but they still succeed where they need not wait: see
+    /// [`Stop`]. A `put_slice` that has moved some messages says how many. An iterator yields
+    /// `Interrupted` as its last item. Endpoints that the handle makes have the stop too.
+    ///
+    /// ```
+    /// use shmq::{GetError, Queue, Stop};
+    ///
+    /// let (queue, stop) = (Queue::<u64>::new(4)?, Stop::new());
+    /// let interruptible = queue.with_stop(&stop);
+    /// queue.put(&1)?;
+    /// stop.set();
+    /// assert_eq!(interruptible.get()?, 1); // it need not wait
+    /// assert!(matches!(interruptible.get(), Err(GetError::Interrupted)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "the handle that it is called on stays as it is"]
+    pub fn with_stop(&self, stop: &Stop) -> Queue<T> {
+        Queue {
+            raw: self.raw.with_stop(stop),
+            schema: self.schema.clone(),
+            structure: self.structure.clone(),
+            carries: PhantomData,
+        }
     }
 
     /// Takes the put side for one owner, which puts without a lock per message until the

@@ -8,12 +8,13 @@ use crate::error::{CreateError, OpenError};
 use crate::ring::{Ring, State};
 use crate::shm::participant::{self, Id};
 use crate::shm::segment::{AttachError, Expect, Segment, Spec, View};
-use crate::wait::WaitStrategy;
+use crate::wait::{Stop, WaitStrategy};
 use std::any::Any;
 use std::io;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::Ordering::Relaxed;
 
 impl From<AttachError> for Failure {
     fn from(error: AttachError) -> Self {
@@ -92,16 +93,35 @@ impl RawQueue {
             ring: ring_of(&attachment.segment),
             strategy,
             max_deliveries: attachment.segment.max_deliveries(),
-            letters: Default::default(),
+            letters: Arc::default(),
             probe_times: Default::default(),
             caught_up_at: AtomicU64::new(0),
             tail_seen: AtomicU64::new(0),
             adaptive_spin: AdaptiveSpin::new(),
             leases_are_private: AtomicBool::new(false),
-            interrupt: OnceLock::new(),
+            stop: None,
             #[cfg(feature = "tracing")]
             unreported: Default::default(),
             attachment,
+        })
+    }
+
+    /// The same queue with a stop, in place of the one that it may have.
+    pub(crate) fn with_stop(self: &Arc<Self>, stop: &Stop) -> Arc<RawQueue> {
+        Arc::new(RawQueue {
+            ring: self.ring,
+            strategy: self.strategy,
+            max_deliveries: self.max_deliveries,
+            letters: Arc::clone(&self.letters),
+            probe_times: Default::default(),
+            caught_up_at: AtomicU64::new(0),
+            tail_seen: AtomicU64::new(0),
+            adaptive_spin: AdaptiveSpin::new(),
+            leases_are_private: AtomicBool::new(self.leases_are_private.load(Relaxed)),
+            stop: Some(stop.clone()),
+            #[cfg(feature = "tracing")]
+            unreported: Default::default(),
+            attachment: Attachment::view_of(self),
         })
     }
 

@@ -6,8 +6,9 @@ use crate::backoff::AdaptiveSpin;
 use crate::lock::{Condvar, Locked, Mutex};
 use crate::os::Deadline;
 use crate::shm::participant::Id;
-use crate::wait::{SLICE_NS, Sleeper, Wait, WaitStrategy, Waiter};
-use std::sync::atomic::AtomicBool;
+#[cfg(feature = "object")]
+use crate::wait::SLICE_NS;
+use crate::wait::{self, STOP_SLICE_NS, Sleeper, Stop, Wait, WaitStrategy, Waiter};
 use std::sync::atomic::Ordering::Relaxed;
 #[cfg(feature = "object")]
 use std::time::Duration;
@@ -93,28 +94,25 @@ impl RawQueue {
         if let WaitStrategy::Custom { spins, .. } = self.strategy { spins } else { 0 }
     }
 
-    /// From now on, calls that wait for a message, for room or for a lock give up soon after `flag`
-    /// is set, as at a deadline, but without counting a timeout: at once if the flag is set by a
-    /// signal handler that interrupts the sleep, otherwise within a slice. The first flag stays.
-    pub(crate) fn interrupt_by(&self, flag: &'static AtomicBool) {
-        let _ = self.interrupt.set(flag);
-    }
-
-    pub(super) fn is_interrupted(&self) -> bool {
-        self.interrupt.get().is_some_and(|flag| flag.load(Relaxed))
+    pub(crate) fn stop(&self) -> Option<&Stop> {
+        self.stop.as_ref()
     }
 
     /// Waits for a side's lock that was not free at the first try.
     #[cold]
     pub(super) fn wait_for_lock(&self, lock: Mutex<'_>, me: Id, wait: Wait) -> Result<Locked, Failure> {
         let (deadline, sleep) = wait.for_lock();
+        let stop = wait.interrupted_by(self.stop.as_ref());
         loop {
-            // A lock wait cannot be interrupted: if the queue can be, it waits in slices.
-            let until = if self.interrupt.get().is_some() { deadline.within(SLICE_NS) } else { deadline };
+            // Nothing wakes a sleeper on a lock but its holder: with a stop, it sleeps in slices.
+            let until = if stop.is_some() { deadline.within(STOP_SLICE_NS) } else { deadline };
             if let Some(locked) = lock.lock(self.segment(), me, until, sleep) {
                 return Ok(locked);
             }
-            if until == deadline || self.is_interrupted() {
+            if stop.is_some_and(Stop::is_set) {
+                return Err(Failure::Interrupted);
+            }
+            if until == deadline {
                 return Err(if wait.is_try() { Failure::Busy } else { Failure::Timeout });
             }
         }
@@ -149,7 +147,7 @@ pub(super) struct BlockedCall<'a> {
     raw: &'a RawQueue,
     verb: Verb,
     condvar: Condvar<'a>,
-    /// It only sleeps: no probe for dead processes, no interruption, no subscriber.
+    /// It only sleeps: no probe for dead processes, no subscriber.
     is_silent: bool,
     /// Blocked from the first sleep on, until the call ends.
     blocked: Option<Blocked<'a>>,
@@ -176,7 +174,7 @@ impl Sleeper for BlockedCall<'_> {
     }
 
     fn sleep(&mut self, until: Deadline, ready: &mut dyn FnMut() -> bool) {
-        self.condvar.wait(self.raw.barrier(), until, ready);
+        wait::sleep(self.raw.stop.as_ref(), self.condvar, self.raw.barrier(), until, ready);
     }
 
     fn note_blocked(&mut self) {
@@ -201,6 +199,6 @@ impl Sleeper for BlockedCall<'_> {
     }
 
     fn is_interrupted(&self) -> bool {
-        !self.is_silent && self.raw.is_interrupted()
+        self.raw.stop.as_ref().is_some_and(Stop::is_set)
     }
 }

@@ -341,6 +341,7 @@ impl RawQueue {
                 Some(_) => false,
             };
             match waiter.next(&mut ready) {
+                Step::Interrupted => return Err(GetError::Interrupted),
                 Step::GiveUp if wait.is_try() => return Err(GetError::Empty),
                 Step::GiveUp => {
                     self.count_timeout(Verb::Get);

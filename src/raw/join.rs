@@ -46,6 +46,7 @@ impl RawQueue {
             waiter.nap(uncounted);
             let mut ready = || self.is_poisoned() || self.may_be_done();
             match waiter.next(&mut ready) {
+                Step::Interrupted => return Err(JoinError::Interrupted),
                 Step::GiveUp => return Err(JoinError::Timeout { left: left.unwrap_or_else(|| self.ring.len().max(1)) }),
                 Step::Probe => drop(self.recover_until(deadline)),
                 Step::CheckAgain => {}
@@ -106,6 +107,7 @@ fn join_failure(failure: Failure) -> JoinError {
     match failure {
         // A lock that is not free in time makes `unfinished` return `None`.
         Failure::Busy | Failure::Timeout => JoinError::Busy,
+        Failure::Interrupted => JoinError::Interrupted,
         Failure::Held { pid } => JoinError::Held { pid },
         Failure::Poisoned => JoinError::Poisoned,
         Failure::Corrupted => JoinError::Corrupted,

@@ -448,7 +448,7 @@ impl Drop for Posting<'_> {
 /// process takes them, if there is one.
 impl Drop for RawQueue {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && !self.attachment.is_view() {
             self.post_until(Deadline::in_ns(SLICE_NS));
         }
     }

@@ -79,10 +79,10 @@ use crate::shm::geometry::Geometry;
 use crate::shm::layout::{Head, Rare};
 use crate::shm::participant::{self, Id};
 use crate::shm::segment::{AttachError, Segment};
-use crate::wait::{Wait, WaitStrategy};
+use crate::wait::{Stop, Wait, WaitStrategy};
 use std::fmt;
 use std::io;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -104,7 +104,7 @@ pub struct RawQueue {
     strategy: WaitStrategy,
     max_deliveries: u32,
     /// What is given up, where there is a queue for dead letters.
-    letters: letters::Letters,
+    letters: Arc<letters::Letters>,
     /// When callers of this process last probed for dead peers.
     probe_times: probe::ProbeTimes,
     /// Messages taken, by copy and on lease, when a getter of this process last found nothing.
@@ -115,8 +115,8 @@ pub struct RawQueue {
     adaptive_spin: AdaptiveSpin,
     /// See [`RawQueue::keep_leases_private`].
     leases_are_private: AtomicBool,
-    /// Set by a signal handler: callers that wait give up.
-    interrupt: OnceLock<&'static AtomicBool>,
+    /// Once it is set, callers that wait give up.
+    stop: Option<Stop>,
     #[cfg(feature = "tracing")]
     unreported: stats::Unreported,
     attachment: Attachment,
@@ -140,6 +140,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 pub(crate) enum Failure {
     Busy,
     Timeout,
+    Interrupted,
     Held { pid: u32 },
     Poisoned,
     Corrupted,
@@ -164,6 +165,7 @@ macro_rules! from_failure {
                 match failure {
                     Failure::Busy => $error::Busy,
                     Failure::Timeout => $error::Timeout,
+                    Failure::Interrupted => $error::Interrupted,
                     Failure::Held { pid } => $error::Held { pid },
                     Failure::Poisoned => $error::Poisoned,
                     Failure::Corrupted => $error::Corrupted,

@@ -293,6 +293,7 @@ impl RawQueue {
                 waiter.nap(stuck);
             }
             match waiter.next(&mut ready) {
+                Step::Interrupted => return Err(PutError::Interrupted),
                 Step::GiveUp if !wait.is_try() => {
                     self.count_timeout(Verb::Put);
                     return Err(PutError::Timeout);

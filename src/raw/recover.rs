@@ -90,7 +90,7 @@ impl RawQueue {
         let mut report = RecoveryReport::default();
         let Ok(me) = self.me() else { return report };
         let dead = participant::dead(self.segment(), me);
-        let wait = || Wait::Until(deadline.within(RECOVER_LOCK_NS));
+        let wait = || Wait::Briefly(deadline.within(RECOVER_LOCK_NS));
         let aborted_before = self.head().rare.aborted.load(Relaxed);
         if self.lock_put(me, wait()).is_ok() {
             // A loan that its owner claimed without moving tail; those behind tail are freed with

@@ -274,9 +274,6 @@ impl RawQueue {
 
     #[cold]
     pub(super) fn count_timeout(&self, verb: Verb) {
-        if self.is_interrupted() {
-            return;
-        }
         let counter = if verb == Verb::Put { &self.rare().put_timeouts } else { &self.rare().get_timeouts };
         counter.fetch_add(1, Relaxed);
     }

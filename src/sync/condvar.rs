@@ -166,11 +166,12 @@ impl Condvar {
     }
 
     /// Unlocks, sleeps until a notice (or for no reason, after 0.1 s at the latest), and
-    /// locks again.
+    /// locks again. Once its [`Stop`](crate::Stop) is set it does not lock again.
     ///
     /// # Errors
     /// [`LockError::OwnerDied`] with the guard if a holder of the mutex died meanwhile,
-    /// [`LockError::Failed`] without one ([`SyncError::Inherited`] if the guard is the parent's).
+    /// [`LockError::Failed`] without one ([`SyncError::Inherited`] if the guard is the parent's;
+    /// [`SyncError::Interrupted`] with the mutex unlocked).
     ///
     /// ```
     /// use shmq::sync::{Condvar, Mutex};
@@ -386,10 +387,15 @@ impl Condvar {
         let (mutex, value) = guard.parts();
         let mut guard = Some(guard);
         // Called once it has registered (Invariant 1).
-        self.primitive.condvar().wait(self.primitive.barrier(), deadline.within(SLICE_NS), &mut || {
+        self.primitive.sleep(deadline.within(SLICE_NS), &mut || {
             guard = None;
             false
         });
+        if self.primitive.is_interrupted() {
+            // A notice may have come to this call, which does not use it.
+            self.notify(1);
+            return Err(SyncError::Interrupted.into());
+        }
         let relock_until = deadline.max(Deadline::in_ns(RELOCK_NS));
         let relocked = MutexGuard::lock(mutex, value, Wait::Until(relock_until));
         if matches!(relocked, Err(LockError::Failed(_))) {

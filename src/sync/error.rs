@@ -30,6 +30,10 @@ pub enum SyncError {
     /// The deadline passed. Never reported early.
     #[error("timed out")]
     Timeout,
+    /// The handle's [`Stop`](crate::Stop) was set before the wait had an end. Nothing was taken; a
+    /// barrier is broken, as by a timeout.
+    #[error("interrupted: the stop was set")]
+    Interrupted,
     /// The process that held the lock died, or panicked, in the middle of its work, and no process
     /// has repaired the data yet.
     #[error("the holder of the lock died or panicked before it unlocked; the data need to be checked and marked as repaired")]
@@ -71,6 +75,18 @@ impl SyncError {
     /// ```
     pub fn is_timeout(&self) -> bool {
         matches!(self, SyncError::Timeout)
+    }
+
+    /// Is it [`Interrupted`](SyncError::Interrupted): was the handle's [`Stop`](crate::Stop) set?
+    ///
+    /// ```
+    /// let (event, stop) = (shmq::sync::Event::new()?, shmq::Stop::new());
+    /// stop.set();
+    /// assert!(event.with_stop(&stop).wait().unwrap_err().is_interrupted());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, SyncError::Interrupted)
     }
 
     /// Is it [`WouldBlock`](SyncError::WouldBlock), of a `try_` form that would have to wait?
@@ -166,6 +182,20 @@ impl<G> LockError<G> {
     /// ```
     pub fn is_timeout(&self) -> bool {
         matches!(self, LockError::Failed(error) if error.is_timeout())
+    }
+
+    /// Is it the [`Interrupted`](SyncError::Interrupted) of a lock that was not got?
+    ///
+    /// ```
+    /// let (mutex, stop) = (shmq::sync::Mutex::new(1u32)?, shmq::Stop::new());
+    /// let held = mutex.lock().unwrap();
+    /// stop.set();
+    /// assert!(mutex.with_stop(&stop).lock().unwrap_err().is_interrupted());
+    /// # drop(held);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, LockError::Failed(error) if error.is_interrupted())
     }
 
     /// Is it [`WouldBlock`](SyncError::WouldBlock): another caller has the lock?

@@ -221,8 +221,10 @@ impl Event {
         let seen = self.changes();
         let mut waiter = self.primitive.waiter(wait);
         while !self.was_set_since(seen) {
-            if waiter.next(&mut || self.was_set_since(seen)) == Step::GiveUp {
-                return Err(SyncError::Timeout);
+            match waiter.next(&mut || self.was_set_since(seen)) {
+                Step::GiveUp => return Err(SyncError::Timeout),
+                Step::Interrupted => return Err(SyncError::Interrupted),
+                Step::CheckAgain | Step::Probe => {}
             }
         }
         Ok(())

@@ -39,6 +39,22 @@ macro_rules! handle {
                 crate::shm::segment::Segment::unlink(name.as_ref())
             }
 
+            /// A handle whose waits end with [`SyncError::Interrupted`](crate::sync::SyncError::Interrupted)
+            /// once `stop` is set, in place of the stop that this one may have. See
+            /// [`Stop`](crate::Stop).
+            ///
+            /// ```
+            /// let stop = shmq::Stop::new();
+            #[doc = concat!("let first = ", $new, ";")]
+            /// let interruptible = first.with_stop(&stop);
+            /// assert_eq!(interruptible.name(), first.name());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            #[must_use = "the handle that it is called on stays as it is"]
+            pub fn with_stop(&self, stop: &crate::Stop) -> Self {
+                Self::over(self.primitive.with_stop(stop))
+            }
+
             /// Keeps the segment when its last participant leaves, until it is
             /// [unlinked](Self::unlink).
             ///

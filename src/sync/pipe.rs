@@ -78,6 +78,20 @@ impl<A: ?Sized + Message, B: ?Sized + Message> Pipe<A, B> {
         (Pipe { out: there.clone(), into: back.clone() }, Pipe { out: back, into: there })
     }
 
+    /// This end with waits that end with `Interrupted` once `stop` is set. As [`Queue::with_stop`].
+    ///
+    /// ```
+    /// let (ours, _theirs) = shmq::sync::Pipe::<u32, u32>::new(4)?;
+    /// let stop = shmq::Stop::new();
+    /// stop.set();
+    /// assert!(ours.with_stop(&stop).get().unwrap_err().is_interrupted());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "the end that it is called on stays as it is"]
+    pub fn with_stop(&self, stop: &crate::Stop) -> Pipe<A, B> {
+        Pipe { out: self.out.with_stop(stop), into: self.into.with_stop(stop) }
+    }
+
     /// Puts a message for the other end; waits while there is no room. As [`Queue::put`].
     ///
     /// # Errors

@@ -22,9 +22,10 @@ use crate::shm::kind::Kind;
 use crate::shm::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS};
 use crate::shm::participant::Id;
 use crate::shm::segment::{Asked, Directory, Expect, Owners, Segment, Spec, Wanted};
-use crate::wait::{ProbeTimer, Sleeper, Wait, Waiter};
+use crate::wait::{self, ProbeTimer, STOP_SLICE_NS, Sleeper, Stop, Wait, Waiter};
 use std::any::Any;
 use std::fmt;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -151,6 +152,8 @@ impl PrimitiveMemory {
 /// One attached primitive. Shared by the handles and guards of a process.
 pub struct Primitive {
     attachment: Attachment,
+    /// Here as well, one load nearer.
+    head: NonNull<Head>,
     cell: PrimitiveMemory,
     /// The incarnation of this process while it has a guard of the lock, which gives references to
     /// the data; otherwise 0. Written under the lock.
@@ -159,6 +162,8 @@ pub struct Primitive {
     probes: ProbeTimer,
     /// Whether its calls should spin for long before they sleep.
     adaptive_spin: AdaptiveSpin,
+    /// Once it is set, callers that wait give up.
+    stop: Option<Stop>,
 }
 
 // SAFETY: the cell leads into a mapping that lives as long as the primitive, and is used as
@@ -203,12 +208,30 @@ impl Primitive {
 
     fn over(newcomer: Newcomer) -> Arc<Primitive> {
         newcomer.share(|attachment| Primitive {
+            head: NonNull::from(attachment.segment.head()),
             cell: PrimitiveMemory::of(&attachment.segment),
             attachment,
             guarded: AtomicU32::new(0),
             probes: ProbeTimer::default(),
             adaptive_spin: AdaptiveSpin::new(),
+            stop: None,
         })
+    }
+
+    /// The same primitive with a stop, in place of the one that it may have.
+    pub(crate) fn with_stop(self: &Arc<Self>, stop: &Stop) -> Arc<Primitive> {
+        let view = Arc::new(Primitive {
+            attachment: Attachment::view_of(self),
+            head: self.head,
+            cell: self.cell,
+            guarded: AtomicU32::new(0),
+            probes: ProbeTimer::default(),
+            adaptive_spin: AdaptiveSpin::new(),
+            stop: Some(stop.clone()),
+        });
+        // It has guards of its own.
+        attachment::remember(&view);
+        view
     }
 
     pub(crate) fn segment(&self) -> &Segment {
@@ -225,7 +248,8 @@ impl Primitive {
     }
 
     fn head(&self) -> &Head {
-        self.segment().head()
+        // SAFETY: Invariant 1; the mapping stays where it is.
+        unsafe { self.head.as_ref() }
     }
 
     /// Has a participant died whose entry is another's by now?
@@ -286,7 +310,26 @@ impl Primitive {
         }
         let (deadline, sleep) = wait.for_lock();
         let refused = if wait.is_try() { SyncError::Busy } else { SyncError::Timeout };
-        self.lock().lock(self.segment(), me, deadline, sleep).ok_or(refused)
+        self.wait_for_lock(me, wait, deadline, sleep).ok_or(refused)?
+    }
+
+    /// `None` once the deadline has passed.
+    #[cold]
+    fn wait_for_lock(&self, me: Id, wait: Wait, deadline: Deadline, sleep: bool) -> Option<Result<Locked, SyncError>> {
+        let stop = wait.interrupted_by(self.stop.as_ref());
+        loop {
+            // Nothing wakes a sleeper on a lock but its holder: with a stop, it sleeps in slices.
+            let until = if stop.is_some() { deadline.within(STOP_SLICE_NS) } else { deadline };
+            if let Some(locked) = self.lock().lock(self.segment(), me, until, sleep) {
+                return Some(Ok(locked));
+            }
+            if stop.is_some_and(Stop::is_set) {
+                return Some(Err(SyncError::Interrupted));
+            }
+            if until == deadline {
+                return None;
+            }
+        }
     }
 
     /// Locks the primitive for work of the user's, which may last: a `try_` form does not wait for
@@ -302,7 +345,7 @@ impl Primitive {
         match wait {
             // One check, some spins, and the probe of the holder.
             Wait::Never | Wait::AtOnce => lock.lock(self.segment(), me, Deadline::PASSED, false).ok_or(SyncError::WouldBlock),
-            Wait::Until(deadline) => lock.lock(self.segment(), me, deadline, true).ok_or(SyncError::Timeout),
+            Wait::Until(_) | Wait::Briefly(_) => self.wait_for_lock(me, wait, wait.deadline(), true).ok_or(SyncError::Timeout)?,
         }
     }
 
@@ -333,6 +376,20 @@ impl Primitive {
         Waiter::new(wait, BlockedCall { primitive: self, probes_at_last: true })
     }
 
+    /// Sleeps until woken or `until`, unless `ready` after registering; or until its stop is set.
+    pub(crate) fn sleep(&self, until: Deadline, ready: &mut dyn FnMut() -> bool) {
+        wait::sleep(self.stop.as_ref(), self.condvar(), self.barrier(), until, ready);
+    }
+
+    /// Has it a stop that is set?
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.stop.as_ref().is_some_and(Stop::is_set)
+    }
+
+    pub(crate) fn stop(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+
     /// Has no caller of this process probed for the dead for a slice? Then this one does.
     pub(crate) fn is_time_to_probe(&self) -> bool {
         self.probes.take()
@@ -351,7 +408,7 @@ impl Sleeper for BlockedCall<'_> {
     }
 
     fn sleep(&mut self, until: Deadline, ready: &mut dyn FnMut() -> bool) {
-        self.primitive.condvar().wait(self.primitive.barrier(), until, ready);
+        self.primitive.sleep(until, ready);
     }
 
     fn note_slice(&mut self) {
@@ -360,6 +417,10 @@ impl Sleeper for BlockedCall<'_> {
 
     fn is_time_to_probe(&mut self) -> bool {
         self.probes_at_last && self.primitive.is_time_to_probe()
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.primitive.is_interrupted()
     }
 }
 

@@ -416,6 +416,7 @@ impl Semaphore {
                 }
             }
             match waiter.next(&mut || self.has_permits()) {
+                Step::Interrupted => return Err(SyncError::Interrupted),
                 Step::GiveUp if wait.is_try() => return Err(SyncError::WouldBlock),
                 Step::GiveUp => return Err(SyncError::Timeout),
                 step => probes = step == Step::Probe,

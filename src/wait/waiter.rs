@@ -15,8 +15,10 @@ pub(crate) enum Step {
     CheckAgain,
     /// Probe for dead processes, then check once more.
     Probe,
-    /// It does not wait, its time is over, or it was interrupted.
+    /// It does not wait, or its time is over.
     GiveUp,
+    /// Its stop is set.
+    Interrupted,
 }
 
 /// Where a call sleeps, and what else differs from one kind of call to the other.
@@ -41,7 +43,7 @@ pub(crate) trait Sleeper {
         false
     }
 
-    /// Is the call to give up as if its deadline had passed?
+    /// Is the stop of its handle set?
     fn is_interrupted(&self) -> bool {
         false
     }
@@ -76,7 +78,8 @@ impl<S: Sleeper> Waiter<S> {
     /// Waits until `ready`, a wake, the end of the slice or the deadline.
     pub fn next(&mut self, ready: &mut dyn FnMut() -> bool) -> Step {
         let deadline = match self.wait {
-            Wait::Until(deadline) if !self.sleeper.is_interrupted() && !deadline.has_passed() => deadline,
+            Wait::Until(_) if self.sleeper.is_interrupted() => return Step::Interrupted,
+            Wait::Until(deadline) | Wait::Briefly(deadline) if !deadline.has_passed() => deadline,
             _ => return self.give_up(),
         };
         if self.slice_ends.is_some_and(Deadline::has_passed) {

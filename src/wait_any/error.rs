@@ -14,6 +14,9 @@ pub enum WaitError {
     /// The deadline passed. Never reported early.
     #[error("timed out before any of them was ready")]
     Timeout,
+    /// The [`Stop`](crate::Stop) of one of the handles was set before any of them was ready.
+    #[error("interrupted before any of them was ready: a stop was set")]
+    Interrupted,
     /// [`try_wait_any`](crate::try_wait_any()) found none of them ready.
     #[error("none of them is ready")]
     WouldBlock,
@@ -33,6 +36,19 @@ impl WaitError {
     /// ```
     pub fn is_timeout(&self) -> bool {
         matches!(self, WaitError::Timeout)
+    }
+
+    /// Is it [`Interrupted`](WaitError::Interrupted)?
+    ///
+    /// ```
+    /// let (queue, stop) = (shmq::Queue::<u64>::new(1)?, shmq::Stop::new());
+    /// stop.set();
+    /// let error = shmq::wait_any(&[&queue.with_stop(&stop)], None).unwrap_err();
+    /// assert!(error.is_interrupted());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, WaitError::Interrupted)
     }
 
     /// Is it [`WouldBlock`](WaitError::WouldBlock)?

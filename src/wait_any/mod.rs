@@ -29,7 +29,7 @@ pub use source::Waitable;
 use crate::backoff::AdaptiveSpin;
 use crate::lock::{Condvar, Registration, sleep_any, unordered_moment};
 use crate::os::{Deadline, MemoryBarrier, poll_readable};
-use crate::wait::{Sleeper, Step, Wait, WaitStrategy, Waiter};
+use crate::wait::{Sleeper, Step, Stop, Wait, WaitStrategy, Waiter};
 use source::{SourceKind, Watched};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -43,6 +43,10 @@ static ADAPTIVE_SPIN: AdaptiveSpin = AdaptiveSpin::new();
 
 /// Waits until one of these is ready, and returns its index: the lowest, if several are. Python's
 /// `multiprocessing.connection.wait`.
+///
+/// If one of the handles has a [`Stop`] (made by its `with_stop`), the call ends with
+/// [`Interrupted`](WaitError::Interrupted) once that is set and none of them is ready. A `Stop` that
+/// stands in the list itself is ready once it is set.
 ///
 /// Ready means that its own verb (`get`, `acquire`, `join` ...) would return at once, as far as can
 /// be seen: another process may be faster, so use the `try_` form, and wait again if there was
@@ -65,14 +69,14 @@ static ADAPTIVE_SPIN: AdaptiveSpin = AdaptiveSpin::new();
 /// Like every blocking call of this crate it must not run in an executor's thread. Give it, or a
 /// plain `get`, a thread that may block; the `try_` forms and the setters (`Event::set`,
 /// `Semaphore::release`) need none. A call in another thread is not cancelled by dropping its
-/// future: use a deadline, or have an [`Event`](crate::sync::Event) in the list that says "stop".
+/// future: use a deadline, or have a [`Stop`] in the list.
 ///
 /// ```
-/// use shmq::{Queue, sync::Event, wait_any};
+/// use shmq::{Queue, Stop, wait_any};
 ///
 /// let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
 /// runtime.block_on(async {
-///     let (jobs, stop) = (Queue::<u64>::new(4)?, Event::new()?);
+///     let (jobs, stop) = (Queue::<u64>::new(4)?, Stop::new());
 ///     let (jobs_there, stop_there) = (jobs.clone(), stop.clone());
 ///     let waiting = tokio::task::spawn_blocking(move || {
 ///         let ready = wait_any(&[&stop_there, &jobs_there], None).ok()?;
@@ -103,7 +107,7 @@ static ADAPTIVE_SPIN: AdaptiveSpin = AdaptiveSpin::new();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn wait_any(waitables: &[&dyn Waitable], deadline: impl Into<Option<Instant>>) -> Result<usize, WaitError> {
-    wait_until(waitables, deadline.into().map_or(Deadline::NEVER, Deadline::at))
+    wait_by(waitables, Wait::Until(deadline.into().map_or(Deadline::NEVER, Deadline::at)))
 }
 
 /// Like [`wait_any`], but gives up with [`Timeout`](WaitError::Timeout) after `timeout`, never
@@ -123,7 +127,7 @@ pub fn wait_any(waitables: &[&dyn Waitable], deadline: impl Into<Option<Instant>
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn wait_any_timeout(waitables: &[&dyn Waitable], timeout: Duration) -> Result<usize, WaitError> {
-    wait_until(waitables, Deadline::after(timeout))
+    wait_by(waitables, Wait::Until(Deadline::after(timeout)))
 }
 
 /// Like [`wait_any`], but gives up with [`Timeout`](WaitError::Timeout) at `deadline`, never
@@ -142,7 +146,7 @@ pub fn wait_any_timeout(waitables: &[&dyn Waitable], timeout: Duration) -> Resul
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn wait_any_deadline(waitables: &[&dyn Waitable], deadline: Instant) -> Result<usize, WaitError> {
-    wait_until(waitables, Deadline::at(deadline))
+    wait_by(waitables, Wait::Until(Deadline::at(deadline)))
 }
 
 /// Like [`wait_any`] without waiting: [`WouldBlock`](WaitError::WouldBlock) if there was an instant
@@ -161,17 +165,16 @@ pub fn wait_any_deadline(waitables: &[&dyn Waitable], deadline: Instant) -> Resu
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn try_wait_any(waitables: &[&dyn Waitable]) -> Result<usize, WaitError> {
-    let refused = |error| if error == WaitError::Timeout { WaitError::WouldBlock } else { error };
-    wait_until(waitables, Deadline::PASSED).map_err(refused)
+    wait_by(waitables, Wait::Never)
 }
 
 /// The one path that waits.
-fn wait_until(waitables: &[&dyn Waitable], deadline: Deadline) -> Result<usize, WaitError> {
+fn wait_by(waitables: &[&dyn Waitable], wait: Wait) -> Result<usize, WaitError> {
     let watched: Vec<Watched<'_>> = waitables.iter().map(|waitable| Watched::new(waitable.source().0)).collect();
     if watched.is_empty() {
         return Err(WaitError::Empty);
     }
-    let mut waiter = Waiter::new(Wait::Until(deadline), SleeperOnAny { watched: &watched, has_spun: false });
+    let mut waiter = Waiter::new(wait, SleeperOnAny { watched: &watched, has_spun: false });
     loop {
         if let Some(index) = first_ready(&watched) {
             if waiter.has_slept() {
@@ -182,8 +185,12 @@ fn wait_until(waitables: &[&dyn Waitable], deadline: Deadline) -> Result<usize, 
         }
         match waiter.next(&mut || first_ready(&watched).is_some()) {
             Step::CheckAgain => {}
-            Step::Probe => watched.iter().for_each(|watched| watched.kind.probe_for_the_dead(deadline)),
-            Step::GiveUp => return first_ready_at_last(&watched).ok_or(WaitError::Timeout),
+            Step::Probe => watched.iter().for_each(|watched| watched.kind.probe_for_the_dead(wait.deadline())),
+            Step::Interrupted => return Err(WaitError::Interrupted),
+            Step::GiveUp => {
+                let refused = if wait == Wait::Never { WaitError::WouldBlock } else { WaitError::Timeout };
+                return first_ready_at_last(&watched).ok_or(refused);
+            }
         }
     }
 }
@@ -207,6 +214,15 @@ impl Sleeper for SleeperOnAny<'_> {
     fn sleep(&mut self, until: Deadline, _: &mut dyn FnMut() -> bool) {
         sleep(self.watched, until);
     }
+
+    fn is_interrupted(&self) -> bool {
+        is_interrupted(self.watched)
+    }
+}
+
+/// Is the stop of one of the handles set?
+fn is_interrupted(watched: &[Watched<'_>]) -> bool {
+    watched.iter().filter_map(|watched| watched.kind.stop()).any(Stop::is_set)
 }
 
 fn first_ready(watched: &[Watched<'_>]) -> Option<usize> {
@@ -240,6 +256,8 @@ fn sleep(watched: &[Watched<'_>], until: Deadline) {
         return poll_processes(watched, until);
     }
     let mut barrier = None;
+    let stops = watched.iter().filter_map(|watched| watched.kind.stop_to_sleep_for());
+    places.extend(stops.filter_map(Stop::condvar).map(|condvar| (condvar, condvar.register())));
     for (condvar, its_barrier) in watched.iter().filter_map(|watched| watched.kind.condvar()) {
         places.push((condvar, condvar.register()));
         // One for all: it reaches every processor, whichever queue asks for it. A queue whose
@@ -251,7 +269,7 @@ fn sleep(watched: &[Watched<'_>], until: Deadline) {
     if let Some(barrier) = barrier {
         ordered = barrier.heavy();
     }
-    if first_ready(watched).is_none() {
+    if first_ready(watched).is_none() && !is_interrupted(watched) {
         let until = if processes().next().is_some() { until.within(PROCESS_SLICE_NS) } else { until };
         if !ordered {
             sleep_any(&places, unordered_moment(until));

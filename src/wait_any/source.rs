@@ -10,6 +10,7 @@ use crate::process::Process;
 use crate::queue::{Consumer, Queue};
 use crate::raw::RawQueue;
 use crate::sync::{Event, Pipe, Semaphore};
+use crate::wait::Stop;
 
 /// What [`wait_any`](crate::wait_any()) can wait for.
 ///
@@ -22,6 +23,7 @@ use crate::sync::{Event, Pipe, Semaphore};
 /// | [`Event`] | it is set, or was since the wait began |
 /// | [`Semaphore`] | there is a permit |
 /// | [`Process`] | it has ended |
+/// | [`Stop`] | it is set |
 ///
 /// It cannot be implemented by hand.
 ///
@@ -50,6 +52,7 @@ pub(super) enum SourceKind<'a> {
     Event(&'a Event),
     Semaphore(&'a Semaphore),
     Process(&'a Process),
+    Stop(&'a Stop),
     /// Its verb returns at once, with an error.
     Refused,
 }
@@ -97,6 +100,12 @@ impl Waitable for Process {
     }
 }
 
+impl Waitable for Stop {
+    fn source(&self) -> WaitSource<'_> {
+        WaitSource(SourceKind::Stop(self))
+    }
+}
+
 /// A source that is waited for, and its state at the beginning.
 pub(super) struct Watched<'a> {
     pub(super) kind: SourceKind<'a>,
@@ -111,7 +120,7 @@ impl<'a> Watched<'a> {
             SourceKind::Queue(raw) => raw.is_attached(),
             SourceKind::Event(event) => event.primitive().me().is_ok(),
             SourceKind::Semaphore(semaphore) => semaphore.primitive().me().is_ok(),
-            SourceKind::Process(_) | SourceKind::Refused => true,
+            SourceKind::Process(_) | SourceKind::Stop(_) | SourceKind::Refused => true,
         };
         let seen = if let SourceKind::Event(event) = kind { event.changes() } else { 0 };
         Watched { kind, seen, attached }
@@ -123,6 +132,7 @@ impl<'a> Watched<'a> {
             SourceKind::Event(event) => event.was_set_since(self.seen),
             SourceKind::Semaphore(semaphore) => semaphore.has_permits(),
             SourceKind::Process(process) => process.has_ended(),
+            SourceKind::Stop(stop) => stop.is_set(),
             SourceKind::Refused => true,
         };
         ready || !self.attached
@@ -136,8 +146,23 @@ impl<'a> SourceKind<'a> {
             SourceKind::Queue(raw) => Some((raw.getters(), raw.barrier())),
             SourceKind::Event(event) => Some((event.primitive().condvar(), event.primitive().barrier())),
             SourceKind::Semaphore(semaphore) => Some((semaphore.primitive().condvar(), semaphore.primitive().barrier())),
-            SourceKind::Process(_) | SourceKind::Refused => None,
+            SourceKind::Process(_) | SourceKind::Stop(_) | SourceKind::Refused => None,
         }
+    }
+
+    /// The stop of the handle, which ends the wait.
+    pub(super) fn stop(self) -> Option<&'a Stop> {
+        match self {
+            SourceKind::Queue(raw) => raw.stop(),
+            SourceKind::Event(event) => event.primitive().stop(),
+            SourceKind::Semaphore(semaphore) => semaphore.primitive().stop(),
+            SourceKind::Process(_) | SourceKind::Stop(_) | SourceKind::Refused => None,
+        }
+    }
+
+    /// The same, or the stop that is itself waited for.
+    pub(super) fn stop_to_sleep_for(self) -> Option<&'a Stop> {
+        if let SourceKind::Stop(stop) = self { Some(stop) } else { self.stop() }
     }
 
     /// Changes whenever it ceases to be ready: what never does needs to show nothing.
@@ -146,7 +171,7 @@ impl<'a> SourceKind<'a> {
             SourceKind::Queue(raw) => raw.takes(),
             SourceKind::Semaphore(semaphore) => semaphore.permits_seen(),
             // Once it is ready, it is for the whole wait.
-            SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Refused => [0; 3],
+            SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Stop(_) | SourceKind::Refused => [0; 3],
         }
     }
 
@@ -154,7 +179,7 @@ impl<'a> SourceKind<'a> {
         match self {
             SourceKind::Queue(raw) => raw.periodic_probe(deadline),
             SourceKind::Semaphore(semaphore) => semaphore.probe_for_the_dead(),
-            SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Refused => {}
+            SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Stop(_) | SourceKind::Refused => {}
         }
     }
 
@@ -163,7 +188,11 @@ impl<'a> SourceKind<'a> {
             SourceKind::Queue(raw) => raw.pass_on(),
             SourceKind::Semaphore(semaphore) if semaphore.has_permits() => semaphore.primitive().notify(1),
             // An event wakes all.
-            SourceKind::Semaphore(_) | SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Refused => {}
+            SourceKind::Semaphore(_)
+            | SourceKind::Event(_)
+            | SourceKind::Process(_)
+            | SourceKind::Stop(_)
+            | SourceKind::Refused => {}
         }
     }
 }

@@ -12,6 +12,7 @@ mod directory;
 mod ends;
 mod executing;
 mod forking;
+mod interruptions;
 mod limits;
 mod naming;
 mod owners;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         ends::cases(),
         executing::cases(),
         waiting::cases(),
+        interruptions::cases(),
         naming::cases(),
         space::cases(),
         spawning::cases(),

@@ -11,6 +11,7 @@ mod barriers;
 mod condvars;
 mod events;
 mod handles;
+mod interruptions;
 mod mutexes;
 mod pipes;
 mod semaphores;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         barriers::cases(),
         wait_any::cases(),
         pipes::cases(),
+        interruptions::cases(),
     ]
     .concat();
     #[cfg(not(shmq_portable_sync))]

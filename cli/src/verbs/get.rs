@@ -53,7 +53,7 @@ fn wait_for_message(queue: &Queue<[u8]>, timeout: Option<Duration>) -> Result<Op
     }
     match (queue.lease_timeout(timeout.unwrap_or(Duration::MAX)), signals::received()) {
         (Ok(lease), _) => Ok(Some(lease)),
-        (Err(GetError::Timeout), Some(signal)) => Err(Failure::of_signal(signal)),
+        (Err(GetError::Timeout | GetError::Interrupted), Some(signal)) => Err(Failure::of_signal(signal)),
         (Err(GetError::Timeout), None) => Err(Failure::new(failure::TIMEOUT, "no message came in time")),
         (Err(GetError::Closed), _) => Ok(None),
         (Err(error), _) => Err(error.into()),

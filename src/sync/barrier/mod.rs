@@ -59,7 +59,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 /// broken barrier stays broken, for all later parties, until [`reset`](Self::reset). A process that
 /// ends without dropping its handle (by `exit`) counts as one that died; a child whose closure
 /// returns to [`Process::spawn`](crate::Process::spawn) does not. A party that times out breaks the
-/// barrier as well, as in Python.
+/// barrier as well, as in Python, and so does one that is interrupted by its
+/// [`Stop`](crate::Stop).
 ///
 /// **If a process is stopped** (`SIGSTOP`) in the middle of a call, the others wait for it until
 /// their deadlines; a party that gives up then, and [`abort`](Self::abort), break the barrier all
@@ -382,7 +383,7 @@ impl Barrier {
         let me = self.primitive.me()?;
         if let Err(error) = self.enter(me, wait) {
             // One that gives up before it could arrive is missed like any other.
-            if error.is_timeout() {
+            if error.is_timeout() || error.is_interrupted() {
                 self.phases().break_open_or_next();
                 self.primitive.notify(u32::MAX);
             }
@@ -400,7 +401,8 @@ impl Barrier {
             match waiter.next(&mut || self.end_of(phase).is_some()) {
                 Step::CheckAgain => {}
                 Step::Probe => self.probe_for_the_dead(me, phase, wait),
-                Step::GiveUp => return self.give_up(phase),
+                Step::GiveUp => return self.give_up(phase, SyncError::Timeout),
+                Step::Interrupted => return self.give_up(phase, SyncError::Interrupted),
             }
         }
     }
@@ -446,19 +448,19 @@ impl Barrier {
     }
 
     /// Without the lock: a process that is stopped in it may be the reason.
-    fn give_up(&self, phase: u64) -> Result<BarrierWaitResult, SyncError> {
+    fn give_up(&self, phase: u64, why: SyncError) -> Result<BarrierWaitResult, SyncError> {
         if self.phases().end(phase, State::Broken) {
             self.primitive.notify(u32::MAX);
-            return Err(SyncError::Timeout);
+            return Err(why);
         }
         // Ended at the last moment.
-        self.end_of(phase).unwrap_or(Err(SyncError::Timeout))
+        self.end_of(phase).unwrap_or(Err(why))
     }
 
     fn probe_for_the_dead(&self, me: Id, phase: u64, wait: Wait) {
         // For a slice at most: others may break the phase beside a process that is stopped in the
         // lock.
-        if self.enter(me, Wait::Until(wait.deadline().within(SLICE_NS))).is_err() {
+        if self.enter(me, Wait::Briefly(wait.deadline().within(SLICE_NS))).is_err() {
             // Too late, or poisoned: the caller's next check says so.
             return;
         }

@@ -28,7 +28,8 @@ pub fn run(arguments: &Put) -> Result<u8, Failure> {
     let input = if arguments.file.is_empty() { Some(Stream::input()?) } else { None };
     let queue = attach::open_or_create_bytes(&arguments.name, arguments.capacity_bytes, &arguments.allowed)?;
     signals::install();
-    let target = Target { queue: &queue, timeout: arguments.timeout, grace_ends: Cell::new(None) };
+    let after_signal = queue.with_stop(signals::second());
+    let target = Target { queue: &queue, after_signal: &after_signal, timeout: arguments.timeout, grace_ends: Cell::new(None) };
     let Some(input) = input else {
         for path in &arguments.file {
             target.put_file(path).map_err(|failure| failure.about(&path.display().to_string()))?;

@@ -12,51 +12,53 @@ use std::time::{Duration, Instant};
 const GRACE: Duration = Duration::from_millis(500);
 
 pub struct Target<'q> {
+    /// Waits until the first signal.
     pub queue: &'q Queue<[u8]>,
+    /// Waits until the second one.
+    pub after_signal: &'q Queue<[u8]>,
     pub timeout: Option<Duration>,
     /// [`GRACE`] after the signal, once one came.
     pub grace_ends: Cell<Option<Instant>>,
 }
 
-impl Target<'_> {
+impl<'q> Target<'q> {
     /// Makes a call that may wait. After a signal it is made once more if `within_grace`, and waits
     /// until [`GRACE`] is over. `None`: a signal came, and there was no room.
     pub fn unless_signalled<R>(
         &self,
         within_grace: bool,
-        mut call: impl FnMut(Duration) -> Result<R, PutError>,
+        mut call: impl FnMut(&'q Queue<[u8]>, Duration) -> Result<R, PutError>,
     ) -> Result<Option<R>, Failure> {
         let started = Instant::now();
         if signals::received().is_none() {
-            match call(self.timeout.unwrap_or(Duration::MAX)) {
-                Err(PutError::Timeout) if signals::received().is_some() => {}
+            match call(self.queue, self.timeout.unwrap_or(Duration::MAX)) {
+                Err(PutError::Timeout | PutError::Interrupted) if signals::received().is_some() => {}
                 result => return Ok(Some(result?)),
             }
         }
         if !within_grace || signals::came_twice() {
             return Ok(None);
         }
-        signals::allow_waits_again();
         let end = self.grace_ends.get().unwrap_or_else(|| Instant::now() + GRACE);
         self.grace_ends.set(Some(end));
         let grace = end.saturating_duration_since(Instant::now());
         let left = self.timeout.map_or(grace, |timeout| timeout.saturating_sub(started.elapsed()).min(grace));
-        match call(left) {
-            Err(PutError::Timeout) => Ok(None),
+        match call(self.after_signal, left) {
+            Err(PutError::Timeout | PutError::Interrupted) => Ok(None),
             result => Ok(Some(result?)),
         }
     }
 
-    pub fn loan(&self, bytes: usize) -> Result<Option<Loan<'_, [u8]>>, Failure> {
+    pub fn loan(&self, bytes: usize) -> Result<Option<Loan<'q, [u8]>>, Failure> {
         if signals::received().is_some() {
             return Ok(None);
         }
-        self.unless_signalled(false, |timeout| self.queue.loan_len_timeout(bytes, timeout))
+        self.unless_signalled(false, |queue, timeout| queue.loan_len_timeout(bytes, timeout))
     }
 
     /// `behind`: how many bytes were read after this piece.
     pub fn put_piece(&self, piece: &[u8], behind: usize) -> Result<(), Failure> {
-        match self.unless_signalled(true, |timeout| self.queue.put_timeout(piece, timeout)) {
+        match self.unless_signalled(true, |queue, timeout| queue.put_timeout(piece, timeout)) {
             Ok(Some(())) => Ok(()),
             Ok(None) => Err(not_put(piece.len() + behind)),
             Err(failure) => Err(failure.with_bytes_not_put(piece.len() + behind)),
