@@ -136,7 +136,7 @@ cfg_if::cfg_if! {
             Codec, MessagePack, ObjectAckLease, ObjectConsumer, ObjectLease, ObjectProducer, ObjectQueue, Postcard, PutAs,
         };
         #[cfg(feature = "object")]
-        pub use pool::{AsyncResult, Batch, Imap, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError};
+        pub use pool::{AsyncResult, Batch, Imap, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError, TryApplyError};
         pub use letters::{DeadLetter, DeadLetters};
         pub use process::{Process, ProcessBuilder, SpawnError};
         pub use queue::guard::{AckLease, Lease, LeaseMut, Loan};

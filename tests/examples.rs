@@ -224,6 +224,19 @@ fn pool_service_finishes_its_tasks() {
 
 #[cfg(feature = "object")]
 #[test]
+fn pool_limits_sheds_and_ends_what_is_too_much() {
+    let ended = run("pool_limits", &[]);
+    let out = ended.assert_success();
+    let mut lines: Vec<&str> = out.lines().collect();
+    let last = lines.pop();
+    // Of six requests four have room at once; more, if a short one was done by then.
+    let shed = |n: usize| format!("shed {n} requests, 2 workers were replaced");
+    assert!((0..=2).any(|n| last == Some(&shed(n)) && lines.len() == 6 - n), "{out}");
+    assert_eq!(lines.iter().filter(|line| **line == "given up after 300ms").count(), 2, "{out}");
+    assert!(lines.contains(&"answered after 10 ms") && lines.contains(&"answered after 20 ms"), "{out}");
+}
+
+#[test]
 fn pool_progress_counts_primes() {
     assert_eq!(run("pool_progress", &[]).assert_success(), "17984 primes below 200000\n");
 }

@@ -1,17 +1,20 @@
 //! [`Batch`]: how a call of many tasks is made.
 
-use super::chunker::{Chunker, Reading};
-use super::error::{TaskError, check_range};
+use super::board::NO_LIMIT;
+use super::chunker::{Chunker, Cut, Read, Reading};
+use super::error::{OutOfRange, TaskError, check_range};
 use super::imap::{Imap, Order, Reader};
 use super::job::{Callback, Hook, Job, Progress};
 use super::result::AsyncResult;
 use super::state::Shared;
 use super::worker::{RunTask, run_task};
 use crate::process::fn_address::{Task, offset_of_address};
+use crate::wait::Wait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Chunks for each worker that `map` makes of its input, as Python's does.
 const CHUNKS_PER_WORKER: u64 = 4;
@@ -45,12 +48,13 @@ pub struct Batch<'p> {
     shared: &'p Arc<Shared>,
     chunk_size: Option<usize>,
     ahead: Option<usize>,
+    limit: Option<Duration>,
     hook: Option<Arc<Hook>>,
 }
 
 impl<'p> Batch<'p> {
     pub(super) fn new(shared: &'p Arc<Shared>) -> Self {
-        Batch { shared, chunk_size: None, ahead: None, hook: None }
+        Batch { shared, chunk_size: None, ahead: None, limit: None, hook: None }
     }
 
     /// Tasks that travel to a worker together, and whose results come back together. Not set: for
@@ -90,6 +94,27 @@ impl<'p> Batch<'p> {
         self
     }
 
+    /// What each task of the call may take, instead of the pool's
+    /// [`task_timeout`](crate::PoolBuilder::task_timeout), which says what happens then.
+    /// [`Duration::MAX`]: any time. Zero is [`TaskError::OutOfRange`] from the call.
+    ///
+    /// ```
+    /// use shmq::TaskError;
+    /// use std::time::Duration;
+    ///
+    /// let pool = shmq::Pool::new(2)?;
+    /// let limit = Duration::from_millis(50);
+    /// let sleep = |ms| std::thread::sleep(Duration::from_millis(ms));
+    /// let results: Vec<_> = pool.batch().task_timeout(limit).imap(sleep, [0, 60_000, 0])?.collect();
+    /// assert!(results[0].is_ok() && results[2].is_ok());
+    /// assert!(matches!(results[1], Err(TaskError::TimedOut { after, .. }) if after == limit));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn task_timeout(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     /// Called in the pool's own thread after each chunk, while workers go on: keep it short. If it
     /// panics, that is printed on stderr.
     ///
@@ -112,6 +137,7 @@ impl<'p> Batch<'p> {
         R: Serialize + DeserializeOwned,
     {
         check_range("chunk_size", self.chunk_size.unwrap_or(1), 1, usize::MAX)?;
+        let limit_ns = self.limit.map_or(Ok(self.shared.limit_ns), limit_ns)?;
         // A chunk is sent before it has so many tasks as 32 bits count: each takes 4 bytes and
         // more.
         let size = self.chunk_size.map_or(size, |size| size as u64).min(u64::from(u32::MAX)) as u32;
@@ -120,7 +146,8 @@ impl<'p> Batch<'p> {
         let offsets = (offset_of_address(runner as usize), Task::offset::<A, R>(task));
         let job = Arc::new(Job::new(self.shared.home, self.hook.clone()));
         let number = self.shared.begin(&job)?;
-        let chunker = Chunker::new(self.shared, Arc::clone(&job), number, offsets, size, waits);
+        self.shared.note_limit(limit_ns);
+        let chunker = Chunker::new(self.shared, Arc::clone(&job), number, Cut { offsets, size, limit_ns, waits });
         Ok((job, number, chunker))
     }
 
@@ -163,7 +190,7 @@ impl<'p> Batch<'p> {
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
     {
-        Ok(AsyncResult::of_many(self.submit(task, input, false, None)?.0))
+        Ok(AsyncResult::of_many(self.shared, self.submit(task, input, false, None)?))
     }
 
     /// As [`map_async`](Self::map_async); `callback` is called once with what [`AsyncResult::get`]
@@ -189,7 +216,7 @@ impl<'p> Batch<'p> {
         C: FnOnce(Result<Vec<R>, TaskError>) + Send + 'static,
     {
         let callback = Box::new(move |job: &Job| callback(job.results()));
-        Ok(AsyncResult::of_many(self.submit(task, input, false, Some(callback))?.0))
+        Ok(AsyncResult::of_many(self.shared, self.submit(task, input, false, Some(callback))?))
     }
 
     pub(super) fn apply_async<A, R>(
@@ -197,12 +224,17 @@ impl<'p> Batch<'p> {
         task: fn(A) -> R,
         argument: &A,
         callback: Option<Callback>,
+        wait: Wait,
     ) -> Result<(Arc<Job>, u64), TaskError>
     where
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        let (job, number, mut chunker) = self.begin(task, 1, false)?;
+        // Before there is a job: a task for which there was no room has no callback either.
+        self.shared.reserve(1, wait)?;
+        let begun = self.begin(task, 1, false);
+        let (job, number, mut chunker) = begun.inspect_err(|_| self.shared.give_room_back(1))?;
+        chunker.grant_one();
         if let Some(callback) = callback {
             job.call_back(callback);
         }
@@ -210,7 +242,7 @@ impl<'p> Batch<'p> {
         let reading = Reading { shared: self.shared, number };
         chunker.add(argument);
         std::mem::forget(reading);
-        self.end_of_input(&job, number, chunker.stopped);
+        self.end_of_input(&job, number, chunker.stopped.take());
         Ok((job, number))
     }
 
@@ -258,9 +290,9 @@ impl<'p> Batch<'p> {
             job.set_expected(length as u64);
         }
         let reading = Reading { shared: self.shared, number };
-        while chunker.send_one(&mut input) {}
+        while chunker.send_one(&mut input, Wait::FOREVER) == Read::More {}
         std::mem::forget(reading);
-        self.end_of_input(&job, number, chunker.stopped);
+        self.end_of_input(&job, number, chunker.stopped.take());
         Ok((job, number))
     }
 
@@ -330,8 +362,19 @@ impl<'p> Batch<'p> {
     }
 }
 
+/// A limit in ns, as it travels.
+pub(super) fn limit_ns(limit: Duration) -> Result<u64, OutOfRange> {
+    let ns = u64::try_from(limit.as_nanos()).unwrap_or(NO_LIMIT);
+    check_range("task_timeout", ns as usize, 1, usize::MAX)?;
+    Ok(ns)
+}
+
 impl fmt::Debug for Batch<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Batch").field("chunk_size", &self.chunk_size).field("ahead", &self.ahead).finish_non_exhaustive()
+        out.debug_struct("Batch")
+            .field("chunk_size", &self.chunk_size)
+            .field("ahead", &self.ahead)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,12 @@
 //! [`PoolBuilder`]: settings of a pool.
 
 use super::Pool;
+use super::batch::limit_ns;
+use super::board::{Board, NO_LIMIT};
 use super::error::{PoolError, check_range};
 use super::settings::{Initializer, PoolSettings};
 use super::start::{os_error, start_pool};
-use super::state::Shared;
+use super::state::{Parts, Shared};
 use super::worker::run_initializer;
 use crate::object::{Codec, MessagePack};
 use crate::os::{Home, socket};
@@ -17,6 +19,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::RawFd;
 use std::thread;
+use std::time::Duration;
 
 /// Workers that a pool may have: all of them, their successors and their supervisors must find room
 /// in its queues.
@@ -79,6 +82,8 @@ pub struct PoolBuilder {
     max_tasks: Option<usize>,
     retries: usize,
     capacity_bytes: usize,
+    max_pending: Option<usize>,
+    limit: Option<Duration>,
     initializer: Option<Result<Initializer, String>>,
     program_signals: bool,
     keep_fds: Vec<RawFd>,
@@ -91,6 +96,8 @@ impl PoolBuilder {
             max_tasks: None,
             retries: 0,
             capacity_bytes: DEFAULT_CAPACITY_BYTES,
+            max_pending: None,
+            limit: None,
             initializer: None,
             program_signals: false,
             keep_fds: Vec::new(),
@@ -192,6 +199,71 @@ impl PoolBuilder {
         self
     }
 
+    /// How many tasks may be pending at a time: sent, and without a result yet, those that run
+    /// included. 1 or more; any number, if not set. So at least as many as there are workers keep
+    /// all of them at work.
+    ///
+    /// While there is no room, [`apply`](Pool::apply), [`apply_async`](Pool::apply_async), `map` and
+    /// their kin wait, in the order in which they came;
+    /// [`apply_async_timeout`](Pool::apply_async_timeout) and `apply_async_deadline` give up with
+    /// [`Timeout`](crate::TaskError::Timeout),
+    /// [`try_apply_async`](Pool::try_apply_async) at once with [`Full`](crate::TaskError::Full), and
+    /// [`imap`](Pool::imap) reads its input no further. A chunk has as many tasks at most. What is
+    /// [cancelled](crate::AsyncResult::cancel) makes room at once.
+    ///
+    /// A callback or a progress hook never waits, as it would wait for its own thread: the tasks
+    /// that it sends go beyond the bound.
+    ///
+    /// ```
+    /// use shmq::Pool;
+    ///
+    /// let pool = Pool::builder().workers(2).max_pending(4).build()?;
+    /// // At most 4 of them are out at a time, though the input could be read at once.
+    /// let results = (0..100).map(|n: u64| pool.apply_async(|n| n * n, n)).collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(results[9].get()?, 81);
+    ///
+    /// let refused = Pool::builder().max_pending(0).build();
+    /// assert!(matches!(refused, Err(shmq::PoolError::OutOfRange { option: "max_pending", .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_pending(mut self, tasks: usize) -> Self {
+        self.max_pending = Some(tasks);
+        self
+    }
+
+    /// How long a task may take. Of one that takes longer the worker is killed (`SIGKILL`), also if
+    /// it is stopped, and another takes its place; the result is
+    /// [`TaskError::TimedOut`](crate::TaskError::TimedOut), and the task is not run again, with
+    /// [`retries`](Self::retries) neither. When the result is there, the task runs no more. Not
+    /// set: any time. 1 ns or more; [`Batch::task_timeout`](crate::Batch::task_timeout) is for one
+    /// call.
+    ///
+    /// The time of a task counts from when a worker begins it, waiting before does not count, nor
+    /// does the putting of its result. It is never ended early, and a few ms late as a rule; a task
+    /// that is over before it is ended has its result. Each task of a chunk has the whole time; if
+    /// one of them takes longer, all tasks of its chunk fail, those that were done included, as
+    /// they do if the worker dies: for tasks that may take too long, leave the
+    /// [chunk size](crate::Batch::chunk_size) at 1.
+    ///
+    /// The [initializer](Self::initializer) is no task. While the supervisor is stopped (by a
+    /// debugger) nothing is ended.
+    ///
+    /// ```
+    /// use shmq::{Pool, TaskError};
+    /// use std::time::Duration;
+    ///
+    /// let limit = Duration::from_millis(50);
+    /// let pool = Pool::builder().workers(1).task_timeout(limit).build()?;
+    /// let endless = pool.apply(|()| -> () { loop { std::thread::park() } }, ());
+    /// assert!(matches!(endless, Err(TaskError::TimedOut { after, .. }) if after == limit));
+    /// assert_eq!(pool.apply(|n: u64| n + 1, 1)?, 2); // by another worker
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn task_timeout(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     /// Whether SIGTERM, SIGHUP, SIGQUIT and SIGINT do in a worker what they do in the program. Not
     /// set, or `false`: a worker ignores them, finishes its task, and ends with the pool or the
     /// program. So a service manager's SIGTERM, or Ctrl-C, which reach the whole process group, are
@@ -272,12 +344,16 @@ impl PoolBuilder {
         check_range("workers", workers, 1, MAX_WORKERS)?;
         check_range("max_tasks_per_worker", self.max_tasks.unwrap_or(1), 1, MAX_TASKS)?;
         check_range("retries", self.retries, 0, MAX_RETRIES)?;
+        check_range("max_pending", self.max_pending.unwrap_or(1), 1, usize::MAX)?;
+        let limit_ns = self.limit.map_or(Ok(NO_LIMIT), limit_ns)?;
         let initializer = self.initializer.transpose().map_err(|why| PoolError::Argument { why })?;
         let queue = || {
             let participants = (2 * workers + 16).min(1023);
             Queue::<[u8]>::builder().capacity_bytes(self.capacity_bytes).max_participants(participants).create()
         };
         let (tasks, results) = (queue()?, queue()?);
+        let board = Board::new(workers as u32)?;
+        board.note_limit(limit_ns);
         let home = Home::here().map_err(os_error("noticing forks (mmap)"))?;
         let (ours, theirs) = socket::packet_pair().map_err(os_error("socketpair"))?;
         let settings = PoolSettings {
@@ -288,12 +364,15 @@ impl PoolBuilder {
             retries: self.retries as u32,
             tasks: tasks.clone(),
             results: results.clone(),
+            board: board.clone(),
             initializer,
             program_signals: self.program_signals,
         };
         let mut encoded = Vec::new();
         MessagePack::encode(&settings, &mut encoded).map_err(|error| PoolError::Argument { why: error.to_string() })?;
-        let shared = Shared::new(home, settings.nonce, workers, tasks, results, ours);
+        let (nonce, max_pending) = (settings.nonce, self.max_pending);
+        let parts = Parts { nonce, workers, tasks, results, board, max_pending, limit_ns };
+        let shared = Shared::new(home, parts, ours);
         start_pool(shared, encoded, theirs, SpawnOptions::helper(self.keep_fds))
     }
 }
@@ -310,6 +389,8 @@ impl fmt::Debug for PoolBuilder {
             .field("max_tasks", &self.max_tasks)
             .field("retries", &self.retries)
             .field("capacity_bytes", &self.capacity_bytes)
+            .field("max_pending", &self.max_pending)
+            .field("task_timeout", &self.limit)
             .field("initializer", &self.initializer.is_some())
             .field("program_signals", &self.program_signals)
             .field("keep_fds", &self.keep_fds)

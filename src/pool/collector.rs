@@ -7,7 +7,7 @@ use super::message::{ResultHead, kind};
 use super::panic::panic_text;
 use super::state::{IDLE, Phase, Shared, Unexplained};
 use crate::background::Presence;
-use crate::error::{GetError, PutError};
+use crate::error::GetError;
 use crate::process::Process;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -154,13 +154,42 @@ impl Shared {
             }
             kind::BROKEN => self.fail(TaskError::Broken { why: String::from_utf8_lossy(rest).into_owned() }),
             kind::FAILED => self.fail(TaskError::Initializer { message: String::from_utf8_lossy(rest).into_owned() }),
+            kind::KILLED => self.end(head, TaskError::Cancelled, woken),
+            kind::TIMED_OUT => {
+                let (pid, limit) = rest.split_at_checked(4).unwrap_or_default();
+                let pid = pid.first_chunk().map(|pid| u32::from_le_bytes(*pid)).filter(|pid| *pid != 0);
+                let after = Duration::from_nanos(limit.first_chunk().map_or(0, |limit| u64::from_le_bytes(*limit)));
+                self.end(head, TaskError::TimedOut { after, pid }, woken);
+            }
             _ => {
-                let job = self.lock().jobs.get(&head.job).map(Arc::clone);
-                let Some(job) = job else { return };
+                let Some(job) = self.job_of(&head, head.kind == kind::LAST) else { return };
                 let accepted = job.accept(head, rest);
                 self.settle(head.job, job, accepted, woken);
             }
         }
+    }
+
+    /// The job that a message is for, if a caller still waits for it. If it is the `last` one of
+    /// its chunk, what the chunk had is given back first: a caller that has the result finds room.
+    fn job_of(&self, head: &ResultHead, last: bool) -> Option<Arc<Job>> {
+        let mut state = self.lock();
+        if last {
+            state.give_back(head.entry);
+        }
+        let has_line = state.room.has_line();
+        let job = state.jobs.get(&head.job).map(Arc::clone);
+        drop(state);
+        if last && has_line {
+            self.changed.notify_all();
+        }
+        job
+    }
+
+    /// A chunk ended without results.
+    fn end(&self, head: ResultHead, error: TaskError, woken: &mut Vec<Arc<Job>>) {
+        let Some(job) = self.job_of(&head, true) else { return };
+        let accepted = job.accept_end(head, error);
+        self.settle(head.job, job, accepted, woken);
     }
 
     fn settle(&self, number: u64, job: Arc<Job>, accepted: Accepted, woken: &mut Vec<Arc<Job>>) {
@@ -169,32 +198,6 @@ impl Shared {
         }
         if accepted.wanted {
             woken.push(job);
-        }
-    }
-
-    /// Moves chunks from the backlog into the ring, as far as there is room.
-    fn feed(&self) {
-        let mut state = self.lock();
-        let mut moved = false;
-        while let Some(chunk) = state.backlog.front() {
-            match self.tasks.try_put(chunk) {
-                Ok(()) => {}
-                // Closed by `terminate`, which fails the backlog next.
-                Err(PutError::Full | PutError::Busy | PutError::Closed) => break,
-                Err(error) => {
-                    drop(state);
-                    return self.fail(TaskError::Broken { why: error.to_string() });
-                }
-            }
-            state.backlog.pop_front();
-            moved = true;
-        }
-        if state.phase == Phase::Closed && state.backlog.is_empty() && !self.tasks.is_closed() {
-            self.tasks.close();
-        }
-        drop(state);
-        if moved {
-            self.changed.notify_all();
         }
     }
 
@@ -207,14 +210,11 @@ impl Shared {
             .partition(|death| death.pid == 0 || state.roster.end_of(death.pid).is_some() || death.since.elapsed() >= wait);
         state.unexplained = rest;
         let settled: Vec<Unexplained> = settled;
-        let job_and_status =
-            |death: &Unexplained| (state.jobs.get(&death.head.job).map(Arc::clone), state.roster.end_of(death.pid).flatten());
-        let known: Vec<_> = settled.iter().map(job_and_status).collect();
+        let known: Vec<_> = settled.iter().map(|death| state.roster.end_of(death.pid).flatten()).collect();
         drop(state);
-        for (death, (job, status)) in settled.into_iter().zip(known) {
-            let Some(job) = job else { continue };
-            let accepted = job.accept_death(death.head, (death.pid != 0).then_some(death.pid), status);
-            self.settle(death.head.job, job, accepted, woken);
+        for (death, status) in settled.into_iter().zip(known) {
+            let pid = (death.pid != 0).then_some(death.pid);
+            self.end(death.head, TaskError::WorkerDied { attempts: death.head.count, pid, status }, woken);
         }
     }
 

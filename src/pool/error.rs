@@ -3,7 +3,9 @@
 use super::message::capacity_for;
 use crate::error::{CreateError, range_text};
 use crate::process::SpawnError;
+use std::fmt;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 /// An error of calls with numbers in them: the variants of its own, and the one for a number.
 macro_rules! range_error {
@@ -16,8 +18,8 @@ macro_rules! range_error {
             /// A number is out of its range. Nothing was started or sent.
             #[error("{option} {asked} cannot be used: it must be {}", range_text(option, *min, *max))]
             OutOfRange {
-                /// Which number: `workers`, `max_tasks_per_worker`, `retries` of a pool;
-                /// `chunk_size`, `read_ahead` of a call.
+                /// Which number: `workers`, `max_tasks_per_worker`, `retries`, `max_pending` of a
+                /// pool; `chunk_size`, `read_ahead` of a call; `task_timeout` of either, in ns.
                 option: &'static str,
                 /// What was asked for.
                 asked: usize,
@@ -140,8 +142,31 @@ range_error! {
             /// The most that the queue can hold.
             max: usize,
         },
-        /// The time was up before the result was there. The task goes on.
-        #[error("timed out before the result was there")]
+        /// The task was [cancelled](crate::AsyncResult::cancel) before it began, and never ran; or
+        /// it was [killed](crate::AsyncResult::kill), and runs no more.
+        #[error("the task was cancelled")]
+        Cancelled,
+        /// The task took longer than it may, see
+        /// [`task_timeout`](crate::PoolBuilder::task_timeout): its worker was killed, and it is not
+        /// run again. All tasks of its chunk have this error.
+        #[error("the task took longer than {after:?}: its worker{} was killed", in_process(*pid))]
+        TimedOut {
+            /// What it was allowed to take.
+            after: Duration,
+            /// Process id that the worker had.
+            pid: Option<u32>,
+        },
+        /// As many tasks are pending as may be, see
+        /// [`max_pending`](crate::PoolBuilder::max_pending). The task was not sent.
+        #[error("{max} tasks are pending, as many as the pool may have")]
+        Full {
+            /// How many may be pending.
+            max: usize,
+        },
+        /// The time was up before the result was there: the task goes on. From
+        /// [`apply_async_timeout`](crate::Pool::apply_async_timeout): before there was room for it,
+        /// and it was not sent.
+        #[error("timed out")]
         Timeout,
         /// The pool was closed before the task was submitted.
         #[error("the pool is closed: it takes no more tasks")]
@@ -179,6 +204,24 @@ impl TaskError {
         matches!(self, TaskError::Timeout)
     }
 
+    /// Whether it is [`Full`](TaskError::Full): too many tasks are pending.
+    ///
+    /// ```
+    /// assert!(shmq::TaskError::Full { max: 10 }.is_full() && !shmq::TaskError::Timeout.is_full());
+    /// ```
+    pub fn is_full(&self) -> bool {
+        matches!(self, TaskError::Full { .. })
+    }
+
+    /// Whether it is [`Cancelled`](TaskError::Cancelled): the task was cancelled, or killed.
+    ///
+    /// ```
+    /// assert!(shmq::TaskError::Cancelled.is_cancelled());
+    /// ```
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, TaskError::Cancelled)
+    }
+
     /// Whether it is [`Closed`](TaskError::Closed): the pool takes no more tasks.
     ///
     /// ```
@@ -186,6 +229,46 @@ impl TaskError {
     /// ```
     pub fn is_closed(&self) -> bool {
         matches!(self, TaskError::Closed)
+    }
+}
+
+/// A task that was not sent, and why: from [`Pool::try_apply_async`](crate::Pool::try_apply_async).
+/// The argument is back in the caller's hands. `?` makes it the [`TaskError`].
+///
+/// ```
+/// use shmq::{Pool, TaskError, TryApplyError};
+///
+/// let pool = Pool::new(1)?;
+/// pool.close();
+/// let TryApplyError { argument, error } = pool.try_apply_async(|n: u64| n, 7).unwrap_err();
+/// assert_eq!((argument, error), (7, TaskError::Closed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct TryApplyError<A> {
+    /// What the task would have had.
+    pub argument: A,
+    /// [`TaskError::Full`], or why the pool takes no tasks.
+    pub error: TaskError,
+}
+
+impl<A> fmt::Debug for TryApplyError<A> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("TryApplyError").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl<A> fmt::Display for TryApplyError<A> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "the task was not sent: {}", self.error)
+    }
+}
+
+impl<A> std::error::Error for TryApplyError<A> {}
+
+impl<A> From<TryApplyError<A>> for TaskError {
+    fn from(refused: TryApplyError<A>) -> TaskError {
+        refused.error
     }
 }
 
@@ -203,7 +286,11 @@ pub(super) fn check_range(option: &'static str, asked: usize, min: usize, max: u
 }
 
 fn worker_died(attempts: u32, pid: Option<u32>, status: Option<ExitStatus>) -> String {
-    let process = pid.map_or(String::new(), |pid| format!(" (process {pid})"));
+    let process = in_process(pid);
     let how = status.map_or(String::new(), |status| format!("{status}; "));
     format!("the worker{process} died in the middle of the task ({how}attempts: {attempts})")
+}
+
+fn in_process(pid: Option<u32>) -> String {
+    pid.map_or(String::new(), |pid| format!(" (process {pid})"))
 }

@@ -2,16 +2,18 @@
 //!
 //! Invariant: `out` counts the chunks that were sent and whose results were not yet yielded, those
 //! that wait for their turn included; it never exceeds `ahead`. So neither the input nor the
-//! results pile up.
+//! results pile up. Nor do the pending tasks of the pool: while there is no room for more of them,
+//! the input is read no further, and only a caller that has nothing out waits for room.
 //!
 //! The input is the caller's code, read ahead of the results: if it panics, the panic is kept until
 //! the results of the items before are yielded, and goes on at the place of the item that panicked.
 
-use super::chunker::Chunker;
+use super::chunker::{Chunker, Read};
 use super::error::TaskError;
 use super::job::Job;
 use super::piece::{Piece, decode};
 use super::state::Shared;
+use crate::wait::Wait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
@@ -44,21 +46,24 @@ impl<'p, I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'p, I, R> {
         let (exhausted, panic, out, arrived) = (false, None, 0, VecDeque::new());
         let mut reader =
             Reader { shared, job, number, chunker, input, exhausted, panic, ahead, out, arrived, yields: PhantomData };
-        reader.read_ahead();
+        reader.read_ahead(Wait::Never);
         reader
     }
 
     /// Sends as many chunks as may be out, when half of them have come back: many at a time wake
-    /// fewer sleepers.
-    fn read_ahead(&mut self) {
+    /// fewer sleepers. For the first of them it waits as it is told, if there is no room.
+    fn read_ahead(&mut self, mut wait: Wait) {
         if self.out > self.ahead / 2 {
             return;
         }
         while self.out < self.ahead && !self.exhausted {
             let before = self.chunker.sent;
-            let read = catch_unwind(AssertUnwindSafe(|| self.chunker.send_one(&mut self.input)));
+            let read = catch_unwind(AssertUnwindSafe(|| self.chunker.send_one(&mut self.input, wait)));
+            wait = Wait::Never;
             self.exhausted = match read {
-                Ok(more) => !more,
+                Ok(Read::More) => false,
+                Ok(Read::NoRoom) => return,
+                Ok(Read::End) => true,
                 Err(panic) => {
                     self.panic = Some(panic);
                     self.chunker.end();
@@ -74,6 +79,10 @@ impl<'p, I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'p, I, R> {
     /// # Panics
     /// As the input did, after the pieces of what came before.
     fn take_piece(&mut self) -> Option<Result<Piece, TaskError>> {
+        if self.out == 0 && !self.exhausted {
+            // There was no room for what is to be read next, and there is nothing else to wait for.
+            self.read_ahead(Wait::FOREVER);
+        }
         if self.out == 0 {
             if let Some(panic) = self.panic.take() {
                 resume_unwind(panic);
@@ -105,6 +114,18 @@ impl<'p, I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'p, I, R> {
         self.stop();
         current.clear();
         Some(has_more.then_some(Err(TaskError::Inherited)))
+    }
+
+    /// Reads no further, and cancels what has not begun.
+    fn cancel(&mut self) -> bool {
+        if self.job.is_inherited() {
+            return false;
+        }
+        if !self.exhausted {
+            self.exhausted = true;
+            self.chunker.end();
+        }
+        self.shared.cancel(&self.job, self.number, false)
     }
 
     /// There will be nothing more.
@@ -190,6 +211,31 @@ impl<'p, I, R> Imap<'p, I, R> {
     }
 }
 
+impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Imap<'_, I, R> {
+    /// Cancels the tasks that were sent and have not begun: each yields
+    /// [`TaskError::Cancelled`] at its place, and never runs. The input is read no further. Those
+    /// that run go on and yield their results. Returns whether a task was cancelled, by this call
+    /// or an earlier one; see [`AsyncResult::cancel`](crate::AsyncResult::cancel).
+    ///
+    /// (Dropping the iterator cancels nothing: tasks that were sent are run.)
+    ///
+    /// ```
+    /// use shmq::TaskError;
+    /// use std::time::Duration;
+    ///
+    /// let pool = shmq::Pool::new(1)?;
+    /// let sleep = |n: u64| std::thread::sleep(Duration::from_millis(n));
+    /// let mut results = pool.batch().read_ahead(3).imap_unordered(sleep, [0, 60_000, 1, 2])?;
+    /// assert_eq!(results.next(), Some(Ok(())));
+    /// assert!(results.cancel());
+    /// assert_eq!(results.next(), Some(Err(TaskError::Cancelled)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cancel(&mut self) -> bool {
+        self.reader.cancel()
+    }
+}
+
 impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Iterator for Imap<'_, I, R> {
     type Item = Result<R, TaskError>;
 
@@ -214,7 +260,7 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Iterator for Imap<'_, I,
             };
             if let Some(piece) = due {
                 self.current = self.reader.take_results(&piece);
-                self.reader.read_ahead();
+                self.reader.read_ahead(Wait::Never);
             }
         }
     }

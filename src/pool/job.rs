@@ -3,12 +3,17 @@
 //!
 //! ```text
 //!   open(first, count) -> sent -> parts of an attempt -> the last part: a piece, counted once
-//!                                    \-- a later attempt: earlier parts are dropped
+//!                    \       \       \-- a later attempt: earlier parts are dropped
+//!                     \-------\-- cancelled: a piece of errors
 //! ```
 //!
-//! Invariant: a chunk is in `open` from before it is sent until its piece is there. Results for a
-//! chunk that is not were produced twice.
+//! Invariants:
+//! 1. A chunk is in `open` from before it is sent until its piece is there, or about to be
+//!    (`finish_cancelled`). Results for a chunk that is not were produced twice.
+//! 2. A chunk is cancelled under this lock and that of the pool's state, by the compare-exchange of
+//!    its word on the board if it was sent: if that succeeds, no worker puts results of it.
 
+use super::board::{Board, Ended, Entry};
 use super::error::TaskError;
 use super::message::{ResultHead, kind};
 use super::panic::Guarded;
@@ -17,7 +22,6 @@ use crate::os::Home;
 use serde::de::DeserializeOwned;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::process::ExitStatus;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -50,6 +54,24 @@ struct Open {
     count: u32,
     attempt: u32,
     parts: Vec<Vec<u8>>,
+    /// Its place on the board. `None`: it is in the backlog.
+    entry: Option<Entry>,
+}
+
+/// A chunk that was cancelled before it began.
+pub(super) struct CancelledPiece {
+    pub first: u64,
+    pub count: u32,
+    pub entry: Option<Entry>,
+}
+
+/// What a cancellation did.
+#[derive(Default)]
+pub(super) struct Cancelled {
+    /// To be finished by [`Job::finish_cancelled`].
+    pub pieces: Vec<CancelledPiece>,
+    /// Workers run chunks that were killed.
+    pub has_killed: bool,
 }
 
 /// The end of a job: what waits for it wakes when the callback has returned.
@@ -78,6 +100,8 @@ struct State {
     end: End,
     /// A caller sleeps until the next piece. Others need no wake before the end.
     wants_pieces: bool,
+    /// A task was cancelled, or killed.
+    was_cancelled: bool,
 }
 
 impl State {
@@ -128,7 +152,19 @@ impl Job {
 
     /// A chunk is about to be sent.
     pub fn open(&self, first: u64, count: u32) {
-        self.lock().open.insert(first, Open { count, attempt: 0, parts: Vec::new() });
+        self.lock().open.insert(first, Open { count, attempt: 0, parts: Vec::new(), entry: None });
+    }
+
+    /// A chunk is in the ring, if its results are not here by now.
+    pub fn note_sent(&self, first: u64, entry: Entry) {
+        if let Some(open) = self.lock().open.get_mut(&first) {
+            open.entry = Some(entry);
+        }
+    }
+
+    /// Whether a chunk of the backlog is still to be done.
+    pub fn is_open(&self, first: u64) -> bool {
+        self.lock().open.contains_key(&first)
     }
 
     /// The number of tasks that are expected: for progress, and for a job of one.
@@ -163,17 +199,66 @@ impl Job {
         self.finish(state, Piece { first: head.first, count, content })
     }
 
-    /// The chunk's workers died, the last one with this status. Otherwise as
-    /// [`accept`](Self::accept).
-    pub fn accept_death(&self, head: ResultHead, pid: Option<u32>, status: Option<ExitStatus>) -> Accepted {
+    /// The chunk ended without results. Otherwise as [`accept`](Self::accept).
+    pub fn accept_end(&self, head: ResultHead, error: TaskError) -> Accepted {
         let mut state = self.lock();
         let Some(open) = state.open.get(&head.first).filter(|open| head.attempt >= open.attempt) else {
             return Accepted::default();
         };
         let count = open.count;
         state.open.remove(&head.first);
-        let died = TaskError::WorkerDied { attempts: head.count, pid, status };
-        self.finish(state, Piece { first: head.first, count, content: Content::Failed(died) })
+        self.finish(state, Piece { first: head.first, count, content: Content::Failed(error) })
+    }
+
+    /// Cancels the chunks that have not begun, and with `runs_too` kills those that run. The caller
+    /// holds the lock of the pool's state (Invariant 2), gives back what the chunks had, and then
+    /// finishes them.
+    pub fn cancel(&self, board: &Board, runs_too: bool) -> Cancelled {
+        let mut cancelled = Cancelled::default();
+        let mut state = self.lock();
+        state.open.retain(|&first, open| {
+            let ended = match open.entry {
+                None => Ended::BeforeItBegan,
+                Some(entry) if runs_too => board.kill(entry),
+                Some(entry) => board.cancel(entry),
+            };
+            match ended {
+                Ended::BeforeItBegan => {
+                    let (count, entry) = (open.count, open.entry);
+                    cancelled.pieces.push(CancelledPiece { first, count, entry });
+                    false
+                }
+                Ended::WhileItRan => {
+                    cancelled.has_killed = true;
+                    true
+                }
+                Ended::No => true,
+            }
+        });
+        state.was_cancelled |= cancelled.has_killed || !cancelled.pieces.is_empty();
+        drop(state);
+        cancelled.pieces.sort_unstable_by_key(|piece| piece.first);
+        cancelled
+    }
+
+    /// Counts chunks that were cancelled. `true`: the job is over.
+    pub fn finish_cancelled(&self, pieces: Vec<CancelledPiece>) -> bool {
+        let mut over = false;
+        let mut wanted = false;
+        for CancelledPiece { first, count, .. } in pieces {
+            let accepted = self.finish(self.lock(), Piece { first, count, content: Content::Failed(TaskError::Cancelled) });
+            over |= accepted.over;
+            wanted |= accepted.wanted;
+        }
+        if wanted {
+            self.wake();
+        }
+        over
+    }
+
+    /// Whether a task was cancelled, or killed.
+    pub fn was_cancelled(&self) -> bool {
+        !self.is_inherited() && self.lock().was_cancelled
     }
 
     /// Wakes the callers that wait.
@@ -328,7 +413,7 @@ mod tests {
     use crate::pool::message::{append_sized, tag};
 
     fn head(first: u64, attempt: u32, kind: u32) -> ResultHead {
-        ResultHead { nonce: 0, job: 0, first, count: 1, attempt, kind }
+        ResultHead { nonce: 0, job: 0, first, count: 1, attempt, entry: Entry::default(), kind }
     }
 
     fn item(value: u8) -> Vec<u8> {
@@ -358,8 +443,9 @@ mod tests {
         let job = Job::new(Home::here().unwrap(), None);
         job.open(0, 2);
         job.set_total(2);
-        assert!(job.accept_death(ResultHead { count: 1, ..head(0, 2, kind::DIED) }, Some(7), None).over);
+        let died = TaskError::WorkerDied { attempts: 1, pid: Some(7), status: None };
+        assert!(job.accept_end(head(0, 2, kind::DIED), died.clone()).over);
         assert!(!job.accept(head(0, 2, kind::LAST), &item(1)).over);
-        assert_eq!(job.results::<u8>(), Err(TaskError::WorkerDied { attempts: 1, pid: Some(7), status: None }));
+        assert_eq!(job.results::<u8>(), Err(died));
     }
 }

@@ -1,21 +1,25 @@
 //! What travels: tasks to the workers, results back. Little endian, no alignment.
 //!
 //! ```text
-//!   task     nonce 8 | job 8 | first 8 | count 4 | runner 8 | task 8 | holder 4 | item *
+//!   task     nonce 8 | job 8 | first 8 | count 4 | runner 8 | task 8 | entry 8 | holder 4 | item *
 //!            item: length 4 | encoded argument
-//!   result   nonce 8 | job 8 | first 8 | count 4 | attempt 4 | kind 4 | item *
+//!   result   nonce 8 | job 8 | first 8 | count 4 | attempt 4 | entry 8 | kind 4 | item *
 //!            item: tag 1 | length 4 | encoded result, or text
 //! ```
 //!
 //! A worker writes its pid into the `holder` of the chunk that it leases, where the next one finds
-//! it if that worker dies.
+//! it if that worker dies. The program writes the `entry` when it puts the chunk into the ring.
+
+use super::board::Entry;
 
 /// Bytes of a task before its items.
-pub(super) const TASK_BYTES: usize = 48;
+pub(super) const TASK_BYTES: usize = 56;
+/// Where a task's entry is.
+const ENTRY_AT: usize = 44;
 /// Where a task's holder is.
-pub(super) const HOLDER_AT: usize = 44;
+pub(super) const HOLDER_AT: usize = 52;
 /// Bytes of a result before its items.
-pub(super) const RESULT_BYTES: usize = 36;
+pub(super) const RESULT_BYTES: usize = 44;
 
 /// What a result message is.
 pub(super) mod kind {
@@ -32,6 +36,11 @@ pub(super) mod kind {
     pub const WAKE: u32 = 4;
     /// Workers cannot get tasks: the rest is text.
     pub const BROKEN: u32 = 5;
+    /// The chunk's worker was ended because the chunk was killed.
+    pub const KILLED: u32 = 6;
+    /// The chunk's worker was ended because a task of it took too long: the rest is the pid, 4
+    /// bytes, and the limit in ns, 8 bytes.
+    pub const TIMED_OUT: u32 = 7;
 }
 
 /// What became of one task.
@@ -61,6 +70,8 @@ pub(super) struct TaskHead {
     pub runner: i64,
     /// Offset of the task.
     pub task: i64,
+    /// Its place on the board.
+    pub entry: Entry,
     /// Process id of the worker that has it, or had it last; 0 if none had.
     pub holder: u32,
 }
@@ -76,6 +87,8 @@ pub(super) struct ResultHead {
     pub count: u32,
     /// Which delivery of the chunk they are from.
     pub attempt: u32,
+    /// The chunk's place on the board.
+    pub entry: Entry,
     pub kind: u32,
 }
 
@@ -96,6 +109,22 @@ impl Reader<'_> {
     fn u32(&mut self) -> Option<u32> {
         self.take().map(u32::from_le_bytes)
     }
+
+    fn entry(&mut self) -> Option<Entry> {
+        Some(Entry { index: self.u32()?, generation: self.u32()? })
+    }
+}
+
+fn write_entry(entry: Entry) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&entry.index.to_le_bytes());
+    bytes[4..].copy_from_slice(&entry.generation.to_le_bytes());
+    bytes
+}
+
+/// Writes its place on the board into an encoded chunk.
+pub(super) fn set_entry(chunk: &mut [u8], entry: Entry) {
+    chunk[ENTRY_AT..HOLDER_AT].copy_from_slice(&write_entry(entry));
 }
 
 impl TaskHead {
@@ -106,6 +135,7 @@ impl TaskHead {
         to.extend(self.count.to_le_bytes());
         to.extend(self.runner.to_le_bytes());
         to.extend(self.task.to_le_bytes());
+        to.extend(write_entry(self.entry));
         to.extend(self.holder.to_le_bytes());
     }
 
@@ -118,6 +148,7 @@ impl TaskHead {
             count: reader.u32()?,
             runner: reader.u64()? as i64,
             task: reader.u64()? as i64,
+            entry: reader.entry()?,
             holder: reader.u32()?,
         };
         Some((head, reader.0))
@@ -131,6 +162,7 @@ impl ResultHead {
         to.extend(self.first.to_le_bytes());
         to.extend(self.count.to_le_bytes());
         to.extend(self.attempt.to_le_bytes());
+        to.extend(write_entry(self.entry));
         to.extend(self.kind.to_le_bytes());
     }
 
@@ -142,6 +174,7 @@ impl ResultHead {
             first: reader.u64()?,
             count: reader.u32()?,
             attempt: reader.u32()?,
+            entry: reader.entry()?,
             kind: reader.u32()?,
         };
         Some((head, reader.0))
@@ -194,10 +227,14 @@ mod tests {
 
     #[test]
     fn heads_and_items_come_back_as_written() {
-        let head = TaskHead { nonce: 1, job: u64::MAX, first: 3, count: 2, runner: -5, task: 6, holder: 7 };
+        let entry = Entry { index: 8, generation: u32::MAX };
+        let mut head =
+            TaskHead { nonce: 1, job: u64::MAX, first: 3, count: 2, runner: -5, task: 6, entry: Entry::default(), holder: 7 };
         let mut bytes = Vec::new();
         head.write(&mut bytes);
         assert_eq!(bytes.len(), TASK_BYTES);
+        head.entry = entry;
+        set_entry(&mut bytes, entry);
         for argument in [&b"one"[..], b""] {
             append_sized(&mut bytes, |to| to.extend(argument));
         }
@@ -205,7 +242,7 @@ mod tests {
         assert_eq!(read, head);
         assert_eq!(Arguments(items).collect::<Vec<_>>(), [&b"one"[..], b""]);
 
-        let head = ResultHead { nonce: 1, job: 2, first: 3, count: 1, attempt: 5, kind: kind::LAST };
+        let head = ResultHead { nonce: 1, job: 2, first: 3, count: 1, attempt: 5, entry, kind: kind::LAST };
         let mut bytes = Vec::new();
         head.write(&mut bytes);
         assert_eq!(bytes.len(), RESULT_BYTES);

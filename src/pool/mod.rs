@@ -3,7 +3,8 @@
 //! ```text
 //!   program                         queues (shared memory)        processes
 //!   caller ── chunk of tasks ─────> tasks   ──lease──────────────> worker * n ──┐
-//!   collector <── results ───────── results <─────────────────────────┘         │ forked, replaced
+//!   cancel, kill ─────────────────> board  <──takes a chunk, times───┘ │        │
+//!   collector <── results ───────── results <──────────────────────────┘        │ forked, replaced
 //!      └──────────── socket: reports of starts and ends ────────── supervisor <─┘ and ended by
 //!                                                                  standby: the next supervisor
 //! ```
@@ -12,7 +13,8 @@
 //! 1. A chunk is in the tasks' ring until its results are in the results' ring: a worker holds it
 //!    by lease. If the worker dies, the chunk is delivered again, and the worker that gets it fails
 //!    or retries it (`worker`).
-//! 2. A job counts each chunk once, whatever is done twice (`job`).
+//! 2. A job counts each chunk once, whatever is done twice (`job`). What may still happen to a
+//!    chunk (to be run, cancelled, killed, timed out) is decided on its word of the `board`, once.
 //! 3. If all processes that could put results are gone, the socket is at its end, and the collector
 //!    fails what is left (`collector`, `supervisor`).
 //! 4. The program knows its workers by pid only, and acts on none: what it knows of a death has
@@ -29,16 +31,19 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | how are tasks sent? | `submit`, `batch`, `chunker`, `message` |
+//! | how are tasks sent? | `submit`, `batch`, `chunker`, `message`; `send`: `room`, `entries` |
 //! | how do results come back? | `worker`, `collector`, `job`, `piece`; `result`, `imap` |
+//! | how is a task cancelled, or ended in time? | `board`; `send`, `worker`, `supervisor` |
 //! | what happens when a worker dies? | `worker`, `supervisor` (its replacement), `collector` |
 //! | what does the program know of the pool's processes? | `roster`, by `report`s |
 //! | how does a pool begin and end? | `builder`, `start`, `state` |
 
 mod batch;
+mod board;
 mod builder;
 mod chunker;
 mod collector;
+mod entries;
 mod error;
 mod imap;
 mod job;
@@ -47,7 +52,9 @@ mod panic;
 mod piece;
 mod report;
 mod result;
+mod room;
 mod roster;
+mod send;
 mod settings;
 mod start;
 mod state;
@@ -57,7 +64,7 @@ mod worker;
 
 pub use batch::Batch;
 pub use builder::PoolBuilder;
-pub use error::{PoolError, TaskError};
+pub use error::{PoolError, TaskError, TryApplyError};
 pub use imap::Imap;
 pub use job::Progress;
 pub use result::AsyncResult;

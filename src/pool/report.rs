@@ -46,6 +46,16 @@ impl Refusal {
     }
 }
 
+/// How a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It reported that it was about to.
+    Announced,
+    Died,
+    /// The pool killed it: its task took too long, or was killed.
+    Killed,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Report {
     /// A supervisor begins: workers that others started are gone, or about to be.
@@ -54,8 +64,8 @@ pub(super) enum Report {
     Standby { pid: u32 },
     /// A worker was forked.
     Started { pid: u32 },
-    /// A worker has ended. `died`: it did not report that it was about to end.
-    Ended { pid: u32, status: ExitStatus, died: bool },
+    /// A worker has ended.
+    Ended { pid: u32, status: ExitStatus, how: End },
     /// So many workers cannot be started at present; 0: there are as many as there should be.
     Short { missing: u32, why: Refusal },
     /// All workers were started, or refused, for the first time.
@@ -71,7 +81,7 @@ impl Report {
             Report::Began { pid } => [1, pid, 0, 0],
             Report::Standby { pid } => [2, pid, 0, 0],
             Report::Started { pid } => [3, pid, 0, 0],
-            Report::Ended { pid, status, died } => [4, pid, status.into_raw() as u32, u32::from(died)],
+            Report::Ended { pid, status, how } => [4, pid, status.into_raw() as u32, how as u32],
             Report::Short { missing, why } => [5, missing, refusal(why).0, refusal(why).1],
             Report::Ready => [6, 0, 0, 0],
             Report::GaveUp { why } => [7, 0, refusal(why).0, refusal(why).1],
@@ -85,7 +95,10 @@ impl Report {
             1 => Report::Began { pid: first },
             2 => Report::Standby { pid: first },
             3 => Report::Started { pid: first },
-            4 => Report::Ended { pid: first, status: ExitStatus::from_raw(second as i32), died: third != 0 },
+            4 => {
+                let how = [End::Announced, End::Died, End::Killed].into_iter().find(|how| *how as u32 == third)?;
+                Report::Ended { pid: first, status: ExitStatus::from_raw(second as i32), how }
+            }
             5 => Report::Short { missing: first, why },
             6 => Report::Ready,
             7 => Report::GaveUp { why },
@@ -141,7 +154,8 @@ mod tests {
             Report::Began { pid: 1 },
             Report::Standby { pid: u32::MAX },
             Report::Started { pid: 3 },
-            Report::Ended { pid: 3, status: ExitStatus::from_raw(crate::os::KILL), died: true },
+            Report::Ended { pid: 3, status: ExitStatus::from_raw(crate::os::KILL), how: End::Died },
+            Report::Ended { pid: 4, status: ExitStatus::from_raw(crate::os::KILL), how: End::Killed },
             Report::Short { missing: 4, why },
             Report::Ready,
             Report::GaveUp { why: Refusal { call: Call::Fork, errno: 11 } },

@@ -7,7 +7,7 @@
 //! 2. `helpers` are descriptors of the supervisor and its standby, which name them whatever their
 //!    pids are used for. Of workers there are pids only, which are shown and never acted on.
 
-use super::report::{Refusal, Report};
+use super::report::{End, Refusal, Report};
 use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
@@ -34,6 +34,9 @@ pub struct PoolStats {
     pub started: u64,
     /// Workers that died so far: killed, crashed, or ended by a task that called `exit`.
     pub died: u64,
+    /// Workers that the pool killed so far: their task [took too
+    /// long](crate::PoolBuilder::task_timeout), or was [killed](crate::AsyncResult::kill).
+    pub killed: u64,
     /// Why there are fewer workers than were asked for: what the system said when the last was
     /// refused. `None` if none is.
     pub refused: Option<String>,
@@ -44,6 +47,7 @@ pub struct PoolStats {
 #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only events use it"))]
 pub(super) enum News {
     Died { pid: u32, status: ExitStatus },
+    Killed { pid: u32 },
     Short { missing: u32, asked: usize, why: Refusal },
     FullAgain { asked: usize },
     NewSupervisor { pid: u32 },
@@ -54,6 +58,7 @@ pub(super) struct Roster {
     workers: BTreeSet<u32>,
     started: u64,
     died: u64,
+    killed: u64,
     missing: u32,
     refused: Option<Refusal>,
     /// The last ends, `None` if the status is not known: a worker that ended with its supervisor.
@@ -74,6 +79,7 @@ impl Roster {
             workers: BTreeSet::new(),
             started: 0,
             died: 0,
+            killed: 0,
             missing: 0,
             refused: None,
             ends: VecDeque::new(),
@@ -108,11 +114,16 @@ impl Roster {
                 self.ends.retain(|(ended, _)| *ended != pid);
                 self.workers.insert(pid);
             }
-            Report::Ended { pid, status, died } => {
+            Report::Ended { pid, status, how } => {
                 self.workers.remove(&pid);
                 self.remember(pid, Some(status));
-                self.died += u64::from(died);
-                return died.then_some(News::Died { pid, status });
+                self.died += u64::from(how == End::Died);
+                self.killed += u64::from(how == End::Killed);
+                return match how {
+                    End::Announced => None,
+                    End::Died => Some(News::Died { pid, status }),
+                    End::Killed => Some(News::Killed { pid }),
+                };
             }
             Report::Short { missing, why } => {
                 self.missing = missing;
@@ -168,6 +179,7 @@ impl Roster {
             running: self.workers.len(),
             started: self.started,
             died: self.died,
+            killed: self.killed,
             refused: self.refused.map(|why| format!("{}: {}", why.call(), why.error())),
         }
     }
@@ -181,6 +193,9 @@ pub(super) fn emit(news: &[News]) {
         match *piece {
             News::Died { pid, status } => {
                 tracing::warn!(target: "shmq", pid, status = %status, "a pool's worker died");
+            }
+            News::Killed { pid } => {
+                tracing::info!(target: "shmq", pid, "a pool's worker was killed: its task took too long, or was killed")
             }
             News::Short { missing, asked, why } => {
                 let (call, error) = (why.call(), why.error());
@@ -207,7 +222,7 @@ mod tests {
         roster.apply(Report::Began { pid: 1 }, None);
         roster.apply(Report::Started { pid: 7 }, None);
         assert_eq!(roster.end_of(7), None);
-        let news = roster.apply(Report::Ended { pid: 7, status: killed, died: true }, None);
+        let news = roster.apply(Report::Ended { pid: 7, status: killed, how: End::Died }, None);
         assert_eq!(news, Some(News::Died { pid: 7, status: killed }));
         assert_eq!(roster.end_of(7), Some(Some(killed)));
         roster.apply(Report::Started { pid: 7 }, None);

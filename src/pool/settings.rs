@@ -1,5 +1,6 @@
 //! What the supervisor and the workers of a pool know of it.
 
+use super::board::{Board, Entry};
 use super::message::ResultHead;
 use crate::os::Recipient;
 use crate::queue::Queue;
@@ -21,6 +22,7 @@ pub(super) struct PoolSettings {
     pub retries: u32,
     pub tasks: Queue<[u8]>,
     pub results: Queue<[u8]>,
+    pub board: Board,
     pub initializer: Option<Initializer>,
     /// Workers have the program's dispositions of the signals that end it.
     pub program_signals: bool,
@@ -43,7 +45,7 @@ impl PoolSettings {
     /// Reports to the program that the pool has failed, by its initializer or otherwise
     /// ([`kind`](super::message::kind)).
     pub fn report_failure(&self, kind: u32, why: &str) {
-        let head = ResultHead { nonce: self.nonce, job: 0, first: 0, count: 0, attempt: 0, kind };
+        let head = ResultHead { nonce: self.nonce, job: 0, first: 0, count: 0, attempt: 0, entry: Entry::default(), kind };
         let mut message = Vec::new();
         head.write(&mut message);
         let mut end = why.len().min(self.results.max_len() - message.len());

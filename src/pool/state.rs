@@ -6,15 +6,21 @@
 //!      \──(full)──> backlog ──feed──> tasks <───────┘
 //! ```
 //!
-//! A backlog means that the tasks' ring is full, so results will come, so the collector will wake
-//! and feed. It never waits for room.
+//! Invariants:
+//! 1. A backlog means that the tasks' ring is full, or the board: so results will come, so the
+//!    collector will wake and feed. It never waits for room.
+//! 2. The lock of the state is taken before that of a job, never after it. Callbacks and hooks run
+//!    under neither.
 
+use super::board::{Board, Entry};
+use super::entries::Entries;
 use super::error::TaskError;
 use super::job::Job;
 use super::message::{ResultHead, kind};
 use super::report::{Received, try_receive};
+use super::room::Room;
 use super::roster::{Roster, emit};
-use crate::error::PutError;
+use super::send::Chunk;
 use crate::os::{Home, KILL, poll, send_signal_by_pidfd, socket};
 use crate::queue::Queue;
 use std::collections::{HashMap, VecDeque};
@@ -24,8 +30,6 @@ use std::time::{Duration, Instant};
 
 /// How long the collector sleeps when nothing comes.
 pub(super) const IDLE: Duration = Duration::from_millis(100);
-/// Chunks in the backlog beyond which a call that waits anyway waits for room.
-const FULL_BACKLOG: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -51,7 +55,13 @@ pub(super) struct State {
     pub jobs: HashMap<u64, Arc<Job>>,
     next_job: u64,
     /// Chunks for which there was no room yet.
-    pub backlog: VecDeque<Vec<u8>>,
+    pub backlog: VecDeque<Chunk>,
+    /// About how many of these were cancelled meanwhile.
+    pub cancelled_in_backlog: usize,
+    /// Places of chunks on the board.
+    pub entries: Entries,
+    /// Room for pending tasks.
+    pub room: Room,
     /// What the program asked for.
     pub phase: Phase,
     /// No process of the pool is left.
@@ -78,24 +88,45 @@ pub(super) struct Shared {
     pub workers: usize,
     pub tasks: Queue<[u8]>,
     pub results: Queue<[u8]>,
-    socket: OwnedFd,
+    pub board: Board,
+    /// Tasks that may be pending at a time.
+    pub max_pending: Option<usize>,
+    /// The limit in ns of tasks that have no other.
+    pub limit_ns: u64,
+    pub(super) socket: OwnedFd,
     state: Mutex<State>,
     pub changed: Condvar,
 }
 
+/// What the program and its processes share, and what the program was asked for.
+pub(super) struct Parts {
+    pub nonce: u64,
+    pub workers: usize,
+    pub tasks: Queue<[u8]>,
+    pub results: Queue<[u8]>,
+    pub board: Board,
+    pub max_pending: Option<usize>,
+    pub limit_ns: u64,
+}
+
 impl Shared {
-    pub fn new(home: Home, nonce: u64, workers: usize, tasks: Queue<[u8]>, results: Queue<[u8]>, socket: OwnedFd) -> Shared {
+    pub fn new(home: Home, parts: Parts, socket: OwnedFd) -> Shared {
+        let Parts { nonce, workers, tasks, results, board, max_pending, limit_ns } = parts;
         let state = State {
             jobs: HashMap::new(),
             next_job: 1,
             backlog: VecDeque::new(),
+            cancelled_in_backlog: 0,
+            entries: Entries::new(),
+            room: Room::new(max_pending),
             phase: Phase::Open,
             over: false,
             failure: None,
             roster: Roster::new(workers),
             unexplained: Vec::new(),
         };
-        Shared { home, nonce, workers, tasks, results, socket, state: Mutex::new(state), changed: Condvar::new() }
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        Shared { home, nonce, workers, tasks, results, board, max_pending, limit_ns, socket, state, changed }
     }
 
     pub fn is_ours(&self) -> bool {
@@ -131,36 +162,6 @@ impl Shared {
         drop(job);
     }
 
-    /// Sends a chunk, now or when there is room. If the caller `waits`, so does this while many
-    /// chunks wait for room. An error: it was not sent.
-    pub fn send(&self, chunk: &[u8], waits: bool) -> Result<(), TaskError> {
-        let mut state = self.lock();
-        loop {
-            if let Some(failure) = &state.failure {
-                return Err(failure.clone());
-            }
-            // A chunk of a call from before `terminate`; after `close`, only calls from before
-            // send.
-            if state.phase == Phase::Terminated || state.over {
-                return Err(state.phase.refusal().unwrap_or(TaskError::Terminated));
-            }
-            if state.backlog.is_empty() {
-                match self.tasks.try_put(chunk) {
-                    Ok(()) => return Ok(()),
-                    Err(PutError::Full | PutError::Busy) => {}
-                    Err(PutError::Closed) => return Err(TaskError::Closed),
-                    Err(PutError::TooLarge { len, max }) => return Err(TaskError::TooLarge { len, max }),
-                    Err(error) => return Err(TaskError::Broken { why: error.to_string() }),
-                }
-            }
-            if !waits || state.backlog.len() < FULL_BACKLOG {
-                state.backlog.push_back(chunk.to_vec());
-                return Ok(());
-            }
-            state = self.changed.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
     /// No more tasks are taken. Those that were will be done.
     pub fn close(&self) {
         let mut state = self.lock();
@@ -171,6 +172,8 @@ impl Shared {
             }
         }
         drop(state);
+        // Callers that wait for room get the error.
+        self.changed.notify_all();
         self.wake();
     }
 
@@ -206,9 +209,10 @@ impl Shared {
 
     fn fail_all(&self, error: &TaskError) {
         let mut state = self.lock();
-        state.backlog.clear();
+        let backlog = std::mem::take(&mut state.backlog);
         let jobs: Vec<Arc<Job>> = state.jobs.drain().map(|(_, job)| job).collect();
         drop(state);
+        drop(backlog);
         self.changed.notify_all();
         jobs.iter().for_each(|job| job.fail(error));
     }
@@ -245,7 +249,8 @@ impl Shared {
 
     /// Has the collector check everything now.
     fn wake(&self) {
-        let head = ResultHead { nonce: self.nonce, job: 0, first: 0, count: 0, attempt: 0, kind: kind::WAKE };
+        let head =
+            ResultHead { nonce: self.nonce, job: 0, first: 0, count: 0, attempt: 0, entry: Entry::default(), kind: kind::WAKE };
         let mut message = Vec::new();
         head.write(&mut message);
         // If there is no room, there are results to wake it.

@@ -2,7 +2,8 @@
 //! others).
 
 use super::job::Job;
-use super::{AsyncResult, Batch, Imap, Pool, TaskError, result};
+use super::{AsyncResult, Batch, Imap, Pool, TaskError, TryApplyError, result};
+use crate::wait::{Wait, blocking_forms};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -22,29 +23,68 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        let (job, _) = self.batch().apply_async(task, &argument, None)?;
+        let (job, _) = self.batch().apply_async(task, &argument, None, Wait::FOREVER)?;
         job.wait(None);
         result::only(&job)
     }
 
-    /// Sends one task to the workers, and does not wait.
+    blocking_forms! {
+        /// Sends one task to the workers, and does not wait for its result.
+        ///
+        /// With [`max_pending`](crate::PoolBuilder::max_pending) it waits until there is room for
+        /// one more. A callback or a progress hook, which runs in the pool's own thread, does not
+        /// wait: its task goes beyond the bound.
+        ///
+        /// # Errors
+        /// [`TaskError::Closed`], [`TaskError::Terminated`], or how the pool failed. Other errors
+        /// are the result's.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// let pool = shmq::Pool::builder().workers(2).max_pending(10).build()?;
+        /// let later = pool.apply_async(|n: u64| n + 1, 1)?;
+        /// assert_eq!(later.get()?, 2);
+        /// let later = pool.apply_async_timeout(|n: u64| n + 1, 2, Duration::from_secs(1))?;
+        /// assert_eq!(later.get()?, 3);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        apply_async, apply_async_timeout, apply_async_deadline,
+        for [A: Serialize + DeserializeOwned, R: Serialize + DeserializeOwned]
+        |self, wait, task: fn(A) -> R, argument: A| -> Result<AsyncResult<R>, TaskError> {
+            Ok(AsyncResult::of_one(&self.shared, self.batch().apply_async(task, &argument, None, wait)?))
+        }
+    }
+
+    /// Sends one task to the workers if there is room for it, see
+    /// [`max_pending`](crate::PoolBuilder::max_pending). Does not wait.
     ///
     /// # Errors
-    /// [`TaskError::Closed`], [`TaskError::Terminated`], or how the pool failed. Other errors are
-    /// the result's.
+    /// [`TryApplyError`], with the argument in it: its `error` is [`TaskError::Full`], or as of
+    /// [`apply_async`](Self::apply_async).
     ///
     /// ```
-    /// let pool = shmq::Pool::new(2)?;
-    /// let later = pool.apply_async(|n: u64| n + 1, 1)?;
-    /// assert_eq!(later.get()?, 2);
+    /// use std::time::Duration;
+    ///
+    /// let pool = shmq::Pool::builder().workers(1).max_pending(1).build()?;
+    /// let sleep = |ms| std::thread::sleep(Duration::from_millis(ms));
+    /// let first = pool.try_apply_async(sleep, 60_000)?;
+    /// let refused = pool.try_apply_async(sleep, 1).unwrap_err();
+    /// assert!(refused.error.is_full());
+    /// first.kill();
+    /// first.wait();
+    /// pool.try_apply_async(sleep, refused.argument)?.get()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn apply_async<A, R>(&self, task: fn(A) -> R, argument: A) -> Result<AsyncResult<R>, TaskError>
+    pub fn try_apply_async<A, R>(&self, task: fn(A) -> R, argument: A) -> Result<AsyncResult<R>, TryApplyError<A>>
     where
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        Ok(AsyncResult::of_one(self.batch().apply_async(task, &argument, None)?.0))
+        match self.batch().apply_async(task, &argument, None, Wait::Never) {
+            Ok(sent) => Ok(AsyncResult::of_one(&self.shared, sent)),
+            Err(error) => Err(TryApplyError { argument, error }),
+        }
     }
 
     /// As [`apply_async`](Self::apply_async); `callback` is called once with what
@@ -72,7 +112,8 @@ impl Pool {
         C: FnOnce(Result<R, TaskError>) + Send + 'static,
     {
         let callback = Box::new(move |job: &Job| callback(result::only(job)));
-        Ok(AsyncResult::of_one(self.batch().apply_async(task, &argument, Some(callback))?.0))
+        let sent = self.batch().apply_async(task, &argument, Some(callback), Wait::FOREVER)?;
+        Ok(AsyncResult::of_one(&self.shared, sent))
     }
 
     /// Runs a task for each of many arguments and waits for all results, in the order of the
@@ -96,7 +137,8 @@ impl Pool {
         self.batch().map(task, input)
     }
 
-    /// As [`map`](Self::map), and does not wait. All of the input is read and kept.
+    /// As [`map`](Self::map), and does not wait for the results. All of the input is read and kept;
+    /// with [`max_pending`](crate::PoolBuilder::max_pending), as there is room.
     ///
     /// # Errors
     /// As [`apply_async`](Self::apply_async).
@@ -120,8 +162,8 @@ impl Pool {
     /// each as soon as those before it are there. An error is yielded at its place, and does not
     /// end the iteration.
     ///
-    /// The input is read as results are taken, at most [`Batch::read_ahead`] chunks ahead. So it
-    /// may be endless. Items that are not read yet when the pool is [closed](Self::close) are not
+    /// The input is read as results are taken, at most [`Batch::read_ahead`] chunks ahead, and no
+    /// further than [`max_pending`](crate::PoolBuilder::max_pending) has room. So it may be endless. Items that are not read yet when the pool is [closed](Self::close) are not
     /// done: one [`TaskError::Closed`], and the end. If the input panics, the results of the items
     /// before come first, then that panic.
     ///

@@ -1,15 +1,18 @@
 //! A worker: leases chunks, runs them, puts their results, and only then releases the lease.
 //!
 //! ```text
-//!   initializer -> ready -> lease -> run each task -> put results -> release -> lease -> ...
-//!                                       \-- killed anywhere here: the chunk is delivered again,
-//!                                           its deliveries counted; a worker that gets it too
-//!                                           often reports DIED instead of running it
+//!   initializer -> ready -> lease -> take -> run each task -> finish -> put results -> release -> lease
+//!                                      │         \-- killed anywhere here: the chunk is delivered
+//!                                      │             again, its deliveries counted; a worker that
+//!                                      │             gets it too often reports DIED instead
+//!                                      \-- cancelled: release.  Killed or timed out (by its word of
+//!                                          the board): reported, release
 //! ```
 //!
 //! So there is no list of which worker does what: a chunk that a worker died with cannot be lost,
 //! and is failed or retried once.
 
+use super::board::Taken;
 use super::message::{Arguments, HOLDER_AT, RESULT_BYTES, ResultHead, TaskHead, append_sized, capacity_for, kind, tag};
 use super::panic::panic_text;
 use super::settings::PoolSettings;
@@ -119,7 +122,7 @@ where
 }
 
 /// A worker's life: its exit code.
-pub(super) fn work(settings: &PoolSettings, mut supervisor: File, parent: Parent) -> i32 {
+pub(super) fn work(settings: &PoolSettings, seat: u32, mut supervisor: File, parent: Parent) -> i32 {
     // The supervisor reads it when this process has ended. If the supervisor is dead, so is this
     // process in a moment.
     let mut report = |words: &[u8]| drop(supervisor.write_all(words));
@@ -153,7 +156,7 @@ pub(super) fn work(settings: &PoolSettings, mut supervisor: File, parent: Parent
                 return 1;
             }
         };
-        if let Err(error) = run_chunk(settings, chunk, &mut tasks, &mut message) {
+        if let Err(error) = run_chunk(settings, seat, chunk, &mut tasks, &mut message) {
             print_error(format_args!("a pool's worker cannot put results: {error}"));
             return 1;
         }
@@ -167,6 +170,7 @@ pub(super) fn work(settings: &PoolSettings, mut supervisor: File, parent: Parent
 
 fn run_chunk(
     settings: &PoolSettings,
+    seat: u32,
     chunk: Lease<'_, [u8]>,
     tasks: &mut Vec<u8>,
     message: &mut Vec<u8>,
@@ -180,19 +184,35 @@ fn run_chunk(
         return Ok(());
     };
     let answer = |count: u32, kind: u32| {
-        let TaskHead { nonce, job, first, .. } = head;
-        ResultHead { nonce, job, first, count, attempt, kind }
+        let TaskHead { nonce, job, first, entry, .. } = head;
+        ResultHead { nonce, job, first, count, attempt, entry, kind }
     };
     message.clear();
-    if attempt > settings.retries + 1 {
-        // It was begun `retries + 1` times. A worker that had it since may have died before it
-        // could report that.
-        answer(settings.retries + 1, kind::DIED).write(message);
-        message.extend(head.holder.to_le_bytes());
-        settings.results.put(message)?;
-        chunk.release();
-        return Ok(());
-    }
+    let mut turn = match settings.board.take(head.entry, seat, attempt <= settings.retries + 1) {
+        Taken::Run(turn) => turn,
+        ended => {
+            match ended {
+                Taken::Killed => answer(0, kind::KILLED).write(message),
+                Taken::TimedOut(limit_ns) => {
+                    answer(0, kind::TIMED_OUT).write(message);
+                    message.extend(head.holder.to_le_bytes());
+                    message.extend(limit_ns.to_le_bytes());
+                }
+                // It was begun `retries + 1` times. A worker that had it since may have died before
+                // it could report that.
+                Taken::Died => {
+                    answer(settings.retries + 1, kind::DIED).write(message);
+                    message.extend(head.holder.to_le_bytes());
+                }
+                Taken::Cancelled | Taken::Run(_) => {}
+            }
+            if !message.is_empty() {
+                settings.results.put(message)?;
+            }
+            chunk.release();
+            return Ok(());
+        }
+    };
     chunk.mark(HOLDER_AT, std::process::id());
     // SAFETY: the nonce shows that our program sent it, whose copy this process is, so it is the
     // offset of a `RunTask`.
@@ -202,10 +222,14 @@ fn run_chunk(
     answer(0, kind::PART).write(message);
     let mut count = 0;
     let mut item = Vec::new();
-    for argument in Arguments(items).take(head.count as usize) {
+    for (place, argument) in Arguments(items).take(head.count as usize).enumerate() {
+        if place > 0 {
+            turn.resume();
+        }
         item.clear();
         // SAFETY: `Batch::begin` sent this runner with a task of its argument and result types.
         let mut tag = unsafe { run(head.task, argument, &mut item) };
+        turn.pause();
         if item.len() > largest_item {
             if tag == tag::VALUE {
                 let (len, needed) = (item.len(), capacity_for(item.len()));
@@ -230,6 +254,7 @@ fn run_chunk(
         append_sized(message, |to| to.extend(&item));
         count += 1;
     }
+    turn.finish();
     send_part(settings, message, answer(count, kind::LAST))?;
     chunk.release();
     Ok(())

@@ -167,6 +167,19 @@ impl<X: Plain> Array<X> {
     }
 }
 
+#[cfg(feature = "object")]
+impl Array<u64> {
+    /// The elements as atomics, without the lock: for one who has all handles of the array and
+    /// locks none.
+    pub(crate) fn atomics(&self) -> &[std::sync::atomic::AtomicU64] {
+        let first = self.primitive.cell().data().cast::<std::sync::atomic::AtomicU64>();
+        // SAFETY: the cell's data are that many aligned `u64`, mapped as long as the primitive lives
+        // (`primitive`, Invariant 1). The creator wrote them before the segment was published. From
+        // then on they are accessed through this method only, so atomically.
+        unsafe { std::slice::from_raw_parts(first, self.len()) }
+    }
+}
+
 impl<X> fmt::Debug for Array<X> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_tuple("Array").field(&self.primitive).finish()

@@ -100,7 +100,7 @@ fn assert_full_strength(pool: &Pool, dead: &[u32]) {
 }
 
 /// Waits for the ends of orphaned processes, which are children of the case.
-fn reap_orphans() {
+pub fn reap_orphans() {
     wait_until(
         "the ends of all orphans",
         || {

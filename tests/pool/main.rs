@@ -14,9 +14,15 @@ mod refusals;
 mod tasks;
 
 #[cfg(not(shmq_portable_sync))]
+mod cancel;
+#[cfg(not(shmq_portable_sync))]
 mod deaths;
 #[cfg(not(shmq_portable_sync))]
+mod in_time;
+#[cfg(not(shmq_portable_sync))]
 mod limits;
+#[cfg(not(shmq_portable_sync))]
+mod pending;
 #[cfg(not(shmq_portable_sync))]
 mod services;
 #[cfg(not(shmq_portable_sync))]
@@ -33,5 +39,7 @@ fn main() -> ExitCode {
     // The portable locks do not promise to survive deaths.
     #[cfg(not(shmq_portable_sync))]
     let cases = [cases, deaths::cases(), limits::cases(), services::cases(), stopped::cases(), storm::cases()].concat();
+    #[cfg(not(shmq_portable_sync))]
+    let cases = [cases, cancel::cases(), in_time::cases(), pending::cases()].concat();
     support::harness::run(Lanes::Waits, &cases)
 }

@@ -20,12 +20,17 @@
 //! 4. Nothing forks for ever: a number of workers in a row that die before they are ready fail the
 //!    pool. Nor does a supervisor wait for ever for what the system refuses: one that has no worker
 //!    and can start none for a while gives up.
+//! 5. A worker is killed on its own account only if its word of the board condemns it (`board`,
+//!    Invariant 3), and by this process alone, whose child it is and which has not reaped it: no
+//!    other process is hit, and no other task.
 //!
 //! | question | file |
 //! |---|---|
 //! | what happens when a worker dies, or cannot be started? | `workers`, `shortage` |
+//! | what ends a worker whose task takes too long, or was killed? | `limits` |
 //! | what is reported to the program, and when? | `outbox` |
 
+mod limits;
 mod outbox;
 mod shortage;
 mod workers;
@@ -112,9 +117,11 @@ impl Supervisor<'_> {
     /// `None`: this process was the standby, and is the supervisor now.
     fn run(&mut self) -> Option<i32> {
         loop {
+            limits::take_pokes(self.socket);
             if self.is_over() {
                 return self.end(0);
             }
+            let next_check = self.workers.end_overdue();
             if let Err(failure) = self.workers.take_ended(&mut self.outbox) {
                 self.outbox.send();
                 self.end(1);
@@ -168,7 +175,7 @@ impl Supervisor<'_> {
             if self.outbox.is_empty() {
                 self.workers.reap_older_than(PID_KEPT);
             }
-            self.wait(again);
+            self.wait(again, next_check);
         }
     }
 
@@ -189,7 +196,8 @@ impl Supervisor<'_> {
         gave_up
     }
 
-    fn wait(&self, again: bool) {
+    /// Waits for an event, or until something is to be tried `again`; not longer than so many ms.
+    fn wait(&self, again: bool, next_check: Option<i32>) {
         let children = self.workers.children().chain(&self.standby);
         let mut fds = vec![self.socket.as_raw_fd()];
         fds.extend(self.program.pidfd());
@@ -201,7 +209,8 @@ impl Supervisor<'_> {
             false if self.workers.has_zombies() => PID_KEPT.as_millis() as i32,
             false => -1,
         };
-        poll(&fds, timeout_ms);
+        // -1 is for ever.
+        poll(&fds, next_check.map_or(timeout_ms, |ms| if timeout_ms < 0 { ms } else { ms.min(timeout_ms) }));
     }
 
     /// The standby's life: `None` when the supervisor has died and the program has not. When all is

@@ -5,7 +5,7 @@ use super::SLICE_MS;
 use super::outbox::Outbox;
 use crate::os::{Parent, Pid, close_number, die_at_end_of, die_with, give_back, poll, reap};
 use crate::pool::message::kind;
-use crate::pool::report::{Call, Refusal, Report};
+use crate::pool::report::{Call, End, Refusal, Report};
 use crate::pool::settings::PoolSettings;
 use crate::pool::worker::{word, work};
 use crate::process::run_child;
@@ -29,16 +29,18 @@ pub(super) enum Failure {
     ToReport(u32, String),
 }
 
-struct Worker {
-    child: ForkedChild,
+pub(super) struct Worker {
+    pub child: ForkedChild,
+    /// Its place on the board, which no other worker that runs has.
+    pub seat: u32,
     /// What it reports, to be read when it has ended. It is killed when this is closed (Invariant
     /// 2).
-    words: File,
+    pub words: Option<File>,
 }
 
 pub(super) struct Workers<'s> {
-    settings: &'s PoolSettings,
-    running: Vec<Worker>,
+    pub settings: &'s PoolSettings,
+    pub running: Vec<Worker>,
     /// Workers that there should be: fewer once the tasks are over.
     wanted: usize,
     /// Workers that have ended and were not reaped, and since when.
@@ -89,11 +91,13 @@ impl<'s> Workers<'s> {
     pub fn start(&mut self, own: &[RawFd], standby: &mut Option<ForkedChild>, outbox: &mut Outbox<'_>) -> Result<(), Refusal> {
         let (words, supervisor) = line().map_err(|error| Refusal::of(Call::Pipe, &error))?;
         let this = Parent::here();
+        let seat = (0..).find(|seat| self.running.iter().all(|worker| worker.seat != *seat)).unwrap_or_default();
+        self.settings.board.clear_seat(seat);
         // SAFETY: this process has one thread (Invariant 1).
         match unsafe { ForkedChild::fork() }.map_err(|error| Refusal::of(Call::Fork, &error))? {
             Some(child) => {
                 outbox.push(Report::Started { pid: child.pid as u32 });
-                self.running.push(Worker { child, words });
+                self.running.push(Worker { child, seat, words: Some(words) });
                 Ok(())
             }
             None => {
@@ -110,7 +114,7 @@ impl<'s> Workers<'s> {
                 die_at_end_of(&supervisor);
                 die_with(&this);
                 give_back(self.settings.recipient(), None);
-                run_child(|| work(self.settings, supervisor, this))
+                run_child(|| work(self.settings, seat, supervisor, this))
             }
         }
     }
@@ -128,9 +132,15 @@ impl<'s> Workers<'s> {
             };
             let worker = self.running.swap_remove(index);
             self.zombies.push_back((worker.child.pid, Instant::now()));
+            let pid = worker.child.pid as u32;
             let end = WorkerEnd::read(worker.words);
-            outbox.push(Report::Ended { pid: worker.child.pid as u32, status, died: !end.is_announced() });
-            died |= !end.is_announced();
+            let how = match end.is_announced() {
+                true => End::Announced,
+                false if self.settings.board.was_ended(worker.seat, pid) => End::Killed,
+                false => End::Died,
+            };
+            outbox.push(Report::Ended { pid, status, how });
+            died |= how != End::Announced;
             failure = self.conclude(&end, status).or(failure);
         }
         if died {
@@ -204,7 +214,11 @@ struct WorkerEnd {
 }
 
 impl WorkerEnd {
-    fn read(mut words: File) -> WorkerEnd {
+    fn read(words: Option<File>) -> WorkerEnd {
+        let Some(mut words) = words else {
+            // Closed to end it, in the middle of a task.
+            return WorkerEnd { was_ready: true, last: Some(word::READY), lost: None };
+        };
         let mut all = Vec::new();
         // A socket whose other end is closed, or will be when a child of the worker's ends; it does
         // not block.

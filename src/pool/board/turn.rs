@@ -1,0 +1,53 @@
+//! A worker's side of a chunk that it runs. The invariants are those of the parent module.
+
+use super::word::{Word, state};
+use super::{BEGUN, Board, Entry, WORD};
+use crate::os::{KILL, now_ns, own_pid, send_signal};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+/// A worker's turn at a chunk (Invariant 2). It ends the process if the chunk was ended meanwhile.
+pub(in crate::pool) struct Turn<'b> {
+    pub(super) board: &'b Board,
+    pub(super) entry: Entry,
+    pub(super) seat: u32,
+    pub(super) word: Word,
+    pub(super) is_timed: bool,
+}
+
+impl Turn<'_> {
+    /// The next task begins, behind [`pause`](Self::pause).
+    pub fn resume(&mut self) {
+        if self.is_timed {
+            self.board.entry(self.entry.index, BEGUN).store(now_ns(), Relaxed);
+            self.change(self.word.running(self.seat));
+        }
+    }
+
+    /// A task is over, and another one will follow: no time runs.
+    pub fn pause(&mut self) {
+        if self.is_timed {
+            self.change(self.word.with_state(state::HELD));
+        }
+    }
+
+    /// The last task is over: nothing ends the chunk any more.
+    pub fn finish(mut self) {
+        self.change(self.word.with_state(state::DONE));
+        self.board.clear_seat(self.seat);
+    }
+
+    fn change(&mut self, to: Word) {
+        let shared = self.board.entry(self.entry.index, WORD);
+        if shared.compare_exchange(self.word.0, to.0, AcqRel, Acquire).is_err() {
+            end_myself();
+        }
+        self.word = to;
+    }
+}
+
+/// Ends this worker as the supervisor is about to: its chunk was ended.
+pub(super) fn end_myself() -> ! {
+    loop {
+        let _ = send_signal(own_pid(), KILL);
+    }
+}
