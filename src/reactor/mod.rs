@@ -53,6 +53,8 @@
 //!    the others at most one slice (lock, Invariant 4; wait, Invariant 1). A notified task that
 //!    does not poll costs the tasks of its own process at most one slice more.
 
+#[cfg(test)]
+mod model;
 mod nodes;
 mod registry;
 mod room;
