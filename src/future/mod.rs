@@ -35,6 +35,9 @@
 //! after its death at the latest, and a side that it had locked is repaired. With many queues
 //! waited for in one process the reactor probes at least 30 of them ten times a second, in turn.
 //!
+//! **A stop**: the futures of a handle made by `with_stop` end with `Interrupted` once the stop is
+//! set, where they would have to wait.
+//!
 //! **After a fork** a future that was waiting belongs to the parent: polled in the child it returns
 //! `Inherited`, and dropped there it touches nothing. New futures of the child start a reactor of
 //! its own. **A future that is forgotten** (`std::mem::forget`) keeps its queue attached, and its
@@ -69,6 +72,7 @@ pub use put::{LoanAsync, Put, PutSlice, PutsAsync};
 use crate::error::{GetError, JoinError, PutError};
 use crate::raw::RawQueue;
 use crate::reactor::{Aspect, Awaited, CannotWait, Subject, Tried, Waiting, Want};
+use crate::wait::Stop;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -91,10 +95,15 @@ from_cannot_wait!(PutError, GetError, JoinError);
 
 /// Is a failed try one that waits, or one that is over?
 pub(crate) trait Outcome: Sized {
+    /// The stop of the handle is set.
+    const INTERRUPTED: Self;
+
     fn tried<R>(result: Result<R, Self>) -> Tried<Result<R, Self>>;
 }
 
 impl Outcome for GetError {
+    const INTERRUPTED: GetError = GetError::Interrupted;
+
     #[inline]
     fn tried<R>(result: Result<R, GetError>) -> Tried<Result<R, GetError>> {
         match result {
@@ -106,6 +115,8 @@ impl Outcome for GetError {
 }
 
 impl Outcome for PutError {
+    const INTERRUPTED: PutError = PutError::Interrupted;
+
     #[inline]
     fn tried<R>(result: Result<R, PutError>) -> Tried<Result<R, PutError>> {
         match result {
@@ -117,6 +128,8 @@ impl Outcome for PutError {
 }
 
 impl Outcome for JoinError {
+    const INTERRUPTED: JoinError = JoinError::Interrupted;
+
     fn tried<R>(result: Result<R, JoinError>) -> Tried<Result<R, JoinError>> {
         match result {
             Err(JoinError::Timeout { .. }) => Tried::Nothing,
@@ -140,8 +153,12 @@ where
     Result<R, E>: From<CannotWait>,
 {
     let share = || Arc::clone(raw) as Arc<dyn Awaited>;
-    let subject = Subject { address: Arc::as_ptr(raw) as usize, aspect, want, spins: raw.spins_of_polls(), share: &share };
-    waiting.poll(context, &subject, || E::tried(attempt()))
+    let subject =
+        Subject { address: raw.words_of(aspect), aspect, want, spins: raw.spins_of_polls(), stop: raw.stop(), share: &share };
+    waiting.poll(context, &subject, || match E::tried(attempt()) {
+        Tried::Nothing | Tried::Busy if raw.stop().is_some_and(Stop::is_set) => Tried::Done(Err(E::INTERRUPTED)),
+        tried => tried,
+    })
 }
 
 /// What each getter wants.

@@ -21,11 +21,11 @@ use crate::os::WordSet;
 use crate::os::{Deadline, MemoryBarrier, futex_wait, futex_wait_any, futex_wake};
 use crate::shm::layout::{CondvarWords, Head};
 use crate::shm::participant::{self, Id};
-#[cfg(feature = "async")]
-use crate::shm::segment::KeptMapping;
 use crate::shm::segment::Segment;
 #[cfg(feature = "async")]
 use std::ptr::NonNull;
+#[cfg(feature = "async")]
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::Duration;
 
@@ -293,6 +293,12 @@ impl Condvar<'_> {
         Registration { sequence, epoch }
     }
 
+    /// Where its words are, in this process.
+    #[cfg(feature = "async")]
+    pub fn address(self) -> usize {
+        std::ptr::from_ref(self.words) as usize
+    }
+
     /// Has a notifier woken waiters since this one registered or last renewed its place? The wake may
     /// have been this one's.
     #[cfg(feature = "async")]
@@ -329,14 +335,14 @@ impl Condvar<'_> {
     }
 }
 
-/// A condition variable whose memory stays mapped after the last handle of its segment has gone.
+/// A condition variable whose memory outlives the last handle of what it belongs to.
 #[cfg(feature = "async")]
 pub(crate) struct KeptCondvar {
     words: NonNull<CondvarWords>,
-    _mapping: KeptMapping,
+    _keeper: Arc<dyn Send + Sync>,
 }
 
-// SAFETY: the words are atomics, in memory that the mapping keeps wherever the value is.
+// SAFETY: the words are atomics, in memory that the keeper keeps wherever the value is.
 #[cfg(feature = "async")]
 unsafe impl Send for KeptCondvar {}
 
@@ -344,18 +350,20 @@ unsafe impl Send for KeptCondvar {}
 impl KeptCondvar {
     /// `None` if the words are not those of the segment.
     pub fn new(condvar: Condvar<'_>, segment: &Segment) -> Option<KeptCondvar> {
-        let (head, words) = (std::ptr::from_ref(segment.head()) as usize, std::ptr::from_ref(condvar.words) as usize);
+        let (head, words) = (std::ptr::from_ref(segment.head()) as usize, condvar.address());
         let is_inside = words >= head && words + size_of::<CondvarWords>() <= head + size_of::<Head>();
-        is_inside.then(|| KeptCondvar { words: NonNull::from(condvar.words), _mapping: segment.keep_mapped() })
+        // SAFETY: the head lies in the segment's mapping.
+        is_inside.then(|| unsafe { KeptCondvar::kept_by(condvar, segment.keep_mapped()) })
     }
 
-    /// Are these its words? Their address names no others while it is mapped.
-    pub fn is(&self, other: &KeptCondvar) -> bool {
-        self.words == other.words
+    /// # Safety
+    /// The words are valid as long as the keeper is.
+    pub unsafe fn kept_by(condvar: Condvar<'_>, keeper: Arc<dyn Send + Sync>) -> KeptCondvar {
+        KeptCondvar { words: NonNull::from(condvar.words), _keeper: keeper }
     }
 
     pub fn get(&self) -> Condvar<'_> {
-        // SAFETY: the words lie in the head of the segment, whose mapping is kept (`new`).
+        // SAFETY: the words are kept (`kept_by`).
         Condvar { words: unsafe { self.words.as_ref() } }
     }
 }

@@ -191,6 +191,12 @@ impl<'a> Condvar<'a> {
 }
 
 impl Condvar<'_> {
+    /// Where its words are, in this process.
+    #[cfg(feature = "async")]
+    pub fn address(self) -> usize {
+        std::ptr::from_ref(self.words) as usize
+    }
+
     pub fn has_waiters(self) -> bool {
         self.words.waiters.load(SeqCst) != 0
     }

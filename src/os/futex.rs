@@ -81,8 +81,8 @@ impl WordSet {
     }
 
     /// Sleeps while each of these words holds what is expected of it, at most until `deadline`
-    /// (monotonic). May return for any reason, or spuriously: the caller checks its condition
-    /// again. `false`: not supported (before Linux 5.16, or too many words), and the thread did not
+    /// (monotonic). May return early, or spuriously: the caller checks its condition again. `false`:
+    /// refused (before Linux 5.16, by a sandbox, too many words, no memory), and the thread did not
     /// sleep.
     pub fn sleep(&self, deadline: Deadline) -> bool {
         let vectors = &self.0;
@@ -94,11 +94,11 @@ impl WordSet {
         let timeout = if deadline == Deadline::NEVER { ptr::null() } else { until.as_ptr() };
         // SAFETY: the vectors and the time are valid for the call, which only reads them, and the
         // words that they name, whose addresses it checks. An absolute time on CLOCK_MONOTONIC.
-        // Every error but the two below (EAGAIN, EINTR, ETIMEDOUT, EFAULT) means "check again".
         let slept =
             unsafe { libc::syscall(libc::SYS_futex_waitv, vectors.as_ptr(), vectors.len(), 0, timeout, libc::CLOCK_MONOTONIC) };
-        // EPERM: some sandboxes answer unknown calls with it.
-        slept != -1 || !matches!(std::io::Error::last_os_error().raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+        // A sandbox may answer calls that it does not know with any other error.
+        let is_over = |error: std::io::Error| matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR | libc::ETIMEDOUT));
+        slept != -1 || is_over(std::io::Error::last_os_error())
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::RawQueue;
 use crate::lock::{Condvar, KeptCondvar};
-use crate::os::{Deadline, MemoryBarrier};
+use crate::os::Deadline;
 use crate::reactor::{Aspect, Available, Awaited, Want};
 use std::sync::atomic::Ordering::Acquire;
 
@@ -15,8 +15,13 @@ impl RawQueue {
             Aspect::Message => self.not_empty(),
             Aspect::Room => self.not_full(),
             // Both wake all their waiters whenever they wake, so that none takes another's wake.
-            Aspect::Finished | Aspect::Closed | Aspect::Given => self.all_done(),
+            Aspect::Finished | Aspect::Closed | Aspect::Given | Aspect::Stopped => self.all_done(),
         }
+    }
+
+    /// Where the words are that tasks wait on, by proxy of the reactor.
+    pub(crate) fn words_of(&self, aspect: Aspect) -> usize {
+        self.condvar_of(aspect).address()
     }
 
     fn messages_available(&self) -> Available {
@@ -59,8 +64,8 @@ impl Awaited for RawQueue {
         KeptCondvar::new(self.condvar_of(aspect), self.segment())
     }
 
-    fn barrier(&self) -> &MemoryBarrier {
-        RawQueue::barrier(self)
+    fn heavy_barrier(&self) -> bool {
+        self.barrier().heavy()
     }
 
     fn available(&self, aspect: Aspect) -> Available {
@@ -69,7 +74,7 @@ impl Awaited for RawQueue {
             Aspect::Message => self.messages_available(),
             Aspect::Room => self.room_available(),
             Aspect::Finished => all_if(self.is_poisoned() || self.may_be_done()),
-            Aspect::Closed | Aspect::Given => all_if(self.is_closed() || self.is_poisoned()),
+            Aspect::Closed | Aspect::Given | Aspect::Stopped => all_if(self.is_closed() || self.is_poisoned()),
         }
     }
 
@@ -95,7 +100,7 @@ impl Awaited for RawQueue {
             Aspect::Message => RawQueue::pass_on(self),
             Aspect::Room if self.sees_room(self.smallest_message()) => self.notify_not_full(1),
             // All waiters are woken.
-            Aspect::Room | Aspect::Finished | Aspect::Closed | Aspect::Given => {}
+            _ => {}
         }
     }
 }

@@ -38,10 +38,13 @@
 //! 4. The reactor takes the count of messages first and that of notified tasks then, under the
 //!    room's lock. In this order a task that takes a message meanwhile is one wake too many. In the
 //!    other, a task that has taken one message would answer for the next.
-//! 5. The reactor leaves a word as soon as no task of that queue waits: a notified task is not a
-//!    waiting one. If the word has fired since it registered, the wake may have been consumed by
-//!    its sleep: after it has left, it wakes one other waiter if there is a message for which no
-//!    task here answers. Since it leaves first, no wake comes back to it, and none circulates.
+//! 5. The reactor leaves a word when the last task of that queue goes that was not notified, or when
+//!    a wake comes and no task waits. After the last waiting task was notified it may linger: it
+//!    stays registered for a task that waits again at once. When it leaves a word that has fired
+//!    since it registered, the wake may have been consumed by its sleep: after it has left, it wakes
+//!    one other waiter if there is a message for which no task here answers, or if it cannot know,
+//!    since the queue's last task has gone. Since it leaves first, no wake comes back to it, and
+//!    none circulates. It lingers for a slice at most, and keeps the words mapped meanwhile.
 //! 6. One return of the sleep may have consumed a wake of each word: the reactor checks all. It
 //!    compares sequence and epoch of all its words after each return, and registers anew where
 //!    one has changed.
@@ -59,6 +62,7 @@ mod nodes;
 mod registry;
 mod room;
 mod sleep;
+mod stop;
 mod thread;
 mod waiting;
 

@@ -16,6 +16,7 @@ use super::nodes::{Key, Want};
 use super::room::{Aspect, Awaited, Room};
 use super::thread::Shard;
 use crate::os::Incarnation;
+use crate::wait::Stop;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::AtomicPtr;
@@ -23,7 +24,8 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-/// The object that is awaited, by its address, and which aspect of it.
+/// What is awaited, by the address of its condition variable's words, and which aspect of it. A reactor
+/// that stays registered keeps them mapped: until it has left, no others have the address.
 type RoomKey = (usize, Aspect);
 
 pub(super) struct Reactor {
@@ -104,11 +106,14 @@ impl Reactor {
 
 /// What a task awaits.
 pub(crate) struct Subject<'a> {
+    /// Of the condition variable's words.
     pub address: usize,
     pub aspect: Aspect,
     pub want: Want,
     /// Checks with a pause between, before it waits.
     pub spins: u32,
+    /// Ends the wait, if the handle has one.
+    pub stop: Option<&'a Stop>,
     /// Another reference to it.
     pub share: &'a dyn Fn() -> Arc<dyn Awaited>,
 }

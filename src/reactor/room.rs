@@ -12,7 +12,7 @@
 use super::nodes::{Available, Call, Key, Nodes, Want};
 use super::thread::Shard;
 use crate::lock::KeptCondvar;
-use crate::os::{MemoryBarrier, now_ns};
+use crate::os::now_ns;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +31,8 @@ pub(crate) enum Aspect {
     Closed,
     /// What a primitive gives: permits, or that an event is set.
     Given,
+    /// That a stop is set.
+    Stopped,
 }
 
 /// Queues and primitives, as tasks wait for them.
@@ -38,8 +40,9 @@ pub(crate) trait Awaited: Send + Sync {
     /// The words to sleep on; `None` where this process cannot, and naps.
     fn condvar(&self, aspect: Aspect) -> Option<KeptCondvar>;
 
-    /// Between registering and checking.
-    fn barrier(&self) -> &MemoryBarrier;
+    /// The barrier between registering and checking. `false`: what was committed just before may
+    /// not be visible yet.
+    fn heavy_barrier(&self) -> bool;
 
     /// Checks without a lock what there is.
     fn available(&self, aspect: Aspect) -> Available;
@@ -103,6 +106,11 @@ impl Room {
     pub fn tell_reactor(&self) {
         self.has_news.store(true, Release);
         self.shard.wake();
+    }
+
+    /// As [`Room::tell_reactor`], by the reactor itself.
+    pub fn note_news(&self) {
+        self.has_news.store(true, Release);
     }
 
     /// Takes the news.

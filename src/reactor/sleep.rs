@@ -89,18 +89,24 @@ impl Sleep {
         self.nap_ns = 0;
     }
 
+    fn nap(&mut self, control: &Control, read: u32, until: Deadline) {
+        self.nap_ns = (self.nap_ns * 2).clamp(SHORTEST_NAP_NS, LONGEST_NAP_NS);
+        let until = if until == Deadline::NEVER { until } else { until.within(self.nap_ns) };
+        futex_wait_private(&control.word, read, until);
+    }
+
     /// Sleeps until a word changes or `until`; may return early.
     pub fn sleep(&mut self, control: &Control, read: u32, until: Deadline, has_tasks: bool) {
         control.is_asleep.store(true, SeqCst);
         if control.word.load(SeqCst) == read {
             if !must_nap() {
                 if !self.words.sleep(until) {
-                    HOW.store(NAPS, Relaxed);
+                    // For want of memory, or for good: asked again.
+                    HOW.store(UNKNOWN, Relaxed);
+                    self.nap(control, read, until);
                 }
             } else {
-                self.nap_ns = (self.nap_ns * 2).clamp(SHORTEST_NAP_NS, LONGEST_NAP_NS);
-                let until = if has_tasks { until.within(self.nap_ns) } else { until };
-                futex_wait_private(&control.word, read, until);
+                self.nap(control, read, if has_tasks { until } else { Deadline::NEVER });
             }
         }
         control.is_asleep.store(false, Relaxed);

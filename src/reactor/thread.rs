@@ -10,8 +10,11 @@ use crate::lock::{KeptCondvar, Registration, unordered_moment};
 use crate::os::{Blocked, Deadline, coarse_now_ns, now_ns};
 use crate::wait::SLICE_NS;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Sleep after a panic of code that is not this crate's.
+const AFTER_PANIC_NS: u64 = 1_000_000;
 /// By how much the coarse clock may be behind.
 const TICK_NS: u64 = 10_000_000;
 /// Time for probes for dead processes in one slice, of one thread: with more rooms than that is
@@ -71,13 +74,14 @@ impl Shard {
             let until = {
                 let _at_work = presence.work();
                 worker.rooms.extend(self.lock().new.drain(..).map(Watch::new));
-                let until = worker.round();
-                if worker.slice_has_ended {
-                    let before = worker.rooms.len();
-                    worker.rooms.retain(|watch| !(watch.is_idle() && retire(&watch.room)));
-                    self.lock().count -= before - worker.rooms.len();
-                }
-                until
+                // A subscriber of events may panic in a probe, or in the end of an attachment. All
+                // futures of the process rest on this thread.
+                let worked = catch_unwind(AssertUnwindSafe(|| self.work(&mut worker, retire)));
+                worked.unwrap_or_else(|panic| {
+                    std::mem::forget(panic); // its drop might panic
+                    worker.rooms.iter().for_each(|watch| watch.room.note_news());
+                    Deadline::in_ns(AFTER_PANIC_NS)
+                })
             };
             // From here on it only sleeps (background).
             worker.sleep.begin(&self.control, read);
@@ -85,6 +89,16 @@ impl Shard {
             let until = if worker.rooms.is_empty() { Deadline::NEVER } else { until };
             worker.sleep.sleep(&self.control, read, until, worker.has_tasks);
         }
+    }
+
+    fn work(&self, worker: &mut Worker, retire: fn(&Arc<Room>) -> bool) -> Deadline {
+        let until = worker.round();
+        if worker.slice_has_ended {
+            let before = worker.rooms.len();
+            worker.rooms.retain(|watch| !(watch.is_idle() && retire(&watch.room)));
+            self.lock().count -= before - worker.rooms.len();
+        }
+        until
     }
 }
 
@@ -181,8 +195,9 @@ impl Watch {
             condvar.wake(1);
         }
     }
-    /// Checks the room: registers or leaves, notifies tasks, passes on what they do not take.
-    fn check(&mut self, is_woken: bool, slice_has_ended: bool, naps: bool, calls: &mut Vec<Call>) {
+    /// Checks the room: registers or leaves, notifies tasks, passes on what they do not take. Returns
+    /// whether a task was notified.
+    fn check(&mut self, is_woken: bool, slice_has_ended: bool, naps: bool, calls: &mut Vec<Call>) -> bool {
         let room = Arc::clone(&self.room);
         self.has_fired |= is_woken;
         self.is_unordered = false;
@@ -204,8 +219,9 @@ impl Watch {
             if !self.linger.is_on {
                 self.leave(true);
             }
-            return;
+            return false;
         };
+        let mut has_notified = false;
         self.register(&*awaited, is_wanted && !naps);
         loop {
             // What there is first, then the tasks that answer for it (Invariant 4).
@@ -233,8 +249,9 @@ impl Watch {
             if passes_on {
                 awaited.pass_on(room.aspect);
             }
+            has_notified |= !calls.is_empty();
             if calls.is_empty() || room.call(calls) {
-                break;
+                return has_notified;
             }
             // A waker has panicked: what its task answered for is open again.
             self.has_fired = true;
@@ -243,23 +260,22 @@ impl Watch {
 
     /// Registers where tasks wait, stays registered, or leaves (Invariants 1, 5 and 6).
     fn register(&mut self, awaited: &dyn Awaited, is_wanted: bool) {
-        let condvar = if is_wanted || self.linger.is_on { awaited.condvar(self.room.aspect) } else { None };
         match &mut self.place {
-            Some(place) if !condvar.as_ref().is_some_and(|condvar| condvar.is(&place.condvar)) => self.leave(false),
+            Some(_) if !is_wanted && !self.linger.is_on => self.leave(false),
             Some(place) => match place.condvar.get().renewed(place.registration) {
                 Some(renewed) => place.registration = renewed,
                 // Invariant 6.
                 None => {
                     place.registration = place.condvar.get().register();
-                    self.is_unordered = !awaited.barrier().heavy();
+                    self.is_unordered = !awaited.heavy_barrier();
                 }
             },
             None => {}
         }
         if is_wanted && self.place.is_none() {
-            if let Some(condvar) = condvar {
+            if let Some(condvar) = awaited.condvar(self.room.aspect) {
                 let registration = condvar.get().register();
-                self.is_unordered = !awaited.barrier().heavy();
+                self.is_unordered = !awaited.heavy_barrier();
                 self.place = Some(Place { condvar, registration });
             }
         }
@@ -295,10 +311,9 @@ impl Worker {
                 || (watch.held_until_ns != u64::MAX && watch.held_until_ns <= now_ns());
             // The news are taken in any case.
             if watch.room.take_news() || is_woken || is_due {
-                watch.check(is_woken, self.slice_has_ended, naps, &mut self.calls);
-            }
-            if is_woken {
-                self.sleep.note_work();
+                if watch.check(is_woken, self.slice_has_ended, naps, &mut self.calls) {
+                    self.sleep.note_work();
+                }
             }
             self.has_tasks |= watch.has_tasks;
             held_until_ns = held_until_ns.min(watch.held_until_ns);

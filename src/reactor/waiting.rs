@@ -11,10 +11,11 @@
 use super::nodes::Key;
 use super::registry::{Reactor, Subject, incarnation};
 use super::room::Room;
+use super::stop;
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// What one try came to.
 pub(crate) enum Tried<R> {
@@ -49,6 +50,8 @@ pub(crate) struct Waiting(State);
 enum State {
     Idle,
     At(Node),
+    /// In the room of the stop of its handle as well.
+    AtBoth(Node, Node),
     /// It waited in the parent of this process.
     Inherited,
 }
@@ -57,6 +60,21 @@ struct Node {
     room: Arc<Room>,
     key: Key,
     incarnation: u32,
+}
+
+impl Node {
+    fn new(waker: Waker, subject: &Subject<'_>) -> io::Result<Node> {
+        let (room, key) = Reactor::register(subject, waker)?;
+        Ok(Node { room, key, incarnation: incarnation()? })
+    }
+
+    fn register(&self, waker: Waker, subject: &Subject<'_>) {
+        self.room.register(Some(self.key), waker, subject.want, subject.share);
+    }
+
+    fn end(self, took: bool) {
+        self.room.end(self.key, took);
+    }
 }
 
 impl Waiting {
@@ -131,26 +149,47 @@ impl Waiting {
     }
 
     fn register(&mut self, context: &mut Context<'_>, subject: &Subject<'_>) -> io::Result<()> {
-        let waker = context.waker().clone();
-        if let State::At(node) = &self.0 {
-            node.room.register(Some(node.key), waker, subject.want, subject.share);
-        } else {
-            let (room, key) = Reactor::register(subject, waker)?;
-            self.0 = State::At(Node { room, key, incarnation: incarnation()? });
+        let waker = || context.waker().clone();
+        match &self.0 {
+            State::At(node) => node.register(waker(), subject),
+            State::AtBoth(node, stopped) => {
+                node.register(waker(), subject);
+                let stop = |stop| stop::with_subject(stop, |subject| stopped.register(waker(), subject));
+                subject.stop.map(stop);
+            }
+            State::Idle | State::Inherited => {
+                let node = Node::new(waker(), subject)?;
+                let stopped = subject.stop.and_then(|stop| stop::with_subject(stop, |subject| Node::new(waker(), subject)));
+                self.0 = match stopped {
+                    None => State::At(node),
+                    Some(Ok(stopped)) => State::AtBoth(node, stopped),
+                    Some(Err(refused)) => {
+                        node.end(false);
+                        return Err(refused);
+                    }
+                };
+            }
         }
         Ok(())
     }
 
     fn with_room(&self, act: impl FnOnce(&Room)) {
-        if let State::At(node) = &self.0 {
+        if let Some(node) = self.node() {
             act(&node.room);
+        }
+    }
+
+    fn node(&self) -> Option<&Node> {
+        match &self.0 {
+            State::At(node) | State::AtBoth(node, _) => Some(node),
+            State::Idle | State::Inherited => None,
         }
     }
 
     /// Did it wait in the parent of this process? Then nothing of the parent's is touched, whose
     /// locks may be held for ever.
     pub fn is_inherited(&mut self) -> bool {
-        if matches!(&self.0, State::At(node) if incarnation().ok() != Some(node.incarnation)) {
+        if self.node().is_some_and(|node| incarnation().ok() != Some(node.incarnation)) {
             std::mem::forget(std::mem::replace(&mut self.0, State::Inherited));
         }
         matches!(self.0, State::Inherited)
@@ -168,8 +207,13 @@ impl Waiting {
         if self.is_inherited() {
             return;
         }
-        if let State::At(node) = std::mem::replace(&mut self.0, State::Idle) {
-            node.room.end(node.key, took);
+        match std::mem::replace(&mut self.0, State::Idle) {
+            State::At(node) => node.end(took),
+            State::AtBoth(node, stopped) => {
+                stopped.end(false);
+                node.end(took);
+            }
+            State::Idle | State::Inherited => {}
         }
     }
 }
@@ -187,7 +231,7 @@ impl std::fmt::Debug for Waiting {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self.0 {
             State::Idle => "Idle",
-            State::At(_) => "Waiting",
+            State::At(_) | State::AtBoth(..) => "Waiting",
             State::Inherited => "Inherited",
         })
     }

@@ -41,16 +41,12 @@ pub(crate) struct Segment {
     reported_nameless: AtomicBool,
 }
 
-/// Keeps a segment's memory mapped, and nothing else of it: neither its name nor the participation
-/// of this process.
-#[cfg(all(feature = "async", not(shmq_portable_sync)))]
-pub(crate) struct KeptMapping(#[expect(dead_code, reason = "held for its drop")] Arc<Mapping>);
-
 impl Segment {
-    /// Keeps the memory mapped beyond the life of this attachment.
+    /// Keeps the memory mapped beyond the life of this attachment, and nothing else of it: neither its
+    /// name nor the participation of this process.
     #[cfg(all(feature = "async", not(shmq_portable_sync)))]
-    pub fn keep_mapped(&self) -> KeptMapping {
-        KeptMapping(Arc::clone(&self.mapping))
+    pub fn keep_mapped(&self) -> Arc<dyn Send + Sync> {
+        Arc::<Mapping>::clone(&self.mapping)
     }
 
     pub(super) fn over(mapping: Mapping, descriptor: Descriptor, place: Place, info: SegmentInfo, lock_memory: bool) -> Segment {

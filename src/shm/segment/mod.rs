@@ -79,8 +79,6 @@ mod tests;
 mod unlink;
 mod view;
 
-#[cfg(all(feature = "async", not(shmq_portable_sync)))]
-pub(crate) use attached::KeptMapping;
 pub(crate) use attached::Segment;
 pub(crate) use deferred::{Due, retry_deferred};
 pub(crate) use descriptors::descriptor_numbers;

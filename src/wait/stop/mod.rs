@@ -150,6 +150,12 @@ impl Stop {
         watch
     }
 
+    /// What keeps the words of [`condvar`](Stop::condvar) where they are.
+    #[cfg(all(feature = "async", not(shmq_portable_sync)))]
+    pub(crate) fn keeper(&self) -> Arc<dyn Send + Sync> {
+        Arc::<Shared>::clone(&self.shared)
+    }
+
     /// Where a wait for several things sleeps for this one. `None`: it checks in short slices. Raised
     /// behind the flag: a waiter that registers before it checks needs no barrier.
     pub(crate) fn condvar(&self) -> Option<Condvar<'_>> {
