@@ -162,5 +162,5 @@ where
 }
 
 /// What each getter wants.
-pub(crate) const ONE_BY_LOCK: Want = Want { units: 1, by_lock: true };
-pub(crate) const ONE_AS_OWNER: Want = Want { units: 1, by_lock: false };
+pub(crate) const ONE_BY_LOCK: Want = Want { by_lock: true, ..Want::ONE };
+pub(crate) const ONE_AS_OWNER: Want = Want::ONE;

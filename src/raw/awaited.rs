@@ -55,7 +55,8 @@ impl RawQueue {
 
     /// What a put of `bytes` wants.
     pub(crate) fn want_room(&self, bytes: usize, by_lock: bool) -> Want {
-        Want { units: self.geometry().record_cells(bytes as u64), by_lock }
+        let units = self.geometry().record_cells(bytes as u64);
+        Want { units, by_lock, has_ticket: !self.geometry().sized && self.is_large_in_cells(units) }
     }
 }
 
@@ -84,11 +85,8 @@ impl Awaited for RawQueue {
             true => self.geometry().message_bytes,
             false => (want.units - 1) * self.geometry().cell_bytes,
         };
-        aspect != Aspect::Room || self.sees_room(u32::try_from(bytes()).unwrap_or(u32::MAX))
-    }
-
-    fn must_try(&self, aspect: Aspect, want: Want) -> bool {
-        aspect == Aspect::Room && !self.geometry().sized && self.is_large_in_cells(want.units)
+        aspect != Aspect::Room
+            || (want.has_ticket || !self.is_ticket_drawn()) && self.sees_room(u32::try_from(bytes()).unwrap_or(u32::MAX))
     }
 
     fn probe(&self, _: Aspect) {

@@ -25,6 +25,14 @@ pub struct Ticket {
     renewed_at: u64,
 }
 
+impl RawQueue {
+    /// Does a large message go first, of whichever caller?
+    #[cfg(feature = "async")]
+    pub(super) fn is_ticket_drawn(&self) -> bool {
+        Ticket::default().must_wait(self)
+    }
+}
+
 impl Ticket {
     /// Does another process's ticket go first? An expired one does not count.
     pub(super) fn must_wait(&self, raw: &RawQueue) -> bool {

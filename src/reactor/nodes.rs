@@ -13,6 +13,14 @@ pub(crate) struct Want {
     pub units: u64,
     /// Is it refused while an endpoint owns the side?
     pub by_lock: bool,
+    /// Does it keep a place in line, which it must renew once in a slice? It waits in front of those
+    /// that came later.
+    pub has_ticket: bool,
+}
+
+impl Want {
+    /// One message, permit or event.
+    pub const ONE: Want = Want { units: 1, by_lock: false, has_ticket: false };
 }
 
 /// What there is to take.
@@ -85,6 +93,15 @@ impl List {
         self.last = index;
     }
 
+    fn push_front(&mut self, nodes: &mut [Node], index: u32) {
+        (nodes[index as usize].before, nodes[index as usize].behind) = (NONE, self.first);
+        match self.first {
+            NONE => self.last = index,
+            first => nodes[first as usize].before = index,
+        }
+        self.first = index;
+    }
+
     fn remove(&mut self, nodes: &mut [Node], index: u32) {
         let (before, behind) = (nodes[index as usize].before, nodes[index as usize].behind);
         match before {
@@ -128,6 +145,8 @@ pub(crate) struct Nodes {
     waiting: List,
     notified: List,
     waiting_count: u32,
+    /// Waiting tasks that keep a place in line.
+    ticket_count: u32,
     count: u32,
     /// Units that notified tasks answer for.
     answering: u64,
@@ -136,6 +155,8 @@ pub(crate) struct Nodes {
     fruitless: u32,
     held_until_ns: u64,
     hold_ns: u64,
+    /// The side's lock was contended: held off until a task finds it open.
+    is_contended: bool,
 }
 
 impl Nodes {
@@ -146,12 +167,14 @@ impl Nodes {
             waiting: List::EMPTY,
             notified: List::EMPTY,
             waiting_count: 0,
+            ticket_count: 0,
             count: 0,
             answering: 0,
             slice: 0,
             fruitless: 0,
             held_until_ns: 0,
             hold_ns: 0,
+            is_contended: false,
         }
     }
 
@@ -184,8 +207,13 @@ impl Nodes {
             self.fruitless += 1;
         }
         if standing != Standing::Waiting {
-            self.waiting.push(&mut self.nodes, index);
+            if want.has_ticket && standing != Standing::Absent {
+                self.waiting.push_front(&mut self.nodes, index);
+            } else {
+                self.waiting.push(&mut self.nodes, index);
+            }
             self.waiting_count += 1;
+            self.ticket_count += u32::from(want.has_ticket);
         }
         (Key(index), old)
     }
@@ -197,7 +225,7 @@ impl Nodes {
             self.free = self.nodes[index as usize].behind;
             return index;
         }
-        let want = Want { units: 0, by_lock: false };
+        let want = Want::ONE;
         let standing = Standing::Absent;
         self.nodes.push(Node { standing, want, waker: None, notified_in: 0, turn: 0, before: NONE, behind: NONE });
         self.nodes.len() as u32 - 1
@@ -210,10 +238,7 @@ impl Nodes {
         let waker = node.waker.take();
         let units = node.want.units;
         match standing {
-            Standing::Waiting => {
-                self.waiting.remove(&mut self.nodes, index);
-                self.waiting_count -= 1;
-            }
+            Standing::Waiting => self.leave_waiting(index),
             Standing::Notified => {
                 self.notified.remove(&mut self.nodes, index);
                 self.answering = self.answering.saturating_sub(units);
@@ -280,9 +305,14 @@ impl Nodes {
         left > 0 && self.waiting.first == NONE
     }
 
-    fn notify(&mut self, index: u32) -> Option<Call> {
+    fn leave_waiting(&mut self, index: u32) {
         self.waiting.remove(&mut self.nodes, index);
         self.waiting_count -= 1;
+        self.ticket_count -= u32::from(self.nodes[index as usize].want.has_ticket);
+    }
+
+    fn notify(&mut self, index: u32) -> Option<Call> {
+        self.leave_waiting(index);
         self.notified.push(&mut self.nodes, index);
         let slice = self.slice;
         let node = &mut self.nodes[index as usize];
@@ -324,9 +354,15 @@ impl Nodes {
     /// A task found the side's lock contended: the others do not try before the time is over, and
     /// then one of them does.
     pub fn note_contended(&mut self, now_ns: u64) {
+        self.is_contended = true;
         if !self.is_held_off() || now_ns >= self.held_until_ns {
             self.hold_off(now_ns);
         }
+    }
+
+    /// A task found the side open. Returns whether tasks were held off for that.
+    pub fn note_open(&mut self) -> bool {
+        self.is_contended && self.release()
     }
 
     fn hold_off(&mut self, now_ns: u64) {
@@ -334,9 +370,10 @@ impl Nodes {
         self.held_until_ns = now_ns.saturating_add(self.hold_ns);
     }
 
-    /// A task found the side open again, or took something. Returns whether tasks were held off.
-    pub fn release_hold(&mut self) -> bool {
+    /// Nothing holds tasks off any more. Returns whether something did.
+    pub fn release(&mut self) -> bool {
         self.hold_ns = 0;
+        self.is_contended = false;
         std::mem::take(&mut self.held_until_ns) != 0
     }
 
@@ -349,12 +386,14 @@ impl Nodes {
         (self.is_held_off() && self.has_waiting()).then_some(self.held_until_ns)
     }
 
-    /// Notifies the first waiting task, whatever there is, if `must_try` says so of what it wants:
-    /// it renews its place in line.
-    pub fn remind_first(&mut self, must_try: impl Fn(Want) -> bool, calls: &mut Vec<Call>) {
-        let first = self.waiting.first;
-        if first != NONE && must_try(self.nodes[first as usize].want) {
-            calls.extend(self.notify(first));
+    /// Notifies the first waiting task that keeps a place in line, whatever there is: it renews it.
+    pub fn remind(&mut self, calls: &mut Vec<Call>) {
+        let mut at = if self.ticket_count > 0 { self.waiting.first } else { NONE };
+        while at != NONE && !self.nodes[at as usize].want.has_ticket {
+            at = self.nodes[at as usize].behind;
+        }
+        if at != NONE {
+            calls.extend(self.notify(at));
         }
     }
 }

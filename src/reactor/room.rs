@@ -52,11 +52,6 @@ pub(crate) trait Awaited: Send + Sync {
         true
     }
 
-    /// Is this task to try once in a slice, whatever there is, to keep its place in line?
-    fn must_try(&self, _aspect: Aspect, _want: Want) -> bool {
-        false
-    }
-
     /// The probe for dead processes that is due once a slice. Waits for no lock.
     fn probe(&self, aspect: Aspect);
 
@@ -143,7 +138,7 @@ impl Room {
 
     /// The task found the side open.
     pub fn note_open(&self) {
-        let released = self.lock().nodes.release_hold();
+        let released = self.lock().nodes.note_open();
         if released {
             self.tell_reactor();
         }
@@ -153,7 +148,7 @@ impl Room {
     pub fn end(&self, key: Key, took: bool) {
         let mut state = self.lock();
         let removed = state.nodes.remove(key, took);
-        let was_held_off = took && state.nodes.release_hold();
+        let was_held_off = took && state.nodes.release();
         let let_go = if removed.was_last { state.awaited.take() } else { None };
         let unanswered = removed.answered.then(|| state.awaited.clone().or_else(|| let_go.clone())).flatten();
         // A task that was notified leaves the reactor as it is: it has left, or stays on purpose.

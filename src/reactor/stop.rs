@@ -38,6 +38,5 @@ impl Awaited for Stop {
 pub(super) fn with_subject<R>(stop: &Stop, act: impl FnOnce(&Subject<'_>) -> R) -> Option<R> {
     let address = stop.condvar()?.address();
     let share = || Arc::new(stop.clone()) as Arc<dyn Awaited>;
-    let want = Want { units: 1, by_lock: false };
-    Some(act(&Subject { address, aspect: Aspect::Stopped, want, spins: 0, share: &share, stop: None }))
+    Some(act(&Subject { address, aspect: Aspect::Stopped, want: Want::ONE, spins: 0, share: &share, stop: None }))
 }

@@ -229,7 +229,7 @@ impl Watch {
             let mut state = room.lock();
             let found_late = slice_has_ended && state.nodes.end_slice();
             if slice_has_ended {
-                state.nodes.remind_first(|want| awaited.must_try(room.aspect, want), calls);
+                state.nodes.remind(calls);
             }
             let fits = |want| awaited.fits(room.aspect, want);
             let left_over = state.nodes.serve(available, usize::MAX, now_ns, fits, calls);
