@@ -133,14 +133,17 @@ cfg_if::cfg_if! {
         pub use message::private as __private;
         #[cfg(feature = "object")]
         pub use object::{
-            Codec, MessagePack, ObjectAckLease, ObjectConsumer, ObjectLease, ObjectProducer, ObjectQueue, Postcard, PutAs,
+            Codec, MessagePack, ObjectAckLease, ObjectConsumer, ObjectLease, ObjectProducer, ObjectQueue, ObjectReceiver, ObjectSender,
+            Postcard, PutAs,
         };
         #[cfg(feature = "object")]
         pub use pool::{AsyncResult, Batch, Imap, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError, TryApplyError};
         pub use letters::{DeadLetter, DeadLetters};
         pub use process::{Process, ProcessBuilder, SpawnError};
         pub use queue::guard::{AckLease, Lease, LeaseMut, Loan};
-        pub use queue::{Buildable, Consumer, Destination, ForwardError, Held, Iter, Producer, Queue, QueueBuilder, Source};
+        pub use queue::{
+            Buildable, Consumer, Destination, ForwardError, Held, Iter, Keep, Producer, Queue, QueueBuilder, Receiver, Sender, Source,
+        };
         pub use raw::{RecoveryReport, Stats};
         pub use shm::segment::UnappliedOption;
         pub use wait::{Stop, WaitStrategy};

@@ -156,6 +156,8 @@ fn participant(participant: &Participant) -> Value {
         "get_waits_s": waits(participant.get_waits),
         "join_threads": participant.join_threads,
         "keeps_letters": participant.keeps_letters,
+        "sends": participant.sends,
+        "receives": participant.receives,
     })
 }
 

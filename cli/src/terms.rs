@@ -37,7 +37,8 @@ pub fn hold_word(hold: Hold) -> &'static str {
     }
 }
 
-/// What a process does with the queue: `producer`, `consumer`, `put`, `get`, `put+get`, or empty.
+/// What a process does with the queue: `producer`, `consumer`, `put`, `get`, `put+get`, what it holds
+/// (`sender`, `receiver`), or empty.
 pub fn role(participant: &Participant, seen: &Snapshot) -> &'static str {
     let holds = |what| seen.holdings.iter().any(|held| held.what == what && held.pid == participant.pid);
     match (participant.puts || participant.put_waits.is_some(), participant.gets || participant.get_waits.is_some()) {
@@ -47,7 +48,13 @@ pub fn role(participant: &Participant, seen: &Snapshot) -> &'static str {
         (true, true) => "put+get",
         (true, false) => "put",
         (false, true) => "get",
-        (false, false) => "",
+        // Not seen at work yet: what it holds.
+        (false, false) => match (participant.sends, participant.receives) {
+            (true, true) => "sender+receiver",
+            (true, false) => "sender",
+            (false, true) => "receiver",
+            (false, false) => "",
+        },
     }
 }
 

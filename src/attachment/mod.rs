@@ -149,7 +149,7 @@ impl Attachment {
     pub(crate) fn known_me(&self) -> Option<Id> {
         match self.me_at_once() {
             Some(me) => Some(me),
-            None => self.known_me_where_nothing_is_wiped(),
+            None => self.known_me_slowly(),
         }
     }
 
@@ -162,11 +162,28 @@ impl Attachment {
         is_current.then(|| Id::restore(self.me.load(Relaxed)))
     }
 
-    /// Where the fork word alone does not distinguish a raw-forked child from its parent.
+    /// Where the fork word alone does not distinguish a raw-forked child from its parent, and in
+    /// the child of a closing queue until a plain handle was used (raw/roles, Invariant 4).
     #[cold]
-    fn known_me_where_nothing_is_wiped(&self) -> Option<Id> {
-        let attached = !self.fork_word.is_wiped_in_children() && self.attached_in.load(Acquire) == self.fork_word.current();
+    fn known_me_slowly(&self) -> Option<Id> {
+        let attached = self.attached_in.load(Acquire) == self.fork_word.current();
         attached.then(|| Id::restore(self.me.load(Relaxed)))
+    }
+
+    /// The same for a handle that keeps what the fork word must show.
+    #[inline(always)]
+    pub(crate) fn me_in(&self, incarnation: u32) -> Option<Id> {
+        (self.fork_word.peek() == incarnation && incarnation != 0).then(|| Id::restore(self.me.load(Relaxed)))
+    }
+
+    /// What the fork word must show for such a handle, once this process is attached.
+    pub(crate) fn shown_incarnation(&self) -> u32 {
+        shown_by(self.fork_word, self.attached_in.load(Acquire))
+    }
+
+    /// From now on [`me_at_once`](Self::me_at_once) answers, where it can.
+    pub(crate) fn trust_fork_word(&self) {
+        self.incarnation.store(self.shown_incarnation(), Release);
     }
 
     /// The incarnation of this process, for guards and endpoints to remember.
@@ -188,7 +205,9 @@ impl Attachment {
         self.barrier.register_again();
         self.me.store(me.bits(), Relaxed);
         self.attached_in.store(now, Release);
-        self.incarnation.store(shown_by(self.fork_word, now), Release);
+        if !self.segment.closes_when_unused() {
+            self.trust_fork_word();
+        }
         Ok((me, left_behind))
     }
 }

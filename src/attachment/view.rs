@@ -45,6 +45,11 @@ impl Attachment {
         self.origin.is_some()
     }
 
+    /// [`known_me`](Self::known_me), of the origin if it is a view: that may have attached since.
+    pub(crate) fn known_me_of_origin(&self) -> Option<Id> {
+        self.origin.as_ref().map_or_else(|| self.known_me(), |origin| origin.attachment().known_me())
+    }
+
     /// Attaches the origin in a forked child, and has its id. `None`: it is no view.
     pub(super) fn attach_again_by_origin(&self) -> Option<Result<Id, AttachError>> {
         let me = self.origin.as_ref()?.me();
@@ -54,7 +59,9 @@ impl Attachment {
             self.barrier.register_again();
             self.me.store(me.bits(), Relaxed);
             self.attached_in.store(now, Release);
-            self.incarnation.store(shown_by(self.fork_word, now), Release);
+            if !self.segment.closes_when_unused() {
+                self.incarnation.store(shown_by(self.fork_word, now), Release);
+            }
         }
         Some(me)
     }

@@ -1,7 +1,6 @@
 //! Futures that get by copy.
 
 use super::{ONE_AS_OWNER, ONE_BY_LOCK, poll_queue};
-use crate::attachment::Attached;
 use crate::error::GetError;
 use crate::message::Message;
 use crate::queue::{Consumer, Queue, Source};
@@ -101,7 +100,7 @@ impl<T: Message> Future for GetSlice<'_, &Queue<T>, T> {
         let GetSlice { handle, buffer, waiting } = &mut *self;
         let raw = handle.raw();
         poll_queue(waiting, context, raw, Aspect::Message, ONE_BY_LOCK, || {
-            raw.get_values::<BY_LOCK, T>(raw.me()?, buffer, Wait::AtOnce)
+            raw.get_values::<BY_LOCK, T>(raw.me_in_both_roles()?, buffer, Wait::AtOnce)
         })
     }
 }

@@ -1,7 +1,6 @@
 //! Futures that put: by copy, many at once, and in place.
 
 use super::poll_queue;
-use crate::attachment::Attached;
 use crate::error::PutError;
 use crate::message::{Message, Plain};
 use crate::queue::guard::Loan;
@@ -45,7 +44,7 @@ impl<T: ?Sized + Message> PutsAsync<T> for Queue<T> {
     #[inline]
     fn put_at_once(&self, value: &T, ticket: &mut Ticket) -> Result<(), PutError> {
         let raw = self.raw();
-        raw.put_at_once::<BY_LOCK, T>(raw.me()?, value, ticket)
+        raw.put_at_once::<BY_LOCK, T>(raw.me_in_both_roles()?, value, ticket)
     }
 
     #[inline]
@@ -183,7 +182,7 @@ impl<T: Message> Future for PutSlice<'_, &Queue<T>, T> {
         let PutSlice { handle, values, waiting } = &mut *self;
         let raw = handle.raw();
         poll_queue(waiting, context, raw, Aspect::Room, raw.want_room(size_of::<T>(), true), || {
-            raw.put_values::<BY_LOCK, T>(raw.me()?, values, Wait::AtOnce)
+            raw.put_values::<BY_LOCK, T>(raw.me_in_both_roles()?, values, Wait::AtOnce)
         })
     }
 }

@@ -36,6 +36,8 @@ pub struct About {
     pub max_deliveries: u32,
     /// Name of the queue for messages that are given up. As `type_name`.
     pub dead_letters: Option<String>,
+    /// Does it close [when unused](crate::QueueBuilder::close_when_unused)?
+    pub closes_when_unused: bool,
     /// When it was created, by its creator's clock.
     pub created: SystemTime,
     /// User that owns it.

@@ -127,6 +127,8 @@ impl Inspector {
             puts: roles & role::PUT != 0,
             gets: roles & role::GET != 0,
             keeps_letters: alive && roles & role::KEEPS_LETTERS != 0,
+            sends: alive && roles & role::SENDER != 0,
+            receives: alive && roles & role::RECEIVER != 0,
             leaves_name: roles & role::VISITOR != 0,
             put_waits: waiting(entry.put_sleepers.load(Relaxed), entry.put_asleep_ns.load(Relaxed)),
             get_waits: waiting(entry.get_sleepers.load(Relaxed), entry.get_asleep_ns.load(Relaxed)),

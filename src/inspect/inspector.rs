@@ -66,6 +66,7 @@ impl Inspector {
             segment_bytes: self.view.bytes(),
             max_participants: info.max_participants,
             max_deliveries: info.max_deliveries,
+            closes_when_unused: info.close_when_unused,
             dead_letters: info.dead_letters.clone(),
             created: UNIX_EPOCH + Duration::from_secs(self.view.created_unix_s().min(u32::MAX as u64)),
             owner_uid: self.view.owner_uid(),

@@ -64,6 +64,12 @@ pub struct Participant {
     /// It has messages on lease that the queue for [dead
     /// letters](crate::QueueBuilder::dead_letters) does not take.
     pub keeps_letters: bool,
+    /// It has a sender of a queue that closes
+    /// [when unused](crate::QueueBuilder::close_when_unused): a [`Sender`](crate::Sender), a
+    /// [`Producer`](crate::Producer) or a [`Queue`](crate::Queue). `false` for one that is dead.
+    pub sends: bool,
+    /// It has a receiver of such a queue. As `sends`.
+    pub receives: bool,
     /// For the command: it keeps the name in place even as the last participant.
     #[doc(hidden)]
     pub leaves_name: bool,

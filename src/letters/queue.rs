@@ -1,7 +1,6 @@
 //! [`DeadLetters`]: the queue that messages go to when they are given up.
 
 use super::DeadLetter;
-use crate::attachment::Attached;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::queue::guard::Lease;
 use crate::queue::sealed::Sealed;
@@ -172,7 +171,7 @@ impl DeadLetters {
         /// ```
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, wait| -> Result<DeadLetter, GetError> {
-            let bytes = self.bytes.raw().get_vec::<BY_LOCK, u8>(self.bytes.raw().me()?, wait)?;
+            let bytes = self.bytes.raw().get_vec::<BY_LOCK, u8>(self.bytes.raw().me_in_both_roles()?, wait)?;
             DeadLetter::read(&bytes).ok_or(GetError::Invalid)
         }
     }

@@ -2,7 +2,6 @@
 //! consumer.
 
 use super::{Codec, ObjectLease, ObjectQueue};
-use crate::attachment::Attached;
 use crate::error::GetError;
 use crate::queue::guard::{DoneOnDrop, Leased, OnDrop};
 use crate::raw::BY_LOCK;
@@ -150,7 +149,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         get, try_get, get_timeout, get_deadline, none: "Empty",
         |self, wait| -> Result<T, GetError> {
             let raw = self.bytes.raw();
-            receive::<BY_LOCK, T, C>(raw, raw.me()?, wait)
+            receive::<BY_LOCK, T, C>(raw, raw.me_in_both_roles()?, wait)
         }
     }
 
@@ -170,7 +169,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         get_batch, try_get_batch, get_batch_timeout, get_batch_deadline, none: "Empty",
         |self, wait, most: usize| -> Result<Vec<T>, GetError> {
             let raw = self.bytes.raw();
-            receive_many::<BY_LOCK, T, C>(raw, raw.me()?, most, wait)
+            receive_many::<BY_LOCK, T, C>(raw, raw.me_in_both_roles()?, most, wait)
         }
     }
 
@@ -193,7 +192,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
         |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
             let raw = self.bytes.raw();
-            decode_leased::<T, C, _>(raw, lease::<BY_LOCK, _>(raw, raw.me()?, wait)?).map(ObjectLease::new)
+            decode_leased::<T, C, _>(raw, lease::<BY_LOCK, _>(raw, raw.me_in_both_roles()?, wait)?).map(ObjectLease::new)
         }
     }
 
@@ -215,7 +214,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
         |self, wait| -> Result<ObjectLease<'static, T>, GetError> {
             let raw = self.bytes.raw();
-            decode_leased::<T, C, _>(raw, lease_owned::<BY_LOCK, _>(raw, raw.me()?, wait)?).map(ObjectLease::new)
+            decode_leased::<T, C, _>(raw, lease_owned::<BY_LOCK, _>(raw, raw.me_in_both_roles()?, wait)?).map(ObjectLease::new)
         }
     }
 }

@@ -24,6 +24,7 @@ mod lease;
 mod message_pack;
 mod nesting;
 mod put;
+mod role;
 
 pub use ack_lease::ObjectAckLease;
 pub use codec::{Codec, MessagePack, Postcard};
@@ -31,13 +32,13 @@ pub use endpoint::{ObjectConsumer, ObjectProducer};
 pub(crate) use get::decode;
 pub use lease::ObjectLease;
 pub use put::PutAs;
+pub use role::{ObjectReceiver, ObjectSender};
 
-use crate::attachment::Attached;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::without_paths;
 use crate::queue::sealed::Sealed;
 use crate::queue::{Buildable, Iter, MessageType, Queue, QueueBuilder, Source, reopen};
-use crate::raw::{BY_LOCK, RawQueue};
+use crate::raw::{BY_LOCK, RawQueue, TransitTicket};
 use crate::shm::kind::Kind;
 use crate::wait::{Stop, Wait};
 use serde::de::{DeserializeOwned, Error as _};
@@ -324,8 +325,8 @@ impl<'de, T, C: Codec> Deserialize<'de> for ObjectQueue<T, C> {
     /// Opens the queue, through the mapping that this process may have already. The error is that
     /// of [`ObjectQueue::open`], or `Replaced` if another queue has taken the name since.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (address, nonce, schema) = <(String, u64, Option<String>)>::deserialize(deserializer)?;
-        reopen(&address, nonce, schema, None).map_err(D::Error::custom)
+        let (address, nonce, schema, ticket) = <(String, u64, Option<String>, TransitTicket)>::deserialize(deserializer)?;
+        reopen(&address, nonce, schema, None, ticket).map_err(D::Error::custom)
     }
 }
 
@@ -346,7 +347,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> Source for ObjectQueue<T, C> {
 
     fn get_by(&self, wait: Wait) -> Result<T, GetError> {
         let raw = self.bytes.raw();
-        get::receive::<BY_LOCK, T, C>(raw, raw.me()?, wait)
+        get::receive::<BY_LOCK, T, C>(raw, raw.me_in_both_roles()?, wait)
     }
 
     fn awaited(&self) -> (&Arc<RawQueue>, bool) {

@@ -1,7 +1,6 @@
 //! Putting objects: a value is encoded into a queue, by a handle of the queue or by a producer.
 
 use super::{Codec, ObjectQueue};
-use crate::attachment::Attached;
 use crate::error::PutError;
 use crate::queue::guard::Loan;
 use crate::queue::{Accepts, Producer, Queue};
@@ -64,7 +63,7 @@ pub(super) trait PutBytes {
 impl PutBytes for Queue<[u8]> {
     fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
         let raw = self.raw();
-        raw.put::<BY_LOCK, [u8]>(raw.me()?, bytes, wait)
+        raw.put::<BY_LOCK, [u8]>(raw.me_in_both_roles()?, bytes, wait)
     }
 
     fn lend(&self, length: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {

@@ -4,6 +4,7 @@
 use super::call::call_as;
 use super::options::SpawnOptions;
 use super::{Outcome, Process, SpawnError};
+use crate::queue::Keep;
 #[cfg(feature = "object")]
 use serde::{Serialize, de::DeserializeOwned};
 use std::os::fd::RawFd;
@@ -104,6 +105,38 @@ impl ProcessBuilder {
         self
     }
 
+    /// Counts this handle in the process from the moment at which [`spawn`](Self::spawn) returns.
+    /// Where a queue closes [when unused](crate::QueueBuilder::close_when_unused), a forked process
+    /// otherwise counts a handle that it inherited from the first call of it on; so the program's
+    /// own, which is dropped at once when it is moved into the closure, could be the last one. The
+    /// handle counts in the process until it is dropped there, or the process ends. `spawn` waits
+    /// until the process has attached to the queue: a millisecond.
+    ///
+    /// It changes nothing for [`call`](Self::call): a handle in the argument counts from the moment
+    /// at which it was serialised.
+    ///
+    /// # Errors
+    ///
+    /// Returned when the process is started: [`SpawnError::Os`] if it cannot attach, since the queue
+    /// has too many participants for instance.
+    ///
+    /// ```
+    /// use shmq::{Process, Queue};
+    ///
+    /// let queue = Queue::<u64>::builder().capacity(8).close_when_unused(true).create()?;
+    /// let (sender, receiver) = (queue.sender(), queue.receiver());
+    /// drop(queue);
+    /// let child = Process::builder().keep(&sender).spawn(move || sender.put(&1))?;
+    /// // The program has no sender any more, but the child has.
+    /// assert_eq!(receiver.iter().collect::<Result<Vec<_>, _>>()?, [1]);
+    /// assert!(child.join()?.success());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn keep<H: Keep + ?Sized>(mut self, handle: &H) -> Self {
+        self.options.kept.push(handle.kept());
+        self
+    }
+
     /// The kernel kills the process when the program ends, however that ends: as
     /// [`Process::spawn_daemon`] and [`Process::call_daemon`](Process::call_daemon).
     ///
@@ -182,6 +215,7 @@ impl ProcessBuilder {
         A: Serialize + DeserializeOwned,
         R: Outcome,
     {
-        call_as(function, &argument, self.options)
+        let options = SpawnOptions { kept: Vec::new(), ..self.options };
+        call_as(function, &argument, options)
     }
 }

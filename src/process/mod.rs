@@ -43,6 +43,7 @@ pub(crate) mod fn_address;
 mod forkserver;
 #[cfg(feature = "object")]
 mod handed_over;
+mod keeping;
 mod options;
 mod outcome;
 mod spawn;

@@ -4,6 +4,7 @@ use super::SpawnError;
 #[cfg(feature = "object")]
 use crate::os::begin_helper;
 use crate::os::{Blocked, begin_process, closes_on_exec, put_null_over_all_but};
+use crate::raw::KeptHandle;
 use crate::shm::segment::descriptor_numbers;
 use std::os::fd::RawFd;
 
@@ -19,6 +20,8 @@ pub(crate) struct SpawnOptions {
     pub keep_handlers: bool,
     /// `/dev/null` is put over all descriptors but the standard ones, those of segments, and these.
     pub keep_fds: Option<Vec<RawFd>>,
+    /// Handles that the forked child counts before the parent goes on.
+    pub kept: Vec<KeptHandle>,
 }
 
 impl SpawnOptions {

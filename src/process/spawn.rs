@@ -3,6 +3,7 @@
 use super::child::Child;
 #[cfg(feature = "object")]
 use super::forkserver::handle;
+use super::keeping::Keeping;
 use super::options::SpawnOptions;
 use super::{Outcome, Process, SpawnError, children, threads};
 use crate::attachment::{self, Leaving};
@@ -204,6 +205,7 @@ impl Process {
         // to spawn.
         let _ = stdout.flush();
         let parent = options.dies_with_parent.then(Parent::here);
+        let keeping = Keeping::begin(&options.kept).map_err(|source| SpawnError::Os { call: "socketpair", source })?;
         let blocked = Blocked::all();
         // SAFETY: the caller's contract covers what other threads hold; the locks that the child
         // uses are held by this thread (Invariant 5).
@@ -222,10 +224,18 @@ impl Process {
                 if let Some(parent) = parent {
                     die_with(&parent);
                 }
+                if !keeping.count(&options.kept) {
+                    exit_now(PANICKED);
+                }
                 options.apply(blocked);
                 run_child(closure)
             }
-            Ok(Fork::Parent(pid)) => Ok(Process::listed(Child::adopt(pid, options.is_helper), &mut children)),
+            Ok(Fork::Parent(pid)) => {
+                let process = Process::listed(Child::adopt(pid, options.is_helper), &mut children);
+                // Before `closure`, with the handles in it, is dropped here.
+                keeping.wait().map_err(|source| SpawnError::Os { call: "keeping handles in the child", source })?;
+                Ok(process)
+            }
         }
     }
 

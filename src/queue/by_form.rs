@@ -1,11 +1,11 @@
 //! Getting and leasing messages of a type that is one value or a slice: which call of the raw queue
 //! each of the two needs, for handles and for a [`Consumer`](super::Consumer).
 
-use crate::attachment::Attached;
 use crate::error::GetError;
 use crate::message::{Message, Plain, Visitor};
 use crate::raw::{BY_LOCK, BY_OWNER, LeasedRecord, RawQueue, SideOwner};
 use crate::ring::{SIZED_RING, SLICE_RING};
+use crate::shm::participant::Id;
 use crate::wait::Wait;
 
 /// Gets by copy.
@@ -21,7 +21,24 @@ impl Visitor for Get<'_> {
 
     #[inline(always)]
     fn slice<X: Plain>(self) -> Result<Vec<X>, GetError> {
-        self.0.get_vec::<BY_LOCK, X>(self.0.me()?, self.1)
+        self.0.get_vec::<BY_LOCK, X>(self.0.me_in_both_roles()?, self.1)
+    }
+}
+
+/// Gets by copy, by a receiver, which knows its participant.
+pub(super) struct GetAs<'a>(pub &'a RawQueue, pub Id, pub Wait);
+
+impl Visitor for GetAs<'_> {
+    type Output<O> = Result<O, GetError>;
+
+    #[inline(always)]
+    fn value<T: Message>(self) -> Result<T, GetError> {
+        self.0.get_value_slowly::<BY_LOCK, T>(self.1, self.2)
+    }
+
+    #[inline(always)]
+    fn slice<X: Plain>(self) -> Result<Vec<X>, GetError> {
+        self.0.get_vec::<BY_LOCK, X>(self.1, self.2)
     }
 }
 
@@ -50,12 +67,29 @@ impl Visitor for TakeLease<'_> {
 
     #[inline(always)]
     fn value<T: Message>(self) -> Result<LeasedRecord, GetError> {
-        self.0.lease::<BY_LOCK, SIZED_RING>(self.0.me()?, self.1)
+        self.0.lease::<BY_LOCK, SIZED_RING>(self.0.me_in_both_roles()?, self.1)
     }
 
     #[inline(always)]
     fn slice<X: Plain>(self) -> Result<LeasedRecord, GetError> {
-        self.0.lease::<BY_LOCK, SLICE_RING>(self.0.me()?, self.1)
+        self.0.lease::<BY_LOCK, SLICE_RING>(self.0.me_in_both_roles()?, self.1)
+    }
+}
+
+/// Leases, by a receiver, which knows its participant.
+pub(super) struct TakeLeaseAs<'a>(pub &'a RawQueue, pub Id, pub Wait);
+
+impl Visitor for TakeLeaseAs<'_> {
+    type Output<O> = Result<LeasedRecord, GetError>;
+
+    #[inline(always)]
+    fn value<T: Message>(self) -> Result<LeasedRecord, GetError> {
+        self.0.lease::<BY_LOCK, SIZED_RING>(self.1, self.2)
+    }
+
+    #[inline(always)]
+    fn slice<X: Plain>(self) -> Result<LeasedRecord, GetError> {
+        self.0.lease::<BY_LOCK, SLICE_RING>(self.1, self.2)
     }
 }
 

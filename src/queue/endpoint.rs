@@ -6,7 +6,7 @@ use crate::error::{GetError, PutError};
 use crate::message::{Message, Plain, Way};
 use crate::queue::guard::{Lease, LeaseMut, Leased, Loan, OnDrop};
 use crate::raw::BY_OWNER;
-use crate::raw::{RawQueue, Side, SideOwner};
+use crate::raw::{RawQueue, Role, RoleHandle, Side, SideOwner};
 use crate::ring::SLICE_RING;
 #[cfg(feature = "object")]
 use crate::shm::participant::Id;
@@ -35,7 +35,7 @@ use std::sync::Arc;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Producer<T: ?Sized> {
-    pub(super) raw: Arc<RawQueue>,
+    pub(super) raw: RoleHandle,
     /// Not `Sync`, which also keeps the endpoint to one thread at a time.
     pub(super) owner: SideOwner,
     carries: PhantomData<fn() -> Box<T>>,
@@ -61,7 +61,7 @@ pub struct Producer<T: ?Sized> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Consumer<T: ?Sized> {
-    pub(super) raw: Arc<RawQueue>,
+    pub(super) raw: RoleHandle,
     /// Not `Sync`, which also keeps the endpoint to one thread at a time.
     pub(super) owner: SideOwner,
     carries: PhantomData<fn() -> Box<T>>,
@@ -70,30 +70,30 @@ pub struct Consumer<T: ?Sized> {
 impl<T: ?Sized> Producer<T> {
     pub(super) fn new(raw: Arc<RawQueue>) -> Result<Producer<T>, PutError> {
         let owner = raw.acquire(Side::Put)?;
-        Ok(Producer { raw, owner, carries: PhantomData })
+        Ok(Producer { raw: RoleHandle::new(raw, Role::Sender), owner, carries: PhantomData })
     }
 
     #[cfg(feature = "async")]
     pub(crate) fn parts(&self) -> (&Arc<RawQueue>, &SideOwner) {
-        (&self.raw, &self.owner)
+        (self.raw.shared(), &self.owner)
     }
 }
 
 impl<T: ?Sized> Consumer<T> {
     pub(super) fn new(raw: Arc<RawQueue>) -> Result<Consumer<T>, GetError> {
         let owner = raw.acquire(Side::Get)?;
-        Ok(Consumer { raw, owner, carries: PhantomData })
+        Ok(Consumer { raw: RoleHandle::new(raw, Role::Receiver), owner, carries: PhantomData })
     }
 
     #[cfg(feature = "async")]
     pub(crate) fn parts(&self) -> (&Arc<RawQueue>, &SideOwner) {
-        (&self.raw, &self.owner)
+        (self.raw.shared(), &self.owner)
     }
 
     /// For `wait_any`, which waits for several things at once. `None` if it is inherited: its verbs
     /// do not wait.
     pub(crate) fn waited_for(&self) -> Option<&RawQueue> {
-        self.raw.check(&self.owner).is_ok().then_some(&self.raw)
+        self.raw.check(&self.owner).is_ok().then_some(&*self.raw)
     }
 }
 
@@ -160,7 +160,7 @@ impl Producer<[u8]> {
 impl Consumer<[u8]> {
     /// The queue, and the participant that gets.
     pub(crate) fn owned(&self) -> Result<(&Arc<RawQueue>, Id), GetError> {
-        Ok((&self.raw, self.raw.check(&self.owner)?))
+        Ok((self.raw.shared(), self.raw.check(&self.owner)?))
     }
 }
 
@@ -358,7 +358,7 @@ impl<T: ?Sized + Plain> Consumer<T> {
     /// A lease that keeps the segment attached by itself.
     pub(super) fn leased_owned<D: OnDrop>(&self, wait: Wait) -> Result<Leased<'static, T, D>, GetError> {
         let record = T::Way::visit(TakeLeaseOwned(&self.raw, &self.owner, wait))?;
-        Ok(Leased::<T, D>::shared(Arc::clone(&self.raw), record))
+        Ok(Leased::<T, D>::shared(Arc::clone(self.raw.shared()), record))
     }
 }
 

@@ -4,7 +4,6 @@
 //! message in both queues, never in neither.
 
 use super::{Producer, Queue};
-use crate::attachment::Attached;
 use crate::error::PutError;
 use crate::message::Message;
 use crate::message::Plain;
@@ -55,7 +54,7 @@ impl<T: ?Sized, D: Accepts<T>> Destination<T> for D {}
 
 impl<T: ?Sized + Message> Accepts<T> for Queue<T> {
     fn accept(&self, message: &T, wait: Wait) -> Result<(), PutError> {
-        self.raw.put::<BY_LOCK, T>(self.raw.me()?, message, wait)
+        self.raw.put::<BY_LOCK, T>(self.raw.me_in_both_roles()?, message, wait)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::Queue;
 use super::by_form::Get;
-use crate::attachment::Attached;
 use crate::error::GetError;
 use crate::message::{Message, Plain, Way};
 use crate::raw::BY_LOCK;
@@ -57,7 +56,7 @@ impl<T: Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get_slice, try_get_slice, get_slice_timeout, get_slice_deadline, none: "Empty",
-        |self, wait, v: &mut [T]| -> Result<usize, GetError> { self.raw.get_values::<BY_LOCK, T>(self.raw.me()?, v, wait) }
+        |self, wait, v: &mut [T]| -> Result<usize, GetError> { self.raw.get_values::<BY_LOCK, T>(self.raw.me_in_both_roles()?, v, wait) }
     }
 
     blocking_forms! {
@@ -83,7 +82,7 @@ impl<T: Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get_boxed, try_get_boxed, get_boxed_timeout, get_boxed_deadline, none: "Empty",
-        |self, wait| -> Result<Box<T>, GetError> { self.raw.get_boxed::<BY_LOCK, T>(self.raw.me()?, wait) }
+        |self, wait| -> Result<Box<T>, GetError> { self.raw.get_boxed::<BY_LOCK, T>(self.raw.me_in_both_roles()?, wait) }
     }
 }
 
@@ -107,6 +106,6 @@ where
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get_into, try_get_into, get_into_timeout, get_into_deadline, none: "Empty",
-        |self, wait, buf: &mut [X]| -> Result<usize, GetError> { self.raw.get_into::<BY_LOCK, X>(self.raw.me()?, buf, wait) }
+        |self, wait, buf: &mut [X]| -> Result<usize, GetError> { self.raw.get_into::<BY_LOCK, X>(self.raw.me_in_both_roles()?, buf, wait) }
     }
 }

@@ -97,7 +97,7 @@ impl<T: ?Sized + Message> Source for Queue<T> {
 
     #[inline]
     fn awaited(&self) -> (&Arc<RawQueue>, bool) {
-        (&self.raw, true)
+        (self.raw.shared(), true)
     }
 }
 
@@ -111,7 +111,7 @@ impl<T: ?Sized + Message> Source for Consumer<T> {
 
     #[inline]
     fn awaited(&self) -> (&Arc<RawQueue>, bool) {
-        (&self.raw, false)
+        (self.raw.shared(), false)
     }
 }
 

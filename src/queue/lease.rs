@@ -3,7 +3,6 @@
 use super::Queue;
 use super::by_form::TakeLease;
 use super::guard::{Lease, LeaseMut, Leased};
-use crate::attachment::Attached;
 use crate::error::GetError;
 use crate::message::{Message, Plain, Way};
 use crate::raw::BY_LOCK;
@@ -56,7 +55,7 @@ impl<T: ?Sized + Message> Queue<T> {
         lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
         |self, wait| -> Result<Lease<'static, T>, GetError> [where T: Plain] {
             let record = T::Way::visit(TakeLease(&self.raw, wait))?;
-            Ok(Lease::over(Leased::<T, _>::shared(Arc::clone(&self.raw), record)))
+            Ok(Lease::over(Leased::<T, _>::shared(Arc::clone(self.raw.shared()), record)))
         }
     }
 
@@ -86,7 +85,7 @@ impl<T: ?Sized + Message> Queue<T> {
 
 impl Queue<[u8]> {
     pub(crate) fn lease_for(&self, wait: Wait) -> Result<Lease<'_, [u8]>, GetError> {
-        let record = self.raw.lease::<BY_LOCK, SLICE_RING>(self.raw.me()?, wait)?;
+        let record = self.raw.lease::<BY_LOCK, SLICE_RING>(self.raw.me_in_both_roles()?, wait)?;
         Ok(Lease::over(Leased::borrowed(&self.raw, record)))
     }
 }

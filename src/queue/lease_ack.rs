@@ -55,7 +55,7 @@ impl<T: ?Sized + Message> Queue<T> {
         lease_ack_owned, try_lease_ack_owned, lease_ack_owned_timeout, lease_ack_owned_deadline, none: "Empty",
         |self, wait| -> Result<AckLease<'static, T>, GetError> [where T: Plain] {
             let record = T::Way::visit(TakeLease(&self.raw, wait))?;
-            Ok(AckLease::over(Leased::<T, _>::shared(Arc::clone(&self.raw), record)))
+            Ok(AckLease::over(Leased::<T, _>::shared(Arc::clone(self.raw.shared()), record)))
         }
     }
 }

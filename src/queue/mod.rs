@@ -7,11 +7,13 @@
 //! | `lease_ack.rs` | leases that come back unless they are acknowledged, of both |
 //! | `by_form.rs` | what getting a value and getting a slice do differently |
 //! | `endpoint.rs` | the verbs of [`Producer`] and [`Consumer`] |
+//! | `sender.rs`, `receiver.rs` | handles of one role |
 //! | `guard/` | [`Loan`](guard::Loan), [`Lease`](guard::Lease), [`LeaseMut`](guard::LeaseMut), [`AckLease`](guard::AckLease) |
 //! | `forward.rs` | from a lease into another queue |
 //! | `iter.rs` | getting in a loop |
 //! | `control.rs` | counting, closing, recovering, joining |
 //! | `serde.rs` | handles that are sent |
+//! | `keep.rs` | handles that a child is to count |
 
 mod builder;
 mod by_form;
@@ -21,9 +23,12 @@ mod forward;
 mod get;
 pub(crate) mod guard;
 mod iter;
+mod keep;
 mod lease;
 mod lease_ack;
 mod put;
+mod receiver;
+mod sender;
 mod serde;
 
 pub(crate) mod sealed {
@@ -37,12 +42,15 @@ pub use endpoint::{Consumer, Producer};
 pub(crate) use forward::{Accepts, GivesBack, forward, forwards};
 pub use forward::{Destination, ForwardError, Held};
 pub use iter::{Iter, Source};
+pub use keep::Keep;
+pub use receiver::Receiver;
+pub use sender::Sender;
 #[cfg(feature = "object")]
 pub(crate) use serde::reopen;
 
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::Message;
-use crate::raw::RawQueue;
+use crate::raw::{PlainHandle, RawQueue};
 use crate::shm::segment::Segment;
 use crate::wait::Stop;
 use std::fmt;
@@ -63,6 +71,9 @@ use std::sync::Arc;
 /// as the queue lives. The queue ends, and its messages with it, when its last participant leaves
 /// (drops its last handle), unless it was set to [`persist`](Queue::persist). By copy a message is
 /// taken at most once; by [lease](Queue::lease) at least once.
+///
+/// **The end of the stream** comes by [`close`](Self::close), or by itself, when one side is gone,
+/// where the queue was built so: see [`Sender`].
 ///
 /// **If a process dies** anywhere in a call, the others continue: see the table in the crate's
 /// README.
@@ -92,7 +103,7 @@ use std::sync::Arc;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Queue<T: ?Sized> {
-    raw: Arc<RawQueue>,
+    raw: PlainHandle,
     /// As the builder was given it; part of the serialised handle.
     schema: Option<Arc<str>>,
     /// As the builder was given it; part of the serialised handle.
@@ -213,7 +224,7 @@ impl<T: ?Sized> Queue<T> {
 impl<T: ?Sized + Message> Queue<T> {
     /// The untyped queue, for other faces of the same ring.
     pub(crate) fn raw(&self) -> &Arc<RawQueue> {
-        &self.raw
+        self.raw.shared()
     }
 
     /// Removes a name. Processes that use the queue continue with it; no other process can open it.
@@ -299,7 +310,37 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn producer(&self) -> Result<Producer<T>, PutError> {
-        Producer::new(Arc::clone(&self.raw))
+        Producer::new(Arc::clone(self.raw.shared()))
+    }
+
+    /// A handle that only puts: see [`Sender`].
+    ///
+    /// In a forked child that cannot attach, its first call returns why.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(16)?;
+    /// let sender = queue.sender();
+    /// sender.put(&1)?;
+    /// assert_eq!(queue.get()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sender(&self) -> Sender<T> {
+        Sender::new(Arc::clone(self.raw.shared()), self.schema.clone(), self.structure.clone())
+    }
+
+    /// A handle that only gets: see [`Receiver`].
+    ///
+    /// In a forked child that cannot attach, its first call returns why.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(16)?;
+    /// let receiver = queue.receiver();
+    /// queue.put(&1)?;
+    /// assert_eq!(receiver.get()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn receiver(&self) -> Receiver<T> {
+        Receiver::new(Arc::clone(self.raw.shared()), self.schema.clone(), self.structure.clone())
     }
 
     /// Takes the get side for one owner, which gets without a lock per message until the
@@ -321,7 +362,7 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn consumer(&self) -> Result<Consumer<T>, GetError> {
-        Consumer::new(Arc::clone(&self.raw))
+        Consumer::new(Arc::clone(self.raw.shared()))
     }
 }
 
@@ -335,14 +376,19 @@ impl<T: ?Sized + Message> Buildable for Queue<T> {
     }
 
     fn over(raw: Arc<RawQueue>, schema: Option<String>, structure: Option<String>) -> Queue<T> {
-        Queue { raw, schema: schema.map(Arc::from), structure: structure.map(Arc::from), carries: PhantomData }
+        Queue {
+            raw: PlainHandle::new(raw),
+            schema: schema.map(Arc::from),
+            structure: structure.map(Arc::from),
+            carries: PhantomData,
+        }
     }
 }
 
 impl<T: ?Sized> Clone for Queue<T> {
     /// Another handle of the same attachment. Cheap.
     fn clone(&self) -> Self {
-        Queue { raw: Arc::clone(&self.raw), schema: self.schema.clone(), structure: self.structure.clone(), carries: PhantomData }
+        Queue { raw: self.raw.clone(), schema: self.schema.clone(), structure: self.structure.clone(), carries: PhantomData }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::Queue;
 use super::guard::Loan;
-use crate::attachment::Attached;
 use crate::error::PutError;
 use crate::message::{Message, Plain, Travel};
 use crate::raw::BY_LOCK;
@@ -34,7 +33,7 @@ pub(super) fn slice_bytes<X>(raw: &RawQueue, n: usize) -> Result<usize, PutError
 impl<T: ?Sized + Plain> Queue<T> {
     /// One try of a loan, for a future.
     pub(crate) fn loan_at_once(&self, length: usize, ticket: &mut Ticket) -> Result<Loan<'_, T>, PutError> {
-        let record = self.raw.claim_at_once_by::<BY_LOCK>(self.raw.me()?, length, ticket)?;
+        let record = self.raw.claim_at_once_by::<BY_LOCK>(self.raw.me_in_both_roles()?, length, ticket)?;
         Ok(loan_of(&self.raw, record, length))
     }
 }
@@ -65,7 +64,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         put, try_put, put_timeout, put_deadline, none: "Full",
-        |self, wait, v: &T| -> Result<(), PutError> { self.raw.put::<BY_LOCK, T>(self.raw.me()?, v, wait) }
+        |self, wait, v: &T| -> Result<(), PutError> { self.raw.put::<BY_LOCK, T>(self.raw.me_in_both_roles()?, v, wait) }
     }
 }
 
@@ -95,7 +94,7 @@ impl<T: Message> Queue<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         put_slice, try_put_slice, put_slice_timeout, put_slice_deadline, none: "Full",
-        |self, wait, v: &[T]| -> Result<usize, PutError> { self.raw.put_values::<BY_LOCK, T>(self.raw.me()?, v, wait) }
+        |self, wait, v: &[T]| -> Result<usize, PutError> { self.raw.put_values::<BY_LOCK, T>(self.raw.me_in_both_roles()?, v, wait) }
     }
 
     blocking_forms! {

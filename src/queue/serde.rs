@@ -1,19 +1,33 @@
-//! Handles that are sent: a queue serialises as its address and the nonce of its segment.
+//! Handles that are sent: a queue serialises as its address and the nonce of its segment, and a
+//! ticket, by which the handle counts until it has arrived (`raw/roles/transit.rs`).
 
-use super::{Buildable, Queue};
+use super::{Buildable, Queue, Receiver, Sender};
 use crate::error::OpenError;
 use crate::message::Message;
-use crate::raw::RawQueue;
+use crate::raw::{RawQueue, TransitTicket};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::sync::Arc;
+
+/// Address, nonce, schema, structure, ticket.
+type Received = (String, u64, Option<String>, Option<String>, TransitTicket);
+
+fn send<S: Serializer>(
+    raw: &RawQueue,
+    schema: Option<&str>,
+    structure: Option<&str>,
+    ticket: TransitTicket,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    (raw.segment().address(), raw.segment().nonce(), schema, structure, ticket).serialize(serializer)
+}
 
 impl<T: ?Sized + Message> Serialize for Queue<T> {
     /// Name (with its directory, if that is not `/dev/shm`), nonce, and schema and structure as the
     /// builder was given them. To open it, the receiver needs a participant that still lives, or a
     /// persisted segment.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let segment = self.raw.segment();
-        (segment.address(), segment.nonce(), self.schema.as_deref(), self.structure.as_deref()).serialize(serializer)
+        send(&self.raw, self.schema.as_deref(), self.structure.as_deref(), self.raw.send_off_both(), serializer)
     }
 }
 
@@ -23,17 +37,110 @@ impl<'de, T: ?Sized + Message> Deserialize<'de> for Queue<T> {
     /// user is refused, unless this process has opened it already by
     /// [`QueueBuilder::allow_owner`](crate::QueueBuilder::allow_owner).
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (address, nonce, schema, structure) = <(String, u64, Option<String>, Option<String>)>::deserialize(deserializer)?;
-        reopen(&address, nonce, schema, structure).map_err(D::Error::custom)
+        let (address, nonce, schema, structure, ticket) = Received::deserialize(deserializer)?;
+        reopen(&address, nonce, schema, structure, ticket).map_err(D::Error::custom)
+    }
+}
+
+impl<T: ?Sized + Message> Serialize for Sender<T> {
+    /// As that of [`Queue`]. The handle on its way is a sender of this process, as long as this
+    /// process is attached, until another one has deserialised it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        send(&self.raw, self.schema.as_deref(), self.structure.as_deref(), self.raw.send_off(), serializer)
+    }
+}
+
+impl<'de, T: ?Sized + Message> Deserialize<'de> for Sender<T> {
+    /// As that of [`Queue`]; it arrives as a sender.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (address, nonce, schema, structure, ticket) = Received::deserialize(deserializer)?;
+        let raw = attach::<Queue<T>>(&address, nonce, &schema, &structure).map_err(D::Error::custom)?;
+        let sender = Sender::new(Arc::clone(&raw), schema.map(Arc::from), structure.map(Arc::from));
+        raw.arrived(ticket);
+        Ok(sender)
+    }
+}
+
+impl<T: ?Sized + Message> Serialize for Receiver<T> {
+    /// As that of [`Queue`]. The handle on its way is a receiver of this process, as long as this
+    /// process is attached, until another one has deserialised it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        send(&self.raw, self.schema.as_deref(), self.structure.as_deref(), self.raw.send_off(), serializer)
+    }
+}
+
+impl<'de, T: ?Sized + Message> Deserialize<'de> for Receiver<T> {
+    /// As that of [`Queue`]; it arrives as a receiver.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (address, nonce, schema, structure, ticket) = Received::deserialize(deserializer)?;
+        let raw = attach::<Queue<T>>(&address, nonce, &schema, &structure).map_err(D::Error::custom)?;
+        let receiver = Receiver::new(Arc::clone(&raw), schema.map(Arc::from), structure.map(Arc::from));
+        raw.arrived(ticket);
+        Ok(receiver)
+    }
+}
+
+/// What a handle of encoded objects serialises as: address, nonce, schema and ticket.
+#[cfg(feature = "object")]
+pub(crate) type Sent<'a> = (String, u64, Option<&'a str>, TransitTicket);
+
+#[cfg(feature = "object")]
+impl Queue<[u8]> {
+    pub(crate) fn sent(&self) -> Sent<'_> {
+        (self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref(), self.raw.send_off_both())
     }
 }
 
 #[cfg(feature = "object")]
-impl Queue<[u8]> {
-    /// What a handle of encoded objects serialises as: address, nonce and schema.
-    pub(crate) fn sent(&self) -> (String, u64, Option<&str>) {
-        (self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref())
+impl Sender<[u8]> {
+    pub(crate) fn sent(&self) -> Sent<'_> {
+        (self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref(), self.raw.send_off())
     }
+
+    /// One that was sent for messages of `Q`.
+    pub(crate) fn reopen<Q: Buildable>(
+        address: &str,
+        nonce: u64,
+        schema: Option<String>,
+        ticket: TransitTicket,
+    ) -> Result<Sender<[u8]>, OpenError> {
+        let raw = attach::<Q>(address, nonce, &schema, &None)?;
+        let sender = Sender::new(Arc::clone(&raw), schema.map(Arc::from), None);
+        raw.arrived(ticket);
+        Ok(sender)
+    }
+}
+
+#[cfg(feature = "object")]
+impl Receiver<[u8]> {
+    pub(crate) fn sent(&self) -> Sent<'_> {
+        (self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref(), self.raw.send_off())
+    }
+
+    /// One that was sent for messages of `Q`.
+    pub(crate) fn reopen<Q: Buildable>(
+        address: &str,
+        nonce: u64,
+        schema: Option<String>,
+        ticket: TransitTicket,
+    ) -> Result<Receiver<[u8]>, OpenError> {
+        let raw = attach::<Q>(address, nonce, &schema, &None)?;
+        let receiver = Receiver::new(Arc::clone(&raw), schema.map(Arc::from), None);
+        raw.arrived(ticket);
+        Ok(receiver)
+    }
+}
+
+/// Attaches to the queue that a serialised handle names.
+fn attach<Q: Buildable>(
+    address: &str,
+    nonce: u64,
+    schema: &Option<String>,
+    structure: &Option<String>,
+) -> Result<Arc<RawQueue>, OpenError> {
+    let mut expected = Q::message_type().expect(schema.clone(), structure.clone());
+    expected.nonce = Some(nonce);
+    RawQueue::reopen(address, &expected)
 }
 
 /// Opens the queue that a serialised handle names.
@@ -42,8 +149,11 @@ pub(crate) fn reopen<Q: Buildable>(
     nonce: u64,
     schema: Option<String>,
     structure: Option<String>,
+    ticket: TransitTicket,
 ) -> Result<Q, OpenError> {
-    let mut expected = Q::message_type().expect(schema.clone(), structure.clone());
-    expected.nonce = Some(nonce);
-    Ok(Q::over(RawQueue::reopen(address, &expected)?, schema, structure))
+    let raw = attach::<Q>(address, nonce, &schema, &structure)?;
+    // It counts first.
+    let queue = Q::over(Arc::clone(&raw), schema, structure);
+    raw.arrived(ticket);
+    Ok(queue)
 }

@@ -5,6 +5,7 @@ use crate::atomic::AtomicU64;
 use crate::attachment::{self, Attached, Attachment, Newcomer};
 use crate::backoff::AdaptiveSpin;
 use crate::error::{CreateError, OpenError};
+use crate::os::Deadline;
 use crate::ring::{Ring, State};
 use crate::shm::participant::{self, Id};
 use crate::shm::segment::{AttachError, Expect, Segment, Spec, View};
@@ -99,6 +100,7 @@ impl RawQueue {
             tail_seen: AtomicU64::new(0),
             adaptive_spin: AdaptiveSpin::new(),
             leases_are_private: AtomicBool::new(false),
+            roles: Arc::default(),
             stop: None,
             #[cfg(feature = "tracing")]
             unreported: Default::default(),
@@ -118,6 +120,7 @@ impl RawQueue {
             tail_seen: AtomicU64::new(0),
             adaptive_spin: AdaptiveSpin::new(),
             leases_are_private: AtomicBool::new(self.leases_are_private.load(Relaxed)),
+            roles: Arc::clone(&self.roles),
             stop: Some(stop.clone()),
             #[cfg(feature = "tracing")]
             unreported: Default::default(),
@@ -139,7 +142,8 @@ impl Attached for RawQueue {
         // A newcomer repairs first what the dead left, in its own entry or in one that it passed
         // over.
         if left_behind || me.begins_anew() || self.has_dead(me) {
-            self.recover();
+            // Closes nothing: a newcomer has not counted its handles yet.
+            self.recover_until(Deadline::NEVER);
         }
     }
 

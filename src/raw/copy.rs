@@ -27,7 +27,7 @@ impl RawQueue {
         let entered = if small { self.enter_ready_or_spin(&ring, wait) } else { None };
         let from = match &entered {
             Some((_, record)) => ring.memory.payload(record.cell).cast(),
-            None if slow.run(|| self.get_value_slowly::<BY_LOCK, T>(self.me()?, wait)) => slow.value(),
+            None if slow.run(|| self.get_value_slowly::<BY_LOCK, T>(self.me_in_both_roles()?, wait)) => slow.value(),
             // SAFETY: `run` failed.
             None => return unsafe { slow.failure() },
         };
@@ -47,7 +47,7 @@ impl RawQueue {
     }
 
     /// The same where there is more to do, or by an endpoint that cannot use the spsc path.
-    pub(super) fn get_value_slowly<const OWNED: bool, T>(&self, me: Id, wait: Wait) -> Result<T, GetError>
+    pub(crate) fn get_value_slowly<const OWNED: bool, T>(&self, me: Id, wait: Wait) -> Result<T, GetError>
     where
         T: Message,
     {

@@ -317,6 +317,7 @@ impl RawQueue {
             if probes {
                 self.probe_for_the_dead::<OWNED>(me, wait)?;
                 self.post_again(wait);
+                self.close_if_unused(me);
             }
             // Nothing to take: do not lock. An open loan is checked under the lock, since its owner
             // may be dead.

@@ -8,7 +8,6 @@
 #[cfg(feature = "async")]
 use super::ticket::Ticket;
 use super::{Mapped, RawQueue, Wait, add};
-use crate::attachment::Attached;
 use crate::error::PutError;
 use crate::ring::{Header, Ring, Slot};
 use crate::ring::{SIZED_RING, SLICE_RING};
@@ -80,7 +79,7 @@ impl RawQueue {
         length: usize,
         wait: Wait,
     ) -> Result<ClaimedRecord, PutError> {
-        let me = endpoint.map_or_else(|| self.me(), Ok)?;
+        let me = endpoint.map_or_else(|| self.me_in_both_roles(), Ok)?;
         self.with_slot::<OWNED, _>(me, length as u32, wait, &mut |slot| self.claim_any(slot, length, me))
     }
 

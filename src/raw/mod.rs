@@ -51,6 +51,7 @@ mod process_local;
 mod put;
 mod readiness;
 mod recover;
+mod roles;
 mod spsc;
 mod stats;
 mod straight;
@@ -64,6 +65,8 @@ pub(crate) use letters::Ends;
 pub(crate) use loan::ClaimedRecord;
 pub(crate) use mapped::Mapped;
 pub use recover::RecoveryReport;
+pub use roles::KeptHandle;
+pub(crate) use roles::{PlainHandle, Role, RoleHandle, TransitTicket};
 pub use stats::Stats;
 #[cfg(feature = "async")]
 pub use ticket::Ticket;
@@ -115,6 +118,8 @@ pub struct RawQueue {
     adaptive_spin: AdaptiveSpin,
     /// See [`RawQueue::keep_leases_private`].
     leases_are_private: AtomicBool,
+    /// Which handles of this process count as senders and receivers.
+    roles: Arc<roles::Roles>,
     /// Once it is set, callers that wait give up.
     stop: Option<Stop>,
     #[cfg(feature = "tracing")]

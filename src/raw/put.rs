@@ -312,6 +312,9 @@ impl RawQueue {
                 Step::GiveUp => std::thread::yield_now(),
                 step => probes = step == Step::Probe,
             }
+            if probes {
+                self.close_if_unused(me);
+            }
         }
     }
 

@@ -63,6 +63,9 @@ impl RawQueue {
     /// The periodic probe that a getter makes once a slice.
     pub(crate) fn periodic_probe(&self, deadline: Deadline) {
         self.recover_until(deadline);
+        if let Some(me) = self.known_me() {
+            self.close_if_unused(me);
+        }
         self.segment().report_if_nameless();
     }
 

@@ -82,7 +82,11 @@ impl RawQueue {
 
     /// Recovers from all deaths now: both sides one after the other, and the participant table.
     pub(crate) fn recover(&self) -> RecoveryReport {
-        self.recover_until(Deadline::NEVER)
+        let report = self.recover_until(Deadline::NEVER);
+        if let Some(me) = self.known_me() {
+            self.close_if_unused(me);
+        }
+        report
     }
 
     /// Recovers in the same way, for a caller with a deadline.

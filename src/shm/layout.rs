@@ -11,7 +11,8 @@
 //!  0x380  GetNotice      "not full" waiters, returned            read by getters at each message
 //!  0x400  Rare           "all done" waiters, poison, repairs     slow paths only
 //!  0x480  PortableSync   space for the objects of raw_sync       portable lock backend only
-//!  0x900  Entry * n      participant table, 64 bytes an entry:
+//!  0x900  InTransit      handles that were serialised and have not arrived: slow paths only
+//!  0xb00  Entry * n      participant table, 64 bytes an entry:
 //!                        byte i*64 is entry i's liveness lock (OFD), i*64 + 32 its registration
 //!   + n   name byte      locked (OFD) by the process that changes a name
 //!   + 64  structure      text of the messages' structure, 0 to 4096 bytes, written once
@@ -50,9 +51,9 @@ use crossbeam_utils::CachePadded;
 /// First word of every segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"shmqring");
 /// Raised with every change of the layout or of the protocol.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 /// Bytes kept of a message type's name.
-pub const TYPE_NAME_BYTES: usize = 304;
+pub const TYPE_NAME_BYTES: usize = 296;
 /// Bytes kept of a user's schema.
 pub const SCHEMA_BYTES: usize = 64;
 /// Bytes kept of a structural schema's text; its hash is that of the whole text.
@@ -151,6 +152,8 @@ pub struct SegmentHeader {
     /// Bytes of the name of the queue for dead letters, which follows the text of the structure; 0:
     /// there is none.
     pub dead_letters_len: u32,
+    /// 1: the queue is closed once all its senders, or all its receivers, are gone.
+    pub close_when_unused: u32,
 }
 
 /// Words that putters write, under the put lock or as the endpoint that owns the side.
@@ -277,11 +280,24 @@ pub struct Rare {
     pub high_water: AtomicU64,
     /// 1: a process was declared dead while it was still running.
     pub poisoned: AtomicU32,
+    /// Bits [`role::SENDER`] and [`role::RECEIVER`]: there has been one.
+    pub had_roles: AtomicU32,
+    /// Raised after each bit that a participant sets, and after each handle that begins to travel.
+    pub role_changes: AtomicU64,
 }
 
 /// Room for `raw_sync`'s two mutexes and three events.
 #[repr(C, align(64))]
 pub struct PortableSync(pub [u8; 1152]);
+
+/// Handles in transit, at most.
+pub const TRANSIT_SLOTS: usize = 64;
+
+/// Handles that were serialised and have not been deserialised yet: 0, or the id of the process that
+/// sent one, a number and its roles (`raw/roles/transit.rs`).
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct InTransit(pub [AtomicU64; TRANSIT_SLOTS]);
 
 /// The head of a segment, before the participant table.
 #[repr(C)]
@@ -293,6 +309,7 @@ pub struct Head {
     pub get_notice: CachePadded<GetNotice>,
     pub rare: CachePadded<Rare>,
     pub portable: PortableSync,
+    pub in_transit: InTransit,
 }
 
 /// One attached process. Its liveness lock is an OFD lock on its first byte.
@@ -304,7 +321,7 @@ pub struct Entry {
     pub pid: AtomicU32,
     /// Seconds since 1970, for diagnostics.
     pub attached_unix_s: AtomicU64,
-    /// Bits of [`role`], set in slow paths: for diagnostics.
+    /// Bits of [`role`], set in slow paths. All but `SENDER` and `RECEIVER` are for diagnostics.
     pub roles: AtomicU32,
     /// Threads that sleep now in a put, in a get, in a join.
     pub put_sleepers: AtomicU32,
@@ -329,6 +346,10 @@ pub mod role {
     pub const VISITOR: u32 = 4;
     /// It has messages on lease that the dead-letter queue refused.
     pub const KEEPS_LETTERS: u32 = 8;
+    /// It holds handles that put. Set only where the queue closes when unused.
+    pub const SENDER: u32 = 16;
+    /// It holds handles that get. As `SENDER`.
+    pub const RECEIVER: u32 = 32;
 }
 
 /// A primitive's data start here in its cell, or at the next multiple of their alignment.
@@ -438,7 +459,8 @@ const _: () = {
     assert!(offset_of!(Head, get_notice) == 0x380);
     assert!(offset_of!(Head, rare) == 0x400);
     assert!(offset_of!(Head, portable) == 0x480);
-    assert!(ENTRIES_OFFSET == 0x900);
+    assert!(offset_of!(Head, in_transit) == 0x900);
+    assert!(ENTRIES_OFFSET == 0xb00);
     assert!(size_of::<PutSide>() <= 128 && size_of::<GetSide>() <= 128 && size_of::<Rare>() <= 128);
     assert!(ENTRY_BYTES == 64);
     assert!(size_of::<MutexWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<ValueWords>() as u64 <= PRIMITIVE_DATA_OFFSET);

@@ -101,6 +101,7 @@ impl PrimitiveKind {
             owners: Owners::default(),
             directory: settings.directory.clone().unwrap_or_default(),
             full_fence: settings.full_fence,
+            close_when_unused: false,
         })
     }
 }

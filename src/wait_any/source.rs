@@ -4,10 +4,10 @@ use crate::attachment::Attached;
 use crate::lock::Condvar;
 use crate::message::Message;
 #[cfg(feature = "object")]
-use crate::object::ObjectQueue;
+use crate::object::{ObjectQueue, ObjectReceiver};
 use crate::os::{Deadline, MemoryBarrier};
 use crate::process::Process;
-use crate::queue::{Consumer, Queue};
+use crate::queue::{Consumer, Queue, Receiver};
 use crate::raw::RawQueue;
 use crate::sync::{Event, Pipe, Semaphore};
 use crate::wait::Stop;
@@ -17,6 +17,7 @@ use crate::wait::Stop;
 /// | | ready when |
 /// |---|---|
 /// | [`Queue`] | a get would not wait: there is a message, or it is closed and drained |
+/// | [`Receiver`] | the same |
 /// | [`Consumer`] | the same; a queue with a live consumer refuses gets, so wait with that |
 /// | `ObjectQueue` | the same as a queue |
 /// | [`Pipe`] | the same of what comes in |
@@ -59,7 +60,15 @@ pub(super) enum SourceKind<'a> {
 
 impl<T: ?Sized + Message> Waitable for Queue<T> {
     fn source(&self) -> WaitSource<'_> {
+        // A wait is a use; what it could not attach for, its verb reports (Invariant 3 of the module).
+        let _ = self.raw().me_in_both_roles();
         WaitSource(SourceKind::Queue(self.raw()))
+    }
+}
+
+impl<T: ?Sized + Message> Waitable for Receiver<T> {
+    fn source(&self) -> WaitSource<'_> {
+        WaitSource(SourceKind::Queue(self.waited_for()))
     }
 }
 
@@ -73,6 +82,13 @@ impl<T: ?Sized + Message> Waitable for Consumer<T> {
 impl<T, C> Waitable for ObjectQueue<T, C> {
     fn source(&self) -> WaitSource<'_> {
         self.bytes().source()
+    }
+}
+
+#[cfg(feature = "object")]
+impl<T, C> Waitable for ObjectReceiver<T, C> {
+    fn source(&self) -> WaitSource<'_> {
+        self.bytes.source()
     }
 }
 

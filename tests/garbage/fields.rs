@@ -46,7 +46,7 @@ pub fn of(image: &[u8]) -> Vec<Field> {
         header of SegmentHeader {
             magic format pointer_bits state lock_kind nonce total_bytes cells cell_bytes kind max_participants message_bytes
             message_align capacity max_deliveries persisted created_unix_s type_name_len schema_len structure_hash structure_len
-            predecessor predecessor_messages type_name schema full_fence dead_letters_len
+            predecessor predecessor_messages type_name schema full_fence dead_letters_len close_when_unused
         }
         put of PutSide {
             lock owner busy reserved tail reclaim head_seen ticket_until_ns ticket tickets taken_back bytes_put loans
@@ -57,7 +57,7 @@ pub fn of(image: &[u8]) -> Vec<Field> {
         get_notice of GetNotice { returned }
         rare of Rare {
             task_dones large_copies aborted recoveries blocked_puts blocked_put_ns blocked_gets blocked_get_ns
-            put_timeouts get_timeouts wakes high_water poisoned
+            put_timeouts get_timeouts wakes high_water poisoned had_roles role_changes
         }
     }
     for (part, start) in [

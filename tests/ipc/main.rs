@@ -17,6 +17,7 @@ mod limits;
 mod naming;
 mod owners;
 mod rights;
+mod roles;
 mod space;
 mod spawning;
 mod traffic;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         limits::cases(),
         owners::cases(),
         rights::cases(),
+        roles::cases(),
         denied::cases(),
         directory::cases(),
     ]

@@ -12,6 +12,7 @@ mod locks;
 mod machine;
 mod meetings;
 mod names;
+mod roles;
 mod semaphores;
 mod sweep;
 mod tracee;
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
     cases.extend(events::cases());
     cases.extend(barriers::cases());
     cases.extend(letters::cases());
+    cases.extend(roles::cases());
     cases.extend(meetings::cases());
     if asks_for_ignored() {
         // The same cases: with `--ignored` they sweep every instruction.

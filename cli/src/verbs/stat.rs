@@ -54,6 +54,11 @@ fn report(name: &str, about: &About, before: Option<&Snapshot>, now: &Snapshot) 
     let in_bytes = units::bytes(about.capacity_bytes as f64);
     line("capacity", about.capacity.map_or(in_bytes.clone(), |most| format!("{}, {in_bytes}", units::messages(most))));
     line("largest message", units::bytes(about.max_message_bytes as f64));
+    if about.closes_when_unused {
+        let number = |has: fn(&shmq::inspect::Participant) -> bool| now.participants.iter().filter(|&one| has(one)).count();
+        let (senders, receivers) = (number(|one| one.sends), number(|one| one.receives));
+        line("closes", format!("when unused; processes with a sender: {senders}, with a receiver: {receivers}"));
+    }
     line("age", units::duration(units::age(about.created)));
     line("messages", format!("{}, {}", now.messages, units::bytes(now.bytes as f64)));
     line("on lease, loan", format!("{}, {}", now.on_lease, now.on_loan));

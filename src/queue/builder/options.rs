@@ -234,6 +234,38 @@ impl<Q> QueueBuilder<Q> {
         self.with(|settings| settings.dead_letters = Some(name.as_ref().to_owned()))
     }
 
+    /// Close the queue by itself when one side is gone, as crossbeam's channels (`Disconnected`) and
+    /// pipes do: once there has been a [`Sender`](crate::Sender) and none is left, getters drain the
+    /// queue and then see `Closed`; once there has been a [`Receiver`](crate::Receiver) and none is
+    /// left, putters see `Closed`, those that wait too. It counts when the queue is created.
+    ///
+    /// - [`Producer`](crate::Producer) and [`Consumer`](crate::Consumer) count as sender and
+    ///   receiver. A [`Queue`](crate::Queue) is both and keeps both sides open as long as it lives;
+    ///   it counts as one that there has been once a message was put, or taken. So a server may open
+    ///   the queue, make a receiver of it, and wait for its first client.
+    /// - Handles of dead processes are gone. A process that waits, on either side, finds that out
+    ///   within 0.1 s; the drop of the last handle closes at once.
+    /// - **Closing is for good.** A service whose only worker restarts does not ask for it, or keeps
+    ///   a handle of that role in its supervisor.
+    /// - A forked child's handles count from their first call, or by
+    ///   [`keep`](crate::ProcessBuilder::keep). One that only reads does not wait for itself.
+    ///
+    /// ```
+    /// use shmq::{GetError, Queue};
+    ///
+    /// let queue = Queue::<u64>::builder().capacity(8).close_when_unused(true).create()?;
+    /// let (sender, receiver) = (queue.sender(), queue.receiver());
+    /// drop(queue);
+    /// sender.put(&1)?;
+    /// drop(sender);
+    /// assert_eq!(receiver.get()?, 1);
+    /// assert!(matches!(receiver.get(), Err(GetError::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn close_when_unused(self, yes: bool) -> Self {
+        self.with(|settings| settings.close_when_unused = Some(yes))
+    }
+
     /// How many processes may be attached at once: 1 to 1023, 120 if not set. 64 bytes each.
     ///
     /// ```

@@ -38,6 +38,7 @@ pub(super) struct QueueSettings {
     pub owners: Owners,
     pub directory: Option<Directory>,
     pub full_fence: bool,
+    pub close_when_unused: Option<bool>,
 }
 
 impl QueueSettings {
@@ -85,6 +86,7 @@ impl QueueSettings {
             owners: self.owners.clone(),
             directory: self.directory.clone().unwrap_or_default(),
             full_fence: self.full_fence,
+            close_when_unused: self.close_when_unused == Some(true),
         })
     }
 
@@ -115,6 +117,7 @@ impl QueueSettings {
             dead_letters: self.dead_letters.clone(),
             max_participants: self.max_participants.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
             persist: self.persist,
+            close_when_unused: self.close_when_unused,
         }
     }
 

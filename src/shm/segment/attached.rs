@@ -118,6 +118,11 @@ impl Segment {
         self.info.full_fence
     }
 
+    /// Is the queue closed once all its senders, or all its receivers, are gone?
+    pub fn closes_when_unused(&self) -> bool {
+        self.info.close_when_unused
+    }
+
     pub fn max_deliveries(&self) -> u32 {
         self.info.max_deliveries
     }

@@ -36,6 +36,7 @@ pub(crate) struct SegmentInfo {
     pub max_participants: u32,
     pub max_deliveries: u32,
     pub full_fence: bool,
+    pub close_when_unused: bool,
     /// The name of the dead-letter queue. Read after the rest, like the structure's text.
     pub dead_letters: Option<String>,
     pub(super) dead_letters_len: u32,
@@ -123,7 +124,8 @@ impl RawSegmentHeader {
             self.u64(offset_of!(SegmentHeader, cell_bytes)),
         )?;
         let full_fence = self.u32(offset_of!(SegmentHeader, full_fence));
-        if !(1..=MAX_PARTICIPANTS).contains(&max_participants) || full_fence > 1 {
+        let close_when_unused = self.u32(offset_of!(SegmentHeader, close_when_unused));
+        if !(1..=MAX_PARTICIPANTS).contains(&max_participants) || full_fence > 1 || close_when_unused > 1 {
             return None;
         }
         let structure = Structure::of_header(
@@ -154,6 +156,7 @@ impl RawSegmentHeader {
             max_participants,
             max_deliveries: self.u32(offset_of!(SegmentHeader, max_deliveries)),
             full_fence: full_fence == 1,
+            close_when_unused: close_when_unused == 1,
             dead_letters: None,
             dead_letters_len,
         })
@@ -226,6 +229,7 @@ impl SegmentInfo {
         header.capacity = self.geometry.capacity;
         header.max_deliveries = self.max_deliveries;
         header.full_fence = u32::from(self.full_fence);
+        header.close_when_unused = u32::from(self.close_when_unused);
         header.created_unix_s = crate::os::unix_seconds();
         let schema = self.schema.as_deref().unwrap_or("");
         header.type_name_len = self.type_name.len() as u32;

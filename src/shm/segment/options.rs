@@ -52,6 +52,7 @@ pub(crate) struct Asked {
     pub dead_letters: Option<String>,
     pub max_participants: Option<u32>,
     pub persist: Option<bool>,
+    pub close_when_unused: Option<bool>,
 }
 
 impl Asked {
@@ -87,6 +88,9 @@ impl Asked {
         }
         if let Some(asked) = self.max_participants {
             differs("max_participants", asked.to_string(), info.max_participants.to_string());
+        }
+        if let Some(asked) = self.close_when_unused {
+            differs("close_when_unused", asked.to_string(), info.close_when_unused.to_string());
         }
         // `true` takes effect, and cannot be undone.
         if self.persist == Some(false) {

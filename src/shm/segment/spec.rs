@@ -47,6 +47,8 @@ pub(crate) struct Spec {
     /// A full fence at each commit, and no membarrier: see
     /// [`MemoryBarrier`](crate::os::MemoryBarrier).
     pub full_fence: bool,
+    /// Close the queue once all its senders, or all its receivers, are gone.
+    pub close_when_unused: bool,
 }
 
 impl Spec {
@@ -68,6 +70,7 @@ impl Spec {
             // Where this process cannot use membarrier, processes that share its sandbox cannot
             // either.
             full_fence: self.full_fence || !MemoryBarrier::is_available(),
+            close_when_unused: self.close_when_unused,
             dead_letters: self
                 .dead_letters
                 .as_deref()

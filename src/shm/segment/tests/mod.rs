@@ -57,6 +57,7 @@ fn spec() -> Spec {
         owners: Owners::default(),
         directory: Directory::default(),
         full_fence: false,
+        close_when_unused: false,
     }
 }
 
