@@ -12,15 +12,16 @@
 //! `reactor::sleep`, and both call all other methods of queues at work.
 
 use std::cell::Cell;
-#[cfg(any(feature = "async", feature = "object"))]
-use std::sync::RwLockReadGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{RwLock, RwLockWriteGuard};
 
 /// Held while none of them works. The child of a fork releases it, too.
-pub(crate) type Still = RwLockWriteGuard<'static, ()>;
+pub(crate) struct Still(());
 
-static WORK: RwLock<()> = RwLock::new(());
+/// How many of them are at work, or [`STILL`], and in which process. A child that was forked by other
+/// means while they worked finds its parent's word, which says nothing of its own threads.
+static WORK: AtomicU64 = AtomicU64::new(0);
+/// A thread forks: none is at work.
+const STILL: u64 = 0xffff_ffff;
 /// How many threads wait to fork, and in which process: threads of the crate yield to them.
 static WAITING: AtomicU64 = AtomicU64::new(0);
 /// How many such threads there are, and in which process: a forked child has none.
@@ -55,32 +56,44 @@ impl Drop for WaitingToFork {
     }
 }
 
+/// This process, in the upper half of a word.
+fn ours() -> u64 {
+    u64::from(std::process::id()) << 32
+}
+
+/// The count in a word; 0 if it is another process's.
+fn count_in(word: u64) -> u64 {
+    if word >> 32 == ours() >> 32 { word & 0xffff_ffff } else { 0 }
+}
+
 /// The word with one more, if it is of this process; else one, of this process.
 fn more(word: u64) -> u64 {
-    let ours = u64::from(std::process::id()) << 32;
-    if word >> 32 == ours >> 32 { word + 1 } else { ours | 1 }
+    ours() | (count_in(word) + 1)
 }
 
 /// Keeps them still until the guard is dropped. `None`: one is at work now, try again.
 pub(crate) fn hold_still() -> Option<Still> {
-    if count() == 0 {
-        // No thread to wait for, and a child forked by other means may have inherited the lock in
-        // any state.
-        return IDLE.try_write().ok();
-    }
-    WORK.try_write().ok()
+    let seen = WORK.load(Ordering::SeqCst);
+    let held = count_in(seen) == 0 && WORK.compare_exchange(seen, ours() | STILL, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+    held.then_some(Still(()))
 }
 
-/// Held instead if there is no such thread.
-static IDLE: RwLock<()> = RwLock::new(());
+impl Drop for Still {
+    fn drop(&mut self) {
+        WORK.store(0, Ordering::SeqCst);
+    }
+}
 
 /// How often a thread yields to others that wait to fork: one that waits longer is refused, or
 /// stuck.
 #[cfg(any(feature = "async", feature = "object"))]
 const YIELDS: u32 = 300;
+/// Between two yields, or two looks whether a fork is over.
+#[cfg(any(feature = "async", feature = "object"))]
+const MOMENT: std::time::Duration = std::time::Duration::from_micros(100);
 
 /// Whether the caller is one of them.
-#[cfg(any(feature = "async", feature = "object"))]
+#[cfg(feature = "object")]
 pub(crate) fn is_one() -> bool {
     IS_ONE.get()
 }
@@ -99,15 +112,32 @@ impl Presence {
 
     /// The thread is at work while the guard lives: no other thread forks then. Those that wait to
     /// fork go first.
-    pub fn work(&self) -> RwLockReadGuard<'static, ()> {
+    pub fn work(&self) -> AtWork {
         for _ in 0..YIELDS {
-            let waiting = WAITING.load(Ordering::SeqCst);
-            if waiting & 0xffff_ffff == 0 || waiting >> 32 != u64::from(std::process::id()) {
+            if count_in(WAITING.load(Ordering::SeqCst)) == 0 {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_micros(100));
+            std::thread::sleep(MOMENT);
         }
-        WORK.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        loop {
+            let seen = WORK.load(Ordering::SeqCst);
+            if count_in(seen) == STILL {
+                std::thread::sleep(MOMENT);
+            } else if WORK.compare_exchange(seen, more(seen), Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+                return AtWork(());
+            }
+        }
+    }
+}
+
+/// See [`Presence::work`].
+#[cfg(any(feature = "async", feature = "object"))]
+pub(crate) struct AtWork(());
+
+#[cfg(any(feature = "async", feature = "object"))]
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        WORK.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -142,7 +142,7 @@ cfg_if::cfg_if! {
         pub use process::{Process, ProcessBuilder, SpawnError};
         pub use queue::guard::{AckLease, Lease, LeaseMut, Loan};
         pub use queue::{
-            Buildable, Consumer, Destination, ForwardError, Held, Iter, Keep, Producer, Queue, QueueBuilder, Receiver, Sender, Source,
+            Buildable, Consumer, Destination, ForwardError, Held, Iter, LeaseSource, Keep, Producer, Queue, QueueBuilder, Receiver, Sender, Source,
         };
         pub use raw::{RecoveryReport, Stats};
         pub use shm::segment::UnappliedOption;

@@ -170,6 +170,13 @@ fn bounded_queue_is_full_after_three() {
     assert_eq!(lines, expected);
 }
 
+#[cfg(feature = "async")]
+#[test]
+fn one_epoll_waits_for_queues_and_a_socket() {
+    let expected = "the client has 100 answers, their sum is 338350\n100 requests served\n";
+    assert_eq!(run("epoll", &[]).assert_success(), expected);
+}
+
 #[cfg(feature = "object")]
 #[test]
 fn reader_gets_what_writer_puts() {

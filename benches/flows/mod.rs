@@ -210,7 +210,7 @@ impl<const W: usize> Transport for Plain<W> {
     }
 }
 
-fn create_typed<const W: usize>(name: &str, capacity: usize) -> Queue<[u64; W]> {
+pub fn create_typed<const W: usize>(name: &str, capacity: usize) -> Queue<[u64; W]> {
     Queue::create(name, capacity).expect("create a queue")
 }
 
@@ -221,15 +221,15 @@ fn create_slices<const W: usize>(name: &str, capacity: usize) -> Queue<[u64]> {
     builder.capacity_bytes((capacity + 1) * (SLICE_HEADER_BYTES + W * 8)).create().expect("create a queue of slices")
 }
 
-fn open<T: ?Sized + Message>(name: &str) -> Queue<T> {
+pub fn open<T: ?Sized + Message>(name: &str) -> Queue<T> {
     Queue::open(name).expect("open the queue")
 }
 
-fn own_put_side<T: ?Sized + Message>(name: &str) -> Producer<T> {
+pub fn own_put_side<T: ?Sized + Message>(name: &str) -> Producer<T> {
     open::<T>(name).producer().expect("become the producer")
 }
 
-fn own_get_side<T: ?Sized + Message>(name: &str) -> Consumer<T> {
+pub fn own_get_side<T: ?Sized + Message>(name: &str) -> Consumer<T> {
     open::<T>(name).consumer().expect("become the consumer")
 }
 

@@ -34,13 +34,24 @@ pub fn thread_cpu_nanos() -> u64 {
     cpu_nanos_of(libc::RUSAGE_THREAD)
 }
 
+/// How often threads of this process have left a processor for another thread, or to sleep.
+pub fn switches() -> u64 {
+    let usage = usage_of(libc::RUSAGE_SELF);
+    (usage.ru_nvcsw + usage.ru_nivcsw) as u64
+}
+
 fn cpu_nanos_of(whom: libc::c_int) -> u64 {
+    let usage = usage_of(whom);
+    let nanos = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
+    nanos(usage.ru_utime) + nanos(usage.ru_stime)
+}
+
+fn usage_of(whom: libc::c_int) -> libc::rusage {
     // SAFETY: a rusage is plain numbers, for which zero is valid.
     let mut usage: libc::rusage = unsafe { mem::zeroed() };
     // SAFETY: the pointer is to a local, which the call fills.
     unsafe { libc::getrusage(whom, &mut usage) };
-    let nanos = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
-    nanos(usage.ru_utime) + nanos(usage.ru_stime)
+    usage
 }
 
 /// Zeroed memory that forked children share; never unmapped.
@@ -95,16 +106,31 @@ pub fn give_way() {
     std::thread::yield_now();
 }
 
-/// Restricts this process to `cpus`.
+/// Restricts this thread to `cpus`, and those that it starts from now on.
 pub fn run_on(cpus: &[usize]) {
+    restrict(0, cpus);
+}
+
+/// Restricts all threads of this process to `cpus`: also those that an earlier case has left, as the
+/// reactor of futures.
+pub fn run_process_on(cpus: &[usize]) {
+    restrict(0, cpus);
+    for thread in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        if let Ok(thread) = thread.file_name().to_string_lossy().parse() {
+            restrict(thread, cpus);
+        }
+    }
+}
+
+fn restrict(thread: libc::pid_t, cpus: &[usize]) {
     // SAFETY: a cpu_set_t is plain bits, for which zero is valid.
     let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
     for &cpu in cpus {
         // SAFETY: the set is a local; the numbers come from `allowed`, which stays below its size.
         unsafe { libc::CPU_SET(cpu, &mut set) };
     }
-    // SAFETY: pid 0 is this thread; the set is a local of the size given.
-    let failed = unsafe { libc::sched_setaffinity(0, mem::size_of_val(&set), &set) };
+    // SAFETY: 0 is this thread; the set is a local of the size given.
+    let failed = unsafe { libc::sched_setaffinity(thread, mem::size_of_val(&set), &set) };
     assert_eq!(failed, 0, "sched_setaffinity {cpus:?}: {}", io::Error::last_os_error());
 }
 

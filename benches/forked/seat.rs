@@ -95,6 +95,7 @@ pub(super) struct Desk {
     pub end_nanos: AtomicU64,
     pub checksum: AtomicU64,
     pub cpu_nanos: AtomicU64, // on processors, from the start to the end
+    pub switches: AtomicU64,  // of its threads, from the start to the end
     pub torn: AtomicU64,      // messages of which not all words were of one
 }
 
@@ -129,12 +130,13 @@ impl Seat<'_> {
             let desk = self.desk;
             desk.moved.store(0, Relaxed);
             self.meet_at_start();
-            let cpu_nanos = kernel::cpu_nanos();
+            let (cpu_nanos, switches) = (kernel::cpu_nanos(), kernel::switches());
             desk.start_nanos.store(kernel::now_nanos(), Relaxed);
             let checksum = part(desk.share.load(Relaxed), &desk.moved);
             desk.end_nanos.store(kernel::now_nanos(), Relaxed);
             desk.checksum.store(checksum, Relaxed);
             desk.cpu_nanos.store(kernel::cpu_nanos() - cpu_nanos, Relaxed);
+            desk.switches.store(kernel::switches() - switches, Relaxed);
             self.answer(Phase::Ready);
         }
     }
@@ -188,8 +190,8 @@ pub(super) fn work(control: &Control, desk: &Desk, cases: &[Box<dyn Case>], benc
     while seat().next_order() == Order::Join as u32 {
         desk.phase.store(Phase::Attaching as u32, Relaxed);
         match desk.cpu.load(Relaxed) {
-            NOT_PINNED => kernel::run_on(&everywhere),
-            cpu => kernel::run_on(&[cpu as usize]),
+            NOT_PINNED => kernel::run_process_on(&everywhere),
+            cpu => kernel::run_process_on(&[cpu as usize]),
         }
         let case = desk.case.load(Relaxed) as usize;
         if catch_unwind(AssertUnwindSafe(|| cases[case].play(&seat(), &name_of(bench, case)))).is_err() {

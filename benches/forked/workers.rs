@@ -91,7 +91,8 @@ impl Workers {
         Ok(())
     }
 
-    /// Moves at least `messages` through the seated party; returns how many and the time from the
+    /// Moves at least `messages` through the seated party (without consumers, its producers receive
+    /// as well, and check what they do); returns how many and the time from the
     /// first start to the last end. Checks that all arrived, by number and by sum; if not, it ends
     /// the bench.
     pub fn run(&mut self, messages: u64) -> (u64, Duration) {
@@ -105,6 +106,7 @@ impl Workers {
         let (sent, received) = self.control.desks[..(producers + consumers) as usize].split_at(producers as usize);
         sent.iter().for_each(|desk| desk.share.store(total / u64::from(producers), Relaxed));
         received.iter().for_each(|desk| desk.share.store(total / u64::from(consumers), Relaxed));
+        let received = if consumers == 0 { sent } else { received };
         self.control.at_start.store(0, Relaxed);
         self.order(Order::Run)?;
         let sum = |desks: &[Desk], of: fn(&Desk) -> u64| desks.iter().map(of).fold(0, u64::wrapping_add);
@@ -124,6 +126,12 @@ impl Workers {
     pub fn cpu_nanos(&self) -> Vec<u64> {
         let members = self.party.as_ref().map_or(0, |party| party.producers + party.consumers) as usize;
         self.control.desks[..members].iter().map(|desk| desk.cpu_nanos.load(Relaxed)).collect()
+    }
+
+    /// How often threads of the members have left a processor in the last run.
+    pub fn switches(&self) -> u64 {
+        let members = self.party.as_ref().map_or(0, |party| party.producers + party.consumers) as usize;
+        self.control.desks[..members].iter().map(|desk| desk.switches.load(Relaxed)).sum()
     }
 
     /// Dismisses the party and drops what the parent held for it.

@@ -26,7 +26,7 @@ use std::{
 
 /// Words of the baseline's message: 64 bytes.
 const BASELINE_WORDS: usize = 8;
-const CAPACITY: usize = 64;
+pub const CAPACITY: usize = 64;
 
 pub fn bare_cache_line() -> Contestant {
     ("bare_cache_line", Box::new(CacheLine(share())))
@@ -142,7 +142,8 @@ trait Link<const W: usize>: Sized + 'static {
     fn receive(&self) -> [u64; W];
 }
 
-struct Both<H>(H, H);
+/// The hosts of two queues.
+pub struct Both<H>(pub H, pub H);
 
 impl<H: Host> Host for Both<H> {
     fn unlink(&self) {
@@ -205,7 +206,7 @@ impl<const W: usize> Link<W> for (Baseline, Baseline) {
     }
 }
 
-fn open<const W: usize>(name: &str, wait: WaitStrategy) -> Queue<[u64; W]> {
+pub fn open<const W: usize>(name: &str, wait: WaitStrategy) -> Queue<[u64; W]> {
     Queue::builder().name(name).wait_strategy(wait).open().expect("open the queue")
 }
 

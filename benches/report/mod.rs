@@ -30,15 +30,26 @@ pub struct Row {
     pub case: usize,
     pub target: Option<f64>,
     pub nanos: Vec<f64>,
+    /// Switches of threads for a message.
+    pub switches: Vec<f64>,
+}
+
+impl Row {
+    pub fn new(name: &'static str, case: usize, target: Option<f64>) -> Row {
+        Row { name, case, target, nanos: Vec::new(), switches: Vec::new() }
+    }
 }
 
 /// Contestants that are compared with the first of them, and the cache-line probes before and after
 /// each repetition.
 pub struct Group {
     pub title: &'static str,
-    pub sides: u32,
+    /// Producers and consumers.
+    pub party: (u32, u32),
     pub placement: Placement,
     pub unit: Unit,
+    /// Are switches of threads worth a column?
+    pub shows_switches: bool,
     pub rows: Vec<Row>,
     pub probes: Vec<(f64, f64)>,
 }
@@ -172,7 +183,10 @@ impl Report {
         let row = |group: &Group, row: &Row| {
             let ratios: Vec<Value> = group.distances().iter().map(|distance| ratio(group, row, distance)).collect();
             let value = group.value(row).json();
-            json!({ "name": row.name, "figure": value, "ratios": ratios, "target": row.target, "nanos": row.nanos })
+            let switches = &row.switches;
+            json!({
+                "name": row.name, "figure": value, "ratios": ratios, "target": row.target, "nanos": row.nanos, "switches": switches,
+            })
         };
         let group = |group: &Group| {
             let rows: Vec<Value> = group.rows.iter().map(|each| row(group, each)).collect();
@@ -200,16 +214,23 @@ impl fmt::Display for Report {
             for Distance { probe_nanos, repetitions } in &distances {
                 write!(f, " | {:<38}", format!("ratio, a line taking {probe_nanos:.0} ns ({} x)", repetitions.len()))?;
             }
-            writeln!(f)?;
+            writeln!(f, "{}", if group.shows_switches { " | switches of threads" } else { "" })?;
             for row in &group.rows {
                 write!(f, "  {:<24}{:<30}", row.name, group.value(row).to_string())?;
-                for distance in distances.iter().filter(|_| row.case != group.rows[0].case) {
+                for distance in &distances {
+                    if row.case == group.rows[0].case {
+                        write!(f, "{:41}", if group.shows_switches { " |" } else { "" })?;
+                        continue;
+                    }
                     let verdict = match (row.target, group.met(row, distance)) {
                         (Some(target), Some(true)) => format!("{sign} {target}: met"),
                         (Some(target), _) => format!("{sign} {target}: MISSED"),
                         _ => String::new(),
                     };
                     write!(f, " | {:<24}{verdict:<14}", group.ratio(row, distance).to_string())?;
+                }
+                if group.shows_switches {
+                    write!(f, " | {}", Spread::of(row.switches.iter().copied()).to_string().trim())?;
                 }
                 writeln!(f)?;
             }

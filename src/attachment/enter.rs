@@ -3,6 +3,7 @@
 use super::{AttachFailure, Attached, Attachment, registry};
 use crate::error::{CreateError, OpenError};
 use crate::lock::Locks;
+use crate::os::Deadline;
 use crate::shm::participant::Id;
 use crate::shm::segment::{Directory, Expect, Segment, Spec};
 use std::sync::Arc;
@@ -32,9 +33,13 @@ impl Newcomer {
         Ok(Newcomer::of(made)?)
     }
 
-    /// Attaches to a segment.
-    pub fn open(name: &str, expect: &Expect) -> Result<Newcomer, OpenError> {
-        Ok(Newcomer::of(Segment::open(name, expect)?)?)
+    /// Attaches to a segment. With `until`, waits for one to be created.
+    pub fn open(name: &str, expect: &Expect, until: Option<Deadline>) -> Result<Newcomer, OpenError> {
+        let opened = match until {
+            Some(deadline) => Segment::open_until(name, expect, deadline)?,
+            None => Segment::open(name, expect)?,
+        };
+        Ok(Newcomer::of(opened)?)
     }
 
     /// The same, without waiting for a segment that is being replaced: the caller tries again.
@@ -82,5 +87,5 @@ pub(crate) fn reopen<A: Attached>(
         return Ok(attached);
     }
     let (directory, name) = Directory::of_address(address);
-    Newcomer::open(name, &Expect { directory, ..expect }).map(share)
+    Newcomer::open(name, &Expect { directory, ..expect }, None).map(share)
 }

@@ -71,6 +71,10 @@ pub(crate) trait Attached: Send + Sync + 'static {
         Ok(me)
     }
 
+    /// The process is about to leave, and no thread of it is in the middle of anything: what its
+    /// handles stand for ends now, though none is dropped.
+    fn end_roles(&self) {}
+
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -246,6 +250,9 @@ impl Attachment {
         let (locks, head) = (&self.locks, self.head());
         for condvar in [locks.not_empty(head), locks.not_full(head), locks.all_done(head)] {
             self.wake(condvar, u32::MAX);
+        }
+        if locks.closing(head).has_waiters() {
+            self.wake(locks.closing(head), u32::MAX);
         }
     }
 

@@ -60,6 +60,9 @@ pub(crate) fn leave_all(how: Leaving) {
 fn leave_those(list: OpenGuard, how: Leaving) {
     let open: Vec<Arc<dyn Attached>> = list.iter().filter_map(Weak::upgrade).collect();
     drop(list);
+    if how == Leaving::Alone {
+        open.iter().for_each(|attached| attached.end_roles());
+    }
     open.iter().for_each(|attached| attached.attachment().leave(how));
     retry_deferred(Due::All);
     // Never dropped: they have left, and must not do so again.

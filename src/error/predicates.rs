@@ -1,6 +1,6 @@
 //! The usual questions about an error: is it full, empty, late, closed?
 
-use super::{GetError, JoinError, PutError};
+use super::{GetError, JoinError, OpenError, PutError};
 
 /// Writes predicates of an error, each true of one variant.
 macro_rules! predicates {
@@ -99,6 +99,27 @@ predicates! {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         is_closed: GetError::Closed,
+    }
+}
+
+predicates! {
+    OpenError {
+        /// Is it [`NotFound`](OpenError::NotFound)?
+        ///
+        /// ```
+        /// # let name = format!("doc-is-not-found-{}", std::process::id());
+        /// assert!(shmq::Queue::<u64>::open(&name).unwrap_err().is_not_found());
+        /// ```
+        is_not_found: OpenError::NotFound { .. },
+
+        /// Is it [`Timeout`](OpenError::Timeout)?
+        ///
+        /// ```
+        /// # let name = format!("doc-open-is-timeout-{}", std::process::id());
+        /// let late = shmq::Queue::<u64>::open_timeout(&name, std::time::Duration::ZERO);
+        /// assert!(late.unwrap_err().is_timeout());
+        /// ```
+        is_timeout: OpenError::Timeout { .. },
     }
 }
 

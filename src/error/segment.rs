@@ -4,6 +4,7 @@ use super::Subject;
 use super::range::{number, range_text};
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// An error of creating or opening: the variants of its own, and those that both have.
 macro_rules! segment_error {
@@ -194,6 +195,17 @@ segment_error! {
             /// What was to be opened.
             what: Subject,
         },
+        /// `open_timeout`, or `open_deadline`: no process created it in time. Never reported early.
+        #[error(
+            "no {what} was created within {}.{:03} s; start the program that creates it, or check its name and directory (`shmq ls` lists what there is)",
+            waited.as_secs(), waited.subsec_millis()
+        )]
+        Timeout {
+            /// What was to be opened.
+            what: Subject,
+            /// How long the call waited.
+            waited: Duration,
+        },
         /// The segment was made for another type, format or kind of segment.
         #[error("{what} holds {theirs}; this program wants {ours}")]
         Mismatch {
@@ -244,7 +256,10 @@ impl From<OpenError> for CreateError {
             OpenError::Corrupted { what } => CreateError::Corrupted { what },
             OpenError::TooManyParticipants { what, max } => CreateError::TooManyParticipants { what, max },
             OpenError::Os { what, call, source: error } => CreateError::Os { what, call, source: error },
-            OpenError::NotFound { what } | OpenError::NotReady { what } | OpenError::Replaced { what } => CreateError::Os {
+            OpenError::NotFound { what }
+            | OpenError::NotReady { what }
+            | OpenError::Timeout { what, .. }
+            | OpenError::Replaced { what } => CreateError::Os {
                 what,
                 call: "open_or_create (the name kept changing hands)",
                 source: io::Error::from(io::ErrorKind::WouldBlock),

@@ -3,10 +3,11 @@
 use super::{ONE_AS_OWNER, ONE_BY_LOCK, poll_queue};
 use crate::error::GetError;
 use crate::message::Message;
-use crate::queue::{Consumer, Queue, Source};
+use crate::queue::{Consumer, Queue, Receiver, Source};
 use crate::raw::{BY_LOCK, BY_OWNER};
 use crate::reactor::{Aspect, Waiting};
 use crate::wait::Wait;
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
@@ -50,7 +51,7 @@ pub(super) fn poll_get<Q: Source>(
 ) -> Poll<Result<Q::Message, GetError>> {
     let (raw, by_lock) = source.awaited();
     let want = if by_lock { ONE_BY_LOCK } else { ONE_AS_OWNER };
-    poll_queue(waiting, context, raw, Aspect::Message, want, || source.get_by(Wait::AtOnce))
+    poll_queue(waiting, context, raw, Aspect::Message, &Cell::new(want), || source.get_by(Wait::AtOnce))
 }
 
 impl<H> Future for Get<H>
@@ -99,7 +100,7 @@ impl<T: Message> Future for GetSlice<'_, &Queue<T>, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let GetSlice { handle, buffer, waiting } = &mut *self;
         let raw = handle.raw();
-        poll_queue(waiting, context, raw, Aspect::Message, ONE_BY_LOCK, || {
+        poll_queue(waiting, context, raw, Aspect::Message, &Cell::new(ONE_BY_LOCK), || {
             raw.get_values::<BY_LOCK, T>(raw.me_in_both_roles()?, buffer, Wait::AtOnce)
         })
     }
@@ -111,7 +112,7 @@ impl<T: Message> Future for GetSlice<'_, &mut Consumer<T>, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let GetSlice { handle, buffer, waiting } = &mut *self;
         let (raw, owner) = handle.parts();
-        poll_queue(waiting, context, raw, Aspect::Message, ONE_AS_OWNER, || {
+        poll_queue(waiting, context, raw, Aspect::Message, &Cell::new(ONE_AS_OWNER), || {
             raw.get_values::<BY_OWNER, T>(raw.check(owner)?, buffer, Wait::AtOnce)
         })
     }
@@ -140,6 +141,28 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn get_async(&self) -> Get<&Queue<T>> {
+        Get::new(self)
+    }
+}
+
+impl<T: ?Sized + Message> Receiver<T> {
+    /// As [`Queue::get_async`](crate::Queue::get_async).
+    ///
+    /// # Errors
+    /// As there: [`GetError::Closed`] also once the queue is drained and no sender is left, where it
+    /// closes [when unused](crate::QueueBuilder::close_when_unused).
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::builder().capacity(1).close_when_unused(true).create()?;
+    /// let (sender, receiver) = (queue.sender(), queue.receiver());
+    /// drop(queue);
+    /// sender.put(&1)?;
+    /// drop(sender);
+    /// let got = futures::executor::block_on(async { (receiver.get_async().await, receiver.get_async().await) });
+    /// assert!(matches!(got, (Ok(1), Err(shmq::GetError::Closed))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_async(&self) -> Get<&Receiver<T>> {
         Get::new(self)
     }
 }

@@ -47,6 +47,12 @@ pub struct Messages<H> {
 #[derive(Debug)]
 pub struct Owned<Q>(Q);
 
+impl<Q> Owned<Q> {
+    pub(super) fn of(handle: Q) -> Owned<Q> {
+        Owned(handle)
+    }
+}
+
 impl<Q> Deref for Owned<Q> {
     type Target = Q;
 

@@ -3,10 +3,16 @@
 //! | to wait for | future | made by |
 //! |---|---|---|
 //! | a message, by copy | [`Get`], [`GetSlice`] | `get_async`, `get_slice_async` |
-//! | all messages, one after the other | [`Messages`] | `stream`, `into_stream` |
+//! | a message, on lease | [`LeaseAsync`] | `lease_async` |
+//! | all messages, one after the other | [`Messages`], [`Leases`] | `stream`, `into_stream`; `lease_stream`, `into_lease_stream` |
 //! | room for a message | [`Put`], [`PutSlice`], [`LoanAsync`] | `put_async`, `put_slice_async`, `loan_async` |
 //! | that all messages are finished | [`Join`] | `join_async` |
 //! | that the queue is closed | [`Closed`] | `closed` |
+//! | an event, a permit | [`WaitEvent`], [`TakePermit`] | `Event::wait_async`, `Semaphore::permit_async` |
+//! | the end of a process | [`JoinAsync`] | [`Process::join_async`](crate::Process::join_async) |
+//! | the result of a pool's task | `TaskFuture` | `.await` of an `AsyncResult` |
+//! | results one by one | `ImapStream` | `Imap::into_stream` |
+//! | a message, or room, in an event loop of one's own | [`Readiness`], a descriptor | `readable`, `writable_for` |
 //!
 //! No runtime is named here: tokio, smol, `futures::executor` and one's own all poll these futures
 //! in the same way. They are `Unpin`, so that `Pin::new(&mut future).poll(context)` polls one by
@@ -24,6 +30,9 @@
 //! neither sleeps nor waits for a lock: if the side is locked by a process that does not run, one
 //! of the waiting tasks tries again after 1 to 5 ms. Where a sandbox refuses `futex_waitv`, the
 //! thread checks every 1 to 10 ms instead.
+//!
+//! Results of a pool's tasks are awaited without it: the pool's own thread wakes. For ends of
+//! processes there is another thread, `shmq-processes`, which sleeps in `poll` on their pidfds.
 //!
 //! **Which task is woken.** One for each message, in the order in which they began to wait; of those
 //! that wait for room, those whose message fits; all of them when the queue is closed. A task that
@@ -61,18 +70,33 @@
 
 mod control;
 mod get;
+mod lease;
 mod messages;
+#[cfg(feature = "object")]
+mod objects;
+mod primitives;
 mod put;
+mod readiness;
 
 pub use control::{Closed, Join};
 pub use get::{Get, GetSlice};
+pub use lease::{LeaseAsync, Leases};
 pub use messages::{Messages, Owned};
+#[cfg(feature = "object")]
+pub use objects::{GetBatch, PutObject, PutObjects};
+pub use primitives::{TakePermit, WaitEvent};
 pub use put::{LoanAsync, Put, PutSlice, PutsAsync};
+pub use readiness::{Readiness, ReadinessError};
+
+#[cfg(feature = "object")]
+pub use crate::pool::{ImapStream, TaskFuture};
+pub use crate::process::JoinAsync;
 
 use crate::error::{GetError, JoinError, PutError};
 use crate::raw::RawQueue;
 use crate::reactor::{Aspect, Awaited, CannotWait, Subject, Tried, Waiting, Want};
 use crate::wait::Stop;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -146,7 +170,7 @@ pub(crate) fn poll_queue<R, E: Outcome>(
     context: &mut Context<'_>,
     raw: &Arc<RawQueue>,
     aspect: Aspect,
-    want: Want,
+    want: &Cell<Want>,
     mut attempt: impl FnMut() -> Result<R, E>,
 ) -> Poll<Result<R, E>>
 where

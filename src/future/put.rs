@@ -5,10 +5,11 @@ use crate::error::PutError;
 use crate::message::{Message, Plain};
 use crate::queue::guard::Loan;
 use crate::queue::sealed::Sealed;
-use crate::queue::{Producer, Queue};
+use crate::queue::{Producer, Queue, Sender};
 use crate::raw::{BY_LOCK, BY_OWNER, RawQueue, Ticket};
 use crate::reactor::{Aspect, Waiting};
 use crate::wait::Wait;
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
@@ -50,6 +51,19 @@ impl<T: ?Sized + Message> PutsAsync<T> for Queue<T> {
     #[inline]
     fn awaited(&self) -> (&Arc<RawQueue>, bool) {
         (self.raw(), true)
+    }
+}
+
+impl<T: ?Sized + Message> PutsAsync<T> for Sender<T> {
+    #[inline]
+    fn put_at_once(&self, value: &T, ticket: &mut Ticket) -> Result<(), PutError> {
+        let (raw, me) = self.used()?;
+        raw.put_at_once::<BY_LOCK, T>(me, value, ticket)
+    }
+
+    #[inline]
+    fn awaited(&self) -> (&Arc<RawQueue>, bool) {
+        (self.shared(), true)
     }
 }
 
@@ -126,8 +140,13 @@ where
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Put { handle, value, waiting, place } = &mut *self;
         let (raw, by_lock) = handle.awaited();
-        let want = raw.want_room(size_of_val(*value), by_lock);
-        poll_queue(waiting, context, raw, Aspect::Room, want, || handle.put_at_once(value, &mut place.0))
+        let want = |ticket: &Ticket| raw.want_room(size_of_val(*value), by_lock, ticket.number());
+        let wanted = Cell::new(want(&place.0));
+        poll_queue(waiting, context, raw, Aspect::Room, &wanted, || {
+            let put = handle.put_at_once(value, &mut place.0);
+            wanted.set(want(&place.0));
+            put
+        })
     }
 }
 
@@ -141,8 +160,8 @@ where
 }
 
 /// Gives the place in line back, unless the future was made by the parent of this process.
-fn end_place<'a>(waiting: &mut Waiting, place: &mut Place, raw: impl FnOnce() -> &'a Arc<RawQueue>) {
-    if place.0.is_drawn() && !waiting.is_inherited() {
+pub(super) fn end_place<'a>(waiting: &mut Waiting, place: &mut Place, raw: impl FnOnce() -> &'a Arc<RawQueue>) {
+    if place.0.number() != 0 && !waiting.is_inherited() {
         place.0.end(raw());
     }
 }
@@ -181,7 +200,7 @@ impl<T: Message> Future for PutSlice<'_, &Queue<T>, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let PutSlice { handle, values, waiting } = &mut *self;
         let raw = handle.raw();
-        poll_queue(waiting, context, raw, Aspect::Room, raw.want_room(size_of::<T>(), true), || {
+        poll_queue(waiting, context, raw, Aspect::Room, &Cell::new(raw.want_room(size_of::<T>(), true, 0)), || {
             raw.put_values::<BY_LOCK, T>(raw.me_in_both_roles()?, values, Wait::AtOnce)
         })
     }
@@ -193,7 +212,7 @@ impl<T: Message> Future for PutSlice<'_, &mut Producer<T>, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let PutSlice { handle, values, waiting } = &mut *self;
         let (raw, owner) = handle.parts();
-        poll_queue(waiting, context, raw, Aspect::Room, raw.want_room(size_of::<T>(), false), || {
+        poll_queue(waiting, context, raw, Aspect::Room, &Cell::new(raw.want_room(size_of::<T>(), false, 0)), || {
             raw.put_values::<BY_OWNER, T>(raw.check(owner)?, values, Wait::AtOnce)
         })
     }
@@ -240,7 +259,13 @@ impl<'q, T: ?Sized + Plain> Future for LoanAsync<'q, T> {
         };
         let queue: &'q Queue<T> = queue;
         let raw = queue.raw();
-        poll_queue(waiting, context, raw, Aspect::Room, raw.want_room(length, true), || queue.loan_at_once(length, &mut place.0))
+        let want = |ticket: &Ticket| raw.want_room(length, true, ticket.number());
+        let wanted = Cell::new(want(&place.0));
+        poll_queue(waiting, context, raw, Aspect::Room, &wanted, || {
+            let lent = queue.loan_at_once(length, &mut place.0);
+            wanted.set(want(&place.0));
+            lent
+        })
     }
 }
 
@@ -273,6 +298,24 @@ impl<T: ?Sized + Message> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn put_async<'a>(&'a self, v: &'a T) -> Put<'a, &'a Queue<T>, T> {
+        Put::through(self, v)
+    }
+}
+
+impl<T: ?Sized + Message> Sender<T> {
+    /// As [`Queue::put_async`](crate::Queue::put_async).
+    ///
+    /// # Errors
+    /// As there: [`PutError::Closed`] also once no receiver is left, where the queue closes
+    /// [when unused](crate::QueueBuilder::close_when_unused).
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(1)?;
+    /// futures::executor::block_on(queue.sender().put_async(&1))?;
+    /// assert_eq!(queue.get()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn put_async<'a>(&'a self, v: &'a T) -> Put<'a, &'a Sender<T>, T> {
         Put::through(self, v)
     }
 }

@@ -62,7 +62,7 @@ impl Operator {
             owners: owners.clone(),
             ..Expect::new(info.kind, geometry.message_bytes, geometry.message_align, info.type_name.clone())
         };
-        Ok(Operator { raw: RawQueue::open(name.as_ref(), &expect, WaitStrategy::Block)? })
+        Ok(Operator { raw: RawQueue::open(name.as_ref(), &expect, WaitStrategy::Block, None)? })
     }
 
     /// As [`Queue::close`](crate::Queue::close): no process can put any more.

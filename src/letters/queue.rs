@@ -9,7 +9,7 @@ use crate::raw::BY_LOCK;
 use crate::raw::{RawQueue, RecoveryReport, Stats};
 use crate::shm::kind::Kind;
 use crate::shm::letter::TYPE_NAME;
-use crate::wait::blocking_forms;
+use crate::wait::{Stop, blocking_forms};
 use std::fmt;
 use std::sync::Arc;
 
@@ -266,6 +266,24 @@ impl DeadLetters {
     /// ```
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    /// A handle of this queue whose waits end with [`GetError::Interrupted`] once `stop` is set. As
+    /// [`Queue::with_stop`].
+    ///
+    /// ```
+    /// # let name = format!("doc-letters-with-stop-{}", std::process::id());
+    /// use shmq::{DeadLetters, Stop};
+    ///
+    /// let (letters, stop) = (DeadLetters::create(&name, 1 << 20)?, Stop::new());
+    /// stop.set();
+    /// assert!(letters.with_stop(&stop).get().unwrap_err().is_interrupted());
+    /// # DeadLetters::unlink(&name)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "the handle that it is called on stays as it is"]
+    pub fn with_stop(&self, stop: &Stop) -> DeadLetters {
+        DeadLetters { bytes: self.bytes.with_stop(stop) }
     }
 
     /// The name that queues are given for [`dead_letters`](crate::QueueBuilder::dead_letters).

@@ -84,6 +84,11 @@ impl Locks {
         Condvar { words: &head.get_notice.not_full }
     }
 
+    /// Of tasks that wait for the close alone.
+    pub fn closing<'a>(&'a self, head: &'a Head) -> Condvar<'a> {
+        Condvar { words: &head.put_notice.closing }
+    }
+
     pub fn all_done<'a>(&'a self, head: &'a Head) -> Condvar<'a> {
         Condvar { words: &head.rare.all_done }
     }
@@ -218,7 +223,7 @@ pub(crate) struct Condvar<'a> {
 }
 
 /// A registered waiter's place: the sequence that it sleeps on, and the epoch that counts it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Registration {
     sequence: u32,
     epoch: u64,

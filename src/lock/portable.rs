@@ -108,6 +108,11 @@ impl Locks {
         Condvar { words: &head.get_notice.not_full, event: &*self.not_full }
     }
 
+    /// Tasks nap here, whatever they wait for.
+    pub fn closing<'a>(&'a self, head: &'a Head) -> Condvar<'a> {
+        self.all_done(head)
+    }
+
     pub fn all_done<'a>(&'a self, head: &'a Head) -> Condvar<'a> {
         Condvar { words: &head.rare.all_done, event: &*self.all_done }
     }

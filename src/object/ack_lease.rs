@@ -2,13 +2,12 @@
 //! [`ObjectQueue`] and [`ObjectConsumer`] that take it.
 
 use super::get::{decode_leased, lease, lease_owned};
-use super::{Codec, ObjectConsumer, ObjectQueue};
-use crate::attachment::Attached;
+use super::{Codec, ObjectConsumer, ObjectQueue, ObjectReceiver};
 use crate::error::GetError;
 use crate::queue::guard::{AckLease, BackOnDrop, Leased};
-use crate::queue::{GivesBack, forward, forwards};
+use crate::queue::{GivesBack, LeaseSource, forward, forwards};
 use crate::raw::{BY_LOCK, BY_OWNER};
-use crate::wait::blocking_forms;
+use crate::wait::{Wait, blocking_forms};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -153,7 +152,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         lease_ack, try_lease_ack, lease_ack_timeout, lease_ack_deadline, none: "Empty",
         |self, wait| -> Result<ObjectAckLease<'_, T>, GetError> {
             let raw = self.bytes.raw();
-            decode_leased::<T, C, _>(raw, lease::<BY_LOCK, _>(raw, raw.me()?, wait)?).map(ObjectAckLease::new)
+            decode_leased::<T, C, _>(raw, lease::<BY_LOCK, _>(raw, raw.me_in_both_roles()?, wait)?).map(ObjectAckLease::new)
         }
     }
 
@@ -174,8 +173,7 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
         /// ```
         lease_ack_owned, try_lease_ack_owned, lease_ack_owned_timeout, lease_ack_owned_deadline, none: "Empty",
         |self, wait| -> Result<ObjectAckLease<'static, T>, GetError> {
-            let raw = self.bytes.raw();
-            decode_leased::<T, C, _>(raw, lease_owned::<BY_LOCK, _>(raw, raw.me()?, wait)?).map(ObjectAckLease::new)
+            self.lease_ack_by(wait)
         }
     }
 }
@@ -221,8 +219,77 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         /// ```
         lease_ack_owned, try_lease_ack_owned, lease_ack_owned_timeout, lease_ack_owned_deadline, none: "Empty",
         |self, wait| -> Result<ObjectAckLease<'static, T>, GetError> {
-            let (raw, me) = self.bytes.owned()?;
-            decode_leased::<T, C, _>(raw, lease_owned::<BY_OWNER, _>(raw, me, wait)?).map(ObjectAckLease::new)
+            self.lease_ack_by(wait)
         }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> ObjectReceiver<T, C> {
+    blocking_forms! {
+        /// As [`ObjectQueue::lease_ack`](crate::ObjectQueue::lease_ack).
+        ///
+        /// # Errors
+        /// As [`get`](Self::get).
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(8)?;
+        /// queue.put("one")?;
+        /// let receiver = queue.receiver();
+        /// drop(receiver.lease_ack()?); // comes back
+        /// assert_eq!(receiver.lease_ack()?.take()?, "one");
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lease_ack, try_lease_ack, lease_ack_timeout, lease_ack_deadline, none: "Empty",
+        |self, wait| -> Result<ObjectAckLease<'_, T>, GetError> {
+            let (raw, me) = self.bytes.used()?;
+            decode_leased::<T, C, _>(raw, lease::<BY_LOCK, _>(raw, me, wait)?).map(ObjectAckLease::new)
+        }
+    }
+
+    blocking_forms! {
+        /// As [`ObjectQueue::lease_ack_owned`](crate::ObjectQueue::lease_ack_owned).
+        ///
+        /// # Errors
+        /// As [`get`](Self::get).
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(8)?;
+        /// queue.put("one")?;
+        /// let job = queue.receiver().lease_ack_owned()?;
+        /// std::thread::spawn(move || job.ack()).join().unwrap()?;
+        /// assert!(queue.is_empty());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lease_ack_owned, try_lease_ack_owned, lease_ack_owned_timeout, lease_ack_owned_deadline, none: "Empty",
+        |self, wait| -> Result<ObjectAckLease<'static, T>, GetError> {
+            self.lease_ack_by(wait)
+        }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> LeaseSource for ObjectQueue<T, C> {
+    type Lease = ObjectAckLease<'static, T>;
+
+    fn lease_ack_by(&self, wait: Wait) -> Result<ObjectAckLease<'static, T>, GetError> {
+        let raw = self.bytes.raw();
+        decode_leased::<T, C, _>(raw, lease_owned::<BY_LOCK, _>(raw, raw.me_in_both_roles()?, wait)?).map(ObjectAckLease::new)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> LeaseSource for ObjectConsumer<T, C> {
+    type Lease = ObjectAckLease<'static, T>;
+
+    fn lease_ack_by(&self, wait: Wait) -> Result<ObjectAckLease<'static, T>, GetError> {
+        let (raw, me) = self.bytes.owned()?;
+        decode_leased::<T, C, _>(raw, lease_owned::<BY_OWNER, _>(raw, me, wait)?).map(ObjectAckLease::new)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> LeaseSource for ObjectReceiver<T, C> {
+    type Lease = ObjectAckLease<'static, T>;
+
+    fn lease_ack_by(&self, wait: Wait) -> Result<ObjectAckLease<'static, T>, GetError> {
+        let (raw, me) = self.bytes.used()?;
+        decode_leased::<T, C, _>(raw, lease_owned::<BY_LOCK, _>(raw, me, wait)?).map(ObjectAckLease::new)
     }
 }

@@ -70,6 +70,16 @@ impl<T, C> ObjectProducer<T, C> {
     pub(super) fn over(bytes: Producer<[u8]>) -> Self {
         ObjectProducer { bytes, carries: PhantomData }
     }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn bytes(&self) -> &Producer<[u8]> {
+        &self.bytes
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn bytes_mut(&mut self) -> &mut Producer<[u8]> {
+        &mut self.bytes
+    }
 }
 
 impl<T, C> ObjectConsumer<T, C> {
@@ -90,6 +100,16 @@ impl<T, C> ObjectConsumer<T, C> {
 
     pub(super) fn over(bytes: Consumer<[u8]>) -> Self {
         ObjectConsumer { bytes, carries: PhantomData }
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn bytes(&self) -> &Consumer<[u8]> {
+        &self.bytes
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn bytes_mut(&mut self) -> &mut Consumer<[u8]> {
+        &mut self.bytes
     }
 }
 

@@ -69,7 +69,7 @@ fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(raw: &RawQ
     match decode::<T, C>(&lease.copied()) {
         Ok(value) => {
             if let Some(record) = lease.into_record() {
-                raw.finish_copy::<OWNED>(record)?;
+                raw.finish_copy::<OWNED>(record, wait)?;
             }
             Ok(value)
         }
@@ -80,7 +80,7 @@ fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(raw: &RawQ
     }
 }
 
-pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
+pub(crate) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     raw: &RawQueue,
     me: Id,
     most: usize,
@@ -91,8 +91,9 @@ pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
         return Ok(values);
     }
     values.push(receive::<OWNED, T, C>(raw, me, wait)?);
+    let more = if wait == Wait::AtOnce { wait } else { Wait::Never };
     while values.len() < most {
-        let Ok(lease) = lease::<OWNED, DoneOnDrop>(raw, me, Wait::Never) else { break };
+        let Ok(lease) = lease::<OWNED, DoneOnDrop>(raw, me, more) else { break };
         // The next call returns the error, and for it this is the first delivery.
         let Ok(value) = decode::<T, C>(&lease.copied()) else {
             if let Some(record) = lease.into_record() {
@@ -101,7 +102,7 @@ pub(super) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
             }
             break;
         };
-        if lease.into_record().is_some_and(|record| raw.finish_copy::<OWNED>(record).is_err()) {
+        if lease.into_record().is_some_and(|record| raw.finish_copy::<OWNED>(record, Wait::FOREVER).is_err()) {
             break;
         }
         values.push(value);

@@ -30,8 +30,12 @@ pub use ack_lease::ObjectAckLease;
 pub use codec::{Codec, MessagePack, Postcard};
 pub use endpoint::{ObjectConsumer, ObjectProducer};
 pub(crate) use get::decode;
+#[cfg(feature = "async")]
+pub(crate) use get::receive_many;
 pub use lease::ObjectLease;
 pub use put::PutAs;
+#[cfg(feature = "async")]
+pub(crate) use put::{Encoded, encode_in_place};
 pub use role::{ObjectReceiver, ObjectSender};
 
 use crate::error::{CreateError, GetError, OpenError, PutError};
@@ -46,6 +50,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A [`Queue`] of objects: anything that is `Serialize + DeserializeOwned`, strings, collections,
 /// enums and handles of queues included.
@@ -192,6 +197,55 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     /// ```
     pub fn open(name: impl AsRef<str>) -> Result<Self, OpenError> {
         Self::builder().name(name).open()
+    }
+
+    /// Like [`open`](Self::open), but waits for the queue to be created, for `timeout` at most and
+    /// never less. For programs that start in any order, where one of them creates.
+    ///
+    /// It checks each 1 to 10 ms, and uses no processor time in between. A queue that is being made
+    /// is not seen before it is complete; one whose creator was killed meanwhile is waited for like
+    /// one that was never begun. Zero means one try; a timeout too long to add to now means for
+    /// ever. A dead queue is there already: a creator that would replace it must come first.
+    ///
+    /// # Errors
+    /// [`OpenError::Timeout`] if there was none all the time. What waiting does not mend (a queue of
+    /// another type, no permission ..) is returned at once, as by [`open`](Self::open).
+    ///
+    /// ```
+    /// # let name = format!("doc-object-open-timeout-{}", std::process::id());
+    /// use std::time::Duration;
+    ///
+    /// let creator = std::thread::spawn({
+    ///     let name = name.clone();
+    ///     move || {
+    ///         std::thread::sleep(Duration::from_millis(20));
+    ///         shmq::ObjectQueue::<u32>::create(&name, 10)
+    ///     }
+    /// });
+    /// let queue = shmq::ObjectQueue::<u32>::open_timeout(&name, Duration::from_secs(10))?;
+    /// assert_eq!(queue.capacity(), 10);
+    /// # drop(creator.join());
+    /// let other = format!("{name}-other");
+    /// let late = shmq::ObjectQueue::<u32>::open_timeout(&other, Duration::from_millis(5));
+    /// assert!(late.unwrap_err().is_timeout());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_timeout(name: impl AsRef<str>, timeout: Duration) -> Result<Self, OpenError> {
+        Self::builder().name(name).open_timeout(timeout)
+    }
+
+    /// Like [`open_timeout`](Self::open_timeout), until `deadline`. One in the past means one try.
+    ///
+    /// # Errors
+    /// As [`open_timeout`](Self::open_timeout).
+    ///
+    /// ```
+    /// # let name = format!("doc-object-open-deadline-{}", std::process::id());
+    /// let late = shmq::ObjectQueue::<u32>::open_deadline(&name, std::time::Instant::now());
+    /// assert!(late.unwrap_err().is_timeout());
+    /// ```
+    pub fn open_deadline(name: impl AsRef<str>, deadline: Instant) -> Result<Self, OpenError> {
+        Self::builder().name(name).open_deadline(deadline)
     }
 
     /// Opens the queue of that name, or creates it. As [`Queue::open_or_create`].

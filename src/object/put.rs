@@ -82,9 +82,48 @@ impl PutBytes for Producer<[u8]> {
 }
 
 /// The buffer of the first pass: keeps what fits, and counts all bytes.
-struct Encoded {
+pub(crate) struct Encoded {
     bytes: Vec<u8>,
     length: usize,
+}
+
+impl Encoded {
+    /// Encodes a value into the thread's buffer, or learns how long it is.
+    #[inline]
+    pub(crate) fn of<T: Serialize + ?Sized, C: Codec>(value: &T) -> Result<Encoded, PutError> {
+        // Empty at the beginning and the end of a thread.
+        let mut encoded = Encoded { bytes: BUFFER.try_with(Cell::take).unwrap_or_default(), length: 0 };
+        encoded.bytes.clear();
+        C::encode(value, &mut encoded).map_err(|error| PutError::Encode { source: error })?;
+        Ok(encoded)
+    }
+
+    /// The bytes, if they are not too many to be put by copy.
+    #[inline]
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        (self.length <= COPIED_BYTES).then_some(&self.bytes[..])
+    }
+
+    /// Gives the thread its buffer back.
+    #[inline]
+    pub(crate) fn end(self) {
+        let _ = BUFFER.try_with(|buffer| buffer.set(self.bytes));
+    }
+}
+
+#[cfg(feature = "async")]
+impl Encoded {
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Keeps the bytes, in memory of their own, and gives the thread its buffer back.
+    pub(crate) fn kept(self) -> Encoded {
+        let bytes = self.bytes().map(<[u8]>::to_vec).unwrap_or_default();
+        let length = self.length;
+        self.end();
+        Encoded { bytes, length }
+    }
 }
 
 impl Write for Encoded {
@@ -108,26 +147,22 @@ impl Write for Encoded {
 }
 
 pub(super) fn send<T: Serialize + ?Sized, C: Codec>(to: &impl PutBytes, value: &T, wait: Wait) -> Result<(), PutError> {
-    // Empty at the beginning and the end of a thread.
-    let mut encoded = Encoded { bytes: BUFFER.try_with(Cell::take).unwrap_or_default(), length: 0 };
-    encoded.bytes.clear();
-    C::encode(value, &mut encoded).map_err(|error| PutError::Encode { source: error })?;
-    if encoded.length > COPIED_BYTES {
-        return send_in_place::<T, C>(to, value, encoded.length, wait);
-    }
-    let sent = to.put_bytes(&encoded.bytes, wait);
-    let _ = BUFFER.try_with(|buffer| buffer.set(encoded.bytes));
+    let encoded = Encoded::of::<T, C>(value)?;
+    let Some(bytes) = encoded.bytes() else {
+        return encode_in_place::<T, C>(to.lend(encoded.length, wait)?, value, encoded.length);
+    };
+    let sent = to.put_bytes(bytes, wait);
+    encoded.end();
     sent
 }
 
+/// Encodes a value into a loan of `length` bytes, which it needs, and commits that.
 #[cold]
-fn send_in_place<T: Serialize + ?Sized, C: Codec>(
-    to: &impl PutBytes,
+pub(crate) fn encode_in_place<T: Serialize + ?Sized, C: Codec>(
+    mut loan: Loan<'_, [u8]>,
     value: &T,
     length: usize,
-    wait: Wait,
 ) -> Result<(), PutError> {
-    let mut loan = to.lend(length, wait)?;
     let mut room: &mut [u8] = &mut loan;
     C::encode(value, &mut room).map_err(|error| PutError::Encode { source: error })?;
     let written = length - room.len();

@@ -5,12 +5,14 @@ mod clock;
 mod credentials;
 mod deadline;
 mod descriptor;
+#[cfg(feature = "async")]
+mod eventfd;
 mod exit;
 mod file_size;
 mod fork;
 #[cfg(not(shmq_portable_sync))]
 mod futex;
-#[cfg(feature = "object")]
+#[cfg(any(feature = "async", feature = "object"))]
 mod home;
 mod membarrier;
 mod memory_limit;
@@ -33,6 +35,8 @@ pub use deadline::Deadline;
 #[cfg(feature = "object")]
 pub(crate) use descriptor::{close_number, descriptor_limit, duplicate_above, duplicate_to, no_free_descriptor, placeholder};
 pub(crate) use descriptor::{closes_on_exec, open_again, raise};
+#[cfg(feature = "async")]
+pub(crate) use eventfd::EventFd;
 pub(crate) use exit::on_exit;
 pub(crate) use file_size::{file_size_limit, without_sigxfsz};
 pub(crate) use fork::{Incarnation, begin_child, on_fork};
@@ -40,12 +44,14 @@ pub(crate) use fork::{Incarnation, begin_child, on_fork};
 pub(crate) use futex::{WAIT_ANY_MAX, WordSet, futex_wait_private, futex_wake_private};
 #[cfg(not(shmq_portable_sync))]
 pub(crate) use futex::{futex_wait, futex_wait_any, futex_wake};
-#[cfg(feature = "object")]
+#[cfg(any(feature = "async", feature = "object"))]
 pub(crate) use home::Home;
 pub(crate) use membarrier::MemoryBarrier;
 pub(crate) use memory_limit::memory_short_of;
 pub(crate) use null::put_null_over_all_but;
 pub(crate) use ofd::{any_conflict_in_range, conflict_in_range, lock_range, share_range, unlock_range};
+#[cfg(feature = "async")]
+pub(crate) use poll::PollSet;
 pub(crate) use poll::{Event, poll_events, poll_readable};
 #[cfg(feature = "object")]
 pub(crate) use poll::{is_closed, poll};

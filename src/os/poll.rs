@@ -60,3 +60,37 @@ pub(crate) fn poll_readable(descriptors: &[BorrowedFd<'_>], longest: Duration) {
     // Every error means that the caller checks again.
     let _ = poll_events(&polled, longest_ms);
 }
+
+/// Descriptors to wait for, whose memory is used again: the wait itself allocates nothing.
+#[cfg(feature = "async")]
+#[derive(Default)]
+pub(crate) struct PollSet(Vec<libc::pollfd>);
+
+#[cfg(feature = "async")]
+impl PollSet {
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Adds a descriptor, to be read; or none, which is never ready.
+    pub fn push(&mut self, fd: Option<BorrowedFd<'_>>) {
+        // The kernel passes over a negative number.
+        self.0.push(libc::pollfd { fd: fd.map_or(-1, |fd| fd.as_raw_fd()), events: libc::POLLIN, revents: 0 });
+    }
+
+    /// Sleeps until one of them can be read or is at its end, or for `longest`. May return early,
+    /// with none. The descriptors that were added are open.
+    pub fn sleep(&mut self, longest: Option<Duration>) {
+        let longest_ms = longest.map_or(-1, |longest| longest.min(LONGEST).as_millis() as libc::c_int);
+        // SAFETY: the pointer and the length are those of the set, which the call may write.
+        if unsafe { libc::poll(self.0.as_mut_ptr(), self.0.len() as libc::nfds_t, longest_ms) } == -1 {
+            // The caller checks again, and finds none.
+            self.0.iter_mut().for_each(|fd| fd.revents = 0);
+        }
+    }
+
+    /// Whether the last sleep found that one ready.
+    pub fn is_ready(&self, at: usize) -> bool {
+        self.0.get(at).is_some_and(|fd| fd.revents != 0)
+    }
+}

@@ -146,7 +146,6 @@ impl<'p> Batch<'p> {
         let offsets = (offset_of_address(runner as usize), Task::offset::<A, R>(task));
         let job = Arc::new(Job::new(self.shared.home, self.hook.clone()));
         let number = self.shared.begin(&job)?;
-        self.shared.note_limit(limit_ns);
         let chunker = Chunker::new(self.shared, Arc::clone(&job), number, Cut { offsets, size, limit_ns, waits });
         Ok((job, number, chunker))
     }

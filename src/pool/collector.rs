@@ -174,13 +174,11 @@ impl Shared {
     fn job_of(&self, head: &ResultHead, last: bool) -> Option<Arc<Job>> {
         let mut state = self.lock();
         if last {
-            state.give_back(head.entry);
+            self.give_back(&mut state, head.entry);
         }
-        let has_line = state.room.has_line();
         let job = state.jobs.get(&head.job).map(Arc::clone);
-        drop(state);
-        if last && has_line {
-            self.changed.notify_all();
+        if last && state.has_waiting_for_room() {
+            self.notify_room(state);
         }
         job
     }

@@ -32,7 +32,7 @@
 //! | question | file |
 //! |---|---|
 //! | how are tasks sent? | `submit`, `batch`, `chunker`, `message`; `send`: `room`, `entries` |
-//! | how do results come back? | `worker`, `collector`, `job`, `piece`; `result`, `imap` |
+//! | how do results come back? | `worker`, `collector`, `job`, `piece`; `result`, `imap`, `task_future` |
 //! | how is a task cancelled, or ended in time? | `board`; `send`, `worker`, `supervisor` |
 //! | what happens when a worker dies? | `worker`, `supervisor` (its replacement), `collector` |
 //! | what does the program know of the pool's processes? | `roster`, by `report`s |
@@ -60,15 +60,21 @@ mod start;
 mod state;
 mod submit;
 mod supervisor;
+#[cfg(feature = "async")]
+mod task_future;
 mod worker;
 
 pub use batch::Batch;
 pub use builder::PoolBuilder;
 pub use error::{PoolError, TaskError, TryApplyError};
 pub use imap::Imap;
+#[cfg(feature = "async")]
+pub use imap::ImapStream;
 pub use job::Progress;
 pub use result::AsyncResult;
 pub use roster::PoolStats;
+#[cfg(feature = "async")]
+pub use task_future::TaskFuture;
 
 use self::state::{Phase, Shared};
 use crate::background;

@@ -28,11 +28,11 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct AsyncResult<T> {
-    job: Arc<Job>,
+    pub(super) job: Arc<Job>,
     number: u64,
     /// Weak: a result does not keep the queues of a pool that is gone.
     shared: Weak<Shared>,
-    take: fn(&Job) -> Result<T, TaskError>,
+    pub(super) take: fn(&Job) -> Result<T, TaskError>,
 }
 
 impl<R: DeserializeOwned> AsyncResult<Vec<R>> {

@@ -15,9 +15,13 @@ use super::state::{IDLE, Phase, Shared, State};
 use crate::background;
 use crate::error::PutError;
 use crate::os::{Deadline, socket};
+#[cfg(feature = "async")]
+use crate::process::wakers::{Place, wake_all};
 use crate::wait::Wait;
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
+#[cfg(feature = "async")]
+use std::task::Context;
 
 /// Chunks in the backlog beyond which a call that waits anyway waits for room.
 const FULL_BACKLOG: usize = 64;
@@ -32,11 +36,13 @@ pub(super) struct Chunk {
 }
 
 impl State {
-    /// The outcome of a chunk is known. What waits for room is to be notified if there is a line.
-    pub fn give_back(&mut self, entry: Entry) {
-        if let Some(tasks) = self.entries.give_back(entry) {
-            self.room.give_back(tasks);
+    /// Whether callers or tasks wait for room.
+    pub fn has_waiting_for_room(&self) -> bool {
+        #[cfg(feature = "async")]
+        if !self.room_wakers.is_empty() {
+            return true;
         }
+        self.room.has_line()
     }
 }
 
@@ -52,6 +58,7 @@ impl Shared {
         }
         let mut state = self.lock();
         let mut place = None;
+        let mut has_stood = false;
         let taken = loop {
             let refusal = state.failure.clone().or_else(|| state.phase.refusal());
             if let Some(refusal) = refusal {
@@ -72,6 +79,7 @@ impl Shared {
                 break Err(TaskError::Timeout);
             }
             place.get_or_insert_with(|| state.room.stand_in_line());
+            has_stood = true;
             state = match deadline {
                 Deadline::NEVER => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 _ => self.changed.wait_timeout(state, deadline.left()).unwrap_or_else(PoisonError::into_inner).0,
@@ -80,11 +88,9 @@ impl Shared {
         if let Some(place) = place {
             state.room.leave(place);
         }
-        let has_line = state.room.has_line();
-        drop(state);
-        if has_line {
+        if has_stood && state.has_waiting_for_room() {
             // The next one is the first now.
-            self.changed.notify_all();
+            self.notify_room(state);
         }
         taken
     }
@@ -94,8 +100,39 @@ impl Shared {
         if self.max_pending.is_none() || tasks == 0 || !self.is_ours() {
             return;
         }
-        self.lock().room.give_back(tasks);
+        let mut state = self.lock();
+        state.room.give_back(tasks);
+        self.notify_room(state);
+    }
+
+    /// Has callers and tasks that wait check again: there may be room, in the bound or in the
+    /// backlog, or there will be none any more.
+    pub fn notify_room(&self, state: MutexGuard<'_, State>) {
+        #[cfg(feature = "async")]
+        let mut state = state;
+        #[cfg(feature = "async")]
+        let wakers = state.room_wakers.take();
+        drop(state);
         self.changed.notify_all();
+        #[cfg(feature = "async")]
+        wake_all(wakers);
+    }
+
+    /// Has a task of an executor wait for room: it checks once more then.
+    #[cfg(feature = "async")]
+    pub fn await_room(&self, place: &mut Option<Place>, context: &Context<'_>) {
+        let waker = context.waker().clone();
+        let replaced = self.lock().room_wakers.add(place, waker);
+        drop(replaced);
+    }
+
+    /// A task of an executor waits for room no more.
+    #[cfg(feature = "async")]
+    pub fn leave_room(&self, place: Option<Place>) {
+        if let Some(place) = place.filter(|_| self.is_ours()) {
+            let dropped = self.lock().room_wakers.remove(place);
+            drop(dropped);
+        }
     }
 
     /// Sends a chunk, now or when there is room in the ring. If the caller `waits`, so does this
@@ -128,19 +165,39 @@ impl Shared {
         }
     }
 
+    /// The outcome of a chunk is known: gives back what it had. What waits for room is to be
+    /// notified.
+    pub fn give_back(&self, state: &mut State, entry: Entry) {
+        if let Some(tasks) = self.give_entry_back(state, entry) {
+            state.room.give_back(tasks);
+        }
+    }
+
+    fn give_entry_back(&self, state: &mut State, entry: Entry) -> Option<usize> {
+        let back = state.entries.give_back(entry)?;
+        if back.was_last_with_limit {
+            self.board.set_shortest_limit(self.limit_ns);
+        }
+        Some(back.tasks)
+    }
+
     /// Puts a chunk into the ring, with an entry of the board. `false`: there is no room for it.
     fn put(&self, state: &mut State, chunk: &mut Chunk) -> Result<bool, PutError> {
-        let Some(entry) = state.entries.take(chunk.count) else { return Ok(false) };
+        let has_own_limit = chunk.limit_ns < self.limit_ns;
+        let Some(entry) = state.entries.take(chunk.count, has_own_limit) else { return Ok(false) };
         set_entry(&mut chunk.bytes, entry);
         self.board.begin(entry, chunk.limit_ns);
         match self.tasks.try_put(&chunk.bytes) {
             Ok(()) => {
                 chunk.job.note_sent(chunk.first, entry);
+                if has_own_limit && self.board.note_limit(chunk.limit_ns) {
+                    self.poke();
+                }
                 Ok(true)
             }
             Err(error) => {
                 // Its room stays the chunk's.
-                state.entries.give_back(entry);
+                self.give_entry_back(state, entry);
                 if matches!(error, PutError::Full | PutError::Busy) { Ok(false) } else { Err(error) }
             }
         }
@@ -174,10 +231,10 @@ impl Shared {
         if state.phase == Phase::Closed && state.backlog.is_empty() && !self.tasks.is_closed() {
             self.tasks.close();
         }
-        drop(state);
-        if !done.is_empty() {
-            self.changed.notify_all();
+        if done.is_empty() {
+            return;
         }
+        self.notify_room(state);
     }
 
     /// Cancels the chunks of a job that have not begun, and with `runs_too` ends those that run.
@@ -192,7 +249,7 @@ impl Shared {
         let cancelled = job.cancel(&self.board, runs_too);
         for piece in &cancelled.pieces {
             match piece.entry {
-                Some(entry) => state.give_back(entry),
+                Some(entry) => self.give_back(&mut state, entry),
                 None => {
                     state.room.give_back(piece.count as usize);
                     state.cancelled_in_backlog += 1;
@@ -208,25 +265,19 @@ impl Shared {
         } else {
             VecDeque::new()
         };
-        drop(state);
+        if cancelled.pieces.is_empty() {
+            drop(state)
+        } else {
+            self.notify_room(state)
+        }
         drop(dropped);
         if cancelled.has_killed {
             self.poke();
         }
-        if !cancelled.pieces.is_empty() {
-            self.changed.notify_all();
-            if job.finish_cancelled(cancelled.pieces) {
-                self.forget(number);
-            }
+        if job.finish_cancelled(cancelled.pieces) {
+            self.forget(number);
         }
         job.was_cancelled()
-    }
-
-    /// Notes the limit of tasks that are about to be sent.
-    pub fn note_limit(&self, limit_ns: u64) {
-        if self.board.note_limit(limit_ns) {
-            self.poke();
-        }
     }
 
     /// Has the supervisor check the board now. If there is no room for the poke, others are there

@@ -22,6 +22,8 @@ use super::room::Room;
 use super::roster::{Roster, emit};
 use super::send::Chunk;
 use crate::os::{Home, KILL, poll, send_signal_by_pidfd, socket};
+#[cfg(feature = "async")]
+use crate::process::wakers::Wakers;
 use crate::queue::Queue;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -62,6 +64,9 @@ pub(super) struct State {
     pub entries: Entries,
     /// Room for pending tasks.
     pub room: Room,
+    /// Tasks of an executor that wait for room.
+    #[cfg(feature = "async")]
+    pub room_wakers: Wakers,
     /// What the program asked for.
     pub phase: Phase,
     /// No process of the pool is left.
@@ -119,6 +124,8 @@ impl Shared {
             cancelled_in_backlog: 0,
             entries: Entries::new(),
             room: Room::new(max_pending),
+            #[cfg(feature = "async")]
+            room_wakers: Wakers::default(),
             phase: Phase::Open,
             over: false,
             failure: None,
@@ -171,9 +178,8 @@ impl Shared {
                 self.tasks.close();
             }
         }
-        drop(state);
         // Callers that wait for room get the error.
-        self.changed.notify_all();
+        self.notify_room(state);
         self.wake();
     }
 
@@ -211,9 +217,8 @@ impl Shared {
         let mut state = self.lock();
         let backlog = std::mem::take(&mut state.backlog);
         let jobs: Vec<Arc<Job>> = state.jobs.drain().map(|(_, job)| job).collect();
-        drop(state);
+        self.notify_room(state);
         drop(backlog);
-        self.changed.notify_all();
         jobs.iter().for_each(|job| job.fail(error));
     }
 

@@ -122,7 +122,7 @@ impl Child {
     /// A descriptor that can be read when there is a status to take. Not the pidfd of a child of
     /// the fork server: that becomes readable before the status is reported, and the fork server
     /// may be stopped in between.
-    fn status_source(&self) -> Option<BorrowedFd<'_>> {
+    pub fn status_source(&self) -> Option<BorrowedFd<'_>> {
         match &self.parent {
             ChildOf::ForkServer { line, .. } => Some(line.as_fd()),
             ChildOf::Program => self.sentinel(),

@@ -29,6 +29,7 @@
 //! | what does a forked child do? | `spawn`, `options` |
 //! | how do programs with threads start processes? | `call`, `forkserver` |
 //! | what is known of a child, and how does a signal reach it? | `child`, `children` |
+//! | how does a task wait for a child? | `join_async`, `wakers` |
 //! | what do the crate's own processes have in common? | `supervision` |
 
 mod builder;
@@ -43,6 +44,8 @@ pub(crate) mod fn_address;
 mod forkserver;
 #[cfg(feature = "object")]
 mod handed_over;
+#[cfg(feature = "async")]
+mod join_async;
 mod keeping;
 mod options;
 mod outcome;
@@ -50,6 +53,8 @@ mod spawn;
 #[cfg(feature = "object")]
 pub(crate) mod supervision;
 mod threads;
+#[cfg(feature = "async")]
+pub(crate) mod wakers;
 
 use std::fmt;
 use std::io;
@@ -68,6 +73,8 @@ pub use self::error::SpawnError;
 pub use self::forkserver::init;
 #[cfg(feature = "object")]
 pub(crate) use self::handed_over::take_handed_over;
+#[cfg(feature = "async")]
+pub use self::join_async::JoinAsync;
 #[cfg(feature = "object")]
 pub(crate) use self::options::SpawnOptions;
 pub use self::outcome::Outcome;

@@ -6,6 +6,8 @@ use crate::error::{GetError, PutError};
 use crate::message::{Message, Plain, Way};
 use crate::queue::guard::{Lease, LeaseMut, Leased, Loan, OnDrop};
 use crate::raw::BY_OWNER;
+#[cfg(all(feature = "object", feature = "async"))]
+use crate::raw::Ticket;
 use crate::raw::{RawQueue, Role, RoleHandle, Side, SideOwner};
 use crate::ring::SLICE_RING;
 #[cfg(feature = "object")]
@@ -153,6 +155,16 @@ impl Producer<[u8]> {
         let me = self.raw.check(&self.owner)?;
         let bytes = slice_bytes::<u8>(&self.raw, n)?;
         Ok(loan_of(&self.raw, self.raw.claim::<BY_OWNER, SLICE_RING>(Some(me), bytes, wait)?, bytes))
+    }
+}
+
+#[cfg(all(feature = "object", feature = "async"))]
+impl Producer<[u8]> {
+    /// One try of a loan, for a future.
+    pub(crate) fn loan_len_at_once(&self, n: usize, ticket: &mut Ticket) -> Result<Loan<'_, [u8]>, PutError> {
+        let me = self.raw.check(&self.owner)?;
+        let bytes = slice_bytes::<u8>(&self.raw, n)?;
+        Ok(loan_of(&self.raw, self.raw.claim_at_once_by::<BY_OWNER>(me, bytes, ticket)?, bytes))
     }
 }
 

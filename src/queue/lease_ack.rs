@@ -3,10 +3,10 @@
 
 use super::by_form::TakeLease;
 use super::guard::{AckLease, Leased};
-use super::{Consumer, Queue};
+use super::{Consumer, Queue, Source};
 use crate::error::GetError;
 use crate::message::{Message, Plain, Way};
-use crate::wait::blocking_forms;
+use crate::wait::{Wait, blocking_forms};
 use std::sync::Arc;
 
 impl<T: ?Sized + Message> Queue<T> {
@@ -54,8 +54,7 @@ impl<T: ?Sized + Message> Queue<T> {
         /// ```
         lease_ack_owned, try_lease_ack_owned, lease_ack_owned_timeout, lease_ack_owned_deadline, none: "Empty",
         |self, wait| -> Result<AckLease<'static, T>, GetError> [where T: Plain] {
-            let record = T::Way::visit(TakeLease(&self.raw, wait))?;
-            Ok(AckLease::over(Leased::<T, _>::shared(Arc::clone(self.raw.shared()), record)))
+            self.lease_ack_by(wait)
         }
     }
 }
@@ -103,7 +102,47 @@ impl<T: ?Sized + Message> Consumer<T> {
         /// ```
         lease_ack_owned, try_lease_ack_owned, lease_ack_owned_timeout, lease_ack_owned_deadline, none: "Empty",
         |self, wait| -> Result<AckLease<'static, T>, GetError> [where T: Plain] {
-            Ok(AckLease::over(self.leased_owned(wait)?))
+            self.lease_ack_by(wait)
         }
+    }
+}
+
+/// What leases that are acknowledged are taken from: a [`Queue`], a [`Consumer`], a [`Receiver`](crate::Receiver),
+/// and those of objects. Sealed.
+///
+/// ```
+/// use shmq::{AckLease, LeaseSource, Queue};
+///
+/// fn is_plain<Q: LeaseSource<Lease = AckLease<'static, u64>>>(_: &Q) {}
+///
+/// let queue = Queue::<u64>::new(4)?;
+/// is_plain(&queue);
+/// is_plain(&queue.consumer()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait LeaseSource: Source {
+    /// What one lease is: an [`AckLease`], or an `ObjectAckLease`, that keeps the queue itself.
+    type Lease;
+
+    #[doc(hidden)]
+    fn lease_ack_by(&self, wait: Wait) -> Result<Self::Lease, GetError>;
+}
+
+impl<T: ?Sized + Plain> LeaseSource for Queue<T> {
+    type Lease = AckLease<'static, T>;
+
+    #[inline]
+    fn lease_ack_by(&self, wait: Wait) -> Result<AckLease<'static, T>, GetError> {
+        let record = T::Way::visit(TakeLease(&self.raw, wait))?;
+        Ok(AckLease::over(Leased::<T, _>::shared(Arc::clone(self.raw.shared()), record)))
+    }
+}
+
+impl<T: ?Sized + Plain> LeaseSource for Consumer<T> {
+    type Lease = AckLease<'static, T>;
+
+    #[inline]
+    fn lease_ack_by(&self, wait: Wait) -> Result<AckLease<'static, T>, GetError> {
+        Ok(AckLease::over(self.leased_owned(wait)?))
     }
 }

@@ -43,6 +43,7 @@ pub(crate) use forward::{Accepts, GivesBack, forward, forwards};
 pub use forward::{Destination, ForwardError, Held};
 pub use iter::{Iter, Source};
 pub use keep::Keep;
+pub use lease_ack::LeaseSource;
 pub use receiver::Receiver;
 pub use sender::Sender;
 #[cfg(feature = "object")]
@@ -56,6 +57,7 @@ use crate::wait::Stop;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A bounded queue between processes, in a named shared-memory segment.
 ///
@@ -203,7 +205,8 @@ impl<T: ?Sized> Queue<T> {
     /// too: its messages are still there.
     ///
     /// # Errors
-    /// [`OpenError`]; nothing was changed. Does not wait for a queue to be created.
+    /// [`OpenError`]; nothing was changed. Does not wait for a queue to be created: that does
+    /// [`open_timeout`](Queue::open_timeout).
     ///
     /// ```
     /// # let name = format!("doc-open-{}", std::process::id());
@@ -218,6 +221,61 @@ impl<T: ?Sized> Queue<T> {
         T: Message,
     {
         Queue::builder().name(name).open()
+    }
+
+    /// Like [`open`](Self::open), but waits for the queue to be created, for `timeout` at most and
+    /// never less. For programs that start in any order, where one of them creates.
+    ///
+    /// It checks each 1 to 10 ms, and uses no processor time in between. A queue that is being made
+    /// is not seen before it is complete; one whose creator was killed meanwhile is waited for like
+    /// one that was never begun. Zero means one try; a timeout too long to add to now means for
+    /// ever. A dead queue is there already: a creator that would replace it must come first.
+    ///
+    /// # Errors
+    /// [`OpenError::Timeout`] if there was none all the time. What waiting does not mend (a queue of
+    /// another type, no permission ..) is returned at once, as by [`open`](Self::open).
+    ///
+    /// ```
+    /// # let name = format!("doc-open-timeout-{}", std::process::id());
+    /// use std::time::Duration;
+    ///
+    /// let creator = std::thread::spawn({
+    ///     let name = name.clone();
+    ///     move || {
+    ///         std::thread::sleep(Duration::from_millis(20));
+    ///         shmq::Queue::<u32>::create(&name, 10)
+    ///     }
+    /// });
+    /// let queue = shmq::Queue::<u32>::open_timeout(&name, Duration::from_secs(10))?;
+    /// assert_eq!(queue.capacity(), 10);
+    /// # drop(creator.join());
+    /// let other = format!("{name}-other");
+    /// let late = shmq::Queue::<u32>::open_timeout(&other, Duration::from_millis(5));
+    /// assert!(late.unwrap_err().is_timeout());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_timeout(name: impl AsRef<str>, timeout: Duration) -> Result<Self, OpenError>
+    where
+        T: Message,
+    {
+        Self::builder().name(name).open_timeout(timeout)
+    }
+
+    /// Like [`open_timeout`](Self::open_timeout), until `deadline`. One in the past means one try.
+    ///
+    /// # Errors
+    /// As [`open_timeout`](Self::open_timeout).
+    ///
+    /// ```
+    /// # let name = format!("doc-open-deadline-{}", std::process::id());
+    /// let late = shmq::Queue::<u32>::open_deadline(&name, std::time::Instant::now());
+    /// assert!(late.unwrap_err().is_timeout());
+    /// ```
+    pub fn open_deadline(name: impl AsRef<str>, deadline: Instant) -> Result<Self, OpenError>
+    where
+        T: Message,
+    {
+        Self::builder().name(name).open_deadline(deadline)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::by_form::{GetAs, TakeLeaseAs};
 use super::iter::{Iter, Source};
+use super::lease_ack::LeaseSource;
 use super::sealed::Sealed;
 use crate::error::GetError;
 use crate::message::{Message, Plain, Way};
@@ -187,9 +188,7 @@ impl<T: ?Sized + Message> Receiver<T> {
         /// ```
         lease_ack_owned, try_lease_ack_owned, lease_ack_owned_timeout, lease_ack_owned_deadline, none: "Empty",
         |self, wait| -> Result<AckLease<'static, T>, GetError> [where T: Plain] {
-            let me = self.raw.me()?;
-            let record = T::Way::visit(TakeLeaseAs(&self.raw, me, wait))?;
-            Ok(AckLease::over(Leased::<T, _>::shared(Arc::clone(self.raw.shared()), record)))
+            self.lease_ack_by(wait)
         }
     }
 
@@ -306,6 +305,17 @@ where
 }
 
 impl<T: ?Sized> Sealed for Receiver<T> {}
+
+impl<T: ?Sized + Plain> LeaseSource for Receiver<T> {
+    type Lease = AckLease<'static, T>;
+
+    #[inline]
+    fn lease_ack_by(&self, wait: Wait) -> Result<AckLease<'static, T>, GetError> {
+        let me = self.raw.me()?;
+        let record = T::Way::visit(TakeLeaseAs(&self.raw, me, wait))?;
+        Ok(AckLease::over(Leased::<T, _>::shared(Arc::clone(self.raw.shared()), record)))
+    }
+}
 
 impl<T: ?Sized + Message> Source for Receiver<T> {
     type Message = T::Owned;

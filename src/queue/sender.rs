@@ -7,6 +7,8 @@ use crate::message::{Message, Plain};
 use crate::queue::guard::Loan;
 use crate::raw::{BY_LOCK, RawQueue, Role, RoleHandle};
 use crate::ring::{SIZED_RING, SLICE_RING};
+#[cfg(feature = "async")]
+use crate::shm::participant::Id;
 use crate::wait::{Stop, Wait, blocking_forms};
 use std::fmt;
 use std::marker::PhantomData;
@@ -61,6 +63,17 @@ pub struct Sender<T: ?Sized> {
 impl<T: ?Sized> Sender<T> {
     pub(super) fn new(raw: Arc<RawQueue>, schema: Option<Arc<str>>, structure: Option<Arc<str>>) -> Sender<T> {
         Sender { raw: RoleHandle::new(raw, Role::Sender), schema, structure, carries: PhantomData }
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn used(&self) -> Result<(&RawQueue, Id), PutError> {
+        let me = self.raw.me()?;
+        Ok((&self.raw, me))
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn shared(&self) -> &Arc<RawQueue> {
+        self.raw.shared()
     }
 
     #[inline(always)]

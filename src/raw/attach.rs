@@ -64,9 +64,14 @@ impl RawQueue {
         Ok(RawQueue::over(Newcomer::create(name, spec, initialise)?, strategy))
     }
 
-    /// Attaches to a queue.
-    pub(crate) fn open(name: &str, expect: &Expect, strategy: WaitStrategy) -> Result<Arc<RawQueue>, OpenError> {
-        Ok(RawQueue::over(Newcomer::open(name, expect)?, strategy))
+    /// Attaches to a queue. With `until`, waits for one to be created.
+    pub(crate) fn open(
+        name: &str,
+        expect: &Expect,
+        strategy: WaitStrategy,
+        until: Option<Deadline>,
+    ) -> Result<Arc<RawQueue>, OpenError> {
+        Ok(RawQueue::over(Newcomer::open(name, expect, until)?, strategy))
     }
 
     /// The same, for a caller that tries again.
@@ -149,6 +154,10 @@ impl Attached for RawQueue {
 
     fn open_guard(&self) -> Option<&'static str> {
         self.open_loan_or_lease()
+    }
+
+    fn end_roles(&self) {
+        self.end_all_roles();
     }
 
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -9,13 +9,22 @@ use crate::os::Deadline;
 use crate::reactor::{Aspect, Available, Awaited, Want};
 use std::sync::atomic::Ordering::Acquire;
 
+/// What a caller that tries waits for, and does not keep a place in line for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tries {
+    /// A get.
+    ToGet { by_lock: bool },
+    /// A put of so many bytes.
+    ToPut { bytes: usize, by_lock: bool },
+}
+
 impl RawQueue {
     fn condvar_of(&self, aspect: Aspect) -> Condvar<'_> {
         match aspect {
             Aspect::Message => self.not_empty(),
             Aspect::Room => self.not_full(),
-            // Both wake all their waiters whenever they wake, so that none takes another's wake.
-            Aspect::Finished | Aspect::Closed | Aspect::Given | Aspect::Stopped => self.all_done(),
+            Aspect::Closed => self.locks().closing(self.head()),
+            Aspect::Finished | Aspect::Given | Aspect::Stopped => self.all_done(),
         }
     }
 
@@ -44,19 +53,50 @@ impl RawQueue {
         let is_held = self.head().put.owner.load(Acquire) != 0;
         let (geometry, put) = (self.geometry(), &self.head().put);
         if put.loans.load(Acquire) != 0 {
-            // Aborted records may lie anywhere, and are room (`retreat`): `fits` decides.
+            // Aborted records may lie anywhere, and are room (`retreat`): `has_room` decides.
             return Available { units: geometry.cells, is_held };
         }
         let taken = self.head().get.head.load(Acquire);
         let used = geometry.linear(put.tail.load(Acquire)).wrapping_sub(geometry.linear(taken));
-        // Cells before head that are on lease, or not yet reclaimed, count as free: `fits` decides.
+        // Cells before head that are on lease, or not yet reclaimed, count as free: `has_room` decides.
         Available { units: geometry.cells.saturating_sub(used.min(geometry.cells)).max(1), is_held }
     }
 
-    /// What a put of `bytes` wants.
-    pub(crate) fn want_room(&self, bytes: usize, by_lock: bool) -> Want {
+    /// The aspect and the want of a caller that tries.
+    pub(crate) fn wanted_by(&self, tries: Tries) -> (Aspect, Want) {
+        match tries {
+            Tries::ToGet { by_lock } => (Aspect::Message, Want { by_lock, ..Want::ONE }),
+            Tries::ToPut { bytes, by_lock } => (Aspect::Room, Want { is_large: false, ..self.want_room(bytes, by_lock, 0) }),
+        }
+    }
+
+    /// Would that try return at once with anything but `Empty` or `Full`?
+    pub(crate) fn is_worth_a_try(&self, tries: Tries) -> bool {
+        match tries {
+            Tries::ToGet { by_lock } => (by_lock && self.head().get.owner.load(Acquire) != 0) || self.is_ready_to_get(),
+            Tries::ToPut { bytes, by_lock } => {
+                (by_lock && self.head().put.owner.load(Acquire) != 0)
+                    || self.is_closed()
+                    || self.is_poisoned()
+                    || bytes as u64 > self.geometry().max_message_bytes()
+                    // A try draws no ticket, and waits behind those of others.
+                    || (self.sees_room(bytes as u32) && self.drawn_ticket() == 0)
+            }
+        }
+    }
+
+    /// Changes whenever a try of that kind succeeds, in any process.
+    pub(crate) fn successes(&self, tries: Tries) -> [u64; 3] {
+        match tries {
+            Tries::ToGet { .. } => self.takes(),
+            Tries::ToPut { .. } => [self.head().put.tail.load(Acquire), 0, 0],
+        }
+    }
+
+    /// What a put of `bytes` wants, with the ticket that it has.
+    pub(crate) fn want_room(&self, bytes: usize, by_lock: bool, ticket: u64) -> Want {
         let units = self.geometry().record_cells(bytes as u64);
-        Want { units, by_lock, has_ticket: !self.geometry().sized && self.is_large_in_cells(units) }
+        Want { units, by_lock, is_large: !self.geometry().sized && self.is_large_in_cells(units), ticket }
     }
 }
 
@@ -79,14 +119,18 @@ impl Awaited for RawQueue {
         }
     }
 
-    fn fits(&self, aspect: Aspect, want: Want) -> bool {
+    fn has_room(&self, units: u64) -> bool {
         // The most bytes that need as many cells.
         let bytes = || match self.geometry().sized {
             true => self.geometry().message_bytes,
-            false => (want.units - 1) * self.geometry().cell_bytes,
+            false => (units - 1) * self.geometry().cell_bytes,
         };
-        aspect != Aspect::Room
-            || (want.has_ticket || !self.is_ticket_drawn()) && self.sees_room(u32::try_from(bytes()).unwrap_or(u32::MAX))
+        // Of a queue that has ended, every put is refused at once.
+        self.is_closed() || self.is_poisoned() || self.sees_room(u32::try_from(bytes()).unwrap_or(u32::MAX))
+    }
+
+    fn first_ticket(&self) -> u64 {
+        if self.is_closed() || self.is_poisoned() { 0 } else { self.drawn_ticket() }
     }
 
     fn probe(&self, _: Aspect) {

@@ -129,7 +129,7 @@ impl RawQueue {
         } else {
             let record = self.lease_slow::<OWNED>(me, wait)?;
             if read(record.payload).is_ok() {
-                return self.finish_copy::<OWNED>(record);
+                return self.finish_copy::<OWNED>(record, wait);
             }
             if left {
                 self.give_back(record)?;
@@ -138,7 +138,7 @@ impl RawQueue {
             record
         };
         if !self.has_dead_letters() {
-            self.finish_copy::<OWNED>(record)?;
+            self.finish_copy::<OWNED>(record, wait)?;
             return Err(GetError::Invalid);
         }
         let deliveries = record.deliveries();

@@ -249,7 +249,7 @@ impl RawQueue {
                 // No lock is held while bytes move. If this process is killed meanwhile, the
                 // message comes back.
                 let result = read(leased.payload, leased.length);
-                self.finish_large_copy::<OWNED>(leased, me)?;
+                self.finish_large_copy::<OWNED>(leased, me, wait)?;
                 Ok(result)
             }
             Err(refused) => {
@@ -264,9 +264,10 @@ impl RawQueue {
     /// Ends the lease of a large copy and counts it, inside the get side, so that `join` never
     /// misses it in both places. A kill between the two leaves it uncounted: the message died with
     /// the process, and no `task_done` for it will come.
-    pub(super) fn finish_large_copy<const OWNED: bool>(&self, leased: LeasedRecord, me: Id) -> Result<(), GetError> {
+    pub(super) fn finish_large_copy<const OWNED: bool>(&self, leased: LeasedRecord, me: Id, wait: Wait) -> Result<(), GetError> {
         let counted = &self.head().rare.large_copies;
-        let wait = Wait::for_ns(FINISH_LOCK_NS);
+        // A future's poll does not wait for a lock here either.
+        let wait = if wait == Wait::AtOnce { wait } else { Wait::for_ns(FINISH_LOCK_NS) };
         let entered = if OWNED { self.enter_get::<OWNED>(me, wait).is_ok() } else { self.lock_get(me, wait).is_ok() };
         if !entered {
             // The process inside is stopped, or a Consumer owns the side since. In this order a

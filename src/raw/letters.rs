@@ -195,7 +195,7 @@ impl RawQueue {
                 // Poisoned: the next call reports it.
                 if ends == Ends::Copied {
                     drop(kept);
-                    let _ = self.finish_large_copy::<BY_LOCK>(record, me);
+                    let _ = self.finish_large_copy::<BY_LOCK>(record, me, Wait::FOREVER);
                 } else {
                     // Inside `kept`: meanwhile no check for open leases mistakes it for a caller's.
                     let _ = self.release(record);
@@ -407,9 +407,9 @@ impl RawQueue {
     }
 
     /// Ends the lease of a message that was copied; it counts as taken by copy.
-    pub(crate) fn finish_copy<const OWNED: bool>(&self, record: LeasedRecord) -> Result<(), GetError> {
+    pub(crate) fn finish_copy<const OWNED: bool>(&self, record: LeasedRecord, wait: Wait) -> Result<(), GetError> {
         let me = self.me()?;
-        self.finish_large_copy::<OWNED>(record, me)
+        self.finish_large_copy::<OWNED>(record, me, wait)
     }
 }
 

@@ -121,7 +121,7 @@ struct SeenAgain<'a> {
 impl SeenAgain<'_> {
     fn finish(&mut self) -> Result<(), GetError> {
         self.raw.check(self.owner)?;
-        self.record.take().map_or(Ok(()), |record| self.raw.finish_copy::<BY_OWNER>(record))
+        self.record.take().map_or(Ok(()), |record| self.raw.finish_copy::<BY_OWNER>(record, Wait::FOREVER))
     }
 }
 
@@ -338,7 +338,7 @@ impl RawQueue {
                 let deliveries = record.deliveries();
                 self.give_up_to_letters(record, deliveries, Reason::Invalid, Ends::Copied);
             } else {
-                self.finish_copy::<BY_OWNER>(record)?;
+                self.finish_copy::<BY_OWNER>(record, Wait::FOREVER)?;
             }
             return Err(GetError::Invalid);
         }

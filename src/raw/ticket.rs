@@ -25,11 +25,11 @@ pub struct Ticket {
     renewed_at: u64,
 }
 
+#[cfg(feature = "async")]
 impl RawQueue {
-    /// Does a large message go first, of whichever caller?
-    #[cfg(feature = "async")]
-    pub(super) fn is_ticket_drawn(&self) -> bool {
-        Ticket::default().must_wait(self)
+    /// The number of the ticket that goes first, of whichever caller; 0: none, or an expired one.
+    pub(super) fn drawn_ticket(&self) -> u64 {
+        if Ticket::default().must_wait(self) { self.head().put.ticket.load(Relaxed) } else { 0 }
     }
 }
 
@@ -87,11 +87,11 @@ impl Ticket {
         self.number = 0;
     }
 
-    /// Was one drawn, and not given back?
+    /// 0: none is drawn, or it was given back.
     #[cfg(feature = "async")]
     #[inline]
-    pub(crate) fn is_drawn(&self) -> bool {
-        self.number != 0
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Gives it back if one was drawn.

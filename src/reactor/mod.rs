@@ -29,15 +29,19 @@
 //!    already, and a message that came before the task's check is seen by it, or one that comes
 //!    later wakes the reactor, which sees the task; or it is not, and the task raises the control
 //!    word, under the room's lock, and the reactor checks after it has registered. The reactor
-//!    reads the control word before the room.
+//!    reads the control word before the room. (The second check saves time alone: while a room is
+//!    watched, each message is answered for, or its wake is still to come.)
 //! 3. A notified task answers for one message until it has polled. No other task is notified for
 //!    that message. A task that answers and ends, dropped or with a message, checks after its node
 //!    has gone: if there is a message for which no notified task answers, it notifies a waiting
 //!    task of this process, or wakes one waiter of any process. A task that polled and found
-//!    nothing passes nothing on: it registers and checks again (Invariant 2).
+//!    nothing passes nothing on: it registers and checks again (Invariant 2). If it wanted more
+//!    than one unit (of room, of permits) it may have found less: then the reactor checks for the
+//!    others.
 //! 4. The reactor takes the count of messages first and that of notified tasks then, under the
 //!    room's lock. In this order a task that takes a message meanwhile is one wake too many. In the
-//!    other, a task that has taken one message would answer for the next.
+//!    other, a task that has taken one message would answer for the next, until the wake of that
+//!    one comes.
 //! 5. The reactor leaves a word when the last task of that queue goes that was not notified, or when
 //!    a wake comes and no task waits. After the last waiting task was notified it may linger: it
 //!    stays registered for a task that waits again at once. When it leaves a word that has fired
@@ -45,9 +49,11 @@
 //!    one other waiter if there is a message for which no task here answers, or if it cannot know,
 //!    since the queue's last task has gone. Since it leaves first, no wake comes back to it, and
 //!    none circulates. It lingers for a slice at most, and keeps the words mapped meanwhile.
-//! 6. One return of the sleep may have consumed a wake of each word: the reactor checks all. It
-//!    compares sequence and epoch of all its words after each return, and registers anew where
-//!    one has changed.
+//! 6. One return of the sleep may have consumed a wake of each word: the reactor checks all. Where
+//!    it stays registered it reads the sequence first and compares the epoch then: a notifier that
+//!    begins an epoch after that raises the sequence once more. It registers anew if the epoch has
+//!    changed. A raise that it finds so counts as a wake, which may come while it sleeps on the new
+//!    sequence.
 //! 7. A task that was notified and has not polled when the reactor's slice ends is late and answers
 //!    for nothing. At once the next waiting task is notified, and one wake is passed on, so that
 //!    late tasks do not cost other processes a slice each. A waker that panics makes its task late

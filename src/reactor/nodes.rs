@@ -13,14 +13,16 @@ pub(crate) struct Want {
     pub units: u64,
     /// Is it refused while an endpoint owns the side?
     pub by_lock: bool,
-    /// Does it keep a place in line, which it must renew once in a slice? It waits in front of those
-    /// that came later.
-    pub has_ticket: bool,
+    /// May it go before those that came earlier and want less? It draws a ticket for that, and
+    /// renews it once in a slice.
+    pub is_large: bool,
+    /// The number of its ticket; 0: none.
+    pub ticket: u64,
 }
 
 impl Want {
     /// One message, permit or event.
-    pub const ONE: Want = Want { units: 1, by_lock: false, has_ticket: false };
+    pub const ONE: Want = Want { units: 1, by_lock: false, is_large: false, ticket: 0 };
 }
 
 /// What there is to take.
@@ -38,6 +40,51 @@ impl Available {
     pub const ALL: Available = Available { units: u64::MAX, is_held: false };
 }
 
+/// What waiting tasks want that differ in it: how much, in rising order, of the first of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    units: [u64; Sizes::MOST],
+    count: usize,
+}
+
+impl Sizes {
+    const MOST: usize = 64;
+
+    fn add(&mut self, units: u64) {
+        let known = &self.units[..self.count];
+        if let Err(at) = known.binary_search(&units) {
+            if self.count < Sizes::MOST {
+                self.units.copy_within(at..self.count, at + 1);
+                self.units[at] = units;
+                self.count += 1;
+            }
+        }
+    }
+
+    /// Which of them there is room for, found by halving: what fits leaves room for what is smaller.
+    pub fn fitting(&self, has_room: impl Fn(u64) -> bool, ticket: u64) -> Fitting {
+        let below = self.units[..self.count].partition_point(|&units| has_room(units));
+        Fitting { below: self.units[..self.count].get(below).copied().unwrap_or(u64::MAX), ticket }
+    }
+}
+
+/// Which wants can be had.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fitting {
+    /// Those of fewer units, as far as is known.
+    below: u64,
+    /// The ticket that goes first; 0: none is drawn.
+    ticket: u64,
+}
+
+impl Fitting {
+    pub const ALL: Fitting = Fitting { below: u64::MAX, ticket: 0 };
+
+    fn allows(self, want: Want) -> bool {
+        want.units < self.below && (self.ticket == 0 || self.ticket == want.ticket)
+    }
+}
+
 /// A task's node, until it is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key(u32);
@@ -52,7 +99,7 @@ pub(crate) struct Call {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     Absent,
     Waiting,
     Notified,
@@ -64,6 +111,8 @@ struct Node {
     standing: Standing,
     want: Want,
     waker: Option<Waker>,
+    /// Units that it answers for, where it was notified.
+    answers: u64,
     /// The slice in which it was notified.
     notified_in: u32,
     turn: u32,
@@ -91,15 +140,6 @@ impl List {
             last => nodes[last as usize].behind = index,
         }
         self.last = index;
-    }
-
-    fn push_front(&mut self, nodes: &mut [Node], index: u32) {
-        (nodes[index as usize].before, nodes[index as usize].behind) = (NONE, self.first);
-        match self.first {
-            NONE => self.last = index,
-            first => nodes[first as usize].before = index,
-        }
-        self.first = index;
     }
 
     fn remove(&mut self, nodes: &mut [Node], index: u32) {
@@ -142,11 +182,11 @@ const LONGEST_HOLD_NS: u64 = 5_000_000;
 pub(crate) struct Nodes {
     nodes: Vec<Node>,
     free: u32,
+    /// Those that wait for much go first.
+    waiting_large: List,
     waiting: List,
     notified: List,
     waiting_count: u32,
-    /// Waiting tasks that keep a place in line.
-    ticket_count: u32,
     count: u32,
     /// Units that notified tasks answer for.
     answering: u64,
@@ -164,10 +204,10 @@ impl Nodes {
         Nodes {
             nodes: Vec::new(),
             free: NONE,
+            waiting_large: List::EMPTY,
             waiting: List::EMPTY,
             notified: List::EMPTY,
             waiting_count: 0,
-            ticket_count: 0,
             count: 0,
             answering: 0,
             slice: 0,
@@ -187,6 +227,17 @@ impl Nodes {
         self.waiting_count > 0
     }
 
+    /// Do other tasks wait, besides one that does?
+    pub fn has_others_waiting(&self) -> bool {
+        self.waiting_count > 1
+    }
+
+    /// Was the task notified for more than one message, permit or cell?
+    pub fn answers_for_several(&self, Key(index): Key) -> bool {
+        let node = &self.nodes[index as usize];
+        node.standing == Standing::Notified && node.want.units > 1
+    }
+
     /// The task waits from now on, behind those that wait already. Returns a waker to be dropped
     /// outside the lock.
     pub fn register(&mut self, key: Option<Key>, waker: Waker, want: Want) -> (Key, Option<Waker>) {
@@ -196,24 +247,21 @@ impl Nodes {
         };
         let node = &mut self.nodes[index as usize];
         let standing = std::mem::replace(&mut node.standing, Standing::Waiting);
-        let was_wanted = std::mem::replace(&mut node.want, want);
+        let answered = std::mem::take(&mut node.answers);
+        node.want = want;
         let old = match &node.waker {
             Some(old) if old.will_wake(&waker) => Some(waker),
             _ => node.waker.replace(waker),
         };
         if standing == Standing::Notified {
-            self.answering = self.answering.saturating_sub(was_wanted.units);
+            self.answering = self.answering.saturating_sub(answered);
             self.notified.remove(&mut self.nodes, index);
-            self.fruitless += 1;
+            self.fruitless += u32::from(!want.is_large);
         }
         if standing != Standing::Waiting {
-            if want.has_ticket && standing != Standing::Absent {
-                self.waiting.push_front(&mut self.nodes, index);
-            } else {
-                self.waiting.push(&mut self.nodes, index);
-            }
+            let list = if want.is_large { &mut self.waiting_large } else { &mut self.waiting };
+            list.push(&mut self.nodes, index);
             self.waiting_count += 1;
-            self.ticket_count += u32::from(want.has_ticket);
         }
         (Key(index), old)
     }
@@ -227,7 +275,7 @@ impl Nodes {
         }
         let want = Want::ONE;
         let standing = Standing::Absent;
-        self.nodes.push(Node { standing, want, waker: None, notified_in: 0, turn: 0, before: NONE, behind: NONE });
+        self.nodes.push(Node { standing, want, waker: None, answers: 0, notified_in: 0, turn: 0, before: NONE, behind: NONE });
         self.nodes.len() as u32 - 1
     }
 
@@ -236,12 +284,12 @@ impl Nodes {
         let node = &mut self.nodes[index as usize];
         let standing = std::mem::replace(&mut node.standing, Standing::Absent);
         let waker = node.waker.take();
-        let units = node.want.units;
+        let answered = std::mem::take(&mut node.answers);
         match standing {
             Standing::Waiting => self.leave_waiting(index),
             Standing::Notified => {
                 self.notified.remove(&mut self.nodes, index);
-                self.answering = self.answering.saturating_sub(units);
+                self.answering = self.answering.saturating_sub(answered);
             }
             Standing::Late | Standing::Absent => {}
         }
@@ -260,37 +308,35 @@ impl Nodes {
     }
 
     /// Notifies waiting tasks, in their order, for what is available and not answered for
-    /// (Invariants 3 and 4), `most` at most. `fits` may refuse what a task wants. Returns whether
-    /// there is something left that no task of this process answers for.
+    /// (Invariants 3 and 4), `most` at most. Returns whether there is something left that no task of
+    /// this process answers for.
     pub fn serve(
         &mut self,
         available: Available,
+        fitting: Fitting,
         most: usize,
         now_ns: impl Fn() -> u64,
-        fits: impl Fn(Want) -> bool,
         calls: &mut Vec<Call>,
     ) -> bool {
-        if self.is_held_off() && now_ns() < self.held_until_ns {
+        if self.is_held_off() {
+            if self.is_contended && now_ns() >= self.held_until_ns {
+                self.try_one(available, fitting, calls);
+                self.hold_off(now_ns());
+            }
             return false;
         }
-        let was_held_off = self.is_held_off();
         let mut left = if available.units == u64::MAX { u64::MAX } else { available.units.saturating_sub(self.answering) };
-        let (mut at, mut stepped_over, mut called) = (self.waiting.first, 0, 0);
+        let (mut at, mut stepped_over, mut called) = (self.first_waiting(), 0, 0);
         while at != NONE && called < most && stepped_over < STEPPED_OVER {
-            let Node { want, behind, .. } = self.nodes[at as usize];
-            let is_forced = was_held_off && called == 0;
+            let want = self.nodes[at as usize].want;
+            let behind = self.next_waiting(at);
             let is_refused = available.is_held && want.by_lock;
-            if is_forced || is_refused || (left >= want.units && fits(want)) {
+            if is_refused || (left >= want.units && fitting.allows(want)) {
                 called += 1;
                 if !is_refused && left != u64::MAX {
                     left = left.saturating_sub(want.units);
                 }
-                calls.extend(self.notify(at));
-                if was_held_off {
-                    // One tries for all: if it still cannot, it says so.
-                    self.hold_off(now_ns());
-                    return false;
-                }
+                calls.extend(self.notify(at, want.units));
             } else if left == 0 && !available.is_held {
                 break;
             } else {
@@ -302,16 +348,44 @@ impl Nodes {
             self.fruitless = 0;
             self.hold_off(now_ns());
         }
-        left > 0 && self.waiting.first == NONE
+        left > 0 && self.waiting_count == 0
+    }
+
+    /// Tasks are held off: one tries for all, the first that could be lucky. If it cannot, it says
+    /// so.
+    fn try_one(&mut self, available: Available, fitting: Fitting, calls: &mut Vec<Call>) {
+        let mut at = self.first_waiting();
+        for _ in 0..STEPPED_OVER {
+            if at == NONE || available.units >= self.nodes[at as usize].want.units && fitting.allows(self.nodes[at as usize].want)
+            {
+                break;
+            }
+            at = self.next_waiting(at);
+        }
+        let chosen = if at == NONE { self.first_waiting() } else { at };
+        if chosen != NONE {
+            calls.extend(self.notify(chosen, self.nodes[chosen as usize].want.units));
+        }
+    }
+
+    fn first_waiting(&self) -> u32 {
+        if self.waiting_large.first != NONE { self.waiting_large.first } else { self.waiting.first }
+    }
+
+    fn next_waiting(&self, at: u32) -> u32 {
+        let node = &self.nodes[at as usize];
+        if node.behind == NONE && node.want.is_large { self.waiting.first } else { node.behind }
     }
 
     fn leave_waiting(&mut self, index: u32) {
-        self.waiting.remove(&mut self.nodes, index);
+        let is_large = self.nodes[index as usize].want.is_large;
+        let list = if is_large { &mut self.waiting_large } else { &mut self.waiting };
+        list.remove(&mut self.nodes, index);
         self.waiting_count -= 1;
-        self.ticket_count -= u32::from(self.nodes[index as usize].want.has_ticket);
     }
 
-    fn notify(&mut self, index: u32) -> Option<Call> {
+    /// The task answers for so many units.
+    fn notify(&mut self, index: u32, answers: u64) -> Option<Call> {
         self.leave_waiting(index);
         self.notified.push(&mut self.nodes, index);
         let slice = self.slice;
@@ -319,7 +393,8 @@ impl Nodes {
         node.standing = Standing::Notified;
         node.notified_in = slice;
         node.turn = node.turn.wrapping_add(1);
-        self.answering = self.answering.saturating_add(node.want.units);
+        node.answers = answers;
+        self.answering = self.answering.saturating_add(answers);
         let (key, turn) = (Key(index), node.turn);
         node.waker.take().map(|waker| Call { key, turn, waker })
     }
@@ -333,6 +408,7 @@ impl Nodes {
             found = true;
         }
         self.slice = self.slice.wrapping_add(1);
+        self.fruitless = 0;
         found
     }
 
@@ -348,7 +424,7 @@ impl Nodes {
         self.notified.remove(&mut self.nodes, index);
         let node = &mut self.nodes[index as usize];
         node.standing = Standing::Late;
-        self.answering = self.answering.saturating_sub(node.want.units);
+        self.answering = self.answering.saturating_sub(std::mem::take(&mut node.answers));
     }
 
     /// A task found the side's lock contended: the others do not try before the time is over, and
@@ -357,6 +433,13 @@ impl Nodes {
         self.is_contended = true;
         if !self.is_held_off() || now_ns >= self.held_until_ns {
             self.hold_off(now_ns);
+        }
+    }
+
+    /// Ends a pause of tasks that were not lucky, if its time is over.
+    pub fn end_pause(&mut self, now_ns: impl Fn() -> u64) {
+        if self.is_held_off() && !self.is_contended && now_ns() >= self.held_until_ns {
+            self.release();
         }
     }
 
@@ -377,7 +460,8 @@ impl Nodes {
         std::mem::take(&mut self.held_until_ns) != 0
     }
 
-    fn is_held_off(&self) -> bool {
+    /// Are tasks held off? Then the reactor is not registered either: others can use the wakes.
+    pub fn is_held_off(&self) -> bool {
         self.held_until_ns != 0
     }
 
@@ -386,14 +470,39 @@ impl Nodes {
         (self.is_held_off() && self.has_waiting()).then_some(self.held_until_ns)
     }
 
-    /// Notifies the first waiting task that keeps a place in line, whatever there is: it renews it.
+    /// How much waiting tasks want, for a caller that finds out without the lock which of them fit.
+    pub fn sizes(&self) -> Sizes {
+        let mut sizes = Sizes { units: [0; Sizes::MOST], count: 0 };
+        let mut at = self.first_waiting();
+        for _ in 0..STEPPED_OVER {
+            if at == NONE {
+                break;
+            }
+            sizes.add(self.nodes[at as usize].want.units);
+            at = self.next_waiting(at);
+        }
+        sizes
+    }
+
+    /// Notifies all waiting tasks that may have a ticket, whatever there is: they renew it. They
+    /// answer for nothing.
     pub fn remind(&mut self, calls: &mut Vec<Call>) {
-        let mut at = if self.ticket_count > 0 { self.waiting.first } else { NONE };
-        while at != NONE && !self.nodes[at as usize].want.has_ticket {
-            at = self.nodes[at as usize].behind;
+        while self.waiting_large.first != NONE {
+            calls.extend(self.notify(self.waiting_large.first, 0));
         }
-        if at != NONE {
-            calls.extend(self.notify(at));
-        }
+    }
+}
+
+/// What the model reads back.
+#[cfg(test)]
+impl Nodes {
+    /// How a node stands, and whether it was notified before this slice.
+    pub(super) fn standing(&self, Key(index): Key) -> (Standing, bool) {
+        let node = &self.nodes[index as usize];
+        (node.standing, node.notified_in != self.slice)
+    }
+
+    pub(super) fn turn(&self, Key(index): Key) -> u32 {
+        self.nodes[index as usize].turn
     }
 }

@@ -17,6 +17,7 @@ use super::room::{Aspect, Awaited, Room};
 use super::thread::Shard;
 use crate::os::Incarnation;
 use crate::wait::Stop;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::AtomicPtr;
@@ -98,7 +99,7 @@ impl Reactor {
             }
         };
         // Under the lock of the rooms: a room is retired only while it is empty.
-        let key = room.register(None, waker, awaited.want, awaited.share);
+        let key = room.register(None, waker, awaited.want.get(), awaited.share);
         drop(state);
         Ok((room, key))
     }
@@ -109,7 +110,8 @@ pub(crate) struct Subject<'a> {
     /// Of the condition variable's words.
     pub address: usize,
     pub aspect: Aspect,
-    pub want: Want,
+    /// Read when the task registers, after a try: a try may draw a ticket.
+    pub want: &'a Cell<Want>,
     /// Checks with a pause between, before it waits.
     pub spins: u32,
     /// Ends the wait, if the handle has one.

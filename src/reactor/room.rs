@@ -9,7 +9,7 @@
 //! Invariant: the lock is held for a few instructions. While it is, no waker is cloned, called or
 //! dropped, nothing awaited is dropped, and no thread sleeps.
 
-use super::nodes::{Available, Call, Key, Nodes, Want};
+use super::nodes::{Available, Call, Fitting, Key, Nodes, Want};
 use super::thread::Shard;
 use crate::lock::KeptCondvar;
 use crate::os::now_ns;
@@ -47,9 +47,15 @@ pub(crate) trait Awaited: Send + Sync {
     /// Checks without a lock what there is.
     fn available(&self, aspect: Aspect) -> Available;
 
-    /// Is what this task wants to be had, as far as can be seen?
-    fn fits(&self, _aspect: Aspect, _want: Want) -> bool {
+    /// Is there room for so much, as far as can be seen? Of an event: was it set since it had
+    /// changed so often?
+    fn has_room(&self, _units: u64) -> bool {
         true
+    }
+
+    /// The ticket of the large message that goes first; 0: none.
+    fn first_ticket(&self) -> u64 {
+        0
     }
 
     /// The probe for dead processes that is due once a slice. Waits for no lock.
@@ -120,13 +126,16 @@ impl Room {
         if state.awaited.is_none() {
             state.awaited = Some(awaited());
         }
+        let found_less = key.is_some_and(|key| state.nodes.answers_for_several(key));
         let (key, old) = state.nodes.register(key, waker, want);
-        let must_tell = !state.is_watched;
+        // What it answered for and did not find enough of may be enough for another (Invariant 3).
+        let must_tell = !state.is_watched || found_less && state.nodes.has_others_waiting();
         drop(state);
-        drop(old);
         if must_tell {
             self.tell_reactor();
         }
+        // The last step, here and in `finish`: a waker's drop may panic.
+        drop(old);
         key
     }
 
@@ -152,7 +161,7 @@ impl Room {
         let let_go = if removed.was_last { state.awaited.take() } else { None };
         let unanswered = removed.answered.then(|| state.awaited.clone().or_else(|| let_go.clone())).flatten();
         // A task that was notified leaves the reactor as it is: it has left, or stays on purpose.
-        let has_left = state.is_watched && removed.waited && !state.nodes.has_waiting();
+        let has_left = state.is_watched && removed.waited && !state.nodes.has_waiting() && self.aspect != Aspect::Stopped;
         if has_left {
             // The next task tells the reactor again.
             (state.is_watched, state.has_left) = (false, true);
@@ -163,7 +172,6 @@ impl Room {
     }
 
     fn finish(&self, ended: Ended) {
-        drop(ended.waker);
         if ended.must_tell {
             self.tell_reactor();
         }
@@ -171,6 +179,7 @@ impl Room {
             self.hand_on(&*awaited);
         }
         drop(ended.let_go);
+        drop(ended.waker);
     }
 
     /// A task that answered for something has ended: if something is there for which no task
@@ -182,7 +191,8 @@ impl Room {
             if available == Available::NOTHING {
                 return;
             }
-            let left_over = self.lock().nodes.serve(available, 1, now_ns, |want| awaited.fits(self.aspect, want), &mut calls);
+            let fitting = self.fitting(awaited);
+            let left_over = self.lock().nodes.serve(available, fitting, 1, now_ns, &mut calls);
             if calls.is_empty() {
                 if left_over {
                     awaited.pass_on(self.aspect);
@@ -193,6 +203,16 @@ impl Room {
                 return;
             }
         }
+    }
+
+    /// Which of the waiting tasks can have what they want. Finding out may walk a ring, and is done
+    /// without the lock.
+    pub fn fitting(&self, awaited: &dyn Awaited) -> Fitting {
+        if !matches!(self.aspect, Aspect::Room | Aspect::Given) {
+            return Fitting::ALL;
+        }
+        let sizes = self.lock().nodes.sizes();
+        sizes.fitting(|units| awaited.has_room(units), awaited.first_ticket())
     }
 
     /// Calls the wakers. `false`: one has panicked, and what its task answered for is open again.

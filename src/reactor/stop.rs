@@ -4,6 +4,7 @@ use super::room::{Aspect, Awaited};
 use super::{Available, Subject, Want};
 use crate::lock::KeptCondvar;
 use crate::wait::Stop;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::fence;
@@ -38,5 +39,5 @@ impl Awaited for Stop {
 pub(super) fn with_subject<R>(stop: &Stop, act: impl FnOnce(&Subject<'_>) -> R) -> Option<R> {
     let address = stop.condvar()?.address();
     let share = || Arc::new(stop.clone()) as Arc<dyn Awaited>;
-    Some(act(&Subject { address, aspect: Aspect::Stopped, want: Want::ONE, spins: 0, share: &share, stop: None }))
+    Some(act(&Subject { address, aspect: Aspect::Stopped, want: &Cell::new(Want::ONE), spins: 0, share: &share, stop: None }))
 }

@@ -3,7 +3,7 @@
 //! The diagram and the invariants are those of the module above.
 
 use super::nodes::{Available, Call};
-use super::room::{Awaited, Room};
+use super::room::{Aspect, Awaited, Room};
 use super::sleep::{Control, MOST_ROOMS, Sleep, must_nap};
 use crate::background::Presence;
 use crate::lock::{KeptCondvar, Registration, unordered_moment};
@@ -148,7 +148,7 @@ impl Linger {
     }
 
     /// A wake has come, or the slice is over, and no task waits.
-    fn end_in_vain(&mut self, woken: bool) {
+    fn end(&mut self, woken: bool) {
         if std::mem::take(&mut self.is_on) && woken {
             self.pause = LINGER_PAUSE;
         }
@@ -188,6 +188,8 @@ impl Watch {
     /// Takes the count back, then passes on a wake that may have been consumed, if nothing is known
     /// of what it was for any more (Invariant 5).
     fn leave(&mut self, is_unknown: bool) {
+        // It lingers only where it is registered.
+        self.linger.is_on = false;
         let Some(place) = self.place.take() else { return };
         let condvar = place.condvar.get();
         condvar.deregister(place.registration);
@@ -197,20 +199,20 @@ impl Watch {
     }
     /// Checks the room: registers or leaves, notifies tasks, passes on what they do not take. Returns
     /// whether a task was notified.
-    fn check(&mut self, is_woken: bool, slice_has_ended: bool, naps: bool, calls: &mut Vec<Call>) -> bool {
+    fn check(&mut self, is_woken: bool, mut slice_has_ended: bool, naps: bool, calls: &mut Vec<Call>) -> bool {
         let room = Arc::clone(&self.room);
         self.has_fired |= is_woken;
         self.is_unordered = false;
         let (awaited, is_wanted) = {
             let mut state = room.lock();
-            let is_wanted = state.nodes.has_waiting();
-            let lingers = self.linger.is_on && !is_woken && !slice_has_ended && !state.has_left;
-            state.has_left = false;
-            state.is_watched = is_wanted || lingers;
-            if !is_wanted && !lingers {
-                self.linger.end_in_vain(is_woken);
+            let has_waiting = state.nodes.has_waiting();
+            let has_left = std::mem::take(&mut state.has_left);
+            if !has_waiting && (is_woken || slice_has_ended || has_left) {
+                self.linger.end(is_woken);
             }
-            (state.awaited.clone(), is_wanted)
+            state.nodes.end_pause(now_ns);
+            state.is_watched = has_waiting || self.linger.is_on;
+            (state.awaited.clone(), has_waiting && !state.nodes.is_held_off())
         };
         self.was_idle = !self.has_tasks && awaited.is_none();
         self.has_tasks = awaited.is_some();
@@ -226,20 +228,23 @@ impl Watch {
         loop {
             // What there is first, then the tasks that answer for it (Invariant 4).
             let available = awaited.available(room.aspect);
+            let fitting = room.fitting(&*awaited);
             let mut state = room.lock();
-            let found_late = slice_has_ended && state.nodes.end_slice();
-            if slice_has_ended {
+            let ends_slice = std::mem::take(&mut slice_has_ended);
+            let found_late = ends_slice && state.nodes.end_slice();
+            let left_over = state.nodes.serve(available, fitting, usize::MAX, now_ns, calls);
+            if ends_slice {
                 state.nodes.remind(calls);
             }
-            let fits = |want| awaited.fits(room.aspect, want);
-            let left_over = state.nodes.serve(available, usize::MAX, now_ns, fits, calls);
-            let is_wanted = state.nodes.has_waiting();
-            if !is_wanted && !calls.is_empty() && self.place.is_some() {
+            let has_waiting = state.nodes.has_waiting();
+            let is_held_off = has_waiting && state.nodes.is_held_off();
+            if !has_waiting && !left_over && !calls.is_empty() {
                 self.linger.begin();
             }
-            // A task that comes from now on tells the reactor, unless it stays registered.
-            let stays = is_wanted || self.linger.is_on;
-            state.is_watched = stays && self.place.is_some();
+            let stays = self.place.is_some() && !is_held_off && (has_waiting || self.linger.is_on);
+            // A task that comes from now on tells the reactor, unless it stays registered, or checks
+            // at a time that is set.
+            state.is_watched = stays || is_held_off;
             self.held_until_ns = state.nodes.held_until_ns().unwrap_or(u64::MAX);
             drop(state);
             if !stays {
@@ -263,9 +268,14 @@ impl Watch {
         match &mut self.place {
             Some(_) if !is_wanted && !self.linger.is_on => self.leave(false),
             Some(place) => match place.condvar.get().renewed(place.registration) {
-                Some(renewed) => place.registration = renewed,
+                Some(renewed) => {
+                    // The wake that belongs to it may come while the reactor sleeps on the new one.
+                    self.has_fired |= renewed != place.registration;
+                    place.registration = renewed;
+                }
                 // Invariant 6.
                 None => {
+                    self.has_fired = true;
                     place.registration = place.condvar.get().register();
                     self.is_unordered = !awaited.heavy_barrier();
                 }
@@ -277,6 +287,8 @@ impl Watch {
                 let registration = condvar.get().register();
                 self.is_unordered = !awaited.heavy_barrier();
                 self.place = Some(Place { condvar, registration });
+                // All who wait for a stop are woken: to stay costs no other waiter a wake.
+                self.linger.is_on = self.room.aspect == Aspect::Stopped;
             }
         }
     }
@@ -320,10 +332,8 @@ impl Worker {
             is_unordered |= watch.is_unordered;
         }
         if self.slice_has_ended {
-            self.probe();
-        }
-        if self.slice_has_ended {
             self.slice_ends_ns = coarse_now_ns() + SLICE_NS;
+            self.probe();
         }
         let until = Deadline::from_ns((self.slice_ends_ns + TICK_NS).min(held_until_ns));
         if is_unordered { unordered_moment(until) } else { until }

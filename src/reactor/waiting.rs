@@ -69,7 +69,7 @@ impl Node {
     }
 
     fn register(&self, waker: Waker, subject: &Subject<'_>) {
-        self.room.register(Some(self.key), waker, subject.want, subject.share);
+        self.room.register(Some(self.key), waker, subject.want.get(), subject.share);
     }
 
     fn end(self, took: bool) {

@@ -240,6 +240,8 @@ pub struct PutNotice {
     pub not_empty: CondvarWords,
     /// 1 after `close`.
     pub closed: AtomicU32,
+    /// Tasks that wait for it.
+    pub closing: CondvarWords,
 }
 
 /// Read by getters at each message; written when a putter goes to sleep, and when a lease comes

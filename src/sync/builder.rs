@@ -3,12 +3,14 @@
 use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
 use super::settings::PrimitiveSettings;
 use crate::error::{CreateError, OpenError};
+use crate::os::Deadline;
 use crate::shm::kind::Kind;
 use crate::shm::participant;
 use crate::shm::segment::{Asked, Directory, Owners, Segment, Spec, checked_mode};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Settings of a primitive of [`shmq::sync`](crate::sync) to be created; made by its `builder`.
 ///
@@ -233,7 +235,8 @@ impl<O> PrimitiveBuilder<O> {
     /// `unapplied_options` lists the others that differ. The first value counts for nothing.
     ///
     /// # Errors
-    /// [`OpenError`]; nothing was changed. Does not wait for it to be created.
+    /// [`OpenError`]; nothing was changed. Does not wait for it to be created: that does
+    /// [`open_timeout`](Self::open_timeout).
     ///
     /// ```
     /// # let name = format!("doc-sync-builder-open-{}", std::process::id());
@@ -245,9 +248,48 @@ impl<O> PrimitiveBuilder<O> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(self) -> Result<O, OpenError> {
+        self.open_by(None)
+    }
+
+    /// Like [`open`](Self::open), but waits for it to be created, for `timeout` at most and never
+    /// less. As [`Queue::open_timeout`](crate::Queue::open_timeout).
+    ///
+    /// # Errors
+    /// [`OpenError::Timeout`], or as [`open`](Self::open), at once.
+    ///
+    /// ```
+    /// # let name = format!("doc-sync-builder-open-timeout-{}", std::process::id());
+    /// use shmq::sync::Event;
+    /// use std::time::Duration;
+    ///
+    /// # let _server = Event::builder().name(&name).create()?;
+    /// let stop = Event::builder().name(&name).open_timeout(Duration::from_secs(5))?;
+    /// assert!(!stop.is_set());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_timeout(self, timeout: Duration) -> Result<O, OpenError> {
+        self.open_by(Some(Deadline::after(timeout)))
+    }
+
+    /// Like [`open_timeout`](Self::open_timeout), until `deadline`. One in the past means one try.
+    ///
+    /// # Errors
+    /// As [`open_timeout`](Self::open_timeout).
+    ///
+    /// ```
+    /// # let name = format!("doc-sync-builder-open-deadline-{}", std::process::id());
+    /// let builder = shmq::sync::Event::builder().name(&name);
+    /// assert!(builder.open_deadline(std::time::Instant::now()).unwrap_err().is_timeout());
+    /// ```
+    pub fn open_deadline(self, deadline: Instant) -> Result<O, OpenError> {
+        self.open_by(Some(Deadline::at(deadline)))
+    }
+
+    fn open_by(self, until: Option<Deadline>) -> Result<O, OpenError> {
         let name = self.name.as_deref().ok_or(OpenError::BadName { name: String::new(), why: "no name was given" })?;
         let asked = self.asked();
-        Ok((self.over)(Primitive::open(name, &self.shape, self.settings.directory.unwrap_or_default(), self.owners, asked)?))
+        let directory = self.settings.directory.unwrap_or_default();
+        Ok((self.over)(Primitive::open(name, &self.shape, directory, self.owners, asked, until)?))
     }
 
     /// Removes the name, in the directory that was set. Processes that use what it led to go on

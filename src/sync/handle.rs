@@ -9,7 +9,8 @@ macro_rules! handle {
             ///
             /// # Errors
             /// [`OpenError`](crate::OpenError); nothing was changed. `Mismatch` names both sides if
-            /// something else has that name. Does not wait for it to be created.
+            /// something else has that name. Does not wait for it to be created: that does
+            /// [`open_timeout`](Self::open_timeout).
             ///
             /// ```
             #[doc = concat!("let first = ", $new, ";")]
@@ -18,7 +19,50 @@ macro_rules! handle {
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             pub fn open(name: impl AsRef<str>) -> Result<Self, crate::OpenError> {
-                Ok(Self::over(crate::sync::primitive::Primitive::open(name.as_ref(), &$shape, Default::default(), Default::default(), Default::default())?))
+                Self::open_by(name.as_ref(), None)
+            }
+
+            /// Like [`open`](Self::open), but waits for it to be created, for `timeout` at most and
+            /// never less. As [`Queue::open_timeout`](crate::Queue::open_timeout).
+            ///
+            /// # Errors
+            /// [`OpenError::Timeout`](crate::OpenError::Timeout) if there was none all the time; what
+            /// waiting does not mend at once, as by [`open`](Self::open).
+            ///
+            /// ```
+            /// use std::time::Duration;
+            ///
+            #[doc = concat!("let first = ", $new, ";")]
+            #[doc = concat!("let second = ", $path, "::open_timeout(first.name(), Duration::from_secs(5))?;")]
+            /// assert_eq!(first.name(), second.name());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn open_timeout(name: impl AsRef<str>, timeout: std::time::Duration) -> Result<Self, crate::OpenError> {
+                Self::open_by(name.as_ref(), Some(crate::os::Deadline::after(timeout)))
+            }
+
+            /// Like [`open_timeout`](Self::open_timeout), until `deadline`. One in the past means one
+            /// try.
+            ///
+            /// # Errors
+            /// As [`open_timeout`](Self::open_timeout).
+            ///
+            /// ```
+            /// use std::time::Instant;
+            ///
+            #[doc = concat!("let first = ", $new, ";")]
+            #[doc = concat!("let second = ", $path, "::open_deadline(first.name(), Instant::now())?;")]
+            /// assert_eq!(first.name(), second.name());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn open_deadline(name: impl AsRef<str>, deadline: std::time::Instant) -> Result<Self, crate::OpenError> {
+                Self::open_by(name.as_ref(), Some(crate::os::Deadline::at(deadline)))
+            }
+
+            fn open_by(name: &str, until: Option<crate::os::Deadline>) -> Result<Self, crate::OpenError> {
+                let (directory, owners, asked) = Default::default();
+                let opened = crate::sync::primitive::Primitive::open(name, &$shape, directory, owners, asked, until)?;
+                Ok(Self::over(opened))
             }
 
             /// Removes a name. Processes that use what it led to continue with it; no process can

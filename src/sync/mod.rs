@@ -32,6 +32,7 @@
 //!
 //! | | in a signal handler |
 //! |---|---|
+//! | [`Stop`](crate::Stop): `set`, `is_set` | yes, whatever they interrupt |
 //! | [`Event`]: `set`, `clear`, `is_set`, `try_wait` | yes, whatever they interrupt |
 //! | [`Semaphore`]: `release`, `release_many` | yes, whatever they interrupt, as `sem_post` |
 //! | [`Permit`]: its drop, `forget` | yes, whatever they interrupt |
@@ -76,6 +77,43 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Futures
+//!
+//! With the feature `async`, for tasks, which must not block their thread:
+//!
+//! | | |
+//! |---|---|
+//! | [`Event`] | `wait_async` |
+//! | [`Semaphore`] | `permit_async`: its guard may be held across an `.await` and change threads |
+//! | [`Mutex`], [`Array`], [`Value`] | `lock`, `try_lock` between two `.await`s: see below |
+//! | [`Condvar`], [`Barrier`] | none: wait in a thread that may block, or for an `Event` |
+//!
+//! **No `lock_async`**: the guard of a [`Mutex`] stays in its thread, and while it exists,
+//! [`Process::spawn`](crate::Process::spawn) does not fork. Held across an `.await`, it would stop
+//! all other processes for as long as its executor has other things to do, and tasks of its own
+//! thread that lock would wait for it for ever. Hold it for a few instructions and no `.await`, as
+//! `std`'s. What must be held across one is a permit of a `Semaphore` of one: it comes back when
+//! the task is cancelled, and when the process dies.
+//!
+//! **No future of a `Condvar`**: a wait gives its mutex up and takes it again, so it would need the
+//! same guard. **None of a `Barrier`**: to arrive changes the barrier, and a party that has arrived
+//! and is cancelled breaks it for all others, so that such a future could not be dropped safely.
+//!
+#![cfg_attr(feature = "async", doc = "```")]
+#![cfg_attr(not(feature = "async"), doc = "```ignore")]
+//! use shmq::sync::{Semaphore, Value};
+//!
+//! let (turn, total) = (Semaphore::new(1)?, Value::new(0u64)?);
+//! futures::executor::block_on(async {
+//!     let _turn = turn.permit_async().await?; // one task at a time, of all processes
+//!     let old = total.get()?;
+//!     futures::future::ready(()).await; // anything that takes its time
+//!     total.set(old + 1)
+//! })?;
+//! assert_eq!(total.get()?, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Portable locks
 //!
 //! Under `--cfg shmq_portable_sync` all of this works too, except that a death is not noticed: see
@@ -99,6 +137,8 @@
 //! ```
 
 mod array;
+#[cfg(feature = "async")]
+mod awaited;
 mod barrier;
 mod builder;
 mod condvar;

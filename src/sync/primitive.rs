@@ -180,14 +180,17 @@ impl Primitive {
         Ok(Primitive::over(Newcomer::create(name, spec, |segment| init(PrimitiveMemory::of(segment)))?))
     }
 
+    /// With `until`, waits for one to be created.
     pub(crate) fn open(
         name: &str,
         shape: &PrimitiveKind,
         directory: Directory,
         owners: Owners,
         asked: Asked,
+        until: Option<Deadline>,
     ) -> Result<Arc<Primitive>, OpenError> {
-        Ok(Primitive::over(Newcomer::open(name, &Expect { directory, owners, asked, ..shape.expect(None) })?))
+        let expect = Expect { directory, owners, asked, ..shape.expect(None) };
+        Ok(Primitive::over(Newcomer::open(name, &expect, until)?))
     }
 
     pub(crate) fn open_or_create(

@@ -236,7 +236,7 @@ impl Semaphore {
         self.permit_by(Wait::Never)
     }
 
-    fn permit_by(&self, wait: Wait) -> Result<Permit<'_>, SyncError> {
+    pub(crate) fn permit_by(&self, wait: Wait) -> Result<Permit<'_>, SyncError> {
         let me = self.take_by(wait, Taking::AsGuard)?;
         Ok(Permit { semaphore: self, me, incarnation: self.primitive.incarnation() })
     }
@@ -297,15 +297,15 @@ impl Semaphore {
     /// ```
     pub fn value(&self) -> u64 {
         if self.primitive.is_time_to_probe() {
-            self.probe_for_the_dead();
+            self.probe_for_the_dead(Wait::Never);
         }
         self.available()
     }
 
     /// Brings back the permits of the dead. Gives up where it cannot.
-    pub(crate) fn probe_for_the_dead(&self) {
+    pub(crate) fn probe_for_the_dead(&self, wait: Wait) {
         let Ok(me) = self.primitive.me() else { return };
-        if self.enter(me, Wait::Never).is_ok() {
+        if self.enter(me, wait).is_ok() {
             self.holders().reap(me);
             let back = self.available();
             let _ = self.primitive.exit(me);
@@ -327,7 +327,7 @@ impl Semaphore {
 
     /// Permits that can be taken, as [`Invariant 1`](self) says. Under the lock it only grows.
     /// Acquire: a lower word of the table comes with the lower `total` of a `forget` (Invariant 3).
-    fn available(&self) -> u64 {
+    pub(crate) fn available(&self) -> u64 {
         let words = self.words();
         let held = self.holders().total_of_first(words.holders_end.load(Acquire));
         words.total.load(Acquire).saturating_sub(held)
@@ -384,10 +384,11 @@ impl Semaphore {
     }
 
     /// The one path that waits. A caller that goes without a permit passes on the wake that it may
-    /// have had for one, here or in `wait_any`.
+    /// have had for one, here or in `wait_any`. Not a future's poll: it waits again, or its node
+    /// hands on (reactor, Invariant 3).
     fn take_by(&self, wait: Wait, taking: Taking) -> Result<Id, SyncError> {
         let taken = self.wait_and_take(wait, taking);
-        if taken.is_err() && self.has_permits() {
+        if taken.is_err() && wait != Wait::AtOnce && self.has_permits() {
             self.primitive.notify(1);
         }
         taken

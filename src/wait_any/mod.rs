@@ -66,24 +66,25 @@ static ADAPTIVE_SPIN: AdaptiveSpin = AdaptiveSpin::new();
 ///
 /// # Async
 ///
-/// Like every blocking call of this crate it must not run in an executor's thread. Give it, or a
-/// plain `get`, a thread that may block; the `try_` forms and the setters (`Event::set`,
-/// `Semaphore::release`) need none. A call in another thread is not cancelled by dropping its
-/// future: use a deadline, or have a [`Stop`] in the list.
+/// It blocks its thread, so it must not run in an executor's. There, each source has a future (with
+/// the feature `async`: `get_async`, `stream`, `Event::wait_async`, `Semaphore::permit_async`), and
+/// the executor's `select!` waits for several; an event loop of one's own waits for descriptors
+/// (`readable`). All of them are cancelled by being dropped. What only blocks goes to a thread that
+/// may, with a deadline or a [`Stop`] in the list.
 ///
-/// ```
-/// use shmq::{Queue, Stop, wait_any};
+#[cfg_attr(feature = "async", doc = "```")]
+#[cfg_attr(not(feature = "async"), doc = "```ignore")]
+/// use shmq::{Queue, sync::Event};
 ///
-/// let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+/// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 /// runtime.block_on(async {
-///     let (jobs, stop) = (Queue::<u64>::new(4)?, Stop::new());
-///     let (jobs_there, stop_there) = (jobs.clone(), stop.clone());
-///     let waiting = tokio::task::spawn_blocking(move || {
-///         let ready = wait_any(&[&stop_there, &jobs_there], None).ok()?;
-///         if ready == 1 { jobs_there.try_get().ok() } else { None }
-///     });
-///     jobs.try_put(&42)?;
-///     assert_eq!(waiting.await?, Some(42));
+///     let (jobs, stop) = (Queue::<u64>::new(4)?, Event::new()?);
+///     jobs.put_async(&42).await?;
+///     tokio::select! {
+///         biased;
+///         stopped = stop.wait_async() => stopped?,
+///         job = jobs.get_async() => assert_eq!(job?, 42),
+///     }
 ///     Ok::<(), Box<dyn std::error::Error>>(())
 /// })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

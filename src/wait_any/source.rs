@@ -10,7 +10,7 @@ use crate::process::Process;
 use crate::queue::{Consumer, Queue, Receiver};
 use crate::raw::RawQueue;
 use crate::sync::{Event, Pipe, Semaphore};
-use crate::wait::Stop;
+use crate::wait::{Stop, Wait};
 
 /// What [`wait_any`](crate::wait_any()) can wait for.
 ///
@@ -194,7 +194,7 @@ impl<'a> SourceKind<'a> {
     pub(super) fn probe_for_the_dead(self, deadline: Deadline) {
         match self {
             SourceKind::Queue(raw) => raw.periodic_probe(deadline),
-            SourceKind::Semaphore(semaphore) => semaphore.probe_for_the_dead(),
+            SourceKind::Semaphore(semaphore) => semaphore.probe_for_the_dead(Wait::Never),
             SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Stop(_) | SourceKind::Refused => {}
         }
     }

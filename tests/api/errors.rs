@@ -24,6 +24,7 @@ fn errors_name_their_values() {
     says(PutError::Full, &["full"]);
     says(PutError::Busy, &["put side"]);
     says(PutError::Timeout, &["timed out"]);
+    says(PutError::Interrupted, &["interrupted", "stop"]);
     says(PutError::Closed, &["closed"]);
     says(PutError::TooLarge { len: 1234, max: 567 }, &["1234", "567"]);
     says(PutError::Held { pid: 4321 }, &["4321"]);
@@ -35,6 +36,7 @@ fn errors_name_their_values() {
     says(GetError::Empty, &["empty"]);
     says(GetError::Busy, &["get side"]);
     says(GetError::Timeout, &["timed out"]);
+    says(GetError::Interrupted, &["interrupted", "stop"]);
     says(GetError::Closed, &["closed"]);
     says(GetError::TooSmall { needed: 99, given: 88 }, &["99", "88"]);
     says(GetError::Invalid, &["valid"]);
@@ -66,6 +68,8 @@ fn errors_name_their_values() {
     says(OpenError::BadName { name: "a/b".into(), why: "has a slash" }, &["a/b", "has a slash"]);
     says(OpenError::NotFound { what: what() }, &["no segment"]);
     says(OpenError::NotReady { what: what() }, &["again"]);
+    let waited = std::time::Duration::from_millis(5_020);
+    says(OpenError::Timeout { what: what(), waited }, &["segment", "5.020 s", "start the program"]);
     says(OpenError::Mismatch { what: what(), ours: "u32/4".into(), theirs: "f64/8".into() }, &["u32/4", "f64/8"]);
     says(OpenError::Replaced { what: what() }, &["taken this name"]);
     says(OpenError::PermissionDenied { what: what(), why: "a filter".into() }, &["permission", "a filter"]);
@@ -75,6 +79,7 @@ fn errors_name_their_values() {
     says(OpenError::Os { what: what(), call: "open", source: refusal() }, &["open"]);
     says(JoinError::Timeout { left: 42 }, &["42"]);
     says(JoinError::TooManyDone, &["task_done"]);
+    says(JoinError::Interrupted, &["interrupted", "stop"]);
     says(JoinError::Poisoned, &["poisoned"]);
     says(JoinError::Corrupted, &["corrupted"]);
     says(JoinError::Os { call: "attach", source: refusal() }, &["attach"]);

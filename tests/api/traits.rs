@@ -3,7 +3,7 @@
 use crate::{Local, Side, Tick, what};
 use shmq::{
     AckLease, Consumer, CreateError, GetError, JoinError, Lease, Loan, Message, OpenError, Plain, Process, Producer, PutError,
-    Queue, QueueBuilder, RecoveryReport, SpawnError, Stats, WaitStrategy,
+    Queue, QueueBuilder, Receiver, RecoveryReport, Sender, SpawnError, Stats, WaitStrategy,
 };
 use std::error::Error;
 use std::fmt::Debug;
@@ -66,6 +66,10 @@ fn auto_traits_are_what_they_were() {
     shared::<Queue<Local>>();
     cloned::<Queue<[u8]>>();
     cloned::<Queue<Tick>>();
+    shared::<Sender<u32>>();
+    shared::<Receiver<[u8]>>();
+    cloned::<Sender<[u8]>>();
+    cloned::<Receiver<Tick>>();
     sent::<QueueBuilder<Queue<[u8]>>>();
 
     sent::<Loan<'static, u32>>();
@@ -111,6 +115,8 @@ fn auto_traits_are_what_they_were() {
     fn travels<T: serde::Serialize + serde::de::DeserializeOwned>() {}
     travels::<Queue<u32>>();
     travels::<Queue<[u8]>>();
+    travels::<Sender<u32>>();
+    travels::<Receiver<[u8]>>();
 }
 
 #[test]
@@ -131,6 +137,8 @@ fn everything_public_is_debug() {
     shown(queue.iter());
     shown(queue.producer().unwrap());
     shown(queue.consumer().unwrap());
+    shown(queue.sender());
+    shown(queue.receiver());
     shown(queue.stats());
     shown(queue.recover());
     shown(WaitStrategy::Custom { spins: 1, yields: 2 });

@@ -8,7 +8,7 @@
 
 use crate::layout::{
     CondvarWords, ENTRIES_OFFSET, ENTRY_BYTES, Entry, GetNotice, GetSide, Head, PutNotice, PutSide, Rare, SegmentHeader,
-    cells_offset,
+    TRANSIT_SLOTS, cells_offset,
 };
 use crate::support::Rng;
 use std::mem::offset_of;
@@ -67,6 +67,9 @@ pub fn of(image: &[u8]) -> Vec<Field> {
     ] {
         list.push(Field { name: part, offset: start + offset_of!(CondvarWords, waiters), bytes: 8 });
         list.push(Field { name: part, offset: start + offset_of!(CondvarWords, sequence), bytes: 4 });
+    }
+    for slot in 0..TRANSIT_SLOTS {
+        list.push(Field { name: "in_transit", offset: offset_of!(Head, in_transit) + slot * 8, bytes: 8 });
     }
     let shape = Shape::of(image);
     for entry in 0..shape.participants {

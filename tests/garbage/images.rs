@@ -39,7 +39,7 @@ sized_subject!(u64, "u64", 255, 0x5a5a_5a5a_5a5a_5a5a);
 sized_subject!([u8; LARGE], "[u8; 8128]", 3, [0xa5; LARGE]);
 
 macro_rules! slice_subject {
-    ($element:ty, $name:literal, $bytes:literal $(, $refine:ident($n:literal))*) => {
+    ($element:ty, $name:literal, $bytes:literal $(, $refine:ident($n:expr))*) => {
         impl Subject for [$element] {
             const NAME: &'static str = $name;
             fn settings() -> QueueBuilder<Queue<[$element]>> {
@@ -53,7 +53,7 @@ macro_rules! slice_subject {
         }
     };
 }
-slice_subject!(u8, "[u8]", 16384);
+slice_subject!(u8, "[u8], closes when unused", 16384, close_when_unused(true));
 slice_subject!(
     u32,
     "[u32], 9 at most, given up after 3 deliveries to dead letters that are missing",

@@ -193,7 +193,7 @@ pub fn every_verb<T: ?Sized + Travels>(queue: Queue<T>, value: &T, buffer: &mut 
     at_the_end(queue, value, buffer, held, stage);
 }
 
-const VERBS: u64 = 16;
+const VERBS: u64 = 17;
 
 fn one_verb<T: ?Sized + Travels>(
     verb: u64,
@@ -288,6 +288,19 @@ fn one_verb<T: ?Sized + Travels>(
             drop(queue.task_done());
             (stage.step)("join_timeout");
             drop(queue.join_timeout(PATIENCE));
+        }
+        15 => {
+            (stage.step)("sender, receiver");
+            let (sender, receiver) = (queue.sender(), queue.receiver());
+            drop(sender.try_put(value));
+            drop(receiver.try_get());
+            (stage.step)("a sender that is sent");
+            let sent = serde_json::to_string(&sender).expect("it is text");
+            drop(sender);
+            (stage.step)("a sender that arrives");
+            drop(serde_json::from_str::<shmq::Sender<T>>(&sent));
+            drop(serde_json::from_str::<shmq::Sender<T>>(&sent));
+            (stage.step)("dropping a receiver");
         }
         14 => {
             (stage.step)("open by name");

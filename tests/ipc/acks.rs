@@ -6,7 +6,7 @@ use crate::support::harness::Case;
 use crate::support::process::{Exit, PANICKED, expect_all_succeed, fork, fork_with_code, shared_word, wait_for_count};
 use crate::support::stalled::{stopped_in_the_get_lock, stopped_in_the_put_lock};
 use crate::support::{BY_ITSELF, PATIENCE, unique_name};
-use shmq::{AckLease, DeadLetters, GetError, ObjectQueue, Queue};
+use shmq::{AckLease, DeadLetters, GetError, Queue};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Release;
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 pub fn cases() -> Vec<Case> {
     crate::cases![
         a_holder_that_is_killed_gives_it_back,
+        #[cfg(feature = "object")]
+        a_holder_of_an_object_that_is_killed_gives_it_back,
         a_holder_that_panics_or_exits_gives_it_back,
         an_inherited_one_is_inert,
         a_dropped_one_goes_to_a_sleeper_in_another_process,
@@ -25,14 +27,11 @@ pub fn cases() -> Vec<Case> {
 
 fn a_holder_that_is_killed_gives_it_back() {
     let queue: Queue<u64> = Queue::new(4).unwrap();
-    let objects: ObjectQueue<String> = ObjectQueue::new(4).unwrap();
     for round in 0..4 {
         queue.put_slice(&[round, 100]).unwrap();
-        objects.put("an object").unwrap();
         let holder = victim("a holder of acknowledged leases", |wait| {
             let (first, second) = (queue.lease_ack().unwrap(), queue.lease_ack_owned().unwrap());
-            let object = objects.lease_ack().unwrap();
-            assert_eq!((*first, *second, object.as_str()), (round, 100, "an object"));
+            assert_eq!((*first, *second), (round, 100));
             second.ack().unwrap();
             wait();
         });
@@ -40,16 +39,29 @@ fn a_holder_that_is_killed_gives_it_back() {
             let lease = queue.lease_ack_timeout(PATIENCE).unwrap();
             assert_eq!((*lease, lease.deliveries()), (round, 2));
             lease.ack().unwrap();
-            let object = objects.lease_ack_timeout(PATIENCE).unwrap();
-            assert_eq!((object.as_str(), object.deliveries()), ("an object", 2));
-            object.ack().unwrap();
         });
         consumer.wait_until_asleep();
         holder.kill();
         consumer.expect_success_within(BY_ITSELF);
         queue.join_timeout(PATIENCE).unwrap();
-        assert!(queue.is_empty() && objects.is_empty());
+        assert!(queue.is_empty());
     }
+}
+
+#[cfg(feature = "object")]
+fn a_holder_of_an_object_that_is_killed_gives_it_back() {
+    let queue = shmq::ObjectQueue::<String>::new(4).unwrap();
+    queue.put("an object").unwrap();
+    let holder = victim("a holder of an object", |wait| {
+        let object = queue.lease_ack().unwrap();
+        assert_eq!((object.as_str(), object.deliveries()), ("an object", 1));
+        wait();
+    });
+    holder.kill();
+    let object = queue.lease_ack_timeout(PATIENCE).unwrap();
+    assert_eq!((object.as_str(), object.deliveries()), ("an object", 2));
+    assert_eq!(object.take().unwrap(), "an object");
+    assert!(queue.is_empty());
 }
 
 fn a_holder_that_panics_or_exits_gives_it_back() {

@@ -15,9 +15,12 @@ mod forking;
 mod interruptions;
 mod limits;
 mod naming;
+mod opening;
 mod owners;
 mod rights;
 mod roles;
+#[cfg(feature = "object")]
+mod roles_sent;
 mod space;
 mod spawning;
 mod traffic;
@@ -45,6 +48,8 @@ mod readers;
 mod renames;
 #[cfg(not(shmq_portable_sync))]
 mod restarts;
+#[cfg(not(shmq_portable_sync))]
+mod roles_deaths;
 #[cfg(not(shmq_portable_sync))]
 mod stops;
 #[cfg(not(shmq_portable_sync))]
@@ -74,12 +79,15 @@ fn main() -> ExitCode {
         waiting::cases(),
         interruptions::cases(),
         naming::cases(),
+        opening::cases(),
         space::cases(),
         spawning::cases(),
         limits::cases(),
         owners::cases(),
         rights::cases(),
         roles::cases(),
+        #[cfg(feature = "object")]
+        roles_sent::cases(),
         denied::cases(),
         directory::cases(),
     ]
@@ -94,6 +102,7 @@ fn main() -> ExitCode {
         renames::cases(),
         restarts::cases(),
         deaths::cases(),
+        roles_deaths::cases(),
         acks::cases(),
         fences::cases(),
         backlog::cases(),

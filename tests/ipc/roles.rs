@@ -2,23 +2,22 @@
 //! unused.
 
 use crate::support::harness::Case;
-use crate::support::process::{Child, fork, shared_word, wait_for_count};
+use crate::support::process::{fork, shared_word, wait_for_count};
 use crate::support::{PATIENCE, unique_name};
-use shmq::{GetError, Process, PutError, Queue, Receiver, Sender};
+use shmq::{GetError, Process, PutError, Queue, Receiver, Sender, Stop};
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
-#[cfg(not(shmq_portable_sync))]
-use {crate::support::wait_until, std::time::Instant};
 
 pub fn cases() -> Vec<Case> {
-    let cases = crate::cases![
+    crate::cases![
         the_last_drop_closes_at_once,
         handles_of_every_kind_keep_their_side_open,
         a_queue_that_did_not_ask_never_closes,
         a_server_waits_for_its_first_client,
         the_end_is_for_good,
         the_last_drop_wakes_all_that_wait,
+        a_child_that_ends_closes_at_once,
         a_child_that_only_reads_does_not_wait_for_itself,
         an_inherited_sender_counts_from_its_first_use,
         an_inherited_queue_counts_from_its_first_use,
@@ -26,52 +25,30 @@ pub fn cases() -> Vec<Case> {
         a_named_handle_counts_until_the_child_drops_it,
         a_producer_that_a_child_inherits_keeps_nothing_open,
         a_sender_that_executes_a_program_is_gone,
-        #[cfg(feature = "object")]
-        a_sender_on_its_way_keeps_the_queue_open,
-        #[cfg(feature = "object")]
-        a_sender_that_is_received_twice_ends_no_other_one_on_its_way,
-        #[cfg(feature = "object")]
-        more_senders_than_slots_on_their_way_keep_the_queue_open,
-        #[cfg(feature = "object")]
-        a_called_process_has_the_sender_of_its_argument,
-        #[cfg(feature = "object")]
-        a_sender_that_is_passed_on_and_on_never_seems_gone,
-        #[cfg(feature = "object")]
-        a_worker_of_a_pool_keeps_nothing_open_but_its_task,
-    ];
-    #[cfg(not(shmq_portable_sync))]
-    let cases = [
-        cases,
-        crate::cases![
-            senders_that_end_in_any_way_and_order_leave_an_end,
-            killed_receivers_end_blocked_puts,
-            a_killed_sender_ends_blocked_gets,
-            #[cfg(feature = "object")]
-            a_sender_on_its_way_goes_with_the_process_that_sent_it,
-        ],
+        handles_with_a_stop_count,
+        #[cfg(feature = "async")]
+        tasks_see_the_end,
     ]
-    .concat();
-    cases
 }
 
-fn closing(capacity: usize) -> Queue<u64> {
+pub fn closing(capacity: usize) -> Queue<u64> {
     Queue::builder().capacity(capacity).close_when_unused(true).create().unwrap()
 }
 
-fn pair(capacity: usize) -> (Sender<u64>, Receiver<u64>) {
+pub fn pair(capacity: usize) -> (Sender<u64>, Receiver<u64>) {
     let queue = closing(capacity);
     (queue.sender(), queue.receiver())
 }
 
 #[track_caller]
-fn expect_end(receiver: &Receiver<u64>) {
+pub fn expect_end(receiver: &Receiver<u64>) {
     let got = receiver.get_timeout(PATIENCE);
     assert!(matches!(got, Err(GetError::Closed)), "{got:?}");
 }
 
 /// Scans that are made now, and those of calls that wait: the queue stays open.
 #[track_caller]
-fn expect_open(receiver: &Receiver<u64>) {
+pub fn expect_open(receiver: &Receiver<u64>) {
     let got = receiver.get_timeout(Duration::from_millis(250));
     assert!(matches!(got, Err(GetError::Timeout)), "{got:?}");
     assert!(!receiver.is_closed());
@@ -188,6 +165,17 @@ fn the_last_drop_wakes_all_that_wait() {
     });
 }
 
+fn a_child_that_ends_closes_at_once() {
+    let (sender, receiver) = pair(8);
+    // It borrows: nothing is dropped in the child, which leaves in good order.
+    let child = Process::builder().keep(&sender).spawn(|| sender.put(&1)).unwrap();
+    let inherited = Process::spawn(|| receiver.get_timeout(PATIENCE).map(|n| n as i32).unwrap_or(-1)).unwrap();
+    assert_eq!(inherited.join().unwrap().code(), Some(1));
+    drop(sender);
+    assert!(child.join().unwrap().success());
+    assert!(receiver.is_closed(), "no slice has passed");
+}
+
 fn a_child_that_only_reads_does_not_wait_for_itself() {
     let (sender, receiver) = pair(8);
     // It has the sender in its memory, and never drops it.
@@ -200,7 +188,7 @@ fn a_child_that_only_reads_does_not_wait_for_itself() {
 }
 
 /// Forks a child that goes on when `go` is `n`, and adds 1 to `went` each time.
-fn steps(go: &'static std::sync::atomic::AtomicU64, went: &'static std::sync::atomic::AtomicU64) -> impl Fn(u64) {
+pub fn steps(go: &'static std::sync::atomic::AtomicU64, went: &'static std::sync::atomic::AtomicU64) -> impl Fn(u64) {
     move |n| {
         went.fetch_add(1, SeqCst);
         wait_for_count("go", go, n);
@@ -351,263 +339,70 @@ fn a_sender_that_executes_a_program_is_gone() {
     child.kill();
 }
 
-#[cfg(not(shmq_portable_sync))]
-fn senders_that_end_in_any_way_and_order_leave_an_end() {
-    const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-    for order in ORDERS {
-        let (sender, receiver) = pair(64);
-        let went = shared_word();
-        let words = [shared_word(), shared_word(), shared_word()];
-        let start = |way: usize| {
-            fork("a sender", || {
-                let step = steps(words[way], went);
-                let one_more = sender.clone();
-                one_more.put(&(way as u64)).unwrap();
-                step(1);
-                match way {
-                    // It lives on.
-                    0 => drop(one_more),
-                    // It ends, or is killed.
-                    1 => return,
-                    _ => {}
-                }
-                step(2);
-            })
-        };
-        let mut children: Vec<Option<Child>> = (0..3).map(|way| Some(start(way))).collect();
-        wait_for_count("senders", went, 3);
-        drop(sender);
-        let mut got: Vec<u64> = (0..3).map(|_| receiver.get_timeout(PATIENCE).unwrap()).collect();
-        got.sort_unstable();
-        assert_eq!(got, [0, 1, 2]);
-        for way in order {
-            assert!(!receiver.is_closed(), "{order:?}: before {way}");
-            match way {
-                0 => {
-                    let before = went.load(SeqCst);
-                    words[0].store(1, SeqCst);
-                    wait_for_count("drop", went, before + 1);
-                }
-                1 => {
-                    words[1].store(1, SeqCst);
-                    children[1].take().unwrap().expect_success();
-                }
-                _ => children[2].take().unwrap().kill(),
-            }
-        }
-        let asked = Instant::now();
-        expect_end(&receiver);
-        assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
-        children[0].take().unwrap().kill();
-    }
-}
-
-#[cfg(not(shmq_portable_sync))]
-fn killed_receivers_end_blocked_puts() {
-    let (sender, receiver) = pair(1);
-    let went = shared_word();
-    let readers: Vec<Child> = (0..2)
-        .map(|_| {
-            fork("a receiver", || {
-                assert!(matches!(receiver.try_get(), Err(GetError::Empty)));
-                steps(shared_word(), went)(1);
-            })
-        })
-        .collect();
-    wait_for_count("receivers", went, 2);
-    drop(receiver);
-    sender.put(&1).unwrap();
-    thread::scope(|scope| {
-        let putter = scope.spawn(|| (sender.put_timeout(&2, PATIENCE), Instant::now()));
-        thread::sleep(Duration::from_millis(150));
-        assert!(!putter.is_finished(), "it ended beside a receiver");
-        readers.into_iter().for_each(Child::kill);
-        let killed = Instant::now();
-        let (put, ended) = putter.join().unwrap();
-        assert!(matches!(put, Err(PutError::Closed)), "{put:?}");
-        let late = ended.saturating_duration_since(killed);
-        assert!(late < Duration::from_secs(2), "a slice is 0.1 s, and it took {late:?}");
-    });
-    assert!(matches!(sender.try_put(&2), Err(PutError::Closed)));
-}
-
-#[cfg(not(shmq_portable_sync))]
-fn a_killed_sender_ends_blocked_gets() {
-    let (sender, receiver) = pair(1);
-    let went = shared_word();
-    let child = fork("a sender", || {
-        sender.put(&1).unwrap();
-        steps(shared_word(), went)(1);
-    });
-    wait_for_count("a sender", went, 1);
+fn handles_with_a_stop_count() {
+    let stop = Stop::new();
+    let queue = closing(8);
+    let receiver = queue.receiver();
+    drop(queue.sender());
+    let stoppable = queue.with_stop(&stop);
+    drop(queue);
+    assert!(!receiver.is_closed());
+    let sender = stoppable.sender();
+    drop(stoppable);
+    assert!(!receiver.is_closed());
+    let second = sender.with_stop(&stop);
     drop(sender);
-    assert_eq!(receiver.get().unwrap(), 1);
-    thread::scope(|scope| {
-        let getter = scope.spawn(|| (receiver.get_timeout(PATIENCE), Instant::now()));
-        thread::sleep(Duration::from_millis(150));
-        assert!(!getter.is_finished(), "it ended beside a sender");
-        child.kill();
-        let killed = Instant::now();
-        let (got, ended) = getter.join().unwrap();
-        assert!(matches!(got, Err(GetError::Closed)), "{got:?}");
-        let late = ended.saturating_duration_since(killed);
-        assert!(late < Duration::from_secs(2), "a slice is 0.1 s, and it took {late:?}");
-    });
-    // One that polls learns it, too.
-    let (sender, receiver) = pair(1);
+    assert!(!receiver.is_closed());
+    // In a child, from its first use: of the one that it inherited, and of what it makes of it.
+    let (go, went) = (shared_word(), shared_word());
     let child = fork("a sender", || {
-        sender.put(&1).unwrap();
-        thread::sleep(PATIENCE);
+        let step = steps(go, went);
+        assert!(matches!(receiver.try_get(), Err(GetError::Empty)));
+        let third = second.with_stop(&Stop::new());
+        step(1);
+        third.put(&1).unwrap();
+        step(2);
     });
+    wait_for_count("start", went, 1);
+    go.store(1, SeqCst);
+    wait_for_count("use", went, 2);
+    drop(second);
     assert_eq!(receiver.get_timeout(PATIENCE).unwrap(), 1);
-    drop(sender);
-    child.kill();
-    wait_until("the end", || matches!(receiver.try_get(), Err(GetError::Closed)), || format!("{receiver:?}"));
+    expect_open(&receiver);
+    go.store(2, SeqCst);
+    child.expect_success();
+    expect_end(&receiver);
 }
 
-#[cfg(feature = "object")]
-mod sent {
-    use super::*;
-    use shmq::{ObjectQueue, ObjectSender, Pool};
+#[cfg(feature = "async")]
+fn tasks_see_the_end() {
+    let (sender, receiver) = pair(1);
+    let getter = thread::spawn(move || futures::executor::block_on(receiver.get_async()));
+    thread::sleep(Duration::from_millis(30));
+    drop(sender);
+    assert!(matches!(getter.join().unwrap(), Err(GetError::Closed)));
 
-    pub fn a_sender_on_its_way_keeps_the_queue_open() {
-        let (sender, receiver) = pair(8);
-        let letters = ObjectQueue::<Sender<u64>>::new(4).unwrap();
-        letters.put(&sender).unwrap();
-        drop(sender);
-        expect_open(&receiver);
-        let child = fork("the addressee", || {
-            let sender = letters.get().unwrap();
-            sender.put(&1).unwrap();
-        });
-        assert_eq!(receiver.get_timeout(PATIENCE).unwrap(), 1);
-        expect_end(&receiver);
-        child.expect_success();
+    let (sender, receiver) = pair(1);
+    sender.put(&1).unwrap();
+    let putter = thread::spawn(move || futures::executor::block_on(sender.put_async(&2)));
+    thread::sleep(Duration::from_millis(30));
+    drop(receiver);
+    assert!(matches!(putter.join().unwrap(), Err(PutError::Closed)));
 
-        // A plain one is both, and a receiver is one.
-        let queue = closing(8);
-        let (sender, receiver) = (queue.sender(), queue.receiver());
-        let queues = ObjectQueue::<Queue<u64>>::new(4).unwrap();
-        let receivers = ObjectQueue::<Receiver<u64>>::new(4).unwrap();
-        queues.put(&queue).unwrap();
-        receivers.put(&receiver).unwrap();
-        drop((queue, receiver));
-        sender.put(&1).unwrap();
-        drop(queues.get().unwrap());
-        sender.put(&1).unwrap();
-        drop(receivers.get().unwrap());
-        assert!(sender.is_closed());
-    }
-
-    pub fn a_sender_that_is_received_twice_ends_no_other_one_on_its_way() {
-        let (sender, receiver) = pair(8);
-        let letters = ObjectQueue::<Sender<u64>>::new(4).unwrap();
-        letters.put(&sender).unwrap();
-        let first = letters.lease().unwrap();
-        first.give_back();
-        let first = letters.lease().unwrap();
-        letters.put(&sender).unwrap();
-        drop(sender);
-        // The same message, decoded three times.
-        first.give_back();
-        drop(letters.get().unwrap());
-        expect_open(&receiver);
-        drop(letters.get().unwrap());
-        assert!(receiver.is_closed());
-    }
-
-    pub fn more_senders_than_slots_on_their_way_keep_the_queue_open() {
-        let (sender, receiver) = pair(8);
-        let letters = ObjectQueue::<Sender<u64>>::new(100).unwrap();
-        (0..100).for_each(|_| letters.put(&sender).unwrap());
-        drop(sender);
-        (0..100).for_each(|_| drop(letters.get().unwrap()));
-        // This process keeps the role until it leaves the queue.
-        expect_open(&receiver);
-    }
-
-    pub fn a_called_process_has_the_sender_of_its_argument() {
-        fn count(sender: ObjectSender<String, shmq::MessagePack>) {
-            (0..3).for_each(|n| sender.put(&n.to_string()).unwrap());
-        }
-
-        let queue = ObjectQueue::<String>::builder().capacity(2).close_when_unused(true).create().unwrap();
-        let (sender, receiver) = (queue.sender(), queue.receiver());
-        drop(queue);
-        let child = Process::call(count, sender).unwrap();
-        assert_eq!(receiver.iter().collect::<Result<Vec<_>, _>>().unwrap(), ["0", "1", "2"]);
-        assert!(child.join().unwrap().success());
-    }
-
-    /// Two processes pass the only sender to each other, each dropping its own at once, while a third
-    /// one scans all the time.
-    pub fn a_sender_that_is_passed_on_and_on_never_seems_gone() {
-        const PASSES: u64 = 4_000;
-        let (sender, receiver) = pair(8);
-        let there = ObjectQueue::<(u64, Sender<u64>)>::new(1).unwrap();
-        let back = ObjectQueue::<(u64, Sender<u64>)>::new(1).unwrap();
-        let (ended, scans) = (shared_word(), shared_word());
-        let play = |from: &ObjectQueue<(u64, Sender<u64>)>, to: &ObjectQueue<(u64, Sender<u64>)>| {
-            // Attached, and not by a sender.
-            assert!(matches!(receiver.try_get(), Err(GetError::Empty)));
-            while let Ok((n, sender)) = from.get_timeout(PATIENCE) {
-                assert!(!sender.is_closed(), "at pass {n}");
-                if n == PASSES {
-                    return to.close();
-                }
-                to.put(&(n + 1, sender)).unwrap();
-            }
-        };
-        let scanner = fork("a scanner", || {
-            while ended.load(SeqCst) == 0 {
-                // The only one that this process counts: its drop scans.
-                drop(receiver.clone());
-                scans.fetch_add(1, SeqCst);
-            }
-        });
-        let players = [fork("a player", || play(&there, &back)), fork("the other player", || play(&back, &there))];
-        there.put(&(0, sender)).unwrap();
-        players.into_iter().for_each(Child::expect_success);
-        ended.store(1, SeqCst);
-        scanner.expect_success();
-        assert!(scans.load(SeqCst) > PASSES / 4, "{scans:?} scans");
-        expect_end(&receiver);
-    }
-
+    // The last sender is killed: the reactor finds that out.
     #[cfg(not(shmq_portable_sync))]
-    pub fn a_sender_on_its_way_goes_with_the_process_that_sent_it() {
-        let (sender, receiver) = pair(8);
-        let letters = ObjectQueue::<Sender<u64>>::new(4).unwrap();
-        let child = fork("it sends its own", || {
-            letters.put(&sender).unwrap();
+    {
+        let (sender, receiver) = pair(1);
+        let child = fork("a sender", || {
+            sender.put(&1).unwrap();
             thread::sleep(PATIENCE);
         });
-        wait_until("a letter", || letters.len() == 1, || format!("{letters:?}"));
+        assert_eq!(receiver.get_timeout(PATIENCE).unwrap(), 1);
         drop(sender);
-        expect_open(&receiver);
+        let getter = thread::spawn(move || futures::executor::block_on(receiver.get_async()));
+        thread::sleep(Duration::from_millis(150));
+        assert!(!getter.is_finished());
         child.kill();
-        expect_end(&receiver);
-        assert!(matches!(letters.get().unwrap().put(&1), Err(PutError::Closed)));
-    }
-
-    /// The worker has the inherited sender in its memory, and that of its argument until the task
-    /// ends.
-    pub fn a_worker_of_a_pool_keeps_nothing_open_but_its_task() {
-        fn double((numbers, sender): (Vec<u64>, Sender<u64>)) {
-            numbers.iter().for_each(|n| sender.put(&(2 * n)).unwrap());
-        }
-
-        let (sender, receiver) = pair(64);
-        let pool = Pool::new(2).unwrap();
-        let tasks: Vec<_> = (0..3).map(|n| (vec![n, n + 1], sender.clone())).collect();
-        let results: Vec<_> = tasks.into_iter().map(|task| pool.apply_async(double, task).unwrap()).collect();
-        drop(sender);
-        let mut all = receiver.iter().collect::<Result<Vec<_>, _>>().unwrap();
-        all.sort_unstable();
-        assert_eq!(all, [0, 2, 2, 4, 4, 6]);
-        results.into_iter().for_each(|result| result.get().unwrap());
-        drop(pool);
+        assert!(matches!(getter.join().unwrap(), Err(GetError::Closed)));
     }
 }
-#[cfg(feature = "object")]
-use sent::*;

@@ -1,8 +1,9 @@
 //! Systems where `MADV_WIPEONFORK` is accepted but does nothing, as under user-mode emulators and
 //! in some sandboxes: a seccomp filter answers it with success.
 
+use crate::roles::{expect_end, expect_open, pair};
 use crate::support::harness::{Case, skip};
-use crate::support::process::{Exit, fork, poll_exit, shared_word, wait_for_count};
+use crate::support::process::{Exit, fork, poll_exit, send_signal, shared_word, wait_for_count};
 use crate::support::{BY_ITSELF, PATIENCE, wait_at_most};
 use shmq::{GetError, PutError, Queue};
 use std::cell::RefCell;
@@ -14,6 +15,7 @@ pub fn cases() -> Vec<Case> {
         a_killed_child_of_a_fork_is_distinguished_from_its_parent,
         a_killed_child_of_a_raw_fork_is_distinguished_from_its_parent,
         what_a_child_inherits_is_inert_where_nothing_is_wiped,
+        an_inherited_sender_counts_where_nothing_is_wiped,
         finding_out_disturbs_no_other_process,
     ]
 }
@@ -117,6 +119,21 @@ fn what_a_child_inherits_is_inert_where_nothing_is_wiped() {
     producer.take().unwrap().put(&3).unwrap();
     lease.take().unwrap().give_back();
     assert_eq!((queue.get().unwrap(), queue.get().unwrap()), (1, 3));
+}
+
+fn an_inherited_sender_counts_where_nothing_is_wiped() {
+    accept_the_advice_and_do_nothing();
+    let (sender, receiver) = pair(3);
+    let child = raw_fork(|| {
+        sender.put(&1).unwrap();
+        std::thread::sleep(PATIENCE);
+    });
+    assert_eq!(receiver.get_timeout(PATIENCE).unwrap(), 1);
+    drop(sender);
+    expect_open(&receiver);
+    send_signal(child, libc::SIGKILL);
+    assert_eq!(end_of(child), Exit::Signal(libc::SIGKILL));
+    expect_end(&receiver);
 }
 
 static SIGNALS: AtomicU64 = AtomicU64::new(0);

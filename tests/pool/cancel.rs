@@ -329,7 +329,11 @@ fn a_storm_of_cancellations_beside_running_tasks() {
     const TASKS: u64 = 10_000;
     words();
     let pool = Pool::new(3).unwrap();
+    // The workers begin when the cancellations do.
+    let gate = pool.batch().chunk_size(1).map_async(wait_for_go, 0..3).unwrap();
+    wait_for_count("three workers at the gate", &words()[BEGUN], 3);
     let results: Vec<_> = (0..TASKS).map(|n| pool.apply_async(note_run, n).unwrap()).collect();
+    words()[GO].store(1, SeqCst);
     // From both ends, by two threads, while three workers take them.
     let cancel = |indices: Vec<usize>| -> Vec<usize> { indices.into_iter().filter(|&n| results[n].cancel()).collect() };
     let (from_the_end, at_random) = std::thread::scope(|scope| {
@@ -339,6 +343,7 @@ fn a_storm_of_cancellations_beside_running_tasks() {
         let at_random = cancel(chosen);
         (other.join().unwrap(), at_random)
     });
+    gate.get().unwrap();
     let mut said = vec![false; TASKS as usize];
     from_the_end.iter().chain(&at_random).for_each(|&n| said[n] = true);
     let mut cancelled = 0;

@@ -20,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         each_task_of_a_chunk_has_the_whole_time,
         a_chunk_with_a_task_that_takes_too_long_fails_as_a_whole,
         a_call_has_a_limit_of_its_own,
+        a_short_limit_keeps_the_supervisor_awake_no_longer_than_its_task,
         a_task_that_takes_too_long_is_not_retried,
         a_retried_task_has_the_whole_time_again,
         a_stopped_worker_is_ended_in_time,
@@ -141,6 +142,29 @@ fn a_call_has_a_limit_of_its_own() {
     assert_eq!(pool.apply(square, 3), Ok(9));
     std::thread::sleep(Duration::from_millis(150));
     assert_timed_out(&pool.batch().task_timeout(short).map(sleep_ms, [ENDLESS]), short);
+}
+
+/// How often a process has gone to sleep by itself.
+fn sleeps_of(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    count.unwrap().trim().parse().unwrap()
+}
+
+fn a_short_limit_keeps_the_supervisor_awake_no_longer_than_its_task() {
+    words();
+    let pool = Pool::new(1).unwrap();
+    let supervisor = parent_of(pool.worker_pids()[0]);
+    let batch = pool.batch().task_timeout(Duration::from_millis(2));
+    let running = batch.imap(square, 0..50).unwrap().filter(Result::is_ok).count();
+    assert!(running > 0, "all 50 took too long");
+    drop(batch);
+    // It may still have to replace workers, and to see that the limit is gone.
+    std::thread::sleep(Duration::from_millis(300));
+    let before = sleeps_of(supervisor);
+    std::thread::sleep(Duration::from_millis(500));
+    let sleeps = sleeps_of(supervisor) - before;
+    assert!(sleeps < 20, "it woke {sleeps} times in half a second");
 }
 
 fn a_task_that_takes_too_long_is_not_retried() {

@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "async")]
+mod awaiting;
 mod beside;
 mod ends;
 mod inherited;
@@ -26,6 +28,8 @@ mod pending;
 #[cfg(not(shmq_portable_sync))]
 mod services;
 #[cfg(not(shmq_portable_sync))]
+mod stepped;
+#[cfg(not(shmq_portable_sync))]
 mod stopped;
 #[cfg(not(shmq_portable_sync))]
 mod storm;
@@ -40,6 +44,8 @@ fn main() -> ExitCode {
     #[cfg(not(shmq_portable_sync))]
     let cases = [cases, deaths::cases(), limits::cases(), services::cases(), stopped::cases(), storm::cases()].concat();
     #[cfg(not(shmq_portable_sync))]
-    let cases = [cases, cancel::cases(), in_time::cases(), pending::cases()].concat();
+    let cases = [cases, cancel::cases(), in_time::cases(), pending::cases(), stepped::cases()].concat();
+    #[cfg(feature = "async")]
+    let cases = [cases, awaiting::cases()].concat();
     support::harness::run(Lanes::Waits, &cases)
 }

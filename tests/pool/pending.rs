@@ -20,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         a_caller_waits_no_longer_than_it_says,
         callers_that_wait_are_served_in_their_order,
         a_cancelled_task_makes_room_at_once,
+        a_task_cancelled_in_the_backlog_makes_room_once,
         a_killed_task_and_one_that_takes_too_long_make_room,
         a_task_whose_worker_dies_makes_room,
         a_task_that_cannot_be_sent_makes_room,
@@ -141,6 +142,27 @@ fn a_cancelled_task_makes_room_at_once() {
         assert_full(&pool, 5);
     }
     go(&pending[..2]);
+}
+
+fn a_task_cancelled_in_the_backlog_makes_room_once() {
+    words();
+    const MAX: usize = 120;
+    let pool = Pool::builder().workers(1).capacity_bytes(64 << 10).max_pending(MAX).build().unwrap();
+    let running = pool.apply_async(wait_for_go, 7).unwrap();
+    wait_for_count("a task that runs", &words()[BEGUN], 1);
+    // More bytes than the queue has: the rest waits in the program.
+    let length = |bytes: Vec<u8>| bytes.len();
+    let mut waiting: Vec<_> = (1..MAX).map(|_| pool.apply_async(length, vec![1; 2000]).unwrap()).collect();
+    for _ in 0..MAX {
+        assert_full(&pool, MAX);
+        assert!(waiting.pop().unwrap().cancel());
+        waiting.insert(0, pool.try_apply_async(length, vec![1; 2000]).unwrap());
+    }
+    go(&[running]);
+    assert!(waiting.iter().all(|result| matches!(result.get(), Ok(2000) | Err(TaskError::Cancelled))));
+    assert!(has_room_for(&pool, MAX));
+    let still = waiting.iter().filter(|result| result.get().is_ok()).count();
+    assert!(still > 0, "all were cancelled");
 }
 
 fn a_killed_task_and_one_that_takes_too_long_make_room() {

@@ -7,6 +7,8 @@
 mod support;
 
 mod arguments;
+#[cfg(feature = "async")]
+mod awaiting;
 mod calls;
 mod children;
 mod deaths;
@@ -42,5 +44,7 @@ fn main() -> ExitCode {
         surroundings::cases(),
     ]
     .concat();
+    #[cfg(feature = "async")]
+    let cases = [cases, awaiting::cases()].concat();
     support::harness::run(Lanes::Waits, &cases)
 }

@@ -20,6 +20,7 @@ mod iterating;
 mod lengths;
 mod messages;
 mod names;
+mod roles;
 mod straight;
 mod timeouts;
 mod types;

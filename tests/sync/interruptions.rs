@@ -78,7 +78,7 @@ fn a_signal_ends_each_wait_of_a_primitive() {
 }
 
 fn a_signal_ends_the_wait_for_a_stopped_holder() {
-    let (mutex, array, value) = (Mutex::new(1u64).unwrap(), Array::new(&[1u64, 2]).unwrap(), Value::new(1u64).unwrap());
+    let (mutex, array, value) = (Mutex::new(1u64).unwrap(), Array::new([1u64, 2]).unwrap(), Value::new(1u64).unwrap());
     let (mut holder, _) = crate::holder("a process with a lock", |hold| {
         let (_mutex, _array) = (mutex.lock().unwrap(), array.lock().unwrap());
         value.update(|_| hold()).unwrap();

@@ -38,10 +38,9 @@ mod word;
 
 pub(super) use self::turn::Turn;
 
-use self::turn::end_myself;
 use self::word::{Word, state};
 use crate::error::CreateError;
-use crate::os::now_ns;
+use crate::os::{KILL, now_ns, own_pid, send_signal};
 use crate::sync::Array;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicU64;
@@ -54,13 +53,22 @@ pub(super) const NO_LIMIT: u64 = u64::MAX;
 
 /// Words to the next entry or seat: a cache line, as different workers write them.
 const STRIDE: usize = 8;
-/// The shortest limit of any task so far. Zero until there is one: the array begins as zeroes.
+/// The shortest limit of the tasks that are there. Zero until there is one: the array begins as
+/// zeroes.
 const SHORTEST: usize = 0;
 const SEATS_AT: usize = STRIDE;
 /// Words of an entry.
 const WORD: usize = 0;
 const BEGUN: usize = 1;
 const LIMIT: usize = 2;
+
+/// In place of an entry: the worker has found its chunk ended.
+const ENDED_ITSELF: u32 = u32::MAX;
+
+/// The word of a seat: the worker's pid, and the entry's index plus one.
+fn seat_word(pid: u32, place: u32) -> u64 {
+    u64::from(pid) << 32 | u64::from(place)
+}
 
 /// A chunk's place on the board. Travels with it, and with its results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,7 +132,7 @@ impl Board {
         self.word_at(SEATS_AT + STRIDE * (self.seats as usize + index as usize) + word)
     }
 
-    /// The chunk that a worker runs: its pid and the entry's index, plus one. 0: none.
+    /// The chunk that a worker runs, see [`seat_word`]. 0: none.
     fn seat(&self, seat: u32) -> &AtomicU64 {
         self.word_at(SEATS_AT + STRIDE * seat as usize)
     }
@@ -184,7 +192,7 @@ impl Board {
                 state::CANCELLED => break Taken::Cancelled,
                 // This seat's word names the entry, and the entry names this seat, where its dead
                 // worker was: the supervisor may kill this one any time (Invariant 3).
-                state::KILLED | state::TIMED_OUT if is_seated && word.seat() == seat => end_myself(),
+                state::KILLED | state::TIMED_OUT if is_seated && word.seat() == seat => self.end_myself(seat),
                 state::KILLED => break Taken::Killed,
                 state::TIMED_OUT => break Taken::TimedOut(limit_ns),
                 // It began, and its worker died: from now on it cannot be ended otherwise.
@@ -196,7 +204,7 @@ impl Board {
                 if limit_ns != NO_LIMIT {
                     self.entry(entry.index, BEGUN).store(now_ns(), Relaxed);
                 }
-                self.seat(seat).store(u64::from(std::process::id()) << 32 | u64::from(entry.index + 1), Release);
+                self.seat(seat).store(seat_word(own_pid() as u32, entry.index + 1), Release);
                 is_seated = true;
             }
             match shared.compare_exchange(word.0, next.0, AcqRel, Acquire) {
@@ -211,7 +219,7 @@ impl Board {
         taken
     }
 
-    /// The shortest limit that any task has had. `NO_LIMIT`: none has one.
+    /// The shortest limit of the tasks that are there, or come next. `NO_LIMIT`: none has one.
     pub fn shortest_limit(&self) -> u64 {
         match self.word_at(SHORTEST).load(Acquire) {
             0 => NO_LIMIT,
@@ -219,15 +227,19 @@ impl Board {
         }
     }
 
-    /// In the program: notes a limit. `true`: it is the shortest so far, which the supervisor has
-    /// to be told.
+    /// In the program, which alone does this, one thread at a time: notes a limit. `true`: it is
+    /// the shortest, which the supervisor is to be told.
     pub fn note_limit(&self, limit_ns: u64) -> bool {
         let is_shorter = limit_ns < self.shortest_limit();
         if is_shorter {
-            self.word_at(SHORTEST).fetch_update(AcqRel, Acquire, |now| (now == 0 || limit_ns < now).then_some(limit_ns)).is_ok()
-        } else {
-            false
+            self.set_shortest_limit(limit_ns);
         }
+        is_shorter
+    }
+
+    /// As [`note_limit`](Self::note_limit): shorter ones are over.
+    pub fn set_shortest_limit(&self, limit_ns: u64) {
+        self.word_at(SHORTEST).store(limit_ns, Release);
     }
 
     /// In the supervisor: nobody sits there any more, or yet.
@@ -261,9 +273,19 @@ impl Board {
         }
     }
 
-    /// In the supervisor: whether the worker of that seat ended because its chunk was ended.
-    pub fn was_ended(&self, seat: u32, pid: u32) -> bool {
-        self.at_seat(seat, pid).is_some_and(|(_, word)| matches!(word.state(), state::KILLED | state::TIMED_OUT))
+    /// In the supervisor: whether the worker of that seat, which has ended, had ended itself. (One
+    /// that the supervisor killed is known to it. The entry says nothing any more: it may be used
+    /// again by now.)
+    pub fn has_ended_itself(&self, seat: u32, pid: u32) -> bool {
+        self.seat(seat).load(Acquire) == seat_word(pid, ENDED_ITSELF)
+    }
+
+    /// Ends this worker, as the supervisor is about to: its chunk was ended.
+    fn end_myself(&self, seat: u32) -> ! {
+        self.seat(seat).store(seat_word(own_pid() as u32, ENDED_ITSELF), Release);
+        loop {
+            let _ = send_signal(own_pid(), KILL);
+        }
     }
 
     /// The entry that a seat's worker runs, if both words agree on that (Invariant 3).

@@ -36,7 +36,6 @@ fn a_chunk_is_cancelled_before_it_began_or_killed_while_it_runs() {
     assert_eq!(board.judge(0, own_pid(), u64::MAX), Verdict::GoOn { until_ns: u64::MAX });
     assert_eq!((board.cancel(again), board.kill(OWN), board.kill(again)), (Ended::No, Ended::No, Ended::WhileItRan));
     assert_eq!(board.judge(0, own_pid(), 0), Verdict::Kill);
-    assert!(board.was_ended(0, own_pid()));
     assert!(matches!(board.take(again, 1, true), Taken::Killed));
     assert!(matches!(board.take(again, 1, false), Taken::Killed), "nor does it count as a death");
 }
@@ -91,14 +90,24 @@ fn a_task_that_has_gone_on_since_it_was_read_is_not_ended() {
 fn a_worker_whose_chunk_is_at_another_seat_is_not_killed() {
     let board = board(1_000);
     // The worker of seat 0 has stopped just before it gave up its seat; the entry is used again.
-    board.seat(0).store(u64::from(own_pid()) << 32 | u64::from(OWN.index + 1), Release);
+    board.seat(0).store(seat_word(own_pid(), OWN.index + 1), Release);
     run(&board, 1);
     assert_eq!(board.judge(0, own_pid(), u64::MAX), Verdict::GoOn { until_ns: u64::MAX });
     board.kill(OWN);
     assert_eq!(board.judge(0, own_pid(), u64::MAX), Verdict::GoOn { until_ns: u64::MAX });
-    assert!(!board.was_ended(0, own_pid()));
     assert_eq!(board.judge(1, own_pid() + 1, u64::MAX), Verdict::GoOn { until_ns: u64::MAX }, "another process");
     assert_eq!(board.judge(1, own_pid(), u64::MAX), Verdict::Kill);
+}
+
+#[test]
+fn a_worker_that_ended_itself_is_known_whatever_its_entry_is_used_for() {
+    let board = board(NO_LIMIT);
+    run(&board, 1);
+    assert!(!board.has_ended_itself(1, own_pid()));
+    board.seat(1).store(seat_word(own_pid(), ENDED_ITSELF), Release);
+    board.begin(Entry { generation: 2, ..OWN }, NO_LIMIT);
+    assert!(board.has_ended_itself(1, own_pid()) && !board.has_ended_itself(1, own_pid() + 1));
+    assert_eq!(board.judge(1, own_pid(), u64::MAX), Verdict::GoOn { until_ns: u64::MAX });
 }
 
 #[test]
@@ -113,11 +122,13 @@ fn a_retry_at_the_same_seat_has_the_whole_time() {
 }
 
 #[test]
-fn the_shortest_limit_only_falls() {
+fn the_shortest_limit_falls_until_it_is_set() {
     let board = board(NO_LIMIT);
     assert_eq!(board.shortest_limit(), NO_LIMIT);
     assert!(!board.note_limit(NO_LIMIT) && board.note_limit(50) && !board.note_limit(60) && board.note_limit(40));
     assert_eq!(board.shortest_limit(), 40);
+    board.set_shortest_limit(NO_LIMIT);
+    assert_eq!(board.shortest_limit(), NO_LIMIT);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::word::{Word, state};
 use super::{BEGUN, Board, Entry, WORD};
-use crate::os::{KILL, now_ns, own_pid, send_signal};
+use crate::os::now_ns;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 /// A worker's turn at a chunk (Invariant 2). It ends the process if the chunk was ended meanwhile.
@@ -39,15 +39,8 @@ impl Turn<'_> {
     fn change(&mut self, to: Word) {
         let shared = self.board.entry(self.entry.index, WORD);
         if shared.compare_exchange(self.word.0, to.0, AcqRel, Acquire).is_err() {
-            end_myself();
+            self.board.end_myself(self.seat);
         }
         self.word = to;
-    }
-}
-
-/// Ends this worker as the supervisor is about to: its chunk was ended.
-pub(super) fn end_myself() -> ! {
-    loop {
-        let _ = send_signal(own_pid(), KILL);
     }
 }

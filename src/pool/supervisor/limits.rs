@@ -20,10 +20,14 @@ impl Workers<'_> {
         for worker in &mut self.running {
             match board.judge(worker.seat, worker.child.pid as u32, now_ns) {
                 Verdict::GoOn { until_ns } => next_ns = next_ns.min(until_ns),
-                Verdict::Kill if worker.child.kill() => {}
-                // It has become another user's. The kernel kills it when its socket is closed, with
-                // the rights that it has now.
-                Verdict::Kill => worker.words = None,
+                Verdict::Kill => {
+                    worker.is_condemned = true;
+                    if !worker.child.kill() {
+                        // It has become another user's. The kernel kills it when its socket is
+                        // closed, with the rights that it has now.
+                        worker.words = None;
+                    }
+                }
             }
         }
         if next_ns == NO_LIMIT {

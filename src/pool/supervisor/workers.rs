@@ -36,6 +36,8 @@ pub(super) struct Worker {
     /// What it reports, to be read when it has ended. It is killed when this is closed (Invariant
     /// 2).
     pub words: Option<File>,
+    /// It was killed, or is about to be, as its chunk was ended (Invariant 5).
+    pub is_condemned: bool,
 }
 
 pub(super) struct Workers<'s> {
@@ -91,13 +93,13 @@ impl<'s> Workers<'s> {
     pub fn start(&mut self, own: &[RawFd], standby: &mut Option<ForkedChild>, outbox: &mut Outbox<'_>) -> Result<(), Refusal> {
         let (words, supervisor) = line().map_err(|error| Refusal::of(Call::Pipe, &error))?;
         let this = Parent::here();
-        let seat = (0..).find(|seat| self.running.iter().all(|worker| worker.seat != *seat)).unwrap_or_default();
+        let seat = self.free_seat();
         self.settings.board.clear_seat(seat);
         // SAFETY: this process has one thread (Invariant 1).
         match unsafe { ForkedChild::fork() }.map_err(|error| Refusal::of(Call::Fork, &error))? {
             Some(child) => {
                 outbox.push(Report::Started { pid: child.pid as u32 });
-                self.running.push(Worker { child, seat, words: Some(words) });
+                self.running.push(Worker { child, seat, words: Some(words), is_condemned: false });
                 Ok(())
             }
             None => {
@@ -119,6 +121,14 @@ impl<'s> Workers<'s> {
         }
     }
 
+    /// A place on the board that none of those that run has.
+    fn free_seat(&self) -> u32 {
+        let mut is_taken = vec![false; self.settings.workers as usize];
+        self.running.iter().for_each(|worker| is_taken[worker.seat as usize] = true);
+        // Fewer run than there should be, so there is one.
+        is_taken.iter().position(|taken| !taken).unwrap_or_default() as u32
+    }
+
     /// Takes the statuses of those that have ended, and draws the consequences. An error: the pool
     /// has failed.
     pub fn take_ended(&mut self, outbox: &mut Outbox<'_>) -> Result<(), Failure> {
@@ -136,7 +146,7 @@ impl<'s> Workers<'s> {
             let end = WorkerEnd::read(worker.words);
             let how = match end.is_announced() {
                 true => End::Announced,
-                false if self.settings.board.was_ended(worker.seat, pid) => End::Killed,
+                false if worker.is_condemned || self.settings.board.has_ended_itself(worker.seat, pid) => End::Killed,
                 false => End::Died,
             };
             outbox.push(Report::Ended { pid, status, how });

@@ -8,12 +8,14 @@ pub use message_type::MessageType;
 
 use super::sealed::Sealed;
 use crate::error::{CreateError, OpenError};
+use crate::os::Deadline;
 use crate::raw::RawQueue;
 use crate::shm::segment::Segment;
 use settings::{LONG_SCHEMA, QueueSettings};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What a [`QueueBuilder`] makes: a [`Queue<T>`](crate::Queue) or an `ObjectQueue<T, C>`. Sealed.
 ///
@@ -136,7 +138,8 @@ impl<Q: Buildable> QueueBuilder<Q> {
     /// [`unapplied_options`](crate::Queue::unapplied_options) lists the others that differ.
     ///
     /// # Errors
-    /// [`OpenError`]; nothing was changed. Does not wait for a queue to be created.
+    /// [`OpenError`]; nothing was changed. Does not wait for a queue to be created: that does
+    /// [`open_timeout`](Self::open_timeout).
     ///
     /// ```
     /// # let name = format!("doc-builder-open-{}", std::process::id());
@@ -146,13 +149,51 @@ impl<Q: Buildable> QueueBuilder<Q> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(self) -> Result<Q, OpenError> {
+        self.open_by(None)
+    }
+
+    /// Like [`open`](Self::open), but waits for the queue to be created, for `timeout` at most and
+    /// never less: see [`Queue::open_timeout`](crate::Queue::open_timeout).
+    ///
+    /// # Errors
+    /// [`OpenError::Timeout`], or as [`open`](Self::open), at once.
+    ///
+    /// ```
+    /// # let name = format!("doc-builder-open-timeout-{}", std::process::id());
+    /// use std::time::Duration;
+    ///
+    /// # let _creator = shmq::Queue::<u64>::create(&name, 10)?;
+    /// let builder = shmq::Queue::<u64>::builder().name(&name);
+    /// let queue = builder.open_timeout(Duration::from_secs(5))?;
+    /// assert_eq!(queue.capacity(), 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_timeout(self, timeout: Duration) -> Result<Q, OpenError> {
+        self.open_by(Some(Deadline::after(timeout)))
+    }
+
+    /// Like [`open_timeout`](Self::open_timeout), until `deadline`. One in the past means one try.
+    ///
+    /// # Errors
+    /// As [`open_timeout`](Self::open_timeout).
+    ///
+    /// ```
+    /// # let name = format!("doc-builder-open-deadline-{}", std::process::id());
+    /// let builder = shmq::Queue::<u64>::builder().name(&name);
+    /// assert!(builder.open_deadline(std::time::Instant::now()).unwrap_err().is_timeout());
+    /// ```
+    pub fn open_deadline(self, deadline: Instant) -> Result<Q, OpenError> {
+        self.open_by(Some(Deadline::at(deadline)))
+    }
+
+    fn open_by(self, until: Option<Deadline>) -> Result<Q, OpenError> {
         let QueueSettings { name, strategy, .. } = &self.settings;
         let name = name.as_deref().ok_or(OpenError::BadName { name: String::new(), why: NO_NAME })?;
         // A segment keeps no longer schema, but it may keep the beginning of this one.
         if let Some(schema) = self.settings.long_schema() {
             return Err(OpenError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
         }
-        let raw = RawQueue::open(name, &self.settings.expect(Q::message_type()), *strategy)?;
+        let raw = RawQueue::open(name, &self.settings.expect(Q::message_type()), *strategy, until)?;
         Ok(self.over(raw))
     }
 

@@ -46,9 +46,9 @@ use crate::shm::participant::Id;
 use crate::shm::segment::AttachError;
 use crate::wait::Stop;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::{Arc, Weak};
 
 /// What a handle of one role does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,7 +216,7 @@ impl PlainHandle {
 
     /// What [`ProcessBuilder::keep`](crate::ProcessBuilder::keep) notes.
     pub fn kept(&self) -> KeptHandle {
-        KeptHandle { raw: Arc::clone(&self.raw), role: None }
+        KeptHandle { raw: Arc::downgrade(&self.raw), role: None }
     }
 }
 
@@ -240,6 +240,20 @@ impl RawQueue {
         // A child that never attached shows nothing.
         if let Some(me) = self.attachment.known_me_of_origin() {
             self.count_less(me, |_| {});
+        }
+    }
+}
+
+impl RawQueue {
+    /// This process is about to leave and drops none of its handles.
+    #[cold]
+    pub(super) fn end_all_roles(&self) {
+        if !self.closes_when_unused() || self.attachment.is_view() {
+            return;
+        }
+        if let Some(me) = self.known_me() {
+            self.roles.plain_count_for.store(0, Relaxed);
+            self.count_less(me, |members| *members = Members { of: me.bits(), ..Members::default() });
         }
     }
 }
@@ -332,7 +346,7 @@ impl RoleHandle {
 
     /// As that of a [`PlainHandle`].
     pub fn kept(&self) -> KeptHandle {
-        KeptHandle { raw: Arc::clone(&self.raw), role: self.counts_for.clone().map(|counts_for| (self.role, counts_for)) }
+        KeptHandle { raw: Arc::downgrade(&self.raw), role: self.counts_for.clone().map(|counts_for| (self.role, counts_for)) }
     }
 }
 
@@ -384,7 +398,8 @@ impl Deref for RoleHandle {
 /// A handle that a child is to count before `spawn` returns. It may be moved or dropped meanwhile.
 #[derive(Clone, Debug)]
 pub struct KeptHandle {
-    raw: Arc<RawQueue>,
+    /// Without a handle there is nothing to count.
+    raw: Weak<RawQueue>,
     /// `None`: a plain one, or nothing counts.
     role: Option<(Role, Arc<AtomicU32>)>,
 }
@@ -392,9 +407,10 @@ pub struct KeptHandle {
 impl KeptHandle {
     /// In the child: the handle counts from now on, and until it is dropped there.
     pub(crate) fn count(&self) -> Result<(), AttachError> {
+        let Some(raw) = self.raw.upgrade() else { return Ok(()) };
         match &self.role {
-            None => self.raw.me_in_both_roles().map(drop),
-            Some((role, counts_for)) => self.raw.me().map(|me| self.raw.count_member(me, *role, counts_for)),
+            None => raw.me_in_both_roles().map(drop),
+            Some((role, counts_for)) => raw.me().map(|me| raw.count_member(me, *role, counts_for)),
         }
     }
 }

@@ -1,17 +1,19 @@
 //! The protocol of wakes as a state machine: every order of steps, and a kill at every step.
 //!
 //! A step is one atomic access, one system call, or all that is done under a room's lock between
-//! two of them. Two are joined to the step before: the wake of the reactor by the task that raised
-//! the control word, and the call of a waker that does not panic. A reactor, or a task, that runs
-//! in between is woken once more for nothing.
+//! two of them. Some are joined to the step before: that a task tells the reactor after it has let
+//! go of the room's lock; that the reactor takes the news before it takes that lock; the call of a
+//! waker that does not panic. What runs in between is woken, or checks, once more for nothing.
 //!
-//! What putters and sleeping callers do is `Condvar` of `lock/futex.rs`, as in `lock/model.rs`; a
-//! message sits in its putter's store buffer until an atomic of its own, a heavy barrier, or chance
-//! drains it. A process is killed whole: its tasks and its reactor. Slices end when nothing else
-//! can move, and in some cases once at any moment.
+//! The nodes of a room are those of `nodes.rs`: see [`room`]. What putters and sleeping callers do
+//! is `Condvar` of `lock/futex.rs`, as in `lock/model.rs`; a message sits in its putter's store
+//! buffer until an atomic of its own, a heavy barrier, or chance drains it. A process is killed
+//! whole: its tasks and its reactor. Slices end when nothing else can move, and in some cases at
+//! any moment.
 
 mod reactor;
 mod rest;
+mod room;
 mod task;
 mod tests;
 mod words;
@@ -39,7 +41,10 @@ enum Node {
     Absent,
     Waiting,
     /// Its waker was taken: it answers for one message until it has polled.
-    Notified,
+    Notified {
+        /// Since before this slice began.
+        before: bool,
+    },
     /// Did not poll within a slice, or its waker panicked: it answers for nothing.
     Late,
 }
@@ -48,11 +53,19 @@ enum Node {
 /// is the one that it read with it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 enum Wake {
+    /// Of what is passed on: is something there, and does somebody wait?
+    CheckReady,
     CheckForWaiters,
     ReadWaiters,
-    RaiseSequence { seen: Option<u8> },
-    OneSleeper { seen: Option<u8> },
-    NewEpoch { seen: Option<u8> },
+    RaiseSequence {
+        seen: Option<u8>,
+    },
+    OneSleeper {
+        seen: Option<u8>,
+    },
+    NewEpoch {
+        seen: Option<u8>,
+    },
     RaiseAgain,
     AllSleepers,
 }
@@ -70,6 +83,11 @@ enum TaskStep {
     Poll,
     /// It has a message; its node is still in the room.
     Taken,
+    /// The wrong order, for the test that must fail: the reactor's watch is read before.
+    ReadWatch,
+    RegisterUnseen {
+        is_watched: bool,
+    },
     Register,
     CheckAgain,
     Pending,
@@ -90,21 +108,47 @@ struct Task {
     kind: Kind,
     process: usize,
     queue: usize,
+    /// Messages, or units of room.
+    want: u8,
     step: TaskStep,
     node: Node,
     /// Its executor will poll it.
     is_scheduled: bool,
 }
 
+/// What is left to do for a queue after its tasks were served.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Rest {
+    leaves: bool,
+    passes_on: bool,
+    /// Tasks whose wakers panic.
+    panics: u8,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum ReactorStep {
     ReadControl,
-    Decide {
+    /// Has the word fired?
+    ReadNews {
         queue: usize,
     },
-    Deregister {
+    Decide {
         queue: usize,
-        is_wanted: bool,
+        is_woken: bool,
+    },
+    /// The room is empty: nothing is known of what a wake was for.
+    LeaveUnknown {
+        queue: usize,
+    },
+    Leave {
+        queue: usize,
+    },
+    /// It stays counted: the sequence first, the epoch then.
+    RenewSequence {
+        queue: usize,
+    },
+    CompareEpoch {
+        queue: usize,
     },
     ReadSequence {
         queue: usize,
@@ -120,32 +164,32 @@ enum ReactorStep {
     Barrier {
         queue: usize,
     },
+    /// The wrong order, for the test that must fail: how many tasks answer.
+    CountAnswers {
+        queue: usize,
+    },
     Check {
         queue: usize,
-        passes_on: bool,
+        answering: Option<u8>,
     },
     Serve {
         queue: usize,
         ready: u8,
-        passes_on: bool,
-    },
-    /// Wakers that panic.
-    Call {
-        queue: usize,
-        tasks: u8,
-        passes_on: bool,
-    },
-    Leave {
-        queue: usize,
-        passes_on: bool,
+        answering: Option<u8>,
     },
     LeaveWord {
         queue: usize,
-        passes_on: bool,
+        rest: Rest,
     },
     PassOn {
         queue: usize,
         wake: Wake,
+        rest: Rest,
+    },
+    /// The wakers that panic.
+    Call {
+        queue: usize,
+        panics: u8,
     },
     /// Within `futex_waitv`: the control word, then the queues' words, each checked and queued.
     Sleep {
@@ -162,14 +206,20 @@ struct Reactor {
     /// Of each queue that it is registered with.
     places: [Option<Place>; 2],
     has_fired: [bool; 2],
+    /// It stays registered for a while although no task waits.
+    lingers: [bool; 2],
     /// A slice has passed, and this queue is to be checked for it.
     is_late: [bool; 2],
     /// Words on which the kernel has it queued: [`CONTROL`], and [`State::bit`] of each queue.
     queued: u8,
     /// The control word was raised since it was read.
     control: bool,
-    /// Under the room's lock: tasks that register need not raise the control word.
+    /// A task has told it of a change.
+    has_news: [bool; 2],
+    /// Under the room's lock: tasks that register need not tell it.
     is_watched: [bool; 2],
+    /// Under the room's lock: the last waiting task went without having been notified.
+    has_left: [bool; 2],
 }
 
 /// A caller of a third process, blocked in `get`.
@@ -198,11 +248,14 @@ enum PutterStep {
 struct Putter {
     step: PutterStep,
     queue: usize,
+    /// Messages, or units of room; or [`CLOSE`].
+    gives: u8,
     is_buffered: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Queue {
+    /// Or units of room, for tasks that put; [`CLOSE`] and more if it is closed.
     messages: u8,
     /// Sleepers that are counted in this epoch.
     count: u8,
@@ -221,6 +274,21 @@ enum Flaw {
     ReactorPassesNothingOn,
     LatePassesNothingOn,
     StaysRegistered,
+    WatchReadBeforeRegistering,
+    LastLeavesInSilence,
+    NotifiedBeforeMessages,
+    PassesOnBeforeLeaving,
+    EpochBeforeSequence,
+    EpochNotCompared,
+    ControlReadAfterRoom,
+    ChecksOneWord,
+    LateTasksAnswer,
+    PanicsAnswer,
+    LingersWhenWoken,
+    UnknownPassesNothingOn,
+    RenewsUnnoticed,
+    WakesOneOfAll,
+    RestKept,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -232,10 +300,18 @@ struct State {
     putters: [Putter; 2],
     queues: [Queue; 2],
     queue_count: usize,
+    /// The reactor may stay registered for a task that was notified.
+    may_linger: bool,
+    /// Who frees room wakes all that sleep: they want more, or less.
+    is_room: bool,
     /// A wake is one step once it has seen that there are waiters: in larger cases.
     has_short_wakes: bool,
-    /// Slices that may still end at any moment.
+    /// Slices that may still end at any moment at which a task is notified.
     early_slices: u8,
+    /// Times that a reactor is told of a change that it has seen already.
+    stray_news: u8,
+    /// Polls that no wake has caused.
+    early_polls: u8,
     /// How often slices have ended since nothing could move, and no process was killed.
     stage: u8,
     /// Raises of a sequence by the last step.
@@ -243,19 +319,38 @@ struct State {
     flaw: Flaw,
 }
 
+impl Node {
+    fn waits(self) -> bool {
+        self == Node::Waiting
+    }
+
+    fn answers(self) -> bool {
+        matches!(self, Node::Notified { .. })
+    }
+
+    fn is_there(self) -> bool {
+        self != Node::Absent
+    }
+}
+
+/// What is there for all, and is not taken.
+const CLOSE: u8 = 100;
 /// Bit of the control word.
 const CONTROL: u8 = 1;
 /// Slices after which no message lies beside an able waiter, however many tasks are stuck.
-const LAST_STAGE: u8 = 5;
+const LAST_STAGE: u8 = 6;
 
 const DEAD: Reactor = Reactor {
     step: ReactorStep::Dead,
     places: [None; 2],
     has_fired: [false; 2],
+    lingers: [false; 2],
     is_late: [false; 2],
     queued: 0,
     control: false,
+    has_news: [false; 2],
     is_watched: [false; 2],
+    has_left: [false; 2],
 };
 
 impl State {
@@ -265,14 +360,15 @@ impl State {
             kind,
             process,
             queue,
+            want: 1,
             step: if kind == Kind::Absent { TaskStep::Gone } else { TaskStep::Poll },
             node: Node::Absent,
             is_scheduled: false,
         };
         let reactor = Reactor { step: ReactorStep::Asleep, queued: CONTROL, ..DEAD };
         let putter = |i: usize| match putters.get(i) {
-            Some(&queue) => Putter { step: PutterStep::Store, queue, is_buffered: false },
-            None => Putter { step: PutterStep::Absent, queue: 0, is_buffered: false },
+            Some(&queue) => Putter { step: PutterStep::Store, queue, gives: 1, is_buffered: false },
+            None => Putter { step: PutterStep::Absent, queue: 0, gives: 0, is_buffered: false },
         };
         State {
             tasks: tasks.map(task),
@@ -281,8 +377,12 @@ impl State {
             putters: [putter(0), putter(1)],
             queues: [Queue { messages: 0, count: 0 }; 2],
             queue_count,
+            may_linger: false,
+            is_room: false,
             has_short_wakes: false,
             early_slices: 0,
+            stray_news: 0,
+            early_polls: 0,
             stage: 0,
             raises: 0,
             flaw: Flaw::None,
@@ -290,8 +390,20 @@ impl State {
     }
 
     fn drain(&mut self, putter: usize) {
-        let queue = self.putters[putter].queue;
-        self.queues[queue].messages += u8::from(std::mem::take(&mut self.putters[putter].is_buffered));
+        let Putter { queue, gives, .. } = self.putters[putter];
+        if std::mem::take(&mut self.putters[putter].is_buffered) {
+            self.queues[queue].messages += gives;
+        }
+    }
+
+    /// Is there what this task or caller wants? Takes it.
+    fn take(&mut self, queue: usize, want: u8) -> bool {
+        let messages = &mut self.queues[queue].messages;
+        let has = *messages >= want;
+        if has && *messages < CLOSE {
+            *messages -= want;
+        }
+        has
     }
 
     fn heavy_barrier(&mut self) {
@@ -299,13 +411,13 @@ impl State {
     }
 
     /// The tasks of a process and queue whose node is such.
-    fn nodes(&self, process: usize, queue: usize, node: Node) -> impl Iterator<Item = usize> + '_ {
-        let is_such = move |task: &Task| task.process == process && task.queue == queue && task.node == node;
-        (0..2).filter(move |&i| is_such(&self.tasks[i]))
+    fn nodes(&self, process: usize, queue: usize, is_such: fn(Node) -> bool) -> impl Iterator<Item = usize> + '_ {
+        let has_such = move |task: &Task| task.process == process && task.queue == queue && is_such(task.node);
+        (0..2).filter(move |&i| has_such(&self.tasks[i]))
     }
 
-    fn count(&self, process: usize, queue: usize, node: Node) -> u8 {
-        self.nodes(process, queue, node).count() as u8
+    fn count(&self, process: usize, queue: usize, is_such: fn(Node) -> bool) -> u8 {
+        self.nodes(process, queue, is_such).count() as u8
     }
 
     /// Bit of a queue's word.
@@ -363,19 +475,19 @@ impl Machine for State {
         all
     }
 
-    /// First those of reactors with a task that is late with its poll, then all.
+    /// First two of reactors with a task that is late with its poll, then of all.
     fn end_slices(&self) -> Option<State> {
-        if self.stage == LAST_STAGE || self.queues.iter().all(|queue| queue.messages == 0) {
+        let has_left_all = self.reactors.iter().all(|reactor| reactor.places == [None; 2]);
+        if self.stage == LAST_STAGE || self.queues.iter().all(|queue| queue.messages == 0) && has_left_all {
             return None;
         }
         let mut next = State { stage: self.stage + 1, ..*self };
-        let is_late = |i: usize| self.tasks.iter().any(|task| task.process == i && task.node == Node::Notified);
-        for i in (0..2).filter(|&i| self.reactors[i].step == ReactorStep::Asleep && (self.stage > 0 || is_late(i))) {
+        for i in (0..2).filter(|&i| self.reactors[i].step == ReactorStep::Asleep && (self.stage > 1 || self.has_notified(i))) {
             next.reactors[i].is_late = self.all_queues();
             next.reactors[i].step = ReactorStep::Return;
         }
         match self.waiter {
-            Waiter::Asleep { has_epoch } if self.stage > 0 => next.waiter = Waiter::Deregister { has_epoch },
+            Waiter::Asleep { has_epoch } if self.stage > 1 => next.waiter = Waiter::Deregister { has_epoch },
             _ => {}
         }
         Some(next)

@@ -5,22 +5,16 @@ use super::{CONTROL, Flaw, Kind, Node, State, Task, TaskStep, Wake};
 impl State {
     pub(super) fn step_task(&self, i: usize) -> Vec<State> {
         let mut next = *self;
-        let Task { kind, process, queue, step, is_scheduled, .. } = self.tasks[i];
+        let Task { kind, process, queue, want, step, is_scheduled, .. } = self.tasks[i];
         let messages = self.queues[queue].messages;
         next.tasks[i].step = match step {
-            TaskStep::Poll if messages > 0 => {
-                next.queues[queue].messages -= 1;
-                TaskStep::Taken
-            }
+            TaskStep::Poll if next.take(queue, want) => TaskStep::Taken,
+            TaskStep::Poll if self.flaw == Flaw::WatchReadBeforeRegistering => TaskStep::ReadWatch,
             TaskStep::Poll => TaskStep::Register,
-            TaskStep::Register => {
-                next.tasks[i].node = Node::Waiting;
-                if !self.reactors[process].is_watched[queue] {
-                    next.raise_control(process);
-                }
-                TaskStep::CheckAgain
-            }
-            TaskStep::CheckAgain if messages > 0 && self.flaw != Flaw::NoCheckAfterRegistering => TaskStep::Poll,
+            TaskStep::ReadWatch => TaskStep::RegisterUnseen { is_watched: self.reactors[process].is_watched[queue] },
+            TaskStep::RegisterUnseen { is_watched } => next.register(i, is_watched),
+            TaskStep::Register => next.register(i, self.reactors[process].is_watched[queue]),
+            TaskStep::CheckAgain if self.flaw != Flaw::NoCheckAfterRegistering && next.take(queue, want) => TaskStep::Taken,
             TaskStep::CheckAgain => TaskStep::Pending,
             TaskStep::Pending => {
                 let mut all = Vec::new();
@@ -28,28 +22,20 @@ impl State {
                     next.tasks[i].is_scheduled = false;
                     next.tasks[i].step = TaskStep::Poll;
                     all.push(next);
+                } else if self.early_polls > 0 {
+                    next.early_polls -= 1;
+                    next.tasks[i].step = TaskStep::Poll;
+                    all.push(next);
                 }
                 if kind == Kind::Cancelled {
-                    all.push(self.remove(i, self.flaw != Flaw::NothingPassedOnAtCancel));
+                    all.push(self.end(i, false, self.flaw != Flaw::NothingPassedOnAtCancel));
                 }
                 return all;
             }
-            TaskStep::Taken => return vec![self.remove(i, self.flaw != Flaw::NothingPassedOnAtSuccess)],
+            TaskStep::Taken => return vec![self.end(i, true, self.flaw != Flaw::NothingPassedOnAtSuccess)],
             TaskStep::Check if messages == 0 => TaskStep::Gone,
             TaskStep::Check => TaskStep::Serve { ready: messages },
-            TaskStep::Serve { ready } if ready <= self.count(process, queue, Node::Notified) => TaskStep::Gone,
-            TaskStep::Serve { .. } if self.count(process, queue, Node::Waiting) == 0 => TaskStep::PassOn(Wake::CheckForWaiters),
-            TaskStep::Serve { .. } => {
-                // Any of them.
-                let notify = |task| {
-                    let mut next = *self;
-                    let panics = next.notify(task);
-                    next.raise_if_last(i);
-                    next.tasks[i].step = if panics { TaskStep::Call { task } } else { TaskStep::Gone };
-                    next
-                };
-                return self.nodes(process, queue, Node::Waiting).map(notify).collect();
-            }
+            TaskStep::Serve { ready } => return self.hand_on(i, ready),
             TaskStep::Call { task } => {
                 next.catch_panic(task);
                 TaskStep::Check
@@ -59,50 +45,87 @@ impl State {
                     next.tasks[i].step = then.map_or(TaskStep::Gone, TaskStep::PassOn);
                     next
                 };
-                return self.step_wake(queue, wake).into_iter().map(with).collect();
+                return self.step_wake(queue, wake, self.is_room).into_iter().map(with).collect();
             }
             TaskStep::Gone => return Vec::new(),
         };
         vec![next]
     }
 
-    /// A future ends, with a message or dropped: its node goes.
-    fn remove(&self, i: usize, passes_on: bool) -> State {
+    /// `Room::register`.
+    fn register(&mut self, i: usize, is_watched: bool) -> TaskStep {
+        let Task { process, queue, .. } = self.tasks[i];
+        let mut room = self.rooms(process, queue).remove(0);
+        let found_less = room.answers_for_several(i) && self.flaw != Flaw::RestKept;
+        room.register(i, self.tasks[i].want);
+        self.keep(&room);
+        if !is_watched || found_less && room.has_others_waiting() {
+            self.tell_reactor(process, queue);
+        }
+        TaskStep::CheckAgain
+    }
+
+    /// `Room::end`: the future ends, with a message or dropped.
+    fn end(&self, i: usize, took: bool, hands_on: bool) -> State {
         let mut next = *self;
-        next.tasks[i].node = Node::Absent;
+        let Task { process, queue, .. } = self.tasks[i];
+        let mut room = self.rooms(process, queue).remove(0);
+        let removed = room.remove(i, took);
+        next.keep(&room);
         next.tasks[i].is_scheduled = false;
-        next.raise_if_last(i);
-        let answers = self.tasks[i].node == Node::Notified;
-        next.tasks[i].step = if answers && passes_on { TaskStep::Check } else { TaskStep::Gone };
+        let answered = removed.as_ref().is_some_and(|removed| removed.answered);
+        next.tasks[i].step = if answered && hands_on { TaskStep::Check } else { TaskStep::Gone };
+        let waited = removed.is_some_and(|removed| removed.waited);
+        let reactor = &mut next.reactors[process];
+        if reactor.is_watched[queue] && waited && !room.has_waiting() && self.flaw != Flaw::LastLeavesInSilence {
+            (reactor.is_watched[queue], reactor.has_left[queue]) = (false, true);
+            next.tell_reactor(process, queue);
+        }
         next
     }
 
-    /// Under the room's lock: raises the control word when no task of the queue waits any more.
-    fn raise_if_last(&mut self, i: usize) {
+    /// The rest of `Room::hand_on`.
+    fn hand_on(&self, i: usize, ready: u8) -> Vec<State> {
         let Task { process, queue, .. } = self.tasks[i];
-        let is_watched = self.reactors[process].is_watched[queue];
-        if is_watched && self.count(process, queue, Node::Waiting) == 0 && self.flaw != Flaw::StaysRegistered {
-            self.raise_control(process);
+        let serve = |mut room: super::room::Room| {
+            let mut next = *self;
+            let (called, left_over) = room.serve(ready, 1);
+            next.keep(&room);
+            next.tasks[i].step = match next.call(&called) {
+                0 if left_over && called.is_empty() => TaskStep::PassOn(Wake::CheckReady),
+                0 => TaskStep::Gone,
+                panics => TaskStep::Call { task: panics.trailing_zeros() as usize },
+            };
+            next
+        };
+        self.rooms(process, queue).into_iter().map(serve).collect()
+    }
+
+    /// `Room::tell_reactor`.
+    fn tell_reactor(&mut self, process: usize, queue: usize) {
+        let reactor = &mut self.reactors[process];
+        (reactor.has_news[queue], reactor.control) = (true, true);
+        reactor.queued &= !CONTROL;
+    }
+
+    /// Calls the wakers of tasks that were notified, but those that panic: a step of their own.
+    pub(super) fn call(&mut self, tasks: &[usize]) -> u8 {
+        let mut panics = 0;
+        for &task in tasks {
+            match self.tasks[task].kind {
+                Kind::Panics => panics |= 1 << task,
+                _ => self.tasks[task].is_scheduled = true,
+            }
         }
-    }
-
-    /// And wakes the reactor.
-    fn raise_control(&mut self, process: usize) {
-        self.reactors[process].control = true;
-        self.reactors[process].queued &= !CONTROL;
-    }
-
-    /// Takes the waker of a task and calls it. Does it panic? That is a step of its own.
-    pub(super) fn notify(&mut self, task: usize) -> bool {
-        let task = &mut self.tasks[task];
-        task.node = Node::Notified;
-        task.is_scheduled = task.kind != Kind::Panics;
-        !task.is_scheduled
+        panics
     }
 
     pub(super) fn catch_panic(&mut self, task: usize) {
-        if self.tasks[task].node == Node::Notified {
-            self.tasks[task].node = Node::Late;
+        let Task { process, queue, node, .. } = self.tasks[task];
+        if node != Node::Absent && self.flaw != Flaw::PanicsAnswer {
+            let mut room = self.rooms(process, queue).remove(0);
+            room.note_panic(task);
+            self.keep(&room);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The shared words: wakes, and the callers that wake and sleep in blocking calls.
 
-use super::{Place, PutterStep, Queue, ReactorStep, State, TaskStep, Waiter, Wake};
+use super::{CLOSE, Flaw, Place, PutterStep, Queue, ReactorStep, State, TaskStep, Waiter, Wake};
 
 impl State {
     /// What sleeps on the word of a queue: reactors, and the waiter as `None`.
@@ -52,7 +52,7 @@ impl State {
                 place.has_epoch = false;
             }
             match &mut reactor.step {
-                ReactorStep::PassOn { queue: of, wake } if *of == queue => expire(wake),
+                ReactorStep::PassOn { queue: of, wake, .. } if *of == queue => expire(wake),
                 _ => {}
             }
         }
@@ -78,17 +78,23 @@ impl State {
     }
 
     /// One step of a wake, and the next.
-    pub(super) fn step_wake(&self, queue: usize, wake: Wake) -> Vec<(State, Option<Wake>)> {
+    pub(super) fn step_wake(&self, queue: usize, wake: Wake, all: bool) -> Vec<(State, Option<Wake>)> {
+        let all = all && self.flaw != Flaw::WakesOneOfAll;
         let mut next = *self;
         let count = self.queues[queue].count;
         let then = match wake {
-            Wake::CheckForWaiters if count == 0 => None,
-            Wake::CheckForWaiters => Some(Wake::ReadWaiters),
-            Wake::ReadWaiters if self.has_short_wakes => return self.wake_at_once(queue),
+            Wake::CheckReady if self.queues[queue].messages == 0 => None,
+            Wake::CheckReady | Wake::CheckForWaiters if count == 0 => None,
+            Wake::CheckReady | Wake::CheckForWaiters => Some(Wake::ReadWaiters),
+            Wake::ReadWaiters if self.has_short_wakes => return self.wake_at_once(queue, all),
             Wake::ReadWaiters => Some(Wake::RaiseSequence { seen: Some(count) }),
             Wake::RaiseSequence { seen } => {
                 next.raise(queue);
                 Some(Wake::OneSleeper { seen })
+            }
+            Wake::OneSleeper { .. } if all && !self.sleepers(queue).is_empty() => {
+                self.sleepers(queue).into_iter().for_each(|sleeper| next.rouse(sleeper, queue));
+                None
             }
             Wake::OneSleeper { seen } => {
                 // Any of them.
@@ -122,9 +128,13 @@ impl State {
     }
 
     /// All of a wake.
-    fn wake_at_once(&self, queue: usize) -> Vec<(State, Option<Wake>)> {
+    fn wake_at_once(&self, queue: usize, all: bool) -> Vec<(State, Option<Wake>)> {
         let mut next = *self;
         next.raise(queue);
+        if all && !self.sleepers(queue).is_empty() {
+            self.sleepers(queue).into_iter().for_each(|sleeper| next.rouse(sleeper, queue));
+            return vec![(next, None)];
+        }
         let wake = |sleeper| {
             let mut next = next;
             next.rouse(sleeper, queue);
@@ -150,10 +160,7 @@ impl State {
         let mut next = *self;
         let Queue { messages, .. } = self.queues[0];
         next.waiter = match self.waiter {
-            Waiter::Check if messages > 0 => {
-                next.queues[0].messages -= 1;
-                Waiter::Gone
-            }
+            Waiter::Check if next.take(0, 1) => Waiter::Gone,
             Waiter::Check => Waiter::ReadSequence,
             Waiter::ReadSequence => Waiter::Register { has_sequence: true },
             Waiter::Register { has_sequence } => {
@@ -193,7 +200,10 @@ impl State {
                     next.putters[i].step = then.map_or(PutterStep::Gone, PutterStep::Notify);
                     next
                 };
-                next.step_wake(self.putters[i].queue, wake).into_iter().map(with).collect()
+                next.step_wake(self.putters[i].queue, wake, self.is_room || self.putters[i].gives == CLOSE)
+                    .into_iter()
+                    .map(with)
+                    .collect()
             }
             PutterStep::Gone | PutterStep::Absent => Vec::new(),
         }

@@ -18,12 +18,18 @@ use super::space::{fill_holes, missing_bytes};
 use super::syscall_error::{SyscallError, corrupted};
 use crate::atomic::Ordering;
 use crate::error::{OpenError, Subject};
+use crate::os::Deadline;
 use crate::shm::layout::segment_state;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 /// Bits of a mode: the group, or every user, may read or write.
 const OTHERS_MAY_ENTER: u32 = 0o066;
+/// Naps of a caller that waits for a creator, each twice as long as the one before. An attempt is an
+/// `open` that fails.
+const FIRST_NAP: Duration = Duration::from_millis(1);
+const LONGEST_NAP: Duration = Duration::from_millis(10);
 const NO_RIGHTS: &str =
     "open, in a child of a process that had given up the rights to do so itself (fork before that; threads can use the handle)";
 impl Segment {
@@ -36,6 +42,26 @@ impl Segment {
     /// The same with a short wait for processes that are changing the name, for callers that retry.
     pub fn open_soon(name: &str, expect: &Expect) -> Result<(Segment, u32), OpenError> {
         Segment::open_patiently(name, expect, Retry::short())
+    }
+
+    /// The same as [`open`](Segment::open), for a caller that waits until there is such a segment. A
+    /// name leads only to complete segments (Invariant 1), so that is all there is to wait for.
+    pub fn open_until(name: &str, expect: &Expect, deadline: Deadline) -> Result<(Segment, u32), OpenError> {
+        let began = Instant::now();
+        let mut nap = FIRST_NAP;
+        loop {
+            // The clock first: what was created before the deadline is found behind it.
+            let time_is_up = deadline.has_passed();
+            match Segment::open_soon(name, expect) {
+                Err(OpenError::NotFound { what } | OpenError::NotReady { what }) if time_is_up => {
+                    return Err(OpenError::Timeout { what, waited: began.elapsed() });
+                }
+                Err(OpenError::NotFound { .. } | OpenError::NotReady { .. }) => {}
+                opened => return opened,
+            }
+            std::thread::sleep(nap.min(deadline.left()));
+            nap = (nap * 2).min(LONGEST_NAP);
+        }
     }
 
     fn open_patiently(name: &str, expect: &Expect, retry: Retry) -> Result<(Segment, u32), OpenError> {

@@ -15,6 +15,8 @@
 //! 3. [`Stop::set`] takes no lock, allocates nothing and waits for no thread. Its only system call
 //!    is `FUTEX_WAKE`, which cannot fail here and so leaves `errno` alone.
 
+#[cfg(test)]
+mod model;
 mod watch_list;
 
 use crate::lock::Condvar;
@@ -59,6 +61,8 @@ use watch_list::{Watch, WatchLists};
 /// [`WaitError::Interrupted`](crate::WaitError::Interrupted); a `Stop` may also stand in the list
 /// itself, and is ready once it is set. A stop costs nothing where a call does not wait, and about
 /// 20 ns each time that it sleeps.
+///
+/// A future does not wait in a call: it is ended by dropping it, and no stop is needed.
 ///
 /// **In a signal handler** [`set`](Self::set) and [`is_set`](Self::is_set) may be called, whatever
 /// they interrupt.

@@ -5,11 +5,15 @@ use crate::stepped::sweep::{Finding, Operation};
 use crate::stepped::tracee::Killed;
 use crate::support::PATIENCE;
 use crate::support::harness::Case;
-use shmq::{GetError, ObjectQueue, Queue, Receiver, Sender};
+use shmq::{GetError, Queue, Receiver, Sender};
 use std::cell::RefCell;
 
 pub fn cases() -> Vec<Case> {
-    crate::cases![killed_in_cloning_and_dropping_a_sender, killed_in_dropping_the_last_sender]
+    crate::cases![
+        killed_in_cloning_and_dropping_a_sender,
+        #[cfg(feature = "object")]
+        killed_in_dropping_the_last_sender,
+    ]
 }
 
 fn pair() -> (Sender<u64>, Receiver<u64>, String) {
@@ -71,7 +75,10 @@ fn killed_in_cloning_and_dropping_a_sender() {
     operation.sweep();
 }
 
+#[cfg(feature = "object")]
 fn killed_in_dropping_the_last_sender() {
+    use shmq::ObjectQueue;
+
     let operation = Operation {
         what: "sender, received and dropped",
         world: &|| {

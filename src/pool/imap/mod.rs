@@ -8,11 +8,17 @@
 //! The input is the caller's code, read ahead of the results: if it panics, the panic is kept until
 //! the results of the items before are yielded, and goes on at the place of the item that panicked.
 
-use super::chunker::{Chunker, Read};
-use super::error::TaskError;
-use super::job::Job;
-use super::piece::{Piece, decode};
-use super::state::Shared;
+#[cfg(feature = "async")]
+mod stream;
+
+#[cfg(feature = "async")]
+pub use self::stream::ImapStream;
+
+use crate::pool::chunker::{Chunker, Read};
+use crate::pool::error::TaskError;
+use crate::pool::job::Job;
+use crate::pool::piece::{Piece, decode};
+use crate::pool::state::Shared;
 use crate::wait::Wait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,9 +29,10 @@ use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 
 /// Sends chunks and takes pieces.
-pub(super) struct Reader<'p, I, R> {
+pub(in crate::pool) struct Reader<'p, I, R> {
     shared: &'p Arc<Shared>,
     job: Arc<Job>,
     number: u64,
@@ -84,9 +91,7 @@ impl<'p, I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'p, I, R> {
             self.read_ahead(Wait::FOREVER);
         }
         if self.out == 0 {
-            if let Some(panic) = self.panic.take() {
-                resume_unwind(panic);
-            }
+            self.go_on_panicking();
             return None;
         }
         if self.arrived.is_empty() {
@@ -96,6 +101,13 @@ impl<'p, I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'p, I, R> {
             }
         }
         self.arrived.pop_front().map(Ok)
+    }
+
+    /// The input has ended, with its panic perhaps.
+    fn go_on_panicking(&mut self) {
+        if let Some(panic) = self.panic.take() {
+            resume_unwind(panic);
+        }
     }
 
     /// Results of a piece, decoded; the piece is out no more.
@@ -144,7 +156,7 @@ impl<I, R> Drop for Reader<'_, I, R> {
 }
 
 /// In which order results are yielded.
-pub(super) enum Order {
+pub(in crate::pool) enum Order {
     /// That of the input.
     OfInput {
         /// Pieces that came before their turn.
@@ -206,7 +218,7 @@ pub struct Imap<'p, I, R> {
 }
 
 impl<'p, I, R> Imap<'p, I, R> {
-    pub(super) fn new(reader: Reader<'p, I, R>, order: Order) -> Self {
+    pub(in crate::pool) fn new(reader: Reader<'p, I, R>, order: Order) -> Self {
         Imap { reader, current: VecDeque::new(), order }
     }
 }
@@ -236,25 +248,29 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Imap<'_, I, R> {
     }
 }
 
-impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Iterator for Imap<'_, I, R> {
-    type Item = Result<R, TaskError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Imap<'_, I, R> {
+    /// The next item. `take` waits for a piece, or returns `Pending`.
+    fn next_by(
+        &mut self,
+        mut take: impl FnMut(&mut Reader<'_, I, R>) -> Poll<Option<Result<Piece, TaskError>>>,
+    ) -> Poll<Option<Result<R, TaskError>>> {
         if let Some(refused) = self.reader.refuse_inherited(&mut self.current) {
-            return refused;
+            return Poll::Ready(refused);
         }
         loop {
             if let Some(result) = self.current.pop_front() {
-                return Some(result);
+                return Poll::Ready(Some(result));
             }
             let due = match self.order.take_due() {
                 Some(piece) => Some(piece),
-                None => match self.reader.take_piece()? {
-                    Ok(piece) => self.order.admit(piece),
-                    Err(error) => {
+                None => match take(&mut self.reader) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(None) => return Poll::Ready(None),
+                    Poll::Ready(Some(Ok(piece))) => self.order.admit(piece),
+                    Poll::Ready(Some(Err(error))) => {
                         self.reader.stop();
                         self.order.clear();
-                        return Some(Err(error));
+                        return Poll::Ready(Some(Err(error)));
                     }
                 },
             };
@@ -262,6 +278,17 @@ impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Iterator for Imap<'_, I,
                 self.current = self.reader.take_results(&piece);
                 self.reader.read_ahead(Wait::Never);
             }
+        }
+    }
+}
+
+impl<I: Iterator<Item: Serialize>, R: DeserializeOwned> Iterator for Imap<'_, I, R> {
+    type Item = Result<R, TaskError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.next_by(|reader| Poll::Ready(reader.take_piece())) {
+            Poll::Ready(item) => item,
+            Poll::Pending => None, // it waits instead
         }
     }
 }

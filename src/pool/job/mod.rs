@@ -13,12 +13,18 @@
 //! 2. A chunk is cancelled under this lock and that of the pool's state, by the compare-exchange of
 //!    its word on the board if it was sent: if that succeeds, no worker puts results of it.
 
-use super::board::{Board, Ended, Entry};
-use super::error::TaskError;
-use super::message::{ResultHead, kind};
-use super::panic::Guarded;
-use super::piece::{Content, Piece, decode, garbled};
+mod cancel;
+#[cfg(feature = "async")]
+mod poll;
+
 use crate::os::Home;
+use crate::pool::board::Entry;
+use crate::pool::error::TaskError;
+use crate::pool::message::{ResultHead, kind};
+use crate::pool::panic::Guarded;
+use crate::pool::piece::{Content, Piece, decode, garbled};
+#[cfg(feature = "async")]
+use crate::process::wakers::{Wakers, wake_all};
 use serde::de::DeserializeOwned;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -45,9 +51,9 @@ pub struct Progress {
 }
 
 /// A progress hook.
-pub(super) type Hook = dyn Fn(Progress) + Send + Sync;
+pub(in crate::pool) type Hook = dyn Fn(Progress) + Send + Sync;
 /// What is called once when a job is done.
-pub(super) type Callback = Box<dyn FnOnce(&Job) + Send>;
+pub(in crate::pool) type Callback = Box<dyn FnOnce(&Job) + Send>;
 
 /// A chunk that was sent.
 struct Open {
@@ -56,22 +62,6 @@ struct Open {
     parts: Vec<Vec<u8>>,
     /// Its place on the board. `None`: it is in the backlog.
     entry: Option<Entry>,
-}
-
-/// A chunk that was cancelled before it began.
-pub(super) struct CancelledPiece {
-    pub first: u64,
-    pub count: u32,
-    pub entry: Option<Entry>,
-}
-
-/// What a cancellation did.
-#[derive(Default)]
-pub(super) struct Cancelled {
-    /// To be finished by [`Job::finish_cancelled`].
-    pub pieces: Vec<CancelledPiece>,
-    /// Workers run chunks that were killed.
-    pub has_killed: bool,
 }
 
 /// The end of a job: what waits for it wakes when the callback has returned.
@@ -102,9 +92,24 @@ struct State {
     wants_pieces: bool,
     /// A task was cancelled, or killed.
     was_cancelled: bool,
+    /// Tasks of an executor that wait, besides the callers that block.
+    #[cfg(feature = "async")]
+    wakers: Wakers,
 }
 
 impl State {
+    /// All pieces that there are, or why there will be none. `None`: they are to come.
+    fn take_pieces(&mut self) -> Option<Result<VecDeque<Piece>, TaskError>> {
+        match (self.pieces.is_empty(), &self.failure) {
+            (false, _) => Some(Ok(std::mem::take(&mut self.pieces))),
+            (true, Some(failure)) => Some(Err(failure.clone())),
+            (true, None) => {
+                self.wants_pieces = true;
+                None
+            }
+        }
+    }
+
     /// Whether all results are there, or no more will come.
     fn is_complete(&self) -> bool {
         self.failure.is_some() || (self.total == Some(self.done) && self.open.is_empty())
@@ -113,14 +118,14 @@ impl State {
 
 /// The effect of a message on its job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Accepted {
+pub(in crate::pool) struct Accepted {
     /// The job is over.
     pub over: bool,
     /// A caller sleeps until there is a piece.
     pub wanted: bool,
 }
 
-pub(super) struct Job {
+pub(in crate::pool) struct Job {
     /// The process that fills it. Its copy in a forked child is never filled.
     home: Home,
     state: Mutex<State>,
@@ -210,60 +215,14 @@ impl Job {
         self.finish(state, Piece { first: head.first, count, content: Content::Failed(error) })
     }
 
-    /// Cancels the chunks that have not begun, and with `runs_too` kills those that run. The caller
-    /// holds the lock of the pool's state (Invariant 2), gives back what the chunks had, and then
-    /// finishes them.
-    pub fn cancel(&self, board: &Board, runs_too: bool) -> Cancelled {
-        let mut cancelled = Cancelled::default();
-        let mut state = self.lock();
-        state.open.retain(|&first, open| {
-            let ended = match open.entry {
-                None => Ended::BeforeItBegan,
-                Some(entry) if runs_too => board.kill(entry),
-                Some(entry) => board.cancel(entry),
-            };
-            match ended {
-                Ended::BeforeItBegan => {
-                    let (count, entry) = (open.count, open.entry);
-                    cancelled.pieces.push(CancelledPiece { first, count, entry });
-                    false
-                }
-                Ended::WhileItRan => {
-                    cancelled.has_killed = true;
-                    true
-                }
-                Ended::No => true,
-            }
-        });
-        state.was_cancelled |= cancelled.has_killed || !cancelled.pieces.is_empty();
-        drop(state);
-        cancelled.pieces.sort_unstable_by_key(|piece| piece.first);
-        cancelled
-    }
-
-    /// Counts chunks that were cancelled. `true`: the job is over.
-    pub fn finish_cancelled(&self, pieces: Vec<CancelledPiece>) -> bool {
-        let mut over = false;
-        let mut wanted = false;
-        for CancelledPiece { first, count, .. } in pieces {
-            let accepted = self.finish(self.lock(), Piece { first, count, content: Content::Failed(TaskError::Cancelled) });
-            over |= accepted.over;
-            wanted |= accepted.wanted;
-        }
-        if wanted {
-            self.wake();
-        }
-        over
-    }
-
-    /// Whether a task was cancelled, or killed.
-    pub fn was_cancelled(&self) -> bool {
-        !self.is_inherited() && self.lock().was_cancelled
-    }
-
     /// Wakes the callers that wait.
     pub fn wake(&self) {
         self.changed.notify_all();
+        #[cfg(feature = "async")]
+        {
+            let wakers = self.lock().wakers.take();
+            wake_all(wakers);
+        }
     }
 
     /// A chunk that cannot be sent, open or not. `true`: the job is over.
@@ -317,7 +276,7 @@ impl Job {
                 callback.run_once(|callback| callback(self));
             }
             self.lock().end = End::Over;
-            self.changed.notify_all();
+            self.wake();
         }
         true
     }
@@ -341,15 +300,7 @@ impl Job {
         if self.is_inherited() {
             return Err(TaskError::Inherited);
         }
-        let taken = self.wait_for(None, |state| match (state.pieces.is_empty(), &state.failure) {
-            (false, _) => Some(Ok(std::mem::take(&mut state.pieces))),
-            (true, Some(failure)) => Some(Err(failure.clone())),
-            (true, None) => {
-                state.wants_pieces = true;
-                None
-            }
-        });
-        taken.unwrap_or(Err(TaskError::Timeout))
+        self.wait_for(None, State::take_pieces).unwrap_or(Err(TaskError::Timeout))
     }
 
     fn wait_for<R>(&self, deadline: Option<Instant>, mut check: impl FnMut(&mut State) -> Option<R>) -> Option<R> {
