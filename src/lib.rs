@@ -253,6 +253,7 @@ mod guides {
     struct Operating;
     #[doc = include_str!("../docs/performance.md")]
     struct Performance;
+    #[cfg(feature = "async")]
     #[doc = include_str!("../docs/services.md")]
     struct Services;
 }

@@ -6,7 +6,6 @@ use crate::message::Message;
 use crate::queue::Queue;
 use crate::raw::RawQueue;
 use crate::reactor::{Aspect, Waiting};
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -41,7 +40,7 @@ impl Future for Join<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Join { raw, waiting } = &mut *self;
-        poll_queue(waiting, context, raw, Aspect::Finished, &Cell::new(ONE_AS_OWNER), || match raw.try_join()? {
+        poll_queue(waiting, context, raw, Aspect::Finished, ONE_AS_OWNER, |_| match raw.try_join()? {
             Some(0) => Ok(()),
             Some(left) => Err(JoinError::Timeout { left }),
             None => Err(JoinError::Busy),
@@ -82,7 +81,7 @@ impl Future for Closed<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Closed { raw, waiting } = &mut *self;
-        poll_queue(waiting, context, raw, Aspect::Closed, &Cell::new(ONE_AS_OWNER), || {
+        poll_queue(waiting, context, raw, Aspect::Closed, ONE_AS_OWNER, |_| {
             if raw.is_closed() { Ok(()) } else { raw.check_sound().and(Err(GetError::Empty)) }
         })
     }

@@ -7,7 +7,6 @@ use crate::queue::{Consumer, Queue, Receiver, Source};
 use crate::raw::{BY_LOCK, BY_OWNER};
 use crate::reactor::{Aspect, Waiting};
 use crate::wait::Wait;
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
@@ -51,7 +50,7 @@ pub(super) fn poll_get<Q: Source>(
 ) -> Poll<Result<Q::Message, GetError>> {
     let (raw, by_lock) = source.awaited();
     let want = if by_lock { ONE_BY_LOCK } else { ONE_AS_OWNER };
-    poll_queue(waiting, context, raw, Aspect::Message, &Cell::new(want), || source.get_by(Wait::AtOnce))
+    poll_queue(waiting, context, raw, Aspect::Message, want, |_| source.get_by(Wait::AtOnce))
 }
 
 impl<H> Future for Get<H>
@@ -100,7 +99,7 @@ impl<T: Message> Future for GetSlice<'_, &Queue<T>, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let GetSlice { handle, buffer, waiting } = &mut *self;
         let raw = handle.raw();
-        poll_queue(waiting, context, raw, Aspect::Message, &Cell::new(ONE_BY_LOCK), || {
+        poll_queue(waiting, context, raw, Aspect::Message, ONE_BY_LOCK, |_| {
             raw.get_values::<BY_LOCK, T>(raw.me_in_both_roles()?, buffer, Wait::AtOnce)
         })
     }
@@ -112,7 +111,7 @@ impl<T: Message> Future for GetSlice<'_, &mut Consumer<T>, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let GetSlice { handle, buffer, waiting } = &mut *self;
         let (raw, owner) = handle.parts();
-        poll_queue(waiting, context, raw, Aspect::Message, &Cell::new(ONE_AS_OWNER), || {
+        poll_queue(waiting, context, raw, Aspect::Message, ONE_AS_OWNER, |_| {
             raw.get_values::<BY_OWNER, T>(raw.check(owner)?, buffer, Wait::AtOnce)
         })
     }

@@ -12,7 +12,6 @@ use crate::wait::Wait;
 use futures_core::stream::{FusedStream, Stream};
 #[cfg(feature = "object")]
 use serde::{Serialize, de::DeserializeOwned};
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
@@ -57,7 +56,7 @@ impl<H> LeaseAsync<H> {
 fn poll_lease<Q: LeaseSource>(source: &Q, waiting: &mut Waiting, context: &mut Context<'_>) -> Poll<Result<Q::Lease, GetError>> {
     let (raw, by_lock) = source.awaited();
     let want = if by_lock { ONE_BY_LOCK } else { ONE_AS_OWNER };
-    poll_queue(waiting, context, raw, Aspect::Message, &Cell::new(want), || source.lease_ack_by(Wait::AtOnce))
+    poll_queue(waiting, context, raw, Aspect::Message, want, |_| source.lease_ack_by(Wait::AtOnce))
 }
 
 impl<H> Future for LeaseAsync<H>

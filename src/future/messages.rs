@@ -3,7 +3,7 @@
 use super::get::poll_get;
 use crate::error::GetError;
 use crate::message::Message;
-use crate::queue::{Consumer, Queue, Source};
+use crate::queue::{Consumer, Queue, Receiver, Source};
 use crate::reactor::Waiting;
 use futures_core::stream::{FusedStream, Stream};
 use std::fmt;
@@ -202,6 +202,42 @@ impl<T: ?Sized + Message> Consumer<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn into_stream(self) -> Messages<Owned<Consumer<T>>> {
+        Messages::owning(self)
+    }
+}
+
+impl<T: ?Sized + Message> Receiver<T> {
+    /// A stream of messages: as [`Queue::stream`](crate::Queue::stream).
+    ///
+    /// ```
+    /// use futures::StreamExt;
+    ///
+    /// let queue = shmq::Queue::<u64>::new(16)?;
+    /// let receiver = queue.receiver();
+    /// queue.put(&1)?;
+    /// assert_eq!(futures::executor::block_on(receiver.stream().next()).unwrap()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stream(&self) -> Messages<&Receiver<T>> {
+        Messages::new(self)
+    }
+
+    /// The same, of a stream that owns the receiver: for a task of its own. The queue has one
+    /// receiver less when it is dropped.
+    ///
+    /// ```
+    /// use futures::StreamExt;
+    ///
+    /// let queue = shmq::Queue::<u64>::builder().capacity(16).close_when_unused(true).create()?;
+    /// let (sender, mut messages) = (queue.sender(), queue.receiver().into_stream());
+    /// drop(queue);
+    /// sender.put(&1)?;
+    /// drop(sender);
+    /// assert_eq!(futures::executor::block_on(messages.next()).unwrap()?, 1);
+    /// assert!(futures::executor::block_on(messages.next()).is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_stream(self) -> Messages<Owned<Receiver<T>>> {
         Messages::owning(self)
     }
 }

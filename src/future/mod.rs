@@ -6,6 +6,7 @@
 //! | a message, on lease | [`LeaseAsync`] | `lease_async` |
 //! | all messages, one after the other | [`Messages`], [`Leases`] | `stream`, `into_stream`; `lease_stream`, `into_lease_stream` |
 //! | room for a message | [`Put`], [`PutSlice`], [`LoanAsync`] | `put_async`, `put_slice_async`, `loan_async` |
+//! | room for each message of a stream | `PutSink`, with the feature `sink` | `sink` |
 //! | that all messages are finished | [`Join`] | `join_async` |
 //! | that the queue is closed | [`Closed`] | `closed` |
 //! | an event, a permit | [`WaitEvent`], [`TakePermit`] | `Event::wait_async`, `Semaphore::permit_async` |
@@ -77,6 +78,8 @@ mod objects;
 mod primitives;
 mod put;
 mod readiness;
+#[cfg(feature = "sink")]
+mod sink;
 
 pub use control::{Closed, Join};
 pub use get::{Get, GetSlice};
@@ -87,6 +90,8 @@ pub use objects::{GetBatch, PutObject, PutObjects};
 pub use primitives::{TakePermit, WaitEvent};
 pub use put::{LoanAsync, Put, PutSlice, PutsAsync};
 pub use readiness::{Readiness, ReadinessError};
+#[cfg(feature = "sink")]
+pub use sink::PutSink;
 
 #[cfg(feature = "object")]
 pub use crate::pool::{ImapStream, TaskFuture};
@@ -123,6 +128,9 @@ pub(crate) trait Outcome: Sized {
     const INTERRUPTED: Self;
 
     fn tried<R>(result: Result<R, Self>) -> Tried<Result<R, Self>>;
+
+    /// Is [`tried`](Outcome::tried) anything but `Done`?
+    fn waits<R>(result: &Result<R, Self>) -> bool;
 }
 
 impl Outcome for GetError {
@@ -135,6 +143,11 @@ impl Outcome for GetError {
             Err(GetError::Busy) => Tried::Busy,
             over => Tried::Done(over),
         }
+    }
+
+    #[inline]
+    fn waits<R>(result: &Result<R, GetError>) -> bool {
+        matches!(result, Err(GetError::Empty | GetError::Busy))
     }
 }
 
@@ -149,6 +162,11 @@ impl Outcome for PutError {
             over => Tried::Done(over),
         }
     }
+
+    #[inline]
+    fn waits<R>(result: &Result<R, PutError>) -> bool {
+        matches!(result, Err(PutError::Full | PutError::Busy))
+    }
 }
 
 impl Outcome for JoinError {
@@ -161,25 +179,64 @@ impl Outcome for JoinError {
             over => Tried::Done(over),
         }
     }
+
+    #[inline]
+    fn waits<R>(result: &Result<R, JoinError>) -> bool {
+        matches!(result, Err(JoinError::Timeout { .. } | JoinError::Busy))
+    }
 }
 
-/// Polls a call of a queue.
+/// Polls a call of a queue. What only a wait needs is made where it waits: a task that finds
+/// messages pays for the try alone. A try that waits says what for, if that is not `want`.
 #[inline]
 pub(crate) fn poll_queue<R, E: Outcome>(
     waiting: &mut Waiting,
     context: &mut Context<'_>,
     raw: &Arc<RawQueue>,
     aspect: Aspect,
-    want: &Cell<Want>,
-    mut attempt: impl FnMut() -> Result<R, E>,
+    want: Want,
+    mut attempt: impl FnMut(Option<&Cell<Want>>) -> Result<R, E>,
 ) -> Poll<Result<R, E>>
 where
     Result<R, E>: From<CannotWait>,
 {
+    if waiting.may_try() {
+        let result = attempt(None);
+        if !E::waits(&result) {
+            Waiting::note_ready();
+            return Poll::Ready(result);
+        }
+    }
+    poll_slowly(waiting, context, raw, (aspect, want), &mut attempt)
+}
+
+/// A try, which says what it waits for where it is asked.
+type Attempt<'a, R, E> = dyn FnMut(Option<&Cell<Want>>) -> Result<R, E> + 'a;
+
+#[cold]
+#[inline(never)]
+fn poll_slowly<R, E: Outcome>(
+    waiting: &mut Waiting,
+    context: &mut Context<'_>,
+    raw: &Arc<RawQueue>,
+    (aspect, want): (Aspect, Want),
+    attempt: &mut Attempt<'_, R, E>,
+) -> Poll<Result<R, E>>
+where
+    Result<R, E>: From<CannotWait>,
+{
+    let wanted = Cell::new(want);
     let share = || Arc::clone(raw) as Arc<dyn Awaited>;
-    let subject =
-        Subject { address: raw.words_of(aspect), aspect, want, spins: raw.spins_of_polls(), stop: raw.stop(), share: &share };
-    waiting.poll(context, &subject, || match E::tried(attempt()) {
+    let subject = Subject {
+        address: raw.words_of(aspect),
+        aspect,
+        want: &wanted,
+        spins: raw.spins_of_polls(),
+        stop: raw.stop(),
+        share: &share,
+    };
+    // It tries once more before it registers: that try says what is wanted.
+    waiting.poll_slowly(context, &subject, false, &mut || match E::tried(attempt(Some(&wanted))) {
         Tried::Nothing | Tried::Busy if raw.stop().is_some_and(Stop::is_set) => Tried::Done(Err(E::INTERRUPTED)),
         tried => tried,
     })

@@ -32,6 +32,10 @@ impl Outcome for SyncError {
             over => Tried::Done(over),
         }
     }
+
+    fn waits<R>(result: &Result<R, SyncError>) -> bool {
+        matches!(result, Err(SyncError::WouldBlock | SyncError::Busy))
+    }
 }
 
 /// Polls a call of a primitive.

@@ -7,9 +7,8 @@ use crate::queue::guard::Loan;
 use crate::queue::sealed::Sealed;
 use crate::queue::{Producer, Queue, Sender};
 use crate::raw::{BY_LOCK, BY_OWNER, RawQueue, Ticket};
-use crate::reactor::{Aspect, Waiting};
+use crate::reactor::{Aspect, Waiting, Want};
 use crate::wait::Wait;
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
@@ -140,11 +139,11 @@ where
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Put { handle, value, waiting, place } = &mut *self;
         let (raw, by_lock) = handle.awaited();
-        let want = |ticket: &Ticket| raw.want_room(size_of_val(*value), by_lock, ticket.number());
-        let wanted = Cell::new(want(&place.0));
-        poll_queue(waiting, context, raw, Aspect::Room, &wanted, || {
+        poll_queue(waiting, context, raw, Aspect::Room, Want::ONE, |wanted| {
             let put = handle.put_at_once(value, &mut place.0);
-            wanted.set(want(&place.0));
+            if let Some(wanted) = wanted {
+                wanted.set(raw.want_room(size_of_val(*value), by_lock, place.0.number()));
+            }
             put
         })
     }
@@ -200,7 +199,7 @@ impl<T: Message> Future for PutSlice<'_, &Queue<T>, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let PutSlice { handle, values, waiting } = &mut *self;
         let raw = handle.raw();
-        poll_queue(waiting, context, raw, Aspect::Room, &Cell::new(raw.want_room(size_of::<T>(), true, 0)), || {
+        poll_queue(waiting, context, raw, Aspect::Room, raw.want_room(size_of::<T>(), true, 0), |_| {
             raw.put_values::<BY_LOCK, T>(raw.me_in_both_roles()?, values, Wait::AtOnce)
         })
     }
@@ -212,7 +211,7 @@ impl<T: Message> Future for PutSlice<'_, &mut Producer<T>, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let PutSlice { handle, values, waiting } = &mut *self;
         let (raw, owner) = handle.parts();
-        poll_queue(waiting, context, raw, Aspect::Room, &Cell::new(raw.want_room(size_of::<T>(), false, 0)), || {
+        poll_queue(waiting, context, raw, Aspect::Room, raw.want_room(size_of::<T>(), false, 0), |_| {
             raw.put_values::<BY_OWNER, T>(raw.check(owner)?, values, Wait::AtOnce)
         })
     }
@@ -259,11 +258,11 @@ impl<'q, T: ?Sized + Plain> Future for LoanAsync<'q, T> {
         };
         let queue: &'q Queue<T> = queue;
         let raw = queue.raw();
-        let want = |ticket: &Ticket| raw.want_room(length, true, ticket.number());
-        let wanted = Cell::new(want(&place.0));
-        poll_queue(waiting, context, raw, Aspect::Room, &wanted, || {
+        poll_queue(waiting, context, raw, Aspect::Room, Want::ONE, |wanted| {
             let lent = queue.loan_at_once(length, &mut place.0);
-            wanted.set(want(&place.0));
+            if let Some(wanted) = wanted {
+                wanted.set(raw.want_room(length, true, place.0.number()));
+            }
             lent
         })
     }

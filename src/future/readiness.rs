@@ -21,7 +21,7 @@
 use crate::error::{GetError, PutError};
 use crate::message::Message;
 use crate::os::{EventFd, Incarnation};
-use crate::queue::{Consumer, Producer, Queue};
+use crate::queue::{Consumer, Producer, Queue, Receiver, Sender};
 use crate::raw::{RawQueue, Tries};
 use crate::reactor::{Awaited, CannotWait, Subject, Tried, Waiting};
 use std::cell::Cell;
@@ -44,8 +44,8 @@ impl Wake for EventFd {
 /// A descriptor that becomes readable when a `try_` verb of a queue is worth a call: for epoll,
 /// `poll`, mio, libuv, GLib, Python's asyncio, or any other event loop.
 ///
-/// Made by `readable` of [`Queue`], [`Consumer`] and those of objects, and by `writable_for` of
-/// [`Queue`], [`Producer`] and those of objects. It keeps the queue attached, and borrows nothing.
+/// Made by `readable` of [`Queue`], [`Consumer`], [`Receiver`] and those of objects, and by
+/// `writable_for` of [`Queue`], [`Producer`], [`Sender`] and those of objects. It keeps the queue attached, and borrows nothing.
 /// Use one for each event loop and each thing that it waits for.
 ///
 /// **Protocol**
@@ -422,5 +422,46 @@ impl<T: Message> Producer<T> {
     /// ```
     pub fn writable(&self) -> Result<Readiness, PutError> {
         self.writable_for(size_of::<T>())
+    }
+}
+
+impl<T: ?Sized + Message> Receiver<T> {
+    /// As [`Queue::readable`](crate::Queue::readable).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(16)?;
+    /// let receiver = queue.receiver();
+    /// let mut readiness = receiver.readable()?;
+    /// queue.put(&1)?;
+    /// assert_eq!(receiver.try_get()?, 1);
+    /// assert!(!readiness.rearm()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn readable(&self) -> Result<Readiness, GetError> {
+        self.used()?;
+        Ok(Readiness::new(self.shared(), Tries::ToGet { by_lock: true })?)
+    }
+}
+
+impl<T: ?Sized + Message> Sender<T> {
+    /// As [`Queue::writable_for`](crate::Queue::writable_for).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(1)?;
+    /// let sender = queue.sender();
+    /// let mut readiness = sender.writable_for(size_of::<u64>())?;
+    /// sender.try_put(&1)?;
+    /// assert!(!readiness.rearm()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn writable_for(&self, bytes: usize) -> Result<Readiness, PutError> {
+        self.used()?;
+        Ok(Readiness::new(self.shared(), Tries::ToPut { bytes, by_lock: true })?)
     }
 }

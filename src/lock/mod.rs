@@ -25,6 +25,9 @@ pub(crate) use futex::KeptCondvar;
 #[cfg(not(any(not(target_os = "linux"), shmq_portable_sync)))]
 pub(crate) use futex::{Condvar, Locks, Mutex, Registration, sleep_any, unordered_moment};
 #[cfg(any(not(target_os = "linux"), shmq_portable_sync))]
+#[cfg(feature = "async")]
+pub(crate) use portable::KeptCondvar;
+#[cfg(any(not(target_os = "linux"), shmq_portable_sync))]
 pub(crate) use portable::{Condvar, Locks, Mutex, Registration, sleep_any, unordered_moment};
 
 /// How a lock was got.

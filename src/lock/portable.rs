@@ -169,7 +169,7 @@ impl Mutex<'_> {
 }
 
 /// A registered waiter's place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Registration;
 
 /// A place to sleep until something changes.
@@ -232,6 +232,32 @@ impl Condvar<'_> {
 
     pub fn deregister(self, _: Registration) {
         self.words.waiters.fetch_sub(1, SeqCst);
+    }
+}
+
+/// For a waiter that outlives the last handle: there is none here, the reactor naps.
+#[cfg(feature = "async")]
+pub(crate) enum KeptCondvar {}
+
+#[cfg(feature = "async")]
+impl KeptCondvar {
+    pub fn new(_: Condvar<'_>, _: &Segment) -> Option<KeptCondvar> {
+        None
+    }
+
+    pub fn get(&self) -> Condvar<'_> {
+        match *self {}
+    }
+}
+
+#[cfg(feature = "async")]
+impl Condvar<'_> {
+    pub fn has_fired(self, _: Registration) -> bool {
+        false
+    }
+
+    pub fn renewed(self, place: Registration) -> Option<Registration> {
+        Some(place)
     }
 }
 

@@ -46,6 +46,11 @@ impl Entries {
         Some(Entry { index, generation: place.generation })
     }
 
+    /// The entry that is likely to be taken next.
+    pub fn next(&self) -> Option<u32> {
+        self.free.last().copied()
+    }
+
     /// The chunk's outcome is known. `None`: it was known before.
     pub fn give_back(&mut self, entry: Entry) -> Option<GivenBack> {
         let place = self.used.get_mut(entry.index as usize)?;

@@ -190,6 +190,9 @@ impl Shared {
         match self.tasks.try_put(&chunk.bytes) {
             Ok(()) => {
                 chunk.job.note_sent(chunk.first, entry);
+                if let Some(next) = state.entries.next() {
+                    self.board.prefetch(next);
+                }
                 if has_own_limit && self.board.note_limit(chunk.limit_ns) {
                     self.poke();
                 }
@@ -209,7 +212,7 @@ impl Shared {
         let mut done = Vec::new();
         let mut state = self.lock();
         while let Some(mut chunk) = state.backlog.pop_front() {
-            if chunk.job.is_open(chunk.first) {
+            if state.cancelled_in_backlog == 0 || chunk.job.is_open(chunk.first) {
                 match self.put(&mut state, &mut chunk) {
                     Ok(true) => {}
                     // Closed by `terminate`, which fails the backlog next.
@@ -223,10 +226,11 @@ impl Shared {
                         return self.fail(TaskError::Broken { why: error.to_string() });
                     }
                 }
-            } else {
-                state.cancelled_in_backlog = state.cancelled_in_backlog.saturating_sub(1);
             }
             done.push(chunk);
+        }
+        if state.backlog.is_empty() {
+            state.cancelled_in_backlog = 0;
         }
         if state.phase == Phase::Closed && state.backlog.is_empty() && !self.tasks.is_closed() {
             self.tasks.close();

@@ -58,7 +58,7 @@ pub(super) struct State {
     next_job: u64,
     /// Chunks for which there was no room yet.
     pub backlog: VecDeque<Chunk>,
-    /// About how many of these were cancelled meanwhile.
+    /// How many of these were cancelled meanwhile, at most: 0 only if none was.
     pub cancelled_in_backlog: usize,
     /// Places of chunks on the board.
     pub entries: Entries,

@@ -12,7 +12,7 @@
 //! So there is no list of which worker does what: a chunk that a worker died with cannot be lost,
 //! and is failed or retried once.
 
-use super::board::Taken;
+use super::board::{Seat, Taken};
 use super::message::{Arguments, HOLDER_AT, RESULT_BYTES, ResultHead, TaskHead, append_sized, capacity_for, kind, tag};
 use super::panic::panic_text;
 use super::settings::PoolSettings;
@@ -122,7 +122,7 @@ where
 }
 
 /// A worker's life: its exit code.
-pub(super) fn work(settings: &PoolSettings, seat: u32, mut supervisor: File, parent: Parent) -> i32 {
+pub(super) fn work(settings: &PoolSettings, number: u32, mut supervisor: File, parent: Parent) -> i32 {
     // The supervisor reads it when this process has ended. If the supervisor is dead, so is this
     // process in a moment.
     let mut report = |words: &[u8]| drop(supervisor.write_all(words));
@@ -141,6 +141,7 @@ pub(super) fn work(settings: &PoolSettings, seat: u32, mut supervisor: File, par
     drop(parent);
     report(&[word::READY]);
     settings.tasks.keep_leases_private();
+    let seat = Seat { number, pid: std::process::id() };
     let mut chunks = 0;
     let (mut tasks, mut message) = (Vec::new(), Vec::new());
     loop {
@@ -170,7 +171,7 @@ pub(super) fn work(settings: &PoolSettings, seat: u32, mut supervisor: File, par
 
 fn run_chunk(
     settings: &PoolSettings,
-    seat: u32,
+    seat: Seat,
     chunk: Lease<'_, [u8]>,
     tasks: &mut Vec<u8>,
     message: &mut Vec<u8>,
@@ -213,7 +214,7 @@ fn run_chunk(
             return Ok(());
         }
     };
-    chunk.mark(HOLDER_AT, std::process::id());
+    chunk.mark(HOLDER_AT, seat.pid);
     // SAFETY: the nonce shows that our program sent it, whose copy this process is, so it is the
     // offset of a `RunTask`.
     let run = unsafe { std::mem::transmute::<usize, RunTask>(address_at(head.runner)) };

@@ -233,7 +233,12 @@ impl Process {
             Ok(Fork::Parent(pid)) => {
                 let process = Process::listed(Child::adopt(pid, options.is_helper), &mut children);
                 // Before `closure`, with the handles in it, is dropped here.
-                keeping.wait().map_err(|source| SpawnError::Os { call: "keeping handles in the child", source })?;
+                let kept = keeping.wait();
+                // A process that is refused is dropped, and takes these locks.
+                drop((children, stdout, stderr));
+                #[cfg(feature = "object")]
+                drop(fork_server);
+                kept.map_err(|source| SpawnError::Os { call: "keeping handles in the child", source })?;
                 Ok(process)
             }
         }

@@ -5,6 +5,8 @@ use super::put::{loan_of, slice_bytes};
 use crate::error::PutError;
 use crate::message::{Message, Plain};
 use crate::queue::guard::Loan;
+#[cfg(all(feature = "object", feature = "async"))]
+use crate::raw::Ticket;
 use crate::raw::{BY_LOCK, RawQueue, Role, RoleHandle};
 use crate::ring::{SIZED_RING, SLICE_RING};
 #[cfg(feature = "async")]
@@ -223,5 +225,15 @@ impl<T: ?Sized> Clone for Sender<T> {
 impl<T: ?Sized> fmt::Debug for Sender<T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_tuple("Sender").field(&*self.raw).finish()
+    }
+}
+
+#[cfg(all(feature = "object", feature = "async"))]
+impl Sender<[u8]> {
+    /// One try of a loan, for a future.
+    pub(crate) fn loan_len_at_once(&self, n: usize, ticket: &mut Ticket) -> Result<Loan<'_, [u8]>, PutError> {
+        let (raw, me) = self.used()?;
+        let bytes = slice_bytes::<u8>(raw, n)?;
+        Ok(loan_of(raw, raw.claim_at_once_by::<BY_LOCK>(me, bytes, ticket)?, bytes))
     }
 }

@@ -67,12 +67,14 @@ mod model;
 mod nodes;
 mod registry;
 mod room;
+#[cfg_attr(shmq_portable_sync, path = "napping.rs")]
 mod sleep;
 mod stop;
 mod thread;
 mod waiting;
+mod wants;
 
-pub(crate) use nodes::{Available, Want};
 pub(crate) use registry::Subject;
 pub(crate) use room::{Aspect, Awaited};
 pub(crate) use waiting::{CannotWait, Tried, Waiting};
+pub(crate) use wants::{Available, Want};

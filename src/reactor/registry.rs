@@ -12,9 +12,10 @@
 //! 2. Reactors and their threads are never freed: a task may still know a room.
 //! 3. The lock of the rooms is taken before that of a room.
 
-use super::nodes::{Key, Want};
+use super::nodes::Key;
 use super::room::{Aspect, Awaited, Room};
 use super::thread::Shard;
+use super::wants::Want;
 use crate::os::Incarnation;
 use crate::wait::Stop;
 use std::cell::Cell;

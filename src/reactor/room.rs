@@ -9,8 +9,9 @@
 //! Invariant: the lock is held for a few instructions. While it is, no waker is cloned, called or
 //! dropped, nothing awaited is dropped, and no thread sleeps.
 
-use super::nodes::{Available, Call, Fitting, Key, Nodes, Want};
+use super::nodes::{Call, Key, Nodes};
 use super::thread::Shard;
+use super::wants::{Available, Fitting, Want};
 use crate::lock::KeptCondvar;
 use crate::os::now_ns;
 use std::sync::atomic::AtomicBool;

@@ -2,9 +2,10 @@
 //!
 //! The diagram and the invariants are those of the module above.
 
-use super::nodes::{Available, Call};
+use super::nodes::Call;
 use super::room::{Aspect, Awaited, Room};
 use super::sleep::{Control, MOST_ROOMS, Sleep, must_nap};
+use super::wants::Available;
 use crate::background::Presence;
 use crate::lock::{KeptCondvar, Registration, unordered_moment};
 use crate::os::{Blocked, Deadline, coarse_now_ns, now_ns};
@@ -322,10 +323,9 @@ impl Worker {
                 || watch.is_unordered
                 || (watch.held_until_ns != u64::MAX && watch.held_until_ns <= now_ns());
             // The news are taken in any case.
-            if watch.room.take_news() || is_woken || is_due {
-                if watch.check(is_woken, self.slice_has_ended, naps, &mut self.calls) {
-                    self.sleep.note_work();
-                }
+            let must_check = watch.room.take_news() || is_woken || is_due;
+            if must_check && watch.check(is_woken, self.slice_has_ended, naps, &mut self.calls) {
+                self.sleep.note_work();
             }
             self.has_tasks |= watch.has_tasks;
             held_until_ns = held_until_ns.min(watch.held_until_ns);

@@ -91,20 +91,32 @@ impl Waiting {
         subject: &Subject<'_>,
         mut attempt: impl FnMut() -> Tried<R>,
     ) -> Poll<R> {
-        let left = LEFT.get();
-        let has_tried = matches!(self.0, State::Idle) && left > 0;
+        let has_tried = self.may_try();
         if has_tried {
             if let Tried::Done(result) = attempt() {
-                LEFT.set(left - 1);
+                Waiting::note_ready();
                 return Poll::Ready(result);
             }
         }
         self.poll_slowly(context, subject, has_tried, &mut attempt)
     }
 
+    /// May this poll try before anything else? Not if it is the turn of other tasks.
+    #[inline]
+    pub fn may_try(&self) -> bool {
+        self.is_idle() && LEFT.get() > 0
+    }
+
+    /// The first try of a poll that [may try](Waiting::may_try) was Ready.
+    #[inline]
+    pub fn note_ready() {
+        LEFT.set(LEFT.get() - 1);
+    }
+
+    /// The rest of a poll.
     #[cold]
     #[inline(never)]
-    fn poll_slowly<R: From<CannotWait>>(
+    pub fn poll_slowly<R: From<CannotWait>>(
         &mut self,
         context: &mut Context<'_>,
         subject: &Subject<'_>,

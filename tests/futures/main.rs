@@ -19,6 +19,8 @@ mod objects;
 mod polling;
 mod primitives;
 mod readiness;
+#[cfg(feature = "sink")]
+mod sinks;
 mod storm;
 mod streams;
 mod verbs;
@@ -52,5 +54,7 @@ fn main() -> ExitCode {
     .concat();
     #[cfg(feature = "object")]
     let cases = [cases, objects::cases()].concat();
+    #[cfg(feature = "sink")]
+    let cases = [cases, sinks::cases()].concat();
     support::harness::run(Lanes::Waits, &cases)
 }

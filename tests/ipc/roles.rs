@@ -4,7 +4,7 @@
 use crate::support::harness::Case;
 use crate::support::process::{fork, shared_word, wait_for_count};
 use crate::support::{PATIENCE, unique_name};
-use shmq::{GetError, Process, PutError, Queue, Receiver, Sender, Stop};
+use shmq::{GetError, Process, PutError, Queue, Receiver, Sender, SpawnError, Stop};
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         an_inherited_queue_counts_from_its_first_use,
         a_named_handle_counts_when_spawn_returns,
         a_named_handle_counts_until_the_child_drops_it,
+        a_named_handle_that_cannot_be_counted_is_an_error,
         a_producer_that_a_child_inherits_keeps_nothing_open,
         a_sender_that_executes_a_program_is_gone,
         handles_with_a_stop_count,
@@ -303,6 +304,14 @@ fn a_named_handle_counts_until_the_child_drops_it() {
     assert!(receiver.is_closed());
     go.store(2, SeqCst);
     assert!(child.unwrap().join().unwrap().success());
+}
+
+fn a_named_handle_that_cannot_be_counted_is_an_error() {
+    let queue = Queue::<u64>::builder().capacity(8).max_participants(1).close_when_unused(true).create().unwrap();
+    let refused = Process::builder().keep(&queue.sender()).spawn(|| panic!("it runs"));
+    assert!(matches!(&refused, Err(SpawnError::Os { source, .. }) if source.to_string().contains("attach")), "{refused:?}");
+    // One that has been dropped meanwhile is nothing to count.
+    assert!(Process::builder().keep(&Queue::<u64>::new(1).unwrap()).spawn(|| ()).unwrap().join().unwrap().success());
 }
 
 fn a_producer_that_a_child_inherits_keeps_nothing_open() {

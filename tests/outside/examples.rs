@@ -56,7 +56,8 @@ const MADE: &str = "// made by a macro";
 /// on them.
 fn comment(line: &str) -> Option<&str> {
     let line = line.trim_start();
-    if let Some(conditional) = line.strip_prefix("#[cfg_attr(feature = ") {
+    let attribute = line.strip_prefix("#[").or_else(|| line.strip_prefix("#!["));
+    if let Some(conditional) = attribute.and_then(|attribute| attribute.strip_prefix("cfg_attr(feature = ")) {
         return conditional.split_once("doc = \"")?.1.strip_suffix("\")]").filter(|text| text.starts_with("```"));
     }
     if line.starts_with("#[doc = concat!(") {

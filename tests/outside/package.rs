@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Crates that examples may need next to `shmq`, as in this package's own `Cargo.toml`.
-pub const CRATES: [&str; 4] = ["serde", "serde_json", "tokio", "libc"];
+pub const CRATES: [&str; 5] = ["serde", "serde_json", "tokio", "libc", "futures"];
 
 pub struct Package {
     name: &'static str,
@@ -29,7 +29,7 @@ impl Package {
     pub fn new(name: &'static str, with_others: bool) -> Package {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outside").join(name);
         let mut manifest = format!(
-            "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\nshmq = {{ path = {:?} }}\n",
+            "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\nshmq = {{ path = {:?}, features = [\"async\", \"sink\"] }}\n",
             root().display().to_string()
         );
         if with_others {

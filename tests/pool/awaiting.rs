@@ -7,6 +7,7 @@ use crate::support::process::{shared_words, wait_for_count};
 use crate::support::{Rng, wait_until};
 use futures::future::{Either, join_all, select};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, pin_mut};
+use shmq::future::{ImapStream, JoinAsync, TaskFuture};
 use shmq::{AsyncResult, Pool, TaskError};
 use std::future::{Future, IntoFuture};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,6 +37,16 @@ pub fn cases() -> Vec<Case> {
         a_storm_of_futures_that_are_dropped,
     ]
 }
+
+/// They may be part of a future that `tokio::spawn` takes.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    const fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<AsyncResult<u64>>();
+    is_send_and_sync::<TaskFuture<u64>>();
+    is_send::<ImapStream<'static, std::ops::Range<u64>, String>>();
+    is_send::<JoinAsync<'static>>();
+};
 
 static WORDS: OnceLock<&'static [AtomicU64]> = OnceLock::new();
 

@@ -210,6 +210,26 @@ proptest! {
 }
 
 #[test]
+fn an_observer_sees_which_process_sends_and_receives() {
+    let queue = Queue::<u64>::builder().capacity(4).close_when_unused(true).create().unwrap();
+    let seen = shmq::inspect::Inspector::open(queue.name()).unwrap();
+    let roles = || -> Vec<_> { seen.snapshot().participants.iter().map(|one| (one.sends, one.receives)).collect() };
+    assert!(seen.about().closes_when_unused);
+    assert_eq!(roles(), [(true, true)]);
+    let (sender, receiver) = (queue.sender(), queue.receiver());
+    drop(queue);
+    assert_eq!(roles(), [(true, true)]);
+    // On its way it is not yet another's.
+    let sent = serde_json::to_string(&sender).unwrap();
+    drop(sender);
+    assert_eq!((roles(), seen.snapshot().closed), (vec![(false, true)], false));
+    let arrived: Sender<u64> = serde_json::from_str(&sent).unwrap();
+    drop(receiver);
+    assert_eq!((roles(), seen.snapshot().closed), (vec![(true, false)], true));
+    drop(arrived);
+}
+
+#[test]
 fn a_sender_and_a_receiver_have_the_verbs_of_their_sides() {
     let queue = Queue::<u64>::new(8).unwrap();
     let (sender, receiver) = (queue.sender(), queue.receiver());

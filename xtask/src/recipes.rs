@@ -28,6 +28,9 @@ pub const CI: &[Recipe] = &[
     recipe("test", "the README's command, and that doctests are merged", test),
     recipe("cli", "the command", || run_each(&[], &["cargo test --locked -p shmq-cli"])),
     recipe("tracing", "the events", || run_each(&[], &["cargo test --locked --features tracing --test tracing"])),
+    recipe("async", "the bench of futures, some messages of each contestant", || {
+        run_each(&[], &["cargo test --locked --features async --bench async"])
+    }),
     recipe("crashes", "kills, storms and garbage once more, on a release build", crashes),
     recipe("two-deaths", "two deaths, at a sample of all pairs of atomic writes", two_deaths),
     recipe("portable", "the portable locks: the API, without crashes", portable),
@@ -38,7 +41,9 @@ pub const CI: &[Recipe] = &[
 
 /// What takes longer.
 pub const DEEP: &[Recipe] = &[
-    recipe("bench", "the benches are built", || run_each(&[], &["cargo bench --no-run --locked"])),
+    recipe("bench", "the benches are built, and the one of futures is run (a minute)", || {
+        run_each(&[], &["cargo bench --no-run --locked", "cargo bench --locked --features async --bench async"])
+    }),
     recipe(
         "compare",
         "the comparison with rivals is linted and notices faults (a C compiler, Rust 1.89, many dependencies)",

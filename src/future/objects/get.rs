@@ -3,14 +3,13 @@
 use crate::error::GetError;
 use crate::future::get::Get;
 use crate::future::{Messages, ONE_AS_OWNER, ONE_BY_LOCK, Owned, poll_queue};
-use crate::object::{Codec, ObjectConsumer, ObjectQueue, receive_many};
+use crate::object::{Codec, ObjectConsumer, ObjectQueue, ObjectReceiver, receive_many};
 use crate::queue::{Consumer, Queue};
 use crate::raw::{BY_LOCK, BY_OWNER};
 use crate::reactor::{Aspect, Waiting};
 use crate::wait::Wait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -56,13 +55,13 @@ impl<T: DeserializeOwned, C: Codec> Future for GetBatch<'_, T, C> {
         match from {
             From::Queue(queue) => {
                 let raw = queue.raw();
-                poll_queue(waiting, context, raw, Aspect::Message, &Cell::new(ONE_BY_LOCK), || {
+                poll_queue(waiting, context, raw, Aspect::Message, ONE_BY_LOCK, |_| {
                     receive_many::<BY_LOCK, T, C>(raw, raw.me_in_both_roles()?, *most, Wait::AtOnce)
                 })
             }
             From::Consumer(consumer) => {
                 let (raw, owner) = consumer.parts();
-                poll_queue(waiting, context, raw, Aspect::Message, &Cell::new(ONE_AS_OWNER), || {
+                poll_queue(waiting, context, raw, Aspect::Message, ONE_AS_OWNER, |_| {
                     receive_many::<BY_OWNER, T, C>(raw, raw.check(owner)?, *most, Wait::AtOnce)
                 })
             }
@@ -203,6 +202,54 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
     ///
     /// let queue = shmq::ObjectQueue::<String>::new(4)?;
     /// let mut values = queue.consumer()?.into_stream();
+    /// queue.put("one")?;
+    /// assert_eq!(futures::executor::block_on(values.next()).unwrap()?, "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_stream(self) -> Messages<Owned<Self>> {
+        Messages::owning(self)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> ObjectReceiver<T, C> {
+    /// As [`ObjectQueue::get_async`](crate::ObjectQueue::get_async).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+    /// let receiver = queue.receiver();
+    /// queue.put("one")?;
+    /// assert_eq!(futures::executor::block_on(receiver.get_async())?, "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_async(&self) -> Get<&Self> {
+        Get::new(self)
+    }
+
+    /// A stream of values: as [`ObjectQueue::stream`](crate::ObjectQueue::stream).
+    ///
+    /// ```
+    /// use futures::StreamExt;
+    ///
+    /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+    /// let receiver = queue.receiver();
+    /// queue.put("one")?;
+    /// assert_eq!(futures::executor::block_on(receiver.stream().next()).unwrap()?, "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stream(&self) -> Messages<&Self> {
+        Messages::new(self)
+    }
+
+    /// The same, of a stream that owns the receiver: for a task of its own.
+    ///
+    /// ```
+    /// use futures::StreamExt;
+    ///
+    /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+    /// let mut values = queue.receiver().into_stream();
     /// queue.put("one")?;
     /// assert_eq!(futures::executor::block_on(values.next()).unwrap()?, "one");
     /// # Ok::<(), Box<dyn std::error::Error>>(())

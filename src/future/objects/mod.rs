@@ -8,7 +8,7 @@ pub use put::{PutObject, PutObjects};
 
 use super::{Closed, Join, Readiness};
 use crate::error::{GetError, PutError};
-use crate::object::{ObjectConsumer, ObjectProducer, ObjectQueue};
+use crate::object::{ObjectConsumer, ObjectProducer, ObjectQueue, ObjectReceiver, ObjectSender};
 
 impl<T, C> ObjectQueue<T, C> {
     /// Waits until every message is finished: as [`Queue::join_async`](crate::Queue::join_async).
@@ -114,5 +114,40 @@ impl<T, C> ObjectProducer<T, C> {
     /// ```
     pub fn writable_for(&self, bytes: usize) -> Result<Readiness, PutError> {
         self.bytes().writable_for(bytes)
+    }
+}
+
+impl<T, C> ObjectReceiver<T, C> {
+    /// A descriptor for an event loop: as [`Queue::readable`](crate::Queue::readable).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+    /// let mut readiness = queue.receiver().readable()?;
+    /// queue.put("one")?;
+    /// assert!(readiness.rearm()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn readable(&self) -> Result<Readiness, GetError> {
+        self.bytes.readable()
+    }
+}
+
+impl<T, C> ObjectSender<T, C> {
+    /// A descriptor for an event loop: as [`ObjectQueue::writable_for`](crate::ObjectQueue::writable_for).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(1)?;
+    /// let mut readiness = queue.sender().writable_for(100)?;
+    /// assert!(readiness.rearm()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn writable_for(&self, bytes: usize) -> Result<Readiness, PutError> {
+        self.bytes.writable_for(bytes)
     }
 }

@@ -11,13 +11,12 @@
 use crate::error::PutError;
 use crate::future::poll_queue;
 use crate::future::put::{Place, PutsAsync, end_place};
-use crate::object::{Codec, Encoded, ObjectProducer, ObjectQueue, PutAs, encode_in_place};
-use crate::queue::{Producer, Queue};
+use crate::object::{Codec, Encoded, ObjectProducer, ObjectQueue, ObjectSender, PutAs, encode_in_place};
+use crate::queue::{Producer, Queue, Sender};
 use crate::raw::{RawQueue, Ticket};
 use crate::reactor::{Aspect, Waiting};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -28,6 +27,7 @@ use std::task::{Context, Poll};
 enum To<'q> {
     Queue(&'q Queue<[u8]>),
     Producer(&'q mut Producer<[u8]>),
+    Sender(&'q Sender<[u8]>),
 }
 
 impl To<'_> {
@@ -36,6 +36,7 @@ impl To<'_> {
         match self {
             To::Queue(queue) => PutsAsync::<[u8]>::awaited(*queue),
             To::Producer(producer) => PutsAsync::<[u8]>::awaited(&**producer),
+            To::Sender(sender) => PutsAsync::<[u8]>::awaited(*sender),
         }
     }
 
@@ -48,10 +49,12 @@ impl To<'_> {
         match (self, encoded.bytes()) {
             (To::Queue(queue), Some(bytes)) => queue.put_at_once(bytes, ticket),
             (To::Producer(producer), Some(bytes)) => producer.put_at_once(bytes, ticket),
+            (To::Sender(sender), Some(bytes)) => sender.put_at_once(bytes, ticket),
             (To::Queue(queue), None) => {
                 encode_in_place::<Q, C>(queue.loan_at_once(queue.bytes_of_loan(length)?, ticket)?, value, length)
             }
             (To::Producer(producer), None) => encode_in_place::<Q, C>(producer.loan_len_at_once(length, ticket)?, value, length),
+            (To::Sender(sender), None) => encode_in_place::<Q, C>(sender.loan_len_at_once(length, ticket)?, value, length),
         }
     }
 }
@@ -85,10 +88,12 @@ impl<'q> Outgoing<'q> {
         };
         let (raw, by_lock) = to.awaited();
         let want = |ticket: &Ticket| raw.want_room(sent.length(), by_lock, ticket.number());
-        let wanted = Cell::new(want(&place.0));
-        let polled = poll_queue(waiting, context, raw, Aspect::Room, &wanted, || {
+        let wanted = want(&place.0);
+        let polled = poll_queue(waiting, context, raw, Aspect::Room, wanted, |told| {
             let put = to.put_at_once::<Q, C>(value, &sent, &mut place.0);
-            wanted.set(want(&place.0));
+            if let Some(told) = told {
+                told.set(want(&place.0));
+            }
             put
         });
         if polled.is_ready() {
@@ -289,5 +294,39 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectProducer<T, C> {
     /// ```
     pub fn put_slice_async<'a>(&'a mut self, values: &'a [T]) -> PutObjects<'a, T, C> {
         PutObjects::new(To::Producer(self.bytes_mut()), values)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> ObjectSender<T, C> {
+    /// As [`ObjectQueue::put_async`](crate::ObjectQueue::put_async).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(1)?;
+    /// futures::executor::block_on(queue.sender().put_async("one"))?;
+    /// assert_eq!(queue.get()?, "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn put_async<'a, Q: Serialize + ?Sized>(&'a self, value: &'a Q) -> PutObject<'a, Q, C>
+    where
+        T: PutAs<Q>,
+    {
+        PutObject::new(To::Sender(&self.bytes), value)
+    }
+
+    /// As [`ObjectQueue::put_slice_async`](crate::ObjectQueue::put_slice_async).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<u64>::new(8)?;
+    /// assert_eq!(futures::executor::block_on(queue.sender().put_slice_async(&[1, 2, 3]))?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn put_slice_async<'a>(&'a self, values: &'a [T]) -> PutObjects<'a, T, C> {
+        PutObjects::new(To::Sender(&self.bytes), values)
     }
 }

@@ -40,7 +40,7 @@ pub(super) use self::turn::Turn;
 
 use self::word::{Word, state};
 use crate::error::CreateError;
-use crate::os::{KILL, now_ns, own_pid, send_signal};
+use crate::os::{KILL, now_ns, own_pid, prefetch_write, send_signal};
 use crate::sync::Array;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicU64;
@@ -75,6 +75,14 @@ fn seat_word(pid: u32, place: u32) -> u64 {
 pub(super) struct Entry {
     pub index: u32,
     pub generation: u32,
+}
+
+/// A worker's place on the board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seat {
+    pub number: u32,
+    /// Its process id: kept, as asking for it is a system call.
+    pub pid: u32,
 }
 
 /// What a worker does with a chunk that it got.
@@ -144,6 +152,11 @@ impl Board {
         self.entry(entry.index, WORD).store(Word::waiting(entry.generation).0, Release);
     }
 
+    /// In the program: that entry is likely to be used next.
+    pub fn prefetch(&self, index: u32) {
+        prefetch_write(self.entry(index, WORD).as_ptr().cast());
+    }
+
     /// A chunk that has not begun never will. Other ones go on.
     pub fn cancel(&self, entry: Entry) -> Ended {
         self.end(entry, false)
@@ -176,11 +189,13 @@ impl Board {
     }
 
     /// A worker got a chunk: what it does with it. `may_run`: it was not begun too often yet.
-    pub fn take(&self, entry: Entry, seat: u32, may_run: bool) -> Taken<'_> {
+    pub fn take(&self, entry: Entry, seat: Seat, may_run: bool) -> Taken<'_> {
         if entry.index >= ENTRIES {
             return Taken::Cancelled;
         }
         let shared = self.entry(entry.index, WORD);
+        // The program has written the line last. It is fetched once, to be written.
+        prefetch_write(shared.as_ptr().cast());
         let limit_ns = self.entry(entry.index, LIMIT).load(Relaxed);
         let mut is_seated = false;
         let mut word = Word(shared.load(Acquire));
@@ -192,19 +207,19 @@ impl Board {
                 state::CANCELLED => break Taken::Cancelled,
                 // This seat's word names the entry, and the entry names this seat, where its dead
                 // worker was: the supervisor may kill this one any time (Invariant 3).
-                state::KILLED | state::TIMED_OUT if is_seated && word.seat() == seat => self.end_myself(seat),
+                state::KILLED | state::TIMED_OUT if is_seated && word.seat() == seat.number => self.end_myself(seat),
                 state::KILLED => break Taken::Killed,
                 state::TIMED_OUT => break Taken::TimedOut(limit_ns),
                 // It began, and its worker died: from now on it cannot be ended otherwise.
                 state::RUNNING | state::HELD | state::DONE if !may_run => word.with_state(state::DONE),
-                _ => word.running(seat),
+                _ => word.running(seat.number),
             };
             if next.state() == state::RUNNING && !is_seated {
                 // Before the seat leads the supervisor here (Invariant 4).
                 if limit_ns != NO_LIMIT {
                     self.entry(entry.index, BEGUN).store(now_ns(), Relaxed);
                 }
-                self.seat(seat).store(seat_word(own_pid() as u32, entry.index + 1), Release);
+                self.seat(seat.number).store(seat_word(seat.pid, entry.index + 1), Release);
                 is_seated = true;
             }
             match shared.compare_exchange(word.0, next.0, AcqRel, Acquire) {
@@ -214,7 +229,7 @@ impl Board {
             }
         };
         if is_seated {
-            self.clear_seat(seat);
+            self.clear_seat(seat.number);
         }
         taken
     }
@@ -281,8 +296,8 @@ impl Board {
     }
 
     /// Ends this worker, as the supervisor is about to: its chunk was ended.
-    fn end_myself(&self, seat: u32) -> ! {
-        self.seat(seat).store(seat_word(own_pid() as u32, ENDED_ITSELF), Release);
+    fn end_myself(&self, seat: Seat) -> ! {
+        self.seat(seat.number).store(seat_word(seat.pid, ENDED_ITSELF), Release);
         loop {
             let _ = send_signal(own_pid(), KILL);
         }

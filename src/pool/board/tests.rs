@@ -15,8 +15,12 @@ fn board(limit_ns: u64) -> Board {
     board
 }
 
-fn run(board: &Board, seat: u32) -> Turn<'_> {
-    match board.take(OWN, seat, true) {
+fn seat(number: u32) -> Seat {
+    Seat { number, pid: own_pid() }
+}
+
+fn run(board: &Board, number: u32) -> Turn<'_> {
+    match board.take(OWN, seat(number), true) {
         Taken::Run(turn) => turn,
         _ => panic!("it is to be run"),
     }
@@ -26,18 +30,18 @@ fn run(board: &Board, seat: u32) -> Turn<'_> {
 fn a_chunk_is_cancelled_before_it_began_or_killed_while_it_runs() {
     let board = board(NO_LIMIT);
     assert_eq!(board.cancel(OWN), Ended::BeforeItBegan);
-    assert!(matches!(board.take(OWN, 0, true), Taken::Cancelled));
+    assert!(matches!(board.take(OWN, seat(0), true), Taken::Cancelled));
     assert_eq!((board.cancel(OWN), board.kill(OWN)), (Ended::No, Ended::No));
 
     let again = Entry { generation: 2, ..OWN };
     board.begin(again, NO_LIMIT);
-    assert!(matches!(board.take(OWN, 0, true), Taken::Cancelled), "of the generation before");
-    let Taken::Run(_turn) = board.take(again, 0, true) else { panic!("it is to be run") };
+    assert!(matches!(board.take(OWN, seat(0), true), Taken::Cancelled), "of the generation before");
+    let Taken::Run(_turn) = board.take(again, seat(0), true) else { panic!("it is to be run") };
     assert_eq!(board.judge(0, own_pid(), u64::MAX), Verdict::GoOn { until_ns: u64::MAX });
     assert_eq!((board.cancel(again), board.kill(OWN), board.kill(again)), (Ended::No, Ended::No, Ended::WhileItRan));
     assert_eq!(board.judge(0, own_pid(), 0), Verdict::Kill);
-    assert!(matches!(board.take(again, 1, true), Taken::Killed));
-    assert!(matches!(board.take(again, 1, false), Taken::Killed), "nor does it count as a death");
+    assert!(matches!(board.take(again, seat(1), true), Taken::Killed));
+    assert!(matches!(board.take(again, seat(1), false), Taken::Killed), "nor does it count as a death");
 }
 
 #[test]
@@ -47,7 +51,7 @@ fn a_chunk_that_is_done_is_ended_by_nothing() {
     assert_eq!((board.cancel(OWN), board.kill(OWN)), (Ended::No, Ended::No));
     assert_eq!(board.judge(2, own_pid(), u64::MAX), Verdict::GoOn { until_ns: u64::MAX });
     // Its worker died before the results were put: it is run again, or has died too often.
-    assert!(matches!(board.take(OWN, 1, false), Taken::Died));
+    assert!(matches!(board.take(OWN, seat(1), false), Taken::Died));
     assert_eq!(board.kill(OWN), Ended::No);
     assert_eq!(
         {
@@ -70,7 +74,7 @@ fn the_time_of_a_task_runs_while_it_runs() {
     let Verdict::GoOn { until_ns: later } = board.judge(1, own_pid(), until_ns - 1) else { panic!("it has just begun") };
     assert!(later > until_ns);
     assert_eq!(board.judge(1, own_pid(), later), Verdict::Kill);
-    assert!(matches!(board.take(OWN, 2, true), Taken::TimedOut(1_000)));
+    assert!(matches!(board.take(OWN, seat(2), true), Taken::TimedOut(1_000)));
     assert_eq!((board.cancel(OWN), board.kill(OWN)), (Ended::No, Ended::No));
 }
 

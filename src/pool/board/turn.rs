@@ -1,7 +1,7 @@
 //! A worker's side of a chunk that it runs. The invariants are those of the parent module.
 
 use super::word::{Word, state};
-use super::{BEGUN, Board, Entry, WORD};
+use super::{BEGUN, Board, Entry, Seat, WORD};
 use crate::os::now_ns;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 pub(in crate::pool) struct Turn<'b> {
     pub(super) board: &'b Board,
     pub(super) entry: Entry,
-    pub(super) seat: u32,
+    pub(super) seat: Seat,
     pub(super) word: Word,
     pub(super) is_timed: bool,
 }
@@ -19,7 +19,7 @@ impl Turn<'_> {
     pub fn resume(&mut self) {
         if self.is_timed {
             self.board.entry(self.entry.index, BEGUN).store(now_ns(), Relaxed);
-            self.change(self.word.running(self.seat));
+            self.change(self.word.running(self.seat.number));
         }
     }
 
@@ -33,7 +33,7 @@ impl Turn<'_> {
     /// The last task is over: nothing ends the chunk any more.
     pub fn finish(mut self) {
         self.change(self.word.with_state(state::DONE));
-        self.board.clear_seat(self.seat);
+        self.board.clear_seat(self.seat.number);
     }
 
     fn change(&mut self, to: Word) {

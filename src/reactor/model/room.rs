@@ -2,7 +2,8 @@
 //! model has of each task, changed by `nodes.rs`, and read back.
 
 use super::{CLOSE, Node, State};
-use crate::reactor::nodes::{Available, Call, Fitting, Key, Nodes, Removed, Standing, Want};
+use crate::reactor::nodes::{Call, Key, Nodes, Removed, Standing};
+use crate::reactor::wants::{Available, Fitting, Want};
 use std::task::Waker;
 
 pub(super) struct Room {

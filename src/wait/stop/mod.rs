@@ -59,8 +59,8 @@ use watch_list::{Watch, WatchLists};
 /// [`Consumer`](crate::Consumer), their forms for objects, and all of [`sync`](crate::sync). In
 /// [`wait_any`](crate::wait_any()), a handle with a stop that is set ends the wait with
 /// [`WaitError::Interrupted`](crate::WaitError::Interrupted); a `Stop` may also stand in the list
-/// itself, and is ready once it is set. A stop costs nothing where a call does not wait, and about
-/// 20 ns each time that it sleeps.
+/// itself, and is ready once it is set. A stop costs nothing where a call does not wait, and a few
+/// atomic instructions each time that it sleeps.
 ///
 /// A future does not wait in a call: it is ended by dropping it, and no stop is needed.
 ///
