@@ -62,9 +62,17 @@
 //! |---|---|---|
 //! | `derive` | yes | [`#[shmq::message]`](macro@message): structs and enums as messages |
 //! | `object` | yes | [`ObjectQueue`], [`Process::call`], [`Pool`] |
+//! | `async`, `sink` | no | futures, streams, a descriptor for event loops; a `Sink` |
 //! | `tracing` | no | events from slow paths: blocked, recovered, redelivered |
 //!
 //! The command `shmq`, which shows and repairs live queues, is `cargo install shmq-cli`.
+//!
+//! # Async
+//!
+//! With the feature `async`, `put_async`, `get_async`, `lease_async` and `stream` wait without a blocked
+//! thread, under any executor, and a future that is dropped before it was ready has done nothing:
+//! see the module `future`. For event loops without futures, `readable` and `writable_for` make a
+//! descriptor.
 //!
 //! # When a process dies
 //!
@@ -84,8 +92,8 @@
 //! # Guides
 //!
 //! They come with the package: `docs/first-hour.md` (two programs and a struct, tests of your own
-//! code), `docs/crash-safety.md` (guarantees, caveats, restarts), `docs/services.md` (signals,
-//! tokio), `docs/operating.md` (the command, events, containers), `docs/performance.md`,
+//! code), `docs/crash-safety.md` (guarantees, caveats, restarts), `docs/async.md` (futures, streams,
+//! event loops), `docs/services.md` (signals, tokio), `docs/operating.md` (the command, events, containers), `docs/performance.md`,
 //! `docs/from-python.md` (every name of `multiprocessing`), and `ARCHITECTURE.md` (how it works).
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(all(feature = "derive", feature = "object")), allow(rustdoc::broken_intra_doc_links))]
@@ -243,6 +251,9 @@ mod guides {
     struct Contributing;
     #[doc = include_str!("../SECURITY.md")]
     struct Security;
+    #[cfg(feature = "async")]
+    #[doc = include_str!("../docs/async.md")]
+    struct Async;
     #[doc = include_str!("../docs/crash-safety.md")]
     struct CrashSafety;
     #[doc = include_str!("../docs/first-hour.md")]

@@ -177,6 +177,57 @@ fn one_epoll_waits_for_queues_and_a_socket() {
     assert_eq!(run("epoll", &[]).assert_success(), expected);
 }
 
+#[cfg(feature = "async")]
+#[test]
+fn streams_under_combinators_lose_nothing() {
+    let expected = [
+        "select: 20 readings, their sum is 5555",
+        "timeout: nothing for 20 ms",
+        "timeout: Some(7) came later",
+        "take_until: [1, 2, 3]",
+        "left in the queue: 4",
+    ];
+    let out = run("async_stream", &[]);
+    assert_eq!(out.assert_success().lines().collect::<Vec<_>>(), expected);
+}
+
+/// SIGTERM to the program alone, to the whole process group, and after the death of a worker: all
+/// requests are answered, and no process is left.
+#[cfg(all(feature = "async", feature = "derive"))]
+#[test]
+fn async_tokio_answers_all_requests_before_it_ends() {
+    for (name, to_all, kills) in [("alone", false, false), ("group", true, false), ("killed", false, true)] {
+        let mut running = Running::start(&format!("async-tokio-{name}"), "async_tokio", &[], Stdio::null());
+        running.until("its workers", |running| fs::read_to_string(&running.out).unwrap().contains("workers ["));
+        running.note_segments();
+        let (program, workers) = (running.pid(), running.workers());
+        assert_eq!(workers.len(), 3);
+        // More requests arrive than three workers can answer: some are always under way.
+        thread::sleep(Duration::from_millis(200));
+        // SAFETY: any numbers may be passed; the worker is its parent's child, and not reaped before
+        // it ends.
+        let signal = |pid, signal| assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+        if kills {
+            signal(workers[0], libc::SIGKILL);
+        }
+        if to_all {
+            running.signal_all(libc::SIGTERM)
+        } else {
+            signal(program, libc::SIGTERM)
+        }
+        let ended = running.end();
+        let out = ended.assert_success();
+        let (of_workers, last): (Vec<&str>, Vec<&str>) = out.lines().skip(1).partition(|line| line.starts_with("worker "));
+        let numbers: Vec<u32> = last[0].split(' ').filter_map(|word| word.parse().ok()).collect();
+        assert!(last.len() == 1 && last[0].starts_with("asked to end: "), "{out}");
+        assert!(numbers[0] == numbers[1] && numbers[0] > 10, "{out}");
+        assert_eq!(of_workers.len(), 3, "{out}");
+        assert_eq!(of_workers.iter().filter(|line| line.ends_with("exit status: 0")).count(), 3 - usize::from(kills), "{out}");
+        // SAFETY: any numbers may be passed; no signal is sent.
+        assert_eq!(unsafe { libc::kill(-program, 0) }, -1, "processes of the service are still there");
+    }
+}
+
 #[cfg(feature = "object")]
 #[test]
 fn reader_gets_what_writer_puts() {

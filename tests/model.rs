@@ -94,11 +94,17 @@ impl<M: Clone> Model<M> {
         self.settle();
     }
 
+    /// Takes back aborted records at the end, and steps over those at the front. Nothing happens to
+    /// aborted records between others.
     fn make_room(&mut self) {
+        let count = self.records.len();
         while self.records.back().is_some_and(|record| record.state == State::Done && !record.passed) {
             self.records.pop_back();
         }
-        self.pass();
+        let is_aborted = |record: &Record<M>| record.state == State::Done && !record.passed;
+        if self.records.len() < count || self.records.front().is_some_and(is_aborted) {
+            self.pass();
+        }
     }
 
     fn is_full(&self) -> bool {

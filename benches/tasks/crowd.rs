@@ -118,7 +118,8 @@ impl Case for Crowd {
             }
         });
         seat.serve(|share, moved| {
-            (tally.taken.store(0, Relaxed), tally.sum.store(0, Relaxed));
+            tally.taken.store(0, Relaxed);
+            tally.sum.store(0, Relaxed);
             tally.goal.store(share, Relaxed);
             executor.block_on(tally.reached.notified());
             moved.store(tally.taken.load(Relaxed), Relaxed);

@@ -27,7 +27,7 @@ struct Tasks<E>(PhantomData<E>);
 struct ByReadiness;
 
 fn create(name: &str) -> Box<dyn Host> {
-    let queue = |way| Queue::<Message>::create(&format!("{name}-{way}"), CAPACITY).expect("create a queue");
+    let queue = |way| Queue::<Message>::create(format!("{name}-{way}"), CAPACITY).expect("create a queue");
     Box::new(Both(queue("out"), queue("back")))
 }
 

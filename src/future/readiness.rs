@@ -119,7 +119,8 @@ impl Wake for EventFd {
 /// queue.put_slice(&[1, 2, 3])?;
 /// queue.close();
 ///
-/// let mut readable = AsyncFd::with_interest(queue.readable()?, Interest::READABLE)?;
+/// // SAFETY: a `Readiness` has one descriptor, open until it is dropped.
+/// let mut readable = unsafe { AsyncFd::register_with_interest(queue.readable()?, Interest::READABLE)? };
 /// let mut sum = 0;
 /// loop {
 ///     match queue.try_get() {

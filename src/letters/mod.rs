@@ -23,9 +23,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ack_lease;
 mod letter;
 mod queue;
 
 pub use crate::shm::letter::Reason;
+pub use ack_lease::LetterAckLease;
 pub use letter::DeadLetter;
 pub use queue::{DeadLetters, LetterLease};

@@ -38,7 +38,7 @@ const MAX_PARTICIPANTS: usize = 1023;
 /// ```
 #[derive(Clone)]
 pub struct DeadLetters {
-    bytes: Queue<[u8]>,
+    pub(super) bytes: Queue<[u8]>,
 }
 
 impl DeadLetters {

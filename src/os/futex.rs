@@ -60,6 +60,7 @@ struct WaitVector {
 pub(crate) struct WordSet(Vec<WaitVector>);
 
 impl WordSet {
+    #[cfg(feature = "async")]
     pub fn clear(&mut self) {
         self.0.clear();
     }

@@ -121,6 +121,8 @@ impl<'s> Chunker<'s> {
         }
         if self.head.count == 0 {
             self.head.first = self.taken;
+            // The last chunk may have taken the bytes with it.
+            self.bytes.resize(TASK_BYTES, 0);
         }
         self.taken += 1;
         if let Some(error) = refused {
@@ -152,10 +154,9 @@ impl<'s> Chunker<'s> {
         match self.shared.send(chunk, self.cut.waits) {
             Ok(bytes) => {
                 self.use_reserved(count);
-                self.bytes = bytes.unwrap_or_else(|| vec![0; TASK_BYTES]);
+                self.bytes = bytes.unwrap_or_default();
             }
             Err(error) => {
-                self.bytes = vec![0; TASK_BYTES];
                 if !matches!(error, TaskError::TooLarge { .. }) {
                     self.stopped = Some(error.clone());
                 }

@@ -72,7 +72,7 @@ impl Process {
 /// Waits until a process has ended: the future of [`Process::join_async`], which says all about it.
 ///
 /// ```
-/// use std::task::{Context, Poll, Waker};
+/// use std::task::{Context, Waker};
 ///
 /// let child = shmq::Process::spawn(|| loop { std::thread::park() })?;
 /// let mut ended = child.join_async();

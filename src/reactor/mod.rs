@@ -54,13 +54,14 @@
 //!    begins an epoch after that raises the sequence once more. It registers anew if the epoch has
 //!    changed. A raise that it finds so counts as a wake, which may come while it sleeps on the new
 //!    sequence.
-//! 7. A task that was notified and has not polled when the reactor's slice ends is late and answers
-//!    for nothing. At once the next waiting task is notified, and one wake is passed on, so that
-//!    late tasks do not cost other processes a slice each. A waker that panics makes its task late
-//!    at once.
+//! 7. A task that was notified in one slice and has not polled when the next one ends is late and
+//!    answers for nothing. At once the next waiting task is notified, and one wake is passed on, so
+//!    that late tasks do not cost other processes as long each. A waker that panics makes its task
+//!    late at once.
 //! 8. Nothing but speed rests on the count of waiters, and a process that dies with a wake costs
 //!    the others at most one slice (lock, Invariant 4; wait, Invariant 1). A notified task that
-//!    does not poll costs the tasks of its own process at most one slice more.
+//!    does not poll costs others two slices, and the tasks of its own process as long again for
+//!    each more.
 
 #[cfg(test)]
 mod model;

@@ -149,15 +149,10 @@ impl Nodes {
         self.waiting_count > 0
     }
 
-    /// Do other tasks wait, besides one that does?
-    pub fn has_others_waiting(&self) -> bool {
-        self.waiting_count > 1
-    }
-
-    /// Was the task notified for more than one message, permit or cell?
+    /// Does the task answer for more than one message, permit or cell?
     pub fn answers_for_several(&self, Key(index): Key) -> bool {
         let node = &self.nodes[index as usize];
-        node.standing == Standing::Notified && node.want.units > 1
+        node.standing == Standing::Notified && node.answers > 1
     }
 
     /// The task waits from now on, behind those that wait already. Returns a waker to be dropped
@@ -418,13 +413,9 @@ impl Nodes {
 /// What the model reads back.
 #[cfg(test)]
 impl Nodes {
-    /// How a node stands, and whether it was notified before this slice.
-    pub(super) fn standing(&self, Key(index): Key) -> (Standing, bool) {
+    /// How a node stands, whether it was notified before this slice, and how often.
+    pub(super) fn standing(&self, Key(index): Key) -> (Standing, bool, u32) {
         let node = &self.nodes[index as usize];
-        (node.standing, node.notified_in != self.slice)
-    }
-
-    pub(super) fn turn(&self, Key(index): Key) -> u32 {
-        self.nodes[index as usize].turn
+        (node.standing, node.notified_in != self.slice, node.turn)
     }
 }

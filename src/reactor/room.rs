@@ -129,8 +129,8 @@ impl Room {
         }
         let found_less = key.is_some_and(|key| state.nodes.answers_for_several(key));
         let (key, old) = state.nodes.register(key, waker, want);
-        // What it answered for and did not find enough of may be enough for another (Invariant 3).
-        let must_tell = !state.is_watched || found_less && state.nodes.has_others_waiting();
+        // What it answered for and did not find enough of may be enough for others (Invariant 3).
+        let must_tell = !state.is_watched || found_less;
         drop(state);
         if must_tell {
             self.tell_reactor();

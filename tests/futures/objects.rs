@@ -285,7 +285,7 @@ fn leases_of_a_killed_task_come_back() {
     const MESSAGES: u64 = 300;
     // Room for all: the job in the hands of a victim keeps that of the jobs behind it.
     let queue = ObjectQueue::<u64>::new(MESSAGES as usize).unwrap();
-    let (acknowledged, word) = (&shared_words(MESSAGES as usize)[..], &shared_words(1)[0]);
+    let (acknowledged, word) = (shared_words(MESSAGES as usize), &shared_words(1)[0]);
     let work = |dies_at: u64| {
         let mut done = 0;
         within(async {

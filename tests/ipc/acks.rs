@@ -175,7 +175,11 @@ fn the_last_drop_leads_to_the_dead_letters() {
     wait_for_count("the first drop", dropped, 1);
     drop(queue.lease_ack().unwrap());
     assert!(matches!(queue.try_lease_ack().map(drop), Err(GetError::Empty)));
-    let letter = letters.try_get().unwrap();
+    // A letter comes back in the same way, also from a process that ends.
+    fork("a process that leaves a letter", || drop(letters.lease_ack().unwrap())).expect_success();
+    let letter = letters.try_lease_ack().unwrap();
     assert_eq!((letter.value::<u64>(), letter.deliveries), (Some(13), 2));
+    assert_eq!(letter.take().unwrap().value::<u64>(), Some(13));
+    assert!(matches!(letters.try_lease_ack().map(drop), Err(GetError::Empty)));
     DeadLetters::unlink(letters.name()).unwrap();
 }

@@ -54,20 +54,23 @@ fn get_is_interrupted<R: std::fmt::Debug>(result: Result<R, GetError>) {
     assert!(matches!(result, Err(GetError::Interrupted)), "{result:?}");
 }
 
+/// A verb that waits, given a full queue and an empty one.
+type Verb<'a> = &'a dyn Fn(&Queue<u64>, &Queue<u64>);
+
 fn a_signal_ends_each_verb_that_waits() {
     for strategy in [WaitStrategy::Adaptive, WaitStrategy::Block] {
         let full: Queue<u64> = Queue::builder().capacity(1).wait_strategy(strategy).create().unwrap();
         full.put(&1).unwrap();
         let empty: Queue<u64> = Queue::builder().capacity(1).wait_strategy(strategy).create().unwrap();
         let minute = Duration::from_secs(60);
-        let verbs: [&dyn Fn(&Queue<u64>, &Queue<u64>); 15] = [
+        let verbs: [Verb<'_>; 15] = [
             &|full, _| put_is_interrupted(full.put(&2)),
             &|full, _| put_is_interrupted(full.put_timeout(&2, 2 * minute)),
             &|full, _| put_is_interrupted(full.put_deadline(&2, Instant::now() + 2 * minute)),
             &|full, _| put_is_interrupted(full.put_slice(&[2, 3])),
             &|full, _| put_is_interrupted(full.loan().map(drop)),
             &|full, _| put_is_interrupted(full.producer().unwrap().put(&2)),
-            &|full, _| put_is_interrupted(full.producer().unwrap().put_iter([2, 3].into_iter())),
+            &|full, _| put_is_interrupted(full.producer().unwrap().put_iter([2, 3])),
             &|_, empty| get_is_interrupted(empty.get()),
             &|_, empty| get_is_interrupted(empty.get_timeout(2 * minute)),
             &|_, empty| get_is_interrupted(empty.get_slice(&mut [0; 3])),

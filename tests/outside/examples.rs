@@ -60,7 +60,7 @@ fn comment(line: &str) -> Option<&str> {
     if let Some(conditional) = attribute.and_then(|attribute| attribute.strip_prefix("cfg_attr(feature = ")) {
         return conditional.split_once("doc = \"")?.1.strip_suffix("\")]").filter(|text| text.starts_with("```"));
     }
-    if line.starts_with("#[doc = concat!(") {
+    if line.starts_with("#[doc = concat!(") || line.starts_with("#[doc = $") {
         return Some(MADE);
     }
     let text = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Crates that examples may need next to `shmq`, as in this package's own `Cargo.toml`.
-pub const CRATES: [&str; 5] = ["serde", "serde_json", "tokio", "libc", "futures"];
+pub const CRATES: [&str; 6] = ["serde", "serde_json", "tokio", "libc", "futures", "ctrlc"];
 
 pub struct Package {
     name: &'static str,

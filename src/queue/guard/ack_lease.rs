@@ -178,6 +178,12 @@ impl<T: ?Sized + Plain> Deref for AckLease<'_, T> {
     }
 }
 
+impl AckLease<'_, [u8]> {
+    pub(crate) fn copied(&self) -> Vec<u8> {
+        self.leased.copied()
+    }
+}
+
 impl AsRef<[u8]> for AckLease<'_, [u8]> {
     fn as_ref(&self) -> &[u8] {
         self

@@ -45,10 +45,10 @@ impl State {
     pub(super) fn keep(&mut self, room: &Room) {
         for i in (0..2).filter(|&i| room.keys[i].is_some()) {
             self.tasks[i].node = room.keys[i].map_or(Node::Absent, |key| match room.nodes.standing(key) {
-                (Standing::Absent, _) => Node::Absent,
-                (Standing::Waiting, _) => Node::Waiting,
-                (Standing::Notified, before) => Node::Notified { before },
-                (Standing::Late, _) => Node::Late,
+                (Standing::Absent, ..) => Node::Absent,
+                (Standing::Waiting, ..) => Node::Waiting,
+                (Standing::Notified, before, _) => Node::Notified { before },
+                (Standing::Late, ..) => Node::Late,
             });
         }
     }
@@ -80,10 +80,6 @@ impl Room {
         self.keys[task].is_some_and(|key| self.nodes.answers_for_several(key))
     }
 
-    pub(super) fn has_others_waiting(&self) -> bool {
-        self.nodes.has_others_waiting()
-    }
-
     pub(super) fn has_waiting(&self) -> bool {
         self.nodes.has_waiting()
     }
@@ -91,7 +87,7 @@ impl Room {
     /// The waker of a task has panicked that was notified once.
     pub(super) fn note_panic(&mut self, task: usize) {
         if let Some(key) = self.keys[task] {
-            self.nodes.note_panic(key, self.nodes.turn(key));
+            self.nodes.note_panic(key, self.nodes.standing(key).2);
         }
     }
 }

@@ -59,7 +59,7 @@ impl State {
         let found_less = room.answers_for_several(i) && self.flaw != Flaw::RestKept;
         room.register(i, self.tasks[i].want);
         self.keep(&room);
-        if !is_watched || found_less && room.has_others_waiting() {
+        if !is_watched || found_less {
             self.tell_reactor(process, queue);
         }
         TaskStep::CheckAgain

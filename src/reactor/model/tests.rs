@@ -8,7 +8,19 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 /// Tells states apart, by 128 bits.
 #[derive(Default)]
-struct Fingerprint(u128);
+struct Fingerprint {
+    mixed: u128,
+    /// Of eight bytes, those that came last.
+    bytes: u64,
+    count: u32,
+}
+
+impl Fingerprint {
+    fn mix(&mut self) {
+        let mixed = (self.mixed ^ u128::from(self.bytes)).wrapping_mul(0xa076_1d64_78bd_642f_e703_7ed1_a0b4_28db);
+        (self.mixed, self.bytes) = (mixed ^ (mixed >> 67), 0);
+    }
+}
 
 impl Hasher for Fingerprint {
     fn write(&mut self, bytes: &[u8]) {
@@ -16,8 +28,11 @@ impl Hasher for Fingerprint {
     }
 
     fn write_u8(&mut self, byte: u8) {
-        let mixed = (self.0 ^ u128::from(byte)).wrapping_mul(0xa076_1d64_78bd_642f_e703_7ed1_a0b4_28db);
-        self.0 = mixed ^ (mixed >> 67);
+        self.bytes = (self.bytes << 8) | u64::from(byte);
+        self.count += 1;
+        if self.count % 8 == 0 {
+            self.mix();
+        }
     }
 
     /// Lengths and discriminants, all of them small.
@@ -30,18 +45,21 @@ impl Hasher for Fingerprint {
     }
 
     fn write_u128(&mut self, fingerprint: u128) {
-        self.0 = fingerprint;
+        self.mixed = fingerprint;
     }
 
     fn finish(&self) -> u64 {
-        self.0 as u64
+        self.mixed as u64
     }
 }
 
 fn fingerprint(state: &State, kills: u8) -> u128 {
     let mut hasher = Fingerprint::default();
     (kills, state).hash(&mut hasher);
-    hasher.0
+    hasher.mix();
+    // The last bytes are spread as far as the first.
+    hasher.mix();
+    hasher.mixed
 }
 
 /// A state of the run that is under way.
