@@ -28,7 +28,8 @@ static WAITING: AtomicU64 = AtomicU64::new(0);
 static THREADS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    static IS_ONE: Cell<bool> = const { Cell::new(false) };
+    /// The process in which this thread is one of them: a child that it forks is none.
+    static IS_ONE_IN: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Threads of the crate that the caller need not count. None, if it is one of them.
@@ -37,7 +38,7 @@ pub(crate) fn count() -> usize {
         let word = THREADS.load(Ordering::SeqCst);
         (word >> 32, word & 0xffff_ffff)
     };
-    if pid != u64::from(std::process::id()) || IS_ONE.get() { 0 } else { count as usize }
+    if pid != u64::from(std::process::id()) || IS_ONE_IN.get() == std::process::id() { 0 } else { count as usize }
 }
 
 /// While it lives, its thread waits to fork.
@@ -95,7 +96,7 @@ const MOMENT: std::time::Duration = std::time::Duration::from_micros(100);
 /// Whether the caller is one of them.
 #[cfg(feature = "object")]
 pub(crate) fn is_one() -> bool {
-    IS_ONE.get()
+    IS_ONE_IN.get() == std::process::id()
 }
 
 /// While it lives, its thread counts as one of the crate's.
@@ -105,7 +106,9 @@ pub(crate) struct Presence;
 #[cfg(any(feature = "async", feature = "object"))]
 impl Presence {
     pub fn begin() -> Presence {
-        IS_ONE.set(true);
+        IS_ONE_IN.set(std::process::id());
+        // At work, as at the end: the count does not change while they are held still.
+        let _at_work = begin_work();
         let _ = THREADS.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| Some(more(word)));
         Presence
     }
@@ -119,13 +122,19 @@ impl Presence {
             }
             std::thread::sleep(MOMENT);
         }
-        loop {
-            let seen = WORK.load(Ordering::SeqCst);
-            if count_in(seen) == STILL {
-                std::thread::sleep(MOMENT);
-            } else if WORK.compare_exchange(seen, more(seen), Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-                return AtWork(());
-            }
+        begin_work()
+    }
+}
+
+/// Waits for a fork that is under way.
+#[cfg(any(feature = "async", feature = "object"))]
+fn begin_work() -> AtWork {
+    loop {
+        let seen = WORK.load(Ordering::SeqCst);
+        if count_in(seen) == STILL {
+            std::thread::sleep(MOMENT);
+        } else if WORK.compare_exchange(seen, more(seen), Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            return AtWork(());
         }
     }
 }
@@ -144,6 +153,7 @@ impl Drop for AtWork {
 #[cfg(any(feature = "async", feature = "object"))]
 impl Drop for Presence {
     fn drop(&mut self) {
+        let _at_work = begin_work();
         THREADS.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -69,9 +69,9 @@
 //!
 //! # Async
 //!
-//! With the feature `async`, `put_async`, `get_async`, `lease_async` and `stream` wait without a blocked
-//! thread, under any executor, and a future that is dropped before it was ready has done nothing:
-//! see the module `future`. For event loops without futures, `readable` and `writable_for` make a
+//! With the feature `async`, `put_async`, `get_async`, `lease_async` and `stream` wait without a
+//! blocked thread, under any executor, and a future that is dropped before it was ready has done
+//! nothing: see [`future`]. For event loops without futures, `readable` and `writable_for` make a
 //! descriptor.
 //!
 //! # When a process dies
@@ -96,7 +96,7 @@
 //! event loops), `docs/services.md` (signals, tokio), `docs/operating.md` (the command, events, containers), `docs/performance.md`,
 //! `docs/from-python.md` (every name of `multiprocessing`), and `ARCHITECTURE.md` (how it works).
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![cfg_attr(not(all(feature = "derive", feature = "object")), allow(rustdoc::broken_intra_doc_links))]
+#![cfg_attr(not(all(feature = "async", feature = "derive", feature = "object")), allow(rustdoc::broken_intra_doc_links))]
 #![cfg_attr(loom, allow(dead_code, missing_docs))]
 
 #[cfg(all(not(loom), not(target_os = "linux")))]
@@ -264,7 +264,6 @@ mod guides {
     struct Operating;
     #[doc = include_str!("../docs/performance.md")]
     struct Performance;
-    #[cfg(feature = "async")]
     #[doc = include_str!("../docs/services.md")]
     struct Services;
 }

@@ -203,7 +203,7 @@ fn async_tokio_answers_all_requests_before_it_ends() {
         let (program, workers) = (running.pid(), running.workers());
         assert_eq!(workers.len(), 3);
         // More requests arrive than three workers can answer: some are always under way.
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(300));
         // SAFETY: any numbers may be passed; the worker is its parent's child, and not reaped before
         // it ends.
         let signal = |pid, signal| assert_eq!(unsafe { libc::kill(pid, signal) }, 0);

@@ -157,6 +157,21 @@ impl Attachment {
         }
     }
 
+    /// The same, for a plain handle of a queue: where the queue closes when it is unused, only if one
+    /// was counted since the fork (raw/roles, Invariant 4).
+    #[inline(always)]
+    pub(crate) fn known_me_of_plain(&self) -> Option<Id> {
+        match self.me_at_once() {
+            Some(me) => Some(me),
+            None => self.known_me_of_plain_slowly(),
+        }
+    }
+
+    #[cold]
+    fn known_me_of_plain_slowly(&self) -> Option<Id> {
+        if self.segment.closes_when_unused() { None } else { self.known_me_slowly() }
+    }
+
     /// The same, if the fork word alone shows it.
     #[inline(always)]
     pub(crate) fn me_at_once(&self) -> Option<Id> {

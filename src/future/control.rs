@@ -3,7 +3,7 @@
 use super::{ONE_AS_OWNER, poll_queue};
 use crate::error::{GetError, JoinError};
 use crate::message::Message;
-use crate::queue::Queue;
+use crate::queue::{Consumer, Producer, Queue};
 use crate::raw::RawQueue;
 use crate::reactor::{Aspect, Waiting};
 use std::fmt;
@@ -130,5 +130,42 @@ impl<T: ?Sized + Message> Queue<T> {
     /// ```
     pub fn closed(&self) -> Closed<'_> {
         Closed::new(self.raw())
+    }
+}
+
+impl<T: ?Sized + Message> Producer<T> {
+    /// Waits until the queue is closed, as [`Queue::closed`](crate::Queue::closed). Cancel safe.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// let producer = queue.producer()?;
+    /// queue.close();
+    /// futures::executor::block_on(producer.closed())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn closed(&self) -> Closed<'_> {
+        Closed::new(self.parts().0)
+    }
+}
+
+impl<T: ?Sized + Message> Consumer<T> {
+    /// Waits until the queue is closed, as [`Queue::closed`](crate::Queue::closed): messages may
+    /// still be in it. Cancel safe.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// let consumer = queue.consumer()?;
+    /// queue.close();
+    /// futures::executor::block_on(consumer.closed())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn closed(&self) -> Closed<'_> {
+        Closed::new(self.parts().0)
     }
 }

@@ -1,6 +1,6 @@
 //! Futures that get by copy.
 
-use super::{ONE_AS_OWNER, ONE_BY_LOCK, poll_queue};
+use super::{ONE_AS_OWNER, ONE_BY_LOCK, poll_queue, poll_slowly, try_first};
 use crate::error::GetError;
 use crate::message::Message;
 use crate::queue::{Consumer, Queue, Receiver, Source};
@@ -49,8 +49,13 @@ pub(super) fn poll_get<Q: Source>(
     context: &mut Context<'_>,
 ) -> Poll<Result<Q::Message, GetError>> {
     let (raw, by_lock) = source.awaited();
-    let want = if by_lock { ONE_BY_LOCK } else { ONE_AS_OWNER };
-    poll_queue(waiting, context, raw, Aspect::Message, want, |_| source.get_by(Wait::AtOnce))
+    match try_first(waiting, || source.get_by(Wait::AtOnce)) {
+        Poll::Ready(got) => Poll::Ready(got),
+        Poll::Pending => {
+            let want = if by_lock { ONE_BY_LOCK } else { ONE_AS_OWNER };
+            poll_slowly(waiting, context, raw, (Aspect::Message, want), &mut |_| source.get_by(Wait::AtOnce))
+        }
+    }
 }
 
 impl<H> Future for Get<H>

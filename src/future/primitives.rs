@@ -33,8 +33,8 @@ impl Outcome for SyncError {
         }
     }
 
-    fn waits<R>(result: &Result<R, SyncError>) -> bool {
-        matches!(result, Err(SyncError::WouldBlock | SyncError::Busy))
+    fn waits(&self) -> bool {
+        matches!(self, SyncError::WouldBlock | SyncError::Busy)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Futures that put: by copy, many at once, and in place.
 
-use super::poll_queue;
+use super::{poll_queue, poll_slowly, try_first};
 use crate::error::PutError;
 use crate::message::{Message, Plain};
 use crate::queue::guard::Loan;
@@ -139,7 +139,10 @@ where
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Put { handle, value, waiting, place } = &mut *self;
         let (raw, by_lock) = handle.awaited();
-        poll_queue(waiting, context, raw, Aspect::Room, Want::ONE, |wanted| {
+        if let Poll::Ready(put) = try_first(waiting, || handle.put_at_once(value, &mut place.0)) {
+            return Poll::Ready(put);
+        }
+        poll_slowly(waiting, context, raw, (Aspect::Room, Want::ONE), &mut |wanted| {
             let put = handle.put_at_once(value, &mut place.0);
             if let Some(wanted) = wanted {
                 wanted.set(raw.want_room(size_of_val(*value), by_lock, place.0.number()));

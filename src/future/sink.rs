@@ -92,6 +92,7 @@ where
         });
         if polled.is_ready() {
             *held = None;
+            place.0.end(raw);
         }
         polled
     }

@@ -102,7 +102,7 @@ pub(crate) fn receive_many<const OWNED: bool, T: DeserializeOwned, C: Codec>(
             }
             break;
         };
-        if lease.into_record().is_some_and(|record| raw.finish_copy::<OWNED>(record, Wait::FOREVER).is_err()) {
+        if lease.into_record().is_some_and(|record| raw.finish_copy::<OWNED>(record, more).is_err()) {
             break;
         }
         values.push(value);

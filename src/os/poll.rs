@@ -61,6 +61,10 @@ pub(crate) fn poll_readable(descriptors: &[BorrowedFd<'_>], longest: Duration) {
     let _ = poll_events(&polled, longest_ms);
 }
 
+/// Sleep where the system refuses to wait for a set.
+#[cfg(feature = "async")]
+const REFUSED: Duration = Duration::from_millis(5);
+
 /// Descriptors to wait for, whose memory is used again: the wait itself allocates nothing.
 #[cfg(feature = "async")]
 #[derive(Default)]
@@ -84,8 +88,13 @@ impl PollSet {
         let longest_ms = longest.map_or(-1, |longest| longest.min(LONGEST).as_millis() as libc::c_int);
         // SAFETY: the pointer and the length are those of the set, which the call may write.
         if unsafe { libc::poll(self.0.as_mut_ptr(), self.0.len() as libc::nfds_t, longest_ms) } == -1 {
-            // The caller checks again, and finds none.
-            self.0.iter_mut().for_each(|fd| fd.revents = 0);
+            let is_refused = std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted;
+            if is_refused {
+                // More descriptors than the limit allows, or no memory: each is checked then.
+                std::thread::sleep(REFUSED);
+            }
+            let found = if is_refused { libc::POLLIN } else { 0 };
+            self.0.iter_mut().for_each(|fd| fd.revents = found);
         }
     }
 

@@ -211,8 +211,8 @@ impl PoolBuilder {
     /// [`imap`](Pool::imap) reads its input no further. A chunk has as many tasks at most. What is
     /// [cancelled](crate::AsyncResult::cancel) makes room at once.
     ///
-    /// A callback or a progress hook never waits, as it would wait for its own thread: the tasks
-    /// that it sends go beyond the bound.
+    /// A callback, a progress hook, or the iterator of an input never waits, as it would wait for its
+    /// own thread: the tasks that it sends go beyond the bound.
     ///
     /// ```
     /// use shmq::Pool;

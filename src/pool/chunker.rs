@@ -9,6 +9,7 @@ use super::state::Shared;
 use crate::object::{Codec, MessagePack};
 use crate::wait::Wait;
 use serde::Serialize;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// A chunk is sent when it has so many bytes, its tasks complete or not.
@@ -174,7 +175,7 @@ impl<'s> Chunker<'s> {
             if matches!(reserved, Err(TaskError::Full { .. })) {
                 return Read::NoRoom;
             }
-            let Some(argument) = input.next() else {
+            let Some(argument) = NextOf::input(input) else {
                 self.end();
                 return Read::End;
             };
@@ -206,4 +207,32 @@ impl Drop for Chunker<'_> {
     fn drop(&mut self) {
         self.give_reserved_back();
     }
+}
+
+thread_local! {
+    static READS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While this thread runs the caller's iterator.
+struct NextOf {
+    read_before: bool,
+}
+
+impl NextOf {
+    fn input<I: Iterator>(input: &mut I) -> Option<I::Item> {
+        let _reads = NextOf { read_before: READS.replace(true) };
+        input.next()
+    }
+}
+
+impl Drop for NextOf {
+    fn drop(&mut self) {
+        READS.set(self.read_before);
+    }
+}
+
+/// Does this thread read an input, for which room was reserved? A task that the iterator itself
+/// sends would wait for room that its own thread holds.
+pub(super) fn reads_input() -> bool {
+    READS.get()
 }

@@ -8,6 +8,7 @@
 //! ```
 
 use super::board::Entry;
+use super::chunker::reads_input;
 use super::error::TaskError;
 use super::job::Job;
 use super::message::set_entry;
@@ -70,8 +71,9 @@ impl Shared {
                 break Ok(());
             }
             let Wait::Until(deadline) = wait else { break Err(TaskError::Full { max }) };
-            if background::is_one() {
-                // A callback, or a hook: room is made by the thread that it runs in.
+            if background::is_one() || reads_input() {
+                // A callback, or a hook: room is made by the thread that it runs in. Or an input's
+                // iterator.
                 state.room.take_anyway(tasks);
                 break Ok(());
             }

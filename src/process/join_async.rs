@@ -30,6 +30,7 @@ use std::future::Future;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::process::ExitStatus;
 use std::ptr;
@@ -102,9 +103,9 @@ impl Future for JoinAsync<'_> {
         }
         let registered = Watcher::of_this_process().and_then(|watcher| {
             let mut place = self.waits.map(|(_, place)| place);
-            watcher.register(&self.process.child, &mut place, context)?;
+            let registered = watcher.register(&self.process.child, &mut place, context);
             self.waits = place.map(|place| (watcher, place));
-            Ok(())
+            registered
         });
         let ended = match registered {
             Ok(()) => status(self.process), // Invariant 2
@@ -244,7 +245,12 @@ impl Watcher {
         loop {
             let longest = {
                 let _at_work = presence.work();
-                self.round(control, &mut set, &mut asleep_on)
+                // A subscriber of events may panic, or a waker: all tasks rest on this thread.
+                let round = AssertUnwindSafe(|| self.round(control, &mut set, &mut asleep_on));
+                catch_unwind(round).unwrap_or_else(|panic| {
+                    std::mem::forget(panic); // its drop might panic
+                    Some(SLICE)
+                })
             };
             // Invariant 4.
             set.sleep(longest);

@@ -124,10 +124,12 @@ impl Process {
         let (leaving, at_work) = (Deadline::after(LEAVING), Deadline::after(AT_WORK));
         let waiting = background::WaitingToFork::begin();
         loop {
+            // First: neither count changes while they stand still.
+            let still = background::hold_still();
             let counted = threads::count().map_err(|source| SpawnError::Os { call: "reading /proc/self/task", source })?;
             let threads = counted.saturating_sub(background::count());
             if threads <= 1 {
-                if let Some(still) = background::hold_still() {
+                if let Some(still) = still {
                     // No guard is taken meanwhile: this is the only thread at work.
                     if let Some((guard, name)) = attachment::open_guard() {
                         return Err(SpawnError::GuardHeld { guard, name });
@@ -137,6 +139,8 @@ impl Process {
                     // thread, which ends with the program.
                     return unsafe { Process::fork(closure, options, Some((still, waiting))) };
                 }
+            } else {
+                drop(still);
             }
             if (if threads <= 1 { at_work } else { leaving }).has_passed() {
                 return Err(SpawnError::Threaded { threads: counted });

@@ -4,6 +4,8 @@
 //! that: it may run code of any kind.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 
 /// A task's place, from when it first waits.
@@ -14,18 +16,17 @@ pub(crate) struct Place(u64);
 #[derive(Default)]
 pub(crate) struct Wakers {
     waiting: Vec<(Place, Waker)>,
-    next: u64,
 }
+
+/// Of the whole process: a task keeps its place when its list is made anew.
+static PLACES: AtomicU64 = AtomicU64::new(0);
 
 impl Wakers {
     /// Has a task wait, again or for the first time: then it has a `place` from now on. Returns what
     /// the caller drops without the lock.
     #[must_use = "dropped without the lock"]
     pub fn add(&mut self, place: &mut Option<Place>, waker: Waker) -> Option<Waker> {
-        let place = *place.get_or_insert_with(|| {
-            self.next += 1;
-            Place(self.next)
-        });
+        let place = *place.get_or_insert_with(|| Place(PLACES.fetch_add(1, Relaxed)));
         match self.waiting.iter_mut().find(|(other, _)| *other == place) {
             Some((_, known)) if known.will_wake(&waker) => Some(waker),
             Some((_, known)) => Some(std::mem::replace(known, waker)),

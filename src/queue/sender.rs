@@ -36,7 +36,8 @@ use std::sync::Arc;
 ///
 /// **Sent.** Serialised with `serde`, it arrives as a sender. It counts all the while, as long as
 /// the process lives, and is attached, that sent it: so that may drop its own at once. One that was serialised and
-/// never is deserialised counts until that process leaves the queue.
+/// never is deserialised counts until that process leaves the queue: one that was put in vain
+/// (`Full`, `Timeout`), or inside an object of more than 64 KiB, which is encoded twice, among them.
 ///
 /// ```
 /// use shmq::{GetError, Process, Queue};

@@ -38,6 +38,18 @@ impl RawQueue {
         if !self.spins_early(wait) {
             return false;
         }
+        self.gather::<OWNED>();
+        for _ in 0..EARLY_SPINS {
+            if !self.ring.head_is_pending() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    /// The pause of [`await_message`](Self::await_message), by the messages since the last one.
+    fn gather<const OWNED: bool>(&self) {
         let side = &self.head().get;
         let taken = side.copies.load(Relaxed).wrapping_add(side.leases.load(Relaxed));
         let run = taken.wrapping_sub(self.caught_up_at.load(Relaxed));
@@ -51,13 +63,14 @@ impl RawQueue {
                 self.ring.fetch_ahead(&self.tail_seen);
             }
         }
-        for _ in 0..EARLY_SPINS {
-            if !self.ring.head_is_pending() {
-                return true;
-            }
-            std::hint::spin_loop();
+    }
+
+    /// The same for a task whose first try found nothing: before it tries again, and waits.
+    #[cfg(feature = "async")]
+    pub(crate) fn gather_for_poll(&self, by_lock: bool) {
+        if matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive) {
+            if by_lock { self.gather::<false>() } else { self.gather::<true>() }
         }
-        false
     }
 
     /// Spins until getters have freed a whole run of records of a full ring, before a putter takes
@@ -68,8 +81,22 @@ impl RawQueue {
     #[cold]
     #[inline(never)]
     pub(super) fn await_room(&self, wait: Wait) {
+        if self.spins_early(wait) {
+            self.spin_for_room();
+        }
+    }
+
+    /// The same for a task whose first try found no room.
+    #[cfg(feature = "async")]
+    pub(crate) fn await_room_for_poll(&self) {
+        if matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive) {
+            self.spin_for_room();
+        }
+    }
+
+    fn spin_for_room(&self) {
         let full = self.geometry().sized && self.ring.room_reclaimed() == 0;
-        if !full || !self.spins_early(wait) || self.is_closed() || self.is_poisoned() {
+        if !full || self.is_closed() || self.is_poisoned() {
             return;
         }
         let spins = if self.ring.oldest_is_done() { EARLY_SPINS / 2 } else { EARLY_SPINS };

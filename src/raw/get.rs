@@ -143,7 +143,7 @@ impl RawQueue {
 
     #[inline(always)]
     fn enter_ready(&self, ring: &Ring<Mapped>, probes: bool) -> Option<(Id, Record)> {
-        let me = self.known_me()?;
+        let me = self.known_me_of_plain()?;
         if !self.try_enter_get::<BY_LOCK>(ring, me) {
             return None;
         }

@@ -195,7 +195,7 @@ impl RawQueue {
                 // Poisoned: the next call reports it.
                 if ends == Ends::Copied {
                     drop(kept);
-                    let _ = self.finish_large_copy::<BY_LOCK>(record, me, Wait::FOREVER);
+                    let _ = self.finish_large_copy::<BY_LOCK>(record, me, Wait::AtOnce);
                 } else {
                     // Inside `kept`: meanwhile no check for open leases mistakes it for a caller's.
                     let _ = self.release(record);

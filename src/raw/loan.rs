@@ -47,7 +47,7 @@ impl RawQueue {
         length: usize,
         wait: Wait,
     ) -> Result<ClaimedRecord, PutError> {
-        match self.claim_at_once::<OWNED, SIZED>(endpoint.or_else(|| self.known_me()), length) {
+        match self.claim_at_once::<OWNED, SIZED>(endpoint.or_else(|| self.known_me_of_plain()), length) {
             Some(claimed) => Ok(claimed),
             None => self.claim_slow::<OWNED>(endpoint, length, wait),
         }

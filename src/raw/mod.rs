@@ -224,6 +224,12 @@ impl RawQueue {
         self.attachment.known_me()
     }
 
+    /// See [`Attachment::known_me_of_plain`].
+    #[inline(always)]
+    fn known_me_of_plain(&self) -> Option<Id> {
+        self.attachment.known_me_of_plain()
+    }
+
     /// See [`Attachment::incarnation`].
     #[inline(always)]
     pub(crate) fn incarnation(&self) -> u32 {

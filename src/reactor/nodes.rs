@@ -240,7 +240,8 @@ impl Nodes {
                 self.try_one(available, fitting, calls);
                 self.hold_off(now_ns());
             }
-            return false;
+            // Others can have what there is meanwhile.
+            return available.units > self.answering;
         }
         let mut left = if available.units == u64::MAX { u64::MAX } else { available.units.saturating_sub(self.answering) };
         let (mut at, mut stepped_over, mut called) = (self.first_waiting(), 0, 0);

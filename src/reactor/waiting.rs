@@ -110,7 +110,8 @@ impl Waiting {
     /// The first try of a poll that [may try](Waiting::may_try) was Ready.
     #[inline]
     pub fn note_ready() {
-        LEFT.set(LEFT.get() - 1);
+        // What was tried may have polled futures itself.
+        LEFT.set(LEFT.get().saturating_sub(1));
     }
 
     /// The rest of a poll.
@@ -155,7 +156,7 @@ impl Waiting {
     }
 
     fn ready<R>(&mut self, result: R, left: u32) -> Poll<R> {
-        LEFT.set(left - 1);
+        LEFT.set(left.saturating_sub(1));
         self.end(true);
         Poll::Ready(result)
     }

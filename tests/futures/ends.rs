@@ -3,21 +3,22 @@
 
 use crate::polling::{poll, wait_for_a_reactor};
 use crate::support::harness::Case;
-use crate::support::process::{Exit, PANICKED, fork, fork_with_code, shared_word, wait_for_count};
+use crate::support::process::{Exit, PANICKED, fork, fork_with_code};
 use crate::support::{BY_ITSELF, PATIENCE, segment_exists, unique_name};
 use shmq::Queue;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
         a_program_that_exits_does_not_wait_for_its_reactor,
+        #[cfg(not(shmq_portable_sync))]
         exit_beside_a_reactor_at_work_ends_the_program,
         the_last_program_takes_the_name_along_when_it_exits,
         a_panic_ends_a_program_whose_tasks_wait,
         a_runtime_that_shuts_down_does_not_wait_for_futures,
+        #[cfg(not(shmq_portable_sync))]
         a_process_killed_while_its_tasks_wait_costs_the_others_no_message,
     ]
 }
@@ -49,7 +50,10 @@ fn a_program_that_exits_does_not_wait_for_its_reactor() {
     }
 }
 
+#[cfg(not(shmq_portable_sync))]
 fn exit_beside_a_reactor_at_work_ends_the_program() {
+    use crate::support::process::shared_word;
+    use std::sync::atomic::Ordering::{Acquire, Release};
     let queue: Queue<u64> = Queue::new(2).unwrap();
     let stop = shared_word();
     let putter = fork("a process that keeps the reactors busy", || {
@@ -121,7 +125,10 @@ fn a_runtime_that_shuts_down_does_not_wait_for_futures() {
     assert_eq!(queue.get_timeout(PATIENCE).unwrap(), 1);
 }
 
+#[cfg(not(shmq_portable_sync))]
 fn a_process_killed_while_its_tasks_wait_costs_the_others_no_message() {
+    use crate::support::process::{shared_word, wait_for_count};
+    use std::sync::atomic::Ordering::Release;
     let queue: Queue<u64> = Queue::new(4).unwrap();
     for round in 0..5 {
         let waits = shared_word();

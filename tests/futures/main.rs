@@ -12,6 +12,7 @@ mod cancelling;
 mod ends;
 mod executors;
 mod forks;
+#[cfg(not(shmq_portable_sync))]
 mod hindered;
 mod leases;
 #[cfg(feature = "object")]
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         readiness::cases(),
         forks::cases(),
         ends::cases(),
+        #[cfg(not(shmq_portable_sync))]
         hindered::cases(),
         storm::cases(),
     ]

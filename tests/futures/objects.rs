@@ -2,7 +2,7 @@
 
 use crate::cases;
 use crate::support::harness::Case;
-use crate::support::process::{expect_all_succeed, fork, shared_words, wait_for_count};
+use crate::support::process::{expect_all_succeed, fork};
 use crate::within;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize, Serializer};
@@ -10,12 +10,10 @@ use shmq::{GetError, ObjectQueue, PutError, Queue};
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::Ordering::Release;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
-    let mut cases = cases![
+    cases![
         a_value_is_encoded_once_however_long_it_waits,
         a_long_value_is_encoded_twice_however_long_it_waits,
         a_cancelled_put_puts_nothing_and_gives_its_place_back,
@@ -27,10 +25,9 @@ pub fn cases() -> Vec<Case> {
         values_of_all_lengths_between_processes,
         leases_come_back_unless_acknowledged,
         an_inherited_put_says_so,
-    ];
-    #[cfg(not(shmq_portable_sync))]
-    cases.extend(cases![leases_of_a_killed_task_come_back]);
-    cases
+        #[cfg(not(shmq_portable_sync))]
+        leases_of_a_killed_task_come_back,
+    ]
 }
 
 fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
@@ -282,6 +279,9 @@ fn an_inherited_put_says_so() {
 
 #[cfg(not(shmq_portable_sync))]
 fn leases_of_a_killed_task_come_back() {
+    use crate::support::process::{shared_words, wait_for_count};
+    use std::sync::atomic::Ordering::Release;
+    use std::time::Duration;
     const MESSAGES: u64 = 300;
     // Room for all: the job in the hands of a victim keeps that of the jobs behind it.
     let queue = ObjectQueue::<u64>::new(MESSAGES as usize).unwrap();

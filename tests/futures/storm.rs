@@ -125,8 +125,8 @@ async fn perhaps_cancelled<F: Future + Unpin>(future: F, rng: &Mutex<Rng>, board
     let how = {
         let mut rng = rng.lock().unwrap();
         match rng.below(100) {
-            0..20 => How::AfterYields(rng.below(4)),
-            20..28 => How::AfterTime(rng.duration_below(Duration::from_millis(3))),
+            0..50 => How::AfterYields(rng.below(4)),
+            50..60 => How::AfterTime(rng.duration_below(Duration::from_millis(3))),
             _ => How::Never,
         }
     };

@@ -4,7 +4,7 @@ use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_words, wait_for_count};
 use crate::support::{BY_ITSELF, PATIENCE, Rng, unique_name};
 use shmq::sync::{Event, Mutex};
-use shmq::{ObjectQueue, OpenError, Queue};
+use shmq::{OpenError, Queue};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::{Duration, Instant};
 
@@ -148,6 +148,8 @@ fn a_name_that_changes_hands_is_opened_in_the_end() {
 
 fn primitives_and_object_queues_are_waited_for() {
     let (event, mutex, words, sized) = (unique_name("event"), unique_name("mutex"), unique_name("words"), unique_name("sized"));
+    #[cfg(not(feature = "object"))]
+    let _ = &words;
     let late = || std::thread::sleep(Duration::from_millis(20));
     let done = shared_words(1);
     let creator = fork("the creator", || {
@@ -156,8 +158,12 @@ fn primitives_and_object_queues_are_waited_for() {
         late();
         let _mutex = Mutex::create(&mutex, 7u64).unwrap();
         late();
-        let words = ObjectQueue::<String>::create(&words, 4).unwrap();
-        words.put("hello").unwrap();
+        #[cfg(feature = "object")]
+        let _words = {
+            let words = shmq::ObjectQueue::<String>::create(&words, 4).unwrap();
+            words.put("hello").unwrap();
+            words
+        };
         late();
         let _sized = Queue::<u64>::builder().name(&sized).capacity(3).create().unwrap();
         event.set();
@@ -165,7 +171,8 @@ fn primitives_and_object_queues_are_waited_for() {
     });
     let event = Event::open_timeout(&event, PATIENCE).unwrap();
     assert_eq!(*Mutex::<u64>::open_deadline(&mutex, Instant::now() + PATIENCE).unwrap().lock().unwrap(), 7);
-    assert_eq!(ObjectQueue::<String>::open_timeout(&words, PATIENCE).unwrap().get().unwrap(), "hello");
+    #[cfg(feature = "object")]
+    assert_eq!(shmq::ObjectQueue::<String>::open_timeout(&words, PATIENCE).unwrap().get().unwrap(), "hello");
     assert_eq!(Queue::<u64>::builder().name(&sized).open_timeout(PATIENCE).unwrap().capacity(), 3);
     event.wait_timeout(BY_ITSELF).unwrap();
     let opened = Event::builder().name(event.name()).open_timeout(Duration::ZERO).unwrap();

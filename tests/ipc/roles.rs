@@ -21,7 +21,9 @@ pub fn cases() -> Vec<Case> {
         a_child_that_only_reads_does_not_wait_for_itself,
         an_inherited_sender_counts_from_its_first_use,
         an_inherited_queue_counts_from_its_first_use,
+        an_inherited_queue_counts_though_its_child_is_attached_already,
         a_named_handle_counts_when_spawn_returns,
+        a_named_handle_that_is_dropped_before_keeps_nothing_open,
         a_named_handle_counts_until_the_child_drops_it,
         a_named_handle_that_cannot_be_counted_is_an_error,
         a_producer_that_a_child_inherits_keeps_nothing_open,
@@ -264,6 +266,53 @@ fn an_inherited_queue_counts_from_its_first_use() {
     expect_end(&receiver);
     go.store(2, SeqCst);
     child.expect_success();
+}
+
+/// By a handle of one role; then the plain one finds a message, or room, at once.
+fn an_inherited_queue_counts_though_its_child_is_attached_already() {
+    for gets in [true, false] {
+        let queue = closing(8);
+        let (sender, receiver) = (queue.sender(), queue.receiver());
+        queue.put(&0).unwrap();
+        assert_eq!(queue.get().unwrap(), 0);
+        let (go, went) = (shared_word(), shared_word());
+        let child = fork("a queue", || {
+            let step = steps(go, went);
+            if gets {
+                sender.put(&1).unwrap();
+                sender.put(&2).unwrap();
+                assert_eq!(queue.get().unwrap(), 1);
+            } else {
+                assert!(matches!(receiver.try_get(), Err(GetError::Empty)));
+                queue.loan().unwrap().commit().unwrap();
+            }
+            step(1);
+            assert!(!queue.is_closed());
+            queue.put(&3).unwrap();
+        });
+        wait_for_count("use", went, 1);
+        // Nothing of this process is left: what the child uses keeps both sides open.
+        drop((queue, sender, receiver));
+        go.store(1, SeqCst);
+        child.expect_success();
+    }
+}
+
+fn a_named_handle_that_is_dropped_before_keeps_nothing_open() {
+    let (sender, receiver) = pair(8);
+    sender.put(&1).unwrap();
+    let builder = Process::builder().keep(&sender);
+    drop(sender);
+    let (go, went) = (shared_word(), shared_word());
+    let child = builder.spawn(move || {
+        let step = steps(go, went);
+        step(1);
+    });
+    wait_for_count("start", went, 1);
+    assert_eq!(receiver.get_timeout(PATIENCE).unwrap(), 1);
+    expect_end(&receiver);
+    go.store(1, SeqCst);
+    assert!(child.unwrap().join().unwrap().success());
 }
 
 fn a_named_handle_counts_when_spawn_returns() {

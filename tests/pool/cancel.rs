@@ -19,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         a_task_that_was_cancelled_stays_so,
         chunks_of_a_map_that_have_not_begun_are_cancelled,
         an_iteration_is_cancelled,
+        an_iteration_that_is_cancelled_yields_what_it_has_read,
         tasks_in_the_backlog_are_cancelled,
         a_killed_task_runs_no_more_and_its_worker_is_replaced,
         a_killed_task_is_not_retried,
@@ -155,6 +156,22 @@ fn an_iteration_is_cancelled() {
         assert_eq!(all, expected);
         assert_eq!(words()[BEGUN].load(SeqCst), 2);
     }
+}
+
+/// Chunks that are cut by bytes: one is being filled when the iteration is cancelled.
+fn an_iteration_that_is_cancelled_yields_what_it_has_read() {
+    let pool = Pool::new(1).unwrap();
+    let read = std::cell::Cell::new(0);
+    let input = (0..40u8).map(|n| {
+        read.set(read.get() + 1);
+        vec![n; 100 << 10]
+    });
+    let mut results = pool.batch().chunk_size(1 << 20).imap(|bytes: Vec<u8>| bytes[0], input).unwrap();
+    let first = results.next();
+    results.cancel();
+    let others = results.by_ref().count();
+    assert_eq!(first, Some(Ok(0)));
+    assert_eq!(others + 1, read.get());
 }
 
 fn tasks_in_the_backlog_are_cancelled() {

@@ -27,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         an_iteration_reads_no_further_than_there_is_room,
         an_iteration_that_is_dropped_keeps_no_room,
         a_map_larger_than_the_bound_is_done,
+        an_input_may_use_the_pool_that_it_is_for,
         a_callback_submits_beyond_the_bound,
         a_closed_or_terminated_pool_refuses_those_that_wait,
         a_pool_that_fails_refuses_those_that_wait,
@@ -368,4 +369,15 @@ fn a_child_of_the_program_waits_for_no_room() {
     .unwrap();
     assert!(child.join().unwrap().success());
     go(&pending);
+}
+
+/// All room is reserved while the input is read: its own tasks would wait for that.
+fn an_input_may_use_the_pool_that_it_is_for() {
+    let pool = Pool::builder().workers(2).max_pending(4).build().unwrap();
+    let input = (0..40).map(|n: u64| pool.apply(|n| n + 1, n).unwrap());
+    let results = pool.map(|n| n * 2, input).unwrap();
+    assert_eq!(results, (0..40).map(|n| (n + 1) * 2).collect::<Vec<u64>>());
+    // The bound is kept again.
+    let tasks: Vec<_> = (0..20).map(|n: u64| pool.apply_async(|n| n, n).unwrap()).collect();
+    assert_eq!(tasks.into_iter().map(|task| task.get().unwrap()).sum::<u64>(), 190);
 }

@@ -29,7 +29,7 @@ pub const CI: &[Recipe] = &[
     recipe("cli", "the command", || run_each(&[], &["cargo test --locked -p shmq-cli"])),
     recipe("tracing", "the events", || run_each(&[], &["cargo test --locked --features tracing --test tracing"])),
     recipe("async", "the bench of futures, some messages of each contestant", || {
-        run_each(&[], &["cargo test --locked --features async --bench async"])
+        run_each(&[], &["cargo test --locked --features async,sink --bench async"])
     }),
     recipe("crashes", "kills, storms and garbage once more, on a release build", crashes),
     recipe("two-deaths", "two deaths, at a sample of all pairs of atomic writes", two_deaths),
@@ -167,7 +167,7 @@ fn package() -> Result {
 }
 
 fn test() -> Result {
-    let lines = run_and_keep(&[], "cargo test")?;
+    let lines = run_and_keep(&[], "cargo test --features async,sink")?;
     // One group is the merged program, the other what cannot be in it. If that does not compile,
     // rustdoc builds each by itself, for minutes, and does not say so.
     let groups = lines.windows(2).filter(|pair| pair[0].starts_with("running ") && pair[1].starts_with("test src/")).count();

@@ -135,7 +135,10 @@ impl<'p, I: Iterator<Item: Serialize>, R: DeserializeOwned> Reader<'p, I, R> {
         }
         if !self.exhausted {
             self.exhausted = true;
+            // What was read is sent, and comes back cancelled.
+            let before = self.chunker.sent;
             self.chunker.end();
+            self.out += self.chunker.sent - before;
         }
         self.shared.cancel(&self.job, self.number, false)
     }

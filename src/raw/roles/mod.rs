@@ -19,8 +19,8 @@
 //! Invariants:
 //! 1. Before a handle is handed out (returned to its caller; its ticket ended; `spawn` returned),
 //!    its process shows its bit or has a slot in its name, and `role_changes` was raised after that.
-//!    In this order: `had_roles`, the bit or the slot, `role_changes`. A bit goes off, and a slot
-//!    becomes free, only after.
+//!    In this order: the bit or the slot, `had_roles`, `role_changes`: a scan that sees that there has
+//!    been one sees the first. A bit goes off, and a slot becomes free, only after.
 //! 2. A scan closes only if there has been such a role, no live process has it, and `role_changes`
 //!    is the same before and after: then there was an instant without any such handle. For a handle
 //!    that was there all the time is either where the scan looked, or was handed over during the
@@ -163,13 +163,15 @@ impl RawQueue {
         let counts_plain = self.roles.plain_count_for.load(Relaxed) == me.bits() && self.roles.plain.load(SeqCst) != 0;
         let wanted = of_members | if counts_plain { BOTH } else { 0 };
         let Some(entry) = self.segment().entries().get(me.entry() as usize) else { return 0 };
-        if of_members & !self.rare().had_roles.load(Relaxed) != 0 {
-            self.rare().had_roles.fetch_or(of_members, SeqCst);
-        }
         let shown = entry.roles.load(Relaxed) & BOTH;
         let (gained, lost) = (wanted & !shown, shown & !wanted);
         if gained != 0 {
             entry.roles.fetch_or(gained, SeqCst);
+        }
+        if of_members & !self.rare().had_roles.load(Relaxed) != 0 {
+            self.rare().had_roles.fetch_or(of_members, SeqCst);
+        }
+        if gained != 0 {
             self.rare().role_changes.fetch_add(1, SeqCst);
         }
         if lost != 0 {
@@ -346,7 +348,10 @@ impl RoleHandle {
 
     /// As that of a [`PlainHandle`].
     pub fn kept(&self) -> KeptHandle {
-        KeptHandle { raw: Arc::downgrade(&self.raw), role: self.counts_for.clone().map(|counts_for| (self.role, counts_for)) }
+        KeptHandle {
+            raw: Arc::downgrade(&self.raw),
+            role: self.counts_for.as_ref().map(|counts_for| (self.role, Arc::downgrade(counts_for))),
+        }
     }
 }
 
@@ -401,7 +406,7 @@ pub struct KeptHandle {
     /// Without a handle there is nothing to count.
     raw: Weak<RawQueue>,
     /// `None`: a plain one, or nothing counts.
-    role: Option<(Role, Arc<AtomicU32>)>,
+    role: Option<(Role, Weak<AtomicU32>)>,
 }
 
 impl KeptHandle {
@@ -410,7 +415,11 @@ impl KeptHandle {
         let Some(raw) = self.raw.upgrade() else { return Ok(()) };
         match &self.role {
             None => raw.me_in_both_roles().map(drop),
-            Some((role, counts_for)) => raw.me().map(|me| raw.count_member(me, *role, counts_for)),
+            // Dropped, though others of its queue are left: nothing would end its role.
+            Some((role, counts_for)) => match counts_for.upgrade() {
+                None => Ok(()),
+                Some(counts_for) => raw.me().map(|me| raw.count_member(me, *role, &counts_for)),
+            },
         }
     }
 }
