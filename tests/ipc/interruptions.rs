@@ -2,12 +2,13 @@
 
 use crate::support::harness::Case;
 use crate::support::process::{fork, send_signal, shared_word, shared_words, wait_for_count};
+use crate::support::signals::stop_by_sigint;
 use crate::support::threads::start_and_wait_until_asleep;
 use crate::support::{BY_ITSELF, Rng};
 use shmq::{GetError, JoinError, PutError, Queue, Stop, WaitStrategy};
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
@@ -25,23 +26,6 @@ pub fn cases() -> Vec<Case> {
         a_child_waits_by_the_handle_that_it_inherited,
         a_view_keeps_the_queue_and_no_more,
     ]
-}
-
-static STOP: OnceLock<Stop> = OnceLock::new();
-
-extern "C" fn on_signal(_: libc::c_int) {
-    if let Some(stop) = STOP.get() {
-        stop.set();
-    }
-}
-
-/// A stop that SIGINT sets.
-fn stop_by_sigint() -> &'static Stop {
-    let stop = STOP.get_or_init(Stop::new);
-    let handler = on_signal as extern "C" fn(libc::c_int) as *const () as libc::sighandler_t;
-    // SAFETY: the handler lives for ever, and calls nothing but `Stop::set`.
-    unsafe { libc::signal(libc::SIGINT, handler) };
-    stop
 }
 
 #[track_caller]

@@ -8,6 +8,7 @@
 pub mod harness;
 pub mod process;
 pub mod sandbox;
+pub mod signals;
 pub mod stalled;
 pub mod threads;
 

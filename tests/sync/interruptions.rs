@@ -2,13 +2,13 @@
 
 use crate::support::harness::Case;
 use crate::support::process::{fork, send_signal};
+use crate::support::signals::stop_by_sigint;
 use crate::support::threads::start_and_wait_until_asleep;
 use crate::support::{BY_ITSELF, PATIENCE};
 #[cfg(not(shmq_portable_sync))]
 use shmq::sync::{Array, Value};
 use shmq::sync::{Barrier, Condvar, Event, LockError, Mutex, Semaphore, SyncError};
 use shmq::{Process, Queue, Stop, WaitError, try_wait_any, wait_any, wait_any_timeout};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
@@ -25,23 +25,6 @@ pub fn cases() -> Vec<Case> {
         several_waits_end_by_a_stop,
         a_wait_for_stops_alone_ends_at_once,
     ]
-}
-
-static STOP: OnceLock<Stop> = OnceLock::new();
-
-extern "C" fn on_signal(_: libc::c_int) {
-    if let Some(stop) = STOP.get() {
-        stop.set();
-    }
-}
-
-/// A stop that SIGINT sets.
-fn stop_by_sigint() -> &'static Stop {
-    let stop = STOP.get_or_init(Stop::new);
-    let handler = on_signal as extern "C" fn(libc::c_int) as *const () as libc::sighandler_t;
-    // SAFETY: the handler lives for ever, and calls nothing but `Stop::set`.
-    unsafe { libc::signal(libc::SIGINT, handler) };
-    stop
 }
 
 #[track_caller]
