@@ -101,6 +101,7 @@ pub use crate::process::JoinAsync;
 use crate::error::{GetError, JoinError, PutError};
 use crate::raw::RawQueue;
 use crate::reactor::{Aspect, Awaited, CannotWait, Subject, Tried, Waiting, Want};
+use crate::sync::SyncError;
 use crate::wait::Stop;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -121,70 +122,54 @@ macro_rules! from_cannot_wait {
         }
     )*};
 }
-from_cannot_wait!(PutError, GetError, JoinError);
+from_cannot_wait!(PutError, GetError, JoinError, SyncError);
 
 /// Is a failed try one that waits, or one that is over?
 pub(crate) trait Outcome: Sized {
     /// The stop of the handle is set.
     const INTERRUPTED: Self;
 
-    fn tried<R>(result: Result<R, Self>) -> Tried<Result<R, Self>>;
+    /// There is nothing to take, or no room.
+    fn is_nothing(&self) -> bool;
+
+    /// The side's lock is contended.
+    fn is_busy(&self) -> bool;
 
     /// Is this an error that waits?
-    fn waits(&self) -> bool;
-}
-
-impl Outcome for GetError {
-    const INTERRUPTED: GetError = GetError::Interrupted;
+    fn waits(&self) -> bool {
+        self.is_nothing() || self.is_busy()
+    }
 
     #[inline]
-    fn tried<R>(result: Result<R, GetError>) -> Tried<Result<R, GetError>> {
+    fn tried<R>(result: Result<R, Self>) -> Tried<Result<R, Self>> {
         match result {
-            Err(GetError::Empty) => Tried::Nothing,
-            Err(GetError::Busy) => Tried::Busy,
+            Err(error) if error.is_nothing() => Tried::Nothing,
+            Err(error) if error.is_busy() => Tried::Busy,
             over => Tried::Done(over),
         }
     }
-
-    #[inline]
-    fn waits(&self) -> bool {
-        matches!(self, GetError::Empty | GetError::Busy)
-    }
 }
 
-impl Outcome for PutError {
-    const INTERRUPTED: PutError = PutError::Interrupted;
+macro_rules! outcomes {
+    ($($error:ident: $nothing:pat,)*) => {$(
+        impl Outcome for $error {
+            const INTERRUPTED: $error = $error::Interrupted;
 
-    #[inline]
-    fn tried<R>(result: Result<R, PutError>) -> Tried<Result<R, PutError>> {
-        match result {
-            Err(PutError::Full) => Tried::Nothing,
-            Err(PutError::Busy) => Tried::Busy,
-            over => Tried::Done(over),
+            fn is_nothing(&self) -> bool {
+                matches!(self, $nothing)
+            }
+
+            fn is_busy(&self) -> bool {
+                matches!(self, $error::Busy)
+            }
         }
-    }
-
-    #[inline]
-    fn waits(&self) -> bool {
-        matches!(self, PutError::Full | PutError::Busy)
-    }
+    )*};
 }
-
-impl Outcome for JoinError {
-    const INTERRUPTED: JoinError = JoinError::Interrupted;
-
-    fn tried<R>(result: Result<R, JoinError>) -> Tried<Result<R, JoinError>> {
-        match result {
-            Err(JoinError::Timeout { .. }) => Tried::Nothing,
-            Err(JoinError::Busy) => Tried::Busy,
-            over => Tried::Done(over),
-        }
-    }
-
-    #[inline]
-    fn waits(&self) -> bool {
-        matches!(self, JoinError::Timeout { .. } | JoinError::Busy)
-    }
+outcomes! {
+    GetError: GetError::Empty,
+    PutError: PutError::Full,
+    JoinError: JoinError::Timeout { .. },
+    SyncError: SyncError::WouldBlock,
 }
 
 /// The first try of a poll; Pending if the poll is to go on.

@@ -1,8 +1,8 @@
 //! Futures of the primitives of `sync`.
 
-use super::{Outcome, START};
+use super::Outcome;
 use crate::attachment::Attached;
-use crate::reactor::{Aspect, Awaited, CannotWait, Subject, Tried, Waiting, Want};
+use crate::reactor::{Aspect, Awaited, Subject, Tried, Waiting, Want};
 use crate::sync::primitive::Primitive;
 use crate::sync::{Event, Permit, Semaphore, SyncError};
 use crate::wait::Wait;
@@ -12,31 +12,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-
-impl<R> From<CannotWait> for Result<R, SyncError> {
-    fn from(refused: CannotWait) -> Self {
-        Err(match refused {
-            CannotWait::Inherited => SyncError::Inherited,
-            CannotWait::NoThread(source) => SyncError::Os { call: START, source },
-        })
-    }
-}
-
-impl Outcome for SyncError {
-    const INTERRUPTED: SyncError = SyncError::Interrupted;
-
-    fn tried<R>(result: Result<R, SyncError>) -> Tried<Result<R, SyncError>> {
-        match result {
-            Err(SyncError::WouldBlock) => Tried::Nothing,
-            Err(SyncError::Busy) => Tried::Busy,
-            over => Tried::Done(over),
-        }
-    }
-
-    fn waits(&self) -> bool {
-        matches!(self, SyncError::WouldBlock | SyncError::Busy)
-    }
-}
 
 /// Polls a call of a primitive.
 fn poll_primitive<R>(
