@@ -132,10 +132,11 @@ cfg_if::cfg_if! {
         #[cfg(feature = "async")]
         mod reactor;
         pub mod sync;
+        mod topic;
         mod wait;
         mod wait_any;
 
-        pub use error::{CreateError, GetError, JoinError, OpenError, PutError, Subject};
+        pub use error::{CreateError, GetError, JoinError, OpenError, PutError, Subject, SubscribeError, SubscriberId, WaitSubscribersError};
         pub use message::{Message, Plain};
         #[doc(hidden)]
         pub use message::private as __private;
@@ -150,10 +151,11 @@ cfg_if::cfg_if! {
         pub use process::{Process, ProcessBuilder, SpawnError};
         pub use queue::guard::{AckLease, Lease, LeaseMut, Loan};
         pub use queue::{
-            Buildable, Consumer, Destination, ForwardError, Held, Iter, LeaseSource, Keep, Producer, Queue, QueueBuilder, Receiver, Sender, Source,
+            Buildable, Consumer, Delivering, Destination, ForwardError, Held, Iter, LeaseSource, Keep, Producer, Queue, QueueBuilder, Receiver, Sender, Source,
         };
-        pub use raw::{RecoveryReport, Stats};
+        pub use raw::{RecoveryReport, Start, Stats, SubscriberInfo, SubscriberKind, TopicStats};
         pub use shm::segment::UnappliedOption;
+        pub use topic::{Publisher, Sample, Subscriber, SubscriberIter, Topic, TopicBuilder, TopicLoan};
         pub use wait::{Stop, WaitStrategy};
         pub use wait_any::{WaitError, Waitable, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout};
 

@@ -9,12 +9,14 @@ mod predicates;
 mod range;
 mod segment;
 mod subject;
+mod subscriber;
 
 #[cfg(feature = "object")]
 pub(crate) use range::range_text;
 pub(crate) use segment::A_DIRECTORY;
 pub use segment::{CreateError, OpenError};
 pub use subject::Subject;
+pub use subscriber::SubscriberId;
 
 use std::io;
 
@@ -115,9 +117,98 @@ queue_error! {
             /// Process id of the endpoint's owner, as that process saw it.
             pid: u32,
         },
+        /// A topic is full: this gating subscriber is a whole capacity behind. `try_publish` found it
+        /// so ([`is_full`](PutError::is_full)), or the deadline passed while a publisher waited for it
+        /// ([`is_timeout`](PutError::is_timeout)). Wait for it, or [evict](crate::Topic::evict) it.
+        #[error(
+            "{}subscriber {subscriber} of process {pid} lags {lag} messages behind; wait for it, or evict it",
+            if *timed_out { "timed out: " } else { "the topic is full: " }
+        )]
+        Gated {
+            /// The subscriber that keeps the gate shut.
+            subscriber: SubscriberId,
+            /// Its process, as that process saw itself.
+            pid: u32,
+            /// Messages that it has not passed.
+            lag: u64,
+            /// Did a publisher wait for it until a deadline?
+            timed_out: bool,
+        },
+        /// A topic is full: an open loan of this process is a whole capacity behind. As
+        /// [`Gated`](PutError::Gated); it ends with its commit, its drop or its process.
+        #[error(
+            "{}a loan of process {pid} is still open; commit or drop it",
+            if *timed_out { "timed out: " } else { "the topic is full: " }
+        )]
+        BehindLoan {
+            /// The loan's process, as that process saw itself.
+            pid: u32,
+            /// Did a publisher wait for it until a deadline?
+            timed_out: bool,
+        },
+        /// A loan of a topic, in a process with a lossy subscriber of the same topic: what one writes
+        /// in place the other might read at the same time. Publish by copy, or subscribe elsewhere.
+        #[error("this process has a lossy subscriber of the topic, which excludes loans; publish by copy")]
+        LossyHere,
         /// This guard or endpoint was made before a `fork` and belongs to the parent process.
         #[error("this guard or endpoint belongs to the parent process; make a new one after fork")]
         Inherited,
+    }
+}
+
+queue_error! {
+    /// Why a subscriber of a topic was not made.
+    ///
+    /// ```
+    /// use shmq::{SubscribeError, Topic};
+    ///
+    /// let topic = Topic::<u64>::builder().capacity(4).max_subscribers(1).create()?;
+    /// let _first = topic.subscribe()?;
+    /// let refused = topic.subscribe().unwrap_err();
+    /// assert!(matches!(refused, SubscribeError::TooManySubscribers { max: 1 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub enum SubscribeError {
+        /// The topic has as many live subscribers as it has room for.
+        #[error("the topic has {max} subscribers, which is all that it has room for; create it with a larger max_subscribers")]
+        TooManySubscribers {
+            /// What it has room for.
+            max: u32,
+        },
+        /// A lossy subscriber, in a process with an open loan of the same topic: what one writes in
+        /// place the other might read at the same time. End the loan first.
+        #[error("this process has an open loan of the topic, which excludes lossy subscribers; end it first")]
+        LoansHere,
+    }
+}
+
+queue_error! {
+    /// Why the wanted subscribers were not found.
+    ///
+    /// ```
+    /// use shmq::{Topic, WaitSubscribersError};
+    ///
+    /// let topic = Topic::<u64>::new(4)?;
+    /// let _one = topic.subscribe()?;
+    /// let error = topic.wait_subscribers(2, std::time::Duration::ZERO).unwrap_err();
+    /// assert!(matches!(error, WaitSubscribersError::Timeout { found: 1, wanted: 2 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub enum WaitSubscribersError {
+        /// The deadline passed before there were as many. Never reported early.
+        #[error("timed out with {found} of {wanted} gating subscribers")]
+        Timeout {
+            /// Live gating subscribers when time ran out.
+            found: usize,
+            /// How many were waited for.
+            wanted: usize,
+        },
+        /// The handle's [`Stop`](crate::Stop) was set first.
+        #[error("interrupted before there were enough subscribers: the stop was set")]
+        Interrupted,
+        /// The topic was closed: nothing will be published any more.
+        #[error("the topic is closed")]
+        Closed,
     }
 }
 
@@ -188,6 +279,21 @@ queue_error! {
             /// Process id of the endpoint's owner, as that process saw it.
             pid: u32,
         },
+        /// A lossy subscriber of a topic was lapped: so many messages were overwritten before it read
+        /// them. The next call goes on with what is left.
+        #[error("lagged: {missed} messages were overwritten before they were read; the next call goes on with what is left")]
+        Lagged {
+            /// How many, exactly; loans that were aborted among them count.
+            missed: u64,
+        },
+        /// A gating subscriber of a topic was evicted, which is reported once: publishers wait for it
+        /// no more. It goes on as a lossy one. In a process that has a loan of the topic open it ends:
+        /// each further call returns this.
+        #[error("this subscriber was evicted: it lagged, and publishers wait for it no more; it goes on as a lossy one")]
+        Evicted,
+        /// A lossy subscriber of a topic cannot read in place: publishers do not wait for it.
+        #[error("a lossy subscriber cannot read in place; read by copy, or subscribe as a gating one")]
+        NotGating,
         /// This guard or endpoint was made before a `fork` and belongs to the parent process.
         #[error("this guard or endpoint belongs to the parent process; make a new one after fork")]
         Inherited,

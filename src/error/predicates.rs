@@ -18,7 +18,7 @@ macro_rules! predicates {
 
 predicates! {
     PutError {
-        /// Is it [`Full`](PutError::Full)?
+        /// Is it [`Full`](PutError::Full), or one of the errors that say why a topic is full?
         ///
         /// ```
         /// let queue = shmq::Queue::<u64>::new(1)?;
@@ -26,7 +26,7 @@ predicates! {
         /// assert!(queue.try_put(&2).unwrap_err().is_full());
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
-        is_full: PutError::Full,
+        is_full: PutError::Full | PutError::Gated { timed_out: false, .. } | PutError::BehindLoan { timed_out: false, .. },
 
         /// Is it [`Timeout`](PutError::Timeout)?
         ///
@@ -36,7 +36,7 @@ predicates! {
         /// assert!(queue.put_timeout(&2, std::time::Duration::ZERO).unwrap_err().is_timeout());
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
-        is_timeout: PutError::Timeout,
+        is_timeout: PutError::Timeout | PutError::Gated { timed_out: true, .. } | PutError::BehindLoan { timed_out: true, .. },
 
         /// Is it [`Interrupted`](PutError::Interrupted): was the handle's [`Stop`](crate::Stop) set?
         ///
@@ -99,6 +99,17 @@ predicates! {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         is_closed: GetError::Closed,
+
+        /// Is it [`Lagged`](GetError::Lagged)?
+        ///
+        /// ```
+        /// let topic = shmq::Topic::<u64>::new(1)?;
+        /// let mut live = topic.subscribe_lossy()?;
+        /// topic.publish_slice(&[1, 2, 3, 4, 5])?;
+        /// assert!(live.next().unwrap_err().is_lagged());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        is_lagged: GetError::Lagged { .. },
     }
 }
 
@@ -152,6 +163,6 @@ impl GetError {
     /// Is it about one message, which was taken out? Then the next get may be `Ok`. Any other error
     /// of a get that waits would be returned again at once: while a `Consumer` lives, or for ever.
     pub(crate) fn is_of_one_message(&self) -> bool {
-        matches!(self, GetError::Invalid | GetError::Decode { .. })
+        matches!(self, GetError::Invalid | GetError::Decode { .. } | GetError::Lagged { .. } | GetError::Evicted)
     }
 }

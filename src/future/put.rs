@@ -6,7 +6,7 @@ use crate::message::{Message, Plain};
 use crate::queue::guard::Loan;
 use crate::queue::sealed::Sealed;
 use crate::queue::{Producer, Queue, Sender};
-use crate::raw::{BY_LOCK, BY_OWNER, RawQueue, Ticket};
+use crate::raw::{BY_LOCK, BY_OWNER, RawQueue, Ticket, ToOne};
 use crate::reactor::{Aspect, Waiting, Want};
 use crate::wait::Wait;
 use std::fmt;
@@ -70,7 +70,11 @@ impl<T: ?Sized + Message> PutsAsync<T> for Producer<T> {
     #[inline]
     fn put_at_once(&self, value: &T, ticket: &mut Ticket) -> Result<(), PutError> {
         let (raw, owner) = self.parts();
-        if raw.try_put(owner, value) { Ok(()) } else { raw.put_at_once::<BY_OWNER, T>(raw.check(owner)?, value, ticket) }
+        if raw.try_put::<ToOne, T>(owner, value) {
+            Ok(())
+        } else {
+            raw.put_at_once::<BY_OWNER, T>(raw.check(owner)?, value, ticket)
+        }
     }
 
     #[inline]

@@ -53,6 +53,9 @@ impl About {
         let schema = self.schema.as_deref().map(|schema| format!(" {}", schema.escape_debug())).unwrap_or_default();
         match self.kind {
             Kind::Sized => format!("{name}{schema}"),
+            Kind::TopicSized => format!("topic {name}{schema}"),
+            Kind::TopicSlice => format!("topic [{name}]{schema}"),
+            Kind::TopicEncoded => format!("topic object {name}{schema}"),
             Kind::Encoded => format!("object {name}{schema}"),
             Kind::Mutex | Kind::Value => format!("{} {name}{schema}", self.kind.in_words()),
             Kind::Array => format!("array [{name}]{schema}"),

@@ -16,10 +16,15 @@
 //!    the copy cannot be derived from anything else.
 //! 2. No reference to shared bytes is made: they are read through raw pointers. A read that races
 //!    with a peer's write yields some mixture of bytes, which the check of the private copy judges.
+//! 3. Payload of a topic may be overwritten by this very process while it is read. There, a copy goes
+//!    in and out word by word, with relaxed atomics of one width: what is torn is discarded by its
+//!    reader, and is never a data race. A record's cells have room for whole words.
 
 use crate::message::{Message, Plain, Travel, assert_plain};
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Messages up to this size are read word by word, into registers.
 const WORDWISE_BYTES: usize = 64;
@@ -128,6 +133,79 @@ unsafe fn read_words(from: *const u8, to: *mut u8, length: usize) {
     }
 }
 
+/// Copies a message into its record of a topic (Invariant 3).
+///
+/// # Safety
+/// As [`copy_message`], with room for whole words.
+#[inline(always)]
+pub(crate) unsafe fn store_message<T>(message: &T, to: *mut u8)
+where
+    T: ?Sized + Message,
+{
+    // SAFETY: the message's own bytes, of which all are initialised (Message); the caller passes
+    // room for them at an aligned `to`.
+    unsafe { store_words(ptr::from_ref(message).cast(), size_of_val(message), to) }
+}
+
+/// Copies `length` bytes into a record of a topic, with a last word that is padded (Invariant 3).
+///
+/// # Safety
+/// `length` bytes can be read at `from`; at `to`, a multiple of `PAYLOAD_ALIGN`, is room for them in
+/// whole words, which no plain access touches meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn store_words(from: *const u8, length: usize, to: *mut u8) {
+    let to = to.cast::<u64>();
+    // SAFETY: within what the caller passes, word by word.
+    unsafe {
+        for word in 0..length / 8 {
+            // Volatile keeps the load narrow: see `copy_message`.
+            let value = match from.addr() % 8 {
+                0 => from.cast::<u64>().add(word).read_volatile(),
+                _ => from.cast::<u64>().add(word).read_unaligned(),
+            };
+            AtomicU64::from_ptr(to.add(word)).store(value, Relaxed);
+        }
+        if length % 8 != 0 {
+            let mut last = [0; 8];
+            ptr::copy_nonoverlapping(from.add(length / 8 * 8), last.as_mut_ptr(), length % 8);
+            AtomicU64::from_ptr(to.add(length / 8)).store(u64::from_ne_bytes(last), Relaxed);
+        }
+    }
+}
+
+/// Copies `length` bytes out of a record of a topic, which may be torn (Invariant 3).
+///
+/// # Safety
+/// `length` bytes in whole words can be read at `from`, a multiple of `PAYLOAD_ALIGN`, and written
+/// at `to`; no plain write of this process touches the former meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn load_words(from: *const u8, to: *mut u8, length: usize) {
+    let from = from.cast::<u64>().cast_mut();
+    // SAFETY: within what the caller passes, word by word.
+    unsafe {
+        for word in 0..length / 8 {
+            let value = AtomicU64::from_ptr(from.add(word)).load(Relaxed);
+            to.cast::<u64>().add(word).write_unaligned(value);
+        }
+        if length % 8 != 0 {
+            let last = AtomicU64::from_ptr(from.add(length / 8)).load(Relaxed).to_ne_bytes();
+            ptr::copy_nonoverlapping(last.as_ptr(), to.add(length / 8 * 8), length % 8);
+        }
+    }
+}
+
+/// The bytes of a `T` in a record of a topic, which may be torn.
+///
+/// # Safety
+/// As [`load_words`], for `size_of::<T>()` bytes.
+#[inline(always)]
+pub(crate) unsafe fn load_message<T>(from: *const u8) -> MaybeUninit<T> {
+    let mut copy = MaybeUninit::<T>::uninit();
+    // SAFETY: the caller passes that many bytes; `copy` has room for a T.
+    unsafe { load_words(from, copy.as_mut_ptr().cast(), size_of::<T>()) };
+    copy
+}
+
 /// From here on the compiler must assume that anything may have been written to the memory at
 /// `copy` (Invariant 1).
 #[inline(always)]
@@ -160,6 +238,21 @@ fn seal(copy: *mut u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_carry_messages_of_any_length() {
+        for length in 0..70usize {
+            let message: Vec<u8> = (0..length as u8).map(|at| at + 1).collect();
+            let mut record = vec![u64::MAX; length.div_ceil(8)];
+            let mut copy = vec![0u8; length];
+            // SAFETY: whole words, aligned; the copy has as many bytes.
+            unsafe {
+                store_words(message.as_ptr(), length, record.as_mut_ptr().cast());
+                load_words(record.as_ptr().cast(), copy.as_mut_ptr(), length);
+            }
+            assert_eq!(copy, message);
+        }
+    }
 
     #[test]
     fn messages_of_all_small_sizes_are_read_whole() {

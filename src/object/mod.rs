@@ -41,7 +41,7 @@ pub use role::{ObjectReceiver, ObjectSender};
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::without_paths;
 use crate::queue::sealed::Sealed;
-use crate::queue::{Buildable, Iter, MessageType, Queue, QueueBuilder, Source, reopen};
+use crate::queue::{Buildable, Delivering, Iter, MessageType, Queue, QueueBuilder, Source, reopen};
 use crate::raw::{BY_LOCK, RawQueue, TransitTicket};
 use crate::shm::kind::Kind;
 use crate::wait::{Stop, Wait};
@@ -385,6 +385,8 @@ impl<'de, T, C: Codec> Deserialize<'de> for ObjectQueue<T, C> {
 }
 
 impl<T, C> Sealed for ObjectQueue<T, C> {}
+
+impl<T, C: Codec> Delivering for ObjectQueue<T, C> {}
 
 impl<T, C: Codec> Buildable for ObjectQueue<T, C> {
     fn message_type() -> MessageType {

@@ -5,9 +5,9 @@ use super::put::{loan_of, slice_bytes};
 use crate::error::{GetError, PutError};
 use crate::message::{Message, Plain, Way};
 use crate::queue::guard::{Lease, LeaseMut, Leased, Loan, OnDrop};
-use crate::raw::BY_OWNER;
 #[cfg(all(feature = "object", feature = "async"))]
 use crate::raw::Ticket;
+use crate::raw::{BY_OWNER, ToOne};
 use crate::raw::{RawQueue, Role, RoleHandle, Side, SideOwner};
 use crate::ring::SLICE_RING;
 #[cfg(feature = "object")]
@@ -134,14 +134,14 @@ impl<T: ?Sized + Message> Producer<T> {
         /// ```
         put, try_put, put_timeout, put_deadline, none: "Full",
         |self, wait, v: &T| -> Result<(), PutError> {
-            if self.raw.try_put(&self.owner, v) { Ok(()) } else { self.raw.put_owned(&self.owner, v, wait) }
+            if self.raw.try_put::<ToOne, T>(&self.owner, v) { Ok(()) } else { self.raw.put_owned::<ToOne, T>(&self.owner, v, wait) }
         }
     }
 }
 
 impl<T: ?Sized + Message> Producer<T> {
     pub(super) fn put_for(&self, v: &T, wait: Wait) -> Result<(), PutError> {
-        if self.raw.try_put(&self.owner, v) { Ok(()) } else { self.raw.put_owned(&self.owner, v, wait) }
+        if self.raw.try_put::<ToOne, T>(&self.owner, v) { Ok(()) } else { self.raw.put_owned::<ToOne, T>(&self.owner, v, wait) }
     }
 }
 

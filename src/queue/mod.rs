@@ -36,7 +36,7 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
-pub use builder::{Buildable, MessageType, QueueBuilder};
+pub use builder::{Buildable, Delivering, MessageType, QueueBuilder};
 pub use endpoint::{Consumer, Producer};
 #[cfg(feature = "object")]
 pub(crate) use forward::{Accepts, GivesBack, forward, forwards};
@@ -44,6 +44,7 @@ pub use forward::{Destination, ForwardError, Held};
 pub use iter::{Iter, Source};
 pub use keep::Keep;
 pub use lease_ack::LeaseSource;
+pub(crate) use put::{loan_of, slice_bytes};
 pub use receiver::Receiver;
 pub use sender::Sender;
 #[cfg(feature = "object")]
@@ -427,6 +428,8 @@ impl<T: ?Sized + Message> Queue<T> {
 impl<T: ?Sized> sealed::Sealed for Queue<T> {}
 impl<T: ?Sized> sealed::Sealed for Producer<T> {}
 impl<T: ?Sized> sealed::Sealed for Consumer<T> {}
+
+impl<T: ?Sized + Message> Delivering for Queue<T> {}
 
 impl<T: ?Sized + Message> Buildable for Queue<T> {
     fn message_type() -> MessageType {

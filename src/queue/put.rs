@@ -14,7 +14,7 @@ use crate::wait::Wait;
 use crate::wait::blocking_forms;
 
 #[inline(always)]
-pub(super) fn loan_of<T: ?Sized + Plain>(raw: &RawQueue, record: crate::raw::ClaimedRecord, length: usize) -> Loan<'_, T> {
+pub(crate) fn loan_of<T: ?Sized + Plain>(raw: &RawQueue, record: crate::raw::ClaimedRecord, length: usize) -> Loan<'_, T> {
     let message = T::pointer(record.payload, length);
     Loan::new(raw, record, message)
 }
@@ -23,7 +23,7 @@ pub(super) fn loan_of<T: ?Sized + Plain>(raw: &RawQueue, record: crate::raw::Cla
 ///
 /// # Errors
 /// `TooLarge` if the queue can never hold that.
-pub(super) fn slice_bytes<X>(raw: &RawQueue, n: usize) -> Result<usize, PutError> {
+pub(crate) fn slice_bytes<X>(raw: &RawQueue, n: usize) -> Result<usize, PutError> {
     let max = raw.geometry().max_message_bytes() as usize;
     let bytes = n.saturating_mul(size_of::<X>());
     if bytes > max { Err(PutError::TooLarge { len: bytes, max }) } else { Ok(bytes) }

@@ -1,5 +1,6 @@
 //! Becoming a participant: at create, at open, and at the first call after a fork.
 
+use super::topic::{TopicPart, topic_ring};
 use super::{Failure, Mapped, RawQueue};
 use crate::atomic::AtomicU64;
 use crate::attachment::{self, Attached, Attachment, Newcomer};
@@ -37,7 +38,11 @@ fn ring_of(segment: &Segment) -> Ring<Mapped> {
 }
 
 fn initialise(segment: &Segment) {
-    ring_of(segment).initialise();
+    let ring = ring_of(segment);
+    match segment.topic() {
+        Some(area) => topic_ring(&ring, &area).initialise(),
+        None => ring.initialise(),
+    }
 }
 
 /// Messages in a segment that no process is attached to, those on lease to dead processes included.
@@ -107,6 +112,7 @@ impl RawQueue {
             leases_are_private: AtomicBool::new(false),
             roles: Arc::default(),
             stop: None,
+            topic: TopicPart::of(&attachment.segment),
             #[cfg(feature = "tracing")]
             unreported: Default::default(),
             attachment,
@@ -127,6 +133,7 @@ impl RawQueue {
             leases_are_private: AtomicBool::new(self.leases_are_private.load(Relaxed)),
             roles: Arc::clone(&self.roles),
             stop: Some(stop.clone()),
+            topic: self.topic.clone(),
             #[cfg(feature = "tracing")]
             unreported: Default::default(),
             attachment: Attachment::view_of(self),

@@ -2,6 +2,7 @@
 //! (`ring/burst.rs`).
 
 use super::copy::check_written;
+use super::delivery::{Delivery, ToAll, ToOne};
 use super::letters::Next;
 use super::{RawQueue, SMALL_COPY_BYTES, add};
 use crate::error::{GetError, PutError};
@@ -51,7 +52,7 @@ impl RawQueue {
     where
         T: Message,
     {
-        self.put_batch::<OWNED>(me, values.len(), size_of::<T>(), wait, |i, to| {
+        self.put_batch::<ToOne, OWNED>(me, values.len(), size_of::<T>(), wait, |i, to| {
             let bytes = bytes_of(std::slice::from_ref(&values[i]));
             // SAFETY: the put side gave `to` to this call alone, and a sized ring's records have
             // room for `size_of::<T>()` bytes, the length of `bytes`.
@@ -59,10 +60,23 @@ impl RawQueue {
         })
     }
 
+    /// The same to all subscribers of a topic.
+    #[inline]
+    pub(crate) fn publish_values<const OWNED: bool, T>(&self, me: Id, values: &[T], wait: Wait) -> Result<usize, PutError>
+    where
+        T: Message,
+    {
+        self.put_batch::<ToAll, OWNED>(me, values.len(), size_of::<T>(), wait, |i, to| {
+            // SAFETY: the put side gave `to` to this call alone, and a sized ring's records have
+            // room for a T in whole words.
+            unsafe { ToAll::write(&values[i], to) }
+        })
+    }
+
     /// Puts up to `count` messages of one size, one after the other: `write(i, to)` copies message
     /// `i`. One entry and one wake for as many as there is room for; blocks for more until all have
     /// moved. `Ok` is how many moved; an error means none.
-    pub(super) fn put_batch<const OWNED: bool>(
+    pub(super) fn put_batch<D: Delivery, const OWNED: bool>(
         &self,
         me: Id,
         count: usize,
@@ -102,7 +116,7 @@ impl RawQueue {
                     return if moved == 0 { Err(error) } else { Ok(moved) };
                 }
             }
-            self.notify_not_empty((moved - before) as u32);
+            self.notify_not_empty(D::wakes((moved - before) as u32));
             if let Err(error) = outcome {
                 return if moved == 0 { Err(error) } else { Ok(moved) };
             }
@@ -120,7 +134,7 @@ impl RawQueue {
             let left = (count - filled) as u64;
             // For the whole burst before a part of it is put; once without success is enough.
             if may_reclaim && ring.room_reclaimed() < left {
-                may_reclaim = self.ring.make_room(RECLAIM_AHEAD.max(left));
+                may_reclaim = self.make_room(RECLAIM_AHEAD.max(left));
             }
             let burst = ring.burst_at_tail(left);
             if burst.count() == 0 {

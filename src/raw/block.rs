@@ -24,6 +24,14 @@ const GATHER_SPINS: u64 = 200;
 const GATHER_SPINS_PER_BYTE: u64 = 3;
 const LEAST_GATHER_SPINS: u64 = 80;
 
+/// Checks of a spinning publisher before a gate that is shut: a few messages of its laggard.
+const GATE_SPINS: u32 = 256;
+
+/// Backs off from a stream, until several messages are ready.
+fn pause_after(run: u64, longest: u64) {
+    (0..run.min(longest)).for_each(|_| std::hint::spin_loop());
+}
+
 impl RawQueue {
     /// Spins on the word at head, before a getter that found it FREE (or CLAIMED) takes the slow
     /// path: a message that is about to be committed is taken sooner here. Returns `false` if none
@@ -57,12 +65,30 @@ impl RawQueue {
         if run > 1 {
             let by_size =
                 self.geometry().cell_bytes.saturating_mul(GATHER_SPINS_PER_BYTE).clamp(LEAST_GATHER_SPINS, GATHER_SPINS);
-            let longest = if OWNED { GATHER_SPINS } else { by_size };
-            (0..run.min(longest)).for_each(|_| std::hint::spin_loop());
+            pause_after(run, if OWNED { GATHER_SPINS } else { by_size });
             if OWNED && self.geometry().sized {
                 self.ring.fetch_ahead(&self.tail_seen);
             }
         }
+    }
+
+    /// [`await_message`](Self::await_message) for a subscriber that took `run` messages since it last
+    /// caught up.
+    #[inline(never)]
+    pub(super) fn await_record(&self, run: u64, wait: Wait, is_pending: impl Fn() -> bool) -> bool {
+        if !self.spins_early(wait) {
+            return false;
+        }
+        if run > 1 {
+            pause_after(run, GATHER_SPINS);
+        }
+        (0..EARLY_SPINS).any(|_| {
+            let is_there = !is_pending();
+            if !is_there {
+                std::hint::spin_loop();
+            }
+            is_there
+        })
     }
 
     /// The same for a task whose first try found nothing: before it tries again, and waits.
@@ -95,6 +121,16 @@ impl RawQueue {
     }
 
     fn spin_for_room(&self) {
+        if let Some(topic) = self.topic() {
+            let is_full = self.geometry().sized && self.ring.room_reclaimed() == 0;
+            if is_full && !self.is_closed() && !self.is_poisoned() {
+                let _ = (0..GATE_SPINS).any(|_| {
+                    std::hint::spin_loop();
+                    topic.is_opening()
+                });
+            }
+            return;
+        }
         let full = self.geometry().sized && self.ring.room_reclaimed() == 0;
         if !full || self.is_closed() || self.is_poisoned() {
             return;

@@ -29,6 +29,11 @@ impl RawQueue {
     /// store of `closed`, executes the heavy barrier before it loads those words. So a put that
     /// loaded `closed` before `close` is seen inside the put side, or its record is seen at head.
     pub(super) fn is_drained(&self, me: Id) -> bool {
+        self.put_side_is_quiet(me) && self.ring.nothing_to_take() == Some(State::Free)
+    }
+
+    /// The first part of that verdict: no put is under way. What follows must be read after it.
+    pub(super) fn put_side_is_quiet(&self, me: Id) -> bool {
         if !self.barrier().heavy() {
             // Without the barrier, only time drains the store buffers of other cores.
             std::thread::sleep(UNORDERED_SETTLE);
@@ -36,8 +41,6 @@ impl RawQueue {
         let side = &self.head().put;
         let endpoint = Id::from_bits(side.owner.load(Acquire));
         let endpoint_at_work = side.busy.load(Acquire) != 0 && endpoint.is_some_and(|owner| self.is_alive(owner, me));
-        !self.locks().put(self.head()).is_held(self.segment(), me)
-            && !endpoint_at_work
-            && self.ring.nothing_to_take() == Some(State::Free)
+        !self.locks().put(self.head()).is_held(self.segment(), me) && !endpoint_at_work
     }
 }

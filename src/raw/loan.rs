@@ -23,6 +23,12 @@ pub(crate) struct ClaimedRecord {
     pub payload: *mut u8,
 }
 
+impl ClaimedRecord {
+    pub(crate) fn cell(&self) -> CellIndex {
+        self.cell
+    }
+}
+
 /// Needs the put side.
 #[inline(always)]
 fn claim_slot<const SIZED: bool>(ring: &Ring<Mapped>, slot: Slot, length: usize, me: Id) -> ClaimedRecord {

@@ -37,6 +37,7 @@ mod batch;
 mod block;
 mod close;
 mod copy;
+mod delivery;
 mod endpoint;
 mod get;
 mod join;
@@ -56,10 +57,12 @@ mod spsc;
 mod stats;
 mod straight;
 mod ticket;
+pub(crate) mod topic;
 
 pub(crate) use attach::messages_left;
 #[cfg(feature = "async")]
 pub(crate) use awaited::Tries;
+pub(crate) use delivery::{ToAll, ToOne};
 pub(crate) use endpoint::Side;
 pub use endpoint::SideOwner;
 pub use lease::LeasedRecord;
@@ -72,11 +75,13 @@ pub(crate) use roles::{PlainHandle, Role, RoleHandle, TransitTicket};
 pub use stats::Stats;
 #[cfg(feature = "async")]
 pub use ticket::Ticket;
+pub(crate) use topic::{InPlaceRecord, InPlaceUse, RawSubscriber};
+pub use topic::{Start, SubscriberInfo, SubscriberKind, TopicStats};
 
 use crate::atomic::AtomicU64;
 use crate::attachment::Attachment;
 use crate::backoff::AdaptiveSpin;
-use crate::error::{GetError, PutError};
+use crate::error::{GetError, PutError, SubscribeError, WaitSubscribersError};
 use crate::lock::{Condvar, Locks};
 use crate::os::MemoryBarrier;
 use crate::ring::{Owner, Ring};
@@ -129,6 +134,8 @@ pub struct RawQueue {
     roles: Arc<roles::Roles>,
     /// Once it is set, callers that wait give up.
     stop: Option<Stop>,
+    /// What a topic has beside the put side of a queue; `None`: it is a queue.
+    topic: Option<Arc<topic::TopicPart>>,
     #[cfg(feature = "tracing")]
     unreported: stats::Unreported,
 }
@@ -189,6 +196,24 @@ macro_rules! from_failure {
     )*};
 }
 from_failure!(PutError, GetError);
+
+/// The same for operations that take no side.
+macro_rules! from_attach_error {
+    ($($error:ident),*) => {$(
+        impl From<AttachError> for $error {
+            fn from(error: AttachError) -> Self {
+                match Failure::from(error) {
+                    Failure::TooManyParticipants { max } => $error::TooManyParticipants { max },
+                    Failure::Os { call, source } => $error::Os { call, source },
+                    Failure::Poisoned => $error::Poisoned,
+                    // No attachment fails in another way.
+                    _ => $error::Corrupted,
+                }
+            }
+        }
+    )*};
+}
+from_attach_error!(SubscribeError, WaitSubscribersError);
 
 impl RawQueue {
     #[inline(always)]

@@ -1,11 +1,11 @@
 //! Putting: the ways into the put side, and messages put by copy, alone and in batches.
 
+use super::delivery::{Delivery, ToOne};
 use super::stats::Verb;
 use super::ticket::Ticket;
 use super::{Failure, Mapped, RawQueue, SMALL_COPY_BYTES, Wait, add};
 use crate::error::PutError;
 use crate::lock::Locked;
-use crate::message::copy::copy_message;
 use crate::message::{Message, Travel};
 use crate::os::Deadline;
 use crate::raw::BY_LOCK;
@@ -118,6 +118,16 @@ impl RawQueue {
     where
         T: ?Sized + Message,
     {
+        self.put_by::<ToOne, OWNED, T>(me, message, wait)
+    }
+
+    /// The same to whichever reads it.
+    #[inline(always)]
+    pub(crate) fn put_by<D, const OWNED: bool, T>(&self, me: Id, message: &T, wait: Wait) -> Result<(), PutError>
+    where
+        D: Delivery,
+        T: ?Sized + Message,
+    {
         let length = size_of_val(message);
         if !T::IS_SIZED && length as u64 > self.geometry().max_message_bytes() {
             return Err(PutError::TooLarge { len: length, max: self.geometry().max_message_bytes() as usize });
@@ -125,7 +135,7 @@ impl RawQueue {
         // SAFETY: the record has room for `length` bytes (Invariant 2): a sized ring was opened for
         // messages of this type, and a slice was just compared with the ring's limit. The record
         // belongs to this call until it is committed.
-        let write = |to: *mut u8| unsafe { copy_message(message, to) };
+        let write = |to: *mut u8| unsafe { D::write(message, to) };
         if !OWNED && length > SMALL_COPY_BYTES {
             return self.put_large(me, length, wait, &write);
         }
@@ -142,19 +152,23 @@ impl RawQueue {
                 if !T::IS_SIZED {
                     add(&ring.memory.head().put.bytes_put, length as u64);
                 }
+                let position = if T::IS_SIZED { 0 } else { self.put_position() };
                 ring.commit(slot);
+                if !T::IS_SIZED {
+                    D::note_newest(self, position);
+                }
                 // An error has woken all.
                 self.exit_put_of::<OWNED>(&ring, me)?;
                 // No fence before it: `os/membarrier.rs`, "Why there is no fence in put" in
                 // `ARCHITECTURE.md`.
-                self.notify_not_empty(1);
+                self.notify_not_empty(D::wakes(1));
                 return Ok(());
             }
             self.exit_put_of::<OWNED>(&ring, me)?;
         }
         // Another copy of the closure: a reference to it would keep what it captures in memory.
         let write_slowly = write;
-        self.put_slow::<OWNED>(me, length, wait, &write_slowly)
+        self.put_slow::<D, OWNED>(me, length, wait, &write_slowly)
     }
 
     /// One try of a put that keeps its place in line between several tries.
@@ -170,13 +184,19 @@ impl RawQueue {
         }
         let claimed = self.claim_at_once_by::<OWNED>(me, length, ticket)?;
         // SAFETY: the record has room for `length` bytes (Invariant 2), and belongs to this call.
-        unsafe { copy_message(message, claimed.payload) };
+        unsafe { crate::message::copy::copy_message(message, claimed.payload) };
         self.commit_claimed(claimed, length)
     }
 
     #[cold]
     #[inline(never)]
-    fn put_slow<const OWNED: bool>(&self, me: Id, length: usize, wait: Wait, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
+    fn put_slow<D: Delivery, const OWNED: bool>(
+        &self,
+        me: Id,
+        length: usize,
+        wait: Wait,
+        write: &dyn Fn(*mut u8),
+    ) -> Result<(), PutError> {
         if !OWNED {
             // An endpoint has waited for room before.
             self.await_room(wait);
@@ -186,9 +206,11 @@ impl RawQueue {
             if !self.geometry().sized {
                 add(&self.head().put.bytes_put, length as u64);
             }
+            let position = self.put_position();
             self.ring.commit(slot);
+            D::note_newest(self, position);
         })?;
-        self.notify_not_empty(1);
+        self.notify_not_empty(D::wakes(1));
         Ok(())
     }
 
@@ -235,6 +257,9 @@ impl RawQueue {
 
     /// Would a message of `length` bytes probably find room?
     pub(super) fn sees_room(&self, length: u32) -> bool {
+        if let Some(topic) = self.topic() {
+            return topic.hold(length).is_ok_and(|hold| hold.is_none());
+        }
         // Where its side is not ours to try, a Consumer steps over aborted records itself, when it
         // gets.
         self.ring.has_room(length, self.is_get_side_open()).unwrap_or(true)
@@ -279,7 +304,11 @@ impl RawQueue {
             if wait != Wait::Never && self.is_large(length) {
                 ticket.draw_or_renew(self, me);
             }
-            let freed = probes && self.free_stopper(me);
+            if let Some(topic) = self.topic() {
+                // Garbage is reported by the next try.
+                let _ = topic.ask_for_wake(length, self.not_full().has_waiters());
+            }
+            let freed = probes && self.free_stopper::<OWNED>(me);
             self.exit_put::<OWNED>(me)?;
             if freed {
                 self.notify_not_empty(u32::MAX);
@@ -328,6 +357,9 @@ impl RawQueue {
     }
 
     fn reserve_or_make_room(&self, me: Id, length: u32, probes: bool) -> Result<Slot, NoRoom> {
+        if let Some(topic) = self.topic() {
+            return topic.reserve(length, self.barrier());
+        }
         match self.ring.reserve(length) {
             Err(NoRoom::Full) if self.make_room_of_skipped(me, probes)? => self.ring.reserve(length),
             room => room,

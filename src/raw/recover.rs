@@ -5,11 +5,12 @@ use crate::attachment::Attached;
 use crate::os::Deadline;
 use crate::raw::BY_LOCK;
 use crate::ring::{Repaired, Upto};
+use crate::shm::layout::Entry;
 use crate::shm::participant::{self, Id};
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 
 /// How long `recover` waits for each side's lock.
-const RECOVER_LOCK_NS: u64 = 50_000_000;
+pub(super) const RECOVER_LOCK_NS: u64 = 50_000_000;
 
 /// Report of [`Queue::recover`](crate::Queue::recover).
 ///
@@ -32,8 +33,16 @@ pub struct RecoveryReport {
     /// finished, or in the queue for dead letters, and are not delivered again here.
     pub given_up: u64,
     /// Sides (put, get) that this call could check: 2 unless a live endpoint or a stopped process
-    /// holds one.
+    /// holds one. A topic has a put side only, which is 1.
     pub sides_repaired: u32,
+    /// Subscribers of a topic that died: they keep no publisher waiting any more.
+    pub subscribers: u64,
+}
+
+/// Counts a dead participant once, and forgets it if nothing of it is left.
+pub(super) fn forget_dead(entry: &Entry, pid: u32, is_all_done: bool) -> bool {
+    let forget = if is_all_done { 0 } else { pid };
+    entry.pid.compare_exchange(pid, forget, AcqRel, Relaxed).is_ok()
 }
 
 impl RawQueue {
@@ -41,6 +50,9 @@ impl RawQueue {
     /// Idempotent, and may itself be killed.
     #[cold]
     pub(super) fn repair_put_side(&self, me: Id) -> Result<(), Failure> {
+        if let Some(topic) = self.topic() {
+            topic.distrust();
+        }
         let repaired = self.ring.repair_put_side(|owner| self.is_dead(owner, me)).map_err(|_| Failure::Corrupted)?;
         let side = &self.head().put;
         // In this order: cursors first, then busy, then the owner, so that a kill in between leaves
@@ -76,7 +88,10 @@ impl RawQueue {
 
     /// Frees the record that stops a full put side, if a dead process holds it. Needs the put side.
     #[cold]
-    pub(super) fn free_stopper(&self, me: Id) -> bool {
+    pub(super) fn free_stopper<const OWNED: bool>(&self, me: Id) -> bool {
+        if self.topic().is_some() {
+            return self.free_gate(me, OWNED);
+        }
         self.ring.free_stopper(|owner| self.is_dead(owner, me)).unwrap_or(false)
     }
 
@@ -93,6 +108,10 @@ impl RawQueue {
     pub(super) fn recover_until(&self, deadline: Deadline) -> RecoveryReport {
         let mut report = RecoveryReport::default();
         let Ok(me) = self.me() else { return report };
+        if self.topic().is_some() {
+            self.recover_topic(me, deadline, &mut report);
+            return report;
+        }
         let dead = participant::dead(self.segment(), me);
         let wait = || Wait::Briefly(deadline.within(RECOVER_LOCK_NS));
         let aborted_before = self.head().rare.aborted.load(Relaxed);
@@ -122,8 +141,7 @@ impl RawQueue {
         for (entry, pid) in dead {
             // Last, and only if no record of the dead participants is left: until then the process
             // that takes the entry repairs the queue first.
-            let forget = if report.sides_repaired == 2 { 0 } else { pid };
-            report.dead_participants += entry.pid.compare_exchange(pid, forget, AcqRel, Relaxed).is_ok() as u32;
+            report.dead_participants += forget_dead(entry, pid, report.sides_repaired == 2) as u32;
         }
         self.report_events();
         report

@@ -12,10 +12,11 @@
 //! child's endpoint is refused by its incarnation.)
 
 use super::copy::{SlowGet, check_written};
+use super::delivery::Delivery;
 use super::mapped::MappedAs;
 use super::{ClaimedRecord, LeasedRecord, RawQueue, SideOwner, Wait};
 use crate::error::{GetError, PutError};
-use crate::message::copy::{copy_message, read_message};
+use crate::message::copy::read_message;
 use crate::message::{Message, Travel};
 use crate::raw::BY_OWNER;
 use crate::ring::{Record, Ring};
@@ -24,7 +25,7 @@ use std::sync::atomic::Ordering::Relaxed;
 impl RawQueue {
     /// The ring, as one of `T`s.
     #[inline(always)]
-    fn ring_of<T: ?Sized + Message>(&self) -> Ring<MappedAs<T>> {
+    pub(super) fn ring_of<T: ?Sized + Message>(&self) -> Ring<MappedAs<T>> {
         Ring { memory: MappedAs::new(&self.ring.memory), geometry: self.ring.geometry }
     }
 
@@ -36,22 +37,24 @@ impl RawQueue {
     /// A put by the side's endpoint, where [`try_put`](RawQueue::try_put) put nothing.
     #[cold]
     #[inline(never)]
-    pub(crate) fn put_owned<T>(&self, owner: &SideOwner, message: &T, wait: Wait) -> Result<(), PutError>
+    pub(crate) fn put_owned<D, T>(&self, owner: &SideOwner, message: &T, wait: Wait) -> Result<(), PutError>
     where
+        D: Delivery,
         T: ?Sized + Message,
     {
         let me = self.check(owner)?;
-        if self.refill_to_put::<T>(owner, wait) && self.try_put(owner, message) {
+        if self.refill_to_put::<T>(owner, wait) && self.try_put::<D, T>(owner, message) {
             return Ok(());
         }
-        self.put::<BY_OWNER, T>(me, message, wait)
+        self.put_by::<D, BY_OWNER, T>(me, message, wait)
     }
 
     /// A put by the side's endpoint. `false`: nothing was put, and
     /// [`put_owned`](RawQueue::put_owned) is needed.
     #[inline(always)]
-    pub(crate) fn try_put<T>(&self, owner: &SideOwner, message: &T) -> bool
+    pub(crate) fn try_put<D, T>(&self, owner: &SideOwner, message: &T) -> bool
     where
+        D: Delivery,
         T: ?Sized + Message,
     {
         if !T::IS_SIZED || self.incarnation() != owner.incarnation {
@@ -64,12 +67,12 @@ impl RawQueue {
         };
         // SAFETY: Invariant: the record has room for a T behind its header, and it belongs to this
         // endpoint until it is committed.
-        unsafe { copy_message(message, ring.memory.payload(slot.cell())) };
+        unsafe { D::write(message, ring.memory.payload(slot.cell())) };
         ring.commit_in_run(slot);
         self.barrier().compiler_only();
         let not_empty = self.locks().not_empty(ring.memory.head());
         if not_empty.has_waiters() {
-            self.attachment.wake(not_empty, 1);
+            self.attachment.wake(not_empty, D::wakes(1));
         }
         true
     }
@@ -80,7 +83,9 @@ impl RawQueue {
     #[inline(never)]
     fn refill_to_put<T: ?Sized + Message>(&self, owner: &SideOwner, wait: Wait) -> bool {
         let owns = || self.head().put.owner.load(Relaxed) == owner.me.bits();
-        self.has_spsc_path::<T>() && owns() && self.ring.refill_to_put(&owner.run, owns, || self.await_room(wait))
+        self.has_spsc_path::<T>()
+            && owns()
+            && self.ring.refill_to_put(&owner.run, owns, || self.await_room(wait), |most| self.make_room(most))
     }
 
     /// [`claim`](RawQueue::claim) for the side's endpoint.

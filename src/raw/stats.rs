@@ -149,7 +149,7 @@ impl<'a> Blocked<'a> {
         let since_ns = now_ns();
         // First: a process that sees this call asleep and then takes a message finds the mark of
         // the full queue.
-        if verb == Verb::Put {
+        if verb == Verb::Put && raw.topic().is_none() {
             let high_water = &raw.rare().high_water;
             if raw.ring.ahead() > high_water.load(Relaxed) {
                 high_water.fetch_max(raw.ring.len(), Relaxed);

@@ -212,7 +212,7 @@ impl RawQueue {
         }
         self.await_room(wait);
         if self.ring.room_reclaimed() < most {
-            self.ring.make_room(RECLAIM_AHEAD.max(most));
+            self.make_room(RECLAIM_AHEAD.max(most));
         }
         let burst = self.ring.burst_at_tail(most);
         if burst.count() > 0 {

@@ -26,6 +26,7 @@
 //! | how cursors are put right after a death, and a full ring's stopper freed | `repair.rs` |
 //! | how leases and loans of dead owners are found and freed while others work | `dead_owners.rs` |
 //! | how tail moves back over dropped loans | `retreat.rs` |
+//! | a ring without a get side, whose records every subscriber reads | `topic/` |
 //! | what is seen without owning a side: records, or the next message | `walk.rs`, `outlook.rs` |
 //!
 //! A process *owns a side* while it holds the side's lock, or is its live endpoint. Each method
@@ -91,6 +92,7 @@ mod retreat;
 mod run;
 #[cfg(test)]
 mod tests;
+pub(crate) mod topic;
 mod walk;
 
 #[cfg(not(loom))]
@@ -179,7 +181,7 @@ impl<M: Memory> Ring<M> {
     }
 
     #[inline(always)]
-    fn load_header(&self, cell: CellIndex) -> Header {
+    pub(crate) fn load_header(&self, cell: CellIndex) -> Header {
         Header::from_bits(self.memory.header(cell).load(crate::atomic::Ordering::Acquire))
     }
 

@@ -31,11 +31,11 @@ impl From<Corrupted> for NoRoom {
 }
 
 /// Where a record of some length would lie.
-struct Span {
+pub(super) struct Span {
     /// Filler up to the end of the ring is needed first.
     filler: bool,
     position: u64,
-    next: u64,
+    pub(super) next: u64,
 }
 
 impl<M: Memory> Ring<M> {
@@ -76,20 +76,34 @@ impl<M: Memory> Ring<M> {
     /// put side.
     #[cold]
     pub fn reserve(&self, length: u32) -> Result<Slot, NoRoom> {
+        self.reserve_with(length, |next, oldest| {
+            if self.geometry.sized { self.reclaim_sized(RECLAIM_AHEAD) } else { self.reclaim_for(next, oldest) }
+        })
+    }
+
+    /// The same with another way to make room: `make_room(next, oldest)` returns `Ok` once a record
+    /// may end at `next` and the record at reclaim is number `oldest` or later (`u64::MAX`: any).
+    pub fn reserve_with(&self, length: u32, make_room: impl Fn(u64, u64) -> Result<(), NoRoom>) -> Result<Slot, NoRoom> {
         let tail = self.memory.put_side().tail.load(Relaxed);
         let cell = self.cell(tail)?;
         if !self.geometry.sized {
-            return self.reserve_slice(tail, cell, length);
+            return self.reserve_slice(tail, cell, length, make_room);
         }
         let next = self.geometry.after(tail, 1).ok_or(Corrupted)?;
         if next >= self.geometry.next_lap(self.memory.put_side().reclaim.load(Relaxed)) {
-            self.reclaim_sized(RECLAIM_AHEAD)?;
+            make_room(next, u64::MAX)?;
         }
         self.memory.header(self.cell(next)?).store(Header::FREE.bits(), Relaxed);
         Ok(Slot { cell, next, length })
     }
 
-    fn reserve_slice(&self, tail: u64, cell: CellIndex, length: u32) -> Result<Slot, NoRoom> {
+    fn reserve_slice(
+        &self,
+        tail: u64,
+        cell: CellIndex,
+        length: u32,
+        make_room: impl Fn(u64, u64) -> Result<(), NoRoom>,
+    ) -> Result<Slot, NoRoom> {
         let span = self.span(tail, length)?;
         let sequence = self.memory.sequence(cell).load(Relaxed);
         // Room in messages: fewer than `capacity` records may stand between reclaim and tail.
@@ -101,7 +115,7 @@ impl<M: Memory> Ring<M> {
         let fits = span.next < self.geometry.next_lap(reclaim)
             && (oldest == u64::MAX || self.memory.sequence(self.cell(reclaim)?).load(Relaxed) >= oldest);
         if !fits {
-            self.reclaim_for(span.next, oldest)?;
+            make_room(span.next, oldest)?;
         }
         let mut start = cell;
         if span.filler {
@@ -124,7 +138,7 @@ impl<M: Memory> Ring<M> {
         Ok(())
     }
 
-    fn span(&self, tail: u64, length: u32) -> Result<Span, Corrupted> {
+    pub(super) fn span(&self, tail: u64, length: u32) -> Result<Span, Corrupted> {
         let cells = self.geometry.record_cells(length as u64);
         let to_end = self.geometry.cells_to_end(tail);
         let filler = cells > to_end;

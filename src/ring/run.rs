@@ -163,12 +163,19 @@ impl<M: Memory> Ring<M> {
     /// Makes the run start at tail, and reclaims for it if no room is left. `false`: there is no
     /// room, or tail is garbage. The run of a closely followed Producer ends before its room does,
     /// by what it takes ahead. Needs the put side of a sized ring; an endpoint need not be busy
-    /// meanwhile, since nothing is committed. `await_room` may wait a while for room.
+    /// meanwhile, since nothing is committed. `await_room` may wait a while for room; `make_room` is
+    /// [`Ring::make_room`], or what a topic has for it.
     ///
     /// `is_owner` is asked last before reclaim moves: while the owner lives, no other process moves
     /// it (Ring, Invariant 2).
     #[inline]
-    pub fn refill_to_put(&self, run: &Run, is_owner: impl Fn() -> bool, await_room: impl FnOnce()) -> bool {
+    pub fn refill_to_put(
+        &self,
+        run: &Run,
+        is_owner: impl Fn() -> bool,
+        await_room: impl FnOnce(),
+        make_room: impl Fn(u64) -> bool,
+    ) -> bool {
         let room = self.room_reclaimed();
         let (spare, most) = if run.is_followed.get() { (OWNED_AHEAD, RECLAIM_FOLLOWED) } else { (0, RECLAIM_AHEAD) };
         if room <= spare {
@@ -177,7 +184,7 @@ impl<M: Memory> Ring<M> {
             }
             let head_seen = || self.memory.put_side().head_seen.load(Relaxed);
             let before = head_seen();
-            if !(is_owner() && self.make_room(most)) && room == 0 {
+            if !(is_owner() && make_room(most)) && room == 0 {
                 return false;
             }
             if head_seen() != before {

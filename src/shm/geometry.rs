@@ -10,7 +10,8 @@
 //!    one spare cell always exists.
 //! 2. A slice ring has at least twice the cells of its largest record, so that one fits an empty
 //!    ring at any offset.
-//! 3. A geometry comes from [`Geometry::sized`], [`Geometry::slice`], [`Geometry::primitive`] or,
+//! 3. A geometry comes from [`Geometry::sized`], [`Geometry::slice`], [`Geometry::topic`],
+//!    [`Geometry::primitive`] or,
 //!    checked, from a segment header; it is never reread.
 
 use crate::shm::kind::Kind;
@@ -29,6 +30,10 @@ pub(crate) const CACHE_LINE_BYTES: u64 = 64;
 const MAX_RING_BYTES: u64 = 1 << 46;
 /// A record's length is a 32-bit word.
 const MAX_MESSAGE_BYTES: u64 = u32::MAX as u64;
+
+/// The share of a topic's capacity that its ring has as slack, and the most.
+const SLACK_SHARE: u64 = 8;
+const MOST_SLACK: u64 = 512;
 
 /// Index of a cell that is in its ring: made by [`Geometry`] and [`CellRow`] only, so that its
 /// users need no bounds check. The default is cell 0, which every ring has.
@@ -165,6 +170,25 @@ impl Geometry {
         }))
     }
 
+    /// A ring for a topic of messages of one size: `capacity` of them, and some
+    /// [slack](Geometry::slack).
+    pub fn topic(message_bytes: u64, message_align: u64, capacity: u64) -> Result<Geometry, u64> {
+        let slack = |capacity: u64| (capacity / SLACK_SHARE).clamp(1, MOST_SLACK);
+        let ring = Geometry::sized(message_bytes, message_align, capacity)?;
+        let largest = (MAX_RING_BYTES / ring.cell_bytes).saturating_sub(1 + MOST_SLACK);
+        if capacity > largest {
+            return Err(largest);
+        }
+        Ok(Geometry { cells: ring.cells + slack(capacity), ..ring }.with_mask())
+    }
+
+    /// Cells of a topic beyond its capacity and the spare one: its put side reclaims so many at a
+    /// time, and lossy subscribers still find a whole capacity of messages. A topic of slices has
+    /// none; there the messages that they find are fewer by what is reclaimed at a time.
+    pub fn slack(&self) -> u64 {
+        if self.sized { self.cells - 1 - self.capacity } else { 0 }
+    }
+
     /// A primitive of `shmq::sync`: `count` elements of an array, parties of a barrier, first
     /// permits of a semaphore, otherwise 1. `Err` is the largest count possible.
     pub fn primitive(kind: Kind, unit_bytes: u64, unit_align: u64, count: u64) -> Result<Geometry, u64> {
@@ -179,7 +203,9 @@ impl Geometry {
             Kind::Semaphore => (HOLDERS_BYTES, u64::MAX),
             Kind::Barrier => (HOLDERS_BYTES, u32::MAX as u64),
             Kind::Event | Kind::Condvar => (0, 1),
-            Kind::Sized | Kind::Slice | Kind::Encoded => return Err(0),
+            Kind::Sized | Kind::Slice | Kind::Encoded | Kind::TopicSized | Kind::TopicSlice | Kind::TopicEncoded => {
+                return Err(0);
+            }
         };
         if count > max_count || (count == 0 && kind != Kind::Semaphore) {
             return Err(max_count);
@@ -217,7 +243,9 @@ impl Geometry {
         }
         let made = match kind {
             Kind::Sized => Geometry::sized(message_bytes, message_align, capacity).ok()?,
-            Kind::Slice | Kind::Encoded => {
+            Kind::TopicSized => Geometry::topic(message_bytes, message_align, capacity).ok()?,
+            Kind::TopicSlice | Kind::TopicEncoded if capacity != u64::MAX => return None,
+            Kind::Slice | Kind::Encoded | Kind::TopicSlice | Kind::TopicEncoded => {
                 let ring_bytes = cells.checked_mul(SLICE_HEADER_BYTES.max(message_align))?;
                 Geometry::slice(message_bytes, message_align, capacity, ring_bytes).ok()?
             }
@@ -290,6 +318,12 @@ impl Geometry {
     pub fn linear(&self, position: u64) -> u64 {
         let laps = position >> (self.index_mask + 1).trailing_zeros();
         laps.wrapping_mul(self.cells).wrapping_add(position & self.index_mask)
+    }
+
+    /// The position that so many cells lie before: the inverse of [`linear`](Geometry::linear).
+    pub fn position(&self, linear: u64) -> u64 {
+        let (lap, index) = (linear / self.cells, linear % self.cells);
+        (lap * (self.index_mask + 1)).wrapping_add(index)
     }
 
     /// Cells of a record whose payload has `length` bytes.

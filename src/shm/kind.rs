@@ -17,7 +17,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// What a segment is: how the messages of a queue lie in memory, or which primitive of
+    /// What a segment is: how the messages of a queue or a topic lie in memory, or which primitive of
     /// [`sync`](crate::sync) it holds.
     ///
     /// ```
@@ -38,6 +38,12 @@ kinds! {
         Slice = 2,
         /// A queue of encoded objects, of an `ObjectQueue`: in the ring, slices of bytes.
         Encoded = 3,
+        /// A topic of plain values, all of one size.
+        TopicSized = 4,
+        /// A topic of slices of plain elements.
+        TopicSlice = 5,
+        /// A topic of encoded objects.
+        TopicEncoded = 6,
         /// One plain value behind a lock.
         Mutex = 16,
         /// A slice of plain elements behind a lock.
@@ -73,10 +79,27 @@ impl Kind {
         matches!(self, Kind::Sized | Kind::Slice | Kind::Encoded)
     }
 
+    /// Is it a topic, whose messages go to every subscriber?
+    ///
+    /// ```
+    /// use shmq::inspect::Kind;
+    ///
+    /// assert!(Kind::TopicSlice.is_topic() && !Kind::Slice.is_topic());
+    /// ```
+    pub fn is_topic(self) -> bool {
+        matches!(self, Kind::TopicSized | Kind::TopicSlice | Kind::TopicEncoded)
+    }
+
+    /// Has it a ring of messages, as queues and topics have?
+    pub(crate) fn has_ring(self) -> bool {
+        self.is_queue() || self.is_topic()
+    }
+
     /// What an error about such a segment calls it.
     pub(crate) fn subject(self) -> &'static str {
         match self {
             Kind::Sized | Kind::Slice | Kind::Encoded => "queue",
+            Kind::TopicSized | Kind::TopicSlice | Kind::TopicEncoded => "topic",
             Kind::Mutex => "mutex",
             Kind::Array => "array",
             Kind::Value => "value",
@@ -97,6 +120,9 @@ impl Kind {
             Kind::Sized => "sized",
             Kind::Slice => "slice",
             Kind::Encoded => "encoded",
+            Kind::TopicSized => "topic",
+            Kind::TopicSlice => "topic of slices",
+            Kind::TopicEncoded => "topic of objects",
             Kind::Mutex => "mutex",
             Kind::Array => "array",
             Kind::Value => "value",

@@ -17,6 +17,7 @@
 //!   + n   name byte      locked (OFD) by the process that changes a name
 //!   + 64  structure      text of the messages' structure, 0 to 4096 bytes, written once
 //!         dead letters   name of the dead-letter queue, 0 to 200 bytes, written once
+//!   page  topic          topics only: TopicWords, then SubscriberLine * m, 64 bytes a line
 //!   page  cells          the ring: records, each a header word and a payload, in whole cells
 //!
 //!  a record of a sized ring (one cell)     a record of a slice ring (cells of 16 bytes or more)
@@ -51,9 +52,9 @@ use crossbeam_utils::CachePadded;
 /// First word of every segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"shmqring");
 /// Raised with every change of the layout or of the protocol.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 /// Bytes kept of a message type's name.
-pub const TYPE_NAME_BYTES: usize = 296;
+pub const TYPE_NAME_BYTES: usize = 272;
 /// Bytes kept of a user's schema.
 pub const SCHEMA_BYTES: usize = 64;
 /// Bytes kept of a structural schema's text; its hash is that of the whole text.
@@ -154,6 +155,13 @@ pub struct SegmentHeader {
     pub dead_letters_len: u32,
     /// 1: the queue is closed once all its senders, or all its receivers, are gone.
     pub close_when_unused: u32,
+    /// Lines for subscribers; 0: it is no topic.
+    pub max_subscribers: u32,
+    pub reserved: u32,
+    /// Messages that a new subscriber begins back.
+    pub history: u64,
+    /// A gating subscriber that lags so many messages is evicted; 0: none is.
+    pub max_lag: u64,
 }
 
 /// Words that putters write, under the put lock or as the endpoint that owns the side.
@@ -192,6 +200,8 @@ pub struct PutSide {
     /// Puts and loans that found no room and did not wait for it. Written only in that case, not
     /// per message.
     pub refused: AtomicU64,
+    /// Topics of slices: position of a record that leads to the newest committed one. A hint.
+    pub newest: AtomicU64,
 }
 
 /// Words that getters write, under the get lock or as the endpoint that owns the side.
@@ -354,6 +364,73 @@ pub mod role {
     pub const RECEIVER: u32 = 32;
 }
 
+/// Words of a topic, which has no get side. `ring/topic` says what they mean.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct TopicWords {
+    /// Position: what lies before it may be overwritten. Read by lossy subscribers at each message,
+    /// so alone in its line with words that change no more often.
+    pub reclaim: AtomicU64,
+    /// Position of a record about half a ring behind tail.
+    pub middle: AtomicU64,
+    /// Later positions of records, which `middle` takes in turn.
+    pub marks: [AtomicU64; 2],
+    pub reserved: [AtomicU64; 4],
+    /// Position: no gating subscriber is before it. The put side publishes a capacity beyond it, and
+    /// reclaims up to it, without another look at the lines.
+    pub gate: AtomicU64,
+    /// Raised by each subscriber that begins to gate.
+    pub joins: AtomicU64,
+    /// `joins` before the put side last scanned the lines; `u64::MAX`: it must scan.
+    pub joins_seen: AtomicU64,
+    /// What that scan found: a bound of all cursors but the lowest.
+    pub others: AtomicU64,
+    /// What that scan found: the state word of the line with the lowest cursor; 0: no line gates.
+    pub laggard: AtomicU64,
+    /// Position: a gating subscriber that passes it wakes publishers.
+    pub wake_at: AtomicU64,
+    /// What that scan found: the line with the lowest cursor.
+    pub laggard_line: AtomicU32,
+    /// No line from this one on was ever used.
+    pub lines_end: AtomicU32,
+    /// Subscribers that were evicted.
+    pub evictions: AtomicU64,
+}
+
+/// One subscriber of a topic.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct SubscriberLine {
+    /// `participant:32 | generation:28 | state:4` (`ring/topic/line.rs`).
+    pub state: AtomicU64,
+    /// Position of the next record that it reads.
+    pub cursor: AtomicU64,
+    /// 1 while it reads a record in place.
+    pub pin: AtomicU32,
+    pub reserved: AtomicU32,
+    /// Number of the record at its cursor; in a topic of messages of one size it follows from it.
+    pub number: AtomicU64,
+    /// What that number was when it joined.
+    pub start: AtomicU64,
+    /// Numbers that it passed without a message.
+    pub missed: AtomicU64,
+    /// Monotonic time in nanoseconds at which it joined.
+    pub joined_ns: AtomicU64,
+}
+
+/// Lines for subscribers, at most.
+pub const MAX_SUBSCRIBERS: u32 = 1000;
+
+/// Bytes of a topic's words and lines, before the cells.
+pub const fn topic_bytes(max_subscribers: u32) -> u64 {
+    match max_subscribers {
+        0 => 0,
+        lines => {
+            (size_of::<TopicWords>() as u64 + lines as u64 * size_of::<SubscriberLine>() as u64).next_multiple_of(PAGE_BYTES)
+        }
+    }
+}
+
 /// A primitive's data start here in its cell, or at the next multiple of their alignment.
 pub const PRIMITIVE_DATA_OFFSET: u64 = 0x100;
 /// Bytes of a table with a word for each participant: `generation:32 | count:32`.
@@ -443,10 +520,15 @@ pub const fn structure_offset(max_participants: u32) -> u64 {
     name_byte_offset(max_participants) + ENTRY_BYTES
 }
 
-/// Offset of cell 0, behind texts of `texts_len` bytes in total. The texts cost nothing if they fit
-/// into the rest of the page before the cells.
-pub const fn cells_offset(max_participants: u32, texts_len: u32) -> u64 {
+/// Offset of a topic's words, behind texts of `texts_len` bytes in total. The texts cost nothing if
+/// they fit into the rest of the page before them.
+pub const fn topic_offset(max_participants: u32, texts_len: u32) -> u64 {
     (structure_offset(max_participants) + texts_len as u64).next_multiple_of(PAGE_BYTES)
+}
+
+/// Offset of cell 0.
+pub const fn cells_offset(max_participants: u32, texts_len: u32, max_subscribers: u32) -> u64 {
+    topic_offset(max_participants, texts_len) + topic_bytes(max_subscribers)
 }
 
 #[cfg(all(not(loom), any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -454,7 +536,9 @@ const _: () = {
     use std::mem::offset_of;
     assert!(size_of::<SegmentHeader>() <= 0x200);
     assert!(structure_offset(120) % 64 == 0 && structure_offset(120) > name_byte_offset(120) + 1);
-    assert!(cells_offset(120, 0) == 0x3000 && cells_offset(120, STRUCTURE_BYTES as u32) == 0x4000);
+    assert!(cells_offset(120, 0, 0) == 0x3000 && cells_offset(120, STRUCTURE_BYTES as u32, 0) == 0x4000);
+    assert!(size_of::<TopicWords>() == 128 && size_of::<SubscriberLine>() == 64 && offset_of!(TopicWords, gate) == 64);
+    assert!(topic_bytes(62) == PAGE_BYTES);
     assert!(offset_of!(Head, put) == 0x200);
     assert!(offset_of!(Head, get) == 0x280);
     assert!(offset_of!(Head, put_notice) == 0x300);

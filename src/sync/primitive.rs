@@ -61,7 +61,9 @@ impl PrimitiveKind {
             Kind::Array => Some("len"),
             Kind::Semaphore => Some("permits"),
             Kind::Barrier => Some("parties"),
-            Kind::Sized | Kind::Slice | Kind::Encoded | Kind::Mutex | Kind::Value | Kind::Event | Kind::Condvar => None,
+            Kind::Mutex | Kind::Value | Kind::Event | Kind::Condvar => None,
+            // No primitives.
+            Kind::Sized | Kind::Slice | Kind::Encoded | Kind::TopicSized | Kind::TopicSlice | Kind::TopicEncoded => None,
         }
     }
 
@@ -102,6 +104,7 @@ impl PrimitiveKind {
             directory: settings.directory.clone().unwrap_or_default(),
             full_fence: settings.full_fence,
             close_when_unused: false,
+            topic: None,
         })
     }
 }

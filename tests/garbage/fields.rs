@@ -130,7 +130,7 @@ impl Shape {
     }
 
     pub fn cell(self, cell: u64) -> usize {
-        (cells_offset(self.participants, self.texts_len) + cell * self.cell_bytes) as usize
+        (cells_offset(self.participants, self.texts_len, 0) + cell * self.cell_bytes) as usize
     }
 
     fn index(self, position: u64) -> u64 {

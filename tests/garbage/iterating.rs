@@ -49,7 +49,7 @@ fn loops_over_a_poisoned_queue_end() {
 fn loops_over_a_corrupted_queue_end() {
     let queue = queue();
     let consumer = queue.consumer().unwrap();
-    write(queue.name(), cells_offset(PARTICIPANTS, 0) as usize, &[0xff; 8]);
+    write(queue.name(), cells_offset(PARTICIPANTS, 0, 0) as usize, &[0xff; 8]);
     let is_corrupted = |error: &GetError| matches!(error, GetError::Corrupted);
     expect_one(consumer.iter(), is_corrupted);
     drop(consumer);

@@ -30,6 +30,12 @@ impl MessageType {
         }
     }
 
+    /// The same, of a topic.
+    pub(crate) fn of_topic<T: ?Sized + Message>() -> MessageType {
+        let kind = if T::IS_SIZED { Kind::TopicSized } else { Kind::TopicSlice };
+        MessageType { kind, ..MessageType::of::<T>() }
+    }
+
     /// Messages that are bytes of some encoding: objects and dead letters.
     pub(crate) fn encoded(kind: Kind, type_name: String) -> MessageType {
         MessageType { kind, unit_bytes: 1, unit_align: 1, type_name, structure: None }

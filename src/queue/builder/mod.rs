@@ -11,7 +11,8 @@ use crate::error::{CreateError, OpenError};
 use crate::os::Deadline;
 use crate::raw::RawQueue;
 use crate::shm::segment::Segment;
-use settings::{LONG_SCHEMA, QueueSettings};
+use settings::LONG_SCHEMA;
+pub(crate) use settings::QueueSettings;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -40,6 +41,9 @@ pub trait Buildable: Sealed + Sized {
     #[doc(hidden)]
     fn over(raw: Arc<RawQueue>, schema: Option<String>, structure: Option<String>) -> Self;
 }
+
+/// What delivers each message to one getter, and may deliver it again: a queue. Sealed.
+pub trait Delivering: Buildable {}
 
 /// Settings of a queue to be created or opened; made by [`Queue::builder`](crate::Queue::builder)
 /// and `ObjectQueue::builder`.
@@ -85,7 +89,7 @@ impl<Q> QueueBuilder<Q> {
     }
 
     /// For the methods that set something.
-    fn with(mut self, set: impl FnOnce(&mut QueueSettings)) -> Self {
+    pub(crate) fn with(mut self, set: impl FnOnce(&mut QueueSettings)) -> Self {
         set(&mut self.settings);
         self
     }

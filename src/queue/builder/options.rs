@@ -1,6 +1,6 @@
 //! What can be set before a queue is created or opened.
 
-use super::QueueBuilder;
+use super::{Delivering, QueueBuilder};
 use crate::shm::segment::Directory;
 use crate::wait::WaitStrategy;
 use std::mem;
@@ -178,62 +178,6 @@ impl<Q> QueueBuilder<Q> {
         self.with(|settings| settings.persist = Some(yes))
     }
 
-    /// Give a leased message up after `n` deliveries that all came back. It goes to the queue for
-    /// [`dead_letters`](Self::dead_letters), if there is one, and is dropped otherwise. 0, the
-    /// default: deliver without limit. At most 255, which is as far as a message counts; more is
-    /// [`CreateError::OutOfRange`](crate::CreateError::OutOfRange).
-    ///
-    /// ```
-    /// let queue = shmq::Queue::<u64>::builder().capacity(8).max_deliveries(2).create()?;
-    /// queue.put(&7)?;
-    /// queue.lease()?.give_back();
-    /// queue.lease()?.give_back();
-    /// assert!(queue.try_lease().unwrap_err().is_empty()); // it was dropped
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn max_deliveries(self, n: u32) -> Self {
-        self.with(|settings| settings.max_deliveries = Some(n))
-    }
-
-    /// Put messages that are given up into the queue of that name, a
-    /// [`DeadLetters`](crate::DeadLetters): those that exceeded
-    /// [`max_deliveries`](Self::max_deliveries), and those that are no value of the type (see
-    /// [`GetError::Invalid`](crate::GetError::Invalid) and
-    /// [`GetError::Decode`](crate::GetError::Decode)). The name is in the segment, so every process
-    /// does the same; the queue of that name may be created later.
-    ///
-    /// The process that gives a message up leases it, puts it there with no lock held, and only
-    /// then ends the lease: a kill in between leaves it in both queues, never in neither. If that
-    /// queue is missing, full, closed, too small or of another kind, the message stays on lease and
-    /// keeps its room. This process tries again at most every 0.1 s, in its gets and in
-    /// [`recover`](crate::Queue::recover) (after one refusal it leaves the others for the next
-    /// time), and when its last handle is dropped. After it has left or died, other processes try.
-    /// So that queue needs twice the bytes of the largest message, and some more: a message that is
-    /// too large stays until a larger queue has the name. Refusals are counted in
-    /// [`Stats::dead_letters_refused`](crate::Stats::dead_letters_refused), and `shmq doctor` names
-    /// the queue.
-    ///
-    /// ```
-    /// # let name = format!("doc-dead-{}", std::process::id());
-    /// use shmq::{DeadLetters, Queue, letters::Reason};
-    ///
-    /// let letters = DeadLetters::create(&name, 1 << 16)?;
-    /// let queue = Queue::<u64>::builder().capacity(8).max_deliveries(1);
-    /// let queue = queue.dead_letters(&name).create()?;
-    /// queue.put(&7)?;
-    /// queue.lease()?.give_back(); // the only delivery that it may have
-    /// assert!(matches!(queue.try_get(), Err(shmq::GetError::Empty)));
-    ///
-    /// let letter = letters.get()?;
-    /// assert_eq!((&letter.reason, letter.deliveries), (&Reason::TooManyDeliveries, 1));
-    /// assert_eq!((letter.queue.as_str(), letter.value::<u64>()), (queue.name(), Some(7)));
-    /// # DeadLetters::unlink(&name)?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn dead_letters(self, name: impl AsRef<str>) -> Self {
-        self.with(|settings| settings.dead_letters = Some(name.as_ref().to_owned()))
-    }
-
     /// Close the queue by itself when one side is gone, as crossbeam's channels (`Disconnected`) and
     /// pipes do: once there has been a [`Sender`](crate::Sender) and none is left, getters drain the
     /// queue and then see `Closed`; once there has been a [`Receiver`](crate::Receiver) and none is
@@ -349,5 +293,64 @@ impl<Q> QueueBuilder<Q> {
     /// ```
     pub fn huge_pages(self, yes: bool) -> Self {
         self.with(|settings| settings.huge_pages = yes)
+    }
+}
+
+/// Options of queues, whose messages are taken.
+impl<Q: Delivering> QueueBuilder<Q> {
+    /// Give a leased message up after `n` deliveries that all came back. It goes to the queue for
+    /// [`dead_letters`](Self::dead_letters), if there is one, and is dropped otherwise. 0, the
+    /// default: deliver without limit. At most 255, which is as far as a message counts; more is
+    /// [`CreateError::OutOfRange`](crate::CreateError::OutOfRange).
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::builder().capacity(8).max_deliveries(2).create()?;
+    /// queue.put(&7)?;
+    /// queue.lease()?.give_back();
+    /// queue.lease()?.give_back();
+    /// assert!(queue.try_lease().unwrap_err().is_empty()); // it was dropped
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_deliveries(self, n: u32) -> Self {
+        self.with(|settings| settings.max_deliveries = Some(n))
+    }
+
+    /// Put messages that are given up into the queue of that name, a
+    /// [`DeadLetters`](crate::DeadLetters): those that exceeded
+    /// [`max_deliveries`](Self::max_deliveries), and those that are no value of the type (see
+    /// [`GetError::Invalid`](crate::GetError::Invalid) and
+    /// [`GetError::Decode`](crate::GetError::Decode)). The name is in the segment, so every process
+    /// does the same; the queue of that name may be created later.
+    ///
+    /// The process that gives a message up leases it, puts it there with no lock held, and only
+    /// then ends the lease: a kill in between leaves it in both queues, never in neither. If that
+    /// queue is missing, full, closed, too small or of another kind, the message stays on lease and
+    /// keeps its room. This process tries again at most every 0.1 s, in its gets and in
+    /// [`recover`](crate::Queue::recover) (after one refusal it leaves the others for the next
+    /// time), and when its last handle is dropped. After it has left or died, other processes try.
+    /// So that queue needs twice the bytes of the largest message, and some more: a message that is
+    /// too large stays until a larger queue has the name. Refusals are counted in
+    /// [`Stats::dead_letters_refused`](crate::Stats::dead_letters_refused), and `shmq doctor` names
+    /// the queue.
+    ///
+    /// ```
+    /// # let name = format!("doc-dead-{}", std::process::id());
+    /// use shmq::{DeadLetters, Queue, letters::Reason};
+    ///
+    /// let letters = DeadLetters::create(&name, 1 << 16)?;
+    /// let queue = Queue::<u64>::builder().capacity(8).max_deliveries(1);
+    /// let queue = queue.dead_letters(&name).create()?;
+    /// queue.put(&7)?;
+    /// queue.lease()?.give_back(); // the only delivery that it may have
+    /// assert!(matches!(queue.try_get(), Err(shmq::GetError::Empty)));
+    ///
+    /// let letter = letters.get()?;
+    /// assert_eq!((&letter.reason, letter.deliveries), (&Reason::TooManyDeliveries, 1));
+    /// assert_eq!((letter.queue.as_str(), letter.value::<u64>()), (queue.name(), Some(7)));
+    /// # DeadLetters::unlink(&name)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dead_letters(self, name: impl AsRef<str>) -> Self {
+        self.with(|settings| settings.dead_letters = Some(name.as_ref().to_owned()))
     }
 }

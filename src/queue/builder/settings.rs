@@ -5,15 +5,17 @@ use crate::error::CreateError;
 use crate::raw::messages_left;
 use crate::shm::geometry::Geometry;
 use crate::shm::kind::Kind;
-use crate::shm::layout::SCHEMA_BYTES;
+use crate::shm::layout::{MAX_SUBSCRIBERS, SCHEMA_BYTES};
 use crate::shm::participant;
-use crate::shm::segment::{Asked, Directory, Expect, Owners, Spec, checked_mode, fault};
+use crate::shm::segment::{Asked, Directory, Expect, Owners, Spec, TopicShape, checked_mode, fault};
 use crate::wait::WaitStrategy;
 
 /// Entries of the participant table, 64 bytes each, if the builder sets no other number.
 const DEFAULT_PARTICIPANTS: usize = 120;
 /// The record header counts deliveries in 8 bits.
 const MAX_DELIVERIES: u32 = 255;
+/// Lines for the subscribers of a topic, if the builder sets no other number: they fill a page.
+const DEFAULT_SUBSCRIBERS: usize = 62;
 /// Bytes of a slice ring, if the builder sets no other number.
 const DEFAULT_CAPACITY_BYTES: usize = 1 << 20;
 
@@ -21,7 +23,7 @@ pub(super) const LONG_SCHEMA: &str = "a schema has at most 64 bytes";
 
 /// What the builder's methods set.
 #[derive(Debug, Default)]
-pub(super) struct QueueSettings {
+pub(crate) struct QueueSettings {
     pub name: Option<String>,
     pub capacity: Option<usize>,
     pub capacity_bytes: Option<usize>,
@@ -39,6 +41,9 @@ pub(super) struct QueueSettings {
     pub directory: Option<Directory>,
     pub full_fence: bool,
     pub close_when_unused: Option<bool>,
+    pub history: Option<usize>,
+    pub max_subscribers: Option<usize>,
+    pub max_lag: Option<usize>,
 }
 
 impl QueueSettings {
@@ -72,6 +77,7 @@ impl QueueSettings {
         Ok(Spec {
             kind: message_type.kind,
             geometry: self.geometry(&message_type)?,
+            topic: message_type.kind.is_topic().then(|| self.topic_shape()).transpose()?,
             type_name: message_type.type_name,
             schema: self.schema.clone(),
             structure: self.structure.clone().or(message_type.structure),
@@ -93,6 +99,20 @@ impl QueueSettings {
     /// The schema, if it has more bytes than a segment can keep.
     pub fn long_schema(&self) -> Option<&str> {
         self.schema.as_deref().filter(|schema| schema.len() > SCHEMA_BYTES)
+    }
+
+    fn topic_shape(&self) -> Result<TopicShape, CreateError> {
+        let max_subscribers = self.max_subscribers.unwrap_or(DEFAULT_SUBSCRIBERS);
+        if !(1..=MAX_SUBSCRIBERS as usize).contains(&max_subscribers) {
+            return Err(CreateError::OutOfRange {
+                option: "max_subscribers",
+                asked: max_subscribers,
+                min: 1,
+                max: MAX_SUBSCRIBERS as usize,
+            });
+        }
+        let max_lag = self.max_lag.unwrap_or(0) as u64;
+        Ok(TopicShape { max_subscribers: max_subscribers as u32, history: self.history.unwrap_or(0) as u64, max_lag })
     }
 
     fn checked_deliveries(&self) -> Result<u32, CreateError> {
@@ -129,7 +149,7 @@ impl QueueSettings {
             0 => CreateError::BadMessage { bytes: message_type.unit_bytes, align: message_type.unit_align },
             max => CreateError::OutOfRange { option, asked, min: 1, max: usize::try_from(max).unwrap_or(usize::MAX) },
         };
-        if message_type.kind == Kind::Sized {
+        if matches!(message_type.kind, Kind::Sized | Kind::TopicSized) {
             let by_bytes =
                 self.capacity_bytes.map(|bytes| if unit_bytes == 0 { usize::MAX } else { bytes / message_type.unit_bytes });
             let capacity = match (self.capacity, by_bytes) {
@@ -142,8 +162,15 @@ impl QueueSettings {
             let option = if self.capacity == Some(capacity) || by_bytes.is_none() { "capacity" } else { "capacity_bytes" };
             let asked = if option == "capacity" { capacity } else { self.capacity_bytes.unwrap_or(0) };
             let unit = if option == "capacity" { 1 } else { unit_bytes.max(1) };
-            return Geometry::sized(unit_bytes, unit_align, capacity as u64)
-                .map_err(|max| refuse(option, asked, max.saturating_mul(unit)));
+            let made = match message_type.kind {
+                Kind::TopicSized => Geometry::topic(unit_bytes, unit_align, capacity as u64),
+                _ => Geometry::sized(unit_bytes, unit_align, capacity as u64),
+            };
+            return made.map_err(|max| refuse(option, asked, max.saturating_mul(unit)));
+        }
+        if let Some(asked) = self.capacity.filter(|_| message_type.kind.is_topic()) {
+            // Bytes are what bounds a topic of slices.
+            return Err(CreateError::OutOfRange { option: "capacity", asked, min: 0, max: 0 });
         }
         let bytes = self.capacity_bytes.unwrap_or(DEFAULT_CAPACITY_BYTES);
         let messages = self.capacity.map_or(u64::MAX, |messages| messages as u64);

@@ -3,6 +3,7 @@
 use crate::error::PutError;
 use crate::message::{Plain, assert_plain};
 use crate::raw::{ClaimedRecord, RawQueue};
+use crate::shm::geometry::CellIndex;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -44,6 +45,11 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
     pub(crate) fn new(raw: &'q RawQueue, record: ClaimedRecord, message: *mut T) -> Loan<'q, T> {
         const { assert_plain::<T>() };
         Loan { raw, record, message, incarnation: raw.incarnation(), owns: PhantomData }
+    }
+
+    /// The cell of its record.
+    pub(crate) fn cell(&self) -> CellIndex {
+        self.record.cell()
     }
 
     #[inline]

@@ -74,7 +74,9 @@ impl Worker {
     /// ring's last cell needs.
     fn try_put(&self, message: u64) -> bool {
         let enter = || self.ring.enter_run_to_put(&self.run, LENGTH, || ());
-        let entered = enter().or_else(|| if self.ring.refill_to_put(&self.run, || true, || ()) { enter() } else { None });
+        let entered = enter().or_else(|| {
+            if self.ring.refill_to_put(&self.run, || true, || (), |most| self.ring.make_room(most)) { enter() } else { None }
+        });
         if let Some(slot) = entered {
             self.write(slot.cell(), message);
             self.ring.commit_in_run(slot);

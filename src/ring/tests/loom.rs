@@ -328,7 +328,7 @@ fn closed_means_drained() {
         let putter = thread::spawn(move || {
             let shared = putter;
             let run = Run::of(0);
-            assert!(shared.ring.refill_to_put(&run, || true, || ()));
+            assert!(shared.ring.refill_to_put(&run, || true, || (), |most| shared.ring.make_room(most)));
             let entered = shared.ring.enter_run_to_put(&run, 8, || fence(SeqCst));
             let open = entered.is_some();
             if let Some(slot) = entered {

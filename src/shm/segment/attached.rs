@@ -8,6 +8,7 @@ use super::mapping::Mapping;
 use super::names::Place;
 use super::options::UnappliedOption;
 use super::refusal;
+use super::topic_area::TopicArea;
 use crate::atomic::Ordering;
 use crate::error::OpenError;
 use crate::shm::geometry::Geometry;
@@ -89,6 +90,12 @@ impl Segment {
     pub fn cells(&self) -> NonNull<u8> {
         // SAFETY: Invariant 6 of `segment`: the cells lie inside the mapping.
         unsafe { self.mapping.base().add(self.info.cells_offset() as usize) }
+    }
+
+    /// A topic's words and lines; `None` if it is no topic.
+    pub fn topic(&self) -> Option<TopicArea> {
+        // SAFETY: Invariant 6 of `segment`: the words and the lines lie inside the mapping.
+        self.info.topic.map(|shape| unsafe { TopicArea::new(self.mapping.base().add(self.info.topic_offset() as usize), shape) })
     }
 
     pub fn geometry(&self) -> Geometry {

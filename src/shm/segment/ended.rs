@@ -51,7 +51,7 @@ pub(super) fn judge(claim: &Claim, place: &Place, spec: &Spec, expect: &Expect) 
     match expect.check(view.info()) {
         Err(OpenError::Mismatch { .. }) => return Some(Predecessor { why: WhyReplaced::OtherType, messages: messages() }),
         Err(_) => return None,
-        Ok(()) if !view.info().kind.is_queue() => {
+        Ok(()) if !view.info().kind.has_ring() => {
             return Some(Predecessor { why: WhyReplaced::UsersDead, messages: Some(0) });
         }
         Ok(()) => {}

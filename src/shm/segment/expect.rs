@@ -125,12 +125,15 @@ impl Messages<'_> {
             Kind::Barrier => return "a barrier".to_owned(),
             Kind::Encoded => "encoded objects of type",
             Kind::Sized => "messages of type",
+            Kind::TopicSized => "a topic of messages of type",
+            Kind::TopicSlice => "a topic of slices of type",
+            Kind::TopicEncoded => "a topic of encoded objects of type",
         };
-        if self.kind == Kind::Encoded {
+        if matches!(self.kind, Kind::Encoded | Kind::TopicEncoded) {
             let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
             return format!("{what} {}{schema}{structure}", self.type_name.escape_debug());
         }
-        let unit = match (self.bytes, matches!(self.kind, Kind::Slice | Kind::Array)) {
+        let unit = match (self.bytes, matches!(self.kind, Kind::Slice | Kind::TopicSlice | Kind::Array)) {
             (1, true) => "byte an element",
             (_, true) => "bytes an element",
             (1, false) => "byte",

@@ -6,11 +6,12 @@
 
 use super::structure::Structure;
 use super::syscall_error::corrupted;
+use super::topic_area::TopicShape;
 use crate::error::{OpenError, Subject};
 use crate::shm::geometry::Geometry;
 use crate::shm::kind::Kind;
 use crate::shm::layout::{
-    self, FORMAT, MAGIC, MAX_PARTICIPANTS, NAME_BYTES, SCHEMA_BYTES, SegmentHeader, TYPE_NAME_BYTES, lock_kind,
+    self, FORMAT, MAGIC, MAX_PARTICIPANTS, MAX_SUBSCRIBERS, NAME_BYTES, SCHEMA_BYTES, SegmentHeader, TYPE_NAME_BYTES, lock_kind,
 };
 use std::mem::offset_of;
 
@@ -37,6 +38,8 @@ pub(crate) struct SegmentInfo {
     pub max_deliveries: u32,
     pub full_fence: bool,
     pub close_when_unused: bool,
+    /// Of a topic.
+    pub topic: Option<TopicShape>,
     /// The name of the dead-letter queue. Read after the rest, like the structure's text.
     pub dead_letters: Option<String>,
     pub(super) dead_letters_len: u32,
@@ -136,7 +139,17 @@ impl RawSegmentHeader {
         if dead_letters_len as usize > NAME_BYTES {
             return None;
         }
-        let total_bytes = total_bytes(max_participants, texts_len(structure.as_ref(), dead_letters_len), &geometry)?;
+        let max_subscribers = self.u32(offset_of!(SegmentHeader, max_subscribers));
+        if max_subscribers > MAX_SUBSCRIBERS || kind.is_topic() != (max_subscribers != 0) {
+            return None;
+        }
+        let topic = kind.is_topic().then(|| TopicShape {
+            max_subscribers,
+            history: self.u64(offset_of!(SegmentHeader, history)),
+            max_lag: self.u64(offset_of!(SegmentHeader, max_lag)),
+        });
+        let texts_len = texts_len(structure.as_ref(), dead_letters_len);
+        let total_bytes = total_bytes(max_participants, texts_len, max_subscribers, &geometry)?;
         if total_bytes != self.u64(offset_of!(SegmentHeader, total_bytes)) || total_bytes != file_bytes || self.nonce() == 0 {
             return None;
         }
@@ -157,6 +170,7 @@ impl RawSegmentHeader {
             max_deliveries: self.u32(offset_of!(SegmentHeader, max_deliveries)),
             full_fence: full_fence == 1,
             close_when_unused: close_when_unused == 1,
+            topic,
             dead_letters: None,
             dead_letters_len,
         })
@@ -204,12 +218,22 @@ impl SegmentInfo {
     }
 
     pub fn total_bytes(&self) -> Option<u64> {
-        total_bytes(self.max_participants, self.texts_len(), &self.geometry)
+        total_bytes(self.max_participants, self.texts_len(), self.max_subscribers(), &self.geometry)
+    }
+
+    /// Lines for subscribers; 0 where it is no topic.
+    pub fn max_subscribers(&self) -> u32 {
+        self.topic.map_or(0, |topic| topic.max_subscribers)
+    }
+
+    /// Offset of a topic's words.
+    pub fn topic_offset(&self) -> u64 {
+        layout::topic_offset(self.max_participants, self.texts_len())
     }
 
     /// Offset of the first cell.
     pub fn cells_offset(&self) -> u64 {
-        layout::cells_offset(self.max_participants, self.texts_len())
+        layout::cells_offset(self.max_participants, self.texts_len(), self.max_subscribers())
     }
 
     /// Writes the constants. The state word is not touched.
@@ -230,6 +254,9 @@ impl SegmentInfo {
         header.max_deliveries = self.max_deliveries;
         header.full_fence = u32::from(self.full_fence);
         header.close_when_unused = u32::from(self.close_when_unused);
+        header.max_subscribers = self.max_subscribers();
+        header.history = self.topic.map_or(0, |topic| topic.history);
+        header.max_lag = self.topic.map_or(0, |topic| topic.max_lag);
         header.created_unix_s = crate::os::unix_seconds();
         let schema = self.schema.as_deref().unwrap_or("");
         header.type_name_len = self.type_name.len() as u32;
@@ -255,7 +282,7 @@ fn texts_len(structure: Option<&Structure>, dead_letters_len: u32) -> u32 {
     structure.map_or(0, |structure| structure.kept_bytes() as u32) + dead_letters_len
 }
 
-fn total_bytes(max_participants: u32, texts_len: u32, geometry: &Geometry) -> Option<u64> {
+fn total_bytes(max_participants: u32, texts_len: u32, max_subscribers: u32, geometry: &Geometry) -> Option<u64> {
     let ring_bytes = geometry.cells.checked_mul(geometry.cell_bytes)?;
-    layout::cells_offset(max_participants, texts_len).checked_add(ring_bytes)
+    layout::cells_offset(max_participants, texts_len, max_subscribers).checked_add(ring_bytes)
 }

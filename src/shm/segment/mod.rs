@@ -76,6 +76,7 @@ mod structure;
 mod syscall_error;
 #[cfg(test)]
 mod tests;
+mod topic_area;
 mod unlink;
 mod view;
 
@@ -97,4 +98,5 @@ pub(crate) use spec::Spec;
 pub use stale::Removal;
 pub(crate) use stale::remove_stale;
 pub(crate) use structure::Wanted;
+pub(crate) use topic_area::{TopicArea, TopicShape};
 pub(crate) use view::View;

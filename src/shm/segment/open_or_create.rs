@@ -135,7 +135,7 @@ enum Probe {
 }
 
 fn probe(place: &Place, spec: &Spec, expect: &Expect, retry: &mut Retry) -> Result<Probe, CreateError> {
-    if !spec.kind.is_queue() {
+    if !spec.kind.has_ring() {
         // Before anything else: once this process has attached, a dead one would look alive.
         match claim::attempt(place, &spec.owners) {
             // `open` below reports why it cannot be opened.

@@ -4,6 +4,7 @@ use super::directory::Directory;
 use super::header::SegmentInfo;
 use super::owners::Owners;
 use super::structure::Structure;
+use super::topic_area::TopicShape;
 use super::view::View;
 use crate::os::MemoryBarrier;
 use crate::shm::geometry::Geometry;
@@ -49,6 +50,8 @@ pub(crate) struct Spec {
     pub full_fence: bool,
     /// Close the queue once all its senders, or all its receivers, are gone.
     pub close_when_unused: bool,
+    /// Of a topic.
+    pub topic: Option<TopicShape>,
 }
 
 impl Spec {
@@ -71,6 +74,7 @@ impl Spec {
             // either.
             full_fence: self.full_fence || !MemoryBarrier::is_available(),
             close_when_unused: self.close_when_unused,
+            topic: self.topic,
             dead_letters: self
                 .dead_letters
                 .as_deref()

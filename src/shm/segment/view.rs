@@ -17,6 +17,7 @@ use super::predecessor::Predecessor;
 use super::refusal::{OPEN, about_open, check_to_open, locate};
 use super::space::missing_bytes;
 use super::syscall_error::{SyscallError, corrupted};
+use super::topic_area::TopicArea;
 use crate::atomic::Ordering;
 use crate::error::OpenError;
 use crate::os;
@@ -114,6 +115,12 @@ impl View {
     pub fn cells(&self) -> NonNull<u8> {
         // SAFETY: Invariant 1: the cells lie inside the mapping.
         unsafe { self.base.add(self.info.cells_offset() as usize) }
+    }
+
+    /// As [`Segment::topic`](super::Segment::topic).
+    pub fn topic(&self) -> Option<TopicArea> {
+        // SAFETY: Invariant 1: the words and the lines lie inside the mapping.
+        self.info.topic.map(|shape| unsafe { TopicArea::new(self.base.add(self.info.topic_offset() as usize), shape) })
     }
 
     pub fn geometry(&self) -> Geometry {

@@ -215,7 +215,7 @@ impl Worker<'_> {
         let run = if followed { Run::of_followed(0) } else { Run::of(0) };
         let mut effect = Effect::None;
         let mut lent = None;
-        self.ring.refill_to_put(&run, || true, || ());
+        self.ring.refill_to_put(&run, || true, || (), |most| self.ring.make_room(most));
         if let Some(slot) = self.ring.enter_run_to_put(&run, length, || ()) {
             let cell = slot.cell();
             let status = lender.map_or(Status::Committed, Status::Lent);

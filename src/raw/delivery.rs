@@ -1,0 +1,74 @@
+//! What differs between a message that one getter takes and one that every subscriber reads.
+
+use super::RawQueue;
+use crate::message::Message;
+use crate::message::copy::{copy_message, store_message};
+use crate::ring::topic::order_reclaimed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+
+/// How a message is written by copy, and which waiting processes it concerns.
+pub(crate) trait Delivery {
+    /// Of those that wait, how many to wake for so many messages.
+    fn wakes(messages: u32) -> u32;
+
+    /// # Safety
+    /// As [`copy_message`].
+    unsafe fn write<T: ?Sized + Message>(message: &T, to: *mut u8);
+
+    /// The record that is put next was put: `position` is where tail was before. Needs the put side
+    /// of a ring of slices.
+    fn note_newest(raw: &RawQueue, position: u64);
+}
+
+/// To one getter: a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ToOne;
+
+/// To all subscribers: a topic.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ToAll;
+
+impl Delivery for ToOne {
+    #[inline(always)]
+    fn wakes(messages: u32) -> u32 {
+        messages
+    }
+
+    #[inline(always)]
+    unsafe fn write<T: ?Sized + Message>(message: &T, to: *mut u8) {
+        // SAFETY: as the caller says.
+        unsafe { copy_message(message, to) }
+    }
+
+    #[inline(always)]
+    fn note_newest(_: &RawQueue, _: u64) {}
+}
+
+impl Delivery for ToAll {
+    #[inline(always)]
+    fn wakes(_: u32) -> u32 {
+        u32::MAX
+    }
+
+    #[inline(always)]
+    unsafe fn write<T: ?Sized + Message>(message: &T, to: *mut u8) {
+        order_reclaimed();
+        // SAFETY: as the caller says; the cells of a record have room for whole words.
+        unsafe { store_message(message, to) }
+    }
+
+    #[inline(always)]
+    fn note_newest(raw: &RawQueue, position: u64) {
+        // Plain: only the put side stores it so, and what a loan's commit raises it to was published
+        // before.
+        raw.head().put.newest.store(position, Release);
+    }
+}
+
+impl RawQueue {
+    /// Where the record that is put next will be, if it needs no filler before it, or has one.
+    #[inline(always)]
+    pub(super) fn put_position(&self) -> u64 {
+        self.head().put.tail.load(Relaxed)
+    }
+}

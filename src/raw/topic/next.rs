@@ -1,0 +1,437 @@
+//! The verbs of a subscriber, and how they wait.
+//!
+//! ```text
+//!   next: at the place --READY--> copy, counts? --yes--> the place behind it
+//!           |                             \--no--> Evicted | Lagged, then on from another place
+//!           \--nothing--> spin, yield, sleep on `not_empty` --> again, until the deadline
+//! ```
+
+use super::InPlaceRecord;
+use super::subscriber::RawSubscriber;
+use crate::error::GetError;
+use crate::message::copy::{load_message, load_words};
+use crate::message::{Message, Plain};
+use crate::raw::copy::{SlowGet, check_written};
+use crate::raw::stats::Verb;
+use crate::ring::topic::{Newest, Place, Seen};
+use crate::ring::{Corrupted, Header, Memory};
+use crate::wait::{Step, Wait};
+use std::mem::MaybeUninit;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::fence;
+
+/// Tries to find a newest message that is not overwritten before it is read.
+const ATTEMPTS: u32 = 64;
+
+impl From<Corrupted> for GetError {
+    fn from(_: Corrupted) -> GetError {
+        GetError::Corrupted
+    }
+}
+
+/// One try of a verb: a result, or nothing yet.
+type Tried<R> = Result<Option<R>, GetError>;
+
+impl RawSubscriber {
+    /// The next message of a topic of `T`s.
+    #[inline(always)]
+    pub fn next_value<T: Message>(&self, wait: Wait) -> Result<T, GetError> {
+        let mut slow = SlowGet::new();
+        let copy = match self.next_at_once::<T>() {
+            Some(copy) => copy,
+            // Twice, so that no call returns a message: it stays in registers.
+            None => match self.await_next(wait).then(|| self.next_at_once::<T>()).flatten() {
+                Some(copy) => copy,
+                None if slow.run(|| self.next_slowly::<T>(wait)) => {
+                    // SAFETY: the slow path wrote a value.
+                    return Ok(unsafe { slow.value().read() });
+                }
+                // SAFETY: `run` failed.
+                None => return unsafe { slow.failure() },
+            },
+        };
+        // SAFETY: all bytes of `copy` were written.
+        unsafe { slow.checked(copy) }
+    }
+
+    /// A message of one size that is ready at the place, if nothing is in the way.
+    #[inline(always)]
+    fn next_at_once<T: Message>(&self) -> Option<MaybeUninit<T>> {
+        if self.is_inherited() {
+            return None;
+        }
+        let raw = &*self.raw;
+        let (ring, geometry, place) = (raw.ring_of::<T>(), raw.geometry(), self.place.get());
+        let cell = geometry.cell(place.position)?;
+        if ring.memory.header(cell).load(Acquire) != Header::ready(size_of::<T>() as u32).bits() {
+            return None;
+        }
+        // SAFETY: a record of a T in whole words lies there, or what is being written over it.
+        let copy = unsafe { load_message::<T>(ring.memory.payload(cell)) };
+        if !self.counts_at_once(place.position) {
+            return None;
+        }
+        let next = Place { position: geometry.after(place.position, 1)?, number: place.number.wrapping_add(1) };
+        self.torn.set(0);
+        self.move_to(next);
+        Some(copy)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn next_slowly<T: Message>(&self, wait: Wait) -> Result<T, GetError> {
+        let mut copy = MaybeUninit::<T>::uninit();
+        self.next_with(wait, &mut |from, length| {
+            // SAFETY: the record's length is that of a T, in whole words; what is torn is discarded.
+            unsafe { load_words(from, copy.as_mut_ptr().cast(), length.min(size_of::<T>())) };
+            Ok(())
+        })?;
+        // SAFETY: all bytes of `copy` were written.
+        unsafe { check_written(&copy)? };
+        // SAFETY: the bytes were just found to be a value of T.
+        Ok(unsafe { copy.assume_init() })
+    }
+
+    /// The next message into a box: a large one is nowhere on the stack on its way.
+    pub fn next_boxed<T: Message>(&self, wait: Wait) -> Result<Box<T>, GetError> {
+        let mut copy = Box::<T>::new_uninit();
+        self.next_with(wait, &mut |from, length| {
+            // SAFETY: as in `next_slowly`.
+            unsafe { load_words(from, copy.as_mut_ptr().cast(), length.min(size_of::<T>())) };
+            Ok(())
+        })?;
+        // SAFETY: all bytes of `copy` were written.
+        unsafe { check_written(&*copy)? };
+        // SAFETY: the bytes were just found to be a value of T.
+        Ok(unsafe { copy.assume_init() })
+    }
+
+    /// Up to `values.len()` messages of one size, at least one; waits for the first.
+    pub fn next_values<T: Message>(&self, values: &mut [T], wait: Wait) -> Result<usize, GetError> {
+        let mut got = self.burst_at_once(values);
+        if got == 0 && !values.is_empty() {
+            if !self.await_next(wait) || self.burst_at_once(&mut values[..1]) == 0 {
+                values[0] = self.next_slowly::<T>(wait)?;
+            }
+            got = 1;
+        }
+        // Behind the ring's end it is another burst.
+        while got < values.len() {
+            match self.burst_at_once(&mut values[got..]) {
+                0 => break,
+                more => got += more,
+            }
+        }
+        Ok(got)
+    }
+
+    /// Messages that are ready one after the other, up to the ring's end. What is in the way, or is no
+    /// value, is left for a call of its own.
+    #[inline]
+    fn burst_at_once<T: Message>(&self, values: &mut [T]) -> usize {
+        if self.is_inherited() {
+            return 0;
+        }
+        let raw = &*self.raw;
+        let (ring, geometry, place) = (raw.ring_of::<T>(), raw.geometry(), self.place.get());
+        let ready = Header::ready(size_of::<T>() as u32).bits();
+        let mut count = 0;
+        for (value, cell) in values.iter_mut().zip(geometry.cells_from(place.position, u64::MAX)) {
+            if ring.memory.header(cell).load(Acquire) != ready {
+                break;
+            }
+            // SAFETY: as in `next_at_once`.
+            let copy = unsafe { load_message::<T>(ring.memory.payload(cell)) };
+            // SAFETY: all bytes of `copy` were written.
+            if unsafe { check_written(&copy) }.is_err() {
+                break;
+            }
+            // SAFETY: the bytes were just found to be a value of T.
+            *value = unsafe { copy.assume_init() };
+            count += 1;
+        }
+        // For all of them: reclaim passes the first one first.
+        if count == 0 || !self.counts_at_once(place.position) {
+            return 0;
+        }
+        let Some(position) = geometry.after(place.position, count) else { return 0 };
+        self.torn.set(0);
+        self.move_to(Place { position, number: place.number.wrapping_add(count) });
+        count as usize
+    }
+
+    /// Does what was just read at that position count (ring topic, Invariants 4 and 5), of a
+    /// subscriber to which nothing has happened?
+    #[inline(always)]
+    fn counts_at_once(&self, position: u64) -> bool {
+        fence(Acquire);
+        let is_as_known = self.line().state.load(Relaxed) == self.word.get().bits();
+        is_as_known && (self.is_gating() || self.raw.as_topic().words.reclaim.load(Relaxed) <= position)
+    }
+
+    /// The next message of a topic of slices.
+    pub fn next_vec<X: Plain>(&self, wait: Wait) -> Result<Vec<X>, GetError> {
+        self.next_with(wait, &mut copy_to_vec)
+    }
+
+    /// The next message of a topic of slices into the caller's buffer: its number of elements.
+    pub fn next_into<X: Plain>(&self, buffer: &mut [X], wait: Wait) -> Result<usize, GetError> {
+        self.next_with(wait, &mut |from, length| copy_to_buffer(from, length, buffer))
+    }
+
+    /// The newest value that it has not passed, at once.
+    pub fn latest_value<T: Message>(&self) -> Result<T, GetError> {
+        let mut copy = MaybeUninit::<T>::uninit();
+        self.latest_with(&mut |from, length| {
+            // SAFETY: as in `next_slowly`.
+            unsafe { load_words(from, copy.as_mut_ptr().cast(), length.min(size_of::<T>())) };
+            Ok(())
+        })?;
+        // SAFETY: all bytes of `copy` were written.
+        unsafe { check_written(&copy)? };
+        // SAFETY: the bytes were just found to be a value of T.
+        Ok(unsafe { copy.assume_init() })
+    }
+
+    /// The newest slice.
+    pub fn latest_vec<X: Plain>(&self) -> Result<Vec<X>, GetError> {
+        self.latest_with(&mut copy_to_vec)
+    }
+
+    /// Waits for a message, and copies it by `read(from, length)`. A copy that turns out to be torn is
+    /// discarded: `read` may be called several times.
+    pub fn next_with<R>(&self, wait: Wait, read: &mut dyn FnMut(*const u8, usize) -> Result<R, GetError>) -> Result<R, GetError> {
+        self.wait_for(wait, &mut || self.step(read))
+    }
+
+    /// Waits for a message to be read in place.
+    pub fn pin_next(&self, wait: Wait) -> Result<InPlaceRecord, GetError> {
+        self.wait_for(wait, &mut || self.step_in_place())
+    }
+
+    /// Spins for a message, before the slow path.
+    #[cold]
+    #[inline(never)]
+    fn await_next(&self, wait: Wait) -> bool {
+        let (number, cell) = (self.place.get().number, self.raw.geometry().cell(self.place.get().position));
+        let run = number.wrapping_sub(self.caught_up_at.replace(number));
+        let ring = &self.raw.ring;
+        self.raw.await_record(run, wait, || cell.is_some_and(|cell| ring.load_header(cell).is_pending()))
+    }
+
+    /// The one blocking path: tries until there is something, or time is up.
+    #[cold]
+    fn wait_for<R>(&self, wait: Wait, attempt: &mut dyn FnMut() -> Tried<R>) -> Result<R, GetError> {
+        self.check()?;
+        let raw = &*self.raw;
+        if let Some(found) = attempt()? {
+            return Ok(found);
+        }
+        let mut waiter = raw.waiter(wait, Verb::Get);
+        let mut ready = || self.is_ready();
+        loop {
+            if raw.is_poisoned() {
+                return Err(GetError::Poisoned);
+            }
+            if raw.is_closed() && raw.put_side_is_quiet(self.me) {
+                // Final: no publish is under way any more. An open loan may still be committed.
+                if let Some(found) = attempt()? {
+                    return Ok(found);
+                }
+                if self.is_at_end() {
+                    return Err(GetError::Closed);
+                }
+            }
+            if !wait.is_try() {
+                self.wake_before_sleep();
+            }
+            let step = waiter.next(&mut ready);
+            if step == Step::Probe {
+                self.probe();
+            }
+            if let Some(found) = attempt()? {
+                return Ok(found);
+            }
+            match step {
+                Step::Interrupted => return Err(GetError::Interrupted),
+                Step::GiveUp if wait.is_try() => return Err(GetError::Empty),
+                Step::GiveUp => {
+                    raw.count_timeout(Verb::Get);
+                    return Err(GetError::Timeout);
+                }
+                Step::CheckAgain | Step::Probe => {}
+            }
+        }
+    }
+
+    /// Would a try return at once, with a message or an error?
+    pub fn is_ready(&self) -> bool {
+        let raw = &*self.raw;
+        let position = self.place.get().position;
+        let Some(cell) = raw.geometry().cell(position) else { return true };
+        !raw.ring.load_header(cell).is_pending()
+            || self.is_changed()
+            || !(self.is_gating() || raw.as_topic().is_intact(position))
+            || (raw.is_closed() && !raw.put_side_is_at_work())
+            || raw.is_poisoned()
+    }
+
+    /// Does no record begin at its place?
+    fn is_at_end(&self) -> bool {
+        let seen = self.raw.as_topic().look(self.place.get(), || self.gates_now());
+        seen == Ok(Seen::Nothing)
+    }
+
+    /// A slice has passed: is the loan before it that of a dead process?
+    pub fn probe(&self) {
+        let raw = &*self.raw;
+        if let Ok(Seen::Loan(header)) = raw.as_topic().look(self.place.get(), || self.gates_now()) {
+            if raw.is_dead(header.owner(), self.me) {
+                raw.abort_dead_loans(self.me);
+            }
+        }
+        raw.close_if_unused(self.me);
+    }
+
+    fn step<R>(&self, read: &mut dyn FnMut(*const u8, usize) -> Result<R, GetError>) -> Tried<R> {
+        let raw = &*self.raw;
+        let topic = raw.as_topic();
+        let gates = || self.gates_now();
+        for _ in 0..=raw.geometry().cells {
+            self.learn()?;
+            let place = self.place.get();
+            match topic.look(place, gates)? {
+                Seen::Nothing | Seen::Loan(_) => return Ok(None),
+                Seen::Skipped(next) => self.skip_to(next),
+                // Evicted meanwhile: it learns that first.
+                Seen::Lapped if self.is_gating() => {}
+                Seen::Lapped => self.go_on_after_lapped()?,
+                Seen::Record { cell, length, next } => {
+                    let got = read(raw.ring.memory.payload(cell), length);
+                    if topic.counts(place.position, &gates) {
+                        let got = got?;
+                        self.torn.set(0);
+                        self.move_to(next);
+                        return Ok(Some(got));
+                    }
+                    self.torn.set(self.torn.get().saturating_add(1));
+                }
+            }
+        }
+        Err(GetError::Corrupted)
+    }
+
+    /// Passes fillers, which have no number of their own, and aborted loans.
+    fn skip_to(&self, next: Place) {
+        self.miss(next.number.wrapping_sub(self.place.get().number));
+        self.move_to(next);
+    }
+
+    /// Goes on elsewhere. The error says how many it missed, unless it missed none.
+    fn go_on_after_lapped(&self) -> Result<(), GetError> {
+        let place = self.place.get();
+        // Every place that is tried is overwritten at once: its process hardly runs.
+        let Some(next) = self.raw.as_topic().after_lapped(place, self.torn.get())? else { return Err(GetError::Busy) };
+        let missed = next.number.wrapping_sub(place.number);
+        self.skip_to(next);
+        if missed == 0 { Ok(()) } else { Err(GetError::Lagged { missed }) }
+    }
+
+    /// The newest message that it has not passed; what lies before it is missed.
+    fn latest_with<R>(&self, read: &mut dyn FnMut(*const u8, usize) -> Result<R, GetError>) -> Result<R, GetError> {
+        self.check()?;
+        let raw = &*self.raw;
+        let topic = raw.as_topic();
+        let gates = || self.gates_now();
+        for _ in 0..ATTEMPTS {
+            self.learn()?;
+            if raw.is_poisoned() {
+                return Err(GetError::Poisoned);
+            }
+            let is_final = raw.is_closed() && raw.put_side_is_quiet(self.me);
+            match topic.newest_from(self.place.get())? {
+                Newest::Lapped => continue,
+                Newest::None if is_final => return Err(GetError::Closed),
+                Newest::None => return Err(GetError::Empty),
+                Newest::Found(newest) => {
+                    if let Seen::Record { cell, length, next } = topic.look(newest, gates)? {
+                        let got = read(raw.ring.memory.payload(cell), length);
+                        if topic.counts(newest.position, &gates) {
+                            let got = got?;
+                            self.miss(newest.number.wrapping_sub(self.place.get().number));
+                            self.move_to(next);
+                            return Ok(got);
+                        }
+                    }
+                }
+            }
+        }
+        Err(GetError::Busy)
+    }
+
+    fn step_in_place(&self) -> Tried<InPlaceRecord> {
+        let raw = &*self.raw;
+        let pin = &self.line().pin;
+        for _ in 0..=raw.geometry().cells {
+            self.learn()?;
+            if !self.is_gating() {
+                return Err(GetError::NotGating);
+            }
+            // Ring topic, Invariant 6.
+            pin.store(1, Relaxed);
+            raw.barrier().light();
+            let seen = if self.gates_now() { raw.as_topic().look(self.place.get(), || true).map(Some) } else { Ok(None) };
+            if let Ok(Some(Seen::Record { cell, length, next })) = seen {
+                return Ok(Some(InPlaceRecord { payload: raw.ring.memory.payload(cell), length, next }));
+            }
+            pin.store(0, Release);
+            match seen? {
+                Some(Seen::Nothing | Seen::Loan(_)) => return Ok(None),
+                Some(Seen::Skipped(next)) => self.skip_to(next),
+                _ => {}
+            }
+        }
+        Err(GetError::Corrupted)
+    }
+
+    /// A record is read no more in place: it is passed.
+    pub fn unpin(&self, record: &InPlaceRecord) {
+        if self.is_inherited() {
+            return;
+        }
+        self.move_to(record.next);
+        // Release: what was read in place was read before.
+        self.line().pin.store(0, Release);
+        if self.is_changed() {
+            // Evicted: a publisher that waits leaves it out now.
+            self.raw.notify_not_full(u32::MAX);
+        }
+    }
+}
+
+fn whole<X>(length: usize) -> Result<usize, GetError> {
+    if length % size_of::<X>() == 0 { Ok(length / size_of::<X>()) } else { Err(GetError::Corrupted) }
+}
+
+fn copy_to_vec<X: Plain>(from: *const u8, length: usize) -> Result<Vec<X>, GetError> {
+    let count = whole::<X>(length)?;
+    let mut copy = Vec::<X>::with_capacity(count);
+    // SAFETY: the record has `length` bytes in whole words, and the vector room for as many; any bits
+    // are an X (Plain). What is torn is discarded.
+    unsafe {
+        load_words(from, copy.as_mut_ptr().cast(), length);
+        copy.set_len(count);
+    }
+    Ok(copy)
+}
+
+fn copy_to_buffer<X: Plain>(from: *const u8, length: usize, buffer: &mut [X]) -> Result<usize, GetError> {
+    let (needed, given) = (whole::<X>(length)?, buffer.len());
+    if needed > given {
+        return Err(GetError::TooSmall { needed, given });
+    }
+    // SAFETY: the record has `length` bytes in whole words, and the buffer room for as many; any bits
+    // are an X (Plain), torn ones as well.
+    unsafe { load_words(from, buffer.as_mut_ptr().cast(), length) };
+    Ok(needed)
+}

@@ -1,0 +1,326 @@
+//! How far the put side may go: the gate, reclaim, and the bound of both.
+//!
+//! ```text
+//!   the bound is reached
+//!     --the gate leaves room--> reclaim a stretch --> bound
+//!     --it does not--> the laggard of the last scan has moved enough? else scan all lines
+//!          --> store gate, light barrier, no one joined? --> reclaim a stretch --> bound
+//!                                           \--one did--> scan again
+//! ```
+//!
+//! All of it needs the put side.
+
+use super::{Fences, LineWord, MUST_SCAN, Standing, TopicRing};
+use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::atomic::fence;
+use crate::ring::{Corrupted, Header, Memory, NoRoom, Slot, State};
+
+/// The share of the capacity that must be free before a publisher that waits goes on with what the
+/// laggard alone shows, and that a subscriber frees before it wakes one.
+const STEP_SHARE: u64 = 8;
+/// Scans in a row that found another subscriber joining: then it counts as full.
+const SCANS: u32 = 1000;
+/// Steps between two marks, as a share of the ring.
+const MARK_SHARE: u64 = 4;
+
+/// What keeps the put side from more room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// The gating subscriber in that line.
+    Subscriber { line: usize, word: LineWord },
+    /// An open loan.
+    Loan(Header),
+}
+
+/// What a scan of the lines found: cells since position 0.
+struct Scan {
+    lowest: u64,
+    /// Line and word of the lowest.
+    laggard: Option<(usize, LineWord)>,
+    /// No other cursor is lower than this.
+    others: u64,
+}
+
+impl<M: Memory> TopicRing<'_, M> {
+    /// Cells that the put side may be ahead of the gate.
+    pub fn capacity(&self) -> u64 {
+        let geometry = &self.ring.geometry;
+        geometry.cells - 1 - geometry.slack()
+    }
+
+    /// Cells by which a laggard moves before that is worth a wake.
+    pub fn step(&self) -> u64 {
+        (self.capacity() / STEP_SHARE).max(1)
+    }
+
+    /// As [`Ring::reserve`](crate::ring::Ring::reserve).
+    #[cold]
+    pub fn reserve(&self, length: u32, fences: &impl Fences) -> Result<Slot, NoRoom> {
+        self.ring.reserve_with(length, |next, _| self.open(next, fences))
+    }
+
+    /// As [`Ring::make_room`](crate::ring::Ring::make_room).
+    #[cold]
+    pub fn make_room(&self, fences: &impl Fences) -> bool {
+        let tail = self.ring.memory.put_side().tail.load(Relaxed);
+        self.ring.geometry.after(tail, 1).is_some_and(|next| self.open(next, fences).is_ok())
+    }
+
+    /// Raises the bound so that a record may end at `next`.
+    fn open(&self, next: u64, fences: &impl Fences) -> Result<(), NoRoom> {
+        let geometry = &self.ring.geometry;
+        let put = self.ring.memory.put_side();
+        let tail = self.linear(put.tail.load(Relaxed));
+        let next = self.linear(next);
+        let reclaim = self.words.reclaim.load(Relaxed);
+        // Below this, a record that ends at `next` would overwrite what is not reclaimed.
+        let least = next.wrapping_add(1).saturating_sub(geometry.cells);
+        let stretch = next.saturating_sub(tail).max(if geometry.sized { geometry.slack() } else { geometry.cells / STEP_SHARE });
+        let target = tail.wrapping_add(stretch).wrapping_add(1).saturating_sub(geometry.cells).max(least);
+
+        let mut gate = self.linear(self.words.gate.load(Relaxed));
+        let is_believed = self.words.joins_seen.load(Relaxed) != MUST_SCAN;
+        let mut reclaimed = self.reclaimed_upto(reclaim, target, gate)?;
+        if !is_believed || gate.wrapping_add(self.capacity()) < next || self.linear(reclaimed) < least {
+            (gate, reclaimed) = self.raise_gate(next, reclaim, target, fences)?;
+        }
+        self.store_reclaim(reclaim, reclaimed);
+        let bound = self.linear(reclaimed).min(gate.saturating_sub(geometry.slack()));
+        put.reclaim.store(geometry.position(bound), Release);
+        if next < bound.wrapping_add(geometry.cells) { Ok(()) } else { Err(NoRoom::Full) }
+    }
+
+    /// Stores a new gate (Invariant 2), and returns it in cells, and how far reclaim may move.
+    fn raise_gate(&self, next: u64, reclaim: u64, target: u64, fences: &impl Fences) -> Result<(u64, u64), NoRoom> {
+        let words = self.words;
+        let tail = self.linear(self.ring.memory.put_side().tail.load(Relaxed));
+        let enough = next.max(tail.wrapping_add(self.step()));
+        let mut by_laggard = self.by_laggard().filter(|lowest| lowest.min(&tail).wrapping_add(self.capacity()) >= enough);
+        for _ in 0..SCANS {
+            let joins = words.joins.load(Acquire);
+            let (lowest, scan) = match by_laggard.take() {
+                Some(lowest) => (lowest, None),
+                None => {
+                    let scan = self.scan(fences)?;
+                    (scan.lowest, Some(scan))
+                }
+            };
+            let lowest = lowest.min(tail);
+            let reclaimed = self.reclaimed_upto(reclaim, target, lowest)?;
+            // Not as far as the subscribers are: one that joins may begin some way back.
+            let gate = lowest.min(self.linear(reclaimed).max(tail.saturating_sub(self.kept_back())));
+            if let Some(scan) = scan {
+                words.joins_seen.store(MUST_SCAN, Release);
+                words.others.store(scan.others, Release);
+                let (line, word) = scan.laggard.map_or((0, 0), |(line, word)| (line as u32, word.bits()));
+                words.laggard_line.store(line, Release);
+                words.laggard.store(word, Release);
+            } else if words.joins_seen.swap(MUST_SCAN, AcqRel) != joins {
+                continue;
+            }
+            words.gate.store(self.ring.geometry.position(gate), Release);
+            fences.light();
+            if words.joins.load(Acquire) == joins {
+                words.joins_seen.store(joins, Release);
+                return Ok((gate, reclaimed));
+            }
+        }
+        Err(NoRoom::Full)
+    }
+
+    /// Cells before tail that stay for a subscriber that joins, while nothing else keeps them.
+    fn kept_back(&self) -> u64 {
+        let history = if self.ring.geometry.sized { self.limits.history } else { 0 };
+        history.max(self.capacity() / 2).min(self.capacity() - self.step())
+    }
+
+    /// The lowest cursor, as the last scan and the laggard's cursor of now have it. `None`: only a
+    /// scan can say.
+    fn by_laggard(&self) -> Option<u64> {
+        let words = self.words;
+        if words.joins_seen.load(Relaxed) != words.joins.load(Acquire) {
+            return None;
+        }
+        let others = words.others.load(Relaxed);
+        let word = LineWord::from_bits(words.laggard.load(Relaxed));
+        if word.bits() == 0 {
+            return Some(others);
+        }
+        let line = self.lines.get(words.laggard_line.load(Relaxed) as usize)?;
+        // The cursor first: that of a line that was freed, and taken again, does not count.
+        let cursor = self.linear(line.cursor.load(Acquire));
+        match LineWord::from_bits(line.state.load(Acquire)) {
+            now if now == word => Some(cursor.min(others)),
+            now if now.is_same_subscriber(word) => None,
+            _ => Some(others),
+        }
+    }
+
+    /// Reads all lines.
+    #[cold]
+    fn scan(&self, fences: &impl Fences) -> Result<Scan, Corrupted> {
+        let mut scan = Scan { lowest: u64::MAX, laggard: None, others: u64::MAX };
+        for (index, line) in self.used_lines().iter().enumerate() {
+            let Some((word, cursor)) = self.gates_at(line, fences)? else { continue };
+            if cursor < scan.lowest {
+                scan.others = scan.lowest;
+                scan.lowest = cursor;
+                scan.laggard = Some((index, word));
+            } else {
+                scan.others = scan.others.min(cursor);
+            }
+        }
+        Ok(scan)
+    }
+
+    /// Where this line gates, if it does. Evicts one that lags too far, and leaves an evicted one
+    /// out (Invariant 6).
+    fn gates_at(
+        &self,
+        line: &crate::shm::layout::SubscriberLine,
+        fences: &impl Fences,
+    ) -> Result<Option<(LineWord, u64)>, Corrupted> {
+        let mut word = LineWord::from_bits(line.state.load(Acquire));
+        if !matches!(word.standing(), Some(Standing::Gating | Standing::Evicting)) {
+            return Ok(None);
+        }
+        let position = line.cursor.load(Acquire);
+        self.ring.cell(position)?;
+        if word.standing() == Some(Standing::Gating) && self.lags_too_far(position)? {
+            word = self.evict_word(line, word).unwrap_or(word);
+        }
+        if word.standing() == Some(Standing::Evicting) && fences.heavy() && line.pin.load(Acquire) == 0 {
+            let out = word.standing_as(Standing::Evicted);
+            if line.state.compare_exchange(word.bits(), out.bits(), AcqRel, Acquire).is_ok() {
+                return Ok(None);
+            }
+            // It has learned of it, and is lossy; or it left.
+            return self.gates_at(line, fences);
+        }
+        Ok(Some((word, self.linear(position))))
+    }
+
+    fn lags_too_far(&self, position: u64) -> Result<bool, Corrupted> {
+        if self.limits.max_lag == 0 {
+            return Ok(false);
+        }
+        let tail = self.ring.memory.put_side().tail.load(Relaxed);
+        Ok(self.number_at(tail)?.wrapping_sub(self.number_at(position)?) >= self.limits.max_lag)
+    }
+
+    /// The first start of a record at or behind `target`, or the last one that is not behind `most`
+    /// or a CLAIMED record. From `reclaim` on; `target` and `most` are cells.
+    fn reclaimed_upto(&self, reclaim: u64, target: u64, most: u64) -> Result<u64, Corrupted> {
+        let (geometry, target) = (&self.ring.geometry, target.min(most));
+        let mut at = reclaim;
+        if self.linear(at) >= target {
+            return Ok(at);
+        }
+        if geometry.sized && self.ring.memory.put_side().loans.load(Relaxed) == 0 {
+            return Ok(geometry.position(target));
+        }
+        for _ in 0..=geometry.cells {
+            let header = self.ring.load_header(self.ring.cell(at)?);
+            let after = match header.state() {
+                Some(State::Ready | State::Done) => self.ring.after(at, header)?,
+                Some(State::Claimed) => break,
+                _ => return Err(Corrupted),
+            };
+            if self.linear(after) > most {
+                break;
+            }
+            at = after;
+            if self.linear(at) >= target {
+                break;
+            }
+        }
+        Ok(at)
+    }
+
+    /// Invariant 3.
+    fn store_reclaim(&self, before: u64, to: u64) {
+        if to == before {
+            return;
+        }
+        self.words.reclaim.store(to, Release);
+        fence(Release);
+        // A mark each quarter of the ring: the middle is two to three quarters behind tail.
+        let tail = self.ring.memory.put_side().tail.load(Relaxed);
+        let [newer, older] = &self.words.marks;
+        if self.linear(tail).wrapping_sub(self.linear(newer.load(Relaxed))) >= self.ring.geometry.cells / MARK_SHARE {
+            self.words.middle.store(older.load(Relaxed), Release);
+            older.store(newer.load(Relaxed), Relaxed);
+            newer.store(tail, Relaxed);
+        }
+    }
+
+    /// What keeps a record of `length` bytes out, if anything does. A hint that needs nothing.
+    pub fn hold(&self, length: u32) -> Result<Option<Hold>, Corrupted> {
+        let geometry = &self.ring.geometry;
+        let next = self.linear(self.ring.span(self.tail(), length)?.next);
+        let mut lowest = (u64::MAX, None);
+        for (line, words) in self.used_lines().iter().enumerate() {
+            let word = LineWord::from_bits(words.state.load(Acquire));
+            let cursor = self.linear(words.cursor.load(Acquire));
+            let gates = match word.standing() {
+                Some(Standing::Gating) => true,
+                // A scan would leave it out otherwise.
+                Some(Standing::Evicting) => words.pin.load(Acquire) != 0,
+                _ => false,
+            };
+            if gates && cursor < lowest.0 {
+                lowest = (cursor, Some(Hold::Subscriber { line, word }));
+            }
+        }
+        if lowest.0.saturating_add(self.capacity()) < next {
+            return Ok(lowest.1);
+        }
+        // Reclaim is never far from what it must reach, unless a loan stops it.
+        let least = next.wrapping_add(1).saturating_sub(geometry.cells);
+        let reclaim = self.words.reclaim.load(Acquire);
+        let stopped = self.reclaimed_upto(reclaim, least, lowest.0);
+        if !self.is_intact(reclaim) {
+            return Ok(None);
+        }
+        let stopped = stopped?;
+        if self.linear(stopped) >= least {
+            return Ok(None);
+        }
+        let header = self.ring.load_header(self.ring.cell(stopped)?);
+        Ok((header.state() == Some(State::Claimed) && self.is_intact(reclaim)).then_some(Hold::Loan(header)))
+    }
+
+    /// Has the laggard of the last scan moved so far that a publisher goes on with some stretch? Or
+    /// is it time to scan? A hint.
+    pub fn is_opening(&self) -> bool {
+        let tail = self.linear(self.ring.memory.put_side().tail.load(Relaxed));
+        self.by_laggard().is_none_or(|lowest| lowest.wrapping_add(self.capacity()) >= tail.wrapping_add(self.step()))
+    }
+
+    /// Before a publisher of a record of `length` bytes sleeps: the gating subscriber that passes this
+    /// position wakes it. With `others` asleep, not later than they asked for.
+    pub fn ask_for_wake(&self, length: u32, others: bool) -> Result<(), Corrupted> {
+        let position = self.tail();
+        let tail = self.linear(position);
+        let need = self.linear(self.ring.span(position, length)?.next).saturating_sub(tail);
+        let wake_at = tail.wrapping_add(need.max(self.step())).saturating_sub(self.capacity()).min(tail);
+        let wake_at = self.ring.geometry.position(wake_at);
+        let before = self.words.wake_at.load(Relaxed);
+        let is_asked_for = others && before > self.words.gate.load(Relaxed);
+        self.words.wake_at.store(if is_asked_for { wake_at.min(before) } else { wake_at }, Release);
+        Ok(())
+    }
+
+    /// The put side was taken over from the dead, which may have left the memory of its scan half
+    /// written: before anything else.
+    pub fn distrust(&self) {
+        self.words.joins_seen.store(MUST_SCAN, Release);
+    }
+
+    /// Does a subscriber that moves from one position to the other free what a publisher waits for?
+    #[inline]
+    pub fn is_worth_a_wake(&self, from: u64, to: u64) -> bool {
+        let wake_at = self.words.wake_at.load(Acquire);
+        from < wake_at && wake_at <= to
+    }
+}

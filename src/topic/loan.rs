@@ -1,0 +1,142 @@
+//! A message of a topic that is written in place.
+
+use crate::error::PutError;
+use crate::message::Plain;
+use crate::queue::guard::Loan;
+use crate::queue::{loan_of, slice_bytes};
+use crate::raw::{InPlaceUse, RawQueue};
+use crate::ring::{SIZED_RING, SLICE_RING};
+use crate::shm::participant::Id;
+use crate::wait::Wait;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+/// Dropping a loan aborts it: subscribers pass its place. [`commit`](TopicLoan::commit) makes it a
+/// message, which all of them see. Otherwise as a [`Loan`] of a queue; while it is open, its process
+/// cannot have a lossy subscriber of the topic.
+///
+/// ```
+/// let topic = shmq::Topic::<u64>::new(8)?;
+/// let subscriber = topic.subscribe()?;
+/// drop(topic.loan()?);
+/// let mut loan = topic.loan()?;
+/// *loan = 5;
+/// loan.commit()?;
+/// assert_eq!((subscriber.next()?, subscriber.missed()), (5, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping aborts the message"]
+pub struct TopicLoan<'t, T: ?Sized + Plain> {
+    // Ends before the use does.
+    loan: Loan<'t, T>,
+    counted: Counted<'t>,
+}
+
+/// A loan that is counted in its process.
+struct Counted<'t> {
+    raw: &'t RawQueue,
+    incarnation: u32,
+}
+
+impl<'t> Counted<'t> {
+    fn begin(raw: &'t RawQueue) -> Result<Counted<'t>, PutError> {
+        if raw.begin_in_place(InPlaceUse::Loan) {
+            Ok(Counted { raw, incarnation: raw.incarnation() })
+        } else {
+            Err(PutError::LossyHere)
+        }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.raw.end_in_place(InPlaceUse::Loan, self.incarnation);
+    }
+}
+
+impl<'t, T: Plain> TopicLoan<'t, T> {
+    pub(super) fn claim_value<const OWNED: bool>(raw: &'t RawQueue, me: Id, wait: Wait) -> Result<Self, PutError> {
+        let counted = Counted::begin(raw)?;
+        let claimed = raw.claim::<OWNED, SIZED_RING>(Some(me), size_of::<T>(), wait).map_err(|error| raw.explain(error))?;
+        Ok(TopicLoan { loan: loan_of(raw, claimed, size_of::<T>()), counted })
+    }
+}
+
+impl<'t, X: Plain> TopicLoan<'t, [X]> {
+    pub(super) fn claim_slice<const OWNED: bool>(raw: &'t RawQueue, me: Id, n: usize, wait: Wait) -> Result<Self, PutError> {
+        let bytes = slice_bytes::<X>(raw, n)?;
+        let counted = Counted::begin(raw)?;
+        let claimed = raw.claim::<OWNED, SLICE_RING>(Some(me), bytes, wait).map_err(|error| raw.explain(error))?;
+        Ok(TopicLoan { loan: loan_of(raw, claimed, bytes), counted })
+    }
+
+    /// Makes the first `len` elements of the loan a message; the rest of its room is given back.
+    ///
+    /// # Errors
+    /// As [`commit`](TopicLoan::commit).
+    ///
+    /// # Panics
+    /// If `len` is more than was lent.
+    ///
+    /// ```
+    /// let topic = shmq::Topic::<[u8]>::builder().capacity_bytes(4096).create()?;
+    /// let subscriber = topic.subscribe()?;
+    /// let mut loan = topic.loan_len(512)?;
+    /// loan[..5].copy_from_slice(b"hello");
+    /// loan.commit_len(5)?;
+    /// assert_eq!(subscriber.next()?, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn commit_len(self, len: usize) -> Result<(), PutError> {
+        let (cell, raw) = (self.loan.cell(), self.counted.raw);
+        self.loan.commit_len(len)?;
+        raw.note_committed(cell);
+        Ok(())
+    }
+}
+
+impl<T: ?Sized + Plain> TopicLoan<'_, T> {
+    /// Makes the loan a message, in the place that it took when it was lent. Does not block.
+    ///
+    /// # Errors
+    /// As [`Loan::commit`].
+    ///
+    /// ```
+    /// let topic = shmq::Topic::<u64>::new(4)?;
+    /// let subscriber = topic.subscribe()?;
+    /// let mut loan = topic.loan()?;
+    /// topic.publish(&2)?; // behind it
+    /// *loan = 1;
+    /// loan.commit()?;
+    /// assert_eq!((subscriber.next()?, subscriber.next()?), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn commit(self) -> Result<(), PutError> {
+        let (cell, raw) = (self.loan.cell(), self.counted.raw);
+        self.loan.commit()?;
+        raw.note_committed(cell);
+        Ok(())
+    }
+}
+
+impl<T: ?Sized + Plain> Deref for TopicLoan<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.loan
+    }
+}
+
+impl<T: ?Sized + Plain> DerefMut for TopicLoan<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.loan
+    }
+}
+
+impl<T: ?Sized + Plain> fmt::Debug for TopicLoan<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("TopicLoan").field(&self.loan).finish()
+    }
+}
