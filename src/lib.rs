@@ -1,5 +1,6 @@
-//! A bounded queue between processes, in named shared memory, that keeps nanosecond speed and
-//! loses nothing when a process dies.
+//! Bounded queues and topics between processes, in named shared memory, that keep nanosecond speed
+//! and lose nothing when a process dies. A queue gives each message to one getter, a topic to every
+//! subscriber.
 //!
 //! ```text
 //!    process A                      /dev/shm/shmq.ticks                      process B
@@ -46,6 +47,7 @@
 //! |---|---|
 //! | numbers, arrays, structs without pointers | [`Queue<T>`](Queue), [`message`](macro@message) |
 //! | bytes of varying length, samples | `Queue<[u8]>`, `Queue<[f32]>` |
+//! | what every reader must see: prices, frames, sensor values | [`Topic<T>`](Topic): [below](#topics) |
 //! | `String`, `Vec`, maps: anything that serde can encode | [`ObjectQueue<T>`](ObjectQueue) |
 //! | tasks for worker processes | [`Pool`] |
 //! | a value, a lock, a signal | [`sync`]: `Value`, `Mutex`, `Event`, `Semaphore`, ... |
@@ -55,6 +57,33 @@
 //! [`loan`](Queue::loan) and `lease` write and read large messages in place, without a copy. A
 //! [`Producer`] and a [`Consumer`] own one side of a queue each and are the fastest. Each verb that
 //! waits has a `try_`, a `_timeout` and a `_deadline` form; [`wait_any`] waits for several things.
+//!
+//! # Topics
+//!
+//! Every subscriber sees every message, and none can stop the others. A gating one misses nothing,
+//! and publishers wait for it while it lives; a lossy one is never waited for, and knows what it
+//! missed.
+//!
+//! ```
+//! use shmq::{Process, Topic};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let prices = Topic::<f64>::new(1000)?; // between programs: open_or_create("prices", 1000) in each
+//!     let screen = prices.subscribe_lossy()?;
+//!     let strategy = Process::spawn(|| {
+//!         let every = prices.subscribe()?;
+//!         let sum = every.iter().sum::<Result<f64, _>>()?; // until the topic is closed
+//!         assert_eq!(sum, 30.0);
+//!         Ok::<(), Box<dyn std::error::Error>>(())
+//!     })?;
+//!     prices.wait_subscribers(1, std::time::Duration::from_secs(10))?;
+//!     prices.publish_slice(&[9.5, 10.0, 10.5])?;
+//!     assert_eq!((screen.latest()?, screen.missed()), (10.5, 2));
+//!     prices.close();
+//!     assert!(strategy.join()?.success());
+//!     Ok(())
+//! }
+//! ```
 //!
 //! # Features
 //!
@@ -92,8 +121,9 @@
 //! # Guides
 //!
 //! They come with the package: `docs/first-hour.md` (two programs and a struct, tests of your own
-//! code), `docs/crash-safety.md` (guarantees, caveats, restarts), `docs/async.md` (futures, streams,
-//! event loops), `docs/services.md` (signals, tokio), `docs/operating.md` (the command, events, containers), `docs/performance.md`,
+//! code), `docs/topics.md` (publish and subscribe), `docs/crash-safety.md` (guarantees, caveats,
+//! restarts), `docs/async.md` (futures, streams, event loops), `docs/services.md` (signals, tokio),
+//! `docs/operating.md` (the command, events, containers), `docs/performance.md`,
 //! `docs/from-python.md` (every name of `multiprocessing`), and `ARCHITECTURE.md` (how it works).
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(all(feature = "async", feature = "derive", feature = "object")), allow(rustdoc::broken_intra_doc_links))]
@@ -268,4 +298,6 @@ mod guides {
     struct Performance;
     #[doc = include_str!("../docs/services.md")]
     struct Services;
+    #[doc = include_str!("../docs/topics.md")]
+    struct Topics;
 }

@@ -318,6 +318,55 @@ fn zero_copy() {
     assert!(ended.assert_success().starts_with("200 frames of 1920x1080 in "), "{}", ended.out);
 }
 
+/// The numbers of a line that begins with `start`.
+#[cfg(feature = "derive")]
+fn numbers_of(out: &str, start: &str) -> Vec<u64> {
+    let line = out.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no line of {start}:\n{out}"));
+    line.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect()
+}
+
+/// The dead logger stops the feed until a slice of its waiting is over; the bound is for a busy
+/// machine.
+#[cfg(feature = "derive")]
+#[test]
+fn market_data_loses_nothing_to_the_death_of_a_logger() {
+    let ended = run("market_data", &[]);
+    let out = ended.assert_success();
+    let of = |start| numbers_of(out, start);
+    assert_eq!(of("strategy: saw all"), [200_000]);
+    let screen = of("screen: showed");
+    assert!(screen.iter().sum::<u64>() == 200_000 && screen[0] > 1, "{out}");
+    let feed = of("feed: ");
+    assert!(feed[0] == 200_000 && feed[1] < 20_000, "{out}");
+    let logger = of("logger, life ");
+    assert!(logger[0] == 2 && (100_000..200_000).contains(&logger[1]), "{out}");
+    assert_eq!(out.lines().count(), 4);
+}
+
+#[cfg(feature = "derive")]
+#[test]
+fn frames_are_read_in_place_and_by_a_slow_preview() {
+    let ended = run("frames", &[]);
+    let out = ended.assert_success();
+    for start in ["recorder: ", "detector: ", "camera: "] {
+        assert_eq!(numbers_of(out, start)[0], 120, "{out}");
+    }
+    let preview = numbers_of(out, "preview: ");
+    assert!(preview.iter().sum::<u64>() == 120 && preview[0] > 0 && preview[1] > 0, "{out}");
+    assert_eq!(out.lines().count(), 4);
+}
+
+#[cfg(feature = "derive")]
+#[test]
+fn ranks_go_on_when_one_is_killed() {
+    let ended = run("ranks", &[]);
+    let mut lines = ended.assert_success().lines();
+    assert_eq!(lines.next(), Some("300 steps to 8 ranks, one was killed; 7 have the same sum"));
+    let writer = numbers_of(&ended.out, "the writer waited");
+    assert!(writer[0] < 20_000 && writer[1] >= 1, "{}", ended.out);
+    assert_eq!(lines.count(), 1);
+}
+
 #[cfg(feature = "derive")]
 #[test]
 fn worker_pool() {

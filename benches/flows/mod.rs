@@ -73,7 +73,12 @@ pub fn flow<T: Transport>() -> Box<dyn Case> {
 
 /// The flow of a transport, through a channel for that many messages.
 pub fn flow_through<T: Transport>(capacity: usize) -> Box<dyn Case> {
-    Box::new(Flow { capacity, moves: PhantomData::<fn() -> T> })
+    Box::new(Flow { capacity, is_broadcast: false, moves: PhantomData::<fn() -> T> })
+}
+
+/// As [`flow`], of a transport that gives every message to every receiver.
+pub fn flow_to_all<T: Transport>() -> Box<dyn Case> {
+    Box::new(Flow { capacity: capacity(T::WORDS), is_broadcast: true, moves: PhantomData::<fn() -> T> })
 }
 
 /// One way to move messages of `WORDS` words.
@@ -93,6 +98,7 @@ pub trait Transport: 'static {
 
 struct Flow<T> {
     capacity: usize,
+    is_broadcast: bool,
     moves: PhantomData<fn() -> T>,
 }
 
@@ -118,6 +124,10 @@ impl<T: Transport> Case for Flow<T> {
                 sum
             });
         }
+    }
+
+    fn is_broadcast(&self) -> bool {
+        self.is_broadcast
     }
 }
 

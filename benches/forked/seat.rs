@@ -24,6 +24,10 @@ pub trait Case {
     fn create(&self, name: &str) -> Box<dyn Host>;
     /// A worker's part: attach by name, then [`Seat::serve`].
     fn play(&self, seat: &Seat<'_>, name: &str);
+    /// Does every consumer get all messages? Else each message goes to one of them.
+    fn is_broadcast(&self) -> bool {
+        false
+    }
 }
 
 /// What the parent holds of a case while its party is seated.

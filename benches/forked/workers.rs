@@ -101,11 +101,12 @@ impl Workers {
 
     /// As [`run`](Workers::run), for a bench that goes on with other workers.
     pub fn try_run(&mut self, messages: u64) -> Result<(u64, Duration), Fault> {
-        let Party { producers, consumers, .. } = *self.party.as_ref().expect("a party is seated");
+        let Party { case, producers, consumers, .. } = *self.party.as_ref().expect("a party is seated");
+        let copies = if self.cases[case].is_broadcast() { u64::from(consumers) } else { 1 };
         let total = messages.max(1).next_multiple_of(u64::from(producers * consumers.max(1)));
         let (sent, received) = self.control.desks[..(producers + consumers) as usize].split_at(producers as usize);
         sent.iter().for_each(|desk| desk.share.store(total / u64::from(producers), Relaxed));
-        received.iter().for_each(|desk| desk.share.store(total / u64::from(consumers), Relaxed));
+        received.iter().for_each(|desk| desk.share.store(total * copies / u64::from(consumers), Relaxed));
         let received = if consumers == 0 { sent } else { received };
         self.control.at_start.store(0, Relaxed);
         self.order(Order::Run)?;
@@ -113,8 +114,14 @@ impl Workers {
         let moved = |desk: &Desk| desk.moved.load(Relaxed);
         let checksum = |desk: &Desk| desk.checksum.load(Relaxed);
         let torn = sum(received, |desk| desk.torn.load(Relaxed));
-        let complete = [sum(sent, moved), sum(received, moved)] == [total; 2] && sum(sent, checksum) == sum(received, checksum);
-        if !complete || torn > 0 {
+        let written = sum(sent, checksum);
+        // Of a broadcast, each consumer has to have all messages; of others, all consumers together.
+        let arrived = |desk: &Desk| moved(desk) == total && checksum(desk) == written;
+        let arrived = match copies {
+            1 => sum(received, moved) == total && sum(received, checksum) == written,
+            _ => received.iter().all(arrived),
+        };
+        if sum(sent, moved) != total || !arrived || torn > 0 {
             return Err(self.fault(format!("messages of {total} lost, duplicated or damaged, {torn} of them torn")));
         }
         let start = sent.iter().chain(received).map(|desk| desk.start_nanos.load(Relaxed)).min();

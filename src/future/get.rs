@@ -1,5 +1,6 @@
 //! Futures that get by copy.
 
+use super::topics::poll_subscriber;
 use super::{ONE_AS_OWNER, ONE_BY_LOCK, poll_queue, poll_slowly, try_first};
 use crate::error::GetError;
 use crate::message::Message;
@@ -48,10 +49,13 @@ pub(super) fn poll_get<Q: Source>(
     waiting: &mut Waiting,
     context: &mut Context<'_>,
 ) -> Poll<Result<Q::Message, GetError>> {
-    let (raw, by_lock) = source.awaited();
     match try_first(waiting, || source.get_by(Wait::AtOnce)) {
         Poll::Ready(got) => Poll::Ready(got),
         Poll::Pending => {
+            if let Some(subscriber) = source.subscriber() {
+                return poll_subscriber(waiting, context, subscriber, &mut || source.get_by(Wait::AtOnce));
+            }
+            let (raw, by_lock) = source.awaited();
             let want = if by_lock { ONE_BY_LOCK } else { ONE_AS_OWNER };
             poll_slowly(waiting, context, raw, (Aspect::Message, want), &mut |_| source.get_by(Wait::AtOnce))
         }

@@ -7,6 +7,8 @@
 //! | all messages, one after the other | [`Messages`], [`Leases`] | `stream`, `into_stream`; `lease_stream`, `into_lease_stream` |
 //! | room for a message | [`Put`], [`PutSlice`], [`LoanAsync`] | `put_async`, `put_slice_async`, `loan_async` |
 //! | room for each message of a stream | `PutSink`, with the feature `sink` | `sink` |
+//! | the next message of a topic | [`Get`], [`Messages`], [`ReadAsync`] | `next_async`, `stream`, `read_async` of a [`Subscriber`](crate::Subscriber) |
+//! | room in a topic | [`Put`] | `publish_async` |
 //! | that all messages are finished | [`Join`] | `join_async` |
 //! | that the queue is closed | [`Closed`] | `closed` |
 //! | an event, a permit | [`WaitEvent`], [`TakePermit`] | `Event::wait_async`, `Semaphore::permit_async` |
@@ -40,6 +42,9 @@
 //! was woken and ends without taking its message (a `select!` that took another arm, say) hands the
 //! wake on. One that was woken and is not polled for 0.1 s (its executor is blocked) is no longer
 //! counted on: the next is woken, in this process and in others.
+//!
+//! **Subscribers of a topic** each wait for their own next message, whatever the others do: each message
+//! wakes the tasks of all.
 //!
 //! **If a process dies**, futures behave as blocked calls do: what it held on lease comes back 0.2 s
 //! after its death at the latest, and a side that it had locked is repaired. The
@@ -81,6 +86,7 @@ mod put;
 mod readiness;
 #[cfg(feature = "sink")]
 mod sink;
+mod topics;
 
 pub use control::{Closed, Join};
 pub use get::{Get, GetSlice};
@@ -93,6 +99,7 @@ pub use put::{LoanAsync, Put, PutSlice, PutsAsync};
 pub use readiness::{Readiness, ReadinessError};
 #[cfg(feature = "sink")]
 pub use sink::PutSink;
+pub use topics::ReadAsync;
 
 #[cfg(feature = "object")]
 pub use crate::pool::{ImapStream, TaskFuture};
@@ -256,10 +263,15 @@ where
         }
     }
     // It tries once more before it registers: that try says what is wanted.
-    waiting.poll_slowly(context, &subject, false, &mut || match E::tried(attempt(Some(&wanted))) {
+    waiting.poll_slowly(context, &subject, false, &mut || tried(raw, attempt(Some(&wanted))))
+}
+
+/// What one try of a handle came to: a stop that is set ends it where it would wait.
+fn tried<R, E: Outcome>(raw: &RawQueue, result: Result<R, E>) -> Tried<Result<R, E>> {
+    match E::tried(result) {
         Tried::Nothing | Tried::Busy if raw.stop().is_some_and(Stop::is_set) => Tried::Done(Err(E::INTERRUPTED)),
         tried => tried,
-    })
+    }
 }
 
 /// What each getter wants.

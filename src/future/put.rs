@@ -44,7 +44,7 @@ impl<T: ?Sized + Message> PutsAsync<T> for Queue<T> {
     #[inline]
     fn put_at_once(&self, value: &T, ticket: &mut Ticket) -> Result<(), PutError> {
         let raw = self.raw();
-        raw.put_at_once::<BY_LOCK, T>(raw.me_in_both_roles()?, value, ticket)
+        raw.put_at_once::<ToOne, BY_LOCK, T>(raw.me_in_both_roles()?, value, ticket)
     }
 
     #[inline]
@@ -57,7 +57,7 @@ impl<T: ?Sized + Message> PutsAsync<T> for Sender<T> {
     #[inline]
     fn put_at_once(&self, value: &T, ticket: &mut Ticket) -> Result<(), PutError> {
         let (raw, me) = self.used()?;
-        raw.put_at_once::<BY_LOCK, T>(me, value, ticket)
+        raw.put_at_once::<ToOne, BY_LOCK, T>(me, value, ticket)
     }
 
     #[inline]
@@ -73,7 +73,7 @@ impl<T: ?Sized + Message> PutsAsync<T> for Producer<T> {
         if raw.try_put::<ToOne, T>(owner, value) {
             Ok(())
         } else {
-            raw.put_at_once::<BY_OWNER, T>(raw.check(owner)?, value, ticket)
+            raw.put_at_once::<ToOne, BY_OWNER, T>(raw.check(owner)?, value, ticket)
         }
     }
 

@@ -22,7 +22,8 @@ pub struct About {
     pub predecessor: Option<Predecessor>,
     /// Size of a message, or of one element of a slice.
     pub unit_bytes: u64,
-    /// Bound in messages; `None` if only bytes bound the queue.
+    /// Bound in messages; `None` if only bytes bound the queue. In a topic: how far publishers may be
+    /// ahead of a gating subscriber.
     pub capacity: Option<u64>,
     /// Size of the ring.
     pub capacity_bytes: u64,
@@ -38,6 +39,12 @@ pub struct About {
     pub dead_letters: Option<String>,
     /// Does it close [when unused](crate::QueueBuilder::close_when_unused)?
     pub closes_when_unused: bool,
+    /// Subscribers that a topic has room for; 0 if it is no topic.
+    pub max_subscribers: u32,
+    /// Messages that a new subscriber of a topic begins back.
+    pub history: u64,
+    /// Lag at which a topic's gating subscriber is evicted; 0 for never.
+    pub max_lag_before_evict: u64,
     /// When it was created, by its creator's clock.
     pub created: SystemTime,
     /// User that owns it.

@@ -15,13 +15,17 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 impl Inspector {
     /// The cheap numbers, for callers that poll.
     pub fn glance(&self) -> Glance {
-        if !self.kind().is_queue() {
-            return Glance { at: Instant::now(), messages: 0, stats: Stats::default(), closed: false, poisoned: false };
-        }
+        let (messages, stats) = match self.kind() {
+            kind if kind.is_queue() => (self.ring.ahead_at_a_glance(), Stats::read(&self.ring, &self.view.head().rare)),
+            kind if kind.is_topic() => (self.topic_backlog(), self.topic_counters()),
+            _ => {
+                return Glance { at: Instant::now(), messages: 0, stats: Stats::default(), closed: false, poisoned: false };
+            }
+        };
         Glance {
             at: Instant::now(),
-            messages: self.ring.ahead_at_a_glance(),
-            stats: Stats::read(&self.ring, &self.view.head().rare),
+            messages,
+            stats,
             closed: self.view.head().put_notice.closed.load(Relaxed) != 0,
             poisoned: self.view.head().rare.poisoned.load(Relaxed) != 0,
         }
@@ -30,7 +34,7 @@ impl Inspector {
     /// The most records that [`snapshot`](Inspector::snapshot) reads: it visits each record in the
     /// ring, and reading many of them takes their cache lines from the processes at work.
     pub fn records_to_walk(&self) -> u64 {
-        if !self.kind().is_queue() {
+        if !self.kind().has_ring() {
             return 0;
         }
         let (put, geometry) = (self.ring.memory.put_side(), &self.ring.geometry);
@@ -53,7 +57,9 @@ impl Inspector {
     fn assemble(&self, records: Records, damaged: bool) -> Snapshot {
         let Glance { at, stats, closed, poisoned, .. } = self.glance();
         let mut participants = self.participants();
+        let topic = self.topic();
         let mut holdings = self.sides(&participants);
+        holdings.extend(topic.iter().flat_map(|topic| self.samples(&topic.subscribers)));
         for &(what, owner, position, bytes, deliveries) in &records.held {
             let (pid, alive) = self.owner(owner, &participants);
             // A loan or a lease taken without waiting leaves no other trace of what its holder
@@ -87,12 +93,13 @@ impl Inspector {
             closed,
             messages: records.messages,
             bytes: records.bytes,
-            on_lease: records.on_lease,
+            on_lease: records.on_lease + holdings.iter().filter(|held| held.what == Hold::Sample).count() as u64,
             on_loan: records.on_loan,
             came_back: records.came_back,
             most_deliveries: records.most_deliveries,
             unmarked,
             stats,
+            topic,
             participants,
             holdings,
             damaged,
@@ -138,14 +145,15 @@ impl Inspector {
 
     /// The holders of locks and endpoints.
     fn sides(&self, participants: &[Participant]) -> Vec<Holding> {
-        if !self.kind().is_queue() {
+        if !self.kind().has_ring() {
             return Vec::new();
         }
+        let producer = if self.kind().is_topic() { Hold::Publisher } else { Hold::Producer };
         let (put, get) = (self.ring.memory.put_side(), self.ring.memory.get_side());
         let words = [
             (Hold::PutLock, put.lock.load(Relaxed) >> 1),
             (Hold::GetLock, get.lock.load(Relaxed) >> 1),
-            (Hold::Producer, put.owner.load(Relaxed)),
+            (producer, put.owner.load(Relaxed)),
             (Hold::Consumer, get.owner.load(Relaxed)),
         ];
         let holding = |(what, bits)| {
@@ -154,7 +162,7 @@ impl Inspector {
             let entry = entry.filter(|entry| entry.generation.load(Relaxed) == id.generation());
             let participant = participants.iter().find(|participant| participant.entry == id.entry() && entry.is_some());
             let started_ns = match what {
-                Hold::Producer => entry.map(|entry| entry.producer_ns.load(Relaxed)),
+                Hold::Producer | Hold::Publisher => entry.map(|entry| entry.producer_ns.load(Relaxed)),
                 Hold::Consumer => entry.map(|entry| entry.consumer_ns.load(Relaxed)),
                 _ => None,
             };

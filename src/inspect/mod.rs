@@ -1,4 +1,4 @@
-//! Inspecting queues from outside: which exist, what is in them, which processes use them, what
+//! Inspecting queues and topics from outside: which exist, what is in them, which processes use them, what
 //! blocks them.
 //!
 //! An [`Inspector`] maps a segment read-only. It does not attach: it takes no participant entry and
@@ -6,7 +6,7 @@
 //! change meanwhile; it is masked and range-checked and never decides anything. So the numbers in a
 //! snapshot of a busy queue may be a moment apart.
 //!
-//! An [`Operator`] attaches to a queue of any type, to close, drain or recover it. Inspecting works
+//! An [`Operator`] attaches to a queue or a topic of any type, to close, drain or recover it. Inspecting works
 //! whichever user owns the segment, if its mode allows it; operating is refused on segments that
 //! are neither this user's nor root's, unless [`Owners`] say otherwise.
 //!
@@ -34,6 +34,7 @@ mod peek;
 mod process;
 mod records;
 mod snapshot;
+mod topic;
 
 pub use crate::shm::segment::{Owners, Predecessor, Removal, WhyReplaced};
 pub use about::{About, Kind};
@@ -43,3 +44,4 @@ pub use operator::{Operator, remove_stale, remove_stale_of, unlink_of};
 pub use peek::Peeked;
 pub use process::ProcessState;
 pub use snapshot::{Glance, Hold, Holding, Participant, Snapshot, State, Waiting};
+pub use topic::{Gate, TopicSnapshot};

@@ -1,7 +1,7 @@
 //! Operating on a queue of any message type.
 
-use crate::error::{GetError, OpenError, Subject};
-use crate::raw::{RawQueue, RecoveryReport};
+use crate::error::{GetError, OpenError, PutError, Subject, SubscriberId};
+use crate::raw::{RawQueue, RecoveryReport, SubscriberInfo};
 use crate::shm::segment::{self, Directory, Expect, Owners, Removal, Segment, View};
 use crate::wait::{Wait, WaitStrategy};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 /// meanwhile, a stopped one does not.
 const OTHERS_AT_WORK: Duration = Duration::from_secs(1);
 
-/// An attached queue of whatever type: it can be closed, drained, recovered and persisted, but its
-/// messages cannot be read.
+/// An attached queue or topic of whatever type: it can be closed, drained, recovered and persisted,
+/// but its messages cannot be read.
 ///
 /// Opening one attaches this process, which repairs what a dead participant left behind; dropping
 /// it detaches. A segment that no other process is attached to, and that is not persisted, is
@@ -36,10 +36,10 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Attaches to the queue of that name.
+    /// Attaches to the queue, or the topic, of that name.
     ///
     /// # Errors
-    /// [`OpenError`]; a mismatch only if it is no queue. [`ForeignOwner`](OpenError::ForeignOwner)
+    /// [`OpenError`]; a mismatch only if it is neither. [`ForeignOwner`](OpenError::ForeignOwner)
     /// if it is neither this user's nor root's.
     pub fn open(name: impl AsRef<str>) -> Result<Operator, OpenError> {
         Operator::open_of(name, &Owners::default())
@@ -52,10 +52,10 @@ impl Operator {
     pub fn open_of(name: impl AsRef<str>, owners: &Owners) -> Result<Operator, OpenError> {
         let view = View::open(name.as_ref())?;
         let (info, geometry) = (view.info(), view.geometry());
-        if !info.kind.is_queue() {
+        if !info.kind.has_ring() {
             let theirs = format!("a primitive of shmq::sync ({})", info.kind.in_words());
             let what = Subject::of(Some(info.kind.subject()), name.as_ref());
-            return Err(OpenError::Mismatch { what, ours: "a queue".to_owned(), theirs });
+            return Err(OpenError::Mismatch { what, ours: "a queue or a topic".to_owned(), theirs });
         }
         let expect = Expect {
             schema: info.schema.clone(),
@@ -86,13 +86,50 @@ impl Operator {
         self.raw.be_guest(leaves_name);
     }
 
+    /// The subscribers of a topic, as [`Topic::subscribers`](crate::Topic::subscribers); none of a queue.
+    ///
+    /// ```
+    /// # let name = format!("doc-operator-subscribers-{}", std::process::id());
+    /// let topic = shmq::Topic::<u64>::create(&name, 10)?;
+    /// let subscriber = topic.subscribe()?;
+    /// let operator = shmq::inspect::Operator::open(&name)?;
+    /// assert_eq!(operator.subscribers()[0].id, subscriber.id());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn subscribers(&self) -> Vec<SubscriberInfo> {
+        if self.raw.is_topic() { self.raw.subscribers() } else { Vec::new() }
+    }
+
+    /// Evicts a gating subscriber of a topic, as [`Topic::evict`](crate::Topic::evict). `false`: there
+    /// is no gating subscriber of that id.
+    ///
+    /// # Errors
+    /// If a forked child cannot attach.
+    ///
+    /// ```
+    /// # let name = format!("doc-operator-evict-{}", std::process::id());
+    /// let topic = shmq::Topic::<u64>::create(&name, 10)?;
+    /// let subscriber = topic.subscribe()?;
+    /// let operator = shmq::inspect::Operator::open(&name)?;
+    /// assert!(operator.evict(subscriber.id())?);
+    /// assert!(matches!(subscriber.next(), Err(shmq::GetError::Evicted)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn evict(&self, subscriber: SubscriberId) -> Result<bool, PutError> {
+        if self.raw.is_topic() { self.raw.evict(subscriber) } else { Ok(false) }
+    }
+
     /// Takes up to `max` messages and discards them, without waiting for any; returns how many. It
-    /// waits only for processes in the middle of a get, for a second at most.
+    /// waits only for processes in the middle of a get, for a second at most. A topic has nothing to
+    /// take, since each of its subscribers reads for itself: 0.
     ///
     /// # Errors
     /// [`GetError`] if none could be taken for another reason than an empty or closed queue.
     pub fn drain(&self, max: u64) -> Result<u64, GetError> {
         let mut drained = 0;
+        if self.raw.is_topic() {
+            return Ok(0);
+        }
         let mut progress = Instant::now();
         while drained < max {
             match self.raw.lease_whatever(Wait::Never) {

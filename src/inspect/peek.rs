@@ -2,8 +2,14 @@
 
 use super::inspector::Inspector;
 use crate::atomic::{Ordering, fence};
-use crate::message::copy::copy_out;
+use crate::message::copy::{copy_out, load_words};
+use crate::raw::Mapped;
+use crate::ring::topic::{TopicRing, Walked};
 use crate::ring::{Memory, State};
+use std::collections::VecDeque;
+
+/// Walks of a topic that reclaim may overtake, before there is nothing to show.
+const PEEKS: u32 = 8;
 
 /// A message, copied without being taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +25,16 @@ pub struct Peeked {
 
 impl Inspector {
     /// Copies up to `max_messages` messages, up to `max_bytes` of each, in the order in which they
-    /// would be taken. They stay in the queue.
+    /// would be taken. They stay in the queue. Of a topic: the newest, in the order in which they were
+    /// published.
     ///
     /// Messages may be taken by other processes meanwhile; each one that is returned was whole, in
     /// the queue, and not taken, at some moment during the call.
     pub fn peek(&self, max_messages: usize, max_bytes: usize) -> Vec<Peeked> {
         let (mut came_back, mut ready) = (Vec::new(), Vec::new());
+        if self.kind().is_topic() {
+            return self.peek_topic(max_messages, max_bytes);
+        }
         if !self.kind().is_queue() {
             return ready;
         }
@@ -57,4 +67,59 @@ impl Inspector {
         came_back.truncate(max_messages);
         came_back
     }
+
+    fn peek_topic(&self, max_messages: usize, max_bytes: usize) -> Vec<Peeked> {
+        let mut found = Vec::new();
+        for attempt in 0..PEEKS {
+            let whole = self.with_topic(|topic| {
+                let records = newest_records(topic, max_messages, attempt)?;
+                found = records.into_iter().filter_map(|record| copy_of(topic, record, max_bytes)).collect();
+                Some(())
+            });
+            if whole.flatten().is_some() {
+                break;
+            }
+        }
+        found
+    }
+}
+
+/// The newest READY records, the oldest of them first. `None`: reclaim overtook the walk; the next
+/// attempt begins further on.
+fn newest_records(topic: &TopicRing<'_, Mapped>, most: usize, attempt: u32) -> Option<Vec<Walked>> {
+    let words = topic.words;
+    let reclaim = words.reclaim.load(Ordering::Acquire);
+    let (geometry, sized) = (&topic.ring.geometry, topic.ring.geometry.sized);
+    let from = match attempt {
+        0 | 1 => reclaim,
+        _ if sized => geometry.position(topic.linear(topic.tail()).saturating_sub(most as u64)).max(reclaim),
+        2 | 3 => words.middle.load(Ordering::Acquire).max(reclaim),
+        _ => topic.ring.memory.put_side().newest.load(Ordering::Acquire).max(reclaim),
+    };
+    let mut newest = VecDeque::new();
+    let walked = topic.walk(from, |walked| {
+        if walked.header.state() == Some(State::Ready) {
+            newest.push_back(walked);
+            if newest.len() > most {
+                newest.pop_front();
+            }
+        }
+        true
+    });
+    // Garbage ends the walk: the messages before it are returned.
+    (walked != Ok(None)).then(|| newest.into())
+}
+
+/// The first `max_bytes` bytes of a record. `None`: they were overwritten meanwhile.
+fn copy_of(topic: &TopicRing<'_, Mapped>, record: Walked, max_bytes: usize) -> Option<Peeked> {
+    let length = record.header.length() as u64;
+    if length > topic.ring.geometry.max_message_bytes() {
+        return None;
+    }
+    let mut bytes = vec![0; max_bytes.min(length as usize)];
+    // SAFETY: the walk has checked that the record lies in the ring, where whole words are; the length
+    // fits it. Others may write there meanwhile, through mappings of their own: a torn copy is found
+    // below, before it is used.
+    unsafe { load_words(topic.ring.memory.payload(record.cell).cast_const(), bytes.as_mut_ptr(), bytes.len()) };
+    topic.is_intact(record.position).then_some(Peeked { bytes, length, deliveries: 0 })
 }

@@ -1,16 +1,15 @@
-//! Walking the records of a queue.
+//! Walking the records of a queue, or a topic.
 
 use super::inspector::Inspector;
-use super::snapshot::Hold;
+use super::snapshot::{Glance, Hold};
 use crate::atomic::Ordering::Acquire;
-use crate::raw::Stats;
 use crate::ring::{Header, Memory, Owner, State as RecordState};
 
 /// Holdings that are listed; the rest is only counted.
 const MAX_LISTED: usize = 4096;
 
 /// A walk is restarted this often if the queue moved faster than it could be read.
-const WALKS: u32 = 3;
+pub(super) const WALKS: u32 = 3;
 
 /// What a walk over the records found.
 #[derive(Default)]
@@ -27,6 +26,9 @@ pub(super) struct Records {
 impl Inspector {
     /// Walks the records. The flag says that they hold garbage.
     pub(super) fn records(&self) -> (Records, bool) {
+        if self.kind().is_topic() {
+            return self.records_of_topic();
+        }
         if !self.kind().is_queue() {
             return (Records::default(), false);
         }
@@ -62,7 +64,7 @@ impl Inspector {
     }
 
     /// Can this be the header word of a record, or of a free cell?
-    fn is_plausible(&self, header: Header) -> bool {
+    pub(super) fn is_plausible(&self, header: Header) -> bool {
         let geometry = &self.ring.geometry;
         match header.state() {
             None => false,
@@ -76,12 +78,16 @@ impl Inspector {
 
     /// An estimate, for records that could not be walked.
     pub(super) fn estimated_records(&self) -> Records {
-        if !self.kind().is_queue() {
+        if !self.kind().has_ring() {
             return Records::default();
         }
-        let stats = Stats::read(&self.ring, &self.view.head().rare);
-        let bytes = stats.bytes_put.saturating_sub(stats.bytes_got).min(self.ring.geometry.ring_bytes());
-        Records { messages: self.ring.ahead_at_a_glance(), bytes, ..Records::default() }
+        let Glance { messages, stats, .. } = self.glance();
+        // The messages of a topic that are still to be read are as large as all that were published.
+        let bytes = match self.kind().is_topic() {
+            true => stats.bytes_put.checked_div(stats.puts).unwrap_or(0).saturating_mul(messages),
+            false => stats.bytes_put.saturating_sub(stats.bytes_got),
+        };
+        Records { messages, bytes: bytes.min(self.ring.geometry.ring_bytes()), ..Records::default() }
     }
 }
 
@@ -111,7 +117,7 @@ impl Records {
         self.most_deliveries = self.most_deliveries.max(header.deliveries());
     }
 
-    fn hold(&mut self, what: Hold, at: u64, header: Header) {
+    pub(super) fn hold(&mut self, what: Hold, at: u64, header: Header) {
         if self.held.len() < MAX_LISTED {
             self.held.push((what, header.owner(), at, header.length() as u64, header.deliveries()));
         }

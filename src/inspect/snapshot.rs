@@ -1,6 +1,7 @@
 //! What a queue is doing, as it was seen at one moment.
 
 use super::process::ProcessState;
+use super::topic::TopicSnapshot;
 use crate::raw::Stats;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -91,6 +92,11 @@ pub enum Hold {
     Producer,
     /// The get side, as its [`Consumer`](crate::Consumer).
     Consumer,
+    /// The put side of a topic, as its [`Publisher`](crate::Publisher).
+    Publisher,
+    /// A message of a topic being read in place, as a [`Sample`](crate::Sample): publishers wait for
+    /// its subscriber, also once it was evicted.
+    Sample,
 }
 
 /// Something that a process holds.
@@ -124,9 +130,10 @@ pub struct Glance {
     /// When.
     pub at: Instant,
     /// Messages between the two ends of the queue. Open loans count, and so do dropped ones next to
-    /// a message; messages given back do not.
+    /// a message; messages given back do not. Of a topic: those that its slowest gating subscriber has
+    /// not passed.
     pub messages: u64,
-    /// All counters.
+    /// All counters: see [`Snapshot::stats`].
     pub stats: Stats,
     /// Was it closed?
     pub closed: bool,
@@ -150,7 +157,8 @@ pub struct Snapshot {
     pub unlinked: bool,
     /// Was it closed?
     pub closed: bool,
-    /// Messages that have not been taken.
+    /// Messages that have not been taken. Of a topic: those that its slowest gating subscriber has not
+    /// passed, which are a whole capacity when publishers wait for it.
     pub messages: u64,
     /// Payload of `messages`, in bytes.
     pub bytes: u64,
@@ -166,8 +174,12 @@ pub struct Snapshot {
     /// [`join`](crate::Queue::join) waits for them. Those got by processes that died count for
     /// ever.
     pub unmarked: u64,
-    /// All counters.
+    /// All counters. Of a topic: `puts` are places that were published, `gets` are messages that the
+    /// subscribers of now received, each for itself, and `bytes_got` is 0 unless all messages have one
+    /// size.
     pub stats: Stats,
+    /// What only a topic has; `None` for anything else.
+    pub topic: Option<TopicSnapshot>,
     /// Processes that are attached, or died without detaching, in the order of their entries.
     pub participants: Vec<Participant>,
     /// What processes hold: sides first, then messages from the oldest on, at most some thousands.

@@ -5,13 +5,13 @@ use super::sealed::Sealed;
 use super::{Consumer, Queue};
 use crate::error::GetError;
 use crate::message::{Message, Way};
-use crate::raw::RawQueue;
+use crate::raw::{RawQueue, RawSubscriber};
 use crate::wait::Wait;
 use std::iter::FusedIterator;
 use std::sync::Arc;
 
-/// What an [`Iter`] gets messages from: a queue or a consumer, of plain messages or of objects.
-/// Sealed.
+/// What an [`Iter`] gets messages from: a queue or a consumer, of plain messages or of objects, or a
+/// subscriber of a topic. Sealed.
 ///
 /// ```
 /// use shmq::{GetError, Queue, Source};
@@ -40,6 +40,12 @@ pub trait Source: Sealed {
     /// The queue, and whether it is entered by lock.
     #[doc(hidden)]
     fn awaited(&self) -> (&Arc<RawQueue>, bool);
+
+    /// The subscriber that it is, which waits at a place of its own.
+    #[doc(hidden)]
+    fn subscriber(&self) -> Option<&RawSubscriber> {
+        None
+    }
 }
 
 /// Messages by copy until the queue is closed and drained, or an error that lasts; made by

@@ -47,8 +47,7 @@ pub use lease_ack::LeaseSource;
 pub(crate) use put::{loan_of, slice_bytes};
 pub use receiver::Receiver;
 pub use sender::Sender;
-#[cfg(feature = "object")]
-pub(crate) use serde::reopen;
+pub(crate) use serde::{Received, reopen, send};
 
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::Message;

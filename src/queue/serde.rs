@@ -1,5 +1,5 @@
-//! Handles that are sent: a queue serialises as its address and the nonce of its segment, and a
-//! ticket, by which the handle counts until it has arrived (`raw/roles/transit.rs`).
+//! Handles that are sent: a queue, or a topic, serialises as its address and the nonce of its segment,
+//! and a ticket, by which the handle counts until it has arrived (`raw/roles/transit.rs`).
 
 use super::{Buildable, Queue, Receiver, Sender};
 use crate::error::OpenError;
@@ -10,9 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::Arc;
 
 /// Address, nonce, schema, structure, ticket.
-type Received = (String, u64, Option<String>, Option<String>, TransitTicket);
+pub(crate) type Received = (String, u64, Option<String>, Option<String>, TransitTicket);
 
-fn send<S: Serializer>(
+pub(crate) fn send<S: Serializer>(
     raw: &RawQueue,
     schema: Option<&str>,
     structure: Option<&str>,

@@ -51,6 +51,9 @@ impl RawQueue {
             return Available::ALL;
         }
         let is_held = self.head().put.owner.load(Acquire) != 0;
+        if self.topic.is_some() {
+            return Available { units: self.room_before_the_gate(), is_held };
+        }
         let (geometry, put) = (self.geometry(), &self.head().put);
         if put.loans.load(Acquire) != 0 {
             // Aborted records may lie anywhere, and are room (`retreat`): `has_room` decides.

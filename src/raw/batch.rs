@@ -88,7 +88,7 @@ impl RawQueue {
             return Ok(0);
         }
         if !OWNED && length > SMALL_COPY_BYTES {
-            return moved_or(count, |i| self.put_large(me, length, wait, &|to| write(i, to)));
+            return moved_or(count, |i| self.put_large::<D>(me, length, wait, &|to| write(i, to)));
         }
         let limit = batch_limit(length);
         let mut moved = 0;
@@ -97,6 +97,7 @@ impl RawQueue {
             let upto = count.min(before + limit);
             self.await_room(wait);
             let outcome = if self.try_enter_put::<OWNED>(&self.ring, me) {
+                D::entered();
                 moved += self.fill(upto - before, length, &|i, to| write(before + i, to));
                 self.exit_put::<OWNED>(me).map_err(PutError::from)
             } else {

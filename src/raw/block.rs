@@ -99,6 +99,14 @@ impl RawQueue {
         }
     }
 
+    /// The same for a task of a subscriber that took `run` messages since it last caught up.
+    #[cfg(feature = "async")]
+    pub(super) fn gather_records_for_poll(&self, run: u64) {
+        if run > 1 && matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive) {
+            pause_after(run, GATHER_SPINS);
+        }
+    }
+
     /// Spins until getters have freed a whole run of records of a full ring, before a putter takes
     /// the slow path: a putter that follows them from record to record, and also reads head, steals
     /// the cache lines that they work in. If there is room for the message already, it waits no
@@ -125,8 +133,11 @@ impl RawQueue {
             let is_full = self.geometry().sized && self.ring.room_reclaimed() == 0;
             if is_full && !self.is_closed() && !self.is_poisoned() {
                 let _ = (0..GATE_SPINS).any(|_| {
-                    std::hint::spin_loop();
-                    topic.is_opening()
+                    let is_opening = topic.is_opening();
+                    if !is_opening {
+                        std::hint::spin_loop();
+                    }
+                    is_opening
                 });
             }
             return;

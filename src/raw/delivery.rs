@@ -1,6 +1,7 @@
 //! What differs between a message that one getter takes and one that every subscriber reads.
 
-use super::RawQueue;
+use super::{ClaimedRecord, RawQueue};
+use crate::error::PutError;
 use crate::message::Message;
 use crate::message::copy::{copy_message, store_message};
 use crate::ring::topic::order_reclaimed;
@@ -11,6 +12,9 @@ pub(crate) trait Delivery {
     /// Of those that wait, how many to wake for so many messages.
     fn wakes(messages: u32) -> u32;
 
+    /// The caller has entered the put side by lock, and has written nothing yet.
+    fn entered();
+
     /// # Safety
     /// As [`copy_message`].
     unsafe fn write<T: ?Sized + Message>(message: &T, to: *mut u8);
@@ -18,6 +22,9 @@ pub(crate) trait Delivery {
     /// The record that is put next was put: `position` is where tail was before. Needs the put side
     /// of a ring of slices.
     fn note_newest(raw: &RawQueue, position: u64);
+
+    /// Commits a claimed record that was written whole.
+    fn commit(raw: &RawQueue, record: ClaimedRecord, length: usize) -> Result<(), PutError>;
 }
 
 /// To one getter: a queue.
@@ -35,6 +42,9 @@ impl Delivery for ToOne {
     }
 
     #[inline(always)]
+    fn entered() {}
+
+    #[inline(always)]
     unsafe fn write<T: ?Sized + Message>(message: &T, to: *mut u8) {
         // SAFETY: as the caller says.
         unsafe { copy_message(message, to) }
@@ -42,6 +52,10 @@ impl Delivery for ToOne {
 
     #[inline(always)]
     fn note_newest(_: &RawQueue, _: u64) {}
+
+    fn commit(raw: &RawQueue, record: ClaimedRecord, length: usize) -> Result<(), PutError> {
+        raw.commit_claimed(record, length)
+    }
 }
 
 impl Delivery for ToAll {
@@ -51,8 +65,12 @@ impl Delivery for ToAll {
     }
 
     #[inline(always)]
-    unsafe fn write<T: ?Sized + Message>(message: &T, to: *mut u8) {
+    fn entered() {
         order_reclaimed();
+    }
+
+    #[inline(always)]
+    unsafe fn write<T: ?Sized + Message>(message: &T, to: *mut u8) {
         // SAFETY: as the caller says; the cells of a record have room for whole words.
         unsafe { store_message(message, to) }
     }
@@ -62,6 +80,14 @@ impl Delivery for ToAll {
         // Plain: only the put side stores it so, and what a loan's commit raises it to was published
         // before.
         raw.head().put.newest.store(position, Release);
+    }
+
+    fn commit(raw: &RawQueue, record: ClaimedRecord, length: usize) -> Result<(), PutError> {
+        // Before the commit: the record is there for certain.
+        let position = raw.position_of_claimed(record.cell());
+        raw.commit_claimed(record, length)?;
+        raw.note_committed(position);
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 //!                      \--abort, or its owner dies--> DONE: getters skip it
 //! ```
 
+use super::delivery::{Delivery, ToOne};
 #[cfg(feature = "async")]
 use super::ticket::Ticket;
 use super::{Mapped, RawQueue, Wait, add};
@@ -53,7 +54,18 @@ impl RawQueue {
         length: usize,
         wait: Wait,
     ) -> Result<ClaimedRecord, PutError> {
-        match self.claim_at_once::<OWNED, SIZED>(endpoint.or_else(|| self.known_me_of_plain()), length) {
+        self.claim_by::<ToOne, OWNED, SIZED>(endpoint, length, wait)
+    }
+
+    /// The same for whichever reads it.
+    #[inline(always)]
+    pub(crate) fn claim_by<D: Delivery, const OWNED: bool, const SIZED: bool>(
+        &self,
+        endpoint: Option<Id>,
+        length: usize,
+        wait: Wait,
+    ) -> Result<ClaimedRecord, PutError> {
+        match self.claim_at_once::<D, OWNED, SIZED>(endpoint.or_else(|| self.known_me_of_plain()), length) {
             Some(claimed) => Ok(claimed),
             None => self.claim_slow::<OWNED>(endpoint, length, wait),
         }
@@ -61,13 +73,18 @@ impl RawQueue {
 
     /// The fast path. Returns `None` if nothing was claimed; the slow path finds out why.
     #[inline(always)]
-    fn claim_at_once<const OWNED: bool, const SIZED: bool>(&self, me: Option<Id>, length: usize) -> Option<ClaimedRecord> {
+    fn claim_at_once<D: Delivery, const OWNED: bool, const SIZED: bool>(
+        &self,
+        me: Option<Id>,
+        length: usize,
+    ) -> Option<ClaimedRecord> {
         let me = me?;
         // A private copy: as in `put`, constants stay in registers.
         let ring = self.ring;
         if self.is_poisoned() || !self.try_enter_put::<OWNED>(&ring, me) {
             return None;
         }
+        D::entered();
         let Some(slot) = ring.reserve_at_once::<SIZED>(length as u32) else {
             let _ = self.exit_put_of::<OWNED>(&ring, me);
             return None;

@@ -75,8 +75,8 @@ pub(crate) use roles::{PlainHandle, Role, RoleHandle, TransitTicket};
 pub use stats::Stats;
 #[cfg(feature = "async")]
 pub use ticket::Ticket;
-pub(crate) use topic::{InPlaceRecord, InPlaceUse, RawSubscriber};
-pub use topic::{Start, SubscriberInfo, SubscriberKind, TopicStats};
+pub(crate) use topic::{InPlaceRecord, InPlaceUse};
+pub use topic::{RawSubscriber, Start, SubscriberInfo, SubscriberKind, TopicStats};
 
 use crate::atomic::AtomicU64;
 use crate::attachment::Attachment;
@@ -351,7 +351,7 @@ impl fmt::Debug for RawQueue {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("RawQueue")
             .field("name", &self.segment().name())
-            .field("len", &self.ring.len())
+            .field("len", &if self.topic.is_some() { self.as_topic().published() } else { self.ring.len() })
             .field("capacity", &self.geometry().capacity)
             .field("cells", &self.geometry().cells)
             .field("closed", &self.is_closed())

@@ -17,7 +17,11 @@ impl RawQueue {
         if self.leases_are_private.load(Relaxed) {
             return None;
         }
-        let me = RawQueue::owner_word(self.known_me()?);
+        let me = self.known_me()?;
+        if self.topic.is_some() && self.reads_in_place(me) {
+            return Some("a sample");
+        }
+        let me = RawQueue::owner_word(me);
         let (put, get) = (self.ring.memory.put_side(), self.ring.memory.get_side());
         if put.loans.load(Relaxed) == 0 && get.leases.load(Relaxed) == 0 {
             return None;

@@ -137,12 +137,13 @@ impl RawQueue {
         // belongs to this call until it is committed.
         let write = |to: *mut u8| unsafe { D::write(message, to) };
         if !OWNED && length > SMALL_COPY_BYTES {
-            return self.put_large(me, length, wait, &write);
+            return self.put_large::<D>(me, length, wait, &write);
         }
         // A copy: what never changes stays in registers while atomics are stored. So it must not
         // meet a call that is not inlined.
         let ring = self.ring;
         if self.try_enter_put::<OWNED>(&ring, me) {
+            D::entered();
             let slot = match T::IS_SIZED {
                 true => ring.reserve_at_once::<SIZED_RING>(length as u32),
                 false => ring.reserve_at_once::<SLICE_RING>(length as u32),
@@ -174,17 +175,18 @@ impl RawQueue {
     /// One try of a put that keeps its place in line between several tries.
     #[cfg(feature = "async")]
     #[inline]
-    pub(crate) fn put_at_once<const OWNED: bool, T>(&self, me: Id, message: &T, ticket: &mut Ticket) -> Result<(), PutError>
+    pub(crate) fn put_at_once<D, const OWNED: bool, T>(&self, me: Id, message: &T, ticket: &mut Ticket) -> Result<(), PutError>
     where
+        D: Delivery,
         T: ?Sized + Message,
     {
         let length = size_of_val(message);
         if T::IS_SIZED || length as u64 > self.geometry().max_message_bytes() || !self.is_large(length as u32) {
-            return self.put::<OWNED, T>(me, message, Wait::AtOnce);
+            return self.put_by::<D, OWNED, T>(me, message, Wait::AtOnce);
         }
         let claimed = self.claim_at_once_by::<OWNED>(me, length, ticket)?;
         // SAFETY: the record has room for `length` bytes (Invariant 2), and belongs to this call.
-        unsafe { crate::message::copy::copy_message(message, claimed.payload) };
+        unsafe { D::write(message, claimed.payload) };
         self.commit_claimed(claimed, length)
     }
 
@@ -216,10 +218,16 @@ impl RawQueue {
 
     /// A large copy goes through a loan: no lock is held while bytes move.
     #[cold]
-    pub(super) fn put_large(&self, me: Id, length: usize, wait: Wait, write: &dyn Fn(*mut u8)) -> Result<(), PutError> {
+    pub(super) fn put_large<D: Delivery>(
+        &self,
+        me: Id,
+        length: usize,
+        wait: Wait,
+        write: &dyn Fn(*mut u8),
+    ) -> Result<(), PutError> {
         let claimed = self.claim_slow::<BY_LOCK>(Some(me), length, wait)?;
         write(claimed.payload);
-        self.commit_claimed(claimed, length)
+        D::commit(self, claimed, length)
     }
 
     /// The one blocking path of the put side: enters it, finds room for `length` bytes, lets `act`
@@ -258,7 +266,7 @@ impl RawQueue {
     /// Would a message of `length` bytes probably find room?
     pub(super) fn sees_room(&self, length: u32) -> bool {
         if let Some(topic) = self.topic() {
-            return topic.hold(length).is_ok_and(|hold| hold.is_none());
+            return topic.hold(length, self.leaves_out()).is_ok_and(|hold| hold.is_none());
         }
         // Where its side is not ours to try, a Consumer steps over aborted records itself, when it
         // gets.
@@ -306,9 +314,9 @@ impl RawQueue {
             }
             if let Some(topic) = self.topic() {
                 // Garbage is reported by the next try.
-                let _ = topic.ask_for_wake(length, self.not_full().has_waiters());
+                let _ = topic.ask_for_wake(length);
             }
-            let freed = probes && self.free_stopper::<OWNED>(me);
+            let freed = probes && self.free_stopper::<OWNED>(me, length);
             self.exit_put::<OWNED>(me)?;
             if freed {
                 self.notify_not_empty(u32::MAX);

@@ -88,9 +88,9 @@ impl RawQueue {
 
     /// Frees the record that stops a full put side, if a dead process holds it. Needs the put side.
     #[cold]
-    pub(super) fn free_stopper<const OWNED: bool>(&self, me: Id) -> bool {
+    pub(super) fn free_stopper<const OWNED: bool>(&self, me: Id, length: u32) -> bool {
         if self.topic().is_some() {
-            return self.free_gate(me, OWNED);
+            return self.free_gate(me, length, OWNED);
         }
         self.ring.free_stopper(|owner| self.is_dead(owner, me)).unwrap_or(false)
     }

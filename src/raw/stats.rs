@@ -139,7 +139,7 @@ impl<'a> Blocked<'a> {
     pub fn start(raw: &'a RawQueue, verb: Verb) -> Blocked<'a> {
         let blocked = Blocked::start_silently(raw, verb);
         #[cfg(feature = "tracing")]
-        tracing::debug!(target: "shmq", queue = raw.segment().name(), verb = verb.in_words(), "blocked");
+        raw.report_blocked(verb);
         blocked
     }
 
@@ -213,11 +213,14 @@ fn note(entry: &Entry, verb: Verb) {
 
 impl Verb {
     #[cfg(feature = "tracing")]
-    fn in_words(self) -> &'static str {
-        match self {
-            Verb::Put => "put",
-            Verb::Get => "get",
-            Verb::Join => "join",
+    fn in_words(self, of_topic: bool) -> &'static str {
+        match (self, of_topic) {
+            (Verb::Put, false) => "put",
+            (Verb::Get, false) => "get",
+            (Verb::Join, false) => "join",
+            (Verb::Put, true) => "publish",
+            (Verb::Get, true) => "next",
+            (Verb::Join, true) => "wait_subscribers",
         }
     }
 }
@@ -299,6 +302,8 @@ pub(super) struct Unreported {
     came_back: AtomicU64,
     redelivered: AtomicU64,
     aborted: AtomicU64,
+    /// Of a topic: subscribers that were freed.
+    subscribers: AtomicU64,
 }
 
 #[cfg(feature = "tracing")]
@@ -313,10 +318,34 @@ impl RawQueue {
         self.unreported.redelivered.fetch_add(1, Relaxed);
     }
 
+    /// What a topic freed of dead processes, beside a repair of its put side.
+    pub(super) fn note_freed(&self, subscribers: u64, aborted: u64) {
+        self.unreported.subscribers.fetch_add(subscribers, Relaxed);
+        self.unreported.aborted.fetch_add(aborted, Relaxed);
+    }
+
+    fn report_blocked(&self, verb: Verb) {
+        let (name, is_topic) = (self.segment().name(), self.is_topic());
+        let verb = verb.in_words(is_topic);
+        if is_topic {
+            tracing::debug!(target: "shmq", topic = name, verb, "blocked");
+        } else {
+            tracing::debug!(target: "shmq", queue = name, verb, "blocked");
+        }
+    }
+
     /// Reports the recorded events. The caller must hold no side.
     pub(super) fn report_events(&self) {
-        let Unreported { repairs, came_back, redelivered, aborted } = &self.unreported;
+        let Unreported { repairs, came_back, redelivered, aborted, subscribers } = &self.unreported;
         let queue = self.segment().name();
+        if self.is_topic() {
+            if [repairs, aborted, subscribers].iter().any(|count| count.load(Relaxed) != 0) {
+                let (repairs, aborted) = (repairs.swap(0, Relaxed), aborted.swap(0, Relaxed));
+                let subscribers = subscribers.swap(0, Relaxed);
+                tracing::warn!(target: "shmq", topic = queue, repairs, aborted, subscribers, "recovered after a death");
+            }
+            return;
+        }
         if repairs.load(Relaxed) != 0 {
             let (repairs, came_back, aborted) = (repairs.swap(0, Relaxed), came_back.swap(0, Relaxed), aborted.swap(0, Relaxed));
             tracing::warn!(target: "shmq", queue, repairs, came_back, aborted, "recovered after a death");
@@ -334,6 +363,9 @@ impl RawQueue {
 
     #[inline(always)]
     pub(super) fn note_redelivery(&self) {}
+
+    #[inline(always)]
+    pub(super) fn note_freed(&self, _: u64, _: u64) {}
 
     #[inline(always)]
     pub(super) fn report_events(&self) {}

@@ -21,6 +21,9 @@
 //! A **room** is what a process keeps of its waiting tasks, under a lock of its own that is held
 //! for a few instructions and never while a waker is cloned, called or dropped.
 //!
+//! Each subscriber of a topic has a room of its own (`raw/topic/awaited.rs`): no task of another one
+//! answers for its message. Those of one topic sleep on the same words.
+//!
 //! Invariants:
 //! 1. The reactor is one waiter of each queue for all tasks of its process: it reads the sequence,
 //!    registers, runs the heavy barrier, checks, then sleeps on that sequence (lock, Invariant 3).

@@ -26,8 +26,9 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-/// What is awaited, by the address of its condition variable's words, and which aspect of it. A reactor
-/// that stays registered keeps them mapped: until it has left, no others have the address.
+/// What is awaited, by the address of its condition variable's words, or of a subscriber's line in the
+/// same mapping, and which aspect of it. A reactor that stays registered keeps them mapped: until it has
+/// left, no others have the address.
 type RoomKey = (usize, Aspect);
 
 pub(super) struct Reactor {
@@ -108,7 +109,7 @@ impl Reactor {
 
 /// What a task awaits.
 pub(crate) struct Subject<'a> {
-    /// Of the condition variable's words.
+    /// Of the condition variable's words, or of what else stands for it.
     pub address: usize,
     pub aspect: Aspect,
     /// Read when the task registers, after a try: a try may draw a ticket.

@@ -323,7 +323,7 @@ impl Geometry {
     /// The position that so many cells lie before: the inverse of [`linear`](Geometry::linear).
     pub fn position(&self, linear: u64) -> u64 {
         let (lap, index) = (linear / self.cells, linear % self.cells);
-        (lap * (self.index_mask + 1)).wrapping_add(index)
+        lap.wrapping_mul(self.index_mask + 1).wrapping_add(index)
     }
 
     /// Cells of a record whose payload has `length` bytes.

@@ -43,7 +43,7 @@ impl<S: Borrow<Subscriber<T>>, T: ?Sized + Message> Iterator for SubscriberIter<
             }
             Err(error) => {
                 // Another one would be returned again at once.
-                self.has_ended = !error.is_of_one_message();
+                self.has_ended = !error.is_of_one_message() || self.subscriber.borrow().raw().has_ended();
                 Some(Err(error))
             }
             message => Some(message),

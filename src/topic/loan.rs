@@ -4,7 +4,7 @@ use crate::error::PutError;
 use crate::message::Plain;
 use crate::queue::guard::Loan;
 use crate::queue::{loan_of, slice_bytes};
-use crate::raw::{InPlaceUse, RawQueue};
+use crate::raw::{ClaimedRecord, InPlaceUse, RawQueue, ToAll};
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::participant::Id;
 use crate::wait::Wait;
@@ -39,12 +39,21 @@ struct Counted<'t> {
 }
 
 impl<'t> Counted<'t> {
-    fn begin(raw: &'t RawQueue) -> Result<Counted<'t>, PutError> {
-        if raw.begin_in_place(InPlaceUse::Loan) {
-            Ok(Counted { raw, incarnation: raw.incarnation() })
-        } else {
-            Err(PutError::LossyHere)
+    /// Counts a loan that `claim` makes. Not before: a call that waits for room has no loan yet, and the
+    /// subscriber that it waits for may become a lossy one meanwhile.
+    fn begin(
+        raw: &'t RawQueue,
+        claim: impl FnOnce() -> Result<ClaimedRecord, PutError>,
+    ) -> Result<(Counted<'t>, ClaimedRecord), PutError> {
+        if raw.has_lossy_readers() {
+            return Err(PutError::LossyHere);
         }
+        let claimed = claim()?;
+        if !raw.begin_in_place(InPlaceUse::Loan) {
+            raw.abort_claimed(claimed);
+            return Err(PutError::LossyHere);
+        }
+        Ok((Counted { raw, incarnation: raw.incarnation() }, claimed))
     }
 }
 
@@ -56,17 +65,18 @@ impl Drop for Counted<'_> {
 
 impl<'t, T: Plain> TopicLoan<'t, T> {
     pub(super) fn claim_value<const OWNED: bool>(raw: &'t RawQueue, me: Id, wait: Wait) -> Result<Self, PutError> {
-        let counted = Counted::begin(raw)?;
-        let claimed = raw.claim::<OWNED, SIZED_RING>(Some(me), size_of::<T>(), wait).map_err(|error| raw.explain(error))?;
-        Ok(TopicLoan { loan: loan_of(raw, claimed, size_of::<T>()), counted })
+        let bytes = size_of::<T>();
+        let claim = || raw.claim_by::<ToAll, OWNED, SIZED_RING>(Some(me), bytes, wait).map_err(|error| raw.explain(error, bytes));
+        let (counted, claimed) = Counted::begin(raw, claim)?;
+        Ok(TopicLoan { loan: loan_of(raw, claimed, bytes), counted })
     }
 }
 
 impl<'t, X: Plain> TopicLoan<'t, [X]> {
     pub(super) fn claim_slice<const OWNED: bool>(raw: &'t RawQueue, me: Id, n: usize, wait: Wait) -> Result<Self, PutError> {
         let bytes = slice_bytes::<X>(raw, n)?;
-        let counted = Counted::begin(raw)?;
-        let claimed = raw.claim::<OWNED, SLICE_RING>(Some(me), bytes, wait).map_err(|error| raw.explain(error))?;
+        let claim = || raw.claim_by::<ToAll, OWNED, SLICE_RING>(Some(me), bytes, wait).map_err(|error| raw.explain(error, bytes));
+        let (counted, claimed) = Counted::begin(raw, claim)?;
         Ok(TopicLoan { loan: loan_of(raw, claimed, bytes), counted })
     }
 
@@ -88,9 +98,11 @@ impl<'t, X: Plain> TopicLoan<'t, [X]> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn commit_len(self, len: usize) -> Result<(), PutError> {
-        let (cell, raw) = (self.loan.cell(), self.counted.raw);
+        let raw = self.counted.raw;
+        // Before the commit: the record is there for certain.
+        let position = raw.position_of_claimed(self.loan.cell());
         self.loan.commit_len(len)?;
-        raw.note_committed(cell);
+        raw.note_committed(position);
         Ok(())
     }
 }
@@ -112,9 +124,10 @@ impl<T: ?Sized + Plain> TopicLoan<'_, T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn commit(self) -> Result<(), PutError> {
-        let (cell, raw) = (self.loan.cell(), self.counted.raw);
+        let raw = self.counted.raw;
+        let position = raw.position_of_claimed(self.loan.cell());
         self.loan.commit()?;
-        raw.note_committed(cell);
+        raw.note_committed(position);
         Ok(())
     }
 }

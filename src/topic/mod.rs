@@ -9,6 +9,7 @@
 //! | `subscriber.rs`, `by_form.rs` | [`Subscriber`], and what values and slices do differently |
 //! | `sample.rs` | [`Sample`]: a message that is read in place |
 //! | `iter.rs` | reading in a loop |
+//! | `serde.rs` | handles that are sent |
 //! | `control.rs` | seeing subscribers, evicting, closing, recovering, counting |
 
 mod by_form;
@@ -19,6 +20,7 @@ mod options;
 mod publish;
 mod publisher;
 mod sample;
+mod serde;
 mod subscriber;
 
 pub use iter::SubscriberIter;
@@ -344,6 +346,13 @@ impl<T: ?Sized + Message> Topic<T> {
     pub fn with_stop(&self, stop: &Stop) -> Topic<T> {
         let raw = self.raw.with_stop(stop);
         Topic { raw, schema: self.schema.clone(), structure: self.structure.clone(), carries: PhantomData }
+    }
+}
+
+#[cfg(feature = "async")]
+impl<T: ?Sized> Topic<T> {
+    pub(crate) fn raw(&self) -> &Arc<RawQueue> {
+        &self.raw
     }
 }
 

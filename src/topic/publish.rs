@@ -30,7 +30,7 @@ impl<T: ?Sized + Message> Topic<T> {
         /// ```
         publish, try_publish, publish_timeout, publish_deadline, none: "Full",
         |self, wait, v: &T| -> Result<(), PutError> {
-            self.raw.put_by::<ToAll, BY_LOCK, T>(self.raw.me()?, v, wait).map_err(|error| self.raw.explain(error))
+            self.raw.put_by::<ToAll, BY_LOCK, T>(self.raw.me()?, v, wait).map_err(|error| self.raw.explain(error, size_of_val(v)))
         }
     }
 }
@@ -53,7 +53,8 @@ impl<T: Message> Topic<T> {
         /// ```
         publish_slice, try_publish_slice, publish_slice_timeout, publish_slice_deadline, none: "Full",
         |self, wait, v: &[T]| -> Result<usize, PutError> {
-            self.raw.publish_values::<BY_LOCK, T>(self.raw.me()?, v, wait).map_err(|error| self.raw.explain(error))
+            let me = self.raw.me()?;
+            self.raw.publish_values::<BY_LOCK, T>(me, v, wait).map_err(|error| self.raw.explain(error, size_of::<T>()))
         }
     }
 

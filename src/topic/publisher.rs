@@ -3,6 +3,7 @@
 use super::TopicLoan;
 use crate::error::PutError;
 use crate::message::{Message, Plain};
+use crate::queue::sealed::Sealed;
 use crate::raw::{BY_OWNER, RawQueue, Role, RoleHandle, Side, SideOwner, ToAll};
 use crate::wait::{Stop, Wait, blocking_forms};
 use std::fmt;
@@ -14,6 +15,11 @@ use std::sync::Arc;
 /// Made by [`Topic::publisher`](crate::Topic::publisher). It can be sent to another thread, not
 /// shared. If its process dies, the side is free for others. Inherited across `fork` it belongs to the
 /// parent: every verb returns [`PutError::Inherited`].
+///
+/// **The end of the stream.** A topic that was built with
+/// [`close_when_unused`](crate::QueueBuilder::close_when_unused) closes when the last publisher is
+/// gone, dropped or dead: subscribers read what there is, and then see `Closed`. One that waits learns of
+/// a death within 0.1 s. Closing is for good, so where publishers restart, do not ask for it.
 ///
 /// ```
 /// let topic = shmq::Topic::<u64>::new(1024)?;
@@ -82,7 +88,7 @@ impl<T: ?Sized + Message> Publisher<T> {
     #[cold]
     #[inline(never)]
     fn publish_slowly(&self, v: &T, wait: Wait) -> Result<(), PutError> {
-        self.raw.put_owned::<ToAll, T>(&self.owner, v, wait).map_err(|error| self.raw.explain(error))
+        self.raw.put_owned::<ToAll, T>(&self.owner, v, wait).map_err(|error| self.raw.explain(error, size_of_val(v)))
     }
 }
 
@@ -101,7 +107,7 @@ impl<T: Message> Publisher<T> {
         publish_slice, try_publish_slice, publish_slice_timeout, publish_slice_deadline, none: "Full",
         |self, wait, v: &[T]| -> Result<usize, PutError> {
             let me = self.raw.check(&self.owner)?;
-            self.raw.publish_values::<BY_OWNER, T>(me, v, wait).map_err(|error| self.raw.explain(error))
+            self.raw.publish_values::<BY_OWNER, T>(me, v, wait).map_err(|error| self.raw.explain(error, size_of::<T>()))
         }
     }
 
@@ -149,6 +155,15 @@ impl<X: Plain> Publisher<[X]> {
         }
     }
 }
+
+impl<T: ?Sized> Publisher<T> {
+    #[cfg(feature = "async")]
+    pub(crate) fn parts(&self) -> (&Arc<RawQueue>, &SideOwner) {
+        (self.raw.shared(), &self.owner)
+    }
+}
+
+impl<T: ?Sized> Sealed for Publisher<T> {}
 
 impl<T: ?Sized> Drop for Publisher<T> {
     fn drop(&mut self) {

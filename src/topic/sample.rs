@@ -29,12 +29,13 @@ pub struct Sample<'s, T: ?Sized + Plain> {
     message: *const T,
 }
 
-// SAFETY: a sample reads its message as a shared reference does.
-unsafe impl<T: ?Sized + Plain + Sync> Send for Sample<'_, T> where Subscriber<T>: Sync {}
+// SAFETY: it was made of an exclusive borrow of its subscriber (`new`), which may be sent, and reads its
+// message as a shared reference does.
+unsafe impl<T: ?Sized + Plain + Sync> Send for Sample<'_, T> {}
 
 impl<'s, T: ?Sized + Plain> Sample<'s, T> {
     /// `message` leads to the payload of the record, which the subscriber has pinned.
-    pub(super) fn new(subscriber: &'s Subscriber<T>, record: InPlaceRecord, message: *const T) -> Sample<'s, T> {
+    pub(super) fn new(subscriber: &'s mut Subscriber<T>, record: InPlaceRecord, message: *const T) -> Sample<'s, T> {
         Sample { subscriber, record, message }
     }
 }

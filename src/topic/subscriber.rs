@@ -3,11 +3,14 @@
 use super::Sample;
 use super::by_form::{Latest, Next};
 use crate::error::{GetError, SubscriberId};
-use crate::message::{Message, Plain, Way};
-use crate::raw::RawSubscriber;
-use crate::wait::{Stop, blocking_forms};
+use crate::message::{Message, Plain, Travel, Way, assert_plain};
+use crate::queue::Source;
+use crate::queue::sealed::Sealed;
+use crate::raw::{InPlaceRecord, RawQueue, RawSubscriber};
+use crate::wait::{Stop, Wait, blocking_forms};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// Every message of a topic, read at a place of its own.
 ///
@@ -220,7 +223,7 @@ impl<T: Message> Subscriber<T> {
         read, try_read, read_timeout, read_deadline, none: "Empty",
         |&mut self, wait| -> Result<Sample<'_, T>, GetError> [where T: Plain] {
             let record = self.raw.pin_next(wait)?;
-            Ok(Sample::new(self, record, record.payload.cast()))
+            self.sample_of(record)
         }
     }
 }
@@ -263,13 +266,40 @@ impl<X: Plain> Subscriber<[X]> {
         read, try_read, read_timeout, read_deadline, none: "Empty",
         |&mut self, wait| -> Result<Sample<'_, [X]>, GetError> {
             let record = self.raw.pin_next(wait)?;
-            if record.length % size_of::<X>() != 0 {
-                self.raw.unpin(&record);
-                return Err(GetError::Corrupted);
-            }
-            let message = std::ptr::slice_from_raw_parts(record.payload.cast(), record.length / size_of::<X>());
-            Ok(Sample::new(self, record, message))
+            self.sample_of(record)
         }
+    }
+}
+
+impl<T: ?Sized + Plain> Subscriber<T> {
+    /// The message of a record that was pinned just now.
+    pub(crate) fn sample_of(&mut self, record: InPlaceRecord) -> Result<Sample<'_, T>, GetError> {
+        const { assert_plain::<T>() };
+        if !T::IS_SIZED && record.length % T::LAYOUT.bytes != 0 {
+            self.raw.unpin(&record);
+            return Err(GetError::Corrupted);
+        }
+        let message = T::pointer(record.payload.cast_mut(), record.length);
+        Ok(Sample::new(self, record, message))
+    }
+}
+
+impl<T: ?Sized> Sealed for Subscriber<T> {}
+
+impl<T: ?Sized + Message> Source for Subscriber<T> {
+    type Message = T::Owned;
+
+    #[inline]
+    fn get_by(&self, wait: Wait) -> Result<T::Owned, GetError> {
+        T::Way::visit(Next(&self.raw, wait))
+    }
+
+    fn awaited(&self) -> (&Arc<RawQueue>, bool) {
+        (self.raw.raw(), false)
+    }
+
+    fn subscriber(&self) -> Option<&RawSubscriber> {
+        Some(&self.raw)
     }
 }
 

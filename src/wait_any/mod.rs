@@ -250,6 +250,7 @@ fn first_ready_at_last(watched: &[Watched<'_>]) -> Option<usize> {
 
 /// Sleeps until one may be ready, or `until_ns` (Invariants 1 and 2).
 fn sleep(watched: &[Watched<'_>], until: Deadline) {
+    watched.iter().for_each(|watched| watched.kind.prepare_to_sleep());
     let processes = || watched.iter().filter(|watched| matches!(watched.kind, SourceKind::Process(_)));
     let mut places: Vec<(Condvar<'_>, Registration)> = Vec::with_capacity(watched.len());
     let mut ordered = true;

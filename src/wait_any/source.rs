@@ -8,8 +8,9 @@ use crate::object::{ObjectQueue, ObjectReceiver};
 use crate::os::{Deadline, MemoryBarrier};
 use crate::process::Process;
 use crate::queue::{Consumer, Queue, Receiver};
-use crate::raw::RawQueue;
+use crate::raw::{RawQueue, RawSubscriber};
 use crate::sync::{Event, Pipe, Semaphore};
+use crate::topic::Subscriber;
 use crate::wait::{Stop, Wait};
 
 /// What [`wait_any`](crate::wait_any()) can wait for.
@@ -20,7 +21,8 @@ use crate::wait::{Stop, Wait};
 /// | [`Receiver`] | the same |
 /// | [`Consumer`] | the same; a queue with a live consumer refuses gets, so wait with that |
 /// | `ObjectQueue` | the same as a queue |
-/// | [`Pipe`] | the same of what comes in |
+/// | [`Subscriber`] | its `next` would not wait: a message, `Lagged`, `Evicted`, or the end |
+/// | [`Pipe`] | as a queue, of what comes in |
 /// | [`Event`] | it is set, or was since the wait began |
 /// | [`Semaphore`] | there is a permit |
 /// | [`Process`] | it has ended |
@@ -50,6 +52,7 @@ pub struct WaitSource<'a>(pub(super) SourceKind<'a>);
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SourceKind<'a> {
     Queue(&'a RawQueue),
+    Subscriber(&'a RawSubscriber),
     Event(&'a Event),
     Semaphore(&'a Semaphore),
     Process(&'a Process),
@@ -75,6 +78,12 @@ impl<T: ?Sized + Message> Waitable for Receiver<T> {
 impl<T: ?Sized + Message> Waitable for Consumer<T> {
     fn source(&self) -> WaitSource<'_> {
         WaitSource(self.waited_for().map_or(SourceKind::Refused, SourceKind::Queue))
+    }
+}
+
+impl<T: ?Sized + Message> Waitable for Subscriber<T> {
+    fn source(&self) -> WaitSource<'_> {
+        WaitSource(SourceKind::Subscriber(self.raw()))
     }
 }
 
@@ -136,7 +145,8 @@ impl<'a> Watched<'a> {
             SourceKind::Queue(raw) => raw.is_attached(),
             SourceKind::Event(event) => event.primitive().me().is_ok(),
             SourceKind::Semaphore(semaphore) => semaphore.primitive().me().is_ok(),
-            SourceKind::Process(_) | SourceKind::Stop(_) | SourceKind::Refused => true,
+            // An inherited one is ready with its refusal.
+            SourceKind::Subscriber(_) | SourceKind::Process(_) | SourceKind::Stop(_) | SourceKind::Refused => true,
         };
         let seen = if let SourceKind::Event(event) = kind { event.changes() } else { 0 };
         Watched { kind, seen, attached }
@@ -145,6 +155,7 @@ impl<'a> Watched<'a> {
     pub(super) fn is_ready(&self) -> bool {
         let ready = match self.kind {
             SourceKind::Queue(raw) => raw.is_ready_to_get(),
+            SourceKind::Subscriber(subscriber) => subscriber.is_ready_to_read(),
             SourceKind::Event(event) => event.was_set_since(self.seen),
             SourceKind::Semaphore(semaphore) => semaphore.has_permits(),
             SourceKind::Process(process) => process.has_ended(),
@@ -160,6 +171,7 @@ impl<'a> SourceKind<'a> {
     pub(super) fn condvar(self) -> Option<(Condvar<'a>, &'a MemoryBarrier)> {
         match self {
             SourceKind::Queue(raw) => Some((raw.getters(), raw.barrier())),
+            SourceKind::Subscriber(subscriber) => Some((subscriber.raw().getters(), subscriber.raw().barrier())),
             SourceKind::Event(event) => Some((event.primitive().condvar(), event.primitive().barrier())),
             SourceKind::Semaphore(semaphore) => Some((semaphore.primitive().condvar(), semaphore.primitive().barrier())),
             SourceKind::Process(_) | SourceKind::Stop(_) | SourceKind::Refused => None,
@@ -170,6 +182,7 @@ impl<'a> SourceKind<'a> {
     pub(super) fn stop(self) -> Option<&'a Stop> {
         match self {
             SourceKind::Queue(raw) => raw.stop(),
+            SourceKind::Subscriber(subscriber) => subscriber.raw().stop(),
             SourceKind::Event(event) => event.primitive().stop(),
             SourceKind::Semaphore(semaphore) => semaphore.primitive().stop(),
             SourceKind::Process(_) | SourceKind::Stop(_) | SourceKind::Refused => None,
@@ -186,16 +199,28 @@ impl<'a> SourceKind<'a> {
         match self {
             SourceKind::Queue(raw) => raw.takes(),
             SourceKind::Semaphore(semaphore) => semaphore.permits_seen(),
-            // Once it is ready, it is for the whole wait.
-            SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Stop(_) | SourceKind::Refused => [0; 3],
+            // Once it is ready, it is for the whole wait: the thread that waits is the only one that reads.
+            SourceKind::Subscriber(_)
+            | SourceKind::Event(_)
+            | SourceKind::Process(_)
+            | SourceKind::Stop(_)
+            | SourceKind::Refused => [0; 3],
         }
     }
 
     pub(super) fn probe_for_the_dead(self, deadline: Deadline) {
         match self {
             SourceKind::Queue(raw) => raw.periodic_probe(deadline),
+            SourceKind::Subscriber(subscriber) => subscriber.probe(),
             SourceKind::Semaphore(semaphore) => semaphore.probe_for_the_dead(Wait::Never),
             SourceKind::Event(_) | SourceKind::Process(_) | SourceKind::Stop(_) | SourceKind::Refused => {}
+        }
+    }
+
+    /// It will not move for a while: what others may be waiting for, they learn now.
+    pub(super) fn prepare_to_sleep(self) {
+        if let SourceKind::Subscriber(subscriber) = self {
+            subscriber.wake_before_sleep();
         }
     }
 
@@ -203,8 +228,9 @@ impl<'a> SourceKind<'a> {
         match self {
             SourceKind::Queue(raw) => raw.pass_on(),
             SourceKind::Semaphore(semaphore) if semaphore.has_permits() => semaphore.primitive().notify(1),
-            // An event wakes all.
+            // An event wakes all, and so does a message of a topic.
             SourceKind::Semaphore(_)
+            | SourceKind::Subscriber(_)
             | SourceKind::Event(_)
             | SourceKind::Process(_)
             | SourceKind::Stop(_)

@@ -24,6 +24,7 @@ mod readiness;
 mod sinks;
 mod storm;
 mod streams;
+mod topics;
 mod verbs;
 
 use std::future::Future;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         #[cfg(not(shmq_portable_sync))]
         hindered::cases(),
         storm::cases(),
+        topics::cases(),
     ]
     .concat();
     #[cfg(feature = "object")]

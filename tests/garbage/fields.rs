@@ -47,10 +47,11 @@ pub fn of(image: &[u8]) -> Vec<Field> {
             magic format pointer_bits state lock_kind nonce total_bytes cells cell_bytes kind max_participants message_bytes
             message_align capacity max_deliveries persisted created_unix_s type_name_len schema_len structure_hash structure_len
             predecessor predecessor_messages type_name schema full_fence dead_letters_len close_when_unused
+            max_subscribers history max_lag
         }
         put of PutSide {
             lock owner busy reserved tail reclaim head_seen ticket_until_ns ticket tickets taken_back bytes_put loans
-            retreats settled refused
+            retreats settled refused newest
         }
         get of GetSide { lock owner busy yields head copies leases bytes_got redelivered given_up dead_letters dead_letters_refused }
         put_notice of PutNotice { closed }
@@ -107,6 +108,7 @@ pub struct Shape {
     pub cell_bytes: u64,
     pub message_bytes: u64,
     pub texts_len: u32,
+    pub subscribers: u32,
 }
 
 const TAIL: usize = offset_of!(Head, put) + offset_of!(PutSide, tail);
@@ -126,11 +128,12 @@ impl Shape {
                 .map(|length| read(image, offset_of!(Head, header) + length, 4) as u32)
                 .iter()
                 .sum(),
+            subscribers: read(image, offset_of!(Head, header) + offset_of!(SegmentHeader, max_subscribers), 4) as u32,
         }
     }
 
     pub fn cell(self, cell: u64) -> usize {
-        (cells_offset(self.participants, self.texts_len, 0) + cell * self.cell_bytes) as usize
+        (cells_offset(self.participants, self.texts_len, self.subscribers) + cell * self.cell_bytes) as usize
     }
 
     fn index(self, position: u64) -> u64 {

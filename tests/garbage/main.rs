@@ -40,6 +40,10 @@ mod mended;
 #[cfg(not(shmq_portable_sync))]
 mod toggles;
 #[cfg(not(shmq_portable_sync))]
+mod topic_verbs;
+#[cfg(not(shmq_portable_sync))]
+mod topics;
+#[cfg(not(shmq_portable_sync))]
 mod trials;
 #[cfg(not(shmq_portable_sync))]
 mod verbs;
@@ -49,8 +53,16 @@ use support::harness::Lanes;
 
 #[cfg(not(shmq_portable_sync))]
 fn main() -> ExitCode {
-    let cases =
-        [mended::cases(), files::cases(), flips::cases(), hostile::cases(), iterating::cases(), toggles::cases()].concat();
+    let cases = [
+        mended::cases(),
+        files::cases(),
+        flips::cases(),
+        hostile::cases(),
+        iterating::cases(),
+        toggles::cases(),
+        topics::cases(),
+    ]
+    .concat();
     support::harness::run(Lanes::Processors, &cases)
 }
 

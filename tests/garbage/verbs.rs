@@ -27,7 +27,7 @@ pub struct Stage<'a> {
 
 impl Stage<'_> {
     /// Reads every byte of what was lent.
-    fn read_all<T: ?Sized + Plain>(&self, lent: &T) {
+    pub fn read_all<T: ?Sized + Plain>(&self, lent: &T) {
         // SAFETY: all bytes of plain data are initialised, and `lent` borrows them for the call.
         let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(lent).cast::<u8>(), size_of_val(lent)) };
         let start = bytes.as_ptr() as usize;

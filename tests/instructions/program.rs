@@ -1,11 +1,11 @@
 //! The program whose instructions `tests/instructions.rs` counts: rounds of puts, each followed by
 //! as many gets, by one process; by copy, and in place (a loan and its commit, a lease and its
-//! release).
+//! release). Of a topic, a put is a publish, and a get is a gating subscriber's next.
 //!
 //! `program CASE ROUNDS`; a round has 32 messages. Callgrind collects inside `measured_puts` or
 //! `measured_gets` only.
 
-use shmq::{Lease, Loan, Queue};
+use shmq::{Lease, Loan, Queue, Topic};
 use std::{env, hint::black_box};
 
 const ROUND: u64 = 32;
@@ -46,6 +46,26 @@ fn by_endpoints<const W: usize>(count: u64) {
     let producer = queue.producer().expect("become the producer");
     let consumer = queue.consumer().expect("become the consumer");
     rounds(count, |message| producer.put(message).expect("put"), || consumer.get().expect("get"));
+}
+
+fn by_topic<const W: usize>(count: u64) {
+    let topic = Topic::<[u64; W]>::new(CAPACITY).expect("create a topic");
+    let subscriber = topic.subscribe().expect("subscribe");
+    rounds(count, |message| topic.publish(message).expect("publish"), || subscriber.next().expect("next"));
+}
+
+fn by_publisher<const W: usize>(count: u64) {
+    let topic = Topic::<[u64; W]>::new(CAPACITY).expect("create a topic");
+    let publisher = topic.publisher().expect("become the publisher");
+    let subscriber = topic.subscribe().expect("subscribe");
+    rounds(count, |message| publisher.publish(message).expect("publish"), || subscriber.next().expect("next"));
+}
+
+fn to_lossy<const W: usize>(count: u64) {
+    let topic = Topic::<[u64; W]>::new(CAPACITY).expect("create a topic");
+    let publisher = topic.publisher().expect("become the publisher");
+    let subscriber = topic.subscribe_lossy().expect("subscribe");
+    rounds(count, |message| publisher.publish(message).expect("publish"), || subscriber.next().expect("next"));
 }
 
 #[inline(always)]
@@ -102,6 +122,10 @@ fn main() {
         "queue_64_in_place" => in_place_by_queue::<8>(count),
         "endpoints_8_in_place" => in_place_by_endpoints::<1>(count),
         "endpoints_64_in_place" => in_place_by_endpoints::<8>(count),
+        "topic_8" => by_topic::<1>(count),
+        "topic_publisher_8" => by_publisher::<1>(count),
+        "topic_publisher_64" => by_publisher::<8>(count),
+        "topic_lossy_8" => to_lossy::<1>(count),
         "slices_64_in_place" => slices_in_place_by_queue::<8>(count),
         other => panic!("no case {other}"),
     }

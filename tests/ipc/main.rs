@@ -23,6 +23,9 @@ mod roles;
 mod roles_sent;
 mod space;
 mod spawning;
+#[cfg(feature = "object")]
+mod topics_sent;
+mod topics_unused;
 mod traffic;
 mod waiting;
 
@@ -88,6 +91,9 @@ fn main() -> ExitCode {
         roles::cases(),
         #[cfg(feature = "object")]
         roles_sent::cases(),
+        topics_unused::cases(),
+        #[cfg(feature = "object")]
+        topics_sent::cases(),
         denied::cases(),
         directory::cases(),
     ]

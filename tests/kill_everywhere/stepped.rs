@@ -5,6 +5,8 @@ mod bursts;
 mod contents;
 mod copies;
 mod events;
+#[cfg(feature = "async")]
+mod futures;
 mod held_off;
 mod in_place;
 mod letters;
@@ -15,6 +17,7 @@ mod names;
 mod roles;
 mod semaphores;
 mod sweep;
+mod topics;
 mod tracee;
 mod waits;
 
@@ -40,6 +43,9 @@ pub fn main() -> ExitCode {
     cases.extend(letters::cases());
     cases.extend(roles::cases());
     cases.extend(meetings::cases());
+    cases.extend(topics::cases());
+    #[cfg(feature = "async")]
+    cases.extend(futures::cases());
     if asks_for_ignored() {
         // The same cases: with `--ignored` they sweep every instruction.
         cases = cases.into_iter().map(|case| Case { ignored: true, bound: WHOLE_BOUND, ..case }).collect();

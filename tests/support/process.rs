@@ -382,10 +382,11 @@ pub fn is_asleep(pid: libc::pid_t) -> bool {
     matches!(state_and_group(pid), Some(('S', _)))
 }
 
-/// Does it sleep on a futex?
+/// Does it, or this thread, sleep on a futex, or on several?
 pub fn is_asleep_on_a_futex(pid: libc::pid_t) -> bool {
     let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-    call.split_whitespace().next().is_some_and(|number| number.parse() == Ok(libc::SYS_futex))
+    let number = call.split_whitespace().next().and_then(|number| number.parse().ok());
+    matches!(number, Some(libc::SYS_futex | libc::SYS_futex_waitv))
 }
 
 /// Was it asleep on a futex when it was stopped? `None`: the kernel does not report it.

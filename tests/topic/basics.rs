@@ -1,9 +1,26 @@
 //! One process, by the public API.
 
+use crate::support::harness::Case;
 use shmq::{GetError, PutError, Start, SubscriberKind, Topic};
 use std::time::{Duration, Instant};
 
-#[test]
+pub fn cases() -> Vec<Case> {
+    crate::cases![
+        every_gating_subscriber_sees_every_message_in_order,
+        the_capacity_is_exact,
+        nobody_is_waited_for_when_nobody_gates,
+        a_full_topic_waits_until_its_deadline_and_names_the_laggard,
+        what_an_open_sample_shows_is_not_overwritten_by_an_eviction,
+        subscribers_begin_where_they_ask_to,
+        slices_of_all_lengths_go_to_all,
+        received_and_missed_add_up_through_aborted_loans,
+        loans_and_lossy_subscribers_exclude_each_other,
+        an_open_loan_is_named_when_the_topic_is_full,
+        subscribers_are_listed,
+        a_sleeping_subscriber_is_woken_and_so_is_a_sleeping_publisher,
+    ]
+}
+
 fn every_gating_subscriber_sees_every_message_in_order() {
     let topic = Topic::<u64>::new(64).unwrap();
     let subscribers: Vec<_> = (0..5).map(|_| topic.subscribe().unwrap()).collect();
@@ -16,7 +33,6 @@ fn every_gating_subscriber_sees_every_message_in_order() {
     }
 }
 
-#[test]
 fn the_capacity_is_exact() {
     for capacity in [1usize, 2, 3, 7, 8, 9, 64, 100, 1000] {
         for laps in 0..3u64 {
@@ -41,7 +57,6 @@ fn the_capacity_is_exact() {
     }
 }
 
-#[test]
 fn nobody_is_waited_for_when_nobody_gates() {
     let topic = Topic::<u64>::new(4).unwrap();
     let live = topic.subscribe_lossy().unwrap();
@@ -62,7 +77,6 @@ fn nobody_is_waited_for_when_nobody_gates() {
     assert_eq!(live.received() + live.missed(), 1000);
 }
 
-#[test]
 fn a_full_topic_waits_until_its_deadline_and_names_the_laggard() {
     let topic = Topic::<u64>::new(2).unwrap();
     let slow = topic.subscribe().unwrap();
@@ -79,7 +93,6 @@ fn a_full_topic_waits_until_its_deadline_and_names_the_laggard() {
     assert_eq!((slow.next().unwrap(), slow.next().unwrap(), slow.next().unwrap()), (1, 2, 3));
 }
 
-#[test]
 fn what_an_open_sample_shows_is_not_overwritten_by_an_eviction() {
     let topic = Topic::<[u64; 8]>::new(2).unwrap();
     let mut every = topic.subscribe().unwrap();
@@ -99,7 +112,6 @@ fn what_an_open_sample_shows_is_not_overwritten_by_an_eviction() {
     assert!(matches!(every.try_read(), Err(GetError::NotGating)));
 }
 
-#[test]
 fn subscribers_begin_where_they_ask_to() {
     let topic = Topic::<u64>::builder().capacity(16).history(3).create().unwrap();
     for message in 0..100u64 {
@@ -117,7 +129,6 @@ fn subscribers_begin_where_they_ask_to() {
     assert!(topic.subscribe_from(Start::Now).unwrap().try_next().unwrap_err().is_empty());
 }
 
-#[test]
 fn slices_of_all_lengths_go_to_all() {
     let topic = Topic::<[u8]>::builder().capacity_bytes(8192).history(4).create().unwrap();
     let subscribers: Vec<_> = (0..3).map(|_| topic.subscribe().unwrap()).collect();
@@ -145,7 +156,6 @@ fn slices_of_all_lengths_go_to_all() {
     }
 }
 
-#[test]
 fn received_and_missed_add_up_through_aborted_loans() {
     let topic = Topic::<u64>::new(8).unwrap();
     let every = topic.subscribe().unwrap();
@@ -161,7 +171,6 @@ fn received_and_missed_add_up_through_aborted_loans() {
     assert_eq!((topic.stats().published, topic.stats().aborted), (100, 34));
 }
 
-#[test]
 fn loans_and_lossy_subscribers_exclude_each_other() {
     let topic = Topic::<u64>::new(8).unwrap();
     let loan = topic.loan().unwrap();
@@ -173,7 +182,6 @@ fn loans_and_lossy_subscribers_exclude_each_other() {
     drop(topic.loan().unwrap());
 }
 
-#[test]
 fn an_open_loan_is_named_when_the_topic_is_full() {
     let topic = Topic::<u64>::new(4).unwrap();
     let loan = topic.loan().unwrap();
@@ -190,7 +198,6 @@ fn an_open_loan_is_named_when_the_topic_is_full() {
     topic.try_publish(&1).unwrap();
 }
 
-#[test]
 fn subscribers_are_listed() {
     let topic = Topic::<u64>::new(8).unwrap();
     let every = topic.subscribe().unwrap();
@@ -207,7 +214,6 @@ fn subscribers_are_listed() {
     assert!(topic.subscribers().is_empty());
 }
 
-#[test]
 fn a_sleeping_subscriber_is_woken_and_so_is_a_sleeping_publisher() {
     let topic = Topic::<u64>::new(8).unwrap();
     let subscribers: Vec<_> = (0..3).map(|_| topic.subscribe().unwrap()).collect();

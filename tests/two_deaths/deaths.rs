@@ -4,6 +4,7 @@
 mod kinds;
 mod ledger;
 mod survivor;
+mod topics;
 mod trial;
 mod verbs;
 
@@ -67,6 +68,7 @@ pub fn main() -> ExitCode {
     const { assert!(VERBS.len() == 27, "the macro lists as many") };
     let mut cases = crate::cases![past_the_stored_tail];
     cases.extend(cases_of!(OneSize, Slices, Bounded, Large));
+    cases.extend(topics::cases());
     if asks_for_ignored() {
         // The same cases, which then try all pairs.
         cases = cases.into_iter().map(|case| Case { ignored: true, bound: WHOLE_BOUND, ..case }).collect();
@@ -313,7 +315,10 @@ fn collect_reports(file: File) {
 
 fn report(what: &str, totals: &Totals, started: Instant) {
     let Totals { trials, kills, stops, failures, .. } = totals;
-    let [trials, kills, stops, failures] = [trials, kills, stops, failures].map(|word| word.load(Relaxed));
+    report_numbers(what, [trials, kills, stops, failures].map(|word| word.load(Relaxed)), started);
+}
+
+fn report_numbers(what: &str, [trials, kills, stops, failures]: [u64; 4], started: Instant) {
     let line = format!("{what}\t{trials}\t{kills}\t{stops}\t{failures}\t{}\n", started.elapsed().as_millis());
     REPORT.get().expect("main collects reports").write_all(line.as_bytes()).expect("a file takes a line");
 }

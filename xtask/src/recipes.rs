@@ -54,10 +54,13 @@ pub const DEEP: &[Recipe] = &[
     recipe("coverage", "the lines of src that the quicker tests run, in words", || run_script(".ci/coverage")),
     recipe("aarch64", "builds for aarch64, and runs what needs threads only under qemu-user", || run_script(".ci/aarch64")),
     recipe("sweep", "a kill at every instruction, of all operations (an hour)", || {
-        run_each(&[], &["cargo test --release --locked --test kill_everywhere -- --ignored"])
+        run_each(&[], &["cargo test --release --locked --features async --test kill_everywhere -- --ignored"])
     }),
     recipe("pairs", "two deaths, at all pairs of atomic writes (hours)", || {
         run_each(&COUNTED, &["cargo test --release --locked --test two_deaths -- --ignored"])
+    }),
+    recipe("torn", "ten million reads of topics that may be torn, and storms over topics for minutes", || {
+        run_each(&[], &["cargo test --release --locked --test topic_crashes -- --ignored"])
     }),
     recipe("storm", "storms for minutes", || run_each(&[], &["cargo test --release --locked --test storm -- --ignored"])),
 ];
@@ -181,7 +184,12 @@ fn test() -> Result {
 }
 
 fn crashes() -> Result {
-    run_each(&[], &["cargo test --release --locked --test kill_everywhere --test storm --test garbage"])
+    run_each(
+        &[],
+        &[
+            "cargo test --release --locked --features async --test kill_everywhere --test storm --test garbage --test topic_crashes",
+        ],
+    )
 }
 
 /// A package of its own: its dependencies are built for nothing else.

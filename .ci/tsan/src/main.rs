@@ -4,7 +4,7 @@
 //!
 //! `tsan [MESSAGES]`: so many of each kind, 3000 unless said otherwise.
 
-use shmq::{GetError, Message, ObjectQueue, Queue};
+use shmq::{GetError, Message, ObjectQueue, Plain, Queue, Subscriber, Topic};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -190,6 +190,101 @@ fn objects(messages: u64) {
     threads("objects", messages, &put, &take, &|| drop(queue.stats()), &|| queue.close());
 }
 
+/// Reads until the topic is closed, and checks each message.
+fn read_topic<T: Plain + ?Sized>(what: &str, subscriber: &mut Subscriber<T>, messages: u64, check: impl Fn(&T::Owned)) {
+    let end = Instant::now() + BOUND;
+    loop {
+        match subscriber.next_timeout(BOUND) {
+            Ok(message) => check(&message),
+            Err(GetError::Lagged { .. }) => {}
+            Err(GetError::Closed) => break,
+            Err(error) => panic!("{what}: {error}"),
+        }
+        assert!(Instant::now() < end, "{what}: not over after {BOUND:?}");
+    }
+    assert_eq!(subscriber.received() + subscriber.missed(), messages, "{what}");
+}
+
+/// Lossy subscribers beside publishers by copy, which lap them: by lock from two threads, or an endpoint. A subscriber that gates would keep
+/// the publisher from lapping them, so it comes in a run of its own.
+fn topic<T: Plain + ?Sized>(
+    what: &str,
+    messages: u64,
+    topic: &Topic<T>,
+    is_gated: bool,
+    publish: impl Fn(u64, &dyn Fn(&T)) + Sync,
+    check: impl Fn(&T::Owned) + Sync,
+) where
+    Topic<T>: Send + Sync,
+    Subscriber<T>: Send,
+{
+    let mut readers: Vec<Subscriber<T>> = (0..2).map(|_| topic.subscribe_lossy().expect("subscribe")).collect();
+    readers.extend(is_gated.then(|| topic.subscribe().expect("subscribe")));
+    let over = AtomicBool::new(false);
+    let check = &check;
+    thread::scope(|s| {
+        let readers: Vec<_> =
+            readers.into_iter().map(|mut reader| s.spawn(move || read_topic(what, &mut reader, messages, check))).collect();
+        s.spawn(|| {
+            while !over.load(Relaxed) {
+                let _ = (topic.stats(), topic.subscribers());
+                // Joins and leaves, while they publish.
+                drop(topic.subscribe().expect("subscribe"));
+            }
+        });
+        let by_lock = |half: u64| {
+            let publish = &publish;
+            s.spawn(move || {
+                let send = |message: &T| topic.publish(message).expect("publish");
+                (0..messages / 2).filter(|n| n % 2 == half).for_each(|n| publish(n, &send));
+            })
+        };
+        [by_lock(0), by_lock(1)].into_iter().for_each(|publisher| publisher.join().expect("a publisher"));
+        let publisher = topic.publisher().expect("publisher");
+        (messages / 2..messages).for_each(|n| publish(n, &|message| publisher.publish(message).expect("publish")));
+        drop(publisher);
+        topic.close();
+        readers.into_iter().for_each(|reader| reader.join().expect("a reader"));
+        over.store(true, Relaxed);
+    });
+    println!("{what}: {messages} messages");
+}
+
+fn topics(messages: u64) {
+    for is_gated in [false, true] {
+        let what = |kind: &str| format!("topic of {kind}{}", if is_gated { ", gated" } else { "" });
+        let small = Topic::<u64>::create(name("topic-8"), 16).expect("create");
+        topic(&what("8 bytes"), messages, &small, is_gated, |n, send| send(&n), |_| ());
+        let values = Topic::<[u64; 60]>::create(name("topic-480"), 4).expect("create");
+        let check = |message: &[u64; 60]| assert!(message.iter().all(|word| *word == message[0]));
+        topic(&what("480 bytes"), messages, &values, is_gated, |n, send| send(&[n; 60]), check);
+        let slices = Topic::<[u64]>::builder().name(name("topic-slices")).capacity_bytes(64 << 10).create().expect("create");
+        topic(&what("slices"), messages, &slices, is_gated, |n, send| send(&slice_of(n)), |message| check_slice(message));
+    }
+}
+
+/// In place on both sides, which excludes lossy subscribers: Samples beside loans.
+fn topic_in_place(messages: u64) {
+    let topic = Topic::<[u64; 60]>::create(name("topic-in-place"), 4).expect("create");
+    let readers: Vec<_> = (0..2).map(|_| topic.subscribe().expect("subscribe")).collect();
+    thread::scope(|s| {
+        for mut reader in readers {
+            s.spawn(move || {
+                for number in 0..messages {
+                    let sample = reader.read_timeout(BOUND).expect("read");
+                    assert_eq!(*sample, [number; 60]);
+                }
+            });
+        }
+        for number in 0..messages {
+            let mut loan = topic.loan().expect("loan");
+            *loan = [number; 60];
+            loan.commit().expect("commit");
+        }
+    });
+    println!("topic in place: {messages} messages");
+}
+
 /// The primitives that hand data from one to the other.
 fn sync(rounds: u64) {
     let value = shmq::sync::Value::new([0u64; 9]).expect("value");
@@ -222,4 +317,6 @@ fn main() {
     endpoints::<1>(messages);
     endpoints::<8>(messages);
     sync(messages / 10);
+    topics(messages);
+    topic_in_place(messages);
 }

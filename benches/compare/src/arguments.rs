@@ -19,7 +19,7 @@ shmq beside everything that one could pick instead
   --no-python    leave the Python rivals out
   --self-test    only see whether lost and torn messages are noticed
 
-kinds: throughput, latency, waiting, creation, idle, growth, killed
+kinds: throughput, broadcast, latency, waiting, creation, idle, growth, killed
 
 again the kill with the seed 7: --only 'killed: posix mq' --kills 1 --seed 7";
 

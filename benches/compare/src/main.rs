@@ -5,6 +5,8 @@
 
 #[path = "../../baseline/mod.rs"]
 mod baseline;
+#[path = "../../broadcasts/mod.rs"]
+mod broadcasts;
 #[path = "../../flows/mod.rs"]
 mod flows;
 #[path = "../../forked/mod.rs"]

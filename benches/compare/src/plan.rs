@@ -4,6 +4,7 @@
 use crate::{
     arguments::Arguments,
     bare_ring::BareRing,
+    broadcasts::{Batches, ByPublisher, ByTopic, InPlace, lossy},
     bystanders,
     first_message::{ByName, OneHandle, first_message},
     flows,
@@ -20,10 +21,11 @@ use crate::{
 };
 use Family::{Limit, Shmq};
 
-pub const KINDS: [&str; 7] = ["throughput", "latency", "waiting", "creation", "idle", "growth", "killed"];
+pub const KINDS: [&str; 8] = ["throughput", "broadcast", "latency", "waiting", "creation", "idle", "growth", "killed"];
 
-/// Words of a 64-byte message.
+/// Words of a 64-byte message, and of a frame.
 const LINE: usize = 8;
+const FRAME: usize = 128 << 10;
 /// Each side of a ping-pong with work between computes this long, in microseconds.
 pub const WORK_MICROS: [u64; 4] = [0, 1, 2, 5];
 pub const CAPACITIES: [usize; 5] = [16, 256, 4096, 65_536, 1 << 20];
@@ -42,6 +44,15 @@ pub const GROWTH_CAPACITY: &str = "capacity, 64 B, 1x1";
 pub const GROWTH_CAPACITY_ALONE: &str = "capacity, 64 B, put and get by one process";
 pub const GROWTH_ATTACHED: &str = "attached processes, 64 B, 1x1";
 pub const GROWTH_ATTACHED_ALONE: &str = "attached processes, 64 B, put and get by one process";
+
+/// Of the groups of broadcasts.
+pub const TOPIC: &str = "Topic, Publisher";
+pub const TOPIC_BATCHES: &str = "Topic, 32 a call";
+pub const TOPIC_IN_PLACE: &str = "Topic, in place";
+
+pub fn broadcast_title(size: &str, consumers: usize) -> String {
+    format!("broadcast {size}, 1 to {consumers}")
+}
 
 pub fn waiting_title(micros: u64) -> String {
     format!("ping-pong 64 B, {micros} us of work on each side")
@@ -90,6 +101,11 @@ impl Planner {
         rivals.into_iter().map(row).collect()
     }
 
+    /// A row of a topic, whose messages go to that many consumers.
+    fn topic(&mut self, name: &str, case: Box<dyn Case>, consumers: u32) -> PlannedRow {
+        PlannedRow::new(name, Shmq, runner::flow_to(self.case(case), consumers))
+    }
+
     /// A row for messages as fast as they go between processes.
     fn flow(&mut self, name: &str, family: Family, case: Box<dyn Case>, sides: u32) -> PlannedRow {
         PlannedRow::new(name, family, runner::flow(self.case(case), sides))
@@ -135,6 +151,47 @@ impl Planner {
             rows.push(self.flow("bare ring", Limit, flows::flow::<BareRing<W>>(), sides));
         }
         self.push("throughput", title, Unit::Rate { bytes: W * 8 }, rows);
+    }
+
+    fn topics<const W: usize>(&mut self, consumers: u32) -> Vec<PlannedRow> {
+        if const { W >= LARGE_WORDS } {
+            return vec![self.topic(TOPIC_IN_PLACE, flows::flow_to_all::<InPlace<W>>(), consumers)];
+        }
+        vec![
+            self.topic(TOPIC, flows::flow_to_all::<ByPublisher<W>>(), consumers),
+            self.topic("Topic, by lock", flows::flow_to_all::<ByTopic<W>>(), consumers),
+            self.topic(TOPIC_BATCHES, flows::flow_to_all::<Batches<W>>(), consumers),
+            self.topic(TOPIC_IN_PLACE, flows::flow_to_all::<InPlace<W>>(), consumers),
+            self.topic("Topic, to a lossy subscriber", lossy::<W>(), consumers),
+        ]
+    }
+
+    /// Messages of `W` words, one to one, beside a queue's endpoints; each process has a core.
+    fn broadcast_to_one<const W: usize>(&mut self, size: &str) {
+        let title = broadcast_title(size, 1);
+        if !self.wants("broadcast", &title) {
+            return;
+        }
+        let mut rows = vec![
+            self.flow("Producer/Consumer", Shmq, flows::endpoints_copy::<W>().1, 1),
+            self.flow("Producer/Consumer, 32 a call", Shmq, flows::endpoints_batch::<W>().1, 1),
+        ];
+        rows.extend(self.topics::<W>(1));
+        let rivals = self.rivals.broadcast_to_one::<W>();
+        rows.extend(self.rivals(rivals, |case| runner::flow_to(case, 1)));
+        self.push("broadcast", title, Unit::Rate { bytes: W * 8 }, rows);
+    }
+
+    /// Messages of `W` words, each to three consumers: some processes share a core, so all give way.
+    fn broadcast_to_three<const W: usize>(&mut self, size: &str) {
+        let title = broadcast_title(size, 3);
+        if !self.wants("broadcast", &title) {
+            return;
+        }
+        let mut rows = self.topics::<W>(3);
+        let rivals = self.rivals.broadcast_to_three::<W>();
+        rows.extend(self.rivals(rivals, |case| runner::flow_to(case, 3)));
+        self.push("broadcast", title, Unit::Rate { bytes: W * 8 }, rows);
     }
 
     /// Both sides on one core: whoever waits must give way.
@@ -284,7 +341,7 @@ pub fn plan(arguments: &Arguments) -> Plan {
         planner.throughput::<128>("1 KiB", 1, full);
     }
     planner.throughput::<LARGE_WORDS>("64 KiB", 1, full);
-    planner.throughput::<{ 128 << 10 }>("1 MiB", 1, full);
+    planner.throughput::<FRAME>("1 MiB", 1, full);
     planner.throughput::<LINE>("64 B", 2, full);
     planner.throughput::<LINE>("64 B", 4, full);
     if full {
@@ -292,6 +349,11 @@ pub fn plan(arguments: &Arguments) -> Plan {
         planner.throughput::<1>("8 B", 4, false);
         planner.throughput::<LARGE_WORDS>("64 KiB", 2, false);
     }
+    planner.broadcast_to_one::<1>("8 B");
+    planner.broadcast_to_one::<LINE>("64 B");
+    planner.broadcast_to_three::<1>("8 B");
+    planner.broadcast_to_three::<LINE>("64 B");
+    planner.broadcast_to_three::<FRAME>("1 MiB");
     planner.one_core();
     planner.objects::<Order, LINE>(STRUCTS);
     planner.objects::<Prices, 128>(MAPS);

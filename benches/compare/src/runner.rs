@@ -16,6 +16,9 @@ const PROBE_TURNS: u64 = 5_000;
 /// The first run has this many messages, so that a slow rival does not take long.
 const FIRST_MESSAGES: u64 = 64;
 
+/// Producers and consumers.
+type Party = (u32, u32);
+
 /// Takes one sample of a row.
 pub type Measure = Box<dyn Fn(&mut Runner) -> Result<Measurement, String>>;
 
@@ -113,12 +116,12 @@ impl Runner {
     fn with_party<R>(
         &mut self,
         case: usize,
-        sides: u32,
+        (producers, consumers): Party,
         placement: Placement,
         body: impl FnOnce(&mut Workers) -> Result<R, Fault>,
     ) -> Result<R, String> {
         let workers = self.workers();
-        let result = workers.try_seat(case, sides, sides, placement).and_then(|()| body(workers)).and_then(|result| {
+        let result = workers.try_seat(case, producers, consumers, placement).and_then(|()| body(workers)).and_then(|result| {
             workers.try_clear()?;
             Ok(result)
         });
@@ -127,9 +130,9 @@ impl Runner {
 
     /// Messages as fast as they go. `pace` keeps how many fill a sample, from one repetition to the
     /// next.
-    fn flow(&mut self, case: usize, sides: u32, placement: Placement, pace: &Cell<u64>) -> Result<Measurement, String> {
+    fn flow(&mut self, case: usize, party: Party, placement: Placement, pace: &Cell<u64>) -> Result<Measurement, String> {
         let sample = self.effort.sample;
-        self.with_party(case, sides, placement, |workers| {
+        self.with_party(case, party, placement, |workers| {
             let (count, elapsed, cpu) = fill(sample, pace, |messages| {
                 let (count, elapsed) = workers.try_run(messages)?;
                 Ok((count, elapsed, workers.cpu_nanos().iter().sum()))
@@ -139,7 +142,7 @@ impl Runner {
     }
 
     fn ping_pong(&mut self, case: usize, turns: u64, times: &Turns) -> Result<Measurement, String> {
-        self.with_party(case, 1, Placement::Pinned, |workers| {
+        self.with_party(case, (1, 1), Placement::Pinned, |workers| {
             workers.try_run(turns / 10)?;
             let (count, elapsed) = workers.try_run(turns)?;
             let cpu = workers.cpu_nanos().iter().sum();
@@ -150,7 +153,7 @@ impl Runner {
 
     /// The median of what member 0 timed, once a share.
     fn times(&mut self, case: usize, shares: u64, times: &Turns) -> Result<Measurement, String> {
-        self.with_party(case, 1, Placement::Pinned, |workers| {
+        self.with_party(case, (1, 1), Placement::Pinned, |workers| {
             let (count, _) = workers.try_run(shares)?;
             let [nanos, ..] = percentiles(times.read(count));
             Ok(Measurement { nanos, percentiles: None, cpu_nanos: None })
@@ -158,7 +161,7 @@ impl Runner {
     }
 
     fn idle(&mut self, case: usize) -> Result<Measurement, String> {
-        self.with_party(case, 1, Placement::Pinned, |workers| {
+        self.with_party(case, (1, 1), Placement::Pinned, |workers| {
             let (_, elapsed) = workers.try_run(1)?;
             let waiter = workers.cpu_nanos()[1] as f64;
             let seconds = elapsed.as_secs_f64();
@@ -203,13 +206,20 @@ pub fn percentiles(nanos: impl Iterator<Item = f64>) -> [f64; 3] {
 pub fn flow(case: usize, sides: u32) -> Measure {
     let placement = if sides == 1 { Placement::Pinned } else { Placement::Free };
     let pace = Cell::new(0);
-    Box::new(move |runner| runner.flow(case, sides, placement, &pace))
+    Box::new(move |runner| runner.flow(case, (sides, sides), placement, &pace))
+}
+
+/// How to measure a broadcast to that many consumers.
+pub fn flow_to(case: usize, consumers: u32) -> Measure {
+    let placement = if consumers == 1 { Placement::Pinned } else { Placement::Free };
+    let pace = Cell::new(0);
+    Box::new(move |runner| runner.flow(case, (1, consumers), placement, &pace))
 }
 
 /// As [`flow`], one to one, both processes on one core.
 pub fn flow_on_one_core(case: usize) -> Measure {
     let pace = Cell::new(0);
-    Box::new(move |runner| runner.flow(case, 1, Placement::OneCore, &pace))
+    Box::new(move |runner| runner.flow(case, (1, 1), Placement::OneCore, &pace))
 }
 
 /// How to measure a ping-pong; a sleeping one has fewer turns.

@@ -4,7 +4,7 @@ use crate::{
     machine_state::Column,
     plan::{
         ATTACHED, CAPACITIES, GROWTH_ATTACHED, GROWTH_ATTACHED_ALONE, GROWTH_CAPACITY, GROWTH_CAPACITY_ALONE, MAPS, ONE_CORE,
-        SPINNING, STRUCTS, WORK_MICROS, waiting_title,
+        SPINNING, STRUCTS, TOPIC, TOPIC_BATCHES, TOPIC_IN_PLACE, WORK_MICROS, broadcast_title, waiting_title,
     },
     results::{Family, Group, Measurement, Row, Spread, brief},
     run::Run,
@@ -91,6 +91,16 @@ impl Judge<'_> {
         }
     }
 
+    /// Topics beside what else gives every message to every receiver, and beside a queue's endpoints.
+    fn broadcast(&mut self, size: &str) {
+        let one = broadcast_title(size, 1);
+        self.rate(&one, TOPIC, "Producer/Consumer", 0.9);
+        self.rate(&one, TOPIC, "ringfire", if size == "8 B" { 0.9 } else { 3.0 });
+        self.rate(&one, TOPIC, "iceoryx2", 10.0);
+        self.rate(&one, TOPIC_BATCHES, "shaq broadcast, 32 a call", 1.0);
+        self.rate(&broadcast_title(size, 3), TOPIC, "iceoryx2", 3.0);
+    }
+
     fn time(&mut self, title: &str, what: &str, row: &str, by: &str, bound: f64, of: impl Fn(&Measurement) -> Option<f64>) {
         let Some(group) = self.run.group(title) else { return };
         let (Some(ours), Some(theirs)) = (group.row(row), group.row(by)) else { return };
@@ -171,6 +181,10 @@ pub fn verdicts(run: &Run) -> Vec<Verdict> {
         judge.time(SPINNING, "p50", "Producer/Consumer", rival, 1.0, percentile(0));
         judge.time(SPINNING, "p99.9", "Producer/Consumer", rival, 1.0, percentile(2));
     }
+    for size in ["8 B", "64 B"] {
+        judge.broadcast(size);
+    }
+    judge.rate(&broadcast_title("1 MiB", 3), TOPIC_IN_PLACE, "iceoryx2", 1.0);
     for group in &run.groups {
         if matches!(group.kind, "throughput" | "latency") && ![ONE_CORE, STRUCTS, MAPS].contains(&group.title.as_str()) {
             judge.ahead_of_all(group);

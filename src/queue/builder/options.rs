@@ -193,6 +193,9 @@ impl<Q> QueueBuilder<Q> {
     ///   a handle of that role in its supervisor.
     /// - A forked child's handles count from their first call, or by
     ///   [`keep`](crate::ProcessBuilder::keep). One that only reads does not wait for itself.
+    /// - **A topic** closes once there has been a [`Publisher`](crate::Publisher) and none is left, in
+    ///   any process: subscribers read what there is, and then see `Closed`. Nothing else keeps it
+    ///   open, a [`Topic`](crate::Topic) neither; what that publishes by lock does not count.
     ///
     /// ```
     /// use shmq::{GetError, Queue};

@@ -138,6 +138,9 @@ impl QueueSettings {
             max_participants: self.max_participants.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
             persist: self.persist,
             close_when_unused: self.close_when_unused,
+            history: self.history.map(|messages| messages as u64),
+            max_subscribers: self.max_subscribers.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+            max_lag: self.max_lag.map(|messages| messages as u64),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use super::super::RawQueue;
 use super::{BOTH, roles};
-#[cfg(feature = "tracing")]
 use crate::shm::layout::role;
 use crate::shm::participant::Id;
 use std::sync::atomic::Ordering::SeqCst;
@@ -43,8 +42,13 @@ impl RawQueue {
 
     /// Roles that there has been a handle of, or that a plain handle acted in.
     fn roles_had(&self) -> u32 {
+        if self.topic.is_some() {
+            // Only publishers count, each by its own handle: a publish by lock is no role.
+            return self.rare().had_roles.load(SeqCst) & role::SENDER;
+        }
         let (put, get) = (&self.head().put, &self.head().get);
-        let has_put = put.tail.load(SeqCst) != 0 || put.taken_back.load(SeqCst) != 0;
+        let first = self.first_position();
+        let has_put = put.tail.load(SeqCst) != first || put.taken_back.load(SeqCst) != 0;
         // Not head: putters step it over loans that were dropped.
         let has_got = get.copies.load(SeqCst) != 0 || get.leases.load(SeqCst) != 0;
         (self.rare().had_roles.load(SeqCst) | roles(has_put, has_got)) & BOTH

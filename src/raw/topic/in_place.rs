@@ -2,17 +2,20 @@
 //! through one by a loan.
 //!
 //! A loan's caller writes with plain stores, and a lossy subscriber may read what it writes into (it
-//! finds out afterwards, and discards the copy). In one process that is a data race, so there the two
-//! exclude each other. Between processes no rule of the language speaks of it: the reader's loads are
+//! finds out afterwards, and discards the copy). Through one mapping of a process that is a data race, so
+//! there the two exclude each other: a handle, its clones, and what is made of them. Between processes,
+//! and between two mappings of one process (two handles that were opened), no rule of the language
+//! speaks of it: the addresses differ. There the reader's loads are
 //! atomic ones, each made once, of values that are compared or copied and, if reclaim has passed them,
 //! discarded; the writer reads nothing back that the reader might have written, since it writes
 //! nothing. So neither compiler can conclude anything from the other's accesses.
 
 use crate::atomic::AtomicU64;
 use crate::raw::RawQueue;
-use crate::ring::topic::order_reclaimed;
+use crate::ring::topic::{LineWord, Standing};
 use crate::shm::geometry::CellIndex;
-use std::sync::atomic::Ordering::{AcqRel, Acquire};
+use crate::shm::participant::Id;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 const COUNT_BITS: u32 = 16;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
@@ -62,6 +65,11 @@ impl InPlace {
         begun.is_ok()
     }
 
+    pub fn has(&self, kind: InPlaceUse, incarnation: u32) -> bool {
+        let word = self.0.load(Acquire);
+        word >> INCARNATION_SHIFT == incarnation as u64 && kind.count(word) != 0
+    }
+
     pub fn end(&self, kind: InPlaceUse, incarnation: u32) {
         let _ = self.0.fetch_update(AcqRel, Acquire, |word| {
             let is_ours = word >> INCARNATION_SHIFT == incarnation as u64 && kind.count(word) != 0;
@@ -73,8 +81,12 @@ impl InPlace {
 impl RawQueue {
     /// Begins a use in place, or one that excludes it.
     pub(crate) fn begin_in_place(&self, kind: InPlaceUse) -> bool {
-        order_reclaimed();
         self.topic_part().in_place.begin(kind, self.incarnation())
+    }
+
+    /// Has this process lossy subscribers, which exclude loans?
+    pub(crate) fn has_lossy_readers(&self) -> bool {
+        self.topic_part().in_place.has(InPlaceUse::LossyReader, self.incarnation())
     }
 
     /// `incarnation`: that in which it began.
@@ -82,19 +94,30 @@ impl RawQueue {
         self.topic_part().in_place.end(kind, incarnation);
     }
 
-    /// A loan that was claimed at `cell` is a message: it may be the newest.
-    pub(crate) fn note_committed(&self, cell: CellIndex) {
-        let geometry = self.geometry();
-        if geometry.sized {
-            return;
-        }
-        // Its position is the last one of that cell before tail: less than a lap ago it was CLAIMED,
-        // which reclaim does not pass.
+    /// Does a subscriber of this process, forgotten or not, read in place?
+    pub(in crate::raw) fn reads_in_place(&self, me: Id) -> bool {
         let topic = self.as_topic();
-        let (tail, first) = (topic.tail(), topic.first());
-        let lap = tail & !(first - 1);
-        let position = if (tail & (first - 1)) > cell.index() { lap | cell.index() } else { (lap - first) | cell.index() };
-        topic.note_newest(position);
+        topic.lines.iter().any(|line| {
+            let word = LineWord::from_bits(line.state.load(Acquire));
+            word.participant() == me.bits() && word.standing() != Some(Standing::Free) && line.pin.load(Relaxed) != 0
+        })
+    }
+
+    /// Position of the record that this process has claimed at `cell`: the last one of that cell before
+    /// tail. It was claimed less than a lap ago, since reclaim does not pass it.
+    pub(crate) fn position_of_claimed(&self, cell: CellIndex) -> u64 {
+        let topic = self.as_topic();
+        let (tail, lap) = (topic.tail(), topic.first());
+        let this_lap = tail & !(lap - 1) | cell.index();
+        if this_lap < tail { this_lap } else { this_lap.wrapping_sub(lap) }
+    }
+
+    /// A loan that was claimed at `position` is a message: it may be the newest, and reclaim may pass it.
+    pub(crate) fn note_committed(&self, position: u64) {
+        if !self.geometry().sized {
+            self.as_topic().note_newest(position);
+        }
+        self.notify_not_full(u32::MAX);
     }
 }
 

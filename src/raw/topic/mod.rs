@@ -12,8 +12,11 @@
 //! | `mod.rs` | what a topic has beside a queue's put side; room |
 //! | `subscriber.rs` | a subscriber: its place, and what happens to it |
 //! | `next.rs` | the verbs by copy, and how they wait |
+//! | `readiness.rs` | what there is, for a caller that waits for several things |
+//! | `awaited.rs` | the same for tasks |
 //! | `in_place.rs` | records read in place, and what excludes lossy readers |
-//! | `control.rs` | seeing subscribers, evicting, waiting for them, recovery |
+//! | `control.rs` | seeing subscribers, evicting, waiting for them |
+//! | `seen.rs` | what observers see, attached or not: a subscriber's line, the counters |
 //!
 //! Invariants:
 //! 1. A subscriber's line is its own while the line's word names it; a handle is used by one thread
@@ -21,17 +24,22 @@
 //! 2. A loan of a dead process is aborted with the put side's *lock* held, also beside a live
 //!    endpoint. So its word is aborted by one process only, and no subscriber mistakes payload for
 //!    it: reclaim never passes a CLAIMED record, and is loaded after the word.
+//! 3. A wake of `not_empty` is for all subscribers: none passes one on.
 
+#[cfg(feature = "async")]
+mod awaited;
 mod control;
 mod in_place;
 mod next;
+mod readiness;
+mod seen;
 mod subscriber;
 
-pub use control::{SubscriberInfo, SubscriberKind, TopicStats};
 pub(crate) use in_place::{InPlace, InPlaceRecord, InPlaceUse};
-pub(crate) use subscriber::RawSubscriber;
-pub use subscriber::Start;
-use subscriber::id_of;
+pub use seen::{SubscriberInfo, SubscriberKind, TopicStats};
+pub(crate) use seen::{lag_of, pid_of, subscriber_at};
+pub(crate) use subscriber::id_of;
+pub use subscriber::{RawSubscriber, Start};
 
 use super::recover::{RECOVER_LOCK_NS, forget_dead};
 use super::{Mapped, RawQueue, RecoveryReport, Wait};
@@ -80,7 +88,7 @@ impl Fences for MemoryBarrier {
 }
 
 /// The ring of a topic whose words and lines are there.
-pub(super) fn topic_ring<'a>(ring: &'a crate::ring::Ring<Mapped>, area: &'a TopicArea) -> TopicRing<'a, Mapped> {
+pub(crate) fn topic_ring<'a>(ring: &'a crate::ring::Ring<Mapped>, area: &'a TopicArea) -> TopicRing<'a, Mapped> {
     let shape = area.shape();
     let limits = Limits { history: shape.history, max_lag: shape.max_lag };
     TopicRing { ring, words: area.words(), lines: area.lines(), limits }
@@ -128,25 +136,26 @@ impl RawQueue {
     }
 
     /// Opens the gate where a dead process keeps it shut: by its line, or by a loan. `true`: there may
-    /// be room now. Needs the put side.
+    /// be room for `length` bytes now. Needs the put side.
     #[cold]
-    pub(super) fn free_gate(&self, me: Id, by_endpoint: bool) -> bool {
+    pub(super) fn free_gate(&self, me: Id, length: u32, by_endpoint: bool) -> bool {
         let topic = self.as_topic();
         let freed = topic.free_the_dead(self.death_check(me));
         self.rare().recoveries.fetch_add(freed, Relaxed);
-        let loan = match topic.hold(self.smallest_message()) {
+        self.note_freed(freed, 0);
+        let loan = match topic.hold(length, self.leaves_out()) {
             Ok(Some(Hold::Loan(header))) => self.is_dead(header.owner(), me),
             _ => false,
         };
         // A caller by lock holds what an abort needs (Invariant 2).
-        let abort = || if by_endpoint { self.abort_dead_loans(me) } else { self.abort_dead_loans_locked(me) };
+        let abort = || if by_endpoint { self.abort_dead_loans(me, Deadline::NEVER) } else { self.abort_dead_loans_locked(me) };
         freed > 0 || (loan && abort())
     }
 
     /// Aborts the loans of dead processes that stand between reclaim and the end of the records
-    /// (Invariant 2).
-    pub(super) fn abort_dead_loans(&self, me: Id) -> bool {
-        self.with_put_lock(me, || self.abort_dead_loans_locked(me))
+    /// (Invariant 2). Waits for the put side's lock until `deadline`, but not for long.
+    pub(super) fn abort_dead_loans(&self, me: Id, deadline: Deadline) -> bool {
+        self.with_put_lock(me, deadline, || self.abort_dead_loans_locked(me))
     }
 
     /// Needs the put side's lock.
@@ -172,14 +181,15 @@ impl RawQueue {
             at = after;
         }
         self.rare().aborted.fetch_add(aborted, Relaxed);
+        self.note_freed(0, aborted);
         aborted > 0
     }
 
     /// Runs `act` with the put side's lock held, whether or not a live endpoint owns the side. `false`
     /// if the lock cannot be had soon.
-    fn with_put_lock(&self, me: Id, act: impl FnOnce() -> bool) -> bool {
+    fn with_put_lock(&self, me: Id, deadline: Deadline, act: impl FnOnce() -> bool) -> bool {
         let lock = self.locks().put(self.head());
-        let Some(locked) = lock.lock(self.segment(), me, Deadline::in_ns(ABORT_LOCK_NS), true) else { return false };
+        let Some(locked) = lock.lock(self.segment(), me, deadline.within(ABORT_LOCK_NS), true) else { return false };
         // A live endpoint's cursors are its own; those of a dead one are repaired by the next that
         // enters by lock.
         let is_owned = self.head().put.owner.load(Relaxed) != 0;
@@ -205,6 +215,7 @@ impl RawQueue {
                 let repaired = self.ring.repair_put_side(|owner| self.is_dead(owner, me));
                 if let Ok(repaired) = repaired {
                     self.rare().aborted.fetch_add(repaired.aborted, Relaxed);
+                    self.note_freed(0, repaired.aborted);
                 }
                 let _ = self.unlock_put(me);
                 repaired.is_ok()
@@ -213,9 +224,10 @@ impl RawQueue {
         };
         let freed = self.as_topic().free_the_dead(self.death_check(me));
         self.rare().recoveries.fetch_add(freed, Relaxed);
+        self.note_freed(freed, 0);
         let has_loans = self.head().put.loans.load(Relaxed) != 0;
         if has_loans {
-            self.abort_dead_loans(me);
+            self.abort_dead_loans(me, deadline);
         }
         if freed > 0 {
             self.notify_not_full(u32::MAX);
@@ -231,18 +243,24 @@ impl RawQueue {
         self.report_events();
     }
 
-    /// The error of a publish, with what it waited for.
-    pub(crate) fn explain(&self, error: PutError) -> PutError {
+    /// Does a scan of this process leave evicted subscribers out of the gate (ring topic, Invariant 6)?
+    pub(super) fn leaves_out(&self) -> bool {
+        self.barrier().is_registered() || self.barrier().has_full_fences()
+    }
+
+    /// The error of a publish of `length` bytes, with what it waited for.
+    #[cold]
+    pub(crate) fn explain(&self, error: PutError, length: usize) -> PutError {
         let timed_out = match error {
             PutError::Full => false,
             PutError::Timeout => true,
             other => return other,
         };
         let topic = self.as_topic();
-        match topic.hold(self.smallest_message()) {
+        match topic.hold(u32::try_from(length).unwrap_or(u32::MAX), self.leaves_out()) {
             Ok(Some(Hold::Subscriber { line, word })) => {
-                let pid = Id::from_bits(word.participant()).map_or(0, |id| participant::pid_of(self.segment(), id));
-                let lag = topic.lines.get(line).map_or(0, |line| self.lag_of(line));
+                let pid = pid_of(self.segment().entries(), word.participant());
+                let lag = topic.lines.get(line).map_or(0, |line| lag_of(&topic, line));
                 PutError::Gated { subscriber: id_of(line, word), pid, lag, timed_out }
             }
             Ok(Some(Hold::Loan(header))) => PutError::BehindLoan { pid: self.pid_of_entry(header.owner().entry()), timed_out },

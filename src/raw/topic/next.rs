@@ -11,6 +11,7 @@ use super::subscriber::RawSubscriber;
 use crate::error::GetError;
 use crate::message::copy::{load_message, load_words};
 use crate::message::{Message, Plain};
+use crate::os::Deadline;
 use crate::raw::copy::{SlowGet, check_written};
 use crate::raw::stats::Verb;
 use crate::ring::topic::{Newest, Place, Seen};
@@ -69,6 +70,7 @@ impl RawSubscriber {
         // SAFETY: a record of a T in whole words lies there, or what is being written over it.
         let copy = unsafe { load_message::<T>(ring.memory.payload(cell)) };
         if !self.counts_at_once(place.position) {
+            self.note_torn();
             return None;
         }
         let next = Place { position: geometry.after(place.position, 1)?, number: place.number.wrapping_add(1) };
@@ -151,7 +153,11 @@ impl RawSubscriber {
             count += 1;
         }
         // For all of them: reclaim passes the first one first.
-        if count == 0 || !self.counts_at_once(place.position) {
+        if count == 0 {
+            return 0;
+        }
+        if !self.counts_at_once(place.position) {
+            self.note_torn();
             return 0;
         }
         let Some(position) = geometry.after(place.position, count) else { return 0 };
@@ -160,13 +166,18 @@ impl RawSubscriber {
         count as usize
     }
 
+    /// A copy was torn, or its subscriber evicted.
+    #[cold]
+    fn note_torn(&self) {
+        self.torn.set(self.torn.get().saturating_add(1));
+    }
+
     /// Does what was just read at that position count (ring topic, Invariants 4 and 5), of a
     /// subscriber to which nothing has happened?
     #[inline(always)]
     fn counts_at_once(&self, position: u64) -> bool {
         fence(Acquire);
-        let is_as_known = self.line().state.load(Relaxed) == self.word.get().bits();
-        is_as_known && (self.is_gating() || self.raw.as_topic().words.reclaim.load(Relaxed) <= position)
+        self.is_as_known() && (self.is_gating() || self.words().reclaim.load(Relaxed) <= position)
     }
 
     /// The next message of a topic of slices.
@@ -205,7 +216,7 @@ impl RawSubscriber {
     }
 
     /// Waits for a message to be read in place.
-    pub fn pin_next(&self, wait: Wait) -> Result<InPlaceRecord, GetError> {
+    pub(crate) fn pin_next(&self, wait: Wait) -> Result<InPlaceRecord, GetError> {
         self.wait_for(wait, &mut || self.step_in_place())
     }
 
@@ -213,10 +224,25 @@ impl RawSubscriber {
     #[cold]
     #[inline(never)]
     fn await_next(&self, wait: Wait) -> bool {
-        let (number, cell) = (self.place.get().number, self.raw.geometry().cell(self.place.get().position));
-        let run = number.wrapping_sub(self.caught_up_at.replace(number));
+        if wait.is_try() {
+            return false;
+        }
+        let cell = self.raw.geometry().cell(self.place.get().position);
+        let run = self.take_run();
         let ring = &self.raw.ring;
         self.raw.await_record(run, wait, || cell.is_some_and(|cell| ring.load_header(cell).is_pending()))
+    }
+
+    /// Messages since it last caught up, which it has now.
+    fn take_run(&self) -> u64 {
+        let number = self.place.get().number;
+        number.wrapping_sub(self.caught_up_at.replace(number))
+    }
+
+    /// The pause of a task whose first try found nothing: before it tries again, and waits.
+    #[cfg(feature = "async")]
+    pub fn gather_for_poll(&self) {
+        self.raw.gather_records_for_poll(self.take_run());
     }
 
     /// The one blocking path: tries until there is something, or time is up.
@@ -228,7 +254,7 @@ impl RawSubscriber {
             return Ok(found);
         }
         let mut waiter = raw.waiter(wait, Verb::Get);
-        let mut ready = || self.is_ready();
+        let mut ready = || self.is_ready_to_read();
         loop {
             if raw.is_poisoned() {
                 return Err(GetError::Poisoned);
@@ -264,33 +290,16 @@ impl RawSubscriber {
         }
     }
 
-    /// Would a try return at once, with a message or an error?
-    pub fn is_ready(&self) -> bool {
-        let raw = &*self.raw;
-        let position = self.place.get().position;
-        let Some(cell) = raw.geometry().cell(position) else { return true };
-        !raw.ring.load_header(cell).is_pending()
-            || self.is_changed()
-            || !(self.is_gating() || raw.as_topic().is_intact(position))
-            || (raw.is_closed() && !raw.put_side_is_at_work())
-            || raw.is_poisoned()
-    }
-
     /// Does no record begin at its place?
     fn is_at_end(&self) -> bool {
         let seen = self.raw.as_topic().look(self.place.get(), || self.gates_now());
         seen == Ok(Seen::Nothing)
     }
 
-    /// A slice has passed: is the loan before it that of a dead process?
+    /// A slice has passed: is the loan before it that of a dead process, or has the last publisher
+    /// died?
     pub fn probe(&self) {
-        let raw = &*self.raw;
-        if let Ok(Seen::Loan(header)) = raw.as_topic().look(self.place.get(), || self.gates_now()) {
-            if raw.is_dead(header.owner(), self.me) {
-                raw.abort_dead_loans(self.me);
-            }
-        }
-        raw.close_if_unused(self.me);
+        self.raw.probe_for_reader(self.place.get().position, self.me, Deadline::NEVER);
     }
 
     fn step<R>(&self, read: &mut dyn FnMut(*const u8, usize) -> Result<R, GetError>) -> Tried<R> {
@@ -305,7 +314,8 @@ impl RawSubscriber {
                 Seen::Skipped(next) => self.skip_to(next),
                 // Evicted meanwhile: it learns that first.
                 Seen::Lapped if self.is_gating() => {}
-                Seen::Lapped => self.go_on_after_lapped()?,
+                Seen::Lapped if !self.go_on_after_lapped()? => return Ok(None),
+                Seen::Lapped => {}
                 Seen::Record { cell, length, next } => {
                     let got = read(raw.ring.memory.payload(cell), length);
                     if topic.counts(place.position, &gates) {
@@ -314,7 +324,7 @@ impl RawSubscriber {
                         self.move_to(next);
                         return Ok(Some(got));
                     }
-                    self.torn.set(self.torn.get().saturating_add(1));
+                    self.note_torn();
                 }
             }
         }
@@ -322,19 +332,19 @@ impl RawSubscriber {
     }
 
     /// Passes fillers, which have no number of their own, and aborted loans.
-    fn skip_to(&self, next: Place) {
+    pub(super) fn skip_to(&self, next: Place) {
         self.miss(next.number.wrapping_sub(self.place.get().number));
         self.move_to(next);
     }
 
-    /// Goes on elsewhere. The error says how many it missed, unless it missed none.
-    fn go_on_after_lapped(&self) -> Result<(), GetError> {
+    /// Goes on elsewhere. The error says how many it missed, unless it missed none. `false`: every place
+    /// that was tried was overwritten at once, since this process hardly runs; for now there is nothing.
+    fn go_on_after_lapped(&self) -> Result<bool, GetError> {
         let place = self.place.get();
-        // Every place that is tried is overwritten at once: its process hardly runs.
-        let Some(next) = self.raw.as_topic().after_lapped(place, self.torn.get())? else { return Err(GetError::Busy) };
+        let Some(next) = self.raw.as_topic().after_lapped(place, self.torn.get())? else { return Ok(false) };
         let missed = next.number.wrapping_sub(place.number);
         self.skip_to(next);
-        if missed == 0 { Ok(()) } else { Err(GetError::Lagged { missed }) }
+        if missed == 0 { Ok(true) } else { Err(GetError::Lagged { missed }) }
     }
 
     /// The newest message that it has not passed; what lies before it is missed.
@@ -351,8 +361,11 @@ impl RawSubscriber {
             let is_final = raw.is_closed() && raw.put_side_is_quiet(self.me);
             match topic.newest_from(self.place.get())? {
                 Newest::Lapped => continue,
-                Newest::None if is_final => return Err(GetError::Closed),
-                Newest::None => return Err(GetError::Empty),
+                Newest::None => {
+                    // Not before them: a gating subscriber would keep their room.
+                    self.pass_skipped()?;
+                    return Err(if is_final && self.is_at_end() { GetError::Closed } else { GetError::Empty });
+                }
                 Newest::Found(newest) => {
                     if let Seen::Record { cell, length, next } = topic.look(newest, gates)? {
                         let got = read(raw.ring.memory.payload(cell), length);
@@ -367,6 +380,17 @@ impl RawSubscriber {
             }
         }
         Err(GetError::Busy)
+    }
+
+    /// Passes fillers and aborted loans at its place.
+    fn pass_skipped(&self) -> Result<(), GetError> {
+        for _ in 0..=self.raw.geometry().cells {
+            match self.raw.as_topic().look(self.place.get(), || self.gates_now())? {
+                Seen::Skipped(next) => self.skip_to(next),
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     fn step_in_place(&self) -> Tried<InPlaceRecord> {
@@ -395,7 +419,7 @@ impl RawSubscriber {
     }
 
     /// A record is read no more in place: it is passed.
-    pub fn unpin(&self, record: &InPlaceRecord) {
+    pub(crate) fn unpin(&self, record: &InPlaceRecord) {
         if self.is_inherited() {
             return;
         }

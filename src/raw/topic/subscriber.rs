@@ -13,12 +13,13 @@ use crate::os::now_ns;
 use crate::raw::{Failure, RawQueue};
 use crate::ring::topic;
 use crate::ring::topic::{LineWord, Place, Standing};
-use crate::shm::layout::SubscriberLine;
+use crate::shm::layout::{SubscriberLine, TopicWords};
 use crate::shm::participant::Id;
 use std::cell::Cell;
 use std::fmt;
+use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
 /// Far longer than a store stays in any processor's store buffer.
@@ -61,7 +62,7 @@ impl Start {
 }
 
 /// Names the subscriber that a line's word names.
-pub(super) fn id_of(line: usize, word: LineWord) -> SubscriberId {
+pub(crate) fn id_of(line: usize, word: LineWord) -> SubscriberId {
     SubscriberId { line: line as u32, generation: word.generation(), participant: word.participant() }
 }
 
@@ -71,13 +72,18 @@ pub(super) fn is_of(id: SubscriberId, word: LineWord) -> bool {
 }
 
 /// A subscriber of a topic, in bytes. Its cells keep it to one thread at a time.
-pub(crate) struct RawSubscriber {
+pub struct RawSubscriber {
     pub(super) raw: Arc<RawQueue>,
+    /// Its line, and the topic's words: in the mapping that `raw` keeps.
+    own_line: NonNull<SubscriberLine>,
+    words: NonNull<TopicWords>,
     pub(super) line: usize,
     pub(super) me: Id,
     incarnation: u32,
     /// What its line's state should be.
-    pub(super) word: Cell<LineWord>,
+    word: Cell<LineWord>,
+    /// The bits of that; 0, which no line shows, once it has ended: then no fast path goes on.
+    expected: Cell<u64>,
     pub(super) place: Cell<Place>,
     /// Copies in a row that were torn.
     pub(super) torn: Cell<u32>,
@@ -87,6 +93,9 @@ pub(crate) struct RawSubscriber {
     is_counted: Cell<bool>,
     has_ended: Cell<bool>,
 }
+
+// SAFETY: the pointers lead to atomics in a mapping that `raw` keeps, from whichever thread.
+unsafe impl Send for RawSubscriber {}
 
 impl RawSubscriber {
     pub fn join(raw: Arc<RawQueue>, start: Start, gates: bool) -> Result<RawSubscriber, SubscribeError> {
@@ -114,12 +123,17 @@ impl RawSubscriber {
         // For those that wait for subscribers.
         raw.notify_all_done();
         let place = Place { position: joined.cursor, number: joined.number };
+        let topic = raw.as_topic();
+        let (own_line, words) = (NonNull::from(&topic.lines[joined.line]), NonNull::from(topic.words));
         Ok(RawSubscriber {
             raw,
+            own_line,
+            words,
             line: joined.line,
             me,
             incarnation,
             word: Cell::new(joined.word),
+            expected: Cell::new(joined.word.bits()),
             place: Cell::new(place),
             torn: Cell::new(0),
             caught_up_at: Cell::new(place.number),
@@ -128,7 +142,7 @@ impl RawSubscriber {
         })
     }
 
-    pub fn raw(&self) -> &Arc<RawQueue> {
+    pub(crate) fn raw(&self) -> &Arc<RawQueue> {
         &self.raw
     }
 
@@ -154,8 +168,14 @@ impl RawSubscriber {
 
     #[inline(always)]
     pub(super) fn line(&self) -> &SubscriberLine {
-        // In range: the line was found there (join).
-        &self.raw.topic_part().area.lines()[self.line]
+        // SAFETY: it lies in the mapping, which `raw` keeps (raw, Invariant 2); a line is atomics.
+        unsafe { self.own_line.as_ref() }
+    }
+
+    #[inline(always)]
+    pub(super) fn words(&self) -> &TopicWords {
+        // SAFETY: as for the line.
+        unsafe { self.words.as_ref() }
     }
 
     /// Does the put side wait for it, as far as it knows?
@@ -167,12 +187,23 @@ impl RawSubscriber {
     /// Does the put side wait for it now? Ordered by the caller.
     #[inline(always)]
     pub(super) fn gates_now(&self) -> bool {
-        self.is_gating() && self.line().state.load(Relaxed) == self.word.get().bits()
+        self.is_gating() && self.is_as_known()
+    }
+
+    /// Has nothing happened to its line? Ordered by the caller.
+    #[inline(always)]
+    pub(super) fn is_as_known(&self) -> bool {
+        self.line().state.load(Relaxed) == self.expected.get()
+    }
+
+    /// Is it over, for good? It was evicted where it must not be lossy.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.get()
     }
 
     /// Has its line changed since it last knew?
     pub(super) fn is_changed(&self) -> bool {
-        self.line().state.load(Acquire) != self.word.get().bits()
+        self.line().state.load(Acquire) != self.expected.get()
     }
 
     /// Learns, once, that it was evicted, and stands for a lossy subscriber from then on; it ends in a
@@ -193,8 +224,17 @@ impl RawSubscriber {
         let may_read = self.raw.topic_part().in_place.begin(InPlaceUse::LossyReader, self.incarnation);
         self.is_counted.set(may_read);
         self.has_ended.set(!may_read);
+        self.expected.set(if may_read { word.bits() } else { 0 });
         // A publisher may have waited for it until now.
         self.raw.notify_not_full(u32::MAX);
+        #[cfg(feature = "tracing")]
+        tracing::warn!(
+            target: "shmq",
+            topic = self.raw.segment().name(),
+            subscriber = %self.id(),
+            lag = self.lag(),
+            "evicted"
+        );
         Err(GetError::Evicted)
     }
 
@@ -224,7 +264,12 @@ impl RawSubscriber {
     #[inline(always)]
     pub(super) fn move_to(&self, next: Place) {
         let before = self.place.replace(next);
-        self.raw.as_topic().move_to(self.line(), next);
+        let line = self.line();
+        if !self.raw.geometry().sized {
+            line.number.store(next.number, Relaxed);
+        }
+        // Release: what it read before is read before a publisher that sees this place overwrites it.
+        line.cursor.store(next.position, Release);
         if self.is_gating() {
             self.raw.barrier().light();
             if self.raw.not_full().has_waiters() {
@@ -242,7 +287,7 @@ impl RawSubscriber {
     }
 
     /// Before it sleeps: it will not move for a while, so what it freed is all there is.
-    pub(super) fn wake_before_sleep(&self) {
+    pub(crate) fn wake_before_sleep(&self) {
         if self.is_gating() {
             self.raw.notify_not_full(u32::MAX);
         }

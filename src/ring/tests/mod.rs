@@ -19,3 +19,5 @@ mod model;
 mod mortal;
 #[cfg(not(loom))]
 mod past_tail;
+#[cfg(not(loom))]
+mod topic_model;

@@ -10,10 +10,11 @@
 //!
 //! All of it needs the put side.
 
-use super::{Fences, LineWord, MUST_SCAN, Standing, TopicRing};
+use super::{Fences, LineWord, MUST_SCAN, NOT_YET, Standing, TopicRing, order_reclaimed};
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::atomic::fence;
 use crate::ring::{Corrupted, Header, Memory, NoRoom, Slot, State};
+use crate::shm::layout::SubscriberLine;
 
 /// The share of the capacity that must be free before a publisher that waits goes on with what the
 /// laggard alone shows, and that a subscriber frees before it wakes one.
@@ -56,6 +57,7 @@ impl<M: Memory> TopicRing<'_, M> {
     /// As [`Ring::reserve`](crate::ring::Ring::reserve).
     #[cold]
     pub fn reserve(&self, length: u32, fences: &impl Fences) -> Result<Slot, NoRoom> {
+        order_reclaimed();
         self.ring.reserve_with(length, |next, _| self.open(next, fences))
     }
 
@@ -137,23 +139,36 @@ impl<M: Memory> TopicRing<'_, M> {
     /// The lowest cursor, as the last scan and the laggard's cursor of now have it. `None`: only a
     /// scan can say.
     fn by_laggard(&self) -> Option<u64> {
+        let others = self.words.others.load(Relaxed);
+        Some(self.laggard_cursor()?.map_or(others, |cursor| cursor.min(others)))
+    }
+
+    /// Where the laggard of the last scan is now; `Some(None)`: it gates no more, or there was none.
+    /// `None`: only a scan can say.
+    fn laggard_cursor(&self) -> Option<Option<u64>> {
         let words = self.words;
         if words.joins_seen.load(Relaxed) != words.joins.load(Acquire) {
             return None;
         }
-        let others = words.others.load(Relaxed);
         let word = LineWord::from_bits(words.laggard.load(Relaxed));
         if word.bits() == 0 {
-            return Some(others);
+            return Some(None);
         }
         let line = self.lines.get(words.laggard_line.load(Relaxed) as usize)?;
         // The cursor first: that of a line that was freed, and taken again, does not count.
         let cursor = self.linear(line.cursor.load(Acquire));
         match LineWord::from_bits(line.state.load(Acquire)) {
-            now if now == word => Some(cursor.min(others)),
+            now if now == word => Some(Some(cursor)),
             now if now.is_same_subscriber(word) => None,
-            _ => Some(others),
+            _ => Some(None),
         }
+    }
+
+    /// The laggard of the last scan, if there was a gating one.
+    fn laggard(&self) -> Option<(usize, LineWord)> {
+        let word = LineWord::from_bits(self.words.laggard.load(Relaxed));
+        let line = self.words.laggard_line.load(Relaxed) as usize;
+        (word.standing() == Some(Standing::Gating) && line < self.lines.len()).then_some((line, word))
     }
 
     /// Reads all lines.
@@ -175,18 +190,14 @@ impl<M: Memory> TopicRing<'_, M> {
 
     /// Where this line gates, if it does. Evicts one that lags too far, and leaves an evicted one
     /// out (Invariant 6).
-    fn gates_at(
-        &self,
-        line: &crate::shm::layout::SubscriberLine,
-        fences: &impl Fences,
-    ) -> Result<Option<(LineWord, u64)>, Corrupted> {
+    fn gates_at(&self, line: &SubscriberLine, fences: &impl Fences) -> Result<Option<(LineWord, u64)>, Corrupted> {
         let mut word = LineWord::from_bits(line.state.load(Acquire));
         if !matches!(word.standing(), Some(Standing::Gating | Standing::Evicting)) {
             return Ok(None);
         }
         let position = line.cursor.load(Acquire);
         self.ring.cell(position)?;
-        if word.standing() == Some(Standing::Gating) && self.lags_too_far(position)? {
+        if word.standing() == Some(Standing::Gating) && self.lags_too_far(line, position)? {
             word = self.evict_word(line, word).unwrap_or(word);
         }
         if word.standing() == Some(Standing::Evicting) && fences.heavy() && line.pin.load(Acquire) == 0 {
@@ -200,12 +211,19 @@ impl<M: Memory> TopicRing<'_, M> {
         Ok(Some((word, self.linear(position))))
     }
 
-    fn lags_too_far(&self, position: u64) -> Result<bool, Corrupted> {
-        if self.limits.max_lag == 0 {
+    fn lags_too_far(&self, line: &SubscriberLine, position: u64) -> Result<bool, Corrupted> {
+        // One that is joining has no place yet. One before an open loan cannot go on.
+        if self.limits.max_lag == 0 || line.start.load(Acquire) == NOT_YET || self.is_claimed(position)? {
             return Ok(false);
         }
         let tail = self.ring.memory.put_side().tail.load(Relaxed);
-        Ok(self.number_at(tail)?.wrapping_sub(self.number_at(position)?) >= self.limits.max_lag)
+        // A cursor may be past the stored tail (Ring, Invariant 2).
+        Ok(self.number_at(tail)?.saturating_sub(self.number_at(position)?) >= self.limits.max_lag)
+    }
+
+    /// Is there an open loan at a position that its subscriber keeps?
+    fn is_claimed(&self, position: u64) -> Result<bool, Corrupted> {
+        Ok(self.ring.load_header(self.ring.cell(position)?).state() == Some(State::Claimed))
     }
 
     /// The first start of a record at or behind `target`, or the last one that is not behind `most`
@@ -254,26 +272,39 @@ impl<M: Memory> TopicRing<'_, M> {
         }
     }
 
-    /// What keeps a record of `length` bytes out, if anything does. A hint that needs nothing.
-    pub fn hold(&self, length: u32) -> Result<Option<Hold>, Corrupted> {
-        let geometry = &self.ring.geometry;
-        let next = self.linear(self.ring.span(self.tail(), length)?.next);
+    /// The lowest cursor that gates, in cells, and its line; `u64::MAX` if none does. A hint that needs
+    /// nothing, and evicts nobody.
+    pub fn lowest_gating(&self, leaves_out: bool) -> (u64, Option<(usize, LineWord)>) {
         let mut lowest = (u64::MAX, None);
         for (line, words) in self.used_lines().iter().enumerate() {
             let word = LineWord::from_bits(words.state.load(Acquire));
             let cursor = self.linear(words.cursor.load(Acquire));
             let gates = match word.standing() {
                 Some(Standing::Gating) => true,
-                // A scan would leave it out otherwise.
-                Some(Standing::Evicting) => words.pin.load(Acquire) != 0,
+                Some(Standing::Evicting) => !leaves_out || words.pin.load(Acquire) != 0,
                 _ => false,
             };
             if gates && cursor < lowest.0 {
-                lowest = (cursor, Some(Hold::Subscriber { line, word }));
+                lowest = (cursor, Some((line, word)));
             }
         }
+        lowest
+    }
+
+    /// What keeps a record of `length` bytes out, if anything does. A hint that needs nothing.
+    pub fn hold(&self, length: u32, leaves_out: bool) -> Result<Option<Hold>, Corrupted> {
+        let geometry = &self.ring.geometry;
+        let next = self.linear(self.ring.span(self.tail(), length)?.next);
+        // One line says it, as long as the laggard of the last scan has not moved enough.
+        if let Some((line, word)) = self.laggard() {
+            let cursor = self.linear(self.lines[line].cursor.load(Acquire));
+            if cursor.wrapping_add(self.capacity()) < next && self.lines[line].state.load(Acquire) == word.bits() {
+                return self.held_by(line, word).map(Some);
+            }
+        }
+        let lowest = self.lowest_gating(leaves_out);
         if lowest.0.saturating_add(self.capacity()) < next {
-            return Ok(lowest.1);
+            return lowest.1.map(|(line, word)| self.held_by(line, word)).transpose();
         }
         // Reclaim is never far from what it must reach, unless a loan stops it.
         let least = next.wrapping_add(1).saturating_sub(geometry.cells);
@@ -290,23 +321,34 @@ impl<M: Memory> TopicRing<'_, M> {
         Ok((header.state() == Some(State::Claimed) && self.is_intact(reclaim)).then_some(Hold::Loan(header)))
     }
 
-    /// Has the laggard of the last scan moved so far that a publisher goes on with some stretch? Or
-    /// is it time to scan? A hint.
+    /// The subscriber in that line, or the open loan that it stands before.
+    fn held_by(&self, line: usize, word: LineWord) -> Result<Hold, Corrupted> {
+        let cell = self.ring.cell(self.lines[line].cursor.load(Acquire))?;
+        let header = self.ring.load_header(cell);
+        Ok(if header.state() == Some(State::Claimed) { Hold::Loan(header) } else { Hold::Subscriber { line, word } })
+    }
+
+    /// Does the gate leave room, or has the laggard of the last scan moved so far that a publisher goes
+    /// on with some stretch? Or is it time to scan? A hint.
     pub fn is_opening(&self) -> bool {
         let tail = self.linear(self.ring.memory.put_side().tail.load(Relaxed));
-        self.by_laggard().is_none_or(|lowest| lowest.wrapping_add(self.capacity()) >= tail.wrapping_add(self.step()))
+        let opens = |lowest: u64, cells| lowest.saturating_add(self.capacity()) >= tail.wrapping_add(cells);
+        // The gate first: while it leaves room, no line is read. And the laggard alone: the bound of the
+        // others is that of the last scan, which stands until the next one.
+        opens(self.linear(self.words.gate.load(Relaxed)), 1)
+            || self.laggard_cursor().is_none_or(|cursor| opens(cursor.unwrap_or(u64::MAX), self.step()))
     }
 
     /// Before a publisher of a record of `length` bytes sleeps: the gating subscriber that passes this
-    /// position wakes it. With `others` asleep, not later than they asked for.
-    pub fn ask_for_wake(&self, length: u32, others: bool) -> Result<(), Corrupted> {
+    /// position wakes it; not later than another publisher that waits has asked for.
+    pub fn ask_for_wake(&self, length: u32) -> Result<(), Corrupted> {
         let position = self.tail();
         let tail = self.linear(position);
         let need = self.linear(self.ring.span(position, length)?.next).saturating_sub(tail);
         let wake_at = tail.wrapping_add(need.max(self.step())).saturating_sub(self.capacity()).min(tail);
         let wake_at = self.ring.geometry.position(wake_at);
         let before = self.words.wake_at.load(Relaxed);
-        let is_asked_for = others && before > self.words.gate.load(Relaxed);
+        let is_asked_for = before > self.words.gate.load(Relaxed);
         self.words.wake_at.store(if is_asked_for { wake_at.min(before) } else { wake_at }, Release);
         Ok(())
     }

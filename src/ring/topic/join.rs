@@ -8,9 +8,9 @@
 //!
 //! Needs no side: a live publisher holds the put side for its life, so its lock is no way in.
 
-use super::{Fences, LineWord, Standing, TopicRing};
+use super::{Fences, LineWord, NOT_YET, Standing, TopicRing};
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use crate::ring::{Corrupted, Memory, State};
+use crate::ring::{Corrupted, Memory};
 use crate::shm::layout::SubscriberLine;
 
 /// Walks from reclaim that found themselves overtaken, before a subscriber begins at tail.
@@ -50,15 +50,32 @@ impl<M: Memory> TopicRing<'_, M> {
         settle: impl Fn(),
     ) -> Result<Option<Joined>, Corrupted> {
         let Some((index, word)) = self.take_line(participant, is_dead) else { return Ok(None) };
+        let joined = self.join_in(index, word, start, gates, fences, settle);
+        if joined.is_err() {
+            self.leave(index, word);
+        }
+        joined.map(Some)
+    }
+
+    fn join_in(
+        &self,
+        index: usize,
+        word: LineWord,
+        start: Start,
+        gates: bool,
+        fences: &impl Fences,
+        settle: impl Fn(),
+    ) -> Result<Joined, Corrupted> {
         let line = &self.lines[index];
         let joined = |(cursor, number): (u64, u64), word| {
-            line.start.store(number, Relaxed);
             line.number.store(number, Relaxed);
             line.cursor.store(cursor, Release);
-            Some(Joined { line: index, word, cursor, number })
+            line.start.store(number, Release);
+            Joined { line: index, word, cursor, number }
         };
         line.pin.store(0, Relaxed);
         line.missed.store(0, Relaxed);
+        line.start.store(NOT_YET, Release);
         if !gates {
             let word = word.standing_as(Standing::Lossy);
             let place = self.place_of_lossy(start)?;
@@ -70,7 +87,9 @@ impl<M: Memory> TopicRing<'_, M> {
         let first = match start {
             Start::Now => self.tail(),
             _ if self.ring.geometry.sized => self.words.gate.load(Acquire).max(self.words.reclaim.load(Acquire)),
-            _ => self.words.reclaim.load(Acquire),
+            // No record before the middle is promised to it, and until it is there it gates.
+            Start::Back(_) => self.words.middle.load(Acquire).max(self.words.reclaim.load(Acquire)),
+            Start::Oldest => self.words.reclaim.load(Acquire),
         };
         line.cursor.store(first, Release);
         let word = word.standing_as(Standing::Gating);
@@ -168,22 +187,7 @@ impl<M: Memory> TopicRing<'_, M> {
     /// The first record from `from` on that `is_it`, or the end of the records. `None`: overtaken by
     /// reclaim on the way.
     fn walk_to(&self, from: u64, is_it: impl Fn(u64, u64) -> bool) -> Result<Option<(u64, u64)>, Corrupted> {
-        let mut at = from;
-        for _ in 0..=self.ring.geometry.cells {
-            let cell = self.ring.cell(at)?;
-            let header = self.ring.load_header(cell);
-            let number = self.number_at(at)?;
-            if !self.is_intact(at) {
-                return Ok(None);
-            }
-            let state = header.state().ok_or(Corrupted)?;
-            if state == State::Free || is_it(at, number) {
-                return Ok(Some((at, number)));
-            }
-            at = self.ring.after(at, header)?;
-        }
-        // A whole ring of records was put meanwhile.
-        Ok(None)
+        self.walk(from, |walked| !is_it(walked.position, walked.number))
     }
 
     /// Ends a subscription, whatever it stands for. `false`: it had ended.

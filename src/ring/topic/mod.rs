@@ -20,6 +20,7 @@
 //! | how far the put side may go: the gate, reclaim, the bound | `gate.rs` |
 //! | how a subscriber joins, leaves, is evicted, and is freed after its death | `join.rs` |
 //! | which record a subscriber reads next, and whether what it read counts | `read.rs` |
+//! | which records there are | `walk.rs` |
 //!
 //! The put side is the queue's: FREE ahead, claims, commits, repair (Ring, Invariants 1, 3 and 5).
 //! There is no get side. Records stay READY until they are overwritten. Positions begin at the
@@ -59,11 +60,13 @@ mod gate;
 mod join;
 mod line;
 mod read;
+mod walk;
 
 pub(crate) use gate::Hold;
 pub(crate) use join::Start;
 pub(crate) use line::{LineWord, Standing};
 pub(crate) use read::{Newest, Place, Seen};
+pub(crate) use walk::Walked;
 
 use super::{Corrupted, Memory, Ring};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -72,6 +75,9 @@ use crate::shm::layout::{SubscriberLine, TopicWords};
 
 /// Value of `joins_seen` while no gate is believed (Invariant 2).
 pub(crate) const MUST_SCAN: u64 = u64::MAX;
+
+/// Value of a line's `start` while its subscriber has no place yet.
+pub(crate) const NOT_YET: u64 = u64::MAX;
 
 /// The two halves of the barrier.
 pub(crate) trait Fences {
@@ -123,12 +129,12 @@ impl<M: Memory> TopicRing<'_, M> {
         self.ring.memory.put_side().tail.load(Acquire)
     }
 
-    fn linear(&self, position: u64) -> u64 {
+    pub fn linear(&self, position: u64) -> u64 {
         self.ring.geometry.linear(position)
     }
 
     /// The lines that were ever used.
-    fn used_lines(&self) -> &[SubscriberLine] {
+    pub fn used_lines(&self) -> &[SubscriberLine] {
         let used = (self.words.lines_end.load(Acquire) as usize).min(self.lines.len());
         &self.lines[..used]
     }

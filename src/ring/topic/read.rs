@@ -11,7 +11,6 @@ use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::atomic::fence;
 use crate::ring::{Corrupted, Header, Memory, State};
 use crate::shm::geometry::CellIndex;
-use crate::shm::layout::SubscriberLine;
 
 /// Places of a lapped subscriber that were overwritten as well, before it gives up for now.
 const ATTEMPTS: u32 = 16;
@@ -91,16 +90,6 @@ impl<M: Memory> TopicRing<'_, M> {
     pub fn counts(&self, position: u64, gates: &impl Fn() -> bool) -> bool {
         fence(Acquire);
         gates() || self.words.reclaim.load(Relaxed) <= position
-    }
-
-    /// Shows others where a subscriber is. Release: what it read before is read before a publisher
-    /// that sees this place overwrites it.
-    #[inline(always)]
-    pub fn move_to(&self, line: &SubscriberLine, place: Place) {
-        if !self.ring.geometry.sized {
-            line.number.store(place.number, Relaxed);
-        }
-        line.cursor.store(place.position, Release);
     }
 
     /// Where a subscriber goes on that was lapped at `place`: at the oldest record, after a torn copy

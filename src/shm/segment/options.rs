@@ -53,6 +53,10 @@ pub(crate) struct Asked {
     pub max_participants: Option<u32>,
     pub persist: Option<bool>,
     pub close_when_unused: Option<bool>,
+    /// Of a topic, as the next two.
+    pub history: Option<u64>,
+    pub max_subscribers: Option<u32>,
+    pub max_lag: Option<u64>,
 }
 
 impl Asked {
@@ -91,6 +95,18 @@ impl Asked {
         }
         if let Some(asked) = self.close_when_unused {
             differs("close_when_unused", asked.to_string(), info.close_when_unused.to_string());
+        }
+        if let Some(shape) = &info.topic {
+            let of_topic = [
+                ("history", self.history, shape.history),
+                ("max_subscribers", self.max_subscribers.map(u64::from), shape.max_subscribers.into()),
+                ("max_lag_before_evict", self.max_lag, shape.max_lag),
+            ];
+            for (option, asked, actual) in of_topic {
+                if let Some(asked) = asked {
+                    differs(option, asked.to_string(), actual.to_string());
+                }
+            }
         }
         // `true` takes effect, and cannot be undone.
         if self.persist == Some(false) {

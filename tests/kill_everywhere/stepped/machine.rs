@@ -3,9 +3,9 @@
 use std::io;
 
 #[cfg(target_arch = "aarch64")]
-pub use aarch64::{place, program_counter, step_back, step_over, stop_here, with_breakpoint};
+pub use aarch64::{break_at, place, program_counter, step_back, step_over, stop_here, with_breakpoint};
 #[cfg(target_arch = "x86_64")]
-pub use x86_64::{place, program_counter, step_back, step_over, stop_here, with_breakpoint};
+pub use x86_64::{break_at, place, program_counter, step_back, step_over, stop_here, with_breakpoint};
 
 pub fn ptrace(request: libc::c_uint, pid: libc::pid_t, address: usize, data: usize) -> io::Result<i64> {
     // SAFETY: the requests of this module read and write no memory of this process but their
@@ -22,6 +22,11 @@ mod x86_64 {
     use std::mem::offset_of;
 
     const RIP: usize = offset_of!(libc::user, regs) + offset_of!(libc::user_regs_struct, rip);
+    const DEBUG_REGISTERS: usize = offset_of!(libc::user, u_debugreg);
+    /// The register that says which breakpoints are on.
+    const CONTROL: usize = DEBUG_REGISTERS + 7 * size_of::<u64>();
+    /// The first one, at the execution of an instruction, for this thread alone.
+    const FIRST_IS_ON: usize = 1;
     const INT3: u64 = 0xcc;
 
     /// Stops a traced program right here.
@@ -42,6 +47,13 @@ mod x86_64 {
         let mut all: libc::user_regs_struct = unsafe { std::mem::zeroed() };
         ptrace(libc::PTRACE_GETREGS, pid, 0, &raw mut all as usize)?;
         Ok((all.rip as usize, all.rsp as usize))
+    }
+
+    /// Makes one thread stop before it executes the instruction at an address, or takes that back.
+    pub fn break_at(pid: libc::pid_t, address: Option<usize>) -> std::io::Result<()> {
+        let Some(address) = address else { return ptrace(libc::PTRACE_POKEUSER, pid, CONTROL, 0).map(drop) };
+        ptrace(libc::PTRACE_POKEUSER, pid, DEBUG_REGISTERS, address)?;
+        ptrace(libc::PTRACE_POKEUSER, pid, CONTROL, FIRST_IS_ON).map(drop)
     }
 
     /// The program counter stands after a breakpoint that was met: moves it back before it.
@@ -95,6 +107,11 @@ mod aarch64 {
     /// Program counter and stack pointer.
     pub fn place(pid: libc::pid_t) -> std::io::Result<(usize, usize)> {
         all_registers(pid).map(|all| (all.pc as usize, all.sp as usize))
+    }
+
+    /// Not written for this machine: single steps take its place.
+    pub fn break_at(_: libc::pid_t, _: Option<usize>) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
     }
 
     /// The program counter stands at a breakpoint that was met: there is nothing to do.

@@ -11,8 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-/// Places of a sample, for each operation.
+/// Places of a sample, for each operation; and where another thread runs beside it, which makes most
+/// of the way single steps.
 const SAMPLED_PLACES: u64 = 100;
+const SAMPLED_PLACES_BESIDE: u64 = 60;
 /// Of 100 operations of a sample, the number whose recovery is killed as well. Recoveries have much
 /// in common, and tracing one costs more than killing it.
 const SAMPLED_PERCENT: u64 = 20;
@@ -90,7 +92,10 @@ impl<W> Operation<'_, W> {
         let all: Vec<usize> = (0..end).filter(|&steps| !trace.is_amid_a_copy(steps)).collect();
         let places: BTreeSet<usize> = match whole {
             true => all.into_iter().skip(rng.below(stride as u64) as usize).step_by(stride).chain([0, end - 1]).collect(),
-            false => (0..SAMPLED_PLACES).map(|_| all[rng.below(all.len() as u64) as usize]).chain([0, end - 1]).collect(),
+            false => (0..if trace.is_alone() { SAMPLED_PLACES } else { SAMPLED_PLACES_BESIDE })
+                .map(|_| all[rng.below(all.len() as u64) as usize])
+                .chain([0, end - 1])
+                .collect(),
         };
         let mut repaired_at = Vec::new();
         let mut stage = 0;

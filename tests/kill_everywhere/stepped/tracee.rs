@@ -11,15 +11,21 @@
 //! costs the tracer about three steps, and the cheapest way is a mixture of both. An operation that
 //! does not repeat itself exactly (it lists a directory, or reads the time) may stop elsewhere:
 //! such a stop is as good as any other, and is counted.
+//!
+//! Where the child has another thread (a future's reactor), only its first thread is stepped. The
+//! other one is not traced and would die at a breakpoint in the text, so breakpoints are those of
+//! the thread's debug registers, or there are only single steps.
 
 use crate::stepped::machine::{self, ptrace};
 use crate::support::harness::skip;
-use crate::support::process::{Child, Exit, describe_process, exit_now, fork, is_asleep_on_a_futex, send_signal, shared_word};
+use crate::support::process::{
+    Child, Exit, describe_process, exit_now, fork, is_asleep_on_a_futex, send_signal, shared_words, wait_for_count,
+};
 use crate::support::{PATIENCE, wait_at_most};
 use std::collections::HashMap;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// Exit code of a child that may not be traced.
 const NOT_TRACED: i32 = 79;
@@ -44,6 +50,30 @@ pub struct Trace {
     ways: Vec<Way>,
     /// The first instruction after the child woke up, if it slept.
     pub woken_at: Option<usize>,
+    breakpoints: Breakpoints,
+}
+
+/// What a breakpoint is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Breakpoints {
+    /// An instruction in the text of the program, for all threads.
+    Text,
+    /// A debug register of the one thread: the child has others.
+    Register,
+    /// The machine has no such register, or it cannot be written: single steps alone.
+    None,
+}
+
+impl Breakpoints {
+    /// What suits a child that stands still.
+    fn of(pid: libc::pid_t) -> Breakpoints {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(1, Iterator::count);
+        match threads {
+            0 | 1 => Breakpoints::Text,
+            _ if machine::break_at(pid, Some(kill_at as *const () as usize)).is_ok() => Breakpoints::Register,
+            _ => Breakpoints::None,
+        }
+    }
 }
 
 /// Addresses of this program, as opposed to those of a library, are that close to one another.
@@ -76,7 +106,7 @@ struct Way {
 }
 
 impl Trace {
-    fn new(addresses: Vec<usize>, depths: Vec<usize>, woken_at: Option<usize>) -> Trace {
+    fn new(addresses: Vec<usize>, depths: Vec<usize>, woken_at: Option<usize>, breakpoints: Breakpoints) -> Trace {
         let mut met: HashMap<usize, usize> = HashMap::new();
         let mut ways: Vec<Way> = Vec::with_capacity(addresses.len());
         // Places that are cheaper than all later ones. The cheapest place from some place on is the
@@ -106,11 +136,16 @@ impl Trace {
             cheapest.push(place);
             ways.push(way);
         }
-        Trace { addresses, depths, ways, woken_at }
+        Trace { addresses, depths, ways, woken_at, breakpoints }
     }
 
     pub fn len(&self) -> usize {
         self.addresses.len()
+    }
+
+    /// Had the child one thread?
+    pub fn is_alone(&self) -> bool {
+        self.breakpoints == Breakpoints::Text
     }
 
     /// Is this one of the many rounds of a copying instruction, but not one of the first or last
@@ -124,6 +159,10 @@ impl Trace {
     /// The way to the instruction after `steps`: moves (a step, or a breakpoint) and where each
     /// leads. Also whether it is certain.
     fn way(&self, steps: usize) -> (Vec<(usize, Move)>, bool) {
+        if self.breakpoints == Breakpoints::None {
+            // Each step is compared with the trace, so the way is as certain as it is exact.
+            return ((1..=steps).map(|place| (place, Move::Step)).collect(), true);
+        }
         let unique = self.ways[steps].unique;
         let is_certain = (steps - unique) as u32 + MEETING <= self.ways[steps].cost + CERTAINTY;
         if is_certain {
@@ -185,8 +224,9 @@ pub fn trace(body: Body<'_>, wake: Option<&dyn Fn()>) -> Trace {
             woken_at = Some(addresses.len());
         }
     }
+    let breakpoints = Breakpoints::of(tracee.pid());
     tracee.kill();
-    Trace::new(addresses, depths, woken_at)
+    Trace::new(addresses, depths, woken_at, breakpoints)
 }
 
 /// Kills a child at one place of its operation.
@@ -238,8 +278,29 @@ fn even_out_the_heap() {
     }
 }
 
+/// Has a traced thread stopped (`true`) or ended (`false`)? `None`: neither, if the options say
+/// WNOHANG.
+fn wait_for_thread(thread: libc::pid_t, options: libc::c_int) -> Option<bool> {
+    let mut status = 0;
+    // SAFETY: `status` is an int that the call may write.
+    let found = unsafe { libc::waitpid(thread, &mut status, options | libc::__WALL) };
+    assert_ne!(found, -1, "waitpid: {}", std::io::Error::last_os_error());
+    (found != 0).then(|| libc::WIFSTOPPED(status))
+}
+
+/// Set in the process of a case whose children begin, and end, in another thread than their first.
+static FOLLOWS_A_THREAD: AtomicBool = AtomicBool::new(false);
+
+/// From now on, in this case, the thread that calls `begin` is stepped, and its second call of it is
+/// the end of the operation.
+pub fn follow_the_thread_that_begins() {
+    FOLLOWS_A_THREAD.store(true, Relaxed);
+}
+
 struct Tracee<'a> {
     child: Child,
+    /// The thread that is stepped.
+    thread: libc::pid_t,
     done: &'static AtomicU64,
     wake: Option<&'a dyn Fn()>,
     woken: bool,
@@ -248,32 +309,63 @@ struct Tracee<'a> {
 
 impl<'a> Tracee<'a> {
     fn start(body: Body<'_>, wake: Option<&'a dyn Fn()>) -> Tracee<'a> {
-        static DONE: OnceLock<&'static AtomicU64> = OnceLock::new();
-        let done = *DONE.get_or_init(shared_word);
-        done.store(0, Relaxed);
-        let mut child = fork("a child to be killed", || {
+        static WORDS: OnceLock<&'static [AtomicU64]> = OnceLock::new();
+        let [done, thread, ..] = *WORDS.get_or_init(|| shared_words(2)) else { panic!("two words") };
+        [done, thread].into_iter().for_each(|word| word.store(0, SeqCst));
+        let follows = FOLLOWS_A_THREAD.load(Relaxed);
+        let child = fork("a child to be killed", || {
             body(&|| {
+                if follows && thread.load(SeqCst) != 0 {
+                    done.store(1, SeqCst);
+                    machine::stop_here();
+                }
                 if ptrace(libc::PTRACE_TRACEME, 0, 0, 0).is_err() {
                     exit_now(NOT_TRACED);
                 }
                 even_out_the_heap();
+                // SAFETY: gettid has no preconditions.
+                thread.store(unsafe { libc::gettid() } as u64, SeqCst);
                 machine::stop_here();
             });
             done.store(1, SeqCst);
             machine::stop_here();
         });
-        if !child.wait_for_stop() {
-            let exit = child.wait();
+        let mut tracee = Tracee { thread: child.pid() as libc::pid_t, child, done, wake: None, woken: false, stack_base: 0 };
+        if follows {
+            wait_for_count("another thread of the child to begin", thread, 1);
+            tracee.thread = thread.load(SeqCst) as libc::pid_t;
+        }
+        if !tracee.wait_for_any_stop() {
+            let exit = tracee.child.wait();
             assert_eq!(exit, Exit::Code(NOT_TRACED), "the child ended in its preparation");
             skip("ptrace is not permitted here");
         }
-        machine::step_over(child.pid() as libc::pid_t).expect("a traced child's registers can be written");
-        let (_, stack_base) = machine::place(child.pid() as libc::pid_t).expect("a stopped child's registers can be read");
-        Tracee { child, done, wake, woken: false, stack_base }
+        machine::step_over(tracee.thread).expect("a traced child's registers can be written");
+        let (_, stack_base) = machine::place(tracee.thread).expect("a stopped child's registers can be read");
+        Tracee { wake, stack_base, ..tracee }
     }
 
+    /// The thread that is stepped.
     fn pid(&self) -> libc::pid_t {
-        self.child.pid() as libc::pid_t
+        self.thread
+    }
+
+    fn is_followed(&self) -> bool {
+        self.thread != self.child.pid() as libc::pid_t
+    }
+
+    /// Waits until the thread stands still. `false`: the child has ended.
+    fn wait_for_any_stop(&mut self) -> bool {
+        if self.is_followed() { wait_for_thread(self.thread, 0) == Some(true) } else { self.child.wait_for_stop() }
+    }
+
+    fn has_stopped(&mut self) -> bool {
+        if !self.is_followed() {
+            return self.child.has_stopped();
+        }
+        let found = wait_for_thread(self.thread, libc::WNOHANG);
+        assert_ne!(found, Some(false), "the child ended by itself: {:?}", self.child.wait());
+        found == Some(true)
     }
 
     fn is_done(&self) -> bool {
@@ -315,7 +407,7 @@ impl<'a> Tracee<'a> {
                     self.step();
                 }
                 Move::Breakpoint => {
-                    exact &= self.run_to(trace.addresses[place]) && self.place().1 == trace.depths[place];
+                    exact &= self.run_to(trace.addresses[place], trace.breakpoints) && self.place().1 == trace.depths[place];
                     is_certain &= exact;
                 }
             }
@@ -324,8 +416,16 @@ impl<'a> Tracee<'a> {
     }
 
     /// Runs until the instruction at `address` is next. `false`: the operation ended before.
-    fn run_to(&mut self, address: usize) -> bool {
+    fn run_to(&mut self, address: usize, breakpoints: Breakpoints) -> bool {
         let pid = self.pid();
+        if breakpoints == Breakpoints::Register {
+            let set = |place| machine::break_at(pid, place).expect("a traced child's debug registers can be written");
+            set(Some(address));
+            self.go_on();
+            self.wait_for_stop();
+            set(None);
+            return !self.is_done();
+        }
         let word = ptrace(libc::PTRACE_PEEKTEXT, pid, address, 0).expect("the program's text can be read") as u64;
         let patch = |word: u64| {
             ptrace(libc::PTRACE_POKETEXT, pid, address, word as usize).expect("the program's text can be written");
@@ -343,7 +443,7 @@ impl<'a> Tracee<'a> {
 
     fn wait_for_stop(&mut self) {
         let Some(wake) = self.wake.filter(|_| !self.woken) else {
-            assert!(self.child.wait_for_stop(), "the child ended by itself: {:?}", self.child.wait());
+            assert!(self.wait_for_any_stop(), "the child ended by itself: {:?}", self.child.wait());
             return;
         };
         if self.stops_before_it_sleeps() {
@@ -351,13 +451,13 @@ impl<'a> Tracee<'a> {
         }
         self.woken = true;
         wake();
-        assert!(self.child.wait_for_stop(), "the child ended by itself: {:?}", self.child.wait());
+        assert!(self.wait_for_any_stop(), "the child ended by itself: {:?}", self.child.wait());
     }
 
     fn stops_before_it_sleeps(&mut self) -> bool {
         loop {
             for _ in 0..POLLS {
-                if self.child.has_stopped() {
+                if self.has_stopped() {
                     return true;
                 }
                 std::hint::spin_loop();
@@ -378,7 +478,7 @@ impl<'a> Tracee<'a> {
             PATIENCE,
             "a child to sleep",
             || {
-                stopped = stopped || self.child.has_stopped();
+                stopped = stopped || self.has_stopped();
                 asleep = if is_asleep_on_a_futex(pid) { asleep + 1 } else { 0 };
                 stopped || asleep >= 3
             },
@@ -389,7 +489,11 @@ impl<'a> Tracee<'a> {
 
     /// Kills it by SIGKILL, wherever it stands.
     fn kill(mut self) {
-        send_signal(self.pid(), libc::SIGKILL);
+        send_signal(self.child.pid() as libc::pid_t, libc::SIGKILL);
+        if self.is_followed() {
+            // Its end is reported apart from that of its process, which waits for this.
+            assert_eq!(wait_for_thread(self.thread, 0), Some(false), "SIGKILL ends a thread");
+        }
         assert!(!self.child.wait_for_stop(), "SIGKILL ends a process");
         assert_eq!(self.child.wait(), Exit::Signal(libc::SIGKILL));
     }

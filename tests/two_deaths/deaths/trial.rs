@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// A child that takes longer hangs.
 const CHILD_BOUND_S: u32 = 60;
 /// A trial that takes longer hangs: the process that runs it is ended by SIGALRM.
-const TRIAL_BOUND_S: u32 = 180;
+pub const TRIAL_BOUND_S: u32 = 180;
 
 /// What happens to the two processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,21 +109,21 @@ const TEXT_WORDS: usize = 20;
 
 /// How a child was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+pub enum Found {
     Ended,
     Killed,
     Stopped,
 }
 
 /// A child, which does not outlive its trial.
-struct Forked {
+pub struct Forked {
     pid: libc::pid_t,
     what: &'static str,
     is_gone: bool,
 }
 
 impl Forked {
-    fn start(what: &'static str, run: impl FnOnce()) -> Forked {
+    pub fn start(what: &'static str, run: impl FnOnce()) -> Forked {
         let parent = std::process::id();
         // SAFETY: this process has one thread, so the child may do whatever its parent could.
         match unsafe { libc::fork() } {
@@ -138,7 +138,7 @@ impl Forked {
         }
     }
 
-    fn wait(&mut self) -> Found {
+    pub fn wait(&mut self) -> Found {
         let mut status = 0;
         // SAFETY: `status` is an int that the call may write.
         let found = unsafe { libc::waitpid(self.pid, &mut status, libc::WUNTRACED) };
@@ -163,12 +163,12 @@ impl Forked {
         assert_eq!(sent, 0, "kill: {}", std::io::Error::last_os_error());
     }
 
-    fn go_on(&mut self) -> Found {
+    pub fn go_on(&mut self) -> Found {
         self.send(libc::SIGCONT);
         self.wait()
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.send(libc::SIGKILL);
         assert_eq!(self.wait(), Found::Killed, "the {} process", self.what);
     }
@@ -188,7 +188,7 @@ impl Drop for Forked {
 }
 
 /// Stops this process until its parent continues it.
-fn stand_still() {
+pub fn stand_still() {
     // SAFETY: kill and getpid take no pointers; SIGSTOP stops this process.
     unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
 }
@@ -309,7 +309,7 @@ impl Outcome {
     }
 }
 
-fn said(panic: &(dyn Any + Send)) -> String {
+pub fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_else(|| "a panic".to_string())
 }

@@ -6,6 +6,7 @@ use super::roles::Contender;
 use crate::{
     flows::Transport,
     rivals::{
+        SLEEPS,
         file::{SharedFile, path},
         shaq::Broadcasts,
     },
@@ -14,7 +15,7 @@ use shaq::broadcast::{Broadcast, BroadcastConfig, Consumer};
 use std::{cell::RefCell, fs::File};
 
 type Line = [u64; 8];
-type Ends = Broadcasts<8, 1, true>;
+type Ends = Broadcasts<8, 1, SLEEPS>;
 
 /// One producer and one consumer at a time.
 pub struct Recovering;

@@ -12,6 +12,7 @@ use crate::rivals::tachyon::Tachyon;
 use crate::{
     forked::Host,
     rivals::{
+        SLEEPS,
         boost::{self, BoostMq},
         bytes::Words,
         cloudtoid::Cloudtoid,
@@ -47,7 +48,7 @@ pub fn rivals(with_python: bool) -> Vec<Rival> {
         Rival::new::<Spsc<LINE, 1, true>>("shaq spsc").one_producer().one_consumer(),
         Rival::new::<Mpmc<LINE, 1, true>>("shaq mpmc"),
         Rival::new::<Recovering>("shaq broadcast").one_producer().one_consumer(),
-        Rival::new::<Ringfire<LINE, 1, true>>("ringfire").one_producer().one_consumer(),
+        Rival::new::<Ringfire<LINE, 1, SLEEPS>>("ringfire").one_producer().one_consumer(),
         Rival::new::<Cloudtoid<LINE, true>>("cloudtoid-interprocess"),
     ]);
     #[cfg(feature = "tachyon")]

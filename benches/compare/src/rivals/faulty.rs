@@ -1,14 +1,14 @@
 //! Faulty channels, to check that the bench notices them: `--self-test`.
 
-use super::{bytes::ByteChannel, pipe::Pipe};
+use super::{YIELDS, bytes::ByteChannel, pipe::Pipe, shaq::Broadcasts};
 use crate::{
-    flows::flow,
+    flows::{Transport, flow, flow_to_all},
     forked::Case,
     results::{Family, Unit},
     rivals::bytes::Words,
     runner::{self, PlannedGroup, PlannedRow, Runner},
 };
-use std::{cell::Cell, fs::File};
+use std::{cell::Cell, fs::File, ops::Range};
 
 /// Every so many messages something goes wrong.
 const OFTEN: u64 = 50;
@@ -55,20 +55,58 @@ impl<const LOSES: bool> ByteChannel for Faulty<LOSES> {
     }
 }
 
-pub fn cases() -> Vec<Box<dyn Case>> {
-    vec![flow::<Words<Faulty<false>, 8>>(), flow::<Words<Faulty<true>, 8>>(), flow::<Words<Pipe, 8>>()]
+type ToThree = Broadcasts<8, 1, YIELDS, 3>;
+
+/// A broadcast of which the consumers count too much.
+struct Miscounted;
+
+impl Transport for Miscounted {
+    const WORDS: usize = 8;
+    type Host = <ToThree as Transport>::Host;
+    type Sender = <ToThree as Transport>::Sender;
+    type Receiver = <ToThree as Transport>::Receiver;
+
+    fn create(name: &str, capacity: usize) -> Self::Host {
+        ToThree::create(name, capacity)
+    }
+
+    fn sender(name: &str) -> Self::Sender {
+        ToThree::sender(name)
+    }
+
+    fn receiver(name: &str) -> Self::Receiver {
+        ToThree::receiver(name)
+    }
+
+    fn send(to: &Self::Sender, stamps: Range<u64>) {
+        ToThree::send(to, stamps);
+    }
+
+    fn receive(from: &Self::Receiver, count: u64) -> u64 {
+        ToThree::receive(from, count) + 1
+    }
 }
 
-/// Measures both and a healthy one, whose cases start at `first`. Returns whether the two faults
-/// were noticed, and no third one.
+pub fn cases() -> Vec<Box<dyn Case>> {
+    let one_to_one = [flow::<Words<Faulty<false>, 8>>(), flow::<Words<Faulty<true>, 8>>(), flow::<Words<Pipe, 8>>()];
+    one_to_one.into_iter().chain([flow_to_all::<Miscounted>(), flow_to_all::<ToThree>()]).collect()
+}
+
+/// Measures the faulty ones and two healthy ones, whose cases start at `first`. Returns whether the
+/// three faults were noticed, and no other one.
 pub fn self_test(runner: &mut Runner, first: usize) -> bool {
-    let row = |(at, name): (usize, &str)| PlannedRow::new(name, Family::Processes, runner::flow(first + at, 1));
-    let rows = ["tears", "loses", "healthy"].into_iter().enumerate().map(row).collect();
+    let names = [("tears", 1), ("loses", 1), ("healthy", 1), ("a broadcast, miscounted", 3), ("a broadcast, healthy", 3)];
+    let row = |(at, (name, consumers)): (usize, (&str, u32))| {
+        let case = first + at;
+        let measure = if consumers == 1 { runner::flow(case, 1) } else { runner::flow_to(case, consumers) };
+        PlannedRow::new(name, Family::Processes, measure)
+    };
+    let rows = names.into_iter().enumerate().map(row).collect();
     let mut group = PlannedGroup { kind: "self-test", title: String::new(), unit: Unit::Rate { bytes: 64 }, rows };
-    println!("three pipes, one that tears messages, one that loses some (half a minute), a healthy one:");
+    println!("three pipes, one that tears messages, one that loses some (half a minute), a healthy one; two broadcasts:");
     runner.measure(&mut group, 0);
     for PlannedRow { row, .. } in &group.rows {
         println!("  {}: {}", row.name, row.fault.as_deref().unwrap_or("no fault found"));
     }
-    group.rows.iter().map(|planned| planned.row.fault.is_some()).eq([true, true, false])
+    group.rows.iter().map(|planned| planned.row.fault.is_some()).eq([true, true, false, true, false])
 }

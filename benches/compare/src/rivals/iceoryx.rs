@@ -3,8 +3,9 @@
 //!
 //! Polled, as in its own benchmarks; or woken by its event, for the blocking groups. A subscriber
 //! connects at its first `receive()`, and what exceeds its buffer before that is dropped: so both
-//! sides wait for each other, and the subscriber receives once, before anything is measured. One to
-//! one only: every subscriber of a publish-subscribe service gets every sample.
+//! sides wait for each other, and the subscriber receives once, before anything is measured. Every
+//! subscriber of a publish-subscribe service gets every sample: one to one where a message is to go to
+//! one receiver, one to several in the groups of broadcasts.
 
 use super::until;
 use crate::{
@@ -25,8 +26,9 @@ use std::{fs, hint::spin_loop, ops::Range, os::unix::ffi::OsStrExt, path::PathBu
 
 type Payload<const W: usize> = [u64; W];
 
-/// Polls before a poller yields.
+/// Polls before a poller yields, where each process has a core and where several share one.
 const POLLS: u32 = 10_000;
+const POLLS_OF_SEVERAL: u32 = 64;
 
 /// What all files of this run begin with: of this process and, after the fork, of its workers.
 fn prefix() -> &'static str {
@@ -69,15 +71,21 @@ fn node() -> Node<ipc::Service> {
     NodeBuilder::new().config(&config()).signal_handling_mode(SignalHandlingMode::Disabled).create().expect("an iceoryx2 node")
 }
 
-fn service<const W: usize>(node: &Node<ipc::Service>, name: &str, capacity: usize) -> PubSub<ipc::Service, Payload<W>, ()> {
+fn service<const W: usize>(
+    node: &Node<ipc::Service>,
+    name: &str,
+    capacity: usize,
+    subscribers: usize,
+) -> PubSub<ipc::Service, Payload<W>, ()> {
     let name = ServiceName::new(&format!("shmq-compare/{name}")).expect("a service name");
     let service = node.service_builder(&name).publish_subscribe::<Payload<W>>();
     let service = service.enable_safe_overflow(false).subscriber_max_buffer_size(capacity).history_size(0);
-    service.max_publishers(1).max_subscribers(1).open_or_create().expect("a publish-subscribe service")
+    service.max_publishers(1).max_subscribers(subscribers).open_or_create().expect("a publish-subscribe service")
 }
 
 pub struct Out<const W: usize> {
     publisher: Publisher<ipc::Service, Payload<W>, ()>,
+    subscribers: usize,
     notifier: Option<Notifier<ipc::Service>>,
     _node: Node<ipc::Service>,
 }
@@ -85,6 +93,8 @@ pub struct Out<const W: usize> {
 pub struct In<const W: usize> {
     subscriber: Subscriber<ipc::Service, Payload<W>, ()>,
     listener: Option<Listener<ipc::Service>>,
+    /// Before it yields.
+    polls: u32,
     _node: Node<ipc::Service>,
 }
 
@@ -98,7 +108,7 @@ impl<const W: usize> Out<W> {
             std::slice::from_raw_parts_mut(words, W).fill(stamp);
             sample.assume_init()
         };
-        assert_eq!(sample.send().expect("send a sample"), 1, "subscribers that got the sample");
+        assert_eq!(sample.send().expect("send a sample"), self.subscribers, "subscribers that got the sample");
         if let Some(notifier) = &self.notifier {
             notifier.notify().expect("notify");
         }
@@ -115,7 +125,7 @@ impl<const W: usize> In<W> {
                 Some(listener) => {
                     listener.blocking_wait(|_| ()).expect("wait for an event");
                 }
-                None if poll % POLLS == 0 => thread::yield_now(),
+                None if poll % self.polls == 0 => thread::yield_now(),
                 None => spin_loop(),
             }
         }
@@ -128,35 +138,36 @@ fn event(node: &Node<ipc::Service>, name: &str) -> iceoryx2::service::port_facto
     node.service_builder(&name).event().open_or_create().expect("an event service")
 }
 
-fn sender<const W: usize>(name: &str, blocking: bool) -> Out<W> {
+fn sender<const W: usize>(name: &str, blocking: bool, subscribers: usize) -> Out<W> {
     let node = node();
-    let service = service::<W>(&node, name, capacity(W));
+    let service = service::<W>(&node, name, capacity(W), subscribers);
     let builder = service.publisher_builder().backpressure_strategy(BackpressureStrategy::RetryUntilDelivered);
     let publisher = builder.create().expect("a publisher");
-    until("the subscriber's coming", || (service.dynamic_config().number_of_subscribers() == 1).then_some(()));
+    until("the subscribers' coming", || (service.dynamic_config().number_of_subscribers() == subscribers).then_some(()));
     publisher.update_connections().expect("connect");
     let notifier = blocking.then(|| {
         let event = event(&node, name);
-        until("the listener's coming", || (event.dynamic_config().number_of_listeners() == 1).then_some(()));
+        until("the listeners' coming", || (event.dynamic_config().number_of_listeners() == subscribers).then_some(()));
         event.notifier_builder().create().expect("a notifier")
     });
-    Out { publisher, notifier, _node: node }
+    Out { publisher, subscribers, notifier, _node: node }
 }
 
-fn receiver<const W: usize>(name: &str, blocking: bool) -> In<W> {
+fn receiver<const W: usize>(name: &str, blocking: bool, subscribers: usize) -> In<W> {
     let node = node();
-    let service = service::<W>(&node, name, capacity(W));
+    let service = service::<W>(&node, name, capacity(W), subscribers);
     let subscriber = service.subscriber_builder().create().expect("a subscriber");
     let listener = blocking.then(|| event(&node, name).listener_builder().create().expect("a listener"));
     until("the publisher's coming", || (service.dynamic_config().number_of_publishers() == 1).then_some(()));
     assert!(subscriber.receive().expect("connect").is_none());
-    In { subscriber, listener, _node: node }
+    let polls = if subscribers == 1 { POLLS } else { POLLS_OF_SEVERAL };
+    In { subscriber, listener, polls, _node: node }
 }
 
 /// Its event is used where `BLOCKING`.
-pub struct Iceoryx<const W: usize, const BLOCKING: bool>;
+pub struct Iceoryx<const W: usize, const BLOCKING: bool, const SUBSCRIBERS: usize = 1>;
 
-impl<const W: usize, const BLOCKING: bool> Transport for Iceoryx<W, BLOCKING> {
+impl<const W: usize, const BLOCKING: bool, const SUBSCRIBERS: usize> Transport for Iceoryx<W, BLOCKING, SUBSCRIBERS> {
     const WORDS: usize = W;
     type Host = ();
     type Sender = Out<W>;
@@ -165,11 +176,11 @@ impl<const W: usize, const BLOCKING: bool> Transport for Iceoryx<W, BLOCKING> {
     fn create(_: &str, _: usize) {}
 
     fn sender(name: &str) -> Out<W> {
-        sender(name, BLOCKING)
+        sender(name, BLOCKING, SUBSCRIBERS)
     }
 
     fn receiver(name: &str) -> In<W> {
-        receiver(name, BLOCKING)
+        receiver(name, BLOCKING, SUBSCRIBERS)
     }
 
     fn send(sender: &Out<W>, stamps: Range<u64>) {
@@ -197,9 +208,9 @@ impl<const BY_NAME: bool> First for FirstSample<BY_NAME> {
 
     fn make(name: &str) -> FirstPorts {
         let first = node();
-        let made = service::<8>(&first, name, 64);
+        let made = service::<8>(&first, name, 64, 1);
         let second = BY_NAME.then(node);
-        let opened = second.as_ref().map(|node| service::<8>(node, name, 64));
+        let opened = second.as_ref().map(|node| service::<8>(node, name, 64, 1));
         let publisher = made.publisher_builder().create().expect("a publisher");
         let subscriber = opened.as_ref().unwrap_or(&made).subscriber_builder().create().expect("a subscriber");
         let sample = publisher.loan_uninit().expect("loan a sample").write_payload([7; 8]);

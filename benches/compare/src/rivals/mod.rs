@@ -41,6 +41,12 @@ pub fn clean() {
     cloudtoid::clean();
 }
 
+/// How an end of a ring waits: it polls where each process has a core; gives way after some polls, or
+/// sleeps, where several share one.
+pub const SPINS: u8 = 0;
+pub const YIELDS: u8 = 1;
+pub const SLEEPS: u8 = 2;
+
 /// Longest wait of one side for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
 

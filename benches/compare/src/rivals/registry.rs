@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     first_message::{ByName, first_message},
-    flows::{self, BATCH, flow},
+    flows::{self, BATCH, flow, flow_to_all},
     forked::{Case, Host},
     idle::idle,
     ping_pong::{Turns, ping_pong, sleeping_ping_pong},
@@ -124,6 +124,23 @@ impl Registry {
             rivals.push(between_threads("disruptor", threads::flow::<Disruptor<W, 1>>(capacity, sides)));
             rivals.push(between_threads("disruptor, 32 a call", threads::flow::<Disruptor<W, BATCH>>(capacity, sides)));
         }
+        rivals
+    }
+
+    /// Messages of `W` words, one to one, by what can give them to several.
+    pub fn broadcast_to_one<const W: usize>(&self) -> Vec<Rival> {
+        let mut rivals = vec![between_processes("iceoryx2", flow_to_all::<Iceoryx<W, false>>())];
+        rivals.extend(of_rings(rings::broadcasts_to_one::<W>()));
+        rivals
+    }
+
+    /// Messages of `W` words, each to three consumers.
+    pub fn broadcast_to_three<const W: usize>(&self) -> Vec<Rival> {
+        let mut rivals = vec![between_processes("iceoryx2", flow_to_all::<Iceoryx<W, false, 3>>())];
+        if const { W < LARGE_WORDS } {
+            rivals.push(between_processes("iceoryx2, event", flow_to_all::<Iceoryx<W, true, 3>>()));
+        }
+        rivals.extend(of_rings(rings::broadcasts_to_three::<W>()));
         rivals
     }
 

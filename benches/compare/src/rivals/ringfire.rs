@@ -5,16 +5,19 @@
 //! measured nowhere.
 
 use super::{
+    SLEEPS, SPINS, YIELDS,
     file::{SharedFile, path},
     until,
 };
 use crate::flows::{Transport, capacity, sum};
-use ringfire::{BusySpin, FlowControl, FutexWait, RingConsumer, RingProducer, RingProducerBuilder, WaitStrategy};
+use crossbeam_utils::Backoff;
+use ringfire::{BusySpin, FlowControl, FutexWait, RingConsumer, RingProducer, RingProducerBuilder, WaitStrategy, YieldBackoff};
 use std::{cell::RefCell, hint::spin_loop, ops::Range};
 
-/// Up to `N` messages a call: `push_batch` and `recv_batch`, or `push` and `recv_blocking` with
-/// ringfire's busy spin or its futex.
-pub struct Ringfire<const W: usize, const N: usize, const SLEEPS: bool>;
+/// Up to `N` messages a call: `push_batch` and `recv_batch` (which has no waiting form: crossbeam's
+/// `Backoff` gives way where receivers share a core), or `push` and `recv_blocking` with
+/// ringfire's busy spin, its yielding spin or its futex.
+pub struct Ringfire<const W: usize, const N: usize, const WAIT: u8>;
 
 /// From here on, a receiver has messages copied into its own buffer: on the stack they would be
 /// copied from frame to frame.
@@ -37,15 +40,18 @@ fn send_batches<const W: usize, const N: usize>(producer: &Out<W>, mut stamps: R
     }
 }
 
-fn receive_batches<const W: usize, const N: usize>(consumer: &In<W>, count: u64) -> u64 {
+fn receive_batches<const W: usize, const N: usize, const WAIT: u8>(consumer: &In<W>, count: u64) -> u64 {
     let mut consumer = consumer.borrow_mut();
     let mut messages = vec![[0; W]; N];
     let (mut total, mut left) = (0_u64, count);
+    let backoff = Backoff::new();
     while left > 0 {
         let wanted = left.min(N as u64) as usize;
         match consumer.recv_batch(&mut messages[..wanted]) {
-            0 => spin_loop(),
+            0 if WAIT == SPINS => spin_loop(),
+            0 => backoff.snooze(),
             got => {
+                backoff.reset();
                 total = messages[..got].iter().fold(total, |total, message| total.wrapping_add(sum(message)));
                 left -= got as u64;
             }
@@ -59,7 +65,7 @@ fn receive_each<const W: usize>(consumer: &In<W>, count: u64, wait: &mut impl Wa
     (0..count).fold(0, |total: u64, _| total.wrapping_add(sum(&consumer.recv_blocking(wait))))
 }
 
-impl<const W: usize, const N: usize, const SLEEPS: bool> Transport for Ringfire<W, N, SLEEPS> {
+impl<const W: usize, const N: usize, const WAIT: u8> Transport for Ringfire<W, N, WAIT> {
     const WORDS: usize = W;
     type Host = SharedFile;
     type Sender = Out<W>;
@@ -88,11 +94,13 @@ impl<const W: usize, const N: usize, const SLEEPS: bool> Transport for Ringfire<
 
     fn receive(consumer: &In<W>, count: u64) -> u64 {
         if const { N > 1 || W >= LARGE_WORDS } {
-            receive_batches::<W, N>(consumer, count)
-        } else if SLEEPS {
-            receive_each(consumer, count, &mut FutexWait::default())
+            receive_batches::<W, N, WAIT>(consumer, count)
         } else {
-            receive_each(consumer, count, &mut BusySpin)
+            match WAIT {
+                SLEEPS => receive_each(consumer, count, &mut FutexWait::default()),
+                YIELDS => receive_each(consumer, count, &mut YieldBackoff::default()),
+                _ => receive_each(consumer, count, &mut BusySpin),
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 //! shaq: rings in shared files. `spsc` for one producer and one consumer, `mpmc` for several,
-//! `broadcast`, whose every consumer gets all messages: with one of each.
+//! `broadcast`, whose every consumer gets all messages: with one producer.
 //!
 //! Written and read in place, in batches and alone, as its example does. Only consumers can sleep;
 //! a producer that finds the ring full polls. A group in which every process has a core polls for
 //! messages too, the others use the waits of shaq, which spin before they sleep.
 
-use super::file::{SharedFile, path};
+use super::{
+    SLEEPS, SPINS, YIELDS,
+    file::{SharedFile, path},
+};
 use crate::flows::{Transport, capacity, sum};
 use crossbeam_utils::Backoff;
 use shaq::{
@@ -18,16 +21,16 @@ use std::{cell::RefCell, fs::File, hint::spin_loop, mem::MaybeUninit, num::NonZe
 type Message<const W: usize> = [u64; W];
 
 /// Each wait of a consumer, as in the example of shaq.
-const WAIT: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// One producer, one consumer; up to `N` messages a call.
-pub struct Spsc<const W: usize, const N: usize, const SLEEPS: bool>;
+pub struct Spsc<const W: usize, const N: usize, const SLEEPING: bool>;
 
 /// Several of both; up to `N` messages a call.
-pub struct Mpmc<const W: usize, const N: usize, const SLEEPS: bool>;
+pub struct Mpmc<const W: usize, const N: usize, const SLEEPING: bool>;
 
-/// Every consumer gets all messages; up to `N` messages a call.
-pub struct Broadcasts<const W: usize, const N: usize, const SLEEPS: bool>;
+/// Every one of the consumers gets all messages; up to `N` messages a call.
+pub struct Broadcasts<const W: usize, const N: usize, const WAIT: u8, const CONSUMERS: usize = 1>;
 
 fn open(name: &str) -> File {
     File::options().read(true).write(true).open(path(name)).expect("open the ring's file")
@@ -42,6 +45,16 @@ fn create(name: &str, make: impl FnOnce(&File)) -> SharedFile {
 
 fn batch(n: usize, left: u64) -> NonZeroUsize {
     NonZeroUsize::new(n.min(left as usize)).expect("only asked while something is left")
+}
+
+/// Of a producer that finds the ring full, or a consumer that finds it empty.
+#[inline(always)]
+fn pause(gives_way: bool, backoff: &Backoff) {
+    if gives_way {
+        backoff.snooze();
+    } else {
+        spin_loop();
+    }
 }
 
 fn write<const W: usize>(cell: &mut MaybeUninit<Message<W>>, stamp: u64) {
@@ -69,7 +82,7 @@ fn receive_all(count: u64, mut receive: impl FnMut(u64) -> Option<(usize, u64)>)
     total
 }
 
-impl<const W: usize, const N: usize, const SLEEPS: bool> Transport for Spsc<W, N, SLEEPS> {
+impl<const W: usize, const N: usize, const SLEEPING: bool> Transport for Spsc<W, N, SLEEPING> {
     const WORDS: usize = W;
     type Host = SharedFile;
     type Sender = RefCell<SpscProducer<Message<W>>>;
@@ -119,14 +132,17 @@ impl<const W: usize, const N: usize, const SLEEPS: bool> Transport for Spsc<W, N
         let mut consumer = consumer.borrow_mut();
         receive_all(count, |left| {
             let max = batch(N, left);
-            let got =
-                if SLEEPS { consumer.reserve_read_batch_timeout(max, WAIT).ok() } else { consumer.try_reserve_read_batch(max) };
+            let got = if SLEEPING {
+                consumer.reserve_read_batch_timeout(max, PATIENCE).ok()
+            } else {
+                consumer.try_reserve_read_batch(max)
+            };
             got.map(|batch| (batch.len(), sum_of(batch.as_slices())))
         })
     }
 }
 
-impl<const W: usize, const N: usize, const SLEEPS: bool> Transport for Mpmc<W, N, SLEEPS> {
+impl<const W: usize, const N: usize, const SLEEPING: bool> Transport for Mpmc<W, N, SLEEPING> {
     const WORDS: usize = W;
     type Host = SharedFile;
     type Sender = MpmcProducer<Message<W>>;
@@ -160,11 +176,7 @@ impl<const W: usize, const N: usize, const SLEEPS: bool> Transport for Mpmc<W, N
             let count = batch(N.min(capacity(W)), left.end - left.start);
             // SAFETY: all cells are written below.
             let Some(mut batch) = (unsafe { producer.try_reserve_write_batch(count) }) else {
-                if SLEEPS {
-                    backoff.snooze()
-                } else {
-                    spin_loop()
-                }
+                pause(SLEEPING, &backoff);
                 continue;
             };
             for at in 0..batch.len() {
@@ -179,14 +191,17 @@ impl<const W: usize, const N: usize, const SLEEPS: bool> Transport for Mpmc<W, N
     fn receive(consumer: &Self::Receiver, count: u64) -> u64 {
         receive_all(count, |left| {
             let max = batch(N, left);
-            let got =
-                if SLEEPS { consumer.reserve_read_batch_timeout(max, WAIT).ok() } else { consumer.try_reserve_read_batch(max) };
+            let got = if SLEEPING {
+                consumer.reserve_read_batch_timeout(max, PATIENCE).ok()
+            } else {
+                consumer.try_reserve_read_batch(max)
+            };
             got.map(|batch| (batch.len(), sum_of(batch.as_slices())))
         })
     }
 }
 
-impl<const W: usize, const N: usize, const SLEEPS: bool> Transport for Broadcasts<W, N, SLEEPS> {
+impl<const W: usize, const N: usize, const WAIT: u8, const CONSUMERS: usize> Transport for Broadcasts<W, N, WAIT, CONSUMERS> {
     const WORDS: usize = W;
     type Host = SharedFile;
     type Sender = RefCell<BroadcastProducer<Message<W>>>;
@@ -194,7 +209,7 @@ impl<const W: usize, const N: usize, const SLEEPS: bool> Transport for Broadcast
 
     fn create(name: &str, capacity: usize) -> SharedFile {
         create(name, |file| {
-            let config = BroadcastConfig { capacity, producer_slots: 1, consumer_slots: 1 };
+            let config = BroadcastConfig { capacity, producer_slots: 1, consumer_slots: CONSUMERS };
             // SAFETY: the file is new; all ends of it have the same type.
             drop(unsafe { Broadcast::<Message<W>>::create(file, config) }.expect("create"));
         })
@@ -213,13 +228,15 @@ impl<const W: usize, const N: usize, const SLEEPS: bool> Transport for Broadcast
     fn send(producer: &Self::Sender, stamps: Range<u64>) {
         let mut producer = producer.borrow_mut();
         let mut left = stamps;
+        let backoff = Backoff::new();
         while !left.is_empty() {
             let count = batch(N.min(capacity(W)), left.end - left.start);
             // SAFETY: all cells are written below, before the batch is published.
             let Some(mut batch) = (unsafe { producer.try_reserve_write_batch(count) }) else {
-                spin_loop();
+                pause(WAIT != SPINS, &backoff);
                 continue;
             };
+            backoff.reset();
             for at in 0..batch.len() {
                 // SAFETY: `at` is in the batch.
                 write(unsafe { batch.as_mut(at) }, left.start);
@@ -231,10 +248,19 @@ impl<const W: usize, const N: usize, const SLEEPS: bool> Transport for Broadcast
 
     fn receive(consumer: &Self::Receiver, count: u64) -> u64 {
         let mut consumer = consumer.borrow_mut();
+        let backoff = Backoff::new();
         receive_all(count, |left| {
             let max = batch(N, left);
-            let got =
-                if SLEEPS { consumer.reserve_read_batch_timeout(max, WAIT).ok() } else { consumer.try_reserve_read_batch(max) };
+            let got = if WAIT == SLEEPS {
+                consumer.reserve_read_batch_timeout(max, PATIENCE).ok()
+            } else {
+                consumer.try_reserve_read_batch(max)
+            };
+            match &got {
+                Some(_) => backoff.reset(),
+                None if WAIT == YIELDS => backoff.snooze(),
+                None => (),
+            }
             got.map(|batch| (batch.len(), sum_of(batch.as_slices())))
         })
     }
