@@ -266,7 +266,7 @@ impl RawQueue {
     /// Would a message of `length` bytes probably find room?
     pub(super) fn sees_room(&self, length: u32) -> bool {
         if let Some(topic) = self.topic() {
-            return topic.hold(length, self.leaves_out()).is_ok_and(|hold| hold.is_none());
+            return topic.is_held(length, self.leaves_out()) == Ok(false);
         }
         // Where its side is not ours to try, a Consumer steps over aborted records itself, when it
         // gets.

@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         a_dead_endpoint_is_succeeded,
         a_dead_loan_is_passed_by_subscribers,
         a_dead_loan_beside_a_live_endpoint_is_passed,
+        a_dead_loan_stops_no_long_slice,
         the_dead_make_room_for_new_subscribers,
         killed_subscribers_do_not_hurt_the_others,
         killed_publishers_leave_whole_messages,
@@ -381,4 +382,31 @@ fn a_process_that_exits_without_dropping_is_as_dead() {
         topic.publish_timeout(&n, BY_ITSELF).unwrap();
     }
     assert!(topic.subscribers().is_empty());
+}
+
+/// A short message has room where a long one has to wait for the loan.
+fn a_dead_loan_stops_no_long_slice() {
+    for owned in [false, true] {
+        let topic = Topic::<[u8]>::builder().capacity_bytes(1 << 14).create().unwrap();
+        let words = shared_words(1);
+        let child = fork("a process that is killed with a loan", || {
+            let _loan = topic.loan_len(100).unwrap();
+            words[0].store(1, Release);
+            std::thread::sleep(4 * PATIENCE);
+        });
+        wait_for_count("the loan", &words[0], 1);
+        let long = vec![1; topic.max_len() - 64];
+        topic.try_publish(&long).unwrap();
+        let pid = child.pid();
+        let full = topic.try_publish(&long).unwrap_err();
+        assert!(matches!(full, PutError::BehindLoan { pid: named, .. } if named == pid), "{full:?}");
+        topic.try_publish(&[1]).expect("a short one has room");
+        child.kill();
+        if owned {
+            topic.publisher().unwrap().publish_timeout(&long, BY_ITSELF).unwrap();
+        } else {
+            topic.publish_timeout(&long, BY_ITSELF).unwrap();
+        }
+        assert_eq!(topic.stats().aborted, 1);
+    }
 }

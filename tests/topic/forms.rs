@@ -351,9 +351,10 @@ fn batches_of_any_length_are_read_in_order() {
 
 fn a_buffer_that_is_too_small_leaves_the_message() {
     let topic = Topic::<[u16]>::builder().capacity_bytes(4096).create().unwrap();
-    for subscriber in [topic.subscribe().unwrap(), topic.subscribe_lossy().unwrap()] {
-        topic.publish(&[1, 2, 3]).unwrap();
-        topic.publish(&[]).unwrap();
+    let subscribers = [topic.subscribe().unwrap(), topic.subscribe_lossy().unwrap()];
+    topic.publish(&[1, 2, 3]).unwrap();
+    topic.publish(&[]).unwrap();
+    for subscriber in subscribers {
         for _ in 0..3 {
             let error = subscriber.next_into(&mut [0; 2]).unwrap_err();
             assert!(matches!(error, GetError::TooSmall { needed: 3, given: 2 }), "{error:?}");

@@ -111,7 +111,7 @@ fn account(live: &Subscriber<[u64]>, rng: &mut Rng, check: impl Fn(u64, &[u64]),
 }
 
 fn every_place_is_received_or_missed_under_a_fast_publisher() {
-    const COUNT: u64 = 150_000;
+    const COUNT: u64 = 60_000;
     for (capacity, owned) in [(1, true), (4, false), (64, true), (4096, true)] {
         let topic = Topic::<[u64; 5]>::new(capacity).unwrap();
         let words = shared_words(2);
@@ -279,8 +279,8 @@ fn an_invalid_value_is_passed_once() {
         assert_eq!((subscriber.next_slice(&mut some).unwrap(), some[0]), (1, false));
         assert!(matches!(subscriber.next_slice(&mut some), Err(GetError::Invalid)));
         assert!(subscriber.try_next().unwrap_err().is_empty());
-        raw.publish(&3).unwrap();
     }
+    raw.publish_slice(&[1, 3]).unwrap();
     for subscriber in &subscribers {
         assert!(matches!(subscriber.latest(), Err(GetError::Invalid)));
         assert!(subscriber.latest().unwrap_err().is_empty());

@@ -16,6 +16,7 @@ mod evicting;
 mod forking;
 mod forms;
 mod history;
+mod inspecting;
 mod joining;
 mod large;
 mod loans;
@@ -23,9 +24,11 @@ mod lossy;
 mod many;
 mod model;
 mod naming;
+mod options;
 mod sleeping;
 mod stops;
 mod traffic;
+mod waiting_for_several;
 
 use shmq::{Message, Topic};
 use std::process::ExitCode;
@@ -56,6 +59,9 @@ fn main() -> ExitCode {
         stops::cases(),
         forking::cases(),
         naming::cases(),
+        options::cases(),
+        inspecting::cases(),
+        waiting_for_several::cases(),
         many::cases(),
         sleeping::cases(),
         joining::cases(),

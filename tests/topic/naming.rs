@@ -18,8 +18,6 @@ pub fn cases() -> Vec<Case> {
         openers_wait_for_a_creator,
         a_queue_is_no_topic_and_a_topic_no_queue,
         another_type_is_refused_in_words,
-        options_that_an_existing_topic_does_not_have,
-        options_out_of_range_are_refused,
         what_was_persisted_is_found_again,
         a_persisted_full_topic_goes_on,
         an_unlinked_topic_goes_on_for_those_who_have_it,
@@ -146,11 +144,11 @@ fn a_queue_is_no_topic_and_a_topic_no_queue() {
     let error = Queue::<u64>::open(&name).unwrap_err();
     assert!(error.to_string().contains("topic"), "{error}");
     let (ours, theirs) = mismatch(error);
-    assert!(ours.contains("queue") && theirs.contains("topic"), "ours: {ours}, theirs: {theirs}");
+    assert!(!ours.contains("topic") && theirs.contains("topic"), "ours: {ours}, theirs: {theirs}");
     let error = Topic::<u64>::open(&other).unwrap_err();
-    assert!(error.to_string().contains("topic") && error.to_string().contains("queue"), "{error}");
+    assert!(error.to_string().contains("topic"), "{error}");
     let (ours, theirs) = mismatch(error);
-    assert!(ours.contains("topic") && theirs.contains("queue"), "ours: {ours}, theirs: {theirs}");
+    assert!(ours.contains("topic") && !theirs.contains("topic"), "ours: {ours}, theirs: {theirs}");
     for error in [
         Topic::<u64>::create(&other, 4).map(drop).unwrap_err(),
         Queue::<u64>::create(&name, 4).map(drop).unwrap_err(),
@@ -176,7 +174,7 @@ fn another_type_is_refused_in_words() {
     let (ours, theirs) = mismatch(Topic::<u64>::open(&name).unwrap_err());
     assert!(ours.contains("u64") && theirs.contains("[u32; 4]"), "ours: {ours}, theirs: {theirs}");
     let (ours, theirs) = mismatch(Topic::<[u32]>::open(&name).unwrap_err());
-    assert!(ours != theirs && ours.contains("[u32]"), "ours: {ours}, theirs: {theirs}");
+    assert!(ours.contains("slices of type u32"), "ours: {ours}, theirs: {theirs}");
     assert!(matches!(Topic::<i64>::open_or_create(&name, 4), Err(CreateError::Mismatch { .. })));
     let schema = unique_name("schema");
     let _first = Topic::<u64>::builder().name(&schema).capacity(4).schema("v1").create().unwrap();
@@ -184,36 +182,6 @@ fn another_type_is_refused_in_words() {
     assert!(ours.contains("v2") && theirs.contains("v1"), "ours: {ours}, theirs: {theirs}");
     // One of the same size is the same with the same schema.
     Topic::<i64>::builder().name(&schema).schema("v1").open().unwrap();
-}
-
-fn options_that_an_existing_topic_does_not_have() {
-    let name = unique_name("options");
-    let first = Topic::<u64>::builder().name(&name).capacity(8).history(2).max_subscribers(3).create().unwrap();
-    assert!(first.unapplied_options().is_empty());
-    let same = Topic::<u64>::builder().name(&name).capacity(8).history(2).max_subscribers(3).open_or_create().unwrap();
-    assert!(same.unapplied_options().is_empty(), "{:?}", same.unapplied_options());
-    let second = Topic::<u64>::builder().name(&name).capacity(9).history(3).max_subscribers(4).max_lag_before_evict(5);
-    let second = second.open_or_create().unwrap();
-    let mut unapplied: Vec<_> = second.unapplied_options().iter().map(|one| one.option).collect();
-    unapplied.sort();
-    assert_eq!(unapplied, ["capacity", "history", "max_lag_before_evict", "max_subscribers"]);
-    // What was created counts.
-    (0..5).for_each(|n| second.publish(&n).unwrap());
-    assert_eq!((second.capacity(), second.subscribe().unwrap().lag()), (8, 2));
-}
-
-fn options_out_of_range_are_refused() {
-    let builder = || Topic::<u64>::builder();
-    let refused = |builder: shmq::TopicBuilder<u64>| match builder.create() {
-        Err(CreateError::OutOfRange { option, .. }) => option,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(refused(builder().capacity(0)), "capacity");
-    assert_eq!(refused(builder().capacity(4).max_subscribers(0)), "max_subscribers");
-    assert_eq!(refused(builder().capacity(4).max_subscribers(1001)), "max_subscribers");
-    assert!(builder().create().is_err(), "a capacity is needed");
-    let largest = builder().capacity(4).max_subscribers(1000).create().unwrap();
-    let _one = largest.subscribe().unwrap();
 }
 
 fn what_was_persisted_is_found_again() {

@@ -6,7 +6,7 @@ use crate::attachment::Attached;
 use crate::error::{PutError, SubscriberId, WaitSubscribersError};
 use crate::raw::RawQueue;
 use crate::raw::stats::Verb;
-use crate::ring::topic::LineWord;
+use crate::ring::topic::{LineWord, NOT_YET};
 use crate::shm::participant::Id;
 use crate::wait::{Step, Wait};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -61,7 +61,13 @@ impl RawQueue {
 
     /// Live gating subscribers.
     fn gating_subscribers(&self) -> usize {
-        self.subscribers().iter().filter(|seen| seen.kind == SubscriberKind::Gating && seen.is_alive).count()
+        let topic = self.as_topic();
+        // One that is joining has no place yet: what is published now it may not see.
+        let has_joined = |seen: &&SubscriberInfo| {
+            topic.lines.get(seen.id.line as usize).is_some_and(|line| line.start.load(Acquire) != NOT_YET)
+        };
+        let gates = |seen: &&SubscriberInfo| seen.kind == SubscriberKind::Gating && seen.is_alive;
+        self.subscribers().iter().filter(has_joined).filter(gates).count()
     }
 
     /// Waits until there are `count` live gating subscribers.

@@ -46,8 +46,9 @@ use super::{Mapped, RawQueue, RecoveryReport, Wait};
 use crate::error::PutError;
 use crate::lock::Locked;
 use crate::os::{Deadline, MemoryBarrier};
-use crate::ring::State;
 use crate::ring::topic::{Fences, Hold, Limits, TopicRing};
+use crate::ring::{Header, State};
+use crate::shm::geometry::CellIndex;
 use crate::shm::participant::{self, Id};
 use crate::shm::segment::{Segment, TopicArea};
 use std::cell::Cell;
@@ -160,9 +161,18 @@ impl RawQueue {
 
     /// Needs the put side's lock.
     fn abort_dead_loans_locked(&self, me: Id) -> bool {
+        let mut aborted = 0;
+        self.each_dead_loan(me, |cell, header| aborted += self.ring.abort_claimed(cell, header) as u64);
+        self.rare().aborted.fetch_add(aborted, Relaxed);
+        self.note_freed(0, aborted);
+        aborted > 0
+    }
+
+    /// The loans of dead processes between reclaim and the end of the records. Needs the put side, or
+    /// its lock.
+    fn each_dead_loan(&self, me: Id, mut visit: impl FnMut(CellIndex, Header)) {
         let topic = self.as_topic();
         let mut at = topic.words.reclaim.load(Acquire);
-        let mut aborted = 0;
         for _ in 0..=self.geometry().cells {
             let Some(cell) = self.geometry().cell(at) else { break };
             let header = self.ring.load_header(cell);
@@ -171,18 +181,13 @@ impl RawQueue {
                 break;
             }
             match header.state() {
-                Some(State::Claimed) if self.is_dead(header.owner(), me) => {
-                    aborted += self.ring.abort_claimed(cell, header) as u64;
-                }
+                Some(State::Claimed) if self.is_dead(header.owner(), me) => visit(cell, header),
                 Some(State::Free) | None => break,
                 _ => {}
             }
             let Some(after) = self.geometry().after(at, self.geometry().record_cells(header.length() as u64)) else { break };
             at = after;
         }
-        self.rare().aborted.fetch_add(aborted, Relaxed);
-        self.note_freed(0, aborted);
-        aborted > 0
     }
 
     /// Runs `act` with the put side's lock held, whether or not a live endpoint owns the side. `false`

@@ -12,6 +12,7 @@ use crate::error::GetError;
 use crate::message::copy::{load_message, load_words};
 use crate::message::{Message, Plain};
 use crate::os::Deadline;
+use crate::raw::SMALL_COPY_BYTES;
 use crate::raw::copy::{SlowGet, check_written};
 use crate::raw::stats::Verb;
 use crate::ring::topic::{Newest, Place, Seen};
@@ -58,7 +59,8 @@ impl RawSubscriber {
     /// A message of one size that is ready at the place, if nothing is in the way.
     #[inline(always)]
     fn next_at_once<T: Message>(&self) -> Option<MaybeUninit<T>> {
-        if self.is_inherited() {
+        // A large copy may be torn each time: the slow path finds out whether it was, and where to go.
+        if self.is_inherited() || (size_of::<T>() > SMALL_COPY_BYTES && !self.is_gating()) {
             return None;
         }
         let raw = &*self.raw;
@@ -70,7 +72,6 @@ impl RawSubscriber {
         // SAFETY: a record of a T in whole words lies there, or what is being written over it.
         let copy = unsafe { load_message::<T>(ring.memory.payload(cell)) };
         if !self.counts_at_once(place.position) {
-            self.note_torn();
             return None;
         }
         let next = Place { position: geometry.after(place.position, 1)?, number: place.number.wrapping_add(1) };
@@ -157,7 +158,6 @@ impl RawSubscriber {
             return 0;
         }
         if !self.counts_at_once(place.position) {
-            self.note_torn();
             return 0;
         }
         let Some(position) = geometry.after(place.position, count) else { return 0 };
@@ -166,7 +166,7 @@ impl RawSubscriber {
         count as usize
     }
 
-    /// A copy was torn, or its subscriber evicted.
+    /// A copy was torn.
     #[cold]
     fn note_torn(&self) {
         self.torn.set(self.torn.get().saturating_add(1));
@@ -249,6 +249,7 @@ impl RawSubscriber {
     #[cold]
     fn wait_for<R>(&self, wait: Wait, attempt: &mut dyn FnMut() -> Tried<R>) -> Result<R, GetError> {
         self.check()?;
+        self.end_forgotten_sample();
         let raw = &*self.raw;
         if let Some(found) = attempt()? {
             return Ok(found);
@@ -306,6 +307,7 @@ impl RawSubscriber {
         let raw = &*self.raw;
         let topic = raw.as_topic();
         let gates = || self.gates_now();
+        let tail = topic.tail();
         for _ in 0..=raw.geometry().cells {
             self.learn()?;
             let place = self.place.get();
@@ -321,14 +323,14 @@ impl RawSubscriber {
                     if topic.counts(place.position, &gates) {
                         let got = got?;
                         self.torn.set(0);
-                        self.move_to(next);
+                        self.move_past(next);
                         return Ok(Some(got));
                     }
                     self.note_torn();
                 }
             }
         }
-        Err(GetError::Corrupted)
+        self.nothing_after_a_lap(tail)
     }
 
     /// Passes fillers, which have no number of their own, and aborted loans.
@@ -372,7 +374,7 @@ impl RawSubscriber {
                         if topic.counts(newest.position, &gates) {
                             let got = got?;
                             self.miss(newest.number.wrapping_sub(self.place.get().number));
-                            self.move_to(next);
+                            self.move_past(next);
                             return Ok(got);
                         }
                     }
@@ -380,6 +382,22 @@ impl RawSubscriber {
             }
         }
         Err(GetError::Busy)
+    }
+
+    /// After a whole ring of places without a message: nothing yet, if publishers made more of them
+    /// meanwhile (loans that they drop); otherwise the ring is garbage.
+    fn nothing_after_a_lap<R>(&self, tail: u64) -> Tried<R> {
+        if self.raw.as_topic().tail() == tail { Err(GetError::Corrupted) } else { Ok(None) }
+    }
+
+    /// Goes on behind a message, and in a topic of slices behind what follows it and is none: a gating
+    /// subscriber would keep the room of a filler until its next call.
+    fn move_past(&self, next: Place) {
+        self.move_to(next);
+        if !self.raw.geometry().sized {
+            // Garbage is reported by the next call.
+            let _ = self.pass_skipped();
+        }
     }
 
     /// Passes fillers and aborted loans at its place.
@@ -396,6 +414,7 @@ impl RawSubscriber {
     fn step_in_place(&self) -> Tried<InPlaceRecord> {
         let raw = &*self.raw;
         let pin = &self.line().pin;
+        let tail = raw.as_topic().tail();
         for _ in 0..=raw.geometry().cells {
             self.learn()?;
             if !self.is_gating() {
@@ -415,7 +434,7 @@ impl RawSubscriber {
                 _ => {}
             }
         }
-        Err(GetError::Corrupted)
+        self.nothing_after_a_lap(tail)
     }
 
     /// A record is read no more in place: it is passed.
@@ -423,7 +442,7 @@ impl RawSubscriber {
         if self.is_inherited() {
             return;
         }
-        self.move_to(record.next);
+        self.move_past(record.next);
         // Release: what was read in place was read before.
         self.line().pin.store(0, Release);
         if self.is_changed() {

@@ -120,8 +120,9 @@ impl RawSubscriber {
             }
         })?;
         raw.as_topic().lines[joined.line].joined_ns.store(now_ns(), Relaxed);
-        // For those that wait for subscribers.
+        // For those that wait for subscribers, and publishers that found it further back while it joined.
         raw.notify_all_done();
+        raw.notify_not_full(u32::MAX);
         let place = Place { position: joined.cursor, number: joined.number };
         let topic = raw.as_topic();
         let (own_line, words) = (NonNull::from(&topic.lines[joined.line]), NonNull::from(topic.words));
@@ -215,13 +216,14 @@ impl RawSubscriber {
         if !self.is_changed() {
             return Ok(());
         }
+        self.end_forgotten_sample();
         let topic = self.raw.as_topic();
         let Some(word) = topic.learn_of_eviction(self.line, self.word.get()) else {
             // The line was taken from it: this process was taken for dead.
             return Err(Failure::from(self.raw.poison()).into());
         };
-        self.word.set(word);
         let may_read = self.raw.topic_part().in_place.begin(InPlaceUse::LossyReader, self.incarnation);
+        self.word.set(word);
         self.is_counted.set(may_read);
         self.has_ended.set(!may_read);
         self.expected.set(if may_read { word.bits() } else { 0 });
@@ -236,6 +238,11 @@ impl RawSubscriber {
             "evicted"
         );
         Err(GetError::Evicted)
+    }
+
+    /// No sample is open now, since it would borrow the subscriber; one may have been forgotten.
+    pub(super) fn end_forgotten_sample(&self) {
+        self.line().pin.store(0, Release);
     }
 
     /// Numbers that it passed without a message.

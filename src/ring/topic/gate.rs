@@ -107,7 +107,9 @@ impl<M: Memory> TopicRing<'_, M> {
                     (scan.lowest, Some(scan))
                 }
             };
-            let lowest = lowest.min(tail);
+            // Not below reclaim: a cursor there is that of one that is joining, which takes a place at or
+            // behind the gate that is stored here.
+            let lowest = lowest.min(tail).max(self.linear(reclaim));
             let reclaimed = self.reclaimed_upto(reclaim, target, lowest)?;
             // Not as far as the subscribers are: one that joins may begin some way back.
             let gate = lowest.min(self.linear(reclaimed).max(tail.saturating_sub(self.kept_back())));
@@ -291,17 +293,23 @@ impl<M: Memory> TopicRing<'_, M> {
         lowest
     }
 
+    /// Is there no room for a record of `length` bytes? One line says so, as long as the laggard of the
+    /// last scan has not moved enough. A hint that needs nothing.
+    pub fn is_held(&self, length: u32, leaves_out: bool) -> Result<bool, Corrupted> {
+        let next = self.linear(self.ring.span(self.tail(), length)?.next);
+        if let Some((line, word)) = self.laggard() {
+            let cursor = self.linear(self.lines[line].cursor.load(Acquire));
+            if cursor.wrapping_add(self.capacity()) < next && self.lines[line].state.load(Acquire) == word.bits() {
+                return Ok(true);
+            }
+        }
+        Ok(self.hold(length, leaves_out)?.is_some())
+    }
+
     /// What keeps a record of `length` bytes out, if anything does. A hint that needs nothing.
     pub fn hold(&self, length: u32, leaves_out: bool) -> Result<Option<Hold>, Corrupted> {
         let geometry = &self.ring.geometry;
         let next = self.linear(self.ring.span(self.tail(), length)?.next);
-        // One line says it, as long as the laggard of the last scan has not moved enough.
-        if let Some((line, word)) = self.laggard() {
-            let cursor = self.linear(self.lines[line].cursor.load(Acquire));
-            if cursor.wrapping_add(self.capacity()) < next && self.lines[line].state.load(Acquire) == word.bits() {
-                return self.held_by(line, word).map(Some);
-            }
-        }
         let lowest = self.lowest_gating(leaves_out);
         if lowest.0.saturating_add(self.capacity()) < next {
             return lowest.1.map(|(line, word)| self.held_by(line, word)).transpose();

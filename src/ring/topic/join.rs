@@ -13,6 +13,8 @@ use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use crate::ring::{Corrupted, Memory};
 use crate::shm::layout::SubscriberLine;
 
+/// Tails that were a whole ring behind before their number was read: no publisher is so fast.
+const TAILS: u32 = 1 << 16;
 /// Walks from reclaim that found themselves overtaken, before a subscriber begins at tail.
 const WALKS: u32 = 16;
 
@@ -143,7 +145,7 @@ impl<M: Memory> TopicRing<'_, M> {
     fn place_of_gating(&self, start: Start, first: u64, gate: u64) -> Result<(u64, u64), Corrupted> {
         let tail = self.tail();
         if self.ring.geometry.sized {
-            return self.place_of_sized(start, first.max(gate), tail);
+            return self.place_of_sized(start, first.max(gate).max(self.words.reclaim.load(Acquire)), tail);
         }
         let wanted = Self::wanted(start, self.number_of_tail(tail)?);
         let found = self.walk_to(first, |position, number| position >= gate && number >= wanted)?;
@@ -152,13 +154,12 @@ impl<M: Memory> TopicRing<'_, M> {
     }
 
     fn place_of_lossy(&self, start: Start) -> Result<(u64, u64), Corrupted> {
+        if start == Start::Now {
+            return self.place_at_tail();
+        }
         for _ in 0..WALKS {
             let tail = self.tail();
             let reclaim = self.words.reclaim.load(Acquire);
-            if start == Start::Now {
-                let number = self.number_of_tail(tail)?;
-                return Ok((tail, number));
-            }
             if self.ring.geometry.sized {
                 return self.place_of_sized(start, reclaim, tail);
             }
@@ -167,8 +168,19 @@ impl<M: Memory> TopicRing<'_, M> {
                 return Ok(found);
             }
         }
-        let tail = self.tail();
-        Ok((tail, self.number_of_tail(tail)?))
+        self.place_at_tail()
+    }
+
+    /// Tail and its number, which belong together.
+    fn place_at_tail(&self) -> Result<(u64, u64), Corrupted> {
+        for _ in 0..TAILS {
+            let tail = self.tail();
+            let place = self.place_at(tail)?;
+            if self.is_intact(tail) {
+                return Ok(place);
+            }
+        }
+        Err(Corrupted)
     }
 
     fn place_of_sized(&self, start: Start, oldest: u64, tail: u64) -> Result<(u64, u64), Corrupted> {

@@ -1,10 +1,28 @@
 //! Inspection from outside: who subscribes, who holds the gate, what is open, without becoming a user.
 
+use crate::support::harness::Case;
 use crate::support::{unique_name, wait_until};
 use shmq::inspect::{Gate, Hold, Inspector, Kind, Operator, Snapshot, State, TopicSnapshot};
 use shmq::{GetError, PutError, SubscriberKind, Topic};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
+
+pub fn cases() -> Vec<Case> {
+    crate::cases![
+        a_snapshot_has_the_subscribers_as_the_topic_lists_them,
+        a_snapshot_names_what_shuts_the_gate,
+        a_snapshot_has_the_publisher_its_loans_and_the_samples,
+        a_loan_in_the_way_shuts_the_gate,
+        a_segment_says_what_its_topic_was_made_for,
+        inspecting_does_not_attach_or_subscribe,
+        peeked_messages_are_the_newest_and_stay,
+        what_is_peeked_beside_a_fast_publisher_is_whole,
+        an_operator_evicts_recovers_and_closes,
+        a_topic_that_closes_when_unused_waits_for_its_first_publisher,
+        garbage_is_shown_as_damage,
+        no_garbage_makes_an_inspector_panic,
+    ]
+}
 
 fn snapshot(name: &str) -> Snapshot {
     Inspector::open(name).unwrap().snapshot()
@@ -14,7 +32,6 @@ fn of_topic(name: &str) -> TopicSnapshot {
     Inspector::open(name).unwrap().topic().expect("a topic")
 }
 
-#[test]
 fn a_snapshot_has_the_subscribers_as_the_topic_lists_them() {
     let topic = Topic::<u64>::new(8).unwrap();
     let (every, live) = (topic.subscribe().unwrap(), topic.subscribe_lossy().unwrap());
@@ -45,7 +62,6 @@ fn a_snapshot_has_the_subscribers_as_the_topic_lists_them() {
     assert_eq!((seen.messages, seen.topic.unwrap().subscribers.len()), (0, 1), "no subscriber gates");
 }
 
-#[test]
 fn a_snapshot_names_what_shuts_the_gate() {
     let topic = Topic::<u64>::new(2).unwrap();
     let slow = topic.subscribe().unwrap();
@@ -68,7 +84,6 @@ fn a_snapshot_names_what_shuts_the_gate() {
     assert_eq!(of_topic(topic.name()).subscribers[0].kind, SubscriberKind::Lossy);
 }
 
-#[test]
 fn a_snapshot_has_the_publisher_its_loans_and_the_samples() {
     let topic = Topic::<[u8]>::builder().capacity_bytes(4096).create().unwrap();
     let mut every = topic.subscribe().unwrap();
@@ -89,7 +104,6 @@ fn a_snapshot_has_the_publisher_its_loans_and_the_samples() {
     assert_eq!((seen.holdings.len(), seen.messages, seen.stats.aborted), (0, 0, 1));
 }
 
-#[test]
 fn a_loan_in_the_way_shuts_the_gate() {
     let topic = Topic::<u64>::new(4).unwrap();
     let loan = topic.loan().unwrap();
@@ -100,7 +114,6 @@ fn a_loan_in_the_way_shuts_the_gate() {
     assert_eq!(of_topic(topic.name()).gate, Gate::Open);
 }
 
-#[test]
 fn a_segment_says_what_its_topic_was_made_for() {
     let builder = Topic::<[f32]>::builder().capacity_bytes(1 << 16).schema("samples/2").history(3);
     let topic = builder.max_subscribers(5).max_lag_before_evict(9).create().unwrap();
@@ -113,7 +126,6 @@ fn a_segment_says_what_its_topic_was_made_for() {
     assert!(Inspector::open(queue.name()).unwrap().topic().is_none() && snapshot(queue.name()).topic.is_none());
 }
 
-#[test]
 fn inspecting_does_not_attach_or_subscribe() {
     let topic = Topic::<u64>::new(4).unwrap();
     let inspector = Inspector::open(topic.name()).unwrap();
@@ -124,7 +136,6 @@ fn inspecting_does_not_attach_or_subscribe() {
     assert!(!inspector.has_name(), "the last user took the name along");
 }
 
-#[test]
 fn peeked_messages_are_the_newest_and_stay() {
     let topic = Topic::<u64>::new(4).unwrap();
     let inspector = Inspector::open(topic.name()).unwrap();
@@ -147,7 +158,6 @@ fn peeked_messages_are_the_newest_and_stay() {
 }
 
 /// Each message is its number, 64 times: what is peeked beside a publisher at full speed is whole.
-#[test]
 fn what_is_peeked_beside_a_fast_publisher_is_whole() {
     let topic = Topic::<[u64; 64]>::new(16).unwrap();
     let inspector = Inspector::open(topic.name()).unwrap();
@@ -177,7 +187,6 @@ fn what_is_peeked_beside_a_fast_publisher_is_whole() {
     assert!(found > 0, "each walk was overtaken");
 }
 
-#[test]
 fn an_operator_evicts_recovers_and_closes() {
     let name = unique_name("operated");
     let topic = Topic::<u64>::create(&name, 4).unwrap();
@@ -196,7 +205,6 @@ fn an_operator_evicts_recovers_and_closes() {
     assert!(operator.subscribers().is_empty() && !operator.evict(every.id()).unwrap());
 }
 
-#[test]
 fn a_topic_that_closes_when_unused_waits_for_its_first_publisher() {
     let name = unique_name("unused");
     let topic = Topic::<u64>::builder().name(&name).capacity(4).close_when_unused(true).create().unwrap();
@@ -206,7 +214,6 @@ fn a_topic_that_closes_when_unused_waits_for_its_first_publisher() {
 }
 
 /// A foreign program writes to the segment: nothing that reads it panics, and the snapshot says so.
-#[test]
 fn garbage_is_shown_as_damage() {
     for (shift, what) in [(0, "the state of a line"), (8, "a cursor")] {
         let topic = Topic::<u64>::new(8).unwrap();
@@ -224,7 +231,6 @@ fn garbage_is_shown_as_damage() {
     }
 }
 
-#[test]
 fn no_garbage_makes_an_inspector_panic() {
     let sized =
         || Topic::<u64>::new(9).map(|topic| (topic.name().to_owned(), Box::new(topic) as Box<dyn std::any::Any>)).unwrap();

@@ -1,9 +1,17 @@
 //! Options of the builder: those that an existing topic does not have, and those that it cannot have.
 
+use crate::support::harness::Case;
 use crate::support::unique_name;
 use shmq::{CreateError, Topic};
 
-#[test]
+pub fn cases() -> Vec<Case> {
+    crate::cases![
+        options_that_an_existing_topic_does_not_have_are_listed,
+        a_topic_of_slices_is_bounded_in_bytes,
+        the_number_of_subscribers_has_bounds,
+    ]
+}
+
 fn options_that_an_existing_topic_does_not_have_are_listed() {
     let name = unique_name("topic-options");
     let first = || Topic::<u64>::builder().name(&name).capacity(8).history(3).max_subscribers(7).max_lag_before_evict(8);
@@ -25,7 +33,6 @@ fn options_that_an_existing_topic_does_not_have_are_listed() {
     );
 }
 
-#[test]
 fn a_topic_of_slices_is_bounded_in_bytes() {
     for asked in [0, 1, 100] {
         let refused = Topic::<[u8]>::builder().capacity(asked).create().unwrap_err();
@@ -36,7 +43,6 @@ fn a_topic_of_slices_is_bounded_in_bytes() {
     assert!(Topic::<[u8]>::builder().capacity_bytes(4096).create().is_ok());
 }
 
-#[test]
 fn the_number_of_subscribers_has_bounds() {
     for asked in [0, 1001] {
         let refused = Topic::<u64>::builder().capacity(1).max_subscribers(asked).create().unwrap_err();

@@ -1,13 +1,23 @@
 //! Subscribers among other things that are waited for.
 
+use crate::support::harness::Case;
 use shmq::{GetError, Queue, Stop, Topic, WaitError, Waitable, try_wait_any, wait_any, wait_any_timeout};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub fn cases() -> Vec<Case> {
+    crate::cases![
+        a_subscriber_is_ready_with_what_its_verb_would_return_at_once,
+        each_of_a_queue_a_subscriber_and_a_stop_wakes_a_sleeper,
+        a_stop_of_the_handle_ends_the_wait,
+        a_gating_subscriber_that_is_about_to_sleep_wakes_publishers,
+        aborted_loans_are_passed_while_it_waits,
+    ]
+}
+
 const PATIENCE: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(30);
 
-#[test]
 fn a_subscriber_is_ready_with_what_its_verb_would_return_at_once() {
     let topic = Topic::<u64>::new(2).unwrap();
     let (every, live) = (topic.subscribe().unwrap(), topic.subscribe_lossy().unwrap());
@@ -41,7 +51,6 @@ fn a_subscriber_is_ready_with_what_its_verb_would_return_at_once() {
     assert!(live.try_next().unwrap_err().is_closed());
 }
 
-#[test]
 fn each_of_a_queue_a_subscriber_and_a_stop_wakes_a_sleeper() {
     let (topic, queue) = (Topic::<u64>::new(4).unwrap(), Queue::<u64>::new(4).unwrap());
     for (number, expected) in [(0, 0), (1, 1), (2, 2), (3, 1)] {
@@ -62,7 +71,6 @@ fn each_of_a_queue_a_subscriber_and_a_stop_wakes_a_sleeper() {
     }
 }
 
-#[test]
 fn a_stop_of_the_handle_ends_the_wait() {
     let (topic, stop) = (Topic::<u64>::new(4).unwrap(), Stop::new());
     let every = topic.subscribe().unwrap().with_stop(&stop);
@@ -77,7 +85,6 @@ fn a_stop_of_the_handle_ends_the_wait() {
 
 /// It has read up to an open loan, which is less than a publisher that sleeps asked for. Without the
 /// wake, that sleeps until its slice ends.
-#[test]
 fn a_gating_subscriber_that_is_about_to_sleep_wakes_publishers() {
     let took = |_| {
         let topic = Topic::<u64>::new(64).unwrap();
@@ -102,7 +109,6 @@ fn a_gating_subscriber_that_is_about_to_sleep_wakes_publishers() {
     assert!(shortest < Duration::from_millis(50), "{shortest:?}");
 }
 
-#[test]
 fn aborted_loans_are_passed_while_it_waits() {
     let topic = Topic::<u64>::new(4).unwrap();
     let every = topic.subscribe().unwrap();
