@@ -90,7 +90,7 @@
 //! | Feature | On by default | What it adds |
 //! |---|---|---|
 //! | `derive` | yes | [`#[shmq::message]`](macro@message): structs and enums as messages |
-//! | `object` | yes | [`ObjectQueue`], [`Process::call`], [`Pool`] |
+//! | `object` | yes | [`ObjectQueue`], [`ObjectTopic`], [`Process::call`], [`Pool`] |
 //! | `async`, `sink` | no | futures, streams, a descriptor for event loops; a `Sink` |
 //! | `tracing` | no | events from slow paths: blocked, recovered, redelivered |
 //!
@@ -172,7 +172,8 @@ cfg_if::cfg_if! {
         pub use message::private as __private;
         #[cfg(feature = "object")]
         pub use object::{
-            Codec, MessagePack, ObjectAckLease, ObjectConsumer, ObjectLease, ObjectProducer, ObjectQueue, ObjectReceiver, ObjectSender,
+            Codec, MessagePack, ObjectAckLease, ObjectConsumer, ObjectLease, ObjectProducer, ObjectPublisher, ObjectQueue, ObjectReceiver, ObjectSender,
+            ObjectSubscriber, ObjectTopic,
             Postcard, PutAs,
         };
         #[cfg(feature = "object")]
@@ -181,7 +182,7 @@ cfg_if::cfg_if! {
         pub use process::{Process, ProcessBuilder, SpawnError};
         pub use queue::guard::{AckLease, Lease, LeaseMut, Loan};
         pub use queue::{
-            Buildable, Consumer, Delivering, Destination, ForwardError, Held, Iter, LeaseSource, Keep, Producer, Queue, QueueBuilder, Receiver, Sender, Source,
+            Broadcasting, Buildable, Consumer, Delivering, Destination, ForwardError, Held, Iter, LeaseSource, Keep, Producer, Queue, QueueBuilder, Receiver, Sender, Source,
         };
         pub use raw::{RecoveryReport, Start, Stats, SubscriberInfo, SubscriberKind, TopicStats};
         pub use shm::segment::UnappliedOption;

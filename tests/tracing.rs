@@ -8,7 +8,7 @@ mod support;
 mod pools;
 
 use shmq::sync;
-use shmq::{GetError, Queue, WaitStrategy};
+use shmq::{GetError, Queue, Topic, WaitStrategy};
 use std::fmt::Debug;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -25,6 +25,7 @@ use tracing::{Event, Metadata, Subscriber};
 fn own() -> Vec<support::harness::Case> {
     cases![
         each_slow_path_emits_an_event,
+        each_slow_path_of_a_topic_emits_an_event,
         the_fast_path_is_silent,
         waiting_without_a_name_is_reported_once,
         what_was_replaced_is_reported
@@ -136,6 +137,45 @@ fn each_slow_path_emits_an_event() {
     };
     wait_until("a get that sleeps", sleeps, || "none".to_owned());
     assert_eq!(heard, [format!("DEBUG message=blocked queue=\"{}\" verb=\"get\"", empty.name())]);
+}
+
+fn each_slow_path_of_a_topic_emits_an_event() {
+    let other = Queue::<u64>::new(100).expect("created");
+    let topic = Topic::<u64>::builder().name(unique_name("reported-topic")).capacity(1).wait_strategy(WaitStrategy::Block);
+    let topic = topic.create().expect("created");
+    let (name, subscribed) = (topic.name().to_owned(), shared_word());
+    let reader = fork("reader", || {
+        let subscriber = topic.subscribe().expect("room");
+        subscribed.store(1, Release);
+        loop {
+            std::hint::black_box(&subscriber);
+            std::thread::park();
+        }
+    });
+    wait_until("the subscriber", || subscribed.load(Acquire) == 1, || "none".to_owned());
+    topic.publish(&1).expect("room");
+    // A call is blocked if it sleeps.
+    let mut heard = Vec::new();
+    let sleeps = || {
+        heard = listen(&other, || assert!(topic.publish_timeout(&2, Duration::from_millis(20)).unwrap_err().is_timeout()));
+        !heard.is_empty()
+    };
+    wait_until("a publish that sleeps", sleeps, || "none".to_owned());
+    assert_eq!(heard, [format!("DEBUG message=blocked topic=\"{name}\" verb=\"publish\"")]);
+    reader.kill();
+    // The publisher frees it by itself.
+    let heard = listen(&other, || topic.publish(&2).expect("the subscriber is dead"));
+    let recovered = format!("WARN message=recovered after a death topic=\"{name}\" repairs=0 aborted=0 subscribers=1");
+    assert!(heard.iter().filter(|words| **words == recovered).count() == 1 && heard.len() <= 2, "{heard:?}");
+    let slow = topic.subscribe().expect("room");
+    let id = slow.id();
+    let heard = listen(&other, || {
+        topic.publish(&3).expect("room");
+        assert!(topic.evict(id).expect("attached"));
+        assert!(matches!(slow.next(), Err(GetError::Evicted)));
+        assert_eq!(slow.next().expect("it is left"), 3);
+    });
+    assert_eq!(heard, [format!("WARN message=evicted topic=\"{name}\" subscriber={id} lag=1")]);
 }
 
 fn waiting_without_a_name_is_reported_once() {

@@ -85,6 +85,11 @@ impl Failure {
     }
 
     fn of_other_type(name: &str, theirs: &str) -> Failure {
+        if Inspector::open(name).is_ok_and(|inspector| inspector.about().kind.is_topic()) {
+            let text = "each of its subscribers sees every message, so nothing is put to it or got from it here: publish and subscribe in a \
+                        program. `shmq peek` shows its newest messages";
+            return Failure::new(UNUSABLE, format!("{} is {theirs}; {text}", text::quoted(name)));
+        }
         let text = format!("it carries {theirs}; only a queue of bytes, [u8], can be put to and got from here");
         Failure::new(UNUSABLE, format!("queue {}: {text}", text::quoted(name)))
     }

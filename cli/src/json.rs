@@ -7,8 +7,8 @@ use crate::rows::Row;
 use crate::terms;
 use crate::units;
 use serde_json::{Value, json};
-use shmq::Stats;
-use shmq::inspect::{About, Holding, Participant, Snapshot, Waiting};
+use shmq::inspect::{About, Gate, Holding, Participant, Snapshot, TopicSnapshot, Waiting};
+use shmq::{Stats, SubscriberInfo};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub fn text(value: &Value) -> String {
@@ -31,6 +31,7 @@ pub fn queue(row: &Row, rates: Option<&Rates>) -> Value {
         Ok((about, snapshot)) => {
             let mut value = about_value(about);
             merge(&mut value, snapshot_value(snapshot));
+            merge(&mut value, json!({ "topic": snapshot.topic.as_ref().map(|topic| topic_value(about, topic)) }));
             merge(&mut value, json!({ "name": row.name, "error": null, "rates": rates.map(rates_value) }));
             value
         }
@@ -49,7 +50,7 @@ pub fn queue(row: &Row, rates: Option<&Rates>) -> Value {
 }
 
 /// Fields of a queue that are `null` if its segment could not be read.
-const NULL_IF_UNREADABLE: [&str; 30] = [
+const NULL_IF_UNREADABLE: [&str; 31] = [
     "mode",
     "kind",
     "type",
@@ -79,6 +80,7 @@ const NULL_IF_UNREADABLE: [&str; 30] = [
     "participants",
     "holdings",
     "stats",
+    "topic",
     "rates",
 ];
 
@@ -139,6 +141,44 @@ fn snapshot_value(seen: &Snapshot) -> Value {
         "participants": seen.participants.iter().map(participant).collect::<Vec<_>>(),
         "holdings": seen.holdings.iter().map(holding).collect::<Vec<_>>(),
         "stats": stats(&seen.stats),
+    })
+}
+
+fn topic_value(about: &About, topic: &TopicSnapshot) -> Value {
+    let (gate, subscriber, pid) = match topic.gate {
+        Gate::Open => ("open", None, None),
+        Gate::Subscriber(id) => {
+            ("subscriber", Some(id.to_string()), topic.subscribers.iter().find(|one| one.id == id).map(|one| one.pid))
+        }
+        Gate::Loan { pid } => ("loan", None, Some(pid)),
+        _ => ("other", None, None),
+    };
+    json!({
+        "max_subscribers": about.max_subscribers,
+        "history": about.history,
+        "max_lag_before_evict": about.max_lag_before_evict,
+        "gate": { "shut_by": Some(gate).filter(|gate| *gate != "open"), "subscriber": subscriber, "pid": pid },
+        "sleeping_publishers": topic.sleeping_publishers,
+        "kept": topic.kept,
+        "tail": topic.tail,
+        "gated_from": topic.gated_from,
+        "reclaimed_to": topic.reclaimed_to,
+        "evictions": topic.stats.evictions,
+        "subscribers": topic.subscribers.iter().map(subscriber_value).collect::<Vec<_>>(),
+    })
+}
+
+fn subscriber_value(subscriber: &SubscriberInfo) -> Value {
+    json!({
+        "id": subscriber.id.to_string(),
+        "pid": subscriber.pid,
+        "alive": subscriber.is_alive,
+        "kind": subscriber.kind.to_string(),
+        "lag": subscriber.lag,
+        "missed": subscriber.missed,
+        "received": subscriber.received,
+        "reads_in_place": subscriber.has_sample,
+        "age_s": subscriber.age.as_secs_f64(),
     })
 }
 

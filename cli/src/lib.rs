@@ -34,7 +34,7 @@ use clap::Parser;
 use failure::Failure;
 use std::ffi::OsString;
 use std::process::ExitCode;
-use verbs::{close, completions, create, doctor, drain, get, ls, peek, put, recover, rm, schema, stat, top};
+use verbs::{close, completions, create, doctor, drain, evict, get, ls, peek, put, recover, rm, schema, stat, top};
 
 /// Runs the command, with its output on the standard streams of this process.
 ///
@@ -78,6 +78,7 @@ fn run_verb(verb: Verb) -> Result<u8, Failure> {
         Verb::Get(get) => get::run(&get),
         Verb::Peek(peek) => peek::run(&peek),
         Verb::Drain(drain) => drain::run(&drain),
+        Verb::Evict(evict) => evict::run(&evict),
         Verb::Close(close) => close::run(&close),
         Verb::Create(create) => create::run(&create),
         Verb::Rm(rm) => rm::run(&rm),

@@ -2,7 +2,8 @@
 
 use crate::text;
 use crate::units::{self, messages};
-use shmq::inspect::{About, Hold, Participant, Predecessor, ProcessState, Snapshot, State};
+use shmq::inspect::{About, Gate, Hold, Kind, Participant, Predecessor, ProcessState, Snapshot, State, TopicSnapshot};
+use shmq::{SubscriberInfo, SubscriberKind};
 
 pub fn state_word(state: State) -> &'static str {
     match state {
@@ -33,14 +34,32 @@ pub fn hold_word(hold: Hold) -> &'static str {
         Hold::GetLock => "get lock",
         Hold::Producer => "producer",
         Hold::Consumer => "consumer",
+        Hold::Publisher => "publisher",
+        Hold::Sample => "sample",
         _ => "other",
     }
 }
 
+/// Has it messages, as queues and topics have?
+pub fn has_messages(kind: Kind) -> bool {
+    kind.is_queue() || kind.is_topic()
+}
+
 /// What a process does with the queue: `producer`, `consumer`, `put`, `get`, `put+get`, what it holds
-/// (`sender`, `receiver`), or empty.
+/// (`sender`, `receiver`), or empty. With a topic: `publisher`, `publish`, `subscriber`, or both.
 pub fn role(participant: &Participant, seen: &Snapshot) -> &'static str {
     let holds = |what| seen.holdings.iter().any(|held| held.what == what && held.pid == participant.pid);
+    if let Some(topic) = &seen.topic {
+        let publishes = participant.puts || participant.put_waits.is_some();
+        return match subscribers_of(participant.pid, topic).next().is_some() {
+            true if holds(Hold::Publisher) => "publisher+subscriber",
+            false if holds(Hold::Publisher) => "publisher",
+            true if publishes => "publish+subscriber",
+            false if publishes => "publish",
+            true => "subscriber",
+            false => "",
+        };
+    }
     match (participant.puts || participant.put_waits.is_some(), participant.gets || participant.get_waits.is_some()) {
         _ if holds(Hold::Producer) && holds(Hold::Consumer) => "producer+consumer",
         _ if holds(Hold::Producer) => "producer",
@@ -68,12 +87,43 @@ pub fn participant_in_words(participant: &Participant, seen: &Snapshot) -> Strin
     if !role.is_empty() {
         words = format!("{words} {role}");
     }
+    if let Some(topic) = &seen.topic {
+        words += &subscribers_in_words(participant.pid, topic);
+    }
     let state = match participant.process {
         _ if !participant.alive => " DEAD",
         ProcessState::Stopped => " STOPPED",
         _ => "",
     };
     words + state
+}
+
+pub fn subscribers_of(pid: u32, topic: &TopicSnapshot) -> impl Iterator<Item = &SubscriberInfo> {
+    topic.subscribers.iter().filter(move |one| one.pid == pid)
+}
+
+/// ` 0.1 (lag 12)`, ` 0.1 (lossy, lag 3)`, ` (3, most lag 12)`, or empty.
+fn subscribers_in_words(pid: u32, topic: &TopicSnapshot) -> String {
+    let most = subscribers_of(pid, topic).map(|one| one.lag).max().unwrap_or(0);
+    match (subscribers_of(pid, topic).count(), subscribers_of(pid, topic).next()) {
+        (1, Some(one)) if one.kind == SubscriberKind::Gating => format!(" {} (lag {})", one.id, one.lag),
+        (1, Some(one)) => format!(" {} ({}, lag {})", one.id, one.kind, one.lag),
+        (0, _) | (_, None) => String::new(),
+        (count, _) => format!(" ({count}, most lag {most})"),
+    }
+}
+
+/// `open`, or what shuts it: `shut by subscriber 0.1 of process 4711`.
+pub fn gate_in_words(topic: &TopicSnapshot) -> String {
+    match topic.gate {
+        Gate::Open => "open".to_owned(),
+        Gate::Subscriber(id) => {
+            let pid = topic.subscribers.iter().find(|one| one.id == id).map_or(0, |one| one.pid);
+            format!("shut by subscriber {id} of process {pid}")
+        }
+        Gate::Loan { pid } => format!("shut by an open loan of process {pid}"),
+        _ => "shut".to_owned(),
+    }
 }
 
 pub fn capacity(about: &About) -> String {

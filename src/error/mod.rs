@@ -31,7 +31,7 @@ macro_rules! queue_error {
             /// A process that was taken for dead turned out to be alive (it closed descriptors that
             /// were not its own). The order of this queue can no longer be trusted; create a new
             /// one.
-            #[error("the queue is poisoned: a process was taken for dead while it was still at work; create a new queue")]
+            #[error("poisoned: a process was taken for dead while it was still at work; create it anew")]
             Poisoned,
             /// Words in the segment hold impossible values: something other than this crate wrote
             /// to it.
@@ -85,18 +85,18 @@ queue_error! {
         #[error("the put side is locked by a process that does not run (stopped or starved); try again")]
         Busy,
         /// The deadline passed before there was room. Never reported early.
-        #[error("timed out before there was room in the queue")]
+        #[error("timed out before there was room")]
         Timeout,
         /// The handle's [`Stop`](crate::Stop) was set before there was room. Nothing was put.
-        #[error("interrupted before there was room in the queue: the stop was set")]
+        #[error("interrupted before there was room: the stop was set")]
         Interrupted,
         /// A process called [`close`](crate::Queue::close): no process can put any more.
-        #[error("the queue is closed: it takes no more messages")]
+        #[error("closed: no more messages are taken")]
         Closed,
         /// The message can never fit this queue. Create it with a larger `capacity_bytes` (twice
         /// the largest message, or more).
         #[error(
-            "message of {len} bytes is larger than this queue can ever hold ({max} bytes); create it with a larger capacity_bytes"
+            "message of {len} bytes is larger than the ring can ever hold ({max} bytes); create it with a larger capacity_bytes"
         )]
         TooLarge {
             /// Size of the refused message, in bytes.
@@ -112,7 +112,7 @@ queue_error! {
             r#source: Box<dyn std::error::Error + Send + Sync>,
         },
         /// A live [`Producer`](crate::Producer) owns the put side: only it may put.
-        #[error("the put side is held by a Producer of process {pid}; drop that endpoint, or put through it")]
+        #[error("the put side is held by a Producer or Publisher of process {pid}; drop that endpoint, or put through it")]
         Held {
             /// Process id of the endpoint's owner, as that process saw it.
             pid: u32,
@@ -233,7 +233,7 @@ queue_error! {
     pub enum GetError {
         /// `try_get` found no message, or only such as wait behind an open loan. Use `get`, which
         /// waits.
-        #[error("the queue is empty")]
+        #[error("there is no message")]
         Empty,
         /// `try_get` gave up after about a millisecond: a process that does not run (stopped, or
         /// starved of CPU) holds the lock of the get side.
@@ -246,10 +246,10 @@ queue_error! {
         #[error("interrupted before a message came: the stop was set")]
         Interrupted,
         /// The queue is closed and drained: no message will ever come.
-        #[error("the queue is closed and drained")]
+        #[error("closed, and no message is left")]
         Closed,
         /// The buffer given to `get_into` is too small. The message is still in the queue.
-        #[error("the next message has {needed} elements, the buffer only {given}; the message is still in the queue")]
+        #[error("the next message has {needed} elements, the buffer only {given}; the message is still there")]
         TooSmall {
             /// Elements of the message at the front.
             needed: usize,

@@ -104,7 +104,7 @@ predicates! {
         ///
         /// ```
         /// let topic = shmq::Topic::<u64>::new(1)?;
-        /// let mut live = topic.subscribe_lossy()?;
+        /// let live = topic.subscribe_lossy()?;
         /// topic.publish_slice(&[1, 2, 3, 4, 5])?;
         /// assert!(live.next().unwrap_err().is_lagged());
         /// # Ok::<(), Box<dyn std::error::Error>>(())

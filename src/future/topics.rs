@@ -63,7 +63,11 @@ impl<T: ?Sized + Message> PutsAsync<T> for Publisher<T> {
     #[inline]
     fn put_at_once(&self, value: &T, ticket: &mut Ticket) -> Result<(), PutError> {
         let (raw, owner) = self.parts();
-        raw.put_at_once::<ToAll, BY_OWNER, T>(raw.check(owner)?, value, ticket)
+        if raw.try_put::<ToAll, T>(owner, value) {
+            Ok(())
+        } else {
+            raw.put_at_once::<ToAll, BY_OWNER, T>(raw.check(owner)?, value, ticket)
+        }
     }
 
     #[inline]

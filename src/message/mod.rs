@@ -50,11 +50,11 @@ use std::ptr;
 ///    process can be checked before it is used.
 /// 3. `LAYOUT` is that of the type.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot travel between processes as it lies in memory: `Queue` carries plain data, `ObjectQueue` anything that serde encodes",
+    message = "`{Self}` cannot travel between processes as it lies in memory: `Queue` and `Topic` carry plain data, `ObjectQueue` anything that serde encodes",
     label = "not plain data",
     note = "a struct or an enum of your own: put `#[shmq::message]` on it",
     note = "`String`, `Vec`, `Option`, maps, and all that serde can encode: use `ObjectQueue<{Self}>` instead of `Queue<{Self}>`",
-    note = "bytes of varying length: use `Queue<[u8]>`"
+    note = "bytes of varying length: use `Queue<[u8]>` or `Topic<[u8]>`"
 )]
 pub unsafe trait Message {
     /// What `get` returns: the value itself, or a `Vec` of a slice's elements.

@@ -6,6 +6,8 @@
 //!   get()   --copy out--> decode, nothing left over
 //! ```
 //!
+//! [`ObjectTopic`], for all subscribers, is in `topic/`; the codecs and the buffers are the same.
+//!
 //! Invariants:
 //! 1. No code of the caller (`Serialize`, `Deserialize`) runs while a lock is held: it may panic,
 //!    take long, or use the queue itself.
@@ -25,6 +27,7 @@ mod message_pack;
 mod nesting;
 mod put;
 mod role;
+mod topic;
 
 pub use ack_lease::ObjectAckLease;
 pub use codec::{Codec, MessagePack, Postcard};
@@ -37,6 +40,9 @@ pub use put::PutAs;
 #[cfg(feature = "async")]
 pub(crate) use put::{Encoded, encode_in_place};
 pub use role::{ObjectReceiver, ObjectSender};
+pub use topic::{ObjectPublisher, ObjectSubscriber, ObjectTopic};
+#[cfg(feature = "async")]
+pub(crate) use topic::{bytes_to_all, encode_to_all};
 
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::without_paths;
@@ -46,6 +52,7 @@ use crate::raw::{BY_LOCK, RawQueue, TransitTicket};
 use crate::shm::kind::Kind;
 use crate::wait::{Stop, Wait};
 use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
@@ -371,7 +378,7 @@ impl<T, C> fmt::Debug for ObjectQueue<T, C> {
 impl<T, C> Serialize for ObjectQueue<T, C> {
     /// Name, nonce and schema, as for a [`Queue`].
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.bytes.sent().serialize(serializer)
+        self.bytes.sent().map_err(S::Error::custom)?.serialize(serializer)
     }
 }
 

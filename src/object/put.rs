@@ -4,7 +4,7 @@ use super::{Codec, ObjectQueue};
 use crate::error::PutError;
 use crate::queue::guard::Loan;
 use crate::queue::{Accepts, Producer, Queue};
-use crate::raw::BY_LOCK;
+use crate::raw::{BY_LOCK, encode_to_all};
 use crate::wait::{Wait, blocking_forms};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +15,9 @@ use std::io::{self, Write};
 /// times what copying it does. Larger ones are measured first and encoded straight into the ring,
 /// so that no thread keeps a buffer of their size.
 const COPIED_BYTES: usize = 64 << 10;
+
+/// The largest buffer that a thread or a subscriber keeps: what grew by doubling until it held as much.
+pub(super) const KEPT_BYTES: usize = 2 * COPIED_BYTES;
 
 thread_local! {
     /// What this thread encodes into. Taken while it is in use: a value that is being encoded may
@@ -85,14 +88,27 @@ impl PutBytes for Producer<[u8]> {
 pub(crate) struct Encoded {
     bytes: Vec<u8>,
     length: usize,
+    /// Bytes that it keeps.
+    most: usize,
 }
 
 impl Encoded {
     /// Encodes a value into the thread's buffer, or learns how long it is.
     #[inline]
     pub(crate) fn of<T: Serialize + ?Sized, C: Codec>(value: &T) -> Result<Encoded, PutError> {
+        Encoded::upto::<T, C>(value, COPIED_BYTES)
+    }
+
+    /// The same for all subscribers of a topic, which is published by copy, whatever its length: a loan
+    /// of a topic excludes lossy subscribers of this process.
+    pub(super) fn to_all<T: Serialize + ?Sized, C: Codec>(value: &T, most: usize) -> Result<Encoded, PutError> {
+        encode_to_all(|| Encoded::upto::<T, C>(value, most))
+    }
+
+    #[inline]
+    fn upto<T: Serialize + ?Sized, C: Codec>(value: &T, most: usize) -> Result<Encoded, PutError> {
         // Empty at the beginning and the end of a thread.
-        let mut encoded = Encoded { bytes: BUFFER.try_with(Cell::take).unwrap_or_default(), length: 0 };
+        let mut encoded = Encoded { bytes: BUFFER.try_with(Cell::take).unwrap_or_default(), length: 0, most };
         encoded.bytes.clear();
         C::encode(value, &mut encoded).map_err(|error| PutError::Encode { source: error })?;
         Ok(encoded)
@@ -101,28 +117,33 @@ impl Encoded {
     /// The bytes, if they are not too many to be put by copy.
     #[inline]
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
-        (self.length <= COPIED_BYTES).then_some(&self.bytes[..])
+        (self.length <= self.most).then_some(&self.bytes[..])
     }
 
     /// Gives the thread its buffer back.
     #[inline]
     pub(crate) fn end(self) {
+        if self.bytes.capacity() > KEPT_BYTES {
+            return;
+        }
         let _ = BUFFER.try_with(|buffer| buffer.set(self.bytes));
+    }
+}
+
+impl Encoded {
+    pub(crate) fn length(&self) -> usize {
+        self.length
     }
 }
 
 #[cfg(feature = "async")]
 impl Encoded {
-    pub(crate) fn length(&self) -> usize {
-        self.length
-    }
-
     /// Keeps the bytes, in memory of their own, and gives the thread its buffer back.
     pub(crate) fn kept(self) -> Encoded {
         let bytes = self.bytes().map(<[u8]>::to_vec).unwrap_or_default();
-        let length = self.length;
+        let (length, most) = (self.length, self.most);
         self.end();
-        Encoded { bytes, length }
+        Encoded { bytes, length, most }
     }
 }
 
@@ -130,7 +151,7 @@ impl Write for Encoded {
     #[inline]
     fn write(&mut self, more: &[u8]) -> io::Result<usize> {
         self.length += more.len();
-        if self.length <= COPIED_BYTES {
+        if self.length <= self.most {
             self.bytes.extend_from_slice(more);
         }
         Ok(more.len())

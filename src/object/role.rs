@@ -9,7 +9,8 @@ use crate::queue::sealed::Sealed;
 use crate::queue::{Accepts, Iter, Keep, Receiver, Sender, Source};
 use crate::raw::{BY_LOCK, KeptHandle, RawQueue, TransitTicket};
 use crate::wait::{Stop, Wait, blocking_forms};
-use serde::de::{DeserializeOwned, Error};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
@@ -340,7 +341,7 @@ macro_rules! handle_of_one_role {
         impl<T, C> Serialize for $name<T, C> {
             /// Name, nonce and schema, as for a [`Queue`](crate::Queue).
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.bytes.sent().serialize(serializer)
+                self.bytes.sent().map_err(S::Error::custom)?.serialize(serializer)
             }
         }
 

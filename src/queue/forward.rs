@@ -79,7 +79,7 @@ impl<T: ?Sized + Message> Accepts<T> for Producer<T> {
 /// from.put(&1)?;
 /// to.close();
 /// let refused = from.lease()?.forward(&to).unwrap_err();
-/// assert_eq!(reason(refused), "the queue is closed: it takes no more messages");
+/// assert_eq!(reason(refused), "closed: no more messages are taken");
 /// assert_eq!(from.len(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

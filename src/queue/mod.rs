@@ -36,7 +36,7 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
-pub use builder::{Buildable, Delivering, MessageType, QueueBuilder};
+pub use builder::{Broadcasting, Buildable, Delivering, MessageType, QueueBuilder};
 pub use endpoint::{Consumer, Producer};
 #[cfg(feature = "object")]
 pub(crate) use forward::{Accepts, GivesBack, forward, forwards};

@@ -4,8 +4,9 @@
 use super::{Buildable, Queue, Receiver, Sender};
 use crate::error::OpenError;
 use crate::message::Message;
-use crate::raw::{RawQueue, TransitTicket};
-use serde::de::Error;
+use crate::raw::{ForOneReceiver, RawQueue, TransitTicket};
+use serde::de::Error as _;
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::Arc;
 
@@ -16,9 +17,10 @@ pub(crate) fn send<S: Serializer>(
     raw: &RawQueue,
     schema: Option<&str>,
     structure: Option<&str>,
-    ticket: TransitTicket,
+    ticket: Result<TransitTicket, ForOneReceiver>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
+    let ticket = ticket.map_err(S::Error::custom)?;
     (raw.segment().address(), raw.segment().nonce(), schema, structure, ticket).serialize(serializer)
 }
 
@@ -86,15 +88,15 @@ pub(crate) type Sent<'a> = (String, u64, Option<&'a str>, TransitTicket);
 
 #[cfg(feature = "object")]
 impl Queue<[u8]> {
-    pub(crate) fn sent(&self) -> Sent<'_> {
-        (self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref(), self.raw.send_off_both())
+    pub(crate) fn sent(&self) -> Result<Sent<'_>, ForOneReceiver> {
+        Ok((self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref(), self.raw.send_off_both()?))
     }
 }
 
 #[cfg(feature = "object")]
 impl Sender<[u8]> {
-    pub(crate) fn sent(&self) -> Sent<'_> {
-        (self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref(), self.raw.send_off())
+    pub(crate) fn sent(&self) -> Result<Sent<'_>, ForOneReceiver> {
+        Ok((self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref(), self.raw.send_off()?))
     }
 
     /// One that was sent for messages of `Q`.
@@ -113,8 +115,8 @@ impl Sender<[u8]> {
 
 #[cfg(feature = "object")]
 impl Receiver<[u8]> {
-    pub(crate) fn sent(&self) -> Sent<'_> {
-        (self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref(), self.raw.send_off())
+    pub(crate) fn sent(&self) -> Result<Sent<'_>, ForOneReceiver> {
+        Ok((self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref(), self.raw.send_off()?))
     }
 
     /// One that was sent for messages of `Q`.

@@ -135,7 +135,7 @@ impl RawQueue {
             let left = (count - filled) as u64;
             // For the whole burst before a part of it is put; once without success is enough.
             if may_reclaim && ring.room_reclaimed() < left {
-                may_reclaim = self.make_room(RECLAIM_AHEAD.max(left));
+                may_reclaim = self.make_room(RECLAIM_AHEAD.max(left)) && self.topic.is_none();
             }
             let burst = ring.burst_at_tail(left);
             if burst.count() == 0 {

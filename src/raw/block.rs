@@ -24,6 +24,11 @@ const GATHER_SPINS: u64 = 200;
 const GATHER_SPINS_PER_BYTE: u64 = 3;
 const LEAST_GATHER_SPINS: u64 = 80;
 
+/// Of a subscriber, by the cells of the ring: a publisher fills about half of it meanwhile. If it fills
+/// all of it, it waits too, and both take turns (measured, 1024 messages of 64 B between two cores: 200
+/// spins 32 M/s, 50 spins 57).
+const CELLS_PER_GATHER_SPIN: u64 = 20;
+
 /// Checks of a spinning publisher before a gate that is shut: a few messages of its laggard.
 const GATE_SPINS: u32 = 256;
 
@@ -73,14 +78,15 @@ impl RawQueue {
     }
 
     /// [`await_message`](Self::await_message) for a subscriber that took `run` messages since it last
-    /// caught up.
-    #[inline(never)]
-    pub(super) fn await_record(&self, run: u64, wait: Wait, is_pending: impl Fn() -> bool) -> bool {
+    /// caught up. `fetch` prefetches what came meanwhile.
+    #[inline(always)]
+    pub(super) fn await_record(&self, run: u64, wait: Wait, fetch: impl Fn(), is_pending: impl Fn() -> bool) -> bool {
         if !self.spins_early(wait) {
             return false;
         }
         if run > 1 {
-            pause_after(run, GATHER_SPINS);
+            pause_after(run, self.longest_gather());
+            fetch();
         }
         (0..EARLY_SPINS).any(|_| {
             let is_there = !is_pending();
@@ -89,6 +95,11 @@ impl RawQueue {
             }
             is_there
         })
+    }
+
+    /// Longest pause of a subscriber that has caught up, in spins.
+    fn longest_gather(&self) -> u64 {
+        GATHER_SPINS.min(self.geometry().cells / CELLS_PER_GATHER_SPIN)
     }
 
     /// The same for a task whose first try found nothing: before it tries again, and waits.
@@ -103,7 +114,7 @@ impl RawQueue {
     #[cfg(feature = "async")]
     pub(super) fn gather_records_for_poll(&self, run: u64) {
         if run > 1 && matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive) {
-            pause_after(run, GATHER_SPINS);
+            pause_after(run, self.longest_gather());
         }
     }
 

@@ -71,7 +71,9 @@ pub(crate) use loan::ClaimedRecord;
 pub(crate) use mapped::Mapped;
 pub use recover::RecoveryReport;
 pub use roles::KeptHandle;
-pub(crate) use roles::{PlainHandle, Role, RoleHandle, TransitTicket};
+#[cfg(feature = "object")]
+pub(crate) use roles::encode_to_all;
+pub(crate) use roles::{ForOneReceiver, PlainHandle, Role, RoleHandle, TransitTicket};
 pub use stats::Stats;
 #[cfg(feature = "async")]
 pub use ticket::Ticket;

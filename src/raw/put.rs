@@ -187,7 +187,7 @@ impl RawQueue {
         let claimed = self.claim_at_once_by::<OWNED>(me, length, ticket)?;
         // SAFETY: the record has room for `length` bytes (Invariant 2), and belongs to this call.
         unsafe { D::write(message, claimed.payload) };
-        self.commit_claimed(claimed, length)
+        D::commit(self, claimed, length)
     }
 
     #[cold]

@@ -30,7 +30,7 @@ impl RawQueue {
     }
 
     /// May runs for `T` be filled here (Invariant)?
-    fn has_spsc_path<T: ?Sized + Message>(&self) -> bool {
+    pub(super) fn has_spsc_path<T: ?Sized + Message>(&self) -> bool {
         MappedAs::<T>::fits(self.geometry()) && self.barrier().is_registered()
     }
 

@@ -32,7 +32,7 @@ pub use subscriber::Subscriber;
 use crate::error::{CreateError, OpenError, PutError, SubscribeError};
 use crate::message::Message;
 use crate::queue::sealed::Sealed;
-use crate::queue::{Buildable, MessageType, QueueBuilder};
+use crate::queue::{Broadcasting, Buildable, MessageType, QueueBuilder};
 use crate::raw::{RawQueue, RawSubscriber, Start};
 use crate::shm::segment::Segment;
 use crate::wait::Stop;
@@ -349,7 +349,7 @@ impl<T: ?Sized + Message> Topic<T> {
     }
 }
 
-#[cfg(feature = "async")]
+#[cfg(any(feature = "async", feature = "object"))]
 impl<T: ?Sized> Topic<T> {
     pub(crate) fn raw(&self) -> &Arc<RawQueue> {
         &self.raw
@@ -357,6 +357,8 @@ impl<T: ?Sized> Topic<T> {
 }
 
 impl<T: ?Sized> Sealed for Topic<T> {}
+
+impl<T: ?Sized + Message> Broadcasting for Topic<T> {}
 
 impl<T: ?Sized + Message> Buildable for Topic<T> {
     fn message_type() -> MessageType {

@@ -1,11 +1,10 @@
 //! What can be set of a topic only.
 
-use super::Topic;
-use crate::queue::QueueBuilder;
+use crate::queue::{Broadcasting, QueueBuilder};
 
 /// Options of topics.
-impl<T: ?Sized> QueueBuilder<Topic<T>> {
-    /// A new subscriber begins up to so many messages back ([`Topic::subscribe`]); 0 if not set: with
+impl<Q: Broadcasting> QueueBuilder<Q> {
+    /// A new subscriber begins up to so many messages back ([`Topic::subscribe`](crate::Topic::subscribe)); 0 if not set: with
     /// what is published from then on.
     ///
     /// Best effort: as many messages as that stay for it while no gating subscriber lags further, but
@@ -35,7 +34,7 @@ impl<T: ?Sized> QueueBuilder<Topic<T>> {
     }
 
     /// Evict a gating subscriber that lags `messages` or more when a publisher finds no room, or looks
-    /// how much there is: it becomes a lossy one ([`Topic::evict`]). 0, the default: none is evicted,
+    /// how much there is: it becomes a lossy one ([`Topic::evict`](crate::Topic::evict)). 0, the default: none is evicted,
     /// and publishers wait for all.
     ///
     /// ```

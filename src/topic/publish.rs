@@ -5,9 +5,14 @@ use crate::attachment::Attached;
 use crate::error::PutError;
 use crate::message::{Message, Plain};
 use crate::raw::{BY_LOCK, ToAll};
-use crate::wait::blocking_forms;
+use crate::wait::{Wait, blocking_forms};
 
 impl<T: ?Sized + Message> Topic<T> {
+    #[inline(always)]
+    pub(crate) fn publish_for(&self, v: &T, wait: Wait) -> Result<(), PutError> {
+        self.raw.put_by::<ToAll, BY_LOCK, T>(self.raw.me()?, v, wait).map_err(|error| self.raw.explain(error, size_of_val(v)))
+    }
+
     blocking_forms! {
         /// Publishes one message by copy, to all subscribers; waits while a gating one is a whole
         /// capacity behind. Takes the lock of the put side: several processes may publish. One that
@@ -29,9 +34,7 @@ impl<T: ?Sized + Message> Topic<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         publish, try_publish, publish_timeout, publish_deadline, none: "Full",
-        |self, wait, v: &T| -> Result<(), PutError> {
-            self.raw.put_by::<ToAll, BY_LOCK, T>(self.raw.me()?, v, wait).map_err(|error| self.raw.explain(error, size_of_val(v)))
-        }
+        |self, wait, v: &T| -> Result<(), PutError> { self.publish_for(v, wait) }
     }
 }
 

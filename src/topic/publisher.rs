@@ -80,9 +80,12 @@ impl<T: ?Sized + Message> Publisher<T> {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         publish, try_publish, publish_timeout, publish_deadline, none: "Full",
-        |self, wait, v: &T| -> Result<(), PutError> {
-            if self.raw.try_put::<ToAll, T>(&self.owner, v) { Ok(()) } else { self.publish_slowly(v, wait) }
-        }
+        |self, wait, v: &T| -> Result<(), PutError> { self.publish_for(v, wait) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn publish_for(&self, v: &T, wait: Wait) -> Result<(), PutError> {
+        if self.raw.try_put::<ToAll, T>(&self.owner, v) { Ok(()) } else { self.publish_slowly(v, wait) }
     }
 
     #[cold]
@@ -157,7 +160,7 @@ impl<X: Plain> Publisher<[X]> {
 }
 
 impl<T: ?Sized> Publisher<T> {
-    #[cfg(feature = "async")]
+    #[cfg(any(feature = "async", feature = "object"))]
     pub(crate) fn parts(&self) -> (&Arc<RawQueue>, &SideOwner) {
         (self.raw.shared(), &self.owner)
     }

@@ -12,7 +12,7 @@ impl<T: ?Sized + Message> Serialize for Topic<T> {
     /// given them. To open it, the receiver needs a participant that still lives, or a persisted
     /// segment. A publisher and a subscriber do not travel: the receiver makes its own.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        send(&self.raw, self.schema.as_deref(), self.structure.as_deref(), None, serializer)
+        send(&self.raw, self.schema.as_deref(), self.structure.as_deref(), Ok(None), serializer)
     }
 }
 

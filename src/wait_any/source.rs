@@ -4,7 +4,7 @@ use crate::attachment::Attached;
 use crate::lock::Condvar;
 use crate::message::Message;
 #[cfg(feature = "object")]
-use crate::object::{ObjectQueue, ObjectReceiver};
+use crate::object::{ObjectQueue, ObjectReceiver, ObjectSubscriber};
 use crate::os::{Deadline, MemoryBarrier};
 use crate::process::Process;
 use crate::queue::{Consumer, Queue, Receiver};
@@ -21,7 +21,7 @@ use crate::wait::{Stop, Wait};
 /// | [`Receiver`] | the same |
 /// | [`Consumer`] | the same; a queue with a live consumer refuses gets, so wait with that |
 /// | `ObjectQueue` | the same as a queue |
-/// | [`Subscriber`] | its `next` would not wait: a message, `Lagged`, `Evicted`, or the end |
+/// | [`Subscriber`], `ObjectSubscriber` | its `next` would not wait: a message, `Lagged`, `Evicted`, or the end |
 /// | [`Pipe`] | as a queue, of what comes in |
 /// | [`Event`] | it is set, or was since the wait began |
 /// | [`Semaphore`] | there is a permit |
@@ -89,6 +89,13 @@ impl<T: ?Sized + Message> Waitable for Subscriber<T> {
 
 #[cfg(feature = "object")]
 impl<T, C> Waitable for ObjectQueue<T, C> {
+    fn source(&self) -> WaitSource<'_> {
+        self.bytes().source()
+    }
+}
+
+#[cfg(feature = "object")]
+impl<T, C> Waitable for ObjectSubscriber<T, C> {
     fn source(&self) -> WaitSource<'_> {
         self.bytes().source()
     }

@@ -32,6 +32,8 @@ pub fn cases() -> Vec<Case> {
         closed_waits_for_a_close,
         slices_of_all_lengths_arrive,
     ];
+    #[cfg(feature = "object")]
+    let cases = [cases, on_every_executor![objects_go_to_every_task, a_publish_of_an_object_waits_for_the_gate]].concat();
     #[cfg(not(shmq_portable_sync))]
     let cases = [
         cases,
@@ -459,4 +461,66 @@ fn a_loan_of_a_killed_process_is_passed<E: Executor>() {
         child.kill();
         assert_eq!(within::<E, _>(PATIENCE, reader).await.expect("the dead one is probed for").unwrap(), 2);
     });
+}
+
+#[cfg(feature = "object")]
+fn objects_go_to_every_task<E: Executor>() {
+    let topic = shmq::ObjectTopic::<(u32, String)>::new().unwrap();
+    let subscribers = [topic.subscribe().unwrap(), topic.subscribe_lossy().unwrap(), topic.subscribe().unwrap()];
+    let message = |n: u32| (n, "text".repeat(n as usize));
+    E::block_on(async {
+        let tasks: Vec<_> = subscribers
+            .into_iter()
+            .map(|mut subscriber| {
+                E::spawn(async move {
+                    let first = within::<E, _>(PATIENCE, subscriber.next_async()).await.expect("in time").unwrap();
+                    let rest: Vec<_> = subscriber.into_stream().map(|message| message.unwrap()).collect().await;
+                    (first, rest)
+                })
+            })
+            .collect();
+        E::sleep(A_WHILE).await;
+        for n in 0..50 {
+            topic.publish_async(&message(n)).await.unwrap();
+        }
+        topic.close();
+        topic.closed().await.unwrap();
+        for task in tasks {
+            let (first, rest) = task.await;
+            assert_eq!(first, message(0));
+            assert_eq!(rest, (1..50).map(message).collect::<Vec<_>>());
+        }
+    });
+}
+
+/// Short ones, and ones that a queue would encode in place.
+#[cfg(feature = "object")]
+fn a_publish_of_an_object_waits_for_the_gate<E: Executor>() {
+    for bytes in [1000, 100_000] {
+        let topic = shmq::ObjectTopic::<Vec<u8>>::builder().capacity_bytes(bytes * 4).create().unwrap();
+        let (mut every, _live) = (topic.subscribe().unwrap(), topic.subscribe_lossy().unwrap());
+        let value = |n: u8| vec![n; bytes];
+        E::block_on(async {
+            let mut published = 0;
+            while topic.try_publish(&value(published)).is_ok() {
+                published += 1;
+            }
+            // Dropped while it waits: it publishes nothing.
+            assert!(poll_once(&mut topic.publish_async(&value(99))).await.is_none());
+            let publishing = E::spawn({
+                let mut publisher = topic.publisher().unwrap();
+                async move {
+                    let value = vec![published; bytes];
+                    publisher.publish_async(&value).await
+                }
+            });
+            E::sleep(A_WHILE).await;
+            for n in 0..=published {
+                let next = within::<E, _>(PATIENCE, every.next_async()).await.expect("in time").unwrap();
+                assert_eq!(next, value(n));
+            }
+            publishing.await.unwrap();
+            assert!(poll_once(&mut every.next_async()).await.is_none());
+        });
+    }
 }

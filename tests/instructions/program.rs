@@ -10,6 +10,8 @@ use std::{env, hint::black_box};
 
 const ROUND: u64 = 32;
 const CAPACITY: usize = 64;
+/// Room in a topic is opened for as many messages at a time as an eighth of it has, up to 64.
+const TOPIC_CAPACITY: usize = 1024;
 
 /// A symbol by which callgrind separates the puts from everything else.
 #[unsafe(no_mangle)]
@@ -49,20 +51,20 @@ fn by_endpoints<const W: usize>(count: u64) {
 }
 
 fn by_topic<const W: usize>(count: u64) {
-    let topic = Topic::<[u64; W]>::new(CAPACITY).expect("create a topic");
+    let topic = Topic::<[u64; W]>::new(TOPIC_CAPACITY).expect("create a topic");
     let subscriber = topic.subscribe().expect("subscribe");
     rounds(count, |message| topic.publish(message).expect("publish"), || subscriber.next().expect("next"));
 }
 
 fn by_publisher<const W: usize>(count: u64) {
-    let topic = Topic::<[u64; W]>::new(CAPACITY).expect("create a topic");
+    let topic = Topic::<[u64; W]>::new(TOPIC_CAPACITY).expect("create a topic");
     let publisher = topic.publisher().expect("become the publisher");
     let subscriber = topic.subscribe().expect("subscribe");
     rounds(count, |message| publisher.publish(message).expect("publish"), || subscriber.next().expect("next"));
 }
 
 fn to_lossy<const W: usize>(count: u64) {
-    let topic = Topic::<[u64; W]>::new(CAPACITY).expect("create a topic");
+    let topic = Topic::<[u64; W]>::new(TOPIC_CAPACITY).expect("create a topic");
     let publisher = topic.publisher().expect("become the publisher");
     let subscriber = topic.subscribe_lossy().expect("subscribe");
     rounds(count, |message| publisher.publish(message).expect("publish"), || subscriber.next().expect("next"));

@@ -56,6 +56,8 @@ mod roles_deaths;
 #[cfg(not(shmq_portable_sync))]
 mod stops;
 #[cfg(not(shmq_portable_sync))]
+mod topics;
+#[cfg(not(shmq_portable_sync))]
 mod unwiped;
 
 use std::process::ExitCode;
@@ -114,6 +116,7 @@ fn main() -> ExitCode {
         backlog::cases(),
         letters::cases(),
         stops::cases(),
+        topics::cases(),
         inspecting::cases(),
     ]
     .concat();

@@ -28,7 +28,7 @@ pub const ALL: &[Failure] = &[
         "#,
         expected: &[
             ("<String>", "use `ObjectQueue<String>` instead of `Queue<String>`"),
-            ("<Vec<u8>>", "`Queue` carries plain data, `ObjectQueue` anything that serde encodes"),
+            ("<Vec<u8>>", "`Queue` and `Topic` carry plain data, `ObjectQueue` anything that serde encodes"),
             ("<Option<u8>>", "use `ObjectQueue<Option<u8>>` instead"),
             ("<Box<u8>>", "`Box<u8>` cannot travel between processes as it lies in memory"),
             ("<&u8>", "`&u8` cannot travel between processes"),
@@ -167,6 +167,50 @@ pub const ALL: &[Failure] = &[
             ("queue.lease", "`bool` cannot be read or written in place: not all bits are a value of it"),
             ("<[bool]>", "go by `put` and `get`, which check them"),
             ("Value::new", "`char` cannot be read or written in place"),
+        ],
+    },
+    Failure {
+        name: "topics",
+        code: r#"
+            #[shmq::message]
+            struct Flag {
+                on: bool,
+            }
+
+            fn main() {
+                let _ = shmq::Topic::<String>::new(3);
+                let flags = shmq::Topic::<Flag>::new(3).unwrap();
+                let _ = flags.loan();
+                let _ = flags.subscribe().unwrap().read();
+                let _ = shmq::Topic::<u64>::builder().dead_letters("letters");
+            }
+        "#,
+        expected: &[
+            ("Topic::<String>", "`Queue` and `Topic` carry plain data"),
+            ("flags.loan", "`bool` cannot be read or written in place: not all bits are a value of it"),
+            (".read();", "`bool` cannot be read or written in place"),
+            ("dead_letters", "`Topic<u64>: Delivering`"),
+        ],
+    },
+    Failure {
+        name: "samples",
+        code: r#"
+            fn main() {
+                let topic = shmq::Topic::<u64>::new(3).unwrap();
+                let mut every = topic.subscribe().unwrap();
+                let first = every.read().unwrap();
+                let second = every.try_read();
+                drop(first);
+
+                let mut every = topic.subscribe().unwrap();
+                let sample = every.read().unwrap();
+                drop(every);
+                drop(sample);
+            }
+        "#,
+        expected: &[
+            ("let second", "cannot borrow `every` as mutable more than once at a time"),
+            ("drop(every)", "cannot move out of `every` because it is borrowed"),
         ],
     },
 ];

@@ -28,6 +28,7 @@ fn examples_compile_with_shmq_alone_or_with_what_they_name() {
         examples.into_iter().filter(Example::is_checked).partition(|example| example.names_no(&CRATES));
     let places = |part: &str| alone.iter().filter(|example| example.place.starts_with(part)).count();
     assert!(places("README.md") >= 1 && places("docs/") >= 10 && places("src/") >= 100, "{} examples were found", alone.len());
+    assert!(places("docs/topics.md") >= 8, "{} examples of topics were found", places("docs/topics.md"));
     let mut wrong = Package::new("alone", false).check(&alone);
     wrong.extend(Package::new("with-others", true).check(&named));
     assert!(wrong.is_empty(), "{} examples do not compile in a package of their own:\n\n{}", wrong.len(), wrong.join("\n"));

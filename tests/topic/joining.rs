@@ -4,9 +4,10 @@ use crate::describe;
 use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_words};
 use crate::support::{PATIENCE, Rng, wait_until};
-use shmq::{GetError, Start, Subscriber, Topic};
+use shmq::{GetError, Start, Subscriber, Topic, WaitStrategy};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::thread;
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
@@ -15,6 +16,7 @@ pub fn cases() -> Vec<Case> {
         now_is_exact_in_a_topic_of_slices,
         now_is_exact_at_a_gate_that_is_nearly_shut,
         many_join_at_once_and_miss_nothing,
+        nothing_is_lost_behind_wait_subscribers,
         back_and_oldest_beside_a_live_publisher_have_no_gap,
         back_and_oldest_of_slices_beside_a_live_publisher_have_no_gap,
     ]
@@ -265,4 +267,30 @@ fn back_and_oldest_of_slices_beside_a_live_publisher_have_no_gap() {
         assert_eq!((every.received(), every.missed()), (40, 0));
     };
     joins_beside(words, publisher, joiner, 150);
+}
+
+/// What is published once `wait_subscribers` has returned is seen, also by a subscriber that has not
+/// returned from `subscribe` by then.
+fn nothing_is_lost_behind_wait_subscribers() {
+    for (round, start) in (0..400u64).zip([Start::Now, Start::Back(2)].into_iter().cycle()) {
+        let topic = Topic::<u64>::builder().capacity(64).wait_strategy(WaitStrategy::Spin).create().unwrap();
+        let slices = Topic::<[u64]>::builder().capacity_bytes(1 << 14).wait_strategy(WaitStrategy::Spin).create().unwrap();
+        (0..round % 7).for_each(|n| {
+            topic.publish(&n).unwrap();
+            slices.publish(&[n]).unwrap();
+        });
+        let before = round % 7 - (round % 7).min(if start == Start::Now { 0 } else { 2 });
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let every = topic.subscribe_from(start).unwrap();
+                (before..round % 7 + 20).for_each(|n| assert_eq!(every.next_timeout(PATIENCE).unwrap(), n, "round {round}"));
+                let every = slices.subscribe_from(start).unwrap();
+                (before..round % 7 + 20).for_each(|n| assert_eq!(every.next_timeout(PATIENCE).unwrap(), [n], "round {round}"));
+            });
+            topic.wait_subscribers(1, PATIENCE).unwrap();
+            (round % 7..round % 7 + 20).for_each(|n| topic.publish(&n).unwrap());
+            slices.wait_subscribers(1, PATIENCE).unwrap();
+            (round % 7..round % 7 + 20).for_each(|n| slices.publish(&[n]).unwrap());
+        });
+    }
 }

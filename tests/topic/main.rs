@@ -24,6 +24,8 @@ mod lossy;
 mod many;
 mod model;
 mod naming;
+#[cfg(feature = "object")]
+mod objects;
 mod options;
 mod sleeping;
 mod stops;
@@ -59,6 +61,8 @@ fn main() -> ExitCode {
         stops::cases(),
         forking::cases(),
         naming::cases(),
+        #[cfg(feature = "object")]
+        objects::cases(),
         options::cases(),
         inspecting::cases(),
         waiting_for_several::cases(),

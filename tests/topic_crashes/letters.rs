@@ -104,7 +104,7 @@ impl Letter for OneSize {
 
 impl Letter for [u64] {
     fn topic(capacity: usize) -> Topic<[u64]> {
-        settings(Topic::<[u64]>::builder()).capacity(capacity).capacity_bytes(capacity * 400).create().unwrap()
+        settings(Topic::<[u64]>::builder()).capacity_bytes(capacity * 400).create().unwrap()
     }
 
     fn with<R>(tag: u64, act: impl FnOnce(&[u64]) -> R) -> R {

@@ -315,6 +315,8 @@ fn a_forgotten_subscriber_gates_until_it_is_evicted() {
     assert!(topic.try_publish(&count).is_err(), "its process lives");
     assert!(topic.evict(info.id).unwrap());
     (0..3 * CAPACITY).for_each(|number| topic.try_publish(&number).unwrap());
+    // The forgotten one keeps the topic attached, and its name.
+    Topic::<u64>::unlink(topic.name()).unwrap();
 }
 
 fn an_evicted_id_evicts_no_successor() {

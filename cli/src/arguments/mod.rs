@@ -6,12 +6,12 @@ mod values;
 mod verbs;
 
 pub use owners::AllowedOwners;
-pub use verbs::{Close, Create, Doctor, Drain, Get, Ls, Order, Peek, Put, Recover, Rm, Schema, Stat, Top};
+pub use verbs::{Close, Create, Doctor, Drain, Evict, Get, Ls, Order, Peek, Put, Recover, Rm, Schema, Stat, Top};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use help::{EXIT_CODES, GET_EXAMPLES, PUT_EXAMPLES, TOP_KEYS, WHERE_TO_BEGIN};
 
-/// See and operate live shmq queues: bounded queues between processes, in named shared memory.
+/// See and operate live shmq queues and topics: between processes, in named shared memory.
 #[derive(Parser, Debug)]
 #[command(name = "shmq", version, after_help = format!("{WHERE_TO_BEGIN}{EXIT_CODES}"), max_term_width = 110)]
 pub struct Arguments {
@@ -42,7 +42,7 @@ impl Color {
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {
-    /// List all queues: state, type, messages, processes, and what is wrong
+    /// List all queues and topics: state, type, messages, processes, and what is wrong
     Ls(Ls),
     /// Show everything that is known about a queue: counters, rates, what is held, which processes
     /// wait
@@ -58,11 +58,13 @@ pub enum Verb {
     /// Take messages out of a queue of bytes, to standard output
     #[command(after_help = GET_EXAMPLES)]
     Get(Get),
-    /// Show messages without taking them; those of an ObjectQueue decoded
+    /// Show messages without taking them, of a topic the newest; those of an ObjectQueue decoded
     Peek(Peek),
     /// Take the messages of a queue and throw them away
     Drain(Drain),
-    /// Close a queue for all its users: no more puts; the messages in it can still be taken
+    /// Make a subscriber of a topic lossy: publishers wait for it no more
+    Evict(Evict),
+    /// Close a queue or a topic for all its users: no more puts; the messages in it can still be taken
     Close(Close),
     /// Create a queue of bytes that stays until it is removed
     Create(Create),

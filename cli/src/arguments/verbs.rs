@@ -148,6 +148,19 @@ pub struct Drain {
 }
 
 #[derive(Args, Debug)]
+pub struct Evict {
+    /// The topic
+    pub name: String,
+    /// The subscriber, as `shmq stat` and `shmq doctor` call it: 0.1
+    pub subscriber: String,
+    /// Write JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub allowed: AllowedOwners,
+}
+
+#[derive(Args, Debug)]
 pub struct Create {
     /// The queue
     pub name: String,

@@ -3,7 +3,7 @@
 
 use super::finding::{Finding, REPLACED, Severity, notice, trouble};
 use super::observation::Observation;
-use crate::terms::predecessor_in_words;
+use crate::terms::{has_messages, predecessor_in_words};
 use crate::text::capitalised;
 use crate::units::{self, messages, messages_wait};
 use shmq::inspect::{Participant, State};
@@ -37,7 +37,10 @@ impl Observation<'_> {
                 ),
                 format!(
                     "No process is attached: all of its users were killed, or ended by `_exit`. {} still in it.{}",
-                    messages(self.now.messages + self.now.on_lease),
+                    messages(match &self.now.topic {
+                        Some(topic) => topic.kept,
+                        None => self.now.messages + self.now.on_lease,
+                    }),
                     if self.now.closed { " It was closed: it takes no more." } else { "" }
                 ),
                 format!(
@@ -45,16 +48,16 @@ impl Observation<'_> {
                      `shmq rm --stale` removes it{}.",
                     self.open_or_create_does(),
                     self.what_takes_them(&name),
-                    if self.about.kind.is_queue() { " with its messages" } else { "" }
+                    if has_messages(self.about.kind) { " with its messages" } else { "" }
                 ),
             )),
-            State::Closed if self.now.messages != 0 && self.consumers().is_empty() => findings.push(notice(
+            State::Closed if self.is_queue() && self.now.messages != 0 && self.consumers().is_empty() => findings.push(notice(
                 "closed",
                 format!("closed, {} left", messages(self.now.messages)),
                 "It was closed, and no consumer is attached to take what is left.".to_owned(),
                 format!("Start a consumer, or throw them away: `shmq drain {name}`."),
             )),
-            State::Persisted if self.now.messages != 0 => findings.push(notice(
+            State::Persisted if self.is_queue() && self.now.messages != 0 => findings.push(notice(
                 "kept",
                 format!("kept: {}", messages_wait(self.now.messages)),
                 "No live process is attached. The queue is persistent, and its messages wait for the next process that opens it.".to_owned(),
@@ -64,11 +67,17 @@ impl Observation<'_> {
         }
     }
 
+    fn is_queue(&self) -> bool {
+        self.about.kind.is_queue()
+    }
+
     /// What takes the messages of a stale segment.
     fn what_takes_them(&self, name: &str) -> String {
         if self.about.is_bytes() {
             format!(" `shmq get {name} --follow` takes them;")
-        } else if self.about.kind.is_queue() {
+        } else if self.about.kind.is_topic() {
+            " A subscriber that begins with the oldest reads them;".to_owned()
+        } else if self.is_queue() {
             format!(" A program of yours takes them; `shmq drain {name}` throws them away;")
         } else {
             String::new()
@@ -78,7 +87,7 @@ impl Observation<'_> {
     /// What the next `open_or_create` does with a stale segment.
     fn open_or_create_does(&self) -> &'static str {
         match self.now.messages + self.now.on_lease {
-            _ if !self.about.kind.is_queue() => ", and so does `open_or_create`",
+            _ if !has_messages(self.about.kind) => ", and so does `open_or_create`",
             0 if self.now.closed => ", and so does `open_or_create`, since it is closed and drained",
             _ if self.now.closed => "; `open_or_create` opens it to be drained, and replaces it once it is",
             _ => ", and `open_or_create` opens it if its messages are of the same type",

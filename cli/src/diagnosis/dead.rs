@@ -13,10 +13,12 @@ impl Observation<'_> {
         let name = self.argument();
         let mut pids: Vec<u32> = self.now.participants.iter().filter(|p| !p.alive).map(|p| p.pid).collect();
         pids.extend(self.now.holdings.iter().filter(|held| !held.alive).map(|held| held.pid));
+        let topic = self.now.topic.as_ref();
+        pids.extend(topic.iter().flat_map(|topic| &topic.subscribers).filter(|one| !one.is_alive).map(|one| one.pid));
         pids.sort_unstable();
         pids.dedup();
         for pid in pids {
-            let held = self.held_by(pid);
+            let held = self.all_of(pid);
             let process = self.pid_in_words(pid);
             if held.is_empty() {
                 findings.push(notice(
@@ -27,6 +29,10 @@ impl Observation<'_> {
                 ));
                 continue;
             }
+            if topic.is_some() && self.now.holdings.iter().all(|it| it.pid != pid || it.what == Hold::Sample) {
+                findings.push(self.died_subscribed(pid, &held));
+                continue;
+            }
             let leases = self.count_of(pid, Hold::Lease);
             let headline = match leases {
                 0 => format!("{pid} died holding {held}"),
@@ -35,7 +41,11 @@ impl Observation<'_> {
             };
             // A lease concerns consumers only; anything else that the dead hold blocks both sides.
             let only_leases = self.now.holdings.iter().all(|held| held.pid != pid || held.what == Hold::Lease);
-            let heirs = if only_leases { "in a get" } else { "in a get or a put" };
+            let heirs = match (only_leases, topic) {
+                (true, _) => "in a get",
+                (false, None) => "in a get or a put",
+                (false, Some(_)) => "in a read or a publish",
+            };
             let redelivery = match leases {
                 0 => "",
                 1 => " Its message is not lost: it is delivered again, before newer ones.",
@@ -50,7 +60,8 @@ impl Observation<'_> {
                     capitalised(&process)
                 ),
                 if leases == 0 {
-                    format!("Start it again, or a consumer; or `shmq recover {name}` frees what it holds at once.")
+                    let other = if topic.is_some() { "a publisher" } else { "a consumer" };
+                    format!("Start it again, or {other}; or `shmq recover {name}` frees what it holds at once.")
                 } else {
                     format!(
                         "Start a consumer: it takes over by itself, and may be the second to work on such a message. `shmq recover {name}` \

@@ -3,6 +3,9 @@
 /// The code of a segment that replaced a dead one, without a lost message.
 pub const REPLACED: &str = "replaced";
 
+/// The code of a topic that a subscriber shuts.
+pub const GATED: &str = "gated";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Something does not work.

@@ -7,6 +7,10 @@ use shmq::inspect::{Hold, Participant, ProcessState};
 
 impl Observation<'_> {
     pub(super) fn full(&self, findings: &mut Vec<Finding>) {
+        // A topic is full by its gate.
+        if self.now.topic.is_some() {
+            return;
+        }
         let waiting: Vec<&Participant> = self.now.participants.iter().filter(|p| p.put_waits.is_some()).collect();
         let Some(longest) = waiting.iter().filter_map(|p| p.put_waits).map(|waits| waits.since).max() else { return };
         let flows = self.moved(|seen| seen.stats.gets + seen.stats.puts) == Some(true);

@@ -1,4 +1,4 @@
-//! What is wrong with a queue: the rules of `shmq doctor`. `ls` and `top` show the first finding.
+//! What is wrong with a queue or a topic: the rules of `shmq doctor`. `ls` and `top` show the first finding.
 //!
 //! The rules run in an order in which causes come before their effects: a stopped process before
 //! the full queue that follows from it.
@@ -13,6 +13,7 @@ mod holding;
 mod observation;
 mod redelivery;
 mod stopped;
+mod topic;
 mod waiting;
 
 pub use finding::{Finding, Severity};
@@ -32,6 +33,8 @@ pub fn diagnose(observed: &Observation<'_>) -> Vec<Finding> {
     if !is_deadlocked {
         observed.full(&mut findings);
     }
+    observed.gate(&mut findings);
+    observed.evicted(&mut findings);
     observed.came_back(&mut findings);
     if !is_deadlocked {
         observed.waiting_consumers(&mut findings);
@@ -39,6 +42,7 @@ pub fn diagnose(observed: &Observation<'_>) -> Vec<Finding> {
     }
     observed.joins(&mut findings);
     observed.table(&mut findings);
+    observed.subscriber_table(&mut findings);
     observed.predecessor(&mut findings);
     findings.sort_by_key(|finding| finding.severity);
     findings

@@ -39,16 +39,17 @@ impl Observation<'_> {
     pub fn held_by(&self, pid: u32) -> String {
         let of_it = |what| self.now.holdings.iter().filter(|held| held.pid == pid && held.what == what).count();
         let mut parts = Vec::new();
-        for what in [Hold::Producer, Hold::Consumer, Hold::PutLock, Hold::GetLock] {
+        for what in [Hold::Producer, Hold::Publisher, Hold::Consumer, Hold::PutLock, Hold::GetLock] {
             if of_it(what) != 0 {
                 parts.push(match what {
                     Hold::Producer => "the put side (as its Producer)".to_owned(),
+                    Hold::Publisher => "the put side (as its Publisher)".to_owned(),
                     Hold::Consumer => "the get side (as its Consumer)".to_owned(),
                     other => format!("the {}", terms::hold_word(other)),
                 });
             }
         }
-        for (what, where_) in [(Hold::Lease, "on lease"), (Hold::Loan, "on loan")] {
+        for (what, where_) in [(Hold::Lease, "on lease"), (Hold::Loan, "on loan"), (Hold::Sample, "open in place")] {
             match of_it(what) {
                 0 => {}
                 1 => parts.push(format!("1 message {where_}")),
@@ -56,6 +57,17 @@ impl Observation<'_> {
             }
         }
         parts.join(", ")
+    }
+
+    /// The same, with its subscribers.
+    pub fn all_of(&self, pid: u32) -> String {
+        let held = self.held_by(pid);
+        let subscribers = match self.now.topic.iter().flat_map(|topic| terms::subscribers_of(pid, topic)).count() {
+            0 => return held,
+            1 => "a subscriber".to_owned(),
+            n => format!("{n} subscribers"),
+        };
+        if held.is_empty() { subscribers } else { format!("{subscribers}, {held}") }
     }
 
     /// Did the counter change between the two snapshots? `None`: there is one snapshot.

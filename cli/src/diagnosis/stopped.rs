@@ -13,13 +13,14 @@ impl Observation<'_> {
         for participant in stopped {
             let pid = participant.pid;
             let role = terms::role(participant, self.now);
-            let held = self.held_by(pid);
+            let held = self.all_of(pid);
             let holds = if held.is_empty() { "It holds nothing.".to_owned() } else { format!("It holds {held}.") };
             let does = match role {
                 "" => String::new(),
                 role => format!(" {}", part_in_words(role)),
             };
             let consequence = match role {
+                _ if self.now.topic.is_some() => self.stopped_in_topic(pid),
                 role if role.contains("get") || role.contains("consumer") => {
                     format!(" {} for it, or for another consumer.", messages_wait(self.now.messages))
                 }
@@ -36,7 +37,11 @@ impl Observation<'_> {
                 ),
                 advice: format!(
                     "Let it go on: `kill -CONT {pid}` (a debugger may hold it still). Or end it: `kill -KILL {pid}`{}.",
-                    if held.is_empty() { "; start another in its place" } else { "; what it holds then comes back by itself" }
+                    match (held.is_empty(), &self.now.topic) {
+                        (true, _) => "; start another in its place",
+                        (false, None) => "; what it holds then comes back by itself",
+                        (false, Some(_)) => "; what it holds is freed then by itself",
+                    }
                 ),
             });
         }
@@ -45,6 +50,10 @@ impl Observation<'_> {
 
 fn part_in_words(role: &str) -> &'static str {
     match role {
+        "publisher" => "It owns the put side: no other process can publish.",
+        "publish" => "It publishes to this topic.",
+        "subscriber" => "It subscribes to this topic.",
+        "publisher+subscriber" | "publish+subscriber" => "It publishes to this topic, and subscribes to it.",
         "put" => "It puts into this queue.",
         "get" => "It gets from this queue.",
         "producer" => "It owns the put side: no other process can put.",
@@ -59,6 +68,8 @@ fn short(role: &str, pid: u32) -> String {
     match role {
         "put" | "producer" => format!("producer {pid}"),
         "get" | "consumer" => format!("consumer {pid}"),
+        "publisher" | "publish" => format!("publisher {pid}"),
+        "subscriber" => format!("subscriber {pid}"),
         _ => pid.to_string(),
     }
 }

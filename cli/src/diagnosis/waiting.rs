@@ -13,6 +13,10 @@ impl Observation<'_> {
         if longest < LONG || self.now.messages != 0 || self.now.closed || self.now.on_loan != 0 {
             return;
         }
+        if self.now.topic.is_some() {
+            findings.push(self.idle(&waiting, longest));
+            return;
+        }
         findings.push(notice(
             "empty",
             format!("empty: get waits {}", units::duration(longest)),

@@ -59,7 +59,8 @@ fn line(row: &Row) -> Vec<TableCell> {
         let style = if finding.severity == Severity::Trouble { TROUBLE } else { NOTICE };
         TableCell::styled(style, format!("{}{more}", finding.headline))
     });
-    let of_queue = |text: String| if about.kind.is_queue() { TableCell::plain(text) } else { TableCell::styled(DIM, "-") };
+    let of_queue =
+        |text: String| if terms::has_messages(about.kind) { TableCell::plain(text) } else { TableCell::styled(DIM, "-") };
     vec![
         name,
         state,

@@ -5,6 +5,7 @@ pub mod completions;
 pub mod create;
 pub mod doctor;
 pub mod drain;
+pub mod evict;
 pub mod get;
 pub mod ls;
 pub mod peek;

@@ -66,11 +66,14 @@ pub fn run(arguments: &Peek) -> Result<u8, Failure> {
 /// bytes decide.
 fn is_messagepack(about: &About) -> bool {
     let codec = about.type_name.rsplit_once(" as ").map(|(_, codec)| codec);
-    about.kind == Kind::Encoded && codec.is_none_or(|codec| "MessagePack".starts_with(codec))
+    matches!(about.kind, Kind::Encoded | Kind::TopicEncoded) && codec.is_none_or(|codec| "MessagePack".starts_with(codec))
 }
 
 fn nothing_to_show(inspector: &Inspector, about: &About) -> String {
     let name = text::quoted(inspector.name());
+    if about.kind.is_topic() {
+        return format!("topic {name} has no message that is left");
+    }
     if !about.kind.is_queue() {
         return format!("{name} is no queue, but a primitive of shmq::sync ({})", about.kind.in_words());
     }

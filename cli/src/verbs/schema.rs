@@ -6,7 +6,7 @@ use crate::json;
 use crate::stdio;
 use crate::text;
 use serde_json::json;
-use shmq::inspect::{About, Inspector};
+use shmq::inspect::{About, Inspector, Kind};
 
 pub fn run(arguments: &Schema) -> Result<u8, Failure> {
     let name = &arguments.name;
@@ -29,7 +29,7 @@ pub fn run(arguments: &Schema) -> Result<u8, Failure> {
 fn report(about: &About) -> String {
     let line = |what: &str, value: String| format!("{what:<11}{value}\n");
     let unit = if about.unit_bytes == 1 { "byte" } else { "bytes" };
-    let of_what = if about.kind == shmq::inspect::Kind::Slice { " an element" } else { "" };
+    let of_what = if matches!(about.kind, Kind::Slice | Kind::TopicSlice) { " an element" } else { "" };
     let absent = || "-".to_owned();
     let structure = about.structure.as_deref().map_or_else(absent, |text| {
         // Line ends are kept, other control characters are escaped.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// The codes of the queue's troubles, its line of `ls`, and the text of `doctor`.
 #[track_caller]
-fn examine(name: &str) -> (Vec<String>, String, String) {
+pub fn examine(name: &str) -> (Vec<String>, String, String) {
     let text = run(&["doctor", name, "-i", "0.1"]);
     let printed = run(&["doctor", name, "--json", "-i", "0.1"]).json();
     schema::check(&printed, "doctor");

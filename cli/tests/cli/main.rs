@@ -13,5 +13,6 @@ mod reading;
 mod schema;
 mod streams;
 mod terminal;
+mod topics;
 mod upkeep;
 mod usage;

@@ -2,8 +2,8 @@
 //! given by the environment.
 
 use crate::command::{Running, wait_for};
-use shmq::Queue;
 use shmq::inspect::Inspector;
+use shmq::{Queue, Topic};
 use std::process::{Command, Stdio};
 
 const PART: &str = "SHMQ_CLI_TEST_PART";
@@ -120,6 +120,38 @@ fn play_a_part() {
             let queue = Queue::<u64>::open(&name).expect("there is one");
             let producer = queue.producer().expect("it is free");
             std::hint::black_box(&producer);
+            sleep_for_ever()
+        }
+        // Subscribes to a topic, and reads nothing.
+        "subscriber" => {
+            let topic = Topic::<u64>::open(&name).expect("there is one");
+            let subscriber = topic.subscribe().expect("room");
+            std::hint::black_box(&subscriber);
+            sleep_for_ever()
+        }
+        // Reads for ever.
+        "reader" => {
+            let subscriber = Topic::<u64>::open(&name).expect("there is one").subscribe().expect("room");
+            while subscriber.next().is_ok() {}
+        }
+        // Reads one message in place, and keeps it open.
+        "sampler" => {
+            let mut subscriber = Topic::<u64>::open(&name).expect("there is one").subscribe().expect("room");
+            let sample = subscriber.read().expect("a message");
+            std::hint::black_box(&sample);
+            sleep_for_ever()
+        }
+        // Publishes for ever, as the owner of the put side.
+        "publisher" => {
+            let topic = Topic::<u64>::open(&name).expect("there is one");
+            let publisher = topic.publisher().expect("it is free");
+            while publisher.publish(&7).is_ok() {}
+        }
+        // Has a message on loan, and neither commits nor drops it.
+        "lender" => {
+            let topic = Topic::<u64>::open(&name).expect("there is one");
+            let loan = topic.loan().expect("room");
+            std::hint::black_box(&loan);
             sleep_for_ever()
         }
         other => panic!("no part {other:?}"),

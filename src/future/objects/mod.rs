@@ -2,6 +2,7 @@
 
 mod get;
 mod put;
+mod topics;
 
 pub use get::GetBatch;
 pub use put::{PutObject, PutObjects};

@@ -6,15 +6,20 @@
 //!   next poll  --the kept bytes, or lend and encode in place--> ...
 //! ```
 //!
-//! So a value of up to 64 KiB is encoded once, a longer one twice, however long the future waits.
+//! So a value of up to 64 KiB is encoded once, a longer one twice, however long the future waits. One for
+//! a topic is encoded once and kept, whatever its length.
 
 use crate::error::PutError;
 use crate::future::poll_queue;
 use crate::future::put::{Place, PutsAsync, end_place};
-use crate::object::{Codec, Encoded, ObjectProducer, ObjectQueue, ObjectSender, PutAs, encode_in_place};
+use crate::object::{
+    Codec, Encoded, ObjectProducer, ObjectPublisher, ObjectQueue, ObjectSender, ObjectTopic, PutAs, bytes_to_all,
+    encode_in_place, encode_to_all,
+};
 use crate::queue::{Producer, Queue, Sender};
 use crate::raw::{RawQueue, Ticket};
 use crate::reactor::{Aspect, Waiting};
+use crate::topic::{Publisher, Topic};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -28,6 +33,8 @@ enum To<'q> {
     Queue(&'q Queue<[u8]>),
     Producer(&'q mut Producer<[u8]>),
     Sender(&'q Sender<[u8]>),
+    Topic(&'q Topic<[u8]>),
+    Publisher(&'q mut Publisher<[u8]>),
 }
 
 impl To<'_> {
@@ -37,6 +44,19 @@ impl To<'_> {
             To::Queue(queue) => PutsAsync::<[u8]>::awaited(*queue),
             To::Producer(producer) => PutsAsync::<[u8]>::awaited(&**producer),
             To::Sender(sender) => PutsAsync::<[u8]>::awaited(*sender),
+            To::Topic(topic) => PutsAsync::<[u8]>::awaited(*topic),
+            To::Publisher(publisher) => PutsAsync::<[u8]>::awaited(&**publisher),
+        }
+    }
+
+    fn encode<Q, C>(&self, value: &Q) -> Result<Encoded, PutError>
+    where
+        Q: Serialize + ?Sized,
+        C: Codec,
+    {
+        match self {
+            To::Queue(_) | To::Producer(_) | To::Sender(_) => Encoded::of::<Q, C>(value),
+            To::Topic(_) | To::Publisher(_) => encode_to_all::<Q, C>(self.awaited().0, value),
         }
     }
 
@@ -47,6 +67,8 @@ impl To<'_> {
     {
         let length = encoded.length();
         match (self, encoded.bytes()) {
+            (To::Topic(topic), _) => topic.put_at_once(bytes_to_all(topic.raw(), encoded)?, ticket),
+            (To::Publisher(publisher), _) => publisher.put_at_once(bytes_to_all(publisher.parts().0, encoded)?, ticket),
             (To::Queue(queue), Some(bytes)) => queue.put_at_once(bytes, ticket),
             (To::Producer(producer), Some(bytes)) => producer.put_at_once(bytes, ticket),
             (To::Sender(sender), Some(bytes)) => sender.put_at_once(bytes, ticket),
@@ -81,7 +103,7 @@ impl<'q> Outgoing<'q> {
         let is_first = encoded.is_none();
         let sent = match encoded.take() {
             Some(sent) => sent,
-            None => match Encoded::of::<Q, C>(value) {
+            None => match to.encode::<Q, C>(value) {
                 Ok(sent) => sent,
                 Err(error) => return Poll::Ready(Err(error)),
             },
@@ -200,7 +222,7 @@ impl<T: Serialize, C: Codec> Future for PutObjects<'_, T, C> {
 
 /// Puts a value without waiting.
 fn put_now<T: Serialize, C: Codec>(to: &To<'_>, value: &T) -> Result<(), PutError> {
-    let encoded = Encoded::of::<T, C>(value)?;
+    let encoded = to.encode::<T, C>(value)?;
     let mut ticket = Ticket::default();
     let put = to.put_at_once::<T, C>(value, &encoded, &mut ticket);
     ticket.end(to.awaited().0);
@@ -328,5 +350,51 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectSender<T, C> {
     /// ```
     pub fn put_slice_async<'a>(&'a self, values: &'a [T]) -> PutObjects<'a, T, C> {
         PutObjects::new(To::Sender(&self.bytes), values)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> ObjectTopic<T, C> {
+    /// Encodes one value and publishes it, as [`publish`](Self::publish), without blocking a thread: see
+    /// [`future`](crate::future). It is encoded in the first poll, and kept while the future waits.
+    ///
+    /// Cancel safe: a future that is dropped before it was Ready has published nothing.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish), and as [`Topic::publish_async`](crate::Topic::publish_async).
+    ///
+    /// ```
+    /// let topic = shmq::ObjectTopic::<String>::new()?;
+    /// let subscriber = topic.subscribe()?;
+    /// futures::executor::block_on(topic.publish_async("one"))?;
+    /// assert_eq!(subscriber.next()?, "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn publish_async<'a, Q: Serialize + ?Sized>(&'a self, value: &'a Q) -> PutObject<'a, Q, C>
+    where
+        T: PutAs<Q>,
+    {
+        PutObject::new(To::Topic(self.bytes()), value)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> ObjectPublisher<T, C> {
+    /// As [`ObjectTopic::publish_async`](crate::ObjectTopic::publish_async). It borrows the publisher
+    /// mutably, so that the future can be sent to another thread.
+    ///
+    /// # Errors
+    /// As there, and `Inherited` after a fork.
+    ///
+    /// ```
+    /// let topic = shmq::ObjectTopic::<String>::new()?;
+    /// let (subscriber, mut publisher) = (topic.subscribe()?, topic.publisher()?);
+    /// futures::executor::block_on(publisher.publish_async("one"))?;
+    /// assert_eq!(subscriber.next()?, "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn publish_async<'a, Q: Serialize + ?Sized>(&'a mut self, value: &'a Q) -> PutObject<'a, Q, C>
+    where
+        T: PutAs<Q>,
+    {
+        PutObject::new(To::Publisher(self.bytes_mut()), value)
     }
 }

@@ -18,7 +18,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a [`QueueBuilder`] makes: a [`Queue<T>`](crate::Queue) or an `ObjectQueue<T, C>`. Sealed.
+/// What a [`QueueBuilder`] makes: a [`Queue<T>`](crate::Queue) or a [`Topic<T>`](crate::Topic), or one of
+/// objects. Sealed.
 ///
 /// ```
 /// use shmq::{Buildable, CreateError, Queue, QueueBuilder};
@@ -44,6 +45,9 @@ pub trait Buildable: Sealed + Sized {
 
 /// What delivers each message to one getter, and may deliver it again: a queue. Sealed.
 pub trait Delivering: Buildable {}
+
+/// What all its subscribers see every message of: a topic. Sealed.
+pub trait Broadcasting: Buildable {}
 
 /// Settings of a queue to be created or opened; made by [`Queue::builder`](crate::Queue::builder)
 /// and `ObjectQueue::builder`.

@@ -36,7 +36,9 @@ mod census;
 mod model;
 mod transit;
 
-pub(crate) use transit::TransitTicket;
+#[cfg(feature = "object")]
+pub(crate) use transit::encode_to_all;
+pub(crate) use transit::{ForOneReceiver, TransitTicket};
 
 use super::RawQueue;
 use super::process_local::Own;
@@ -342,7 +344,7 @@ impl RoleHandle {
     }
 
     /// This handle is serialised.
-    pub fn send_off(&self) -> TransitTicket {
+    pub fn send_off(&self) -> Result<TransitTicket, ForOneReceiver> {
         self.raw.send_off(self.role.bit())
     }
 

@@ -15,10 +15,45 @@ use crate::atomic::AtomicU64;
 use crate::attachment::Attached;
 use crate::shm::layout::{TRANSIT_SLOTS, role};
 use crate::shm::participant::Id;
+use std::cell::Cell;
+use std::fmt;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// What a serialised handle carries: slot and word. `None` where nothing counts.
 pub(crate) type TransitTicket = Option<(u32, u64)>;
+
+/// A handle that counts was serialised for several receivers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ForOneReceiver;
+
+impl fmt::Display for ForOneReceiver {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(
+            "a handle of a queue that closes when unused goes to one receiver, and cannot be published to all subscribers of a \
+             topic: send each its own, through a queue",
+        )
+    }
+}
+
+thread_local! {
+    /// Is this thread encoding for all subscribers of a topic?
+    static IS_TO_ALL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Encodes for all subscribers of a topic. A ticket is for one: the first that arrives would end it,
+/// though others are still on their way, and where none arrives, it would count for as long as this
+/// process lives. So a handle that counts is refused meanwhile.
+#[cfg(feature = "object")]
+pub(crate) fn encode_to_all<R>(encode: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IS_TO_ALL.set(self.0);
+        }
+    }
+    let _restore = Restore(IS_TO_ALL.replace(true));
+    encode()
+}
 
 const NUMBER_MASK: u32 = (1 << 30) - 1;
 
@@ -41,16 +76,19 @@ impl RawQueue {
     }
 
     /// A plain handle is serialised.
-    pub(crate) fn send_off_both(&self) -> TransitTicket {
+    pub(crate) fn send_off_both(&self) -> Result<TransitTicket, ForOneReceiver> {
         self.send_off(BOTH)
     }
 
     /// A handle of these roles is serialised.
-    pub(super) fn send_off(&self, sent: u32) -> TransitTicket {
+    pub(super) fn send_off(&self, sent: u32) -> Result<TransitTicket, ForOneReceiver> {
         if !self.closes_when_unused() || self.is_closed() {
-            return None;
+            return Ok(None);
         }
-        let me = self.me().ok()?;
+        if IS_TO_ALL.get() {
+            return Err(ForOneReceiver);
+        }
+        let Ok(me) = self.me() else { return Ok(None) };
         let word = word_of(me, self.roles.sent.fetch_add(1, Relaxed), sent);
         let ticket =
             self.take_slot(word, |word| word == 0).or_else(|| self.take_slot(word, |word| !self.is_sender_alive(word, me)));
@@ -59,7 +97,7 @@ impl RawQueue {
             Some(_) => drop(self.rare().role_changes.fetch_add(1, SeqCst)),
             None => self.count_more(me, |members| members.kept |= sent),
         }
-        ticket
+        Ok(ticket)
     }
 
     fn take_slot(&self, new: u64, is_free: impl Fn(u64) -> bool) -> TransitTicket {

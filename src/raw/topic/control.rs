@@ -59,15 +59,14 @@ impl RawQueue {
         Ok(evicted)
     }
 
-    /// Live gating subscribers.
+    /// Live gating subscribers that know where they begin. One that is joining gates already, but it
+    /// may still begin behind what is published now.
     fn gating_subscribers(&self) -> usize {
-        let topic = self.as_topic();
-        // One that is joining has no place yet: what is published now it may not see.
-        let has_joined = |seen: &&SubscriberInfo| {
-            topic.lines.get(seen.id.line as usize).is_some_and(|line| line.start.load(Acquire) != NOT_YET)
-        };
-        let gates = |seen: &&SubscriberInfo| seen.kind == SubscriberKind::Gating && seen.is_alive;
-        self.subscribers().iter().filter(has_joined).filter(gates).count()
+        let lines = self.as_topic().lines;
+        let knows =
+            |seen: &SubscriberInfo| lines.get(seen.id.line as usize).is_some_and(|line| line.start.load(Acquire) != NOT_YET);
+        let counts = |seen: &&SubscriberInfo| seen.kind == SubscriberKind::Gating && seen.is_alive && knows(seen);
+        self.subscribers().iter().filter(counts).count()
     }
 
     /// Waits until there are `count` live gating subscribers.

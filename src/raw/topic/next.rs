@@ -22,6 +22,9 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::fence;
 
+/// Records that are prefetched at a time.
+const FETCH_AHEAD: u64 = 64;
+
 /// Tries to find a newest message that is not overwritten before it is read.
 const ATTEMPTS: u32 = 64;
 
@@ -42,7 +45,7 @@ impl RawSubscriber {
         let copy = match self.next_at_once::<T>() {
             Some(copy) => copy,
             // Twice, so that no call returns a message: it stays in registers.
-            None => match self.await_next(wait).then(|| self.next_at_once::<T>()).flatten() {
+            None => match self.await_next::<T>(wait).then(|| self.next_at_once::<T>()).flatten() {
                 Some(copy) => copy,
                 None if slow.run(|| self.next_slowly::<T>(wait)) => {
                     // SAFETY: the slow path wrote a value.
@@ -63,9 +66,8 @@ impl RawSubscriber {
         if self.is_inherited() || (size_of::<T>() > SMALL_COPY_BYTES && !self.is_gating()) {
             return None;
         }
-        let raw = &*self.raw;
-        let (ring, geometry, place) = (raw.ring_of::<T>(), raw.geometry(), self.place.get());
-        let cell = geometry.cell(place.position)?;
+        let (ring, place) = (self.raw.ring_of::<T>(), self.place.get());
+        let (cell, _) = self.run.get().pair(place.position.wrapping_sub(self.run_from.get()))?;
         if ring.memory.header(cell).load(Acquire) != Header::ready(size_of::<T>() as u32).bits() {
             return None;
         }
@@ -74,9 +76,9 @@ impl RawSubscriber {
         if !self.counts_at_once(place.position) {
             return None;
         }
-        let next = Place { position: geometry.after(place.position, 1)?, number: place.number.wrapping_add(1) };
         self.torn.set(0);
-        self.move_to(next);
+        // A run has not the ring's last cell, so the next position is in the same lap.
+        self.move_in_run(Place { position: place.position.wrapping_add(1), number: place.number.wrapping_add(1) });
         Some(copy)
     }
 
@@ -84,11 +86,12 @@ impl RawSubscriber {
     #[inline(never)]
     fn next_slowly<T: Message>(&self, wait: Wait) -> Result<T, GetError> {
         let mut copy = MaybeUninit::<T>::uninit();
-        self.next_with(wait, &mut |from, length| {
+        let mut read = |from: *const u8, length: usize| {
             // SAFETY: the record's length is that of a T, in whole words; what is torn is discarded.
             unsafe { load_words(from, copy.as_mut_ptr().cast(), length.min(size_of::<T>())) };
             Ok(())
-        })?;
+        };
+        self.wait_for(wait, &mut || self.step(&mut read))?;
         // SAFETY: all bytes of `copy` were written.
         unsafe { check_written(&copy)? };
         // SAFETY: the bytes were just found to be a value of T.
@@ -111,9 +114,10 @@ impl RawSubscriber {
 
     /// Up to `values.len()` messages of one size, at least one; waits for the first.
     pub fn next_values<T: Message>(&self, values: &mut [T], wait: Wait) -> Result<usize, GetError> {
+        self.refill::<T>();
         let mut got = self.burst_at_once(values);
         if got == 0 && !values.is_empty() {
-            if !self.await_next(wait) || self.burst_at_once(&mut values[..1]) == 0 {
+            if !self.await_next::<T>(wait) || self.burst_at_once(&mut values[..1]) == 0 {
                 values[0] = self.next_slowly::<T>(wait)?;
             }
             got = 1;
@@ -209,28 +213,92 @@ impl RawSubscriber {
         self.latest_with(&mut copy_to_vec)
     }
 
+    /// The next message in bytes, in place of what is in `bytes`.
+    #[cfg(feature = "object")]
+    pub(crate) fn next_bytes(&self, bytes: &mut Vec<u8>, wait: Wait) -> Result<(), GetError> {
+        self.next_with(wait, &mut |from, length| copy_into(from, length, bytes))
+    }
+
+    /// The newest in the same way.
+    #[cfg(feature = "object")]
+    pub(crate) fn latest_bytes(&self, bytes: &mut Vec<u8>) -> Result<(), GetError> {
+        self.latest_with(&mut |from, length| copy_into(from, length, bytes))
+    }
+
     /// Waits for a message, and copies it by `read(from, length)`. A copy that turns out to be torn is
     /// discarded: `read` may be called several times.
     pub fn next_with<R>(&self, wait: Wait, read: &mut dyn FnMut(*const u8, usize) -> Result<R, GetError>) -> Result<R, GetError> {
+        self.await_place(wait);
         self.wait_for(wait, &mut || self.step(read))
     }
 
     /// Waits for a message to be read in place.
     pub(crate) fn pin_next(&self, wait: Wait) -> Result<InPlaceRecord, GetError> {
+        self.await_place(wait);
         self.wait_for(wait, &mut || self.step_in_place())
     }
 
-    /// Spins for a message, before the slow path.
+    /// Spins for a record at its place, before the slow path of verbs that make no run.
+    #[inline]
+    fn await_place(&self, wait: Wait) {
+        let (raw, position) = (&*self.raw, self.place.get().position);
+        let is_pending = || raw.geometry().cell(position).is_some_and(|cell| raw.ring.load_header(cell).is_pending());
+        if is_pending() && !wait.is_try() && !self.is_inherited() {
+            raw.await_record(self.take_run(), wait, || {}, is_pending);
+        }
+    }
+
+    /// Before the slow path: makes a run where it has ended, and spins for a message.
     #[cold]
     #[inline(never)]
-    fn await_next(&self, wait: Wait) -> bool {
+    fn await_next<T: Message>(&self, wait: Wait) -> bool {
+        let position = self.place.get().position;
+        let (raw, is_new) = (&*self.raw, self.refill::<T>());
+        let Some(cell) = raw.geometry().cell(position) else { return false };
+        let is_pending = || raw.ring.load_header(cell).is_pending();
+        if is_new && !is_pending() {
+            return true;
+        }
         if wait.is_try() {
             return false;
         }
-        let cell = self.raw.geometry().cell(self.place.get().position);
-        let run = self.take_run();
-        let ring = &self.raw.ring;
-        self.raw.await_record(run, wait, || cell.is_some_and(|cell| ring.load_header(cell).is_pending()))
+        raw.await_record(self.take_run(), wait, || self.fetch_ahead(position), is_pending)
+    }
+
+    /// Makes the run begin at its place, unless that lies in it already, and prefetches its records.
+    /// `true`: it is a new one. It has not the ring's last cell.
+    #[inline]
+    fn refill<T: Message>(&self) -> bool {
+        let position = self.place.get().position;
+        position.wrapping_sub(self.run_from.get()) >= self.run.get().count() && self.refill_from::<T>(position)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refill_from<T: Message>(&self, position: u64) -> bool {
+        let geometry = self.raw.geometry();
+        let Some(cell) = geometry.cell(position).filter(|_| self.raw.has_spsc_path::<T>()) else { return false };
+        self.fetch_ahead(position);
+        let Some(run) = geometry.row(position, FETCH_AHEAD - cell.index() % FETCH_AHEAD, 1) else { return false };
+        self.run.set(run);
+        self.run_from.set(position);
+        run.count() != 0
+    }
+
+    /// Prefetches the lines of the next records before tail together: otherwise it would wait for one
+    /// after the other. Reads tail, in a line that the put side writes, only if what it knows of it does
+    /// not reach far enough.
+    fn fetch_ahead(&self, position: u64) {
+        let (geometry, ring) = (self.raw.geometry(), &self.raw.ring);
+        let before = |tail: u64| if tail > position { geometry.linear(tail).wrapping_sub(geometry.linear(position)) } else { 0 };
+        let mut ready = before(self.tail_seen.get());
+        if ready < FETCH_AHEAD {
+            self.tail_seen.set(ring.memory.put_side().tail.load(Relaxed));
+            ready = before(self.tail_seen.get());
+        }
+        if let Some(first) = geometry.cell(position) {
+            ring.memory.prefetch_read(first, ready.min(geometry.cells_to_end(position)).min(FETCH_AHEAD));
+        }
     }
 
     /// Messages since it last caught up, which it has now.
@@ -457,15 +525,23 @@ fn whole<X>(length: usize) -> Result<usize, GetError> {
 }
 
 fn copy_to_vec<X: Plain>(from: *const u8, length: usize) -> Result<Vec<X>, GetError> {
+    let mut copy = Vec::new();
+    copy_into(from, length, &mut copy)?;
+    Ok(copy)
+}
+
+/// Replaces what is in `copy`.
+fn copy_into<X: Plain>(from: *const u8, length: usize, copy: &mut Vec<X>) -> Result<(), GetError> {
     let count = whole::<X>(length)?;
-    let mut copy = Vec::<X>::with_capacity(count);
+    copy.clear();
+    copy.reserve(count);
     // SAFETY: the record has `length` bytes in whole words, and the vector room for as many; any bits
     // are an X (Plain). What is torn is discarded.
     unsafe {
         load_words(from, copy.as_mut_ptr().cast(), length);
         copy.set_len(count);
     }
-    Ok(copy)
+    Ok(())
 }
 
 fn copy_to_buffer<X: Plain>(from: *const u8, length: usize, buffer: &mut [X]) -> Result<usize, GetError> {

@@ -49,7 +49,7 @@ impl fmt::Display for SubscriberKind {
 ///
 /// ```
 /// let topic = shmq::Topic::<u64>::new(4)?;
-/// let mut every = topic.subscribe()?;
+/// let every = topic.subscribe()?;
 /// topic.publish_slice(&[1, 2, 3])?;
 /// every.next()?;
 /// let seen = &topic.subscribers()[0];

@@ -10,9 +10,10 @@ use super::InPlaceUse;
 use crate::attachment::Attached;
 use crate::error::{GetError, SubscribeError, SubscriberId};
 use crate::os::now_ns;
-use crate::raw::{Failure, RawQueue};
+use crate::raw::RawQueue;
 use crate::ring::topic;
 use crate::ring::topic::{LineWord, Place, Standing};
+use crate::shm::geometry::CellRow;
 use crate::shm::layout::{SubscriberLine, TopicWords};
 use crate::shm::participant::Id;
 use std::cell::Cell;
@@ -89,6 +90,12 @@ pub struct RawSubscriber {
     pub(super) torn: Cell<u32>,
     /// The number at which it last found nothing.
     pub(super) caught_up_at: Cell<u64>,
+    /// Cells that follow one another, where its next records are, and the position of the first: with
+    /// them a call compares one number. Filled where the light barrier is the compiler's.
+    pub(super) run: Cell<CellRow>,
+    pub(super) run_from: Cell<u64>,
+    /// What tail was when it last loaded it.
+    pub(super) tail_seen: Cell<u64>,
     /// Does it count as a lossy reader of this process?
     is_counted: Cell<bool>,
     has_ended: Cell<bool>,
@@ -138,6 +145,9 @@ impl RawSubscriber {
             place: Cell::new(place),
             torn: Cell::new(0),
             caught_up_at: Cell::new(place.number),
+            run: Cell::default(),
+            run_from: Cell::new(0),
+            tail_seen: Cell::new(0),
             is_counted: Cell::new(!gates),
             has_ended: Cell::new(false),
         })
@@ -220,7 +230,7 @@ impl RawSubscriber {
         let topic = self.raw.as_topic();
         let Some(word) = topic.learn_of_eviction(self.line, self.word.get()) else {
             // The line was taken from it: this process was taken for dead.
-            return Err(Failure::from(self.raw.poison()).into());
+            return Err(self.raw.poison().into());
         };
         let may_read = self.raw.topic_part().in_place.begin(InPlaceUse::LossyReader, self.incarnation);
         self.word.set(word);
@@ -285,10 +295,21 @@ impl RawSubscriber {
         }
     }
 
+    /// The same in a run, where the light barrier is the compiler's.
+    #[inline(always)]
+    pub(super) fn move_in_run(&self, next: Place) {
+        let before = self.place.replace(next);
+        self.line().cursor.store(next.position, Release);
+        self.raw.barrier().compiler_only();
+        if self.raw.not_full().has_waiters() {
+            self.wake_publishers(before, next);
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn wake_publishers(&self, before: Place, now: Place) {
-        if self.raw.as_topic().is_worth_a_wake(before.position, now.position) {
+        if self.is_gating() && self.raw.as_topic().is_worth_a_wake(before.position, now.position) {
             self.raw.notify_not_full(u32::MAX);
         }
     }

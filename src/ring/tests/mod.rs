@@ -19,5 +19,7 @@ mod model;
 mod mortal;
 #[cfg(not(loom))]
 mod past_tail;
+#[cfg(loom)]
+mod topic_loom;
 #[cfg(not(loom))]
 mod topic_model;

@@ -13,7 +13,7 @@
 use super::{Fences, LineWord, MUST_SCAN, NOT_YET, Standing, TopicRing, order_reclaimed};
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::atomic::fence;
-use crate::ring::{Corrupted, Header, Memory, NoRoom, Slot, State};
+use crate::ring::{Corrupted, Header, Memory, NoRoom, RECLAIM_AHEAD, Slot, State};
 use crate::shm::layout::SubscriberLine;
 
 /// The share of the capacity that must be free before a publisher that waits goes on with what the
@@ -80,14 +80,27 @@ impl<M: Memory> TopicRing<'_, M> {
         let stretch = next.saturating_sub(tail).max(if geometry.sized { geometry.slack() } else { geometry.cells / STEP_SHARE });
         let target = tail.wrapping_add(stretch).wrapping_add(1).saturating_sub(geometry.cells).max(least);
 
+        // Room is opened for a run of records at a time, and reclaim, which subscribers read, moves by
+        // whole stretches.
+        let before = self.linear(put.reclaim.load(Relaxed));
+        let run = if geometry.sized { RECLAIM_AHEAD } else { geometry.cells };
+        let lacking = before.saturating_add(run.min(stretch)).max(least);
+
         let mut gate = self.linear(self.words.gate.load(Relaxed));
         let is_believed = self.words.joins_seen.load(Relaxed) != MUST_SCAN;
-        let mut reclaimed = self.reclaimed_upto(reclaim, target, gate)?;
+        let mut reclaimed = if self.linear(reclaim) < lacking { self.reclaimed_upto(reclaim, target, gate)? } else { reclaim };
         if !is_believed || gate.wrapping_add(self.capacity()) < next || self.linear(reclaimed) < least {
             (gate, reclaimed) = self.raise_gate(next, reclaim, target, fences)?;
         }
         self.store_reclaim(reclaim, reclaimed);
-        let bound = self.linear(reclaimed).min(gate.saturating_sub(geometry.slack()));
+        let bound = self.linear(reclaimed).min(gate.saturating_sub(geometry.slack())).min(before.saturating_add(run));
+        if geometry.sized && bound > before {
+            // They were read a lap ago: their lines are wanted for writing, and together rather than one
+            // after the other.
+            let first = geometry.position(before);
+            let count = (bound - before).min(geometry.cells_to_end(first));
+            self.ring.memory.prefetch_write(self.ring.cell(first)?, count);
+        }
         put.reclaim.store(geometry.position(bound), Release);
         if next < bound.wrapping_add(geometry.cells) { Ok(()) } else { Err(NoRoom::Full) }
     }

@@ -46,7 +46,7 @@ impl LineWord {
     /// The same line for its next subscriber.
     pub fn taken_by(self, participant: u32) -> LineWord {
         // From 1 on: no subscriber has the word of a line that was never used.
-        let generation = (self.generation() as u64 + 1 & GENERATION_MASK).max(1);
+        let generation = ((self.generation() as u64 + 1) & GENERATION_MASK).max(1);
         LineWord((participant as u64) << PARTICIPANT_SHIFT | generation << STANDING_BITS).standing_as(Standing::Joining)
     }
 

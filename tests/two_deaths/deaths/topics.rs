@@ -166,7 +166,7 @@ fn bytes_of(value: u64) -> usize {
 
 impl Carries for [u8] {
     fn topic() -> Topic<[u8]> {
-        let builder = Topic::<[u8]>::builder().name(unique_name("deaths")).capacity(CAPACITY as usize).capacity_bytes(24 * 16);
+        let builder = Topic::<[u8]>::builder().name(unique_name("deaths")).capacity_bytes(24 * 16);
         builder.max_participants(6).max_subscribers(LINES).create().expect("a topic")
     }
 

@@ -10,9 +10,13 @@ pub(super) enum Flaw {
     GateStoredAfterCompare,
     MemoryWithoutJoins,
     MemoryWithoutOthers,
-    MemorySurvivesDeath,
+    /// Both of the next two.
+    MemoryHalfWritten,
+    MemoryNotDropped,
+    MemoryOfTheDead,
     FullForgotten,
     GateBeyondTail,
+    GateBelowReclaim,
     LagBeyondNeed,
     SlackPublished,
     /// Publisher: what it overwrites.

@@ -5,6 +5,9 @@
 //! storer dies, or chance drains it. Buffers drain in order, as on x86-64; in some cases in any
 //! order that fences and Release stores allow.
 //!
+//! The steps are those of `ring/topic`, in its order, and of its callers in `raw` (`raw/topic`): joining,
+//! the gate, reclaim, reading, eviction; repair and the put side's lock are shortened.
+//!
 //! The ring is one of messages of one size, positions are numbers of cells, and a payload has two
 //! words, which name the position and the publisher: so each copy and each open Sample shows by
 //! itself whether it is what was published. Slices, sleep and the end of the stream have machines

@@ -1,8 +1,7 @@
 //! A publisher: as an endpoint, or by the lock.
 
-use super::gate::{NEVER, NO_LINE, Scan};
-use super::subscriber::{self, Line};
-use super::words::{self, BOUND, GATE, JOINS, JOINS_SEEN, LAGGARD, LOCK, OTHERS, OWNER, RECLAIM, TAIL};
+use super::gate::{NEVER, Scan};
+use super::words::{self, BOUND, JOINS_SEEN, LOCK, OWNER, RECLAIM, TAIL};
 use super::{ABORTED, Actor, Case, Flaw, Kind, LENT, Loans, World};
 
 /// Header words.
@@ -25,10 +24,15 @@ pub(super) enum Step {
     /// By the endpoint.
     ReleaseLock,
     Reserve,
+    /// Does the gate of the last scan leave room?
+    Believe,
+    WalkBelieved,
+    /// Did no subscriber join since the last scan? Then the laggard's line says it.
     ReadJoins,
-    /// The only line that is read as long as no subscriber joins.
     ReadLaggard,
-    RememberJoins,
+    ReadLaggardState,
+    ReadJoinsAgain,
+    DropMemory,
     ReadLine {
         line: u8,
     },
@@ -52,13 +56,17 @@ pub(super) enum Step {
     },
     ReadJoinsLate,
     EndScan,
-    RememberOthers,
-    Decide,
+    Walk,
+    AbortDead {
+        believed: bool,
+    },
+    StoreMustScan,
+    StoreOthers,
+    StoreLaggard,
     StoreGate,
     CompareJoins,
     StoreGateLate,
-    Walk,
-    AbortDead,
+    StoreJoinsSeen,
     StoreReclaim,
     StoreBound,
     Full,
@@ -84,10 +92,13 @@ impl Step {
             self,
             Step::Forget
                 | Step::Reserve
-                | Step::RememberJoins
+                | Step::Believe
+                | Step::DropMemory
                 | Step::EndScan
-                | Step::Decide
-                | Step::RememberOthers
+                | Step::StoreMustScan
+                | Step::StoreOthers
+                | Step::StoreLaggard
+                | Step::StoreJoinsSeen
                 | Step::StoreBound
         )
     }
@@ -127,7 +138,7 @@ impl Case {
                 }
             },
             Step::Forget => {
-                if !self.has(Flaw::MemorySurvivesDeath) {
+                if !self.has(Flaw::MemoryHalfWritten) && !self.has(Flaw::MemoryOfTheDead) {
                     next.words[JOINS_SEEN as usize] = NEVER;
                 }
                 Step::Repair
@@ -163,195 +174,21 @@ impl Case {
             Step::Reserve => {
                 next.actors[i].at = tail;
                 let has_room = tail + 1 < private(BOUND) + self.cells();
-                match (has_room, world.actors[i].put.has_extended) {
-                    (true, _) => Step::WriteFree,
-                    (false, false) => Step::ReadJoins,
-                    (false, true) => {
-                        // A loan stops it.
+                match world.actors[i].put {
+                    _ if has_room => Step::WriteFree,
+                    Scan { has_extended: false, .. } => Step::Believe,
+                    Scan { is_probing: false, .. } => {
+                        next.actors[i].put.is_probing = true;
+                        Step::ReadJoinsAgain
+                    }
+                    _ => {
                         next.actors[i].put = Scan { is_full: true, ..Scan::default() };
                         if is_endpoint { Step::Full } else { Step::Unlock }
                     }
                 }
             }
-            Step::ReadJoins => {
-                let joins = world.load(i, JOINS);
-                next.actors[i].put.joins = joins;
-                next.actors[i].put.begin();
-                let is_fresh = joins == private(JOINS_SEEN) || self.has(Flaw::MemoryWithoutJoins) && private(JOINS_SEEN) != NEVER;
-                if self.has_memory && is_fresh && !world.actors[i].put.is_probing {
-                    Step::ReadLaggard
-                } else {
-                    Step::RememberJoins
-                }
-            }
-            Step::ReadLaggard => {
-                let laggard = private(LAGGARD);
-                let cursor = if laggard == NO_LINE { u8::MAX } else { world.load(i, words::cursor(laggard)) };
-                let others = if self.has(Flaw::MemoryWithoutOthers) { u8::MAX } else { private(OTHERS) };
-                let low = cursor.min(others);
-                if self.is_open(low, tail) {
-                    next.actors[i].put.gate = self.gate_for(low, tail);
-                    Step::StoreGate
-                } else {
-                    Step::RememberJoins
-                }
-            }
-            Step::RememberJoins => {
-                if !self.has(Flaw::JoinsReadAfterScan) {
-                    next.words[JOINS_SEEN as usize] = world.actors[i].put.joins;
-                }
-                Step::ReadLine { line: 0 }
-            }
-            Step::ReadLine { line } => {
-                let found = Line(world.load(i, words::state(line)));
-                let is_dead = found.kind() != subscriber::NO && world.is_dead(found.owner());
-                next.actors[i].put.seen = found.0;
-                match found.kind() {
-                    _ if is_dead && world.actors[i].put.is_probing && !self.has(Flaw::DeadStayInGate) => Step::FreeLine { line },
-                    subscriber::GATING => Step::ReadCursor { line },
-                    subscriber::EVICTING if self.has(Flaw::BarrierAfterPin) => Step::ReadPin { line },
-                    subscriber::EVICTING => Step::BarrierBeforePin { line },
-                    _ => self.next_line(line),
-                }
-            }
-            Step::BarrierBeforePin { line } => {
-                if !self.has(Flaw::NoBarrierBeforePin) && !self.has(Flaw::EvictorRunsBarrier) {
-                    next.heavy_barrier();
-                }
-                Step::ReadPin { line }
-            }
-            Step::ReadPin { line } => match world.load(i, words::pin(line)) {
-                1 if !self.has(Flaw::PinNotRead) => Step::ReadCursor { line },
-                _ if self.has(Flaw::BarrierAfterPin) => Step::BarrierAfterPin { line },
-                _ => Step::LeaveOut { line },
-            },
-            Step::BarrierAfterPin { line } => {
-                next.heavy_barrier();
-                Step::LeaveOut { line }
-            }
-            Step::LeaveOut { line } => {
-                let seen = Line(world.actors[i].put.seen);
-                next.drain(i);
-                if self.has(Flaw::EvictedByStore) {
-                    next.words[words::state(line) as usize] = seen.with(subscriber::EVICTED).0;
-                    self.next_line(line)
-                } else if next.compare_exchange(i, words::state(line), seen.0, seen.with(subscriber::EVICTED).0) {
-                    self.next_line(line)
-                } else {
-                    Step::ReadLine { line }
-                }
-            }
-            Step::FreeLine { line } => {
-                let seen = Line(world.actors[i].put.seen);
-                if self.has(Flaw::FreedByStore) {
-                    next.drain(i);
-                    next.words[words::state(line) as usize] = self.freed(seen).0;
-                    self.next_line(line)
-                } else if next.compare_exchange(i, words::state(line), seen.0, self.freed(seen).0) {
-                    self.next_line(line)
-                } else {
-                    Step::ReadLine { line }
-                }
-            }
-            Step::ReadCursor { line } => {
-                next.actors[i].put.add(line, world.load(i, words::cursor(line)));
-                self.next_line(line)
-            }
-            Step::ReadJoinsLate => {
-                next.words[JOINS_SEEN as usize] = world.load(i, JOINS);
-                Step::EndScan
-            }
-            Step::EndScan if self.has(Flaw::FullForgotten) && !self.is_open(world.actors[i].put.low, tail) => Step::Decide,
-            Step::EndScan => {
-                next.words[LAGGARD as usize] = world.actors[i].put.low_line;
-                Step::RememberOthers
-            }
-            Step::RememberOthers => {
-                next.words[OTHERS as usize] = world.actors[i].put.others;
-                Step::Decide
-            }
-            Step::Decide => {
-                let scan = &mut next.actors[i].put;
-                scan.gate = self.gate_for(scan.low, tail);
-                if self.is_open(scan.low, tail) {
-                    Step::StoreGate
-                } else if !scan.is_probing {
-                    scan.is_probing = true;
-                    Step::ReadJoins
-                } else {
-                    *scan = Scan { is_full: true, ..Scan::default() };
-                    if is_endpoint { Step::Full } else { Step::Unlock }
-                }
-            }
-            Step::StoreGate => {
-                if !self.has(Flaw::GateStoredAfterCompare) {
-                    next.store(i, GATE, world.actors[i].put.gate, true, longest);
-                }
-                Step::CompareJoins
-            }
-            Step::CompareJoins => {
-                let joins = world.load(i, JOINS);
-                if joins != private(JOINS_SEEN) && !self.has(Flaw::JoinsNotCompared) {
-                    next.actors[i].put.joins = joins;
-                    next.actors[i].put.begin();
-                    Step::RememberJoins
-                } else if self.has(Flaw::GateStoredAfterCompare) {
-                    Step::StoreGateLate
-                } else {
-                    next.actors[i].put.walk = world.load(i, RECLAIM);
-                    Step::Walk
-                }
-            }
-            Step::StoreGateLate => {
-                next.store(i, GATE, world.actors[i].put.gate, true, longest);
-                next.actors[i].put.walk = world.load(i, RECLAIM);
-                Step::Walk
-            }
-            Step::Walk => {
-                let Scan { walk, gate, .. } = world.actors[i].put;
-                let found = if walk < gate { world.load(i, self.header(walk)) } else { FREE };
-                if walk >= gate {
-                    Step::StoreReclaim
-                } else if found > CLAIMED && !self.has(Flaw::ReclaimPastLoan) {
-                    next.actors[i].put.seen = found;
-                    if world.is_dead(found - CLAIMED) { Step::AbortDead } else { Step::StoreReclaim }
-                } else {
-                    next.actors[i].put.walk += 1;
-                    Step::Walk
-                }
-            }
-            Step::AbortDead => {
-                let Scan { walk, seen, .. } = world.actors[i].put;
-                if next.compare_exchange(i, self.header(walk), seen, DONE) {
-                    next.published[walk as usize] = ABORTED;
-                }
-                Step::Walk
-            }
-            Step::StoreReclaim => {
-                let (before, walk) = (world.load(i, RECLAIM), world.actors[i].put.walk);
-                for at in before..walk {
-                    assert!(world.published[at as usize] != LENT, "reclaim passes an open loan: {world:?}");
-                }
-                if self.has(Flaw::ReclaimAfterWrite) {
-                    next.actors[i].put.seen = walk;
-                } else if walk > before {
-                    next.store(i, RECLAIM, walk, true, longest);
-                    if !self.has(Flaw::ReclaimNotFenced) {
-                        next.fence_release(i, longest);
-                    }
-                }
-                Step::StoreBound
-            }
-            Step::StoreBound => {
-                let Scan { gate, walk, .. } = world.actors[i].put;
-                let slack = if self.has(Flaw::SlackPublished) { 0 } else { self.slack };
-                next.words[BOUND as usize] = walk.min(gate - slack);
-                let seen = world.actors[i].put.seen;
-                next.actors[i].put = Scan { has_extended: true, seen, ..Scan::default() };
-                Step::Reserve
-            }
             Step::Full => {
-                let again = if is_endpoint { Step::ReadJoins } else { Step::Lock };
+                let again = if is_endpoint { Step::Reserve } else { Step::Lock };
                 if !self.solo_has_room(world, i, again) {
                     return None;
                 }
@@ -444,6 +281,7 @@ impl Case {
                 next.words[OWNER as usize] = 0;
                 return Some(self.done(next, i));
             }
+            of_the_gate => self.step_gate(world, &mut next, i, of_the_gate),
         };
         next.actors[i].step = super::Step::Publish(then);
         Some(next)

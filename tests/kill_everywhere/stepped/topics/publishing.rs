@@ -156,7 +156,7 @@ fn killed_in_publish_of_variable_length() {
 fn killed_in_publish_of_variable_length_around_the_ring() {
     for before in [1, 2, 3] {
         let start = || {
-            let world = holding::<[u8]>(&[]);
+            let world = super::world_of(super::slices(24_000), 0, &[]);
             for _ in 0..before {
                 world.topic.try_publish(&large()).unwrap();
                 let (every, live) = (world.every.borrow_mut(), world.live.borrow_mut());
@@ -174,7 +174,7 @@ fn killed_in_publish_of_variable_length_around_the_ring() {
 fn killed_in_publish_of_a_large_message() {
     let message = large();
     let act = |world: &World<[u8]>| world.topic.try_publish(&message).unwrap();
-    kill_in("publish, large", &two, &act, &[TWO, &[10, 11, LARGE]]);
+    kill_in("publish, large", &|| super::world_of(super::slices(24_000), 0, TWO), &act, &[TWO, &[10, 11, LARGE]]);
 }
 
 fn killed_in_a_loan_of_variable_length_of_a_topic() {

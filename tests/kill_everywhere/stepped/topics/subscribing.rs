@@ -186,7 +186,7 @@ fn killed_in_next_of_slices() {
 fn killed_in_next_of_a_large_slice() {
     let large = large();
     let start = || {
-        let world = holding::<[u8]>(&[]);
+        let world = super::world_of(super::slices(24_000), 0, &[]);
         world.topic.try_publish(&large).unwrap();
         world
     };

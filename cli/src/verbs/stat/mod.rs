@@ -1,5 +1,7 @@
 //! `shmq stat`: everything that is known about one queue.
 
+mod topic;
+
 use crate::arguments::Stat;
 use crate::failure::Failure;
 use crate::json;
@@ -38,7 +40,7 @@ pub fn run(arguments: &Stat) -> Result<u8, Failure> {
 
 fn report(name: &str, about: &About, before: Option<&Snapshot>, now: &Snapshot) -> String {
     let mut out = format!("{}\n", style::painted(BOLD, &text::escaped(name)));
-    let mut line = |what: &str, value: String| out += &format!("  {what:<16}{value}\n");
+    let mut line = |what: &str, value: String| out += &format!("  {what:<18}{value}\n");
     let stats = &now.stats;
     let persisted = if now.persisted { ", stays when its last user leaves" } else { "" };
     let nameless = if now.has_name { "" } else { ", has lost its name" };
@@ -60,14 +62,15 @@ fn report(name: &str, about: &About, before: Option<&Snapshot>, now: &Snapshot) 
         line("closes", format!("when unused; processes with a sender: {senders}, with a receiver: {receivers}"));
     }
     line("age", units::duration(units::age(about.created)));
+    let rates = before.map(|before| Rates::between(before, now));
+    if let Some(topic) = &now.topic {
+        topic::lines(about, now, topic, rates.as_ref(), line);
+        return out + &participants(now) + &topic::subscribers(topic) + &holdings(before, now);
+    }
     line("messages", format!("{}, {}", now.messages, units::bytes(now.bytes as f64)));
     line("on lease, loan", format!("{}, {}", now.on_lease, now.on_loan));
     line("came back", format!("{} (most deliveries of one: {})", now.came_back, now.most_deliveries));
     line("high water", format!("{}, as seen by puts that had to wait", units::messages(stats.high_water)));
-    let rates = before.map(|before| Rates::between(before, now));
-    let per_second = |rate: Option<(f64, f64)>| {
-        rate.map_or(String::new(), |(messages, bytes)| format!("   {}/s, {}/s", units::count(messages), units::bytes(bytes)))
-    };
     let puts = per_second(rates.as_ref().map(|rates| (rates.puts, rates.bytes_put)));
     let gets = per_second(rates.as_ref().map(|rates| (rates.gets, rates.bytes_got)));
     line("puts", format!("{}, {}{puts}", stats.puts, units::bytes(stats.bytes_put as f64)));
@@ -84,6 +87,11 @@ fn report(name: &str, about: &About, before: Option<&Snapshot>, now: &Snapshot) 
     out += &participants(now);
     out += &holdings(before, now);
     out
+}
+
+/// What a rate adds to a line: messages and bytes per second, if there were two readings.
+fn per_second(rate: Option<(f64, f64)>) -> String {
+    rate.map_or(String::new(), |(messages, bytes)| format!("   {}/s, {}/s", units::count(messages), units::bytes(bytes)))
 }
 
 fn participants(now: &Snapshot) -> String {
@@ -109,7 +117,8 @@ fn participants(now: &Snapshot) -> String {
         ]
     };
     let rows: Vec<Vec<TableCell>> = now.participants.iter().map(row).collect();
-    let head = ["PID", "PROGRAM", "ROLE", "PROCESS", "ATTACHED", "PUT WAITS", "GET WAITS"];
+    let (puts, gets) = if now.topic.is_some() { ("PUBLISH WAITS", "READ WAITS") } else { ("PUT WAITS", "GET WAITS") };
+    let head = ["PID", "PROGRAM", "ROLE", "PROCESS", "ATTACHED", puts, gets];
     format!("\n{}", table::columns(&head, &[0, 4, 5, 6], &rows))
 }
 
