@@ -352,7 +352,7 @@ fn frames_are_read_in_place_and_by_a_slow_preview() {
         assert_eq!(numbers_of(out, start)[0], 120, "{out}");
     }
     let preview = numbers_of(out, "preview: ");
-    assert!(preview.iter().sum::<u64>() == 120 && preview[0] > 0 && preview[1] > 0, "{out}");
+    assert!(preview.iter().sum::<u64>() == 120 && preview[0] > 0, "{out}");
     assert_eq!(out.lines().count(), 4);
 }
 

@@ -106,7 +106,7 @@ transport!(ByTopic, Topic by open, Subscriber<[u64; W]>, subscribe,
 
 transport!(Batches, Publisher by publisher, Subscriber<[u64; W]>, subscribe,
 |tx, stamps| {
-    let mut messages = vec![[0; W]; BATCH];
+    let mut messages = [[0; W]; BATCH];
     let mut left = stamps;
     while !left.is_empty() {
         let filled = messages.iter_mut().zip(left.by_ref()).map(|(message, stamp)| message.fill(stamp)).count();
@@ -114,7 +114,7 @@ transport!(Batches, Publisher by publisher, Subscriber<[u64; W]>, subscribe,
     }
 },
 |rx, count| {
-    let mut messages = vec![[0; W]; BATCH];
+    let mut messages = [[0; W]; BATCH];
     let (mut total, mut left) = (0_u64, count);
     while left > 0 {
         let wanted = left.min(BATCH as u64) as usize;

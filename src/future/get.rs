@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Gets one message by copy: the future of `get_async` of [`Queue`], [`Consumer`] and the queues
-/// and consumers of objects. `H` is the handle, borrowed.
+/// and consumers of objects, and of `next_async` of subscribers. `H` is the handle, borrowed.
 ///
 /// Cancel safe: dropped before it was Ready, it has taken nothing.
 ///

@@ -12,10 +12,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Messages by copy until the queue is closed and drained, or an error that lasts: a
-/// [`Stream`], made by `stream` and `into_stream` of [`Queue`], [`Consumer`] and the queues and
-/// consumers of objects.
+/// [`Stream`], made by `stream` and `into_stream` of [`Queue`], [`Consumer`], the queues and
+/// consumers of objects, and subscribers.
 ///
-/// A message that cannot be decoded is an item, and the stream goes on; any other error is the last
+/// A message that cannot be decoded, or that a subscriber missed, is an error item, and the stream goes
+/// on; any other error is the last
 /// item, since the next get would return it at once again; `Closed` ends the stream without one.
 /// Cancel safe: a stream that is dropped, or whose `next` is, has taken no message that it did not
 /// yield.

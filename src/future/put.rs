@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// What a [`Put`] puts through: a queue or a producer. Sealed.
+/// What a [`Put`] puts through: a queue or a producer, a topic or a publisher. Sealed.
 ///
 /// ```
 /// use shmq::{PutError, Queue, future::PutsAsync};
@@ -88,7 +88,8 @@ impl<T: ?Sized + Message> PutsAsync<T> for Producer<T> {
 #[derive(Default)]
 pub(crate) struct Place(pub Ticket);
 
-/// Puts one message by copy: the future of `put_async` of [`Queue`] and [`Producer`].
+/// Puts one message by copy: the future of `put_async` of [`Queue`] and [`Producer`], and of
+/// `publish_async` of [`Topic`](crate::Topic) and [`Publisher`](crate::Publisher).
 ///
 /// Cancel safe: dropped before it was Ready, it has put nothing. The place in line of a large
 /// message (see [`Queue`], "Fairness") is given back.

@@ -23,7 +23,7 @@ pub enum State {
     Poisoned,
 }
 
-/// A process sleeps in a call of the queue.
+/// A process sleeps in a call of the queue, or of the topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Waiting {
@@ -51,10 +51,10 @@ pub struct Participant {
     pub process: ProcessState,
     /// When it attached, by its own clock.
     pub attached: SystemTime,
-    /// Was it seen putting? Recorded in slow paths only: a process whose puts always found room at
-    /// once is not seen.
+    /// Was it seen putting, or publishing? Recorded in slow paths only: a process whose puts always
+    /// found room at once is not seen.
     pub puts: bool,
-    /// Was it seen getting? As `puts`.
+    /// Was it seen getting, or reading as a subscriber? As `puts`.
     pub gets: bool,
     /// It sleeps in a put: there is no room.
     pub put_waits: Option<Waiting>,

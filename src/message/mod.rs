@@ -53,7 +53,7 @@ use std::ptr;
     message = "`{Self}` cannot travel between processes as it lies in memory: `Queue` and `Topic` carry plain data, `ObjectQueue` anything that serde encodes",
     label = "not plain data",
     note = "a struct or an enum of your own: put `#[shmq::message]` on it",
-    note = "`String`, `Vec`, `Option`, maps, and all that serde can encode: use `ObjectQueue<{Self}>` instead of `Queue<{Self}>`",
+    note = "`String`, `Vec`, `Option`, maps, and all that serde can encode: use `ObjectQueue<{Self}>` instead of `Queue<{Self}>`, and `ObjectTopic<{Self}>` to reach all subscribers",
     note = "bytes of varying length: use `Queue<[u8]>` or `Topic<[u8]>`"
 )]
 pub unsafe trait Message {

@@ -20,14 +20,9 @@ const EARLY_SPINS: u32 = 64;
 /// cache lines to fill meanwhile. If putters take a lock for each message, the best pause also
 /// depends on the bytes of a cell (measured: about 80 spins are best for messages of 8 bytes, 200
 /// for 64).
-const GATHER_SPINS: u64 = 200;
+pub(super) const GATHER_SPINS: u64 = 200;
 const GATHER_SPINS_PER_BYTE: u64 = 3;
 const LEAST_GATHER_SPINS: u64 = 80;
-
-/// Of a subscriber, by the cells of the ring: a publisher fills about half of it meanwhile. If it fills
-/// all of it, it waits too, and both take turns (measured, 1024 messages of 64 B between two cores: 200
-/// spins 32 M/s, 50 spins 57).
-const CELLS_PER_GATHER_SPIN: u64 = 20;
 
 /// Checks of a spinning publisher before a gate that is shut: a few messages of its laggard.
 const GATE_SPINS: u32 = 256;
@@ -78,14 +73,21 @@ impl RawQueue {
     }
 
     /// [`await_message`](Self::await_message) for a subscriber that took `run` messages since it last
-    /// caught up. `fetch` prefetches what came meanwhile.
+    /// caught up: after as many spins, but no more than `longest`. `fetch` prefetches what came meanwhile.
     #[inline(always)]
-    pub(super) fn await_record(&self, run: u64, wait: Wait, fetch: impl Fn(), is_pending: impl Fn() -> bool) -> bool {
+    pub(super) fn await_record(
+        &self,
+        run: u64,
+        longest: u64,
+        wait: Wait,
+        fetch: impl Fn(),
+        is_pending: impl Fn() -> bool,
+    ) -> bool {
         if !self.spins_early(wait) {
             return false;
         }
         if run > 1 {
-            pause_after(run, self.longest_gather());
+            pause_after(run, longest);
             fetch();
         }
         (0..EARLY_SPINS).any(|_| {
@@ -95,11 +97,6 @@ impl RawQueue {
             }
             is_there
         })
-    }
-
-    /// Longest pause of a subscriber that has caught up, in spins.
-    fn longest_gather(&self) -> u64 {
-        GATHER_SPINS.min(self.geometry().cells / CELLS_PER_GATHER_SPIN)
     }
 
     /// The same for a task whose first try found nothing: before it tries again, and waits.
@@ -112,9 +109,9 @@ impl RawQueue {
 
     /// The same for a task of a subscriber that took `run` messages since it last caught up.
     #[cfg(feature = "async")]
-    pub(super) fn gather_records_for_poll(&self, run: u64) {
+    pub(super) fn gather_records_for_poll(&self, run: u64, longest: u64) {
         if run > 1 && matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive) {
-            pause_after(run, self.longest_gather());
+            pause_after(run, longest);
         }
     }
 

@@ -68,7 +68,7 @@ impl Kind {
         Kind::ALL.iter().copied().find(|&kind| kind as u32 == number)
     }
 
-    /// Does it hold messages? Of a primitive only the participants are seen.
+    /// Is it a queue, which gives each message to one getter?
     ///
     /// ```
     /// use shmq::inspect::Kind;

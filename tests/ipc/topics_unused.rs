@@ -5,6 +5,7 @@ use crate::support::harness::Case;
 use crate::support::process::{fork, shared_word, wait_for_count};
 use shmq::{GetError, Subscriber, Topic, wait_any_timeout};
 use std::sync::atomic::Ordering::SeqCst;
+#[cfg(not(shmq_portable_sync))]
 use std::thread;
 use std::time::Duration;
 

@@ -186,7 +186,7 @@ pub const ALL: &[Failure] = &[
             }
         "#,
         expected: &[
-            ("Topic::<String>", "`Queue` and `Topic` carry plain data"),
+            ("Topic::<String>", "`ObjectTopic<String>` to reach all subscribers"),
             ("flags.loan", "`bool` cannot be read or written in place: not all bits are a value of it"),
             (".read();", "`bool` cannot be read or written in place"),
             ("dead_letters", "`Topic<u64>: Delivering`"),

@@ -3,8 +3,10 @@
 use crate::support::harness::Case;
 use crate::support::{unique_name, wait_until};
 use shmq::inspect::{Gate, Hold, Inspector, Kind, Operator, Snapshot, State, TopicSnapshot};
-use shmq::{GetError, PutError, SubscriberKind, Topic};
+use shmq::{GetError, PutError, Start, SubscriberKind, Topic};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
@@ -17,11 +19,21 @@ pub fn cases() -> Vec<Case> {
         inspecting_does_not_attach_or_subscribe,
         peeked_messages_are_the_newest_and_stay,
         what_is_peeked_beside_a_fast_publisher_is_whole,
+        a_topic_in_full_motion_is_not_damaged,
         an_operator_evicts_recovers_and_closes,
         a_topic_that_closes_when_unused_waits_for_its_first_publisher,
         garbage_is_shown_as_damage,
         no_garbage_makes_an_inspector_panic,
     ]
+}
+
+/// The other threads of a scope end with the test, also when it fails.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 fn snapshot(name: &str) -> Snapshot {
@@ -161,17 +173,18 @@ fn peeked_messages_are_the_newest_and_stay() {
 fn what_is_peeked_beside_a_fast_publisher_is_whole() {
     let topic = Topic::<[u64; 64]>::new(16).unwrap();
     let inspector = Inspector::open(topic.name()).unwrap();
-    let (mut found, done) = (0, std::sync::atomic::AtomicBool::new(false));
+    let (mut found, done) = (0, AtomicBool::new(false));
     std::thread::scope(|scope| {
         let publish = || {
             let publisher = topic.publisher().unwrap();
             for number in 0.. {
                 publisher.publish(&[number; 64]).unwrap();
-                if done.load(std::sync::atomic::Ordering::Relaxed) {
+                if done.load(Relaxed) {
                     break;
                 }
             }
         };
+        let _ends = SetAtEnd(&done);
         scope.spawn(publish);
         for _ in 0..2000 {
             let peeked = inspector.peek(8, usize::MAX);
@@ -182,9 +195,60 @@ fn what_is_peeked_beside_a_fast_publisher_is_whole() {
             found += peeked.len();
             assert!(!inspector.snapshot().damaged);
         }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
     assert!(found > 0, "each walk was overtaken");
+}
+
+/// Records of all lengths, whose bytes look like headers of records, aborted loans among them, and
+/// subscribers that come, go, are evicted and read in place: no snapshot finds damage, and what is
+/// peeked is whole.
+fn a_topic_in_full_motion_is_not_damaged() {
+    let topic = Topic::<[u64]>::builder().capacity_bytes(1 << 13).create().unwrap();
+    let (inspector, done) = (Inspector::open(topic.name()).unwrap(), AtomicBool::new(false));
+    // READY, CLAIMED and DONE records of some bytes.
+    let words = [2u64 << 61 | 24, 1 << 61 | 16, 5 << 61 | 40, 0];
+    let publish = || {
+        let publisher = topic.publisher().unwrap();
+        for number in 0usize.. {
+            if done.load(Relaxed) {
+                break;
+            }
+            let message = vec![words[number % 4]; number % 67];
+            match publisher.publish_timeout(&message, Duration::from_millis(1)) {
+                Ok(()) => {}
+                Err(error) if error.is_timeout() => {}
+                Err(error) => panic!("{error:?}"),
+            }
+            if number % 7 == 0 {
+                drop(publisher.try_loan_len(number % 50));
+            }
+        }
+    };
+    let subscribe = || {
+        while !done.load(Relaxed) {
+            let mut subscriber = topic.subscribe_from(Start::Oldest).unwrap();
+            let _ = (subscriber.try_next(), subscriber.try_read().map(drop), topic.evict(subscriber.id()));
+            let _ = (subscriber.try_next(), subscriber.latest());
+        }
+    };
+    std::thread::scope(|scope| {
+        let _ends = SetAtEnd(&done);
+        scope.spawn(publish);
+        scope.spawn(subscribe);
+        scope.spawn(subscribe);
+        for _ in 0..2000 {
+            let seen = inspector.snapshot();
+            assert!(!seen.damaged && seen.messages <= 1 << 9, "{seen:?}");
+            let seen = inspector.topic().unwrap();
+            assert!(seen.gated_from <= seen.tail && seen.subscribers.len() <= 2, "{seen:?}");
+            for message in inspector.peek(8, usize::MAX) {
+                assert_eq!(message.bytes.len() as u64, message.length);
+                let whole = message.bytes.chunks(8).all(|word| word == &message.bytes[..8]);
+                assert!(whole && message.bytes.chunks(8).all(|word| words.iter().any(|one| one.to_ne_bytes() == word)), "torn");
+            }
+        }
+    });
+    assert!(topic.stats().published > 100, "{:?}", topic.stats());
 }
 
 fn an_operator_evicts_recovers_and_closes() {

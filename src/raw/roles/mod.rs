@@ -16,6 +16,9 @@
 //! | `transit.rs` | handles between two processes |
 //! | `model.rs` | every order of steps, and a kill at every step |
 //!
+//! In a topic only publishers count, and each for itself: it closes once there has been one and none is
+//! left.
+//!
 //! Invariants:
 //! 1. Before a handle is handed out (returned to its caller; its ticket ended; `spawn` returned),
 //!    its process shows its bit or has a slot in its name, and `role_changes` was raised after that.

@@ -51,11 +51,13 @@ impl Awaited for AwaitedSubscriber {
         let standing = LineWord::from_bits(line.state.load(Acquire)).standing();
         let position = line.cursor.load(Acquire);
         let header = raw.geometry().cell(position).map(|cell| raw.ring.load_header(cell));
+        // One, for the one task of this room.
+        let one = Available { units: 1, ..Available::NOTHING };
         // Evicted, or garbage: the task learns it.
-        let (Some(Standing::Gating | Standing::Lossy), Some(header)) = (standing, header) else { return Available::ALL };
+        let (Some(Standing::Gating | Standing::Lossy), Some(header)) = (standing, header) else { return one };
         let is_lapped = standing == Some(Standing::Lossy) && !topic.is_intact(position);
         let is_at_end = || header.state() == Some(State::Free) && raw.is_closed() && !raw.put_side_is_at_work();
-        if !header.is_pending() || is_lapped || raw.is_poisoned() || is_at_end() { Available::ALL } else { Available::NOTHING }
+        if !header.is_pending() || is_lapped || raw.is_poisoned() || is_at_end() { one } else { Available::NOTHING }
     }
 
     fn probe(&self, _: Aspect) {

@@ -13,6 +13,7 @@ use crate::message::copy::{load_message, load_words};
 use crate::message::{Message, Plain};
 use crate::os::Deadline;
 use crate::raw::SMALL_COPY_BYTES;
+use crate::raw::block::GATHER_SPINS;
 use crate::raw::copy::{SlowGet, check_written};
 use crate::raw::stats::Verb;
 use crate::ring::topic::{Newest, Place, Seen};
@@ -244,7 +245,13 @@ impl RawSubscriber {
         let (raw, position) = (&*self.raw, self.place.get().position);
         let is_pending = || raw.geometry().cell(position).is_some_and(|cell| raw.ring.load_header(cell).is_pending());
         if is_pending() && !wait.is_try() && !self.is_inherited() {
-            raw.await_record(self.take_run(), wait, || {}, is_pending);
+            raw.await_record(
+                self.take_run(),
+                self.gather_spins.get(),
+                wait,
+                || self.adapt(self.fetch_ahead(position)),
+                is_pending,
+            );
         }
     }
 
@@ -262,7 +269,20 @@ impl RawSubscriber {
         if wait.is_try() {
             return false;
         }
-        raw.await_record(self.take_run(), wait, || self.fetch_ahead(position), is_pending)
+        raw.await_record(self.take_run(), self.gather_spins.get(), wait, || self.adapt(self.fetch_ahead(position)), is_pending)
+    }
+
+    /// After a pause, in which a publisher filled so many cells. The best pause lets it fill a good part
+    /// of the ring, whatever its rate: after a shorter one they follow each other from line to line, and
+    /// in a longer one it finds the ring full, and waits in turn (measured, 1024 messages of 64 B: 200
+    /// spins 32 M/s and 50 spins 57 where a line takes 500 ns, 16 and 7 where it takes 1 us).
+    fn adapt(&self, filled: u64) {
+        let (cells, spins) = (self.raw.geometry().cells, self.gather_spins.get());
+        if filled > cells / 2 {
+            self.gather_spins.set((spins / 2).max(1));
+        } else if filled < cells / 8 {
+            self.gather_spins.set((spins * 2).min(GATHER_SPINS));
+        }
     }
 
     /// Makes the run begin at its place, unless that lies in it already, and prefetches its records.
@@ -287,8 +307,8 @@ impl RawSubscriber {
 
     /// Prefetches the lines of the next records before tail together: otherwise it would wait for one
     /// after the other. Reads tail, in a line that the put side writes, only if what it knows of it does
-    /// not reach far enough.
-    fn fetch_ahead(&self, position: u64) {
+    /// not reach far enough. Returns how many cells it knows of.
+    fn fetch_ahead(&self, position: u64) -> u64 {
         let (geometry, ring) = (self.raw.geometry(), &self.raw.ring);
         let before = |tail: u64| if tail > position { geometry.linear(tail).wrapping_sub(geometry.linear(position)) } else { 0 };
         let mut ready = before(self.tail_seen.get());
@@ -299,6 +319,7 @@ impl RawSubscriber {
         if let Some(first) = geometry.cell(position) {
             ring.memory.prefetch_read(first, ready.min(geometry.cells_to_end(position)).min(FETCH_AHEAD));
         }
+        ready
     }
 
     /// Messages since it last caught up, which it has now.
@@ -310,7 +331,7 @@ impl RawSubscriber {
     /// The pause of a task whose first try found nothing: before it tries again, and waits.
     #[cfg(feature = "async")]
     pub fn gather_for_poll(&self) {
-        self.raw.gather_records_for_poll(self.take_run());
+        self.raw.gather_records_for_poll(self.take_run(), self.gather_spins.get());
     }
 
     /// The one blocking path: tries until there is something, or time is up.

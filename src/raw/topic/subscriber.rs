@@ -11,6 +11,7 @@ use crate::attachment::Attached;
 use crate::error::{GetError, SubscribeError, SubscriberId};
 use crate::os::now_ns;
 use crate::raw::RawQueue;
+use crate::raw::block::GATHER_SPINS;
 use crate::ring::topic;
 use crate::ring::topic::{LineWord, Place, Standing};
 use crate::shm::geometry::CellRow;
@@ -90,6 +91,8 @@ pub struct RawSubscriber {
     pub(super) torn: Cell<u32>,
     /// The number at which it last found nothing.
     pub(super) caught_up_at: Cell<u64>,
+    /// Longest pause when it has caught up, in spins.
+    pub(super) gather_spins: Cell<u64>,
     /// Cells that follow one another, where its next records are, and the position of the first: with
     /// them a call compares one number. Filled where the light barrier is the compiler's.
     pub(super) run: Cell<CellRow>,
@@ -145,6 +148,7 @@ impl RawSubscriber {
             place: Cell::new(place),
             torn: Cell::new(0),
             caught_up_at: Cell::new(place.number),
+            gather_spins: Cell::new(GATHER_SPINS / 4),
             run: Cell::default(),
             run_from: Cell::new(0),
             tail_seen: Cell::new(0),

@@ -19,6 +19,8 @@ mod model;
 mod mortal;
 #[cfg(not(loom))]
 mod past_tail;
+#[cfg(not(loom))]
+mod stale_joiner;
 #[cfg(loom)]
 mod topic_loom;
 #[cfg(not(loom))]

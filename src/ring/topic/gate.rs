@@ -369,7 +369,9 @@ impl<M: Memory> TopicRing<'_, M> {
         let wake_at = tail.wrapping_add(need.max(self.step())).saturating_sub(self.capacity()).min(tail);
         let wake_at = self.ring.geometry.position(wake_at);
         let before = self.words.wake_at.load(Relaxed);
-        let is_asked_for = before > self.words.gate.load(Relaxed);
+        // One that all have passed wakes nobody.
+        let lowest = self.lowest_gating(true).0;
+        let is_asked_for = lowest != u64::MAX && self.linear(before) > lowest;
         self.words.wake_at.store(if is_asked_for { wake_at.min(before) } else { wake_at }, Release);
         Ok(())
     }

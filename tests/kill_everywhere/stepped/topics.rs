@@ -232,6 +232,9 @@ fn expect_whole<T: Told + ?Sized>(world: &World<T>, every: &mut Subscriber<T>, l
     drop(more);
 }
 
+/// What wakes a child that sleeps.
+type Wakes<'a, T> = &'a dyn Fn(&World<T>);
+
 /// A verb of a child, and where it is killed in it.
 struct Verb<'a, T: Told + ?Sized, X> {
     what: &'static str,
@@ -240,7 +243,7 @@ struct Verb<'a, T: Told + ?Sized, X> {
     prepare: &'a dyn Fn(&World<T>) -> X,
     act: &'a dyn Fn(&World<T>, &mut X),
     /// Wakes the child when it sleeps.
-    wake: Option<&'a dyn Fn(&World<T>)>,
+    wake: Option<Wakes<'a, T>>,
     stages: &'a [&'a [u64]],
     woken: &'a [&'a [u64]],
 }

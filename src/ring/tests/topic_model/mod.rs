@@ -20,6 +20,7 @@
 //!
 //! Worlds that were visited are remembered by 128 bits of hash.
 
+mod aborts;
 mod flaw;
 mod gate;
 mod publisher;
