@@ -32,10 +32,10 @@ const BOUNDS: [(&str, u64, u64); 13] = [
     ("endpoints_8_in_place", 115, 159),
     ("endpoints_64_in_place", 141, 174),
     ("slices_64_in_place", 222, 208),
-    ("topic_8", 130, 60),
-    ("topic_publisher_8", 64, 60),
-    ("topic_publisher_64", 106, 90),
-    ("topic_lossy_8", 64, 60),
+    ("topic_8", 99, 54),
+    ("topic_publisher_8", 52, 54),
+    ("topic_publisher_64", 81, 80),
+    ("topic_lossy_8", 52, 57),
 ];
 
 const ROUNDS: u64 = 300;

@@ -10,6 +10,7 @@
 #![no_main]
 
 #[path = "../../tests/garbage/topic_verbs.rs"]
+#[allow(dead_code, reason = "what holds a sample for ever is for tests/garbage")]
 mod topic_verbs;
 #[path = "../../tests/garbage/verbs.rs"]
 mod verbs;
@@ -141,7 +142,7 @@ fn run_topic<T: ?Sized + Broadcasts>(
     let template = made.get_or_init(|| {
         let name = format!("fuzz-template-{}", std::process::id());
         let topic = create(&name);
-        let mut every = topic.subscribe().expect("a line");
+        let every = topic.subscribe().expect("a line");
         for _ in 0..40 {
             topic.publish(value).expect("room");
             every.next().expect("a message");

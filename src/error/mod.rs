@@ -233,7 +233,7 @@ queue_error! {
     pub enum GetError {
         /// `try_get` found no message, or only such as wait behind an open loan. Use `get`, which
         /// waits.
-        #[error("there is no message")]
+        #[error("empty: there is no message")]
         Empty,
         /// `try_get` gave up after about a millisecond: a process that does not run (stopped, or
         /// starved of CPU) holds the lock of the get side.

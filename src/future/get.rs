@@ -82,7 +82,7 @@ impl<H> fmt::Debug for Get<H> {
 }
 
 /// Gets as many messages as there are, at least one: the future of `get_slice_async` of [`Queue`]
-/// and [`Consumer`].
+/// and [`Consumer`], and of `next_slice_async` of [`Subscriber`](crate::Subscriber).
 ///
 /// Cancel safe: Ready with the first poll that takes at least one; dropped before, it has taken
 /// nothing.
@@ -97,9 +97,9 @@ impl<H> fmt::Debug for Get<H> {
 /// ```
 #[must_use = "a future does nothing unless it is polled"]
 pub struct GetSlice<'v, H, T> {
-    handle: H,
-    buffer: &'v mut [T],
-    waiting: Waiting,
+    pub(super) handle: H,
+    pub(super) buffer: &'v mut [T],
+    pub(super) waiting: Waiting,
 }
 
 impl<T: Message> Future for GetSlice<'_, &Queue<T>, T> {
@@ -157,8 +157,8 @@ impl<T: ?Sized + Message> Receiver<T> {
     /// As [`Queue::get_async`](crate::Queue::get_async).
     ///
     /// # Errors
-    /// As there: [`GetError::Closed`] also once the queue is drained and no sender is left, where it
-    /// closes [when unused](crate::QueueBuilder::close_when_unused).
+    /// As there: [`GetError::Closed`] also once the queue is drained and no sender is left, where
+    /// it closes [when unused](crate::QueueBuilder::close_when_unused).
     ///
     /// ```
     /// let queue = shmq::Queue::<u64>::builder().capacity(1).close_when_unused(true).create()?;

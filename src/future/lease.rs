@@ -79,10 +79,11 @@ impl<H> fmt::Debug for LeaseAsync<H> {
 }
 
 /// Leases until the queue is closed and drained, or an error that lasts: a [`Stream`], made by
-/// `lease_stream` and `into_lease_stream` of [`Queue`], [`Consumer`] and the queues and consumers of objects.
+/// `lease_stream` and `into_lease_stream` of [`Queue`], [`Consumer`] and the queues and consumers
+/// of objects.
 ///
-/// Its items are leases that keep the queue themselves, so that they can be sent to other tasks, and
-/// outlive the stream. It leases no message that it does not yield at once; errors are as in
+/// Its items are leases that keep the queue themselves, so that they can be sent to other tasks,
+/// and outlive the stream. It leases no message that it does not yield at once; errors are as in
 /// [`Messages`](super::Messages). A combinator that holds items back (`buffer_unordered`,
 /// `ready_chunks`, `peekable`) gives back what it holds when it is dropped, and each counts as a
 /// delivery.

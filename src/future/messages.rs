@@ -15,11 +15,10 @@ use std::task::{Context, Poll};
 /// [`Stream`], made by `stream` and `into_stream` of [`Queue`], [`Consumer`], the queues and
 /// consumers of objects, and subscribers.
 ///
-/// A message that cannot be decoded, or that a subscriber missed, is an error item, and the stream goes
-/// on; any other error is the last
-/// item, since the next get would return it at once again; `Closed` ends the stream without one.
-/// Cancel safe: a stream that is dropped, or whose `next` is, has taken no message that it did not
-/// yield.
+/// A message that cannot be decoded, or that a subscriber missed, is an error item, and the stream
+/// goes on; any other error is the last item, since the next get would return it at once again;
+/// `Closed` ends the stream without one. Cancel safe: a stream that is dropped, or whose `next` is,
+/// has taken no message that it did not yield.
 ///
 /// ```
 /// use futures::StreamExt;
@@ -123,7 +122,7 @@ where
             return Poll::Ready(None);
         }
         let Poll::Ready(item) = self.poll_get(context) else { return Poll::Pending };
-        self.has_ended = matches!(&item, Err(error) if !error.is_of_one_message());
+        self.has_ended = matches!(&item, Err(error) if self.handle.lasts(error));
         Poll::Ready(if matches!(item, Err(GetError::Closed)) { None } else { Some(item) })
     }
 }

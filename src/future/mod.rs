@@ -37,19 +37,19 @@
 //! Results of a pool's tasks are awaited without it: the pool's own thread wakes. For ends of
 //! processes there is another thread, `shmq-processes`, which sleeps in `poll` on their pidfds.
 //!
-//! **Which task is woken.** One for each message, in the order in which they began to wait; of those
-//! that wait for room, those whose message fits; all of them when the queue is closed. A task that
-//! was woken and ends without taking its message (a `select!` that took another arm, say) hands the
-//! wake on. One that was woken and is not polled for 0.1 s (its executor is blocked) is no longer
-//! counted on: the next is woken, in this process and in others.
+//! **Which task is woken.** One for each message, in the order in which they began to wait; of
+//! those that wait for room, those whose message fits; all of them when the queue is closed. A task
+//! that was woken and ends without taking its message (a `select!` that took another arm, say)
+//! hands the wake on. One that was woken and is not polled for 0.1 s (its executor is blocked) is
+//! no longer counted on: the next is woken, in this process and in others.
 //!
-//! **Subscribers of a topic** each wait for their own next message, whatever the others do: each message
-//! wakes the tasks of all.
+//! **Subscribers of a topic** each wait for their own next message, whatever the others do: each
+//! message wakes the tasks of all.
 //!
-//! **If a process dies**, futures behave as blocked calls do: what it held on lease comes back 0.2 s
-//! after its death at the latest, and a side that it had locked is repaired. The
-//! reactor spends 1 ms of each 100 on probes, for each 127 sides: where that is not enough for all of
-//! them, each has its turn later.
+//! **If a process dies**, futures behave as blocked calls do: what it held on lease comes back 0.2
+//! s after its death at the latest, and a side that it had locked is repaired. The reactor spends 1
+//! ms of each 100 on probes, for each 127 sides: where that is not enough for all of them, each has
+//! its turn later.
 //!
 //! **A stop**: the futures of a handle made by `with_stop` end with `Interrupted` once the stop is
 //! set, where they would have to wait.

@@ -183,7 +183,7 @@ where
 }
 
 /// Puts as many messages as there is room for, at least one: the future of `put_slice_async` of
-/// [`Queue`] and [`Producer`].
+/// [`Queue`] and [`Producer`], and of `publish_slice_async` of topics.
 ///
 /// Cancel safe: Ready with the first poll that moves at least one; dropped before, it has put
 /// nothing.
@@ -196,9 +196,9 @@ where
 /// ```
 #[must_use = "a future does nothing unless it is polled"]
 pub struct PutSlice<'v, H, T> {
-    handle: H,
-    values: &'v [T],
-    waiting: Waiting,
+    pub(super) handle: H,
+    pub(super) values: &'v [T],
+    pub(super) waiting: Waiting,
 }
 
 impl<T: Message> Future for PutSlice<'_, &Queue<T>, T> {

@@ -11,9 +11,9 @@
 //! Invariants:
 //! 1. While it is armed, a node waits in the room of the queue; its waker makes the descriptor
 //!    readable, and does nothing else. So a message wakes this node, or one of another task.
-//! 2. `rearm` makes the descriptor unreadable before the node waits, and checks after that (reactor,
-//!    Invariant 2). What comes before the check is seen by it, what comes later calls the waker.
-//!    When it says `true`, the descriptor is readable.
+//! 2. `rearm` makes the descriptor unreadable before the node waits, and checks after that
+//!    (reactor, Invariant 2). What comes before the check is seen by it, what comes later calls the
+//!    waker. When it says `true`, the descriptor is readable.
 //! 3. A node that was woken answers for one message (reactor, Invariant 3) until `rearm`. If
 //!    something was taken meanwhile, by any process, the node is taken out and hands on what it
 //!    answered for. If nothing was, it waits again as one that was woken in vain.
@@ -45,8 +45,8 @@ impl Wake for EventFd {
 /// `poll`, mio, libuv, GLib, Python's asyncio, or any other event loop.
 ///
 /// Made by `readable` of [`Queue`], [`Consumer`], [`Receiver`] and those of objects, and by
-/// `writable_for` of [`Queue`], [`Producer`], [`Sender`] and those of objects. It keeps the queue attached, and borrows nothing.
-/// Use one for each event loop and each thing that it waits for.
+/// `writable_for` of [`Queue`], [`Producer`], [`Sender`] and those of objects. It keeps the queue
+/// attached, and borrows nothing. Use one for each event loop and each thing that it waits for.
 ///
 /// **Protocol**
 /// 1. Wait until the descriptor is *readable*, also for room: never for writable. Do not read it.

@@ -19,8 +19,8 @@ use std::task::{Context, Poll};
 ///
 /// It holds one message, which it was sent and has not put yet: **what is sent is in the queue when
 /// it was flushed**. `send` flushes, `feed` does not, and neither sends further messages before it.
-/// A sink that is dropped drops the message that it holds. After an error it holds none: the message
-/// was not put. To close the sink flushes it; the queue stays open for its other handles.
+/// A sink that is dropped drops the message that it holds. After an error it holds none: the
+/// message was not put. To close the sink flushes it; the queue stays open for its other handles.
 ///
 /// ```
 /// use futures::{SinkExt, StreamExt, stream};

@@ -1,7 +1,7 @@
 //! Futures and streams of topics.
 
 use super::put::PutsAsync;
-use super::{Closed, Get, Messages, Owned, Put, tried, try_first};
+use super::{Closed, Get, GetSlice, Messages, Owned, Put, PutSlice, poll_queue, tried, try_first};
 use crate::attachment::Attached;
 use crate::error::{GetError, PutError};
 use crate::message::{Message, Plain};
@@ -76,6 +76,43 @@ impl<T: ?Sized + Message> PutsAsync<T> for Publisher<T> {
     }
 }
 
+impl<T: Message> Future for PutSlice<'_, &Topic<T>, T> {
+    type Output = Result<usize, PutError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let PutSlice { handle, values, waiting } = &mut *self;
+        let raw = handle.raw();
+        poll_queue(waiting, context, raw, Aspect::Room, raw.want_room(size_of::<T>(), true, 0), |_| {
+            raw.publish_values::<BY_LOCK, T>(raw.me()?, values, Wait::AtOnce)
+        })
+    }
+}
+
+impl<T: Message> Future for PutSlice<'_, &mut Publisher<T>, T> {
+    type Output = Result<usize, PutError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let PutSlice { handle, values, waiting } = &mut *self;
+        let (raw, owner) = handle.parts();
+        poll_queue(waiting, context, raw, Aspect::Room, raw.want_room(size_of::<T>(), false, 0), |_| {
+            raw.publish_values::<BY_OWNER, T>(raw.check(owner)?, values, Wait::AtOnce)
+        })
+    }
+}
+
+impl<T: Message> Future for GetSlice<'_, &mut Subscriber<T>, T> {
+    type Output = Result<usize, GetError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let GetSlice { handle, buffer, waiting } = &mut *self;
+        let raw = handle.raw();
+        match try_first(waiting, || raw.next_values(buffer, Wait::AtOnce)) {
+            Poll::Pending => poll_subscriber(waiting, context, raw, &mut || raw.next_values(buffer, Wait::AtOnce)),
+            ready => ready,
+        }
+    }
+}
+
 /// Reads the next message in place: the future of `read_async` of [`Subscriber`].
 ///
 /// Cancel safe: dropped before it was Ready, it has pinned nothing, and the message is the next one
@@ -130,8 +167,8 @@ impl<T: ?Sized + Message> Topic<T> {
     /// Publishes one message by copy, as [`publish`](Self::publish), without blocking a thread: see
     /// [`future`](crate::future). Waits while a gating subscriber is a whole capacity behind.
     ///
-    /// Cancel safe: a future that is dropped before it was Ready has published nothing. If a process
-    /// dies whose subscriber keeps the gate shut, the future goes on within 0.2 s.
+    /// Cancel safe: a future that is dropped before it was Ready has published nothing. If a
+    /// process dies whose subscriber keeps the gate shut, the future goes on within 0.2 s.
     ///
     /// # Errors
     /// As [`publish`](Self::publish); `Inherited` for a future that waited already when the process
@@ -165,9 +202,70 @@ impl<T: ?Sized + Message> Topic<T> {
     }
 }
 
+impl<T: Message> Topic<T> {
+    /// Publishes as many messages of the slice as there is room for, in order, once there is room
+    /// for one. Returns how many: publish the rest with another call, as with
+    /// [`Queue::put_slice_async`](crate::Queue::put_slice_async).
+    ///
+    /// Cancel safe: a future that is dropped before it was Ready has published nothing. An empty
+    /// slice is `Ok(0)`.
+    ///
+    /// # Errors
+    /// As [`publish_async`](Self::publish_async).
+    ///
+    /// ```
+    /// let topic = shmq::Topic::<u64>::new(8)?;
+    /// assert_eq!(futures::executor::block_on(topic.publish_slice_async(&[1, 2, 3]))?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn publish_slice_async<'a>(&'a self, v: &'a [T]) -> PutSlice<'a, &'a Topic<T>, T> {
+        PutSlice { handle: self, values: v, waiting: Waiting::new() }
+    }
+}
+
+impl<T: Message> Publisher<T> {
+    /// As [`Topic::publish_slice_async`](crate::Topic::publish_slice_async).
+    ///
+    /// # Errors
+    /// As there, and `Inherited` after a fork.
+    ///
+    /// ```
+    /// let topic = shmq::Topic::<u64>::new(8)?;
+    /// let mut publisher = topic.publisher()?;
+    /// assert_eq!(futures::executor::block_on(publisher.publish_slice_async(&[1, 2, 3]))?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn publish_slice_async<'a>(&'a mut self, v: &'a [T]) -> PutSlice<'a, &'a mut Publisher<T>, T> {
+        PutSlice { handle: self, values: v, waiting: Waiting::new() }
+    }
+}
+
+impl<T: Message> Subscriber<T> {
+    /// Up to `v.len()` messages, once there is one: as [`next_slice`](Self::next_slice), without
+    /// blocking a thread.
+    ///
+    /// Cancel safe: a future that is dropped before it was Ready has passed no message.
+    ///
+    /// # Errors
+    /// As [`next_slice`](Self::next_slice), and as [`next_async`](Self::next_async).
+    ///
+    /// ```
+    /// let topic = shmq::Topic::<u64>::new(8)?;
+    /// let mut subscriber = topic.subscribe()?;
+    /// topic.publish_slice(&[1, 2, 3])?;
+    /// let mut some = [0; 2];
+    /// assert_eq!(futures::executor::block_on(subscriber.next_slice_async(&mut some))?, 2);
+    /// assert_eq!(some, [1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn next_slice_async<'a>(&'a mut self, v: &'a mut [T]) -> GetSlice<'a, &'a mut Subscriber<T>, T> {
+        GetSlice { handle: self, buffer: v, waiting: Waiting::new() }
+    }
+}
+
 impl<T: ?Sized + Message> Publisher<T> {
-    /// As [`Topic::publish_async`](crate::Topic::publish_async). It borrows the publisher mutably, so
-    /// that the future can be sent to another thread.
+    /// As [`Topic::publish_async`](crate::Topic::publish_async). It borrows the publisher mutably,
+    /// so that the future can be sent to another thread.
     ///
     /// # Errors
     /// As there, and `Inherited` after a fork.
@@ -202,14 +300,14 @@ impl<T: ?Sized + Message> Publisher<T> {
 
 impl<T: ?Sized + Message> Subscriber<T> {
     /// The next message by copy, as [`next`](Self::next), without blocking a thread: see
-    /// [`future`](crate::future). It borrows the subscriber mutably, so that the future can be sent to
-    /// another thread.
+    /// [`future`](crate::future). It borrows the subscriber mutably, so that the future can be sent
+    /// to another thread.
     ///
     /// Cancel safe: a future that is dropped before it was Ready has passed no message.
     ///
     /// # Errors
-    /// As [`next`](Self::next); `Inherited` for a future that waited already when the process forked,
-    /// `Os` if the thread that waits for futures cannot be started.
+    /// As [`next`](Self::next); `Inherited` for a future that waited already when the process
+    /// forked, `Os` if the thread that waits for futures cannot be started.
     ///
     /// ```
     /// let topic = shmq::Topic::<u64>::new(4)?;
@@ -222,9 +320,9 @@ impl<T: ?Sized + Message> Subscriber<T> {
         Get::new(self)
     }
 
-    /// A stream of messages until the topic is closed and all of it is passed. `Lagged`, `Evicted` and
-    /// `Invalid` are items, and further messages come behind them; any other error is the last item:
-    /// see [`Messages`].
+    /// A stream of messages until the topic is closed and all of it is passed. `Lagged`, `Evicted`
+    /// and `Invalid` are items, and further messages come behind them; any other error is the last
+    /// item: see [`Messages`].
     ///
     /// ```
     /// use futures::StreamExt;
@@ -259,8 +357,8 @@ impl<T: ?Sized + Message> Subscriber<T> {
 }
 
 impl<T: ?Sized> Subscriber<T> {
-    /// Waits until the topic is closed, as [`Topic::closed`](crate::Topic::closed): messages may still
-    /// be left. Cancel safe.
+    /// Waits until the topic is closed, as [`Topic::closed`](crate::Topic::closed): messages may
+    /// still be left. Cancel safe.
     ///
     /// # Errors
     /// As there.

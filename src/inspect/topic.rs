@@ -44,8 +44,8 @@ pub enum Gate {
 /// What only a topic has, as it was seen at one moment: [`Inspector::topic`], and in each
 /// [`Snapshot`](super::Snapshot).
 ///
-/// Three positions are given in cells since the topic's first message: in a topic of messages of one
-/// size, the number of the message there.
+/// Three positions are given in cells since the topic's first message: in a topic of messages of
+/// one size, the number of the message there.
 ///
 /// ```
 /// # let name = format!("doc-inspect-topic-{}", std::process::id());
@@ -73,8 +73,8 @@ pub struct TopicSnapshot {
     pub kept: u64,
     /// Where the next message goes.
     pub tail: u64,
-    /// Publishers may go a capacity beyond this without another look at the subscribers: none of those
-    /// that gate is before it.
+    /// Publishers may go a capacity beyond this without another look at the subscribers: none of
+    /// those that gate is before it.
     pub gated_from: u64,
     /// What lies before it may be overwritten at any time.
     pub reclaimed_to: u64,
@@ -83,8 +83,8 @@ pub struct TopicSnapshot {
 }
 
 impl Inspector {
-    /// What only a topic has; `None` if it is none. It reads no record, so it costs a topic at full speed
-    /// almost nothing.
+    /// What only a topic has; `None` if it is none. It reads no record, so it costs a topic at full
+    /// speed almost nothing.
     ///
     /// ```
     /// # let name = format!("doc-inspector-topic-{}", std::process::id());

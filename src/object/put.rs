@@ -16,7 +16,8 @@ use std::io::{self, Write};
 /// so that no thread keeps a buffer of their size.
 const COPIED_BYTES: usize = 64 << 10;
 
-/// The largest buffer that a thread or a subscriber keeps: what grew by doubling until it held as much.
+/// The largest buffer that a thread or a subscriber keeps: what grew by doubling until it held as
+/// much.
 pub(super) const KEPT_BYTES: usize = 2 * COPIED_BYTES;
 
 thread_local! {
@@ -99,8 +100,8 @@ impl Encoded {
         Encoded::upto::<T, C>(value, COPIED_BYTES)
     }
 
-    /// The same for all subscribers of a topic, which is published by copy, whatever its length: a loan
-    /// of a topic excludes lossy subscribers of this process.
+    /// The same for all subscribers of a topic, which is published by copy, whatever its length: a
+    /// loan of a topic excludes lossy subscribers of this process.
     pub(super) fn to_all<T: Serialize + ?Sized, C: Codec>(value: &T, most: usize) -> Result<Encoded, PutError> {
         encode_to_all(|| Encoded::upto::<T, C>(value, most))
     }

@@ -10,8 +10,8 @@ use crate::wait::Wait;
 use std::iter::FusedIterator;
 use std::sync::Arc;
 
-/// What an [`Iter`] gets messages from: a queue or a consumer, of plain messages or of objects, or a
-/// subscriber of a topic. Sealed.
+/// What an [`Iter`] gets messages from: a queue or a consumer, of plain messages or of objects, or
+/// a subscriber of a topic. Sealed.
 ///
 /// ```
 /// use shmq::{GetError, Queue, Source};
@@ -45,6 +45,12 @@ pub trait Source: Sealed {
     #[doc(hidden)]
     fn subscriber(&self) -> Option<&RawSubscriber> {
         None
+    }
+
+    /// Would the next get return such an error at once again?
+    #[doc(hidden)]
+    fn lasts(&self, error: &GetError) -> bool {
+        !error.is_of_one_message() || self.subscriber().is_some_and(RawSubscriber::has_ended)
     }
 }
 
@@ -86,7 +92,7 @@ impl<Q: Source> Iterator for Iter<'_, Q> {
             return None;
         }
         let item = self.source.get_by(Wait::FOREVER);
-        self.has_ended = matches!(&item, Err(error) if !error.is_of_one_message());
+        self.has_ended = matches!(&item, Err(error) if self.source.lasts(error));
         if matches!(item, Err(GetError::Closed)) { None } else { Some(item) }
     }
 }

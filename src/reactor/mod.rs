@@ -21,8 +21,8 @@
 //! A **room** is what a process keeps of its waiting tasks, under a lock of its own that is held
 //! for a few instructions and never while a waker is cloned, called or dropped.
 //!
-//! Each subscriber of a topic has a room of its own (`raw/topic/awaited.rs`): no task of another one
-//! answers for its message. Those of one topic sleep on the same words.
+//! Each subscriber of a topic has a room of its own (`raw/topic/awaited.rs`): no task of another
+//! one answers for its message. Those of one topic sleep on the same words.
 //!
 //! Invariants:
 //! 1. The reactor is one waiter of each queue for all tasks of its process: it reads the sequence,
@@ -45,13 +45,13 @@
 //!    room's lock. In this order a task that takes a message meanwhile is one wake too many. In the
 //!    other, a task that has taken one message would answer for the next, until the wake of that
 //!    one comes.
-//! 5. The reactor leaves a word when the last task of that queue goes that was not notified, or when
-//!    a wake comes and no task waits. After the last waiting task was notified it may linger: it
-//!    stays registered for a task that waits again at once. When it leaves a word that has fired
-//!    since it registered, the wake may have been consumed by its sleep: after it has left, it wakes
-//!    one other waiter if there is a message for which no task here answers, or if it cannot know,
-//!    since the queue's last task has gone. Since it leaves first, no wake comes back to it, and
-//!    none circulates. It lingers for a slice at most, and keeps the words mapped meanwhile.
+//! 5. The reactor leaves a word when the last task of that queue goes that was not notified, or
+//!    when a wake comes and no task waits. After the last waiting task was notified it may linger:
+//!    it stays registered for a task that waits again at once. When it leaves a word that has fired
+//!    since it registered, the wake may have been consumed by its sleep: after it has left, it
+//!    wakes one other waiter if there is a message for which no task here answers, or if it cannot
+//!    know, since the queue's last task has gone. Since it leaves first, no wake comes back to it,
+//!    and none circulates. It lingers for a slice at most, and keeps the words mapped meanwhile.
 //! 6. One return of the sleep may have consumed a wake of each word: the reactor checks all. Where
 //!    it stays registered it reads the sequence first and compares the epoch then: a notifier that
 //!    begins an epoch after that raises the sequence once more. It registers anew if the epoch has

@@ -1,5 +1,5 @@
-//! How the reactor sleeps where locks are portable: in naps, whatever tasks wait for. A task is notified
-//! within 10 ms.
+//! How the reactor sleeps where locks are portable: in naps, whatever tasks wait for. A task is
+//! notified within 10 ms.
 
 use crate::lock::{Condvar, Registration};
 use crate::os::Deadline;

@@ -225,8 +225,8 @@ impl Nodes {
     }
 
     /// Notifies waiting tasks, in their order, for what is available and not answered for
-    /// (Invariants 3 and 4), `most` at most. Returns whether there is something left that no task of
-    /// this process answers for.
+    /// (Invariants 3 and 4), `most` at most. Returns whether there is something left that no task
+    /// of this process answers for.
     pub fn serve(
         &mut self,
         available: Available,

@@ -26,9 +26,9 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-/// What is awaited, by the address of its condition variable's words, or of a subscriber's line in the
-/// same mapping, and which aspect of it. A reactor that stays registered keeps them mapped: until it has
-/// left, no others have the address.
+/// What is awaited, by the address of its condition variable's words, or of a subscriber's line in
+/// the same mapping, and which aspect of it. A reactor that stays registered keeps them mapped:
+/// until it has left, no others have the address.
 type RoomKey = (usize, Aspect);
 
 pub(super) struct Reactor {

@@ -198,8 +198,8 @@ impl Watch {
             condvar.wake(1);
         }
     }
-    /// Checks the room: registers or leaves, notifies tasks, passes on what they do not take. Returns
-    /// whether a task was notified.
+    /// Checks the room: registers or leaves, notifies tasks, passes on what they do not take.
+    /// Returns whether a task was notified.
     fn check(&mut self, is_woken: bool, mut slice_has_ended: bool, naps: bool, calls: &mut Vec<Call>) -> bool {
         let room = Arc::clone(&self.room);
         self.has_fired |= is_woken;
@@ -243,8 +243,8 @@ impl Watch {
                 self.linger.begin();
             }
             let stays = self.place.is_some() && !is_held_off && (has_waiting || self.linger.is_on);
-            // A task that comes from now on tells the reactor, unless it stays registered, or checks
-            // at a time that is set.
+            // A task that comes from now on tells the reactor, unless it stays registered, or
+            // checks at a time that is set.
             state.is_watched = stays || is_held_off;
             self.held_until_ns = state.nodes.held_until_ns().unwrap_or(u64::MAX);
             drop(state);

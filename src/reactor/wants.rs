@@ -56,7 +56,8 @@ impl Sizes {
         }
     }
 
-    /// Which of them there is room for, found by halving: what fits leaves room for what is smaller.
+    /// Which of them there is room for, found by halving: what fits leaves room for what is
+    /// smaller.
     pub fn fitting(&self, has_room: impl Fn(u64) -> bool, ticket: u64) -> Fitting {
         let below = self.units[..self.count].partition_point(|&units| has_room(units));
         Fitting { below: self.units[..self.count].get(below).copied().unwrap_or(u64::MAX), ticket }

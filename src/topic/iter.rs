@@ -3,6 +3,7 @@
 use super::Subscriber;
 use crate::error::GetError;
 use crate::message::Message;
+use crate::queue::Source;
 use std::borrow::Borrow;
 use std::marker::PhantomData;
 
@@ -43,7 +44,7 @@ impl<S: Borrow<Subscriber<T>>, T: ?Sized + Message> Iterator for SubscriberIter<
             }
             Err(error) => {
                 // Another one would be returned again at once.
-                self.has_ended = !error.is_of_one_message() || self.subscriber.borrow().raw().has_ended();
+                self.has_ended = self.subscriber.borrow().lasts(&error);
                 Some(Err(error))
             }
             message => Some(message),

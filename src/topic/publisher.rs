@@ -13,13 +13,14 @@ use std::sync::Arc;
 /// The put side of a topic, held by one owner: no lock per message. Dropping it frees the side.
 ///
 /// Made by [`Topic::publisher`](crate::Topic::publisher). It can be sent to another thread, not
-/// shared. If its process dies, the side is free for others. Inherited across `fork` it belongs to the
-/// parent: every verb returns [`PutError::Inherited`].
+/// shared. If its process dies, the side is free for others. Inherited across `fork` it belongs to
+/// the parent: every verb returns [`PutError::Inherited`].
 ///
 /// **The end of the stream.** A topic that was built with
 /// [`close_when_unused`](crate::QueueBuilder::close_when_unused) closes when the last publisher is
-/// gone, dropped or dead: subscribers read what there is, and then see `Closed`. One that waits learns of
-/// a death within 0.1 s. Closing is for good, so where publishers restart, do not ask for it.
+/// gone, dropped or dead: subscribers read what there is, and then see `Closed`. One that waits
+/// learns of a death within 0.1 s. Closing is for good, so where publishers restart, do not ask for
+/// it.
 ///
 /// ```
 /// let topic = shmq::Topic::<u64>::new(1024)?;

@@ -17,8 +17,8 @@ impl<T: ?Sized + Message> Serialize for Topic<T> {
 }
 
 impl<'de, T: ?Sized + Message> Deserialize<'de> for Topic<T> {
-    /// Opens the topic, through the mapping that this process may have already. The error is that of
-    /// [`Topic::open`], or `Replaced` if another segment has taken the name since.
+    /// Opens the topic, through the mapping that this process may have already. The error is that
+    /// of [`Topic::open`], or `Replaced` if another segment has taken the name since.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (address, nonce, schema, structure, ticket) = Received::deserialize(deserializer)?;
         reopen(&address, nonce, schema, structure, ticket).map_err(D::Error::custom)

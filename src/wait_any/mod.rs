@@ -45,8 +45,8 @@ static ADAPTIVE_SPIN: AdaptiveSpin = AdaptiveSpin::new();
 /// `multiprocessing.connection.wait`.
 ///
 /// If one of the handles has a [`Stop`] (made by its `with_stop`), the call ends with
-/// [`Interrupted`](WaitError::Interrupted) once that is set and none of them is ready. A `Stop` that
-/// stands in the list itself is ready once it is set.
+/// [`Interrupted`](WaitError::Interrupted) once that is set and none of them is ready. A `Stop`
+/// that stands in the list itself is ready once it is set.
 ///
 /// Ready means that its own verb (`get`, `acquire`, `join` ...) would return at once, as far as can
 /// be seen: another process may be faster, so use the `try_` form, and wait again if there was

@@ -63,7 +63,8 @@ pub(super) enum SourceKind<'a> {
 
 impl<T: ?Sized + Message> Waitable for Queue<T> {
     fn source(&self) -> WaitSource<'_> {
-        // A wait is a use; what it could not attach for, its verb reports (Invariant 3 of the module).
+        // A wait is a use; what it could not attach for, its verb reports (Invariant 3 of the
+        // module).
         let _ = self.raw().me_in_both_roles();
         WaitSource(SourceKind::Queue(self.raw()))
     }
@@ -206,7 +207,8 @@ impl<'a> SourceKind<'a> {
         match self {
             SourceKind::Queue(raw) => raw.takes(),
             SourceKind::Semaphore(semaphore) => semaphore.permits_seen(),
-            // Once it is ready, it is for the whole wait: the thread that waits is the only one that reads.
+            // Once it is ready, it is for the whole wait: the thread that waits is the only one
+            // that reads.
             SourceKind::Subscriber(_)
             | SourceKind::Event(_)
             | SourceKind::Process(_)

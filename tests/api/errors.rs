@@ -1,7 +1,7 @@
 //! The messages of errors: they name their values, and say their source once.
 
 use crate::what;
-use shmq::{CreateError, GetError, JoinError, OpenError, PutError, SpawnError};
+use shmq::{CreateError, GetError, JoinError, OpenError, PutError, SpawnError, SubscribeError, WaitSubscribersError};
 use std::error::Error;
 use std::io;
 
@@ -33,7 +33,16 @@ fn errors_name_their_values() {
     says(PutError::TooManyParticipants { max: 77 }, &["77", "participant"]);
     says(PutError::Inherited, &["fork"]);
     says(PutError::Os { call: "mmap", source: refusal() }, &["mmap"]);
+    says(PutError::BehindLoan { pid: 4321, timed_out: true }, &["4321", "timed out"]);
+    says(PutError::BehindLoan { pid: 4321, timed_out: false }, &["4321", "full"]);
+    says(PutError::LossyHere, &["lossy"]);
     says(GetError::Empty, &["empty"]);
+    says(GetError::Lagged { missed: 321 }, &["321"]);
+    says(GetError::Evicted, &["evicted"]);
+    says(GetError::NotGating, &["lossy", "in place"]);
+    says(SubscribeError::TooManySubscribers { max: 77 }, &["77", "max_subscribers"]);
+    says(SubscribeError::LoansHere, &["loan"]);
+    says(WaitSubscribersError::Timeout { found: 3, wanted: 8 }, &["timed out", "3", "8"]);
     says(GetError::Busy, &["get side"]);
     says(GetError::Timeout, &["timed out"]);
     says(GetError::Interrupted, &["interrupted", "stop"]);

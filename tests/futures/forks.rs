@@ -6,7 +6,7 @@ use crate::support::PATIENCE;
 use crate::support::harness::Case;
 use crate::support::process::{Child, fork, shared_word, wait_for_count};
 use futures::executor::block_on;
-use shmq::{GetError, JoinError, Process, PutError, Queue};
+use shmq::{GetError, JoinError, Process, PutError, Queue, Topic};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -17,6 +17,7 @@ pub fn cases() -> Vec<Case> {
     crate::cases![
         a_future_that_is_polled_or_dropped_in_a_child_is_inert,
         a_stream_that_is_polled_in_a_child_is_inert,
+        futures_of_a_topic_are_inert_in_a_child_which_makes_its_own,
         a_future_that_did_not_wait_yet_works_in_a_child,
         a_child_waits_by_a_reactor_of_its_own,
         a_child_of_a_child_waits_too,
@@ -85,6 +86,42 @@ fn a_stream_that_is_polled_in_a_child_is_inert() {
     .expect_success();
     queue.put(&1).unwrap();
     assert_eq!(block_on(stream.take().unwrap().next()).unwrap().unwrap(), 1);
+}
+
+fn futures_of_a_topic_are_inert_in_a_child_which_makes_its_own() {
+    use futures::StreamExt;
+    let (topic, full) = (Topic::<u64>::new(4).unwrap(), Topic::<u64>::new(1).unwrap());
+    let laggard = full.subscribe().unwrap();
+    full.publish(&1).unwrap();
+    let stream = topic.subscribe().unwrap().into_stream();
+    let waiting = RefCell::new(Some((stream, full.publish_async(&2))));
+    if let Some((stream, publish)) = &mut *waiting.borrow_mut() {
+        assert!(poll(&mut stream.next(), Waker::noop()).is_pending() && poll(publish, Waker::noop()).is_pending());
+    }
+    fork("a child with its parent's futures", || {
+        let (mut stream, mut publish) = waiting.take().unwrap();
+        assert!(matches!(poll(&mut publish, Waker::noop()), Poll::Ready(Err(PutError::Inherited))));
+        block_on(async {
+            assert!(matches!(stream.next().await, Some(Err(GetError::Inherited))));
+            assert!(stream.next().await.is_none());
+        });
+        drop((stream, publish));
+        assert!(reactors().is_empty());
+        let mut own = topic.subscribe().unwrap();
+        block_on(async {
+            let mut next = own.next_async();
+            assert!(poll(&mut next, Waker::noop()).is_pending());
+            topic.publish_async(&7).await.unwrap();
+            assert_eq!(next.await.unwrap(), 7);
+        });
+    })
+    .expect_success();
+    let (mut stream, mut publish) = waiting.take().unwrap();
+    assert_eq!(block_on(stream.next()).unwrap().unwrap(), 7);
+    assert!(poll(&mut publish, Waker::noop()).is_pending());
+    assert_eq!(laggard.next().unwrap(), 1);
+    block_on(publish).unwrap();
+    assert_eq!(laggard.next().unwrap(), 2);
 }
 
 fn a_future_that_did_not_wait_yet_works_in_a_child() {

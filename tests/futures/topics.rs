@@ -1,5 +1,5 @@
-//! Topics under every executor: each subscriber waits for its own next message, and a publisher for the
-//! gate.
+//! Topics under every executor: each subscriber waits for its own next message, and a publisher for
+//! the gate.
 
 use crate::executors::{Executor, poll_once, within};
 use crate::on_every_executor;
@@ -26,11 +26,13 @@ pub fn cases() -> Vec<Case> {
         a_future_that_is_dropped_has_passed_and_published_nothing,
         an_eviction_and_a_lap_are_items_of_a_stream,
         an_eviction_wakes_a_task_that_waits,
+        an_eviction_beside_open_loans_is_the_last_item,
         a_sample_is_held_across_an_await,
         aborted_loans_are_passed,
         a_stop_ends_both_sides,
         closed_waits_for_a_close,
         slices_of_all_lengths_arrive,
+        batches_move_in_parts,
     ];
     #[cfg(feature = "object")]
     let cases = [cases, on_every_executor![objects_go_to_every_task, a_publish_of_an_object_waits_for_the_gate]].concat();
@@ -295,6 +297,21 @@ fn an_eviction_wakes_a_task_that_waits<E: Executor>() {
     });
 }
 
+/// It must not be lossy in a process that writes in place, so it ends.
+fn an_eviction_beside_open_loans_is_the_last_item<E: Executor>() {
+    let topic = topic(4);
+    let mut every = topic.subscribe().unwrap();
+    topic.publish(&1).unwrap();
+    let _loan = topic.loan().unwrap();
+    assert!(topic.evict(every.id()).unwrap());
+    E::block_on(async {
+        let items: Vec<_> = every.stream().take(10).collect().await;
+        assert!(matches!(&items[..], [Err(GetError::Evicted)]), "{items:?}");
+        assert!(matches!(every.next_async().await, Err(GetError::Evicted)));
+    });
+    assert!(matches!(every.iter().take(10).collect::<Vec<_>>()[..], [Err(GetError::Evicted)]));
+}
+
 fn a_sample_is_held_across_an_await<E: Executor>() {
     let topic = Topic::<[u64; 512]>::new(1).unwrap();
     let (mut every, mut live) = (topic.subscribe().unwrap(), topic.subscribe_lossy().unwrap());
@@ -395,6 +412,39 @@ fn slices_of_all_lengths_arrive<E: Executor>() {
         assert_eq!(within::<E, _>(PATIENCE, every.next_async()).await.expect("in time").unwrap().len(), longest);
         publishing.await;
     });
+}
+
+fn batches_move_in_parts<E: Executor>() {
+    for by_endpoint in [false, true] {
+        let topic = topic(8);
+        let mut every = topic.subscribe().unwrap();
+        let all: Vec<u64> = (0..500).collect();
+        E::block_on(async {
+            let publishing = E::spawn({
+                let (topic, all) = (topic.clone(), all.clone());
+                async move {
+                    let mut publisher = by_endpoint.then(|| topic.publisher().unwrap());
+                    let mut published = 0;
+                    while published < all.len() {
+                        let moved = match &mut publisher {
+                            Some(publisher) => publisher.publish_slice_async(&all[published..]).await,
+                            None => topic.publish_slice_async(&all[published..]).await,
+                        };
+                        assert!(matches!(moved, Ok(moved) if moved > 0), "{moved:?}");
+                        published += moved.unwrap();
+                    }
+                }
+            });
+            let mut read = Vec::new();
+            while read.len() < all.len() {
+                let mut some = [0; 5];
+                let moved = within::<E, _>(PATIENCE, every.next_slice_async(&mut some)).await.expect("in time").unwrap();
+                read.extend_from_slice(&some[..moved]);
+            }
+            assert_eq!(read, all);
+            publishing.await;
+        });
+    }
 }
 
 #[cfg(not(shmq_portable_sync))]

@@ -111,12 +111,14 @@ fn a_publisher_that_a_child_inherits_keeps_nothing_open() {
     let topic = closing(8);
     let every = topic.subscribe().unwrap();
     let publisher = topic.publisher().unwrap();
-    let end = shared_word();
+    let (checked, end) = (shared_word(), shared_word());
     let child = fork("a child that inherits", || {
         assert!(publisher.try_publish(&1).is_err());
         assert!(!topic.is_closed());
+        checked.store(1, SeqCst);
         wait_for_count("the end", end, 1);
     });
+    wait_for_count("the child", checked, 1);
     drop(publisher);
     expect_end(&every);
     end.store(1, SeqCst);

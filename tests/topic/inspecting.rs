@@ -1,4 +1,5 @@
-//! Inspection from outside: who subscribes, who holds the gate, what is open, without becoming a user.
+//! Inspection from outside: who subscribes, who holds the gate, what is open, without becoming a
+//! user.
 
 use crate::support::harness::Case;
 use crate::support::{unique_name, wait_until};
@@ -152,7 +153,7 @@ fn peeked_messages_are_the_newest_and_stay() {
     let topic = Topic::<u64>::new(4).unwrap();
     let inspector = Inspector::open(topic.name()).unwrap();
     let peeked = |most| inspector.peek(most, 8).iter().map(|it| it.bytes[0]).collect::<Vec<_>>();
-    assert_eq!(peeked(9), []);
+    assert!(peeked(9).is_empty());
     for message in 1..=100u64 {
         topic.publish(&message).unwrap();
     }
@@ -331,8 +332,8 @@ fn path_of(name: &str) -> String {
     format!("/dev/shm/shmq.{name}")
 }
 
-/// The file of a topic with few subscribers, and the offset of its first line: behind two cache lines
-/// of words, in the page before the cells.
+/// The file of a topic with few subscribers, and the offset of its first line: behind two cache
+/// lines of words, in the page before the cells.
 fn first_line(inspector: &Inspector) -> (std::fs::File, u64) {
     let about = inspector.about();
     let file = std::fs::File::options().read(true).write(true).open(path_of(inspector.name())).unwrap();

@@ -272,7 +272,7 @@ fn back_and_oldest_of_slices_beside_a_live_publisher_have_no_gap() {
 /// What is published once `wait_subscribers` has returned is seen, also by a subscriber that has not
 /// returned from `subscribe` by then.
 fn nothing_is_lost_behind_wait_subscribers() {
-    for (round, start) in (0..400u64).zip([Start::Now, Start::Back(2)].into_iter().cycle()) {
+    for (round, start) in (0..120u64).zip([Start::Now, Start::Back(2)].into_iter().cycle()) {
         let topic = Topic::<u64>::builder().capacity(64).wait_strategy(WaitStrategy::Spin).create().unwrap();
         let slices = Topic::<[u64]>::builder().capacity_bytes(1 << 14).wait_strategy(WaitStrategy::Spin).create().unwrap();
         (0..round % 7).for_each(|n| {

@@ -15,6 +15,7 @@ mod deaths;
 mod evicting;
 mod forking;
 mod forms;
+mod hindered;
 mod history;
 mod inspecting;
 mod joining;
@@ -27,6 +28,7 @@ mod naming;
 #[cfg(feature = "object")]
 mod objects;
 mod options;
+mod shapes;
 mod sleeping;
 mod stops;
 mod traffic;
@@ -59,6 +61,8 @@ fn main() -> ExitCode {
         evicting::cases(),
         closing::cases(),
         stops::cases(),
+        hindered::cases(),
+        shapes::cases(),
         forking::cases(),
         naming::cases(),
         #[cfg(feature = "object")]

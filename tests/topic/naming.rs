@@ -226,7 +226,7 @@ fn a_persisted_full_topic_goes_on() {
     .expect_success();
     let topic = Topic::<[u8]>::open(&name).unwrap();
     #[cfg(shmq_portable_sync)]
-    drop(topic.recover());
+    let _ = topic.recover();
     (0..100).for_each(|_| topic.publish_timeout(&[2; 200], PATIENCE).unwrap());
     let every = topic.subscribe_from(Start::Oldest).unwrap();
     assert_eq!(every.next().unwrap(), [2; 200]);

@@ -148,8 +148,8 @@ fn it_is_opened_as_what_it_is() {
     ObjectTopic::<String>::open(name).unwrap();
 }
 
-/// A handle that counts on its way counts until one receiver has it: with several, or none, that would
-/// be wrong.
+/// A handle that counts on its way counts until one receiver has it: with several, or none, that
+/// would be wrong.
 fn a_handle_that_counts_is_refused_and_others_travel_to_all() {
     let closing = Queue::<u64>::builder().capacity(4).close_when_unused(true).create().unwrap();
     let (sender, receiver) = (closing.sender(), closing.receiver());

@@ -2,7 +2,7 @@
 
 use crate::describe;
 use crate::support::harness::Case;
-use crate::support::process::{Child, expect_all_succeed, fork, is_asleep_on_a_futex, shared_words, wait_for_count};
+use crate::support::process::{Child, expect_all_succeed, fork, shared_words, wait_for_count};
 use crate::support::threads::start_and_wait_until_asleep;
 use crate::support::{BY_ITSELF, PATIENCE, Rng, wait_until};
 use shmq::{Topic, WaitStrategy, WaitSubscribersError};
@@ -276,7 +276,7 @@ fn wait_subscribers_across_processes() {
     wait_for_count("four", &words[1], 4);
     std::thread::sleep(Duration::from_millis(150));
     assert_eq!(words[0].load(Acquire), 0, "the lossy do not count");
-    assert!(!publisher.has_ended() && is_asleep_on_a_futex(publisher.pid() as libc::pid_t) || cfg!(shmq_portable_sync));
+    publisher.wait_until_asleep();
     all.push(subscriber(true));
     publisher.expect_success_within(BY_ITSELF);
     expect_all_succeed(all);

@@ -83,8 +83,8 @@ fn a_stop_of_the_handle_ends_the_wait() {
     });
 }
 
-/// It has read up to an open loan, which is less than a publisher that sleeps asked for. Without the
-/// wake, that sleeps until its slice ends.
+/// It has read up to an open loan, which is less than a publisher that sleeps asked for. Without
+/// the wake, that sleeps until its slice ends.
 fn a_gating_subscriber_that_is_about_to_sleep_wakes_publishers() {
     let took = |_| {
         let topic = Topic::<u64>::new(64).unwrap();

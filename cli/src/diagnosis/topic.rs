@@ -1,4 +1,5 @@
-//! What is wrong with a topic: a gate that is shut, and subscribers that died, stopped or were evicted.
+//! What is wrong with a topic: a gate that is shut, and subscribers that died, stopped or were
+//! evicted.
 
 use super::finding::{Finding, GATED, Severity, notice};
 use super::observation::{LONG, Observation};

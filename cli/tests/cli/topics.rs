@@ -6,7 +6,7 @@ use crate::peers;
 use crate::schema;
 use serde_json::{Value, json};
 use shmq::inspect::{Gate, Inspector, ProcessState, Snapshot, TopicSnapshot};
-use shmq::{GetError, Start, SubscriberKind, Topic};
+use shmq::{GetError, ObjectTopic, Start, SubscriberKind, Topic};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_millis(1100);
@@ -55,7 +55,7 @@ fn ls_and_stat_show_a_topic_and_its_subscribers() {
     let name = Name::new("topic");
     let topic = Topic::<u64>::builder().name(&*name).capacity(8).history(2).schema("tick/1").create().expect("created");
     let publisher = topic.publisher().expect("free");
-    let slow = peers::start_and_see("subscriber", &name, |seen, pid| has_subscriber(seen, pid));
+    let slow = peers::start_and_see("subscriber", &name, has_subscriber);
     let live = topic.subscribe_lossy().expect("room");
     for message in 0..3u64 {
         publisher.publish(&message).expect("room");
@@ -105,6 +105,12 @@ fn peek_shows_the_newest_messages_and_leaves_them() {
     let printed = run(&["peek", &name, "--json"]).expect(0).json();
     schema::check(&printed, "peek");
     assert_eq!(subscriber.next().expect("it is there"), b"first");
+    let name = Name::new("peek-objects");
+    let objects = ObjectTopic::<(u32, String)>::builder().name(&*name).capacity_bytes(4096).create().expect("created");
+    objects.publish(&(7, "seven".to_owned())).expect("room");
+    has_words(run(&["ls", &name]).expect(0).text(), &["topic object"]);
+    has_words(run(&["peek", &name]).expect(0).text(), &["7", "\"seven\""]);
+    assert_eq!(run(&["peek", &name, "--json"]).expect(0).json()[0]["object"], json!([7, "seven"]));
 }
 
 #[test]
@@ -135,7 +141,7 @@ fn evict_opens_the_gate() {
     let name = Name::new("evict");
     let topic = Topic::<u64>::create(&*name, 2).expect("created");
     let slow = topic.subscribe().expect("room");
-    let publisher = peers::start_and_see("publisher", &name, |seen, pid| waits_for_long(seen, pid));
+    let publisher = peers::start_and_see("publisher", &name, waits_for_long);
     let (troubles, ls, words) = examine(&name);
     let (me, pid) = (std::process::id(), publisher.pid());
     assert_eq!(troubles, ["gated"], "{words}");
@@ -193,9 +199,9 @@ fn a_stopped_subscriber_with_an_open_sample_is_named() {
 fn a_stopped_subscriber_without_one_can_be_evicted() {
     let name = Name::new("stopped-subscriber");
     let topic = Topic::<u64>::create(&*name, 2).expect("created");
-    let slow = peers::start_and_see("reader", &name, |seen, pid| has_subscriber(seen, pid));
+    let slow = peers::start_and_see("reader", &name, has_subscriber);
     stop(&name, &slow);
-    let publisher = peers::start_and_see("publisher", &name, |seen, pid| waits_for_long(seen, pid));
+    let publisher = peers::start_and_see("publisher", &name, waits_for_long);
     let (troubles, _, words) = examine(&name);
     assert_eq!(troubles, ["stopped", "gated"], "{words}");
     has_words(&words, &["It is stopped.", "publishers go on without it", "It is 2 messages behind"]);
@@ -211,7 +217,7 @@ fn a_stopped_subscriber_without_one_can_be_evicted() {
 fn a_dead_subscriber_is_named_and_recovered() {
     let name = Name::new("dead-subscriber");
     let topic = Topic::<u64>::create(&*name, 2).expect("created");
-    let slow = peers::start_and_see("subscriber", &name, |seen, pid| has_subscriber(seen, pid));
+    let slow = peers::start_and_see("subscriber", &name, has_subscriber);
     while topic.try_publish(&1).is_ok() {}
     let pid = slow.pid();
     slow.kill();
@@ -235,7 +241,7 @@ fn a_dead_subscriber_is_named_and_recovered() {
 fn an_open_loan_that_subscribers_wait_behind_is_named_alive_and_dead() {
     let name = Name::new("topic-loan");
     let topic = Topic::<u64>::create(&*name, 8).expect("created");
-    let reader = peers::start_and_see("reader", &name, |seen, pid| has_subscriber(seen, pid));
+    let reader = peers::start_and_see("reader", &name, has_subscriber);
     let lender = peers::start_and_see("lender", &name, |seen, _| seen.on_loan == 1);
     topic.publish_slice(&[1, 2]).expect("room");
     let waits = || {
@@ -291,7 +297,7 @@ fn a_topic_that_nobody_publishes_to_is_idle_and_a_busy_one_is_well() {
 fn a_topic_whose_users_died_is_stale() {
     let name = Name::new("stale-topic");
     let topic = Topic::<u64>::create(&*name, 8).expect("created");
-    let slow = peers::start_and_see("subscriber", &name, |seen, pid| has_subscriber(seen, pid));
+    let slow = peers::start_and_see("subscriber", &name, has_subscriber);
     topic.publish_slice(&[1, 2, 3]).expect("room");
     drop(topic);
     slow.kill();

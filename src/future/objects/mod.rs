@@ -100,7 +100,8 @@ impl<T, C> ObjectConsumer<T, C> {
 }
 
 impl<T, C> ObjectProducer<T, C> {
-    /// A descriptor for an event loop: as [`ObjectQueue::writable_for`](crate::ObjectQueue::writable_for).
+    /// A descriptor for an event loop: as
+    /// [`ObjectQueue::writable_for`](crate::ObjectQueue::writable_for).
     ///
     /// # Errors
     /// As there, and `Inherited` after a fork.
@@ -137,7 +138,8 @@ impl<T, C> ObjectReceiver<T, C> {
 }
 
 impl<T, C> ObjectSender<T, C> {
-    /// A descriptor for an event loop: as [`ObjectQueue::writable_for`](crate::ObjectQueue::writable_for).
+    /// A descriptor for an event loop: as
+    /// [`ObjectQueue::writable_for`](crate::ObjectQueue::writable_for).
     ///
     /// # Errors
     /// As there.

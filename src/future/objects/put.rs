@@ -6,8 +6,8 @@
 //!   next poll  --the kept bytes, or lend and encode in place--> ...
 //! ```
 //!
-//! So a value of up to 64 KiB is encoded once, a longer one twice, however long the future waits. One for
-//! a topic is encoded once and kept, whatever its length.
+//! So a value of up to 64 KiB is encoded once, a longer one twice, however long the future waits.
+//! One for a topic is encoded once and kept, whatever its length.
 
 use crate::error::PutError;
 use crate::future::poll_queue;
@@ -136,8 +136,8 @@ impl Drop for Outgoing<'_> {
 /// Puts one value: the future of `put_async` of [`ObjectQueue`] and [`ObjectProducer`].
 ///
 /// Cancel safe: dropped before it was Ready, it has put nothing. The value is encoded in the first
-/// poll: later changes of it, by interior mutability, do not change the message, unless it is longer
-/// than 64 KiB and has to wait.
+/// poll: later changes of it, by interior mutability, do not change the message, unless it is
+/// longer than 64 KiB and has to wait.
 ///
 /// ```
 /// use std::{future::Future, pin::Pin, task::{Context, Poll, Waker}};
@@ -241,8 +241,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     /// [`future`](crate::future).
     ///
     /// Cancel safe: a future that is dropped before it was Ready has put nothing. Up to 64 KiB are
-    /// encoded once, in the first poll, and kept while the future waits; more is encoded twice, once
-    /// to learn its length and once into the ring, when there is room.
+    /// encoded once, in the first poll, and kept while the future waits; more is encoded twice,
+    /// once to learn its length and once into the ring, when there is room.
     ///
     /// # Errors
     /// As [`put`](Self::put); `Inherited` for a future that waited already when the process forked,
@@ -354,8 +354,9 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectSender<T, C> {
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectTopic<T, C> {
-    /// Encodes one value and publishes it, as [`publish`](Self::publish), without blocking a thread: see
-    /// [`future`](crate::future). It is encoded in the first poll, and kept while the future waits.
+    /// Encodes one value and publishes it, as [`publish`](Self::publish), without blocking a
+    /// thread: see [`future`](crate::future). It is encoded in the first poll, and kept while the
+    /// future waits.
     ///
     /// Cancel safe: a future that is dropped before it was Ready has published nothing.
     ///
@@ -378,8 +379,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectTopic<T, C> {
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectPublisher<T, C> {
-    /// As [`ObjectTopic::publish_async`](crate::ObjectTopic::publish_async). It borrows the publisher
-    /// mutably, so that the future can be sent to another thread.
+    /// As [`ObjectTopic::publish_async`](crate::ObjectTopic::publish_async). It borrows the
+    /// publisher mutably, so that the future can be sent to another thread.
     ///
     /// # Errors
     /// As there, and `Inherited` after a fork.

@@ -44,7 +44,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectSubscriber<T, C> {
     }
 
     /// A stream of messages until the topic is closed: as
-    /// [`Subscriber::stream`](crate::Subscriber::stream). `Decode` is an item, and the stream goes on.
+    /// [`Subscriber::stream`](crate::Subscriber::stream). `Decode` is an item, and the stream goes
+    /// on.
     ///
     /// ```
     /// use futures::StreamExt;

@@ -8,8 +8,8 @@ use crate::topic::Topic;
 use std::time::{Duration, Instant};
 
 impl<T, C> ObjectTopic<T, C> {
-    /// Size of the ring in bytes. A message takes the bytes of its encoded value rounded up to 16, and
-    /// 16 more.
+    /// Size of the ring in bytes. A message takes the bytes of its encoded value rounded up to 16,
+    /// and 16 more.
     ///
     /// ```
     /// assert_eq!(shmq::ObjectTopic::<String>::new()?.capacity_bytes(), 1 << 20);

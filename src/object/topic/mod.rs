@@ -15,8 +15,8 @@
 //! Invariants, beside those of the module above:
 //! 1. No message is written in place: a loan excludes lossy subscribers of its process, and which
 //!    values are long enough for one is not for callers to know.
-//! 2. What is published goes to any number of subscribers, none included. So nothing that counts for
-//!    one receiver may be inside: the encoding refuses it (`raw/roles/transit.rs`).
+//! 2. What is published goes to any number of subscribers, none included. So nothing that counts
+//!    for one receiver may be inside: the encoding refuses it (`raw/roles/transit.rs`).
 
 mod control;
 mod publish;
@@ -42,25 +42,25 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A [`Topic`] of objects: anything that is `Serialize + DeserializeOwned`. Every subscriber sees every
-/// message, and none can stop the others.
+/// A [`Topic`] of objects: anything that is `Serialize + DeserializeOwned`. Every subscriber sees
+/// every message, and none can stop the others.
 ///
-/// A value is encoded once inside `publish`, however many subscribers there are; each decodes a copy of
-/// its own. If it cannot be encoded, `publish` returns the error and nothing is published. A message
-/// that cannot be decoded is passed, and is [`GetError::Decode`](crate::GetError::Decode) with its bytes
-/// to each subscriber.
+/// A value is encoded once inside `publish`, however many subscribers there are; each decodes a
+/// copy of its own. If it cannot be encoded, `publish` returns the error and nothing is published.
+/// A message that cannot be decoded is passed, and is [`GetError::Decode`](crate::GetError::Decode)
+/// with its bytes to each subscriber.
 ///
-/// It is bounded in bytes: 1 MiB, or what
-/// [`capacity_bytes`](crate::QueueBuilder::capacity_bytes) of the builder says. Gating and lossy
-/// subscribers, eviction, and what happens when a process dies are as for a [`Topic`]; the codec `C` is
-/// as for an [`ObjectQueue`](crate::ObjectQueue).
+/// It is bounded in bytes: 1 MiB, or what [`capacity_bytes`](crate::QueueBuilder::capacity_bytes)
+/// of the builder says. Gating and lossy subscribers, eviction, and what happens when a process
+/// dies are as for a [`Topic`]; the codec `C` is as for an [`ObjectQueue`](crate::ObjectQueue).
 ///
-/// **Handles inside messages.** Any number of subscribers, or none, may receive a message, so a handle
-/// travels only if it counts for nothing: a [`Topic`], or a queue's handle where that does not close
-/// when unused. A [`Sender`](crate::Sender), [`Receiver`](crate::Receiver) or [`Queue`](crate::Queue) of
-/// a queue that was built with [`close_when_unused`](crate::QueueBuilder::close_when_unused) is
-/// counted on its way until *one* receiver has it. It is refused with
-/// [`PutError::Encode`](crate::PutError::Encode): send each subscriber its own, through a queue.
+/// **Handles inside messages.** Any number of subscribers, or none, may receive a message, so a
+/// handle travels only if it counts for nothing: a [`Topic`], or a queue's handle where that does
+/// not close when unused. A [`Sender`](crate::Sender), [`Receiver`](crate::Receiver) or
+/// [`Queue`](crate::Queue) of a queue that was built with
+/// [`close_when_unused`](crate::QueueBuilder::close_when_unused) is counted on its way until *one*
+/// receiver has it. It is refused with [`PutError::Encode`](crate::PutError::Encode): send each
+/// subscriber its own, through a queue.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -97,7 +97,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectTopic<T, C> {
         QueueBuilder::new()
     }
 
-    /// Creates an anonymous topic of 1 MiB, for threads, forked children, and handles that are sent.
+    /// Creates an anonymous topic of 1 MiB, for threads, forked children, and handles that are
+    /// sent.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was changed.
@@ -196,7 +197,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectTopic<T, C> {
         Self::builder().name(name).open_or_create()
     }
 
-    /// The put side, for as long as the publisher lives: no lock per message. As [`Topic::publisher`].
+    /// The put side, for as long as the publisher lives: no lock per message. As
+    /// [`Topic::publisher`].
     ///
     /// # Errors
     /// As there.
@@ -276,8 +278,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectTopic<T, C> {
 }
 
 impl<T, C> ObjectTopic<T, C> {
-    /// The same topic, for calls whose waits end once `stop` is set; subscribers and publishers made
-    /// of it have it too. As [`Topic::with_stop`].
+    /// The same topic, for calls whose waits end once `stop` is set; subscribers and publishers
+    /// made of it have it too. As [`Topic::with_stop`].
     ///
     /// ```
     /// let (topic, stop) = (shmq::ObjectTopic::<String>::new()?, shmq::Stop::new());
@@ -318,8 +320,8 @@ impl<T, C> Serialize for ObjectTopic<T, C> {
 }
 
 impl<'de, T, C: Codec> Deserialize<'de> for ObjectTopic<T, C> {
-    /// Opens the topic, through the mapping that this process may have already. The error is that of
-    /// [`ObjectTopic::open`], or `Replaced` if another segment has taken the name since.
+    /// Opens the topic, through the mapping that this process may have already. The error is that
+    /// of [`ObjectTopic::open`], or `Replaced` if another segment has taken the name since.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (address, nonce, schema, structure, ticket) = Received::deserialize(deserializer)?;
         reopen(&address, nonce, schema, structure, ticket).map_err(D::Error::custom)

@@ -69,15 +69,15 @@ fn publish_all<T: Serialize, C: Codec>(to: &impl PublishBytes, values: &[T], wai
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectTopic<T, C> {
     blocking_forms! {
-        /// Encodes one value and publishes it to all subscribers; waits while a gating one is a whole
-        /// capacity behind. A topic of `String` takes a `&str` too.
+        /// Encodes one value and publishes it to all subscribers; waits while a gating one is a
+        /// whole capacity behind. A topic of `String` takes a `&str` too.
         ///
         /// The value is encoded once, into a buffer that the thread keeps unless it is large, and
         /// copied.
         ///
         /// # Errors
-        /// [`PutError::Encode`] if the value cannot be encoded, or has a handle inside that is for one
-        /// receiver only; [`PutError::TooLarge`] if it never fits; otherwise as
+        /// [`PutError::Encode`] if the value cannot be encoded, or has a handle inside that is for
+        /// one receiver only; [`PutError::TooLarge`] if it never fits; otherwise as
         /// [`Topic::publish`]. Nothing was published.
         ///
         /// ```
@@ -95,12 +95,12 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectTopic<T, C> {
     }
 
     blocking_forms! {
-        /// Publishes all values in order, waiting for room as often as needed. Returns how many were
-        /// published, which is all of them. An empty slice is `Ok(0)`.
+        /// Publishes all values in order, waiting for room as often as needed. Returns how many
+        /// were published, which is all of them. An empty slice is `Ok(0)`.
         ///
         /// # Errors
-        /// As [`publish`](Self::publish) if *none* was published. If some were, `Ok` has how many, and
-        /// the next call returns the error.
+        /// As [`publish`](Self::publish) if *none* was published. If some were, `Ok` has how many,
+        /// and the next call returns the error.
         ///
         /// ```
         /// let topic = shmq::ObjectTopic::<u32>::new()?;

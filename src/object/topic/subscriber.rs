@@ -15,8 +15,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Every message of a topic of objects, decoded, read at a place of its own: see [`Subscriber`]. Made by
-/// [`ObjectTopic::subscribe`](crate::ObjectTopic::subscribe) and
+/// Every message of a topic of objects, decoded, read at a place of its own: see [`Subscriber`].
+/// Made by [`ObjectTopic::subscribe`](crate::ObjectTopic::subscribe) and
 /// [`subscribe_lossy`](crate::ObjectTopic::subscribe_lossy).
 ///
 /// A message that cannot be decoded is passed, and counts as received: its bytes are in the error.
@@ -124,8 +124,8 @@ impl<T, C> ObjectSubscriber<T, C> {
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectSubscriber<T, C> {
-    /// Copies a message by `read`, which passes it, and decodes it then: what is decoded is whole, and
-    /// no code of the caller runs between.
+    /// Copies a message by `read`, which passes it, and decodes it then: what is decoded is whole,
+    /// and no code of the caller runs between.
     fn decode_by(&self, read: impl FnOnce(&RawSubscriber, &mut Vec<u8>) -> Result<(), GetError>) -> Result<T, GetError> {
         let mut buffer = self.buffer.take();
         let decoded = read(self.bytes.raw(), &mut buffer).and_then(|()| decode::<T, C>(&buffer));
@@ -139,8 +139,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectSubscriber<T, C> {
         /// The next message, decoded; waits for it.
         ///
         /// # Errors
-        /// [`GetError::Decode`] if the message is not a value of the type, or leaves bytes over: the
-        /// error has its bytes, and the next call goes on behind it. Otherwise as
+        /// [`GetError::Decode`] if the message is not a value of the type, or leaves bytes over:
+        /// the error has its bytes, and the next call goes on behind it. Otherwise as
         /// [`Subscriber::next`].
         ///
         /// ```
@@ -155,8 +155,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectSubscriber<T, C> {
         |self, wait| -> Result<T, GetError> { self.decode_by(|raw, bytes| raw.next_bytes(bytes, wait)) }
     }
 
-    /// The newest message that it has not received, decoded, at once. Those before it are missed. As
-    /// [`Subscriber::latest`].
+    /// The newest message that it has not received, decoded, at once. Those before it are missed.
+    /// As [`Subscriber::latest`].
     ///
     /// # Errors
     /// As there, and [`GetError::Decode`] as for [`next`](Self::next).
@@ -174,8 +174,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectSubscriber<T, C> {
         self.decode_by(|raw, bytes| raw.latest_bytes(bytes))
     }
 
-    /// Messages until the topic is closed and all of it is passed, waiting for each. Ends at `Closed`
-    /// without yielding it. Other errors are items: after `Lagged`, `Evicted` and
+    /// Messages until the topic is closed and all of it is passed, waiting for each. Ends at
+    /// `Closed` without yielding it. Other errors are items: after `Lagged`, `Evicted` and
     /// [`Decode`](GetError::Decode) come further messages, any other is the last item.
     ///
     /// ```

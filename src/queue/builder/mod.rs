@@ -18,8 +18,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a [`QueueBuilder`] makes: a [`Queue<T>`](crate::Queue) or a [`Topic<T>`](crate::Topic), or one of
-/// objects. Sealed.
+/// What a [`QueueBuilder`] makes: a [`Queue<T>`](crate::Queue) or a [`Topic<T>`](crate::Topic), or
+/// one of objects. Sealed.
 ///
 /// ```
 /// use shmq::{Buildable, CreateError, Queue, QueueBuilder};

@@ -178,24 +178,25 @@ impl<Q> QueueBuilder<Q> {
         self.with(|settings| settings.persist = Some(yes))
     }
 
-    /// Close the queue by itself when one side is gone, as crossbeam's channels (`Disconnected`) and
-    /// pipes do: once there has been a [`Sender`](crate::Sender) and none is left, getters drain the
-    /// queue and then see `Closed`; once there has been a [`Receiver`](crate::Receiver) and none is
-    /// left, putters see `Closed`, those that wait too. It counts when the queue is created.
+    /// Close the queue by itself when one side is gone, as crossbeam's channels (`Disconnected`)
+    /// and pipes do: once there has been a [`Sender`](crate::Sender) and none is left, getters
+    /// drain the queue and then see `Closed`; once there has been a [`Receiver`](crate::Receiver)
+    /// and none is left, putters see `Closed`, those that wait too. It counts when the queue is
+    /// created.
     ///
     /// - [`Producer`](crate::Producer) and [`Consumer`](crate::Consumer) count as sender and
     ///   receiver. A [`Queue`](crate::Queue) is both and keeps both sides open as long as it lives;
-    ///   it counts as one that there has been once a message was put, or taken. So a server may open
-    ///   the queue, make a receiver of it, and wait for its first client.
+    ///   it counts as one that there has been once a message was put, or taken. So a server may
+    ///   open the queue, make a receiver of it, and wait for its first client.
     /// - Handles of dead processes are gone. A process that waits, on either side, finds that out
     ///   within 0.1 s; the drop of the last handle closes at once.
-    /// - **Closing is for good.** A service whose only worker restarts does not ask for it, or keeps
-    ///   a handle of that role in its supervisor.
+    /// - **Closing is for good.** A service whose only worker restarts does not ask for it, or
+    ///   keeps a handle of that role in its supervisor.
     /// - A forked child's handles count from their first call, or by
     ///   [`keep`](crate::ProcessBuilder::keep). One that only reads does not wait for itself.
-    /// - **A topic** closes once there has been a [`Publisher`](crate::Publisher) and none is left, in
-    ///   any process: subscribers read what there is, and then see `Closed`. Nothing else keeps it
-    ///   open, a [`Topic`](crate::Topic) neither; what that publishes by lock does not count.
+    /// - **A topic** closes once there has been a [`Publisher`](crate::Publisher) and none is left,
+    ///   in any process: subscribers read what there is, and then see `Closed`. Nothing else keeps
+    ///   it open, a [`Topic`](crate::Topic) neither; what that publishes by lock does not count.
     ///
     /// ```
     /// use shmq::{GetError, Queue};

@@ -11,9 +11,9 @@ use std::sync::atomic::Ordering::SeqCst;
 const SCANS: u32 = 8;
 
 impl RawQueue {
-    /// Closes the queue if it is to be closed when unused, there has been a sender and none is left,
-    /// or there has been a receiver and none is left (roles, Invariant 2). For slow paths: it may
-    /// ask the kernel once for each participant. Needs neither side.
+    /// Closes the queue if it is to be closed when unused, there has been a sender and none is
+    /// left, or there has been a receiver and none is left (roles, Invariant 2). For slow paths: it
+    /// may ask the kernel once for each participant. Needs neither side.
     #[cold]
     pub(crate) fn close_if_unused(&self, me: Id) {
         if !self.closes_when_unused() || self.is_closed() {

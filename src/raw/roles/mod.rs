@@ -16,14 +16,14 @@
 //! | `transit.rs` | handles between two processes |
 //! | `model.rs` | every order of steps, and a kill at every step |
 //!
-//! In a topic only publishers count, and each for itself: it closes once there has been one and none is
-//! left.
+//! In a topic only publishers count, and each for itself: it closes once there has been one and
+//! none is left.
 //!
 //! Invariants:
 //! 1. Before a handle is handed out (returned to its caller; its ticket ended; `spawn` returned),
-//!    its process shows its bit or has a slot in its name, and `role_changes` was raised after that.
-//!    In this order: the bit or the slot, `had_roles`, `role_changes`: a scan that sees that there has
-//!    been one sees the first. A bit goes off, and a slot becomes free, only after.
+//!    its process shows its bit or has a slot in its name, and `role_changes` was raised after
+//!    that. In this order: the bit or the slot, `had_roles`, `role_changes`: a scan that sees that
+//!    there has been one sees the first. A bit goes off, and a slot becomes free, only after.
 //! 2. A scan closes only if there has been such a role, no live process has it, and `role_changes`
 //!    is the same before and after: then there was an instant without any such handle. For a handle
 //!    that was there all the time is either where the scan looked, or was handed over during the
@@ -31,8 +31,8 @@
 //! 3. Bits are shown for what [`Members`] and the plain handles say, by one thread at a time.
 //! 4. An inherited handle counts from its first use. A plain one is found out by the attachment,
 //!    which in the child of a closing queue takes its slow path until a plain handle was used, so
-//!    that `put` and `get` of a plain handle pay nothing; all plain handles of the child count then.
-//!    A handle of one role compares a word of its own.
+//!    that `put` and `get` of a plain handle pay nothing; all plain handles of the child count
+//!    then. A handle of one role compares a word of its own.
 
 mod census;
 #[cfg(test)]

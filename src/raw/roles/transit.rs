@@ -40,9 +40,9 @@ thread_local! {
     static IS_TO_ALL: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Encodes for all subscribers of a topic. A ticket is for one: the first that arrives would end it,
-/// though others are still on their way, and where none arrives, it would count for as long as this
-/// process lives. So a handle that counts is refused meanwhile.
+/// Encodes for all subscribers of a topic. A ticket is for one: the first that arrives would end
+/// it, though others are still on their way, and where none arrives, it would count for as long as
+/// this process lives. So a handle that counts is refused meanwhile.
 #[cfg(feature = "object")]
 pub(crate) fn encode_to_all<R>(encode: impl FnOnce() -> R) -> R {
     struct Restore(bool);

@@ -2,9 +2,9 @@
 //! without a lock and from the reactor's thread.
 //!
 //! Each subscriber has a room of its own, since what is there for one is not there for another:
-//! tasks in one room would stand in each other's line (reactor, Invariant 3). The address of its line
-//! stands for it. The rooms of a topic sleep on the same words, each as a waiter of its own, and a wake
-//! is for all of them (topic, Invariant 3).
+//! tasks in one room would stand in each other's line (reactor, Invariant 3). The address of its
+//! line stands for it. The rooms of a topic sleep on the same words, each as a waiter of its own,
+//! and a wake is for all of them (topic, Invariant 3).
 
 use super::RawSubscriber;
 use crate::lock::KeptCondvar;
@@ -43,7 +43,8 @@ impl Awaited for AwaitedSubscriber {
         self.raw.barrier().heavy()
     }
 
-    /// As [`RawSubscriber::is_ready_to_read`], but it passes nothing: aborted loans are for the task.
+    /// As [`RawSubscriber::is_ready_to_read`], but it passes nothing: aborted loans are for the
+    /// task.
     fn available(&self, _: Aspect) -> Available {
         let (raw, topic) = (&*self.raw, self.raw.as_topic());
         // In range: its subscriber was found there.

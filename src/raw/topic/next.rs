@@ -260,10 +260,12 @@ impl RawSubscriber {
     #[inline(never)]
     fn await_next<T: Message>(&self, wait: Wait) -> bool {
         let position = self.place.get().position;
-        let (raw, is_new) = (&*self.raw, self.refill::<T>());
+        let raw = &*self.raw;
+        self.refill::<T>();
         let Some(cell) = raw.geometry().cell(position) else { return false };
         let is_pending = || raw.ring.load_header(cell).is_pending();
-        if is_new && !is_pending() {
+        // In the ring's last cell too, which no run has.
+        if !is_pending() {
             return true;
         }
         if wait.is_try() {
@@ -285,24 +287,26 @@ impl RawSubscriber {
         }
     }
 
-    /// Makes the run begin at its place, unless that lies in it already, and prefetches its records.
-    /// `true`: it is a new one. It has not the ring's last cell.
+    /// Makes the run begin at its place, unless that lies in it already, and prefetches its records. It
+    /// has not the ring's last cell.
     #[inline]
-    fn refill<T: Message>(&self) -> bool {
+    fn refill<T: Message>(&self) {
         let position = self.place.get().position;
-        position.wrapping_sub(self.run_from.get()) >= self.run.get().count() && self.refill_from::<T>(position)
+        if position.wrapping_sub(self.run_from.get()) >= self.run.get().count() {
+            self.refill_from::<T>(position);
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn refill_from<T: Message>(&self, position: u64) -> bool {
+    fn refill_from<T: Message>(&self, position: u64) {
         let geometry = self.raw.geometry();
-        let Some(cell) = geometry.cell(position).filter(|_| self.raw.has_spsc_path::<T>()) else { return false };
+        let Some(cell) = geometry.cell(position).filter(|_| self.raw.has_spsc_path::<T>()) else { return };
         self.fetch_ahead(position);
-        let Some(run) = geometry.row(position, FETCH_AHEAD - cell.index() % FETCH_AHEAD, 1) else { return false };
-        self.run.set(run);
-        self.run_from.set(position);
-        run.count() != 0
+        if let Some(run) = geometry.row(position, FETCH_AHEAD - cell.index() % FETCH_AHEAD, 1) {
+            self.run.set(run);
+            self.run_from.set(position);
+        }
     }
 
     /// Prefetches the lines of the next records before tail together: otherwise it would wait for one

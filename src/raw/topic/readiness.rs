@@ -34,8 +34,8 @@ impl RawSubscriber {
 }
 
 impl RawQueue {
-    /// The probe that is due once a slice while a subscriber waits at `position`: for a dead process
-    /// whose loan stands there, and for the last publisher.
+    /// The probe that is due once a slice while a subscriber waits at `position`: for a dead
+    /// process whose loan stands there, and for the last publisher.
     pub(super) fn probe_for_reader(&self, position: u64, me: Id, deadline: Deadline) {
         let Some(cell) = self.geometry().cell(position) else { return };
         let header = self.ring.load_header(cell);

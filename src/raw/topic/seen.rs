@@ -1,5 +1,5 @@
-//! What an observer sees of a topic, whether it is attached or has mapped the segment read-only: its
-//! subscribers and its counters. Only loads; whatever the words hold, a value comes out.
+//! What an observer sees of a topic, whether it is attached or has mapped the segment read-only:
+//! its subscribers and its counters. Only loads; whatever the words hold, a value comes out.
 
 use super::subscriber::id_of;
 use crate::atomic::Ordering::{Acquire, Relaxed};
@@ -31,7 +31,8 @@ pub enum SubscriberKind {
     Gating,
     /// It is never waited for.
     Lossy,
-    /// It was evicted: it is not waited for, unless it reads in place. It learns of it at its next call.
+    /// It was evicted: it is not waited for, unless it reads in place. It learns of it at its next
+    /// call.
     Evicted,
 }
 
@@ -144,8 +145,8 @@ impl TopicStats {
     }
 }
 
-/// What a line shows of its subscriber. `None`: it has none, or its word is garbage. `process` finds
-/// the pid of a participant, and whether it is alive.
+/// What a line shows of its subscriber. `None`: it has none, or its word is garbage. `process`
+/// finds the pid of a participant, and whether it is alive.
 pub(crate) fn subscriber_at(
     topic: &TopicRing<'_, Mapped>,
     index: usize,

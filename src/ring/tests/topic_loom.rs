@@ -207,7 +207,7 @@ fn a_subscriber_that_joins_further_back_misses_nothing() {
 /// A publisher laps a lossy subscriber: what is torn never counts, and every place is passed.
 #[test]
 fn a_lossy_subscriber_is_lapped() {
-    bounded(3, || {
+    bounded(2, || {
         let topic = Arc::new(Topic::sized(1, 0));
         let mut reader = topic.join(Start::Now, false);
         let publisher = topic.clone();

@@ -18,7 +18,8 @@ pub(crate) struct Walked {
 impl<M: Memory> TopicRing<'_, M> {
     /// Visits the records from `from` on, which is the start of one or tail, until `visit` returns
     /// `false`. Returns position and number of the record that it refused, or of the end of the
-    /// records. `None`: reclaim overtook the walk. What `visit` sees was there when its header was read.
+    /// records. `None`: reclaim overtook the walk. What `visit` sees was there when its header was
+    /// read.
     pub fn walk(&self, from: u64, mut visit: impl FnMut(Walked) -> bool) -> Result<Option<(u64, u64)>, Corrupted> {
         let mut position = from;
         for _ in 0..=self.ring.geometry.cells {

@@ -78,7 +78,7 @@ fn block_for<F: Future>(time: Duration, future: F) -> Option<F::Output> {
     }
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
+pub fn block_on<F: Future>(future: F) -> F::Output {
     block_for(PATIENCE, future).expect("the wait is bounded by the test")
 }
 
@@ -88,11 +88,16 @@ fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
 
 /// Starts the reactor by a future that waits and is dropped, and waits until it sleeps again, so
 /// that it takes no part in the way of the operation.
-fn start_reactor<F: Future + Unpin>(mut idle: F) {
-    assert!(poll(&mut idle, Waker::noop()).is_pending());
+pub fn start_reactor<F: Future + Unpin>(idle: F) {
+    drop(wait_on(idle));
     wait_for_the_reactor();
-    drop(idle);
+}
+
+/// Makes a future wait.
+pub fn wait_on<F: Future + Unpin>(mut future: F) -> F {
+    assert!(poll(&mut future, Waker::noop()).is_pending());
     wait_for_the_reactor();
+    future
 }
 
 /// Waits until the reactor sleeps in the kernel: what it was told is done.

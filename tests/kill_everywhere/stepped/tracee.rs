@@ -293,6 +293,7 @@ static FOLLOWS_A_THREAD: AtomicBool = AtomicBool::new(false);
 
 /// From now on, in this case, the thread that calls `begin` is stepped, and its second call of it is
 /// the end of the operation.
+#[cfg(feature = "async")]
 pub fn follow_the_thread_that_begins() {
     FOLLOWS_A_THREAD.store(true, Relaxed);
 }

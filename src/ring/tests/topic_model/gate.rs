@@ -11,7 +11,7 @@ pub(super) const NEVER: u8 = u8::MAX;
 pub(super) const NO_LINE: u8 = u8::MAX;
 
 /// What a publisher has found, since it needs room.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Scan {
     pub is_takeover: bool,
     pub is_full: bool,
@@ -32,6 +32,14 @@ pub(super) struct Scan {
 }
 
 impl Scan {
+    pub fn bytes(&self) -> [u8; 9] {
+        let Scan { is_takeover, is_full, has_extended, is_probing, by_laggard, .. } = *self;
+        let flags = [is_takeover, is_full, has_extended, is_probing, by_laggard].map(u8::from);
+        let flags = flags.into_iter().fold(0, |bits, flag| bits << 1 | flag);
+        let Scan { joins, low, low_line, others, gate, walk, seen, lent, .. } = *self;
+        [flags, joins, low, low_line, others, gate, walk, seen, lent]
+    }
+
     pub fn begin(&mut self) {
         (self.low, self.low_line, self.others) = (u8::MAX, NO_LINE, u8::MAX);
     }

@@ -91,7 +91,7 @@ pub(super) enum Step {
 }
 
 /// What a subscriber knows of its line and of the record that it reads.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Copied {
     pub line: u8,
     pub word: u8,
@@ -106,6 +106,14 @@ pub(super) struct Copied {
     second: u8,
     /// Holder of the put lock that it took over.
     holder: u8,
+}
+
+impl Copied {
+    pub fn bytes(&self) -> [u8; 9] {
+        let Copied { line, word, is_lossy, was_evicted, has_rejoined, floor, gate, header, first, second, holder } = *self;
+        let flags = is_lossy as u8 | (was_evicted as u8) << 1 | (has_rejoined as u8) << 2;
+        [line, word, flags, floor, gate, header, first, second, holder]
+    }
 }
 
 impl Step {

@@ -116,19 +116,19 @@ fn an_evicted_subscriber_reads_on_as_a_lossy_one() {
 
 #[test]
 fn an_open_sample_is_not_overwritten_by_an_eviction() {
-    explore(&[tight(killed(1, &[endpoint(4), SAMPLES, EVICTOR])), tight(killed(1, &[endpoint(4), OPEN_SAMPLE, EVICTOR]))]);
+    explore(&[tight(killed(1, &[endpoint(3), SAMPLES, EVICTOR])), tight(killed(1, &[endpoint(3), OPEN_SAMPLE, EVICTOR]))]);
     explore(&[tight(case(&[endpoint(3), REJOINS, EVICTOR_TWICE])), tight(case(&[by_lock(2), by_lock(1), OPEN_SAMPLE, EVICTOR]))]);
-    explore(&[tight(Case { buffer: 0, ..killed(1, &[endpoint(2), SAMPLES, SAMPLES, EVICTOR]) })]);
+    explore(&[tight(Case { buffer: 0, ..case(&[endpoint(2), SAMPLES, SAMPLES, EVICTOR]) })]);
 }
 
 #[test]
 fn nothing_is_reclaimed_past_an_open_loan() {
     explore(&[
-        killed(1, &[lender(4, true, Loans::Commits), FROM_NOW]),
-        killed(1, &[lender(1, false, Loans::Commits), by_lock(2), FROM_NOW]),
+        killed(1, &[lender(3, true, Loans::Commits), FROM_NOW]),
+        killed(1, &[lender(1, false, Loans::Commits), by_lock(1), FROM_NOW]),
     ]);
-    explore(&[killed(1, &[lender(1, false, Loans::Commits), by_lock(3), lossy(Start::Now)])]);
-    explore(&[killed(1, &[lender(1, false, Loans::Keeps), by_lock(3), lossy(Start::Now)])]);
+    explore(&[killed(1, &[lender(1, false, Loans::Commits), by_lock(2), lossy(Start::Now)])]);
+    explore(&[killed(1, &[lender(1, false, Loans::Keeps), by_lock(2), lossy(Start::Now)])]);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fails! {
     a_joiner_that_gates_before_it_has_a_cursor_would_gate_with_that_of_its_predecessor:
         CursorAfterGating, with_history(case(&[endpoint(3), LEAVES, FROM_OLDEST])), "beyond the capacity";
     a_pin_that_outlives_its_owner_would_keep_the_next_one_from_being_evicted:
-        PinNotReset, tight(killed(1, &[endpoint(4), SAMPLES, STALLED, EVICTOR])), "Full, and no live process";
+        PinNotReset, tight(killed(1, &[endpoint(3), SAMPLES, STALLED, EVICTOR])), "Full, and no live process";
     a_lossy_copy_that_is_not_checked_would_be_torn:
         LossyNotChecked, case(&[endpoint(6), lossy(Start::Now)]), "a torn or foreign value";
     a_lossy_copy_that_is_checked_before_it_is_made_would_be_torn:

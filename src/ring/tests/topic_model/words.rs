@@ -1,6 +1,7 @@
 //! The shared words, and the store buffers in front of them.
 
 use super::{Actor, MOST_ACTORS, World};
+use std::hash::{Hash, Hasher};
 
 /// A shared word: an index into [`World::words`].
 pub(super) type Word = u8;
@@ -44,7 +45,7 @@ pub(super) fn header(cell: u8) -> Word {
     FIRST_CELL + cell * CELL_WORDS
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Store {
     word: Word,
     value: u8,
@@ -54,10 +55,17 @@ struct Store {
 pub(super) const LONGEST_BUFFER: usize = 4;
 
 /// Stores that other processes do not see yet, the oldest first.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Buffer {
     stores: [Store; LONGEST_BUFFER],
     count: u8,
+}
+
+impl Hash for Buffer {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write_u8(self.count);
+        self.stores().iter().for_each(|store| hasher.write(&[store.word, store.value, store.is_release as u8]));
+    }
 }
 
 impl Buffer {

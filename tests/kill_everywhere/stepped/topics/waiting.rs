@@ -18,15 +18,15 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-const FULL: &[u64] = &[10, 11, 12, 13];
-const FULL_AGAIN: [&[u64]; 2] = [&[11, 12, 13], &[11, 12, 13, 14]];
+pub const FULL: &[u64] = &[10, 11, 12, 13];
+pub const FULL_AGAIN: [&[u64]; 2] = [&[11, 12, 13], &[11, 12, 13, 14]];
 
-fn full() -> World<u64> {
+pub fn full() -> World<u64> {
     world(3, FULL)
 }
 
 /// The survivor reads one message.
-fn read_10(world: &World<u64>) {
+pub fn read_10(world: &World<u64>) {
     assert_eq!(world.every.borrow_mut().try_next().unwrap(), 10);
 }
 
@@ -77,11 +77,11 @@ fn killed_in_a_publish_that_waits_for_a_sample() {
     verb.sweep();
 }
 
-fn none() -> World<u64> {
+pub fn none() -> World<u64> {
     world(CAPACITY, &[])
 }
 
-fn publish_10(world: &World<u64>) {
+pub fn publish_10(world: &World<u64>) {
     publish(&world.topic, 10).unwrap();
 }
 
