@@ -1,7 +1,8 @@
 //! Topics beside queues, and the figures that they are to keep: one run, one table.
 //!
-//! `cargo bench --bench topic -- [--quick] [--json] [--check] [TITLE]`; `--check` ends with status 1
-//! if a target is missed (see `rounds`), a part of a title leaves the others out.
+//! `cargo bench --bench topic -- [--quick] [--json] [--check]
+//! [TITLE]`; `--check` ends with status 1 if a target is missed (see `rounds`), a part of a title
+//! leaves the others out.
 //!
 //! Beside other libraries: `cargo compare --only broadcast`.
 

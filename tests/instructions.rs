@@ -20,8 +20,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Upper bounds on the instructions of a put and of a get, including making and checking the
-/// message. In place, a put is a loan and its commit, a get a lease and its release; of a topic, a put is a publish, a get a subscriber's next. A lease reads
-/// the coarse clock, to scan for dead processes in time: some 30 instructions, as valgrind runs it.
+/// message. In place, a put is a loan and its commit, a get a lease and its release; of a topic, a
+/// put is a publish, a get a subscriber's next. A lease reads the coarse clock, to scan for dead
+/// processes in time: some 30 instructions, as valgrind runs it.
 const BOUNDS: [(&str, u64, u64); 13] = [
     ("queue_8", 109, 90),
     ("queue_64", 134, 120),

@@ -111,8 +111,8 @@ pub fn run_on(cpus: &[usize]) {
     restrict(0, cpus);
 }
 
-/// Restricts all threads of this process to `cpus`: also those that an earlier case has left, as the
-/// reactor of futures.
+/// Restricts all threads of this process to `cpus`: also those that an earlier case has left, as
+/// the reactor of futures.
 pub fn run_process_on(cpus: &[usize]) {
     restrict(0, cpus);
     for thread in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {

@@ -115,7 +115,8 @@ impl Workers {
         let checksum = |desk: &Desk| desk.checksum.load(Relaxed);
         let torn = sum(received, |desk| desk.torn.load(Relaxed));
         let written = sum(sent, checksum);
-        // Of a broadcast, each consumer has to have all messages; of others, all consumers together.
+        // Of a broadcast, each consumer has to have all messages; of others, all consumers
+        // together.
         let arrived = |desk: &Desk| moved(desk) == total && checksum(desk) == written;
         let arrived = match copies {
             1 => sum(received, moved) == total && sum(received, checksum) == written,

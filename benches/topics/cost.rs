@@ -1,5 +1,5 @@
-//! What a publish costs beside many gating subscribers that are idle, and read in turn: one burst of
-//! publishes is timed, then each subscriber reads as many messages, untimed.
+//! What a publish costs beside many gating subscribers that are idle, and read in turn: one burst
+//! of publishes is timed, then each subscriber reads as many messages, untimed.
 //!
 //! With the gate open the ring is empty before a burst. With the gate shut it is full, each
 //! subscriber has read an eighth of it in turn, and the burst fills it again: the publisher has to

@@ -1,5 +1,5 @@
-//! Whether a frame of 1 MiB is copied on its way to three subscribers that read in place: what loan,
-//! commit and read take where no byte of it is written or read, beside a copy of it.
+//! Whether a frame of 1 MiB is copied on its way to three subscribers that read in place: what
+//! loan, commit and read take where no byte of it is written or read, beside a copy of it.
 
 use super::{Bound, Figure};
 use crate::forked::kernel::now_nanos;

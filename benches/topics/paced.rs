@@ -44,7 +44,7 @@ fn of<const W: usize>(size: &str, repetitions: usize, sample: Duration) -> Vec<F
         publish(&publisher, 1 << 16, 0.0);
         let nanos = publish(&publisher, 1 << 20, 0.0);
         full.push(1e3 / nanos);
-        let messages = ((sample.as_nanos() as f64 / (2.0 * nanos)) as u64).next_multiple_of(BURST);
+        let messages = ((sample.as_nanos() as f64 / (2.0 * nanos)) as u64).next_multiple_of(BURST).max(BURST);
         alone.push(2.0 * nanos / publish(&publisher, messages, 2.0 * nanos));
 
         let told: &'static Told = kernel::share();

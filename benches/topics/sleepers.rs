@@ -1,5 +1,5 @@
-//! How many system calls a publish makes that wakes eight sleeping subscribers: counted by ptrace, in
-//! the publisher's process.
+//! How many system calls a publish makes that wakes eight sleeping subscribers: counted by ptrace,
+//! in the publisher's process.
 
 use super::{Bound, Figure};
 use crate::forked::kernel;

@@ -117,9 +117,10 @@ queue_error! {
             /// Process id of the endpoint's owner, as that process saw it.
             pid: u32,
         },
-        /// A topic is full: this gating subscriber is a whole capacity behind. `try_publish` found it
-        /// so ([`is_full`](PutError::is_full)), or the deadline passed while a publisher waited for it
-        /// ([`is_timeout`](PutError::is_timeout)). Wait for it, or [evict](crate::Topic::evict) it.
+        /// A topic is full: this gating subscriber is a whole capacity behind. `try_publish` found
+        /// it so ([`is_full`](PutError::is_full)), or the deadline passed while a publisher waited
+        /// for it ([`is_timeout`](PutError::is_timeout)). Wait for it, or
+        /// [evict](crate::Topic::evict) it.
         #[error(
             "{}subscriber {subscriber} of process {pid} lags {lag} messages behind; wait for it, or evict it",
             if *timed_out { "timed out: " } else { "the topic is full: " }
@@ -146,8 +147,9 @@ queue_error! {
             /// Did a publisher wait for it until a deadline?
             timed_out: bool,
         },
-        /// A loan of a topic, in a process with a lossy subscriber of the same topic: what one writes
-        /// in place the other might read at the same time. Publish by copy, or subscribe elsewhere.
+        /// A loan of a topic, in a process with a lossy subscriber of the same topic: what one
+        /// writes in place the other might read at the same time. Publish by copy, or subscribe
+        /// elsewhere.
         #[error("this process has a lossy subscriber of the topic, which excludes loans; publish by copy")]
         LossyHere,
         /// This guard or endpoint was made before a `fork` and belongs to the parent process.
@@ -279,16 +281,16 @@ queue_error! {
             /// Process id of the endpoint's owner, as that process saw it.
             pid: u32,
         },
-        /// A lossy subscriber of a topic was lapped: so many messages were overwritten before it read
-        /// them. The next call goes on with what is left.
+        /// A lossy subscriber of a topic was lapped: so many messages were overwritten before it
+        /// read them. The next call goes on with what is left.
         #[error("lagged: {missed} messages were overwritten before they were read; the next call goes on with what is left")]
         Lagged {
             /// How many, exactly; loans that were aborted among them count.
             missed: u64,
         },
-        /// A gating subscriber of a topic was evicted, which is reported once: publishers wait for it
-        /// no more. It goes on as a lossy one. In a process that has a loan of the topic open it ends:
-        /// each further call returns this.
+        /// A gating subscriber of a topic was evicted, which is reported once: publishers wait for
+        /// it no more. It goes on as a lossy one. In a process that has a loan of the topic open it
+        /// ends: each further call returns this.
         #[error("this subscriber was evicted: it lagged, and publishers wait for it no more; it goes on as a lossy one")]
         Evicted,
         /// A lossy subscriber of a topic cannot read in place: publishers do not wait for it.

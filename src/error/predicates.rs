@@ -38,7 +38,8 @@ predicates! {
         /// ```
         is_timeout: PutError::Timeout | PutError::Gated { timed_out: true, .. } | PutError::BehindLoan { timed_out: true, .. },
 
-        /// Is it [`Interrupted`](PutError::Interrupted): was the handle's [`Stop`](crate::Stop) set?
+        /// Is it [`Interrupted`](PutError::Interrupted): was the handle's [`Stop`](crate::Stop)
+        /// set?
         ///
         /// ```
         /// let (queue, stop) = (shmq::Queue::<u64>::new(1)?, shmq::Stop::new());
@@ -80,7 +81,8 @@ predicates! {
         /// ```
         is_timeout: GetError::Timeout,
 
-        /// Is it [`Interrupted`](GetError::Interrupted): was the handle's [`Stop`](crate::Stop) set?
+        /// Is it [`Interrupted`](GetError::Interrupted): was the handle's [`Stop`](crate::Stop)
+        /// set?
         ///
         /// ```
         /// let (queue, stop) = (shmq::Queue::<u64>::new(1)?, shmq::Stop::new());
@@ -146,7 +148,8 @@ predicates! {
         /// ```
         is_timeout: JoinError::Timeout { .. },
 
-        /// Is it [`Interrupted`](JoinError::Interrupted): was the handle's [`Stop`](crate::Stop) set?
+        /// Is it [`Interrupted`](JoinError::Interrupted): was the handle's [`Stop`](crate::Stop)
+        /// set?
         ///
         /// ```
         /// let (queue, stop) = (shmq::Queue::<u64>::new(1)?, shmq::Stop::new());

@@ -22,8 +22,8 @@ pub struct About {
     pub predecessor: Option<Predecessor>,
     /// Size of a message, or of one element of a slice.
     pub unit_bytes: u64,
-    /// Bound in messages; `None` if only bytes bound the queue. In a topic: how far publishers may be
-    /// ahead of a gating subscriber.
+    /// Bound in messages; `None` if only bytes bound the queue. In a topic: how far publishers may
+    /// be ahead of a gating subscriber.
     pub capacity: Option<u64>,
     /// Size of the ring.
     pub capacity_bytes: u64,

@@ -1,14 +1,14 @@
-//! Inspecting queues and topics from outside: which exist, what is in them, which processes use them, what
-//! blocks them.
+//! Inspecting queues and topics from outside: which exist, what is in them, which processes use
+//! them, what blocks them.
 //!
 //! An [`Inspector`] maps a segment read-only. It does not attach: it takes no participant entry and
 //! no lock, so no process waits for it, and it keeps nothing alive. What it reads may be garbage or
 //! change meanwhile; it is masked and range-checked and never decides anything. So the numbers in a
 //! snapshot of a busy queue may be a moment apart.
 //!
-//! An [`Operator`] attaches to a queue or a topic of any type, to close, drain or recover it. Inspecting works
-//! whichever user owns the segment, if its mode allows it; operating is refused on segments that
-//! are neither this user's nor root's, unless [`Owners`] say otherwise.
+//! An [`Operator`] attaches to a queue or a topic of any type, to close, drain or recover it.
+//! Inspecting works whichever user owns the segment, if its mode allows it; operating is refused on
+//! segments that are neither this user's nor root's, unless [`Owners`] say otherwise.
 //!
 //! ```
 //! # let name = format!("doc-inspect-{}", std::process::id());

@@ -86,7 +86,8 @@ impl Operator {
         self.raw.be_guest(leaves_name);
     }
 
-    /// The subscribers of a topic, as [`Topic::subscribers`](crate::Topic::subscribers); none of a queue.
+    /// The subscribers of a topic, as [`Topic::subscribers`](crate::Topic::subscribers); none of a
+    /// queue.
     ///
     /// ```
     /// # let name = format!("doc-operator-subscribers-{}", std::process::id());
@@ -100,8 +101,8 @@ impl Operator {
         if self.raw.is_topic() { self.raw.subscribers() } else { Vec::new() }
     }
 
-    /// Evicts a gating subscriber of a topic, as [`Topic::evict`](crate::Topic::evict). `false`: there
-    /// is no gating subscriber of that id.
+    /// Evicts a gating subscriber of a topic, as [`Topic::evict`](crate::Topic::evict). `false`:
+    /// there is no gating subscriber of that id.
     ///
     /// # Errors
     /// If a forked child cannot attach.
@@ -120,8 +121,8 @@ impl Operator {
     }
 
     /// Takes up to `max` messages and discards them, without waiting for any; returns how many. It
-    /// waits only for processes in the middle of a get, for a second at most. A topic has nothing to
-    /// take, since each of its subscribers reads for itself: 0.
+    /// waits only for processes in the middle of a get, for a second at most. A topic has nothing
+    /// to take, since each of its subscribers reads for itself: 0.
     ///
     /// # Errors
     /// [`GetError`] if none could be taken for another reason than an empty or closed queue.

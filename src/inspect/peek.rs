@@ -25,8 +25,8 @@ pub struct Peeked {
 
 impl Inspector {
     /// Copies up to `max_messages` messages, up to `max_bytes` of each, in the order in which they
-    /// would be taken. They stay in the queue. Of a topic: the newest, in the order in which they were
-    /// published.
+    /// would be taken. They stay in the queue. Of a topic: the newest, in the order in which they
+    /// were published.
     ///
     /// Messages may be taken by other processes meanwhile; each one that is returned was whole, in
     /// the queue, and not taken, at some moment during the call.
@@ -117,9 +117,9 @@ fn copy_of(topic: &TopicRing<'_, Mapped>, record: Walked, max_bytes: usize) -> O
         return None;
     }
     let mut bytes = vec![0; max_bytes.min(length as usize)];
-    // SAFETY: the walk has checked that the record lies in the ring, where whole words are; the length
-    // fits it. Others may write there meanwhile, through mappings of their own: a torn copy is found
-    // below, before it is used.
+    // SAFETY: the walk has checked that the record lies in the ring, where whole words are; the
+    // length fits it. Others may write there meanwhile, through mappings of their own: a torn copy
+    // is found below, before it is used.
     unsafe { load_words(topic.ring.memory.payload(record.cell).cast_const(), bytes.as_mut_ptr(), bytes.len()) };
     topic.is_intact(record.position).then_some(Peeked { bytes, length, deliveries: 0 })
 }

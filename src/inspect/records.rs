@@ -82,7 +82,8 @@ impl Inspector {
             return Records::default();
         }
         let Glance { messages, stats, .. } = self.glance();
-        // The messages of a topic that are still to be read are as large as all that were published.
+        // The messages of a topic that are still to be read are as large as all that were
+        // published.
         let bytes = match self.kind().is_topic() {
             true => stats.bytes_put.checked_div(stats.puts).unwrap_or(0).saturating_mul(messages),
             false => stats.bytes_put.saturating_sub(stats.bytes_got),

@@ -94,8 +94,8 @@ pub enum Hold {
     Consumer,
     /// The put side of a topic, as its [`Publisher`](crate::Publisher).
     Publisher,
-    /// A message of a topic being read in place, as a [`Sample`](crate::Sample): publishers wait for
-    /// its subscriber, also once it was evicted.
+    /// A message of a topic being read in place, as a [`Sample`](crate::Sample): publishers wait
+    /// for its subscriber, also once it was evicted.
     Sample,
 }
 
@@ -130,8 +130,8 @@ pub struct Glance {
     /// When.
     pub at: Instant,
     /// Messages between the two ends of the queue. Open loans count, and so do dropped ones next to
-    /// a message; messages given back do not. Of a topic: those that its slowest gating subscriber has
-    /// not passed.
+    /// a message; messages given back do not. Of a topic: those that its slowest gating subscriber
+    /// has not passed.
     pub messages: u64,
     /// All counters: see [`Snapshot::stats`].
     pub stats: Stats,
@@ -157,8 +157,8 @@ pub struct Snapshot {
     pub unlinked: bool,
     /// Was it closed?
     pub closed: bool,
-    /// Messages that have not been taken. Of a topic: those that its slowest gating subscriber has not
-    /// passed, which are a whole capacity when publishers wait for it.
+    /// Messages that have not been taken. Of a topic: those that its slowest gating subscriber has
+    /// not passed, which are a whole capacity when publishers wait for it.
     pub messages: u64,
     /// Payload of `messages`, in bytes.
     pub bytes: u64,
@@ -174,9 +174,9 @@ pub struct Snapshot {
     /// [`join`](crate::Queue::join) waits for them. Those got by processes that died count for
     /// ever.
     pub unmarked: u64,
-    /// All counters. Of a topic: `puts` are places that were published, `gets` are messages that the
-    /// subscribers of now received, each for itself, and `bytes_got` is 0 unless all messages have one
-    /// size.
+    /// All counters. Of a topic: `puts` are places that were published, `gets` are messages that
+    /// the subscribers of now received, each for itself, and `bytes_got` is 0 unless all messages
+    /// have one size.
     pub stats: Stats,
     /// What only a topic has; `None` for anything else.
     pub topic: Option<TopicSnapshot>,

@@ -16,9 +16,9 @@
 //!    the copy cannot be derived from anything else.
 //! 2. No reference to shared bytes is made: they are read through raw pointers. A read that races
 //!    with a peer's write yields some mixture of bytes, which the check of the private copy judges.
-//! 3. Payload of a topic may be overwritten by this very process while it is read. There, a copy goes
-//!    in and out word by word, with relaxed atomics of one width: what is torn is discarded by its
-//!    reader, and is never a data race. A record's cells have room for whole words.
+//! 3. Payload of a topic may be overwritten by this very process while it is read. There, a copy
+//!    goes in and out word by word, with relaxed atomics of one width: what is torn is discarded by
+//!    its reader, and is never a data race. A record's cells have room for whole words.
 
 use crate::message::{Message, Plain, Travel, assert_plain};
 use std::mem::MaybeUninit;
@@ -150,8 +150,8 @@ where
 /// Copies `length` bytes into a record of a topic, with a last word that is padded (Invariant 3).
 ///
 /// # Safety
-/// `length` bytes can be read at `from`; at `to`, a multiple of `PAYLOAD_ALIGN`, is room for them in
-/// whole words, which no plain access touches meanwhile.
+/// `length` bytes can be read at `from`; at `to`, a multiple of `PAYLOAD_ALIGN`, is room for them
+/// in whole words, which no plain access touches meanwhile.
 #[inline(always)]
 pub(crate) unsafe fn store_words(from: *const u8, length: usize, to: *mut u8) {
     let to = to.cast::<u64>();

@@ -215,8 +215,8 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     /// ever. A dead queue is there already: a creator that would replace it must come first.
     ///
     /// # Errors
-    /// [`OpenError::Timeout`] if there was none all the time. What waiting does not mend (a queue of
-    /// another type, no permission ..) is returned at once, as by [`open`](Self::open).
+    /// [`OpenError::Timeout`] if there was none all the time. What waiting does not mend (a queue
+    /// of another type, no permission ..) is returned at once, as by [`open`](Self::open).
     ///
     /// ```
     /// # let name = format!("doc-object-open-timeout-{}", std::process::id());

@@ -119,8 +119,8 @@ impl<T: ?Sized + Message> Queue<T> {
 
     /// What the builder asked for and the queue has otherwise, because it existed already:
     /// `capacity`, `capacity_bytes`, `mode`, `max_deliveries`, `dead_letters`, `max_participants`,
-    /// `close_when_unused`, `persist(false)`, and a `schema` where its creator set none. Empty for a queue that this
-    /// call created. What the builder did not set is not listed.
+    /// `close_when_unused`, `persist(false)`, and a `schema` where its creator set none. Empty for
+    /// a queue that this call created. What the builder did not set is not listed.
     ///
     /// ```
     /// # let name = format!("doc-unapplied-{}", std::process::id());

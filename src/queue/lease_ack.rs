@@ -107,8 +107,8 @@ impl<T: ?Sized + Message> Consumer<T> {
     }
 }
 
-/// What leases that are acknowledged are taken from: a [`Queue`], a [`Consumer`], a [`Receiver`](crate::Receiver),
-/// and those of objects. Sealed.
+/// What leases that are acknowledged are taken from: a [`Queue`], a [`Consumer`], a
+/// [`Receiver`](crate::Receiver), and those of objects. Sealed.
 ///
 /// ```
 /// use shmq::{AckLease, LeaseSource, Queue};

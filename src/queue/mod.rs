@@ -232,8 +232,8 @@ impl<T: ?Sized> Queue<T> {
     /// ever. A dead queue is there already: a creator that would replace it must come first.
     ///
     /// # Errors
-    /// [`OpenError::Timeout`] if there was none all the time. What waiting does not mend (a queue of
-    /// another type, no permission ..) is returned at once, as by [`open`](Self::open).
+    /// [`OpenError::Timeout`] if there was none all the time. What waiting does not mend (a queue
+    /// of another type, no permission ..) is returned at once, as by [`open`](Self::open).
     ///
     /// ```
     /// # let name = format!("doc-open-timeout-{}", std::process::id());

@@ -16,16 +16,16 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// A handle of a queue that gets and does not put: one of many, each call by the lock, as by
-/// [`Queue`](crate::Queue). Made by [`Queue::receiver`](crate::Queue::receiver); a clone is one more
-/// receiver, and each message goes to one of them.
+/// [`Queue`](crate::Queue). Made by [`Queue::receiver`](crate::Queue::receiver); a clone is one
+/// more receiver, and each message goes to one of them.
 ///
-/// Where the queue was built with
-/// [`close_when_unused`](crate::QueueBuilder::close_when_unused), puts are
-/// [`Closed`](crate::PutError::Closed) once the last receiver of all processes is gone, those that
-/// wait included; messages that are left stay untaken. A [`Consumer`](crate::Consumer) is a receiver
-/// too, and a [`Queue`](crate::Queue) is sender and receiver. What [`Sender`](crate::Sender) says of
-/// dead processes, forks and handles that are sent holds for receivers. A lease is no receiver:
-/// [`lease_owned`](Self::lease_owned) does not keep the queue open.
+/// Where the queue was built with [`close_when_unused`](crate::QueueBuilder::close_when_unused),
+/// puts are [`Closed`](crate::PutError::Closed) once the last receiver of all processes is gone,
+/// those that wait included; messages that are left stay untaken. A [`Consumer`](crate::Consumer)
+/// is a receiver too, and a [`Queue`](crate::Queue) is sender and receiver. What
+/// [`Sender`](crate::Sender) says of dead processes, forks and handles that are sent holds for
+/// receivers. A lease is no receiver: [`lease_owned`](Self::lease_owned) does not keep the queue
+/// open.
 ///
 /// ```
 /// let queue = shmq::Queue::<u64>::builder().capacity(8).close_when_unused(true).create()?;

@@ -35,9 +35,10 @@ use std::sync::Arc;
 /// open.
 ///
 /// **Sent.** Serialised with `serde`, it arrives as a sender. It counts all the while, as long as
-/// the process lives, and is attached, that sent it: so that may drop its own at once. One that was serialised and
-/// never is deserialised counts until that process leaves the queue: one that was put in vain
-/// (`Full`, `Timeout`), or inside an object of more than 64 KiB, which is encoded twice, among them.
+/// the process lives, and is attached, that sent it: so that may drop its own at once. One that was
+/// serialised and never is deserialised counts until that process leaves the queue: one that was
+/// put in vain (`Full`, `Timeout`), or inside an object of more than 64 KiB, which is encoded
+/// twice, among them.
 ///
 /// ```
 /// use shmq::{GetError, Process, Queue};
@@ -110,8 +111,8 @@ impl<T: ?Sized + Message> Sender<T> {
         |self, wait, v: &T| -> Result<(), PutError> { self.put_for(v, wait) }
     }
 
-    /// The same sender once more, whose waits end with [`PutError::Interrupted`] once `stop` is set.
-    /// As [`Queue::with_stop`](crate::Queue::with_stop).
+    /// The same sender once more, whose waits end with [`PutError::Interrupted`] once `stop` is
+    /// set. As [`Queue::with_stop`](crate::Queue::with_stop).
     ///
     /// ```
     /// let (queue, stop) = (shmq::Queue::<u64>::new(1)?, shmq::Stop::new());

@@ -1,5 +1,5 @@
-//! Handles that are sent: a queue, or a topic, serialises as its address and the nonce of its segment,
-//! and a ticket, by which the handle counts until it has arrived (`raw/roles/transit.rs`).
+//! Handles that are sent: a queue, or a topic, serialises as its address and the nonce of its
+//! segment, and a ticket, by which the handle counts until it has arrived (`raw/roles/transit.rs`).
 
 use super::{Buildable, Queue, Receiver, Sender};
 use crate::error::OpenError;

@@ -61,7 +61,8 @@ impl RawQueue {
         }
         let taken = self.head().get.head.load(Acquire);
         let used = geometry.linear(put.tail.load(Acquire)).wrapping_sub(geometry.linear(taken));
-        // Cells before head that are on lease, or not yet reclaimed, count as free: `has_room` decides.
+        // Cells before head that are on lease, or not yet reclaimed, count as free: `has_room`
+        // decides.
         Available { units: geometry.cells.saturating_sub(used.min(geometry.cells)).max(1), is_held }
     }
 

@@ -72,8 +72,9 @@ impl RawQueue {
         }
     }
 
-    /// [`await_message`](Self::await_message) for a subscriber that took `run` messages since it last
-    /// caught up: after as many spins, but no more than `longest`. `fetch` prefetches what came meanwhile.
+    /// [`await_message`](Self::await_message) for a subscriber that took `run` messages since it
+    /// last caught up: after as many spins, but no more than `longest`. `fetch` prefetches what
+    /// came meanwhile.
     #[inline(always)]
     pub(super) fn await_record(
         &self,
@@ -136,19 +137,26 @@ impl RawQueue {
         }
     }
 
+    /// The same at the gate of a topic.
+    #[cold]
+    #[inline(never)]
+    fn spin_for_gate(&self) {
+        let topic = self.as_topic();
+        let is_full = self.geometry().sized && self.ring.room_reclaimed() == 0;
+        if is_full && !self.is_closed() && !self.is_poisoned() {
+            let _ = (0..GATE_SPINS).any(|_| {
+                let is_opening = topic.is_opening();
+                if !is_opening {
+                    std::hint::spin_loop();
+                }
+                is_opening
+            });
+        }
+    }
+
     fn spin_for_room(&self) {
-        if let Some(topic) = self.topic() {
-            let is_full = self.geometry().sized && self.ring.room_reclaimed() == 0;
-            if is_full && !self.is_closed() && !self.is_poisoned() {
-                let _ = (0..GATE_SPINS).any(|_| {
-                    let is_opening = topic.is_opening();
-                    if !is_opening {
-                        std::hint::spin_loop();
-                    }
-                    is_opening
-                });
-            }
-            return;
+        if self.topic.is_some() {
+            return self.spin_for_gate();
         }
         let full = self.geometry().sized && self.ring.room_reclaimed() == 0;
         if !full || self.is_closed() || self.is_poisoned() {
@@ -169,8 +177,8 @@ impl RawQueue {
             && matches!(self.strategy, WaitStrategy::Spin | WaitStrategy::Adaptive)
     }
 
-    /// Checks of a future's poll with a pause between, before it waits: none, unless the program chose
-    /// a number.
+    /// Checks of a future's poll with a pause between, before it waits: none, unless the program
+    /// chose a number.
     #[cfg(feature = "async")]
     pub(crate) fn spins_of_polls(&self) -> u32 {
         if let WaitStrategy::Custom { spins, .. } = self.strategy { spins } else { 0 }

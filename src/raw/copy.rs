@@ -212,7 +212,8 @@ impl RawQueue {
         Ok(if length <= SMALL_COPY_BYTES { unsafe { vec_from_bytes(small.as_ptr().cast(), length) } } else { large.into_inner() })
     }
 
-    /// Gets one slice of bytes, and shows a private copy of it to `act` after the get side was left.
+    /// Gets one slice of bytes, and shows a private copy of it to `act` after the get side was
+    /// left.
     #[cfg(feature = "object")]
     #[inline]
     pub(crate) fn get_bytes<const OWNED: bool, R>(

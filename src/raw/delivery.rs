@@ -77,8 +77,8 @@ impl Delivery for ToAll {
 
     #[inline(always)]
     fn note_newest(raw: &RawQueue, position: u64) {
-        // Plain: only the put side stores it so, and what a loan's commit raises it to was published
-        // before.
+        // Plain: only the put side stores it so, and what a loan's commit raises it to was
+        // published before.
         raw.head().put.newest.store(position, Release);
     }
 

@@ -365,8 +365,8 @@ impl RawQueue {
     }
 
     fn reserve_or_make_room(&self, me: Id, length: u32, probes: bool) -> Result<Slot, NoRoom> {
-        if let Some(topic) = self.topic() {
-            return topic.reserve(length, self.barrier());
+        if self.topic.is_some() {
+            return self.reserve_of_topic(length);
         }
         match self.ring.reserve(length) {
             Err(NoRoom::Full) if self.make_room_of_skipped(me, probes)? => self.ring.reserve(length),

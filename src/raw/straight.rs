@@ -33,8 +33,8 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Longest burst of these calls: bounds what waits for a slow iterator or closure, and what is
 /// delivered again if its process dies.
 const LONGEST_BURST: usize = 64;
-/// For how long a burst that the closure was given waits for a putter that holds the Consumer off and
-/// is stopped. It is taken then, or delivered again.
+/// For how long a burst that the closure was given waits for a putter that holds the Consumer off
+/// and is stopped. It is taken then, or delivered again.
 const TAKE_NS: u64 = 1_000_000_000;
 
 /// Values in free cells at tail, not yet published. Dropping it publishes them (Invariant 4).

@@ -163,8 +163,8 @@ impl<M: Memory> Ring<M> {
     /// Makes the run start at tail, and reclaims for it if no room is left. `false`: there is no
     /// room, or tail is garbage. The run of a closely followed Producer ends before its room does,
     /// by what it takes ahead. Needs the put side of a sized ring; an endpoint need not be busy
-    /// meanwhile, since nothing is committed. `await_room` may wait a while for room; `make_room` is
-    /// [`Ring::make_room`], or what a topic has for it.
+    /// meanwhile, since nothing is committed. `await_room` may wait a while for room; `make_room`
+    /// is [`Ring::make_room`], or what a topic has for it.
     ///
     /// `is_owner` is asked last before reclaim moves: while the owner lives, no other process moves
     /// it (Ring, Invariant 2).

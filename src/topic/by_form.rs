@@ -1,5 +1,5 @@
-//! Reading messages of a type that is one value or a slice: which call of the raw subscriber each of
-//! the two needs.
+//! Reading messages of a type that is one value or a slice: which call of the raw subscriber each
+//! of the two needs.
 
 use crate::error::GetError;
 use crate::message::{Message, Plain, Visitor};

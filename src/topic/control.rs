@@ -1,4 +1,5 @@
-//! What a topic says about itself, and what ends it: seeing subscribers, evicting, closing, recovering.
+//! What a topic says about itself, and what ends it: seeing subscribers, evicting, closing,
+//! recovering.
 
 use super::Topic;
 use crate::error::{PutError, SubscriberId, WaitSubscribersError};
@@ -42,8 +43,8 @@ impl<T: ?Sized + Message> Topic<T> {
         self.raw.segment().has_name()
     }
 
-    /// Keeps the segment when its last participant leaves. Subscribers do not survive their process; a
-    /// new one may begin with what is left ([`Start::Oldest`](crate::Start::Oldest)).
+    /// Keeps the segment when its last participant leaves. Subscribers do not survive their
+    /// process; a new one may begin with what is left ([`Start::Oldest`](crate::Start::Oldest)).
     ///
     /// ```
     /// # let name = format!("doc-topic-persist-{}", std::process::id());
@@ -89,10 +90,10 @@ impl<T: ?Sized + Message> Topic<T> {
         self.raw.subscribers()
     }
 
-    /// Evicts a gating subscriber: publishers wait for it no more, and it goes on as a lossy one once
-    /// it has learned of it ([`GetError::Evicted`](crate::GetError::Evicted)). While it reads in place,
-    /// it takes effect when that [`Sample`](crate::Sample) is dropped. `false`: there is no gating
-    /// subscriber of that id (any more).
+    /// Evicts a gating subscriber: publishers wait for it no more, and it goes on as a lossy one
+    /// once it has learned of it ([`GetError::Evicted`](crate::GetError::Evicted)). While it reads
+    /// in place, it takes effect when that [`Sample`](crate::Sample) is dropped. `false`: there is
+    /// no gating subscriber of that id (any more).
     ///
     /// # Errors
     /// If a forked child cannot attach.
@@ -141,8 +142,8 @@ impl<T: ?Sized + Message> Topic<T> {
         self.raw.wait_subscribers(n, Wait::Until(Deadline::at(deadline)))
     }
 
-    /// Closes the topic for good: nothing is published any more. Subscribers read what there is, and
-    /// then see `Closed`.
+    /// Closes the topic for good: nothing is published any more. Subscribers read what there is,
+    /// and then see `Closed`.
     ///
     /// ```
     /// let topic = shmq::Topic::<u64>::new(8)?;

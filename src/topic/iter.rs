@@ -53,11 +53,11 @@ impl<S: Borrow<Subscriber<T>>, T: ?Sized + Message> Iterator for SubscriberIter<
 }
 
 impl<T: ?Sized + Message> Subscriber<T> {
-    /// Messages until the topic is closed and all of it is passed, waiting for each. Ends at `Closed`
-    /// without yielding it.
+    /// Messages until the topic is closed and all of it is passed, waiting for each. Ends at
+    /// `Closed` without yielding it.
     ///
-    /// Other errors are items. After [`Lagged`](GetError::Lagged), [`Evicted`](GetError::Evicted) and
-    /// [`Invalid`](GetError::Invalid) come further messages; any other is the last item.
+    /// Other errors are items. After [`Lagged`](GetError::Lagged), [`Evicted`](GetError::Evicted)
+    /// and [`Invalid`](GetError::Invalid) come further messages; any other is the last item.
     ///
     /// ```
     /// let topic = shmq::Topic::<u64>::new(8)?;

@@ -12,8 +12,8 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 /// Dropping a loan aborts it: subscribers pass its place. [`commit`](TopicLoan::commit) makes it a
-/// message, which all of them see. Otherwise as a [`Loan`] of a queue; while it is open, its process
-/// cannot have a lossy subscriber of the topic.
+/// message, which all of them see. Otherwise as a [`Loan`] of a queue; while it is open, its
+/// process cannot have a lossy subscriber of the topic.
 ///
 /// ```
 /// let topic = shmq::Topic::<u64>::new(8)?;
@@ -39,8 +39,8 @@ struct Counted<'t> {
 }
 
 impl<'t> Counted<'t> {
-    /// Counts a loan that `claim` makes. Not before: a call that waits for room has no loan yet, and the
-    /// subscriber that it waits for may become a lossy one meanwhile.
+    /// Counts a loan that `claim` makes. Not before: a call that waits for room has no loan yet,
+    /// and the subscriber that it waits for may become a lossy one meanwhile.
     fn begin(
         raw: &'t RawQueue,
         claim: impl FnOnce() -> Result<ClaimedRecord, PutError>,

@@ -47,20 +47,21 @@ pub type TopicBuilder<T> = QueueBuilder<Topic<T>>;
 
 /// A topic: every subscriber sees every message, and none can stop the others.
 ///
-/// A [`Queue`](crate::Queue) gives each message to one getter. A topic keeps each message until it is
-/// overwritten, and every subscriber reads it at its own place: what a publish costs does not grow
-/// with their number. `T` is one value ([`Message`]) or a slice `[X]`.
+/// A [`Queue`](crate::Queue) gives each message to one getter. A topic keeps each message until it
+/// is overwritten, and every subscriber reads it at its own place: what a publish costs does not
+/// grow with their number. `T` is one value ([`Message`]) or a slice `[X]`.
 ///
-/// - A **gating** subscriber ([`subscribe`](Topic::subscribe)) misses nothing. A publisher waits for
-///   it when it is a whole capacity behind; errors name it, and [`evict`](Topic::evict) ends the wait.
+/// - A **gating** subscriber ([`subscribe`](Topic::subscribe)) misses nothing. A publisher waits
+///   for it when it is a whole capacity behind; errors name it, and [`evict`](Topic::evict) ends
+///   the wait.
 /// - A **lossy** one ([`subscribe_lossy`](Topic::subscribe_lossy)) is never waited for, and learns
 ///   exactly how many messages it missed ([`GetError::Lagged`](crate::GetError::Lagged)).
 ///
-/// **When a process dies**: its subscribers are out of the way within 0.1 s of a publisher's waiting,
-/// at once by [`recover`](Topic::recover). A publisher that is killed leaves a whole message or none.
-/// A subscriber handle of a live process that is leaked (`mem::forget`) keeps the gate until it is
-/// evicted; so does that of a process that died, as long as a child that it forked without this crate
-/// runs and never calls it.
+/// **When a process dies**: its subscribers are out of the way within 0.1 s of a publisher's
+/// waiting, at once by [`recover`](Topic::recover). A publisher that is killed leaves a whole
+/// message or none. A subscriber handle of a live process that is leaked (`mem::forget`) keeps the
+/// gate until it is evicted; so does that of a process that died, as long as a child that it forked
+/// without this crate runs and never calls it.
 ///
 /// ```
 /// use shmq::Topic;
@@ -234,8 +235,9 @@ impl<T: ?Sized + Message> Topic<T> {
         Segment::unlink(name.as_ref())
     }
 
-    /// A gating subscriber: it misses nothing from its first message on, which is `history` messages
-    /// back ([`TopicBuilder::history`](QueueBuilder::history)), or the next one to be published.
+    /// A gating subscriber: it misses nothing from its first message on, which is `history`
+    /// messages back ([`TopicBuilder::history`](QueueBuilder::history)), or the next one to be
+    /// published.
     ///
     /// It never waits, and no publisher waits for it to join. Dropping it ends it.
     ///
@@ -271,8 +273,8 @@ impl<T: ?Sized + Message> Topic<T> {
         RawSubscriber::join(Arc::clone(&self.raw), start, true).map(Subscriber::over)
     }
 
-    /// A lossy subscriber: no publisher waits for it. It begins where [`subscribe`](Topic::subscribe)
-    /// would.
+    /// A lossy subscriber: no publisher waits for it. It begins where
+    /// [`subscribe`](Topic::subscribe) would.
     ///
     /// # Errors
     /// [`SubscribeError`].
@@ -333,7 +335,8 @@ impl<T: ?Sized + Message> Topic<T> {
     }
 
     /// The same topic, for calls whose waits end once `stop` is set. As
-    /// [`Queue::with_stop`](crate::Queue::with_stop); subscribers and publishers made of it have it too.
+    /// [`Queue::with_stop`](crate::Queue::with_stop); subscribers and publishers made of it have it
+    /// too.
     ///
     /// ```
     /// let (topic, stop) = (shmq::Topic::<u64>::new(1)?, shmq::Stop::new());

@@ -4,12 +4,13 @@ use crate::queue::{Broadcasting, QueueBuilder};
 
 /// Options of topics.
 impl<Q: Broadcasting> QueueBuilder<Q> {
-    /// A new subscriber begins up to so many messages back ([`Topic::subscribe`](crate::Topic::subscribe)); 0 if not set: with
-    /// what is published from then on.
+    /// A new subscriber begins up to so many messages back
+    /// ([`Topic::subscribe`](crate::Topic::subscribe)); 0 if not set: with what is published from
+    /// then on.
     ///
-    /// Best effort: as many messages as that stay for it while no gating subscriber lags further, but
-    /// an eighth of the capacity fewer than the capacity at most, and half of the ring in a topic of
-    /// slices.
+    /// Best effort: as many messages as that stay for it while no gating subscriber lags further,
+    /// but an eighth of the capacity fewer than the capacity at most, and half of the ring in a
+    /// topic of slices.
     ///
     /// ```
     /// let topic = shmq::Topic::<u64>::builder().capacity(100).history(2).create()?;
@@ -33,9 +34,9 @@ impl<Q: Broadcasting> QueueBuilder<Q> {
         self.with(|settings| settings.max_subscribers = Some(n))
     }
 
-    /// Evict a gating subscriber that lags `messages` or more when a publisher finds no room, or looks
-    /// how much there is: it becomes a lossy one ([`Topic::evict`](crate::Topic::evict)). 0, the default: none is evicted,
-    /// and publishers wait for all.
+    /// Evict a gating subscriber that lags `messages` or more when a publisher finds no room, or
+    /// looks how much there is: it becomes a lossy one ([`Topic::evict`](crate::Topic::evict)). 0,
+    /// the default: none is evicted, and publishers wait for all.
     ///
     /// ```
     /// let topic = shmq::Topic::<u64>::builder().capacity(8).max_lag_before_evict(8).create()?;

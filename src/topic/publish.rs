@@ -21,8 +21,8 @@ impl<T: ?Sized + Message> Topic<T> {
         /// If the process dies in the call, the message is there whole, or not at all.
         ///
         /// # Errors
-        /// [`PutError`]; nothing was published. [`Gated`](PutError::Gated) names the subscriber that it
-        /// waits for, [`BehindLoan`](PutError::BehindLoan) the process with an open loan.
+        /// [`PutError`]; nothing was published. [`Gated`](PutError::Gated) names the subscriber
+        /// that it waits for, [`BehindLoan`](PutError::BehindLoan) the process with an open loan.
         ///
         /// ```
         /// let topic = shmq::Topic::<u64>::new(1)?;
@@ -40,8 +40,9 @@ impl<T: ?Sized + Message> Topic<T> {
 
 impl<T: Message> Topic<T> {
     blocking_forms! {
-        /// Publishes all messages of the slice in order, waiting for room as often as needed. Returns
-        /// how many moved, which is all of them. As [`Queue::put_slice`](crate::Queue::put_slice).
+        /// Publishes all messages of the slice in order, waiting for room as often as needed.
+        /// Returns how many moved, which is all of them. As
+        /// [`Queue::put_slice`](crate::Queue::put_slice).
         ///
         /// # Errors
         /// As [`publish`](Topic::publish), if *none* moved.
@@ -66,8 +67,8 @@ impl<T: Message> Topic<T> {
         /// [`Queue::loan`](crate::Queue::loan). What is published behind it waits for its end.
         ///
         /// # Errors
-        /// As [`publish`](Topic::publish), and [`PutError::LossyHere`] beside a lossy subscriber of this
-        /// process.
+        /// As [`publish`](Topic::publish), and [`PutError::LossyHere`] beside a lossy subscriber of
+        /// this process.
         ///
         /// ```
         /// let topic = shmq::Topic::<[u8; 65536]>::new(4)?;

@@ -9,10 +9,10 @@ use std::ops::Deref;
 /// One message, read in place by a gating subscriber. Dropping it passes the message.
 ///
 /// While it is open, no publisher overwrites the message: not if its subscriber is
-/// [evicted](crate::Topic::evict) either, which takes effect when the sample is dropped. So a process
-/// that is stopped while it holds one stops a full topic, and the errors of publishers name it. One
-/// sample at a time: it borrows the subscriber. If its process dies, it is gone with it. A sample that
-/// a forked child inherited belongs to the parent: `Deref` panics.
+/// [evicted](crate::Topic::evict) either, which takes effect when the sample is dropped. So a
+/// process that is stopped while it holds one stops a full topic, and the errors of publishers name
+/// it. One sample at a time: it borrows the subscriber. If its process dies, it is gone with it. A
+/// sample that a forked child inherited belongs to the parent: `Deref` panics.
 ///
 /// ```
 /// let topic = shmq::Topic::<[u8]>::builder().capacity_bytes(1 << 16).create()?;
@@ -29,8 +29,8 @@ pub struct Sample<'s, T: ?Sized + Plain> {
     message: *const T,
 }
 
-// SAFETY: it was made of an exclusive borrow of its subscriber (`new`), which may be sent, and reads its
-// message as a shared reference does.
+// SAFETY: it was made of an exclusive borrow of its subscriber (`new`), which may be sent, and
+// reads its message as a shared reference does.
 unsafe impl<T: ?Sized + Plain + Sync> Send for Sample<'_, T> {}
 
 impl<'s, T: ?Sized + Plain> Sample<'s, T> {
@@ -47,8 +47,8 @@ impl<T: ?Sized + Plain> Deref for Sample<'_, T> {
     fn deref(&self) -> &T {
         let inherited = self.subscriber.raw().is_inherited();
         assert!(!inherited, "this sample belongs to the parent process: subscribe again after fork");
-        // SAFETY: the record is pinned until the sample is dropped (ring topic, Invariants 5 and 6), and
-        // this is not a forked child (asserted). Any bits are a T (Plain).
+        // SAFETY: the record is pinned until the sample is dropped (ring topic, Invariants 5 and
+        // 6), and this is not a forked child (asserted). Any bits are a T (Plain).
         unsafe { &*self.message }
     }
 }

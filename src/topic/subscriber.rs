@@ -16,8 +16,8 @@ use std::sync::Arc;
 ///
 /// Made by [`Topic::subscribe`](crate::Topic::subscribe) (gating: it misses nothing, and publishers
 /// wait for it) and [`Topic::subscribe_lossy`](crate::Topic::subscribe_lossy). It can be sent to
-/// another thread, not shared. Dropping it ends it. Inherited across `fork` it belongs to the parent:
-/// every verb returns [`GetError::Inherited`].
+/// another thread, not shared. Dropping it ends it. Inherited across `fork` it belongs to the
+/// parent: every verb returns [`GetError::Inherited`].
 ///
 /// Each message is received once, or missed: [`received`](Subscriber::received) and
 /// [`missed`](Subscriber::missed) add up to what was published since its first message, less its
@@ -101,8 +101,8 @@ impl<T: ?Sized> Subscriber<T> {
         self.raw.lag()
     }
 
-    /// Places that it passed without a message: lapped, skipped by [`latest`](Subscriber::latest), or
-    /// loans that were aborted.
+    /// Places that it passed without a message: lapped, skipped by [`latest`](Subscriber::latest),
+    /// or loans that were aborted.
     ///
     /// ```
     /// let topic = shmq::Topic::<u64>::new(4)?;
@@ -135,8 +135,8 @@ impl<T: ?Sized + Message> Subscriber<T> {
         /// The next message, by copy; waits for it.
         ///
         /// # Errors
-        /// [`Lagged`](GetError::Lagged) once if it was lapped, [`Evicted`](GetError::Evicted) once if
-        /// it was evicted: the next call goes on. [`Closed`](GetError::Closed) at the end.
+        /// [`Lagged`](GetError::Lagged) once if it was lapped, [`Evicted`](GetError::Evicted) once
+        /// if it was evicted: the next call goes on. [`Closed`](GetError::Closed) at the end.
         ///
         /// ```
         /// let topic = shmq::Topic::<u64>::new(4)?;
@@ -153,8 +153,8 @@ impl<T: ?Sized + Message> Subscriber<T> {
     /// The newest message that it has not received, by copy, at once. Those before it are missed.
     ///
     /// # Errors
-    /// `Empty` if there is no newer one than it received, `Closed` if there will be none; otherwise as
-    /// [`next`](Subscriber::next), but it never lags.
+    /// `Empty` if there is no newer one than it received, `Closed` if there will be none; otherwise
+    /// as [`next`](Subscriber::next), but it never lags.
     ///
     /// ```
     /// let topic = shmq::Topic::<f64>::new(4)?;
@@ -206,9 +206,25 @@ impl<T: Message> Subscriber<T> {
         |self, wait| -> Result<Box<T>, GetError> { self.raw.next_boxed::<T>(wait) }
     }
 
+    /// [`latest`](Subscriber::latest) in a box: a large message is nowhere on the stack on its way.
+    ///
+    /// # Errors
+    /// As [`latest`](Subscriber::latest).
+    ///
+    /// ```
+    /// let topic = shmq::Topic::<[u8; 1 << 20]>::new(2)?;
+    /// let screen = topic.subscribe_lossy()?;
+    /// topic.publish(&[7; 1 << 20])?;
+    /// assert_eq!(screen.latest_boxed()?[0], 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn latest_boxed(&self) -> Result<Box<T>, GetError> {
+        self.raw.latest_boxed::<T>()
+    }
+
     blocking_forms! {
-        /// The next message, read in place by a gating subscriber; waits for it. It is passed when the
-        /// [`Sample`] is dropped.
+        /// The next message, read in place by a gating subscriber; waits for it. It is passed when
+        /// the [`Sample`] is dropped.
         ///
         /// # Errors
         /// As [`next`](Subscriber::next), and [`NotGating`](GetError::NotGating).
@@ -250,8 +266,8 @@ impl<X: Plain> Subscriber<[X]> {
     }
 
     blocking_forms! {
-        /// The next message, read in place by a gating subscriber; waits for it. It is passed when the
-        /// [`Sample`] is dropped.
+        /// The next message, read in place by a gating subscriber; waits for it. It is passed when
+        /// the [`Sample`] is dropped.
         ///
         /// # Errors
         /// As [`next`](Subscriber::next), and [`NotGating`](GetError::NotGating).

@@ -1,5 +1,5 @@
-//! Every verb of a topic, whatever its segment holds. Any error and any value is accepted. What must
-//! not happen is a signal, a panic, a hang, or bytes from outside the mapping.
+//! Every verb of a topic, whatever its segment holds. Any error and any value is accepted. What
+//! must not happen is a signal, a panic, a hang, or bytes from outside the mapping.
 //!
 //! Depends on `shmq` and the other verbs alone, so that `fuzz/` uses it too.
 

@@ -1,5 +1,5 @@
-//! Different values in every field of a topic: in its words, its lines and its records, before it is
-//! opened, while subscribers live, and between any two verbs.
+//! Different values in every field of a topic: in its words, its lines and its records, before it
+//! is opened, while subscribers live, and between any two verbs.
 
 use crate::fences::Gap;
 use crate::fields::{self, Field, Flip, read};
@@ -178,7 +178,8 @@ fn trial<T: ?Sized + Broadcasts>(
             write(&flip(fields[disturbing.below(fields.len() as u64) as usize], image, &mut disturbing));
         }
         if disturbing.chance(15) {
-            // Restores the original, so that the topic is not poisoned or closed for the whole trial.
+            // Restores the original, so that the topic is not poisoned or closed for the whole
+            // trial.
             file.write_all_at(image, 0).expect("the whole file");
         }
     };

@@ -1,5 +1,5 @@
-//! Topics where something is missing or in the way: no membarrier, full fences only, a strategy that
-//! never sleeps, evictions at random beside every way of reading.
+//! Topics where something is missing or in the way: no membarrier, full fences only, a strategy
+//! that never sleeps, evictions at random beside every way of reading.
 
 use crate::describe;
 use crate::support::harness::{Case, skip};

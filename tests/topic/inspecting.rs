@@ -161,12 +161,12 @@ fn peeked_messages_are_the_newest_and_stay() {
     assert!(peeked(1000).len() >= 4 && peeked(0).is_empty(), "{:?}", peeked(1000));
     let frames = Topic::<[u8]>::builder().capacity_bytes(4096).create().unwrap();
     let subscriber = frames.subscribe().unwrap();
-    for message in [&b"first"[..], b"second", b"third"] {
+    for message in [&b"first"[..], b"second", b"newest"] {
         frames.publish(message).unwrap();
     }
     let peeked = Inspector::open(frames.name()).unwrap().peek(2, 3);
     let peeked: Vec<_> = peeked.iter().map(|message| (&message.bytes[..], message.length)).collect();
-    assert_eq!(peeked, [(&b"sec"[..], 6), (&b"thi"[..], 5)]);
+    assert_eq!(peeked, [(&b"sec"[..], 6), (&b"new"[..], 6)]);
     assert_eq!(subscriber.next().unwrap(), b"first");
 }
 

@@ -269,8 +269,8 @@ fn back_and_oldest_of_slices_beside_a_live_publisher_have_no_gap() {
     joins_beside(words, publisher, joiner, 150);
 }
 
-/// What is published once `wait_subscribers` has returned is seen, also by a subscriber that has not
-/// returned from `subscribe` by then.
+/// What is published once `wait_subscribers` has returned is seen, also by a subscriber that has
+/// not returned from `subscribe` by then.
 fn nothing_is_lost_behind_wait_subscribers() {
     for (round, start) in (0..120u64).zip([Start::Now, Start::Back(2)].into_iter().cycle()) {
         let topic = Topic::<u64>::builder().capacity(64).wait_strategy(WaitStrategy::Spin).create().unwrap();

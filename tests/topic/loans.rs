@@ -261,7 +261,8 @@ fn latest_of_slices_finds_loans_that_were_committed_late() {
     let topic = Topic::<[u8]>::builder().capacity_bytes(1 << 14).create().unwrap();
     let every = topic.subscribe().unwrap();
     for round in 0..300u64 {
-        // In the order of their claims; some end late, some never, and the newest that is there counts.
+        // In the order of their claims; some end late, some never, and the newest that is there
+        // counts.
         let mut open = Vec::new();
         let mut newest = None;
         for n in 0..1 + rng.below(6) {

@@ -235,7 +235,8 @@ impl<'t, S: Shape> World<'t, S> {
             }
             Err(PutError::BehindLoan { timed_out: false, .. }) => {
                 let oldest = self.loans.iter().map(|loan| loan.0).min().expect("a loan is open");
-                // The slowest may stand before one, or before aborted ones that it passes with its next call.
+                // The slowest may stand before one, or before aborted ones that it passes with its
+                // next call.
                 let is_aborted = |place: &Published| *place == Published::Aborted;
                 let stands_before = |at: usize, loan: usize| at <= loan && self.places[at..loan].iter().all(is_aborted);
                 let stands_before_it = self.slowest().is_some_and(|at| self.loans.iter().any(|loan| stands_before(at, loan.0)));

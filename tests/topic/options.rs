@@ -1,4 +1,5 @@
-//! Options of the builder: those that an existing topic does not have, and those that it cannot have.
+//! Options of the builder: those that an existing topic does not have, and those that it cannot
+//! have.
 
 use crate::support::harness::Case;
 use crate::support::unique_name;

@@ -1,4 +1,5 @@
-//! Sleeping and waking: what a wait costs, which wait strategies there are, and that no wake is lost.
+//! Sleeping and waking: what a wait costs, which wait strategies there are, and that no wake is
+//! lost.
 
 use crate::describe;
 use crate::support::harness::Case;
@@ -204,8 +205,8 @@ fn a_publisher_is_woken_by_each_way_of_reading() {
     }
 }
 
-/// Small capacity, many subscribers, each at its own pace: every publish may have to sleep, and every
-/// read as well. A lost wake costs a slice of 0.1 s.
+/// Small capacity, many subscribers, each at its own pace: every publish may have to sleep, and
+/// every read as well. A lost wake costs a slice of 0.1 s.
 fn no_wake_is_lost_between_many_sleepers() {
     const COUNT: u64 = 1500;
     let topic = Topic::<u64>::builder().capacity(3).wait_strategy(WaitStrategy::Block).create().unwrap();

@@ -14,7 +14,7 @@ pub fn cases() -> Vec<Case> {
         an_inherited_publisher_is_inert,
         an_inherited_loan_is_inert,
         a_child_uses_the_topic_as_a_process_of_its_own,
-        a_childs_loan_is_not_excluded_by_an_inherited_lossy_subscriber,
+        an_inherited_lossy_subscriber_excludes_no_loan_of_the_child,
         a_raw_fork_keeps_a_dead_parents_gate_shut_until_it_ends,
     ]
 }
@@ -130,7 +130,7 @@ fn a_child_uses_the_topic_as_a_process_of_its_own() {
 }
 
 /// A loan and a lossy subscriber exclude each other in one process, and the child is another.
-fn a_childs_loan_is_not_excluded_by_an_inherited_lossy_subscriber() {
+fn an_inherited_lossy_subscriber_excludes_no_loan_of_the_child() {
     let topic = topic();
     let live = topic.subscribe_lossy().unwrap();
     assert!(matches!(topic.try_loan().map(drop), Err(PutError::LossyHere)));
@@ -150,8 +150,8 @@ fn a_childs_loan_is_not_excluded_by_an_inherited_lossy_subscriber() {
     drop(topic.subscribe_lossy().unwrap());
 }
 
-/// As with queues: a child that never calls the crate has its parent's descriptors, and with them its
-/// sign of life.
+/// As with queues: a child that never calls the crate has its parent's descriptors, and with them
+/// its sign of life.
 fn a_raw_fork_keeps_a_dead_parents_gate_shut_until_it_ends() {
     use crate::support::process::{Child, exit_now, fork_orphan, shared_words, wait_for_count};
     use std::sync::atomic::Ordering::SeqCst;

@@ -1,6 +1,6 @@
 //! Messages whose every word follows from their publisher and number, in topics of one size and of
-//! slices. Words look like headers of records, so that a reader that takes payload for a header finds
-//! one.
+//! slices. Words look like headers of records, so that a reader that takes payload for a header
+//! finds one.
 
 use crate::support::unique_name;
 use shmq::{GetError, Plain, Publisher, PutError, Subscriber, Topic, TopicBuilder};
@@ -8,8 +8,8 @@ use shmq::{GetError, Plain, Publisher, PutError, Subscriber, Topic, TopicBuilder
 /// States of a header, `ring/header.rs`: in the three highest bits.
 const STATES: [u64; 4] = [0, 1, 2, 5];
 
-/// Word `place` of the message `tag`: a header of a small record, or a number that could be that of a
-/// record. The bits that no header has to have are a checksum.
+/// Word `place` of the message `tag`: a header of a small record, or a number that could be that of
+/// a record. The bits that no header has to have are a checksum.
 pub fn word(tag: u64, place: usize) -> u64 {
     let mixed = (tag ^ (place as u64) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     if place % 2 == 1 {

@@ -3,14 +3,14 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `storm.rs` | publishers and subscribers that are killed, stopped, join and leave, with a ledger |
-//! | `stopped.rs` | a process that stands still while it holds something, and what the errors name |
+//! | `storm.rs` | processes that are killed, stopped, join and leave, with a ledger |
+//! | `stopped.rs` | a process that stands still while it holds something: errors name it |
 //! | `forks.rs` | what a forked child inherits is inert |
 //! | `torn.rs` | a torn copy never becomes a value |
 //!
-//! `main` is single-threaded and forks each case (see `support/harness.rs`). `SHMQ_TEST_SEED` repeats
-//! a run's random choices, `SHMQ_TEST_STORM_S` sets how long a storm lasts, and with `-- --ignored`
-//! storms last longer and there are ten million reads that may be torn.
+//! `main` is single-threaded and forks each case (see `support/harness.rs`). `SHMQ_TEST_SEED`
+//! repeats a run's random choices, `SHMQ_TEST_STORM_S` sets how long a storm lasts, and with
+//! `-- --ignored` storms last longer and there are ten million reads that may be torn.
 
 #[path = "../support/mod.rs"]
 mod support;

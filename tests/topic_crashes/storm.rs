@@ -3,8 +3,8 @@
 //! ```text
 //!   publishers    note a number, publish it, note that it is out         killed, stopped, replaced
 //!   subscribers   gating: each number after the one before it, of each publisher, from the join on
-//!                 lossy: numbers that rise; received + missed = published    killed, stopped, leave
-//!   auditors      two that gate from the first message on, only stopped: each message, once, in one
+//!                 lossy: numbers that rise; received + missed = published   killed, stopped, leave
+//!   auditors      two that gate from the first message on, only stopped: each message once, in one
 //!                 order for both; one lossy one, from the first message on
 //! ```
 

@@ -182,7 +182,8 @@ impl Planner {
         self.push("broadcast", title, Unit::Rate { bytes: W * 8 }, rows);
     }
 
-    /// Messages of `W` words, each to three consumers: some processes share a core, so all give way.
+    /// Messages of `W` words, each to three consumers: some processes share a core, so all give
+    /// way.
     fn broadcast_to_three<const W: usize>(&mut self, size: &str) {
         let title = broadcast_title(size, 3);
         if !self.wants("broadcast", &title) {

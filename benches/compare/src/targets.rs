@@ -91,7 +91,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Topics beside what else gives every message to every receiver, and beside a queue's endpoints.
+    /// Topics beside what else gives every message to every receiver, and beside a queue's
+    /// endpoints.
     fn broadcast(&mut self, size: &str) {
         let one = broadcast_title(size, 1);
         self.rate(&one, TOPIC, "Producer/Consumer", 0.9);

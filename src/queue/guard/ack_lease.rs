@@ -11,14 +11,15 @@ use std::ops::Deref;
 /// A lease as [`Lease`](super::Lease) is, for work that may be left halfway. However it is dropped
 /// without an `ack` (an early return, a `?`, a panic, a future that is cancelled, an arm of a
 /// `select!` that lost), the message is delivered again, to any consumer, before newer ones. So it
-/// is if the process dies. That counts as a delivery ([`deliveries`](AckLease::deliveries)), towards
-/// [`max_deliveries`](crate::QueueBuilder::max_deliveries) too, since the caller had the message.
+/// is if the process dies. That counts as a delivery ([`deliveries`](AckLease::deliveries)),
+/// towards [`max_deliveries`](crate::QueueBuilder::max_deliveries) too, since the caller had the
+/// message.
 ///
 /// **Which of the two?** `AckLease` where a message stands for work that must be done: in code with
-/// `?`, and in all async code, where a time-out drops what it interrupts and no panic tells. `Lease`
-/// where reading is all there is to do, as of a frame or a sample: leaving the scope takes it, and
-/// no call is forgotten. (An `AckLease` whose `ack` is forgotten is delivered for ever, or until
-/// `max_deliveries`; a `Lease` that is dropped too early loses its message.)
+/// `?`, and in all async code, where a time-out drops what it interrupts and no panic tells.
+/// `Lease` where reading is all there is to do, as of a frame or a sample: leaving the scope takes
+/// it, and no call is forgotten. (An `AckLease` whose `ack` is forgotten is delivered for ever, or
+/// until `max_deliveries`; a `Lease` that is dropped too early loses its message.)
 ///
 /// **Dropping it never waits**: it takes no lock and sleeps for nothing, whichever processes are
 /// stopped. It makes one compare-and-swap and one atomic OR; if a consumer sleeps, one system call

@@ -14,9 +14,9 @@ use std::ops::Deref;
 /// ones; so does the death of the process (at-least-once). `mem::forget` of a lease holds its room
 /// until the process ends. A lease inherited across `fork` belongs to the parent: `Deref` panics,
 /// ending it does nothing. While a lease is open or forgotten,
-/// [`Process::spawn`](crate::Process::spawn) does not fork. Where a message stands for work that may
-/// be left halfway, and in async code, use an [`AckLease`](super::AckLease), which gives it back
-/// when it is dropped.
+/// [`Process::spawn`](crate::Process::spawn) does not fork. Where a message stands for work that
+/// may be left halfway, and in async code, use an [`AckLease`](super::AckLease), which gives it
+/// back when it is dropped.
 ///
 /// The message is read where other processes can write it: a peer that breaks the rules of this
 /// crate can change what `&T` shows. Get it by copy if you do not trust your peers.
@@ -31,7 +31,8 @@ use std::ops::Deref;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The queue outlives its leases ([`Queue::lease_owned`](crate::Queue::lease_owned) keeps it alive):
+/// The queue outlives its leases ([`Queue::lease_owned`](crate::Queue::lease_owned) keeps it
+/// alive):
 ///
 /// ```compile_fail,E0597
 /// let lease;

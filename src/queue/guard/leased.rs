@@ -189,9 +189,9 @@ impl<'q, T: ?Sized + Plain, D: OnDrop> Leased<'q, T, D> {
     }
 }
 
-/// Ends a [`Leased`]: unless it was inherited, the body ends its record, as it says of the queue and
-/// that record. A macro: passed by value to one more function, or with a result that lives until it
-/// has let go of its queue, a lease takes 7 to 20 instructions more (measured).
+/// Ends a [`Leased`]: unless it was inherited, the body ends its record, as it says of the queue
+/// and that record. A macro: passed by value to one more function, or with a result that lives
+/// until it has let go of its queue, a lease takes 7 to 20 instructions more (measured).
 macro_rules! end {
     ($leased:expr, |$raw:ident, $record:ident| $body:expr) => {
         let $crate::queue::guard::leased::Leased { open, keeps } = $leased;

@@ -59,8 +59,8 @@ impl RawQueue {
         Ok(evicted)
     }
 
-    /// Live gating subscribers that know where they begin. One that is joining gates already, but it
-    /// may still begin behind what is published now.
+    /// Live gating subscribers that know where they begin. One that is joining gates already, but
+    /// it may still begin behind what is published now.
     fn gating_subscribers(&self) -> usize {
         let lines = self.as_topic().lines;
         let knows =

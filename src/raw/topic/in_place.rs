@@ -1,21 +1,29 @@
 //! Records of a topic in place: read through a plain reference by a gating subscriber, or written
 //! through one by a loan.
 //!
-//! A loan's caller writes with plain stores, and a lossy subscriber may read what it writes into (it
-//! finds out afterwards, and discards the copy). Through one mapping of a process that is a data race, so
-//! there the two exclude each other: a handle, its clones, and what is made of them. Between processes,
-//! and between two mappings of one process (two handles that were opened), no rule of the language
-//! speaks of it: the addresses differ. There the reader's loads are
-//! atomic ones, each made once, of values that are compared or copied and, if reclaim has passed them,
+//! A loan's caller writes with plain stores, and a lossy subscriber may read what it writes into
+//! (it finds out afterwards, and discards the copy). Through one mapping of a process that is a
+//! data race, so there the two exclude each other: a handle, its clones, and what is made of them.
+//! Between processes, and between two mappings of one process (two handles that were opened), no
+//! rule of the language speaks of it: the addresses differ. There the reader's loads are atomic
+//! ones, each made once, of values that are compared or copied and, if reclaim has passed them,
 //! discarded; the writer reads nothing back that the reader might have written, since it writes
 //! nothing. So neither compiler can conclude anything from the other's accesses.
+//!
+//! One case of one process is left to that argument: a gating subscriber that was evicted, and has
+//! not learned of it, may be in the middle of a copy, which it will discard, when a loan is written
+//! there.
 
+use super::step::Tried;
+use super::subscriber::RawSubscriber;
 use crate::atomic::AtomicU64;
+use crate::error::GetError;
 use crate::raw::RawQueue;
-use crate::ring::topic::{LineWord, Standing};
+use crate::ring::topic::{LineWord, Seen, Standing};
 use crate::shm::geometry::CellIndex;
 use crate::shm::participant::Id;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::wait::Wait;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 const COUNT_BITS: u32 = 16;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
@@ -103,8 +111,8 @@ impl RawQueue {
         })
     }
 
-    /// Position of the record that this process has claimed at `cell`: the last one of that cell before
-    /// tail. It was claimed less than a lap ago, since reclaim does not pass it.
+    /// Position of the record that this process has claimed at `cell`: the last one of that cell
+    /// before tail. It was claimed less than a lap ago, since reclaim does not pass it.
     pub(crate) fn position_of_claimed(&self, cell: CellIndex) -> u64 {
         let topic = self.as_topic();
         let (tail, lap) = (topic.tail(), topic.first());
@@ -112,7 +120,8 @@ impl RawQueue {
         if this_lap < tail { this_lap } else { this_lap.wrapping_sub(lap) }
     }
 
-    /// A loan that was claimed at `position` is a message: it may be the newest, and reclaim may pass it.
+    /// A loan that was claimed at `position` is a message: it may be the newest, and reclaim may
+    /// pass it.
     pub(crate) fn note_committed(&self, position: u64) {
         if !self.geometry().sized {
             self.as_topic().note_newest(position);
@@ -127,6 +136,54 @@ pub(crate) struct InPlaceRecord {
     pub payload: *const u8,
     pub length: usize,
     pub(super) next: crate::ring::topic::Place,
+}
+
+impl RawSubscriber {
+    /// Waits for a message to be read in place.
+    pub(crate) fn pin_next(&self, wait: Wait) -> Result<InPlaceRecord, GetError> {
+        self.await_place(wait);
+        self.wait_for(wait, &mut || self.step_in_place())
+    }
+
+    fn step_in_place(&self) -> Tried<InPlaceRecord> {
+        let raw = &*self.raw;
+        let pin = &self.line().pin;
+        let tail = raw.as_topic().tail();
+        for _ in 0..=raw.geometry().cells {
+            self.learn()?;
+            if !self.is_gating() {
+                return Err(GetError::NotGating);
+            }
+            // Ring topic, Invariant 6.
+            pin.store(1, Relaxed);
+            raw.barrier().light();
+            let seen = if self.gates_now() { raw.as_topic().look(self.place.get(), || true).map(Some) } else { Ok(None) };
+            if let Ok(Some(Seen::Record { cell, length, next })) = seen {
+                return Ok(Some(InPlaceRecord { payload: raw.ring.memory.payload(cell), length, next }));
+            }
+            pin.store(0, Release);
+            match seen? {
+                Some(Seen::Nothing | Seen::Loan(_)) => return Ok(None),
+                Some(Seen::Skipped(next)) => self.skip_to(next),
+                _ => {}
+            }
+        }
+        self.nothing_after_a_lap(tail)
+    }
+
+    /// A record is read no more in place: it is passed.
+    pub(crate) fn unpin(&self, record: &InPlaceRecord) {
+        if self.is_inherited() {
+            return;
+        }
+        self.move_past(record.next);
+        // Release: what was read in place was read before.
+        self.line().pin.store(0, Release);
+        if self.is_changed() {
+            // Evicted: a publisher that waits leaves it out now.
+            self.raw.notify_not_full(u32::MAX);
+        }
+    }
 }
 
 #[cfg(all(test, not(loom)))]

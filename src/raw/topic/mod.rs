@@ -11,7 +11,8 @@
 //! |---|---|
 //! | `mod.rs` | what a topic has beside a queue's put side; room |
 //! | `subscriber.rs` | a subscriber: its place, and what happens to it |
-//! | `next.rs` | the verbs by copy, and how they wait |
+//! | `next.rs` | the verbs by copy, their fast path, and how they wait |
+//! | `step.rs` | one try of a verb |
 //! | `readiness.rs` | what there is, for a caller that waits for several things |
 //! | `awaited.rs` | the same for tasks |
 //! | `in_place.rs` | records read in place, and what excludes lossy readers |
@@ -33,6 +34,7 @@ mod in_place;
 mod next;
 mod readiness;
 mod seen;
+mod step;
 mod subscriber;
 
 pub(crate) use in_place::{InPlace, InPlaceRecord, InPlaceUse};
@@ -47,7 +49,7 @@ use crate::error::PutError;
 use crate::lock::Locked;
 use crate::os::{Deadline, MemoryBarrier};
 use crate::ring::topic::{Fences, Hold, Limits, TopicRing};
-use crate::ring::{Header, State};
+use crate::ring::{Header, NoRoom, Slot, State};
 use crate::shm::geometry::CellIndex;
 use crate::shm::participant::{self, Id};
 use crate::shm::segment::{Segment, TopicArea};
@@ -115,12 +117,23 @@ impl RawQueue {
 
     /// As [`Ring::make_room`](crate::ring::Ring::make_room), of a queue or a topic. Needs the put
     /// side.
-    #[cold]
+    #[inline]
     pub(super) fn make_room(&self, most: u64) -> bool {
-        match self.topic() {
-            Some(topic) => topic.make_room(self.barrier()),
-            None => self.ring.make_room(most),
-        }
+        if self.topic.is_some() { self.make_room_of_topic() } else { self.ring.make_room(most) }
+    }
+
+    // Out of line: a queue that makes room pays one test for it.
+    #[cold]
+    #[inline(never)]
+    fn make_room_of_topic(&self) -> bool {
+        self.as_topic().make_room(self.barrier())
+    }
+
+    /// As [`Ring::reserve`](crate::ring::Ring::reserve). Needs the put side.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn reserve_of_topic(&self, length: u32) -> Result<Slot, NoRoom> {
+        self.as_topic().reserve(length, self.barrier())
     }
 
     /// A check of whether participants are dead that asks the kernel once for consecutive ones.
@@ -136,8 +149,8 @@ impl RawQueue {
         }
     }
 
-    /// Opens the gate where a dead process keeps it shut: by its line, or by a loan. `true`: there may
-    /// be room for `length` bytes now. Needs the put side.
+    /// Opens the gate where a dead process keeps it shut: by its line, or by a loan. `true`: there
+    /// may be room for `length` bytes now. Needs the put side.
     #[cold]
     pub(super) fn free_gate(&self, me: Id, length: u32, by_endpoint: bool) -> bool {
         let topic = self.as_topic();
@@ -168,8 +181,8 @@ impl RawQueue {
         aborted > 0
     }
 
-    /// The loans of dead processes between reclaim and the end of the records. Needs the put side, or
-    /// its lock.
+    /// The loans of dead processes between reclaim and the end of the records. Needs the put side,
+    /// or its lock.
     fn each_dead_loan(&self, me: Id, mut visit: impl FnMut(CellIndex, Header)) {
         let topic = self.as_topic();
         let mut at = topic.words.reclaim.load(Acquire);
@@ -190,8 +203,8 @@ impl RawQueue {
         }
     }
 
-    /// Runs `act` with the put side's lock held, whether or not a live endpoint owns the side. `false`
-    /// if the lock cannot be had soon.
+    /// Runs `act` with the put side's lock held, whether or not a live endpoint owns the side.
+    /// `false` if the lock cannot be had soon.
     fn with_put_lock(&self, me: Id, deadline: Deadline, act: impl FnOnce() -> bool) -> bool {
         let lock = self.locks().put(self.head());
         let Some(locked) = lock.lock(self.segment(), me, deadline.within(ABORT_LOCK_NS), true) else { return false };
@@ -248,7 +261,8 @@ impl RawQueue {
         self.report_events();
     }
 
-    /// Does a scan of this process leave evicted subscribers out of the gate (ring topic, Invariant 6)?
+    /// Does a scan of this process leave evicted subscribers out of the gate (ring topic, Invariant
+    /// 6)?
     pub(super) fn leaves_out(&self) -> bool {
         self.barrier().is_registered() || self.barrier().has_full_fences()
     }

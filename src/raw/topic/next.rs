@@ -6,7 +6,7 @@
 //!           \--nothing--> spin, yield, sleep on `not_empty` --> again, until the deadline
 //! ```
 
-use super::InPlaceRecord;
+use super::step::Tried;
 use super::subscriber::RawSubscriber;
 use crate::error::GetError;
 use crate::message::copy::{load_message, load_words};
@@ -16,27 +16,15 @@ use crate::raw::SMALL_COPY_BYTES;
 use crate::raw::block::GATHER_SPINS;
 use crate::raw::copy::{SlowGet, check_written};
 use crate::raw::stats::Verb;
-use crate::ring::topic::{Newest, Place, Seen};
-use crate::ring::{Corrupted, Header, Memory};
+use crate::ring::topic::Place;
+use crate::ring::{Header, Memory};
 use crate::wait::{Step, Wait};
 use std::mem::MaybeUninit;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::fence;
 
 /// Records that are prefetched at a time.
 const FETCH_AHEAD: u64 = 64;
-
-/// Tries to find a newest message that is not overwritten before it is read.
-const ATTEMPTS: u32 = 64;
-
-impl From<Corrupted> for GetError {
-    fn from(_: Corrupted) -> GetError {
-        GetError::Corrupted
-    }
-}
-
-/// One try of a verb: a result, or nothing yet.
-type Tried<R> = Result<Option<R>, GetError>;
 
 impl RawSubscriber {
     /// The next message of a topic of `T`s.
@@ -63,7 +51,8 @@ impl RawSubscriber {
     /// A message of one size that is ready at the place, if nothing is in the way.
     #[inline(always)]
     fn next_at_once<T: Message>(&self) -> Option<MaybeUninit<T>> {
-        // A large copy may be torn each time: the slow path finds out whether it was, and where to go.
+        // A large copy may be torn each time: the slow path finds out whether it was, and where to
+        // go.
         if self.is_inherited() || (size_of::<T>() > SMALL_COPY_BYTES && !self.is_gating()) {
             return None;
         }
@@ -88,7 +77,8 @@ impl RawSubscriber {
     fn next_slowly<T: Message>(&self, wait: Wait) -> Result<T, GetError> {
         let mut copy = MaybeUninit::<T>::uninit();
         let mut read = |from: *const u8, length: usize| {
-            // SAFETY: the record's length is that of a T, in whole words; what is torn is discarded.
+            // SAFETY: the record's length is that of a T, in whole words; what is torn is
+            // discarded.
             unsafe { load_words(from, copy.as_mut_ptr().cast(), length.min(size_of::<T>())) };
             Ok(())
         };
@@ -133,8 +123,8 @@ impl RawSubscriber {
         Ok(got)
     }
 
-    /// Messages that are ready one after the other, up to the ring's end. What is in the way, or is no
-    /// value, is left for a call of its own.
+    /// Messages that are ready one after the other, up to the ring's end. What is in the way, or is
+    /// no value, is left for a call of its own.
     #[inline]
     fn burst_at_once<T: Message>(&self, values: &mut [T]) -> usize {
         if self.is_inherited() {
@@ -173,7 +163,7 @@ impl RawSubscriber {
 
     /// A copy was torn.
     #[cold]
-    fn note_torn(&self) {
+    pub(super) fn note_torn(&self) {
         self.torn.set(self.torn.get().saturating_add(1));
     }
 
@@ -209,6 +199,20 @@ impl RawSubscriber {
         Ok(unsafe { copy.assume_init() })
     }
 
+    /// The newest value into a box.
+    pub fn latest_boxed<T: Message>(&self) -> Result<Box<T>, GetError> {
+        let mut copy = Box::<T>::new_uninit();
+        self.latest_with(&mut |from, length| {
+            // SAFETY: as in `next_slowly`.
+            unsafe { load_words(from, copy.as_mut_ptr().cast(), length.min(size_of::<T>())) };
+            Ok(())
+        })?;
+        // SAFETY: all bytes of `copy` were written.
+        unsafe { check_written(&*copy)? };
+        // SAFETY: the bytes were just found to be a value of T.
+        Ok(unsafe { copy.assume_init() })
+    }
+
     /// The newest slice.
     pub fn latest_vec<X: Plain>(&self) -> Result<Vec<X>, GetError> {
         self.latest_with(&mut copy_to_vec)
@@ -226,22 +230,16 @@ impl RawSubscriber {
         self.latest_with(&mut |from, length| copy_into(from, length, bytes))
     }
 
-    /// Waits for a message, and copies it by `read(from, length)`. A copy that turns out to be torn is
-    /// discarded: `read` may be called several times.
+    /// Waits for a message, and copies it by `read(from, length)`. A copy that turns out to be torn
+    /// is discarded: `read` may be called several times.
     pub fn next_with<R>(&self, wait: Wait, read: &mut dyn FnMut(*const u8, usize) -> Result<R, GetError>) -> Result<R, GetError> {
         self.await_place(wait);
         self.wait_for(wait, &mut || self.step(read))
     }
 
-    /// Waits for a message to be read in place.
-    pub(crate) fn pin_next(&self, wait: Wait) -> Result<InPlaceRecord, GetError> {
-        self.await_place(wait);
-        self.wait_for(wait, &mut || self.step_in_place())
-    }
-
     /// Spins for a record at its place, before the slow path of verbs that make no run.
     #[inline]
-    fn await_place(&self, wait: Wait) {
+    pub(super) fn await_place(&self, wait: Wait) {
         let (raw, position) = (&*self.raw, self.place.get().position);
         let is_pending = || raw.geometry().cell(position).is_some_and(|cell| raw.ring.load_header(cell).is_pending());
         if is_pending() && !wait.is_try() && !self.is_inherited() {
@@ -274,10 +272,11 @@ impl RawSubscriber {
         raw.await_record(self.take_run(), self.gather_spins.get(), wait, || self.adapt(self.fetch_ahead(position)), is_pending)
     }
 
-    /// After a pause, in which a publisher filled so many cells. The best pause lets it fill a good part
-    /// of the ring, whatever its rate: after a shorter one they follow each other from line to line, and
-    /// in a longer one it finds the ring full, and waits in turn (measured, 1024 messages of 64 B: 200
-    /// spins 32 M/s and 50 spins 57 where a line takes 500 ns, 16 and 7 where it takes 1 us).
+    /// After a pause, in which a publisher filled so many cells. The best pause lets it fill a good
+    /// part of the ring, whatever its rate: after a shorter one they follow each other from line to
+    /// line, and in a longer one it finds the ring full, and waits in turn (measured, 1024 messages
+    /// of 64 B: 200 spins 32 M/s and 50 spins 57 where a line takes 500 ns, 16 and 7 where it takes
+    /// 1 us).
     fn adapt(&self, filled: u64) {
         let (cells, spins) = (self.raw.geometry().cells, self.gather_spins.get());
         if filled > cells / 2 {
@@ -287,8 +286,8 @@ impl RawSubscriber {
         }
     }
 
-    /// Makes the run begin at its place, unless that lies in it already, and prefetches its records. It
-    /// has not the ring's last cell.
+    /// Makes the run begin at its place, unless that lies in it already, and prefetches its
+    /// records. It has not the ring's last cell.
     #[inline]
     fn refill<T: Message>(&self) {
         let position = self.place.get().position;
@@ -309,9 +308,9 @@ impl RawSubscriber {
         }
     }
 
-    /// Prefetches the lines of the next records before tail together: otherwise it would wait for one
-    /// after the other. Reads tail, in a line that the put side writes, only if what it knows of it does
-    /// not reach far enough. Returns how many cells it knows of.
+    /// Prefetches the lines of the next records before tail together: otherwise it would wait for
+    /// one after the other. Reads tail, in a line that the put side writes, only if what it knows
+    /// of it does not reach far enough. Returns how many cells it knows of.
     fn fetch_ahead(&self, position: u64) -> u64 {
         let (geometry, ring) = (self.raw.geometry(), &self.raw.ring);
         let before = |tail: u64| if tail > position { geometry.linear(tail).wrapping_sub(geometry.linear(position)) } else { 0 };
@@ -340,7 +339,7 @@ impl RawSubscriber {
 
     /// The one blocking path: tries until there is something, or time is up.
     #[cold]
-    fn wait_for<R>(&self, wait: Wait, attempt: &mut dyn FnMut() -> Tried<R>) -> Result<R, GetError> {
+    pub(super) fn wait_for<R>(&self, wait: Wait, attempt: &mut dyn FnMut() -> Tried<R>) -> Result<R, GetError> {
         self.check()?;
         self.end_forgotten_sample();
         let raw = &*self.raw;
@@ -384,164 +383,10 @@ impl RawSubscriber {
         }
     }
 
-    /// Does no record begin at its place?
-    fn is_at_end(&self) -> bool {
-        let seen = self.raw.as_topic().look(self.place.get(), || self.gates_now());
-        seen == Ok(Seen::Nothing)
-    }
-
     /// A slice has passed: is the loan before it that of a dead process, or has the last publisher
     /// died?
     pub fn probe(&self) {
         self.raw.probe_for_reader(self.place.get().position, self.me, Deadline::NEVER);
-    }
-
-    fn step<R>(&self, read: &mut dyn FnMut(*const u8, usize) -> Result<R, GetError>) -> Tried<R> {
-        let raw = &*self.raw;
-        let topic = raw.as_topic();
-        let gates = || self.gates_now();
-        let tail = topic.tail();
-        for _ in 0..=raw.geometry().cells {
-            self.learn()?;
-            let place = self.place.get();
-            match topic.look(place, gates)? {
-                Seen::Nothing | Seen::Loan(_) => return Ok(None),
-                Seen::Skipped(next) => self.skip_to(next),
-                // Evicted meanwhile: it learns that first.
-                Seen::Lapped if self.is_gating() => {}
-                Seen::Lapped if !self.go_on_after_lapped()? => return Ok(None),
-                Seen::Lapped => {}
-                Seen::Record { cell, length, next } => {
-                    let got = read(raw.ring.memory.payload(cell), length);
-                    if topic.counts(place.position, &gates) {
-                        let got = got?;
-                        self.torn.set(0);
-                        self.move_past(next);
-                        return Ok(Some(got));
-                    }
-                    self.note_torn();
-                }
-            }
-        }
-        self.nothing_after_a_lap(tail)
-    }
-
-    /// Passes fillers, which have no number of their own, and aborted loans.
-    pub(super) fn skip_to(&self, next: Place) {
-        self.miss(next.number.wrapping_sub(self.place.get().number));
-        self.move_to(next);
-    }
-
-    /// Goes on elsewhere. The error says how many it missed, unless it missed none. `false`: every place
-    /// that was tried was overwritten at once, since this process hardly runs; for now there is nothing.
-    fn go_on_after_lapped(&self) -> Result<bool, GetError> {
-        let place = self.place.get();
-        let Some(next) = self.raw.as_topic().after_lapped(place, self.torn.get())? else { return Ok(false) };
-        let missed = next.number.wrapping_sub(place.number);
-        self.skip_to(next);
-        if missed == 0 { Ok(true) } else { Err(GetError::Lagged { missed }) }
-    }
-
-    /// The newest message that it has not passed; what lies before it is missed.
-    fn latest_with<R>(&self, read: &mut dyn FnMut(*const u8, usize) -> Result<R, GetError>) -> Result<R, GetError> {
-        self.check()?;
-        let raw = &*self.raw;
-        let topic = raw.as_topic();
-        let gates = || self.gates_now();
-        for _ in 0..ATTEMPTS {
-            self.learn()?;
-            if raw.is_poisoned() {
-                return Err(GetError::Poisoned);
-            }
-            let is_final = raw.is_closed() && raw.put_side_is_quiet(self.me);
-            match topic.newest_from(self.place.get())? {
-                Newest::Lapped => continue,
-                Newest::None => {
-                    // Not before them: a gating subscriber would keep their room.
-                    self.pass_skipped()?;
-                    return Err(if is_final && self.is_at_end() { GetError::Closed } else { GetError::Empty });
-                }
-                Newest::Found(newest) => {
-                    if let Seen::Record { cell, length, next } = topic.look(newest, gates)? {
-                        let got = read(raw.ring.memory.payload(cell), length);
-                        if topic.counts(newest.position, &gates) {
-                            let got = got?;
-                            self.miss(newest.number.wrapping_sub(self.place.get().number));
-                            self.move_past(next);
-                            return Ok(got);
-                        }
-                    }
-                }
-            }
-        }
-        Err(GetError::Busy)
-    }
-
-    /// After a whole ring of places without a message: nothing yet, if publishers made more of them
-    /// meanwhile (loans that they drop); otherwise the ring is garbage.
-    fn nothing_after_a_lap<R>(&self, tail: u64) -> Tried<R> {
-        if self.raw.as_topic().tail() == tail { Err(GetError::Corrupted) } else { Ok(None) }
-    }
-
-    /// Goes on behind a message, and in a topic of slices behind what follows it and is none: a gating
-    /// subscriber would keep the room of a filler until its next call.
-    fn move_past(&self, next: Place) {
-        self.move_to(next);
-        if !self.raw.geometry().sized {
-            // Garbage is reported by the next call.
-            let _ = self.pass_skipped();
-        }
-    }
-
-    /// Passes fillers and aborted loans at its place.
-    fn pass_skipped(&self) -> Result<(), GetError> {
-        for _ in 0..=self.raw.geometry().cells {
-            match self.raw.as_topic().look(self.place.get(), || self.gates_now())? {
-                Seen::Skipped(next) => self.skip_to(next),
-                _ => break,
-            }
-        }
-        Ok(())
-    }
-
-    fn step_in_place(&self) -> Tried<InPlaceRecord> {
-        let raw = &*self.raw;
-        let pin = &self.line().pin;
-        let tail = raw.as_topic().tail();
-        for _ in 0..=raw.geometry().cells {
-            self.learn()?;
-            if !self.is_gating() {
-                return Err(GetError::NotGating);
-            }
-            // Ring topic, Invariant 6.
-            pin.store(1, Relaxed);
-            raw.barrier().light();
-            let seen = if self.gates_now() { raw.as_topic().look(self.place.get(), || true).map(Some) } else { Ok(None) };
-            if let Ok(Some(Seen::Record { cell, length, next })) = seen {
-                return Ok(Some(InPlaceRecord { payload: raw.ring.memory.payload(cell), length, next }));
-            }
-            pin.store(0, Release);
-            match seen? {
-                Some(Seen::Nothing | Seen::Loan(_)) => return Ok(None),
-                Some(Seen::Skipped(next)) => self.skip_to(next),
-                _ => {}
-            }
-        }
-        self.nothing_after_a_lap(tail)
-    }
-
-    /// A record is read no more in place: it is passed.
-    pub(crate) fn unpin(&self, record: &InPlaceRecord) {
-        if self.is_inherited() {
-            return;
-        }
-        self.move_past(record.next);
-        // Release: what was read in place was read before.
-        self.line().pin.store(0, Release);
-        if self.is_changed() {
-            // Evicted: a publisher that waits leaves it out now.
-            self.raw.notify_not_full(u32::MAX);
-        }
     }
 }
 
@@ -560,8 +405,8 @@ fn copy_into<X: Plain>(from: *const u8, length: usize, copy: &mut Vec<X>) -> Res
     let count = whole::<X>(length)?;
     copy.clear();
     copy.reserve(count);
-    // SAFETY: the record has `length` bytes in whole words, and the vector room for as many; any bits
-    // are an X (Plain). What is torn is discarded.
+    // SAFETY: the record has `length` bytes in whole words, and the vector room for as many; any
+    // bits are an X (Plain). What is torn is discarded.
     unsafe {
         load_words(from, copy.as_mut_ptr().cast(), length);
         copy.set_len(count);
@@ -574,8 +419,8 @@ fn copy_to_buffer<X: Plain>(from: *const u8, length: usize, buffer: &mut [X]) ->
     if needed > given {
         return Err(GetError::TooSmall { needed, given });
     }
-    // SAFETY: the record has `length` bytes in whole words, and the buffer room for as many; any bits
-    // are an X (Plain), torn ones as well.
+    // SAFETY: the record has `length` bytes in whole words, and the buffer room for as many; any
+    // bits are an X (Plain), torn ones as well.
     unsafe { load_words(from, buffer.as_mut_ptr().cast(), length) };
     Ok(needed)
 }

@@ -93,8 +93,8 @@ pub struct RawSubscriber {
     pub(super) caught_up_at: Cell<u64>,
     /// Longest pause when it has caught up, in spins.
     pub(super) gather_spins: Cell<u64>,
-    /// Cells that follow one another, where its next records are, and the position of the first: with
-    /// them a call compares one number. Filled where the light barrier is the compiler's.
+    /// Cells that follow one another, where its next records are, and the position of the first:
+    /// with them a call compares one number. Filled where the light barrier is the compiler's.
     pub(super) run: Cell<CellRow>,
     pub(super) run_from: Cell<u64>,
     /// What tail was when it last loaded it.
@@ -130,7 +130,8 @@ impl RawSubscriber {
             }
         })?;
         raw.as_topic().lines[joined.line].joined_ns.store(now_ns(), Relaxed);
-        // For those that wait for subscribers, and publishers that found it further back while it joined.
+        // For those that wait for subscribers, and publishers that found it further back while it
+        // joined.
         raw.notify_all_done();
         raw.notify_not_full(u32::MAX);
         let place = Place { position: joined.cursor, number: joined.number };
@@ -221,8 +222,8 @@ impl RawSubscriber {
         self.line().state.load(Acquire) != self.expected.get()
     }
 
-    /// Learns, once, that it was evicted, and stands for a lossy subscriber from then on; it ends in a
-    /// process that has loans open. Not while it reads in place.
+    /// Learns, once, that it was evicted, and stands for a lossy subscriber from then on; it ends
+    /// in a process that has loans open. Not while it reads in place.
     pub(super) fn learn(&self) -> Result<(), GetError> {
         if self.has_ended.get() {
             return Err(GetError::Evicted);
@@ -289,7 +290,8 @@ impl RawSubscriber {
         if !self.raw.geometry().sized {
             line.number.store(next.number, Relaxed);
         }
-        // Release: what it read before is read before a publisher that sees this place overwrites it.
+        // Release: what it read before is read before a publisher that sees this place overwrites
+        // it.
         line.cursor.store(next.position, Release);
         if self.is_gating() {
             self.raw.barrier().light();

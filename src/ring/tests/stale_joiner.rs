@@ -11,8 +11,8 @@ use std::cell::Cell;
 const CAPACITY: u64 = 8;
 const MESSAGE_BYTES: u32 = 8;
 
-/// Runs something once, inside the heavy barrier of one that joins: it is GATING, and has not read the
-/// gate yet.
+/// Runs something once, inside the heavy barrier of one that joins: it is GATING, and has not read
+/// the gate yet.
 struct Meanwhile<'a>(Cell<Option<&'a dyn Fn()>>);
 
 impl Fences for Meanwhile<'_> {

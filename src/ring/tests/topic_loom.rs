@@ -254,8 +254,8 @@ fn a_lossy_subscriber_beside_publishers_with_a_lock() {
     });
 }
 
-/// An eviction, while the subscriber reads in place: the publisher leaves its line out only while it
-/// reads nothing.
+/// An eviction, while the subscriber reads in place: the publisher leaves its line out only while
+/// it reads nothing.
 #[test]
 fn an_open_sample_outlives_an_eviction() {
     bounded(3, || {

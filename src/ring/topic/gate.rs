@@ -80,8 +80,8 @@ impl<M: Memory> TopicRing<'_, M> {
         let stretch = next.saturating_sub(tail).max(if geometry.sized { geometry.slack() } else { geometry.cells / STEP_SHARE });
         let target = tail.wrapping_add(stretch).wrapping_add(1).saturating_sub(geometry.cells).max(least);
 
-        // Room is opened for a run of records at a time, and reclaim, which subscribers read, moves by
-        // whole stretches.
+        // Room is opened for a run of records at a time, and reclaim, which subscribers read, moves
+        // by whole stretches.
         let before = self.linear(put.reclaim.load(Relaxed));
         let run = if geometry.sized { RECLAIM_AHEAD } else { geometry.cells };
         let lacking = before.saturating_add(run.min(stretch)).max(least);
@@ -95,8 +95,8 @@ impl<M: Memory> TopicRing<'_, M> {
         self.store_reclaim(reclaim, reclaimed);
         let bound = self.linear(reclaimed).min(gate.saturating_sub(geometry.slack())).min(before.saturating_add(run));
         if geometry.sized && bound > before {
-            // They were read a lap ago: their lines are wanted for writing, and together rather than one
-            // after the other.
+            // They were read a lap ago: their lines are wanted for writing, and together rather
+            // than one after the other.
             let first = geometry.position(before);
             let count = (bound - before).min(geometry.cells_to_end(first));
             self.ring.memory.prefetch_write(self.ring.cell(first)?, count);
@@ -120,8 +120,8 @@ impl<M: Memory> TopicRing<'_, M> {
                     (scan.lowest, Some(scan))
                 }
             };
-            // Not below reclaim: a cursor there is that of one that is joining, which takes a place at or
-            // behind the gate that is stored here.
+            // Not below reclaim: a cursor there is that of one that is joining, which takes a place
+            // at or behind the gate that is stored here.
             let lowest = lowest.min(tail).max(self.linear(reclaim));
             let reclaimed = self.reclaimed_upto(reclaim, target, lowest)?;
             // Not as far as the subscribers are: one that joins may begin some way back.
@@ -158,8 +158,8 @@ impl<M: Memory> TopicRing<'_, M> {
         Some(self.laggard_cursor()?.map_or(others, |cursor| cursor.min(others)))
     }
 
-    /// Where the laggard of the last scan is now; `Some(None)`: it gates no more, or there was none.
-    /// `None`: only a scan can say.
+    /// Where the laggard of the last scan is now; `Some(None)`: it gates no more, or there was
+    /// none. `None`: only a scan can say.
     fn laggard_cursor(&self) -> Option<Option<u64>> {
         let words = self.words;
         if words.joins_seen.load(Relaxed) != words.joins.load(Acquire) {
@@ -287,8 +287,8 @@ impl<M: Memory> TopicRing<'_, M> {
         }
     }
 
-    /// The lowest cursor that gates, in cells, and its line; `u64::MAX` if none does. A hint that needs
-    /// nothing, and evicts nobody.
+    /// The lowest cursor that gates, in cells, and its line; `u64::MAX` if none does. A hint that
+    /// needs nothing, and evicts nobody.
     pub fn lowest_gating(&self, leaves_out: bool) -> (u64, Option<(usize, LineWord)>) {
         let mut lowest = (u64::MAX, None);
         for (line, words) in self.used_lines().iter().enumerate() {
@@ -306,8 +306,8 @@ impl<M: Memory> TopicRing<'_, M> {
         lowest
     }
 
-    /// Is there no room for a record of `length` bytes? One line says so, as long as the laggard of the
-    /// last scan has not moved enough. A hint that needs nothing.
+    /// Is there no room for a record of `length` bytes? One line says so, as long as the laggard of
+    /// the last scan has not moved enough. A hint that needs nothing.
     pub fn is_held(&self, length: u32, leaves_out: bool) -> Result<bool, Corrupted> {
         let next = self.linear(self.ring.span(self.tail(), length)?.next);
         if let Some((line, word)) = self.laggard() {
@@ -349,19 +349,19 @@ impl<M: Memory> TopicRing<'_, M> {
         Ok(if header.state() == Some(State::Claimed) { Hold::Loan(header) } else { Hold::Subscriber { line, word } })
     }
 
-    /// Does the gate leave room, or has the laggard of the last scan moved so far that a publisher goes
-    /// on with some stretch? Or is it time to scan? A hint.
+    /// Does the gate leave room, or has the laggard of the last scan moved so far that a publisher
+    /// goes on with some stretch? Or is it time to scan? A hint.
     pub fn is_opening(&self) -> bool {
         let tail = self.linear(self.ring.memory.put_side().tail.load(Relaxed));
         let opens = |lowest: u64, cells| lowest.saturating_add(self.capacity()) >= tail.wrapping_add(cells);
-        // The gate first: while it leaves room, no line is read. And the laggard alone: the bound of the
-        // others is that of the last scan, which stands until the next one.
+        // The gate first: while it leaves room, no line is read. And the laggard alone: the bound
+        // of the others is that of the last scan, which stands until the next one.
         opens(self.linear(self.words.gate.load(Relaxed)), 1)
             || self.laggard_cursor().is_none_or(|cursor| opens(cursor.unwrap_or(u64::MAX), self.step()))
     }
 
-    /// Before a publisher of a record of `length` bytes sleeps: the gating subscriber that passes this
-    /// position wakes it; not later than another publisher that waits has asked for.
+    /// Before a publisher of a record of `length` bytes sleeps: the gating subscriber that passes
+    /// this position wakes it; not later than another publisher that waits has asked for.
     pub fn ask_for_wake(&self, length: u32) -> Result<(), Corrupted> {
         let position = self.tail();
         let tail = self.linear(position);

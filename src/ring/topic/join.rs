@@ -1,5 +1,5 @@
-//! Subscribers come and go: joining beside a live publisher, leaving, being evicted, and being freed
-//! after their death.
+//! Subscribers come and go: joining beside a live publisher, leaving, being evicted, and being
+//! freed after their death.
 //!
 //! ```text
 //!   a free line --CAS--> JOINING --cursor--> GATING --joins + 1, heavy barrier, read gate--> a cursor
@@ -189,15 +189,15 @@ impl<M: Memory> TopicRing<'_, M> {
         self.place_at(geometry.position(wanted).max(oldest).min(tail.max(oldest)))
     }
 
-    /// The number of the record that will be put at `tail`. The word beside it may be payload by now,
-    /// of a whole lap later: then a newer tail says as much.
+    /// The number of the record that will be put at `tail`. The word beside it may be payload by
+    /// now, of a whole lap later: then a newer tail says as much.
     fn number_of_tail(&self, tail: u64) -> Result<u64, Corrupted> {
         let number = self.number_at(tail)?;
         Ok(if self.is_intact(tail) { number } else { self.published() })
     }
 
-    /// The first record from `from` on that `is_it`, or the end of the records. `None`: overtaken by
-    /// reclaim on the way.
+    /// The first record from `from` on that `is_it`, or the end of the records. `None`: overtaken
+    /// by reclaim on the way.
     fn walk_to(&self, from: u64, is_it: impl Fn(u64, u64) -> bool) -> Result<Option<(u64, u64)>, Corrupted> {
         self.walk(from, |walked| !is_it(walked.position, walked.number))
     }
@@ -240,8 +240,9 @@ impl<M: Memory> TopicRing<'_, M> {
         evicted.then_some(evicting)
     }
 
-    /// The subscriber learns that it was evicted: it stands for a lossy one from now on. Not while it
-    /// reads in place. Returns its new word; `None`: it is not evicted, or no longer this subscriber.
+    /// The subscriber learns that it was evicted: it stands for a lossy one from now on. Not while
+    /// it reads in place. Returns its new word; `None`: it is not evicted, or no longer this
+    /// subscriber.
     pub fn learn_of_eviction(&self, line: usize, word: LineWord) -> Option<LineWord> {
         let lossy = word.standing_as(Standing::Lossy);
         self.change(line, word, |_| lossy).then_some(lossy)

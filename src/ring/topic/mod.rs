@@ -27,29 +27,30 @@
 //! ring's second lap, so that there is always a lap before.
 //!
 //! Invariants:
-//! 1. *Bound.* `PutSide::reclaim` of a topic is the bound: a record may end at `next` if `next` lies
-//!    before the bound's next lap. It is the lower one of the topic's `reclaim` and of `gate` less
-//!    the [slack](crate::shm::geometry::Geometry::slack), so that the paths of the queue's put side
-//!    need nothing else. It is stored last: a put side that dies before has changed nothing that a
-//!    successor relies on.
-//! 2. *Gate.* No gating subscriber's cursor is before `gate`, and `gate` is not behind tail. The put
-//!    side stores a gate, runs the light barrier, and believes it if `joins` is what it was before
-//!    the scan; a subscriber that joins makes its line gate, raises `joins`, runs the heavy barrier,
-//!    and then takes a cursor at or behind `gate` (Dekker). So the put side sees the line, or the
-//!    subscriber sees the gate. While `joins_seen` is [`MUST_SCAN`], no gate is believed.
+//! 1. *Bound.* `PutSide::reclaim` of a topic is the bound: a record may end at `next` if `next`
+//!    lies before the bound's next lap. It is the lower one of the topic's `reclaim` and of `gate`
+//!    less the [slack](crate::shm::geometry::Geometry::slack), so that the paths of the queue's put
+//!    side need nothing else. It is stored last: a put side that dies before has changed nothing
+//!    that a successor relies on.
+//! 2. *Gate.* No gating subscriber's cursor is before `gate`, and `gate` is not behind tail. The
+//!    put side stores a gate, runs the light barrier, and believes it if `joins` is what it was
+//!    before the scan; a subscriber that joins makes its line gate, raises `joins`, runs the heavy
+//!    barrier, and then takes a cursor at or behind `gate` (Dekker). So the put side sees the line,
+//!    or the subscriber sees the gate. While `joins_seen` is [`MUST_SCAN`], no gate is believed.
 //! 3. *Reclaim.* It is the start of a record, never behind `gate`, and never passes a CLAIMED
-//!    record. It is stored with Release, and a release fence follows before a byte of what it passed
-//!    is overwritten.
+//!    record. It is stored with Release, and a release fence follows before a byte of what it
+//!    passed is overwritten.
 //! 4. *Lossy reads.* Whatever a lossy subscriber reads at a position, header and sequence included,
 //!    counts only if `reclaim`, loaded after it and after an acquire fence, is not behind that
 //!    position: a byte that was overwritten brings the reclaim that allowed it. Payload that may
 //!    tear is read, and by copy written, in whole words with relaxed atomics.
-//! 5. *Gating reads.* While its line gates, no record from its cursor on is overwritten. By copy, it
-//!    loads its own state after the copy and an acquire fence: still GATING, and no publisher had
-//!    left it out when it copied; otherwise Invariant 4 decides.
+//! 5. *Gating reads.* While its line gates, no record from its cursor on is overwritten. By copy,
+//!    it loads its own state after the copy and an acquire fence: still GATING, and no publisher
+//!    had left it out when it copied; otherwise Invariant 4 decides.
 //! 6. *Pins.* A subscriber that reads in place stores `pin`, runs the light barrier, and reads only
-//!    if it still gates. A publisher that would leave an evicted line out of the gate runs the heavy
-//!    barrier between the load of its state and that of its pin, and leaves it out only if that is
+//!    if it still gates. A publisher that would leave an evicted line out of the gate runs the
+//!    heavy barrier between the load of its state and that of its pin, and leaves it out only if
+//!    that is
 //!    0. Where the heavy barrier is refused, no line of a live subscriber is left out.
 //! 7. *Lines.* A state word changes by compare-and-swap only; each subscriber has a generation of
 //!    its own. The other words of a line are its subscriber's.
@@ -147,8 +148,8 @@ impl<M: Memory> TopicRing<'_, M> {
         self.words.reclaim.load(Relaxed) <= position
     }
 
-    /// Number of the record at a position that is the start of one, or tail. In a topic of slices it
-    /// counts only if the position [is intact](TopicRing::is_intact).
+    /// Number of the record at a position that is the start of one, or tail. In a topic of slices
+    /// it counts only if the position [is intact](TopicRing::is_intact).
     pub fn number_at(&self, position: u64) -> Result<u64, Corrupted> {
         let geometry = &self.ring.geometry;
         if geometry.sized {
@@ -170,8 +171,8 @@ impl<M: Memory> TopicRing<'_, M> {
     }
 }
 
-/// Before a publisher writes into what another one may have reclaimed (Invariant 3). On x86-64 it is
-/// no instruction.
+/// Before a publisher writes into what another one may have reclaimed (Invariant 3). On x86-64 it
+/// is no instruction.
 #[inline(always)]
 pub(crate) fn order_reclaimed() {
     fence(Release);

@@ -50,8 +50,8 @@ pub(crate) enum Newest {
 }
 
 impl<M: Memory> TopicRing<'_, M> {
-    /// Reads what is at `place`. `gates` is asked after the header: does the line still gate, so that
-    /// the header counts whatever reclaim says?
+    /// Reads what is at `place`. `gates` is asked after the header: does the line still gate, so
+    /// that the header counts whatever reclaim says?
     pub fn look(&self, place: Place, gates: impl Fn() -> bool) -> Result<Seen, Corrupted> {
         let geometry = &self.ring.geometry;
         let Place { position, number } = place;
@@ -92,8 +92,9 @@ impl<M: Memory> TopicRing<'_, M> {
         gates() || self.words.reclaim.load(Relaxed) <= position
     }
 
-    /// Where a subscriber goes on that was lapped at `place`: at the oldest record, after a torn copy
-    /// at one about half a ring later, after two at the newest. `None`: these were overwritten too.
+    /// Where a subscriber goes on that was lapped at `place`: at the oldest record, after a torn
+    /// copy at one about half a ring later, after two at the newest. `None`: these were overwritten
+    /// too.
     pub fn after_lapped(&self, place: Place, torn: u32) -> Result<Option<Place>, Corrupted> {
         for attempt in 0..ATTEMPTS {
             let position = match torn.saturating_add(attempt / 4) {
@@ -141,8 +142,8 @@ impl<M: Memory> TopicRing<'_, M> {
         Ok(newest)
     }
 
-    /// The position of the newest READY record of a topic of messages of one size, as far as that can
-    /// be seen at once; otherwise reclaim.
+    /// The position of the newest READY record of a topic of messages of one size, as far as that
+    /// can be seen at once; otherwise reclaim.
     fn before_tail(&self) -> u64 {
         let (geometry, oldest) = (&self.ring.geometry, self.words.reclaim.load(Acquire));
         let mut at = self.linear(self.tail());

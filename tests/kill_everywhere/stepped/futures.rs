@@ -1,9 +1,9 @@
 //! Killed in a future: in a poll that is ready, in one that waits, between its wake and its next
 //! poll, and in its drop.
 //!
-//! Only the thread that polls is stepped; the reactor's thread runs, and dies with it at whatever it
-//! does then. The last case steps the reactor. Unless a case says otherwise, the reactor has been
-//! started before the operation begins.
+//! Only the thread that polls is stepped; the reactor's thread runs, and dies with it at whatever
+//! it does then. The last case steps the reactor. Unless a case says otherwise, the reactor has
+//! been started before the operation begins.
 
 use crate::stepped::contents::{attach, check, expect_whole, holding, kill_in, kill_in_body, put, recover};
 use crate::stepped::sweep::Operation;
@@ -465,8 +465,8 @@ impl Wake for Steps {
     }
 }
 
-/// The reactor is killed from the call of one task's waker to that of the next: it leaves the queue,
-/// registers, sleeps, is woken, probes for the dead, counts and notifies. It takes nothing.
+/// The reactor is killed from the call of one task's waker to that of the next: it leaves the
+/// queue, registers, sleeps, is woken, probes for the dead, counts and notifies. It takes nothing.
 fn killed_in_the_reactor() {
     follow_the_thread_that_begins();
     let operation = Operation {

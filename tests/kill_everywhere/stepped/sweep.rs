@@ -11,10 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-/// Places of a sample, for each operation; and where another thread runs beside it, which makes most
-/// of the way single steps.
+/// Places of a sample, for each operation; and where another thread runs beside it, which makes
+/// most of the way single steps (of a debug build, many).
 const SAMPLED_PLACES: u64 = 100;
-const SAMPLED_PLACES_BESIDE: u64 = 60;
+const SAMPLED_PLACES_BESIDE: u64 = if cfg!(debug_assertions) { 20 } else { 60 };
 /// Of 100 operations of a sample, the number whose recovery is killed as well. Recoveries have much
 /// in common, and tracing one costs more than killing it.
 const SAMPLED_PERCENT: u64 = 20;

@@ -1,6 +1,6 @@
 //! Killed in a verb of a topic, as a publisher and as a subscriber, and what its survivors find: a
-//! gating subscriber that misses nothing, a lossy one whose counts are exact, and publishers that no
-//! dead process stops.
+//! gating subscriber that misses nothing, a lossy one whose counts are exact, and publishers that
+//! no dead process stops.
 
 #[cfg(feature = "async")]
 mod asynchronous;

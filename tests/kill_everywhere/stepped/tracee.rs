@@ -278,8 +278,7 @@ fn even_out_the_heap() {
     }
 }
 
-/// Has a traced thread stopped (`true`) or ended (`false`)? `None`: neither, if the options say
-/// WNOHANG.
+/// Has a traced thread stopped (`true`) or ended (`false`)? `None`: neither (WNOHANG).
 fn wait_for_thread(thread: libc::pid_t, options: libc::c_int) -> Option<bool> {
     let mut status = 0;
     // SAFETY: `status` is an int that the call may write.
@@ -291,8 +290,8 @@ fn wait_for_thread(thread: libc::pid_t, options: libc::c_int) -> Option<bool> {
 /// Set in the process of a case whose children begin, and end, in another thread than their first.
 static FOLLOWS_A_THREAD: AtomicBool = AtomicBool::new(false);
 
-/// From now on, in this case, the thread that calls `begin` is stepped, and its second call of it is
-/// the end of the operation.
+/// From now on, in this case, the thread that calls `begin` is stepped, and its second call of it
+/// is the end of the operation.
 #[cfg(feature = "async")]
 pub fn follow_the_thread_that_begins() {
     FOLLOWS_A_THREAD.store(true, Relaxed);

@@ -4,8 +4,8 @@
 //! Polled, as in its own benchmarks; or woken by its event, for the blocking groups. A subscriber
 //! connects at its first `receive()`, and what exceeds its buffer before that is dropped: so both
 //! sides wait for each other, and the subscriber receives once, before anything is measured. Every
-//! subscriber of a publish-subscribe service gets every sample: one to one where a message is to go to
-//! one receiver, one to several in the groups of broadcasts.
+//! subscriber of a publish-subscribe service gets every sample: one to one where a message is to go
+//! to one receiver, one to several in the groups of broadcasts.
 
 use super::until;
 use crate::{

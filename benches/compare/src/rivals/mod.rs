@@ -41,8 +41,8 @@ pub fn clean() {
     cloudtoid::clean();
 }
 
-/// How an end of a ring waits: it polls where each process has a core; gives way after some polls, or
-/// sleeps, where several share one.
+/// How an end of a ring waits: it polls where each process has a core; gives way after some polls,
+/// or sleeps, where several share one.
 pub const SPINS: u8 = 0;
 pub const YIELDS: u8 = 1;
 pub const SLEEPS: u8 = 2;

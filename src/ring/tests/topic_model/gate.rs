@@ -1,5 +1,5 @@
-//! How far a publisher may go, in the order of `ring/topic/gate.rs`: the believed gate, the laggard's
-//! line, the scan of all lines; a new gate, reclaim, and the bound.
+//! How far a publisher may go, in the order of `ring/topic/gate.rs`: the believed gate, the
+//! laggard's line, the scan of all lines; a new gate, reclaim, and the bound.
 
 use super::publisher::{CLAIMED, DONE, Step};
 use super::subscriber::{self, Line};

@@ -5,16 +5,16 @@
 //! storer dies, or chance drains it. Buffers drain in order, as on x86-64; in some cases in any
 //! order that fences and Release stores allow.
 //!
-//! The steps are those of `ring/topic`, in its order, and of its callers in `raw` (`raw/topic`): joining,
-//! the gate, reclaim, reading, eviction; repair and the put side's lock are shortened.
+//! The steps are those of `ring/topic`, in its order, and of its callers in `raw` (`raw/topic`):
+//! joining, the gate, reclaim, reading, eviction; repair and the put side's lock are shortened.
 //!
 //! The ring is one of messages of one size, positions are numbers of cells, and a payload has two
 //! words, which name the position and the publisher: so each copy and each open Sample shows by
 //! itself whether it is what was published. Slices, sleep and the end of the stream have machines
 //! of their own.
 //!
-//! A step that touches only words of the put side's owner commutes with all steps of the others:
-//! it is taken at once (but its actor may be killed before it). When nothing moves any more, an heir
+//! A step that touches only words of the put side's owner commutes with all steps of the others: it
+//! is taken at once (but its actor may be killed before it). When nothing moves any more, an heir
 //! publishes more than a whole ring: whatever happened, it must come to its end unless a live
 //! subscriber, or a live loan, legitimately stops it.
 //!

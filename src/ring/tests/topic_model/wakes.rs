@@ -8,12 +8,12 @@
 //! ```
 //!
 //! Two publishers share one `wake_at`, and one may publish, or ask for an earlier wake, between the
-//! ask of the other and its sleep: then that one is woken by a subscriber that sleeps, or by the end
-//! of its slice.
+//! ask of the other and its sleep: then that one is woken by a subscriber that sleeps, or by the
+//! end of its slice.
 //!
-//! A subscriber's cursor stays in its store buffer until a heavy barrier, a wake, or chance. What is
-//! left out: the wakes of subscribers, and that the count of waiters belongs to an epoch (both are
-//! `Condvar`, `lock/model.rs`), and deaths, which cost a slice.
+//! A subscriber's cursor stays in its store buffer until a heavy barrier, a wake, or chance. What
+//! is left out: the wakes of subscribers, and that the count of waiters belongs to an epoch (both
+//! are `Condvar`, `lock/model.rs`), and deaths, which cost a slice.
 
 use crate::lock::model::{Machine, explore};
 
@@ -249,8 +249,8 @@ impl Machine for State {
                 continue;
             }
             assert_eq!(*publisher, Publisher::Asleep, "something hangs: {self:?}");
-            // While a subscriber is busy with its message, a publisher may wait for a whole step; and
-            // one of two for its slice.
+            // While a subscriber is busy with its message, a publisher may wait for a whole step;
+            // and one of two for its slice.
             let is_alone = self.needs.contains(&0);
             let worth = if is_busy { need.max(self.least) } else { need };
             assert!(is_busy && !is_alone || !self.has_room(worth), "a publisher sleeps beside room: {self:?}");
