@@ -10,7 +10,7 @@ use crate::support::{PATIENCE, unique_name};
 use shmq::{GetError, Subscriber, Topic};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
@@ -95,6 +95,14 @@ impl Tally {
     }
 }
 
+/// Waits until its writer has lapped it: where nothing else runs, a reader may be as fast as that.
+fn fall_behind<T: ?Sized>(subscriber: &Subscriber<T>) {
+    let begun = Instant::now();
+    while subscriber.lag() < 300 && begun.elapsed() < Duration::from_millis(200) {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+}
+
 /// Reads through every verb in turn until there were so many reads, and so many laps.
 fn read_on<T: shmq::Message + ?Sized>(
     what: &str,
@@ -105,6 +113,9 @@ fn read_on<T: shmq::Message + ?Sized>(
     let (mut tally, started) = (Tally::default(), Instant::now());
     while tally.reads < wanted || tally.lagged < 20 {
         tally.reads += 1;
+        if tally.reads % 32 == 0 && tally.lagged < 20 {
+            fall_behind(subscriber);
+        }
         let read = match tally.reads % 16 {
             0 => subscriber.latest(),
             1 => subscriber.next_timeout(PATIENCE),
