@@ -89,7 +89,7 @@ impl RawQueue {
     /// Frees the record that stops a full put side, if a dead process holds it. Needs the put side.
     #[cold]
     pub(super) fn free_stopper<const OWNED: bool>(&self, me: Id, length: u32) -> bool {
-        if self.topic().is_some() {
+        if self.topic.is_some() {
             return self.free_gate(me, length, OWNED);
         }
         self.ring.free_stopper(|owner| self.is_dead(owner, me)).unwrap_or(false)
@@ -108,7 +108,7 @@ impl RawQueue {
     pub(super) fn recover_until(&self, deadline: Deadline) -> RecoveryReport {
         let mut report = RecoveryReport::default();
         let Ok(me) = self.me() else { return report };
-        if self.topic().is_some() {
+        if self.topic.is_some() {
             self.recover_topic(me, deadline, &mut report);
             return report;
         }

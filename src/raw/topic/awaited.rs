@@ -14,7 +14,7 @@ use crate::reactor::{Aspect, Available, Awaited};
 use crate::ring::State;
 use crate::ring::topic::{LineWord, Standing};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Acquire;
 
 /// What the reactor sees of a subscriber: its line. Its handle belongs to another thread.
 struct AwaitedSubscriber {
@@ -77,18 +77,11 @@ impl RawQueue {
     /// Cells that a publisher may fill, as far as the gate goes. May be too high, never too low.
     pub(in crate::raw) fn room_before_the_gate(&self) -> u64 {
         let (geometry, topic) = (self.geometry(), self.as_topic());
-        let used = (topic.words.lines_end.load(Acquire) as usize).min(topic.lines.len());
-        let cursors = topic.lines[..used].iter().filter_map(|line| {
-            let word = LineWord::from_bits(line.state.load(Acquire));
-            // One that was evicted and does not read in place is left out by the next scan.
-            let gates = match word.standing() {
-                Some(Standing::Gating) => true,
-                Some(Standing::Evicting) => line.pin.load(Relaxed) != 0,
-                _ => false,
-            };
-            gates.then(|| geometry.linear(line.cursor.load(Acquire)))
-        });
-        let Some(lowest) = cursors.min() else { return geometry.cells };
+        // One that was evicted and does not read in place is left out by the next scan.
+        let (lowest, laggard) = topic.lowest_gating(true);
+        if laggard.is_none() {
+            return geometry.cells;
+        }
         lowest.saturating_add(topic.capacity()).saturating_sub(geometry.linear(topic.tail())).min(geometry.cells)
     }
 }

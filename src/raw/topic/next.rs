@@ -76,12 +76,8 @@ impl RawSubscriber {
     #[inline(never)]
     fn next_slowly<T: Message>(&self, wait: Wait) -> Result<T, GetError> {
         let mut copy = MaybeUninit::<T>::uninit();
-        let mut read = |from: *const u8, length: usize| {
-            // SAFETY: the record's length is that of a T, in whole words; what is torn is
-            // discarded.
-            unsafe { load_words(from, copy.as_mut_ptr().cast(), length.min(size_of::<T>())) };
-            Ok(())
-        };
+        // SAFETY: the copy has room for a T.
+        let mut read = unsafe { copy_to::<T>(copy.as_mut_ptr()) };
         self.wait_for(wait, &mut || self.step(&mut read))?;
         // SAFETY: all bytes of `copy` were written.
         unsafe { check_written(&copy)? };
@@ -92,11 +88,8 @@ impl RawSubscriber {
     /// The next message into a box: a large one is nowhere on the stack on its way.
     pub fn next_boxed<T: Message>(&self, wait: Wait) -> Result<Box<T>, GetError> {
         let mut copy = Box::<T>::new_uninit();
-        self.next_with(wait, &mut |from, length| {
-            // SAFETY: as in `next_slowly`.
-            unsafe { load_words(from, copy.as_mut_ptr().cast(), length.min(size_of::<T>())) };
-            Ok(())
-        })?;
+        // SAFETY: the copy has room for a T.
+        self.next_with(wait, &mut unsafe { copy_to::<T>(copy.as_mut_ptr()) })?;
         // SAFETY: all bytes of `copy` were written.
         unsafe { check_written(&*copy)? };
         // SAFETY: the bytes were just found to be a value of T.
@@ -188,11 +181,8 @@ impl RawSubscriber {
     /// The newest value that it has not passed, at once.
     pub fn latest_value<T: Message>(&self) -> Result<T, GetError> {
         let mut copy = MaybeUninit::<T>::uninit();
-        self.latest_with(&mut |from, length| {
-            // SAFETY: as in `next_slowly`.
-            unsafe { load_words(from, copy.as_mut_ptr().cast(), length.min(size_of::<T>())) };
-            Ok(())
-        })?;
+        // SAFETY: the copy has room for a T.
+        self.latest_with(&mut unsafe { copy_to::<T>(copy.as_mut_ptr()) })?;
         // SAFETY: all bytes of `copy` were written.
         unsafe { check_written(&copy)? };
         // SAFETY: the bytes were just found to be a value of T.
@@ -202,11 +192,8 @@ impl RawSubscriber {
     /// The newest value into a box.
     pub fn latest_boxed<T: Message>(&self) -> Result<Box<T>, GetError> {
         let mut copy = Box::<T>::new_uninit();
-        self.latest_with(&mut |from, length| {
-            // SAFETY: as in `next_slowly`.
-            unsafe { load_words(from, copy.as_mut_ptr().cast(), length.min(size_of::<T>())) };
-            Ok(())
-        })?;
+        // SAFETY: the copy has room for a T.
+        self.latest_with(&mut unsafe { copy_to::<T>(copy.as_mut_ptr()) })?;
         // SAFETY: all bytes of `copy` were written.
         unsafe { check_written(&*copy)? };
         // SAFETY: the bytes were just found to be a value of T.
@@ -387,6 +374,19 @@ impl RawSubscriber {
     /// died?
     pub fn probe(&self) {
         self.raw.probe_for_reader(self.place.get().position, self.me, Deadline::NEVER);
+    }
+}
+
+/// Copies the record of a `T`, which may be torn and is discarded then.
+///
+/// # Safety
+/// `to` leads to room for a T as long as the reader is used, which nothing else touches meanwhile.
+unsafe fn copy_to<T: Message>(to: *mut T) -> impl FnMut(*const u8, usize) -> Result<(), GetError> {
+    move |from, length| {
+        // SAFETY: the record's length is that of a T, in whole words; the caller of `copy_to` promises
+        // as much room.
+        unsafe { load_words(from, to.cast(), length.min(size_of::<T>())) };
+        Ok(())
     }
 }
 
