@@ -12,7 +12,9 @@
 //!  0x400  Rare           "all done" waiters, poison, repairs     slow paths only
 //!  0x480  PortableSync   space for the objects of raw_sync       portable lock backend only
 //!  0x900  InTransit      handles that were serialised and have not arrived: slow paths only
-//!  0xb00  Entry * n      participant table, 64 bytes an entry:
+//!  0xb00  SpillWords     objects larger than the ring: slow paths only
+//!  0xb40  GivenUp        positions of messages that were given up: slow paths only
+//!  0xf00  Entry * n      participant table, 64 bytes an entry:
 //!                        byte i*64 is entry i's liveness lock (OFD), i*64 + 32 its registration
 //!   + n   name byte      locked (OFD) by the process that changes a name
 //!   + 64  structure      text of the messages' structure, 0 to 4096 bytes, written once
@@ -52,9 +54,9 @@ use crossbeam_utils::CachePadded;
 /// First word of every segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"shmqring");
 /// Raised with every change of the layout or of the protocol.
-pub const FORMAT: u32 = 7;
+pub const FORMAT: u32 = 8;
 /// Bytes kept of a message type's name.
-pub const TYPE_NAME_BYTES: usize = 272;
+pub const TYPE_NAME_BYTES: usize = 264;
 /// Bytes kept of a user's schema.
 pub const SCHEMA_BYTES: usize = 64;
 /// Bytes kept of a structural schema's text; its hash is that of the whole text.
@@ -162,6 +164,8 @@ pub struct SegmentHeader {
     pub history: u64,
     /// A gating subscriber that lags so many messages is evicted; 0: none is.
     pub max_lag: u64,
+    /// Bytes of objects that may lie in files of their own; 0: none may.
+    pub max_spilled_bytes: u64,
 }
 
 /// Words that putters write, under the put lock or as the endpoint that owns the side.
@@ -311,6 +315,32 @@ pub const TRANSIT_SLOTS: usize = 64;
 #[derive(Debug)]
 pub struct InTransit(pub [AtomicU64; TRANSIT_SLOTS]);
 
+/// Objects of a queue that lie in files of their own.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct SpillWords {
+    /// Bytes of those files. Kills let it drift; it is counted anew before it stops a put.
+    pub bytes: AtomicU64,
+    /// Objects that were put so.
+    pub objects: AtomicU64,
+    pub reserved: [AtomicU64; 6],
+}
+
+/// Messages that were given up, whose positions are kept.
+pub const GIVEN_UP_KEPT: usize = 118;
+
+/// Positions of the messages that were given up last (`raw/identity.rs`).
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct GivenUp {
+    /// Positions that were noted, ever: the number of the next one.
+    pub noted: AtomicU64,
+    /// Positions before this one may have been forgotten.
+    pub forgotten_before: AtomicU64,
+    /// Each 0, or a position plus 1: number n stands at `n % GIVEN_UP_KEPT`.
+    pub positions: [AtomicU64; GIVEN_UP_KEPT],
+}
+
 /// The head of a segment, before the participant table.
 #[repr(C)]
 pub struct Head {
@@ -322,6 +352,8 @@ pub struct Head {
     pub rare: CachePadded<Rare>,
     pub portable: PortableSync,
     pub in_transit: InTransit,
+    pub spilled: SpillWords,
+    pub given_up: GivenUp,
 }
 
 /// One attached process. Its liveness lock is an OFD lock on its first byte.
@@ -546,7 +578,9 @@ const _: () = {
     assert!(offset_of!(Head, rare) == 0x400);
     assert!(offset_of!(Head, portable) == 0x480);
     assert!(offset_of!(Head, in_transit) == 0x900);
-    assert!(ENTRIES_OFFSET == 0xb00);
+    assert!(offset_of!(Head, spilled) == 0xb00);
+    assert!(offset_of!(Head, given_up) == 0xb40);
+    assert!(ENTRIES_OFFSET == 0xf00);
     assert!(size_of::<PutSide>() <= 128 && size_of::<GetSide>() <= 128 && size_of::<Rare>() <= 128);
     assert!(ENTRY_BYTES == 64);
     assert!(size_of::<MutexWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<ValueWords>() as u64 <= PRIMITIVE_DATA_OFFSET);

@@ -105,6 +105,7 @@ impl PrimitiveKind {
             full_fence: settings.full_fence,
             close_when_unused: false,
             topic: None,
+            max_spilled_bytes: 0,
         })
     }
 }

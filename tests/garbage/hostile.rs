@@ -108,7 +108,7 @@ fn scribble(name: &str, image: &[u8], rng: &mut Rng, mut report: impl FnMut()) -
         match rng.below(10) {
             0 => restore(0, words.len()),
             1 | 2 => restore(0x200 / 8, words.len()),
-            3 => restore(0, 0xb00 / 8),
+            3 => restore(0, 0xf00 / 8),
             4 => {
                 // A burst at one word, so that it changes between any two reads by others.
                 let field = fields[rng.below(fields.len() as u64) as usize];

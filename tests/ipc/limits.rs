@@ -41,7 +41,7 @@ fn a_file_of_another_length_is_refused() {
     queue.put_slice(&[1, 2, 3]).unwrap();
     drop(queue);
     let whole = fs::read(path_of(&name)).unwrap();
-    let lengths = [0, 1, 8, 0x1ff, 0x200, 0xaff, 0xb00, 4096, whole.len() - 1, whole.len() + 1, whole.len() + 4096];
+    let lengths = [0, 1, 8, 0x1ff, 0x200, 0xeff, 0xf00, 4096, whole.len() - 1, whole.len() + 1, whole.len() + 4096];
     for length in lengths {
         File::options().write(true).open(path_of(&name)).unwrap().set_len(length as u64).unwrap();
         assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::Corrupted { .. })), "{length} bytes");

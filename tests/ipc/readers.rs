@@ -14,7 +14,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Offset of the participant table, and bytes of an entry (`src/shm/layout.rs`).
-const TABLE: libc::off_t = 0xb00;
+const TABLE: libc::off_t = 0xf00;
 const ENTRY: libc::off_t = 64;
 
 /// A child that opens the segment for reading and read-locks bytes of it as soon as it can get the

@@ -168,7 +168,7 @@ pub fn segment_exists(name: &str) -> bool {
 /// describes where they are.
 pub fn describe_segment(path: &str) -> String {
     let mut text = format!("  {path}, words that are not 0:\n");
-    let mut bytes = [0u8; 0xb00];
+    let mut bytes = [0u8; 0xf00];
     let read = File::open(path).and_then(|mut segment| segment.read(&mut bytes)).unwrap_or(0);
     for (place, word) in bytes[..read].chunks_exact(8).enumerate().skip(0x200 / 8) {
         let word = u64::from_le_bytes(word.try_into().expect("a chunk of 8"));

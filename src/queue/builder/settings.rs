@@ -93,6 +93,7 @@ impl QueueSettings {
             directory: self.directory.clone().unwrap_or_default(),
             full_fence: self.full_fence,
             close_when_unused: self.close_when_unused == Some(true),
+            max_spilled_bytes: 0,
         })
     }
 

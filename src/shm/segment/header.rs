@@ -40,6 +40,8 @@ pub(crate) struct SegmentInfo {
     pub close_when_unused: bool,
     /// Of a topic.
     pub topic: Option<TopicShape>,
+    /// Bytes of objects that may lie in files of their own; 0: none may.
+    pub max_spilled_bytes: u64,
     /// The name of the dead-letter queue. Read after the rest, like the structure's text.
     pub dead_letters: Option<String>,
     pub(super) dead_letters_len: u32,
@@ -171,6 +173,7 @@ impl RawSegmentHeader {
             full_fence: full_fence == 1,
             close_when_unused: close_when_unused == 1,
             topic,
+            max_spilled_bytes: self.u64(offset_of!(SegmentHeader, max_spilled_bytes)),
             dead_letters: None,
             dead_letters_len,
         })
@@ -257,6 +260,7 @@ impl SegmentInfo {
         header.max_subscribers = self.max_subscribers();
         header.history = self.topic.map_or(0, |topic| topic.history);
         header.max_lag = self.topic.map_or(0, |topic| topic.max_lag);
+        header.max_spilled_bytes = self.max_spilled_bytes;
         header.created_unix_s = crate::os::unix_seconds();
         let schema = self.schema.as_deref().unwrap_or("");
         header.type_name_len = self.type_name.len() as u32;

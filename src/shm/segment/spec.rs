@@ -52,6 +52,8 @@ pub(crate) struct Spec {
     pub close_when_unused: bool,
     /// Of a topic.
     pub topic: Option<TopicShape>,
+    /// Bytes of objects that may lie in files of their own; 0: none may.
+    pub max_spilled_bytes: u64,
 }
 
 impl Spec {
@@ -75,6 +77,7 @@ impl Spec {
             full_fence: self.full_fence || !MemoryBarrier::is_available(),
             close_when_unused: self.close_when_unused,
             topic: self.topic,
+            max_spilled_bytes: self.max_spilled_bytes,
             dead_letters: self
                 .dead_letters
                 .as_deref()

@@ -59,6 +59,7 @@ fn spec() -> Spec {
         full_fence: false,
         close_when_unused: false,
         topic: None,
+        max_spilled_bytes: 0,
     }
 }
 
