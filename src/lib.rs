@@ -184,7 +184,7 @@ cfg_if::cfg_if! {
         pub use queue::{
             Broadcasting, Buildable, Consumer, Delivering, Destination, ForwardError, Held, Iter, LeaseSource, Keep, Producer, Queue, QueueBuilder, Receiver, Sender, Source,
         };
-        pub use raw::{RecoveryReport, Start, Stats, SubscriberInfo, SubscriberKind, TopicStats};
+        pub use raw::{Fate, MessageId, RecoveryReport, Start, Stats, SubscriberInfo, SubscriberKind, TopicStats};
         pub use shm::segment::UnappliedOption;
         pub use topic::{Publisher, Sample, Subscriber, SubscriberIter, Topic, TopicBuilder, TopicLoan};
         pub use wait::{Stop, WaitStrategy};

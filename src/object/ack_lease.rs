@@ -6,6 +6,7 @@ use super::{Codec, ObjectConsumer, ObjectQueue, ObjectReceiver};
 use crate::error::GetError;
 use crate::queue::guard::{AckLease, BackOnDrop, Leased};
 use crate::queue::{GivesBack, LeaseSource, forward, forwards};
+use crate::raw::MessageId;
 use crate::raw::{BY_LOCK, BY_OWNER};
 use crate::wait::{Wait, blocking_forms};
 use serde::Serialize;
@@ -99,6 +100,24 @@ impl<'q, T> ObjectAckLease<'q, T> {
     /// ```
     pub fn deliveries(&self) -> u32 {
         self.lease.deliveries()
+    }
+
+    /// Which message it is, the same over all its deliveries.
+    ///
+    /// # Panics
+    /// In a child that inherited the lease.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(2)?;
+    /// queue.put("job")?;
+    /// let lease = queue.lease_ack()?;
+    /// let id = lease.id();
+    /// lease.give_back();
+    /// assert_eq!(queue.lease_ack()?.id(), id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn id(&self) -> MessageId {
+        self.lease.id()
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Codec, ObjectLease, ObjectQueue};
 use crate::error::GetError;
 use crate::queue::guard::{DoneOnDrop, Leased, OnDrop};
 use crate::raw::BY_LOCK;
-use crate::raw::{Ends, RawQueue};
+use crate::raw::{Ends, MessageId, RawQueue};
 use crate::ring::SLICE_RING;
 use crate::shm::letter::Reason;
 use crate::shm::participant::Id;
@@ -59,22 +59,42 @@ pub(super) fn receive<const OWNED: bool, T: DeserializeOwned, C: Codec>(
     if !raw.has_dead_letters() {
         return raw.get_bytes::<OWNED, _>(me, wait, decode::<T, C>)?;
     }
-    receive_on_lease::<OWNED, T, C>(raw, me, wait)
+    receive_with_id::<OWNED, T, C>(raw, me, wait).map(|(value, _)| value)
+}
+
+/// Ends the lease of a message that was got by copy and could not be decoded.
+#[cold]
+fn end_undecoded<const OWNED: bool, D: OnDrop>(
+    raw: &RawQueue,
+    lease: Leased<'_, [u8], D>,
+    error: &GetError,
+    wait: Wait,
+) -> Result<(), GetError> {
+    if raw.has_dead_letters() {
+        give_up(raw, lease, error, Ends::Copied);
+        return Ok(());
+    }
+    lease.into_record().map_or(Ok(()), |record| raw.finish_copy::<OWNED>(record, wait))
 }
 
 /// By copy for the caller: the message goes with the process, and is owed a `task_done`. But it is
 /// on lease until it is decoded, so that it can still become a dead letter.
-fn receive_on_lease<const OWNED: bool, T: DeserializeOwned, C: Codec>(raw: &RawQueue, me: Id, wait: Wait) -> Result<T, GetError> {
+pub(super) fn receive_with_id<const OWNED: bool, T: DeserializeOwned, C: Codec>(
+    raw: &RawQueue,
+    me: Id,
+    wait: Wait,
+) -> Result<(T, MessageId), GetError> {
     let lease = lease::<OWNED, DoneOnDrop>(raw, me, wait)?;
+    let id = lease.id();
     match decode::<T, C>(&lease.copied()) {
         Ok(value) => {
             if let Some(record) = lease.into_record() {
                 raw.finish_copy::<OWNED>(record, wait)?;
             }
-            Ok(value)
+            Ok((value, id))
         }
         Err(error) => {
-            give_up(raw, lease, &error, Ends::Copied);
+            end_undecoded::<OWNED, DoneOnDrop>(raw, lease, &error, wait)?;
             Err(error)
         }
     }

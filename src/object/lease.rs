@@ -2,6 +2,7 @@
 
 use crate::queue::guard::{DoneOnDrop, Lease, Leased};
 use crate::queue::{GivesBack, forward, forwards};
+use crate::raw::MessageId;
 use std::fmt;
 use std::ops::Deref;
 
@@ -84,6 +85,24 @@ impl<'q, T> ObjectLease<'q, T> {
     /// ```
     pub fn deliveries(&self) -> u32 {
         self.lease.deliveries()
+    }
+
+    /// Which message it is, the same over all its deliveries.
+    ///
+    /// # Panics
+    /// In a child that inherited the lease.
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(2)?;
+    /// queue.put("job")?;
+    /// let lease = queue.lease()?;
+    /// let id = lease.id();
+    /// lease.give_back();
+    /// assert_eq!(queue.lease()?.id(), id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn id(&self) -> MessageId {
+        self.lease.id()
     }
 }
 

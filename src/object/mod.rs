@@ -28,6 +28,7 @@ mod nesting;
 mod put;
 mod role;
 mod topic;
+mod with_id;
 
 pub use ack_lease::ObjectAckLease;
 pub use codec::{Codec, MessagePack, Postcard};

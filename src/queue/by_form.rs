@@ -3,7 +3,7 @@
 
 use crate::error::GetError;
 use crate::message::{Message, Plain, Visitor};
-use crate::raw::{BY_LOCK, BY_OWNER, LeasedRecord, RawQueue, SideOwner};
+use crate::raw::{BY_LOCK, BY_OWNER, LeasedRecord, MessageId, RawQueue, SideOwner};
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::participant::Id;
 use crate::wait::Wait;
@@ -56,6 +56,21 @@ impl Visitor for GetOwned<'_> {
     #[inline(always)]
     fn slice<X: Plain>(self) -> Result<Vec<X>, GetError> {
         self.0.get_vec::<BY_OWNER, X>(self.0.check(self.1)?, self.2)
+    }
+}
+
+/// Gets by copy, with the message's id.
+pub(super) struct GetWithId<'a, const OWNED: bool>(pub &'a RawQueue, pub Id, pub Wait);
+
+impl<const OWNED: bool> Visitor for GetWithId<'_, OWNED> {
+    type Output<O> = Result<(O, MessageId), GetError>;
+
+    fn value<T: Message>(self) -> Result<(T, MessageId), GetError> {
+        self.0.get_value_with_id::<OWNED, T>(self.1, self.2)
+    }
+
+    fn slice<X: Plain>(self) -> Result<(Vec<X>, MessageId), GetError> {
+        self.0.get_vec_with_id::<OWNED, X>(self.1, self.2)
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `guard/` | [`Loan`](guard::Loan), [`Lease`](guard::Lease), [`LeaseMut`](guard::LeaseMut), [`AckLease`](guard::AckLease) |
 //! | `forward.rs` | from a lease into another queue |
 //! | `iter.rs` | getting in a loop |
+//! | `with_id.rs` | which message is which, and what became of it |
 //! | `control.rs` | counting, closing, recovering, joining |
 //! | `serde.rs` | handles that are sent |
 //! | `keep.rs` | handles that a child is to count |
@@ -30,6 +31,7 @@ mod put;
 mod receiver;
 mod sender;
 mod serde;
+mod with_id;
 
 pub(crate) mod sealed {
     /// Keeps other crates from implementing the traits that have this one above them.

@@ -1,6 +1,6 @@
 //! Copies of typed values into and out of records: the last step between bytes and types.
 
-use super::{Ends, RawQueue, SMALL_COPY_BYTES, Wait};
+use super::{Ends, LeasedRecord, RawQueue, SMALL_COPY_BYTES, Wait};
 use crate::attachment::Attached;
 use crate::error::GetError;
 use crate::message::copy::{copy_out, read_message, vec_from_bytes};
@@ -137,13 +137,19 @@ impl RawQueue {
             }
             record
         };
+        Err(self.refuse_invalid::<OWNED>(record, wait))
+    }
+
+    /// Ends the lease of a message whose bits are no value: it is taken, or given up where there is a
+    /// queue for dead letters. Returns the error of it.
+    #[cold]
+    pub(super) fn refuse_invalid<const OWNED: bool>(&self, record: LeasedRecord, wait: Wait) -> GetError {
         if !self.has_dead_letters() {
-            self.finish_copy::<OWNED>(record, wait)?;
-            return Err(GetError::Invalid);
+            return self.finish_copy::<OWNED>(record, wait).err().unwrap_or(GetError::Invalid);
         }
         let deliveries = record.deliveries();
         self.give_up_to_letters(record, deliveries, Reason::Invalid, Ends::Copied);
-        Err(GetError::Invalid)
+        GetError::Invalid
     }
 
     /// Gets one sized value into a box. A large one is nowhere on the stack on its way.
@@ -368,6 +374,6 @@ where
 
 /// A record's length must be whole elements: another length is garbage.
 #[inline(always)]
-fn whole_elements<X>(length: usize) -> Result<(), GetError> {
+pub(super) fn whole_elements<X>(length: usize) -> Result<(), GetError> {
     if length % size_of::<X>() == 0 { Ok(()) } else { Err(GetError::Corrupted) }
 }

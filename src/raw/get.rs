@@ -288,6 +288,7 @@ impl RawQueue {
         let came_back = record.is_redelivery();
         if came_back {
             add(&self.head().get.redelivered, 1);
+            self.forget_given_up(record);
         }
         came_back
     }
@@ -366,7 +367,7 @@ impl RawQueue {
                         return Ok(Next::WornOut);
                     }
                     Some(record) if self.is_worn_out(record.header) => {
-                        self.ring.give_up(record.header, record.cell);
+                        self.ring.give_up(self.ring.position_of(record.cell), record.header, record.cell);
                         add(&self.head().get.given_up, 1);
                         self.notify_not_full(u32::MAX);
                         self.notify_all_done();

@@ -188,6 +188,7 @@ impl RawQueue {
         match sent {
             Ok(()) => {
                 get.dead_letters.fetch_add(1, Relaxed);
+                self.note_given_up(&record);
                 let ends = kept.letters.remove(&cell).map_or(Ends::Released, |letter| letter.ends);
                 if kept.letters.is_empty() {
                     self.show_that_letters_are_kept(me, false);

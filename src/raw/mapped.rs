@@ -102,6 +102,10 @@ impl Memory for Mapped {
         unsafe { &*self.record(cell).cast() }
     }
 
+    fn note_given_up(&self, position: u64) {
+        self.head().given_up.note(position);
+    }
+
     #[inline(always)]
     fn prefetch_write(&self, first: CellIndex, count: u64) {
         self.lines(first, count, usize::MAX).for_each(prefetch_write);
@@ -203,6 +207,10 @@ impl<T: ?Sized + Message> Memory for MappedAs<T> {
         // `T` (`fits`), so the record starts inside the mapping, aligned to 8 bytes as all cells
         // are.
         unsafe { &*self.record(cell).cast() }
+    }
+
+    fn note_given_up(&self, position: u64) {
+        self.head().given_up.note(position);
     }
 
     fn sequence(&self, _: CellIndex) -> &AtomicU64 {

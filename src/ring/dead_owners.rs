@@ -101,7 +101,7 @@ impl<M: Memory> Ring<M> {
             match header.state() {
                 Some(State::Leased | State::Claimed) if !is_dead(header.owner()) => {}
                 Some(State::Leased | State::Returned) if is_worn_out(header) => {
-                    repaired.given_up += self.give_up(header, cell) as u64;
+                    repaired.given_up += self.give_up(position, header, cell) as u64;
                 }
                 Some(State::Leased) => repaired.redelivered += self.transition(cell, header, header.returned()) as u64,
                 Some(State::Claimed) => repaired.aborted += self.abort_claimed(cell, header) as u64,

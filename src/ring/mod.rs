@@ -146,6 +146,8 @@ pub(crate) trait Memory {
     fn header(&self, cell: CellIndex) -> &AtomicU64;
     /// Second word of it, in slice rings only.
     fn sequence(&self, cell: CellIndex) -> &AtomicU64;
+    /// The message at that position is about to be given up.
+    fn note_given_up(&self, _position: u64) {}
     /// Prefetches `count` cells from `first` on, which do not reach beyond the ring's end, for
     /// writing: several cache lines can then cross at a time.
     fn prefetch_write(&self, _first: CellIndex, _count: u64) {}
@@ -183,6 +185,12 @@ impl<M: Memory> Ring<M> {
     #[inline(always)]
     pub(crate) fn load_header(&self, cell: CellIndex) -> Header {
         Header::from_bits(self.memory.header(cell).load(crate::atomic::Ordering::Acquire))
+    }
+
+    /// The position of a record that reclaim cannot pass meanwhile.
+    pub fn position_of(&self, cell: CellIndex) -> u64 {
+        use crate::atomic::Ordering::Acquire;
+        self.geometry.first_of(cell, self.memory.put_side().reclaim.load(Acquire))
     }
 
     /// The position after a record that starts at `position`.

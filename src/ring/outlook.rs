@@ -20,6 +20,19 @@ pub(crate) enum Outlook {
 }
 
 impl<M: Memory> Ring<M> {
+    /// Is the message at a position finished, which some getter has had? Before reclaim all are.
+    pub fn has_ended(&self, position: u64) -> bool {
+        if position >= self.memory.get_side().head.load(Acquire) {
+            return false;
+        }
+        let Ok(cell) = self.cell(position) else { return false };
+        let header = self.load_header(cell);
+        // As in `walk`: the header is loaded before reclaim. If that has not passed the position,
+        // it is the header of this message.
+        fence(Acquire);
+        self.memory.put_side().reclaim.load(Relaxed) > position || header.state() == Some(State::Done)
+    }
+
     /// Skips DONE records, and scans for RETURNED ones (a walk) if there may be any; a record that
     /// `is_worn_out` does not count as a message.
     pub fn outlook(&self, is_worn_out: impl Fn(Header) -> bool) -> Outlook {

@@ -69,17 +69,17 @@ impl<M: Memory> Ring<M> {
     ) -> Result<Repaired, Corrupted> {
         let mut repaired = Repaired::default();
         let mut found_returned = false;
-        self.walk_all(|_, cell, header| {
+        self.walk_all(|position, cell, header| {
             match header.state() {
                 Some(State::Leased) if is_dead(header.owner()) => {
                     if is_worn_out(header) {
-                        repaired.given_up += self.give_up(header, cell) as u64;
+                        repaired.given_up += self.give_up(position, header, cell) as u64;
                     } else {
                         repaired.redelivered += self.transition(cell, header, header.returned()) as u64;
                         found_returned = true;
                     }
                 }
-                Some(State::Returned) if is_worn_out(header) => repaired.given_up += self.give_up(header, cell) as u64,
+                Some(State::Returned) if is_worn_out(header) => repaired.given_up += self.give_up(position, header, cell) as u64,
                 Some(State::Claimed) if is_dead(header.owner()) => {
                     repaired.aborted += self.abort_claimed(cell, header) as u64;
                 }
@@ -114,7 +114,9 @@ impl<M: Memory> Ring<M> {
     }
 
     /// Marks a message that reached its delivery limit as done. Needs the get side.
-    pub fn give_up(&self, header: Header, cell: crate::shm::geometry::CellIndex) -> bool {
+    pub fn give_up(&self, position: u64, header: Header, cell: crate::shm::geometry::CellIndex) -> bool {
+        // Before the store of DONE: who finds it finished finds the note.
+        self.memory.note_given_up(position);
         self.transition(cell, header, Header::done(header.length()))
     }
 }

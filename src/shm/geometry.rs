@@ -274,6 +274,12 @@ impl Geometry {
         (index < self.cells).then_some(CellIndex(index))
     }
 
+    /// The first position from `from` on that has this cell.
+    pub fn first_of(&self, cell: CellIndex, from: u64) -> u64 {
+        let at = from & !self.index_mask | cell.index();
+        if at < from { self.next_lap(at) } else { at }
+    }
+
     /// The same cell, one lap later.
     #[inline(always)]
     pub fn next_lap(&self, position: u64) -> u64 {

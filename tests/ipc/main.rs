@@ -12,6 +12,7 @@ mod directory;
 mod ends;
 mod executing;
 mod forking;
+mod identity;
 mod interruptions;
 mod limits;
 mod naming;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
     let cases = [
         traffic::cases(),
         forking::cases(),
+        identity::cases(),
         ends::cases(),
         executing::cases(),
         waiting::cases(),

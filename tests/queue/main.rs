@@ -14,6 +14,7 @@ mod counting;
 mod dropped_loans;
 mod endpoints;
 mod forwarding;
+mod identity;
 mod in_place;
 mod inspecting;
 mod iterating;

@@ -3,6 +3,7 @@
 use super::leased::{BackOnDrop, Leased, end};
 use crate::error::GetError;
 use crate::message::Plain;
+use crate::raw::MessageId;
 use std::fmt;
 use std::ops::Deref;
 
@@ -147,6 +148,24 @@ impl<'q, T: ?Sized + Plain> AckLease<'q, T> {
     /// ```
     pub fn deliveries(&self) -> u32 {
         self.leased.deliveries()
+    }
+
+    /// Which message it is, the same over all its deliveries.
+    ///
+    /// # Panics
+    /// In a child that inherited the lease.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put(&1)?;
+    /// let lease = queue.lease_ack()?;
+    /// let id = lease.id();
+    /// lease.give_back();
+    /// assert_eq!(queue.lease_ack()?.id(), id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn id(&self) -> MessageId {
+        self.leased.id()
     }
 
     /// The message, to be changed in place: to note in it how far the work has come. What was

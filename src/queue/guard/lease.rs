@@ -2,6 +2,7 @@
 
 use super::leased::{DoneOnDrop, Leased, end};
 use crate::message::Plain;
+use crate::raw::MessageId;
 use std::fmt;
 use std::ops::Deref;
 
@@ -121,6 +122,24 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
     /// ```
     pub fn deliveries(&self) -> u32 {
         self.leased.deliveries()
+    }
+
+    /// Which message it is, the same over all its deliveries.
+    ///
+    /// # Panics
+    /// In a child that inherited the lease.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put(&1)?;
+    /// let lease = queue.lease()?;
+    /// let id = lease.id();
+    /// lease.give_back();
+    /// assert_eq!(queue.lease()?.id(), id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn id(&self) -> MessageId {
+        self.leased.id()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Lease;
 use crate::message::Plain;
+use crate::raw::MessageId;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
@@ -86,6 +87,24 @@ impl<'q, T: ?Sized + Plain> LeaseMut<'q, T> {
     /// ```
     pub fn deliveries(&self) -> u32 {
         self.lease.deliveries()
+    }
+
+    /// Which message it is, the same over all its deliveries.
+    ///
+    /// # Panics
+    /// In a child that inherited the lease.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(2)?;
+    /// queue.put(&1)?;
+    /// let lease = queue.lease_mut()?;
+    /// let id = lease.id();
+    /// lease.give_back();
+    /// assert_eq!(queue.lease_mut()?.id(), id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn id(&self) -> MessageId {
+        self.lease.id()
     }
 
     pub(crate) fn is_inherited(&self) -> bool {

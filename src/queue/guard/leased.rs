@@ -3,7 +3,7 @@
 
 use crate::message::copy::vec_from_bytes;
 use crate::message::{Plain, Travel, assert_plain};
-use crate::raw::{LeasedRecord, RawQueue};
+use crate::raw::{LeasedRecord, MessageId, RawQueue};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -145,6 +145,15 @@ impl<'q, T: ?Sized + Plain, D: OnDrop> Leased<'q, T, D> {
     #[inline]
     pub(super) fn assert_ours(&self) {
         assert!(!self.is_inherited(), "this lease belongs to the parent process: make a new one after fork");
+    }
+
+    /// The id of its message.
+    ///
+    /// # Panics
+    /// In a child that inherited the lease.
+    pub(crate) fn id(&self) -> MessageId {
+        self.assert_ours();
+        self.open.raw().id_of(&self.open.record)
     }
 
     pub(crate) fn deliveries(&self) -> u32 {
