@@ -161,12 +161,13 @@ cfg_if::cfg_if! {
         mod raw;
         #[cfg(feature = "async")]
         mod reactor;
+        mod spill;
         pub mod sync;
         mod topic;
         mod wait;
         mod wait_any;
 
-        pub use error::{CreateError, GetError, JoinError, OpenError, PutError, Subject, SubscribeError, SubscriberId, WaitSubscribersError};
+        pub use error::{CreateError, DetachError, GetError, InUse, JoinError, OpenError, PutError, Subject, SubscribeError, SubscriberId, WaitSubscribersError};
         pub use message::{Message, Plain};
         #[doc(hidden)]
         pub use message::private as __private;
@@ -180,13 +181,13 @@ cfg_if::cfg_if! {
         pub use pool::{AsyncResult, Batch, Imap, Pool, PoolBuilder, PoolError, PoolStats, Progress, TaskError, TryApplyError};
         pub use letters::{DeadLetter, DeadLetters};
         pub use process::{Process, ProcessBuilder, SpawnError};
-        pub use queue::guard::{AckLease, Lease, LeaseMut, Loan};
+        pub use queue::guard::{AckLease, Lease, LeaseMut, Loan, View};
         pub use queue::{
             Broadcasting, Buildable, Consumer, Delivering, Destination, ForwardError, Held, Iter, LeaseSource, Keep, Producer, Queue, QueueBuilder, Receiver, Sender, Source,
         };
         pub use raw::{Fate, MessageId, RecoveryReport, Start, Stats, SubscriberInfo, SubscriberKind, TopicStats};
         pub use shm::segment::UnappliedOption;
-        pub use topic::{Publisher, Sample, Subscriber, SubscriberIter, Topic, TopicBuilder, TopicLoan};
+        pub use topic::{IntoSampleError, OwnedSample, Publisher, Sample, Subscriber, SubscriberIter, Topic, TopicBuilder, TopicLoan};
         pub use wait::{Stop, WaitStrategy};
         pub use wait_any::{WaitError, Waitable, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout};
 

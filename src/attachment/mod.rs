@@ -11,18 +11,33 @@
 //!            is unmapped
 //! ```
 //!
+//! | file | subject |
+//! |---|---|
+//! | `enter.rs` | becoming a participant |
+//! | `registry.rs` | what this process has attached |
+//! | `view.rs` | handles with a stop |
+//! | `kept.rs` | what guards stand on, borrowed or owned |
+//! | `withdraw.rs`, `visit.rs` | giving up an attachment for certain |
+//!
 //! Invariants:
 //! 1. `me` is this process's id in the incarnation that `incarnation` names. After a fork they
 //!    differ from the fork word, and the first call attaches anew.
 
 mod enter;
+mod kept;
 mod registry;
 mod view;
+mod visit;
+mod withdraw;
 
 pub(crate) use enter::{Newcomer, reopen};
+pub(crate) use kept::{Keeper, Kept};
 pub(crate) use registry::{leave_all, open_guard, remember};
+#[cfg(feature = "async")]
+pub(crate) use visit::Visit;
+pub(crate) use withdraw::{detachable, withdraw};
 
-use crate::error::{CreateError, OpenError, Subject};
+use crate::error::{CreateError, InUse, OpenError, Subject};
 use crate::lock::{Condvar, Locks};
 use crate::os::{Incarnation, MemoryBarrier};
 use crate::shm::kind::Kind;
@@ -46,6 +61,9 @@ pub(crate) trait Attached: Send + Sync + 'static {
     /// What this process holds that gives plain references into the segment, in words. Not what it
     /// inherited.
     fn open_guard(&self) -> Option<&'static str>;
+
+    /// Counts what this process has open, from any thread, forgotten or not. Not what it inherited.
+    fn count_guards(&self, in_use: &mut InUse);
 
     /// This process's id, attaching anew after a fork.
     #[inline(always)]
@@ -110,6 +128,7 @@ pub struct Attachment {
     pub(crate) segment: Arc<Segment>,
     /// What this is a view of: see `view.rs`.
     origin: Option<Arc<dyn Attached>>,
+    family: Arc<withdraw::Family>,
 }
 
 impl Attachment {
@@ -144,6 +163,7 @@ impl Attachment {
             locks: Arc::new(locks),
             segment: Arc::new(segment),
             origin: None,
+            family: Arc::default(),
         };
         Ok((attachment, me, left_behind))
     }
@@ -222,6 +242,7 @@ impl Attachment {
         let left_behind = self.segment.entries()[entry as usize].pid.load(Relaxed) != 0;
         let me = participant::register(&self.segment, entry);
         self.barrier.register_again();
+        self.family.forget_sleepers();
         self.me.store(me.bits(), Relaxed);
         self.attached_in.store(now, Release);
         if !self.segment.closes_when_unused() {

@@ -4,7 +4,9 @@
 //! Invariants:
 //! 1. The mutex of [`OPEN`] is held across every fork, so that no child inherits it locked.
 //!    Nothing is dropped under it.
+//! 2. Each upgrade of a listed reference is part of a [`Visit`], unless it ends as a handle.
 
+use super::visit::{self, Visit};
 use super::{Attached, Leaving};
 use crate::os::{on_exit, on_fork};
 use crate::shm::segment::{Due, retry_deferred};
@@ -13,10 +15,19 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
-/// Also held while a forked child attaches anew: its threads may all notice the fork at once.
-static OPEN: Mutex<Vec<Weak<dyn Attached>>> = Mutex::new(Vec::new());
+/// An attachment of this process, or a view of one.
+pub(super) struct Listed {
+    pub attached: Weak<dyn Attached>,
+    /// Address of what it shares with its origin and other views: it names them all while one of
+    /// them is alive.
+    pub family: usize,
+    pub is_view: bool,
+}
 
-pub(super) type OpenGuard = MutexGuard<'static, Vec<Weak<dyn Attached>>>;
+/// Also held while a forked child attaches anew: its threads may all notice the fork at once.
+static OPEN: Mutex<Vec<Listed>> = Mutex::new(Vec::new());
+
+pub(super) type OpenGuard = MutexGuard<'static, Vec<Listed>>;
 
 struct HeldAcrossFork(UnsafeCell<Option<OpenGuard>>);
 // SAFETY: only the fork handlers use it, between taking the mutex and letting go of it, in the one
@@ -40,15 +51,27 @@ unsafe extern "C" fn after_fork() {
     drop(guard);
 }
 
+unsafe extern "C" fn after_fork_in_child() {
+    // The threads of those visits are the parent's.
+    visit::forget_all();
+    // SAFETY: as in the parent.
+    unsafe { after_fork() };
+}
+
 /// Installs what runs at a fork and at the end of the process. After the fork handlers of the
 /// segment's descriptors, so that this mutex is taken before theirs, as everywhere else.
 pub(super) fn install_handlers() -> io::Result<()> {
     static INSTALLED: OnceLock<Option<i32>> = OnceLock::new();
-    let install = || on_fork(before_fork, after_fork, after_fork).and_then(|()| on_exit(at_exit));
+    let install = || on_fork(before_fork, after_fork, after_fork_in_child).and_then(|()| on_exit(at_exit));
     match INSTALLED.get_or_init(|| install().err().map(|error| error.raw_os_error().unwrap_or(0))) {
         None => Ok(()),
         Some(error) => Err(io::Error::from_raw_os_error(*error)),
     }
+}
+
+/// For a visit.
+fn all_of(list: &[Listed]) -> Vec<Arc<dyn Attached>> {
+    list.iter().filter_map(|listed| listed.attached.upgrade()).collect()
 }
 
 /// Leaves everything that this process has attached, in good order: for one that is about to end,
@@ -58,7 +81,8 @@ pub(crate) fn leave_all(how: Leaving) {
 }
 
 fn leave_those(list: OpenGuard, how: Leaving) {
-    let open: Vec<Arc<dyn Attached>> = list.iter().filter_map(Weak::upgrade).collect();
+    let _visit = Visit::begin();
+    let open = all_of(&list);
     drop(list);
     if how == Leaving::Alone {
         open.iter().for_each(|attached| attached.end_roles());
@@ -93,22 +117,24 @@ extern "C" fn at_exit() {
 /// segment, if there is any such: a child that is forked now has these references too, while the
 /// guard is its parent's.
 pub(crate) fn open_guard() -> Option<(&'static str, String)> {
-    let open: Vec<Arc<dyn Attached>> = lock_open().iter().filter_map(Weak::upgrade).collect();
+    let _visit = Visit::begin();
+    let open = all_of(&lock_open());
     open.iter().find_map(|attached| Some((attached.open_guard()?, attached.attachment().segment.name().to_owned())))
 }
 
 /// Notes what was attached, for [`find`].
 pub(crate) fn remember<T: Attached>(attached: &Arc<T>) {
     let mut open = lock_open();
-    open.retain(|other| other.strong_count() > 0);
-    let weak: Weak<T> = Arc::downgrade(attached);
-    open.push(weak);
+    open.retain(|other| other.attached.strong_count() > 0);
+    let (weak, attachment): (Weak<T>, _) = (Arc::downgrade(attached), attached.attachment());
+    open.push(Listed { attached: weak, family: attachment.family_address(), is_view: attachment.is_view() });
 }
 
 /// What this process has attached already, if it is this.
 pub(crate) fn find<T: Attached>(is_this: impl Fn(&T) -> bool) -> Option<Arc<T>> {
     // Collected first: what this becomes the last owner of must not be dropped under the mutex
     // (Invariant 1).
-    let open: Vec<Arc<dyn Attached>> = lock_open().iter().filter_map(Weak::upgrade).collect();
+    let _visit = Visit::begin();
+    let open = all_of(&lock_open());
     open.into_iter().filter_map(|attached| attached.into_any().downcast::<T>().ok()).find(|attached| is_this(attached))
 }

@@ -36,6 +36,7 @@ impl Attachment {
                 Some(origin) => Arc::clone(origin),
                 None => Arc::clone(attached) as Arc<dyn Attached>,
             }),
+            family: Arc::clone(&seen.family),
         }
     }
 

@@ -5,12 +5,14 @@
 //! prints the error alone would miss the cause. So the field is written `r#source`: callers see it
 //! as `source`, and `thiserror` does not take it for one.
 
+mod detach;
 mod predicates;
 mod range;
 mod segment;
 mod subject;
 mod subscriber;
 
+pub use detach::{DetachError, InUse};
 #[cfg(feature = "object")]
 pub(crate) use range::range_text;
 pub(crate) use segment::A_DIRECTORY;

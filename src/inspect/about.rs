@@ -66,7 +66,9 @@ impl About {
             Kind::Encoded => format!("object {name}{schema}"),
             Kind::Mutex | Kind::Value => format!("{} {name}{schema}", self.kind.in_words()),
             Kind::Array => format!("array [{name}]{schema}"),
-            Kind::Event | Kind::Semaphore | Kind::Condvar | Kind::Barrier => self.kind.in_words().to_owned(),
+            Kind::Event | Kind::Semaphore | Kind::Condvar | Kind::Barrier | Kind::Lock | Kind::ReentrantLock => {
+                self.kind.in_words().to_owned()
+            }
             Kind::Slice => format!("[{name}]{schema}"),
         }
     }

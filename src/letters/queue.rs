@@ -1,6 +1,7 @@
 //! [`DeadLetters`]: the queue that messages go to when they are given up.
 
 use super::DeadLetter;
+use crate::attachment::detachable;
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::queue::guard::Lease;
 use crate::queue::sealed::Sealed;
@@ -347,6 +348,17 @@ impl DeadLetters {
     pub fn recover(&self) -> RecoveryReport {
         self.bytes.recover()
     }
+}
+
+detachable! {
+    [] DeadLetters, |letters| [letters.bytes.raw()],
+    "# let name = format!(\"doc-letters-detach-{}\", std::process::id());"
+    "use shmq::DeadLetters;"
+    ""
+    "let letters = DeadLetters::create(&name, 4096)?;"
+    "letters.detach()?;"
+    "assert!(DeadLetters::open(&name)?.is_empty()); // it is persisted"
+    "DeadLetters::unlink(&name)?;"
 }
 
 impl Sealed for DeadLetters {}

@@ -209,6 +209,11 @@ impl Mutex<'_> {
         self.word.load(Acquire) != 0
     }
 
+    /// Does the word name this participant?
+    pub fn is_of(self, me: Id) -> bool {
+        self.word.load(Acquire) & !WAITERS == word_of(me)
+    }
+
     /// Is a live process inside? After a heavy barrier: a process that locks later sees what the
     /// caller stored before the barrier.
     pub fn is_held(self, segment: &Segment, me: Id) -> bool {

@@ -71,7 +71,6 @@ impl<T, C> ObjectProducer<T, C> {
         ObjectProducer { bytes, carries: PhantomData }
     }
 
-    #[cfg(feature = "async")]
     pub(crate) fn bytes(&self) -> &Producer<[u8]> {
         &self.bytes
     }
@@ -102,7 +101,6 @@ impl<T, C> ObjectConsumer<T, C> {
         ObjectConsumer { bytes, carries: PhantomData }
     }
 
-    #[cfg(feature = "async")]
     pub(crate) fn bytes(&self) -> &Consumer<[u8]> {
         &self.bytes
     }
@@ -212,6 +210,30 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
         |self, wait| -> Result<ObjectLease<'_, T>, GetError> {
             let (raw, me) = self.bytes.owned()?;
             get::decode_leased::<T, C, _>(raw, get::lease::<BY_OWNER, _>(raw, me, wait)?).map(ObjectLease::new)
+        }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned, C: Codec> ObjectConsumer<T, C> {
+    blocking_forms! {
+        /// As [`ObjectQueue::lease_owned`](crate::ObjectQueue::lease_owned). The lease may outlive
+        /// this endpoint.
+        ///
+        /// # Errors
+        /// As there, and [`GetError::Inherited`] after `fork`.
+        ///
+        /// ```
+        /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+        /// queue.put("one")?;
+        /// let object = queue.consumer()?.lease_owned()?; // the endpoint is gone already
+        /// assert_eq!(object.as_str(), "one");
+        /// object.release();
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
+        |self, wait| -> Result<ObjectLease<'static, T>, GetError> {
+            let (raw, me) = self.bytes.owned()?;
+            get::decode_leased::<T, C, _>(raw, get::lease_owned::<BY_OWNER, _>(raw, me, wait)?).map(ObjectLease::new)
         }
     }
 }

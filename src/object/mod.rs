@@ -19,6 +19,7 @@ mod ack_lease;
 mod codec;
 mod control;
 mod decode;
+mod detach;
 mod encode;
 mod endpoint;
 mod get;

@@ -1,7 +1,7 @@
 //! Futexes: sleeping on a word of shared memory. Never `FUTEX_PRIVATE_FLAG`, but where the name says
 //! so: other processes wait on the same word.
 
-use super::Deadline;
+use super::{Deadline, eintr};
 use crate::atomic::AtomicU32;
 use std::ptr;
 
@@ -20,7 +20,7 @@ fn wait(word: &AtomicU32, expected: u32, deadline: Deadline, flag: libc::c_int) 
     // SAFETY: the word is valid for the call (it is borrowed), `timeout` is null or a timespec that
     // lives until the call returns. FUTEX_WAIT_BITSET takes an absolute time on CLOCK_MONOTONIC.
     // Every error (EAGAIN, EINTR, ETIMEDOUT) means "check again".
-    unsafe {
+    let slept = unsafe {
         libc::syscall(
             libc::SYS_futex,
             word.as_ptr(),
@@ -31,6 +31,10 @@ fn wait(word: &AtomicU32, expected: u32, deadline: Deadline, flag: libc::c_int) 
             libc::FUTEX_BITSET_MATCH_ANY,
         )
     };
+    if slept == -1 {
+        // With a time to end at, EINTR comes also of a handler with SA_RESTART.
+        eintr::note_error();
+    }
 }
 
 /// Wakes at most `count` sleepers; returns how many were woken.
@@ -97,6 +101,9 @@ impl WordSet {
         // words that they name, whose addresses it checks. An absolute time on CLOCK_MONOTONIC.
         let slept =
             unsafe { libc::syscall(libc::SYS_futex_waitv, vectors.as_ptr(), vectors.len(), 0, timeout, libc::CLOCK_MONOTONIC) };
+        if slept == -1 {
+            eintr::note_error();
+        }
         // A sandbox may answer calls that it does not know with any other error.
         let is_over = |error: std::io::Error| matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR | libc::ETIMEDOUT));
         slept != -1 || is_over(std::io::Error::last_os_error())

@@ -5,6 +5,7 @@ mod clock;
 mod credentials;
 mod deadline;
 mod descriptor;
+mod eintr;
 #[cfg(feature = "async")]
 mod eventfd;
 mod exit;
@@ -35,6 +36,7 @@ pub use deadline::Deadline;
 #[cfg(feature = "object")]
 pub(crate) use descriptor::{close_number, descriptor_limit, duplicate_above, duplicate_to, no_free_descriptor, placeholder};
 pub(crate) use descriptor::{closes_on_exec, open_again, raise};
+pub(crate) use eintr::take_ended_by_signal;
 #[cfg(feature = "async")]
 pub(crate) use eventfd::EventFd;
 pub(crate) use exit::on_exit;
@@ -58,7 +60,7 @@ pub(crate) use poll::{is_closed, poll};
 pub(crate) use prefetch::{prefetch_read, prefetch_write};
 pub(crate) use process::{
     Fork, KILL, Parent, Pid, Signal, TERMINATE, WaitFor, die_with, exit_now, fork, is_no_such_child, is_no_such_process,
-    open_pidfd, send_signal, send_signal_by_pidfd, take_ended,
+    open_pidfd, send_signal, send_signal_by_pidfd, take_ended, thread_id,
 };
 #[cfg(feature = "object")]
 pub(crate) use process::{

@@ -1,5 +1,6 @@
 //! Waiting for descriptors.
 
+use super::eintr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
@@ -58,7 +59,9 @@ pub(crate) fn poll_readable(descriptors: &[BorrowedFd<'_>], longest: Duration) {
     // Rounded up: a poll that ends before the deadline is followed by another.
     let longest_ms = longest.min(LONGEST).as_nanos().div_ceil(1_000_000) as libc::c_int;
     // Every error means that the caller checks again.
-    let _ = poll_events(&polled, longest_ms);
+    if poll_events(&polled, longest_ms).is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+        eintr::note();
+    }
 }
 
 /// Sleep where the system refuses to wait for a set.

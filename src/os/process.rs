@@ -26,6 +26,13 @@ pub(crate) fn own_pid() -> Pid {
     std::process::id() as Pid
 }
 
+/// The calling thread, as the kernel names it. For messages: another thread may have the same id
+/// later.
+pub(crate) fn thread_id() -> u32 {
+    // SAFETY: gettid takes no arguments and cannot fail.
+    unsafe { libc::gettid() as u32 }
+}
+
 /// Which process this is after a [`fork`].
 pub(crate) enum Fork {
     /// The new one.

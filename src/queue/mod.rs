@@ -5,20 +5,23 @@
 //! | `builder/` | the settings, and creating and opening |
 //! | `put.rs`, `get.rs`, `lease.rs` | the verbs of [`Queue`] |
 //! | `lease_ack.rs` | leases that come back unless they are acknowledged, of both |
+//! | `owned.rs` | guards that keep the queue by themselves, of all handles |
 //! | `by_form.rs` | what getting a value and getting a slice do differently |
 //! | `endpoint.rs` | the verbs of [`Producer`] and [`Consumer`] |
 //! | `sender.rs`, `receiver.rs` | handles of one role |
-//! | `guard/` | [`Loan`](guard::Loan), [`Lease`](guard::Lease), [`LeaseMut`](guard::LeaseMut), [`AckLease`](guard::AckLease) |
+//! | `guard/` | [`Loan`](guard::Loan), [`Lease`](guard::Lease), [`LeaseMut`](guard::LeaseMut), [`AckLease`](guard::AckLease), [`View`](guard::View) |
 //! | `forward.rs` | from a lease into another queue |
 //! | `iter.rs` | getting in a loop |
 //! | `with_id.rs` | which message is which, and what became of it |
 //! | `control.rs` | counting, closing, recovering, joining |
+//! | `detach.rs` | leaving for certain |
 //! | `serde.rs` | handles that are sent |
 //! | `keep.rs` | handles that a child is to count |
 
 mod builder;
 mod by_form;
 mod control;
+mod detach;
 mod endpoint;
 mod forward;
 mod get;
@@ -27,6 +30,7 @@ mod iter;
 mod keep;
 mod lease;
 mod lease_ack;
+mod owned;
 mod put;
 mod receiver;
 mod sender;
@@ -46,7 +50,7 @@ pub use forward::{Destination, ForwardError, Held};
 pub use iter::{Iter, Source};
 pub use keep::Keep;
 pub use lease_ack::LeaseSource;
-pub(crate) use put::{loan_of, slice_bytes};
+pub(crate) use put::{loan_kept_otherwise, slice_bytes};
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub(crate) use serde::{Received, reopen, send};

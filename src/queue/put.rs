@@ -4,19 +4,38 @@ use super::Queue;
 use super::guard::Loan;
 use crate::error::PutError;
 use crate::message::{Message, Plain, Travel};
-use crate::raw::BY_LOCK;
-use crate::raw::RawQueue;
 #[cfg(feature = "async")]
 use crate::raw::Ticket;
+use crate::raw::{BY_LOCK, ClaimedRecord, RawQueue};
 use crate::ring::{SIZED_RING, SLICE_RING};
 #[cfg(feature = "object")]
 use crate::wait::Wait;
 use crate::wait::blocking_forms;
+use std::sync::Arc;
 
 #[inline(always)]
-pub(crate) fn loan_of<T: ?Sized + Plain>(raw: &RawQueue, record: crate::raw::ClaimedRecord, length: usize) -> Loan<'_, T> {
+pub(crate) fn loan_of<T: ?Sized + Plain>(raw: &RawQueue, record: ClaimedRecord, length: usize) -> Loan<'_, T> {
     let message = T::pointer(record.payload, length);
-    Loan::new(raw, record, message)
+    Loan::borrowed(raw, record, message)
+}
+
+/// One that borrows nothing.
+///
+/// # Safety
+/// The caller keeps the queue alive for longer than the loan.
+pub(crate) unsafe fn loan_kept_otherwise<'q, T: ?Sized + Plain>(
+    raw: &RawQueue,
+    record: ClaimedRecord,
+    length: usize,
+) -> Loan<'q, T> {
+    Loan::new(raw, record, T::pointer(record.payload, length))
+}
+
+/// One that keeps the queue by itself.
+#[inline(always)]
+pub(crate) fn loan_owned_of<T: ?Sized + Plain>(raw: &Arc<RawQueue>, record: ClaimedRecord, length: usize) -> Loan<'static, T> {
+    let message = T::pointer(record.payload, length);
+    Loan::<T>::shared(Arc::clone(raw), record, message)
 }
 
 /// Bytes of a loan of `n` elements.

@@ -63,8 +63,6 @@ impl<T: ?Sized> Receiver<T> {
         Ok((self.raw.shared(), me))
     }
 
-    /// For an `ObjectReceiver`.
-    #[cfg(any(feature = "object", feature = "async"))]
     pub(crate) fn shared(&self) -> &Arc<RawQueue> {
         self.raw.shared()
     }

@@ -75,7 +75,6 @@ impl<T: ?Sized> Sender<T> {
         Ok((&self.raw, me))
     }
 
-    #[cfg(feature = "async")]
     pub(crate) fn shared(&self) -> &Arc<RawQueue> {
         self.raw.shared()
     }

@@ -5,7 +5,7 @@ use super::{Failure, Mapped, RawQueue};
 use crate::atomic::AtomicU64;
 use crate::attachment::{self, Attached, Attachment, Newcomer};
 use crate::backoff::AdaptiveSpin;
-use crate::error::{CreateError, OpenError};
+use crate::error::{CreateError, InUse, OpenError};
 use crate::os::Deadline;
 use crate::ring::{Ring, State};
 use crate::shm::participant::{self, Id};
@@ -121,7 +121,7 @@ impl RawQueue {
 
     /// The same queue with a stop, in place of the one that it may have.
     pub(crate) fn with_stop(self: &Arc<Self>, stop: &Stop) -> Arc<RawQueue> {
-        Arc::new(RawQueue {
+        let view = Arc::new(RawQueue {
             ring: self.ring,
             strategy: self.strategy,
             max_deliveries: self.max_deliveries,
@@ -137,7 +137,10 @@ impl RawQueue {
             #[cfg(feature = "tracing")]
             unreported: Default::default(),
             attachment: Attachment::view_of(self),
-        })
+        });
+        // So that a handle that is detached can say how many others there are.
+        attachment::remember(&view);
+        view
     }
 
     fn has_dead(&self, me: Id) -> bool {
@@ -160,7 +163,12 @@ impl Attached for RawQueue {
     }
 
     fn open_guard(&self) -> Option<&'static str> {
-        self.open_loan_or_lease()
+        // Its origin says it.
+        if self.attachment.is_view() { None } else { self.open_loan_or_lease() }
+    }
+
+    fn count_guards(&self, in_use: &mut InUse) {
+        self.count_loans_and_leases(in_use);
     }
 
     fn end_roles(&self) {

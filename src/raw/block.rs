@@ -8,7 +8,7 @@ use crate::os::Deadline;
 use crate::shm::participant::Id;
 #[cfg(feature = "object")]
 use crate::wait::SLICE_NS;
-use crate::wait::{self, STOP_SLICE_NS, Sleeper, Stop, Wait, WaitStrategy, Waiter};
+use crate::wait::{self, Answer, NoLock, Sleeper, Stop, Wait, WaitStrategy, Waiter};
 use std::sync::atomic::Ordering::Relaxed;
 #[cfg(feature = "object")]
 use std::time::Duration;
@@ -191,21 +191,11 @@ impl RawQueue {
     /// Waits for a side's lock that was not free at the first try.
     #[cold]
     pub(super) fn wait_for_lock(&self, lock: Mutex<'_>, me: Id, wait: Wait) -> Result<Locked, Failure> {
-        let (deadline, sleep) = wait.for_lock();
-        let stop = wait.interrupted_by(self.stop.as_ref());
-        loop {
-            // Nothing wakes a sleeper on a lock but its holder: with a stop, it sleeps in slices.
-            let until = if stop.is_some() { deadline.within(STOP_SLICE_NS) } else { deadline };
-            if let Some(locked) = lock.lock(self.segment(), me, until, sleep) {
-                return Ok(locked);
-            }
-            if stop.is_some_and(Stop::is_set) {
-                return Err(Failure::Interrupted);
-            }
-            if until == deadline {
-                return Err(if wait.is_try() { Failure::Busy } else { Failure::Timeout });
-            }
-        }
+        wait::lock(lock, self.segment(), me, wait, self.stop.as_ref()).map_err(|refused| match refused {
+            NoLock::Interrupted => Failure::Interrupted,
+            NoLock::Late if wait.is_try() => Failure::Busy,
+            NoLock::Late => Failure::Timeout,
+        })
     }
 
     /// A call of this queue that waits; it counts as blocked from its first sleep on.
@@ -264,6 +254,7 @@ impl Sleeper for BlockedCall<'_> {
     }
 
     fn sleep(&mut self, until: Deadline, ready: &mut dyn FnMut() -> bool) {
+        let _sleeping = self.raw.attachment.note_sleep();
         wait::sleep(self.raw.stop.as_ref(), self.condvar, self.raw.barrier(), until, ready);
     }
 
@@ -290,5 +281,9 @@ impl Sleeper for BlockedCall<'_> {
 
     fn is_interrupted(&self) -> bool {
         self.raw.stop.as_ref().is_some_and(Stop::is_set)
+    }
+
+    fn ask(&mut self) -> Answer {
+        self.raw.stop.as_ref().map_or(Answer::NoCheck, Stop::ask)
     }
 }

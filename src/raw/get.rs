@@ -9,7 +9,7 @@ use crate::raw::BY_LOCK;
 use crate::ring::{Front, Header, Record, Repaired, Ring, State};
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::participant::Id;
-use crate::wait::Step;
+use crate::wait::{OnUnwind, Step};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::compiler_fence;
 
@@ -303,7 +303,9 @@ impl RawQueue {
         wait: Wait,
         act: &mut dyn FnMut(Record) -> R,
     ) -> Result<R, GetError> {
+        let unwinding = OnUnwind::new(|| self.pass_on());
         let found = self.find_record::<OWNED, R>(me, wait, act);
+        unwinding.forget();
         if matches!(&found, Err(error) if !matches!(error, GetError::Empty)) {
             self.pass_on();
         }

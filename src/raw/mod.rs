@@ -16,6 +16,7 @@
 //! | `Queue::recover`, and a full queue behind a dead reader (`free_stopper`) | `recover.rs` |
 //! | how the cursors follow from the headers | `ring/repair.rs` |
 //! | which records dead owners hold, and giving them back | `ring/dead_owners.rs` |
+//! | room that views of dead processes keep | `views.rs`, `ring/views.rs` |
 //! | waiters that were killed asleep | `lock/futex.rs` |
 //!
 //! Invariants:
@@ -59,6 +60,7 @@ mod stats;
 mod straight;
 mod ticket;
 pub(crate) mod topic;
+mod views;
 
 pub(crate) use attach::messages_left;
 #[cfg(feature = "async")]
@@ -81,6 +83,7 @@ pub use stats::Stats;
 pub use ticket::Ticket;
 pub(crate) use topic::{InPlaceRecord, InPlaceUse};
 pub use topic::{RawSubscriber, Start, SubscriberInfo, SubscriberKind, TopicStats};
+pub use views::PinnedRecord;
 
 use crate::atomic::AtomicU64;
 use crate::attachment::Attachment;
@@ -257,6 +260,11 @@ impl RawQueue {
     #[inline(always)]
     fn known_me_of_plain(&self) -> Option<Id> {
         self.attachment.known_me_of_plain()
+    }
+
+    /// Is this still the process that began a call as `me`, and no child of it?
+    fn is_me(&self, me: Id) -> bool {
+        self.known_me() == Some(me)
     }
 
     /// See [`Attachment::incarnation`].

@@ -1,7 +1,8 @@
-//! Open loans and leases of this process, read from the segment: their records name their owner, so
+//! Open loans, leases and views of this process, read from the segment: their records name their owner, so
 //! nothing is counted when one is taken or ended.
 
 use super::RawQueue;
+use crate::error::InUse;
 use crate::ring::{Memory, State};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -35,11 +36,35 @@ impl RawQueue {
                 Some(State::Leased) if self.is_letter(header, cell) => None,
                 Some(State::Claimed) => Some("a loan"),
                 Some(State::Leased) => Some("a lease"),
+                Some(State::Read) => Some("a view"),
                 _ => None,
             };
             open.is_none()
         });
         open
+    }
+
+    /// Counts them, by kind.
+    pub(super) fn count_loans_and_leases(&self, in_use: &mut InUse) {
+        let Some(me) = self.attachment.known_me_of_origin() else { return };
+        if self.topic.is_some() {
+            in_use.samples += self.samples_of(me);
+        }
+        let me = RawQueue::owner_word(me);
+        let (put, get) = (self.ring.memory.put_side(), self.ring.memory.get_side());
+        if put.loans.load(Relaxed) == 0 && get.leases.load(Relaxed) == 0 {
+            return;
+        }
+        // A ring of garbage shows what it shows, as above.
+        let _ = self.ring.walk_all(|_, cell, header| {
+            match header.state() {
+                _ if header.owner() != me => {}
+                Some(State::Claimed) => in_use.loans += 1,
+                Some(State::Leased) if !self.is_letter(header, cell) => in_use.leases += 1,
+                _ => {}
+            }
+            true
+        });
     }
 
     /// From now on, leases of this process are internal to the crate: no reference into them

@@ -31,7 +31,7 @@ const COPIES_PER_CLOCK: u64 = 64;
 /// Most records that one walk finds: the next walk finds the rest.
 const FOUND_AT_ONCE: usize = 4096;
 /// Most records freed under the side before it is released: a few microseconds.
-const FREED_AT_ONCE: usize = 256;
+pub(super) const FREED_AT_ONCE: usize = 256;
 
 /// Times of the last probes of this process, and the part of the ring that need not be walked
 /// again.
@@ -47,7 +47,7 @@ pub(super) struct ProbeTimes {
 
 /// Answers of the kernel for each owner during one probe (Invariant 2). A dead owner stays dead; a
 /// live one counts as alive until the next probe.
-struct Probes<'a> {
+pub(super) struct Probes<'a> {
     raw: &'a RawQueue,
     me: Id,
     /// By entry: the last owner asked for, as `generation << 2 | is_dead << 1 | 1`.
@@ -55,11 +55,11 @@ struct Probes<'a> {
 }
 
 impl<'a> Probes<'a> {
-    fn new(raw: &'a RawQueue, me: Id) -> Probes<'a> {
+    pub fn new(raw: &'a RawQueue, me: Id) -> Probes<'a> {
         Probes { raw, me, answers: [const { Cell::new(0) }; Owner::ENTRIES] }
     }
 
-    fn is_dead(&self, owner: Owner) -> bool {
+    pub fn is_dead(&self, owner: Owner) -> bool {
         let answer = &self.answers[owner.entry() as usize];
         let asked = owner.generation_low() << 2 | 1;
         if answer.get() & !2 != asked {
@@ -134,7 +134,8 @@ impl RawQueue {
         self.free_the_dead_upto::<OWNED>(Upto::Head, me, wait)
     }
 
-    /// Frees records that dead owners leased, and with [`Upto::Tail`] also those that they claimed.
+    /// Frees records that dead owners leased or had views of, and with [`Upto::Tail`] also those
+    /// that they claimed.
     #[cold]
     pub(super) fn free_the_dead_upto<const OWNED: bool>(&self, upto: Upto, me: Id, wait: Wait) -> Result<Repaired, GetError> {
         // Messages for a queue for dead letters come back first, and are given up from there.
@@ -148,7 +149,8 @@ impl RawQueue {
             let found = self.ring.find_the_dead(upto, self.settled(), is_dead, is_worn_out, FOUND_AT_ONCE);
             // Garbage is reported by the call that reads it.
             let found = found.unwrap_or_default();
-            for part in found.chunks(FREED_AT_ONCE) {
+            let (viewed, held): (Vec<_>, Vec<_>) = found.iter().partition(|found| found.is_viewed());
+            for part in held.chunks(FREED_AT_ONCE) {
                 // Checked again under the side: this process may have been stopped for long, and
                 // another process may have the entry by now.
                 let probes = Probes::new(self, me);
@@ -160,7 +162,10 @@ impl RawQueue {
                 freed.aborted += repaired.aborted;
                 freed.given_up += repaired.given_up;
             }
-            if found.len() < FOUND_AT_ONCE {
+            // They are only room: a getter does not wait for the put side's lock.
+            let ended = self.end_found_views(&viewed, me, Wait::AtOnce);
+            freed.views += ended.as_ref().unwrap_or(&0);
+            if found.len() < FOUND_AT_ONCE || ended.is_err() {
                 break;
             }
         }

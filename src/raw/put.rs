@@ -2,7 +2,7 @@
 
 use super::delivery::{Delivery, ToOne};
 use super::stats::Verb;
-use super::ticket::Ticket;
+use super::ticket::{HeldTicket, Ticket};
 use super::{Failure, Mapped, RawQueue, SMALL_COPY_BYTES, Wait, add};
 use crate::error::PutError;
 use crate::lock::Locked;
@@ -12,7 +12,7 @@ use crate::raw::BY_LOCK;
 use crate::ring::{NoRoom, Ring, Slot};
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::participant::Id;
-use crate::wait::{Step, TRY_LOCK_NS};
+use crate::wait::{OnUnwind, Step, TRY_LOCK_NS};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 impl RawQueue {
@@ -90,17 +90,26 @@ impl RawQueue {
     /// Locks the put side for one that is not its endpoint; repairs it if its holder or its
     /// endpoint died.
     pub(super) fn lock_put(&self, me: Id, wait: Wait) -> Result<(), Failure> {
-        let lock = self.locks().put(self.head());
-        let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, wait)? };
-        let side = &self.head().put;
-        let owner = Id::from_bits(side.owner.load(Acquire));
-        let settled = match owner {
-            // A live endpoint moves the cursors: the process that finds it dead repairs them.
-            Some(owner) if self.is_alive(owner, me) => {
+        match self.lock_put_beside_endpoint(me, wait)? {
+            None => Ok(()),
+            Some(owner) => {
+                let _ = self.locks().put(self.head()).unlock(me);
                 Err(Failure::Held { pid: crate::shm::participant::pid_of(self.segment(), owner) })
             }
-            None if locked == Locked::Clean => Ok(()),
-            _ => self.repair_put_side(me),
+        }
+    }
+
+    /// Locks it in the same way, also while a live endpoint has the side, which is returned: then
+    /// the caller has the lock alone, and not the side.
+    pub(super) fn lock_put_beside_endpoint(&self, me: Id, wait: Wait) -> Result<Option<Id>, Failure> {
+        let lock = self.locks().put(self.head());
+        let locked = if lock.try_lock(me) { Locked::Clean } else { self.wait_for_lock(lock, me, wait)? };
+        let owner = Id::from_bits(self.head().put.owner.load(Acquire));
+        let settled = match owner {
+            // A live endpoint moves the cursors: the process that finds it dead repairs them.
+            Some(owner) if self.is_alive(owner, me) => Ok(Some(owner)),
+            None if locked == Locked::Clean => Ok(None),
+            _ => self.repair_put_side(me).map(|()| None),
         };
         settled.inspect_err(|_| {
             let _ = lock.unlock(me);
@@ -241,10 +250,9 @@ impl RawQueue {
         wait: Wait,
         act: &mut dyn FnMut(Slot) -> R,
     ) -> Result<R, PutError> {
-        let mut ticket = Ticket::default();
-        let found = self.with_slot_by::<OWNED, R>(me, length, wait, &mut ticket, act);
-        ticket.end(self);
-        found
+        // Given back also if the check of a stop panics.
+        let mut held = HeldTicket { raw: self, ticket: Ticket::default() };
+        self.with_slot_by::<OWNED, R>(me, length, wait, &mut held.ticket, act)
     }
 
     /// The same, for a caller that keeps its ticket between several tries.
@@ -256,9 +264,17 @@ impl RawQueue {
         ticket: &mut Ticket,
         act: &mut dyn FnMut(Slot) -> R,
     ) -> Result<R, PutError> {
+        // In a child that the check of a stop forked the wake was its parent's.
+        let mut pass_on = || {
+            if self.is_me(me) && self.sees_room(length) {
+                self.notify_not_full(1);
+            }
+        };
+        let unwinding = OnUnwind::new(&mut pass_on);
         let found = self.find_slot::<OWNED, R>(me, length, wait, ticket, act);
-        if matches!(&found, Err(error) if !matches!(error, PutError::Full)) && self.sees_room(length) {
-            self.notify_not_full(1);
+        unwinding.forget();
+        if matches!(&found, Err(error) if !matches!(error, PutError::Full)) {
+            pass_on();
         }
         found
     }
@@ -292,7 +308,7 @@ impl RawQueue {
             let room = if ticket.must_wait_for_the_living(self, me) {
                 Err(NoRoom::Full)
             } else {
-                self.reserve_or_make_room(me, length, probes)
+                self.reserve_or_make_room::<OWNED>(me, length, probes)
             };
             match room {
                 Ok(slot) => {
@@ -364,11 +380,15 @@ impl RawQueue {
         cells * 8 >= self.geometry().cells
     }
 
-    fn reserve_or_make_room(&self, me: Id, length: u32, probes: bool) -> Result<Slot, NoRoom> {
+    fn reserve_or_make_room<const OWNED: bool>(&self, me: Id, length: u32, probes: bool) -> Result<Slot, NoRoom> {
         if self.topic.is_some() {
             return self.reserve_of_topic(length);
         }
-        match self.ring.reserve(length) {
+        let mut room = self.ring.reserve(length);
+        while matches!(room, Err(NoRoom::Full)) && self.end_stopping_views::<OWNED>(me)? {
+            room = self.ring.reserve(length);
+        }
+        match room {
             Err(NoRoom::Full) if self.make_room_of_skipped(me, probes)? => self.ring.reserve(length),
             room => room,
         }

@@ -29,6 +29,8 @@ pub struct RecoveryReport {
     pub redelivered: u64,
     /// Loans of dead owners that were aborted: their messages never existed.
     pub aborted: u64,
+    /// Finished messages whose room was kept by [views](crate::View) of dead processes: it is free.
+    pub views: u64,
     /// Messages that came back after as many deliveries as `max_deliveries` allows: they are
     /// finished, or in the queue for dead letters, and are not delivered again here.
     pub given_up: u64,
@@ -124,12 +126,15 @@ impl RawQueue {
             }
             let _ = self.unlock_put(me);
         }
+        let ended = self.end_views_of_the_dead(me, wait());
+        report.views += ended.as_ref().unwrap_or(&0);
         if let Ok(taken_over) = self.lock_get_and_repair(me, wait()) {
             let _ = self.exit_get::<BY_LOCK>(me);
             (report.redelivered, report.given_up) = (taken_over.redelivered, taken_over.given_up);
             if let Ok(freed) = self.free_the_dead_upto::<BY_LOCK>(Upto::Tail, me, wait()) {
                 report.sides_repaired += 1;
                 report.redelivered += freed.redelivered;
+                report.views += freed.views;
                 report.given_up += freed.given_up;
             }
             report.given_up += self.give_up_all_worn_out(me, wait(), deadline);
@@ -141,7 +146,7 @@ impl RawQueue {
         for (entry, pid) in dead {
             // Last, and only if no record of the dead participants is left: until then the process
             // that takes the entry repairs the queue first.
-            report.dead_participants += forget_dead(entry, pid, report.sides_repaired == 2) as u32;
+            report.dead_participants += forget_dead(entry, pid, report.sides_repaired == 2 && ended.is_ok()) as u32;
         }
         self.report_events();
         report

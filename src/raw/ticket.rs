@@ -96,8 +96,20 @@ impl Ticket {
 
     /// Gives it back if one was drawn.
     pub(crate) fn end(&mut self, raw: &RawQueue) {
-        if self.number != 0 {
+        if self.number != 0 && raw.known_me().is_some_and(|me| u64::from(me.bits()) == self.number >> 32) {
             self.give_back(raw);
         }
+    }
+}
+
+/// The ticket of a call that waits: the call's end gives it back, however it ends.
+pub(super) struct HeldTicket<'a> {
+    pub raw: &'a RawQueue,
+    pub ticket: Ticket,
+}
+
+impl Drop for HeldTicket<'_> {
+    fn drop(&mut self) {
+        self.ticket.end(self.raw);
     }
 }

@@ -6,6 +6,7 @@ use super::nodes::Call;
 use super::room::{Aspect, Awaited, Room};
 use super::sleep::{Control, MOST_ROOMS, Sleep, must_nap};
 use super::wants::Available;
+use crate::attachment::Visit;
 use crate::background::Presence;
 use crate::lock::{KeptCondvar, Registration, unordered_moment};
 use crate::os::{Blocked, Deadline, coarse_now_ns, now_ns};
@@ -202,6 +203,7 @@ impl Watch {
     /// Returns whether a task was notified.
     fn check(&mut self, is_woken: bool, mut slice_has_ended: bool, naps: bool, calls: &mut Vec<Call>) -> bool {
         let room = Arc::clone(&self.room);
+        let _visit = Visit::begin();
         self.has_fired |= is_woken;
         self.is_unordered = false;
         let (awaited, is_wanted) = {
@@ -345,6 +347,7 @@ impl Worker {
         for _ in 0..self.rooms.len() {
             self.next_probe = (self.next_probe + 1) % self.rooms.len();
             let room = &self.rooms[self.next_probe].room;
+            let _visit = Visit::begin();
             let awaited = room.lock().awaited.clone();
             if let Some(awaited) = awaited {
                 awaited.probe(room.aspect);

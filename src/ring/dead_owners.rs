@@ -6,8 +6,9 @@
 //!                     ^         ^ settled: all before it is DONE, for ever
 //!                     '- never walked twice by a process that keeps `settled`
 //!
-//!   find (no side) --LEASED(dead), RETURNED too often, CLAIMED(dead)--> found
+//!   find (no side) --LEASED(dead), RETURNED too often, CLAIMED(dead), READ(dead)--> found
 //!   found --get side, still as found?--> RETURNED | DONE
+//!   found, READ --put lock, still as found?--> DONE (`views`)
 //! ```
 //!
 //! Invariants:
@@ -38,9 +39,17 @@ pub(crate) enum Upto {
 /// A record to be freed, as the scan found it (Invariant 1).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
-    position: u64,
-    cell: CellIndex,
-    header: Header,
+    pub(super) position: u64,
+    pub(super) cell: CellIndex,
+    pub(super) header: Header,
+}
+
+impl Found {
+    /// Is it a finished message, of which a dead owner had views? Such a record is ended by
+    /// [`end_found_views`](Ring::end_found_views), and not under the get side.
+    pub fn is_viewed(&self) -> bool {
+        self.header.state() == Some(State::Read)
+    }
 }
 
 impl<M: Memory> Ring<M> {
@@ -73,7 +82,7 @@ impl<M: Memory> Ring<M> {
                     came_back = true;
                     is_worn_out(header)
                 }
-                Some(State::Claimed) => is_dead(header.owner()),
+                Some(State::Claimed | State::Read) => is_dead(header.owner()),
                 _ => false,
             };
             if frees {

@@ -92,8 +92,8 @@ impl<M: Memory> Ring<M> {
                     return Ok(Front::Ready(Record { cell, header, next: Some(next) }));
                 }
                 // Aborted, or a filler. LEASED and RETURNED are at head only if a get side died
-                // between the lease and the store of head.
-                Some(State::Done) => get.head.store(self.after(head, header)?, Release),
+                // between the lease and the store of head; READ never is.
+                Some(State::Done | State::Read) => get.head.store(self.after(head, header)?, Release),
                 Some(State::Leased | State::Returned) => {
                     get.head.store(self.after(head, header)?, Release);
                     self.announce_returned();

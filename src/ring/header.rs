@@ -29,9 +29,12 @@ pub(crate) enum State {
     Returned,
     /// Finished: taken, aborted, or a filler. Its cells are free once head has passed.
     Done,
+    /// Its message is finished, but its owner still reads it in place: its cells are kept until the
+    /// last view of it is gone.
+    Read,
 }
 
-/// Identifies the owner that claimed or leased a record: entry, and the low bits of the generation.
+/// Identifies the owner that claimed, leased or reads a record: entry, and the low bits of the generation.
 /// The process that takes the entry of a dead participant, or is the first for which these bits
 /// wrap, frees the records of its predecessors: so no later holder of the entry is mistaken for one
 /// of them.
@@ -96,6 +99,11 @@ impl Header {
         Header(4 << STATE_SHIFT | deliveries << DELIVERIES_SHIFT | self.0 & LENGTH_MASK)
     }
 
+    /// The same message, finished by the owner of its lease, which goes on reading it.
+    pub fn pinned(self) -> Header {
+        Header(6 << STATE_SHIFT | self.0 & !(7 << STATE_SHIFT))
+    }
+
     #[inline(always)]
     pub const fn from_bits(bits: u64) -> Header {
         Header(bits)
@@ -116,6 +124,7 @@ impl Header {
             3 => Some(State::Leased),
             4 => Some(State::Returned),
             5 => Some(State::Done),
+            6 => Some(State::Read),
             _ => None,
         }
     }

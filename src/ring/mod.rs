@@ -14,6 +14,7 @@
 //!    \----------------------^   \-> DONE (taken by copy)
 //!
 //!   CLAIMED -> DONE when aborted (the record is skipped)    LEASED -> RETURNED -> LEASED | DONE
+//!   LEASED -> READ(owner) -> DONE when its message is finished, and still read
 //! ```
 //!
 //! | question | file |
@@ -21,6 +22,7 @@
 //! | which states a header word has, and their bits | `header.rs` |
 //! | how a record is reserved and committed, and room reclaimed | `put.rs` |
 //! | how a record is taken, leased, released and given back | `get.rs` |
+//! | how a record is read on after its message is finished | `views.rs` |
 //! | how many records are published, or taken, together | `burst.rs` |
 //! | how endpoints move along slots that are known to be free or ready | `run.rs` |
 //! | how cursors are put right after a death, and a full ring's stopper freed | `repair.rs` |
@@ -47,8 +49,8 @@
 //!    as head (`retreat`); a kill in the middle of that leaves DONE records between the stored tail
 //!    and the FREE word. This is the only case in which a position is used twice; `retreats`
 //!    reports it to walks that own no side.
-//! 3. Each operation has one commit point, one atomic store: READY, CLAIMED, DONE, LEASED or
-//!    RETURNED in the record's own header. That of a burst is READY in its first record; its other
+//! 3. Each operation has one commit point, one atomic store: READY, CLAIMED, DONE, LEASED, RETURNED
+//!    or READ in the record's own header. That of a burst is READY in its first record; its other
 //!    records are READY by then. A burst is taken record by record. Cursors follow it and can be
 //!    derived anew ([`Ring::repair_put_side`], [`Ring::repair_get_side`]).
 //! 4. A record from reclaim on that is not DONE keeps its cells, and so do all after it. The owner
@@ -93,12 +95,13 @@ mod run;
 #[cfg(test)]
 mod tests;
 pub(crate) mod topic;
+mod views;
 mod walk;
 
 #[cfg(not(loom))]
 pub(crate) use burst::Burst;
 #[cfg(not(loom))]
-pub(crate) use dead_owners::Upto;
+pub(crate) use dead_owners::{Found, Upto};
 pub(crate) use get::{Front, Record};
 pub(crate) use header::{Header, Owner, State};
 #[cfg(not(loom))]

@@ -30,7 +30,7 @@ impl<M: Memory> Ring<M> {
         // As in `walk`: the header is loaded before reclaim. If that has not passed the position,
         // it is the header of this message.
         fence(Acquire);
-        self.memory.put_side().reclaim.load(Relaxed) > position || header.state() == Some(State::Done)
+        self.memory.put_side().reclaim.load(Relaxed) > position || matches!(header.state(), Some(State::Done | State::Read))
     }
 
     /// Skips DONE records, and scans for RETURNED ones (a walk) if there may be any; a record that
@@ -80,8 +80,9 @@ impl<M: Memory> Ring<M> {
                 Some(State::Free) => return Outlook::Nothing,
                 Some(State::Claimed) => return Outlook::Loan,
                 Some(State::Ready | State::Returned) => return Outlook::Message,
-                // Leased: a getter is about to move head, or died before it moved it.
-                Some(State::Done | State::Leased) => match self.after(at, header) {
+                // Leased: a getter is about to move head, or died before it moved it. Read: head
+                // has moved on.
+                Some(State::Done | State::Leased | State::Read) => match self.after(at, header) {
                     Ok(after) => at = after,
                     Err(_) => return Outlook::Unclear,
                 },

@@ -13,6 +13,8 @@ pub(crate) struct Repaired {
     pub aborted: u64,
     /// Messages that reached their delivery limit, and are done.
     pub given_up: u64,
+    /// Records whose views died with their owner: their room is free.
+    pub views: u64,
 }
 
 impl<M: Memory> Ring<M> {
@@ -46,7 +48,7 @@ impl<M: Memory> Ring<M> {
             let at = head.load(Relaxed);
             let header = self.load_header(self.cell(at)?);
             match header.state() {
-                Some(State::Done | State::Leased | State::Returned) => head.store(self.after(at, header)?, Release),
+                Some(State::Done | State::Leased | State::Returned | State::Read) => head.store(self.after(at, header)?, Release),
                 Some(_) => {
                     // A dead getter may have cleared the flag without finishing its walk.
                     self.announce_returned();

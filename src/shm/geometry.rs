@@ -202,7 +202,7 @@ impl Geometry {
             Kind::Array => (unit_bytes.saturating_mul(count), (MAX_RING_BYTES - payload_offset) / unit_bytes.max(1)),
             Kind::Semaphore => (HOLDERS_BYTES, u64::MAX),
             Kind::Barrier => (HOLDERS_BYTES, u32::MAX as u64),
-            Kind::Event | Kind::Condvar => (0, 1),
+            Kind::Event | Kind::Condvar | Kind::Lock | Kind::ReentrantLock => (0, 1),
             Kind::Sized | Kind::Slice | Kind::Encoded | Kind::TopicSized | Kind::TopicSlice | Kind::TopicEncoded => {
                 return Err(0);
             }
@@ -249,9 +249,15 @@ impl Geometry {
                 let ring_bytes = cells.checked_mul(SLICE_HEADER_BYTES.max(message_align))?;
                 Geometry::slice(message_bytes, message_align, capacity, ring_bytes).ok()?
             }
-            Kind::Mutex | Kind::Array | Kind::Value | Kind::Event | Kind::Semaphore | Kind::Condvar | Kind::Barrier => {
-                Geometry::primitive(kind, message_bytes, message_align, capacity).ok()?
-            }
+            Kind::Mutex
+            | Kind::Array
+            | Kind::Value
+            | Kind::Event
+            | Kind::Semaphore
+            | Kind::Condvar
+            | Kind::Barrier
+            | Kind::Lock
+            | Kind::ReentrantLock => Geometry::primitive(kind, message_bytes, message_align, capacity).ok()?,
         };
         (made.cells == cells && made.cell_bytes == cell_bytes).then_some(made)
     }

@@ -58,6 +58,10 @@ kinds! {
         Condvar = 21,
         /// A place where parties wait for each other.
         Barrier = 22,
+        /// A lock without data, which any process may release.
+        Lock = 23,
+        /// A lock without data that its thread may take again.
+        ReentrantLock = 24,
     }
 }
 
@@ -107,6 +111,8 @@ impl Kind {
             Kind::Semaphore => "semaphore",
             Kind::Condvar => "condition variable",
             Kind::Barrier => "barrier",
+            Kind::Lock => "lock",
+            Kind::ReentrantLock => "reentrant lock",
         }
     }
 
@@ -130,6 +136,8 @@ impl Kind {
             Kind::Semaphore => "semaphore",
             Kind::Condvar => "condvar",
             Kind::Barrier => "barrier",
+            Kind::Lock => "lock",
+            Kind::ReentrantLock => "reentrant lock",
         }
     }
 }

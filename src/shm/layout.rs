@@ -32,7 +32,8 @@
 //!  A primitive of `shmq::sync` has the same head and table (its lock is that of PutSide, its
 //!  condition variable that of PutNotice, its poison that of Rare) and one cell, without a header:
 //!
-//!  0x000  MutexWords, ValueWords, EventWords, SemaphoreWords or BarrierWords; a condvar has none
+//!  0x000  MutexWords, ValueWords, EventWords, SemaphoreWords, BarrierWords or LockWords; a condvar
+//!         has none
 //!  0x100  data           a mutex's value, an array's elements, a value twice, or a word for each
 //!                        participant
 //!
@@ -159,7 +160,8 @@ pub struct SegmentHeader {
     pub close_when_unused: u32,
     /// Lines for subscribers; 0: it is no topic.
     pub max_subscribers: u32,
-    pub reserved: u32,
+    /// 1: a semaphore of which no release makes more permits than it was created with.
+    pub bounded: u32,
     /// Messages that a new subscriber begins back.
     pub history: u64,
     /// A gating subscriber that lags so many messages is evicted; 0: none is.
@@ -519,6 +521,21 @@ pub struct BarrierWords {
     pub reserved: AtomicU32,
 }
 
+/// Words of a lock and of a reentrant lock, which do not use the lock of the put side.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct LockWords {
+    /// `holder:32 | number:32`: id of the participant that holds it, 0 if it is free. The number is
+    /// that of the acquisition, or of the thread in its process if the lock is reentrant.
+    pub hold: AtomicU64,
+    /// A reentrant lock: how many times its holder has to release it.
+    pub levels: AtomicU64,
+    /// The holder's thread as the system calls it, for messages.
+    pub tid: AtomicU32,
+    /// 1 from the death of a holder until a process declares what the lock guards consistent.
+    pub needs_repair: AtomicU32,
+}
+
 /// Offset of the participant table.
 pub const ENTRIES_OFFSET: u64 = size_of::<Head>() as u64;
 /// Bytes of an entry.
@@ -587,6 +604,6 @@ const _: () = {
     assert!(
         size_of::<EventWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<SemaphoreWords>() as u64 <= PRIMITIVE_DATA_OFFSET
     );
-    assert!(size_of::<BarrierWords>() as u64 <= PRIMITIVE_DATA_OFFSET);
+    assert!(size_of::<BarrierWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<LockWords>() as u64 <= PRIMITIVE_DATA_OFFSET);
     assert!(PRIMITIVE_DATA_OFFSET % 64 == 0 && PAGE_BYTES % PRIMITIVE_DATA_OFFSET == 0 && HOLDERS_BYTES == 8192);
 };

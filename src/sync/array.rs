@@ -5,6 +5,7 @@ use super::handle::handle;
 use super::mutex::MutexGuard;
 use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
 use super::{LockError, Plain};
+use crate::attachment::Kept;
 use crate::error::CreateError;
 use crate::message::bytes_of;
 use crate::shm::kind::Kind;
@@ -163,7 +164,47 @@ impl<X: Plain> Array<X> {
 
     fn lock_by(&self, wait: Wait) -> Result<MutexGuard<'_, [X]>, LockError<MutexGuard<'_, [X]>>> {
         let elements = ptr::slice_from_raw_parts_mut(self.primitive.cell().data().cast::<X>(), self.len());
-        MutexGuard::lock(&self.primitive, elements, wait)
+        MutexGuard::lock(Kept::Borrowed(&self.primitive), elements, wait)
+    }
+
+    blocking_forms! {
+        /// Locks all elements, with a guard that keeps the array attached by itself, and so may
+        /// outlive this handle. As [`Mutex::lock_owned`](crate::sync::Mutex::lock_owned).
+        ///
+        /// # Errors
+        /// As [`lock`](Self::lock).
+        ///
+        /// ```
+        /// let array = shmq::sync::Array::<u32>::new([1, 2, 3])?;
+        /// let mut guard = array.lock_owned().unwrap();
+        /// drop(array);
+        /// guard.reverse();
+        /// assert_eq!(*guard, [3, 2, 1]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lock_owned, lock_owned_timeout, lock_owned_deadline,
+        |self, wait| -> Result<MutexGuard<'static, [X]>, LockError<MutexGuard<'static, [X]>>> { self.lock_owned_by(wait) }
+    }
+
+    /// As [`try_lock`](Self::try_lock), with a guard as of [`lock_owned`](Self::lock_owned).
+    ///
+    /// # Errors
+    /// As [`try_lock`](Self::try_lock).
+    ///
+    /// ```
+    /// let array = shmq::sync::Array::<u32>::new([1])?;
+    /// let guard = array.try_lock_owned().unwrap();
+    /// assert!(array.try_lock_owned().is_err());
+    /// # drop(guard);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_lock_owned(&self) -> Result<MutexGuard<'static, [X]>, LockError<MutexGuard<'static, [X]>>> {
+        self.lock_owned_by(Wait::Never)
+    }
+
+    fn lock_owned_by(&self, wait: Wait) -> Result<MutexGuard<'static, [X]>, LockError<MutexGuard<'static, [X]>>> {
+        let elements = ptr::slice_from_raw_parts_mut(self.primitive.cell().data().cast::<X>(), self.len());
+        MutexGuard::lock(Kept::owned(&self.primitive), elements, wait)
     }
 }
 

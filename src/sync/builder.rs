@@ -36,7 +36,7 @@ pub struct PrimitiveBuilder<O> {
     init: Box<dyn Fn(PrimitiveMemory) + Send + Sync>,
     over: fn(Arc<Primitive>) -> O,
     name: Option<String>,
-    settings: PrimitiveSettings,
+    pub(super) settings: PrimitiveSettings,
     owners: Owners,
 }
 
@@ -227,6 +227,7 @@ impl<O> PrimitiveBuilder<O> {
             mode: self.settings.mode,
             max_participants: self.settings.max_participants.map(|n| n as u32),
             persist: self.settings.persist,
+            bounded: self.settings.bounded,
             ..Asked::default()
         }
     }

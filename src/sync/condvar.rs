@@ -13,9 +13,9 @@ use super::primitive::{Primitive, PrimitiveKind};
 use super::{LockError, SyncError};
 use crate::attachment::Attached;
 use crate::error::CreateError;
-use crate::os::Deadline;
+use crate::os::{Deadline, take_ended_by_signal};
 use crate::shm::kind::Kind;
-use crate::wait::{SLICE_NS, Wait};
+use crate::wait::{Answer, OnUnwind, SLICE_NS, Wait};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering::SeqCst, fence};
@@ -387,17 +387,23 @@ impl Condvar {
         let (mutex, value) = guard.parts();
         let mut guard = Some(guard);
         // Called once it has registered (Invariant 1).
-        self.primitive.sleep(deadline.within(SLICE_NS), &mut || {
+        let until = deadline.within(SLICE_NS);
+        self.primitive.sleep(until, &mut || {
             guard = None;
             false
         });
-        if self.primitive.is_interrupted() {
-            // A notice may have come to this call, which does not use it.
-            self.notify(1);
+        // A notice may have come to this call, which does not use it if a check panics.
+        let unwinding = OnUnwind::new(|| self.notify(1));
+        let asks = take_ended_by_signal() || (until != deadline && until.has_passed());
+        // The mutex is unlocked.
+        let ends = asks && self.primitive.ask() == Answer::End;
+        if ends || self.primitive.is_interrupted() {
+            drop(unwinding);
             return Err(SyncError::Interrupted.into());
         }
         let relock_until = deadline.max(Deadline::in_ns(RELOCK_NS));
         let relocked = MutexGuard::lock(mutex, value, Wait::Until(relock_until));
+        unwinding.forget();
         if matches!(relocked, Err(LockError::Failed(_))) {
             // The wake may have come to this call, which cannot use it.
             self.notify(1);

@@ -38,6 +38,25 @@ pub enum SyncError {
     /// has repaired the data yet.
     #[error("the holder of the lock died or panicked before it unlocked; the data need to be checked and marked as repaired")]
     OwnerDied,
+    /// A release of a lock that is not locked.
+    #[error("the lock is not locked: there is nothing to release")]
+    NotLocked,
+    /// A release of a [`ReentrantLock`](crate::sync::ReentrantLock) that another thread holds, or a
+    /// wait with it.
+    #[error("the lock is held by another thread (process {pid}, thread {tid}), so this one cannot release it")]
+    NotOwner {
+        /// The holder's process, as that process saw its id.
+        pid: u32,
+        /// The holder's thread, as the system calls it (`gettid`).
+        tid: u32,
+    },
+    /// A release of a semaphore that would have more permits than it was created with, if it is
+    /// [`bounded`](crate::sync::PrimitiveBuilder::bounded).
+    #[error("released more often than acquired: this semaphore never has more than {bound} permits")]
+    TooManyReleases {
+        /// Permits that it was created with.
+        bound: u64,
+    },
     /// A party of the barrier died, gave up or broke it, so the others need not wait. See
     /// `Barrier::reset`.
     #[error("the barrier is broken: a party died, timed out or aborted; reset it to use it again")]

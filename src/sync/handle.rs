@@ -3,7 +3,8 @@
 /// The common part of a handle with a field `primitive: Arc<Primitive>` and an associated function
 /// `over(primitive)`.
 macro_rules! handle {
-    ($what:literal, new: $new:literal, path: $path:literal, [$($generics:tt)*] $type:ty, $shape:expr) => {
+    ($what:literal, new: $new:literal, path: $path:literal, [$($generics:tt)*] $type:ty, $shape:expr
+        $(, guards: |$this:ident, $in_use:ident| $count:expr)?) => {
         impl<$($generics)*> $type {
             #[doc = concat!("Opens the ", $what, " that another process created. One whose users are all dead is opened too, as they left it.")]
             ///
@@ -138,6 +139,40 @@ macro_rules! handle {
             /// ```
             pub fn unapplied_options(&self) -> &[crate::UnappliedOption] {
                 self.primitive.segment().unapplied()
+            }
+
+            /// Leaves the segment now, if nothing else of this process uses it by the same
+            /// attachment. As [`Queue::detach`](crate::Queue::detach): after `Ok` this process is
+            /// no participant of it any more, and where it was the last one, the name is removed.
+            ///
+            /// # Errors
+            /// [`DetachError`](crate::DetachError), with the handle: it names other handles, and
+            /// guards that are open or forgotten.
+            ///
+            /// ```
+            #[doc = concat!("let first = ", $new, ";")]
+            /// let second = first.clone();
+            /// let first = first.detach().unwrap_err().into_handle(); // `second` is in the way
+            /// let name = first.name().to_owned();
+            /// drop(second);
+            /// first.detach()?;
+            #[doc = concat!("assert!(", $path, "::open(&name).is_err());")]
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn detach(self) -> Result<(), crate::DetachError<Self>> {
+                let count = |_in_use: &mut crate::InUse| {
+                    $(
+                        let ($this, $in_use) = (&self, _in_use);
+                        $count;
+                    )?
+                };
+                match crate::attachment::withdraw(&[&self.primitive], count) {
+                    Ok(()) => {
+                        drop(self);
+                        Ok(())
+                    }
+                    Err(in_use) => Err(crate::DetachError::new(self, in_use)),
+                }
             }
 
             /// The name by which other processes open it. An anonymous one has a name too.

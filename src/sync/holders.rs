@@ -65,6 +65,12 @@ impl<'o> Holders<'o> {
         given.is_some_and(|given| given.is_ok())
     }
 
+    /// How many this participant has.
+    pub fn count_of(&self, me: Id) -> u64 {
+        let bits = self.word(me).map_or(0, |word| word.load(Acquire));
+        if bits >> 32 == u64::from(me.generation()) { bits & COUNT_MASK } else { 0 }
+    }
+
     /// Did a dead predecessor of this participant have something?
     pub fn succeeds_a_holder(&self, me: Id) -> bool {
         let word = self.word(me).map_or(0, |word| word.load(Relaxed));

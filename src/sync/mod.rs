@@ -1,5 +1,6 @@
-//! What processes agree by, beside queues: [`Mutex`], [`Value`], [`Array`], [`Event`],
-//! [`Semaphore`], [`Condvar`], [`Barrier`], and [`Pipe`], which is two queues.
+//! What processes agree by, beside queues: [`Mutex`], [`Value`], [`Array`], [`Lock`],
+//! [`ReentrantLock`], [`Event`], [`Semaphore`], [`Condvar`], [`Barrier`], and [`Pipe`], which is two
+//! queues.
 //!
 //! Each lies in a named segment of its own, like a queue: **named** (`create`, `open`,
 //! `open_or_create`) for programs that meet by name, or **anonymous** (`new`) for forked children,
@@ -17,7 +18,7 @@
 //! dropped it: `open_or_create` makes a new one in its place, unless it was persisted or is another
 //! user's. What a new life finds is what it asked for: an `Event` that is not set, all permits of a
 //! `Semaphore`, a whole `Barrier` for so many parties, a `Condvar` without waiters, and the first
-//! value in a `Mutex`, an `Array` or a `Value`: data that must outlive a crash of all their users
+//! value in a `Mutex`, an `Array` or a `Value`, a `Lock` that is free: data that must outlive a crash of all their users
 //! are for `persist`. `open` still opens a dead primitive, as it was left.
 //!
 //! **After a fork** handles work in the child. Guards that the parent held stay with the parent:
@@ -41,6 +42,8 @@
 //! | [`Semaphore`]: `try_acquire`, `try_permit`, `value` | yes; `Busy` if they interrupt one |
 //! | [`Value`]: `try_get`, `try_set`, `try_update` | yes; `WouldBlock` if they interrupt one |
 //! | [`Mutex`], [`Array`]: `try_lock`, the guard | yes; `WouldBlock` if they interrupt a holder |
+//! | [`Lock`]: `try_acquire`, `try_lock`, `release`, `locked`, the guard | yes, whatever they interrupt |
+//! | [`ReentrantLock`] | no, but for `locked`: a handler runs in a thread that may be in a call of it |
 //! | [`Queue`](crate::Queue), [`Pipe`]: `try_put` | yes; `Busy` if they interrupt a put on it |
 //! | [`Queue`](crate::Queue), [`Pipe`]: `try_get`, other `try_` forms | no: they may allocate |
 //! | every form that waits, with a deadline too | no: they may wait for what they interrupt |
@@ -140,17 +143,21 @@ mod array;
 #[cfg(feature = "async")]
 mod awaited;
 mod barrier;
+mod bounded;
 mod builder;
 mod condvar;
 mod error;
 mod event;
 mod handle;
+mod hold;
 mod holders;
+mod lock;
 #[cfg(all(test, not(loom)))]
 mod model;
 mod mutex;
 mod pipe;
 pub(crate) mod primitive;
+mod reentrant;
 mod semaphore;
 mod settings;
 mod value;
@@ -161,8 +168,10 @@ pub use builder::PrimitiveBuilder;
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use error::{LockError, SyncError};
 pub use event::Event;
+pub use lock::{Acquired, Lock, LockGuard};
 pub use mutex::{Mutex, MutexGuard};
 pub use pipe::Pipe;
+pub use reentrant::{ReentrantLock, ReentrantLockGuard};
 pub use semaphore::{Permit, Semaphore};
 pub use value::Value;
 

@@ -19,7 +19,7 @@ use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
 use super::{LockError, Plain, SyncError};
-use crate::attachment::Attached;
+use crate::attachment::{Attached, Kept};
 use crate::error::CreateError;
 use crate::lock::Locked;
 use crate::message::bytes_of;
@@ -195,7 +195,59 @@ impl<T: Plain> Mutex<T> {
 
     fn lock_by(&self, wait: Wait) -> Locking<'_, T> {
         let value = self.primitive.cell().data().cast::<T>();
-        MutexGuard::lock(&self.primitive, value, wait)
+        MutexGuard::lock(Kept::Borrowed(&self.primitive), value, wait)
+    }
+
+    blocking_forms! {
+        /// Locks, with a guard that keeps the mutex attached by itself, and so may outlive this
+        /// handle; otherwise as [`lock`](Self::lock).
+        ///
+        /// It may be stored beside the mutex, dropped by another thread, and given to a
+        /// [`Condvar`](crate::sync::Condvar). **Not across an `.await`**: a task that locks the same
+        /// mutex blocks its thread, on which the holder may be waiting to be polled. A
+        /// [`Permit`](crate::sync::Permit) of a semaphore, which is awaited, has no such limit.
+        ///
+        /// # Errors
+        /// As [`lock`](Self::lock).
+        ///
+        /// ```
+        /// use shmq::sync::{Mutex, MutexGuard};
+        ///
+        /// struct Account {
+        ///     balance: MutexGuard<'static, u64>, // locked as long as it lives
+        /// }
+        ///
+        /// let mutex = Mutex::new(7u64)?;
+        /// let mut account = Account { balance: mutex.lock_owned().unwrap() };
+        /// *account.balance += 1;
+        /// assert!(mutex.try_lock().is_err());
+        /// drop(account);
+        /// assert_eq!(*mutex.lock().unwrap(), 8);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lock_owned, lock_owned_timeout, lock_owned_deadline,
+        |self, wait| -> Result<MutexGuard<'static, T>, LockError<MutexGuard<'static, T>>> { self.lock_owned_by(wait) }
+    }
+
+    /// As [`try_lock`](Self::try_lock), with a guard as of [`lock_owned`](Self::lock_owned).
+    ///
+    /// # Errors
+    /// As [`try_lock`](Self::try_lock).
+    ///
+    /// ```
+    /// let mutex = shmq::sync::Mutex::new(1u64)?;
+    /// let guard = mutex.try_lock_owned().unwrap();
+    /// drop(mutex);
+    /// assert_eq!(*guard, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_lock_owned(&self) -> Result<MutexGuard<'static, T>, LockError<MutexGuard<'static, T>>> {
+        self.lock_owned_by(Wait::Never)
+    }
+
+    fn lock_owned_by(&self, wait: Wait) -> Locking<'static, T> {
+        let value = self.primitive.cell().data().cast::<T>();
+        MutexGuard::lock(Kept::owned(&self.primitive), value, wait)
     }
 }
 
@@ -207,9 +259,10 @@ impl<T> fmt::Debug for Mutex<T> {
 
 /// Dropping it unlocks. Access to what a [`Mutex`] or an [`Array`](crate::sync::Array) guards.
 ///
-/// Stays in its thread (`!Send`), like `std`'s. `mem::forget` of it holds the lock until the
-/// process ends, which is then a death like any other. Dropped in a panic, it is reported to the
-/// next locker like a death. A guard inherited across `fork` belongs to the parent: in the child it
+/// It may be sent to another thread and dropped there: the lock belongs to the process. (Not under
+/// `--cfg shmq_portable_sync`, whose locks belong to threads.) `mem::forget` of it holds the lock
+/// until the process ends, which is then a death like any other. Dropped in a panic, it is reported
+/// to the next locker like a death. A guard inherited across `fork` belongs to the parent: in the child it
 /// unlocks nothing, and using it panics.
 ///
 /// ```
@@ -222,14 +275,18 @@ impl<T> fmt::Debug for Mutex<T> {
 /// ```
 #[must_use = "dropping it unlocks at once"]
 pub struct MutexGuard<'m, T: ?Sized> {
-    primitive: &'m Primitive,
+    primitive: Kept<'m, Primitive>,
     me: Id,
     incarnation: u32,
     /// Was this thread panicking when it locked? Then a panic is no news.
     was_panicking: bool,
-    /// Also keeps the guard in its thread.
     value: *mut T,
 }
+
+// SAFETY: the lock belongs to the process, and so its end may come from another thread. The guard is
+// the only access to its data, as a `&mut T` is.
+#[cfg(not(shmq_portable_sync))]
+unsafe impl<T: ?Sized + Send> Send for MutexGuard<'_, T> {}
 
 // SAFETY: a shared guard gives `&T` only, and its other methods need it mutably or by value.
 unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
@@ -241,17 +298,18 @@ pub(super) fn words(primitive: &Primitive) -> &MutexWords {
 
 impl<'m, T: ?Sized> MutexGuard<'m, T> {
     /// The one path to a guard. `value` leads to the data of the primitive.
-    pub(super) fn lock(primitive: &'m Primitive, value: *mut T, wait: Wait) -> Locking<'m, T> {
+    pub(super) fn lock(primitive: Kept<'m, Primitive>, value: *mut T, wait: Wait) -> Locking<'m, T> {
         let me = primitive.me().map_err(SyncError::from)?;
         let locked = primitive.enter_for_work(me, wait)?;
         let was_panicking = std::thread::panicking();
-        let guard = MutexGuard { primitive, me, incarnation: primitive.incarnation(), was_panicking, value };
-        primitive.note_guard(guard.incarnation);
+        let incarnation = primitive.incarnation();
+        primitive.note_guard(incarnation);
+        let guard = MutexGuard { primitive, me, incarnation, was_panicking, value };
         if locked == Locked::FromTheDead {
-            words(primitive).needs_repair.store(1, Relaxed);
+            words(&guard.primitive).needs_repair.store(1, Relaxed);
         }
         // Relaxed, here and above: ordered by the lock (Invariant 2).
-        if words(primitive).needs_repair.load(Relaxed) != 0 { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
+        if words(&guard.primitive).needs_repair.load(Relaxed) != 0 { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
     }
 
     /// Marks the data as repaired, after [`LockError::OwnerDied`]: later lockers get the lock
@@ -278,7 +336,7 @@ impl<'m, T: ?Sized> MutexGuard<'m, T> {
     /// ```
     pub fn mark_repaired(&mut self) {
         self.check_owner();
-        words(self.primitive).needs_repair.store(0, Relaxed);
+        words(&self.primitive).needs_repair.store(0, Relaxed);
     }
 
     pub(super) fn is_inherited(&self) -> bool {
@@ -290,8 +348,8 @@ impl<'m, T: ?Sized> MutexGuard<'m, T> {
     }
 
     /// For a condition variable, which unlocks by dropping and locks again.
-    pub(super) fn parts(&self) -> (&'m Primitive, *mut T) {
-        (self.primitive, self.value)
+    pub(super) fn parts(&self) -> (Kept<'m, Primitive>, *mut T) {
+        (self.primitive.clone(), self.value)
     }
 }
 
@@ -319,7 +377,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
             return;
         }
         if !self.was_panicking && std::thread::panicking() {
-            words(self.primitive).needs_repair.store(1, Relaxed);
+            words(&self.primitive).needs_repair.store(1, Relaxed);
         }
         self.primitive.forget_guard();
         // This call reports nothing; the next locker gets the error.

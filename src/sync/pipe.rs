@@ -262,6 +262,14 @@ impl<A: ?Sized + Message, B: ?Sized + Message> Pipe<A, B> {
     }
 }
 
+crate::attachment::detachable! {
+    [A: ?Sized + Message, B: ?Sized + Message] Pipe<A, B>, |end| [end.out.raw(), end.into.raw()],
+    "let (here, there) = shmq::sync::Pipe::<u64, u64>::new(4)?;"
+    "let here = here.detach().unwrap_err().into_handle(); // the other end is in this process too"
+    "drop(there);"
+    "here.detach()?; // both queues, or none"
+}
+
 impl<A: ?Sized, B: ?Sized> Clone for Pipe<A, B> {
     /// Another handle of the same end. Cheap.
     fn clone(&self) -> Self {

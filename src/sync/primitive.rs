@@ -13,7 +13,7 @@ use super::settings::PrimitiveSettings;
 use crate::atomic::AtomicU32;
 use crate::attachment::{self, Attached, Attachment, Newcomer};
 use crate::backoff::AdaptiveSpin;
-use crate::error::{CreateError, OpenError};
+use crate::error::{CreateError, InUse, OpenError};
 use crate::lock::{Condvar, Locked, Mutex};
 use crate::os::Deadline;
 use crate::raw::messages_left;
@@ -22,7 +22,7 @@ use crate::shm::kind::Kind;
 use crate::shm::layout::{HOLDERS_BYTES, Head, MAX_PARTICIPANTS};
 use crate::shm::participant::Id;
 use crate::shm::segment::{Asked, Directory, Expect, Owners, Segment, Spec, Wanted};
-use crate::wait::{self, ProbeTimer, STOP_SLICE_NS, Sleeper, Stop, Wait, Waiter};
+use crate::wait::{self, Answer, NoLock, ProbeTimer, Sleeper, Stop, Wait, Waiter};
 use std::any::Any;
 use std::fmt;
 use std::ptr::NonNull;
@@ -61,10 +61,16 @@ impl PrimitiveKind {
             Kind::Array => Some("len"),
             Kind::Semaphore => Some("permits"),
             Kind::Barrier => Some("parties"),
-            Kind::Mutex | Kind::Value | Kind::Event | Kind::Condvar => None,
+            Kind::Mutex | Kind::Value | Kind::Event | Kind::Condvar | Kind::Lock | Kind::ReentrantLock => None,
             // No primitives.
             Kind::Sized | Kind::Slice | Kind::Encoded | Kind::TopicSized | Kind::TopicSlice | Kind::TopicEncoded => None,
         }
+    }
+
+    /// Do its changes end with a full fence, whatever its builder says? A change of these is a locked
+    /// instruction anyway, and their users sleep often: no sleep of theirs should cost a `membarrier`.
+    fn always_fences(&self) -> bool {
+        matches!(self.kind, Kind::Lock | Kind::ReentrantLock)
     }
 
     fn expect(&self, nonce: Option<u64>) -> Expect {
@@ -102,8 +108,9 @@ impl PrimitiveKind {
             messages_left,
             owners: Owners::default(),
             directory: settings.directory.clone().unwrap_or_default(),
-            full_fence: settings.full_fence,
+            full_fence: settings.full_fence || self.always_fences(),
             close_when_unused: false,
+            bounded: settings.bounded == Some(true),
             topic: None,
             max_spilled_bytes: 0,
         })
@@ -270,6 +277,11 @@ impl Primitive {
         self.head().rare.recoveries.store(0, SeqCst);
     }
 
+    /// This process's id, if it has attached since the last fork.
+    pub(crate) fn known_me(&self) -> Option<Id> {
+        self.attachment.known_me_of_origin()
+    }
+
     /// The incarnation of this process, for guards to remember.
     #[inline]
     pub(crate) fn incarnation(&self) -> u32 {
@@ -316,28 +328,16 @@ impl Primitive {
         if self.lock().try_lock(me) {
             return Ok(Locked::Clean);
         }
-        let (deadline, sleep) = wait.for_lock();
-        let refused = if wait.is_try() { SyncError::Busy } else { SyncError::Timeout };
-        self.wait_for_lock(me, wait, deadline, sleep).ok_or(refused)?
+        self.wait_for_lock(me, wait)
     }
 
-    /// `None` once the deadline has passed.
     #[cold]
-    fn wait_for_lock(&self, me: Id, wait: Wait, deadline: Deadline, sleep: bool) -> Option<Result<Locked, SyncError>> {
-        let stop = wait.interrupted_by(self.stop.as_ref());
-        loop {
-            // Nothing wakes a sleeper on a lock but its holder: with a stop, it sleeps in slices.
-            let until = if stop.is_some() { deadline.within(STOP_SLICE_NS) } else { deadline };
-            if let Some(locked) = self.lock().lock(self.segment(), me, until, sleep) {
-                return Some(Ok(locked));
-            }
-            if stop.is_some_and(Stop::is_set) {
-                return Some(Err(SyncError::Interrupted));
-            }
-            if until == deadline {
-                return None;
-            }
-        }
+    fn wait_for_lock(&self, me: Id, wait: Wait) -> Result<Locked, SyncError> {
+        wait::lock(self.lock(), self.segment(), me, wait, self.stop.as_ref()).map_err(|refused| match refused {
+            NoLock::Interrupted => SyncError::Interrupted,
+            NoLock::Late if wait.is_try() => SyncError::Busy,
+            NoLock::Late => SyncError::Timeout,
+        })
     }
 
     /// Locks the primitive for work of the user's, which may last: a `try_` form does not wait for
@@ -353,7 +353,7 @@ impl Primitive {
         match wait {
             // One check, some spins, and the probe of the holder.
             Wait::Never | Wait::AtOnce => lock.lock(self.segment(), me, Deadline::PASSED, false).ok_or(SyncError::WouldBlock),
-            Wait::Until(_) | Wait::Briefly(_) => self.wait_for_lock(me, wait, wait.deadline(), true).ok_or(SyncError::Timeout)?,
+            Wait::Until(_) | Wait::Briefly(_) => self.wait_for_lock(me, wait),
         }
     }
 
@@ -394,6 +394,11 @@ impl Primitive {
         self.stop.as_ref().is_some_and(Stop::is_set)
     }
 
+    /// Runs the check of its stop: the call holds nothing.
+    pub(crate) fn ask(&self) -> Answer {
+        self.stop.as_ref().map_or(Answer::NoCheck, Stop::ask)
+    }
+
     pub(crate) fn stop(&self) -> Option<&Stop> {
         self.stop.as_ref()
     }
@@ -416,6 +421,7 @@ impl Sleeper for BlockedCall<'_> {
     }
 
     fn sleep(&mut self, until: Deadline, ready: &mut dyn FnMut() -> bool) {
+        let _sleeping = self.primitive.attachment.note_sleep();
         self.primitive.sleep(until, ready);
     }
 
@@ -429,6 +435,10 @@ impl Sleeper for BlockedCall<'_> {
 
     fn is_interrupted(&self) -> bool {
         self.primitive.is_interrupted()
+    }
+
+    fn ask(&mut self) -> Answer {
+        self.primitive.ask()
     }
 }
 
@@ -451,6 +461,12 @@ impl Attached for Primitive {
         // none, and no guard.
         let guarded = self.guarded.load(Relaxed);
         (guarded != 0 && guarded == self.incarnation()).then_some("a lock")
+    }
+
+    fn count_guards(&self, in_use: &mut InUse) {
+        // The word names this process, whichever handle locked. (Portable locks have no such word.)
+        let is_mine = self.known_me().is_some_and(|me| self.lock().is_of(me));
+        in_use.locks += usize::from(is_mine || self.open_guard().is_some());
     }
 
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -18,19 +18,21 @@
 //!    before its own word.
 //! 4. Each waiter probes for dead holders once a slice, so permits of the dead come back to a
 //!    semaphore that is otherwise idle.
+//! 5. Of a bounded semaphore `total` is never above the first number: only `release` raises it, and
+//!    compares in the same instruction.
 
 use super::SyncError;
 use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::holders::Holders;
 use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
-use crate::attachment::Attached;
+use crate::attachment::{Attached, Kept};
 use crate::error::CreateError;
 use crate::lock::Locked;
 use crate::shm::kind::Kind;
 use crate::shm::layout::SemaphoreWords;
 use crate::shm::participant::Id;
-use crate::wait::{Step, Wait, blocking_forms};
+use crate::wait::{OnUnwind, Step, Wait, blocking_forms};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -45,7 +47,8 @@ use std::sync::atomic::fence;
 ///   with [`release`](Self::release). What was acquired like this does not come back with a death:
 ///   it is not recorded which process was to release it.
 ///
-/// There is no upper bound: `release` without `acquire` adds a permit.
+/// There is no upper bound: `release` without `acquire` adds a permit. A semaphore that is
+/// [`bounded`](PrimitiveBuilder::bounded) refuses it.
 ///
 /// **If a process is stopped** (`SIGSTOP`) while it takes a permit, others that want one wait for
 /// it until their deadlines. Giving one back, by [`release`](Self::release) or by dropping a
@@ -81,7 +84,8 @@ pub struct Semaphore {
 
 handle! {
     "semaphore", new: "shmq::sync::Semaphore::new(1)?", path: "shmq::sync::Semaphore",
-    [] Semaphore, PrimitiveKind::bare(Kind::Semaphore)
+    [] Semaphore, PrimitiveKind::bare(Kind::Semaphore),
+    guards: |semaphore, in_use| in_use.permits += semaphore.permits_held()
 }
 
 /// How a permit is taken.
@@ -238,14 +242,63 @@ impl Semaphore {
 
     pub(crate) fn permit_by(&self, wait: Wait) -> Result<Permit<'_>, SyncError> {
         let me = self.take_by(wait, Taking::AsGuard)?;
-        Ok(Permit { semaphore: self, me, incarnation: self.primitive.incarnation() })
+        Ok(Permit { incarnation: self.primitive.incarnation(), primitive: Kept::Borrowed(&self.primitive), me, is_over: false })
+    }
+
+    blocking_forms! {
+        /// Takes a permit as a guard that keeps the semaphore attached by itself, and so may outlive
+        /// this handle, be stored, and go to another thread or task. As [`permit`](Self::permit)
+        /// otherwise. (Tokio calls it `acquire_owned`; here [`acquire`](Self::acquire) takes a
+        /// permit for good.)
+        ///
+        /// # Errors
+        /// [`SyncError`]; none was taken.
+        ///
+        /// ```
+        /// let semaphore = shmq::sync::Semaphore::new(1)?;
+        /// let permit: shmq::sync::Permit<'static> = semaphore.permit_owned()?;
+        /// let worker = std::thread::spawn(move || drop(permit)); // it works meanwhile
+        /// worker.join().unwrap();
+        /// assert_eq!(semaphore.value(), 1);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        #[doc(alias = "acquire_owned")]
+        permit_owned, permit_owned_timeout, permit_owned_deadline,
+        |self, wait| -> Result<Permit<'static>, SyncError> { self.permit_owned_by(wait) }
+    }
+
+    /// As [`try_permit`](Self::try_permit), by a guard as of [`permit_owned`](Self::permit_owned).
+    ///
+    /// # Errors
+    /// As [`try_permit`](Self::try_permit).
+    ///
+    /// ```
+    /// let semaphore = shmq::sync::Semaphore::new(1)?;
+    /// let permit = semaphore.try_permit_owned()?;
+    /// assert!(semaphore.try_permit_owned().is_err());
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_permit_owned(&self) -> Result<Permit<'static>, SyncError> {
+        self.permit_owned_by(Wait::Never)
+    }
+
+    fn permit_owned_by(&self, wait: Wait) -> Result<Permit<'static>, SyncError> {
+        let me = self.take_by(wait, Taking::AsGuard)?;
+        Ok(Permit { incarnation: self.primitive.incarnation(), primitive: Kept::owned(&self.primitive), me, is_over: false })
+    }
+
+    /// Permits of this process's guards, forgotten ones too.
+    fn permits_held(&self) -> u64 {
+        self.primitive.known_me().map_or(0, |me| self.holders().count_of(me))
     }
 
     /// Adds a permit: one that was acquired, or a new one. Wakes one waiter. Takes no lock and does
     /// not wait; may be called in a signal handler, whatever it interrupts.
     ///
     /// # Errors
-    /// [`SyncError::Poisoned`]; nothing was added.
+    /// [`SyncError::Poisoned`]; [`SyncError::TooManyReleases`] of a
+    /// [`bounded`](PrimitiveBuilder::bounded) semaphore. Nothing was added.
     ///
     /// ```
     /// let tickets = shmq::sync::Semaphore::new(0)?;
@@ -257,7 +310,8 @@ impl Semaphore {
         self.release_many(1)
     }
 
-    /// Adds several permits at once. As [`release`](Self::release) in everything else.
+    /// Adds several permits at once; a [`bounded`](PrimitiveBuilder::bounded) semaphore takes all or
+    /// none. As [`release`](Self::release) in everything else.
     ///
     /// # Errors
     /// As [`release`](Self::release).
@@ -272,18 +326,20 @@ impl Semaphore {
         if self.primitive.is_poisoned() {
             return Err(SyncError::Poisoned);
         }
-        let add = |total: u64| Some(total.saturating_add(u64::from(permits)));
-        let _ = self.words().total.fetch_update(SeqCst, Relaxed, add);
+        // Invariant 5. Permits that are held as guards are part of the total: their drops give them
+        // back.
+        let bound = self.bound().unwrap_or(u64::MAX);
+        let add = |total: u64| Some(total.saturating_add(u64::from(permits))).filter(|&sum| sum <= bound);
+        if self.words().total.fetch_update(SeqCst, Relaxed, add).is_err() {
+            return Err(SyncError::TooManyReleases { bound });
+        }
         self.notify_takers(permits);
         Ok(())
     }
 
     /// Wakes takers after permits came back without the lock.
     fn notify_takers(&self, permits: u32) {
-        // Here, since a forked child that never attached has not registered for the sleepers'
-        // barrier.
-        fence(SeqCst);
-        self.primitive.notify(permits);
+        notify_takers(&self.primitive, permits);
     }
 
     /// Permits that can be taken now. Those of a dead holder count again after the next probe:
@@ -338,13 +394,11 @@ impl Semaphore {
     }
 
     fn words(&self) -> &SemaphoreWords {
-        // SAFETY: the words of a semaphore.
-        unsafe { self.primitive.cell().words::<SemaphoreWords>() }
+        words(&self.primitive)
     }
 
     fn holders(&self) -> Holders<'_> {
-        // SAFETY: a semaphore's data are such a table.
-        unsafe { Holders::of(&self.primitive) }
+        holders(&self.primitive)
     }
 
     /// Locks. The permits of a holder that died in the lock come back at once.
@@ -387,9 +441,16 @@ impl Semaphore {
     /// have had for one, here or in `wait_any`. Not a future's poll: it waits again, or its node
     /// hands on (reactor, Invariant 3).
     fn take_by(&self, wait: Wait, taking: Taking) -> Result<Id, SyncError> {
+        let pass_on = || {
+            if wait != Wait::AtOnce && self.has_permits() {
+                self.primitive.notify(1);
+            }
+        };
+        let unwinding = OnUnwind::new(pass_on);
         let taken = self.wait_and_take(wait, taking);
-        if taken.is_err() && wait != Wait::AtOnce && self.has_permits() {
-            self.primitive.notify(1);
+        unwinding.forget();
+        if taken.is_err() {
+            pass_on();
         }
         taken
     }
@@ -426,6 +487,22 @@ impl Semaphore {
     }
 }
 
+fn words(primitive: &Primitive) -> &SemaphoreWords {
+    // SAFETY: called for semaphores only, whose words these are.
+    unsafe { primitive.cell().words::<SemaphoreWords>() }
+}
+
+fn holders(primitive: &Primitive) -> Holders<'_> {
+    // SAFETY: called for semaphores only, whose data are such a table.
+    unsafe { Holders::of(primitive) }
+}
+
+fn notify_takers(primitive: &Primitive, permits: u32) {
+    // Here, since a forked child that never attached has not registered for the sleepers' barrier.
+    fence(SeqCst);
+    primitive.notify(permits);
+}
+
 impl fmt::Debug for Semaphore {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Semaphore").field("primitive", &self.primitive).field("available", &self.available()).finish()
@@ -447,9 +524,12 @@ impl fmt::Debug for Semaphore {
 /// ```
 #[must_use = "dropping it gives the permit back at once"]
 pub struct Permit<'s> {
-    semaphore: &'s Semaphore,
+    /// A semaphore.
+    primitive: Kept<'s, Primitive>,
     me: Id,
     incarnation: u32,
+    /// Kept for good: there is nothing to give back.
+    is_over: bool,
 }
 
 impl Permit<'_> {
@@ -464,34 +544,33 @@ impl Permit<'_> {
     /// assert_eq!(semaphore.value(), 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn forget(self) -> Result<(), SyncError> {
-        let semaphore = self.semaphore;
-        if semaphore.primitive.incarnation() != self.incarnation {
+    pub fn forget(mut self) -> Result<(), SyncError> {
+        if self.primitive.incarnation() != self.incarnation {
             return Err(SyncError::Inherited);
         }
-        if semaphore.primitive.is_poisoned() {
+        if self.primitive.is_poisoned() {
             return Err(SyncError::Poisoned);
         }
         // Killed between the two, the permit is gone for good: the table's word comes back with the
         // death, `total` does not (Invariant 3).
-        let _ = semaphore.words().total.fetch_update(SeqCst, Relaxed, |total| total.checked_sub(1));
-        semaphore.holders().give_back_one(self.me);
-        std::mem::forget(self);
+        let _ = words(&self.primitive).total.fetch_update(SeqCst, Relaxed, |total| total.checked_sub(1));
+        holders(&self.primitive).give_back_one(self.me);
+        self.is_over = true;
         Ok(())
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let semaphore = self.semaphore;
-        if semaphore.primitive.incarnation() == self.incarnation && semaphore.holders().give_back_one(self.me) {
-            semaphore.notify_takers(1);
+        let is_ours = !self.is_over && self.primitive.incarnation() == self.incarnation;
+        if is_ours && holders(&self.primitive).give_back_one(self.me) {
+            notify_takers(&self.primitive, 1);
         }
     }
 }
 
 impl fmt::Debug for Permit<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Permit").field(self.semaphore).finish()
+        out.debug_tuple("Permit").field(&*self.primitive).finish()
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct PrimitiveSettings {
     pub persist: Option<bool>,
     pub directory: Option<Directory>,
     pub full_fence: bool,
+    /// Of a semaphore.
+    pub bounded: Option<bool>,
 }
 
 impl PrimitiveSettings {

@@ -1,9 +1,10 @@
 //! A message of a topic that is written in place.
 
+use crate::attachment::Kept;
 use crate::error::PutError;
 use crate::message::Plain;
 use crate::queue::guard::Loan;
-use crate::queue::{loan_of, slice_bytes};
+use crate::queue::{loan_kept_otherwise, slice_bytes};
 use crate::raw::{ClaimedRecord, InPlaceUse, RawQueue, ToAll};
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::participant::Id;
@@ -27,34 +28,30 @@ use std::ops::{Deref, DerefMut};
 /// ```
 #[must_use = "dropping aborts the message"]
 pub struct TopicLoan<'t, T: ?Sized + Plain> {
-    // Ends before the use does.
+    // Ends before the use does, which keeps the topic.
     loan: Loan<'t, T>,
     counted: Counted<'t>,
 }
 
 /// A loan that is counted in its process.
 struct Counted<'t> {
-    raw: &'t RawQueue,
+    raw: Kept<'t, RawQueue>,
     incarnation: u32,
 }
 
-impl<'t> Counted<'t> {
-    /// Counts a loan that `claim` makes. Not before: a call that waits for room has no loan yet,
-    /// and the subscriber that it waits for may become a lossy one meanwhile.
-    fn begin(
-        raw: &'t RawQueue,
-        claim: impl FnOnce() -> Result<ClaimedRecord, PutError>,
-    ) -> Result<(Counted<'t>, ClaimedRecord), PutError> {
-        if raw.has_lossy_readers() {
-            return Err(PutError::LossyHere);
-        }
-        let claimed = claim()?;
-        if !raw.begin_in_place(InPlaceUse::Loan) {
-            raw.abort_claimed(claimed);
-            return Err(PutError::LossyHere);
-        }
-        Ok((Counted { raw, incarnation: raw.incarnation() }, claimed))
+/// Claims a record for a loan that is counted, by the [`Counted`] that the caller makes at once.
+/// Counted not before: a call that waits for room has no loan yet, and the subscriber that it waits
+/// for may become a lossy one meanwhile.
+fn claim_counted(raw: &RawQueue, claim: impl FnOnce() -> Result<ClaimedRecord, PutError>) -> Result<ClaimedRecord, PutError> {
+    if raw.has_lossy_readers() {
+        return Err(PutError::LossyHere);
     }
+    let claimed = claim()?;
+    if !raw.begin_in_place(InPlaceUse::Loan) {
+        raw.abort_claimed(claimed);
+        return Err(PutError::LossyHere);
+    }
+    Ok(claimed)
 }
 
 impl Drop for Counted<'_> {
@@ -64,20 +61,25 @@ impl Drop for Counted<'_> {
 }
 
 impl<'t, T: Plain> TopicLoan<'t, T> {
-    pub(super) fn claim_value<const OWNED: bool>(raw: &'t RawQueue, me: Id, wait: Wait) -> Result<Self, PutError> {
+    pub(super) fn claim_value<const OWNED: bool>(raw: Kept<'t, RawQueue>, me: Id, wait: Wait) -> Result<Self, PutError> {
         let bytes = size_of::<T>();
         let claim = || raw.claim_by::<ToAll, OWNED, SIZED_RING>(Some(me), bytes, wait).map_err(|error| raw.explain(error, bytes));
-        let (counted, claimed) = Counted::begin(raw, claim)?;
-        Ok(TopicLoan { loan: loan_of(raw, claimed, bytes), counted })
+        let claimed = claim_counted(&raw, claim)?;
+        Ok(TopicLoan::over(raw, claimed, bytes))
     }
 }
 
 impl<'t, X: Plain> TopicLoan<'t, [X]> {
-    pub(super) fn claim_slice<const OWNED: bool>(raw: &'t RawQueue, me: Id, n: usize, wait: Wait) -> Result<Self, PutError> {
-        let bytes = slice_bytes::<X>(raw, n)?;
+    pub(super) fn claim_slice<const OWNED: bool>(
+        raw: Kept<'t, RawQueue>,
+        me: Id,
+        n: usize,
+        wait: Wait,
+    ) -> Result<Self, PutError> {
+        let bytes = slice_bytes::<X>(&raw, n)?;
         let claim = || raw.claim_by::<ToAll, OWNED, SLICE_RING>(Some(me), bytes, wait).map_err(|error| raw.explain(error, bytes));
-        let (counted, claimed) = Counted::begin(raw, claim)?;
-        Ok(TopicLoan { loan: loan_of(raw, claimed, bytes), counted })
+        let claimed = claim_counted(&raw, claim)?;
+        Ok(TopicLoan::over(raw, claimed, bytes))
     }
 
     /// Makes the first `len` elements of the loan a message; the rest of its room is given back.
@@ -98,7 +100,7 @@ impl<'t, X: Plain> TopicLoan<'t, [X]> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn commit_len(self, len: usize) -> Result<(), PutError> {
-        let raw = self.counted.raw;
+        let raw = &*self.counted.raw;
         // Before the commit: the record is there for certain.
         let position = raw.position_of_claimed(self.loan.cell());
         self.loan.commit_len(len)?;
@@ -107,7 +109,14 @@ impl<'t, X: Plain> TopicLoan<'t, [X]> {
     }
 }
 
-impl<T: ?Sized + Plain> TopicLoan<'_, T> {
+impl<'t, T: ?Sized + Plain> TopicLoan<'t, T> {
+    fn over(raw: Kept<'t, RawQueue>, claimed: ClaimedRecord, bytes: usize) -> Self {
+        let counted = Counted { incarnation: raw.incarnation(), raw };
+        // SAFETY: `counted` borrows or keeps the queue, and is dropped after the loan.
+        let loan = unsafe { loan_kept_otherwise(&counted.raw, claimed, bytes) };
+        TopicLoan { loan, counted }
+    }
+
     /// Makes the loan a message, in the place that it took when it was lent. Does not block.
     ///
     /// # Errors
@@ -124,7 +133,7 @@ impl<T: ?Sized + Plain> TopicLoan<'_, T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn commit(self) -> Result<(), PutError> {
-        let raw = self.counted.raw;
+        let raw = &*self.counted.raw;
         let position = raw.position_of_claimed(self.loan.cell());
         self.loan.commit()?;
         raw.note_committed(position);

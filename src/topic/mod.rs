@@ -8,15 +8,20 @@
 //! | `loan.rs` | [`TopicLoan`]: a message that is written in place |
 //! | `subscriber.rs`, `by_form.rs` | [`Subscriber`], and what values and slices do differently |
 //! | `sample.rs` | [`Sample`]: a message that is read in place |
+//! | `owned.rs`, `owned_sample.rs` | loans that keep the topic, [`OwnedSample`] that has its subscriber |
+//! | `detach.rs` | leaving for certain |
 //! | `iter.rs` | reading in a loop |
 //! | `serde.rs` | handles that are sent |
 //! | `control.rs` | seeing subscribers, evicting, closing, recovering, counting |
 
 mod by_form;
 mod control;
+mod detach;
 mod iter;
 mod loan;
 mod options;
+mod owned;
+mod owned_sample;
 mod publish;
 mod publisher;
 mod sample;
@@ -25,6 +30,7 @@ mod subscriber;
 
 pub use iter::SubscriberIter;
 pub use loan::TopicLoan;
+pub use owned_sample::{IntoSampleError, OwnedSample};
 pub use publisher::Publisher;
 pub use sample::Sample;
 pub use subscriber::Subscriber;
@@ -352,7 +358,6 @@ impl<T: ?Sized + Message> Topic<T> {
     }
 }
 
-#[cfg(any(feature = "async", feature = "object"))]
 impl<T: ?Sized> Topic<T> {
     pub(crate) fn raw(&self) -> &Arc<RawQueue> {
         &self.raw

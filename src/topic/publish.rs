@@ -1,7 +1,7 @@
 //! Publishing through a [`Topic`], by lock: from several processes.
 
 use super::{Topic, TopicLoan};
-use crate::attachment::Attached;
+use crate::attachment::{Attached, Kept};
 use crate::error::PutError;
 use crate::message::{Message, Plain};
 use crate::raw::{BY_LOCK, ToAll};
@@ -81,7 +81,7 @@ impl<T: Message> Topic<T> {
         /// ```
         loan, try_loan, loan_timeout, loan_deadline, none: "Full",
         |self, wait| -> Result<TopicLoan<'_, T>, PutError> [where T: Plain] {
-            TopicLoan::claim_value::<BY_LOCK>(&self.raw, self.raw.me()?, wait)
+            TopicLoan::claim_value::<BY_LOCK>(Kept::Borrowed(&self.raw), self.raw.me()?, wait)
         }
     }
 }
@@ -106,7 +106,7 @@ impl<X: Plain> Topic<[X]> {
         /// ```
         loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
         |self, wait, n: usize| -> Result<TopicLoan<'_, [X]>, PutError> {
-            TopicLoan::claim_slice::<BY_LOCK>(&self.raw, self.raw.me()?, n, wait)
+            TopicLoan::claim_slice::<BY_LOCK>(Kept::Borrowed(&self.raw), self.raw.me()?, n, wait)
         }
     }
 }

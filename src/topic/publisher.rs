@@ -1,6 +1,7 @@
 //! [`Publisher`]: the put side of a topic, held for the publisher's life.
 
 use super::TopicLoan;
+use crate::attachment::Kept;
 use crate::error::PutError;
 use crate::message::{Message, Plain};
 use crate::queue::sealed::Sealed;
@@ -36,9 +37,9 @@ use std::sync::Arc;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Publisher<T: ?Sized> {
-    raw: RoleHandle,
+    pub(super) raw: RoleHandle,
     /// Not `Sync`, which also keeps the publisher to one thread at a time.
-    owner: SideOwner,
+    pub(super) owner: SideOwner,
     carries: PhantomData<fn() -> Box<T>>,
 }
 
@@ -132,7 +133,7 @@ impl<T: Message> Publisher<T> {
         /// ```
         loan, try_loan, loan_timeout, loan_deadline, none: "Full",
         |self, wait| -> Result<TopicLoan<'_, T>, PutError> [where T: Plain] {
-            TopicLoan::claim_value::<BY_OWNER>(&self.raw, self.raw.check(&self.owner)?, wait)
+            TopicLoan::claim_value::<BY_OWNER>(Kept::Borrowed(&self.raw), self.raw.check(&self.owner)?, wait)
         }
     }
 }
@@ -155,7 +156,7 @@ impl<X: Plain> Publisher<[X]> {
         /// ```
         loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
         |self, wait, n: usize| -> Result<TopicLoan<'_, [X]>, PutError> {
-            TopicLoan::claim_slice::<BY_OWNER>(&self.raw, self.raw.check(&self.owner)?, n, wait)
+            TopicLoan::claim_slice::<BY_OWNER>(Kept::Borrowed(&self.raw), self.raw.check(&self.owner)?, n, wait)
         }
     }
 }

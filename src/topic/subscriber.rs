@@ -288,15 +288,20 @@ impl<X: Plain> Subscriber<[X]> {
 }
 
 impl<T: ?Sized + Plain> Subscriber<T> {
-    /// The message of a record that was pinned just now.
+    /// The sample of a record that was pinned just now.
     pub(crate) fn sample_of(&mut self, record: InPlaceRecord) -> Result<Sample<'_, T>, GetError> {
+        let message = self.message_of(&record)?;
+        Ok(Sample::new(self, record, message))
+    }
+
+    /// The message of a record that was pinned just now. If it is none, the record is passed.
+    pub(super) fn message_of(&self, record: &InPlaceRecord) -> Result<*const T, GetError> {
         const { assert_plain::<T>() };
         if !T::IS_SIZED && record.length % T::LAYOUT.bytes != 0 {
-            self.raw.unpin(&record);
+            self.raw.unpin(record);
             return Err(GetError::Corrupted);
         }
-        let message = T::pointer(record.payload.cast_mut(), record.length);
-        Ok(Sample::new(self, record, message))
+        Ok(T::pointer(record.payload.cast_mut(), record.length))
     }
 }
 

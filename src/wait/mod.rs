@@ -7,6 +7,8 @@
 //!                      the deadline, or Wait::Never -----------------------> GiveUp
 //!                                                         (after a last Probe if one is due)
 //!                      the handle's Stop is set ---------------------------> Interrupted
+//!                      EINTR, or a slice has passed: ask the check of the Stop
+//!                                 \--go on--> CheckAgain, Probe \--end--> Interrupted
 //! ```
 //!
 //! Invariants:
@@ -14,18 +16,20 @@
 //! 2. A deadline is never early, and is reported only after the caller has checked once more since
 //!    its last sleep: a wake may have come with it. So a zero timeout is one try.
 //! 3. The same holds of an interruption: a call that finds what it waits for succeeds, also if the
-//!    stop is set.
+//!    stop is set. Once the check of a stop has said that the call ends, it tries no more.
 
 mod forms;
+mod lock;
 mod probe;
 mod stop;
 mod strategy;
 mod waiter;
 
 pub(crate) use forms::blocking_forms;
+pub(crate) use lock::{NoLock, lock};
 pub(crate) use probe::ProbeTimer;
 pub use stop::Stop;
-pub(crate) use stop::sleep;
+pub(crate) use stop::{Answer, OnUnwind, sleep};
 pub use strategy::WaitStrategy;
 pub(crate) use waiter::{Sleeper, Step, Waiter};
 
@@ -36,7 +40,7 @@ pub(crate) const SLICE_NS: u64 = 100_000_000;
 /// How long `try_` waits for a contended lock before it is `Busy`.
 pub(crate) const TRY_LOCK_NS: u64 = 1_000_000;
 /// How long a caller with a [`Stop`] waits for a lock before it checks the stop.
-pub(crate) const STOP_SLICE_NS: u64 = 10_000_000;
+const STOP_SLICE_NS: u64 = 10_000_000;
 
 /// How long a caller waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! [`Waiter`]: the one loop of a call that waits, seen from its caller.
 
-use super::{SLICE_NS, Wait, WaitStrategy};
+use super::{Answer, SLICE_NS, Wait, WaitStrategy};
 use crate::backoff::{self, AdaptiveSpin, Backoff};
-use crate::os::Deadline;
+use crate::os::{Deadline, take_ended_by_signal};
 use std::time::Duration;
 
 /// First nap of a caller that is ready and cannot go on; it doubles a few times.
@@ -47,6 +47,11 @@ pub(crate) trait Sleeper {
     fn is_interrupted(&self) -> bool {
         false
     }
+
+    /// Runs the check of that stop. The call holds nothing (`stop/check.rs`, Invariant 1).
+    fn ask(&mut self) -> Answer {
+        Answer::NoCheck
+    }
 }
 
 /// One call that waits.
@@ -77,8 +82,21 @@ impl<S: Sleeper> Waiter<S> {
 
     /// Waits until `ready`, a wake, the end of the slice or the deadline.
     pub fn next(&mut self, ready: &mut dyn FnMut() -> bool) -> Step {
+        if let Wait::Until(deadline) = self.wait {
+            if self.sleeper.is_interrupted() {
+                return Step::Interrupted;
+            }
+            // A call that need not wait asks no check, also if an earlier one met a signal.
+            if (self.has_slept || !deadline.has_passed()) && take_ended_by_signal() {
+                match self.sleeper.ask() {
+                    Answer::End => return Step::Interrupted,
+                    // Time has passed in it (Invariant 2).
+                    Answer::GoOn => return Step::CheckAgain,
+                    Answer::NoCheck => {}
+                }
+            }
+        }
         let deadline = match self.wait {
-            Wait::Until(_) if self.sleeper.is_interrupted() => return Step::Interrupted,
             Wait::Until(deadline) | Wait::Briefly(deadline) if !deadline.has_passed() => deadline,
             _ => return self.give_up(),
         };
@@ -87,7 +105,8 @@ impl<S: Sleeper> Waiter<S> {
             self.has_probed = true;
             self.sleeper.note_blocked();
             self.sleeper.note_slice();
-            return Step::Probe;
+            let asks = matches!(self.wait, Wait::Until(_));
+            return if asks && self.sleeper.ask() == Answer::End { Step::Interrupted } else { Step::Probe };
         }
         self.has_probed = false;
         let strategy = self.sleeper.strategy();
@@ -125,8 +144,10 @@ impl<S: Sleeper> Waiter<S> {
 
     /// For a caller that was ready `misses` times in a row and could not go on: nothing wakes it,
     /// so it naps rather than spins.
-    pub fn nap(&self, misses: u32) {
+    pub fn nap(&mut self, misses: u32) {
         if misses > 2 {
+            // Its slices pass too: it probes, and asks its check.
+            self.slice_ends.get_or_insert_with(|| Deadline::in_ns(SLICE_NS));
             std::thread::sleep(Duration::from_micros(NAP_US << misses.min(7)).min(self.wait.deadline().left()));
         }
     }

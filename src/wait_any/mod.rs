@@ -29,7 +29,7 @@ pub use source::Waitable;
 use crate::backoff::AdaptiveSpin;
 use crate::lock::{Condvar, Registration, sleep_any, unordered_moment};
 use crate::os::{Deadline, MemoryBarrier, poll_readable};
-use crate::wait::{Sleeper, Step, Stop, Wait, WaitStrategy, Waiter};
+use crate::wait::{Answer, Sleeper, Step, Stop, Wait, WaitStrategy, Waiter};
 use source::{SourceKind, Watched};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -218,6 +218,24 @@ impl Sleeper for SleeperOnAny<'_> {
 
     fn is_interrupted(&self) -> bool {
         is_interrupted(self.watched)
+    }
+
+    /// Each check once, also if several handles have the same stop; none after one that ends the
+    /// call.
+    fn ask(&mut self) -> Answer {
+        let mut asked = Answer::NoCheck;
+        let stops = || self.watched.iter().filter_map(|watched| watched.kind.stop_to_sleep_for());
+        for (at, stop) in stops().enumerate() {
+            if stops().take(at).any(|earlier| earlier.is_same(stop)) {
+                continue;
+            }
+            match stop.ask() {
+                Answer::End => return Answer::End,
+                Answer::GoOn => asked = Answer::GoOn,
+                Answer::NoCheck => {}
+            }
+        }
+        asked
     }
 }
 

@@ -7,6 +7,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod checks;
+mod checks_inside;
 mod denied;
 mod directory;
 mod ends;
@@ -84,6 +86,8 @@ fn main() -> ExitCode {
         ends::cases(),
         executing::cases(),
         waiting::cases(),
+        checks::cases(),
+        checks_inside::cases(),
         interruptions::cases(),
         naming::cases(),
         opening::cases(),

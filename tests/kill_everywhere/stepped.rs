@@ -8,6 +8,7 @@ mod events;
 #[cfg(feature = "async")]
 mod futures;
 mod held_off;
+mod holds;
 mod in_place;
 mod letters;
 mod locks;
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
     cases.extend(waits::cases());
     cases.extend(names::cases());
     cases.extend(locks::cases());
+    cases.extend(holds::cases());
     cases.extend(semaphores::cases());
     cases.extend(events::cases());
     cases.extend(barriers::cases());

@@ -12,8 +12,10 @@ mod condvars;
 mod events;
 mod handles;
 mod interruptions;
+mod locks;
 mod mutexes;
 mod pipes;
+mod reentrant;
 mod semaphores;
 mod values;
 mod wait_any;
@@ -65,6 +67,8 @@ fn gives_up_in_time<R>(timeout: Duration, run: impl FnOnce() -> R) -> R {
 fn main() -> ExitCode {
     let cases = [
         mutexes::cases(),
+        locks::cases(),
+        reentrant::cases(),
         values::cases(),
         handles::cases(),
         events::cases(),

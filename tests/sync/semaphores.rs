@@ -2,6 +2,7 @@
 
 use crate::support::harness::Case;
 use crate::support::process::{Child, expect_all_succeed, fork, shared_words};
+use crate::support::unique_name;
 use crate::{SHORT, gives_up_in_time};
 use shmq::sync::{Semaphore, SyncError};
 use std::sync::atomic::Ordering::SeqCst;
@@ -15,6 +16,9 @@ pub fn cases() -> Vec<Case> {
         released_permits_wake_as_many,
         a_permit_may_be_dropped_by_another_thread,
         a_permit_in_a_child_is_the_parents,
+        a_bounded_semaphore_refuses_a_release_too_many,
+        processes_that_release_too_often_never_exceed_the_bound,
+        an_opener_learns_that_a_semaphore_is_not_bounded,
     ]
 }
 
@@ -103,4 +107,56 @@ fn a_permit_in_a_child_is_the_parents() {
     assert_eq!(semaphore.value(), 1);
     drop(permit);
     assert_eq!(semaphore.value(), 2);
+}
+
+fn refuses(released: Result<(), SyncError>, limit: u64) -> bool {
+    matches!(released, Err(SyncError::TooManyReleases { bound }) if bound == limit)
+}
+
+fn a_bounded_semaphore_refuses_a_release_too_many() {
+    let semaphore = Semaphore::builder(2).bounded(true).create().unwrap();
+    assert_eq!(Semaphore::open(semaphore.name()).unwrap().bound(), Some(2));
+    assert!(refuses(semaphore.release(), 2) && semaphore.value() == 2);
+    semaphore.acquire().unwrap();
+    assert!(refuses(semaphore.release_many(2), 2) && semaphore.value() == 1);
+    fork("another process", || semaphore.release().unwrap()).expect_success();
+    assert!(refuses(semaphore.release(), 2) && semaphore.value() == 2);
+    // A guard's permit comes back by its drop, and by nothing else.
+    let permit = semaphore.permit().unwrap();
+    assert!(refuses(semaphore.release(), 2) && semaphore.value() == 1);
+    drop(permit);
+    assert_eq!(semaphore.value(), 2);
+    semaphore.permit().unwrap().forget().unwrap();
+    semaphore.release().unwrap();
+    assert!(refuses(semaphore.release(), 2) && semaphore.value() == 2);
+    let none = Semaphore::builder(0).bounded(true).create().unwrap();
+    assert!(refuses(none.release(), 0) && none.try_acquire().is_err());
+}
+
+fn processes_that_release_too_often_never_exceed_the_bound() {
+    let semaphore = Semaphore::builder(3).bounded(true).create().unwrap();
+    let work = || {
+        for _ in 0..2_000 {
+            semaphore.acquire().unwrap();
+            semaphore.release().unwrap();
+        }
+    };
+    let guards = || {
+        for _ in 0..2_000 {
+            let permit = semaphore.permit().unwrap();
+            assert!(semaphore.value() <= 3);
+            drop(permit);
+        }
+    };
+    expect_all_succeed(vec![fork("a worker", work), fork("a worker", work), fork("one with guards", guards)]);
+    assert!(refuses(semaphore.release(), 3) && semaphore.value() == 3);
+}
+
+fn an_opener_learns_that_a_semaphore_is_not_bounded() {
+    let plain = Semaphore::create(unique_name("plain"), 1).unwrap();
+    let late = Semaphore::builder(1).bounded(true).name(plain.name()).open_or_create().unwrap();
+    let unapplied: Vec<String> = late.unapplied_options().iter().map(ToString::to_string).collect();
+    assert_eq!(unapplied, ["bounded: asked for true, is false"]);
+    late.release().unwrap();
+    assert_eq!((late.bound(), late.value()), (None, 2));
 }

@@ -293,7 +293,6 @@ impl<T, C> ObjectTopic<T, C> {
         ObjectTopic { bytes: self.bytes.with_stop(stop), carries: PhantomData }
     }
 
-    #[cfg(feature = "async")]
     pub(crate) fn bytes(&self) -> &Topic<[u8]> {
         &self.bytes
     }

@@ -150,6 +150,10 @@ impl<T, C> ObjectPublisher<T, C> {
         Self::over(self.bytes.with_stop(stop))
     }
 
+    pub(crate) fn bytes(&self) -> &Publisher<[u8]> {
+        &self.bytes
+    }
+
     #[cfg(feature = "async")]
     pub(crate) fn bytes_mut(&mut self) -> &mut Publisher<[u8]> {
         &mut self.bytes

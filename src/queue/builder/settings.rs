@@ -93,6 +93,7 @@ impl QueueSettings {
             directory: self.directory.clone().unwrap_or_default(),
             full_fence: self.full_fence,
             close_when_unused: self.close_when_unused == Some(true),
+            bounded: false,
             max_spilled_bytes: 0,
         })
     }
@@ -139,6 +140,7 @@ impl QueueSettings {
             max_participants: self.max_participants.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
             persist: self.persist,
             close_when_unused: self.close_when_unused,
+            bounded: None,
             history: self.history.map(|messages| messages as u64),
             max_subscribers: self.max_subscribers.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
             max_lag: self.max_lag.map(|messages| messages as u64),

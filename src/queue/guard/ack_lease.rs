@@ -1,5 +1,6 @@
 //! One message, to be read in place, which comes back unless it is acknowledged.
 
+use super::View;
 use super::leased::{BackOnDrop, Leased, end};
 use crate::error::GetError;
 use crate::message::Plain;
@@ -113,6 +114,24 @@ impl<'q, T: ?Sized + Plain> AckLease<'q, T> {
         let mut acknowledged = Err(GetError::Inherited);
         end!(self.leased, |raw, record| acknowledged = raw.release(record));
         acknowledged
+    }
+
+    /// Acknowledges the message and goes on reading it: its room is kept until the last clone of
+    /// the [`View`] is dropped. Does not block.
+    ///
+    /// # Errors
+    /// As [`ack`](AckLease::ack). Then there is no view, and nothing more to read.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<[u8]>::builder().capacity_bytes(4096).max_deliveries(1).create()?;
+    /// queue.put(b"report")?;
+    /// let report = queue.lease_ack()?.into_view()?;
+    /// queue.join()?; // acknowledged: it does not come back
+    /// assert_eq!(&report[..], b"report");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_view(self) -> Result<View<'q, T>, GetError> {
+        View::of(self.leased)
     }
 
     /// Gives the message back: it is delivered again, to any consumer, before newer ones. The same

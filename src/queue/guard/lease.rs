@@ -1,6 +1,8 @@
 //! One message, to be read in place.
 
+use super::View;
 use super::leased::{DoneOnDrop, Leased, end};
+use crate::error::GetError;
 use crate::message::Plain;
 use crate::raw::MessageId;
 use std::fmt;
@@ -98,6 +100,29 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
     pub fn give_back(self) {
         // Poisoned: the next verb returns it, since ending a lease returns no error.
         end!(self.leased, |raw, record| drop(raw.give_back(record)));
+    }
+
+    /// Ends the lease and goes on reading: the message is done, as by [`release`](Lease::release),
+    /// and its room is kept until the last clone of the [`View`] is dropped. Does not block.
+    ///
+    /// # Errors
+    /// [`GetError::Inherited`] in a forked child: nothing was touched, the message is the parent's.
+    /// [`GetError::Poisoned`] if this process was taken for dead meanwhile: another consumer may
+    /// have the message.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(1)?;
+    /// queue.put(&1)?;
+    /// let view = queue.lease()?.into_view()?;
+    /// queue.join()?; // nothing is unfinished
+    /// assert!(queue.is_empty() && matches!(queue.try_put(&2), Err(shmq::PutError::Full)));
+    /// assert_eq!(*view, 1);
+    /// drop(view);
+    /// queue.try_put(&2)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_view(self) -> Result<View<'q, T>, GetError> {
+        View::of(self.leased)
     }
 
     /// For the command: as [`give_back`](Lease::give_back), of a message that was not used, so that

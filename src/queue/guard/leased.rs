@@ -1,6 +1,7 @@
 //! What the guards that read a message in place have in common: the record that they hold, and how
 //! it ends. They differ in what dropping them does ([`OnDrop`]).
 
+use crate::attachment::Keeper;
 use crate::message::copy::vec_from_bytes;
 use crate::message::{Plain, Travel, assert_plain};
 use crate::raw::{LeasedRecord, MessageId, RawQueue};
@@ -61,7 +62,7 @@ impl OnDrop for BackOnDrop {
 pub(crate) struct Leased<'q, T: ?Sized + Plain, D: OnDrop> {
     pub(super) open: Open<'q, T, D>,
     /// Keeps the queue of a lease that does not borrow it. Dropped after `open` (Invariant 4).
-    pub(super) keeps: Option<Arc<RawQueue>>,
+    pub(super) keeps: Option<Keeper<RawQueue>>,
 }
 
 /// The record, which is ended when this is dropped.
@@ -106,6 +107,11 @@ impl<'q, T: ?Sized + Plain, D: OnDrop> Open<'q, T, D> {
         self.raw().incarnation() != self.incarnation
     }
 
+    /// The queue, the message, and the incarnation that has it on lease.
+    pub(super) fn parts(&self) -> (NonNull<RawQueue>, *const T, u32) {
+        (self.raw, self.message, self.incarnation)
+    }
+
     /// The record, which the caller ends; `None` if the lease was inherited.
     #[inline(always)]
     pub(super) fn into_record(self) -> Option<LeasedRecord> {
@@ -124,7 +130,7 @@ impl<'q, T: ?Sized + Plain, D: OnDrop> Leased<'q, T, D> {
     #[inline]
     pub(crate) fn shared(raw: Arc<RawQueue>, record: LeasedRecord) -> Leased<'static, T, D> {
         let leased = Leased::new(&raw, record);
-        Leased { keeps: Some(raw), ..leased }
+        Leased { keeps: Some(Keeper::over(raw)), ..leased }
     }
 
     #[inline]

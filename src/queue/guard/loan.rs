@@ -1,5 +1,6 @@
 //! Room for one message, to be written in place.
 
+use crate::attachment::Keeper;
 use crate::error::PutError;
 use crate::message::{Plain, assert_plain};
 use crate::raw::{ClaimedRecord, RawQueue};
@@ -8,6 +9,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// Dropping a loan aborts it: its message is skipped, as if it had never been.
 /// [`commit`](Loan::commit) makes it a message. [`Queue::loan`](crate::Queue::loan) says when the
@@ -28,9 +31,28 @@ use std::ops::{Deref, DerefMut};
 /// assert_eq!(queue.get()?, [1, 2]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// The queue outlives its loans ([`Queue::loan_owned`](crate::Queue::loan_owned) keeps it alive):
+///
+/// ```compile_fail,E0597
+/// let loan;
+/// {
+///     let queue = shmq::Queue::<u64>::new(4).unwrap();
+///     loan = queue.loan().unwrap();
+/// }
+/// ```
 #[must_use = "dropping aborts the message"]
 pub struct Loan<'q, T: ?Sized + Plain> {
-    raw: &'q RawQueue,
+    open: Open<'q, T>,
+    /// Keeps the queue of a loan that does not borrow it. Dropped after `open` (Invariant 4).
+    keeps: Option<Keeper<RawQueue>>,
+}
+
+/// The record, which is aborted when this is dropped.
+struct Open<'q, T: ?Sized + Plain> {
+    raw: NonNull<RawQueue>,
+    /// Here, where it is dropped: so the compiler sees to it that the queue outlives it.
+    borrows: PhantomData<&'q RawQueue>,
     record: ClaimedRecord,
     message: *mut T,
     incarnation: u32,
@@ -38,33 +60,78 @@ pub struct Loan<'q, T: ?Sized + Plain> {
 }
 
 // SAFETY: a loan is the only access to its message in this process (Invariant 2), as a `Box` is.
-unsafe impl<T: ?Sized + Plain + Send> Send for Loan<'_, T> {}
+unsafe impl<T: ?Sized + Plain + Send> Send for Open<'_, T> {}
 
-impl<'q, T: ?Sized + Plain> Loan<'q, T> {
+impl<T: ?Sized + Plain> Open<'_, T> {
     #[inline]
-    pub(crate) fn new(raw: &'q RawQueue, record: ClaimedRecord, message: *mut T) -> Loan<'q, T> {
-        const { assert_plain::<T>() };
-        Loan { raw, record, message, incarnation: raw.incarnation(), owns: PhantomData }
-    }
-
-    /// The cell of its record.
-    pub(crate) fn cell(&self) -> CellIndex {
-        self.record.cell()
+    fn raw(&self) -> &RawQueue {
+        // SAFETY: Invariant 4.
+        unsafe { self.raw.as_ref() }
     }
 
     #[inline]
     fn is_inherited(&self) -> bool {
-        self.raw.incarnation() != self.incarnation
+        self.raw().incarnation() != self.incarnation
     }
 
     #[inline(always)]
     fn finish(self, length: usize) -> Result<(), PutError> {
         // Finished (Invariant 1): nothing is left to drop.
-        let loan = ManuallyDrop::new(self);
-        if loan.is_inherited() {
+        let open = ManuallyDrop::new(self);
+        if open.is_inherited() {
             return Err(PutError::Inherited);
         }
-        loan.raw.commit_claimed(loan.record, length)
+        open.raw().commit_claimed(open.record, length)
+    }
+}
+
+impl<T: ?Sized + Plain> Drop for Open<'_, T> {
+    /// Aborts the message.
+    #[cold]
+    fn drop(&mut self) {
+        if !self.is_inherited() {
+            self.raw().abort_claimed(self.record);
+        }
+    }
+}
+
+impl<'q, T: ?Sized + Plain> Loan<'q, T> {
+    #[inline]
+    pub(crate) fn borrowed(raw: &'q RawQueue, record: ClaimedRecord, message: *mut T) -> Loan<'q, T> {
+        Loan::new(raw, record, message)
+    }
+
+    #[inline]
+    pub(crate) fn shared(raw: Arc<RawQueue>, record: ClaimedRecord, message: *mut T) -> Loan<'static, T> {
+        let loan = Loan::new(&raw, record, message);
+        Loan { keeps: Some(Keeper::over(raw)), ..loan }
+    }
+
+    /// The lifetime is the caller's to keep (Invariant 4).
+    #[inline]
+    pub(in crate::queue) fn new<'a>(raw: &RawQueue, record: ClaimedRecord, message: *mut T) -> Loan<'a, T> {
+        const { assert_plain::<T>() };
+        let (incarnation, raw) = (raw.incarnation(), NonNull::from(raw));
+        let open = Open { raw, borrows: PhantomData, record, message, incarnation, owns: PhantomData };
+        Loan { open, keeps: None }
+    }
+
+    /// The cell of its record.
+    pub(crate) fn cell(&self) -> CellIndex {
+        self.open.record.cell()
+    }
+
+    #[inline]
+    fn is_inherited(&self) -> bool {
+        self.open.is_inherited()
+    }
+
+    #[inline(always)]
+    fn finish(self, length: usize) -> Result<(), PutError> {
+        let Loan { open, keeps } = self;
+        let committed = open.finish(length);
+        drop(keeps);
+        committed
     }
 
     /// Makes the loan a message, in the place that it took when it was lent. Does not block.
@@ -88,7 +155,7 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
     pub fn commit(self) -> Result<(), PutError> {
         // SAFETY: Invariant 2; only the length is read. In a forked child `finish` returns before
         // any use.
-        let length = size_of_val(unsafe { &*self.message });
+        let length = size_of_val(unsafe { &*self.open.message });
         self.finish(length)
     }
 }
@@ -115,7 +182,7 @@ where
     /// ```
     #[inline]
     pub fn commit_len(self, len: usize) -> Result<(), PutError> {
-        let lent = self.message.len();
+        let lent = self.open.message.len();
         assert!(len <= lent, "commit_len({len}) of a loan of {lent} elements");
         self.finish(len * size_of::<X>())
     }
@@ -129,7 +196,7 @@ impl<T: ?Sized + Plain> Deref for Loan<'_, T> {
         assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
         // SAFETY: Invariant 2: the record is this process's, which is not a forked child
         // (asserted). Any bits are a T (Plain).
-        unsafe { &*self.message }
+        unsafe { &*self.open.message }
     }
 }
 
@@ -139,22 +206,15 @@ impl<T: ?Sized + Plain> DerefMut for Loan<'_, T> {
         assert!(!self.is_inherited(), "this loan belongs to the parent process: make a new one after fork");
         // SAFETY: Invariant 2, as for `deref`; the loan is borrowed mutably, and no other pointer
         // to its message is used meanwhile.
-        unsafe { &mut *self.message }
-    }
-}
-
-impl<T: ?Sized + Plain> Drop for Loan<'_, T> {
-    /// Aborts the message.
-    #[cold]
-    fn drop(&mut self) {
-        if !self.is_inherited() {
-            self.raw.abort_claimed(self.record);
-        }
+        unsafe { &mut *self.open.message }
     }
 }
 
 impl<T: ?Sized + Plain> fmt::Debug for Loan<'_, T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Loan").field("record", &self.record).field("inherited", &self.is_inherited()).finish_non_exhaustive()
+        out.debug_struct("Loan")
+            .field("record", &self.open.record)
+            .field("inherited", &self.is_inherited())
+            .finish_non_exhaustive()
     }
 }

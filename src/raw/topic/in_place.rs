@@ -21,6 +21,7 @@ use crate::error::GetError;
 use crate::raw::RawQueue;
 use crate::ring::topic::{LineWord, Seen, Standing};
 use crate::shm::geometry::CellIndex;
+use crate::shm::layout::SubscriberLine;
 use crate::shm::participant::Id;
 use crate::wait::Wait;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -104,11 +105,16 @@ impl RawQueue {
 
     /// Does a subscriber of this process, forgotten or not, read in place?
     pub(in crate::raw) fn reads_in_place(&self, me: Id) -> bool {
-        let topic = self.as_topic();
-        topic.lines.iter().any(|line| {
+        self.samples_of(me) != 0
+    }
+
+    /// How many subscribers of this process, forgotten or not, read in place?
+    pub(in crate::raw) fn samples_of(&self, me: Id) -> usize {
+        let reads = |line: &&SubscriberLine| {
             let word = LineWord::from_bits(line.state.load(Acquire));
             word.participant() == me.bits() && word.standing() != Some(Standing::Free) && line.pin.load(Relaxed) != 0
-        })
+        };
+        self.as_topic().lines.iter().filter(reads).count()
     }
 
     /// Position of the record that this process has claimed at `cell`: the last one of that cell

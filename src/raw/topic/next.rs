@@ -352,6 +352,11 @@ impl RawSubscriber {
                 self.wake_before_sleep();
             }
             let step = waiter.next(&mut ready);
+            if step == Step::Interrupted {
+                // It has tried since its last sleep. Nothing is read any more: the process may be a
+                // child of the subscriber's.
+                return Err(GetError::Interrupted);
+            }
             if step == Step::Probe {
                 self.probe();
             }
@@ -359,13 +364,12 @@ impl RawSubscriber {
                 return Ok(found);
             }
             match step {
-                Step::Interrupted => return Err(GetError::Interrupted),
                 Step::GiveUp if wait.is_try() => return Err(GetError::Empty),
                 Step::GiveUp => {
                     raw.count_timeout(Verb::Get);
                     return Err(GetError::Timeout);
                 }
-                Step::CheckAgain | Step::Probe => {}
+                Step::Interrupted | Step::CheckAgain | Step::Probe => {}
             }
         }
     }

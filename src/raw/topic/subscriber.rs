@@ -260,6 +260,15 @@ impl RawSubscriber {
         self.line().pin.store(0, Release);
     }
 
+    /// For a subscriber that is about to leave. No sample borrows it, so one that is open was
+    /// forgotten, and no reference to its message is left.
+    pub(crate) fn raw_to_leave(&self) -> &Arc<RawQueue> {
+        if !self.is_inherited() && self.is_as_known() {
+            self.end_forgotten_sample();
+        }
+        &self.raw
+    }
+
     /// Numbers that it passed without a message.
     pub fn missed(&self) -> u64 {
         self.line().missed.load(Relaxed)

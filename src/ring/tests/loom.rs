@@ -8,7 +8,7 @@
 use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use crate::atomic::{AtomicU64, fence};
-use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Run, Slot, State};
+use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Run, Slot, State, Upto};
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::geometry::{CellIndex, Geometry};
 use ::loom::cell::UnsafeCell;
@@ -230,6 +230,63 @@ fn released_out_of_order() {
         readers.into_iter().for_each(|reader| reader.join().expect("reader"));
         assert_eq!(shared.drain(), expected);
         assert_eq!(shared.ring.unfinished(), Ok(0));
+    });
+}
+
+/// Messages are done and read on, out of order, while a putter wants their cells: no payload is
+/// written under a view.
+#[test]
+fn views_beside_a_full_put_side() {
+    ::loom::model(|| {
+        let shared = Shared::sized(2);
+        (1..=2).for_each(|message| shared.put(8, message));
+        let leases = [shared.lease(), shared.lease()];
+        let readers = leases.map(|(cell, header, message)| {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let pinned = shared.ring.pin(cell, header).expect("a lease of this process");
+                assert_eq!(shared.read(cell), message);
+                assert!(shared.ring.unpin(cell, pinned));
+            })
+        });
+        shared.put(8, 3);
+        let mut expected = vec![3];
+        if shared.try_put(8, 4) {
+            expected.push(4);
+        }
+        readers.into_iter().for_each(|reader| reader.join().expect("reader"));
+        assert_eq!(shared.drain(), expected);
+        assert_eq!(shared.ring.unfinished(), Ok(0));
+    });
+}
+
+/// A process that holds the put lock ends the view of a dead reader, beside a Producer that moves
+/// reclaim without it: one of the two ends it, and the payload is written once.
+#[test]
+fn views_of_the_dead_beside_a_producer() {
+    ::loom::model(|| {
+        let shared = Shared::sized(1);
+        shared.put(8, 1);
+        let (cell, header, _) = shared.lease();
+        let pinned = shared.ring.pin(cell, header).expect("a lease of this process");
+        let lock = Arc::new(Mutex::new(()));
+        let prober = {
+            let (shared, lock) = (shared.clone(), lock.clone());
+            thread::spawn(move || {
+                let settled = AtomicU64::new(0);
+                let found = shared.ring.find_the_dead(Upto::Head, &settled, |_| true, |_| false, 1).expect("not corrupted");
+                let _held = lock.lock().expect("lock");
+                shared.ring.end_found_views(&found, |_| true)
+            })
+        };
+        let mut ended = 0;
+        while !shared.try_put(8, 2) {
+            let _held = lock.lock().expect("lock");
+            ended += shared.ring.end_stopping_views(|_| true).expect("not corrupted");
+        }
+        assert_eq!(prober.join().expect("prober") + ended, 1);
+        assert!(!shared.ring.unpin(cell, pinned), "the reader was dead");
+        assert_eq!(shared.drain(), [2]);
     });
 }
 

@@ -25,3 +25,5 @@ mod stale_joiner;
 mod topic_loom;
 #[cfg(not(loom))]
 mod topic_model;
+#[cfg(not(loom))]
+mod views;

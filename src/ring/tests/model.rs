@@ -23,7 +23,10 @@ enum Op {
     Release(usize),
     GiveBack(usize),
     GiveBackUncounted(usize),
-    /// This many of the oldest leases: as if their owners had died.
+    /// The message is done, and read on.
+    IntoView(usize),
+    DropView(usize),
+    /// This many of the oldest leases and views: as if their owners had died.
     FreeTheDead(usize),
 }
 
@@ -39,6 +42,8 @@ fn operation() -> impl Strategy<Value = Op> {
         2 => which.clone().prop_map(Op::Release),
         2 => which.clone().prop_map(Op::GiveBack),
         1 => which.clone().prop_map(Op::GiveBackUncounted),
+        2 => which.clone().prop_map(Op::IntoView),
+        2 => which.clone().prop_map(Op::DropView),
         1 => which.prop_map(Op::FreeTheDead),
     ]
 }
@@ -49,6 +54,7 @@ enum Status {
     Ready,
     Leased,
     Returned,
+    Viewed,
     /// Its cells wait to be reclaimed: taken, aborted, filler, or cut off by a shorter commit.
     Done,
 }
@@ -65,6 +71,13 @@ struct Entry {
     /// Head is behind it.
     passed: bool,
     handle: Option<(CellIndex, Header)>,
+}
+
+impl Entry {
+    /// Its handle is that of a view.
+    fn read_on(&mut self) {
+        self.handle = self.handle.map(|(cell, header)| (cell, header.pinned()));
+    }
 }
 
 /// The records from the oldest whose space is not free, oldest first.
@@ -287,20 +300,43 @@ impl Pair {
                 self.finish(Status::Leased, which, Status::Returned, |ring, cell, header| ring.give_back_uncounted(cell, header));
                 at.iter().for_each(|&at| self.model.entries[at].deliveries -= 1);
             }
+            Op::IntoView(which) => {
+                let at = self.model.nth(Status::Leased, which);
+                let pin = |ring: &Ring<Heap>, cell, header| ring.pin(cell, header).is_some();
+                self.finish(Status::Leased, which, Status::Viewed, pin);
+                at.iter().for_each(|&at| self.model.entries[at].read_on());
+            }
+            Op::DropView(which) => {
+                let at = self.model.nth(Status::Viewed, which);
+                at.iter().for_each(|&at| assert!(self.shows(at), "what a view shows"));
+                self.finish(Status::Viewed, which, Status::Done, |ring, cell, header| ring.unpin(cell, header));
+            }
             Op::FreeTheDead(most) => self.free_the_dead(most),
         }
         self.model.trim();
         self.check();
     }
 
-    /// All leases belong to dead owners, and at most this many are found.
+    fn shows(&self, at: usize) -> bool {
+        let entry = &self.model.entries[at];
+        entry.handle.is_some_and(|(cell, _)| self.messages[cell.index() as usize] == entry.message)
+    }
+
+    /// All leases and views belong to dead owners, and at most this many are found.
     fn free_the_dead(&mut self, most: usize) {
         let is_dead = |_| true;
         let found = self.ring.find_the_dead(Upto::Head, &self.settled_by_probes, is_dead, |_| false, most + 1);
-        let freed = self.ring.free_found(&found.expect("not corrupted"), is_dead, |_| false);
-        let leased = self.model.entries.iter_mut().filter(|entry| entry.status == Status::Leased).take(most + 1);
-        let expected = leased.map(|entry| entry.status = Status::Returned).count();
-        assert_eq!((freed.redelivered, freed.given_up, freed.aborted), (expected as u64, 0, 0));
+        let found = found.expect("not corrupted");
+        let freed = self.ring.free_found(&found, is_dead, |_| false);
+        let ended = self.ring.end_found_views(&found, is_dead);
+        let is_held = |entry: &&mut Entry| matches!(entry.status, Status::Leased | Status::Viewed);
+        let (mut came_back, mut viewed) = (0, 0);
+        for entry in self.model.entries.iter_mut().filter(is_held).take(most + 1) {
+            let is_leased = entry.status == Status::Leased;
+            *if is_leased { &mut came_back } else { &mut viewed } += 1;
+            entry.status = if is_leased { Status::Returned } else { Status::Done };
+        }
+        assert_eq!((freed.redelivered, ended, freed.given_up, freed.aborted), (came_back, viewed, 0, 0));
     }
 
     fn finish(&mut self, from: Status, which: usize, to: Status, finish: impl Fn(&Ring<Heap>, CellIndex, Header) -> bool) {
@@ -340,6 +376,7 @@ impl Pair {
         for _ in 0..self.ring.geometry.cells {
             self.run(Op::Abort(0));
             self.run(Op::GiveBack(0));
+            self.run(Op::DropView(0));
         }
         while self.get(false).is_some() {
             self.model.trim();

@@ -81,7 +81,7 @@ impl<M: Memory> TopicRing<'_, M> {
                 }
                 Seen::Skipped(Place { position: position_behind, number: number_behind })
             }
-            Some(State::Leased | State::Returned) | None => return Err(Corrupted),
+            Some(State::Leased | State::Returned | State::Read) | None => return Err(Corrupted),
         })
     }
 

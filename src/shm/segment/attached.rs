@@ -125,6 +125,11 @@ impl Segment {
         self.info.full_fence
     }
 
+    /// Is it a semaphore that never has more permits than at first?
+    pub fn is_bounded(&self) -> bool {
+        self.info.bounded
+    }
+
     /// Is the queue closed once all its senders, or all its receivers, are gone?
     pub fn closes_when_unused(&self) -> bool {
         self.info.close_when_unused

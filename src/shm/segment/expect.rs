@@ -123,6 +123,8 @@ impl Messages<'_> {
             Kind::Semaphore => return "a semaphore".to_owned(),
             Kind::Condvar => return "a condition variable".to_owned(),
             Kind::Barrier => return "a barrier".to_owned(),
+            Kind::Lock => return "a lock".to_owned(),
+            Kind::ReentrantLock => return "a reentrant lock".to_owned(),
             Kind::Encoded => "encoded objects of type",
             Kind::Sized => "messages of type",
             Kind::TopicSized => "a topic of messages of type",

@@ -38,6 +38,8 @@ pub(crate) struct SegmentInfo {
     pub max_deliveries: u32,
     pub full_fence: bool,
     pub close_when_unused: bool,
+    /// A semaphore that never has more permits than at first.
+    pub bounded: bool,
     /// Of a topic.
     pub topic: Option<TopicShape>,
     /// Bytes of objects that may lie in files of their own; 0: none may.
@@ -130,7 +132,9 @@ impl RawSegmentHeader {
         )?;
         let full_fence = self.u32(offset_of!(SegmentHeader, full_fence));
         let close_when_unused = self.u32(offset_of!(SegmentHeader, close_when_unused));
-        if !(1..=MAX_PARTICIPANTS).contains(&max_participants) || full_fence > 1 || close_when_unused > 1 {
+        let bounded = self.u32(offset_of!(SegmentHeader, bounded));
+        let flags = [full_fence, close_when_unused, bounded];
+        if !(1..=MAX_PARTICIPANTS).contains(&max_participants) || flags.iter().any(|&flag| flag > 1) {
             return None;
         }
         let structure = Structure::of_header(
@@ -172,6 +176,7 @@ impl RawSegmentHeader {
             max_deliveries: self.u32(offset_of!(SegmentHeader, max_deliveries)),
             full_fence: full_fence == 1,
             close_when_unused: close_when_unused == 1,
+            bounded: bounded == 1,
             topic,
             max_spilled_bytes: self.u64(offset_of!(SegmentHeader, max_spilled_bytes)),
             dead_letters: None,
@@ -257,6 +262,7 @@ impl SegmentInfo {
         header.max_deliveries = self.max_deliveries;
         header.full_fence = u32::from(self.full_fence);
         header.close_when_unused = u32::from(self.close_when_unused);
+        header.bounded = u32::from(self.bounded);
         header.max_subscribers = self.max_subscribers();
         header.history = self.topic.map_or(0, |topic| topic.history);
         header.max_lag = self.topic.map_or(0, |topic| topic.max_lag);

@@ -53,6 +53,8 @@ pub(crate) struct Asked {
     pub max_participants: Option<u32>,
     pub persist: Option<bool>,
     pub close_when_unused: Option<bool>,
+    /// Of a semaphore.
+    pub bounded: Option<bool>,
     /// Of a topic, as the next two.
     pub history: Option<u64>,
     pub max_subscribers: Option<u32>,
@@ -95,6 +97,9 @@ impl Asked {
         }
         if let Some(asked) = self.close_when_unused {
             differs("close_when_unused", asked.to_string(), info.close_when_unused.to_string());
+        }
+        if let Some(asked) = self.bounded {
+            differs("bounded", asked.to_string(), info.bounded.to_string());
         }
         if let Some(shape) = &info.topic {
             let of_topic = [

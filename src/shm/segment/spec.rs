@@ -50,6 +50,8 @@ pub(crate) struct Spec {
     pub full_fence: bool,
     /// Close the queue once all its senders, or all its receivers, are gone.
     pub close_when_unused: bool,
+    /// A semaphore that never has more permits than at first.
+    pub bounded: bool,
     /// Of a topic.
     pub topic: Option<TopicShape>,
     /// Bytes of objects that may lie in files of their own; 0: none may.
@@ -76,6 +78,7 @@ impl Spec {
             // either.
             full_fence: self.full_fence || !MemoryBarrier::is_available(),
             close_when_unused: self.close_when_unused,
+            bounded: self.bounded,
             topic: self.topic,
             max_spilled_bytes: self.max_spilled_bytes,
             dead_letters: self

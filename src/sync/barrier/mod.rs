@@ -37,7 +37,7 @@ use crate::lock::Locked;
 use crate::shm::kind::Kind;
 use crate::shm::layout::BarrierWords;
 use crate::shm::participant::{self, Id};
-use crate::wait::{SLICE_NS, Step, Wait, blocking_forms};
+use crate::wait::{OnUnwind, SLICE_NS, Step, Wait, blocking_forms};
 use phase::{Phases, State};
 use std::fmt;
 use std::sync::Arc;
@@ -381,11 +381,19 @@ impl Barrier {
 
     fn wait_by(&self, wait: Wait) -> Result<BarrierWaitResult, SyncError> {
         let me = self.primitive.me()?;
-        if let Err(error) = self.enter(me, wait) {
-            // One that gives up before it could arrive is missed like any other.
-            if error.is_timeout() || error.is_interrupted() {
+        // One that gives up before it could arrive is missed like any other.
+        let miss = || {
+            if self.is_me(me) {
                 self.phases().break_open_or_next();
                 self.primitive.notify(u32::MAX);
+            }
+        };
+        let unwinding = OnUnwind::new(miss);
+        let entered = self.enter(me, wait);
+        unwinding.forget();
+        if let Err(error) = entered {
+            if error.is_timeout() || error.is_interrupted() {
+                miss();
             }
             return Err(error);
         }
@@ -393,6 +401,18 @@ impl Barrier {
         if last {
             return Ok(BarrierWaitResult(true));
         }
+        let unwinding = OnUnwind::new(|| drop(self.give_up(me, phase, SyncError::Interrupted)));
+        let end = self.wait_for_end(me, phase, wait);
+        unwinding.forget();
+        end
+    }
+
+    /// Whether the process of that call is this one, and no child that a check forked.
+    fn is_me(&self, me: Id) -> bool {
+        self.primitive.attachment().known_me() == Some(me)
+    }
+
+    fn wait_for_end(&self, me: Id, phase: u64, wait: Wait) -> Result<BarrierWaitResult, SyncError> {
         let mut waiter = self.primitive.waiter(wait);
         loop {
             if let Some(end) = self.end_of(phase) {
@@ -401,8 +421,8 @@ impl Barrier {
             match waiter.next(&mut || self.end_of(phase).is_some()) {
                 Step::CheckAgain => {}
                 Step::Probe => self.probe_for_the_dead(me, phase, wait),
-                Step::GiveUp => return self.give_up(phase, SyncError::Timeout),
-                Step::Interrupted => return self.give_up(phase, SyncError::Interrupted),
+                Step::GiveUp => return self.give_up(me, phase, SyncError::Timeout),
+                Step::Interrupted => return self.give_up(me, phase, SyncError::Interrupted),
             }
         }
     }
@@ -448,7 +468,11 @@ impl Barrier {
     }
 
     /// Without the lock: a process that is stopped in it may be the reason.
-    fn give_up(&self, phase: u64, why: SyncError) -> Result<BarrierWaitResult, SyncError> {
+    fn give_up(&self, me: Id, phase: u64, why: SyncError) -> Result<BarrierWaitResult, SyncError> {
+        if !self.is_me(me) {
+            // The parent waits on.
+            return Err(why);
+        }
         if self.phases().end(phase, State::Broken) {
             self.primitive.notify(u32::MAX);
             return Err(why);

@@ -15,14 +15,21 @@
 //! 3. [`Stop::set`] takes no lock, allocates nothing and waits for no thread. Its only system call
 //!    is `FUTEX_WAKE`, which cannot fail here and so leaves `errno` alone.
 
+mod check;
+#[cfg(test)]
+mod check_model;
 #[cfg(test)]
 mod model;
 mod watch_list;
 
+pub(crate) use check::{Answer, OnUnwind};
+
 use crate::lock::Condvar;
 use crate::os::{Deadline, MemoryBarrier};
 use crate::shm::layout::CondvarWords;
+use check::Check;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release, SeqCst};
@@ -81,6 +88,7 @@ struct Shared {
     lists: WatchLists,
     /// For a wait on several things, this among them. In memory of this process.
     own: CondvarWords,
+    check: Option<Check>,
 }
 
 impl Stop {
@@ -91,6 +99,74 @@ impl Stop {
     /// ```
     pub fn new() -> Stop {
         Stop::default()
+    }
+
+    /// A stop with a check, which calls that wait run in between: for a host that must run code of
+    /// its own while one of its threads is blocked, such as an interpreter with signal handlers.
+    ///
+    /// A call that waits by this stop calls `check` on its own thread: at once after a signal whose
+    /// handler has returned (`EINTR`), and each 0.1 s. `Continue`: the call goes on, with its
+    /// deadline, its place in line and its counters. `Break`: it ends with `Interrupted`, and has
+    /// taken and put nothing. The stop is not set by that, so the next call waits again.
+    ///
+    /// ```
+    /// use shmq::{Queue, Stop};
+    /// use std::ops::ControlFlow;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// static CAME: AtomicBool = AtomicBool::new(false);
+    ///
+    /// extern "C" fn on_signal(_: libc::c_int) {
+    ///     CAME.store(true, Ordering::Relaxed);
+    /// }
+    ///
+    /// // SAFETY: the handler stores to an atomic.
+    /// unsafe { libc::signal(libc::SIGALRM, on_signal as *const () as libc::sighandler_t) };
+    /// let check = || if CAME.swap(false, Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    ///
+    /// let jobs = Queue::<u64>::new(16)?.with_stop(&Stop::with_check(check));
+    /// unsafe { libc::alarm(1) };
+    /// assert!(jobs.get().unwrap_err().is_interrupted()); // after a second
+    /// assert!(jobs.get_timeout(Duration::from_millis(10)).unwrap_err().is_timeout());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// **What a check may do**: whatever the program may do between two calls. It holds no lock of
+    /// this crate, so it may use the same queue (a handle with the same stop runs the check again
+    /// where it waits), set this stop, take long, panic (the panic leaves the call, which has taken
+    /// and put nothing) and fork (in the child the call ends with `Interrupted`). While it runs, its
+    /// call takes no message; others are woken in its place. The time that it takes delays the
+    /// deadline by no more than that time, and a message that has come meanwhile is taken.
+    ///
+    /// **When it is not called**: by calls that need not wait, by the `try_` forms, by futures, and by
+    /// a call that waits for less than 0.1 s without a signal. A signal that comes between the call
+    /// and its first sleep is answered at the next slice.
+    ///
+    /// **How fast** without `EINTR` (a signal that another thread took, a strategy that spins, portable
+    /// locks, `wait_any` under a handler with `SA_RESTART`): within 0.1 s. While a call waits for a lock
+    /// whose holder is stopped: within 10 ms of a signal.
+    ///
+    /// A check that owns a handle made by its own stop keeps both alive for good: a cycle of
+    /// reference counts.
+    pub fn with_check(check: impl Fn() -> ControlFlow<()> + Send + Sync + 'static) -> Stop {
+        let shared = Shared { check: Some(Check(Box::new(check))), ..Shared::default() };
+        Stop { shared: Arc::new(shared) }
+    }
+
+    /// Runs the check, if there is one. The calling call holds nothing (`check`, Invariant 1).
+    pub(crate) fn ask(&self) -> Answer {
+        let Some(Check(check)) = &self.shared.check else { return Answer::NoCheck };
+        let asked_in = watch_list::current();
+        let answer = check();
+        // `check`, Invariant 4.
+        let is_child = watch_list::current() != asked_in;
+        if is_child || answer.is_break() { Answer::End } else { Answer::GoOn }
+    }
+
+    /// Is it the same stop, or a clone of it?
+    pub(crate) fn is_same(&self, other: &Stop) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Sets it, for good, and wakes the calls of this process that wait by it. Other processes that

@@ -70,7 +70,7 @@ pub(super) struct Watch<'a> {
 
 /// The incarnation of this process; 0 if it has attached nothing, and so has no sleepers.
 /// Async-signal-safe.
-fn current() -> u32 {
+pub(super) fn current() -> u32 {
     Incarnation::if_known().map_or(0, Incarnation::current)
 }
 

@@ -21,12 +21,12 @@ mod worker;
 mod world;
 
 use super::heap::bytes;
-use crate::ring::{Header, Owner, Ring, Upto};
+use crate::ring::{Header, Owner, Ring, State, Upto};
 use crate::shm::geometry::Geometry;
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 use watched::{HEAD, Held, Image, RECLAIM, TAIL, Watched, header_at};
-use worker::Worker;
+use worker::{Rule, Worker};
 use world::{Effect, PARTICIPANTS, Status, World};
 
 /// Longest burst that is explored.
@@ -55,11 +55,17 @@ enum Op {
     LeaseInRun(usize),
     Release(usize),
     GiveBack(usize),
+    /// The message is done, and its payload stays.
+    IntoView(usize),
+    DropView(usize),
     /// The probe of a sleeping getter.
     ProbeForDead,
     /// The probe of a sleeping putter.
     FreeStopper,
     Recover,
+    /// A process takes the entry of a dead participant, with the same owner word: it recovers
+    /// first.
+    Succeed(usize),
 }
 
 /// A ring, and the limits of its exploration.
@@ -71,6 +77,7 @@ struct Explorer {
     /// Most operations before the first kill, between it and the second, and so on; `ALL` until no
     /// new world appears.
     depths: Vec<usize>,
+    left_out: Option<Rule>,
     seen: HashSet<World>,
     operations: u64,
     crashes: u64,
@@ -79,7 +86,7 @@ struct Explorer {
 impl Explorer {
     fn worker(&self, world: &World) -> Worker<'_> {
         self.ring.memory.restore(&world.image);
-        Worker { ring: &self.ring, dead: world.dead, inherited: world.held }
+        Worker { ring: &self.ring, dead: world.dead, inherited: world.held, left_out: self.left_out }
     }
 
     fn operations(&self, world: &World) -> Vec<Op> {
@@ -87,6 +94,7 @@ impl Explorer {
         if world.dead.contains(&true) || world.held != Held::default() {
             operations.push(Op::Recover);
         }
+        operations.extend((0..PARTICIPANTS).filter(|&participant| world.dead[participant]).map(Op::Succeed));
         operations.extend(self.lengths.iter().map(|&length| Op::Put(length)));
         let held = (0..world.messages.len()).filter(|&number| world.holder(number).is_some()).count();
         for participant in (0..PARTICIPANTS).filter(|&participant| !world.dead[participant]) {
@@ -113,7 +121,8 @@ impl Explorer {
                     operations.extend(shorter.map(|&length| Op::Commit(number, length)));
                     operations.push(Op::Abort(number));
                 }
-                Status::Leased(_) => operations.extend([Op::Release(number), Op::GiveBack(number)]),
+                Status::Leased(_) => operations.extend([Op::Release(number), Op::GiveBack(number), Op::IntoView(number)]),
+                Status::Viewed(_) => operations.push(Op::DropView(number)),
                 Status::Committed => {}
             }
         }
@@ -168,6 +177,17 @@ impl Explorer {
                 assert!(ring.give_back(cell, header));
                 return (Effect::Changes(number), world.holder(number));
             }
+            Op::IntoView(number) => {
+                let (cell, header) = record(number);
+                assert!(ring.pin(cell, header).is_some());
+                return (Effect::Changes(number), world.holder(number));
+            }
+            Op::DropView(number) => {
+                let (cell, header) = record(number);
+                assert_eq!(ring.memory.tag(cell), world.messages[number].tag, "a view lost its payload, {world:#x?}");
+                assert!(ring.unpin(cell, header));
+                return (Effect::Changes(number), world.holder(number));
+            }
             Op::Take | Op::Lease(_) | Op::TakeInRun | Op::LeaseInRun(_) => {
                 let lessee = if let Op::Lease(participant) | Op::LeaseInRun(participant) = op { Some(participant) } else { None };
                 let in_run = matches!(op, Op::TakeInRun | Op::LeaseInRun(_));
@@ -184,9 +204,14 @@ impl Explorer {
                 worker.enter_put();
                 let is_dead = |owner: Owner| world.dead[owner.entry() as usize];
                 ring.free_stopper(is_dead).expect("nothing is corrupted");
+                worker.end_stopping_views();
                 worker.exit_put();
             }
             Op::Recover => worker.recover(),
+            Op::Succeed(participant) => {
+                worker.recover();
+                return (Effect::Revives(participant), None);
+            }
         }
         (Effect::None, None)
     }
@@ -200,6 +225,9 @@ impl Explorer {
         let (last, held) = images.last().expect("an image before the operation");
         let mut after = successor(last, *held);
         after.apply(&effect);
+        if let Effect::Revives(participant) = effect {
+            after.dead[participant] = false;
+        }
         completed.push(after.renumber(&self.ring.geometry));
         if !killable {
             return;
@@ -251,6 +279,8 @@ impl Explorer {
                     (Status::Lent(_), false) => !self.ring.abort_claimed(cell, header),
                     (Status::Leased(_), true) => self.ring.give_back(cell, header),
                     (Status::Leased(_), false) => !self.ring.release(cell, header),
+                    (Status::Viewed(_), true) => false,
+                    (Status::Viewed(_), false) => !self.ring.unpin(cell, header),
                 };
                 if kept {
                     expected.push(message.tag);
@@ -258,7 +288,25 @@ impl Explorer {
             }
             assert_eq!(worker.drain(), expected, "keep {keep}, both sides {both_sides}, {world:#x?}");
             assert_eq!(self.ring.len(), 0, "{world:#x?}");
+            if keep {
+                self.drop_views(&mut worker, world);
+            }
             self.fill_and_drain(&mut worker, world);
+        }
+    }
+
+    /// Puts as much as there is room for beside the views, then drops them.
+    fn drop_views(&self, worker: &mut Worker<'_>, world: &World) {
+        let viewed: Vec<_> = world.messages.iter().filter(|message| matches!(message.status, Status::Viewed(_))).collect();
+        if viewed.is_empty() {
+            return;
+        }
+        while matches!(worker.put(self.lengths[0], 2000), Effect::Adds(_)) {}
+        worker.drain();
+        for message in viewed {
+            let cell = self.ring.geometry.cell(message.cell).expect("a message has a cell");
+            assert_eq!(self.ring.memory.tag(cell), message.tag, "a view lost its payload, {world:#x?}");
+            assert!(self.ring.unpin(cell, world.header(message.cell)), "a view lost its record, {world:#x?}");
         }
     }
 
@@ -267,6 +315,17 @@ impl Explorer {
         let leased = world.messages.iter().filter(|message| matches!(message.status, Status::Leased(_))).count();
         assert_eq!(self.ring.len(), committed as u64, "{world:#x?}");
         assert_eq!(self.ring.unfinished(), Ok((committed + leased) as u64), "{world:#x?}");
+    }
+
+    /// Is there room that a put makes when it wants it, and no hint shows?
+    fn has_dead_views(&self, world: &World) -> bool {
+        let mut found = false;
+        let walked = self.ring.walk_all(|_, _, header| {
+            found |= header.state() == Some(State::Read) && world.dead[header.owner().entry() as usize];
+            !found
+        });
+        walked.expect("nothing is corrupted");
+        found
     }
 
     fn check_cursors(&self, world: &World) {
@@ -279,12 +338,13 @@ impl Explorer {
     fn fill_and_drain(&self, worker: &mut Worker<'_>, world: &World) {
         let geometry = &self.ring.geometry;
         let largest = geometry.max_message_bytes() as u32;
-        assert!(matches!(worker.put(largest, 1000), Effect::Adds(_)), "the largest message fits, {world:#x?}");
+        assert!(matches!(worker.put(largest, 1000), Effect::Adds(_)), "no room for the largest message, {world:#x?}");
         assert_eq!(worker.drain(), [1000], "{world:#x?}");
         let capacity = geometry.capacity.min(geometry.cells - 1);
         for number in 0..capacity {
-            assert!(self.ring.has_room(self.lengths[0], true).expect("nothing is corrupted"), "{world:#x?}");
-            assert!(matches!(worker.put(self.lengths[0], number), Effect::Adds(_)), "full at {number}, {world:#x?}");
+            let has_room = self.ring.has_room(self.lengths[0], true).expect("nothing is corrupted");
+            assert!(has_room || self.has_dead_views(world), "no room at {number}, {world:#x?}");
+            assert!(matches!(worker.put(self.lengths[0], number), Effect::Adds(_)), "no room at {number}, {world:#x?}");
             assert_eq!(self.ring.len(), number + 1, "{world:#x?}");
         }
         assert!(matches!(worker.put(self.lengths[0], capacity), Effect::None), "one more than fits, {world:#x?}");
@@ -295,7 +355,7 @@ impl Explorer {
     /// Each of the first `used` cells was used before, by a message that was put and taken.
     fn explore(mut self, name: &str, used: u64) {
         let began = Instant::now();
-        let mut worker = Worker { ring: &self.ring, dead: [false; PARTICIPANTS], inherited: Held::default() };
+        let mut worker = Worker { ring: &self.ring, dead: [false; PARTICIPANTS], inherited: Held::default(), left_out: None };
         for tag in 0..used {
             assert!(matches!(worker.put(self.lengths[0], tag), Effect::Adds(_)));
             assert_eq!(worker.drain(), [tag]);
@@ -340,7 +400,24 @@ fn explore(name: &str, geometry: Geometry, lengths: &'static [u32], held_at_once
 fn explore_after(used: u64, name: &str, geometry: Geometry, lengths: &'static [u32], held_at_once: usize, depths: [&[usize]; 2]) {
     let depths = depths[cfg!(debug_assertions) as usize].to_vec();
     let ring = Watched::ring(geometry);
-    Explorer { ring, lengths, held_at_once, depths, seen: HashSet::new(), operations: 0, crashes: 0 }.explore(name, used);
+    Explorer { ring, lengths, held_at_once, depths, left_out: None, seen: HashSet::new(), operations: 0, crashes: 0 }
+        .explore(name, used);
+}
+
+/// Explores while all processes leave out a rule.
+fn explore_without(rule: Rule) {
+    let (ring, depths) = (Watched::ring(sized(2)), vec![6, 1, 0]);
+    let explorer = Explorer {
+        ring,
+        lengths: &[8],
+        held_at_once: 2,
+        depths,
+        left_out: Some(rule),
+        seen: HashSet::new(),
+        operations: 0,
+        crashes: 0,
+    };
+    explorer.explore("a rule was left out", 0);
 }
 
 /// Until no new world appears.
@@ -382,4 +459,28 @@ fn slice_ring_loses_nothing() {
 #[test]
 fn slice_ring_of_2_loses_nothing() {
     explore("slices, 7 cells, capacity 2", bytes(7, 2), &[0, 32], 2, [&[7, 2, 0], &[4, 1, 0]]);
+}
+
+#[test]
+#[should_panic(expected = "a view lost its")]
+fn reclaim_that_passes_views_would_overwrite_them() {
+    explore_without(Rule::ReclaimStops);
+}
+
+#[test]
+#[should_panic(expected = "assertion `left == right` failed: World")]
+fn a_view_whose_message_comes_back_would_deliver_it_twice() {
+    explore_without(Rule::DoneAtDeath);
+}
+
+#[test]
+#[should_panic(expected = "no room")]
+fn a_putter_that_ends_no_views_would_wait_for_the_dead() {
+    explore_without(Rule::PutterEnds);
+}
+
+#[test]
+#[should_panic(expected = "no room")]
+fn a_successor_that_ends_no_views_would_be_taken_for_their_owner() {
+    explore_without(Rule::SuccessorEnds);
 }

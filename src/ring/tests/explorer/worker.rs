@@ -4,7 +4,7 @@ use super::watched::{HEAD, Held, TAIL, Watched, write_payload};
 use super::world::{Effect, Message, PARTICIPANTS, Status};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
-use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Run, Slot, State, Upto};
+use crate::ring::{Found, Front, Header, Memory, NoRoom, Owner, Record, Ring, Run, Slot, State, Upto};
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::geometry::CellIndex;
 
@@ -14,6 +14,20 @@ pub(super) struct Worker<'a> {
     pub dead: [bool; PARTICIPANTS],
     /// Locks that a dead process held: the process that takes them over repairs.
     pub inherited: Held,
+    pub left_out: Option<Rule>,
+}
+
+/// Rules of READ that a process may leave out, to see that the exploration finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Reclaim stops at READ of a live owner.
+    ReclaimStops,
+    /// READ of a dead owner becomes DONE, and is not delivered again.
+    DoneAtDeath,
+    /// A putter that finds no room ends views of dead owners.
+    PutterEnds,
+    /// What takes the entry of a dead owner ends its views first.
+    SuccessorEnds,
 }
 
 pub(super) fn owner_word(participant: usize) -> Owner {
@@ -51,6 +65,9 @@ impl Worker<'_> {
     }
 
     pub fn free_the_dead(&self) {
+        if self.left_out == Some(Rule::DoneAtDeath) {
+            self.return_views_of_the_dead();
+        }
         self.ring.free_the_dead(|owner| self.is_dead(owner), |_| false).expect("nothing is corrupted");
     }
 
@@ -66,10 +83,37 @@ impl Worker<'_> {
         }
     }
 
+    fn return_views_of_the_dead(&self) {
+        let walked = self.ring.walk_all(|_, cell, header| {
+            if header.state() == Some(State::Read) && self.is_dead(header.owner()) {
+                self.ring.memory.header(cell).store(header.returned().bits(), Relaxed);
+                self.ring.memory.returned().fetch_or(1, Relaxed);
+            }
+            true
+        });
+        walked.expect("nothing is corrupted");
+    }
+
+    /// Views of dead owners are found without a lock, and ended under that of the put side.
+    pub fn end_views_of_the_dead(&mut self) {
+        let is_dead = |owner: Owner| self.dead[owner.entry() as usize];
+        let found = self.ring.find_the_dead(Upto::Head, &AtomicU64::new(0), is_dead, |_| false, usize::MAX);
+        let mut viewed = found.expect("nothing is corrupted");
+        viewed.retain(Found::is_viewed);
+        if !viewed.is_empty() {
+            self.enter_put();
+            self.ring.end_found_views(&viewed, |owner| self.is_dead(owner));
+            self.exit_put();
+        }
+    }
+
     pub fn recover(&mut self) {
         self.enter_put();
         self.ring.repair_put_side(|owner| self.is_dead(owner)).expect("put side repaired");
         self.exit_put();
+        if self.left_out != Some(Rule::SuccessorEnds) {
+            self.end_views_of_the_dead();
+        }
         self.enter_get();
         self.exit_get();
         self.probe_for_the_dead(Upto::Tail);
@@ -84,12 +128,24 @@ impl Worker<'_> {
         if at_once.is_some() {
             return at_once;
         }
-        let room = match self.ring.reserve(length) {
+        let mut room = self.ring.reserve(length);
+        while matches!(room, Err(NoRoom::Full)) && self.end_stopping_views() {
+            room = self.ring.reserve(length);
+        }
+        let room = match room {
             Err(NoRoom::Full) if self.make_room_of_skipped() => self.ring.reserve(length),
             room => room,
         };
         assert_ne!(room.as_ref().err(), Some(&NoRoom::Corrupted));
         room.ok()
+    }
+
+    /// Needs the put side.
+    pub fn end_stopping_views(&self) -> bool {
+        let ends = |owner| self.is_dead(owner) || self.left_out == Some(Rule::ReclaimStops);
+        self.left_out != Some(Rule::PutterEnds)
+            && self.ring.is_stopped_by_views().expect("nothing is corrupted")
+            && self.ring.end_stopping_views(ends).expect("nothing is corrupted") != 0
     }
 
     pub fn make_room_of_skipped(&mut self) -> bool {

@@ -14,6 +14,8 @@ pub(super) enum Status {
     Lent(usize),
     Committed,
     Leased(usize),
+    /// Finished: no reader may have it again. Its payload stays where it is.
+    Viewed(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +32,7 @@ pub(super) struct World {
     pub image: Image,
     pub held: Held,
     pub dead: [bool; PARTICIPANTS],
-    /// The messages that must be in the ring, oldest first.
+    /// The messages that must be in the ring, oldest first, and those that views keep there.
     pub messages: Vec<Message>,
 }
 
@@ -44,6 +46,8 @@ pub(super) enum Effect {
     Changes(usize),
     /// Each at its own commit point, oldest first.
     ChangesAll(Vec<usize>),
+    /// Another process has the entry of a dead participant, once the operation is complete.
+    Revives(usize),
 }
 
 impl World {
@@ -53,7 +57,7 @@ impl World {
 
     pub fn holder(&self, number: usize) -> Option<usize> {
         match self.messages[number].status {
-            Status::Lent(participant) | Status::Leased(participant) => Some(participant),
+            Status::Lent(participant) | Status::Leased(participant) | Status::Viewed(participant) => Some(participant),
             Status::Committed => None,
         }
     }
@@ -66,13 +70,15 @@ impl World {
     pub fn number_of(&self, (cell, tag): (CellIndex, u64)) -> usize {
         let is_it = |message: &Message| (message.cell, message.tag) == (cell.index(), tag);
         let number = self.messages.iter().position(is_it);
-        number.unwrap_or_else(|| panic!("{cell:?} with payload {tag} is no message of {self:#x?}"))
+        let number = number.unwrap_or_else(|| panic!("{cell:?} with payload {tag} is no message of {self:#x?}"));
+        assert!(!matches!(self.messages[number].status, Status::Viewed(_)), "{tag} was finished, in {self:#x?}");
+        number
     }
 
     /// Updates the messages of an operation to match the states in their headers.
     pub fn apply(&mut self, effect: &Effect) {
         match *effect {
-            Effect::None => {}
+            Effect::None | Effect::Revives(_) => {}
             Effect::Adds(message) => self.apply(&Effect::AddsAll(vec![message])),
             Effect::AddsAll(ref messages) => {
                 let Some(first) = messages.first() else { return };
@@ -99,6 +105,7 @@ impl World {
                         message.status =
                             if leased_by_living { Status::Leased(header.owner().entry() as usize) } else { Status::Committed };
                     }
+                    Some(State::Read) => message.status = Status::Viewed(header.owner().entry() as usize),
                     Some(State::Done) => drop(self.messages.remove(number)),
                     Some(State::Free) | None => panic!("message {message:?} became {header:?}"),
                 }
@@ -106,10 +113,11 @@ impl World {
         }
     }
 
-    /// A participant dies: its loans never were messages, its leases must be delivered again.
+    /// A participant dies: its loans never were messages, its leases must be delivered again, and
+    /// what it only had views of is gone.
     pub fn bury(&mut self, participant: usize) {
         self.dead[participant] = true;
-        self.messages.retain(|message| message.status != Status::Lent(participant));
+        self.messages.retain(|message| ![Status::Lent(participant), Status::Viewed(participant)].contains(&message.status));
         for message in &mut self.messages {
             if message.status == Status::Leased(participant) {
                 message.status = Status::Committed;
@@ -122,7 +130,7 @@ impl World {
     pub fn check_order(&self, found: Option<usize>) {
         for (number, message) in self.messages[..found.unwrap_or(self.messages.len())].iter().enumerate() {
             let passed = match (message.status, self.header(message.cell).state()) {
-                (Status::Leased(_), _) => true,
+                (Status::Leased(_) | Status::Viewed(_), _) => true,
                 (Status::Lent(_), _) => match found {
                     None => return,
                     Some(found) => self.header(self.messages[found].cell).state() == Some(State::Returned),

@@ -58,6 +58,7 @@ fn spec() -> Spec {
         directory: Directory::default(),
         full_fence: false,
         close_when_unused: false,
+        bounded: false,
         topic: None,
         max_spilled_bytes: 0,
     }

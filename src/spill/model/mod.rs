@@ -1,0 +1,4 @@
+//! The protocol of objects in files of their own, as state machines.
+
+mod lifetimes;
+mod positions;

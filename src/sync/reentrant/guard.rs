@@ -1,0 +1,80 @@
+//! The guard of a reentrant lock.
+
+use super::ReentrantLock;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// Dropping it gives one level of a [`ReentrantLock`] back.
+///
+/// Stays in its thread (`!Send`). Dropped in a panic, it is reported to the next holder like a death.
+/// A guard inherited across `fork` belongs to the parent: in the child nothing happens when it is
+/// dropped.
+///
+/// ```
+/// let lock = shmq::sync::ReentrantLock::new()?;
+/// let guard: shmq::sync::ReentrantLockGuard<'_> = lock.lock().unwrap();
+/// drop(guard);
+/// assert!(!lock.locked());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping it releases the lock at once"]
+pub struct ReentrantLockGuard<'l> {
+    lock: &'l ReentrantLock,
+    incarnation: u32,
+    /// Was this thread panicking when it acquired the lock? Then a panic is no news.
+    was_panicking: bool,
+    /// Keeps the guard in its thread.
+    thread: PhantomData<*const ()>,
+}
+
+impl<'l> ReentrantLockGuard<'l> {
+    /// For a level that this thread has.
+    pub(super) fn of(lock: &'l ReentrantLock) -> ReentrantLockGuard<'l> {
+        let (incarnation, was_panicking) = (lock.primitive.incarnation(), std::thread::panicking());
+        ReentrantLockGuard { lock, incarnation, was_panicking, thread: PhantomData }
+    }
+
+    /// As [`ReentrantLock::mark_repaired`]. Does nothing in a child that inherited the guard.
+    ///
+    /// ```
+    /// let lock = shmq::sync::ReentrantLock::new()?;
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// std::thread::scope(|s| s.spawn(|| {
+    ///     let _guard = lock.lock().unwrap();
+    ///     panic!("with the lock held");
+    /// }).join()).unwrap_err();
+    /// let mut guard = lock.lock().unwrap_err().into_guard().unwrap();
+    /// guard.mark_repaired();
+    /// drop(guard);
+    /// assert!(lock.lock().is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn mark_repaired(&mut self) {
+        if !self.is_inherited() {
+            self.lock.mark_repaired();
+        }
+    }
+
+    pub(in crate::sync) fn is_inherited(&self) -> bool {
+        self.lock.primitive.incarnation() != self.incarnation
+    }
+}
+
+impl Drop for ReentrantLockGuard<'_> {
+    fn drop(&mut self) {
+        if self.is_inherited() {
+            return;
+        }
+        if !self.was_panicking && std::thread::panicking() && self.lock.is_mine() {
+            self.lock.hold().note_death();
+        }
+        // Refused if this thread has given its level back by `release`: there is nothing to do then.
+        let _ = self.lock.release();
+    }
+}
+
+impl fmt::Debug for ReentrantLockGuard<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("ReentrantLockGuard").field(self.lock).finish()
+    }
+}
