@@ -144,6 +144,7 @@ cfg_if::cfg_if! {
         mod attachment;
         mod background;
         mod backoff;
+        mod dynamic;
         mod error;
         #[cfg(feature = "async")]
         pub mod future;
@@ -167,7 +168,11 @@ cfg_if::cfg_if! {
         mod wait;
         mod wait_any;
 
-        pub use error::{CreateError, DetachError, GetError, InUse, JoinError, OpenError, PutError, Subject, SubscribeError, SubscriberId, WaitSubscribersError};
+        pub use dynamic::{
+            DynConsumer, DynLoan, DynProducer, DynPublisher, DynQueue, DynReceiver, DynSender, DynSubscriber, DynTopic, DynTopicLoan, Form,
+            LayoutField, MessageLayout,
+        };
+        pub use error::{CreateError, DetachError, GetError, InUse, JoinError, LayoutError, OpenError, PutError, Subject, SubscribeError, SubscriberId, WaitSubscribersError};
         pub use message::{Message, Plain};
         #[doc(hidden)]
         pub use message::private as __private;

@@ -50,7 +50,7 @@ pub fn queue(row: &Row, rates: Option<&Rates>) -> Value {
 }
 
 /// Fields of a queue that are `null` if its segment could not be read.
-const NULL_IF_UNREADABLE: [&str; 31] = [
+const NULL_IF_UNREADABLE: [&str; 32] = [
     "mode",
     "kind",
     "type",
@@ -74,6 +74,7 @@ const NULL_IF_UNREADABLE: [&str; 31] = [
     "messages",
     "bytes",
     "on_lease",
+    "viewed",
     "on_loan",
     "came_back",
     "most_deliveries",
@@ -135,6 +136,7 @@ fn snapshot_value(seen: &Snapshot) -> Value {
         "messages": seen.messages,
         "bytes": seen.bytes,
         "on_lease": seen.on_lease,
+        "viewed": seen.viewed,
         "on_loan": seen.on_loan,
         "came_back": seen.came_back,
         "most_deliveries": seen.most_deliveries,

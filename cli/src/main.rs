@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    shmq_cli::run(std::env::args_os())
+    ExitCode::from(shmq_cli::run(std::env::args_os()))
 }

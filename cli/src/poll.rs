@@ -17,13 +17,18 @@ pub fn is_hung_up(number: libc::c_int) -> bool {
     poll(number, 0, 0).is_ok_and(|ready| ready & HUNG_UP != 0)
 }
 
-/// Waits until the other end is closed; `false` if the kernel does not report that.
-pub fn wait_for_hang_up(number: libc::c_int) -> bool {
+/// Waits until the other end is closed. `false`: the kernel does not report that, or the other end
+/// of `until` is closed.
+pub fn wait_for_hang_up(number: libc::c_int, until: libc::c_int) -> bool {
+    let mut entries = [number, until].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
     loop {
-        match poll(number, 0, -1) {
-            Ok(ready) => return ready & HUNG_UP != 0,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return false,
+        // SAFETY: the count is that of the entries, which live until the call returns.
+        let count = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, -1) };
+        if count >= 0 {
+            return entries[1].revents == 0 && entries[0].revents & HUNG_UP != 0;
+        }
+        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return false;
         }
     }
 }

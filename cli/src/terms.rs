@@ -30,6 +30,7 @@ pub fn hold_word(hold: Hold) -> &'static str {
     match hold {
         Hold::Loan => "loan",
         Hold::Lease => "lease",
+        Hold::View => "view",
         Hold::PutLock => "put lock",
         Hold::GetLock => "get lock",
         Hold::Producer => "producer",

@@ -6,6 +6,7 @@
 //! as `source`, and `thiserror` does not take it for one.
 
 mod detach;
+mod layout;
 mod predicates;
 mod range;
 mod segment;
@@ -13,6 +14,7 @@ mod subject;
 mod subscriber;
 
 pub use detach::{DetachError, InUse};
+pub use layout::LayoutError;
 #[cfg(feature = "object")]
 pub(crate) use range::range_text;
 pub(crate) use segment::A_DIRECTORY;
@@ -96,15 +98,49 @@ queue_error! {
         #[error("closed: no more messages are taken")]
         Closed,
         /// The message can never fit this queue. Create it with a larger `capacity_bytes` (twice
-        /// the largest message, or more).
+        /// the largest message, or more), or an `ObjectQueue` with a larger
+        /// [`max_spilled_bytes`](crate::QueueBuilder::max_spilled_bytes).
         #[error(
-            "message of {len} bytes is larger than the ring can ever hold ({max} bytes); create it with a larger capacity_bytes"
+            "message of {len} bytes is larger than the queue can ever hold ({max} bytes); create it with a larger capacity_bytes"
         )]
         TooLarge {
             /// Size of the refused message, in bytes.
             len: usize,
             /// Largest message that this queue can hold, in bytes.
             max: usize,
+        },
+        /// The bytes given to a [`DynQueue`](crate::DynQueue) or [`DynTopic`](crate::DynTopic) are
+        /// not as many as its values have. Nothing was put.
+        #[error("a message of {len} bytes, where all have {expected}")]
+        WrongLength {
+            /// Bytes of the refused message.
+            len: usize,
+            /// Bytes of each message of the queue.
+            expected: usize,
+        },
+        /// The bytes given to a [`DynQueue`](crate::DynQueue) or [`DynTopic`](crate::DynTopic) are
+        /// no whole number of elements (of a slice), or of values (of a batch). Nothing was put.
+        #[error("{len} bytes are no whole number of elements of {element} bytes")]
+        NotWhole {
+            /// Bytes that were given.
+            len: usize,
+            /// Bytes of an element, or of a value of the batch.
+            element: usize,
+        },
+        /// A batch of bytes, or a loan without a length, where messages are slices or encoded
+        /// objects: where one ends is not known. Put them one by one, and say how long a loan is.
+        #[error("the messages are slices or encoded objects, of no common size; put them one by one, and say how long a loan is")]
+        NotOfOneSize,
+        /// There is no memory for an object that is larger than the ring: see
+        /// [`max_spilled_bytes`](crate::QueueBuilder::max_spilled_bytes). Nothing was put.
+        #[error(
+            "no space for an object of its own file: it needs {needed_bytes} bytes, {free_bytes} are free in the segment's directory"
+        )]
+        NoSpace {
+            /// Bytes that the object's file needs.
+            needed_bytes: u64,
+            /// Bytes that are free.
+            free_bytes: u64,
         },
         /// The value was not encoded (its `Serialize` refused, or the codec cannot carry such a
         /// type): see `ObjectQueue`.
@@ -253,13 +289,18 @@ queue_error! {
         #[error("closed, and no message is left")]
         Closed,
         /// The buffer given to `get_into` is too small. The message is still in the queue.
-        #[error("the next message has {needed} elements, the buffer only {given}; the message is still there")]
+        #[error("the next message needs room for {needed}, the buffer has only {given}; the message is still there")]
         TooSmall {
-            /// Elements of the message at the front.
+            /// Elements of the message at the front; its bytes, of a
+            /// [`DynQueue`](crate::DynQueue).
             needed: usize,
-            /// Elements that the given buffer can hold.
+            /// Elements, or bytes, that the given buffer can hold.
             given: usize,
         },
+        /// A batch of bytes, where messages are slices or encoded objects: where one ends and the
+        /// next begins would be lost. Get them one by one.
+        #[error("the messages are slices or encoded objects, of no common size; get them one by one")]
+        NotOfOneSize,
         /// The bits of the message are not a value of the type (an enum without such a variant, a
         /// `bool` of 2). The message was taken: otherwise no later message could be. Where the
         /// queue has one for [dead letters](crate::QueueBuilder::dead_letters), the message is

@@ -97,6 +97,11 @@ segment_error! {
     /// assert_eq!((option, asked, min), ("capacity", 0, 1));
     /// ```
     pub enum CreateError {
+        /// A [`DynQueue`](crate::DynQueue) or [`DynTopic`](crate::DynTopic) was to be created, and
+        /// its builder was given no [`MessageLayout`](crate::MessageLayout). Only opening reads one
+        /// from the segment.
+        #[error("what is created needs a layout of its messages: give the builder one; only opening reads it from the segment")]
+        NoLayout,
         /// A number is out of its range: the capacity is zero, or needs more memory than can be
         /// addressed; too many participants or deliveries; a mode with more than permissions in it.
         #[error("{option} {} cannot be used: it must be {}", number(option, *asked), range_text(option, *min, *max))]

@@ -76,6 +76,7 @@
 //! ```
 
 mod control;
+mod dynamic;
 mod get;
 mod lease;
 mod messages;

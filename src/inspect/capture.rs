@@ -94,6 +94,7 @@ impl Inspector {
             messages: records.messages,
             bytes: records.bytes,
             on_lease: records.on_lease + holdings.iter().filter(|held| held.what == Hold::Sample).count() as u64,
+            viewed: records.viewed,
             on_loan: records.on_loan,
             came_back: records.came_back,
             most_deliveries: records.most_deliveries,

@@ -17,6 +17,7 @@ pub(super) struct Records {
     pub messages: u64,
     pub bytes: u64,
     pub on_lease: u64,
+    pub viewed: u64,
     pub on_loan: u64,
     pub came_back: u64,
     pub most_deliveries: u32,
@@ -108,6 +109,11 @@ impl Records {
             Some(RecordState::Leased) => {
                 self.on_lease += 1;
                 self.hold(Hold::Lease, at, header);
+            }
+            Some(RecordState::Read) => {
+                self.viewed += 1;
+                // Its message is done: its deliveries are over.
+                return self.hold(Hold::View, at, header);
             }
             Some(RecordState::Claimed) => {
                 self.on_loan += 1;

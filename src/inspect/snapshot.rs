@@ -84,6 +84,9 @@ pub enum Hold {
     Loan,
     /// A message being read in place: it occupies room.
     Lease,
+    /// A message that is done, and still read in place through a [`View`](crate::View): it occupies
+    /// room.
+    View,
     /// The put side's lock, held for at most one call.
     PutLock,
     /// The get side's lock.
@@ -117,7 +120,7 @@ pub struct Holding {
     pub position: u64,
     /// Size of the message. 0 for what is not one.
     pub bytes: u64,
-    /// Which delivery of a leased message this is.
+    /// Which delivery of a message on lease, or in a view, this is.
     pub deliveries: u32,
     /// For how long, where that is known: of endpoints.
     pub since: Option<Duration>,
@@ -164,6 +167,9 @@ pub struct Snapshot {
     pub bytes: u64,
     /// Messages being read in place.
     pub on_lease: u64,
+    /// Messages that are done, and whose room is kept by a [`View`](crate::View). They are not among
+    /// `messages`.
+    pub viewed: u64,
     /// Messages being written in place.
     pub on_loan: u64,
     /// Messages, of `messages`, that were delivered before and given back.

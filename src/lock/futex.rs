@@ -254,6 +254,11 @@ impl<'a> Condvar<'a> {
     pub fn words(self) -> &'a CondvarWords {
         self.words
     }
+
+    /// One of the same segment, with words of its own.
+    pub fn with_words(self, words: &'a CondvarWords) -> Condvar<'a> {
+        Condvar { words }
+    }
 }
 
 impl Condvar<'_> {

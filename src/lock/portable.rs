@@ -198,6 +198,12 @@ impl<'a> Condvar<'a> {
     pub fn words(self) -> &'a CondvarWords {
         self.words
     }
+
+    /// One of the same segment, with words of its own, and the same event: a wake may come to a
+    /// sleeper of another one, and this one's checks again within [`EVENT_SLICE`].
+    pub fn with_words(self, words: &'a CondvarWords) -> Condvar<'a> {
+        Condvar { words, ..self }
+    }
 }
 
 impl Condvar<'_> {

@@ -23,6 +23,7 @@ pub(crate) fn take_ended_by_signal() -> bool {
 }
 
 /// Notes the error of a system call that has just failed, if it is `EINTR`.
+#[cfg(not(shmq_portable_sync))]
 pub(super) fn note_error() {
     if std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted {
         note();

@@ -1,7 +1,9 @@
 //! [`Producer`] and [`Consumer`]: a side of the queue, held for the endpoint's life.
 
 use super::by_form::{GetOwned, TakeLeaseOwned};
-use super::put::{loan_of, slice_bytes};
+#[cfg(all(feature = "object", feature = "async"))]
+use super::put::slice_bytes;
+use super::put::{lend_slice, loan_of};
 use crate::error::{GetError, PutError};
 use crate::message::{Message, Plain, Way};
 use crate::queue::guard::{Lease, LeaseMut, Leased, Loan, OnDrop};
@@ -9,7 +11,6 @@ use crate::queue::guard::{Lease, LeaseMut, Leased, Loan, OnDrop};
 use crate::raw::Ticket;
 use crate::raw::{BY_OWNER, ToOne};
 use crate::raw::{RawQueue, Role, RoleHandle, Side, SideOwner};
-use crate::ring::SLICE_RING;
 #[cfg(feature = "object")]
 use crate::shm::participant::Id;
 use crate::wait::blocking_forms;
@@ -75,7 +76,6 @@ impl<T: ?Sized> Producer<T> {
         Ok(Producer { raw: RoleHandle::new(raw, Role::Sender), owner, carries: PhantomData })
     }
 
-    #[cfg(feature = "async")]
     pub(crate) fn parts(&self) -> (&Arc<RawQueue>, &SideOwner) {
         (self.raw.shared(), &self.owner)
     }
@@ -87,7 +87,6 @@ impl<T: ?Sized> Consumer<T> {
         Ok(Consumer { raw: RoleHandle::new(raw, Role::Receiver), owner, carries: PhantomData })
     }
 
-    #[cfg(feature = "async")]
     pub(crate) fn parts(&self) -> (&Arc<RawQueue>, &SideOwner) {
         (self.raw.shared(), &self.owner)
     }
@@ -153,8 +152,7 @@ impl Producer<[u8]> {
 
     pub(crate) fn loan_len_for(&self, n: usize, wait: Wait) -> Result<Loan<'_, [u8]>, PutError> {
         let me = self.raw.check(&self.owner)?;
-        let bytes = slice_bytes::<u8>(&self.raw, n)?;
-        Ok(loan_of(&self.raw, self.raw.claim::<BY_OWNER, SLICE_RING>(Some(me), bytes, wait)?, bytes))
+        lend_slice::<u8, BY_OWNER>(&self.raw, Some(me), n, wait)
     }
 }
 
@@ -271,8 +269,7 @@ where
         loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
         |self, wait, n: usize| -> Result<Loan<'_, [X]>, PutError> {
             let me = self.raw.check(&self.owner)?;
-            let bytes = slice_bytes::<X>(&self.raw, n)?;
-            Ok(loan_of(&self.raw, self.raw.claim::<BY_OWNER, SLICE_RING>(Some(me), bytes, wait)?, bytes))
+            lend_slice::<X, BY_OWNER>(&self.raw, Some(me), n, wait)
         }
     }
 }

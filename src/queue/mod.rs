@@ -44,13 +44,14 @@ pub(crate) mod sealed {
 
 pub use builder::{Broadcasting, Buildable, Delivering, MessageType, QueueBuilder};
 pub use endpoint::{Consumer, Producer};
-#[cfg(feature = "object")]
-pub(crate) use forward::{Accepts, GivesBack, forward, forwards};
+pub(crate) use forward::Accepts;
 pub use forward::{Destination, ForwardError, Held};
+#[cfg(feature = "object")]
+pub(crate) use forward::{GivesBack, forward, forwards};
 pub use iter::{Iter, Source};
 pub use keep::Keep;
 pub use lease_ack::LeaseSource;
-pub(crate) use put::{loan_kept_otherwise, slice_bytes};
+pub(crate) use put::{loan_kept_otherwise, loan_of, slice_bytes};
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub(crate) use serde::{Received, reopen, send};

@@ -8,7 +8,7 @@ use crate::message::{Message, Plain, Travel};
 use crate::raw::Ticket;
 use crate::raw::{BY_LOCK, ClaimedRecord, RawQueue};
 use crate::ring::{SIZED_RING, SLICE_RING};
-#[cfg(feature = "object")]
+use crate::shm::participant::Id;
 use crate::wait::Wait;
 use crate::wait::blocking_forms;
 use std::sync::Arc;
@@ -38,12 +38,29 @@ pub(crate) fn loan_owned_of<T: ?Sized + Plain>(raw: &Arc<RawQueue>, record: Clai
     Loan::<T>::shared(Arc::clone(raw), record, message)
 }
 
+/// A loan of `n` elements. `endpoint`: as of [`RawQueue::claim`].
+#[inline(always)]
+pub(crate) fn lend_slice<X: Plain, const OWNED: bool>(
+    raw: &RawQueue,
+    endpoint: Option<Id>,
+    n: usize,
+    wait: Wait,
+) -> Result<Loan<'_, [X]>, PutError> {
+    let bytes = n.saturating_mul(size_of::<X>());
+    let record = if bytes as u64 > raw.geometry().max_message_bytes() {
+        raw.claim_spilled::<OWNED>(endpoint, bytes, wait)?
+    } else {
+        raw.claim::<OWNED, SLICE_RING>(endpoint, bytes, wait)?
+    };
+    Ok(loan_of(raw, record, bytes))
+}
+
 /// Bytes of a loan of `n` elements.
 ///
 /// # Errors
 /// `TooLarge` if the queue can never hold that.
 pub(crate) fn slice_bytes<X>(raw: &RawQueue, n: usize) -> Result<usize, PutError> {
-    let max = raw.geometry().max_message_bytes() as usize;
+    let max = raw.largest_message();
     let bytes = n.saturating_mul(size_of::<X>());
     if bytes > max { Err(PutError::TooLarge { len: bytes, max }) } else { Ok(bytes) }
 }
@@ -175,14 +192,12 @@ where
         /// ```
         loan_len, try_loan_len, loan_len_timeout, loan_len_deadline, none: "Full",
         |self, wait, n: usize| -> Result<Loan<'_, [X]>, PutError> {
-            let bytes = slice_bytes::<X>(&self.raw, n)?;
-            Ok(loan_of(&self.raw, self.raw.claim::<BY_LOCK, SLICE_RING>(None, bytes, wait)?, bytes))
+            lend_slice::<X, BY_LOCK>(&self.raw, None, n, wait)
         }
     }
 
     #[cfg(feature = "object")]
     pub(crate) fn loan_len_for(&self, n: usize, wait: Wait) -> Result<Loan<'_, [X]>, PutError> {
-        let bytes = slice_bytes::<X>(&self.raw, n)?;
-        Ok(loan_of(&self.raw, self.raw.claim::<BY_LOCK, SLICE_RING>(None, bytes, wait)?, bytes))
+        lend_slice::<X, BY_LOCK>(&self.raw, None, n, wait)
     }
 }

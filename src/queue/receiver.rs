@@ -8,7 +8,6 @@ use crate::error::GetError;
 use crate::message::{Message, Plain, Way};
 use crate::queue::guard::{AckLease, Lease, LeaseMut, Leased};
 use crate::raw::{BY_LOCK, RawQueue, Role, RoleHandle};
-#[cfg(any(feature = "object", feature = "async"))]
 use crate::shm::participant::Id;
 use crate::wait::{Stop, Wait, blocking_forms};
 use std::fmt;
@@ -57,12 +56,12 @@ impl<T: ?Sized> Receiver<T> {
     }
 
     /// The queue, and the participant that gets.
-    #[cfg(any(feature = "object", feature = "async"))]
     pub(crate) fn used(&self) -> Result<(&Arc<RawQueue>, Id), GetError> {
         let me = self.raw.me()?;
         Ok((self.raw.shared(), me))
     }
 
+    /// For an `ObjectReceiver`.
     pub(crate) fn shared(&self) -> &Arc<RawQueue> {
         self.raw.shared()
     }

@@ -1,15 +1,16 @@
 //! [`Sender`]: a handle that only puts, and that counts for the end of the stream.
 
 use super::forward::Accepts;
-use super::put::{loan_of, slice_bytes};
+#[cfg(all(feature = "object", feature = "async"))]
+use super::put::slice_bytes;
+use super::put::{lend_slice, loan_of};
 use crate::error::PutError;
 use crate::message::{Message, Plain};
 use crate::queue::guard::Loan;
 #[cfg(all(feature = "object", feature = "async"))]
 use crate::raw::Ticket;
 use crate::raw::{BY_LOCK, RawQueue, Role, RoleHandle};
-use crate::ring::{SIZED_RING, SLICE_RING};
-#[cfg(feature = "async")]
+use crate::ring::SIZED_RING;
 use crate::shm::participant::Id;
 use crate::wait::{Stop, Wait, blocking_forms};
 use std::fmt;
@@ -69,7 +70,6 @@ impl<T: ?Sized> Sender<T> {
         Sender { raw: RoleHandle::new(raw, Role::Sender), schema, structure, carries: PhantomData }
     }
 
-    #[cfg(feature = "async")]
     pub(crate) fn used(&self) -> Result<(&RawQueue, Id), PutError> {
         let me = self.raw.me()?;
         Ok((&self.raw, me))
@@ -205,8 +205,7 @@ where
 
     pub(crate) fn loan_len_for(&self, n: usize, wait: Wait) -> Result<Loan<'_, [X]>, PutError> {
         let me = self.raw.me()?;
-        let bytes = slice_bytes::<X>(&self.raw, n)?;
-        Ok(loan_of(&self.raw, self.raw.claim::<BY_LOCK, SLICE_RING>(Some(me), bytes, wait)?, bytes))
+        lend_slice::<X, BY_LOCK>(&self.raw, Some(me), n, wait)
     }
 }
 

@@ -93,8 +93,8 @@ impl Queue<[u8]> {
     }
 }
 
-#[cfg(feature = "object")]
 impl Sender<[u8]> {
+    #[cfg(feature = "object")]
     pub(crate) fn sent(&self) -> Result<Sent<'_>, ForOneReceiver> {
         Ok((self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref(), self.raw.send_off()?))
     }
@@ -113,8 +113,8 @@ impl Sender<[u8]> {
     }
 }
 
-#[cfg(feature = "object")]
 impl Receiver<[u8]> {
+    #[cfg(feature = "object")]
     pub(crate) fn sent(&self) -> Result<Sent<'_>, ForOneReceiver> {
         Ok((self.raw.segment().address(), self.raw.segment().nonce(), self.schema.as_deref(), self.raw.send_off()?))
     }

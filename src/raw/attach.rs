@@ -111,6 +111,7 @@ impl RawQueue {
             adaptive_spin: AdaptiveSpin::new(),
             leases_are_private: AtomicBool::new(false),
             roles: Arc::default(),
+            is_anchored: AtomicBool::new(false),
             stop: None,
             topic: TopicPart::of(&attachment.segment),
             #[cfg(feature = "tracing")]
@@ -132,6 +133,7 @@ impl RawQueue {
             adaptive_spin: AdaptiveSpin::new(),
             leases_are_private: AtomicBool::new(self.leases_are_private.load(Relaxed)),
             roles: Arc::clone(&self.roles),
+            is_anchored: AtomicBool::new(self.is_anchored.load(Relaxed)),
             stop: Some(stop.clone()),
             topic: self.topic.clone(),
             #[cfg(feature = "tracing")]
@@ -143,7 +145,7 @@ impl RawQueue {
         view
     }
 
-    fn has_dead(&self, me: Id) -> bool {
+    pub(super) fn has_dead(&self, me: Id) -> bool {
         !participant::dead(self.segment(), me).is_empty()
     }
 }

@@ -82,9 +82,9 @@ impl RawQueue {
                 (by_lock && self.head().put.owner.load(Acquire) != 0)
                     || self.is_closed()
                     || self.is_poisoned()
-                    || bytes as u64 > self.geometry().max_message_bytes()
+                    || bytes > self.largest_message()
                     // A try draws no ticket, and waits behind those of others.
-                    || (self.sees_room(bytes as u32) && self.drawn_ticket() == 0)
+                    || (self.sees_room_for(bytes) && self.drawn_ticket() == 0)
             }
         }
     }
@@ -100,7 +100,8 @@ impl RawQueue {
     /// What a put of `bytes` wants, with the ticket that it has.
     pub(crate) fn want_room(&self, bytes: usize, by_lock: bool, ticket: u64) -> Want {
         let units = self.geometry().record_cells(bytes as u64);
-        Want { units, by_lock, is_large: !self.geometry().sized && self.is_large_in_cells(units), ticket }
+        let in_ring = bytes as u64 <= self.geometry().max_message_bytes();
+        Want { units, by_lock, is_large: !self.geometry().sized && in_ring && self.is_large_in_cells(units), ticket }
     }
 }
 
@@ -130,7 +131,7 @@ impl Awaited for RawQueue {
             false => (units - 1) * self.geometry().cell_bytes,
         };
         // Of a queue that has ended, every put is refused at once.
-        self.is_closed() || self.is_poisoned() || self.sees_room(u32::try_from(bytes()).unwrap_or(u32::MAX))
+        self.is_closed() || self.is_poisoned() || self.sees_room_for(usize::try_from(bytes()).unwrap_or(usize::MAX))
     }
 
     fn first_ticket(&self) -> u64 {

@@ -24,7 +24,7 @@ pub(super) fn batch_limit(length: usize) -> usize {
 }
 
 /// Moves messages one by one until one fails. Returns how many moved, or the error of the first.
-fn moved_or<E>(count: usize, mut move_one: impl FnMut(usize) -> Result<(), E>) -> Result<usize, E> {
+pub(super) fn moved_or<E>(count: usize, mut move_one: impl FnMut(usize) -> Result<(), E>) -> Result<usize, E> {
     for moved in 0..count {
         match move_one(moved) {
             Ok(()) => {}

@@ -231,6 +231,10 @@ impl RawQueue {
             Large(LeasedRecord),
         }
         let got = self.with_record::<OWNED, Result<Got<R>, GetError>>(me, wait, &mut |record| {
+            if record.header.is_spilled() {
+                check(self.spilled_length(&record))?;
+                return Ok(Got::Large(self.lease_any(record, me)));
+            }
             check(record.length())?;
             Ok(if OWNED || record.length() <= SMALL_COPY_BYTES {
                 let came_back = self.count_redelivery(&record);
@@ -248,6 +252,7 @@ impl RawQueue {
             Ok(Got::Large(leased)) => {
                 // No lock is held while bytes move. If this process is killed meanwhile, the
                 // message comes back.
+                let leased = self.open_if_spilled(leased)?;
                 let result = read(leased.payload, leased.length);
                 self.finish_large_copy::<OWNED>(leased, me, wait)?;
                 Ok(result)
@@ -274,11 +279,13 @@ impl RawQueue {
             // kill would leave one too many, and a join beside that Consumer would wait for it.
             counted.fetch_add(1, Relaxed);
         }
-        let released = self.release(leased);
+        let (released, spilled) = self.release_deferred(leased);
         if entered {
             counted.fetch_add(1, Relaxed);
             self.exit_get::<OWNED>(me)?;
         }
+        // With no side held: it may be a gigabyte.
+        drop(spilled);
         released
     }
 
@@ -369,7 +376,10 @@ impl RawQueue {
                         return Ok(Next::WornOut);
                     }
                     Some(record) if self.is_worn_out(record.header) => {
-                        self.ring.give_up(self.ring.position_of(record.cell), record.header, record.cell);
+                        let position = self.ring.position_of(record.cell);
+                        if self.ring.give_up(position, record.header, record.cell) {
+                            self.discard()(position, record.header);
+                        }
                         add(&self.head().get.given_up, 1);
                         self.notify_not_full(u32::MAX);
                         self.notify_all_done();
@@ -400,7 +410,7 @@ impl RawQueue {
                     dead = Some(owner);
                     // This call owns the get side, so the record stays. A putter that repairs its
                     // side may abort it as well: only one of the two counts it.
-                    let aborted = self.ring.abort_claimed(cell, header);
+                    let aborted = self.abort_of_the_dead(cell, header);
                     self.head().rare.aborted.fetch_add(aborted as u64, Relaxed);
                 }
             }

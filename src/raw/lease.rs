@@ -16,7 +16,8 @@ use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::geometry::CellIndex;
 use crate::shm::participant::Id;
 
-/// A record that this process reads in place.
+/// A record that this process reads in place. The copy of its header never has the mark of a spilled
+/// message: see `spilled`, Invariant 2.
 #[derive(Clone, Copy, Debug)]
 pub struct LeasedRecord {
     pub(super) cell: CellIndex,
@@ -89,7 +90,8 @@ impl RawQueue {
     #[cold]
     #[inline(never)]
     pub(super) fn lease_slow<const OWNED: bool>(&self, me: Id, wait: Wait) -> Result<LeasedRecord, GetError> {
-        self.with_record::<OWNED, _>(me, wait, &mut |record| self.lease_any(record, me))
+        let leased = self.with_record::<OWNED, _>(me, wait, &mut |record| self.lease_any(record, me))?;
+        self.open_if_spilled(leased)
     }
 
     /// For slow paths. Needs the get side.
@@ -97,6 +99,12 @@ impl RawQueue {
         self.count_redelivery(&record);
         if self.geometry().sized {
             lease_record::<SIZED_RING>(&self.ring, record, me)
+        } else if record.header.is_spilled() {
+            // Counted as long as the object is.
+            let object_bytes = self.spilled_length(&record).saturating_sub(record.length());
+            add(&self.head().get.bytes_got, object_bytes as u64);
+            let leased = lease_record::<SLICE_RING>(&self.ring, record, me);
+            LeasedRecord { header: leased.header.unspilled(), ..leased }
         } else {
             lease_record::<SLICE_RING>(&self.ring, record, me)
         }
@@ -109,19 +117,19 @@ impl RawQueue {
         // The oldest of several leases frees the space of all that were released before it.
         self.notify_not_full(u32::MAX);
         self.notify_all_done();
-        if released { Ok(()) } else { Err(self.poison().into()) }
+        if released { Ok(()) } else { self.release_spilled(record) }
     }
 
     /// Ends a lease without finishing its message.
     pub(crate) fn give_back(&self, record: LeasedRecord) -> Result<(), GetError> {
-        let given = self.ring.give_back(record.cell, record.header);
+        let given = self.ring.give_back(record.cell, record.header) || self.give_back_spilled(record, true);
         self.notify_not_empty(1);
         if given { Ok(()) } else { Err(self.poison().into()) }
     }
 
     /// Ends it in the same way if no caller has seen the message: this delivery does not count.
     pub(crate) fn give_back_uncounted(&self, record: LeasedRecord) -> Result<(), GetError> {
-        let given = self.ring.give_back_uncounted(record.cell, record.header);
+        let given = self.ring.give_back_uncounted(record.cell, record.header) || self.give_back_spilled(record, false);
         self.notify_not_empty(1);
         if given { Ok(()) } else { Err(self.poison().into()) }
     }

@@ -20,7 +20,6 @@ use super::process_local::{Inside, Own};
 use super::{LeasedRecord, RawQueue, Wait};
 use crate::attachment::Attached;
 use crate::error::{GetError, OpenError, PutError, Subject};
-use crate::message::copy::vec_from_bytes;
 use crate::os::Deadline;
 use crate::raw::BY_LOCK;
 use crate::ring::{Header, Memory, Record};
@@ -238,13 +237,13 @@ impl RawQueue {
     fn send(&self, me: Id, record: &LeasedRecord, deliveries: u32, reason: &Reason) -> Result<(), Unsent> {
         let name = self.segment().dead_letters().ok_or(Unsent::Open(OpenError::NotFound { what: Subject::default() }))?;
         let queue = self.queue_for_letters(me, name)?;
-        let LeasedRecord { payload, length, .. } = *record;
-        // SAFETY: Invariant 4 of the queue: the record is on lease to this process, and its payload
-        // has the length in its header. Bytes have no alignment.
-        let bytes: Vec<u8> = unsafe { vec_from_bytes(payload, length) };
+        let unread =
+            |source| Unsent::Put(PutError::Os { call: "read a message that is given up", source }, queue.segment().nonce());
+        let bytes = self.copy_of_leased(record).map_err(unread)?;
+        let length = bytes.len();
         let head = LetterHead::now(reason, deliveries, self.segment().name(), self.segment().type_name());
         // A truncated reason is better than a lost message.
-        let room = (queue.geometry().max_message_bytes() as usize).saturating_sub(head.length_without_text() + length);
+        let room = queue.largest_message().saturating_sub(head.length_without_text() + length);
         let written = head.write(room.min(MOST_TEXT), &bytes);
         queue
             .me()
@@ -321,7 +320,7 @@ impl RawQueue {
     /// Does this process keep that record as a letter? Then no reference points into it.
     pub(super) fn is_letter(&self, header: Header, cell: crate::shm::geometry::CellIndex) -> bool {
         let Some(me) = self.known_me().filter(|_| self.has_dead_letters()) else { return false };
-        self.kept(me).letters.get(&cell.index()).is_some_and(|letter| letter.record.header == header)
+        self.kept(me).letters.get(&cell.index()).is_some_and(|letter| letter.record.header == header.unspilled())
     }
 
     /// Enters the get side and lets `act` take the next message, if there is one. Messages that
@@ -378,7 +377,7 @@ impl RawQueue {
             }
             for (record, header) in leased.drain(..) {
                 let (cell, length) = (record.cell, record.length());
-                let leased = LeasedRecord { cell, header, payload: self.ring.memory.payload(cell), length };
+                let leased = LeasedRecord { cell, header: header.unspilled(), payload: self.ring.memory.payload(cell), length };
                 self.keep(&mut kept, leased, record.header.deliveries(), Reason::TooManyDeliveries, Ends::Released);
             }
             drop(kept);

@@ -28,6 +28,12 @@ impl ClaimedRecord {
     pub(crate) fn cell(&self) -> CellIndex {
         self.cell
     }
+
+    /// Is it of a message in a file of its own?
+    #[inline(always)]
+    pub(crate) fn is_spilled(&self) -> bool {
+        self.header.is_spilled()
+    }
 }
 
 /// Needs the put side.
@@ -123,6 +129,9 @@ impl RawQueue {
         length: usize,
         ticket: &mut Ticket,
     ) -> Result<ClaimedRecord, PutError> {
+        if length as u64 > self.geometry().max_message_bytes() {
+            return self.claim_spilled_by::<OWNED>(me, length, Wait::AtOnce, ticket);
+        }
         self.with_slot_by::<OWNED, _>(me, length as u32, Wait::AtOnce, ticket, &mut |slot| self.claim_any(slot, length, me))
     }
 

@@ -42,7 +42,7 @@ impl RawQueue {
             }
         };
         let untaken_end = self.ring.untaken_end(|cell, header: Header| {
-            let aborted = abandoned && is_dead(header.owner()) && self.ring.abort_claimed(cell, header);
+            let aborted = abandoned && is_dead(header.owner()) && self.abort_of_the_dead(cell, header);
             self.rare().aborted.fetch_add(aborted as u64, Relaxed);
             aborted
         })?;
@@ -107,7 +107,7 @@ impl RawQueue {
                 Front::Claimed(owner, cell, header) if dead == Some(owner) || self.is_dead(owner, me) => {
                     // The kernel is asked once: a dead owner stays dead.
                     dead = Some(owner);
-                    let aborted = self.ring.abort_claimed(cell, header);
+                    let aborted = self.abort_of_the_dead(cell, header);
                     self.rare().aborted.fetch_add(aborted as u64, Relaxed);
                 }
                 _ => return Ok(true),

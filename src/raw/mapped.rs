@@ -22,6 +22,25 @@ const LARGEST_FETCHED_AHEAD: usize = 2048;
 /// A getter prefetches no more than this at a time: a part of the nearest cache.
 const MOST_FETCHED_BYTES: usize = 8192;
 
+/// How endpoints access the cells of a sized ring: those of one message type, at distances that the
+/// compiler knows, or those of the segment's own geometry.
+pub(super) trait SizedCells: Memory + Copy {
+    /// The caller uses cells only if [`fits`](SizedCells::fits) returned `true` for the geometry
+    /// that they come from.
+    fn of(mapped: &Mapped) -> Self;
+
+    /// Can the cells of `geometry` be accessed in this way?
+    fn fits(geometry: &Geometry) -> bool;
+
+    /// Of a ring that fits.
+    fn message_bytes(geometry: &Geometry) -> usize;
+
+    fn head(&self) -> &Head;
+
+    /// Address of the payload of the record at `cell`.
+    fn payload(&self, cell: CellIndex) -> *mut u8;
+}
+
 /// The words and cells of a mapped segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mapped {
@@ -145,33 +164,62 @@ impl<T: ?Sized> Copy for MappedAs<T> {}
 impl<T: ?Sized + Message> MappedAs<T> {
     const SHAPE: SizedShape = SizedShape::of(T::LAYOUT.bytes, T::LAYOUT.align);
 
-    /// Can the cells of `geometry` be accessed as those of a `T`?
-    pub fn fits(geometry: &Geometry) -> bool {
-        T::IS_SIZED && geometry.sized && geometry.cell_bytes == Self::SHAPE.cell_bytes
-    }
-
-    /// The caller uses cells only if [`fits`](MappedAs::fits) returned `true` for the geometry that
-    /// they come from.
     #[inline(always)]
-    pub fn new(mapped: &Mapped) -> MappedAs<T> {
+    fn record(&self, cell: CellIndex) -> *mut u8 {
+        self.cells.as_ptr().wrapping_add(cell.index() as usize * Self::SHAPE.cell_bytes as usize)
+    }
+}
+
+impl<T: ?Sized + Message> SizedCells for MappedAs<T> {
+    #[inline(always)]
+    fn of(mapped: &Mapped) -> MappedAs<T> {
         MappedAs { head: mapped.head, cells: mapped.cells, messages: PhantomData }
     }
 
+    fn fits(geometry: &Geometry) -> bool {
+        T::IS_SIZED && geometry.sized && geometry.cell_bytes == Self::SHAPE.cell_bytes
+    }
+
     #[inline(always)]
-    pub fn head(&self) -> &Head {
+    fn message_bytes(_: &Geometry) -> usize {
+        T::LAYOUT.bytes
+    }
+
+    #[inline(always)]
+    fn head(&self) -> &Head {
         // SAFETY: raw, Invariant 2; the words are atomics, or written before publication only.
         unsafe { self.head.as_ref() }
     }
 
     #[inline(always)]
-    fn record(&self, cell: CellIndex) -> *mut u8 {
-        self.cells.as_ptr().wrapping_add(cell.index() as usize * Self::SHAPE.cell_bytes as usize)
+    fn payload(&self, cell: CellIndex) -> *mut u8 {
+        self.record(cell).wrapping_add(Self::SHAPE.payload_offset as usize)
+    }
+}
+
+impl SizedCells for Mapped {
+    #[inline(always)]
+    fn of(mapped: &Mapped) -> Mapped {
+        *mapped
     }
 
-    /// Address of the payload of the record at `cell`.
+    fn fits(geometry: &Geometry) -> bool {
+        geometry.sized
+    }
+
     #[inline(always)]
-    pub fn payload(&self, cell: CellIndex) -> *mut u8 {
-        self.record(cell).wrapping_add(Self::SHAPE.payload_offset as usize)
+    fn message_bytes(geometry: &Geometry) -> usize {
+        geometry.message_bytes as usize
+    }
+
+    #[inline(always)]
+    fn head(&self) -> &Head {
+        Mapped::head(self)
+    }
+
+    #[inline(always)]
+    fn payload(&self, cell: CellIndex) -> *mut u8 {
+        Mapped::payload(self, cell)
     }
 }
 

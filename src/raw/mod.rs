@@ -42,6 +42,7 @@ mod delivery;
 mod endpoint;
 mod get;
 mod identity;
+mod in_bytes;
 mod join;
 mod lease;
 mod letters;
@@ -55,6 +56,7 @@ mod put;
 mod readiness;
 mod recover;
 mod roles;
+mod spilled;
 mod spsc;
 mod stats;
 mod straight;
@@ -139,6 +141,8 @@ pub struct RawQueue {
     leases_are_private: AtomicBool,
     /// Which handles of this process count as senders and receivers.
     roles: Arc<roles::Roles>,
+    /// Has this process seen that the segment has its anchor?
+    is_anchored: AtomicBool,
     /// Once it is set, callers that wait give up.
     stop: Option<Stop>,
     /// What a topic has beside the put side of a queue; `None`: it is a queue.

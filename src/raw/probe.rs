@@ -155,7 +155,7 @@ impl RawQueue {
                 // another process may have the entry by now.
                 let probes = Probes::new(self, me);
                 self.enter_get::<OWNED>(me, wait)?;
-                let repaired = self.ring.free_found(part, |owner| probes.is_dead(owner), is_worn_out);
+                let repaired = self.ring.free_found(part, |owner| probes.is_dead(owner), is_worn_out, self.discard());
                 self.report_freed(repaired);
                 self.exit_get::<OWNED>(me)?;
                 freed.redelivered += repaired.redelivered;
@@ -191,7 +191,7 @@ impl RawQueue {
     pub(super) fn free_the_dead(&self, me: Id) -> Repaired {
         let probes = Probes::new(self, me);
         let is_worn_out = |header| self.is_dropped(header);
-        let repaired = self.ring.free_the_dead(|owner| probes.is_dead(owner), is_worn_out).unwrap_or_default();
+        let repaired = self.ring.free_the_dead(|owner| probes.is_dead(owner), is_worn_out, self.discard()).unwrap_or_default();
         self.report_freed(repaired);
         repaired
     }

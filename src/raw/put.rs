@@ -137,13 +137,29 @@ impl RawQueue {
         D: Delivery,
         T: ?Sized + Message,
     {
+        self.put_as::<D, OWNED, T>(T::IS_SIZED, me, message, wait)
+    }
+
+    /// The same in a ring that is one of records of one size, or is not. In one of a size, the
+    /// message is as long as its records.
+    #[inline(always)]
+    pub(super) fn put_as<D, const OWNED: bool, T>(&self, sized: bool, me: Id, message: &T, wait: Wait) -> Result<(), PutError>
+    where
+        D: Delivery,
+        T: ?Sized + Message,
+    {
         let length = size_of_val(message);
-        if !T::IS_SIZED && length as u64 > self.geometry().max_message_bytes() {
-            return Err(PutError::TooLarge { len: length, max: self.geometry().max_message_bytes() as usize });
+        if !sized && length as u64 > self.geometry().max_message_bytes() {
+            return self.put_spilled::<OWNED>(me, length, wait, &|to| {
+                // SAFETY: the file has room for `length` bytes, and belongs to this call until its
+                // record is committed. (Only queues spill, whose messages are written as bytes.)
+                unsafe { ToOne::write(message, to) }
+            });
         }
         // SAFETY: the record has room for `length` bytes (Invariant 2): a sized ring was opened for
-        // messages of this type, and a slice was just compared with the ring's limit. The record
-        // belongs to this call until it is committed.
+        // messages of this type, or the caller compared the length with its geometry, and a slice
+        // was just compared with the ring's limit. The record belongs to this call until it is
+        // committed.
         let write = |to: *mut u8| unsafe { D::write(message, to) };
         if !OWNED && length > SMALL_COPY_BYTES {
             return self.put_large::<D>(me, length, wait, &write);
@@ -153,18 +169,18 @@ impl RawQueue {
         let ring = self.ring;
         if self.try_enter_put::<OWNED>(&ring, me) {
             D::entered();
-            let slot = match T::IS_SIZED {
+            let slot = match sized {
                 true => ring.reserve_at_once::<SIZED_RING>(length as u32),
                 false => ring.reserve_at_once::<SLICE_RING>(length as u32),
             };
             if let Some(slot) = slot {
                 write(ring.memory.payload(slot.cell));
-                if !T::IS_SIZED {
+                if !sized {
                     add(&ring.memory.head().put.bytes_put, length as u64);
                 }
-                let position = if T::IS_SIZED { 0 } else { self.put_position() };
+                let position = if sized { 0 } else { self.put_position() };
                 ring.commit(slot);
-                if !T::IS_SIZED {
+                if !sized {
                     D::note_newest(self, position);
                 }
                 // An error has woken all.

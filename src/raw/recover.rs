@@ -55,7 +55,8 @@ impl RawQueue {
         if let Some(topic) = self.topic() {
             topic.distrust();
         }
-        let repaired = self.ring.repair_put_side(|owner| self.is_dead(owner, me)).map_err(|_| Failure::Corrupted)?;
+        let repaired =
+            self.ring.repair_put_side(|owner| self.is_dead(owner, me), self.discard()).map_err(|_| Failure::Corrupted)?;
         let side = &self.head().put;
         // In this order: cursors first, then busy, then the owner, so that a kill in between leaves
         // a side that is still to be repaired.
@@ -120,7 +121,7 @@ impl RawQueue {
         if self.lock_put(me, wait()).is_ok() {
             // A loan that its owner claimed without moving tail; those behind tail are freed with
             // the get side.
-            if let Ok(repaired) = self.ring.repair_put_side(|owner| self.is_dead(owner, me)) {
+            if let Ok(repaired) = self.ring.repair_put_side(|owner| self.is_dead(owner, me), self.discard()) {
                 self.head().rare.aborted.fetch_add(repaired.aborted, Relaxed);
                 report.sides_repaired += 1;
             }
@@ -141,6 +142,7 @@ impl RawQueue {
         } else {
             report.given_up += self.post_again(Wait::Until(deadline));
         }
+        self.count_spilled();
         report.aborted = self.head().rare.aborted.load(Relaxed).saturating_sub(aborted_before);
         self.note_the_dead(!dead.is_empty());
         for (entry, pid) in dead {

@@ -74,6 +74,11 @@ pub struct Stats {
     pub get_timeouts: u64,
     /// System calls made to wake sleepers.
     pub wakes: u64,
+    /// Objects that were put into files of their own, since they are larger than the ring.
+    pub spilled: u64,
+    /// Bytes of such files now. After a death it may be too high until a put needs the room, or
+    /// [`recover`](crate::Queue::recover) is called.
+    pub spilled_bytes: u64,
     /// Most messages that were ever *seen* waiting. Sampled only when a put goes to sleep (the
     /// queue is full then) and at each call of `stats`: a peak between two samples is not in it.
     pub high_water: u64,
@@ -114,6 +119,8 @@ impl Stats {
             put_timeouts: rare.put_timeouts.load(Relaxed),
             get_timeouts: rare.get_timeouts.load(Relaxed),
             wakes: rare.wakes.load(Relaxed),
+            spilled: ring.memory.head().spilled.objects.load(Relaxed),
+            spilled_bytes: ring.memory.head().spilled.bytes.load(Relaxed),
             high_water: rare.high_water.load(Relaxed),
         }
     }

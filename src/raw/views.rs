@@ -19,27 +19,37 @@ use crate::ring::{Corrupted, Found, Header, Repaired, Upto};
 use crate::shm::geometry::CellIndex;
 use crate::shm::participant::Id;
 
-/// A record whose message is finished, and which this process still reads in place.
+/// A message that is finished, and which this process still reads in place.
 #[derive(Clone, Copy, Debug)]
-pub struct PinnedRecord {
-    cell: CellIndex,
-    header: Header,
+pub enum PinnedRecord {
+    /// Its record, in the state READ.
+    InRing { cell: CellIndex, header: Header },
+    /// The object of a mapping whose file is gone: see `spilled`, Invariant 3.
+    InFile { object: *mut u8 },
 }
 
 impl RawQueue {
     /// Finishes a lease, as [`release`](RawQueue::release) does, and keeps the record: until
     /// [`unpin`](RawQueue::unpin), its payload stays where it is.
-    pub(crate) fn pin(&self, LeasedRecord { cell, header, .. }: LeasedRecord) -> Result<PinnedRecord, GetError> {
+    pub(crate) fn pin(&self, record: LeasedRecord) -> Result<PinnedRecord, GetError> {
+        let LeasedRecord { cell, header, .. } = record;
         let pinned = self.ring.pin(cell, header);
         self.notify_all_done();
         match pinned {
-            Some(header) => Ok(PinnedRecord { cell, header }),
-            None => Err(self.poison().into()),
+            Some(header) => Ok(PinnedRecord::InRing { cell, header }),
+            None => self.keep_spilled(record).map(|object| PinnedRecord::InFile { object }),
         }
     }
 
     /// Frees the room of a finished message.
-    pub(crate) fn unpin(&self, PinnedRecord { cell, header }: PinnedRecord) -> Result<(), GetError> {
+    pub(crate) fn unpin(&self, pinned: PinnedRecord) -> Result<(), GetError> {
+        let (cell, header) = match pinned {
+            PinnedRecord::InRing { cell, header } => (cell, header),
+            PinnedRecord::InFile { object } => {
+                RawQueue::unmap_spilled(object);
+                return Ok(());
+            }
+        };
         let freed = self.ring.unpin(cell, header);
         // As at the end of a lease: it may be the oldest of several.
         self.notify_not_full(u32::MAX);

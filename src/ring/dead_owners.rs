@@ -97,8 +97,15 @@ impl<M: Memory> Ring<M> {
         Ok(found)
     }
 
-    /// Frees those of `found` that are unchanged (Invariant 1). Needs the get side.
-    pub fn free_found(&self, found: &[Found], is_dead: impl Fn(Owner) -> bool, is_worn_out: impl Fn(Header) -> bool) -> Repaired {
+    /// Frees those of `found` that are unchanged (Invariant 1). `discard`: as in `free_the_dead`.
+    /// Needs the get side.
+    pub fn free_found(
+        &self,
+        found: &[Found],
+        is_dead: impl Fn(Owner) -> bool,
+        is_worn_out: impl Fn(Header) -> bool,
+        discard: impl Fn(u64, Header),
+    ) -> Repaired {
         let mut repaired = Repaired::default();
         for &Found { position, cell, header } in found {
             let now = self.load_header(cell);
@@ -110,10 +117,13 @@ impl<M: Memory> Ring<M> {
             match header.state() {
                 Some(State::Leased | State::Claimed) if !is_dead(header.owner()) => {}
                 Some(State::Leased | State::Returned) if is_worn_out(header) => {
-                    repaired.given_up += self.give_up(position, header, cell) as u64;
+                    repaired.given_up += self.give_up_and_discard(position, cell, header, &discard) as u64;
                 }
                 Some(State::Leased) => repaired.redelivered += self.transition(cell, header, header.returned()) as u64,
-                Some(State::Claimed) => repaired.aborted += self.abort_claimed(cell, header) as u64,
+                Some(State::Claimed) => {
+                    discard(position, header);
+                    repaired.aborted += self.abort_claimed(cell, header) as u64;
+                }
                 _ => {}
             }
         }

@@ -1,7 +1,7 @@
 //! The header word of a record: state, owner, deliveries and length in one atomic `u64`.
 //!
 //! ```text
-//!   63..61 state | 60..50 generation (low 11) | 49..40 entry | 39..32 deliveries
+//!   63..61 state | 60 spilled | 59..50 generation (low 10) | 49..40 entry | 39..32 deliveries
 //!   31..0 length in bytes
 //! ```
 
@@ -9,7 +9,10 @@ use std::fmt;
 
 const STATE_SHIFT: u32 = 61;
 const OWNER_SHIFT: u32 = 40;
-const OWNER_MASK: u64 = (1 << 21) - 1;
+const OWNER_MASK: u64 = (1 << 20) - 1;
+/// The message lies in a file of its own; the record holds what leads to it. Kept from CLAIMED to
+/// RETURNED. No fast path takes such a record: each compares the whole word.
+const SPILLED: u64 = 1 << 60;
 const DELIVERIES_SHIFT: u32 = 32;
 const DELIVERIES_MASK: u64 = 0xff;
 const LENGTH_MASK: u64 = 0xffff_ffff;
@@ -47,7 +50,7 @@ impl Owner {
 
     #[inline(always)]
     pub const fn new(entry: u32, generation_low: u32) -> Owner {
-        Owner((generation_low & 0x7ff) << 10 | entry & 0x3ff)
+        Owner((generation_low & 0x3ff) << 10 | entry & 0x3ff)
     }
 
     pub fn entry(self) -> u32 {
@@ -85,18 +88,39 @@ impl Header {
     #[inline(always)]
     pub fn leased_by(self, owner: Owner) -> Header {
         let deliveries = (self.deliveries() as u64 + 1).min(DELIVERIES_MASK);
-        Header(3 << STATE_SHIFT | (owner.0 as u64) << OWNER_SHIFT | deliveries << DELIVERIES_SHIFT | self.0 & LENGTH_MASK)
+        Header(
+            3 << STATE_SHIFT
+                | (owner.0 as u64) << OWNER_SHIFT
+                | deliveries << DELIVERIES_SHIFT
+                | self.0 & (SPILLED | LENGTH_MASK),
+        )
     }
 
     /// The same message, available again to any getter.
     pub fn returned(self) -> Header {
-        Header(4 << STATE_SHIFT | self.0 & (DELIVERIES_MASK << DELIVERIES_SHIFT | LENGTH_MASK))
+        Header(4 << STATE_SHIFT | self.0 & (SPILLED | DELIVERIES_MASK << DELIVERIES_SHIFT | LENGTH_MASK))
     }
 
     /// As [`returned`](Header::returned) of a leased record, but its last delivery does not count.
     pub fn returned_uncounted(self) -> Header {
         let deliveries = (self.deliveries() as u64).saturating_sub(1);
-        Header(4 << STATE_SHIFT | deliveries << DELIVERIES_SHIFT | self.0 & LENGTH_MASK)
+        Header(4 << STATE_SHIFT | deliveries << DELIVERIES_SHIFT | self.0 & (SPILLED | LENGTH_MASK))
+    }
+
+    /// The same, of a message that lies in a file of its own.
+    pub const fn spilled(self) -> Header {
+        Header(self.0 | SPILLED)
+    }
+
+    /// The same without that mark.
+    pub const fn unspilled(self) -> Header {
+        Header(self.0 & !SPILLED)
+    }
+
+    /// Does the message lie in a file of its own?
+    #[inline(always)]
+    pub const fn is_spilled(self) -> bool {
+        self.0 & SPILLED != 0
     }
 
     /// The same message, finished by the owner of its lease, which goes on reading it.

@@ -275,6 +275,20 @@ impl<M: Memory> Ring<M> {
         (slot.cell, header)
     }
 
+    /// Publishes a record that `owner` will write, of a message in a file of its own. Needs the put
+    /// side.
+    pub fn claim_spilled(&self, slot: Slot, owner: Owner) -> (CellIndex, Header) {
+        let header = Header::claimed(owner, slot.length).spilled();
+        self.memory.header(slot.cell).store(header.bits(), Release);
+        self.memory.put_side().tail.store(slot.next, Release);
+        (slot.cell, header)
+    }
+
+    /// Commits it. `false`: it was aborted, its owner was taken for dead.
+    pub fn commit_spilled(&self, cell: CellIndex, claimed: Header) -> bool {
+        self.transition(cell, claimed, Header::ready(claimed.length()).spilled())
+    }
+
     /// Commits a claimed record of the caller's, shortened to `length` bytes. `false`: it was
     /// aborted, its owner was taken for dead.
     #[inline(always)]

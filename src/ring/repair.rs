@@ -3,6 +3,7 @@
 
 use super::{Corrupted, Header, Memory, Owner, Ring, State};
 use crate::atomic::Ordering::{Relaxed, Release};
+use crate::shm::geometry::CellIndex;
 
 /// What a repair did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,8 +20,9 @@ pub(crate) struct Repaired {
 
 impl<M: Memory> Ring<M> {
     /// Advances tail over records that a dead owner published without moving tail: restores
-    /// Invariant 1. Needs the put side.
-    pub fn repair_put_side(&self, is_dead: impl Fn(Owner) -> bool) -> Result<Repaired, Corrupted> {
+    /// Invariant 1. `discard` is called before a dead owner's claim is aborted: what lies outside
+    /// the ring goes first. Needs the put side.
+    pub fn repair_put_side(&self, is_dead: impl Fn(Owner) -> bool, discard: impl Fn(u64, Header)) -> Result<Repaired, Corrupted> {
         self.end_retreat_of_the_dead();
         let tail = &self.memory.put_side().tail;
         let mut repaired = Repaired::default();
@@ -31,6 +33,7 @@ impl<M: Memory> Ring<M> {
             match header.state() {
                 Some(State::Free) => return Ok(repaired),
                 Some(State::Claimed) if is_dead(header.owner()) => {
+                    discard(at, header);
                     repaired.aborted += self.abort_claimed(cell, header) as u64;
                 }
                 Some(_) => {}
@@ -62,12 +65,13 @@ impl<M: Memory> Ring<M> {
 
     /// Frees every record of a dead owner, and gives up messages that reached their delivery limit.
     /// It includes records past the stored tail, since two processes may have died: a putter before
-    /// it stored tail, and a getter with that record. Needs the get side, which pins all of them
-    /// (Invariant 4).
+    /// it stored tail, and a getter with that record. `discard` is called before a claim is aborted,
+    /// and after a message was given up. Needs the get side, which pins all of them (Invariant 4).
     pub fn free_the_dead(
         &self,
         is_dead: impl Fn(Owner) -> bool,
         is_worn_out: impl Fn(Header) -> bool,
+        discard: impl Fn(u64, Header),
     ) -> Result<Repaired, Corrupted> {
         let mut repaired = Repaired::default();
         let mut found_returned = false;
@@ -75,14 +79,17 @@ impl<M: Memory> Ring<M> {
             match header.state() {
                 Some(State::Leased) if is_dead(header.owner()) => {
                     if is_worn_out(header) {
-                        repaired.given_up += self.give_up(position, header, cell) as u64;
+                        repaired.given_up += self.give_up_and_discard(position, cell, header, &discard) as u64;
                     } else {
                         repaired.redelivered += self.transition(cell, header, header.returned()) as u64;
                         found_returned = true;
                     }
                 }
-                Some(State::Returned) if is_worn_out(header) => repaired.given_up += self.give_up(position, header, cell) as u64,
+                Some(State::Returned) if is_worn_out(header) => {
+                    repaired.given_up += self.give_up_and_discard(position, cell, header, &discard) as u64;
+                }
                 Some(State::Claimed) if is_dead(header.owner()) => {
+                    discard(position, header);
                     repaired.aborted += self.abort_claimed(cell, header) as u64;
                 }
                 Some(State::Returned) => found_returned = true,
@@ -116,9 +123,25 @@ impl<M: Memory> Ring<M> {
     }
 
     /// Marks a message that reached its delivery limit as done. Needs the get side.
-    pub fn give_up(&self, position: u64, header: Header, cell: crate::shm::geometry::CellIndex) -> bool {
+    pub fn give_up(&self, position: u64, header: Header, cell: CellIndex) -> bool {
         // Before the store of DONE: who finds it finished finds the note.
         self.memory.note_given_up(position);
         self.transition(cell, header, Header::done(header.length()))
+    }
+
+    /// The same, and then discards what of it lies outside the ring. `position` is that of the
+    /// record, before head: it is not used again.
+    pub(super) fn give_up_and_discard(
+        &self,
+        position: u64,
+        cell: CellIndex,
+        header: Header,
+        discard: impl Fn(u64, Header),
+    ) -> bool {
+        let given_up = self.give_up(position, header, cell);
+        if given_up {
+            discard(position, header);
+        }
+        given_up
     }
 }

@@ -15,7 +15,7 @@
 //!    checked, from a segment header; it is never reread.
 
 use crate::shm::kind::Kind;
-use crate::shm::layout::{HOLDERS_BYTES, PRIMITIVE_DATA_OFFSET};
+use crate::shm::layout::{HOLDERS_BYTES, PLACES_BYTES, PRIMITIVE_DATA_OFFSET};
 
 /// Bytes of a sized record before its payload (the header word).
 const SIZED_HEADER_BYTES: u64 = 8;
@@ -202,7 +202,8 @@ impl Geometry {
             Kind::Array => (unit_bytes.saturating_mul(count), (MAX_RING_BYTES - payload_offset) / unit_bytes.max(1)),
             Kind::Semaphore => (HOLDERS_BYTES, u64::MAX),
             Kind::Barrier => (HOLDERS_BYTES, u32::MAX as u64),
-            Kind::Event | Kind::Condvar | Kind::Lock | Kind::ReentrantLock => (0, 1),
+            Kind::Condvar => (PLACES_BYTES, 1),
+            Kind::Event | Kind::Lock | Kind::ReentrantLock => (0, 1),
             Kind::Sized | Kind::Slice | Kind::Encoded | Kind::TopicSized | Kind::TopicSlice | Kind::TopicEncoded => {
                 return Err(0);
             }

@@ -21,7 +21,7 @@ const _: () = assert!(MAX_PARTICIPANTS <= ENTRY_MASK);
 const GENERATION_MAX: u32 = (1 << 21) - 1;
 pub(super) const GENERATIONS: RangeInclusive<u32> = 1..=GENERATION_MAX;
 /// A record header keeps only these bits of a generation.
-pub(crate) const GENERATION_LOW_MASK: u32 = (1 << 11) - 1;
+pub(crate) const GENERATION_LOW_MASK: u32 = (1 << 10) - 1;
 
 /// The number of participants that may be attached at once, if it is in range.
 #[cfg(not(loom))]
@@ -131,10 +131,10 @@ mod tests {
 
     #[test]
     fn ids_keep_their_parts() {
-        assert!(Id(2048 << ENTRY_BITS).begins_anew() && !Id(2049 << ENTRY_BITS).begins_anew());
+        assert!(Id(1024 << ENTRY_BITS).begins_anew() && !Id(1025 << ENTRY_BITS).begins_anew());
         for (generation, entry) in [(1, 0), (1, 1022), (GENERATION_MAX, 5), (2048, 1023)] {
             let id = Id::from_bits(generation << 10 | entry).unwrap();
-            assert_eq!((id.generation(), id.entry(), id.generation_low()), (generation, entry, generation & 2047));
+            assert_eq!((id.generation(), id.entry(), id.generation_low()), (generation, entry, generation & 1023));
             assert_eq!(Id::from_bits(id.bits()), Some(id));
         }
     }

@@ -32,13 +32,13 @@
 //!  A primitive of `shmq::sync` has the same head and table (its lock is that of PutSide, its
 //!  condition variable that of PutNotice, its poison that of Rare) and one cell, without a header:
 //!
-//!  0x000  MutexWords, ValueWords, EventWords, SemaphoreWords, BarrierWords or LockWords; a condvar
-//!         has none
-//!  0x100  data           a mutex's value, an array's elements, a value twice, or a word for each
-//!                        participant
+//!  0x000  MutexWords, ValueWords, EventWords, SemaphoreWords, BarrierWords, LockWords or
+//!         PlacesWords
+//!  0x100  data           a mutex's value, an array's elements, a value twice, a word for each
+//!                        participant, or a CondvarPlace for each waiting thread
 //!
 //!  record header word
-//!           63..61 state | 60..50 generation (low 11) | 49..40 entry | 39..32 deliveries
+//!           63..61 state | 60 spilled | 59..50 generation (low 10) | 49..40 entry | 39..32 deliveries
 //!           31..0 length in bytes
 //!  lock word
 //!           31..11 generation (21) | 10..1 entry (10) | 0 waiters
@@ -521,6 +521,35 @@ pub struct BarrierWords {
     pub reserved: AtomicU32,
 }
 
+/// Words of a condition variable. Its data are [`CONDVAR_PLACES`] places.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct PlacesWords {
+    /// Waits that have begun: the next one's number.
+    pub orders: AtomicU64,
+    /// No place from this index on was ever used.
+    pub places_end: AtomicU64,
+}
+
+/// One thread that waits at a condition variable.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct CondvarPlace {
+    /// `waiter:31 | tag:30 | state:3` (`sync/condvar/places.rs`).
+    pub state: AtomicU64,
+    /// Number of the wait.
+    pub order: AtomicU64,
+    /// With a notice: only waits before this number could have had it.
+    pub bound: AtomicU64,
+    /// Where it sleeps.
+    pub condvar: CondvarWords,
+}
+
+/// Threads that may wait at one condition variable.
+pub const CONDVAR_PLACES: u32 = 1024;
+/// Bytes of their places.
+pub const PLACES_BYTES: u64 = CONDVAR_PLACES as u64 * size_of::<CondvarPlace>() as u64;
+
 /// Words of a lock and of a reentrant lock, which do not use the lock of the put side.
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -605,5 +634,6 @@ const _: () = {
         size_of::<EventWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<SemaphoreWords>() as u64 <= PRIMITIVE_DATA_OFFSET
     );
     assert!(size_of::<BarrierWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<LockWords>() as u64 <= PRIMITIVE_DATA_OFFSET);
+    assert!(size_of::<PlacesWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<CondvarPlace>() == 40);
     assert!(PRIMITIVE_DATA_OFFSET % 64 == 0 && PAGE_BYTES % PRIMITIVE_DATA_OFFSET == 0 && HOLDERS_BYTES == 8192);
 };

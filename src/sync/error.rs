@@ -42,12 +42,12 @@ pub enum SyncError {
     #[error("the lock is not locked: there is nothing to release")]
     NotLocked,
     /// A release of a [`ReentrantLock`](crate::sync::ReentrantLock) that another thread holds, or a
-    /// wait with it.
+    /// wait with it; a wait with a [`Lock`](crate::sync::Lock) that another process holds.
     #[error("the lock is held by another thread (process {pid}, thread {tid}), so this one cannot release it")]
     NotOwner {
         /// The holder's process, as that process saw its id.
         pid: u32,
-        /// The holder's thread, as the system calls it (`gettid`).
+        /// The holder's thread, as the system calls it (`gettid`); 0 if the lock is not reentrant.
         tid: u32,
     },
     /// A release of a semaphore that would have more permits than it was created with, if it is
@@ -56,6 +56,12 @@ pub enum SyncError {
     TooManyReleases {
         /// Permits that it was created with.
         bound: u64,
+    },
+    /// So many threads of live processes wait at the condition variable already.
+    #[error("all {max} places of the condition variable are taken by waiting threads")]
+    TooManyWaiters {
+        /// Threads that may wait at a time.
+        max: u32,
     },
     /// A party of the barrier died, gave up or broke it, so the others need not wait. See
     /// `Barrier::reset`.

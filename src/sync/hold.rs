@@ -173,6 +173,11 @@ impl<'p> Hold<'p> {
         Some(participant::pid_of(self.primitive.segment(), id)).filter(|&pid| pid != 0)
     }
 
+    /// Another has it: which one. A lock that is not reentrant does not know the thread.
+    pub fn not_owner(self) -> SyncError {
+        SyncError::NotOwner { pid: self.holder_pid().unwrap_or(0), tid: self.words.tid.load(Relaxed) }
+    }
+
     /// Has a holder died, or panicked, and no process said since that it has put things in order?
     /// Ordered by the lock, for its holder.
     pub fn owner_died(self) -> bool {

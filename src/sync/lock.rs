@@ -301,6 +301,16 @@ impl Lock {
         self.primitive.attachment().known_me().is_some_and(|me| self.hold().now().is_of(me))
     }
 
+    /// Is it this process that has it? If not, the process that does is named.
+    pub(super) fn check_mine(&self) -> Result<(), SyncError> {
+        let (me, hold) = (self.primitive.me()?, self.hold());
+        match hold.now() {
+            now if now.is_of(me) => Ok(()),
+            now if now.is_free() => Err(SyncError::NotLocked),
+            _ => Err(hold.not_owner()),
+        }
+    }
+
     /// The process that has it, or had it when it died, as that process saw its id. For messages.
     ///
     /// ```
@@ -345,7 +355,7 @@ impl Lock {
         self.hold().mark_repaired();
     }
 
-    pub(super) fn hold(&self) -> Hold<'_> {
+    fn hold(&self) -> Hold<'_> {
         // SAFETY: a `Lock` is made over primitives of its kind only.
         unsafe { Hold::of(&self.primitive) }
     }
@@ -405,6 +415,10 @@ impl<'l> LockGuard<'l> {
         if !self.is_inherited() {
             self.lock.mark_repaired();
         }
+    }
+
+    pub(super) fn lock(&self) -> &'l Lock {
+        self.lock
     }
 
     pub(super) fn is_inherited(&self) -> bool {

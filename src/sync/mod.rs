@@ -37,7 +37,7 @@
 //! | [`Event`]: `set`, `clear`, `is_set`, `try_wait` | yes, whatever they interrupt |
 //! | [`Semaphore`]: `release`, `release_many` | yes, whatever they interrupt, as `sem_post` |
 //! | [`Permit`]: its drop, `forget` | yes, whatever they interrupt |
-//! | [`Condvar`]: `notify_one`, `notify_all` | yes, whatever they interrupt |
+//! | [`Condvar`]: `notify`, `notify_one`, `notify_all` | yes, whatever they interrupt |
 //! | [`Barrier`]: `is_broken`, `waiting`, `parties`, `abort` | yes |
 //! | [`Semaphore`]: `try_acquire`, `try_permit`, `value` | yes; `Busy` if they interrupt one |
 //! | [`Value`]: `try_get`, `try_set`, `try_update` | yes; `WouldBlock` if they interrupt one |
@@ -165,7 +165,7 @@ mod value;
 pub use array::Array;
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use builder::PrimitiveBuilder;
-pub use condvar::{Condvar, WaitTimeoutResult};
+pub use condvar::{Condvar, CondvarGuard, WaitTimeoutResult};
 pub use error::{LockError, SyncError};
 pub use event::Event;
 pub use lock::{Acquired, Lock, LockGuard};

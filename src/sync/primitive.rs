@@ -70,7 +70,7 @@ impl PrimitiveKind {
     /// Do its changes end with a full fence, whatever its builder says? A change of these is a locked
     /// instruction anyway, and their users sleep often: no sleep of theirs should cost a `membarrier`.
     fn always_fences(&self) -> bool {
-        matches!(self.kind, Kind::Lock | Kind::ReentrantLock)
+        matches!(self.kind, Kind::Lock | Kind::ReentrantLock | Kind::Condvar)
     }
 
     fn expect(&self, nonce: Option<u64>) -> Expect {
@@ -317,7 +317,12 @@ impl Primitive {
 
     /// Wakes waiters after a change.
     pub(crate) fn notify(&self, count: u32) {
-        self.attachment.notify(|| self.condvar(), || count);
+        self.notify_at(self.condvar(), count);
+    }
+
+    /// Wakes waiters of one of its condition variables after a change.
+    pub(crate) fn notify_at(&self, condvar: Condvar<'_>, count: u32) {
+        self.attachment.notify(|| condvar, || count);
     }
 
     /// Locks the primitive for one call.
@@ -376,17 +381,17 @@ impl Primitive {
 
     /// A call that waits, and probes for the dead after each slice.
     pub(crate) fn waiter(&self, wait: Wait) -> Waiter<BlockedCall<'_>> {
-        Waiter::new(wait, BlockedCall { primitive: self, probes_at_last: false })
+        self.waiter_at(self.condvar(), wait)
+    }
+
+    /// A call that waits at one of its condition variables.
+    pub(crate) fn waiter_at<'a>(&'a self, condvar: Condvar<'a>, wait: Wait) -> Waiter<BlockedCall<'a>> {
+        Waiter::new(wait, BlockedCall { primitive: self, condvar, probes_at_last: false })
     }
 
     /// The same, which also probes before it gives up, if no call of this process has for a slice.
     pub(crate) fn waiter_that_probes(&self, wait: Wait) -> Waiter<BlockedCall<'_>> {
-        Waiter::new(wait, BlockedCall { primitive: self, probes_at_last: true })
-    }
-
-    /// Sleeps until woken or `until`, unless `ready` after registering; or until its stop is set.
-    pub(crate) fn sleep(&self, until: Deadline, ready: &mut dyn FnMut() -> bool) {
-        wait::sleep(self.stop.as_ref(), self.condvar(), self.barrier(), until, ready);
+        Waiter::new(wait, BlockedCall { primitive: self, condvar: self.condvar(), probes_at_last: true })
     }
 
     /// Has it a stop that is set?
@@ -412,6 +417,7 @@ impl Primitive {
 /// The [`Sleeper`] of a primitive.
 pub(crate) struct BlockedCall<'a> {
     primitive: &'a Primitive,
+    condvar: Condvar<'a>,
     probes_at_last: bool,
 }
 
@@ -422,7 +428,7 @@ impl Sleeper for BlockedCall<'_> {
 
     fn sleep(&mut self, until: Deadline, ready: &mut dyn FnMut() -> bool) {
         let _sleeping = self.primitive.attachment.note_sleep();
-        self.primitive.sleep(until, ready);
+        wait::sleep(self.primitive.stop.as_ref(), self.condvar, self.primitive.barrier(), until, ready);
     }
 
     fn note_slice(&mut self) {

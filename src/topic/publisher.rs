@@ -162,7 +162,6 @@ impl<X: Plain> Publisher<[X]> {
 }
 
 impl<T: ?Sized> Publisher<T> {
-    #[cfg(any(feature = "async", feature = "object"))]
     pub(crate) fn parts(&self) -> (&Arc<RawQueue>, &SideOwner) {
         (self.raw.shared(), &self.owner)
     }

@@ -1,6 +1,7 @@
 //! What can be waited for together with other things, and how each of them is checked.
 
 use crate::attachment::Attached;
+use crate::dynamic::{DynConsumer, DynQueue, DynReceiver, DynSubscriber};
 use crate::lock::Condvar;
 use crate::message::Message;
 #[cfg(feature = "object")]
@@ -20,8 +21,8 @@ use crate::wait::{Stop, Wait};
 /// | [`Queue`] | a get would not wait: there is a message, or it is closed and drained |
 /// | [`Receiver`] | the same |
 /// | [`Consumer`] | the same; a queue with a live consumer refuses gets, so wait with that |
-/// | `ObjectQueue` | the same as a queue |
-/// | [`Subscriber`], `ObjectSubscriber` | its `next` would not wait: a message, `Lagged`, `Evicted`, or the end |
+/// | `ObjectQueue`, [`DynQueue`], [`DynReceiver`], [`DynConsumer`] | the same as their typed kin |
+/// | [`Subscriber`], `ObjectSubscriber`, [`DynSubscriber`] | its `next` would not wait: a message, `Lagged`, `Evicted`, or the end |
 /// | [`Pipe`] | as a queue, of what comes in |
 /// | [`Event`] | it is set, or was since the wait began |
 /// | [`Semaphore`] | there is a permit |
@@ -83,6 +84,30 @@ impl<T: ?Sized + Message> Waitable for Consumer<T> {
 }
 
 impl<T: ?Sized + Message> Waitable for Subscriber<T> {
+    fn source(&self) -> WaitSource<'_> {
+        WaitSource(SourceKind::Subscriber(self.raw()))
+    }
+}
+
+impl Waitable for DynQueue {
+    fn source(&self) -> WaitSource<'_> {
+        self.bytes().source()
+    }
+}
+
+impl Waitable for DynReceiver {
+    fn source(&self) -> WaitSource<'_> {
+        self.bytes().source()
+    }
+}
+
+impl Waitable for DynConsumer {
+    fn source(&self) -> WaitSource<'_> {
+        self.bytes().source()
+    }
+}
+
+impl Waitable for DynSubscriber {
     fn source(&self) -> WaitSource<'_> {
         WaitSource(SourceKind::Subscriber(self.raw()))
     }

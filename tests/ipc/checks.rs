@@ -5,7 +5,9 @@ use crate::support::harness::Case;
 use crate::support::process::{fork, send_signal, shared_word, wait_for_count};
 use crate::support::signals::{block_sigusr1, count_sigusr1, ended_by_sigusr1, take_counted};
 use crate::support::{BY_ITSELF, PATIENCE, Rng};
-use shmq::sync::{Array, Barrier, Condvar, Event, Mutex, Semaphore, Value};
+#[cfg(not(shmq_portable_sync))]
+use shmq::sync::{Array, Value};
+use shmq::sync::{Barrier, Condvar, Event, Mutex, Semaphore};
 use shmq::{GetError, Process, PutError, Queue, Stop, Subscriber, Topic, WaitStrategy, WaitSubscribersError, wait_any};
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -62,6 +62,8 @@ mod stops;
 mod topics;
 #[cfg(not(shmq_portable_sync))]
 mod unwiped;
+#[cfg(not(shmq_portable_sync))]
+mod views;
 
 use std::process::ExitCode;
 use support::harness::Lanes;
@@ -113,6 +115,7 @@ fn main() -> ExitCode {
         leftovers::cases(),
         readers::cases(),
         unwiped::cases(),
+        views::cases(),
         renames::cases(),
         restarts::cases(),
         deaths::cases(),

@@ -17,9 +17,12 @@ mod meetings;
 mod names;
 mod roles;
 mod semaphores;
+#[cfg(feature = "object")]
+mod spilled;
 mod sweep;
 mod topics;
 mod tracee;
+mod views;
 mod waits;
 
 use crate::support::harness::{Case, Lanes, asks_for_ignored, run, unlinked_file};
@@ -34,6 +37,7 @@ pub fn main() -> ExitCode {
     let mut cases = copies::cases();
     cases.extend(bursts::cases());
     cases.extend(in_place::cases());
+    cases.extend(views::cases());
     cases.extend(held_off::cases());
     cases.extend(waits::cases());
     cases.extend(names::cases());
@@ -46,6 +50,8 @@ pub fn main() -> ExitCode {
     cases.extend(roles::cases());
     cases.extend(meetings::cases());
     cases.extend(topics::cases());
+    #[cfg(feature = "object")]
+    cases.extend(spilled::cases());
     #[cfg(feature = "async")]
     cases.extend(futures::cases());
     if asks_for_ignored() {

@@ -76,6 +76,13 @@ fn a_lease_is_in_the_way_until_it_ends() {
     expect_refusal("a lease", sized.name());
     drop(again);
     expect_spawn();
+    sized.put(&6).unwrap();
+    let view = sized.lease().unwrap().into_view().unwrap();
+    let clone = view.clone();
+    drop(view);
+    expect_refusal("a view", sized.name());
+    drop(clone);
+    expect_spawn();
     let consumer = sized.consumer().unwrap();
     let lease = consumer.lease().unwrap();
     expect_refusal("a lease", sized.name());

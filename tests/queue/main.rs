@@ -25,6 +25,7 @@ mod roles;
 mod straight;
 mod timeouts;
 mod types;
+mod views;
 
 use shmq::{Message, Queue};
 use std::time::Duration;

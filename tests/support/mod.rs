@@ -9,6 +9,8 @@ pub mod harness;
 pub mod process;
 pub mod sandbox;
 pub mod signals;
+#[cfg(feature = "object")]
+pub mod spilled;
 pub mod stalled;
 pub mod threads;
 

@@ -33,6 +33,19 @@ impl Observation<'_> {
                 findings.push(self.died_subscribed(pid, &held));
                 continue;
             }
+            if self.now.holdings.iter().all(|it| it.pid != pid || it.what == Hold::View) {
+                findings.push(notice(
+                    "died-viewing",
+                    format!("{pid} died with views"),
+                    format!(
+                        "{} died (killed, or crashed) while it held {held}. What they show was done before: nothing is lost, and \
+                         nothing is delivered again. A put that needs their room frees it.",
+                        capitalised(&process)
+                    ),
+                    format!("Nothing to do. `shmq recover {name}` frees the room now."),
+                ));
+                continue;
+            }
             let leases = self.count_of(pid, Hold::Lease);
             let headline = match leases {
                 0 => format!("{pid} died holding {held}"),

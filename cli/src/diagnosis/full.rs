@@ -3,7 +3,7 @@
 use super::finding::{Finding, Severity};
 use super::observation::{LONG, Observation};
 use crate::units::{self, messages};
-use shmq::inspect::{Hold, Participant, ProcessState};
+use shmq::inspect::{Hold, Holding, Participant, ProcessState};
 
 impl Observation<'_> {
     pub(super) fn full(&self, findings: &mut Vec<Finding>) {
@@ -19,7 +19,15 @@ impl Observation<'_> {
         let stopped: Vec<&Participant> = consumers.iter().copied().filter(|p| p.process == ProcessState::Stopped).collect();
         let leased = self.now.holdings.iter().find(|held| held.what == Hold::Lease);
         let is_all_leased = self.now.messages == 0 && leased.is_some();
-        let (cause, advice) = if flows && !is_all_leased {
+        let (cause, advice) = if let Some(view) = self.view_in_the_way() {
+            (
+                format!(
+                    "Its room is held by views of {}: the oldest message in it is done, but still read, and room is freed in order.",
+                    self.pid_in_words(view.pid)
+                ),
+                format!("See what process {} does: it is to drop its views, or to copy what it keeps.", view.pid),
+            )
+        } else if flows && !is_all_leased {
             ("Messages flow: the consumers are slower than the producers.".to_owned(), "Nothing, or more consumers.".to_owned())
         } else if consumers.is_empty() {
             let dead: Vec<&Participant> = self.now.participants.iter().filter(|p| !p.alive && p.gets).collect();
@@ -62,6 +70,7 @@ impl Observation<'_> {
                 units::bytes(self.about.capacity_bytes as f64)
             ),
         };
+        let viewed = if self.now.viewed == 0 { String::new() } else { format!(", {} kept by views", self.now.viewed) };
         findings.push(Finding {
             severity,
             code: "full",
@@ -71,7 +80,7 @@ impl Observation<'_> {
                 if consumers.is_empty() { ", no consumer" } else { "" }
             ),
             explanation: format!(
-                "The queue is full ({room}, {} on lease), and {} in put, {} at the longest. {cause}",
+                "The queue is full ({room}, {} on lease{viewed}), and {} in put, {} at the longest. {cause}",
                 self.now.on_lease,
                 if waiting.len() == 1 {
                     format!("{} waits", self.process(waiting[0]))
@@ -82,5 +91,13 @@ impl Observation<'_> {
             ),
             advice,
         });
+    }
+
+    /// The view that keeps the room of a queue with fewer messages than it has room for.
+    fn view_in_the_way(&self) -> Option<&Holding> {
+        let has_fewer = self.about.capacity.map_or(self.now.messages == 0, |capacity| self.now.messages < capacity);
+        let in_place = |held: &&Holding| matches!(held.what, Hold::Lease | Hold::View | Hold::Loan);
+        // From the oldest on.
+        self.now.holdings.iter().find(in_place).filter(|oldest| has_fewer && oldest.what == Hold::View)
     }
 }

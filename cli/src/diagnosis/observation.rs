@@ -49,7 +49,9 @@ impl Observation<'_> {
                 });
             }
         }
-        for (what, where_) in [(Hold::Lease, "on lease"), (Hold::Loan, "on loan"), (Hold::Sample, "open in place")] {
+        let in_place =
+            [(Hold::Lease, "on lease"), (Hold::View, "kept by views"), (Hold::Loan, "on loan"), (Hold::Sample, "open in place")];
+        for (what, where_) in in_place {
             match of_it(what) {
                 0 => {}
                 1 => parts.push(format!("1 message {where_}")),

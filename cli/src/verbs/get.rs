@@ -26,7 +26,7 @@ pub fn run(arguments: &Get) -> Result<u8, Failure> {
     let output = Stream::output()?;
     let queue = attach::open_bytes(&arguments.name, &arguments.allowed)?;
     signals::install();
-    signals::watch_for_closed_reader();
+    let _watch = signals::watch_for_closed_reader();
     let end: &[u8] = match (arguments.lines, arguments.null) {
         (true, _) => b"\n",
         (_, true) => b"\0",

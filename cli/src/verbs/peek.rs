@@ -77,9 +77,13 @@ fn nothing_to_show(inspector: &Inspector, about: &About) -> String {
     if !about.kind.is_queue() {
         return format!("{name} is no queue, but a primitive of shmq::sync ({})", about.kind.in_words());
     }
-    match inspector.snapshot().on_lease {
-        0 => format!("queue {name} is empty"),
-        count => format!("queue {name} is empty, but for {} on lease (see `shmq stat`)", units::messages(count)),
+    let seen = inspector.snapshot();
+    match (seen.on_lease, seen.viewed) {
+        (0, 0) => format!("queue {name} is empty"),
+        (0, count) => {
+            format!("queue {name} is empty, but for {} that are done and kept by views (see `shmq stat`)", units::messages(count))
+        }
+        (count, _) => format!("queue {name} is empty, but for {} on lease (see `shmq stat`)", units::messages(count)),
     }
 }
 

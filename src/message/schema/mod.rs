@@ -28,8 +28,12 @@
 #![allow(missing_docs, reason = "public for the attribute alone")]
 
 mod difference;
+mod outline;
+mod parse;
 
-pub(crate) use difference::{first_difference, is_schema};
+pub(crate) use difference::first_difference;
+pub(crate) use outline::{Outlined, bytes_described, outline};
+pub(crate) use parse::is_schema;
 
 use std::fmt;
 

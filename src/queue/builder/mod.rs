@@ -135,7 +135,7 @@ impl<Q: Buildable> QueueBuilder<Q> {
     /// ```
     pub fn create(self) -> Result<Q, CreateError> {
         let QueueSettings { name, strategy, .. } = &self.settings;
-        let raw = RawQueue::create(name.as_deref(), &self.settings.spec(Q::message_type())?, *strategy)?;
+        let raw = RawQueue::create(name.as_deref(), &self.settings.spec(self.message_type())?, *strategy)?;
         Ok(self.over(raw))
     }
 
@@ -201,7 +201,7 @@ impl<Q: Buildable> QueueBuilder<Q> {
         if let Some(schema) = self.settings.long_schema() {
             return Err(OpenError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
         }
-        let raw = RawQueue::open(name, &self.settings.expect(Q::message_type()), *strategy, until)?;
+        let raw = RawQueue::open(name, &self.settings.expect(self.message_type()), *strategy, until)?;
         Ok(self.over(raw))
     }
 
@@ -241,9 +241,13 @@ impl<Q: Buildable> QueueBuilder<Q> {
     pub fn open_or_create(self) -> Result<Q, CreateError> {
         let QueueSettings { name, strategy, .. } = &self.settings;
         let name = name.as_deref().ok_or(CreateError::BadName { name: String::new(), why: NO_NAME })?;
-        let (spec, expect) = (self.settings.spec(Q::message_type())?, self.settings.expect(Q::message_type()));
+        let (spec, expect) = (self.settings.spec(self.message_type())?, self.settings.expect(self.message_type()));
         let raw = RawQueue::open_or_create(name, &spec, &expect, *strategy)?;
         Ok(self.over(raw))
+    }
+
+    fn message_type(&self) -> MessageType {
+        self.settings.message_type.clone().unwrap_or_else(Q::message_type)
     }
 
     fn over(self, raw: Arc<RawQueue>) -> Q {

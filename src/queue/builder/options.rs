@@ -357,4 +357,32 @@ impl<Q: Delivering> QueueBuilder<Q> {
     pub fn dead_letters(self, name: impl AsRef<str>) -> Self {
         self.with(|settings| settings.dead_letters = Some(name.as_ref().to_owned()))
     }
+
+    /// Bytes that objects may take which are larger than the ring can hold: of an `ObjectQueue`,
+    /// where each of them goes into a file of its own beside the segment, and of a
+    /// [`DeadLetters`](crate::DeadLetters). Not set: half of the file system. 0: such an object is
+    /// refused as [`PutError::TooLarge`](crate::PutError::TooLarge). Other queues ignore it.
+    ///
+    /// The message keeps its place in the order, and every promise of the queue holds for it: it is
+    /// delivered again if its consumer dies, its file goes when the message is finished, and the
+    /// last process that leaves an unlinked queue removes what is left. Its file is made when it is
+    /// put: a put that finds the bytes taken is [`PutError::Full`](crate::PutError::Full) or waits,
+    /// as for room in the ring; one that finds no memory is
+    /// [`PutError::NoSpace`](crate::PutError::NoSpace). Objects that fit the ring pay nothing for
+    /// this.
+    ///
+    #[cfg_attr(feature = "object", doc = "```")]
+    #[cfg_attr(not(feature = "object"), doc = "```ignore")]
+    /// use shmq::{ObjectQueue, PutError};
+    ///
+    /// let builder = ObjectQueue::<Vec<u8>>::builder().capacity_bytes(1 << 16);
+    /// let queue = builder.max_spilled_bytes(8 << 20).create()?;
+    /// queue.put(&vec![7; 1 << 20])?; // 16 times the ring
+    /// assert_eq!(queue.get()?, vec![7; 1 << 20]);
+    /// assert!(matches!(queue.put(&vec![0; 9 << 20]), Err(PutError::TooLarge { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_spilled_bytes(self, bytes: u64) -> Self {
+        self.with(|settings| settings.max_spilled_bytes = Some(bytes))
+    }
 }

@@ -18,12 +18,16 @@ const MAX_DELIVERIES: u32 = 255;
 const DEFAULT_SUBSCRIBERS: usize = 62;
 /// Bytes of a slice ring, if the builder sets no other number.
 const DEFAULT_CAPACITY_BYTES: usize = 1 << 20;
+/// Bytes of messages in files of their own, where the size of the file system is unknown.
+const DEFAULT_SPILLED_BYTES: u64 = 1 << 30;
 
 pub(super) const LONG_SCHEMA: &str = "a schema has at most 64 bytes";
 
 /// What the builder's methods set.
 #[derive(Debug, Default)]
 pub(crate) struct QueueSettings {
+    /// Where the handle that is made does not say it.
+    pub message_type: Option<MessageType>,
     pub name: Option<String>,
     pub capacity: Option<usize>,
     pub capacity_bytes: Option<usize>,
@@ -44,6 +48,7 @@ pub(crate) struct QueueSettings {
     pub history: Option<usize>,
     pub max_subscribers: Option<usize>,
     pub max_lag: Option<usize>,
+    pub max_spilled_bytes: Option<u64>,
 }
 
 impl QueueSettings {
@@ -65,6 +70,9 @@ impl QueueSettings {
     /// # Errors
     /// A name that cannot be used, or a number out of its range.
     pub fn spec(&self, message_type: MessageType) -> Result<Spec, CreateError> {
+        if message_type.is_any {
+            return Err(CreateError::NoLayout);
+        }
         if let Some(schema) = self.long_schema() {
             return Err(CreateError::BadName { name: schema.to_owned(), why: LONG_SCHEMA });
         }
@@ -94,8 +102,15 @@ impl QueueSettings {
             full_fence: self.full_fence,
             close_when_unused: self.close_when_unused == Some(true),
             bounded: false,
-            max_spilled_bytes: 0,
+            max_spilled_bytes: self.spilled_bytes(message_type.spills),
         })
+    }
+
+    /// Bytes of messages in files of their own: half of the file system, if the builder sets no other
+    /// number.
+    fn spilled_bytes(&self, spills: bool) -> u64 {
+        let half = || self.directory.clone().unwrap_or_default().total_bytes().map_or(DEFAULT_SPILLED_BYTES, |bytes| bytes / 2);
+        if spills { self.max_spilled_bytes.unwrap_or_else(half) } else { 0 }
     }
 
     /// The schema, if it has more bytes than a segment can keep.
@@ -133,7 +148,7 @@ impl QueueSettings {
         Asked {
             capacity: self.capacity.map(|messages| ("capacity", messages as u64)),
             capacity_bytes: self.capacity_bytes.map(|bytes| bytes as u64),
-            geometry: self.geometry(message_type).ok(),
+            geometry: if message_type.is_any { None } else { self.geometry(message_type).ok() },
             mode: self.mode,
             max_deliveries: self.max_deliveries,
             dead_letters: self.dead_letters.clone(),
@@ -144,6 +159,7 @@ impl QueueSettings {
             history: self.history.map(|messages| messages as u64),
             max_subscribers: self.max_subscribers.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
             max_lag: self.max_lag.map(|messages| messages as u64),
+            max_spilled_bytes: self.max_spilled_bytes.filter(|_| message_type.spills),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::attachment::Keeper;
 use crate::error::PutError;
-use crate::message::{Plain, assert_plain};
+use crate::message::{Plain, Travel, assert_plain};
 use crate::raw::{ClaimedRecord, RawQueue};
 use crate::shm::geometry::CellIndex;
 use std::fmt;
@@ -81,6 +81,9 @@ impl<T: ?Sized + Plain> Open<'_, T> {
         if open.is_inherited() {
             return Err(PutError::Inherited);
         }
+        if !T::IS_SIZED && open.record.is_spilled() {
+            return open.raw().commit_spilled(open.record, length);
+        }
         open.raw().commit_claimed(open.record, length)
     }
 }
@@ -90,6 +93,9 @@ impl<T: ?Sized + Plain> Drop for Open<'_, T> {
     #[cold]
     fn drop(&mut self) {
         if !self.is_inherited() {
+            if self.record.is_spilled() {
+                return self.raw().abort_spilled(self.record);
+            }
             self.raw().abort_claimed(self.record);
         }
     }

@@ -12,6 +12,7 @@
 //! | `mod.rs` | what a topic has beside a queue's put side; room |
 //! | `subscriber.rs` | a subscriber: its place, and what happens to it |
 //! | `next.rs` | the verbs by copy, their fast path, and how they wait |
+//! | `in_bytes.rs` | the verbs by copy of messages whose layout is known at run time |
 //! | `step.rs` | one try of a verb |
 //! | `readiness.rs` | what there is, for a caller that waits for several things |
 //! | `awaited.rs` | the same for tasks |
@@ -30,6 +31,7 @@
 #[cfg(feature = "async")]
 mod awaited;
 mod control;
+mod in_bytes;
 mod in_place;
 mod next;
 mod readiness;
@@ -230,7 +232,7 @@ impl RawQueue {
         let wait = Wait::Briefly(deadline.within(RECOVER_LOCK_NS));
         let put_side = match self.lock_put(me, wait) {
             Ok(()) => {
-                let repaired = self.ring.repair_put_side(|owner| self.is_dead(owner, me));
+                let repaired = self.ring.repair_put_side(|owner| self.is_dead(owner, me), self.discard());
                 if let Ok(repaired) = repaired {
                     self.rare().aborted.fetch_add(repaired.aborted, Relaxed);
                     self.note_freed(0, repaired.aborted);

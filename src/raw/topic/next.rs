@@ -15,6 +15,7 @@ use crate::os::Deadline;
 use crate::raw::SMALL_COPY_BYTES;
 use crate::raw::block::GATHER_SPINS;
 use crate::raw::copy::{SlowGet, check_written};
+use crate::raw::mapped::{MappedAs, SizedCells};
 use crate::raw::stats::Verb;
 use crate::ring::topic::Place;
 use crate::ring::{Header, Memory};
@@ -34,7 +35,7 @@ impl RawSubscriber {
         let copy = match self.next_at_once::<T>() {
             Some(copy) => copy,
             // Twice, so that no call returns a message: it stays in registers.
-            None => match self.await_next::<T>(wait).then(|| self.next_at_once::<T>()).flatten() {
+            None => match self.await_next::<MappedAs<T>>(wait).then(|| self.next_at_once::<T>()).flatten() {
                 Some(copy) => copy,
                 None if slow.run(|| self.next_slowly::<T>(wait)) => {
                     // SAFETY: the slow path wrote a value.
@@ -51,18 +52,25 @@ impl RawSubscriber {
     /// A message of one size that is ready at the place, if nothing is in the way.
     #[inline(always)]
     fn next_at_once<T: Message>(&self) -> Option<MaybeUninit<T>> {
+        // SAFETY: a record of a T in whole words lies there, or what is being written over it.
+        self.read_at_once::<MappedAs<T>, _>(|from| unsafe { load_message::<T>(from) })
+    }
+
+    /// The same of such cells, copied by `read`. `None`: also if the copy does not count.
+    #[inline(always)]
+    pub(super) fn read_at_once<C: SizedCells, R>(&self, read: impl FnOnce(*const u8) -> R) -> Option<R> {
+        let (ring, place) = (self.raw.ring_of::<C>(), self.place.get());
+        let bytes = C::message_bytes(&ring.geometry);
         // A large copy may be torn each time: the slow path finds out whether it was, and where to
         // go.
-        if self.is_inherited() || (size_of::<T>() > SMALL_COPY_BYTES && !self.is_gating()) {
+        if self.is_inherited() || (bytes > SMALL_COPY_BYTES && !self.is_gating()) {
             return None;
         }
-        let (ring, place) = (self.raw.ring_of::<T>(), self.place.get());
         let (cell, _) = self.run.get().pair(place.position.wrapping_sub(self.run_from.get()))?;
-        if ring.memory.header(cell).load(Acquire) != Header::ready(size_of::<T>() as u32).bits() {
+        if ring.memory.header(cell).load(Acquire) != Header::ready(bytes as u32).bits() {
             return None;
         }
-        // SAFETY: a record of a T in whole words lies there, or what is being written over it.
-        let copy = unsafe { load_message::<T>(ring.memory.payload(cell)) };
+        let copy = read(ring.memory.payload(cell));
         if !self.counts_at_once(place.position) {
             return None;
         }
@@ -98,10 +106,10 @@ impl RawSubscriber {
 
     /// Up to `values.len()` messages of one size, at least one; waits for the first.
     pub fn next_values<T: Message>(&self, values: &mut [T], wait: Wait) -> Result<usize, GetError> {
-        self.refill::<T>();
+        self.refill::<MappedAs<T>>();
         let mut got = self.burst_at_once(values);
         if got == 0 && !values.is_empty() {
-            if !self.await_next::<T>(wait) || self.burst_at_once(&mut values[..1]) == 0 {
+            if !self.await_next::<MappedAs<T>>(wait) || self.burst_at_once(&mut values[..1]) == 0 {
                 values[0] = self.next_slowly::<T>(wait)?;
             }
             got = 1;
@@ -124,7 +132,7 @@ impl RawSubscriber {
             return 0;
         }
         let raw = &*self.raw;
-        let (ring, geometry, place) = (raw.ring_of::<T>(), raw.geometry(), self.place.get());
+        let (ring, geometry, place) = (raw.ring_of::<MappedAs<T>>(), raw.geometry(), self.place.get());
         let ready = Header::ready(size_of::<T>() as u32).bits();
         let mut count = 0;
         for (value, cell) in values.iter_mut().zip(geometry.cells_from(place.position, u64::MAX)) {
@@ -243,10 +251,10 @@ impl RawSubscriber {
     /// Before the slow path: makes a run where it has ended, and spins for a message.
     #[cold]
     #[inline(never)]
-    fn await_next<T: Message>(&self, wait: Wait) -> bool {
+    pub(super) fn await_next<C: SizedCells>(&self, wait: Wait) -> bool {
         let position = self.place.get().position;
         let raw = &*self.raw;
-        self.refill::<T>();
+        self.refill::<C>();
         let Some(cell) = raw.geometry().cell(position) else { return false };
         let is_pending = || raw.ring.load_header(cell).is_pending();
         // In the ring's last cell too, which no run has.
@@ -276,18 +284,18 @@ impl RawSubscriber {
     /// Makes the run begin at its place, unless that lies in it already, and prefetches its
     /// records. It has not the ring's last cell.
     #[inline]
-    fn refill<T: Message>(&self) {
+    fn refill<C: SizedCells>(&self) {
         let position = self.place.get().position;
         if position.wrapping_sub(self.run_from.get()) >= self.run.get().count() {
-            self.refill_from::<T>(position);
+            self.refill_from::<C>(position);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn refill_from<T: Message>(&self, position: u64) {
+    fn refill_from<C: SizedCells>(&self, position: u64) {
         let geometry = self.raw.geometry();
-        let Some(cell) = geometry.cell(position).filter(|_| self.raw.has_spsc_path::<T>()) else { return };
+        let Some(cell) = geometry.cell(position).filter(|_| self.raw.has_spsc_path::<C>()) else { return };
         self.fetch_ahead(position);
         if let Some(run) = geometry.row(position, FETCH_AHEAD - cell.index() % FETCH_AHEAD, 1) {
             self.run.set(run);
@@ -398,7 +406,7 @@ fn whole<X>(length: usize) -> Result<usize, GetError> {
     if length % size_of::<X>() == 0 { Ok(length / size_of::<X>()) } else { Err(GetError::Corrupted) }
 }
 
-fn copy_to_vec<X: Plain>(from: *const u8, length: usize) -> Result<Vec<X>, GetError> {
+pub(super) fn copy_to_vec<X: Plain>(from: *const u8, length: usize) -> Result<Vec<X>, GetError> {
     let mut copy = Vec::new();
     copy_into(from, length, &mut copy)?;
     Ok(copy)
@@ -418,7 +426,7 @@ fn copy_into<X: Plain>(from: *const u8, length: usize, copy: &mut Vec<X>) -> Res
     Ok(())
 }
 
-fn copy_to_buffer<X: Plain>(from: *const u8, length: usize, buffer: &mut [X]) -> Result<usize, GetError> {
+pub(super) fn copy_to_buffer<X: Plain>(from: *const u8, length: usize, buffer: &mut [X]) -> Result<usize, GetError> {
     let (needed, given) = (whole::<X>(length)?, buffer.len());
     if needed > given {
         return Err(GetError::TooSmall { needed, given });

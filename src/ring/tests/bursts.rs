@@ -157,7 +157,7 @@ fn a_producer_dies(accesses: u32, by_lock: bool) -> bool {
             let lived = survives(|| put = worker.try_put_burst(1..=3));
             dies.fetch_or(!lived, Ordering::Relaxed);
             let heir = Worker::of(&producer, Run::of(OWNER), ALIVE);
-            heir.ring.repair_put_side(|_| true).expect("not corrupted");
+            heir.ring.repair_put_side(|_| true, |_, _| ()).expect("not corrupted");
             heir.ring.exit_put();
             heir.ring.memory.put_side().owner.store(0, Release);
             (put, lived, heir.try_put_locked(9))

@@ -117,6 +117,6 @@ fn the_repair_ends_a_retreat() {
     let geometry = bytes(32, u64::MAX);
     let ring = super::heap::ring(geometry);
     ring.memory.put_side().retreats.store(5, Release);
-    ring.repair_put_side(|_| true).expect("nothing is corrupted");
+    ring.repair_put_side(|_| true, |_, _| ()).expect("nothing is corrupted");
     assert_eq!(ring.memory.put_side().retreats.load(Relaxed), 6);
 }

@@ -200,7 +200,7 @@ impl Worker {
 
     /// Takes over both sides and drains.
     fn survive(&self) {
-        self.ring.repair_put_side(|_| true).expect("not corrupted");
+        self.ring.repair_put_side(|_| true, |_, _| ()).expect("not corrupted");
         assert!(self.try_lock_get().is_some(), "no other worker lives");
         self.repair_get_side();
         while let Front::Ready(record) = self.ring.front().expect("not corrupted") {

@@ -8,7 +8,8 @@
 use super::heap::{self, Heap, bytes, write_garbage};
 use crate::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use crate::atomic::{AtomicU64, fence};
-use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Run, Slot, State, Upto};
+use crate::ring::dead_owners::Upto;
+use crate::ring::{Front, Header, Memory, NoRoom, Owner, Record, Ring, Run, Slot, State};
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::geometry::{CellIndex, Geometry};
 use ::loom::cell::UnsafeCell;

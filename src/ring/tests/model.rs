@@ -327,7 +327,7 @@ impl Pair {
         let is_dead = |_| true;
         let found = self.ring.find_the_dead(Upto::Head, &self.settled_by_probes, is_dead, |_| false, most + 1);
         let found = found.expect("not corrupted");
-        let freed = self.ring.free_found(&found, is_dead, |_| false);
+        let freed = self.ring.free_found(&found, is_dead, |_| false, |_, _| ());
         let ended = self.ring.end_found_views(&found, is_dead);
         let is_held = |entry: &&mut Entry| matches!(entry.status, Status::Leased | Status::Viewed);
         let (mut came_back, mut viewed) = (0, 0);

@@ -53,10 +53,10 @@ fn all_are_seen(geometry: Geometry, length: u32) {
     ring.take(next(&ring).expect("the second"));
     ring.lease(next(&ring).expect("the third"), DEAD);
     assert_eq!((ring.published(), ring.len(), ring.unfinished()), (7, 1, Ok(3)));
-    let repaired = ring.free_the_dead(|owner| owner == DEAD, |_| false).expect("nothing is corrupted");
+    let repaired = ring.free_the_dead(|owner| owner == DEAD, |_| false, |_, _| ()).expect("nothing is corrupted");
     assert_eq!((repaired.redelivered, ring.len(), ring.unfinished()), (2, 3, Ok(3)));
     // The putter's successor finds them, too.
-    ring.repair_put_side(|owner| owner == DEAD).expect("nothing is corrupted");
+    ring.repair_put_side(|owner| owner == DEAD, |_, _| ()).expect("nothing is corrupted");
     assert_eq!((ring.published(), ring.len(), ring.unfinished()), (7, 3, Ok(3)));
     for redelivered in [true, true, false] {
         let record = next(&ring).expect("a message");
@@ -88,6 +88,6 @@ fn all_are_seen_in_a_slice_ring_with_fillers() {
 fn a_full_ring_has_no_room() {
     let ring = ring_with_four_past_tail(Geometry::sized(8, 8, 4).expect("a small ring"), 8);
     assert_eq!(ring.has_room(8, true), Ok(false));
-    ring.repair_put_side(|_| false).expect("nothing is corrupted");
+    ring.repair_put_side(|_| false, |_, _| ()).expect("nothing is corrupted");
     assert_eq!(ring.reserve(8).err(), Some(NoRoom::Full));
 }

@@ -66,6 +66,11 @@ impl Segment {
         }
     }
 
+    /// What its header says.
+    pub fn info(&self) -> &SegmentInfo {
+        &self.info
+    }
+
     /// What the segment holds.
     pub fn kind(&self) -> Kind {
         self.info.kind

@@ -10,6 +10,7 @@ use super::predecessor::Predecessor;
 use super::refusal::{RENAME, RENAME_TO_FREE};
 use super::space::reserve;
 use super::spec::{OWNER_MODE, Spec, mode_bits};
+use super::spilled::clean_up_claimed;
 use super::stale;
 use super::syscall_error::SyscallError;
 use crate::atomic::Ordering;
@@ -159,6 +160,7 @@ impl Building {
         Predecessor::write(Some(predecessor), &self.segment.head().header);
         self.temporary.place.rename_over(place).map_err(|error| SyscallError { call: RENAME, error })?;
         dead.mark(segment_state::DEAD);
+        clean_up_claimed(&dead, place.directory());
         // Traced with no lock held.
         drop(dead);
         predecessor.trace(place.name());

@@ -15,6 +15,7 @@ use super::retry::Retry;
 use super::syscall_error::SyscallError;
 use crate::error::CreateError;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::Duration;
 
@@ -46,6 +47,11 @@ impl Claim {
 
     pub fn bytes(&self) -> io::Result<u64> {
         Ok(self.descriptor.metadata()?.len())
+    }
+
+    /// Names of its file.
+    pub fn links(&self) -> Option<u64> {
+        self.descriptor.metadata().ok().map(|file| file.nlink())
     }
 
     /// Does it belong to this process's user?

@@ -11,6 +11,7 @@ use super::predecessor::Predecessor;
 use super::refusal::{About, check_to_create};
 use super::retry::Retry;
 use super::spec::Spec;
+use super::spilled::clean_up_claimed;
 use super::stale::{self, Scope};
 use crate::error::{CreateError, Subject};
 use crate::shm::layout::segment_state;
@@ -93,6 +94,7 @@ pub(super) fn makes_room(dead: &Claim, error: &CreateError) -> bool {
 pub(super) fn clear_away(place: &Place, dead: Claim, predecessor: Predecessor) -> Option<Predecessor> {
     place.unlink().ok()?;
     dead.mark(segment_state::UNLINKED);
+    clean_up_claimed(&dead, place.directory());
     // Traced with no lock held.
     drop(dead);
     predecessor.trace(place.name());

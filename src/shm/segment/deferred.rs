@@ -32,6 +32,7 @@ use super::locks::Conflict;
 use super::names::Place;
 use super::owners::Owners;
 use super::retry::Retry;
+use super::spilled::{Cleaned, clean_up, clean_up_claimed};
 use crate::atomic::Ordering;
 use crate::os;
 use crate::shm::layout::{Entry, segment_state};
@@ -153,13 +154,17 @@ impl DeferredName {
         loop {
             match self.leads_to_nonce() {
                 Ok(true) => {}
-                Ok(false) => return true,
-                // Otherwise perhaps for a moment: out of descriptors, without the rights.
-                Err(error) => return matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof),
+                Ok(false) => return self.is_cleaned_up(),
+                Err(error) => {
+                    // Otherwise perhaps for a moment: out of descriptors, without the rights.
+                    let is_gone = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof);
+                    return is_gone && self.is_cleaned_up();
+                }
             }
             match claim::attempt(&self.place, &Owners::default()) {
                 Ok(ClaimAttempt::Claimed(claim)) => return self.settle(&claim),
-                Ok(ClaimAttempt::Nothing | ClaimAttempt::Foreign(_)) => return true,
+                Ok(ClaimAttempt::Nothing) => return self.is_cleaned_up(),
+                Ok(ClaimAttempt::Foreign(_)) => return true,
                 Ok(ClaimAttempt::Conflict(Conflict::Liveness)) | Err(_) => return false,
                 Ok(ClaimAttempt::Conflict(Conflict::Name) | ClaimAttempt::Again) => {}
             }
@@ -168,6 +173,11 @@ impl DeferredName {
             }
             Retry::pause();
         }
+    }
+
+    /// The name is gone: are its objects' files gone too?
+    fn is_cleaned_up(&self) -> bool {
+        clean_up(self.place.directory(), self.nonce) != Cleaned::Not
     }
 
     /// Does the name lead to the remembered segment? Without a claim: another one that has the name
@@ -188,6 +198,7 @@ impl DeferredName {
         let may_be_removed = self.last_generations == Some(generations(entries)) || all_detached_cleanly(entries);
         if may_be_removed && self.place.unlink().is_ok() {
             claim.mark(segment_state::UNLINKED);
+            clean_up_claimed(claim, self.place.directory());
         }
         true
     }

@@ -27,6 +27,7 @@ impl Segment {
     pub fn detach(&self, entry: u32) {
         if entry < self.info.max_participants && self.may_detach() && self.descriptor.unlock_liveness(entry).is_ok() {
             self.give_up_name(When::AtDrop, || true);
+            self.clean_up();
         }
     }
 
@@ -53,6 +54,9 @@ impl Segment {
     fn give_up_unused(&self, when: When) {
         if self.may_detach() && self.descriptor.keeps_name() {
             self.give_up_name(when, || all_detached_cleanly(self.entries()));
+            if when == When::AtDrop {
+                self.clean_up();
+            }
         }
     }
 
@@ -103,6 +107,7 @@ impl Segment {
                     if matches!(locked, Ok(true)) {
                         if may_take_it() {
                             self.remove_name();
+                            self.clean_up_as_last();
                         }
                         // Explicitly, since a raw-forked child may hold a copy of the descriptor.
                         let _ = self.descriptor.unlock_name(max_participants);

@@ -104,6 +104,19 @@ impl Directory {
         self.0.is_none()
     }
 
+    /// Bytes of its file system, used or not; `None` if they are unknown, or have no limit.
+    #[allow(clippy::unnecessary_cast, reason = "these are 32 bits wide on some platforms")]
+    pub fn total_bytes(&self) -> Option<u64> {
+        let path = CString::new(self.path().as_os_str().as_bytes()).ok()?;
+        // SAFETY: statvfs is plain integers, which the call fills; the path is NUL-terminated and
+        // outlives the call.
+        let space = unsafe {
+            let mut space: libc::statvfs = std::mem::zeroed();
+            (libc::statvfs(path.as_ptr(), &mut space) == 0).then_some(space)
+        };
+        space.map(|space| (space.f_blocks as u64).saturating_mul(space.f_frsize as u64)).filter(|&bytes| bytes > 0)
+    }
+
     /// Distinguishes it from other directories, for state that is kept about one of them.
     pub fn number(&self) -> u64 {
         // FNV-1a, and never 0.

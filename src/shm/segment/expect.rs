@@ -16,8 +16,11 @@ use crate::shm::text::truncated;
 pub(crate) struct Expect {
     /// What the segment holds.
     pub kind: Kind,
+    /// Is a queue (or a topic) of whatever messages expected, and nothing of the next four?
+    pub any_messages: bool,
     pub message_bytes: u64,
     pub message_align: u64,
+    /// Empty: none is expected.
     pub type_name: String,
     pub schema: Option<String>,
     pub structure: Option<Wanted>,
@@ -38,6 +41,7 @@ impl Expect {
     pub fn new(kind: Kind, message_bytes: u64, message_align: u64, type_name: String) -> Expect {
         Expect {
             kind,
+            any_messages: false,
             message_bytes,
             message_align,
             type_name,
@@ -57,14 +61,19 @@ impl Expect {
         if self.nonce.is_some_and(|nonce| nonce != info.nonce) {
             return Err(OpenError::Replaced { what: Subject::default() });
         }
+        if self.any_messages && (self.kind.is_queue(), self.kind.is_topic()) == (info.kind.is_queue(), info.kind.is_topic()) {
+            return Ok(());
+        }
         let type_name = truncated(&self.type_name, TYPE_NAME_BYTES);
         let schema = self.schema.as_deref().map(|schema| truncated(schema, SCHEMA_BYTES)).filter(|schema| !schema.is_empty());
+        let wanted = self.structure.as_ref().zip(info.structure.as_ref());
         let same_meaning = match (schema, info.schema.as_deref()) {
             (Some(ours), Some(theirs)) => ours == theirs,
-            _ => type_name == info.type_name,
+            // Of a layout that names no type: its creator said all that there is in the structure.
+            _ if info.type_name.is_empty() => wanted.is_some_and(|(_, theirs)| theirs.is_of_fields()) || type_name.is_empty(),
+            _ => type_name.is_empty() || type_name == info.type_name,
         };
         let same_schema = schema.is_some() && schema == info.schema.as_deref();
-        let wanted = self.structure.as_ref().zip(info.structure.as_ref());
         let structures = wanted.and_then(|(ours, theirs)| Some((ours.differs_from(theirs, same_schema)?, theirs)));
         let same_shape = self.kind == info.kind
             && self.message_bytes == info.geometry.message_bytes
@@ -73,14 +82,6 @@ impl Expect {
             return Ok(());
         }
         let aligns_differ = self.message_align != info.geometry.message_align;
-        let ours = Messages {
-            kind: self.kind,
-            type_name,
-            schema,
-            bytes: self.message_bytes,
-            align: aligns_differ.then_some(self.message_align),
-            structure: structures.as_ref().map(|(ours, _)| ours),
-        };
         let theirs = Messages {
             kind: info.kind,
             type_name: &info.type_name,
@@ -88,6 +89,18 @@ impl Expect {
             bytes: info.geometry.message_bytes,
             align: aligns_differ.then_some(info.geometry.message_align),
             structure: structures.as_ref().map(|&(_, theirs)| theirs),
+        };
+        if self.any_messages {
+            let ours = format!("a {} of any messages", self.kind.subject());
+            return Err(OpenError::Mismatch { what: Subject::default(), ours, theirs: theirs.in_words() });
+        }
+        let ours = Messages {
+            kind: self.kind,
+            type_name,
+            schema,
+            bytes: self.message_bytes,
+            align: aligns_differ.then_some(self.message_align),
+            structure: structures.as_ref().map(|(ours, _)| ours),
         };
         let difference = structures.as_ref().and_then(|(ours, theirs)| first_difference(ours.text(), theirs.text()));
         let difference = difference.map(|difference| format!(" ({difference})")).unwrap_or_default();
@@ -111,6 +124,7 @@ impl Messages<'_> {
     /// `messages of type Tick, schema tick/2 (24 bytes)`. Text from a segment is escaped: it may be
     /// printed on a terminal.
     fn in_words(&self) -> String {
+        let type_name = if self.type_name.is_empty() { "that is not named" } else { self.type_name };
         // The structure of a number says no more than its type name.
         let structure = self.structure.filter(|structure| structure.text() != self.type_name);
         let structure = structure.map(|structure| format!(" of structure {structure}")).unwrap_or_default();
@@ -133,7 +147,7 @@ impl Messages<'_> {
         };
         if matches!(self.kind, Kind::Encoded | Kind::TopicEncoded) {
             let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
-            return format!("{what} {}{schema}{structure}", self.type_name.escape_debug());
+            return format!("{what} {}{schema}{structure}", type_name.escape_debug());
         }
         let unit = match (self.bytes, matches!(self.kind, Kind::Slice | Kind::TopicSlice | Kind::Array)) {
             (1, true) => "byte an element",
@@ -143,6 +157,6 @@ impl Messages<'_> {
         };
         let schema = self.schema.map(|schema| format!(", schema {}", schema.escape_debug())).unwrap_or_default();
         let align = self.align.map(|align| format!(", aligned to {align}")).unwrap_or_default();
-        format!("{what} {}{schema} ({} {unit}{align}){structure}", self.type_name.escape_debug(), self.bytes)
+        format!("{what} {}{schema} ({} {unit}{align}){structure}", type_name.escape_debug(), self.bytes)
     }
 }

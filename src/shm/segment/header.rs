@@ -92,6 +92,11 @@ impl RawSegmentHeader {
             && (self.u32(offset_of!(SegmentHeader, format)) != FORMAT || self.u32(offset_of!(SegmentHeader, persisted)) != 0)
     }
 
+    /// May objects of the queue lie in files of their own?
+    pub fn spills(&self) -> bool {
+        self.is_of_our_format() && self.u64(offset_of!(SegmentHeader, max_spilled_bytes)) != 0
+    }
+
     /// What the header says, if this build can use the segment; the file has `file_bytes`.
     pub fn info(&self, file_bytes: u64) -> Result<SegmentInfo, OpenError> {
         if !self.is_ours() {

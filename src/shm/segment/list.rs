@@ -45,7 +45,8 @@ pub(crate) fn nameless() -> io::Result<Vec<(String, u32, View)>> {
             let Some(name) = lost_name(&link.path(), &path) else { continue };
             let Some(file) = reopened(&link.path()) else { continue };
             let Ok(about) = file.metadata() else { continue };
-            if about.nlink() != 0 || !seen.insert((about.dev(), about.ino())) {
+            // Its anchor is no name.
+            if about.nlink() > 1 || !seen.insert((about.dev(), about.ino())) {
                 continue;
             }
             // A forked child that has not called yet has it open too, but does not use it.

@@ -4,6 +4,7 @@ use super::attached::Segment;
 use super::claim::read_header;
 use super::deferred::{Due, retry_deferred};
 use super::descriptors::Descriptor;
+use super::directory::Directory;
 use super::ended::takes_no_more;
 use super::enter::Entrance;
 use super::expect::Expect;
@@ -15,6 +16,7 @@ use super::owners::Owners;
 use super::refusal::{OPEN, about_open, check_to_open, locate};
 use super::retry::Retry;
 use super::space::{fill_holes, missing_bytes};
+use super::spilled::is_anchored;
 use super::syscall_error::{SyscallError, corrupted};
 use crate::atomic::Ordering;
 use crate::error::{OpenError, Subject};
@@ -154,7 +156,7 @@ pub(super) enum Attempt {
 
 pub(super) fn attempt(place: &Place, expect: &Expect, retry: &mut Retry, ended: IfEnded) -> Result<Attempt, OpenError> {
     let descriptor = locate(Descriptor::open(place.path()))?;
-    let info = examine(&descriptor, &expect.owners)?;
+    let info = examine(&descriptor, place.directory(), &expect.owners)?;
     expect.check(&info)?;
     let Some(mapping) = map_same(place, descriptor.file(), &info)? else { return Ok(Attempt::Elsewhere) };
     if expect.lock_memory {
@@ -169,7 +171,11 @@ pub(super) fn attempt(place: &Place, expect: &Expect, retry: &mut Retry, ended: 
     // Before the liveness lock, as in `reattach`.
     segment.mapping.advise(expect.huge_pages);
     // Invariant 5 of `segment`: all that can fail has been done.
-    let has_lost_its_name = || segment.descriptor.metadata().is_ok_and(|file| file.nlink() == 0);
+    let has_lost_its_name = || {
+        let has_anchor = segment.max_spilled_bytes() != 0;
+        let is_nameless = |links| links == 0 || (links == 1 && has_anchor && !place.leads_to(segment.descriptor.file()));
+        segment.descriptor.metadata().is_ok_and(|file| is_nameless(file.nlink()))
+    };
     let entry = match segment.enter(retry, has_lost_its_name).map_err(refused)? {
         Entrance::As(entry) => entry,
         Entrance::Full => return Err(OpenError::TooManyParticipants { what: Subject::default(), max }),
@@ -186,25 +192,30 @@ pub(super) fn attempt(place: &Place, expect: &Expect, retry: &mut Retry, ended: 
     // There is no name to remove: it is another segment's, or was made by hand (Invariants 1 and 3
     // of `segment`).
     segment.undo_enter(entry);
+    segment.clean_up();
     if led_here { Err(corrupted()) } else { Ok(Attempt::Elsewhere) }
 }
 
 /// Reads the header through the descriptor: a file that is too short gives an error there, and
 /// SIGBUS in a mapping.
-fn examine(descriptor: &Descriptor, owners: &Owners) -> Result<SegmentInfo, OpenError> {
+fn examine(descriptor: &Descriptor, directory: &Directory, owners: &Owners) -> Result<SegmentInfo, OpenError> {
     let refused = |call| move |error| OpenError::from(SyscallError { call, error });
     let file = descriptor.metadata().map_err(refused("fstat"))?;
     owners.check(descriptor, &file)?;
-    // No segment is published under two names. A second one, a hard link made by another user,
-    // could lead this caller and its messages to a segment meant for something else.
-    if file.nlink() > 1 && file.mode() & OTHERS_MAY_ENTER != 0 {
-        return Err(SyscallError { call: OPEN, error: io::Error::from_raw_os_error(libc::EMLINK) }.into());
-    }
     let header = match read_header(descriptor) {
         Ok(header) => header,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(corrupted()),
         Err(error) => return Err(refused("read")(error)),
     };
+    // No segment is published under two names. A second one, a hard link made by another user,
+    // could lead this caller and its messages to a segment meant for something else. An anchor is
+    // no name of a segment.
+    if file.nlink() > 1 && file.mode() & OTHERS_MAY_ENTER != 0 {
+        let is_anchored = || is_anchored(directory, header.nonce(), descriptor.file());
+        if file.nlink() > 2 || !header.spills() || !is_anchored() {
+            return Err(SyscallError { call: OPEN, error: io::Error::from_raw_os_error(libc::EMLINK) }.into());
+        }
+    }
     let info = header.info(file.len())?.with_text(|bytes, offset| descriptor.read_at(bytes, offset))?;
     let missing = missing_bytes(&file);
     if missing > 0 {

@@ -59,6 +59,7 @@ pub(crate) struct Asked {
     pub history: Option<u64>,
     pub max_subscribers: Option<u32>,
     pub max_lag: Option<u64>,
+    pub max_spilled_bytes: Option<u64>,
 }
 
 impl Asked {
@@ -94,6 +95,9 @@ impl Asked {
         }
         if let Some(asked) = self.max_participants {
             differs("max_participants", asked.to_string(), info.max_participants.to_string());
+        }
+        if let Some(asked) = self.max_spilled_bytes {
+            differs("max_spilled_bytes", asked.to_string(), info.max_spilled_bytes.to_string());
         }
         if let Some(asked) = self.close_when_unused {
             differs("close_when_unused", asked.to_string(), info.close_when_unused.to_string());

@@ -11,6 +11,7 @@ use super::names::{self, Place, TEMPORARY_PREFIX, place_of};
 use super::owners::Owners;
 use super::refusal::{UNLINK, about_open, check_to_open};
 use super::retry::Retry;
+use super::spilled::{Cleaned, SpillName, clean_up, clean_up_claimed};
 use super::syscall_error::SyscallError;
 use crate::error::{OpenError, Subject};
 use crate::os;
@@ -22,6 +23,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// A younger temporary may belong to a creator that has not locked it yet.
 const TEMPORARY_AGE_S: u64 = 10;
+/// A segment has one name, and perhaps an anchor (`spilled`).
+const LINKS: u64 = 2;
 /// How often the creates of one process scan for stale files.
 const SCAN_INTERVAL_NS: u64 = 10_000_000_000;
 
@@ -117,12 +120,16 @@ fn remove_stale_files(what: Scope, directory: &Directory) -> u32 {
     for file in std::fs::read_dir(directory.path()).into_iter().flatten().flatten() {
         let file_name = file.file_name();
         let Some(file_name) = file_name.to_str() else { continue };
+        if let Some(SpillName::Anchor { nonce }) = SpillName::of(file_name) {
+            removed += u32::from(clean_up(directory, nonce) == Cleaned::Now);
+            continue;
+        }
         let is_temporary = file_name.starts_with(TEMPORARY_PREFIX);
         if !is_temporary && (what == Scope::Temporaries || !names::is_anonymous_file(file_name)) {
             continue;
         }
         // Other users' files are left to their own processes, root's to root's.
-        let Some(found) = file.metadata().ok().filter(|found| found.is_file() && found.nlink() == 1) else { continue };
+        let Some(found) = file.metadata().ok().filter(|found| found.is_file() && found.nlink() <= LINKS) else { continue };
         if found.uid() != own_uid() || (is_temporary && !is_old(&found)) {
             continue;
         }
@@ -139,6 +146,7 @@ fn remove_dead(place: &Place, is_temporary: bool) -> bool {
     let removed = place.unlink().is_ok();
     if removed {
         claim.mark(segment_state::UNLINKED);
+        clean_up_claimed(&claim, place.directory());
     }
     removed
 }
@@ -185,6 +193,7 @@ fn remove_stale_at(place: &Place, even_persisted: bool, owners: &Owners) -> Resu
             }
             place.unlink().map_err(|error| SyscallError { call: UNLINK, error })?;
             claim.mark(segment_state::UNLINKED);
+            clean_up_claimed(&claim, place.directory());
             Ok(Removal::Removed)
         }
     }

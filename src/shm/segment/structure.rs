@@ -52,8 +52,13 @@ impl Structure {
         self.text = text;
     }
 
+    /// Is it written as a structural schema, or text of the creator's own choice?
+    pub(super) fn is_of_fields(&self) -> bool {
+        schema::is_schema(&self.text, self.is_cut())
+    }
+
     /// May the text have been cut?
-    fn is_cut(&self) -> bool {
+    pub fn is_cut(&self) -> bool {
         self.text.len() > STRUCTURE_BYTES - 4
     }
 
@@ -77,7 +82,7 @@ impl Wanted {
     pub fn differs_from(&self, theirs: &Structure, same_schema: bool) -> Option<Structure> {
         let ours = match self {
             // A text that the creator chose freely says nothing about a type.
-            Wanted::OfType(_) if same_schema || !schema::is_schema(&theirs.text, theirs.is_cut()) => None,
+            Wanted::OfType(_) if same_schema || !theirs.is_of_fields() => None,
             Wanted::Said(text) | Wanted::OfType(text) => Structure::of_text(text),
         };
         ours.filter(|ours| !ours.is_same(theirs))

@@ -8,6 +8,7 @@ use super::names::{Place, place_of};
 use super::owners::Owners;
 use super::refusal::{UNLINK, about_open, check_to_open, locate};
 use super::retry::Retry;
+use super::spilled::{anchor_at, clean_up};
 use super::syscall_error::SyscallError;
 use crate::error::{OpenError, Subject};
 use crate::shm::layout::segment_state;
@@ -42,6 +43,7 @@ impl Segment {
             };
             let last_try = retry.ends();
             if (locked || (last_try && max_participants.is_none())) && place.leads_to(descriptor.file()) {
+                let spills = anchor_if_in_use(place, &descriptor, max_participants)?;
                 let unlinked = place.unlink();
                 if unlinked.is_ok() {
                     claim::mark(&descriptor, segment_state::UNLINKED);
@@ -49,7 +51,12 @@ impl Segment {
                 // Explicitly, since a raw-forked child may hold a copy of the descriptor.
                 let _ = descriptor.unlock_whole();
                 return match unlinked {
-                    Ok(()) => Ok(()),
+                    Ok(()) => {
+                        if let Some(nonce) = spills {
+                            clean_up(place.directory(), nonce);
+                        }
+                        Ok(())
+                    }
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         Err(OpenError::NotFound { what: Subject::default() })
                     }
@@ -65,6 +72,19 @@ impl Segment {
             }
         }
     }
+}
+
+/// The nonce, if objects of the queue may lie in files of their own. Those of a queue in use, now or
+/// later, are found by its anchor once the name is gone. The caller holds the name byte.
+fn anchor_if_in_use(place: &Place, descriptor: &Descriptor, max_participants: Option<u32>) -> Result<Option<u64>, OpenError> {
+    let (Some(max_participants), Ok(header)) = (max_participants, read_header(descriptor)) else { return Ok(None) };
+    if !header.spills() {
+        return Ok(None);
+    }
+    if descriptor.any_liveness_conflict(max_participants).unwrap_or(true) {
+        anchor_at(place, header.nonce()).map_err(|error| SyscallError { call: "link", error })?;
+    }
+    Ok(Some(header.nonce()))
 }
 
 fn max_participants_of(descriptor: &Descriptor) -> Option<u32> {

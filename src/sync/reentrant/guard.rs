@@ -29,7 +29,7 @@ pub struct ReentrantLockGuard<'l> {
 
 impl<'l> ReentrantLockGuard<'l> {
     /// For a level that this thread has.
-    pub(super) fn of(lock: &'l ReentrantLock) -> ReentrantLockGuard<'l> {
+    pub(in crate::sync) fn of(lock: &'l ReentrantLock) -> ReentrantLockGuard<'l> {
         let (incarnation, was_panicking) = (lock.primitive.incarnation(), std::thread::panicking());
         ReentrantLockGuard { lock, incarnation, was_panicking, thread: PhantomData }
     }
@@ -53,6 +53,10 @@ impl<'l> ReentrantLockGuard<'l> {
         if !self.is_inherited() {
             self.lock.mark_repaired();
         }
+    }
+
+    pub(in crate::sync) fn lock(&self) -> &'l ReentrantLock {
+        self.lock
     }
 
     pub(in crate::sync) fn is_inherited(&self) -> bool {

@@ -239,13 +239,17 @@ impl ReentrantLock {
         Ok(Acquired { owner_died: self.owner_died() })
     }
 
+    pub(super) fn check_mine(&self) -> Result<(), SyncError> {
+        self.expect_mine().map(drop)
+    }
+
     fn expect_mine(&self) -> Result<HoldWord, SyncError> {
         let (me, thread) = self.me()?;
         let (hold, mine) = (self.hold(), HoldWord::of(me, thread.number));
         match hold.now() {
             now if now == mine => Ok(mine),
             now if now.is_free() => Err(SyncError::NotLocked),
-            _ => Err(SyncError::NotOwner { pid: hold.holder_pid().unwrap_or(0), tid: hold.words.tid.load(Relaxed) }),
+            _ => Err(hold.not_owner()),
         }
     }
 

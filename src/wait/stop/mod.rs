@@ -69,6 +69,9 @@ use watch_list::{Watch, WatchLists};
 /// itself, and is ready once it is set. A stop costs nothing where a call does not wait, and a few
 /// atomic instructions each time that it sleeps.
 ///
+/// **A host with code of its own to run** while a call waits (an interpreter's signal handlers) makes
+/// the stop [`with_check`](Self::with_check).
+///
 /// A future does not wait in a call: it is ended by dropping it, and no stop is needed.
 ///
 /// **In a signal handler** [`set`](Self::set) and [`is_set`](Self::is_set) may be called, whatever

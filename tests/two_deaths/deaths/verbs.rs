@@ -27,6 +27,8 @@ pub enum Verb {
     LeaseReleased,
     LeaseGivenBack,
     LeaseKept,
+    LeaseViewed,
+    ViewKept,
     TwoLeases,
     Consumer,
     ConsumerAll,
@@ -39,7 +41,7 @@ pub enum Verb {
     Join,
 }
 
-pub const VERBS: [Verb; 27] = {
+pub const VERBS: [Verb; 29] = {
     use Verb::*;
     [
         Put,
@@ -59,6 +61,8 @@ pub const VERBS: [Verb; 27] = {
         LeaseReleased,
         LeaseGivenBack,
         LeaseKept,
+        LeaseViewed,
+        ViewKept,
         TwoLeases,
         Consumer,
         ConsumerAll,
@@ -112,7 +116,7 @@ impl<'a, K: Kind> Worker<'a, K> {
                     queue.task_done().expect("a message that was taken can be done");
                 }
             }
-            Verb::LeaseReleased | Verb::LeaseGivenBack | Verb::LeaseKept => {
+            Verb::LeaseReleased | Verb::LeaseGivenBack | Verb::LeaseKept | Verb::LeaseViewed | Verb::ViewKept => {
                 let lease = self.lease(|| queue.try_lease());
                 self.end_lease(lease, verb);
             }
@@ -248,6 +252,15 @@ impl<'a, K: Kind> Worker<'a, K> {
             Verb::LeaseGivenBack => {
                 lease.give_back();
                 self.write(Step::GaveBack, value);
+            }
+            Verb::LeaseViewed | Verb::ViewKept => {
+                self.write(Step::Releases, value);
+                let view = lease.into_view().expect("a lease of this process");
+                self.write(Step::Released, value);
+                assert_eq!(K::decode(&view), value, "what a view shows");
+                if how == Verb::ViewKept {
+                    std::mem::forget(view);
+                }
             }
             _ => std::mem::forget(lease),
         }

@@ -69,6 +69,9 @@ fn report(name: &str, about: &About, before: Option<&Snapshot>, now: &Snapshot) 
     }
     line("messages", format!("{}, {}", now.messages, units::bytes(now.bytes as f64)));
     line("on lease, loan", format!("{}, {}", now.on_lease, now.on_loan));
+    if now.viewed != 0 {
+        line("kept by views", format!("{}, which are done", units::messages(now.viewed)));
+    }
     line("came back", format!("{} (most deliveries of one: {})", now.came_back, now.most_deliveries));
     line("high water", format!("{}, as seen by puts that had to wait", units::messages(stats.high_water)));
     let puts = per_second(rates.as_ref().map(|rates| (rates.puts, rates.bytes_put)));

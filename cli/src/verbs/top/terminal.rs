@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{FromRawFd, RawFd};
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,15 +22,20 @@ pub type Drawing = ratatui::Terminal<CrosstermBackend<Output>>;
 /// How long a stopped terminal may take to accept the bytes that restore it.
 const RESTORE_TIMEOUT: Duration = Duration::from_millis(300);
 
-static IS_LEFT: AtomicBool = AtomicBool::new(false);
+static IS_LEFT: AtomicBool = AtomicBool::new(true);
+static HOOKED: Once = Once::new();
 
 /// Takes over the terminal: raw mode and the alternate screen.
 pub fn enter() -> io::Result<Drawing> {
-    let previous_hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        leave();
-        previous_hook(panic);
-    }));
+    // It stays, and does nothing where the terminal is not taken.
+    HOOKED.call_once(|| {
+        let previous_hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            leave();
+            previous_hook(panic);
+        }));
+    });
+    IS_LEFT.store(false, Ordering::Relaxed);
     enable_raw_mode()?;
     let mut output = Output::default();
     let drawing = execute!(output, EnterAlternateScreen).and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(output)));

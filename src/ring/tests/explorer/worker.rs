@@ -42,7 +42,7 @@ impl Worker<'_> {
     pub fn enter_put(&mut self) {
         self.ring.memory.hold(|held| held.put = true);
         if self.inherited.put {
-            self.ring.repair_put_side(|owner| self.is_dead(owner)).expect("put side repaired");
+            self.ring.repair_put_side(|owner| self.is_dead(owner), |_, _| ()).expect("put side repaired");
         }
     }
 
@@ -68,7 +68,7 @@ impl Worker<'_> {
         if self.left_out == Some(Rule::DoneAtDeath) {
             self.return_views_of_the_dead();
         }
-        self.ring.free_the_dead(|owner| self.is_dead(owner), |_| false).expect("nothing is corrupted");
+        self.ring.free_the_dead(|owner| self.is_dead(owner), |_| false, |_, _| ()).expect("nothing is corrupted");
     }
 
     /// As a probe of the queue does it: records are found without the side, and freed with it.
@@ -78,7 +78,7 @@ impl Worker<'_> {
         let found = found.expect("nothing is corrupted");
         if !found.is_empty() {
             self.enter_get();
-            self.ring.free_found(&found, |owner| self.is_dead(owner), |_| false);
+            self.ring.free_found(&found, |owner| self.is_dead(owner), |_| false, |_, _| ());
             self.exit_get();
         }
     }
@@ -109,7 +109,7 @@ impl Worker<'_> {
 
     pub fn recover(&mut self) {
         self.enter_put();
-        self.ring.repair_put_side(|owner| self.is_dead(owner)).expect("put side repaired");
+        self.ring.repair_put_side(|owner| self.is_dead(owner), |_, _| ()).expect("put side repaired");
         self.exit_put();
         if self.left_out != Some(Rule::SuccessorEnds) {
             self.end_views_of_the_dead();

@@ -21,5 +21,6 @@ pub(super) enum Flaw {
     AnchorFirst,
     /// When the anchor is made.
     UnlinkedWithoutAnchor,
+    AnchoredOnlyInUse,
     SpillsWithoutAnchor,
 }

@@ -7,7 +7,7 @@
 //! waits. The anchor is a second link to the segment's file, so what finds it finds the locks.
 //!
 //! Of the ring there is one object for each segment, which is put once and taken once: `positions`
-//! has the rest. A process that is killed between the end of a message and its unlink leaves a
+//! has the rest. A process that exits without leaving is one that was killed. A process that is killed between the end of a message and its unlink leaves a
 //! file, too.
 
 mod cleaner;

@@ -36,7 +36,11 @@ impl State {
                 next.named(i, if self.leads_to(number) { Step::LinkAnchor } else { Step::LetGo })
             }
             Step::LinkAnchor => {
-                segment.has_anchor |= !self.has(Flaw::UnlinkedWithoutAnchor);
+                segment.has_anchor |= match self.flaw {
+                    Flaw::UnlinkedWithoutAnchor => false,
+                    Flaw::AnchoredOnlyInUse => others.liveness != 0,
+                    _ => true,
+                };
                 next.named(i, Step::Unlink)
             }
             Step::Unlink => {

@@ -26,6 +26,9 @@ pub(super) enum Step {
     LockKeepers,
     LockNameToo,
     RemoveName,
+    /// As the last one: under the locks of the name.
+    RemoveFiles,
+    RemoveAnchor,
     UnlockName,
     /// A forked child keeps the name: later again.
     Deferred,
@@ -185,6 +188,16 @@ impl State {
                     next.name = None;
                     next.actors[i].listed = 1;
                 }
+                let cleans = !self.has(Flaw::CleansBeforeName) && !self.has(Flaw::CleansBeforeLiveness);
+                next.used(i, if cleans { Step::RemoveFiles } else { Step::UnlockName })
+            }
+            Step::RemoveFiles if self.links(number) == 1 && segment.has_anchor => {
+                segment.has_file = false;
+                next.used(i, Step::RemoveAnchor)
+            }
+            Step::RemoveFiles => next.used(i, Step::UnlockName),
+            Step::RemoveAnchor => {
+                segment.has_anchor = false;
                 next.used(i, Step::UnlockName)
             }
             Step::UnlockName => {
